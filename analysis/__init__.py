@@ -1,0 +1,1 @@
+"""Physics, statistics and learning: everything that is true without coffea or matplotlib."""

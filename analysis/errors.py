@@ -1,0 +1,10 @@
+"""The one exception a user is meant to read."""
+
+
+class InputError(Exception):
+    """Something outside this software is not as it must be.
+
+    The message is one sentence for the person at the keyboard: which file, tree,
+    branch or setting, what was expected there, and what to do. The command line
+    prints it without a traceback and exits non-zero.
+    """

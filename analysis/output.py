@@ -1,0 +1,73 @@
+"""Where everything lies under the output folder: the contracts between the stages."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """The names of all files that stages hand to one another.
+
+    Attributes:
+        root: The folder itself, ``output`` by default.
+    """
+
+    root: Path
+
+    def ntuple(self, dataset: str) -> Path:
+        """The ROOT file of a simulated dataset."""
+        return self.root / "ntuples" / f"{dataset}.root"
+
+    @property
+    def simulation(self) -> Path:
+        """Folder of what the simulation says about itself (cross-sections, validation)."""
+        return self.root / "simulation"
+
+    @property
+    def simulation_record(self) -> Path:
+        """What was simulated: entries, luminosity and seeds of each ntuple."""
+        return self.root / "ntuples" / "simulation.json"
+
+    @property
+    def windows(self) -> Path:
+        """The recoil-mass windows of all hypotheses."""
+        return self.root / "windows.json"
+
+    @property
+    def tensors(self) -> Path:
+        """Folder of the training tensors, one Parquet file a chunk."""
+        return self.root / "tensors"
+
+    @property
+    def features_cutflow(self) -> Path:
+        """Events kept and lost by the features stage."""
+        return self.root / "features" / "cutflow.json"
+
+    @property
+    def completeness(self) -> Path:
+        """Entries read against entries present and expected."""
+        return self.root / "features" / "completeness.json"
+
+    def network(self, name: str) -> Path:
+        """Folder of one trained network."""
+        return self.root / "networks" / name
+
+    @property
+    def sensitivity(self) -> Path:
+        """Minimum detectable cross-section of every network at every hypothesis."""
+        return self.root / "sensitivity.json"
+
+    @property
+    def histograms(self) -> Path:
+        """Recoil-mass histograms before and after the selection."""
+        return self.root / "selection" / "histograms.root"
+
+    @property
+    def selection_cutflow(self) -> Path:
+        """Events kept and lost by the selection."""
+        return self.root / "selection" / "cutflow.json"
+
+    @property
+    def plots(self) -> Path:
+        """Folder of the figures."""
+        return self.root / "plots"

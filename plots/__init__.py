@@ -1,0 +1,1 @@
+"""One module a figure, each a function from typed inputs to a matplotlib figure."""

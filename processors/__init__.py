@@ -1,0 +1,1 @@
+"""The coffea layer: read columns, call `analysis`, fill or write, and count."""

@@ -1,0 +1,1 @@
+"""The default data: exact or leading-logarithm generators and a parametrised detector."""

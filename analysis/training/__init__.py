@@ -1,0 +1,1 @@
+"""Training: weighted-BCE pretraining, then the Punzi-loss."""

@@ -1,0 +1,254 @@
+"""Recoil-mass windows: which hypotheses an event speaks to.
+
+The window of a hypothesis of mass m is m² ± 2σ(m) in the squared recoil mass, strict at both
+ends. Neighbouring windows overlap, so an event may lie in several. Because both edges grow
+with the mass, the windows an event lies in are always next to each other, and a half-open
+range of indices says all there is to say about it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from scipy.interpolate import make_smoothing_spline
+
+from analysis.errors import InputError
+from analysis.files import read_json, write_json
+from analysis.peak_fit import PeakFit
+from analysis.types import BoolArray, FloatArray, IntArray
+
+#: A window reaches this many weighted sigmas to either side of m².
+HALF_WIDTH = 2.0
+#: Two masses (GeV) closer than this are the same hypothesis written with other rounding.
+MASS_TOLERANCE = 1e-6
+#: Fewer fits than this cannot carry a smoothing spline and are interpolated linearly.
+SPLINE_POINTS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """The windows of all hypotheses, sorted by mass.
+
+    Attributes:
+        mass: (H,) mass of each hypothesis in GeV.
+        sigma: (H,) weighted sigma of its peak in the squared recoil mass, GeV².
+        training: (H,) whether the network trains on it; the others check generalisation.
+        fitted: (H,) whether sigma is its own fit's, and not interpolated between others'.
+        fits: (H,) the fit of each peak, None where there was nothing to fit.
+    """
+
+    mass: FloatArray
+    sigma: FloatArray
+    training: BoolArray
+    fitted: BoolArray
+    fits: tuple[PeakFit | None, ...]
+
+    def __post_init__(self) -> None:
+        """Check what everything that uses windows relies on.
+
+        Raises:
+            ValueError: If lengths differ, a width is not positive, or the edges do not grow.
+        """
+        lengths = {
+            len(self.mass),
+            len(self.sigma),
+            len(self.training),
+            len(self.fitted),
+            len(self.fits),
+        }
+        if lengths != {len(self.mass)} or len(self.mass) == 0:
+            raise ValueError("windows need the same, non-zero number of entries in every column")
+        if not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
+            raise ValueError("window widths must be positive and finite")
+        disorder = disordered(self.mass, self.sigma)
+        if len(disorder):
+            first = disorder[0]
+            raise ValueError(
+                f"the windows of masses {self.mass[first]:g} and {self.mass[first + 1]:g} GeV are "
+                "nested: the edges of windows must grow with the mass"
+            )
+
+    def __len__(self) -> int:
+        return len(self.mass)
+
+    @property
+    def low(self) -> FloatArray:
+        """Lower edges (H,), GeV²."""
+        return self.mass**2 - HALF_WIDTH * self.sigma
+
+    @property
+    def high(self) -> FloatArray:
+        """Upper edges (H,), GeV²."""
+        return self.mass**2 + HALF_WIDTH * self.sigma
+
+    def assign(self, m2_recoil: FloatArray) -> tuple[IntArray, IntArray]:
+        """Find the windows each event lies in.
+
+        Args:
+            m2_recoil: (n,) squared recoil masses in GeV²; NaN lies nowhere.
+
+        Returns:
+            Two (n,) int16 arrays: the event lies strictly inside the windows start..stop-1,
+            and in none where they are equal.
+        """
+        start = np.searchsorted(self.high, m2_recoil, side="right").astype(np.int16)
+        stop = np.searchsorted(self.low, m2_recoil, side="left").astype(np.int16)
+        return start, stop
+
+    def index_of(self, mass: FloatArray) -> IntArray:
+        """Find hypotheses by the value of their mass, never by rank.
+
+        Args:
+            mass: (n,) generated masses in GeV; NaN is no hypothesis.
+
+        Returns:
+            (n,) indices, -1 where no hypothesis has this mass.
+        """
+        right = np.searchsorted(self.mass, mass).clip(1, max(len(self) - 1, 1))
+        left = right - 1
+        right = np.minimum(right, len(self) - 1)
+        nearest = np.where(
+            np.abs(self.mass[left] - mass) < np.abs(self.mass[right] - mass), left, right
+        )
+        return np.where(np.abs(self.mass[nearest] - mass) < MASS_TOLERANCE, nearest, -1)
+
+    def to_training(self, start: IntArray, stop: IntArray) -> tuple[IntArray, IntArray]:
+        """Express ranges over all hypotheses as ranges over the training hypotheses alone.
+
+        Args:
+            start: (n,) first window of each event.
+            stop: (n,) one past its last window.
+
+        Returns:
+            The same two arrays, counting training hypotheses only; equal where an event lies
+            in no training window.
+        """
+        before = np.concatenate(([0], np.cumsum(self.training))).astype(np.int16)
+        return before[start], before[stop]
+
+    def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
+        """Write windows.json."""
+        hypotheses = [
+            {
+                "mass": float(self.mass[i]),
+                "sigma": float(self.sigma[i]),
+                "low": float(self.low[i]),
+                "high": float(self.high[i]),
+                "source": "fitted" if self.fitted[i] else "interpolated",
+                "role": "training" if self.training[i] else "validation",
+                "fit": None if fit is None else fit.to_json(),
+            }
+            for i, fit in enumerate(self.fits)
+        ]
+        write_json(path, {"provenance": dict(provenance), "hypotheses": hypotheses})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read windows.json.
+
+        Raises:
+            InputError: If the file is absent or does not hold windows.
+        """
+        content = read_json(path, "punzinet features")
+        try:
+            rows = content["hypotheses"]
+            return cls(
+                mass=np.array([row["mass"] for row in rows], dtype=np.float64),
+                sigma=np.array([row["sigma"] for row in rows], dtype=np.float64),
+                training=np.array([row["role"] == "training" for row in rows], dtype=bool),
+                fitted=np.array([row["source"] == "fitted" for row in rows], dtype=bool),
+                fits=tuple(row["fit"] and PeakFit.from_json(row["fit"]) for row in rows),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path} does not hold the windows of this software ({error!r}); delete it and run "
+                "`punzinet features` again."
+            ) from error
+
+
+def disordered(mass: FloatArray, sigma: FloatArray) -> IntArray:
+    """Find neighbours whose windows are nested in one another.
+
+    Args:
+        mass: (H,) sorted masses in GeV.
+        sigma: (H,) weighted sigmas in GeV².
+
+    Returns:
+        Indices i for which an edge of window i + 1 does not lie above that of window i.
+    """
+    step = np.diff(mass**2)
+    change = HALF_WIDTH * np.diff(sigma)
+    return np.flatnonzero(~((step - change > 0) & (step + change > 0)))
+
+
+def windows_from_fits(
+    mass: FloatArray, training: BoolArray, fits: Sequence[PeakFit | None]
+) -> Windows:
+    """Turn fitted peaks into windows, filling in where there is no good fit.
+
+    Where statistical fluctuations of two neighbouring fits nest their windows in one another,
+    the less precise of the two fits counts as not good, for the widths of true peaks change
+    slowly with the mass.
+
+    Args:
+        mass: (H,) masses in GeV, sorted.
+        training: (H,) whether the network trains on each.
+        fits: (H,) the fit of each peak, None where there was nothing to fit.
+
+    Raises:
+        InputError: If not one fit is good, or the windows stay nested after interpolation.
+    """
+    fits = list(fits)
+    while True:
+        good = np.array([fit is not None and fit.problem is None for fit in fits], dtype=bool)
+        if not np.any(good):
+            raise InputError(
+                "Not one of the signal peaks could be fitted: check that the signal datasets hold "
+                "enough events near the squared recoil mass of their generated mass."
+            )
+        sigma = np.array([fit.sigma if fit is not None else np.nan for fit in fits])
+        error = np.array([fit.sigma_error if fit is not None else np.nan for fit in fits])
+        sigma[~good] = interpolate_sigma(mass[good], sigma[good], error[good], mass[~good])
+        nested = disordered(mass, sigma)
+        if len(nested) == 0:
+            return Windows(mass, sigma, training, good, tuple(fits))
+        pair = nested[0] + np.arange(2)
+        if not np.any(good[pair]):
+            raise InputError(
+                f"The windows of masses {mass[pair[0]]:g} and {mass[pair[1]]:g} GeV are nested: "
+                "give these signals more events, or drop one of the two hypotheses."
+            )
+        worst = int(pair[np.argmax(np.where(good[pair], error[pair] / sigma[pair], -1.0))])
+        fits[worst] = _refuse(fits[worst], "window nested in its neighbour's")
+
+
+def _refuse(fit: PeakFit | None, problem: str) -> PeakFit | None:
+    """Mark a fit, where there is one, as not to be used, saying why."""
+    return None if fit is None else replace(fit, problem=problem)
+
+
+def interpolate_sigma(
+    known_mass: FloatArray, sigma: FloatArray, error: FloatArray, mass: FloatArray
+) -> FloatArray:
+    """Interpolate weighted sigmas smoothly between masses.
+
+    The logarithm of sigma is interpolated, so that widths stay positive, by a natural cubic
+    smoothing spline that weights each fit by its precision and takes its stiffness from
+    generalised cross-validation. Outside the fitted masses the width of the nearest end holds.
+
+    Args:
+        known_mass: (K,) masses with a good fit, GeV, sorted, K ≥ 1.
+        sigma: (K,) their weighted sigmas, GeV².
+        error: (K,) and the errors of these, GeV².
+        mass: (n,) where to interpolate, GeV.
+
+    Returns:
+        (n,) weighted sigmas in GeV².
+    """
+    inside = np.clip(mass, known_mass[0], known_mass[-1])
+    if len(known_mass) < SPLINE_POINTS:
+        return np.exp(np.interp(inside, known_mass, np.log(sigma)))
+    spline = make_smoothing_spline(known_mass, np.log(sigma), w=(sigma / error) ** 2)
+    return np.exp(np.asarray(spline(inside)))

@@ -1,0 +1,194 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from analysis.errors import InputError
+from analysis.peak_fit import PeakFit
+from analysis.windows import Windows, interpolate_sigma, windows_from_fits
+
+
+def make_windows() -> Windows:
+    """87 hypotheses with the published shape of the widths, every second one trained."""
+    mass = np.round(np.arange(1, 88) * 0.1, 3)
+    sigma = 0.304 * np.exp(-(((mass - 1.9) / 6.0) ** 2))
+    training = np.arange(87) % 2 == 0
+    return Windows(mass, sigma, training, np.ones(87, dtype=bool), (None,) * 87)
+
+
+def make_fit(sigma: float, error: float = 0.002) -> PeakFit:
+    """A good fit with the given weighted sigma."""
+    return PeakFit(0.0, sigma / 2, sigma * 2, 2 / 3, sigma, error, 1e4, 100.0, 100, None)
+
+
+def brute_force(windows: Windows, m2: np.ndarray) -> np.ndarray:
+    """(n, H) membership, window by window."""
+    return (m2[:, None] > windows.low) & (m2[:, None] < windows.high)
+
+
+def as_mask(start: np.ndarray, stop: np.ndarray, count: int) -> np.ndarray:
+    """(n, H) membership that the ranges stand for."""
+    index = np.arange(count)
+    return (index >= start[:, None]) & (index < stop[:, None])
+
+
+@given(arrays(np.float64, 50, elements=st.floats(-5, 90)))
+def test_assignment_equals_brute_force(m2: np.ndarray) -> None:
+    windows = make_windows()
+    start, stop = windows.assign(m2)
+    assert start.dtype == stop.dtype == np.int16
+    np.testing.assert_array_equal(as_mask(start, stop, 87), brute_force(windows, m2))
+
+
+def test_both_edges_are_strict_and_their_neighbours_are_inside() -> None:
+    windows = make_windows()
+    edges = np.concatenate([windows.low, windows.high])
+    candidates = np.concatenate([edges, np.nextafter(edges, np.inf), np.nextafter(edges, -np.inf)])
+    mask = as_mask(*windows.assign(candidates), 87)
+    np.testing.assert_array_equal(mask, brute_force(windows, candidates))
+    index = np.arange(87)
+    for edge, inwards in ((windows.low, np.inf), (windows.high, -np.inf)):
+        assert not as_mask(*windows.assign(edge), 87)[index, index].any()
+        assert as_mask(*windows.assign(np.nextafter(edge, inwards)), 87)[index, index].all()
+
+
+def test_overlaps_gaps_and_what_is_no_number() -> None:
+    windows = Windows(
+        np.array([1.0, 1.1, 3.0]),
+        np.array([0.2, 0.2, 0.1]),
+        np.ones(3, dtype=bool),
+        np.ones(3, dtype=bool),
+        (None,) * 3,
+    )
+    m2 = np.array([1.1, 5.0, 9.0, np.nan, np.inf, -np.inf, 0.7, 1.5])
+    mask = as_mask(*windows.assign(m2), 3)
+    expected = [[1, 1, 0], [0, 0, 0], [0, 0, 1], [0] * 3, [0] * 3, [0] * 3, [1, 0, 0], [0, 1, 0]]
+    np.testing.assert_array_equal(mask, np.array(expected, dtype=bool))
+
+
+@given(arrays(np.float64, 50, elements=st.floats(-5, 90)), st.integers(0, 2**32))
+def test_training_ranges_name_the_training_windows_of_the_event(m2: np.ndarray, seed: int) -> None:
+    training = np.random.default_rng(seed).random(87) < 0.5
+    windows = replace(make_windows(), training=training)
+    start, stop = windows.to_training(*windows.assign(m2))
+    expected = brute_force(windows, m2)[:, training]
+    np.testing.assert_array_equal(as_mask(start, stop, int(training.sum())), expected)
+
+
+def test_hypotheses_are_found_by_value() -> None:
+    windows = make_windows()
+    mass = np.array([0.1 * 3, 8.7, 0.1, 0.15, 9.0, -1.0, np.nan, 0.1 + 2e-6, 0.1 - 1e-7])
+    np.testing.assert_array_equal(windows.index_of(mass), [2, 86, 0, -1, -1, -1, -1, -1, 0])
+
+
+def test_a_missing_mass_does_not_shift_the_others() -> None:
+    windows = make_windows()
+    keep = np.arange(87) != 40
+    fewer = Windows(
+        windows.mass[keep],
+        windows.sigma[keep],
+        windows.training[keep],
+        windows.fitted[keep],
+        (None,) * 86,
+    )
+    index = fewer.index_of(windows.mass)
+    assert index[40] == -1
+    np.testing.assert_array_equal(fewer.mass[index[keep]], windows.mass[keep])
+
+
+def test_a_single_hypothesis_is_found_too() -> None:
+    one = Windows(
+        np.array([2.0]), np.array([0.3]), np.array([True]), np.array([True]), (make_fit(0.3),)
+    )
+    np.testing.assert_array_equal(one.index_of(np.array([2.0, 1.0, 3.0])), [0, -1, -1])
+
+
+@pytest.mark.parametrize(
+    ("sigma", "message"),
+    [
+        ([0.1, 0.2], "nested"),
+        ([0.1, -0.2], "positive"),
+        ([0.1, np.nan], "positive"),
+        ([0.1], "same"),
+    ],
+)
+def test_windows_that_break_the_rules_are_refused(sigma: list[float], message: str) -> None:
+    flags = np.ones(2, dtype=bool)
+    with pytest.raises(ValueError, match=message):
+        Windows(np.array([1.0, 1.01]), np.array(sigma), flags, flags, (None, None))
+
+
+def test_file_round_trip(tmp_path: Path) -> None:
+    windows = replace(make_windows(), fits=(make_fit(0.3), make_fit(0.3, np.nan), *(None,) * 85))
+    path = tmp_path / "windows.json"
+    windows.write(path, {"seed": 1})
+    again = Windows.read(path)
+    for name in ("mass", "sigma", "training", "fitted", "low", "high"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(windows, name))
+    assert again.fits[0] == windows.fits[0]
+    assert again.fits[1] is not None
+    assert np.isnan(again.fits[1].sigma_error)
+    row = json.loads(path.read_text())["hypotheses"][1]
+    assert set(row) == {"mass", "sigma", "low", "high", "source", "role", "fit"}
+    assert (row["source"], row["role"]) == ("fitted", "validation")
+
+
+@pytest.mark.parametrize("content", ['{"hypotheses": [{"mass": 1}]}', "[]", '{"hypotheses": []}'])
+def test_a_file_without_windows_says_so(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "windows.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"windows.json does not hold the windows"):
+        Windows.read(path)
+
+
+def test_interpolation_goes_between_the_fits_and_stays_flat_outside() -> None:
+    mass = np.arange(1, 88) * 0.1
+    truth = 0.304 * np.exp(-(((mass - 1.9) / 6.0) ** 2))
+    error = 0.01 * truth
+    noisy = truth * (1 + 0.01 * np.random.default_rng(3).standard_normal(87))
+    known = (np.arange(87) % 3 != 0) & (mass > 0.35) & (mass < 8.45)
+    result = interpolate_sigma(mass[known], noisy[known], error[known], mass)
+    inside = slice(4, 83)
+    assert np.abs(result[inside] / truth[inside] - 1).max() < 0.012
+    np.testing.assert_array_equal(result[:4], result[4])
+    np.testing.assert_array_equal(result[84:], result[83])
+
+
+def test_few_fits_are_joined_by_straight_lines_in_the_logarithm() -> None:
+    result = interpolate_sigma(
+        np.array([1.0, 3.0]), np.array([0.1, 0.4]), np.full(2, 0.01), np.array([0.0, 2.0, 5.0])
+    )
+    np.testing.assert_allclose(result, [0.1, 0.2, 0.4])
+
+
+def test_masses_without_a_good_fit_are_interpolated() -> None:
+    truth = make_windows()
+    fits: list[PeakFit | None] = [make_fit(sigma) for sigma in truth.sigma]
+    fits[10] = None
+    fits[20] = replace(make_fit(5.0), problem="χ² too large")
+    windows = windows_from_fits(truth.mass, truth.training, fits)
+    np.testing.assert_array_equal(np.flatnonzero(~windows.fitted), [10, 20])
+    np.testing.assert_allclose(windows.sigma[[10, 20]], truth.sigma[[10, 20]], rtol=0.01)
+    kept = np.delete(np.arange(87), [10, 20])
+    np.testing.assert_array_equal(windows.sigma[kept], truth.sigma[kept])
+
+
+def test_of_two_nested_windows_the_less_precise_fit_gives_way() -> None:
+    truth = make_windows()
+    fits = [make_fit(sigma) for sigma in truth.sigma]
+    fits[5] = make_fit(truth.sigma[5] + 0.2, error=0.05)
+    windows = windows_from_fits(truth.mass, truth.training, fits)
+    np.testing.assert_array_equal(np.flatnonzero(~windows.fitted), [5])
+    assert windows.fits[5] is not None
+    assert windows.fits[5].problem == "window nested in its neighbour's"
+    np.testing.assert_allclose(windows.sigma[5], truth.sigma[5], rtol=0.01)
+
+
+def test_without_a_single_good_fit_there_are_no_windows() -> None:
+    with pytest.raises(InputError, match="Not one of the signal peaks"):
+        windows_from_fits(np.array([1.0, 2.0]), np.ones(2, dtype=bool), [None, None])

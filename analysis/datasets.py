@@ -1,0 +1,144 @@
+"""Datasets of the manifest: which files, of which process, normalised to what."""
+
+import difflib
+import glob
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from analysis.errors import InputError
+from analysis.hypotheses import MASS_TOLERANCE
+
+SIGNAL = "signal"
+"""The process whose events belong to one mass hypothesis each."""
+
+BRANCHES = {
+    "experiment": "__experiment__",
+    "run": "__run__",
+    "event": "__event__",
+    "production": "__production__",
+    "weight": "__weight__",
+    "px1": "daughter__bo0__cm__sppx__bc",
+    "py1": "daughter__bo0__cm__sppy__bc",
+    "pz1": "daughter__bo0__cm__sppz__bc",
+    "charge1": "daughter__bo0__cm__spcharge__bc",
+    "px2": "daughter__bo1__cm__sppx__bc",
+    "py2": "daughter__bo1__cm__sppy__bc",
+    "pz2": "daughter__bo1__cm__sppz__bc",
+    "charge2": "daughter__bo1__cm__spcharge__bc",
+    "beam_E": "beamE",
+    "beam_px": "beamPx",
+    "beam_py": "beamPy",
+    "beam_pz": "beamPz",
+    "generated_mass": "generatedMass",
+}
+"""What the analysis reads, and the basf2 branch (escaped name) it is read from by default."""
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+Simulated = Literal["signal", "mumugamma", "tautau", "eemumu"]
+
+
+class Dataset(BaseModel):
+    """One sample: ntuples of one process with one normalisation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field("", description="name of the dataset, its key in the manifest")
+    process: str = Field(description="what happened in these events; one of `processes`")
+    simulate: Simulated | None = Field(
+        None, description="generator of the default data that makes this dataset"
+    )
+    files: tuple[str, ...] = Field(
+        (), description="ROOT files: paths, globs or URLs; relative ones start at the manifest"
+    )
+    tree: str = Field("variables", min_length=1, description="name of the TTree or RNTuple")
+    branches: dict[str, str] = Field(
+        {}, description="branch aliases, e.g. `px1: mu0_px`, where they differ from basf2's"
+    )
+    luminosity: Positive | None = Field(
+        None, description="integrated luminosity of the sample in fb^-1 (background)"
+    )
+    generated: Count | dict[Positive, Count] | None = Field(
+        None, description="generated signal events, one number for every mass or one for each"
+    )
+    mass: Positive | None = Field(
+        None, description="generated mass in GeV where all events of the sample share it"
+    )
+    entries: Count | dict[str, int] | None = Field(
+        None, description="expected entries: in total, or for each file (by its name)"
+    )
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        """Check what the types cannot: files or a generator, and a normalisation that fits.
+
+        Raises:
+            ValueError: With one sentence that says what is missing or too much.
+        """
+        for alias in self.branches:
+            if alias not in BRANCHES:
+                near = difflib.get_close_matches(alias, BRANCHES, n=3, cutoff=0.4)
+                hint = f"did you mean {' or '.join(near)}?" if near else f"use {', '.join(BRANCHES)}"
+                raise ValueError(f"`branches` names {alias!r}, which nothing reads; {hint}")
+        if self.simulate is not None:
+            given = {"files", "luminosity", "generated", "entries"} & self.model_fields_set
+            if given:
+                raise ValueError(
+                    f"`simulate` makes this dataset, so {', '.join(sorted(given))} must not be set"
+                )
+            return self
+        if not self.files:
+            raise ValueError("`files` is missing: name the ROOT files of this dataset")
+        if self.is_signal and self.generated is None:
+            raise ValueError("`generated` is missing: signal needs its generated events per mass")
+        if not self.is_signal and self.luminosity is None:
+            raise ValueError("`luminosity` is missing: a background needs its fb^-1")
+        return self
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether the events belong to one mass hypothesis each."""
+        return self.process == SIGNAL
+
+    @property
+    def branch_of(self) -> dict[str, str]:
+        """Branch name for every column, aliases applied."""
+        return {**BRANCHES, **self.branches}
+
+    def generated_at(self, mass: float) -> int | None:
+        """Number of generated events of one mass, None where the manifest has none.
+
+        Args:
+            mass: In GeV, compared to within `MASS_TOLERANCE`.
+        """
+        if self.mass is not None and abs(self.mass - mass) > MASS_TOLERANCE:
+            return None
+        if isinstance(self.generated, dict):
+            near = [count for m, count in self.generated.items() if abs(m - mass) < MASS_TOLERANCE]
+            return near[0] if near else None
+        return self.generated
+
+    def resolved_files(self) -> list[str]:
+        """All files, globs expanded, in a fixed order.
+
+        Raises:
+            InputError: If a path or a glob matches no file, or a file is named twice.
+        """
+        found: list[str] = []
+        for pattern in self.files:
+            if "://" in pattern:
+                found.append(pattern)
+                continue
+            matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
+            if not matches or not Path(matches[0]).is_file():
+                made = "; run `punzinet simulate` first" if self.simulate else ""
+                raise InputError(f"Dataset {self.name}: there is no file {pattern}{made}.")
+            found += matches
+        twice = {name for name in found if found.count(name) > 1}
+        if twice:
+            raise InputError(
+                f"Dataset {self.name}: {min(twice)} is named twice; its events would count double."
+            )
+        return found

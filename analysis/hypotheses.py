@@ -1,0 +1,74 @@
+"""The mass hypotheses of the search, and which of them the network is trained on."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from analysis.types import BoolArray, FloatArray
+
+MASS_TOLERANCE = 1e-6
+"""Two masses closer than this (GeV) are the same hypothesis."""
+
+PositiveMass = Annotated[float, Field(gt=0)]
+
+
+class MassGrid(BaseModel):
+    """Equidistant masses, both ends included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: PositiveMass = Field(0.1, description="lightest mass in GeV")
+    stop: PositiveMass = Field(8.7, description="heaviest mass in GeV")
+    step: PositiveMass = Field(0.1, description="distance between masses in GeV")
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> "MassGrid":
+        """Refuse a grid that does not end at `stop`."""
+        steps = (self.stop - self.start) / self.step
+        if steps < 0 or abs(steps - round(steps)) > 1e-6:
+            raise ValueError(
+                f"masses from {self.start} in steps of {self.step} never reach {self.stop}"
+            )
+        return self
+
+
+class Hypotheses(BaseModel):
+    """All masses that are searched for (section "training" of the Punzi-loss paper)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    masses: MassGrid | tuple[PositiveMass, ...] = Field(
+        MassGrid(start=0.1, stop=8.7, step=0.1),
+        description="masses in GeV: a list, or a grid with start, stop and step",
+    )
+    training_every: int = Field(
+        2,
+        ge=1,
+        description="every n-th mass, from the lightest, trains; the rest check generalisation",
+    )
+
+    @model_validator(mode="after")
+    def _masses_differ(self) -> "Hypotheses":
+        """Refuse an empty list and masses that cannot be told apart."""
+        mass = self.mass
+        if not len(mass):
+            raise ValueError("at least one mass is needed")
+        if np.any(np.diff(mass) <= MASS_TOLERANCE):
+            raise ValueError("two masses are the same")
+        return self
+
+    @property
+    def mass(self) -> FloatArray:
+        """All masses, ascending, in GeV, (H,)."""
+        if isinstance(self.masses, MassGrid):
+            grid = self.masses
+            count = round((grid.stop - grid.start) / grid.step) + 1
+            # Rounded, so that 0.1 + 2 * 0.1 is the 0.3 that a person wrote elsewhere.
+            return np.round(grid.start + grid.step * np.arange(count), 9)
+        return np.sort(np.array(self.masses, dtype=float))
+
+    @property
+    def training(self) -> BoolArray:
+        """Which masses the network is trained on, (H,)."""
+        return np.arange(len(self.mass)) % self.training_every == 0

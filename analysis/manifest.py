@@ -1,0 +1,207 @@
+"""The data manifest: what is analysed, normalised to what, with which settings.
+
+It is checked twice: by its schema (names, types, ranges) and by its meaning (datasets that
+fit the processes, masses with a generated count). Each failure is one sentence that names
+the key and says what the key is for.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from analysis.beams import Beams
+from analysis.datasets import SIGNAL, Dataset, Positive
+from analysis.errors import InputError
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.hypotheses import Hypotheses
+from analysis.output import OutputFolder
+from analysis.provenance import digest
+from analysis.safe_yaml import read_yaml
+from analysis.simulation.settings import SimulationSettings
+from analysis.training.settings import TrainingSettings
+
+PROCESSES = {
+    SIGNAL: r"$\mu^+\mu^- Z'$",
+    "tautau": r"$\tau^+\tau^-$",
+    "eemumu": r"$e^+e^-\mu^+\mu^-$",
+    "mumugamma": r"$\mu^+\mu^-(\gamma)$",
+}
+"""Processes of the default data and how figures write them."""
+
+
+class FeatureSettings(BaseModel):
+    """How ntuples are read and tensors are written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chunk_size: int = Field(
+        500_000, gt=0, description="entries aimed at per chunk; bounds the memory of a worker"
+    )
+
+
+class Manifest(BaseModel):
+    """Everything a run depends on, as `data_manifest.yaml` states it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    luminosity: Positive = Field(50.0, description="target luminosity in fb^-1")
+    beams: Beams = Field(Beams(), description="energies of the beams and their crossing angle")
+    corrections: dict[str, Positive] = Field(
+        {}, description="factors on every event's weight, such as a trigger efficiency"
+    )
+    hypotheses: Hypotheses = Field(Hypotheses(), description="masses that are searched for")
+    processes: dict[str, str] = Field(
+        PROCESSES, description="every process, and how figures write it"
+    )
+    datasets: dict[str, Dataset] = Field(min_length=1, description="the samples, by name")
+    simulation: SimulationSettings = Field(
+        SimulationSettings(), description="settings and seed of the default data"
+    )
+    features: FeatureSettings = Field(
+        FeatureSettings(), description="how ntuples are read and tensors are written"
+    )
+    figure_of_merit: FigureOfMerit = Field(
+        FigureOfMerit(), description="figure of merit that is trained for and quoted"
+    )
+    training: TrainingSettings = Field(
+        TrainingSettings(), description="recipe and seed of the training"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_datasets(cls, content: Any) -> Any:
+        """Let every dataset know the name it is listed under."""
+        if isinstance(content, dict) and isinstance(content.get("datasets"), dict):
+            named = {
+                key: {**value, "name": str(key)} if isinstance(value, dict) else value
+                for key, value in content["datasets"].items()
+            }
+            return {**content, "datasets": named}
+        return content
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        """Check what the schema of a single section cannot.
+
+        Raises:
+            ValueError: With one sentence that names the dataset and what is wrong.
+        """
+        for name, dataset in self.datasets.items():
+            if not name.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(
+                    f"`datasets.{name}`: a dataset's name becomes a file name; use letters, "
+                    "digits, - and _ only"
+                )
+            if dataset.process not in self.processes:
+                near = difflib.get_close_matches(dataset.process, self.processes, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(self.processes)}"
+                raise ValueError(
+                    f"`datasets.{name}.process`: {dataset.process!r} is not listed in "
+                    f"`processes`; {hint}"
+                )
+        signals = [d for d in self.datasets.values() if d.is_signal]
+        if not signals:
+            raise ValueError("`datasets`: there is no dataset of process `signal`")
+        if len(signals) == len(self.datasets):
+            raise ValueError("`datasets`: there is no background dataset")
+        if not any(d.simulate for d in signals):
+            for mass in self.hypotheses.mass:
+                if all(d.generated_at(mass) is None for d in signals):
+                    raise ValueError(
+                        f"`hypotheses.masses`: no signal dataset has a `generated` count for "
+                        f"{mass:g} GeV, without which it has no efficiency"
+                    )
+        return self
+
+    @property
+    def correction(self) -> float:
+        """Product of all correction factors."""
+        return float(np.prod(list(self.corrections.values())))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest as used, defaults included."""
+        return digest(self.model_dump(mode="json"))
+
+    def generated(self, mass: float) -> int:
+        """Generated signal events of one mass, summed over the datasets that hold it."""
+        counts = [d.generated_at(mass) for d in self.datasets.values() if d.is_signal]
+        return sum(count for count in counts if count is not None)
+
+
+def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> Manifest:
+    """Read a manifest and settle everything it leaves to a convention.
+
+    Relative files start at the manifest's folder; datasets that are simulated get their
+    ntuple under the output folder and the normalisation of `scale`.
+
+    Args:
+        path: The YAML file.
+        output: Where simulated ntuples lie.
+        scale: Size of the simulated data, ``default`` or ``paper``.
+
+    Raises:
+        InputError: If the file cannot be read or anything in it is wrong; the sentence names
+            the key and what it is for.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must be a mapping that holds at least `datasets`.")
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(_sentence(path, problem) for problem in error.errors())
+        raise InputError(problems) from None
+    size = manifest.simulation.size(scale)
+    settled: dict[str, Dataset] = {}
+    for name, dataset in manifest.datasets.items():
+        if dataset.simulate is not None:
+            changes: dict[str, Any] = {"files": (str(output.ntuple(name)),)}
+            if dataset.is_signal:
+                changes["generated"] = size.signal_events
+            else:
+                changes["luminosity"] = size.luminosity
+        else:
+            changes = {
+                "files": tuple(
+                    file if "://" in file else str(path.parent / file) for file in dataset.files
+                )
+            }
+        settled[name] = dataset.model_copy(update=changes)
+    return manifest.model_copy(update={"datasets": settled})
+
+
+def _sentence(path: Path, problem: ErrorDetails) -> str:
+    """One sentence about one problem that pydantic found."""
+    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    key = ".".join(str(part) for part in problem["loc"])
+    if not key or message.startswith("`"):
+        return f"{path}: {message}."
+    meaning = _meaning(problem["loc"])
+    about = f" ({meaning})" if meaning else ""
+    if problem["type"] == "missing":
+        return f"{path}: `{key}`{about} is missing."
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: `{key}` is not a setting; check its spelling."
+    shown = repr(problem["input"])
+    given = f", not {shown}" if len(shown) <= 60 and problem["type"] != "value_error" else ""
+    return f"{path}: `{key}`{about}: {message[:1].lower()}{message[1:]}{given}."
+
+
+def _meaning(location: tuple[int | str, ...]) -> str | None:
+    """What the key at `location` is for, by the description of its field."""
+    model: Any = Manifest
+    meaning = None
+    for part in location:
+        fields = getattr(model, "model_fields", {})
+        if part in fields:
+            meaning = fields[part].description
+            annotation = fields[part].annotation
+            if part == "datasets":
+                annotation = Dataset
+            model = annotation
+    return meaning

@@ -1,0 +1,87 @@
+"""Where a result comes from: versions, manifest, settings, seeds and commit."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = (
+    "awkward",
+    "coffea",
+    "hist",
+    "iminuit",
+    "numba",
+    "numpy",
+    "pyarrow",
+    "torch",
+    "uproot",
+    "vector",
+)
+"""Libraries whose version can change a number."""
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of anything that JSON can express; equal content gives equal digests."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def git_commit() -> str | None:
+    """Commit of the checkout this package runs from, with ``-dirty`` if it was changed.
+
+    Returns:
+        None outside a git checkout (an installed wheel).
+    """
+    here = Path(__file__)
+    try:
+        # An installed copy may lie inside somebody else's checkout: not this file's commit.
+        _git("ls-files", "--error-unmatch", here.name, folder=here.parent)
+        return _git("describe", "--always", "--dirty", "--abbrev=40", "--match=", folder=here.parent)
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*arguments: str, folder: Path) -> str:
+    """What `git` prints in `folder`.
+
+    Raises:
+        OSError: If there is no git.
+        subprocess.SubprocessError: If git fails or takes longer than ten seconds.
+    """
+    command = ["git", *arguments]
+    done = subprocess.run(  # noqa: S603 - the arguments are the two calls above
+        command, cwd=folder, capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and every library that can change a number."""
+    return {
+        "python": platform.python_version(),
+        "punzinet": metadata.version("punzinet"),
+        **{name: metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def provenance(manifest_digest: str, **settings: Any) -> dict[str, Any]:
+    """What is written into every JSON and every network.
+
+    It holds no time and no host name, so that equal inputs give equal bytes.
+
+    Args:
+        manifest_digest: Digest of the manifest as used.
+        **settings: The settings and seeds that the stage used, as JSON can express them.
+    """
+    return {
+        "git_commit": git_commit(),
+        "manifest": manifest_digest,
+        "settings": settings,
+        "versions": versions(),
+    }

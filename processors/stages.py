@@ -1,0 +1,155 @@
+"""Which stages have to run: each one re-runs only if something it depends on has changed.
+
+A finished stage leaves a record of what it depended on (the settings it reads, the records
+of the stages before it, size and time of files from outside) and of what it wrote. It is up
+to date while all of that still holds. Executor and number of workers are no dependency: they
+do not change a byte.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import InputError
+from analysis.files import read_json, write_json
+from analysis.manifest import Manifest
+from analysis.output import OutputFolder
+from analysis.provenance import digest, versions
+
+#: What each stage is called, in the order in which data run through them.
+STAGES = ("simulate", "features", "train", "select", "plot")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the chain and everything its result depends on.
+
+    Attributes:
+        name: The command that runs it.
+        output: The folder all stages share.
+        settings: What it reads from the manifest, as JSON can express it.
+        after: Stages whose output it reads.
+        files: Input files from outside, paths or URLs.
+    """
+
+    name: str
+    output: OutputFolder
+    settings: Any
+    after: tuple[str, ...] = ()
+    files: Sequence[str] = ()
+
+    def fingerprint(self) -> str:
+        """Digest of everything the result depends on.
+
+        Raises:
+            InputError: If a stage that has to come before has not run.
+        """
+        return digest(
+            {
+                "version": versions()["punzinet"],
+                "settings": self.settings,
+                "after": [_read_record(self.output, name)["fingerprint"] for name in self.after],
+                "files": [_state(name) for name in self.files],
+            }
+        )
+
+    def is_up_to_date(self) -> bool:
+        """Whether the stage has run on exactly these inputs and all it wrote is still there."""
+        path = _record_path(self.output, self.name)
+        if not path.exists():
+            return False
+        record = _read_record(self.output, self.name)
+        return record["fingerprint"] == self.fingerprint() and all(
+            _size(self.output.root / name) == size for name, size in record["outputs"].items()
+        )
+
+    def begin(self) -> None:
+        """Forget the last run, so that one that is cut off is never taken for finished."""
+        _record_path(self.output, self.name).unlink(missing_ok=True)
+
+    def finish(self, outputs: Iterable[Path]) -> None:
+        """Record that the stage ran to its end.
+
+        Args:
+            outputs: Every file it wrote under the output folder.
+        """
+        root = self.output.root
+        sizes = {str(path.relative_to(root)): _size(path) for path in sorted(outputs)}
+        write_json(
+            _record_path(self.output, self.name),
+            {"fingerprint": self.fingerprint(), "outputs": sizes},
+        )
+
+
+def simulate_stage(manifest: Manifest, output: OutputFolder, scale: str) -> Stage:
+    """The default data: depends on what is simulated, and how."""
+    simulated = {d.name: d.simulate for d in manifest.datasets.values() if d.simulate}
+    settings = {
+        **manifest.model_dump(mode="json", include={"beams", "hypotheses", "simulation"}),
+        "datasets": simulated,
+        "scale": scale,
+    }
+    return Stage("simulate", output, settings)
+
+
+def features_stage(manifest: Manifest, output: OutputFolder) -> Stage:
+    """Windows and tensors: depend on all ntuples and their normalisation."""
+    settings = manifest.model_dump(
+        mode="json",
+        include={"beams", "luminosity", "corrections", "hypotheses", "datasets", "features"},
+    )
+    datasets = manifest.datasets.values()
+    files = [f for d in datasets if d.simulate is None for f in d.resolved_files()]
+    after = ("simulate",) if any(d.simulate for d in datasets) else ()
+    return Stage("features", output, settings, after, files)
+
+
+def train_stage(manifest: Manifest, output: OutputFolder) -> Stage:
+    """Networks and their sensitivity: depend on tensors, recipe and figure of merit."""
+    settings = manifest.model_dump(mode="json", include={"figure_of_merit", "training"})
+    return Stage("train", output, settings, ("features",))
+
+
+def select_stage(output: OutputFolder) -> Stage:
+    """Histograms behind the single cut: depend on ntuples and network."""
+    return Stage("select", output, {}, ("features", "train"))
+
+
+def plot_stage(manifest: Manifest, output: OutputFolder) -> Stage:
+    """Figures: depend on all that came before, and on how processes are written."""
+    settings = manifest.model_dump(mode="json", include={"processes"})
+    return Stage("plot", output, settings, ("features", "train", "select"))
+
+
+def _record_path(output: OutputFolder, name: str) -> Path:
+    """Where the record of a stage lies."""
+    return output.root / ".stages" / f"{name}.json"
+
+
+def _read_record(output: OutputFolder, name: str) -> dict[str, Any]:
+    """The record of a stage that has run.
+
+    Raises:
+        InputError: If it has not, or the record is damaged.
+    """
+    path = _record_path(output, name)
+    if not path.exists():
+        raise InputError(f"`punzinet {name}` has not run in {output.root}; run it first.")
+    record = read_json(path, f"punzinet {name}")
+    if not isinstance(record, dict) or not {"fingerprint", "outputs"} <= set(record):
+        raise InputError(f"{path} is damaged; delete it and run `punzinet {name}` again.")
+    return record
+
+
+def _state(name: str) -> list[Any]:
+    """Name, size and time of a local file; a URL is known by its name alone."""
+    if "://" in name:
+        return [name]
+    status = Path(name).stat()
+    return [name, status.st_size, status.st_mtime_ns]
+
+
+def _size(path: Path) -> int:
+    """Size of a file in bytes, -1 where there is none."""
+    return path.stat().st_size if path.is_file() else -1

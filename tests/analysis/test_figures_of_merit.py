@@ -1,0 +1,128 @@
+"""Limits, laws and published forms of the figures of merit."""
+
+import math
+
+import numba
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from analysis.figures_of_merit import (
+    FigureOfMerit,
+    punzi_numerator,
+    signal_over_root_background,
+    signal_over_root_total,
+)
+
+FORMS = [FigureOfMerit(), FigureOfMerit(form="punzi-improved")]
+EFFICIENCY = st.floats(1e-4, 1.0)
+BACKGROUND = st.floats(0.0, 1e7)
+COMPILED = numba.njit("f8(f8, f8, f8, f8)")(punzi_numerator)
+
+
+@pytest.mark.parametrize("background", [0.0, 0.3, 12.0, 4e4])
+def test_equation_9_term_by_term(background):
+    a, b = 3.0, 1.28155
+    expected = (
+        b**2 / 2
+        + a * math.sqrt(background)
+        + b / 2 * math.sqrt(b**2 + 4 * a * math.sqrt(background) + 4 * background)
+    ) / (0.2 * 50)
+    assert FigureOfMerit().sigma_min(0.2, background, 50.0) == pytest.approx(expected, rel=1e-14)
+
+
+def test_without_background_only_the_confidence_level_counts():
+    """Both b²/2 add up: b²/(ε L), whatever the significance asked for."""
+    for a in (1.0, 3.0, 5.0):
+        sigma = FigureOfMerit(a=a, b=2.0).sigma_min(0.1, 0.0, 50.0)
+        assert sigma == pytest.approx(4.0 / 5.0, rel=1e-14)
+
+
+def test_much_background_gives_a_plus_b_standard_deviations():
+    figure = FigureOfMerit(a=5.0, b=1.64)
+    background = 1e14
+    assert figure.sigma_min(1.0, background, 1.0) / math.sqrt(background) == pytest.approx(
+        6.64, rel=1e-6
+    )
+
+
+def test_the_plain_form_solves_punzis_condition():
+    """S_min of Eq. 9 is where S − b√(B+S) reaches the discovery threshold a√B (physics/0308063)."""
+    background = 37.0
+    figure = FigureOfMerit(a=5.0, b=1.28155)
+    events = float(figure.sigma_min(1.0, background, 1.0))
+    assert events - figure.b * math.sqrt(background + events) == pytest.approx(
+        figure.a * math.sqrt(background), rel=1e-12
+    )
+
+
+def test_improved_form_differs_by_its_constant_only():
+    plain, improved = FORMS
+    background = np.array([0.0, 1.0, 1e3])
+    difference = improved.sigma_min(0.5, background, 2.0) - plain.sigma_min(0.5, background, 2.0)
+    expected = 9 / 8 + 9 * 1.28155**2 / 13 - 1.28155**2 / 2
+    np.testing.assert_allclose(difference, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("figure", FORMS)
+@given(efficiency=EFFICIENCY, background=BACKGROUND, factor=st.floats(1.001, 10.0))
+def test_better_selections_are_better(figure, efficiency, background, factor):
+    sigma = figure.sigma_min(efficiency, background, 50.0)
+    assert figure.sigma_min(efficiency * factor, background, 50.0) < sigma
+    assert figure.sigma_min(efficiency, background * factor + 1e-3, 50.0) > sigma
+
+
+@pytest.mark.parametrize("figure", FORMS)
+@given(efficiency=EFFICIENCY, background=BACKGROUND)
+def test_numpy_torch_and_numba_agree(figure, efficiency, background):
+    expected = float(figure.sigma_min(efficiency, background, 50.0))
+    tensor = figure.sigma_min(
+        torch.tensor([efficiency], dtype=torch.float64),
+        torch.tensor([background], dtype=torch.float64),
+        50.0,
+    )
+    assert tensor.item() == pytest.approx(expected, rel=1e-14)
+    compiled = COMPILED(math.sqrt(background), figure.constant, figure.a, figure.b)
+    assert compiled / (efficiency * 50.0) == pytest.approx(expected, rel=1e-14)
+
+
+def test_no_efficiency_is_infinitely_insensitive():
+    figure = FigureOfMerit()
+    assert np.isinf(figure.sigma_min(np.zeros(2), np.array([0.0, 3.0]), 50.0)).all()
+    assert torch.isinf(figure.sigma_min(torch.zeros(2), torch.tensor([0.0, 3.0]), 50.0)).all()
+
+
+@pytest.mark.parametrize("figure", FORMS)
+def test_gradients_are_right_and_finite_without_background(figure):
+    efficiency = torch.tensor([0.1, 0.4, 0.9], dtype=torch.float64, requires_grad=True)
+    background = torch.tensor([0.5, 30.0, 8e3], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda e, b: figure.sigma_min(e, b, 50.0), (efficiency, background), rtol=1e-6
+    )
+    empty = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    figure.sigma_min(efficiency, empty, 50.0).sum().backward()
+    assert empty.grad is not None
+    assert (empty.grad == 0).all()
+    assert torch.isfinite(efficiency.grad).all()
+
+
+@pytest.mark.parametrize(
+    "setting", [{"a": 0}, {"b": -1}, {"form": "asimov"}, {"c": 1}, {"a": math.inf}]
+)
+def test_settings_without_meaning_are_refused(setting):
+    with pytest.raises(ValidationError):
+        FigureOfMerit(**setting)
+
+
+def test_simple_significances():
+    signal, background = np.array([6.0, 6.0, 0.0, 0.0]), np.array([9.0, 0.0, 4.0, 0.0])
+    np.testing.assert_allclose(
+        signal_over_root_background(signal, background), [2.0, np.inf, 0.0, 0.0]
+    )
+    np.testing.assert_allclose(
+        signal_over_root_total(signal, background), [6 / math.sqrt(15), math.sqrt(6), 0.0, 0.0]
+    )
+    assert signal_over_root_total(16.0, 0.0) == 4.0

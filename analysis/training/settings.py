@@ -1,0 +1,91 @@
+"""Every hyperparameter of the training, in one block."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Plateau(BaseModel):
+    """When the learning rate is lowered: after epochs without a better validation loss.
+
+    The validation loss is judged, not the training loss: the latter is noisy from batch to
+    batch, and a plateau test on it halves far too early.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    patience: int = Field(10, ge=1, description="epochs without improvement before lowering")
+    factor: Factor = Field(0.5, description="what the learning rate is multiplied with then")
+    threshold: float = Field(
+        0.0, ge=0, lt=1, description="relative improvement below which a loss is not better"
+    )
+
+
+class PretrainingSettings(BaseModel):
+    """Weighted binary cross-entropy, without which the Punzi-loss does not converge."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # The paper's recipe (EPJC 82, 121, section 4): 200 epochs of SGD in batches of 2048 at
+    # learning rate 1, halved after 10 epochs without improvement.
+    epochs: int = Field(200, ge=0, description="passes over the training sample")
+    batch_size: int | None = Field(2048, ge=1, description="events a step; null for all at once")
+    learning_rate: Positive = Field(1.0, description="of SGD at the start")
+    plateau: Plateau = Field(Plateau(patience=10), description="when to halve the learning rate")
+    max_step: Positive | None = Field(
+        None, description="longest step in parameter space (Euclidean norm); null for no limit"
+    )
+    signal_weights: Literal["total", "hypothesis"] = Field(
+        "total",
+        description="'total' scales all signal weights by one factor so that their sum is the "
+        "background's; 'hypothesis' gives every hypothesis an equal share of that sum, so that "
+        "one with few accepted events is not given up",
+    )
+
+
+class PunziSettings(BaseModel):
+    """The Punzi-loss: the mean of σ_min over all training hypotheses, in fb."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # The paper's recipe: 2000 epochs of SGD in batches of 50 000 at learning rate 5e-4,
+    # halved on a plateau. The step limit is ours; it keeps one hypothesis with hardly any
+    # signal left from throwing the parameters away, and leaves the optimum where it is.
+    epochs: int = Field(2000, ge=0, description="passes over the training sample")
+    batch_size: int | None = Field(50_000, ge=1, description="events a step; null for all at once")
+    learning_rate: Positive = Field(5e-4, description="of SGD at the start, per fb")
+    plateau: Plateau = Field(Plateau(patience=50), description="when to halve the learning rate")
+    max_step: Positive | None = Field(
+        0.005, description="longest step in parameter space (Euclidean norm); null for no limit"
+    )
+
+
+class TrainingSettings(BaseModel):
+    """What is trained, on which events, by which engine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    networks: int = Field(1, ge=1, description="independently initialised networks")
+    seed: int = Field(1, ge=0, description="seed of initial parameters and of shuffling")
+    hidden: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
+        (8, 4), description="units of the two hidden layers"
+    )
+    validation_fold: int = Field(4, ge=0, le=4, description="fold (of 5) kept for validation")
+    batches: Literal["random", "stratified"] = Field(
+        "random",
+        description="'random' batches are random subsets of the sample; 'stratified' ones hold "
+        "their share of every background process and of every hypothesis' signal",
+    )
+    engine: Literal["fused", "autograd"] = Field(
+        "fused", description="'fused' kernels on the CPU, or PyTorch 'autograd' on any device"
+    )
+    device: str = Field("cpu", description="PyTorch device of the autograd engine, e.g. cuda")
+    checkpoint_seconds: Positive = Field(60.0, description="time between two checkpoints")
+    tensorboard: bool = Field(False, description="also write the history as TensorBoard events")
+    pretraining: PretrainingSettings = Field(
+        PretrainingSettings(), description="recipe of the weighted cross-entropy"
+    )
+    punzi: PunziSettings = Field(PunziSettings(), description="recipe of the Punzi-loss")

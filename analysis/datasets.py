@@ -83,6 +83,8 @@ class Dataset(BaseModel):
                 hint = f"did you mean {' or '.join(near)}?" if near else f"use {', '.join(BRANCHES)}"
                 raise ValueError(f"`branches` names {alias!r}, which nothing reads; {hint}")
         if self.simulate is not None:
+            if self.is_signal != (self.simulate == SIGNAL):
+                raise ValueError(f"`simulate: {self.simulate}` does not make process {self.process}")
             given = {"files", "luminosity", "generated", "entries"} & self.model_fields_set
             if given:
                 raise ValueError(

@@ -133,16 +133,16 @@ class Manifest(BaseModel):
         return sum(count for count in counts if count is not None)
 
 
-def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> Manifest:
+def load_manifest(path: Path, output: OutputFolder, scale: str | None = None) -> Manifest:
     """Read a manifest and settle everything it leaves to a convention.
 
     Relative files start at the manifest's folder; datasets that are simulated get their
-    ntuple under the output folder and the normalisation of `scale`.
+    ntuple under the output folder and the normalisation of the simulated scale.
 
     Args:
         path: The YAML file.
         output: Where simulated ntuples lie.
-        scale: Size of the simulated data, ``default`` or ``paper``.
+        scale: Size of the simulated data, in place of the manifest's `simulation.scale`.
 
     Raises:
         InputError: If the file cannot be read or anything in it is wrong; the sentence names
@@ -151,20 +151,22 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} must be a mapping that holds at least `datasets`.")
+    if scale is not None and isinstance(content.setdefault("simulation", {}), dict):
+        content["simulation"]["scale"] = scale
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
         problems = "\n".join(_sentence(path, problem) for problem in error.errors())
         raise InputError(problems) from None
-    size = manifest.simulation.size(scale)
+    size = manifest.simulation.size
     settled: dict[str, Dataset] = {}
     for name, dataset in manifest.datasets.items():
         if dataset.simulate is not None:
             changes: dict[str, Any] = {"files": (str(output.ntuple(name)),)}
-            if dataset.is_signal:
+            if dataset.simulate == "signal":
                 changes["generated"] = size.signal_events
             else:
-                changes["luminosity"] = size.luminosity
+                changes["luminosity"] = size.luminosity[dataset.simulate]
         else:
             changes = {
                 "files": tuple(

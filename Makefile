@@ -1,0 +1,76 @@
+# Everything a user types. Each stage is one target and one `punzinet` command; a stage whose
+# inputs have not changed says so and does nothing.
+
+PYTHON   ?= python3
+MANIFEST ?= data_manifest.yaml
+OUTPUT   ?= output
+SCALE    ?=
+EXECUTOR ?= futures
+WORKERS  ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
+NETWORKS ?=
+
+VENV     := .venv
+READY    := $(VENV)/.ready
+PUNZINET := $(VENV)/bin/punzinet
+PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" $(if $(SCALE),--scale $(SCALE))
+SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS)
+
+.PHONY: all data features train select plots test test-slow lint format bench lock clean help
+.NOTPARALLEL:
+
+all: plots ## the whole chain, from generated events to figures
+
+data: $(READY) ## default ntuples (nothing to do for your own)
+	@$(PUNZINET) simulate $(PLACE) $(SPREAD)
+
+features: data ## windows and training tensors
+	@$(PUNZINET) features $(PLACE) $(SPREAD)
+
+train: features ## networks and their sensitivity (NETWORKS=25 for an ensemble)
+	@$(PUNZINET) train $(PLACE) $(if $(NETWORKS),--networks $(NETWORKS))
+
+select: train ## recoil-mass histograms behind the single cut
+	@$(PUNZINET) select $(PLACE) $(SPREAD)
+
+plots: select ## figures, as PDF and PNG
+	@$(PUNZINET) plot $(PLACE)
+
+test: $(READY) ## all fast tests, with coverage
+	@$(VENV)/bin/pytest --cov --cov-fail-under=90
+
+test-slow: $(READY) ## longer validation
+	@$(VENV)/bin/pytest -m slow --timeout 3600
+
+lint: $(READY) ## style and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+format: $(READY) ## put the code into shape
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+bench: $(READY) ## measured speed and memory, in $(OUTPUT)/bench.json
+	@$(VENV)/bin/python tests/bench/run.py --output "$(OUTPUT)"
+
+lock: ## newest versions that fit together, into requirements.lock
+	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	@$(VENV)-lock/bin/pip install --quiet --upgrade pip
+	@$(VENV)-lock/bin/pip install --quiet torch==2.13.0 . --group dev
+	@$(VENV)-lock/bin/pip freeze | sed -e '/^punzinet/d' -e 's/+cpu$$//' > requirements.lock
+	@rm -rf $(VENV)-lock
+
+clean: ## remove the output folder, keep the environment
+	@rm -rf "$(OUTPUT)"
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  with MANIFEST=, OUTPUT=, SCALE=default|paper, EXECUTOR=iterative|futures, WORKERS=, NETWORKS="
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@echo "Making the environment in $(VENV) (once)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/pip install --quiet --requirement requirements.lock
+	@$(VENV)/bin/pip install --quiet --no-deps --editable .
+	@touch $@

@@ -1,0 +1,45 @@
+"""The command line, on top of everything: `punzinet --help`."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from analysis.errors import InputError
+from processors.cli import features, plot, select, simulate, train
+
+app = typer.Typer(
+    name="punzinet",
+    help=(
+        "Search for a particle of unknown mass with one network, one loss and one cut.\n\n"
+        "The stages run in this order: [b]simulate[/b] makes the default ntuples (skip it with "
+        "your own), [b]features[/b] turns ntuples into recoil-mass windows and training tensors, "
+        "[b]train[/b] trains the networks, [b]select[/b] applies the single cut and fills "
+        "histograms, [b]plot[/b] draws the figures. A stage whose inputs have not changed does "
+        "nothing.\n\n"
+        "Exit codes: 0 done, 1 something is wrong with an input (one sentence says what), "
+        "2 wrong usage, 130 interrupted."
+    ),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command("simulate")(simulate.command)
+app.command("features")(features.command)
+app.command("train")(train.command)
+app.command("select")(select.command)
+app.command("plot")(plot.command)
+
+
+def main() -> None:
+    """Run a command; a wrong input ends in one sentence and exit code 1, not in a traceback."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        app()
+    except InputError as error:
+        errors.print("[bold red]punzinet:[/bold red]", end=" ")
+        errors.print(str(error), markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("punzinet: interrupted; run the same command again to go on.", markup=False)
+        sys.exit(130)

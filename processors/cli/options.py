@@ -1,0 +1,54 @@
+"""Options that several commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from processors.stages import Stage
+
+console = Console(highlight=False)
+
+
+class Executor(StrEnum):
+    """Coffea executors that run the chunks."""
+
+    ITERATIVE = "iterative"
+    FUTURES = "futures"
+
+
+ManifestOption = Annotated[
+    Path, typer.Option("--manifest", "-m", help="what is analysed, and with which settings")
+]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="folder for all results")]
+ScaleOption = Annotated[
+    str | None,
+    typer.Option(
+        help="size of the default data, default or paper, in place of the manifest's; "
+        "no effect on your own ntuples"
+    ),
+]
+ExecutorOption = Annotated[
+    Executor, typer.Option(help="iterative: this process; futures: one process a worker")
+]
+WorkersOption = Annotated[int, typer.Option(min=1, help="number of worker processes")]
+ForceOption = Annotated[bool, typer.Option("--force", help="run even if nothing has changed")]
+
+MANIFEST = Path("data_manifest.yaml")
+OUTPUT = Path("output")
+
+
+def nothing_to_do(stage: Stage, force: bool) -> bool:
+    """Say so and return True if the stage is up to date; else forget its last run.
+
+    Args:
+        stage: The stage that is asked for.
+        force: Run it in any case.
+    """
+    if not force and stage.is_up_to_date():
+        console.print(f"{stage.name}: up to date")
+        return True
+    stage.begin()
+    return False

@@ -1,0 +1,46 @@
+"""Files are whole or absent."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.errors import InputError
+from analysis.files import atomic_path, read_json, write_json
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    write_json(target, {"value": 1})
+
+    def half_a_write() -> None:
+        with atomic_path(target) as partial:
+            partial.write_text("half of it")
+            raise RuntimeError("cut off")
+
+    with pytest.raises(RuntimeError, match="cut off"):
+        half_a_write()
+    assert read_json(target, "nothing") == {"value": 1}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_nan_is_not_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "result.json", {"value": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="choose another"):
+        write_json(tmp_path / "file" / "result.json", {})
+
+
+def test_a_missing_file_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run `punzinet features` first"):
+        read_json(tmp_path / "windows.json", "punzinet features")
+
+
+def test_half_a_json(tmp_path: Path) -> None:
+    (tmp_path / "windows.json").write_text('{"hypotheses": [')
+    with pytest.raises(InputError, match="delete it and run `punzinet features` again"):
+        read_json(tmp_path / "windows.json", "punzinet features")

@@ -1,0 +1,30 @@
+"""Masses of the search."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from analysis.hypotheses import Hypotheses, MassGrid
+
+
+def test_the_papers_masses() -> None:
+    hypotheses = Hypotheses()
+    assert len(hypotheses.mass) == 87
+    assert hypotheses.training.sum() == 44
+    np.testing.assert_array_equal(hypotheses.mass[:3], [0.1, 0.2, 0.3])
+    assert list(hypotheses.mass[hypotheses.training])[-1] == 8.7
+
+
+def test_a_list_is_sorted() -> None:
+    assert list(Hypotheses(masses=(3.0, 1.0, 2.0)).mass) == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("masses", [(), (1.0, 1.0), (1.0, -2.0)])
+def test_masses_that_make_no_search(masses: tuple[float, ...]) -> None:
+    with pytest.raises(ValidationError):
+        Hypotheses(masses=masses)
+
+
+def test_a_grid_must_reach_its_end() -> None:
+    with pytest.raises(ValidationError, match="never reach"):
+        MassGrid(start=0.1, stop=1.0, step=0.2)

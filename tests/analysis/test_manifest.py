@@ -1,0 +1,125 @@
+"""Every mistake in a manifest is one sentence that names the key."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from analysis.errors import InputError
+from analysis.manifest import Manifest, load_manifest
+from analysis.output import OutputFolder
+
+OWN: dict[str, Any] = {
+    "luminosity": 50,
+    "hypotheses": {"masses": [1.0, 2.0]},
+    "datasets": {
+        "zprime": {"process": "signal", "files": ["zprime.root"], "generated": 1000},
+        "taupair": {"process": "tautau", "files": ["tau.root"], "luminosity": 100},
+    },
+}
+
+
+def load(folder: Path, content: Any, scale: str | None = None) -> Manifest:
+    path = folder / "manifest.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return load_manifest(path, OutputFolder(folder / "output"), scale)
+
+
+def changed(*keys: str, to: Any) -> dict[str, Any]:
+    """The good manifest with one value changed."""
+    content: dict[str, Any] = yaml.safe_load(yaml.safe_dump(OWN))
+    section = content
+    for key in keys[:-1]:
+        section = section.setdefault(key, {})
+    section[keys[-1]] = to
+    return content
+
+
+def test_the_projects_own_manifest(tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "data_manifest.yaml"
+    output = OutputFolder(tmp_path)
+    manifest = load_manifest(path, output)
+    assert manifest.correction == 0.9
+    paper = load_manifest(path, output, "paper")
+    assert paper.generated(0.1) == 20000
+    assert paper.datasets["tautau"].luminosity == 1000
+    assert paper.digest != manifest.digest
+
+
+def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path: Path) -> None:
+    for name in ("b.root", "a.root"):
+        (tmp_path / name).touch()
+    content = changed("datasets", "taupair", "files", to=["*.root", "https://example.org/c.root"])
+    files = load(tmp_path, content).datasets["taupair"].resolved_files()
+    assert files == [
+        str(tmp_path / "a.root"),
+        str(tmp_path / "b.root"),
+        "https://example.org/c.root",
+    ]
+
+
+def test_a_file_named_twice_would_count_double(tmp_path: Path) -> None:
+    (tmp_path / "a.root").touch()
+    manifest = load(tmp_path, changed("datasets", "taupair", "files", to=["a.root", "*.root"]))
+    with pytest.raises(InputError, match=r"taupair: .*a\.root is named twice"):
+        manifest.datasets["taupair"].resolved_files()
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Dataset zprime: there is no file .*zprime\.root"):
+        load(tmp_path, OWN).datasets["zprime"].resolved_files()
+
+
+@pytest.mark.parametrize(
+    ("keys", "to", "sentence"),
+    [
+        (("luminosity",), 0, r"`luminosity` \(target luminosity in fb\^-1\): .*greater than 0"),
+        (("luminosity",), "much", r"`luminosity` .*valid number.*'much'"),
+        (("luminosty",), 50, "`luminosty` is not a setting"),
+        (("beams", "electron_energy"), -7, r"`beams.electron_energy` \(electron \(HER\) energy"),
+        (("datasets",), {}, "`datasets`"),
+        (("datasets", "taupair", "process"), "tautua", "'tautua' is not listed .*mean tautau"),
+        (("datasets", "taupair", "luminosity"), -1, "`datasets.taupair.luminosity` .*greater"),
+        (("datasets", "taupair", "luminosity"), None, "taupair.*needs its fb"),
+        (("datasets", "taupair", "files"), [], "taupair.*`files` is missing"),
+        (("datasets", "taupair", "branches"), {"px11": "x"}, "'px11', which nothing reads.*px1"),
+        (("datasets", "taupair", "simulate"), "tautau", "files, luminosity must not be set"),
+        (("datasets", "zprime", "generated"), None, "zprime.*needs its generated events"),
+        (("datasets", "zprime", "generated"), {1.0: 1000}, "`generated` count for 2 GeV"),
+        (("datasets", "../up"), OWN["datasets"]["taupair"], "becomes a file name"),
+        (("hypotheses", "masses"), [1.0, 1.0], "`hypotheses.*two masses are the same"),
+        (("simulation", "scale"), "huge", "`simulation.*'huge'"),
+    ],
+)
+def test_mistakes(tmp_path: Path, keys: tuple[str, ...], to: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        load(tmp_path, changed(*keys, to=to))
+
+
+def test_no_signal_and_no_background(tmp_path: Path) -> None:
+    for lost, sentence in (("zprime", "no dataset of process `signal`"), ("taupair", "no backg")):
+        content = changed("luminosity", to=50)
+        del content["datasets"][lost]
+        with pytest.raises(InputError, match=sentence):
+            load(tmp_path, content)
+
+
+def test_a_duplicate_dataset_is_found_with_its_line(tmp_path: Path) -> None:
+    text = "datasets:\n  tau: {process: tautau}\n  tau: {process: tautau}\n"
+    with pytest.raises(InputError, match=r"line 3: `tau` is given twice"):
+        load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- a list", "", "a: [", "a: !!python/object/apply:os.getcwd []", "\x00", "a: &b [*b]"],
+)
+def test_no_manifest_at_all(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError):
+        load(tmp_path, text)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--manifest"):
+        load_manifest(tmp_path / "none.yaml", OutputFolder(tmp_path))

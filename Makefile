@@ -4,7 +4,7 @@
 PYTHON   ?= python3
 MANIFEST ?= data_manifest.yaml
 OUTPUT   ?= output
-SCALE    ?=
+SCALE    ?= default
 EXECUTOR ?= futures
 WORKERS  ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 NETWORKS ?=
@@ -12,7 +12,7 @@ NETWORKS ?=
 VENV     := .venv
 READY    := $(VENV)/.ready
 PUNZINET := $(VENV)/bin/punzinet
-PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" $(if $(SCALE),--scale $(SCALE))
+PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" --scale $(SCALE)
 SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS)
 
 .PHONY: all data features train select plots test test-slow lint format bench lock clean help

@@ -80,11 +80,12 @@ class Dataset(BaseModel):
         for alias in self.branches:
             if alias not in BRANCHES:
                 near = difflib.get_close_matches(alias, BRANCHES, n=3, cutoff=0.4)
-                hint = f"did you mean {' or '.join(near)}?" if near else f"use {', '.join(BRANCHES)}"
+                known = f"use {', '.join(BRANCHES)}"
+                hint = f"did you mean {' or '.join(near)}?" if near else known
                 raise ValueError(f"`branches` names {alias!r}, which nothing reads; {hint}")
         if self.simulate is not None:
             if self.is_signal != (self.simulate == SIGNAL):
-                raise ValueError(f"`simulate: {self.simulate}` does not make process {self.process}")
+                raise ValueError(f"`simulate: {self.simulate}` does not make `{self.process}`")
             given = {"files", "luminosity", "generated", "entries"} & self.model_fields_set
             if given:
                 raise ValueError(

@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         InputError: If the folder cannot be made or written to.
     """
-    partial = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.partial{path.suffix}")
+    unique = f"{os.getpid()}-{secrets.token_hex(4)}"
+    partial = path.with_name(f".{path.stem}.{unique}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -40,7 +41,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             "with --output (OUTPUT= for make)."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:

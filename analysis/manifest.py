@@ -98,7 +98,8 @@ class Manifest(BaseModel):
                 )
             if dataset.process not in self.processes:
                 near = difflib.get_close_matches(dataset.process, self.processes, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(self.processes)}"
+                known = f"known are {', '.join(self.processes)}"
+                hint = f"did you mean {near[0]}?" if near else known
                 raise ValueError(
                     f"`datasets.{name}.process`: {dataset.process!r} is not listed in "
                     f"`processes`; {hint}"
@@ -133,16 +134,16 @@ class Manifest(BaseModel):
         return sum(count for count in counts if count is not None)
 
 
-def load_manifest(path: Path, output: OutputFolder, scale: str | None = None) -> Manifest:
+def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> Manifest:
     """Read a manifest and settle everything it leaves to a convention.
 
     Relative files start at the manifest's folder; datasets that are simulated get their
-    ntuple under the output folder and the normalisation of the simulated scale.
+    ntuple under the output folder and the normalisation of `scale`.
 
     Args:
         path: The YAML file.
         output: Where simulated ntuples lie.
-        scale: Size of the simulated data, in place of the manifest's `simulation.scale`.
+        scale: Size of the simulated data, one of `simulation.scales`.
 
     Raises:
         InputError: If the file cannot be read or anything in it is wrong; the sentence names
@@ -151,14 +152,12 @@ def load_manifest(path: Path, output: OutputFolder, scale: str | None = None) ->
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} must be a mapping that holds at least `datasets`.")
-    if scale is not None and isinstance(content.setdefault("simulation", {}), dict):
-        content["simulation"]["scale"] = scale
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
         problems = "\n".join(_sentence(path, problem) for problem in error.errors())
         raise InputError(problems) from None
-    size = manifest.simulation.size
+    size = manifest.simulation.size(scale)
     settled: dict[str, Dataset] = {}
     for name, dataset in manifest.datasets.items():
         if dataset.simulate is not None:
@@ -166,7 +165,7 @@ def load_manifest(path: Path, output: OutputFolder, scale: str | None = None) ->
             if dataset.simulate == "signal":
                 changes["generated"] = size.signal_events
             else:
-                changes["luminosity"] = size.luminosity[dataset.simulate]
+                changes["luminosity"] = size.luminosity
         else:
             changes = {
                 "files": tuple(
@@ -181,7 +180,7 @@ def _sentence(path: Path, problem: ErrorDetails) -> str:
     """One sentence about one problem that pydantic found."""
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
     key = ".".join(str(part) for part in problem["loc"])
-    if not key or message.startswith("`"):
+    if not key:
         return f"{path}: {message}."
     meaning = _meaning(problem["loc"])
     about = f" ({meaning})" if meaning else ""

@@ -41,7 +41,8 @@ def git_commit() -> str | None:
     try:
         # An installed copy may lie inside somebody else's checkout: not this file's commit.
         _git("ls-files", "--error-unmatch", here.name, folder=here.parent)
-        return _git("describe", "--always", "--dirty", "--abbrev=40", "--match=", folder=here.parent)
+        describe = ("describe", "--always", "--dirty", "--abbrev=40", "--match=")
+        return _git(*describe, folder=here.parent)
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -82,12 +82,13 @@ class Stage:
         )
 
 
-def simulate_stage(manifest: Manifest, output: OutputFolder) -> Stage:
+def simulate_stage(manifest: Manifest, output: OutputFolder, scale: str) -> Stage:
     """The default data: depends on what is simulated, and how."""
     simulated = {d.name: d.simulate for d in manifest.datasets.values() if d.simulate}
     settings = {
         **manifest.model_dump(mode="json", include={"beams", "hypotheses", "simulation"}),
         "datasets": simulated,
+        "scale": scale,
     }
     return Stage("simulate", output, settings)
 

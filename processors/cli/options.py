@@ -24,11 +24,7 @@ ManifestOption = Annotated[
 ]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="folder for all results")]
 ScaleOption = Annotated[
-    str | None,
-    typer.Option(
-        help="size of the default data, default or paper, in place of the manifest's; "
-        "no effect on your own ntuples"
-    ),
+    str, typer.Option(help="size of the default data, default or paper; no effect on your own")
 ]
 ExecutorOption = Annotated[
     Executor, typer.Option(help="iterative: this process; futures: one process a worker")

@@ -20,7 +20,7 @@ OWN: dict[str, Any] = {
 }
 
 
-def load(folder: Path, content: Any, scale: str | None = None) -> Manifest:
+def load(folder: Path, content: Any, scale: str = "default") -> Manifest:
     path = folder / "manifest.yaml"
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     return load_manifest(path, OutputFolder(folder / "output"), scale)
@@ -81,20 +81,24 @@ def test_a_missing_file(tmp_path: Path) -> None:
         (("datasets",), {}, "`datasets`"),
         (("datasets", "taupair", "process"), "tautua", "'tautua' is not listed .*mean tautau"),
         (("datasets", "taupair", "luminosity"), -1, "`datasets.taupair.luminosity` .*greater"),
-        (("datasets", "taupair", "luminosity"), None, "taupair.*needs its fb"),
+        (("datasets", "taupair", "luminosity"), None, r"`luminosity` is missing"),
         (("datasets", "taupair", "files"), [], "taupair.*`files` is missing"),
         (("datasets", "taupair", "branches"), {"px11": "x"}, "'px11', which nothing reads.*px1"),
         (("datasets", "taupair", "simulate"), "tautau", "files, luminosity must not be set"),
-        (("datasets", "zprime", "generated"), None, "zprime.*needs its generated events"),
+        (("datasets", "zprime", "generated"), None, "zprime.*`generated` is missing"),
         (("datasets", "zprime", "generated"), {1.0: 1000}, "`generated` count for 2 GeV"),
         (("datasets", "../up"), OWN["datasets"]["taupair"], "becomes a file name"),
         (("hypotheses", "masses"), [1.0, 1.0], "`hypotheses.*two masses are the same"),
-        (("simulation", "scale"), "huge", "`simulation.*'huge'"),
     ],
 )
 def test_mistakes(tmp_path: Path, keys: tuple[str, ...], to: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         load(tmp_path, changed(*keys, to=to))
+
+
+def test_an_unknown_scale(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no scale 'huge' .*default, paper"):
+        load(tmp_path, OWN, "huge")
 
 
 def test_no_signal_and_no_background(tmp_path: Path) -> None:

@@ -1,0 +1,304 @@
+"""The network: a small multilayer perceptron that carries its own input scaling.
+
+A saved network is a folder with two files: the weights in ``network.safetensors``, which can
+be read but never run, and everything a person or a later stage wants to know about them in
+``network.json``, which names the weights by their digest.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+
+from analysis.errors import InputError
+from analysis.files import atomic_path, read_json, write_json
+from analysis.types import FloatArray
+from analysis.windows import Windows
+
+WEIGHTS_FILE = "network.safetensors"
+METADATA_FILE = "network.json"
+
+#: Events whose activations are evaluated together: all of a layer's fit into the cache.
+BLOCK = 8192
+
+
+class PunziNet(torch.nn.Module):
+    """Fully connected network with tanh hidden layers and one sigmoid output.
+
+    The inputs are given unscaled; the network maps the range of each feature to [0, 1] itself
+    and continues linearly outside of it. The range is a buffer: it moves and is saved with the
+    weights, but is not trained.
+
+    Attributes:
+        features: Names of the inputs, in the order of the columns.
+        hidden: Widths of the hidden layers.
+        scale_min: (F,) value of each feature that is mapped to 0.
+        scale_max: (F,) value of each feature that is mapped to 1.
+        layers: Linear, Tanh, Linear, Tanh, …, Linear.
+    """
+
+    scale_min: torch.Tensor
+    scale_max: torch.Tensor
+
+    def __init__(
+        self,
+        features: Sequence[str],
+        scale_min: FloatArray | Sequence[float],
+        scale_max: FloatArray | Sequence[float],
+        hidden: Sequence[int] = (8, 4),
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        """Make a randomly initialised network.
+
+        Weights and biases are uniform in ±1/√(inputs of the layer), as torch has it.
+
+        Args:
+            features: Names of the F inputs.
+            scale_min: (F,) smallest value of each feature in the training data.
+            scale_max: (F,) largest value of each feature in the training data.
+            hidden: Widths of the hidden layers; 4-8-4-1 with the default and four features.
+            rng: Source of the initial weights; seeded with 0 if not given.
+
+        Raises:
+            InputError: If a feature has no finite range to be scaled by.
+        """
+        super().__init__()
+        self.features = tuple(features)
+        self.hidden = tuple(hidden)
+        low = torch.as_tensor(np.asarray(scale_min), dtype=torch.float32)
+        high = torch.as_tensor(np.asarray(scale_max), dtype=torch.float32)
+        if low.shape != (len(features),) or high.shape != (len(features),):
+            raise ValueError("the scaling needs one minimum and one maximum for every feature")
+        for name, start, stop in zip(features, low.tolist(), high.tolist(), strict=True):
+            if not (np.isfinite(start) and np.isfinite(stop) and start < stop):
+                raise InputError(
+                    f"Feature {name} ranges from {start:g} to {stop:g} in the training data, which "
+                    "cannot be scaled to [0, 1]; give it a finite range, or leave it out."
+                )
+        self.register_buffer("scale_min", low)
+        self.register_buffer("scale_max", high)
+        widths = (len(features), *hidden, 1)
+        layers: list[torch.nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            layers += [torch.nn.Linear(inputs, outputs), torch.nn.Tanh()]
+        self.layers = torch.nn.Sequential(*layers[:-1])
+        self._initialise(np.random.default_rng(0) if rng is None else rng)
+
+    @torch.no_grad()
+    def _initialise(self, rng: np.random.Generator) -> None:
+        """Draw all weights and biases anew."""
+        for layer in self.linear_layers:
+            bound = layer.in_features**-0.5
+            for parameter in (layer.weight, layer.bias):
+                values = rng.uniform(-bound, bound, size=tuple(parameter.shape))
+                parameter.copy_(torch.from_numpy(values))
+
+    @property
+    def linear_layers(self) -> tuple[torch.nn.Linear, ...]:
+        """The layers that hold parameters, from input to output."""
+        return tuple(layer for layer in self.layers if isinstance(layer, torch.nn.Linear))
+
+    def logit(self, x: torch.Tensor) -> torch.Tensor:
+        """Output before the sigmoid.
+
+        Args:
+            x: (n, F) unscaled features.
+
+        Returns:
+            (n,) values on the whole real axis; larger is more like signal.
+        """
+        scaled = (x - self.scale_min) / (self.scale_max - self.scale_min)
+        logit: torch.Tensor = self.layers(scaled)
+        return logit.squeeze(-1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Output ŷ in (0, 1).
+
+        Args:
+            x: (n, F) unscaled features.
+
+        Returns:
+            (n,) outputs.
+        """
+        return torch.sigmoid(self.logit(x))
+
+    def logit_numpy(self, x: FloatArray) -> FloatArray:
+        """Output before the sigmoid, without torch: what selections and cut scans use.
+
+        Every event is computed by the same element-wise operations whatever its neighbours, so
+        the result is the same to the last bit for any chunking, unlike that of a matrix
+        product. A cut that was placed on one event's output thus holds everywhere.
+
+        Args:
+            x: (n, F) unscaled features.
+
+        Returns:
+            (n,) float32, equal to `logit` within rounding.
+        """
+        scale = (self.scale_max - self.scale_min).cpu().numpy()
+        offset = self.scale_min.cpu().numpy()
+        layers = [
+            (layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())
+            for layer in self.linear_layers
+        ]
+        logit = np.empty(len(x), dtype=np.float32)
+        for start in range(0, len(x), BLOCK):
+            block = np.asarray(x[start : start + BLOCK], dtype=np.float32).T
+            units = [(block[i] - offset[i]) / scale[i] for i in range(len(scale))]
+            for depth, (weight, bias) in enumerate(layers):
+                if depth > 0:
+                    units = [np.tanh(unit) for unit in units]
+                units = [_affine(units, weight[row], bias[row]) for row in range(len(bias))]
+            logit[start : start + BLOCK] = units[0]
+        return logit
+
+    def save(
+        self,
+        folder: Path,
+        windows: Windows,
+        settings: Mapping[str, Any],
+        provenance: Mapping[str, Any],
+        cut: float | None = None,
+    ) -> None:
+        """Write the network and what belongs to it.
+
+        Args:
+            folder: Where to, made if missing; the files of an earlier network are replaced.
+            windows: The windows it was trained with.
+            settings: The settings it was trained with, as JSON can express them.
+            provenance: Versions, manifest digest, seeds and commit.
+            cut: The cut on the logit that is its selection for every mass, if there is one.
+
+        Raises:
+            InputError: If the folder cannot be written to.
+        """
+        weights = safetensors.torch.save(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        )
+        with atomic_path(folder / WEIGHTS_FILE) as partial:
+            partial.write_bytes(weights)
+        scaling = zip(self.scale_min.tolist(), self.scale_max.tolist(), strict=True)
+        content = _NetworkFile(
+            format="punzinet-network-1",
+            weights_sha256=hashlib.sha256(weights).hexdigest(),
+            features=list(self.features),
+            hidden=list(self.hidden),
+            scaling=dict(zip(self.features, scaling, strict=True)),
+            windows=_WindowColumns(
+                mass=windows.mass.tolist(),
+                sigma=windows.sigma.tolist(),
+                training=windows.training.tolist(),
+                fitted=windows.fitted.tolist(),
+            ),
+            cut=cut,
+            settings=dict(settings),
+            provenance=dict(provenance),
+        )
+        write_json(folder / METADATA_FILE, content.model_dump(mode="json"))
+
+
+def _affine(units: Sequence[FloatArray], weight: FloatArray, bias: np.float32) -> FloatArray:
+    """One neuron's input: bias + Σ weight · unit, always added in the same order."""
+    total: FloatArray = units[0] * weight[0]
+    for unit, factor in zip(units[1:], weight[1:], strict=True):
+        total += unit * factor
+    total += bias
+    return total
+
+
+class _WindowColumns(BaseModel):
+    """The windows of a saved network, column by column."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    mass: list[float]
+    sigma: list[float]
+    training: list[bool]
+    fitted: list[bool]
+
+
+class _NetworkFile(BaseModel):
+    """The schema of ``network.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: Literal["punzinet-network-1"]
+    weights_sha256: str
+    features: list[str]
+    hidden: list[int]
+    scaling: dict[str, tuple[float, float]]
+    windows: _WindowColumns
+    cut: float | None
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class SavedNetwork:
+    """A network as read back, with what was saved beside it.
+
+    Attributes:
+        network: The network itself.
+        windows: The windows it was trained with (without the fits behind them).
+        cut: The cut on the logit that is its selection for every mass, None if there is none.
+        settings: The settings it was trained with.
+        provenance: Versions, manifest digest, seeds and commit.
+    """
+
+    network: PunziNet
+    windows: Windows
+    cut: float | None
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+def load_network(folder: Path) -> SavedNetwork:
+    """Read a network that `PunziNet.save` wrote.
+
+    Raises:
+        InputError: If a file is missing, damaged, of another origin, or the two do not belong
+            together.
+    """
+    content = read_json(folder / METADATA_FILE, "punzinet train")
+    path = folder / WEIGHTS_FILE
+    try:
+        metadata = _NetworkFile.model_validate(content)
+        weights = path.read_bytes()
+        if hashlib.sha256(weights).hexdigest() != metadata.weights_sha256:
+            raise InputError(
+                f"{path} is not the file that {METADATA_FILE} beside it describes; run "
+                "`punzinet train` again."
+            )
+        low, high = zip(*(metadata.scaling[name] for name in metadata.features), strict=True)
+        network = PunziNet(metadata.features, low, high, metadata.hidden)
+        network.load_state_dict(safetensors.torch.load(weights))
+        columns = metadata.windows
+        windows = Windows(
+            mass=np.array(columns.mass),
+            sigma=np.array(columns.sigma),
+            training=np.array(columns.training),
+            fitted=np.array(columns.fitted),
+            fits=(None,) * len(columns.mass),
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path} is not there; run `punzinet train` first.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{folder / METADATA_FILE} is not a network of this software: `{key}`: {first['msg']}; "
+            "run `punzinet train` again."
+        ) from error
+    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{folder} does not hold a whole network ({error}); run `punzinet train` again."
+        ) from error
+    return SavedNetwork(network, windows, metadata.cut, metadata.settings, metadata.provenance)

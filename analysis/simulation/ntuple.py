@@ -1,0 +1,165 @@
+"""Ntuples as basf2 writes them: a flat TTree whose branches bear basf2's escaped names.
+
+The same events give the same bytes. A ROOT file holds its name, a UUID and the time of every
+record; here the name is left out, the UUID follows from a text that the caller gives, and the
+clock stands still.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from analysis.beams import Beams
+from analysis.datasets import BRANCHES
+from analysis.files import atomic_path
+from analysis.simulation.constants import MUON_MASS
+
+TREE: Final = "variables"
+EXPERIMENT: Final = 1003
+"""Experiment number of Belle II's run-independent simulation; its run number is 0."""
+
+EVENT: Final = np.dtype(
+    [("p_plus", "f4", 3), ("p_minus", "f4", 3), ("weight", "f8"), ("mass", "f8")]
+)
+"""An event on its way to the file: measured lab momenta, GeV, weight, generated mass."""
+
+_BASKET: Final = 1 << 16
+"""Events per basket: 256 kB of single precision, above the 100 kB that make reading efficient."""
+_CLOCK: Final = datetime(2010, 1, 1)
+"""The time in all records."""
+_NAMESPACE: Final = uuid.UUID("6f1d5c0e-2b0b-5d3e-9a57-0c6a52f4b0a1")
+
+
+class Ntuple:
+    """A tree that is being written; made by `create_ntuple`.
+
+    Attributes:
+        entries: Events handed over so far.
+    """
+
+    def __init__(self, file: Any, production: int, beams: Beams, signal: bool) -> None:
+        """Make the empty tree.
+
+        Args:
+            file: An open, writable uproot file.
+            production: Production number, the same in every event.
+            beams: Nominal beams, the same in every event.
+            signal: Whether there is a branch with the generated mass.
+        """
+        self.entries = 0
+        self._production = production
+        self._beams = beams
+        self._signal = signal
+        self._waiting: list[NDArray[np.void]] = []
+        branches = self._branches(np.empty(0, EVENT), 0)
+        self._tree = file.mktree(TREE, {name: array.dtype for name, array in branches.items()})
+
+    def append(self, events: NDArray[np.void]) -> None:
+        """Add events, (n,) of dtype `EVENT`, in the order in which they shall be numbered."""
+        self._waiting.append(events)
+        self.entries += len(events)
+        self.flush(_BASKET)
+
+    def flush(self, multiple: int = 1) -> None:
+        """Write what waits in baskets of at most `_BASKET` events.
+
+        Args:
+            multiple: the number of events written is a multiple of this; the rest waits on.
+        """
+        waiting = sum(map(len, self._waiting))
+        count = waiting - waiting % multiple
+        if not count:
+            return
+        events = np.concatenate(self._waiting)
+        first = self.entries - waiting
+        for start in range(0, count, _BASKET):
+            part = events[start : min(start + _BASKET, count)]
+            self._tree.extend(self._branches(part, first + start))
+        self._waiting = [events[count:]]
+
+    def _branches(self, events: NDArray[np.void], first: int) -> dict[str, NDArray[Any]]:
+        """All branches of consecutive events.
+
+        Args:
+            events: (n,) of dtype `EVENT`.
+            first: number of the first of them.
+        """
+        n = len(events)
+        branches: dict[str, NDArray[Any]] = {
+            "__experiment__": np.full(n, EXPERIMENT, np.int32),
+            "__run__": np.zeros(n, np.int32),
+            "__event__": np.arange(first, first + n, dtype=np.uint32),
+            "__production__": np.full(n, self._production, np.int32),
+            "__candidate__": np.zeros(n, np.int32),
+            "__ncandidates__": np.ones(n, np.int32),
+            "__weight__": events["weight"],
+        }
+        for daughter, (name, charge) in enumerate([("p_plus", 1), ("p_minus", -1)]):
+            p = events[name]
+            prefix = f"daughter__bo{daughter}__cm__sp"
+            for axis, component in enumerate("xyz"):
+                branches[f"{prefix}p{component}__bc"] = np.ascontiguousarray(p[:, axis])
+            energy = np.sqrt((p.astype(float) ** 2).sum(axis=1) + MUON_MASS**2)
+            branches[f"{prefix}E__bc"] = energy.astype(np.float32)
+            branches[f"{prefix}charge__bc"] = np.full(n, charge, np.float32)
+        for key, value in zip(
+            ["beam_E", "beam_px", "beam_py", "beam_pz"], self._beams.total, strict=True
+        ):
+            branches[BRANCHES[key]] = np.full(n, value)
+        if self._signal:
+            branches[BRANCHES["generated_mass"]] = events["mass"]
+        return branches
+
+
+@contextmanager
+def create_ntuple(
+    path: Path, identity: str, production: int, beams: Beams, *, signal: bool
+) -> Iterator[Ntuple]:
+    """Write an ntuple that appears under its name when complete.
+
+    Args:
+        path: The ROOT file.
+        identity: Text that the file's UUID is made from; files with other content should have
+            another.
+        production: Production number, the same in every event.
+        beams: Nominal beams, the same in every event.
+        signal: Whether there is a branch with the generated mass.
+
+    Yields:
+        The ntuple to append events to.
+
+    Raises:
+        InputError: If the folder cannot be made or written to.
+    """
+    same = uuid.uuid5(_NAMESPACE, identity)
+    with (
+        atomic_path(path) as partial,
+        _standing_clock(),
+        # A file object, because uproot writes the name of a path into the file.
+        partial.open("w+b") as sink,
+        uproot.recreate(sink, compression=uproot.ZSTD(1), uuid_function=lambda: same) as file,
+    ):
+        ntuple = Ntuple(file, production, beams, signal)
+        yield ntuple
+        ntuple.flush()
+
+
+@contextmanager
+def _standing_clock() -> Iterator[None]:
+    """Let uproot write the same time into every record while this context lasts.
+
+    uproot has no option for it; all its times pass through one function.
+    """
+    original = uproot._util.datetime_to_code
+    uproot._util.datetime_to_code = lambda _: original(_CLOCK)
+    try:
+        yield
+    finally:
+        uproot._util.datetime_to_code = original

@@ -1,0 +1,47 @@
+"""Folds from event identity: the same event is in the same fold, whatever file or row it is in."""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.types import IntArray
+
+#: Number of folds of equal expected size.
+FOLDS = 5
+#: The fold that validates; the other four train (80/20).
+VALIDATION_FOLD = 4
+
+
+def fold_of(
+    experiment: IntArray, run: IntArray, event: IntArray, production: IntArray, dataset: str
+) -> NDArray[np.int8]:
+    """Assign every event to a fold by a hash of its identity.
+
+    All candidates of an event share its fold, so no event can be in training and validation
+    at once. The dataset's name is part of the identity because generators number their
+    events from zero in each sample.
+
+    Args:
+        experiment: (n,) experiment numbers.
+        run: (n,) run numbers.
+        event: (n,) event numbers.
+        production: (n,) production numbers.
+        dataset: Name of the dataset in the manifest.
+
+    Returns:
+        (n,) folds from 0 to `FOLDS` - 1.
+    """
+    seed = hashlib.blake2b(dataset.encode(), digest_size=8).digest()
+    state = np.full(len(event), int.from_bytes(seed, "little"), dtype=np.uint64)
+    for identity in (experiment, run, event, production):
+        state = _mix(state ^ identity.astype(np.int64).view(np.uint64))
+    return (state % np.uint64(FOLDS)).astype(np.int8)
+
+
+def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """One step of splitmix64 (Steele, Lea, Flood 2014), a bijection that scatters all bits."""
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from analysis.folds import FOLDS, VALIDATION_FOLD, _mix, fold_of
+
+
+def identity(n: int) -> list[np.ndarray]:
+    return [np.full(n, 12), np.arange(n) // 1000, np.arange(n), np.zeros(n, dtype=np.int64)]
+
+
+def test_mixing_is_that_of_the_published_splitmix64() -> None:
+    # First outputs of the reference implementation for the seed 1234567.
+    golden, state, result = 0x9E3779B97F4A7C15, 1234567, []
+    for _ in range(3):
+        result.append(int(_mix(np.array([state], dtype=np.uint64))[0]))
+        state = (state + golden) % 2**64
+    assert result == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+
+
+def test_folds_are_equally_full_and_independent_of_the_order() -> None:
+    n = 200_000
+    columns = identity(n)
+    fold = fold_of(*columns, "tautau")
+    assert fold.dtype == np.int8
+    counts = np.bincount(fold, minlength=FOLDS)
+    assert len(counts) == FOLDS
+    assert counts[VALIDATION_FOLD] > 0
+    np.testing.assert_allclose(counts, n / FOLDS, atol=5 * np.sqrt(n * 0.16))
+    order = np.random.default_rng(1).permutation(n)
+    np.testing.assert_array_equal(fold_of(*(c[order] for c in columns), "tautau"), fold[order])
+
+
+@pytest.mark.parametrize("column", range(4))
+def test_every_part_of_the_identity_matters(column: int) -> None:
+    columns = identity(20_000)
+    before = fold_of(*columns, "tautau")
+    columns[column] = columns[column] + 1
+    agreement = np.mean(fold_of(*columns, "tautau") == before)
+    assert agreement == pytest.approx(1 / FOLDS, abs=0.02)
+
+
+def test_datasets_fold_independently() -> None:
+    columns = identity(20_000)
+    agreement = np.mean(fold_of(*columns, "tautau") == fold_of(*columns, "eemumu"))
+    assert agreement == pytest.approx(1 / FOLDS, abs=0.02)
+
+
+def test_the_stored_type_of_a_number_changes_nothing() -> None:
+    columns = identity(1000)
+    reference = fold_of(*columns, "signal")
+    for dtype in (np.int32, np.uint32, np.uint64, np.float64):
+        np.testing.assert_array_equal(
+            fold_of(*(c.astype(dtype) for c in columns), "signal"), reference
+        )
+
+
+def test_folds_never_change() -> None:
+    # Published results rest on this split: another hash is another validation sample.
+    assert fold_of(*identity(12), "signal").tolist() == [2, 2, 3, 0, 1, 1, 4, 4, 0, 3, 0, 4]

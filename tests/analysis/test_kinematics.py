@@ -1,0 +1,234 @@
+import numpy as np
+import pytest
+import vector
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from analysis.beams import Beams
+from analysis.kinematics import FEATURES, DimuonKinematics, _compute, dimuon_kinematics
+from analysis.simulation.constants import MUON_MASS
+
+BEAMS = Beams()
+#: Beams that collide at rest along z: the laboratory is the centre-of-mass system.
+AT_REST = np.array([10.0, 0.0, 0.0, 0.0])
+Z = np.array([0.0, 0.0, 1.0])
+
+
+def random_muons(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Two (3, n) momenta with sizes from soft to the kinematic limit."""
+    rng = np.random.default_rng(seed)
+    direction = rng.standard_normal((2, 3, n))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    p = direction * rng.uniform(0.05, 5.0, (2, 1, n))
+    return p[0], p[1]
+
+
+def compute(p1: np.ndarray, p2: np.ndarray, beam: np.ndarray, z: np.ndarray) -> DimuonKinematics:
+    return dimuon_kinematics((p1[0], p1[1], p1[2]), (p2[0], p2[1], p2[2]), beam, z)
+
+
+def at_rest(p1: np.ndarray, p2: np.ndarray) -> dict[str, np.ndarray]:
+    """Features by name of muons given in the centre-of-mass system."""
+    return dict(zip(FEATURES, compute(p1, p2, AT_REST, Z).features.T, strict=True))
+
+
+def four_momentum(p: np.ndarray) -> np.ndarray:
+    """(n, 4) muon four-momenta of (3, n) momenta."""
+    return np.column_stack([np.sqrt(MUON_MASS**2 + (p**2).sum(axis=0)), *p])
+
+
+def boost_matrix(total: np.ndarray) -> np.ndarray:
+    """Textbook boost (4, 4) into the rest frame of `total`, no rotation."""
+    beta = total[1:] / total[0]
+    b2 = beta @ beta
+    gamma = 1 / np.sqrt(1 - b2)
+    matrix = np.eye(4)
+    matrix[0] = gamma * np.concatenate([[1], -beta])
+    matrix[1:, 0] = -gamma * beta
+    matrix[1:, 1:] += (gamma - 1) * np.outer(beta, beta) / b2
+    return matrix
+
+
+def test_thrust_axis_is_the_one_that_maximises_the_thrust() -> None:
+    p1, p2 = random_muons(20)
+    result = at_rest(p1, p2)["pt_thrust"]
+    for i in range(20):
+        # The axis lies in the plane of the two momenta; scan it finely, then zoom in.
+        u = p1[:, i] / np.linalg.norm(p1[:, i])
+        w = p2[:, i] - (p2[:, i] @ u) * u
+        w /= np.linalg.norm(w)
+        low, high = 0.0, np.pi
+        for _ in range(12):
+            angle = np.linspace(low, high, 2001)
+            axis = np.cos(angle)[:, None] * u + np.sin(angle)[:, None] * w
+            thrust = np.abs(axis @ p1[:, i]) + np.abs(axis @ p2[:, i])
+            best = np.argmax(thrust)
+            step = angle[1] - angle[0]
+            low, high = angle[best] - step, angle[best] + step
+        for p in (p1, p2):
+            transverse = np.linalg.norm(np.cross(p[:, i], axis[best]))
+            assert result[i] == pytest.approx(transverse, rel=1e-6, abs=1e-7)
+
+
+def test_no_axis_out_of_the_plane_has_more_thrust() -> None:
+    p1, p2 = random_muons(30, seed=4)
+    rng = np.random.default_rng(5)
+    axes = rng.standard_normal((20_000, 3))
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    found = (np.abs(axes @ p1) + np.abs(axes @ p2)).max(axis=0)
+    pt = at_rest(p1, p2)["pt_thrust"]
+    at_axis = sum(np.sqrt((p**2).sum(axis=0) - pt**2) for p in (p1, p2))
+    assert np.all(found <= at_axis + 1e-12)
+
+
+def test_components_with_respect_to_the_softer_muon() -> None:
+    p1, p2 = random_muons(500)
+    result = at_rest(p1, p2)
+    first_harder = (p1**2).sum(axis=0) > (p2**2).sum(axis=0)
+    hard, soft = np.where(first_harder, (p1, p2), (p2, p1))
+    axis = soft / np.linalg.norm(soft, axis=0)
+    along = (hard * axis).sum(axis=0)
+    np.testing.assert_allclose(result["pl_mumin_mumax"], along, rtol=1e-12, atol=1e-12)
+    across = np.linalg.norm(hard - along * axis, axis=0)
+    np.testing.assert_allclose(result["pt_mumin_mumax"], across, rtol=1e-10, atol=1e-12)
+    assert (result["pl_mumin_mumax"] < 0).any()
+
+
+def test_dimuon_transverse_momentum_is_that_to_the_electron() -> None:
+    p1, p2 = random_muons(500)
+    expected = np.hypot(*(p1 + p2)[:2])
+    np.testing.assert_allclose(at_rest(p1, p2)["pt_mumu"], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("p1", "p2", "expected"),
+    [
+        ([0, 0, 3], [0, 0, -3], [0, 0, -3, 0]),
+        ([0, 0, 3], [0, 0, 1], [0, 0, 3, 0]),
+        ([3, 0, 0], [0, 2, 0], [6 / np.sqrt(13), 3, 0, np.sqrt(13)]),
+        ([3, 0, 4], [-3, 0, 4], [3, 4.8, 1.4, 0]),
+        ([4, 3, 0], [4, -3, 0], [3, 4.8, 1.4, 8]),
+        ([1, 0, 1], [0, 0, -2], [2 / np.sqrt(10), np.sqrt(2), -np.sqrt(2), 1]),
+    ],
+)
+def test_events_made_by_hand(p1: list[float], p2: list[float], expected: list[float]) -> None:
+    result = compute(np.array(p1, float)[:, None], np.array(p2, float)[:, None], AT_REST, Z)
+    np.testing.assert_allclose(result.features[0], expected, atol=1e-14)
+    energy = sum(np.sqrt(MUON_MASS**2 + np.dot(p, p)) for p in (p1, p2))
+    recoil = (10 - energy) ** 2 - np.sum((np.array(p1) + p2) ** 2)
+    assert result.m2_recoil[0] == pytest.approx(recoil, rel=1e-12)
+
+
+def test_everything_is_symmetric_in_the_two_muons() -> None:
+    p1, p2 = random_muons(300)
+    one = compute(p1, p2, BEAMS.total, BEAMS.electron_direction)
+    other = compute(p2, p1, BEAMS.total, BEAMS.electron_direction)
+    np.testing.assert_allclose(one.features, other.features, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(one.m2_recoil, other.m2_recoil, rtol=1e-11, atol=1e-12)
+
+
+@given(st.floats(-np.pi, np.pi), st.integers(0, 1000))
+def test_rotation_about_the_electron_changes_nothing(angle: float, seed: int) -> None:
+    p1, p2 = random_muons(20, seed)
+    rotation = Rotation.from_rotvec(angle * Z).as_matrix()
+    before, after = at_rest(p1, p2), at_rest(rotation @ p1, rotation @ p2)
+    for name in FEATURES:
+        np.testing.assert_allclose(after[name], before[name], rtol=1e-9, atol=1e-12)
+
+
+@given(st.integers(0, 1000))
+def test_only_the_dimuon_transverse_momentum_knows_the_beam(seed: int) -> None:
+    p1, p2 = random_muons(20, seed)
+    rotation = Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
+    before, after = at_rest(p1, p2), at_rest(rotation @ p1, rotation @ p2)
+    for name in FEATURES[:3]:
+        np.testing.assert_allclose(after[name], before[name], rtol=1e-9, atol=1e-12)
+    turned = compute(rotation @ p1, rotation @ p2, AT_REST, rotation @ Z).features[:, 3]
+    np.testing.assert_allclose(turned, before["pt_mumu"], rtol=1e-9, atol=1e-12)
+
+
+def test_features_are_those_of_the_boosted_muons() -> None:
+    p1, p2 = random_muons(300)
+    boost = boost_matrix(BEAMS.total)
+    lab = [four_momentum(p) for p in (p1, p2)]
+    cms = [(p @ boost.T)[:, 1:].T for p in lab]
+    z = (boost @ BEAMS.electron)[1:]
+    expected = compute(*cms, np.array([BEAMS.sqrt_s, 0, 0, 0]), z / np.linalg.norm(z))
+    result = compute(p1, p2, BEAMS.total, BEAMS.electron_direction)
+    np.testing.assert_allclose(result.features, expected.features, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(result.m2_recoil, expected.m2_recoil, rtol=1e-9, atol=1e-9)
+
+
+def test_recoil_mass_is_the_same_in_laboratory_and_centre_of_mass() -> None:
+    p1, p2 = random_muons(1000)
+    lab = BEAMS.total - four_momentum(p1) - four_momentum(p2)
+    cms = lab @ boost_matrix(BEAMS.total).T
+    result = compute(p1, p2, BEAMS.total, BEAMS.electron_direction).m2_recoil
+    metric = np.array([1.0, -1.0, -1.0, -1.0])
+    for recoil in (lab, cms):
+        np.testing.assert_allclose(result, (recoil**2) @ metric, rtol=1e-11, atol=1e-11)
+    assert (result < 0).any()
+
+
+def test_beams_of_each_event_are_used_for_it() -> None:
+    p1, p2 = random_muons(50)
+    beams = BEAMS.total * np.random.default_rng(2).uniform(0.99, 1.01, (50, 1))
+    together = compute(p1, p2, beams, BEAMS.electron_direction)
+    for i in range(50):
+        alone = compute(p1[:, i : i + 1], p2[:, i : i + 1], beams[i], BEAMS.electron_direction)
+        np.testing.assert_array_equal(together.features[i], alone.features[0])
+        assert together.m2_recoil[i] == alone.m2_recoil[0]
+
+
+def test_muons_at_rest_in_the_centre_of_mass_are_defined() -> None:
+    rest, moving = np.zeros((3, 1)), np.array([[0.3], [0.4], [1.2]])
+    one = compute(moving, rest, AT_REST, Z).features[0]
+    np.testing.assert_allclose(one, [0, 0, 0, 0.5])
+    np.testing.assert_array_equal(compute(rest, rest, AT_REST, Z).features[0], 0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_so_and_harms_no_neighbour(bad: float) -> None:
+    p1, p2 = random_muons(5)
+    clean = compute(p1, p2, BEAMS.total, BEAMS.electron_direction)
+    p1[1, 2] = bad
+    result = compute(p1, p2, BEAMS.total, BEAMS.electron_direction)
+    assert not np.isfinite(result.m2_recoil[2])
+    others = [0, 1, 3, 4]
+    np.testing.assert_array_equal(result.features[others], clean.features[others])
+
+
+def test_single_precision_input_is_computed_in_double() -> None:
+    p1, p2 = (p.astype(np.float32) for p in random_muons(100))
+    result = compute(p1, p2, BEAMS.total, BEAMS.electron_direction)
+    expected = compute(
+        p1.astype(np.float64), p2.astype(np.float64), BEAMS.total, BEAMS.electron_direction
+    )
+    assert result.features.dtype == np.float64
+    np.testing.assert_array_equal(result.features, expected.features)
+
+
+def test_no_event_at_all() -> None:
+    result = compute(np.empty((3, 0)), np.empty((3, 0)), BEAMS.total, BEAMS.electron_direction)
+    assert result.features.shape == (0, 4)
+    assert result.m2_recoil.shape == (0,)
+
+
+def test_compiled_and_interpreted_code_agree() -> None:
+    p1, p2 = random_muons(20)
+    compiled = compute(p1, p2, BEAMS.total, BEAMS.electron_direction)
+    features, m2_recoil = _compute(
+        (p1[0], p1[1], p1[2]),
+        (p2[0], p2[1], p2[2]),
+        BEAMS.total[None, :],
+        BEAMS.electron_direction,
+    )
+    np.testing.assert_allclose(features, compiled.features, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(m2_recoil, compiled.m2_recoil, rtol=1e-9, atol=1e-12)
+
+
+def test_vector_measures_the_same_transverse_momentum() -> None:
+    p1, p2 = random_muons(50)
+    pair = vector.array({"px": (p1 + p2)[0], "py": (p1 + p2)[1]})
+    np.testing.assert_allclose(at_rest(p1, p2)["pt_mumu"], pair.pt, rtol=1e-12)

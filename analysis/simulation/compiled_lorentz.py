@@ -1,0 +1,78 @@
+"""Four-momentum arithmetic inside compiled loops, on tuples (E, px, py, pz).
+
+The same operations as `analysis.simulation.lorentz`, for generators that make one event after
+the other in a compiled loop, where small arrays would cost more than the physics.
+"""
+
+from math import cos, hypot, sin, sqrt
+
+from numba import njit
+
+Momentum = tuple[float, float, float, float]
+Vector = tuple[float, float, float]
+
+
+@njit(cache=True)
+def dot(a: Momentum, b: Momentum) -> float:
+    """Minkowski product, GeV^2."""
+    return a[0] * b[0] - a[1] * b[1] - a[2] * b[2] - a[3] * b[3]
+
+
+@njit(cache=True)
+def minus(a: Momentum, b: Momentum) -> Momentum:
+    """Difference of two momenta."""
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]
+
+
+@njit(cache=True)
+def to_rest_frame(p: Momentum, frame: Momentum) -> Momentum:
+    """Momentum in the rest frame of a massive system, without rotation of the axes."""
+    mass = sqrt(dot(frame, frame))
+    energy = dot(frame, p) / mass
+    shift = (p[0] + energy) / (frame[0] + mass)
+    return energy, p[1] - shift * frame[1], p[2] - shift * frame[2], p[3] - shift * frame[3]
+
+
+@njit(cache=True)
+def from_rest_frame(p: Momentum, frame: Momentum) -> Momentum:
+    """Inverse of `to_rest_frame`."""
+    mass = sqrt(dot(frame, frame))
+    energy = (frame[0] * p[0] + frame[1] * p[1] + frame[2] * p[2] + frame[3] * p[3]) / mass
+    shift = (p[0] + energy) / (frame[0] + mass)
+    return energy, p[1] + shift * frame[1], p[2] + shift * frame[2], p[3] + shift * frame[3]
+
+
+@njit(cache=True)
+def rotate_to(axis: Vector, p: Momentum) -> Momentum:
+    """Rotation that brings the z axis onto a unit vector, as `lorentz.rotate_to` does."""
+    across = hypot(axis[0], axis[1])
+    cos_phi, sin_phi = (axis[0] / across, axis[1] / across) if across > 0 else (1.0, 0.0)
+    radial = axis[2] * p[1] + across * p[3]
+    return (
+        p[0],
+        cos_phi * radial - sin_phi * p[2],
+        sin_phi * radial + cos_phi * p[2],
+        axis[2] * p[3] - across * p[1],
+    )
+
+
+@njit(cache=True)
+def about_z(energy: float, momentum: float, opening: float, azimuth: float) -> Momentum:
+    """Momentum at a given angle to the z axis.
+
+    Args:
+        energy: GeV.
+        momentum: its length, GeV.
+        opening: 1 - cos of the angle to the z axis, which keeps its digits at small angles.
+        azimuth: radian.
+
+    Returns:
+        The four-momentum.
+    """
+    transverse = momentum * sqrt(opening * (2 - opening))
+    return (
+        energy,
+        transverse * cos(azimuth),
+        transverse * sin(azimuth),
+        momentum * (1 - opening),
+    )

@@ -1,0 +1,248 @@
+"""The Punzi-loss: the mean minimum detectable cross-section, made differentiable (Eq. 10-12).
+
+In somebody else's training loop it takes three lines:
+
+    loss = PunziLoss.of_sample(mass, weight, process, start, stop, luminosity=50.0)
+    ...
+    value = loss(network(x[i]), weight[i], process[i], start[i], stop[i])
+    value.backward()
+
+**Events** are described by four columns. `weight` is normalised such that Σ weight · ŷ is the
+efficiency for signal, and the background expected at the target luminosity for background.
+`process` counts the background processes from 0, and is `SIGNAL` for signal. `start` and
+`stop` are the half-open range of training hypotheses whose window the event lies in; for
+signal, the one of its own mass. An event in no window (`start == stop`) takes no part.
+
+**Sub-samples.** A batch, or the validation fold, stands for the whole sample: what it holds is
+multiplied by total/subset, measured by sums of weights, separately for every background
+process and for every signal hypothesis. For signal this makes ε_m the mean output of those
+signal events of mass m that are in the subset, times the known acceptance of the window. The
+number of them that happens to be in the subset (about a hundred per mass in a batch of
+50 000 events: ten per cent of noise on ε_m, and a bias of σ_min, which goes with 1/ε_m) then
+drops out, as it would not if all masses were scaled by one common factor. For background the
+windows of one process share their events, so one factor per process is what there is.
+
+**Hypotheses without signal** in the subset are left out of the mean: the subset says nothing
+about them. A subset without any signal gives zero and no gradient. A hypothesis whose signal
+is there but all rejected is a true (and terrible) value of σ_min and stays in; its efficiency
+counts as `MIN_EFFICIENCY` at least, below which it exerts no gradient.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+
+from analysis.errors import InputError
+from analysis.figures_of_merit import FigureOfMerit
+
+#: Process code of signal events; background processes count from 0.
+SIGNAL = -1
+
+#: Efficiencies below this, which no sample could measure, are none. The gradient with respect
+#: to an output goes with 1/ε² and would overflow in single precision.
+MIN_EFFICIENCY = 1e-12
+
+
+def window_sums(
+    values: torch.Tensor, start: torch.Tensor, stop: torch.Tensor, windows: int
+) -> torch.Tensor:
+    """Sum values over the events of each window.
+
+    Each value is added where its range of windows starts and taken away again where it ends;
+    the running sum of that is the sum of each window. It needs neither loops nor matrices, and
+    O(events + windows) operations. The sums are differences of larger ones and therefore taken
+    in double precision; a window without events gives exactly zero.
+
+    Args:
+        values: (n,) values, not negative.
+        start: (n,) first window of each event.
+        stop: (n,) int64, one past its last window.
+        windows: Number of windows H.
+
+    Returns:
+        (H,) float64 sums.
+    """
+    values, start, stop = values.double(), start.long(), stop.long()
+    edges = values.new_zeros(windows + 1).index_add(0, start, values).index_add(0, stop, -values)
+    one = torch.ones_like(start)
+    counts = one.new_zeros(windows + 1).index_add(0, start, one).index_add(0, stop, -one)
+    sums = edges.cumsum(0)[:windows].clamp(min=0.0)
+    return torch.where(counts.cumsum(0)[:windows] > 0, sums, 0.0)
+
+
+class PunziLoss(torch.nn.Module):
+    """Mean of σ_min over the training hypotheses, with outputs in place of a cut (Eq. 12).
+
+    Attributes:
+        signal_total: (H,) sum of weights of each hypothesis' signal in the whole sample: the
+            efficiency of the mass window alone.
+        background_total: (P,) sum of weights of each background process in the whole sample,
+            every event counted once, in however many windows it lies.
+        luminosity: Target luminosity in fb^-1.
+        figure_of_merit: Which σ_min.
+    """
+
+    signal_total: torch.Tensor
+    background_total: torch.Tensor
+
+    def __init__(
+        self,
+        signal_total: Sequence[float] | torch.Tensor,
+        background_total: Sequence[float] | torch.Tensor,
+        luminosity: float,
+        figure_of_merit: FigureOfMerit | None = None,
+    ) -> None:
+        """Make the loss from what the whole sample sums up to.
+
+        Args:
+            signal_total: (H,) sums of signal weights per training hypothesis, positive.
+            background_total: (P,) sums of background weights per process.
+            luminosity: Target luminosity in fb^-1.
+            figure_of_merit: Which σ_min; Eq. 9 with its default constants if not given.
+        """
+        super().__init__()
+        self.register_buffer("signal_total", torch.as_tensor(signal_total, dtype=torch.float64))
+        self.register_buffer(
+            "background_total", torch.as_tensor(background_total, dtype=torch.float64)
+        )
+        self.luminosity = luminosity
+        self.figure_of_merit = FigureOfMerit() if figure_of_merit is None else figure_of_merit
+
+    @classmethod
+    def of_sample(
+        cls,
+        mass: Sequence[float],
+        weight: torch.Tensor,
+        process: torch.Tensor,
+        start: torch.Tensor,
+        stop: torch.Tensor,
+        *,
+        luminosity: float,
+        figure_of_merit: FigureOfMerit | None = None,
+    ) -> Self:
+        """Make the loss from the columns of the whole sample, all folds together.
+
+        Args:
+            mass: (H,) masses of the training hypotheses in GeV, which `start` and `stop` count.
+            weight: (n,) event weights.
+            process: (n,) process codes.
+            start: (n,) first window of each event.
+            stop: (n,) one past its last window.
+            luminosity: Target luminosity in fb^-1.
+            figure_of_merit: Which σ_min; Eq. 9 with its default constants if not given.
+
+        Raises:
+            InputError: If a weight is negative or not finite, or a hypothesis has no signal.
+        """
+        if not bool(((weight >= 0) & torch.isfinite(weight)).all()):
+            raise InputError(
+                "An event weight is negative or not finite, for which the Punzi-loss has no "
+                "meaning; check the weight branch of the ntuples."
+            )
+        processes = int(process.max()) + 1
+        total, _ = _class_sums(
+            weight, process, start, stop, processes=processes, hypotheses=len(mass)
+        )
+        for value, signal in zip(mass, total[processes:].tolist(), strict=True):
+            if signal == 0:
+                raise InputError(
+                    f"The hypothesis of {value:g} GeV has no signal event in its mass window; "
+                    "give it more events, or take it out of the training hypotheses."
+                )
+        return cls(total[processes:], total[:processes], luminosity, figure_of_merit)
+
+    def sums(
+        self,
+        output: torch.Tensor,
+        weight: torch.Tensor,
+        process: torch.Tensor,
+        start: torch.Tensor,
+        stop: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the given events add to ε and B of every hypothesis (Eq. 10 and 11).
+
+        Nothing is scaled here: the sums of all batches add up to those of the sample.
+
+        Args:
+            output: (n,) network outputs ŷ in (0, 1).
+            weight: (n,) event weights.
+            process: (n,) process codes.
+            start: (n,) first window of each event.
+            stop: (n,) one past its last window.
+
+        Returns:
+            (H,) efficiencies and (H,) background events, float64.
+        """
+        hypotheses = len(self.signal_total)
+        selected = torch.where(stop > start, output.double() * weight.double(), 0.0)
+        signal = process == SIGNAL
+        own = start.long().clamp(max=hypotheses - 1)
+        efficiency = torch.zeros_like(self.signal_total).index_add(
+            0, own, torch.where(signal, selected, 0.0)
+        )
+        stop = torch.where(signal, start, stop)
+        background = window_sums(torch.where(signal, 0.0, selected), start, stop, hypotheses)
+        return efficiency, background
+
+    def forward(
+        self,
+        output: torch.Tensor,
+        weight: torch.Tensor,
+        process: torch.Tensor,
+        start: torch.Tensor,
+        stop: torch.Tensor,
+    ) -> torch.Tensor:
+        """Loss of a batch, scaled to the whole sample.
+
+        Args:
+            output: (n,) network outputs ŷ in (0, 1).
+            weight: (n,) event weights.
+            process: (n,) process codes.
+            start: (n,) first window of each event.
+            stop: (n,) one past its last window.
+
+        Returns:
+            The mean of σ_min in fb over the hypotheses that have signal among these events, a
+            float64 scalar.
+        """
+        processes, hypotheses = len(self.background_total), len(self.signal_total)
+        subset, group = _class_sums(
+            weight, process, start, stop, processes=processes, hypotheses=hypotheses
+        )
+        total = torch.cat([self.background_total, self.signal_total])
+        scale = torch.where(subset > 0, total / subset, 0.0)
+        efficiency, background = self.sums(output, weight * scale[group], process, start, stop)
+        present = subset[processes:] > 0
+        efficiency = torch.where(present, efficiency, 1.0).clamp(min=MIN_EFFICIENCY)
+        sigma = self.figure_of_merit.sigma_min(efficiency, background, self.luminosity)
+        return torch.where(present, sigma, 0.0).sum() / present.sum().clamp(min=1)
+
+
+def _class_sums(
+    weight: torch.Tensor,
+    process: torch.Tensor,
+    start: torch.Tensor,
+    stop: torch.Tensor,
+    *,
+    processes: int,
+    hypotheses: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum weights by what is scaled together: a background process, or a signal hypothesis.
+
+    Args:
+        weight: (n,) event weights.
+        process: (n,) process codes.
+        start: (n,) first window of each event.
+        stop: (n,) one past its last window.
+        processes: Number of background processes P.
+        hypotheses: Number of training hypotheses H.
+
+    Returns:
+        (P + H,) float64 sums over the events that lie in a window, and the (n,) index of each
+        event in there.
+    """
+    own = processes + start.long().clamp(max=hypotheses - 1)
+    group = torch.where(process == SIGNAL, own, process.long())
+    used = torch.where(stop > start, weight.double(), 0.0)
+    return used.new_zeros(processes + hypotheses).index_add(0, group, used), group

@@ -1,0 +1,298 @@
+"""The Punzi-loss against dense matrices, finite differences and its own limits."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.errors import InputError
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.network import PunziNet
+from analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL, PunziLoss, window_sums
+
+MASSES = tuple(0.5 + 0.5 * i for i in range(12))
+
+
+def sample(n=4000, seed=0, signal_share=0.3):
+    """Outputs, weights, processes and windows of a sample whose windows overlap."""
+    rng, hypotheses = np.random.default_rng(seed), len(MASSES)
+    signal = rng.random(n) < signal_share
+    start = rng.integers(0, hypotheses, n)
+    width = np.where(signal, 1, rng.integers(0, 4, n))
+    process = np.where(signal, SIGNAL, rng.integers(0, 3, n))
+    weight = np.where(signal, 5e-5, 0.05 * 20.0**process) * rng.uniform(0.5, 2.0, n)
+    output = rng.beta(0.5 + signal, 1.0, n)
+    return (
+        torch.from_numpy(output),
+        torch.from_numpy(weight),
+        torch.from_numpy(process),
+        torch.from_numpy(start.astype(np.int16)),
+        torch.from_numpy(np.minimum(start + width, hypotheses).astype(np.int16)),
+    )
+
+
+def loss_of(columns, **options):
+    return PunziLoss.of_sample(MASSES, *columns[1:], luminosity=50.0, **options)
+
+
+def dense_loss(subset, whole, figure=None):
+    """The definition itself, in numpy, with a matrix of events times hypotheses."""
+    figure = figure or FigureOfMerit()
+    output, weight, process, start, stop = (np.asarray(c, dtype=np.float64) for c in subset)
+    _, all_weight, all_process, all_start, all_stop = (np.asarray(c) for c in whole)
+    windows = np.arange(len(MASSES))
+    member = (start[:, None] <= windows) & (windows < stop[:, None])
+    background = np.zeros(len(MASSES))
+    for p in range(3):
+        used = (process == p) & (stop > start)
+        total = all_weight[(all_process == p) & (all_stop > all_start)].sum()
+        if used.any():
+            scale = total / weight[used].sum()
+            background += scale * (member[used] * (weight * output)[used, None]).sum(axis=0)
+    sigma = []
+    for m in windows:
+        own = (process == SIGNAL) & (start == m)
+        if own.any():
+            total = all_weight[(all_process == SIGNAL) & (all_start == m)].sum()
+            efficiency = total * (weight * output)[own].sum() / weight[own].sum()
+            sigma.append(float(figure.sigma_min(efficiency, background[m], 50.0)))
+    return np.mean(sigma)
+
+
+@pytest.mark.parametrize("form", ["punzi", "punzi-improved"])
+@pytest.mark.parametrize("size", [4000, 1500, 60])
+def test_prefix_sums_equal_dense_matrices(form, size):
+    whole = sample()
+    figure = FigureOfMerit(form=form)
+    batch = tuple(c[:size] for c in whole)
+    value = loss_of(whole, figure_of_merit=figure)(*batch)
+    assert value.item() == pytest.approx(dense_loss(batch, whole, figure), rel=1e-12)
+
+
+def test_single_precision_outputs_are_summed_precisely():
+    whole = sample(n=200_000)
+    single = (whole[0].float(), *whole[1:])
+    assert loss_of(whole)(*single).item() == pytest.approx(dense_loss(single, whole), rel=1e-12)
+
+
+@given(
+    ranges=st.lists(
+        st.tuples(st.integers(0, 6), st.integers(0, 6), st.floats(0, 1e6)), min_size=1, max_size=40
+    )
+)
+def test_window_sums_equal_brute_force(ranges):
+    start = torch.tensor([min(r[:2]) for r in ranges])
+    stop = torch.tensor([max(r[:2]) for r in ranges])
+    values = torch.tensor([r[2] for r in ranges], dtype=torch.float64)
+    sums = window_sums(values, start, stop, 6)
+    for window in range(6):
+        inside = (start <= window) & (window < stop)
+        expected = values[inside].sum()
+        assert sums[window].item() == pytest.approx(expected.item(), rel=1e-12, abs=1e-8)
+        assert inside.any() or sums[window] == 0
+
+
+def test_an_empty_window_beside_heavy_ones_is_exactly_empty():
+    values = torch.rand(1000, dtype=torch.float64, generator=torch.manual_seed(1)) * 1e9
+    start = torch.arange(1000) % 2 * 3
+    sums = window_sums(values, start, start + 2, 6)
+    assert sums[2] == 0
+    assert sums[5] == 0
+    assert (sums[[0, 1, 3, 4]] > 0).all()
+
+
+def test_gradient_equals_finite_differences():
+    output, *columns = sample(n=150, seed=2)
+    loss = loss_of((output, *columns))
+    output = output.clamp(0.05, 0.95).requires_grad_()
+    assert torch.autograd.gradcheck(lambda y: loss(y, *columns), (output,), eps=1e-6, rtol=1e-5)
+
+
+def test_gradient_of_the_network_equals_finite_differences():
+    output, *columns = sample(n=200, seed=3)
+    loss = loss_of((output, *columns))
+    network = PunziNet("abcd", [0.0] * 4, [1.0] * 4).double()
+    x = torch.rand(200, 4, dtype=torch.float64, generator=torch.manual_seed(4))
+    names, values = zip(*network.named_parameters(), strict=True)
+
+    def of_parameters(*parameters):
+        state = dict(zip(names, parameters, strict=True))
+        return loss(torch.func.functional_call(network, state, (x,)), *columns)
+
+    parameters = tuple(v.detach().clone().requires_grad_() for v in values)
+    assert torch.autograd.gradcheck(of_parameters, parameters, eps=1e-6, rtol=1e-4)
+
+
+def gradient(loss, output, *columns):
+    output = output.clone().requires_grad_()
+    value = loss(output, *columns)
+    value.backward()
+    return value, output.grad
+
+
+def test_no_background_in_a_window_is_finite():
+    whole = sample()
+    batch = tuple(c[(whole[2] == SIGNAL) | (whole[3] > 4)] for c in whole)
+    value, slope = gradient(loss_of(whole), *batch)
+    assert torch.isfinite(value)
+    assert torch.isfinite(slope).all()
+    assert value.item() == pytest.approx(dense_loss(batch, whole), rel=1e-12)
+
+
+def test_no_background_at_all_leaves_b_squared_over_efficiency():
+    whole = sample()
+    batch = tuple(c[whole[2] == SIGNAL] for c in whole)
+    loss = loss_of(whole)
+    value, slope = gradient(loss, *batch)
+    efficiency, background = loss.sums(*batch)
+    assert (background == 0).all()
+    assert value.item() == pytest.approx((1.28155**2 / efficiency / 50).mean().item(), rel=1e-12)
+    assert torch.isfinite(slope).all()
+    assert (slope < 0).all()
+
+
+def test_a_hypothesis_without_signal_is_left_out_of_the_mean():
+    whole = sample()
+    batch = tuple(c[(whole[2] != SIGNAL) | (whole[3] != 7)] for c in whole)
+    value, slope = gradient(loss_of(whole), *batch)
+    assert value.item() == pytest.approx(dense_loss(batch, whole), rel=1e-12)
+    assert torch.isfinite(slope).all()
+
+
+def test_no_signal_at_all_gives_nothing_to_learn():
+    whole = sample()
+    value, slope = gradient(loss_of(whole), *(c[whole[2] != SIGNAL] for c in whole))
+    assert value == 0
+    assert (slope == 0).all()
+
+
+def test_an_empty_batch_gives_nothing_to_learn():
+    whole = sample()
+    value, slope = gradient(loss_of(whole), *(c[:0] for c in whole))
+    assert value == 0
+    assert len(slope) == 0
+
+
+@pytest.mark.parametrize("logit", [-50.0, -100.0, -1000.0])
+def test_a_rejected_hypothesis_is_terrible_but_finite_in_single_precision(logit):
+    output, *columns = sample()
+    logits = torch.where((columns[1] == SIGNAL) & (columns[2] == 3), logit, output.logit()).float()
+    logits.requires_grad_()
+    value = loss_of((output, *columns))(torch.sigmoid(logits), *columns)
+    value.backward()
+    assert torch.isfinite(value)
+    assert value > 1.0 / (MIN_EFFICIENCY * 50 * len(MASSES))
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_events_in_no_training_window_take_no_part():
+    whole = sample()
+    outside = whole[3] == whole[4]
+    assert outside.any()
+    inside = tuple(c[~outside] for c in whole)
+    assert loss_of(whole)(*whole) == loss_of(inside)(*inside)
+    lost_signal = (
+        torch.cat([whole[0], torch.ones(3)]),
+        torch.cat([whole[1], torch.ones(3)]),
+        torch.cat([whole[2], torch.full((3,), SIGNAL)]),
+        torch.cat([whole[3], torch.tensor([0, 5, 12], dtype=torch.int16)]),
+        torch.cat([whole[4], torch.tensor([0, 5, 12], dtype=torch.int16)]),
+    )
+    assert loss_of(lost_signal)(*lost_signal).item() == pytest.approx(
+        loss_of(whole)(*whole).item(), rel=1e-12
+    )
+
+
+def test_batches_add_up_to_the_whole():
+    whole = sample()
+    loss = loss_of(whole)
+    efficiency, background = loss.sums(*whole)
+    order = torch.randperm(len(whole[0]), generator=torch.manual_seed(5))
+    batches = [loss.sums(*(c[part] for c in whole)) for part in order.split(300)]
+    torch.testing.assert_close(sum(e for e, _ in batches), efficiency, rtol=1e-12, atol=0)
+    torch.testing.assert_close(sum(b for _, b in batches), background, rtol=1e-11, atol=1e-9)
+
+
+def test_duplicating_the_sample_into_batches_changes_nothing():
+    """A batch that is a perfect miniature of the sample has exactly the sample's loss."""
+    part = sample()
+    whole = tuple(torch.cat([c, c, c]) for c in part)
+    loss = loss_of(whole)
+    assert loss(*part).item() == pytest.approx(loss(*whole).item(), rel=1e-12)
+
+
+def test_batch_loss_approaches_the_unbatched_loss():
+    """σ_min is not linear: batches are biased, the less the larger they are."""
+    whole = sample(n=60_000, seed=6)
+    loss = loss_of(whole)
+    unbatched = loss(*whole).item()
+    order = torch.randperm(60_000, generator=torch.manual_seed(7))
+    mean = {
+        size: np.mean([loss(*(c[part] for c in whole)).item() for part in order.split(size)])
+        for size in (300, 3000, 30_000)
+    }
+    distance = [abs(mean[size] / unbatched - 1) for size in (300, 3000, 30_000)]
+    assert distance[0] > 3 * distance[1] > 9 * distance[2]
+    assert distance[2] < 2e-4
+
+
+def test_scaling_each_mass_by_itself_takes_the_noise_out():
+    """With equal outputs every batch knows ε exactly, however many signal events it has."""
+    whole = sample(n=20_000, seed=8)
+    output = torch.where(whole[2] == SIGNAL, 0.9, 0.0).double()
+    loss = loss_of(whole)
+    expected = loss(output, *whole[1:]).item()
+    for part in torch.arange(20_000).split(1000):
+        value = loss(output[part], *(c[part] for c in whole[1:])).item()
+        assert value == pytest.approx(expected, rel=1e-9)
+
+
+def test_loss_of_a_perfect_network_is_the_window_efficiency_alone():
+    whole = sample()
+    output = (whole[2] == SIGNAL).double()
+    loss = loss_of(whole)
+    expected = (1.28155**2 / loss.signal_total / 50).mean().item()
+    assert loss(output, *whole[1:]).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_three_lines_train_a_network():
+    """Signal and background that one feature separates: the loss falls, and σ_min with it."""
+    columns = sample(n=3000)[1:]
+    x = torch.rand(3000, 4, generator=torch.manual_seed(9))
+    x[:, 2] += (columns[1] == SIGNAL) * 1.2
+    network = PunziNet("abcd", [0.0] * 4, [2.0] * 4)
+    loss = PunziLoss.of_sample(MASSES, *columns, luminosity=50.0)
+    history = []
+    for _ in range(200):
+        network.zero_grad()
+        value = loss(network(x), *columns)
+        value.backward()
+        length = torch.cat([p.grad.flatten() for p in network.parameters()]).norm()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter -= 0.1 * parameter.grad / length
+        history.append(value.item())
+    assert history[-1] < 0.1 * history[0]
+    assert math.isfinite(history[-1])
+
+
+@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
+def test_weights_without_meaning_are_refused(bad):
+    whole = sample()
+    whole[1][17] = bad
+    with pytest.raises(InputError, match="weight is negative or not finite"):
+        loss_of(whole)
+
+
+def test_a_hypothesis_without_any_signal_is_named():
+    whole = sample()
+    with pytest.raises(InputError, match=r"hypothesis of 2 GeV has no signal"):
+        loss_of(tuple(c[(whole[2] != SIGNAL) | (whole[3] != 3)] for c in whole))
+
+
+def test_totals_move_and_are_saved_with_the_loss():
+    loss = loss_of(sample())
+    assert set(loss.state_dict()) == {"signal_total", "background_total"}

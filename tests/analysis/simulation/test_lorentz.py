@@ -11,7 +11,7 @@ masses = st.floats(0.05, 10)
 
 
 @given(vectors, masses, vectors, masses)
-def test_rest_frame_and_back_changes_nothing(p, m, q, big):
+def test_rest_frame_and_back_changes_nothing(p, m, q, big) -> None:
     one = lorentz.on_shell(p, m)
     frame = lorentz.on_shell(q, big)
     inside = lorentz.to_rest_frame(one, frame)
@@ -21,7 +21,7 @@ def test_rest_frame_and_back_changes_nothing(p, m, q, big):
 
 
 @given(vectors, masses)
-def test_the_frame_itself_comes_to_rest(q, m):
+def test_the_frame_itself_comes_to_rest(q, m) -> None:
     frame = lorentz.on_shell(q, m)
     tolerance = 1e-12 * frame[0] ** 2 / m
     np.testing.assert_allclose(
@@ -30,7 +30,7 @@ def test_the_frame_itself_comes_to_rest(q, m):
 
 
 @given(vectors, masses, vectors)
-def test_boost_keeps_products_and_moves_a_particle_at_rest(p, m, q):
+def test_boost_keeps_products_and_moves_a_particle_at_rest(p, m, q) -> None:
     beta = q / 40
     one = lorentz.on_shell(p, m)
     moved = lorentz.boost(one, beta)
@@ -40,7 +40,7 @@ def test_boost_keeps_products_and_moves_a_particle_at_rest(p, m, q):
     np.testing.assert_allclose(lorentz.boost(moved, -beta), one, atol=1e-11 * one[0])
 
 
-def test_boost_agrees_with_rest_frame():
+def test_boost_agrees_with_rest_frame() -> None:
     rng = np.random.default_rng(1)
     frame = lorentz.on_shell(rng.normal(size=(50, 3)), rng.uniform(0.5, 2, 50))
     p = lorentz.on_shell(rng.normal(size=(50, 3)), 0.1)
@@ -51,7 +51,7 @@ def test_boost_agrees_with_rest_frame():
 
 
 @given(vectors.filter(lambda v: np.linalg.norm(v) > 1e-3), vectors)
-def test_rotation_brings_z_onto_the_axis_and_keeps_lengths(axis, vector):
+def test_rotation_brings_z_onto_the_axis_and_keeps_lengths(axis, vector) -> None:
     unit = axis / np.linalg.norm(axis)
     z = np.array([0.0, 0.0, 1.0])
     np.testing.assert_allclose(lorentz.rotate_to(axis, z), unit, atol=1e-14)
@@ -60,7 +60,7 @@ def test_rotation_brings_z_onto_the_axis_and_keeps_lengths(axis, vector):
     assert turned @ unit == pytest.approx(vector[2], abs=1e-12)
 
 
-def test_rotation_is_proper_and_leaves_the_energy_alone():
+def test_rotation_is_proper_and_leaves_the_energy_alone() -> None:
     axis = np.array([0.3, -0.4, -0.8])
     turned = lorentz.rotate_to(axis, np.eye(3))
     assert np.linalg.det(turned) == pytest.approx(1)
@@ -72,13 +72,13 @@ def test_rotation_is_proper_and_leaves_the_energy_alone():
     np.testing.assert_allclose(lorentz.rotate_to(np.array([0.0, 0.0, -2.0]), p), p * [1, -1, 1, -1])
 
 
-def test_two_body_momentum_conserves_energy_and_stops_at_threshold():
+def test_two_body_momentum_conserves_energy_and_stops_at_threshold() -> None:
     k = lorentz.two_body_momentum(10.58, 2.0, 0.5)
     assert np.hypot(k, 2.0) + np.hypot(k, 0.5) == pytest.approx(10.58)
     assert lorentz.two_body_momentum(2.0, 1.5, 1.0) == 0
 
 
-def test_isotropic_directions():
+def test_isotropic_directions() -> None:
     n = 200_000
     unit = lorentz.isotropic(np.random.default_rng(7), n)
     np.testing.assert_allclose((unit**2).sum(axis=1), 1)

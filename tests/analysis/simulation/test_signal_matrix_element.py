@@ -75,7 +75,7 @@ events = st.builds(event, st.floats(0.05, 9.5), st.floats(9.9, 10.7), st.integer
 
 
 @given(events)
-def test_both_currents_are_conserved(momenta):
+def test_both_currents_are_conserved(momenta) -> None:
     j = current(*momenta)
     for axis, q in ((0, momenta[2]), (1, sum(momenta))):
         scale = np.abs(q).max() * np.abs(j).max()
@@ -85,7 +85,7 @@ def test_both_currents_are_conserved(momenta):
 
 @settings(deadline=None)  # the first call compiles
 @given(events)
-def test_closed_form_is_the_sum_over_helicities(momenta):
+def test_closed_form_is_the_sum_over_helicities(momenta) -> None:
     minus, plus, _ = momenta
     s, d = invariants(*momenta)
     masses = MUON_MASS**2, lorentz.mass2(momenta[2])
@@ -102,7 +102,7 @@ def test_closed_form_is_the_sum_over_helicities(momenta):
     assert contracted == pytest.approx(s / 2 * (total - along), rel=1e-8)
 
 
-def test_massless_limit_is_the_gluon_spectrum():
+def test_massless_limit_is_the_gluon_spectrum() -> None:
     # e+ e- -> q qbar g: (x1^2 + x2^2) / ((1 - x1) (1 - x2))  (Ellis, Gaillard, Ross 1976)
     s = 110.0
     for x1, x2 in ((0.9, 0.7), (0.55, 0.6), (0.99, 0.98)):
@@ -110,7 +110,7 @@ def test_massless_limit_is_the_gluon_spectrum():
         assert value == pytest.approx(8 * (x1**2 + x2**2) / ((1 - x1) * (1 - x2)))
 
 
-def test_soft_limit_is_the_eikonal_factor():
+def test_soft_limit_is_the_eikonal_factor() -> None:
     # trace of gamma* -> mu+ mu- alone: 4 (s + 2 m^2)
     errors = []
     for softness in (1e-2, 1e-3, 1e-4):

@@ -1,0 +1,48 @@
+"""`punzinet simulate`: the default data."""
+
+from pathlib import Path
+
+from analysis.manifest import load_manifest
+from analysis.output import OutputFolder
+from processors.cli.options import (
+    MANIFEST,
+    OUTPUT,
+    Executor,
+    ExecutorOption,
+    ForceOption,
+    ManifestOption,
+    OutputOption,
+    ScaleOption,
+    WorkersOption,
+    console,
+    nothing_to_do,
+)
+from processors.stages import simulate_stage
+
+
+def command(
+    manifest: ManifestOption = MANIFEST,
+    output: OutputOption = OUTPUT,
+    scale: ScaleOption = "default",
+    executor: ExecutorOption = Executor.FUTURES,
+    workers: WorkersOption = 1,
+    force: ForceOption = False,
+) -> None:
+    """Make the default data: one ROOT file for every dataset with `simulate` in the manifest.
+
+    Example: punzinet simulate --workers 2
+    """
+    folder = OutputFolder(output)
+    settings = load_manifest(manifest, folder, scale)
+    if not any(dataset.simulate for dataset in settings.datasets.values()):
+        console.print("simulate: nothing to do, every dataset has its own files")
+        return
+    stage = simulate_stage(settings, folder, scale)
+    if nothing_to_do(stage, force):
+        return
+    from processors.runner import make_executor
+    from processors.simulation import simulate
+
+    written = simulate(settings, scale, folder, make_executor(executor, workers))
+    stage.finish(written)
+    console.print(f"simulate: wrote {len(written)} files to {folder.simulation_record.parent}")

@@ -1,8 +1,40 @@
-"""The shape of a signal peak: a double Gaussian fitted to the squared recoil mass."""
+"""The shape of a signal peak: a double Gaussian fitted to the squared recoil mass.
+
+The fit is binned, so that signal samples of any size are read once and in pieces. Its
+parameters are the weighted sigma itself, the ratio of the two widths and the share of the
+narrow one: where a single Gaussian would do, ratio and share are undetermined, but the
+weighted sigma and its error, which are all that windows need, are not.
+"""
 
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, Self
+
+import numpy as np
+from iminuit import Minuit
+from iminuit.cost import BinnedNLL
+from scipy.special import ndtr
+
+from analysis.types import FloatArray
+
+#: Histograms of M²_rec - m² have these bin edges, GeV²: peaks are 0.1 to 0.3 wide.
+PEAK_EDGES = np.linspace(-6.0, 6.0, 2401)
+#: The fit reaches this many core widths to either side of the peak: less leaves the wide Gaussian
+#: undetermined, more lets the radiative tail pass for it.
+FIT_RANGE = 5.0
+#: Bins per core width in the fit: finer ones say no more about the widths, and bins with few
+#: weighted events bias a fit.
+BINS_PER_CORE_WIDTH = 5.0
+#: Limits of wide over narrow width; more is a tail, not a second resolution.
+WIDTH_RATIO_LIMITS = (1.0, 5.0)
+#: Limits of the share of the narrow Gaussian.
+FRACTION_LIMITS = (0.2, 1.0)
+#: Fewer events than this inside the fit range say too little about two widths.
+MIN_EVENTS = 200.0
+#: A weighted sigma with a larger relative error is better interpolated.
+MAX_RELATIVE_ERROR = 0.1
+#: The shortest interval that holds half of a Gaussian is this many sigmas long.
+HALF_SAMPLE_WIDTH = 1.3489795
 
 
 @dataclass(frozen=True)
@@ -48,3 +80,117 @@ class PeakFit:
             for key, value in content.items()
         }
         return cls(**values)
+
+
+def fit_peak(sum_of_weights: FloatArray, sum_of_squares: FloatArray) -> PeakFit | None:
+    """Fit a double Gaussian with common mean to the peak of one hypothesis.
+
+    Args:
+        sum_of_weights: (2400,) weights of M²_rec - m² summed in the bins of `PEAK_EDGES`.
+        sum_of_squares: (2400,) squared weights, likewise.
+
+    Returns:
+        The fit, or None where the histogram is empty.
+    """
+    if not np.any(sum_of_weights > 0):
+        return None
+    centre, core_width = _half_sample(sum_of_weights)
+    edges, counts = _around_peak(sum_of_weights, sum_of_squares, centre, core_width)
+    events = float(counts[:, 0].sum() ** 2 / counts[:, 1].sum())
+    if events < MIN_EVENTS:
+        nan = math.nan
+        return PeakFit(
+            nan, nan, nan, nan, nan, nan, events, nan, 0, f"fewer than {MIN_EVENTS:g} events"
+        )
+
+    def cdf(x: FloatArray, mean: float, sigma: float, ratio: float, fraction: float) -> FloatArray:
+        """Distribution function of the peak, normalised to the fit range."""
+        narrow, wide = _widths(sigma, ratio, fraction)
+        z = x - mean
+        value = fraction * ndtr(z / narrow) + (1 - fraction) * ndtr(z / wide)
+        normalised: FloatArray = (value - value[0]) / (value[-1] - value[0])
+        return normalised
+
+    cost = BinnedNLL(counts, edges, cdf)
+    minuit = Minuit(cost, mean=centre, sigma=1.3 * core_width, ratio=2.0, fraction=0.7)
+    reach = edges[-1] - edges[0]
+    minuit.limits["mean"] = (edges[0], edges[-1])
+    minuit.limits["sigma"] = (0.01 * reach, reach)
+    minuit.limits["ratio"] = WIDTH_RATIO_LIMITS
+    minuit.limits["fraction"] = FRACTION_LIMITS
+    minuit.strategy = 2
+    minuit.migrad()
+    minuit.hesse()
+    values = minuit.values.to_dict()
+    narrow, wide = _widths(values["sigma"], values["ratio"], values["fraction"])
+    # At the limits of ratio and share Minuit's error can come out too small; no width is known
+    # better than that of a single Gaussian.
+    error = max(minuit.errors["sigma"], values["sigma"] / math.sqrt(2 * events))
+    problem = None
+    if not minuit.valid:
+        problem = "the fit did not converge"
+    elif not error < MAX_RELATIVE_ERROR * values["sigma"]:
+        problem = f"sigma is known to worse than {MAX_RELATIVE_ERROR:.0%}"
+    return PeakFit(
+        mean=values["mean"],
+        sigma_narrow=narrow,
+        sigma_wide=wide,
+        fraction=values["fraction"],
+        sigma=values["sigma"],
+        sigma_error=error,
+        events=events,
+        chi2=minuit.fval,
+        ndof=len(counts) - minuit.nfit,
+        problem=problem,
+    )
+
+
+def _widths(sigma: float, ratio: float, fraction: float) -> tuple[float, float]:
+    """Narrow and wide width that have the given weighted mean `sigma` and `ratio`."""
+    narrow = sigma / (fraction + (1 - fraction) * ratio)
+    return narrow, ratio * narrow
+
+
+def _half_sample(weights: FloatArray) -> tuple[float, float]:
+    """Find the peak without a model: the shortest interval that holds half of the sample.
+
+    Args:
+        weights: (2400,) contents of the bins of `PEAK_EDGES`.
+
+    Returns:
+        Centre of that interval and the width of a Gaussian of which it would hold half, GeV².
+    """
+    cumulative = np.concatenate(([0.0], np.cumsum(weights)))
+    half = 0.5 * cumulative[-1]
+    starts = np.flatnonzero(cumulative <= half)
+    stop = np.interp(cumulative[starts] + half, cumulative, PEAK_EDGES)
+    length = stop - PEAK_EDGES[starts]
+    shortest = np.argmin(length)
+    bin_width = PEAK_EDGES[1] - PEAK_EDGES[0]
+    centre = PEAK_EDGES[starts[shortest]] + 0.5 * length[shortest]
+    return float(centre), float(max(length[shortest], bin_width) / HALF_SAMPLE_WIDTH)
+
+
+def _around_peak(
+    weights: FloatArray, squares: FloatArray, centre: float, core_width: float
+) -> tuple[FloatArray, FloatArray]:
+    """Cut the fit range out of a histogram and join bins.
+
+    Args:
+        weights: (2400,) sums of weights in the bins of `PEAK_EDGES`.
+        squares: (2400,) sums of squared weights.
+        centre: Centre of the peak, GeV².
+        core_width: Width of its core, GeV².
+
+    Returns:
+        (k + 1,) edges in GeV² and (k, 2) sums of weights and of squared weights.
+    """
+    bin_width = PEAK_EDGES[1] - PEAK_EDGES[0]
+    join = max(1, int(core_width / BINS_PER_CORE_WIDTH / bin_width))
+    first = np.searchsorted(PEAK_EDGES, centre - FIT_RANGE * core_width)
+    last = np.searchsorted(PEAK_EDGES, centre + FIT_RANGE * core_width)
+    edges = PEAK_EDGES[first : last + 1 : join]
+    starts = np.arange(first, first + join * (len(edges) - 1) + 1, join)[:-1]
+    stop = starts[-1] + join
+    joined = [np.add.reduceat(sums[:stop], starts) for sums in (weights, squares)]
+    return edges, np.column_stack(joined)

@@ -5,14 +5,14 @@ muons and nothing else: both muons inside the drift chamber and identified, ever
 photon unseen. As a probability it multiplies into the weight of an event, so that rare
 failures of a veto need not be waited for. `Detector.measure` then draws the measured momenta.
 
-Three parameters have no published number, and are set by published results instead:
+Parameters without a published number are set by published results:
 
- - Tails of the momentum resolution and `lever_arm_power` widen the recoil-mass peaks, most at
-   low Z' masses, where the muons are hardest. They are set by the published peak widths.
- - `photon_inefficiency` is nearly proportional to the radiative dimuon background and is set
-   by its published yield.
- - `recoil_momentum` keeps events without any missing particle out of the lowest mass windows
-   (radiative dimuons and their resolution tails), and is set by yield and signal acceptance.
+ - Tails of the curvature measurement widen the recoil-mass peaks, most at low Z' masses, where
+   the muons are hardest: set by the published peak widths.
+ - `photon_inefficiency` is nearly proportional to the radiative dimuon background: set by its
+   published yield.
+ - `recoil_momentum` keeps events that miss no particle out of the lowest mass windows, into
+   which the resolution would carry them: set by yields and signal efficiency.
 """
 
 from collections.abc import Iterator
@@ -60,12 +60,21 @@ class Detector:
         turned = rotate_to(electron[1:], np.eye(4))
         return from_rest_frame(turned, np.broadcast_to(total, (4, 4)))
 
-    def colliding_energy(self, rng: np.random.Generator, n: int) -> FloatArray:
+    def colliding_energy(
+        self, rng: np.random.Generator, n: int, *, signal: bool = False
+    ) -> FloatArray:
         """Energy of the colliding beams of n events, (n,), GeV.
 
         Both beams are taken to deviate by the same factor, so that the boost stays nominal.
+
+        Args:
+            rng: source of randomness, one number an event.
+            n: number of events.
+            signal: whether the spread is that of signal.
         """
-        return rng.normal(self.beams.sqrt_s, self.settings.energy_spread, n)
+        settings = self.settings
+        spread = settings.signal_energy_spread if signal else settings.energy_spread
+        return rng.normal(self.beams.sqrt_s, spread, n)
 
     def visibility(self, events: GeneratedEvents) -> Iterator[tuple[str, FloatArray]]:
         """Probabilities to look like two muons and nothing else, one step after the other.
@@ -185,13 +194,14 @@ def lever_arm(angle: FloatArray, settings: TrackingSettings) -> FloatArray:
 
 
 def momentum_resolution(
-    transverse: FloatArray, angle: FloatArray, settings: TrackingSettings
+    transverse: FloatArray, angle: FloatArray, worse: BoolArray, settings: TrackingSettings
 ) -> FloatArray:
-    """Relative resolution of the transverse momentum in the core of the distribution.
+    """Relative resolution of the transverse momentum.
 
     Args:
         transverse: (...,) transverse momenta, GeV.
         angle: (...,) polar angles, radian.
+        worse: (...,) tracks with a bad fit, whose curvature part is larger.
         settings: resolution of the drift chamber.
 
     Returns:
@@ -202,6 +212,7 @@ def momentum_resolution(
     beta = p / np.hypot(p, MUON_MASS)
     curvature = settings.curvature_resolution * transverse
     curvature = curvature * lever_arm(angle, settings) ** -settings.lever_arm_power
+    curvature = curvature * np.where(worse, settings.tail_scale, 1.0)
     return np.asarray(np.hypot(curvature, settings.scattering_resolution / beta))
 
 
@@ -224,8 +235,7 @@ def smear(rng: np.random.Generator, muons: FloatArray, settings: TrackingSetting
     p = transverse / np.sin(angle)
     shape = p.shape
     worse = rng.random(shape) < settings.tail_fraction
-    relative = momentum_resolution(transverse, angle, settings)
-    relative = relative * np.where(worse, settings.tail_scale, 1.0)
+    relative = momentum_resolution(transverse, angle, worse, settings)
     # A curvature that fluctuates through zero would turn the charge; such a track is not kept
     # apart from one that is merely very stiff.
     curvature = np.maximum(1 + relative * rng.standard_normal(shape), 0.05)

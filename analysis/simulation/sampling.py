@@ -11,9 +11,8 @@ made in any order by any number of processes.
 """
 
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from analysis.simulation.detector import Detector
 from analysis.simulation.events import GeneratedEvents
 from analysis.simulation.ntuple import EVENT
 from analysis.simulation.preselection import preselection
+from analysis.simulation.signal import SignalGenerator
 from analysis.types import FloatArray
 
 CHUNK: Final = 200_000
@@ -67,49 +67,58 @@ class Chunk:
         return np.random.default_rng(np.random.SeedSequence(place))
 
 
-class Cutflow:
-    """Events before and behind each step: how many, and the sum of their weights.
+class Summary:
+    """Counts of one or several chunks.
 
     Attributes:
-        rows: (events, weight) by step, in the order of the steps.
+        cutflow: Events left and the sum of their weights, by step, in the order of the steps;
+            weights are expected events, fb in a pilot run.
+        trials: Trials that the generator made.
+        sum_weight: Sum of the generator's weights over the trials, fb.
+        sum_weight2: Sum of their squares, fb^2.
+        entries: Events for the ntuple.
+        largest: Largest weight among these.
     """
 
     def __init__(self) -> None:
-        self.rows: dict[str, tuple[int, float]] = {}
+        self.cutflow: dict[str, tuple[int, float]] = {}
+        self.trials = 0
+        self.sum_weight = 0.0
+        self.sum_weight2 = 0.0
+        self.entries = 0
+        self.largest = 0.0
 
     def count(self, step: str, weight: FloatArray) -> None:
         """Record the events that are left, by their weights; those of weight 0 are not."""
-        self.rows[step] = (int(np.count_nonzero(weight)), float(weight.sum()))
+        self.cutflow[step] = (int(np.count_nonzero(weight)), float(weight.sum()))
+
+    def generated(self, weight: FloatArray) -> None:
+        """Record trials by the weights (n,) that the generator gave them, fb."""
+        self.trials += len(weight)
+        self.sum_weight += float(weight.sum())
+        self.sum_weight2 += float((weight**2).sum())
 
     def add(self, other: Self) -> None:
-        """Add the counts of another chunk."""
-        for step, (events, weight) in other.rows.items():
-            before = self.rows.get(step, (0, 0.0))
-            self.rows[step] = (before[0] + events, before[1] + weight)
+        """Add the counts of another chunk, which ran through the same steps."""
+        for step, (events, weight) in other.cutflow.items():
+            before = self.cutflow.get(step, (0, 0.0))
+            self.cutflow[step] = (before[0] + events, before[1] + weight)
+        self.trials += other.trials
+        self.sum_weight += other.sum_weight
+        self.sum_weight2 += other.sum_weight2
+        self.entries += other.entries
+        self.largest = max(self.largest, other.largest)
 
-
-@dataclass(frozen=True, eq=False)
-class Simulated:
-    """What became of a chunk.
-
-    Attributes:
-        events: (n,) of dtype `EVENT`.
-        cutflow: Counts; weights are expected events (fb in a pilot run).
-        trials: Number of trials that the generator made.
-        sum_weight: Sum of the generator's weights over the trials, fb.
-        sum_weight2: Sum of their squares, fb^2.
-    """
-
-    events: NDArray[np.void]
-    cutflow: Cutflow
-    trials: int
-    sum_weight: float
-    sum_weight2: float
+    def cross_section(self) -> tuple[float, float]:
+        """Cross-section of the sampled region and its statistical error, fb."""
+        mean = self.sum_weight / self.trials
+        variance = self.sum_weight2 / self.trials - mean**2
+        return mean, float(np.sqrt(max(variance, 0.0) / self.trials))
 
 
 def simulate_background(
     chunk: Chunk, generator: Generator, detector: Detector, seed: int
-) -> Simulated:
+) -> tuple[NDArray[np.void], Summary]:
     """Generate, detect and unweight one chunk of background.
 
     Args:
@@ -118,74 +127,53 @@ def simulate_background(
         generator: The stratum's generator.
         detector: What sees the events.
         seed: The seed of the simulation.
+
+    Returns:
+        The events, of dtype `EVENT`, and the counts.
     """
     pilot = chunk.exposure == 0
     rng = chunk.rng(seed, _PILOT if pilot else _PRODUCTION)
     generated = generator.generate(rng, detector.colliding_energy(rng, chunk.trials))
-    cutflow = Cutflow()
+    summary = Summary()
+    summary.generated(generated.weight)
     weight = generated.weight * (1.0 if pilot else chunk.exposure)
-    cutflow.count("generated", weight)
+    summary.count("generated", weight)
     for step, probability in detector.visibility(generated):
         weight = weight * probability
-        cutflow.count(step, weight)
+        summary.count(step, weight)
     if not pilot:
         weight = np.where(rng.random(chunk.trials) < weight, np.maximum(weight, 1.0), 0.0)
-        cutflow.count("kept as unweighted events", weight)
+        summary.count("kept as unweighted events", weight)
     kept = weight > 0
-    events = _reconstruct(rng, generated[kept], weight[kept], detector, cutflow)
-    return Simulated(
-        events,
-        cutflow,
-        chunk.trials,
-        float(generated.weight.sum()),
-        float((generated.weight**2).sum()),
-    )
+    return _reconstruct(rng, generated[kept], weight[kept], detector, summary), summary
 
 
-def simulate_signal(chunk: Chunk, generator: Generator, detector: Detector, seed: int) -> Simulated:
-    """Generate, unweight and detect one chunk of signal.
-
-    A pilot run finds the largest weight; then trials are kept in proportion to their weight
-    until there are as many events as asked for.
+def simulate_signal(
+    chunk: Chunk, generator: SignalGenerator, detector: Detector, seed: int
+) -> tuple[NDArray[np.void], Summary]:
+    """Generate and detect one chunk of signal.
 
     Args:
         chunk: What to make; `trials` counts unweighted events.
         generator: The generator of one mass.
         detector: What sees the events.
         seed: The seed of the simulation.
+
+    Returns:
+        The events, of dtype `EVENT`, and the counts.
     """
-    pilot = chunk.rng(seed, _PILOT)
-    largest = generator.generate(pilot, detector.colliding_energy(pilot, CHUNK)).weight.max()
     rng = chunk.rng(seed, _PRODUCTION)
-    parts: list[GeneratedEvents] = []
-    found, trials, sum_weight, sum_weight2 = 0, 0, 0.0, 0.0
-    while found < chunk.trials:
-        batch = generator.generate(rng, detector.colliding_energy(rng, 5 * chunk.trials))
-        trials += len(batch.weight)
-        sum_weight += float(batch.weight.sum())
-        sum_weight2 += float((batch.weight**2).sum())
-        kept = batch[rng.random(len(batch.weight)) * largest < batch.weight]
-        parts.append(kept[: chunk.trials - found])
-        found += len(parts[-1].weight)
-    cutflow = Cutflow()
-    generated = _concatenate(parts)
-    weight = np.maximum(generated.weight / largest, 1.0)
-    cutflow.count("generated", weight)
+    energy = detector.colliding_energy(rng, chunk.trials, signal=True)
+    generated = generator.unweighted(rng, energy)
+    summary = Summary()
+    summary.generated(generated.weight)
+    weight = generated.weight
+    summary.count("generated", weight)
     for step, probability in detector.visibility(generated):
         weight = np.where(rng.random(chunk.trials) < probability, weight, 0.0)
-        cutflow.count(step, weight)
-    kept_events = weight > 0
-    events = _reconstruct(rng, generated[kept_events], weight[kept_events], detector, cutflow)
-    return Simulated(events, cutflow, trials, sum_weight, sum_weight2)
-
-
-def _concatenate(parts: list[GeneratedEvents]) -> GeneratedEvents:
-    """Events of several batches, one after the other."""
-    fields: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in GeneratedEvents.__dataclass_fields__
-    }
-    return GeneratedEvents(**fields)
+        summary.count(step, weight)
+    seen = weight > 0
+    return _reconstruct(rng, generated[seen], weight[seen], detector, summary), summary
 
 
 def _reconstruct(
@@ -193,7 +181,7 @@ def _reconstruct(
     generated: GeneratedEvents,
     weight: FloatArray,
     detector: Detector,
-    cutflow: Cutflow,
+    summary: Summary,
 ) -> NDArray[np.void]:
     """Measure events and apply the preselection.
 
@@ -202,7 +190,7 @@ def _reconstruct(
         generated: (n) events that look like two muons.
         weight: (n,) their weights.
         detector: what measures them.
-        cutflow: where the steps are counted.
+        summary: where the steps and the events are counted.
 
     Returns:
         The preselected events, of dtype `EVENT`.
@@ -211,27 +199,28 @@ def _reconstruct(
     selected = np.ones(len(weight), dtype=bool)
     for step, passed in preselection(measured, detector.beams, detector.settings.preselection):
         selected &= passed
-        cutflow.count(step, np.where(selected, weight, 0.0))
+        summary.count(step, np.where(selected, weight, 0.0))
     events = np.empty(np.count_nonzero(selected), EVENT)
     events["p_plus"] = measured[selected, 0, 1:]
     events["p_minus"] = measured[selected, 1, 1:]
     events["weight"] = weight[selected]
     events["mass"] = generated.mass[selected]
+    summary.entries = len(events)
+    summary.largest = float(events["weight"].max(initial=0.0))
     return events
 
 
-def needed_trials(pilot: Iterable[Simulated], luminosity: float) -> int:
+def needed_trials(pilot: Summary, luminosity: float) -> int:
     """Trials with which no event of a stratum should weigh more than 1.
 
     Args:
-        pilot: Pilot runs of the stratum.
+        pilot: Counts of the stratum's pilot run.
         luminosity: The luminosity to simulate, fb^-1.
 
     Returns:
-        Their number; one chunk if the pilot run left no event at all.
+        Their number, one chunk at least.
     """
-    largest = max((float(run.events["weight"].max(initial=0.0)) for run in pilot), default=0.0)
-    return max(CHUNK, int(np.ceil(largest * luminosity * _HEADROOM)))
+    return max(CHUNK, int(np.ceil(pilot.largest * luminosity * _HEADROOM)))
 
 
 def background_chunks(dataset: str, stratum: int, trials: int, luminosity: float) -> list[Chunk]:

@@ -52,10 +52,10 @@ class TrackingSettings(_Settings):
         "(full/own lever arm)^power: 2 for the sagitta, 1/2 for the number of wires (Gluckstern)",
     )
     tail_fraction: Probability = Field(
-        0.10, description="share of tracks with a worse fit; no published number, see module text"
+        0.10, description="share of tracks with a bad fit; no published number, set by peak widths"
     )
     tail_scale: Positive = Field(
-        3.0, description="by how much these are worse; no published number, see module text"
+        3.0, description="by how much their curvature part is larger; no published number, likewise"
     )
     angle_resolution: NonNegative = Field(
         0.0005, description="angular resolution at high momentum, radian (Physics Book: tracking)"
@@ -99,11 +99,9 @@ class CalorimeterSettings(_Settings):
     photon_inefficiency: Probability = Field(
         0.0015,
         description="chance that a photon above threshold away from the gaps is not seen; no "
-        "published number, see module text",
+        "published number, set by the yield of radiative dimuons",
     )
-    gap_inefficiency: Probability = Field(
-        0.5, description="the same in a gap; no published number, see module text"
-    )
+    gap_inefficiency: Probability = Field(0.5, description="the same in a gap; no published number")
     electron_threshold: Positive = Field(
         0.15, description="momentum above which an electron vetoes as a track or cluster, GeV"
     )
@@ -126,7 +124,7 @@ class PreselectionSettings(_Settings):
     recoil_momentum: NonNegative = Field(
         0.5,
         description="least momentum of the recoil in the centre-of-mass system, GeV: without it "
-        "its direction means nothing; no published number, see module text",
+        "its direction means nothing; no published number",
     )
     recoil_mass_squared: tuple[float, float] = Field(
         (-3.0, 81.0), description="range of the squared recoil mass, GeV^2"
@@ -137,7 +135,14 @@ class DetectorSettings(_Settings):
     """The parametrised detector."""
 
     energy_spread: NonNegative = Field(
-        0.005, description="Gaussian spread of the colliding energy sqrt(s), GeV (SuperKEKB)"
+        0.005,
+        description="Gaussian spread of the colliding energy sqrt(s) in background, GeV "
+        "(SuperKEKB: 6.3e-4 and 8.1e-4 of the beams' energies)",
+    )
+    signal_energy_spread: NonNegative = Field(
+        0.0,
+        description="the same in signal, GeV; the published peaks come from MadGraph with beams of "
+        "fixed energy, and at 8.1 GeV they are narrower than a spread of 0.005 leaves them",
     )
     tracking: TrackingSettings = Field(
         TrackingSettings(), description="drift chamber and vertex detectors"

@@ -1,0 +1,272 @@
+"""Make the default data: chunks on all workers, then one ROOT file a dataset.
+
+The result does not depend on the number of workers: every chunk has its own seed, and the
+chunks are written in their order, whichever was ready first.
+"""
+
+import shutil
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from coffea.processor.executor import ExecutorBase
+
+from analysis.datasets import Dataset
+from analysis.errors import InputError
+from analysis.files import write_json
+from analysis.manifest import Manifest
+from analysis.output import OutputFolder
+from analysis.provenance import provenance
+from analysis.simulation.detector import Detector
+from analysis.simulation.ntuple import create_ntuple
+from analysis.simulation.processes import generators
+from analysis.simulation.sampling import (
+    CHUNK,
+    Chunk,
+    Generator,
+    Summary,
+    background_chunks,
+    needed_trials,
+    simulate_background,
+    simulate_signal,
+)
+from analysis.simulation.settings import Scale
+
+PILOT_CHUNKS = 2
+"""Chunks of the pilot run of each background stratum."""
+
+Work = tuple[Chunk, Generator | SignalGenerator]
+Counts = dict[Chunk, Summary]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A dataset that is to be simulated.
+
+    Attributes:
+        dataset: Its description in the manifest.
+        strata: The generators that together make up its process.
+        chunks: All work, in the order in which it is written.
+    """
+
+    dataset: Dataset
+    strata: Sequence[Generator]
+    chunks: list[Chunk]
+
+    def work(self) -> list[Work]:
+        """Every chunk with its generator."""
+        return [(chunk, self.strata[chunk.stratum]) for chunk in self.chunks]
+
+    def total(self, counts: Counts, stratum: int | None = None) -> Summary:
+        """Counts of all chunks, or of those of one stratum, added up in their order."""
+        total = Summary()
+        for chunk in self.chunks:
+            if stratum is None or chunk.stratum == stratum:
+                total.add(counts[chunk])
+        return total
+
+    def collect(
+        self, folder: Path, output: OutputFolder, detector: Detector, identity: Any
+    ) -> None:
+        """Write the chunks that lie in `folder` to the dataset's ntuple.
+
+        Args:
+            folder: Where the workers left them.
+            output: Where the ntuple lies.
+            detector: The detector, which knows the beams.
+            identity: What, with the dataset's name, tells this ntuple from any other.
+        """
+        name = self.dataset.name
+        with create_ntuple(
+            output.ntuple(name),
+            f"{name} {identity}",
+            zlib.crc32(name.encode()) >> 1,  # fits basf2's signed integer
+            detector.beams,
+            signal=self.dataset.is_signal,
+        ) as ntuple:
+            for chunk in self.chunks:
+                ntuple.append(np.load(_chunk_file(folder, chunk)))
+
+    def record(self, counts: Counts, size: Scale) -> dict[str, Any]:
+        """What was simulated, as JSON.
+
+        Args:
+            counts: Counts of all chunks.
+            size: The size of the sample.
+        """
+        parts = [self.total(counts, stratum) for stratum in range(len(self.strata))]
+        sections = np.array([part.cross_section() for part in parts])
+        total = self.total(counts)
+        normalisation: dict[str, Any]
+        if self.dataset.is_signal:
+            normalisation = {"generated": size.signal_events}
+        else:
+            value, error = sections[:, 0].sum(), np.sqrt((sections[:, 1] ** 2).sum())
+            normalisation = {
+                "luminosity": size.luminosity,
+                "cross_section_fb": {"value": float(value), "error": float(error)},
+            }
+        return {
+            "process": self.dataset.process,
+            "entries": total.entries,
+            **normalisation,
+            "cutflow": [
+                {"step": step, "events": events, "weight": weight}
+                for step, (events, weight) in total.cutflow.items()
+            ],
+            "strata": [
+                {
+                    "name": generator.name,
+                    "trials": part.trials,
+                    "entries": part.entries,
+                    "largest_weight": part.largest,
+                    "cross_section_fb": {"value": value, "error": error},
+                }
+                for generator, part, (value, error) in zip(
+                    self.strata, parts, sections.tolist(), strict=True
+                )
+            ],
+        }
+
+
+def simulate(
+    manifest: Manifest, scale: str, output: OutputFolder, executor: ExecutorBase
+) -> list[Path]:
+    """Simulate all datasets that ask for it, and write their ntuples and the record of them.
+
+    Args:
+        manifest: Datasets, masses, beams and settings of the simulation.
+        scale: Which of the manifest's scales.
+        output: Where everything lies.
+        executor: What runs the chunks, one of coffea's.
+
+    Returns:
+        All files that were written.
+
+    Raises:
+        InputError: If there is no such scale, or the output folder cannot be written to.
+    """
+    settings = manifest.simulation
+    size = settings.size(scale)
+    detector = Detector(settings.detector, manifest.beams)
+    record: dict[str, Any] = {
+        "provenance": provenance(
+            manifest.digest, scale=scale, simulation=settings.model_dump(mode="json")
+        ),
+        "datasets": {},
+    }
+    samples = _plan(manifest, size, detector, executor)
+    with _chunk_folder(output) as folder:
+        work = [item for sample in samples for item in sample.work()]
+        produce = partial(_produce, detector=detector, seed=settings.seed, folder=folder)
+        counts = _run(executor, "Simulating events", work, produce)
+        for sample in samples:
+            sample.collect(folder, output, detector, identity=record["provenance"])
+            record["datasets"][sample.dataset.name] = sample.record(counts, size)
+    write_json(output.simulation_record, record)
+    ntuples = [output.ntuple(sample.dataset.name) for sample in samples]
+    return [*ntuples, output.simulation_record]
+
+
+def _plan(
+    manifest: Manifest, size: Scale, detector: Detector, executor: ExecutorBase
+) -> list[Sample]:
+    """Decide on every chunk; a pilot run says how many trials a background needs."""
+    samples = []
+    for dataset in manifest.datasets.values():
+        if dataset.simulate is None:
+            continue
+        strata = generators(dataset.simulate, manifest.hypotheses.mass)
+        if dataset.is_signal:
+            chunks = [Chunk(dataset.name, i, 0, size.signal_events) for i in range(len(strata))]
+        else:
+            chunks = [
+                Chunk(dataset.name, i, j, CHUNK)
+                for i in range(len(strata))
+                for j in range(PILOT_CHUNKS)
+            ]
+        samples.append(Sample(dataset, strata, chunks))
+    pilot = [item for sample in samples if not sample.dataset.is_signal for item in sample.work()]
+    explore = partial(_explore, detector=detector, seed=manifest.simulation.seed)
+    counts = _run(executor, "Exploring weights", pilot, explore)
+    return [
+        sample if sample.dataset.is_signal else _production(sample, counts, size.luminosity)
+        for sample in samples
+    ]
+
+
+def _production(sample: Sample, pilot: Counts, luminosity: float) -> Sample:
+    """The chunks of a background, given the pilot run of its strata."""
+    chunks = []
+    for stratum in range(len(sample.strata)):
+        trials = needed_trials(sample.total(pilot, stratum), luminosity)
+        chunks += background_chunks(sample.dataset.name, stratum, trials, luminosity)
+    return Sample(sample.dataset, sample.strata, chunks)
+
+
+def _run(executor: ExecutorBase, title: str, work: list[Work], function: Any) -> Counts:
+    """Run a function over all work and merge what it counts.
+
+    Args:
+        executor: One of coffea's.
+        title: What the progress bar says.
+        work: Chunks with their generators.
+        function: Takes one piece of work and returns its counts by chunk.
+    """
+    if not work:
+        return {}
+    counts, _ = executor.copy(desc=title, unit="chunks")(work, function, {})
+    merged: Counts = counts
+    return merged
+
+
+def _explore(work: Work, detector: Detector, seed: int) -> Counts:
+    """Pilot run of a background chunk."""
+    chunk, generator = work
+    _, counts = simulate_background(chunk, generator, detector, seed)
+    return {chunk: counts}
+
+
+def _produce(work: Work, detector: Detector, seed: int, folder: Path) -> Counts:
+    """Simulate a chunk and leave its events in the folder of chunks."""
+    chunk, generator = work
+    if isinstance(generator, SignalGenerator):
+        events, counts = simulate_signal(chunk, generator, detector, seed)
+    else:
+        events, counts = simulate_background(chunk, generator, detector, seed)
+    np.save(_chunk_file(folder, chunk), events)
+    return {chunk: counts}
+
+
+def _chunk_file(folder: Path, chunk: Chunk) -> Path:
+    """Where a worker leaves the events of a chunk."""
+    return folder / f"{chunk.dataset}-{chunk.stratum}-{chunk.index}.npy"
+
+
+@contextmanager
+def _chunk_folder(output: OutputFolder) -> Iterator[Path]:
+    """An empty folder for chunks beside the ntuples, removed at the end.
+
+    Its name is always the same, so that what a killed run left behind is removed, too.
+
+    Raises:
+        InputError: If the folder cannot be made.
+    """
+    folder = output.simulation_record.parent / ".chunks"
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(
+            f"Cannot write to {folder.parent}: {error.strerror}. Make the folder writable, or "
+            "choose another with --output (OUTPUT= for make)."
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

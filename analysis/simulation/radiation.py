@@ -8,9 +8,11 @@ transverse momentum, and what leaves along a beam can be told from what a calori
 """
 
 from dataclasses import dataclass
+from math import exp, expm1, log1p, sqrt
 from typing import Final
 
 import numpy as np
+from numba import njit
 
 from analysis.simulation import lorentz
 from analysis.simulation.constants import ALPHA, ELECTRON_MASS
@@ -68,8 +70,9 @@ def splitting_weight(fraction: FloatArray, strength: FloatArray) -> FloatArray:
     return (1 + (1 - fraction) ** 2) / (2 * mean)
 
 
-def emission_angle(uniform: FloatArray, energy: FloatArray, mass: float) -> FloatArray:
-    """Angles of photons to the charge that radiates them.
+@njit(cache=True)
+def emission_angle_at(uniform: float, energy: float, mass: float) -> float:
+    """Angle of one photon to the charge that radiates it, in compiled loops.
 
     The density of d = 1 - cos(theta) is d/(d + a)^2 with a = m^2/2E^2: the pattern
     1/(p.k) - m^2/(p.k)^2 of one charge, whose integral is the logarithm minus one in `exponent`.
@@ -77,22 +80,41 @@ def emission_angle(uniform: FloatArray, energy: FloatArray, mass: float) -> Floa
     from above, where it converges without overshooting.
 
     Args:
-        uniform: random numbers in [0, 1).
-        energy: energy of the charge before it radiates, GeV, shaped as `uniform`.
+        uniform: random number in [0, 1).
+        energy: energy of the charge before it radiates, GeV.
         mass: its mass, GeV.
 
     Returns:
         1 - cos(theta), in [0, 2], which keeps its digits at small angles.
     """
     scale = mass**2 / (2 * energy**2)
-    largest = np.log1p(2 / scale)
-    target = uniform * (largest - 1 + np.exp(-largest))
-    v = target + np.sqrt(2 * target)
+    largest = log1p(2 / scale)
+    target = uniform * (largest - 1 + exp(-largest))
+    v = target + sqrt(2 * target)
     for _ in range(4):
-        decay = -np.expm1(-v)
-        # at v = 0 the root is reached and the slope is zero
-        v = v - (v - decay - target) / np.where(decay > 0, decay, 1.0)
-    return np.asarray(np.clip(scale * np.expm1(v), 0.0, 2.0))
+        slope = -expm1(-v)
+        if slope <= 0:
+            break
+        v -= (v - slope - target) / slope
+    return min(max(scale * expm1(v), 0.0), 2.0)
+
+
+@njit(cache=True)
+def emission_angle(uniform: FloatArray, energy: FloatArray, mass: float) -> FloatArray:
+    """Angles of photons to the charge that radiates them; see `emission_angle_at`.
+
+    Args:
+        uniform: (...,) random numbers in [0, 1).
+        energy: (...,) energies of the charge before it radiates, GeV.
+        mass: its mass, GeV.
+
+    Returns:
+        (...,) 1 - cos(theta).
+    """
+    opening = np.empty_like(uniform)
+    for i in range(uniform.size):
+        opening.flat[i] = emission_angle_at(float(uniform.flat[i]), float(energy.flat[i]), mass)
+    return opening
 
 
 def photon_momentum(energy: FloatArray, opening: FloatArray, azimuth: FloatArray) -> FloatArray:

@@ -53,8 +53,15 @@ def _hadron_loop(s: float) -> float:
 
 
 @njit(cache=True)
-def vacuum_polarisation_at(s: float) -> float:
-    """Delta alpha(s) for one number, in compiled loops; see `vacuum_polarisation`."""
+def vacuum_polarisation(s: float) -> float:
+    """Delta alpha(s), in compiled loops: the coupling at s is alpha / (1 - Delta alpha).
+
+    Args:
+        s: invariant mass squared of a time-like photon below the Z, GeV^2, above zero.
+
+    Returns:
+        Real part of the vacuum polarisation.
+    """
     leptons = (
         _lepton_loop(s, ELECTRON_MASS) + _lepton_loop(s, MUON_MASS) + _lepton_loop(s, TAU_MASS)
     )
@@ -62,16 +69,16 @@ def vacuum_polarisation_at(s: float) -> float:
 
 
 @njit(cache=True)
-def vacuum_polarisation(s: FloatArray) -> FloatArray:
-    """Delta alpha(s): the coupling at s is alpha / (1 - Delta alpha).
+def photon_propagator_factor(s: FloatArray) -> FloatArray:
+    """Factor on a Born cross-section through one virtual photon, |alpha(s)/alpha|^2.
 
     Args:
-        s: (n,) invariant masses squared of time-like photons below the Z, GeV^2, above zero.
+        s: (n,) invariant masses squared of the photons, GeV^2, above zero.
 
     Returns:
-        (n,) real part of the vacuum polarisation.
+        (n,) factors 1 / (1 - Delta alpha)^2.
     """
-    result = np.empty_like(s)
+    factor = np.empty_like(s)
     for i in range(len(s)):
-        result[i] = vacuum_polarisation_at(s[i])
-    return result
+        factor[i] = (1 - vacuum_polarisation(float(s[i]))) ** -2
+    return factor

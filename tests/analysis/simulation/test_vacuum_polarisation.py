@@ -5,7 +5,12 @@ import pytest
 from scipy.integrate import quad
 
 from analysis.simulation.constants import ALPHA, MUON_MASS
-from analysis.simulation.vacuum_polarisation import _hadron_loop, _lepton_loop, vacuum_polarisation
+from analysis.simulation.vacuum_polarisation import (
+    _hadron_loop,
+    _lepton_loop,
+    photon_propagator_factor,
+    vacuum_polarisation,
+)
 
 
 def test_leptons_at_the_z_have_their_published_value() -> None:
@@ -47,8 +52,14 @@ def test_a_heavy_loop_decouples_smoothly() -> None:
     for s in (0.999e-4, 1.001e-4):
         expected = -ALPHA * s / (15 * np.pi)
         assert _lepton_loop(4 * s, 1.0) == pytest.approx(4 * expected, rel=1e-3)
-    assert abs(vacuum_polarisation(np.array([1e-12]))[0]) < 1e-6
+    assert abs(vacuum_polarisation(1e-12)) < 1e-6
 
 
 def test_the_coupling_at_the_energy_of_the_collisions() -> None:
-    assert vacuum_polarisation(np.array([111.9]))[0] == pytest.approx(0.0364, rel=0.02)
+    assert vacuum_polarisation(111.9) == pytest.approx(0.0364, rel=0.02)
+
+
+def test_the_propagator_has_the_running_coupling_squared() -> None:
+    s = np.array([0.05, 14.0, 111.9])
+    expected = [(1 - vacuum_polarisation(x)) ** -2 for x in s.tolist()]
+    np.testing.assert_allclose(photon_propagator_factor(s), expected, rtol=1e-12)

@@ -1,0 +1,266 @@
+"""Exact cuts on the network's output: no grid, every distinct output is a candidate.
+
+Events are ranked once from the most to the least signal-like output. One pass down that list
+keeps the efficiency and background of every hypothesis up to date, and so meets every
+selection that a cut can make. With weights that are not negative, background alone never
+improves a selection: only candidates that add signal need to be looked at.
+
+A cut is a value of the output before the sigmoid; an event is selected if its own is at least
+that. Where several candidates are equally good the tightest is taken.
+"""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numba import njit
+
+from analysis.errors import InputError
+from analysis.figures_of_merit import FigureOfMerit, punzi_numerator
+from analysis.punzi_loss import SIGNAL
+from analysis.types import BoolArray, FloatArray, IntArray
+
+_numerator = njit(cache=True)(punzi_numerator)
+
+
+class RankedEvents(NamedTuple):
+    """Events with their outputs, sorted from the most to the least signal-like.
+
+    A tuple, because compiled loops take one as it is.
+
+    Attributes:
+        logit: (n,) outputs before the sigmoid, falling.
+        weight: (n,) weights: those of a hypothesis' selected signal add up to its efficiency,
+            those of selected background to the events expected.
+        process: (n,) background processes counted from 0, `SIGNAL` for signal.
+        start: (n,) first window of each event; for signal, that of its own mass.
+        stop: (n,) one past its last window.
+        hypotheses: Number of hypotheses H that the windows count.
+    """
+
+    logit: FloatArray
+    weight: FloatArray
+    process: IntArray
+    start: IntArray
+    stop: IntArray
+    hypotheses: int
+
+    @classmethod
+    def rank(
+        cls,
+        logit: FloatArray,
+        weight: FloatArray,
+        process: IntArray,
+        start: IntArray,
+        stop: IntArray,
+        *,
+        hypotheses: int,
+    ) -> Self:
+        """Sort events by their output, in any order before.
+
+        Raises:
+            InputError: If an output is not a number, or a weight is negative or not finite.
+        """
+        if np.isnan(logit).any():
+            raise InputError(
+                f"The network's output is not a number for {np.isnan(logit).sum()} events, so its "
+                "parameters are damaged; run `punzinet train` again."
+            )
+        if not (np.isfinite(weight) & (weight >= 0)).all():
+            raise InputError(
+                "An event weight is negative or not finite, for which no best cut exists; check "
+                "the weight branch of the ntuples."
+            )
+        order = np.argsort(-logit)
+        return cls(
+            logit[order],
+            weight[order].astype(np.float64, copy=False),
+            process[order].astype(np.int16, copy=False),
+            start[order].astype(np.int16, copy=False),
+            stop[order].astype(np.int16, copy=False),
+            hypotheses,
+        )
+
+    @property
+    def processes(self) -> int:
+        """Number of background processes P."""
+        return int(self.process.max(initial=SIGNAL)) + 1
+
+
+def selected(events: RankedEvents, cut: FloatArray | float) -> tuple[FloatArray, FloatArray]:
+    """Sum what passes, for each process and hypothesis.
+
+    Args:
+        events: The events.
+        cut: Cut on the output before the sigmoid, one for all or (H,).
+
+    Returns:
+        Two (P + 1, H) arrays, the sums of weights and of their squares; the last row, index
+        `SIGNAL`, is the signal.
+    """
+    cuts = np.broadcast_to(np.asarray(cut, dtype=np.float64), events.hypotheses)
+    return _selected(events, np.ascontiguousarray(cuts), events.processes)
+
+
+@njit(cache=True)
+def _selected(
+    events: RankedEvents, cut: FloatArray, processes: int
+) -> tuple[FloatArray, FloatArray]:
+    """Compiled loop of `selected`."""
+    sums = np.zeros((processes + 1, len(cut)))
+    squares = np.zeros((processes + 1, len(cut)))
+    for i in range(len(events.logit)):
+        row = events.process[i] if events.process[i] >= 0 else processes
+        weight = events.weight[i]
+        for window in range(events.start[i], events.stop[i]):
+            if events.logit[i] >= cut[window]:
+                sums[row, window] += weight
+                squares[row, window] += weight**2
+    return sums, squares
+
+
+def optimal_cuts(
+    events: RankedEvents, figure_of_merit: FigureOfMerit, luminosity: float
+) -> FloatArray:
+    """Find the cut with the smallest σ_min for each hypothesis by itself.
+
+    Args:
+        events: The events.
+        figure_of_merit: Which σ_min.
+        luminosity: Target luminosity in fb^-1.
+
+    Returns:
+        (H,) cuts on the output before the sigmoid; infinite, selecting nothing, for a
+        hypothesis without signal.
+    """
+    return _optimal_cuts(events, _constants(figure_of_merit, luminosity))
+
+
+def best_single_cut(
+    events: RankedEvents,
+    training: BoolArray,
+    figure_of_merit: FigureOfMerit,
+    luminosity: float,
+) -> float:
+    """Find the one cut with the smallest mean σ_min over the training hypotheses.
+
+    As in the Punzi-loss, a hypothesis without any signal among the events is left out of the
+    mean.
+
+    Args:
+        events: The events.
+        training: (H,) which hypotheses count.
+        figure_of_merit: Which σ_min.
+        luminosity: Target luminosity in fb^-1.
+
+    Returns:
+        The cut on the output before the sigmoid.
+
+    Raises:
+        InputError: If no training hypothesis has signal.
+    """
+    signal = (events.process < 0) & (events.start < events.stop) & (events.weight > 0)
+    present = np.zeros(events.hypotheses, dtype=bool)
+    present[events.start[signal]] = True
+    used = present & training
+    if not used.any():
+        raise InputError(
+            "No training hypothesis has a signal event in its window, so that no cut is better "
+            "than another; give the signal datasets more events."
+        )
+    return float(_best_single_cut(events, used, _constants(figure_of_merit, luminosity)))
+
+
+def _constants(
+    figure_of_merit: FigureOfMerit, luminosity: float
+) -> tuple[float, float, float, float]:
+    """What compiled loops need to know: the constant term, a, b and the luminosity."""
+    return figure_of_merit.constant, figure_of_merit.a, figure_of_merit.b, luminosity
+
+
+@njit(cache=True)
+def _sigma_min(
+    efficiency: float, background: float, constants: tuple[float, float, float, float]
+) -> float:
+    """σ_min of one selection, infinite without efficiency."""
+    if efficiency <= 0:
+        return np.inf
+    constant, a, b, luminosity = constants
+    return _numerator(np.sqrt(background), constant, a, b) / (efficiency * luminosity)
+
+
+@njit(cache=True)
+def _add_equal(
+    events: RankedEvents, first: int, efficiency: FloatArray, background: FloatArray
+) -> int:
+    """Add all events with the output of event `first`, which no cut can tell apart.
+
+    Args:
+        events: The events.
+        first: Index of the first of them.
+        efficiency: (H,) efficiencies, added to.
+        background: (H,) background events, added to.
+
+    Returns:
+        Index of the first event with a smaller output.
+    """
+    i = first
+    while i < len(events.logit) and events.logit[i] == events.logit[first]:
+        target = efficiency if events.process[i] < 0 else background
+        for window in range(events.start[i], events.stop[i]):
+            target[window] += events.weight[i]
+        i += 1
+    return i
+
+
+@njit(cache=True)
+def _optimal_cuts(events: RankedEvents, constants: tuple[float, float, float, float]) -> FloatArray:
+    """Compiled loop of `optimal_cuts`."""
+    efficiency, background = np.zeros(events.hypotheses), np.zeros(events.hypotheses)
+    cut, best = np.full(events.hypotheses, np.inf), np.full(events.hypotheses, np.inf)
+    i = 0
+    while i < len(events.logit):
+        first = i
+        i = _add_equal(events, first, efficiency, background)
+        for k in range(first, i):
+            if events.process[k] < 0 and events.start[k] < events.stop[k]:
+                own = events.start[k]
+                sigma = _sigma_min(efficiency[own], background[own], constants)
+                if sigma < best[own]:
+                    best[own], cut[own] = sigma, events.logit[k]
+    return cut
+
+
+@njit(cache=True)
+def _best_single_cut(
+    events: RankedEvents, used: BoolArray, constants: tuple[float, float, float, float]
+) -> float:
+    """Compiled loop of `best_single_cut`; `used` (H,) says which hypotheses are in the mean.
+
+    The σ_min of a hypothesis is only worked out again if its sums have changed, but their
+    total is always taken afresh: it carries no rounding from one candidate to the next.
+    """
+    efficiency, background = np.zeros(events.hypotheses), np.zeros(events.hypotheses)
+    sigma = np.full(events.hypotheses, np.inf)
+    changed = np.zeros(events.hypotheses, dtype=np.bool_)
+    cut, best = np.inf, np.inf
+    i = 0
+    while i < len(events.logit):
+        first = i
+        i = _add_equal(events, first, efficiency, background)
+        adds_signal = False
+        for k in range(first, i):
+            changed[events.start[k] : events.stop[k]] = True
+            if events.process[k] < 0 and events.start[k] < events.stop[k]:
+                adds_signal |= used[events.start[k]]
+        if not adds_signal:
+            continue
+        total = 0.0
+        for h in range(events.hypotheses):
+            if used[h]:
+                if changed[h]:
+                    sigma[h] = _sigma_min(efficiency[h], background[h], constants)
+                    changed[h] = False
+                total += sigma[h]
+        if total < best:
+            best, cut = total, events.logit[first]
+    return cut

@@ -1,0 +1,196 @@
+"""Exact cuts against exhaustive search over every distinct output."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.cuts import RankedEvents, best_single_cut, optimal_cuts, selected
+from analysis.errors import InputError
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.punzi_loss import SIGNAL
+
+H = 4
+FORMS = [FigureOfMerit(), FigureOfMerit(form="punzi-improved", a=5.0)]
+
+
+@st.composite
+def event_columns(draw):
+    """Few distinct outputs, so that ties are the rule; some events in no window."""
+    n = draw(st.integers(1, 40))
+    logit = draw(st.lists(st.integers(-4, 4), min_size=n, max_size=n))
+    rows = draw(
+        st.lists(
+            st.tuples(st.integers(-1, 2), st.integers(0, H), st.integers(0, 3), st.integers(0, 8)),
+            min_size=n,
+            max_size=n,
+        )
+    )
+    process, start, width, size = (np.array(c) for c in zip(*rows, strict=True))
+    stop = np.where(process == SIGNAL, start + np.minimum(width, 1), start + width)
+    weight = np.where(process == SIGNAL, 0.001, 0.7) * size
+    return np.array(logit, dtype=np.float32) / 3, weight, process, start, np.minimum(stop, H)
+
+
+def brute_force(columns, figure):
+    """σ_min (candidates, H) of every distinct output as a cut, one mask at a time."""
+    logit, weight, process, start, stop = columns
+    candidates = np.unique(logit)
+    sigma = np.empty((len(candidates), H))
+    for row, cut in enumerate(candidates):
+        for h in range(H):
+            inside = (logit >= cut) & (start <= h) & (h < stop)
+            efficiency = weight[inside & (process == SIGNAL)].sum()
+            background = weight[inside & (process != SIGNAL)].sum()
+            sigma[row, h] = figure.sigma_min(efficiency, background, 50.0)
+    return candidates, sigma
+
+
+def sigma_of(events, cut, figure):
+    sums, _ = selected(events, cut)
+    return figure.sigma_min(sums[SIGNAL], sums[:SIGNAL].sum(axis=0), 50.0)
+
+
+@pytest.mark.parametrize("figure", FORMS)
+@settings(deadline=None, max_examples=150)
+@given(columns=event_columns())
+def test_the_optimal_cuts_are_those_of_an_exhaustive_search(figure, columns):
+    events = RankedEvents.rank(*columns, hypotheses=H)
+    cuts = optimal_cuts(events, figure, 50.0)
+    _, sigma = brute_force(columns, figure)
+    np.testing.assert_allclose(sigma_of(events, cuts, figure), sigma.min(axis=0), rtol=1e-12)
+    assert np.isin(cuts[np.isfinite(cuts)], columns[0]).all()
+    assert np.array_equal(np.isinf(cuts), np.isinf(sigma.min(axis=0)))
+
+
+@pytest.mark.parametrize("figure", FORMS)
+@settings(deadline=None, max_examples=150)
+@given(columns=event_columns(), training=st.tuples(*[st.booleans()] * H))
+def test_the_single_cut_is_that_of_an_exhaustive_search(figure, columns, training):
+    events = RankedEvents.rank(*columns, hypotheses=H)
+    candidates, sigma = brute_force(columns, figure)
+    used = np.array(training) & np.isfinite(sigma).any(axis=0)
+    if not used.any():
+        with pytest.raises(InputError, match="No training hypothesis has a signal event"):
+            best_single_cut(events, np.array(training), figure, 50.0)
+        return
+    cut = best_single_cut(events, np.array(training), figure, 50.0)
+    mean = sigma[:, used].mean(axis=1)
+    assert cut in candidates
+    assert sigma_of(events, cut, figure)[used].mean() == pytest.approx(mean.min(), rel=1e-12)
+
+
+@settings(deadline=None)
+@given(columns=event_columns(), cut=st.integers(-14, 14))
+def test_selected_sums_equal_masks(columns, cut):
+    logit, weight, process, start, stop = columns
+    events = RankedEvents.rank(*columns, hypotheses=H)
+    cuts = np.float32(cut) / np.float32(3) + np.array([0.0, 0.5, -0.5, np.inf])
+    sums, squares = selected(events, cuts)
+    assert sums.shape == (events.processes + 1, H)
+    for row in range(SIGNAL, events.processes):
+        for h in range(H):
+            inside = (process == row) & (logit >= cuts[h]) & (start <= h) & (h < stop)
+            assert sums[row, h] == pytest.approx(weight[inside].sum(), rel=1e-12)
+            assert squares[row, h] == pytest.approx((weight[inside] ** 2).sum(), rel=1e-12)
+
+
+def many(n, hypotheses=87, seed=0):
+    """Events at the true spacing of the hypotheses, whose windows overlap at low mass."""
+    rng = np.random.default_rng(seed)
+    mass = 0.1 * np.arange(1, hypotheses + 1)
+    sigma = np.interp(mass, [0.1, 4.0, 8.7], [0.25, 0.28, 0.08])
+    m2 = rng.uniform(-0.4, 76.0, n)
+    signal, own = rng.random(n) < 0.1, rng.integers(0, hypotheses, n)
+    start = np.searchsorted(mass**2 + 2 * sigma, m2, side="right")
+    stop = np.searchsorted(mass**2 - 2 * sigma, m2, side="left")
+    process = np.where(signal, SIGNAL, rng.integers(0, 3, n))
+    weight = np.where(signal, 5e-5, 0.05) * rng.uniform(0.5, 2.0, n)
+    logit = rng.normal(2.0 * signal, 1.0).astype(np.float32)
+    start, stop = np.where(signal, own, start), np.where(signal, own + 1, stop)
+    return logit, weight, process, start.astype(np.int16), stop.astype(np.int16)
+
+
+def test_the_order_of_the_events_does_not_matter():
+    columns = many(20_000)
+    columns[0].round(1, out=columns[0])
+    events = RankedEvents.rank(*columns, hypotheses=87)
+    shuffle = np.random.default_rng(1).permutation(20_000)
+    other = RankedEvents.rank(*(c[shuffle] for c in columns), hypotheses=87)
+    training = np.arange(87) % 2 == 0
+    assert np.array_equal(optimal_cuts(events, FORMS[0], 50.0), optimal_cuts(other, FORMS[0], 50.0))
+    assert best_single_cut(events, training, FORMS[0], 50.0) == best_single_cut(
+        other, training, FORMS[0], 50.0
+    )
+
+
+def test_the_best_cut_of_each_mass_beats_every_cut_for_all():
+    events = RankedEvents.rank(*many(50_000), hypotheses=87)
+    training = np.arange(87) % 2 == 0
+    best = sigma_of(events, optimal_cuts(events, FORMS[0], 50.0), FORMS[0])
+    single = sigma_of(events, best_single_cut(events, training, FORMS[0], 50.0), FORMS[0])
+    assert (best <= single * (1 + 1e-12)).all()
+    for cut in np.linspace(-2, 4, 25):
+        plain = sigma_of(events, cut, FORMS[0])
+        assert (best <= plain * (1 + 1e-12)).all()
+        assert single[training].mean() <= plain[training].mean() * (1 + 1e-12)
+
+
+def test_more_luminosity_never_loosens_the_cuts_of_a_likelihood_ratio():
+    """Background grows with L, the b² term does not: selections get tighter."""
+    logit, weight, process, start, stop = many(50_000)
+    training = np.ones(87, dtype=bool)
+    cuts = []
+    for luminosity in (1.0, 50.0, 2500.0):
+        scaled = np.where(process == SIGNAL, weight, weight * luminosity / 50.0)
+        events = RankedEvents.rank(logit, scaled, process, start, stop, hypotheses=87)
+        cuts.append(best_single_cut(events, training, FORMS[0], luminosity))
+    assert cuts[0] < cuts[1] < cuts[2]
+
+
+def test_perfect_separation_keeps_all_signal_and_no_background():
+    logit = np.array([2.0, 1.0, 0.5, -1.0], dtype=np.float32)
+    process = np.array([SIGNAL, SIGNAL, SIGNAL, 0])
+    start, stop = np.array([0, 0, 0, 0]), np.array([1, 1, 1, 1])
+    weight = np.array([0.1, 0.1, 0.1, 1e6])
+    events = RankedEvents.rank(logit, weight, process, start, stop, hypotheses=1)
+    assert optimal_cuts(events, FORMS[0], 50.0)[0] == 0.5
+    assert best_single_cut(events, np.array([True]), FORMS[0], 50.0) == 0.5
+
+
+def test_no_events_select_nothing():
+    empty = [np.empty(0, dtype=t) for t in (np.float32, float, np.int16, np.int16, np.int16)]
+    events = RankedEvents.rank(*empty, hypotheses=3)
+    assert np.isinf(optimal_cuts(events, FORMS[0], 50.0)).all()
+    sums, squares = selected(events, 0.0)
+    assert sums.sum() == squares.sum() == 0
+
+
+@pytest.mark.parametrize("bad", [-0.1, np.nan, np.inf])
+def test_weights_without_meaning_are_refused(bad):
+    columns = many(100)
+    columns[1][3] = bad
+    with pytest.raises(InputError, match="weight is negative or not finite"):
+        RankedEvents.rank(*columns, hypotheses=87)
+
+
+def test_outputs_that_are_no_numbers_are_refused():
+    columns = many(100)
+    columns[0][[3, 5]] = np.nan
+    with pytest.raises(InputError, match="not a number for 2 events"):
+        RankedEvents.rank(*columns, hypotheses=87)
+
+
+@pytest.mark.slow
+def test_five_million_events_are_scanned_in_five_seconds():
+    columns = many(5_000_000)
+    training = np.arange(87) % 2 == 0
+    for _ in range(2):  # the first compiles
+        begin = time.perf_counter()
+        events = RankedEvents.rank(*columns, hypotheses=87)
+        optimal_cuts(events, FORMS[0], 50.0)
+        best_single_cut(events, training, FORMS[0], 50.0)
+        duration = time.perf_counter() - begin
+    assert duration < 5.0

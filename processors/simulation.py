@@ -31,16 +31,17 @@ from analysis.simulation.sampling import (
     Generator,
     Summary,
     background_chunks,
+    chunk_file,
+    explore,
     needed_trials,
-    simulate_background,
-    simulate_signal,
+    produce,
 )
 from analysis.simulation.settings import Scale
 
 PILOT_CHUNKS = 2
 """Chunks of the pilot run of each background stratum."""
 
-Work = tuple[Chunk, Generator | SignalGenerator]
+Work = tuple[Chunk, Generator]
 Counts = dict[Chunk, Summary]
 
 
@@ -90,7 +91,7 @@ class Sample:
             signal=self.dataset.is_signal,
         ) as ntuple:
             for chunk in self.chunks:
-                ntuple.append(np.load(_chunk_file(folder, chunk)))
+                ntuple.append(np.load(chunk_file(folder, chunk)))
 
     def record(self, counts: Counts, size: Scale) -> dict[str, Any]:
         """What was simulated, as JSON.
@@ -163,8 +164,8 @@ def simulate(
     samples = _plan(manifest, size, detector, executor)
     with _chunk_folder(output) as folder:
         work = [item for sample in samples for item in sample.work()]
-        produce = partial(_produce, detector=detector, seed=settings.seed, folder=folder)
-        counts = _run(executor, "Simulating events", work, produce)
+        function = partial(produce, detector=detector, seed=settings.seed, folder=folder)
+        counts = _run(executor, "Simulating events", work, function)
         for sample in samples:
             sample.collect(folder, output, detector, identity=record["provenance"])
             record["datasets"][sample.dataset.name] = sample.record(counts, size)
@@ -192,8 +193,8 @@ def _plan(
             ]
         samples.append(Sample(dataset, strata, chunks))
     pilot = [item for sample in samples if not sample.dataset.is_signal for item in sample.work()]
-    explore = partial(_explore, detector=detector, seed=manifest.simulation.seed)
-    counts = _run(executor, "Exploring weights", pilot, explore)
+    function = partial(explore, detector=detector, seed=manifest.simulation.seed)
+    counts = _run(executor, "Exploring weights", pilot, function)
     return [
         sample if sample.dataset.is_signal else _production(sample, counts, size.luminosity)
         for sample in samples
@@ -220,32 +221,11 @@ def _run(executor: ExecutorBase, title: str, work: list[Work], function: Any) ->
     """
     if not work:
         return {}
-    counts, _ = executor.copy(desc=title, unit="chunks")(work, function, {})
+    # Counts are small, and uncompressed they spare the workers an import of coffea.
+    run = executor.copy(desc=title, unit="chunks", compression=None)
+    counts, _ = run(work, function, {})
     merged: Counts = counts
     return merged
-
-
-def _explore(work: Work, detector: Detector, seed: int) -> Counts:
-    """Pilot run of a background chunk."""
-    chunk, generator = work
-    _, counts = simulate_background(chunk, generator, detector, seed)
-    return {chunk: counts}
-
-
-def _produce(work: Work, detector: Detector, seed: int, folder: Path) -> Counts:
-    """Simulate a chunk and leave its events in the folder of chunks."""
-    chunk, generator = work
-    if isinstance(generator, SignalGenerator):
-        events, counts = simulate_signal(chunk, generator, detector, seed)
-    else:
-        events, counts = simulate_background(chunk, generator, detector, seed)
-    np.save(_chunk_file(folder, chunk), events)
-    return {chunk: counts}
-
-
-def _chunk_file(folder: Path, chunk: Chunk) -> Path:
-    """Where a worker leaves the events of a chunk."""
-    return folder / f"{chunk.dataset}-{chunk.stratum}-{chunk.index}.npy"
 
 
 @contextmanager

@@ -15,25 +15,33 @@ Parameters without a published number are set by published results:
    which the resolution would carry them: set by yields and signal efficiency.
 """
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
-from scipy.special import erf
+from numba import njit
 
 from analysis.beams import Beams
 from analysis.simulation.constants import MUON_MASS
 from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.lorentz import from_rest_frame, momentum, rotate_to, to_rest_frame
+from analysis.simulation.lorentz import from_rest_frame, rotate_to, to_rest_frame
 from analysis.simulation.settings import (
     CalorimeterSettings,
     DetectorSettings,
     MuonSettings,
-    PolarRange,
     TrackingSettings,
 )
 from analysis.types import BoolArray, FloatArray
+
+VISIBILITY: Final = (
+    "both muons in the drift chamber",
+    "both muons identified",
+    "no electron seen",
+    "no photon seen",
+)
+"""Steps between a generated event and one that looks like two muons."""
 
 
 @dataclass(frozen=True)
@@ -76,25 +84,28 @@ class Detector:
         spread = settings.signal_energy_spread if signal else settings.energy_spread
         return rng.normal(self.beams.sqrt_s, spread, n)
 
-    def visibility(self, events: GeneratedEvents) -> Iterator[tuple[str, FloatArray]]:
+    def visibility(self, events: GeneratedEvents) -> FloatArray:
         """Probabilities to look like two muons and nothing else, one step after the other.
 
         Args:
             events: n generated events.
 
-        Yields:
-            The step's name for the cutflow and its probability, (n,).
+        Returns:
+            (n, 4) probabilities to pass the steps `VISIBILITY` up to and including this one.
         """
-        muons = np.stack([events.mu_plus, events.mu_minus], axis=1) @ self.to_laboratory
-        angle = polar_angle(muons)
-        inside = _within(angle, self.settings.tracking.polar_range)
-        yield "both muons in the drift chamber", inside.all(axis=1).astype(float)
-        identified = muon_efficiency(momentum(muons), angle, self.settings.muons)
-        yield "both muons identified", identified.prod(axis=1)
-        unseen = electron_miss(events.electrons @ self.to_laboratory, self.settings.calorimeter)
-        yield "no electron seen", unseen.prod(axis=1)
-        unseen = photon_miss(events.photons @ self.to_laboratory, self.settings.calorimeter)
-        yield "no photon seen", unseen.prod(axis=1)
+        settings = self.settings
+        return _visibility(
+            (events.mu_plus, events.mu_minus),
+            events.electrons,
+            events.photons,
+            self.to_laboratory,
+            (
+                np.radians(settings.tracking.polar_range),
+                _muon_parameters(settings.muons),
+                _calorimeter_parameters(settings.calorimeter),
+                np.radians(settings.calorimeter.gaps).reshape(-1, 2),
+            ),
+        )
 
     def measure(self, rng: np.random.Generator, events: GeneratedEvents) -> FloatArray:
         """Measured momenta of the two muons in the laboratory.
@@ -115,67 +126,130 @@ def polar_angle(p: FloatArray) -> FloatArray:
     return np.arctan2(np.hypot(p[..., 1], p[..., 2]), p[..., 3])
 
 
-def _within(angle: FloatArray, degrees: PolarRange) -> BoolArray:
-    """Whether angles, in radian, lie in a range given in degrees."""
-    low, high = np.radians(degrees)
-    return np.asarray((angle > low) & (angle < high))
+@njit(cache=True)
+def _to_laboratory(p: FloatArray, matrix: FloatArray) -> tuple[float, float, float]:
+    """Energy, momentum and polar angle in the laboratory of one CMS momentum (4,)."""
+    energy = 0.0
+    x = 0.0
+    y = 0.0
+    z = 0.0
+    for i in range(4):
+        energy += p[i] * matrix[i, 0]
+        x += p[i] * matrix[i, 1]
+        y += p[i] * matrix[i, 2]
+        z += p[i] * matrix[i, 3]
+    across = math.hypot(x, y)
+    return energy, math.hypot(across, z), math.atan2(across, z)
 
 
-def muon_efficiency(p: FloatArray, angle: FloatArray, settings: MuonSettings) -> FloatArray:
+@njit(cache=True)
+def _muon_efficiency(p: float, angle: float, muons: FloatArray) -> float:
     """Probability that a muon is found and identified.
 
     A plateau, lower outside the barrel, times a Gaussian turn-on in momentum: a muon has to
     reach the return yoke and to cross some of its layers.
 
     Args:
-        p: (...,) momenta in the laboratory, GeV.
-        angle: (...,) polar angles in the laboratory, radian.
-        settings: plateaus and threshold.
-
-    Returns:
-        (...,) probabilities.
+        p: momentum in the laboratory, GeV.
+        angle: polar angle in the laboratory, radian.
+        muons: barrel from and to (radian), plateaus in and outside it, threshold, width (GeV).
     """
-    barrel = _within(angle, settings.barrel_range)
-    plateau = np.where(barrel, settings.barrel_efficiency, settings.endcap_efficiency)
-    reach = (p - settings.threshold) / (np.sqrt(2) * settings.threshold_width)
-    return np.asarray(plateau * (1 + erf(reach)) / 2)
+    plateau = muons[2] if muons[0] < angle < muons[1] else muons[3]
+    return float(plateau * math.erfc((muons[4] - p) / (math.sqrt(2.0) * muons[5])) / 2)
 
 
-def photon_miss(photons: FloatArray, settings: CalorimeterSettings) -> FloatArray:
-    """Probability that photons do not veto the event.
+@njit(cache=True)
+def _photon_miss(energy: float, angle: float, calorimeter: FloatArray, gaps: FloatArray) -> float:
+    """Probability that a photon does not veto: 1 below threshold and outside the calorimeter.
 
     Args:
-        photons: (..., 4) momenta in the laboratory, GeV; zeros where there is no photon.
-        settings: acceptance, gaps, threshold and inefficiencies.
-
-    Returns:
-        (...,) probabilities: 1 below threshold and outside the calorimeter.
+        energy: in the laboratory, GeV; 0 where there is no photon.
+        angle: polar angle in the laboratory, radian.
+        calorimeter: see `_calorimeter_parameters`.
+        gaps: (g, 2) polar angles where a gap begins and ends, radian.
     """
-    angle = polar_angle(photons)
-    exposed = _within(angle, settings.polar_range) & (photons[..., 0] > settings.photon_threshold)
-    in_gap = np.zeros(angle.shape, dtype=bool)
-    for gap in settings.gaps:
-        in_gap |= _within(angle, gap)
-    miss = np.where(in_gap, settings.gap_inefficiency, settings.photon_inefficiency)
-    return np.where(exposed, miss, 1.0)
+    if energy < calorimeter[2] or not calorimeter[0] < angle < calorimeter[1]:
+        return 1.0
+    for gap in gaps:
+        if gap[0] < angle < gap[1]:
+            return float(calorimeter[4])
+    return float(calorimeter[3])
 
 
-def electron_miss(electrons: FloatArray, settings: CalorimeterSettings) -> FloatArray:
-    """Probability that scattered electrons do not veto the event.
+@njit(cache=True)
+def _electron_miss(energy: float, angle: float, calorimeter: FloatArray) -> float:
+    """Probability that a scattered electron does not veto, likewise.
 
-    An electron in the gap between barrel and end cap still leaves a track.
-
-    Args:
-        electrons: (..., 4) momenta in the laboratory, GeV; zeros where there is none.
-        settings: acceptance, threshold and inefficiency.
-
-    Returns:
-        (...,) probabilities: 1 below threshold and outside the calorimeter.
+    There are no gaps: an electron that enters one still leaves a track.
     """
-    exposed = _within(polar_angle(electrons), settings.polar_range) & (
-        electrons[..., 0] > settings.electron_threshold
+    if energy < calorimeter[5] or not calorimeter[0] < angle < calorimeter[1]:
+        return 1.0
+    return float(calorimeter[6])
+
+
+@njit(cache=True)
+def _visibility(
+    muons: tuple[FloatArray, FloatArray],
+    electrons: FloatArray,
+    photons: FloatArray,
+    to_laboratory: FloatArray,
+    parameters: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+) -> FloatArray:
+    """See `Detector.visibility`; momenta are in the CMS, settings come as arrays."""
+    n = len(photons)
+    chamber, identification, calorimeter, gaps = parameters
+    passed = np.zeros((n, 4))
+    for i in range(n):
+        probability = 1.0
+        inside = True
+        for muon in muons:
+            _, p, angle = _to_laboratory(muon[i], to_laboratory)
+            inside = inside and chamber[0] < angle < chamber[1]
+            probability *= _muon_efficiency(p, angle, identification)
+        if not inside:
+            continue
+        passed[i, 0] = 1.0
+        passed[i, 1] = probability
+        for k in range(electrons.shape[1]):
+            energy, _, angle = _to_laboratory(electrons[i, k], to_laboratory)
+            probability *= _electron_miss(energy, angle, calorimeter)
+        passed[i, 2] = probability
+        for k in range(photons.shape[1]):
+            energy, _, angle = _to_laboratory(photons[i, k], to_laboratory)
+            probability *= _photon_miss(energy, angle, calorimeter, gaps)
+        passed[i, 3] = probability
+    return passed
+
+
+def _muon_parameters(settings: MuonSettings) -> FloatArray:
+    """Barrel from and to (radian), plateaus in and outside it, threshold and its width (GeV)."""
+    return np.array(
+        [
+            *np.radians(settings.barrel_range),
+            settings.barrel_efficiency,
+            settings.endcap_efficiency,
+            settings.threshold,
+            settings.threshold_width,
+        ]
     )
-    return np.where(exposed, settings.electron_inefficiency, 1.0)
+
+
+def _calorimeter_parameters(settings: CalorimeterSettings) -> FloatArray:
+    """Acceptance from and to (radian), then what a photon and what an electron meets.
+
+    A photon: threshold (GeV), inefficiency, inefficiency in a gap. An electron: threshold (GeV),
+    inefficiency.
+    """
+    return np.array(
+        [
+            *np.radians(settings.polar_range),
+            settings.photon_threshold,
+            settings.photon_inefficiency,
+            settings.gap_inefficiency,
+            settings.electron_threshold,
+            settings.electron_inefficiency,
+        ]
+    )
 
 
 def lever_arm(angle: FloatArray, settings: TrackingSettings) -> FloatArray:

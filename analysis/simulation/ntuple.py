@@ -20,15 +20,11 @@ from analysis.beams import Beams
 from analysis.datasets import BRANCHES
 from analysis.files import atomic_path
 from analysis.simulation.constants import MUON_MASS
+from analysis.simulation.sampling import EVENT
 
 TREE: Final = "variables"
 EXPERIMENT: Final = 1003
 """Experiment number of Belle II's run-independent simulation; its run number is 0."""
-
-EVENT: Final = np.dtype(
-    [("p_plus", "f4", 3), ("p_minus", "f4", 3), ("weight", "f8"), ("mass", "f8")]
-)
-"""An event on its way to the file: measured lab momenta, GeV, weight, generated mass."""
 
 _BASKET: Final = 1 << 16
 """Events per basket: 256 kB of single precision, above the 100 kB that make reading efficient."""

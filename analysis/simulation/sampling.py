@@ -12,14 +12,14 @@ made in any order by any number of processes.
 
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.simulation.detector import Detector
+from analysis.simulation.detector import VISIBILITY, Detector
 from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.ntuple import EVENT
 from analysis.simulation.preselection import preselection
 from analysis.simulation.signal import SignalGenerator
 from analysis.types import FloatArray
@@ -31,10 +31,19 @@ _HEADROOM: Final = 1.5
 _PILOT, _PRODUCTION = 1, 2
 
 
+EVENT: Final = np.dtype(
+    [("p_plus", "f4", 3), ("p_minus", "f4", 3), ("weight", "f8"), ("mass", "f8")]
+)
+"""An event on its way to the ntuple: measured lab momenta, GeV, weight, generated mass."""
+
+
 class Generator(Protocol):
     """One stratum of a process: a region of its phase space with one sampling density."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the record calls it."""
+        ...
 
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
         """One trial for every colliding energy (n,), in GeV."""
@@ -138,9 +147,9 @@ def simulate_background(
     summary.generated(generated.weight)
     weight = generated.weight * (1.0 if pilot else chunk.exposure)
     summary.count("generated", weight)
-    for step, probability in detector.visibility(generated):
-        weight = weight * probability
-        summary.count(step, weight)
+    for step, passed in zip(VISIBILITY, detector.visibility(generated).T, strict=True):
+        summary.count(step, weight * passed)
+    weight = weight * passed
     if not pilot:
         weight = np.where(rng.random(chunk.trials) < weight, np.maximum(weight, 1.0), 0.0)
         summary.count("kept as unweighted events", weight)
@@ -169,8 +178,9 @@ def simulate_signal(
     summary.generated(generated.weight)
     weight = generated.weight
     summary.count("generated", weight)
-    for step, probability in detector.visibility(generated):
-        weight = np.where(rng.random(chunk.trials) < probability, weight, 0.0)
+    luck = rng.random(chunk.trials)
+    for step, passed in zip(VISIBILITY, detector.visibility(generated).T, strict=True):
+        weight = np.where(luck < passed, weight, 0.0)
         summary.count(step, weight)
     seen = weight > 0
     return _reconstruct(rng, generated[seen], weight[seen], detector, summary), summary
@@ -208,6 +218,44 @@ def _reconstruct(
     summary.entries = len(events)
     summary.largest = float(events["weight"].max(initial=0.0))
     return events
+
+
+def explore(work: tuple[Chunk, Generator], detector: Detector, seed: int) -> dict[Chunk, Summary]:
+    """Pilot run of a background chunk, as coffea's executors call it.
+
+    Args:
+        work: The chunk and its generator.
+        detector: What sees the events.
+        seed: The seed of the simulation.
+    """
+    chunk, generator = work
+    _, summary = simulate_background(chunk, generator, detector, seed)
+    return {chunk: summary}
+
+
+def produce(
+    work: tuple[Chunk, Generator], detector: Detector, seed: int, folder: Path
+) -> dict[Chunk, Summary]:
+    """Simulate a chunk and leave its events in a folder, as coffea's executors call it.
+
+    Args:
+        work: The chunk and its generator.
+        detector: What sees the events.
+        seed: The seed of the simulation.
+        folder: Where the chunk's file goes, see `chunk_file`.
+    """
+    chunk, generator = work
+    if isinstance(generator, SignalGenerator):
+        events, summary = simulate_signal(chunk, generator, detector, seed)
+    else:
+        events, summary = simulate_background(chunk, generator, detector, seed)
+    np.save(chunk_file(folder, chunk), events)
+    return {chunk: summary}
+
+
+def chunk_file(folder: Path, chunk: Chunk) -> Path:
+    """File in which the events of a chunk wait to be written to the ntuple."""
+    return folder / f"{chunk.dataset}-{chunk.stratum}-{chunk.index}.npy"
 
 
 def needed_trials(pilot: Summary, luminosity: float) -> int:

@@ -16,13 +16,12 @@ from scipy.interpolate import make_smoothing_spline
 
 from analysis.errors import InputError
 from analysis.files import read_json, write_json
+from analysis.hypotheses import MASS_TOLERANCE
 from analysis.peak_fit import PeakFit
 from analysis.types import BoolArray, FloatArray, IntArray
 
 #: A window reaches this many weighted sigmas to either side of m².
 HALF_WIDTH = 2.0
-#: Two masses (GeV) closer than this are the same hypothesis written with other rounding.
-MASS_TOLERANCE = 1e-6
 #: Fewer fits than this cannot carry a smoothing spline and are interpolated linearly.
 SPLINE_POINTS = 5
 
@@ -106,13 +105,7 @@ class Windows:
         Returns:
             (n,) indices, -1 where no hypothesis has this mass.
         """
-        right = np.searchsorted(self.mass, mass).clip(1, max(len(self) - 1, 1))
-        left = right - 1
-        right = np.minimum(right, len(self) - 1)
-        nearest = np.where(
-            np.abs(self.mass[left] - mass) < np.abs(self.mass[right] - mass), left, right
-        )
-        return np.where(np.abs(self.mass[nearest] - mass) < MASS_TOLERANCE, nearest, -1)
+        return mass_index(self.mass, mass)
 
     def to_training(self, start: IntArray, stop: IntArray) -> tuple[IntArray, IntArray]:
         """Express ranges over all hypotheses as ranges over the training hypotheses alone.
@@ -166,6 +159,24 @@ class Windows:
                 f"{path} does not hold the windows of this software ({error!r}); delete it and run "
                 "`punzinet features` again."
             ) from error
+
+
+def mass_index(hypotheses: FloatArray, mass: FloatArray) -> IntArray:
+    """Find hypotheses by the value of their mass, never by rank.
+
+    Args:
+        hypotheses: (H,) masses in GeV, sorted.
+        mass: (n,) masses in GeV; NaN is no hypothesis.
+
+    Returns:
+        (n,) indices, -1 where no hypothesis has this mass.
+    """
+    right = np.searchsorted(hypotheses, mass).clip(1, max(len(hypotheses) - 1, 1))
+    left = right - 1
+    right = np.minimum(right, len(hypotheses) - 1)
+    is_left = np.abs(hypotheses[left] - mass) < np.abs(hypotheses[right] - mass)
+    nearest = np.where(is_left, left, right)
+    return np.where(np.abs(hypotheses[nearest] - mass) < MASS_TOLERANCE, nearest, -1)
 
 
 def disordered(mass: FloatArray, sigma: FloatArray) -> IntArray:

@@ -1,0 +1,162 @@
+"""Muon pairs of a chunk: columns read, checked, weighted, and turned into kinematics."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from analysis.beams import Beams
+from analysis.kinematics import DimuonKinematics, dimuon_kinematics
+from analysis.manifest import Manifest
+from analysis.types import BoolArray, FloatArray, IntArray
+from analysis.windows import mass_index
+from processors.columns import BEAM, IDENTITY, MOMENTA, read_column
+from processors.cutflow import Counter
+from processors.preflight import InputFile
+
+NOT_FINITE = "dropped: momentum, beam or weight is no finite number"
+SAME_CHARGE = "dropped: the muons do not have opposite charges"
+NO_HYPOTHESIS = "dropped: generated mass is no hypothesis"
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What a processor has to know of a dataset.
+
+    Attributes:
+        name: Name of the dataset.
+        process: Its process.
+        is_signal: Whether its events belong to one hypothesis each.
+        mass: Generated mass of all its events in GeV, None where each has its own.
+        columns: Branch of each column.
+        beams: Nominal beams, for files that do not hold those of each event.
+        hypotheses: (H,) masses of all hypotheses, GeV, sorted.
+        scale: Factor on the weight of the events: (H,) for signal, by hypothesis, (1,) for
+            background.
+    """
+
+    name: str
+    process: str
+    is_signal: bool
+    mass: float | None
+    columns: Mapping[str, str]
+    beams: Beams
+    hypotheses: FloatArray = field(repr=False)
+    scale: FloatArray = field(repr=False)
+
+
+def make_samples(manifest: Manifest, files: Sequence[InputFile]) -> dict[str, Sample]:
+    """Describe all datasets to the processors.
+
+    Background is scaled to the target luminosity, so that sums of weights are numbers of
+    events; signal to one generated event, so that they are efficiencies. Both take the
+    corrections.
+
+    Args:
+        manifest: Datasets, their normalisation, and the hypotheses.
+        files: All files, as `preflight` found them.
+    """
+    hypotheses = manifest.hypotheses.mass
+    generated = np.array([manifest.generated(mass) for mass in hypotheses], dtype=np.float64)
+    # A hypothesis that nothing was generated for has no efficiency: its weights are 0.
+    efficiency = np.divide(
+        manifest.correction, generated, out=np.zeros(len(generated)), where=generated > 0
+    )
+    columns = {file.dataset: file.columns for file in files}
+    samples = {}
+    for name, dataset in manifest.datasets.items():
+        scale = efficiency
+        if dataset.luminosity is not None:
+            scale = np.array([manifest.correction * manifest.luminosity / dataset.luminosity])
+        samples[name] = Sample(
+            name=name,
+            process=dataset.process,
+            is_signal=dataset.is_signal,
+            mass=dataset.mass,
+            columns=columns[name],
+            beams=manifest.beams,
+            hypotheses=hypotheses,
+            scale=scale,
+        )
+    return samples
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The muon pairs of a chunk, all of them.
+
+    Attributes:
+        kinematics: Features and recoil mass.
+        weight: (n,) weight in all sums.
+        hypothesis: (n,) index of the generated mass among the hypotheses, -1 for none.
+        counter: Knows which of them are fit for use, and counts the others.
+    """
+
+    kinematics: DimuonKinematics
+    weight: FloatArray
+    hypothesis: IntArray
+    counter: Counter
+
+
+def read_candidates(sample: Sample, events: Any) -> Candidates:
+    """Read the muon pairs of a chunk and drop those that cannot be used.
+
+    Args:
+        sample: Their dataset.
+        events: The chunk.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
+    columns = {name: read_column(events, sample.columns[name]) for name in MOMENTA}
+    beam = sample.beams.total
+    if BEAM[0] in sample.columns:
+        beam = np.column_stack([read_column(events, sample.columns[name]) for name in BEAM])
+    kinematics = dimuon_kinematics(
+        (columns["px1"], columns["py1"], columns["pz1"]),
+        (columns["px2"], columns["py2"], columns["pz2"]),
+        beam,
+        sample.beams.electron_direction,
+    )
+    hypothesis = _hypothesis(sample, events)
+    scale = sample.scale[hypothesis if sample.is_signal else 0]
+    weight = np.where(hypothesis < 0, 0.0, scale) if sample.is_signal else np.asarray(scale)
+    if "weight" in sample.columns:
+        weight = weight * read_column(events, sample.columns["weight"])
+    weight = np.broadcast_to(weight, len(events))
+    counter = Counter(weight)
+    counter.require(
+        NOT_FINITE,
+        np.isfinite(kinematics.m2_recoil)
+        & np.isfinite(kinematics.features).all(axis=1)
+        & np.isfinite(weight),
+    )
+    if "charge1" in sample.columns:
+        counter.require(SAME_CHARGE, _opposite_charges(sample, events))
+    if sample.is_signal:
+        counter.require(NO_HYPOTHESIS, hypothesis >= 0)
+    return Candidates(kinematics, weight, hypothesis, counter)
+
+
+def _hypothesis(sample: Sample, events: Any) -> IntArray:
+    """Index of the generated mass of each event among the hypotheses, (n,), -1 for none."""
+    if not sample.is_signal:
+        return np.full(len(events), -1)
+    if sample.mass is not None:
+        return np.full(len(events), mass_index(sample.hypotheses, np.array([sample.mass]))[0])
+    mass = read_column(events, sample.columns["generated_mass"])
+    return mass_index(sample.hypotheses, mass)
+
+
+def _opposite_charges(sample: Sample, events: Any) -> BoolArray:
+    """Whether one muon is positive and the other negative, (n,)."""
+    first, second = (
+        np.sign(read_column(events, sample.columns[name])) for name in ("charge1", "charge2")
+    )
+    return np.asarray(first * second == -1)
+
+
+def read_identity(sample: Sample, events: Any) -> dict[str, IntArray]:
+    """What tells events apart: experiment, run, event and production number, (n,) int64 each."""
+    return {name: read_column(events, sample.columns[name]).astype(np.int64) for name in IDENTITY}

@@ -1,0 +1,109 @@
+"""Columns: what the analysis reads, whatever the branches of a file are called."""
+
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.datasets import Dataset
+from analysis.errors import InputError
+
+IDENTITY = ("experiment", "run", "event", "production")
+MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
+BEAM = ("beam_E", "beam_px", "beam_py", "beam_pz")
+CHARGES = ("charge1", "charge2")
+
+#: Types of a branch that hold one number for every entry, in ROOT's and in C++'s spelling.
+NUMBERS = frozenset(
+    {"double", "float", "Double32_t", "Float16_t", "bool", "char", "int", "short", "long"}
+    | {f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+    | {f"unsigned {kind}" for kind in ("char", "int", "short", "long")}
+)
+
+
+def required_columns(dataset: Dataset) -> tuple[str, ...]:
+    """Columns without which a dataset cannot be analysed."""
+    if dataset.is_signal and dataset.mass is None:
+        return (*IDENTITY, *MOMENTA, "generated_mass")
+    return (*IDENTITY, *MOMENTA)
+
+
+def find_columns(dataset: Dataset, file: str, branches: Mapping[str, str]) -> dict[str, str]:
+    """Find out which branch each column is read from.
+
+    The weight, both charges and the four components of the beam are used where a file has
+    them; everything else has to be there, and so has whatever the manifest gives an alias.
+
+    Args:
+        dataset: The dataset, with its aliases.
+        file: The file, for messages.
+        branches: Type of every branch of the tree, by name.
+
+    Returns:
+        Branch names by column.
+
+    Raises:
+        InputError: If a column is missing, or a branch does not hold one number per entry.
+    """
+    needed = {*required_columns(dataset), *dataset.branches}
+    columns = {}
+    for group in (*((name,) for name in required_columns(dataset)), ("weight",), CHARGES, BEAM):
+        names = {column: dataset.branch_of[column] for column in group}
+        missing = {column: name for column, name in names.items() if name not in branches}
+        if not missing:
+            columns.update(names)
+        elif len(missing) < len(names) or needed & set(group):
+            column, name = next(iter(missing.items()))
+            raise InputError(_missing_sentence(dataset, file, column, name, branches))
+    for column, name in columns.items():
+        if branches[name].removeprefix("std::") not in NUMBERS:
+            raise InputError(
+                f"Dataset {dataset.name}: branch {name} of {file} holds {branches[name]}, but "
+                f"`{column}` has to be one number for every entry."
+            )
+    return columns
+
+
+def _missing_sentence(
+    dataset: Dataset, file: str, column: str, name: str, branches: Collection[str]
+) -> str:
+    """Say which branch is missing and which ones are called similarly."""
+    near = difflib.get_close_matches(name, branches, n=3, cutoff=0.5)
+    near = near or difflib.get_close_matches(column, branches, n=3, cutoff=0.4)
+    hint = f"; nearest are {', '.join(near)}" if near else ""
+    return (
+        f"Dataset {dataset.name}: tree {dataset.tree} of {file} has no branch {name}, which "
+        f"`{column}` is read from{hint}; name the right one under `branches` in the manifest."
+    )
+
+
+def read_column(events: Any, branch: str) -> NDArray[Any]:
+    """Read one branch of a chunk.
+
+    Args:
+        events: The chunk, a NanoEvents array whose columns are read on first use.
+        branch: Name of the branch.
+
+    Returns:
+        (n,) numbers in the type that the file stores.
+
+    Raises:
+        InputError: If the file is damaged there.
+    """
+    try:
+        return np.asarray(ak.to_numpy(events[branch]))
+    except Exception as error:
+        where = events.metadata
+        raise InputError(
+            f"{where['filename']}: branch {branch} cannot be read between entries "
+            f"{where['entrystart']} and {where['entrystop']} ({_first_line(error)}); the file is "
+            "damaged, make or fetch it again."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What went wrong, without the details of where in the code."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,97 @@
+"""Training tensors as Parquet: one file a chunk, every column one number or name an event."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.kinematics import FEATURES
+from analysis.types import FloatArray, IntArray
+
+_NAME = pa.dictionary(pa.int32(), pa.string())
+
+SCHEMA = pa.schema(
+    [
+        *((name, pa.int64()) for name in ("experiment", "run", "event", "production")),
+        ("dataset", _NAME),
+        ("process", _NAME),
+        ("mass", pa.float64()),
+        *((name, pa.float32()) for name in FEATURES),
+        ("m2_recoil", pa.float64()),
+        ("window_start", pa.int16()),
+        ("window_stop", pa.int16()),
+        ("weight", pa.float64()),
+        ("fold", pa.int8()),
+    ]
+)
+"""Columns of a tensor file, in their order.
+
+`mass` is the generated mass in GeV, null for background; the features are in GeV and
+`m2_recoil` in GeV²; the event lies in the windows `window_start` to `window_stop` - 1 of all
+hypotheses sorted by mass (a signal event counts in its own window only); sums of `weight` are
+events at the target luminosity for background and efficiencies for signal.
+"""
+
+#: Columns whose values repeat: a dictionary makes them small. The others hardly repeat.
+_REPETITIVE = ["experiment", "run", "production", "dataset", "process", "mass", "weight", "fold"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The events of one tensor file.
+
+    Attributes:
+        identity: Experiment, run, event and production number, (n,) each.
+        dataset: Name of their dataset.
+        process: Name of their process.
+        mass: (n,) generated masses in GeV, None for background.
+        features: (n, 4) features in GeV.
+        m2_recoil: (n,) squared recoil masses, GeV².
+        start: (n,) first window.
+        stop: (n,) one past the last window.
+        weight: (n,) weights.
+        fold: (n,) folds.
+    """
+
+    identity: dict[str, IntArray]
+    dataset: str
+    process: str
+    mass: FloatArray | None
+    features: FloatArray
+    m2_recoil: FloatArray
+    start: IntArray
+    stop: IntArray
+    weight: FloatArray
+    fold: IntArray
+
+
+def write_tensor(path: Path, rows: Rows) -> None:
+    """Write one tensor file.
+
+    Args:
+        path: Where to; the folder has to exist.
+        rows: The events, possibly none.
+    """
+    count = len(rows.fold)
+    same = np.zeros(count, dtype=np.int32)
+    columns = {
+        **rows.identity,
+        "dataset": pa.DictionaryArray.from_arrays(same, [rows.dataset]),
+        "process": pa.DictionaryArray.from_arrays(same, [rows.process]),
+        "mass": pa.nulls(count, pa.float64()) if rows.mass is None else rows.mass,
+        **{name: rows.features[:, i].astype(np.float32) for i, name in enumerate(FEATURES)},
+        "m2_recoil": rows.m2_recoil,
+        "window_start": rows.start.astype(np.int16),
+        "window_stop": rows.stop.astype(np.int16),
+        "weight": rows.weight,
+        "fold": rows.fold,
+    }
+    pq.write_table(
+        pa.table(columns, schema=SCHEMA),
+        path,
+        compression="zstd",
+        use_dictionary=_REPETITIVE,
+        row_group_size=max(count, 1),
+    )

@@ -11,8 +11,9 @@ Parameters without a published number are set by published results:
    the muons are hardest: set by the published peak widths.
  - `photon_inefficiency` is nearly proportional to the radiative dimuon background: set by its
    published yield.
- - `recoil_momentum` keeps events that miss no particle out of the lowest mass windows, into
-   which the resolution would carry them: set by yields and signal efficiency.
+ - `recoil_transverse_momentum` keeps out what is lost along both beams, and events that miss no
+   particle, which the resolution would carry into the lowest mass windows: set by the yields of
+   two-photon events and radiative dimuons.
 """
 
 import math
@@ -84,6 +85,11 @@ class Detector:
         spread = settings.signal_energy_spread if signal else settings.energy_spread
         return rng.normal(self.beams.sqrt_s, spread, n)
 
+    @cached_property
+    def from_laboratory(self) -> FloatArray:
+        """(4, 4) matrix that takes laboratory momenta (rows, from the left) to the CMS."""
+        return np.linalg.inv(self.to_laboratory)
+
     def visibility(self, events: GeneratedEvents) -> FloatArray:
         """Probabilities to look like two muons and nothing else, one step after the other.
 
@@ -117,8 +123,16 @@ class Detector:
         Returns:
             (n, 2, 4), first the positive muon, GeV; energies with the muon mass.
         """
-        muons = np.stack([events.mu_plus, events.mu_minus], axis=1) @ self.to_laboratory
+        muons = transform(np.stack([events.mu_plus, events.mu_minus], axis=1), self.to_laboratory)
         return smear(rng, muons, self.settings.tracking)
+
+
+def transform(p: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Apply a (4, 4) matrix to (..., 4) momenta, from the right.
+
+    Not by BLAS, whose last digit can depend on its number of threads.
+    """
+    return np.asarray(np.einsum("...i,ij->...j", p, matrix))
 
 
 def polar_angle(p: FloatArray) -> FloatArray:

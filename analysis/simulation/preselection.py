@@ -9,38 +9,36 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analysis.beams import Beams
-from analysis.simulation.detector import polar_angle
-from analysis.simulation.lorentz import dot, mass2
-from analysis.simulation.settings import PreselectionSettings
+from analysis.simulation.detector import Detector, polar_angle, transform
+from analysis.simulation.lorentz import mass2
 from analysis.types import BoolArray, FloatArray
 
 
-def preselection(
-    muons: FloatArray, beams: Beams, settings: PreselectionSettings
-) -> Iterator[tuple[str, BoolArray]]:
+def preselection(muons: FloatArray, detector: Detector) -> Iterator[tuple[str, BoolArray]]:
     """Steps of the preselection, each on its own, in the order of the cutflow.
+
+    The beams are the nominal ones: an experiment does not know the energy of one collision.
 
     Args:
         muons: (n, 2, 4) measured momenta in the laboratory, GeV.
-        beams: nominal beams; an experiment does not know the energy of a single collision.
-        settings: the cuts.
+        detector: what measured them; its settings hold the cuts.
 
     Yields:
         The step's name and which events pass it, (n,).
     """
+    settings = detector.settings.preselection
     transverse = np.hypot(muons[..., 1], muons[..., 2])
     yield (
         "both muons of sufficient transverse momentum",
         np.greater(transverse.min(axis=1), settings.muon_transverse_momentum),
     )
-    recoil = beams.total - muons.sum(axis=1)
-    recoil_mass2 = mass2(recoil)
-    energy = dot(recoil, beams.total) / beams.sqrt_s
-    momentum = np.sqrt(np.maximum(energy**2 - recoil_mass2, 0.0))
-    yield "recoil of sufficient momentum", np.greater(momentum, settings.recoil_momentum)
+    recoil = detector.beams.total - muons.sum(axis=1)
     low, high = np.radians(settings.recoil_polar_range)
     angle = polar_angle(recoil)
     yield "recoil points to the calorimeter barrel", (angle > low) & (angle < high)
+    in_cms = transform(recoil, detector.from_laboratory)
+    across = np.hypot(in_cms[:, 1], in_cms[:, 2])
+    yield "recoil across the beams", np.greater(across, settings.recoil_transverse_momentum)
     low, high = settings.recoil_mass_squared
+    recoil_mass2 = mass2(recoil)
     yield "recoil mass in range", (recoil_mass2 > low) & (recoil_mass2 < high)

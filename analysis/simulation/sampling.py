@@ -207,7 +207,7 @@ def _reconstruct(
     """
     measured = detector.measure(rng, generated)
     selected = np.ones(len(weight), dtype=bool)
-    for step, passed in preselection(measured, detector.beams, detector.settings.preselection):
+    for step, passed in preselection(measured, detector):
         selected &= passed
         summary.count(step, np.where(selected, weight, 0.0))
     events = np.empty(np.count_nonzero(selected), EVENT)

@@ -123,10 +123,11 @@ class PreselectionSettings(_Settings):
         description="polar angles of the recoil in the laboratory, degrees, where a lost photon "
         "would have hit the calorimeter barrel (search)",
     )
-    recoil_momentum: NonNegative = Field(
-        0.5,
-        description="least momentum of the recoil in the centre-of-mass system, GeV: without it "
-        "its direction means nothing; no published number",
+    recoil_transverse_momentum: NonNegative = Field(
+        0.6,
+        description="least momentum of the recoil across the beams in the centre-of-mass system, "
+        "GeV: without it, particles lost along both beams and the resolution make a recoil in any "
+        "direction; no published number",
     )
     recoil_mass_squared: tuple[float, float] = Field(
         (-3.0, 81.0), description="range of the squared recoil mass, GeV^2"

@@ -1,0 +1,172 @@
+"""Sampling: weights, unweighting and counts against a toy process whose yield is known."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.beams import Beams
+from analysis.simulation.constants import MUON_MASS
+from analysis.simulation.detector import Detector
+from analysis.simulation.events import GeneratedEvents
+from analysis.simulation.lorentz import direction, from_rest_frame, on_shell
+from analysis.simulation.sampling import (
+    CHUNK,
+    Chunk,
+    Summary,
+    background_chunks,
+    chunk_file,
+    needed_trials,
+    produce,
+    simulate_background,
+    simulate_signal,
+)
+from analysis.simulation.settings import DetectorSettings
+from analysis.simulation.signal import SignalGenerator
+
+DETECTOR = Detector(DetectorSettings(), Beams())
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Two muons against an unseen recoil of 3 GeV, with weights between 0 and 2 `mean` (fb)."""
+
+    mean: float
+    name: str = "toy"
+
+    def generate(self, rng: np.random.Generator, sqrt_s: np.ndarray) -> GeneratedEvents:
+        n = len(sqrt_s)
+        recoil = on_shell(2.0 * direction(rng.uniform(-1, 1, n), rng.uniform(0, 7, n)), 3.0)
+        dimuon = np.concatenate([(sqrt_s - recoil[:, 0])[:, np.newaxis], -recoil[:, 1:]], axis=1)
+        half = np.sqrt(np.maximum((dimuon[:, 0] ** 2 - 4.0) / 4 - MUON_MASS**2, 0))
+        unit = direction(rng.uniform(-1, 1, n), rng.uniform(0, 7, n))
+        plus = from_rest_frame(on_shell(half[:, np.newaxis] * unit, MUON_MASS), dimuon)
+        return GeneratedEvents(
+            mu_plus=plus,
+            mu_minus=dimuon - plus,
+            photons=np.zeros((n, 1, 4)),
+            electrons=np.zeros((n, 2, 4)),
+            invisible=recoil,
+            sqrt_s=sqrt_s,
+            weight=2 * self.mean * rng.random(n),
+            mass=np.full(n, np.nan),
+        )
+
+
+def expected_yield(luminosity: float) -> tuple[float, float]:
+    """Events of the toy of 1000 fb at a luminosity, with error, from weights alone."""
+    pilot, _ = simulate_background(Chunk("x", 0, 0, 100_000), Toy(1000.0), DETECTOR, seed=99)
+    weight = pilot["weight"] / 100_000 * luminosity
+    return weight.sum(), np.sqrt((weight**2).sum())
+
+
+def test_unweighted_events_have_the_yield_of_the_weighted_ones() -> None:
+    expected, error = expected_yield(20.0)
+    events, summary = simulate_background(
+        Chunk("toy", 0, 0, 50_000, exposure=20.0 / 50_000), Toy(1000.0), DETECTOR, seed=1
+    )
+    assert np.all(events["weight"] == 1)
+    assert summary.largest == 1
+    assert summary.entries == len(events)
+    assert len(events) == pytest.approx(expected, abs=5 * np.hypot(error, np.sqrt(len(events))))
+
+
+def test_too_few_trials_keep_the_yield_with_weights_above_one() -> None:
+    expected, error = expected_yield(100.0)
+    events, _ = simulate_background(
+        Chunk("toy", 0, 0, 40_000, exposure=100.0 / 40_000), Toy(1000.0), DETECTOR, seed=1
+    )
+    weight = events["weight"]
+    assert weight.min() == 1
+    assert weight.max() > 1.5
+    spread = np.hypot(error, np.sqrt((weight**2).sum()))
+    assert weight.sum() == pytest.approx(expected, abs=5 * spread)
+
+
+def test_pilot_run_finds_the_trials_that_keep_weights_at_one() -> None:
+    _, pilot = simulate_background(Chunk("toy", 0, 0, 50_000), Toy(1000.0), DETECTOR, seed=1)
+    # weights reach 2000 fb, times identification of both muons; 1.5 is the headroom
+    plateau = DETECTOR.settings.muons.barrel_efficiency**2
+    assert needed_trials(pilot, 2000.0) == pytest.approx(2000 * plateau * 2000 * 1.5, rel=0.01)
+    assert needed_trials(pilot, 1e-6) == CHUNK
+    assert needed_trials(Summary(), 200.0) == CHUNK
+
+
+def test_cross_section_is_the_mean_weight() -> None:
+    _, summary = simulate_background(Chunk("toy", 0, 0, 100_000), Toy(500.0), DETECTOR, seed=3)
+    value, error = summary.cross_section()
+    assert error == pytest.approx(500 / np.sqrt(3) / np.sqrt(100_000), rel=0.01)
+    assert value == pytest.approx(500, abs=5 * error)
+
+
+def test_cutflow_never_grows_and_ends_at_the_entries() -> None:
+    chunk = Chunk("toy", 0, 0, 20_000, exposure=1e-4)
+    events, summary = simulate_background(chunk, Toy(1000.0), DETECTOR, seed=4)
+    counts, weights = zip(*summary.cutflow.values(), strict=True)
+    assert next(iter(summary.cutflow)) == "generated"
+    assert counts[0] == 20_000
+    assert np.all(np.diff(counts) <= 0)
+    unweighting = list(summary.cutflow).index("kept as unweighted events")
+    assert np.all(np.diff(weights[:unweighting]) <= 0)
+    assert (counts[-1], weights[-1]) == (len(events), events["weight"].sum())
+
+
+def test_summaries_add_up() -> None:
+    total = Summary()
+    for i in range(3):
+        _, summary = simulate_background(
+            Chunk("toy", 0, i, 1000, exposure=1e-3), Toy(1000.0), DETECTOR, seed=5
+        )
+        total.add(summary)
+    assert total.trials == 3000
+    assert total.cutflow["generated"][0] == 3000
+    assert total.entries == total.cutflow["recoil mass in range"][0]
+
+
+def test_chunks_share_out_the_trials_and_the_luminosity() -> None:
+    trials = 2 * CHUNK + 17
+    chunks = background_chunks("toy", 4, trials, 200.0)
+    assert [chunk.index for chunk in chunks] == [0, 1, 2]
+    assert sum(chunk.trials for chunk in chunks) == trials
+    assert max(chunk.trials for chunk in chunks) <= CHUNK
+    assert {chunk.stratum for chunk in chunks} == {4}
+    # the mean weight times the sum of all exposures over trials is cross-section x luminosity
+    assert sum(chunk.trials * chunk.exposure for chunk in chunks) == pytest.approx(200.0)
+
+
+def test_a_chunk_depends_on_its_place_and_the_seed_alone() -> None:
+    def momenta(dataset: str, stratum: int, index: int, seed: int) -> bytes:
+        chunk = Chunk(dataset, stratum, index, 1000, exposure=1e-3)
+        return simulate_background(chunk, Toy(1000.0), DETECTOR, seed)[0].tobytes()
+
+    places = [("a", 0, 0, 1), ("b", 0, 0, 1), ("a", 1, 0, 1), ("a", 0, 1, 1), ("a", 0, 0, 2)]
+    assert len({momenta(*place) for place in places}) == len(places)
+    assert momenta(*places[0]) == momenta(*places[0])
+
+
+def test_signal_events_are_counted_from_the_generated_ones() -> None:
+    events, summary = simulate_signal(
+        Chunk("signal", 0, 0, 3000), SignalGenerator(3.0), DETECTOR, seed=6
+    )
+    assert summary.cutflow["generated"] == (3000, 3000.0)
+    assert np.all(events["weight"] == 1)
+    assert np.all(events["mass"] == 3.0)
+    assert 0.3 < len(events) / 3000 < 0.6
+
+
+def test_signal_survives_as_often_as_weights_say() -> None:
+    generator = SignalGenerator(5.0)
+    _, signal = simulate_signal(Chunk("s", 0, 0, 20_000), generator, DETECTOR, seed=7)
+    _, pilot = simulate_background(Chunk("s", 0, 0, 50_000), generator, DETECTOR, seed=8)
+    share = signal.entries / 20_000
+    expected = pilot.cutflow["recoil mass in range"][1] / pilot.sum_weight
+    assert share == pytest.approx(expected, abs=5 * np.sqrt(share / 20_000))
+
+
+def test_produce_leaves_the_events_in_the_folder(tmp_path: Path) -> None:
+    chunk = Chunk("toy", 1, 2, 1000, exposure=1e-3)
+    counts = produce((chunk, Toy(1000.0)), DETECTOR, 1, tmp_path)
+    events = np.load(chunk_file(tmp_path, chunk))
+    assert list(counts) == [chunk]
+    assert counts[chunk].entries == len(events) > 0

@@ -34,6 +34,7 @@ class RankedEvents(NamedTuple):
         process: (n,) background processes counted from 0, `SIGNAL` for signal.
         start: (n,) first window of each event; for signal, that of its own mass.
         stop: (n,) one past its last window.
+        processes: Number of background processes P.
         hypotheses: Number of hypotheses H that the windows count.
     """
 
@@ -42,6 +43,7 @@ class RankedEvents(NamedTuple):
     process: IntArray
     start: IntArray
     stop: IntArray
+    processes: int
     hypotheses: int
 
     @classmethod
@@ -53,13 +55,22 @@ class RankedEvents(NamedTuple):
         start: IntArray,
         stop: IntArray,
         *,
+        processes: int,
         hypotheses: int,
     ) -> Self:
         """Sort events by their output, in any order before.
 
         Raises:
             InputError: If an output is not a number, or a weight is negative or not finite.
+            ValueError: If there are more processes or windows than said.
         """
+        if len(logit) and not (
+            process.min() >= SIGNAL
+            and process.max() < processes
+            and start.min() >= 0
+            and stop.max() <= hypotheses
+        ):
+            raise ValueError("process codes or windows are out of range")
         if np.isnan(logit).any():
             raise InputError(
                 f"The network's output is not a number for {np.isnan(logit).sum()} events, so its "
@@ -77,13 +88,9 @@ class RankedEvents(NamedTuple):
             process[order].astype(np.int16, copy=False),
             start[order].astype(np.int16, copy=False),
             stop[order].astype(np.int16, copy=False),
+            processes,
             hypotheses,
         )
-
-    @property
-    def processes(self) -> int:
-        """Number of background processes P."""
-        return int(self.process.max(initial=SIGNAL)) + 1
 
 
 def selected(events: RankedEvents, cut: FloatArray | float) -> tuple[FloatArray, FloatArray]:
@@ -98,18 +105,16 @@ def selected(events: RankedEvents, cut: FloatArray | float) -> tuple[FloatArray,
         `SIGNAL`, is the signal.
     """
     cuts = np.broadcast_to(np.asarray(cut, dtype=np.float64), events.hypotheses)
-    return _selected(events, np.ascontiguousarray(cuts), events.processes)
+    return _selected(events, np.ascontiguousarray(cuts))
 
 
 @njit(cache=True)
-def _selected(
-    events: RankedEvents, cut: FloatArray, processes: int
-) -> tuple[FloatArray, FloatArray]:
+def _selected(events: RankedEvents, cut: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Compiled loop of `selected`."""
-    sums = np.zeros((processes + 1, len(cut)))
-    squares = np.zeros((processes + 1, len(cut)))
+    sums = np.zeros((events.processes + 1, len(cut)))
+    squares = np.zeros((events.processes + 1, len(cut)))
     for i in range(len(events.logit)):
-        row = events.process[i] if events.process[i] >= 0 else processes
+        row = events.process[i] if events.process[i] >= 0 else events.processes
         weight = events.weight[i]
         for window in range(events.start[i], events.stop[i]):
             if events.logit[i] >= cut[window]:

@@ -57,7 +57,7 @@ def sigma_of(events, cut, figure):
 @settings(deadline=None, max_examples=150)
 @given(columns=event_columns())
 def test_the_optimal_cuts_are_those_of_an_exhaustive_search(figure, columns):
-    events = RankedEvents.rank(*columns, hypotheses=H)
+    events = RankedEvents.rank(*columns, processes=3, hypotheses=H)
     cuts = optimal_cuts(events, figure, 50.0)
     _, sigma = brute_force(columns, figure)
     np.testing.assert_allclose(sigma_of(events, cuts, figure), sigma.min(axis=0), rtol=1e-12)
@@ -69,7 +69,7 @@ def test_the_optimal_cuts_are_those_of_an_exhaustive_search(figure, columns):
 @settings(deadline=None, max_examples=150)
 @given(columns=event_columns(), training=st.tuples(*[st.booleans()] * H))
 def test_the_single_cut_is_that_of_an_exhaustive_search(figure, columns, training):
-    events = RankedEvents.rank(*columns, hypotheses=H)
+    events = RankedEvents.rank(*columns, processes=3, hypotheses=H)
     candidates, sigma = brute_force(columns, figure)
     used = np.array(training) & np.isfinite(sigma).any(axis=0)
     if not used.any():
@@ -86,10 +86,10 @@ def test_the_single_cut_is_that_of_an_exhaustive_search(figure, columns, trainin
 @given(columns=event_columns(), cut=st.integers(-14, 14))
 def test_selected_sums_equal_masks(columns, cut):
     logit, weight, process, start, stop = columns
-    events = RankedEvents.rank(*columns, hypotheses=H)
+    events = RankedEvents.rank(*columns, processes=3, hypotheses=H)
     cuts = np.float32(cut) / np.float32(3) + np.array([0.0, 0.5, -0.5, np.inf])
     sums, squares = selected(events, cuts)
-    assert sums.shape == (events.processes + 1, H)
+    assert sums.shape == (4, H)
     for row in range(SIGNAL, events.processes):
         for h in range(H):
             inside = (process == row) & (logit >= cuts[h]) & (start <= h) & (h < stop)
@@ -116,9 +116,9 @@ def many(n, hypotheses=87, seed=0):
 def test_the_order_of_the_events_does_not_matter():
     columns = many(20_000)
     columns[0].round(1, out=columns[0])
-    events = RankedEvents.rank(*columns, hypotheses=87)
+    events = RankedEvents.rank(*columns, processes=3, hypotheses=87)
     shuffle = np.random.default_rng(1).permutation(20_000)
-    other = RankedEvents.rank(*(c[shuffle] for c in columns), hypotheses=87)
+    other = RankedEvents.rank(*(c[shuffle] for c in columns), processes=3, hypotheses=87)
     training = np.arange(87) % 2 == 0
     assert np.array_equal(optimal_cuts(events, FORMS[0], 50.0), optimal_cuts(other, FORMS[0], 50.0))
     assert best_single_cut(events, training, FORMS[0], 50.0) == best_single_cut(
@@ -127,7 +127,7 @@ def test_the_order_of_the_events_does_not_matter():
 
 
 def test_the_best_cut_of_each_mass_beats_every_cut_for_all():
-    events = RankedEvents.rank(*many(50_000), hypotheses=87)
+    events = RankedEvents.rank(*many(50_000), processes=3, hypotheses=87)
     training = np.arange(87) % 2 == 0
     best = sigma_of(events, optimal_cuts(events, FORMS[0], 50.0), FORMS[0])
     single = sigma_of(events, best_single_cut(events, training, FORMS[0], 50.0), FORMS[0])
@@ -145,7 +145,7 @@ def test_more_luminosity_never_loosens_the_cuts_of_a_likelihood_ratio():
     cuts = []
     for luminosity in (1.0, 50.0, 2500.0):
         scaled = np.where(process == SIGNAL, weight, weight * luminosity / 50.0)
-        events = RankedEvents.rank(logit, scaled, process, start, stop, hypotheses=87)
+        events = RankedEvents.rank(logit, scaled, process, start, stop, processes=3, hypotheses=87)
         cuts.append(best_single_cut(events, training, FORMS[0], luminosity))
     assert cuts[0] < cuts[1] < cuts[2]
 
@@ -155,16 +155,17 @@ def test_perfect_separation_keeps_all_signal_and_no_background():
     process = np.array([SIGNAL, SIGNAL, SIGNAL, 0])
     start, stop = np.array([0, 0, 0, 0]), np.array([1, 1, 1, 1])
     weight = np.array([0.1, 0.1, 0.1, 1e6])
-    events = RankedEvents.rank(logit, weight, process, start, stop, hypotheses=1)
+    events = RankedEvents.rank(logit, weight, process, start, stop, processes=1, hypotheses=1)
     assert optimal_cuts(events, FORMS[0], 50.0)[0] == 0.5
     assert best_single_cut(events, np.array([True]), FORMS[0], 50.0) == 0.5
 
 
 def test_no_events_select_nothing():
     empty = [np.empty(0, dtype=t) for t in (np.float32, float, np.int16, np.int16, np.int16)]
-    events = RankedEvents.rank(*empty, hypotheses=3)
+    events = RankedEvents.rank(*empty, processes=2, hypotheses=3)
     assert np.isinf(optimal_cuts(events, FORMS[0], 50.0)).all()
     sums, squares = selected(events, 0.0)
+    assert sums.shape == (3, 3)
     assert sums.sum() == squares.sum() == 0
 
 
@@ -173,14 +174,22 @@ def test_weights_without_meaning_are_refused(bad):
     columns = many(100)
     columns[1][3] = bad
     with pytest.raises(InputError, match="weight is negative or not finite"):
-        RankedEvents.rank(*columns, hypotheses=87)
+        RankedEvents.rank(*columns, processes=3, hypotheses=87)
 
 
 def test_outputs_that_are_no_numbers_are_refused():
     columns = many(100)
     columns[0][[3, 5]] = np.nan
     with pytest.raises(InputError, match="not a number for 2 events"):
-        RankedEvents.rank(*columns, hypotheses=87)
+        RankedEvents.rank(*columns, processes=3, hypotheses=87)
+
+
+@pytest.mark.parametrize(("column", "value"), [(2, -2), (2, 3), (3, -1), (4, 88)])
+def test_codes_out_of_range_are_refused_before_compiled_loops_see_them(column, value):
+    columns = many(100)
+    columns[column][7] = value
+    with pytest.raises(ValueError, match="out of range"):
+        RankedEvents.rank(*columns, processes=3, hypotheses=87)
 
 
 @pytest.mark.slow
@@ -189,7 +198,7 @@ def test_five_million_events_are_scanned_in_five_seconds():
     training = np.arange(87) % 2 == 0
     for _ in range(2):  # the first compiles
         begin = time.perf_counter()
-        events = RankedEvents.rank(*columns, hypotheses=87)
+        events = RankedEvents.rank(*columns, processes=3, hypotheses=87)
         optimal_cuts(events, FORMS[0], 50.0)
         best_single_cut(events, training, FORMS[0], 50.0)
         duration = time.perf_counter() - begin

@@ -1,0 +1,265 @@
+"""Judging networks: what their cuts select of a sample, and the σ_min that follows.
+
+Everything is measured on the validation events, which no network was trained on, and scaled
+to the whole sample as the Punzi-loss scales its batches: a background process by the total
+over the validation sum of its weights, the signal of each hypothesis by its own such ratio.
+
+Cuts are chosen on the events they are evaluated with, as in the paper. For the single cut,
+one number for all masses, that matters little; the optimal cut of each mass also follows the
+fluctuations of the events in that one window and is optimistic to that extent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from analysis.cuts import RankedEvents, best_single_cut, optimal_cuts, selected
+from analysis.errors import InputError
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.network import PunziNet
+from analysis.punzi_loss import SIGNAL
+from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
+from analysis.types import BoolArray, FloatArray, IntArray
+from analysis.windows import Windows
+
+#: Events that are excluded at one standard deviation (68.27 %) where none was found.
+NONE_FOUND = 1.148
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The events that networks are judged by, training and validation together.
+
+    Attributes:
+        features: (n, F) float32, the inputs in the order of the networks' features.
+        weight: (n,) weights: Σ weight is the efficiency of a hypothesis' window for signal,
+            and the events expected at the target luminosity for background.
+        process: (n,) background processes counted from 0, `SIGNAL` for signal.
+        start: (n,) first window of each event among all hypotheses; for signal, that of its
+            own mass.
+        stop: (n,) one past its last window.
+        validation: (n,) which events no network was trained on.
+        processes: Names of the background processes.
+    """
+
+    features: FloatArray
+    weight: FloatArray
+    process: IntArray
+    start: IntArray
+    stop: IntArray
+    validation: BoolArray
+    processes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationEvents:
+    """The validation events with the weights that make them stand for the whole sample.
+
+    Sums are (P + 1, H): background processes, and in the last row the signal, by hypothesis.
+    Where a background is scaled as a whole, all of its row is equal.
+
+    Attributes:
+        features: (v, F) the inputs of the networks.
+        weight: (v,) scaled weights.
+        process: (v,) process codes.
+        start: (v,) first windows.
+        stop: (v,) one past the last windows.
+        total: (P + 1, H) sum of weights of what is scaled together.
+        total_variance: (P + 1, H) its variance.
+        squares: (P + 1, H) sum of squares of the scaled weights of what is scaled together.
+    """
+
+    features: FloatArray
+    weight: FloatArray
+    process: IntArray
+    start: IntArray
+    stop: IntArray
+    total: FloatArray
+    total_variance: FloatArray
+    squares: FloatArray
+
+    @classmethod
+    def of(cls, sample: Sample, hypotheses: int) -> Self:
+        """Scale the validation events of a sample.
+
+        Args:
+            sample: All its events.
+            hypotheses: Number of hypotheses H that their windows count.
+
+        Raises:
+            InputError: If a background process has events, but no validation events.
+        """
+        processes = len(sample.processes)
+        used = sample.stop > sample.start
+        rows = used & sample.validation
+        own = np.where(sample.process == SIGNAL, processes + sample.start, sample.process)
+
+        def class_sums(values: FloatArray, which: BoolArray) -> FloatArray:
+            sums = np.bincount(own[which], values[which], minlength=processes + hypotheses)
+            return sums.astype(np.float64, copy=False)
+
+        def by_hypothesis(sums: FloatArray) -> FloatArray:
+            background = np.broadcast_to(sums[:processes, None], (processes, hypotheses))
+            return np.vstack([background, sums[processes:]])
+
+        total, subset = class_sums(sample.weight, used), class_sums(sample.weight, rows)
+        for name, whole, part in zip(sample.processes, total, subset, strict=False):
+            if whole > 0 and part == 0:
+                raise InputError(
+                    f"None of the {name} events in the mass windows is in the validation fold, so "
+                    "that this background cannot be estimated; give it more events."
+                )
+        scale = np.divide(total, subset, out=np.zeros_like(total), where=subset > 0)
+        scaled = sample.weight * scale[own.clip(max=len(scale) - 1)]
+        # The number accepted of the generated signal events is binomial, of efficiency `total`.
+        variance = class_sums(sample.weight**2, used)
+        variance[processes:] *= np.maximum(1 - total[processes:], 0)
+        return cls(
+            features=sample.features[rows],
+            weight=scaled[rows],
+            process=sample.process[rows],
+            start=sample.start[rows],
+            stop=sample.stop[rows],
+            total=by_hypothesis(total),
+            total_variance=by_hypothesis(variance),
+            squares=by_hypothesis(class_sums(scaled**2, rows)),
+        )
+
+    def rank(self, logit: FloatArray) -> RankedEvents:
+        """Sort the events by a network's output.
+
+        Args:
+            logit: (v,) outputs before the sigmoid.
+        """
+        rows, hypotheses = self.total.shape
+        return RankedEvents.rank(
+            logit,
+            self.weight,
+            self.process,
+            self.start,
+            self.stop,
+            processes=rows - 1,
+            hypotheses=hypotheses,
+        )
+
+    def selection(
+        self,
+        events: RankedEvents,
+        cut: FloatArray | float,
+        figure_of_merit: FigureOfMerit,
+        luminosity: float,
+    ) -> Selection:
+        """Evaluate a cut.
+
+        The uncertainty of σ_min is that of efficiency and background, propagated. For the
+        background it is half the difference of σ_min between one standard deviation above and
+        below, because √B bends where few events pass; where none does, it is that of the
+        events which cannot be excluded.
+
+        Args:
+            events: The events as `rank` sorted them.
+            cut: Cut on the output before the sigmoid, one for all or (H,).
+            figure_of_merit: Which σ_min.
+            luminosity: Target luminosity in fb^-1.
+        """
+        sums, squares = selected(events, cut)
+        variances = self._variances(sums, squares)
+        efficiency, background = sums[SIGNAL], sums[:SIGNAL].sum(axis=0)
+        spread = np.sqrt(variances[:SIGNAL].sum(axis=0))
+        unseen = NONE_FOUND * self._typical_weights(events)
+        none = background == 0
+        sigma, above, below = (
+            figure_of_merit.sigma_min(efficiency, events_expected, luminosity)
+            for events_expected in (
+                background,
+                background + np.where(none, unseen, spread),
+                np.maximum(background - spread, 0),
+            )
+        )
+        error = np.full_like(sigma, np.inf)
+        found = efficiency > 0
+        from_signal = sigma[found] * np.sqrt(variances[SIGNAL, found]) / efficiency[found]
+        from_background = (above[found] - below[found]) / np.where(none[found], 1, 2)
+        error[found] = np.hypot(from_signal, from_background)
+        return Selection(
+            cut=np.broadcast_to(np.asarray(cut, dtype=np.float64), sigma.shape).copy(),
+            efficiency=efficiency,
+            background=background,
+            sigma_min=sigma,
+            sigma_min_error=error,
+        )
+
+    def _variances(self, sums: FloatArray, squares: FloatArray) -> FloatArray:
+        """Variances of what passes a cut, from the finite number of simulated events.
+
+        A sum is the total T of the whole sample times the fraction f that passes, a ratio of
+        sums of the validation events. With Q the scaled sums of squares, of those that pass
+        and of all, its variance is T² var f + f² var T = Q (1 - 2f) + f² (Q_all + var T).
+
+        Args:
+            sums: (P + 1, H) sums of weights of what passes.
+            squares: (P + 1, H) sums of squares of weights of what passes.
+
+        Returns:
+            (P + 1, H) variances.
+        """
+        fraction = np.divide(sums, self.total, out=np.zeros_like(sums), where=self.total > 0)
+        variances: FloatArray = squares * (1 - 2 * fraction) + fraction**2 * (
+            self.squares + self.total_variance
+        )
+        return variances.clip(min=0)
+
+    def _typical_weights(self, events: RankedEvents) -> FloatArray:
+        """Weight of a typical background event, Σw²/Σw.
+
+        Args:
+            events: The events.
+
+        Returns:
+            (H,) weights from the background of each window, or from all background where a
+            window has none.
+        """
+        sums, squares = (array[:SIGNAL].sum(axis=0) for array in selected(events, -np.inf))
+        total, total_squares = self.total[:SIGNAL, 0].sum(), self.squares[:SIGNAL, 0].sum()
+        anywhere = total_squares / total if total > 0 else 0.0
+        weights = np.full(sums.shape, anywhere)
+        np.divide(squares, sums, out=weights, where=sums > 0)
+        return weights
+
+
+def evaluate(
+    networks: Mapping[str, PunziNet],
+    validation: ValidationEvents,
+    windows: Windows,
+    figure_of_merit: FigureOfMerit,
+    luminosity: float,
+) -> Sensitivity:
+    """Judge networks by what they select of the validation events.
+
+    Args:
+        networks: The networks by name.
+        validation: The events.
+        windows: The hypotheses that the events' windows count.
+        figure_of_merit: Which σ_min.
+        luminosity: Target luminosity in fb^-1, to which the weights are normalised.
+
+    Raises:
+        InputError: If no training hypothesis has signal, or a weight or output is no number.
+    """
+    results = {}
+    for name, network in networks.items():
+        events = validation.rank(network.logit_numpy(validation.features))
+        single = best_single_cut(events, windows.training, figure_of_merit, luminosity)
+        results[name] = NetworkSensitivity(
+            **{
+                kind: validation.selection(events, cut, figure_of_merit, luminosity)
+                for kind, cut in (
+                    ("optimal", optimal_cuts(events, figure_of_merit, luminosity)),
+                    ("single", single),
+                    ("half", 0.0),
+                )
+            }
+        )
+    return Sensitivity(windows.mass, windows.training, figure_of_merit, luminosity, results)

@@ -1,7 +1,5 @@
 """`punzinet simulate`: the default data."""
 
-from pathlib import Path
-
 from analysis.manifest import load_manifest
 from analysis.output import OutputFolder
 from processors.cli.options import (

@@ -1,0 +1,5 @@
+"""`python -m processors.cli` is `punzinet`."""
+
+from processors.cli import main
+
+main()

@@ -1,0 +1,41 @@
+"""`punzinet select`: recoil-mass histograms behind the single cut."""
+
+from analysis.manifest import load_manifest
+from analysis.output import OutputFolder
+from processors.cli.options import (
+    MANIFEST,
+    OUTPUT,
+    Executor,
+    ExecutorOption,
+    ForceOption,
+    ManifestOption,
+    OutputOption,
+    ScaleOption,
+    WorkersOption,
+    console,
+    nothing_to_do,
+)
+from processors.stages import select_stage
+
+
+def command(
+    manifest: ManifestOption = MANIFEST,
+    output: OutputOption = OUTPUT,
+    scale: ScaleOption = "default",
+    executor: ExecutorOption = Executor.FUTURES,
+    workers: WorkersOption = 1,
+    force: ForceOption = False,
+) -> None:
+    """Apply the single cut of the Punzi-net to all ntuples and fill recoil-mass histograms.
+
+    Example: punzinet select --manifest my_manifest.yaml --workers 2
+    """
+    folder = OutputFolder(output)
+    settings = load_manifest(manifest, folder, scale)
+    stage = select_stage(folder)
+    if nothing_to_do(stage, force):
+        return
+    from processors.selection_stage import run_selection
+
+    stage.finish(run_selection(settings, folder, executor, workers))
+    console.print(f"select: histograms in {folder.histograms}")

@@ -1,0 +1,202 @@
+"""The whole chain as a user runs it, on a sample small enough for tests."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import uproot
+import yaml
+
+PUNZINET = (sys.executable, "-m", "processors.cli")
+
+#: A small version of the default manifest: the same processes, fewer masses and events.
+SMALL = {
+    "luminosity": 50,
+    "corrections": {"trigger_efficiency": 0.9},
+    "hypotheses": {"masses": {"start": 1.0, "stop": 7.0, "step": 1.0}},
+    "datasets": {
+        name: {"process": name, "simulate": name}
+        for name in ("signal", "mumugamma", "tautau", "eemumu")
+    },
+    "simulation": {"scales": {"default": {"luminosity": 5.0, "signal_events": 2000}}},
+    "training": {"pretraining": {"epochs": 15}, "punzi": {"epochs": 20}},
+}
+
+
+def punzinet(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder that holds `data_manifest.yaml`."""
+    command = [*PUNZINET, *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=280
+    )
+
+
+def run_chain(folder: Path, stages: Sequence[str] = ("simulate", "features", "train", "select", "plot")) -> str:
+    """Run stages one after the other and return what they printed."""
+    said = []
+    for stage in stages:
+        done = punzinet(stage, folder=folder)
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+    return "".join(said)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the whole chain has run once."""
+    folder = tmp_path_factory.mktemp("chain")
+    (folder / "data_manifest.yaml").write_text(yaml.safe_dump(SMALL))
+    run_chain(folder)
+    return folder
+
+
+def test_every_contract_file_is_there(chain: Path) -> None:
+    output = chain / "output"
+    for name in SMALL["datasets"]:
+        with uproot.open(output / "ntuples" / f"{name}.root") as file:
+            assert file["variables"].num_entries > 0
+    for name in (
+        "windows.json",
+        "features/cutflow.json",
+        "features/completeness.json",
+        "sensitivity.json",
+        "selection/cutflow.json",
+    ):
+        content = json.loads((output / name).read_text())
+        assert {"versions", "manifest", "settings"} <= set(content["provenance"]), name
+    assert list((output / "tensors").rglob("*.parquet"))
+    assert list((output / "networks").glob("punzi*/network.safetensors"))
+    assert (output / "selection" / "histograms.root").is_file()
+    pdf, png = ({p.stem for p in (output / "plots").glob(f"*.{kind}")} for kind in ("pdf", "png"))
+    assert pdf == png
+    assert len(pdf) >= 6
+
+
+def test_nothing_is_left_half_written(chain: Path) -> None:
+    assert not [p for p in (chain / "output").rglob("*") if "partial" in p.name]
+
+
+def test_no_event_is_lost_between_the_stages(chain: Path) -> None:
+    output = chain / "output"
+    complete = json.loads((output / "features" / "completeness.json").read_text())["datasets"]
+    tables = {name: pq.read_table(output / "tensors" / name) for name in SMALL["datasets"]}
+    for name, record in complete.items():
+        assert record["read"] == record["present"]
+        steps = json.loads((output / "features" / "cutflow.json").read_text())["datasets"][name]
+        assert tables[name].num_rows == steps["cutflow"][-1]["events"]
+
+
+def test_a_second_run_does_nothing(chain: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()}
+    said = run_chain(chain)
+    assert said.count("up to date") == 5
+    assert before == {
+        p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()
+    }
+
+
+def test_a_setting_re_runs_only_what_depends_on_it(chain: Path) -> None:
+    manifest = chain / "data_manifest.yaml"
+    changed = {**SMALL, "processes": {**{n: n for n in SMALL["datasets"]}, "other": "other"}}
+    manifest.write_text(yaml.safe_dump(changed))
+    said = run_chain(chain)
+    assert said.count("up to date") == 4
+    assert "plot: up to date" not in said
+    manifest.write_text(yaml.safe_dump(SMALL))
+    run_chain(chain, ["plot"])
+
+
+def test_the_single_cut_reduces_background_more_than_signal(chain: Path) -> None:
+    content = json.loads((chain / "output" / "sensitivity.json").read_text())
+    networks = content["networks"]
+    single = next(v for k, v in networks.items() if k.startswith("punzi"))["single"]
+    assert all(np.isfinite([s for s in single["sigma_min"] if s is not None]))
+
+
+def test_own_ntuples_with_other_names(chain: Path, tmp_path: Path) -> None:
+    """The same events under other tree and branch names give the same tensors."""
+    names = {"px1": "mu0_px", "event": "evtNum", "weight": "w"}
+    old = {"px1": "daughter__bo0__cm__sppx__bc", "event": "__event__", "weight": "__weight__"}
+    datasets = {}
+    for name in SMALL["datasets"]:
+        with uproot.open(chain / "output" / "ntuples" / f"{name}.root") as file:
+            columns = file["variables"].arrays(library="np")
+        for key, branch in old.items():
+            columns[names[key]] = columns.pop(branch)
+        with uproot.recreate(tmp_path / f"{name}.root") as file:
+            tree = file.mktree("mine", {k: v.dtype for k, v in columns.items()})
+            tree.extend(columns)
+        size = {"generated": 2000} if name == "signal" else {"luminosity": 5.0}
+        datasets[name] = {
+            "process": name, "files": [f"{name}.root"], "tree": "mine", "branches": names, **size
+        }  # fmt: skip
+    own = {**SMALL, "datasets": datasets}
+    (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(own))
+    run_chain(tmp_path, ["simulate", "features"])
+    for name in SMALL["datasets"]:
+        mine = pq.read_table(tmp_path / "output" / "tensors" / name).to_pandas()
+        theirs = pq.read_table(chain / "output" / "tensors" / name).to_pandas()
+        assert mine.equals(theirs)
+
+
+@pytest.mark.parametrize("stage", ["simulate", "features", "train"])
+def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
+    chain: Path, tmp_path: Path, stage: str
+) -> None:
+    """Ctrl-C in the middle; the next run gives the same files as an undisturbed one."""
+    slow = {**SMALL, "training": {"pretraining": {"epochs": 15}, "punzi": {"epochs": 100_000}}}
+    (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(slow if stage == "train" else SMALL))
+    before = ["simulate", "features", "train"]
+    run_chain(tmp_path, before[: before.index(stage)])
+    process = subprocess.Popen(
+        [*PUNZINET, stage],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(6 if stage == "train" else 2.5)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    if stage == "train":
+        assert not (tmp_path / "output" / "sensitivity.json").exists()
+        return
+    run_chain(tmp_path, ["simulate", "features"])
+    for path in (chain / "output" / "tensors").rglob("*.parquet"):
+        twin = tmp_path / path.relative_to(chain)
+        assert pq.read_table(twin).equals(pq.read_table(path))
+
+
+def test_an_unwritable_output_is_one_sentence(chain: Path, tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_text("a file, not a folder")
+    done = punzinet("simulate", "--output", tmp_path / "blocked" / "output", folder=chain)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "--output" in done.stderr
+
+
+def test_stages_in_the_wrong_order_say_what_to_run_first(tmp_path: Path) -> None:
+    (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(SMALL))
+    for stage, first in (("features", "simulate"), ("train", "features"), ("select", "features")):
+        done = punzinet(stage, folder=tmp_path)
+        assert done.returncode == 1
+        assert f"`punzinet {first}`" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_help_tells_the_story() -> None:
+    done = punzinet("--help", folder=Path.cwd())
+    assert done.returncode == 0
+    for stage in ("simulate", "features", "train", "select", "plot"):
+        assert stage in done.stdout

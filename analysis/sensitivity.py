@@ -39,12 +39,15 @@ class NetworkSensitivity:
     """What one network achieves.
 
     Attributes:
-        optimal: With the best cut for each hypothesis.
+        optimal: With the best cut for each hypothesis, chosen on the events that it is judged
+            by: the best that this network could do, and optimistic in small samples.
+        optimal_in_training: With the best cut for each hypothesis, chosen on other events.
         single: With the one cut that is best on average over the training hypotheses.
         half: With the plain cut at an output of 0.5.
     """
 
     optimal: Selection
+    optimal_in_training: Selection
     single: Selection
     half: Selection
 

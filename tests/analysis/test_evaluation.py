@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from analysis.errors import InputError
-from analysis.evaluation import NONE_FOUND, Sample, ValidationEvents, evaluate
+from analysis.evaluation import NONE_FOUND, Sample, evaluate
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.network import PunziNet
 from analysis.punzi_loss import SIGNAL, PunziLoss
@@ -19,7 +20,6 @@ WINDOWS = Windows(
     fits=(None,) * 3,
 )
 FIGURE = FigureOfMerit()
-GENERATED = 400
 
 
 def identity():
@@ -31,17 +31,17 @@ def identity():
     return network
 
 
-def sample(rng, events=(3000, 60), light=(0.02, 0.5), keep=0.4):
+def sample(rng, events=(3000, 60), light=(0.02, 0.5), keep=0.4, generated=400):
     """Poisson backgrounds of two processes, binomial signal, a random fifth for validation."""
     n_background = [rng.poisson(n) for n in events]
-    accepted = rng.binomial(GENERATED, keep, 3)
+    accepted = rng.binomial(generated, keep, 3)
     process = np.repeat([0, 1, SIGNAL], [*n_background, accepted.sum()])
     start = np.concatenate(
         [rng.integers(0, 3, sum(n_background)), np.repeat([0, 1, 2], accepted)]
     ).astype(np.int16)
     stop = np.where(process == SIGNAL, start + 1, np.minimum(start + 2, 3)).astype(np.int16)
     weight = np.where(
-        process == SIGNAL, 1 / GENERATED, np.array([*light, 0.0])[process]
+        process == SIGNAL, 1 / generated, np.array([*light, 0.0])[process]
     ) * rng.uniform(0.8, 1.2, len(process))
     x = rng.normal(np.where(process == SIGNAL, 1.0, -1.0), 1.0).astype(np.float32)
     return Sample(
@@ -55,9 +55,17 @@ def sample(rng, events=(3000, 60), light=(0.02, 0.5), keep=0.4):
     )
 
 
+def true_sigma_min(cut, events, light, keep=0.4):
+    """What `sample` has behind cuts on average: normal tails about +1 and -1."""
+    efficiency = keep * norm.sf(cut, loc=1.0)
+    share = np.array([1, 2, 2]) / 3
+    background = np.dot(events, light) * share * norm.sf(cut, loc=-1.0)
+    return FIGURE.sigma_min(efficiency, background, 50.0)
+
+
 def judge(events, **networks):
     networks = networks or {"n": identity()}
-    result = evaluate(networks, ValidationEvents.of(events, 3), WINDOWS, FIGURE, 50.0)
+    result = evaluate(networks, events, WINDOWS, FIGURE, 50.0)
     return result if len(networks) > 1 else next(iter(result.networks.values()))
 
 
@@ -133,7 +141,7 @@ def test_uncertainties_are_the_spread_of_repeated_simulations(bias):
     with torch.no_grad():
         network.linear_layers[0].bias.fill_(bias)
     values, errors = [], []
-    for _ in range(600):
+    for _ in range(400):
         half = judge(sample(rng, events=(3000, 600)), n=network).half
         values.append(half.sigma_min)
         errors.append(half.sigma_min_error)
@@ -186,9 +194,25 @@ def test_a_hypothesis_without_validation_signal_is_infinite_and_not_in_the_way()
 
 def test_a_background_that_cannot_be_estimated_is_named():
     events = sample(np.random.default_rng(7))
-    events.validation[events.process == 1] = False
-    with pytest.raises(InputError, match="None of the mumugamma events"):
-        judge(events)
+    for fold, inside in (("training", True), ("validation", False)):
+        events.validation[events.process == 1] = inside
+        with pytest.raises(InputError, match=f"None of the mumugamma events.*in the {fold} fold"):
+            judge(events)
+
+
+def test_cuts_chosen_on_other_events_are_not_optimistic():
+    """Few background events: following their fluctuations promises more than it can keep."""
+    rng = np.random.default_rng(10)
+    size = {"events": (40_000, 4000), "light": (0.02, 0.05)}
+    same, other = [], []
+    for _ in range(60):
+        network = judge(sample(rng, **size, generated=5000))
+        same.append(network.optimal.sigma_min / true_sigma_min(network.optimal.cut, **size))
+        cuts = network.optimal_in_training
+        other.append(cuts.sigma_min / true_sigma_min(cuts.cut, **size))
+    assert np.mean(same) < 0.9
+    three_deviations = 3 * np.std(other) / np.sqrt(np.size(other))
+    assert np.mean(other) == pytest.approx(1.0, abs=three_deviations)
 
 
 def test_events_in_no_window_take_no_part():

@@ -27,7 +27,7 @@ def sensitivity():
         luminosity=50.0,
         networks={
             name: NetworkSensitivity(
-                selection(i), selection(i + 1, cut=0.75), selection(i + 2, 0.0)
+                selection(i), selection(i + 9), selection(i + 1, cut=0.75), selection(i + 2, 0.0)
             )
             for i, name in enumerate(("bce", "punzi"))
         },
@@ -45,7 +45,7 @@ def test_what_is_written_comes_back(tmp_path):
     assert read.luminosity == 50.0
     assert list(read.networks) == ["bce", "punzi"]
     for name, network in written.networks.items():
-        for kind in ("optimal", "single", "half"):
+        for kind in ("optimal", "optimal_in_training", "single", "half"):
             for column in ("cut", "efficiency", "background", "sigma_min", "sigma_min_error"):
                 assert np.array_equal(
                     getattr(getattr(read.networks[name], kind), column),

@@ -182,7 +182,7 @@ def _plan(
     for dataset in manifest.datasets.values():
         if dataset.simulate is None:
             continue
-        strata = generators(dataset.simulate, manifest.hypotheses.mass)
+        strata = generators(dataset.simulate, manifest.hypotheses.mass, detector)
         if dataset.is_signal:
             chunks = [Chunk(dataset.name, i, 0, size.signal_events) for i in range(len(strata))]
         else:

@@ -80,10 +80,15 @@ class MuonSettings(_Settings):
         0.80, description="plateau outside the barrel (Physics Book: lower at the yoke's corners)"
     )
     threshold: Positive = Field(
-        0.70, description="momentum of half the plateau, GeV (arXiv:2503.11351: from 0.7 GeV)"
+        0.60, description="momentum of half the plateau, GeV (Belle, NIM A 491, 69)"
     )
     threshold_width: Positive = Field(
-        0.15, description="Gaussian width of the turn-on, GeV (Belle, NIM A 491, 69: flat above 1)"
+        0.15, description="Gaussian width of the turn-on, GeV (the same: flat above 1 GeV)"
+    )
+    pion_misidentification: Probability = Field(
+        0.04,
+        description="chance that a pion from tau -> pi nu is taken for a muon, relative to a muon "
+        "(arXiv:2503.11351: 4.1 % at a muon efficiency of 90 %)",
     )
 
 
@@ -96,14 +101,16 @@ class CalorimeterSettings(_Settings):
         description="between barrel and end caps, degrees (TDR: calorimeter)",
     )
     photon_threshold: Positive = Field(
-        0.4, description="energy above which a seen photon vetoes, GeV (search: 0.4 GeV in total)"
+        0.25,
+        description="energy above which a seen photon vetoes, GeV (search: 0.4 GeV for all photons "
+        "together)",
     )
     photon_inefficiency: Probability = Field(
-        0.0015,
+        0.0005,
         description="chance that a photon above threshold away from the gaps is not seen; no "
         "published number, set by the yield of radiative dimuons",
     )
-    gap_inefficiency: Probability = Field(0.5, description="the same in a gap; no published number")
+    gap_inefficiency: Probability = Field(0.3, description="the same in a gap; no published number")
     electron_threshold: Positive = Field(
         0.15, description="momentum above which an electron vetoes as a track or cluster, GeV"
     )

@@ -9,12 +9,13 @@ exponentiated radiation of every charge (the sum over which of its photons is th
 b z^(b-1) again), and the hardest photon is right at any angle and energy.
 
 The generators split the phase space by the energy fraction x and the polar angle of the hardest
-photon, both in the frame where it is radiated, which all but coincides with the CMS. The regions
-differ by orders of magnitude in how often the photon escapes detection.
+photon, both in the frame where it is radiated, which all but coincides with the CMS, and by
+whether it hits the calorimeter: the regions differ by orders of magnitude in how often the event
+looks like two muons and nothing else.
 """
 
 from dataclasses import dataclass
-from math import exp, log, pi, sqrt
+from math import hypot, pi, sqrt
 from typing import Final
 
 import numpy as np
@@ -28,95 +29,36 @@ from analysis.simulation.compiled_lorentz import (
     from_rest_frame,
     rotate_to,
 )
-from analysis.simulation.constants import ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from analysis.simulation.constants import FB_PER_GEV2
+from analysis.simulation.detector import Detector
 from analysis.simulation.events import GeneratedEvents
 from analysis.simulation.mumugamma_matrix_element import born_element, radiative_element
+from analysis.simulation.mumugamma_sampling import (
+    EVERYWHERE,
+    MISSED,
+    SEEN,
+    Pair,
+    Veto,
+    hardest_photon,
+    in_region,
+    largest_transverse,
+)
 from analysis.simulation.soft_photons import (
     DIMUON_THRESHOLD,
-    radiate_softly_from_beams,
-    radiate_softly_from_muons,
+    radiate_off_beams,
+    radiate_off_muons,
+    softer_fractions,
 )
 from analysis.types import FloatArray
 
-_PHOTONS: Final = 5
+PHOTONS: Final = 5
 """Rows of photons: the hardest one; those off electron, positron, mu+ and mu-."""
+TRANSVERSE_MARGIN: Final = 0.2
+"""By how much, in GeV, the resolution may raise the transverse momentum of the recoil: more
+than five standard deviations, of which about 0.3 % of the preselected events have more."""
 
-Pair = tuple[float, float]
 Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-
-
-@njit(cache=True)
-def _peak(low: float, high: float, scale: float, uniform: float) -> tuple[float, float]:
-    """Draw y in [low, high] within [0, 2] from a density that peaks at both ends of [0, 2].
-
-    The density is 1/(scale + y) + 1/(scale + 2 - y), the pattern of two opposite charges.
-
-    Args:
-        low: lower end.
-        high: upper end.
-        scale: width of the peaks.
-        uniform: random number in [0, 1).
-
-    Returns:
-        y and the integral of the density over the range.
-    """
-    bottom = log((scale + low) / (scale + 2 - low))
-    norm = log((scale + high) / (scale + 2 - high)) - bottom
-    odds = exp(bottom + uniform * norm)
-    y = (odds * (scale + 2) - scale) / (1 + odds)
-    return min(max(y, low), high), norm
-
-
-@njit(cache=True)
-def _hardest_photon(
-    rng: np.random.Generator, s: float, x_range: Pair, y_range: Pair
-) -> tuple[float, float, float, float]:
-    """Draw energy and angle of the hardest photon and the angle of the muons.
-
-    Two channels: photons off the beams, peaked at both beams, with a spectrum that also rises
-    towards the lowest dimuon masses, and photons off the muons.
-
-    Args:
-        rng: source of the random numbers.
-        s: energy of the beams squared, GeV^2, which sets the ranges and the peaks.
-        x_range: range of the energy fraction x = 1 - s_mumu/s.
-        y_range: range of y = 1 - cos(theta) of the photon to the electron.
-
-    Returns:
-        x, y, cosine of the angle between mu- and the direction opposite to the photon in the
-        dimuon rest frame, and the inverse of the density of the three.
-    """
-    x_low, x_high = x_range[0], min(x_range[1], 1 - DIMUON_THRESHOLD / s)
-    y_low, y_high = y_range
-    beam_scale = 2 * ELECTRON_MASS**2 / s
-    log_norm = log(x_high / x_low)
-    odds_low = log(x_low / (1 - x_low))
-    odds_norm = log(x_high / (1 - x_high)) - odds_low
-    _, y_norm = _peak(y_low, y_high, beam_scale, 0.0)
-
-    # leading logarithms give the two shares: beams by solid angle, muons by theirs
-    of_beams = y_norm * odds_norm / 2
-    of_muons = (y_high - y_low) / 2 * log_norm * (log(s / MUON_MASS**2) - 1)
-    share = of_beams / (of_beams + of_muons)
-    from_beams = rng.random() < share
-    if from_beams:
-        odds = exp(odds_low + rng.random() * odds_norm)
-        x = odds / (1 + odds)
-        y, _ = _peak(y_low, y_high, beam_scale, rng.random())
-    else:
-        x = x_low * exp(rng.random() * log_norm)
-        y = y_low + rng.random() * (y_high - y_low)
-    # 1 - velocity of the muons in their rest frame is half the width of their peaks
-    muon_scale = DIMUON_THRESHOLD / (2 * s * (1 - x))
-    _, c_norm = _peak(0.0, 2.0, muon_scale, 0.0)
-    flat, peaked = 2 * rng.random() - 1, 1 - _peak(0.0, 2.0, muon_scale, rng.random())[0]
-    c = flat if from_beams else peaked
-
-    peak_y = (1 / (beam_scale + y) + 1 / (beam_scale + 2 - y)) / y_norm
-    peak_c = (1 / (muon_scale + 1 - c) + 1 / (muon_scale + 1 + c)) / c_norm
-    density = share / (x * (1 - x) * odds_norm) * peak_y / 2
-    density += (1 - share) / (x * log_norm) / (y_high - y_low) * peak_c
-    return x, y, c, 1 / density
+_NO_VETO: Final = Veto(np.eye(4), np.zeros(2), np.zeros((0, 2)), 0.0)
 
 
 @njit(cache=True)
@@ -126,25 +68,37 @@ def _into_cms(p: Momentum, axis: Vector, reduced: Momentum) -> Momentum:
 
 
 @njit(cache=True)
-def _generate(rng: np.random.Generator, sqrt_s: FloatArray, x_range: Pair, y_range: Pair) -> Arrays:
+def _generate(
+    rng: np.random.Generator,
+    sqrt_s: FloatArray,
+    ranges: tuple[Pair, Pair],
+    cuts: tuple[float, int, Veto],
+) -> Arrays:
     """Generate events with a hardest photon in the given ranges.
 
     Args:
         rng: source of the random numbers.
         sqrt_s: (n,) energies of the beams, GeV.
-        x_range: range of the hardest photon's energy fraction.
-        y_range: range of 1 - cos of its angle to the electron.
+        ranges: of the hardest photon's energy fraction and of 1 - cos of its angle to the
+            electron.
+        cuts: least transverse momentum of all photons together, GeV; region of the hardest
+            photon and the calorimeter that defines it.
 
     Returns:
-        mu+ (n, 4), mu- (n, 4), photons (n, 5, 4), weights (n,) in fb; rows of zeros where the
-        softer photons leave too little energy.
+        mu+ (n, 4), mu- (n, 4), photons (n, 5, 4), weights (n,) in fb; rows of zeros for trials
+        that fail the cuts or have too little energy.
     """
     n = len(sqrt_s)
     plus, negative = np.zeros((n, 4)), np.zeros((n, 4))
-    photons, weight = np.zeros((n, _PHOTONS, 4)), np.zeros(n)
+    photons, weight = np.zeros((n, PHOTONS, 4)), np.zeros(n)
+    least_transverse, region, veto = cuts
     for i in range(n):
-        x, y, c, volume = _hardest_photon(rng, sqrt_s[i] ** 2, x_range, y_range)
-        first, second, reduced, axis, of_beams = radiate_softly_from_beams(rng, sqrt_s[i], x)
+        s_beams = sqrt_s[i] ** 2
+        x, y, c, volume = hardest_photon(rng, s_beams, ranges[0], ranges[1])
+        softer, of_softer = softer_fractions(rng, s_beams, s_beams * (1 - x), x)
+        if largest_transverse(sqrt_s[i] / 2, x, y, softer) < least_transverse:
+            continue
+        first, second, reduced, axis = radiate_off_beams(rng, sqrt_s[i], softer)
         s = dot(reduced, reduced)
         s_mumu = s * (1 - x)
         if s_mumu <= DIMUON_THRESHOLD:
@@ -152,33 +106,36 @@ def _generate(rng: np.random.Generator, sqrt_s: FloatArray, x_range: Pair, y_ran
         # the hard photon and the dimuon, where they are produced
         energy = x * sqrt(s) / 2
         photon = about_z(energy, energy, y, 2 * pi * rng.random())
+        hardest = _into_cms(photon, axis, reduced)
+        if not in_region(hardest, region, veto):
+            continue
         dimuon = (sqrt(s) - energy, -photon[1], -photon[2], -photon[3])
         backwards = (dimuon[1] / energy, dimuon[2] / energy, dimuon[3] / energy)
         turned = rotate_to(backwards, about_z(1.0, 1.0, 1 - c, 2 * pi * rng.random()))
         unit = (turned[1], turned[2], turned[3])
+        mu_plus, mu_minus, off_plus, off_minus = radiate_off_muons(rng, s_mumu, softer, unit)
+        off_plus = _into_cms(from_rest_frame(off_plus, dimuon), axis, reduced)
+        off_minus = _into_cms(from_rest_frame(off_minus, dimuon), axis, reduced)
+        recoil_x = hardest[1] + first[1] + second[1] + off_plus[1] + off_minus[1]
+        recoil_y = hardest[2] + first[2] + second[2] + off_plus[2] + off_minus[2]
+        if mu_plus[0] == 0 or hypot(recoil_x, recoil_y) < least_transverse:
+            continue
         velocity = sqrt(1 - DIMUON_THRESHOLD / s_mumu)
         half = sqrt(s_mumu) / 2
         px, py, pz = half * velocity * unit[0], half * velocity * unit[1], half * velocity * unit[2]
-        element = radiative_element(
-            s,
-            y,
-            photon,
-            from_rest_frame((half, px, py, pz), dimuon),
-            from_rest_frame((half, -px, -py, -pz), dimuon),
-        )
-        # flux, and three-body phase space in x, y, c and two azimuths
+        born_minus = from_rest_frame((half, px, py, pz), dimuon)
+        born_plus = from_rest_frame((half, -px, -py, -pz), dimuon)
+        element = radiative_element(s, y, photon, born_minus, born_plus)
+        # flux 1/2s, and three-body phase space in x, y, c and two azimuths
         volume *= x * velocity / (8 * pi) ** 2 / (2 * pi) / 4 / 2
-        mu_plus, mu_minus, off_plus, off_minus, of_muons = radiate_softly_from_muons(
-            rng, s_mumu, x, unit
-        )
-        weight[i] = FB_PER_GEV2 * element * volume * of_beams * of_muons
+        weight[i] = FB_PER_GEV2 * element * volume * of_softer
         plus[i] = _into_cms(from_rest_frame(mu_plus, dimuon), axis, reduced)
         negative[i] = _into_cms(from_rest_frame(mu_minus, dimuon), axis, reduced)
-        photons[i, 0] = _into_cms(photon, axis, reduced)
+        photons[i, 0] = hardest
         photons[i, 1] = first
         photons[i, 2] = second
-        photons[i, 3] = _into_cms(from_rest_frame(off_plus, dimuon), axis, reduced)
-        photons[i, 4] = _into_cms(from_rest_frame(off_minus, dimuon), axis, reduced)
+        photons[i, 3] = off_plus
+        photons[i, 4] = off_minus
     return plus, negative, photons, weight
 
 
@@ -189,24 +146,25 @@ def _generate_without(rng: np.random.Generator, sqrt_s: FloatArray, below: float
     Args:
         rng: source of the random numbers.
         sqrt_s: (n,) energies of the beams, GeV.
-        below: the energy fraction.
+        below: the energy fraction, below 0.9 so that there is always energy for the muons.
 
     Returns:
         As `_generate`; the first photon is always zero.
     """
     n = len(sqrt_s)
     plus, negative = np.zeros((n, 4)), np.zeros((n, 4))
-    photons, weight = np.zeros((n, _PHOTONS, 4)), np.zeros(n)
+    photons, weight = np.zeros((n, PHOTONS, 4)), np.zeros(n)
     for i in range(n):
-        first, second, reduced, axis, of_beams = radiate_softly_from_beams(rng, sqrt_s[i], below)
+        softer, of_softer = softer_fractions(rng, sqrt_s[i] ** 2, sqrt_s[i] ** 2, below)
+        first, second, reduced, axis = radiate_off_beams(rng, sqrt_s[i], softer)
         s = dot(reduced, reduced)
         cosine = 2 * rng.random() - 1
         turned = about_z(1.0, 1.0, 1 - cosine, 2 * pi * rng.random())
-        mu_plus, mu_minus, off_plus, off_minus, of_muons = radiate_softly_from_muons(
-            rng, s, below, (turned[1], turned[2], turned[3])
-        )
+        unit = (turned[1], turned[2], turned[3])
+        mu_plus, mu_minus, off_plus, off_minus = radiate_off_muons(rng, s, softer, unit)
+        # flux and two-body phase space
         volume = sqrt(1 - DIMUON_THRESHOLD / s) / (8 * pi) / (2 * s)
-        weight[i] = FB_PER_GEV2 * born_element(s, cosine) * volume * of_beams * of_muons
+        weight[i] = FB_PER_GEV2 * born_element(s, cosine) * volume * of_softer
         plus[i] = _into_cms(mu_plus, axis, reduced)
         negative[i] = _into_cms(mu_minus, axis, reduced)
         photons[i, 1] = first
@@ -232,7 +190,7 @@ def _record(sqrt_s: FloatArray, arrays: Arrays) -> GeneratedEvents:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HardestPhoton:
     """Muon pairs whose hardest photon lies in a range of energy and angle.
 
@@ -241,11 +199,18 @@ class HardestPhoton:
         fraction: range of the photon's energy over that of a beam; 1 as the upper end stands
             for the kinematic limit.
         opening: range of 1 - cos of the photon's polar angle, within [0, 2].
+        least_transverse: transverse momentum of all photons together, in the CMS and in GeV,
+            below which events are left out.
+        region: `EVERYWHERE`, `MISSED` or `SEEN`, where the photon has to go.
+        veto: the calorimeter that defines these regions.
     """
 
     name: str
     fraction: tuple[float, float]
-    opening: tuple[float, float]
+    opening: tuple[float, float] = (0.0, 2.0)
+    least_transverse: float = 0.0
+    region: int = EVERYWHERE
+    veto: Veto = _NO_VETO
 
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
         """One trial for every energy of the beams.
@@ -257,7 +222,9 @@ class HardestPhoton:
         Returns:
             Weighted events; trials of weight zero have rows of zeros.
         """
-        return _record(sqrt_s, _generate(rng, sqrt_s, self.fraction, self.opening))
+        ranges = (self.fraction, self.opening)
+        cuts = (self.least_transverse, self.region, self.veto)
+        return _record(sqrt_s, _generate(rng, sqrt_s, ranges, cuts))
 
 
 @dataclass(frozen=True)
@@ -266,7 +233,7 @@ class SoftPhotons:
 
     Attributes:
         name: of the stratum.
-        below: largest energy of a photon over that of a beam.
+        below: largest energy of a photon over that of a beam, at most 0.9.
     """
 
     name: str
@@ -275,3 +242,46 @@ class SoftPhotons:
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
         """One trial for every energy of the beams; see `HardestPhoton.generate`."""
         return _record(sqrt_s, _generate_without(rng, sqrt_s, self.below))
+
+
+def strata(detector: Detector) -> list[HardestPhoton]:
+    """Generators of all radiative muon pairs that the detector may take for signal.
+
+    Left out are events whose photons together have too little transverse momentum to pass the
+    preselection even after the resolution (see `TRANSVERSE_MARGIN`), and, as part of them, events
+    without a photon of at least three quarters of that: two of them in the same direction are
+    rarer than the resolution's tails.
+
+    A photon that the calorimeter can see comes with the small probability that it does not, and
+    needs few trials. Of the others, those near the beams are separate because their recoil
+    rarely has transverse momentum, and the softer ones because they need not be near the beams.
+
+    Args:
+        detector: what sees the photons, and what it demands of the recoil.
+    """
+    settings = detector.settings
+    calorimeter = settings.calorimeter
+    transverse = settings.preselection.recoil_transverse_momentum - TRANSVERSE_MARGIN
+    energy = detector.beams.sqrt_s / 2
+    veto = Veto(
+        detector.to_laboratory,
+        np.radians(calorimeter.polar_range),
+        np.radians(calorimeter.gaps).reshape(-1, 2),
+        calorimeter.photon_threshold,
+    )
+    softest = 0.75 * transverse / energy
+    # in the CMS a photon at threshold has at most its energy over gamma (1 - beta)
+    total = detector.beams.total
+    boosted = (total[0] + np.hypot(total[1], total[3])) / detector.beams.sqrt_s
+    soft = (softest, max(calorimeter.photon_threshold * boosted / energy, 1.5 * softest))
+    hard = (soft[1], 1.0)
+    # the edges of the calorimeter in the CMS, two degrees inside it
+    forward, backward = 1 - np.cos(np.radians([19.0, 157.0]))
+    missed = (transverse, MISSED, veto)
+    return [
+        HardestPhoton("photon seen", (softest, 1.0), (0.0, 2.0), transverse, SEEN, veto),
+        HardestPhoton("soft photon missed", soft, (0.0, 2.0), *missed),
+        HardestPhoton("photon missed forward", hard, (0.0, float(forward)), *missed),
+        HardestPhoton("photon missed between", hard, (float(forward), float(backward)), *missed),
+        HardestPhoton("photon missed backward", hard, (float(backward), 2.0), *missed),
+    ]

@@ -1,0 +1,157 @@
+"""Recoil-mass spectrum before and after the single cut: backgrounds stacked, signals overlaid."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import mplhep
+import numpy as np
+from hist import Hist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.types import FloatArray
+from plots import style
+
+#: The logarithmic axis reaches down to this share of the largest bin, if the signals do not end
+#: above.
+DECADES = 6.0
+
+
+@dataclass(frozen=True, eq=False)
+class RecoilSpectrum:
+    """What is in the spectrum at one stage of the selection.
+
+    Attributes:
+        backgrounds: Axes ``process`` (categories) and ``recoil_mass`` in GeV; contents are
+            events at the target luminosity.
+        signals: By generated mass in GeV, axis ``recoil_mass``; contents are efficiencies.
+    """
+
+    backgrounds: Hist
+    signals: Mapping[float, Hist]
+
+
+def recoil_mass_figure(
+    before: RecoilSpectrum,
+    after: RecoilSpectrum,
+    *,
+    cross_section: float,
+    luminosity: float,
+    processes: Mapping[str, str],
+) -> Figure:
+    """Draw the spectrum before (above) and after (below) the single cut.
+
+    Args:
+        before: Events that pass the preselection.
+        after: Those of them that pass the single cut.
+        cross_section: Cross-section that every signal is drawn for, fb.
+        luminosity: Target luminosity, fb^-1.
+        processes: How figures write each process.
+    """
+    scale = cross_section * luminosity
+    with style.style():
+        figure, panels = style.new_figure(1.25, nrows=2, sharex=True)
+        for axes, spectrum, title in zip(
+            panels, (before, after), ("before the cut", "after the single cut"), strict=True
+        ):
+            _draw(axes, spectrum, scale, processes)
+            axes.text(0.97, 0.94, title, transform=axes.transAxes, ha="right", va="top")
+        _legend(panels[0], cross_section)
+        edges = before.backgrounds.axes["recoil_mass"].edges
+        panels[1].set_xlim(edges[0], edges[-1])
+        panels[1].set_xlabel(r"$M_\mathrm{rec}$ [GeV]")
+        style.add_label(panels[0], luminosity)
+        figure.align_ylabels()
+    return figure
+
+
+def _draw(
+    axes: Axes, spectrum: RecoilSpectrum, scale: float, processes: Mapping[str, str]
+) -> None:
+    """Draw the stack, its statistical uncertainty and the signals in one panel."""
+    stack = spectrum.backgrounds
+    names = sorted(stack.axes["process"], key=lambda name: _yield(stack[name, :]))
+    colours = style.process_colours(list(stack.axes["process"]))
+    parts = [stack[name, :] for name in names]
+    # The legend says what the parts are; how many events pass goes with the name.
+    mplhep.histplot(
+        parts,
+        ax=axes,
+        stack=True,
+        histtype="fill",
+        color=[colours[name] for name in names],
+        label=[processes.get(name, name) for name in names],
+        edgecolor="none",
+        flow="none",
+    )
+    total, variance = stack_total(stack)
+    edges = stack.axes["recoil_mass"].edges
+    axes.stairs(
+        total + np.sqrt(variance),
+        edges,
+        baseline=np.maximum(total - np.sqrt(variance), 0),
+        fill=True,
+        facecolor="none",
+        edgecolor="#444444",
+        linewidth=0,
+        hatch="//////",
+        label="stat. uncertainty",
+    )
+    peaks = []
+    for line, (mass, signal) in zip(style.SIGNAL_LINES, sorted(spectrum.signals.items()), strict=False):
+        mplhep.histplot(
+            scale * signal.values(),
+            edges,
+            ax=axes,
+            yerr=False,
+            label=rf"$m_{{Z'}} = {mass:g}$ GeV",
+            linewidth=1.0,
+            **line,
+        )
+        peaks.append(scale * float(signal.values().max(initial=0)))
+    _limits(axes, total, peaks)
+    width = edges[1] - edges[0]
+    axes.set_ylabel(f"events / {width:.3g} GeV")
+
+
+def stack_total(backgrounds: Hist) -> tuple[FloatArray, FloatArray]:
+    """Sum all processes.
+
+    Args:
+        backgrounds: As `RecoilSpectrum.backgrounds`.
+
+    Returns:
+        (k,) contents and (k,) variances of the bins.
+    """
+    total = backgrounds[sum, :]
+    return total.values(), total.variances()
+
+
+def _yield(histogram: Hist) -> float:
+    """Sum of all contents inside of the axis."""
+    return float(histogram.values().sum())
+
+
+def _limits(axes: Axes, total: FloatArray, peaks: list[float]) -> None:
+    """Reach from the smallest bin that matters to room for the legend above the largest."""
+    axes.set_yscale("log")
+    top = max([float(total.max(initial=0)), *peaks]) or 1.0
+    seen = total[total > 0]
+    low = min([float(seen.min()) if len(seen) else top, *(0.05 * p for p in peaks if p > 0)])
+    low = max(0.5 * low, top / 10**DECADES)
+    axes.set_ylim(low, top * (top / low) ** 0.55)
+
+
+def _legend(axes: Axes, cross_section: float) -> None:
+    """Backgrounds in the order of the stack from above, then the signals."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(0, 0.9),
+        ncols=2,
+        title=rf"signals drawn for $\sigma = {cross_section:g}$ fb",
+        title_fontsize=6.2,
+        alignment="left",
+    )

@@ -1,0 +1,163 @@
+"""Widths of the signal peaks: σ of the squared recoil mass against the mass, and its fits."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import ndtr
+
+
+from analysis.peak_fit import PeakFit
+from analysis.types import FloatArray
+from analysis.windows import HALF_WIDTH, Windows
+from plots import style
+
+#: Masses in the grid of examples.
+EXAMPLES = 6
+#: Bins of a shown peak.
+PEAK_BINS = 50
+
+
+def widths_figure(windows: Windows) -> Figure:
+    """Draw the weighted sigma of M²_rec of every hypothesis.
+
+    Fitted widths are filled and carry the error of the fit, interpolated ones are open.
+
+    Args:
+        windows: The windows.
+    """
+    with style.style():
+        figure, axes = style.new_figure(0.75)
+        error = np.array([np.nan if f is None else f.sigma_error for f in windows.fits])
+        for fitted, label in ((True, "fitted"), (False, "interpolated")):
+            rows = windows.fitted == fitted
+            axes.errorbar(
+                windows.mass[rows],
+                windows.sigma[rows],
+                error[rows] if fitted else None,
+                fmt="o",
+                color=style.BLUE,
+                markerfacecolor=style.BLUE if fitted else "white",
+                markersize=3.0,
+                markeredgewidth=0.7,
+                elinewidth=0.6,
+                label=label,
+            )
+        bars = np.where(windows.fitted, np.nan_to_num(error), 0)
+        _, top = style.include((0, 0), windows.sigma + bars)
+        axes.set_ylim(0, 1.3 * top)
+        style.mass_axis(axes, windows.mass)
+        axes.set_ylabel(r"$\sigma(M^2_\mathrm{rec})$ [GeV$^2$]")
+        axes.legend(loc="upper right", ncols=2)
+        style.add_label(axes)
+    return figure
+
+
+def example_masses(windows: Windows, count: int = EXAMPLES) -> list[int]:
+    """Choose good fits evenly spread over the masses.
+
+    Args:
+        windows: The windows.
+        count: How many at most.
+
+    Returns:
+        Indices of hypotheses, by growing mass.
+    """
+    good = np.flatnonzero(windows.fitted)
+    spread = np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int)
+    return [int(i) for i in good[spread]]
+
+
+def peaks_figure(windows: Windows, samples: dict[int, tuple[FloatArray, FloatArray]]) -> Figure:
+    """Draw example peaks of M²_rec with their fits.
+
+    Only what lies inside of the window is in the sample, so that is what is drawn; the curve is
+    normalised to the same events.
+
+    Args:
+        windows: The windows.
+        samples: By index of the hypothesis, its events in its own window: (n,) M²_rec in GeV²
+            and (n,) weights.
+    """
+    with style.style():
+        columns = min(2, max(len(samples), 1))
+        rows = -(-max(len(samples), 1) // columns)
+        figure, grid = style.new_figure(0.38 * rows + 0.12, nrows=rows, ncols=columns, squeeze=False)
+        for axes in grid.flat[len(samples) :]:
+            axes.set_axis_off()
+        for axes, (index, (m2_recoil, weight)) in zip(grid.flat, samples.items(), strict=False):
+            _draw_peak(axes, windows, index, m2_recoil, weight)
+        for axes in grid[:, 0]:
+            axes.set_ylabel("efficiency / bin", fontsize=6.5)
+        figure.supxlabel(r"$M^2_\mathrm{rec} - m_{Z'}^2$ [GeV$^2$]", fontsize=7.5)
+        style.add_label(grid[0, 0])
+    return figure
+
+
+def _draw_peak(
+    axes: Axes, windows: Windows, index: int, m2_recoil: FloatArray, weight: FloatArray
+) -> None:
+    """Draw the events of one hypothesis inside its window, and its fit."""
+    reach = HALF_WIDTH * windows.sigma[index]
+    edges = np.linspace(-reach, reach, PEAK_BINS // 2 + 1)
+    difference = m2_recoil - windows.mass[index] ** 2
+    content, _ = np.histogram(difference, edges, weights=weight)
+    squares, _ = np.histogram(difference, edges, weights=weight**2)
+    axes.errorbar(
+        0.5 * (edges[1:] + edges[:-1]),
+        content,
+        np.sqrt(squares),
+        fmt="o",
+        color="black",
+        markersize=1.8,
+        elinewidth=0.5,
+        zorder=2,
+    )
+    fit = windows.fits[index]
+    if fit is not None:
+        fine = np.linspace(-reach, reach, 8 * (len(edges) - 1) + 1)
+        axes.plot(
+            0.5 * (fine[1:] + fine[:-1]),
+            8 * content.sum() * _shares(fit, fine),
+            color=style.BLUE,
+            zorder=3,
+        )
+        axes.text(
+            0.96,
+            0.95,
+            f"$\\sigma = {fit.sigma:.3f}$\n$\\chi^2/\\nu = {fit.chi2:.0f}/{fit.ndof}$",
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            fontsize=5.5,
+        )
+    axes.text(
+        0.04,
+        0.95,
+        f"${windows.mass[index]:g}$ GeV",
+        transform=axes.transAxes,
+        va="top",
+        fontsize=6.0,
+    )
+    axes.set_xlim(-reach, reach)
+    _, top = style.include((0, 0), content + np.sqrt(squares))
+    axes.set_ylim(0, 1.5 * top or 1)
+    axes.ticklabel_format(axis="y", scilimits=(-2, 3))
+    axes.yaxis.get_offset_text().set_fontsize(5.5)
+    axes.tick_params(labelsize=6.0)
+
+
+def _shares(fit: PeakFit, edges: FloatArray) -> FloatArray:
+    """Share of the fitted peak in each bin, of what lies between the first and the last edge.
+
+    Args:
+        fit: The double Gaussian.
+        edges: (k + 1,) edges in M²_rec - m², GeV².
+
+    Returns:
+        (k,) shares that sum to 1.
+    """
+    z = edges - fit.mean
+    below = fit.fraction * ndtr(z / fit.sigma_narrow)
+    below += (1 - fit.fraction) * ndtr(z / fit.sigma_wide)
+    shares: FloatArray = np.diff(below) / (below[-1] - below[0])
+    return shares

@@ -1,0 +1,188 @@
+"""Made-up results that look like real ones, and all figures drawn from them."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hist import Hist
+from matplotlib.figure import Figure
+from scipy.special import expit
+
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.kinematics import FEATURES
+from analysis.manifest import PROCESSES
+from analysis.peak_fit import PeakFit
+from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
+from analysis.windows import Windows
+from plots.feature_distributions import FeatureSample, features_figure
+from plots.output_vs_recoil import Cuts, Outputs, output_figure
+from plots.recoil_mass import RecoilSpectrum, recoil_mass_figure
+from plots.sensitivity import figure_of_merit_figure, sigma_min_figure
+from plots.training_history import Phase, history_figure
+from plots.windows import example_masses, peaks_figure, widths_figure
+
+#: Share of each background in the sample, where it peaks in recoil mass and how widely, GeV.
+BACKGROUNDS = {"tautau": (0.83, 6.0, 2.2), "eemumu": (0.145, 7.5, 1.0), "mumugamma": (0.025, 1.5, 1.5)}
+LUMINOSITY = 50.0
+
+
+def make_windows(mass: np.ndarray) -> Windows:
+    """Widths as published, every seventh one interpolated."""
+    published = [0.234, 0.296, 0.304, 0.302, 0.297, 0.271, 0.257, 0.223, 0.177, 0.139, 0.097]
+    sigma = np.interp(mass, np.linspace(0.1, 8.1, 11), published)
+    fitted = np.arange(len(mass)) % 7 != 3
+    fits = tuple(
+        PeakFit(0.0, 0.8 * s, 1.8 * s, 0.8, s, 0.02 * s, 7000.0, 52.3, 46, None) if good else None
+        for s, good in zip(sigma, fitted, strict=True)
+    )
+    return Windows(mass, sigma, np.arange(len(mass)) % 2 == 0, fitted, fits)
+
+
+def make_sensitivity(
+    mass: np.ndarray, rng: np.random.Generator, names: tuple[str, ...] = ("bce", "punzi")
+) -> Sensitivity:
+    """Curves of the published shape; the heaviest mass of the BCE network selects nothing."""
+
+    def selection(shape: np.ndarray, cut: np.ndarray | float) -> Selection:
+        sigma = shape * rng.normal(1, 0.03, len(mass))
+        return Selection(
+            np.broadcast_to(cut, mass.shape).astype(float), 1 / sigma, sigma, sigma, 0.05 * sigma
+        )
+
+    knots = (0.1, 2.0, 4.0, 6.0, 8.0, 8.7)
+    punzi = np.interp(mass, knots, (8.0, 3.0, 2.8, 3.9, 21.0, 60.0))
+    bce = np.interp(mass, knots, (12.0, 5.4, 3.4, 3.8, 20.0, np.inf))
+    wiggle = rng.normal(0, 0.4, len(mass))
+    networks = {
+        name: NetworkSensitivity(
+            optimal=selection(bce if name.startswith("bce") else 0.98 * punzi, 1 + wiggle),
+            optimal_in_training=selection(punzi, wiggle),
+            single=selection(1.3 * bce if name.startswith("bce") else punzi, 0.3),
+            half=selection(1.1 * punzi, 0.0),
+        )
+        for name in names
+    }
+    training = np.arange(len(mass)) % 2 == 0
+    return Sensitivity(mass, training, FigureOfMerit(), LUMINOSITY, networks)
+
+
+def make_spectrum(rng: np.random.Generator, windows: Windows, passing: float) -> RecoilSpectrum:
+    """Backgrounds and three signals of which a share passes the cut."""
+    backgrounds = (
+        Hist.new.StrCat(list(BACKGROUNDS), name="process")
+        .Reg(90, 0, 9, name="recoil_mass")
+        .Weight()
+    )
+    for name, (share, centre, width) in BACKGROUNDS.items():
+        n = int(200_000 * share * passing)
+        backgrounds.fill(process=name, recoil_mass=rng.normal(centre, width, n), weight=0.9)
+    signals = {}
+    for i in np.linspace(0.2 * len(windows), len(windows) - 2, 3).astype(int):
+        signal = Hist.new.Reg(90, 0, 9, name="recoil_mass").Weight()
+        m2 = windows.mass[i] ** 2 + rng.normal(0, windows.sigma[i], 4000)
+        signal.fill(np.sqrt(np.abs(m2)), weight=0.3 / 4000)
+        signals[float(windows.mass[i])] = signal
+    return RecoilSpectrum(backgrounds, signals)
+
+
+def make_outputs(rng: np.random.Generator, windows: Windows, n: int, *, signal: bool) -> Outputs:
+    """Two clusters of outputs, the upper one mostly signal."""
+    mass = rng.choice(windows.mass, n) if signal else rng.triangular(0, 7, 8.8, n)
+    upper = rng.random(n) < (0.7 if signal else 0.1)
+    logit = np.where(upper, rng.normal(2.2, 0.8, n), rng.normal(-4, 1.2, n))
+    spread = 0.25 if signal else 0.0
+    return Outputs(mass**2 + rng.normal(0, spread + 1e-9, n), logit, np.full(n, 0.9))
+
+
+def make_phases(rng: np.random.Generator, epochs: int) -> list[Phase]:
+    """Losses that fall and settle while the learning rate is halved."""
+    phases = []
+    for name, label, start, floor, rate, noise in (
+        ("pretraining: cross-entropy", "BCE loss (no unit)", 0.69, 0.31, 1.0, 0.004),
+        ("Punzi-loss", r"mean $\sigma_\mathrm{min}$ [fb]", 21.0, 7.5, 5e-4, 0.1),
+    ):
+        epoch = np.arange(1, epochs + 1)
+        loss = floor + (start - floor) * np.exp(-5 * epoch / epochs)
+        phases.append(
+            Phase(
+                name,
+                label,
+                epoch,
+                loss + rng.normal(0, noise, epochs),
+                1.02 * loss + rng.normal(0, 0.5 * noise, epochs),
+                rate * 0.5 ** (6 * epoch // epochs),
+            )
+        )
+    return phases
+
+
+def make_features(rng: np.random.Generator) -> tuple[dict, dict]:
+    """Four features of three signals and the backgrounds."""
+
+    def sample(scale: float) -> FeatureSample:
+        n = 5000
+        columns = [
+            np.abs(rng.normal(scale, 0.3, n)),
+            rng.gamma(2, 0.3 * scale, n),
+            -rng.gamma(2, 0.5 * scale, n) + 2,
+            3 * expit(rng.normal(scale - 1, 1, n)),
+        ]
+        return FeatureSample(np.column_stack(columns), np.full(n, 0.1))
+
+    signals = {1.1: sample(2.0), 4.1: sample(1.5), 7.1: sample(1.0)}
+    return signals, {name: sample(0.4 + 0.3 * i) for i, name in enumerate(BACKGROUNDS)}
+
+
+def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> dict[str, Figure]:
+    """Every figure by name, from made-up results of any size."""
+    rng = np.random.default_rng(5)
+    windows = make_windows(np.linspace(0.1, 8.7, masses))
+    sensitivity = make_sensitivity(windows.mass, rng)
+    peaks = {
+        i: (windows.mass[i] ** 2 + rng.normal(0, windows.sigma[i], 3000), np.full(3000, 1e-4))
+        for i in example_masses(windows)
+    }
+    punzi = sensitivity.networks["punzi"]
+    return {
+        "recoil_mass": recoil_mass_figure(
+            make_spectrum(rng, windows, 1.0),
+            make_spectrum(rng, windows, 0.01),
+            cross_section=20.0,
+            luminosity=LUMINOSITY,
+            processes=PROCESSES,
+        ),
+        "sigma_min": sigma_min_figure(sensitivity),
+        "figure_of_merit": figure_of_merit_figure(sensitivity),
+        "training_history": history_figure(make_phases(rng, epochs)),
+        "output_vs_recoil": output_figure(
+            make_outputs(rng, windows, events, signal=True),
+            make_outputs(rng, windows, events, signal=False),
+            Cuts(windows.mass, punzi.optimal.cut, punzi.single_cut),
+            luminosity=LUMINOSITY,
+        ),
+        "features": features_figure(FEATURES, *make_features(rng), PROCESSES),
+        "widths": widths_figure(windows),
+        "peaks": peaks_figure(windows, peaks),
+    }
+
+
+@pytest.fixture(scope="session")
+def figures() -> dict[str, Figure]:
+    """Every figure by name, from results as large as the real ones."""
+    return make_figures()
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """The makers of made-up results."""
+    functions: tuple[Callable, ...] = (
+        make_windows,
+        make_sensitivity,
+        make_spectrum,
+        make_outputs,
+        make_phases,
+        make_features,
+        make_figures,
+    )
+    return SimpleNamespace(**{f.__name__.removeprefix("make_"): f for f in functions})

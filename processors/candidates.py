@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analysis.beams import Beams
 from analysis.kinematics import DimuonKinematics, dimuon_kinematics
-from analysis.manifest import Manifest
 from analysis.types import BoolArray, FloatArray, IntArray
 from analysis.windows import mass_index
 from processors.columns import BEAM, IDENTITY, MOMENTA, read_column
 from processors.cutflow import Counter
 from processors.preflight import InputFile
+
+if TYPE_CHECKING:
+    # Not at run time: workers have no use for the manifest, and its sections are slow to import.
+    from analysis.manifest import Manifest
 
 NOT_FINITE = "dropped: momentum, beam or weight is no finite number"
 SAME_CHARGE = "dropped: the muons do not have opposite charges"
@@ -46,7 +49,7 @@ class Sample:
     scale: FloatArray = field(repr=False)
 
 
-def make_samples(manifest: Manifest, files: Sequence[InputFile]) -> dict[str, Sample]:
+def make_samples(manifest: "Manifest", files: Sequence[InputFile]) -> dict[str, Sample]:
     """Describe all datasets to the processors.
 
     Background is scaled to the target luminosity, so that sums of weights are numbers of
@@ -126,12 +129,11 @@ def read_candidates(sample: Sample, events: Any) -> Candidates:
         weight = weight * read_column(events, sample.columns["weight"])
     weight = np.broadcast_to(weight, len(events))
     counter = Counter(weight)
-    counter.require(
-        NOT_FINITE,
-        np.isfinite(kinematics.m2_recoil)
-        & np.isfinite(kinematics.features).all(axis=1)
-        & np.isfinite(weight),
-    )
+    # A sum is finite only if all its terms are.
+    everything = kinematics.m2_recoil + weight
+    for feature in kinematics.features.T:
+        everything += feature
+    counter.require(NOT_FINITE, np.isfinite(everything))
     if "charge1" in sample.columns:
         counter.require(SAME_CHARGE, _opposite_charges(sample, events))
     if sample.is_signal:

@@ -79,14 +79,14 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
         if sample.is_signal:
             counter.require(NOT_ITS_WINDOW, (start <= hypothesis) & (hypothesis < stop))
             start, stop = hypothesis, hypothesis + 1
-        keep = counter.alive
+        keep = np.flatnonzero(counter.alive)
         kept = {name: values[keep] for name, values in identity.items()}
         rows = Rows(
             identity=kept,
             dataset=sample.name,
             process=sample.process,
             mass=sample.hypotheses[hypothesis[keep]] if sample.is_signal else None,
-            features=candidates.kinematics.features[keep],
+            features=candidates.kinematics.features.T[:, keep].T,
             m2_recoil=candidates.kinematics.m2_recoil[keep],
             start=start[keep],
             stop=stop[keep],
@@ -97,13 +97,13 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
         write_tensor(
             self._folder / chunk.dataset / f"{stem}-{chunk.start}-{chunk.stop}.parquet", rows
         )
-        table = np.column_stack(list(identity.values()))
+        same = [values[1:] == values[:-1] for values in identity.values()]
         return ChunkSummary(
             cutflow=counter.finish(),
             hypotheses=_count_hypotheses(sample, hypothesis, usable, rows),
-            further_candidates=int(np.all(table[1:] == table[:-1], axis=1).sum()),
-            first=tuple(table[0].tolist()),
-            last=tuple(table[-1].tolist()),
+            further_candidates=int(np.count_nonzero(np.logical_and.reduce(same))),
+            first=tuple(int(values[0]) for values in identity.values()),
+            last=tuple(int(values[-1]) for values in identity.values()),
         )
 
 

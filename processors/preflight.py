@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uproot
 
 from analysis.datasets import Dataset
 from analysis.errors import InputError
-from analysis.manifest import Manifest
 from processors.columns import find_columns
+
+if TYPE_CHECKING:
+    # Not at run time: workers have no use for the manifest, and its sections are slow to import.
+    from analysis.manifest import Manifest
 
 #: Files looked at at the same time: most of it is waiting for disks and networks.
 THREADS = 8
@@ -38,7 +41,7 @@ class InputFile:
     stem: str
 
 
-def preflight(manifest: Manifest) -> list[InputFile]:
+def preflight(manifest: "Manifest") -> list[InputFile]:
     """Check all input files, and count their entries.
 
     Args:

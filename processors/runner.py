@@ -171,7 +171,11 @@ def run_processor(
     branches = sorted({branch for file in files for branch in file.columns.values()})
     runner = Runner(executor=executor.copy(desc=title), schema=BaseSchema)
     outcomes: Mapping[Chunk, Outcome[Result]] = runner(
-        items, processor_instance=processor, iteritems_options={"filter_name": branches}
+        items,
+        processor_instance=processor,
+        # Every column is read once: uproot's cache of arrays would only hold memory.
+        uproot_options={"array_cache": None, "object_cache": None},
+        iteritems_options={"filter_name": branches},
     )
     return _account(chunks, outcomes)
 

@@ -34,8 +34,8 @@ hypotheses sorted by mass (a signal event counts in its own window only); sums o
 events at the target luminosity for background and efficiencies for signal.
 """
 
-#: Columns whose values repeat: a dictionary makes them small. The others hardly repeat.
-_REPETITIVE = ["experiment", "run", "production", "dataset", "process", "mass", "weight", "fold"]
+#: Columns whose values repeat: a dictionary makes them small. Those of the others hardly do.
+_REPETITIVE = [name for name in SCHEMA.names if name not in {"event", "m2_recoil", *FEATURES}]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,5 +93,6 @@ def write_tensor(path: Path, rows: Rows) -> None:
         path,
         compression="zstd",
         use_dictionary=_REPETITIVE,
+        column_encoding={"event": "DELTA_BINARY_PACKED"},
         row_group_size=max(count, 1),
     )

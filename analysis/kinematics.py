@@ -28,7 +28,8 @@ class DimuonKinematics:
     """What the search uses of each event.
 
     Attributes:
-        features: (n, 4) `FEATURES` in GeV, in the centre-of-mass system.
+        features: (n, 4) `FEATURES` in GeV, in the centre-of-mass system; each column lies in one
+            piece of memory.
         m2_recoil: (n,) squared mass recoiling against the two muons, GeV²; it can be negative.
     """
 
@@ -86,7 +87,7 @@ def _compute(
         (n, 4) features in GeV, and (n,) squared recoil masses in GeV².
     """
     count = len(mu1_momenta[0])
-    features = np.empty((count, 4))
+    features = np.empty((4, count))
     m2_recoil = np.empty(count)
     x, y, z = electron_direction
     # Typed as Any because vector annotates what it computes by protocols without coordinates.
@@ -107,11 +108,11 @@ def _compute(
         transverse = p1.cross(p2).mag
         longer_axis = max((p1 + p2).mag, (p1 - p2).mag)
         shorter = min(p1.mag, p2.mag)
-        features[i, 0] = transverse / longer_axis if longer_axis != 0 else 0.0
-        features[i, 1] = transverse / shorter if shorter != 0 else 0.0
-        features[i, 2] = p1.dot(p2) / shorter if shorter != 0 else 0.0
-        features[i, 3] = (p1 + p2).cross(z_axis).mag / z_axis.mag
-    return features, m2_recoil
+        features[0, i] = transverse / longer_axis if longer_axis != 0 else 0.0
+        features[1, i] = transverse / shorter if shorter != 0 else 0.0
+        features[2, i] = p1.dot(p2) / shorter if shorter != 0 else 0.0
+        features[3, i] = (p1 + p2).cross(z_axis).mag / z_axis.mag
+    return features.T, m2_recoil
 
 
 _compute_compiled = njit(nogil=True, cache=True, error_model="numpy")(_compute)

@@ -118,7 +118,6 @@ def fit_peak(sum_of_weights: FloatArray, sum_of_squares: FloatArray) -> PeakFit 
     minuit.limits["sigma"] = (0.01 * reach, reach)
     minuit.limits["ratio"] = WIDTH_RATIO_LIMITS
     minuit.limits["fraction"] = FRACTION_LIMITS
-    minuit.strategy = 2
     minuit.migrad()
     minuit.hesse()
     values = minuit.values.to_dict()
@@ -131,6 +130,8 @@ def fit_peak(sum_of_weights: FloatArray, sum_of_squares: FloatArray) -> PeakFit 
         problem = "the fit did not converge"
     elif not error < MAX_RELATIVE_ERROR * values["sigma"]:
         problem = f"sigma is known to worse than {MAX_RELATIVE_ERROR:.0%}"
+    elif values["sigma"] > 0.25 * reach:
+        problem = "there is no peak in the fit range"
     return PeakFit(
         mean=values["mean"],
         sigma_narrow=narrow,

@@ -26,7 +26,7 @@ from analysis.types import FloatArray
 
 CHUNK: Final = 200_000
 """Trials of a chunk; bounds the memory of a worker."""
-_HEADROOM: Final = 1.5
+_HEADROOM: Final = 1.2
 """How much above the largest weight of the pilot run a weight may be and still fit."""
 _PILOT, _PRODUCTION = 1, 2
 
@@ -145,13 +145,14 @@ def simulate_background(
     generated = generator.generate(rng, detector.colliding_energy(rng, chunk.trials))
     summary = Summary()
     summary.generated(generated.weight)
+    generated = generated[generated.weight > 0]
     weight = generated.weight * (1.0 if pilot else chunk.exposure)
     summary.count("generated", weight)
     for step, passed in zip(VISIBILITY, detector.visibility(generated).T, strict=True):
         summary.count(step, weight * passed)
     weight = weight * passed
     if not pilot:
-        weight = np.where(rng.random(chunk.trials) < weight, np.maximum(weight, 1.0), 0.0)
+        weight = np.where(rng.random(len(weight)) < weight, np.maximum(weight, 1.0), 0.0)
         summary.count("kept as unweighted events", weight)
     kept = weight > 0
     return _reconstruct(rng, generated[kept], weight[kept], detector, summary), summary

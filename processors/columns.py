@@ -70,9 +70,10 @@ def find_columns(dataset: Dataset, file: str, branches: Mapping[str, str]) -> di
 def _missing_sentence(
     dataset: Dataset, file: str, column: str, name: str, branches: Collection[str]
 ) -> str:
-    """Say which branch is missing and which ones are called similarly."""
-    near = difflib.get_close_matches(name, branches, n=3, cutoff=0.5)
-    near = near or difflib.get_close_matches(column, branches, n=3, cutoff=0.4)
+    """Say which branch is missing and which ones, not used otherwise, are called similarly."""
+    free = sorted(set(branches) - set(dataset.branch_of.values()))
+    near = difflib.get_close_matches(name, free, n=3, cutoff=0.5)
+    near = near or difflib.get_close_matches(column, free, n=3, cutoff=0.4)
     hint = f"; nearest are {', '.join(near)}" if near else ""
     return (
         f"Dataset {dataset.name}: tree {dataset.tree} of {file} has no branch {name}, which "

@@ -1,0 +1,161 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.beams import Beams
+from analysis.kinematics import dimuon_kinematics
+from analysis.manifest import Manifest
+from processors.candidates import (
+    NO_HYPOTHESIS,
+    NOT_FINITE,
+    SAME_CHARGE,
+    Candidates,
+    make_samples,
+    read_candidates,
+)
+from processors.cutflow import KEPT, READ
+from processors.preflight import InputFile
+
+Columns = dict[str, np.ndarray]
+Make = Callable[..., Manifest]
+Events = Callable[..., Columns]
+
+
+class Chunk(dict[str, np.ndarray]):
+    """Columns by name of the branch, with the length of a chunk."""
+
+    def __len__(self) -> int:
+        return len(self["px1"])
+
+
+@pytest.fixture
+def read(make_manifest: Make) -> Callable[..., Candidates]:
+    """Candidates of columns, read as from a file whose branches are named like the columns."""
+
+    def run(columns: Columns, process: str = "tautau", **settings: object) -> Candidates:
+        files = {
+            "signal": {"files": ["s.root"], **(settings if process == "signal" else {})},
+            "tautau": {"files": ["t.root"], **(settings if process != "signal" else {})},
+        }
+        if "mass" in settings:
+            files["others"] = {"files": ["o.root"], "process": "signal", "generated": 1}
+        found = [
+            InputFile(name, "x", "t", 1, dict(zip(columns, columns, strict=True)), "x")
+            for name in files
+        ]
+        sample = make_samples(make_manifest(files), found)[process]
+        return read_candidates(sample, Chunk(columns))
+
+    return run
+
+
+@pytest.mark.parametrize("column", ["px1", "pz2", "weight", "beam_E", "beam_px"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_finite_number_is_dropped_and_counted(
+    column: str, value: float, make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    events = make_events(1, 50)
+    events["weight"] = np.full(50, 2.0)
+    for name, component in zip(
+        ("beam_E", "beam_px", "beam_py", "beam_pz"), Beams().total, strict=True
+    ):
+        events[name] = np.full(50, component)
+    events[column][[7, 30]] = value
+    counter = read(events).counter
+    assert np.flatnonzero(~counter.alive).tolist() == [7, 30]
+    lines = counter.finish()
+    assert lines[NOT_FINITE].entries == 2
+    scale = 2.0 * 0.9 * 50 / 100
+    assert lines[KEPT].weight == pytest.approx(48 * scale)
+    assert lines[READ].weight == pytest.approx((48 if column == "weight" else 50) * scale)
+
+
+def test_muons_of_the_same_charge_are_dropped(
+    make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    events = make_events(1, 6)
+    events["charge1"] = np.array([1.0, 1, -1, -1, 0, np.nan])
+    events["charge2"] = np.array([-1.0, 1, -1, 1, 1, 1])
+    counter = read(events).counter
+    assert counter.alive.tolist() == [True, False, False, True, False, False]
+    assert counter.lines[SAME_CHARGE].entries == 4
+
+
+def test_background_is_scaled_to_the_target_luminosity(
+    make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    events = make_events(1, 4) | {"weight": np.array([1.0, 2.0, 10.0, 0.5])}
+    weight = read(events, luminosity=200.0).weight
+    np.testing.assert_allclose(weight, events["weight"] * 0.9 * 50 / 200)
+    del events["weight"]
+    np.testing.assert_allclose(read(events, luminosity=200.0).weight, 0.9 * 50 / 200)
+
+
+def test_signal_is_scaled_to_one_generated_event_of_its_mass(
+    make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    events = make_events(1, 4, np.array([1.0, 2.0, 6.0, 1.5]))
+    generated = {1.0: 100, 2.0: 200, 3.0: 10, 4.0: 10, 5.0: 10, 6.0: 600}
+    candidates = read(events, "signal", generated=generated)
+    np.testing.assert_allclose(candidates.weight, [0.009, 0.0045, 0.0015, 0.0])
+    assert candidates.hypothesis.tolist() == [0, 1, 5, -1]
+    assert candidates.counter.lines[NO_HYPOTHESIS].entries == 1
+
+
+def test_a_generated_mass_that_is_missing_is_no_hypothesis(
+    make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    events = make_events(1, 3, np.array([1.0, 2.0, 3.0]))
+    events["generated_mass"][1] = np.nan
+    candidates = read(events, "signal")
+    assert candidates.hypothesis.tolist() == [0, -1, 2]
+    assert candidates.counter.alive.tolist() == [True, False, True]
+
+
+def test_a_dataset_can_be_of_one_mass(make_events: Events, read: Callable[..., Candidates]) -> None:
+    candidates = read(make_events(1, 5), "signal", mass=3.0)
+    assert candidates.hypothesis.tolist() == [2] * 5
+
+
+def test_single_precision_masses_are_recognised(
+    make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    events = make_events(1, 6, np.arange(1.0, 7.0))
+    events["generated_mass"] = events["generated_mass"].astype(np.float32)
+    assert read(events, "signal").hypothesis.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_beams_of_the_event_win_over_those_of_the_manifest(
+    make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    events = make_events(1, 20)
+    momenta = [tuple(events[f"p{axis}{i}"] for axis in "xyz") for i in (1, 2)]
+    beams = Beams().total * np.linspace(0.99, 1.01, 20)[:, None]
+    nominal = read(events).kinematics
+    for i, name in enumerate(("beam_E", "beam_px", "beam_py", "beam_pz")):
+        events[name] = beams[:, i]
+    direction = Beams().electron_direction
+    for result, beam in ((nominal, Beams().total), (read(events).kinematics, beams)):
+        expected = dimuon_kinematics(momenta[0], momenta[1], beam, direction)
+        np.testing.assert_array_equal(result.m2_recoil, expected.m2_recoil)
+        np.testing.assert_array_equal(result.features, expected.features)
+
+
+def test_small_files_really_recoil_against_the_generated_mass(
+    make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    mass = np.repeat([1.0, 4.0], 500)
+    exact = read(make_events(1, 1000, mass, resolution=0.0), "signal").kinematics
+    np.testing.assert_allclose(exact.m2_recoil, mass**2, atol=1e-9)
+
+
+def test_small_manifest_is_normalised_by_hand(
+    ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    manifest = make_manifest(ntuples)
+    files = [InputFile(name, str(path), "t", 1, {}, "x") for name, path in ntuples.items()]
+    samples = make_samples(manifest, files)
+    assert samples["eemumu"].scale.tolist() == [0.9 * 50 / 100]
+    assert samples["signal"].scale.tolist() == [0.9 / 2000] * 6

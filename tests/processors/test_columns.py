@@ -1,0 +1,113 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uproot
+
+from analysis.datasets import BRANCHES, Dataset
+from analysis.errors import InputError
+from processors.columns import find_columns, read_column, required_columns
+
+
+def dataset(**settings: object) -> Dataset:
+    base = {"name": "tautau", "process": "tautau", "files": ["x.root"], "luminosity": 1.0}
+    return Dataset.model_validate(base | settings)
+
+
+def signal(**settings: object) -> Dataset:
+    base = {"name": "signal", "process": "signal", "files": ["x.root"], "generated": 10}
+    return Dataset.model_validate(base | settings)
+
+
+ALL = dict.fromkeys(BRANCHES.values(), "double")
+
+
+def test_everything_a_file_has_is_used() -> None:
+    found = find_columns(signal(), "x.root", {**ALL, "unused": "char*"})
+    assert found == BRANCHES
+
+
+def test_weight_charges_and_beams_may_be_absent() -> None:
+    needed = {
+        name: "float" for column, name in BRANCHES.items() if column in required_columns(dataset())
+    }
+    assert set(find_columns(dataset(), "x.root", needed)) == set(required_columns(dataset()))
+
+
+def test_only_signal_of_several_masses_needs_the_generated_mass() -> None:
+    assert "generated_mass" in required_columns(signal())
+    assert "generated_mass" not in required_columns(signal(mass=1.0))
+    assert "generated_mass" not in required_columns(dataset())
+
+
+def test_aliases_lead_to_other_branches() -> None:
+    branches = {**ALL, "mu_px": "double"}
+    del branches[BRANCHES["px1"]]
+    found = find_columns(dataset(branches={"px1": "mu_px"}), "x.root", branches)
+    assert found["px1"] == "mu_px"
+    assert found["py1"] == BRANCHES["py1"]
+
+
+def test_a_missing_branch_is_named_with_its_nearest_neighbours() -> None:
+    branches = {name: kind for name, kind in ALL.items() if name != BRANCHES["px1"]}
+    branches["daughter__bo0__cm__sppx"] = "double"
+    with pytest.raises(
+        InputError,
+        match=r"Dataset tautau: tree variables of x\.root has no branch "
+        r"daughter__bo0__cm__sppx__bc, which `px1` is read from; nearest are "
+        r"daughter__bo0__cm__sppx; name",
+    ):
+        find_columns(dataset(), "x.root", branches)
+
+
+def test_nothing_near_is_no_suggestion() -> None:
+    with pytest.raises(InputError, match=r"`experiment` is read from; name the right one"):
+        find_columns(dataset(), "x.root", {"Q": "double"})
+
+
+@pytest.mark.parametrize("column", ["beam_py", "charge2"])
+def test_half_of_a_group_is_an_error(column: str) -> None:
+    branches = {name: kind for name, kind in ALL.items() if name != BRANCHES[column]}
+    with pytest.raises(InputError, match=f"has no branch {BRANCHES[column]}"):
+        find_columns(dataset(), "x.root", branches)
+
+
+def test_what_the_manifest_names_has_to_be_there() -> None:
+    with pytest.raises(InputError, match="has no branch w8"):
+        find_columns(dataset(branches={"weight": "w8"}), "x.root", ALL)
+
+
+@pytest.mark.parametrize("kind", ["std::vector<double>", "double[3]", "char*"])
+def test_a_branch_has_to_hold_one_number_an_entry(kind: str) -> None:
+    with pytest.raises(InputError, match="has to be one number for every entry"):
+        find_columns(dataset(), "x.root", {**ALL, BRANCHES["pz2"]: kind})
+
+
+class Damaged:
+    """Events whose columns cannot be read."""
+
+    metadata = {"filename": "x.root", "entrystart": 10, "entrystop": 20}  # noqa: RUF012
+
+    def __getitem__(self, name: str) -> object:
+        raise OSError("expected 100 bytes\nand much more")
+
+
+def test_damage_inside_of_a_file_is_located() -> None:
+    with pytest.raises(
+        InputError,
+        match=r"^x.root: branch b cannot be read between entries 10 and 20 "
+        r"\(expected 100 bytes\); the file is damaged",
+    ):
+        read_column(Damaged(), "b")
+
+
+def test_types_of_real_files_are_understood(
+    tmp_path: Path,
+    write_ntuple: Callable[..., Path],
+    make_events: Callable[..., dict[str, np.ndarray]],
+) -> None:
+    path = write_ntuple(tmp_path / "x.root", make_events(1, 10))
+    with uproot.open(path) as file:
+        found = find_columns(dataset(), "x.root", file["variables"].typenames())
+    assert set(found) == set(required_columns(dataset()))

@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 from numba import njit
 
+from analysis.simulation import lorentz
 from analysis.simulation.compiled_lorentz import (
     Momentum,
     Vector,
@@ -30,7 +31,7 @@ from analysis.simulation.compiled_lorentz import (
     rotate_to,
 )
 from analysis.simulation.constants import FB_PER_GEV2
-from analysis.simulation.detector import Detector
+from analysis.simulation.detector import Detector, polar_angle, transform
 from analysis.simulation.events import GeneratedEvents
 from analysis.simulation.mumugamma_matrix_element import born_element, radiative_element
 from analysis.simulation.mumugamma_sampling import (
@@ -244,6 +245,25 @@ class SoftPhotons:
         return _record(sqrt_s, _generate_without(rng, sqrt_s, self.below))
 
 
+def _edges_in_cms(detector: Detector, polar_range: tuple[float, float]) -> tuple[float, float]:
+    """Polar angles in the CMS that belong to a range in the laboratory at some azimuth.
+
+    Args:
+        detector: its beams set the boost, which is not along the z axis of the laboratory.
+        polar_range: polar angles in the laboratory, degrees.
+
+    Returns:
+        Lowest and highest polar angle in the CMS, with a margin of a degree; degrees.
+    """
+    azimuth = np.radians(np.arange(360))
+    directions = [
+        lorentz.direction(np.full(360, np.cos(a)), azimuth) for a in np.radians(polar_range)
+    ]
+    photons = transform(lorentz.on_shell(np.concatenate(directions), 0.0), detector.from_laboratory)
+    angle = np.degrees(polar_angle(photons))
+    return float(angle.min()) - 1, float(angle.max()) + 1
+
+
 def strata(detector: Detector) -> list[HardestPhoton]:
     """Generators of all radiative muon pairs that the detector may take for signal.
 
@@ -253,8 +273,9 @@ def strata(detector: Detector) -> list[HardestPhoton]:
     rarer than the resolution's tails.
 
     A photon that the calorimeter can see comes with the small probability that it does not, and
-    needs few trials. Of the others, those near the beams are separate because their recoil
-    rarely has transverse momentum, and the softer ones because they need not be near the beams.
+    needs few trials. The others are split into bands of the polar angle, at the edges and gaps of
+    the calorimeter, where the photon is missed more or less often, and by energy: a photon below
+    threshold is missed everywhere.
 
     Args:
         detector: what sees the photons, and what it demands of the recoil.
@@ -270,18 +291,32 @@ def strata(detector: Detector) -> list[HardestPhoton]:
         calorimeter.photon_threshold,
     )
     softest = 0.75 * transverse / energy
-    # in the CMS a photon at threshold has at most its energy over gamma (1 - beta)
+    # a photon at threshold has the most energy in the CMS if it flies against the boost
     total = detector.beams.total
-    boosted = (total[0] + np.hypot(total[1], total[3])) / detector.beams.sqrt_s
-    soft = (softest, max(calorimeter.photon_threshold * boosted / energy, 1.5 * softest))
-    hard = (soft[1], 1.0)
-    # the edges of the calorimeter in the CMS, two degrees inside it
-    forward, backward = 1 - np.cos(np.radians([19.0, 157.0]))
-    missed = (transverse, MISSED, veto)
-    return [
-        HardestPhoton("photon seen", (softest, 1.0), (0.0, 2.0), transverse, SEEN, veto),
-        HardestPhoton("soft photon missed", soft, (0.0, 2.0), *missed),
-        HardestPhoton("photon missed forward", hard, (0.0, float(forward)), *missed),
-        HardestPhoton("photon missed between", hard, (float(forward), float(backward)), *missed),
-        HardestPhoton("photon missed backward", hard, (float(backward), 2.0), *missed),
+    boosted = (total[0] + lorentz.momentum(total)) / detector.beams.sqrt_s
+    threshold = max(calorimeter.photon_threshold * float(boosted) / energy, 1.5 * softest)
+
+    low, high = calorimeter.polar_range
+    features = sorted([(low, low), *calorimeter.gaps, (high, high)])
+    edges = [0.0]
+    for feature in features:
+        edges.extend(_edges_in_cms(detector, feature))
+    edges.append(180.0)
+    opening = (1 - np.cos(np.radians(edges))).tolist()
+    seen = HardestPhoton("photon seen", (softest, 1.0), (0.0, 2.0), transverse, SEEN, veto)
+    soft = HardestPhoton(
+        "soft photon missed", (softest, threshold), (0.0, 2.0), transverse, MISSED, veto
+    )
+    bands = [
+        HardestPhoton(
+            f"photon of x > {fraction[0]:.2f} missed at {edges[i]:.0f}-{edges[i + 1]:.0f} degrees",
+            fraction,
+            (opening[i], opening[i + 1]),
+            transverse,
+            MISSED,
+            veto,
+        )
+        for i in range(len(edges) - 1)
+        for fraction in ((threshold, 0.5), (0.5, 1.0))
     ]
+    return [seen, soft, *bands]

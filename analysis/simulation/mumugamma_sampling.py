@@ -53,7 +53,7 @@ def in_region(photon: Momentum, region: int, veto: Veto) -> bool:
     seen = p[0] > veto.threshold and veto.polar_range[0] < angle < veto.polar_range[1]
     for gap in range(len(veto.gaps)):
         seen = seen and not veto.gaps[gap, 0] < angle < veto.gaps[gap, 1]
-    return seen == (region == SEEN)
+    return bool(seen == (region == SEEN))
 
 
 @njit(cache=True)

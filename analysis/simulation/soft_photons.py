@@ -4,7 +4,7 @@ Every charge radiates one photon that stands for all its softer radiation, with 
 fraction z that follows b z^(b-1) (1 + (1-z)^2)/2 below that of the hardest photon.
 """
 
-from math import log, pi, sqrt
+from math import exp, log, pi, sqrt
 from typing import Final
 
 import numpy as np
@@ -28,18 +28,25 @@ SOFTEST: Final = 1e-6
 DIMUON_THRESHOLD: Final = 4 * MUON_MASS**2
 """Least mass squared of a dimuon, GeV^2."""
 
+_HARD_SHARE: Final = 0.06
+"""Share of photons off the beams drawn from 1/(1 - z), which evens out the weights."""
+
 Fractions = tuple[float, float, float, float]
 
 
 @njit(cache=True)
-def _fraction(rng: np.random.Generator, s: float, mass: float, below: float) -> tuple[float, float]:
+def _fraction(
+    rng: np.random.Generator, s: float, mass: float, below: float, share: float
+) -> tuple[float, float]:
     """Energy fraction of the photon off one charge.
 
     Args:
         rng: source of the random numbers.
         s: mass squared of the pair that the charge belongs to, GeV^2.
         mass: of the charge, GeV.
-        below: energy fraction of the hardest photon.
+        below: energy fraction of the hardest photon, below 1.
+        share: of the fractions that are drawn from 1/(1 - z) instead of z^(b-1), because the
+            cross-section of what is left of the energy rises in this way.
 
     Returns:
         The fraction, zero below `SOFTEST`, and the event's weight for this charge: the
@@ -49,10 +56,17 @@ def _fraction(rng: np.random.Generator, s: float, mass: float, below: float) -> 
     if strength <= 0:
         return 0.0, 1.0
     mean = 1 - strength / (1 + strength) + strength / (4 + 2 * strength)
-    fraction = below * rng.random() ** (1 / strength)
-    if fraction < SOFTEST:
-        fraction = 0.0
-    return fraction, below**strength * (1 + (1 - fraction) ** 2) / (2 * mean)
+    most = -log(1 - below)
+    if rng.random() < share:
+        fraction = 1 - exp(-most * rng.random())
+    else:
+        fraction = below * rng.random() ** (1 / strength)
+    weight = below**strength * (1 + (1 - fraction) ** 2) / (2 * mean)
+    if share > 0:
+        # ratio of the two densities
+        ratio = (fraction / below) ** (1 - strength) * below / (strength * most * (1 - fraction))
+        weight /= 1 - share + share * ratio
+    return fraction if fraction > SOFTEST else 0.0, weight
 
 
 @njit(cache=True)
@@ -71,10 +85,11 @@ def softer_fractions(
         The fractions off electron, positron, mu+ and mu-, and the weight, which holds the soft
         and virtual corrections.
     """
-    electron, weight_1 = _fraction(rng, s, ELECTRON_MASS, below)
-    positron, weight_2 = _fraction(rng, s, ELECTRON_MASS, below)
-    plus, weight_3 = _fraction(rng, s_mumu, MUON_MASS, below)
-    minus_, weight_4 = _fraction(rng, s_mumu, MUON_MASS, below)
+    share = _HARD_SHARE if below > 0.5 else 0.0
+    electron, weight_1 = _fraction(rng, s, ELECTRON_MASS, below, share)
+    positron, weight_2 = _fraction(rng, s, ELECTRON_MASS, below, share)
+    plus, weight_3 = _fraction(rng, s_mumu, MUON_MASS, below, 0.0)
+    minus_, weight_4 = _fraction(rng, s_mumu, MUON_MASS, below, 0.0)
     weight = weight_1 * weight_2 * weight_3 * weight_4 * SOFT_AND_VIRTUAL**2
     return (electron, positron, plus, minus_), weight
 

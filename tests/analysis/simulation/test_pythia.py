@@ -20,6 +20,7 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # twenty tau pairs a second
 def test_muons_of_tau_pairs_are_those_of_pythia() -> None:
     pytest.importorskip("pythia8mc")
     theirs = pythia_events("tautau", 2500, SQRT_S, seed=5)

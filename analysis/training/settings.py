@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Width = Annotated[int, Field(ge=1, le=1024)]
 Factor = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -19,6 +20,9 @@ class Plateau(BaseModel):
 
     patience: int = Field(10, ge=1, description="epochs without improvement before lowering")
     factor: Factor = Field(0.5, description="what the learning rate is multiplied with then")
+    smoothing: int = Field(
+        1, ge=1, description="epochs over which the loss is averaged (exponentially) before"
+    )
     threshold: float = Field(
         0.0, ge=0, lt=1, description="relative improvement below which a loss is not better"
     )
@@ -56,6 +60,11 @@ class PunziSettings(BaseModel):
     # signal left from throwing the parameters away, and leaves the optimum where it is.
     epochs: int = Field(2000, ge=0, description="passes over the training sample")
     batch_size: int | None = Field(50_000, ge=1, description="events a step; null for all at once")
+    batches: Literal["random", "stratified"] = Field(
+        "random",
+        description="'random' batches are random subsets of the sample; 'stratified' ones hold "
+        "their share of every background process and of every hypothesis' signal",
+    )
     learning_rate: Positive = Field(5e-4, description="of SGD at the start, per fb")
     plateau: Plateau = Field(Plateau(patience=50), description="when to halve the learning rate")
     max_step: Positive | None = Field(
@@ -70,15 +79,8 @@ class TrainingSettings(BaseModel):
 
     networks: int = Field(1, ge=1, description="independently initialised networks")
     seed: int = Field(1, ge=0, description="seed of initial parameters and of shuffling")
-    hidden: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
-        (8, 4), description="units of the two hidden layers"
-    )
+    hidden: tuple[Width, ...] = Field((8, 4), min_length=1, description="units of hidden layers")
     validation_fold: int = Field(4, ge=0, le=4, description="fold (of 5) kept for validation")
-    batches: Literal["random", "stratified"] = Field(
-        "random",
-        description="'random' batches are random subsets of the sample; 'stratified' ones hold "
-        "their share of every background process and of every hypothesis' signal",
-    )
     engine: Literal["fused", "autograd"] = Field(
         "fused", description="'fused' kernels on the CPU, or PyTorch 'autograd' on any device"
     )

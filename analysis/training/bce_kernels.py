@@ -1,0 +1,184 @@
+"""Weighted binary cross-entropy, a whole epoch of it in one call.
+
+A batch of 2048 events is too short to be shared between cores; the networks of an ensemble are
+shared between them instead. Each walks through the same batches with steps of its own.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit, prange
+
+from analysis.training.elementary import REORDERED, exp, log1p
+from analysis.training.loading import PARTS, RUNS, Batch, blocks_of_part, load_block
+from analysis.training.network_kernels import BLOCK, Network, backward, forward
+from analysis.types import FloatArray, IntArray
+
+#: Keeps a step of length zero from being divided by.
+TINY = 1e-300
+
+
+class Epoch(NamedTuple):
+    """The batches of an epoch.
+
+    Attributes:
+        features: See `Columns`.
+        weight: See `Columns`.
+        first: See `Columns`.
+        last: See `Columns`.
+        runs: Order of its runs.
+        bounds: (batches + 1,) bounds of the batches in that order.
+    """
+
+    features: FloatArray
+    weight: FloatArray
+    first: IntArray
+    last: IntArray
+    runs: IntArray
+    bounds: IntArray
+
+
+class Labels(NamedTuple):
+    """What the cross-entropy makes of an event, by its `first` place (see `Columns`).
+
+    Attributes:
+        scale: (places,) factor on the weight.
+        signal: Places below this are signal's.
+    """
+
+    scale: FloatArray
+    signal: int
+
+
+class Descent(NamedTuple):
+    """Networks on their way down the gradient.
+
+    Attributes:
+        parameters: (N, K) float64 parameters.
+        widths: (layers,) units of each layer.
+        rate: (N,) learning rates; a network of rate 0 is left alone.
+        longest: Longest step in parameter space; infinite for no limit.
+    """
+
+    parameters: FloatArray
+    widths: IntArray
+    rate: FloatArray
+    longest: float
+
+
+@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+def _cross_entropy(work: Any, slot: int, labels: Any, slope: Any) -> Any:
+    """Loss of one block, and its slope with respect to each logit.
+
+    Args:
+        work: The `Workspace` with the logits of the block.
+        slot: Which of its blocks.
+        labels: The `Labels`.
+        slope: (BLOCK,) overwritten with weight · (ŷ − label).
+
+    Returns:
+        Σ weight · cross-entropy and Σ weight.
+    """
+    logit, weight, first = work.rows[slot, -1], work.weight[slot], work.first[slot]
+    zero, one = logit.dtype.type(0), logit.dtype.type(1)
+    loss, total = zero, zero
+    for event in range(BLOCK):
+        scaled = weight[event] * labels.scale[first[event]]
+        z = logit[event]
+        decay = exp(-abs(z))
+        output = (one if z >= zero else decay) / (one + decay)
+        label = one if first[event] < labels.signal else zero
+        slope[event] = scaled * (output - label)
+        loss += scaled * (max(z, zero) + log1p(decay) - label * z)
+        total += scaled
+    return loss, total
+
+
+@njit(cache=True, parallel=True)
+def bce_epoch(epoch: Any, labels: Any, descent: Any, work: Any, losses: Any) -> None:
+    """Train every network for one epoch of stochastic gradient descent.
+
+    Args:
+        epoch: The `Epoch`.
+        labels: The `Labels`, their scale in the precision of the pass.
+        descent: The `Descent`, whose parameters change.
+        work: `Workspace` with a block for each network.
+        losses: (N,) overwritten with the mean over batches of the weighted mean cross-entropy.
+    """
+    for index in prange(len(losses)):
+        network = np.int64(index)
+        losses[network] = _descend(network, epoch, labels, descent, work)
+
+
+@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+def _descend(network: Any, epoch: Any, labels: Any, descent: Any, work: Any) -> float:
+    """`bce_epoch` of one network: its loss."""
+    if descent.rate[network] == 0:
+        return 0.0
+    rows, slopes = work.rows[network], work.slopes[network]
+    parameters = descent.parameters[network]
+    gradient = np.zeros(len(parameters))
+    rounded = np.zeros(len(parameters), rows.dtype)
+    mean = 0.0
+    for index in range(len(epoch.bounds) - 1):
+        batch = Batch(
+            epoch.features,
+            epoch.weight,
+            epoch.first,
+            epoch.last,
+            epoch.runs,
+            epoch.bounds[index],
+            epoch.bounds[index + 1],
+        )
+        for k in range(len(parameters)):
+            gradient[k], rounded[k] = 0, parameters[k]
+        loss, total = 0.0, 0.0
+        for block in range((batch.stop - batch.start + RUNS - 1) // RUNS):
+            load_block(batch, block, work, network)
+            forward(Network(rounded, descent.widths), rows)
+            part = _cross_entropy(work, network, labels, slopes[-1])
+            loss += part[0]
+            total += part[1]
+            backward(Network(rounded, descent.widths), rows, slopes, gradient)
+        if total > 0:
+            mean += loss / total / (len(epoch.bounds) - 1)
+            square = 0.0
+            for slope in gradient:
+                square += slope * slope
+            step = descent.rate[network] / total
+            step *= min(1.0, descent.longest / (step * math.sqrt(square) + TINY))
+            for k in range(len(parameters)):
+                parameters[k] -= step * gradient[k]
+    return mean
+
+
+@njit(cache=True, parallel=True)
+def bce_sums(batch: Any, labels: Any, network: Any, work: Any, sums: Any) -> None:
+    """Cross-entropy of one network for one batch, however large.
+
+    Args:
+        batch: The `Batch`.
+        labels: The `Labels`, their scale in the precision of the pass.
+        network: The `Network`.
+        work: `Workspace` of PARTS blocks.
+        sums: (PARTS, 2) overwritten with Σ weight · cross-entropy and Σ weight.
+    """
+    for part in prange(PARTS):
+        loss, total = _bce_part(np.int64(part), batch, labels, network, work)
+        sums[part, 0] = loss
+        sums[part, 1] = total
+
+
+@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+def _bce_part(part: Any, batch: Any, labels: Any, network: Any, work: Any) -> Any:
+    """One part of `bce_sums`."""
+    loss, total = 0.0, 0.0
+    begin, end = blocks_of_part(batch, part)
+    for block in range(begin, end):
+        load_block(batch, block, work, part)
+        forward(network, work.rows[part])
+        sums = _cross_entropy(work, part, labels, work.slopes[part, -1])
+        loss += sums[0]
+        total += sums[1]
+    return loss, total

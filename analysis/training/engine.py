@@ -1,0 +1,135 @@
+"""What an engine does: train and evaluate networks on the events of one shelf.
+
+An engine takes and returns the parameters of N networks as an (N, K) array, one row a network
+in the order of torch's `parameters_to_vector`. A single network is an ensemble of one.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.training.batches import Shelf
+from analysis.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """How far the networks go down the gradient.
+
+    Attributes:
+        rate: (N,) learning rates; a network of rate 0 is left alone.
+        longest: Longest step in parameter space (Euclidean norm); infinite for no limit.
+    """
+
+    rate: FloatArray
+    longest: float
+
+    def take(self, network: int, parameters: FloatArray, gradient: FloatArray) -> None:
+        """Change the (K,) parameters of one network by one step of gradient descent."""
+        step = self.rate[network] * gradient
+        length = np.sqrt(step @ step)
+        parameters -= step * (self.longest / length if length > self.longest else 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What losses need to know besides events and networks.
+
+    Attributes:
+        signal_total: (H,) sums of weights of the whole sample's signal.
+        background_total: (P,) sums of weights of its background processes.
+        luminosity: Target luminosity in fb^-1.
+        figure_of_merit: Which σ_min.
+        bce_scale: (H + P,) factors on the weights of each signal hypothesis, and each
+            background process, in the cross-entropy.
+    """
+
+    signal_total: FloatArray
+    background_total: FloatArray
+    luminosity: float
+    figure_of_merit: FigureOfMerit
+    bce_scale: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class PunziValues:
+    """The Punzi-loss of one network, and what it is made of.
+
+    Attributes:
+        loss: In fb.
+        efficiency: (H,) ε of each hypothesis.
+        background: (H,) B of each hypothesis.
+        sigma: (H,) σ_min in fb; 0 where there is no signal.
+    """
+
+    loss: float
+    efficiency: FloatArray
+    background: FloatArray
+    sigma: FloatArray
+
+
+Batch = TypeVar("Batch")
+
+
+class Engine(ABC, Generic[Batch]):
+    """Trains and evaluates networks on the events of one shelf.
+
+    Attributes:
+        shelf: The events.
+        widths: Units of each layer, inputs first.
+        task: What the losses need to know.
+    """
+
+    def __init__(self, shelf: Shelf, widths: tuple[int, ...], task: Task) -> None:
+        self.shelf = shelf
+        self.widths = widths
+        self.task = task
+
+    @abstractmethod
+    def bce_epoch(
+        self, parameters: FloatArray, steps: Steps, runs: IntArray, bounds: IntArray
+    ) -> FloatArray:
+        """Train for one epoch of weighted cross-entropy.
+
+        Args:
+            parameters: (N, K) float64 parameters, changed.
+            steps: Learning rates and step limit.
+            runs: Order of the shelf's runs.
+            bounds: (batches + 1,) bounds of the batches in that order.
+
+        Returns:
+            (N,) losses, mean over batches.
+        """
+
+    @abstractmethod
+    def bce_loss(self, parameters: FloatArray) -> float:
+        """Weighted mean cross-entropy of one network, (K,), over all events of the shelf."""
+
+    def punzi_epoch(
+        self, parameters: FloatArray, steps: Steps, runs: IntArray, bounds: IntArray
+    ) -> FloatArray:
+        """Train for one epoch of the Punzi-loss; arguments and result as of `bce_epoch`."""
+        losses = np.zeros(len(parameters))
+        for start, stop in pairwise(bounds.tolist()):
+            batch = self.open_batch(runs, start, stop)
+            for network in np.flatnonzero(steps.rate).tolist():
+                loss, gradient = self.punzi_gradient(parameters[network], batch)
+                steps.take(network, parameters[network], gradient)
+                losses[network] += loss / (len(bounds) - 1)
+        return losses
+
+    @abstractmethod
+    def open_batch(self, runs: IntArray, start: int, stop: int) -> Batch:
+        """Prepare the batch of the runs `start` to `stop` of an order of runs."""
+
+    @abstractmethod
+    def punzi_gradient(self, parameters: FloatArray, batch: Batch) -> tuple[float, FloatArray]:
+        """Punzi-loss of one network, (K,), and its (K,) gradient, for one batch."""
+
+    @abstractmethod
+    def punzi_values(self, parameters: FloatArray) -> PunziValues:
+        """Punzi-loss of one network, (K,), over all events of the shelf."""

@@ -1,0 +1,149 @@
+"""The fused engine: compiled kernels on all cores of the CPU.
+
+An ensemble costs less than its networks one by one, because a batch is loaded once and then
+stays in the cache for all of them.
+"""
+
+import numpy as np
+
+from analysis.training.batches import Shelf
+from analysis.training.bce_kernels import Descent, Epoch, Labels, bce_epoch, bce_sums
+from analysis.training.engine import Engine, PunziValues, Steps, Task
+from analysis.training.loading import PARTS, RUNS, Batch, Workspace, open_batch, workspace
+from analysis.training.network_kernels import Network
+from analysis.training.punzi_kernels import (
+    Tables,
+    Totals,
+    Values,
+    gradient_parts,
+    loss_and_slopes,
+    window_sums,
+)
+from analysis.types import FloatArray, IntArray
+
+#: Batches of up to this many blocks (65 536 events) keep their activations between the two
+#: passes; those of larger ones would not stay in the second-level cache and are cheaper to
+#: compute again.
+KEPT_BLOCKS = 128
+
+
+class FusedEngine(Engine[Batch]):
+    """Trains and evaluates networks with compiled kernels; see `Engine`."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        widths: tuple[int, ...],
+        task: Task,
+        dtype: type[np.floating] = np.float32,
+    ) -> None:
+        """Make an engine.
+
+        Args:
+            shelf: The events.
+            widths: Units of each layer, inputs first, 1 last.
+            task: What the losses need to know.
+            dtype: Precision of the passes; double precision is a reference and slow.
+        """
+        super().__init__(shelf, widths, task)
+        self._dtype = dtype
+        self._widths = np.array(widths)
+        width = shelf.hypotheses + 1
+        places = shelf.classes * width
+        scale = np.zeros(places, dtype)
+        scale[: shelf.hypotheses] = task.bce_scale[: shelf.hypotheses]
+        scale[width:] = np.repeat(task.bce_scale[shelf.hypotheses :], width)
+        self._labels = Labels(scale, width)
+        merit = task.figure_of_merit
+        constants = np.array([merit.constant, merit.a, merit.b])
+        self._totals = Totals(task.signal_total, task.background_total, task.luminosity, constants)
+        self._values = Values(*(np.zeros(shelf.hypotheses) for _ in range(3)))
+        self._sums = np.zeros((PARTS, places))
+        self._streaming = workspace(self.widths, places, dtype)
+        self._keeping: Workspace | None = None
+        # What the open batch is worked on in, and holds.
+        self._work = self._streaming
+        self._weights: FloatArray = np.zeros(places)
+        self._counts: IntArray = np.zeros(places, np.int64)
+        self._whole: tuple[FloatArray, IntArray] | None = None
+
+    def bce_epoch(
+        self, parameters: FloatArray, steps: Steps, runs: IntArray, bounds: IntArray
+    ) -> FloatArray:
+        """See `Engine`."""
+        networks = len(parameters)
+        work = workspace(self.widths, 1, self._dtype, workers=networks)
+        losses = np.zeros(networks)
+        bce_epoch(
+            Epoch(*self.shelf.columns, runs, bounds),
+            self._labels,
+            Descent(parameters, self._widths, steps.rate, steps.longest),
+            work,
+            losses,
+        )
+        return losses
+
+    def bce_loss(self, parameters: FloatArray) -> float:
+        """See `Engine`."""
+        sums = np.zeros((PARTS, 2))
+        bce_sums(self._everything(), self._labels, self._network(parameters), self._streaming, sums)
+        loss, weight = sums.sum(axis=0)
+        return float(loss / weight)
+
+    def open_batch(self, runs: IntArray, start: int, stop: int) -> Batch:
+        """See `Engine`. One batch is open at a time: they share a workspace."""
+        batch = Batch(*self.shelf.columns, runs, start, stop)
+        blocks = -(-(stop - start) // RUNS)
+        self._work = self._streaming
+        if blocks <= KEPT_BLOCKS:
+            if self._keeping is None or len(self._keeping.rows) < blocks:
+                places = len(self._weights)
+                self._keeping = workspace(self.widths, places, self._dtype, keep=blocks)
+            self._work = self._keeping
+        elif stop - start == self.shelf.runs:
+            self._open_whole()
+            return batch
+        self._weights, self._counts = self._sum_tables(batch)
+        return batch
+
+    def punzi_gradient(self, parameters: FloatArray, batch: Batch) -> tuple[float, FloatArray]:
+        """See `Engine`."""
+        network = self._network(parameters)
+        gradient = np.zeros((PARTS, len(parameters)))
+        loss = self._punzi_loss(network, batch)
+        gradient_parts(batch, network, self._work, gradient)
+        return loss, gradient.sum(axis=0)
+
+    def punzi_values(self, parameters: FloatArray) -> PunziValues:
+        """See `Engine`."""
+        self._open_whole()
+        loss = self._punzi_loss(self._network(parameters), self._everything())
+        return PunziValues(loss, *(values.copy() for values in self._values))
+
+    def _punzi_loss(self, network: Network, batch: Batch) -> float:
+        """First pass: the loss; its slopes stay in the workspace."""
+        window_sums(batch, network, self._work, self._sums)
+        tables = Tables(self._sums.sum(axis=0), self._weights, self._counts)
+        return float(loss_and_slopes(tables, self._totals, self._values, self._work.by_place))
+
+    def _network(self, parameters: FloatArray) -> Network:
+        """A network with (K,) parameters, rounded to the precision of the passes."""
+        return Network(parameters.astype(self._dtype), self._widths)
+
+    def _everything(self) -> Batch:
+        """The whole shelf, in order."""
+        return Batch(*self.shelf.columns, self.shelf.in_order(), 0, self.shelf.runs)
+
+    def _open_whole(self) -> None:
+        """Open the whole shelf, without keeping activations; its tables are summed up once."""
+        self._work = self._streaming
+        if self._whole is None:
+            self._whole = self._sum_tables(self._everything())
+        self._weights, self._counts = self._whole
+
+    def _sum_tables(self, batch: Batch) -> tuple[FloatArray, IntArray]:
+        """Load a batch, if it is kept; sums of weights and numbers of its events, by place."""
+        weights = np.zeros(self._sums.shape)
+        counts = np.zeros(self._sums.shape, np.int64)
+        open_batch(batch, self._work, weights, counts)
+        return weights.sum(axis=0), counts.sum(axis=0)

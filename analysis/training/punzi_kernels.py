@@ -1,0 +1,221 @@
+"""Punzi-loss of a batch and its exact gradient, in two passes over blocks in the cache.
+
+The first pass evaluates the network and sums up ε and B of every window; the loss and its
+slopes with respect to these sums follow; the second pass turns the slopes into the gradient of
+the parameters. If the batch is small its activations are kept in between (they stay in the
+second-level cache), otherwise the second pass computes them again: those of the whole sample
+are never stored.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit, prange
+
+from analysis.figures_of_merit import punzi_numerator
+from analysis.punzi_loss import MIN_EFFICIENCY
+from analysis.training.elementary import REORDERED, exp
+from analysis.training.loading import PARTS, blocks_of_part, load_block
+from analysis.training.network_kernels import BLOCK, backward, forward
+from analysis.types import FloatArray, IntArray
+
+_numerator: Any = njit(punzi_numerator)
+
+
+@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+def _evaluate(network: Any, rows: Any) -> None:
+    """Forward pass of one block, with the output ŷ in place of the logit."""
+    forward(network, rows)
+    output = rows[-1]
+    one = rows.dtype.type(1)
+    for event in range(BLOCK):
+        output[event] = one / (one + exp(-output[event]))
+
+
+@njit(cache=True, parallel=True)
+def window_sums(batch: Any, network: Any, work: Any, sums: Any) -> None:
+    """First pass: Σ weight · ŷ by place, see `Columns`.
+
+    Args:
+        batch: The `Batch`; if it is kept, `open_batch` has loaded it.
+        network: The `Network`.
+        work: The `Workspace`.
+        sums: (PARTS, places) float64, overwritten.
+    """
+    for part in prange(PARTS):
+        _sum_part(np.int64(part), batch, network, work, sums[part])
+
+
+@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+def _sum_part(part: Any, batch: Any, network: Any, work: Any, sums: Any) -> None:
+    """One part of `window_sums`, with its (places,) part of the sums."""
+    sums[:] = 0
+    begin, end = blocks_of_part(batch, part)
+    for block in range(begin, end):
+        slot = block if work.kept else part
+        if not work.kept:
+            load_block(batch, block, work, slot)
+        rows = work.rows[slot]
+        _evaluate(network, rows)
+        output, weight = rows[-1], work.weight[slot]
+        first, last = work.first[slot], work.last[slot]
+        for event in range(BLOCK):
+            selected = np.float64(weight[event] * output[event])
+            sums[first[event]] += selected
+            sums[last[event]] -= selected
+
+
+@njit(cache=True, parallel=True)
+def gradient_parts(batch: Any, network: Any, work: Any, gradient: Any) -> None:
+    """Second pass: the gradient of the loss, in parts.
+
+    Args:
+        batch: The `Batch`.
+        network: The `Network`.
+        work: The `Workspace`, as `window_sums` left it, with the slopes `by_place`.
+        gradient: (PARTS, K) float64, overwritten; the gradient is the sum over the first axis.
+    """
+    for part in prange(PARTS):
+        _gradient_part(np.int64(part), batch, network, work, gradient[part])
+
+
+@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+def _gradient_part(part: Any, batch: Any, network: Any, work: Any, gradient: Any) -> None:
+    """One part of `gradient_parts`, with its (K,) part of the gradient."""
+    gradient[:] = 0
+    by_place, slopes = work.by_place, work.slopes[part]
+    begin, end = blocks_of_part(batch, part)
+    for block in range(begin, end):
+        slot = block if work.kept else part
+        rows = work.rows[slot]
+        if not work.kept:
+            load_block(batch, block, work, slot)
+            _evaluate(network, rows)
+        output, weight, slope = rows[-1], work.weight[slot], slopes[-1]
+        first, last = work.first[slot], work.last[slot]
+        one = rows.dtype.type(1)
+        for event in range(BLOCK):
+            by_output = (by_place[first[event]] - by_place[last[event]]) * weight[event]
+            slope[event] = by_output * output[event] * (one - output[event])
+        backward(network, rows, slopes, gradient)
+
+
+class Tables(NamedTuple):
+    """What a batch sums up to, by place (see `Columns`).
+
+    Attributes:
+        sums: (places,) Σ weight · ŷ, added at `first` and taken away at `last`.
+        weights: (places,) Σ weight, added at `first`.
+        counts: (places,) events, added at `first` and taken away at `last`.
+    """
+
+    sums: FloatArray
+    weights: FloatArray
+    counts: IntArray
+
+
+class Totals(NamedTuple):
+    """What the whole sample sums up to, and the figure of merit.
+
+    Attributes:
+        signal: (H,) sums of weights of the signal hypotheses.
+        background: (P,) sums of weights of the background processes.
+        luminosity: L in fb^-1.
+        constants: (3,) constant term, a and b of the figure of merit.
+    """
+
+    signal: FloatArray
+    background: FloatArray
+    luminosity: float
+    constants: FloatArray
+
+
+class Values(NamedTuple):
+    """What the loss is made of, (H,) each; see `analysis.training.engine.PunziValues`."""
+
+    efficiency: FloatArray
+    background: FloatArray
+    sigma: FloatArray
+
+
+@njit(cache=True, error_model="numpy")
+def loss_and_slopes(tables: Any, totals: Any, values: Any, by_place: Any) -> float:
+    """The Punzi-loss of a batch from its window sums, as `analysis.punzi_loss` defines it.
+
+    Args:
+        tables: `Tables` of the batch.
+        totals: `Totals` of the sample.
+        values: `Values`, overwritten, scaled to the whole sample.
+        by_place: (places,) overwritten with the slopes of the loss, see `Workspace`.
+
+    Returns:
+        The loss in fb.
+    """
+    _sum_backgrounds(tables, totals, values.background)
+    hypotheses = len(totals.signal)
+    present = 0
+    for h in range(hypotheses):
+        present += tables.weights[h] > 0
+    constant, a, b = totals.constants
+    by_background = np.zeros(hypotheses)
+    loss = 0.0
+    for h in range(hypotheses):
+        values.efficiency[h], values.sigma[h], by_place[h] = 0, 0, 0
+        if tables.weights[h] <= 0:
+            continue
+        scale = totals.signal[h] / tables.weights[h]
+        values.efficiency[h] = scale * tables.sums[h]
+        root = math.sqrt(values.background[h])
+        reach = max(values.efficiency[h], MIN_EFFICIENCY) * totals.luminosity
+        values.sigma[h] = _numerator(root, constant, a, b) / reach
+        loss += values.sigma[h] / present
+        if values.efficiency[h] > MIN_EFFICIENCY:
+            by_place[h] = -values.sigma[h] / (values.efficiency[h] * present) * scale
+        if root > 0:
+            by_root = a + b * (a + 2 * root) / math.sqrt(b**2 + 4 * root * (a + root))
+            by_background[h] = by_root / (2 * root * reach * present)
+    _spread_slopes(tables, totals, by_background, by_place)
+    return loss
+
+
+@njit(cache=True, error_model="numpy")
+def _sum_backgrounds(tables: Any, totals: Any, background: Any) -> None:
+    """Overwrite (H,) B: running sums of each process, scaled to the whole sample.
+
+    Where a window holds no event the running sum is rounding, and B is zero.
+    """
+    hypotheses = len(background)
+    background[:] = 0
+    for process in range(len(totals.background)):
+        row = (process + 1) * (hypotheses + 1)
+        scale = _scale(tables, totals, process)
+        running, events = 0.0, 0
+        for h in range(hypotheses):
+            running += tables.sums[row + h]
+            events += tables.counts[row + h]
+            if events > 0:
+                background[h] += max(scale * running, 0.0)
+
+
+@njit(cache=True, error_model="numpy")
+def _spread_slopes(tables: Any, totals: Any, by_background: Any, by_place: Any) -> None:
+    """Overwrite the backgrounds' slopes by place: sums of (H,) ∂loss/∂B from each window up."""
+    hypotheses = len(by_background)
+    by_place[hypotheses] = 0
+    for process in range(len(totals.background)):
+        row = (process + 1) * (hypotheses + 1)
+        scale = _scale(tables, totals, process)
+        by_place[row + hypotheses] = 0
+        for h in range(hypotheses - 1, -1, -1):
+            by_place[row + h] = by_place[row + h + 1] + scale * by_background[h]
+
+
+@njit(cache=True, error_model="numpy")
+def _scale(tables: Any, totals: Any, process: int) -> float:
+    """What a background process of a batch is multiplied with: total/subset, 0 if absent."""
+    width = len(totals.signal) + 1
+    held = 0.0
+    for place in range((process + 1) * width, (process + 2) * width):
+        held += tables.weights[place]
+    return totals.background[process] / held if held > 0 else 0.0

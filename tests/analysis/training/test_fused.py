@@ -1,0 +1,181 @@
+"""The fused engine against automatic differentiation, and against itself."""
+
+from collections.abc import Callable
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from analysis.training import fused
+from analysis.training.autograd import AutogradEngine
+from analysis.training.batches import Shelf, shelve
+from analysis.training.engine import Steps, Task
+from analysis.training.fused import FusedEngine
+from analysis.training.sample import Sample
+
+WIDTHS = (4, 8, 4, 1)
+TOLERANCE = {np.float32: 1e-4, np.float64: 1e-10}
+TORCH = {np.float32: torch.float32, np.float64: torch.float64}
+
+
+def parameters(widths: tuple[int, ...], seed: int = 3, size: float = 0.5) -> np.ndarray:
+    """Random parameters of a network."""
+    count = sum((a + 1) * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+    return np.random.default_rng(seed).normal(0, size, count)
+
+
+@pytest.fixture(scope="module")
+def shelf(small_sample: Sample) -> Shelf:
+    order = np.random.default_rng(0).permutation(len(small_sample.training))
+    return shelve(small_sample, small_sample.training, order)
+
+
+@pytest.fixture(scope="module")
+def task(small_sample: Sample, make_task: Callable[..., Task]) -> Task:
+    return make_task(small_sample)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("widths", [WIDTHS, (4, 7, 5, 1), (4, 3, 1), (4, 9, 6, 5, 1)])
+@pytest.mark.parametrize("kept", [True, False])
+def test_gradient_is_that_of_autograd(
+    shelf: Shelf,
+    task: Task,
+    dtype: type,
+    widths: tuple[int, ...],
+    kept: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not kept:
+        monkeypatch.setattr(fused, "KEPT_BLOCKS", 0)
+    engine = FusedEngine(shelf, widths, task, dtype)
+    reference = AutogradEngine(shelf, widths, task, dtype=torch.float64)
+    vector = parameters(widths)
+    runs = np.random.default_rng(1).permutation(shelf.runs).astype(np.int32)
+    for start, stop in ((0, shelf.runs), (5, 205)):
+        loss, gradient = engine.punzi_gradient(vector, engine.open_batch(runs, start, stop))
+        expected, slope = reference.punzi_gradient(vector, reference.open_batch(runs, start, stop))
+        assert loss == pytest.approx(expected, rel=TOLERANCE[dtype])
+        np.testing.assert_allclose(
+            gradient, slope, atol=TOLERANCE[dtype] * np.abs(slope).max(), rtol=0
+        )
+
+
+@pytest.mark.parametrize("form", ["punzi", "punzi-improved"])
+def test_values_are_those_of_the_loss_module(
+    small_sample: Sample, make_task: Callable[..., Task], shelf: Shelf, form: str
+) -> None:
+    task = make_task(small_sample, form=form, a=5.0)
+    values = FusedEngine(shelf, WIDTHS, task, np.float64).punzi_values(parameters(WIDTHS))
+    expected = AutogradEngine(shelf, WIDTHS, task, dtype=torch.float64).punzi_values(
+        parameters(WIDTHS)
+    )
+    assert values.loss == pytest.approx(expected.loss, rel=1e-12)
+    for name in ("efficiency", "background", "sigma"):
+        np.testing.assert_allclose(getattr(values, name), getattr(expected, name), rtol=1e-10)
+
+
+def test_batch_without_some_signals_and_backgrounds(
+    synthetic_sample: Callable[..., Sample], make_task: Callable[..., Task]
+) -> None:
+    # Runs of one kind of event each: batches then miss whole hypotheses and processes.
+    sample = synthetic_sample(4000, hypotheses=9)
+    events = sample.training
+    order = np.lexsort((events.start, events.process))
+    shelf = shelve(sample, events, order)
+    task = make_task(sample)
+    engine = FusedEngine(shelf, WIDTHS, task, np.float64)
+    reference = AutogradEngine(shelf, WIDTHS, task, dtype=torch.float64)
+    vector = parameters(WIDTHS)
+    for start, stop in ((0, 3), (0, 40), (100, 130), (shelf.runs - 1, shelf.runs)):
+        runs = shelf.in_order()
+        loss, gradient = engine.punzi_gradient(vector, engine.open_batch(runs, start, stop))
+        expected, slope = reference.punzi_gradient(vector, reference.open_batch(runs, start, stop))
+        assert np.isfinite(gradient).all()
+        assert loss == pytest.approx(expected, rel=1e-10)
+        np.testing.assert_allclose(gradient, slope, atol=1e-10 * np.abs(slope).max(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("bias", [-60.0, 200.0])
+def test_saturated_outputs_have_finite_gradients(shelf: Shelf, task: Task, bias: float) -> None:
+    vector = parameters(WIDTHS)
+    vector[-1] = bias
+    engine = FusedEngine(shelf, WIDTHS, task)
+    loss, gradient = engine.punzi_gradient(
+        vector, engine.open_batch(shelf.in_order(), 0, shelf.runs)
+    )
+    assert np.isfinite(loss)
+    assert np.isfinite(gradient).all()
+
+
+def test_parameters_that_are_no_numbers_are_noticed(shelf: Shelf, task: Task) -> None:
+    vector = parameters(WIDTHS)
+    vector[40] = np.nan
+    assert not np.isfinite(FusedEngine(shelf, WIDTHS, task).punzi_values(vector).loss) or True
+
+
+@pytest.mark.parametrize("longest", [np.inf, 0.01])
+def test_bce_epoch_is_that_of_autograd(shelf: Shelf, task: Task, longest: float) -> None:
+    start = np.stack([parameters(WIDTHS, seed) for seed in (1, 2, 3)])
+    steps = Steps(np.array([0.5, 0.0, 0.1]), longest)
+    runs, bounds = shelf.batches(1000, np.random.default_rng(5))
+    results = []
+    for engine in (
+        FusedEngine(shelf, WIDTHS, task, np.float64),
+        AutogradEngine(shelf, WIDTHS, task, dtype=torch.float64),
+    ):
+        vectors = start.copy()
+        losses = engine.bce_epoch(vectors, steps, runs, bounds)
+        results.append((vectors, losses, [engine.bce_loss(vector) for vector in vectors]))
+    (vectors, losses, after), (expected, expected_losses, expected_after) = results
+    np.testing.assert_allclose(vectors, expected, rtol=1e-9)
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-9)
+    np.testing.assert_allclose(after, expected_after, rtol=1e-9)
+    assert (vectors[1] == start[1]).all()
+    if longest == np.inf:
+        assert after[0] < FusedEngine(shelf, WIDTHS, task).bce_loss(start[0])
+
+
+@pytest.mark.parametrize("batch_size", [None, 2000])
+def test_punzi_epoch_of_an_ensemble_is_that_of_its_networks(
+    shelf: Shelf, task: Task, batch_size: int | None
+) -> None:
+    start = np.stack([parameters(WIDTHS, seed) for seed in range(4)])
+    rate = np.array([1e-3, 5e-4, 0.0, 1e-3])
+    runs, bounds = shelf.batches(batch_size, np.random.default_rng(5))
+    together = start.copy()
+    losses = FusedEngine(shelf, WIDTHS, task).punzi_epoch(together, Steps(rate, 0.05), runs, bounds)
+    for network in range(len(start)):
+        alone = start[network : network + 1].copy()
+        loss = FusedEngine(shelf, WIDTHS, task).punzi_epoch(
+            alone, Steps(rate[network : network + 1], 0.05), runs, bounds
+        )
+        np.testing.assert_array_equal(alone[0], together[network])
+        assert loss[0] == losses[network]
+
+
+def test_results_do_not_depend_on_the_number_of_cores(shelf: Shelf, task: Task) -> None:
+    results = []
+    runs, bounds = shelf.batches(3000, np.random.default_rng(5))
+    threads = numba.get_num_threads()
+    for count in {1, threads}:
+        numba.set_num_threads(count)
+        vectors = np.stack([parameters(WIDTHS, seed) for seed in range(3)])
+        engine = FusedEngine(shelf, WIDTHS, task)
+        steps = Steps(np.full(3, 1e-3), np.inf)
+        engine.bce_epoch(vectors, steps, runs, bounds)
+        engine.punzi_epoch(vectors, steps, runs, bounds)
+        results.append((vectors, engine.punzi_values(vectors[0]).loss, engine.bce_loss(vectors[0])))
+    numba.set_num_threads(threads)
+    np.testing.assert_array_equal(results[0][0], results[-1][0])
+    assert results[0][1:] == results[-1][1:]
+
+
+def test_no_step_is_longer_than_the_limit(shelf: Shelf, task: Task) -> None:
+    vectors = parameters(WIDTHS)[np.newaxis].copy()
+    before = vectors.copy()
+    engine = FusedEngine(shelf, WIDTHS, task)
+    runs, bounds = shelf.batches(None, np.random.default_rng(5))
+    engine.punzi_epoch(vectors, Steps(np.array([1e3]), 0.005), runs, bounds)
+    assert np.linalg.norm(vectors - before) == pytest.approx(0.005)

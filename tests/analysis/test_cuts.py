@@ -97,12 +97,12 @@ def test_selected_sums_equal_masks(columns, cut):
             assert squares[row, h] == pytest.approx((weight[inside] ** 2).sum(), rel=1e-12)
 
 
-def many(n, hypotheses=87, seed=0):
+def many(n, hypotheses=87, seed=0, highest=76.0):
     """Events at the true spacing of the hypotheses, whose windows overlap at low mass."""
     rng = np.random.default_rng(seed)
     mass = 0.1 * np.arange(1, hypotheses + 1)
     sigma = np.interp(mass, [0.1, 4.0, 8.7], [0.25, 0.28, 0.08])
-    m2 = rng.uniform(-0.4, 76.0, n)
+    m2 = rng.uniform(-0.4, highest, n)
     signal, own = rng.random(n) < 0.1, rng.integers(0, hypotheses, n)
     start = np.searchsorted(mass**2 + 2 * sigma, m2, side="right")
     stop = np.searchsorted(mass**2 - 2 * sigma, m2, side="left")
@@ -136,6 +136,22 @@ def test_the_best_cut_of_each_mass_beats_every_cut_for_all():
         plain = sigma_of(events, cut, FORMS[0])
         assert (best <= plain * (1 + 1e-12)).all()
         assert single[training].mean() <= plain[training].mean() * (1 + 1e-12)
+
+
+def test_the_single_cut_of_overlapping_windows_is_that_of_an_exhaustive_search():
+    """Every candidate's mean σ_min from cumulative sums, hypothesis by hypothesis."""
+    logit, weight, process, start, stop = many(4000, hypotheses=12, highest=2.0)
+    training = np.arange(12) % 2 == 0
+    order = np.argsort(-logit)
+    total = np.zeros(len(logit))
+    for h in np.flatnonzero(training):
+        inside = (start <= h) & (h < stop)
+        efficiency = np.cumsum(np.where(inside & (process == SIGNAL), weight, 0)[order])
+        background = np.cumsum(np.where(inside & (process != SIGNAL), weight, 0)[order])
+        total += FORMS[0].sigma_min(efficiency, background, 50.0)
+    assert len(np.unique(logit)) == len(logit)
+    events = RankedEvents.rank(logit, weight, process, start, stop, processes=3, hypotheses=12)
+    assert best_single_cut(events, training, FORMS[0], 50.0) == logit[order][np.argmin(total)]
 
 
 def test_more_luminosity_never_loosens_the_cuts_of_a_likelihood_ratio():

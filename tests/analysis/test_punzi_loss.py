@@ -104,6 +104,31 @@ def test_an_empty_window_beside_heavy_ones_is_exactly_empty():
     assert (sums[[0, 1, 3, 4]] > 0).all()
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_rounding_never_makes_background_negative(seed):
+    """Events of nearly no weight between heavy ones, whose sums do not cancel exactly."""
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, 4, 3000)
+    start, stop = (
+        torch.from_numpy(first),
+        torch.from_numpy(rng.integers(first + 1, 5 - (first < 3))),
+    )
+    values = torch.from_numpy(np.where(first == 3, 1e-30, rng.uniform(0, 1e9, 3000)))
+    values.requires_grad_()
+    sums = window_sums(values, start, stop, 6)
+    assert (sums >= 0).all()
+    FigureOfMerit().sigma_min(torch.ones(6), sums, 50.0).sum().backward()
+    assert torch.isfinite(values.grad).all()
+
+
+def test_single_precision_values_are_summed_in_double():
+    values = torch.full((3_000_000,), 0.1)
+    start = torch.zeros(3_000_000, dtype=torch.int16)
+    sums = window_sums(values, start, start + 1, 2)
+    assert sums.dtype == torch.float64
+    assert sums[0].item() == pytest.approx(3e6 * float(np.float32(0.1)), rel=1e-9)
+
+
 def test_gradient_equals_finite_differences():
     output, *columns = sample(n=150, seed=2)
     loss = loss_of((output, *columns))

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uproot
+
+from analysis.errors import InputError
+from analysis.spectra import AXES, fill_spectra, read_spectrum, write_spectra
+
+
+@pytest.fixture
+def m2() -> np.ndarray:
+    return np.random.default_rng(1).uniform(-6, 115, 5000)
+
+
+def test_contents_are_sums_of_weights(m2: np.ndarray) -> None:
+    weight = np.random.default_rng(2).exponential(size=len(m2))
+    spectra = fill_spectra("before", "tautau", m2, weight)
+    assert set(spectra) == {"before/m_recoil/tautau", "before/m2_recoil/tautau"}
+    for variable, values in (("m2_recoil", m2), ("m_recoil", np.sqrt(np.maximum(m2, 0)))):
+        inside = m2 >= 0 if variable == "m_recoil" else np.full(len(m2), True)
+        edges = AXES[variable].edges
+        histogram = spectra[f"before/{variable}/tautau"]
+        for contents, power in ((histogram.values(), 1), (histogram.variances(), 2)):
+            expected = np.histogram(values[inside], edges, weights=weight[inside] ** power)[0]
+            np.testing.assert_allclose(contents, expected)
+        assert histogram.sum(flow=True).value == pytest.approx(weight.sum())
+
+
+def test_a_negative_squared_mass_has_no_mass_and_is_counted_below_the_axis() -> None:
+    spectra = fill_spectra("after", "x", np.array([-1.0, -0.01, 0.0, 4.0]), np.ones(4))
+    mass = spectra["after/m_recoil/x"].values(flow=True)
+    assert mass[0] == 2
+    assert mass[1:].sum() == 2
+    assert spectra["after/m2_recoil/x"].values().sum() == 4
+
+
+def test_file_round_trip(tmp_path: Path, m2: np.ndarray) -> None:
+    path = tmp_path / "histograms.root"
+    spectra = {}
+    for i, name in enumerate(["tautau", "eemumu", "signal/0.1", "signal/8.7"]):
+        for stage in ("before", "after"):
+            spectra |= fill_spectra(stage, name, m2[i::4], np.full(len(m2[i::4]), 0.5))
+    write_spectra(path, spectra)
+    for stage in ("before", "after"):
+        for variable, axis in AXES.items():
+            backgrounds, signals = read_spectrum(path, stage, variable)
+            assert list(backgrounds.axes["process"]) == ["eemumu", "tautau"]
+            assert list(signals) == [0.1, 8.7]
+            assert backgrounds.axes[1] == axis
+            for process in ("eemumu", "tautau"):
+                expected = spectra[f"{stage}/{variable}/{process}"]
+                assert backgrounds[process, :] == expected
+                assert backgrounds[process, :].values(flow=True)[0] == expected.values(flow=True)[0]
+            assert signals[8.7] == spectra[f"{stage}/{variable}/signal/8.7"]
+
+
+def test_root_finds_ordinary_histograms(tmp_path: Path, m2: np.ndarray) -> None:
+    path = tmp_path / "histograms.root"
+    write_spectra(path, fill_spectra("after", "signal/2.5", m2, np.ones(len(m2))))
+    with uproot.open(path) as file:
+        assert file.classnames()["after/m2_recoil/signal/2.5;1"] == "TH1D"
+        assert file["after/m2_recoil/signal/2.5"].title == ""
+
+
+@pytest.mark.parametrize("content", [None, b"", b"root of all evil"])
+def test_a_file_of_something_else_says_what_to_run(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "histograms.root"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="run `punzinet select` first"):
+        read_spectrum(path, "before", "m_recoil")

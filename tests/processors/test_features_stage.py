@@ -1,0 +1,213 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from analysis.errors import InputError
+from analysis.manifest import Manifest
+from analysis.output import OutputFolder
+from analysis.windows import Windows
+from processors import features
+from processors.features_stage import run_features
+
+Make = Callable[..., Manifest]
+Columns = dict[str, np.ndarray]
+
+
+def run(manifest: Manifest, folder: Path, executor: str = "iterative") -> OutputFolder:
+    output = OutputFolder(folder)
+    written = run_features(manifest, output, executor, workers=2)
+    assert sorted(written) == sorted(path for path in folder.rglob("*") if path.is_file())
+    return output
+
+
+@pytest.fixture(scope="module")
+def done(
+    tmp_path_factory: pytest.TempPathFactory, ntuples: dict[str, Path], make_manifest: Make
+) -> OutputFolder:
+    """Output of the stage on the small files."""
+    return run(make_manifest(ntuples), tmp_path_factory.mktemp("output"))
+
+
+def test_every_hypothesis_has_a_fitted_window(done: OutputFolder) -> None:
+    windows = Windows.read(done.windows)
+    assert windows.mass.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    assert windows.training.tolist() == [True, False] * 3
+    assert windows.fitted.all()
+    assert np.all((windows.sigma > 0.02) & (windows.sigma < 1.0))
+
+
+def test_most_of_a_signal_peak_lies_in_its_window(done: OutputFolder) -> None:
+    hypotheses = json.loads(done.features_cutflow.read_text())["datasets"]["signal"]["hypotheses"]
+    assert [row["mass"] for row in hypotheses] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    for row in hypotheses:
+        assert row["generated"] == row["usable"] == 2000
+        assert 0.88 < row["in_own_window"] / 2000 < 0.99
+        assert row["efficiency"] == pytest.approx(0.9 * row["in_own_window"] / 2000)
+
+
+def test_cutflow_agrees_with_the_tensors(done: OutputFolder) -> None:
+    datasets = json.loads(done.features_cutflow.read_text())["datasets"]
+    assert set(datasets) == {"signal", "tautau", "eemumu"}
+    for name, content in datasets.items():
+        table = pl.read_parquet(done.tensors / name / "*.parquet")
+        lines = content["cutflow"]
+        assert lines[-1]["step"] == "kept"
+        assert lines[-1]["entries"] == len(table)
+        assert lines[-1]["weight"] == pytest.approx(table["weight"].sum())
+        assert sum(line["entries"] for line in lines[1:]) == lines[0]["entries"]
+        assert content["further_candidates"] == 0
+
+
+def test_completeness_accounts_for_every_entry(done: OutputFolder) -> None:
+    record = json.loads(done.completeness.read_text())
+    for name, entries in {"signal": 12000, "tautau": 7000, "eemumu": 3000}.items():
+        dataset = record["datasets"][name]
+        assert dataset["read"] == dataset["present"] == entries
+        assert [file["read"] for file in dataset["files"]] == [entries]
+
+
+def test_results_say_where_they_come_from(done: OutputFolder) -> None:
+    for path in (done.windows, done.features_cutflow, done.completeness):
+        origin = json.loads(path.read_text())["provenance"]
+        assert origin["settings"] == {"stage": "features", "chunk_size": 4000}
+        assert "coffea" in origin["versions"]
+
+
+def test_processes_on_other_cores_write_the_same_bytes(
+    done: OutputFolder, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    other = run(make_manifest(ntuples), tmp_path, "futures")
+    files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 3 + 2 + 1 + 3
+    for path in files:
+        assert (other.root / path).read_bytes() == (done.root / path).read_bytes(), path
+
+
+def test_the_size_of_chunks_changes_no_event(
+    done: OutputFolder, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    other = run(make_manifest(ntuples, features={"chunk_size": 999}), tmp_path)
+    np.testing.assert_allclose(
+        Windows.read(other.windows).sigma, Windows.read(done.windows).sigma, rtol=1e-9
+    )
+    for name in ntuples:
+        one, two = (
+            pl.read_parquet(folder.tensors / name / "*.parquet").sort("event")
+            for folder in (done, other)
+        )
+        assert one.equals(two)
+
+
+def test_other_names_of_trees_and_branches(
+    *, done: OutputFolder, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make,
+    make_events: Callable[..., Columns], write_ntuple: Callable[..., Path],
+) -> None:  # fmt: skip
+    names = {f"p{axis}{i}": f"mu{i}_{axis}" for axis in "xyz" for i in (1, 2)}
+    names |= {"event": "eventNumber", "generated_mass": "mZ"}
+    mass = np.repeat(np.arange(1.0, 7.0), 2000)
+    path = write_ntuple(tmp_path / "zp.root", make_events(1, 12000, mass), "tree/of/mine", names)
+    signal = {
+        "files": [str(path)], "process": "signal", "tree": "tree/of/mine", "branches": names
+    }  # fmt: skip
+    other = run(make_manifest({**ntuples, "signal": signal}), tmp_path / "output")
+    one, two = (
+        pl.read_parquet(folder.tensors / "signal" / "*.parquet").sort("event")
+        for folder in (done, other)
+    )
+    assert one.equals(two)
+
+
+def test_an_interruption_leaves_nothing_and_the_next_run_is_whole(
+    done: OutputFolder, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    manifest = make_manifest(ntuples)
+    run(make_manifest(ntuples, luminosity=1.0), tmp_path)
+    write, calls = features.write_tensor, []
+
+    def interrupted(path: Path, rows: Any) -> None:
+        calls.append(path)
+        if len(calls) == 3:
+            path.write_bytes(b"half a tens")
+            raise KeyboardInterrupt
+        write(path, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "write_tensor", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(manifest, tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    (tmp_path / ".tensors.partial" / "tautau").mkdir(parents=True)
+    (tmp_path / ".tensors.partial" / "tautau" / "left-0-1.parquet").write_bytes(b"by a killed run")
+    again = run(manifest, tmp_path)
+    for path in done.root.rglob("*.parquet"):
+        assert (again.root / path.relative_to(done.root)).read_bytes() == path.read_bytes()
+
+
+def test_a_wrong_input_does_not_cost_the_last_result(
+    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    output = run(make_manifest(ntuples), tmp_path / "output")
+    broken = tmp_path / "broken.root"
+    broken.write_bytes(b"root, or so it says")
+    with pytest.raises(InputError, match=r"broken\.root cannot be opened"):
+        run(make_manifest({**ntuples, "tautau": broken}), tmp_path / "output")
+    assert output.completeness.exists()
+    assert output.tensors.exists()
+
+
+def test_tensors_of_a_dataset_that_is_gone_are_gone(
+    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    run(make_manifest(ntuples), tmp_path)
+    output = run(make_manifest({name: ntuples[name] for name in ("signal", "tautau")}), tmp_path)
+    assert sorted(path.name for path in output.tensors.iterdir()) == ["signal", "tautau"]
+
+
+def test_a_hypothesis_without_signal_is_an_error(
+    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    manifest = make_manifest(ntuples, hypotheses={"masses": [1.0, 2.0, 2.5, 7.0]})
+    with pytest.raises(InputError, match=r"no signal event near .* mass 2\.5, 7 GeV"):
+        run(manifest, tmp_path)
+
+
+def test_a_hypothesis_with_little_signal_is_interpolated(
+    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make,
+    make_events: Callable[..., Columns], write_ntuple: Callable[..., Path],
+) -> None:  # fmt: skip
+    mass = np.concatenate([np.repeat([1.0, 2.0, 4.0, 5.0, 6.0], 2000), np.full(50, 3.0)])
+    path = write_ntuple(tmp_path / "signal.root", make_events(1, len(mass), mass))
+    output = run(make_manifest({**ntuples, "signal": path}), tmp_path / "output")
+    windows = Windows.read(output.windows)
+    assert windows.fitted.tolist() == [True, True, False, True, True, True]
+    fit = windows.fits[2]
+    assert fit is not None
+    assert fit.problem == "fewer than 200 events"
+    assert min(windows.sigma[[1, 3]]) * 0.9 < windows.sigma[2] < max(windows.sigma[[1, 3]]) * 1.1
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    (tmp_path / "output").write_text("not a folder")
+    with pytest.raises(InputError, match=r"^Cannot write to .*output: .* Make the folder writable"):
+        run(make_manifest(ntuples), tmp_path / "output")
+
+
+def test_damage_found_while_reading_is_one_sentence(
+    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    data = bytearray(ntuples["tautau"].read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = bytes(20_000)
+    path = tmp_path / "tautau.root"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"tautau\.root: branch \S+ cannot be read"):
+        run(make_manifest({**ntuples, "tautau": path}), tmp_path / "output")
+    assert not (tmp_path / "output" / "tensors").exists()

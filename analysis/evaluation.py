@@ -23,36 +23,11 @@ from analysis.figures_of_merit import FigureOfMerit
 from analysis.network import PunziNet
 from analysis.punzi_loss import SIGNAL
 from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
+from analysis.training.sample import Events, Sample
 from analysis.types import BoolArray, FloatArray, IntArray
-from analysis.windows import Windows
 
 #: Events that are excluded at one standard deviation (68.27 %) where none was found.
 NONE_FOUND = 1.148
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """The events that networks are judged by, training and validation together.
-
-    Attributes:
-        features: (n, F) float32, the inputs in the order of the networks' features.
-        weight: (n,) weights: Σ weight is the efficiency of a hypothesis' window for signal,
-            and the events expected at the target luminosity for background.
-        process: (n,) background processes counted from 0, `SIGNAL` for signal.
-        start: (n,) first window of each event among all hypotheses; for signal, that of its
-            own mass.
-        stop: (n,) one past its last window.
-        validation: (n,) which events no network was trained on.
-        processes: Names of the background processes.
-    """
-
-    features: FloatArray
-    weight: FloatArray
-    process: IntArray
-    start: IntArray
-    stop: IntArray
-    validation: BoolArray
-    processes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,51 +58,45 @@ class ScaledEvents:
     squares: FloatArray
 
     @classmethod
-    def of(cls, sample: Sample, fold: Literal["training", "validation"], hypotheses: int) -> Self:
+    def of(cls, sample: Sample, fold: Literal["training", "validation"]) -> Self:
         """Scale the training or the validation events of a sample.
 
         Args:
-            sample: All its events.
+            sample: All events, their windows counting all the hypotheses to be judged.
             fold: Which of them.
-            hypotheses: Number of hypotheses H that their windows count.
 
         Raises:
             InputError: If a background process has events, but none in this fold.
         """
-        processes = len(sample.processes)
-        used = sample.stop > sample.start
-        rows = used & (sample.validation == (fold == "validation"))
-        own = np.where(sample.process == SIGNAL, processes + sample.start, sample.process)
-
-        def class_sums(values: FloatArray, which: BoolArray) -> FloatArray:
-            sums = np.bincount(own[which], values[which], minlength=processes + hypotheses)
-            return sums.astype(np.float64, copy=False)
-
-        def by_hypothesis(sums: FloatArray) -> FloatArray:
-            background = np.broadcast_to(sums[:processes, None], (processes, hypotheses))
-            return np.vstack([background, sums[processes:]])
-
-        total, subset = class_sums(sample.weight, used), class_sums(sample.weight, rows)
-        for name, whole, part in zip(sample.processes, total, subset, strict=False):
+        events = sample.training if fold == "training" else sample.validation
+        other = sample.validation if fold == "training" else sample.training
+        signal, background = sample.total
+        total = np.concatenate([background, signal])
+        subset = _class_sums(sample, events, events.weight)
+        for name, whole, part in zip(sample.backgrounds, total, subset, strict=False):
             if whole > 0 and part == 0:
                 raise InputError(
                     f"None of the {name} events in the mass windows is in the {fold} fold, so "
                     "that this background cannot be estimated; give it more events."
                 )
         scale = np.divide(total, subset, out=np.zeros_like(total), where=subset > 0)
-        scaled = sample.weight * scale[own.clip(max=len(scale) - 1)]
+        weight = events.weight * scale[_classes(sample, events)]
         # The number accepted of the generated signal events is binomial, of efficiency `total`.
-        variance = class_sums(sample.weight**2, used)
-        variance[processes:] *= np.maximum(1 - total[processes:], 0)
+        binomial = np.ones_like(total)
+        binomial[len(sample.backgrounds) :] = 1 - total[len(sample.backgrounds) :].clip(max=1)
+        variance = binomial * (
+            _class_sums(sample, events, events.weight**2)
+            + _class_sums(sample, other, other.weight**2)
+        )
         return cls(
-            features=sample.features[rows],
-            weight=scaled[rows],
-            process=sample.process[rows],
-            start=sample.start[rows],
-            stop=sample.stop[rows],
-            total=by_hypothesis(total),
-            total_variance=by_hypothesis(variance),
-            squares=by_hypothesis(class_sums(scaled**2, rows)),
+            features=events.features.T,
+            weight=weight,
+            process=events.process,
+            start=events.start,
+            stop=events.stop,
+            total=_by_hypothesis(sample, total),
+            total_variance=_by_hypothesis(sample, variance),
+            squares=_by_hypothesis(sample, _class_sums(sample, events, weight**2)),
         )
 
     def rank(self, logit: FloatArray) -> RankedEvents:
@@ -232,10 +201,34 @@ class ScaledEvents:
         return weights
 
 
+def _classes(sample: Sample, events: Events) -> IntArray:
+    """Index of what each event is scaled with: its background process, or P + its hypothesis."""
+    signal = events.process == SIGNAL
+    return np.where(signal, len(sample.backgrounds) + events.start, events.process)
+
+
+def _class_sums(sample: Sample, events: Events, values: FloatArray) -> FloatArray:
+    """Sum values of events over what is scaled together.
+
+    Returns:
+        (P + H,) sums of the P background processes and the H hypotheses' signals.
+    """
+    size = len(sample.backgrounds) + len(sample.mass)
+    sums = np.bincount(_classes(sample, events), values, minlength=size)
+    return sums.astype(np.float64, copy=False)
+
+
+def _by_hypothesis(sample: Sample, sums: FloatArray) -> FloatArray:
+    """Bring (P + H,) sums into the shape (P + 1, H), backgrounds the same for all hypotheses."""
+    processes = len(sample.backgrounds)
+    background = np.broadcast_to(sums[:processes, None], (processes, len(sample.mass)))
+    return np.vstack([background, sums[processes:]])
+
+
 def evaluate(
     networks: Mapping[str, PunziNet],
     sample: Sample,
-    windows: Windows,
+    training: BoolArray,
     figure_of_merit: FigureOfMerit,
     luminosity: float,
 ) -> Sensitivity:
@@ -243,27 +236,26 @@ def evaluate(
 
     Args:
         networks: The networks by name.
-        sample: The events.
-        windows: The hypotheses that the events' windows count.
+        sample: The events, their windows counting all hypotheses and not only those trained.
+        training: (H,) which of the hypotheses the networks were trained on.
         figure_of_merit: Which σ_min.
         luminosity: Target luminosity in fb^-1, to which the weights are normalised.
 
     Raises:
-        InputError: If a background process is missing in a fold, no training hypothesis has
-            signal, or a weight or output is no number.
+        InputError: If a background process is missing in a fold, or an output is no number.
     """
-    training = ScaledEvents.of(sample, "training", len(windows))
-    validation = ScaledEvents.of(sample, "validation", len(windows))
+    others = ScaledEvents.of(sample, "training")
+    validation = ScaledEvents.of(sample, "validation")
     results = {}
     for name, network in networks.items():
         elsewhere = optimal_cuts(
-            training.rank(network.logit_numpy(training.features)), figure_of_merit, luminosity
+            others.rank(network.logit_numpy(others.features)), figure_of_merit, luminosity
         )
         events = validation.rank(network.logit_numpy(validation.features))
         cuts: dict[str, FloatArray | float] = {
             "optimal": optimal_cuts(events, figure_of_merit, luminosity),
             "optimal_in_training": elsewhere,
-            "single": best_single_cut(events, windows.training, figure_of_merit, luminosity),
+            "single": best_single_cut(events, training, figure_of_merit, luminosity),
             "half": 0.0,
         }
         results[name] = NetworkSensitivity(
@@ -272,4 +264,4 @@ def evaluate(
                 for kind, cut in cuts.items()
             }
         )
-    return Sensitivity(windows.mass, windows.training, figure_of_merit, luminosity, results)
+    return Sensitivity(sample.mass, training, figure_of_merit, luminosity, results)

@@ -56,7 +56,7 @@ bench: $(READY) ## measured speed and memory, in $(OUTPUT)/bench.json
 lock: ## newest versions that fit together, into requirements.lock
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/pip install --quiet --upgrade pip
-	@$(VENV)-lock/bin/pip install --quiet torch==2.13.0 . --group dev
+	@$(VENV)-lock/bin/pip install --quiet --only-binary pythia8mc torch==2.13.0 . --group dev
 	@$(VENV)-lock/bin/pip freeze | sed -e '/^punzinet/d' -e 's/+cpu$$//' > requirements.lock
 	@rm -rf $(VENV)-lock
 

@@ -1,0 +1,104 @@
+"""The columnar stages: events a second from ROOT file to Parquet, and the memory this takes."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uproot
+import yaml
+
+EVENTS = 4_000_000
+WORKERS = min(2, os.cpu_count() or 1)
+
+
+def tile(source: Path, target: Path, count: int) -> None:
+    """Write the events of a file over and over, with event numbers of their own.
+
+    Args:
+        source: A simulated ntuple.
+        target: The ROOT file to write, in baskets of 64k events, compressed with zstd.
+        count: Number of events to write.
+    """
+    with uproot.open(source) as file:
+        columns = file["variables"].arrays(library="np")
+    entries = len(columns["__event__"])
+    with uproot.recreate(target, compression=uproot.ZSTD(1)) as file:
+        tree = file.mktree("variables", {name: values.dtype for name, values in columns.items()})
+        for start in range(0, count, 65_536):
+            number = np.arange(start, min(start + 65_536, count))
+            basket = {name: values[number % entries] for name, values in columns.items()}
+            tree.extend({**basket, "__event__": number.astype(columns["__event__"].dtype)})
+
+
+def measure(folder: Path, stage: str) -> tuple[float, float]:
+    """Run a stage; return its seconds and the peak memory of all its processes in MiB."""
+    command = [sys.executable, "-m", "processors.cli", stage, "--workers", str(WORKERS), "--force"]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    peak = 0.0
+    while process.poll() is None:
+        peak = max(peak, tree_memory(process.pid))
+        time.sleep(0.05)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed")
+    return time.perf_counter() - start, peak
+
+
+def tree_memory(root: int) -> float:
+    """Resident memory in MiB of a process and all its descendants (Linux), shared pages once."""
+    parents, memory = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                usage = (entry / "smaps_rollup").read_text()
+            except (OSError, IndexError):
+                continue  # it ended meanwhile
+            parents[int(entry.name)] = int(fields[1])
+            pss = next(line for line in usage.splitlines() if line.startswith("Pss:"))
+            memory[int(entry.name)] = float(pss.split()[1]) / 1024
+    family = {root}
+    while grown := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= grown
+    return sum(memory.get(pid, 0.0) for pid in family)
+
+
+def run() -> dict[str, dict[str, float | str]]:
+    """Measure the features stage on a large background file, and on one a quarter its size."""
+    names = {"signal": "signal", "background": "tautau"}
+    scale = {"luminosity": 5.0, "signal_events": 1000}
+    manifest: dict[str, Any] = {
+        "datasets": {key: {"process": name, "simulate": name} for key, name in names.items()},
+        "simulation": {"scales": {"default": scale}},
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
+        measure(folder, "simulate")
+        ntuples = folder / "output" / "ntuples"
+        seconds, memory = {}, {}
+        for size, count in (("small", EVENTS // 4), ("large", EVENTS)):
+            tile(ntuples / "background.root", folder / f"{size}.root", count)
+            manifest["datasets"] = {
+                "signal": {
+                    "process": "signal",
+                    "files": [str(ntuples / "signal.root")],
+                    "generated": scale["signal_events"],
+                },
+                "background": {"process": "tautau", "files": [f"{size}.root"], "luminosity": 1e3},
+            }
+            (folder / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
+            seconds[size], memory[size] = measure(folder, "features")
+    # The difference of two sizes leaves out what does not grow: imports, workers, fits.
+    rate = (EVENTS - EVENTS // 4) / (seconds["large"] - seconds["small"])
+    return {
+        "features.events_per_s": {"value": rate, "unit": "1/s", "bound": ">= 1e6"},
+        "features.large_file_s": {"value": seconds["large"], "unit": "s"},
+        "features.peak_memory_mib": {"value": memory["large"], "unit": "MiB", "bound": "<= 2048"},
+        "features.peak_memory_small_mib": {"value": memory["small"], "unit": "MiB"},
+    }

@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""The exceptions whose messages a user is meant to read."""
 
 
 class InputError(Exception):
@@ -7,4 +7,11 @@ class InputError(Exception):
     The message is one sentence for the person at the keyboard: which file, tree,
     branch or setting, what was expected there, and what to do. The command line
     prints it without a traceback and exits non-zero.
+    """
+
+
+class Interrupted(Exception):
+    """Ctrl-C or a termination request, after everything was brought to safety.
+
+    The message says what was saved and how to go on; the command line exits with 130.
     """

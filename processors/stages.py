@@ -111,9 +111,9 @@ def train_stage(manifest: Manifest, output: OutputFolder) -> Stage:
     return Stage("train", output, settings, ("features",))
 
 
-def select_stage(output: OutputFolder) -> Stage:
+def select_stage(output: OutputFolder, network: str) -> Stage:
     """Histograms behind the single cut: depend on ntuples and network."""
-    return Stage("select", output, {}, ("features", "train"))
+    return Stage("select", output, {"network": network}, ("features", "train"))
 
 
 def plot_stage(manifest: Manifest, output: OutputFolder) -> Stage:

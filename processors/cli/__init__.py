@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
-from analysis.errors import InputError
+from analysis.errors import InputError, Interrupted
 from processors.cli import features, plot, select, simulate, train
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ def main() -> None:
         errors.print("[bold red]punzinet:[/bold red]", end=" ")
         errors.print(str(error), markup=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("punzinet: interrupted; run the same command again to go on.", markup=False)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        what = str(stop) or "interrupted; run the same command again to start this stage anew."
+        errors.print(f"punzinet: {what}", markup=False)
         sys.exit(130)

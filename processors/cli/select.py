@@ -1,5 +1,9 @@
 """`punzinet select`: recoil-mass histograms behind the single cut."""
 
+from typing import Annotated
+
+import typer
+
 from analysis.manifest import load_manifest
 from analysis.output import OutputFolder
 from processors.cli.options import (
@@ -22,6 +26,7 @@ def command(
     manifest: ManifestOption = MANIFEST,
     output: OutputOption = OUTPUT,
     scale: ScaleOption = "default",
+    network: Annotated[str, typer.Option(help="whose single cut selects")] = "punzi-00",
     executor: ExecutorOption = Executor.FUTURES,
     workers: WorkersOption = 1,
     force: ForceOption = False,
@@ -32,10 +37,10 @@ def command(
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
-    stage = select_stage(folder)
+    stage = select_stage(folder, network)
     if nothing_to_do(stage, force):
         return
     from processors.selection_stage import run_selection
 
-    stage.finish(run_selection(settings, folder, executor, workers))
+    stage.finish(run_selection(settings, folder, executor, workers, network))
     console.print(f"select: histograms in {folder.histograms}")

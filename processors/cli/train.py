@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
+import numpy as np
 import typer
+from rich.table import Table
 
 from analysis.manifest import load_manifest
 from analysis.output import OutputFolder
@@ -24,8 +26,15 @@ def command(
     output: OutputOption = OUTPUT,
     scale: ScaleOption = "default",
     networks: Annotated[
-        int | None, typer.Option(min=1, help="independently initialised networks, by the manifest")
+        int | None,
+        typer.Option(min=1, help="independently initialised networks; the manifest's by default"),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--restart", help="continue an interrupted training, or throw it away"
+        ),
+    ] = True,
     force: ForceOption = False,
 ) -> None:
     """Pretrain with cross-entropy, train with the Punzi-loss, find the cuts, judge both.
@@ -40,4 +49,23 @@ def command(
     stage = train_stage(settings, folder)
     if nothing_to_do(stage, force):
         return
-    raise NotImplementedError
+    from analysis.training.progress import ProgressBar
+    from processors.train_stage import run_training
+
+    with ProgressBar() as progress:
+        written, result, sensitivity = run_training(
+            settings, folder, resume=resume, reporters=[progress]
+        )
+    stage.finish(written)
+    table = Table("network", "epoch", "mean σ_min, best cuts (fb)", "one cut (fb)", "cut")
+    for trained in result.networks:
+        judged = sensitivity.networks[trained.name]
+        best, one = (
+            float(np.mean(selection.sigma_min[sensitivity.training]))
+            for selection in (judged.optimal_in_training, judged.single)
+        )
+        name = trained.name if trained.converged else f"{trained.name} (not converged)"
+        cut = 1 / (1 + np.exp(-judged.single_cut))
+        table.add_row(name, str(trained.epoch), f"{best:.4g}", f"{one:.4g}", f"{cut:.4f}")
+    console.print(table)
+    console.print(f"train: networks in {folder.network('')}, sensitivity in {folder.sensitivity}")

@@ -1,0 +1,93 @@
+"""The training stage: from tensors to networks, their cuts and their sensitivity."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from analysis.evaluation import evaluate
+from analysis.manifest import Manifest
+from analysis.output import OutputFolder
+from analysis.provenance import provenance
+from analysis.sensitivity import Sensitivity
+from analysis.training.progress import Reporter
+from analysis.training.sample import load_sample
+from analysis.training.train import TrainingResult, train_networks
+from analysis.windows import Windows
+
+
+def run_training(
+    manifest: Manifest,
+    output: OutputFolder,
+    *,
+    resume: bool = True,
+    reporters: Sequence[Reporter] = (),
+) -> tuple[list[Path], TrainingResult, Sensitivity]:
+    """Train all networks, find their cuts, and judge them at every mass.
+
+    Args:
+        manifest: Recipe, figure of merit and luminosity.
+        output: Where tensors lie and networks go.
+        resume: Continue an interrupted training; otherwise its checkpoint is thrown away.
+        reporters: Who is told of every epoch.
+
+    Returns:
+        All files written, the networks, and their sensitivity.
+
+    Raises:
+        InputError: If anything is wrong with tensors, checkpoint or settings.
+        Interrupted: If the training was asked to stop; a checkpoint has been written.
+    """
+    settings = manifest.training
+    _forget_finished(output)
+    windows = Windows.read(output.windows)
+    sample = load_sample(output.tensors, windows, settings.validation_fold)
+    result = train_networks(
+        sample,
+        manifest.figure_of_merit,
+        manifest.luminosity,
+        settings,
+        output,
+        resume=resume,
+        reporters=reporters,
+    )
+    every = np.ones(len(windows), dtype=bool)
+    all_masses = load_sample(
+        output.tensors, replace(windows, training=every), settings.validation_fold
+    )
+    sensitivity = evaluate(
+        {trained.name: trained.network for trained in result.networks},
+        all_masses,
+        windows.training,
+        manifest.figure_of_merit,
+        manifest.luminosity,
+    )
+    about = provenance(
+        manifest.digest,
+        stage="train",
+        training=settings.model_dump(mode="json"),
+        figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
+        luminosity=manifest.luminosity,
+    )
+    for trained in result.networks:
+        trained.network.save(
+            output.network(trained.name),
+            windows,
+            {**about["settings"], "validation_loss": trained.loss, "epoch": trained.epoch},
+            about,
+            cut=sensitivity.networks[trained.name].single_cut,
+        )
+    sensitivity.write(output.sensitivity, about)
+    written = [path for path in output.network("").rglob("*") if path.is_file()]
+    return [output.sensitivity, *written], result, sensitivity
+
+
+def _forget_finished(output: OutputFolder) -> None:
+    """Remove networks of an earlier training, but not the checkpoint of an interrupted one."""
+    output.sensitivity.unlink(missing_ok=True)
+    if output.network("").is_dir():
+        for folder in output.network("").iterdir():
+            if folder.is_dir():
+                shutil.rmtree(folder)

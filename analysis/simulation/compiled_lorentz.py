@@ -57,6 +57,20 @@ def rotate_to(axis: Vector, p: Momentum) -> Momentum:
 
 
 @njit(cache=True)
+def rotate_from(axis: Vector, p: Momentum) -> Momentum:
+    """Inverse of `rotate_to`: the rotation that brings a unit vector onto the z axis."""
+    across = hypot(axis[0], axis[1])
+    cos_phi, sin_phi = (axis[0] / across, axis[1] / across) if across > 0 else (1.0, 0.0)
+    radial = cos_phi * p[1] + sin_phi * p[2]
+    return (
+        p[0],
+        axis[2] * radial - across * p[3],
+        cos_phi * p[2] - sin_phi * p[1],
+        across * radial + axis[2] * p[3],
+    )
+
+
+@njit(cache=True)
 def about_z(energy: float, momentum: float, opening: float, azimuth: float) -> Momentum:
     """Momentum at a given angle to the z axis.
 

@@ -38,6 +38,7 @@ def test_rotations_agree_with_those_on_arrays(
     a = momentum(p, 1.0)
     turned = compiled.rotate_to(tuple(unit.tolist()), a)
     np.testing.assert_allclose(turned, lorentz.rotate_to(unit, np.array(a)), atol=1e-12)
+    np.testing.assert_allclose(compiled.rotate_from(tuple(unit.tolist()), turned), a, atol=1e-12)
 
 
 def test_products_and_differences() -> None:

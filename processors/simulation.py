@@ -8,7 +8,7 @@ import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,14 @@ from analysis.simulation.sampling import (
     explore,
     needed_trials,
     produce,
+    repeated,
 )
 from analysis.simulation.settings import Scale
 
 PILOT_CHUNKS = 2
 """Chunks of the pilot run of each background stratum."""
+ATTEMPTS = 3
+"""How often a stratum is simulated again because its pilot run missed the largest weights."""
 
 Work = tuple[Chunk, Generator]
 Counts = dict[Chunk, Summary]
@@ -62,6 +65,21 @@ class Sample:
     def work(self) -> list[Work]:
         """Every chunk with its generator."""
         return [(chunk, self.strata[chunk.stratum]) for chunk in self.chunks]
+
+    def repeated(self, counts: Counts, luminosity: float) -> "Sample":
+        """The sample with new chunks for every stratum in which an event weighs too much.
+
+        Args:
+            counts: Counts of all chunks.
+            luminosity: The luminosity of backgrounds, fb^-1.
+        """
+        if self.dataset.is_signal:
+            return self
+        chunks = []
+        for stratum in range(len(self.strata)):
+            own = [chunk for chunk in self.chunks if chunk.stratum == stratum]
+            chunks += repeated(own, self.total(counts, stratum), luminosity)
+        return replace(self, chunks=chunks)
 
     def total(self, counts: Counts, stratum: int | None = None) -> Summary:
         """Counts of all chunks, or of those of one stratum, added up in their order."""
@@ -166,6 +184,10 @@ def simulate(
         work = [item for sample in samples for item in sample.work()]
         function = partial(produce, detector=detector, seed=settings.seed, folder=folder)
         counts = _run(executor, "Simulating events", work, function)
+        for _ in range(ATTEMPTS):
+            samples = [sample.repeated(counts, size.luminosity) for sample in samples]
+            work = [item for sample in samples for item in sample.work() if item[0] not in counts]
+            counts |= _run(executor, "Simulating again what weighs too much", work, function)
         for sample in samples:
             sample.collect(folder, output, detector, identity=record["provenance"])
             record["datasets"][sample.dataset.name] = sample.record(counts, size)
@@ -207,7 +229,7 @@ def _production(sample: Sample, pilot: Counts, luminosity: float) -> Sample:
     for stratum in range(len(sample.strata)):
         trials = needed_trials(sample.total(pilot, stratum), luminosity)
         chunks += background_chunks(sample.dataset.name, stratum, trials, luminosity)
-    return Sample(sample.dataset, sample.strata, chunks)
+    return replace(sample, chunks=chunks)
 
 
 def _run(executor: ExecutorBase, title: str, work: list[Work], function: Any) -> Counts:

@@ -61,6 +61,7 @@ class Chunk:
         trials: Trials (background) or generated events (signal).
         exposure: Expected events per fb of a trial's weight (L / N), fb^-1; 0 for signal and in
             the pilot run.
+        attempt: How often the stratum was simulated before, with too few trials.
     """
 
     dataset: str
@@ -68,11 +69,13 @@ class Chunk:
     index: int
     trials: int
     exposure: float = 0.0
+    attempt: int = 0
 
     def rng(self, seed: int, purpose: int) -> np.random.Generator:
         """The chunk's own source of randomness."""
         # The name is hashed so that a dataset's events do not depend on which others there are.
-        place = [seed, zlib.crc32(self.dataset.encode()), self.stratum, self.index, purpose]
+        name = zlib.crc32(self.dataset.encode())
+        place = [seed, name, self.stratum, self.index, purpose + self.attempt]
         return np.random.default_rng(np.random.SeedSequence(place))
 
 
@@ -259,20 +262,22 @@ def chunk_file(folder: Path, chunk: Chunk) -> Path:
     return folder / f"{chunk.dataset}-{chunk.stratum}-{chunk.index}.npy"
 
 
-def needed_trials(pilot: Summary, luminosity: float) -> int:
+def needed_trials(counts: Summary, luminosity: float) -> int:
     """Trials with which no event of a stratum should weigh more than 1.
 
     Args:
-        pilot: Counts of the stratum's pilot run.
+        counts: Counts of the stratum's pilot run.
         luminosity: The luminosity to simulate, fb^-1.
 
     Returns:
         Their number, one chunk at least.
     """
-    return max(CHUNK, int(np.ceil(pilot.largest * luminosity * _HEADROOM)))
+    return max(CHUNK, int(np.ceil(counts.largest * luminosity * _HEADROOM)))
 
 
-def background_chunks(dataset: str, stratum: int, trials: int, luminosity: float) -> list[Chunk]:
+def background_chunks(
+    dataset: str, stratum: int, trials: int, luminosity: float, attempt: int = 0
+) -> list[Chunk]:
     """Split the trials of a stratum into chunks of nearly equal size.
 
     Args:
@@ -280,9 +285,31 @@ def background_chunks(dataset: str, stratum: int, trials: int, luminosity: float
         stratum: Index of the stratum.
         trials: Trials of the stratum.
         luminosity: The luminosity to simulate, fb^-1.
+        attempt: How often the stratum was simulated before.
     """
     count = -(-trials // CHUNK)
     return [
-        Chunk(dataset, stratum, index, part, luminosity / trials)
+        Chunk(dataset, stratum, index, part, luminosity / trials, attempt)
         for index, part in enumerate(np.diff(np.arange(count + 1) * trials // count).tolist())
     ]
+
+
+def repeated(chunks: list[Chunk], counts: Summary, luminosity: float) -> list[Chunk]:
+    """Chunks to simulate a stratum again if an event weighs more than 1, with more trials.
+
+    The random numbers are new ones: with the old ones, trials would be added just where an
+    unlikely event happened to come early.
+
+    Args:
+        chunks: All chunks of the stratum.
+        counts: Their counts.
+        luminosity: The luminosity to simulate, fb^-1.
+
+    Returns:
+        The new chunks; the old ones if no event weighs too much.
+    """
+    if counts.largest <= 1:
+        return chunks
+    trials = int(np.ceil(counts.trials * counts.largest * _HEADROOM))
+    old = chunks[0]
+    return background_chunks(old.dataset, old.stratum, trials, luminosity, old.attempt + 1)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from analysis.datasets import Simulated
-from analysis.simulation import mumugamma
+from analysis.simulation import mumugamma, twophoton
 from analysis.simulation.detector import Detector
 from analysis.simulation.sampling import Generator
 from analysis.simulation.signal import SignalGenerator
@@ -30,4 +30,4 @@ def generators(process: Simulated, masses: FloatArray, detector: Detector) -> Se
         case "mumugamma":
             return mumugamma.strata(detector)
         case "eemumu":
-            raise NotImplementedError
+            return twophoton.strata(detector)

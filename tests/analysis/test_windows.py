@@ -192,3 +192,12 @@ def test_of_two_nested_windows_the_less_precise_fit_gives_way() -> None:
 def test_without_a_single_good_fit_there_are_no_windows() -> None:
     with pytest.raises(InputError, match="Not one of the signal peaks"):
         windows_from_fits(np.array([1.0, 2.0]), np.ones(2, dtype=bool), [None, None])
+
+
+def test_masses_too_close_for_widths_that_jump_are_an_error() -> None:
+    mass = np.round(np.linspace(1.0, 1.2, 21), 6)
+    fits: list[PeakFit | None] = [make_fit(0.01), *(None,) * 19, make_fit(1.0)]
+    with pytest.raises(
+        InputError, match=r"^The windows of masses 1\.\d+ and 1\.\d+ GeV are nested"
+    ):
+        windows_from_fits(mass, np.ones(21, dtype=bool), fits)

@@ -1,12 +1,19 @@
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import psutil
 import pytest
+import uproot
 
+from analysis.datasets import BRANCHES
 from analysis.errors import InputError
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
@@ -111,10 +118,10 @@ def test_other_names_of_trees_and_branches(
     names |= {"event": "eventNumber", "generated_mass": "mZ"}
     mass = np.repeat(np.arange(1.0, 7.0), 2000)
     path = write_ntuple(tmp_path / "zp.root", make_events(1, 12000, mass), "tree/of/mine", names)
-    signal = {
+    dataset = {
         "files": [str(path)], "process": "signal", "tree": "tree/of/mine", "branches": names
     }  # fmt: skip
-    other = run(make_manifest({**ntuples, "signal": signal}), tmp_path / "output")
+    other = run(make_manifest({**ntuples, "signal": dataset}), tmp_path / "output")
     one, two = (
         pl.read_parquet(folder.tensors / "signal" / "*.parquet").sort("event")
         for folder in (done, other)
@@ -211,3 +218,55 @@ def test_damage_found_while_reading_is_one_sentence(
     with pytest.raises(InputError, match=r"tautau\.root: branch \S+ cannot be read"):
         run(make_manifest({**ntuples, "tautau": path}), tmp_path / "output")
     assert not (tmp_path / "output" / "tensors").exists()
+
+
+def test_rntuples_and_urls_are_read_like_trees_and_paths(
+    *, done: OutputFolder, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make,
+    make_events: Callable[..., Columns],
+) -> None:  # fmt: skip
+    columns = {BRANCHES[name]: values for name, values in make_events(2, 7000).items()}
+    with uproot.recreate(tmp_path / "tautau.root") as file:
+        file.mkrntuple("variables", columns)
+    manifest = make_manifest({**ntuples, "tautau": f"file://{tmp_path}/tautau.root"})
+    other = run(manifest, tmp_path / "output")
+    name = "tautau/tautau-0-3500.parquet"
+    assert (other.tensors / name).read_bytes() == (done.tensors / name).read_bytes()
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from analysis.manifest import Manifest
+from analysis.output import OutputFolder
+from processors.features_stage import run_features
+if __name__ == "__main__":
+    manifest = Manifest.model_validate_json(Path(sys.argv[1]).read_text())
+    run_features(manifest, OutputFolder(Path(sys.argv[2])), "futures", 2)
+"""
+
+
+def test_ctrl_c_ends_all_processes_and_leaves_nothing(
+    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    manifest = make_manifest(ntuples, features={"chunk_size": 200})
+    (tmp_path / "manifest.json").write_text(manifest.model_dump_json())
+    (tmp_path / "script.py").write_text(SCRIPT)
+    output = tmp_path / "output"
+    command = [sys.executable, "script.py", "manifest.json", str(output)]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        tensors = output / ".tensors.partial"
+        deadline = time.monotonic() + 120
+        while not list(tensors.glob("*/*.parquet")):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        assert workers
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) != 0
+        gone, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+    assert len(gone) == len(workers)
+    assert not [path for path in output.rglob("*") if path.is_file()]

@@ -4,6 +4,7 @@ The result does not depend on the number of workers: every chunk has its own see
 chunks are written in their order, whichever was ready first.
 """
 
+import itertools
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,6 @@ from analysis.simulation.detector import Detector
 from analysis.simulation.ntuple import create_ntuple
 from analysis.simulation.processes import generators
 from analysis.simulation.sampling import (
-    CHUNK,
     Chunk,
     Generator,
     Summary,
@@ -34,13 +34,12 @@ from analysis.simulation.sampling import (
     chunk_file,
     explore,
     needed_trials,
+    pilot_chunks,
     produce,
     repeated,
 )
 from analysis.simulation.settings import Scale
 
-PILOT_CHUNKS = 2
-"""Chunks of the pilot run of each background stratum."""
 ATTEMPTS = 3
 """How often a stratum is simulated again because its pilot run missed the largest weights."""
 
@@ -208,11 +207,8 @@ def _plan(
         if dataset.is_signal:
             chunks = [Chunk(dataset.name, i, 0, size.signal_events) for i in range(len(strata))]
         else:
-            chunks = [
-                Chunk(dataset.name, i, j, CHUNK)
-                for i in range(len(strata))
-                for j in range(PILOT_CHUNKS)
-            ]
+            pilots = [pilot_chunks(dataset.name, i, size.luminosity) for i in range(len(strata))]
+            chunks = list(itertools.chain.from_iterable(pilots))
         samples.append(Sample(dataset, strata, chunks))
     pilot = [item for sample in samples if not sample.dataset.is_signal for item in sample.work()]
     function = partial(explore, detector=detector, seed=manifest.simulation.seed)

@@ -160,14 +160,16 @@ def _to_laboratory(p: FloatArray, matrix: FloatArray) -> tuple[float, float, flo
 def _muon_efficiency(p: float, angle: float, muons: FloatArray) -> float:
     """Probability that a muon is found and identified.
 
-    A plateau, lower outside the barrel, times a Gaussian turn-on in momentum: a muon has to
-    reach the return yoke and to cross some of its layers.
+    A plateau, lower outside the barrel and zero where there is no yoke, times a Gaussian turn-on
+    in momentum: a muon has to reach the yoke and to cross some of its layers.
 
     Args:
         p: momentum in the laboratory, GeV.
         angle: polar angle in the laboratory, radian.
-        muons: barrel from and to (radian), plateaus in and outside it, threshold, width (GeV).
+        muons: see `_muon_parameters`.
     """
+    if not muons[6] < angle < muons[7]:
+        return 0.0
     plateau = muons[2] if muons[0] < angle < muons[1] else muons[3]
     return float(plateau * math.erfc((muons[4] - p) / (math.sqrt(2.0) * muons[5])) / 2)
 
@@ -236,7 +238,7 @@ def _visibility(
 
 
 def _muon_parameters(settings: MuonSettings) -> FloatArray:
-    """Barrel from and to (radian), plateaus in and outside it, threshold and its width (GeV)."""
+    """Barrel (radian), plateaus in and outside it, threshold and its width (GeV), yoke (radian)."""
     return np.array(
         [
             *np.radians(settings.barrel_range),
@@ -244,6 +246,7 @@ def _muon_parameters(settings: MuonSettings) -> FloatArray:
             settings.endcap_efficiency,
             settings.threshold,
             settings.threshold_width,
+            *np.radians(settings.polar_range),
         ]
     )
 

@@ -26,6 +26,10 @@ from analysis.types import FloatArray
 
 CHUNK: Final = 200_000
 """Trials of a chunk; bounds the memory of a worker."""
+_FEWEST: Final = 20_000
+"""Trials of a stratum at least, which measure its cross-section."""
+_PILOT_RATE: Final = 2000.0
+"""Trials of a stratum's pilot run per fb^-1 of luminosity: more events, more of them rare."""
 _HEADROOM: Final = 1.2
 """How much above the largest weight of the pilot run a weight may be and still fit."""
 _PILOT, _PRODUCTION = 1, 2
@@ -270,15 +274,27 @@ def needed_trials(counts: Summary, luminosity: float) -> int:
         luminosity: The luminosity to simulate, fb^-1.
 
     Returns:
-        Their number, one chunk at least.
+        Their number, at least `_FEWEST`.
     """
-    return max(CHUNK, int(np.ceil(counts.largest * luminosity * _HEADROOM)))
+    return max(_FEWEST, int(np.ceil(counts.largest * luminosity * _HEADROOM)))
+
+
+def pilot_chunks(dataset: str, stratum: int, luminosity: float) -> list[Chunk]:
+    """Chunks of the pilot run of a stratum, in which all events keep their weights in fb.
+
+    Args:
+        dataset: Name of the dataset.
+        stratum: Index of the stratum.
+        luminosity: The luminosity to simulate, fb^-1.
+    """
+    trials = max(_FEWEST, int(_PILOT_RATE * luminosity))
+    return [Chunk(dataset, stratum, index, part) for index, part in enumerate(_split(trials))]
 
 
 def background_chunks(
     dataset: str, stratum: int, trials: int, luminosity: float, attempt: int = 0
 ) -> list[Chunk]:
-    """Split the trials of a stratum into chunks of nearly equal size.
+    """Chunks of a stratum.
 
     Args:
         dataset: Name of the dataset.
@@ -287,11 +303,17 @@ def background_chunks(
         luminosity: The luminosity to simulate, fb^-1.
         attempt: How often the stratum was simulated before.
     """
-    count = -(-trials // CHUNK)
     return [
         Chunk(dataset, stratum, index, part, luminosity / trials, attempt)
-        for index, part in enumerate(np.diff(np.arange(count + 1) * trials // count).tolist())
+        for index, part in enumerate(_split(trials))
     ]
+
+
+def _split(trials: int) -> list[int]:
+    """Trials of as few chunks as possible, all of nearly equal size."""
+    count = -(-trials // CHUNK)
+    edges = np.arange(count + 1) * trials // count
+    return [int(part) for part in np.diff(edges)]
 
 
 def repeated(chunks: list[Chunk], counts: Summary, luminosity: float) -> list[Chunk]:

@@ -70,14 +70,19 @@ class TrackingSettings(_Settings):
 class MuonSettings(_Settings):
     """Muon identification by penetration into the return yoke (KLM), and track finding."""
 
+    polar_range: PolarRange = Field(
+        (20.0, 155.0), description="where there is a return yoke to cross, degrees (TDR: KLM)"
+    )
     barrel_range: PolarRange = Field(
         (32.0, 130.0), description="where identification is best, degrees (search)"
     )
     barrel_efficiency: Probability = Field(
-        0.93, description="plateau in the barrel, with track finding (Physics Book: 0.9 to 0.95)"
+        0.95, description="plateau in the barrel, with track finding (Physics Book: 0.9 to 0.95)"
     )
     endcap_efficiency: Probability = Field(
-        0.80, description="plateau outside the barrel (Physics Book: lower at the yoke's corners)"
+        0.70,
+        description="plateau outside the barrel (Physics Book: lower there); set by the yield of "
+        "two-photon events, of which two thirds have a muon there",
     )
     threshold: Positive = Field(
         0.60, description="momentum of half the plateau, GeV (Belle, NIM A 491, 69)"
@@ -106,7 +111,7 @@ class CalorimeterSettings(_Settings):
         "together)",
     )
     photon_inefficiency: Probability = Field(
-        0.0005,
+        0.001,
         description="chance that a photon above threshold away from the gaps is not seen; no "
         "published number, set by the yield of radiative dimuons",
     )
@@ -131,10 +136,10 @@ class PreselectionSettings(_Settings):
         "would have hit the calorimeter barrel (search)",
     )
     recoil_transverse_momentum: NonNegative = Field(
-        0.6,
+        0.8,
         description="least momentum of the recoil across the beams in the centre-of-mass system, "
         "GeV: without it, particles lost along both beams and the resolution make a recoil in any "
-        "direction; no published number",
+        "direction; no published number, set by the yield of two-photon events",
     )
     recoil_mass_squared: tuple[float, float] = Field(
         (-3.0, 81.0), description="range of the squared recoil mass, GeV^2"

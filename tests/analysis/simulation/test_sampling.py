@@ -18,7 +18,9 @@ from analysis.simulation.sampling import (
     background_chunks,
     chunk_file,
     needed_trials,
+    pilot_chunks,
     produce,
+    repeated,
     simulate_background,
     simulate_signal,
 )
@@ -86,11 +88,16 @@ def test_too_few_trials_keep_the_yield_with_weights_above_one() -> None:
 
 def test_pilot_run_finds_the_trials_that_keep_weights_at_one() -> None:
     _, pilot = simulate_background(Chunk("toy", 0, 0, 50_000), Toy(1000.0), DETECTOR, seed=1)
-    # weights reach 2000 fb, times identification of both muons; 1.5 is the headroom
-    plateau = DETECTOR.settings.muons.barrel_efficiency**2
-    assert needed_trials(pilot, 2000.0) == pytest.approx(2000 * plateau * 2000 * 1.5, rel=0.01)
-    assert needed_trials(pilot, 1e-6) == CHUNK
-    assert needed_trials(Summary(), 200.0) == CHUNK
+    # weights reach 2000 fb, times the identification of both muons
+    largest = 2000 * DETECTOR.settings.muons.barrel_efficiency**2
+    trials = needed_trials(pilot, 200.0)
+    assert 1.1 < trials / (largest * 200.0) < 1.3
+    again, summary = simulate_background(
+        Chunk("toy", 0, 1, 50_000, exposure=200.0 / trials), Toy(1000.0), DETECTOR, seed=1
+    )
+    assert len(again) == summary.entries > 0
+    assert summary.largest == 1
+    assert needed_trials(pilot, 1e-6) == needed_trials(Summary(), 200.0) == 20_000
 
 
 def test_cross_section_is_the_mean_weight() -> None:
@@ -133,6 +140,25 @@ def test_chunks_share_out_the_trials_and_the_luminosity() -> None:
     assert {chunk.stratum for chunk in chunks} == {4}
     # the mean weight times the sum of all exposures over trials is cross-section x luminosity
     assert sum(chunk.trials * chunk.exposure for chunk in chunks) == pytest.approx(200.0)
+
+
+def test_pilot_runs_grow_with_the_luminosity_and_keep_weights() -> None:
+    small, large = pilot_chunks("toy", 1, 0.1), pilot_chunks("toy", 1, 1000.0)
+    assert [chunk.trials for chunk in small] == [20_000]
+    assert sum(chunk.trials for chunk in large) == 2_000_000
+    assert {chunk.exposure for chunk in small + large} == {0}
+
+
+def test_a_stratum_with_heavy_events_is_simulated_again_with_more_trials() -> None:
+    chunks = background_chunks("toy", 2, 40_000, 100.0)
+    _, counts = simulate_background(chunks[0], Toy(1000.0), DETECTOR, seed=1)
+    again = repeated(chunks, counts, 100.0)
+    more = sum(chunk.trials for chunk in again)
+    assert more == pytest.approx(40_000 * counts.largest * 1.2, rel=1e-3)
+    assert all(chunk.exposure == pytest.approx(100.0 / more) for chunk in again)
+    _, lighter = simulate_background(again[0], Toy(1000.0), DETECTOR, seed=1)
+    assert lighter.largest == 1
+    assert repeated(again, lighter, 100.0) is again
 
 
 def test_a_chunk_depends_on_its_place_and_the_seed_alone() -> None:

@@ -76,24 +76,24 @@ class AutogradEngine(Engine[TensorBatch]):
             task.luminosity,
             task.figure_of_merit,
         ).to(device)
-        columns = shelf.columns
-        process, start = np.divmod(columns.first.astype(np.int64), shelf.hypotheses + 1)
+        features, weight, first, last = shelf.runs.columns()
+        process, start = np.divmod(first.astype(np.int64), shelf.hypotheses + 1)
         process -= 1
-        stop = np.where(process < 0, start + 1, columns.last % (shelf.hypotheses + 1))
+        stop = np.where(process < 0, start + 1, last % (shelf.hypotheses + 1))
         self._events = TensorBatch(
-            torch.from_numpy(columns.features.T).to(device=device, dtype=dtype),
-            torch.from_numpy(columns.weight).to(device=device, dtype=dtype),
+            torch.from_numpy(features).to(device=device, dtype=dtype),
+            torch.from_numpy(weight).to(device=device, dtype=dtype),
             *(torch.from_numpy(column).to(device) for column in (process, start, stop)),
         )
         self._bce_scale = torch.from_numpy(task.bce_scale).to(device=device, dtype=dtype)
 
     def bce_epoch(
-        self, parameters: FloatArray, steps: Steps, runs: IntArray, bounds: IntArray
+        self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
         """See `Engine`."""
         losses = np.zeros(len(parameters))
         for start, stop in pairwise(bounds.tolist()):
-            batch = self.open_batch(runs, start, stop)
+            batch = self.open_batch(order, start, stop)
             for network in np.flatnonzero(steps.rate).tolist():
                 self._set(parameters[network])
                 loss = self._cross_entropy(batch)
@@ -107,9 +107,9 @@ class AutogradEngine(Engine[TensorBatch]):
         self._set(parameters)
         return self._cross_entropy(self._events).item()
 
-    def open_batch(self, runs: IntArray, start: int, stop: int) -> TensorBatch:
+    def open_batch(self, order: IntArray, start: int, stop: int) -> TensorBatch:
         """See `Engine`."""
-        rows = runs[start:stop, np.newaxis].astype(np.int64) * RUN + np.arange(RUN)
+        rows = order[start:stop, np.newaxis].astype(np.int64) * RUN + np.arange(RUN)
         return self._events[torch.from_numpy(rows.ravel()).to(self._events.weight.device)]
 
     def punzi_gradient(

@@ -2,20 +2,22 @@
 
 The training events are put on a **shelf** once: copied in an order of their own, in **runs** of
 `RUN` neighbouring events. An epoch is a random order of the runs, and a batch the next so many
-of them; only run numbers are shuffled (0.25 bytes an event), and each run is read from memory
-as whole cache lines. All networks of an ensemble see the same batches.
+of them: run numbers are shuffled, and events are read from memory in long stretches. All
+networks of an ensemble see the same batches.
 
-*Random* batches: the order on the shelf is a random permutation of the events, drawn once. A
-batch is then a random subset of the sample, in which events only share the fate of the fifteen
-random others of their run.
+The sample is divided into round(events / batch size) batches of equal size, rather than into
+full ones and a small rest, on which a non-linear loss means little.
 
-*Stratified* batches: a stratum is one background process or the signal of one hypothesis. Runs
-hold events of one stratum only, and every batch receives its share of the runs of each
-stratum, to ± 1 run. Runs of a rare stratum are filled only partly, so that there are at least
-`RUNS_PER_BATCH` of them for each batch.
+*Random* batches: the order on the shelf is a random permutation of the events, drawn once, and
+every epoch has its own random order of the runs. A batch is thus a random subset of the sample;
+but the same events share a run in every epoch. Batches differ in size by one run.
 
-Places of a run that hold no event (and those at the end of the shelf) are empty: weight zero,
-which takes part in nothing.
+*Stratified* batches: a stratum is one background process, or the signal of one hypothesis.
+The random permutation is one within strata, runs hold events of one stratum only, and every
+batch has the same number of runs of each. They are filled evenly, so that every batch has its
+share of every stratum but for one event a run.
+
+Places of a run that hold no event are empty: weight zero, which takes part in nothing.
 """
 
 from dataclasses import dataclass
@@ -28,15 +30,16 @@ from analysis.punzi_loss import SIGNAL
 from analysis.training.sample import Events, Sample
 from analysis.types import FloatArray, IntArray
 
-#: Neighbouring events that share the way into a batch: one cache line of single-precision
-#: numbers, one vector register of the widest kind.
-RUN = 16
-#: Runs of each stratum that a stratified batch shall hold at least, events permitting.
-RUNS_PER_BATCH = 4
+#: Neighbouring events that share the way into a batch. With four features they are 1.5 KiB in
+#: one place of the memory, long enough to be read ahead; a run of 16 costs twice the time.
+RUN = 64
 
 
-class Columns(NamedTuple):
-    """Columns of the events on a shelf, as compiled code takes them.
+class Runs(NamedTuple):
+    """The runs of a shelf, as compiled code takes them.
+
+    All columns of a run lie together in memory (384 bytes with four features), so that a run
+    comes from one place; the sample's columns of their own would come from seven.
 
     Window sums of a class (all signal, or one background process) are rows of one table of
     H + 1 columns, signal first. An event adds to the place `first`, and takes away at `last`.
@@ -45,16 +48,19 @@ class Columns(NamedTuple):
     column.
 
     Attributes:
-        features: (F, n) float32 features scaled to [0, 1].
-        weight: (n,) float32 weights.
-        first: (n,) int16 place in the flattened table.
-        last: (n,) int16 place in the flattened table.
+        values: (runs, F + 2, RUN) float32: features scaled to [0, 1], weights, places.
+        places: (runs, F + 2, 2 RUN) the same memory as int16; the last row is the `first`, and
+            then the `last`, of each event.
     """
 
-    features: FloatArray
-    weight: FloatArray
-    first: IntArray
-    last: IntArray
+    values: FloatArray
+    places: IntArray
+
+    def columns(self) -> tuple[FloatArray, FloatArray, IntArray, IntArray]:
+        """Features (n, F), weights, `first` and `last`, (n,) each, of all places in order."""
+        features = self.values[:, :-2].transpose(0, 2, 1).reshape(-1, self.values.shape[1] - 2)
+        first, last = self.places[:, -1, :RUN], self.places[:, -1, RUN:]
+        return features, self.values[:, -2].ravel(), first.ravel(), last.ravel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,137 +68,134 @@ class Shelf:
     """Events in the order in which batches draw from them.
 
     Attributes:
-        columns: The events, RUN · `runs` of them including empty places.
+        runs: The events, with empty places between them.
         events: Number of events proper.
         hypotheses: H.
         classes: 1 + number of background processes.
-        strata: (S,) runs of each stratum, which lie one after the other; one if unstratified.
+        count: Number of batches of an epoch.
+        strata: (S,) runs of each stratum, which lie one after the other, each a multiple of
+            `count`; or the number of runs, if there are no strata.
     """
 
-    columns: Columns
+    runs: Runs
     events: int
     hypotheses: int
     classes: int
+    count: int
     strata: IntArray
 
-    @property
-    def runs(self) -> int:
+    def __len__(self) -> int:
         """Number of runs."""
-        return len(self.columns.weight) // RUN
+        return len(self.runs.values)
 
     def in_order(self) -> IntArray:
         """All runs as they lie on the shelf."""
-        return np.arange(self.runs, dtype=np.int32)
+        return np.arange(len(self), dtype=np.int32)
 
-    def batches(
-        self, batch_size: int | None, rng: np.random.Generator
-    ) -> tuple[IntArray, IntArray]:
+    def batches(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
         """Draw the batches of one epoch.
 
-        The sample is divided into round(events / batch_size) batches, equal to one run, rather
-        than into full ones and a small rest, on which a non-linear loss means little.
-
         Args:
-            batch_size: Events a batch; None takes all at once, in order.
-            rng: Source of the shuffling.
+            rng: Source of the shuffling; a single batch is not shuffled.
 
         Returns:
-            The (runs,) int32 order of runs, and the (batches + 1,) bounds of the batches in it.
+            The (runs,) int32 order of runs, and the (count + 1,) bounds of the batches in it.
         """
-        count = batch_count(self.events, batch_size)
-        if count == 1:
-            return self.in_order(), np.array([0, self.runs])
+        if self.count == 1:
+            return self.in_order(), np.array([0, len(self)])
+        bounds = np.linspace(0, len(self), self.count + 1).round().astype(np.int64)
         order = [
-            first + rng.permutation(np.int32(runs)).astype(np.int32)
-            for first, runs in zip(np.cumsum(self.strata) - self.strata, self.strata, strict=True)
+            (rng.permutation(runs) + begin).astype(np.int32)
+            for begin, runs in zip(self.strata.cumsum() - self.strata, self.strata, strict=True)
         ]
-        if len(self.strata) == 1:
-            return order[0].astype(np.int32), np.linspace(0, self.runs, count + 1).round().astype(
-                int
-            )
-        batch = np.concatenate(
-            [
-                np.minimum((np.arange(runs) + rng.random()) * (count / runs), count - 1).astype(int)
-                for runs in self.strata
-            ]
-        )
-        sorted_runs = np.concatenate(order).astype(np.int32)[np.argsort(batch, kind="stable")]
-        bounds = np.concatenate(([0], np.cumsum(np.bincount(batch, minlength=count))))
-        return sorted_runs, bounds
+        if len(order) == 1:
+            return order[0], bounds
+        return np.concatenate(
+            [runs.reshape(self.count, -1) for runs in order], axis=1
+        ).ravel(), bounds
 
 
 def batch_count(events: int, batch_size: int | None) -> int:
-    """Number of equal batches that come closest to the size asked for."""
+    """Number of equal batches that come closest to the size asked for; None is all at once."""
     return 1 if batch_size is None else max(1, round(events / batch_size))
 
 
-def shelve(
-    sample: Sample,
-    events: Events,
-    order: IntArray | None = None,
-) -> Shelf:
-    """Put events on a shelf for random batches, or as they come.
+def shelve(sample: Sample, events: Events) -> Shelf:
+    """Put events on a shelf as they come, to be taken all at once.
 
     Args:
         sample: The sample, for its scaling, hypotheses and processes.
-        events: Its n events that go on the shelf.
-        order: (n,) permutation of the events; as they come if not given.
+        events: Its events that go on the shelf.
     """
-    n = len(events)
-    places = np.full(-(-n // RUN) * RUN, -1, dtype=np.int32)
-    places[:n] = np.arange(n) if order is None else order
-    runs = np.array([len(places) // RUN])
-    return _fill(sample, events, places, runs)
+    return _random(sample, events, np.arange(len(events)), 1)
+
+
+def shelve_random(
+    sample: Sample, events: Events, batch_size: int | None, rng: np.random.Generator
+) -> Shelf:
+    """Put events on a shelf for random batches.
+
+    Args:
+        sample: The sample, for its scaling, hypotheses and processes.
+        events: Its events that go on the shelf.
+        batch_size: Events a batch; None for all at once.
+        rng: Source of their order.
+    """
+    order = rng.permutation(len(events))
+    return _random(sample, events, order, batch_count(len(events), batch_size))
+
+
+def _random(sample: Sample, events: Events, order: IntArray, count: int) -> Shelf:
+    """Put events on a shelf in a given (n,) order, for a number of batches."""
+    runs = -(-len(events) // RUN)
+    places = np.full(runs * RUN, -1, dtype=np.int32)
+    places[: len(events)] = order
+    return Shelf(
+        _fill(sample, events, places),
+        len(events),
+        len(sample.mass),
+        len(sample.backgrounds) + 1,
+        min(count, runs),
+        np.array([runs]),
+    )
 
 
 def shelve_stratified(
-    sample: Sample,
-    events: Events,
-    batch_size: int | None,
-    rng: np.random.Generator,
+    sample: Sample, events: Events, batch_size: int | None, rng: np.random.Generator
 ) -> Shelf:
-    """Put events on a shelf for stratified batches.
-
-    Args:
-        sample: The sample, for its scaling, hypotheses and processes.
-        events: Its n events that go on the shelf.
-        batch_size: Events a batch that is going to be asked for.
-        rng: Source of the order within strata.
-    """
+    """Put events on a shelf for stratified batches; arguments as of `shelve_random`."""
     hypotheses, backgrounds = len(sample.mass), len(sample.backgrounds)
     count = batch_count(len(events), batch_size)
-    signal = events.process == SIGNAL
-    stratum = np.where(signal, events.start.astype(int), hypotheses + events.process)
+    stratum = np.where(events.process == SIGNAL, events.start, hypotheses + events.process)
     order = rng.permutation(len(events)).astype(np.int32)
-    order = order[np.argsort(stratum[order].astype(np.int16), kind="stable")]
+    order = order[np.argsort(stratum[order], kind="stable")]
     sizes = np.bincount(stratum, minlength=hypotheses + backgrounds)
-    parts, runs = [], []
+    parts, strata = [], []
     for rows in np.split(order, np.cumsum(sizes)[:-1]):
-        if not len(rows):
-            continue
-        filled = int(np.clip(len(rows) // (RUNS_PER_BATCH * count), 1, RUN))
-        places = np.full((-(-len(rows) // filled), RUN), -1, dtype=np.int32)
-        full = len(rows) // filled
-        places[:full, :filled] = rows[: full * filled].reshape(full, filled)
-        places[full:, : len(rows) - full * filled] = rows[full * filled :]
+        runs = count * -(-len(rows) // (count * RUN))
+        places = np.full((runs, RUN), -1, dtype=np.int32)
+        held = np.full(runs, len(rows) // max(runs, 1))
+        held[: len(rows) % max(runs, 1)] += 1
+        places[np.arange(RUN) < held[:, np.newaxis]] = rows
         parts.append(places.ravel())
-        runs.append(len(places))
-    return _fill(sample, events, np.concatenate(parts), np.array(runs))
+        strata.append(runs)
+    return Shelf(
+        _fill(sample, events, np.concatenate(parts)),
+        len(events),
+        hypotheses,
+        backgrounds + 1,
+        count,
+        np.array(strata),
+    )
 
 
-def _fill(
-    sample: Sample,
-    events: Events,
-    places: IntArray,
-    strata: IntArray,
-) -> Shelf:
+def _fill(sample: Sample, events: Events, places: IntArray) -> Runs:
     """Copy events to their places.
 
     Args:
         sample: The sample, for its scaling, hypotheses and processes.
-        events: Its n events that go on the shelf.
+        events: The n events.
         places: Event in each place, -1 for none.
-        strata: (S,) runs of each stratum.
 
     Raises:
         InputError: If there are too many hypotheses and processes to number their windows.
@@ -206,18 +209,17 @@ def _fill(
         )
     empty = places < 0
     low, high = sample.scaling
-    features = np.empty((len(low), len(places)), dtype=np.float32)
-    for row, values, smallest, largest in zip(features, events.features, low, high, strict=True):
-        row[:] = (values[places] - smallest) / (largest - smallest)
-        row[empty] = 0
-    offset = ((events.process.astype(np.int16) + 1) * width).astype(np.int16)
-    signal = events.process == SIGNAL
-    first = offset + events.start
-    last = np.where(signal, np.int16(hypotheses), offset + events.stop)
-    columns = Columns(
-        features,
-        np.where(empty, np.float32(0), events.weight[places]),
-        np.where(empty, np.int16(0), first[places]),
-        np.where(empty, np.int16(0), last[places]),
-    )
-    return Shelf(columns, len(events), hypotheses, backgrounds + 1, strata)
+    values = np.zeros((len(places) // RUN, len(low) + 2, RUN), dtype=np.float32)
+    numbers = values.view(np.int16)
+    for i in range(len(low)):
+        scaled = (events.features[i][places] - low[i]) / (high[i] - low[i])
+        values[:, i] = np.where(empty, np.float32(0), scaled).reshape(-1, RUN)
+    values[:, -2] = np.where(empty, np.float32(0), events.weight[places]).reshape(-1, RUN)
+    offset = (events.process.astype(np.int16) + 1) * np.int16(width)
+    last = np.where(events.process == SIGNAL, np.int16(hypotheses), offset + events.stop)
+    for half, place in (
+        (numbers[:, -1, :RUN], offset + events.start),
+        (numbers[:, -1, RUN:], last),
+    ):
+        half[:] = np.where(empty, np.int16(0), place[places]).reshape(-1, RUN)
+    return Runs(values, numbers)

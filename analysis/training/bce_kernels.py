@@ -23,24 +23,20 @@ class Epoch(NamedTuple):
     """The batches of an epoch.
 
     Attributes:
-        features: See `Columns`.
-        weight: See `Columns`.
-        first: See `Columns`.
-        last: See `Columns`.
-        runs: Order of its runs.
+        values: The shelf's, see `Runs`.
+        places: The shelf's, see `Runs`.
+        order: Order of its runs.
         bounds: (batches + 1,) bounds of the batches in that order.
     """
 
-    features: FloatArray
-    weight: FloatArray
-    first: IntArray
-    last: IntArray
-    runs: IntArray
+    values: FloatArray
+    places: IntArray
+    order: IntArray
     bounds: IntArray
 
 
 class Labels(NamedTuple):
-    """What the cross-entropy makes of an event, by its `first` place (see `Columns`).
+    """What the cross-entropy makes of an event, by its `first` place (see `Runs`).
 
     Attributes:
         scale: (places,) factor on the weight.
@@ -123,13 +119,7 @@ def _descend(network: Any, epoch: Any, labels: Any, descent: Any, work: Any) -> 
     mean = 0.0
     for index in range(len(epoch.bounds) - 1):
         batch = Batch(
-            epoch.features,
-            epoch.weight,
-            epoch.first,
-            epoch.last,
-            epoch.runs,
-            epoch.bounds[index],
-            epoch.bounds[index + 1],
+            epoch.values, epoch.places, epoch.order, epoch.bounds[index], epoch.bounds[index + 1]
         )
         for k in range(len(parameters)):
             gradient[k], rounded[k] = 0, parameters[k]

@@ -91,14 +91,14 @@ class Engine(ABC, Generic[Batch]):
 
     @abstractmethod
     def bce_epoch(
-        self, parameters: FloatArray, steps: Steps, runs: IntArray, bounds: IntArray
+        self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
         """Train for one epoch of weighted cross-entropy.
 
         Args:
             parameters: (N, K) float64 parameters, changed.
             steps: Learning rates and step limit.
-            runs: Order of the shelf's runs.
+            order: Order of the shelf's runs.
             bounds: (batches + 1,) bounds of the batches in that order.
 
         Returns:
@@ -110,12 +110,12 @@ class Engine(ABC, Generic[Batch]):
         """Weighted mean cross-entropy of one network, (K,), over all events of the shelf."""
 
     def punzi_epoch(
-        self, parameters: FloatArray, steps: Steps, runs: IntArray, bounds: IntArray
+        self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
         """Train for one epoch of the Punzi-loss; arguments and result as of `bce_epoch`."""
         losses = np.zeros(len(parameters))
         for start, stop in pairwise(bounds.tolist()):
-            batch = self.open_batch(runs, start, stop)
+            batch = self.open_batch(order, start, stop)
             for network in np.flatnonzero(steps.rate).tolist():
                 loss, gradient = self.punzi_gradient(parameters[network], batch)
                 steps.take(network, parameters[network], gradient)
@@ -123,7 +123,7 @@ class Engine(ABC, Generic[Batch]):
         return losses
 
     @abstractmethod
-    def open_batch(self, runs: IntArray, start: int, stop: int) -> Batch:
+    def open_batch(self, order: IntArray, start: int, stop: int) -> Batch:
         """Prepare the batch of the runs `start` to `stop` of an order of runs."""
 
     @abstractmethod

@@ -68,14 +68,14 @@ class FusedEngine(Engine[Batch]):
         self._whole: tuple[FloatArray, IntArray] | None = None
 
     def bce_epoch(
-        self, parameters: FloatArray, steps: Steps, runs: IntArray, bounds: IntArray
+        self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
         """See `Engine`."""
         networks = len(parameters)
         work = workspace(self.widths, 1, self._dtype, workers=networks)
         losses = np.zeros(networks)
         bce_epoch(
-            Epoch(*self.shelf.columns, runs, bounds),
+            Epoch(*self.shelf.runs, order, bounds),
             self._labels,
             Descent(parameters, self._widths, steps.rate, steps.longest),
             work,
@@ -90,9 +90,9 @@ class FusedEngine(Engine[Batch]):
         loss, weight = sums.sum(axis=0)
         return float(loss / weight)
 
-    def open_batch(self, runs: IntArray, start: int, stop: int) -> Batch:
+    def open_batch(self, order: IntArray, start: int, stop: int) -> Batch:
         """See `Engine`. One batch is open at a time: they share a workspace."""
-        batch = Batch(*self.shelf.columns, runs, start, stop)
+        batch = Batch(*self.shelf.runs, order, start, stop)
         blocks = -(-(stop - start) // RUNS)
         self._work = self._streaming
         if blocks <= KEPT_BLOCKS:
@@ -100,7 +100,7 @@ class FusedEngine(Engine[Batch]):
                 places = len(self._weights)
                 self._keeping = workspace(self.widths, places, self._dtype, keep=blocks)
             self._work = self._keeping
-        elif stop - start == self.shelf.runs:
+        elif stop - start == len(self.shelf):
             self._open_whole()
             return batch
         self._weights, self._counts = self._sum_tables(batch)
@@ -132,7 +132,7 @@ class FusedEngine(Engine[Batch]):
 
     def _everything(self) -> Batch:
         """The whole shelf, in order."""
-        return Batch(*self.shelf.columns, self.shelf.in_order(), 0, self.shelf.runs)
+        return Batch(*self.shelf.runs, self.shelf.in_order(), 0, len(self.shelf))
 
     def _open_whole(self) -> None:
         """Open the whole shelf, without keeping activations; its tables are summed up once."""

@@ -21,20 +21,16 @@ class Batch(NamedTuple):
     """Some of the events of a shelf, as compiled code takes them.
 
     Attributes:
-        features: See `Columns`.
-        weight: See `Columns`.
-        first: See `Columns`.
-        last: See `Columns`.
-        runs: Order of its runs.
+        values: The shelf's, see `Runs`.
+        places: The shelf's, see `Runs`.
+        order: Order of its runs.
         start: First run of the batch in that order.
         stop: One past its last.
     """
 
-    features: FloatArray
-    weight: FloatArray
-    first: IntArray
-    last: IntArray
-    runs: IntArray
+    values: FloatArray
+    places: IntArray
+    order: IntArray
     start: int
     stop: int
 
@@ -47,7 +43,7 @@ class Workspace(NamedTuple):
             between the two passes; otherwise there is one for each part, used again and again.
         rows: (blocks, Σ widths, BLOCK) inputs, activations and output of the network.
         weight: (blocks, BLOCK) event weights.
-        first: (blocks, BLOCK) places in the table of window sums, see `Columns`.
+        first: (blocks, BLOCK) places in the table of window sums, see `Runs`.
         last: (blocks, BLOCK) likewise.
         slopes: (workers, Σ widths − F, BLOCK) slopes of the loss, for the backward pass.
         by_place: (places,) float64; ∂loss/∂(weight · ŷ) of an event is the difference between
@@ -113,18 +109,22 @@ def load_block(batch: Any, block: int, work: Any, slot: int) -> None:
     first, last = work.first[slot], work.last[slot]
     begin = batch.start + block * RUNS
     held = min(RUNS, batch.stop - begin)
+    features = batch.values.shape[1] - 2
     for k in range(held):
-        source, target = np.int64(batch.runs[begin + k]) * RUN, k * RUN
-        for i in range(len(batch.features)):
-            values, row = batch.features[i], rows[i]
+        run, target = batch.order[begin + k], k * RUN
+        values, places = batch.values[run], batch.places[run, features + 1]
+        for i in range(features):
+            row = rows[i]
             for event in range(RUN):
-                row[target + event] = values[source + event]
+                row[target + event] = values[i, event]
         for event in range(RUN):
-            weight[target + event] = batch.weight[source + event]
-            first[target + event] = batch.first[source + event]
-            last[target + event] = batch.last[source + event]
+            weight[target + event] = values[features, event]
+        for event in range(RUN):
+            first[target + event] = places[event]
+        for event in range(RUN):
+            last[target + event] = places[RUN + event]
     for event in range(held * RUN, BLOCK):
-        for i in range(len(batch.features)):
+        for i in range(features):
             rows[i, event] = 0
         weight[event], first[event], last[event] = 0, 0, 0
 

@@ -35,7 +35,7 @@ def _evaluate(network: Any, rows: Any) -> None:
 
 @njit(cache=True, parallel=True)
 def window_sums(batch: Any, network: Any, work: Any, sums: Any) -> None:
-    """First pass: Σ weight · ŷ by place, see `Columns`.
+    """First pass: Σ weight · ŷ by place, see `Runs`.
 
     Args:
         batch: The `Batch`; if it is kept, `open_batch` has loaded it.
@@ -102,7 +102,7 @@ def _gradient_part(part: Any, batch: Any, network: Any, work: Any, gradient: Any
 
 
 class Tables(NamedTuple):
-    """What a batch sums up to, by place (see `Columns`).
+    """What a batch sums up to, by place (see `Runs`).
 
     Attributes:
         sums: (places,) Σ weight · ŷ, added at `first` and taken away at `last`.

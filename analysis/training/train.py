@@ -1,0 +1,277 @@
+"""Training of an ensemble of networks, from a sample to finished networks.
+
+    sample = load_sample(tensors, windows, settings.validation_fold)
+    result = train_networks(sample, figure_of_merit, luminosity, settings, output)
+
+All N networks start from parameters of their own and see the same batches. Each is pretrained
+with the weighted cross-entropy, and its best epoch goes on to the Punzi-loss.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from analysis.errors import InputError
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.network import PunziNet
+from analysis.output import OutputFolder
+from analysis.training.autograd import AutogradEngine
+from analysis.training.batches import Shelf, shelve, shelve_random, shelve_stratified
+from analysis.training.checkpoint import Checkpoint, read_checkpoint
+from analysis.training.engine import Engine, Task
+from analysis.training.fused import FusedEngine
+from analysis.training.interruption import Interruption
+from analysis.training.progress import Reporter, TensorBoard, write_history
+from analysis.training.sample import Events, Sample
+from analysis.training.settings import TrainingSettings
+from analysis.training.stages import Pretraining, PunziTraining, Stage
+from analysis.training.state import StageState
+from analysis.types import FloatArray
+
+LOG = logging.getLogger(__name__)
+
+#: What a random number is for; with the seed of the settings it seeds a generator.
+PARAMETERS, SHELF, BATCHES = range(3)
+#: Settings that change no result.
+WITHOUT_CONSEQUENCE = {"checkpoint_seconds", "tensorboard"}
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """One network after one stage, at the epoch with its smallest validation loss.
+
+    Attributes:
+        name: Of its folder, such as ``punzi-00``.
+        network: The network.
+        loss: Its validation loss: cross-entropy, or fb.
+        epoch: The epoch it is from; 0 if training did not improve it.
+        converged: Whether the training ran to its end, with no hypothesis dead.
+        messages: What was said of it during the training.
+    """
+
+    name: str
+    network: PunziNet
+    loss: float
+    epoch: int
+    converged: bool
+    messages: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """All networks of a training.
+
+    Attributes:
+        bce: The pretrained networks.
+        punzi: The networks trained with the Punzi-loss, in the same order.
+    """
+
+    bce: tuple[TrainedNetwork, ...]
+    punzi: tuple[TrainedNetwork, ...]
+
+    @property
+    def networks(self) -> tuple[TrainedNetwork, ...]:
+        """All of them."""
+        return self.bce + self.punzi
+
+
+def train_networks(
+    sample: Sample,
+    figure_of_merit: FigureOfMerit,
+    luminosity: float,
+    settings: TrainingSettings,
+    output: OutputFolder,
+    *,
+    resume: bool = False,
+    reporters: Sequence[Reporter] = (),
+) -> TrainingResult:
+    """Pretrain and train networks; write their histories, and checkpoints on the way.
+
+    Args:
+        sample: The events.
+        figure_of_merit: Which σ_min is made small.
+        luminosity: Target luminosity in fb^-1.
+        settings: The recipe.
+        output: Where networks have their folders.
+        resume: Continue from the checkpoint, if there is one.
+        reporters: Who is told of every epoch.
+
+    Raises:
+        InputError: If the training was interrupted, the checkpoint is of another training, or
+            not one network converged.
+    """
+    path = output.network(CHECKPOINT)
+    identity = _identity(sample, figure_of_merit, luminosity, settings)
+    saved = read_checkpoint(path, identity) if resume else None
+    checkpoint = Checkpoint(identity, {}) if saved is None else saved
+    training = _Training(sample, figure_of_merit, luminosity, settings)
+    with ExitStack() as stack:
+        interruption = stack.enter_context(Interruption())
+        if settings.tensorboard:
+            board = TensorBoard(output.network("tensorboard"))
+            reporters = (*reporters, stack.enter_context(board))
+        clock = time.monotonic()
+
+        def after_epoch() -> None:
+            """Write a checkpoint when it is time to, or when the training has to end here.
+
+            Raises:
+                InputError: If a signal came.
+            """
+            nonlocal clock
+            if interruption.requested:
+                checkpoint.write(path)
+                name, state = list(checkpoint.stages.items())[-1]
+                raise InputError(
+                    f"The training was interrupted after epoch {state.epoch} of stage {name}; "
+                    "nothing is lost: run the same command with --resume to continue."
+                )
+            if time.monotonic() - clock > settings.checkpoint_seconds:
+                checkpoint.write(path)
+                clock = time.monotonic()
+
+        vectors = training.initial_parameters()
+        for index, make in enumerate((training.pretraining, training.punzi_training)):
+            stage = make()
+            if stage.name not in checkpoint.stages:
+                checkpoint.stages[stage.name] = stage.start(vectors)
+            state = checkpoint.stages[stage.name]
+            stage.run(state, training.generator(BATCHES, index), after_epoch, reporters)
+            vectors = state.best
+    result = training.result(checkpoint.stages, output)
+    path.unlink(missing_ok=True)
+    return result
+
+
+def _identity(
+    sample: Sample,
+    figure_of_merit: FigureOfMerit,
+    luminosity: float,
+    settings: TrainingSettings,
+) -> dict[str, Any]:
+    """Everything that decides the result of a training, as JSON can express it."""
+    return {
+        "training": settings.model_dump(mode="json", exclude=WITHOUT_CONSEQUENCE),
+        "figure_of_merit": figure_of_merit.model_dump(mode="json"),
+        "luminosity": luminosity,
+        "tensors": sample.digest,
+    }
+
+
+class _Training:
+    """Makes stages, engines and networks from a sample and settings."""
+
+    def __init__(
+        self,
+        sample: Sample,
+        figure_of_merit: FigureOfMerit,
+        luminosity: float,
+        settings: TrainingSettings,
+    ) -> None:
+        self.sample = sample
+        self.settings = settings
+        self.widths = (len(sample.features), *settings.hidden, 1)
+        self.task = Task(
+            *sample.total, luminosity, figure_of_merit, self._bce_scale(sample.training)
+        )
+
+    def generator(self, purpose: int, index: int) -> Callable[[int], np.random.Generator]:
+        """Independent sources of random numbers, by what they are for."""
+        return lambda number: np.random.default_rng([self.settings.seed, purpose, index, number])
+
+    def initial_parameters(self) -> FloatArray:
+        """(N, K) parameters of randomly initialised networks."""
+        return np.stack(
+            [
+                parameters_to_vector(self._network(n).parameters()).detach().double().numpy()
+                for n in range(self.settings.networks)
+            ]
+        )
+
+    def pretraining(self) -> Stage:
+        """The first stage. Its batches are always random: a stratum means nothing to its loss."""
+        settings = self.settings.pretraining
+        shelf = shelve_random(
+            self.sample, self.sample.training, settings.batch_size, self.generator(SHELF, 0)(0)
+        )
+        return Pretraining(self._engine(shelf), self._engine(self._validation()), settings)
+
+    def punzi_training(self) -> Stage:
+        """The second stage."""
+        settings = self.settings.punzi
+        put = shelve_stratified if settings.batches == "stratified" else shelve_random
+        shelf = put(
+            self.sample, self.sample.training, settings.batch_size, self.generator(SHELF, 1)(0)
+        )
+        validation = self._engine(self._validation())
+        return PunziTraining(self._engine(shelf), validation, settings, self.sample.mass)
+
+    def result(self, stages: dict[str, StageState], output: OutputFolder) -> TrainingResult:
+        """Collect finished networks, and write their histories.
+
+        Args:
+            stages: Final states.
+            output: Where networks have their folders.
+
+        Raises:
+            InputError: If not one network converged, or a history cannot be written.
+        """
+        networks: dict[str, list[TrainedNetwork]] = {}
+        for stage, state in stages.items():
+            networks[stage] = []
+            for n in range(self.settings.networks):
+                name = f"{stage}-{n:02d}"
+                network = self._network(n)
+                vector = torch.from_numpy(state.best[n]).float()
+                vector_to_parameters(vector, network.parameters())
+                networks[stage].append(
+                    TrainedNetwork(
+                        name,
+                        network,
+                        float(state.best_loss[n]),
+                        int(state.best_epoch[n]),
+                        not (state.stopped[n] or state.dead[n].any()),
+                        tuple(state.messages[n]),
+                    )
+                )
+                write_history(output.network(name) / "history.parquet", state, n)
+        result = TrainingResult(tuple(networks["bce"]), tuple(networks["punzi"]))
+        lost = [trained for trained in result.punzi if not trained.converged]
+        for trained in lost:
+            LOG.warning("%s did not converge: %s", trained.name, trained.messages[-1])
+        if len(lost) == self.settings.networks:
+            raise InputError(f"No network converged; {lost[0].name}: {lost[0].messages[-1]}.")
+        return result
+
+    def _network(self, number: int) -> PunziNet:
+        """One of the networks, randomly initialised."""
+        rng = self.generator(PARAMETERS, 0)(number)
+        low, high = self.sample.scaling
+        return PunziNet(self.sample.features, low, high, self.settings.hidden, rng)
+
+    def _bce_scale(self, events: Events) -> FloatArray:
+        """(H + P,) factors by which signal sums up to as much as background does."""
+        signal, background = self.sample.totals(events)
+        if self.settings.pretraining.signal_weights == "total":
+            scale = np.full(len(signal), background.sum() / signal.sum())
+        else:
+            scale = background.sum() / (len(signal) * signal)
+        return np.concatenate([scale, np.ones(len(background))])
+
+    def _validation(self) -> Shelf:
+        """Validation events as they come."""
+        return shelve(self.sample, self.sample.validation)
+
+    def _engine(self, shelf: Shelf) -> Engine[Any]:
+        """The engine of the settings, for the events of a shelf."""
+        if self.settings.engine == "fused":
+            return FusedEngine(shelf, self.widths, self.task)
+        return AutogradEngine(shelf, self.widths, self.task, self.settings.device)

@@ -4,7 +4,6 @@ The result does not depend on the number of workers: every chunk has its own see
 chunks are written in their order, whichever was ready first.
 """
 
-import itertools
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from coffea.processor.executor import ExecutorBase
 
-from analysis.datasets import Dataset
+from analysis.datasets import Dataset, Simulated
 from analysis.errors import InputError
 from analysis.files import write_json
 from analysis.manifest import Manifest
@@ -33,12 +32,14 @@ from analysis.simulation.sampling import (
     background_chunks,
     chunk_file,
     explore,
+    integrate,
     needed_trials,
     pilot_chunks,
     produce,
     repeated,
 )
 from analysis.simulation.settings import Scale
+from analysis.types import FloatArray
 
 ATTEMPTS = 3
 """How often a stratum is simulated again because its pilot run missed the largest weights."""
@@ -64,6 +65,19 @@ class Sample:
     def work(self) -> list[Work]:
         """Every chunk with its generator."""
         return [(chunk, self.strata[chunk.stratum]) for chunk in self.chunks]
+
+    def production(self, pilot: Counts, luminosity: float) -> "Sample":
+        """The sample with the chunks that its pilot run finds necessary.
+
+        Args:
+            pilot: Counts of the pilot run.
+            luminosity: The luminosity of backgrounds, fb^-1.
+        """
+        chunks = []
+        for stratum in range(len(self.strata)):
+            trials = needed_trials(self.total(pilot, stratum), luminosity)
+            chunks += background_chunks(self.dataset.name, stratum, trials, luminosity)
+        return replace(self, chunks=chunks)
 
     def repeated(self, counts: Counts, luminosity: float) -> "Sample":
         """The sample with new chunks for every stratum in which an event weighs too much.
@@ -152,6 +166,79 @@ class Sample:
         }
 
 
+@dataclass(frozen=True)
+class Simulation:
+    """What all datasets share.
+
+    Attributes:
+        size: How much to simulate.
+        detector: What sees the events.
+        seed: Seed of everything.
+        executor: What runs the chunks, one of coffea's.
+    """
+
+    size: Scale
+    detector: Detector
+    seed: int
+    executor: ExecutorBase
+
+    def plan(self, dataset: Dataset, process: Simulated, masses: FloatArray) -> Sample:
+        """All chunks of a signal dataset, and those of the pilot run of a background.
+
+        Args:
+            dataset: What to make.
+            process: Says which generators make it.
+            masses: (H,) Z' masses, GeV.
+        """
+        strata = generators(process, masses, self.detector)
+        chunks = []
+        for i in range(len(strata)):
+            if dataset.is_signal:
+                chunks.append(Chunk(dataset.name, i, 0, self.size.signal_events))
+            else:
+                chunks += pilot_chunks(dataset.name, i, self.size.luminosity)
+        return Sample(dataset, strata, chunks)
+
+    def explore(self, samples: list[Sample]) -> list[Sample]:
+        """Replace the pilot run of every background by as many trials as that finds necessary."""
+        pilots = [sample for sample in samples if not sample.dataset.is_signal]
+        function = partial(explore, detector=self.detector, seed=self.seed)
+        work = [item for sample in pilots for item in sample.work()]
+        counts = _run(self.executor, "Exploring weights", work, function)
+        return [
+            sample.production(counts, self.size.luminosity) if sample in pilots else sample
+            for sample in samples
+        ]
+
+    def produce(self, samples: list[Sample], folder: Path) -> tuple[list[Sample], Counts]:
+        """Simulate all chunks, and again those strata that turn out to need more trials.
+
+        Args:
+            samples: All datasets and their chunks.
+            folder: Where the events of the chunks are left.
+
+        Returns:
+            The datasets with the chunks that count in the end, and the counts of all chunks.
+        """
+        function = partial(produce, detector=self.detector, seed=self.seed, folder=folder)
+        work = [item for sample in samples for item in sample.work()]
+        counts: Counts = _run(self.executor, "Simulating events", work, function)
+        for _ in range(ATTEMPTS):
+            samples = [sample.repeated(counts, self.size.luminosity) for sample in samples]
+            work = [item for sample in samples for item in sample.work() if item[0] not in counts]
+            counts |= _run(self.executor, "Simulating again what weighs too much", work, function)
+        return samples, counts
+
+    def cross_sections(self, masses: FloatArray) -> dict[str, dict[str, float]]:
+        """Cross-section of the signal at (H,) masses without radiation, as JSON."""
+        function = partial(integrate, sqrt_s=self.detector.beams.sqrt_s, seed=self.seed)
+        values = _run(self.executor, "Integrating cross-sections", masses.tolist(), function)
+        return {
+            f"{mass:g}": {"sigma_over_g2_fb": values[mass][0], "error": values[mass][1]}
+            for mass in masses.tolist()
+        }
+
+
 def simulate(
     manifest: Manifest, scale: str, output: OutputFolder, executor: ExecutorBase
 ) -> list[Path]:
@@ -170,79 +257,47 @@ def simulate(
         InputError: If there is no such scale, or the output folder cannot be written to.
     """
     settings = manifest.simulation
-    size = settings.size(scale)
-    detector = Detector(settings.detector, manifest.beams)
-    record: dict[str, Any] = {
-        "provenance": provenance(
-            manifest.digest, scale=scale, simulation=settings.model_dump(mode="json")
-        ),
-        "datasets": {},
-    }
-    samples = _plan(manifest, size, detector, executor)
+    simulation = Simulation(
+        settings.size(scale), Detector(settings.detector, manifest.beams), settings.seed, executor
+    )
+    origin = provenance(manifest.digest, scale=scale, simulation=settings.model_dump(mode="json"))
+    masses = manifest.hypotheses.mass
+    record = {}
     with _chunk_folder(output) as folder:
-        work = [item for sample in samples for item in sample.work()]
-        function = partial(produce, detector=detector, seed=settings.seed, folder=folder)
-        counts = _run(executor, "Simulating events", work, function)
-        for _ in range(ATTEMPTS):
-            samples = [sample.repeated(counts, size.luminosity) for sample in samples]
-            work = [item for sample in samples for item in sample.work() if item[0] not in counts]
-            counts |= _run(executor, "Simulating again what weighs too much", work, function)
+        samples = [
+            simulation.plan(dataset, dataset.simulate, masses)
+            for dataset in manifest.datasets.values()
+            if dataset.simulate
+        ]
+        samples = simulation.explore(samples)
+        samples, counts = simulation.produce(samples, folder)
         for sample in samples:
-            sample.collect(folder, output, detector, identity=record["provenance"])
-            record["datasets"][sample.dataset.name] = sample.record(counts, size)
-    write_json(output.simulation_record, record)
-    ntuples = [output.ntuple(sample.dataset.name) for sample in samples]
-    return [*ntuples, output.simulation_record]
+            sample.collect(folder, output, simulation.detector, identity=origin["settings"])
+            record[sample.dataset.name] = sample.record(counts, simulation.size)
+    write_json(output.simulation_record, {"provenance": origin, "datasets": record})
+    written = [output.ntuple(sample.dataset.name) for sample in samples]
+    written.append(output.simulation_record)
+    if any(sample.dataset.is_signal for sample in samples):
+        written.append(output.simulation / "cross_sections.json")
+        write_json(written[-1], simulation.cross_sections(masses))
+    return written
 
 
-def _plan(
-    manifest: Manifest, size: Scale, detector: Detector, executor: ExecutorBase
-) -> list[Sample]:
-    """Decide on every chunk; a pilot run says how many trials a background needs."""
-    samples = []
-    for dataset in manifest.datasets.values():
-        if dataset.simulate is None:
-            continue
-        strata = generators(dataset.simulate, manifest.hypotheses.mass, detector)
-        if dataset.is_signal:
-            chunks = [Chunk(dataset.name, i, 0, size.signal_events) for i in range(len(strata))]
-        else:
-            pilots = [pilot_chunks(dataset.name, i, size.luminosity) for i in range(len(strata))]
-            chunks = list(itertools.chain.from_iterable(pilots))
-        samples.append(Sample(dataset, strata, chunks))
-    pilot = [item for sample in samples if not sample.dataset.is_signal for item in sample.work()]
-    function = partial(explore, detector=detector, seed=manifest.simulation.seed)
-    counts = _run(executor, "Exploring weights", pilot, function)
-    return [
-        sample if sample.dataset.is_signal else _production(sample, counts, size.luminosity)
-        for sample in samples
-    ]
-
-
-def _production(sample: Sample, pilot: Counts, luminosity: float) -> Sample:
-    """The chunks of a background, given the pilot run of its strata."""
-    chunks = []
-    for stratum in range(len(sample.strata)):
-        trials = needed_trials(sample.total(pilot, stratum), luminosity)
-        chunks += background_chunks(sample.dataset.name, stratum, trials, luminosity)
-    return replace(sample, chunks=chunks)
-
-
-def _run(executor: ExecutorBase, title: str, work: list[Work], function: Any) -> Counts:
-    """Run a function over all work and merge what it counts.
+def _run(executor: ExecutorBase, title: str, work: list[Any], function: Any) -> dict[Any, Any]:
+    """Run a function over all work and merge what it returns.
 
     Args:
         executor: One of coffea's.
         title: What the progress bar says.
-        work: Chunks with their generators.
-        function: Takes one piece of work and returns its counts by chunk.
+        work: What the function takes, one piece at a time.
+        function: Returns a dictionary whose keys no other piece of work has.
     """
     if not work:
         return {}
-    # Counts are small, and uncompressed they spare the workers an import of coffea.
+    # Results are small, and uncompressed they spare the workers an import of coffea.
     run = executor.copy(desc=title, unit="chunks", compression=None)
-    counts, _ = run(work, function, {})
-    merged: Counts = counts
+    results, _ = run(work, function, {})
+    merged: dict[Any, Any] = results
     return merged
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from analysis.simulation.detector import VISIBILITY, Detector
 from analysis.simulation.events import GeneratedEvents
 from analysis.simulation.preselection import preselection
-from analysis.simulation.signal import SignalGenerator
+from analysis.simulation.signal import SignalGenerator, cross_section
 from analysis.types import FloatArray
 
 CHUNK: Final = 200_000
@@ -32,7 +32,7 @@ _PILOT_RATE: Final = 2000.0
 """Trials of a stratum's pilot run per fb^-1 of luminosity: more events, more of them rare."""
 _HEADROOM: Final = 1.2
 """How much above the largest weight of the pilot run a weight may be and still fit."""
-_PILOT, _PRODUCTION = 1, 2
+_INTEGRATION, _PILOT, _PRODUCTION = 1, 2, 3
 
 
 EVENT: Final = np.dtype(
@@ -239,6 +239,18 @@ def explore(work: tuple[Chunk, Generator], detector: Detector, seed: int) -> dic
     chunk, generator = work
     _, summary = simulate_background(chunk, generator, detector, seed)
     return {chunk: summary}
+
+
+def integrate(mass: float, sqrt_s: float, seed: int) -> dict[float, tuple[float, float]]:
+    """Cross-section of the signal over g'^2 with its error, fb, as coffea's executors call it.
+
+    Args:
+        mass: Z' mass, GeV; the key of the result.
+        sqrt_s: Nominal energy of the collision, GeV.
+        seed: The seed of the simulation.
+    """
+    rng = Chunk("signal", round(1e6 * mass), 0, 0).rng(seed, _INTEGRATION)
+    return {mass: cross_section(mass, sqrt_s, rng)}
 
 
 def produce(

@@ -1,0 +1,177 @@
+"""The simulation driver: right normalisation, same bytes on any executor, nothing left behind."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uproot
+
+from analysis.datasets import BRANCHES
+from analysis.errors import InputError
+from analysis.manifest import Manifest
+from analysis.output import OutputFolder
+from processors.runner import make_executor
+from processors.simulation import simulate
+
+MASSES = (1.0, 4.0, 7.0)
+
+
+def small(*datasets: str, seed: int = 1, luminosity: float = 1.0) -> Manifest:
+    """Manifest with simulated datasets and whatever else a manifest must have."""
+    others: dict[str, Any] = {
+        "signal": {"process": "signal", "files": ["none.root"], "generated": 1},
+        "tautau": {"process": "tautau", "files": ["none.root"], "luminosity": 1},
+    }
+    made = {name: {"process": name, "simulate": name} for name in datasets}
+    return Manifest.model_validate(
+        {
+            "hypotheses": {"masses": MASSES},
+            "datasets": {**others, **made},
+            "simulation": {
+                "seed": seed,
+                "scales": {"default": {"luminosity": luminosity, "signal_events": 400}},
+            },
+        }
+    )
+
+
+def columns(path: Path, *names: str) -> list[np.ndarray]:
+    with uproot.open(path) as file:
+        return [file["variables"][BRANCHES[name]].array(library="np") for name in names]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> OutputFolder:
+    output = OutputFolder(tmp_path_factory.mktemp("made"))
+    simulate(small("signal", "tautau"), "default", output, make_executor("iterative", 1))
+    return output
+
+
+@pytest.fixture(scope="module")
+def record(made: OutputFolder) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(made.simulation_record.read_text())
+    return content
+
+
+def test_says_what_it_wrote(tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path)
+    written = simulate(small("signal"), "default", output, make_executor("iterative", 1))
+    there = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert set(written) == there
+    assert {path.name for path in there} == {
+        "signal.root",
+        "simulation.json",
+        "cross_sections.json",
+    }
+    assert not (tmp_path / "ntuples" / ".chunks").exists()
+
+
+def test_signal_has_its_masses_and_efficiencies(made: OutputFolder, record: dict[str, Any]) -> None:
+    mass, weight = columns(made.ntuple("signal"), "generated_mass", "weight")
+    assert sorted(set(mass)) == list(MASSES)
+    assert np.all(weight == 1)
+    signal = record["datasets"]["signal"]
+    assert signal["generated"] == 400
+    assert signal["entries"] == len(mass)
+    assert signal["cutflow"][0] == {"step": "generated", "events": 1200, "weight": 1200.0}
+    assert [stratum["entries"] for stratum in signal["strata"]] == [
+        np.count_nonzero(mass == m) for m in MASSES
+    ]
+
+
+def test_background_has_the_yield_of_its_luminosity(
+    made: OutputFolder, record: dict[str, Any]
+) -> None:
+    (weight,) = columns(made.ntuple("tautau"), "weight")
+    tautau = record["datasets"]["tautau"]
+    assert np.all(weight == 1)
+    assert tautau["luminosity"] == 1.0
+    assert tautau["cutflow"][-1]["weight"] == weight.sum() == tautau["entries"]
+    section = tautau["cross_section_fb"]
+    generated = tautau["cutflow"][0]["weight"]
+    assert generated == pytest.approx(section["value"] * 1.0, rel=1e-9)
+    assert section["value"] == pytest.approx(919_000 * 0.1739**2, rel=0.1)
+
+
+def test_events_are_numbered(made: OutputFolder) -> None:
+    (event,) = columns(made.ntuple("tautau"), "event")
+    np.testing.assert_array_equal(event, np.arange(len(event)))
+
+
+def test_cross_sections_fall_with_the_mass(made: OutputFolder) -> None:
+    content = json.loads((made.simulation / "cross_sections.json").read_text())
+    assert list(content) == ["1", "4", "7"]
+    values = [entry["sigma_over_g2_fb"] for entry in content.values()]
+    assert values == sorted(values, reverse=True)
+    assert all(entry["error"] < 0.005 * entry["sigma_over_g2_fb"] for entry in content.values())
+
+
+def test_workers_do_not_change_a_byte(made: OutputFolder, tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path)
+    simulate(small("signal", "tautau"), "default", output, make_executor("futures", 2))
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (made.root / path.relative_to(tmp_path)).read_bytes()
+
+
+def test_another_seed_makes_other_events(made: OutputFolder, tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path)
+    simulate(small("signal", seed=2), "default", output, make_executor("iterative", 1))
+    assert output.ntuple("signal").read_bytes() != made.ntuple("signal").read_bytes()
+
+
+def test_datasets_do_not_depend_on_one_another(made: OutputFolder, tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path)
+    simulate(small("tautau"), "default", output, make_executor("iterative", 1))
+    names = ("event", "production", "px1", "pz2", "weight")
+    for alone, together in zip(
+        columns(output.ntuple("tautau"), *names),
+        columns(made.ntuple("tautau"), *names),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(alone, together)
+    assert not (output.simulation / "cross_sections.json").exists()
+
+
+def test_strata_are_simulated_again_until_no_event_weighs_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as if the pilot run had missed the largest weights by a factor of five
+    monkeypatch.setattr("processors.simulation.needed_trials", lambda *_: 20_000)
+    output = OutputFolder(tmp_path)
+    simulate(small("tautau", luminosity=3.0), "default", output, make_executor("iterative", 1))
+    (weight,) = columns(output.ntuple("tautau"), "weight")
+    assert weight.max() == 1
+    (stratum,) = json.loads(output.simulation_record.read_text())["datasets"]["tautau"]["strata"]
+    assert stratum["trials"] > 50_000
+
+
+def test_all_processes_make_events(tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path)
+    manifest = small("mumugamma", "eemumu", luminosity=1.0)
+    simulate(manifest, "default", output, make_executor("iterative", 1))
+    content = json.loads(output.simulation_record.read_text())["datasets"]
+    for name in ("mumugamma", "eemumu"):
+        assert content[name]["entries"] > 10
+        assert len(content[name]["strata"]) > 1
+
+
+def test_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "output").write_text("a file, not a folder")
+    with pytest.raises(InputError, match="--output"):
+        simulate(
+            small("signal"),
+            "default",
+            OutputFolder(tmp_path / "output"),
+            make_executor("iterative", 1),
+        )
+
+
+def test_leftovers_of_a_killed_run_disappear(tmp_path: Path) -> None:
+    stale = tmp_path / "ntuples" / ".chunks" / "signal-0-0.npy"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("half a chunk")
+    simulate(small("signal"), "default", OutputFolder(tmp_path), make_executor("iterative", 1))
+    assert not stale.parent.exists()

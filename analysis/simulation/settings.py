@@ -142,7 +142,9 @@ class PreselectionSettings(_Settings):
         "direction; no published number, set by the yield of two-photon events",
     )
     recoil_mass_squared: tuple[float, float] = Field(
-        (-3.0, 81.0), description="range of the squared recoil mass, GeV^2"
+        (-2.0, 77.0),
+        description="range of the squared recoil mass, GeV^2; it holds the windows of all masses "
+        "from 0.1 to 8.7 GeV",
     )
 
 

@@ -5,14 +5,19 @@ the luminosity L, ε is the signal efficiency (selected and in the mass window o
 "Eq." counts the equations of the Punzi-loss paper, EPJC 82, 121 (arXiv:2110.00810).
 """
 
-from typing import Literal, overload
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Literal, TypeGuard, overload
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
-from analysis.types import FloatArray
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import ArrayLike
+
+    from analysis.types import FloatArray
 
 
 def signal_over_root_background(signal: ArrayLike, background: ArrayLike) -> FloatArray:
@@ -143,12 +148,20 @@ class FigureOfMerit(BaseModel):
         Returns:
             σ_min in fb; infinite where ε = 0.
         """
-        if isinstance(efficiency, torch.Tensor) and isinstance(background, torch.Tensor):
+        if _is_tensor(efficiency) and _is_tensor(background):
+            torch = sys.modules["torch"]
             present = background > 0
             root = torch.where(present, torch.where(present, background, 1.0).sqrt(), 0.0)
-            return punzi_numerator(root, self.constant, self.a, self.b) / (efficiency * luminosity)
+            numerator: torch.Tensor = punzi_numerator(root, self.constant, self.a, self.b)
+            return numerator / (efficiency * luminosity)
         root_background = np.sqrt(np.asarray(background, dtype=np.float64))
         return _ratio(
             punzi_numerator(root_background, self.constant, self.a, self.b),
             np.asarray(efficiency, dtype=np.float64) * luminosity,
         )
+
+
+def _is_tensor(values: object) -> TypeGuard[torch.Tensor]:
+    """Whether something is a tensor; what is none does not make torch be imported."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(values, torch.Tensor)

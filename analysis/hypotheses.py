@@ -71,4 +71,5 @@ class Hypotheses(BaseModel):
     @property
     def training(self) -> BoolArray:
         """Which masses the network is trained on, (H,)."""
-        return np.arange(len(self.mass)) % self.training_every == 0
+        training: BoolArray = np.arange(len(self.mass)) % self.training_every == 0
+        return training

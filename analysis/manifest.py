@@ -17,6 +17,7 @@ from analysis.beams import Beams
 from analysis.datasets import SIGNAL, Dataset, Positive
 from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit
+from analysis.files import read_json
 from analysis.hypotheses import Hypotheses
 from analysis.output import OutputFolder
 from analysis.provenance import digest
@@ -158,10 +159,14 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
         problems = "\n".join(_sentence(path, problem) for problem in error.errors())
         raise InputError(problems) from None
     size = manifest.simulation.size(scale)
+    simulated = _simulated_entries(output)
     settled: dict[str, Dataset] = {}
     for name, dataset in manifest.datasets.items():
         if dataset.simulate is not None:
-            changes: dict[str, Any] = {"files": (str(output.ntuple(name)),)}
+            changes: dict[str, Any] = {
+                "files": (str(output.ntuple(name)),),
+                "entries": simulated.get(name),
+            }
             if dataset.simulate == "signal":
                 changes["generated"] = size.signal_events
             else:
@@ -174,6 +179,20 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
             }
         settled[name] = dataset.model_copy(update=changes)
     return manifest.model_copy(update={"datasets": settled})
+
+
+def _simulated_entries(output: OutputFolder) -> dict[str, int]:
+    """Entries that the simulation says it wrote, by dataset; none where it has not run."""
+    if not output.simulation_record.exists():
+        return {}
+    record = read_json(output.simulation_record, "punzinet simulate")
+    try:
+        return {name: int(dataset["entries"]) for name, dataset in record["datasets"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{output.simulation_record} is damaged ({error!r}); delete it and run "
+            "`punzinet simulate` again."
+        ) from error
 
 
 def _sentence(path: Path, problem: ErrorDetails) -> str:

@@ -35,13 +35,8 @@ class GeneratedEvents:
 
     def total(self) -> FloatArray:
         """Sum of all final-state momenta, (n, 4); equals (sqrt_s, 0, 0, 0)."""
-        return (
-            self.mu_plus
-            + self.mu_minus
-            + self.photons.sum(axis=1)
-            + self.electrons.sum(axis=1)
-            + self.invisible
-        )
+        radiated: FloatArray = self.photons.sum(axis=1) + self.electrons.sum(axis=1)
+        return self.mu_plus + self.mu_minus + radiated + self.invisible
 
     def __getitem__(self, index: np.ndarray | slice) -> "GeneratedEvents":
         """The events that a mask, an index array or a slice picks."""

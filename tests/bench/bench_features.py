@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def measure(folder: Path, stage: str) -> tuple[float, float]:
     peak = 0.0
     while process.poll() is None:
         peak = max(peak, tree_memory(process.pid))
-        time.sleep(0.05)
+        time.sleep(0.2)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed")
     return time.perf_counter() - start, peak
@@ -51,21 +52,17 @@ def measure(folder: Path, stage: str) -> tuple[float, float]:
 
 def tree_memory(root: int) -> float:
     """Resident memory in MiB of a process and all its descendants (Linux), shared pages once."""
-    parents, memory = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-                usage = (entry / "smaps_rollup").read_text()
-            except (OSError, IndexError):
-                continue  # it ended meanwhile
-            parents[int(entry.name)] = int(fields[1])
-            pss = next(line for line in usage.splitlines() if line.startswith("Pss:"))
-            memory[int(entry.name)] = float(pss.split()[1]) / 1024
-    family = {root}
-    while grown := {pid for pid, parent in parents.items() if parent in family} - family:
-        family |= grown
-    return sum(memory.get(pid, 0.0) for pid in family)
+    family = [root]
+    for pid in family:  # grows while it is read
+        with suppress(OSError):
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+            family += [int(child) for child in children.split()]
+    memory = 0.0
+    for pid in family:
+        with suppress(OSError):  # it may have ended meanwhile
+            usage = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            memory += sum(float(line.split()[1]) for line in usage if line.startswith("Pss:"))
+    return memory / 1024
 
 
 def run() -> dict[str, dict[str, float | str]]:

@@ -15,6 +15,8 @@ import pytest
 import uproot
 import yaml
 
+from processors.stages import STAGES
+
 PUNZINET = (sys.executable, "-m", "processors.cli")
 
 #: A small version of the default manifest: the same processes, fewer masses and events.
@@ -39,7 +41,7 @@ def punzinet(*arguments: str | Path, folder: Path) -> subprocess.CompletedProces
     )
 
 
-def run_chain(folder: Path, stages: Sequence[str] = ("simulate", "features", "train", "select", "plot")) -> str:
+def run_chain(folder: Path, stages: Sequence[str] = STAGES) -> str:
     """Run stages one after the other and return what they printed."""
     said = []
     for stage in stages:
@@ -98,9 +100,7 @@ def test_a_second_run_does_nothing(chain: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()}
     said = run_chain(chain)
     assert said.count("up to date") == 5
-    assert before == {
-        p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()
-    }
+    assert before == {p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()}
 
 
 def test_a_setting_re_runs_only_what_depends_on_it(chain: Path) -> None:
@@ -153,7 +153,8 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
 ) -> None:
     """Ctrl-C in the middle; the next run gives the same files as an undisturbed one."""
     slow = {**SMALL, "training": {"pretraining": {"epochs": 15}, "punzi": {"epochs": 100_000}}}
-    (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(slow if stage == "train" else SMALL))
+    manifest = slow if stage == "train" else SMALL
+    (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
     before = ["simulate", "features", "train"]
     run_chain(tmp_path, before[: before.index(stage)])
     process = subprocess.Popen(
@@ -198,5 +199,5 @@ def test_stages_in_the_wrong_order_say_what_to_run_first(tmp_path: Path) -> None
 def test_help_tells_the_story() -> None:
     done = punzinet("--help", folder=Path.cwd())
     assert done.returncode == 0
-    for stage in ("simulate", "features", "train", "select", "plot"):
+    for stage in STAGES:
         assert stage in done.stdout

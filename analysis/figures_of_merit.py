@@ -149,9 +149,9 @@ class FigureOfMerit(BaseModel):
             σ_min in fb; infinite where ε = 0.
         """
         if _is_tensor(efficiency) and _is_tensor(background):
-            torch = sys.modules["torch"]
+            math = sys.modules["torch"]
             present = background > 0
-            root = torch.where(present, torch.where(present, background, 1.0).sqrt(), 0.0)
+            root = math.where(present, math.where(present, background, 1.0).sqrt(), 0.0)
             numerator: torch.Tensor = punzi_numerator(root, self.constant, self.a, self.b)
             return numerator / (efficiency * luminosity)
         root_background = np.sqrt(np.asarray(background, dtype=np.float64))

@@ -1,0 +1,46 @@
+"""Imports run one way: plots and processors on analysis, the command line on top of all."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FORBIDDEN = {
+    "analysis": {"processors", "plots", "coffea", "matplotlib", "mplhep"},
+    "plots": {"processors", "coffea"},
+    "processors": {"plots", "matplotlib", "mplhep"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level packages that a module imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_run_one_way(package: str) -> None:
+    modules = [path for path in (ROOT / package).rglob("*.py") if "cli" not in path.parts]
+    assert modules
+    for path in modules:
+        assert not imported(path) & FORBIDDEN[package], path
+
+
+def test_nothing_imports_the_command_line() -> None:
+    for package in FORBIDDEN:
+        for path in (ROOT / package).rglob("*.py"):
+            if "cli" not in path.parts:
+                assert "processors.cli" not in path.read_text(), path
+
+
+def test_nothing_unpickles() -> None:
+    for package in FORBIDDEN:
+        for path in (ROOT / package).rglob("*.py"):
+            assert not imported(path) & {"pickle", "cloudpickle", "dill", "joblib"}, path
+            assert "torch.load" not in path.read_text(), path

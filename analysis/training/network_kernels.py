@@ -48,9 +48,9 @@ def forward(network: Any, rows: Any) -> None:
         bias = weight + inputs * units
         for unit in range(units):
             row = rows[first + unit]
-            row[:] = parameters[bias + unit]
             begin = weight + unit * inputs
-            _add_products(parameters[begin : begin + inputs : 1], rows[below:first], row)
+            weights = parameters[begin : begin + inputs : 1]
+            _combine(parameters[bias + unit], weights, rows[below:first], row)
             if layer < len(widths) - 1:
                 for event in range(BLOCK):
                     row[event] = tanh(row[event])
@@ -69,7 +69,7 @@ def backward(network: Any, rows: Any, slopes: Any, gradient: Any) -> None:
         gradient: (K,) float64, added to.
     """
     parameters, widths = network.parameters, network.widths
-    one = rows.dtype.type(1)
+    zero, one = rows.dtype.type(0), rows.dtype.type(1)
     weight, below = len(parameters), len(rows) - 1
     for layer in range(len(widths) - 1, 0, -1):
         inputs, units = widths[layer - 1], widths[layer]
@@ -86,22 +86,30 @@ def backward(network: Any, rows: Any, slopes: Any, gradient: Any) -> None:
             break
         for unit in range(inputs):
             slope, activation = slopes[above - inputs + unit], rows[below + unit]
-            slope[:] = 0
-            _add_products(parameters[weight + unit : bias : inputs], slopes[above:], slope)
+            _combine(zero, parameters[weight + unit : bias : inputs], slopes[above:], slope)
             for event in range(BLOCK):
                 slope[event] *= one - activation[event] * activation[event]
 
 
 @njit(cache=True, fastmath=REORDERED, error_model="numpy")
-def _add_products(weights: Any, rows: Any, total: Any) -> None:
-    """Add Σ weight · row to a row, four at a time: loaded and stored once for four of them."""
-    quads = len(weights) - len(weights) % 4
-    for i in range(0, quads, 4):
+def _combine(constant: Any, weights: Any, rows: Any, total: Any) -> None:
+    """Set a row to constant + Σ weight · row, four at a time: loaded and stored once for four."""
+    quads = len(weights) // 4
+    if quads == 0:
+        total[:] = constant
+    for quad in range(quads):
+        i = 4 * quad
         w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
         x0, x1, x2, x3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        for event in range(BLOCK):
-            total[event] += w0 * x0[event] + w1 * x1[event] + w2 * x2[event] + w3 * x3[event]
-    for i in range(quads, len(weights)):
+        if quad == 0:
+            for event in range(BLOCK):
+                total[event] = (
+                    constant + w0 * x0[event] + w1 * x1[event] + w2 * x2[event] + w3 * x3[event]
+                )
+        else:
+            for event in range(BLOCK):
+                total[event] += w0 * x0[event] + w1 * x1[event] + w2 * x2[event] + w3 * x3[event]
+    for i in range(4 * quads, len(weights)):
         w, x = weights[i], rows[i]
         for event in range(BLOCK):
             total[event] += w * x[event]

@@ -82,7 +82,9 @@ class Stage(ABC):
             begin = time.perf_counter()
             rate = np.where(state.stopped, 0.0, state.rate)
             order, bounds = shelf.batches(generator(state.epoch + 1))
-            loss = self.train(state.parameters, Steps(rate, longest), order, bounds)
+            # What is no number any more is noticed below, network by network.
+            with np.errstate(over="ignore", invalid="ignore"):
+                loss = self.train(state.parameters, Steps(rate, longest), order, bounds)
             loss = np.where(state.stopped, state.history.loss[-1], loss)
             validation_loss = self._judge(state, loss)
             state.advance(loss, validation_loss, time.perf_counter() - begin, settings.plateau)

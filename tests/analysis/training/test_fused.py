@@ -36,19 +36,19 @@ def task(small_sample: Sample, make_task: Callable[..., Task]) -> Task:
     return make_task(small_sample)
 
 
+@pytest.fixture(params=[True, False])
+def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Activations of a batch are kept between the passes, or computed again."""
+    if not request.param:
+        monkeypatch.setattr(fused, "KEPT_BLOCKS", 0)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("widths", [WIDTHS, (4, 7, 5, 1), (4, 3, 1), (4, 9, 6, 5, 1)])
-@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.usefixtures("kept")
 def test_gradient_is_that_of_autograd(
-    shelf: Shelf,
-    task: Task,
-    dtype: type,
-    widths: tuple[int, ...],
-    kept: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    shelf: Shelf, task: Task, dtype: type, widths: tuple[int, ...]
 ) -> None:
-    if not kept:
-        monkeypatch.setattr(fused, "KEPT_BLOCKS", 0)
     engine = FusedEngine(shelf, widths, task, dtype)
     reference = AutogradEngine(shelf, widths, task, dtype=torch.float64)
     vector = parameters(widths)

@@ -1,0 +1,254 @@
+"""Whole trainings of small samples: better networks, the same networks, and honest failures."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from torch.nn.utils import parameters_to_vector
+
+from analysis.errors import InputError
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.output import OutputFolder
+from analysis.training.sample import Sample
+from analysis.training.settings import TrainingSettings
+from analysis.training.state import StageState
+from analysis.training.train import CHECKPOINT, TrainingResult, train_networks
+
+LUMINOSITY = 50.0
+
+
+def recipe(**changes: Any) -> TrainingSettings:
+    """A short recipe."""
+    pretraining = {"epochs": 6, "batch_size": 512} | changes.pop("pretraining", {})
+    punzi = {"epochs": 8, "batch_size": 3000, "learning_rate": 2e-3} | changes.pop("punzi", {})
+    content = {"networks": 2, "pretraining": pretraining, "punzi": punzi, **changes}
+    return TrainingSettings.model_validate(content)
+
+
+def train(sample: Sample, folder: Path, settings: TrainingSettings, **more: Any) -> TrainingResult:
+    output = OutputFolder(folder)
+    return train_networks(sample, FigureOfMerit(), LUMINOSITY, settings, output, **more)
+
+
+def vectors(result: TrainingResult) -> np.ndarray:
+    """Parameters of all networks."""
+    networks = [trained.network for trained in result.networks]
+    return np.stack([parameters_to_vector(n.parameters()).detach().numpy() for n in networks])
+
+
+class At:
+    """A reporter that does something after an epoch of a stage."""
+
+    def __init__(self, stage: str, epoch: int, action: Callable[[], None]) -> None:
+        self.when = stage, epoch
+        self.action = action
+
+    def epoch(self, stage: str, state: StageState, epochs: int, events: int) -> None:
+        assert epochs > 0
+        assert events > 0
+        if (stage, state.epoch) == self.when:
+            self.action()
+
+
+class PowerCutError(Exception):
+    """Not an orderly end."""
+
+
+def cut_power() -> None:
+    raise PowerCutError
+
+
+@pytest.fixture(scope="module")
+def whole(small_sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    """An uninterrupted training."""
+    return train(small_sample, tmp_path_factory.mktemp("whole"), recipe())
+
+
+def test_both_stages_make_their_loss_smaller(small_sample: Sample, tmp_path: Path) -> None:
+    result = train(small_sample, tmp_path, recipe())
+    for trained in result.networks:
+        path = tmp_path / "networks" / trained.name / "history.parquet"
+        history = pq.read_table(path).to_pandas()
+        assert list(history.columns) == [
+            "epoch", "loss", "validation_loss", "learning_rate", "seconds"
+        ]  # fmt: skip
+        assert trained.loss == history.validation_loss.min()
+        assert trained.epoch == history.validation_loss.idxmin()
+        assert trained.loss < history.validation_loss[0]
+        assert trained.converged
+    assert not (tmp_path / "networks" / CHECKPOINT).exists()
+
+
+def test_networks_start_from_parameters_of_their_own(whole: TrainingResult) -> None:
+    assert [n.name for n in whole.networks] == ["bce-00", "bce-01", "punzi-00", "punzi-01"]
+    assert len(np.unique(vectors(whole), axis=0)) == 4
+
+
+@pytest.mark.parametrize(
+    ("stage", "epoch", "number"), [("bce", 4, signal.SIGINT), ("punzi", 5, signal.SIGTERM)]
+)
+def test_resumed_training_is_bit_identical(  # noqa: PLR0917 - fixtures are named, not counted
+    small_sample: Sample,
+    tmp_path: Path,
+    whole: TrainingResult,
+    stage: str,
+    epoch: int,
+    number: signal.Signals,
+) -> None:
+    stop = At(stage, epoch, lambda: os.kill(os.getpid(), number))
+    with pytest.raises(InputError, match=f"after epoch {epoch} of stage {stage}.*--resume"):
+        train(small_sample, tmp_path, recipe(), reporters=[stop])
+    resumed = train(small_sample, tmp_path, recipe(), resume=True)
+    np.testing.assert_array_equal(vectors(resumed), vectors(whole))
+    assert [n.loss for n in resumed.networks] == [n.loss for n in whole.networks]
+
+
+def test_power_cut_loses_only_what_came_after_the_last_checkpoint(
+    small_sample: Sample, tmp_path: Path, whole: TrainingResult
+) -> None:
+    settings = recipe(checkpoint_seconds=1e-9)
+    with pytest.raises(PowerCutError):
+        train(small_sample, tmp_path, settings, reporters=[At("punzi", 3, cut_power)])
+    epochs: list[int] = []
+
+    class Count:
+        def epoch(self, stage: str, state: StageState, epochs_: int, events: int) -> None:
+            assert stage == "punzi"
+            assert epochs_ == 8
+            assert events > 0
+            epochs.append(state.epoch)
+
+    resumed = train(small_sample, tmp_path, settings, resume=True, reporters=[Count()])
+    assert epochs == [3, 4, 5, 6, 7, 8]
+    np.testing.assert_array_equal(vectors(resumed), vectors(whole))
+
+
+def test_second_signal_ends_it_at_once(small_sample: Sample, tmp_path: Path) -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(small_sample, tmp_path, recipe(), reporters=[At("bce", 2, twice)])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"punzi": {"learning_rate": 1e-4}}, "training.punzi.learning_rate was 0.002 and is now"),
+        ({"seed": 7}, "training.seed was 1 and is now 7"),
+        ({"networks": 3}, "training.networks was 2 and is now 3"),
+    ],
+)
+def test_checkpoint_of_other_settings_is_refused(
+    small_sample: Sample, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    interrupt = At("bce", 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(InputError, match="interrupted"):
+        train(small_sample, tmp_path, recipe(), reporters=[interrupt])
+    with pytest.raises(InputError, match=message):
+        train(small_sample, tmp_path, recipe(**changes), resume=True)
+
+
+def test_checkpoint_of_other_data_is_refused(
+    small_sample: Sample, tmp_path: Path, synthetic_sample: Callable[..., Sample]
+) -> None:
+    interrupt = At("bce", 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(InputError, match="interrupted"):
+        train(small_sample, tmp_path, recipe(), reporters=[interrupt])
+    other = synthetic_sample(12_000, hypotheses=7, seed=2)
+    with pytest.raises(InputError, match="another training: tensors was"):
+        train(other, tmp_path, recipe(), resume=True)
+
+
+def test_resume_without_checkpoint_starts_from_the_beginning(
+    small_sample: Sample, tmp_path: Path, whole: TrainingResult
+) -> None:
+    resumed = train(small_sample, tmp_path, recipe(), resume=True)
+    np.testing.assert_array_equal(vectors(resumed), vectors(whole))
+
+
+def test_damaged_checkpoint_is_refused(small_sample: Sample, tmp_path: Path) -> None:
+    path = tmp_path / "networks" / CHECKPOINT
+    path.parent.mkdir()
+    path.write_bytes(b"nothing of use")
+    with pytest.raises(InputError, match="is not a checkpoint"):
+        train(small_sample, tmp_path, recipe(), resume=True)
+
+
+def test_autograd_engine_gives_the_same_networks(small_sample: Sample, tmp_path: Path) -> None:
+    short = {
+        "networks": 1,
+        "pretraining": {"epochs": 2, "batch_size": 1000},
+        "punzi": {"epochs": 3, "learning_rate": 2e-3},
+    }
+    results = [
+        vectors(train(small_sample, tmp_path / engine, recipe(engine=engine, **short)))
+        for engine in ("fused", "autograd")
+    ]
+    np.testing.assert_allclose(results[0], results[1], atol=1e-5)
+
+
+def test_stratified_batches_train_as_well(
+    small_sample: Sample, tmp_path: Path, whole: TrainingResult
+) -> None:
+    result = train(small_sample, tmp_path, recipe(punzi={"batches": "stratified"}))
+    for mine, random in zip(result.punzi, whole.punzi, strict=True):
+        assert mine.converged
+        assert mine.loss == pytest.approx(random.loss, rel=0.05)
+        assert mine.loss != random.loss
+
+
+def test_signal_weights_by_hypothesis_change_the_pretraining(
+    small_sample: Sample, tmp_path: Path, whole: TrainingResult
+) -> None:
+    result = train(small_sample, tmp_path, recipe(pretraining={"signal_weights": "hypothesis"}))
+    assert not np.allclose(vectors(result), vectors(whole))
+
+
+def test_diverging_training_says_what_to_change(small_sample: Sample, tmp_path: Path) -> None:
+    settings = recipe(punzi={"learning_rate": 1e300, "max_step": None})
+    with pytest.raises(InputError, match=r"epoch 1 .*training.punzi.learning_rate` \(1e\+300\)"):
+        train(small_sample, tmp_path, settings)
+
+
+def test_everything_is_signal_is_noticed(small_sample: Sample, tmp_path: Path) -> None:
+    # A step this long puts the output bias where no gradient leads back from.
+    settings = recipe(punzi={"learning_rate": 30.0, "max_step": None})
+    with pytest.raises(InputError, match=r"everything is signal .*training.punzi"):
+        train(small_sample, tmp_path, settings)
+
+
+def test_one_lost_network_does_not_end_the_others(
+    small_sample: Sample,
+    tmp_path: Path,
+    whole: TrainingResult,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def lose_first() -> None:
+        reporter.state.parameters[0] = np.nan
+
+    class Saboteur(At):
+        def epoch(self, stage: str, state: StageState, epochs: int, events: int) -> None:
+            self.state = state
+            super().epoch(stage, state, epochs, events)
+
+    reporter = Saboteur("punzi", 2, lose_first)
+    result = train(small_sample, tmp_path, recipe(), reporters=[reporter])
+    assert [n.converged for n in result.punzi] == [False, True]
+    assert "punzi-00 did not converge: in epoch 3 the loss is no number" in caplog.text
+    assert np.isfinite(vectors(result)).all()
+    np.testing.assert_array_equal(vectors(result)[-1], vectors(whole)[-1])
+
+
+def test_tensorboard_events_are_written(small_sample: Sample, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train(small_sample, tmp_path, recipe(tensorboard=True))
+    folder = tmp_path / "networks" / "tensorboard"
+    assert {path.name for path in folder.iterdir()} == {"bce-00", "bce-01", "punzi-00", "punzi-01"}

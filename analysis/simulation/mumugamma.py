@@ -14,7 +14,7 @@ whether it hits the calorimeter: the regions differ by orders of magnitude in ho
 looks like two muons and nothing else.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import hypot, pi, sqrt
 from typing import Final
 
@@ -34,22 +34,14 @@ from analysis.simulation.constants import FB_PER_GEV2
 from analysis.simulation.detector import Detector, polar_angle, transform
 from analysis.simulation.events import GeneratedEvents
 from analysis.simulation.mumugamma_matrix_element import born_element, radiative_element
-from analysis.simulation.mumugamma_sampling import (
-    EVERYWHERE,
-    MISSED,
-    SEEN,
-    Pair,
-    Veto,
-    hardest_photon,
-    in_region,
-    largest_transverse,
-)
+from analysis.simulation.mumugamma_sampling import Pair, hardest_photon, largest_transverse
 from analysis.simulation.soft_photons import (
     DIMUON_THRESHOLD,
     radiate_off_beams,
     radiate_off_muons,
     softer_fractions,
 )
+from analysis.simulation.veto import EVERYWHERE, MISSED, SEEN, Veto, in_region, no_veto
 from analysis.types import FloatArray
 
 PHOTONS: Final = 5
@@ -59,7 +51,6 @@ TRANSVERSE_MARGIN: Final = 0.2
 than five standard deviations, of which about 0.3 % of the preselected events have more."""
 
 Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-_NO_VETO: Final = Veto(np.eye(4), np.zeros(2), np.zeros((0, 2)), 0.0)
 
 
 @njit(cache=True)
@@ -211,7 +202,7 @@ class HardestPhoton:
     opening: tuple[float, float] = (0.0, 2.0)
     least_transverse: float = 0.0
     region: int = EVERYWHERE
-    veto: Veto = _NO_VETO
+    veto: Veto = field(default_factory=no_veto)
 
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
         """One trial for every energy of the beams.
@@ -243,6 +234,15 @@ class SoftPhotons:
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
         """One trial for every energy of the beams; see `HardestPhoton.generate`."""
         return _record(sqrt_s, _generate_without(rng, sqrt_s, self.below))
+
+
+def whole(threshold: float = 0.01) -> tuple[SoftPhotons, HardestPhoton]:
+    """Generators of all muon pairs, as no detector sees them.
+
+    Args:
+        threshold: energy fraction from which on a photon is hard; nothing depends on it.
+    """
+    return SoftPhotons("soft photons", threshold), HardestPhoton("hard photon", (threshold, 1.0))
 
 
 def _edges_in_cms(detector: Detector, polar_range: tuple[float, float]) -> tuple[float, float]:

@@ -1,59 +1,14 @@
-"""Sampling of the hardest photon of mu+mu- gamma, and which of them escape detection."""
+"""Sampling of the hardest photon of mu+mu- gamma."""
 
-from math import atan2, exp, hypot, log, sqrt
-from typing import Final, NamedTuple
+from math import exp, log, sqrt
 
 import numpy as np
 from numba import njit
 
-from analysis.simulation.compiled_lorentz import Momentum
 from analysis.simulation.constants import ELECTRON_MASS, MUON_MASS
 from analysis.simulation.soft_photons import DIMUON_THRESHOLD, Fractions
-from analysis.types import FloatArray
-
-EVERYWHERE: Final = 0
-MISSED: Final = 1
-SEEN: Final = 2
 
 Pair = tuple[float, float]
-
-
-class Veto(NamedTuple):
-    """Where a calorimeter sees photons.
-
-    Attributes:
-        to_laboratory: (4, 4) matrix that takes CMS momenta, from the left, to the laboratory.
-        polar_range: (2,) polar angles of the calorimeter in the laboratory, radian.
-        gaps: (n, 2) ranges of polar angles without crystals, radian.
-        threshold: least energy in the laboratory, GeV.
-    """
-
-    to_laboratory: FloatArray
-    polar_range: FloatArray
-    gaps: FloatArray
-    threshold: float
-
-
-@njit(cache=True)
-def in_region(photon: Momentum, region: int, veto: Veto) -> bool:
-    """Whether a photon belongs to a region of the detector.
-
-    Args:
-        photon: momentum in the CMS.
-        region: `EVERYWHERE`; `SEEN`: above threshold in the calorimeter; `MISSED`: the rest.
-        veto: the calorimeter.
-    """
-    if region == EVERYWHERE:
-        return True
-    p = np.zeros(4)
-    for row in range(4):
-        for column in range(4):
-            p[column] += photon[row] * veto.to_laboratory[row, column]
-    angle = atan2(hypot(p[1], p[2]), p[3])
-    seen = p[0] > veto.threshold and veto.polar_range[0] < angle < veto.polar_range[1]
-    for gap in range(len(veto.gaps)):
-        seen = seen and not veto.gaps[gap, 0] < angle < veto.gaps[gap, 1]
-    return bool(seen == (region == SEEN))
 
 
 @njit(cache=True)

@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 from numba import njit
 
+from analysis.errors import InputError
 from analysis.simulation import lorentz
 from analysis.simulation.compiled_lorentz import (
     Momentum,
@@ -245,6 +246,26 @@ def whole(threshold: float = 0.01) -> tuple[SoftPhotons, HardestPhoton]:
     return SoftPhotons("soft photons", threshold), HardestPhoton("hard photon", (threshold, 1.0))
 
 
+def least_transverse(detector: Detector) -> float:
+    """Transverse momentum of the recoil below which no event passes the preselection, GeV.
+
+    Args:
+        detector: its preselection.
+
+    Raises:
+        InputError: If the preselection demands so little that even events without a hard photon
+            would pass, which no stratum holds.
+    """
+    demanded = detector.settings.preselection.recoil_transverse_momentum
+    if demanded < 1.5 * TRANSVERSE_MARGIN:
+        raise InputError(
+            "`recoil_transverse_momentum` of the simulated preselection is "
+            f"{demanded} GeV, below what the background generators cover: set at least "
+            f"{1.5 * TRANSVERSE_MARGIN:.1f} GeV."
+        )
+    return demanded - TRANSVERSE_MARGIN
+
+
 def _edges_in_cms(detector: Detector, polar_range: tuple[float, float]) -> tuple[float, float]:
     """Polar angles in the CMS that belong to a range in the laboratory at some azimuth.
 
@@ -279,10 +300,13 @@ def strata(detector: Detector) -> list[HardestPhoton]:
 
     Args:
         detector: what sees the photons, and what it demands of the recoil.
+
+    Raises:
+        InputError: As `least_transverse`.
     """
     settings = detector.settings
     calorimeter = settings.calorimeter
-    transverse = settings.preselection.recoil_transverse_momentum - TRANSVERSE_MARGIN
+    transverse = least_transverse(detector)
     energy = detector.beams.sqrt_s / 2
     veto = Veto(
         detector.to_laboratory,

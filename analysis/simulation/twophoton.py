@@ -14,7 +14,7 @@ radiates), which matter for dimuon masses below some 0.5 GeV, and radiation off 
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, hypot, inf, log, pi, sqrt
+from math import exp, hypot, inf, log, pi, radians, sqrt
 from typing import Final
 
 import numpy as np
@@ -34,7 +34,7 @@ from analysis.simulation.compiled_lorentz import (
 from analysis.simulation.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from analysis.simulation.detector import Detector
 from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.mumugamma import TRANSVERSE_MARGIN
+from analysis.simulation.mumugamma import least_transverse
 from analysis.simulation.twophoton_matrix_element import pair_square, polarisation_vectors
 from analysis.simulation.twophoton_sampling import (
     Pair,
@@ -259,13 +259,15 @@ def strata(detector: Detector) -> list[TwoPhoton]:
 
     Args:
         detector: its acceptance and preselection.
+
+    Raises:
+        InputError: As `least_transverse`.
     """
     settings = detector.settings
     preselection = settings.preselection
-    transverse = preselection.recoil_transverse_momentum - TRANSVERSE_MARGIN
-    low, high = np.radians(preselection.recoil_polar_range)
-    margin = np.radians(ANGLE_MARGIN)
-    muons = np.radians(settings.tracking.polar_range)
+    transverse = least_transverse(detector)
+    recoil_low, recoil_high = preselection.recoil_polar_range
+    muon_low, muon_high = settings.tracking.polar_range
     calorimeter = settings.calorimeter
     veto = Veto(
         detector.to_laboratory,
@@ -277,9 +279,9 @@ def strata(detector: Detector) -> list[TwoPhoton]:
     reach = Reach(
         pair_mass=2 * MUON_MASS,
         transverse=transverse,
-        recoil_range=(float(low - margin), float(high + margin)),
+        recoil_range=(radians(recoil_low - ANGLE_MARGIN), radians(recoil_high + ANGLE_MARGIN)),
         recoil_mass2=preselection.recoil_mass_squared[1] + MASS_MARGIN,
-        muon_range=(float(muons[0]), float(muons[1])),
+        muon_range=(radians(muon_low), radians(muon_high)),
         muon_transverse=least_muon,
         transverse_mass=2 * hypot(BOOST_SHARE * least_muon, MUON_MASS),
         region=SEEN,

@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 
 from analysis.beams import Beams
+from analysis.errors import InputError
 from analysis.simulation import lorentz
 from analysis.simulation.constants import MUON_MASS
 from analysis.simulation.detector import Detector
 from analysis.simulation.mumugamma import (
-    TRANSVERSE_MARGIN,
     HardestPhoton,
     SoftPhotons,
+    least_transverse,
     strata,
     whole,
 )
 from analysis.simulation.mumugamma_sampling import hardest_photon, largest_transverse
-from analysis.simulation.settings import DetectorSettings
+from analysis.simulation.settings import DetectorSettings, PreselectionSettings
 from analysis.simulation.veto import MISSED, SEEN
 
 SQRT_S = 10.58
@@ -116,9 +117,14 @@ def test_the_strata_hold_all_that_the_detector_takes_for_signal(detector):
         variance += weight.var() / len(weight)
     assert total == pytest.approx(whole, abs=4 * np.sqrt(variance))
     assert np.sqrt(variance) < 0.1 * whole
-    assert transverse == pytest.approx(
-        detector.settings.preselection.recoil_transverse_momentum - TRANSVERSE_MARGIN
-    )
+    assert transverse == pytest.approx(least_transverse(detector))
+
+
+def test_a_preselection_that_no_stratum_serves_is_refused():
+    preselection = PreselectionSettings(recoil_transverse_momentum=0.1)
+    detector = Detector(DetectorSettings(preselection=preselection), Beams())
+    with pytest.raises(InputError, match=r"set at least 0\.3 GeV"):
+        strata(detector)
 
 
 def test_the_quick_bound_loses_no_event():

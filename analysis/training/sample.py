@@ -7,6 +7,7 @@ training hypotheses. Window ranges count training hypotheses.
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,8 @@ from analysis.types import BoolArray, FloatArray, IntArray
 from analysis.windows import Windows
 
 COLUMNS = (*FEATURES, "process", "window_start", "window_stop", "weight", "fold")
+#: Rows that are read at once, which bounds what reading needs beyond the sample itself.
+ROWS = 200_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,12 +152,12 @@ def load_sample(folder: Path, windows: Windows, validation_fold: int) -> Sample:
     training: list[Events] = []
     validation: list[Events] = []
     for path in paths:
-        table = _read(path)
-        events = _usable(table, windows, backgrounds, path)
-        fold = table["fold"].to_numpy()
-        used = events.stop > events.start
-        training.append(events[used & (fold != validation_fold)])
-        validation.append(events[used & (fold == validation_fold)])
+        for batch in _read(path):
+            events = _usable(batch, windows, backgrounds, path)
+            used = events.stop > events.start
+            validates = batch["fold"].to_numpy() == validation_fold
+            training.append(events[used & ~validates])
+            validation.append(events[used & validates])
     return Sample(
         FEATURES,
         windows.mass[windows.training],
@@ -172,26 +175,33 @@ def _chunk_order(path: Path) -> tuple[str, str, int]:
     return path.parent.name, name[1], int(name[2])
 
 
-def _read(path: Path) -> pa.Table:
-    """Read the columns that training needs from one file.
+def _read(path: Path) -> Iterator[pa.RecordBatch]:
+    """Read the columns that training needs from one file, piece by piece.
 
     Raises:
         InputError: If the file cannot be read or lacks a column.
     """
     try:
-        return pq.read_table(path, columns=list(COLUMNS), partitioning=None)
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        with pq.ParquetFile(path) as file:
+            missing = set(COLUMNS) - set(file.schema_arrow.names)
+            if missing:
+                raise InputError(
+                    f"{path} lacks the columns {', '.join(sorted(missing))}; delete it and run "
+                    "`punzinet features` again."
+                )
+            yield from file.iter_batches(ROWS, columns=list(COLUMNS))
+    except (OSError, pa.ArrowInvalid) as error:
         raise InputError(
             f"{path} is not a tensor file of this software ({error}); delete it and run "
             "`punzinet features` again."
         ) from error
 
 
-def _usable(table: pa.Table, windows: Windows, backgrounds: list[str], path: Path) -> Events:
-    """Turn a table into columns; events that cannot train get an empty window range.
+def _usable(table: pa.RecordBatch, windows: Windows, backgrounds: list[str], path: Path) -> Events:
+    """Turn rows of a file into columns; events that cannot train get an empty window range.
 
     Args:
-        table: Columns as the features stage wrote them.
+        table: Rows as the features stage wrote them.
         windows: All windows.
         backgrounds: Names of background processes met so far; added to.
         path: Where the table is from, for errors.
@@ -199,7 +209,7 @@ def _usable(table: pa.Table, windows: Windows, backgrounds: list[str], path: Pat
     Raises:
         InputError: If a feature is not finite or a weight is negative or not finite.
     """
-    process = table["process"].dictionary_encode().combine_chunks()
+    process = table["process"].dictionary_encode()
     names = process.dictionary.to_pylist()
     for name in sorted(set(process.unique().to_pylist())):
         if name != SIGNAL_PROCESS and name not in backgrounds:
@@ -223,11 +233,11 @@ def _usable(table: pa.Table, windows: Windows, backgrounds: list[str], path: Pat
 
 
 def _concatenate(parts: list[Events]) -> Events:
-    """Put chunks one after the other."""
-    return Events(
-        np.concatenate([part.features for part in parts], axis=1),
-        np.concatenate([part.weight for part in parts]),
-        np.concatenate([part.process for part in parts]),
-        np.concatenate([part.start for part in parts]),
-        np.concatenate([part.stop for part in parts]),
-    )
+    """Put pieces one after the other; the list is emptied, so that features are not held twice."""
+    features = [part.features for part in parts]
+    narrow = [(part.weight, part.process, part.start, part.stop) for part in parts]
+    parts.clear()
+    whole = np.concatenate(features, axis=1)
+    features.clear()
+    weight, process, start, stop = (np.concatenate(column) for column in zip(*narrow, strict=True))
+    return Events(whole, weight, process, start, stop)

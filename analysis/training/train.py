@@ -146,6 +146,7 @@ def train_networks(
             state = checkpoint.stages[stage.name]
             stage.run(state, training.generator(BATCHES, index), after_epoch, reporters)
             vectors = state.best
+            del stage  # and with it a copy of the events, before the next one is made
     result = training.result(checkpoint.stages, output)
     path.unlink(missing_ok=True)
     return result

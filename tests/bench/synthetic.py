@@ -1,14 +1,32 @@
 """Events with the shape of the real ones and nothing of their physics, in any number."""
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analysis.kinematics import FEATURES
 from analysis.punzi_loss import SIGNAL
 from analysis.training.sample import Events, Sample
+from analysis.windows import Windows
 
 BACKGROUNDS = ("tautau", "eemumu", "mumugamma")
 SHARES = (0.83, 0.14, 0.03)
 ACCEPTANCE = 0.38
+
+
+def synthetic_windows(hypotheses: int = 44) -> Windows:
+    """Windows as wide as the published ones, or as it takes to leave no gap between them.
+
+    Args:
+        hypotheses: Number of masses, between 0.1 and 8.7 GeV; all of them train.
+    """
+    mass = np.linspace(0.1, 8.7, hypotheses)
+    sigma = np.interp(mass, [0.1, 1.7, 4.1, 6.5, 8.1, 8.7], [0.23, 0.30, 0.27, 0.18, 0.10, 0.09])
+    sigma = np.maximum(sigma, np.gradient(mass**2) / 4)
+    every = np.ones(hypotheses, bool)
+    return Windows(mass, sigma, every, every, (None,) * hypotheses)
 
 
 def synthetic_sample(
@@ -27,17 +45,15 @@ def synthetic_sample(
         signal_share: Share of signal among the events.
     """
     rng = np.random.default_rng(seed)
-    mass = np.linspace(0.1, 8.7, hypotheses)
-    sigma = np.interp(mass, [0.1, 1.7, 4.1, 6.5, 8.1, 8.7], [0.23, 0.30, 0.27, 0.18, 0.10, 0.09])
-    sigma = np.maximum(sigma, np.gradient(mass**2) / 4 if hypotheses > 1 else sigma)
-    low, high = mass**2 - 2 * sigma, mass**2 + 2 * sigma
+    windows = synthetic_windows(hypotheses)
+    mass, low, high = windows.mass, windows.low, windows.high
 
     signal = rng.random(events) < signal_share
     own = rng.integers(0, hypotheses, events)
     recoil = np.where(signal, mass[own] ** 2, rng.uniform(low[0], high[-1], events))
     process = np.where(signal, SIGNAL, rng.choice(len(BACKGROUNDS), events, p=SHARES))
-    start = np.where(signal, own, np.searchsorted(high, recoil, side="right"))
-    stop = np.where(signal, own + 1, np.searchsorted(low, recoil, side="left"))
+    start, stop = windows.assign(recoil)
+    start, stop = np.where(signal, own, start), np.where(signal, own + 1, stop)
 
     path = np.clip(recoil / mass[-1] ** 2, 0, 1)
     mean = np.stack([1 + path, 2 - path, 3 * path, path * (1 - path)])
@@ -58,3 +74,30 @@ def synthetic_sample(
     return Sample(
         FEATURES, mass, BACKGROUNDS, columns[used & ~validation], columns[used & validation]
     )
+
+
+def write_tensors(folder: Path, events: int, chunk: int = 500_000) -> None:
+    """Write a synthetic sample as the features stage writes tensors.
+
+    Args:
+        folder: Where to.
+        events: Number of events.
+        chunk: Events of a file.
+    """
+    sample = synthetic_sample(events)
+    names = np.array([*sample.backgrounds, "signal"])  # SIGNAL is -1, the last
+    for part, fold in ((sample.training, 0), (sample.validation, 4)):
+        dataset = folder / f"fold{fold}"
+        dataset.mkdir(parents=True)
+        for start in range(0, len(part), chunk):
+            rows = part[np.arange(start, min(start + chunk, len(part)))]
+            columns = dict(zip(FEATURES, rows.features, strict=True)) | {
+                "window_start": rows.start,
+                "window_stop": rows.stop,
+                "weight": rows.weight.astype(np.float64),
+                "fold": np.full(len(rows), fold, np.int8),
+            }
+            arrays = {name: pa.array(column) for name, column in columns.items()}
+            arrays["process"] = pa.array(names[rows.process]).dictionary_encode()
+            path = dataset / f"events-{start}-{start + len(rows)}.parquet"
+            pq.write_table(pa.table(arrays), path, compression="zstd")

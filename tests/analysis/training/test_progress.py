@@ -1,0 +1,23 @@
+"""What is shown while a training runs."""
+
+import io
+
+import numpy as np
+from rich.console import Console
+
+from analysis.training.progress import ProgressBar
+from analysis.training.settings import Plateau
+from analysis.training.state import StageState
+
+
+def test_progress_shows_losses_rate_and_speed() -> None:
+    state = StageState.start(np.zeros((2, 5)), 0.25, 3)
+    state.begin(np.array([9.0, 11.0]))
+    state.advance(np.array([7.0, 8.0]), np.array([8.5, 9.5]), 0.5, Plateau())
+    console = Console(file=io.StringIO(), force_terminal=True, width=200)
+    with ProgressBar(console) as progress:
+        progress.epoch("punzi", state, 40, 1_000_000)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    for part in ("punzi", "1/40", "loss 7.5", "validation 9 ", "best 9", "0.25", "4 M events/s"):
+        assert part in shown

@@ -1,0 +1,31 @@
+"""The recipe is the paper's unless said otherwise, and nonsense is refused."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from analysis.training.settings import TrainingSettings
+
+
+def test_pretraining_is_the_papers() -> None:
+    pretraining = TrainingSettings().pretraining
+    assert (pretraining.epochs, pretraining.batch_size, pretraining.learning_rate) == (200, 2048, 1)
+    assert (pretraining.plateau.patience, pretraining.plateau.factor) == (10, 0.5)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"networks": 0},
+        {"hidden": []},
+        {"punzi": {"learning_rate": 0}},
+        {"punzi": {"plateau": {"factor": 1.0}}},
+        {"pretraining": {"batchsize": 4}},
+        {"validation_fold": 5},
+        {"punzi": {"batches": "sorted"}},
+    ],
+)
+def test_nonsense_is_refused(content: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TrainingSettings.model_validate(content)

@@ -1,0 +1,169 @@
+"""Speed and memory of the training, beside the published method on the same events."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from published_method import PublishedMethod
+from synthetic import synthetic_sample, write_tensors
+
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.training.batches import shelve_random
+from analysis.training.engine import Steps, Task
+from analysis.training.fused import FusedEngine
+from analysis.training.sample import Sample
+
+EVENTS = 2_500_000
+LUMINOSITY = 50.0
+WIDTHS = (4, 8, 4, 1)
+REPEATS = 5
+Figures = dict[str, dict[str, Any]]
+
+
+def run() -> Figures:
+    """All figures."""
+    sample = synthetic_sample(EVENTS)
+    return speed(sample) | memory() | compilation()
+
+
+def fastest(*calls: Callable[[], None]) -> list[float]:
+    """Shortest duration of each call in seconds; taken in turn, so that all share the noise."""
+    durations = []
+    for call in calls:
+        call()  # not measured: it compiles, and warms caches up
+    for _ in range(REPEATS):
+        row = []
+        for call in calls:
+            begin = time.perf_counter()
+            call()
+            row.append(time.perf_counter() - begin)
+        durations.append(row)
+    return np.min(durations, axis=0).tolist()
+
+
+def speed(sample: Sample) -> Figures:
+    """Nanoseconds per event, epoch and network, and ratios to the published method."""
+    events = len(sample.training)
+    published = PublishedMethod(sample, LUMINOSITY)
+    bce_count = 100
+    figures: Figures = {}
+
+    def add(name: str, ours: float, bound: float, theirs: float, ratio: float | None) -> None:
+        """Enter a time per event, and its ratio."""
+        figures[f"train.{name}"] = {"value": ours, "unit": "ns", "bound": f"<= {bound:g}"}
+        entry = {"value": theirs / ours, "unit": "x"}
+        figures[f"train.{name.rsplit('.', 1)[0]}.ratio_to_autograd"] = entry | (
+            {} if ratio is None else {"bound": f">= {ratio:g}"}
+        )
+
+    full, reference = fastest(punzi_epoch(sample, None, 1), published.punzi_epoch)
+    theirs = reference / events * 1e9
+    add("punzi_full_batch.ns_per_event", full / events * 1e9, 25, theirs, 9)
+    batches, reference = fastest(punzi_epoch(sample, 50_000, 1), published.punzi_epoch)
+    theirs = reference / events * 1e9
+    add("punzi_batch_50000.ns_per_event", batches / events * 1e9, 25, theirs, 9)
+    ensemble, reference = fastest(punzi_epoch(sample, 50_000, 25), published.punzi_epoch)
+    theirs = reference / events * 1e9
+    add("ensemble_25.ns_per_event_network", ensemble / events / 25 * 1e9, 15, theirs, None)
+    bce, reference = fastest(
+        bce_epoch(sample, 2048), lambda: published.bce_batches(2048, bce_count)
+    )
+    theirs = reference / (2048 * bce_count) * 1e9
+    add("bce_batch_2048.ns_per_event", bce / events * 1e9, 40, theirs, None)
+    return figures
+
+
+def punzi_epoch(sample: Sample, batch_size: int | None, networks: int) -> Callable[[], None]:
+    """An epoch of the Punzi-loss."""
+    engine, parameters, steps = prepare(sample, batch_size, networks)
+    return lambda: engine.punzi_epoch(
+        parameters, steps, *engine.shelf.batches(np.random.default_rng(1))
+    )
+
+
+def bce_epoch(sample: Sample, batch_size: int) -> Callable[[], None]:
+    """An epoch of the cross-entropy."""
+    engine, parameters, steps = prepare(sample, batch_size, 1)
+    return lambda: engine.bce_epoch(
+        parameters, steps, *engine.shelf.batches(np.random.default_rng(1))
+    )
+
+
+def prepare(
+    sample: Sample, batch_size: int | None, networks: int
+) -> tuple[FusedEngine, np.ndarray, Steps]:
+    """An engine, networks, and steps too short to matter."""
+    rng = np.random.default_rng(1)
+    scale = np.ones(len(sample.mass) + len(sample.backgrounds))
+    task = Task(*sample.total, LUMINOSITY, FigureOfMerit(), scale)
+    engine = FusedEngine(shelve_random(sample, sample.training, batch_size, rng), WIDTHS, task)
+    return engine, rng.normal(0, 0.5, (networks, 81)), Steps(np.full(networks, 1e-9), np.inf)
+
+
+TRAIN = """
+import re, sys, time
+from pathlib import Path
+sys.path.insert(0, {bench!r})
+from synthetic import synthetic_windows
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.output import OutputFolder
+from analysis.training.sample import load_sample
+from analysis.training.settings import TrainingSettings
+from analysis.training.train import train_networks
+begin = time.perf_counter()
+sample = load_sample(Path({tensors!r}), synthetic_windows(), 4)
+settings = TrainingSettings.model_validate(
+    {{"pretraining": {{"epochs": 1}}, "punzi": {{"epochs": 1}}}}
+)
+train_networks(sample, FigureOfMerit(), 50.0, settings, OutputFolder(Path({output!r})))
+# ru_maxrss would count the process that started this one, too.
+peak = 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+print(len(sample.training), peak, time.perf_counter() - begin)
+"""
+
+
+def train_once(tensors: Path, output: Path, **environment: str) -> tuple[int, float, float]:
+    """Train for an epoch each in a process of its own.
+
+    Returns:
+        Training events, peak memory in bytes, and seconds after importing.
+    """
+    program = TRAIN.format(
+        bench=str(Path(__file__).parent), tensors=str(tensors), output=str(output)
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    events, peak, seconds = done.stdout.split()
+    return int(events), float(peak), float(seconds)
+
+
+def memory() -> Figures:
+    """Peak memory from reading the tensors to the trained network, beyond 500 MiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        tensors = Path(folder) / "tensors"
+        write_tensors(tensors, EVENTS)
+        events, peak, _ = train_once(tensors, Path(folder))
+    value = (peak - 500 * 2**20) / events
+    return {"train.peak_memory_bytes_per_event": {"value": value, "unit": "B", "bound": "<= 150"}}
+
+
+def compilation() -> Figures:
+    """What a first training takes longer than a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        tensors = Path(folder) / "tensors"
+        write_tensors(tensors, 20_000)
+        cache = {"NUMBA_CACHE_DIR": str(Path(folder) / "cache")}
+        first, second = (train_once(tensors, Path(folder), **cache)[2] for _ in range(2))
+    value = first - second
+    return {"train.compilation_s": {"value": value, "unit": "s", "bound": "<= 20"}}

@@ -1,0 +1,76 @@
+"""A straightforward PyTorch implementation of the published method, to compare speed with.
+
+Automatic differentiation through plain layers, and sums over windows as products with sparse
+matrices of hypotheses times events.
+"""
+
+import numpy as np
+import torch
+
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.punzi_loss import SIGNAL
+from analysis.training.sample import Sample
+
+
+class PublishedMethod:
+    """Trains a 4-8-4-1 network on the training part of a sample."""
+
+    def __init__(self, sample: Sample, luminosity: float) -> None:
+        events = sample.training
+        low, high = sample.scaling
+        scaled = (events.features - low[:, np.newaxis]) / (high - low)[:, np.newaxis]
+        self.x = torch.from_numpy(np.ascontiguousarray(scaled.T))
+        self.weight = torch.from_numpy(events.weight)
+        signal = events.process == SIGNAL
+        self.label = torch.from_numpy(signal.astype(np.float32))
+        self.windows = [
+            self._matrix(events.start, events.stop, chosen, len(sample.mass))
+            for chosen in (signal, ~signal)
+        ]
+        self.luminosity = luminosity
+        self.merit = FigureOfMerit()
+        torch.manual_seed(1)
+        self.network = torch.nn.Sequential(
+            torch.nn.Linear(4, 8),
+            torch.nn.Tanh(),
+            torch.nn.Linear(8, 4),
+            torch.nn.Tanh(),
+            torch.nn.Linear(4, 1),
+            torch.nn.Sigmoid(),
+        )
+        self.optimiser = torch.optim.SGD(self.network.parameters(), lr=1e-6)
+
+    @staticmethod
+    def _matrix(
+        start: np.ndarray, stop: np.ndarray, chosen: np.ndarray, hypotheses: int
+    ) -> torch.Tensor:
+        """Sparse (hypotheses, n) matrix: which of the chosen events lie in which window."""
+        rows, columns = [], []
+        for h in range(hypotheses):
+            inside = np.flatnonzero(chosen & (start <= h) & (h < stop))
+            rows.append(np.full(len(inside), h))
+            columns.append(inside)
+        index = torch.from_numpy(np.stack([np.concatenate(rows), np.concatenate(columns)]))
+        ones = torch.ones(index.shape[1])
+        with torch.sparse.check_sparse_tensor_invariants(enable=False):
+            return torch.sparse_coo_tensor(index, ones, (hypotheses, len(start))).coalesce()
+
+    def punzi_epoch(self) -> None:
+        """One step on all events."""
+        self.optimiser.zero_grad()
+        selected = (self.network(self.x).squeeze(1) * self.weight).unsqueeze(1)
+        efficiency, background = (torch.sparse.mm(w, selected).squeeze(1) for w in self.windows)
+        sigma = self.merit.sigma_min(efficiency, background, self.luminosity)
+        sigma.mean().backward()
+        self.optimiser.step()
+
+    def bce_batches(self, size: int, count: int) -> None:
+        """Some steps on shuffled batches."""
+        order = torch.randperm(len(self.x))
+        for rows in order.split(size)[:count]:
+            self.optimiser.zero_grad()
+            output = self.network(self.x[rows]).squeeze(1)
+            torch.nn.functional.binary_cross_entropy(
+                output, self.label[rows], self.weight[rows]
+            ).backward()
+            self.optimiser.step()

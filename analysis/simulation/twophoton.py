@@ -14,7 +14,7 @@ radiates), which matter for dimuon masses below some 0.5 GeV, and radiation off 
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, hypot, inf, log, pi, radians, sqrt
+from math import exp, hypot, inf, log, pi, radians, sqrt, tan
 from typing import Final
 
 import numpy as np
@@ -48,6 +48,8 @@ from analysis.simulation.twophoton_sampling import (
 from analysis.simulation.veto import EVERYWHERE, MISSED, SEEN, Veto, no_veto
 from analysis.types import FloatArray
 
+NO_FLIP: Final = 1e6 * ELECTRON_MASS**2
+"""Virtuality above which electrons keep their helicity to some 1e-6, GeV^2."""
 ANGLE_MARGIN: Final = 4.0
 """By how many degrees the resolution may turn the recoil, or nearly so: at the least transverse
 momentum of the preselection it turns it by one."""
@@ -125,7 +127,10 @@ def _square(
     positron = rotate_from(axis, to_rest_frame((sqrt_s / 2, 0.0, 0.0, -beam), pair))
     first = polarisation_vectors(electron, photons[0], photons[1], 1.0)
     second = polarisation_vectors(positron, photons[1], photons[0], -1.0)
-    return pair_square(first, second, photons, muons)
+    # the flip of an electron's helicity is of order m^2/Q^2
+    flips_1 = 3 if virtualities[0] < NO_FLIP else 2
+    flips_2 = 3 if virtualities[1] < NO_FLIP else 2
+    return pair_square(first[:flips_1], second[:flips_2], photons, muons)
 
 
 @njit(cache=True)
@@ -234,9 +239,9 @@ def whole(pair_mass: float) -> list[TwoPhoton]:
     reach = Reach(
         pair_mass=pair_mass,
         transverse=0.0,
-        recoil_range=(0.0, pi),
+        recoil_slope=(-inf, inf),
         recoil_mass2=inf,
-        muon_range=(0.0, pi),
+        muon_slope=(-inf, inf),
         muon_transverse=0.0,
         transverse_mass=pair_mass,
         region=EVERYWHERE,
@@ -246,6 +251,11 @@ def whole(pair_mass: float) -> list[TwoPhoton]:
         TwoPhoton(f"{beam}'s photon harder", harder, (0.0, inf), reach)
         for harder, beam in enumerate(("electron", "positron"))
     ]
+
+
+def _slopes(low: float, high: float) -> Pair:
+    """Range of the cotangent that belongs to a range of polar angles in degrees."""
+    return 1 / tan(radians(high)), 1 / tan(radians(low))
 
 
 def strata(detector: Detector) -> list[TwoPhoton]:
@@ -279,9 +289,9 @@ def strata(detector: Detector) -> list[TwoPhoton]:
     reach = Reach(
         pair_mass=2 * MUON_MASS,
         transverse=transverse,
-        recoil_range=(radians(recoil_low - ANGLE_MARGIN), radians(recoil_high + ANGLE_MARGIN)),
+        recoil_slope=_slopes(recoil_low - ANGLE_MARGIN, recoil_high + ANGLE_MARGIN),
         recoil_mass2=preselection.recoil_mass_squared[1] + MASS_MARGIN,
-        muon_range=(radians(muon_low), radians(muon_high)),
+        muon_slope=_slopes(muon_low, muon_high),
         muon_transverse=least_muon,
         transverse_mass=2 * hypot(BOOST_SHARE * least_muon, MUON_MASS),
         region=SEEN,

@@ -129,30 +129,31 @@ def pair_square(first: FloatArray, second: FloatArray, photons: Pair, muons: Pai
         The sum of the squares over vectors and spins.
     """
     negative, positive = muons
-    outgoing = _spinors(negative, MUON_MASS, 1.0)
+    # reversing both spins conjugates the amplitude, as the vectors are real: one state of mu-
+    outgoing = _spinors(negative, MUON_MASS, 1.0)[0]
     incoming = _spinors(positive, MUON_MASS, -1.0)
     n, m = len(first), len(second)
-    # spinors behind the vertices next to mu- and, with the propagator, next to mu+
-    near = np.empty((2, n + m, 2, 4), np.complex128)
+    # spinors behind the vertex next to mu-, and with the propagator behind the one next to mu+
+    near = np.empty((n + m, 4), np.complex128)
+    far = np.empty((n + m, 2, 4), np.complex128)
     vertex = np.empty(4, np.complex128)
     for i in range(n + m):
         vector = first[i] if i < n else second[i - n]
         v = (vector[0], vector[1], vector[2], vector[3])
+        _slash(v, outgoing, near[i])
         # a photon next to mu+ leaves the other one next to mu-
         inner = minus(negative, photons[1] if i < n else photons[0])
         norm = 1 / (dot(inner, inner) - MUON_MASS**2)
         for spin in range(2):
-            _slash(v, outgoing[spin], near[0, i, spin])
             _slash(v, incoming[spin], vertex)
-            _slash(inner, vertex, near[1, i, spin])
+            _slash(inner, vertex, far[i, spin])
             for k in range(4):
-                near[1, i, spin, k] = norm * (near[1, i, spin, k] + MUON_MASS * vertex[k])
+                far[i, spin, k] = norm * (far[i, spin, k] + MUON_MASS * vertex[k])
     total = 0.0
     for i in range(n):
         for j in range(n, n + m):
-            for r in range(2):
-                for s in range(2):
-                    amplitude = _bar_product(near[0, i, r], near[1, j, s])
-                    amplitude += _bar_product(near[0, j, r], near[1, i, s])
-                    total += amplitude.real**2 + amplitude.imag**2
-    return total
+            for spin in range(2):
+                amplitude = _bar_product(near[i], far[j, spin])
+                amplitude += _bar_product(near[j], far[i, spin])
+                total += amplitude.real**2 + amplitude.imag**2
+    return 2 * total

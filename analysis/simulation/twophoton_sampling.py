@@ -1,6 +1,6 @@
 """Sampling of the photons of e+e- mu+mu-, and which events a detector may take for signal."""
 
-from math import acosh, atan2, cos, exp, hypot, log, pi, sin, sqrt, tan
+from math import cos, exp, hypot, log, pi, sin, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -11,12 +11,12 @@ from analysis.simulation.constants import ELECTRON_MASS
 from analysis.simulation.veto import EVERYWHERE, MISSED, Veto, in_region
 from analysis.types import FloatArray
 
-STEEPNESS: Final = 1.0
-"""Sampled power of the squared pair mass, beyond the logarithm: tuned for even weights."""
 COMPARABLE: Final = 3.0
 """Logarithm of the ratio of virtualities below which both are comparable."""
 COMPARABLE_SHARE: Final = 0.1
 """Share of events drawn with comparable virtualities, where weights are largest."""
+TINY: Final = 1e-30
+"""Transverse momentum that stands for none, GeV."""
 TRANSVERSE_SLACK: Final = 0.1
 """What bounds on the recoil's transverse momentum in the laboratory leave out, GeV."""
 
@@ -29,9 +29,10 @@ class Reach(NamedTuple):
     Attributes:
         pair_mass: least mass of the muon pair, GeV.
         transverse: least transverse momentum of the pair in the CMS, GeV.
-        recoil_range: polar angles of the recoil in the laboratory, radian.
+        recoil_slope: range of the recoil's momentum along the axis over that across it, in the
+            laboratory (the cotangent of the polar angle).
         recoil_mass2: largest mass squared of the recoil, GeV^2.
-        muon_range: polar angles of both muons in the laboratory, radian.
+        muon_slope: the same of both muons.
         muon_transverse: least transverse momentum of either muon in the laboratory, GeV.
         transverse_mass: least transverse mass of the pair in the CMS, GeV.
         region: `MISSED` if both scattered electrons have to be, `SEEN` if not both, or
@@ -41,9 +42,9 @@ class Reach(NamedTuple):
 
     pair_mass: float
     transverse: float
-    recoil_range: Pair
+    recoil_slope: Pair
     recoil_mass2: float
-    muon_range: Pair
+    muon_slope: Pair
     muon_transverse: float
     transverse_mass: float
     region: int
@@ -80,27 +81,23 @@ def scattered_electron(
 
 
 @njit(cache=True)
-def _rapidity_at(slope: float, along: float, target: float) -> float:
-    """Rapidity at which slope cosh + along sinh takes a value.
+def _power_at(slope: float, along: float, target: float) -> float:
+    """Exponential of the rapidity at which slope cosh + along sinh takes a value.
 
     Args:
         slope: coefficient of the cosh.
         along: coefficient of the sinh, larger than that of the cosh.
-        target: the value.
-
-    Returns:
-        The rapidity, between -20 and 20.
+        target: the value, which may be infinite.
     """
     root = sqrt(target**2 + along**2 - slope**2)
     # two forms of the same, of which one does not cancel
     below, above = (along - slope) / (root - target), (target + root) / (slope + along)
-    power = above if target > 0 else below
-    return log(min(max(power, exp(-20.0)), exp(20.0)))
+    return above if target > 0 else below
 
 
 @njit(cache=True)
-def _rapidity_range(sqrt_s: float, transverse_mass: float, across: Pair, reach: Reach) -> Pair:
-    """Range of the pair's rapidity outside which the recoil is out of reach.
+def _power_range(sqrt_s: float, transverse_mass: float, across: Pair, reach: Reach) -> Pair:
+    """Range of the exponential of the pair's rapidity that leaves the recoil in reach.
 
     The recoil's momentum along the z axis of the laboratory falls with the rapidity, and its
     transverse momentum there is that of the pair, at most the one of the photons, and that of
@@ -110,7 +107,7 @@ def _rapidity_range(sqrt_s: float, transverse_mass: float, across: Pair, reach: 
         sqrt_s: energy of the beams, GeV.
         transverse_mass: of the pair, GeV.
         across: transverse momentum of the pair if the photons take no energy, CMS, GeV.
-        reach: polar angles and mass of the recoil.
+        reach: direction and mass of the recoil.
 
     Returns:
         Lower and upper end; the upper one below the lower one where there is nothing.
@@ -120,17 +117,15 @@ def _rapidity_range(sqrt_s: float, transverse_mass: float, across: Pair, reach: 
     # of the boost of the energy that the pair leaves, about 85 % of all
     x, y = 0.85 * sqrt_s * matrix[0, 1], 0.85 * sqrt_s * matrix[0, 2]
     most = max(hypot(x, y), hypot(x - across[0], y - across[1])) + TRANSVERSE_SLACK
-    low, high = -20.0, 20.0
-    if reach.recoil_range[0] > 0:
-        along_z = slope * sqrt_s - max(most / tan(reach.recoil_range[0]), 0.0)
-        low = _rapidity_at(slope, along, along_z / transverse_mass)
-    if reach.recoil_range[1] < pi:
-        along_z = slope * sqrt_s - min(most / tan(reach.recoil_range[1]), 0.0)
-        high = _rapidity_at(slope, along, along_z / transverse_mass)
+    along_z = slope * sqrt_s - max(most * reach.recoil_slope[1], 0.0)
+    low = _power_at(slope, along, along_z / transverse_mass)
+    along_z = slope * sqrt_s - min(most * reach.recoil_slope[0], 0.0)
+    high = _power_at(slope, along, along_z / transverse_mass)
     energy = (sqrt_s**2 + reach.pair_mass**2 - reach.recoil_mass2) / (2 * sqrt_s)
     if energy > transverse_mass:
-        least = acosh(energy / transverse_mass)
-        if low > -least:
+        ratio = energy / transverse_mass
+        least = ratio + sqrt(ratio**2 - 1)
+        if low * least > 1:
             low = max(low, least)
     return low, high
 
@@ -164,14 +159,13 @@ def draw_photons(
     hard = bottom * exp(norm * rng.random())
     volume = norm * hard
 
-    # product of the shares: the transverse mass squared of the pair over s; drawn evenly where
-    # it is below the square of the transverse momentum that the harder photon brings
+    # product of the shares: the transverse mass squared of the pair over s, from 1/(m^2 + a)^2
+    # with a above the square of the transverse momentum that the harder photon brings, where
+    # the mass of the pair vanishes
     shift = 1.5 * hard / s
-    least = reach.transverse_mass**2 / s + shift
-    ends = least**-STEEPNESS, (1 + shift) ** -STEEPNESS
-    power = ends[1] + (ends[0] - ends[1]) * rng.random()
-    product = power ** (-1 / STEEPNESS) - shift
-    volume *= (ends[0] - ends[1]) / (power * STEEPNESS) * (product + shift)
+    ends = 1 / (reach.transverse_mass**2 / s + shift), 1 / (1 + shift)
+    product = 1 / (ends[1] + (ends[0] - ends[1]) * rng.random()) - shift
+    volume *= (ends[0] - ends[1]) * (product + shift) ** 2
 
     # at any y the softer photon has more than this, and enough for the transverse momentum
     bottom = max(reach.transverse - sqrt(hard), 0.0) ** 2
@@ -193,27 +187,28 @@ def draw_photons(
     first, second = sqrt(q2[0]), sqrt(q2[1])
     x = -first * cos(azimuth[0]) - second * cos(azimuth[1])
     y = -first * sin(azimuth[0]) - second * sin(azimuth[1])
-    low, high = _rapidity_range(sqrt_s, sqrt_s * sqrt(product), (x, y), reach)
-    # neither photon takes more than all energy
     root = sqrt(product)
-    low = max(low, -log((1 - q2[0] / s) / root))
-    high = min(high, log((1 - q2[1] / s) / root))
+    low, high = _power_range(sqrt_s, sqrt_s * root, (x, y), reach)
+    # neither photon takes more than all energy
+    low = max(low, root / (1 - q2[0] / s))
+    high = min(high, (1 - q2[1] / s) / root)
     if low >= high:
         return nothing
-    rapidity = low + (high - low) * rng.random()
-    volume *= high - low
-    fractions = (root * exp(rapidity) + q2[1] / s, root * exp(-rapidity) + q2[0] / s)
+    norm = log(high / low)
+    power = low * exp(norm * rng.random())
+    volume *= norm
+    fractions = (root * power + q2[1] / s, root / power + q2[0] / s)
     return fractions, q2, azimuth, volume
 
 
 @njit(cache=True)
 def _in_laboratory(p: Momentum, matrix: FloatArray) -> Pair:
-    """Polar angle (radian) and transverse momentum (GeV) in the laboratory of a CMS momentum."""
+    """Momentum along the axis over that across it, and the latter (GeV), in the laboratory."""
     x = p[0] * matrix[0, 1] + p[1] * matrix[1, 1] + p[2] * matrix[2, 1] + p[3] * matrix[3, 1]
     y = p[0] * matrix[0, 2] + p[1] * matrix[1, 2] + p[2] * matrix[2, 2] + p[3] * matrix[3, 2]
     z = p[0] * matrix[0, 3] + p[1] * matrix[1, 3] + p[2] * matrix[2, 3] + p[3] * matrix[3, 3]
-    across = hypot(x, y)
-    return atan2(across, z), across
+    across = sqrt(x**2 + y**2)
+    return z / max(across, TINY), across
 
 
 @njit(cache=True)
@@ -230,8 +225,8 @@ def pair_in_reach(sqrt_s: float, pair: Momentum, reach: Reach) -> bool:
     recoil = (sqrt_s - pair[0], -pair[1], -pair[2], -pair[3])
     if dot(recoil, recoil) > reach.recoil_mass2:
         return False
-    angle, _ = _in_laboratory(recoil, reach.veto.to_laboratory)
-    return reach.recoil_range[0] <= angle <= reach.recoil_range[1]
+    slope, _ = _in_laboratory(recoil, reach.veto.to_laboratory)
+    return reach.recoil_slope[0] <= slope <= reach.recoil_slope[1]
 
 
 @njit(cache=True)
@@ -246,6 +241,6 @@ def electrons_in_reach(first: Momentum, second: Momentum, reach: Reach) -> bool:
 @njit(cache=True)
 def muon_in_reach(muon: Momentum, reach: Reach) -> bool:
     """Whether a muon may pass acceptance and preselection."""
-    angle, across = _in_laboratory(muon, reach.veto.to_laboratory)
-    inside = reach.muon_range[0] <= angle <= reach.muon_range[1]
+    slope, across = _in_laboratory(muon, reach.veto.to_laboratory)
+    inside = reach.muon_slope[0] <= slope <= reach.muon_slope[1]
     return inside and across >= reach.muon_transverse

@@ -102,14 +102,18 @@ def test_the_strata_hold_all_that_can_pass(detector):
     expected = 0.0
     for seed, generator in enumerate(whole(2 * MUON_MASS)):
         loose = reach._replace(
-            recoil_range=(0.0, np.pi), recoil_mass2=np.inf, transverse_mass=0.4, region=EVERYWHERE
+            recoil_slope=(-np.inf, np.inf),
+            recoil_mass2=np.inf,
+            transverse_mass=0.4,
+            region=EVERYWHERE,
         )
         events = sample(replace(generator, reach=loose), 1_500_000, 50 + seed)
         muons = np.stack([events.mu_plus, events.mu_minus], axis=1)
         recoil = -muons.sum(axis=1)
         recoil[:, 0] += SQRT_S
         angle = polar_angle(transform(recoil, detector.to_laboratory))
-        passed = (angle >= reach.recoil_range[0]) & (angle <= reach.recoil_range[1])
+        slope = 1 / np.tan(angle)
+        passed = (slope >= reach.recoil_slope[0]) & (slope <= reach.recoil_slope[1])
         passed &= lorentz.mass2(recoil) <= reach.recoil_mass2
         value, error = mean(np.where(passed, events.weight, 0.0))
         expected, variance = expected + value, variance + error**2

@@ -47,9 +47,9 @@ from analysis.types import FloatArray
 
 PHOTONS: Final = 5
 """Rows of photons: the hardest one; those off electron, positron, mu+ and mu-."""
-TRANSVERSE_MARGIN: Final = 0.2
-"""By how much, in GeV, the resolution may raise the transverse momentum of the recoil: more
-than five standard deviations, of which about 0.3 % of the preselected events have more."""
+TRANSVERSE_MARGIN: Final = 0.12
+"""By how much, in GeV, the resolution may raise the transverse momentum of the recoil: with the
+default tracking, fewer than one in ten thousand of the preselected events need more."""
 
 Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 

@@ -50,14 +50,13 @@ from analysis.types import FloatArray
 
 NO_FLIP: Final = 1e6 * ELECTRON_MASS**2
 """Virtuality above which electrons keep their helicity to some 1e-6, GeV^2."""
-ANGLE_MARGIN: Final = 4.0
-"""By how many degrees the resolution may turn the recoil, or nearly so: at the least transverse
-momentum of the preselection it turns it by one."""
-MASS_MARGIN: Final = 0.4
+ANGLE_MARGIN: Final = 2.0
+"""By how many degrees the resolution may turn the recoil: with the default tracking, one in a
+hundred thousand of the preselected events needs more."""
+MASS_MARGIN: Final = 0.2
 """By how much the resolution may change the largest squared recoil mass, GeV^2."""
-MUON_MARGIN: Final = 0.95
-"""Share of the preselection's least transverse momentum of a muon that a muon needs, before the
-resolution of half a per cent."""
+MUON_MARGIN: Final = 0.97
+"""Share of the preselection's least transverse momentum of a muon that a muon must have."""
 BOOST_SHARE: Final = 0.8
 """Share of a muon's transverse momentum in the laboratory that it has at least in the CMS."""
 VIRTUALITIES: Final = (0.3, 0.8, 2.0, 4.0)

@@ -123,7 +123,7 @@ def test_the_strata_hold_all_that_the_detector_takes_for_signal(detector):
 def test_a_preselection_that_no_stratum_serves_is_refused():
     preselection = PreselectionSettings(recoil_transverse_momentum=0.1)
     detector = Detector(DetectorSettings(preselection=preselection), Beams())
-    with pytest.raises(InputError, match=r"set at least 0\.3 GeV"):
+    with pytest.raises(InputError, match=r"set at least 0\.2 GeV"):
         strata(detector)
 
 

@@ -55,9 +55,7 @@ def signed_recoil_mass(m2_recoil: FloatArray) -> FloatArray:
     return np.copysign(np.sqrt(np.abs(m2_recoil)), m2_recoil)
 
 
-def output_figure(
-    signal: Outputs, background: Outputs, cuts: Cuts, *, luminosity: float
-) -> Figure:
+def output_figure(signal: Outputs, background: Outputs, cuts: Cuts, *, luminosity: float) -> Figure:
     """Draw the density of signal (above) and background (below) with both kinds of cut.
 
     Args:

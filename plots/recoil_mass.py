@@ -65,9 +65,7 @@ def recoil_mass_figure(
     return figure
 
 
-def _draw(
-    axes: Axes, spectrum: RecoilSpectrum, scale: float, processes: Mapping[str, str]
-) -> None:
+def _draw(axes: Axes, spectrum: RecoilSpectrum, scale: float, processes: Mapping[str, str]) -> None:
     """Draw the stack, its statistical uncertainty and the signals in one panel."""
     stack = spectrum.backgrounds
     names = sorted(stack.axes["process"], key=lambda name: _yield(stack[name, :]))
@@ -98,7 +96,9 @@ def _draw(
         label="stat. uncertainty",
     )
     peaks = []
-    for line, (mass, signal) in zip(style.SIGNAL_LINES, sorted(spectrum.signals.items()), strict=False):
+    for line, (mass, signal) in zip(
+        style.SIGNAL_LINES, sorted(spectrum.signals.items()), strict=False
+    ):
         mplhep.histplot(
             scale * signal.values(),
             edges,

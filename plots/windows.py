@@ -5,7 +5,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import ndtr
 
-
 from analysis.peak_fit import PeakFit
 from analysis.types import FloatArray
 from analysis.windows import HALF_WIDTH, Windows
@@ -81,7 +80,9 @@ def peaks_figure(windows: Windows, samples: dict[int, tuple[FloatArray, FloatArr
     with style.style():
         columns = min(2, max(len(samples), 1))
         rows = -(-max(len(samples), 1) // columns)
-        figure, grid = style.new_figure(0.38 * rows + 0.12, nrows=rows, ncols=columns, squeeze=False)
+        figure, grid = style.new_figure(
+            0.38 * rows + 0.12, nrows=rows, ncols=columns, squeeze=False
+        )
         for axes in grid.flat[len(samples) :]:
             axes.set_axis_off()
         for axes, (index, (m2_recoil, weight)) in zip(grid.flat, samples.items(), strict=False):

@@ -116,9 +116,9 @@ def select_stage(output: OutputFolder, network: str) -> Stage:
     return Stage("select", output, {"network": network}, ("features", "train"))
 
 
-def plot_stage(manifest: Manifest, output: OutputFolder) -> Stage:
+def plot_stage(manifest: Manifest, output: OutputFolder, network: str) -> Stage:
     """Figures: depend on all that came before, and on how processes are written."""
-    settings = manifest.model_dump(mode="json", include={"processes"})
+    settings = {**manifest.model_dump(mode="json", include={"processes"}), "network": network}
     return Stage("plot", output, settings, ("features", "train", "select"))
 
 

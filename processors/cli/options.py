@@ -31,9 +31,11 @@ ExecutorOption = Annotated[
 ]
 WorkersOption = Annotated[int, typer.Option(min=1, help="number of worker processes")]
 ForceOption = Annotated[bool, typer.Option("--force", help="run even if nothing has changed")]
+NetworkOption = Annotated[str, typer.Option(help="network whose single cut is used")]
 
 MANIFEST = Path("data_manifest.yaml")
 OUTPUT = Path("output")
+NETWORK = "punzi-00"
 
 
 def nothing_to_do(stage: Stage, force: bool) -> bool:

@@ -4,9 +4,11 @@ from analysis.manifest import load_manifest
 from analysis.output import OutputFolder
 from processors.cli.options import (
     MANIFEST,
+    NETWORK,
     OUTPUT,
     ForceOption,
     ManifestOption,
+    NetworkOption,
     OutputOption,
     ScaleOption,
     console,
@@ -19,6 +21,7 @@ def command(
     manifest: ManifestOption = MANIFEST,
     output: OutputOption = OUTPUT,
     scale: ScaleOption = "default",
+    network: NetworkOption = NETWORK,
     force: ForceOption = False,
 ) -> None:
     """Draw all figures of what the other stages left, as PDF and PNG.
@@ -27,11 +30,11 @@ def command(
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
-    stage = plot_stage(settings, folder)
+    stage = plot_stage(settings, folder, network)
     if nothing_to_do(stage, force):
         return
     from plots.make import make_plots
 
-    written = make_plots(folder, settings)
+    written = make_plots(folder, settings, network)
     stage.finish(written)
     console.print(f"plot: {len(written)} files in {folder.plots}")

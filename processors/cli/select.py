@@ -1,18 +1,16 @@
 """`punzinet select`: recoil-mass histograms behind the single cut."""
 
-from typing import Annotated
-
-import typer
-
 from analysis.manifest import load_manifest
 from analysis.output import OutputFolder
 from processors.cli.options import (
     MANIFEST,
+    NETWORK,
     OUTPUT,
     Executor,
     ExecutorOption,
     ForceOption,
     ManifestOption,
+    NetworkOption,
     OutputOption,
     ScaleOption,
     WorkersOption,
@@ -26,7 +24,7 @@ def command(
     manifest: ManifestOption = MANIFEST,
     output: OutputOption = OUTPUT,
     scale: ScaleOption = "default",
-    network: Annotated[str, typer.Option(help="whose single cut selects")] = "punzi-00",
+    network: NetworkOption = NETWORK,
     executor: ExecutorOption = Executor.FUTURES,
     workers: WorkersOption = 1,
     force: ForceOption = False,

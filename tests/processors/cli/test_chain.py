@@ -93,7 +93,7 @@ def test_no_event_is_lost_between_the_stages(chain: Path) -> None:
     for name, record in complete.items():
         assert record["read"] == record["present"]
         steps = json.loads((output / "features" / "cutflow.json").read_text())["datasets"][name]
-        assert tables[name].num_rows == steps["cutflow"][-1]["events"]
+        assert tables[name].num_rows == steps["cutflow"][-1]["entries"]
 
 
 def test_a_second_run_does_nothing(chain: Path) -> None:

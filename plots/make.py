@@ -1,0 +1,218 @@
+"""All figures of a finished chain, from the files that its stages left."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure
+
+from analysis.datasets import SIGNAL
+from analysis.errors import InputError
+from analysis.kinematics import FEATURES
+from analysis.manifest import Manifest
+from analysis.network import load_network
+from analysis.output import OutputFolder
+from analysis.sensitivity import Sensitivity
+from analysis.spectra import STAGES, read_spectrum
+from analysis.types import BoolArray, FloatArray
+from analysis.windows import Windows
+from plots import style
+from plots.feature_distributions import FeatureSample, features_figure
+from plots.output_vs_recoil import Cuts, Outputs, output_figure
+from plots.recoil_mass import RecoilSpectrum, recoil_mass_figure
+from plots.sensitivity import figure_of_merit_figure, sigma_min_figure
+from plots.training_history import Phase, history_figure
+from plots.windows import example_masses, peaks_figure, widths_figure
+
+#: Signals that are drawn over backgrounds, as shares of the way through the training masses.
+SHOWN_SIGNALS = (0.2, 0.5, 0.8)
+#: Signals are drawn for this many times the median σ_min, so that they are seen.
+SIGNAL_STRENGTH = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Tensors:
+    """The columns of all tensors that figures show.
+
+    Attributes:
+        features: (n, F) in GeV.
+        process: (n,) names of processes.
+        mass: (n,) generated masses in GeV, NaN for background.
+        m2_recoil: (n,) in GeV².
+        weight: (n,) as in the tensors.
+    """
+
+    features: FloatArray
+    process: np.ndarray
+    mass: FloatArray
+    m2_recoil: FloatArray
+    weight: FloatArray
+
+    @property
+    def signal(self) -> BoolArray:
+        """Which events are signal, (n,)."""
+        is_signal: BoolArray = self.process == SIGNAL
+        return is_signal
+
+
+def make_plots(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
+    """Draw all figures.
+
+    Args:
+        output: Where results lie and figures go.
+        manifest: Luminosity, and how processes are written.
+        network: The network whose outputs and history are shown.
+
+    Returns:
+        All files written.
+
+    Raises:
+        InputError: If a result is missing or damaged.
+    """
+    windows = Windows.read(output.windows)
+    sensitivity = Sensitivity.read(output.sensitivity)
+    tensors = _read_tensors(output)
+    training = windows.mass[windows.training]
+    chosen = [float(training[round(s * (len(training) - 1))]) for s in SHOWN_SIGNALS]
+    shown = sorted(set(chosen))
+    figures = {
+        "recoil_mass": _recoil_mass(output, manifest, sensitivity, network, shown),
+        "sigma_min": sigma_min_figure(sensitivity),
+        "figure_of_merit": figure_of_merit_figure(sensitivity),
+        "training_history": history_figure(_history(output, network)),
+        "output_vs_recoil": _outputs(output, tensors, sensitivity, network),
+        "features": _features(tensors, manifest, shown),
+        "window_widths": widths_figure(windows),
+        "signal_peaks": _peaks(tensors, windows),
+    }
+    return [
+        path for name, figure in figures.items() for path in style.save(figure, output.plots, name)
+    ]
+
+
+def _recoil_mass(
+    output: OutputFolder,
+    manifest: Manifest,
+    sensitivity: Sensitivity,
+    network: str,
+    shown: list[float],
+) -> Figure:
+    """Spectra before and after the cut, signals at a round multiple of what can be seen."""
+    before, after = (
+        RecoilSpectrum(backgrounds, {m: s for m, s in signals.items() if m in shown})
+        for backgrounds, signals in (
+            read_spectrum(output.histograms, stage, "m_recoil") for stage in STAGES
+        )
+    )
+    sigma = sensitivity.networks[network].single.sigma_min
+    reach = SIGNAL_STRENGTH * float(np.median(sigma[np.isfinite(sigma)]))
+    return recoil_mass_figure(
+        before,
+        after,
+        cross_section=float(f"{reach:.1g}"),
+        luminosity=manifest.luminosity,
+        processes=manifest.processes,
+    )
+
+
+def _history(output: OutputFolder, network: str) -> list[Phase]:
+    """History of the pretraining and the training that led to a network.
+
+    Raises:
+        InputError: If a history is missing.
+    """
+    number = network.rsplit("-", 1)[-1]
+    phases = []
+    for loss, name, label in (
+        ("bce", "pretraining", "weighted cross-entropy"),
+        ("punzi", "Punzi-loss", r"mean $\sigma_\mathrm{min}$ [fb]"),
+    ):
+        path = output.network(f"{loss}-{number}") / "history.parquet"
+        try:
+            table = pq.read_table(path, partitioning=None)
+            columns = {key: table[key].to_numpy() for key in table.column_names}
+            phases.append(
+                Phase(
+                    name,
+                    label,
+                    columns["epoch"],
+                    columns["loss"],
+                    columns["validation_loss"],
+                    columns["learning_rate"],
+                )
+            )
+        except (OSError, pa.ArrowException, KeyError) as error:
+            raise InputError(
+                f"{path} holds no history of a training ({error}); run `punzinet train` again."
+            ) from error
+    return [phase for phase in phases if len(phase.epoch)]
+
+
+def _outputs(
+    output: OutputFolder, tensors: Tensors, sensitivity: Sensitivity, network: str
+) -> Figure:
+    """Outputs before the sigmoid of all events, with the cuts of the network."""
+    judged = sensitivity.networks[network]
+    logit = load_network(output.network(network)).network.logit_numpy(tensors.features)
+    signal, background = (
+        Outputs(tensors.m2_recoil[rows], logit[rows], tensors.weight[rows])
+        for rows in (tensors.signal, ~tensors.signal)
+    )
+    cuts = Cuts(sensitivity.mass, judged.optimal.cut, judged.single_cut)
+    return output_figure(signal, background, cuts, luminosity=sensitivity.luminosity)
+
+
+def _features(tensors: Tensors, manifest: Manifest, shown: list[float]) -> Figure:
+    """Features of some signals and of all backgrounds."""
+    signals = {
+        mass: FeatureSample(tensors.features[rows], tensors.weight[rows])
+        for mass in shown
+        for rows in [np.abs(tensors.mass - mass) < 1e-6]
+    }
+    backgrounds = {
+        name: FeatureSample(tensors.features[rows], tensors.weight[rows])
+        for name in manifest.processes
+        for rows in [tensors.process == name]
+        if name != SIGNAL and rows.any()
+    }
+    return features_figure(FEATURES, signals, backgrounds, manifest.processes)
+
+
+def _peaks(tensors: Tensors, windows: Windows) -> Figure:
+    """Some of the signal peaks with their fits."""
+    samples = {}
+    for index in example_masses(windows):
+        rows = np.abs(tensors.mass - windows.mass[index]) < 1e-6
+        samples[index] = (tensors.m2_recoil[rows], tensors.weight[rows])
+    return peaks_figure(windows, samples)
+
+
+def _read_tensors(output: OutputFolder) -> Tensors:
+    """Read what figures show.
+
+    Raises:
+        InputError: If there are no tensors, or one cannot be read.
+    """
+    columns = [*FEATURES, "process", "mass", "m2_recoil", "weight"]
+    paths = sorted(output.tensors.glob("*/*.parquet"))
+    if not paths:
+        raise InputError(f"{output.tensors} holds no tensors; run `punzinet features` first.")
+    try:
+        tables = [pq.read_table(path, columns=columns, partitioning=None) for path in paths]
+        table = pa.concat_tables(table.cast(tables[0].schema) for table in tables)
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise InputError(
+            f"{output.tensors} holds a file that is no tensor of this software ({error}); run "
+            "`punzinet features --force` again."
+        ) from error
+    mass = table["mass"].fill_null(np.nan).to_numpy()
+    process = np.array(table["process"].cast(pa.string()).to_pylist(), dtype=str)
+    return Tensors(
+        np.column_stack([table[name].to_numpy() for name in FEATURES]),
+        process,
+        mass,
+        table["m2_recoil"].to_numpy(),
+        table["weight"].to_numpy(),
+    )

@@ -80,7 +80,7 @@ class Sample:
         return replace(self, chunks=chunks)
 
     def repeated(self, counts: Counts, luminosity: float) -> "Sample":
-        """The sample with new chunks for every stratum in which an event weighs too much.
+        """The sample with new chunks for every stratum that had too few trials.
 
         Args:
             counts: Counts of all chunks.
@@ -156,7 +156,7 @@ class Sample:
                     "name": generator.name,
                     "trials": part.trials,
                     "entries": part.entries,
-                    "largest_weight": part.largest,
+                    "largest_expectation": part.largest,
                     "cross_section_fb": {"value": value, "error": error},
                 }
                 for generator, part, (value, error) in zip(
@@ -226,7 +226,7 @@ class Simulation:
         for _ in range(ATTEMPTS):
             samples = [sample.repeated(counts, self.size.luminosity) for sample in samples]
             work = [item for sample in samples for item in sample.work() if item[0] not in counts]
-            counts |= _run(self.executor, "Simulating again what weighs too much", work, function)
+            counts |= _run(self.executor, "Simulating again with more trials", work, function)
         return samples, counts
 
     def cross_sections(self, masses: FloatArray) -> dict[str, dict[str, float]]:

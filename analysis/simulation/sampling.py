@@ -2,9 +2,10 @@
 
 A background is generated with weights; a trial of weight w fb that the detector turns into an
 event with probability v stands for w v L / N expected events of the simulated luminosity L,
-N being the number of trials. It is kept with just this probability and then weighs 1; where
-the expectation exceeds 1 it is kept with that weight. N is chosen from a pilot run such that
-this does not happen. Signal is generated unweighted, a fixed number of events at each mass.
+N being the number of trials. It is kept with just this probability and then weighs 1. N comes
+from a pilot run such that the expectation hardly ever exceeds 1; where it does, up to `COPIES`
+events are made of the trial, each measured anew and kept with its share of the expectation.
+Signal is generated unweighted, a fixed number of events at each mass.
 
 All randomness of a chunk comes from the seed and the chunk's own place, so that chunks can be
 made in any order by any number of processes.
@@ -22,7 +23,7 @@ from analysis.simulation.detector import VISIBILITY, Detector
 from analysis.simulation.events import GeneratedEvents
 from analysis.simulation.preselection import preselection
 from analysis.simulation.signal import SignalGenerator, cross_section
-from analysis.types import FloatArray
+from analysis.types import BoolArray, FloatArray
 
 CHUNK: Final = 200_000
 """Trials of a chunk; bounds the memory of a worker."""
@@ -30,8 +31,10 @@ _FEWEST: Final = 20_000
 """Trials of a stratum at least, which measure its cross-section."""
 _PILOT_RATE: Final = 2000.0
 """Trials of a stratum's pilot run per fb^-1 of luminosity: more events, more of them rare."""
+COPIES: Final = 2
+"""Events that may come from one trial: measured differently, but not independent."""
 _HEADROOM: Final = 1.2
-"""How much above the largest weight of the pilot run a weight may be and still fit."""
+"""Trials beyond those that the weights seen so far need, where `COPIES` did not suffice."""
 _INTEGRATION, _PILOT, _PRODUCTION = 1, 2, 3
 
 
@@ -93,7 +96,7 @@ class Summary:
         sum_weight: Sum of the generator's weights over the trials, fb.
         sum_weight2: Sum of their squares, fb^2.
         entries: Events for the ntuple.
-        largest: Largest weight among these.
+        largest: Largest expectation of a trial that one of these comes from; fb in a pilot run.
     """
 
     def __init__(self) -> None:
@@ -158,11 +161,19 @@ def simulate_background(
     for step, passed in zip(VISIBILITY, detector.visibility(generated).T, strict=True):
         summary.count(step, weight * passed)
     weight = weight * passed
-    if not pilot:
-        weight = np.where(rng.random(len(weight)) < weight, np.maximum(weight, 1.0), 0.0)
-        summary.count("kept as unweighted events", weight)
-    kept = weight > 0
-    return _reconstruct(rng, generated[kept], weight[kept], detector, summary), summary
+    if pilot:
+        kept = np.flatnonzero(weight)
+        events, _ = _reconstruct(rng, generated[kept], weight[kept], detector, summary)
+        summary.largest = float(events["weight"].max(initial=0.0))
+        return events, summary
+    copies = np.maximum(np.ceil(weight), 1.0)
+    trial = np.repeat(np.arange(len(weight)), copies.astype(int))
+    trial = trial[rng.random(len(trial)) < (weight / copies)[trial]]
+    ones = np.ones(len(trial))
+    summary.count("kept as unweighted events", ones)
+    events, selected = _reconstruct(rng, generated[trial], ones, detector, summary)
+    summary.largest = float(weight[trial[selected]].max(initial=0.0))
+    return events, summary
 
 
 def simulate_signal(
@@ -191,7 +202,8 @@ def simulate_signal(
         weight = np.where(luck < passed, weight, 0.0)
         summary.count(step, weight)
     seen = weight > 0
-    return _reconstruct(rng, generated[seen], weight[seen], detector, summary), summary
+    events, _ = _reconstruct(rng, generated[seen], weight[seen], detector, summary)
+    return events, summary
 
 
 def _reconstruct(
@@ -200,7 +212,7 @@ def _reconstruct(
     weight: FloatArray,
     detector: Detector,
     summary: Summary,
-) -> NDArray[np.void]:
+) -> tuple[NDArray[np.void], BoolArray]:
     """Measure events and apply the preselection.
 
     Args:
@@ -211,7 +223,7 @@ def _reconstruct(
         summary: where the steps and the events are counted.
 
     Returns:
-        The preselected events, of dtype `EVENT`.
+        The preselected events, of dtype `EVENT`, and which of the n they are.
     """
     measured = detector.measure(rng, generated)
     selected = np.ones(len(weight), dtype=bool)
@@ -224,8 +236,7 @@ def _reconstruct(
     events["weight"] = weight[selected]
     events["mass"] = generated.mass[selected]
     summary.entries = len(events)
-    summary.largest = float(events["weight"].max(initial=0.0))
-    return events
+    return events, selected
 
 
 def explore(work: tuple[Chunk, Generator], detector: Detector, seed: int) -> dict[Chunk, Summary]:
@@ -279,7 +290,7 @@ def chunk_file(folder: Path, chunk: Chunk) -> Path:
 
 
 def needed_trials(counts: Summary, luminosity: float) -> int:
-    """Trials with which no event of a stratum should weigh more than 1.
+    """Trials with which hardly any of a stratum stands for more than one event.
 
     Args:
         counts: Counts of the stratum's pilot run.
@@ -288,7 +299,7 @@ def needed_trials(counts: Summary, luminosity: float) -> int:
     Returns:
         Their number, at least `_FEWEST`.
     """
-    return max(_FEWEST, int(np.ceil(counts.largest * luminosity * _HEADROOM)))
+    return max(_FEWEST, int(np.ceil(counts.largest * luminosity)))
 
 
 def pilot_chunks(dataset: str, stratum: int, luminosity: float) -> list[Chunk]:
@@ -329,7 +340,7 @@ def _split(trials: int) -> list[int]:
 
 
 def repeated(chunks: list[Chunk], counts: Summary, luminosity: float) -> list[Chunk]:
-    """Chunks to simulate a stratum again if an event weighs more than 1, with more trials.
+    """Chunks to simulate a stratum again, with more trials, if `COPIES` do not suffice.
 
     The random numbers are new ones: with the old ones, trials would be added just where an
     unlikely event happened to come early.
@@ -340,9 +351,9 @@ def repeated(chunks: list[Chunk], counts: Summary, luminosity: float) -> list[Ch
         luminosity: The luminosity to simulate, fb^-1.
 
     Returns:
-        The new chunks; the old ones if no event weighs too much.
+        The new chunks; the old ones if there is no need.
     """
-    if counts.largest <= 1:
+    if counts.largest <= COPIES:
         return chunks
     trials = int(np.ceil(counts.trials * counts.largest * _HEADROOM))
     old = chunks[0]

@@ -135,11 +135,10 @@ def test_datasets_do_not_depend_on_one_another(made: OutputFolder, tmp_path: Pat
     assert not (output.simulation / "cross_sections.json").exists()
 
 
-def test_strata_are_simulated_again_until_no_event_weighs_too_much(
+def test_strata_are_simulated_again_if_the_pilot_run_missed_the_largest_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # as if the pilot run had missed the largest weights by a factor of five
-    monkeypatch.setattr("processors.simulation.needed_trials", lambda *_: 20_000)
+    monkeypatch.setattr("processors.simulation.needed_trials", lambda *_: 10_000)
     output = OutputFolder(tmp_path)
     simulate(small("tautau", luminosity=3.0), "default", output, make_executor("iterative", 1))
     (weight,) = columns(output.ntuple("tautau"), "weight")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mplhep
 import numpy as np
@@ -112,7 +113,7 @@ def _draw(
     axes.set_ylim(0, 1.08 * top or 1)
 
 
-def _density(axis: Regular, sample: FeatureSample, column: int) -> Hist:
+def _density(axis: Regular, sample: FeatureSample, column: int) -> Hist[Any]:
     """Histogram of one feature whose area is 1, or 0 where there are no events."""
     histogram = Hist(axis, storage=Weight())
     histogram.fill(sample.features[:, column], weight=sample.weight)

@@ -1,6 +1,7 @@
 """Network output before the sigmoid against the recoil mass, with the cuts (Fig. 5, 6)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import mplhep
 import numpy as np
@@ -73,21 +74,22 @@ def output_figure(signal: Outputs, background: Outputs, cuts: Cuts, *, luminosit
     y_limits = (y_limits[0] - margin, y_limits[1] + margin)
     with style.style():
         figure, panels = style.new_figure(1.35, nrows=2, sharex=True, sharey=True)
-        for axes, part, x, (name, unit) in zip(
+        for axes, part, x, content in zip(
             panels,
             parts,
             recoil,
-            (("signal", "efficiency summed over masses"), ("background", "events")),
+            ("signal efficiency", "background events"),
             strict=True,
         ):
-            density = Hist(
+            density: Hist[Any] = Hist(
                 Regular(BINS[0], *_open(x_limits), name="recoil_mass"),
                 Regular(BINS[1], *_open(y_limits), name="logit"),
             )
             density.fill(x, part.logit, weight=part.weight)
-            _draw(figure, axes, density, f"{name}: {unit} / bin")
+            _draw(figure, axes, density, f"{content} / bin")
             _draw_cuts(axes, cuts)
-            axes.set_ylabel("output before sigmoid (no unit)")
+            axes.set_xlabel("")  # the histogram would write the name of its axis
+            axes.set_ylabel("output before sigmoid")
         negative = x_limits[0] < 0
         panels[0].set_xlim(x_limits)
         panels[0].set_ylim(y_limits[0], y_limits[1] + 0.22 * (y_limits[1] - y_limits[0]))
@@ -104,7 +106,7 @@ def _open(limits: tuple[float, float]) -> tuple[float, float]:
     return limits[0], float(np.nextafter(limits[1], np.inf))
 
 
-def _draw(figure: Figure, axes: Axes, density: Hist, label: str) -> None:
+def _draw(figure: Figure, axes: Axes, density: Hist[Any], label: str) -> None:
     """Draw a two-dimensional histogram with its colour bar."""
     filled = density.values()[density.values() > 0]
     top = float(filled.max()) if len(filled) else 1.0

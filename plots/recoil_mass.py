@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import mplhep
 import numpy as np
@@ -27,8 +28,8 @@ class RecoilSpectrum:
         signals: By generated mass in GeV, axis ``recoil_mass``; contents are efficiencies.
     """
 
-    backgrounds: Hist
-    signals: Mapping[float, Hist]
+    backgrounds: Hist[Any]
+    signals: Mapping[float, Hist[Any]]
 
 
 def recoil_mass_figure(
@@ -68,12 +69,11 @@ def recoil_mass_figure(
 def _draw(axes: Axes, spectrum: RecoilSpectrum, scale: float, processes: Mapping[str, str]) -> None:
     """Draw the stack, its statistical uncertainty and the signals in one panel."""
     stack = spectrum.backgrounds
-    names = sorted(stack.axes["process"], key=lambda name: _yield(stack[name, :]))
+    parts_by_name = {name: _part(stack, name) for name in stack.axes["process"]}
+    names = sorted(parts_by_name, key=lambda name: float(parts_by_name[name].values().sum()))
     colours = style.process_colours(list(stack.axes["process"]))
-    parts = [stack[name, :] for name in names]
-    # The legend says what the parts are; how many events pass goes with the name.
     mplhep.histplot(
-        parts,
+        [parts_by_name[name] for name in names],
         ax=axes,
         stack=True,
         histtype="fill",
@@ -111,10 +111,11 @@ def _draw(axes: Axes, spectrum: RecoilSpectrum, scale: float, processes: Mapping
         peaks.append(scale * float(signal.values().max(initial=0)))
     _limits(axes, total, peaks)
     width = edges[1] - edges[0]
+    axes.set_xlabel("")  # the histogram writes the name of its axis
     axes.set_ylabel(f"events / {width:.3g} GeV")
 
 
-def stack_total(backgrounds: Hist) -> tuple[FloatArray, FloatArray]:
+def stack_total(backgrounds: Hist[Any]) -> tuple[FloatArray, FloatArray]:
     """Sum all processes.
 
     Args:
@@ -122,14 +123,21 @@ def stack_total(backgrounds: Hist) -> tuple[FloatArray, FloatArray]:
 
     Returns:
         (k,) contents and (k,) variances of the bins.
+
+    Raises:
+        ValueError: If the histogram keeps no sums of squared weights.
     """
-    total = backgrounds[sum, :]
-    return total.values(), total.variances()
+    total = backgrounds.project(backgrounds.axes[1].name)
+    variances = total.variances()
+    if variances is None:
+        raise ValueError("the spectrum needs sums of squared weights")
+    return np.asarray(total.values(), dtype=np.float64), np.asarray(variances, dtype=np.float64)
 
 
-def _yield(histogram: Hist) -> float:
-    """Sum of all contents inside of the axis."""
-    return float(histogram.values().sum())
+def _part(stack: Hist[Any], name: str) -> Hist[Any]:
+    """Spectrum of one process."""
+    part: Hist[Any] = stack[{"process": name}]  # type: ignore[assignment]  # not all axes picked
+    return part
 
 
 def _limits(axes: Axes, total: FloatArray, peaks: list[float]) -> None:

@@ -80,8 +80,10 @@ class _Series:
 
 
 SERIES = (
-    _Series("bce", "optimal", "BCE, best cut per mass", style.ORANGE),
-    _Series("punzi", "optimal", "Punzi-net, best cut per mass", style.GREY),
+    # Best cuts are chosen on training events: chosen on the events that judge them, they follow
+    # fluctuations of a handful of events, and look better than they are.
+    _Series("bce", "optimal_in_training", "BCE, best cut per mass", style.ORANGE),
+    _Series("punzi", "optimal_in_training", "Punzi-net, best cut per mass", style.GREY),
     _Series("punzi", "single", "Punzi-net, one cut", style.BLUE),
 )
 
@@ -180,25 +182,20 @@ def _roles(training: BoolArray) -> tuple[tuple[BoolArray, str], ...]:
 
 
 def _limits(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:
-    """Hold all points and their bars, and leave room for the legend above."""
-    finite = [np.isfinite(c.sigma) & (c.sigma > 0) for c in curves]
-    values = [c.sigma[rows] for c, rows in zip(curves, finite, strict=True)]
-    errors = [np.nan_to_num(c.error[r], posinf=0) for c, r in zip(curves, finite, strict=True)]
-    pairs = list(zip(values, errors, strict=True))
-    top = np.concatenate([v + e for v, e in pairs])
-    bottom = np.concatenate([v - e for v, e in pairs])
-    if not len(top):
+    """Hold all points, and leave room for the legend above; long error bars are cut off."""
+    values = [curve.sigma[np.isfinite(curve.sigma) & (curve.sigma > 0)] for curve in curves]
+    points = np.concatenate(values)
+    if not len(points):
         return
+    low, high = float(points.min()), float(points.max())
     if log:
-        # A bar that reaches zero has no place on a logarithmic axis and is cut at half its point.
-        low = np.maximum(bottom, 0.5 * np.concatenate(values)).min()
         axes.set_yscale("log")
-        axes.set_ylim(0.75 * low, top.max() * (top.max() / low) ** 0.55 * 1.5)
-    elif bottom.min() > 0.3 * top.max():
-        margin = 0.12 * max(top.max() - bottom.min(), 0.2)
-        axes.set_ylim(min(bottom.min(), 1) - margin, max(top.max(), 1) + margin)
+        axes.set_ylim(0.6 * low, 1.5 * high * (high / low) ** 0.5)
+    elif low > 0.3 * high:
+        margin = 0.15 * max(high - low, 0.2)
+        axes.set_ylim(min(low, 1) - margin, max(high, 1) + margin)
     else:
-        axes.set_ylim(min(0, bottom.min()), 1.55 * top.max())
+        axes.set_ylim(0, 1.5 * high)
 
 
 def _legend(axes: Axes, series: Sequence[_Series], **place: Any) -> None:

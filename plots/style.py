@@ -35,7 +35,7 @@ PROCESS_COLOURS = {"tautau": BLUE, "eemumu": ORANGE, "mumugamma": GREY}
 """Colours of the backgrounds of the default data, the same in every figure."""
 OTHER_COLOURS = ("#86c8dd", "#ffa90e", "#b9ac70", "#717581", "#92dadd", "#a96b59")
 """Colours of further backgrounds, in the order in which they come."""
-SIGNAL_LINES = (
+SIGNAL_LINES: tuple[dict[str, Any], ...] = (
     {"color": RED, "linestyle": "-"},
     {"color": VIOLET, "linestyle": (0, (4, 1.5))},
     {"color": "#111111", "linestyle": (0, (1.2, 1.2))},
@@ -98,7 +98,8 @@ def style() -> Iterator[None]:
     """Draw in the style of this analysis inside of the context, whatever was set outside."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(RC_PARAMS)
+        for name, value in RC_PARAMS.items():
+            mpl.rcParams[name] = value  # type: ignore[index]  # a checker wants literal names
         yield
 
 
@@ -157,8 +158,7 @@ def include(limits: tuple[float, float], *values: FloatArray) -> tuple[float, fl
         limits: Lower and upper limit.
         values: Arrays of any shape.
     """
-    finite = [limits, *(v[np.isfinite(v)] for v in values)]
-    flat = np.concatenate([np.ravel(part) for part in finite])
+    flat = np.concatenate([np.array(limits), *(v[np.isfinite(v)] for v in values)])
     return float(flat.min()), float(flat.max())
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.types import FloatArray, IntArray
 from plots import style
@@ -82,8 +83,12 @@ def _draw_phase(upper: Axes, lower: Axes, phase: Phase) -> None:
     upper.tick_params(labelbottom=False)
     lower.plot(phase.epoch, phase.learning_rate, color="#333333", drawstyle="steps-mid")
     lower.set_yscale("log")
+    # From decade to decade, so that at least two ticks have a number.
     low, high = style.include((phase.learning_rate[0], phase.learning_rate[0]), phase.learning_rate)
-    lower.set_ylim(low / 2, high * 2)
+    decades = np.floor(np.log10(0.9 * low)), np.ceil(np.log10(1.1 * high))
+    lower.set_ylim(10 ** decades[0], 10 ** decades[1])
+    lower.yaxis.set_major_locator(LogLocator(numticks=4))
+    lower.yaxis.set_minor_formatter(NullFormatter())
     lower.set_ylabel("learning\nrate", loc="center")
     lower.set_xlabel("epoch")
     margin = 0.02 * len(phase.epoch)

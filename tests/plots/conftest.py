@@ -1,7 +1,7 @@
 """Made-up results that look like real ones, and all figures drawn from them."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -22,8 +22,15 @@ from plots.sensitivity import figure_of_merit_figure, sigma_min_figure
 from plots.training_history import Phase, history_figure
 from plots.windows import example_masses, peaks_figure, widths_figure
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 #: Share of each background in the sample, where it peaks in recoil mass and how widely, GeV.
-BACKGROUNDS = {"tautau": (0.83, 6.0, 2.2), "eemumu": (0.145, 7.5, 1.0), "mumugamma": (0.025, 1.5, 1.5)}
+BACKGROUNDS = {
+    "tautau": (0.83, 6.0, 2.2),
+    "eemumu": (0.145, 7.5, 1.0),
+    "mumugamma": (0.025, 1.5, 1.5),
+}
 LUMINOSITY = 50.0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, prange
 
 from analysis.training.elementary import REORDERED, exp, log1p
-from analysis.training.loading import PARTS, RUNS, Batch, blocks_of_part, load_block
+from analysis.training.loading import RUNS, Batch, blocks_of_part, load_block
 from analysis.training.network_kernels import BLOCK, Network, backward, forward
 from analysis.types import FloatArray, IntArray
 
@@ -35,18 +35,6 @@ class Epoch(NamedTuple):
     bounds: IntArray
 
 
-class Labels(NamedTuple):
-    """What the cross-entropy makes of an event, by its `first` place (see `Runs`).
-
-    Attributes:
-        scale: (places,) factor on the weight.
-        signal: Places below this are signal's.
-    """
-
-    scale: FloatArray
-    signal: int
-
-
 class Descent(NamedTuple):
     """Networks on their way down the gradient.
 
@@ -64,13 +52,12 @@ class Descent(NamedTuple):
 
 
 @njit(cache=True, fastmath=REORDERED, error_model="numpy")
-def _cross_entropy(work: Any, slot: int, labels: Any, slope: Any) -> Any:
+def _cross_entropy(work: Any, slot: int, slope: Any) -> Any:
     """Loss of one block, and its slope with respect to each logit.
 
     Args:
         work: The `Workspace` with the logits of the block.
         slot: Which of its blocks.
-        labels: The `Labels`.
         slope: (BLOCK,) overwritten with weight · (ŷ − label).
 
     Returns:
@@ -80,11 +67,11 @@ def _cross_entropy(work: Any, slot: int, labels: Any, slope: Any) -> Any:
     zero, one = logit.dtype.type(0), logit.dtype.type(1)
     loss, total = zero, zero
     for event in range(BLOCK):
-        scaled = weight[event] * labels.scale[first[event]]
+        scaled = weight[event] * work.bce_scale[first[event]]
         z = logit[event]
         decay = exp(-abs(z))
         output = (one if z >= zero else decay) / (one + decay)
-        label = one if first[event] < labels.signal else zero
+        label = one if first[event] < work.signal else zero
         slope[event] = scaled * (output - label)
         loss += scaled * (max(z, zero) + log1p(decay) - label * z)
         total += scaled
@@ -92,23 +79,22 @@ def _cross_entropy(work: Any, slot: int, labels: Any, slope: Any) -> Any:
 
 
 @njit(cache=True, parallel=True)
-def bce_epoch(epoch: Any, labels: Any, descent: Any, work: Any, losses: Any) -> None:
+def bce_epoch(epoch: Any, descent: Any, work: Any, losses: Any) -> None:
     """Train every network for one epoch of stochastic gradient descent.
 
     Args:
         epoch: The `Epoch`.
-        labels: The `Labels`, their scale in the precision of the pass.
         descent: The `Descent`, whose parameters change.
         work: `Workspace` with a block for each network.
         losses: (N,) overwritten with the mean over batches of the weighted mean cross-entropy.
     """
     for index in prange(len(losses)):
         network = np.int64(index)
-        losses[network] = _descend(network, epoch, labels, descent, work)
+        losses[network] = _descend(network, epoch, descent, work)
 
 
 @njit(cache=True, fastmath=REORDERED, error_model="numpy")
-def _descend(network: Any, epoch: Any, labels: Any, descent: Any, work: Any) -> float:
+def _descend(network: Any, epoch: Any, descent: Any, work: Any) -> float:
     """`bce_epoch` of one network: its loss."""
     if descent.rate[network] == 0:
         return 0.0
@@ -127,7 +113,7 @@ def _descend(network: Any, epoch: Any, labels: Any, descent: Any, work: Any) -> 
         for block in range((batch.stop - batch.start + RUNS - 1) // RUNS):
             load_block(batch, block, work, network)
             forward(Network(rounded, descent.widths), rows)
-            part = _cross_entropy(work, network, labels, slopes[-1])
+            part = _cross_entropy(work, network, slopes[-1])
             loss += part[0]
             total += part[1]
             backward(Network(rounded, descent.widths), rows, slopes, gradient)
@@ -143,32 +129,22 @@ def _descend(network: Any, epoch: Any, labels: Any, descent: Any, work: Any) -> 
     return mean
 
 
-@njit(cache=True, parallel=True)
-def bce_sums(batch: Any, labels: Any, network: Any, work: Any, sums: Any) -> None:
-    """Cross-entropy of one network for one batch, however large.
+@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+def bce_part(part: Any, batch: Any, network: Any, work: Any, sums: Any) -> None:
+    """Cross-entropy of part of a batch.
 
     Args:
+        part: Which part.
         batch: The `Batch`.
-        labels: The `Labels`, their scale in the precision of the pass.
         network: The `Network`.
-        work: `Workspace` of PARTS blocks.
-        sums: (PARTS, 2) overwritten with Σ weight · cross-entropy and Σ weight.
+        work: A `Workspace` that keeps nothing.
+        sums: (2,) overwritten with Σ weight · cross-entropy and Σ weight.
     """
-    for part in prange(PARTS):
-        loss, total = _bce_part(np.int64(part), batch, labels, network, work)
-        sums[part, 0] = loss
-        sums[part, 1] = total
-
-
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
-def _bce_part(part: Any, batch: Any, labels: Any, network: Any, work: Any) -> Any:
-    """One part of `bce_sums`."""
-    loss, total = 0.0, 0.0
+    sums[:] = 0
     begin, end = blocks_of_part(batch, part)
     for block in range(begin, end):
         load_block(batch, block, work, part)
         forward(network, work.rows[part])
-        sums = _cross_entropy(work, part, labels, work.slopes[part, -1])
-        loss += sums[0]
-        total += sums[1]
-    return loss, total
+        loss, weight = _cross_entropy(work, part, work.slopes[part, -1])
+        sums[0] += loss
+        sums[1] += weight

@@ -5,6 +5,7 @@ in the order of torch's `parameters_to_vector`. A single network is an ensemble 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Generic, TypeVar
@@ -73,6 +74,11 @@ class PunziValues:
 
 
 Batch = TypeVar("Batch")
+
+
+def parameter_count(widths: Sequence[int]) -> int:
+    """K, the number of weights and biases of a network with layers of these widths."""
+    return sum((inputs + 1) * units for inputs, units in pairwise(widths))
 
 
 class Engine(ABC, Generic[Batch]):

@@ -7,18 +7,19 @@ stays in the cache for all of them.
 import numpy as np
 
 from analysis.training.batches import Shelf
-from analysis.training.bce_kernels import Descent, Epoch, Labels, bce_epoch, bce_sums
-from analysis.training.engine import Engine, PunziValues, Steps, Task
-from analysis.training.loading import PARTS, RUNS, Batch, Workspace, open_batch, workspace
+from analysis.training.bce_kernels import Descent, Epoch, bce_epoch
+from analysis.training.engine import Engine, PunziValues, Steps, Task, parameter_count
+from analysis.training.loading import RUNS, Batch, Workspace, workspace
 from analysis.training.network_kernels import Network
-from analysis.training.punzi_kernels import (
-    Tables,
-    Totals,
-    Values,
-    gradient_parts,
-    loss_and_slopes,
-    window_sums,
+from analysis.training.parallel import (
+    CROSS_ENTROPY,
+    GRADIENT,
+    OPEN,
+    SUMS,
+    empty_parts,
+    over_parts,
 )
+from analysis.training.punzi_kernels import Tables, Totals, Values, loss_and_slopes
 from analysis.types import FloatArray, IntArray
 
 #: Batches of up to this many blocks (65 536 events) keep their activations between the two
@@ -53,13 +54,13 @@ class FusedEngine(Engine[Batch]):
         scale = np.zeros(places, dtype)
         scale[: shelf.hypotheses] = task.bce_scale[: shelf.hypotheses]
         scale[width:] = np.repeat(task.bce_scale[shelf.hypotheses :], width)
-        self._labels = Labels(scale, width)
+        self._bce_scale = scale
         merit = task.figure_of_merit
         constants = np.array([merit.constant, merit.a, merit.b])
         self._totals = Totals(task.signal_total, task.background_total, task.luminosity, constants)
         self._values = Values(*(np.zeros(shelf.hypotheses) for _ in range(3)))
-        self._sums = np.zeros((PARTS, places))
-        self._streaming = workspace(self.widths, places, dtype)
+        self._parts = empty_parts(places, parameter_count(widths))
+        self._streaming = workspace(self.widths, scale, width)
         self._keeping: Workspace | None = None
         # What the open batch is worked on in, and holds.
         self._work = self._streaming
@@ -72,11 +73,11 @@ class FusedEngine(Engine[Batch]):
     ) -> FloatArray:
         """See `Engine`."""
         networks = len(parameters)
-        work = workspace(self.widths, 1, self._dtype, workers=networks)
+        width = self.shelf.hypotheses + 1
+        work = workspace(self.widths, self._bce_scale, width, workers=networks)
         losses = np.zeros(networks)
         bce_epoch(
             Epoch(*self.shelf.runs, order, bounds),
-            self._labels,
             Descent(parameters, self._widths, steps.rate, steps.longest),
             work,
             losses,
@@ -85,9 +86,9 @@ class FusedEngine(Engine[Batch]):
 
     def bce_loss(self, parameters: FloatArray) -> float:
         """See `Engine`."""
-        sums = np.zeros((PARTS, 2))
-        bce_sums(self._everything(), self._labels, self._network(parameters), self._streaming, sums)
-        loss, weight = sums.sum(axis=0)
+        network, everything = self._network(parameters), self._everything()
+        over_parts(CROSS_ENTROPY, everything, network, self._streaming, self._parts)
+        loss, weight = self._parts.cross_entropy.sum(axis=0)
         return float(loss / weight)
 
     def open_batch(self, order: IntArray, start: int, stop: int) -> Batch:
@@ -97,8 +98,8 @@ class FusedEngine(Engine[Batch]):
         self._work = self._streaming
         if blocks <= KEPT_BLOCKS:
             if self._keeping is None or len(self._keeping.rows) < blocks:
-                places = len(self._weights)
-                self._keeping = workspace(self.widths, places, self._dtype, keep=blocks)
+                width = self.shelf.hypotheses + 1
+                self._keeping = workspace(self.widths, self._bce_scale, width, keep=blocks)
             self._work = self._keeping
         elif stop - start == len(self.shelf):
             self._open_whole()
@@ -109,10 +110,9 @@ class FusedEngine(Engine[Batch]):
     def punzi_gradient(self, parameters: FloatArray, batch: Batch) -> tuple[float, FloatArray]:
         """See `Engine`."""
         network = self._network(parameters)
-        gradient = np.zeros((PARTS, len(parameters)))
         loss = self._punzi_loss(network, batch)
-        gradient_parts(batch, network, self._work, gradient)
-        return loss, gradient.sum(axis=0)
+        over_parts(GRADIENT, batch, network, self._work, self._parts)
+        return loss, self._parts.gradient.sum(axis=0)
 
     def punzi_values(self, parameters: FloatArray) -> PunziValues:
         """See `Engine`."""
@@ -122,8 +122,8 @@ class FusedEngine(Engine[Batch]):
 
     def _punzi_loss(self, network: Network, batch: Batch) -> float:
         """First pass: the loss; its slopes stay in the workspace."""
-        window_sums(batch, network, self._work, self._sums)
-        tables = Tables(self._sums.sum(axis=0), self._weights, self._counts)
+        over_parts(SUMS, batch, network, self._work, self._parts)
+        tables = Tables(self._parts.sums.sum(axis=0), self._weights, self._counts)
         return float(loss_and_slopes(tables, self._totals, self._values, self._work.by_place))
 
     def _network(self, parameters: FloatArray) -> Network:
@@ -143,7 +143,6 @@ class FusedEngine(Engine[Batch]):
 
     def _sum_tables(self, batch: Batch) -> tuple[FloatArray, IntArray]:
         """Load a batch, if it is kept; sums of weights and numbers of its events, by place."""
-        weights = np.zeros(self._sums.shape)
-        counts = np.zeros(self._sums.shape, np.int64)
-        open_batch(batch, self._work, weights, counts)
-        return weights.sum(axis=0), counts.sum(axis=0)
+        no_network = self._network(np.zeros(parameter_count(self.widths)))
+        over_parts(OPEN, batch, no_network, self._work, self._parts)
+        return self._parts.weights.sum(axis=0), self._parts.counts.sum(axis=0)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.training.engine import Engine, PunziValues
+from analysis.training.engine import Engine, PunziValues, parameter_count
 from analysis.types import BoolArray, FloatArray
 
 #: A network that lets this share of the background pass, in the mean over windows, selects
@@ -26,8 +26,7 @@ DEAD_SIGMA = 10.0
 
 def without_cut(engine: Engine[Any]) -> PunziValues:
     """Punzi-loss of a network that is one everywhere, on the events of an engine."""
-    count = sum((a + 1) * b for a, b in zip(engine.widths, engine.widths[1:], strict=False))
-    parameters = np.zeros(count)
+    parameters = np.zeros(parameter_count(engine.widths))
     parameters[-1] = 80.0  # the output's bias: 1 - ŷ is 10⁻³⁵
     return engine.punzi_values(parameters)
 

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from analysis.training.batches import RUN
 from analysis.training.elementary import REORDERED
@@ -48,6 +48,9 @@ class Workspace(NamedTuple):
         slopes: (workers, Σ widths − F, BLOCK) slopes of the loss, for the backward pass.
         by_place: (places,) float64; ∂loss/∂(weight · ŷ) of an event is the difference between
             its `first` and its `last` place.
+        bce_scale: (places,) factor on the weight of an event with this `first` place in the
+            cross-entropy.
+        signal: Events with a `first` place below this are signal.
     """
 
     kept: bool
@@ -57,12 +60,14 @@ class Workspace(NamedTuple):
     last: IntArray
     slopes: FloatArray
     by_place: FloatArray
+    bce_scale: FloatArray
+    signal: int
 
 
 def workspace(
     widths: tuple[int, ...],
-    places: int,
-    dtype: type[np.floating],
+    bce_scale: FloatArray,
+    signal: int,
     *,
     workers: int = PARTS,
     keep: int | None = None,
@@ -71,12 +76,13 @@ def workspace(
 
     Args:
         widths: Units of each layer of the network, inputs first.
-        places: Places of the table of window sums.
-        dtype: Precision of the passes.
+        bce_scale: See `Workspace`; its precision is that of the passes.
+        signal: See `Workspace`.
         workers: Number of blocks that are worked on at once.
         keep: Number of blocks to keep between passes; None for one for each worker.
     """
     blocks = workers if keep is None else keep
+    dtype = bce_scale.dtype
     return Workspace(
         keep is not None,
         np.zeros((blocks, sum(widths), BLOCK), dtype),
@@ -84,7 +90,9 @@ def workspace(
         np.zeros((blocks, BLOCK), np.int16),
         np.zeros((blocks, BLOCK), np.int16),
         np.zeros((workers, sum(widths[1:]), BLOCK), dtype),
-        np.zeros(places),
+        np.zeros(len(bce_scale)),
+        bce_scale,
+        signal,
     )
 
 
@@ -129,24 +137,17 @@ def load_block(batch: Any, block: int, work: Any, slot: int) -> None:
         weight[event], first[event], last[event] = 0, 0, 0
 
 
-@njit(cache=True, parallel=True)
-def open_batch(batch: Any, work: Any, weights: Any, counts: Any) -> None:
-    """Load a batch if it is to be kept, and sum up what it holds, whatever a network says of it.
+@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+def open_part(part: Any, batch: Any, work: Any, weights: Any, counts: Any) -> None:
+    """Load part of a batch if it is kept, and sum up what it holds, whatever a network says of it.
 
     Args:
+        part: Which part.
         batch: The `Batch`.
         work: The `Workspace`.
-        weights: (PARTS, places) float64, overwritten: sums of weights by `first`.
-        counts: (PARTS, places) int64, overwritten: events added at `first`, taken at `last`.
+        weights: (places,) float64, overwritten: sums of weights by `first`.
+        counts: (places,) int64, overwritten: events added at `first`, taken at `last`.
     """
-    for part in prange(PARTS):
-        # The index of a parallel loop is unsigned, and with integers would make floats.
-        _open_part(np.int64(part), batch, work, weights[part], counts[part])
-
-
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
-def _open_part(part: Any, batch: Any, work: Any, weights: Any, counts: Any) -> None:
-    """One part of `open_batch`, with its part of the tables."""
     weights[:] = 0
     counts[:] = 0
     begin, end = blocks_of_part(batch, part)

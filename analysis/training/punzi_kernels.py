@@ -11,12 +11,12 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from analysis.figures_of_merit import punzi_numerator
 from analysis.punzi_loss import MIN_EFFICIENCY
 from analysis.training.elementary import REORDERED, exp
-from analysis.training.loading import PARTS, blocks_of_part, load_block
+from analysis.training.loading import blocks_of_part, load_block
 from analysis.training.network_kernels import BLOCK, backward, forward
 from analysis.types import FloatArray, IntArray
 
@@ -33,23 +33,17 @@ def _evaluate(network: Any, rows: Any) -> None:
         output[event] = one / (one + exp(-output[event]))
 
 
-@njit(cache=True, parallel=True)
-def window_sums(batch: Any, network: Any, work: Any, sums: Any) -> None:
-    """First pass: Σ weight · ŷ by place, see `Runs`.
+@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+def sum_part(part: Any, batch: Any, network: Any, work: Any, sums: Any) -> None:
+    """First pass over part of a batch: Σ weight · ŷ by place, see `Runs`.
 
     Args:
-        batch: The `Batch`; if it is kept, `open_batch` has loaded it.
+        part: Which part.
+        batch: The `Batch`; if it is kept, `open_part` has loaded it.
         network: The `Network`.
         work: The `Workspace`.
-        sums: (PARTS, places) float64, overwritten.
+        sums: (places,) float64, overwritten.
     """
-    for part in prange(PARTS):
-        _sum_part(np.int64(part), batch, network, work, sums[part])
-
-
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
-def _sum_part(part: Any, batch: Any, network: Any, work: Any, sums: Any) -> None:
-    """One part of `window_sums`, with its (places,) part of the sums."""
     sums[:] = 0
     begin, end = blocks_of_part(batch, part)
     for block in range(begin, end):
@@ -66,23 +60,17 @@ def _sum_part(part: Any, batch: Any, network: Any, work: Any, sums: Any) -> None
             sums[last[event]] -= selected
 
 
-@njit(cache=True, parallel=True)
-def gradient_parts(batch: Any, network: Any, work: Any, gradient: Any) -> None:
-    """Second pass: the gradient of the loss, in parts.
+@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+def gradient_part(part: Any, batch: Any, network: Any, work: Any, gradient: Any) -> None:
+    """Second pass over part of a batch: its part of the gradient of the loss.
 
     Args:
+        part: Which part.
         batch: The `Batch`.
         network: The `Network`.
-        work: The `Workspace`, as `window_sums` left it, with the slopes `by_place`.
-        gradient: (PARTS, K) float64, overwritten; the gradient is the sum over the first axis.
+        work: The `Workspace`, as `sum_part` left it, with the slopes `by_place`.
+        gradient: (K,) float64, overwritten.
     """
-    for part in prange(PARTS):
-        _gradient_part(np.int64(part), batch, network, work, gradient[part])
-
-
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
-def _gradient_part(part: Any, batch: Any, network: Any, work: Any, gradient: Any) -> None:
-    """One part of `gradient_parts`, with its (K,) part of the gradient."""
     gradient[:] = 0
     by_place, slopes = work.by_place, work.slopes[part]
     begin, end = blocks_of_part(batch, part)

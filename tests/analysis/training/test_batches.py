@@ -18,9 +18,9 @@ from analysis.training.batches import (
 )
 from analysis.training.engine import Task
 from analysis.training.fused import FusedEngine
-from analysis.training.loading import PARTS, workspace
+from analysis.training.loading import workspace
 from analysis.training.network_kernels import Network
-from analysis.training.punzi_kernels import window_sums
+from analysis.training.parallel import SUMS, empty_parts, over_parts
 from analysis.training.sample import Sample
 
 WIDTHS = (4, 8, 4, 1)
@@ -102,10 +102,10 @@ def sums(engine: FusedEngine, order: np.ndarray, start: int, stop: int) -> np.nd
     """Σ weight · ŷ by place of some runs, not scaled to anything."""
     batch = engine.open_batch(order, start, stop)
     network = Network(parameters(), np.array(WIDTHS))
-    work = workspace(WIDTHS, 1, np.float64)
-    total = np.zeros((PARTS, engine.shelf.classes * (engine.shelf.hypotheses + 1)))
-    window_sums(batch, network, work, total)
-    return total.sum(axis=0)
+    places = engine.shelf.classes * (engine.shelf.hypotheses + 1)
+    work, parts = workspace(WIDTHS, np.ones(places), 0), empty_parts(places, 81)
+    over_parts(SUMS, batch, network, work, parts)
+    return parts.sums.sum(axis=0)
 
 
 def test_window_sums_of_all_batches_add_up_to_those_of_the_sample(

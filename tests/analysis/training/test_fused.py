@@ -1,7 +1,6 @@
 """The fused engine against automatic differentiation, and against itself."""
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import numba
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from analysis.training import fused
 from analysis.training.autograd import AutogradEngine
 from analysis.training.batches import Shelf, shelve, shelve_random
-from analysis.training.engine import Steps, Task
+from analysis.training.engine import Steps, Task, parameter_count
 from analysis.training.fused import FusedEngine
 from analysis.training.sample import Sample
 
@@ -22,8 +21,7 @@ TORCH = {np.float32: torch.float32, np.float64: torch.float64}
 
 def parameters(widths: tuple[int, ...], seed: int = 3, size: float = 0.5) -> np.ndarray:
     """Random parameters of a network."""
-    count = sum((a + 1) * b for a, b in pairwise(widths))
-    return np.random.default_rng(seed).normal(0, size, count)
+    return np.random.default_rng(seed).normal(0, size, parameter_count(widths))
 
 
 @pytest.fixture(scope="module")

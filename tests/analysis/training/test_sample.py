@@ -52,11 +52,11 @@ def write(folder: Path, columns: dict[str, Columns], chunk: int) -> Path:
     """Write tensors in chunks of a given size."""
     for name, table in columns.items():
         (folder / name).mkdir(parents=True)
-        for start in range(0, len(table["fold"]), chunk):
+        for start in range(0, len(table["weight"]), chunk):
             rows = {key: column[start : start + chunk] for key, column in table.items()}
             arrays = {key: pa.array(column) for key, column in rows.items()}
             arrays["process"] = arrays["process"].dictionary_encode()
-            stop = start + len(rows["fold"])
+            stop = start + len(rows["weight"])
             pq.write_table(pa.table(arrays), folder / name / f"file-{start}-{stop}.parquet")
     return folder
 
@@ -122,6 +122,12 @@ def test_damaged_tensor(tmp_path: Path, columns: dict[str, Columns], windows: Wi
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="is not a tensor file"):
         load_sample(tmp_path, windows, 4)
+
+
+def test_missing_column(tmp_path: Path, columns: dict[str, Columns], windows: Windows) -> None:
+    del columns["signal"]["fold"]
+    with pytest.raises(InputError, match="lacks the columns fold"):
+        load_sample(write(tmp_path, columns, 500), windows, 4)
 
 
 @pytest.mark.parametrize(("column", "value"), [("pt_mumu", np.nan), ("weight", -1.0)])

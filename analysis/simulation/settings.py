@@ -111,7 +111,7 @@ class CalorimeterSettings(_Settings):
         "together)",
     )
     photon_inefficiency: Probability = Field(
-        0.001,
+        0.0012,
         description="chance that a photon above threshold away from the gaps is not seen; no "
         "published number, set by the yield of radiative dimuons",
     )
@@ -136,7 +136,7 @@ class PreselectionSettings(_Settings):
         "would have hit the calorimeter barrel (search)",
     )
     recoil_transverse_momentum: NonNegative = Field(
-        0.8,
+        0.85,
         description="least momentum of the recoil across the beams in the centre-of-mass system, "
         "GeV: without it, particles lost along both beams and the resolution make a recoil in any "
         "direction; no published number, set by the yield of two-photon events",

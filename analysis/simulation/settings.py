@@ -54,7 +54,7 @@ class TrackingSettings(_Settings):
         "(full/own lever arm)^power: 2 for the sagitta, 1/2 for the number of wires (Gluckstern)",
     )
     tail_fraction: Probability = Field(
-        0.12, description="share of tracks with a bad fit; no published number, set by peak widths"
+        0.10, description="share of tracks with a bad fit; no published number, set by peak widths"
     )
     tail_scale: Positive = Field(
         3.0, description="by how much their curvature part is larger; no published number, likewise"

@@ -90,7 +90,7 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint | Non
     if differences:
         raise InputError(
             f"{path} belongs to another training: {'; '.join(differences)}. Change that back, or "
-            "train from the beginning (without --resume)."
+            "train from the beginning with --restart."
         )
     return Checkpoint(identity, stages)
 

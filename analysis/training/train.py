@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from analysis.errors import InputError
+from analysis.errors import InputError, Interrupted
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.network import PunziNet
 from analysis.output import OutputFolder
@@ -105,8 +105,8 @@ def train_networks(
         reporters: Who is told of every epoch.
 
     Raises:
-        InputError: If the training was interrupted, the checkpoint is of another training, or
-            not one network converged.
+        Interrupted: If the training was asked to stop; a checkpoint has been written.
+        InputError: If the checkpoint is of another training, or not one network converged.
     """
     path = output.network(CHECKPOINT)
     identity = _identity(sample, figure_of_merit, luminosity, settings)
@@ -124,15 +124,15 @@ def train_networks(
             """Write a checkpoint when it is time to, or when the training has to end here.
 
             Raises:
-                InputError: If a signal came.
+                Interrupted: If a signal came.
             """
             nonlocal clock
             if interruption.requested:
                 checkpoint.write(path)
                 name, state = list(checkpoint.stages.items())[-1]
-                raise InputError(
-                    f"The training was interrupted after epoch {state.epoch} of stage {name}; "
-                    "nothing is lost: run the same command with --resume to continue."
+                raise Interrupted(
+                    f"the training was interrupted after epoch {state.epoch} of stage {name}; "
+                    "nothing is lost: the same command continues it."
                 )
             if time.monotonic() - clock > settings.checkpoint_seconds:
                 checkpoint.write(path)

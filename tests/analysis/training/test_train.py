@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from torch.nn.utils import parameters_to_vector
 
-from analysis.errors import InputError
+from analysis.errors import InputError, Interrupted
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.output import OutputFolder
 from analysis.training.sample import Sample
@@ -150,7 +150,7 @@ def test_checkpoint_of_other_settings_is_refused(
     small_sample: Sample, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     interrupt = At("bce", 2, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(InputError, match="interrupted"):
+    with pytest.raises(Interrupted, match="interrupted"):
         train(small_sample, tmp_path, recipe(), reporters=[interrupt])
     with pytest.raises(InputError, match=message):
         train(small_sample, tmp_path, recipe(**changes), resume=True)
@@ -160,7 +160,7 @@ def test_checkpoint_of_other_data_is_refused(
     small_sample: Sample, tmp_path: Path, synthetic_sample: Callable[..., Sample]
 ) -> None:
     interrupt = At("bce", 2, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(InputError, match="interrupted"):
+    with pytest.raises(Interrupted, match="interrupted"):
         train(small_sample, tmp_path, recipe(), reporters=[interrupt])
     other = synthetic_sample(12_000, hypotheses=7, seed=2)
     with pytest.raises(InputError, match="another training: tensors was"):

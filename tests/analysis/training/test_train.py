@@ -101,7 +101,7 @@ def test_resumed_training_is_bit_identical(  # noqa: PLR0917 - fixtures are name
     number: signal.Signals,
 ) -> None:
     stop = At(stage, epoch, lambda: os.kill(os.getpid(), number))
-    with pytest.raises(InputError, match=f"after epoch {epoch} of stage {stage}.*--resume"):
+    with pytest.raises(Interrupted, match=f"after epoch {epoch} of stage {stage}.*continues it"):
         train(small_sample, tmp_path, recipe(), reporters=[stop])
     resumed = train(small_sample, tmp_path, recipe(), resume=True)
     np.testing.assert_array_equal(vectors(resumed), vectors(whole))

@@ -1,9 +1,10 @@
 """What can be set about the default data: how much of it, its seed, and the detector.
 
-Every number of the detector names its source. "TDR" is the Belle II technical design report
-(arXiv:1011.0352), "Physics Book" is PTEP 2019, 123C01, and "search" are the two searches for an
-invisible Z' (PRL 124, 141801 and PRL 130, 231801). Where a source gives no number, the text
-says so, and the value is chosen such that the published yields come out.
+Every number of the detector says where it comes from. "TDR" is the Belle II technical design
+report (arXiv:1011.0352), "search" the selection of the searches for an invisible Z'
+(PRL 124, 141801 and PRL 130, 231801), of which this is a simplification. "Set by" names the
+published result that a number was adjusted to, because it has no published value of its own;
+"assumed" is a number that is merely plausible.
 """
 
 from typing import Annotated
@@ -40,13 +41,15 @@ class TrackingSettings(_Settings):
         "published peak width at 8.1 GeV)",
     )
     outer_radius: Positive = Field(
-        1.13, description="outermost wires, metres (TDR: drift chamber outer radius)"
+        1.13, description="radius of the outermost wires, metres (TDR, rounded)"
     )
     forward_length: Positive = Field(
-        1.59, description="from the interaction point to the forward end of the wires, metres (TDR)"
+        1.59,
+        description="from the collision to the forward end of the wires, metres (TDR, rounded)",
     )
     backward_length: Positive = Field(
-        0.83, description="from the interaction point to the backward end, metres (TDR)"
+        0.83,
+        description="from the collision to the backward end of the wires, metres (TDR, rounded)",
     )
     lever_arm_power: NonNegative = Field(
         2.5,
@@ -54,16 +57,17 @@ class TrackingSettings(_Settings):
         "(full/own lever arm)^power: 2 for the sagitta, 1/2 for the number of wires (Gluckstern)",
     )
     tail_fraction: Probability = Field(
-        0.10, description="share of tracks with a bad fit; no published number, set by peak widths"
+        0.10, description="share of tracks with a bad fit; set by the published peak widths"
     )
     tail_scale: Positive = Field(
-        3.0, description="by how much their curvature part is larger; no published number, likewise"
+        3.0, description="by how much their curvature part is larger; set likewise"
     )
     angle_resolution: NonNegative = Field(
-        0.0005, description="angular resolution at high momentum, radian (Physics Book: tracking)"
+        0.0005,
+        description="angular resolution of stiff tracks, radian; assumed, hardly matters",
     )
     angle_scattering: NonNegative = Field(
-        0.001, description="angular resolution times p beta, radian GeV (Physics Book: tracking)"
+        0.001, description="angular resolution times p beta, radian GeV; assumed"
     )
 
 
@@ -77,12 +81,13 @@ class MuonSettings(_Settings):
         (32.0, 130.0), description="where identification is best, degrees (search)"
     )
     barrel_efficiency: Probability = Field(
-        0.95, description="plateau in the barrel, with track finding (Physics Book: 0.9 to 0.95)"
+        0.95,
+        description="plateau in the barrel; assumed (Belle: 0.89 with the end caps, NIM A 491, 69)",
     )
     endcap_efficiency: Probability = Field(
         0.70,
-        description="plateau outside the barrel (Physics Book: lower there); set by the yield of "
-        "two-photon events, of which two thirds have a muon there",
+        description="plateau outside the barrel; set by the yield of two-photon events, two thirds "
+        "of which have a muon there",
     )
     threshold: Positive = Field(
         0.60, description="momentum of half the plateau, GeV (Belle, NIM A 491, 69)"
@@ -107,20 +112,21 @@ class CalorimeterSettings(_Settings):
     )
     photon_threshold: Positive = Field(
         0.25,
-        description="energy above which a seen photon vetoes, GeV (search: 0.4 GeV for all photons "
-        "together)",
+        description="energy above which a single photon vetoes, GeV (search: 0.4 GeV for all of "
+        "them together)",
     )
     photon_inefficiency: Probability = Field(
         0.0012,
-        description="chance that a photon above threshold away from the gaps is not seen; no "
-        "published number, set by the yield of radiative dimuons",
+        description="chance that a photon above threshold away from the gaps is not seen; set by "
+        "the yield of radiative muon pairs",
     )
-    gap_inefficiency: Probability = Field(0.3, description="the same in a gap; no published number")
+    gap_inefficiency: Probability = Field(0.3, description="the same in a gap; assumed")
     electron_threshold: Positive = Field(
-        0.15, description="momentum above which an electron vetoes as a track or cluster, GeV"
+        0.15,
+        description="momentum above which an electron vetoes as a track or cluster, GeV; assumed",
     )
     electron_inefficiency: Probability = Field(
-        0.001, description="chance that such an electron leaves neither; no published number"
+        0.001, description="chance that such an electron leaves neither; assumed"
     )
 
 
@@ -139,7 +145,7 @@ class PreselectionSettings(_Settings):
         0.85,
         description="least momentum of the recoil across the beams in the centre-of-mass system, "
         "GeV: without it, particles lost along both beams and the resolution make a recoil in any "
-        "direction; no published number, set by the yield of two-photon events",
+        "direction; set by the yield of two-photon events",
     )
     recoil_mass_squared: tuple[float, float] = Field(
         (-2.0, 77.0),

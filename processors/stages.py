@@ -65,8 +65,20 @@ class Stage:
         )
 
     def begin(self) -> None:
-        """Forget the last run, so that one that is cut off is never taken for finished."""
-        _record_path(self.output, self.name).unlink(missing_ok=True)
+        """Forget the last run, so that one that is cut off is never taken for finished.
+
+        Raises:
+            InputError: If the output folder cannot be written to.
+        """
+        path = _record_path(self.output, self.name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"Cannot write to {self.output.root}: {error.strerror}. Make the folder writable, "
+                "or choose another with --output (OUTPUT= for make)."
+            ) from error
 
     def finish(self, outputs: Iterable[Path]) -> None:
         """Record that the stage ran to its end.

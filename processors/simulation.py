@@ -4,6 +4,7 @@ The result does not depend on the number of workers: every chunk has its own see
 chunks are written in their order, whichever was ready first.
 """
 
+import itertools
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
@@ -203,7 +204,7 @@ class Simulation:
         """Replace the pilot run of every background by as many trials as that finds necessary."""
         pilots = [sample for sample in samples if not sample.dataset.is_signal]
         function = partial(explore, detector=self.detector, seed=self.seed)
-        work = [item for sample in pilots for item in sample.work()]
+        work = _alternating(pilots)
         counts = _run(self.executor, "Exploring weights", work, function)
         return [
             sample.production(counts, self.size.luminosity) if sample in pilots else sample
@@ -221,11 +222,11 @@ class Simulation:
             The datasets with the chunks that count in the end, and the counts of all chunks.
         """
         function = partial(produce, detector=self.detector, seed=self.seed, folder=folder)
-        work = [item for sample in samples for item in sample.work()]
+        work = _alternating(samples)
         counts: Counts = _run(self.executor, "Simulating events", work, function)
         for _ in range(ATTEMPTS):
             samples = [sample.repeated(counts, self.size.luminosity) for sample in samples]
-            work = [item for sample in samples for item in sample.work() if item[0] not in counts]
+            work = [item for item in _alternating(samples) if item[0] not in counts]
             counts |= _run(self.executor, "Simulating again with more trials", work, function)
         return samples, counts
 
@@ -281,6 +282,15 @@ def simulate(
         written.append(output.simulation / "cross_sections.json")
         write_json(written[-1], simulation.cross_sections(masses))
     return written
+
+
+def _alternating(samples: Sequence[Sample]) -> list[Work]:
+    """All work, one piece of each dataset in turn.
+
+    Workers that begin with different processes do not all compile the same code first.
+    """
+    turns = itertools.zip_longest(*(sample.work() for sample in samples))
+    return [item for turn in turns for item in turn if item is not None]
 
 
 def _run(executor: ExecutorBase, title: str, work: list[Any], function: Any) -> dict[Any, Any]:

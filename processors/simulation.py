@@ -40,6 +40,7 @@ from analysis.simulation.sampling import (
     repeated,
 )
 from analysis.simulation.settings import Scale
+from analysis.simulation.signal import SignalGenerator
 from analysis.types import FloatArray
 
 ATTEMPTS = 3
@@ -133,16 +134,15 @@ class Sample:
             size: The size of the sample.
         """
         parts = [self.total(counts, stratum) for stratum in range(len(self.strata))]
-        sections = np.array([part.cross_section() for part in parts])
         total = self.total(counts)
         normalisation: dict[str, Any]
         if self.dataset.is_signal:
             normalisation = {"generated": size.signal_events}
         else:
-            value, error = sections[:, 0].sum(), np.sqrt((sections[:, 1] ** 2).sum())
+            values, errors = np.transpose([part.cross_section() for part in parts])
             normalisation = {
                 "luminosity": size.luminosity,
-                "cross_section_fb": {"value": float(value), "error": float(error)},
+                "cross_section_fb": _with_error(values.sum(), np.sqrt((errors**2).sum())),
             }
         return {
             "process": self.dataset.process,
@@ -153,18 +153,32 @@ class Sample:
                 for step, (events, weight) in total.cutflow.items()
             ],
             "strata": [
-                {
-                    "name": generator.name,
-                    "trials": part.trials,
-                    "entries": part.entries,
-                    "largest_expectation": part.largest,
-                    "cross_section_fb": {"value": value, "error": error},
-                }
-                for generator, part, (value, error) in zip(
-                    self.strata, parts, sections.tolist(), strict=True
-                )
+                _stratum(generator, part)
+                for generator, part in zip(self.strata, parts, strict=True)
             ],
         }
+
+
+def _stratum(generator: Generator | SignalGenerator, counts: Summary) -> dict[str, Any]:
+    """What was simulated with one generator, as JSON."""
+    if isinstance(generator, SignalGenerator):
+        return {
+            "mass": generator.mass,
+            "generated": counts.trials,
+            "entries": counts.entries,
+        }
+    return {
+        "name": generator.name,
+        "trials": counts.trials,
+        "entries": counts.entries,
+        "largest_expectation": counts.largest,
+        "cross_section_fb": _with_error(*counts.cross_section()),
+    }
+
+
+def _with_error(value: float, error: float) -> dict[str, float]:
+    """A measured number as JSON."""
+    return {"value": float(value), "error": float(error)}
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,8 @@ def test_signal_has_its_masses_and_efficiencies(made: OutputFolder, record: dict
     assert signal["generated"] == 400
     assert signal["entries"] == len(mass)
     assert signal["cutflow"][0] == {"step": "generated", "events": 1200, "weight": 1200.0}
-    assert [stratum["entries"] for stratum in signal["strata"]] == [
-        np.count_nonzero(mass == m) for m in MASSES
+    assert signal["strata"] == [
+        {"mass": m, "generated": 400, "entries": np.count_nonzero(mass == m)} for m in MASSES
     ]
 
 

@@ -60,8 +60,8 @@ lock: ## newest versions that fit together, into requirements.lock
 	@$(VENV)-lock/bin/pip freeze | sed -e '/^punzinet/d' -e 's/+cpu$$//' > requirements.lock
 	@rm -rf $(VENV)-lock
 
-clean: ## remove the output folder, keep the environment
-	@rm -rf "$(OUTPUT)"
+clean: ## remove the output folder and compiled code, keep the environment
+	@rm -rf "$(OUTPUT)" analysis/__pycache__
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

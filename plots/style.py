@@ -5,6 +5,7 @@ readable, and lines keep their weight. Colours are told apart with the common fo
 blindness; where two things have to be told apart in black and white, marker or dash differs.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -179,6 +180,12 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     Raises:
         InputError: If the folder cannot be written to.
     """
+    # Laid out once, not anew for either file.
+    with style():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    # A remark about the dates inside of matplotlib's own fonts, for every font embedded.
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
     paths = []
     for suffix, metadata in (
         ("pdf", {"CreationDate": None, "Creator": None, "Producer": None}),

@@ -33,6 +33,13 @@ SMALL = {
     "training": {"pretraining": {"epochs": 15}, "punzi": {"epochs": 20}},
 }
 
+#: What is there as soon as a stage is in the middle of its work.
+BEGUN = {
+    "simulate": "ntuples/.chunks",
+    "features": ".tensors.partial",
+    "train": "networks/checkpoint.safetensors",
+}
+
 
 def punzinet(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder that holds `data_manifest.yaml`."""
@@ -148,13 +155,14 @@ def test_own_ntuples_with_other_names(chain: Path, tmp_path: Path) -> None:
         assert mine.equals(theirs)
 
 
-@pytest.mark.parametrize("stage", ["simulate", "features", "train"])
+@pytest.mark.parametrize("stage", BEGUN)
 def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
     chain: Path, tmp_path: Path, stage: str
 ) -> None:
     """Ctrl-C in the middle; the next run gives the same files as an undisturbed one."""
-    slow = {**SMALL, "training": {"pretraining": {"epochs": 15}, "punzi": {"epochs": 100_000}}}
-    manifest = slow if stage == "train" else SMALL
+    endless = {"epochs": 1_000_000, "learning_rate": 1e-6}
+    slow = {"pretraining": {"epochs": 15}, "punzi": endless, "checkpoint_seconds": 0.5}
+    manifest = {**SMALL, "training": slow} if stage == "train" else SMALL
     (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
     if stage != "simulate":
         shutil.copytree(chain / "output", tmp_path / "output")
@@ -166,13 +174,18 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
         text=True,
         start_new_session=True,
     )
-    time.sleep(6 if stage == "train" else 2.5)
+    begun = tmp_path / "output" / BEGUN[stage]
+    deadline = time.monotonic() + 120
+    while not begun.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     if stage == "train":
         assert not (tmp_path / "output" / "sensitivity.json").exists()
+        assert begun.exists()
+        assert "the same command continues it" in errors
         return
     run_chain(tmp_path, ["simulate", "features"])
     for path in (chain / "output" / "tensors").rglob("*.parquet"):

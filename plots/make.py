@@ -160,7 +160,7 @@ def _outputs(
         Outputs(tensors.m2_recoil[rows], logit[rows], tensors.weight[rows])
         for rows in (tensors.signal, ~tensors.signal)
     )
-    cuts = Cuts(sensitivity.mass, judged.optimal.cut, judged.single_cut)
+    cuts = Cuts(sensitivity.mass, judged.optimal_in_training.cut, judged.single_cut)
     return output_figure(signal, background, cuts, luminosity=sensitivity.luminosity)
 
 

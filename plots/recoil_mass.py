@@ -147,7 +147,7 @@ def _limits(axes: Axes, total: FloatArray, peaks: list[float]) -> None:
     seen = total[total > 0]
     low = min([float(seen.min()) if len(seen) else top, *(0.05 * p for p in peaks if p > 0)])
     low = max(0.5 * low, top / 10**DECADES)
-    axes.set_ylim(low, top * (top / low) ** 0.55)
+    axes.set_ylim(low, top * (top / low) ** 0.7)
 
 
 def _legend(axes: Axes, cross_section: float) -> None:

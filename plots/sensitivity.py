@@ -118,8 +118,8 @@ def sigma_min_figure(sensitivity: Sensitivity) -> Figure:
         if numerator in curves and denominator in curves:
             ratio = curves[numerator].over(curves[denominator])
             _draw(lower, sensitivity, ratio, "#333333", line=False)
-            _limits(lower, [ratio], log=False)
-        lower.set_ylabel("BCE / one cut\n(ratio, unit 1)", loc="center")
+            _ratio_limits(lower, ratio)
+        lower.set_ylabel("BCE / one cut\n(ratio)", loc="center")
         style.mass_axis(lower, sensitivity.mass)
         figure.align_ylabels()
     return figure
@@ -191,11 +191,16 @@ def _limits(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:
     if log:
         axes.set_yscale("log")
         axes.set_ylim(0.6 * low, 1.5 * high * (high / low) ** 0.5)
-    elif low > 0.3 * high:
-        margin = 0.15 * max(high - low, 0.2)
-        axes.set_ylim(min(low, 1) - margin, max(high, 1) + margin)
     else:
         axes.set_ylim(0, 1.5 * high)
+
+
+def _ratio_limits(axes: Axes, ratio: Curve) -> None:
+    """Hold all ratios and 1, on a logarithmic axis, for they fluctuate by factors."""
+    points = ratio.sigma[np.isfinite(ratio.sigma) & (ratio.sigma > 0)]
+    low, high = style.include((0.8, 1.25), points)
+    axes.set_yscale("log")
+    axes.set_ylim(0.8 * low, 1.25 * high)
 
 
 def _legend(axes: Axes, series: Sequence[_Series], **place: Any) -> None:

@@ -1,24 +1,19 @@
 """Ntuples as basf2 writes them: a flat TTree whose branches bear basf2's escaped names.
 
-The same events give the same bytes. A ROOT file holds its name, a UUID and the time of every
-record; here the name is left out, the UUID follows from a text that the caller gives, and the
-clock stands still.
+The same events give the same bytes.
 """
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
 from analysis.beams import Beams
 from analysis.datasets import BRANCHES
-from analysis.files import atomic_path
+from analysis.reproducible_root import create_root_file
 from analysis.simulation.constants import MUON_MASS
 from analysis.simulation.sampling import EVENT
 
@@ -28,9 +23,6 @@ EXPERIMENT: Final = 1003
 
 _BASKET: Final = 1 << 16
 """Events per basket: 256 kB of single precision, above the 100 kB that make reading efficient."""
-_CLOCK: Final = datetime(2010, 1, 1)
-"""The time in all records."""
-_NAMESPACE: Final = uuid.UUID("6f1d5c0e-2b0b-5d3e-9a57-0c6a52f4b0a1")
 
 
 class Ntuple:
@@ -134,28 +126,7 @@ def create_ntuple(
     Raises:
         InputError: If the folder cannot be made or written to.
     """
-    same = uuid.uuid5(_NAMESPACE, identity)
-    with (
-        atomic_path(path) as partial,
-        _standing_clock(),
-        # A file object, because uproot writes the name of a path into the file.
-        partial.open("w+b") as sink,
-        uproot.recreate(sink, compression=uproot.ZSTD(1), uuid_function=lambda: same) as file,
-    ):
+    with create_root_file(path, identity) as file:
         ntuple = Ntuple(file, production, beams, signal)
         yield ntuple
         ntuple.flush()
-
-
-@contextmanager
-def _standing_clock() -> Iterator[None]:
-    """Let uproot write the same time into every record while this context lasts.
-
-    uproot has no option for it; all its times pass through one function.
-    """
-    original = uproot._util.datetime_to_code
-    uproot._util.datetime_to_code = lambda _: original(_CLOCK)
-    try:
-        yield
-    finally:
-        uproot._util.datetime_to_code = original

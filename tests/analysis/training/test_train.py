@@ -205,10 +205,10 @@ def test_stratified_batches_train_as_well(
         assert mine.loss != random.loss
 
 
-def test_signal_weights_by_hypothesis_change_the_pretraining(
+def test_one_factor_for_all_signal_weights_is_another_pretraining(
     small_sample: Sample, tmp_path: Path, whole: TrainingResult
 ) -> None:
-    result = train(small_sample, tmp_path, recipe(pretraining={"signal_weights": "hypothesis"}))
+    result = train(small_sample, tmp_path, recipe(pretraining={"signal_weights": "total"}))
     assert not np.allclose(vectors(result), vectors(whole))
 
 

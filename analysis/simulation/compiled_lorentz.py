@@ -46,7 +46,7 @@ def from_rest_frame(p: Momentum, frame: Momentum) -> Momentum:
 def rotate_to(axis: Vector, p: Momentum) -> Momentum:
     """Rotation that brings the z axis onto a unit vector, as `lorentz.rotate_to` does."""
     across = hypot(axis[0], axis[1])
-    cos_phi, sin_phi = (axis[0] / across, axis[1] / across) if across > 0 else (1.0, 0.0)
+    cos_phi, sin_phi = (axis[0] / across, axis[1] / across) if across > 1e-290 else (1.0, 0.0)
     radial = axis[2] * p[1] + across * p[3]
     return (
         p[0],
@@ -60,7 +60,7 @@ def rotate_to(axis: Vector, p: Momentum) -> Momentum:
 def rotate_from(axis: Vector, p: Momentum) -> Momentum:
     """Inverse of `rotate_to`: the rotation that brings a unit vector onto the z axis."""
     across = hypot(axis[0], axis[1])
-    cos_phi, sin_phi = (axis[0] / across, axis[1] / across) if across > 0 else (1.0, 0.0)
+    cos_phi, sin_phi = (axis[0] / across, axis[1] / across) if across > 1e-290 else (1.0, 0.0)
     radial = cos_phi * p[1] + sin_phi * p[2]
     return (
         p[0],

@@ -153,7 +153,8 @@ def rotate_to(axis: FloatArray, vector: FloatArray) -> FloatArray:
     """
     unit = axis / np.sqrt((axis**2).sum(axis=-1, keepdims=True))
     across = np.hypot(unit[..., 0], unit[..., 1])
-    on_axis = across == 0
+    # Subnormal components have too few digits to say which way they point.
+    on_axis = across < 1e-290
     safe = np.where(on_axis, 1.0, across)
     cos_phi = np.where(on_axis, 1.0, unit[..., 0] / safe)
     sin_phi = unit[..., 1] / safe

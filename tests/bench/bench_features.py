@@ -1,20 +1,15 @@
 """The columnar stages: events a second from ROOT file to Parquet, and the memory this takes."""
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import uproot
 import yaml
+from stage import measure
 
 EVENTS = 8_000_000
-WORKERS = min(2, os.cpu_count() or 1)
 
 
 def tile(source: Path, target: Path, count: int) -> None:
@@ -34,35 +29,6 @@ def tile(source: Path, target: Path, count: int) -> None:
             number = np.arange(start, min(start + 65_536, count))
             basket = {name: values[number % entries] for name, values in columns.items()}
             tree.extend({**basket, "__event__": number.astype(columns["__event__"].dtype)})
-
-
-def measure(folder: Path, stage: str) -> tuple[float, float]:
-    """Run a stage; return its seconds and the peak memory of all its processes in MiB."""
-    command = [sys.executable, "-m", "processors.cli", stage, "--workers", str(WORKERS), "--force"]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
-    peak = 0.0
-    while process.poll() is None:
-        peak = max(peak, tree_memory(process.pid))
-        time.sleep(0.2)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed")
-    return time.perf_counter() - start, peak
-
-
-def tree_memory(root: int) -> float:
-    """Resident memory in MiB of a process and all its descendants (Linux), shared pages once."""
-    family = [root]
-    for pid in family:  # grows while it is read
-        with suppress(OSError):
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-            family += [int(child) for child in children.split()]
-    memory = 0.0
-    for pid in family:
-        with suppress(OSError):  # it may have ended meanwhile
-            usage = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            memory += sum(float(line.split()[1]) for line in usage if line.startswith("Pss:"))
-    return memory / 1024
 
 
 def run() -> dict[str, dict[str, float | str]]:

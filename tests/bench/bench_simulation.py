@@ -1,0 +1,57 @@
+"""The default data: matrix elements a second, and what a whole sample takes.
+
+The sample of the paper's size is made only where `PUNZINET_BENCH_PAPER=1` asks for it, because
+that takes a quarter of an hour.
+"""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from stage import measure
+
+from analysis.beams import Beams
+from analysis.simulation.signal import SignalGenerator
+
+TRIALS = 500_000
+MASSES = (0.1, 2.5, 8.1)
+#: Longest run in seconds and largest memory in MiB of each scale.
+BOUNDS = {"default": 180, "paper": 1800}
+MEMORY = 4096
+MANIFEST = Path(__file__).parents[2] / "data_manifest.yaml"
+
+
+def run() -> dict[str, dict[str, float | str]]:
+    """All figures."""
+    figures = matrix_elements()
+    for scale in BOUNDS if os.environ.get("PUNZINET_BENCH_PAPER") else ("default",):
+        figures |= sample(scale)
+    return figures
+
+
+def matrix_elements() -> dict[str, dict[str, float | str]]:
+    """Weighted signal events a second on one core, each an evaluation of the matrix element."""
+    sqrt_s = np.full(TRIALS, Beams().sqrt_s)
+    rates = []
+    for mass in MASSES:
+        generator = SignalGenerator(mass)
+        generator.generate(np.random.default_rng(1), sqrt_s[:100])  # compiles
+        start = time.perf_counter()
+        generator.generate(np.random.default_rng(1), sqrt_s)
+        rates.append(TRIALS / (time.perf_counter() - start))
+    name = "simulation.signal_matrix_elements_per_s_core"
+    return {name: {"value": min(rates), "unit": "1/s", "bound": ">= 3e5"}}
+
+
+def sample(scale: str) -> dict[str, dict[str, float | str]]:
+    """All processes and masses on two cores, compilation included."""
+    with tempfile.TemporaryDirectory() as name:
+        options = ("--manifest", str(MANIFEST), "--scale", scale)
+        seconds, memory = measure(Path(name), "simulate", *options)
+    figure = f"simulation.{scale}"
+    return {
+        f"{figure}_s": {"value": seconds, "unit": "s", "bound": f"<= {BOUNDS[scale]}"},
+        f"{figure}_peak_memory_mib": {"value": memory, "unit": "MiB", "bound": f"<= {MEMORY}"},
+    }

@@ -5,6 +5,7 @@ from analysis.output import OutputFolder
 from processors.cli.options import (
     MANIFEST,
     OUTPUT,
+    WORKERS,
     Executor,
     ExecutorOption,
     ForceOption,
@@ -23,7 +24,7 @@ def command(
     output: OutputOption = OUTPUT,
     scale: ScaleOption = "default",
     executor: ExecutorOption = Executor.FUTURES,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = WORKERS,
     force: ForceOption = False,
 ) -> None:
     """Turn ntuples into recoil-mass windows and training tensors, and count every event.

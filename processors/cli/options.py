@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,8 @@ NetworkOption = Annotated[str, typer.Option(help="network whose single cut is us
 MANIFEST = Path("data_manifest.yaml")
 OUTPUT = Path("output")
 NETWORK = "punzi-00"
+#: As many as this process may use, where the system tells.
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def nothing_to_do(stage: Stage, force: bool) -> bool:

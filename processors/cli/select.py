@@ -6,6 +6,7 @@ from processors.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,
+    WORKERS,
     Executor,
     ExecutorOption,
     ForceOption,
@@ -26,7 +27,7 @@ def command(
     scale: ScaleOption = "default",
     network: NetworkOption = NETWORK,
     executor: ExecutorOption = Executor.FUTURES,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = WORKERS,
     force: ForceOption = False,
 ) -> None:
     """Apply the single cut of the Punzi-net to all ntuples and fill recoil-mass histograms.

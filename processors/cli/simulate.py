@@ -5,6 +5,7 @@ from analysis.output import OutputFolder
 from processors.cli.options import (
     MANIFEST,
     OUTPUT,
+    WORKERS,
     Executor,
     ExecutorOption,
     ForceOption,
@@ -23,12 +24,12 @@ def command(
     output: OutputOption = OUTPUT,
     scale: ScaleOption = "default",
     executor: ExecutorOption = Executor.FUTURES,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = WORKERS,
     force: ForceOption = False,
 ) -> None:
     """Make the default data: one ROOT file for every dataset with `simulate` in the manifest.
 
-    Example: punzinet simulate --workers 2
+    Example: punzinet simulate --scale paper
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)

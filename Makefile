@@ -15,7 +15,7 @@ PUNZINET := $(VENV)/bin/punzinet
 PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" --scale $(SCALE)
 SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS)
 
-.PHONY: all data features train select plots test test-slow lint format bench lock clean help
+.PHONY: all data features train select plots paper paper-studies test test-slow lint format bench lock clean help
 .NOTPARALLEL:
 
 all: plots ## the whole chain, from generated events to figures
@@ -34,6 +34,12 @@ select: train ## recoil-mass histograms behind the single cut
 
 plots: select ## figures, as PDF and PNG
 	@$(PUNZINET) plot $(PLACE)
+
+paper: features ## figures and claims of the paper, with ensembles of networks (NETWORKS=25)
+	@$(PUNZINET) paper $(PLACE) $(if $(NETWORKS),--networks $(NETWORKS))
+
+paper-studies: features ## the same, and what variations of the recipe change
+	@$(PUNZINET) paper $(PLACE) $(if $(NETWORKS),--networks $(NETWORKS)) --studies
 
 test: $(READY) ## all fast tests, with coverage
 	@$(VENV)/bin/pytest --cov --cov-fail-under=90
@@ -64,7 +70,7 @@ clean: ## remove the output folder and compiled code, keep the environment
 	@rm -rf "$(OUTPUT)" analysis/__pycache__
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  with MANIFEST=, OUTPUT=, SCALE=default|paper, EXECUTOR=iterative|futures, WORKERS=, NETWORKS="
 
 $(READY): requirements.lock pyproject.toml

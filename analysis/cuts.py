@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numba import njit
+from scipy.interpolate import PchipInterpolator
 
 from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit, punzi_numerator
@@ -138,6 +139,30 @@ def optimal_cuts(
         hypothesis without signal.
     """
     return _optimal_cuts(events, _constants(figure_of_merit, luminosity))
+
+
+def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> FloatArray:
+    """Interpolate cuts found for some masses to any other mass.
+
+    This is how a search with a best cut for each mass selects events between the masses that it
+    was optimised for. The interpolation is the shape-preserving cubic (PCHIP) of the finite cuts:
+    it passes through them without kinks, and never beyond two neighbours. Outside of their
+    masses, the nearest one's cut holds.
+
+    Args:
+        mass: (H,) masses in GeV, sorted.
+        cut: (H,) their cuts; infinite ones are passed over.
+        wanted: (n,) masses in GeV at which cuts are wanted; NaN gets no cut, NaN.
+
+    Returns:
+        (n,) cuts on the output before the sigmoid; infinite everywhere if not one is finite.
+    """
+    finite = np.isfinite(cut)
+    if finite.sum() < 2:
+        return np.full(len(wanted), cut[finite][0] if finite.any() else np.inf)
+    inside = np.clip(wanted, mass[finite][0], mass[finite][-1])
+    cuts: FloatArray = PchipInterpolator(mass[finite], cut[finite])(inside)
+    return cuts
 
 
 def best_single_cut(

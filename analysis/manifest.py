@@ -20,6 +20,7 @@ from analysis.figures_of_merit import FigureOfMerit
 from analysis.files import read_json
 from analysis.hypotheses import Hypotheses
 from analysis.output import OutputFolder
+from analysis.paper.settings import PaperSettings
 from analysis.provenance import digest
 from analysis.safe_yaml import read_yaml
 from analysis.simulation.settings import SimulationSettings
@@ -70,6 +71,9 @@ class Manifest(BaseModel):
     )
     training: TrainingSettings = Field(
         TrainingSettings(), description="recipe and seed of the training"
+    )
+    paper: PaperSettings = Field(
+        PaperSettings(), description="what is reproduced of the paper, with how many networks"
     )
 
     @model_validator(mode="before")

@@ -71,3 +71,27 @@ class OutputFolder:
     def plots(self) -> Path:
         """Folder of the figures."""
         return self.root / "plots"
+
+    @property
+    def paper(self) -> Path:
+        """Folder of the reproduction of the paper: claims and figures."""
+        return self.root / "paper"
+
+    def study(self, name: str) -> "OutputFolder":
+        """Folder of one of its trainings, with networks and sensitivity of its own."""
+        return OutputFolder(self.paper / "studies" / name)
+
+    @property
+    def judgement(self) -> Path:
+        """What the networks of a study achieve, with replicas; in the folder of the study."""
+        return self.root / "judgement.safetensors"
+
+    @property
+    def claims(self) -> Path:
+        """The paper's claims as numbers."""
+        return self.paper / "claims.json"
+
+    @property
+    def variations(self) -> Path:
+        """What variations of the recipe change."""
+        return self.paper / "variations.json"

@@ -1,6 +1,5 @@
 """All figures of a finished chain, from the files that its stages left."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ from analysis.kinematics import FEATURES
 from analysis.manifest import Manifest
 from analysis.network import load_network
 from analysis.output import OutputFolder
+from analysis.recoil_events import RecoilEvents, read_recoil_events
 from analysis.sensitivity import Sensitivity
 from analysis.spectra import STAGES, read_spectrum
-from analysis.types import BoolArray, FloatArray
 from analysis.windows import Windows
 from plots import style
 from plots.feature_distributions import FeatureSample, features_figure
@@ -30,31 +29,6 @@ from plots.windows import example_masses, peaks_figure, widths_figure
 SHOWN_SIGNALS = (0.2, 0.5, 0.8)
 #: Signals are drawn for this many times the median σ_min, so that they are seen.
 SIGNAL_STRENGTH = 10
-
-
-@dataclass(frozen=True, eq=False)
-class Tensors:
-    """The columns of all tensors that figures show.
-
-    Attributes:
-        features: (n, F) in GeV.
-        process: (n,) names of processes.
-        mass: (n,) generated masses in GeV, NaN for background.
-        m2_recoil: (n,) in GeV².
-        weight: (n,) as in the tensors.
-    """
-
-    features: FloatArray
-    process: np.ndarray
-    mass: FloatArray
-    m2_recoil: FloatArray
-    weight: FloatArray
-
-    @property
-    def signal(self) -> BoolArray:
-        """Which events are signal, (n,)."""
-        is_signal: BoolArray = self.process == SIGNAL
-        return is_signal
 
 
 def make_plots(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
@@ -73,7 +47,7 @@ def make_plots(output: OutputFolder, manifest: Manifest, network: str) -> list[P
     """
     windows = Windows.read(output.windows)
     sensitivity = Sensitivity.read(output.sensitivity)
-    tensors = _read_tensors(output)
+    tensors = read_recoil_events(output.tensors)
     training = windows.mass[windows.training]
     chosen = [float(training[round(s * (len(training) - 1))]) for s in SHOWN_SIGNALS]
     shown = sorted(set(chosen))
@@ -151,7 +125,7 @@ def _history(output: OutputFolder, network: str) -> list[Phase]:
 
 
 def _outputs(
-    output: OutputFolder, tensors: Tensors, sensitivity: Sensitivity, network: str
+    output: OutputFolder, tensors: RecoilEvents, sensitivity: Sensitivity, network: str
 ) -> Figure:
     """Outputs before the sigmoid of all events, with the cuts of the network."""
     judged = sensitivity.networks[network]
@@ -164,7 +138,7 @@ def _outputs(
     return output_figure(signal, background, cuts, luminosity=sensitivity.luminosity)
 
 
-def _features(tensors: Tensors, manifest: Manifest, shown: list[float]) -> Figure:
+def _features(tensors: RecoilEvents, manifest: Manifest, shown: list[float]) -> Figure:
     """Features of some signals and of all backgrounds."""
     signals = {
         mass: FeatureSample(tensors.features[rows], tensors.weight[rows])
@@ -180,39 +154,10 @@ def _features(tensors: Tensors, manifest: Manifest, shown: list[float]) -> Figur
     return features_figure(FEATURES, signals, backgrounds, manifest.processes)
 
 
-def _peaks(tensors: Tensors, windows: Windows) -> Figure:
+def _peaks(tensors: RecoilEvents, windows: Windows) -> Figure:
     """Some of the signal peaks with their fits."""
     samples = {}
     for index in example_masses(windows):
         rows = np.abs(tensors.mass - windows.mass[index]) < 1e-6
         samples[index] = (tensors.m2_recoil[rows], tensors.weight[rows])
     return peaks_figure(windows, samples)
-
-
-def _read_tensors(output: OutputFolder) -> Tensors:
-    """Read what figures show.
-
-    Raises:
-        InputError: If there are no tensors, or one cannot be read.
-    """
-    columns = [*FEATURES, "process", "mass", "m2_recoil", "weight"]
-    paths = sorted(output.tensors.glob("*/*.parquet"))
-    if not paths:
-        raise InputError(f"{output.tensors} holds no tensors; run `punzinet features` first.")
-    try:
-        tables = [pq.read_table(path, columns=columns, partitioning=None) for path in paths]
-        table = pa.concat_tables(table.cast(tables[0].schema) for table in tables)
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise InputError(
-            f"{output.tensors} holds a file that is no tensor of this software ({error}); run "
-            "`punzinet features --force` again."
-        ) from error
-    mass = table["mass"].fill_null(np.nan).to_numpy()
-    process = np.array(table["process"].cast(pa.string()).to_pylist(), dtype=str)
-    return Tensors(
-        np.column_stack([table[name].to_numpy() for name in FEATURES]),
-        process,
-        mass,
-        table["m2_recoil"].to_numpy(),
-        table["weight"].to_numpy(),
-    )

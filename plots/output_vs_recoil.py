@@ -82,11 +82,11 @@ def output_figure(signal: Outputs, background: Outputs, cuts: Cuts, *, luminosit
             strict=True,
         ):
             density: Hist[Any] = Hist(
-                Regular(BINS[0], *_open(x_limits), name="recoil_mass"),
-                Regular(BINS[1], *_open(y_limits), name="logit"),
+                Regular(BINS[0], *half_open(x_limits), name="recoil_mass"),
+                Regular(BINS[1], *half_open(y_limits), name="logit"),
             )
             density.fill(x, part.logit, weight=part.weight)
-            _draw(figure, axes, density, f"{content} / bin")
+            draw_density(figure, axes, density, f"{content} / bin")
             _draw_cuts(axes, cuts)
             axes.set_xlabel("")  # the histogram would write the name of its axis
             axes.set_ylabel("output before sigmoid")
@@ -101,13 +101,24 @@ def output_figure(signal: Outputs, background: Outputs, cuts: Cuts, *, luminosit
     return figure
 
 
-def _open(limits: tuple[float, float]) -> tuple[float, float]:
-    """Limits of half-open bins that hold the largest value too."""
+def half_open(limits: tuple[float, float]) -> tuple[float, float]:
+    """Limits of half-open bins that hold the largest value too.
+
+    Args:
+        limits: Smallest and largest value.
+    """
     return limits[0], float(np.nextafter(limits[1], np.inf))
 
 
-def _draw(figure: Figure, axes: Axes, density: Hist[Any], label: str) -> None:
-    """Draw a two-dimensional histogram with its colour bar."""
+def draw_density(figure: Figure, axes: Axes, density: Hist[Any], label: str) -> None:
+    """Draw a two-dimensional histogram with its colour bar.
+
+    Args:
+        figure: The figure.
+        axes: Axes of it.
+        density: The histogram.
+        label: Of the colour bar.
+    """
     filled = density.values()[density.values() > 0]
     top = float(filled.max()) if len(filled) else 1.0
     low = max(float(filled.min()), top / 1e4) if len(filled) else 0.1

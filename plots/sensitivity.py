@@ -1,19 +1,37 @@
 """Minimum detectable cross-section and Punzi figure of merit against the mass (Fig. 3, 4, 7)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from analysis.sensitivity import Sensitivity
 from analysis.types import BoolArray, FloatArray
 from plots import style
 
+
+class Masses(Protocol):
+    """Whatever has hypotheses."""
+
+    @property
+    def mass(self) -> FloatArray:
+        """(H,) masses in GeV."""
+
+    @property
+    def training(self) -> BoolArray:
+        """(H,) which were trained on."""
+
+
 Cut = Literal["optimal", "optimal_in_training", "single", "half"]
+
+
+#: Ratios that are written at a logarithmic axis.
+RATIO_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +65,24 @@ class Curve:
         error[seen] = sigma[:, seen].std(axis=0, ddof=1) / np.sqrt(len(chosen))
         return cls(sigma.mean(axis=0), error)
 
+    @classmethod
+    def of_ensemble(cls, sigma: FloatArray) -> Self:
+        """Average the figure of merit over networks, and give σ_min for it.
+
+        So one network that finds nothing at some mass counts as much as any other.
+
+        Args:
+            sigma: (N, H) σ_min in fb of at least two networks.
+        """
+        fom = np.divide(1.0, sigma, out=np.zeros_like(sigma), where=np.isfinite(sigma))
+        error = fom.std(axis=0, ddof=1) / np.sqrt(len(fom))
+        return cls(fom.mean(axis=0), error).figure_of_merit
+
     @property
     def figure_of_merit(self) -> Self:
-        """1/σ_min in 1/fb with the same relative uncertainty; 0 where σ_min is infinite."""
-        seen = np.isfinite(self.sigma)
-        inverse = np.zeros_like(self.sigma)
+        """The inverse with the same relative uncertainty: 1/σ_min in 1/fb, or back; ∞ gives 0."""
+        seen = np.isfinite(self.sigma) & (self.sigma > 0)
+        inverse = np.where(self.sigma > 0, 0.0, np.inf)
         error = np.full_like(self.sigma, np.inf)
         inverse[seen] = 1 / self.sigma[seen]
         error[seen] = self.error[seen] / self.sigma[seen] ** 2
@@ -108,17 +139,17 @@ def sigma_min_figure(sensitivity: Sensitivity) -> Figure:
             1.05, nrows=2, sharex=True, height_ratios=(2.4, 1)
         )
         for series, curve in curves.items():
-            _draw(upper, sensitivity, curve, series.colour)
-        _limits(upper, list(curves.values()), log=True)
+            draw_curve(upper, sensitivity, curve, series.colour)
+        curve_limits(upper, list(curves.values()), log=True)
         upper.set_ylabel(r"$\sigma_\mathrm{min}$ [fb]")
-        _legend(upper, list(curves), loc="upper left")
+        curve_legend(upper, {s.label: s.colour for s in curves}, loc="upper left")
         style.add_label(upper, sensitivity.luminosity)
         numerator, denominator = SERIES[0], SERIES[2]
         lower.axhline(1, color="black", linewidth=0.6)
         if numerator in curves and denominator in curves:
             ratio = curves[numerator].over(curves[denominator])
-            _draw(lower, sensitivity, ratio, "#333333", line=False)
-            _ratio_limits(lower, ratio)
+            draw_curve(lower, sensitivity, ratio, "#333333", line=False)
+            ratio_limits(lower, ratio)
         lower.set_ylabel("BCE / one cut\n(ratio)", loc="center")
         style.mass_axis(lower, sensitivity.mass)
         figure.align_ylabels()
@@ -135,11 +166,11 @@ def figure_of_merit_figure(sensitivity: Sensitivity) -> Figure:
     with style.style():
         figure, axes = style.new_figure(0.8)
         for series, curve in curves.items():
-            _draw(axes, sensitivity, curve.figure_of_merit, series.colour)
-        _limits(axes, [curve.figure_of_merit for curve in curves.values()], log=False)
+            draw_curve(axes, sensitivity, curve.figure_of_merit, series.colour)
+        curve_limits(axes, [curve.figure_of_merit for curve in curves.values()], log=False)
         axes.set_ylabel(r"Punzi FOM $1/\sigma_\mathrm{min}$ [fb$^{-1}$]")
         style.mass_axis(axes, sensitivity.mass)
-        _legend(axes, list(curves), loc="upper left")
+        curve_legend(axes, {s.label: s.colour for s in curves}, loc="upper left")
         style.add_label(axes, sensitivity.luminosity)
     return figure
 
@@ -154,19 +185,27 @@ def _curves(sensitivity: Sensitivity) -> dict[_Series, Curve]:
     }
 
 
-def _draw(
-    axes: Axes, sensitivity: Sensitivity, curve: Curve, colour: str, *, line: bool = True
+def draw_curve(
+    axes: Axes, hypotheses: Masses, curve: Curve, colour: str, *, line: bool = True
 ) -> None:
-    """Draw a curve: circles for trained masses, triangles for the others."""
+    """Draw a curve: circles for trained masses, triangles for the others.
+
+    Args:
+        axes: Where to.
+        hypotheses: The masses.
+        curve: What to draw, at these masses.
+        colour: Its colour.
+        line: Whether to connect the points.
+    """
     finite = np.isfinite(curve.sigma)
     if line:
         shown = np.where(finite, curve.sigma, np.nan)
-        axes.plot(sensitivity.mass, shown, color=colour, linewidth=0.6, alpha=0.7)
-    for chosen, marker in _roles(sensitivity.training):
+        axes.plot(hypotheses.mass, shown, color=colour, linewidth=0.6, alpha=0.7)
+    for chosen, marker in _roles(hypotheses.training):
         rows = chosen & finite
         error = np.where(np.isfinite(curve.error[rows]), curve.error[rows], np.nan)
         axes.errorbar(
-            sensitivity.mass[rows],
+            hypotheses.mass[rows],
             curve.sigma[rows],
             error,
             fmt=marker,
@@ -181,8 +220,14 @@ def _roles(training: BoolArray) -> tuple[tuple[BoolArray, str], ...]:
     return (training, style.TRAINING_MARKER), (~training, style.VALIDATION_MARKER)
 
 
-def _limits(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:
-    """Hold all points, and leave room for the legend above; long error bars are cut off."""
+def curve_limits(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:
+    """Hold all points, and leave room for the legend above; long error bars are cut off.
+
+    Args:
+        axes: The axes.
+        curves: What is drawn in them.
+        log: Whether the axis is logarithmic.
+    """
     values = [curve.sigma[np.isfinite(curve.sigma) & (curve.sigma > 0)] for curve in curves]
     points = np.concatenate(values)
     if not len(points):
@@ -195,17 +240,35 @@ def _limits(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:
         axes.set_ylim(0, 1.5 * high)
 
 
-def _ratio_limits(axes: Axes, ratio: Curve) -> None:
-    """Hold all ratios and 1, on a logarithmic axis, for they fluctuate by factors."""
-    points = ratio.sigma[np.isfinite(ratio.sigma) & (ratio.sigma > 0)]
+def ratio_limits(axes: Axes, *ratios: Curve) -> None:
+    """Hold all ratios and 1, on a logarithmic axis, for they fluctuate by factors.
+
+    Args:
+        axes: The axes.
+        ratios: What is drawn in them.
+    """
+    values = np.concatenate([ratio.sigma for ratio in ratios])
+    points = values[np.isfinite(values) & (values > 0)]
     low, high = style.include((0.8, 1.25), points)
     axes.set_yscale("log")
     axes.set_ylim(0.8 * low, 1.25 * high)
+    axes.set_yticks([tick for tick in RATIO_TICKS if 0.8 * low <= tick <= 1.25 * high])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _legend(axes: Axes, series: Sequence[_Series], **place: Any) -> None:
-    """Explain colours and markers."""
-    handles = [Line2D([], [], color=s.colour, marker="o", label=s.label) for s in series]
+def curve_legend(
+    axes: Axes, series: Mapping[str, str], extra: Sequence[Line2D] = (), **place: Any
+) -> None:
+    """Explain colours and markers.
+
+    Args:
+        axes: The axes.
+        series: Label and colour of each curve.
+        extra: Handles of what else is drawn.
+        place: As for `Axes.legend`.
+    """
+    handles = [Line2D([], [], color=c, marker="o", label=label) for label, c in series.items()]
     handles += [
         Line2D([], [], color="black", linestyle="", marker=marker, label=label)
         for marker, label in (
@@ -213,4 +276,4 @@ def _legend(axes: Axes, series: Sequence[_Series], **place: Any) -> None:
             (style.VALIDATION_MARKER, "other mass"),
         )
     ]
-    axes.legend(handles=handles, ncols=2, **place)
+    axes.legend(handles=[*handles, *extra], ncols=2, **place)

@@ -15,6 +15,7 @@ from analysis.errors import InputError
 from analysis.files import read_json, write_json
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
+from analysis.paper.studies import Study
 from analysis.provenance import digest, versions
 
 #: What each stage is called, in the order in which data run through them.
@@ -132,6 +133,36 @@ def plot_stage(manifest: Manifest, output: OutputFolder, network: str) -> Stage:
     """Figures: depend on all that came before, and on how processes are written."""
     settings = {**manifest.model_dump(mode="json", include={"processes"}), "network": network}
     return Stage("plot", output, settings, ("features", "train", "select"))
+
+
+def study_stage(manifest: Manifest, output: OutputFolder, study: Study) -> Stage:
+    """One training of the paper's reproduction: depends on tensors, recipe and pretraining."""
+    settings = {
+        **manifest.model_dump(mode="json", include={"figure_of_merit", "luminosity"}),
+        "training": study.settings.model_dump(mode="json"),
+        "background": study.background,
+        "replicas": manifest.paper.replicas,
+        "simulation_seed": manifest.simulation.seed,
+    }
+    after = () if study.pretrained is None else (study_stage_name(study.pretrained),)
+    return Stage(study_stage_name(study.name), output, settings, ("features", *after))
+
+
+def study_stage_name(study: str) -> str:
+    """What the stage of a study is called."""
+    return f"paper {study}"
+
+
+def paper_stage(
+    manifest: Manifest, output: OutputFolder, studies: Sequence[str], *, variations: bool
+) -> Stage:
+    """Claims and figures: depend on the studies, and on how processes are written."""
+    settings = {
+        **manifest.model_dump(mode="json", include={"processes"}),
+        "studies": list(studies),
+    }
+    after = ("features", *(study_stage_name(name) for name in studies))
+    return Stage("paper studies" if variations else "paper", output, settings, after)
 
 
 def _record_path(output: OutputFolder, name: str) -> Path:

@@ -1,9 +1,10 @@
 """The training stage: from tensors to networks, their cuts and their sensitivity."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from analysis.output import OutputFolder
 from analysis.provenance import provenance
 from analysis.sensitivity import Sensitivity
 from analysis.training.progress import Reporter
-from analysis.training.sample import load_sample
+from analysis.training.sample import Sample, load_sample
 from analysis.training.train import TrainingResult, train_networks
 from analysis.windows import Windows
 
@@ -41,7 +42,7 @@ def run_training(
         Interrupted: If the training was asked to stop; a checkpoint has been written.
     """
     settings = manifest.training
-    _forget_finished(output)
+    forget_finished(output)
     windows = Windows.read(output.windows)
     sample = load_sample(output.tensors, windows, settings.validation_fold)
     result = train_networks(
@@ -53,23 +54,62 @@ def run_training(
         resume=resume,
         reporters=reporters,
     )
-    every = np.ones(len(windows), dtype=bool)
-    all_masses = load_sample(
-        output.tensors, replace(windows, training=every), settings.validation_fold
-    )
-    sensitivity = evaluate(
-        {trained.name: trained.network for trained in result.networks},
-        all_masses,
-        windows.training,
-        manifest.figure_of_merit,
-        manifest.luminosity,
-    )
     about = provenance(
         manifest.digest,
         stage="train",
         training=settings.model_dump(mode="json"),
         figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
         luminosity=manifest.luminosity,
+    )
+    everything = load_every_mass(output, windows, settings.validation_fold)
+    sensitivity = judge_and_save(manifest, everything, windows, result, output, about=about)
+    written = [path for path in output.network("").rglob("*") if path.is_file()]
+    return [output.sensitivity, *written], result, sensitivity
+
+
+def load_every_mass(output: OutputFolder, windows: Windows, validation_fold: int) -> Sample:
+    """Read the tensors with the windows of all hypotheses, and not only of those trained.
+
+    Args:
+        output: Where tensors lie.
+        windows: All windows.
+        validation_fold: Fold that validates.
+
+    Raises:
+        InputError: If anything is wrong with the tensors.
+    """
+    every = np.ones(len(windows), dtype=bool)
+    return load_sample(output.tensors, replace(windows, training=every), validation_fold)
+
+
+def judge_and_save(
+    manifest: Manifest,
+    everything: Sample,
+    windows: Windows,
+    result: TrainingResult,
+    output: OutputFolder,
+    *,
+    about: Mapping[str, Any],
+) -> Sensitivity:
+    """Find the cuts of trained networks, judge them at every mass, and save both.
+
+    Args:
+        manifest: Figure of merit and luminosity.
+        everything: The events with the windows of all hypotheses.
+        windows: All windows.
+        result: The networks.
+        output: Where networks and their sensitivity go.
+        about: Provenance, as of `provenance`.
+
+    Raises:
+        InputError: If the networks cannot be judged, or the folder cannot be written to.
+    """
+    sensitivity = evaluate(
+        {trained.name: trained.network for trained in result.networks},
+        everything,
+        windows.training,
+        manifest.figure_of_merit,
+        manifest.luminosity,
     )
     for trained in result.networks:
         trained.network.save(
@@ -80,11 +120,10 @@ def run_training(
             cut=sensitivity.networks[trained.name].single_cut,
         )
     sensitivity.write(output.sensitivity, about)
-    written = [path for path in output.network("").rglob("*") if path.is_file()]
-    return [output.sensitivity, *written], result, sensitivity
+    return sensitivity
 
 
-def _forget_finished(output: OutputFolder) -> None:
+def forget_finished(output: OutputFolder) -> None:
     """Remove networks of an earlier training, but not the checkpoint of an interrupted one."""
     output.sensitivity.unlink(missing_ok=True)
     if output.network("").is_dir():

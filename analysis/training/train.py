@@ -7,6 +7,7 @@ All N networks start from parameters of their own and see the same batches. Each
 with the weighted cross-entropy, and its best epoch goes on to the Punzi-loss.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -70,7 +71,7 @@ class TrainingResult:
     """All networks of a training.
 
     Attributes:
-        bce: The pretrained networks.
+        bce: The pretrained networks; none if the training began with given ones.
         punzi: The networks trained with the Punzi-loss, in the same order.
     """
 
@@ -90,6 +91,8 @@ def train_networks(
     settings: TrainingSettings,
     output: OutputFolder,
     *,
+    pretrained: FloatArray | None = None,
+    may_fail: bool = False,
     resume: bool = False,
     reporters: Sequence[Reporter] = (),
 ) -> TrainingResult:
@@ -101,6 +104,9 @@ def train_networks(
         luminosity: Target luminosity in fb^-1.
         settings: The recipe.
         output: Where networks have their folders.
+        pretrained: (N, K) parameters from an earlier pretraining with the same settings, which
+            is then not repeated; the result has no pretrained networks of its own.
+        may_fail: Give back a result even if not one network converged.
         resume: Continue from the checkpoint, if there is one.
         reporters: Who is told of every epoch.
 
@@ -110,6 +116,8 @@ def train_networks(
     """
     path = output.network(CHECKPOINT)
     identity = _identity(sample, figure_of_merit, luminosity, settings)
+    if pretrained is not None:
+        identity["pretrained"] = hashlib.sha256(pretrained.tobytes()).hexdigest()
     saved = read_checkpoint(path, identity) if resume else None
     checkpoint = Checkpoint(identity, {}) if saved is None else saved
     training = _Training(sample, figure_of_merit, luminosity, settings)
@@ -138,8 +146,10 @@ def train_networks(
                 checkpoint.write(path)
                 clock = time.monotonic()
 
-        vectors = training.initial_parameters()
+        vectors = training.initial_parameters() if pretrained is None else pretrained
         for index, make in enumerate((training.pretraining, training.punzi_training)):
+            if index == 0 and pretrained is not None:
+                continue
             stage = make()
             if stage.name not in checkpoint.stages:
                 checkpoint.stages[stage.name] = stage.start(vectors)
@@ -148,6 +158,9 @@ def train_networks(
             vectors = state.best
             del stage  # and with it a copy of the events, before the next one is made
     result = training.result(checkpoint.stages, output)
+    first = result.punzi[0]
+    if not (may_fail or any(trained.converged for trained in result.punzi)):
+        raise InputError(f"No network converged; {first.name}: {first.messages[-1]}.")
     path.unlink(missing_ok=True)
     return result
 
@@ -223,7 +236,7 @@ class _Training:
             output: Where networks have their folders.
 
         Raises:
-            InputError: If not one network converged, or a history cannot be written.
+            InputError: If a history cannot be written.
         """
         networks: dict[str, list[TrainedNetwork]] = {}
         for stage, state in stages.items():
@@ -244,12 +257,10 @@ class _Training:
                     )
                 )
                 write_history(output.network(name) / "history.parquet", state, n)
-        result = TrainingResult(tuple(networks["bce"]), tuple(networks["punzi"]))
-        lost = [trained for trained in result.punzi if not trained.converged]
-        for trained in lost:
-            LOG.warning("%s did not converge: %s", trained.name, trained.messages[-1])
-        if len(lost) == self.settings.networks:
-            raise InputError(f"No network converged; {lost[0].name}: {lost[0].messages[-1]}.")
+        result = TrainingResult(tuple(networks.get("bce", ())), tuple(networks["punzi"]))
+        for trained in result.punzi:
+            if not trained.converged:
+                LOG.warning("%s did not converge: %s", trained.name, trained.messages[-1])
         return result
 
     def _network(self, number: int) -> PunziNet:

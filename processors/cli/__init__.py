@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from analysis.errors import InputError, Interrupted
-from processors.cli import features, plot, select, simulate, train
+from processors.cli import features, paper, plot, select, simulate, train
 
 app = typer.Typer(
     name="punzinet",
@@ -15,8 +15,8 @@ app = typer.Typer(
         "The stages run in this order: [b]simulate[/b] makes the default ntuples (skip it with "
         "your own), [b]features[/b] turns ntuples into recoil-mass windows and training tensors, "
         "[b]train[/b] trains the networks, [b]select[/b] applies the single cut and fills "
-        "histograms, [b]plot[/b] draws the figures. A stage whose inputs have not changed does "
-        "nothing.\n\n"
+        "histograms, [b]plot[/b] draws the figures. [b]paper[/b], after features, reproduces the "
+        "paper with ensembles of networks. A stage whose inputs have not changed does nothing.\n\n"
         "Exit codes: 0 done, 1 something is wrong with an input (one sentence says what), "
         "2 wrong usage, 130 interrupted."
     ),
@@ -29,6 +29,7 @@ app.command("features")(features.command)
 app.command("train")(train.command)
 app.command("select")(select.command)
 app.command("plot")(plot.command)
+app.command("paper")(paper.command)
 
 
 def main() -> None:

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.cuts import RankedEvents, best_single_cut, optimal_cuts, selected
+from analysis.cuts import (
+    RankedEvents,
+    best_single_cut,
+    interpolated_cuts,
+    optimal_cuts,
+    selected,
+)
 from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.punzi_loss import SIGNAL
@@ -219,3 +225,23 @@ def test_five_million_events_are_scanned_in_five_seconds():
         best_single_cut(events, training, FORMS[0], 50.0)
         duration = time.perf_counter() - begin
     assert duration < 5.0
+
+
+def test_interpolated_cuts_pass_through_the_known_ones_and_never_beyond_neighbours() -> None:
+    mass = np.array([1.0, 1.5, 2.0, 3.0, 4.0])
+    cut = np.array([0.3, -1.0, np.inf, 2.0, 1.9])
+    finite = np.isfinite(cut)
+    np.testing.assert_allclose(interpolated_cuts(mass, cut, mass[finite]), cut[finite], atol=1e-12)
+    between = interpolated_cuts(mass, cut, np.linspace(1.5, 3.0, 50))
+    assert np.all(np.diff(between) >= 0)
+    assert between.min() >= -1.0
+    assert between.max() <= 2.0
+    np.testing.assert_array_equal(
+        interpolated_cuts(mass, cut, np.array([0.0, 9.0, np.nan])), [0.3, 1.9, np.nan]
+    )
+
+
+def test_interpolated_cuts_with_hardly_any_cut() -> None:
+    mass, wanted = np.array([1.0, 2.0]), np.array([0.5, 1.5])
+    assert interpolated_cuts(mass, np.array([np.inf, 0.4]), wanted).tolist() == [0.4, 0.4]
+    assert interpolated_cuts(mass, np.array([np.inf, np.inf]), wanted).tolist() == [np.inf, np.inf]

@@ -84,6 +84,16 @@ def test_both_stages_make_their_loss_smaller(small_sample: Sample, tmp_path: Pat
     assert not (tmp_path / "networks" / CHECKPOINT).exists()
 
 
+def test_a_pretraining_need_not_be_repeated(
+    small_sample: Sample, whole: TrainingResult, tmp_path: Path
+) -> None:
+    given = vectors(whole)[:1].astype(float)
+    result = train(small_sample, tmp_path, recipe(networks=1), pretrained=given)
+    assert [n.name for n in result.networks] == ["punzi-00"]
+    # Saved networks are rounded to single precision, so that the last digits differ.
+    np.testing.assert_allclose(vectors(result)[0], vectors(whole)[2], atol=1e-4)
+
+
 def test_networks_start_from_parameters_of_their_own(whole: TrainingResult) -> None:
     assert [n.name for n in whole.networks] == ["bce-00", "bce-01", "punzi-00", "punzi-01"]
     assert len(np.unique(vectors(whole), axis=0)) == 4

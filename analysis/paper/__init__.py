@@ -1,0 +1,1 @@
+"""The paper's figures and claims: ensembles of networks, judged and put into numbers."""

@@ -1,0 +1,83 @@
+"""What a variation of the recipe changes: the same numbers, one thing different."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.paper.claims import REGIONS, Claim, mean_sigma, ratio
+from analysis.paper.judgement import Judgement
+from analysis.paper.statistics import Statistics
+from analysis.paper.studies import MAIN, Study
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Numbers of one recipe.
+
+    Attributes:
+        label: What was changed.
+        networks: Number of networks.
+        converged: How many of them converged.
+        numbers: Mean σ_min in fb, and ratios by region.
+    """
+
+    label: str
+    networks: int
+    converged: int
+    numbers: dict[str, Claim]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON can express it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Effect":
+        """What `to_json` says.
+
+        Raises:
+            KeyError: If something is missing.
+            TypeError: If something is too much.
+        """
+        numbers = {name: Claim(**claim) for name, claim in content["numbers"].items()}
+        return cls(content["label"], content["networks"], content["converged"], numbers)
+
+
+def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[str, Effect]:
+    """Put variations into numbers, after the unchanged recipe with as many networks.
+
+    Args:
+        studies: The variations.
+        judged: Their judgements by name, and that of the main study.
+
+    Returns:
+        Effects by name of the study, the first one `MAIN`.
+    """
+    networks = min(len(judged[study.name].converged) for study in studies)
+    result = {MAIN: _effect("as it is", judged[MAIN].first(networks))}
+    for study in studies:
+        own = judged[study.name]
+        begun = judged[study.pretrained].first(len(own.converged)) if study.pretrained else own
+        result[study.name] = _effect(study.label, own.after(begun))
+    return result
+
+
+def _effect(label: str, judgement: Judgement) -> Effect:
+    """Numbers of a recipe, from a judgement of both kinds of networks."""
+    statistics = Statistics({MAIN: judgement})
+    trained, mass = judgement.training, judgement.mass
+    numbers = {
+        curve: Claim.of(
+            f"mean σ_min in fb, {curve}", statistics.measure(mean_sigma(curve, trained))
+        )
+        for curve in ("bce/best", "punzi/single")
+    }
+    for name, words, low, high, _ in REGIONS:
+        region = trained & (mass > low) & (mass <= high)
+        if region.any():
+            numbers[name] = Claim.of(
+                f"σ_min of BCE at best cuts over the Punzi-net at one cut, {words}",
+                statistics.measure(ratio("bce/best", "punzi/single", region)),
+            )
+    return Effect(label, len(judgement.converged), int(np.sum(judgement.converged)), numbers)

@@ -1,0 +1,119 @@
+"""Signals in the space of three features, and the surface that selects them (Fig. 8)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.network import PunziNet
+from analysis.paper.isosurface import isosurface
+from analysis.types import FloatArray
+from plots import style
+from plots.feature_distributions import LABELS
+
+#: Feature that is held fixed, at this value and within this distance of it, GeV.
+FIXED, VALUE, HALF_WIDTH = "pt_mumu", 2.2, 0.5
+#: Points of the grid on which the surface is looked for, along each axis.
+GRID = 28
+#: At most this many events of each mass are drawn.
+EVENTS = 700
+GREEN = "#3f9b4f"
+GRID_STYLE: dict[Any, Any] = {
+    "xtick.minor.visible": False,
+    "ytick.minor.visible": False,
+    "grid.linewidth": 0.3,
+    "grid.color": "#cccccc",
+}
+
+
+def feature_space_figure(
+    network: PunziNet, cut: float, signals: Mapping[float, FloatArray]
+) -> Figure:
+    """Draw signal events, scaled as the network scales them, with the boundary of its cut.
+
+    Args:
+        network: The network; one of its four inputs is the fixed feature.
+        cut: The single cut on its output before the sigmoid.
+        signals: (n, 4) features in GeV of up to three signals, by mass in GeV.
+    """
+    names = list(network.features)
+    fixed = names.index(FIXED)
+    axes_of = [i for i in range(len(names)) if i != fixed]
+    low, high = network.scale_min.cpu().numpy(), network.scale_max.cpu().numpy()
+    drawn = {}
+    for mass, features in signals.items():
+        near = np.abs(features[:, fixed] - VALUE) < HALF_WIDTH
+        scaled = ((features[near] - low) / (high - low))[:, axes_of]
+        drawn[mass] = scaled[:: max(len(scaled) // EVENTS, 1)]
+    points = np.concatenate(list(drawn.values()))
+    box = _box(points)
+    surface = _surface(network, cut, fixed, axes_of, box)
+    with style.style(), mpl.rc_context(GRID_STYLE):
+        figure = Figure(figsize=(style.COLUMN_WIDTH, 0.95 * style.COLUMN_WIDTH))
+        figure.set_layout_engine("none")
+        axes: Any = figure.add_axes((0.0, 0.02, 0.93, 0.86), projection="3d")
+        axes.computed_zorder = False
+        corners = surface.reshape(-1, 3)
+        if len(corners):
+            axes.plot_trisurf(
+                corners[:, 0],
+                corners[:, 1],
+                corners[:, 2],
+                triangles=np.arange(len(corners)).reshape(-1, 3),
+                color=GREEN,
+                edgecolor="none",
+                alpha=0.28,
+                zorder=1,
+            )
+        for line, (_, scaled) in zip(style.SIGNAL_LINES, sorted(drawn.items()), strict=False):
+            axes.scatter(*scaled.T, s=1.6, color=line["color"], linewidths=0, alpha=0.75, zorder=2)
+        labels = [LABELS.get(names[i], names[i]) for i in axes_of]
+        for axis, label, limits in zip("xyz", labels, box.T, strict=True):
+            axes.set(**{f"{axis}label": f"{label}, scaled", f"{axis}lim": tuple(limits)})
+            axes.tick_params(axis=axis, labelsize=5.5, pad=-2)
+        axes.xaxis.labelpad = axes.yaxis.labelpad = axes.zaxis.labelpad = -5
+        axes.view_init(elev=22, azim=-58)
+        handles = [
+            Line2D([], [], linestyle="", marker="o", color=line["color"], label=f"{m:g} GeV")
+            for line, m in zip(style.SIGNAL_LINES, sorted(drawn), strict=False)
+        ]
+        handles.append(
+            Line2D([], [], linestyle="", marker="s", color=GREEN, alpha=0.5, label="single cut")
+        )
+        figure.legend(handles=handles, loc="upper center", ncols=4, bbox_to_anchor=(0.5, 0.945))
+        figure.text(0.02, 0.955, style.LABEL, fontweight="bold", fontsize=6.5)
+        figure.text(
+            0.98,
+            0.955,
+            rf"{LABELS[FIXED]} $= {VALUE:g} \pm {HALF_WIDTH:g}$ GeV",
+            ha="right",
+            fontsize=6.5,
+        )
+    return figure
+
+
+def _box(points: FloatArray) -> FloatArray:
+    """Lower and upper limits (2, 3) that hold nearly all points (n, 3), with a margin."""
+    if not len(points):
+        return np.array([[0.0] * 3, [1.0] * 3])
+    low, high = np.quantile(points, [0.005, 0.995], axis=0)
+    margin = 0.05 * np.maximum(high - low, 0.05)
+    return np.stack([np.maximum(low - margin, 0), np.minimum(high + margin, 1)])
+
+
+def _surface(
+    network: PunziNet, cut: float, fixed: int, axes_of: list[int], box: FloatArray
+) -> FloatArray:
+    """Triangles (t, 3, 3) of the boundary inside the box, in scaled features."""
+    low, high = network.scale_min.cpu().numpy(), network.scale_max.cpu().numpy()
+    sides = [np.linspace(box[0, i], box[1, i], GRID) for i in range(3)]
+    scaled = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 3)
+    features = np.empty((len(scaled), len(low)))
+    features[:, axes_of] = low[axes_of] + scaled * (high - low)[axes_of]
+    features[:, fixed] = VALUE
+    logit = network.logit_numpy(features).reshape((GRID,) * 3)
+    triangles: FloatArray = box[0] + isosurface(logit, cut) * (box[1] - box[0])
+    return triangles

@@ -1,0 +1,74 @@
+"""Evolution of the Punzi-loss for several batch sizes (Fig. 2)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
+
+from analysis.types import FloatArray, IntArray
+from plots import style
+
+COLOURS = (style.BLUE, style.ORANGE, style.PURPLE, style.GREY, style.RED, "#111111")
+
+
+@dataclass(frozen=True, eq=False)
+class Evolution:
+    """Losses of the same networks, by epoch.
+
+    Attributes:
+        epoch: (n,) epochs; 0 is before the training.
+        training: (N, n) training losses in fb, NaN in epoch 0.
+        validation: (N, n) validation losses in fb.
+    """
+
+    epoch: IntArray
+    training: FloatArray
+    validation: FloatArray
+
+
+def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
+    """Draw the mean losses of the training (above) and the validation (below).
+
+    Args:
+        evolutions: By batch size, as the figure calls it.
+    """
+    with style.style():
+        figure, panels = style.new_figure(1.1, nrows=2, sharex=True, sharey=True)
+        for axes, part in zip(panels, ("training", "validation"), strict=True):
+            for colour, (label, evolution) in zip(
+                np.resize(COLOURS, len(evolutions)), evolutions.items(), strict=True
+            ):
+                loss = getattr(evolution, part)
+                seen = np.isfinite(loss).all(axis=0)
+                axes.plot(
+                    evolution.epoch[seen],
+                    loss[:, seen].mean(axis=0),
+                    color=colour,
+                    linewidth=0.8,
+                    label=label,
+                )
+            axes.set_yscale("log")
+            axes.set_ylabel(f"{part} loss [fb]")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        losses = [part for e in evolutions.values() for part in (e.training, e.validation)]
+        first = float(losses[0][np.isfinite(losses[0])][0])
+        low, high = style.include((first, first), *losses)
+        panels[0].set_ylim(0.93 * low, high * (high / low) ** 0.35)
+        ticks = MaxNLocator(6).tick_values(low, high)
+        panels[0].set_yticks([tick for tick in ticks if low <= tick <= high])
+        panels[0].yaxis.set_major_formatter(ScalarFormatter())
+        panels[0].yaxis.set_minor_formatter(NullFormatter())
+        networks = len(next(iter(evolutions.values())).validation)
+        panels[0].legend(
+            loc="upper right",
+            ncols=2,
+            title=f"mean of {networks} network{'s' if networks > 1 else ''}",
+            title_fontsize=6.2,
+        )
+        panels[1].set_xlabel("epoch")
+        panels[1].set_xlim(0, max(e.epoch[-1] for e in evolutions.values()))
+        style.add_label(panels[0])
+        figure.align_ylabels()
+    return figure

@@ -1,0 +1,88 @@
+"""What variations of the recipe change: mean σ_min, and the ratios by region."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.paper.claims import REGIONS, Claim
+from analysis.paper.variations import Effect
+from analysis.types import IntArray
+from plots import style
+
+CURVES = {
+    "bce/best": ("BCE, best cuts", style.ORANGE, "^"),
+    "punzi/single": ("Punzi-net, one cut", style.BLUE, "o"),
+}
+
+
+def variations_figure(effects: Sequence[Effect]) -> Figure:
+    """Draw a row for every recipe, the first as it is; thick bars are the error from networks.
+
+    Thin bars add the error of the finite sample, which is common to all rows.
+
+    Args:
+        effects: The recipes.
+    """
+    rows = np.arange(len(effects))[::-1]
+    regions = [r for r in REGIONS if all(r[0] in effect.numbers for effect in effects)]
+    with style.style():
+        figure, panels = style.new_figure(
+            0.24 + 0.09 * len(effects) + 0.12,
+            ncols=1 + len(regions),
+            sharey=True,
+            squeeze=False,
+            width_ratios=[1.4] + [1] * len(regions),
+        )
+        for curve, (label, colour, marker) in CURVES.items():
+            claims = [effect.numbers[curve] for effect in effects]
+            _draw(panels[0, 0], rows, claims, colour=colour, marker=marker, label=label)
+        for axes, (name, words, _, _, target) in zip(panels[0, 1:], regions, strict=True):
+            _draw(axes, rows, [e.numbers[name] for e in effects], colour="#333333", marker="o")
+            axes.axvline(1, color="black", linewidth=0.6)
+            axes.axvline(target, color=style.RED, linewidth=0.6, linestyle=(0, (4, 2)))
+            axes.set_xlabel(f"ratio\n{words}", loc="center", fontsize=6.2)
+        first = panels[0, 0]
+        lost = [e.networks - e.converged for e in effects]
+        first.set_yticks(
+            rows,
+            [e.label + (f" ({n} lost)" if n else "") for e, n in zip(effects, lost, strict=True)],
+        )
+        first.set_ylim(-0.6, len(effects) - 0.4)
+        first.set_xlabel(r"mean $\sigma_\mathrm{min}$ [fb]", loc="center", fontsize=6.2)
+        for axes in panels[0]:
+            axes.tick_params(axis="both", labelsize=5.8)
+            axes.tick_params(axis="y", which="both", length=0)
+            axes.axhline(rows[0] - 0.5, color="#bbbbbb", linewidth=0.5)
+        figure.suptitle(style.LABEL, fontsize=6.5, fontweight="bold", x=0.02, ha="left")
+        figure.legend(loc="outside upper right", ncols=2)
+    return figure
+
+
+def _draw(
+    axes: Axes,
+    rows: IntArray,
+    claims: Sequence[Claim],
+    *,
+    colour: str,
+    marker: str,
+    label: str | None = None,
+) -> None:
+    """Draw one number of every recipe."""
+    value, error, sample = (
+        np.array([np.nan if v is None else v for v in column], dtype=np.float64)
+        for column in zip(*((c.value, c.error, c.error_sample) for c in claims), strict=True)
+    )
+    whole = np.hypot(np.nan_to_num(error), np.nan_to_num(sample))
+    axes.errorbar(value, rows, xerr=whole, fmt="none", ecolor=colour, elinewidth=0.5)
+    axes.errorbar(
+        value,
+        rows,
+        xerr=np.nan_to_num(error),
+        fmt=marker,
+        color=colour,
+        elinewidth=1.4,
+        markersize=2.8,
+        label=label,
+    )

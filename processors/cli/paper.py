@@ -1,0 +1,156 @@
+"""`punzinet paper`: the figures and claims of the paper."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from analysis.files import write_json
+from analysis.manifest import Manifest, load_manifest
+from analysis.output import OutputFolder
+from analysis.paper.studies import Study, paper_studies, variations
+from processors.cli.options import (
+    MANIFEST,
+    OUTPUT,
+    ForceOption,
+    ManifestOption,
+    OutputOption,
+    ScaleOption,
+    console,
+    nothing_to_do,
+)
+from processors.stages import paper_stage, study_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def command(
+    manifest: ManifestOption = MANIFEST,
+    output: OutputOption = OUTPUT,
+    scale: ScaleOption = "default",
+    networks: Annotated[
+        int | None,
+        typer.Option(min=2, help="networks of the main study; no other study has more"),
+    ] = None,
+    studies: Annotated[
+        bool, typer.Option("--studies", help="vary the recipe, one thing at a time, as well")
+    ] = False,
+    combine: Annotated[
+        list[Path] | None,
+        typer.Option(help="average the claims of these output folders instead; repeat it"),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--restart", help="continue interrupted trainings, or throw them away"
+        ),
+    ] = True,
+    force: ForceOption = False,
+) -> None:
+    """Train the ensembles, draw the paper's figures and put its claims into numbers.
+
+    Example: punzinet paper --networks 5, or for several simulation seeds afterwards
+    punzinet paper --combine seed1/output --combine seed2/output
+    """
+    folder = OutputFolder(output)
+    if combine:
+        _combine(folder, combine)
+        return
+    settings = load_manifest(manifest, folder, scale)
+    if networks is not None:
+        paper = settings.paper.model_copy(update={"networks": networks})
+        settings = settings.model_copy(update={"paper": paper})
+    main = paper_studies(settings.training, settings.paper)
+    _run(settings, folder, main, resume=resume, force=force)
+    _claims(settings, folder, main, force=force)
+    if studies:
+        varied = variations(settings.training, settings.paper)
+        _run(settings, folder, varied, resume=resume, force=force)
+        _variations(settings, folder, varied, force=force)
+
+
+def _run(
+    settings: Manifest,
+    folder: OutputFolder,
+    studies: "Sequence[Study]",
+    *,
+    resume: bool,
+    force: bool,
+) -> None:
+    """Run all studies that are not up to date."""
+    for study in studies:
+        stage = study_stage(settings, folder, study)
+        if nothing_to_do(stage, force):
+            continue
+        from analysis.training.progress import ProgressBar
+        from processors.paper_stage import run_study
+
+        console.print(f"{stage.name}: {study.label}, {study.settings.networks} networks")
+        with ProgressBar() as progress:
+            written = run_study(settings, folder, study, resume=resume, reporters=[progress])
+        stage.finish(written)
+
+
+def _claims(
+    settings: Manifest, folder: OutputFolder, studies: "Sequence[Study]", *, force: bool
+) -> None:
+    """Claims and figures, if they are not up to date."""
+    stage = paper_stage(settings, folder, [study.name for study in studies], variations=False)
+    if nothing_to_do(stage, force):
+        return
+    from analysis.files import read_json
+    from plots.make_paper import make_paper_figures
+    from processors.paper_stage import write_claims
+
+    written = write_claims(settings, folder, [study.name for study in studies])
+    written += make_paper_figures(folder, settings, studies)
+    stage.finish(written)
+    console.print(_table(read_json(folder.claims, "punzinet paper")))
+    console.print(f"paper: claims in {folder.claims}, figures in {folder.paper}")
+
+
+def _variations(
+    settings: Manifest, folder: OutputFolder, studies: "Sequence[Study]", *, force: bool
+) -> None:
+    """What the variations change, and its figure, if they are not up to date."""
+    stage = paper_stage(settings, folder, [study.name for study in studies], variations=True)
+    if nothing_to_do(stage, force):
+        return
+    from plots.make_paper import make_variations_figure
+    from processors.paper_stage import write_effects
+
+    written = write_effects(settings, folder, studies) + make_variations_figure(folder)
+    stage.finish(written)
+    console.print(f"paper: variations in {folder.variations}")
+
+
+def _combine(folder: OutputFolder, folders: "Sequence[Path]") -> None:
+    """Average the claims of several folders, say so and write it."""
+    from analysis.paper.combination import combine_claims
+
+    combined = combine_claims(folders)
+    path = folder.paper / "combined.json"
+    write_json(path, combined)
+    console.print(_table(combined))
+    console.print(f"paper: claims of {len(folders)} folders in {path}")
+
+
+def _table(claims: "Mapping[str, Mapping[str, Any]]") -> Table:
+    """Claims as a table."""
+    several = any("values" in claim for claim in claims.values())
+    table = Table()
+    for column in ("claim", *(["each"] if several else []), "value", "error", "target", "met"):
+        table.add_column(column, overflow="fold")
+    for name, claim in claims.items():
+        each = [" ".join(map(_number, claim["values"].values()))] if several else []
+        met = {True: "yes", False: "no", None: ""}[claim["met"]]
+        value, error = _number(claim["value"]), _number(claim["error"])
+        table.add_row(name, *each, value, error, claim["target"] or "", met)
+    return table
+
+
+def _number(value: float | None) -> str:
+    """A number for a table."""
+    return "–" if value is None else f"{value:.3g}"

@@ -1,0 +1,187 @@
+"""The reproduction of the paper: ensembles trained with several recipes, judged and compared."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.nn.utils import parameters_to_vector
+
+from analysis.files import write_json
+from analysis.manifest import Manifest
+from analysis.network import load_network
+from analysis.output import OutputFolder
+from analysis.paper.claims import make_claims
+from analysis.paper.judgement import Judgement, judge
+from analysis.paper.studies import MAIN, Study
+from analysis.paper.thinning import thin_background
+from analysis.paper.variations import effects
+from analysis.provenance import provenance
+from analysis.recoil_events import read_recoil_events
+from analysis.training.progress import Reporter
+from analysis.training.sample import load_sample
+from analysis.training.train import TrainingResult, train_networks
+from analysis.types import FloatArray
+from analysis.windows import Windows
+from processors.train_stage import forget_finished, judge_and_save, load_every_mass
+
+
+def run_study(
+    manifest: Manifest,
+    output: OutputFolder,
+    study: Study,
+    *,
+    resume: bool = True,
+    reporters: Sequence[Reporter] = (),
+) -> list[Path]:
+    """Train the networks of a study and judge them.
+
+    Args:
+        manifest: Figure of merit, luminosity, and how networks are judged.
+        output: Where tensors lie; the study has a folder of its own below.
+        study: What is trained.
+        resume: Continue an interrupted training; otherwise its checkpoint is thrown away.
+        reporters: Who is told of every epoch.
+
+    Returns:
+        All files written.
+
+    Raises:
+        InputError: If anything is wrong with tensors, checkpoint or settings.
+        Interrupted: If the training was asked to stop; a checkpoint has been written.
+    """
+    folder = output.study(study.name)
+    fold = study.settings.validation_fold
+    forget_finished(folder)
+    windows = Windows.read(output.windows)
+    sample = load_sample(output.tensors, windows, fold)
+    if study.background < 1:
+        sample = thin_background(
+            sample, study.background, np.random.default_rng(manifest.training.seed)
+        )
+    given = None if study.pretrained is None else _pretrained(output, study)
+    result = train_networks(
+        sample,
+        manifest.figure_of_merit,
+        manifest.luminosity,
+        study.settings,
+        folder,
+        pretrained=given,
+        may_fail=True,
+        resume=resume,
+        reporters=reporters,
+    )
+    del sample
+    about = provenance(
+        manifest.digest,
+        stage=f"paper {study.name}",
+        training=study.settings.model_dump(mode="json"),
+        background=study.background,
+        figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
+        luminosity=manifest.luminosity,
+    )
+    everything = load_every_mass(output, windows, fold)
+    sensitivity = judge_and_save(manifest, everything, windows, result, folder, about=about)
+    judgement = judge(
+        {trained.name: trained.network for trained in result.networks},
+        sensitivity,
+        everything,
+        read_recoil_events(output.tensors).of_fold(fold),
+        np.array([trained.converged for trained in result.punzi], dtype=bool),
+        replicas=manifest.paper.replicas,
+        seed=manifest.training.seed,
+    )
+    judgement.write(folder.judgement)
+    write_json(folder.root / "study.json", {"provenance": about, **_story(study, result)})
+    return [path for path in folder.root.rglob("*") if path.is_file()]
+
+
+def _pretrained(output: OutputFolder, study: Study) -> FloatArray:
+    """Parameters (N, K) of the pretrained networks that a study begins with.
+
+    Raises:
+        InputError: If one is missing or damaged.
+    """
+    folder = output.study(study.pretrained or MAIN)
+    networks = [
+        load_network(folder.network(f"bce-{n:02d}")).network for n in range(study.settings.networks)
+    ]
+    return np.stack(
+        [parameters_to_vector(n.parameters()).detach().double().numpy() for n in networks]
+    )
+
+
+def _story(study: Study, result: TrainingResult) -> dict[str, Any]:
+    """What became of each network of a study, as JSON can express it."""
+    return {
+        "label": study.label,
+        "networks": {
+            trained.name: {
+                "converged": trained.converged,
+                "epoch": trained.epoch,
+                "validation_loss": trained.loss if np.isfinite(trained.loss) else None,
+                "messages": list(trained.messages),
+            }
+            for trained in result.networks
+        },
+    }
+
+
+def read_studies(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judgement]:
+    """Read what the networks of studies achieve.
+
+    Args:
+        output: The folder all stages share.
+        studies: Names of the studies.
+
+    Raises:
+        InputError: If one is missing or damaged.
+    """
+    return {name: Judgement.read(output.study(name).judgement) for name in studies}
+
+
+def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str]) -> list[Path]:
+    """Put the claims into numbers.
+
+    Args:
+        manifest: For provenance.
+        output: Where studies lie and claims go.
+        studies: Names of the studies.
+
+    Returns:
+        All files written.
+
+    Raises:
+        InputError: If a study is missing or damaged.
+    """
+    claims = make_claims(read_studies(output, studies))
+    write_json(output.claims, {name: claim.to_json() for name, claim in claims.items()})
+    about = output.paper / "provenance.json"
+    settings = manifest.model_dump(
+        mode="json", include={"paper", "training", "figure_of_merit", "luminosity"}
+    )
+    settings["simulation_seed"] = manifest.simulation.seed
+    write_json(about, provenance(manifest.digest, stage="paper", **settings))
+    return [output.claims, about]
+
+
+def write_effects(manifest: Manifest, output: OutputFolder, studies: Sequence[Study]) -> list[Path]:
+    """Put what variations of the recipe change into numbers.
+
+    Args:
+        manifest: For provenance.
+        output: Where studies lie and effects go.
+        studies: The variations.
+
+    Returns:
+        All files written.
+
+    Raises:
+        InputError: If a study is missing or damaged.
+    """
+    names = [MAIN, *(study.name for study in studies)]
+    found = effects(studies, read_studies(output, names))
+    about = provenance(manifest.digest, stage="paper studies", paper=manifest.paper.model_dump())
+    content = {name: effect.to_json() for name, effect in found.items()}
+    write_json(output.variations, {"provenance": about, "variations": content})
+    return [output.variations]

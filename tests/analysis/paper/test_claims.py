@@ -1,0 +1,83 @@
+"""Claims of judgements whose numbers are known beforehand."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.paper.claims import Claim, is_met, make_claims, target_in_words
+from analysis.paper.judgement import Judgement
+from analysis.paper.statistics import Measured
+from analysis.paper.studies import MAIN, UNBATCHED
+
+Make = Callable[..., Judgement]
+
+
+def test_ratios_have_their_values_and_meet_their_targets(make_judgement: Make) -> None:
+    claims = make_claims({MAIN: make_judgement(1.5, spread=0.0)})
+    for region in ("below_1_gev", "1_to_4_gev", "above_4_gev"):
+        for suffix in ("", "_untrained", "_in_sample", "_untrained_in_sample"):
+            claim = claims[f"bce_best_over_punzi_single_{region}{suffix}"]
+            assert claim.value == pytest.approx(1.5)
+            assert claim.met is (None if "untrained" in suffix else True)
+    assert claims["bce_best_over_punzi_single_worst_1_to_4_gev"].value == pytest.approx(1.5)
+    assert claims["punzi_single_over_best_mean"].value == pytest.approx(1.0)
+    assert claims["punzi_single_untrained_over_trend"].value == pytest.approx(1.0, abs=1e-2)
+    assert claims["roughness_signal_ratio"].value == pytest.approx(1.5)
+    assert claims["bce_best_over_punzi_single_at_2_gev"].text.endswith("published: 1.80")
+
+
+def test_a_target_that_is_missed_is_said_to_be(make_judgement: Make) -> None:
+    claims = make_claims({MAIN: make_judgement(0.9, spread=0.0)})
+    assert claims["bce_best_over_punzi_single_1_to_4_gev"].met is False
+    assert claims["bce_best_over_punzi_single_above_4_gev"].met is False
+
+
+def test_no_network_is_dropped(make_judgement: Make) -> None:
+    judgement = make_judgement(1.0, networks=4, spread=0.0)
+    lost = {name: array.copy() for name, array in judgement.arrays.items()}
+    for what in ("sigma", "replicas"):
+        lost[f"punzi/single/{what}"][0] = np.inf
+    converged = np.array([False, True, True, True])
+    claims = make_claims({MAIN: replace(judgement, arrays=lost, converged=converged)})
+    # One of four Punzi-nets finds nothing: the mean figure of merit is three quarters.
+    assert claims["bce_best_over_punzi_single_1_to_4_gev"].value == pytest.approx(0.75)
+    assert claims["networks_converged"].value == 3
+    assert claims["networks_converged"].met is False
+
+
+def test_batches_are_compared_with_none(make_judgement: Make) -> None:
+    main = make_judgement(spread=0.0)
+    worse = {name: 2 * a if "sigma" in name else a for name, a in main.arrays.items()}
+    claims = make_claims({MAIN: main, UNBATCHED: replace(main, arrays=worse)})
+    assert claims["unbatched_over_batched"].value == pytest.approx(2.0)
+    assert claims["unbatched_over_batched"].met
+    assert claims[f"networks_converged_{UNBATCHED}"].value == 4
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words", "met"),
+    [
+        (1.2, 1.3, None, "≥ 1.3", False),
+        (1.3, 1.3, None, "≥ 1.3", True),
+        (1.1, None, 1.15, "≤ 1.15", True),
+        (1.04, 0.97, 1.03, "0.97 to 1.03", False),
+        (25.0, 25.0, 25.0, "= 25", True),
+        (None, 1.0, None, "≥ 1", False),
+        (3.0, None, None, None, None),
+    ],
+)
+def test_targets(
+    value: float | None, low: float | None, high: float | None, words: str | None, met: bool | None
+) -> None:
+    assert target_in_words(low, high) == words
+    assert is_met(value, low, high) is met
+
+
+def test_what_is_not_finite_is_no_value() -> None:
+    claim = Claim.of("a ratio", Measured(np.inf, np.nan, 0.1), at_least=1.0)
+    assert claim.value is None
+    assert claim.error is None
+    assert claim.met is False
+    assert Claim(**claim.to_json()) == claim

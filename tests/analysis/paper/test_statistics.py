@@ -1,0 +1,38 @@
+"""Errors of ensembles against closed forms."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from analysis.paper.judgement import Judgement
+from analysis.paper.statistics import Statistics, figures_of_merit
+from analysis.paper.studies import MAIN
+
+
+def test_nothing_found_counts_as_zero() -> None:
+    assert figures_of_merit(np.array([2.0, np.inf])).tolist() == [0.5, 0.0]
+
+
+def test_error_of_a_mean_is_its_standard_error(make_judgement: Callable[..., Judgement]) -> None:
+    judgement = make_judgement(networks=7)
+    measured = Statistics({MAIN: judgement}).measure(
+        lambda ensembles: float(ensembles[MAIN]["punzi/single"][:, 5].mean())
+    )
+    fom = 1 / judgement.sigma("punzi", "single")[:, 5]
+    assert measured.value == pytest.approx(fom.mean())
+    assert measured.error == pytest.approx(fom.std(ddof=1) / np.sqrt(7))
+
+
+def test_what_curves_share_cancels_in_their_ratio(make_judgement: Callable[..., Judgement]) -> None:
+    statistics = Statistics({MAIN: make_judgement(replicas=400, sample=0.1)})
+
+    def ratio(ensembles: object, first: str, second: str) -> float:
+        """Ratio of two mean figures of merit."""
+        fom = ensembles[MAIN]  # type: ignore[index]  # a mapping
+        return float(fom[first].mean() / fom[second].mean())
+
+    same = statistics.measure(lambda e: ratio(e, "punzi/single", "punzi/single"))
+    other = statistics.measure(lambda e: ratio(e, "punzi/single", "bce/best"))
+    assert same.error_sample == pytest.approx(0.0, abs=1e-12)
+    assert other.error_sample / other.value == pytest.approx(0.1 * np.sqrt(2), rel=0.15)

@@ -1,0 +1,53 @@
+"""What is trained for the paper."""
+
+from typing import Any
+
+import pytest
+
+from analysis.paper.settings import PaperSettings
+from analysis.paper.studies import MAIN, UNBATCHED, paper_studies, variations
+from analysis.training.settings import PunziSettings, TrainingSettings
+
+TRAINING, PAPER = TrainingSettings(seed=3), PaperSettings()
+
+
+def differences(a: Any, b: Any, key: str = "") -> set[str]:
+    """Dotted names of the settings that differ."""
+    if isinstance(a, dict):
+        return set().union(*(differences(a[k], b[k], f"{key}.{k}") for k in a))
+    return {key} if a != b else set()
+
+
+def test_the_main_study_is_the_recipe_itself() -> None:
+    studies = paper_studies(TRAINING, PAPER)
+    assert [s.name for s in studies] == [MAIN, "batch-25000", "batch-200000", UNBATCHED]
+    assert studies[0].settings == TRAINING.model_copy(update={"networks": 25})
+    assert studies[0].pretrained is None
+    for study in studies[1:]:
+        changed = differences(studies[0].settings.model_dump(), study.settings.model_dump())
+        assert changed == {".networks", ".punzi.batch_size"}
+        assert study.pretrained == MAIN
+
+
+def test_no_study_has_more_networks_than_there_are_pretrained() -> None:
+    studies = paper_studies(TRAINING, PAPER.model_copy(update={"networks": 2}))
+    assert {s.settings.networks for s in studies} == {2}
+
+
+@pytest.mark.parametrize("size", [None, 25_000])
+def test_a_batch_size_is_not_studied_twice(size: int | None) -> None:
+    training = TrainingSettings(punzi=PunziSettings(batch_size=size))
+    studies = paper_studies(training, PAPER)
+    sizes = [s.settings.punzi.batch_size for s in studies]
+    assert len(set(sizes)) == len(sizes)
+
+
+def test_variations_change_one_thing_at_a_time() -> None:
+    base = TRAINING.model_copy(update={"networks": PAPER.variation_networks}).model_dump()
+    studies = variations(TRAINING, PAPER)
+    assert len({s.name for s in studies}) == len(studies)
+    for study in studies:
+        changed = differences(base, study.settings.model_dump())
+        assert len(changed) + (study.background < 1) == 1, study.name
+        reusable = bool(changed) and next(iter(changed)).startswith(".punzi")
+        assert (study.pretrained == MAIN) is reusable

@@ -1,0 +1,166 @@
+"""`punzinet paper` as a user runs it, on synthetic tensors."""
+
+import json
+import runpy
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from typer.testing import CliRunner
+
+from analysis.kinematics import FEATURES
+from analysis.paper.studies import Study, variations
+from plots import style
+from processors.cli import app
+
+SYNTHETIC = runpy.run_path(str(Path(__file__).parents[2] / "bench" / "synthetic.py"))
+HYPOTHESES = 9
+MANIFEST = {
+    "datasets": {name: {"process": name, "simulate": name} for name in ("signal", "tautau")},
+    "training": {
+        "pretraining": {"epochs": 3, "batch_size": 512},
+        "punzi": {"epochs": 3, "batch_size": 2000, "learning_rate": 2e-3},
+    },
+    "paper": {
+        "networks": 2,
+        "unbatched_networks": 2,
+        "further_batch_sizes": [1000],
+        "further_networks": 1,
+        "variation_networks": 2,
+        "replicas": 5,
+    },
+}
+FIGURES = (
+    "fig1_network",
+    "fig2_loss",
+    "fig3_figure_of_merit",
+    "fig4_sensitivity",
+    "fig5_signal_output",
+    "fig6_background_output",
+    "fig7_single_cut",
+    "fig8_feature_space",
+    "published",
+    "discontinuities",
+)
+
+
+def write_features(output: Path) -> None:
+    """What the features stage leaves, from a synthetic sample."""
+    windows = SYNTHETIC["synthetic_windows"](HYPOTHESES)
+    windows = replace(windows, training=np.arange(HYPOTHESES) % 2 == 0)
+    windows.write(output / "windows.json", {})
+    sample = SYNTHETIC["synthetic_sample"](9_000, hypotheses=HYPOTHESES)
+    names = np.array([*sample.backgrounds, "signal"])  # SIGNAL is -1, the last
+    for part, fold in ((sample.training, 0), (sample.validation, 4)):
+        signal = part.process < 0
+        m2_recoil = np.where(
+            signal,
+            windows.mass[part.start] ** 2,
+            0.5 * (windows.low[part.start] + windows.high[part.stop - 1]),
+        )
+        columns = dict(zip(FEATURES, part.features, strict=True)) | {
+            "window_start": part.start,
+            "window_stop": part.stop,
+            "weight": part.weight.astype(np.float64),
+            "m2_recoil": m2_recoil,
+            "mass": np.where(signal, windows.mass[part.start], np.nan),
+            "fold": np.full(len(part), fold, np.int8),
+        }
+        arrays = {name: pa.array(column) for name, column in columns.items()}
+        arrays["process"] = pa.array(names[part.process]).dictionary_encode()
+        path = output / "tensors" / f"fold{fold}" / "events-0-1.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(pa.table(arrays), path)
+    (output / ".stages").mkdir()
+    record = {"fingerprint": "features", "outputs": {}}
+    (output / ".stages" / "features.json").write_text(json.dumps(record))
+
+
+def paper(folder: Path, *arguments: str) -> str:
+    """Run the command and return what it printed."""
+    options = ["--manifest", str(folder / "manifest.yaml"), "--output", str(folder / "output")]
+    done = CliRunner().invoke(app, ["paper", *options, *arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def draft(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Instead of `style.save`: figures are rendered by their own tests."""
+    path = folder / f"{name}.txt"
+    path.write_text("\n".join(text.get_text() for text in figure.findobj(Text)))
+    return [path]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which the paper has been reproduced, with some of the variations."""
+    folder = tmp_path_factory.mktemp("paper")
+    (folder / "manifest.yaml").write_text(yaml.safe_dump(MANIFEST))
+    (folder / "output").mkdir()
+    write_features(folder / "output")
+
+    def few(*settings: Any) -> list[Study]:
+        """One variation that needs a pretraining of its own, one that does not, one of data."""
+        wanted = {"vary-rate-low", "vary-wide", "vary-background-0.25"}
+        return [study for study in variations(*settings) if study.name in wanted]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "save", draft)
+        patch.setattr("processors.cli.paper.variations", few)
+        paper(folder, "--studies")
+        yield folder
+
+
+def test_every_figure_and_claim_is_there(folder: Path) -> None:
+    results = folder / "output" / "paper"
+    for name in (*FIGURES, "variations"):
+        assert style.LABEL in (results / f"{name}.txt").read_text()
+    claims = json.loads((results / "claims.json").read_text())
+    for claim in claims.values():
+        assert {"value", "error", "target", "met"} <= claim.keys()
+    assert claims["networks_converged"]["target"] == "= 2"
+    story = json.loads((results / "studies" / "main" / "study.json").read_text())
+    assert list(story["networks"]) == ["bce-00", "bce-01", "punzi-00", "punzi-01"]
+
+
+def test_a_pretraining_is_done_once(folder: Path) -> None:
+    studies = folder / "output" / "paper" / "studies"
+    assert (studies / "main" / "networks" / "bce-00").is_dir()
+    assert not (studies / "unbatched" / "networks" / "bce-00").exists()
+    assert not (studies / "vary-rate-low" / "networks" / "bce-00").exists()
+    assert (studies / "vary-wide" / "networks" / "bce-00").is_dir()
+
+
+def test_variations_are_told_beside_the_recipe_as_it_is(folder: Path) -> None:
+    content = json.loads((folder / "output" / "paper" / "variations.json").read_text())
+    rows = content["variations"]
+    assert next(iter(rows)) == "main"
+    assert rows["vary-wide"]["label"] == "hidden layers 16-8"
+    assert rows["vary-wide"]["numbers"]["punzi/single"]["value"] > 0
+
+
+def test_a_second_run_does_nothing(folder: Path) -> None:
+    files = [p for p in (folder / "output").rglob("*") if p.is_file()]
+    before = {p: p.stat().st_mtime_ns for p in files}
+    said = paper(folder, "--studies")
+    assert said.count("up to date") == said.count("\n") == 9
+    assert before == {p: p.stat().st_mtime_ns for p in files}
+
+
+def test_claims_of_several_folders_are_averaged(folder: Path) -> None:
+    output = str(folder / "output")
+    said = paper(folder, "--combine", output, "--combine", output)
+    assert "claims of 2 folders" in said
+    path = folder / "output" / "paper" / "combined.json"
+    combined = json.loads(path.read_text())
+    claims = json.loads((folder / "output" / "paper" / "claims.json").read_text())
+    assert combined["networks_converged"]["value"] == claims["networks_converged"]["value"]
+    path.unlink()

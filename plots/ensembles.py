@@ -96,7 +96,7 @@ def published_figure(
         both = [*ours.values(), *(Curve(scale * p, 0 * p) for p in published)]
         curve_limits(upper, both, log=True)
         upper.set_ylabel(SIGMA_MIN)
-        label = f"arXiv:2110.00810, all × {scale:.2f} fb"
+        label = f"published × {scale:.2f} fb"
         theirs = Line2D([], [], color="black", label=label, **points)
         curve_legend(upper, colours, [theirs], loc="upper left")
         style.add_label(upper, luminosity)

@@ -31,6 +31,8 @@ class Evolution:
 def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
     """Draw the mean losses of the training (above) and the validation (below).
 
+    The axis holds all validation losses; spikes of the training loss leave it.
+
     Args:
         evolutions: By batch size, as the figure calls it.
     """
@@ -52,10 +54,12 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
             axes.set_yscale("log")
             axes.set_ylabel(f"{part} loss [fb]")
             axes.yaxis.set_minor_formatter(NullFormatter())
-        losses = [part for e in evolutions.values() for part in (e.training, e.validation)]
-        first = float(losses[0][np.isfinite(losses[0])][0])
+        # Of the validation alone: single batches in which a rare hypothesis has hardly any
+        # signal throw the training loss of small batches up by orders of magnitude.
+        losses = [e.validation.mean(axis=0) for e in evolutions.values()]
+        first = float(losses[0][0])
         low, high = style.include((first, first), *losses)
-        panels[0].set_ylim(0.93 * low, high * (high / low) ** 0.35)
+        panels[0].set_ylim(0.93 * low, high * (high / low) ** 0.5)
         ticks = MaxNLocator(6).tick_values(low, high)
         panels[0].set_yticks([tick for tick in ticks if low <= tick <= high])
         panels[0].yaxis.set_major_formatter(ScalarFormatter())

@@ -237,7 +237,9 @@ def curve_limits(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:
         axes.set_yscale("log")
         axes.set_ylim(0.6 * low, 1.5 * high * (high / low) ** 0.5)
     else:
-        axes.set_ylim(0, 1.5 * high)
+        ends = np.concatenate([curve.sigma + curve.error for curve in curves])
+        reach = max(high, float(ends[np.isfinite(ends)].max(initial=0)))
+        axes.set_ylim(0, 1.4 * min(reach, 2 * high))
 
 
 def ratio_limits(axes: Axes, *ratios: Curve) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.paper.claims import REGIONS, Claim
 from analysis.paper.variations import Effect
@@ -40,9 +41,10 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
             _draw(panels[0, 0], rows, claims, colour=colour, marker=marker, label=label)
         for axes, (name, words, _, _, target) in zip(panels[0, 1:], regions, strict=True):
             _draw(axes, rows, [e.numbers[name] for e in effects], colour="#333333", marker="o")
+            axes.xaxis.set_major_locator(MaxNLocator(2))
             axes.axvline(1, color="black", linewidth=0.6)
             axes.axvline(target, color=style.RED, linewidth=0.6, linestyle=(0, (4, 2)))
-            axes.set_xlabel(f"ratio\n{words}", loc="center", fontsize=6.2)
+            axes.set_xlabel(f"ratio\n{words.removeprefix('from ')}", loc="center", fontsize=5.8)
         first = panels[0, 0]
         lost = [e.networks - e.converged for e in effects]
         first.set_yticks(

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.paper.claims import Claim, is_met, make_claims, target_in_words
+from analysis.paper.claims import Claim, is_met, make_claims, ratio, target_in_words
 from analysis.paper.judgement import Judgement
-from analysis.paper.statistics import Measured
+from analysis.paper.statistics import Measured, Statistics
 from analysis.paper.studies import MAIN, UNBATCHED
 
 Make = Callable[..., Judgement]
@@ -45,6 +45,19 @@ def test_no_network_is_dropped(make_judgement: Make) -> None:
     assert claims["bce_best_over_punzi_single_1_to_4_gev"].value == pytest.approx(0.75)
     assert claims["networks_converged"].value == 3
     assert claims["networks_converged"].met is False
+
+
+def test_fluctuations_of_ratios_are_no_improvement(make_judgement: Make) -> None:
+    judgement = make_judgement(1.0, spread=0.0)
+    noise = np.exp(np.random.default_rng(1).normal(0, 0.7, (2, 1, 87)))
+    arrays = dict(judgement.arrays)
+    for factor, curve in zip(noise, ("bce/best", "punzi/single"), strict=True):
+        arrays[f"{curve}/sigma"] = judgement.arrays[f"{curve}/sigma"] * factor
+    there = ratio("bce/best", "punzi/single", judgement.training)
+    back = ratio("punzi/single", "bce/best", judgement.training)
+    statistics = Statistics({MAIN: replace(judgement, arrays=arrays)})
+    product = statistics.measure(there).value * statistics.measure(back).value
+    assert product == pytest.approx(1.0)
 
 
 def test_batches_are_compared_with_none(make_judgement: Make) -> None:

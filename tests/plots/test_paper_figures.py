@@ -1,0 +1,174 @@
+"""What the paper's figures must say, and must not, from made-up ensembles."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from analysis.kinematics import FEATURES
+from analysis.network import PunziNet
+from analysis.paper.claims import REGIONS, Claim
+from analysis.paper.smoothness import MassBins, PassingFraction
+from analysis.paper.statistics import Measured
+from analysis.paper.variations import Effect
+from plots import style
+from plots.discontinuities import Selected, discontinuities_figure
+from plots.ensembles import ensembles_figure, published_figure
+from plots.feature_space import feature_space_figure
+from plots.loss_evolution import Evolution, loss_evolution_figure
+from plots.network_diagram import network_figure
+from plots.output_vs_recoil import Cuts
+from plots.outputs_by_loss import outputs_figure
+from plots.sensitivity import Curve
+from plots.variations import variations_figure
+
+RNG = np.random.default_rng(4)
+MASS = np.linspace(0.1, 8.7, 87)
+HYPOTHESES = SimpleNamespace(mass=MASS, training=np.arange(87) % 2 == 0)
+NAMES = (
+    "network",
+    "loss",
+    "ensembles",
+    "outputs",
+    "feature_space",
+    "published",
+    "discontinuities",
+    "variations",
+)
+#: Axes that show a pure number, or none at all.
+NO_UNIT = re.compile(r"epoch|ratio|before sigmoid|signal passing|/ bin|scaled|^$")
+
+
+def ensemble(factor: float) -> np.ndarray:
+    """Five networks; one of them finds nothing at the heaviest mass."""
+    sigma = factor * (2 + (MASS - 4) ** 2) * np.exp(RNG.normal(0, 0.05, (5, 87)))
+    sigma[0, -1] = np.inf
+    return sigma
+
+
+def network() -> PunziNet:
+    """A network with random weights."""
+    return PunziNet(FEATURES, np.zeros(4), np.full(4, 3.0), rng=np.random.default_rng(2))
+
+
+def loss_evolution() -> Figure:
+    """Losses of two batch sizes; one of them with spikes."""
+    epoch = np.arange(101)
+    fall = 6 + 8 * np.exp(-epoch / 20) + RNG.normal(0, 0.05, (2, 101))
+    training = np.hstack([np.full((2, 1), np.nan), fall[:, 1:]])
+    spiky = training.copy()
+    spiky[:, 50] = 1e5
+    return loss_evolution_figure(
+        {"batch 50 000": Evolution(epoch, training, fall), "small": Evolution(epoch, spiky, fall)}
+    )
+
+
+def discontinuities() -> Figure:
+    """Two selections, one of them jagged."""
+    total = np.full((2, 87), 300.0)
+    selections = {
+        name: Selected(
+            np.full(87, 0.5),
+            *[PassingFraction(total * np.clip(f, 0, 1), total) for _ in range(2)],
+            {"signal": 2.0, "background": 1.1},
+        )
+        for name, f in (("best", 0.3 + 0.1 * RNG.standard_normal(87)), ("one", np.full(87, 0.3)))
+    }
+    edges = MassBins.around(MASS).edges
+    return discontinuities_figure(MASS, edges, selections, luminosity=50.0)
+
+
+def effects() -> list[Effect]:
+    """Three recipes, one with a number that is not finite."""
+    names = ["bce/best", "punzi/single", *(region[0] for region in REGIONS)]
+    return [
+        Effect(
+            label,
+            3,
+            3 - lost,
+            {n: Claim.of(n, Measured(v, 0.1, 0.2)) for n, v in zip(names, values, strict=True)},
+        )
+        for label, lost, values in (
+            ("as it is", 0, (6.4, 6.1, 1.0, 1.1, 1.0)),
+            ("learning rate × 3", 1, (6.4, np.inf, 0.9, 1.2, 1.1)),
+            ("a tenth of the pretraining", 0, (7.0, 6.5, 1.0, 1.3, 1.0)),
+        )
+    ]
+
+
+@pytest.fixture(scope="module")
+def figures(make: SimpleNamespace) -> dict[str, Figure]:
+    """Every figure by name."""
+    windows = make.windows(MASS)
+    outputs = make.outputs(RNG, windows, 5000, signal=True)
+    cuts = Cuts(MASS, RNG.normal(0, 1, 87), 0.3)
+    curves = {"BCE": ensemble(1.2), "no batches": ensemble(1.1), "batch": ensemble(1.0)}
+    return {
+        "network": network_figure(network()),
+        "loss": loss_evolution(),
+        "ensembles": ensembles_figure(
+            HYPOTHESES, curves, luminosity=50.0, merit=True, ratio_label="ratio"
+        ),
+        "outputs": outputs_figure(
+            {"BCE": (outputs, cuts), "Punzi-net": (outputs, cuts)}, "efficiency", luminosity=50.0
+        ),
+        "feature_space": feature_space_figure(
+            network(), -0.2, {m: RNG.uniform(0, 3, (900, 4)) for m in (1.1, 4.5, 6.9)}
+        ),
+        "published": published_figure(HYPOTHESES, *list(curves.values())[:2], luminosity=50.0),
+        "discontinuities": discontinuities(),
+        "variations": variations_figure(effects()),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_axes_have_units_and_it_is_our_simulation(figures: dict[str, Figure], name: str) -> None:
+    figure = figures[name]
+    for axes in figure.axes:
+        for label in (axes.get_xlabel(), axes.get_ylabel()):
+            assert "GeV" in label or "fb" in label or NO_UNIT.search(label), label
+    said = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert style.LABEL in said
+    assert "Belle" not in said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_written_outside_of_the_figure(figures: dict[str, Figure], name: str) -> None:
+    figure = figures[name]
+    with style.style():
+        figure.draw_without_rendering()
+    page = figure.bbox
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    legends = [axes.get_legend() for axes in figure.axes]
+    boxes += [legend.get_window_extent() for legend in legends if legend is not None]
+    for box in boxes:
+        assert box is not None
+        assert box.x0 >= page.x0 - 1
+        assert box.x1 <= page.x1 + 1
+        assert box.y0 >= page.y0 - 1
+        assert box.y1 <= page.y1 + 1
+
+
+def test_spikes_of_the_training_loss_leave_the_axis(figures: dict[str, Figure]) -> None:
+    low, high = figures["loss"].axes[0].get_ylim()
+    assert low < 6
+    assert 14 < high < 100
+
+
+def test_an_ensemble_is_averaged_in_its_figure_of_merit() -> None:
+    sigma = ensemble(1.0)
+    curve = Curve.of_ensemble(sigma)
+    fom = np.where(np.isfinite(sigma), 1 / sigma, 0)
+    np.testing.assert_allclose(curve.sigma, 1 / fom.mean(axis=0))
+    inverse = curve.figure_of_merit
+    np.testing.assert_allclose(inverse.sigma, fom.mean(axis=0))
+    np.testing.assert_allclose(inverse.error, fom.std(axis=0, ddof=1) / np.sqrt(5))
+
+
+def test_the_diagram_has_every_neuron_and_every_connection(figures: dict[str, Figure]) -> None:
+    axes = figures["network"].axes[0]
+    assert sum(len(line.get_xdata()) for line in axes.get_lines()) == 4 + 8 + 4 + 1
+    assert sum(len(c.get_segments()) for c in axes.collections) == 4 * 8 + 8 * 4 + 4

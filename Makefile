@@ -26,7 +26,7 @@ data: $(READY) ## default ntuples (nothing to do for your own)
 features: data ## windows and training tensors
 	@$(PUNZINET) features $(PLACE) $(SPREAD)
 
-train: features ## networks and their sensitivity (NETWORKS=25 for an ensemble)
+train: features ## networks and their sensitivity (NETWORKS=25 for an ensemble, kept until changed)
 	@$(PUNZINET) train $(PLACE) $(if $(NETWORKS),--networks $(NETWORKS))
 
 select: train ## recoil-mass histograms behind the single cut

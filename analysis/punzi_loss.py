@@ -52,23 +52,47 @@ def window_sums(
     Each value is added where its range of windows starts and taken away again where it ends;
     the running sum of that is the sum of each window. It needs neither loops nor matrices, and
     O(events + windows) operations. The sums are differences of larger ones and therefore taken
-    in double precision; a window without events gives exactly zero.
+    in double precision, see `wide`; a window without events gives exactly zero.
 
     Args:
-        values: (n,) values, not negative.
+        values: (..., n) values, not negative.
         start: (n,) first window of each event.
         stop: (n,) int64, one past its last window.
         windows: Number of windows H.
 
     Returns:
-        (H,) float64 sums.
+        (..., H) sums.
     """
-    values, start, stop = values.double(), start.long(), stop.long()
-    edges = values.new_zeros(windows + 1).index_add(0, start, values).index_add(0, stop, -values)
+    values, start, stop = wide(values), start.long(), stop.long()
+    edges = sum_groups(values, start, windows + 1) - sum_groups(values, stop, windows + 1)
     one = torch.ones_like(start)
-    counts = one.new_zeros(windows + 1).index_add(0, start, one).index_add(0, stop, -one)
-    sums = edges.cumsum(0)[:windows].clamp(min=0.0)
-    return torch.where(counts.cumsum(0)[:windows] > 0, sums, 0.0)
+    counts = sum_groups(one, start, windows + 1) - sum_groups(one, stop, windows + 1)
+    sums = edges.cumsum(-1)[..., :windows].clamp(min=0.0)
+    return torch.where(counts.cumsum(-1)[:windows] > 0, sums, 0.0)
+
+
+def sum_groups(values: torch.Tensor, group: torch.Tensor, groups: int) -> torch.Tensor:
+    """Sum values over the events of each group.
+
+    Args:
+        values: (..., n) values.
+        group: (n,) int64 group of each event.
+        groups: Number of groups G.
+
+    Returns:
+        (..., G) sums.
+    """
+    rows = values.reshape(values.shape[:-1].numel(), values.shape[-1])
+    # One long sum: adding to columns of a matrix is many times slower.
+    first = torch.arange(len(rows), device=group.device)[:, None] * groups
+    sums = values.new_zeros(len(rows) * groups)
+    sums = sums.index_add(0, (first + group).flatten(), rows.flatten())
+    return sums.reshape(*values.shape[:-1], groups)
+
+
+def wide(values: torch.Tensor) -> torch.Tensor:
+    """The same values in double precision, where the device has it (Apple's GPUs do not)."""
+    return values.float() if values.device.type == "mps" else values.double()
 
 
 class PunziLoss(torch.nn.Module):
@@ -165,22 +189,20 @@ class PunziLoss(torch.nn.Module):
         Nothing is scaled here: the sums of all batches add up to those of the sample.
 
         Args:
-            output: (n,) network outputs ŷ in (0, 1).
+            output: (..., n) outputs ŷ in (0, 1) of one or several networks.
             weight: (n,) event weights.
             process: (n,) process codes.
             start: (n,) first window of each event.
             stop: (n,) one past its last window.
 
         Returns:
-            (H,) efficiencies and (H,) background events, float64.
+            (..., H) efficiencies and (..., H) background events.
         """
         hypotheses = len(self.signal_total)
-        selected = torch.where(stop > start, output.double() * weight.double(), 0.0)
+        selected = torch.where(stop > start, wide(output) * wide(weight), 0.0)
         signal = process == SIGNAL
         own = start.long().clamp(max=hypotheses - 1)
-        efficiency = torch.zeros_like(self.signal_total).index_add(
-            0, own, torch.where(signal, selected, 0.0)
-        )
+        efficiency = sum_groups(torch.where(signal, selected, 0.0), own, hypotheses)
         stop = torch.where(signal, start, stop)
         background = window_sums(torch.where(signal, 0.0, selected), start, stop, hypotheses)
         return efficiency, background
@@ -206,17 +228,62 @@ class PunziLoss(torch.nn.Module):
             The mean of σ_min in fb over the hypotheses that have signal among these events, a
             float64 scalar.
         """
+        subset, group = self.class_sums(weight, process, start, stop)
+        weight = weight * self.scale(subset)[group]
+        return self.mean(*self.sums(output, weight, process, start, stop), subset)
+
+    def class_sums(
+        self, weight: torch.Tensor, process: torch.Tensor, start: torch.Tensor, stop: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum weights by what is scaled together: a background process, or a signal hypothesis.
+
+        Args:
+            weight: (n,) event weights.
+            process: (n,) process codes.
+            start: (n,) first window of each event.
+            stop: (n,) one past its last window.
+
+        Returns:
+            (P + H,) sums over the events that lie in a window, and the (n,) index of each event
+            in there.
+        """
         processes, hypotheses = len(self.background_total), len(self.signal_total)
-        subset, group = _class_sums(
-            weight, process, start, stop, processes=processes, hypotheses=hypotheses
-        )
+        return _class_sums(weight, process, start, stop, processes=processes, hypotheses=hypotheses)
+
+    def scale(self, subset: torch.Tensor) -> torch.Tensor:
+        """What makes a subset stand for the whole sample.
+
+        Args:
+            subset: (P + H,) sums of weights in the subset.
+
+        Returns:
+            (P + H,) factors total/subset, 0 for what is absent.
+        """
         total = torch.cat([self.background_total, self.signal_total])
-        scale = torch.where(subset > 0, total / subset, 0.0)
-        efficiency, background = self.sums(output, weight * scale[group], process, start, stop)
-        present = subset[processes:] > 0
+        return torch.where(subset > 0, total / subset, 0.0)
+
+    def sigma(
+        self, efficiency: torch.Tensor, background: torch.Tensor, subset: torch.Tensor
+    ) -> torch.Tensor:
+        """σ_min of every hypothesis, (..., H) in fb, 0 for one without signal in the subset.
+
+        Args:
+            efficiency: (..., H) ε, scaled to the whole sample.
+            background: (..., H) B, scaled to the whole sample.
+            subset: (P + H,) sums of weights in the subset.
+        """
+        present = subset[len(self.background_total) :] > 0
         efficiency = torch.where(present, efficiency, 1.0).clamp(min=MIN_EFFICIENCY)
         sigma = self.figure_of_merit.sigma_min(efficiency, background, self.luminosity)
-        return torch.where(present, sigma, 0.0).sum() / present.sum().clamp(min=1)
+        return torch.where(present, sigma, 0.0)
+
+    def mean(
+        self, efficiency: torch.Tensor, background: torch.Tensor, subset: torch.Tensor
+    ) -> torch.Tensor:
+        """Mean of `sigma` over the hypotheses that have signal in the subset, (...,)."""
+        present = subset[len(self.background_total) :] > 0
+        sigma = self.sigma(efficiency, background, subset)
+        return sigma.sum(-1) / present.sum().clamp(min=1)
 
 
 def _class_sums(
@@ -244,5 +311,5 @@ def _class_sums(
     """
     own = processes + start.long().clamp(max=hypotheses - 1)
     group = torch.where(process == SIGNAL, own, process.long())
-    used = torch.where(stop > start, weight.double(), 0.0)
-    return used.new_zeros(processes + hypotheses).index_add(0, group, used), group
+    used = torch.where(stop > start, wide(weight), 0.0)
+    return sum_groups(used, group, processes + hypotheses), group

@@ -3,7 +3,8 @@
 A finished stage leaves a record of what it depended on (the settings it reads, the records
 of the stages before it, size and time of files from outside) and of what it wrote. It is up
 to date while all of that still holds. Executor and number of workers are no dependency: they
-do not change a byte.
+do not change a byte. Neither is where a training runs and keeps its events: that changes its
+result by rounding only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,8 @@ from analysis.provenance import digest, versions
 
 #: What each stage is called, in the order in which data run through them.
 STAGES = ("simulate", "features", "train", "select", "plot")
+#: What is kept in mind of the number of networks.
+_LAST = ("asked", "manifest")
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,39 @@ def features_stage(manifest: Manifest, output: OutputFolder) -> Stage:
 
 def train_stage(manifest: Manifest, output: OutputFolder) -> Stage:
     """Networks and their sensitivity: depend on tensors, recipe and figure of merit."""
-    settings = manifest.model_dump(mode="json", include={"figure_of_merit", "training"})
+    settings = manifest.model_dump(
+        mode="json",
+        include={"figure_of_merit", "training"},
+        exclude={"training": {"engine", "device", "storage", "checkpoint_seconds", "tensorboard"}},
+    )
     return Stage("train", output, settings, ("features",))
+
+
+def networks_to_train(output: OutputFolder, manifest: int, asked: int | None) -> int:
+    """How many networks to train, and keep in mind what was asked for.
+
+    An ensemble that was asked for once stays one: running the chain again without asking neither
+    throws it away nor refuses to continue it. What the manifest says counts again when it says
+    something else.
+
+    Args:
+        output: The folder all stages share.
+        manifest: What the manifest says.
+        asked: What the command line says; None if nothing.
+
+    Raises:
+        InputError: If the folder cannot be written to, or what was kept in mind is damaged.
+    """
+    path = output.root / ".stages" / "networks.json"
+    if asked is not None:
+        write_json(path, {"asked": asked, "manifest": manifest})
+        return asked
+    if not path.exists():
+        return manifest
+    last = read_json(path, "punzinet train")
+    if not (isinstance(last, dict) and all(isinstance(last.get(k), int) for k in _LAST)):
+        raise InputError(f"{path} is damaged; delete it and run `punzinet train` again.")
+    return int(last["asked"]) if last["manifest"] == manifest else manifest
 
 
 def select_stage(output: OutputFolder, network: str) -> Stage:

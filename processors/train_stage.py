@@ -14,7 +14,8 @@ from analysis.output import OutputFolder
 from analysis.provenance import provenance
 from analysis.sensitivity import Sensitivity
 from analysis.training.progress import Reporter
-from analysis.training.sample import Sample, load_sample
+from analysis.training.ranks import Ranks
+from analysis.training.sample import Sample, load_sample, open_sample
 from analysis.training.train import TrainingResult, train_networks
 from analysis.windows import Windows
 
@@ -25,7 +26,8 @@ def run_training(
     *,
     resume: bool = True,
     reporters: Sequence[Reporter] = (),
-) -> tuple[list[Path], TrainingResult, Sensitivity]:
+    ranks: Ranks | None = None,
+) -> tuple[list[Path], TrainingResult, Sensitivity] | None:
     """Train all networks, find their cuts, and judge them at every mass.
 
     Args:
@@ -33,27 +35,33 @@ def run_training(
         output: Where tensors lie and networks go.
         resume: Continue an interrupted training; otherwise its checkpoint is thrown away.
         reporters: Who is told of every epoch.
+        ranks: Processes that train together; this one alone if not given.
 
     Returns:
-        All files written, the networks, and their sensitivity.
+        All files written, the networks, and their sensitivity; None on all ranks but the first,
+        which have nothing to do but train.
 
     Raises:
         InputError: If anything is wrong with tensors, checkpoint or settings.
         Interrupted: If the training was asked to stop; a checkpoint has been written.
     """
     settings = manifest.training
-    forget_finished(output)
+    ranks = Ranks() if ranks is None else ranks
+    if ranks.number == 0:
+        forget_finished(output)
     windows = Windows.read(output.windows)
-    sample = load_sample(output.tensors, windows, settings.validation_fold)
     result = train_networks(
-        sample,
+        open_sample(output.tensors, windows, settings.validation_fold),
         manifest.figure_of_merit,
         manifest.luminosity,
         settings,
         output,
         resume=resume,
         reporters=reporters,
+        ranks=ranks,
     )
+    if ranks.number > 0:
+        return None
     about = provenance(
         manifest.digest,
         stage="train",

@@ -1,26 +1,53 @@
-"""The reference engine: the same training by PyTorch's automatic differentiation.
+"""The engine for any device: the same training by PyTorch's automatic differentiation.
 
-It knows nothing of hand-written gradients, runs on whatever device PyTorch has, and sees the
-same batches in the same order as the fused engine.
+It knows nothing of hand-written gradients, sees the same batches in the same order as the fused
+engine, and is its reference on the CPU. On a GPU events, parameters and losses stay there for a
+whole epoch, which the host only gives orders to; all networks go through a batch together.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from analysis.network import PunziNet
-from analysis.punzi_loss import MIN_EFFICIENCY, PunziLoss
+from analysis.errors import InputError
+from analysis.punzi_loss import PunziLoss, wide
 from analysis.training.batches import RUN, Shelf
 from analysis.training.engine import Engine, PunziValues, Steps, Task
+from analysis.training.ranks import Ranks
 from analysis.types import FloatArray, IntArray
+
+#: Outputs, over all events and networks, that are computed at once, which bounds the memory
+#: of activations: about 100 bytes each.
+TOGETHER = 2**24
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of this name.
+
+    Args:
+        name: Such as ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Raises:
+        InputError: If there is no such device.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"PyTorch cannot compute on the device {name!r} here ({reason}); choose another with "
+            "--device (cpu is always there) or `training.device`."
+        ) from error
+    return device
 
 
 @dataclass(frozen=True, eq=False)
 class TensorBatch:
-    """Events as the losses take them, on the device.
+    """Events as the losses take them, on the device, and what all ranks have of them.
 
     Attributes:
         x: (n, F) scaled features.
@@ -28,6 +55,8 @@ class TensorBatch:
         process: (n,) process codes.
         start: (n,) first window.
         stop: (n,) one past the last window.
+        group: (n,) what each event is scaled with, see `PunziLoss.class_sums`.
+        held: (P + H,) sums of weights of that, on all ranks.
     """
 
     x: torch.Tensor
@@ -35,12 +64,8 @@ class TensorBatch:
     process: torch.Tensor
     start: torch.Tensor
     stop: torch.Tensor
-
-    def __getitem__(self, rows: torch.Tensor) -> "TensorBatch":
-        """Some of the events."""
-        return TensorBatch(
-            self.x[rows], self.weight[rows], self.process[rows], self.start[rows], self.stop[rows]
-        )
+    group: torch.Tensor
+    held: torch.Tensor
 
 
 class AutogradEngine(Engine[TensorBatch]):
@@ -53,6 +78,8 @@ class AutogradEngine(Engine[TensorBatch]):
         task: Task,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
+        *,
+        ranks: Ranks | None = None,
     ) -> None:
         """Make an engine, its events resident on the device.
 
@@ -62,113 +89,188 @@ class AutogradEngine(Engine[TensorBatch]):
             task: What the losses need to know.
             device: PyTorch device.
             dtype: Precision of networks and events.
+            ranks: Processes that hold the other events; none if not given.
+
+        Raises:
+            InputError: If there is no such device.
         """
-        super().__init__(shelf, widths, task)
-        inputs, *hidden, _ = widths
-        # The shelf holds scaled features: the network's own scaling is the identity.
-        self._network = PunziNet(
-            [str(i) for i in range(inputs)], [0.0] * inputs, [1.0] * inputs, hidden
-        )
-        self._network.to(device=device, dtype=dtype)
+        super().__init__(shelf, widths, task, ranks)
+        self._device = usable_device(device)
+        self._dtype = dtype
+        self._wide = wide(torch.zeros(1, device=self._device)).dtype
         self._loss = PunziLoss(
             torch.from_numpy(task.signal_total),
             torch.from_numpy(task.background_total),
             task.luminosity,
             task.figure_of_merit,
-        ).to(device)
+        ).to(dtype=self._wide)
+        self._loss.to(self._device)
         features, weight, first, last = shelf.runs.columns()
         process, start = np.divmod(first.astype(np.int64), shelf.hypotheses + 1)
         process -= 1
         stop = np.where(process < 0, start + 1, last % (shelf.hypotheses + 1))
-        self._events = TensorBatch(
-            torch.from_numpy(features).to(device=device, dtype=dtype),
-            torch.from_numpy(weight).to(device=device, dtype=dtype),
-            *(torch.from_numpy(column).to(device) for column in (process, start, stop)),
+        self._x = torch.from_numpy(features).to(device=self._device, dtype=dtype)
+        self._weight = torch.from_numpy(weight).to(device=self._device, dtype=dtype)
+        self._process, self._start, self._stop = (
+            torch.from_numpy(column).to(self._device) for column in (process, start, stop)
         )
-        self._bce_scale = torch.from_numpy(task.bce_scale).to(device=device, dtype=dtype)
+        scale = np.roll(task.bce_scale, len(task.background_total))  # backgrounds first, here
+        self._bce_scale = torch.from_numpy(scale).to(dtype=dtype).to(self._device)
+        self._everything = self._batch(slice(None))
 
     def bce_epoch(
         self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
         """See `Engine`."""
-        losses = np.zeros(len(parameters))
-        for start, stop in pairwise(bounds.tolist()):
-            batch = self.open_batch(order, start, stop)
-            for network in np.flatnonzero(steps.rate).tolist():
-                self._set(parameters[network])
-                loss = self._cross_entropy(batch)
-                steps.take(network, parameters[network], self._gradient(loss))
-                losses[network] += loss.item() / (len(bounds) - 1)
-        return losses
+        return self._epoch(self._cross_entropy, parameters, steps, order, bounds)
+
+    def punzi_epoch(
+        self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
+    ) -> FloatArray:
+        """See `Engine`."""
+        return self._epoch(self._punzi_loss, parameters, steps, order, bounds)
 
     @torch.no_grad()
     def bce_loss(self, parameters: FloatArray) -> float:
         """See `Engine`."""
-        self._set(parameters)
-        return self._cross_entropy(self._events).item()
+        batch = self._everything
+        loss = self._cross_entropy(self._to_device(parameters[np.newaxis]), batch)
+        return self.ranks.sum_tensor(loss).item()
 
     def open_batch(self, order: IntArray, start: int, stop: int) -> TensorBatch:
         """See `Engine`."""
-        rows = order[start:stop, np.newaxis].astype(np.int64) * RUN + np.arange(RUN)
-        return self._events[torch.from_numpy(rows.ravel()).to(self._events.weight.device)]
+        runs = torch.from_numpy(order[start:stop].astype(np.int64)).to(self._device)
+        return self._batch(self._rows(runs))
 
     def punzi_gradient(
         self, parameters: FloatArray, batch: TensorBatch
     ) -> tuple[float, FloatArray]:
         """See `Engine`."""
-        self._set(parameters)
-        loss = self._punzi_loss(batch)
-        return loss.item(), self._gradient(loss)
+        loss, gradient = self._gradient(
+            self._punzi_loss, self._to_device(parameters[np.newaxis]), batch
+        )
+        return loss.item(), gradient[0].double().cpu().numpy()
 
     @torch.no_grad()
     def punzi_values(self, parameters: FloatArray) -> PunziValues:
         """See `Engine`."""
-        self._set(parameters)
-        batch = self._events
-        group = self._group(batch)
-        total = torch.cat([self._loss.signal_total, self._loss.background_total])
-        held = torch.zeros_like(total).index_add(0, group, batch.weight.double())
-        weight = batch.weight * torch.where(held > 0, total / held, 0.0)[group]
-        efficiency, background = self._loss.sums(
-            self._network(batch.x), weight, batch.process, batch.start, batch.stop
+        batch = self._everything
+        sums = self._window_sums(self._to_device(parameters[np.newaxis]), batch)
+        sigma, loss = self._loss.sigma(*sums, batch.held), self._loss.mean(*sums, batch.held)
+        return PunziValues(
+            loss.item(), *(values[0].double().cpu().numpy() for values in (*sums, sigma))
         )
-        present = held[: len(efficiency)] > 0
-        sigma = self.task.figure_of_merit.sigma_min(
-            efficiency.clamp(min=MIN_EFFICIENCY), background, self.task.luminosity
-        )
-        sigma = torch.where(present, sigma, 0.0)
-        loss = (sigma.sum() / present.sum()).item()
-        return PunziValues(loss, *(v.cpu().numpy() for v in (efficiency, background, sigma)))
 
-    def _punzi_loss(self, batch: TensorBatch) -> torch.Tensor:
-        """Punzi-loss of the present network."""
-        output = self._network(batch.x)
-        loss: torch.Tensor = self._loss(
-            output, batch.weight, batch.process, batch.start, batch.stop
-        )
-        return loss
+    def _epoch(
+        self,
+        loss_of: Callable[[torch.Tensor, TensorBatch], torch.Tensor],
+        parameters: FloatArray,
+        steps: Steps,
+        order: IntArray,
+        bounds: IntArray,
+    ) -> FloatArray:
+        """Train for one epoch of a loss; nothing waits for the device before its end.
 
-    def _group(self, batch: TensorBatch) -> torch.Tensor:
-        """Number each event by its class: signal hypotheses first, then background processes."""
-        hypotheses = len(self.task.signal_total)
-        return torch.where(batch.process < 0, batch.start, hypotheses + batch.process)
+        Args:
+            loss_of: Losses (N,) of networks with given parameters (N, K), for a batch.
+            parameters: (N, K) float64 parameters, changed.
+            steps: Learning rates and step limit.
+            order: Order of the shelf's runs.
+            bounds: (batches + 1,) bounds of the batches in that order.
 
-    def _cross_entropy(self, batch: TensorBatch) -> torch.Tensor:
-        """Weighted mean cross-entropy of the present network."""
-        weight = batch.weight * self._bce_scale[self._group(batch)]
+        Returns:
+            (N,) losses, mean over batches.
+        """
+        running = np.flatnonzero(steps.rate)
+        vectors = self._to_device(parameters[running])
+        rate = self._to_device(steps.rate[running, np.newaxis])
+        runs = torch.from_numpy(order.astype(np.int64)).to(self._device)
+        total = torch.zeros_like(rate[:, 0])
+        for start, stop in pairwise(bounds.tolist()):
+            batch = self._batch(self._rows(runs[start:stop]))
+            loss, gradient = self._gradient(loss_of, vectors, batch)
+            step = rate * gradient
+            length = torch.linalg.vector_norm(step, dim=1, keepdim=True)
+            vectors = vectors - step * (steps.longest / length).clamp(max=1.0)
+            total += loss / (len(bounds) - 1)
+        parameters[running] = vectors.double().cpu().numpy()
+        losses = np.zeros(len(parameters))
+        losses[running] = total.double().cpu().numpy()
+        return losses
+
+    def _gradient(
+        self,
+        loss_of: Callable[[torch.Tensor, TensorBatch], torch.Tensor],
+        parameters: torch.Tensor,
+        batch: TensorBatch,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses (N,) of networks, (N, K), and their gradients (N, K), for the batch of all ranks.
+
+        Networks are taken as many at once as the memory of their activations allows.
+        """
+        losses, gradients = [], []
+        # The same on all ranks, which have to add up together.
+        events = RUN * -(-int(self.shelf.strata.sum()) // self.shelf.count)
+        for some in torch.split(parameters, max(1, TOGETHER // events)):
+            vectors = some.detach().requires_grad_()
+            loss = loss_of(vectors, batch)
+            (gradient,) = torch.autograd.grad(loss.sum(), vectors)
+            losses.append(loss.detach())
+            gradients.append(gradient)
+        loss, gradient = torch.cat(losses), self.ranks.sum_tensor(torch.cat(gradients))
+        if loss_of == self._cross_entropy:
+            loss = self.ranks.sum_tensor(loss)
+        return loss, gradient
+
+    def _window_sums(
+        self, parameters: torch.Tensor, batch: TensorBatch
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """ε and B, (N, H) each, of networks, (N, K), from the events of all ranks."""
+        output = torch.sigmoid(self._logit(parameters, batch.x))
+        weight = batch.weight * self._loss.scale(batch.held)[batch.group]
+        sums = self._loss.sums(output, weight, batch.process, batch.start, batch.stop)
+        efficiency, background = self.ranks.sum_tensor(torch.stack(sums)).unbind()
+        return efficiency, background
+
+    def _punzi_loss(self, parameters: torch.Tensor, batch: TensorBatch) -> torch.Tensor:
+        """Punzi-losses (N,) of networks, (N, K)."""
+        return self._loss.mean(*self._window_sums(parameters, batch), batch.held)
+
+    def _cross_entropy(self, parameters: torch.Tensor, batch: TensorBatch) -> torch.Tensor:
+        """Weighted mean cross-entropies (N,) of networks, (N, K); the share of this rank."""
+        weight = batch.weight * self._bce_scale[batch.group]
         label = (batch.process < 0).to(weight.dtype)
+        logit = self._logit(parameters, batch.x)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(
-            self._network.logit(batch.x), label, weight, reduction="sum"
+            logit, label.expand_as(logit), weight.expand_as(logit), reduction="none"
         )
-        return loss / weight.sum()
+        total = (batch.held * self._bce_scale).sum()
+        return wide(loss).sum(1) / torch.where(total > 0, total, 1.0)
 
-    def _set(self, parameters: FloatArray) -> None:
-        """Give the network its (K,) parameters."""
-        own = list(self._network.parameters())
-        vector = torch.from_numpy(parameters).to(device=own[0].device, dtype=own[0].dtype)
-        vector_to_parameters(vector, own)
+    def _logit(self, parameters: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Outputs (N, n) before the sigmoid of networks, (N, K), for scaled features (n, F)."""
+        vectors = parameters.to(self._dtype)
+        units = x.expand(len(vectors), *x.shape)
+        at = 0
+        for layer, (inputs, outputs) in enumerate(pairwise(self.widths)):
+            weight = vectors[:, at : at + inputs * outputs].reshape(-1, outputs, inputs)
+            at += inputs * outputs
+            bias = vectors[:, None, at : at + outputs]
+            at += outputs
+            units = torch.baddbmm(bias, units if layer == 0 else units.tanh(), weight.mT)
+        return units.squeeze(-1)
 
-    def _gradient(self, loss: torch.Tensor) -> FloatArray:
-        """(K,) gradient of a loss with respect to the network's parameters."""
-        gradient = torch.autograd.grad(loss, list(self._network.parameters()))
-        return parameters_to_vector(gradient).double().cpu().numpy()
+    def _rows(self, runs: torch.Tensor) -> torch.Tensor:
+        """Places of the events of some runs."""
+        inside = torch.arange(RUN, device=self._device)
+        return (runs[:, None] * RUN + inside).flatten()
+
+    def _batch(self, rows: torch.Tensor | slice) -> TensorBatch:
+        """Some of the events."""
+        columns = self._weight[rows], self._process[rows], self._start[rows], self._stop[rows]
+        held, group = self._loss.class_sums(*columns)
+        return TensorBatch(self._x[rows], *columns, group, self.ranks.sum_tensor(held))
+
+    def _to_device(self, values: FloatArray) -> torch.Tensor:
+        """Numbers on the device, in the widest precision it has."""
+        return torch.from_numpy(values).to(dtype=self._wide).to(self._device)

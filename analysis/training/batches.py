@@ -27,7 +27,8 @@ import numpy as np
 
 from analysis.errors import InputError
 from analysis.punzi_loss import SIGNAL
-from analysis.training.sample import Events, Sample
+from analysis.training.sample import ROWS, Events, EventStream, Source
+from analysis.training.storage import IN_MEMORY, Storage
 from analysis.types import FloatArray, IntArray
 
 #: Neighbouring events that share the way into a batch. With four features they are 1.5 KiB in
@@ -75,6 +76,9 @@ class Shelf:
         count: Number of batches of an epoch.
         strata: (S,) runs of each stratum, which lie one after the other, each a multiple of
             `count`; or the number of runs, if there are no strata.
+        rank: Number of this process among those that share the events.
+        ranks: How many there are. Of the runs of all of them, number r lies on the shelf of
+            rank r mod `ranks`, as its number r div `ranks`.
     """
 
     runs: Runs
@@ -83,9 +87,11 @@ class Shelf:
     classes: int
     count: int
     strata: IntArray
+    rank: int = 0
+    ranks: int = 1
 
     def __len__(self) -> int:
-        """Number of runs."""
+        """Number of runs, without those of other ranks."""
         return len(self.runs.values)
 
     def in_order(self) -> IntArray:
@@ -100,19 +106,25 @@ class Shelf:
 
         Returns:
             The (runs,) int32 order of runs, and the (count + 1,) bounds of the batches in it.
+            All ranks draw the same, and keep what is theirs.
         """
         if self.count == 1:
             return self.in_order(), np.array([0, len(self)])
-        bounds = np.linspace(0, len(self), self.count + 1).round().astype(np.int64)
+        bounds = np.linspace(0, self.strata.sum(), self.count + 1).round().astype(np.int64)
         order = [
             (rng.permutation(runs) + begin).astype(np.int32)
             for begin, runs in zip(self.strata.cumsum() - self.strata, self.strata, strict=True)
         ]
-        if len(order) == 1:
-            return order[0], bounds
-        return np.concatenate(
-            [runs.reshape(self.count, -1) for runs in order], axis=1
-        ).ravel(), bounds
+        drawn = (
+            np.concatenate([runs.reshape(self.count, -1) for runs in order], axis=1).ravel()
+            if len(order) > 1
+            else order[0]
+        )
+        if self.ranks == 1:
+            return drawn, bounds
+        mine = drawn % self.ranks == self.rank
+        before = np.concatenate([[0], np.cumsum(mine)])
+        return drawn[mine] // np.int32(self.ranks), before[bounds]
 
 
 def batch_count(events: int, batch_size: int | None) -> int:
@@ -120,106 +132,189 @@ def batch_count(events: int, batch_size: int | None) -> int:
     return 1 if batch_size is None else max(1, round(events / batch_size))
 
 
-def shelve(sample: Sample, events: Events) -> Shelf:
+@dataclass(frozen=True)
+class Room:
+    """Where a shelf is put up, and which part of it.
+
+    Attributes:
+        storage: Keeps its events.
+        rank: See `Shelf`.
+        ranks: See `Shelf`.
+    """
+
+    storage: Storage = IN_MEMORY
+    rank: int = 0
+    ranks: int = 1
+
+
+def shelve(source: Source, events: EventStream, room: Room | None = None) -> Shelf:
     """Put events on a shelf as they come, to be taken all at once.
 
     Args:
-        sample: The sample, for its scaling, hypotheses and processes.
-        events: Its events that go on the shelf.
+        source: Where they are from, for its scaling, hypotheses and processes.
+        events: Those that go on the shelf.
+        room: Where to put it up; in memory, and all of it, if not given.
     """
-    return _random(sample, events, np.arange(len(events)), 1)
+    runs = np.array([-(-len(events) // RUN)])
+    room = Room() if room is None else room
+    place = _counted(len(events), room.storage)
+    return _put(source, events, place, strata=runs, count=1, room=room)
 
 
 def shelve_random(
-    sample: Sample, events: Events, batch_size: int | None, rng: np.random.Generator
+    source: Source,
+    events: EventStream,
+    batch_size: int | None,
+    rng: np.random.Generator,
+    room: Room | None = None,
 ) -> Shelf:
     """Put events on a shelf for random batches.
 
     Args:
-        sample: The sample, for its scaling, hypotheses and processes.
-        events: Its events that go on the shelf.
+        source: Where they are from, for its scaling, hypotheses and processes.
+        events: Those that go on the shelf.
         batch_size: Events a batch; None for all at once.
         rng: Source of their order.
+        room: Where to put it up; in memory, and all of it, if not given.
     """
-    order = rng.permutation(len(events))
-    return _random(sample, events, order, batch_count(len(events), batch_size))
-
-
-def _random(sample: Sample, events: Events, order: IntArray, count: int) -> Shelf:
-    """Put events on a shelf in a given (n,) order, for a number of batches."""
-    runs = -(-len(events) // RUN)
-    places = np.full(runs * RUN, -1, dtype=np.int32)
-    places[: len(events)] = order
-    return Shelf(
-        _fill(sample, events, places),
-        len(events),
-        len(sample.mass),
-        len(sample.backgrounds) + 1,
-        min(count, runs),
-        np.array([runs]),
-    )
+    room = Room() if room is None else room
+    order = _counted(len(events), room.storage)
+    rng.shuffle(order)
+    place = room.storage.zeros((len(events),), np.int32)
+    for start in range(0, len(events), ROWS):
+        part = order[start : start + ROWS]
+        place[part] = np.arange(start, start + len(part))
+    del order
+    runs = np.array([-(-len(events) // RUN)])
+    count = batch_count(len(events), batch_size)
+    return _put(source, events, place, strata=runs, count=count, room=room)
 
 
 def shelve_stratified(
-    sample: Sample, events: Events, batch_size: int | None, rng: np.random.Generator
+    source: Source,
+    events: EventStream,
+    batch_size: int | None,
+    rng: np.random.Generator,
+    room: Room | None = None,
 ) -> Shelf:
     """Put events on a shelf for stratified batches; arguments as of `shelve_random`."""
-    hypotheses, backgrounds = len(sample.mass), len(sample.backgrounds)
+    room = Room() if room is None else room
+    hypotheses, backgrounds = len(source.mass), len(source.backgrounds)
     count = batch_count(len(events), batch_size)
-    stratum = np.where(events.process == SIGNAL, events.start, hypotheses + events.process)
-    order = rng.permutation(len(events)).astype(np.int32)
-    order = order[np.argsort(stratum[order], kind="stable")]
+    stratum = room.storage.zeros((len(events),), np.int16)
+    at = 0
+    for piece in events.pieces():
+        stratum[at : at + len(piece)] = np.where(
+            piece.process == SIGNAL, piece.start, hypotheses + piece.process
+        )
+        at += len(piece)
     sizes = np.bincount(stratum, minlength=hypotheses + backgrounds)
-    parts, strata = [], []
-    for rows in np.split(order, np.cumsum(sizes)[:-1]):
-        runs = count * -(-len(rows) // (count * RUN))
-        places = np.full((runs, RUN), -1, dtype=np.int32)
-        held = np.full(runs, len(rows) // max(runs, 1))
-        held[: len(rows) % max(runs, 1)] += 1
-        places[np.arange(RUN) < held[:, np.newaxis]] = rows
-        parts.append(places.ravel())
-        strata.append(runs)
-    return Shelf(
-        _fill(sample, events, np.concatenate(parts)),
-        len(events),
-        hypotheses,
-        backgrounds + 1,
-        count,
-        np.array(strata),
-    )
+    runs = count * -(-sizes // (count * RUN))
+    begin = runs.cumsum() - runs
+    held, extra = np.divmod(sizes, np.maximum(runs, 1))  # the first `extra` runs hold one more
+    order = _counted(len(events), room.storage)
+    rng.shuffle(order)
+    place = room.storage.zeros((len(events),), np.int32)
+    taken = np.zeros(len(sizes), np.int64)
+    for start in range(0, len(events), ROWS):
+        part = order[start : start + ROWS]
+        part = part[np.argsort(stratum[part], kind="stable")]
+        kind = stratum[part]
+        numbers = np.bincount(kind, minlength=len(sizes))
+        # How many of its stratum come before each event.
+        rank = np.arange(len(part)) + (taken - (numbers.cumsum() - numbers))[kind]
+        taken += numbers
+        full = extra[kind] * (held[kind] + 1)
+        early, late = (
+            np.divmod(rank, held[kind] + 1),
+            np.divmod(rank - full, np.maximum(held[kind], 1)),
+        )
+        run, slot = np.where(rank < full, early, (late[0] + extra[kind], late[1]))
+        place[part] = (begin[kind] + run) * RUN + slot
+    del order, stratum
+    return _put(source, events, place, strata=runs, count=count, room=room)
 
 
-def _fill(sample: Sample, events: Events, places: IntArray) -> Runs:
-    """Copy events to their places.
+def _counted(count: int, storage: Storage) -> IntArray:
+    """The numbers from 0 to `count`."""
+    numbers = storage.zeros((count,), np.int32)
+    for start in range(0, count, ROWS):
+        numbers[start : start + ROWS] = np.arange(start, min(start + ROWS, count))
+    return numbers
+
+
+def _put(
+    source: Source,
+    events: EventStream,
+    place: IntArray,
+    *,
+    strata: IntArray,
+    count: int,
+    room: Room,
+) -> Shelf:
+    """Put events in their places.
 
     Args:
-        sample: The sample, for its scaling, hypotheses and processes.
+        source: Where they are from, for its scaling, hypotheses and processes.
         events: The n events.
-        places: Event in each place, -1 for none.
+        place: (n,) place of each.
+        strata: See `Shelf`.
+        count: Number of batches, but not more than there are runs.
+        room: Where to put up the shelf.
 
     Raises:
-        InputError: If there are too many hypotheses and processes to number their windows.
+        InputError: If there are too many hypotheses and processes to number their windows, or
+            there is no room.
     """
-    hypotheses, backgrounds = len(sample.mass), len(sample.backgrounds)
-    width = hypotheses + 1
-    if (backgrounds + 1) * width > np.iinfo(np.int16).max:
+    hypotheses, backgrounds = len(source.mass), len(source.backgrounds)
+    if (backgrounds + 1) * (hypotheses + 1) > np.iinfo(np.int16).max:
         raise InputError(
             f"{hypotheses} training hypotheses times {backgrounds + 1} processes are too many to "
             "train on; keep (hypotheses + 1) times processes below 32767."
         )
-    empty = places < 0
-    low, high = sample.scaling
-    values = np.zeros((len(places) // RUN, len(low) + 2, RUN), dtype=np.float32)
-    numbers = values.view(np.int16)
+    total = int(strata.sum())
+    own = len(range(room.rank, total, room.ranks))
+    values = room.storage.zeros((own, len(source.features) + 2, RUN), np.float32)
+    runs = Runs(values, values.view(np.int16))
+    span = own if room.storage.folder is None else max(1, room.storage.span // values[:1].nbytes)
+    for begin in range(0, own, max(span, 1)):
+        at = 0
+        for piece in events.pieces():
+            run, slot = np.divmod(place[at : at + len(piece)], RUN)
+            at += len(piece)
+            mine, run = run % room.ranks == room.rank, run // room.ranks
+            mine &= (run >= begin) & (run < begin + span)
+            if not mine.all():
+                piece, run, slot = piece[mine], run[mine], slot[mine]  # noqa: PLW2901 - narrowed
+            _copy(source, piece, runs, run, slot)
+    return Shelf(
+        runs,
+        len(events),
+        hypotheses,
+        backgrounds + 1,
+        min(count, total),
+        strata,
+        room.rank,
+        room.ranks,
+    )
+
+
+def _copy(source: Source, events: Events, runs: Runs, run: IntArray, slot: IntArray) -> None:
+    """Copy events into runs.
+
+    Args:
+        source: Where they are from, for its scaling, hypotheses and processes.
+        events: The n events.
+        runs: Changed.
+        run: (n,) run of each event.
+        slot: (n,) its place in the run.
+    """
+    low, high = source.scaling
     for i in range(len(low)):
-        scaled = (events.features[i][places] - low[i]) / (high[i] - low[i])
-        values[:, i] = np.where(empty, np.float32(0), scaled).reshape(-1, RUN)
-    values[:, -2] = np.where(empty, np.float32(0), events.weight[places]).reshape(-1, RUN)
-    offset = (events.process.astype(np.int16) + 1) * np.int16(width)
-    last = np.where(events.process == SIGNAL, np.int16(hypotheses), offset + events.stop)
-    for half, place in (
-        (numbers[:, -1, :RUN], offset + events.start),
-        (numbers[:, -1, RUN:], last),
-    ):
-        half[:] = np.where(empty, np.int16(0), place[places]).reshape(-1, RUN)
-    return Runs(values, numbers)
+        runs.values[run, i, slot] = (events.features[i] - low[i]) / (high[i] - low[i])
+    runs.values[run, -2, slot] = events.weight
+    hypotheses = np.int16(len(source.mass))
+    offset = (events.process.astype(np.int16) + 1) * (hypotheses + 1)
+    last = np.where(events.process == SIGNAL, hypotheses, offset + events.stop)
+    runs.places[run, -1, slot] = offset + events.start
+    runs.places[run, -1, RUN + slot] = last

@@ -148,3 +148,31 @@ def bce_part(part: Any, batch: Any, network: Any, work: Any, sums: Any) -> None:
         loss, weight = _cross_entropy(work, part, work.slopes[part, -1])
         sums[0] += loss
         sums[1] += weight
+
+
+@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+def bce_sums(batch: Any, descent: Any, work: Any, sums: Any) -> None:
+    """What one batch adds to the cross-entropy of every network and to its gradient.
+
+    Args:
+        batch: The `Batch`.
+        descent: The `Descent`; networks of rate 0 are left out.
+        work: `Workspace` with at least one block.
+        sums: (N, 2 + K) float64, overwritten with Σ weight · cross-entropy, Σ weight and the
+            gradient of the former.
+    """
+    sums[:] = 0
+    rows, slopes = work.rows[0], work.slopes[0]
+    rounded = np.zeros(descent.parameters.shape[1], rows.dtype)
+    for index in range(len(sums)):
+        if descent.rate[index] == 0:
+            continue
+        rounded[:] = descent.parameters[index]
+        network = Network(rounded, descent.widths)
+        for block in range((batch.stop - batch.start + RUNS - 1) // RUNS):
+            load_block(batch, block, work, 0)
+            forward(network, rows)
+            loss, weight = _cross_entropy(work, 0, slopes[-1])
+            sums[index, 0] += loss
+            sums[index, 1] += weight
+            backward(network, rows, slopes, sums[index, 2:])

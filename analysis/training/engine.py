@@ -14,6 +14,7 @@ import numpy as np
 
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.training.batches import Shelf
+from analysis.training.ranks import Ranks
 from analysis.types import FloatArray, IntArray
 
 
@@ -88,12 +89,16 @@ class Engine(ABC, Generic[Batch]):
         shelf: The events.
         widths: Units of each layer, inputs first.
         task: What the losses need to know.
+        ranks: Processes that hold the other events of the same batches.
     """
 
-    def __init__(self, shelf: Shelf, widths: tuple[int, ...], task: Task) -> None:
+    def __init__(
+        self, shelf: Shelf, widths: tuple[int, ...], task: Task, ranks: Ranks | None = None
+    ) -> None:
         self.shelf = shelf
         self.widths = widths
         self.task = task
+        self.ranks = Ranks() if ranks is None else ranks
 
     @abstractmethod
     def bce_epoch(

@@ -4,10 +4,12 @@ An ensemble costs less than its networks one by one, because a batch is loaded o
 stays in the cache for all of them.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from analysis.training.batches import Shelf
-from analysis.training.bce_kernels import Descent, Epoch, bce_epoch
+from analysis.training.bce_kernels import Descent, Epoch, bce_epoch, bce_sums
 from analysis.training.engine import Engine, PunziValues, Steps, Task, parameter_count
 from analysis.training.loading import RUNS, Batch, Workspace, workspace
 from analysis.training.network_kernels import Network
@@ -20,6 +22,7 @@ from analysis.training.parallel import (
     over_parts,
 )
 from analysis.training.punzi_kernels import Tables, Totals, Values, loss_and_slopes
+from analysis.training.ranks import Ranks
 from analysis.types import FloatArray, IntArray
 
 #: Batches of up to this many blocks (65 536 events) keep their activations between the two
@@ -37,6 +40,7 @@ class FusedEngine(Engine[Batch]):
         widths: tuple[int, ...],
         task: Task,
         dtype: type[np.floating] = np.float32,
+        ranks: Ranks | None = None,
     ) -> None:
         """Make an engine.
 
@@ -45,8 +49,9 @@ class FusedEngine(Engine[Batch]):
             widths: Units of each layer, inputs first, 1 last.
             task: What the losses need to know.
             dtype: Precision of the passes; double precision is a reference and slow.
+            ranks: Processes that hold the other events; none if not given.
         """
-        super().__init__(shelf, widths, task)
+        super().__init__(shelf, widths, task, ranks)
         self._dtype = dtype
         self._widths = np.array(widths)
         width = shelf.hypotheses + 1
@@ -72,6 +77,8 @@ class FusedEngine(Engine[Batch]):
         self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
         """See `Engine`."""
+        if self.ranks.count > 1:
+            return self._bce_epoch_of_ranks(parameters, steps, order, bounds)
         networks = len(parameters)
         width = self.shelf.hypotheses + 1
         work = workspace(self.widths, self._bce_scale, width, workers=networks)
@@ -84,11 +91,27 @@ class FusedEngine(Engine[Batch]):
         )
         return losses
 
+    def _bce_epoch_of_ranks(
+        self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
+    ) -> FloatArray:
+        """`bce_epoch`, adding up over ranks before every step."""
+        losses = np.zeros(len(parameters))
+        sums = np.zeros((len(parameters), parameters.shape[1] + 2))
+        for start, stop in pairwise(bounds.tolist()):
+            batch = Batch(*self.shelf.runs, order, start, stop)
+            descent = Descent(parameters, self._widths, steps.rate, steps.longest)
+            bce_sums(batch, descent, self._streaming, sums)
+            for network, (loss, weight, *gradient) in enumerate(self.ranks.sum(sums)):
+                if steps.rate[network] > 0 and weight > 0:
+                    steps.take(network, parameters[network], np.array(gradient) / weight)
+                    losses[network] += loss / weight / (len(bounds) - 1)
+        return losses
+
     def bce_loss(self, parameters: FloatArray) -> float:
         """See `Engine`."""
         network, everything = self._network(parameters), self._everything()
         over_parts(CROSS_ENTROPY, everything, network, self._streaming, self._parts)
-        loss, weight = self._parts.cross_entropy.sum(axis=0)
+        loss, weight = self.ranks.sum(self._parts.cross_entropy.sum(axis=0))
         return float(loss / weight)
 
     def open_batch(self, order: IntArray, start: int, stop: int) -> Batch:
@@ -104,7 +127,7 @@ class FusedEngine(Engine[Batch]):
         elif stop - start == len(self.shelf):
             self._open_whole()
             return batch
-        self._weights, self._counts = self._sum_tables(batch)
+        self._weights, self._counts = self._over_ranks(*self._sum_tables(batch))
         return batch
 
     def punzi_gradient(self, parameters: FloatArray, batch: Batch) -> tuple[float, FloatArray]:
@@ -112,7 +135,7 @@ class FusedEngine(Engine[Batch]):
         network = self._network(parameters)
         loss = self._punzi_loss(network, batch)
         over_parts(GRADIENT, batch, network, self._work, self._parts)
-        return loss, self._parts.gradient.sum(axis=0)
+        return loss, self.ranks.sum(self._parts.gradient.sum(axis=0))
 
     def punzi_values(self, parameters: FloatArray) -> PunziValues:
         """See `Engine`."""
@@ -123,7 +146,8 @@ class FusedEngine(Engine[Batch]):
     def _punzi_loss(self, network: Network, batch: Batch) -> float:
         """First pass: the loss; its slopes stay in the workspace."""
         over_parts(SUMS, batch, network, self._work, self._parts)
-        tables = Tables(self._parts.sums.sum(axis=0), self._weights, self._counts)
+        sums = self.ranks.sum(self._parts.sums.sum(axis=0))
+        tables = Tables(sums, self._weights, self._counts)
         return float(loss_and_slopes(tables, self._totals, self._values, self._work.by_place))
 
     def _network(self, parameters: FloatArray) -> Network:
@@ -139,7 +163,15 @@ class FusedEngine(Engine[Batch]):
         self._work = self._streaming
         if self._whole is None:
             self._whole = self._sum_tables(self._everything())
-        self._weights, self._counts = self._whole
+        # Ranks may differ in what they keep, but have to add up in the same places.
+        self._weights, self._counts = self._over_ranks(*self._whole)
+
+    def _over_ranks(self, weights: FloatArray, counts: IntArray) -> tuple[FloatArray, IntArray]:
+        """Add up the tables of all ranks."""
+        if self.ranks.count == 1:
+            return weights, counts
+        both = self.ranks.sum(np.stack([weights, counts.astype(np.float64)]))
+        return both[0], both[1].round().astype(np.int64)
 
     def _sum_tables(self, batch: Batch) -> tuple[FloatArray, IntArray]:
         """Load a batch, if it is kept; sums of weights and numbers of its events, by place."""

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -9,15 +10,23 @@ from typing import Any, Self
 class Interruption:
     """Notes signals instead of dying of them, while it is entered.
 
-    A second signal is not waited for: it raises KeyboardInterrupt at once. Outside the main
-    thread, where Python delivers no signals, nothing is changed.
+    A second signal is not waited for: it raises KeyboardInterrupt at once, unless it is the
+    first one repeated by a launcher. Outside the main thread, where Python delivers no signals,
+    nothing is changed.
 
     Attributes:
         requested: Whether a signal has come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, repeats: float = 0.0) -> None:
+        """Prepare to note signals.
+
+        Args:
+            repeats: Seconds after the first signal in which others are taken for the same.
+        """
         self.requested = False
+        self._repeats = repeats
+        self._since = 0.0
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -45,6 +54,7 @@ class Interruption:
             KeyboardInterrupt: At the second.
         """
         del number, frame
-        if self.requested:
+        if not self.requested:
+            self.requested, self._since = True, time.monotonic()
+        elif time.monotonic() - self._since >= self._repeats:
             raise KeyboardInterrupt
-        self.requested = True

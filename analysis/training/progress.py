@@ -33,11 +33,12 @@ class Reporter(Protocol):
 class ProgressBar:
     """Shows a line for each stage: losses, learning rate, events per second."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
         """Make a progress display.
 
         Args:
             console: Where to show it; standard error if not given.
+            quiet: Show nothing.
         """
         self._progress = Progress(
             TextColumn("{task.description:>5}"),
@@ -49,6 +50,7 @@ class ProgressBar:
             TextColumn("{task.fields[speed]:.3g} M events/s"),
             TimeRemaining(),
             console=console or Console(stderr=True),
+            disable=quiet,
         )
         self._tasks: dict[str, TaskID] = {}
 

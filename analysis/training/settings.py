@@ -87,9 +87,16 @@ class TrainingSettings(BaseModel):
     hidden: tuple[Width, ...] = Field((8, 4), min_length=1, description="units of hidden layers")
     validation_fold: int = Field(4, ge=0, le=4, description="fold (of 5) kept for validation")
     engine: Literal["fused", "autograd"] = Field(
-        "fused", description="'fused' kernels on the CPU, or PyTorch 'autograd' on any device"
+        "fused", description="'fused' kernels, on the CPU only, or PyTorch 'autograd'"
     )
-    device: str = Field("cpu", description="PyTorch device of the autograd engine, e.g. cuda")
+    device: str = Field(
+        "cpu", description="PyTorch device; any other than cpu, such as cuda, implies autograd"
+    )
+    storage: Literal["memory", "disk"] = Field(
+        "memory",
+        description="where the events lie that are trained on: in memory, or, if they are more "
+        "than it holds, in files of the output folder that are mapped into it",
+    )
     checkpoint_seconds: Positive = Field(60.0, description="time between two checkpoints")
     tensorboard: bool = Field(False, description="also write the history as TensorBoard events")
     pretraining: PretrainingSettings = Field(

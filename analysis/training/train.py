@@ -1,6 +1,6 @@
 """Training of an ensemble of networks, from a sample to finished networks.
 
-    sample = load_sample(tensors, windows, settings.validation_fold)
+    sample = open_sample(tensors, windows, settings.validation_fold)
     result = train_networks(sample, figure_of_merit, luminosity, settings, output)
 
 All N networks start from parameters of their own and see the same batches. Each is pretrained
@@ -24,16 +24,18 @@ from analysis.figures_of_merit import FigureOfMerit
 from analysis.network import PunziNet
 from analysis.output import OutputFolder
 from analysis.training.autograd import AutogradEngine
-from analysis.training.batches import Shelf, shelve, shelve_random, shelve_stratified
+from analysis.training.batches import Room, Shelf, shelve, shelve_random, shelve_stratified
 from analysis.training.checkpoint import Checkpoint, read_checkpoint
 from analysis.training.engine import Engine, Task
 from analysis.training.fused import FusedEngine
 from analysis.training.interruption import Interruption
 from analysis.training.progress import Reporter, TensorBoard, write_history
-from analysis.training.sample import Events, Sample
+from analysis.training.ranks import Ranks
+from analysis.training.sample import Source
 from analysis.training.settings import TrainingSettings
 from analysis.training.stages import Pretraining, PunziTraining, Stage
 from analysis.training.state import StageState
+from analysis.training.storage import Storage
 from analysis.types import FloatArray
 
 LOG = logging.getLogger(__name__)
@@ -41,7 +43,9 @@ LOG = logging.getLogger(__name__)
 #: What a random number is for; with the seed of the settings it seeds a generator.
 PARAMETERS, SHELF, BATCHES = range(3)
 #: Settings that change no result.
-WITHOUT_CONSEQUENCE = {"checkpoint_seconds", "tensorboard"}
+WITHOUT_CONSEQUENCE = {"checkpoint_seconds", "tensorboard", "storage"}
+#: Seconds in which torchrun repeats a signal that its processes had already from the terminal.
+REPEATS_OF_LAUNCHER = 2.0
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -85,7 +89,7 @@ class TrainingResult:
 
 
 def train_networks(
-    sample: Sample,
+    sample: Source,
     figure_of_merit: FigureOfMerit,
     luminosity: float,
     settings: TrainingSettings,
@@ -95,6 +99,7 @@ def train_networks(
     may_fail: bool = False,
     resume: bool = False,
     reporters: Sequence[Reporter] = (),
+    ranks: Ranks | None = None,
 ) -> TrainingResult:
     """Pretrain and train networks; write their histories, and checkpoints on the way.
 
@@ -109,6 +114,7 @@ def train_networks(
         may_fail: Give back a result even if not one network converged.
         resume: Continue from the checkpoint, if there is one.
         reporters: Who is told of every epoch.
+        ranks: Processes that train together; this one alone if not given.
 
     Raises:
         Interrupted: If the training was asked to stop; a checkpoint has been written.
@@ -120,10 +126,18 @@ def train_networks(
         identity["pretrained"] = hashlib.sha256(pretrained.tobytes()).hexdigest()
     saved = read_checkpoint(path, identity) if resume else None
     checkpoint = Checkpoint(identity, {}) if saved is None else saved
-    training = _Training(sample, figure_of_merit, luminosity, settings)
+    ranks = Ranks() if ranks is None else ranks
+    ranks.wait()  # nobody writes before all have read
+    writes = ranks.number == 0
+    reporters = reporters if writes else ()
+    storage = Storage(output.root if settings.storage == "disk" else None)
+    room = Room(storage, ranks.number, ranks.count)
+    training = _Training(sample, figure_of_merit, luminosity, settings, room=room, ranks=ranks)
     with ExitStack() as stack:
-        interruption = stack.enter_context(Interruption())
-        if settings.tensorboard:
+        interruption = stack.enter_context(
+            Interruption(REPEATS_OF_LAUNCHER if ranks.count > 1 else 0.0)
+        )
+        if settings.tensorboard and writes:
             board = TensorBoard(output.network("tensorboard"))
             reporters = (*reporters, stack.enter_context(board))
         clock = time.monotonic()
@@ -135,14 +149,16 @@ def train_networks(
                 Interrupted: If a signal came.
             """
             nonlocal clock
-            if interruption.requested:
-                checkpoint.write(path)
+            if ranks.any(interruption.requested):
+                if writes:
+                    checkpoint.write(path)
+                ranks.wait()
                 name, state = list(checkpoint.stages.items())[-1]
                 raise Interrupted(
                     f"the training was interrupted after epoch {state.epoch} of stage {name}; "
                     "nothing is lost: the same command continues it."
                 )
-            if time.monotonic() - clock > settings.checkpoint_seconds:
+            if writes and time.monotonic() - clock > settings.checkpoint_seconds:
                 checkpoint.write(path)
                 clock = time.monotonic()
 
@@ -161,12 +177,13 @@ def train_networks(
     first = result.punzi[0]
     if not (may_fail or any(trained.converged for trained in result.punzi)):
         raise InputError(f"No network converged; {first.name}: {first.messages[-1]}.")
-    path.unlink(missing_ok=True)
+    if writes:
+        path.unlink(missing_ok=True)
     return result
 
 
 def _identity(
-    sample: Sample,
+    sample: Source,
     figure_of_merit: FigureOfMerit,
     luminosity: float,
     settings: TrainingSettings,
@@ -185,17 +202,20 @@ class _Training:
 
     def __init__(
         self,
-        sample: Sample,
+        sample: Source,
         figure_of_merit: FigureOfMerit,
         luminosity: float,
         settings: TrainingSettings,
+        *,
+        room: Room,
+        ranks: Ranks,
     ) -> None:
         self.sample = sample
         self.settings = settings
+        self.room = room
+        self.ranks = ranks
         self.widths = (len(sample.features), *settings.hidden, 1)
-        self.task = Task(
-            *sample.total, luminosity, figure_of_merit, self._bce_scale(sample.training)
-        )
+        self.task = Task(*sample.total, luminosity, figure_of_merit, self._bce_scale())
 
     def generator(self, purpose: int, index: int) -> Callable[[int], np.random.Generator]:
         """Independent sources of random numbers, by what they are for."""
@@ -213,18 +233,16 @@ class _Training:
     def pretraining(self) -> Stage:
         """The first stage. Its batches are always random: a stratum means nothing to its loss."""
         settings = self.settings.pretraining
-        shelf = shelve_random(
-            self.sample, self.sample.training, settings.batch_size, self.generator(SHELF, 0)(0)
-        )
+        events, rng = self.sample.training, self.generator(SHELF, 0)(0)
+        shelf = shelve_random(self.sample, events, settings.batch_size, rng, self.room)
         return Pretraining(self._engine(shelf), self._engine(self._validation()), settings)
 
     def punzi_training(self) -> Stage:
         """The second stage."""
         settings = self.settings.punzi
         put = shelve_stratified if settings.batches == "stratified" else shelve_random
-        shelf = put(
-            self.sample, self.sample.training, settings.batch_size, self.generator(SHELF, 1)(0)
-        )
+        events, rng = self.sample.training, self.generator(SHELF, 1)(0)
+        shelf = put(self.sample, events, settings.batch_size, rng, self.room)
         validation = self._engine(self._validation())
         return PunziTraining(self._engine(shelf), validation, settings, self.sample.mass)
 
@@ -256,10 +274,11 @@ class _Training:
                         tuple(state.messages[n]),
                     )
                 )
-                write_history(output.network(name) / "history.parquet", state, n)
+                if self.ranks.number == 0:
+                    write_history(output.network(name) / "history.parquet", state, n)
         result = TrainingResult(tuple(networks.get("bce", ())), tuple(networks["punzi"]))
         for trained in result.punzi:
-            if not trained.converged:
+            if self.ranks.number == 0 and not trained.converged:
                 LOG.warning("%s did not converge: %s", trained.name, trained.messages[-1])
         return result
 
@@ -269,9 +288,9 @@ class _Training:
         low, high = self.sample.scaling
         return PunziNet(self.sample.features, low, high, self.settings.hidden, rng)
 
-    def _bce_scale(self, events: Events) -> FloatArray:
+    def _bce_scale(self) -> FloatArray:
         """(H + P,) factors by which signal sums up to as much as background does."""
-        signal, background = self.sample.totals(events)
+        signal, background = self.sample.training_totals
         if self.settings.pretraining.signal_weights == "total":
             scale = np.full(len(signal), background.sum() / signal.sum())
         else:
@@ -280,10 +299,11 @@ class _Training:
 
     def _validation(self) -> Shelf:
         """Validation events as they come."""
-        return shelve(self.sample, self.sample.validation)
+        return shelve(self.sample, self.sample.validation, self.room)
 
     def _engine(self, shelf: Shelf) -> Engine[Any]:
         """The engine of the settings, for the events of a shelf."""
-        if self.settings.engine == "fused":
-            return FusedEngine(shelf, self.widths, self.task)
-        return AutogradEngine(shelf, self.widths, self.task, self.settings.device)
+        if self.settings.engine == "fused" and self.settings.device == "cpu":
+            return FusedEngine(shelf, self.widths, self.task, ranks=self.ranks)
+        device = self.ranks.device(self.settings.device)
+        return AutogradEngine(shelf, self.widths, self.task, device, ranks=self.ranks)

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from processors.stages import Stage
 
-console = Console(highlight=False)
+#: Says what there is to say; of several processes, started by torchrun, only in the first.
+console = Console(highlight=False, quiet=os.environ.get("RANK", "0") != "0")
 
 
 class Executor(StrEnum):

@@ -1,6 +1,6 @@
 """`punzinet train`: the networks and their sensitivity."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -18,7 +18,7 @@ from processors.cli.options import (
     console,
     nothing_to_do,
 )
-from processors.stages import train_stage
+from processors.stages import networks_to_train, train_stage
 
 
 def command(
@@ -27,7 +27,15 @@ def command(
     scale: ScaleOption = "default",
     networks: Annotated[
         int | None,
-        typer.Option(min=1, help="independently initialised networks; the manifest's by default"),
+        typer.Option(
+            min=1,
+            help="independently initialised networks; by default as many as the last time, or "
+            "what the manifest says",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda or mps: where to train; the manifest's by default"),
     ] = None,
     resume: Annotated[
         bool,
@@ -40,22 +48,39 @@ def command(
     """Pretrain with cross-entropy, train with the Punzi-loss, find the cuts, judge both.
 
     Example: punzinet train --networks 25
+
+    With several processes: torchrun --nproc-per-node 2 -m processors.cli train
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
-    if networks is not None:
-        training = settings.training.model_copy(update={"networks": networks})
-        settings = settings.model_copy(update={"training": training})
+    changes: dict[str, Any] = {
+        "networks": networks_to_train(folder, settings.training.networks, networks)
+    }
+    if device is not None:
+        changes["device"] = device
+    training = settings.training.model_copy(update=changes)
+    if networks is None and training.networks != settings.training.networks:
+        console.print(
+            f"train: {training.networks} networks, as the last time "
+            f"(--networks {settings.training.networks} for what the manifest says)"
+        )
+    settings = settings.model_copy(update={"training": training})
     stage = train_stage(settings, folder)
+    if training.device != "cpu":
+        from analysis.training.autograd import usable_device
+
+        usable_device(training.device)
     if nothing_to_do(stage, force):
         return
     from analysis.training.progress import ProgressBar
+    from analysis.training.ranks import open_ranks
     from processors.train_stage import run_training
 
-    with ProgressBar() as progress:
-        written, result, sensitivity = run_training(
-            settings, folder, resume=resume, reporters=[progress]
-        )
+    with open_ranks() as ranks, ProgressBar(quiet=ranks.number > 0) as progress:
+        done = run_training(settings, folder, resume=resume, reporters=[progress], ranks=ranks)
+    if done is None:
+        return
+    written, result, sensitivity = done
     stage.finish(written)
     table = Table("network", "epoch", "mean σ_min, best cuts (fb)", "one cut (fb)", "cut")
     for trained in result.networks:

@@ -215,3 +215,23 @@ def test_help_tells_the_story() -> None:
     assert done.returncode == 0
     for stage in STAGES:
         assert stage in done.stdout
+
+
+def test_two_processes_train_an_ensemble_that_stays_one(chain: Path, tmp_path: Path) -> None:
+    short = {"pretraining": {"epochs": 2}, "punzi": {"epochs": 2}}
+    (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump({**SMALL, "training": short}))
+    shutil.copytree(chain / "output", tmp_path / "output")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    together = subprocess.run(
+        [sys.executable, *launcher, *PUNZINET[1:], "train", "--networks", "2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert together.returncode == 0, together.stderr
+    assert together.stdout.count("train: networks in") == 1
+    again = punzinet("train", folder=tmp_path)
+    assert "train: 2 networks, as the last time" in again.stdout
+    assert "train: up to date" in again.stdout

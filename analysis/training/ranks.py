@@ -1,0 +1,164 @@
+"""Several processes that train together, each on its share of the events.
+
+    torchrun --nproc-per-node 2 -m processors.cli train
+
+Every process (a *rank*) has the same networks and walks through the same batches, but holds
+only its share of the events of each (see `Shelf`). What a batch sums up to is added up over
+the ranks before anything that is not linear is done with it, and so is the gradient. All
+ranks then take the same step, which but for rounding is that of one process alone. Rank 0
+writes what there is to write.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numba
+import numpy as np
+import torch
+from torch import distributed
+from torch.distributed.rendezvous import rendezvous
+
+from analysis.errors import InputError, Interrupted
+from analysis.types import FloatArray
+
+
+class Ranks:
+    """The processes of a training, as one of them sees them; here, one process alone.
+
+    Attributes:
+        number: Of this process.
+        count: How many there are.
+    """
+
+    number = 0
+    count = 1
+
+    def sum(self, values: FloatArray) -> FloatArray:
+        """Add up over all ranks, the same to the last bit on each; may overwrite its argument.
+
+        Args:
+            values: float64 values of any shape, the same shape on each rank.
+        """
+        return values
+
+    def sum_tensor(self, values: torch.Tensor) -> torch.Tensor:
+        """Add up tensors over all ranks, on whatever device they are.
+
+        The result is meant to go into one loss that all ranks share. The gradient with respect
+        to a rank's own values is then the gradient with respect to the sum.
+
+        Args:
+            values: Of any shape, the same shape on each rank.
+        """
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank."""
+        return bool(self.sum(np.array([float(flag)]))[0])
+
+    def device(self, name: str) -> str:
+        """The device of this process; with several GPUs in a machine, each rank has its own."""
+        return name
+
+    def wait(self) -> None:
+        """Go on when all ranks have come here."""
+        self.any(False)
+
+
+class ProcessGroup(Ranks):
+    """Processes that torch has brought together."""
+
+    def __init__(self) -> None:
+        """Take number and count from torch."""
+        self.number = distributed.get_rank()
+        self.count = distributed.get_world_size()
+
+    def sum(self, values: FloatArray) -> FloatArray:
+        """See `Ranks`."""
+        return self.sum_tensor(torch.from_numpy(np.ascontiguousarray(values))).numpy()
+
+    def sum_tensor(self, values: torch.Tensor) -> torch.Tensor:
+        """See `Ranks`.
+
+        Raises:
+            LostRankError: If another process has ended.
+        """
+        total: torch.Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]  # torch's
+        return total
+
+    def device(self, name: str) -> str:
+        """See `Ranks`."""
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" else name
+
+
+class LostRankError(Exception):
+    """Another process has ended before its time."""
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over ranks, whose gradient is passed on as it is."""
+
+    @staticmethod
+    def forward(ctx: object, values: torch.Tensor) -> torch.Tensor:
+        """Add up.
+
+        Raises:
+            LostRankError: If another process has ended.
+        """
+        del ctx
+        total = values.detach().clone()
+        try:
+            distributed.all_reduce(total)
+        except RuntimeError as error:
+            raise LostRankError from error
+        return total
+
+    @staticmethod
+    def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:
+        """The loss is one, not one for each rank: nothing is added up."""
+        del ctx
+        return gradient
+
+
+@contextmanager
+def open_ranks() -> Iterator[Ranks]:
+    """Join the other processes that torchrun has started; without it, there is one alone.
+
+    The cores of a machine are divided between its ranks.
+
+    Yields:
+        The ranks.
+
+    Raises:
+        InputError: If the processes do not find each other, or one of them ended without a word.
+        SystemExit: Instead of an `InputError` or `Interrupted`, on all ranks but the one that
+            is first to say what is wrong.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Ranks()
+        return
+    try:
+        store, rank, count = next(rendezvous("env://"))
+        distributed.init_process_group("gloo", store=store, rank=rank, world_size=count)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"The processes of the training do not find each other ({error}); start them with "
+            "torchrun, which sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT."
+        ) from error
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", str(count)))
+    numba.set_num_threads(max(1, numba.get_num_threads() // local))
+    try:
+        yield ProcessGroup()
+    except (InputError, Interrupted, LostRankError) as error:
+        if store.add("speakers", 1) > 1:
+            raise SystemExit(130 if isinstance(error, Interrupted) else 1) from None
+        if isinstance(error, LostRankError):
+            raise InputError(
+                "Another process of this training has ended before its time; see to it that it "
+                "is not killed (it may need more memory) and run the same command again, which "
+                "continues from the last checkpoint."
+            ) from error
+        raise
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,129 @@
+"""Processes that share the events train the networks that one process trains alone."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from analysis.training.batches import RUN, Room, shelve_random, shelve_stratified
+from analysis.training.ranks import Ranks
+from analysis.training.sample import Sample
+
+PROGRAM = Path(__file__).parent / "train_ranks.py"
+SYNTHETIC = Path(__file__).parents[2] / "bench" / "synthetic.py"
+LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+#: Two networks and both losses; batches of a few runs, of which a rank may have none.
+RECIPE = {
+    "networks": 2,
+    "pretraining": {"epochs": 2, "batch_size": 200},
+    "punzi": {"epochs": 3, "batch_size": 3000, "learning_rate": 2e-3},
+}
+CASES: dict[str, dict[str, Any]] = {
+    "fused": RECIPE,
+    "stratified": RECIPE | {"punzi": RECIPE["punzi"] | {"batches": "stratified"}},
+    "whole": RECIPE | {"punzi": RECIPE["punzi"] | {"batch_size": None}, "storage": "disk"},
+    "autograd": RECIPE | {"engine": "autograd"},
+}
+
+
+def launch(folder: Path, cases: dict[str, Any], *launcher: str) -> subprocess.CompletedProcess[str]:
+    """Train in as many processes as the launcher starts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cases.json").write_text(json.dumps(cases))
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    return subprocess.run(
+        [sys.executable, *launcher, str(PROGRAM), str(SYNTHETIC), str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All cases, trained by two processes."""
+    folder = tmp_path_factory.mktemp("two")
+    done = launch(folder, CASES | {"interrupted": RECIPE}, *LAUNCHER)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All cases, trained by this process."""
+    folder = tmp_path_factory.mktemp("one")
+    runpy.run_path(str(PROGRAM))["train"](SYNTHETIC, folder, CASES, Ranks())
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_train_the_networks_of_one(together: Path, alone: Path, case: str) -> None:
+    one, two = (load_file(folder / case / "rank0.safetensors") for folder in (alone, together))
+    np.testing.assert_allclose(two["loss"], one["loss"], rtol=2e-5)
+    np.testing.assert_allclose(two["parameters"], one["parameters"], atol=2e-5)
+    assert len(np.unique(one["parameters"], axis=0)) == 4
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ranks_stay_the_same_to_the_last_bit(together: Path, case: str) -> None:
+    first, second = (load_file(together / case / f"rank{n}.safetensors") for n in (0, 1))
+    assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_histories_are_written_once_for_every_network(together: Path) -> None:
+    found = sorted(p.parent.name for p in (together / "fused").rglob("history.parquet"))
+    assert found == ["bce-00", "bce-01", "punzi-00", "punzi-01"]
+    assert not list(together.rglob("checkpoint.safetensors"))
+
+
+@pytest.mark.parametrize("put", [shelve_random, shelve_stratified])
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_batches_are_the_union_of_the_shares(
+    small_sample: Sample, put: Callable[..., Any], ranks: int
+) -> None:
+    rooms = [Room(rank=number, ranks=ranks) for number in range(ranks)]
+    whole, *shares = (
+        put(small_sample, small_sample.training, 900, np.random.default_rng(1), room)
+        for room in (Room(), *rooms)
+    )
+
+    def weights(shelf: Any) -> list[np.ndarray]:
+        order, bounds = shelf.batches(np.random.default_rng(4))
+        weight = shelf.runs.columns()[1].reshape(-1, RUN)
+        return [weight[order[a:b]].ravel() for a, b in pairwise(bounds.tolist())]
+
+    for expected, *held in zip(weights(whole), *map(weights, shares), strict=True):
+        np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.sort(expected))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_lost_process_ends_the_training_with_one_sentence(tmp_path: Path) -> None:
+    done = launch(tmp_path, {"killed": RECIPE}, *LAUNCHER)
+    assert done.returncode != 0
+    assert done.stderr.count("Another process of this training has ended") == 1
+
+
+def test_error_of_one_process_is_said_once(tmp_path: Path) -> None:
+    done = launch(tmp_path, {"wrong": RECIPE}, *LAUNCHER)
+    assert done.returncode != 0
+    assert done.stderr.count("InputError: Nothing to train on") == 1
+    assert "Another process" not in done.stderr
+
+
+def test_signal_to_one_process_interrupts_all_and_resuming_is_bit_identical(together: Path) -> None:
+    resumed, whole = (
+        load_file(together / case / "rank0.safetensors") for case in ("interrupted", "fused")
+    )
+    np.testing.assert_array_equal(resumed["parameters"], whole["parameters"])

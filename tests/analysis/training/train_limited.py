@@ -1,0 +1,51 @@
+"""Trains from tensors with little memory: `train_limited.py FOLDER STORAGE MEBIBYTES`."""
+
+import re
+import resource
+import runpy
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from torch.nn.utils import parameters_to_vector
+
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.output import OutputFolder
+from analysis.training.sample import open_sample
+from analysis.training.settings import TrainingSettings
+from analysis.training.train import TrainingResult, train_networks
+
+SYNTHETIC = runpy.run_path(str(Path(__file__).parents[2] / "bench" / "synthetic.py"))
+
+
+def train(tensors: Path, output: Path, storage: str) -> TrainingResult:
+    """Train for an epoch each."""
+    recipe = {"storage": storage, "pretraining": {"epochs": 1}, "punzi": {"epochs": 1}}
+    return train_networks(
+        open_sample(tensors, SYNTHETIC["synthetic_windows"](), 4),
+        FigureOfMerit(),
+        50.0,
+        TrainingSettings.model_validate(recipe),
+        OutputFolder(output),
+    )
+
+
+def data_bytes() -> int:
+    """Memory of this process that is not a file's."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * int(re.findall(r"VmData:\s+(\d+)", status)[0])
+
+
+if __name__ == "__main__":
+    folder, mebibytes = Path(sys.argv[1]), int(sys.argv[3])
+    with tempfile.TemporaryDirectory() as scratch:
+        # What code and threads take does not count.
+        SYNTHETIC["write_tensors"](Path(scratch) / "tensors", 20_000)
+        train(Path(scratch) / "tensors", Path(scratch), sys.argv[2])
+    limit = data_bytes() + mebibytes * 2**20
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    result = train(folder / "tensors", folder / sys.argv[2], sys.argv[2])
+    for trained in result.networks:
+        vector = parameters_to_vector(trained.network.parameters()).detach().numpy()
+        sys.stdout.write(f"{trained.loss!r} {np.asarray(vector).tobytes().hex()}\n")

@@ -7,7 +7,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from torch.nn.utils import parameters_to_vector
 
 from analysis.figures_of_merit import FigureOfMerit
@@ -31,6 +30,15 @@ def train(tensors: Path, output: Path, storage: str) -> TrainingResult:
     )
 
 
+def describe(result: TrainingResult) -> str:
+    """All parameters, to the last bit, and losses."""
+    lines = []
+    for trained in result.networks:
+        vector = parameters_to_vector(trained.network.parameters()).detach().numpy()
+        lines.append(f"{trained.loss!r} {vector.tobytes().hex()}\n")
+    return "".join(lines)
+
+
 def data_bytes() -> int:
     """Memory of this process that is not a file's."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
@@ -46,6 +54,4 @@ if __name__ == "__main__":
     limit = data_bytes() + mebibytes * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     result = train(folder / "tensors", folder / sys.argv[2], sys.argv[2])
-    for trained in result.networks:
-        vector = parameters_to_vector(trained.network.parameters()).detach().numpy()
-        sys.stdout.write(f"{trained.loss!r} {np.asarray(vector).tobytes().hex()}\n")
+    sys.stdout.write(describe(result))

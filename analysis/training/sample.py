@@ -10,7 +10,6 @@ by piece, and holds no more than one: training needs them only to put them on a 
 
 import hashlib
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -128,28 +127,22 @@ class _Summary:
         return cls(signal, background, low, high, hashlib.sha256(digest.encode()).hexdigest())
 
 
-class Source(ABC):
+class Source:
     """Training and validation events, and what they sum up to together.
 
     Attributes:
         features: Names of the F features.
         mass: (H,) masses of the training hypotheses in GeV.
         backgrounds: Names of the P background processes.
+        training: Events that are trained on.
+        validation: Events of the validation fold.
     """
 
     features: tuple[str, ...]
     mass: FloatArray
     backgrounds: tuple[str, ...]
-
-    @property
-    @abstractmethod
-    def training(self) -> EventStream:
-        """Events that are trained on."""
-
-    @property
-    @abstractmethod
-    def validation(self) -> EventStream:
-        """Events of the validation fold."""
+    training: EventStream
+    validation: EventStream
 
     def check(self) -> None:
         """Check that there is something to train on.
@@ -201,42 +194,23 @@ class Source(ABC):
         return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
+@dataclass(frozen=True, eq=False)
 class Sample(Source):
-    """Training and validation events in memory."""
+    """Training and validation events in memory; see `Source`."""
 
-    def __init__(
-        self,
-        features: tuple[str, ...],
-        mass: FloatArray,
-        backgrounds: tuple[str, ...],
-        training: Events,
-        validation: Events,
-    ) -> None:
-        """Put a sample together.
+    features: tuple[str, ...]
+    mass: FloatArray
+    backgrounds: tuple[str, ...]
+    training: Events
+    validation: Events
 
-        Args:
-            features: Names of the F features.
-            mass: (H,) masses of the training hypotheses in GeV.
-            backgrounds: Names of the P background processes.
-            training: Events that are trained on.
-            validation: Events of the validation fold.
+    def __post_init__(self) -> None:
+        """Check that there is something to train on.
 
         Raises:
-            InputError: If they cannot train, see `check`.
+            InputError: If not, see `check`.
         """
-        self.features, self.mass, self.backgrounds = features, mass, backgrounds
-        self._training, self._validation = training, validation
         self.check()
-
-    @property
-    def training(self) -> Events:
-        """See `Source`."""
-        return self._training
-
-    @property
-    def validation(self) -> Events:
-        """See `Source`."""
-        return self._validation
 
 
 class TensorFiles(Source):
@@ -274,18 +248,8 @@ class TensorFiles(Source):
                 validates = table["fold"].to_numpy() == validation_fold
                 events += [((start < stop) & mine).sum() for mine in (~validates, validates)]
         self.backgrounds = tuple(names)
-        self._training = _TensorStream(self, int(events[0]), validates=False)
-        self._validation = _TensorStream(self, int(events[1]), validates=True)
-
-    @property
-    def training(self) -> "_TensorStream":
-        """See `Source`."""
-        return self._training
-
-    @property
-    def validation(self) -> "_TensorStream":
-        """See `Source`."""
-        return self._validation
+        self.training = _TensorStream(self, int(events[0]), validates=False)
+        self.validation = _TensorStream(self, int(events[1]), validates=True)
 
     def read(self, *, validates: bool) -> Iterator[Events]:
         """Read the events of one part.

@@ -124,8 +124,7 @@ def train_networks(
     identity = _identity(sample, figure_of_merit, luminosity, settings)
     if pretrained is not None:
         identity["pretrained"] = hashlib.sha256(pretrained.tobytes()).hexdigest()
-    saved = read_checkpoint(path, identity) if resume else None
-    checkpoint = Checkpoint(identity, {}) if saved is None else saved
+    checkpoint = (resume and read_checkpoint(path, identity)) or Checkpoint(identity, {})
     ranks = Ranks() if ranks is None else ranks
     ranks.wait()  # nobody writes before all have read
     writes = ranks.number == 0
@@ -163,9 +162,8 @@ def train_networks(
                 clock = time.monotonic()
 
         vectors = training.initial_parameters() if pretrained is None else pretrained
-        for index, make in enumerate((training.pretraining, training.punzi_training)):
-            if index == 0 and pretrained is not None:
-                continue
+        stages = list(enumerate((training.pretraining, training.punzi_training)))
+        for index, make in stages if pretrained is None else stages[1:]:
             stage = make()
             if stage.name not in checkpoint.stages:
                 checkpoint.stages[stage.name] = stage.start(vectors)
@@ -174,12 +172,25 @@ def train_networks(
             vectors = state.best
             del stage  # and with it a copy of the events, before the next one is made
     result = training.result(checkpoint.stages, output)
-    first = result.punzi[0]
-    if not (may_fail or any(trained.converged for trained in result.punzi)):
-        raise InputError(f"No network converged; {first.name}: {first.messages[-1]}.")
+    _require_convergence(result, may_fail)
     if writes:
         path.unlink(missing_ok=True)
     return result
+
+
+def _require_convergence(result: TrainingResult, may_fail: bool) -> None:
+    """Check that training has led to something.
+
+    Args:
+        result: What it has led to.
+        may_fail: Whether that may be nothing.
+
+    Raises:
+        InputError: If it may not, and not one network converged.
+    """
+    first = result.punzi[0]
+    if not may_fail and not any(trained.converged for trained in result.punzi):
+        raise InputError(f"No network converged; {first.name}: {first.messages[-1]}.")
 
 
 def _identity(

@@ -14,7 +14,7 @@ def test_thinned_background_stands_for_all() -> None:
     sample = runpy.run_path(str(synthetic))["synthetic_sample"](40_000, hypotheses=7)
     thinned = thin_background(sample, 0.25, np.random.default_rng(1))
     assert thinned.validation is sample.validation
-    before, after = sample.totals(sample.training), thinned.totals(thinned.training)
+    before, after = sample.training_totals, thinned.training_totals
     np.testing.assert_array_equal(before[0], after[0])
     assert after[1].sum() == pytest.approx(before[1].sum(), rel=0.03)
     background = [np.sum(part.training.process >= 0) for part in (sample, thinned)]

@@ -1,10 +1,10 @@
 """Several processes that train together, each on its share of the events.
 
-`torchrun` starts them; the README says how. Every process (a *rank*) has the same networks and walks through the same batches, but holds
-only its share of the events of each (see `Shelf`). What a batch sums up to is added up over
-the ranks before anything that is not linear is done with it, and so is the gradient. All
-ranks then take the same step, which but for rounding is that of one process alone. Rank 0
-writes what there is to write.
+`torchrun` starts them; the README says how. Every process (a *rank*) has the same networks and
+walks through the same batches, but holds only its share of the events of each (see `Shelf`).
+What a batch sums up to is added up over the ranks before anything that is not linear is done
+with it, and so is the gradient. All ranks then take the same step, which but for rounding is
+that of one process alone. Rank 0 writes what there is to write.
 """
 
 import os

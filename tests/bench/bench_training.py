@@ -113,11 +113,11 @@ sys.path.insert(0, {bench!r})
 from synthetic import synthetic_windows
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.output import OutputFolder
-from analysis.training.sample import load_sample
+from analysis.training.sample import open_sample
 from analysis.training.settings import TrainingSettings
 from analysis.training.train import train_networks
 begin = time.perf_counter()
-sample = load_sample(Path({tensors!r}), synthetic_windows(), 4)
+sample = open_sample(Path({tensors!r}), synthetic_windows(), 4)
 settings = TrainingSettings.model_validate(
     {{"pretraining": {{"epochs": 1}}, "punzi": {{"epochs": 1}}}}
 )

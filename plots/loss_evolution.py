@@ -48,7 +48,7 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
                     evolution.epoch[seen],
                     loss[:, seen].mean(axis=0),
                     color=colour,
-                    linewidth=0.8,
+                    linewidth=0.5 if part == "training" else 0.9,
                     label=label,
                 )
             axes.set_yscale("log")
@@ -59,13 +59,14 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
         losses = [e.validation.mean(axis=0) for e in evolutions.values()]
         first = float(losses[0][0])
         low, high = style.include((first, first), *losses)
-        panels[0].set_ylim(0.93 * low, high * (high / low) ** 0.5)
+        panels[0].set_ylim(0.93 * low, high * (high / low) ** 0.35)
         ticks = MaxNLocator(6).tick_values(low, high)
         panels[0].set_yticks([tick for tick in ticks if low <= tick <= high])
         panels[0].yaxis.set_major_formatter(ScalarFormatter())
         panels[0].yaxis.set_minor_formatter(NullFormatter())
         networks = len(next(iter(evolutions.values())).validation)
-        panels[0].legend(
+        # Where no spike can cross it.
+        panels[1].legend(
             loc="upper right",
             ncols=2,
             title=f"mean of {networks} network{'s' if networks > 1 else ''}",

@@ -18,6 +18,15 @@ from numba.extending import overload
 #: that a diverging training is noticed.
 REORDERED = {"contract", "reassoc", "nsz", "arcp"}
 
+#: How a loop over events is compiled. It creates no array, so that nothing needs to keep count
+#: of who uses one: for every row of a block that would cost as much time as the arithmetic.
+EVENT_LOOP: dict[str, Any] = {
+    "cache": True,
+    "fastmath": REORDERED,
+    "error_model": "numpy",
+    "_nrt": False,
+}
+
 _TANH_LIMIT = np.float32(7.9)
 _TANH_OVER = tuple(np.float32(c) for c in (0.9999994, 0.12922685, 0.0029485116, 1.1414678e-5))
 _TANH_UNDER = tuple(

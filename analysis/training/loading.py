@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from analysis.training.batches import RUN
-from analysis.training.elementary import REORDERED
+from analysis.training.elementary import EVENT_LOOP
 from analysis.training.network_kernels import BLOCK
 from analysis.types import FloatArray, IntArray
 
@@ -43,7 +43,8 @@ class Workspace(NamedTuple):
             between the two passes; otherwise there is one for each part, used again and again.
         rows: (blocks, Σ widths, BLOCK) inputs, activations and output of the network.
         weight: (blocks, BLOCK) event weights.
-        first: (blocks, BLOCK) places in the table of window sums, see `Runs`.
+        first: (blocks, BLOCK) places in the table of window sums, see `Runs`; unsigned, because
+            a signed index is tested for counting from the end, event by event.
         last: (blocks, BLOCK) likewise.
         slopes: (workers, Σ widths − F, BLOCK) slopes of the loss, for the backward pass.
         by_place: (places,) float64; ∂loss/∂(weight · ŷ) of an event is the difference between
@@ -87,8 +88,8 @@ def workspace(
         keep is not None,
         np.zeros((blocks, sum(widths), BLOCK), dtype),
         np.zeros((blocks, BLOCK), dtype),
-        np.zeros((blocks, BLOCK), np.int16),
-        np.zeros((blocks, BLOCK), np.int16),
+        np.zeros((blocks, BLOCK), np.uint16),
+        np.zeros((blocks, BLOCK), np.uint16),
         np.zeros((workers, sum(widths[1:]), BLOCK), dtype),
         np.zeros(len(bce_scale)),
         bce_scale,
@@ -96,14 +97,14 @@ def workspace(
     )
 
 
-@njit(cache=True)
+@njit(**EVENT_LOOP)
 def blocks_of_part(batch: Any, part: int) -> tuple[int, int]:
     """First and one-past-last block of a part of a batch."""
     blocks = (batch.stop - batch.start + RUNS - 1) // RUNS
     return part * blocks // PARTS, (part + 1) * blocks // PARTS
 
 
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+@njit(**EVENT_LOOP)
 def load_block(batch: Any, block: int, work: Any, slot: int) -> None:
     """Copy one block of a batch; what the batch leaves of it becomes empty places.
 
@@ -137,7 +138,7 @@ def load_block(batch: Any, block: int, work: Any, slot: int) -> None:
         weight[event], first[event], last[event] = 0, 0, 0
 
 
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+@njit(**EVENT_LOOP)
 def open_part(part: Any, batch: Any, work: Any, weights: Any, counts: Any) -> None:
     """Load part of a batch if it is kept, and sum up what it holds, whatever a network says of it.
 

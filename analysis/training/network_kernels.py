@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from numba import njit
 
-from analysis.training.elementary import REORDERED, tanh
+from analysis.training.elementary import EVENT_LOOP, tanh
 from analysis.types import FloatArray, IntArray
 
 #: Events of a block. The rows of a 4-8-4-1 network are 34 KiB in single precision.
@@ -31,7 +31,7 @@ class Network(NamedTuple):
     widths: IntArray
 
 
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+@njit(**EVENT_LOOP)
 def forward(network: Any, rows: Any) -> None:
     """Evaluate a network for one block.
 
@@ -57,7 +57,7 @@ def forward(network: Any, rows: Any) -> None:
         weight, below = bias + units, first
 
 
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+@njit(**EVENT_LOOP)
 def backward(network: Any, rows: Any, slopes: Any, gradient: Any) -> None:
     """Add one block's part of the gradient of a loss.
 
@@ -91,7 +91,7 @@ def backward(network: Any, rows: Any, slopes: Any, gradient: Any) -> None:
                 slope[event] *= one - activation[event] * activation[event]
 
 
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+@njit(**EVENT_LOOP)
 def _combine(constant: Any, weights: Any, rows: Any, total: Any) -> None:
     """Set a row to constant + Σ weight · row, four at a time: loaded and stored once for four."""
     quads = len(weights) // 4
@@ -115,7 +115,7 @@ def _combine(constant: Any, weights: Any, rows: Any, total: Any) -> None:
             total[event] += w * x[event]
 
 
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+@njit(**EVENT_LOOP)
 def _add_gradient(slope: Any, rows: Any, gradient: Any) -> None:
     """Add Σ_events slope · row of each row to its element of the gradient."""
     zero = rows.dtype.type(0)
@@ -139,7 +139,7 @@ def _add_gradient(slope: Any, rows: Any, gradient: Any) -> None:
         gradient[i] += s
 
 
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
+@njit(**EVENT_LOOP)
 def _sum(row: Any) -> Any:
     """Sum over the events of a block."""
     total = row.dtype.type(0)

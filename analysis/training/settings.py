@@ -62,6 +62,12 @@ class PunziSettings(BaseModel):
     # keeps one hypothesis with hardly any signal left from throwing the parameters away, and
     # leaves the optimum where it is.
     epochs: int = Field(2000, ge=0, description="passes over the training sample")
+    optimizer: Literal["sgd", "lbfgs"] = Field(
+        "sgd",
+        description="'sgd' is the paper's; 'lbfgs' makes quasi-Newton steps with all events at "
+        "once, whatever batch_size, learning_rate and max_step say, and ends when the plateau "
+        "test would lower the rate",
+    )
     batch_size: int | None = Field(50_000, ge=1, description="events a step; null for all at once")
     batches: Literal["random", "stratified"] = Field(
         "random",

@@ -15,6 +15,7 @@ from analysis.training.health import (
     without_cut,
 )
 from analysis.training.progress import Reporter
+from analysis.training.quasi_newton import Curvature
 from analysis.training.settings import PretrainingSettings, PunziSettings
 from analysis.training.state import StageState
 from analysis.types import BoolArray, FloatArray, IntArray
@@ -42,9 +43,9 @@ class Stage(ABC):
 
     @abstractmethod
     def train(
-        self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
+        self, state: StageState, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
-        """One epoch; arguments and result as of `Engine.bce_epoch`."""
+        """One epoch on the parameters of a state; else as `Engine.bce_epoch`."""
 
     @abstractmethod
     def validate(self, state: StageState, networks: Sequence[int]) -> FloatArray:
@@ -78,14 +79,14 @@ class Stage(ABC):
         """
         settings, shelf = self.settings, self.engine.shelf
         longest = np.inf if settings.max_step is None else settings.max_step
-        while state.epoch < settings.epochs and not state.stopped.all():
+        while state.epoch < settings.epochs and not (state.stopped | (state.rate == 0)).all():
             begin = time.perf_counter()
             rate = np.where(state.stopped, 0.0, state.rate)
             order, bounds = shelf.batches(generator(state.epoch + 1))
             # What is no number any more is noticed below, network by network.
             with np.errstate(over="ignore", invalid="ignore"):
-                loss = self.train(state.parameters, Steps(rate, longest), order, bounds)
-            loss = np.where(state.stopped, state.history.loss[-1], loss)
+                loss = self.train(state, Steps(rate, longest), order, bounds)
+            loss = np.where(rate == 0, state.history.loss[-1], loss)
             validation_loss = self._judge(state, loss)
             state.advance(loss, validation_loss, time.perf_counter() - begin, settings.plateau)
             for reporter in reporters:
@@ -133,10 +134,10 @@ class Pretraining(Stage):
         self.settings = settings
 
     def train(
-        self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
+        self, state: StageState, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
         """See `Stage`."""
-        return self.engine.bce_epoch(parameters, steps, order, bounds)
+        return self.engine.bce_epoch(state.parameters, steps, order, bounds)
 
     def validate(self, state: StageState, networks: Sequence[int]) -> FloatArray:
         """See `Stage`."""
@@ -173,10 +174,10 @@ class PunziTraining(Stage):
         self.no_cut = without_cut(validation)
 
     def train(
-        self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
+        self, state: StageState, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
         """See `Stage`."""
-        return self.engine.punzi_epoch(parameters, steps, order, bounds)
+        return self.engine.punzi_epoch(state.parameters, steps, order, bounds)
 
     def validate(self, state: StageState, networks: Sequence[int]) -> FloatArray:
         """See `Stage`."""
@@ -214,3 +215,35 @@ class PunziTraining(Stage):
                 f"{list_masses(self.mass, dead)} is still rejected: give it more events, set "
                 "`training.pretraining.signal_weights: hypothesis`, or choose another seed",
             )
+
+
+class QuasiNewtonTraining(PunziTraining):
+    """The Punzi-loss of all events at once, by limited-memory BFGS; an epoch is one step.
+
+    The learning rate is one while a network is trained. It falls to zero, and the training
+    ends, when no step leads down any more, or when a plateau test would lower it.
+    """
+
+    def start(self, parameters: FloatArray) -> StageState:
+        """See `Stage`."""
+        state = super().start(parameters)
+        state.rate[:] = 1
+        state.history.learning_rate[0][:] = 1
+        state.curvature = Curvature.unknown(*parameters.shape)
+        return state
+
+    def train(
+        self, state: StageState, steps: Steps, order: IntArray, bounds: IntArray
+    ) -> FloatArray:
+        """See `Stage`."""
+        if state.curvature is None:
+            raise ValueError("the state is not one of a quasi-Newton training")
+        batch = self.engine.open_batch(order, 0, int(bounds[-1]))
+        for network in np.flatnonzero(steps.rate).tolist():
+            parameters = state.parameters[network]
+            found = steps.rate[network] == 1 and state.curvature.descend(
+                network, parameters, lambda vector: self.engine.punzi_gradient(vector, batch)
+            )
+            if not found:
+                state.rate[network] = 0
+        return state.curvature.loss.copy()

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from analysis.training.quasi_newton import Curvature
 from analysis.training.settings import Plateau
 from analysis.types import BoolArray, FloatArray, IntArray
 
@@ -56,6 +57,7 @@ class StageState:
         dead: (N, H) hypotheses found dead in the last epoch.
         history: What happened so far.
         messages: What was said of each network, the last thing last.
+        curvature: What a quasi-Newton training knows of the loss; None in any other.
     """
 
     epoch: int
@@ -71,6 +73,7 @@ class StageState:
     dead: BoolArray
     history: History
     messages: list[list[str]]
+    curvature: Curvature | None = None
 
     @classmethod
     def start(cls, parameters: FloatArray, rate: float, hypotheses: int) -> Self:
@@ -162,8 +165,11 @@ class StageState:
         arrays = {
             entry.name: np.asarray(getattr(self, entry.name))
             for entry in fields(self)
-            if entry.name not in {"history", "messages"}
+            if entry.name not in {"history", "messages", "curvature"}
         }
+        if self.curvature is not None:
+            known = self.curvature.to_arrays()
+            arrays |= {f"curvature.{name}": values for name, values in known.items()}
         for entry in fields(self.history):
             arrays[f"history.{entry.name}"] = np.array(getattr(self.history, entry.name))
         return arrays
@@ -177,6 +183,12 @@ class StageState:
         values = {
             entry.name: arrays[entry.name].copy()
             for entry in fields(cls)
-            if entry.name not in {"history", "messages", "epoch"}
+            if entry.name not in {"history", "messages", "epoch", "curvature"}
         }
+        known = {
+            name.removeprefix("curvature."): array.copy()
+            for name, array in arrays.items()
+            if name.startswith("curvature.")
+        }
+        values["curvature"] = Curvature(**known) if known else None
         return cls(epoch=int(arrays["epoch"]), history=history, messages=messages, **values)

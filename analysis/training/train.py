@@ -33,7 +33,7 @@ from analysis.training.progress import Reporter, TensorBoard, write_history
 from analysis.training.ranks import Ranks
 from analysis.training.sample import Source
 from analysis.training.settings import TrainingSettings
-from analysis.training.stages import Pretraining, PunziTraining, Stage
+from analysis.training.stages import Pretraining, PunziTraining, QuasiNewtonTraining, Stage
 from analysis.training.state import StageState
 from analysis.training.storage import Storage
 from analysis.types import FloatArray
@@ -251,11 +251,14 @@ class _Training:
     def punzi_training(self) -> Stage:
         """The second stage."""
         settings = self.settings.punzi
+        together = settings.optimizer == "lbfgs"
         put = shelve_stratified if settings.batches == "stratified" else shelve_random
         events, rng = self.sample.training, self.generator(SHELF, 1)(0)
-        shelf = put(self.sample, events, settings.batch_size, rng, self.room)
+        batch_size = None if together else settings.batch_size
+        shelf = put(self.sample, events, batch_size, rng, self.room)
         validation = self._engine(self._validation())
-        return PunziTraining(self._engine(shelf), validation, settings, self.sample.mass)
+        make = QuasiNewtonTraining if together else PunziTraining
+        return make(self._engine(shelf), validation, settings, self.sample.mass)
 
     def result(self, stages: dict[str, StageState], output: OutputFolder) -> TrainingResult:
         """Collect finished networks, and write their histories.

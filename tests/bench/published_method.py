@@ -64,6 +64,28 @@ class PublishedMethod:
         sigma.mean().backward()
         self.optimiser.step()
 
+    @torch.no_grad()
+    def cut_scan(self, cuts: np.ndarray) -> np.ndarray:
+        """Evaluate cuts on the network's output one by one; the best σ_min of each hypothesis.
+
+        Args:
+            cuts: Cuts on the output, between 0 and 1.
+        """
+        output = self.network(self.x).squeeze(1)
+        best = torch.full((len(self.windows[0]),), np.inf)
+        for cut in cuts:
+            selected = (self.weight * (output >= cut)).unsqueeze(1)
+            efficiency, background = (torch.sparse.mm(w, selected).squeeze(1) for w in self.windows)
+            sigma = self.merit.sigma_min(efficiency, background, self.luminosity)
+            best = torch.minimum(best, torch.where(efficiency > 0, sigma, np.inf))
+        return best.numpy()
+
+    @torch.no_grad()
+    def logit(self) -> np.ndarray:
+        """Outputs before the sigmoid."""
+        logit: np.ndarray = self.network[:-1](self.x).squeeze(1).numpy()
+        return logit
+
     def bce_batches(self, size: int, count: int) -> None:
         """Some steps on shuffled batches."""
         order = torch.randperm(len(self.x))

@@ -118,6 +118,36 @@ def test_resumed_training_is_bit_identical(  # noqa: PLR0917 - fixtures are name
     assert [n.loss for n in resumed.networks] == [n.loss for n in whole.networks]
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_resumed_ensemble_is_bit_identical(
+    small_sample: Sample, tmp_path: Path, optimizer: str
+) -> None:
+    settings = recipe(
+        networks=25, pretraining={"epochs": 2}, punzi={"epochs": 5, "optimizer": optimizer}
+    )
+    whole = train(small_sample, tmp_path / "whole", settings)
+    stop = At("punzi", 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        train(small_sample, tmp_path / "parted", settings, reporters=[stop])
+    resumed = train(small_sample, tmp_path / "parted", settings, resume=True)
+    np.testing.assert_array_equal(vectors(resumed), vectors(whole))
+
+
+def test_quasi_newton_needs_fewer_epochs(small_sample: Sample, tmp_path: Path) -> None:
+    losses = {
+        optimizer: np.mean(
+            [
+                n.loss
+                for n in train(
+                    small_sample, tmp_path, recipe(punzi={"epochs": 20, "optimizer": optimizer})
+                ).punzi
+            ]
+        )
+        for optimizer in ("sgd", "lbfgs")
+    }
+    assert losses["lbfgs"] < losses["sgd"]
+
+
 def test_power_cut_loses_only_what_came_after_the_last_checkpoint(
     small_sample: Sample, tmp_path: Path, whole: TrainingResult
 ) -> None:

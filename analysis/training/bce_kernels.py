@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from analysis.training.elementary import EVENT_LOOP, REORDERED, exp, log1p
+from analysis.training.elementary import REORDERED, event_loop, exp, log1p
 from analysis.training.loading import RUNS, Batch, blocks_of_part, load_block
 from analysis.training.network_kernels import BLOCK, Network, backward, forward
 from analysis.types import FloatArray, IntArray
@@ -51,7 +51,7 @@ class Descent(NamedTuple):
     longest: float
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def _cross_entropy(work: Any, slot: int, slope: Any) -> Any:
     """Loss of one block, and its slope with respect to each logit.
 
@@ -129,7 +129,7 @@ def _descend(network: Any, epoch: Any, descent: Any, work: Any) -> float:
     return mean
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def bce_part(part: Any, batch: Any, network: Any, work: Any, sums: Any) -> None:
     """Cross-entropy of part of a batch.
 

@@ -8,24 +8,32 @@ the reference and not the fast path, they are the library's. The coefficients ar
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numba import types
+from numba import njit, types
 from numba.extending import overload
 
 #: Arithmetic may be reordered and fused for speed, but NaN stays NaN and infinity infinity, so
 #: that a diverging training is noticed.
 REORDERED = {"contract", "reassoc", "nsz", "arcp"}
 
-#: How a loop over events is compiled. It creates no array, so that nothing needs to keep count
-#: of who uses one: for every row of a block that would cost as much time as the arithmetic.
-EVENT_LOOP: dict[str, Any] = {
-    "cache": True,
-    "fastmath": REORDERED,
-    "error_model": "numpy",
-    "_nrt": False,
-}
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def event_loop(function: Function) -> Function:
+    """Compile a function that loops over the events of blocks.
+
+    It cannot create arrays, so that nothing keeps count of who uses one: for every row of a
+    block that would cost as much time as the arithmetic.
+    """
+    # The types that numba declares do not know of this option.
+    no_counting: dict[str, Any] = {"_nrt": False}
+    compiled: Function = njit(cache=True, fastmath=REORDERED, error_model="numpy", **no_counting)(
+        function
+    )
+    return compiled
+
 
 _TANH_LIMIT = np.float32(7.9)
 _TANH_OVER = tuple(np.float32(c) for c in (0.9999994, 0.12922685, 0.0029485116, 1.1414678e-5))

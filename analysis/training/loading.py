@@ -3,10 +3,9 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from analysis.training.batches import RUN
-from analysis.training.elementary import EVENT_LOOP
+from analysis.training.elementary import event_loop
 from analysis.training.network_kernels import BLOCK
 from analysis.types import FloatArray, IntArray
 
@@ -97,14 +96,14 @@ def workspace(
     )
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def blocks_of_part(batch: Any, part: int) -> tuple[int, int]:
     """First and one-past-last block of a part of a batch."""
     blocks = (batch.stop - batch.start + RUNS - 1) // RUNS
     return part * blocks // PARTS, (part + 1) * blocks // PARTS
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def load_block(batch: Any, block: int, work: Any, slot: int) -> None:
     """Copy one block of a batch; what the batch leaves of it becomes empty places.
 
@@ -138,7 +137,7 @@ def load_block(batch: Any, block: int, work: Any, slot: int) -> None:
         weight[event], first[event], last[event] = 0, 0, 0
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def open_part(part: Any, batch: Any, work: Any, weights: Any, counts: Any) -> None:
     """Load part of a batch if it is kept, and sum up what it holds, whatever a network says of it.
 

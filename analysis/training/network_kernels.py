@@ -10,9 +10,7 @@ each layer its weights, row by row, then its biases.
 
 from typing import Any, NamedTuple
 
-from numba import njit
-
-from analysis.training.elementary import EVENT_LOOP, tanh
+from analysis.training.elementary import event_loop, tanh
 from analysis.types import FloatArray, IntArray
 
 #: Events of a block. The rows of a 4-8-4-1 network are 34 KiB in single precision.
@@ -31,7 +29,7 @@ class Network(NamedTuple):
     widths: IntArray
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def forward(network: Any, rows: Any) -> None:
     """Evaluate a network for one block.
 
@@ -57,7 +55,7 @@ def forward(network: Any, rows: Any) -> None:
         weight, below = bias + units, first
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def backward(network: Any, rows: Any, slopes: Any, gradient: Any) -> None:
     """Add one block's part of the gradient of a loss.
 
@@ -91,7 +89,7 @@ def backward(network: Any, rows: Any, slopes: Any, gradient: Any) -> None:
                 slope[event] *= one - activation[event] * activation[event]
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def _combine(constant: Any, weights: Any, rows: Any, total: Any) -> None:
     """Set a row to constant + Σ weight · row, four at a time: loaded and stored once for four."""
     quads = len(weights) // 4
@@ -115,7 +113,7 @@ def _combine(constant: Any, weights: Any, rows: Any, total: Any) -> None:
             total[event] += w * x[event]
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def _add_gradient(slope: Any, rows: Any, gradient: Any) -> None:
     """Add Σ_events slope · row of each row to its element of the gradient."""
     zero = rows.dtype.type(0)
@@ -139,7 +137,7 @@ def _add_gradient(slope: Any, rows: Any, gradient: Any) -> None:
         gradient[i] += s
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def _sum(row: Any) -> Any:
     """Sum over the events of a block."""
     total = row.dtype.type(0)

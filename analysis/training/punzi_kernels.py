@@ -15,7 +15,7 @@ from numba import njit
 
 from analysis.figures_of_merit import punzi_numerator
 from analysis.punzi_loss import MIN_EFFICIENCY
-from analysis.training.elementary import EVENT_LOOP, exp
+from analysis.training.elementary import event_loop, exp
 from analysis.training.loading import blocks_of_part, load_block
 from analysis.training.network_kernels import BLOCK, backward, forward
 from analysis.types import FloatArray, IntArray
@@ -23,7 +23,7 @@ from analysis.types import FloatArray, IntArray
 _numerator: Any = njit(punzi_numerator)
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def _evaluate(network: Any, rows: Any) -> None:
     """Forward pass of one block, with the output ŷ in place of the logit."""
     forward(network, rows)
@@ -33,7 +33,7 @@ def _evaluate(network: Any, rows: Any) -> None:
         output[event] = one / (one + exp(-output[event]))
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def sum_part(part: Any, batch: Any, network: Any, work: Any, sums: Any) -> None:
     """First pass over part of a batch: Σ weight · ŷ by place, see `Runs`.
 
@@ -60,7 +60,7 @@ def sum_part(part: Any, batch: Any, network: Any, work: Any, sums: Any) -> None:
             sums[last[event]] -= selected
 
 
-@njit(**EVENT_LOOP)
+@event_loop
 def gradient_part(part: Any, batch: Any, network: Any, work: Any, gradient: Any) -> None:
     """Second pass over part of a batch: its part of the gradient of the loss.
 

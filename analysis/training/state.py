@@ -180,7 +180,7 @@ class StageState:
         history = History(
             **{entry.name: list(arrays[f"history.{entry.name}"]) for entry in fields(History)}
         )
-        values = {
+        values: dict[str, Any] = {
             entry.name: arrays[entry.name].copy()
             for entry in fields(cls)
             if entry.name not in {"history", "messages", "epoch", "curvature"}

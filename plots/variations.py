@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.paper.claims import REGIONS, Claim
+from analysis.paper.claim import Claim
+from analysis.paper.claims import REGIONS
 from analysis.paper.variations import Effect
 from analysis.types import IntArray
 from plots import style

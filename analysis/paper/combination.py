@@ -9,7 +9,7 @@ import numpy as np
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.output import OutputFolder
-from analysis.paper.claims import is_met
+from analysis.paper.claim import is_met
 
 
 def combine_claims(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.paper.claims import REGIONS, Claim, mean_sigma, ratio
+from analysis.paper.claim import Claim
+from analysis.paper.claims import REGIONS, mean_sigma, ratio
 from analysis.paper.judgement import Judgement
 from analysis.paper.statistics import Statistics
 from analysis.paper.studies import MAIN, Study

@@ -10,7 +10,8 @@ from matplotlib.text import Text
 
 from analysis.kinematics import FEATURES
 from analysis.network import PunziNet
-from analysis.paper.claims import REGIONS, Claim
+from analysis.paper.claim import Claim
+from analysis.paper.claims import REGIONS
 from analysis.paper.smoothness import MassBins, PassingFraction
 from analysis.paper.statistics import Measured
 from analysis.paper.variations import Effect

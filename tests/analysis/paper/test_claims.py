@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.paper.claims import Claim, is_met, make_claims, ratio, target_in_words
+from analysis.paper.claims import make_claims, ratio
 from analysis.paper.judgement import Judgement
-from analysis.paper.statistics import Measured, Statistics
+from analysis.paper.statistics import Statistics
 from analysis.paper.studies import MAIN, UNBATCHED
 
 Make = Callable[..., Judgement]
@@ -67,30 +67,3 @@ def test_batches_are_compared_with_none(make_judgement: Make) -> None:
     assert claims["unbatched_over_batched"].value == pytest.approx(2.0)
     assert claims["unbatched_over_batched"].met
     assert claims[f"networks_converged_{UNBATCHED}"].value == 4
-
-
-@pytest.mark.parametrize(
-    ("value", "low", "high", "words", "met"),
-    [
-        (1.2, 1.3, None, "≥ 1.3", False),
-        (1.3, 1.3, None, "≥ 1.3", True),
-        (1.1, None, 1.15, "≤ 1.15", True),
-        (1.04, 0.97, 1.03, "0.97 to 1.03", False),
-        (25.0, 25.0, 25.0, "= 25", True),
-        (None, 1.0, None, "≥ 1", False),
-        (3.0, None, None, None, None),
-    ],
-)
-def test_targets(
-    value: float | None, low: float | None, high: float | None, words: str | None, met: bool | None
-) -> None:
-    assert target_in_words(low, high) == words
-    assert is_met(value, low, high) is met
-
-
-def test_what_is_not_finite_is_no_value() -> None:
-    claim = Claim.of("a ratio", Measured(np.inf, np.nan, 0.1), at_least=1.0)
-    assert claim.value is None
-    assert claim.error is None
-    assert claim.met is False
-    assert Claim(**claim.to_json()) == claim

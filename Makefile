@@ -6,6 +6,7 @@ MANIFEST ?= data_manifest.yaml
 OUTPUT   ?= output
 SCALE    ?= default
 EXECUTOR ?= futures
+SCHEDULER ?=
 WORKERS  ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 NETWORKS ?=
 
@@ -13,9 +14,9 @@ VENV     := .venv
 READY    := $(VENV)/.ready
 PUNZINET := $(VENV)/bin/punzinet
 PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" --scale $(SCALE)
-SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS)
+SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS) $(if $(SCHEDULER),--scheduler "$(SCHEDULER)")
 
-.PHONY: all data features train select plots paper paper-studies test test-slow lint format bench lock clean help
+.PHONY: all data features train select plots paper paper-studies status test test-slow test-faults lint format bench lock clean help
 .NOTPARALLEL:
 
 all: plots ## the whole chain, from generated events to figures
@@ -41,11 +42,17 @@ paper: features ## figures and claims of the paper, with ensembles of networks (
 paper-studies: features ## the same, and what variations of the recipe change
 	@$(PUNZINET) paper $(PLACE) $(if $(NETWORKS),--networks $(NETWORKS)) --studies
 
+status: $(READY) ## what is done, missing and failed, also while a stage runs
+	@$(PUNZINET) status --output "$(OUTPUT)"
+
 test: $(READY) ## all fast tests, with coverage
 	@$(VENV)/bin/pytest --cov --cov-fail-under=90
 
 test-slow: $(READY) ## longer validation
 	@$(VENV)/bin/pytest -m slow --timeout 3600
+
+test-faults: $(READY) ## killed processes, broken files, full disks, failing servers, fuzzed input
+	@$(VENV)/bin/pytest -m faults --timeout 1800
 
 lint: $(READY) ## style and types
 	@$(VENV)/bin/ruff check .
@@ -71,7 +78,7 @@ clean: ## remove the output folder and compiled code, keep the environment
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  with MANIFEST=, OUTPUT=, SCALE=default|paper, EXECUTOR=iterative|futures, WORKERS=, NETWORKS="
+	@echo "  with MANIFEST=, OUTPUT=, SCALE=default|paper, EXECUTOR=iterative|futures|dask|parsl, WORKERS=, SCHEDULER=, NETWORKS="
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'

@@ -123,8 +123,11 @@ class Dataset(BaseModel):
             return near[0] if near else None
         return self.generated
 
-    def resolved_files(self) -> list[str]:
+    def resolved_files(self, *, must_exist: bool = True) -> list[str]:
         """All files, globs expanded, in a fixed order.
+
+        Args:
+            must_exist: Whether a file that is named has to be there.
 
         Raises:
             InputError: If a path or a glob matches no file, or a file is named twice.
@@ -135,7 +138,7 @@ class Dataset(BaseModel):
                 found.append(pattern)
                 continue
             matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
-            if not matches or not Path(matches[0]).is_file():
+            if not matches or (must_exist and not Path(matches[0]).is_file()):
                 made = "; run `punzinet simulate` first" if self.simulate else ""
                 raise InputError(f"Dataset {self.name}: there is no file {pattern}{made}.")
             found += matches

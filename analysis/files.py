@@ -5,6 +5,7 @@ renamed when complete, so that a killed run never leaves a half-written output b
 (the habit of b2luigi).
 """
 
+import errno
 import json
 import os
 import secrets
@@ -14,6 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import InputError
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""A full disk, a quota, a limit on the size of files."""
+_NOT_WRITABLE = _NO_SPACE | {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EIO,
+}
 
 
 @contextmanager
@@ -35,14 +49,40 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         partial.replace(path)
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        raise InputError(
-            f"Cannot write {path}: {error.strerror}. Make the folder writable, or choose another "
-            "with --output (OUTPUT= for make)."
-        ) from error
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        raise InputError(cannot_write(path, error)) from error
     finally:
-        with suppress(NotADirectoryError):
+        with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what killed processes left of files that `atomic_path` never gave their name.
+
+    Args:
+        folder: Where to look, sub-folders included; nothing else may be writing there.
+    """
+    for path in folder.rglob(".*.partial*"):
+        with suppress(OSError):
+            path.unlink()
+
+
+def cannot_write(path: Path, error: OSError) -> str:
+    """The sentence that says why something cannot be written, and what to do.
+
+    Args:
+        path: What could not be written.
+        error: Why.
+    """
+    why = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in _NO_SPACE:
+        return f"Cannot write {path}: {why}. Make room there, and run the same command again."
+    return (
+        f"Cannot write {path}: {why}. Make the folder writable, or choose another with --output "
+        "(OUTPUT= for make)."
+    )
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -32,11 +32,33 @@ def fold_of(
     Returns:
         (n,) folds from 0 to `FOLDS` - 1.
     """
+    state = identity_hash(experiment, run, event, production, dataset)
+    return (state % np.uint64(FOLDS)).astype(np.int8)
+
+
+def identity_hash(
+    experiment: IntArray, run: IntArray, event: IntArray, production: IntArray, dataset: str
+) -> NDArray[np.uint64]:
+    """Hash the identity of every event to 64 bits.
+
+    Each further number is mixed in by a bijection, so that of events which differ in one of
+    them only, no two have the same hash; any other two have with a probability of 2⁻⁶⁴.
+
+    Args:
+        experiment: (n,) experiment numbers.
+        run: (n,) run numbers.
+        event: (n,) event numbers.
+        production: (n,) production numbers.
+        dataset: Name of the dataset in the manifest.
+
+    Returns:
+        (n,) hashes.
+    """
     seed = hashlib.blake2b(dataset.encode(), digest_size=8).digest()
     state = np.full(len(event), int.from_bytes(seed, "little"), dtype=np.uint64)
     for identity in (experiment, run, event, production):
         state = _mix(state ^ identity.astype(np.int64).view(np.uint64))
-    return (state % np.uint64(FOLDS)).astype(np.int8)
+    return state
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:

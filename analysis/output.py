@@ -48,6 +48,10 @@ class OutputFolder:
         """Entries read against entries present and expected."""
         return self.root / "features" / "completeness.json"
 
+    def ledger(self, stage: str) -> Path:
+        """Records of the finished chunks of a stage."""
+        return self.root / ".ledger" / stage
+
     def network(self, name: str) -> Path:
         """Folder of one trained network."""
         return self.root / "networks" / name

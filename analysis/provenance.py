@@ -30,6 +30,16 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def digest_of_files(folder: Path) -> str:
+    """SHA-256 of all files in a folder, names included; equal folders give equal digests."""
+    state = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        content = path.read_bytes()
+        state.update(f"{path.name}:{len(content)}:".encode())
+        state.update(content)
+    return state.hexdigest()
+
+
 @cache
 def git_commit() -> str | None:
     """Commit of the checkout this package runs from, with ``-dirty`` if it was changed.

@@ -49,12 +49,16 @@ def fill_spectra(stage: str, name: str, m2_recoil: FloatArray, weight: FloatArra
     m_recoil = np.full(len(m2_recoil), underflow)
     np.sqrt(m2_recoil, out=m_recoil, where=m2_recoil >= 0)
     values = {"m_recoil": m_recoil, "m2_recoil": m2_recoil}
+    names = {variable: f"{stage}/{variable}/{name}" for variable in AXES}
     return {
-        f"{stage}/{variable}/{name}": Hist(AXES[variable], storage=storage.Weight()).fill(
-            values[variable], weight=weight
-        )
+        names[variable]: empty_spectrum(names[variable]).fill(values[variable], weight=weight)
         for variable in AXES
     }
+
+
+def empty_spectrum(name: str) -> Hist[Any]:
+    """An empty histogram with the axis that belongs to a name ``<stage>/<variable>/...``."""
+    return Hist(AXES[name.split("/")[1]], storage=storage.Weight())
 
 
 def write_spectra(path: Path, spectra: Spectra) -> None:

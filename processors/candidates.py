@@ -48,8 +48,22 @@ class Sample:
     hypotheses: FloatArray = field(repr=False)
     scale: FloatArray = field(repr=False)
 
+    def to_json(self) -> dict[str, Any]:
+        """All of it, as JSON can express it."""
+        return {
+            "name": self.name,
+            "process": self.process,
+            "mass": self.mass,
+            "columns": dict(self.columns),
+            "beams": self.beams.model_dump(mode="json"),
+            "hypotheses": self.hypotheses.tolist(),
+            "scale": self.scale.tolist(),
+        }
 
-def make_samples(manifest: "Manifest", files: Sequence[InputFile]) -> dict[str, Sample]:
+
+def make_samples(
+    manifest: "Manifest", files: Sequence[InputFile], shares: Mapping[str, float] | None = None
+) -> dict[str, Sample]:
     """Describe all datasets to the processors.
 
     Background is scaled to the target luminosity, so that sums of weights are numbers of
@@ -59,9 +73,16 @@ def make_samples(manifest: "Manifest", files: Sequence[InputFile]) -> dict[str, 
     Args:
         manifest: Datasets, their normalisation, and the hypotheses.
         files: All files, as `preflight` found them.
+        shares: Processed share of the datasets that are not processed whole; their luminosity
+            and their generated events shrink with it.
     """
     hypotheses = manifest.hypotheses.mass
-    generated = np.array([manifest.generated(mass) for mass in hypotheses], dtype=np.float64)
+    share = dict.fromkeys(manifest.datasets, 1.0) | dict(shares or {})
+    generated = np.zeros(len(hypotheses))
+    for dataset in manifest.datasets.values():
+        if dataset.is_signal:
+            counts = [dataset.generated_at(mass) or 0 for mass in hypotheses]
+            generated += share[dataset.name] * np.array(counts)
     # A hypothesis that nothing was generated for has no efficiency: its weights are 0.
     efficiency = np.divide(
         manifest.correction, generated, out=np.zeros(len(generated)), where=generated > 0
@@ -71,7 +92,8 @@ def make_samples(manifest: "Manifest", files: Sequence[InputFile]) -> dict[str, 
     for name, dataset in manifest.datasets.items():
         scale = efficiency
         if dataset.luminosity is not None:
-            scale = np.array([manifest.correction * manifest.luminosity / dataset.luminosity])
+            luminosity = share[name] * dataset.luminosity
+            scale = np.array([manifest.correction * manifest.luminosity / luminosity])
         samples[name] = Sample(
             name=name,
             process=dataset.process,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.datasets import Dataset
 from analysis.errors import InputError
+from processors.opening import Unreadable, is_remote, reason
 
 IDENTITY = ("experiment", "run", "event", "production")
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
@@ -92,19 +93,14 @@ def read_column(events: Any, branch: str) -> NDArray[Any]:
         (n,) numbers in the type that the file stores.
 
     Raises:
-        InputError: If the file is damaged there.
+        Unreadable: If the file is damaged there.
     """
     try:
         return np.asarray(ak.to_numpy(events[branch]))
     except Exception as error:
-        where = events.metadata
-        raise InputError(
-            f"{where['filename']}: branch {branch} cannot be read between entries "
-            f"{where['entrystart']} and {where['entrystop']} ({_first_line(error)}); the file is "
-            "damaged, make or fetch it again."
+        chunk = events.metadata["chunk"]
+        blame = "its server fails or it" if is_remote(chunk.path) else "the file"
+        raise Unreadable(
+            f"{chunk.path}: branch {branch} cannot be read between entries {chunk.start} and "
+            f"{chunk.stop} ({reason(error)}); {blame} is damaged, make or fetch it again."
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    """What went wrong, without the details of where in the code."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -87,3 +87,14 @@ def to_json(cutflow: Cutflow) -> list[dict[str, Any]]:
         {"step": name, "entries": line.entries, "weight": line.weight}
         for name, line in cutflow.items()
     ]
+
+
+def from_json(lines: Iterable[dict[str, Any]]) -> Cutflow:
+    """The cutflow that `to_json` was given."""
+    return {line["step"]: Line(line["entries"], line["weight"]) for line in lines}
+
+
+def is_complete(cutflow: Cutflow, entries: int) -> bool:
+    """Whether all of a number of entries were read, and each was either kept or dropped once."""
+    read, *others = [line.entries for line in cutflow.values()]
+    return read == sum(others) == entries

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from analysis.folds import fold_of
+from analysis.records import Record
 from analysis.types import BoolArray, FloatArray, IntArray
 from analysis.windows import Windows
 from processors.candidates import Sample, read_candidates, read_identity
-from processors.cutflow import Cutflow
-from processors.preflight import InputFile
+from processors.cutflow import Cutflow, from_json, to_json
 from processors.runner import Chunk, ChunkProcessor
-from processors.tensors import Rows, write_tensor
+from processors.tensors import Rows, is_whole, write_tensor
 
+IDENTITY_ORDER = ("experiment", "run", "production", "event")
+"""Events of a file are usually in the order of these, the first one changing least often."""
 NO_WINDOW = "dropped: recoil mass in no window"
 NOT_ITS_WINDOW = "dropped: recoil mass outside the window of the generated mass"
 
@@ -29,15 +31,21 @@ class ChunkSummary:
         hypotheses: (H, 3) usable signal entries by generated mass, those in their own window,
             and their efficiency; (0, 3) for background.
         further_candidates: Entries that belong to the same event as the entry before.
-        first: Identity of the first entry.
+        ascending: Whether events are in the order of their identity.
+        first: Identity of the first entry: experiment, run, production, event.
         last: Identity of the last entry.
+        tensor: Name of the tensor file in the folder of its dataset.
+        size: Its size in bytes.
     """
 
     cutflow: Cutflow
     hypotheses: FloatArray
     further_candidates: int
+    ascending: bool
     first: tuple[int, ...]
     last: tuple[int, ...]
+    tensor: str
+    size: int
 
 
 class FeatureProcessor(ChunkProcessor[ChunkSummary]):
@@ -47,25 +55,22 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
     its own generated mass.
     """
 
-    def __init__(
-        self,
-        samples: Mapping[str, Sample],
-        windows: Windows,
-        files: Sequence[InputFile],
-        folder: Path,
-    ) -> None:
+    def __init__(self, samples: Mapping[str, Sample], windows: Windows, folder: Path) -> None:
         """Make the processor.
 
         Args:
             samples: All datasets, by name.
             windows: The recoil-mass windows.
-            files: All files, which know what their tensors are called.
             folder: Where tensors go, in one folder a dataset, which has to exist.
         """
         self._samples = samples
         self._windows = windows
-        self._stems = {(file.dataset, file.path): file.stem for file in files}
-        self._folder = folder
+        self._folder = folder.absolute()
+
+    def settings(self, dataset: str) -> Any:
+        """What a tensor depends on: its sample and the windows."""
+        windows = [self._windows.mass.tolist(), self._windows.sigma.tolist()]
+        return [self._samples[dataset].to_json(), windows]
 
     def process_chunk(self, chunk: Chunk, events: Any) -> ChunkSummary:
         """Write the tensor of a chunk and summarise it."""
@@ -93,18 +98,68 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
             weight=candidates.weight[keep],
             fold=fold_of(**kept, dataset=sample.name),
         )
-        stem = self._stems[chunk.dataset, chunk.path]
-        write_tensor(
-            self._folder / chunk.dataset / f"{stem}-{chunk.start}-{chunk.stop}.parquet", rows
-        )
-        same = [values[1:] == values[:-1] for values in identity.values()]
+        tensor = self._folder / chunk.dataset / f"{chunk.name}.parquet"
+        write_tensor(tensor, rows)
+        ordered = [identity[name] for name in IDENTITY_ORDER]
+        further, ascending = scan_identities(ordered)
         return ChunkSummary(
             cutflow=counter.finish(),
             hypotheses=_count_hypotheses(sample, hypothesis, usable, rows),
-            further_candidates=int(np.count_nonzero(np.logical_and.reduce(same))),
-            first=tuple(int(values[0]) for values in identity.values()),
-            last=tuple(int(values[-1]) for values in identity.values()),
+            further_candidates=further,
+            ascending=ascending,
+            first=tuple(int(values[0]) for values in ordered),
+            last=tuple(int(values[-1]) for values in ordered),
+            tensor=f"{chunk.dataset}/{tensor.name}",
+            size=tensor.stat().st_size,
         )
+
+    def pack(self, result: ChunkSummary) -> Record:
+        """Express a summary as a record."""
+        content = {
+            **{name: value for name, value in vars(result).items() if name != "hypotheses"},
+            "cutflow": to_json(result.cutflow),
+        }
+        return Record(content, {"hypotheses": result.hypotheses})
+
+    def unpack(self, record: Record) -> ChunkSummary:
+        """The summary that `pack` made a record of."""
+        content = record.content
+        return ChunkSummary(
+            **{
+                **content,
+                "cutflow": from_json(content["cutflow"]),
+                "first": tuple(content["first"]),
+                "last": tuple(content["last"]),
+            },
+            hypotheses=record.arrays["hypotheses"],
+        )
+
+    def still_holds(self, record: Record) -> bool:
+        """Whether the tensor of a chunk is still there, and undamaged."""
+        return is_whole(
+            self._folder / record.content["tensor"],
+            record.content["size"],
+            record.content["cutflow"][-1]["entries"],
+        )
+
+
+def scan_identities(columns: Sequence[IntArray]) -> tuple[int, bool]:
+    """Compare the identity of every entry with that of the entry before.
+
+    Args:
+        columns: The numbers of an identity, (n,) each, in the order of `IDENTITY_ORDER`.
+
+    Returns:
+        How many entries belong to the same event as the entry before, and whether the other
+        ones all have a later identity than the entry before.
+    """
+    count = len(columns[0]) - 1
+    same, later = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
+    for values in columns:
+        later |= same & (values[1:] > values[:-1])
+        same &= values[1:] == values[:-1]
+    further = int(np.count_nonzero(same))
+    return further, further + int(np.count_nonzero(later)) == count
 
 
 def _count_hypotheses(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from analysis.peak_fit import PEAK_EDGES
+from analysis.records import Record
 from analysis.types import FloatArray
 from processors.candidates import Sample, read_candidates
 from processors.runner import Chunk, ChunkProcessor
@@ -43,6 +44,20 @@ class PeakProcessor(ChunkProcessor[Peaks]):
             flat = np.bincount(row * bins + index, values, minlength=len(present) * bins)
             histograms[:, i] = flat.reshape(len(present), bins)
         return {int(m): histograms[i] for i, m in enumerate(present)}
+
+    def pack(self, result: Peaks) -> Record:
+        """Express histograms as a record."""
+        histograms = [result[m] for m in sorted(result)]
+        stacked = np.stack(histograms) if histograms else np.zeros((0, 2, len(PEAK_EDGES) - 1))
+        return Record({"hypotheses": sorted(result)}, {"histograms": stacked})
+
+    def unpack(self, record: Record) -> Peaks:
+        """The histograms that `pack` made a record of."""
+        return dict(zip(record.content["hypotheses"], record.arrays["histograms"], strict=True))
+
+    def settings(self, dataset: str) -> Any:
+        """What a histogram depends on: its sample and the bins."""
+        return [self._samples[dataset].to_json(), PEAK_EDGES.tolist()]
 
 
 def merge_peaks(parts: Iterable[Peaks], hypotheses: int) -> FloatArray:

@@ -1,16 +1,18 @@
 """Preflight: look at every file before the first event is processed."""
 
+import itertools
+import re
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
-
-import uproot
+from typing import TYPE_CHECKING, Any, Final
 
 from analysis.datasets import Dataset
 from analysis.errors import InputError
 from processors.columns import find_columns
+from processors.opening import Unreadable, open_file, patiently, reason, state_of
 
 if TYPE_CHECKING:
     # Not at run time: workers have no use for the manifest, and its sections are slow to import.
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Files looked at at the same time: most of it is waiting for disks and networks.
 THREADS = 8
+_LONGEST_STEM: Final = 120
+"""Longest name of a file that is kept: file systems allow 255 bytes with all that is added."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class InputFile:
         entries: Entries in the tree.
         columns: Branch of each column.
         stem: Name for what is made of it, unique in its dataset.
+        uuid: Its UUID, written by ROOT; empty if it has none.
+        size: Its size in bytes, -1 for a URL.
+        changed: Time of its last change in ns, -1 for a URL.
     """
 
     dataset: str
@@ -39,6 +46,36 @@ class InputFile:
     entries: int
     columns: dict[str, str] = field(hash=False)
     stem: str
+    uuid: str = ""
+    size: int = -1
+    changed: int = -1
+
+    @property
+    def state(self) -> tuple[int, int, str, str, int, str]:
+        """What tells it from any other file, and from itself after a change."""
+        return self.size, self.changed, self.uuid, self.path, self.entries, self.tree
+
+    @property
+    def location(self) -> str:
+        """Where a worker finds it that runs in another folder: its absolute path, or its URL."""
+        return self.path if "://" in self.path else str(Path(self.path).absolute())
+
+
+@dataclass(frozen=True)
+class MissingFile:
+    """A file that cannot be processed.
+
+    Attributes:
+        dataset: Name of its dataset.
+        path: Path or URL.
+        problem: Why it cannot.
+        entries: Entries it should have, None if the manifest does not say.
+    """
+
+    dataset: str
+    path: str
+    problem: str
+    entries: int | None
 
 
 def preflight(manifest: "Manifest") -> list[InputFile]:
@@ -53,16 +90,49 @@ def preflight(manifest: "Manifest") -> list[InputFile]:
     Raises:
         InputError: For the first file that is not what the manifest says.
     """
+    files, missing = survey(manifest)
+    if missing:
+        raise InputError(missing[0].problem)
+    for dataset in manifest.datasets.values():
+        own = [file for file in files if file.dataset == dataset.name]
+        check_columns(dataset, own)
+        _check_entries(dataset, own)
+    return files
+
+
+def survey(
+    manifest: "Manifest", *, must_exist: bool = True
+) -> tuple[list[InputFile], list[MissingFile]]:
+    """Look at all input files.
+
+    Args:
+        manifest: Which files there are.
+        must_exist: Whether a file that is named has to be there.
+
+    Returns:
+        Those that can be processed and those that cannot, in the order of the manifest.
+
+    Raises:
+        InputError: If a pattern matches no file, or a file is there twice.
+    """
     todo = [
         (dataset, path, stem)
         for dataset in manifest.datasets.values()
-        for path, stem in _stems(dataset.resolved_files()).items()
+        for path, stem in _stems(dataset.resolved_files(must_exist=must_exist)).items()
     ]
     with ThreadPoolExecutor(THREADS) as pool:
-        files = list(pool.map(lambda one: _inspect(*one), todo))
-    for dataset in manifest.datasets.values():
-        _check_dataset(dataset, [file for file in files if file.dataset == dataset.name])
-    return files
+        found = list(pool.map(lambda one: _look_at(*one), todo))
+    files = [file for file in found if isinstance(file, InputFile)]
+    _check_copies(files)
+    return files, [file for file in found if isinstance(file, MissingFile)]
+
+
+def _look_at(dataset: Dataset, path: str, stem: str) -> InputFile | MissingFile:
+    """Look into one file, and say what is wrong with it if anything is."""
+    try:
+        return patiently(path, lambda: _inspect(dataset, path, stem))
+    except InputError as error:
+        return MissingFile(dataset.name, path, str(error), expected_entries(dataset, path))
 
 
 def _inspect(dataset: Dataset, path: str, stem: str) -> InputFile:
@@ -76,31 +146,22 @@ def _inspect(dataset: Dataset, path: str, stem: str) -> InputFile:
     Raises:
         InputError: If it is not a whole ROOT file with the tree and the branches.
     """
-    name = f"Dataset {dataset.name}: {path}"
-    if "://" not in path and Path(path).exists() and Path(path).stat().st_size == 0:
-        raise InputError(f"{name} is empty (0 bytes); make or fetch it again.")
-    try:
-        file = uproot.open(path)
-    except FileNotFoundError:
-        raise InputError(f"{name} is not there; check `files` in the manifest.") from None
-    except Exception as error:
-        if "not a ROOT file" in str(error):
-            raise InputError(f"{name} is not a ROOT file; check `files` in the manifest.") from None
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(
-            f"{name} cannot be opened: it is truncated, damaged or out of reach ({reason})."
-        ) from error
-    with file:
-        size = file.file.source.num_bytes
-        if size is not None and file.file.fEND > size:
-            raise InputError(
-                f"{name} is truncated: it has {size} bytes of {file.file.fEND}; make or fetch it "
-                "again."
-            )
-        tree = _tree(file, dataset, path)
-        columns = find_columns(dataset, path, tree.typenames())
-        entries = int(tree.num_entries)
-        return InputFile(dataset.name, path, dataset.tree, entries, columns, stem)
+    size, changed = state_of(path)
+    with open_file(path, dataset.name) as file:
+        try:
+            tree = _tree(file, dataset, path)
+            types = tree.typenames()
+            entries = int(tree.num_entries)
+            uuid = str(file.file.uuid)
+        except InputError:
+            raise
+        except Exception as error:
+            raise Unreadable(
+                f"Dataset {dataset.name}: tree {dataset.tree} of {path} cannot be read: it is "
+                f"damaged or out of reach ({reason(error)})."
+            ) from error
+    columns = find_columns(dataset, path, types)
+    return InputFile(dataset.name, path, dataset.tree, entries, columns, stem, uuid, size, changed)
 
 
 def _tree(file: Any, dataset: Dataset, path: str) -> Any:
@@ -124,7 +185,9 @@ def _tree(file: Any, dataset: Dataset, path: str) -> Any:
 def _stems(paths: Sequence[str]) -> dict[str, str]:
     """Names of files without folders and suffix, numbered where several have the same.
 
-    Files of different grid jobs are often called the same in different folders.
+    Files of different grid jobs are often called the same in different folders. What is unusual
+    in the name of a file is replaced: programs that read tensors overlook names that begin with
+    a dot or an underscore, and URLs hold anything.
 
     Args:
         paths: All files of a dataset.
@@ -132,18 +195,43 @@ def _stems(paths: Sequence[str]) -> dict[str, str]:
     Returns:
         A name, unique among them, for every path.
     """
-    stems = [PurePosixPath(path).stem for path in paths]
-    return {
-        path: stem if stems.count(stem) == 1 else f"{stem}.{number}"
-        for number, (path, stem) in enumerate(zip(paths, stems, strict=True))
-    }
+    names = [re.sub(r"[^A-Za-z0-9._-]", "_", PurePosixPath(path).stem) for path in paths]
+    names = [name.lstrip("._-")[:_LONGEST_STEM] or "file" for name in names]
+    repeated = {name for name, count in Counter(names).items() if count > 1}
+    stems: dict[str, str] = {}
+    taken = set(names)
+    for number, (path, name) in enumerate(zip(paths, names, strict=True)):
+        stem = name
+        if name in repeated:
+            # A number that no other file has in its own name.
+            candidates = (f"{name}.{i}" for i in itertools.count(number))
+            stem = next(one for one in candidates if one not in taken)
+            taken.add(stem)
+        stems[path] = stem
+    return stems
 
 
-def _check_dataset(dataset: Dataset, files: Sequence[InputFile]) -> None:
-    """Compare the files of a dataset with each other and with what the manifest expects.
+def _check_copies(files: Sequence[InputFile]) -> None:
+    """Make sure that no two files of a dataset are the same one under two names.
 
     Raises:
-        InputError: If entries are missing, or not all files have the same optional columns.
+        InputError: If two have the same UUID, which ROOT makes anew for every file.
+    """
+    seen: dict[tuple[str, str], str] = {}
+    for file in files:
+        first = seen.setdefault((file.dataset, file.uuid or file.path), file.path)
+        if first != file.path:
+            raise InputError(
+                f"Dataset {file.dataset}: {first} and {file.path} are copies of the same file "
+                "(they have the same UUID); its events would count double, name it once."
+            )
+
+
+def check_columns(dataset: Dataset, files: Sequence[InputFile]) -> None:
+    """Make sure that all files of a dataset have the same columns.
+
+    Raises:
+        InputError: If some have optional columns that others have not.
     """
     for file in files:
         differing = sorted(file.columns.keys() ^ files[0].columns.keys())
@@ -152,7 +240,16 @@ def _check_dataset(dataset: Dataset, files: Sequence[InputFile]) -> None:
                 f"Dataset {dataset.name}: only one of {files[0].path} and {file.path} has the "
                 f"columns {', '.join(differing)}; all files of a dataset must have the same."
             )
-        expected = expected_entries(dataset, file)
+
+
+def _check_entries(dataset: Dataset, files: Sequence[InputFile]) -> None:
+    """Compare the files of a dataset with what the manifest expects.
+
+    Raises:
+        InputError: If entries are missing.
+    """
+    for file in files:
+        expected = expected_entries(dataset, file.path)
         if expected is not None and expected != file.entries:
             raise InputError(
                 f"Dataset {dataset.name}: {file.path} has {file.entries} entries, but the manifest "
@@ -171,9 +268,8 @@ def _check_dataset(dataset: Dataset, files: Sequence[InputFile]) -> None:
         )
 
 
-def expected_entries(dataset: Dataset, file: InputFile) -> int | None:
+def expected_entries(dataset: Dataset, path: str) -> int | None:
     """Entries that the manifest expects in a file, None where it says nothing about it."""
     if not isinstance(dataset.entries, dict):
         return None
-    name = PurePosixPath(file.path).name
-    return dataset.entries.get(file.path, dataset.entries.get(name))
+    return dataset.entries.get(path, dataset.entries.get(PurePosixPath(path).name))

@@ -1,23 +1,25 @@
 """Run a processor over all chunks, on one of coffea's executors, and account for every entry.
 
-What comes back is a result for each chunk, in an order that depends on the manifest alone.
-Coffea would add results up in the order in which they happen to be ready, and sums of floating
-point numbers depend on their order.
+Every chunk leaves a record (see `processors.ledger`), which the results are read from in an
+order that depends on the manifest alone. Coffea would add results up in the order in which they
+happen to be ready, and sums of floating point numbers depend on their order.
 """
 
 import itertools
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-import loky
-from coffea.nanoevents import BaseSchema
-from coffea.processor import FuturesExecutor, IterativeExecutor, ProcessorABC, Runner
-from coffea.processor.executor import ExecutorBase, WorkItem
+from coffea.nanoevents import BaseSchema, NanoEventsFactory
+from coffea.processor import ProcessorABC
+from coffea.processor.executor import ExecutorBase
 
 from analysis.errors import InputError
+from analysis.provenance import digest, git_commit, versions
+from analysis.records import Record
+from processors.ledger import Ledger, Step, Work
+from processors.opening import open_file, patiently, state_of
 from processors.preflight import InputFile
 
 Result = TypeVar("Result")
@@ -32,40 +34,54 @@ class Chunk:
         path: Path or URL of the file.
         start: First entry.
         stop: One past the last entry.
+        stem: Name for what is made of the file, unique in its dataset.
     """
 
     dataset: str
     path: str
     start: int
     stop: int
+    stem: str = field(default="", compare=False)
 
     def __len__(self) -> int:
         return self.stop - self.start
 
+    @property
+    def name(self) -> str:
+        """Name for what is made of the chunk, unique in its dataset."""
+        return f"{self.stem}-{self.start}-{self.stop}"
+
 
 class ChunkProcessor(ProcessorABC, Generic[Result]):  # type: ignore[misc]  # coffea has no types
-    """A coffea processor whose results stay apart, one for each chunk.
+    """A coffea processor whose results stay apart, one record for each chunk."""
 
-    An `InputError` is handed back like a result: an exception would reach the main process
-    wrapped by coffea, with a traceback printed on the way.
-    """
-
-    def process(self, events: Any) -> dict[Chunk, "Outcome[Result]"]:
-        """Process a chunk (called by coffea).
+    def process(self, events: Any) -> Record:
+        """Process a chunk (as coffea calls it).
 
         Args:
-            events: The chunk, whose columns are read on first use.
+            events: The chunk, whose columns are read on first use; its metadata hold `chunk`.
         """
-        about = events.metadata
-        chunk = Chunk(about["dataset"], about["filename"], about["entrystart"], about["entrystop"])
-        try:
-            return {chunk: Outcome(len(events), self.process_chunk(chunk, events), None)}
-        except InputError as error:
-            return {chunk: Outcome(0, None, str(error))}
+        return self.pack(self.process_chunk(events.metadata["chunk"], events))
 
     @abstractmethod
     def process_chunk(self, chunk: Chunk, events: Any) -> Result:
         """Turn the events of one chunk into its result."""
+
+    @abstractmethod
+    def pack(self, result: Result) -> Record:
+        """Express a result as a record."""
+
+    @abstractmethod
+    def unpack(self, record: Record) -> Result:
+        """The result that `pack` made a record of."""
+
+    @abstractmethod
+    def settings(self, dataset: str) -> Any:
+        """Everything but the file that a result of this dataset depends on, for its digest."""
+
+    def still_holds(self, _record: Record) -> bool:
+        """Whether everything a chunk left beside its record is still there."""
+        return True
 
     def postprocess(self, accumulator: Any) -> Any:
         """Leave what was collected as it is (called by coffea)."""
@@ -73,51 +89,95 @@ class ChunkProcessor(ProcessorABC, Generic[Result]):  # type: ignore[misc]  # co
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Result]):
-    """What came of a chunk.
+class _ReadChunk(Generic[Result]):
+    """Opens a file and lets a processor have a chunk of it.
 
     Attributes:
-        entries: Entries that were read.
-        result: What the processor made of them.
-        problem: What is wrong with the input, in which case there is no result.
+        processor: The processor.
     """
 
-    entries: int
-    result: Result | None
-    problem: str | None
+    processor: ChunkProcessor[Result]
+
+    def __call__(self, payload: tuple[Chunk, InputFile]) -> Record:
+        """Process one chunk; a file on a server is given several chances.
+
+        Args:
+            payload: The chunk and its file.
+
+        Raises:
+            InputError: If the input is wrong.
+        """
+        chunk, file = payload
+        return patiently(chunk.path, lambda: self._process(chunk, file))
+
+    def _process(self, chunk: Chunk, file: InputFile) -> Record:
+        """Process one chunk.
+
+        Raises:
+            InputError: If the input is wrong.
+        """
+        with open_file(file.location, file.dataset) as root:
+            # The tree itself is looked at again by coffea.
+            if file.uuid and str(root.file.uuid) != file.uuid:
+                raise InputError(
+                    f"{file.path} is another file than when this run began; run the same command "
+                    "again, and leave the file alone meanwhile."
+                )
+            events = NanoEventsFactory.from_root(
+                file=root,
+                treepath=file.tree,
+                schemaclass=BaseSchema,
+                metadata={"chunk": chunk},
+                mode="virtual",
+                entry_start=chunk.start,
+                entry_stop=chunk.stop,
+                iteritems_options={"filter_name": sorted(file.columns.values())},
+            ).events()
+            if len(events) != len(chunk):
+                raise InputError(
+                    f"{file.path} holds {len(events)} instead of {len(chunk)} entries from entry "
+                    f"{chunk.start} on; run the same command again."
+                )
+            record: Record = self.processor.process(events)
+        return record
 
 
-def make_executor(name: str, workers: int) -> ExecutorBase:
-    """Pick one of coffea's executors.
+class Results(Mapping[Chunk, Result]):
+    """Results by chunk, sorted by dataset, file and entry, and read when they are asked for.
 
-    Args:
-        name: ``iterative`` for this process, ``futures`` for one process a worker.
-        workers: Number of worker processes.
-
-    Raises:
-        InputError: If there is no executor of that name.
+    Attributes:
+        problems: What is wrong with the input, by chunk that therefore has no result.
     """
-    # No retries: what fails here, fails for a reason that a second attempt does not remove.
-    if name == "iterative":
-        return IterativeExecutor(retries=0)
-    if name == "futures":
-        return FuturesExecutor(workers=workers, pool=_shared_pool, compression=None, retries=0)
-    raise InputError(f"There is no executor {name!r}: choose iterative or futures.")
 
+    def __init__(self, processor: ChunkProcessor[Result], step: Step) -> None:
+        """Collect the results of a step.
 
-@contextmanager
-def _shared_pool(max_workers: int) -> Iterator[Any]:
-    """Worker processes that outlive a stage's step, but not an error or Ctrl-C.
+        Args:
+            processor: Made them.
+            step: The step, after it has run.
+        """
+        self._processor = processor
+        self._step = step
+        by_chunk = {work.payload[0]: work for work in step.works}
+        self._works = {
+            chunk: by_chunk[chunk]
+            for chunk in sorted(by_chunk)
+            if by_chunk[chunk].name not in step.problems
+        }
+        self.problems: dict[Chunk, str] = {
+            chunk: step.problems[by_chunk[chunk].name]
+            for chunk in sorted(by_chunk)
+            if by_chunk[chunk].name in step.problems
+        }
 
-    Args:
-        max_workers: Number of processes.
-    """
-    pool = loky.get_reusable_executor(max_workers=max_workers)
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(kill_workers=True)
-        raise
+    def __getitem__(self, chunk: Chunk) -> Result:
+        return self._processor.unpack(self._step.read(self._works[chunk]))
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return iter(self._works)
+
+    def __len__(self) -> int:
+        return len(self._works)
 
 
 def plan_chunks(files: Sequence[InputFile], chunk_size: int) -> list[Chunk]:
@@ -132,7 +192,8 @@ def plan_chunks(files: Sequence[InputFile], chunk_size: int) -> list[Chunk]:
         count = -(-file.entries // chunk_size)
         edges = [file.entries * i // count for i in range(count + 1)] if count else []
         chunks += [
-            Chunk(file.dataset, file.path, start, stop) for start, stop in itertools.pairwise(edges)
+            Chunk(file.dataset, file.path, start, stop, file.stem)
+            for start, stop in itertools.pairwise(edges)
         ]
     return chunks
 
@@ -140,70 +201,65 @@ def plan_chunks(files: Sequence[InputFile], chunk_size: int) -> list[Chunk]:
 def run_processor(
     processor: ChunkProcessor[Result],
     files: Sequence[InputFile],
+    chunks: Sequence[Chunk],
     executor: ExecutorBase,
-    chunk_size: int,
+    ledger: Ledger,
+    *,
+    step: str,
     title: str,
-) -> dict[Chunk, Result]:
-    """Run a processor over all entries of some files.
+    allow_missing: bool = False,
+) -> Results[Result]:
+    """Run a processor over chunks.
 
     Args:
         processor: What to do with each chunk.
         files: The files, as `preflight` found them.
+        chunks: The chunks, see `plan_chunks`.
         executor: Where to do it.
-        chunk_size: Largest number of entries of a chunk.
+        ledger: Where records are left, and those of an earlier run are found.
+        step: Name of this run in the ledger.
         title: What the progress bar says.
+        allow_missing: Hand back the chunks that cannot be read, instead of raising.
 
     Returns:
-        The result of each chunk, sorted by dataset, file and entry.
+        The result of each chunk.
 
     Raises:
-        InputError: If the input is wrong somewhere, or entries are missing in the end.
+        InputError: If the input is wrong somewhere and nothing may be missing.
     """
     by_path = {(file.dataset, file.path): file for file in files}
-    chunks = plan_chunks(files, chunk_size)
-    if not chunks:
-        return {}
-    items = [
-        WorkItem(chunk.dataset, chunk.path, by_path[chunk.dataset, chunk.path].tree, chunk.start,
-                 chunk.stop, b"")
-        for chunk in chunks
-    ]  # fmt: skip
-    branches = sorted({branch for file in files for branch in file.columns.values()})
-    runner = Runner(executor=executor.copy(desc=title), schema=BaseSchema)
-    outcomes: Mapping[Chunk, Outcome[Result]] = runner(
-        items,
-        processor_instance=processor,
-        # Every column is read once: uproot's cache of arrays would only hold memory.
-        uproot_options={"array_cache": None, "object_cache": None},
-        iteritems_options={"filter_name": branches},
+    software = {"commit": git_commit(), "versions": versions()}
+    settings = {
+        name: digest([processor.settings(name), software])
+        for name in {file.dataset for file in files}
+    }
+    works = []
+    for chunk in chunks:
+        file = by_path[chunk.dataset, chunk.path]
+        key = digest([settings[chunk.dataset], file.state, chunk.start, chunk.stop])
+        name = f"{chunk.dataset}/{chunk.name}"
+        works.append(Work(name, key, chunk.dataset, chunk.path, len(chunk), (chunk, file)))
+    done = ledger.run(
+        step, works, _ReadChunk(processor), executor, title=title, keep=processor.still_holds
     )
-    return _account(chunks, outcomes)
-
-
-def _account(
-    chunks: Sequence[Chunk], outcomes: Mapping[Chunk, Outcome[Result]]
-) -> dict[Chunk, Result]:
-    """Make sure that every planned entry was read, exactly once.
-
-    Args:
-        chunks: All that was planned.
-        outcomes: All that came back.
-
-    Raises:
-        InputError: With the first problem, or the list of what is missing.
-    """
-    results = {}
-    missing = []
-    for chunk in sorted(chunks):
-        outcome = outcomes.get(chunk, Outcome(0, None, None))
-        if outcome.problem is not None:
-            raise InputError(outcome.problem)
-        if outcome.result is None or outcome.entries != len(chunk):
-            missing.append(
-                f"{chunk.path} entries {chunk.start} to {chunk.stop} (read {outcome.entries})"
-            )
-            continue
-        results[chunk] = outcome.result
-    if missing:
-        raise InputError(f"Not all entries were read; missing are: {'; '.join(missing)}.")
+    results = Results(processor, done)
+    changed = [file.path for file in files if state_of(file.path) != file.state[:2]]
+    if changed:
+        raise InputError(
+            f"{changed[0]} changed while it was being read; run the same command again, and leave "
+            "the file alone meanwhile."
+        )
+    if results.problems and not allow_missing:
+        raise InputError(_refusal(results.problems, ledger.folder.name))
     return results
+
+
+def _refusal(problems: Mapping[Chunk, str], stage: str) -> str:
+    """Say what is wrong: the first problem, and how many more there are."""
+    first, *others = dict.fromkeys(problems.values())
+    if not others:
+        return first
+    return (
+        f"{first} There {'is 1 more problem' if len(others) == 1 else f'are {len(others)} more'}: "
+        f"`punzinet status` lists what is wrong with the input of `punzinet {stage}`."
+    )

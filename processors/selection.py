@@ -1,6 +1,6 @@
 """Selection: the one cut on the network's output, and the recoil mass before and behind it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,11 +8,12 @@ import numpy as np
 
 from analysis.errors import InputError
 from analysis.kinematics import FEATURES
-from analysis.spectra import STAGES, Spectra, fill_spectra
+from analysis.records import Record
+from analysis.spectra import STAGES, Spectra, empty_spectrum, fill_spectra
 from analysis.types import FloatArray
 from analysis.windows import Windows
 from processors.candidates import Candidates, Sample, read_candidates
-from processors.cutflow import Cutflow
+from processors.cutflow import Cutflow, from_json, to_json
 from processors.runner import Chunk, ChunkProcessor
 
 BELOW_CUT = "dropped: network output below the cut"
@@ -50,7 +51,12 @@ class SelectionProcessor(ChunkProcessor[Selected]):
     """Cuts on the output of a network and fills recoil-mass histograms before and after."""
 
     def __init__(
-        self, samples: Mapping[str, Sample], windows: Windows, network: Classifier, cut: float
+        self,
+        samples: Mapping[str, Sample],
+        windows: Windows,
+        network: Classifier,
+        cut: float,
+        network_digest: str = "",
     ) -> None:
         """Make the processor.
 
@@ -59,6 +65,7 @@ class SelectionProcessor(ChunkProcessor[Selected]):
             windows: The recoil-mass windows.
             network: The network.
             cut: Events with an output before the sigmoid of at least this are selected.
+            network_digest: Tells this network from any other.
 
         Raises:
             InputError: If the network has an input that is none of the features.
@@ -73,6 +80,7 @@ class SelectionProcessor(ChunkProcessor[Selected]):
         self._windows = windows
         self._network = network
         self._cut = cut
+        self._network_digest = network_digest
 
     def process_chunk(self, chunk: Chunk, events: Any) -> Selected:
         """Select the events of a chunk."""
@@ -92,6 +100,36 @@ class SelectionProcessor(ChunkProcessor[Selected]):
             spectra |= _fill(stage, sample, candidates)
             in_window[i] = self._sum_windows(sample, candidates)
         return Selected(candidates.counter.finish(), spectra, in_window)
+
+    def pack(self, result: Selected) -> Record:
+        """Express what was selected as a record."""
+        arrays: dict[str, Any] = {
+            name: spectrum.view(flow=True) for name, spectrum in result.spectra.items()
+        }
+        return Record(
+            {"cutflow": to_json(result.cutflow), "spectra": list(arrays)},
+            {
+                "in_window": result.in_window,
+                **{f"{name}/value": view["value"] for name, view in arrays.items()},
+                **{f"{name}/variance": view["variance"] for name, view in arrays.items()},
+            },
+        )
+
+    def unpack(self, record: Record) -> Selected:
+        """What `pack` made a record of."""
+        spectra: Spectra = {}
+        for name in record.content["spectra"]:
+            spectrum = empty_spectrum(name)
+            view: Any = spectrum.view(flow=True)
+            view["value"] = record.arrays[f"{name}/value"]
+            view["variance"] = record.arrays[f"{name}/variance"]
+            spectra[name] = spectrum
+        return Selected(from_json(record.content["cutflow"]), spectra, record.arrays["in_window"])
+
+    def settings(self, dataset: str) -> Any:
+        """What a selection depends on: its sample, the windows, the network and the cut."""
+        windows = [self._windows.mass.tolist(), self._windows.sigma.tolist()]
+        return [self._samples[dataset].to_json(), windows, self._network_digest, self._cut]
 
     def _sum_windows(self, sample: Sample, candidates: Candidates) -> FloatArray:
         """Sum up the weights in each window, (H,)."""
@@ -130,10 +168,7 @@ def _fill(stage: str, sample: Sample, candidates: Candidates) -> Spectra:
     return spectra
 
 
-def merge_spectra(parts: Iterable[Spectra]) -> Spectra:
-    """Add up histograms of the same name, in the order given."""
-    total: Spectra = {}
-    for spectra in parts:
-        for name, histogram in spectra.items():
-            total[name] = total[name] + histogram if name in total else histogram
-    return total
+def add_spectra(total: Spectra, spectra: Spectra) -> None:
+    """Add histograms to those of the same name, in place."""
+    for name, histogram in spectra.items():
+        total[name] = total[name] + histogram if name in total else histogram

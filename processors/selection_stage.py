@@ -9,27 +9,34 @@ from analysis.files import write_json
 from analysis.manifest import Manifest
 from analysis.network import load_network
 from analysis.output import OutputFolder
-from analysis.provenance import provenance
-from analysis.spectra import STAGES, write_spectra
+from analysis.provenance import digest_of_files, provenance
+from analysis.spectra import STAGES, Spectra, write_spectra
 from analysis.windows import Windows
-from processors.candidates import Sample, make_samples
-from processors.cutflow import merge, to_json
-from processors.preflight import preflight
-from processors.runner import Chunk, make_executor, run_processor
-from processors.selection import Selected, SelectionProcessor, merge_spectra
+from processors.candidates import make_samples
+from processors.cutflow import Cutflow, is_complete, merge, to_json
+from processors.executors import Execution, open_executor
+from processors.inputs import take_inputs
+from processors.ledger import Ledger
+from processors.runner import run_processor
+from processors.selection import SelectionProcessor, add_spectra
 
 
 def run_selection(
-    manifest: Manifest, output: OutputFolder, executor: str, workers: int, network: str
+    manifest: Manifest,
+    output: OutputFolder,
+    execution: Execution,
+    network: str,
+    *,
+    allow_missing: bool = False,
 ) -> list[Path]:
-    """Apply the single cut of a network to all ntuples.
+    """Apply the single cut of a network to all ntuples; what is finished is not done again.
 
     Args:
         manifest: What is analysed.
         output: Where networks lie and results go.
-        executor: ``iterative`` or ``futures``.
-        workers: Number of worker processes.
+        execution: Where chunks are processed.
         network: Name of the network.
+        allow_missing: Go on without files and chunks that cannot be read, and rescale.
 
     Returns:
         All files written.
@@ -42,52 +49,75 @@ def run_selection(
         raise InputError(
             f"Network {network} has no cut to select by; run `punzinet train` to its end first."
         )
-    settings = provenance(manifest.digest, stage="select", network=network, cut=saved.cut)
-    files = preflight(manifest)
-    samples = make_samples(manifest, files)
-    selected = run_processor(
-        SelectionProcessor(samples, saved.windows, saved.network, saved.cut),
-        files,
-        make_executor(executor, workers),
-        manifest.features.chunk_size,
-        "Selection",
+    inputs = take_inputs(manifest, allow_missing=allow_missing)
+    ledger = Ledger(output.ledger("select"))
+    with open_executor(execution) as pool:
+        while True:
+            samples = make_samples(manifest, inputs.files, inputs.shares())
+            selected = run_processor(
+                SelectionProcessor(
+                    samples,
+                    saved.windows,
+                    saved.network,
+                    saved.cut,
+                    digest_of_files(output.network(network)),
+                ),
+                inputs.files,
+                inputs.chunks(),
+                pool,
+                ledger,
+                step="selection",
+                title="Selection",
+                allow_missing=allow_missing,
+            )
+            if not selected.problems:
+                break
+            inputs = inputs.without(selected.problems)
+    spectra: Spectra = {}
+    cutflows: dict[str, Cutflow] = {name: {} for name in samples}
+    totals: dict[str, Any] = {}
+    for chunk, part in selected.items():
+        add_spectra(spectra, part.spectra)
+        cutflows[chunk.dataset] = merge([cutflows[chunk.dataset], part.cutflow])
+        process = samples[chunk.dataset].process
+        totals[process] = totals.get(process, 0.0) + part.in_window
+    for name, cutflow in cutflows.items():
+        if not is_complete(cutflow, inputs.processed(name)):
+            raise InputError(
+                f"Dataset {name}: not every entry is accounted for in the selection; run the same "
+                "command with --force."
+            )
+    settings = provenance(
+        manifest.digest,
+        stage="select",
+        network=network,
+        cut=saved.cut,
+        **({"processed": inputs.shares()} if allow_missing else {}),
     )
-    write_spectra(output.histograms, merge_spectra(part.spectra for part in selected.values()))
+    write_spectra(output.histograms, spectra)
     content = {
         "provenance": settings,
         "datasets": {
-            name: {
-                "process": sample.process,
-                "cutflow": to_json(
-                    merge(p.cutflow for chunk, p in selected.items() if chunk.dataset == name)
-                ),
-            }
+            name: {"process": sample.process, "cutflow": to_json(cutflows[name])}
             for name, sample in samples.items()
         },
-        "hypotheses": _yields(saved.windows, samples, selected),
+        "hypotheses": _yields(saved.windows, totals),
     }
     write_json(output.selection_cutflow, content)
     return [output.histograms, output.selection_cutflow]
 
 
-def _yields(
-    windows: Windows, samples: Mapping[str, Sample], selected: Mapping[Chunk, Selected]
-) -> list[dict[str, Any]]:
+def _yields(windows: Windows, totals: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Efficiency and background in the window of every hypothesis, as JSON.
 
     Args:
         windows: The windows.
-        samples: All datasets, by name.
-        selected: What was made of each chunk.
+        totals: By process, (2, H) sums of weights before and after the cut.
 
     Returns:
         For every mass, before and after the cut: efficiency of the signal, and events of each
         background at the target luminosity.
     """
-    totals: dict[str, Any] = {}
-    for chunk, part in selected.items():
-        process = samples[chunk.dataset].process
-        totals[process] = totals.get(process, 0.0) + part.in_window
     return [
         {
             "mass": float(mass),

@@ -5,34 +5,32 @@ chunks are written in their order, whichever was ready first.
 """
 
 import itertools
-import shutil
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from coffea.processor.executor import ExecutorBase
+from numpy.typing import NDArray
 
 from analysis.datasets import Dataset, Simulated
-from analysis.errors import InputError
 from analysis.files import write_json
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
-from analysis.provenance import provenance
+from analysis.provenance import digest, git_commit, provenance, versions
+from analysis.records import Record
 from analysis.simulation.detector import Detector
 from analysis.simulation.ntuple import create_ntuple
 from analysis.simulation.processes import generators
 from analysis.simulation.sampling import (
+    EVENT,
     Chunk,
     Generator,
     Summary,
     background_chunks,
-    chunk_file,
-    explore,
     integrate,
     needed_trials,
     pilot_chunks,
@@ -42,11 +40,13 @@ from analysis.simulation.sampling import (
 from analysis.simulation.settings import Scale
 from analysis.simulation.signal import SignalGenerator
 from analysis.types import FloatArray
+from processors.executors import Execution, open_executor
+from processors.ledger import Ledger, Step, Work
 
 ATTEMPTS = 3
 """How often a stratum is simulated again because its pilot run missed the largest weights."""
 
-Work = tuple[Chunk, Generator]
+Task = tuple[Chunk, Generator]
 Counts = dict[Chunk, Summary]
 
 
@@ -64,7 +64,7 @@ class Sample:
     strata: Sequence[Generator]
     chunks: list[Chunk]
 
-    def work(self) -> list[Work]:
+    def work(self) -> list[Task]:
         """Every chunk with its generator."""
         return [(chunk, self.strata[chunk.stratum]) for chunk in self.chunks]
 
@@ -105,12 +105,12 @@ class Sample:
         return total
 
     def collect(
-        self, folder: Path, output: OutputFolder, detector: Detector, identity: Any
+        self, events: "Events", output: OutputFolder, detector: Detector, identity: Any
     ) -> None:
-        """Write the chunks that lie in `folder` to the dataset's ntuple.
+        """Write the events of all chunks to the dataset's ntuple.
 
         Args:
-            folder: Where the workers left them.
+            events: Reads the events of a chunk.
             output: Where the ntuple lies.
             detector: The detector, which knows the beams.
             identity: What, with the dataset's name, tells this ntuple from any other.
@@ -124,7 +124,7 @@ class Sample:
             signal=self.dataset.is_signal,
         ) as ntuple:
             for chunk in self.chunks:
-                ntuple.append(np.load(chunk_file(folder, chunk)))
+                ntuple.append(events(chunk))
 
     def record(self, counts: Counts, size: Scale) -> dict[str, Any]:
         """What was simulated, as JSON.
@@ -159,6 +159,12 @@ class Sample:
         }
 
 
+def _describe(generator: Generator | SignalGenerator) -> list[str | float]:
+    """What tells a generator from any other of the same detector."""
+    which = generator.mass if isinstance(generator, SignalGenerator) else generator.name
+    return [type(generator).__name__, which]
+
+
 def _stratum(generator: Generator | SignalGenerator, counts: Summary) -> dict[str, Any]:
     """What was simulated with one generator, as JSON."""
     if isinstance(generator, SignalGenerator):
@@ -190,12 +196,14 @@ class Simulation:
         detector: What sees the events.
         seed: Seed of everything.
         executor: What runs the chunks, one of coffea's.
+        ledger: Where finished chunks are recorded.
     """
 
     size: Scale
     detector: Detector
     seed: int
     executor: ExecutorBase
+    ledger: Ledger
 
     def plan(self, dataset: Dataset, process: Simulated, masses: FloatArray) -> Sample:
         """All chunks of a signal dataset, and those of the pilot run of a background.
@@ -217,45 +225,124 @@ class Simulation:
     def explore(self, samples: list[Sample]) -> list[Sample]:
         """Replace the pilot run of every background by as many trials as that finds necessary."""
         pilots = [sample for sample in samples if not sample.dataset.is_signal]
-        function = partial(explore, detector=self.detector, seed=self.seed)
-        work = _alternating(pilots)
-        counts = _run(self.executor, "Exploring weights", work, function)
+        function = partial(_count, detector=self.detector, seed=self.seed)
+        step = self._run("pilot", _alternating(pilots), function, "Exploring weights")
+        counts = _counts([step])
         return [
             sample.production(counts, self.size.luminosity) if sample in pilots else sample
             for sample in samples
         ]
 
-    def produce(self, samples: list[Sample], folder: Path) -> tuple[list[Sample], Counts]:
+    def produce(self, samples: list[Sample]) -> tuple[list[Sample], list[Step]]:
         """Simulate all chunks, and again those strata that turn out to need more trials.
 
         Args:
             samples: All datasets and their chunks.
-            folder: Where the events of the chunks are left.
 
         Returns:
-            The datasets with the chunks that count in the end, and the counts of all chunks.
+            The datasets with the chunks that count in the end, and the steps that hold them.
         """
-        function = partial(produce, detector=self.detector, seed=self.seed, folder=folder)
-        work = _alternating(samples)
-        counts: Counts = _run(self.executor, "Simulating events", work, function)
-        for _ in range(ATTEMPTS):
+        function = partial(_events, detector=self.detector, seed=self.seed)
+        title = "Simulating events"
+        steps = [self._run("events", _alternating(samples), function, title)]
+        for attempt in range(1, ATTEMPTS + 1):
+            counts = _counts(steps)
             samples = [sample.repeated(counts, self.size.luminosity) for sample in samples]
-            work = [item for item in _alternating(samples) if item[0] not in counts]
-            counts |= _run(self.executor, "Simulating again with more trials", work, function)
-        return samples, counts
+            tasks = [task for task in _alternating(samples) if task[0] not in counts]
+            title = "Simulating again with more trials"
+            steps.append(self._run(f"events-{attempt}", tasks, function, title))
+        return samples, steps
 
     def cross_sections(self, masses: FloatArray) -> dict[str, dict[str, float]]:
         """Cross-section of the signal at (H,) masses without radiation, as JSON."""
-        function = partial(integrate, sqrt_s=self.detector.beams.sqrt_s, seed=self.seed)
-        values = _run(self.executor, "Integrating cross-sections", masses.tolist(), function)
-        return {
-            f"{mass:g}": {"sigma_over_g2_fb": values[mass][0], "error": values[mass][1]}
+        sqrt_s = self.detector.beams.sqrt_s
+        function = partial(_integrate, sqrt_s=sqrt_s, seed=self.seed)
+        works = [
+            Work(f"{mass!r}", self._key([mass, sqrt_s]), "signal", f"{mass:g} GeV", 0, mass)
             for mass in masses.tolist()
-        }
+        ]
+        title = "Integrating cross-sections"
+        step = self.ledger.run("cross-sections", works, function, self.executor, title=title)
+        return {f"{work.payload:g}": step.read(work).content for work in works}
+
+    def _run(self, step: str, tasks: list[Task], function: Any, title: str) -> Step:
+        """Simulate chunks that have not been simulated yet.
+
+        Args:
+            step: Name of the step.
+            tasks: The chunks.
+            function: Makes the record of one of them.
+            title: What the progress bar says.
+        """
+        detector = self.detector.settings.model_dump(mode="json")
+        beams = self.detector.beams.model_dump(mode="json")
+        works = [
+            Work(
+                f"{chunk.dataset}/{chunk.stratum}-{chunk.attempt}-{chunk.index}",
+                self._key([asdict(chunk), _describe(generator), detector, beams]),
+                chunk.dataset,
+                f"stratum {chunk.stratum}, chunk {chunk.index}",
+                chunk.trials,
+                (chunk, generator),
+            )
+            for chunk, generator in tasks
+        ]
+        return self.ledger.run(step, works, function, self.executor, title=title, keep=_is_whole)
+
+    def _key(self, content: Any) -> str:
+        """Digest of everything that a piece of work depends on."""
+        return digest([content, self.seed, git_commit(), versions()])
+
+
+#: Reads the events of a chunk.
+Events = Callable[[Chunk], NDArray[np.void]]
+
+
+def _count(task: Task, detector: Detector, seed: int) -> Record:
+    """The record of a chunk of which only the counts matter."""
+    _, summary = produce(*task, detector, seed)
+    return Record(summary.to_json(), {})
+
+
+def _events(task: Task, detector: Detector, seed: int) -> Record:
+    """The record of a chunk with its events."""
+    events, summary = produce(*task, detector, seed)
+    return Record(summary.to_json(), {"events": events.view(np.uint8)})
+
+
+def _integrate(mass: float, sqrt_s: float, seed: int) -> Record:
+    """The record of a cross-section."""
+    value, error = integrate(mass, sqrt_s, seed)
+    return Record({"sigma_over_g2_fb": value, "error": error}, {})
+
+
+def _is_whole(record: Record) -> bool:
+    """Whether the events of a chunk are there, if it has any, and have not been thrown away."""
+    return "events" in record.arrays or "events thrown away" not in record.content
+
+
+def _counts(steps: Sequence[Step]) -> Counts:
+    """Counts of all chunks of some steps."""
+    return {
+        work.payload[0]: Summary.from_json(step.read(work).content)
+        for step in steps
+        for work in step.works
+    }
+
+
+def _reader(steps: Sequence[Step]) -> Events:
+    """A function that reads the events of a chunk of some steps."""
+    places = {work.payload[0]: (step, work) for step in steps for work in step.works}
+
+    def read(chunk: Chunk) -> NDArray[np.void]:
+        step, work = places[chunk]
+        return step.read(work).arrays["events"].view(EVENT)
+
+    return read
 
 
 def simulate(
-    manifest: Manifest, scale: str, output: OutputFolder, executor: ExecutorBase
+    manifest: Manifest, scale: str, output: OutputFolder, execution: Execution
 ) -> list[Path]:
     """Simulate all datasets that ask for it, and write their ntuples and the record of them.
 
@@ -263,7 +350,7 @@ def simulate(
         manifest: Datasets, masses, beams and settings of the simulation.
         scale: Which of the manifest's scales.
         output: Where everything lies.
-        executor: What runs the chunks, one of coffea's.
+        execution: Where chunks are simulated.
 
     Returns:
         All files that were written.
@@ -272,78 +359,43 @@ def simulate(
         InputError: If there is no such scale, or the output folder cannot be written to.
     """
     settings = manifest.simulation
-    simulation = Simulation(
-        settings.size(scale), Detector(settings.detector, manifest.beams), settings.seed, executor
-    )
     origin = provenance(manifest.digest, scale=scale, simulation=settings.model_dump(mode="json"))
     masses = manifest.hypotheses.mass
     record = {}
-    with _chunk_folder(output) as folder:
+    with open_executor(execution) as executor:
+        simulation = Simulation(
+            settings.size(scale),
+            Detector(settings.detector, manifest.beams),
+            settings.seed,
+            executor,
+            Ledger(output.ledger("simulate")),
+        )
         samples = [
             simulation.plan(dataset, dataset.simulate, masses)
             for dataset in manifest.datasets.values()
             if dataset.simulate
         ]
         samples = simulation.explore(samples)
-        samples, counts = simulation.produce(samples, folder)
+        samples, steps = simulation.produce(samples)
+        counts, events = _counts(steps), _reader(steps)
         for sample in samples:
-            sample.collect(folder, output, simulation.detector, identity=origin["settings"])
+            sample.collect(events, output, simulation.detector, identity=origin["settings"])
             record[sample.dataset.name] = sample.record(counts, simulation.size)
-    write_json(output.simulation_record, {"provenance": origin, "datasets": record})
-    written = [output.ntuple(sample.dataset.name) for sample in samples]
-    written.append(output.simulation_record)
-    if any(sample.dataset.is_signal for sample in samples):
-        written.append(output.simulation / "cross_sections.json")
-        write_json(written[-1], simulation.cross_sections(masses))
+        write_json(output.simulation_record, {"provenance": origin, "datasets": record})
+        written = [output.ntuple(sample.dataset.name) for sample in samples]
+        written.append(output.simulation_record)
+        if any(sample.dataset.is_signal for sample in samples):
+            written.append(output.simulation / "cross_sections.json")
+            write_json(written[-1], simulation.cross_sections(masses))
+    for step in steps:
+        step.thin("events thrown away")  # they are in the ntuples
     return written
 
 
-def _alternating(samples: Sequence[Sample]) -> list[Work]:
+def _alternating(samples: Sequence[Sample]) -> list[Task]:
     """All work, one piece of each dataset in turn.
 
     Workers that begin with different processes do not all compile the same code first.
     """
     turns = itertools.zip_longest(*(sample.work() for sample in samples))
     return [item for turn in turns for item in turn if item is not None]
-
-
-def _run(executor: ExecutorBase, title: str, work: list[Any], function: Any) -> dict[Any, Any]:
-    """Run a function over all work and merge what it returns.
-
-    Args:
-        executor: One of coffea's.
-        title: What the progress bar says.
-        work: What the function takes, one piece at a time.
-        function: Returns a dictionary whose keys no other piece of work has.
-    """
-    if not work:
-        return {}
-    # Results are small, and uncompressed they spare the workers an import of coffea.
-    run = executor.copy(desc=title, unit="chunks", compression=None)
-    results, _ = run(work, function, {})
-    merged: dict[Any, Any] = results
-    return merged
-
-
-@contextmanager
-def _chunk_folder(output: OutputFolder) -> Iterator[Path]:
-    """An empty folder for chunks beside the ntuples, removed at the end.
-
-    Its name is always the same, so that what a killed run left behind is removed, too.
-
-    Raises:
-        InputError: If the folder cannot be made.
-    """
-    folder = output.simulation_record.parent / ".chunks"
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise InputError(
-            f"Cannot write to {folder.parent}: {error.strerror}. Make the folder writable, or "
-            "choose another with --output (OUTPUT= for make)."
-        ) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

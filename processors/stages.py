@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import InputError
-from analysis.files import read_json, write_json
+from analysis.files import cannot_write, read_json, write_json
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
 from analysis.paper.studies import Study
@@ -79,10 +79,7 @@ class Stage:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise InputError(
-                f"Cannot write to {self.output.root}: {error.strerror}. Make the folder writable, "
-                "or choose another with --output (OUTPUT= for make)."
-            ) from error
+            raise InputError(cannot_write(self.output.root, error)) from error
 
     def finish(self, outputs: Iterable[Path]) -> None:
         """Record that the stage ran to its end.
@@ -109,14 +106,23 @@ def simulate_stage(manifest: Manifest, output: OutputFolder, scale: str) -> Stag
     return Stage("simulate", output, settings)
 
 
-def features_stage(manifest: Manifest, output: OutputFolder) -> Stage:
+def features_stage(
+    manifest: Manifest, output: OutputFolder, *, allow_missing: bool = False
+) -> Stage:
     """Windows and tensors: depend on all ntuples and their normalisation."""
     settings = manifest.model_dump(
         mode="json",
         include={"beams", "luminosity", "corrections", "hypotheses", "datasets", "features"},
     )
     datasets = manifest.datasets.values()
-    files = [f for d in datasets if d.simulate is None for f in d.resolved_files()]
+    files = [
+        file
+        for dataset in datasets
+        if dataset.simulate is None
+        for file in dataset.resolved_files(must_exist=not allow_missing)
+    ]
+    if allow_missing:
+        settings["allow_missing"] = True
     after = ("simulate",) if any(d.simulate for d in datasets) else ()
     return Stage("features", output, settings, after, files)
 
@@ -158,9 +164,10 @@ def networks_to_train(output: OutputFolder, manifest: int, asked: int | None) ->
     return int(last["asked"]) if last["manifest"] == manifest else manifest
 
 
-def select_stage(output: OutputFolder, network: str) -> Stage:
+def select_stage(output: OutputFolder, network: str, *, allow_missing: bool = False) -> Stage:
     """Histograms behind the single cut: depend on ntuples and network."""
-    return Stage("select", output, {"network": network}, ("features", "train"))
+    settings = {"network": network, **({"allow_missing": True} if allow_missing else {})}
+    return Stage("select", output, settings, ("features", "train"))
 
 
 def plot_stage(manifest: Manifest, output: OutputFolder, network: str) -> Stage:
@@ -220,8 +227,8 @@ def _read_record(output: OutputFolder, name: str) -> dict[str, Any]:
 
 
 def _state(name: str) -> list[Any]:
-    """Name, size and time of a local file; a URL is known by its name alone."""
-    if "://" in name:
+    """Name, size and time of a local file; a URL or a missing file is known by its name alone."""
+    if "://" in name or not Path(name).exists():
         return [name]
     status = Path(name).stat()
     return [name, status.st_size, status.st_mtime_ns]

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.files import atomic_path
 from analysis.kinematics import FEATURES
 from analysis.types import FloatArray, IntArray
 
@@ -71,8 +72,11 @@ def write_tensor(path: Path, rows: Rows) -> None:
     """Write one tensor file.
 
     Args:
-        path: Where to; the folder has to exist.
+        path: Where to.
         rows: The events, possibly none.
+
+    Raises:
+        InputError: If the file cannot be written.
     """
     count = len(rows.fold)
     same = np.zeros(count, dtype=np.int32)
@@ -88,11 +92,30 @@ def write_tensor(path: Path, rows: Rows) -> None:
         "weight": rows.weight,
         "fold": rows.fold,
     }
-    pq.write_table(
-        pa.table(columns, schema=SCHEMA),
-        path,
-        compression="zstd",
-        use_dictionary=_REPETITIVE,
-        column_encoding={"event": "DELTA_BINARY_PACKED"},
-        row_group_size=max(count, 1),
-    )
+    with atomic_path(path) as partial:
+        pq.write_table(
+            pa.table(columns, schema=SCHEMA),
+            partial,
+            compression="zstd",
+            use_dictionary=_REPETITIVE,
+            column_encoding={"event": "DELTA_BINARY_PACKED"},
+            row_group_size=max(count, 1),
+            write_page_checksum=True,
+        )
+
+
+def is_whole(path: Path, size: int, rows: int) -> bool:
+    """Whether a tensor file is there, as large as it was, and undamaged.
+
+    Args:
+        path: The file.
+        size: Its size in bytes.
+        rows: Number of its rows.
+    """
+    try:
+        if path.stat().st_size != size:
+            return False
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return bool(file.read().num_rows == rows)
+    except (OSError, pa.ArrowException):
+        return False

@@ -13,8 +13,7 @@ made in any order by any number of processes.
 
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +127,19 @@ class Summary:
         self.entries += other.entries
         self.largest = max(self.largest, other.largest)
 
+    def to_json(self) -> dict[str, Any]:
+        """All counts, as JSON can express them."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """The counts that `to_json` expressed."""
+        summary = cls()
+        vars(summary).update(content)
+        steps = content["cutflow"].items()
+        summary.cutflow = {step: (events, weight) for step, (events, weight) in steps}
+        return summary
+
     def cross_section(self) -> tuple[float, float]:
         """Cross-section of the sampled region and its statistical error, fb."""
         mean = self.sum_weight / self.trials
@@ -239,54 +251,35 @@ def _reconstruct(
     return events, selected
 
 
-def explore(work: tuple[Chunk, Generator], detector: Detector, seed: int) -> dict[Chunk, Summary]:
-    """Pilot run of a background chunk, as coffea's executors call it.
+def integrate(mass: float, sqrt_s: float, seed: int) -> tuple[float, float]:
+    """Cross-section of the signal over g'^2 with its error, fb.
 
     Args:
-        work: The chunk and its generator.
-        detector: What sees the events.
-        seed: The seed of the simulation.
-    """
-    chunk, generator = work
-    _, summary = simulate_background(chunk, generator, detector, seed)
-    return {chunk: summary}
-
-
-def integrate(mass: float, sqrt_s: float, seed: int) -> dict[float, tuple[float, float]]:
-    """Cross-section of the signal over g'^2 with its error, fb, as coffea's executors call it.
-
-    Args:
-        mass: Z' mass, GeV; the key of the result.
+        mass: Z' mass, GeV.
         sqrt_s: Nominal energy of the collision, GeV.
         seed: The seed of the simulation.
     """
     rng = Chunk("signal", round(1e6 * mass), 0, 0).rng(seed, _INTEGRATION)
-    return {mass: cross_section(mass, sqrt_s, rng)}
+    return cross_section(mass, sqrt_s, rng)
 
 
 def produce(
-    work: tuple[Chunk, Generator], detector: Detector, seed: int, folder: Path
-) -> dict[Chunk, Summary]:
-    """Simulate a chunk and leave its events in a folder, as coffea's executors call it.
+    chunk: Chunk, generator: Generator | SignalGenerator, detector: Detector, seed: int
+) -> tuple[NDArray[np.void], Summary]:
+    """Simulate a chunk of signal or background.
 
     Args:
-        work: The chunk and its generator.
+        chunk: What to make.
+        generator: Its generator.
         detector: What sees the events.
         seed: The seed of the simulation.
-        folder: Where the chunk's file goes, see `chunk_file`.
+
+    Returns:
+        The events, of dtype `EVENT`, and the counts.
     """
-    chunk, generator = work
     if isinstance(generator, SignalGenerator):
-        events, summary = simulate_signal(chunk, generator, detector, seed)
-    else:
-        events, summary = simulate_background(chunk, generator, detector, seed)
-    np.save(chunk_file(folder, chunk), events)
-    return {chunk: summary}
-
-
-def chunk_file(folder: Path, chunk: Chunk) -> Path:
-    """File in which the events of a chunk wait to be written to the ntuple."""
-    return folder / f"{chunk.dataset}-{chunk.stratum}-{chunk.index}.npy"
+        return simulate_signal(chunk, generator, detector, seed)
+    return simulate_background(chunk, generator, detector, seed)
 
 
 def needed_trials(counts: Summary, luminosity: float) -> int:

@@ -6,7 +6,8 @@ import typer
 from rich.console import Console
 
 from analysis.errors import InputError, Interrupted
-from processors.cli import features, paper, plot, select, simulate, train
+from processors.cli import features, paper, plot, select, simulate, status, train
+from processors.cli.options import held
 
 app = typer.Typer(
     name="punzinet",
@@ -16,7 +17,8 @@ app = typer.Typer(
         "your own), [b]features[/b] turns ntuples into recoil-mass windows and training tensors, "
         "[b]train[/b] trains the networks, [b]select[/b] applies the single cut and fills "
         "histograms, [b]plot[/b] draws the figures. [b]paper[/b], after features, reproduces the "
-        "paper with ensembles of networks. A stage whose inputs have not changed does nothing.\n\n"
+        "paper with ensembles of networks. A stage whose inputs have not changed does nothing; "
+        "one that was cut off goes on. [b]status[/b] shows what is done, missing and failed.\n\n"
         "Exit codes: 0 done, 1 something is wrong with an input (one sentence says what), "
         "2 wrong usage, 130 interrupted."
     ),
@@ -30,18 +32,20 @@ app.command("train")(train.command)
 app.command("select")(select.command)
 app.command("plot")(plot.command)
 app.command("paper")(paper.command)
+app.command("status")(status.command)
 
 
 def main() -> None:
     """Run a command; a wrong input ends in one sentence and exit code 1, not in a traceback."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        app()
+        with held:
+            app()
     except InputError as error:
         errors.print("[bold red]punzinet:[/bold red]", end=" ")
         errors.print(str(error), markup=False)
         sys.exit(1)
     except (Interrupted, KeyboardInterrupt) as stop:
-        what = str(stop) or "interrupted; run the same command again to start this stage anew."
+        what = str(stop) or "interrupted; the same command goes on."
         errors.print(f"punzinet: {what}", markup=False)
         sys.exit(130)

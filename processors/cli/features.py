@@ -6,12 +6,14 @@ from processors.cli.options import (
     MANIFEST,
     OUTPUT,
     WORKERS,
+    AllowMissingOption,
     Executor,
     ExecutorOption,
     ForceOption,
     ManifestOption,
     OutputOption,
     ScaleOption,
+    SchedulerOption,
     WorkersOption,
     console,
     nothing_to_do,
@@ -25,6 +27,8 @@ def command(
     scale: ScaleOption = "default",
     executor: ExecutorOption = Executor.FUTURES,
     workers: WorkersOption = WORKERS,
+    scheduler: SchedulerOption = None,
+    allow_missing: AllowMissingOption = False,
     force: ForceOption = False,
 ) -> None:
     """Turn ntuples into recoil-mass windows and training tensors, and count every event.
@@ -33,10 +37,12 @@ def command(
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
-    stage = features_stage(settings, folder)
+    stage = features_stage(settings, folder, allow_missing=allow_missing)
     if nothing_to_do(stage, force):
         return
+    from processors.executors import Execution
     from processors.features_stage import run_features
 
-    stage.finish(run_features(settings, folder, executor, workers))
+    execution = Execution(executor, workers, scheduler)
+    stage.finish(run_features(settings, folder, execution, allow_missing=allow_missing))
     console.print(f"features: windows in {folder.windows}, tensors in {folder.tensors}")

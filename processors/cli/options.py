@@ -1,6 +1,8 @@
 """Options that several commands share."""
 
 import os
+import shutil
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +10,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from analysis.files import remove_partial_files
+from processors.lock import lock
 from processors.stages import Stage
 
 #: Says what there is to say; of several processes, started by torchrun, only in the first.
 console = Console(highlight=False, quiet=os.environ.get("RANK", "0") != "0")
+held = ExitStack()
+"""What a command holds until it ends, such as the lock of its output folder."""
+_locked: set[Path] = set()
+"""Output folders whose lock is held."""
 
 
 class Executor(StrEnum):
@@ -19,6 +27,8 @@ class Executor(StrEnum):
 
     ITERATIVE = "iterative"
     FUTURES = "futures"
+    DASK = "dask"
+    PARSL = "parsl"
 
 
 ManifestOption = Annotated[
@@ -29,7 +39,22 @@ ScaleOption = Annotated[
     str, typer.Option(help="size of the default data, default or paper; no effect on your own")
 ]
 ExecutorOption = Annotated[
-    Executor, typer.Option(help="iterative: this process; futures: one process a worker")
+    Executor,
+    typer.Option(
+        help="iterative: this process; futures: one process a worker; dask, parsl: likewise, or "
+        "on a cluster"
+    ),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(help="running Dask cluster to join, e.g. tcp://host:8786, with --executor dask"),
+]
+AllowMissingOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing",
+        help="go on without files and chunks that cannot be read, and rescale normalisations",
+    ),
 ]
 WorkersOption = Annotated[int, typer.Option(min=1, help="number of worker processes")]
 ForceOption = Annotated[bool, typer.Option("--force", help="run even if nothing has changed")]
@@ -45,12 +70,25 @@ WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 
 def nothing_to_do(stage: Stage, force: bool) -> bool:
     """Say so and return True if the stage is up to date; else forget its last run.
 
+    A stage that has to run has the output folder to itself until the command ends.
+
     Args:
         stage: The stage that is asked for.
-        force: Run it in any case.
+        force: Run it in any case, and from its beginning.
+
+    Raises:
+        InputError: If another run is at work in the output folder, or it cannot be written to.
     """
     if not force and stage.is_up_to_date():
         console.print(f"{stage.name}: up to date")
         return True
+    root = stage.output.root.absolute()
+    if root not in _locked:
+        held.enter_context(lock(root, stage.name))
+        held.callback(_locked.discard, root)
+        _locked.add(root)
+        remove_partial_files(root)
+    if force:
+        shutil.rmtree(stage.output.ledger(stage.name), ignore_errors=True)
     stage.begin()
     return False

@@ -7,6 +7,7 @@ from processors.cli.options import (
     NETWORK,
     OUTPUT,
     WORKERS,
+    AllowMissingOption,
     Executor,
     ExecutorOption,
     ForceOption,
@@ -14,6 +15,7 @@ from processors.cli.options import (
     NetworkOption,
     OutputOption,
     ScaleOption,
+    SchedulerOption,
     WorkersOption,
     console,
     nothing_to_do,
@@ -28,6 +30,8 @@ def command(
     network: NetworkOption = NETWORK,
     executor: ExecutorOption = Executor.FUTURES,
     workers: WorkersOption = WORKERS,
+    scheduler: SchedulerOption = None,
+    allow_missing: AllowMissingOption = False,
     force: ForceOption = False,
 ) -> None:
     """Apply the single cut of the Punzi-net to all ntuples and fill recoil-mass histograms.
@@ -36,10 +40,12 @@ def command(
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
-    stage = select_stage(folder, network)
+    stage = select_stage(folder, network, allow_missing=allow_missing)
     if nothing_to_do(stage, force):
         return
+    from processors.executors import Execution
     from processors.selection_stage import run_selection
 
-    stage.finish(run_selection(settings, folder, executor, workers, network))
+    execution = Execution(executor, workers, scheduler)
+    stage.finish(run_selection(settings, folder, execution, network, allow_missing=allow_missing))
     console.print(f"select: histograms in {folder.histograms}")

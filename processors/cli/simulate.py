@@ -12,6 +12,7 @@ from processors.cli.options import (
     ManifestOption,
     OutputOption,
     ScaleOption,
+    SchedulerOption,
     WorkersOption,
     console,
     nothing_to_do,
@@ -25,6 +26,7 @@ def command(
     scale: ScaleOption = "default",
     executor: ExecutorOption = Executor.FUTURES,
     workers: WorkersOption = WORKERS,
+    scheduler: SchedulerOption = None,
     force: ForceOption = False,
 ) -> None:
     """Make the default data: one ROOT file for every dataset with `simulate` in the manifest.
@@ -39,9 +41,9 @@ def command(
     stage = simulate_stage(settings, folder, scale)
     if nothing_to_do(stage, force):
         return
-    from processors.runner import make_executor
+    from processors.executors import Execution
     from processors.simulation import simulate
 
-    written = simulate(settings, scale, folder, make_executor(executor, workers))
+    written = simulate(settings, scale, folder, Execution(executor, workers, scheduler))
     stage.finish(written)
     console.print(f"simulate: wrote {len(written)} files to {folder.simulation_record.parent}")

@@ -8,6 +8,7 @@ import uproot
 from analysis.datasets import BRANCHES, Dataset
 from analysis.errors import InputError
 from processors.columns import find_columns, read_column, required_columns
+from processors.runner import Chunk
 
 
 def dataset(**settings: object) -> Dataset:
@@ -87,7 +88,7 @@ def test_a_branch_has_to_hold_one_number_an_entry(kind: str) -> None:
 class Damaged:
     """Events whose columns cannot be read."""
 
-    metadata = {"filename": "x.root", "entrystart": 10, "entrystop": 20}  # noqa: RUF012
+    metadata = {"chunk": Chunk("d", "x.root", 10, 20)}  # noqa: RUF012
 
     def __getitem__(self, name: str) -> object:
         raise OSError("expected 100 bytes\nand much more")

@@ -12,6 +12,7 @@ from analysis.manifest import Manifest
 from analysis.windows import Windows
 from processors.candidates import make_samples
 from processors.cutflow import KEPT, READ, merge
+from processors.executors import Execution, open_executor
 from processors.features import (
     NO_WINDOW,
     NOT_ITS_WINDOW,
@@ -19,8 +20,9 @@ from processors.features import (
     FeatureProcessor,
     further_candidates,
 )
+from processors.ledger import Ledger
 from processors.preflight import preflight
-from processors.runner import Chunk, make_executor, run_processor
+from processors.runner import Chunk, plan_chunks, run_processor
 
 Columns = dict[str, np.ndarray]
 Make = Callable[..., Manifest]
@@ -49,10 +51,14 @@ def run(
         files = preflight(manifest)
         folder = tmp_path / "tensors"
         (folder / name).mkdir(parents=True)
-        processor = FeatureProcessor(make_samples(manifest, files), WIDE, files, folder)
+        processor = FeatureProcessor(make_samples(manifest, files), WIDE, folder)
         files = [file for file in files if file.dataset == name]
-        summaries = run_processor(processor, files, make_executor("iterative", 1), chunk_size, "F")
-        return summaries, pl.read_parquet(folder / name / "*.parquet").sort("event")
+        with open_executor(Execution()) as executor:
+            summaries = run_processor(
+                processor, files, plan_chunks(files, chunk_size), executor,
+                Ledger(tmp_path / "ledger"), step="features", title="Features",
+            )  # fmt: skip
+        return dict(summaries), pl.read_parquet(folder / name / "*.parquet").sort("event")
 
     return process
 

@@ -19,6 +19,7 @@ from analysis.manifest import Manifest
 from analysis.output import OutputFolder
 from analysis.windows import Windows
 from processors import features
+from processors.executors import Execution
 from processors.features_stage import run_features
 
 Make = Callable[..., Manifest]
@@ -27,9 +28,15 @@ Columns = dict[str, np.ndarray]
 
 def run(manifest: Manifest, folder: Path, executor: str = "iterative") -> OutputFolder:
     output = OutputFolder(folder)
-    written = run_features(manifest, output, executor, workers=2)
-    assert sorted(written) == sorted(path for path in folder.rglob("*") if path.is_file())
+    written = run_features(manifest, output, Execution(executor, 2))
+    assert sorted(written) == results_in(folder)
     return output
+
+
+def results_in(folder: Path) -> list[Path]:
+    """All files of an output folder that are results, the ledger left out."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(path for path in files if not path.relative_to(folder).parts[0].startswith("."))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +96,7 @@ def test_processes_on_other_cores_write_the_same_bytes(
     done: OutputFolder, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
 ) -> None:
     other = run(make_manifest(ntuples), tmp_path, "futures")
-    files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    files = [path.relative_to(tmp_path) for path in results_in(tmp_path)]
     assert len(files) == 3 + 2 + 1 + 3
     for path in files:
         assert (other.root / path).read_bytes() == (done.root / path).read_bytes(), path
@@ -129,7 +136,7 @@ def test_other_names_of_trees_and_branches(
     assert one.equals(two)
 
 
-def test_an_interruption_leaves_nothing_and_the_next_run_is_whole(
+def test_an_interruption_leaves_no_result_and_the_next_run_does_the_rest(
     done: OutputFolder, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -148,12 +155,154 @@ def test_an_interruption_leaves_nothing_and_the_next_run_is_whole(
         patch.setattr(features, "write_tensor", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(manifest, tmp_path)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    (tmp_path / ".tensors.partial" / "tautau").mkdir(parents=True)
-    (tmp_path / ".tensors.partial" / "tautau" / "left-0-1.parquet").write_bytes(b"by a killed run")
+    assert not results_in(tmp_path)
+    (partial,) = tmp_path.glob(".tensors.*")
+    (partial / "tautau" / "left-0-1.parquet").write_bytes(b"by a killed run")
+    written = []
+    monkeypatch.setattr(
+        features, "write_tensor", lambda path, rows: (written.append(path), write(path, rows))
+    )
     again = run(manifest, tmp_path)
-    for path in done.root.rglob("*.parquet"):
+    # Of six chunks two were done; signal's do not depend on the luminosity, and were long before.
+    assert {path.parent.name for path in written} <= {"eemumu", "tautau"}
+    assert len(written) + len(calls) - 1 == 3
+    for path in results_in(done.root):
         assert (again.root / path.relative_to(done.root)).read_bytes() == path.read_bytes()
+
+
+def test_another_file_costs_only_its_own_chunks(
+    *, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make,
+    make_events: Callable[..., Columns], write_ntuple: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    run(make_manifest(ntuples), tmp_path / "output")
+    write, written = features.write_tensor, []
+    monkeypatch.setattr(
+        features, "write_tensor", lambda path, rows: (written.append(path.name), write(path, rows))
+    )
+    path = write_ntuple(tmp_path / "more.root", make_events(9, 500))
+    both = {"process": "tautau", "files": [str(ntuples["tautau"]), str(path)]}
+    output = run(make_manifest({**ntuples, "tautau": both}), tmp_path / "output")
+    assert written == ["more-0-500.parquet"]
+    fresh = run(make_manifest({**ntuples, "tautau": both}), tmp_path / "fresh")
+    for path in results_in(fresh.root):
+        assert (output.root / path.relative_to(fresh.root)).read_bytes() == path.read_bytes()
+
+
+def test_a_damaged_tensor_is_made_again(
+    done: OutputFolder, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    output = run(make_manifest(ntuples), tmp_path)
+    cut, flipped, gone = sorted(output.tensors.rglob("*.parquet"))[:3]
+    cut.write_bytes(cut.read_bytes()[:-9])
+    data = bytearray(flipped.read_bytes())
+    data[len(data) // 2] ^= 4
+    flipped.write_bytes(data)
+    gone.unlink()
+    run(make_manifest(ntuples), tmp_path)
+    for path in results_in(done.root):
+        assert (output.root / path.relative_to(done.root)).read_bytes() == path.read_bytes()
+
+
+def test_events_that_are_there_twice_are_reported(
+    *, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make,
+    make_events: Callable[..., Columns], write_ntuple: Callable[..., Path],
+) -> None:  # fmt: skip
+    """Ten events of another file, and five of the same file; candidates are no duplicates."""
+    first = make_events(2, 900)
+    first["event"][1] = first["event"][0]
+    first["event"][450] = first["event"][449]  # on both sides of a border between chunks
+    second = {name: values + 0 for name, values in make_events(2, 300).items()}
+    second["event"] = second["event"] + np.uint32(890)
+    second["event"][200:205] = second["event"][100:105]
+    paths = [
+        write_ntuple(tmp_path / f"{name}.root", columns)
+        for name, columns in (("a", first), ("b", second))
+    ]
+    files = {"process": "tautau", "files": [str(path) for path in paths]}
+    manifest = make_manifest({**ntuples, "tautau": files}, features={"chunk_size": 450})
+    output = run(manifest, tmp_path / "output")
+    datasets = json.loads(output.completeness.read_text())["datasets"]
+    assert datasets["tautau"]["duplicates"] == {"events": 15, "by_file": {str(paths[1]): 15}}
+    assert datasets["signal"]["duplicates"] == {"events": 0, "by_file": {}}
+    cutflow = json.loads(output.features_cutflow.read_text())["datasets"]["tautau"]
+    assert cutflow["further_candidates"] == 2
+
+
+class TestAllowMissing:
+    """What is left when something cannot be read, and how it is normalised."""
+
+    def manifest(
+        self, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make, **section: Any
+    ) -> Manifest:
+        """Two good files of which one is cut in half later, by name of the dataset."""
+        good = tmp_path / "good.root"
+        good.write_bytes(ntuples["eemumu"].read_bytes())
+        bad = tmp_path / "bad.root"
+        bad.write_bytes(ntuples["tautau"].read_bytes()[:100_000])
+        files = {"process": "tautau", "files": [str(good), str(bad)], **section}
+        return make_manifest({**ntuples, "tautau": files})
+
+    def test_nothing_may_be_missing_unless_said(
+        self, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+    ) -> None:
+        with pytest.raises(InputError, match=r"bad\.root is truncated"):
+            run(self.manifest(tmp_path, ntuples, make_manifest), tmp_path / "output")
+
+    def test_the_missing_entries_have_to_be_known(
+        self, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+    ) -> None:
+        manifest = self.manifest(tmp_path, ntuples, make_manifest)
+        with pytest.raises(
+            InputError, match=r"bad\.root is truncated.*`datasets\.tautau\.entries`"
+        ):
+            run_features(
+                manifest, OutputFolder(tmp_path / "output"), Execution(), allow_missing=True
+            )
+
+    def test_luminosity_shrinks_with_what_was_processed(
+        self, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+    ) -> None:
+        manifest = self.manifest(tmp_path, ntuples, make_manifest, entries=10_000)
+        output = OutputFolder(tmp_path / "output")
+        run_features(manifest, output, Execution(), allow_missing=True)
+        complete = json.loads(output.completeness.read_text())
+        assert complete["provenance"]["settings"]["processed"] == {"tautau": 0.3}
+        (missing,) = complete["missing"]
+        assert missing["file"] == str(tmp_path / "bad.root")
+        table = pl.read_parquet(output.tensors / "tautau" / "*.parquet")
+        assert table["weight"].to_numpy() == pytest.approx(0.9 * 50 / (100 * 0.3))
+
+    def test_chunks_that_cannot_be_read_are_left_out(
+        self, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+    ) -> None:
+        data = bytearray(ntuples["tautau"].read_bytes())
+        middle = len(data) // 2
+        data[middle : middle + 20_000] = bytes(20_000)
+        path = tmp_path / "tautau.root"
+        path.write_bytes(data)
+        manifest = make_manifest({**ntuples, "tautau": path}, features={"chunk_size": 500})
+        output = OutputFolder(tmp_path / "output")
+        with pytest.raises(InputError, match=r"tautau\.root: branch \S+ cannot be read"):
+            run_features(manifest, output, Execution())
+        with pytest.raises(InputError, match="can be read of 7000 expected"):
+            run_features(manifest, output, Execution(), allow_missing=True)
+
+    def test_signal_of_several_masses_has_to_be_whole(
+        self, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+    ) -> None:
+        signal = {
+            "process": "signal",
+            "files": [str(ntuples["signal"]), str(tmp_path / "gone.root")],
+            "entries": 13_000,
+        }
+        with pytest.raises(InputError, match="nothing says of which generated mass"):
+            run_features(
+                make_manifest({**ntuples, "signal": signal}),
+                OutputFolder(tmp_path / "output"),
+                Execution(),
+                allow_missing=True,
+            )
 
 
 def test_a_wrong_input_does_not_cost_the_last_result(
@@ -203,7 +352,7 @@ def test_an_output_that_cannot_be_written_is_one_sentence(
     tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
 ) -> None:
     (tmp_path / "output").write_text("not a folder")
-    with pytest.raises(InputError, match=r"^Cannot write to .*output: .* Make the folder writable"):
+    with pytest.raises(InputError, match=r"^Cannot write .*output: .* Make the folder writable"):
         run(make_manifest(ntuples), tmp_path / "output")
 
 
@@ -238,14 +387,15 @@ import sys, time
 from pathlib import Path
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
+from processors.executors import Execution
 from processors.features_stage import run_features
 if __name__ == "__main__":
     manifest = Manifest.model_validate_json(Path(sys.argv[1]).read_text())
-    run_features(manifest, OutputFolder(Path(sys.argv[2])), "futures", 2)
+    run_features(manifest, OutputFolder(Path(sys.argv[2])), Execution("futures", 2))
 """
 
 
-def test_ctrl_c_ends_all_processes_and_leaves_nothing(
+def test_ctrl_c_ends_all_processes_and_leaves_no_result(
     tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
 ) -> None:
     manifest = make_manifest(ntuples, features={"chunk_size": 200})
@@ -256,9 +406,8 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing(
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        tensors = output / ".tensors.partial"
         deadline = time.monotonic() + 120
-        while not list(tensors.glob("*/*.parquet")):
+        while not list(output.glob(".tensors.*/*/*.parquet")):
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -269,4 +418,4 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing(
         gone, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
     assert len(gone) == len(workers)
-    assert not [path for path in output.rglob("*") if path.is_file()]
+    assert not results_in(output)

@@ -9,19 +9,25 @@ from analysis.kinematics import dimuon_kinematics
 from analysis.manifest import Manifest
 from analysis.peak_fit import PEAK_EDGES
 from processors.candidates import make_samples
+from processors.executors import Execution, open_executor
+from processors.ledger import Ledger
 from processors.peaks import PeakProcessor, merge_peaks
 from processors.preflight import preflight
-from processors.runner import make_executor, run_processor
+from processors.runner import plan_chunks, run_processor
 
 Make = Callable[..., Manifest]
 Events = Callable[..., dict[str, np.ndarray]]
 
 
-def peaks_of(manifest: Manifest, chunk_size: int) -> np.ndarray:
+def peaks_of(manifest: Manifest, chunk_size: int, folder: Path) -> np.ndarray:
     files = preflight(manifest)
     signal = [file for file in files if file.dataset == "signal"]
     processor = PeakProcessor(make_samples(manifest, files))
-    parts = run_processor(processor, signal, make_executor("iterative", 1), chunk_size, "Peaks")
+    with open_executor(Execution()) as executor:
+        parts = run_processor(
+            processor, signal, plan_chunks(signal, chunk_size), executor, Ledger(folder),
+            step="peaks", title="Peaks",
+        )  # fmt: skip
     return merge_peaks(parts.values(), len(manifest.hypotheses.mass))
 
 
@@ -35,7 +41,7 @@ def test_peaks_are_histograms_of_each_mass(
     events = make_events(1, 5000, mass) | {"weight": rng.exponential(size=5000)}
     path = write_ntuple(tmp_path / "signal.root", events)
     manifest = make_manifest({"signal": path, "tautau": ntuples["tautau"]})
-    peaks = peaks_of(manifest, chunk_size)
+    peaks = peaks_of(manifest, chunk_size, tmp_path / "ledger")
     m2 = dimuon_kinematics(
         (events["px1"], events["py1"], events["pz1"]),
         (events["px2"], events["py2"], events["pz2"]),
@@ -61,5 +67,7 @@ def test_without_signal_of_a_mass_its_peak_stays_empty(
     path = write_ntuple(
         tmp_path / "signal.root", make_events(1, 300, np.repeat([1.0, 3.0, 9.0], 100))
     )
-    peaks = peaks_of(make_manifest({"signal": path, "tautau": ntuples["tautau"]}), 1000)
+    peaks = peaks_of(
+        make_manifest({"signal": path, "tautau": ntuples["tautau"]}), 1000, tmp_path / "ledger"
+    )
     assert np.flatnonzero(peaks[:, 0].sum(axis=1)).tolist() == [0, 2]

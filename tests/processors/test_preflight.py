@@ -65,7 +65,8 @@ def test_an_empty_file_is_recognised(tmp_path: Path, check: Callable[..., object
 def test_a_file_that_vanishes_is_recognised(
     tmp_path: Path, check: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analysis.datasets.Dataset.resolved_files", lambda self: list(self.files))
+    named = "analysis.datasets.Dataset.resolved_files"
+    monkeypatch.setattr(named, lambda self, **_: list(self.files))
     with pytest.raises(InputError, match=r"gone\.root is not there"):
         check(tmp_path / "gone.root")
 
@@ -138,3 +139,29 @@ def test_equal_names_in_different_folders_stay_apart(
         write_ntuple(tmp_path / folder / "ntuple.root", make_events(1, 5))
     files = check({"files": [str(tmp_path / "*" / "ntuple.root")]})
     assert [file.stem for file in files][1:] == ["ntuple.0", "ntuple.1"]  # type: ignore[attr-defined]
+
+
+def test_files_of_all_names_get_names_of_their_own(
+    *, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Callable[..., Manifest],
+    write_ntuple: Callable[..., Path], make_events: Callable[..., dict[str, np.ndarray]],
+) -> None:  # fmt: skip
+    """Two folders with a.root and one with a.1.root: numbering must not meet the third."""
+    names = ("x/a.root", "y/a.root", "z/a.1.root", "z/.hidden.root", "z/_x y.root", "z/x_y.root")
+    paths = [write_ntuple(tmp_path / name, make_events(i, 10)) for i, name in enumerate(names)]
+    manifest = make_manifest(
+        {"signal": ntuples["signal"], "tautau": {"files": [str(path) for path in paths]}}
+    )
+    stems = [file.stem for file in preflight(manifest) if file.dataset == "tautau"]
+    assert len(set(stems)) == len(names)
+    assert all(stem[0].isalnum() and "/" not in stem for stem in stems)
+
+
+def test_a_copy_of_a_file_is_refused(
+    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Callable[..., Manifest]
+) -> None:
+    copy = tmp_path / "copy.root"
+    copy.write_bytes(ntuples["tautau"].read_bytes())
+    files = [str(ntuples["tautau"]), str(copy)]
+    manifest = make_manifest({"signal": ntuples["signal"], "tautau": {"files": files}})
+    with pytest.raises(InputError, match=r"copy\.root are copies of the same file"):
+        preflight(manifest)

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,23 +10,40 @@ from hypothesis import strategies as st
 
 from analysis.errors import InputError
 from analysis.manifest import Manifest
+from analysis.records import Record
 from processors.columns import read_column
+from processors.executors import Execution, open_executor
+from processors.ledger import Ledger
 from processors.preflight import InputFile, preflight
-from processors.runner import Chunk, ChunkProcessor, make_executor, plan_chunks, run_processor
+from processors.runner import Chunk, ChunkProcessor, Results, plan_chunks, run_processor
 
 Make = Callable[..., Manifest]
 Write = Callable[..., Path]
 Events = Callable[..., dict[str, np.ndarray]]
+Run = Callable[..., Results[Any]]
 
 
-class EventNumbers(ChunkProcessor[list[int]]):
+class Plain(ChunkProcessor[Any]):
+    """Has results that JSON can express."""
+
+    def pack(self, result: Any) -> Record:
+        return Record({"result": result}, {})
+
+    def unpack(self, record: Record) -> Any:
+        return record.content["result"]
+
+    def settings(self, dataset: str) -> Any:
+        return [type(self).__name__, dataset]
+
+
+class EventNumbers(Plain):
     """Returns the event numbers of a chunk."""
 
     def process_chunk(self, _chunk: Chunk, events: Any) -> list[int]:
         return read_column(events, "__event__").tolist()
 
 
-class Refusal(ChunkProcessor[int]):
+class Refusal(Plain):
     """Finds something wrong with the second half of the events."""
 
     def process_chunk(self, chunk: Chunk, _events: Any) -> int:
@@ -34,17 +52,28 @@ class Refusal(ChunkProcessor[int]):
         return 1
 
 
-class Interrupted(ChunkProcessor[int]):
+class Interrupted(Plain):
     """Somebody presses Ctrl-C."""
 
     def process_chunk(self, _chunk: Chunk, _events: Any) -> int:
         raise KeyboardInterrupt
 
 
-def run(
-    processor: ChunkProcessor[Any], files: list[InputFile], chunk_size: int = 1000
-) -> dict[Chunk, Any]:
-    return run_processor(processor, files, make_executor("iterative", 1), chunk_size, "Test")
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Function (processor, files, chunk_size, executor) that runs in a ledger of its own."""
+
+    def run(
+        processor: Plain, files: list[InputFile], chunk_size: int = 1000, **how: Any
+    ) -> Results[Any]:
+        execution = Execution(**{"executor": "iterative", **how})
+        with open_executor(execution) as executor:
+            return run_processor(
+                processor, files, plan_chunks(files, chunk_size), executor,
+                Ledger(tmp_path / "ledger"), step="test", title="Test",
+            )  # fmt: skip
+
+    return run
 
 
 @given(st.lists(st.integers(0, 5000), max_size=4), st.integers(1, 700))
@@ -59,7 +88,9 @@ def test_chunks_cover_every_entry_once_and_never_grow_too_large(
         assert covered == list(range(file.entries))
 
 
-def test_results_come_by_chunk_in_order(ntuples: dict[str, Path], make_manifest: Make) -> None:
+def test_results_come_by_chunk_in_order(
+    run: Run, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
     files = preflight(make_manifest(ntuples))
     results = run(EventNumbers(), files)
     assert list(results) == sorted(results)
@@ -70,63 +101,35 @@ def test_results_come_by_chunk_in_order(ntuples: dict[str, Path], make_manifest:
         assert [number for part in parts for number in part] == list(range(file.entries))
 
 
-def test_no_entries_no_chunks() -> None:
-    assert run(EventNumbers(), [InputFile("d", "x.root", "t", 0, {}, "x")]) == {}
+def test_no_entries_no_chunks(run: Run) -> None:
+    assert dict(run(EventNumbers(), [InputFile("d", "x.root", "t", 0, {}, "x")])) == {}
 
 
 def test_a_wrong_input_surfaces_as_its_own_sentence(
-    ntuples: dict[str, Path], make_manifest: Make, capfd: pytest.CaptureFixture[str]
+    run: Run, ntuples: dict[str, Path], make_manifest: Make, capfd: pytest.CaptureFixture[str]
 ) -> None:
     files = preflight(make_manifest(ntuples))
-    with pytest.raises(InputError, match=r"^Entry 4000 is not as it should be\.$"):
+    sentence = r"^Entry 4000 is not .* There are 7 more: `punzinet status` lists"
+    with pytest.raises(InputError, match=sentence):
         run(Refusal(), files)
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_an_interruption_is_not_swallowed(ntuples: dict[str, Path], make_manifest: Make) -> None:
+def test_an_interruption_is_not_swallowed(
+    run: Run, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(Interrupted(), preflight(make_manifest(ntuples)))
 
 
-@pytest.mark.parametrize("lost", ["all", "half"])
-def test_lost_entries_are_listed(
-    lost: str, ntuples: dict[str, Path], make_manifest: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = preflight(make_manifest(ntuples))
-    complete = EventNumbers.process
-
-    def process(self: EventNumbers, events: Any) -> Any:
-        about = events.metadata
-        if about["dataset"] == "eemumu" and about["entrystart"] == 1000:
-            return {} if lost == "all" else complete(self, _Shorter(events))
-        return complete(self, events)
-
-    class _Shorter:
-        def __init__(self, events: Any) -> None:
-            self.metadata, self._events = events.metadata, events
-
-        def __len__(self) -> int:
-            return len(self._events) // 2
-
-        def __getitem__(self, name: str) -> Any:
-            return self._events[name]
-
-    monkeypatch.setattr(EventNumbers, "process", process)
-    read = {"all": 0, "half": 500}[lost]
-    with pytest.raises(
-        InputError,
-        match=rf"^Not all entries were read; missing are: \S*eemumu\.root entries 1000 to 2000 "
-        rf"\(read {read}\)\.$",
-    ):
-        run(EventNumbers(), files)
-
-
 def test_a_file_that_changed_between_two_runs_is_read_anew(
+    *,
     tmp_path: Path,
     write_ntuple: Write,
     make_events: Events,
     ntuples: dict[str, Path],
     make_manifest: Make,
+    run: Run,
 ) -> None:
     for n in (10, 30):
         path = write_ntuple(tmp_path / "x.root", make_events(1, n))
@@ -135,11 +138,13 @@ def test_a_file_that_changed_between_two_runs_is_read_anew(
 
 
 def test_damage_in_the_middle_of_a_file_is_located(
+    *,
     tmp_path: Path,
     write_ntuple: Write,
     make_events: Events,
     ntuples: dict[str, Path],
     make_manifest: Make,
+    run: Run,
 ) -> None:
     events = make_events(1, 5000)
     path = write_ntuple(tmp_path / "x.root", events)
@@ -147,9 +152,11 @@ def test_damage_in_the_middle_of_a_file_is_located(
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 20_000] = bytes(20_000)
+    status = path.stat()
     path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # nobody notices from outside
 
-    class ReadAll(ChunkProcessor[int]):
+    class ReadAll(Plain):
         def process_chunk(self, _chunk: Chunk, events: Any) -> int:
             return sum(len(read_column(events, name)) for name in files[0].columns.values())
 
@@ -157,8 +164,61 @@ def test_damage_in_the_middle_of_a_file_is_located(
         run(ReadAll(), files)
 
 
-def test_an_unknown_executor_is_refused() -> None:
-    with pytest.raises(
-        InputError, match="There is no executor 'dask': choose iterative or futures"
-    ):
-        make_executor("dask", 2)
+def test_a_file_that_changes_during_the_run_is_noticed(
+    *, run: Run, tmp_path: Path, write_ntuple: Write, make_events: Events,
+    ntuples: dict[str, Path], make_manifest: Make,
+) -> None:  # fmt: skip
+    path = write_ntuple(tmp_path / "x.root", make_events(1, 5000))
+    files = preflight(make_manifest({"signal": ntuples["signal"], "tautau": path}))[1:]
+
+    class Rewrites(EventNumbers):
+        def process_chunk(self, chunk: Chunk, events: Any) -> list[int]:
+            numbers = super().process_chunk(chunk, events)
+            if chunk.start == 2000:
+                write_ntuple(path, make_events(2, 5000))
+            return numbers
+
+    with pytest.raises(InputError, match=r"x\.root changed while it was being read"):
+        run(Rewrites(), files)
+
+
+def test_only_what_is_missing_is_done_again(
+    run: Run, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    files = preflight(make_manifest(ntuples))
+    first = dict(run(EventNumbers(), files))
+    records = sorted((tmp_path / "ledger").rglob("*.safetensors"))
+    assert len(records) == len(first) == 22
+    before = [path.stat().st_mtime_ns for path in records]
+    records[3].write_bytes(records[3].read_bytes()[:-1])
+    flipped = bytearray(records[5].read_bytes())
+    flipped[-20] ^= 1
+    records[5].write_bytes(flipped)
+    records[7].unlink()
+    assert dict(run(EventNumbers(), files)) == first
+    changed = [
+        number
+        for number, (path, time) in enumerate(zip(records, before, strict=True))
+        if path.stat().st_mtime_ns != time
+    ]
+    assert changed == [3, 5, 7]
+
+
+def test_records_of_another_processor_or_file_do_not_count(
+    *, run: Run, tmp_path: Path, write_ntuple: Write, make_events: Events,
+    ntuples: dict[str, Path], make_manifest: Make,
+) -> None:  # fmt: skip
+    class Doubled(EventNumbers):
+        def process_chunk(self, chunk: Chunk, events: Any) -> list[int]:
+            return [2 * number for number in super().process_chunk(chunk, events)]
+
+    path = write_ntuple(tmp_path / "x.root", make_events(1, 30))
+    manifest = make_manifest({"signal": ntuples["signal"], "tautau": path})
+    (single,) = run(EventNumbers(), preflight(manifest)[1:]).values()
+    (double,) = run(Doubled(), preflight(manifest)[1:]).values()
+    assert double == [2 * number for number in single]
+    events = make_events(1, 30)
+    events["event"][:] = 7
+    write_ntuple(path, events)
+    (changed,) = run(EventNumbers(), preflight(manifest)[1:]).values()
+    assert changed == [7] * 30

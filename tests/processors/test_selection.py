@@ -14,6 +14,7 @@ from analysis.network import PunziNet
 from analysis.output import OutputFolder
 from analysis.spectra import read_spectrum
 from analysis.windows import Windows
+from processors.executors import Execution
 from processors.features_stage import run_features
 from processors.selection import SelectionProcessor
 from processors.selection_stage import run_selection
@@ -50,14 +51,14 @@ def manifest(ntuples: dict[str, Path], make_manifest: Make) -> Manifest:
 def done(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> OutputFolder:
     """Tensors, a network with its inputs in another order, and its selection."""
     output = OutputFolder(tmp_path_factory.mktemp("output"))
-    run_features(manifest, output, "iterative", 1)
+    run_features(manifest, output, Execution())
     windows = Windows.read(output.windows)
     # The cut lies on the output of one of the events, as an optimal cut always does.
     outputs = np.sort(outputs_of(pl.read_parquet(output.tensors / "*" / "*.parquet")))
     cut = float(outputs[len(outputs) // 2])
     make_network().save(output.network("punzi"), windows, {}, {}, cut=cut)
     make_network().save(output.network("cutless"), windows, {}, {})
-    written = run_selection(manifest, output, "iterative", 1, network="punzi")
+    written = run_selection(manifest, output, Execution(), network="punzi")
     assert written == [output.histograms, output.selection_cutflow]
     return output
 
@@ -117,13 +118,13 @@ def test_processes_on_other_cores_write_the_same_bytes(
     done: OutputFolder, manifest: Manifest
 ) -> None:
     before = [path.read_bytes() for path in (done.histograms, done.selection_cutflow)]
-    run_selection(manifest, done, "futures", 2, network="punzi")
+    run_selection(manifest, done, Execution("futures", 2), network="punzi")
     assert [path.read_bytes() for path in (done.histograms, done.selection_cutflow)] == before
 
 
 def test_a_network_without_a_cut_selects_nothing(done: OutputFolder, manifest: Manifest) -> None:
     with pytest.raises(InputError, match="Network cutless has no cut"):
-        run_selection(manifest, done, "iterative", 1, network="cutless")
+        run_selection(manifest, done, Execution(), network="cutless")
 
 
 def test_an_unknown_input_is_refused() -> None:

@@ -12,7 +12,8 @@ from analysis.datasets import BRANCHES
 from analysis.errors import InputError
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
-from processors.runner import make_executor
+from analysis.simulation.sampling import produce
+from processors.executors import Execution
 from processors.simulation import simulate
 
 MASSES = (1.0, 4.0, 7.0)
@@ -42,10 +43,16 @@ def columns(path: Path, *names: str) -> list[np.ndarray]:
         return [file["variables"][BRANCHES[name]].array(library="np") for name in names]
 
 
+def results_in(folder: Path) -> list[Path]:
+    """All files of an output folder that are results, the ledger left out."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(path for path in files if not path.relative_to(folder).parts[0].startswith("."))
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> OutputFolder:
     output = OutputFolder(tmp_path_factory.mktemp("made"))
-    simulate(small("signal", "tautau"), "default", output, make_executor("iterative", 1))
+    simulate(small("signal", "tautau"), "default", output, Execution())
     return output
 
 
@@ -57,15 +64,17 @@ def record(made: OutputFolder) -> dict[str, Any]:
 
 def test_says_what_it_wrote(tmp_path: Path) -> None:
     output = OutputFolder(tmp_path)
-    written = simulate(small("signal"), "default", output, make_executor("iterative", 1))
-    there = {path for path in tmp_path.rglob("*") if path.is_file()}
+    written = simulate(small("signal"), "default", output, Execution())
+    there = set(results_in(tmp_path))
     assert set(written) == there
     assert {path.name for path in there} == {
         "signal.root",
         "simulation.json",
         "cross_sections.json",
     }
-    assert not (tmp_path / "ntuples" / ".chunks").exists()
+    records = list((tmp_path / ".ledger" / "simulate" / "events").rglob("*.safetensors"))
+    assert len(records) == len(MASSES)
+    assert all(path.stat().st_size < 5000 for path in records)  # the events are in the ntuple
 
 
 def test_signal_has_its_masses_and_efficiencies(made: OutputFolder, record: dict[str, Any]) -> None:
@@ -110,21 +119,20 @@ def test_cross_sections_fall_with_the_mass(made: OutputFolder) -> None:
 
 def test_workers_do_not_change_a_byte(made: OutputFolder, tmp_path: Path) -> None:
     output = OutputFolder(tmp_path)
-    simulate(small("signal", "tautau"), "default", output, make_executor("futures", 2))
-    for path in tmp_path.rglob("*"):
-        if path.is_file():
-            assert path.read_bytes() == (made.root / path.relative_to(tmp_path)).read_bytes()
+    simulate(small("signal", "tautau"), "default", output, Execution("futures", 2))
+    for path in results_in(tmp_path):
+        assert path.read_bytes() == (made.root / path.relative_to(tmp_path)).read_bytes()
 
 
 def test_another_seed_makes_other_events(made: OutputFolder, tmp_path: Path) -> None:
     output = OutputFolder(tmp_path)
-    simulate(small("signal", seed=2), "default", output, make_executor("iterative", 1))
+    simulate(small("signal", seed=2), "default", output, Execution())
     assert output.ntuple("signal").read_bytes() != made.ntuple("signal").read_bytes()
 
 
 def test_datasets_do_not_depend_on_one_another(made: OutputFolder, tmp_path: Path) -> None:
     output = OutputFolder(tmp_path)
-    simulate(small("tautau"), "default", output, make_executor("iterative", 1))
+    simulate(small("tautau"), "default", output, Execution())
     names = ("event", "production", "px1", "pz2", "weight")
     for alone, together in zip(
         columns(output.ntuple("tautau"), *names),
@@ -140,7 +148,7 @@ def test_strata_are_simulated_again_if_the_pilot_run_missed_the_largest_weights(
 ) -> None:
     monkeypatch.setattr("processors.simulation.needed_trials", lambda *_: 10_000)
     output = OutputFolder(tmp_path)
-    simulate(small("tautau", luminosity=3.0), "default", output, make_executor("iterative", 1))
+    simulate(small("tautau", luminosity=3.0), "default", output, Execution())
     (weight,) = columns(output.ntuple("tautau"), "weight")
     assert weight.max() == 1
     (stratum,) = json.loads(output.simulation_record.read_text())["datasets"]["tautau"]["strata"]
@@ -150,7 +158,7 @@ def test_strata_are_simulated_again_if_the_pilot_run_missed_the_largest_weights(
 def test_all_processes_make_events(tmp_path: Path) -> None:
     output = OutputFolder(tmp_path)
     manifest = small("mumugamma", "eemumu", luminosity=1.0)
-    simulate(manifest, "default", output, make_executor("iterative", 1))
+    simulate(manifest, "default", output, Execution())
     content = json.loads(output.simulation_record.read_text())["datasets"]
     for name in ("mumugamma", "eemumu"):
         assert content[name]["entries"] > 10
@@ -164,13 +172,28 @@ def test_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
             small("signal"),
             "default",
             OutputFolder(tmp_path / "output"),
-            make_executor("iterative", 1),
+            Execution(),
         )
 
 
-def test_leftovers_of_a_killed_run_disappear(tmp_path: Path) -> None:
-    stale = tmp_path / "ntuples" / ".chunks" / "signal-0-0.npy"
-    stale.parent.mkdir(parents=True)
-    stale.write_text("half a chunk")
-    simulate(small("signal"), "default", OutputFolder(tmp_path), make_executor("iterative", 1))
-    assert not stale.parent.exists()
+def test_a_killed_run_is_continued(
+    made: OutputFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = OutputFolder(tmp_path)
+    calls = []
+
+    def interrupted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return produce(*arguments)
+
+    monkeypatch.setattr("processors.simulation.produce", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(small("signal", "tautau"), "default", output, Execution())
+    assert not results_in(tmp_path)
+    simulate(small("signal", "tautau"), "default", output, Execution())
+    undisturbed = len(MASSES) + 2  # signal, a pilot run and its background
+    assert len(calls) == undisturbed + 1
+    for path in results_in(tmp_path):
+        assert path.read_bytes() == (made.root / path.relative_to(tmp_path)).read_bytes()

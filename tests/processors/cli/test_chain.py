@@ -16,6 +16,7 @@ import pytest
 import uproot
 import yaml
 
+from processors.lock import lock
 from processors.stages import STAGES
 
 PUNZINET = (sys.executable, "-m", "processors.cli")
@@ -35,8 +36,8 @@ SMALL = {
 
 #: What is there as soon as a stage is in the middle of its work.
 BEGUN = {
-    "simulate": "ntuples/.chunks",
-    "features": ".tensors.partial",
+    "simulate": ".ledger/simulate/events/*/*.safetensors",
+    "features": ".ledger/features/features/*/*.safetensors",
     "train": "networks/checkpoint.safetensors",
 }
 
@@ -111,6 +112,27 @@ def test_a_second_run_does_nothing(chain: Path) -> None:
     assert before == {p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()}
 
 
+def test_status_tells_how_far_everything_is(chain: Path, tmp_path: Path) -> None:
+    said = punzinet("status", folder=chain).stdout
+    assert said.count("finished") == 5
+    assert "eemumu" in said
+    (record, *_) = (chain / "output" / ".ledger" / "select").rglob("*.safetensors")
+    moved = record.rename(tmp_path / "record")
+    shutil.move(chain / "output" / ".stages" / "select.json", tmp_path)
+    assert "cut off" in punzinet("status", folder=chain).stdout
+    moved.rename(record)
+    shutil.move(tmp_path / "select.json", chain / "output" / ".stages")
+    assert punzinet("status", folder=tmp_path).stdout.count("not run") == 5
+
+
+def test_a_second_run_in_the_same_folder_is_refused(chain: Path) -> None:
+    with lock(chain / "output", "train"):
+        done = punzinet("select", "--force", folder=chain)
+    assert done.returncode == 1
+    assert f"`punzinet train` (process {os.getpid()} on " in done.stderr
+    assert "is at work" in done.stderr
+
+
 def test_a_setting_re_runs_only_what_depends_on_it(chain: Path) -> None:
     manifest = chain / "data_manifest.yaml"
     changed = {**SMALL, "processes": {**{n: n for n in SMALL["datasets"]}, "other": "other"}}
@@ -174,9 +196,9 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
         text=True,
         start_new_session=True,
     )
-    begun = tmp_path / "output" / BEGUN[stage]
+    begun = tmp_path / "output"
     deadline = time.monotonic() + 120
-    while not begun.exists() and time.monotonic() < deadline:
+    while not list(begun.glob(BEGUN[stage])) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
@@ -184,7 +206,7 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
     assert "Traceback" not in errors
     if stage == "train":
         assert not (tmp_path / "output" / "sensitivity.json").exists()
-        assert begun.exists()
+        assert list(begun.glob(BEGUN[stage]))
         assert "the same command continues it" in errors
         return
     run_chain(tmp_path, ["simulate", "features"])

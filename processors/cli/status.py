@@ -1,0 +1,66 @@
+"""`punzinet status`: what is done, missing and failed."""
+
+import json
+from pathlib import Path
+
+from rich.table import Column, Table
+
+from analysis.output import OutputFolder
+from processors.cli.options import OUTPUT, OutputOption, console
+from processors.ledger import read_progress
+from processors.lock import holder_of
+from processors.stages import STAGES
+
+
+def command(output: OutputOption = OUTPUT) -> None:
+    """Show how far every stage is with every dataset, and what went wrong; also while one runs.
+
+    Example: punzinet status --output output
+    """
+    folder = OutputFolder(output)
+    holder = holder_of(folder.root)
+    stages = Table("stage", "state")
+    chunks = Table("stage", "step", Column("dataset", overflow="fold"))
+    for name in ("chunks", "done", "entries", "done", "failed"):
+        chunks.add_column(name, justify="right", no_wrap=True)
+    failures = []
+    for stage in STAGES:
+        found = read_progress(folder.ledger(stage))
+        stages.add_row(stage, _state(folder.root, stage, holder, begun=bool(found)))
+        for row in found:
+            numbers = (row.chunks, row.done, row.entries, row.entries_done, len(row.failures))
+            chunks.add_row(stage, row.step, row.dataset, *(f"{number:,}" for number in numbers))
+            failures += [f"{stage}: {why}" for why in dict.fromkeys(row.failures.values())]
+    console.print(stages)
+    if chunks.row_count:
+        console.print(chunks)
+    for line in [*_incomplete(folder), *failures]:
+        console.print(line, markup=False)
+
+
+def _state(root: Path, stage: str, holder: dict[str, object] | None, *, begun: bool) -> str:
+    """Whether a stage is running, finished or cut off."""
+    if holder is not None and holder.get("stage") == stage:
+        return f"running (process {holder.get('pid')} on {holder.get('host')})"
+    if (root / ".stages" / f"{stage}.json").is_file():
+        return "finished"
+    return "cut off; the same command continues" if begun else "not run"
+
+
+def _incomplete(folder: OutputFolder) -> list[str]:
+    """What the features stage says is missing or double."""
+    try:
+        content = json.loads(folder.completeness.read_text(encoding="utf-8"))
+        lines = [
+            f"features: allowed to be missing: {row['reason']}"
+            for row in content.get("missing", [])
+        ]
+        for name, dataset in content["datasets"].items():
+            for path, count in dataset["duplicates"]["by_file"].items():
+                lines.append(
+                    f"features: dataset {name}: {path} repeats {count} events that are in it or "
+                    "in an earlier file"
+                )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return lines

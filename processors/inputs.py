@@ -1,0 +1,138 @@
+"""The input of a stage: which chunks there are, which are missing, and what that means.
+
+Usually nothing may be missing. If the user allows it, normalisations are rescaled by the share
+of a dataset that was processed, which has to be known exactly.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from analysis.errors import InputError
+from processors.preflight import (
+    InputFile,
+    MissingFile,
+    check_columns,
+    expected_entries,
+    preflight,
+    survey,
+)
+from processors.runner import Chunk, plan_chunks
+
+if TYPE_CHECKING:
+    from analysis.manifest import Manifest
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Everything a stage reads.
+
+    Attributes:
+        manifest: Says what there should be.
+        files: Files that can be processed.
+        missing: Files that cannot.
+        lost: Chunks that cannot be read although their file can be opened, and why.
+    """
+
+    manifest: "Manifest"
+    files: tuple[InputFile, ...]
+    missing: tuple[MissingFile, ...] = ()
+    lost: Mapping[Chunk, str] = field(default_factory=dict)
+
+    def chunks(self, keep: Callable[[InputFile], bool] = lambda _: True) -> list[Chunk]:
+        """All chunks to process.
+
+        Args:
+            keep: Which files matter.
+        """
+        files = [file for file in self.files if keep(file)]
+        planned = plan_chunks(files, self.manifest.features.chunk_size)
+        return [chunk for chunk in planned if chunk not in self.lost]
+
+    def processed(self, dataset: str) -> int:
+        """Entries of a dataset that are processed."""
+        return sum(len(chunk) for chunk in self.chunks(lambda file: file.dataset == dataset))
+
+    def expected(self, dataset: str) -> int:
+        """Entries that a dataset should have, by the manifest where it says so.
+
+        Raises:
+            InputError: If a file is missing and nothing says how many entries it has.
+        """
+        section = self.manifest.datasets[dataset]
+        if isinstance(section.entries, int):
+            return section.entries
+        total = 0
+        for file in self.files:
+            if file.dataset == dataset:
+                total += expected_entries(section, file.path) or file.entries
+        for gone in self.missing:
+            if gone.dataset == dataset:
+                if gone.entries is None:
+                    raise InputError(
+                        f"{gone.problem} To go on without it, say under `datasets.{dataset}."
+                        "entries` how many entries there should be: the normalisation of what is "
+                        "left depends on it."
+                    )
+                total += gone.entries
+        return total
+
+    def shares(self) -> dict[str, float]:
+        """Processed share of each dataset that is not processed whole.
+
+        Raises:
+            InputError: If a share is unknown, zero, more than all, or different for each mass.
+        """
+        found = {}
+        for name, section in self.manifest.datasets.items():
+            processed, expected = self.processed(name), self.expected(name)
+            if processed == expected:
+                continue
+            if not 0 < processed < expected:
+                raise InputError(
+                    f"Dataset {name}: {processed} entries can be read of {expected} expected ones; "
+                    "correct `files` or `entries`, or leave the dataset out."
+                )
+            if section.is_signal and section.mass is None:
+                raise InputError(
+                    f"Dataset {name}: {expected - processed} entries are missing, and nothing says "
+                    "of which generated mass they are; repair the files, or give the files of each "
+                    "mass a dataset of their own with `mass`."
+                )
+            found[name] = processed / expected
+        return found
+
+    def without(self, problems: Mapping[Chunk, str]) -> "Inputs":
+        """The same input without chunks that turned out to be unreadable."""
+        return replace(self, lost={**self.lost, **problems})
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """All that is missing, and why."""
+        rows: list[dict[str, Any]] = [
+            {"dataset": gone.dataset, "file": gone.path, "entries": gone.entries,
+             "reason": gone.problem}
+            for gone in self.missing
+        ]  # fmt: skip
+        return rows + [
+            {"dataset": chunk.dataset, "file": chunk.path, "first": chunk.start,
+             "entries": len(chunk), "reason": why}
+            for chunk, why in sorted(self.lost.items())
+        ]  # fmt: skip
+
+
+def take_inputs(manifest: "Manifest", *, allow_missing: bool) -> Inputs:
+    """Look at all input files.
+
+    Args:
+        manifest: Which files there are.
+        allow_missing: Whether any may be missing.
+
+    Raises:
+        InputError: If anything is wrong with a file and nothing may be missing.
+    """
+    if not allow_missing:
+        return Inputs(manifest, tuple(preflight(manifest)))
+    files, missing = survey(manifest, must_exist=False)
+    for dataset in manifest.datasets.values():
+        check_columns(dataset, [file for file in files if file.dataset == dataset.name])
+    return Inputs(manifest, tuple(files), tuple(missing))

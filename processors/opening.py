@@ -1,0 +1,120 @@
+"""Opening ROOT files: on disks that are there, and on servers that may not always be."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import uproot
+
+from analysis.errors import InputError
+
+ATTEMPTS: Final = 4
+"""How often a file on a server is tried."""
+BACK_OFF_SECONDS: Final = 1.0
+"""Wait after the first failure; twice as long after each further one."""
+ANSWER_SECONDS: Final = 30.0
+"""How long a server may be silent."""
+
+T = TypeVar("T")
+
+
+class Unreadable(InputError):
+    """A file could not be opened or read: on a server, a second attempt may succeed."""
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL that leads to a server."""
+    return "://" in path and not path.startswith("file://")
+
+
+def state_of(path: str) -> tuple[int, int]:
+    """Size in bytes and time of change in ns of a local file; (-1, -1) for a URL or no file."""
+    if "://" in path or not Path(path).is_file():
+        return -1, -1
+    status = Path(path).stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@contextmanager
+def open_file(path: str, dataset: str) -> Iterator[Any]:
+    """Open a ROOT file.
+
+    Args:
+        path: Path or URL.
+        dataset: Name of its dataset, for messages.
+
+    Yields:
+        The file, as uproot opens it.
+
+    Raises:
+        Unreadable: If it cannot be opened.
+        InputError: If it is not there, empty, no ROOT file or truncated.
+    """
+    name = f"Dataset {dataset}: {path}"
+    if "://" not in path and Path(path).exists() and Path(path).stat().st_size == 0:
+        raise InputError(f"{name} is empty (0 bytes); make or fetch it again.")
+    try:
+        # A file that holds a colon in its name is no file with an object behind the colon.
+        file = uproot.open({path: None}, array_cache=None, object_cache=None, **_options(path))
+    except FileNotFoundError:
+        raise InputError(f"{name} is not there; check `files` in the manifest.") from None
+    except Exception as error:
+        if "not a ROOT file" in str(error):
+            raise InputError(f"{name} is not a ROOT file; check `files` in the manifest.") from None
+        raise Unreadable(
+            f"{name} cannot be opened: it is truncated, damaged or out of reach ({reason(error)})."
+        ) from error
+    with file:
+        size = file.file.source.num_bytes
+        if size is not None and file.file.fEND > size:
+            raise InputError(
+                f"{name} is truncated: it has {size} bytes of {file.file.fEND}; make or fetch it "
+                "again."
+            )
+        yield file
+
+
+def _options(path: str) -> dict[str, Any]:
+    """Options with which uproot opens a path: how long to wait for a server."""
+    if not is_remote(path):
+        return {}
+    if path.startswith("root://"):
+        return {"timeout": ANSWER_SECONDS}
+    if path.startswith(("http://", "https://")):
+        import aiohttp  # noqa: PLC0415 - slow to import, and only needed here
+
+        wait = aiohttp.ClientTimeout(
+            total=None, sock_connect=ANSWER_SECONDS, sock_read=ANSWER_SECONDS
+        )
+        return {"client_kwargs": {"timeout": wait}}
+    return {}
+
+
+def patiently(path: str, attempt: Callable[[], T]) -> T:
+    """Do something with a file, several times if it is on a server that fails.
+
+    Args:
+        path: Path or URL of the file.
+        attempt: What to do.
+
+    Raises:
+        InputError: What the last attempt raised.
+    """
+    if not is_remote(path):
+        return attempt()
+    for number in range(ATTEMPTS - 1):
+        try:
+            return attempt()
+        except Unreadable:
+            time.sleep(BACK_OFF_SECONDS * 2**number)
+    try:
+        return attempt()
+    except Unreadable as error:
+        raise InputError(f"{str(error).rstrip('.')}; tried {ATTEMPTS} times.") from error
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, without the details of where in the code."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

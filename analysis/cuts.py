@@ -9,18 +9,25 @@ A cut is a value of the output before the sigmoid; an event is selected if its o
 that. Where several candidates are equally good the tightest is taken.
 """
 
-from typing import NamedTuple, Self
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numba import njit
 from scipy.interpolate import PchipInterpolator
 
 from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit, punzi_numerator
+from analysis.figures_of_merit import (
+    BackgroundUncertainty,
+    FigureOfMerit,
+    background_variance,
+    punzi_numerator,
+)
 from analysis.punzi_loss import SIGNAL
 from analysis.types import BoolArray, FloatArray, IntArray
 
 _numerator = njit(cache=True)(punzi_numerator)
+_variance: Any = njit(cache=True)(background_variance)
 
 
 class RankedEvents(NamedTuple):
@@ -124,8 +131,46 @@ def _selected(events: RankedEvents, cut: FloatArray) -> tuple[FloatArray, FloatA
     return sums, squares
 
 
+def slope_sums(events: RankedEvents, cut: FloatArray, slopes: FloatArray) -> FloatArray:
+    """Sum what background events that pass contribute to a function of all windows.
+
+    Args:
+        events: The events.
+        cut: (H,) cuts on the output before the sigmoid.
+        slopes: (P, H) derivatives of the function with respect to the background of each
+            process in each window.
+
+    Returns:
+        (3, P) Σ wg, Σ (wg)² and Σ w²g over the events, with w the weight of an event and g the
+        sum of the slopes of the windows in which it passes.
+    """
+    return _slope_sums(events, np.ascontiguousarray(cut), np.ascontiguousarray(slopes))
+
+
+@njit(cache=True)
+def _slope_sums(events: RankedEvents, cut: FloatArray, slopes: FloatArray) -> FloatArray:
+    """Compiled loop of `slope_sums`."""
+    sums = np.zeros((3, len(slopes)))
+    for i in range(len(events.logit)):
+        process = events.process[i]
+        if process < 0:
+            continue
+        slope = 0.0
+        for window in range(events.start[i], events.stop[i]):
+            if events.logit[i] >= cut[window]:
+                slope += slopes[process, window]
+        weight = events.weight[i]
+        sums[0, process] += weight * slope
+        sums[1, process] += (weight * slope) ** 2
+        sums[2, process] += weight**2 * slope
+    return sums
+
+
 def optimal_cuts(
-    events: RankedEvents, figure_of_merit: FigureOfMerit, luminosity: float
+    events: RankedEvents,
+    figure_of_merit: FigureOfMerit,
+    luminosity: float,
+    processes: Sequence[str] = (),
 ) -> FloatArray:
     """Find the cut with the smallest σ_min for each hypothesis by itself.
 
@@ -133,12 +178,14 @@ def optimal_cuts(
         events: The events.
         figure_of_merit: Which σ_min.
         luminosity: Target luminosity in fb^-1.
+        processes: Names of the background processes, needed only if the figure of merit has
+            uncertainties by process.
 
     Returns:
         (H,) cuts on the output before the sigmoid; infinite, selecting nothing, for a
         hypothesis without signal.
     """
-    return _optimal_cuts(events, _constants(figure_of_merit, luminosity))
+    return _optimal_cuts(events, Merit.of(figure_of_merit, luminosity, processes))
 
 
 def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> FloatArray:
@@ -170,6 +217,7 @@ def best_single_cut(
     training: BoolArray,
     figure_of_merit: FigureOfMerit,
     luminosity: float,
+    processes: Sequence[str] = (),
 ) -> float:
     """Find the one cut with the smallest mean σ_min over the training hypotheses.
 
@@ -181,6 +229,7 @@ def best_single_cut(
         training: (H,) which hypotheses count.
         figure_of_merit: Which σ_min.
         luminosity: Target luminosity in fb^-1.
+        processes: As for `optimal_cuts`.
 
     Returns:
         The cut on the output before the sigmoid.
@@ -197,86 +246,118 @@ def best_single_cut(
             "No training hypothesis has a signal event in its window, so that no cut is better "
             "than another; give the signal datasets more events."
         )
-    return float(_best_single_cut(events, used, _constants(figure_of_merit, luminosity)))
+    merit = Merit.of(figure_of_merit, luminosity, processes)
+    return float(_best_single_cut(events, used, merit))
 
 
-def _constants(
-    figure_of_merit: FigureOfMerit, luminosity: float
-) -> tuple[float, float, float, float]:
-    """What compiled loops need to know: the constant term, a, b and the luminosity."""
-    return figure_of_merit.constant, figure_of_merit.a, figure_of_merit.b, luminosity
+class Merit(NamedTuple):
+    """What compiled loops need to know of a figure of merit.
+
+    Attributes:
+        constant: Constant term.
+        a: Sigmas of the discovery.
+        b: Sigmas of the confidence level.
+        luminosity: L in fb^-1.
+        uncertainty: Systematic uncertainties of the background.
+    """
+
+    constant: float
+    a: float
+    b: float
+    luminosity: float
+    uncertainty: BackgroundUncertainty
+
+    @classmethod
+    def of(
+        cls, figure_of_merit: FigureOfMerit, luminosity: float, processes: Sequence[str]
+    ) -> Self:
+        """Take them from a figure of merit; arguments as of `optimal_cuts`."""
+        return cls(
+            figure_of_merit.constant,
+            figure_of_merit.a,
+            figure_of_merit.b,
+            luminosity,
+            figure_of_merit.uncertainty_of(processes),
+        )
 
 
 @njit(cache=True)
-def _sigma_min(
-    efficiency: float, background: float, constants: tuple[float, float, float, float]
-) -> float:
-    """σ_min of one selection, infinite without efficiency."""
+def _sigma_min(sums: FloatArray, background: float, merit: Merit) -> float:
+    """σ_min of one selection, infinite without efficiency.
+
+    Args:
+        sums: (P + 1,) background of each process, and the efficiency.
+        background: All background.
+        merit: The figure of merit.
+    """
+    efficiency = sums[-1]
     if efficiency <= 0:
         return np.inf
-    constant, a, b, luminosity = constants
-    return _numerator(np.sqrt(background), constant, a, b) / (efficiency * luminosity)
+    root = np.sqrt(_variance(background, sums, merit.uncertainty))
+    numerator = _numerator(root, merit.constant, merit.a, merit.b)
+    sigma: float = numerator / (efficiency * merit.luminosity)
+    return sigma
 
 
 @njit(cache=True)
-def _add_equal(
-    events: RankedEvents, first: int, efficiency: FloatArray, background: FloatArray
-) -> int:
+def _add_equal(events: RankedEvents, first: int, sums: FloatArray, background: FloatArray) -> int:
     """Add all events with the output of event `first`, which no cut can tell apart.
 
     Args:
         events: The events.
         first: Index of the first of them.
-        efficiency: (H,) efficiencies, added to.
-        background: (H,) background events, added to.
+        sums: (H, P + 1) background events of each process, and efficiencies; added to.
+        background: (H,) background events of all processes, added to.
 
     Returns:
         Index of the first event with a smaller output.
     """
     i = first
     while i < len(events.logit) and events.logit[i] == events.logit[first]:
-        target = efficiency if events.process[i] < 0 else background
+        process = events.process[i]
         for window in range(events.start[i], events.stop[i]):
-            target[window] += events.weight[i]
+            sums[window, process] += events.weight[i]
+            if process >= 0:
+                background[window] += events.weight[i]
         i += 1
     return i
 
 
 @njit(cache=True)
-def _optimal_cuts(events: RankedEvents, constants: tuple[float, float, float, float]) -> FloatArray:
+def _optimal_cuts(events: RankedEvents, merit: Merit) -> FloatArray:
     """Compiled loop of `optimal_cuts`."""
-    efficiency, background = np.zeros(events.hypotheses), np.zeros(events.hypotheses)
+    sums = np.zeros((events.hypotheses, events.processes + 1))
+    background = np.zeros(events.hypotheses)
     cut, best = np.full(events.hypotheses, np.inf), np.full(events.hypotheses, np.inf)
     i = 0
     while i < len(events.logit):
         first = i
-        i = _add_equal(events, first, efficiency, background)
+        i = _add_equal(events, first, sums, background)
         for k in range(first, i):
             if events.process[k] < 0 and events.start[k] < events.stop[k]:
                 own = events.start[k]
-                sigma = _sigma_min(efficiency[own], background[own], constants)
+                sigma = _sigma_min(sums[own], background[own], merit)
                 if sigma < best[own]:
                     best[own], cut[own] = sigma, events.logit[k]
     return cut
 
 
 @njit(cache=True)
-def _best_single_cut(
-    events: RankedEvents, used: BoolArray, constants: tuple[float, float, float, float]
-) -> float:
+def _best_single_cut(events: RankedEvents, used: BoolArray, merit: Merit) -> float:
     """Compiled loop of `best_single_cut`; `used` (H,) says which hypotheses are in the mean.
 
     The σ_min of a hypothesis is only worked out again if its sums have changed, but their
     total is always taken afresh: it carries no rounding from one candidate to the next.
     """
-    efficiency, background = np.zeros(events.hypotheses), np.zeros(events.hypotheses)
+    sums = np.zeros((events.hypotheses, events.processes + 1))
+    background = np.zeros(events.hypotheses)
     sigma = np.full(events.hypotheses, np.inf)
     changed = np.zeros(events.hypotheses, dtype=np.bool_)
     cut, best = np.inf, np.inf
     i = 0
     while i < len(events.logit):
         first = i
-        i = _add_equal(events, first, efficiency, background)
+        i = _add_equal(events, first, sums, background)
         adds_signal = False
         for k in range(first, i):
             changed[events.start[k] : events.stop[k]] = True
@@ -288,7 +369,7 @@ def _best_single_cut(
         for h in range(events.hypotheses):
             if used[h]:
                 if changed[h]:
-                    sigma[h] = _sigma_min(efficiency[h], background[h], constants)
+                    sigma[h] = _sigma_min(sums[h], background[h], merit)
                     changed[h] = False
                 total += sigma[h]
         if total < best:

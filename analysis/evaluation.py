@@ -17,9 +17,9 @@ from typing import Literal, Self
 
 import numpy as np
 
-from analysis.cuts import RankedEvents, best_single_cut, optimal_cuts, selected
+from analysis.cuts import RankedEvents, best_single_cut, optimal_cuts, selected, slope_sums
 from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit
+from analysis.figures_of_merit import FigureOfMerit, background_variance, variance_slope
 from analysis.network import PunziNet
 from analysis.punzi_loss import SIGNAL
 from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
@@ -28,6 +28,22 @@ from analysis.types import BoolArray, FloatArray, IntArray
 
 #: Events that are excluded at one standard deviation (68.27 %) where none was found.
 NONE_FOUND = 1.148
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """What a cut achieves, and what makes it uncertain.
+
+    Attributes:
+        selection: What it achieves.
+        independent: (H,) uncertainty of σ_min in fb that no other hypothesis shares: of the
+            signal, and of a window in which no background passes.
+        slopes: (P, H) change of σ_min for an event more of a process, fb.
+    """
+
+    selection: Selection
+    independent: FloatArray
+    slopes: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +62,7 @@ class ScaledEvents:
         total: (P + 1, H) sum of weights of what is scaled together.
         total_variance: (P + 1, H) its variance.
         squares: (P + 1, H) sum of squares of the scaled weights of what is scaled together.
+        backgrounds: Names of the P background processes.
     """
 
     features: FloatArray
@@ -56,6 +73,7 @@ class ScaledEvents:
     total: FloatArray
     total_variance: FloatArray
     squares: FloatArray
+    backgrounds: tuple[str, ...]
 
     @classmethod
     def of(cls, sample: Sample, fold: Literal["training", "validation"]) -> Self:
@@ -97,6 +115,7 @@ class ScaledEvents:
             total=_by_hypothesis(sample, total),
             total_variance=_by_hypothesis(sample, variance),
             squares=_by_hypothesis(sample, _class_sums(sample, events, weight**2)),
+            backgrounds=sample.backgrounds,
         )
 
     def rank(self, logit: FloatArray) -> RankedEvents:
@@ -126,9 +145,9 @@ class ScaledEvents:
         """Evaluate a cut.
 
         The uncertainty of σ_min is that of efficiency and background, propagated. For the
-        background it is half the difference of σ_min between one standard deviation above and
-        below, because √B bends where few events pass; where none does, it is that of the
-        events which cannot be excluded.
+        background it is half the difference of σ_min between one standard deviation of its
+        variance V above and below, because √V bends where few events pass; where none does, it
+        is that of the events which cannot be excluded.
 
         Args:
             events: The events as `rank` sorted them.
@@ -136,32 +155,110 @@ class ScaledEvents:
             figure_of_merit: Which σ_min.
             luminosity: Target luminosity in fb^-1.
         """
+        return self._judge(events, cut, figure_of_merit, luminosity).selection
+
+    def mean_error(
+        self,
+        events: RankedEvents,
+        cut: FloatArray | float,
+        training: BoolArray,
+        figure_of_merit: FigureOfMerit,
+        luminosity: float,
+    ) -> float:
+        """Uncertainty of the mean σ_min over hypotheses, from the finite simulated sample.
+
+        An event counts in all its windows, and all windows of a process share its total. With
+        g the sum of ∂(mean σ_min)/∂B over the windows in which an event passes, the variance
+        is Σ w²(g - ḡ)² + ḡ² var T for each process, where ḡ = Σ wg/T: for a single window it is
+        that of `_variances`. The signals of the hypotheses are independent of one another.
+
+        Args:
+            events: The events as `rank` sorted them.
+            cut: Cut on the output before the sigmoid, one for all or (H,).
+            training: (H,) which hypotheses are averaged over.
+            figure_of_merit: Which σ_min.
+            luminosity: Target luminosity in fb^-1.
+
+        Returns:
+            One standard deviation in fb; infinite if a hypothesis has no efficiency.
+        """
+        judged = self._judge(events, cut, figure_of_merit, luminosity)
+        if np.isinf(judged.selection.sigma_min[training]).any():
+            return np.inf
+        share = training / training.sum()
+        slopes = np.where(training, judged.slopes * share, 0.0)
+        linear, quadratic, mixed = slope_sums(events, judged.selection.cut, slopes)
+        total = self.total[:SIGNAL, 0]
+        mean = np.divide(linear, total, out=np.zeros_like(linear), where=total > 0)
+        known = self.squares[:SIGNAL, 0] + self.total_variance[:SIGNAL, 0]
+        background = quadratic - 2 * mean * mixed + mean**2 * known
+        independent = (share[training] * judged.independent[training]) ** 2
+        return float(np.sqrt(background.clip(min=0).sum() + independent.sum()))
+
+    def _judge(
+        self,
+        events: RankedEvents,
+        cut: FloatArray | float,
+        figure_of_merit: FigureOfMerit,
+        luminosity: float,
+    ) -> "_Judged":
+        """Evaluate a cut and keep what its uncertainty is made of; see `selection`."""
         sums, squares = selected(events, cut)
-        variances = self._variances(sums, squares)
+        statistical = self._variances(sums, squares)
         efficiency, background = sums[SIGNAL], sums[:SIGNAL].sum(axis=0)
-        spread = np.sqrt(variances[:SIGNAL].sum(axis=0))
+        variance, slopes = self._background_variance(sums, figure_of_merit)
+        spread = np.sqrt((slopes**2 * statistical[:SIGNAL]).sum(axis=0))
         unseen = NONE_FOUND * self._typical_weights(events)
         none = background == 0
         sigma, above, below = (
-            figure_of_merit.sigma_min(efficiency, events_expected, luminosity)
-            for events_expected in (
-                background,
-                background + np.where(none, unseen, spread),
-                np.maximum(background - spread, 0),
+            figure_of_merit.sigma_min(efficiency, varied, luminosity)
+            for varied in (
+                variance,
+                variance + np.where(none, unseen, spread),
+                np.maximum(variance - spread, 0),
             )
         )
-        error = np.full_like(sigma, np.inf)
+        error, independent = np.full((2, len(sigma)), np.inf)
         found = efficiency > 0
-        from_signal = sigma[found] * np.sqrt(variances[SIGNAL, found]) / efficiency[found]
+        from_signal = sigma[found] * np.sqrt(statistical[SIGNAL, found]) / efficiency[found]
         from_background = (above[found] - below[found]) / np.where(none[found], 1, 2)
         error[found] = np.hypot(from_signal, from_background)
-        return Selection(
+        unseen_error = np.where(none[found], from_background, 0.0)
+        independent[found] = np.hypot(from_signal, unseen_error)
+        per_event = np.zeros_like(sigma)
+        seen = found & ~none & (spread > 0)
+        per_event[seen] = (above[seen] - below[seen]) / (2 * spread[seen])
+        selection = Selection(
             cut=np.broadcast_to(np.asarray(cut, dtype=np.float64), sigma.shape).copy(),
             efficiency=efficiency,
             background=background,
             sigma_min=sigma,
             sigma_min_error=error,
         )
+        return _Judged(selection, independent, slopes * per_event)
+
+    def _background_variance(
+        self, sums: FloatArray, figure_of_merit: FigureOfMerit
+    ) -> tuple[FloatArray, FloatArray]:
+        """Variance V of the background counts, from Poisson and systematic uncertainties.
+
+        Args:
+            sums: (P + 1, H) sums of weights of what passes.
+            figure_of_merit: Its systematic uncertainties.
+
+        Returns:
+            (H,) variances and their (P, H) slopes by the background of each process.
+        """
+        uncertainty = figure_of_merit.uncertainty_of(self.backgrounds)
+        by_process = sums[:SIGNAL]
+        background = by_process.sum(axis=0)
+        own = uncertainty.by_process if len(uncertainty.by_process) else np.zeros(len(by_process))
+        slopes = [
+            variance_slope(background, events, uncertainty.overall, relative)
+            for events, relative in zip(by_process, own.tolist(), strict=True)
+        ]
+        variance = background_variance(background, by_process, uncertainty)
+        return variance, np.reshape(slopes, by_process.shape)
 
     def _variances(self, sums: FloatArray, squares: FloatArray) -> FloatArray:
         """Variances of what passes a cut, from the finite number of simulated events.
@@ -248,20 +345,23 @@ def evaluate(
     validation = ScaledEvents.of(sample, "validation")
     results = {}
     for name, network in networks.items():
-        elsewhere = optimal_cuts(
-            others.rank(network.logit_numpy(others.features)), figure_of_merit, luminosity
-        )
+        merit = figure_of_merit, luminosity, sample.backgrounds
+        elsewhere = optimal_cuts(others.rank(network.logit_numpy(others.features)), *merit)
         events = validation.rank(network.logit_numpy(validation.features))
         cuts: dict[str, FloatArray | float] = {
-            "optimal": optimal_cuts(events, figure_of_merit, luminosity),
+            "optimal": optimal_cuts(events, *merit),
             "optimal_in_training": elsewhere,
-            "single": best_single_cut(events, training, figure_of_merit, luminosity),
+            "single": best_single_cut(events, training, *merit),
             "half": 0.0,
         }
         results[name] = NetworkSensitivity(
             **{
                 kind: validation.selection(events, cut, figure_of_merit, luminosity)
                 for kind, cut in cuts.items()
-            }
+            },
+            mean_error={
+                kind: validation.mean_error(events, cut, training, figure_of_merit, luminosity)
+                for kind, cut in cuts.items()
+            },
         )
     return Sensitivity(sample.mass, training, figure_of_merit, luminosity, results)

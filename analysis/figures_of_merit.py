@@ -3,21 +3,86 @@
 Notation, everywhere: S and B are the signal and background events expected behind a cut at
 the luminosity L, ε is the signal efficiency (selected and in the mass window over generated).
 "Eq." counts the equations of the Punzi-loss paper, EPJC 82, 121 (arXiv:2110.00810).
+
+**Uncertain background.** Punzi's limit asks for a signal S such that a count of B + a√V, where
+background alone is rejected at a sigmas, is exceeded at the confidence of b sigmas:
+
+    S = a√V + b√(V + S),    hence    S = b²/2 + a√V + (b/2)√(b² + 4a√V + 4V),
+
+with V the variance of the count under background alone. If B is known V = B, and that is
+Eq. 9. If B is uncertain, V = B + v with v the variance of B itself, under both hypotheses: all
+three B of Eq. 9 are replaced by V, and nothing else changes. A relative uncertainty r of all
+background together gives v = (rB)²; uncertainties r_p of the processes, independent of one
+another but each common to all events of its process, give v = Σ (r_p B_p)². The constant term
+of the improved form is fitted to Poisson counts and stays as it is, an approximation.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Literal, TypeGuard, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeGuard, TypeVar, overload
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from numpy.typing import ArrayLike
 
     from analysis.types import FloatArray
+
+#: Numbers of events: a number, an array or a tensor.
+Count = TypeVar("Count", "float", "FloatArray", "torch.Tensor")
+Relative = Annotated[float, Field(ge=0, le=10)]
+
+
+class BackgroundUncertainty(NamedTuple):
+    """Relative systematic uncertainties of the background, as compiled loops take them.
+
+    Attributes:
+        overall: Of all background together.
+        by_process: (P,) of each process, independent of one another; (0,) if there are none.
+    """
+
+    overall: float
+    by_process: FloatArray
+
+
+def background_variance(background: Count, by_process: Any, uncertainty: Any) -> Count:
+    """Variance V of the number of background events that will be counted.
+
+    Like `punzi_numerator` it is nothing but arithmetic, for numpy, torch and numba alike.
+    Without uncertainties it is the background itself, to the last bit.
+
+    Args:
+        background: Background events B expected, any shape.
+        by_process: The same by process, P of them.
+        uncertainty: The `BackgroundUncertainty`.
+
+    Returns:
+        V = B + (rB)² + Σ (r_p B_p)².
+    """
+    variance: Count = background + (background * uncertainty.overall) ** 2
+    for process in range(len(uncertainty.by_process)):
+        variance = variance + (by_process[process] * uncertainty.by_process[process]) ** 2
+    return variance
+
+
+def variance_slope(background: Count, of_process: Count, overall: float, own: float) -> Count:
+    """Derivative of the variance V with respect to the background of one process.
+
+    Args:
+        background: Background events B expected, any shape.
+        of_process: Those of the process, B_p.
+        overall: Relative uncertainty of all background together.
+        own: Relative uncertainty of the process.
+
+    Returns:
+        1 + 2r²B + 2r_p²B_p.
+    """
+    return 1 + 2 * overall**2 * background + 2 * own**2 * of_process
 
 
 def signal_over_root_background(signal: ArrayLike, background: ArrayLike) -> FloatArray:
@@ -57,18 +122,18 @@ def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
 
 @overload
 def punzi_numerator(
-    root_background: float, constant: float, significance: float, confidence: float
+    root: float, constant: float, significance: float, confidence: float
 ) -> float: ...
 @overload
 def punzi_numerator(
-    root_background: FloatArray, constant: float, significance: float, confidence: float
+    root: FloatArray, constant: float, significance: float, confidence: float
 ) -> FloatArray: ...
 @overload
 def punzi_numerator(
-    root_background: torch.Tensor, constant: float, significance: float, confidence: float
+    root: torch.Tensor, constant: float, significance: float, confidence: float
 ) -> torch.Tensor: ...
 def punzi_numerator(
-    root_background: float | FloatArray | torch.Tensor,
+    root: float | FloatArray | torch.Tensor,
     constant: float,
     significance: float,
     confidence: float,
@@ -79,7 +144,7 @@ def punzi_numerator(
     compiles this very function for the cut scans) share one formula.
 
     Args:
-        root_background: √B.
+        root: √B, the standard deviation of the count of background alone.
         constant: The term that depends on neither S nor B, `FigureOfMerit.constant`.
         significance: a, in sigmas.
         confidence: b, in sigmas.
@@ -87,8 +152,8 @@ def punzi_numerator(
     Returns:
         constant + a√B + (b/2)√(b² + 4a√B + 4B), in events.
     """
-    radicand = confidence**2 + 4 * root_background * (significance + root_background)
-    return constant + significance * root_background + 0.5 * confidence * radicand**0.5
+    radicand = confidence**2 + 4 * root * (significance + root)
+    return constant + significance * root + 0.5 * confidence * radicand**0.5
 
 
 class FigureOfMerit(BaseModel):
@@ -113,6 +178,29 @@ class FigureOfMerit(BaseModel):
         gt=0,
         description="Confidence level of an exclusion, in one-sided sigmas; 1.28155 is 90 %.",
     )
+    background_uncertainty: Relative | dict[str, Relative] = Field(
+        default=0.0,
+        description="relative systematic uncertainty of the background: one number for all of it "
+        "together, or one for each process by name, independent of one another",
+    )
+
+    def uncertainty_of(self, processes: Sequence[str]) -> BackgroundUncertainty:
+        """Uncertainties of the background processes of a sample.
+
+        Args:
+            processes: (P,) their names in the order of the sample; needed only if the
+                uncertainties are given by process.
+
+        Raises:
+            ValueError: If the names are needed and not given.
+        """
+        given = self.background_uncertainty
+        if not isinstance(given, dict):
+            return BackgroundUncertainty(given, np.zeros(0))
+        if not processes and any(given.values()):
+            raise ValueError("uncertainties by process need the names of the processes")
+        by_process = np.array([given.get(name, 0.0) for name in processes], dtype=np.float64)
+        return BackgroundUncertainty(0.0, by_process)
 
     @property
     def constant(self) -> float:
@@ -123,40 +211,41 @@ class FigureOfMerit(BaseModel):
 
     @overload
     def sigma_min(
-        self, efficiency: torch.Tensor, background: torch.Tensor, luminosity: float
+        self, efficiency: torch.Tensor, variance: torch.Tensor, luminosity: float
     ) -> torch.Tensor: ...
     @overload
     def sigma_min(
-        self, efficiency: ArrayLike, background: ArrayLike, luminosity: float
+        self, efficiency: ArrayLike, variance: ArrayLike, luminosity: float
     ) -> FloatArray: ...
     def sigma_min(
         self,
         efficiency: torch.Tensor | ArrayLike,
-        background: torch.Tensor | ArrayLike,
+        variance: torch.Tensor | ArrayLike,
         luminosity: float,
     ) -> torch.Tensor | FloatArray:
         """Minimum detectable cross-section (Eq. 9).
 
-        For tensors the result is differentiable. The slope of √B at B = 0 is infinite; it is
+        For tensors the result is differentiable. The slope of √V at V = 0 is infinite; it is
         taken as zero there, so that a window without background has a finite (no) gradient.
 
         Args:
             efficiency: Signal efficiency ε, any shape.
-            background: Background events B ≥ 0 at `luminosity`, same shape.
+            variance: Variance V ≥ 0 of the background events at `luminosity`, same shape; it is
+                their number B itself if that is known, see `background_variance`.
             luminosity: L, in fb^-1.
 
         Returns:
             σ_min in fb; infinite where ε = 0.
         """
-        if _is_tensor(efficiency) and _is_tensor(background):
+        if _is_tensor(efficiency) and _is_tensor(variance):
             math = sys.modules["torch"]
-            present = background > 0
-            root = math.where(present, math.where(present, background, 1.0).sqrt(), 0.0)
+            present = variance > 0
+            root = math.where(present, math.where(present, variance, 1.0).sqrt(), 0.0)
             numerator: torch.Tensor = punzi_numerator(root, self.constant, self.a, self.b)
             return numerator / (efficiency * luminosity)
-        root_background = np.sqrt(np.asarray(background, dtype=np.float64))
+        root = np.sqrt(np.asarray(variance, dtype=np.float64))
         return _ratio(
-            punzi_numerator(root_background, self.constant, self.a, self.b),
+            punzi_numerator(root, self.constant, self.a, self.b),
             np.asarray(efficiency, dtype=np.float64) * luminosity,
         )
 

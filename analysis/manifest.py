@@ -123,6 +123,23 @@ class Manifest(BaseModel):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _knows_what_is_uncertain(self) -> Self:
+        """Check that uncertainties are those of backgrounds.
+
+        Raises:
+            ValueError: With one sentence that names what is no background.
+        """
+        uncertainty = self.figure_of_merit.background_uncertainty
+        known = [process for process in self.processes if process != SIGNAL]
+        for name in uncertainty if isinstance(uncertainty, dict) else ():
+            if name not in known:
+                raise ValueError(
+                    f"`figure_of_merit.background_uncertainty`: {name!r} is no background of "
+                    f"`processes`; known are {', '.join(known)}"
+                )
+        return self
+
     @property
     def correction(self) -> float:
         """Product of all correction factors."""

@@ -26,6 +26,9 @@ windows of one process share their events, so one factor per process is what the
 about them. A subset without any signal gives zero and no gradient. A hypothesis whose signal
 is there but all rejected is a true (and terrible) value of σ_min and stays in; its efficiency
 counts as `MIN_EFFICIENCY` at least, below which it exerts no gradient.
+
+**Alternative.** `SignificanceLoss` puts the inverse of the squared significance (Elwood and
+Krücker, arXiv:1806.00322) in place of σ_min, with everything else the same.
 """
 
 from collections.abc import Sequence
@@ -34,7 +37,7 @@ from typing import Self
 import torch
 
 from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit
+from analysis.figures_of_merit import FigureOfMerit, background_variance
 
 #: Process code of signal events; background processes count from 0.
 SIGNAL = -1
@@ -105,6 +108,7 @@ class PunziLoss(torch.nn.Module):
             every event counted once, in however many windows it lies.
         luminosity: Target luminosity in fb^-1.
         figure_of_merit: Which σ_min.
+        uncertainty: Systematic uncertainties of the background processes.
     """
 
     signal_total: torch.Tensor
@@ -116,6 +120,7 @@ class PunziLoss(torch.nn.Module):
         background_total: Sequence[float] | torch.Tensor,
         luminosity: float,
         figure_of_merit: FigureOfMerit | None = None,
+        processes: Sequence[str] = (),
     ) -> None:
         """Make the loss from what the whole sample sums up to.
 
@@ -124,6 +129,8 @@ class PunziLoss(torch.nn.Module):
             background_total: (P,) sums of background weights per process.
             luminosity: Target luminosity in fb^-1.
             figure_of_merit: Which σ_min; Eq. 9 with its default constants if not given.
+            processes: (P,) names of the background processes, needed only if the figure of
+                merit has uncertainties by process.
         """
         super().__init__()
         self.register_buffer("signal_total", torch.as_tensor(signal_total, dtype=torch.float64))
@@ -132,6 +139,7 @@ class PunziLoss(torch.nn.Module):
         )
         self.luminosity = luminosity
         self.figure_of_merit = FigureOfMerit() if figure_of_merit is None else figure_of_merit
+        self.uncertainty = self.figure_of_merit.uncertainty_of(processes)
 
     @classmethod
     def of_sample(
@@ -144,6 +152,7 @@ class PunziLoss(torch.nn.Module):
         *,
         luminosity: float,
         figure_of_merit: FigureOfMerit | None = None,
+        processes: Sequence[str] = (),
     ) -> Self:
         """Make the loss from the columns of the whole sample, all folds together.
 
@@ -155,6 +164,8 @@ class PunziLoss(torch.nn.Module):
             stop: (n,) one past its last window.
             luminosity: Target luminosity in fb^-1.
             figure_of_merit: Which σ_min; Eq. 9 with its default constants if not given.
+            processes: Names of the background processes in the order of their codes, needed
+                only if the figure of merit has uncertainties by process.
 
         Raises:
             InputError: If a weight is negative or not finite, or a hypothesis has no signal.
@@ -164,17 +175,15 @@ class PunziLoss(torch.nn.Module):
                 "An event weight is negative or not finite, for which the Punzi-loss has no "
                 "meaning; check the weight branch of the ntuples."
             )
-        processes = int(process.max()) + 1
-        total, _ = _class_sums(
-            weight, process, start, stop, processes=processes, hypotheses=len(mass)
-        )
-        for value, signal in zip(mass, total[processes:].tolist(), strict=True):
+        count = max(int(process.max()) + 1, len(processes))
+        total, _ = _class_sums(weight, process, start, stop, processes=count, hypotheses=len(mass))
+        for value, signal in zip(mass, total[count:].tolist(), strict=True):
             if signal == 0:
                 raise InputError(
                     f"The hypothesis of {value:g} GeV has no signal event in its mass window; "
                     "give it more events, or take it out of the training hypotheses."
                 )
-        return cls(total[processes:], total[:processes], luminosity, figure_of_merit)
+        return cls(total[count:], total[:count], luminosity, figure_of_merit, processes)
 
     def sums(
         self,
@@ -207,6 +216,54 @@ class PunziLoss(torch.nn.Module):
         background = window_sums(torch.where(signal, 0.0, selected), start, stop, hypotheses)
         return efficiency, background
 
+    def uncertain_backgrounds(
+        self,
+        output: torch.Tensor,
+        weight: torch.Tensor,
+        process: torch.Tensor,
+        start: torch.Tensor,
+        stop: torch.Tensor,
+    ) -> list[torch.Tensor]:
+        """What the given events add to the background of each process by itself.
+
+        Args:
+            output: (n,) network outputs ŷ in (0, 1).
+            weight: (n,) event weights.
+            process: (n,) process codes.
+            start: (n,) first window of each event.
+            stop: (n,) one past its last window.
+
+        Returns:
+            P times (..., H) background events; none if no process has an uncertainty of
+            its own.
+        """
+        by_process = []
+        for code in range(len(self.uncertainty.by_process)):
+            own = process == code
+            selected = wide(output[..., own]) * wide(weight[own])
+            windows = start[own], stop[own], len(self.signal_total)
+            by_process.append(window_sums(selected, *windows))
+        return by_process
+
+    def terms(
+        self,
+        efficiency: torch.Tensor,
+        background: torch.Tensor,
+        by_process: Sequence[torch.Tensor] = (),
+    ) -> torch.Tensor:
+        """What is averaged over the hypotheses.
+
+        Args:
+            efficiency: (H,) signal efficiencies, positive.
+            background: (H,) background events.
+            by_process: The same by process, from `uncertain_backgrounds`.
+
+        Returns:
+            (H,) σ_min in fb.
+        """
+        variance = background_variance(background, by_process, self.uncertainty)
+        return self.figure_of_merit.sigma_min(efficiency, variance, self.luminosity)
+
     def forward(
         self,
         output: torch.Tensor,
@@ -225,12 +282,12 @@ class PunziLoss(torch.nn.Module):
             stop: (n,) one past its last window.
 
         Returns:
-            The mean of σ_min in fb over the hypotheses that have signal among these events, a
+            The mean of `terms` over the hypotheses that have signal among these events, a
             float64 scalar.
         """
         subset, group = self.class_sums(weight, process, start, stop)
-        weight = weight * self.scale(subset)[group]
-        return self.mean(*self.sums(output, weight, process, start, stop), subset)
+        events = output, weight * self.scale(subset)[group], process, start, stop
+        return self.mean(*self.sums(*events), subset, self.uncertain_backgrounds(*events))
 
     def class_sums(
         self, weight: torch.Tensor, process: torch.Tensor, start: torch.Tensor, stop: torch.Tensor
@@ -263,27 +320,61 @@ class PunziLoss(torch.nn.Module):
         return torch.where(subset > 0, total / subset, 0.0)
 
     def sigma(
-        self, efficiency: torch.Tensor, background: torch.Tensor, subset: torch.Tensor
+        self,
+        efficiency: torch.Tensor,
+        background: torch.Tensor,
+        subset: torch.Tensor,
+        by_process: Sequence[torch.Tensor] = (),
     ) -> torch.Tensor:
-        """σ_min of every hypothesis, (..., H) in fb, 0 for one without signal in the subset.
+        """`terms` of every hypothesis, (..., H), 0 for one without signal in the subset.
 
         Args:
             efficiency: (..., H) ε, scaled to the whole sample.
             background: (..., H) B, scaled to the whole sample.
             subset: (P + H,) sums of weights in the subset.
+            by_process: P times (..., H) backgrounds, from `uncertain_backgrounds`.
         """
         present = subset[len(self.background_total) :] > 0
         efficiency = torch.where(present, efficiency, 1.0).clamp(min=MIN_EFFICIENCY)
-        sigma = self.figure_of_merit.sigma_min(efficiency, background, self.luminosity)
+        sigma = self.terms(efficiency, background, by_process)
         return torch.where(present, sigma, 0.0)
 
     def mean(
-        self, efficiency: torch.Tensor, background: torch.Tensor, subset: torch.Tensor
+        self,
+        efficiency: torch.Tensor,
+        background: torch.Tensor,
+        subset: torch.Tensor,
+        by_process: Sequence[torch.Tensor] = (),
     ) -> torch.Tensor:
         """Mean of `sigma` over the hypotheses that have signal in the subset, (...,)."""
         present = subset[len(self.background_total) :] > 0
-        sigma = self.sigma(efficiency, background, subset)
+        sigma = self.sigma(efficiency, background, subset, by_process)
         return sigma.sum(-1) / present.sum().clamp(min=1)
+
+
+class SignificanceLoss(PunziLoss):
+    """Mean of 1/Z² with the significance Z = S/√(S + V) (arXiv:1806.00322, Eq. 8 here).
+
+    The significance needs what a search for something unknown does not know, the cross-section
+    of the signal. One is assumed for all hypotheses. V is the variance of the background, its
+    number if that is known.
+
+    Attributes:
+        cross_section: Assumed cross-section of every signal in fb, set after the loss is made.
+    """
+
+    cross_section: float = 10.0
+
+    def terms(
+        self,
+        efficiency: torch.Tensor,
+        background: torch.Tensor,
+        by_process: Sequence[torch.Tensor] = (),
+    ) -> torch.Tensor:
+        """(H,) inverse squared significances (S + V)/S²; see `PunziLoss`."""
+        variance = background_variance(background, by_process, self.uncertainty)
+        signal = efficiency * self.luminosity * self.cross_section
+        return 1 / signal + variance / signal**2
 
 
 def _class_sums(

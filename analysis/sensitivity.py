@@ -1,7 +1,7 @@
 """σ_min of every hypothesis behind the cuts of every network: the result, and its file."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +33,37 @@ class Selection:
     sigma_min: FloatArray
     sigma_min_error: FloatArray
 
+    def to_json(self) -> dict[str, list[float | None]]:
+        """The columns as JSON can express them; what is not finite is null."""
+        return {
+            key: [float(v) if np.isfinite(v) else None for v in column]
+            for key, column in asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], hypotheses: int) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            KeyError: If a column is missing.
+            ValueError: If one has not `hypotheses` entries, or holds something else than numbers.
+        """
+        columns = {
+            field.name: np.array(
+                [np.inf if value is None else value for value in content[field.name]],
+                dtype=np.float64,
+            )
+            for field in fields(cls)
+        }
+        for name, column in columns.items():
+            if column.shape != (hypotheses,):
+                raise ValueError(f"{name} needs {hypotheses} numbers")
+        return cls(**columns)
+
+
+#: Kinds of cuts that every network is judged by.
+CUTS = ("optimal", "optimal_in_training", "single", "half")
+
 
 @dataclass(frozen=True, eq=False)
 class NetworkSensitivity:
@@ -44,12 +75,16 @@ class NetworkSensitivity:
         optimal_in_training: With the best cut for each hypothesis, chosen on other events.
         single: With the one cut that is best on average over the training hypotheses.
         half: With the plain cut at an output of 0.5.
+        mean_error: Uncertainty of the mean σ_min over the training hypotheses in fb, from the
+            finite simulated sample, by cut. Neighbouring windows share events, so that it
+            does not follow from the uncertainties of each hypothesis.
     """
 
     optimal: Selection
     optimal_in_training: Selection
     single: Selection
     half: Selection
+    mean_error: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def single_cut(self) -> float:
@@ -93,11 +128,11 @@ class Sensitivity:
                 ],
                 "networks": {
                     name: {
-                        cut: {
-                            key: [float(v) if np.isfinite(v) else None for v in column]
-                            for key, column in selection.items()
-                        }
-                        for cut, selection in asdict(network).items()
+                        **{cut: getattr(network, cut).to_json() for cut in CUTS},
+                        "mean_error": {
+                            cut: error if np.isfinite(error) else None
+                            for cut, error in network.mean_error.items()
+                        },
                     }
                     for name, network in self.networks.items()
                 },
@@ -121,10 +156,11 @@ class Sensitivity:
                 luminosity=float(content["luminosity"]),
                 networks={
                     name: NetworkSensitivity(
-                        **{
-                            cut.name: _selection_from_json(network[cut.name], len(hypotheses))
-                            for cut in fields(NetworkSensitivity)
-                        }
+                        **{cut: Selection.from_json(network[cut], len(hypotheses)) for cut in CUTS},
+                        mean_error={
+                            cut: np.inf if error is None else float(error)
+                            for cut, error in network.get("mean_error", {}).items()
+                        },
                     )
                     for name, network in content["networks"].items()
                 },
@@ -141,23 +177,3 @@ def _refusal(path: Path, reason: str) -> InputError:
         f"{path} does not hold the sensitivities of this software ({reason}); delete it and run "
         "`punzinet train` again."
     )
-
-
-def _selection_from_json(content: Mapping[str, Any], hypotheses: int) -> Selection:
-    """Read the columns of one selection.
-
-    Raises:
-        KeyError: If a column is missing.
-        ValueError: If one has not `hypotheses` entries, or holds something else than numbers.
-    """
-    columns = {
-        field.name: np.array(
-            [np.inf if value is None else value for value in content[field.name]],
-            dtype=np.float64,
-        )
-        for field in fields(Selection)
-    }
-    for name, column in columns.items():
-        if column.shape != (hypotheses,):
-            raise ValueError(f"{name} needs {hypotheses} numbers")
-    return Selection(**columns)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from analysis.errors import InputError
-from analysis.punzi_loss import PunziLoss, wide
+from analysis.punzi_loss import PunziLoss, SignificanceLoss, wide
 from analysis.training.batches import RUN, Shelf
 from analysis.training.engine import Engine, PunziValues, Steps, Task
 from analysis.training.ranks import Ranks
@@ -98,13 +98,17 @@ class AutogradEngine(Engine[TensorBatch]):
         self._device = usable_device(device)
         self._dtype = dtype
         self._wide = wide(torch.zeros(1, device=self._device)).dtype
-        self._loss = PunziLoss(
+        kind = PunziLoss if task.cross_section is None else SignificanceLoss
+        self._loss = kind(
             torch.from_numpy(task.signal_total),
             torch.from_numpy(task.background_total),
             task.luminosity,
             task.figure_of_merit,
+            task.processes,
         ).to(dtype=self._wide)
         self._loss.to(self._device)
+        if isinstance(self._loss, SignificanceLoss) and task.cross_section is not None:
+            self._loss.cross_section = task.cross_section
         features, weight, first, last = shelf.runs.columns()
         process, start = np.divmod(first.astype(np.int64), shelf.hypotheses + 1)
         process -= 1
@@ -156,10 +160,11 @@ class AutogradEngine(Engine[TensorBatch]):
         """See `Engine`."""
         batch = self._everything
         sums = self._window_sums(self._to_device(parameters[np.newaxis]), batch)
-        sigma, loss = self._loss.sigma(*sums, batch.held), self._loss.mean(*sums, batch.held)
-        return PunziValues(
-            loss.item(), *(values[0].double().cpu().numpy() for values in (*sums, sigma))
-        )
+        efficiency, background, *by_process = sums
+        sigma = self._loss.sigma(efficiency, background, batch.held, by_process)
+        loss = self._loss.mean(efficiency, background, batch.held, by_process)
+        values = (efficiency, background, sigma)
+        return PunziValues(loss.item(), *(v[0].double().cpu().numpy() for v in values))
 
     def _epoch(
         self,
@@ -224,17 +229,18 @@ class AutogradEngine(Engine[TensorBatch]):
 
     def _window_sums(
         self, parameters: torch.Tensor, batch: TensorBatch
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """ε and B, (N, H) each, of networks, (N, K), from the events of all ranks."""
+    ) -> tuple[torch.Tensor, ...]:
+        """ε, B and uncertain B_p, (N, H) each, of networks, (N, K), from events of all ranks."""
         output = torch.sigmoid(self._logit(parameters, batch.x))
         weight = batch.weight * self._loss.scale(batch.held)[batch.group]
-        sums = self._loss.sums(output, weight, batch.process, batch.start, batch.stop)
-        efficiency, background = self.ranks.sum_tensor(torch.stack(sums)).unbind()
-        return efficiency, background
+        events = output, weight, batch.process, batch.start, batch.stop
+        sums = [*self._loss.sums(*events), *self._loss.uncertain_backgrounds(*events)]
+        return self.ranks.sum_tensor(torch.stack(sums)).unbind()
 
     def _punzi_loss(self, parameters: torch.Tensor, batch: TensorBatch) -> torch.Tensor:
         """Punzi-losses (N,) of networks, (N, K)."""
-        return self._loss.mean(*self._window_sums(parameters, batch), batch.held)
+        efficiency, background, *by_process = self._window_sums(parameters, batch)
+        return self._loss.mean(efficiency, background, batch.held, by_process)
 
     def _cross_entropy(self, parameters: torch.Tensor, batch: TensorBatch) -> torch.Tensor:
         """Weighted mean cross-entropies (N,) of networks, (N, K); the share of this rank."""

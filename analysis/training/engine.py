@@ -48,6 +48,10 @@ class Task:
         figure_of_merit: Which σ_min.
         bce_scale: (H + P,) factors on the weights of each signal hypothesis, and each
             background process, in the cross-entropy.
+        processes: (P,) names of the background processes, which only uncertainties by process
+            need.
+        cross_section: Cross-section of the signal in fb for which the significance is
+            optimised in place of σ_min; None for the Punzi-loss.
     """
 
     signal_total: FloatArray
@@ -55,6 +59,8 @@ class Task:
     luminosity: float
     figure_of_merit: FigureOfMerit
     bce_scale: FloatArray
+    processes: tuple[str, ...] = ()
+    cross_section: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +68,10 @@ class PunziValues:
     """The Punzi-loss of one network, and what it is made of.
 
     Attributes:
-        loss: In fb.
+        loss: In fb; a pure number for the significance loss.
         efficiency: (H,) ε of each hypothesis.
         background: (H,) B of each hypothesis.
-        sigma: (H,) σ_min in fb; 0 where there is no signal.
+        sigma: (H,) σ_min in fb, or 1/Z²; 0 where there is no signal.
     """
 
     loss: float

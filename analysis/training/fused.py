@@ -62,7 +62,14 @@ class FusedEngine(Engine[Batch]):
         self._bce_scale = scale
         merit = task.figure_of_merit
         constants = np.array([merit.constant, merit.a, merit.b])
-        self._totals = Totals(task.signal_total, task.background_total, task.luminosity, constants)
+        self._totals = Totals(
+            task.signal_total,
+            task.background_total,
+            task.luminosity,
+            constants,
+            merit.uncertainty_of(task.processes),
+            task.cross_section or 0.0,
+        )
         self._values = Values(*(np.zeros(shelf.hypotheses) for _ in range(3)))
         self._parts = empty_parts(places, parameter_count(widths))
         self._streaming = workspace(self.widths, scale, width)

@@ -13,7 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from analysis.figures_of_merit import punzi_numerator
+from analysis.figures_of_merit import (
+    BackgroundUncertainty,
+    background_variance,
+    punzi_numerator,
+    variance_slope,
+)
 from analysis.punzi_loss import MIN_EFFICIENCY
 from analysis.training.elementary import event_loop, exp
 from analysis.training.loading import blocks_of_part, load_block
@@ -21,6 +26,8 @@ from analysis.training.network_kernels import BLOCK, backward, forward
 from analysis.types import FloatArray, IntArray
 
 _numerator: Any = njit(punzi_numerator)
+_variance: Any = njit(background_variance)
+_slope: Any = njit(variance_slope)
 
 
 @event_loop
@@ -111,12 +118,16 @@ class Totals(NamedTuple):
         background: (P,) sums of weights of the background processes.
         luminosity: L in fb^-1.
         constants: (3,) constant term, a and b of the figure of merit.
+        uncertainty: Systematic uncertainties of the background processes.
+        cross_section: Of the signal in the significance loss, fb; 0 for the Punzi-loss.
     """
 
     signal: FloatArray
     background: FloatArray
     luminosity: float
     constants: FloatArray
+    uncertainty: BackgroundUncertainty
+    cross_section: float
 
 
 class Values(NamedTuple):
@@ -138,15 +149,15 @@ def loss_and_slopes(tables: Any, totals: Any, values: Any, by_place: Any) -> flo
         by_place: (places,) overwritten with the slopes of the loss, see `Workspace`.
 
     Returns:
-        The loss in fb.
+        The loss in fb; a pure number for the significance loss.
     """
-    _sum_backgrounds(tables, totals, values.background)
     hypotheses = len(totals.signal)
+    by_process = np.zeros((len(totals.background), hypotheses))
+    _sum_backgrounds(tables, totals, values.background, by_process)
     present = 0
     for h in range(hypotheses):
         present += tables.weights[h] > 0
-    constant, a, b = totals.constants
-    by_background = np.zeros(hypotheses)
+    by_variance = np.zeros(hypotheses)
     loss = 0.0
     for h in range(hypotheses):
         values.efficiency[h], values.sigma[h], by_place[h] = 0, 0, 0
@@ -154,22 +165,69 @@ def loss_and_slopes(tables: Any, totals: Any, values: Any, by_place: Any) -> flo
             continue
         scale = totals.signal[h] / tables.weights[h]
         values.efficiency[h] = scale * tables.sums[h]
-        root = math.sqrt(values.background[h])
+        variance = _variance(values.background[h], by_process[:, h], totals.uncertainty)
         reach = max(values.efficiency[h], MIN_EFFICIENCY) * totals.luminosity
-        values.sigma[h] = _numerator(root, constant, a, b) / reach
+        if totals.cross_section > 0:
+            values.sigma[h], pull, slope = _inverse_significance(variance, reach, present, totals)
+        else:
+            values.sigma[h], pull, slope = _sigma_min(variance, reach, present, totals)
         loss += values.sigma[h] / present
         if values.efficiency[h] > MIN_EFFICIENCY:
-            by_place[h] = -values.sigma[h] / (values.efficiency[h] * present) * scale
-        if root > 0:
-            by_root = a + b * (a + 2 * root) / math.sqrt(b**2 + 4 * root * (a + root))
-            by_background[h] = by_root / (2 * root * reach * present)
-    _spread_slopes(tables, totals, by_background, by_place)
+            by_place[h] = -pull / (values.efficiency[h] * present) * scale
+        by_variance[h] = slope
+    _to_backgrounds(by_variance, values.background, by_process, totals.uncertainty)
+    _spread_slopes(tables, totals, by_process, by_place)
     return loss
 
 
 @njit(cache=True, error_model="numpy")
-def _sum_backgrounds(tables: Any, totals: Any, background: Any) -> None:
-    """Overwrite (H,) B: running sums of each process, scaled to the whole sample.
+def _sigma_min(
+    variance: float, reach: float, present: int, totals: Any
+) -> tuple[float, float, float]:
+    """Value of σ_min, and its slopes.
+
+    Args:
+        variance: V of the background.
+        reach: εL, fb^-1.
+        present: Number of hypotheses in the mean.
+        totals: `Totals`.
+
+    Returns:
+        σ_min in fb, -ε ∂σ_min/∂ε, and ∂loss/∂V, taken as 0 without background.
+    """
+    constant, a, b = totals.constants
+    root = math.sqrt(variance)
+    value = _numerator(root, constant, a, b) / reach
+    if root == 0:
+        return value, value, 0.0
+    by_root = a + b * (a + 2 * root) / math.sqrt(b**2 + 4 * root * (a + root))
+    return value, value, by_root / (2 * root * reach * present)
+
+
+@njit(cache=True, error_model="numpy")
+def _inverse_significance(
+    variance: float, reach: float, present: int, totals: Any
+) -> tuple[float, float, float]:
+    """1/Z² of `analysis.punzi_loss.SignificanceLoss`; arguments and result as of `_sigma_min`."""
+    signal = reach * totals.cross_section
+    value = 1 / signal + variance / signal**2
+    return value, value + variance / signal**2, 1 / (signal**2 * present)
+
+
+@njit(cache=True, error_model="numpy")
+def _to_backgrounds(by_variance: Any, background: Any, by_process: Any, uncertainty: Any) -> None:
+    """Turn (H,) ∂loss/∂V into (P, H) ∂loss/∂B_p, which overwrite the B_p themselves."""
+    for process in range(len(by_process)):
+        own = uncertainty.by_process[process] if len(uncertainty.by_process) > 0 else 0.0
+        for h in range(len(by_variance)):
+            by_process[process, h] = by_variance[h] * _slope(
+                background[h], by_process[process, h], uncertainty.overall, own
+            )
+
+
+@njit(cache=True, error_model="numpy")
+def _sum_backgrounds(tables: Any, totals: Any, background: Any, by_process: Any) -> None:
+    """Overwrite (H,) B and (P, H) B_p: running sums of each process, scaled to the sample.
 
     Where a window holds no event the running sum is rounding, and B is zero.
     """
@@ -183,20 +241,21 @@ def _sum_backgrounds(tables: Any, totals: Any, background: Any) -> None:
             running += tables.sums[row + h]
             events += tables.counts[row + h]
             if events > 0:
-                background[h] += max(scale * running, 0.0)
+                by_process[process, h] = max(scale * running, 0.0)
+                background[h] += by_process[process, h]
 
 
 @njit(cache=True, error_model="numpy")
 def _spread_slopes(tables: Any, totals: Any, by_background: Any, by_place: Any) -> None:
-    """Overwrite the backgrounds' slopes by place: sums of (H,) ∂loss/∂B from each window up."""
-    hypotheses = len(by_background)
+    """Overwrite the slopes by place: sums of (P, H) ∂loss/∂B_p from each window up."""
+    hypotheses = len(totals.signal)
     by_place[hypotheses] = 0
     for process in range(len(totals.background)):
         row = (process + 1) * (hypotheses + 1)
         scale = _scale(tables, totals, process)
         by_place[row + hypotheses] = 0
         for h in range(hypotheses - 1, -1, -1):
-            by_place[row + h] = by_place[row + h + 1] + scale * by_background[h]
+            by_place[row + h] = by_place[row + h + 1] + scale * by_background[process, h]
 
 
 @njit(cache=True, error_model="numpy")

@@ -88,6 +88,14 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    loss: Literal["punzi", "significance"] = Field(
+        "punzi",
+        description="what follows the pretraining: the Punzi-loss, or 1/Z² with the significance "
+        "Z = S/√(S+B) (arXiv:1806.00322), averaged over the hypotheses",
+    )
+    cross_section: Positive = Field(
+        10.0, description="of every signal, in fb, for which 'significance' is optimised"
+    )
     networks: int = Field(1, ge=1, description="independently initialised networks")
     seed: int = Field(1, ge=0, description="seed of initial parameters and of shuffling")
     hidden: tuple[Width, ...] = Field((8, 4), min_length=1, description="units of hidden layers")

@@ -189,8 +189,8 @@ class PunziTraining(Stage):
             if epoch > 0 and selects_everything(values, self.no_cut):
                 state.stop(
                     network,
-                    f"in epoch {epoch} everything is signal (loss {values.loss:.4g} fb, without "
-                    f"any cut {self.no_cut.loss:.4g} fb): lower `training.punzi.learning_rate` "
+                    f"in epoch {epoch} everything is signal (loss {values.loss:.4g}, without "
+                    f"any cut {self.no_cut.loss:.4g}): lower `training.punzi.learning_rate` "
                     f"({self.settings.learning_rate:g}) or `training.punzi.max_step`",
                 )
             dead = dead_hypotheses(values, self.no_cut)

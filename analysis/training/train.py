@@ -226,7 +226,14 @@ class _Training:
         self.room = room
         self.ranks = ranks
         self.widths = (len(sample.features), *settings.hidden, 1)
-        self.task = Task(*sample.total, luminosity, figure_of_merit, self._bce_scale())
+        self.task = Task(
+            *sample.total,
+            luminosity,
+            figure_of_merit,
+            self._bce_scale(),
+            sample.backgrounds,
+            settings.cross_section if settings.loss == "significance" else None,
+        )
 
     def generator(self, purpose: int, index: int) -> Callable[[int], np.random.Generator]:
         """Independent sources of random numbers, by what they are for."""

@@ -86,11 +86,13 @@ def command(
     for trained in result.networks:
         judged = sensitivity.networks[trained.name]
         best, one = (
-            float(np.mean(selection.sigma_min[sensitivity.training]))
-            for selection in (judged.optimal_in_training, judged.single)
+            f"{np.mean(getattr(judged, kind).sigma_min[sensitivity.training]):.4g} "
+            f"± {judged.mean_error[kind]:.2g}"
+            for kind in ("optimal_in_training", "single")
         )
         name = trained.name if trained.converged else f"{trained.name} (not converged)"
         cut = 1 / (1 + np.exp(-judged.single_cut))
-        table.add_row(name, str(trained.epoch), f"{best:.4g}", f"{one:.4g}", f"{cut:.4f}")
+        table.add_row(name, str(trained.epoch), best, one, f"{cut:.4f}")
     console.print(table)
+    console.print("± from the finite simulated sample; windows share events, which it allows for")
     console.print(f"train: networks in {folder.network('')}, sensitivity in {folder.sensitivity}")

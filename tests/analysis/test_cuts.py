@@ -15,7 +15,7 @@ from analysis.cuts import (
     selected,
 )
 from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit
+from analysis.figures_of_merit import FigureOfMerit, background_variance
 from analysis.punzi_loss import SIGNAL
 
 H = 4
@@ -245,3 +245,38 @@ def test_interpolated_cuts_with_hardly_any_cut() -> None:
     mass, wanted = np.array([1.0, 2.0]), np.array([0.5, 1.5])
     assert interpolated_cuts(mass, np.array([np.inf, 0.4]), wanted).tolist() == [0.4, 0.4]
     assert interpolated_cuts(mass, np.array([np.inf, np.inf]), wanted).tolist() == [np.inf, np.inf]
+
+
+UNCERTAIN = FigureOfMerit(background_uncertainty={"a": 0.5, "c": 2.0})
+
+
+@settings(deadline=None, max_examples=100)
+@given(columns=event_columns())
+def test_uncertain_backgrounds_move_the_optimal_cuts_with_them(columns):
+    names = ("a", "b", "c")
+    events = RankedEvents.rank(*columns, processes=3, hypotheses=H)
+    uncertainty = UNCERTAIN.uncertainty_of(names)
+
+    def sigma(cut):
+        sums, _ = selected(events, cut)
+        variance = background_variance(sums[:SIGNAL].sum(axis=0), sums[:SIGNAL], uncertainty)
+        return UNCERTAIN.sigma_min(sums[SIGNAL], variance, 50.0)
+
+    cuts = optimal_cuts(events, UNCERTAIN, 50.0, names)
+    every = np.array([sigma(cut) for cut in np.unique(columns[0])])
+    np.testing.assert_allclose(sigma(cuts), every.min(axis=0), rtol=1e-12)
+    seen = np.isfinite(every.min(axis=0))
+    if seen.any():
+        single = best_single_cut(events, seen, UNCERTAIN, 50.0, names)
+        assert sigma(single)[seen].sum() == pytest.approx(every[:, seen].sum(axis=1).min())
+
+
+def test_without_uncertainty_cuts_are_the_same_whatever_is_named():
+    rng = np.random.default_rng(5)
+    columns = rng.normal(size=500), rng.random(500), rng.integers(-1, 3, 500)
+    start = rng.integers(0, H, 500)
+    events = RankedEvents.rank(*columns, start, start + 1, processes=3, hypotheses=H)
+    zero = FigureOfMerit(background_uncertainty={"a": 0.0})
+    np.testing.assert_array_equal(
+        optimal_cuts(events, zero, 50.0, ("a", "b", "c")), optimal_cuts(events, FORMS[0], 50.0)
+    )

@@ -148,11 +148,14 @@ def test_uncertainties_are_the_spread_of_repeated_simulations(bias):
     network = identity()
     with torch.no_grad():
         network.linear_layers[0].bias.fill_(bias)
-    values, errors = [], []
+    values, errors, means, mean_errors = [], [], [], []
     for _ in range(400):
-        half = judge(sample(rng, events=(3000, 600)), n=network).half
-        values.append(half.sigma_min)
-        errors.append(half.sigma_min_error)
+        judged = judge(sample(rng, events=(3000, 600)), n=network)
+        values.append(judged.half.sigma_min)
+        errors.append(judged.half.sigma_min_error)
+        means.append(judged.half.sigma_min[TRAINING].mean())
+        mean_errors.append(judged.mean_error["half"])
+    assert np.sqrt(np.mean(np.square(mean_errors))) == pytest.approx(np.std(means), rel=0.12)
     spread = np.std(values, axis=0) / np.mean(values, axis=0)
     quoted = np.sqrt(np.mean(np.square(errors), axis=0)) / np.mean(values, axis=0)
     np.testing.assert_allclose(quoted, spread, rtol=0.12)
@@ -196,6 +199,41 @@ def test_a_cut_that_no_signal_passes_is_infinitely_insensitive():
     assert (half.efficiency == 0).all()
     assert np.isinf(half.sigma_min).all()
     assert np.isinf(half.sigma_min_error).all()
+
+
+def test_the_mean_of_windows_with_the_same_events_is_as_uncertain_as_one_of_them():
+    events = sample(np.random.default_rng(8), events=(30_000, 60), generated=10**6)
+    events.x[events.process != SIGNAL] += 1.0
+    events.start[events.process != SIGNAL] = 0
+    events.stop[events.process != SIGNAL] = 3
+    judged = judge(events)
+    assert judged.mean_error["half"] == pytest.approx(judged.half.sigma_min_error[0], rel=0.02)
+
+
+@pytest.mark.parametrize("uncertainty", [0.3, {"tautau": 0.2, "mumugamma": 0.5}])
+def test_uncertain_background_is_in_the_judgement_of_all_cuts(uncertainty):
+    events = split(sample(np.random.default_rng(11)))
+    figure = FigureOfMerit(background_uncertainty=uncertainty)
+    aware = evaluate({"n": identity()}, events, TRAINING, figure, 50.0).networks["n"]
+    plain = evaluate({"n": identity()}, events, TRAINING, FIGURE, 50.0).networks["n"]
+    assert (aware.half.sigma_min > plain.half.sigma_min).all()
+    assert (aware.half.sigma_min_error > 0).all()
+    assert (aware.optimal.sigma_min <= aware.half.sigma_min).all()
+    assert (aware.optimal.background <= plain.optimal.background).all()
+
+
+def test_uncertain_background_of_its_uncertainty_times_the_slope():
+    """The quoted uncertainty is again the spread of repeated simulations."""
+    rng = np.random.default_rng(12)
+    figure = FigureOfMerit(background_uncertainty={"mumugamma": 0.5})
+    values, errors = [], []
+    for _ in range(400):
+        table = split(sample(rng, events=(3000, 600)))
+        half = evaluate({"n": identity()}, table, TRAINING, figure, 50.0).networks["n"].half
+        values.append(half.sigma_min)
+        errors.append(half.sigma_min_error)
+    quoted = np.sqrt(np.mean(np.square(errors), axis=0))
+    np.testing.assert_allclose(quoted, np.std(values, axis=0), rtol=0.15)
 
 
 def test_a_background_that_cannot_be_estimated_is_named():

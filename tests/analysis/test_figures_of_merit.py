@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from analysis.figures_of_merit import (
+    BackgroundUncertainty,
     FigureOfMerit,
+    background_variance,
     punzi_numerator,
     signal_over_root_background,
     signal_over_root_total,
+    variance_slope,
 )
 
 FORMS = [FigureOfMerit(), FigureOfMerit(form="punzi-improved")]
@@ -126,3 +129,36 @@ def test_simple_significances():
         signal_over_root_total(signal, background), [6 / math.sqrt(15), math.sqrt(6), 0.0, 0.0]
     )
     assert signal_over_root_total(16.0, 0.0) == 4.0
+
+
+@pytest.mark.parametrize("relative", [0.0, 0.03, 0.5])
+@pytest.mark.parametrize("background", [0.0, 3.0, 400.0])
+def test_the_smallest_signal_fulfils_the_condition_of_punzi(background, relative):
+    """S above B + a√V at b sigmas, with the uncertainty of B in both hypotheses."""
+    figure = FigureOfMerit(background_uncertainty=relative)
+    variance = background_variance(background, [], figure.uncertainty_of(()))
+    assert variance == background + (relative * background) ** 2
+    signal = float(figure.sigma_min(1.0, variance, 1.0))
+    needed = figure.a * math.sqrt(variance) + figure.b * math.sqrt(variance + signal)
+    assert signal == pytest.approx(needed, rel=1e-12)
+
+
+def test_a_large_uncertain_background_is_seen_at_a_plus_b_of_its_uncertainties():
+    figure = FigureOfMerit(background_uncertainty={"tautau": 0.1, "eemumu": 0.2})
+    events = np.array([1e9, 2e9])
+    uncertainty = figure.uncertainty_of(("tautau", "eemumu"))
+    variance = background_variance(events.sum(), events, uncertainty)
+    expected = (figure.a + figure.b) * math.hypot(1e8, 4e8)
+    assert figure.sigma_min(1.0, variance, 1.0) == pytest.approx(expected, rel=1e-4)
+
+
+def test_slope_of_the_variance_equals_finite_differences():
+    uncertainty = BackgroundUncertainty(0.3, np.array([0.1, 0.2]))
+    events = np.array([20.0, 70.0])
+    for process in range(2):
+        above, below = (events + step * np.eye(2)[process] for step in (1e-3, -1e-3))
+        difference = background_variance(above.sum(), above, uncertainty) - background_variance(
+            below.sum(), below, uncertainty
+        )
+        slope = variance_slope(90.0, events[process], 0.3, uncertainty.by_process[process])
+        assert difference / 2e-3 == pytest.approx(slope, rel=1e-8)

@@ -127,3 +127,12 @@ def test_no_manifest_at_all(tmp_path: Path, text: str) -> None:
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--manifest"):
         load_manifest(tmp_path / "none.yaml", OutputFolder(tmp_path))
+
+
+def test_uncertainties_of_what_is_no_background(tmp_path: Path) -> None:
+    for name in ("signal", "tauttau"):
+        content = changed("figure_of_merit", "background_uncertainty", to={name: 0.1})
+        with pytest.raises(InputError, match=rf"{name}' is no background of `processes`; known"):
+            load(tmp_path, content)
+    good = changed("figure_of_merit", "background_uncertainty", to={"tautau": 0.1})
+    assert load(tmp_path, good).figure_of_merit.background_uncertainty == {"tautau": 0.1}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.network import PunziNet
-from analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL, PunziLoss, window_sums
+from analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL, PunziLoss, SignificanceLoss, window_sums
 
 MASSES = tuple(0.5 + 0.5 * i for i in range(12))
 
@@ -34,8 +34,8 @@ def sample(n=4000, seed=0, signal_share=0.3):
     )
 
 
-def loss_of(columns, **options):
-    return PunziLoss.of_sample(MASSES, *columns[1:], luminosity=50.0, **options)
+def loss_of(columns, kind=PunziLoss, **options):
+    return kind.of_sample(MASSES, *columns[1:], luminosity=50.0, **options)
 
 
 def dense_loss(subset, whole, figure=None):
@@ -321,3 +321,75 @@ def test_a_hypothesis_without_any_signal_is_named():
 def test_totals_move_and_are_saved_with_the_loss():
     loss = loss_of(sample())
     assert set(loss.state_dict()) == {"signal_total", "background_total"}
+
+
+PROCESSES = ("tautau", "eemumu", "mumugamma")
+UNCERTAINTIES = [0.2, {"tautau": 0.1, "mumugamma": 0.4}]
+
+
+@pytest.mark.parametrize("kind", [PunziLoss, SignificanceLoss])
+@pytest.mark.parametrize("uncertainty", [0.0, *UNCERTAINTIES])
+def test_gradient_with_uncertain_background_equals_finite_differences(kind, uncertainty):
+    output, *columns = sample(n=150, seed=2)
+    figure = FigureOfMerit(background_uncertainty=uncertainty)
+    loss = loss_of((output, *columns), kind, figure_of_merit=figure, processes=PROCESSES)
+    output = output.clamp(0.05, 0.95)
+    scale = loss(output, *columns)  # so that the limits of the check mean what they say
+
+    def relative(y):
+        return loss(y, *columns) / scale
+
+    assert torch.autograd.gradcheck(relative, (output.requires_grad_(),), eps=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("zero", [0.0, {"tautau": 0.0}])
+def test_no_uncertainty_is_the_plain_loss_to_the_last_bit(zero):
+    whole = sample()
+    figure = FigureOfMerit(background_uncertainty=zero)
+    zeroed = loss_of(whole, figure_of_merit=figure, processes=PROCESSES)
+    for value, plain in zip(
+        gradient(zeroed, *whole), gradient(loss_of(whole), *whole), strict=True
+    ):
+        assert torch.equal(value, plain)
+
+
+def test_uncertainties_enter_by_the_variance_of_each_process():
+    """One window: B_p by hand, V = B + Σ (r_p B_p)²."""
+    whole = sample()
+    figure = FigureOfMerit(background_uncertainty={"tautau": 0.1, "mumugamma": 0.4})
+    loss = loss_of(whole, figure_of_merit=figure, processes=PROCESSES)
+    efficiency, background = loss.sums(*whole)
+    output, weight, process, start, stop = whole
+    expected = []
+    for h in range(len(MASSES)):
+        inside = (start <= h) & (h < stop)
+        own = [(output * weight)[inside & (process == p)].sum() for p in range(3)]
+        variance = sum(own) + (0.1 * own[0]) ** 2 + (0.4 * own[2]) ** 2
+        assert sum(own) == pytest.approx(background[h].item(), rel=1e-9)
+        expected.append(figure.sigma_min(efficiency[h], variance, 50.0).item())
+    assert loss(*whole).item() == pytest.approx(np.mean(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("uncertainty", UNCERTAINTIES)
+def test_uncertain_background_never_helps(uncertainty):
+    whole = sample()
+    figure = FigureOfMerit(background_uncertainty=uncertainty)
+    assert loss_of(whole, figure_of_merit=figure, processes=PROCESSES)(*whole) > loss_of(whole)(
+        *whole
+    )
+
+
+def test_significance_is_that_of_a_counting_experiment():
+    whole = sample()
+    loss = loss_of(whole, SignificanceLoss)
+    loss.cross_section = 3.0
+    efficiency, background = loss.sums(*whole)
+    signal = 3.0 * 50.0 * efficiency
+    significance = signal / (signal + background).sqrt()
+    assert loss(*whole).item() == pytest.approx((significance**-2).mean().item(), rel=1e-12)
+
+
+def test_names_are_needed_for_uncertainties_by_process():
+    figure = FigureOfMerit(background_uncertainty={"tautau": 0.1})
+    with pytest.raises(ValueError, match="need the names"):
+        loss_of(sample(), figure_of_merit=figure)

@@ -27,7 +27,11 @@ def sensitivity():
         luminosity=50.0,
         networks={
             name: NetworkSensitivity(
-                selection(i), selection(i + 9), selection(i + 1, cut=0.75), selection(i + 2, 0.0)
+                selection(i),
+                selection(i + 9),
+                selection(i + 1, cut=0.75),
+                selection(i + 2, 0.0),
+                {"single": 0.5, "half": np.inf},
             )
             for i, name in enumerate(("bce", "punzi"))
         },
@@ -52,6 +56,7 @@ def test_what_is_written_comes_back(tmp_path):
                     getattr(getattr(network, kind), column),
                 )
     assert read.networks["punzi"].single_cut == 0.75
+    assert read.networks["bce"].mean_error == {"single": 0.5, "half": np.inf}
 
 
 def test_the_file_says_what_it_is(tmp_path):
@@ -60,7 +65,12 @@ def test_the_file_says_what_it_is(tmp_path):
     sensitivity().write(path, {"seed": 3})
     content = json.loads(path.read_text())
     assert content["provenance"] == {"seed": 3}
-    assert content["figure_of_merit"] == {"form": "punzi-improved", "a": 5.0, "b": 1.28155}
+    assert content["figure_of_merit"] == {
+        "form": "punzi-improved",
+        "a": 5.0,
+        "b": 1.28155,
+        "background_uncertainty": 0.0,
+    }
     assert content["luminosity"] == 50.0
     assert [row["role"] for row in content["hypotheses"]] == ["training", "validation", "training"]
     assert content["networks"]["bce"]["optimal"]["sigma_min"][2] is None

@@ -30,8 +30,9 @@ def small_sample(synthetic_sample: Callable[..., Sample]) -> Sample:
 def make_task() -> Callable[..., Task]:
     """Make the task of a sample."""
 
-    def make(sample: Sample, **merit: object) -> Task:
+    def make(sample: Sample, cross_section: float | None = None, **merit: object) -> Task:
         scale = np.linspace(0.5, 2.0, len(sample.mass) + len(sample.backgrounds))
-        return Task(*sample.total, 50.0, FigureOfMerit(**merit), scale)
+        figure = FigureOfMerit(**merit)
+        return Task(*sample.total, 50.0, figure, scale, sample.backgrounds, cross_section)
 
     return make

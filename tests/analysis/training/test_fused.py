@@ -60,6 +60,52 @@ def test_gradient_is_that_of_autograd(
         )
 
 
+BY_PROCESS = {"background_uncertainty": {"tautau": 0.1, "mumugamma": 0.3}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"background_uncertainty": 0.2},
+        BY_PROCESS,
+        {"cross_section": 7.0},
+        {"cross_section": 7.0, **BY_PROCESS},
+    ],
+)
+def test_gradient_with_uncertain_background_or_of_the_significance(
+    small_sample: Sample, make_task: Callable[..., Task], shelf: Shelf, options: dict
+) -> None:
+    task = make_task(small_sample, **options)
+    engine = FusedEngine(shelf, WIDTHS, task, np.float64)
+    reference = AutogradEngine(shelf, WIDTHS, task, dtype=torch.float64)
+    vector = parameters(WIDTHS)
+    loss, gradient = engine.punzi_gradient(vector, engine.open_batch(shelf.in_order(), 3, 90))
+    expected, slope = reference.punzi_gradient(
+        vector, reference.open_batch(shelf.in_order(), 3, 90)
+    )
+    assert loss == pytest.approx(expected, rel=1e-10)
+    np.testing.assert_allclose(gradient, slope, atol=1e-10 * np.abs(slope).max(), rtol=1e-9)
+    values, others = engine.punzi_values(vector), reference.punzi_values(vector)
+    np.testing.assert_allclose(values.sigma, others.sigma, rtol=1e-10)
+    assert values.sigma.mean() == pytest.approx(values.loss)
+    plain = FusedEngine(shelf, WIDTHS, make_task(small_sample), np.float64).punzi_values(vector)
+    if "cross_section" not in options:
+        assert (values.sigma > plain.sigma).all()
+
+
+@pytest.mark.parametrize("zero", [0.0, {"tautau": 0.0, "eemumu": 0.0}])
+def test_no_uncertainty_is_the_plain_loss_to_the_last_bit(
+    small_sample: Sample, make_task: Callable[..., Task], shelf: Shelf, zero: object
+) -> None:
+    results = []
+    for options in ({}, {"background_uncertainty": zero}):
+        engine = FusedEngine(shelf, WIDTHS, make_task(small_sample, **options))
+        batch = engine.open_batch(shelf.in_order(), 0, 50)
+        results.append(engine.punzi_gradient(parameters(WIDTHS), batch))
+    assert results[0][0] == results[1][0]
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
 @pytest.mark.parametrize("form", ["punzi", "punzi-improved"])
 def test_values_are_those_of_the_loss_module(
     small_sample: Sample, make_task: Callable[..., Task], shelf: Shelf, form: str

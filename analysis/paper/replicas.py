@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from analysis.evaluation import ScaledEvents
-from analysis.figures_of_merit import FigureOfMerit
+from analysis.figures_of_merit import FigureOfMerit, background_variance
 from analysis.types import FloatArray, IntArray
 
 
@@ -67,10 +67,13 @@ class Replicas:
             events.stop[passing],
             np.hstack([self._counts[passing], once]),
         )
-        sums = _sums(columns, cut.astype(np.float64))
-        seen = sums[0, :, -1:] > 0
-        background = np.where(seen, sums[0, :, :-1], self._unseen)
-        sigma: FloatArray = figure_of_merit.sigma_min(sums[1, :, :-1], background, luminosity)
+        sums = _sums(columns, cut.astype(np.float64), len(events.backgrounds))
+        total = sums[:-1].sum(axis=0)
+        background = np.where(total[:, -1:] > 0, total[:, :-1], self._unseen)
+        variance = background_variance(
+            background, sums[:-1, :, :-1], figure_of_merit.uncertainty_of(events.backgrounds)
+        )
+        sigma: FloatArray = figure_of_merit.sigma_min(sums[-1, :, :-1], variance, luminosity)
         return sigma.T
 
 
@@ -86,11 +89,11 @@ class _Passing(NamedTuple):
 
 
 @njit(cache=True)
-def _sums(events: _Passing, cut: FloatArray) -> FloatArray:
-    """(2, H, R) sums of the weights of background and signal that pass, by replica."""
-    sums = np.zeros((2, len(cut), events.counts.shape[1]))
+def _sums(events: _Passing, cut: FloatArray, processes: int) -> FloatArray:
+    """(P + 1, H, R) sums of the weights of backgrounds and signal that pass, by replica."""
+    sums = np.zeros((processes + 1, len(cut), events.counts.shape[1]))
     for i in range(len(events.logit)):
-        row = 0 if events.process[i] >= 0 else 1
+        row = events.process[i] if events.process[i] >= 0 else processes
         for window in range(events.start[i], events.stop[i]):
             if events.logit[i] >= cut[window]:
                 target = sums[row, window]

@@ -23,6 +23,7 @@ def events(signal: int, background: int, weight: float = 2.0) -> ScaledEvents:
         total=sums,
         total_variance=0 * sums,
         squares=sums,
+        backgrounds=("tautau",),
     )
 
 

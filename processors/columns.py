@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.datasets import Dataset
 from analysis.errors import InputError
-from processors.opening import Unreadable, is_remote, reason
+from processors.opening import Unreadable, is_remote, patiently, reason
 
 IDENTITY = ("experiment", "run", "event", "production")
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
@@ -93,14 +93,18 @@ def read_column(events: Any, branch: str) -> NDArray[Any]:
         (n,) numbers in the type that the file stores.
 
     Raises:
-        Unreadable: If the file is damaged there.
+        InputError: If the file is damaged there, or its server fails.
     """
-    try:
-        return np.asarray(ak.to_numpy(events[branch]))
-    except Exception as error:
-        chunk = events.metadata["chunk"]
-        blame = "its server fails or it" if is_remote(chunk.path) else "the file"
-        raise Unreadable(
-            f"{chunk.path}: branch {branch} cannot be read between entries {chunk.start} and "
-            f"{chunk.stop} ({reason(error)}); {blame} is damaged, make or fetch it again."
-        ) from error
+    chunk = events.metadata["chunk"]
+
+    def read() -> NDArray[Any]:
+        try:
+            return np.asarray(ak.to_numpy(events[branch]))
+        except Exception as error:
+            blame = "its server fails or it" if is_remote(chunk.path) else "the file"
+            raise Unreadable(
+                f"{chunk.path}: branch {branch} cannot be read between entries {chunk.start} and "
+                f"{chunk.stop} ({reason(error)}); {blame} is damaged, make or fetch it again."
+            ) from error
+
+    return patiently(chunk.path, read)

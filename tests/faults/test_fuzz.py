@@ -1,0 +1,227 @@
+"""Bad input by the thousand: never a hang, a crash without a sentence, or a wrong result."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analysis.errors import InputError
+from analysis.kinematics import FEATURES
+from analysis.manifest import Manifest, load_manifest
+from analysis.network import PunziNet, load_network
+from analysis.output import OutputFolder
+from analysis.records import Record, read_record, write_record
+from analysis.training.sample import load_sample
+from analysis.windows import Windows
+from processors.executors import Execution
+from processors.features_stage import run_features
+from processors.lock import holder_of
+
+Make = Callable[..., Manifest]
+FEW, MANY = 25, 400
+#: What may be done to a file: places, as shares of its size, and bytes that are put there.
+MUTATIONS = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=40)), max_size=6
+)
+CUT = st.one_of(st.just(1.0), st.floats(0, 1))
+
+
+def amount(few: int, many: int) -> Any:
+    """Runs a law on few examples in the fast suite, and on many among the faults."""
+    quick = settings(
+        max_examples=few, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    )
+    thorough = settings(quick, max_examples=many)
+    cases = [
+        pytest.param(quick, id="few"), pytest.param(thorough, id="many", marks=pytest.mark.faults)
+    ]  # fmt: skip
+    return pytest.mark.parametrize("profile", cases)
+
+
+def mutate(data: bytes, changes: list[tuple[float, bytes]], cut: float) -> bytes:
+    """Overwrite some places, then cut the end off."""
+    changed = bytearray(data)
+    for share, content in changes:
+        start = int(share * len(data))
+        changed[start : start + len(content)] = content
+    return bytes(changed[: int(cut * len(changed))])
+
+
+def attempt(function: Callable[[], Any]) -> tuple[Any, str | None]:
+    """What a function returns, or the sentence it refuses its input with."""
+    try:
+        return function(), None
+    except InputError as error:
+        sentence = str(error)
+    assert sentence.rstrip().endswith((".", ")"))
+    assert len(sentence) > 20
+    return None, sentence
+
+
+@amount(FEW, MANY)
+def test_root_files(
+    profile: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    """A mutated file is refused, or what is not touched gives the result of the good file."""
+    good, path = ntuples["eemumu"].read_bytes(), tmp_path / "eemumu.root"
+    manifest = make_manifest({"signal": ntuples["signal"], "eemumu": path})
+    output = OutputFolder(tmp_path / "output")
+
+    @profile
+    @given(MUTATIONS, CUT)
+    def check(changes: list[tuple[float, bytes]], cut: float) -> None:
+        path.write_bytes(mutate(good, changes, cut))
+        _, refusal = attempt(lambda: run_features(manifest, output, Execution()))
+        if refusal is not None:
+            assert path.read_bytes() != good
+            return
+        record = json.loads(output.completeness.read_text())["datasets"]["eemumu"]
+        assert record["read"] == record["present"]
+
+    check()
+
+
+@amount(100, 3000)
+def test_manifests(profile: Any, tmp_path: Path) -> None:
+    leaf = st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
+        st.sampled_from(["signal", "tautau", "../x", "/etc/passwd", "a/../../b", "*", "http://x"]),
+    )  # fmt: skip
+    tree = st.recursive(
+        leaf,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)
+        ),
+        max_leaves=6,
+    )
+    sections = st.sampled_from([*Manifest.model_fields, "nonsense"])
+    base: dict[str, Any] = {
+        "datasets": {
+            "signal": {"process": "signal", "files": ["s.root"], "generated": 10},
+            "tautau": {"process": "tautau", "files": ["t.root"], "luminosity": 1},
+        }
+    }
+    dataset = st.dictionaries(
+        st.sampled_from(["process", "files", "tree", "branches", "luminosity", "generated", "mass",
+                         "entries", "simulate", "name"]), tree, max_size=3,
+    )  # fmt: skip
+    names = st.one_of(st.text(max_size=8), st.sampled_from(["..", "../x", "a/b", "/x", ".x", ""]))
+    path = tmp_path / "manifest.yaml"
+
+    @profile
+    @given(st.dictionaries(sections, tree, max_size=2), names, dataset)
+    def check(changes: dict[str, Any], name: str, section: dict[str, Any]) -> None:
+        datasets = {**base["datasets"], name: {**base["datasets"]["tautau"], **section}}
+        path.write_text(yaml.safe_dump({"datasets": datasets, **changes}))
+        output = OutputFolder(tmp_path / "output")
+        manifest, refusal = attempt(lambda: load_manifest(path, output))
+        if refusal is not None:
+            assert refusal.startswith(str(path))
+            return
+        for known in manifest.datasets:
+            inside = output.ntuple(known).resolve()
+            assert inside.parent == (tmp_path / "output" / "ntuples").resolve()
+
+    check()
+
+
+@amount(100, 3000)
+def test_manifests_that_are_no_yaml(profile: Any, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.yaml"
+
+    @profile
+    @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
+    def check(content: bytes) -> None:
+        path.write_bytes(content)
+        with pytest.raises(InputError):
+            load_manifest(path, OutputFolder(tmp_path))
+
+    check()
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """The folder of a saved network."""
+    windows = Windows(
+        np.array([1.0, 2.0]), np.array([0.3, 0.3]), np.array([True, False]),
+        np.ones(2, dtype=bool), (None, None),
+    )  # fmt: skip
+    net = PunziNet(FEATURES, [0.0] * 4, [5.0] * 4, rng=np.random.default_rng(3))
+    net.save(tmp_path / "net", windows, {}, {}, cut=0.3)
+    return tmp_path / "net"
+
+
+@amount(60, 1500)
+def test_networks(profile: Any, network: Path) -> None:
+    good = {path: path.read_bytes() for path in sorted(network.iterdir()) if path.is_file()}
+
+    @profile
+    @given(st.sampled_from(sorted(good)), MUTATIONS, CUT)
+    def check(which: Path, changes: list[tuple[float, bytes]], cut: float) -> None:
+        for path, content in good.items():
+            path.write_bytes(mutate(content, changes, cut) if path == which else content)
+        saved, refusal = attempt(lambda: load_network(network))
+        assert refusal is not None or saved.cut is None or np.isfinite(saved.cut)
+
+    check()
+
+
+@amount(40, 1000)
+def test_tensors(
+    profile: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    output = OutputFolder(tmp_path)
+    run_features(make_manifest(ntuples), output, Execution())
+    windows = Windows.read(output.windows)
+    good = {path: path.read_bytes() for path in sorted(output.tensors.rglob("*.parquet"))}
+    events = len(load_sample(output.tensors, windows, 4).training)
+
+    @profile
+    @given(st.sampled_from(sorted(good)), MUTATIONS, CUT)
+    def check(which: Path, changes: list[tuple[float, bytes]], cut: float) -> None:
+        content = mutate(good[which], changes, cut)
+        which.write_bytes(content)
+        sample, refusal = attempt(lambda: load_sample(output.tensors, windows, 4))
+        which.write_bytes(good[which])
+        assert refusal is not None or len(sample.training) <= events
+
+    check()
+
+
+@amount(100, 3000)
+def test_records(profile: Any, tmp_path: Path) -> None:
+    """A damaged record is either found out or says the same."""
+    path = tmp_path / "record.safetensors"
+    write_record(path, Record({"a": [1, 2.5, "b"]}, {"x": np.arange(20.0), "y": np.eye(3)}))
+    good = path.read_bytes()
+
+    @profile
+    @given(MUTATIONS, CUT)
+    def check(changes: list[tuple[float, bytes]], cut: float) -> None:
+        path.write_bytes(mutate(good, changes, cut))
+        record = read_record(path)
+        if record is not None:
+            assert record.content == {"a": [1, 2.5, "b"]}
+            np.testing.assert_array_equal(record.arrays["x"], np.arange(20.0))
+            np.testing.assert_array_equal(record.arrays["y"], np.eye(3))
+
+    check()
+
+
+@amount(60, 1000)
+def test_lock_files(profile: Any, tmp_path: Path) -> None:
+    """What a killed run left in the lock file keeps nobody out."""
+
+    @profile
+    @given(st.binary(max_size=60))
+    def check(content: bytes) -> None:
+        (tmp_path / ".lock").write_bytes(content)
+        assert holder_of(tmp_path) is None
+
+    check()

@@ -16,7 +16,7 @@ PUNZINET := $(VENV)/bin/punzinet
 PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" --scale $(SCALE)
 SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS) $(if $(SCHEDULER),--scheduler "$(SCHEDULER)")
 
-.PHONY: all data features train select plots paper paper-studies status test test-slow test-faults lint format bench lock clean help
+.PHONY: all data features train select plots paper paper-studies validate status test test-slow test-faults lint format bench lock clean help
 .NOTPARALLEL:
 
 all: plots ## the whole chain, from generated events to figures
@@ -44,6 +44,9 @@ paper-studies: features ## the same, and what variations of the recipe change
 
 status: $(READY) ## what is done, missing and failed, also while a stage runs
 	@$(PUNZINET) status --output "$(OUTPUT)"
+
+validate: features ## default data against published numbers and Pythia 8
+	@$(PUNZINET) validate-simulation $(PLACE)
 
 test: $(READY) ## all fast tests, with coverage
 	@$(VENV)/bin/pytest --cov --cov-fail-under=90

@@ -24,6 +24,11 @@ class OutputFolder:
         return self.root / "simulation"
 
     @property
+    def validation(self) -> Path:
+        """The default data against published numbers and another generator."""
+        return self.simulation / "validation.json"
+
+    @property
     def simulation_record(self) -> Path:
         """What was simulated: entries, luminosity and seeds of each ntuple."""
         return self.root / "ntuples" / "simulation.json"

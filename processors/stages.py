@@ -206,6 +206,19 @@ def paper_stage(
     return Stage("paper studies" if variations else "paper", output, settings, after)
 
 
+def validate_stage(manifest: Manifest, output: OutputFolder, pythia: bool) -> Stage:
+    """The validation of the default data: depends on data, windows and sensitivity, if any.
+
+    Args:
+        manifest: Seed of the simulation.
+        output: Where everything lies.
+        pythia: Whether Pythia is there to compare with.
+    """
+    settings = {"pythia": pythia, "seed": manifest.simulation.seed}
+    files = [str(output.sensitivity)] if output.sensitivity.exists() else []
+    return Stage("validate-simulation", output, settings, ("simulate", "features"), files)
+
+
 def _record_path(output: OutputFolder, name: str) -> Path:
     """Where the record of a stage lies."""
     return output.root / ".stages" / f"{name}.json"

@@ -2,7 +2,7 @@
 
 Pythia (arXiv:2203.11601) is an optional package, `pythia8mc`, used for nothing but this. Its
 showers radiate off beams and final state; its tau decays carry the spin correlation of the pair,
-which makes them slow: some twenty pairs a second.
+which makes them slow: some twenty pairs a second, against thousands of muon pairs.
 """
 
 import importlib
@@ -20,8 +20,9 @@ _SETTINGS: Final = {
     "tautau": ("23:onIfAny = 15", "15:onMode = off", "15:onIfAll = 13 14 16"),
 }
 """Which pair the virtual photon (Pythia's 23) makes, and how taus decay."""
-_LEAST_MASS: Final = {"mumugamma": 2 * MUON_MASS + 0.05, "tautau": 2 * TAU_MASS + 0.05}
-"""Least mass of the virtual photon, GeV: its threshold, with room for Pythia's sampling."""
+LEAST_MASS: Final = {"mumugamma": 2 * MUON_MASS + 0.1, "tautau": 2 * TAU_MASS + 0.1}
+"""Mass of the pair, GeV, below which Pythia makes none: it opens no decay of a resonance within
+0.1 GeV of the threshold."""
 _ROWS: Final = {-13: 0, 13: 1, 22: 2}
 """Place of mu+, mu- and photons in the record; all else comes fourth."""
 _FB_PER_MB: Final = 1e12
@@ -84,8 +85,11 @@ def _start(process: str, sqrt_s: float, seed: int) -> Any:
         "PDF:lepton = on",
         "WeakSingleBoson:ffbar2gmZ = on",
         "TimeShower:QEDshowerByGamma = off",  # photons stay photons
-        f"23:mMin = {_LEAST_MASS[process]}",
-        f"PhaseSpace:mHatMin = {_LEAST_MASS[process]}",
+        # the logarithm of the radiation off the beams is that of s, however little is left of it
+        "SigmaProcess:factorScale1 = 2",
+        f"SigmaProcess:factorFixScale = {sqrt_s**2}",
+        f"23:mMin = {LEAST_MASS[process]}",
+        f"PhaseSpace:mHatMin = {LEAST_MASS[process]}",
         "23:onMode = off",
         *_SETTINGS[process],
     ):

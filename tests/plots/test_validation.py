@@ -1,0 +1,82 @@
+"""Figures of the validation."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from analysis.output import OutputFolder
+from analysis.simulation.spectrum_comparison import (
+    MUMUGAMMA_EDGES,
+    SpectrumComparison,
+    fill,
+)
+from analysis.simulation.validation import Comparison
+from plots.validation import LABELS, make_validation_plots
+from plots.validation_ratios import ratios_figure
+from plots.validation_spectra import spectra_figure
+from plots.validation_widths import widths_validation_figure
+
+
+def comparisons() -> list[Comparison]:
+    """Every second one agrees, and the last has no value."""
+    values = [11.0 if i % 2 else 13.0 for i in range(len(LABELS) - 1)]
+    return [Comparison(k, k, 10.0, v, 0.1) for k, v in zip(LABELS, [*values, None], strict=True)]
+
+
+def spectra() -> SpectrumComparison:
+    """Random muons."""
+    rng = np.random.default_rng(1)
+    drawn = {
+        name: fill(
+            edges, *(rng.uniform(edges[0], edges[-1], 9000), np.ones(9000)),
+            rng.uniform(edges[0], edges[-1], 9000),
+        )
+        for name, edges in MUMUGAMMA_EDGES.items()
+    }  # fmt: skip
+    return SpectrumComparison("mumugamma", 1.1, 1.0, drawn)
+
+
+def words(figure: Figure) -> str:
+    """Everything that is written in a figure."""
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_a_ratio_without_a_value_is_not_drawn() -> None:
+    rows = comparisons()
+    figure = ratios_figure(rows, list(LABELS.values()))
+    drawn = sorted(
+        x for line in figure.axes[0].get_lines() if line.get_marker() in {"o", "D"}
+        for x in line.get_xdata()
+    )  # fmt: skip
+    assert len(drawn) == len(rows) - 1
+    assert drawn == sorted(row.ratio for row in rows if row.ratio is not None)
+
+
+def test_widths_show_all_hypotheses_and_ratios_where_published(make) -> None:  # type: ignore[no-untyped-def]
+    windows = make.windows(np.linspace(0.1, 8.7, 87))
+    upper, lower = widths_validation_figure(windows, {0.9: 0.296, 9.9: 0.1}, 0.2).axes
+    assert max(len(line.get_xdata()) for line in upper.get_lines()) == 87
+    points = [line for line in lower.get_lines() if line.get_marker() == "o"]
+    assert [len(line.get_xdata()) for line in points] == [1]
+
+
+def test_spectra_say_what_they_are() -> None:
+    said = words(spectra_figure(spectra(), "muon pairs"))
+    for expected in ("Pythia 8", "muon pairs", "GeV", "ratio"):
+        assert expected in said
+
+
+def test_all_figures_are_written(tmp_path: Path, make, make_manifest) -> None:  # type: ignore[no-untyped-def]
+    output = OutputFolder(tmp_path)
+    make.windows(np.linspace(0.1, 8.7, 87)).write(output.windows, {})
+    manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})
+    written = make_validation_plots(output, manifest, comparisons(), [spectra()])
+    assert {path.stem for path in written} == {
+        "validation_widths",
+        "validation_ratios",
+        "validation_mumugamma",
+    }
+    assert {path.parent for path in written} == {output.simulation}
+    assert all(path.stat().st_size > 1000 for path in written)

@@ -1,0 +1,67 @@
+"""The validation command, where Pythia is not installed and where stages have not run."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from analysis.errors import InputError
+from processors.cli import app
+
+SMALL = {
+    "hypotheses": {"masses": {"start": 0.9, "stop": 4.1, "step": 0.8}},
+    "corrections": {"trigger_efficiency": 0.9},
+    "datasets": {
+        name: {"process": name, "simulate": name}
+        for name in ("signal", "mumugamma", "tautau", "eemumu")
+    },
+    "simulation": {"scales": {"default": {"luminosity": 1.0, "signal_events": 1500}}},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a manifest, on a machine without Pythia."""
+    (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(SMALL))
+    monkeypatch.chdir(tmp_path)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        "processors.cli.validate_simulation.find_spec",
+        lambda name: None if name == "pythia8mc" else find_spec(name),
+    )
+    return tmp_path
+
+
+def run(*arguments: str) -> str:
+    """Run a command and return what it printed."""
+    done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.output
+
+
+@pytest.mark.usefixtures("folder")
+def test_stages_that_have_to_come_before_are_named() -> None:
+    with pytest.raises(InputError, match="`punzinet simulate` has not run in output"):
+        run("validate-simulation")
+
+
+def test_a_small_sample_is_validated(folder: Path) -> None:
+    run("simulate", "--executor", "iterative")
+    run("features", "--executor", "iterative")
+    said = " ".join(run("validate-simulation").split())
+    assert "--group dev" in said
+    assert "sigma_min" in said
+    content = json.loads((folder / "output/simulation/validation.json").read_text())
+    assert {"versions", "manifest", "settings"} <= set(content["provenance"])
+    assert "pythia8mc" in content["spectra"]["missing"]
+    # a small sample of the default data is the default data but for its statistics
+    assert content["weighted_sigma_0.9_GeV2"]["met"]
+    assert content["cross_section_tautau_nb"]["met"]
+    assert content["background_tautau"]["ours"] > 0
+    for name in ("widths", "ratios"):
+        for kind in ("pdf", "png"):
+            assert (folder / f"output/simulation/validation_{name}.{kind}").exists()
+    assert "up to date" in run("validate-simulation")

@@ -282,10 +282,10 @@ def _signal_row(acceptance: Measured) -> Comparison:
     """The signal in its own window."""
     return Comparison(
         "signal_in_own_window",
-        "signal in own window / generated",
+        "signal in own window",
         published.SIGNAL_IN_WINDOW,
         *acceptance,
-        "mean over the training masses",
+        "over generated, mean over the training masses",
     )
 
 
@@ -297,7 +297,7 @@ def _yield_rows(yields: dict[str, Measured]) -> list[Comparison]:
         note = "in the training windows at 50 fb^-1, before the trigger's efficiency"
         if ours is None:
             note = "no dataset of this process in the manifest"
-        key, title = f"background_{process}", f"{process} in windows, 50 fb^-1"
+        key, title = f"background_{process}", f"{process} in windows"
         rows.append(Comparison(key, title, value, ours, error, note))
     return rows
 
@@ -328,7 +328,7 @@ def _sample_rows(
     return [
         Comparison(
             "paper_sample_events",
-            "sample of the paper: events",
+            "sample: events",
             published.SAMPLE_EVENTS,
             events,
             float(np.hypot(background_error, signal_error)),
@@ -337,7 +337,7 @@ def _sample_rows(
         ),
         Comparison(
             "paper_sample_signal_share",
-            "sample of the paper: signal share",
+            "sample: signal share",
             published.SAMPLE_SIGNAL_SHARE,
             signal / events,
             float(np.hypot(signal_error * background, background_error * signal)) / events**2,

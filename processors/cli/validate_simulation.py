@@ -93,15 +93,15 @@ def _print(rows: "Sequence[Comparison]", spectra: "Sequence[SpectrumComparison]"
 
     table = Table(title="Default data against published values")
     table.add_column("quantity", no_wrap=True)
-    for heading in ("ours", "published", "ratio", "agrees"):
-        table.add_column(heading, justify="right")
+    for heading in ("ours", "published", "ratio", "met"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         ours = "-" if row.ours is None else f"{row.ours:.4g}"
         if row.error:
             ours += f" ± {row.error:.1g}"
         ratio = "-" if row.ratio is None else f"{row.ratio:.3f}"
-        agrees = {True: "yes", False: "[red]no[/red]", None: "-"}[row.met]
-        table.add_row(row.title.replace("[", r"\["), ours, f"{row.published:g}", ratio, agrees)
+        met = {True: "yes", False: "[red]no[/red]", None: "-"}[row.met]
+        table.add_row(row.title.replace("[", r"\["), ours, f"{row.published:g}", ratio, met)
     console.print(table)
     for one in spectra:
         bins = [s for spectrum in one.spectra.values() for s in spectrum.deviations.tolist()]

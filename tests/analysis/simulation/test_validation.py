@@ -109,7 +109,9 @@ def test_widths_are_found_by_mass():
     assert rows["weighted_sigma_8.1_GeV2"].ours is None
 
 
-def test_total_cross_sections_are_the_published_ones(manifest):
+def test_total_cross_sections_are_the_published_ones(manifest, monkeypatch):
+    for process in validation.TRIALS:
+        monkeypatch.setitem(validation.TRIALS, process, 100_000)
     rows = {row.quantity: row for row in cross_section_rows(manifest)}
     for name, tolerance in (("mumugamma", 0.01), ("tautau", 0.01), ("eemumu", 0.04)):
         row = rows[f"cross_section_{name}_nb"]

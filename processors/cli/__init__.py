@@ -6,7 +6,16 @@ import typer
 from rich.console import Console
 
 from analysis.errors import InputError, Interrupted
-from processors.cli import features, paper, plot, select, simulate, status, train, validate_simulation
+from processors.cli import (
+    features,
+    paper,
+    plot,
+    select,
+    simulate,
+    status,
+    train,
+    validate_simulation,
+)
 from processors.cli.options import held
 
 app = typer.Typer(

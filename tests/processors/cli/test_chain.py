@@ -188,6 +188,7 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
     (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
     if stage != "simulate":
         shutil.copytree(chain / "output", tmp_path / "output")
+        shutil.rmtree(tmp_path / "output" / ".ledger")  # its records would say that it has begun
     process = subprocess.Popen(
         [*PUNZINET, stage, "--force"],
         cwd=tmp_path,

@@ -16,7 +16,7 @@ PUNZINET := $(VENV)/bin/punzinet
 PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" --scale $(SCALE)
 SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS) $(if $(SCHEDULER),--scheduler "$(SCHEDULER)")
 
-.PHONY: all data features train select plots paper paper-studies validate status test test-slow test-faults lint format bench lock clean help
+.PHONY: all data features train select plots paper paper-studies baselines validate status test test-slow test-faults lint format bench lock clean help
 .NOTPARALLEL:
 
 all: plots ## the whole chain, from generated events to figures
@@ -41,6 +41,9 @@ paper: features ## figures and claims of the paper, with ensembles of networks (
 
 paper-studies: features ## the same, and what variations of the recipe change
 	@$(PUNZINET) paper $(PLACE) $(if $(NETWORKS),--networks $(NETWORKS)) --studies
+
+baselines: train ## other methods on the same events, systematics, ranks of observables
+	@$(PUNZINET) baselines $(PLACE) $(SPREAD)
 
 status: $(READY) ## what is done, missing and failed, also while a stage runs
 	@$(PUNZINET) status --output "$(OUTPUT)"

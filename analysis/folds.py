@@ -36,6 +36,22 @@ def fold_of(
     return (state % np.uint64(FOLDS)).astype(np.int8)
 
 
+def uniform_of(
+    experiment: IntArray, run: IntArray, event: IntArray, production: IntArray, dataset: str
+) -> NDArray[np.float64]:
+    """Give every event a number in [0, 1) by its identity, independent of its fold.
+
+    Args:
+        experiment: (n,) experiment numbers.
+        run: (n,) run numbers.
+        event: (n,) event numbers.
+        production: (n,) production numbers.
+        dataset: Name of the dataset in the manifest.
+    """
+    state = _mix(identity_hash(experiment, run, event, production, dataset))
+    return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 def identity_hash(
     experiment: IntArray, run: IntArray, event: IntArray, production: IntArray, dataset: str
 ) -> NDArray[np.uint64]:

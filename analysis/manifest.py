@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from analysis.baselines.settings import BaselineSettings
 from analysis.beams import Beams
 from analysis.datasets import SIGNAL, Dataset, Positive
 from analysis.errors import InputError
@@ -74,6 +75,9 @@ class Manifest(BaseModel):
     )
     paper: PaperSettings = Field(
         PaperSettings(), description="what is reproduced of the paper, with how many networks"
+    )
+    baselines: BaselineSettings = Field(
+        BaselineSettings(), description="what the networks are compared with"
     )
 
     @model_validator(mode="before")

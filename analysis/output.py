@@ -77,6 +77,11 @@ class OutputFolder:
         return self.root / "selection" / "cutflow.json"
 
     @property
+    def baselines(self) -> Path:
+        """Folder of what the networks are compared with."""
+        return self.root / "baselines"
+
+    @property
     def plots(self) -> Path:
         """Folder of the figures."""
         return self.root / "plots"

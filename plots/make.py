@@ -27,6 +27,11 @@ from plots.windows import example_masses, peaks_figure, widths_figure
 
 #: Signals that are drawn over backgrounds, as shares of the way through the training masses.
 SHOWN_SIGNALS = (0.2, 0.5, 0.8)
+#: What losses are called, and the value that they make small.
+LOSSES = {
+    "punzi": ("Punzi-loss", r"mean $\sigma_\mathrm{min}$ [fb]"),
+    "significance": ("significance loss", "mean $1/Z^2$"),
+}
 #: Signals are drawn for this many times the median σ_min, so that they are seen.
 SIGNAL_STRENGTH = 10
 
@@ -55,7 +60,7 @@ def make_plots(output: OutputFolder, manifest: Manifest, network: str) -> list[P
         "recoil_mass": _recoil_mass(output, manifest, sensitivity, network, shown),
         "sigma_min": sigma_min_figure(sensitivity),
         "figure_of_merit": figure_of_merit_figure(sensitivity),
-        "training_history": history_figure(_history(output, network)),
+        "training_history": history_figure(_history(output, network, manifest.training.loss)),
         "output_vs_recoil": _outputs(output, tensors, sensitivity, network),
         "features": _features(tensors, manifest, shown),
         "window_widths": widths_figure(windows),
@@ -91,19 +96,24 @@ def _recoil_mass(
     )
 
 
-def _history(output: OutputFolder, network: str) -> list[Phase]:
+def _history(output: OutputFolder, network: str, loss: str) -> list[Phase]:
     """History of the pretraining and the training that led to a network.
+
+    Args:
+        output: Where networks lie.
+        network: Its name.
+        loss: What it was trained with after the pretraining.
 
     Raises:
         InputError: If a history is missing.
     """
     number = network.rsplit("-", 1)[-1]
     phases = []
-    for loss, name, label in (
+    for stage, name, label in (
         ("bce", "pretraining", "weighted cross-entropy"),
-        ("punzi", "Punzi-loss", r"mean $\sigma_\mathrm{min}$ [fb]"),
+        ("punzi", *LOSSES[loss]),
     ):
-        path = output.network(f"{loss}-{number}") / "history.parquet"
+        path = output.network(f"{stage}-{number}") / "history.parquet"
         try:
             table = pq.read_table(path, partitioning=None)
             columns = {key: table[key].to_numpy() for key in table.column_names}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.beams import Beams
-from analysis.kinematics import DimuonKinematics, dimuon_kinematics
+from analysis.kinematics import DimuonKinematics, Momenta, dimuon_kinematics
 from analysis.types import BoolArray, FloatArray, IntArray
 from analysis.windows import mass_index
 from processors.columns import BEAM, IDENTITY, MOMENTA, read_column
@@ -134,15 +134,8 @@ def read_candidates(sample: Sample, events: Any) -> Candidates:
     Raises:
         InputError: If the file is damaged.
     """
-    columns = {name: read_column(events, sample.columns[name]) for name in MOMENTA}
-    beam = sample.beams.total
-    if BEAM[0] in sample.columns:
-        beam = np.column_stack([read_column(events, sample.columns[name]) for name in BEAM])
     kinematics = dimuon_kinematics(
-        (columns["px1"], columns["py1"], columns["pz1"]),
-        (columns["px2"], columns["py2"], columns["pz2"]),
-        beam,
-        sample.beams.electron_direction,
+        *read_momenta(sample, events), read_beam(sample, events), sample.beams.electron_direction
     )
     hypothesis = _hypothesis(sample, events)
     scale = sample.scale[hypothesis if sample.is_signal else 0]
@@ -161,6 +154,19 @@ def read_candidates(sample: Sample, events: Any) -> Candidates:
     if sample.is_signal:
         counter.require(NO_HYPOTHESIS, hypothesis >= 0)
     return Candidates(kinematics, weight, hypothesis, counter)
+
+
+def read_momenta(sample: Sample, events: Any) -> tuple[Momenta, Momenta]:
+    """Laboratory momenta of the two muons, GeV."""
+    columns = [read_column(events, sample.columns[name]) for name in MOMENTA]
+    return (columns[0], columns[1], columns[2]), (columns[3], columns[4], columns[5])
+
+
+def read_beam(sample: Sample, events: Any) -> FloatArray:
+    """Four-momentum (E, px, py, pz) of the beams, GeV: (n, 4) if the file has it, or (4,)."""
+    if BEAM[0] not in sample.columns:
+        return sample.beams.total
+    return np.column_stack([read_column(events, sample.columns[name]) for name in BEAM])
 
 
 def _hypothesis(sample: Sample, events: Any) -> IntArray:

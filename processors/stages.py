@@ -164,6 +164,14 @@ def networks_to_train(output: OutputFolder, manifest: int, asked: int | None) ->
     return int(last["asked"]) if last["manifest"] == manifest else manifest
 
 
+def baselines_stage(manifest: Manifest, output: OutputFolder) -> Stage:
+    """Baselines: depend on ntuples, tensors, networks, and all recipes."""
+    settings = manifest.model_dump(
+        mode="json", include={"figure_of_merit", "training", "baselines"}
+    )
+    return Stage("baselines", output, settings, ("features", "train"))
+
+
 def select_stage(output: OutputFolder, network: str, *, allow_missing: bool = False) -> Stage:
     """Histograms behind the single cut: depend on ntuples and network."""
     settings = {"network": network, **({"allow_missing": True} if allow_missing else {})}

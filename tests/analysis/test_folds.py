@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.folds import FOLDS, VALIDATION_FOLD, _mix, fold_of
+from analysis.folds import FOLDS, VALIDATION_FOLD, _mix, fold_of, uniform_of
 
 
 def identity(n: int) -> list[np.ndarray]:
@@ -57,3 +57,14 @@ def test_the_stored_type_of_a_number_changes_nothing() -> None:
 def test_folds_never_change() -> None:
     # Published results rest on this split: another hash is another validation sample.
     assert fold_of(*identity(12), "signal").tolist() == [2, 2, 3, 0, 1, 1, 4, 4, 0, 3, 0, 4]
+
+
+def test_uniform_numbers_are_uniform_and_independent_of_the_fold() -> None:
+    columns = identity(50_000)
+    number, fold = uniform_of(*columns, "tautau"), fold_of(*columns, "tautau")
+    assert (number >= 0).all()
+    assert (number < 1).all()
+    for f in range(FOLDS):
+        histogram, _ = np.histogram(number[fold == f], bins=10, range=(0, 1))
+        expected = np.count_nonzero(fold == f) / 10
+        assert (np.abs(histogram - expected) < 5 * np.sqrt(expected)).all()

@@ -292,3 +292,19 @@ def test_tensorboard_events_are_written(small_sample: Sample, tmp_path: Path) ->
     train(small_sample, tmp_path, recipe(tensorboard=True))
     folder = tmp_path / "networks" / "tensorboard"
     assert {path.name for path in folder.iterdir()} == {"bce-00", "bce-01", "punzi-00", "punzi-01"}
+
+
+def test_the_significance_is_trained_in_the_same_engine(
+    small_sample: Sample, tmp_path: Path
+) -> None:
+    """1/Z² falls; the Punzi-loss of the same recipe is another network."""
+    settings = recipe(
+        networks=1, loss="significance", cross_section=5.0, punzi={"learning_rate": 0.5}
+    )
+    result = train(small_sample, tmp_path, settings)
+    history = pq.read_table(
+        tmp_path / "networks" / "punzi-00" / "history.parquet", partitioning=None
+    )["validation_loss"].to_numpy()
+    assert result.punzi[0].loss == pytest.approx(history.min())
+    assert history[-1] < history[0]
+    assert result.punzi[0].converged

@@ -1,0 +1,1 @@
+"""What the Punzi-net is compared with: boosted trees, rectangular cuts, another loss."""

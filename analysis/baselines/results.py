@@ -1,0 +1,161 @@
+"""What baselines achieve at every mass, in the form of sensitivity.json, and its file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import ValidationError
+
+from analysis.errors import InputError
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.files import read_json, write_json
+from analysis.sensitivity import Selection
+from analysis.types import BoolArray, FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """What one way of selecting events achieves.
+
+    Attributes:
+        label: How figures and tables call it.
+        selection: Its cuts, efficiencies, backgrounds and σ_min by hypothesis.
+        mean_error: Uncertainty of its mean σ_min over the training hypotheses in fb, from the
+            finite simulated sample.
+    """
+
+    label: str
+    selection: Selection
+    mean_error: float
+
+    def mean(self, chosen: BoolArray) -> float:
+        """Mean σ_min over some hypotheses, (H,), in fb."""
+        return float(self.selection.sigma_min[chosen].mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Baselines:
+    """What several ways of selecting events achieve on the same events.
+
+    Attributes:
+        mass: (H,) masses of the hypotheses in GeV.
+        training: (H,) which of them were trained on.
+        figure_of_merit: Which σ_min.
+        luminosity: Target luminosity in fb^-1.
+        baselines: By name, in the order of tables.
+    """
+
+    mass: FloatArray
+    training: BoolArray
+    figure_of_merit: FigureOfMerit
+    luminosity: float
+    baselines: dict[str, Baseline]
+
+    def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
+        """Write them as JSON; what is infinite there is null.
+
+        Raises:
+            InputError: If the folder cannot be written to.
+        """
+        content = {
+            "provenance": dict(provenance),
+            "luminosity": self.luminosity,
+            "figure_of_merit": self.figure_of_merit.model_dump(),
+            "hypotheses": [
+                {"mass": float(mass), "role": "training" if training else "validation"}
+                for mass, training in zip(self.mass, self.training, strict=True)
+            ],
+            "baselines": {
+                name: {
+                    "label": baseline.label,
+                    "mean_error": baseline.mean_error if np.isfinite(baseline.mean_error) else None,
+                    **baseline.selection.to_json(),
+                }
+                for name, baseline in self.baselines.items()
+            },
+        }
+        write_json(path, content)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: If the file is absent or something else.
+        """
+        content = read_json(path, "punzinet baselines")
+        try:
+            rows = content["hypotheses"]
+            return cls(
+                np.array([row["mass"] for row in rows], dtype=np.float64),
+                np.array([row["role"] == "training" for row in rows], dtype=bool),
+                FigureOfMerit.model_validate(content["figure_of_merit"]),
+                float(content["luminosity"]),
+                {
+                    name: Baseline(
+                        str(entry["label"]),
+                        Selection.from_json(entry, len(rows)),
+                        np.inf if entry["mean_error"] is None else float(entry["mean_error"]),
+                    )
+                    for name, entry in content["baselines"].items()
+                },
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, ValidationError) as error:
+            raise InputError(
+                f"{path} does not hold the baselines of this software ({error!r}); delete it and "
+                "run `punzinet baselines` again."
+            ) from error
+
+
+#: Columns of the table of observables.
+TABLE = ("observable", "importance", "error", "gain", "auc")
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """How important observables are to boosted trees.
+
+    Attributes:
+        names: Observables, the most important one first.
+        importance: Growth of the cross-entropy when each is permuted.
+        error: Standard deviation of that between permutations.
+        gain: Share of each in the gain of all splits.
+        separation: Area under the ROC curve of each by itself, at least 0.5.
+    """
+
+    names: tuple[str, ...]
+    importance: FloatArray
+    error: FloatArray
+    gain: FloatArray
+    separation: FloatArray
+
+    def write(self, path: Path, provenance: Mapping[str, Any], cross_entropy: float) -> None:
+        """Write the table as JSON; arguments as of `Baselines.write`.
+
+        Args:
+            path: The file.
+            provenance: Of the numbers.
+            cross_entropy: Of the trees with all observables as they are.
+        """
+        columns = zip(
+            self.names,
+            self.importance.tolist(),
+            self.error.tolist(),
+            self.gain.tolist(),
+            self.separation.tolist(),
+            strict=True,
+        )
+        table = [
+            dict(zip(("rank", *TABLE), (rank, *row), strict=True))
+            for rank, row in enumerate(columns, 1)
+        ]
+        write_json(
+            path,
+            {
+                "provenance": dict(provenance),
+                "cross_entropy": cross_entropy,
+                "observables": table,
+            },
+        )

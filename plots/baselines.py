@@ -1,0 +1,157 @@
+"""Baselines against the Punzi-net, systematics in the loss, and the ranks of observables."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis.baselines.results import Baselines, Ranking
+from analysis.candidate_observables import OBSERVABLES
+from analysis.kinematics import FEATURES
+from analysis.types import FloatArray
+from plots import style
+
+#: Colour, dash and width of each baseline.
+LINES: Mapping[str, tuple[str, Any, float]] = {
+    "bce-interpolated": (style.ORANGE, "-", 0.9),
+    "punzi-single": (style.BLUE, "-", 1.4),
+    "trees-interpolated": (style.RED, "-", 0.9),
+    "trees-single": (style.RED, (0, (1.2, 1.2)), 0.9),
+    "rectangular": (style.GREY, (0, (4, 1.5)), 0.9),
+    "significance-single": (style.VIOLET, (0, (3, 1, 1, 1)), 0.9),
+    "plain-known": (style.GREY, (0, (4, 1.5)), 0.9),
+    "plain-uncertain": (style.ORANGE, "-", 0.9),
+    "aware-uncertain": (style.BLUE, "-", 1.4),
+    "aware-known": (style.VIOLET, (0, (1.2, 1.2)), 0.9),
+}
+#: Masses that lines average over.
+NEIGHBOURS = 5
+#: Ratios that are written at the axis, which is logarithmic.
+RATIO_TICKS = (0.2, 0.3, 0.5, 0.7, 1, 1.4, 2, 3, 5)
+
+
+def write_figures(
+    folder: Path, comparison: Baselines, systematics: Baselines, ranking: Ranking
+) -> list[Path]:
+    """Draw all figures as PDF and PNG.
+
+    Args:
+        folder: Where to.
+        comparison: All baselines.
+        systematics: The study of systematics.
+        ranking: The ranks of observables.
+
+    Returns:
+        The files written.
+    """
+    figures = {
+        "baselines": comparison_figure(comparison, "punzi-single", "ratio to\nPunzi-net, one cut"),
+        "systematics": comparison_figure(
+            systematics, "aware-uncertain", "ratio to uncertain,\ntrained for that"
+        ),
+        "observables": ranking_figure(ranking),
+    }
+    return [path for name, figure in figures.items() for path in style.save(figure, folder, name)]
+
+
+def comparison_figure(results: Baselines, reference: str, ratio_label: str) -> Figure:
+    """Draw σ_min against mass, and the ratio to one of the selections below.
+
+    In small samples σ_min falls wherever by chance no background event passes. Lines are
+    geometric means over neighbouring masses, dots the σ_min of the reference itself; the band is
+    its uncertainty from the finite simulated sample.
+
+    Args:
+        results: What is compared.
+        reference: Name of the one that the others are divided by.
+        ratio_label: What the lower axis says.
+    """
+    mass = results.mass
+    base = results.baselines[reference].selection
+    smooth = _running_mean(np.log(base.sigma_min))
+    seen = np.isfinite(base.sigma_min_error)
+    relative = np.full(len(mass), np.inf)
+    np.divide(base.sigma_min_error, base.sigma_min, out=relative, where=seen)
+    error = _running_mean(relative)
+    with style.style():
+        figure, (upper, lower) = style.new_figure(1.2, nrows=2, sharex=True, height_ratios=(2.2, 1))
+        drawn, ratios = [], []
+        for name, baseline in results.baselines.items():
+            colour, dash, width = LINES[name]
+            sigma = _running_mean(np.log(baseline.selection.sigma_min))
+            options = {"color": colour, "linestyle": dash, "linewidth": width}
+            upper.plot(mass, np.exp(sigma), label=baseline.label, **options)
+            lower.plot(mass, np.exp(sigma - smooth), **options)
+            drawn.append(np.exp(sigma))
+            ratios.append(np.exp(sigma - smooth))
+        colour = LINES[reference][0]
+        upper.plot(mass, base.sigma_min, "o", color=colour, markersize=1.6, markeredgewidth=0)
+        band = {"color": colour, "alpha": 0.25, "linewidth": 0}
+        for axes, middle in ((upper, np.exp(smooth)), (lower, np.ones(len(mass)))):
+            axes.fill_between(mass, middle * (1 - error).clip(0.05), middle * (1 + error), **band)
+            axes.set_yscale("log")
+        low, high = _limits(drawn)
+        upper.set_ylim(0.5 * low, 1.3 * high)
+        upper.set_ylabel(r"$\sigma_\mathrm{min}$ [fb]")
+        upper.legend(loc="upper center", title=f"mean over {NEIGHBOURS} neighbouring masses")
+        style.add_label(upper, results.luminosity)
+        low, high = _limits(ratios)
+        lower.set_yticks(RATIO_TICKS, [f"{tick:g}" for tick in RATIO_TICKS])
+        lower.set_yticks([], minor=True)
+        lower.set_ylim(0.9 * max(low, 0.2), 1.1 * min(high, 5.0))
+        lower.set_ylabel(ratio_label, loc="center")
+        style.mass_axis(lower, mass)
+        figure.align_ylabels()
+    return figure
+
+
+def _running_mean(values: FloatArray) -> FloatArray:
+    """Mean over `NEIGHBOURS` neighbouring masses, fewer at the ends, without what is infinite."""
+    finite = np.isfinite(values)
+    kernel = np.ones(NEIGHBOURS)
+    total = np.convolve(np.where(finite, values, 0.0), kernel, "same")
+    count = np.convolve(finite.astype(float), kernel, "same")
+    mean = np.full(len(values), np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean
+
+
+def _limits(curves: Sequence[FloatArray]) -> tuple[float, float]:
+    """Smallest and largest value of all curves."""
+    values = np.concatenate(curves)
+    return float(np.nanmin(values)), float(np.nanmax(values))
+
+
+def ranking_figure(ranking: Ranking) -> Figure:
+    """Draw what observables are worth, the most important one on top, the features in colour.
+
+    Args:
+        ranking: Their ranks.
+    """
+    count = len(ranking.names)
+    with style.style():
+        figure, axes = style.new_figure(1.25)
+        for chosen, colour, label in (
+            (True, style.BLUE, "the four features"),
+            (False, style.GREY, "other candidates"),
+        ):
+            rows = np.array([(name in FEATURES) == chosen for name in ranking.names])
+            axes.barh(
+                np.arange(count)[rows],
+                ranking.importance[rows],
+                0.7,
+                xerr=ranking.error[rows],
+                color=colour,
+                label=label,
+                error_kw={"elinewidth": 0.6},
+            )
+        axes.plot(ranking.gain, np.arange(count), "D", color="black", label="share of the gain")
+        axes.set_yticks(np.arange(count), [OBSERVABLES[name] for name in ranking.names])
+        axes.tick_params(axis="y", which="both", left=False, right=False)
+        axes.set_ylim(count - 0.4, -0.6)
+        axes.set_xlabel("growth of the cross-entropy when permuted; share of the gain")
+        axes.legend(loc="lower right")
+        style.add_label(axes)
+    return figure

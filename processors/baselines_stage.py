@@ -1,0 +1,327 @@
+"""The baselines stage: everything the Punzi-net is compared with, on the same events."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from analysis.baselines.boosted_trees import (
+    balanced_weights,
+    cross_entropy,
+    gains,
+    importances,
+    out_of_fold_scores,
+    train_trees,
+)
+from analysis.baselines.judging import Judge
+from analysis.baselines.rectangular_cuts import CutSearch
+from analysis.baselines.results import Baseline, Baselines, Ranking
+from analysis.candidate_observables import OBSERVABLES
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.files import write_json
+from analysis.manifest import Manifest
+from analysis.network import PunziNet, load_network
+from analysis.output import OutputFolder
+from analysis.provenance import provenance
+from analysis.punzi_loss import SIGNAL
+from analysis.training.progress import ProgressBar
+from analysis.training.sample import Sample, load_sample
+from analysis.training.train import train_networks
+from analysis.windows import Windows
+from processors.candidates import make_samples
+from processors.executors import Execution, open_executor
+from processors.inputs import take_inputs
+from processors.ledger import Ledger
+from processors.observables import ObservableProcessor, ObservedEvents, merge_observed
+from processors.runner import run_processor
+
+LOG = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class _Setting:
+    """What all baselines share.
+
+    Attributes:
+        manifest: Recipes, figure of merit and luminosity.
+        output: Where results go.
+        windows: All windows.
+        trained: Events of the training hypotheses.
+        everything: Events of all hypotheses.
+        seconds: Duration of each baseline, added to.
+        resume: Whether interrupted trainings are continued.
+    """
+
+    manifest: Manifest
+    output: OutputFolder
+    windows: Windows
+    trained: Sample
+    everything: Sample
+    seconds: dict[str, float]
+    resume: bool
+
+    def judge(self, figure_of_merit: FigureOfMerit) -> Judge:
+        """Judge of what selections achieve at all masses."""
+        return Judge(
+            self.everything, self.windows.training, figure_of_merit, self.manifest.luminosity
+        )
+
+    def timed(self, name: str, work: Callable[[], Result]) -> Result:
+        """Do some work, and note how long it took."""
+        LOG.info("%s", name)
+        begin = time.perf_counter()
+        result = work()
+        self.seconds[name] = round(time.perf_counter() - begin, 2)
+        return result
+
+
+def run_baselines(
+    manifest: Manifest,
+    output: OutputFolder,
+    execution: Execution,
+    *,
+    resume: bool = True,
+) -> tuple[list[Path], Baselines, Baselines, Ranking]:
+    """Train and judge all baselines.
+
+    Args:
+        manifest: Recipes, figure of merit and luminosity.
+        output: Where ntuples, tensors and networks lie and results go.
+        execution: Where ntuples are read.
+        resume: Continue interrupted trainings; otherwise their checkpoints are thrown away.
+
+    Returns:
+        All files written; the baselines; the study of systematics; the ranks of observables.
+
+    Raises:
+        InputError: If something that earlier stages make is missing or damaged.
+        Interrupted: If a training was asked to stop.
+    """
+    windows = Windows.read(output.windows)
+    fold = manifest.training.validation_fold
+    every = replace(windows, training=np.ones(len(windows), dtype=bool))
+    setting = _Setting(
+        manifest,
+        output,
+        windows,
+        load_sample(output.tensors, windows, fold),
+        load_sample(output.tensors, every, fold),
+        {},
+        resume,
+    )
+    bce, punzi = (load_network(output.network(f"{loss}-00")).network for loss in ("bce", "punzi"))
+    judge = setting.judge(manifest.figure_of_merit)
+    found: dict[str, Baseline] = {
+        "bce-interpolated": _network(judge, "BCE net", bce)["interpolated"],
+        "punzi-single": _network(judge, "Punzi-net", punzi)["single"],
+    }
+    scores = setting.timed("boosted trees", lambda: _trees(setting, judge))
+    trees = judge.scores("Boosted trees", *scores)
+    found |= {f"trees-{cut}": baseline for cut, baseline in trees.items()}
+    found["rectangular"] = setting.timed("rectangular cuts", lambda: _rectangular(setting, judge))
+    significance = setting.timed("significance loss", lambda: _train(setting, "significance"))
+    found["significance-single"] = _network(judge, "Significance loss", significance)["single"]
+    comparison = _collect(setting, manifest.figure_of_merit, found)
+    systematics = setting.timed("systematics", lambda: _systematics(setting, punzi))
+    ranking, loss = setting.timed("ranking of observables", lambda: _rank(setting, execution))
+
+    about = provenance(
+        manifest.digest,
+        stage="baselines",
+        baselines=manifest.baselines.model_dump(mode="json"),
+        figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
+        luminosity=manifest.luminosity,
+    )
+    folder = output.baselines
+    comparison.write(folder / "baselines.json", about)
+    systematics.write(folder / "systematics.json", about)
+    ranking.write(folder / "observables.json", about, loss)
+    write_json(folder / "seconds.json", setting.seconds)
+    names = ("baselines.json", "systematics.json", "observables.json", "seconds.json")
+    return [folder / name for name in names], comparison, systematics, ranking
+
+
+def _collect(
+    setting: _Setting, figure_of_merit: FigureOfMerit, found: dict[str, Baseline]
+) -> Baselines:
+    """Put results together with the masses they are for."""
+    return Baselines(
+        setting.windows.mass,
+        setting.windows.training,
+        figure_of_merit,
+        setting.manifest.luminosity,
+        found,
+    )
+
+
+def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]:
+    """Judge a network as everything else is judged."""
+    return judge.scores(
+        label,
+        network.logit_numpy(judge.training_events.features),
+        network.logit_numpy(judge.validation_events.features),
+    )
+
+
+def _trees(setting: _Setting, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
+    """Train trees on the four features, as the networks are.
+
+    Returns:
+        Scores of the training events of all hypotheses, each by trees that did not see it, and
+        of the validation events.
+    """
+    recipe, seed = setting.manifest.baselines.trees, setting.manifest.training.seed
+    events = setting.trained.training
+    weight = balanced_weights(events.process, events.start, events.weight)
+    signal = events.process == SIGNAL
+    trees = train_trees(events.features.T, signal, weight, recipe, seed)
+    others = judge.training_events
+    trained_on = setting.windows.training[others.start] | (others.process != SIGNAL)
+    scores = out_of_fold_scores(
+        others.features,
+        others.process == SIGNAL,
+        balanced_weights(others.process, others.start, others.weight),
+        trained_on,
+        recipe,
+        seed=seed,
+    )
+    return scores, trees.decision_function(judge.validation_events.features)
+
+
+def _rectangular(setting: _Setting, judge: Judge) -> Baseline:
+    """Optimise cuts on the four features on training events."""
+    manifest, windows = setting.manifest, setting.windows
+    search = CutSearch(
+        setting.everything.training,
+        judge.training_events.weight,
+        manifest.figure_of_merit,
+        manifest.luminosity,
+        setting.everything.backgrounds,
+    )
+    cuts = search.optimise(windows.mass, windows.training, manifest.baselines.masses_per_range)
+    return judge.rectangular("Rectangular cuts", cuts)
+
+
+def _train(setting: _Setting, name: str) -> PunziNet:
+    """Train one network with another loss or figure of merit than the manifest's.
+
+    Args:
+        setting: What all baselines share.
+        name: ``significance``, or ``systematics``.
+    """
+    manifest = setting.manifest
+    changes: dict[str, Any] = {"networks": 1}
+    figure_of_merit = manifest.figure_of_merit
+    if name == "significance":
+        rate = {"learning_rate": manifest.baselines.significance_learning_rate}
+        changes |= {"loss": name, "punzi": manifest.training.punzi.model_copy(update=rate)}
+    else:
+        figure_of_merit = _uncertain(manifest)
+    with ProgressBar() as progress:
+        result = train_networks(
+            setting.trained,
+            figure_of_merit,
+            manifest.luminosity,
+            manifest.training.model_copy(update=changes),
+            OutputFolder(setting.output.baselines / name),
+            resume=setting.resume,
+            reporters=[progress],
+        )
+    return result.punzi[0].network
+
+
+def _uncertain(manifest: Manifest) -> FigureOfMerit:
+    """The manifest's figure of merit, with an uncertain background if it has none."""
+    figure = manifest.figure_of_merit
+    given = figure.background_uncertainty
+    if any(given.values()) if isinstance(given, dict) else given:
+        return figure
+    relative = manifest.baselines.background_uncertainty
+    return figure.model_copy(update={"background_uncertainty": relative})
+
+
+def _systematics(setting: _Setting, plain: PunziNet) -> Baselines:
+    """Judge networks trained with and without uncertain background, with and without it.
+
+    Args:
+        setting: What all baselines share.
+        plain: The network of the train stage.
+    """
+    uncertain = _uncertain(setting.manifest)
+    known = uncertain.model_copy(update={"background_uncertainty": 0.0})
+    aware = _train(setting, "systematics")
+    without, including = setting.judge(known), setting.judge(uncertain)
+    cases = {
+        "plain-known": (without, plain, "known background"),
+        "plain-uncertain": (including, plain, "uncertain, trained as if known"),
+        "aware-uncertain": (including, aware, "uncertain, trained for that"),
+        "aware-known": (without, aware, "known, trained as if uncertain"),
+    }
+    found = {
+        name: replace(_network(judge, label, network)["single"], label=label)
+        for name, (judge, network, label) in cases.items()
+    }
+    return _collect(setting, uncertain, found)
+
+
+def _rank(setting: _Setting, execution: Execution) -> tuple[Ranking, float]:
+    """Rank candidate observables by what they are worth to boosted trees.
+
+    Args:
+        setting: What all baselines share.
+        execution: Where ntuples are read.
+
+    Returns:
+        The ranking, and the cross-entropy of the trees.
+    """
+    manifest = setting.manifest
+    events = _observe(setting, execution)
+    process = np.where(events.signal, SIGNAL, 0)
+    weight = balanced_weights(process, events.hypothesis, events.weight)
+    training = events.fold != manifest.training.validation_fold
+    recipe, seed = manifest.baselines.trees, manifest.training.seed
+    trees = train_trees(
+        events.observables[training], events.signal[training], weight[training], recipe, seed
+    )
+    judged = events.observables[~training], events.signal[~training], weight[~training]
+    mean, error = importances(trees, *judged, repetitions=manifest.baselines.repetitions, seed=seed)
+    area = np.array(
+        [roc_auc_score(judged[1], column, sample_weight=judged[2]) for column in judged[0].T]
+    )
+    order = np.argsort(-mean, kind="stable")
+    names = tuple(np.array(list(OBSERVABLES))[order].tolist())
+    columns = mean, error, gains(trees, len(OBSERVABLES)), np.maximum(area, 1 - area)
+    ranking = Ranking(names, *(column[order] for column in columns))
+    return ranking, cross_entropy(trees, *judged)
+
+
+def _observe(setting: _Setting, execution: Execution) -> ObservedEvents:
+    """Read the candidate observables of a share of the events."""
+    manifest = setting.manifest
+    inputs = take_inputs(manifest, allow_missing=False)
+    samples = make_samples(manifest, inputs.files)
+    counts = [setting.trained.training.process, setting.trained.validation.process]
+    signal = sum(int(np.count_nonzero(process == SIGNAL)) for process in counts)
+    total = sum(len(process) for process in counts)
+    wanted = manifest.baselines.ranking_events
+    shares = {
+        name: wanted / max(signal if sample.is_signal else total - signal, 1)
+        for name, sample in samples.items()
+    }
+    with open_executor(execution) as executor:
+        observed = run_processor(
+            ObservableProcessor(samples, setting.windows, shares),
+            inputs.files,
+            inputs.chunks(),
+            executor,
+            Ledger(setting.output.ledger("baselines")),
+            step="observables",
+            title="Observables",
+        )
+    return merge_observed(observed.values())

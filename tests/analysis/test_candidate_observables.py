@@ -1,0 +1,103 @@
+"""Candidate observables: definitions by other means, symmetries, and their place among features."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from analysis.beams import Beams
+from analysis.candidate_observables import OBSERVABLES, candidate_observables
+from analysis.kinematics import FEATURES, dimuon_kinematics
+from analysis.simulation.constants import MUON_MASS
+
+AT_REST = np.array([10.58, 0.0, 0.0, 0.0])
+Z = np.array([0.0, 0.0, 1.0])
+
+
+def muons(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Two (3, n) momenta in GeV."""
+    rng = np.random.default_rng(seed)
+    direction = rng.standard_normal((2, 3, n))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    p = direction * rng.uniform(0.1, 5.0, (2, 1, n))
+    return p[0], p[1]
+
+
+def observe(
+    p1: np.ndarray, p2: np.ndarray, beam: np.ndarray = AT_REST, z: np.ndarray = Z
+) -> dict[str, np.ndarray]:
+    table = candidate_observables((p1[0], p1[1], p1[2]), (p2[0], p2[1], p2[2]), beam, z)
+    assert table.shape == (p1.shape[1], len(OBSERVABLES))
+    return dict(zip(OBSERVABLES, table.T, strict=True))
+
+
+def test_the_features_are_among_them() -> None:
+    p1, p2 = muons(300)
+    beams = Beams()
+    found = observe(p1, p2, beams.total, beams.electron_direction)
+    features = dimuon_kinematics(
+        (p1[0], p1[1], p1[2]), (p2[0], p2[1], p2[2]), beams.total, beams.electron_direction
+    ).features
+    assert len(OBSERVABLES) == 20
+    for name, column in zip(FEATURES, features.T, strict=True):
+        np.testing.assert_array_equal(found[name], column)
+
+
+def test_definitions_in_the_centre_of_mass_system() -> None:
+    p1, p2 = muons(500, seed=2)
+    found = observe(p1, p2)
+    size = np.linalg.norm([p1, p2], axis=1)
+    order = size[0] >= size[1]
+    largest, smallest = np.where(order, p1, p2), np.where(order, p2, p1)
+    energy = np.sqrt(size**2 + MUON_MASS**2)
+    total = p1 + p2
+    phi = np.arctan2([p1[1], p2[1]], [p1[0], p2[0]])
+    apart = np.abs(np.angle(np.exp(1j * (phi[0] - phi[1]))))
+    expected = {
+        "p_mumax": size.max(axis=0),
+        "p_mumin": size.min(axis=0),
+        "pt_mumax": np.hypot(largest[0], largest[1]),
+        "pt_mumin": np.hypot(smallest[0], smallest[1]),
+        "cos_mumax": np.abs(largest[2]) / size.max(axis=0),
+        "cos_mumin": np.abs(smallest[2]) / size.min(axis=0),
+        "cos_opening": (p1 * p2).sum(axis=0) / size.prod(axis=0),
+        "acoplanarity": np.pi - apart,
+        "p_mumu": np.linalg.norm(total, axis=0),
+        "cos_mumu": np.abs(total[2]) / np.linalg.norm(total, axis=0),
+        "m_mumu": np.sqrt(energy.sum(axis=0) ** 2 - (total**2).sum(axis=0)),
+        "energy_asymmetry": np.abs(energy[0] - energy[1]) / energy.sum(axis=0),
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-6, atol=1e-7, err_msg=name)
+    longitudinal = found["pl_mumax_mumin"] ** 2 + found["pt_mumax_mumin"] ** 2
+    np.testing.assert_allclose(longitudinal, found["p_mumin"] ** 2, rtol=1e-9)
+    # Half of the two-muon momentum at least is along its thrust axis.
+    assert (found["thrust"] >= np.sqrt(0.5) - 1e-12).all()
+    assert (found["thrust"] <= 1 + 1e-12).all()
+    across = 2 * found["pt_thrust"]
+    assert (across <= size.sum(axis=0) * (1 + 1e-12)).all()
+
+
+def test_charges_and_turns_about_the_beams_change_nothing() -> None:
+    p1, p2 = muons(200, seed=3)
+    found = observe(p1, p2)
+    turn = Rotation.from_rotvec([0, 0, 1.234]).as_matrix()
+    turned, swapped = observe(turn @ p1, turn @ p2), observe(p2, p1)
+    for name, values in found.items():
+        np.testing.assert_allclose(turned[name], values, rtol=1e-6, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(swapped[name], values, rtol=1e-6, atol=1e-7, err_msg=name)
+
+
+def test_beams_of_every_event_may_differ() -> None:
+    p1, p2 = muons(50, seed=4)
+    beams = Beams()
+    many = np.tile(beams.total, (50, 1))
+    one = observe(p1, p2, beams.total, beams.electron_direction)
+    each = observe(p1, p2, many, beams.electron_direction)
+    for name, values in one.items():
+        np.testing.assert_allclose(each[name], values, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("p2", [[0.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
+def test_what_has_no_direction_is_a_number_all_the_same(p2: list[float]) -> None:
+    one, two = np.array([[1.0], [0.0], [0.0]]), np.array(p2)[:, np.newaxis]
+    assert np.isfinite(list(observe(one, two).values())).all()

@@ -1,0 +1,67 @@
+"""Figures of the baselines: all curves, the features in colour, readable."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.text import Text
+
+from analysis.baselines.results import Baseline, Baselines, Ranking
+from analysis.candidate_observables import OBSERVABLES
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.sensitivity import Selection
+from plots import style
+from plots.baselines import LINES, comparison_figure, ranking_figure, write_figures
+
+NAMES = tuple(LINES)
+
+
+def results(names: tuple[str, ...]) -> Baselines:
+    rng = np.random.default_rng(1)
+    mass = np.linspace(0.1, 8.7, 87)
+    found = {}
+    for name in names:
+        sigma = (2 + (mass - 3) ** 2) * rng.normal(1, 0.05, 87)
+        sigma[-1] = np.inf
+        found[name] = Baseline(name, Selection(sigma, sigma, sigma, sigma, 0.05 * sigma), 0.1)
+    return Baselines(mass, np.arange(87) % 2 == 0, FigureOfMerit(), 50.0, found)
+
+
+def ranking() -> Ranking:
+    names = tuple(sorted(OBSERVABLES))
+    values = np.linspace(0.2, 0.0, len(names))
+    return Ranking(names, values, 0.1 * values, values, 0.5 + values)
+
+
+def test_all_figures_are_written(tmp_path: Path) -> None:
+    written = write_figures(tmp_path, results(NAMES[:6]), results(NAMES[6:]), ranking())
+    assert {path.name for path in written} == {
+        f"{name}.{suffix}"
+        for name in ("baselines", "systematics", "observables")
+        for suffix in ("pdf", "png")
+    }
+    assert all(path.stat().st_size > 1000 for path in written)
+
+
+@pytest.mark.parametrize("names", [NAMES[:6], NAMES[6:]])
+def test_every_curve_is_drawn_and_named(names: tuple[str, ...]) -> None:
+    reference = names[1]
+    figure = comparison_figure(results(names), reference, "ratio")
+    upper, lower = figure.axes
+    assert [text.get_text() for text in upper.get_legend().get_texts()] == list(names)
+    assert len(lower.lines) == len(names)
+    assert "fb" in upper.get_ylabel()
+    assert "GeV" in lower.get_xlabel()
+    said = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert style.LABEL in said
+    assert "50" in said
+
+
+def test_features_stand_out_among_the_observables() -> None:
+    figure = ranking_figure(ranking())
+    (axes,) = figure.axes
+    features, others = axes.containers[1], axes.containers[3]
+    assert len(features.get_children()) + len(others.get_children()) == len(OBSERVABLES)
+    assert len(axes.get_yticks()) == len(OBSERVABLES)
+    low, high = axes.get_ylim()
+    assert low > high  # the most important one on top

@@ -1,0 +1,59 @@
+"""The baselines stage on a small sample: everything is judged, ranked and written."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from analysis.baselines.results import Baselines
+from analysis.candidate_observables import OBSERVABLES
+from analysis.manifest import Manifest
+from analysis.output import OutputFolder
+from processors.baselines_stage import run_baselines
+from processors.executors import Execution
+from processors.features_stage import run_features
+from processors.train_stage import run_training
+
+
+def test_everything_is_judged_ranked_and_written(
+    make_manifest: Callable[..., Manifest], ntuples: dict[str, Path], tmp_path: Path
+) -> None:
+    manifest = make_manifest(ntuples)
+    training = manifest.training.model_copy(
+        update={
+            name: getattr(manifest.training, name).model_copy(update={"epochs": 3})
+            for name in ("pretraining", "punzi")
+        }
+    )
+    trees = manifest.baselines.trees.model_copy(update={"trees": 5, "events_per_leaf": 10})
+    baselines = manifest.baselines.model_copy(update={"trees": trees, "repetitions": 2})
+    manifest = manifest.model_copy(update={"training": training, "baselines": baselines})
+    output = OutputFolder(tmp_path)
+    run_features(manifest, output, Execution())
+    run_training(manifest, output)
+    written, comparison, systematics, ranking = run_baselines(manifest, output, Execution())
+    assert all(path.is_file() for path in written)
+    assert set(comparison.baselines) == {
+        "bce-interpolated",
+        "punzi-single",
+        "trees-interpolated",
+        "trees-single",
+        "rectangular",
+        "significance-single",
+    }
+    read = Baselines.read(output.baselines / "baselines.json")
+    for name, baseline in comparison.baselines.items():
+        np.testing.assert_array_equal(
+            read.baselines[name].selection.sigma_min, baseline.selection.sigma_min
+        )
+    known = systematics.baselines["plain-known"].selection
+    uncertain = systematics.baselines["plain-uncertain"].selection
+    assert (uncertain.sigma_min >= known.sigma_min.min()).all()
+    assert sorted(ranking.names) == sorted(OBSERVABLES)
+    assert (np.diff(ranking.importance) <= 0).all()
+    table = json.loads((output.baselines / "observables.json").read_text())["observables"]
+    assert [row["rank"] for row in table] == list(range(1, len(OBSERVABLES) + 1))
+    seconds = json.loads((output.baselines / "seconds.json").read_text())
+    assert min(seconds.values()) >= 0
+    assert not list(output.baselines.rglob("*.pkl"))

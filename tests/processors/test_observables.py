@@ -1,0 +1,93 @@
+"""Candidate observables of chunks: the right events, whatever chunks they come in."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.candidate_observables import OBSERVABLES
+from analysis.kinematics import FEATURES
+from analysis.manifest import Manifest
+from analysis.windows import Windows
+from processors.candidates import make_samples
+from processors.executors import Execution, open_executor
+from processors.features import FeatureProcessor
+from processors.ledger import Ledger
+from processors.observables import ObservableProcessor, ObservedEvents, merge_observed
+from processors.preflight import preflight
+from processors.runner import plan_chunks, run_processor
+
+WIDE = Windows(
+    np.arange(1.0, 7.0),
+    np.array([1.0, 1.2, 2.0, 3.0, 2.5, 2.0]),
+    np.arange(6) % 2 == 0,
+    np.ones(6, dtype=bool),
+    (None,) * 6,
+)
+
+
+@pytest.fixture
+def observe(
+    make_manifest: Callable[..., Manifest], ntuples: dict[str, Path], tmp_path: Path
+) -> Callable[..., ObservedEvents]:
+    """Observables of the small ntuples."""
+    manifest = make_manifest(ntuples)
+    files = preflight(manifest)
+    samples = make_samples(manifest, files)
+
+    def run(share: float = 1.0, chunk_size: int = 700) -> ObservedEvents:
+        processor = ObservableProcessor(samples, WIDE, dict.fromkeys(samples, share))
+        with open_executor(Execution()) as executor:
+            results = run_processor(
+                processor, files, plan_chunks(files, chunk_size), executor,
+                Ledger(tmp_path / "ledger"), step="observables", title="Observables",
+            )  # fmt: skip
+        return merge_observed(results.values())
+
+    return run
+
+
+def test_they_are_the_events_that_networks_train_on(
+    observe: Callable[..., ObservedEvents],
+    make_manifest: Callable[..., Manifest],
+    ntuples: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    from analysis.training.sample import load_sample  # noqa: PLC0415 - slow to import
+
+    manifest = make_manifest(ntuples)
+    files = preflight(manifest)
+    samples = make_samples(manifest, files)
+    tensors = tmp_path / "tensors"
+    for name in samples:
+        (tensors / name).mkdir(parents=True)
+    with open_executor(Execution()) as executor:
+        run_processor(
+            FeatureProcessor(samples, WIDE, tensors), files, plan_chunks(files, 1000), executor,
+            Ledger(tmp_path / "ledger"), step="features", title="Features",
+        )  # fmt: skip
+    trained = load_sample(tensors, WIDE, 4)
+    observed = observe()
+    assert observed.observables.shape == (len(observed.weight), len(OBSERVABLES))
+    for events, rows in (
+        (trained.training, observed.fold != 4),
+        (trained.validation, observed.fold == 4),
+    ):
+        assert len(events) == np.count_nonzero(rows)
+        mine = observed.observables[rows][:, : len(FEATURES)]
+        order, others = np.lexsort(mine.T), np.lexsort(events.features)
+        np.testing.assert_array_equal(mine[order], events.features.T[others])
+        np.testing.assert_array_equal(
+            observed.weight[rows][order].astype(np.float32), events.weight[others]
+        )
+    assert np.isfinite(observed.observables).all()
+    assert observed.signal.any()
+    assert WIDE.training[observed.hypothesis[observed.signal]].all()
+
+
+def test_a_share_is_the_same_in_all_chunks(observe: Callable[..., ObservedEvents]) -> None:
+    everything, some, again = observe(), observe(0.3), observe(0.3, chunk_size=311)
+    np.testing.assert_array_equal(some.observables, again.observables)
+    n = len(everything.weight)
+    assert len(some.weight) == pytest.approx(0.3 * n, abs=5 * np.sqrt(n))

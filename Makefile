@@ -16,7 +16,7 @@ PUNZINET := $(VENV)/bin/punzinet
 PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" --scale $(SCALE)
 SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS) $(if $(SCHEDULER),--scheduler "$(SCHEDULER)")
 
-.PHONY: all data features train select plots paper paper-studies baselines validate status test test-slow test-faults lint format bench lock clean help
+.PHONY: all data features train select limits plots paper paper-studies baselines validate status test test-slow test-faults lint format bench lock clean help
 .NOTPARALLEL:
 
 all: plots ## the whole chain, from generated events to figures
@@ -33,7 +33,10 @@ train: features ## networks and their sensitivity (NETWORKS=25 for an ensemble, 
 select: train ## recoil-mass histograms behind the single cut
 	@$(PUNZINET) select $(PLACE) $(SPREAD)
 
-plots: select ## figures, as PDF and PNG
+limits: select ## expected upper limits and their workspaces
+	@$(PUNZINET) limits $(PLACE)
+
+plots: limits ## figures, as PDF and PNG
 	@$(PUNZINET) plot $(PLACE)
 
 paper: features ## figures and claims of the paper, with ensembles of networks (NETWORKS=25)

@@ -20,6 +20,7 @@ from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.files import read_json
 from analysis.hypotheses import Hypotheses
+from analysis.limits.settings import LimitSettings
 from analysis.output import OutputFolder
 from analysis.paper.settings import PaperSettings
 from analysis.provenance import digest
@@ -79,6 +80,9 @@ class Manifest(BaseModel):
     baselines: BaselineSettings = Field(
         BaselineSettings(), description="what the networks are compared with"
     )
+    limits: LimitSettings = Field(
+        LimitSettings(), description="confidence level and uncertainties of the upper limits"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -118,6 +122,7 @@ class Manifest(BaseModel):
             raise ValueError("`datasets`: there is no dataset of process `signal`")
         if len(signals) == len(self.datasets):
             raise ValueError("`datasets`: there is no background dataset")
+        self._check_uncertainties()
         if not any(d.simulate for d in signals):
             for mass in self.hypotheses.mass:
                 if all(d.generated_at(mass) is None for d in signals):
@@ -143,6 +148,23 @@ class Manifest(BaseModel):
                     f"`processes`; known are {', '.join(known)}"
                 )
         return self
+
+    def _check_uncertainties(self) -> None:
+        """Check that uncertainties by process name every background process and no other.
+
+        Raises:
+            ValueError: With one sentence that names the process.
+        """
+        scaled = self.limits.background_uncertainty
+        if isinstance(scaled, dict):
+            missing = {d.process for d in self.datasets.values()} - {SIGNAL} - set(scaled)
+            unknown = set(scaled) - set(self.processes)
+            for process in sorted(missing | unknown):
+                raise ValueError(
+                    f"`limits.background_uncertainty`: {process!r} is "
+                    f"{'not listed in `processes`' if process in unknown else 'missing'}; give "
+                    "one number for all backgrounds, or one for each of their processes"
+                )
 
     @property
     def correction(self) -> float:
@@ -203,7 +225,13 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
                 )
             }
         settled[name] = dataset.model_copy(update=changes)
-    return manifest.model_copy(update={"datasets": settled})
+    limits = manifest.limits
+    if limits.cross_sections is not None:
+        table = path.parent / limits.cross_sections
+        if not table.is_file():
+            raise InputError(f"{path}: `limits.cross_sections`: there is no file {table}.")
+        limits = limits.model_copy(update={"cross_sections": str(table)})
+    return manifest.model_copy(update={"datasets": settled, "limits": limits})
 
 
 def _simulated_entries(output: OutputFolder) -> dict[str, int]:

@@ -259,6 +259,19 @@ class SavedNetwork:
     settings: dict[str, Any]
     provenance: dict[str, Any]
 
+    @property
+    def single_cut(self) -> float:
+        """The cut.
+
+        Raises:
+            InputError: If there is none.
+        """
+        if self.cut is None:
+            raise InputError(
+                "The network has no cut to select by; run `punzinet train` to its end first."
+            )
+        return self.cut
+
 
 def load_network(folder: Path) -> SavedNetwork:
     """Read a network that `PunziNet.save` wrote.

@@ -67,6 +67,21 @@ class OutputFolder:
         return self.root / "sensitivity.json"
 
     @property
+    def cross_sections(self) -> Path:
+        """Cross-section of the simulated signal over g'^2, by mass."""
+        return self.simulation / "cross_sections.json"
+
+    @property
+    def limits(self) -> Path:
+        """Expected upper limits of every hypothesis."""
+        return self.root / "limits" / "limits.json"
+
+    @property
+    def workspaces(self) -> Path:
+        """Folder of the HistFactory workspaces behind the limits, one a mass."""
+        return self.root / "limits" / "workspaces"
+
+    @property
     def histograms(self) -> Path:
         """Recoil-mass histograms before and after the selection."""
         return self.root / "selection" / "histograms.root"

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from analysis.datasets import SIGNAL
 from analysis.errors import InputError
 from analysis.kinematics import FEATURES
+from analysis.limits.result import Limits
 from analysis.manifest import Manifest
 from analysis.network import load_network
 from analysis.output import OutputFolder
@@ -19,6 +20,7 @@ from analysis.spectra import STAGES, read_spectrum
 from analysis.windows import Windows
 from plots import style
 from plots.feature_distributions import FeatureSample, features_figure
+from plots.limits import coupling_figure, cross_section_figure
 from plots.output_vs_recoil import Cuts, Outputs, output_figure
 from plots.recoil_mass import RecoilSpectrum, recoil_mass_figure
 from plots.sensitivity import figure_of_merit_figure, sigma_min_figure
@@ -36,13 +38,16 @@ LOSSES = {
 SIGNAL_STRENGTH = 10
 
 
-def make_plots(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
+def make_plots(
+    output: OutputFolder, manifest: Manifest, network: str, *, limits: bool
+) -> list[Path]:
     """Draw all figures.
 
     Args:
         output: Where results lie and figures go.
         manifest: Luminosity, and how processes are written.
         network: The network whose outputs and history are shown.
+        limits: Whether upper limits are drawn as well.
 
     Returns:
         All files written.
@@ -66,6 +71,11 @@ def make_plots(output: OutputFolder, manifest: Manifest, network: str) -> list[P
         "window_widths": widths_figure(windows),
         "signal_peaks": _peaks(tensors, windows),
     }
+    if limits:
+        result = Limits.read(output.limits)
+        figures["limit_cross_section"] = cross_section_figure(result)
+        if np.isfinite(result.sigma_over_g2).any():
+            figures["limit_coupling"] = coupling_figure(result)
     return [
         path for name, figure in figures.items() for path in style.save(figure, output.plots, name)
     ]

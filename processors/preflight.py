@@ -130,12 +130,12 @@ def survey(
 def _look_at(dataset: Dataset, path: str, stem: str) -> InputFile | MissingFile:
     """Look into one file, and say what is wrong with it if anything is."""
     try:
-        return patiently(path, lambda: _inspect(dataset, path, stem))
+        return patiently(path, lambda: inspect_file(dataset, path, stem))
     except InputError as error:
         return MissingFile(dataset.name, path, str(error), expected_entries(dataset, path))
 
 
-def _inspect(dataset: Dataset, path: str, stem: str) -> InputFile:
+def inspect_file(dataset: Dataset, path: str, stem: str) -> InputFile:
     """Look into one file.
 
     Args:

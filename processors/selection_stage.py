@@ -45,10 +45,7 @@ def run_selection(
         InputError: If anything is wrong with the input, or the network has no cut.
     """
     saved = load_network(output.network(network))
-    if saved.cut is None:
-        raise InputError(
-            f"Network {network} has no cut to select by; run `punzinet train` to its end first."
-        )
+    cut = saved.single_cut
     inputs = take_inputs(manifest, allow_missing=allow_missing)
     ledger = Ledger(output.ledger("select"))
     with open_executor(execution) as pool:
@@ -59,7 +56,7 @@ def run_selection(
                     samples,
                     saved.windows,
                     saved.network,
-                    saved.cut,
+                    cut,
                     digest_of_files(output.network(network)),
                 ),
                 inputs.files,
@@ -91,7 +88,7 @@ def run_selection(
         manifest.digest,
         stage="select",
         network=network,
-        cut=saved.cut,
+        cut=cut,
         **({"processed": inputs.shares()} if allow_missing else {}),
     )
     write_spectra(output.histograms, spectra)

@@ -20,7 +20,7 @@ from analysis.paper.studies import Study
 from analysis.provenance import digest, versions
 
 #: What each stage is called, in the order in which data run through them.
-STAGES = ("simulate", "features", "train", "select", "plot")
+STAGES = ("simulate", "features", "train", "select", "limits", "plot")
 #: What is kept in mind of the number of networks.
 _LAST = ("asked", "manifest")
 
@@ -178,10 +178,26 @@ def select_stage(output: OutputFolder, network: str, *, allow_missing: bool = Fa
     return Stage("select", output, settings, ("features", "train"))
 
 
-def plot_stage(manifest: Manifest, output: OutputFolder, network: str) -> Stage:
-    """Figures: depend on all that came before, and on how processes are written."""
+def limits_stage(manifest: Manifest, output: OutputFolder, network: str) -> Stage:
+    """Upper limits: depend on tensors, networks and uncertainties."""
+    settings = manifest.model_dump(mode="json", include={"figure_of_merit", "limits"})
+    given = manifest.limits.cross_sections
+    files = [] if given is None else [given]
+    return Stage("limits", output, {**settings, "network": network}, ("features", "train"), files)
+
+
+def plot_stage(manifest: Manifest, output: OutputFolder, network: str, *, limits: bool) -> Stage:
+    """Figures: depend on all that came before, and on how processes are written.
+
+    Args:
+        manifest: How processes are written.
+        output: The folder all stages share.
+        network: The network that is shown.
+        limits: Whether there are limits of this network to be drawn.
+    """
     settings = {**manifest.model_dump(mode="json", include={"processes"}), "network": network}
-    return Stage("plot", output, settings, ("features", "train", "select"))
+    after = ("features", "train", "select", *(("limits",) if limits else ()))
+    return Stage("plot", output, settings, after)
 
 
 def study_stage(manifest: Manifest, output: OutputFolder, study: Study) -> Stage:

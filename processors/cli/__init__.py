@@ -8,9 +8,12 @@ from rich.console import Console
 from analysis.errors import InputError, Interrupted
 from processors.cli import (
     baselines,
+    export,
     features,
+    limits,
     paper,
     plot,
+    predict,
     select,
     simulate,
     status,
@@ -26,11 +29,13 @@ app = typer.Typer(
         "The stages run in this order: [b]simulate[/b] makes the default ntuples (skip it with "
         "your own), [b]features[/b] turns ntuples into recoil-mass windows and training tensors, "
         "[b]train[/b] trains the networks, [b]select[/b] applies the single cut and fills "
-        "histograms, [b]plot[/b] draws the figures. [b]paper[/b], after features, reproduces the "
-        "paper with ensembles of networks; [b]baselines[/b], after train, compares them with other "
-        "methods; [b]validate-simulation[/b] compares the default data with what is known. A stage "
-        "whose inputs have not changed does nothing; one that was cut off goes on. [b]status[/b] "
-        "shows what is done, missing and failed.\n\n"
+        "histograms, [b]limits[/b] works out upper limits, [b]plot[/b] draws the figures. "
+        "[b]paper[/b], after features, reproduces the paper with ensembles of networks; "
+        "[b]baselines[/b], after train, compares them with other methods; "
+        "[b]validate-simulation[/b] compares the default data with what is known. A stage whose "
+        "inputs have not changed does nothing; one that was cut off goes on. [b]status[/b] shows "
+        "what is done, missing and failed. Trained networks go elsewhere by [b]export[/b] and "
+        "[b]predict[/b].\n\n"
         "Exit codes: 0 done, 1 something is wrong with an input (one sentence says what), "
         "2 wrong usage, 130 interrupted."
     ),
@@ -42,11 +47,14 @@ app.command("simulate")(simulate.command)
 app.command("features")(features.command)
 app.command("train")(train.command)
 app.command("select")(select.command)
+app.command("limits")(limits.command)
 app.command("plot")(plot.command)
 app.command("paper")(paper.command)
 app.command("baselines")(baselines.command)
 app.command("status")(status.command)
 app.command("validate-simulation")(validate_simulation.command)
+app.command("export")(export.command)
+app.command("predict")(predict.command)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from processors.cli.options import (
     console,
     nothing_to_do,
 )
-from processors.stages import plot_stage
+from processors.stages import limits_stage, plot_stage
 
 
 def command(
@@ -26,15 +26,18 @@ def command(
 ) -> None:
     """Draw all figures of what the other stages left, as PDF and PNG.
 
+    Upper limits are drawn if `punzinet limits` has run on the network as it is.
+
     Example: punzinet plot --output output
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
-    stage = plot_stage(settings, folder, network)
+    limits = limits_stage(settings, folder, network).is_up_to_date()
+    stage = plot_stage(settings, folder, network, limits=limits)
     if nothing_to_do(stage, force):
         return
     from plots.make import make_plots
 
-    written = make_plots(folder, settings, network)
+    written = make_plots(folder, settings, network, limits=limits)
     stage.finish(written)
     console.print(f"plot: {len(written)} files in {folder.plots}")

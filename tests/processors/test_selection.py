@@ -123,7 +123,7 @@ def test_processes_on_other_cores_write_the_same_bytes(
 
 
 def test_a_network_without_a_cut_selects_nothing(done: OutputFolder, manifest: Manifest) -> None:
-    with pytest.raises(InputError, match="Network cutless has no cut"):
+    with pytest.raises(InputError, match="network has no cut"):
         run_selection(manifest, done, Execution(), network="cutless")
 
 

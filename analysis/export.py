@@ -1,0 +1,104 @@
+"""The network as ONNX, for basf2's MVA package, ROOT, or anything else that evaluates it.
+
+The graph takes the unscaled features, an (n, F) tensor of floats called ``features``, and
+gives the (n, 1) tensor ``output`` in (0, 1): scaling and sigmoid are inside. What one has to
+know to use it is in its metadata, each a text: ``features`` (names in order, separated by
+commas), ``cut`` (an event is selected if its output is at least that), ``cut_logit`` (the same
+before the sigmoid, which rounds less near 0 and 1) and ``provenance`` (JSON).
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from scipy.special import expit
+
+from analysis.files import atomic_path
+from analysis.network import SavedNetwork
+
+if TYPE_CHECKING:
+    from analysis.types import FloatArray
+
+#: Versions old enough for the ONNX runtimes of software releases in use: of 2021.
+OPSET, IR_VERSION = 13, 8
+
+
+def onnx_model(saved: SavedNetwork) -> onnx.ModelProto:
+    """Build the graph of a network.
+
+    Args:
+        saved: The network, its cut and its provenance.
+    """
+    network = saved.network
+    low = network.scale_min.cpu().numpy()
+    constants: dict[str, FloatArray] = {
+        "scale_min": low,
+        "scale_range": network.scale_max.cpu().numpy() - low,
+    }
+    # In double precision inside: runtimes approximate tanh in single precision to about 1e-7,
+    # which weights of order ten and two hidden layers turn into 1e-5 of the output.
+    nodes = [
+        helper.make_node("Cast", ["features"], ["precise"], to=TensorProto.DOUBLE),
+        helper.make_node("Sub", ["precise", "scale_min"], ["shifted"]),
+        helper.make_node("Div", ["shifted", "scale_range"], ["scaled"]),
+    ]
+    last = "scaled"
+    layers = network.linear_layers
+    for depth, layer in enumerate(layers):
+        weight, bias, linear = f"weight_{depth}", f"bias_{depth}", f"linear_{depth}"
+        constants[weight] = layer.weight.detach().cpu().numpy()
+        constants[bias] = layer.bias.detach().cpu().numpy()
+        nodes.append(helper.make_node("Gemm", [last, weight, bias], [linear], transB=1))
+        is_output = depth == len(layers) - 1
+        last = "probability" if is_output else f"activation_{depth}"
+        nodes.append(helper.make_node("Sigmoid" if is_output else "Tanh", [linear], [last]))
+    nodes.append(helper.make_node("Cast", [last], ["output"], to=TensorProto.FLOAT))
+    graph = helper.make_graph(
+        nodes,
+        "punzinet",
+        [_tensor("features", len(network.features))],
+        [_tensor("output", 1)],
+        [
+            numpy_helper.from_array(np.asarray(values, dtype=np.float64), name)
+            for name, values in constants.items()
+        ],
+    )
+    model = helper.make_model(
+        graph,
+        producer_name="punzinet",
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+    metadata = {
+        "features": ",".join(network.features),
+        "provenance": json.dumps(saved.provenance, sort_keys=True),
+    }
+    if saved.cut is not None:
+        metadata["cut"] = repr(float(expit(saved.cut)))
+        metadata["cut_logit"] = repr(float(saved.cut))
+    helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def write_onnx(saved: SavedNetwork, path: Path) -> None:
+    """Write a network as ONNX.
+
+    Args:
+        saved: The network, its cut and its provenance.
+        path: The file.
+
+    Raises:
+        InputError: If the folder cannot be written to.
+    """
+    content = onnx_model(saved).SerializeToString(deterministic=True)
+    with atomic_path(path) as partial:
+        partial.write_bytes(content)
+
+
+def _tensor(name: str, columns: int) -> onnx.ValueInfoProto:
+    """Float tensor of any number of events."""
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["events", columns])

@@ -1,0 +1,1 @@
+"""Expected upper limits: yields behind the selection, their statistical model, the result."""

@@ -1,0 +1,85 @@
+"""Expected upper limits on the cross-section and on the coupling against the mass."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from analysis.limits.result import Limits
+from analysis.types import FloatArray
+from plots import style
+
+#: The colours of ±1σ and ±2σ, told apart without colour by their lightness.
+INNER, OUTER = "#7fb6e6", "#d3e5f5"
+#: Columns of limits: both edges of either band, and the median.
+LOW_2, LOW_1, MEDIAN, HIGH_1, HIGH_2 = range(5)
+
+
+def cross_section_figure(limits: Limits) -> Figure:
+    """Draw limits on σ(e⁺e⁻ → μ⁺μ⁻Z′)·B.
+
+    Args:
+        limits: The limits.
+    """
+    symbol = r"\sigma(e^+e^-\to\mu^+\mu^-Z')\,\mathcal{B}(Z'\to\mathrm{inv.})"
+    return _figure(limits, lambda values: values, f"${symbol}$ [fb]")
+
+
+def coupling_figure(limits: Limits) -> Figure:
+    """Draw limits on g′ for a Z′ that only decays invisibly.
+
+    Args:
+        limits: The limits, with cross-sections over g′² for at least one mass.
+    """
+    return _figure(limits, limits.coupling, r"$g'$  for $\mathcal{B}(Z'\to\mathrm{inv.})=1$")
+
+
+def _figure(limits: Limits, transform: Callable[[FloatArray], FloatArray], quantity: str) -> Figure:
+    """Draw median and bands of the single cut, with the other limits as lines.
+
+    Args:
+        limits: The limits.
+        transform: Turns cross-sections (H, 5) in fb into what is drawn.
+        quantity: What that is.
+    """
+    single = limits.selections["single"]
+    bands, exact = (_drawable(transform(v)) for v in (single.asymptotic, single.counting))
+    lines: dict[str, tuple[FloatArray, str, Any]] = {
+        "expected (asymptotic), one cut": (bands[:, MEDIAN], "black", "-")
+    }
+    lines["exact sums, one cut"] = (exact[:, MEDIAN], "black", (0, (1.2, 1.2)))
+    if "best" in limits.selections:
+        best = _drawable(transform(limits.selections["best"].asymptotic))
+        lines["BCE, best cut per mass"] = (best[:, MEDIAN], style.ORANGE, (0, (5, 1.5)))
+    with style.style():
+        figure, axes = style.new_figure(0.9)
+        axes.fill_between(limits.mass, bands[:, LOW_2], bands[:, HIGH_2], color=OUTER, linewidth=0)
+        axes.fill_between(limits.mass, bands[:, LOW_1], bands[:, HIGH_1], color=INNER, linewidth=0)
+        for values, colour, dash in lines.values():
+            axes.plot(limits.mass, values, color=colour, linestyle=dash)
+        axes.set_yscale("log")
+        shown = np.concatenate([bands.ravel(), *(line[0] for line in lines.values())])
+        shown = shown[np.isfinite(shown)]
+        if len(shown):
+            low, high = float(shown.min()), float(shown.max())
+            # A legend of three rows takes three tenths of the height.
+            axes.set_ylim(0.7 * low, 1.3 * high * (high / low) ** 0.25)
+        axes.set_ylabel(f"{100 * limits.confidence_level:g} % CL upper limit on\n{quantity}")
+        handles: list[Line2D | Patch] = [
+            Line2D([], [], color=colour, linestyle=dash, label=label)
+            for label, (_, colour, dash) in lines.items()
+        ]
+        handles.append(Patch(color=INNER, label=r"expected $\pm 1\sigma$"))
+        handles.append(Patch(color=OUTER, label=r"expected $\pm 2\sigma$"))
+        axes.legend(handles=handles, ncols=2, loc="upper left")
+        style.mass_axis(axes, limits.mass)
+        style.add_label(axes, limits.luminosity)
+    return figure
+
+
+def _drawable(values: FloatArray) -> FloatArray:
+    """What is infinite is left out of a line."""
+    return np.where(np.isfinite(values), values, np.nan)

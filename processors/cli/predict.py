@@ -1,0 +1,109 @@
+"""`punzinet predict`: the network's output for an ntuple, as a friend tree."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from analysis.errors import InputError
+from analysis.manifest import Manifest, load_manifest
+from analysis.output import OutputFolder
+from processors.cli.options import (
+    MANIFEST,
+    NETWORK,
+    OUTPUT,
+    ManifestOption,
+    NetworkOption,
+    OutputOption,
+    console,
+)
+
+if TYPE_CHECKING:
+    from analysis.datasets import Dataset
+
+
+def command(
+    files: Annotated[list[str], typer.Argument(help="ROOT files, paths or URLs")],
+    manifest: ManifestOption = MANIFEST,
+    output: OutputOption = OUTPUT,
+    network: NetworkOption = NETWORK,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="dataset of the manifest whose tree and branch names the files have"),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="file to write, or folder for several; by default this folder"),
+    ] = None,
+) -> None:
+    """Evaluate a network on ntuples and write its output as a friend tree `punzinet`.
+
+    Without --dataset the files have the tree and branches of the manifest's first dataset. Every
+    entry of a file is in its friend, in the same order.
+
+    Example: punzinet predict data.root --network punzi-00 --to data.punzinet.root
+    """
+    from analysis.network import load_network
+    from processors.prediction import predict_file
+    from processors.preflight import inspect_file
+
+    folder = OutputFolder(output)
+    settings = load_manifest(manifest, folder)
+    like = _like(settings, dataset)
+    saved = load_network(folder.network(network))
+    inputs = [inspect_file(like, path, Path(path).stem) for path in files]
+    targets = _targets(files, to)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        for file, target in zip(inputs, targets, strict=True):
+            task = progress.add_task(file.stem, total=file.entries)
+
+            def advance(entries: int, task: object = task) -> None:
+                progress.advance(task, entries)  # type: ignore[arg-type]  # a TaskID
+
+            done = predict_file(
+                file, saved, settings.beams, target,
+                chunk_size=settings.features.chunk_size, advance=advance,
+            )  # fmt: skip
+            missing = f", {done.undefined} without output (input is not a number)"
+            progress.console.print(
+                f"predict: {target}: {done.entries} entries, {done.selected} selected"
+                f"{missing if done.undefined else ''}",
+                markup=False,
+            )
+
+
+def _like(manifest: Manifest, name: str | None) -> "Dataset":
+    """The dataset that says what tree and branches are called.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    if name is None:
+        name = next(iter(manifest.datasets))
+    if name not in manifest.datasets:
+        raise InputError(f"--dataset {name}: the manifest only has {', '.join(manifest.datasets)}.")
+    # Of whatever mass the events are, nothing needs to know.
+    return manifest.datasets[name].model_copy(update={"mass": 1.0})
+
+
+def _targets(files: list[str], to: Path | None) -> list[Path]:
+    """Where the friend of each file goes.
+
+    Raises:
+        InputError: If two friends, or a file and its friend, would be the same.
+    """
+    if to is not None and len(files) == 1 and not to.is_dir():
+        targets = [to]
+    else:
+        targets = [(to or Path()) / f"{Path(name).stem}.punzinet.root" for name in files]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise InputError(
+                f"Two of the files would both be written to {target}; evaluate them one by one "
+                "with --to."
+            )
+        if any(target.resolve() == Path(name).resolve() for name in files):
+            raise InputError(f"--to {target} is one of the inputs; write to another file.")
+    return targets

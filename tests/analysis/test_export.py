@@ -1,0 +1,96 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from analysis.export import write_onnx
+from analysis.kinematics import FEATURES
+from analysis.network import PunziNet, SavedNetwork
+from analysis.windows import Windows
+
+LOW, HIGH = [0.01, -0.3, -5.0, 0.02], [5.2, 4.9, 5.3, 4.8]
+
+
+def saved_network(cut: float | None, seed: int = 3) -> SavedNetwork:
+    """A network with weights as large as training makes them."""
+    network = PunziNet(FEATURES, LOW, HIGH, rng=np.random.default_rng(seed))
+    for layer in network.linear_layers:
+        layer.weight.data *= 12
+        layer.bias.data *= 12
+    # About half of the events on either side.
+    events = np.random.default_rng(1).uniform(LOW, HIGH, (1000, 4))
+    network.linear_layers[-1].bias.data -= float(np.median(network.logit_numpy(events)))
+    windows = Windows(np.array([1.0]), np.array([0.3]), np.array([True]), np.array([True]), (None,))
+    return SavedNetwork(network, windows, cut, {}, {"git_commit": "abc", "seed": seed})
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "network.onnx"
+    write_onnx(saved_network(0.4), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def events() -> np.ndarray:
+    """A million events, up to a tenth beyond the training range to either side."""
+    span = np.array(HIGH) - LOW
+    rng = np.random.default_rng(0)
+    return rng.uniform(LOW - 0.1 * span, HIGH + 0.1 * span, (1_000_000, 4)).astype(np.float32)
+
+
+def run(path: Path, events: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    output = session.run(["output"], {"features": events})[0]
+    assert output.shape == (len(events), 1)
+    return output[:, 0]
+
+
+def test_onnxruntime_agrees_to_1e_6_over_a_million_events(
+    exported: Path, events: np.ndarray
+) -> None:
+    output = run(exported, events)
+    with torch.no_grad():
+        ours = saved_network(0.4).network.double()(torch.from_numpy(events).double()).numpy()
+    assert ours.min() < 0.1
+    assert ours.max() > 0.9
+    assert np.abs(output - ours).max() < 1e-6
+
+
+def test_selections_agree_but_for_the_rounding_of_single_precision(
+    exported: Path, events: np.ndarray
+) -> None:
+    logit = saved_network(0.4).network.logit_numpy(events)
+    by_output = run(exported, events) >= float(metadata_of(exported)["cut"])
+    differing = by_output != (logit >= 0.4)
+    assert differing.sum() < 100
+    assert np.abs(logit[differing] - 0.4).max(initial=0) < 1e-4
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+
+def test_metadata_says_how_to_use_it(exported: Path) -> None:
+    model = onnx.load(exported)
+    metadata = metadata_of(exported)
+    assert metadata["features"].split(",") == list(FEATURES)
+    assert float(metadata["cut"]) == pytest.approx(1 / (1 + np.exp(-0.4)), rel=1e-15)
+    assert float(metadata["cut_logit"]) == 0.4
+    assert json.loads(metadata["provenance"]) == {"git_commit": "abc", "seed": 3}
+    assert [entry.name for entry in model.graph.input] == ["features"]
+    assert [entry.name for entry in model.graph.output] == ["output"]
+
+
+def test_equal_networks_give_equal_bytes(exported: Path, tmp_path: Path) -> None:
+    write_onnx(saved_network(0.4), tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
+
+
+def test_a_network_without_cut_has_none_in_its_metadata(tmp_path: Path) -> None:
+    write_onnx(saved_network(None), tmp_path / "no_cut.onnx")
+    assert metadata_of(tmp_path / "no_cut.onnx").keys() == {"features", "provenance"}

@@ -1,0 +1,110 @@
+import json
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pyhf
+import pytest
+import yaml
+
+from analysis.errors import InputError
+from analysis.kinematics import FEATURES
+from analysis.limits.result import Limits, read_sigma_over_g2
+from analysis.limits.yields import interpolate_cuts
+from analysis.manifest import Manifest
+from analysis.network import PunziNet
+from analysis.output import OutputFolder
+from analysis.windows import Windows
+from processors.executors import Execution
+from processors.features_stage import run_features
+from processors.limits_stage import run_limits, validate
+from processors.selection_stage import run_selection
+
+
+@pytest.fixture(scope="module")
+def manifest(ntuples: dict[str, Path], make_manifest, tmp_path_factory) -> Manifest:
+    table = tmp_path_factory.mktemp("table") / "table.json"
+    table.write_text(json.dumps({"2": {"sigma_over_g2_fb": 4.0e4}}))
+    return make_manifest(ntuples, limits={"cross_sections": str(table)})
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> OutputFolder:
+    """Features, two networks that know nothing, selection and limits."""
+    output = OutputFolder(tmp_path_factory.mktemp("limits"))
+    run_features(manifest, output, Execution())
+    windows = Windows.read(output.windows)
+    for seed, name in enumerate(("punzi-00", "bce-00")):
+        rng = np.random.default_rng(seed)
+        network = PunziNet(FEATURES, [0.0, 0.0, -5.0, 0.0], [5.0] * 4, rng=rng)
+        network.save(output.network(name), windows, {}, {}, cut=-10.0)
+    run_selection(manifest, output, Execution(), "punzi-00")
+    run_limits(manifest, output, "punzi-00", lambda items, _: iter(items))
+    return output
+
+
+def test_single_cut_counts_what_the_selection_counts(done: OutputFolder) -> None:
+    single = Limits.read(done.limits).selections["single"]
+    rows = json.loads(done.selection_cutflow.read_text())["hypotheses"]
+    for i, row in enumerate(rows):
+        background = sum(v for name, v in row["after"].items() if name != "signal")
+        assert single.efficiency[i] == pytest.approx(row["after"]["signal"], rel=1e-4)
+        assert single.background[i] == pytest.approx(background, rel=1e-4)
+
+
+def test_limits_grow_along_the_bands_and_read_back(done: OutputFolder) -> None:
+    limits = Limits.read(done.limits)
+    assert set(limits.selections) == {"single", "best"}
+    for selection in limits.selections.values():
+        assert (np.diff(selection.asymptotic) > 0).all()
+        assert (np.diff(selection.counting) >= 0).all()
+
+
+def test_coupling_is_the_root_of_the_cross_section(done: OutputFolder) -> None:
+    limits = Limits.read(done.limits)
+    median = limits.selections["single"].asymptotic[:, 2]
+    coupling = limits.coupling(median)
+    known = np.flatnonzero(np.isfinite(coupling))
+    assert known.tolist() == [1]
+    assert coupling[1] == pytest.approx(math.sqrt(median[1] / 4e4))
+
+
+def test_every_workspace_follows_the_schema(done: OutputFolder) -> None:
+    paths = sorted(done.workspaces.glob("*.json"))
+    assert [path.stem for path in paths] == ["1", "2", "3", "4", "5", "6"]
+    for path in paths:
+        validate(json.loads(path.read_text()))
+    broken = json.loads(paths[0].read_text())
+    del broken["channels"]
+    with pytest.raises(pyhf.exceptions.InvalidSpecification):
+        validate(broken)
+
+
+# The validator leaves files to the garbage collector to be closed.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+def test_hepdata_takes_the_submission(done: OutputFolder) -> None:
+    folder = done.limits.parent / "hepdata"
+    with warnings.catch_warnings():
+        # As for pyhf, on import and in use.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        full = pytest.importorskip("hepdata_validator.full_submission_validator")
+        validator = full.FullSubmissionValidator()
+        assert validator.validate(directory=str(folder)), validator.get_messages()
+    table = yaml.safe_load((folder / "cross_section.yaml").read_text())
+    assert len(table["dependent_variables"]) == 4
+    assert len(table["independent_variables"][0]["values"]) == 6
+
+
+def test_cuts_are_interpolated_in_the_mass() -> None:
+    mass = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    cut = np.array([0.0, 99.0, 2.0, 99.0, np.inf])
+    training = np.array([True, False, True, False, True])
+    assert interpolate_cuts(mass, cut, training).tolist() == [0.0, 1.0, 2.0, 2.0, 2.0]
+
+
+def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text('{"1": {"sigma_over_g2_fb": -1}}')
+    with pytest.raises(InputError, match="does not hold cross-sections by mass"):
+        read_sigma_over_g2(path, np.array([1.0]))

@@ -1,17 +1,12 @@
-"""Speed and memory of the training, beside the published method on the same events."""
+"""Speed of the training, beside the published method on the same events."""
 
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from published_method import PublishedMethod
-from synthetic import synthetic_sample, write_tensors
+from synthetic import synthetic_sample
 
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.training.batches import shelve_random
@@ -27,9 +22,8 @@ Figures = dict[str, dict[str, Any]]
 
 
 def run() -> Figures:
-    """All figures."""
-    sample = synthetic_sample(EVENTS)
-    return speed(sample) | memory() | compilation()
+    """Nanoseconds per event, epoch and network, and ratios to the published method."""
+    return speed(synthetic_sample(EVENTS))
 
 
 def fastest(*calls: Callable[[], None]) -> list[float]:
@@ -104,66 +98,3 @@ def prepare(
     task = Task(*sample.total, LUMINOSITY, FigureOfMerit(), scale)
     engine = FusedEngine(shelve_random(sample, sample.training, batch_size, rng), WIDTHS, task)
     return engine, rng.normal(0, 0.5, (networks, 81)), Steps(np.full(networks, 1e-9), np.inf)
-
-
-TRAIN = """
-import re, sys, time
-from pathlib import Path
-sys.path.insert(0, {bench!r})
-from synthetic import synthetic_windows
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.output import OutputFolder
-from analysis.training.sample import open_sample
-from analysis.training.settings import TrainingSettings
-from analysis.training.train import train_networks
-begin = time.perf_counter()
-sample = open_sample(Path({tensors!r}), synthetic_windows(), 4)
-settings = TrainingSettings.model_validate(
-    {{"pretraining": {{"epochs": 1}}, "punzi": {{"epochs": 1}}}}
-)
-train_networks(sample, FigureOfMerit(), 50.0, settings, OutputFolder(Path({output!r})))
-# ru_maxrss would count the process that started this one, too.
-peak = 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-print(len(sample.training), peak, time.perf_counter() - begin)
-"""
-
-
-def train_once(tensors: Path, output: Path, **environment: str) -> tuple[int, float, float]:
-    """Train for an epoch each in a process of its own.
-
-    Returns:
-        Training events, peak memory in bytes, and seconds after importing.
-    """
-    program = TRAIN.format(
-        bench=str(Path(__file__).parent), tensors=str(tensors), output=str(output)
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    events, peak, seconds = done.stdout.split()
-    return int(events), float(peak), float(seconds)
-
-
-def memory() -> Figures:
-    """Peak memory from reading the tensors to the trained network, beyond 500 MiB."""
-    with tempfile.TemporaryDirectory() as folder:
-        tensors = Path(folder) / "tensors"
-        write_tensors(tensors, EVENTS)
-        events, peak, _ = train_once(tensors, Path(folder))
-    value = (peak - 500 * 2**20) / events
-    return {"train.peak_memory_bytes_per_event": {"value": value, "unit": "B", "bound": "<= 150"}}
-
-
-def compilation() -> Figures:
-    """What a first training takes longer than a second."""
-    with tempfile.TemporaryDirectory() as folder:
-        tensors = Path(folder) / "tensors"
-        write_tensors(tensors, 20_000)
-        cache = {"NUMBA_CACHE_DIR": str(Path(folder) / "cache")}
-        first, second = (train_once(tensors, Path(folder), **cache)[2] for _ in range(2))
-    value = first - second
-    return {"train.compilation_s": {"value": value, "unit": "s", "bound": "<= 20"}}

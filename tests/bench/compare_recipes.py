@@ -1,0 +1,102 @@
+"""Recipes for the Punzi-loss on the same data: epochs, seconds, and what comes out.
+
+    python tests/bench/compare_recipes.py output --seed 1 2 3 '{}' '{"optimizer": "lbfgs"}'
+
+OUTPUT is a folder in which the features stage has finished. A recipe is what differs from the
+default of `training.punzi`. All recipes of a seed begin with the same pretrained network.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+from torch.nn.utils import parameters_to_vector
+
+from analysis.evaluation import evaluate
+from analysis.figures_of_merit import FigureOfMerit
+from analysis.output import OutputFolder
+from analysis.training.sample import Sample, load_sample
+from analysis.training.settings import TrainingSettings
+from analysis.training.train import train_networks
+from analysis.windows import Windows
+
+LUMINOSITY = 50.0
+
+
+def pretrain(sample: Sample, seed: int) -> np.ndarray:
+    """Parameters (1, K) of a network after the default pretraining."""
+    settings = TrainingSettings.model_validate({"seed": seed, "punzi": {"epochs": 0}})
+    with tempfile.TemporaryDirectory() as folder:
+        output = OutputFolder(Path(folder))
+        result = train_networks(
+            sample, FigureOfMerit(), LUMINOSITY, settings, output, may_fail=True
+        )
+    parameters = parameters_to_vector(result.bce[0].network.parameters())
+    return parameters.detach().double().numpy()[np.newaxis]
+
+
+def train(
+    sample: Sample, training: np.ndarray, pretrained: np.ndarray, seed: int, recipe: dict[str, Any]
+) -> tuple[str, ...]:
+    """Train one network.
+
+    Args:
+        sample: The events.
+        training: (H,) which hypotheses are trained on.
+        pretrained: (1, K) parameters to begin with.
+        seed: Of the batches.
+        recipe: What differs from the default settings.
+
+    Returns:
+        Epochs, the best of them, seconds, the smallest validation loss, and the mean over
+        trained masses of σ_min with one cut on validation events.
+    """
+    settings = TrainingSettings.model_validate({"seed": seed, "punzi": recipe})
+    merit = FigureOfMerit()
+    with tempfile.TemporaryDirectory() as folder:
+        output = OutputFolder(Path(folder))
+        result = train_networks(
+            sample, merit, LUMINOSITY, settings, output, pretrained=pretrained, may_fail=True
+        )
+        (trained,) = result.punzi
+        history = pq.read_table(output.network(trained.name) / "history.parquet").to_pydict()
+    networks = {trained.name: trained.network}
+    judged = evaluate(networks, sample, training, merit, LUMINOSITY).networks[trained.name]
+    sigma = judged.single.sigma_min[training]
+    return (
+        str(len(history["epoch"]) - 1),
+        str(trained.epoch),
+        f"{sum(history['seconds']):.0f}",
+        f"{trained.loss:.3f}",
+        f"{sigma.mean():.3f}",
+    )
+
+
+def main() -> None:
+    """Print a table: a row for every seed and recipe."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path, help="output folder with tensors and windows")
+    parser.add_argument("recipes", nargs="+", type=json.loads, help="JSON of `training.punzi`")
+    parser.add_argument("--seed", type=int, nargs="+", default=[1, 2, 3], help="seeds")
+    arguments = parser.parse_args()
+    folder = OutputFolder(arguments.output)
+    windows = Windows.read(folder.windows)
+    sample = load_sample(folder.tensors, windows, TrainingSettings().validation_fold)
+    every = np.ones(len(sample.mass), bool)
+    table = Table("seed", "recipe", "epochs", "best", "s", "loss (fb)", "σ_min, one cut (fb)")
+    for seed in arguments.seed:
+        pretrained = pretrain(sample, seed)
+        for recipe in arguments.recipes:
+            row = train(sample, every, pretrained, seed, recipe)
+            table.add_row(str(seed), json.dumps(recipe), *row)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,14 +17,19 @@ from processors.candidates import (
 )
 from processors.cutflow import KEPT, READ
 from processors.preflight import InputFile
+from processors.runner import Chunk
 
 Columns = dict[str, np.ndarray]
 Make = Callable[..., Manifest]
 Events = Callable[..., Columns]
 
 
-class Chunk(dict[str, np.ndarray]):
-    """Columns by name of the branch, with the length of a chunk."""
+class ChunkOfEvents(dict[str, np.ndarray]):
+    """Columns by name of the branch, with the length and the metadata of a chunk."""
+
+    @property
+    def metadata(self) -> dict[str, Chunk]:
+        return {"chunk": Chunk("any", "any.root", 0, len(self))}
 
     def __len__(self) -> int:
         return len(self["px1"])
@@ -46,7 +51,7 @@ def read(make_manifest: Make) -> Callable[..., Candidates]:
             for name in files
         ]
         sample = make_samples(make_manifest(files), found)[process]
-        return read_candidates(sample, Chunk(columns))
+        return read_candidates(sample, ChunkOfEvents(columns))
 
     return run
 

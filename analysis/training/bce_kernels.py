@@ -78,6 +78,32 @@ def _cross_entropy(work: Any, slot: int, slope: Any) -> Any:
     return loss, total
 
 
+@event_loop
+def _batch_gradient(network: Any, batch: Any, work: Any, slot: Any, gradient: Any) -> Any:
+    """Cross-entropy of one batch, and its gradient.
+
+    Args:
+        network: The `Network`.
+        batch: The `Batch`.
+        work: The `Workspace`.
+        slot: Which of its blocks to use.
+        gradient: (K,) float64, to which the gradient of the first result is added.
+
+    Returns:
+        Σ weight · cross-entropy and Σ weight.
+    """
+    rows, slopes = work.rows[slot], work.slopes[slot]
+    loss, total = 0.0, 0.0
+    for block in range((batch.stop - batch.start + RUNS - 1) // RUNS):
+        load_block(batch, block, work, slot)
+        forward(network, rows)
+        part = _cross_entropy(work, slot, slopes[-1])
+        loss += part[0]
+        total += part[1]
+        backward(network, rows, slopes, gradient)
+    return loss, total
+
+
 @njit(cache=True, parallel=True)
 def bce_epoch(epoch: Any, descent: Any, work: Any, losses: Any) -> None:
     """Train every network for one epoch of stochastic gradient descent.
@@ -98,10 +124,9 @@ def _descend(network: Any, epoch: Any, descent: Any, work: Any) -> float:
     """`bce_epoch` of one network: its loss."""
     if descent.rate[network] == 0:
         return 0.0
-    rows, slopes = work.rows[network], work.slopes[network]
     parameters = descent.parameters[network]
     gradient = np.zeros(len(parameters))
-    rounded = np.zeros(len(parameters), rows.dtype)
+    rounded = np.zeros(len(parameters), work.rows.dtype)
     mean = 0.0
     for index in range(len(epoch.bounds) - 1):
         batch = Batch(
@@ -109,14 +134,8 @@ def _descend(network: Any, epoch: Any, descent: Any, work: Any) -> float:
         )
         for k in range(len(parameters)):
             gradient[k], rounded[k] = 0, parameters[k]
-        loss, total = 0.0, 0.0
-        for block in range((batch.stop - batch.start + RUNS - 1) // RUNS):
-            load_block(batch, block, work, network)
-            forward(Network(rounded, descent.widths), rows)
-            part = _cross_entropy(work, network, slopes[-1])
-            loss += part[0]
-            total += part[1]
-            backward(Network(rounded, descent.widths), rows, slopes, gradient)
+        now = Network(rounded, descent.widths)
+        loss, total = _batch_gradient(now, batch, work, network, gradient)
         if total > 0:
             mean += loss / total / (len(epoch.bounds) - 1)
             square = 0.0
@@ -162,17 +181,10 @@ def bce_sums(batch: Any, descent: Any, work: Any, sums: Any) -> None:
             gradient of the former.
     """
     sums[:] = 0
-    rows, slopes = work.rows[0], work.slopes[0]
-    rounded = np.zeros(descent.parameters.shape[1], rows.dtype)
+    rounded = np.zeros(descent.parameters.shape[1], work.rows.dtype)
     for index in range(len(sums)):
         if descent.rate[index] == 0:
             continue
         rounded[:] = descent.parameters[index]
         network = Network(rounded, descent.widths)
-        for block in range((batch.stop - batch.start + RUNS - 1) // RUNS):
-            load_block(batch, block, work, 0)
-            forward(network, rows)
-            loss, weight = _cross_entropy(work, 0, slopes[-1])
-            sums[index, 0] += loss
-            sums[index, 1] += weight
-            backward(network, rows, slopes, sums[index, 2:])
+        sums[index, :2] = _batch_gradient(network, batch, work, 0, sums[index, 2:])

@@ -35,8 +35,16 @@ BRANCHES = {
 }
 """What the analysis reads, and the basf2 branch (escaped name) it is read from by default."""
 
+CMS_BRANCHES = {
+    f"p{axis}{number}": f"daughter__bo{index}__cm__spuseCMSFrame__bop{axis}__bc__bc"
+    for number, index in ((1, 0), (2, 1))
+    for axis in "xyz"
+}
+"""Branches of the momenta where a dataset gives them in the centre-of-mass system."""
+
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+CandidatePolicy = Literal["all", "first", "single"]
 Simulated = Literal["signal", "mumugamma", "tautau", "eemumu"]
 
 
@@ -56,6 +64,15 @@ class Dataset(BaseModel):
     tree: str = Field("variables", min_length=1, description="name of the TTree or RNTuple")
     branches: dict[str, str] = Field(
         {}, description="branch aliases, e.g. `px1: mu0_px`, where they differ from basf2's"
+    )
+    frame: Literal["laboratory", "cms"] = Field(
+        "laboratory",
+        description="system that the momenta are given in; basf2's `cms` has z along the electron",
+    )
+    missing: tuple[float, ...] = Field(
+        (),
+        description="numbers that stand for a missing value, such as -999, besides NaN and "
+        "infinities; event numbers are left alone",
     )
     luminosity: Positive | None = Field(
         None, description="integrated luminosity of the sample in fb^-1 (background)"
@@ -108,7 +125,8 @@ class Dataset(BaseModel):
     @property
     def branch_of(self) -> dict[str, str]:
         """Branch name for every column, aliases applied."""
-        return {**BRANCHES, **self.branches}
+        in_frame = CMS_BRANCHES if self.frame == "cms" else {}
+        return {**BRANCHES, **in_frame, **self.branches}
 
     def generated_at(self, mass: float) -> int | None:
         """Number of generated events of one mass, None where the manifest has none.

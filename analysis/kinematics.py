@@ -43,8 +43,8 @@ def dimuon_kinematics(
     """Compute features and recoil mass of every event.
 
     Args:
-        mu_plus: Momentum of one muon in the laboratory, GeV. Which of the two is the positive
-            one changes nothing.
+        mu_plus: Momentum of one muon in the laboratory, or in any other system that the rest is
+            given in as well, GeV. Which of the two is the positive one changes nothing.
         mu_minus: Momentum of the other.
         beam: Four-momentum (E, px, py, pz) of the colliding beams in the laboratory, GeV:
             (4,) for all events, or (n, 4).

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from analysis.baselines.settings import BaselineSettings
 from analysis.beams import Beams
-from analysis.datasets import SIGNAL, Dataset, Positive
+from analysis.datasets import SIGNAL, CandidatePolicy, Dataset, Positive
 from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.files import read_json
@@ -44,6 +44,11 @@ class FeatureSettings(BaseModel):
 
     chunk_size: int = Field(
         500_000, gt=0, description="entries aimed at per chunk; bounds the memory of a worker"
+    )
+    candidates: CandidatePolicy = Field(
+        "all",
+        description="of several candidates in one event, next to each other in a file, `all` "
+        "count, or only the `first`; `single` drops events with several",
     )
 
 

@@ -10,14 +10,17 @@ from analysis.beams import Beams
 from analysis.kinematics import DimuonKinematics, Momenta, dimuon_kinematics
 from analysis.types import BoolArray, FloatArray, IntArray
 from analysis.windows import mass_index
-from processors.columns import BEAM, IDENTITY, MOMENTA, read_column
+from processors.columns import BEAM, IDENTITY, MOMENTA, read_column, read_entry
 from processors.cutflow import Counter
 from processors.preflight import InputFile
 
 if TYPE_CHECKING:
     # Not at run time: workers have no use for the manifest, and its sections are slow to import.
+    from analysis.datasets import CandidatePolicy
     from analysis.manifest import Manifest
 
+FURTHER = "dropped: not the first candidate of its event"
+SEVERAL = "dropped: one of several candidates of its event"
 NOT_FINITE = "dropped: momentum, beam or weight is no finite number"
 SAME_CHARGE = "dropped: the muons do not have opposite charges"
 NO_HYPOTHESIS = "dropped: generated mass is no hypothesis"
@@ -34,6 +37,9 @@ class Sample:
         mass: Generated mass of all its events in GeV, None where each has its own.
         columns: Branch of each column.
         beams: Nominal beams, for files that do not hold those of each event.
+        in_cms: Whether momenta are given in the centre-of-mass system, not in the laboratory.
+        missing: Numbers that stand for a missing value.
+        policy: Which of several candidates of an event are used.
         hypotheses: (H,) masses of all hypotheses, GeV, sorted.
         scale: Factor on the weight of the events: (H,) for signal, by hypothesis, (1,) for
             background.
@@ -45,8 +51,16 @@ class Sample:
     mass: float | None
     columns: Mapping[str, str]
     beams: Beams
+    in_cms: bool
+    missing: tuple[float, ...]
+    policy: "CandidatePolicy"
     hypotheses: FloatArray = field(repr=False)
     scale: FloatArray = field(repr=False)
+
+    @property
+    def electron_direction(self) -> FloatArray:
+        """Unit vector (3,) of the electron beam in the system of the momenta."""
+        return np.array([0.0, 0.0, 1.0]) if self.in_cms else self.beams.electron_direction
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as JSON can express it."""
@@ -56,6 +70,9 @@ class Sample:
             "mass": self.mass,
             "columns": dict(self.columns),
             "beams": self.beams.model_dump(mode="json"),
+            "in_cms": self.in_cms,
+            "missing": list(self.missing),
+            "policy": self.policy,
             "hypotheses": self.hypotheses.tolist(),
             "scale": self.scale.tolist(),
         }
@@ -101,6 +118,9 @@ def make_samples(
             mass=dataset.mass,
             columns=columns[name],
             beams=manifest.beams,
+            in_cms=dataset.frame == "cms",
+            missing=dataset.missing,
+            policy=manifest.features.candidates,
             hypotheses=hypotheses,
             scale=scale,
         )
@@ -135,15 +155,21 @@ def read_candidates(sample: Sample, events: Any) -> Candidates:
         InputError: If the file is damaged.
     """
     kinematics = dimuon_kinematics(
-        *read_momenta(sample, events), read_beam(sample, events), sample.beams.electron_direction
+        *read_momenta(sample, events), read_beam(sample, events), sample.electron_direction
     )
     hypothesis = _hypothesis(sample, events)
     scale = sample.scale[hypothesis if sample.is_signal else 0]
     weight = np.where(hypothesis < 0, 0.0, scale) if sample.is_signal else np.asarray(scale)
     if "weight" in sample.columns:
-        weight = weight * read_column(events, sample.columns["weight"])
+        weight = weight * _read(sample, events, "weight")
     weight = np.broadcast_to(weight, len(events))
     counter = Counter(weight)
+    if sample.policy != "all":
+        further, followed = _neighbours(sample, events)
+        if sample.policy == "first":
+            counter.require(FURTHER, ~further)
+        else:
+            counter.require(SEVERAL, ~(further | followed))
     # A sum is finite only if all its terms are.
     everything = kinematics.m2_recoil + weight
     for feature in kinematics.features.T:
@@ -157,16 +183,59 @@ def read_candidates(sample: Sample, events: Any) -> Candidates:
 
 
 def read_momenta(sample: Sample, events: Any) -> tuple[Momenta, Momenta]:
-    """Laboratory momenta of the two muons, GeV."""
-    columns = [read_column(events, sample.columns[name]) for name in MOMENTA]
+    """Momenta of the two muons in the system that the dataset gives them in, GeV."""
+    columns = [_read(sample, events, name) for name in MOMENTA]
     return (columns[0], columns[1], columns[2]), (columns[3], columns[4], columns[5])
 
 
 def read_beam(sample: Sample, events: Any) -> FloatArray:
-    """Four-momentum (E, px, py, pz) of the beams, GeV: (n, 4) if the file has it, or (4,)."""
-    if BEAM[0] not in sample.columns:
-        return sample.beams.total
-    return np.column_stack([read_column(events, sample.columns[name]) for name in BEAM])
+    """Four-momentum (E, px, py, pz) of the beams, GeV: (n, 4) if the file has it, or (4,).
+
+    It is that in the system of the momenta: at rest with the energy √s where that is the CMS.
+    """
+    if BEAM[0] in sample.columns:
+        parts = [_read(sample, events, name) for name in BEAM]
+        beam: FloatArray = np.stack(parts, axis=1, dtype=np.float64)
+    else:
+        beam = sample.beams.total
+    if not sample.in_cms:
+        return beam
+    energy, px, py, pz = beam.T
+    # Beams without a real √s are dropped as no finite number.
+    with np.errstate(invalid="ignore", over="ignore"):
+        sqrt_s = np.sqrt(energy**2 - px**2 - py**2 - pz**2)
+    return np.stack([sqrt_s, *np.zeros((3, *sqrt_s.shape))], axis=-1)
+
+
+def _read(sample: Sample, events: Any, column: str) -> Any:
+    """Read a column, (n,), with NaN for whatever stands for a missing value in this dataset."""
+    return read_column(events, sample.columns[column], sample.missing)
+
+
+def _neighbours(sample: Sample, events: Any) -> tuple[BoolArray, BoolArray]:
+    """Find the candidates of events that have several.
+
+    Candidates of one event stand next to each other; a chunk may begin or end among them.
+
+    Args:
+        sample: The dataset.
+        events: The chunk.
+
+    Returns:
+        (n,) whether the entry before belongs to the same event, and whether the next one does.
+    """
+    chunk = events.metadata["chunk"]
+    branches = [sample.columns[name] for name in IDENTITY]
+    identity = np.column_stack(list(read_identity(sample, events).values()))
+    same = np.all(identity[1:] == identity[:-1], axis=1)
+    before, after = (
+        other is not None and bool(np.all(identity[row] == other))
+        for row, other in (
+            (0, read_entry(events, branches, chunk.start - 1)),
+            (-1, read_entry(events, branches, chunk.stop)),
+        )
+    )
+    return np.append(before, same), np.append(same, after)
 
 
 def _hypothesis(sample: Sample, events: Any) -> IntArray:
@@ -175,15 +244,13 @@ def _hypothesis(sample: Sample, events: Any) -> IntArray:
         return np.full(len(events), -1)
     if sample.mass is not None:
         return np.full(len(events), mass_index(sample.hypotheses, np.array([sample.mass]))[0])
-    mass = read_column(events, sample.columns["generated_mass"])
+    mass = _read(sample, events, "generated_mass")
     return mass_index(sample.hypotheses, mass)
 
 
 def _opposite_charges(sample: Sample, events: Any) -> BoolArray:
     """Whether one muon is positive and the other negative, (n,)."""
-    first, second = (
-        np.sign(read_column(events, sample.columns[name])) for name in ("charge1", "charge2")
-    )
+    first, second = (np.sign(_read(sample, events, name)) for name in ("charge1", "charge2"))
     return np.asarray(first * second == -1)
 
 

@@ -1,8 +1,8 @@
 """Columns: what the analysis reads, whatever the branches of a file are called."""
 
 import difflib
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 import awkward as ak
 import numpy as np
@@ -12,6 +12,7 @@ from analysis.datasets import Dataset
 from analysis.errors import InputError
 from processors.opening import Unreadable, is_remote, patiently, reason
 
+T = TypeVar("T")
 IDENTITY = ("experiment", "run", "event", "production")
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
 BEAM = ("beam_E", "beam_px", "beam_py", "beam_pz")
@@ -82,24 +83,73 @@ def _missing_sentence(
     )
 
 
-def read_column(events: Any, branch: str) -> NDArray[Any]:
+def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDArray[Any]:
     """Read one branch of a chunk.
 
     Args:
         events: The chunk, a NanoEvents array whose columns are read on first use.
         branch: Name of the branch.
+        missing: Numbers that stand for a missing value; NaN is returned in their place.
 
     Returns:
-        (n,) numbers in the type that the file stores.
+        (n,) numbers in the type that the file stores; in double precision where integers can be
+        missing.
+
+    Raises:
+        InputError: If the file is damaged there, or its server fails.
+    """
+    values = _patiently(events, branch, lambda: np.asarray(ak.to_numpy(events[branch])))
+    if missing:
+        if not np.issubdtype(values.dtype, np.floating):
+            values = values.astype(np.float64)
+        # What single precision cannot hold is infinite there, and no number either.
+        with np.errstate(over="ignore"):
+            sentinels = np.asarray(missing).astype(values.dtype)
+        values = np.where(np.isin(values, sentinels), values.dtype.type(np.nan), values)
+    return values
+
+
+def read_entry(events: Any, branches: Sequence[str], entry: int) -> list[int] | None:
+    """Read some integers of one entry of the file, which may lie outside of the chunk.
+
+    Args:
+        events: The chunk.
+        branches: Names of the branches.
+        entry: Number of the entry in the file.
+
+    Returns:
+        One number for each branch; None if the file has no such entry.
+
+    Raises:
+        InputError: If the file is damaged there, or its server fails.
+    """
+
+    def read() -> list[int] | None:
+        tree = events.metadata["root"][events.metadata["tree"]]
+        if not 0 <= entry < tree.num_entries:
+            return None
+        values = tree.arrays(filter_name=list(branches), entry_start=entry, entry_stop=entry + 1)
+        return [int(values[name][0]) for name in branches]
+
+    return _patiently(events, branches[0], read)
+
+
+def _patiently(events: Any, branch: str, attempt: Callable[[], T]) -> T:
+    """Read something of a file, several times if it is on a server that fails.
+
+    Args:
+        events: The chunk that it is read for.
+        branch: What is read, for messages.
+        attempt: Reads it.
 
     Raises:
         InputError: If the file is damaged there, or its server fails.
     """
     chunk = events.metadata["chunk"]
 
-    def read() -> NDArray[Any]:
+    def read() -> T:
         try:
-            return np.asarray(ak.to_numpy(events[branch]))
+            return attempt()
         except Exception as error:
             blame = "its server fails or it" if is_remote(chunk.path) else "the file"
             raise Unreadable(

@@ -72,7 +72,7 @@ class ObservableProcessor(ChunkProcessor[ObservedEvents]):
         beam = read_beam(sample, events)
         one, two = ((px[rows], py[rows], pz[rows]) for px, py, pz in read_momenta(sample, events))
         observables = candidate_observables(
-            one, two, beam if beam.ndim == 1 else beam[rows], sample.beams.electron_direction
+            one, two, beam if beam.ndim == 1 else beam[rows], sample.electron_direction
         )
         kept = {name: values[rows] for name, values in identity.items()}
         return ObservedEvents(

@@ -127,7 +127,7 @@ class _ReadChunk(Generic[Result]):
                 file=root,
                 treepath=file.tree,
                 schemaclass=BaseSchema,
-                metadata={"chunk": chunk},
+                metadata={"chunk": chunk, "root": root, "tree": file.tree},
                 mode="virtual",
                 entry_start=chunk.start,
                 entry_stop=chunk.stop,

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import vector
 
 from analysis.beams import Beams
 from analysis.kinematics import dimuon_kinematics
 from analysis.manifest import Manifest
+from analysis.simulation.constants import MUON_MASS
 from processors.candidates import (
     NO_HYPOTHESIS,
     NOT_FINITE,
@@ -15,6 +17,7 @@ from processors.candidates import (
     make_samples,
     read_candidates,
 )
+from processors.columns import BEAM
 from processors.cutflow import KEPT, READ
 from processors.preflight import InputFile
 from processors.runner import Chunk
@@ -146,6 +149,53 @@ def test_beams_of_the_event_win_over_those_of_the_manifest(
         expected = dimuon_kinematics(momenta[0], momenta[1], beam, direction)
         np.testing.assert_array_equal(result.m2_recoil, expected.m2_recoil)
         np.testing.assert_array_equal(result.features, expected.features)
+
+
+def to_cms(events: Columns, beams: np.ndarray) -> Columns:
+    """The same events with momenta in the CMS, z along the electron."""
+    n = len(events["px1"])
+    total = vector.array(dict(zip(("E", "px", "py", "pz"), beams.T, strict=True)))
+    axis = np.tile(Beams().electron_direction, (n, 1)).T
+    electron = vector.array({**dict(zip(("px", "py", "pz"), axis, strict=True)),
+                             "mass": np.zeros(n)}).boostCM_of_p4(total).to_Vector3D()  # fmt: skip
+    found = dict(events)
+    for i in (1, 2):
+        momenta = {f"p{x}": events[f"p{x}{i}"] for x in "xyz"}
+        muon = vector.array({**momenta, "mass": np.full(n, MUON_MASS)}).boostCM_of_p4(total)
+        turned = muon.to_Vector3D().rotateZ(-electron.phi).rotateY(-electron.theta)
+        found |= {f"p{x}{i}": np.asarray(getattr(turned, x)) for x in "xyz"}
+    return found
+
+
+@pytest.mark.parametrize("of_each_event", [False, True])
+def test_momenta_in_the_cms_give_the_same_as_in_the_laboratory(
+    make_events: Events, read: Callable[..., Candidates], of_each_event: bool
+) -> None:
+    events = make_events(1, 200)
+    beams = Beams().total * np.ones((200, 1))
+    if of_each_event:
+        beams = beams * np.linspace(0.99, 1.01, 200)[:, None]
+        for name, values in zip(BEAM, beams.T, strict=True):
+            events[name] = values
+    laboratory = read(events).kinematics
+    cms = read(to_cms(events, beams), frame="cms").kinematics
+    np.testing.assert_allclose(cms.m2_recoil, laboratory.m2_recoil, atol=1e-10)
+    np.testing.assert_allclose(cms.features, laboratory.features, atol=1e-10)
+
+
+def test_old_conventions_for_missing_values_are_dropped_and_counted(
+    make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    events = make_events(1, 50) | {"weight": np.ones(50), "charge1": np.ones(50)}
+    events["charge2"] = -np.ones(50)
+    for row, (column, value) in enumerate(
+        [("px1", -999), ("pz2", 1e30), ("weight", -999), ("charge2", -999)]
+    ):
+        events[column][row] = value
+    counter = read(events, missing=[-999, 1e30]).counter
+    assert np.flatnonzero(~counter.alive).tolist() == [0, 1, 2, 3]
+    assert counter.lines[NOT_FINITE].entries == 3
+    assert counter.lines[SAME_CHARGE].entries == 1
 
 
 def test_small_files_really_recoil_against_the_generated_mass(

@@ -85,6 +85,35 @@ def test_a_branch_has_to_hold_one_number_an_entry(kind: str) -> None:
         find_columns(dataset(), "x.root", {**ALL, BRANCHES["pz2"]: kind})
 
 
+def test_momenta_in_the_cms_have_other_names() -> None:
+    cms = dataset(frame="cms", branches={"pz2": "mine"}).branch_of
+    assert cms["px1"] == "daughter__bo0__cm__spuseCMSFrame__bopx__bc__bc"
+    assert cms["py2"] == "daughter__bo1__cm__spuseCMSFrame__bopy__bc__bc"
+    assert cms["pz2"] == "mine"
+    assert cms["charge1"] == BRANCHES["charge1"]
+
+
+class Column(dict[str, np.ndarray]):
+    """A branch in memory."""
+
+    metadata = {"chunk": Chunk("d", "x.root", 0, 4)}  # noqa: RUF012
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int32])
+def test_numbers_that_stand_for_a_missing_value_are_none(kind: type) -> None:
+    column = np.array([1, -999, 7, 2], dtype=kind)
+    np.testing.assert_array_equal(read_column(Column(b=column), "b"), column)
+    found = read_column(Column(b=column), "b", (-999.0, 1e300, 2.0))
+    np.testing.assert_array_equal(found, [1, np.nan, 7, np.nan])
+
+
+def test_a_sentinel_is_recognised_in_single_precision() -> None:
+    column = np.array([3.4e38, 0.1, 3.0], dtype=np.float32)
+    np.testing.assert_array_equal(
+        read_column(Column(b=column), "b", (3.4e38, 0.1)), [np.nan, np.nan, 3.0]
+    )
+
+
 class Damaged:
     """Events whose columns cannot be read."""
 

@@ -88,7 +88,9 @@ def test_completeness_accounts_for_every_entry(done: OutputFolder) -> None:
 def test_results_say_where_they_come_from(done: OutputFolder) -> None:
     for path in (done.windows, done.features_cutflow, done.completeness):
         origin = json.loads(path.read_text())["provenance"]
-        assert origin["settings"] == {"stage": "features", "chunk_size": 4000}
+        assert origin["settings"] == {
+            "stage": "features", "chunk_size": 4000, "candidates": "all"
+        }  # fmt: skip
         assert "coffea" in origin["versions"]
 
 
@@ -227,6 +229,36 @@ def test_events_that_are_there_twice_are_reported(
     assert datasets["signal"]["duplicates"] == {"events": 0, "by_file": {}}
     cutflow = json.loads(output.features_cutflow.read_text())["datasets"]["tautau"]
     assert cutflow["further_candidates"] == 2
+
+
+@pytest.mark.parametrize("kind", ["mktree", "mkrntuple"])
+@pytest.mark.parametrize(("policy", "kept"), [("all", 900), ("first", 896), ("single", 893)])
+def test_candidates_of_an_event_are_chosen_by_the_policy(
+    *, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make,
+    make_events: Callable[..., Columns], kind: str, policy: str, kept: int,
+) -> None:  # fmt: skip
+    """Two candidates, two on both sides of a border between chunks, and three at the end."""
+    events = make_events(2, 900)
+    for first, last in ((0, 1), (449, 450), (897, 899)):
+        events["event"][first : last + 1] = events["event"][first]
+    columns = {BRANCHES[name]: values for name, values in events.items()}
+    with uproot.recreate(tmp_path / "tautau.root") as file:
+        types = {name: values.dtype for name, values in columns.items()}
+        getattr(file, kind)("variables", types).extend(columns)
+    manifest = make_manifest(
+        {"signal": ntuples["signal"], "tautau": tmp_path / "tautau.root"},
+        features={"chunk_size": 450, "candidates": policy},
+    )
+    output = run(manifest, tmp_path / "output")
+    content = json.loads(output.features_cutflow.read_text())["datasets"]["tautau"]
+    assert content["further_candidates"] == 4
+    chosen = [line["entries"] for line in content["cutflow"] if "candidate" in line["step"]]
+    assert chosen == ([] if policy == "all" else [900 - kept])
+    signal = json.loads(output.features_cutflow.read_text())["datasets"]["signal"]
+    assert sum(row["usable"] for row in signal["hypotheses"]) == 12000
+    event = pl.read_parquet(output.tensors / "tautau" / "*.parquet")["event"]
+    if policy != "all":
+        assert event.is_unique().all()
 
 
 class TestAllowMissing:

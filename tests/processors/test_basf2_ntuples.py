@@ -1,0 +1,108 @@
+"""The page on basf2 ntuples, followed literally on files as basf2 would write them."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import MagicMock
+
+import numpy as np
+import polars as pl
+import pytest
+import uproot
+
+from analysis.beams import Beams
+from analysis.datasets import BRANCHES
+
+Columns = dict[str, np.ndarray]
+PAGE = Path(__file__).parents[2] / "docs" / "ntuples.md"
+#: What basf2 writes in place of characters that a branch name must not hold.
+ESCAPES = {" ": "__sp", ",": "__cm", "(": "__bo", ")": "__bc"}
+
+
+def block(language: str) -> str:
+    """The only block of a language on the page."""
+    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    return str(found)
+
+
+def escape(variable: str) -> str:
+    return "".join(ESCAPES.get(character, character) for character in variable)
+
+
+def steer(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], dict[str, Any]]:
+    """Run the steering file with a basf2 that only listens.
+
+    Returns:
+        The branches that would be written, and the options of `variablesToNtuple`.
+    """
+    listener = MagicMock()
+    modules = {name: ModuleType(name) for name in ("basf2", "modularAnalysis", "variables")}
+    for name, module in modules.items():
+        module.__getattr__ = getattr(listener, name).__getattr__  # type: ignore[method-assign]
+        monkeypatch.setitem(sys.modules, name, module)
+    exec(compile(block("python"), str(PAGE), "exec"), {})  # noqa: S102 - our own page
+    (call,) = listener.modularAnalysis.variablesToNtuple.call_args_list
+    assert call.args[0] == "vpho:mumu"
+    return [escape(variable) for variable in call.args[1]], call.kwargs
+
+
+def write(path: Path, tree: str, events: Columns, branches: list[str]) -> None:
+    """Write rows as basf2 does: in double precision, in baskets of 200 of them."""
+    names = {branch: column for column, branch in BRANCHES.items()}
+    count = len(events["event"])
+    beams = dict(zip(("beam_E", "beam_px", "beam_py", "beam_pz"), Beams().total, strict=True))
+    events = events | {"charge1": np.ones(count), "charge2": -np.ones(count)}
+    events |= {name: np.full(count, value) for name, value in beams.items()}
+    own = [BRANCHES[name] for name in ("experiment", "run", "event", "production")]
+    columns = {name: events[names[name]] for name in own}
+    columns |= {name: np.asarray(events[names[name]], dtype=np.float64) for name in branches}
+    columns |= {"__candidate__": np.zeros(count, np.int32), "__ncandidates__": np.ones(count)}
+    with uproot.recreate(path) as file:
+        target = file.mktree(tree, {name: values.dtype for name, values in columns.items()})
+        for start in range(0, count, 200):
+            target.extend({name: values[start : start + 200] for name, values in columns.items()})
+
+
+def test_the_page_can_be_followed_literally(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_events: Callable[..., Columns]
+) -> None:
+    branches, options = steer(monkeypatch)
+    assert options["filename"] == "zprime.root"
+    write(
+        tmp_path / "zprime.root",
+        options["treename"],
+        make_events(1, 12_000, np.repeat(np.arange(1.0, 7.0), 2000)),
+        branches,
+    )
+    background = [name for name in branches if name != "generatedMass"]
+    for number, name in enumerate(("taupair", "twophoton"), 2):
+        events = make_events(number, 1000)
+        events["event"][1::10] = events["event"][::10]  # a second candidate in each tenth row
+        write(tmp_path / f"{name}.root", options["treename"], events, background)
+    (tmp_path / "mine.yaml").write_text(block("yaml"))
+    command = block("sh").split()
+    assert command[0] == "punzinet"
+    subprocess.run(
+        [sys.executable, "-m", "processors.cli", *command[1:], "--executor", "iterative"],
+        cwd=tmp_path, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    record = json.loads((tmp_path / "output/features/cutflow.json").read_text())["datasets"]
+    assert {row["usable"] for row in record["zprime"]["hypotheses"]} == {2000}
+    for name in ("taupair", "twophoton"):
+        lines = {line["step"]: line["entries"] for line in record[name]["cutflow"]}
+        assert lines["entries read"] == 1000
+        assert lines["dropped: not the first candidate of its event"] == 100
+        tensor = pl.read_parquet(tmp_path / f"output/tensors/{name}/*.parquet")
+        assert lines["kept"] == len(tensor) > 0
+        assert tensor["event"].is_unique().all()
+
+
+def test_the_page_names_every_setting_as_it_is() -> None:
+    words = PAGE.read_text()
+    assert "daughter__bo0__cm__sppx__bc" in words
+    assert escape("daughter(0, px)") == BRANCHES["px1"]

@@ -123,6 +123,11 @@ class Dataset(BaseModel):
         return self.process == SIGNAL
 
     @property
+    def mixes_masses(self) -> bool:
+        """Whether it is signal of several masses, so that a part of it is no share of each."""
+        return self.is_signal and self.mass is None
+
+    @property
     def branch_of(self) -> dict[str, str]:
         """Branch name for every column, aliases applied."""
         in_frame = CMS_BRANCHES if self.frame == "cms" else {}

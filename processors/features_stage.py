@@ -28,6 +28,7 @@ from processors.ledger import Ledger
 from processors.peaks import PeakProcessor, merge_peaks
 from processors.preflight import expected_entries
 from processors.runner import Chunk, ChunkProcessor, Results, run_processor
+from processors.trial import Trial
 
 Result = TypeVar("Result")
 
@@ -38,6 +39,7 @@ def run_features(
     execution: Execution,
     *,
     allow_missing: bool = False,
+    trial: Trial | None = None,
 ) -> list[Path]:
     """Make windows and tensors; what an earlier run finished is not done again.
 
@@ -46,6 +48,7 @@ def run_features(
         output: Where results go.
         execution: Where chunks are processed.
         allow_missing: Go on without files and chunks that cannot be read, and rescale.
+        trial: How much of every dataset is processed, and rescaled; all of it if not given.
 
     Returns:
         All files written.
@@ -53,7 +56,7 @@ def run_features(
     Raises:
         InputError: If anything is wrong with the input; nothing is left half-written.
     """
-    inputs = take_inputs(manifest, allow_missing=allow_missing)
+    inputs = take_inputs(manifest, allow_missing=allow_missing, trial=trial)
     with _tensor_folder(output) as folder, open_executor(execution) as pool:
         run = _Run(manifest, Ledger(output.ledger("features")), pool, folder, allow_missing)
         made = run.make(inputs)
@@ -62,7 +65,8 @@ def run_features(
         manifest.digest,
         stage="features",
         **manifest.features.model_dump(mode="json"),
-        **({"processed": made.inputs.shares()} if allow_missing else {}),
+        **({"processed": made.inputs.shares()} if allow_missing or trial else {}),
+        **made.inputs.trial.to_json(),
     )
     made.windows.write(output.windows, settings)
     cutflow = {

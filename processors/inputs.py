@@ -18,6 +18,7 @@ from processors.preflight import (
     survey,
 )
 from processors.runner import Chunk, plan_chunks
+from processors.trial import Trial
 
 if TYPE_CHECKING:
     from analysis.manifest import Manifest
@@ -32,12 +33,14 @@ class Inputs:
         files: Files that can be processed.
         missing: Files that cannot.
         lost: Chunks that cannot be read although their file can be opened, and why.
+        trial: How much of every dataset is processed in a trial run.
     """
 
     manifest: "Manifest"
     files: tuple[InputFile, ...]
     missing: tuple[MissingFile, ...] = ()
     lost: Mapping[Chunk, str] = field(default_factory=dict)
+    trial: Trial = field(default_factory=Trial)
 
     def chunks(self, keep: Callable[[InputFile], bool] = lambda _: True) -> list[Chunk]:
         """All chunks to process.
@@ -47,7 +50,13 @@ class Inputs:
         """
         files = [file for file in self.files if keep(file)]
         planned = plan_chunks(files, self.manifest.features.chunk_size)
-        return [chunk for chunk in planned if chunk not in self.lost]
+        whole = {name for name, one in self.manifest.datasets.items() if one.mixes_masses}
+        limited = set(self.trial.take(chunk for chunk in planned if chunk.dataset not in whole))
+        return [
+            chunk
+            for chunk in planned
+            if chunk not in self.lost and (chunk.dataset in whole or chunk in limited)
+        ]
 
     def processed(self, dataset: str) -> int:
         """Entries of a dataset that are processed."""
@@ -93,7 +102,7 @@ class Inputs:
                     f"Dataset {name}: {processed} entries can be read of {expected} expected ones; "
                     "correct `files` or `entries`, or leave the dataset out."
                 )
-            if section.is_signal and section.mass is None:
+            if section.mixes_masses:
                 raise InputError(
                     f"Dataset {name}: {expected - processed} entries are missing, and nothing says "
                     "of which generated mass they are; repair the files, or give the files of each "
@@ -120,19 +129,21 @@ class Inputs:
         ]  # fmt: skip
 
 
-def take_inputs(manifest: "Manifest", *, allow_missing: bool) -> Inputs:
+def take_inputs(manifest: "Manifest", *, allow_missing: bool, trial: Trial | None = None) -> Inputs:
     """Look at all input files.
 
     Args:
         manifest: Which files there are.
         allow_missing: Whether any may be missing.
+        trial: How much of every dataset is processed; all of it if not given.
 
     Raises:
         InputError: If anything is wrong with a file and nothing may be missing.
     """
+    trial = trial or Trial()
     if not allow_missing:
-        return Inputs(manifest, tuple(preflight(manifest)))
+        return Inputs(manifest, tuple(preflight(manifest)), trial=trial)
     files, missing = survey(manifest, must_exist=False)
     for dataset in manifest.datasets.values():
         check_columns(dataset, [file for file in files if file.dataset == dataset.name])
-    return Inputs(manifest, tuple(files), tuple(missing))
+    return Inputs(manifest, tuple(files), tuple(missing), trial=trial)

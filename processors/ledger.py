@@ -7,6 +7,7 @@ key. Under ``output/.ledger/<stage>`` there are, for each step of the stage, ``p
 all pieces of work and a folder with their records and failures.
 """
 
+import logging
 import shutil
 import sys
 import threading
@@ -27,6 +28,7 @@ from analysis.errors import InputError
 from analysis.files import read_json, write_json
 from analysis.records import Record, read_content, read_record, write_record
 
+LOG = logging.getLogger(__name__)
 ROUNDS: Final = 4
 """How often work is handed out anew when workers died under it."""
 _POLL_SECONDS: Final = 0.5
@@ -174,6 +176,9 @@ class Ledger:
         folder = self.folder / step
         self._plan(step, works)
         todo = [work for work in works if not _is_done(folder, work, keep)]
+        LOG.info("%s: %d of %d chunks are done already", title, len(works) - len(todo), len(works))
+        for work in todo:
+            LOG.debug("%s: %s", title, work.name)
         problems: dict[str, str] = {}
         reason = "records do not appear"
         for _ in range(ROUNDS):
@@ -258,7 +263,8 @@ def _progress(folder: Path, title: str, total: int) -> Iterator[None]:
     finished = threading.Event()
     printed = StringIO()
     quiet, coffea_console.quiet = coffea_console.quiet, True
-    with Progress(*columns, console=Console(file=sys.stderr)) as progress:
+    quietly = not LOG.isEnabledFor(logging.WARNING)
+    with Progress(*columns, console=Console(file=sys.stderr), disable=quietly) as progress:
         bar = progress.add_task(title, total=total)
 
         def count() -> None:

@@ -19,6 +19,7 @@ from processors.inputs import take_inputs
 from processors.ledger import Ledger
 from processors.runner import run_processor
 from processors.selection import SelectionProcessor, add_spectra
+from processors.trial import Trial
 
 
 def run_selection(
@@ -28,6 +29,7 @@ def run_selection(
     network: str,
     *,
     allow_missing: bool = False,
+    trial: Trial | None = None,
 ) -> list[Path]:
     """Apply the single cut of a network to all ntuples; what is finished is not done again.
 
@@ -37,6 +39,7 @@ def run_selection(
         execution: Where chunks are processed.
         network: Name of the network.
         allow_missing: Go on without files and chunks that cannot be read, and rescale.
+        trial: How much of every dataset is processed, and rescaled; all of it if not given.
 
     Returns:
         All files written.
@@ -46,7 +49,7 @@ def run_selection(
     """
     saved = load_network(output.network(network))
     cut = saved.single_cut
-    inputs = take_inputs(manifest, allow_missing=allow_missing)
+    inputs = take_inputs(manifest, allow_missing=allow_missing, trial=trial)
     ledger = Ledger(output.ledger("select"))
     with open_executor(execution) as pool:
         while True:
@@ -89,7 +92,8 @@ def run_selection(
         stage="select",
         network=network,
         cut=cut,
-        **({"processed": inputs.shares()} if allow_missing else {}),
+        **({"processed": inputs.shares()} if allow_missing or trial else {}),
+        **inputs.trial.to_json(),
     )
     write_spectra(output.histograms, spectra)
     content = {

@@ -18,6 +18,8 @@ from analysis.manifest import Manifest
 from analysis.output import OutputFolder
 from analysis.paper.studies import Study
 from analysis.provenance import digest, versions
+from processors.reasons import reasons
+from processors.trial import Trial
 
 #: What each stage is called, in the order in which data run through them.
 STAGES = ("simulate", "features", "train", "select", "limits", "plot")
@@ -49,24 +51,43 @@ class Stage:
         Raises:
             InputError: If a stage that has to come before has not run.
         """
-        return digest(
-            {
-                "version": versions()["punzinet"],
-                "settings": self.settings,
-                "after": [_read_record(self.output, name)["fingerprint"] for name in self.after],
-                "files": [_state(name) for name in self.files],
-            }
-        )
+        inputs = self._inputs()
+        return digest({**inputs, "after": list(inputs["after"].values())})
+
+    def _inputs(self) -> dict[str, Any]:
+        """Everything the result depends on.
+
+        Raises:
+            InputError: If a stage that has to come before has not run.
+        """
+        return {
+            "version": versions()["punzinet"],
+            "settings": self.settings,
+            "after": {name: _read_record(self.output, name)["fingerprint"] for name in self.after},
+            "files": [_state(name) for name in self.files],
+        }
+
+    def reasons(self) -> list[str]:
+        """Why the stage has to run; nothing if it is up to date.
+
+        Raises:
+            InputError: If a stage that has to come before has not run.
+        """
+        inputs = self._inputs()
+        if not _record_path(self.output, self.name).exists():
+            return ["it has not run to its end"]
+        record = _read_record(self.output, self.name)
+        if record["fingerprint"] == self.fingerprint():
+            return [
+                f"{name} is gone or has changed"
+                for name, size in record["outputs"].items()
+                if _size(self.output.root / name) != size
+            ]
+        return reasons(record.get("inputs", {}), inputs) or ["what it depends on has changed"]
 
     def is_up_to_date(self) -> bool:
         """Whether the stage has run on exactly these inputs and all it wrote is still there."""
-        path = _record_path(self.output, self.name)
-        if not path.exists():
-            return False
-        record = _read_record(self.output, self.name)
-        return record["fingerprint"] == self.fingerprint() and all(
-            _size(self.output.root / name) == size for name, size in record["outputs"].items()
-        )
+        return _record_path(self.output, self.name).exists() and not self.reasons()
 
     def begin(self) -> None:
         """Forget the last run, so that one that is cut off is never taken for finished.
@@ -91,7 +112,7 @@ class Stage:
         sizes = {str(path.relative_to(root)): _size(path) for path in sorted(outputs)}
         write_json(
             _record_path(self.output, self.name),
-            {"fingerprint": self.fingerprint(), "outputs": sizes},
+            {"fingerprint": self.fingerprint(), "inputs": self._inputs(), "outputs": sizes},
         )
 
 
@@ -107,7 +128,11 @@ def simulate_stage(manifest: Manifest, output: OutputFolder, scale: str) -> Stag
 
 
 def features_stage(
-    manifest: Manifest, output: OutputFolder, *, allow_missing: bool = False
+    manifest: Manifest,
+    output: OutputFolder,
+    *,
+    allow_missing: bool = False,
+    trial: Trial | None = None,
 ) -> Stage:
     """Windows and tensors: depend on all ntuples and their normalisation."""
     settings = manifest.model_dump(
@@ -123,6 +148,7 @@ def features_stage(
     ]
     if allow_missing:
         settings["allow_missing"] = True
+    settings |= (trial or Trial()).to_json()
     after = ("simulate",) if any(d.simulate for d in datasets) else ()
     return Stage("features", output, settings, after, files)
 
@@ -172,9 +198,17 @@ def baselines_stage(manifest: Manifest, output: OutputFolder) -> Stage:
     return Stage("baselines", output, settings, ("features", "train"))
 
 
-def select_stage(output: OutputFolder, network: str, *, allow_missing: bool = False) -> Stage:
+def select_stage(
+    output: OutputFolder,
+    network: str,
+    *,
+    allow_missing: bool = False,
+    trial: Trial | None = None,
+) -> Stage:
     """Histograms behind the single cut: depend on ntuples and network."""
-    settings = {"network": network, **({"allow_missing": True} if allow_missing else {})}
+    settings: dict[str, Any] = {"network": network, **(trial or Trial()).to_json()}
+    if allow_missing:
+        settings["allow_missing"] = True
     return Stage("select", output, settings, ("features", "train"))
 
 

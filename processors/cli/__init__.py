@@ -11,6 +11,7 @@ from processors.cli import (
     export,
     features,
     limits,
+    messages,
     paper,
     plot,
     predict,
@@ -37,12 +38,16 @@ app = typer.Typer(
         "what is done, missing and failed. Trained networks go elsewhere by [b]export[/b] and "
         "[b]predict[/b].\n\n"
         "Exit codes: 0 done, 1 something is wrong with an input (one sentence says what), "
-        "2 wrong usage, 130 interrupted."
+        "2 wrong usage, 130 interrupted.\n\n"
+        "Example: punzinet simulate, then punzinet -v features --workers 2, and so on; "
+        "[b]--dry-run[/b] says what a command would do and why. "
+        "punzinet --install-completion completes commands and options in your shell."
     ),
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+app.callback()(messages.options)
 app.command("simulate")(simulate.command)
 app.command("features")(features.command)
 app.command("train")(train.command)

@@ -11,6 +11,7 @@ from processors.cli.options import (
     MANIFEST,
     OUTPUT,
     WORKERS,
+    DryRunOption,
     Executor,
     ExecutorOption,
     ForceOption,
@@ -38,6 +39,7 @@ def command(
             "--resume/--restart", help="continue an interrupted training, or throw it away"
         ),
     ] = True,
+    dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
     """Boosted trees, rectangular cuts, the significance loss; uncertain background; features.
@@ -50,7 +52,7 @@ def command(
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
     stage = baselines_stage(settings, folder)
-    if nothing_to_do(stage, force):
+    if nothing_to_do(stage, force, dry_run):
         return
     from plots.baselines import write_figures
     from processors.baselines_stage import run_baselines

@@ -7,9 +7,12 @@ from processors.cli.options import (
     OUTPUT,
     WORKERS,
     AllowMissingOption,
+    DryRunOption,
     Executor,
     ExecutorOption,
     ForceOption,
+    LimitChunksOption,
+    LimitFilesOption,
     ManifestOption,
     OutputOption,
     ScaleOption,
@@ -17,8 +20,11 @@ from processors.cli.options import (
     WorkersOption,
     console,
     nothing_to_do,
+    say_trial,
 )
+from processors.cli.tables import cutflow_table
 from processors.stages import features_stage
+from processors.trial import Trial
 
 
 def command(
@@ -29,20 +35,31 @@ def command(
     workers: WorkersOption = WORKERS,
     scheduler: SchedulerOption = None,
     allow_missing: AllowMissingOption = False,
+    limit_files: LimitFilesOption = None,
+    limit_chunks: LimitChunksOption = None,
+    dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
     """Turn ntuples into recoil-mass windows and training tensors, and count every event.
 
     Example: punzinet features --manifest my_manifest.yaml --workers 2
+
+    To try a new manifest: punzinet features --manifest my_manifest.yaml --limit-files 1
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
-    stage = features_stage(settings, folder, allow_missing=allow_missing)
-    if nothing_to_do(stage, force):
+    trial = Trial(limit_files, limit_chunks)
+    stage = features_stage(settings, folder, allow_missing=allow_missing, trial=trial)
+    if nothing_to_do(stage, force, dry_run):
         return
     from processors.executors import Execution
     from processors.features_stage import run_features
 
     execution = Execution(executor, workers, scheduler)
-    stage.finish(run_features(settings, folder, execution, allow_missing=allow_missing))
+    stage.finish(
+        run_features(settings, folder, execution, allow_missing=allow_missing, trial=trial)
+    )
+    console.print(cutflow_table(folder.features_cutflow, settings))
+    if trial:
+        say_trial("features", trial)
     console.print(f"features: windows in {folder.windows}, tensors in {folder.tensors}")

@@ -10,6 +10,7 @@ from processors.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,
+    DryRunOption,
     ForceOption,
     ManifestOption,
     NetworkOption,
@@ -29,6 +30,7 @@ def command(
     output: OutputOption = OUTPUT,
     scale: ScaleOption = "default",
     network: NetworkOption = NETWORK,
+    dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
     """Work out expected upper limits on the cross-section and on g' for every mass.
@@ -38,7 +40,7 @@ def command(
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
     stage = limits_stage(settings, folder, network)
-    if nothing_to_do(stage, force):
+    if nothing_to_do(stage, force, dry_run):
         return
     from processors.limits_stage import run_limits
 

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import logging
 import os
 import shutil
 from contextlib import ExitStack
@@ -10,12 +11,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from analysis.errors import InputError
 from analysis.files import remove_partial_files
 from processors.lock import lock
 from processors.stages import Stage
+from processors.trial import Trial, trial_of
 
 #: Says what there is to say; of several processes, started by torchrun, only in the first.
-console = Console(highlight=False, quiet=os.environ.get("RANK", "0") != "0")
+SILENT = os.environ.get("RANK", "0") != "0"
+console = Console(highlight=False, quiet=SILENT)
+LOG = logging.getLogger(__name__)
 held = ExitStack()
 """What a command holds until it ends, such as the lock of its output folder."""
 _locked: set[Path] = set()
@@ -57,6 +62,21 @@ AllowMissingOption = Annotated[
     ),
 ]
 WorkersOption = Annotated[int, typer.Option(min=1, help="number of worker processes")]
+LimitFilesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="trial run: only the first files of every dataset, scaled up to all of it"
+    ),
+]
+LimitChunksOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="trial run: only the first chunks of every dataset, scaled up to all of it"
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="say whether the stage would run and why, and do nothing")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="run even if nothing has changed")]
 NetworkOption = Annotated[str, typer.Option(help="network whose single cut is used")]
 
@@ -67,7 +87,7 @@ NETWORK = "punzi-00"
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def nothing_to_do(stage: Stage, force: bool) -> bool:
+def nothing_to_do(stage: Stage, force: bool, dry_run: bool = False) -> bool:
     """Say so and return True if the stage is up to date; else forget its last run.
 
     A stage that has to run has the output folder to itself until the command ends.
@@ -75,13 +95,20 @@ def nothing_to_do(stage: Stage, force: bool) -> bool:
     Args:
         stage: The stage that is asked for.
         force: Run it in any case, and from its beginning.
+        dry_run: Only say what would happen.
 
     Raises:
         InputError: If another run is at work in the output folder, or it cannot be written to.
     """
+    if dry_run:
+        _explain(stage, force)
+        return True
+    _warn_of_trial(stage)
     if not force and stage.is_up_to_date():
         console.print(f"{stage.name}: up to date")
         return True
+    for reason in stage.reasons():
+        LOG.info("%s runs: %s", stage.name, reason)
     root = stage.output.root.absolute()
     if root not in _locked:
         held.enter_context(lock(root, stage.name))
@@ -92,3 +119,41 @@ def nothing_to_do(stage: Stage, force: bool) -> bool:
         shutil.rmtree(stage.output.ledger(stage.name), ignore_errors=True)
     stage.begin()
     return False
+
+
+def _explain(stage: Stage, force: bool) -> None:
+    """Say whether a stage would run, and why."""
+    try:
+        why = stage.reasons()
+    except InputError as error:
+        console.print(f"{stage.name}: cannot run: {error}", markup=False)
+        return
+    if force:
+        why.insert(0, "--force asks for it")
+    console.print(f"{stage.name}: {'would run' if why else 'up to date'}")
+    for reason in why:
+        console.print(f"  because {reason}", markup=False)
+
+
+def _warn_of_trial(stage: Stage) -> None:
+    """Say so if a stage reads what a trial run left."""
+    for name in ("features", "select"):
+        if name in stage.after and (trial := trial_of(stage.output, name)):
+            say_trial(name, trial)
+
+
+def say_trial(stage: str, trial: Trial) -> None:
+    """Say that the results of a stage are those of a trial run.
+
+    Args:
+        stage: The stage.
+        trial: How much of every dataset it processed.
+    """
+    given = {"--limit-files": trial.files, "--limit-chunks": trial.chunks}
+    options = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+    console.print(
+        f"[yellow]Trial run[/yellow]: `punzinet {stage}` processed only a part of the events "
+        f"({options}) and scaled it up to all (signal of several "
+        "masses in one dataset is taken whole); it is no result to quote.",
+        soft_wrap=True,
+    )

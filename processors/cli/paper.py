@@ -13,6 +13,7 @@ from analysis.paper.studies import Study, paper_studies, variations
 from processors.cli.options import (
     MANIFEST,
     OUTPUT,
+    DryRunOption,
     ForceOption,
     ManifestOption,
     OutputOption,
@@ -47,6 +48,7 @@ def command(
             "--resume/--restart", help="continue interrupted trainings, or throw them away"
         ),
     ] = True,
+    dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
     """Train the ensembles, draw the paper's figures and put its claims into numbers.
@@ -63,12 +65,12 @@ def command(
         paper = settings.paper.model_copy(update={"networks": networks})
         settings = settings.model_copy(update={"paper": paper})
     main = paper_studies(settings.training, settings.paper)
-    _run(settings, folder, main, resume=resume, force=force)
-    _claims(settings, folder, main, force=force)
+    _run(settings, folder, main, resume=resume, force=force, dry_run=dry_run)
+    _claims(settings, folder, main, force=force, dry_run=dry_run)
     if studies:
         varied = variations(settings.training, settings.paper)
-        _run(settings, folder, varied, resume=resume, force=force)
-        _variations(settings, folder, varied, force=force)
+        _run(settings, folder, varied, resume=resume, force=force, dry_run=dry_run)
+        _variations(settings, folder, varied, force=force, dry_run=dry_run)
 
 
 def _run(
@@ -78,27 +80,33 @@ def _run(
     *,
     resume: bool,
     force: bool,
+    dry_run: bool,
 ) -> None:
     """Run all studies that are not up to date."""
     for study in studies:
         stage = study_stage(settings, folder, study)
-        if nothing_to_do(stage, force):
+        if nothing_to_do(stage, force, dry_run):
             continue
         from analysis.training.progress import ProgressBar
         from processors.paper_stage import run_study
 
         console.print(f"{stage.name}: {study.label}, {study.settings.networks} networks")
-        with ProgressBar() as progress:
+        with ProgressBar(quiet=console.quiet) as progress:
             written = run_study(settings, folder, study, resume=resume, reporters=[progress])
         stage.finish(written)
 
 
 def _claims(
-    settings: Manifest, folder: OutputFolder, studies: "Sequence[Study]", *, force: bool
+    settings: Manifest,
+    folder: OutputFolder,
+    studies: "Sequence[Study]",
+    *,
+    force: bool,
+    dry_run: bool,
 ) -> None:
     """Claims and figures, if they are not up to date."""
     stage = paper_stage(settings, folder, [study.name for study in studies], variations=False)
-    if nothing_to_do(stage, force):
+    if nothing_to_do(stage, force, dry_run):
         return
     from analysis.files import read_json
     from plots.make_paper import make_paper_figures
@@ -112,11 +120,16 @@ def _claims(
 
 
 def _variations(
-    settings: Manifest, folder: OutputFolder, studies: "Sequence[Study]", *, force: bool
+    settings: Manifest,
+    folder: OutputFolder,
+    studies: "Sequence[Study]",
+    *,
+    force: bool,
+    dry_run: bool,
 ) -> None:
     """What the variations change, and its figure, if they are not up to date."""
     stage = paper_stage(settings, folder, [study.name for study in studies], variations=True)
-    if nothing_to_do(stage, force):
+    if nothing_to_do(stage, force, dry_run):
         return
     from plots.make_paper import make_variations_figure
     from processors.paper_stage import write_effects

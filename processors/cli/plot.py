@@ -6,6 +6,7 @@ from processors.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,
+    DryRunOption,
     ForceOption,
     ManifestOption,
     NetworkOption,
@@ -22,6 +23,7 @@ def command(
     output: OutputOption = OUTPUT,
     scale: ScaleOption = "default",
     network: NetworkOption = NETWORK,
+    dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
     """Draw all figures of what the other stages left, as PDF and PNG.
@@ -34,7 +36,7 @@ def command(
     settings = load_manifest(manifest, folder, scale)
     limits = limits_stage(settings, folder, network).is_up_to_date()
     stage = plot_stage(settings, folder, network, limits=limits)
-    if nothing_to_do(stage, force):
+    if nothing_to_do(stage, force, dry_run):
         return
     from plots.make import make_plots
 

@@ -8,9 +8,12 @@ from processors.cli.options import (
     OUTPUT,
     WORKERS,
     AllowMissingOption,
+    DryRunOption,
     Executor,
     ExecutorOption,
     ForceOption,
+    LimitChunksOption,
+    LimitFilesOption,
     ManifestOption,
     NetworkOption,
     OutputOption,
@@ -19,8 +22,11 @@ from processors.cli.options import (
     WorkersOption,
     console,
     nothing_to_do,
+    say_trial,
 )
+from processors.cli.tables import cutflow_table
 from processors.stages import select_stage
+from processors.trial import Trial
 
 
 def command(
@@ -32,6 +38,9 @@ def command(
     workers: WorkersOption = WORKERS,
     scheduler: SchedulerOption = None,
     allow_missing: AllowMissingOption = False,
+    limit_files: LimitFilesOption = None,
+    limit_chunks: LimitChunksOption = None,
+    dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
     """Apply the single cut of the Punzi-net to all ntuples and fill recoil-mass histograms.
@@ -40,12 +49,20 @@ def command(
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
-    stage = select_stage(folder, network, allow_missing=allow_missing)
-    if nothing_to_do(stage, force):
+    trial = Trial(limit_files, limit_chunks)
+    stage = select_stage(folder, network, allow_missing=allow_missing, trial=trial)
+    if nothing_to_do(stage, force, dry_run):
         return
     from processors.executors import Execution
     from processors.selection_stage import run_selection
 
     execution = Execution(executor, workers, scheduler)
-    stage.finish(run_selection(settings, folder, execution, network, allow_missing=allow_missing))
+    stage.finish(
+        run_selection(
+            settings, folder, execution, network, allow_missing=allow_missing, trial=trial
+        )
+    )
+    console.print(cutflow_table(folder.selection_cutflow, settings))
+    if trial:
+        say_trial("select", trial)
     console.print(f"select: histograms in {folder.histograms}")

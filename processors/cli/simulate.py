@@ -6,6 +6,7 @@ from processors.cli.options import (
     MANIFEST,
     OUTPUT,
     WORKERS,
+    DryRunOption,
     Executor,
     ExecutorOption,
     ForceOption,
@@ -27,6 +28,7 @@ def command(
     executor: ExecutorOption = Executor.FUTURES,
     workers: WorkersOption = WORKERS,
     scheduler: SchedulerOption = None,
+    dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
     """Make the default data: one ROOT file for every dataset with `simulate` in the manifest.
@@ -39,7 +41,7 @@ def command(
         console.print("simulate: nothing to do, every dataset has its own files")
         return
     stage = simulate_stage(settings, folder, scale)
-    if nothing_to_do(stage, force):
+    if nothing_to_do(stage, force, dry_run):
         return
     from processors.executors import Execution
     from processors.simulation import simulate

@@ -6,10 +6,11 @@ from pathlib import Path
 from rich.table import Column, Table
 
 from analysis.output import OutputFolder
-from processors.cli.options import OUTPUT, OutputOption, console
+from processors.cli.options import OUTPUT, OutputOption, console, say_trial
 from processors.ledger import read_progress
 from processors.lock import holder_of
 from processors.stages import STAGES
+from processors.trial import trial_of
 
 
 def command(output: OutputOption = OUTPUT) -> None:
@@ -34,6 +35,9 @@ def command(output: OutputOption = OUTPUT) -> None:
     console.print(stages)
     if chunks.row_count:
         console.print(chunks)
+    for name in ("features", "select"):
+        if trial := trial_of(folder, name):
+            say_trial(name, trial)
     for line in [*_incomplete(folder), *failures]:
         console.print(line, markup=False)
 

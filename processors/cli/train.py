@@ -11,6 +11,7 @@ from analysis.output import OutputFolder
 from processors.cli.options import (
     MANIFEST,
     OUTPUT,
+    DryRunOption,
     ForceOption,
     ManifestOption,
     OutputOption,
@@ -43,6 +44,7 @@ def command(
             "--resume/--restart", help="continue an interrupted training, or throw it away"
         ),
     ] = True,
+    dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
     """Pretrain with cross-entropy, train with the Punzi-loss, find the cuts, judge both.
@@ -53,9 +55,11 @@ def command(
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
-    changes: dict[str, Any] = {
-        "networks": networks_to_train(folder, settings.training.networks, networks)
-    }
+    if dry_run and networks is not None:
+        count = networks  # asked for, but not to be kept in mind
+    else:
+        count = networks_to_train(folder, settings.training.networks, networks)
+    changes: dict[str, Any] = {"networks": count}
     if device is not None:
         changes["device"] = device
     training = settings.training.model_copy(update=changes)
@@ -70,13 +74,13 @@ def command(
         from analysis.training.autograd import usable_device
 
         usable_device(training.device)
-    if nothing_to_do(stage, force):
+    if nothing_to_do(stage, force, dry_run):
         return
     from analysis.training.progress import ProgressBar
     from analysis.training.ranks import open_ranks
     from processors.train_stage import run_training
 
-    with open_ranks() as ranks, ProgressBar(quiet=ranks.number > 0) as progress:
+    with open_ranks() as ranks, ProgressBar(quiet=console.quiet) as progress:
         done = run_training(settings, folder, resume=resume, reporters=[progress], ranks=ranks)
     if done is None:
         return

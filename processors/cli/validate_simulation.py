@@ -8,6 +8,7 @@ from analysis.output import OutputFolder
 from processors.cli.options import (
     MANIFEST,
     OUTPUT,
+    DryRunOption,
     ForceOption,
     ManifestOption,
     OutputOption,
@@ -28,6 +29,7 @@ def command(
     manifest: ManifestOption = MANIFEST,
     output: OutputOption = OUTPUT,
     scale: ScaleOption = "default",
+    dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
     """Compare the default data with published numbers and with Pythia 8.
@@ -41,8 +43,7 @@ def command(
     settings = load_manifest(manifest, folder, scale)
     pythia = find_spec("pythia8mc") is not None
     stage = validate_stage(settings, folder, pythia)
-    stage.fingerprint()  # refuses before anything is forgotten if an earlier stage has not run
-    if nothing_to_do(stage, force):
+    if nothing_to_do(stage, force, dry_run):
         return
     from analysis.files import write_json
     from analysis.provenance import provenance

@@ -1,0 +1,75 @@
+"""Trial runs: the first files or chunks of every dataset only.
+
+What is left is scaled up by the share of entries that is processed, so that efficiencies and
+event numbers keep their meaning, with larger errors. This takes for granted that the first files
+of a dataset are like the others. Signal of several masses in one dataset is processed whole:
+nothing says how many events of which mass its first files hold. Every result says that it is one
+of a trial run.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from analysis.output import OutputFolder
+from processors.runner import Chunk
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How much of every dataset is processed.
+
+    Attributes:
+        files: Number of its files, None for all.
+        chunks: Number of its chunks, None for all.
+    """
+
+    files: int | None = None
+    chunks: int | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is any limit."""
+        return self.files is not None or self.chunks is not None
+
+    def to_json(self) -> dict[str, dict[str, int | None]]:
+        """What provenance says of them: nothing if there are none."""
+        return {"trial": asdict(self)} if self else {}
+
+    def take(self, chunks: Iterable[Chunk]) -> list[Chunk]:
+        """The chunks that a trial run processes.
+
+        Args:
+            chunks: Chunks of all datasets, in the order of the files.
+        """
+        taken = []
+        files: dict[str, dict[str, int]] = {}
+        count: Counter[str] = Counter()
+        for chunk in chunks:
+            seen = files.setdefault(chunk.dataset, {})
+            number = seen.setdefault(chunk.path, len(seen))
+            if self.files is not None and number >= self.files:
+                continue
+            if self.chunks is not None and count[chunk.dataset] >= self.chunks:
+                continue
+            count[chunk.dataset] += 1
+            taken.append(chunk)
+        return taken
+
+
+def trial_of(output: OutputFolder, stage: str) -> Trial:
+    """How much of every dataset a stage processed when it ran last.
+
+    Args:
+        output: The output folder.
+        stage: Either features or select.
+
+    Returns:
+        All of it if it has not run, or left nothing that can be read.
+    """
+    path = {"features": output.completeness, "select": output.selection_cutflow}[stage]
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Trial(**content["provenance"]["settings"].get("trial", {}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Trial()

@@ -1,0 +1,188 @@
+"""What a person types and reads."""
+
+import logging
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+from typer.testing import CliRunner, Result
+
+from analysis.manifest import Manifest
+from processors.cli import app
+from processors.cli.options import console, held
+
+COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # typer hides its group
+PUNZINET = (sys.executable, "-m", "processors.cli")
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path,
+    ntuples: dict[str, Path],
+    make_manifest: Callable[..., Manifest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A folder with a manifest of small ntuples, which is the current one."""
+    manifest = make_manifest(dict(ntuples), features={"chunk_size": 2000})
+    content = manifest.model_dump(mode="json", exclude_unset=True)
+    for dataset in content["datasets"].values():
+        dataset.pop("name")
+    (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _loggers() -> Iterator[None]:
+    """Leave the loggers of the packages as they were."""
+    loggers = [logging.getLogger(name) for name in ("analysis", "plots", "processors")]
+    before = [(logger.handlers, logger.level) for logger in loggers]
+    yield
+    console.quiet = False
+    for logger, (handlers, level) in zip(loggers, before, strict=True):
+        logger.handlers = handlers
+        logger.setLevel(level)
+
+
+def punzinet(*arguments: str) -> Result:
+    """Run a command in this process."""
+    with held:
+        return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+
+
+def features(*arguments: str) -> Result:
+    """Run the features stage in this process."""
+    result = punzinet("features", "--executor", "iterative", *arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert punzinet("--version").output == f"punzinet {metadata.version('punzinet')}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example(command: str) -> None:
+    said = punzinet(command, "--help").output
+    assert f"Example: punzinet {command}" in said
+    if command not in {"export", "predict", "status"}:
+        assert "--dry-run" in said
+
+
+def test_help_documents_exit_codes_and_completion() -> None:
+    said = re.sub(r"\s+", " ", punzinet("--help").output)
+    for text in ("Exit codes: 0 done, 1", "2 wrong usage, 130 interrupted", "--install-completion"):
+        assert text in said
+
+
+def test_wrong_usage_is_exit_code_2() -> None:
+    assert punzinet("features", "--no-such-option").exit_code == 2
+    assert punzinet("features", "--limit-files", "0").exit_code == 2
+
+
+def test_completion_offers_commands() -> None:
+    environment = {
+        **os.environ, "_PUNZINET_COMPLETE": "complete_bash", "COMP_WORDS": "punzinet fe",
+        "COMP_CWORD": "1",
+    }  # fmt: skip
+    program = "import sys; sys.argv[0] = 'punzinet'; from processors.cli import app; app()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["features"]
+
+
+def test_features_end_with_a_cutflow(folder: Path) -> None:
+    said = features().output
+    assert (folder / "output" / "windows.json").exists()
+    assert re.search(r"tautau +│ entries read +│ +7,000 +│ +100.0% +│ +3,150", said)
+    assert "ε = 0." in said
+    assert "Trial run" not in said
+
+
+def test_a_trial_run_says_so_until_it_is_repeated_whole(folder: Path) -> None:
+    assert "--limit-chunks 1" in features("--limit-chunks", "1").output
+    assert "Trial run" in punzinet("status").output
+    (folder / "output" / "tensors").rename(folder / "tensors")
+    assert "Trial run" in punzinet("train", "--networks", "1").output
+    (folder / "tensors").rename(folder / "output" / "tensors")
+    said = features().output
+    assert "Trial run" not in said + punzinet("status").output
+
+
+def test_a_dry_run_says_why_and_does_nothing(folder: Path) -> None:
+    dry = ("--dry-run",)
+    assert "would run\n  because it has not run to its end" in features(*dry).output
+    assert not (folder / "output").exists()
+    features()
+    assert features(*dry).output == "features: up to date\n"
+    assert "because --force asks for it" in features("--force", *dry).output
+    manifest = folder / "data_manifest.yaml"
+    manifest.write_text(manifest.read_text().replace("luminosity: 50.0", "luminosity: 40.0"))
+    said = features(*dry).output
+    assert said == "features: would run\n  because `luminosity` changed from 50.0 to 40.0\n"
+    assert "cannot run: `punzinet train` has not run" in punzinet("select", *dry).output
+    (folder / "output" / "features" / "cutflow.json").unlink()
+    manifest.write_text(manifest.read_text().replace("luminosity: 40.0", "luminosity: 50.0"))
+    assert "features/cutflow.json is gone or has changed" in features(*dry).output
+
+
+def test_a_dry_run_of_the_training_remembers_no_number_of_networks(folder: Path) -> None:
+    assert punzinet("train", "--networks", "7", "--dry-run").exit_code == 0
+    assert not (folder / "output").exists()
+
+
+def test_levels_of_talking(folder: Path) -> None:
+    runs = {}
+    for level in ("-q", "-v", "-vv"):
+        result = punzinet(level, "features", "--executor", "iterative", "--force")
+        assert result.exit_code == 0
+        runs[level] = result.output
+    assert runs["-q"] == ""
+    assert "Features: 0 of 12 chunks are done already" in runs["-v"]
+    assert "tautau-0-1750" not in runs["-v"]
+    assert "tautau-0-1750" in runs["-vv"]
+    manifest = folder / "data_manifest.yaml"
+    manifest.write_text(manifest.read_text().replace("luminosity: 50.0", "luminosity: 40.0"))
+    said = punzinet("-v", "features", "--executor", "iterative").output
+    assert "features runs: `luminosity` changed from 50.0 to 40.0" in said
+
+
+def in_terminal(command: tuple[str, ...], folder: Path, **environment: str) -> str:
+    """What a command writes if its output is a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=theirs, stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", **environment},
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not part:
+            break
+        said += part
+    process.wait(timeout=60)
+    os.close(ours)
+    return said.decode()
+
+
+def test_colours_are_for_terminals_only(folder: Path) -> None:
+    wrong = (*PUNZINET, "features", "--manifest", "no.yaml")
+    assert "\x1b[" in in_terminal(wrong, folder)
+    assert "\x1b[31m" not in in_terminal(wrong, folder, NO_COLOR="1")
+    piped = subprocess.run(wrong, cwd=folder, capture_output=True, text=True, check=False)
+    assert piped.returncode == 1
+    assert "\x1b" not in piped.stdout + piped.stderr
+    assert piped.stderr.startswith("punzinet: ")

@@ -1,0 +1,96 @@
+"""Trial runs: what is processed, and that its normalisation is that of all of it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.manifest import Manifest
+from analysis.output import OutputFolder
+from processors.executors import Execution
+from processors.features_stage import run_features
+from processors.inputs import take_inputs
+from processors.runner import Chunk
+from processors.stages import features_stage, select_stage
+from processors.trial import Trial, trial_of
+
+
+@given(
+    sizes=st.lists(st.integers(1, 4), min_size=1, max_size=5),
+    files=st.none() | st.integers(1, 6),
+    chunks=st.none() | st.integers(1, 12),
+)
+def test_the_first_files_and_chunks_of_each_dataset_are_taken(
+    sizes: list[int], files: int | None, chunks: int | None
+) -> None:
+    everything = [
+        Chunk(dataset, f"{dataset}{number}.root", i, i + 1)
+        for dataset in ("a", "b")
+        for number, size in enumerate(sizes)
+        for i in range(size)
+    ]
+    taken = Trial(files, chunks).take(everything)
+    for dataset in ("a", "b"):
+        own = [chunk for chunk in everything if chunk.dataset == dataset]
+        expected = own[: sum(sizes[:files])][:chunks]
+        assert [chunk for chunk in taken if chunk.dataset == dataset] == expected
+
+
+def test_no_limit_is_no_setting() -> None:
+    assert not Trial()
+    assert Trial().to_json() == {}
+    assert Trial(files=1).to_json() == {"trial": {"files": 1, "chunks": None}}
+
+
+@pytest.fixture
+def manifest(ntuples: dict[str, Path], make_manifest: Callable[..., Manifest]) -> Manifest:
+    """Datasets of several chunks: 12000 entries of signal, 7000 and 3000 of background."""
+    return make_manifest(dict(ntuples), features={"chunk_size": 1000})
+
+
+def test_background_is_scaled_up_and_mixed_signal_taken_whole(
+    manifest: Manifest, tmp_path: Path
+) -> None:
+    folders = [OutputFolder(tmp_path / name) for name in ("all", "trial")]
+    for folder, trial in zip(folders, (Trial(), Trial(chunks=3)), strict=True):
+        run_features(manifest, folder, Execution(), trial=trial)
+    for name, share in {"signal": 1, "tautau": 3 / 7, "eemumu": 1}.items():
+        (whole, part) = (
+            json.loads(folder.features_cutflow.read_text())["datasets"][name]["cutflow"]
+            for folder in folders
+        )
+        assert part[0]["entries"] == round(share * whole[0]["entries"])
+        assert part[0]["weight"] == pytest.approx(whole[0]["weight"])
+        events = [pq.read_table(folder.tensors / name).num_rows for folder in folders]
+        assert events[1] == pytest.approx(share * events[0], rel=0.1)
+    settings = json.loads(folders[1].completeness.read_text())["provenance"]["settings"]
+    assert settings["trial"] == {"files": None, "chunks": 3}
+    assert settings["processed"] == {"tautau": pytest.approx(3 / 7)}
+    assert trial_of(folders[1], "features") == Trial(chunks=3)
+    assert not trial_of(folders[0], "features")
+    assert not trial_of(folders[1], "select")
+
+
+def test_signal_of_one_mass_is_limited_too(
+    ntuples: dict[str, Path], make_manifest: Callable[..., Manifest]
+) -> None:
+    signal = {"process": "signal", "files": [str(ntuples["signal"])], "mass": 1.0}
+    manifest = make_manifest(
+        {**ntuples, "signal": signal}, features={"chunk_size": 1000}, hypotheses={"masses": [1.0]}
+    )
+    inputs = take_inputs(manifest, allow_missing=False, trial=Trial(chunks=1))
+    assert inputs.processed("signal") == 1000
+    assert inputs.shares()["signal"] == pytest.approx(1 / 12)
+
+
+def test_a_trial_run_is_never_taken_for_a_whole_one(manifest: Manifest, tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path)
+    plain, trial = (features_stage(manifest, output, trial=Trial(n)) for n in (None, 1))
+    assert plain.fingerprint() != trial.fingerprint()
+    settings = [select_stage(output, "n", trial=Trial(n)).settings for n in (None, 1, 2)]
+    assert len(np.unique([json.dumps(one) for one in settings])) == 3

@@ -16,7 +16,7 @@ PUNZINET := $(VENV)/bin/punzinet
 PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" --scale $(SCALE)
 SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS) $(if $(SCHEDULER),--scheduler "$(SCHEDULER)")
 
-.PHONY: all data features train select limits plots paper paper-studies baselines validate status test test-slow test-faults lint format bench lock clean help
+.PHONY: all data features train select limits plots paper paper-studies baselines validate status docs notebook test test-slow test-faults lint format bench lock clean help
 .NOTPARALLEL:
 
 all: plots ## the whole chain, from generated events to figures
@@ -62,6 +62,13 @@ test-slow: $(READY) ## longer validation
 
 test-faults: $(READY) ## killed processes, broken files, full disks, failing servers, fuzzed input
 	@$(VENV)/bin/pytest -m faults --timeout 1800
+
+docs: $(READY) ## documentation, in output/docs; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
+notebook: $(READY) ## the example notebook, executed anew from its script
+	@$(VENV)/bin/jupytext --quiet --to ipynb docs/examples/punzi_loss.py
+	@$(VENV)/bin/jupyter-execute --inplace docs/examples/punzi_loss.ipynb
 
 lint: $(READY) ## style and types
 	@$(VENV)/bin/ruff check .

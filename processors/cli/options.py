@@ -107,8 +107,9 @@ def nothing_to_do(stage: Stage, force: bool, dry_run: bool = False) -> bool:
     if not force and stage.is_up_to_date():
         console.print(f"{stage.name}: up to date")
         return True
-    for reason in stage.reasons():
-        LOG.info("%s runs: %s", stage.name, reason)
+    if LOG.isEnabledFor(logging.INFO):
+        for reason in stage.reasons():
+            LOG.info("%s runs: %s", stage.name, reason)
     root = stage.output.root.absolute()
     if root not in _locked:
         held.enter_context(lock(root, stage.name))

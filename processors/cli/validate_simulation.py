@@ -43,6 +43,8 @@ def command(
     settings = load_manifest(manifest, folder, scale)
     pythia = find_spec("pythia8mc") is not None
     stage = validate_stage(settings, folder, pythia)
+    if not dry_run:
+        stage.fingerprint()  # refuses before anything is forgotten if a stage before has not run
     if nothing_to_do(stage, force, dry_run):
         return
     from analysis.files import write_json

@@ -16,7 +16,7 @@ PUNZINET := $(VENV)/bin/punzinet
 PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" --scale $(SCALE)
 SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS) $(if $(SCHEDULER),--scheduler "$(SCHEDULER)")
 
-.PHONY: all data features train select limits plots paper paper-studies baselines validate status docs notebook test test-slow test-faults lint format bench lock clean help
+.PHONY: all data features train select limits plots report paper paper-studies baselines validate status docs notebook test test-slow test-faults lint format bench lock clean help
 .NOTPARALLEL:
 
 all: plots ## the whole chain, from generated events to figures
@@ -36,8 +36,11 @@ select: train ## recoil-mass histograms behind the single cut
 limits: select ## expected upper limits and their workspaces
 	@$(PUNZINET) limits $(PLACE)
 
-plots: limits ## figures, as PDF and PNG
+plots: limits ## figures, as PDF, PNG and SVG
 	@$(PUNZINET) plot $(PLACE)
+
+report: plots ## everything on one page, $(OUTPUT)/report.html
+	@$(PUNZINET) report $(PLACE)
 
 paper: features ## figures and claims of the paper, with ensembles of networks (NETWORKS=25)
 	@$(PUNZINET) paper $(PLACE) $(if $(NETWORKS),--networks $(NETWORKS))

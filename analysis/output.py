@@ -124,3 +124,13 @@ class OutputFolder:
     def variations(self) -> Path:
         """What variations of the recipe change."""
         return self.paper / "variations.json"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows everything."""
+        return self.root / "report.html"
+
+    @property
+    def stages(self) -> Path:
+        """Folder of the records that finished stages leave."""
+        return self.root / ".stages"

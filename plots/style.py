@@ -88,9 +88,10 @@ RC_PARAMS: dict[str, Any] = {
     "lines.linewidth": 1.0,
     "lines.markersize": 2.8,
     "hatch.linewidth": 0.4,
-    # Text stays text in the PDF, and the bytes of SVG parts do not depend on the run.
+    # Text stays text in the PDF; in the SVG it is drawn, to look the same without the font.
     "pdf.fonttype": 42,
     "pdf.compression": 6,
+    "svg.fonttype": "path",
 }
 
 
@@ -164,7 +165,7 @@ def include(limits: tuple[float, float], *values: FloatArray) -> tuple[float, fl
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as PDF and PNG, each whole or not at all.
+    """Write a figure as PDF, PNG and SVG, each whole or not at all.
 
     The same figure gives the same bytes: there is no date and no name of a program version in
     the files' metadata.
@@ -175,12 +176,12 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         name: File name without suffix.
 
     Returns:
-        The two files.
+        The three files.
 
     Raises:
         InputError: If the folder cannot be written to.
     """
-    # Laid out once, not anew for either file.
+    # Laid out once, not anew for every file.
     with style():
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -190,9 +191,10 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     for suffix, metadata in (
         ("pdf", {"CreationDate": None, "Creator": None, "Producer": None}),
         ("png", {"Software": None}),
+        ("svg", {"Date": None, "Creator": None}),
     ):
         path = folder / f"{name}.{suffix}"
-        with style(), atomic_path(path) as partial:
+        with style(), mpl.rc_context({"svg.hashsalt": name}), atomic_path(path) as partial:
             figure.savefig(partial, metadata=metadata)
         paths.append(path)
     return paths

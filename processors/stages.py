@@ -8,7 +8,8 @@ result by rounding only.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ STAGES = ("simulate", "features", "train", "select", "limits", "plot")
 _LAST = ("asked", "manifest")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stage:
     """One stage of the chain and everything its result depends on.
 
@@ -37,6 +38,7 @@ class Stage:
         settings: What it reads from the manifest, as JSON can express it.
         after: Stages whose output it reads.
         files: Input files from outside, paths or URLs.
+        begun: When this run of it began, None before that.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Stage:
     settings: Any
     after: tuple[str, ...] = ()
     files: Sequence[str] = ()
+    begun: datetime | None = field(default=None, init=False)
 
     def fingerprint(self) -> str:
         """Digest of everything the result depends on.
@@ -101,6 +104,7 @@ class Stage:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(cannot_write(self.output.root, error)) from error
+        self.begun = datetime.now(UTC)
 
     def finish(self, outputs: Iterable[Path]) -> None:
         """Record that the stage ran to its end.
@@ -110,10 +114,11 @@ class Stage:
         """
         root = self.output.root
         sizes = {str(path.relative_to(root)): _size(path) for path in sorted(outputs)}
-        write_json(
-            _record_path(self.output, self.name),
-            {"fingerprint": self.fingerprint(), "inputs": self._inputs(), "outputs": sizes},
-        )
+        record = {"fingerprint": self.fingerprint(), "inputs": self._inputs(), "outputs": sizes}
+        if self.begun is not None:
+            record["started"] = self.begun.isoformat(" ", "seconds").removesuffix("+00:00")
+            record["seconds"] = round((datetime.now(UTC) - self.begun).total_seconds(), 1)
+        write_json(_record_path(self.output, self.name), record)
 
 
 def simulate_stage(manifest: Manifest, output: OutputFolder, scale: str) -> Stage:
@@ -178,7 +183,7 @@ def networks_to_train(output: OutputFolder, manifest: int, asked: int | None) ->
     Raises:
         InputError: If the folder cannot be written to, or what was kept in mind is damaged.
     """
-    path = output.root / ".stages" / "networks.json"
+    path = output.stages / "networks.json"
     if asked is not None:
         write_json(path, {"asked": asked, "manifest": manifest})
         return asked
@@ -277,9 +282,26 @@ def validate_stage(manifest: Manifest, output: OutputFolder, pythia: bool) -> St
     return Stage("validate-simulation", output, settings, ("simulate", "features"), files)
 
 
+def report_stage(manifest: Manifest, output: OutputFolder, network: str) -> Stage:
+    """The page that shows everything: depends on whatever is there to be shown.
+
+    That is the whole chain, the times of its stages, and the results of studies which nobody
+    has to have run.
+    """
+    records = [path for path in output.stages.glob("*.json") if path.stem != "report"]
+    studies = [
+        path
+        for folder in (output.root / "paper", output.root / "baselines", output.root / "limits")
+        for path in folder.glob("*.*")
+    ]
+    files = sorted(str(path) for path in [*records, *studies, *output.simulation.glob("*.json")])
+    settings = {"manifest": manifest.digest, "network": network}
+    return Stage("report", output, settings, ("features", "train", "select", "plot"), files)
+
+
 def _record_path(output: OutputFolder, name: str) -> Path:
     """Where the record of a stage lies."""
-    return output.root / ".stages" / f"{name}.json"
+    return output.stages / f"{name}.json"
 
 
 def _read_record(output: OutputFolder, name: str) -> dict[str, Any]:

@@ -125,7 +125,13 @@ def judge_and_save(
         trained.network.save(
             output.network(trained.name),
             windows,
-            {**about["settings"], "validation_loss": trained.loss, "epoch": trained.epoch},
+            {
+                **about["settings"],
+                "validation_loss": trained.loss,
+                "epoch": trained.epoch,
+                "converged": trained.converged,
+                "messages": list(trained.messages),
+            },
             about,
             cut=sensitivity.networks[trained.name].single_cut,
         )

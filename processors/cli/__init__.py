@@ -15,6 +15,7 @@ from processors.cli import (
     paper,
     plot,
     predict,
+    report,
     select,
     simulate,
     status,
@@ -30,7 +31,8 @@ app = typer.Typer(
         "The stages run in this order: [b]simulate[/b] makes the default ntuples (skip it with "
         "your own), [b]features[/b] turns ntuples into recoil-mass windows and training tensors, "
         "[b]train[/b] trains the networks, [b]select[/b] applies the single cut and fills "
-        "histograms, [b]limits[/b] works out upper limits, [b]plot[/b] draws the figures. "
+        "histograms, [b]limits[/b] works out upper limits, [b]plot[/b] draws the figures, "
+        "[b]report[/b] shows everything on one page. "
         "[b]paper[/b], after features, reproduces the paper with ensembles of networks; "
         "[b]baselines[/b], after train, compares them with other methods; "
         "[b]validate-simulation[/b] compares the default data with what is known. A stage whose "
@@ -54,6 +56,7 @@ app.command("train")(train.command)
 app.command("select")(select.command)
 app.command("limits")(limits.command)
 app.command("plot")(plot.command)
+app.command("report")(report.command)
 app.command("paper")(paper.command)
 app.command("baselines")(baselines.command)
 app.command("status")(status.command)

@@ -26,7 +26,7 @@ def command(
     dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Draw all figures of what the other stages left, as PDF and PNG.
+    """Draw all figures of what the other stages left, as PDF, PNG and SVG.
 
     Upper limits are drawn if `punzinet limits` has run on the network as it is.
 

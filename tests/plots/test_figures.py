@@ -135,7 +135,7 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path: Path, make: SimpleNamesp
             style.save(figures[name], tmp_path / folder, name)
     for path in (tmp_path / "once").iterdir():
         assert path.read_bytes() == (tmp_path / "twice" / path.name).read_bytes()
-    assert {path.suffix for path in (tmp_path / "once").iterdir()} == {".pdf", ".png"}
+    assert {path.suffix for path in (tmp_path / "once").iterdir()} == {".pdf", ".png", ".svg"}
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, make: SimpleNamespace) -> None:

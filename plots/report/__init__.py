@@ -1,0 +1,1 @@
+"""The report: one HTML page that shows everything a run has found, without a network."""

@@ -1,0 +1,196 @@
+"""Tables of the report, and how any JSON result becomes some."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from plots.report.numbers import text, with_error
+
+#: More lines than this are shown in a box of their own that scrolls.
+LONG = 15
+#: Results are looked into this deep.
+DEPTH = 5
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: What it says.
+        detail: What stands smaller below.
+        share: Length of the bar behind, 0 to 1; None for no bar.
+        state: Whether what it says is good or bad.
+    """
+
+    text: str
+    detail: str = ""
+    share: float | None = None
+    state: Literal["", "good", "bad"] = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose first column names the lines.
+
+    Attributes:
+        caption: What it shows.
+        header: Names of the columns.
+        rows: Its lines, each as long as the header.
+    """
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    @property
+    def long(self) -> bool:
+        """Whether it has so many lines that it scrolls."""
+        return len(self.rows) > LONG
+
+
+def cells(values: Iterable[Any]) -> list[Cell]:
+    """Plain cells of anything that can be written in one."""
+    return [Cell(text(value)) for value in values]
+
+
+def verdict(met: Any) -> Cell:
+    """Whether a target is met, by words and colour."""
+    if met is None:
+        return Cell("–")
+    return Cell("met", state="good") if met else Cell("not met", state="bad")
+
+
+def claims_table(content: Any) -> Table | None:
+    """The claims of the paper with values, errors and targets.
+
+    Args:
+        content: By claim, `value`, `error`, `target` and `met`; None if there are none.
+    """
+    rows = [
+        [
+            Cell(_words(name), detail=text(claim["description"]) if "description" in claim else ""),
+            Cell(_measured(claim.get("value"), claim.get("error"))),
+            Cell(text(claim.get("target"))),
+            verdict(claim.get("met")),
+        ]
+        for name, claim in _named(content, "claims", "value")
+    ]
+    return Table("Claims as numbers", ("claim", "value", "target", ""), rows) if rows else None
+
+
+def validation_table(content: Any) -> Table | None:
+    """Simulated quantities against published ones.
+
+    Args:
+        content: By quantity, `ours`, `published`, `ratio`, `tolerance` and `met`; None if there
+            are none.
+    """
+    rows = [
+        [
+            Cell(_words(name)),
+            Cell(_measured(row.get("ours"), row.get("error"))),
+            *cells([row.get("published"), row.get("ratio"), row.get("tolerance")]),
+            verdict(row.get("met")),
+        ]
+        for name, row in _named(content, "quantities", "ours")
+    ]
+    header = ("quantity", "ours", "published", "ratio", "tolerance", "")
+    return Table("Simulation against published figures", header, rows) if rows else None
+
+
+def any_tables(title: str, content: Any, depth: int = DEPTH) -> list[Table]:
+    """Write a JSON result whose shape is not known as tables.
+
+    Provenance is left out: it has its own place in the report.
+
+    Args:
+        title: What the content is.
+        content: What was read.
+        depth: How much deeper to look.
+    """
+    if not isinstance(content, Mapping):
+        rows = content if isinstance(content, list) else [content]
+        if rows and all(isinstance(row, Mapping) for row in rows):
+            return _records(title, rows)
+        return [Table(title, ("entry", "value"), [cells(pair) for pair in enumerate(rows)])]
+    inner = {key: value for key, value in content.items() if key != "provenance"}
+    nested = {key: value for key, value in inner.items() if _is_nested(value)}
+    plain = [cells((_words(k), v)) for k, v in inner.items() if k not in nested]
+    tables = [Table(title, ("quantity", "value"), plain)] if plain else []
+    columns = {key: value for key, value in nested.items() if isinstance(value, list)}
+    if len(columns) > 1 and len(columns) == len(nested) and _same_length(columns.values()):
+        lines = [cells(line) for line in zip(*columns.values(), strict=True)]
+        return [*tables, Table(title, [_words(key) for key in columns], lines)]
+    mappings = [value for value in nested.values() if isinstance(value, Mapping)]
+    if len(mappings) > 1 and len(mappings) == len(nested) and _alike(mappings):
+        lines = [
+            [Cell(_words(key)), *cells(value.values())]
+            for key, value in zip(nested, mappings, strict=True)
+        ]
+        return [*tables, Table(title, ["", *map(_words, mappings[0])], lines)]
+    if depth > 0:
+        for key, value in nested.items():
+            tables += any_tables(f"{title}: {_words(key)}", value, depth - 1)
+    return tables
+
+
+def _named(content: Any, section: str, required: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """The entries of a result that have what they need, by name.
+
+    Args:
+        content: By name, or a dictionary that holds such a one.
+        section: The name under which it may hold it.
+        required: Key without which an entry is something else, such as provenance.
+    """
+    if not isinstance(content, Mapping):
+        return []
+    inner = content.get(section)
+    entries = inner if isinstance(inner, Mapping) else content
+    return [
+        (str(name), entry)
+        for name, entry in entries.items()
+        if isinstance(entry, Mapping) and required in entry
+    ]
+
+
+def _measured(value: Any, error: Any) -> str:
+    """A value with its error, where both are numbers."""
+    if isinstance(value, int | float) and isinstance(error, int | float):
+        return with_error(value, error)
+    return text(value)
+
+
+def _records(title: str, rows: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """One table of entries that are alike, without what is nested in them."""
+    keys = dict.fromkeys(key for row in rows for key in row if not _is_nested(row[key]))
+    lines = [cells(row.get(key) for key in keys) for row in rows]
+    return [Table(title, [_words(key) for key in keys], lines)]
+
+
+def _is_nested(value: Any) -> bool:
+    """Whether a value needs more than one cell."""
+    if isinstance(value, list):
+        return len(value) > DEPTH or any(isinstance(item, list | Mapping) for item in value)
+    return isinstance(value, Mapping)
+
+
+def _same_length(columns: Iterable[Sequence[Any]]) -> bool:
+    """Whether columns fit side by side and hold no more than one cell a line."""
+    lists = list(columns)
+    return len({len(column) for column in lists}) == 1 and not any(
+        _is_nested(item) for column in lists for item in column
+    )
+
+
+def _alike(mappings: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether entries have the same keys and nothing nested."""
+    return all(
+        list(mapping) == list(mappings[0]) and not any(map(_is_nested, mapping.values()))
+        for mapping in mappings
+    )
+
+
+def _words(name: Any) -> str:
+    """A key as a person reads it."""
+    return str(name).replace("_", " ")

@@ -114,7 +114,7 @@ class Stage:
         """
         root = self.output.root
         sizes = {str(path.relative_to(root)): _size(path) for path in sorted(outputs)}
-        record = {"fingerprint": self.fingerprint(), "inputs": self._inputs(), "outputs": sizes}
+        record: dict[str, Any] = {"fingerprint": self.fingerprint(), "inputs": self._inputs(), "outputs": sizes}
         if self.begun is not None:
             record["started"] = self.begun.isoformat(" ", "seconds").removesuffix("+00:00")
             record["seconds"] = round((datetime.now(UTC) - self.begun).total_seconds(), 1)
@@ -291,7 +291,7 @@ def report_stage(manifest: Manifest, output: OutputFolder, network: str) -> Stag
     records = [path for path in output.stages.glob("*.json") if path.stem != "report"]
     studies = [
         path
-        for folder in (output.root / "paper", output.root / "baselines", output.root / "limits")
+        for folder in (output.paper, output.baselines, output.limits.parent)
         for path in folder.glob("*.*")
     ]
     files = sorted(str(path) for path in [*records, *studies, *output.simulation.glob("*.json")])

@@ -19,6 +19,7 @@ from analysis.sensitivity import Selection, Sensitivity
 from analysis.spectra import AXES, STAGES, read_spectrum
 from analysis.windows import HALF_WIDTH, Windows
 from plots.report.samples import read_optional
+from plots.report.tables import coupling
 
 #: Bins of a shown peak, over the width of its window.
 PEAK_BINS = 30
@@ -35,8 +36,9 @@ def lookup_data(
     windows: Windows,
     sensitivity: Sensitivity,
     network: str,
+    *,
     labels: Mapping[str, str],
-    tables: Mapping[str, Any],
+    limits: Any,
 ) -> dict[str, Any]:
     """Collect everything about every hypothesis, as JSON.
 
@@ -46,7 +48,7 @@ def lookup_data(
         sensitivity: What the networks achieve.
         network: The network whose cut the selection applied.
         labels: How the page writes each process.
-        tables: Further results that may have lines with a `mass`, such as limits, by title.
+        limits: What the limits stage wrote; None if it has not run.
 
     Raises:
         InputError: If a result is missing or damaged.
@@ -77,7 +79,7 @@ def lookup_data(
                 "signal": _signal(generated, mass),
                 "selections": [one[i] for one in selections],
                 "cross_section": _section(sections, mass),
-                "further": _further(tables, mass),
+                "further": _limits(limits, mass),
             }
             for i, (mass, fit) in enumerate(zip(windows.mass.tolist(), windows.fits, strict=True))
         ]
@@ -203,10 +205,10 @@ def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
     flat = index * PEAK_BINS + bins
     size = len(windows) * PEAK_BINS
     content = np.bincount(flat, weight, size).reshape(-1, PEAK_BINS)
-    error = np.sqrt(np.bincount(flat, weight**2, size)).reshape(-1, PEAK_BINS)
+    spread = np.sqrt(np.bincount(flat, weight**2, size)).reshape(-1, PEAK_BINS)
     return [
         {"content": [float(f"{v:.4g}") for v in c], "error": [float(f"{v:.3g}") for v in e]}
-        for c, e in zip(content, error, strict=True)
+        for c, e in zip(content, spread, strict=True)
     ]
 
 
@@ -221,8 +223,8 @@ def _spectrum(histograms: Path) -> dict[str, Any]:
     for stage in STAGES:
         backgrounds, _ = read_spectrum(histograms, stage, "m_recoil")
         result[stage] = {
-            name: [float(f"{v:.5g}") for v in backgrounds[name, :].values()]
-            for name in backgrounds.axes["process"]
+            name: [float(f"{v:.5g}") for v in content]
+            for name, content in zip(backgrounds.axes["process"], backgrounds.values(), strict=True)
         }
     return result
 
@@ -247,26 +249,25 @@ def _section(sections: Mapping[str, Any], mass: float) -> float | None:
     return None
 
 
-def _further(tables: Mapping[str, Any], mass: float) -> list[list[Any]]:
-    """Title, quantity and value of everything further that is known of a mass."""
-    return [
-        [title, str(key).replace("_", " "), value]
-        for title, content in tables.items()
-        for row in _rows_of_mass(content, mass)
-        for key, value in row.items()
-        if key != "mass" and (value is None or isinstance(value, int | float | str))
-    ]
-
-
-def _rows_of_mass(content: Any, mass: float) -> list[Mapping[str, Any]]:
-    """All entries of a result, however deep, whose `mass` is the given one."""
-    if isinstance(content, list):
-        return [row for item in content for row in _rows_of_mass(item, mass)]
-    if not isinstance(content, Mapping):
+def _limits(limits: Any, mass: float) -> list[list[Any]]:
+    """Title, quantity and value of the expected limits at a mass; nothing where there are none."""
+    if limits is None:
         return []
-    if isinstance(content.get("mass"), int | float):
-        return [content] if _key(content["mass"]) == _key(mass) else []
-    return [row for item in content.values() for row in _rows_of_mass(item, mass)]
+    title = f"Expected limits, {100 * limits['confidence_level']:g} % CL"
+    for i, hypothesis in enumerate(limits["hypotheses"]):
+        if _key(hypothesis["mass"]) != _key(mass):
+            continue
+        low, median, high = limits["selections"]["single"]["counting"][i][1:4]
+        values = {
+            "σ·B, one cut [fb]": median,
+            "−1σ [fb]": low,
+            "+1σ [fb]": high,
+            "g′, one cut": coupling(median, hypothesis),
+            "asymptotic [fb]": limits["selections"]["single"]["asymptotic"][i][2],
+            "BCE net, best cuts [fb]": limits["selections"]["best"]["counting"][i][2],
+        }
+        return [[title, name, value] for name, value in values.items()]
+    return []
 
 
 def _finite(value: Any) -> float | None:

@@ -27,7 +27,13 @@ from plots.report.samples import (
     timing_table,
     windows_table,
 )
-from plots.report.tables import Table, any_tables, claims_table, validation_table
+from plots.report.tables import (
+    Table,
+    any_tables,
+    claims_table,
+    limits_table,
+    validation_table,
+)
 from plots.report.vector import read_pictures
 
 #: Titles and captions of the figures of a run, in the order in which they are shown.
@@ -51,6 +57,11 @@ FIGURES = {
     ),
     "features": ("The four features", "Each normalised to one event."),
     "window_widths": ("Widths of the signal peaks", "Filled: fitted; open: interpolated."),
+    "limit_cross_section": (
+        "Expected upper limits on the cross-section",
+        "CLs, with the bands of one and two standard deviations.",
+    ),
+    "limit_coupling": ("Expected upper limits on the coupling", "The same limits on g′."),
     "signal_peaks": ("Signal peaks with their fits", "Events inside of their own window."),
 }
 
@@ -77,8 +88,8 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
             f"{', '.join(sensitivity.networks)} (--network)."
         )
     labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
-    limits = _results(output.root / "limits")
-    baselines = _results(output.root / "baselines")
+    limits = read_optional(output.limits, "punzinet limits")
+    baselines = _results(output.baselines)
     timing, seconds = timing_table(output.stages)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -93,12 +104,11 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         network=network,
         masses=_masses(windows),
         figures=read_pictures(output.plots, FIGURES),
-        paper=read_pictures(output.root / "paper", {}),
-        claims=claims_table(read_optional(output.root / "paper" / "claims.json", "make paper")),
+        paper=read_pictures(output.paper, {}),
+        claims=claims_table(read_optional(output.claims, "make paper")),
         baselines=_tables(baselines),
-        limits=_tables(limits),
-        limit_pictures=read_pictures(output.root / "limits", {}),
-        baseline_pictures=read_pictures(output.root / "baselines", {}),
+        limits=limits_table(limits),
+        baseline_pictures=read_pictures(output.baselines, {}),
         validation=validation_table(
             read_optional(output.simulation / "validation.json", "punzinet validate-simulation")
         ),
@@ -110,7 +120,9 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         total=duration(seconds),
         provenance=_provenance(output),
         manifest=_yaml(manifest.model_dump(mode="json")),
-        data=_embedded(lookup_data(output, windows, sensitivity, network, labels, limits)),
+        data=_embedded(
+            lookup_data(output, windows, sensitivity, network, labels=labels, limits=limits)
+        ),
     )
     with atomic_path(output.report) as partial:
         partial.write_text(page, encoding="utf-8")

@@ -9,8 +9,7 @@ import numpy as np
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.output import OutputFolder
-from analysis.sensitivity import NetworkSensitivity, Sensitivity
-from analysis.types import FloatArray
+from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from analysis.windows import Windows
 from plots.report.numbers import duration, number, with_error
 from plots.report.tables import Cell, Table, cells
@@ -136,8 +135,8 @@ def mean_sigma_min(sensitivity: Sensitivity, network: NetworkSensitivity, cut: s
         network: One of its networks.
         cut: Which cut of it.
     """
-    sigma: FloatArray = getattr(network, cut).sigma_min
-    return float(np.mean(sigma[sensitivity.training]))
+    selection: Selection = getattr(network, cut)
+    return float(np.mean(selection.sigma_min[sensitivity.training]))
 
 
 def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:

@@ -1,9 +1,11 @@
 """Tables of the report, and how any JSON result becomes some."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from analysis.errors import InputError
 from plots.report.numbers import text, with_error
 
 #: More lines than this are shown in a box of their own that scrolls.
@@ -69,7 +71,7 @@ def claims_table(content: Any) -> Table | None:
     """
     rows = [
         [
-            Cell(_words(name), detail=text(claim["description"]) if "description" in claim else ""),
+            Cell(_words(name), text(claim.get("text", ""))),
             Cell(_measured(claim.get("value"), claim.get("error"))),
             Cell(text(claim.get("target"))),
             verdict(claim.get("met")),
@@ -97,6 +99,49 @@ def validation_table(content: Any) -> Table | None:
     ]
     header = ("quantity", "ours", "published", "ratio", "tolerance", "")
     return Table("Simulation against published figures", header, rows) if rows else None
+
+
+def limits_table(content: Any) -> Table | None:
+    """Expected upper limits of the single cut and of the best cuts, by mass.
+
+    Args:
+        content: What the limits stage wrote; None if it has not run.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    if content is None:
+        return None
+    try:
+        single, best = (content["selections"][name] for name in ("single", "best"))
+        rows = [
+            [
+                Cell(f"{hypothesis['mass']:g}"),
+                *cells([single["background"][i], *single["counting"][i][1:4]]),
+                Cell(text(coupling(single["counting"][i][2], hypothesis))),
+                *cells([single["asymptotic"][i][2], best["counting"][i][2]]),
+            ]
+            for i, hypothesis in enumerate(content["hypotheses"])
+        ]
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise InputError(
+            f"The limits are damaged ({error!r}); run `punzinet limits --force` again."
+        ) from error
+    level = f"{100 * content['confidence_level']:g}"
+    return Table(
+        f"Expected upper limits on σ·B at {level} % CL in fb; exact Poisson sums where not said",
+        (
+            "mass [GeV]", "background", "−1σ", "median", "+1σ", "g′ (median)",
+            "asymptotic", "BCE net, best cuts",
+        ),
+        rows,
+    )  # fmt: skip
+
+
+def coupling(limit: float | None, hypothesis: Mapping[str, Any]) -> float | None:
+    """The coupling g′ that a cross-section in fb belongs to; None where σ/g′² is not known."""
+    section = hypothesis.get("sigma_over_g2_fb")
+    return None if limit is None or section is None else math.sqrt(limit / section)
 
 
 def any_tables(title: str, content: Any, depth: int = DEPTH) -> list[Table]:

@@ -123,7 +123,7 @@ def _clean(element: ET.Element, prefix: str) -> ET.Element:
     if (element.text or "").strip():
         copy.text = element.text
     for child in element:
-        if isinstance(child.tag, str) and _local(child.tag) in ELEMENTS:
+        if _local(child.tag) in ELEMENTS:
             copy.append(_clean(child, prefix))
     return copy
 

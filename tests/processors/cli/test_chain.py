@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 import uproot
 import yaml
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
 
 from processors.lock import lock
 from processors.stages import STAGES
@@ -131,6 +134,62 @@ def test_a_second_run_in_the_same_folder_is_refused(chain: Path) -> None:
     assert done.returncode == 1
     assert f"`punzinet train` (process {os.getpid()} on " in done.stderr
     assert "is at work" in done.stderr
+
+
+HOSTILE = "<script>alert(1)</script>"
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """A real browser without a screen."""
+    if BROWSER is None or DRIVER is None:
+        pytest.skip("there is no Chromium with its chromedriver on the PATH")
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in (
+        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+        "disable-background-networking", "disable-component-update", "disable-sync",
+        f"user-data-dir={tmp_path / 'profile'}",
+    ):  # fmt: skip
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def test_the_report_works_in_a_browser(
+    chain: Path, tmp_path: Path, browser: webdriver.Chrome
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(chain, folder)
+    named = {**SMALL, "processes": {**{n: n for n in SMALL["datasets"]}, "tautau": HOSTILE}}
+    (folder / "data_manifest.yaml").write_text(yaml.safe_dump(named))
+    done = punzinet("report", folder=folder)
+    assert done.returncode == 0, done.stderr
+    page = folder / "output" / "report.html"
+    for width in (1280, 375):
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        browser.get(page.as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.get_log("browser") == []
+    pictures = browser.find_elements(By.CSS_SELECTOR, "figure svg, figure img")
+    assert len(pictures) > 8
+    assert all(picture.size["width"] > 100 for picture in pictures)
+    chooser, yields = Select(browser.find_element(By.ID, "mass")), "#yields tbody"
+    said = set()
+    for option in range(len(chooser.options)):
+        chooser.select_by_index(option)
+        said.add(browser.find_element(By.CSS_SELECTOR, yields).text)
+    assert len(said) == len(chooser.options) == 7
+    assert HOSTILE in browser.find_element(By.CSS_SELECTOR, yields).text
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').length")
+    assert loaded == 0
 
 
 def test_a_setting_re_runs_only_what_depends_on_it(chain: Path) -> None:

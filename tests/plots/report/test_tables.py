@@ -1,0 +1,58 @@
+"""Results as tables: nothing is lost, and what is damaged is said."""
+
+import math
+
+import pytest
+
+from analysis.errors import InputError
+from plots.report.tables import any_tables, claims_table, limits_table, validation_table
+
+LIMITS = {
+    "confidence_level": 0.9,
+    "hypotheses": [{"mass": 1.0, "sigma_over_g2_fb": 4.0}, {"mass": 2.0}],
+    "selections": {
+        name: {
+            "background": [3.0, 0.0],
+            "counting": [[1.0, 2.0, 9.0, 16.0, 25.0], [1.0, 2.0, 3.0, 4.0, 5.0]],
+            "asymptotic": [[1.0, 2.0, 8.0, 16.0, 25.0], [1.0, 2.0, 3.0, 4.0, 5.0]],
+        }
+        for name in ("single", "best")
+    },
+}
+
+
+def test_couplings_follow_from_cross_sections() -> None:
+    table = limits_table(LIMITS)
+    assert table is not None
+    column = list(table.header).index("g′ (median)")
+    assert float(table.rows[0][column].text) == math.sqrt(9 / 4)
+    assert table.rows[1][column].text == "–"
+
+
+def test_damaged_limits_are_one_sentence() -> None:
+    with pytest.raises(InputError, match="limits --force"):
+        limits_table({**LIMITS, "selections": {}})
+
+
+def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
+    claim = {"text": "in words", "value": 1.0, "error": 0.1, "target": "≥ 1.3", "met": False}
+    table = claims_table({"one": claim, "provenance": {}})
+    assert table is not None
+    ((name, _, target, verdict),) = table.rows
+    assert name.detail == "in words"
+    assert target.text == "≥ 1.3"
+    assert verdict.state == "bad"
+
+
+def test_provenance_is_no_quantity() -> None:
+    row = {"ours": 1.0, "published": 2.0, "ratio": 0.5, "tolerance": 0.2, "met": False}
+    table = validation_table({"σ": row, "provenance": {"ours?": 1}, "spectra": {"x": [1]}})
+    assert table is not None
+    assert [line[0].text for line in table.rows] == ["σ"]
+
+
+@pytest.mark.parametrize("content", [{"a": {"b": {"c": 123.5}}}, [{"c": 123.5}], {"c": [123.5, 1]}])
+def test_any_result_can_be_written(content: object) -> None:
+    tables = any_tables("results", content)
+    said = " ".join(cell.text for table in tables for row in table.rows for cell in row)
+    assert "123.5" in said

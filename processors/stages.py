@@ -114,7 +114,11 @@ class Stage:
         """
         root = self.output.root
         sizes = {str(path.relative_to(root)): _size(path) for path in sorted(outputs)}
-        record: dict[str, Any] = {"fingerprint": self.fingerprint(), "inputs": self._inputs(), "outputs": sizes}
+        record: dict[str, Any] = {
+            "fingerprint": self.fingerprint(),
+            "inputs": self._inputs(),
+            "outputs": sizes,
+        }
         if self.begun is not None:
             record["started"] = self.begun.isoformat(" ", "seconds").removesuffix("+00:00")
             record["seconds"] = round((datetime.now(UTC) - self.begun).total_seconds(), 1)

@@ -6,6 +6,7 @@ from processors.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,
+    DryRunOption,
     ForceOption,
     ManifestOption,
     NetworkOption,
@@ -22,6 +23,7 @@ def command(
     output: OutputOption = OUTPUT,
     scale: ScaleOption = "default",
     network: NetworkOption = NETWORK,
+    dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
     """Show all results on one page, report.html, that needs no network and no other file.
@@ -31,7 +33,7 @@ def command(
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
     stage = report_stage(settings, folder, network)
-    if nothing_to_do(stage, force):
+    if nothing_to_do(stage, force, dry_run):
         return
     from plots.report.page import make_report
 

@@ -22,6 +22,9 @@ from selenium.webdriver.support.ui import Select
 from processors.lock import lock
 from processors.stages import STAGES
 
+# Where nothing is compiled yet, the first run of the whole chain takes minutes.
+pytestmark = pytest.mark.timeout(900)
+
 PUNZINET = (sys.executable, "-m", "processors.cli")
 
 #: A small version of the default manifest: the same processes, fewer masses and events.
@@ -111,13 +114,13 @@ def test_no_event_is_lost_between_the_stages(chain: Path) -> None:
 def test_a_second_run_does_nothing(chain: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()}
     said = run_chain(chain)
-    assert said.count("up to date") == 6
+    assert said.count("up to date") == len(STAGES)
     assert before == {p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()}
 
 
 def test_status_tells_how_far_everything_is(chain: Path, tmp_path: Path) -> None:
     said = punzinet("status", folder=chain).stdout
-    assert said.count("finished") == 5
+    assert said.count("finished") == len(STAGES)
     assert "eemumu" in said
     (record, *_) = (chain / "output" / ".ledger" / "select").rglob("*.safetensors")
     moved = record.rename(tmp_path / "record")
@@ -125,7 +128,7 @@ def test_status_tells_how_far_everything_is(chain: Path, tmp_path: Path) -> None
     assert "cut off" in punzinet("status", folder=chain).stdout
     moved.rename(record)
     shutil.move(tmp_path / "select.json", chain / "output" / ".stages")
-    assert punzinet("status", folder=tmp_path).stdout.count("not run") == 5
+    assert punzinet("status", folder=tmp_path).stdout.count("not run") == len(STAGES)
 
 
 def test_a_second_run_in_the_same_folder_is_refused(chain: Path) -> None:
@@ -192,15 +195,13 @@ def test_the_report_works_in_a_browser(
     assert loaded == 0
 
 
-def test_a_setting_re_runs_only_what_depends_on_it(chain: Path) -> None:
-    manifest = chain / "data_manifest.yaml"
+def test_a_setting_re_runs_only_what_depends_on_it(chain: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(chain, tmp_path / "copy")
     changed = {**SMALL, "processes": {**{n: n for n in SMALL["datasets"]}, "other": "other"}}
-    manifest.write_text(yaml.safe_dump(changed))
-    said = run_chain(chain)
-    assert said.count("up to date") == 5
+    (folder / "data_manifest.yaml").write_text(yaml.safe_dump(changed))
+    said = run_chain(folder)
+    assert said.count("up to date") == len(STAGES) - 1
     assert "plot: up to date" not in said
-    manifest.write_text(yaml.safe_dump(SMALL))
-    run_chain(chain, ["plot"])
 
 
 def test_the_single_cut_reduces_background_more_than_signal(chain: Path) -> None:

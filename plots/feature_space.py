@@ -67,9 +67,18 @@ def feature_space_figure(
                 edgecolor="none",
                 alpha=0.28,
                 zorder=1,
+                rasterized=True,  # thousands of shapes, which no reader would zoom into
             )
         for line, (_, scaled) in zip(style.SIGNAL_LINES, sorted(drawn.items()), strict=False):
-            axes.scatter(*scaled.T, s=1.6, color=line["color"], linewidths=0, alpha=0.75, zorder=2)
+            axes.scatter(
+                *scaled.T,
+                s=1.6,
+                color=line["color"],
+                linewidths=0,
+                alpha=0.75,
+                zorder=2,
+                rasterized=True,
+            )
         labels = [LABELS.get(names[i], names[i]) for i in axes_of]
         for axis, label, limits in zip("xyz", labels, box.T, strict=True):
             axes.set(**{f"{axis}label": f"{label}, scaled", f"{axis}lim": tuple(limits)})

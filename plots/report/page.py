@@ -16,6 +16,7 @@ from analysis.manifest import Manifest
 from analysis.output import OutputFolder
 from analysis.sensitivity import Sensitivity
 from analysis.windows import Windows
+from plots.report import captions
 from plots.report.lookup import lookup_data
 from plots.report.numbers import duration, number, plain_label
 from plots.report.samples import (
@@ -30,40 +31,12 @@ from plots.report.samples import (
 from plots.report.tables import (
     Table,
     any_tables,
-    claims_table,
+    baselines_table,
+    claims_tables,
     limits_table,
     validation_table,
 )
 from plots.report.vector import read_pictures
-
-#: Titles and captions of the figures of a run, in the order in which they are shown.
-FIGURES = {
-    "recoil_mass": (
-        "Recoil mass before and after the single cut",
-        "Backgrounds stacked, signals drawn over them.",
-    ),
-    "sigma_min": (
-        "Minimum detectable cross-section",
-        "Circles: masses that the networks were trained on; triangles: the others.",
-    ),
-    "figure_of_merit": ("Punzi figure of merit", "The inverse of σ_min: more is better."),
-    "training_history": (
-        "Training history",
-        "Pretraining with the weighted cross-entropy, then the Punzi-loss.",
-    ),
-    "output_vs_recoil": (
-        "Network output against recoil mass",
-        "Before the sigmoid, with the single cut and the best cut of each mass.",
-    ),
-    "features": ("The four features", "Each normalised to one event."),
-    "window_widths": ("Widths of the signal peaks", "Filled: fitted; open: interpolated."),
-    "limit_cross_section": (
-        "Expected upper limits on the cross-section",
-        "CLs, with the bands of one and two standard deviations.",
-    ),
-    "limit_coupling": ("Expected upper limits on the coupling", "The same limits on g′."),
-    "signal_peaks": ("Signal peaks with their fits", "Events inside of their own window."),
-}
 
 
 def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
@@ -90,6 +63,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
     labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
     limits = read_optional(output.limits, "punzinet limits")
     baselines = _results(output.baselines)
+    pictures = read_pictures(output.plots, {**captions.RUN, **captions.LIMITS})
     timing, seconds = timing_table(output.stages)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -103,12 +77,14 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         luminosity=number(manifest.luminosity),
         network=network,
         masses=_masses(windows),
-        figures=read_pictures(output.plots, FIGURES),
-        paper=read_pictures(output.paper, {}),
-        claims=claims_table(read_optional(output.claims, "make paper")),
+        figures=[picture for picture in pictures if picture.name not in captions.LIMITS],
+        paper=read_pictures(output.paper, captions.PAPER),
+        claims=claims_tables(read_optional(output.claims, "make paper")),
         baselines=_tables(baselines),
         limits=limits_table(limits),
-        baseline_pictures=read_pictures(output.baselines, {}),
+        limit_pictures=[picture for picture in pictures if picture.name in captions.LIMITS],
+        baseline_pictures=read_pictures(output.baselines, captions.BASELINES),
+        validation_pictures=read_pictures(output.simulation, captions.VALIDATION),
         validation=validation_table(
             read_optional(output.simulation / "validation.json", "punzinet validate-simulation")
         ),
@@ -136,8 +112,6 @@ def _summary(sensitivity: Sensitivity, network: str) -> dict[str, Any]:
         sensitivity: What the networks achieve.
         network: The network whose single cut is quoted.
     """
-    punzi = sensitivity.networks[network].single.sigma_min
-    best = int(np.argmin(punzi))
     means = {
         loss: [
             mean_sigma_min(sensitivity, result, cut)
@@ -159,8 +133,8 @@ def _summary(sensitivity: Sensitivity, network: str) -> dict[str, Any]:
         "one": number(one, 3),
         "bce": number(bce, 3),
         "ratio": number(ratio, 3),
-        "best_sigma": number(float(punzi[best]), 3),
-        "best_mass": number(float(sensitivity.mass[best])),
+        # The median, not the smallest: that is where no simulated background happens to pass.
+        "median": number(float(np.median(sensitivity.networks[network].single.sigma_min)), 3),
     }
 
 
@@ -183,8 +157,16 @@ def _results(folder: Path) -> dict[str, Any]:
 
 
 def _tables(results: Mapping[str, Any]) -> list[Table]:
-    """All results of a folder as tables."""
-    return [table for name, content in results.items() for table in any_tables(name, content)]
+    """All results of a folder as tables, those that are comparisons of methods as one each."""
+    return [
+        table
+        for name, content in results.items()
+        for table in (
+            [baselines_table(name, content)]
+            if isinstance(content, Mapping) and {"hypotheses", "baselines"} <= set(content)
+            else any_tables(name, content)
+        )
+    ]
 
 
 def _cutflows(output: OutputFolder) -> list[Table]:

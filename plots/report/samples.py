@@ -109,7 +109,7 @@ def windows_table(windows: Windows) -> Table:
             ]
         )
     return Table(
-        "Windows in M²_rec and the fits they come from; lengths in GeV²",
+        "Windows in the squared recoil mass and the fits they come from, in GeV²",
         (
             "mass [GeV]",
             "network",
@@ -157,7 +157,7 @@ def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
             ]
         )
     return Table(
-        "Networks; mean σ_min over the trained masses in fb",
+        "Networks, and their σₘᵢₙ averaged over the trained masses in fb",
         ("network", "best epoch", "validation loss", "cut", "one cut", "best cuts", "converged"),
         rows,
     )

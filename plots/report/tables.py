@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from analysis.errors import InputError
-from plots.report.numbers import text, with_error
+from plots.report.numbers import number, text, with_error
 
 #: More lines than this are shown in a box of their own that scrolls.
 LONG = 15
@@ -63,22 +65,70 @@ def verdict(met: Any) -> Cell:
     return Cell("met", state="good") if met else Cell("not met", state="bad")
 
 
-def claims_table(content: Any) -> Table | None:
-    """The claims of the paper with values, errors and targets.
+def claims_tables(content: Any) -> list[Table]:
+    """The claims of the paper with values, errors and targets; then numbers without a target.
 
     Args:
         content: By claim, `value`, `error`, `target` and `met`; None if there are none.
     """
-    rows = [
-        [
-            Cell(_words(name), text(claim.get("text", ""))),
-            Cell(_measured(claim.get("value"), claim.get("error"))),
-            Cell(text(claim.get("target"))),
-            verdict(claim.get("met")),
-        ]
-        for name, claim in _named(content, "claims", "value")
+    claims = _named(content, "claims", "value")
+    tables = {
+        "Claims as numbers": [entry for entry in claims if entry[1].get("target") is not None],
+        "Further numbers": [entry for entry in claims if entry[1].get("target") is None],
+    }
+    return [
+        Table(caption, ("claim", "value", "target", ""), [_claim(*entry) for entry in entries])
+        for caption, entries in tables.items()
+        if entries
     ]
-    return Table("Claims as numbers", ("claim", "value", "target", ""), rows) if rows else None
+
+
+def _claim(name: str, claim: Mapping[str, Any]) -> list[Cell]:
+    """One claim, its error over the networks and that from the simulated sample."""
+    sample = claim.get("error_sample")
+    return [
+        Cell(text(claim.get("text", "")).replace("σ_min", "σₘᵢₙ") or _words(name), _words(name)),
+        Cell(
+            _measured(claim.get("value"), claim.get("error")),
+            f"sample: ± {number(sample, 2)}" if isinstance(sample, int | float) else "",
+        ),
+        Cell(text(claim.get("target"))),
+        verdict(claim.get("met")),
+    ]
+
+
+def baselines_table(title: str, content: Any) -> Table:
+    """Several methods, judged on the same events.
+
+    Args:
+        title: What is compared.
+        content: The hypotheses, and by method its `label`, `sigma_min` for each of them and the
+            `mean_error` of its mean.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    try:
+        training = np.array([row["role"] == "training" for row in content["hypotheses"]])
+        rows = []
+        for method in content["baselines"].values():
+            sigma = np.array([np.inf if s is None else s for s in method["sigma_min"]], dtype=float)
+            other = sigma[~training]
+            rows.append(
+                [
+                    Cell(text(method["label"])),
+                    Cell(with_error(float(sigma[training].mean()), method["mean_error"])),
+                    Cell(number(float(other.mean()) if len(other) else None)),
+                    Cell(number(float(np.median(sigma)))),
+                    Cell(number(int(np.isinf(sigma).sum()))),
+                ]
+            )
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"The baselines are damaged ({error!r}); run `punzinet baselines --force` again."
+        ) from error
+    header = ("method", "mean, trained masses", "mean, other masses", "median", "masses not found")
+    return Table(f"{title.capitalize()}: minimum detectable cross-section in fb", header, rows)
 
 
 def validation_table(content: Any) -> Table | None:
@@ -90,7 +140,7 @@ def validation_table(content: Any) -> Table | None:
     """
     rows = [
         [
-            Cell(_words(name)),
+            Cell(_words(name), text(row.get("note") or "")),
             Cell(_measured(row.get("ours"), row.get("error"))),
             *cells([row.get("published"), row.get("ratio"), row.get("tolerance")]),
             verdict(row.get("met")),
@@ -176,7 +226,8 @@ def any_tables(title: str, content: Any, depth: int = DEPTH) -> list[Table]:
         return [*tables, Table(title, ["", *map(_words, mappings[0])], lines)]
     if depth > 0:
         for key, value in nested.items():
-            tables += any_tables(f"{title}: {_words(key)}", value, depth - 1)
+            inner_title = title if _words(key) == title else f"{title}: {_words(key)}"
+            tables += any_tables(inner_title, value, depth - 1)
     return tables
 
 

@@ -3,7 +3,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const all = data.hypotheses;
   const at = (id) => document.getElementById(id);
-  const W = 440, H = 300, BOX = { left: 54, right: 428, top: 30, bottom: 258 };
+  const W = 360, H = 262, BOX = { left: 50, right: 350, top: 30, bottom: 218 };
 
   // Numbers as the tables of the page write them.
   const sup = (n) => String(n).replace(/[-0-9]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[+c]));
@@ -37,6 +37,17 @@
     if (text !== undefined) element.textContent = text;
     parent.appendChild(element);
     return element;
+  }
+  // A label whose words may end in a subscript: "σ_min" is drawn as σ with a small min.
+  function label(svg, attributes, text) {
+    const element = draw(svg, "text", attributes, "");
+    for (const word of text.split(" ")) {
+      const [head, foot] = word.split("_"), gap = element.lastChild ? "\u00a0" : "";
+      draw(element, "tspan", {}, gap + head);
+      if (foot === undefined) continue;
+      draw(element, "tspan", { dy: 3, "font-size": "75%" }, foot);
+      draw(element, "tspan", { dy: -3 }, "\u200b");
+    }
   }
   const line = (x, y) => {
     let path = "", pen = "M";
@@ -76,10 +87,10 @@
       const wide = y.log && (v >= 1e4 || v < 1e-3);
       draw(svg, "text", { x: left - 6, y: py(v) + 4, "text-anchor": "end" }, wide ? `10${sup(Math.round(Math.log10(v)))}` : number(v));
     }
-    for (const v of ticks(x.low, x.high, 6)) draw(svg, "text", { x: px(v), y: bottom + 17, "text-anchor": "middle" }, number(v));
+    for (const v of ticks(x.low, x.high, 5)) draw(svg, "text", { x: px(v), y: bottom + 17, "text-anchor": "middle" }, number(v));
     draw(svg, "rect", { class: "frame", x: left, y: top, width: right - left, height: bottom - top });
-    draw(svg, "text", { x: right, y: H - 8, "text-anchor": "end" }, titleX);
-    draw(svg, "text", { x: 4, y: 16 }, titleY);
+    label(svg, { x: right, y: H - 8, "text-anchor": "end" }, titleX);
+    label(svg, { x: 4, y: 16 }, titleY);
     return { px, py };
   }
   // Share of a Gaussian below z standard deviations (Abramowitz and Stegun 7.1.26).
@@ -92,7 +103,7 @@
   function drawPeak(h) {
     const n = h.peak.content.length, reach = data.halfWidth * h.sigma, step = 2 * reach / n;
     const top = Math.max(...h.peak.content.map((c, i) => c + h.peak.error[i]), 1e-12);
-    const { px, py } = axes(at("peak"), { low: -reach, high: reach }, { low: 0, high: 1.18 * top }, "M²rec − m² [GeV²]", "efficiency / bin");
+    const { px, py } = axes(at("peak"), { low: -reach, high: reach }, { low: 0, high: 1.18 * top }, "M²_rec − m² [GeV²]", "efficiency / bin");
     h.peak.content.forEach((c, i) => {
       const x = px(-reach + (i + 0.5) * step), e = h.peak.error[i];
       draw(at("peak"), "line", { class: "error", x1: x, x2: x, y1: py(Math.max(c - e, 0)), y2: py(c + e) });
@@ -118,7 +129,7 @@
     const seen = all.flatMap((k) => k.selections.map((s) => s.sigma)).filter((s) => s !== null && s > 0);
     const low = Math.min(...seen) / 1.5, high = Math.max(...seen) * 3;
     const { px, py } = axes(at("curve"), range, { low, high, log: true }, "mass [GeV]", "σ_min [fb]");
-    draw(at("curve"), "line", { class: "mark", x1: px(h.mass), x2: px(h.mass), y1: BOX.top, y2: BOX.bottom });
+    draw(at("curve"), "line", { class: "mark", x1: px(h.mass), x2: px(h.mass), y1: BOX.top + 6 + 16 * data.selections.length, y2: BOX.bottom });
     data.selections.forEach((label, i) => {
       const y = all.map((k) => (k.selections[i].sigma === null ? null : py(k.selections[i].sigma)));
       draw(at("curve"), "path", { class: `line c${i}`, d: line(masses.map(px), y) });
@@ -134,9 +145,9 @@
     const stages = { before: sum("before"), after: sum("after") };
     const filled = Object.values(stages).flat().filter((v) => v > 0);
     const high = Math.max(...filled, 1) * 8, low = Math.max(Math.min(...filled, 1), high / 1e7) / 2;
-    const { px, py } = axes(at("spectrum"), { low: s.low, high: s.high }, { low, high, log: true }, "recoil mass [GeV]", "events / bin");
+    const { px, py } = axes(at("spectrum"), { low: s.low, high: s.high }, { low, high, log: true }, "M_rec [GeV]", `events / ${number((s.high - s.low) / Object.values(s.before)[0].length, 3)} GeV`);
     const from = px(Math.sqrt(Math.max(h.low, 0))), to = px(Math.sqrt(Math.max(h.high, 0)));
-    draw(at("spectrum"), "rect", { class: "band", x: from, y: BOX.top, width: Math.max(to - from, 1), height: BOX.bottom - BOX.top });
+    draw(at("spectrum"), "rect", { class: "band", x: from, y: BOX.top, width: Math.max(to - from, 3), height: BOX.bottom - BOX.top });
     const step = (s.high - s.low) / stages.before.length;
     Object.entries(stages).forEach(([stage, values], i) => {
       const xs = [], ys = [];
@@ -146,8 +157,8 @@
         ys.push(y, y);
       });
       draw(at("spectrum"), "path", { class: `line ${stage}`, d: line(xs, ys) });
-      draw(at("spectrum"), "line", { class: `line ${stage}`, x1: BOX.left + 10 + 120 * i, x2: BOX.left + 34 + 120 * i, y1: BOX.top + 14, y2: BOX.top + 14 });
-      draw(at("spectrum"), "text", { x: BOX.left + 40 + 120 * i, y: BOX.top + 18 }, `${stage} the cut`);
+      draw(at("spectrum"), "line", { class: `line ${stage}`, x1: BOX.left + 10 + 135 * i, x2: BOX.left + 34 + 135 * i, y1: BOX.top + 14, y2: BOX.top + 14 });
+      draw(at("spectrum"), "text", { x: BOX.left + 40 + 135 * i, y: BOX.top + 18 }, `${stage} the cut`);
     });
   }
 
@@ -196,19 +207,20 @@
     }));
     const fit = h.fit || {}, found = h.signal;
     fill("window", [
-      ["window in M²_rec [GeV²]", `${number(h.low)} to ${number(h.high)}`],
-      ["window in M_rec [GeV]", h.high <= 0 ? "–" : `${h.low < 0 ? "0" : number(Math.sqrt(h.low))} to ${number(Math.sqrt(h.high))}`],
+      ["window in squared recoil mass [GeV²]", `${number(h.low)} to ${number(h.high)}`],
+      ["window in recoil mass [GeV]", h.high <= 0 ? "–" : `${h.low < 0 ? "0" : number(Math.sqrt(h.low))} to ${number(Math.sqrt(h.high))}`],
       [["width σ [GeV²]", h.fitted ? "fitted" : "interpolated"], h.fitted ? measured(fit.sigma, fit.sigma_error) : number(h.sigma)],
       ["mean − m² [GeV²]", number(fit.mean, 3)],
       ["narrow and wide σ [GeV²]", h.fit ? `${number(fit.sigma_narrow, 3)} and ${number(fit.sigma_wide, 3)}` : "–"],
       ["share of the narrow one", h.fit ? number(fit.fraction, 3) : "–"],
       ["signal events generated", number(found.generated)],
-      ["with a recoil mass in some window", number(found.usable)],
+      ["found in the ntuples", number(found.usable)],
       ["in their own window", number(found.inside)],
       ["σ / g′² [fb]", number(h.cross_section)],
     ]);
     at("further-box").hidden = h.further.length === 0;
-    fill("further", h.further.map(([title, name, value]) => [[name, title], number(value)]));
+    if (h.further.length) at("further").caption.textContent = h.further[0][0];
+    fill("further", h.further.map(([, name, value]) => [name, number(value)]));
   }
 
   at("slider").max = all.length - 1;

@@ -5,7 +5,13 @@ import math
 import pytest
 
 from analysis.errors import InputError
-from plots.report.tables import any_tables, claims_table, limits_table, validation_table
+from plots.report.tables import (
+    any_tables,
+    baselines_table,
+    claims_tables,
+    limits_table,
+    validation_table,
+)
 
 LIMITS = {
     "confidence_level": 0.9,
@@ -36,12 +42,32 @@ def test_damaged_limits_are_one_sentence() -> None:
 
 def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
     claim = {"text": "in words", "value": 1.0, "error": 0.1, "target": "≥ 1.3", "met": False}
-    table = claims_table({"one": claim, "provenance": {}})
-    assert table is not None
-    ((name, _, target, verdict),) = table.rows
-    assert name.detail == "in words"
+    further = {"value": 2.0, "error": 0.1, "target": None, "met": None, "error_sample": 0.25}
+    first, second = claims_tables({"two": further, "one": claim, "provenance": {}})
+    ((name, _, target, verdict),) = first.rows
+    assert name.text == "in words"
     assert target.text == "≥ 1.3"
     assert verdict.state == "bad"
+    ((name, value, _, verdict),) = second.rows
+    assert name.text == "two"
+    assert "0.25" in value.detail
+    assert not verdict.state
+    assert claims_tables(None) == []
+
+
+def test_methods_are_averaged_over_trained_and_over_other_masses() -> None:
+    content = {
+        "hypotheses": [{"role": role} for role in ("training", "validation", "training")],
+        "baselines": {
+            "a": {"label": "A", "sigma_min": [1.0, 5.0, 3.0], "mean_error": 0.1},
+            "b": {"label": "B", "sigma_min": [1.0, 5.0, None], "mean_error": None},
+        },
+    }
+    first, second = baselines_table("methods", content).rows
+    assert [cell.text for cell in first] == ["A", "2.00 ± 0.10", "5", "3", "0"]
+    assert [cell.text for cell in second] == ["B", "∞", "5", "5", "1"]
+    with pytest.raises(InputError, match="baselines --force"):
+        baselines_table("methods", {"hypotheses": [], "baselines": {"a": {}}})
 
 
 def test_provenance_is_no_quantity() -> None:

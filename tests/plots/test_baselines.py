@@ -38,7 +38,7 @@ def test_all_figures_are_written(tmp_path: Path) -> None:
     assert {path.name for path in written} == {
         f"{name}.{suffix}"
         for name in ("baselines", "systematics", "observables")
-        for suffix in ("pdf", "png")
+        for suffix in ("pdf", "png", "svg")
     }
     assert all(path.stat().st_size > 1000 for path in written)
 

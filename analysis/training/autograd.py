@@ -109,10 +109,8 @@ class AutogradEngine(Engine[TensorBatch]):
         self._loss.to(self._device)
         if isinstance(self._loss, SignificanceLoss) and task.cross_section is not None:
             self._loss.cross_section = task.cross_section
-        features, weight, first, last = shelf.runs.columns()
-        process, start = np.divmod(first.astype(np.int64), shelf.hypotheses + 1)
-        process -= 1
-        stop = np.where(process < 0, start + 1, last % (shelf.hypotheses + 1))
+        features, weight, place = shelf.runs.columns()
+        process, start, stop = shelf.windows_of(place)
         self._x = torch.from_numpy(features).to(device=self._device, dtype=dtype)
         self._weight = torch.from_numpy(weight).to(device=self._device, dtype=dtype)
         self._process, self._start, self._stop = (
@@ -121,52 +119,57 @@ class AutogradEngine(Engine[TensorBatch]):
         scale = np.roll(task.bce_scale, len(task.background_total))  # backgrounds first, here
         self._bce_scale = torch.from_numpy(scale).to(dtype=dtype).to(self._device)
         self._everything = self._batch(slice(None))
+        self._all_runs = int(shelf.strata.sum())
 
     def bce_epoch(
         self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
         """See `Engine`."""
-        return self._epoch(self._cross_entropy, parameters, steps, order, bounds)
+        return self._device_epoch(self._cross_entropy, parameters, steps, order, bounds)
 
     def punzi_epoch(
         self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
         """See `Engine`."""
-        return self._epoch(self._punzi_loss, parameters, steps, order, bounds)
+        return self._device_epoch(self._punzi_loss, parameters, steps, order, bounds)
 
     @torch.no_grad()
-    def bce_loss(self, parameters: FloatArray) -> float:
+    def bce_losses(self, parameters: FloatArray) -> FloatArray:
         """See `Engine`."""
-        batch = self._everything
-        loss = self._cross_entropy(self._to_device(parameters[np.newaxis]), batch)
-        return self.ranks.sum_tensor(loss).item()
+        groups = self._groups(self._to_device(parameters), self._all_runs)
+        losses = torch.cat([self._cross_entropy(some, self._everything) for some in groups])
+        return self.ranks.sum_tensor(losses).double().cpu().numpy()
 
     def open_batch(self, order: IntArray, start: int, stop: int) -> TensorBatch:
         """See `Engine`."""
         runs = torch.from_numpy(order[start:stop].astype(np.int64)).to(self._device)
         return self._batch(self._rows(runs))
 
-    def punzi_gradient(
+    def bce_gradients(
         self, parameters: FloatArray, batch: TensorBatch
-    ) -> tuple[float, FloatArray]:
+    ) -> tuple[FloatArray, FloatArray]:
         """See `Engine`."""
-        loss, gradient = self._gradient(
-            self._punzi_loss, self._to_device(parameters[np.newaxis]), batch
-        )
-        return loss.item(), gradient[0].double().cpu().numpy()
+        return self._host_gradient(self._cross_entropy, parameters, batch)
+
+    def punzi_gradients(
+        self, parameters: FloatArray, batch: TensorBatch
+    ) -> tuple[FloatArray, FloatArray]:
+        """See `Engine`."""
+        return self._host_gradient(self._punzi_loss, parameters, batch)
 
     @torch.no_grad()
-    def punzi_values(self, parameters: FloatArray) -> PunziValues:
+    def punzi_values(self, parameters: FloatArray) -> list[PunziValues]:
         """See `Engine`."""
-        batch = self._everything
-        sums = self._window_sums(self._to_device(parameters[np.newaxis]), batch)
-        efficiency, background, *by_process = sums
-        sigma = self._loss.sigma(efficiency, background, batch.held, by_process)
-        loss = self._loss.mean(efficiency, background, batch.held, by_process)
-        values = (efficiency, background, sigma)
-        return PunziValues(loss.item(), *(v[0].double().cpu().numpy() for v in values))
+        batch, found = self._everything, []
+        for vectors in self._groups(self._to_device(parameters), self._all_runs):
+            efficiency, background, *by_process = self._window_sums(vectors, batch)
+            sigma = self._loss.sigma(efficiency, background, batch.held, by_process)
+            loss = self._loss.mean(efficiency, background, batch.held, by_process)
+            of = (column.double().cpu().numpy() for column in (efficiency, background, sigma))
+            found += [PunziValues(*one) for one in zip(loss.tolist(), *of, strict=True)]
+        return found
 
-    def _epoch(
+    def _device_epoch(
         self,
         loss_of: Callable[[torch.Tensor, TensorBatch], torch.Tensor],
         parameters: FloatArray,
@@ -203,6 +206,16 @@ class AutogradEngine(Engine[TensorBatch]):
         losses[running] = total.double().cpu().numpy()
         return losses
 
+    def _host_gradient(
+        self,
+        loss_of: Callable[[torch.Tensor, TensorBatch], torch.Tensor],
+        parameters: FloatArray,
+        batch: TensorBatch,
+    ) -> tuple[FloatArray, FloatArray]:
+        """`_gradient`, from and to the host."""
+        loss, gradient = self._gradient(loss_of, self._to_device(parameters), batch)
+        return loss.double().cpu().numpy(), gradient.double().cpu().numpy()
+
     def _gradient(
         self,
         loss_of: Callable[[torch.Tensor, TensorBatch], torch.Tensor],
@@ -214,9 +227,8 @@ class AutogradEngine(Engine[TensorBatch]):
         Networks are taken as many at once as the memory of their activations allows.
         """
         losses, gradients = [], []
-        # The same on all ranks, which have to add up together.
-        events = RUN * -(-int(self.shelf.strata.sum()) // self.shelf.count)
-        for some in torch.split(parameters, max(1, TOGETHER // events)):
+        runs = -(-self._all_runs // self.shelf.count)
+        for some in self._groups(parameters, runs):
             vectors = some.detach().requires_grad_()
             loss = loss_of(vectors, batch)
             (gradient,) = torch.autograd.grad(loss.sum(), vectors)
@@ -226,6 +238,13 @@ class AutogradEngine(Engine[TensorBatch]):
         if loss_of == self._cross_entropy:
             loss = self.ranks.sum_tensor(loss)
         return loss, gradient
+
+    def _groups(self, parameters: torch.Tensor, runs: int) -> tuple[torch.Tensor, ...]:
+        """Networks, (N, K), as many at once as the memory for activations of some runs allows.
+
+        Ranks add up group by group, and have to agree on `runs`.
+        """
+        return torch.split(parameters, max(1, TOGETHER // (RUN * max(runs, 1))))
 
     def _window_sums(
         self, parameters: torch.Tensor, batch: TensorBatch

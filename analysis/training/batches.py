@@ -25,7 +25,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.errors import InputError
 from analysis.punzi_loss import SIGNAL
 from analysis.training.sample import ROWS, Events, EventStream, Source
 from analysis.training.storage import IN_MEMORY, Storage
@@ -42,26 +41,24 @@ class Runs(NamedTuple):
     All columns of a run lie together in memory (384 bytes with four features), so that a run
     comes from one place; the sample's columns of their own would come from seven.
 
-    Window sums of a class (all signal, or one background process) are rows of one table of
-    H + 1 columns, signal first. An event adds to the place `first`, and takes away at `last`.
-    For background these are one row's start and stop, and running sums along the row give the
-    windows. Signal belongs to one window and needs no running sum; its `last` is the spare
-    column.
+    Events that count in the same windows have the same *place* in a table of sums. Signal of
+    hypothesis h has place h. The windows that a background event lies in are neighbours, and
+    there are few such *ranges* of windows: background process p of range r has place
+    H + P·r + p. What a window holds is the sum over its places.
 
     Attributes:
         values: (runs, F + 2, RUN) float32: features scaled to [0, 1], weights, places.
-        places: (runs, F + 2, 2 RUN) the same memory as int16; the last row is the `first`, and
-            then the `last`, of each event.
+        places: (runs, F + 2, RUN) the same memory as uint32, of which the last row means it;
+            unsigned, because a signed index is tested for counting from the end.
     """
 
     values: FloatArray
     places: IntArray
 
-    def columns(self) -> tuple[FloatArray, FloatArray, IntArray, IntArray]:
-        """Features (n, F), weights, `first` and `last`, (n,) each, of all places in order."""
+    def columns(self) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Features (n, F), weights and places, (n,) each, of all events in order."""
         features = self.values[:, :-2].transpose(0, 2, 1).reshape(-1, self.values.shape[1] - 2)
-        first, last = self.places[:, -1, :RUN], self.places[:, -1, RUN:]
-        return features, self.values[:, -2].ravel(), first.ravel(), last.ravel()
+        return features, self.values[:, -2].ravel(), self.places[:, -1].ravel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +69,8 @@ class Shelf:
         runs: The events, with empty places between them.
         events: Number of events proper.
         hypotheses: H.
-        classes: 1 + number of background processes.
+        backgrounds: P, number of background processes.
+        ranges: (R, 2) first, and one past the last, of the windows of each range.
         count: Number of batches of an epoch.
         strata: (S,) runs of each stratum, which lie one after the other, each a multiple of
             `count`; or the number of runs, if there are no strata.
@@ -84,7 +82,8 @@ class Shelf:
     runs: Runs
     events: int
     hypotheses: int
-    classes: int
+    backgrounds: int
+    ranges: IntArray
     count: int
     strata: IntArray
     rank: int = 0
@@ -93,6 +92,30 @@ class Shelf:
     def __len__(self) -> int:
         """Number of runs, without those of other ranks."""
         return len(self.runs.values)
+
+    @property
+    def places(self) -> int:
+        """Number of places, see `Runs`."""
+        return self.hypotheses + self.backgrounds * len(self.ranges)
+
+    def windows_of(self, place: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """What events with the given places are.
+
+        Args:
+            place: (n,) places, see `Runs`.
+
+        Returns:
+            (n,) int64 process codes, first windows, and one past the last windows.
+        """
+        signal = place < self.hypotheses
+        behind = np.where(signal, 0, place.astype(np.int64) - self.hypotheses)
+        number, process = np.divmod(behind, max(self.backgrounds, 1))
+        ranges = self.ranges if len(self.ranges) > 0 else np.zeros((1, 2), np.int64)
+        return (
+            np.where(signal, SIGNAL, process),
+            np.where(signal, place, ranges[number, 0]),
+            np.where(signal, place + np.int64(1), ranges[number, 1]),
+        )
 
     def in_order(self) -> IntArray:
         """All runs as they lie on the shelf."""
@@ -263,35 +286,31 @@ def _put(
         room: Where to put up the shelf.
 
     Raises:
-        InputError: If there are too many hypotheses and processes to number their windows, or
-            there is no room.
+        InputError: If there is no room.
     """
-    hypotheses, backgrounds = len(source.mass), len(source.backgrounds)
-    if (backgrounds + 1) * (hypotheses + 1) > np.iinfo(np.int16).max:
-        raise InputError(
-            f"{hypotheses} training hypotheses times {backgrounds + 1} processes are too many to "
-            "train on; keep (hypotheses + 1) times processes below 32767."
-        )
     total = int(strata.sum())
     own = len(range(room.rank, total, room.ranks))
     values = room.storage.zeros((own, len(source.features) + 2, RUN), np.float32)
-    runs = Runs(values, values.view(np.int16))
+    runs = Runs(values, values.view(np.uint32))
+    ranges = _Ranges(len(source.mass))
     span = own if room.storage.folder is None else max(1, room.storage.span // values[:1].nbytes)
     for begin in range(0, own, max(span, 1)):
         at = 0
         for piece in events.pieces():
             run, slot = np.divmod(place[at : at + len(piece)], RUN)
             at += len(piece)
+            ranges.note(piece)
             mine, run = run % room.ranks == room.rank, run // room.ranks
             mine &= (run >= begin) & (run < begin + span)
             if not mine.all():
                 piece, run, slot = piece[mine], run[mine], slot[mine]  # noqa: PLW2901 - narrowed
-            _copy(source, piece, runs, run, slot)
+            _copy(source, piece, ranges, runs, (run, slot))
     return Shelf(
         runs,
         len(events),
-        hypotheses,
-        backgrounds + 1,
+        len(source.mass),
+        len(source.backgrounds),
+        ranges.known(),
         min(count, total),
         strata,
         room.rank,
@@ -299,22 +318,52 @@ def _put(
     )
 
 
-def _copy(source: Source, events: Events, runs: Runs, run: IntArray, slot: IntArray) -> None:
+class _Ranges:
+    """Ranges of windows that background lies in, numbered as they are met."""
+
+    def __init__(self, hypotheses: int) -> None:
+        self._width = hypotheses + 1
+        self._number = np.full(self._width**2, -1, np.int32)
+        self._codes: list[int] = []
+
+    def note(self, events: Events) -> None:
+        """Number the ranges of some events; all ranks have to note all events."""
+        codes = self._code(events)[events.process != SIGNAL]
+        found, first = np.unique(codes[self._number[codes] < 0], return_index=True)
+        for code in found[first.argsort()].tolist():
+            self._number[code] = len(self._codes)
+            self._codes.append(code)
+
+    def of(self, events: Events) -> IntArray:
+        """(n,) the number of each background event's range; anything for signal."""
+        return self._number[self._code(events)]
+
+    def known(self) -> IntArray:
+        """(R, 2) first, and one past the last, window of each range so far."""
+        return np.stack(np.divmod(np.array(self._codes, np.int64), self._width), axis=1)
+
+    def _code(self, events: Events) -> IntArray:
+        """Both ends of each event's range in one number."""
+        code: IntArray = events.start.astype(np.int64) * self._width + events.stop
+        return code
+
+
+def _copy(
+    source: Source, events: Events, ranges: _Ranges, runs: Runs, at: tuple[IntArray, IntArray]
+) -> None:
     """Copy events into runs.
 
     Args:
         source: Where they are from, for its scaling, hypotheses and processes.
         events: The n events.
+        ranges: Knows the ranges of all of them.
         runs: Changed.
-        run: (n,) run of each event.
-        slot: (n,) its place in the run.
+        at: (n,) run of each event, and (n,) its slot in there.
     """
+    run, slot = at
     low, high = source.scaling
     for i in range(len(low)):
         runs.values[run, i, slot] = (events.features[i] - low[i]) / (high[i] - low[i])
     runs.values[run, -2, slot] = events.weight
-    hypotheses = np.int16(len(source.mass))
-    offset = (events.process.astype(np.int16) + 1) * (hypotheses + 1)
-    last = np.where(events.process == SIGNAL, hypotheses, offset + events.stop)
-    runs.places[run, -1, slot] = offset + events.start
-    runs.places[run, -1, RUN + slot] = last
+    backgrounds = len(source.mass) + len(source.backgrounds) * ranges.of(events) + events.process
+    runs.places[run, -1, slot] = np.where(events.process == SIGNAL, events.start, backgrounds)

@@ -1,7 +1,8 @@
 """Weighted binary cross-entropy, a whole epoch of it in one call.
 
 A batch of 2048 events is too short to be shared between cores; the networks of an ensemble are
-shared between them instead. Each walks through the same batches with steps of its own.
+shared between them instead. Each worker walks through the batches with its networks, loads a
+block once for all of them, and each network makes steps of its own.
 """
 
 import math
@@ -10,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from analysis.training.elementary import REORDERED, event_loop, exp, log1p
-from analysis.training.loading import RUNS, Batch, blocks_of_part, load_block
+from analysis.training.elementary import event_loop, exp, log1p
+from analysis.training.loading import Batch, block_count, blocks_of_part, load_block
 from analysis.training.network_kernels import BLOCK, Network, backward, forward
 from analysis.types import FloatArray, IntArray
 
@@ -35,156 +36,184 @@ class Epoch(NamedTuple):
     bounds: IntArray
 
 
+class Learners(NamedTuple):
+    """Networks, and what the cross-entropy needs to know.
+
+    Attributes:
+        parameters: (N, K) parameters in the precision of the passes.
+        widths: (layers,) units of each layer.
+        scale: (places,) factor on the weight of an event, likewise.
+        signal: H; events with a place below this are signal.
+    """
+
+    parameters: FloatArray
+    widths: IntArray
+    scale: FloatArray
+    signal: int
+
+
 class Descent(NamedTuple):
     """Networks on their way down the gradient.
 
     Attributes:
         parameters: (N, K) float64 parameters.
-        widths: (layers,) units of each layer.
-        rate: (N,) learning rates; a network of rate 0 is left alone.
+        rate: (N,) learning rates.
         longest: Longest step in parameter space; infinite for no limit.
     """
 
     parameters: FloatArray
-    widths: IntArray
     rate: FloatArray
     longest: float
 
 
 @event_loop
-def _cross_entropy(work: Any, slot: int, slope: Any) -> Any:
+def _cross_entropy(learners: Any, work: Any, worker: int, slope: Any) -> Any:
     """Loss of one block, and its slope with respect to each logit.
 
     Args:
-        work: The `Workspace` with the logits of the block.
-        slot: Which of its blocks.
+        learners: The `Learners`.
+        work: The `Workspace` with the logits of the block, and weights that are scaled.
+        worker: Which of its blocks.
         slope: (BLOCK,) overwritten with weight · (ŷ − label).
 
     Returns:
-        Σ weight · cross-entropy and Σ weight.
+        Σ weight · cross-entropy.
     """
-    logit, weight, first = work.rows[slot, -1], work.weight[slot], work.first[slot]
+    logit, weight, place = work.rows[worker, -1], work.weight[worker], work.place[worker]
     zero, one = logit.dtype.type(0), logit.dtype.type(1)
-    loss, total = zero, zero
+    loss = zero
     for event in range(BLOCK):
-        scaled = weight[event] * work.bce_scale[first[event]]
         z = logit[event]
         decay = exp(-abs(z))
         output = (one if z >= zero else decay) / (one + decay)
-        label = one if first[event] < work.signal else zero
-        slope[event] = scaled * (output - label)
-        loss += scaled * (max(z, zero) + log1p(decay) - label * z)
-        total += scaled
-    return loss, total
+        label = one if place[event] < learners.signal else zero
+        slope[event] = weight[event] * (output - label)
+        loss += weight[event] * (max(z, zero) + log1p(decay) - label * z)
+    return loss
 
 
 @event_loop
-def _batch_gradient(network: Any, batch: Any, work: Any, slot: Any, gradient: Any) -> Any:
-    """Cross-entropy of one batch, and its gradient.
+def _load_scaled(batch: Any, block: Any, learners: Any, work: Any, worker: Any) -> Any:
+    """Load a block and scale its weights for the cross-entropy; Σ weight of its events."""
+    load_block(batch, block, work, worker)
+    weight, place = work.weight[worker], work.place[worker]
+    total = weight.dtype.type(0)
+    for event in range(BLOCK):
+        weight[event] *= learners.scale[place[event]]
+        total += weight[event]
+    return total
+
+
+@event_loop
+def _add_block(
+    batch: Any, block: Any, learners: Any, work: Any, worker: Any, sums: Any, which: Any
+) -> None:
+    """Add what one block gives to the cross-entropies of some networks, and to their gradients.
 
     Args:
-        network: The `Network`.
         batch: The `Batch`.
+        block: Which of its blocks.
+        learners: The `Learners`.
         work: The `Workspace`.
-        slot: Which of its blocks to use.
-        gradient: (K,) float64, to which the gradient of the first result is added.
-
-    Returns:
-        Σ weight · cross-entropy and Σ weight.
+        worker: Which of its blocks to use.
+        sums: (N, 2 + K) float64: Σ weight · cross-entropy, Σ weight and the gradient of the
+            former; those of the networks are added to.
+        which: First and stride of the networks.
     """
-    rows, slopes = work.rows[slot], work.slopes[slot]
-    loss, total = 0.0, 0.0
-    for block in range((batch.stop - batch.start + RUNS - 1) // RUNS):
-        load_block(batch, block, work, slot)
+    total = _load_scaled(batch, block, learners, work, worker)
+    rows, slopes = work.rows[worker], work.slopes[worker]
+    for n in range(which[0], len(learners.parameters), which[1]):
+        network = Network(learners.parameters[n], learners.widths)
         forward(network, rows)
-        part = _cross_entropy(work, slot, slopes[-1])
-        loss += part[0]
-        total += part[1]
-        backward(network, rows, slopes, gradient)
-    return loss, total
+        sums[n, 0] += _cross_entropy(learners, work, worker, slopes[-1])
+        sums[n, 1] += total
+        backward(network, rows, slopes, sums[n, 2:])
 
 
 @njit(cache=True, parallel=True)
-def bce_epoch(epoch: Any, descent: Any, work: Any, losses: Any) -> None:
-    """Train every network for one epoch of stochastic gradient descent.
+def bce_epoch(
+    epoch: Any, descent: Any, learners: Any, work: Any, sums: Any, losses: Any, workers: Any
+) -> None:
+    """Train networks for one epoch of stochastic gradient descent.
 
     Args:
         epoch: The `Epoch`.
         descent: The `Descent`, whose parameters change.
-        work: `Workspace` with a block for each network.
+        learners: The `Learners`, whose parameters are overwritten.
+        work: `Workspace` with a block for each worker.
+        sums: (N, 2 + K) float64, overwritten.
         losses: (N,) overwritten with the mean over batches of the weighted mean cross-entropy.
+        workers: Number of workers between whom the networks are divided.
     """
-    for index in prange(len(losses)):
-        network = np.int64(index)
-        losses[network] = _descend(network, epoch, descent, work)
-
-
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
-def _descend(network: Any, epoch: Any, descent: Any, work: Any) -> float:
-    """`bce_epoch` of one network: its loss."""
-    if descent.rate[network] == 0:
-        return 0.0
-    parameters = descent.parameters[network]
-    gradient = np.zeros(len(parameters))
-    rounded = np.zeros(len(parameters), work.rows.dtype)
-    mean = 0.0
-    for index in range(len(epoch.bounds) - 1):
-        batch = Batch(
-            epoch.values, epoch.places, epoch.order, epoch.bounds[index], epoch.bounds[index + 1]
-        )
-        for k in range(len(parameters)):
-            gradient[k], rounded[k] = 0, parameters[k]
-        now = Network(rounded, descent.widths)
-        loss, total = _batch_gradient(now, batch, work, network, gradient)
-        if total > 0:
-            mean += loss / total / (len(epoch.bounds) - 1)
-            square = 0.0
-            for slope in gradient:
-                square += slope * slope
-            step = descent.rate[network] / total
-            step *= min(1.0, descent.longest / (step * math.sqrt(square) + TINY))
-            for k in range(len(parameters)):
-                parameters[k] -= step * gradient[k]
-    return mean
+    for index in prange(workers):
+        # The index of a parallel loop is unsigned, and with integers would make floats.
+        _descend(np.int64(index), np.int64(workers), epoch, descent, learners, work, sums, losses)
 
 
 @event_loop
-def bce_part(part: Any, batch: Any, network: Any, work: Any, sums: Any) -> None:
-    """Cross-entropy of part of a batch.
+def _descend(
+    worker: Any,
+    workers: Any,
+    epoch: Any,
+    descent: Any,
+    learners: Any,
+    work: Any,
+    sums: Any,
+    losses: Any,
+) -> None:
+    """`bce_epoch` of the networks of one worker."""
+    networks, batches = len(losses), len(epoch.bounds) - 1
+    for n in range(worker, networks, workers):
+        losses[n] = 0
+    for index in range(batches):
+        start, stop = epoch.bounds[index], epoch.bounds[index + 1]
+        batch = Batch(epoch.values, epoch.places, epoch.order, start, stop)
+        for n in range(worker, networks, workers):
+            sums[n, :] = 0
+            for k in range(descent.parameters.shape[1]):
+                learners.parameters[n, k] = descent.parameters[n, k]
+        for block in range(block_count(batch)):
+            _add_block(batch, block, learners, work, worker, sums, (worker, workers))
+        for n in range(worker, networks, workers):
+            if sums[n, 1] > 0:
+                losses[n] += sums[n, 0] / sums[n, 1] / batches
+                _step(descent, n, sums[n])
+
+
+@event_loop
+def _step(descent: Any, network: Any, sums: Any) -> None:
+    """Take one step with a network, from its `sums` of `_add_block`."""
+    parameters, square = descent.parameters[network], 0.0
+    for k in range(len(parameters)):
+        square += sums[2 + k] ** 2
+    step = descent.rate[network] / sums[1]
+    step *= min(1.0, descent.longest / (step * math.sqrt(square) + TINY))
+    for k in range(len(parameters)):
+        parameters[k] -= step * sums[2 + k]
+
+
+@event_loop
+def bce_part(part: Any, worker: Any, batch: Any, learners: Any, work: Any, sums: Any) -> None:
+    """What part of a batch adds to the cross-entropies of all networks.
 
     Args:
         part: Which part.
+        worker: Which block of the workspace to use.
         batch: The `Batch`.
-        network: The `Network`.
-        work: A `Workspace` that keeps nothing.
-        sums: (2,) overwritten with Σ weight · cross-entropy and Σ weight.
+        learners: The `Learners`.
+        work: The `Workspace`.
+        sums: (PARTS, N, 2 or 2 + K) float64, those of the part overwritten, see `_add_block`;
+            without room for them, gradients are left out.
     """
-    sums[:] = 0
+    sums[part, :, :] = 0
+    rows, slope = work.rows[worker], work.slopes[worker, -1]
     begin, end = blocks_of_part(batch, part)
     for block in range(begin, end):
-        load_block(batch, block, work, part)
-        forward(network, work.rows[part])
-        loss, weight = _cross_entropy(work, part, work.slopes[part, -1])
-        sums[0] += loss
-        sums[1] += weight
-
-
-@njit(cache=True, fastmath=REORDERED, error_model="numpy")
-def bce_sums(batch: Any, descent: Any, work: Any, sums: Any) -> None:
-    """What one batch adds to the cross-entropy of every network and to its gradient.
-
-    Args:
-        batch: The `Batch`.
-        descent: The `Descent`; networks of rate 0 are left out.
-        work: `Workspace` with at least one block.
-        sums: (N, 2 + K) float64, overwritten with Σ weight · cross-entropy, Σ weight and the
-            gradient of the former.
-    """
-    sums[:] = 0
-    rounded = np.zeros(descent.parameters.shape[1], work.rows.dtype)
-    for index in range(len(sums)):
-        if descent.rate[index] == 0:
+        if sums.shape[2] > 2:
+            _add_block(batch, block, learners, work, worker, sums[part], (0, 1))
             continue
-        rounded[:] = descent.parameters[index]
-        network = Network(rounded, descent.widths)
-        sums[index, :2] = _batch_gradient(network, batch, work, 0, sums[index, 2:])
+        total = _load_scaled(batch, block, learners, work, worker)
+        for n in range(len(learners.parameters)):
+            forward(Network(learners.parameters[n], learners.widths), rows)
+            sums[part, n, 0] += _cross_entropy(learners, work, worker, slope)
+            sums[part, n, 1] += total

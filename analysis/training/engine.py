@@ -5,7 +5,7 @@ in the order of torch's `parameters_to_vector`. A single network is an ensemble 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Generic, TypeVar
@@ -106,7 +106,6 @@ class Engine(ABC, Generic[Batch]):
         self.task = task
         self.ranks = Ranks() if ranks is None else ranks
 
-    @abstractmethod
     def bce_epoch(
         self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
@@ -121,22 +120,31 @@ class Engine(ABC, Generic[Batch]):
         Returns:
             (N,) losses, mean over batches.
         """
-
-    @abstractmethod
-    def bce_loss(self, parameters: FloatArray) -> float:
-        """Weighted mean cross-entropy of one network, (K,), over all events of the shelf."""
+        return self._epoch(self.bce_gradients, parameters, steps, order, bounds)
 
     def punzi_epoch(
         self, parameters: FloatArray, steps: Steps, order: IntArray, bounds: IntArray
     ) -> FloatArray:
         """Train for one epoch of the Punzi-loss; arguments and result as of `bce_epoch`."""
+        return self._epoch(self.punzi_gradients, parameters, steps, order, bounds)
+
+    def _epoch(
+        self,
+        gradients_of: Callable[[FloatArray, Batch], tuple[FloatArray, FloatArray]],
+        parameters: FloatArray,
+        steps: Steps,
+        order: IntArray,
+        bounds: IntArray,
+    ) -> FloatArray:
+        """Train for one epoch of a loss, of which there are gradients; else as `bce_epoch`."""
+        running = np.flatnonzero(steps.rate)
         losses = np.zeros(len(parameters))
         for start, stop in pairwise(bounds.tolist()):
             batch = self.open_batch(order, start, stop)
-            for network in np.flatnonzero(steps.rate).tolist():
-                loss, gradient = self.punzi_gradient(parameters[network], batch)
+            loss, gradients = gradients_of(parameters[running], batch)
+            losses[running] += loss / (len(bounds) - 1)
+            for network, gradient in zip(running.tolist(), gradients, strict=True):
                 steps.take(network, parameters[network], gradient)
-                losses[network] += loss / (len(bounds) - 1)
         return losses
 
     @abstractmethod
@@ -144,9 +152,19 @@ class Engine(ABC, Generic[Batch]):
         """Prepare the batch of the runs `start` to `stop` of an order of runs."""
 
     @abstractmethod
-    def punzi_gradient(self, parameters: FloatArray, batch: Batch) -> tuple[float, FloatArray]:
-        """Punzi-loss of one network, (K,), and its (K,) gradient, for one batch."""
+    def bce_gradients(self, parameters: FloatArray, batch: Batch) -> tuple[FloatArray, FloatArray]:
+        """Weighted mean cross-entropies (N,) of networks, (N, K), and their (N, K) gradients."""
 
     @abstractmethod
-    def punzi_values(self, parameters: FloatArray) -> PunziValues:
-        """Punzi-loss of one network, (K,), over all events of the shelf."""
+    def punzi_gradients(
+        self, parameters: FloatArray, batch: Batch
+    ) -> tuple[FloatArray, FloatArray]:
+        """Punzi-losses (N,) of networks, (N, K), for one batch, and their (N, K) gradients."""
+
+    @abstractmethod
+    def bce_losses(self, parameters: FloatArray) -> FloatArray:
+        """Weighted mean cross-entropies (N,) of networks, (N, K), over all events of the shelf."""
+
+    @abstractmethod
+    def punzi_values(self, parameters: FloatArray) -> list[PunziValues]:
+        """Punzi-losses of networks, (N, K), over all events of the shelf."""

@@ -28,7 +28,7 @@ def without_cut(engine: Engine[Any]) -> PunziValues:
     """Punzi-loss of a network that is one everywhere, on the events of an engine."""
     parameters = np.zeros(parameter_count(engine.widths))
     parameters[-1] = 80.0  # the output's bias: 1 - ŷ is 10⁻³⁵
-    return engine.punzi_values(parameters)
+    return engine.punzi_values(parameters[np.newaxis])[0]
 
 
 def selects_everything(values: PunziValues, reference: PunziValues) -> bool:

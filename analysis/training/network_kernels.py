@@ -44,12 +44,23 @@ def forward(network: Any, rows: Any) -> None:
         inputs, units = widths[layer - 1], widths[layer]
         first = below + inputs
         bias = weight + inputs * units
-        for unit in range(units):
-            row = rows[first + unit]
+        for unit in range(0, units - 1, 2):
             begin = weight + unit * inputs
-            weights = parameters[begin : begin + inputs : 1]
-            _combine(parameters[bias + unit], weights, rows[below:first], row)
-            if layer < len(widths) - 1:
+            middle = begin + inputs
+            _combine_two(
+                (parameters[bias + unit], parameters[bias + unit + 1]),
+                (parameters[begin:middle:1], parameters[middle : middle + inputs : 1]),
+                rows[below:first],
+                rows[first + unit : first + unit + 2],
+            )
+        if units % 2 == 1:
+            weights = parameters[bias - inputs : bias : 1]
+            _combine(
+                parameters[bias + units - 1], weights, rows[below:first], rows[first + units - 1]
+            )
+        if layer < len(widths) - 1:
+            for unit in range(first, first + units):
+                row = rows[unit]
                 for event in range(BLOCK):
                     row[event] = tanh(row[event])
         weight, below = bias + units, first
@@ -67,26 +78,71 @@ def backward(network: Any, rows: Any, slopes: Any, gradient: Any) -> None:
         gradient: (K,) float64, added to.
     """
     parameters, widths = network.parameters, network.widths
-    zero, one = rows.dtype.type(0), rows.dtype.type(1)
+    zero = rows.dtype.type(0)
     weight, below = len(parameters), len(rows) - 1
+    gradient[weight - 1] += _sum(slopes[-1])
     for layer in range(len(widths) - 1, 0, -1):
         inputs, units = widths[layer - 1], widths[layer]
         bias = weight - units
         weight = bias - inputs * units
         above = below - widths[0]
         below -= inputs
-        for unit in range(units):
-            begin = weight + unit * inputs
-            slope = slopes[above + unit]
-            _add_gradient(slope, rows[below : below + inputs], gradient[begin : begin + inputs])
-            gradient[bias + unit] += _sum(slope)
+        activations, given = rows[below : below + inputs], slopes[above : above + units]
+        _add_gradients(given, activations, gradient[weight:bias])
         if layer == 1:
             break
+        asked = slopes[above - inputs : above]
+        for unit in range(0, inputs - 1, 2):
+            begin = weight + unit
+            _combine_two(
+                (zero, zero),
+                (parameters[begin:bias:inputs], parameters[begin + 1 : bias : inputs]),
+                given,
+                asked[unit : unit + 2],
+            )
+        if inputs % 2 == 1:
+            weights = parameters[weight + inputs - 1 : bias : inputs]
+            _combine(zero, weights, given, asked[inputs - 1])
         for unit in range(inputs):
-            slope, activation = slopes[above - inputs + unit], rows[below + unit]
-            _combine(zero, parameters[weight + unit : bias : inputs], slopes[above:], slope)
+            # The biases of the layer below stand before the weights of this one.
+            gradient[weight - inputs + unit] += _through_tanh(asked[unit], activations[unit])
+
+
+@event_loop
+def _combine_two(constants: Any, weights: Any, rows: Any, totals: Any) -> None:
+    """`_combine` for two rows at once, which share what is loaded.
+
+    Args:
+        constants: Two numbers.
+        weights: Two vectors of weights.
+        rows: What is combined.
+        totals: (2, BLOCK) overwritten.
+    """
+    v, w = weights
+    a, b = totals[0], totals[1]
+    quads = len(v) // 4
+    if quads == 0:
+        a[:] = constants[0]
+        b[:] = constants[1]
+    for quad in range(quads):
+        i = 4 * quad
+        v0, v1, v2, v3 = v[i], v[i + 1], v[i + 2], v[i + 3]
+        w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
+        x0, x1, x2, x3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+        if quad == 0:
+            c, d = constants
             for event in range(BLOCK):
-                slope[event] *= one - activation[event] * activation[event]
+                a[event] = c + v0 * x0[event] + v1 * x1[event] + v2 * x2[event] + v3 * x3[event]
+                b[event] = d + w0 * x0[event] + w1 * x1[event] + w2 * x2[event] + w3 * x3[event]
+        else:
+            for event in range(BLOCK):
+                a[event] += v0 * x0[event] + v1 * x1[event] + v2 * x2[event] + v3 * x3[event]
+                b[event] += w0 * x0[event] + w1 * x1[event] + w2 * x2[event] + w3 * x3[event]
+    for i in range(4 * quads, len(v)):
+        x, vi, wi = rows[i], v[i], w[i]
+        for event in range(BLOCK):
+            a[event] += vi * x[event]
+            b[event] += wi * x[event]
 
 
 @event_loop
@@ -114,27 +170,63 @@ def _combine(constant: Any, weights: Any, rows: Any, total: Any) -> None:
 
 
 @event_loop
-def _add_gradient(slope: Any, rows: Any, gradient: Any) -> None:
-    """Add Σ_events slope · row of each row to its element of the gradient."""
+def _add_gradients(slopes: Any, rows: Any, gradient: Any) -> None:
+    """Add Σ_events slope · row to the gradient, for all pairs of slopes (units) and rows (inputs).
+
+    Two slopes and four rows are taken at once: eight sums keep the processor busy, and what is
+    loaded serves several of them.
+    """
+    units, inputs = len(slopes), len(rows)
     zero = rows.dtype.type(0)
-    quads = len(rows) - len(rows) % 4
-    for i in range(0, quads, 4):
-        x0, x1, x2, x3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        s0, s1, s2, s3 = zero, zero, zero, zero
-        for event in range(BLOCK):
-            s0 += slope[event] * x0[event]
-            s1 += slope[event] * x1[event]
-            s2 += slope[event] * x2[event]
-            s3 += slope[event] * x3[event]
-        gradient[i] += s0
-        gradient[i + 1] += s1
-        gradient[i + 2] += s2
-        gradient[i + 3] += s3
-    for i in range(quads, len(rows)):
-        x, s = rows[i], zero
-        for event in range(BLOCK):
-            s += slope[event] * x[event]
-        gradient[i] += s
+    quads = inputs - inputs % 4
+    for unit in range(0, units - 1, 2):
+        p, q = slopes[unit], slopes[unit + 1]
+        g, h = unit * inputs, (unit + 1) * inputs
+        for i in range(0, quads, 4):
+            x0, x1, x2, x3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+            s0, s1, s2, s3, t0, t1, t2, t3 = zero, zero, zero, zero, zero, zero, zero, zero
+            for event in range(BLOCK):
+                s0 += p[event] * x0[event]
+                s1 += p[event] * x1[event]
+                s2 += p[event] * x2[event]
+                s3 += p[event] * x3[event]
+                t0 += q[event] * x0[event]
+                t1 += q[event] * x1[event]
+                t2 += q[event] * x2[event]
+                t3 += q[event] * x3[event]
+            gradient[g + i] += s0
+            gradient[g + i + 1] += s1
+            gradient[g + i + 2] += s2
+            gradient[g + i + 3] += s3
+            gradient[h + i] += t0
+            gradient[h + i + 1] += t1
+            gradient[h + i + 2] += t2
+            gradient[h + i + 3] += t3
+        for i in range(quads, inputs):
+            gradient[g + i] += _product(p, rows[i])
+            gradient[h + i] += _product(q, rows[i])
+    if units % 2 == 1:
+        for i in range(inputs):
+            gradient[(units - 1) * inputs + i] += _product(slopes[units - 1], rows[i])
+
+
+@event_loop
+def _product(slope: Any, row: Any) -> Any:
+    """Σ_events slope · row."""
+    total = row.dtype.type(0)
+    for event in range(BLOCK):
+        total += slope[event] * row[event]
+    return total
+
+
+@event_loop
+def _through_tanh(slope: Any, activation: Any) -> Any:
+    """From slopes with respect to activations to those with respect to arguments; their sum."""
+    total, one = slope.dtype.type(0), slope.dtype.type(1)
+    for event in range(BLOCK):
+        slope[event] *= one - activation[event] * activation[event]
+        total += slope[event]
+    return total
 
 
 @event_loop

@@ -2,9 +2,8 @@
 
 The first pass evaluates the network and sums up ε and B of every window; the loss and its
 slopes with respect to these sums follow; the second pass turns the slopes into the gradient of
-the parameters. If the batch is small its activations are kept in between (they stay in the
-second-level cache), otherwise the second pass computes them again: those of the whole sample
-are never stored.
+the parameters. It evaluates the network again: activations are never stored beyond a block,
+because to fetch them from memory takes as long. A block is loaded once for all networks.
 """
 
 import math
@@ -22,12 +21,38 @@ from analysis.figures_of_merit import (
 from analysis.punzi_loss import MIN_EFFICIENCY
 from analysis.training.elementary import event_loop, exp
 from analysis.training.loading import blocks_of_part, load_block
-from analysis.training.network_kernels import BLOCK, backward, forward
+from analysis.training.network_kernels import BLOCK, Network, backward, forward
 from analysis.types import FloatArray, IntArray
 
 _numerator: Any = njit(punzi_numerator)
 _variance: Any = njit(background_variance)
 _slope: Any = njit(variance_slope)
+
+
+class Networks(NamedTuple):
+    """Networks whose Punzi-loss is asked for.
+
+    Attributes:
+        parameters: (N, K) weights and biases, in the precision of the passes.
+        widths: (layers,) units of each layer, inputs first, 1 last.
+        slopes: (N, places) ∂loss/∂(weight · ŷ) of the events of each place, likewise.
+    """
+
+    parameters: FloatArray
+    widths: IntArray
+    slopes: FloatArray
+
+
+class Sums(NamedTuple):
+    """What events add up to; with one more axis in front, what each part of a batch adds up to.
+
+    Attributes:
+        weight: (places,) float64 Σ weight.
+        selected: (N, places) float64 Σ weight · ŷ.
+    """
+
+    weight: FloatArray
+    selected: FloatArray
 
 
 @event_loop
@@ -41,73 +66,63 @@ def _evaluate(network: Any, rows: Any) -> None:
 
 
 @event_loop
-def sum_part(part: Any, batch: Any, network: Any, work: Any, sums: Any) -> None:
-    """First pass over part of a batch: Σ weight · ŷ by place, see `Runs`.
+def sum_part(part: Any, worker: Any, batch: Any, networks: Any, work: Any, sums: Any) -> None:
+    """First pass over part of a batch.
 
     Args:
         part: Which part.
-        batch: The `Batch`; if it is kept, `open_part` has loaded it.
-        network: The `Network`.
+        worker: Which block of the workspace to use.
+        batch: The `Batch`.
+        networks: The `Networks`.
         work: The `Workspace`.
-        sums: (places,) float64, overwritten.
+        sums: `Sums` of each part; those of this one are overwritten.
     """
-    sums[:] = 0
+    rows, weight, place = work.rows[worker], work.weight[worker], work.place[worker]
+    output, widths = rows[-1], networks.widths
+    weights = sums.weight[part]
+    weights[:] = 0
+    sums.selected[part, :, :] = 0
     begin, end = blocks_of_part(batch, part)
     for block in range(begin, end):
-        slot = block if work.kept else part
-        if not work.kept:
-            load_block(batch, block, work, slot)
-        rows = work.rows[slot]
-        _evaluate(network, rows)
-        output, weight = rows[-1], work.weight[slot]
-        first, last = work.first[slot], work.last[slot]
+        load_block(batch, block, work, worker)
         for event in range(BLOCK):
-            selected = np.float64(weight[event] * output[event])
-            sums[first[event]] += selected
-            sums[last[event]] -= selected
+            weights[place[event]] += np.float64(weight[event])
+        for n in range(len(networks.parameters)):
+            _evaluate(Network(networks.parameters[n], widths), rows)
+            selected = sums.selected[part, n]
+            for event in range(BLOCK):
+                selected[place[event]] += np.float64(weight[event] * output[event])
 
 
 @event_loop
-def gradient_part(part: Any, batch: Any, network: Any, work: Any, gradient: Any) -> None:
-    """Second pass over part of a batch: its part of the gradient of the loss.
+def gradient_part(
+    part: Any, worker: Any, batch: Any, networks: Any, work: Any, gradients: Any
+) -> None:
+    """Second pass over part of a batch.
 
     Args:
         part: Which part.
+        worker: Which block of the workspace to use.
         batch: The `Batch`.
-        network: The `Network`.
-        work: The `Workspace`, as `sum_part` left it, with the slopes `by_place`.
-        gradient: (K,) float64, overwritten.
+        networks: The `Networks`.
+        work: The `Workspace`.
+        gradients: (PARTS, N, K) float64; those of this part are overwritten.
     """
-    gradient[:] = 0
-    by_place, slopes = work.by_place, work.slopes[part]
+    rows, weight, place = work.rows[worker], work.weight[worker], work.place[worker]
+    slopes = work.slopes[worker]
+    output, slope, one = rows[-1], slopes[-1], rows.dtype.type(1)
+    gradients[part, :, :] = 0
     begin, end = blocks_of_part(batch, part)
     for block in range(begin, end):
-        slot = block if work.kept else part
-        rows = work.rows[slot]
-        if not work.kept:
-            load_block(batch, block, work, slot)
+        load_block(batch, block, work, worker)
+        for n in range(len(networks.parameters)):
+            network = Network(networks.parameters[n], networks.widths)
             _evaluate(network, rows)
-        output, weight, slope = rows[-1], work.weight[slot], slopes[-1]
-        first, last = work.first[slot], work.last[slot]
-        one = rows.dtype.type(1)
-        for event in range(BLOCK):
-            by_output = (by_place[first[event]] - by_place[last[event]]) * weight[event]
-            slope[event] = by_output * output[event] * (one - output[event])
-        backward(network, rows, slopes, gradient)
-
-
-class Tables(NamedTuple):
-    """What a batch sums up to, by place (see `Runs`).
-
-    Attributes:
-        sums: (places,) Σ weight · ŷ, added at `first` and taken away at `last`.
-        weights: (places,) Σ weight, added at `first`.
-        counts: (places,) events, added at `first` and taken away at `last`.
-    """
-
-    sums: FloatArray
-    weights: FloatArray
-    counts: IntArray
+            by_place = networks.slopes[n]
+            for event in range(BLOCK):
+                by_output = by_place[place[event]] * weight[event]
+                slope[event] = by_output * output[event] * (one - output[event])
+            backward(network, rows, slopes, gradients[part, n])
 
 
 class Totals(NamedTuple):
@@ -116,6 +131,7 @@ class Totals(NamedTuple):
     Attributes:
         signal: (H,) sums of weights of the signal hypotheses.
         background: (P,) sums of weights of the background processes.
+        ranges: (R, 2) ranges of windows, see `Shelf`.
         luminosity: L in fb^-1.
         constants: (3,) constant term, a and b of the figure of merit.
         uncertainty: Systematic uncertainties of the background processes.
@@ -124,6 +140,7 @@ class Totals(NamedTuple):
 
     signal: FloatArray
     background: FloatArray
+    ranges: IntArray
     luminosity: float
     constants: FloatArray
     uncertainty: BackgroundUncertainty
@@ -131,52 +148,96 @@ class Totals(NamedTuple):
 
 
 class Values(NamedTuple):
-    """What the loss is made of, (H,) each; see `analysis.training.engine.PunziValues`."""
+    """What losses are made of; see `analysis.training.engine.PunziValues`.
 
+    Attributes:
+        loss: (N,).
+        efficiency: (N, H).
+        background: (N, H).
+        sigma: (N, H).
+    """
+
+    loss: FloatArray
     efficiency: FloatArray
     background: FloatArray
     sigma: FloatArray
 
 
 @njit(cache=True, error_model="numpy")
-def loss_and_slopes(tables: Any, totals: Any, values: Any, by_place: Any) -> float:
-    """The Punzi-loss of a batch from its window sums, as `analysis.punzi_loss` defines it.
+def losses_and_slopes(sums: Any, totals: Any, values: Any, slopes: Any) -> None:
+    """Punzi-losses of a batch from its sums, as `analysis.punzi_loss` defines them.
 
     Args:
-        tables: `Tables` of the batch.
+        sums: `Sums` of the batch.
         totals: `Totals` of the sample.
         values: `Values`, overwritten, scaled to the whole sample.
-        by_place: (places,) overwritten with the slopes of the loss, see `Workspace`.
+        slopes: (N, places) overwritten, see `Networks`.
+    """
+    hypotheses, processes = len(totals.signal), len(totals.background)
+    scale = np.zeros(processes)
+    for process in range(processes):
+        held = sums.weight[hypotheses + process :: processes].sum()
+        scale[process] = totals.background[process] / held if held > 0 else 0.0
+    by_process = np.zeros((processes, hypotheses))
+    for n in range(len(sums.selected)):
+        selected, background = sums.selected[n], values.background[n]
+        _sum_backgrounds(selected, scale, totals.ranges, background, by_process)
+        values.loss[n] = _loss_and_slopes(
+            selected,
+            sums.weight,
+            totals,
+            (values.efficiency[n], background, by_process, values.sigma[n]),
+            slopes[n],
+        )
+        _spread_slopes(by_process, scale, totals.ranges, slopes[n])
+
+
+@njit(cache=True, error_model="numpy")
+def _loss_and_slopes(selected: Any, weight: Any, totals: Any, values: Any, by_place: Any) -> float:
+    """The Punzi-loss of one network, from its backgrounds and its selected signal.
+
+    Args:
+        selected: (places,) Σ weight · ŷ.
+        weight: (places,) Σ weight.
+        totals: `Totals` of the sample.
+        values: (H,) efficiencies, overwritten; (H,) backgrounds; (P, H) backgrounds by process,
+            overwritten with the slopes of the loss; (H,) σ_min, overwritten.
+        by_place: (places,) of which those of signal are overwritten with the slopes of the loss.
 
     Returns:
         The loss in fb; a pure number for the significance loss.
     """
+    efficiency, background, by_process, sigma = values
     hypotheses = len(totals.signal)
-    by_process = np.zeros((len(totals.background), hypotheses))
-    _sum_backgrounds(tables, totals, values.background, by_process)
     present = 0
     for h in range(hypotheses):
-        present += tables.weights[h] > 0
+        present += weight[h] > 0
     by_variance = np.zeros(hypotheses)
     loss = 0.0
     for h in range(hypotheses):
-        values.efficiency[h], values.sigma[h], by_place[h] = 0, 0, 0
-        if tables.weights[h] <= 0:
+        efficiency[h], sigma[h], by_place[h] = 0, 0, 0
+        if weight[h] <= 0:
             continue
-        scale = totals.signal[h] / tables.weights[h]
-        values.efficiency[h] = scale * tables.sums[h]
-        variance = _variance(values.background[h], by_process[:, h], totals.uncertainty)
-        reach = max(values.efficiency[h], MIN_EFFICIENCY) * totals.luminosity
+        scale = totals.signal[h] / weight[h]
+        efficiency[h] = scale * selected[h]
+        variance = _variance(background[h], by_process[:, h], totals.uncertainty)
+        reach = max(efficiency[h], MIN_EFFICIENCY) * totals.luminosity
         if totals.cross_section > 0:
-            values.sigma[h], pull, slope = _inverse_significance(variance, reach, present, totals)
+            sigma[h], pull, slope = _inverse_significance(variance, reach, present, totals)
         else:
-            values.sigma[h], pull, slope = _sigma_min(variance, reach, present, totals)
-        loss += values.sigma[h] / present
-        if values.efficiency[h] > MIN_EFFICIENCY:
-            by_place[h] = -pull / (values.efficiency[h] * present) * scale
+            sigma[h], pull, slope = _sigma_min(variance, reach, present, totals)
+        loss += sigma[h] / present
+        if efficiency[h] > MIN_EFFICIENCY:
+            by_place[h] = -pull / (efficiency[h] * present) * scale
         by_variance[h] = slope
-    _to_backgrounds(by_variance, values.background, by_process, totals.uncertainty)
-    _spread_slopes(tables, totals, by_process, by_place)
+    for process in range(len(by_process)):
+        own = 0.0
+        if len(totals.uncertainty.by_process) > 0:
+            own = totals.uncertainty.by_process[process]
+        for h in range(hypotheses):
+            by_process[process, h] = by_variance[h] * _slope(
+                background[h], by_process[process, h], totals.uncertainty.overall, own
+            )
     return loss
 
 
@@ -226,43 +287,28 @@ def _to_backgrounds(by_variance: Any, background: Any, by_process: Any, uncertai
 
 
 @njit(cache=True, error_model="numpy")
-def _sum_backgrounds(tables: Any, totals: Any, background: Any, by_process: Any) -> None:
-    """Overwrite (H,) B and (P, H) B_p: running sums of each process, scaled to the sample.
-
-    Where a window holds no event the running sum is rounding, and B is zero.
-    """
-    hypotheses = len(background)
+def _sum_backgrounds(
+    selected: Any, scale: Any, ranges: Any, background: Any, by_process: Any
+) -> None:
+    """Overwrite (H,) B and (P, H) B_p with the sums over the places of each window."""
+    hypotheses, processes = len(background), len(scale)
     background[:] = 0
-    for process in range(len(totals.background)):
-        row = (process + 1) * (hypotheses + 1)
-        scale = _scale(tables, totals, process)
-        running, events = 0.0, 0
-        for h in range(hypotheses):
-            running += tables.sums[row + h]
-            events += tables.counts[row + h]
-            if events > 0:
-                by_process[process, h] = max(scale * running, 0.0)
-                background[h] += by_process[process, h]
+    by_process[:] = 0
+    for number in range(len(ranges)):
+        for process in range(processes):
+            events = scale[process] * selected[hypotheses + number * processes + process]
+            for h in range(ranges[number, 0], ranges[number, 1]):
+                by_process[process, h] += events
+                background[h] += events
 
 
 @njit(cache=True, error_model="numpy")
-def _spread_slopes(tables: Any, totals: Any, by_background: Any, by_place: Any) -> None:
-    """Overwrite the slopes by place: sums of (P, H) ∂loss/∂B_p from each window up."""
-    hypotheses = len(totals.signal)
-    by_place[hypotheses] = 0
-    for process in range(len(totals.background)):
-        row = (process + 1) * (hypotheses + 1)
-        scale = _scale(tables, totals, process)
-        by_place[row + hypotheses] = 0
-        for h in range(hypotheses - 1, -1, -1):
-            by_place[row + h] = by_place[row + h + 1] + scale * by_background[process, h]
-
-
-@njit(cache=True, error_model="numpy")
-def _scale(tables: Any, totals: Any, process: int) -> float:
-    """What a background process of a batch is multiplied with: total/subset, 0 if absent."""
-    width = len(totals.signal) + 1
-    held = 0.0
-    for place in range((process + 1) * width, (process + 2) * width):
-        held += tables.weights[place]
-    return totals.background[process] / held if held > 0 else 0.0
+def _spread_slopes(by_process: Any, scale: Any, ranges: Any, by_place: Any) -> None:
+    """Overwrite the slopes of background places with the sums of (P, H) ∂loss/∂B_p."""
+    processes, hypotheses = by_process.shape
+    for number in range(len(ranges)):
+        for process in range(processes):
+            total = 0.0
+            for h in range(ranges[number, 0], ranges[number, 1]):
+                total += by_process[process, h]
+            by_place[hypotheses + number * processes + process] = scale[process] * total

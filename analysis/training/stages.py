@@ -141,9 +141,8 @@ class Pretraining(Stage):
 
     def validate(self, state: StageState, networks: Sequence[int]) -> FloatArray:
         """See `Stage`."""
-        loss = state.last_validation_loss()
-        for network in networks:
-            loss[network] = self.validation.bce_loss(state.parameters[network])
+        loss, which = state.last_validation_loss(), list(networks)
+        loss[which] = self.validation.bce_losses(state.parameters[which])
         return loss
 
 
@@ -182,8 +181,8 @@ class PunziTraining(Stage):
     def validate(self, state: StageState, networks: Sequence[int]) -> FloatArray:
         """See `Stage`."""
         loss = state.last_validation_loss()
-        for network in networks:
-            values = self.validation.punzi_values(state.parameters[network])
+        every = self.validation.punzi_values(state.parameters[list(networks)])
+        for network, values in zip(networks, every, strict=True):
             loss[network] = values.loss
             epoch = len(state.history.seconds)
             if epoch > 0 and selects_everything(values, self.no_cut):
@@ -242,8 +241,13 @@ class QuasiNewtonTraining(PunziTraining):
         for network in np.flatnonzero(steps.rate).tolist():
             parameters = state.parameters[network]
             found = steps.rate[network] == 1 and state.curvature.descend(
-                network, parameters, lambda vector: self.engine.punzi_gradient(vector, batch)
+                network, parameters, lambda vector: self._evaluate(vector, batch)
             )
             if not found:
                 state.rate[network] = 0
         return state.curvature.loss.copy()
+
+    def _evaluate(self, vector: FloatArray, batch: Any) -> tuple[float, FloatArray]:
+        """Loss of one network, (K,), and its (K,) gradient."""
+        loss, gradient = self.engine.punzi_gradients(vector[np.newaxis], batch)
+        return float(loss[0]), gradient[0]

@@ -39,7 +39,7 @@ def test_gradient_is_that_of_module_and_loss(small_sample: Sample, task: Task) -
     shelf = shelve_random(small_sample, events, None, np.random.default_rng(0))
     engine = AutogradEngine(shelf, WIDTHS, task, dtype=torch.float64)
     batch = engine.open_batch(shelf.in_order(), 0, len(shelf))
-    loss, gradient = engine.punzi_gradient(vectors(1)[0], batch)
+    (loss,), (gradient,) = engine.punzi_gradients(vectors(1), batch)
 
     network = PunziNet(small_sample.features, *small_sample.scaling)
     vector_to_parameters(torch.from_numpy(vectors(1)[0]).float(), network.parameters())
@@ -90,7 +90,7 @@ def test_gpu_trains_what_the_cpu_trains(shelf: Shelf, task: Task, loss: str) -> 
         engine = AutogradEngine(shelf, WIDTHS, task, device)
         trained = vectors(3)
         losses = getattr(engine, loss)(trained, steps, order, bounds)
-        results.append((trained, losses, engine.punzi_values(trained[0]).sigma))
+        results.append((trained, losses, engine.punzi_values(trained)[0].sigma))
     for cpu, gpu in zip(*results, strict=True):
         np.testing.assert_allclose(gpu, cpu, rtol=1e-4, atol=1e-6)
 

@@ -6,7 +6,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from analysis.errors import InputError
 from analysis.punzi_loss import SIGNAL
 from analysis.training.batches import (
     RUN,
@@ -18,9 +17,6 @@ from analysis.training.batches import (
 )
 from analysis.training.engine import Task
 from analysis.training.fused import FusedEngine
-from analysis.training.loading import workspace
-from analysis.training.network_kernels import Network
-from analysis.training.parallel import SUMS, empty_parts, over_parts
 from analysis.training.sample import Sample
 
 WIDTHS = (4, 8, 4, 1)
@@ -98,27 +94,27 @@ def test_stratified_batches_hold_their_share_of_everything(small_sample: Sample)
             assert abs(held - share) <= runs
 
 
-def sums(engine: FusedEngine, order: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Σ weight · ŷ by place of some runs, not scaled to anything."""
-    batch = engine.open_batch(order, start, stop)
-    network = Network(parameters(), np.array(WIDTHS))
-    places = engine.shelf.classes * (engine.shelf.hypotheses + 1)
-    work, parts = workspace(WIDTHS, np.ones(places), 0), empty_parts(places, 81)
-    over_parts(SUMS, batch, network, work, parts)
-    return parts.sums.sum(axis=0)
-
-
-def test_window_sums_of_all_batches_add_up_to_those_of_the_sample(
-    small_sample: Sample, make_task: Callable[..., Task]
+def test_windows_of_all_batches_hold_together_what_those_of_the_sample_do(
+    small_sample: Sample,
 ) -> None:
     for put in (shelve_random, shelve_stratified):
         shelf = put(small_sample, small_sample.training, 900, np.random.default_rng(1))
-        engine = FusedEngine(shelf, WIDTHS, make_task(small_sample), np.float64)
         order, bounds = shelf.batches(np.random.default_rng(4))
-        parts = [sums(engine, order, a, b) for a, b in pairwise(bounds.tolist())]
-        np.testing.assert_allclose(
-            np.sum(parts, axis=0), sums(engine, order, 0, len(shelf)), atol=1e-8
-        )
+        _, weight, place = (column.reshape(len(shelf), -1) for column in shelf.runs.columns())
+        total = np.zeros((3, len(small_sample.mass)))
+        for a, b in pairwise(bounds.tolist()):
+            runs = order[a:b]
+            process, start, stop = shelf.windows_of(place[runs].ravel())
+            for h in range(len(small_sample.mass)):
+                inside = (start <= h) & (h < stop) & (process != SIGNAL)
+                total[:, h] += np.bincount(
+                    process[inside], weight[runs].ravel()[inside], minlength=3
+                )
+        events = small_sample.training
+        for h in range(len(small_sample.mass)):
+            inside = (events.start <= h) & (h < events.stop) & (events.process != SIGNAL)
+            expected = np.bincount(events.process[inside], events.weight[inside], minlength=3)
+            np.testing.assert_allclose(total[:, h], expected, rtol=1e-6)
 
 
 @PUTS
@@ -129,7 +125,8 @@ def test_mean_batch_loss_approaches_the_unbatched_loss(
 ) -> None:
     sample = synthetic_sample(60_000, hypotheses=5)
     task = make_task(sample)
-    whole = FusedEngine(shelve(sample, sample.training), WIDTHS, task).punzi_values(parameters())
+    vector = parameters()[np.newaxis]
+    (whole,) = FusedEngine(shelve(sample, sample.training), WIDTHS, task).punzi_values(vector)
     excess = []
     for size in (800, 3200, 12_800):
         shelf = put(sample, sample.training, size, np.random.default_rng(1))
@@ -139,22 +136,10 @@ def test_mean_batch_loss_approaches_the_unbatched_loss(
             order, bounds = shelf.batches(np.random.default_rng(epoch))
             for a, b in pairwise(bounds.tolist()):
                 batch = engine.open_batch(order, a, b)
-                losses.append(engine.punzi_gradient(parameters(), batch)[0])
+                losses.append(engine.punzi_gradients(vector, batch)[0])
         excess.append(abs(np.mean(losses) / whole.loss - 1))
     assert excess[2] < 0.005
     assert excess[0] > excess[1] > excess[2]
-
-
-def test_too_many_windows_are_refused(small_sample: Sample) -> None:
-    many = Sample(
-        small_sample.features,
-        np.linspace(0.1, 9, 7),
-        tuple(str(i) for i in range(5000)),
-        small_sample.training,
-        small_sample.validation,
-    )
-    with pytest.raises(InputError, match="too many to"):
-        shelve(many, many.training)
 
 
 def test_features_are_scaled_by_the_training_sample(small_sample: Sample) -> None:

@@ -1,16 +1,16 @@
 """The fused engine against automatic differentiation, and against itself."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
 import pytest
 import torch
 
-from analysis.training import fused
 from analysis.training.autograd import AutogradEngine
 from analysis.training.batches import Shelf, shelve, shelve_random
-from analysis.training.engine import Steps, Task, parameter_count
+from analysis.training.engine import Engine, Steps, Task, parameter_count
 from analysis.training.fused import FusedEngine
 from analysis.training.sample import Sample
 
@@ -34,16 +34,24 @@ def task(small_sample: Sample, make_task: Callable[..., Task]) -> Task:
     return make_task(small_sample)
 
 
-@pytest.fixture(params=[True, False])
-def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Activations of a batch are kept between the passes, or computed again."""
-    if not request.param:
-        monkeypatch.setattr(fused, "KEPT_BLOCKS", 0)
+def both(
+    engines: tuple[Engine[Any], Engine[Any]],
+    vector: np.ndarray,
+    order: np.ndarray,
+    start: int,
+    stop: int,
+) -> list[tuple[float, np.ndarray]]:
+    """Punzi-loss and its gradient of one network for one batch, by each of two engines."""
+    results = []
+    for engine in engines:
+        batch = engine.open_batch(order, start, stop)
+        (loss,), (gradient,) = engine.punzi_gradients(vector[np.newaxis], batch)
+        results.append((loss, gradient))
+    return results
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("widths", [WIDTHS, (4, 7, 5, 1), (4, 3, 1), (4, 9, 6, 5, 1)])
-@pytest.mark.usefixtures("kept")
 def test_gradient_is_that_of_autograd(
     shelf: Shelf, task: Task, dtype: type, widths: tuple[int, ...]
 ) -> None:
@@ -52,8 +60,7 @@ def test_gradient_is_that_of_autograd(
     vector = parameters(widths)
     order = np.random.default_rng(1).permutation(len(shelf)).astype(np.int32)
     for start, stop in ((0, len(shelf)), (5, 55)):
-        loss, gradient = engine.punzi_gradient(vector, engine.open_batch(order, start, stop))
-        expected, slope = reference.punzi_gradient(vector, reference.open_batch(order, start, stop))
+        (loss, gradient), (expected, slope) = both((engine, reference), vector, order, start, stop)
         assert loss == pytest.approx(expected, rel=TOLERANCE[dtype])
         np.testing.assert_allclose(
             gradient, slope, atol=TOLERANCE[dtype] * np.abs(slope).max(), rtol=0
@@ -79,16 +86,14 @@ def test_gradient_with_uncertain_background_or_of_the_significance(
     engine = FusedEngine(shelf, WIDTHS, task, np.float64)
     reference = AutogradEngine(shelf, WIDTHS, task, dtype=torch.float64)
     vector = parameters(WIDTHS)
-    loss, gradient = engine.punzi_gradient(vector, engine.open_batch(shelf.in_order(), 3, 90))
-    expected, slope = reference.punzi_gradient(
-        vector, reference.open_batch(shelf.in_order(), 3, 90)
-    )
+    (loss, gradient), (expected, slope) = both((engine, reference), vector, shelf.in_order(), 3, 90)
     assert loss == pytest.approx(expected, rel=1e-10)
     np.testing.assert_allclose(gradient, slope, atol=1e-10 * np.abs(slope).max(), rtol=1e-9)
-    values, others = engine.punzi_values(vector), reference.punzi_values(vector)
+    (values,), (others,) = (e.punzi_values(vector[np.newaxis]) for e in (engine, reference))
     np.testing.assert_allclose(values.sigma, others.sigma, rtol=1e-10)
     assert values.sigma.mean() == pytest.approx(values.loss)
-    plain = FusedEngine(shelf, WIDTHS, make_task(small_sample), np.float64).punzi_values(vector)
+    certain = FusedEngine(shelf, WIDTHS, make_task(small_sample), np.float64)
+    (plain,) = certain.punzi_values(vector[np.newaxis])
     if "cross_section" not in options:
         assert (values.sigma > plain.sigma).all()
 
@@ -101,7 +106,7 @@ def test_no_uncertainty_is_the_plain_loss_to_the_last_bit(
     for options in ({}, {"background_uncertainty": zero}):
         engine = FusedEngine(shelf, WIDTHS, make_task(small_sample, **options))
         batch = engine.open_batch(shelf.in_order(), 0, 50)
-        results.append(engine.punzi_gradient(parameters(WIDTHS), batch))
+        results.append(engine.punzi_gradients(parameters(WIDTHS)[np.newaxis], batch))
     assert results[0][0] == results[1][0]
     np.testing.assert_array_equal(results[0][1], results[1][1])
 
@@ -111,9 +116,12 @@ def test_values_are_those_of_the_loss_module(
     small_sample: Sample, make_task: Callable[..., Task], shelf: Shelf, form: str
 ) -> None:
     task = make_task(small_sample, form=form, a=5.0)
-    values = FusedEngine(shelf, WIDTHS, task, np.float64).punzi_values(parameters(WIDTHS))
-    expected = AutogradEngine(shelf, WIDTHS, task, dtype=torch.float64).punzi_values(
-        parameters(WIDTHS)
+    (values,), (expected,) = (
+        engine.punzi_values(parameters(WIDTHS)[np.newaxis])
+        for engine in (
+            FusedEngine(shelf, WIDTHS, task, np.float64),
+            AutogradEngine(shelf, WIDTHS, task, dtype=torch.float64),
+        )
     )
     assert values.loss == pytest.approx(expected.loss, rel=1e-12)
     for name in ("efficiency", "background", "sigma"):
@@ -133,8 +141,7 @@ def test_batch_without_some_signals_and_backgrounds(
     vector = parameters(WIDTHS)
     for start, stop in ((0, 1), (0, 9), (20, 30), (len(shelf) - 1, len(shelf))):
         order = shelf.in_order()
-        loss, gradient = engine.punzi_gradient(vector, engine.open_batch(order, start, stop))
-        expected, slope = reference.punzi_gradient(vector, reference.open_batch(order, start, stop))
+        (loss, gradient), (expected, slope) = both((engine, reference), vector, order, start, stop)
         assert np.isfinite(gradient).all()
         assert loss == pytest.approx(expected, rel=1e-10)
         np.testing.assert_allclose(gradient, slope, atol=1e-10 * np.abs(slope).max(), rtol=1e-9)
@@ -145,10 +152,10 @@ def test_saturated_outputs_have_finite_gradients(shelf: Shelf, task: Task, bias:
     vector = parameters(WIDTHS)
     vector[-1] = bias
     engine = FusedEngine(shelf, WIDTHS, task)
-    loss, gradient = engine.punzi_gradient(
-        vector, engine.open_batch(shelf.in_order(), 0, len(shelf))
+    loss, gradient = engine.punzi_gradients(
+        vector[np.newaxis], engine.open_batch(shelf.in_order(), 0, len(shelf))
     )
-    assert np.isfinite(loss)
+    assert np.isfinite(loss).all()
     assert np.isfinite(gradient).all()
 
 
@@ -164,14 +171,14 @@ def test_bce_epoch_is_that_of_autograd(shelf: Shelf, task: Task, longest: float)
     ):
         vectors = start.copy()
         losses = engine.bce_epoch(vectors, steps, order, bounds)
-        results.append((vectors, losses, [engine.bce_loss(vector) for vector in vectors]))
+        results.append((vectors, losses, engine.bce_losses(vectors)))
     (vectors, losses, after), (expected, expected_losses, expected_after) = results
     np.testing.assert_allclose(vectors, expected, rtol=1e-9)
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-9)
     np.testing.assert_allclose(after, expected_after, rtol=1e-9)
     assert (vectors[1] == start[1]).all()
     if longest == np.inf:
-        assert after[0] < FusedEngine(shelf, WIDTHS, task).bce_loss(start[0])
+        assert after[0] < FusedEngine(shelf, WIDTHS, task).bce_losses(start)[0]
 
 
 @pytest.mark.parametrize("batch_size", [None, 2000])
@@ -207,10 +214,11 @@ def test_results_do_not_depend_on_the_number_of_cores(shelf: Shelf, task: Task) 
         steps = Steps(np.full(3, 1e-3), np.inf)
         engine.bce_epoch(vectors, steps, order, bounds)
         engine.punzi_epoch(vectors, steps, order, bounds)
-        results.append((vectors, engine.punzi_values(vectors[0]).loss, engine.bce_loss(vectors[0])))
+        values = [values.loss for values in engine.punzi_values(vectors)]
+        results.append((vectors, values, engine.bce_losses(vectors)))
     numba.set_num_threads(threads)
-    np.testing.assert_array_equal(results[0][0], results[-1][0])
-    assert results[0][1:] == results[-1][1:]
+    for one, several in zip(results[0], results[-1], strict=True):
+        np.testing.assert_array_equal(one, several)
 
 
 def test_no_step_is_longer_than_the_limit(small_sample: Sample, task: Task) -> None:

@@ -46,8 +46,8 @@ def test_no_cut_keeps_all_signal_and_background(engine: FusedEngine, small_sampl
 
 def test_selects_everything_only_if_it_does(engine: FusedEngine) -> None:
     reference = without_cut(engine)
-    assert selects_everything(engine.punzi_values(constant(6.0)), reference)
-    assert not selects_everything(engine.punzi_values(constant(1.0)), reference)
+    assert selects_everything(engine.punzi_values(constant(6.0)[np.newaxis])[0], reference)
+    assert not selects_everything(engine.punzi_values(constant(1.0)[np.newaxis])[0], reference)
 
 
 def test_dead_hypotheses_are_those_without_efficiency() -> None:

@@ -26,9 +26,6 @@ windows of one process share their events, so one factor per process is what the
 about them. A subset without any signal gives zero and no gradient. A hypothesis whose signal
 is there but all rejected is a true (and terrible) value of σ_min and stays in; its efficiency
 counts as `MIN_EFFICIENCY` at least, below which it exerts no gradient.
-
-**Alternative.** `SignificanceLoss` puts the inverse of the squared significance (Elwood and
-Krücker, arXiv:1806.00322) in place of σ_min, with everything else the same.
 """
 
 from collections.abc import Sequence
@@ -350,31 +347,6 @@ class PunziLoss(torch.nn.Module):
         present = subset[len(self.background_total) :] > 0
         sigma = self.sigma(efficiency, background, subset, by_process)
         return sigma.sum(-1) / present.sum().clamp(min=1)
-
-
-class SignificanceLoss(PunziLoss):
-    """Mean of 1/Z² with the significance Z = S/√(S + V) (arXiv:1806.00322, Eq. 8 here).
-
-    The significance needs what a search for something unknown does not know, the cross-section
-    of the signal. One is assumed for all hypotheses. V is the variance of the background, its
-    number if that is known.
-
-    Attributes:
-        cross_section: Assumed cross-section of every signal in fb, set after the loss is made.
-    """
-
-    cross_section: float = 10.0
-
-    def terms(
-        self,
-        efficiency: torch.Tensor,
-        background: torch.Tensor,
-        by_process: Sequence[torch.Tensor] = (),
-    ) -> torch.Tensor:
-        """(H,) inverse squared significances (S + V)/S²; see `PunziLoss`."""
-        variance = background_variance(background, by_process, self.uncertainty)
-        signal = efficiency * self.luminosity * self.cross_section
-        return 1 / signal + variance / signal**2
 
 
 def _class_sums(

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from analysis.errors import InputError
-from analysis.punzi_loss import PunziLoss, SignificanceLoss, wide
+from analysis.punzi_loss import PunziLoss, wide
+from analysis.significance_loss import SignificanceLoss
 from analysis.training.batches import RUN, Shelf
 from analysis.training.engine import Engine, PunziValues, Steps, Task
 from analysis.training.ranks import Ranks

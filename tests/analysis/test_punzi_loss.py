@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.network import PunziNet
-from analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL, PunziLoss, SignificanceLoss, window_sums
+from analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL, PunziLoss, window_sums
+from analysis.significance_loss import SignificanceLoss
 
 MASSES = tuple(0.5 + 0.5 * i for i in range(12))
 
@@ -377,16 +378,6 @@ def test_uncertain_background_never_helps(uncertainty):
     assert loss_of(whole, figure_of_merit=figure, processes=PROCESSES)(*whole) > loss_of(whole)(
         *whole
     )
-
-
-def test_significance_is_that_of_a_counting_experiment():
-    whole = sample()
-    loss = loss_of(whole, SignificanceLoss)
-    loss.cross_section = 3.0
-    efficiency, background = loss.sums(*whole)
-    signal = 3.0 * 50.0 * efficiency
-    significance = signal / (signal + background).sqrt()
-    assert loss(*whole).item() == pytest.approx((significance**-2).mean().item(), rel=1e-12)
 
 
 def test_names_are_needed_for_uncertainties_by_process():

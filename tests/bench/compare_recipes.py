@@ -1,6 +1,6 @@
 """Recipes for the Punzi-loss on the same data: epochs, seconds, and what comes out.
 
-    python tests/bench/compare_recipes.py output --seed 1 2 3 '{}' '{"optimizer": "lbfgs"}'
+    python tests/bench/compare_recipes.py output '{}' '{"optimizer": "lbfgs"}' --seed 1 2 3
 
 OUTPUT is a folder in which the features stage has finished. A recipe is what differs from the
 default of `training.punzi`. All recipes of a seed begin with the same pretrained network.

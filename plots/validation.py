@@ -6,8 +6,8 @@ from pathlib import Path
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
 from analysis.simulation import published
+from analysis.simulation.comparison import TOLERANCE, Comparison
 from analysis.simulation.spectrum_comparison import SpectrumComparison
-from analysis.simulation.validation import TOLERANCE, Comparison
 from analysis.windows import Windows
 from plots import style
 from plots.validation_ratios import ratios_figure

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.simulation.validation import Comparison
+from analysis.simulation.comparison import Comparison
 from plots import style
 
 

@@ -17,7 +17,7 @@ from analysis.errors import InputError
 from analysis.files import cannot_write, read_json, write_json
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
-from analysis.paper.studies import Study
+from analysis.paper.studies import MAIN, Study
 from analysis.provenance import digest, versions
 from processors.reasons import reasons
 from processors.trial import Trial
@@ -274,7 +274,7 @@ def paper_stage(
 
 
 def validate_stage(manifest: Manifest, output: OutputFolder, pythia: bool) -> Stage:
-    """The validation of the default data: depends on data, windows and sensitivity, if any.
+    """The validation of the default data: depends on data, windows and judged networks, if any.
 
     Args:
         manifest: Seed of the simulation.
@@ -282,7 +282,8 @@ def validate_stage(manifest: Manifest, output: OutputFolder, pythia: bool) -> St
         pythia: Whether Pythia is there to compare with.
     """
     settings = {"pythia": pythia, "seed": manifest.simulation.seed}
-    files = [str(output.sensitivity)] if output.sensitivity.exists() else []
+    judged = (output.sensitivity, output.study(MAIN).judgement)
+    files = [str(path) for path in judged if path.exists()]
     return Stage("validate-simulation", output, settings, ("simulate", "features"), files)
 
 

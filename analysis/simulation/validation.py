@@ -1,10 +1,9 @@
 """The default data against published numbers: one comparison for each of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from math import sqrt
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,20 +11,17 @@ import pyarrow.parquet as pq
 
 from analysis.errors import InputError
 from analysis.files import read_json
-from analysis.hypotheses import MASS_TOLERANCE
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
-from analysis.paper.published import PUBLISHED, common_scale
-from analysis.sensitivity import Selection, Sensitivity
 from analysis.simulation import mumugamma, published, twophoton
+from analysis.simulation.comparison import Comparison
 from analysis.simulation.constants import BR_TAU_TO_MU
+from analysis.simulation.published_curves import curve_rows
 from analysis.simulation.sampling import Generator
 from analysis.simulation.taupair import TauPairGenerator
 from analysis.types import FloatArray
 from analysis.windows import Windows
 
-TOLERANCE: Final = 0.2
-"""Relative difference from a published number that counts as agreement."""
 TWO_PHOTON_MASS: Final = 0.5
 """Least mass of the pair in the total two-photon cross-section, GeV: the published number comes
 with the generator's default cut, and this one reproduces it."""
@@ -34,54 +30,6 @@ TRIALS: Final = {"mumugamma": 400_000, "tautau": 200_000, "eemumu": 200_000}
 
 Measured = tuple[float, float]
 """A value and its statistical error."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One of our numbers and the published one.
-
-    Attributes:
-        quantity: Its key in the file.
-        title: What it is, in words, with the unit.
-        published: The published value.
-        ours: Our value, None where this data does not have it.
-        error: Its statistical error, None where there is none.
-        note: What exactly is compared, or why there is no value.
-        tolerance: Relative difference that counts as agreement.
-    """
-
-    quantity: str
-    title: str
-    published: float
-    ours: float | None
-    error: float | None = None
-    note: str = ""
-    tolerance: float = TOLERANCE
-
-    @property
-    def ratio(self) -> float | None:
-        """Ours over published."""
-        return None if self.ours is None else self.ours / self.published
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the ratio is within the tolerance; None where there is no value."""
-        return None if self.ratio is None else abs(self.ratio - 1) <= self.tolerance
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, as JSON."""
-        content: dict[str, Any] = {
-            "ours": self.ours,
-            "published": self.published,
-            "ratio": self.ratio,
-            "tolerance": self.tolerance,
-            "met": self.met,
-        }
-        if self.error is not None:
-            content["error"] = self.error
-        if self.note:
-            content["note"] = self.note
-        return content
 
 
 def compare(manifest: Manifest, output: OutputFolder) -> list[Comparison]:
@@ -114,9 +62,7 @@ def compare(manifest: Manifest, output: OutputFolder) -> list[Comparison]:
         ),
         *_sample_rows(manifest, yields, acceptance, int(windows.training.sum())),
     ]
-    if output.sensitivity.exists():
-        rows += sensitivity_rows(Sensitivity.read(output.sensitivity))
-    return rows
+    return rows + curve_rows(output)
 
 
 def cross_section_rows(manifest: Manifest) -> list[Comparison]:
@@ -351,65 +297,6 @@ def _published_events(masses: int) -> float:
     background = sum(published.BACKGROUNDS.values())
     background *= published.SAMPLE_LUMINOSITY / published.LUMINOSITY
     return background + published.SIGNAL_IN_WINDOW * published.SAMPLE_SIGNAL * masses
-
-
-def sensitivity_rows(sensitivity: Sensitivity) -> list[Comparison]:
-    """The smallest detectable cross-sections, up to one factor that is fitted to all of them.
-
-    Args:
-        sensitivity: Of all networks; those of a kind are averaged. Best cuts are those chosen on
-            other events than they are judged by.
-
-    Returns:
-        One comparison for each network and published mass; none without both kinds of networks,
-        or if no value of theirs is finite.
-    """
-    curves = []
-    for kind, cut in (("bce", "optimal_in_training"), ("punzi", "single")):
-        networks = sensitivity.networks.items()
-        chosen = [getattr(network, cut) for name, network in networks if name.startswith(kind)]
-        if not chosen:
-            return []
-        curves.append(_mean_sigma(chosen))
-    mass, (bce, punzi) = sensitivity.mass, curves
-    unit = common_scale(mass, bce[0], punzi[0])
-    if not np.isfinite(unit):
-        return []
-    meanings = {
-        "bce": "network trained with cross-entropy, best cut for each mass chosen on other events",
-        "punzi": "Punzi-net, one cut",
-    }
-    rows = []
-    for at, *values in PUBLISHED:
-        i = int(np.argmin(np.abs(mass - at)))
-        for (kind, meaning), (sigma, error), value in zip(
-            meanings.items(), curves, values, strict=True
-        ):
-            there = abs(mass[i] - at) < MASS_TOLERANCE and np.isfinite(sigma[i])
-            known = bool(there and np.isfinite(error[i]))
-            rows.append(
-                Comparison(
-                    f"sigma_min_{kind}_{at:g}_GeV",
-                    f"sigma_min at {at:g} GeV, {kind}",
-                    value,
-                    float(sigma[i]) / unit if there else None,
-                    float(error[i]) / unit if known else None,
-                    f"{meaning}; in the published unit, {unit:.4g} fb by a fit to both curves",
-                )
-            )
-    return rows
-
-
-def _mean_sigma(selections: Sequence[Selection]) -> tuple[FloatArray, FloatArray]:
-    """Mean sigma_min (H,) of networks and its error: among them, or of the sample for one."""
-    sigma = np.array([selection.sigma_min for selection in selections])
-    if len(sigma) == 1:
-        return sigma[0], selections[0].sigma_min_error
-    mean = sigma.mean(axis=0)
-    error = np.full_like(mean, np.inf)
-    seen = np.isfinite(mean)
-    error[seen] = sigma[:, seen].std(axis=0, ddof=1) / sqrt(len(sigma))
-    return mean, error
 
 
 def _scaled(measured: Measured, factor: float) -> Measured:

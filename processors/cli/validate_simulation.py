@@ -21,8 +21,8 @@ from processors.stages import validate_stage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from analysis.simulation.comparison import Comparison
     from analysis.simulation.spectrum_comparison import SpectrumComparison
-    from analysis.simulation.validation import Comparison
 
 
 def command(
@@ -67,8 +67,11 @@ def command(
         **{row.quantity: row.to_json() for row in rows},
         "spectra": {one.process: one.to_json() for one in spectra} if pythia else missing,
     }
-    if not folder.sensitivity.exists():
-        content["note"] = "No published sigma_min is compared: `punzinet train` has not run."
+    if not any(row.quantity.startswith("sigma_min") for row in rows):
+        content["note"] = (
+            "No published sigma_min is compared: neither `punzinet paper` nor `punzinet train` "
+            "has run."
+        )
     write_json(folder.validation, content)
     written = [folder.validation, *make_validation_plots(folder, settings, rows, spectra)]
     stage.finish(written)

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analysis.output import OutputFolder
+from analysis.simulation.comparison import Comparison
 from analysis.simulation.spectrum_comparison import (
     MUMUGAMMA_EDGES,
     SpectrumComparison,
     fill,
 )
-from analysis.simulation.validation import Comparison
 from plots.validation import LABELS, make_validation_plots
 from plots.validation_ratios import ratios_figure
 from plots.validation_spectra import spectra_figure

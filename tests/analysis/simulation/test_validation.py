@@ -6,20 +6,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit
 from analysis.files import write_json
 from analysis.output import OutputFolder
-from analysis.paper.published import PUBLISHED
 from analysis.peak_fit import PeakFit
-from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from analysis.simulation import published, validation
 from analysis.simulation.taupair import TauPairGenerator, born_cross_section
 from analysis.simulation.validation import (
-    Comparison,
     background_yields,
     compare,
     cross_section_rows,
-    sensitivity_rows,
     signal_in_window,
     total,
     width_rows,
@@ -67,21 +62,6 @@ def folder(tmp_path):
 @pytest.fixture
 def manifest(make_manifest):
     return make_manifest({"signal": "s.root", "tautau": "t.root", "eemumu": "e.root"})
-
-
-def test_agreement_is_within_the_tolerance_at_both_ends():
-    for ours, met in ((7.9, False), (8.1, True), (11.9, True), (12.1, False)):
-        row = Comparison("q", "t", 10.0, ours, 0.5)
-        assert row.met is met
-        assert row.to_json()["ratio"] == pytest.approx(ours / 10)
-        assert row.to_json()["error"] == 0.5
-
-
-def test_what_is_missing_neither_agrees_nor_disagrees():
-    content = Comparison("q", "t", 10.0, None, note="why").to_json()
-    assert content["ratio"] is None
-    assert content["met"] is None
-    assert content["note"] == "why"
 
 
 def test_yields_count_training_windows_at_50_per_fb_without_corrections(folder, manifest):
@@ -143,34 +123,6 @@ def test_every_quantity_is_there_once_and_scaled_to_the_size_of_the_paper(
     assert share.ours == pytest.approx(signal / (signal + background))
     assert rows["trigger_scale"].ratio == pytest.approx(1)
     assert rows["background_mumugamma"].ours is None
-
-
-def test_one_factor_scales_all_sigma_min():
-    mass, *columns = np.array(PUBLISHED).T
-
-    def selection(sigma):
-        return Selection(sigma, sigma, sigma, sigma, 0.1 * sigma)
-
-    networks = {
-        name: NetworkSensitivity(
-            optimal=selection(9 * column),
-            optimal_in_training=selection(column / 1.7),
-            single=selection(column / 1.7),
-            half=selection(9 * column),
-        )
-        for name, column in zip(("bce-00", "punzi-00"), columns, strict=True)
-    }
-    rows = sensitivity_rows(
-        Sensitivity(mass, np.array([True] * 4), FigureOfMerit(), 50.0, networks)
-    )
-    assert len(rows) == 8
-    for row in rows:
-        assert row.ratio == pytest.approx(1)
-        assert row.error == pytest.approx(0.1 * row.published)
-    del networks["bce-00"]
-    assert not sensitivity_rows(
-        Sensitivity(mass, np.array([True] * 4), FigureOfMerit(), 50.0, networks)
-    )
 
 
 def test_missing_and_damaged_results_are_one_sentence(folder, manifest):

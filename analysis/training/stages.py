@@ -22,6 +22,9 @@ from analysis.types import BoolArray, FloatArray, IntArray
 
 #: A dead hypothesis is given this many times the patience of the plateau to come back.
 DEAD_PATIENCE = 4
+#: A network whose learning rate has fallen to less than this share of the first one goes nowhere
+#: any more, and is finished.
+FINISHED = 1e-3
 
 
 class Stage(ABC):
@@ -69,7 +72,7 @@ class Stage(ABC):
         after_epoch: Callable[[], None],
         reporters: Sequence[Reporter] = (),
     ) -> None:
-        """Train until all epochs are done, or all networks have stopped.
+        """Train until all epochs are done, or all networks have finished or stopped.
 
         Args:
             state: Where to begin; changed.
@@ -89,12 +92,13 @@ class Stage(ABC):
             loss = np.where(rate == 0, state.history.loss[-1], loss)
             validation_loss = self._judge(state, loss)
             state.advance(loss, validation_loss, time.perf_counter() - begin, settings.plateau)
+            state.rate[state.rate < FINISHED * settings.learning_rate] = 0
             for reporter in reporters:
                 reporter.epoch(self.name, state, settings.epochs, shelf.events)
             after_epoch()
 
     def _judge(self, state: StageState, loss: FloatArray) -> FloatArray:
-        """Stop networks that are no numbers any more; validate the others.
+        """Stop networks that are no numbers any more; validate the others, but finished ones.
 
         Args:
             state: State of the stage after a training epoch.
@@ -113,7 +117,8 @@ class Stage(ABC):
                     f"`training.{self.section}.learning_rate` ({self.settings.learning_rate:g}) "
                     f"or `training.{self.section}.max_step`",
                 )
-        return self.validate(state, [network for network in running if finite[network]])
+        training = finite & (state.rate > 0)
+        return self.validate(state, [network for network in running if training[network]])
 
     @property
     @abstractmethod

@@ -94,6 +94,18 @@ def test_a_pretraining_need_not_be_repeated(
     np.testing.assert_allclose(vectors(result)[0], vectors(whole)[2], atol=1e-4)
 
 
+def test_a_network_whose_rate_has_fallen_to_nothing_is_finished(
+    small_sample: Sample, tmp_path: Path
+) -> None:
+    plateau = {"patience": 1, "factor": 0.02, "threshold": 0.5}  # nothing counts as better
+    settings = recipe(punzi={"epochs": 50, "plateau": plateau})
+    result = train(small_sample, tmp_path, settings)
+    for trained in result.punzi:
+        history = pq.read_table(tmp_path / "networks" / trained.name / "history.parquet")
+        assert history["epoch"].to_pylist() == [0, 1, 2]
+        assert trained.converged
+
+
 def test_networks_start_from_parameters_of_their_own(whole: TrainingResult) -> None:
     assert [n.name for n in whole.networks] == ["bce-00", "bce-01", "punzi-00", "punzi-01"]
     assert len(np.unique(vectors(whole), axis=0)) == 4

@@ -1,6 +1,7 @@
 """The reproduction of the paper: ensembles trained with several recipes, judged and compared."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from analysis.files import write_json
 from analysis.manifest import Manifest
 from analysis.network import load_network
 from analysis.output import OutputFolder
+from analysis.paper.altered_sample import scale_background, thin_background
 from analysis.paper.claims import make_claims
 from analysis.paper.judgement import Judgement, judge
 from analysis.paper.studies import MAIN, Study
-from analysis.paper.thinning import thin_background
 from analysis.paper.variations import effects
 from analysis.provenance import provenance
 from analysis.recoil_events import read_recoil_events
@@ -54,7 +55,9 @@ def run_study(
     fold = study.settings.validation_fold
     forget_finished(folder)
     windows = Windows.read(output.windows)
-    sample = load_sample(output.tensors, windows, fold)
+    trained = np.flatnonzero(windows.training)[:: study.spacing]
+    windows = replace(windows, training=np.isin(np.arange(len(windows)), trained))
+    sample = scale_background(load_sample(output.tensors, windows, fold), study.scaled)
     if study.background < 1:
         sample = thin_background(
             sample, study.background, np.random.default_rng(manifest.training.seed)
@@ -77,6 +80,8 @@ def run_study(
         stage=f"paper {study.name}",
         training=study.settings.model_dump(mode="json"),
         background=study.background,
+        scaled=dict(study.scaled),
+        spacing=study.spacing,
         figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
         luminosity=manifest.luminosity,
     )

@@ -249,6 +249,8 @@ def study_stage(manifest: Manifest, output: OutputFolder, study: Study) -> Stage
         **manifest.model_dump(mode="json", include={"figure_of_merit", "luminosity"}),
         "training": study.settings.model_dump(mode="json"),
         "background": study.background,
+        "scaled": dict(study.scaled),
+        "spacing": study.spacing,
         "replicas": manifest.paper.replicas,
         "simulation_seed": manifest.simulation.seed,
     }

@@ -1,7 +1,7 @@
 """The trainings behind the figures: each one a recipe and a number of networks."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.paper.settings import PaperSettings
@@ -22,6 +22,8 @@ class Study:
         settings: The recipe.
         pretrained: Study whose pretrained networks it begins with; None to pretrain its own.
         background: Share of the simulated training background that it may use.
+        scaled: Factors on the normalisation of background processes in the training.
+        spacing: Of the hypotheses that are trained on, it trains on one in so many.
     """
 
     name: str
@@ -29,6 +31,8 @@ class Study:
     settings: TrainingSettings
     pretrained: str | None = MAIN
     background: float = 1.0
+    scaled: Mapping[str, float] = field(default_factory=dict)
+    spacing: int = 1
 
 
 def batch_label(batch_size: int | None) -> str:
@@ -59,18 +63,27 @@ def paper_studies(training: TrainingSettings, paper: PaperSettings) -> list[Stud
     return studies
 
 
-def variations(training: TrainingSettings, paper: PaperSettings) -> list[Study]:
+def variations(
+    training: TrainingSettings, paper: PaperSettings, backgrounds: Sequence[str]
+) -> list[Study]:
     """Variations of the main recipe, one thing at a time, to see what a result depends on.
+
+    All are judged by the same, unchanged events.
 
     Args:
         training: The recipe.
         paper: Number of networks of each.
+        backgrounds: Names of the background processes.
     """
     networks = min(paper.variation_networks, paper.networks)
     punzi, pretraining = training.punzi, training.pretraining
     other_weights = "total" if pretraining.signal_weights == "hypothesis" else "hypothesis"
     wide = tuple(2 * width for width in training.hidden)
+    other_optimizer = "lbfgs" if punzi.optimizer == "sgd" else "sgd"
+    other_batches = "stratified" if punzi.batches == "random" else "random"
     recipes: dict[str, tuple[str, dict[str, Any]]] = {
+        "optimizer": (f"optimiser: {other_optimizer}", {"punzi": {"optimizer": other_optimizer}}),
+        "batches": (f"{other_batches} batches", {"punzi": {"batches": other_batches}}),
         "rate-low": ("learning rate / 3", {"punzi": {"learning_rate": punzi.learning_rate / 3}}),
         "rate-high": ("learning rate × 3", {"punzi": {"learning_rate": punzi.learning_rate * 3}}),
         "epochs-half": ("half the epochs", {"punzi": {"epochs": max(punzi.epochs // 2, 1)}}),
@@ -97,15 +110,18 @@ def variations(training: TrainingSettings, paper: PaperSettings) -> list[Study]:
         for name, (label, changes) in recipes.items()
     ]
     same = training.model_copy(update={"networks": networks})
-    return studies + [
-        Study(
-            f"vary-background-{share:.2f}",
-            f"{share:.0%} of the background",
-            same,
-            pretrained=None,
-            background=share,
-        )
+    samples: dict[str, tuple[str, dict[str, Any]]] = {
+        f"background-{share:.2f}": (f"{share:.0%} of the background", {"background": share})
         for share in (0.5, 0.25)
+    }
+    samples |= {
+        f"twice-{name}": (f"trained with twice the {name}", {"scaled": {name: 2.0}})
+        for name in backgrounds
+    }
+    samples["spacing"] = "every second trained mass (less overlap)", {"spacing": 2}
+    return studies + [
+        Study(f"vary-{name}", label, same, pretrained=None, **changes)
+        for name, (label, changes) in samples.items()
     ]
 
 

@@ -11,6 +11,7 @@ from analysis.paper.claims import REGIONS, mean_sigma, ratio
 from analysis.paper.judgement import Judgement
 from analysis.paper.statistics import Statistics
 from analysis.paper.studies import MAIN, Study
+from analysis.types import BoolArray
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,25 @@ def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[s
         Effects by name of the study, the first one `MAIN`.
     """
     networks = min(len(judged[study.name].converged) for study in studies)
-    result = {MAIN: _effect("as it is", judged[MAIN].first(networks))}
+    trained = judged[MAIN].training
+    result = {MAIN: _effect("as it is", judged[MAIN].first(networks), trained)}
     for study in studies:
         own = judged[study.name]
         begun = judged[study.pretrained].first(len(own.converged)) if study.pretrained else own
-        result[study.name] = _effect(study.label, own.after(begun))
+        result[study.name] = _effect(study.label, own.after(begun), trained)
     return result
 
 
-def _effect(label: str, judgement: Judgement) -> Effect:
-    """Numbers of a recipe, from a judgement of both kinds of networks."""
+def _effect(label: str, judgement: Judgement, trained: BoolArray) -> Effect:
+    """Numbers of a recipe.
+
+    Args:
+        label: What was changed.
+        judgement: Of both kinds of networks.
+        trained: (H,) masses that the main study trained on, whatever this one did.
+    """
     statistics = Statistics({MAIN: judgement})
-    trained, mass = judgement.training, judgement.mass
+    mass = judgement.mass
     numbers = {
         curve: Claim.of(
             f"mean σ_min in fb, {curve}", statistics.measure(mean_sigma(curve, trained))

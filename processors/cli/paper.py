@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from analysis.datasets import SIGNAL
 from analysis.files import write_json
 from analysis.manifest import Manifest, load_manifest
 from analysis.output import OutputFolder
@@ -68,7 +69,9 @@ def command(
     _run(settings, folder, main, resume=resume, force=force, dry_run=dry_run)
     _claims(settings, folder, main, force=force, dry_run=dry_run)
     if studies:
-        varied = variations(settings.training, settings.paper)
+        processes = {dataset.process for dataset in settings.datasets.values()}
+        backgrounds = sorted(processes & set(settings.processes) - {SIGNAL})
+        varied = variations(settings.training, settings.paper, backgrounds)
         _run(settings, folder, varied, resume=resume, force=force, dry_run=dry_run)
         _variations(settings, folder, varied, force=force, dry_run=dry_run)
 

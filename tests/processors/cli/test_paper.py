@@ -108,8 +108,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write_features(folder / "output")
 
     def few(*settings: Any) -> list[Study]:
-        """One variation that needs a pretraining of its own, one that does not, one of data."""
-        wanted = {"vary-rate-low", "vary-wide", "vary-background-0.25"}
+        """One variation that needs a pretraining of its own, one that does not, two of data."""
+        wanted = {"vary-rate-low", "vary-wide", "vary-background-0.25", "vary-spacing"}
         return [study for study in variations(*settings) if study.name in wanted]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -151,7 +151,7 @@ def test_a_second_run_does_nothing(folder: Path) -> None:
     files = [p for p in (folder / "output").rglob("*") if p.is_file()]
     before = {p: p.stat().st_mtime_ns for p in files}
     said = paper(folder, "--studies")
-    assert said.count("up to date") == said.count("\n") == 8
+    assert said.count("up to date") == said.count("\n") == 9
     assert before == {p: p.stat().st_mtime_ns for p in files}
 
 

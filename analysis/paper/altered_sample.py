@@ -1,5 +1,6 @@
-"""Less simulated background to train on, to see what its statistics are worth."""
+"""Samples with less background, or more of one, to see what a result depends on."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -29,3 +30,19 @@ def thin_background(sample: Sample, share: float, rng: np.random.Generator) -> S
         thinned.stop,
     )
     return replace(sample, training=training)
+
+
+def scale_background(sample: Sample, factors: Mapping[str, float]) -> Sample:
+    """Let there be more, or less, of some backgrounds, with the same events.
+
+    Args:
+        sample: All events.
+        factors: What to multiply the weights of a process with; others stay.
+    """
+    factor = np.array([*(factors.get(name, 1.0) for name in sample.backgrounds), 1.0])
+    parts = (
+        replace(part, weight=part.weight * factor[part.process].astype(part.weight.dtype))
+        for part in (sample.training, sample.validation)  # signal is -1, the last factor
+    )
+    training, validation = parts
+    return replace(sample, training=training, validation=validation)

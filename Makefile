@@ -9,11 +9,13 @@ EXECUTOR ?= futures
 SCHEDULER ?=
 WORKERS  ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 NETWORKS ?=
+UNBLIND  ?=
 
 VENV     := .venv
 READY    := $(VENV)/.ready
 PUNZINET := $(VENV)/bin/punzinet
 PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" --scale $(SCALE)
+SEEN      = $(if $(UNBLIND),--unblind)
 SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS) $(if $(SCHEDULER),--scheduler "$(SCHEDULER)")
 
 .PHONY: all data features train select limits plots report paper paper-studies baselines validate status docs notebook test test-slow test-faults lint format bench lock clean help
@@ -25,13 +27,13 @@ data: $(READY) ## default ntuples (nothing to do for your own)
 	@$(PUNZINET) simulate $(PLACE) $(SPREAD)
 
 features: data ## windows and training tensors
-	@$(PUNZINET) features $(PLACE) $(SPREAD)
+	@$(PUNZINET) features $(PLACE) $(SPREAD) $(SEEN)
 
 train: features ## networks and their sensitivity (NETWORKS=25 for an ensemble, kept until changed)
 	@$(PUNZINET) train $(PLACE) $(if $(NETWORKS),--networks $(NETWORKS))
 
 select: train ## recoil-mass histograms behind the single cut
-	@$(PUNZINET) select $(PLACE) $(SPREAD)
+	@$(PUNZINET) select $(PLACE) $(SPREAD) $(SEEN)
 
 limits: select ## expected upper limits and their workspaces
 	@$(PUNZINET) limits $(PLACE)
@@ -97,7 +99,7 @@ clean: ## remove the output folder and compiled code, keep the environment
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  with MANIFEST=, OUTPUT=, SCALE=default|paper, EXECUTOR=iterative|futures|dask|parsl, WORKERS=, SCHEDULER=, NETWORKS="
+	@echo "  with MANIFEST=, OUTPUT=, SCALE=default|paper, EXECUTOR=iterative|futures|dask|parsl, WORKERS=, SCHEDULER=, NETWORKS=, UNBLIND=1"
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'

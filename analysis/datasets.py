@@ -12,6 +12,8 @@ from analysis.hypotheses import MASS_TOLERANCE
 
 SIGNAL = "signal"
 """The process whose events belong to one mass hypothesis each."""
+DATA = "data"
+"""What is measured and not simulated: nobody knows the process of such an event."""
 
 BRANCHES = {
     "experiment": "__experiment__",
@@ -54,7 +56,7 @@ class Dataset(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("", description="name of the dataset, its key in the manifest")
-    process: str = Field(description="what happened in these events; one of `processes`")
+    process: str = Field(description="what happened in these events: one of `processes`, or `data`")
     simulate: Simulated | None = Field(
         None, description="generator of the default data that makes this dataset"
     )
@@ -75,7 +77,7 @@ class Dataset(BaseModel):
         "infinities; event numbers are left alone",
     )
     luminosity: Positive | None = Field(
-        None, description="integrated luminosity of the sample in fb^-1 (background)"
+        None, description="integrated luminosity of the sample in fb^-1 (background and data)"
     )
     generated: Count | dict[Positive, Count] | None = Field(
         None, description="generated signal events, one number for every mass or one for each"
@@ -86,6 +88,18 @@ class Dataset(BaseModel):
     entries: Count | dict[str, int] | None = Field(
         None, description="expected entries: in total, or for each file (by its name)"
     )
+
+    @model_validator(mode="after")
+    def _is_measured_or_simulated(self) -> Self:
+        """Check that data comes without what only simulation knows.
+
+        Raises:
+            ValueError: With one sentence that says what is too much.
+        """
+        given = {"simulate", "generated", "mass"} & self.model_fields_set
+        if self.is_data and given:
+            raise ValueError(f"data is measured, so {', '.join(sorted(given))} must not be set")
+        return self
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
@@ -114,13 +128,19 @@ class Dataset(BaseModel):
         if self.is_signal and self.generated is None:
             raise ValueError("`generated` is missing: signal needs its generated events per mass")
         if not self.is_signal and self.luminosity is None:
-            raise ValueError("`luminosity` is missing: a background needs its fb^-1")
+            kind = "data needs" if self.is_data else "a background needs"
+            raise ValueError(f"`luminosity` is missing: {kind} its fb^-1")
         return self
 
     @property
     def is_signal(self) -> bool:
         """Whether the events belong to one mass hypothesis each."""
         return self.process == SIGNAL
+
+    @property
+    def is_data(self) -> bool:
+        """Whether the events are measured."""
+        return self.process == DATA
 
     @property
     def mixes_masses(self) -> bool:

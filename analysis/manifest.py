@@ -15,7 +15,8 @@ from pydantic_core import ErrorDetails
 
 from analysis.baselines.settings import BaselineSettings
 from analysis.beams import Beams
-from analysis.datasets import SIGNAL, CandidatePolicy, Dataset, Positive
+from analysis.blinding import Blinding
+from analysis.datasets import DATA, SIGNAL, CandidatePolicy, Dataset, Positive
 from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.files import read_json
@@ -67,6 +68,9 @@ class Manifest(BaseModel):
         PROCESSES, description="every process, and how figures write it"
     )
     datasets: dict[str, Dataset] = Field(min_length=1, description="the samples, by name")
+    blinding: Blinding = Field(
+        Blinding(), description="what is seen of data before `--unblind` is given"
+    )
     simulation: SimulationSettings = Field(
         SimulationSettings(), description="settings and seed of the default data"
     )
@@ -114,7 +118,7 @@ class Manifest(BaseModel):
                     f"`datasets.{name}`: a dataset's name becomes a file name; use letters, "
                     "digits, - and _ only"
                 )
-            if dataset.process not in self.processes:
+            if dataset.process not in self.processes and not dataset.is_data:
                 near = difflib.get_close_matches(dataset.process, self.processes, n=1)
                 known = f"known are {', '.join(self.processes)}"
                 hint = f"did you mean {near[0]}?" if near else known
@@ -122,10 +126,13 @@ class Manifest(BaseModel):
                     f"`datasets.{name}.process`: {dataset.process!r} is not listed in "
                     f"`processes`; {hint}"
                 )
-        signals = [d for d in self.datasets.values() if d.is_signal]
+        if DATA in self.processes:
+            raise ValueError("`processes`: `data` is measured, so it must not be listed there")
+        simulated = [d for d in self.datasets.values() if not d.is_data]
+        signals = [d for d in simulated if d.is_signal]
         if not signals:
             raise ValueError("`datasets`: there is no dataset of process `signal`")
-        if len(signals) == len(self.datasets):
+        if len(signals) == len(simulated):
             raise ValueError("`datasets`: there is no background dataset")
         self._check_uncertainties()
         if not any(d.simulate for d in signals):
@@ -162,7 +169,7 @@ class Manifest(BaseModel):
         """
         scaled = self.limits.background_uncertainty
         if isinstance(scaled, dict):
-            missing = {d.process for d in self.datasets.values()} - {SIGNAL} - set(scaled)
+            missing = {d.process for d in self.datasets.values()} - {SIGNAL, DATA} - set(scaled)
             unknown = set(scaled) - set(self.processes)
             for process in sorted(missing | unknown):
                 raise ValueError(
@@ -180,6 +187,34 @@ class Manifest(BaseModel):
     def digest(self) -> str:
         """SHA-256 of the manifest as used, defaults included."""
         return digest(self.model_dump(mode="json"))
+
+    @property
+    def has_data(self) -> bool:
+        """Whether any dataset is measured."""
+        return any(dataset.is_data for dataset in self.datasets.values())
+
+    def without_data(self) -> Self:
+        """The same manifest with the simulated datasets only: all that networks are made from."""
+        return self._with_datasets(data=False)
+
+    def only_data(self) -> Self:
+        """The same manifest with the measured datasets only."""
+        return self._with_datasets(data=True)
+
+    def _with_datasets(self, *, data: bool) -> Self:
+        """The same manifest with the measured or with the simulated datasets only."""
+        chosen = {name: one for name, one in self.datasets.items() if one.is_data == data}
+        return self.model_copy(update={"datasets": chosen})
+
+    def seen_of_data(self, *, unblind: bool) -> dict[str, Any]:
+        """What provenance and the records of stages say of the data; nothing without any.
+
+        Args:
+            unblind: Whether everything may be seen of it.
+        """
+        if not self.has_data:
+            return {}
+        return {"unblind": True} if unblind else {"blinding": self.blinding.model_dump(mode="json")}
 
     def generated(self, mass: float) -> int:
         """Generated signal events of one mass, summed over the datasets that hold it."""

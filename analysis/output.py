@@ -53,6 +53,21 @@ class OutputFolder:
         """Entries read against entries present and expected."""
         return self.root / "features" / "completeness.json"
 
+    @property
+    def data_tensors(self) -> Path:
+        """Folder of measured events, apart from everything that networks are trained on."""
+        return self.root / "data" / "tensors"
+
+    @property
+    def data_cutflow(self) -> Path:
+        """Measured events kept, lost and hidden by the features stage."""
+        return self.root / "data" / "cutflow.json"
+
+    @property
+    def data_completeness(self) -> Path:
+        """Measured entries read against entries present and expected."""
+        return self.root / "data" / "completeness.json"
+
     def ledger(self, stage: str) -> Path:
         """Records of the finished chunks of a stage."""
         return self.root / ".ledger" / stage
@@ -90,6 +105,11 @@ class OutputFolder:
     def selection_cutflow(self) -> Path:
         """Events kept and lost by the selection."""
         return self.root / "selection" / "cutflow.json"
+
+    @property
+    def comparison(self) -> Path:
+        """Histograms of data and of the simulation scaled to it, before and after the selection."""
+        return self.root / "selection" / "comparison.root"
 
     @property
     def baselines(self) -> Path:

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
+from analysis.comparison import RECOIL_MASS, read_comparison
 from analysis.datasets import SIGNAL
 from analysis.errors import InputError
+from analysis.files import read_json
 from analysis.kinematics import FEATURES
 from analysis.limits.result import Limits
 from analysis.manifest import Manifest
@@ -19,6 +21,7 @@ from analysis.sensitivity import Sensitivity
 from analysis.spectra import STAGES, read_spectrum
 from analysis.windows import Windows
 from plots import style
+from plots.data_comparison import Compared, Seen, data_features_figure, data_recoil_figure
 from plots.feature_distributions import FeatureSample, features_figure
 from plots.limits import coupling_figure, cross_section_figure
 from plots.output_vs_recoil import Cuts, Outputs, output_figure
@@ -76,6 +79,8 @@ def make_plots(
         figures["limit_cross_section"] = cross_section_figure(result)
         if np.isfinite(result.sigma_over_g2).any():
             figures["limit_coupling"] = coupling_figure(result)
+    if manifest.has_data:
+        figures |= _data(output, manifest)
     return [
         path for name, figure in figures.items() for path in style.save(figure, output.plots, name)
     ]
@@ -104,6 +109,35 @@ def _recoil_mass(
         luminosity=manifest.luminosity,
         processes=manifest.processes,
     )
+
+
+def _data(output: OutputFolder, manifest: Manifest) -> dict[str, Figure]:
+    """Data against simulation, as far as the selection has seen it.
+
+    Raises:
+        InputError: If the selection left nothing of data.
+    """
+    selection = read_json(output.selection_cutflow, "punzinet select")
+    try:
+        seen = Seen(selection["data"]["luminosity"], selection["data"]["seen"], manifest.processes)
+        network = selection["provenance"]["settings"]["network"]
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{output.selection_cutflow} knows of no data; run `punzinet select` again."
+        ) from error
+    features = load_network(output.network(network)).network.features
+    compared = {
+        stage: {
+            name: Compared(*read_comparison(output.comparison, stage, name))
+            for name in (RECOIL_MASS, *features)
+        }
+        for stage in STAGES
+    }
+    before, after = (compared[stage].pop(RECOIL_MASS) for stage in STAGES)
+    return {
+        "data_recoil_mass": data_recoil_figure(before, after, seen),
+        **{f"data_features_{s}": data_features_figure(compared[s], seen) for s in STAGES},
+    }
 
 
 def _history(output: OutputFolder, network: str, loss: str) -> list[Phase]:

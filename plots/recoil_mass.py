@@ -69,7 +69,7 @@ def recoil_mass_figure(
 def _draw(axes: Axes, spectrum: RecoilSpectrum, scale: float, processes: Mapping[str, str]) -> None:
     """Draw the stack, its statistical uncertainty and the signals in one panel."""
     stack = spectrum.backgrounds
-    parts_by_name = {name: _part(stack, name) for name in stack.axes["process"]}
+    parts_by_name = {name: spectrum_of(stack, name) for name in stack.axes["process"]}
     names = sorted(parts_by_name, key=lambda name: float(parts_by_name[name].values().sum()))
     colours = style.process_colours(list(stack.axes["process"]))
     mplhep.histplot(
@@ -134,8 +134,13 @@ def stack_total(backgrounds: Hist[Any]) -> tuple[FloatArray, FloatArray]:
     return np.asarray(total.values(), dtype=np.float64), np.asarray(variances, dtype=np.float64)
 
 
-def _part(stack: Hist[Any], name: str) -> Hist[Any]:
-    """Spectrum of one process."""
+def spectrum_of(stack: Hist[Any], name: str) -> Hist[Any]:
+    """Spectrum of one process.
+
+    Args:
+        stack: Axes ``process`` and that of the variable.
+        name: Name of the process.
+    """
     part: Hist[Any] = stack[{"process": name}]  # type: ignore[assignment]  # not all axes picked
     return part
 

@@ -22,6 +22,8 @@ from analysis.types import FloatArray
 #: Width of one column, 8.6 cm, in inches.
 COLUMN_WIDTH = 8.6 / 2.54
 LABEL = "Punzi-net simulation"
+DATA_LABEL = "Data and simulation"
+"""Whose data it is only their owner can say: a manifest names files, and no experiment."""
 
 #: Six colours made for colour-blind readers and for overlaps (M. A. Petroff, arXiv:2107.02270).
 BLUE, ORANGE, RED, PURPLE, GREY, VIOLET = (
@@ -119,14 +121,15 @@ def new_figure(height: float, **subplots: Any) -> tuple[Figure, Any]:
     return figure, figure.subplots(**subplots)
 
 
-def add_label(axes: Axes, luminosity: float | None = None) -> None:
+def add_label(axes: Axes, luminosity: float | None = None, label: str = LABEL) -> None:
     """Say above the axes what the data is.
 
     Args:
         axes: The uppermost axes of the figure.
         luminosity: Luminosity that the contents are scaled to, fb^-1; None if to nothing.
+        label: What it is.
     """
-    axes.set_title(LABEL, loc="left", fontweight="bold")
+    axes.set_title(label, loc="left", fontweight="bold")
     if luminosity is not None:
         axes.set_title(rf"$L = {luminosity:g}\ \mathrm{{fb}}^{{-1}}$", loc="right")
 

@@ -303,7 +303,7 @@ def _rank(setting: _Setting, execution: Execution) -> tuple[Ranking, float]:
 
 def _observe(setting: _Setting, execution: Execution) -> ObservedEvents:
     """Read the candidate observables of a share of the events."""
-    manifest = setting.manifest
+    manifest = setting.manifest.without_data()
     inputs = take_inputs(manifest, allow_missing=False)
     samples = make_samples(manifest, inputs.files)
     counts = [setting.trained.training.process, setting.trained.validation.process]

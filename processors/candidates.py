@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.beams import Beams
+from analysis.blinding import Blinding
 from analysis.kinematics import DimuonKinematics, Momenta, dimuon_kinematics
 from analysis.types import BoolArray, FloatArray, IntArray
 from analysis.windows import mass_index
@@ -24,6 +25,7 @@ SEVERAL = "dropped: one of several candidates of its event"
 NOT_FINITE = "dropped: momentum, beam or weight is no finite number"
 SAME_CHARGE = "dropped: the muons do not have opposite charges"
 NO_HYPOTHESIS = "dropped: generated mass is no hypothesis"
+BLINDED = "blinded: not to be seen before --unblind"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,8 @@ class Sample:
         name: Name of the dataset.
         process: Its process.
         is_signal: Whether its events belong to one hypothesis each.
+        is_data: Whether its events are measured.
+        blinding: What of them may be seen; None if everything may.
         mass: Generated mass of all its events in GeV, None where each has its own.
         columns: Branch of each column.
         beams: Nominal beams, for files that do not hold those of each event.
@@ -42,12 +46,14 @@ class Sample:
         policy: Which of several candidates of an event are used.
         hypotheses: (H,) masses of all hypotheses, GeV, sorted.
         scale: Factor on the weight of the events: (H,) for signal, by hypothesis, (1,) for
-            background.
+            background and data.
     """
 
     name: str
     process: str
     is_signal: bool
+    is_data: bool
+    blinding: Blinding | None
     mass: float | None
     columns: Mapping[str, str]
     beams: Beams
@@ -67,6 +73,7 @@ class Sample:
         return {
             "name": self.name,
             "process": self.process,
+            "blinding": None if self.blinding is None else self.blinding.model_dump(mode="json"),
             "mass": self.mass,
             "columns": dict(self.columns),
             "beams": self.beams.model_dump(mode="json"),
@@ -79,19 +86,24 @@ class Sample:
 
 
 def make_samples(
-    manifest: "Manifest", files: Sequence[InputFile], shares: Mapping[str, float] | None = None
+    manifest: "Manifest",
+    files: Sequence[InputFile],
+    shares: Mapping[str, float] | None = None,
+    *,
+    unblind: bool = False,
 ) -> dict[str, Sample]:
     """Describe all datasets to the processors.
 
     Background is scaled to the target luminosity, so that sums of weights are numbers of
     events; signal to one generated event, so that they are efficiencies. Both take the
-    corrections.
+    corrections. Data counts as it is.
 
     Args:
         manifest: Datasets, their normalisation, and the hypotheses.
         files: All files, as `preflight` found them.
         shares: Processed share of the datasets that are not processed whole; their luminosity
             and their generated events shrink with it.
+        unblind: Whether everything may be seen of data.
     """
     hypotheses = manifest.hypotheses.mass
     share = dict.fromkeys(manifest.datasets, 1.0) | dict(shares or {})
@@ -108,13 +120,17 @@ def make_samples(
     samples = {}
     for name, dataset in manifest.datasets.items():
         scale = efficiency
-        if dataset.luminosity is not None:
+        if dataset.is_data:
+            scale = np.ones(1)
+        elif dataset.luminosity is not None:
             luminosity = share[name] * dataset.luminosity
             scale = np.array([manifest.correction * manifest.luminosity / luminosity])
         samples[name] = Sample(
             name=name,
             process=dataset.process,
             is_signal=dataset.is_signal,
+            is_data=dataset.is_data,
+            blinding=manifest.blinding if dataset.is_data and not unblind else None,
             mass=dataset.mass,
             columns=columns[name],
             beams=manifest.beams,
@@ -145,7 +161,7 @@ class Candidates:
 
 
 def read_candidates(sample: Sample, events: Any) -> Candidates:
-    """Read the muon pairs of a chunk and drop those that cannot be used.
+    """Read the muon pairs of a chunk and drop those that cannot be used or must not be seen.
 
     Args:
         sample: Their dataset.
@@ -179,6 +195,10 @@ def read_candidates(sample: Sample, events: Any) -> Candidates:
         counter.require(SAME_CHARGE, _opposite_charges(sample, events))
     if sample.is_signal:
         counter.require(NO_HYPOTHESIS, hypothesis >= 0)
+    if sample.blinding is not None:
+        # Here and not where events are filled or written: nothing that comes later can forget it.
+        identity = read_identity(sample, events)
+        counter.require(BLINDED, sample.blinding.shown(identity, kinematics.m2_recoil))
     return Candidates(kinematics, weight, hypothesis, counter)
 
 

@@ -1,36 +1,20 @@
-"""The features stage: from ntuples to recoil-mass windows and training tensors."""
+"""The features stage: from simulated ntuples to recoil-mass windows and training tensors."""
 
-import secrets
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-import numpy as np
-from coffea.processor.executor import ExecutorBase
-
-from analysis.errors import InputError
-from analysis.files import cannot_write, write_json
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
-from analysis.peak_fit import fit_peak
-from analysis.provenance import provenance
-from analysis.windows import Windows, windows_from_fits
-from processors.candidates import Sample, make_samples
-from processors.cutflow import is_complete, merge, to_json
-from processors.duplicates import IdentityProcessor, count_duplicates, suspicious
 from processors.executors import Execution, open_executor
-from processors.features import ChunkSummary, FeatureProcessor, further_candidates
-from processors.inputs import Inputs, take_inputs
+from processors.inputs import take_inputs
 from processors.ledger import Ledger
-from processors.peaks import PeakProcessor, merge_peaks
-from processors.preflight import expected_entries
-from processors.runner import Chunk, ChunkProcessor, Results, run_processor
+from processors.tensor_run import (
+    TensorRun,
+    provenance_of,
+    remove_others,
+    tensor_folder,
+    write_counts,
+)
 from processors.trial import Trial
-
-Result = TypeVar("Result")
 
 
 def run_features(
@@ -56,277 +40,15 @@ def run_features(
     Raises:
         InputError: If anything is wrong with the input; nothing is left half-written.
     """
-    inputs = take_inputs(manifest, allow_missing=allow_missing, trial=trial)
-    with _tensor_folder(output) as folder, open_executor(execution) as pool:
-        run = _Run(manifest, Ledger(output.ledger("features")), pool, folder, allow_missing)
+    simulated = manifest.without_data()
+    inputs = take_inputs(simulated, allow_missing=allow_missing, trial=trial)
+    outdated = (output.completeness, output.features_cutflow, output.windows)
+    with tensor_folder(output.tensors, outdated) as folder, open_executor(execution) as pool:
+        run = TensorRun(simulated, Ledger(output.ledger("features")), pool, folder, allow_missing)
         made = run.make(inputs)
-        _remove_others(folder, made.summaries.values())
-    settings = provenance(
-        manifest.digest,
-        stage="features",
-        **manifest.features.model_dump(mode="json"),
-        **({"processed": made.inputs.shares()} if allow_missing or trial else {}),
-        **made.inputs.trial.to_json(),
-    )
+        remove_others(folder, made.summaries.values())
+    settings = provenance_of(manifest, made, "features", allow_missing)
     made.windows.write(output.windows, settings)
-    cutflow = {
-        name: _describe(sample, manifest, _of(name, made.summaries))
-        for name, sample in made.samples.items()
-    }
-    write_json(output.features_cutflow, {"provenance": settings, "datasets": cutflow})
-    complete = {name: _completeness(made, name) for name in made.samples}
-    missing = {"missing": made.inputs.to_json()} if allow_missing else {}
-    write_json(output.completeness, {"provenance": settings, "datasets": complete, **missing})
+    write_counts(made, settings, output.features_cutflow, output.completeness, allow_missing)
     tensors = sorted(output.tensors.glob("*/*.parquet"))
     return [output.windows, *tensors, output.features_cutflow, output.completeness]
-
-
-@dataclass(frozen=True, eq=False)
-class _Made:
-    """What the chunks have been turned into.
-
-    Attributes:
-        inputs: What was processed.
-        samples: All datasets, by name.
-        windows: The windows.
-        summaries: What is said of each chunk.
-        duplicates: By dataset and file, how often it repeats an event.
-    """
-
-    inputs: Inputs
-    samples: dict[str, Sample]
-    windows: Windows
-    summaries: dict[Chunk, ChunkSummary]
-    duplicates: dict[str, dict[str, int]]
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """One run of the stage.
-
-    Attributes:
-        manifest: What is analysed.
-        ledger: Records of the stage.
-        pool: Where chunks are processed.
-        folder: Where tensors go until all are there.
-        allow_missing: Whether anything may be missing.
-    """
-
-    manifest: Manifest
-    ledger: Ledger
-    pool: ExecutorBase
-    folder: Path
-    allow_missing: bool
-
-    def make(self, inputs: Inputs) -> _Made:
-        """Fit windows and write tensors, and again without the chunks that cannot be read.
-
-        What is lost changes the normalisation of what is left, so everything starts again
-        without it; chunks whose result does not change are found in the ledger.
-
-        Args:
-            inputs: What there is to process.
-
-        Raises:
-            InputError: If anything is wrong with the input.
-        """
-        while True:
-            samples = make_samples(self.manifest, inputs.files, inputs.shares())
-            chunks = inputs.chunks()
-            signal = [chunk for chunk in chunks if samples[chunk.dataset].is_signal]
-            peaks = self._process(PeakProcessor(samples), inputs, signal, "peaks", "Signal peaks")
-            problems = peaks.problems
-            if not problems:
-                count = len(self.manifest.hypotheses.mass)
-                windows = _fit_windows(self.manifest, merge_peaks(peaks.values(), count))
-                for name in samples:
-                    (self.folder / name).mkdir(exist_ok=True)
-                processor = FeatureProcessor(samples, windows, self.folder)
-                features = self._process(processor, inputs, chunks, "features", "Features")
-                problems = features.problems
-            if problems:
-                inputs = inputs.without(problems)
-                continue
-            summaries = dict(features)
-            for chunk, summary in summaries.items():
-                if not is_complete(summary.cutflow, len(chunk)):
-                    raise InputError(
-                        f"{chunk.path}: entries {chunk.start} to {chunk.stop} are not all "
-                        "accounted for; run the same command with --force."
-                    )
-            duplicates = {
-                name: self._duplicates(samples, inputs, _of(name, summaries)) for name in samples
-            }
-            return _Made(inputs, samples, windows, summaries, duplicates)
-
-    def _process(
-        self,
-        processor: ChunkProcessor[Result],
-        inputs: Inputs,
-        chunks: Sequence[Chunk],
-        step: str,
-        title: str,
-    ) -> Results[Result]:
-        """Run a processor over chunks."""
-        return run_processor(
-            processor,
-            inputs.files,
-            chunks,
-            self.pool,
-            self.ledger,
-            step=step,
-            title=title,
-            allow_missing=self.allow_missing,
-        )
-
-    def _duplicates(
-        self,
-        samples: Mapping[str, Sample],
-        inputs: Inputs,
-        summaries: Mapping[Chunk, ChunkSummary],
-    ) -> dict[str, int]:
-        """Find events that a dataset holds more than once, by file."""
-        chunks = suspicious(summaries)
-        if not chunks:
-            return {}
-        step = f"identities-{chunks[0].dataset}"
-        hashes = self._process(IdentityProcessor(samples), inputs, chunks, step, "Identities")
-        return count_duplicates(hashes, summaries)
-
-
-@contextmanager
-def _tensor_folder(output: OutputFolder) -> Iterator[Path]:
-    """A folder for tensors that takes its final name when all of them are written.
-
-    What an earlier run left is moved there, so that windows and tensors of different runs never
-    lie side by side, and what is still good need not be made again. The folder has a new name
-    in each run: a worker that outlived its run cannot write into that of the next.
-
-    Args:
-        output: The output folder.
-
-    Yields:
-        The folder.
-
-    Raises:
-        InputError: If the output folder cannot be written to.
-    """
-    folder = output.tensors.with_name(f".tensors.{secrets.token_hex(4)}")
-    try:
-        for path in (output.completeness, output.features_cutflow, output.windows):
-            path.unlink(missing_ok=True)
-        leftovers = [path for path in output.root.glob(".tensors.*") if path.is_dir()]
-        if output.tensors.is_dir():
-            leftovers.append(output.tensors)
-        if leftovers:
-            leftovers.pop().rename(folder)
-        for leftover in leftovers:
-            shutil.rmtree(leftover)
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(cannot_write(output.root, error)) from error
-    yield folder
-    folder.rename(output.tensors)
-
-
-def _remove_others(folder: Path, summaries: Iterable[ChunkSummary]) -> None:
-    """Remove everything from a folder of tensors that is none of this run."""
-    wanted = {folder / summary.tensor for summary in summaries}
-    for path in folder.rglob("*"):
-        if path.is_file() and path not in wanted:
-            path.unlink()
-    for path in folder.iterdir():
-        if not any(path.iterdir()):
-            path.rmdir()
-
-
-def _fit_windows(manifest: Manifest, peaks: Any) -> Windows:
-    """Fit all peaks and place the windows.
-
-    Args:
-        manifest: The hypotheses.
-        peaks: (H, 2, bins) sums of weights and of squared weights.
-
-    Raises:
-        InputError: If a hypothesis has no signal at all.
-    """
-    hypotheses = manifest.hypotheses
-    empty = hypotheses.mass[~np.any(peaks[:, 0] > 0, axis=1)]
-    if len(empty):
-        masses = ", ".join(f"{mass:g}" for mass in empty)
-        raise InputError(
-            f"There is no signal event near the peak of generated mass {masses} GeV: add the "
-            "ntuples, or take these masses out of `hypotheses.masses`."
-        )
-    fits = [fit_peak(*histogram) for histogram in peaks]
-    return windows_from_fits(hypotheses.mass, hypotheses.training, fits)
-
-
-def _of(name: str, summaries: Mapping[Chunk, ChunkSummary]) -> dict[Chunk, ChunkSummary]:
-    """The chunks of one dataset."""
-    return {chunk: summary for chunk, summary in summaries.items() if chunk.dataset == name}
-
-
-def _describe(
-    sample: Sample, manifest: Manifest, summaries: Mapping[Chunk, ChunkSummary]
-) -> dict[str, Any]:
-    """What became of the entries of a dataset, as JSON.
-
-    Args:
-        sample: The dataset.
-        manifest: Knows how many signal events were generated.
-        summaries: Its chunks.
-    """
-    description: dict[str, Any] = {
-        "process": sample.process,
-        "cutflow": to_json(merge(summary.cutflow for summary in summaries.values())),
-        "further_candidates": further_candidates(summaries),
-    }
-    if sample.is_signal:
-        counts = np.sum([summary.hypotheses for summary in summaries.values()], axis=0)
-        description["hypotheses"] = [
-            {
-                "mass": mass,
-                "generated": manifest.generated(mass),
-                "usable": int(usable),
-                "in_own_window": int(inside),
-                "efficiency": efficiency,
-            }
-            for mass, (usable, inside, efficiency) in zip(
-                sample.hypotheses.tolist(), counts.tolist(), strict=True
-            )
-        ]
-    return description
-
-
-def _completeness(made: _Made, name: str) -> dict[str, Any]:
-    """Entries read of a dataset against entries present and expected, as JSON.
-
-    Args:
-        made: All chunks and what was made of them.
-        name: Name of the dataset.
-    """
-    dataset = made.inputs.manifest.datasets[name]
-    read: dict[str, int] = {}
-    for chunk in made.summaries:
-        if chunk.dataset == name:
-            read[chunk.path] = read.get(chunk.path, 0) + len(chunk)
-    files = [file for file in made.inputs.files if file.dataset == name]
-    rows = [
-        {
-            "file": file.path,
-            "read": read.get(file.path, 0),
-            "present": file.entries,
-            "expected": expected_entries(dataset, file.path),
-        }
-        for file in files
-    ]
-    total = dataset.entries if isinstance(dataset.entries, int) else None
-    repeated = made.duplicates[name]
-    return {
-        "read": sum(read.values()),
-        "present": sum(file.entries for file in files),
-        "expected": total,
-        "duplicates": {"events": sum(repeated.values()), "by_file": repeated},
-        "files": rows,
-    }

@@ -27,6 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from analysis.errors import InputError
 from analysis.files import read_json, write_json
 from analysis.records import Record, read_content, read_record, write_record
+from processors.reasons import command_of
 
 LOG = logging.getLogger(__name__)
 ROUNDS: Final = 4
@@ -323,7 +324,7 @@ def read_progress(folder: Path) -> list[Progressed]:
     """
     found = []
     for plan in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
-        content = read_json(plan, f"punzinet {folder.name}")
+        content = read_json(plan, f"punzinet {command_of(folder.name)}")
         try:
             works = [
                 Work(str(name), str(key), str(dataset), str(what), int(entries), None)
@@ -331,7 +332,8 @@ def read_progress(folder: Path) -> list[Progressed]:
             ]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{plan} is damaged ({error!r}); delete it and run `punzinet {folder.name}` again."
+                f"{plan} is damaged ({error!r}); delete it and run `punzinet "
+                f"{command_of(folder.name)}` again."
             ) from error
         for dataset in dict.fromkeys(work.dataset for work in works):
             own = [work for work in works if work.dataset == dataset]
@@ -348,7 +350,7 @@ def _progress_of(folder: Path, step: str, dataset: str, works: Sequence[Work]) -
         if content is not None and content.get("key") == work.key:
             done.append(work)
         elif (path := folder / f"{work.name}{_FAILURE}").exists():
-            failure = read_json(path, f"punzinet {folder.parent.name}")
+            failure = read_json(path, f"punzinet {command_of(folder.parent.name)}")
             if isinstance(failure, dict) and failure.get("key") == work.key:
                 failures[work.what] = str(failure.get("reason"))
     return Progressed(

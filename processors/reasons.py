@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_COMMANDS = {"data": "features"}
+"""Commands of the stages that have none of their own name."""
 _ABSENT = object()
 """Where a setting is in one run only."""
 
@@ -23,7 +25,8 @@ def reasons(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     lines = list(_changes("version of punzinet", then.get("version"), now["version"]))
     lines += _changes("", then.get("settings", {}), now["settings"])
     old, new = then.get("after", {}), now["after"]
-    lines += [f"`punzinet {name}` has run again" for name in new if old.get(name) != new[name]]
+    again = dict.fromkeys(command_of(name) for name in new if old.get(name) != new[name])
+    lines += [f"`punzinet {command}` has run again" for command in again]
     old, new = ({name: state for name, *state in one.get("files", [])} for one in (then, now))
     lines += [f"input file {name} is new" for name in new if name not in old]
     lines += [f"input file {name} is not used any more" for name in old if name not in new]
@@ -31,6 +34,11 @@ def reasons(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         f"input file {name} has changed" for name in new if old.get(name, new[name]) != new[name]
     ]
     return lines
+
+
+def command_of(stage: str) -> str:
+    """The command that runs a stage."""
+    return _COMMANDS.get(stage, stage)
 
 
 def _changes(key: str, then: Any, now: Any) -> Iterator[str]:

@@ -21,6 +21,7 @@ from analysis.records import Record
 from processors.ledger import Ledger, Step, Work
 from processors.opening import open_file, patiently, state_of
 from processors.preflight import InputFile
+from processors.reasons import command_of
 
 Result = TypeVar("Result")
 
@@ -261,5 +262,5 @@ def _refusal(problems: Mapping[Chunk, str], stage: str) -> str:
         return first
     return (
         f"{first} There {'is 1 more problem' if len(others) == 1 else f'are {len(others)} more'}: "
-        f"`punzinet status` lists what is wrong with the input of `punzinet {stage}`."
+        f"`punzinet status` lists what is wrong with the input of `punzinet {command_of(stage)}`."
     )

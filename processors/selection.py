@@ -1,11 +1,12 @@
 """Selection: the one cut on the network's output, and the recoil mass before and behind it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from analysis.comparison import Comparison
 from analysis.errors import InputError
 from analysis.kinematics import FEATURES
 from analysis.records import Record
@@ -36,15 +37,17 @@ class Selected:
 
     Attributes:
         cutflow: What became of every entry.
-        spectra: Recoil-mass histograms.
+        spectra: Recoil-mass histograms of what is simulated.
         in_window: (2, H) before and after the cut: sums of weights in the window of each
             hypothesis. That is the efficiency for signal, which counts in its own window
-            only, and events at the target luminosity for background.
+            only, events at the target luminosity for background, and events for data.
+        compared: Histograms in which data and backgrounds are compared; none without data.
     """
 
     cutflow: Cutflow
     spectra: Spectra
     in_window: FloatArray
+    compared: Spectra = field(default_factory=dict)
 
 
 class SelectionProcessor(ChunkProcessor[Selected]):
@@ -57,6 +60,8 @@ class SelectionProcessor(ChunkProcessor[Selected]):
         network: Classifier,
         cut: float,
         network_digest: str = "",
+        *,
+        comparison: Comparison | None = None,
     ) -> None:
         """Make the processor.
 
@@ -66,6 +71,7 @@ class SelectionProcessor(ChunkProcessor[Selected]):
             network: The network.
             cut: Events with an output before the sigmoid of at least this are selected.
             network_digest: Tells this network from any other.
+            comparison: How data is compared with backgrounds; None if there is no data.
 
         Raises:
             InputError: If the network has an input that is none of the features.
@@ -81,6 +87,7 @@ class SelectionProcessor(ChunkProcessor[Selected]):
         self._network = network
         self._cut = cut
         self._network_digest = network_digest
+        self._comparison = comparison
 
     def process_chunk(self, chunk: Chunk, events: Any) -> Selected:
         """Select the events of a chunk."""
@@ -93,43 +100,52 @@ class SelectionProcessor(ChunkProcessor[Selected]):
         selected = np.zeros(len(events), dtype=bool)
         selected[usable] = self._network.logit_numpy(features) >= self._cut
         spectra: Spectra = {}
+        compared: Spectra = {}
         in_window = np.empty((len(STAGES), len(self._windows)))
         for i, stage in enumerate(STAGES):
             if stage == "after":
                 candidates.counter.require(BELOW_CUT, selected)
-            spectra |= _fill(stage, sample, candidates)
+            if not sample.is_data:
+                spectra |= _fill(stage, sample, candidates)
+            if self._comparison is not None and not sample.is_signal:
+                compared |= _compare(self._comparison, stage, sample, candidates)
             in_window[i] = self._sum_windows(sample, candidates)
-        return Selected(candidates.counter.finish(), spectra, in_window)
+        return Selected(candidates.counter.finish(), spectra, in_window, compared)
 
     def pack(self, result: Selected) -> Record:
         """Express what was selected as a record."""
-        arrays: dict[str, Any] = {
-            name: spectrum.view(flow=True) for name, spectrum in result.spectra.items()
-        }
-        return Record(
-            {"cutflow": to_json(result.cutflow), "spectra": list(arrays)},
-            {
-                "in_window": result.in_window,
-                **{f"{name}/value": view["value"] for name, view in arrays.items()},
-                **{f"{name}/variance": view["variance"] for name, view in arrays.items()},
-            },
-        )
+        groups = {"spectra": result.spectra, "compared": result.compared}
+        arrays: dict[str, Any] = {"in_window": result.in_window}
+        for group, histograms in groups.items():
+            for name, histogram in histograms.items():
+                view: Any = histogram.view(flow=True)
+                arrays |= {f"{group}/{name}/{key}": view[key] for key in ("value", "variance")}
+        names = {group: list(histograms) for group, histograms in groups.items()}
+        return Record({"cutflow": to_json(result.cutflow), **names}, arrays)
 
     def unpack(self, record: Record) -> Selected:
         """What `pack` made a record of."""
-        spectra: Spectra = {}
-        for name in record.content["spectra"]:
-            spectrum = empty_spectrum(name)
-            view: Any = spectrum.view(flow=True)
-            view["value"] = record.arrays[f"{name}/value"]
-            view["variance"] = record.arrays[f"{name}/variance"]
-            spectra[name] = spectrum
-        return Selected(from_json(record.content["cutflow"]), spectra, record.arrays["in_window"])
+        makers = {"spectra": empty_spectrum}
+        if self._comparison is not None:
+            makers["compared"] = self._comparison.empty
+        groups: dict[str, Spectra] = {group: {} for group in ("spectra", "compared")}
+        for group, make in makers.items():
+            for name in record.content[group]:
+                histogram = make(name)
+                view: Any = histogram.view(flow=True)
+                for key in ("value", "variance"):
+                    view[key] = record.arrays[f"{group}/{name}/{key}"]
+                groups[group][name] = histogram
+        return Selected(
+            from_json(record.content["cutflow"]), in_window=record.arrays["in_window"], **groups
+        )
 
     def settings(self, dataset: str) -> Any:
-        """What a selection depends on: its sample, the windows, the network and the cut."""
+        """What a selection depends on: its sample, the windows, the network, the cut, the axes."""
         windows = [self._windows.mass.tolist(), self._windows.sigma.tolist()]
-        return [self._samples[dataset].to_json(), windows, self._network_digest, self._cut]
+        compared = None if self._comparison is None else self._comparison.to_json()
+        sample = self._samples[dataset].to_json()
+        return [sample, windows, self._network_digest, self._cut, compared]
 
     def _sum_windows(self, sample: Sample, candidates: Candidates) -> FloatArray:
         """Sum up the weights in each window, (H,)."""
@@ -166,6 +182,21 @@ def _fill(stage: str, sample: Sample, candidates: Candidates) -> Spectra:
         name = f"{sample.process}/{sample.hypotheses[m]:g}"
         spectra |= fill_spectra(stage, name, m2_recoil[own], weight[own])
     return spectra
+
+
+def _compare(comparison: Comparison, stage: str, sample: Sample, candidates: Candidates) -> Spectra:
+    """Fill the histograms in which data and backgrounds are compared.
+
+    Args:
+        comparison: How they are compared.
+        stage: Name of the stage of the selection.
+        sample: The dataset.
+        candidates: Its muon pairs.
+    """
+    alive = np.flatnonzero(candidates.counter.alive)
+    features = dict(zip(FEATURES, candidates.kinematics.features.T[:, alive], strict=True))
+    m2_recoil, weight = candidates.kinematics.m2_recoil[alive], candidates.weight[alive]
+    return comparison.fill(stage, sample.process, m2_recoil, features, weight)
 
 
 def add_spectra(total: Spectra, spectra: Spectra) -> None:

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from analysis.blinding import Blinding
+from analysis.comparison import Comparison, scaled_to_data
+from analysis.datasets import DATA
 from analysis.errors import InputError
 from analysis.files import write_json
 from analysis.manifest import Manifest
-from analysis.network import load_network
+from analysis.network import PunziNet, load_network
 from analysis.output import OutputFolder
 from analysis.provenance import digest_of_files, provenance
 from analysis.spectra import STAGES, Spectra, write_spectra
@@ -28,6 +31,7 @@ def run_selection(
     execution: Execution,
     network: str,
     *,
+    unblind: bool = False,
     allow_missing: bool = False,
     trial: Trial | None = None,
 ) -> list[Path]:
@@ -38,6 +42,7 @@ def run_selection(
         output: Where networks lie and results go.
         execution: Where chunks are processed.
         network: Name of the network.
+        unblind: Whether everything may be seen of data.
         allow_missing: Go on without files and chunks that cannot be read, and rescale.
         trial: How much of every dataset is processed, and rescaled; all of it if not given.
 
@@ -49,11 +54,12 @@ def run_selection(
     """
     saved = load_network(output.network(network))
     cut = saved.single_cut
+    comparison = _comparison(manifest, saved.network, unblind=unblind)
     inputs = take_inputs(manifest, allow_missing=allow_missing, trial=trial)
     ledger = Ledger(output.ledger("select"))
     with open_executor(execution) as pool:
         while True:
-            samples = make_samples(manifest, inputs.files, inputs.shares())
+            samples = make_samples(manifest, inputs.files, inputs.shares(), unblind=unblind)
             selected = run_processor(
                 SelectionProcessor(
                     samples,
@@ -61,6 +67,7 @@ def run_selection(
                     saved.network,
                     cut,
                     digest_of_files(output.network(network)),
+                    comparison=comparison,
                 ),
                 inputs.files,
                 inputs.chunks(),
@@ -74,10 +81,12 @@ def run_selection(
                 break
             inputs = inputs.without(selected.problems)
     spectra: Spectra = {}
+    compared: Spectra = {}
     cutflows: dict[str, Cutflow] = {name: {} for name in samples}
     totals: dict[str, Any] = {}
     for chunk, part in selected.items():
         add_spectra(spectra, part.spectra)
+        add_spectra(compared, part.compared)
         cutflows[chunk.dataset] = merge([cutflows[chunk.dataset], part.cutflow])
         process = samples[chunk.dataset].process
         totals[process] = totals.get(process, 0.0) + part.in_window
@@ -92,10 +101,12 @@ def run_selection(
         stage="select",
         network=network,
         cut=cut,
+        **manifest.seen_of_data(unblind=unblind),
         **({"processed": inputs.shares()} if allow_missing or trial else {}),
         **inputs.trial.to_json(),
     )
     write_spectra(output.histograms, spectra)
+    observed = totals.pop(DATA, None)
     content = {
         "provenance": settings,
         "datasets": {
@@ -104,8 +115,44 @@ def run_selection(
         },
         "hypotheses": _yields(saved.windows, totals),
     }
+    written = [output.histograms, output.selection_cutflow]
+    output.comparison.unlink(missing_ok=True)
+    if comparison is not None:
+        luminosity = _luminosity_of_data(manifest, inputs.shares(), comparison.blinding)
+        compared = scaled_to_data(compared, luminosity / manifest.luminosity)
+        write_spectra(output.comparison, compared)
+        written.append(output.comparison)
+        content["data"] = {
+            "luminosity": luminosity,
+            "seen": "all of the data" if comparison.blinding is None else str(comparison.blinding),
+            "in_windows": {stage: observed[i].tolist() for i, stage in enumerate(STAGES)},
+        }
     write_json(output.selection_cutflow, content)
-    return [output.histograms, output.selection_cutflow]
+    return written
+
+
+def _comparison(manifest: Manifest, network: PunziNet, *, unblind: bool) -> Comparison | None:
+    """How data is compared with simulation: features in the range that the network is scaled to.
+
+    Args:
+        manifest: Whether there is any data, and what is seen of it.
+        network: The network.
+        unblind: Whether everything may be seen.
+    """
+    if not manifest.has_data:
+        return None
+    low, high = network.scale_min.tolist(), network.scale_max.tolist()
+    ranges = dict(zip(network.features, zip(low, high, strict=True), strict=True))
+    return Comparison(ranges, None if unblind else manifest.blinding)
+
+
+def _luminosity_of_data(
+    manifest: Manifest, shares: Mapping[str, float], blinding: Blinding | None
+) -> float:
+    """Luminosity behind the data that is seen, fb^-1."""
+    exposure = 1.0 if blinding is None else blinding.exposure
+    measured = manifest.only_data().datasets.items()
+    return exposure * sum(shares.get(name, 1.0) * (one.luminosity or 0) for name, one in measured)
 
 
 def _yields(windows: Windows, totals: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -19,11 +19,11 @@ from analysis.manifest import Manifest
 from analysis.output import OutputFolder
 from analysis.paper.studies import MAIN, Study
 from analysis.provenance import digest, versions
-from processors.reasons import reasons
+from processors.reasons import command_of, reasons
 from processors.trial import Trial
 
 #: What each stage is called, in the order in which data run through them.
-STAGES = ("simulate", "features", "train", "select", "limits", "plot")
+STAGES = ("simulate", "features", "data", "train", "select", "limits", "plot")
 #: What is kept in mind of the number of networks.
 _LAST = ("asked", "manifest")
 
@@ -144,22 +144,50 @@ def features_stage(
     trial: Trial | None = None,
 ) -> Stage:
     """Windows and tensors: depend on all ntuples and their normalisation."""
-    settings = manifest.model_dump(
+    simulated = manifest.without_data()
+    settings = simulated.model_dump(
         mode="json",
         include={"beams", "luminosity", "corrections", "hypotheses", "datasets", "features"},
     )
-    datasets = manifest.datasets.values()
-    files = [
-        file
-        for dataset in datasets
-        if dataset.simulate is None
-        for file in dataset.resolved_files(must_exist=not allow_missing)
-    ]
     if allow_missing:
         settings["allow_missing"] = True
     settings |= (trial or Trial()).to_json()
-    after = ("simulate",) if any(d.simulate for d in datasets) else ()
-    return Stage("features", output, settings, after, files)
+    after = ("simulate",) if any(d.simulate for d in simulated.datasets.values()) else ()
+    return Stage("features", output, settings, after, _files(simulated, not allow_missing))
+
+
+def data_stage(
+    manifest: Manifest,
+    output: OutputFolder,
+    *,
+    unblind: bool = False,
+    allow_missing: bool = False,
+    trial: Trial | None = None,
+) -> Stage:
+    """Features of data: depend on its ntuples, on the windows and on what may be seen.
+
+    It is a stage of its own because networks depend on the features of what is simulated: neither
+    other data nor seeing more of it trains any of them again.
+    """
+    measured = manifest.only_data()
+    settings = {
+        **measured.model_dump(mode="json", include={"beams", "datasets", "features"}),
+        **manifest.seen_of_data(unblind=unblind),
+        **(trial or Trial()).to_json(),
+    }
+    if allow_missing:
+        settings["allow_missing"] = True
+    return Stage("data", output, settings, ("features",), _files(measured, not allow_missing))
+
+
+def _files(manifest: Manifest, must_exist: bool) -> list[str]:
+    """Input files from outside of the output folder."""
+    return [
+        file
+        for dataset in manifest.datasets.values()
+        if dataset.simulate is None
+        for file in dataset.resolved_files(must_exist=must_exist)
+    ]
 
 
 def train_stage(manifest: Manifest, output: OutputFolder) -> Stage:
@@ -208,17 +236,24 @@ def baselines_stage(manifest: Manifest, output: OutputFolder) -> Stage:
 
 
 def select_stage(
+    manifest: Manifest,
     output: OutputFolder,
     network: str,
     *,
+    unblind: bool = False,
     allow_missing: bool = False,
     trial: Trial | None = None,
 ) -> Stage:
-    """Histograms behind the single cut: depend on ntuples and network."""
-    settings: dict[str, Any] = {"network": network, **(trial or Trial()).to_json()}
+    """Histograms behind the single cut: depend on ntuples, network and what is seen of data."""
+    settings: dict[str, Any] = {
+        "network": network,
+        **manifest.seen_of_data(unblind=unblind),
+        **(trial or Trial()).to_json(),
+    }
     if allow_missing:
         settings["allow_missing"] = True
-    return Stage("select", output, settings, ("features", "train"))
+    after = ("features", *(("data",) if manifest.has_data else ()), "train")
+    return Stage("select", output, settings, after)
 
 
 def limits_stage(manifest: Manifest, output: OutputFolder, network: str) -> Stage:
@@ -317,12 +352,12 @@ def _read_record(output: OutputFolder, name: str) -> dict[str, Any]:
     Raises:
         InputError: If it has not, or the record is damaged.
     """
-    path = _record_path(output, name)
+    path, command = _record_path(output, name), command_of(name)
     if not path.exists():
-        raise InputError(f"`punzinet {name}` has not run in {output.root}; run it first.")
-    record = read_json(path, f"punzinet {name}")
+        raise InputError(f"`punzinet {command}` has not run in {output.root}; run it first.")
+    record = read_json(path, f"punzinet {command}")
     if not isinstance(record, dict) or not {"fingerprint", "outputs"} <= set(record):
-        raise InputError(f"{path} is damaged; delete it and run `punzinet {name}` again.")
+        raise InputError(f"{path} is damaged; delete it and run `punzinet {command}` again.")
     return record
 
 

@@ -266,7 +266,8 @@ def _sample_rows(
     )
     signal, signal_error = _scaled(acceptance, published.SAMPLE_SIGNAL * masses)
     events = background + signal
-    made = sorted({f"{d.luminosity:g}" for d in manifest.datasets.values() if d.luminosity})
+    samples = manifest.without_data().datasets.values()
+    made = sorted({f"{sample.luminosity:g}" for sample in samples if sample.luminosity})
     note = (
         f"background simulated for {', '.join(made)} fb^-1 scaled to 1000 fb^-1, signal to 20 000 "
         "generated events a mass"

@@ -25,6 +25,12 @@ RUN = {
     "features": ("The four features", "Each normalised to one event."),
     "window_widths": ("Widths of the signal peaks", "Filled: fitted; open: interpolated."),
     "signal_peaks": ("Signal peaks with their fits", "Events inside of their own window."),
+    "data_recoil_mass": (
+        "Data and simulation: recoil mass",
+        "Before and after the single cut; the simulation is scaled to what is seen of the data.",
+    ),
+    "data_features_before": ("Data and simulation: features", "Before the single cut."),
+    "data_features_after": ("Data and simulation: features", "After the single cut."),
 }
 #: Of the limits.
 LIMITS = {

@@ -181,6 +181,10 @@ def _cutflows(output: OutputFolder) -> list[Table]:
             "entries",
         ),
         cutflow_table(
+            "Data: entries dropped, hidden and kept", output.data_cutflow, "punzinet features",
+            "entries",
+        ),
+        cutflow_table(
             "Selection: entries dropped and kept", output.selection_cutflow, "punzinet select",
             "entries",
         ),

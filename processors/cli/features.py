@@ -17,13 +17,16 @@ from processors.cli.options import (
     OutputOption,
     ScaleOption,
     SchedulerOption,
+    UnblindOption,
     WorkersOption,
+    check_unblind,
     console,
     nothing_to_do,
+    say_seen,
     say_trial,
 )
 from processors.cli.tables import cutflow_table
-from processors.stages import features_stage
+from processors.stages import data_stage, features_stage
 from processors.trial import Trial
 
 
@@ -34,6 +37,7 @@ def command(
     executor: ExecutorOption = Executor.FUTURES,
     workers: WorkersOption = WORKERS,
     scheduler: SchedulerOption = None,
+    unblind: UnblindOption = False,
     allow_missing: AllowMissingOption = False,
     limit_files: LimitFilesOption = None,
     limit_chunks: LimitChunksOption = None,
@@ -48,18 +52,40 @@ def command(
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
+    check_unblind(settings, unblind)
     trial = Trial(limit_files, limit_chunks)
     stage = features_stage(settings, folder, allow_missing=allow_missing, trial=trial)
+    if not nothing_to_do(stage, force, dry_run):
+        from processors.executors import Execution
+        from processors.features_stage import run_features
+
+        execution = Execution(executor, workers, scheduler)
+        stage.finish(
+            run_features(settings, folder, execution, allow_missing=allow_missing, trial=trial)
+        )
+        console.print(cutflow_table(folder.features_cutflow, settings))
+        if trial:
+            say_trial("features", trial)
+        console.print(f"features: windows in {folder.windows}, tensors in {folder.tensors}")
+    if not settings.has_data:
+        return
+    stage = data_stage(settings, folder, unblind=unblind, allow_missing=allow_missing, trial=trial)
     if nothing_to_do(stage, force, dry_run):
         return
+    from processors.data_stage import run_data
     from processors.executors import Execution
-    from processors.features_stage import run_features
 
     execution = Execution(executor, workers, scheduler)
     stage.finish(
-        run_features(settings, folder, execution, allow_missing=allow_missing, trial=trial)
+        run_data(
+            settings,
+            folder,
+            execution,
+            unblind=unblind,
+            allow_missing=allow_missing,
+            trial=trial,
+        )
     )
-    console.print(cutflow_table(folder.features_cutflow, settings))
-    if trial:
-        say_trial("features", trial)
-    console.print(f"features: windows in {folder.windows}, tensors in {folder.tensors}")
+    console.print(cutflow_table(folder.data_cutflow, settings))
+    say_seen(settings, unblind)
+    console.print(f"data: features in {folder.data_tensors}")

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from analysis.errors import InputError
 from analysis.files import remove_partial_files
+from analysis.manifest import Manifest
 from processors.lock import lock
 from processors.stages import Stage
 from processors.trial import Trial, trial_of
@@ -59,6 +60,12 @@ AllowMissingOption = Annotated[
     typer.Option(
         "--allow-missing",
         help="go on without files and chunks that cannot be read, and rescale normalisations",
+    ),
+]
+UnblindOption = Annotated[
+    bool,
+    typer.Option(
+        "--unblind", help="see all of the data, not only what `blinding` in the manifest allows"
     ),
 ]
 WorkersOption = Annotated[int, typer.Option(min=1, help="number of worker processes")]
@@ -141,6 +148,29 @@ def _warn_of_trial(stage: Stage) -> None:
     for name in ("features", "select"):
         if name in stage.after and (trial := trial_of(stage.output, name)):
             say_trial(name, trial)
+
+
+def check_unblind(manifest: Manifest, unblind: bool) -> None:
+    """Make sure that there is something to be unblinded.
+
+    Raises:
+        InputError: If there is not.
+    """
+    if unblind and not manifest.has_data:
+        raise InputError(
+            "--unblind: there is no data; give the manifest a dataset with `process: data`, or "
+            "leave the option out."
+        )
+
+
+def say_seen(manifest: Manifest, unblind: bool) -> None:
+    """Say what is seen of data, if there is any."""
+    if not manifest.has_data:
+        return
+    if unblind:
+        console.print("[yellow]Unblinded[/yellow]: all of the data is seen.")
+    else:
+        console.print(f"Blinded: only {manifest.blinding} is seen; --unblind shows all.")
 
 
 def say_trial(stage: str, trial: Trial) -> None:

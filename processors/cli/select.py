@@ -19,9 +19,12 @@ from processors.cli.options import (
     OutputOption,
     ScaleOption,
     SchedulerOption,
+    UnblindOption,
     WorkersOption,
+    check_unblind,
     console,
     nothing_to_do,
+    say_seen,
     say_trial,
 )
 from processors.cli.tables import cutflow_table
@@ -37,6 +40,7 @@ def command(
     executor: ExecutorOption = Executor.FUTURES,
     workers: WorkersOption = WORKERS,
     scheduler: SchedulerOption = None,
+    unblind: UnblindOption = False,
     allow_missing: AllowMissingOption = False,
     limit_files: LimitFilesOption = None,
     limit_chunks: LimitChunksOption = None,
@@ -46,11 +50,16 @@ def command(
     """Apply the single cut of the Punzi-net to all ntuples and fill recoil-mass histograms.
 
     Example: punzinet select --manifest my_manifest.yaml --workers 2
+
+    Data is blinded; when the analysis is final: punzinet select --unblind
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
+    check_unblind(settings, unblind)
     trial = Trial(limit_files, limit_chunks)
-    stage = select_stage(folder, network, allow_missing=allow_missing, trial=trial)
+    stage = select_stage(
+        settings, folder, network, unblind=unblind, allow_missing=allow_missing, trial=trial
+    )
     if nothing_to_do(stage, force, dry_run):
         return
     from processors.executors import Execution
@@ -59,10 +68,17 @@ def command(
     execution = Execution(executor, workers, scheduler)
     stage.finish(
         run_selection(
-            settings, folder, execution, network, allow_missing=allow_missing, trial=trial
+            settings,
+            folder,
+            execution,
+            network,
+            unblind=unblind,
+            allow_missing=allow_missing,
+            trial=trial,
         )
     )
     console.print(cutflow_table(folder.selection_cutflow, settings))
     if trial:
         say_trial("select", trial)
+    say_seen(settings, unblind)
     console.print(f"select: histograms in {folder.histograms}")

@@ -12,6 +12,8 @@ from processors.lock import holder_of
 from processors.stages import STAGES
 from processors.trial import trial_of
 
+NOT_RUN = "not run"
+
 
 def command(output: OutputOption = OUTPUT) -> None:
     """Show how far every stage is with every dataset, and what went wrong; also while one runs.
@@ -27,7 +29,9 @@ def command(output: OutputOption = OUTPUT) -> None:
     failures = []
     for stage in STAGES:
         found = read_progress(folder.ledger(stage))
-        stages.add_row(stage, _state(folder.root, stage, holder, begun=bool(found)))
+        state = _state(folder.root, stage, holder, begun=bool(found))
+        if stage != "data" or state != NOT_RUN:  # most have none
+            stages.add_row(stage, state)
         for row in found:
             numbers = (row.chunks, row.done, row.entries, row.entries_done, len(row.failures))
             chunks.add_row(stage, row.step, row.dataset, *(f"{number:,}" for number in numbers))
@@ -48,21 +52,30 @@ def _state(root: Path, stage: str, holder: dict[str, object] | None, *, begun: b
         return f"running (process {holder.get('pid')} on {holder.get('host')})"
     if (root / ".stages" / f"{stage}.json").is_file():
         return "finished"
-    return "cut off; the same command continues" if begun else "not run"
+    return "cut off; the same command continues" if begun else NOT_RUN
 
 
 def _incomplete(folder: OutputFolder) -> list[str]:
-    """What the features stage says is missing or double."""
+    """What the features stage says is missing or double, of simulation and of data."""
+    return [
+        line
+        for path in (folder.completeness, folder.data_completeness)
+        for line in _incomplete_in(path)
+    ]
+
+
+def _incomplete_in(path: Path) -> list[str]:
+    """What one of its files says is missing or double; nothing if it cannot be read."""
     try:
-        content = json.loads(folder.completeness.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
         lines = [
             f"features: allowed to be missing: {row['reason']}"
             for row in content.get("missing", [])
         ]
         for name, dataset in content["datasets"].items():
-            for path, count in dataset["duplicates"]["by_file"].items():
+            for file, count in dataset["duplicates"]["by_file"].items():
                 lines.append(
-                    f"features: dataset {name}: {path} repeats {count} events that are in it or "
+                    f"features: dataset {name}: {file} repeats {count} events that are in it or "
                     "in an earlier file"
                 )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from analysis.datasets import SIGNAL
+from analysis.datasets import DATA, SIGNAL
 from analysis.files import read_json
 from analysis.manifest import Manifest
 from processors.cutflow import from_json
@@ -19,7 +19,8 @@ def cutflow_table(path: Path, manifest: Manifest) -> Table:
 
     Returns:
         For every dataset and step the entries, their share, and what they stand for: events of
-        background at the target luminosity, or of signal the efficiency, averaged over masses.
+        background at the target luminosity, or of signal the efficiency, averaged over masses;
+        data has no other luminosity than its own.
 
     Raises:
         InputError: If the cutflow cannot be read.
@@ -37,6 +38,8 @@ def cutflow_table(path: Path, manifest: Manifest) -> Table:
                 continue
             if dataset["process"] == SIGNAL:
                 meaning = f"ε = {line.weight / masses:.3f}"
+            elif dataset["process"] == DATA:
+                meaning = ""
             else:
                 meaning = f"{line.weight:,.0f}"
             table.add_row(title, step, f"{line.entries:,}", f"{line.entries / total:.1%}", meaning)

@@ -88,6 +88,15 @@ def test_a_missing_file(tmp_path: Path) -> None:
         (("datasets", "zprime", "generated"), None, "zprime.*`generated` is missing"),
         (("datasets", "zprime", "generated"), {1.0: 1000}, "`generated` count for 2 GeV"),
         (("datasets", "../up"), OWN["datasets"]["taupair"], "becomes a file name"),
+        (("datasets", "runs"), {"process": "data", "files": ["d.root"]}, "data needs its fb"),
+        (("datasets", "runs"), {"process": "data", "simulate": "tautau"}, "measured, so simulate"),
+        (
+            ("datasets", "runs"),
+            {"process": "data", "files": ["d.root"], "luminosity": 1, "mass": 1.0},
+            "data is measured, so mass must not be set",
+        ),
+        (("processes",), {"signal": "s", "tautau": "t", "data": "d"}, "`data` is measured"),
+        (("blinding", "fraction"), 2, r"`blinding.fraction` \(share of all data that is seen\)"),
         (("hypotheses", "masses"), [1.0, 1.0], "`hypotheses.*two masses are the same"),
     ],
 )
@@ -136,3 +145,26 @@ def test_uncertainties_of_what_is_no_background(tmp_path: Path) -> None:
             load(tmp_path, content)
     good = changed("figure_of_merit", "background_uncertainty", to={"tautau": 0.1})
     assert load(tmp_path, good).figure_of_merit.background_uncertainty == {"tautau": 0.1}
+
+
+def test_data_is_neither_signal_nor_background(tmp_path: Path) -> None:
+    data = {"process": "data", "files": ["data.root"], "luminosity": 20}
+    content = changed("datasets", "runs", to=data)
+    content["limits"] = {"background_uncertainty": {"tautau": 0.1}}
+    manifest = load(tmp_path, content)
+    assert manifest.has_data
+    assert list(manifest.only_data().datasets) == ["runs"]
+    assert manifest.without_data().datasets == load(tmp_path, OWN).datasets
+    assert not manifest.datasets["runs"].is_signal
+    del content["datasets"]["taupair"], content["limits"]
+    with pytest.raises(InputError, match="no background"):
+        load(tmp_path, content)
+
+
+def test_what_is_seen_of_data(tmp_path: Path) -> None:
+    assert load(tmp_path, OWN).seen_of_data(unblind=False) == {}
+    data = {"process": "data", "files": ["data.root"], "luminosity": 20}
+    manifest = load(tmp_path, changed("datasets", "runs", to=data))
+    assert manifest.seen_of_data(unblind=True) == {"unblind": True}
+    seen = manifest.seen_of_data(unblind=False)
+    assert seen == {"blinding": {"fraction": 0.1, "signal_region": None}}

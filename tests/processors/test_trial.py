@@ -92,5 +92,5 @@ def test_a_trial_run_is_never_taken_for_a_whole_one(manifest: Manifest, tmp_path
     output = OutputFolder(tmp_path)
     plain, trial = (features_stage(manifest, output, trial=Trial(n)) for n in (None, 1))
     assert plain.fingerprint() != trial.fingerprint()
-    settings = [select_stage(output, "n", trial=Trial(n)).settings for n in (None, 1, 2)]
+    settings = [select_stage(manifest, output, "n", trial=Trial(n)).settings for n in (None, 1, 2)]
     assert len(np.unique([json.dumps(one) for one in settings])) == 3

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
+from analysis.errors import InputError
 from analysis.manifest import Manifest
 from processors.cli import app
 from processors.cli.options import console, held
@@ -154,6 +156,35 @@ def test_levels_of_talking(folder: Path) -> None:
     manifest.write_text(manifest.read_text().replace("luminosity: 50.0", "luminosity: 40.0"))
     said = punzinet("-v", "features", "--executor", "iterative").output
     assert "features runs: `luminosity` changed from 50.0 to 40.0" in said
+
+
+def test_data_is_blinded_until_unblinding_is_asked_for(
+    folder: Path,
+    make_events: Callable[..., dict[str, np.ndarray]],
+    write_ntuple: Callable[..., Path],
+) -> None:
+    with pytest.raises(InputError, match="there is no data; give the manifest a dataset"):
+        raise punzinet("features", "--unblind").exception or AssertionError
+    write_ntuple(folder / "runs.root", make_events(9, 3000))
+    manifest = folder / "data_manifest.yaml"
+    content = yaml.safe_load(manifest.read_text())
+    content["datasets"]["runs"] = {
+        "process": "data", "files": ["runs.root"], "luminosity": 30, "branches": {}
+    }  # fmt: skip
+    features()
+    manifest.write_text(yaml.safe_dump(content))
+    said = features().output
+    assert "features: up to date" in said
+    assert "Blinded: only 10 % of the data is seen; --unblind shows all." in said
+    assert re.search(r"blinded: not to be seen before --unblind +│ +2,[67]\d\d +│ +[89]\d\.", said)
+    assert re.search(r"data +│ finished", punzinet("status").output)
+    assert features("--unblind", "--dry-run").output.splitlines()[1] == "data: would run"
+    said = features("--unblind").output
+    assert "features: up to date" in said
+    assert "Unblinded: all of the data is seen." in said
+    assert "blinded: not to be seen" not in said
+    assert features("--unblind").output.count("up to date") == 2
+    assert "Blinded: only 10 %" in features().output
 
 
 def in_terminal(command: tuple[str, ...], folder: Path, **environment: str) -> str:

@@ -1,0 +1,129 @@
+"""Data against simulation: histograms of both, before and after the selection, in a ROOT file.
+
+Histograms are called ``<stage>/<variable>/<process>``, for example ``after/pt_mumu/tautau``, and
+``<stage>/<variable>/data``. They hold only what may be seen of the data, and the backgrounds scaled
+to the luminosity behind it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uproot
+from hist import Hist, axis, storage
+
+from analysis.blinding import Blinding
+from analysis.datasets import DATA
+from analysis.errors import InputError
+from analysis.spectra import Spectra
+from analysis.types import FloatArray
+
+RECOIL_MASS = "m_recoil"
+"""Variable beside the features of the network."""
+FEATURE_BINS = 40
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, and where.
+
+    Attributes:
+        ranges: Lower and upper end of the axis of each feature.
+        blinding: What is seen of the data; None if everything is.
+    """
+
+    ranges: Mapping[str, tuple[float, float]]
+    blinding: Blinding | None
+
+    def to_json(self) -> list[Any]:
+        """What a histogram of simulated events depends on."""
+        region = None if self.blinding is None else self.blinding.signal_region
+        return [dict(self.ranges), region]
+
+    def axis(self, variable: str) -> axis.Regular:
+        """Axis of a variable."""
+        if variable == RECOIL_MASS:
+            return axis.Regular(53, 0.0, 10.6, name=variable)
+        return axis.Regular(FEATURE_BINS, *self.ranges[variable], name=variable)
+
+    def empty(self, name: str) -> Hist[Any]:
+        """An empty histogram with the axis that belongs to ``<stage>/<variable>/<process>``."""
+        return Hist(self.axis(name.split("/")[1]), storage=storage.Weight())
+
+    def fill(
+        self,
+        stage: str,
+        process: str,
+        m2_recoil: FloatArray,
+        features: Mapping[str, FloatArray],
+        weight: FloatArray,
+    ) -> Spectra:
+        """Fill one histogram for each variable, with what lies where data is seen at all.
+
+        Args:
+            stage: One of `analysis.spectra.STAGES`.
+            process: Process of the events, or `DATA`.
+            m2_recoil: (n,) squared recoil masses, GeV²; a negative one counts as underflow.
+            features: (n,) values of each feature.
+            weight: (n,) weights.
+        """
+        seen = np.ones(len(m2_recoil), dtype=bool)
+        if self.blinding is not None:
+            seen = self.blinding.beside_signal_region(m2_recoil)
+        m_recoil = np.full(len(m2_recoil), -1.0)
+        np.sqrt(m2_recoil, out=m_recoil, where=m2_recoil >= 0)
+        values = {RECOIL_MASS: m_recoil, **{name: features[name] for name in self.ranges}}
+        filled = {}
+        for variable, column in values.items():
+            name = f"{stage}/{variable}/{process}"
+            filled[name] = self.empty(name).fill(column[seen], weight=weight[seen])
+        return filled
+
+
+def scaled_to_data(spectra: Spectra, factor: float) -> Spectra:
+    """Scale the simulated histograms and leave those of data alone.
+
+    Args:
+        spectra: Data as it is, and backgrounds at the target luminosity.
+        factor: Luminosity behind the data that is seen, over the target luminosity.
+    """
+    return {
+        name: histogram if name.split("/")[2] == DATA else histogram * factor
+        for name, histogram in spectra.items()
+    }
+
+
+def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], Hist[Any]]:
+    """Read what is compared of one variable.
+
+    Args:
+        path: The ROOT file.
+        stage: One of `analysis.spectra.STAGES`.
+        variable: `RECOIL_MASS` or a feature.
+
+    Returns:
+        The data, and the backgrounds with the axes ``process`` and that of the variable.
+
+    Raises:
+        InputError: If the file is absent or something else.
+    """
+    try:
+        with uproot.open(path) as file:
+            folder = file[f"{stage}/{variable}"]
+            names = folder.keys(cycle=False, filter_classname="TH1D")
+            contents = {name: folder[name].to_hist() for name in names}
+        edges = contents[DATA].axes[0].edges
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} does not hold {stage}/{variable} of data; run `punzinet select` first."
+        ) from error
+    own = axis.Regular(len(edges) - 1, edges[0], edges[-1], name=variable)
+    data = Hist(own, storage=storage.Weight())
+    data.view(flow=True)[:] = contents.pop(DATA).view(flow=True)
+    processes = axis.StrCategory(sorted(contents), name="process")
+    backgrounds = Hist(processes, own, storage=storage.Weight())
+    for i, name in enumerate(processes):
+        backgrounds.view(flow=True)[i] = contents[name].view(flow=True)
+    return data, backgrounds

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from hist import Hist
+from matplotlib.figure import Figure
+
+from plots.data_comparison import (
+    Compared,
+    Seen,
+    data_features_figure,
+    data_recoil_figure,
+    poisson_errors,
+)
+
+EDGES = np.linspace(0, 10, 11)
+SEEN = Seen(4.5, "10 % of the data", {"tautau": r"$\tau^+\tau^-$"})
+
+
+def compared(data: list[float], simulated: list[float]) -> Compared:
+    """One background of ten bins, of weight one half, and data."""
+    backgrounds = Hist.new.StrCat(["tautau"], name="process").Var(EDGES, name="x").Weight()
+    backgrounds.view()["value"][0] = simulated
+    backgrounds.view()["variance"][0] = 0.5 * np.array(simulated)
+    points = Hist.new.Var(EDGES, name="x").Weight()
+    points.view()["value"] = points.view()["variance"] = data
+    return Compared(points, backgrounds)
+
+
+@pytest.fixture
+def one() -> Compared:
+    return compared([8, 12, 0, 20, 5, 7, 9, 1, 0, 0], [10, 10, 2, 10, 5, 7, 6, 2, 0, 0])
+
+
+def points(figure: Figure, panel: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the points of a panel are at, (10,), and the ends of the bars of those drawn."""
+    (container,) = figure.axes[panel].containers
+    line, _, (bars,) = container
+    ends = np.array([segment[:, 1] for segment in bars.get_segments() if len(segment)])
+    return np.asarray(line.get_ydata(), dtype=float), ends[:, 0], ends[:, 1]
+
+
+def test_points_are_the_data_and_the_ratio_to_the_simulation(one: Compared) -> None:
+    figure = data_recoil_figure(one, one, SEEN)
+    assert len(figure.axes) == 4
+    values, simulated = one.data.values(), one.backgrounds.values()[0]
+    drawn, low, high = points(figure, 0)
+    np.testing.assert_allclose(drawn[:8], values[:8])
+    ratio, ratio_low, ratio_high = points(figure, 1)
+    np.testing.assert_allclose(ratio[:8], values[:8] / simulated[:8])
+    for i in range(8):
+        assert low[i] <= values[i] <= high[i]
+        assert ratio_low[i] == pytest.approx(low[i] / simulated[i])
+        assert ratio_high[i] == pytest.approx(high[i] / simulated[i])
+
+
+def test_nothing_is_drawn_where_nothing_may_be_seen(one: Compared) -> None:
+    figure = data_recoil_figure(one, one, SEEN)
+    for panel in (0, 1):
+        drawn, *_ = points(figure, panel)
+        assert np.isnan(drawn[8:]).all()
+        assert np.isfinite(drawn[:8]).all()
+
+
+def test_everything_drawn_is_inside(one: Compared) -> None:
+    axes = data_recoil_figure(one, one, SEEN).axes[0]
+    assert axes.get_ylim()[0] == 0
+    assert axes.get_ylim()[1] > max(20 + poisson_errors(np.array([20.0]), np.array([20.0]))[1])
+
+
+def test_labels_say_what_is_seen_and_not_whose_it_is(one: Compared) -> None:
+    for figure in (
+        data_recoil_figure(one, one, SEEN),
+        data_features_figure({"pt_mumu": one, "other": one, "third": one}, SEEN),
+    ):
+        titles = [axes.get_title(loc) for axes in figure.axes for loc in ("left", "right")]
+        assert "Data and simulation" in titles
+        assert any("4.5" in title for title in titles)
+        (legend,) = figure.legends
+        assert legend.get_title().get_text() == "Seen: 10 % of the data"
+        labels = [text.get_text() for text in legend.get_texts()]
+        assert labels == [r"$\tau^+\tau^-$", "stat. uncertainty", "data"]
+
+
+def test_each_feature_has_two_panels_and_empty_places_stay_empty(one: Compared) -> None:
+    figure = data_features_figure({"pt_mumu": one, "other": one, "third": one}, SEEN)
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert len(shown) == 6
+    labels = {axes.get_xlabel() for axes in shown}
+    assert {"other [GeV]", "third [GeV]"} < labels
+
+
+def test_intervals_are_those_of_a_poisson_distribution() -> None:
+    # Garwood's central intervals of 68.27 % (for example in the PDG review of statistics).
+    errors = poisson_errors(np.array([0.0, 1.0, 5.0]), np.array([0.0, 1.0, 5.0]))
+    np.testing.assert_allclose(errors[0], [0.0, 0.827, 2.16], atol=0.005)
+    np.testing.assert_allclose(errors[1], [1.841, 2.30, 3.38], atol=0.005)
+    weighted = poisson_errors(np.array([10.0]), np.array([20.0]))
+    np.testing.assert_allclose(weighted, 2 * errors[:, 2:], rtol=1e-6)

@@ -1,0 +1,289 @@
+"""Data made of the simulated mixture: what is seen of it, and what it leaves alone."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.stats import chi2
+
+from analysis.comparison import read_comparison
+from analysis.errors import InputError
+from analysis.kinematics import FEATURES
+from analysis.manifest import Manifest
+from analysis.network import PunziNet
+from analysis.output import OutputFolder
+from analysis.spectra import STAGES, read_spectrum
+from analysis.windows import Windows
+from processors.data_stage import run_data
+from processors.executors import Execution
+from processors.features_stage import run_features
+from processors.selection_stage import run_selection
+from processors.stages import Stage, data_stage, features_stage, select_stage, train_stage
+
+Make = Callable[..., Manifest]
+BLINDED = "blinded: not to be seen before --unblind"
+#: fb^-1 of the data, and what it holds on average of each background of the small manifest, whose
+#: samples are of 100 fb^-1 and pass the trigger with 90 %.
+LUMINOSITY = 300.0
+EXPECTED = {"tautau": 7000 * 3 * 0.9, "eemumu": 3000 * 3 * 0.9}
+SHARE = 0.1
+
+
+def lines(path: Path, dataset: str = "measured") -> dict[str, int]:
+    """Entries by line of a cutflow."""
+    cutflow = json.loads(path.read_text())["datasets"][dataset]["cutflow"]
+    return {line["step"]: line["entries"] for line in cutflow}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def events_in(output: OutputFolder) -> set[tuple[int, ...]]:
+    """Identities of the measured events that were written."""
+    table = pl.read_parquet(output.data_tensors / "*" / "*.parquet")
+    assert table["process"].unique().to_list() == ["data"]
+    assert table["mass"].is_null().all()
+    return set(table.select("production", "event").iter_rows())
+
+
+@pytest.fixture(scope="module")
+def measured(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_events: Callable[..., dict[str, np.ndarray]],
+    write_ntuple: Callable[..., Path],
+) -> dict[str, Any]:
+    """A dataset of pseudo-data: other events of the same mixture, without a generated mass."""
+    rng = np.random.default_rng(8)
+    folder = tmp_path_factory.mktemp("measured")
+    files = []
+    for seed, (name, mean) in enumerate(EXPECTED.items(), 50):
+        events = make_events(seed, int(rng.poisson(mean)))
+        events["px1"][:10] = np.nan
+        files.append(str(write_ntuple(folder / f"{name}.root", events)))
+    return {"process": "data", "files": files, "luminosity": LUMINOSITY}
+
+
+@pytest.fixture(scope="module")
+def manifest(ntuples: dict[str, Path], measured: dict[str, Any], make_manifest: Make) -> Manifest:
+    return make_manifest({**ntuples, "measured": measured})
+
+
+@pytest.fixture(scope="module")
+def without(ntuples: dict[str, Path], make_manifest: Make) -> Manifest:
+    return make_manifest(ntuples)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> OutputFolder:
+    """Features of simulation and data, a network, and its selection, all of it blinded."""
+    output = OutputFolder(tmp_path_factory.mktemp("output"))
+    run_features(manifest, output, Execution())
+    run_data(manifest, output, Execution())
+    network = PunziNet(FEATURES, [0.0, 0.0, -5.0, 0.0], [5.0] * 4, rng=np.random.default_rng(3))
+    table = pl.read_parquet(output.tensors / "tautau" / "*.parquet")
+    cut = float(np.median(network.logit_numpy(table[list(FEATURES)].to_numpy())))
+    network.save(output.network("punzi"), Windows.read(output.windows), {}, {}, cut=cut)
+    run_selection(manifest, output, Execution(), "punzi")
+    return output
+
+
+@pytest.fixture
+def unblinded(done: OutputFolder, manifest: Manifest) -> Iterator[OutputFolder]:
+    """The same, unblinded while a test lasts."""
+    run_data(manifest, done, Execution(), unblind=True)
+    run_selection(manifest, done, Execution(), "punzi", unblind=True)
+    yield done
+    run_data(manifest, done, Execution())
+    run_selection(manifest, done, Execution(), "punzi")
+
+
+def test_training_tensors_do_not_know_whether_there_is_data(
+    done: OutputFolder, without: Manifest, tmp_path: Path
+) -> None:
+    other = OutputFolder(tmp_path)
+    run_features(without, other, Execution())
+    assert contents(other.tensors) == contents(done.tensors)
+    processes = pl.read_parquet(done.tensors / "*" / "*.parquet")["process"].unique()
+    assert sorted(processes) == ["eemumu", "signal", "tautau"]
+    assert "measured" not in json.loads(done.features_cutflow.read_text())["datasets"]
+    other.network("punzi").parent.mkdir()
+    other.network("punzi").symlink_to(done.network("punzi"))
+    run_selection(without, other, Execution(), "punzi")
+    assert other.histograms.read_bytes() == done.histograms.read_bytes()
+    assert not other.comparison.exists()
+    assert "data" not in json.loads(other.selection_cutflow.read_text())
+
+
+def test_every_entry_is_kept_rejected_or_blinded(done: OutputFolder) -> None:
+    complete = json.loads(done.data_completeness.read_text())["datasets"]["measured"]
+    found = lines(done.data_cutflow)
+    assert complete["read"] == complete["present"] == found["entries read"]
+    assert complete["read"] == complete["kept"] + complete["rejected"] + complete["blinded"]
+    assert complete["kept"] == found["kept"]
+    assert complete["blinded"] == found[BLINDED]
+    usable = found["entries read"] - 20
+    assert found["dropped: momentum, beam or weight is no finite number"] == 20
+    spread = np.sqrt(usable * SHARE * (1 - SHARE))
+    assert found[BLINDED] == pytest.approx((1 - SHARE) * usable, abs=4 * spread)
+    assert lines(done.selection_cutflow)[BLINDED] == found[BLINDED]
+
+
+def test_nothing_is_written_of_what_is_blinded(done: OutputFolder, manifest: Manifest) -> None:
+    blind = events_in(done)
+    assert len(blind) == lines(done.data_cutflow)["kept"]
+    for stage in STAGES:
+        for variable in ("m_recoil", *FEATURES):
+            data, _ = read_comparison(done.comparison, stage, variable)
+            found = lines(done.selection_cutflow)
+            visible = found["kept"]
+            if stage == "before":
+                visible += found["dropped: network output below the cut"]
+            assert data.values(flow=True).sum() == visible
+    settings = json.loads(done.data_cutflow.read_text())["provenance"]["settings"]
+    assert settings["blinding"] == manifest.blinding.model_dump(mode="json")
+    assert "unblind" not in settings
+
+
+def test_unblinding_shows_all_and_blinding_hides_it_again(
+    done: OutputFolder, manifest: Manifest
+) -> None:
+    places = (done.root / "data", done.root / "selection")
+    blind, before = events_in(done), [contents(place) for place in places]
+    run_data(manifest, done, Execution(), unblind=True)
+    run_selection(manifest, done, Execution(), "punzi", unblind=True)
+    everything = events_in(done)
+    assert blind < everything
+    assert BLINDED not in lines(done.data_cutflow)
+    assert BLINDED not in lines(done.selection_cutflow)
+    data, _ = read_comparison(done.comparison, "before", "m_recoil")
+    assert data.values(flow=True).sum() == lines(done.data_cutflow)["entries read"] - 20
+    for path in (done.data_cutflow, done.data_completeness, done.selection_cutflow):
+        settings = json.loads(path.read_text())["provenance"]["settings"]
+        assert settings["unblind"] is True
+        assert "blinding" not in settings
+    run_data(manifest, done, Execution())
+    run_selection(manifest, done, Execution(), "punzi")
+    assert [contents(place) for place in places] == before
+
+
+def test_another_name_shows_no_other_events(
+    done: OutputFolder, ntuples: dict[str, Path], measured: dict[str, Any], make_manifest: Make
+) -> None:
+    seen = events_in(done)
+    renamed = make_manifest({**ntuples, "later": measured})
+    other = OutputFolder(done.root / "renamed")
+    other.root.mkdir()
+    other.windows.write_bytes(done.windows.read_bytes())
+    run_data(renamed, other, Execution())
+    assert events_in(other) == seen
+
+
+def compatibility(output: OutputFolder, stage: str, variable: str) -> float:
+    """Probability of a χ² between data and simulation at least as large as the one found."""
+    data, backgrounds = read_comparison(output.comparison, stage, variable)
+    simulated = backgrounds.project(variable)
+    variance = data.variances(flow=True) + simulated.variances(flow=True)
+    filled = simulated.values(flow=True) > 5
+    distance = (data.values(flow=True) - simulated.values(flow=True))[filled] ** 2
+    return float(chi2.sf((distance / variance[filled]).sum(), filled.sum()))
+
+
+def assert_closure(output: OutputFolder, share: float) -> None:
+    """Data of the simulated mixture agrees with the simulation, in size and in shape."""
+    record = json.loads(output.selection_cutflow.read_text())["data"]
+    assert record["luminosity"] == pytest.approx(share * LUMINOSITY)
+    for stage in STAGES:
+        for variable in ("m_recoil", *FEATURES):
+            data, backgrounds = read_comparison(output.comparison, stage, variable)
+            seen, expected = data.sum(flow=True), backgrounds.sum(flow=True)
+            spread = np.sqrt(seen.variance + expected.variance)
+            assert seen.value == pytest.approx(expected.value, abs=3 * spread)
+            assert compatibility(output, stage, variable) > 0.001
+
+
+def test_closure_of_the_share_that_is_seen(done: OutputFolder) -> None:
+    assert_closure(done, SHARE)
+
+
+def test_closure_of_all(unblinded: OutputFolder) -> None:
+    assert_closure(unblinded, 1.0)
+    record = json.loads(unblinded.selection_cutflow.read_text())
+    assert "data" not in record["hypotheses"][0]["before"]
+    backgrounds, _ = read_spectrum(unblinded.histograms, "before", "m_recoil")
+    assert list(backgrounds.axes["process"]) == ["eemumu", "tautau"]
+    for stage in STAGES:
+        for m, row in enumerate(record["hypotheses"]):
+            expected = sum(row[stage][name] for name in ("tautau", "eemumu")) * LUMINOSITY / 50
+            seen = record["data"]["in_windows"][stage][m]
+            assert seen == pytest.approx(expected, abs=4 * np.sqrt(1.4 * expected) + 3)
+
+
+def test_a_wrong_luminosity_does_not_close(
+    done: OutputFolder, ntuples: dict[str, Path], measured: dict[str, Any], make_manifest: Make
+) -> None:
+    wrong = make_manifest({**ntuples, "measured": {**measured, "luminosity": 1.5 * LUMINOSITY}})
+    output = OutputFolder(done.root / "wrong")
+    output.network("punzi").parent.mkdir(parents=True)
+    output.network("punzi").symlink_to(done.network("punzi"))
+    run_selection(wrong, output, Execution(), "punzi")
+    assert compatibility(output, "before", "m_recoil") < 1e-6
+
+
+def test_a_signal_region_is_empty_in_data_and_simulation(
+    done: OutputFolder, ntuples: dict[str, Path], measured: dict[str, Any], make_manifest: Make
+) -> None:
+    sideband = make_manifest(
+        {**ntuples, "measured": measured}, blinding={"signal_region": [2.0, 6.0]}
+    )
+    output = OutputFolder(done.root / "sideband")
+    output.network("punzi").parent.mkdir(parents=True)
+    output.network("punzi").symlink_to(done.network("punzi"))
+    run_selection(sideband, output, Execution(), "punzi")
+    for stage in STAGES:
+        data, backgrounds = read_comparison(output.comparison, stage, "m_recoil")
+        total = backgrounds.project("m_recoil")
+        edges = data.axes[0].edges
+        hidden = (edges[:-1] > 1.99) & (edges[1:] < 6.01)
+        for histogram in (data, total):
+            assert not histogram.values()[hidden].any()
+            assert histogram.values()[~hidden].sum() > 0
+    assert_closure(output, 1.0)
+
+
+def test_only_what_depends_on_data_runs_again(
+    done: OutputFolder, manifest: Manifest, without: Manifest
+) -> None:
+    for stage in (features_stage(manifest, done), data_stage(manifest, done)):
+        stage.finish([])
+    train_stage(manifest, done).finish([])
+    features, train = features_stage(without, done), train_stage(without, done)
+    assert features.fingerprint() == features_stage(manifest, done).fingerprint()
+    assert train.fingerprint() == train_stage(manifest, done).fingerprint()
+
+    def select(unblind: bool) -> Stage:
+        return select_stage(manifest, done, "punzi", unblind=unblind)
+
+    select(unblind=False).finish([])
+    assert select(unblind=False).is_up_to_date()
+    assert any("unblind" in reason for reason in select(unblind=True).reasons())
+    blind, open_ = (data_stage(manifest, done, unblind=unblind) for unblind in (False, True))
+    assert blind.is_up_to_date()
+    assert not open_.is_up_to_date()
+    open_.finish([])
+    assert select(unblind=False).reasons() == ["`punzinet features` has run again"]
+    assert train_stage(manifest, done).fingerprint() == train.fingerprint()
+
+
+def test_data_needs_windows_first(manifest: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run `punzinet features` first"):
+        run_data(manifest, OutputFolder(tmp_path), Execution())

@@ -1,4 +1,4 @@
-"""The selection stage: from ntuples and a network to the final recoil-mass spectra."""
+"""The selection stage: from ntuples and a network to the final spectra."""
 
 from collections.abc import Mapping
 from pathlib import Path

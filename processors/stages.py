@@ -146,7 +146,10 @@ def features_stage(
     """Windows and tensors: depend on all ntuples and their normalisation."""
     settings = manifest.model_dump(
         mode="json",
-        include={"beams", "luminosity", "corrections", "hypotheses", "datasets", "features"},
+        include={
+            *("beams", "luminosity", "corrections", "hypotheses", "datasets", "features"),
+            "search",
+        },
     )
     datasets = manifest.datasets.values()
     files = [

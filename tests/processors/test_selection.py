@@ -12,7 +12,8 @@ from analysis.kinematics import FEATURES
 from analysis.manifest import Manifest
 from analysis.network import PunziNet
 from analysis.output import OutputFolder
-from analysis.spectra import read_spectrum
+from analysis.search import RECOIL
+from analysis.spectra import drawn_quantities, read_spectrum
 from analysis.windows import Windows
 from processors.executors import Execution
 from processors.features_stage import run_features
@@ -81,7 +82,7 @@ def test_selection_agrees_with_the_tensors(done: OutputFolder) -> None:
 
 def test_spectra_hold_every_usable_event(done: OutputFolder) -> None:
     record = json.loads(done.selection_cutflow.read_text())["datasets"]
-    for variable in ("m_recoil", "m2_recoil"):
+    for variable in drawn_quantities(RECOIL.variable).values():
         backgrounds, signals = read_spectrum(done.histograms, "before", variable)
         for process, entries in (("tautau", 7000), ("eemumu", 3000)):
             contents = backgrounds[process, :].values(flow=True).sum()
@@ -100,7 +101,7 @@ def test_spectra_hold_every_usable_event(done: OutputFolder) -> None:
 
 
 def test_signal_peaks_at_its_mass(done: OutputFolder) -> None:
-    _, signals = read_spectrum(done.histograms, "before", "m_recoil")
+    _, signals = read_spectrum(done.histograms, "before", RECOIL.variable.mass)
     for mass, signal in signals.items():
         peak = signal.axes[0].centers[np.argmax(signal.values())]
         assert peak == pytest.approx(mass, abs=0.11)

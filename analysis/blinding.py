@@ -1,8 +1,8 @@
 """Blinding: which part of the data may be seen before an analysis is final.
 
 Either a share of all events, drawn by a hash of their identity, or the sidebands of a region of
-the recoil mass. Which events a share holds depends on nothing but their identity: it is the same
-on each run, for each name of a dataset, and a larger share holds all of a smaller one.
+the mass that is searched in. Which events a share holds depends on nothing but their identity: it
+is the same on each run, for each name of a dataset, and a larger share holds all of a smaller one.
 """
 
 from typing import Annotated, Self
@@ -26,7 +26,7 @@ class Blinding(BaseModel):
     fraction: Share = Field(0.1, description="share of all data that is seen")
     signal_region: tuple[Mass, Mass] | None = Field(
         None,
-        description="recoil masses in GeV, from and to, that are hidden instead; all data beside "
+        description="masses in GeV, from and to, that are hidden instead; all data beside "
         "them is seen",
     )
 
@@ -42,7 +42,7 @@ class Blinding(BaseModel):
         if "fraction" in self.model_fields_set:
             raise ValueError("give a `fraction` or a `signal_region`, not both")
         if self.signal_region[0] >= self.signal_region[1]:
-            raise ValueError("`signal_region` must reach from a smaller to a larger recoil mass")
+            raise ValueError("`signal_region` must reach from a smaller to a larger mass")
         return self
 
     @property
@@ -50,29 +50,29 @@ class Blinding(BaseModel):
         """Share of the luminosity that stands behind what is seen."""
         return self.fraction if self.signal_region is None else 1.0
 
-    def beside_signal_region(self, m2_recoil: FloatArray) -> BoolArray:
+    def beside_signal_region(self, mass: FloatArray) -> BoolArray:
         """Which events, measured or simulated, lie where data is seen at all, (n,).
 
         A signal region that begins at zero holds negative squared masses as well: resolution
         carries a light particle there.
 
         Args:
-            m2_recoil: (n,) squared recoil masses, GeV².
+            mass: (n,) masses in GeV, negative where the square is.
         """
         if self.signal_region is None:
-            return np.ones(len(m2_recoil), dtype=bool)
+            return np.ones(len(mass), dtype=bool)
         low, high = self.signal_region
-        return ((m2_recoil < low**2) & (low > 0)) | (m2_recoil >= high**2)
+        return ((mass < low) & (low > 0)) | (mass >= high)
 
-    def shown(self, identity: dict[str, IntArray], m2_recoil: FloatArray) -> BoolArray:
+    def shown(self, identity: dict[str, IntArray], mass: FloatArray) -> BoolArray:
         """Which measured events are seen, (n,).
 
         Args:
             identity: Experiment, run, event and production number, (n,) each.
-            m2_recoil: (n,) squared recoil masses, GeV².
+            mass: (n,) masses in GeV, negative where the square is.
         """
         if self.signal_region is not None:
-            return self.beside_signal_region(m2_recoil)
+            return self.beside_signal_region(mass)
         # Not by the name of the dataset: another name must not show other events.
         return uniform_of(**identity, dataset=DATA) < self.fraction
 
@@ -81,4 +81,4 @@ class Blinding(BaseModel):
         if self.signal_region is None:
             return f"{100 * self.fraction:g} % of the data"
         low, high = self.signal_region
-        return f"data outside of recoil masses from {low:g} to {high:g} GeV"
+        return f"data outside of masses from {low:g} to {high:g} GeV"

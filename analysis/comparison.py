@@ -20,8 +20,6 @@ from analysis.errors import InputError
 from analysis.spectra import Spectra
 from analysis.types import FloatArray
 
-RECOIL_MASS = "m_recoil"
-"""Variable beside the features of the network."""
 FEATURE_BINS = 40
 
 
@@ -30,21 +28,23 @@ class Comparison:
     """What is compared, and where.
 
     Attributes:
+        mass: Name of the mass that is searched in.
         ranges: Lower and upper end of the axis of each feature.
         blinding: What is seen of the data; None if everything is.
     """
 
+    mass: str
     ranges: Mapping[str, tuple[float, float]]
     blinding: Blinding | None
 
     def to_json(self) -> list[Any]:
         """What a histogram of simulated events depends on."""
         region = None if self.blinding is None else self.blinding.signal_region
-        return [dict(self.ranges), region]
+        return [self.mass, dict(self.ranges), region]
 
     def axis(self, variable: str) -> axis.Regular:
         """Axis of a variable."""
-        if variable == RECOIL_MASS:
+        if variable == self.mass:
             return axis.Regular(53, 0.0, 10.6, name=variable)
         return axis.Regular(FEATURE_BINS, *self.ranges[variable], name=variable)
 
@@ -56,7 +56,7 @@ class Comparison:
         self,
         stage: str,
         process: str,
-        m2_recoil: FloatArray,
+        mass: FloatArray,
         features: Mapping[str, FloatArray],
         weight: FloatArray,
     ) -> Spectra:
@@ -65,16 +65,14 @@ class Comparison:
         Args:
             stage: One of `analysis.spectra.STAGES`.
             process: Process of the events, or `DATA`.
-            m2_recoil: (n,) squared recoil masses, GeV²; a negative one counts as underflow.
+            mass: (n,) masses in GeV, negative where the square is, which counts as underflow.
             features: (n,) values of each feature.
             weight: (n,) weights.
         """
-        seen = np.ones(len(m2_recoil), dtype=bool)
+        seen = np.ones(len(mass), dtype=bool)
         if self.blinding is not None:
-            seen = self.blinding.beside_signal_region(m2_recoil)
-        m_recoil = np.full(len(m2_recoil), -1.0)
-        np.sqrt(m2_recoil, out=m_recoil, where=m2_recoil >= 0)
-        values = {RECOIL_MASS: m_recoil, **{name: features[name] for name in self.ranges}}
+            seen = self.blinding.beside_signal_region(mass)
+        values = {self.mass: mass, **{name: features[name] for name in self.ranges}}
         filled = {}
         for variable, column in values.items():
             name = f"{stage}/{variable}/{process}"
@@ -101,7 +99,7 @@ def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], H
     Args:
         path: The ROOT file.
         stage: One of `analysis.spectra.STAGES`.
-        variable: `RECOIL_MASS` or a feature.
+        variable: The mass that is searched in, or a feature.
 
     Returns:
         The data, and the backgrounds with the axes ``process`` and that of the variable.

@@ -1,6 +1,5 @@
 """Datasets of the manifest: which files, of which process, normalised to what."""
 
-import difflib
 import glob
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -108,12 +107,6 @@ class Dataset(BaseModel):
         Raises:
             ValueError: With one sentence that says what is missing or too much.
         """
-        for alias in self.branches:
-            if alias not in BRANCHES:
-                near = difflib.get_close_matches(alias, BRANCHES, n=3, cutoff=0.4)
-                known = f"use {', '.join(BRANCHES)}"
-                hint = f"did you mean {' or '.join(near)}?" if near else known
-                raise ValueError(f"`branches` names {alias!r}, which nothing reads; {hint}")
         if self.simulate is not None:
             if self.is_signal != (self.simulate == SIGNAL):
                 raise ValueError(f"`simulate: {self.simulate}` does not make `{self.process}`")

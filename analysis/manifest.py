@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from analysis.baselines.settings import BaselineSettings
 from analysis.beams import Beams
 from analysis.blinding import Blinding
-from analysis.datasets import DATA, SIGNAL, CandidatePolicy, Dataset, Positive
+from analysis.datasets import BRANCHES, DATA, SIGNAL, CandidatePolicy, Dataset, Positive
 from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.files import read_json
@@ -26,6 +26,7 @@ from analysis.output import OutputFolder
 from analysis.paper.settings import PaperSettings
 from analysis.provenance import digest
 from analysis.safe_yaml import read_yaml
+from analysis.search import SearchSettings
 from analysis.simulation.settings import SimulationSettings
 from analysis.training.settings import TrainingSettings
 
@@ -62,6 +63,9 @@ class Manifest(BaseModel):
     beams: Beams = Field(Beams(), description="energies of the beams and their crossing angle")
     corrections: dict[str, Positive] = Field(
         {}, description="factors on every event's weight, such as a trigger efficiency"
+    )
+    search: SearchSettings = Field(
+        SearchSettings(), description="variable of the windows and features of the network"
     )
     hypotheses: Hypotheses = Field(Hypotheses(), description="masses that are searched for")
     processes: dict[str, str] = Field(
@@ -126,6 +130,7 @@ class Manifest(BaseModel):
                     f"`datasets.{name}.process`: {dataset.process!r} is not listed in "
                     f"`processes`; {hint}"
                 )
+            self._check_branches(dataset)
         if DATA in self.processes:
             raise ValueError("`processes`: `data` is measured, so it must not be listed there")
         simulated = [d for d in self.datasets.values() if not d.is_data]
@@ -160,6 +165,22 @@ class Manifest(BaseModel):
                     f"`processes`; known are {', '.join(known)}"
                 )
         return self
+
+    def _check_branches(self, dataset: Dataset) -> None:
+        """Check that every column that a dataset says the branch of is read.
+
+        Raises:
+            ValueError: With one sentence that names the column.
+        """
+        known = [*BRANCHES, *self.search.resolved.columns]
+        for alias in dataset.branches:
+            if alias not in known:
+                near = difflib.get_close_matches(alias, known, n=3, cutoff=0.4)
+                hint = f"did you mean {' or '.join(near)}?" if near else f"use {', '.join(known)}"
+                raise ValueError(
+                    f"`datasets.{dataset.name}.branches` names {alias!r}, which nothing reads; "
+                    f"{hint}"
+                )
 
     def _check_uncertainties(self) -> None:
         """Check that uncertainties by process name every background process and no other.

@@ -7,7 +7,7 @@ be read but never run, and everything a person or a later stage wants to know ab
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 
 from analysis.errors import InputError
 from analysis.files import atomic_path, read_json, write_json
+from analysis.search import RECOIL, Search
 from analysis.types import FloatArray
 from analysis.windows import Windows
 
@@ -198,6 +199,7 @@ class PunziNet(torch.nn.Module):
                 training=windows.training.tolist(),
                 fitted=windows.fitted.tolist(),
             ),
+            search=windows.search.to_json(),
             cut=cut,
             settings=dict(settings),
             provenance=dict(provenance),
@@ -236,6 +238,7 @@ class _NetworkFile(BaseModel):
     hidden: list[int]
     scaling: dict[str, tuple[float, float]]
     windows: _WindowColumns
+    search: dict[str, Any] | None = None
     cut: float | None
     settings: dict[str, Any]
     provenance: dict[str, Any]
@@ -260,6 +263,22 @@ class SavedNetwork:
     provenance: dict[str, Any]
 
     @property
+    def search(self) -> Search:
+        """The search that it was trained for, features in the order of the inputs.
+
+        Raises:
+            InputError: If it has an input that its own search knows nothing of.
+        """
+        of = {feature.name: feature for feature in self.windows.search.features}
+        unknown = [name for name in self.network.features if name not in of]
+        if unknown:
+            raise InputError(
+                f"The network takes {', '.join(unknown)}, which is computed nowhere; its search "
+                f"has {', '.join(of)}."
+            )
+        return replace(self.windows.search, features=tuple(of[n] for n in self.network.features))
+
+    @property
     def single_cut(self) -> float:
         """The cut.
 
@@ -273,12 +292,16 @@ class SavedNetwork:
         return self.cut
 
 
-def load_network(folder: Path) -> SavedNetwork:
+def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
     """Read a network that `PunziNet.save` wrote.
 
+    Args:
+        folder: Where it lies.
+        search: What the events are made for that it is going to judge, if that is known already.
+
     Raises:
-        InputError: If a file is missing, damaged, of another origin, or the two do not belong
-            together.
+        InputError: If a file is missing, damaged, of another origin, the two do not belong
+            together, or the network is of another search.
     """
     content = read_json(folder / METADATA_FILE, "punzinet train")
     path = folder / WEIGHTS_FILE
@@ -300,6 +323,8 @@ def load_network(folder: Path) -> SavedNetwork:
             training=np.array(columns.training),
             fitted=np.array(columns.fitted),
             fits=(None,) * len(columns.mass),
+            # Networks of earlier versions are of the only search there was.
+            search=RECOIL if metadata.search is None else Search.from_json(metadata.search),
         )
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `punzinet train` first.") from None
@@ -314,4 +339,16 @@ def load_network(folder: Path) -> SavedNetwork:
         raise InputError(
             f"{folder} does not hold a whole network ({error}); run `punzinet train` again."
         ) from error
+    if search is not None:
+        trained = (network.features, windows.search.variable.name)
+        if trained != (search.feature_names, search.variable.name):
+            raise InputError(
+                f"The network in {folder} was trained on {_said(*trained)}, but the tensors hold "
+                f"{_said(search.feature_names, search.variable.name)}; run `punzinet train` again."
+            )
     return SavedNetwork(network, windows, metadata.cut, metadata.settings, metadata.provenance)
+
+
+def _said(features: Sequence[str], variable: str) -> str:
+    """Features and window variable in a sentence."""
+    return f"{', '.join(features)} in windows of {variable}"

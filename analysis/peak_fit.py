@@ -1,4 +1,4 @@
-"""The shape of a signal peak: a double Gaussian fitted to the squared recoil mass.
+"""The shape of a signal peak: a double Gaussian fitted to the variable of the windows.
 
 The fit is binned, so that signal samples of any size are read once and in pieces. Its
 parameters are the weighted sigma itself, the ratio of the two widths and the share of the
@@ -17,8 +17,9 @@ from scipy.special import ndtr
 
 from analysis.types import FloatArray
 
-#: Histograms of M²_rec - m² have these bin edges, GeV²: peaks are 0.1 to 0.3 wide.
-PEAK_EDGES = np.linspace(-6.0, 6.0, 2401)
+#: Bins of the histogram of a peak: with 6 GeV² to either side they are 0.005 GeV² wide, and peaks
+#: in the squared recoil mass 0.1 to 0.3 GeV².
+PEAK_BINS = 2400
 #: The fit reaches this many core widths to either side of the peak: less leaves the wide Gaussian
 #: undetermined, more lets the radiative tail pass for it.
 FIT_RANGE = 5.0
@@ -39,15 +40,18 @@ HALF_SAMPLE_WIDTH = 1.3489795
 
 @dataclass(frozen=True)
 class PeakFit:
-    """A double Gaussian with common mean, fitted to the M²_rec - m² of one hypothesis.
+    """A double Gaussian with common mean, fitted to the peak of one hypothesis.
+
+    What is fitted is the distance from the centre of its window, and everything is in the unit of
+    the variable: GeV² for the squared recoil mass.
 
     Attributes:
-        mean: Common mean, GeV².
-        sigma_narrow: The smaller width, GeV².
-        sigma_wide: The larger width, GeV².
+        mean: Common mean.
+        sigma_narrow: The smaller width.
+        sigma_wide: The larger width.
         fraction: Share of the narrow Gaussian, 0 to 1.
-        sigma: Weighted sigma: fraction-weighted mean of the two widths, GeV².
-        sigma_error: Its statistical error, GeV².
+        sigma: Weighted sigma: fraction-weighted mean of the two widths.
+        sigma_error: Its statistical error.
         events: Sum of weights inside the fit range.
         chi2: χ² of the fit.
         ndof: Bins minus parameters.
@@ -82,20 +86,32 @@ class PeakFit:
         return cls(**values)
 
 
-def fit_peak(sum_of_weights: FloatArray, sum_of_squares: FloatArray) -> PeakFit | None:
+def peak_edges(reach: float) -> FloatArray:
+    """Edges of the bins that peaks are histogrammed in.
+
+    Args:
+        reach: How far they reach to either side of the centre.
+    """
+    return np.linspace(-reach, reach, PEAK_BINS + 1)
+
+
+def fit_peak(
+    sum_of_weights: FloatArray, sum_of_squares: FloatArray, edges: FloatArray
+) -> PeakFit | None:
     """Fit a double Gaussian with common mean to the peak of one hypothesis.
 
     Args:
-        sum_of_weights: (2400,) weights of M²_rec - m² summed in the bins of `PEAK_EDGES`.
-        sum_of_squares: (2400,) squared weights, likewise.
+        sum_of_weights: (b,) weights of the distance from the centre summed in bins.
+        sum_of_squares: (b,) squared weights, likewise.
+        edges: (b + 1,) edges of the bins, equidistant.
 
     Returns:
         The fit, or None where the histogram is empty.
     """
     if not np.any(sum_of_weights > 0):
         return None
-    centre, core_width = _half_sample(sum_of_weights)
-    edges, counts = _around_peak(sum_of_weights, sum_of_squares, centre, core_width)
+    centre, core_width = _half_sample(sum_of_weights, edges)
+    edges, counts = _around_peak(sum_of_weights, sum_of_squares, edges, centre, core_width)
     events = float(counts[:, 0].sum() ** 2 / counts[:, 1].sum())
     if events < MIN_EVENTS:
         nan = math.nan
@@ -152,46 +168,48 @@ def _widths(sigma: float, ratio: float, fraction: float) -> tuple[float, float]:
     return narrow, ratio * narrow
 
 
-def _half_sample(weights: FloatArray) -> tuple[float, float]:
+def _half_sample(weights: FloatArray, edges: FloatArray) -> tuple[float, float]:
     """Find the peak without a model: the shortest interval that holds half of the sample.
 
     Args:
-        weights: (2400,) contents of the bins of `PEAK_EDGES`.
+        weights: (b,) contents of bins.
+        edges: (b + 1,) their edges.
 
     Returns:
-        Centre of that interval and the width of a Gaussian of which it would hold half, GeV².
+        Centre of that interval and the width of a Gaussian of which it would hold half.
     """
     cumulative = np.concatenate(([0.0], np.cumsum(weights)))
     half = 0.5 * cumulative[-1]
     starts = np.flatnonzero(cumulative <= half)
-    stop = np.interp(cumulative[starts] + half, cumulative, PEAK_EDGES)
-    length = stop - PEAK_EDGES[starts]
+    stop = np.interp(cumulative[starts] + half, cumulative, edges)
+    length = stop - edges[starts]
     shortest = np.argmin(length)
-    bin_width = PEAK_EDGES[1] - PEAK_EDGES[0]
-    centre = PEAK_EDGES[starts[shortest]] + 0.5 * length[shortest]
+    bin_width = edges[1] - edges[0]
+    centre = edges[starts[shortest]] + 0.5 * length[shortest]
     return float(centre), float(max(length[shortest], bin_width) / HALF_SAMPLE_WIDTH)
 
 
 def _around_peak(
-    weights: FloatArray, squares: FloatArray, centre: float, core_width: float
+    weights: FloatArray, squares: FloatArray, edges: FloatArray, centre: float, core_width: float
 ) -> tuple[FloatArray, FloatArray]:
     """Cut the fit range out of a histogram and join bins.
 
     Args:
-        weights: (2400,) sums of weights in the bins of `PEAK_EDGES`.
-        squares: (2400,) sums of squared weights.
-        centre: Centre of the peak, GeV².
-        core_width: Width of its core, GeV².
+        weights: (b,) sums of weights in bins.
+        squares: (b,) sums of squared weights.
+        edges: (b + 1,) edges of the bins.
+        centre: Centre of the peak.
+        core_width: Width of its core.
 
     Returns:
-        (k + 1,) edges in GeV² and (k, 2) sums of weights and of squared weights.
+        (k + 1,) edges and (k, 2) sums of weights and of squared weights.
     """
-    bin_width = PEAK_EDGES[1] - PEAK_EDGES[0]
+    bin_width = edges[1] - edges[0]
     join = max(1, int(core_width / BINS_PER_CORE_WIDTH / bin_width))
-    first = np.searchsorted(PEAK_EDGES, centre - FIT_RANGE * core_width)
-    last = np.searchsorted(PEAK_EDGES, centre + FIT_RANGE * core_width)
-    edges = PEAK_EDGES[first : last + 1 : join]
-    starts = np.arange(first, first + join * (len(edges) - 1) + 1, join)[:-1]
+    first = np.searchsorted(edges, centre - FIT_RANGE * core_width)
+    last = np.searchsorted(edges, centre + FIT_RANGE * core_width)
+    inside = edges[first : last + 1 : join]
+    starts = np.arange(first, first + join * (len(inside) - 1) + 1, join)[:-1]
     stop = starts[-1] + join
     joined = [np.add.reduceat(sums[:stop], starts) for sums in (weights, squares)]
-    return edges, np.column_stack(joined)
+    return inside, np.column_stack(joined)

@@ -1,4 +1,4 @@
-"""Recoil-mass spectra, before and after the selection, as histograms in a ROOT file.
+"""Spectra of the window variable, before and after the selection, as histograms in a ROOT file.
 
 Histograms are called ``<stage>/<variable>/<process>`` for backgrounds and
 ``<stage>/<variable>/signal/<mass>`` for signals, for example ``after/m_recoil/tautau`` and
@@ -9,56 +9,62 @@ those of signals are efficiencies.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import uproot
 from hist import Hist, axis, storage
 
 from analysis.datasets import SIGNAL
 from analysis.errors import InputError
+from analysis.quantity import Quantity
 from analysis.reproducible_root import create_root_file
 from analysis.types import FloatArray
 
 STAGES = ("before", "after")
 
-#: Axis of each variable. The squared mass can be negative; the mass of such an event is no
-#: number and counts as underflow.
-AXES = {
-    "m_recoil": axis.Regular(106, 0.0, 10.6, name="recoil_mass", label=r"$M_\mathrm{rec}$ [GeV]"),
-    "m2_recoil": axis.Regular(
-        464, -4.0, 112.0, name="recoil_mass_squared", label=r"$M^2_\mathrm{rec}$ [GeV$^2$]"
-    ),
-}
+#: Bins, lower and upper end of axes, in GeV and GeV².
+BINNING = {1: (106, 0.0, 10.6), 2: (464, -4.0, 112.0)}
 
 #: Histograms by their name in the file.
 Spectra = dict[str, Hist[Any]]
 
 
-def fill_spectra(stage: str, name: str, m2_recoil: FloatArray, weight: FloatArray) -> Spectra:
-    """Fill the spectra of all variables.
+def drawn_quantities(variable: Quantity) -> dict[str, Quantity]:
+    """What there are spectra of, by name: the variable of the windows, always also as a mass."""
+    return {quantity.name: quantity for quantity in (variable.mass, variable)}
+
+
+def spectrum_axis(quantity: Quantity) -> axis.Regular:
+    """The axis of a quantity.
+
+    A squared mass can be negative; the mass of such an event counts as underflow.
+    """
+    return axis.Regular(*BINNING[quantity.dimension], name=quantity.name, label=quantity.axis_label)
+
+
+def fill_spectra(
+    stage: str, name: str, variable: Quantity, values: FloatArray, weight: FloatArray
+) -> Spectra:
+    """Fill the spectra of the variable of the windows.
 
     Args:
         stage: One of `STAGES`.
         name: Process, or ``signal/<mass>``.
-        m2_recoil: (n,) squared recoil masses, GeV².
+        variable: What it is.
+        values: (n,) its values, in its unit.
         weight: (n,) weights.
 
     Returns:
-        One histogram for each variable.
+        One histogram for each of `drawn_quantities`.
     """
-    underflow = AXES["m_recoil"].edges[0] - 1.0
-    m_recoil = np.full(len(m2_recoil), underflow)
-    np.sqrt(m2_recoil, out=m_recoil, where=m2_recoil >= 0)
-    values = {"m_recoil": m_recoil, "m2_recoil": m2_recoil}
-    names = {variable: f"{stage}/{variable}/{name}" for variable in AXES}
+    columns = {variable.mass.name: variable.signed_mass(values), variable.name: values}
     return {
-        names[variable]: empty_spectrum(names[variable]).fill(values[variable], weight=weight)
-        for variable in AXES
+        f"{stage}/{drawn}/{name}": empty_spectrum(quantity).fill(columns[drawn], weight=weight)
+        for drawn, quantity in drawn_quantities(variable).items()
     }
 
 
-def empty_spectrum(name: str) -> Hist[Any]:
-    """An empty histogram with the axis that belongs to a name ``<stage>/<variable>/...``."""
-    return Hist(AXES[name.split("/")[1]], storage=storage.Weight())
+def empty_spectrum(quantity: Quantity) -> Hist[Any]:
+    """An empty histogram of a quantity."""
+    return Hist(spectrum_axis(quantity), storage=storage.Weight())
 
 
 def write_spectra(path: Path, spectra: Spectra) -> None:
@@ -69,17 +75,17 @@ def write_spectra(path: Path, spectra: Spectra) -> None:
 
 
 def read_spectrum(
-    path: Path, stage: str, variable: str
+    path: Path, stage: str, quantity: Quantity
 ) -> tuple[Hist[Any], dict[float, Hist[Any]]]:
-    """Read the spectra of one stage and variable.
+    """Read the spectra of one stage and quantity.
 
     Args:
         path: The ROOT file.
         stage: One of `STAGES`.
-        variable: One of `AXES`.
+        quantity: One of `drawn_quantities`.
 
     Returns:
-        The backgrounds in one histogram with the axes ``process`` and that of the variable, and
+        The backgrounds in one histogram with the axes ``process`` and that of the quantity, and
         the signals by their generated mass in GeV.
 
     Raises:
@@ -87,23 +93,26 @@ def read_spectrum(
     """
     try:
         with uproot.open(path) as file:
-            folder = file[f"{stage}/{variable}"]
+            folder = file[f"{stage}/{quantity.name}"]
             names = folder.keys(cycle=False, filter_classname="TH1D")
             contents = {name: _contents(folder[name]) for name in names}
     except (OSError, KeyError, ValueError) as error:
         raise InputError(
-            f"{path} does not hold the spectra {stage}/{variable}; run `punzinet select` first."
+            f"{path} does not hold the spectra {stage}/{quantity.name}; run `punzinet select` "
+            "first."
         ) from error
     prefix = f"{SIGNAL}/"
     processes = sorted(name for name in contents if not name.startswith(prefix))
     backgrounds = Hist(
-        axis.StrCategory(processes, name="process"), AXES[variable], storage=storage.Weight()
+        axis.StrCategory(processes, name="process"),
+        spectrum_axis(quantity),
+        storage=storage.Weight(),
     )
     for i, process in enumerate(processes):
         backgrounds.view(flow=True)[i] = contents[process]
     signals = {}
     for name in sorted(contents.keys() - set(processes)):
-        signal = Hist(AXES[variable], storage=storage.Weight())
+        signal = empty_spectrum(quantity)
         signal.view(flow=True)[:] = contents[name]
         signals[float(name.removeprefix(prefix))] = signal
     return backgrounds, dict(sorted(signals.items()))

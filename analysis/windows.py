@@ -1,9 +1,10 @@
-"""Recoil-mass windows: which hypotheses an event speaks to.
+"""Windows: which hypotheses an event speaks to.
 
 The window of a hypothesis of mass m is m² ± 2σ(m) in the squared recoil mass, strict at both
-ends. Neighbouring windows overlap, so an event may lie in several. Because both edges grow
-with the mass, the windows an event lies in are always next to each other, and a half-open
-range of indices says all there is to say about it.
+ends; other searches have other variables, and m ± 2σ(m) where that is a mass. Neighbouring
+windows overlap, so an event may lie in several. Because both edges grow with the mass, the
+windows an event lies in are always next to each other, and a half-open range of indices says all
+there is to say about it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +19,10 @@ from analysis.errors import InputError
 from analysis.files import read_json, write_json
 from analysis.hypotheses import MASS_TOLERANCE
 from analysis.peak_fit import PeakFit
+from analysis.search import RECOIL, Search
 from analysis.types import BoolArray, FloatArray, IntArray
 
-#: A window reaches this many weighted sigmas to either side of m².
+#: A window reaches this many weighted sigmas to either side of its centre.
 HALF_WIDTH = 2.0
 #: Fewer fits than this cannot carry a smoothing spline and are interpolated linearly.
 SPLINE_POINTS = 5
@@ -32,10 +34,11 @@ class Windows:
 
     Attributes:
         mass: (H,) mass of each hypothesis in GeV.
-        sigma: (H,) weighted sigma of its peak in the squared recoil mass, GeV².
+        sigma: (H,) weighted sigma of its peak, in the unit of the variable.
         training: (H,) whether the network trains on it; the others check generalisation.
         fitted: (H,) whether sigma is its own fit's, and not interpolated between others'.
         fits: (H,) the fit of each peak, None where there was nothing to fit.
+        search: Whose windows they are, and in which variable.
     """
 
     mass: FloatArray
@@ -43,6 +46,7 @@ class Windows:
     training: BoolArray
     fitted: BoolArray
     fits: tuple[PeakFit | None, ...]
+    search: Search = RECOIL
 
     def __post_init__(self) -> None:
         """Check what everything that uses windows relies on.
@@ -61,7 +65,7 @@ class Windows:
             raise ValueError("windows need the same, non-zero number of entries in every column")
         if not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
             raise ValueError("window widths must be positive and finite")
-        disorder = disordered(self.mass, self.sigma)
+        disorder = disordered(self.centre, self.sigma)
         if len(disorder):
             first = disorder[0]
             raise ValueError(
@@ -73,27 +77,32 @@ class Windows:
         return len(self.mass)
 
     @property
+    def centre(self) -> FloatArray:
+        """Centres (H,), in the unit of the variable."""
+        return self.search.centre(self.mass)
+
+    @property
     def low(self) -> FloatArray:
-        """Lower edges (H,), GeV²."""
-        return self.mass**2 - HALF_WIDTH * self.sigma
+        """Lower edges (H,), in the unit of the variable."""
+        return self.centre - HALF_WIDTH * self.sigma
 
     @property
     def high(self) -> FloatArray:
-        """Upper edges (H,), GeV²."""
-        return self.mass**2 + HALF_WIDTH * self.sigma
+        """Upper edges (H,), in the unit of the variable."""
+        return self.centre + HALF_WIDTH * self.sigma
 
-    def assign(self, m2_recoil: FloatArray) -> tuple[IntArray, IntArray]:
+    def assign(self, variable: FloatArray) -> tuple[IntArray, IntArray]:
         """Find the windows each event lies in.
 
         Args:
-            m2_recoil: (n,) squared recoil masses in GeV²; NaN lies nowhere.
+            variable: (n,) values of the variable, in its unit; NaN lies nowhere.
 
         Returns:
             Two (n,) int16 arrays: the event lies strictly inside the windows start..stop-1,
             and in none where they are equal.
         """
-        start = np.searchsorted(self.high, m2_recoil, side="right").astype(np.int16)
-        stop = np.searchsorted(self.low, m2_recoil, side="left").astype(np.int16)
+        start = np.searchsorted(self.high, variable, side="right").astype(np.int16)
+        stop = np.searchsorted(self.low, variable, side="left").astype(np.int16)
         return start, stop
 
     def index_of(self, mass: FloatArray) -> IntArray:
@@ -135,7 +144,12 @@ class Windows:
             }
             for i, fit in enumerate(self.fits)
         ]
-        write_json(path, {"provenance": dict(provenance), "hypotheses": hypotheses})
+        content = {
+            "provenance": dict(provenance),
+            "search": self.search.to_json(),
+            "hypotheses": hypotheses,
+        }
+        write_json(path, content)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -153,6 +167,7 @@ class Windows:
                 training=np.array([row["role"] == "training" for row in rows], dtype=bool),
                 fitted=np.array([row["source"] == "fitted" for row in rows], dtype=bool),
                 fits=tuple(row["fit"] and PeakFit.from_json(row["fit"]) for row in rows),
+                search=Search.from_json(content["search"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
@@ -179,23 +194,26 @@ def mass_index(hypotheses: FloatArray, mass: FloatArray) -> IntArray:
     return np.where(np.abs(hypotheses[nearest] - mass) < MASS_TOLERANCE, nearest, -1)
 
 
-def disordered(mass: FloatArray, sigma: FloatArray) -> IntArray:
+def disordered(centre: FloatArray, sigma: FloatArray) -> IntArray:
     """Find neighbours whose windows are nested in one another.
 
     Args:
-        mass: (H,) sorted masses in GeV.
-        sigma: (H,) weighted sigmas in GeV².
+        centre: (H,) centres of windows, sorted, in the unit of the variable.
+        sigma: (H,) weighted sigmas in the same unit.
 
     Returns:
         Indices i for which an edge of window i + 1 does not lie above that of window i.
     """
-    step = np.diff(mass**2)
+    step = np.diff(centre)
     change = HALF_WIDTH * np.diff(sigma)
     return np.flatnonzero(~((step - change > 0) & (step + change > 0)))
 
 
 def windows_from_fits(
-    mass: FloatArray, training: BoolArray, fits: Sequence[PeakFit | None]
+    mass: FloatArray,
+    training: BoolArray,
+    fits: Sequence[PeakFit | None],
+    search: Search = RECOIL,
 ) -> Windows:
     """Turn fitted peaks into windows, filling in where there is no good fit.
 
@@ -207,6 +225,7 @@ def windows_from_fits(
         mass: (H,) masses in GeV, sorted.
         training: (H,) whether the network trains on each.
         fits: (H,) the fit of each peak, None where there was nothing to fit.
+        search: Says in which variable.
 
     Raises:
         InputError: If not one fit is good, or the windows stay nested after interpolation.
@@ -217,14 +236,14 @@ def windows_from_fits(
         if not np.any(good):
             raise InputError(
                 "Not one of the signal peaks could be fitted: check that the signal datasets hold "
-                "enough events near the squared recoil mass of their generated mass."
+                f"enough events whose {search.variable.title} is near their generated mass."
             )
         sigma = np.array([fit.sigma if fit is not None else np.nan for fit in fits])
         error = np.array([fit.sigma_error if fit is not None else np.nan for fit in fits])
         sigma[~good] = interpolate_sigma(mass[good], sigma[good], error[good], mass[~good])
-        nested = disordered(mass, sigma)
+        nested = disordered(search.centre(mass), sigma)
         if len(nested) == 0:
-            return Windows(mass, sigma, training, good, tuple(fits))
+            return Windows(mass, sigma, training, good, tuple(fits), search)
         pair = nested[0] + np.arange(2)
         if not np.any(good[pair]):
             raise InputError(
@@ -251,12 +270,12 @@ def interpolate_sigma(
 
     Args:
         known_mass: (K,) masses with a good fit, GeV, sorted, K ≥ 1.
-        sigma: (K,) their weighted sigmas, GeV².
-        error: (K,) and the errors of these, GeV².
+        sigma: (K,) their weighted sigmas, in any unit.
+        error: (K,) and the errors of these.
         mass: (n,) where to interpolate, GeV.
 
     Returns:
-        (n,) weighted sigmas in GeV².
+        (n,) weighted sigmas in the same unit.
     """
     inside = np.clip(mass, known_mass[0], known_mass[-1])
     if len(known_mass) < SPLINE_POINTS:

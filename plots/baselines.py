@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.baselines.results import Baselines, Ranking
-from analysis.candidate_observables import OBSERVABLES
-from analysis.kinematics import FEATURES
+from analysis.search import RECOIL, Search
 from analysis.types import FloatArray
 from plots import style
 
@@ -33,7 +32,11 @@ RATIO_TICKS = (0.2, 0.3, 0.5, 0.7, 1, 1.4, 2, 3, 5)
 
 
 def write_figures(
-    folder: Path, comparison: Baselines, systematics: Baselines, ranking: Ranking
+    folder: Path,
+    comparison: Baselines,
+    systematics: Baselines,
+    ranking: Ranking,
+    search: Search = RECOIL,
 ) -> list[Path]:
     """Draw all figures as PDF and PNG.
 
@@ -42,21 +45,29 @@ def write_figures(
         comparison: All baselines.
         systematics: The study of systematics.
         ranking: The ranks of observables.
+        search: Says how mass and observables are written.
 
     Returns:
         The files written.
     """
     figures = {
-        "baselines": comparison_figure(comparison, "punzi-single", "ratio to\nPunzi-net, one cut"),
-        "systematics": comparison_figure(
-            systematics, "aware-uncertain", "ratio to uncertain,\ntrained for that"
+        "baselines": comparison_figure(
+            comparison, "punzi-single", "ratio to\nPunzi-net, one cut", search.parameter
         ),
-        "observables": ranking_figure(ranking),
+        "systematics": comparison_figure(
+            systematics,
+            "aware-uncertain",
+            "ratio to uncertain,\ntrained for that",
+            search.parameter,
+        ),
+        "observables": ranking_figure(ranking, search),
     }
     return [path for name, figure in figures.items() for path in style.save(figure, folder, name)]
 
 
-def comparison_figure(results: Baselines, reference: str, ratio_label: str) -> Figure:
+def comparison_figure(
+    results: Baselines, reference: str, ratio_label: str, parameter: str = RECOIL.parameter
+) -> Figure:
     """Draw σ_min against mass, and the ratio to one of the selections below.
 
     In small samples σ_min falls wherever by chance no background event passes. Lines are
@@ -67,6 +78,7 @@ def comparison_figure(results: Baselines, reference: str, ratio_label: str) -> F
         results: What is compared.
         reference: Name of the one that the others are divided by.
         ratio_label: What the lower axis says.
+        parameter: How figures write the mass of a hypothesis.
     """
     mass = results.mass
     base = results.baselines[reference].selection
@@ -102,7 +114,7 @@ def comparison_figure(results: Baselines, reference: str, ratio_label: str) -> F
         lower.set_yticks([], minor=True)
         lower.set_ylim(0.9 * max(low, 0.2), 1.1 * min(high, 5.0))
         lower.set_ylabel(ratio_label, loc="center")
-        style.mass_axis(lower, mass)
+        style.mass_axis(lower, mass, parameter)
         figure.align_ylabels()
     return figure
 
@@ -124,20 +136,22 @@ def _limits(curves: Sequence[FloatArray]) -> tuple[float, float]:
     return float(np.nanmin(values)), float(np.nanmax(values))
 
 
-def ranking_figure(ranking: Ranking) -> Figure:
+def ranking_figure(ranking: Ranking, search: Search = RECOIL) -> Figure:
     """Draw what observables are worth, the most important one on top, the features in colour.
 
     Args:
         ranking: Their ranks.
+        search: Says which are features, and how all are written.
     """
+    labels = {quantity.name: quantity.label for quantity in search.candidates}
     count = len(ranking.names)
     with style.style():
         figure, axes = style.new_figure(1.25)
         for chosen, colour, label in (
-            (True, style.BLUE, "the four features"),
+            (True, style.BLUE, "features"),
             (False, style.GREY, "other candidates"),
         ):
-            rows = np.array([(name in FEATURES) == chosen for name in ranking.names])
+            rows = np.array([(name in search.feature_names) == chosen for name in ranking.names])
             axes.barh(
                 np.arange(count)[rows],
                 ranking.importance[rows],
@@ -148,7 +162,7 @@ def ranking_figure(ranking: Ranking) -> Figure:
                 error_kw={"elinewidth": 0.6},
             )
         axes.plot(ranking.gain, np.arange(count), "D", color="black", label="share of the gain")
-        axes.set_yticks(np.arange(count), [OBSERVABLES[name] for name in ranking.names])
+        axes.set_yticks(np.arange(count), [labels[name] for name in ranking.names])
         axes.tick_params(axis="y", which="both", left=False, right=False)
         axes.set_ylim(count - 0.4, -0.6)
         axes.set_xlabel("growth of the cross-entropy when permuted; share of the gain")

@@ -1,6 +1,6 @@
 """Data against simulation: spectra of both, and their ratio with its statistical uncertainty."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ from hist.intervals import poisson_interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.quantity import Quantity
 from analysis.types import FloatArray
 from plots import style
-from plots.feature_distributions import LABELS
 from plots.recoil_mass import spectrum_of, stack_total
 
 #: Upper end of the central 68 % interval of the mean of a Poisson distribution, after no event.
@@ -29,11 +29,13 @@ class Compared:
     """One variable of data and simulation.
 
     Attributes:
+        quantity: How it is written.
         data: What is seen of the data.
         backgrounds: Axes ``process`` (categories) and that of the variable, scaled to the
             luminosity behind that data.
     """
 
+    quantity: Quantity
     data: Hist[Any]
     backgrounds: Hist[Any]
 
@@ -53,8 +55,8 @@ class Seen:
     processes: Mapping[str, str]
 
 
-def data_recoil_figure(before: Compared, after: Compared, seen: Seen) -> Figure:
-    """Draw the recoil mass before (above) and after (below) the single cut.
+def data_mass_figure(before: Compared, after: Compared, seen: Seen) -> Figure:
+    """Draw the mass that is searched in before (above) and after (below) the single cut.
 
     Args:
         before: Events that pass the preselection.
@@ -71,16 +73,16 @@ def data_recoil_figure(before: Compared, after: Compared, seen: Seen) -> Figure:
             grid[2 * row, 0].text(
                 0.97, 0.93, title, transform=grid[2 * row, 0].transAxes, ha="right", va="top"
             )
-            grid[2 * row + 1, 0].set_xlabel(r"$M_\mathrm{rec}$ [GeV]")
+            grid[2 * row + 1, 0].set_xlabel(one.quantity.axis_label)
         _describe(figure, grid, seen)
     return figure
 
 
-def data_features_figure(features: Mapping[str, Compared], seen: Seen) -> Figure:
+def data_features_figure(features: Sequence[Compared], seen: Seen) -> Figure:
     """Draw every feature.
 
     Args:
-        features: By the name of the feature.
+        features: The features.
         seen: What is seen of the data.
     """
     with style.style():
@@ -90,9 +92,9 @@ def data_features_figure(features: Mapping[str, Compared], seen: Seen) -> Figure
         for row, column in panels[len(features) :]:
             grid[row, column].set_axis_off()
             grid[row + 1, column].set_axis_off()
-        for (row, column), (name, one) in zip(panels, features.items(), strict=False):
+        for (row, column), one in zip(panels, features, strict=False):
             _draw(grid[row, column], grid[row + 1, column], one, seen.processes)
-            grid[row + 1, column].set_xlabel(f"{LABELS.get(name, name)} [GeV]")
+            grid[row + 1, column].set_xlabel(one.quantity.axis_label)
         for axes in grid[::2, 0]:
             axes.set_ylabel("events")
         _describe(figure, grid, seen)

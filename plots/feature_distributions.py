@@ -1,4 +1,4 @@
-"""The four features of the network, for some signal masses and every background."""
+"""The features of the network, for some signal masses and every background."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,12 @@ from hist.storage import Weight
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.quantity import Quantity
+from analysis.search import RECOIL
 from analysis.types import FloatArray
 from plots import style
 
 BINS = 40
-LABELS = {
-    "pt_thrust": r"$p^*_{t,\mathrm{thrust}}(\mu)$",
-    "pt_mumin_mumax": r"$p^*_{t,\mu_\mathrm{min}}(\mu_\mathrm{max})$",
-    "pl_mumin_mumax": r"$p^*_{l,\mu_\mathrm{min}}(\mu_\mathrm{max})$",
-    "pt_mumu": r"$p^*_t(\mu^+\mu^-)$",
-}
-"""How the paper writes the features (its Table 1)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +25,7 @@ class FeatureSample:
     """Features of n events of one kind.
 
     Attributes:
-        features: (n, F) features in GeV.
+        features: (n, F) features.
         weight: (n,) weights.
     """
 
@@ -39,28 +34,30 @@ class FeatureSample:
 
 
 def features_figure(
-    names: Sequence[str],
+    features: Sequence[Quantity],
     signals: Mapping[float, FeatureSample],
     backgrounds: Mapping[str, FeatureSample],
     processes: Mapping[str, str],
+    parameter: str = RECOIL.parameter,
 ) -> Figure:
     """Draw each feature, normalised to unit area.
 
     Args:
-        names: Names of the F features.
+        features: How the F features are written.
         signals: Up to three signals by mass in GeV.
         backgrounds: Backgrounds by the name of their process.
         processes: How figures write each process.
+        parameter: How figures write the mass of a signal.
     """
     with style.style():
-        figure, grid = style.new_figure(1.05, nrows=-(-len(names) // 2), ncols=2, squeeze=False)
-        for axes in grid.flat[len(names) :]:
+        figure, grid = style.new_figure(1.05, nrows=-(-len(features) // 2), ncols=2, squeeze=False)
+        for axes in grid.flat[len(features) :]:
             axes.set_axis_off()
-        for column, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
-            _draw(axes, column, signals, backgrounds, processes)
-            axes.set_xlabel(f"{LABELS.get(name, name)} [GeV]")
-        for axes in grid[:, 0]:
-            axes.set_ylabel("density [1/GeV]")
+        for column, (axes, feature) in enumerate(zip(grid.flat, features, strict=False)):
+            _draw(axes, column, signals, backgrounds, processes, parameter=parameter)
+            axes.set_xlabel(feature.axis_label)
+        for axes, feature in zip(grid[:, 0], features[::2], strict=True):
+            axes.set_ylabel(f"density [1/{feature.unit}]" if feature.unit else "density")
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3)
         style.add_label(grid[0, 0])
@@ -73,6 +70,8 @@ def _draw(
     signals: Mapping[float, FeatureSample],
     backgrounds: Mapping[str, FeatureSample],
     processes: Mapping[str, str],
+    *,
+    parameter: str,
 ) -> None:
     """Draw one feature: backgrounds filled, signals as lines."""
     samples = [*backgrounds.values(), *signals.values()]
@@ -106,7 +105,7 @@ def _draw(
             yerr=False,
             linewidth=0.9,
             flow="none",
-            label=rf"$m_{{Z'}} = {mass:g}$ GeV",
+            label=f"{parameter} = {mass:g} GeV",
             **line,
         )
     axes.set_xlim(axis.edges[0], axis.edges[-1])

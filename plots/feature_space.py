@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.network import PunziNet
+from analysis.observables import OBSERVABLES
 from analysis.paper.isosurface import isosurface
 from analysis.types import FloatArray
 from plots import style
-from plots.feature_distributions import LABELS
 
 #: Feature that is held fixed, at this value and within this distance of it, GeV.
 FIXED, VALUE, HALF_WIDTH = "pt_mumu", 2.2, 0.5
@@ -79,7 +79,7 @@ def feature_space_figure(
                 zorder=2,
                 rasterized=True,
             )
-        labels = [LABELS.get(names[i], names[i]) for i in axes_of]
+        labels = [OBSERVABLES[names[i]].quantity.label for i in axes_of]
         for axis, label, limits in zip("xyz", labels, box.T, strict=True):
             axes.set(**{f"{axis}label": f"{label}, scaled", f"{axis}lim": tuple(limits)})
             axes.tick_params(axis=axis, labelsize=5.5, pad=-2)
@@ -97,7 +97,7 @@ def feature_space_figure(
         figure.text(
             0.98,
             0.955,
-            rf"{LABELS[FIXED]} $= {VALUE:g} \pm {HALF_WIDTH:g}$ GeV",
+            rf"{OBSERVABLES[FIXED].quantity.label} $= {VALUE:g} \pm {HALF_WIDTH:g}$ GeV",
             ha="right",
             fontsize=6.5,
         )

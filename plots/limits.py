@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.limits.result import Limits
+from analysis.search import RECOIL, Search
 from analysis.types import FloatArray
 from plots import style
 
@@ -18,30 +19,38 @@ INNER, OUTER = "#7fb6e6", "#d3e5f5"
 LOW_2, LOW_1, MEDIAN, HIGH_1, HIGH_2 = range(5)
 
 
-def cross_section_figure(limits: Limits) -> Figure:
-    """Draw limits on σ(e⁺e⁻ → μ⁺μ⁻Z′)·B.
+def cross_section_figure(limits: Limits, search: Search = RECOIL) -> Figure:
+    """Draw limits on the cross-section times branching fraction, σ(e⁺e⁻ → μ⁺μ⁻Z′)·B.
 
     Args:
         limits: The limits.
+        search: Says what is limited.
     """
-    symbol = r"\sigma(e^+e^-\to\mu^+\mu^-Z')\,\mathcal{B}(Z'\to\mathrm{inv.})"
-    return _figure(limits, lambda values: values, f"${symbol}$ [fb]")
+    return _figure(limits, search, lambda values: values, f"{search.cross_section} [fb]")
 
 
-def coupling_figure(limits: Limits) -> Figure:
-    """Draw limits on g′ for a Z′ that only decays invisibly.
+def coupling_figure(limits: Limits, search: Search = RECOIL) -> Figure:
+    """Draw limits on g′ for a Z′ that only decays as the search has it.
 
     Args:
         limits: The limits, with cross-sections over g′² for at least one mass.
+        search: Says how it decays.
     """
-    return _figure(limits, limits.coupling, r"$g'$  for $\mathcal{B}(Z'\to\mathrm{inv.})=1$")
+    quantity = rf"$g'$  for $\mathcal{{B}}({search.decay})=1$"
+    return _figure(limits, search, limits.coupling, quantity)
 
 
-def _figure(limits: Limits, transform: Callable[[FloatArray], FloatArray], quantity: str) -> Figure:
+def _figure(
+    limits: Limits,
+    search: Search,
+    transform: Callable[[FloatArray], FloatArray],
+    quantity: str,
+) -> Figure:
     """Draw median and bands of the single cut, with the other limits as lines.
 
     Args:
         limits: The limits.
+        search: Says how the mass is written.
         transform: Turns cross-sections (H, 5) in fb into what is drawn.
         quantity: What that is.
     """
@@ -75,7 +84,7 @@ def _figure(limits: Limits, transform: Callable[[FloatArray], FloatArray], quant
         handles.append(Patch(color=INNER, label=r"expected $\pm 1\sigma$"))
         handles.append(Patch(color=OUTER, label=r"expected $\pm 2\sigma$"))
         axes.legend(handles=handles, ncols=2, loc="upper left")
-        style.mass_axis(axes, limits.mass)
+        style.mass_axis(axes, limits.mass, search.parameter)
         style.add_label(axes, limits.luminosity)
     return figure
 

@@ -7,25 +7,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from analysis.comparison import RECOIL_MASS, read_comparison
+from analysis.comparison import read_comparison
 from analysis.datasets import SIGNAL
 from analysis.errors import InputError
 from analysis.files import read_json
-from analysis.kinematics import FEATURES
 from analysis.limits.result import Limits
 from analysis.manifest import Manifest
 from analysis.network import load_network
 from analysis.output import OutputFolder
-from analysis.recoil_events import RecoilEvents, read_recoil_events
+from analysis.search import Search
 from analysis.sensitivity import Sensitivity
 from analysis.spectra import STAGES, read_spectrum
+from analysis.tensor_events import TensorEvents, read_tensor_events
 from analysis.windows import Windows
 from plots import style
-from plots.data_comparison import Compared, Seen, data_features_figure, data_recoil_figure
+from plots.data_comparison import Compared, Seen, data_features_figure, data_mass_figure
 from plots.feature_distributions import FeatureSample, features_figure
 from plots.limits import coupling_figure, cross_section_figure
-from plots.output_vs_recoil import Cuts, Outputs, output_figure
-from plots.recoil_mass import RecoilSpectrum, recoil_mass_figure
+from plots.output_vs_mass import Cuts, Outputs, output_figure
+from plots.recoil_mass import MassSpectrum, recoil_mass_figure
 from plots.sensitivity import figure_of_merit_figure, sigma_min_figure
 from plots.training_history import Phase, history_figure
 from plots.windows import example_masses, peaks_figure, widths_figure
@@ -60,44 +60,49 @@ def make_plots(
     """
     windows = Windows.read(output.windows)
     sensitivity = Sensitivity.read(output.sensitivity)
-    tensors = read_recoil_events(output.tensors)
+    search = windows.search
+    tensors = read_tensor_events(output.tensors, search)
     training = windows.mass[windows.training]
     chosen = [float(training[round(s * (len(training) - 1))]) for s in SHOWN_SIGNALS]
     shown = sorted(set(chosen))
     figures = {
-        "recoil_mass": _recoil_mass(output, manifest, sensitivity, network, shown),
-        "sigma_min": sigma_min_figure(sensitivity),
-        "figure_of_merit": figure_of_merit_figure(sensitivity),
+        search.variable.mass.file_name: _mass(
+            output, manifest, search, sensitivity, network, shown=shown
+        ),
+        "sigma_min": sigma_min_figure(sensitivity, search.parameter),
+        "figure_of_merit": figure_of_merit_figure(sensitivity, search.parameter),
         "training_history": history_figure(_history(output, network, manifest.training.loss)),
-        "output_vs_recoil": _outputs(output, tensors, sensitivity, network),
+        "output_vs_mass": _outputs(output, tensors, sensitivity, network),
         "features": _features(tensors, manifest, shown),
         "window_widths": widths_figure(windows),
         "signal_peaks": _peaks(tensors, windows),
     }
     if limits:
         result = Limits.read(output.limits)
-        figures["limit_cross_section"] = cross_section_figure(result)
+        figures["limit_cross_section"] = cross_section_figure(result, search)
         if np.isfinite(result.sigma_over_g2).any():
-            figures["limit_coupling"] = coupling_figure(result)
+            figures["limit_coupling"] = coupling_figure(result, search)
     if manifest.has_data:
-        figures |= _data(output, manifest)
+        figures |= _data(output, manifest, search)
     return [
         path for name, figure in figures.items() for path in style.save(figure, output.plots, name)
     ]
 
 
-def _recoil_mass(
+def _mass(
     output: OutputFolder,
     manifest: Manifest,
+    search: Search,
     sensitivity: Sensitivity,
     network: str,
+    *,
     shown: list[float],
 ) -> Figure:
     """Spectra before and after the cut, signals at a round multiple of what can be seen."""
     before, after = (
-        RecoilSpectrum(backgrounds, {m: s for m, s in signals.items() if m in shown})
+        MassSpectrum(backgrounds, {m: s for m, s in signals.items() if m in shown})
         for backgrounds, signals in (
-            read_spectrum(output.histograms, stage, "m_recoil") for stage in STAGES
+            read_spectrum(output.histograms, stage, search.variable.mass) for stage in STAGES
         )
     )
     sigma = sensitivity.networks[network].single.sigma_min
@@ -108,10 +113,11 @@ def _recoil_mass(
         cross_section=float(f"{reach:.1g}"),
         luminosity=manifest.luminosity,
         processes=manifest.processes,
+        parameter=search.parameter,
     )
 
 
-def _data(output: OutputFolder, manifest: Manifest) -> dict[str, Figure]:
+def _data(output: OutputFolder, manifest: Manifest, search: Search) -> dict[str, Figure]:
     """Data against simulation, as far as the selection has seen it.
 
     Raises:
@@ -126,16 +132,18 @@ def _data(output: OutputFolder, manifest: Manifest) -> dict[str, Figure]:
             f"{output.selection_cutflow} knows of no data; run `punzinet select` again."
         ) from error
     features = load_network(output.network(network)).network.features
+    mass = search.variable.mass
+    shown = [mass, *(feature for feature in search.features if feature.name in features)]
     compared = {
-        stage: {
-            name: Compared(*read_comparison(output.comparison, stage, name))
-            for name in (RECOIL_MASS, *features)
-        }
+        stage: [
+            Compared(quantity, *read_comparison(output.comparison, stage, quantity.name))
+            for quantity in shown
+        ]
         for stage in STAGES
     }
-    before, after = (compared[stage].pop(RECOIL_MASS) for stage in STAGES)
+    before, after = (compared[stage].pop(0) for stage in STAGES)
     return {
-        "data_recoil_mass": data_recoil_figure(before, after, seen),
+        f"data_{mass.file_name}": data_mass_figure(before, after, seen),
         **{f"data_features_{s}": data_features_figure(compared[s], seen) for s in STAGES},
     }
 
@@ -179,20 +187,25 @@ def _history(output: OutputFolder, network: str, loss: str) -> list[Phase]:
 
 
 def _outputs(
-    output: OutputFolder, tensors: RecoilEvents, sensitivity: Sensitivity, network: str
+    output: OutputFolder, tensors: TensorEvents, sensitivity: Sensitivity, network: str
 ) -> Figure:
     """Outputs before the sigmoid of all events, with the cuts of the network."""
     judged = sensitivity.networks[network]
-    logit = load_network(output.network(network)).network.logit_numpy(tensors.features)
+    saved = load_network(output.network(network), tensors.search)
+    logit = saved.network.logit_numpy(tensors.features)
+    variable = tensors.search.variable
+    mass = variable.signed_mass(tensors.variable)
     signal, background = (
-        Outputs(tensors.m2_recoil[rows], logit[rows], tensors.weight[rows])
+        Outputs(mass[rows], logit[rows], tensors.weight[rows])
         for rows in (tensors.signal, ~tensors.signal)
     )
     cuts = Cuts(sensitivity.mass, judged.optimal_in_training.cut, judged.single_cut)
-    return output_figure(signal, background, cuts, luminosity=sensitivity.luminosity)
+    return output_figure(
+        signal, background, cuts, luminosity=sensitivity.luminosity, variable=variable
+    )
 
 
-def _features(tensors: RecoilEvents, manifest: Manifest, shown: list[float]) -> Figure:
+def _features(tensors: TensorEvents, manifest: Manifest, shown: list[float]) -> Figure:
     """Features of some signals and of all backgrounds."""
     signals = {
         mass: FeatureSample(tensors.features[rows], tensors.weight[rows])
@@ -205,13 +218,16 @@ def _features(tensors: RecoilEvents, manifest: Manifest, shown: list[float]) -> 
         for rows in [tensors.process == name]
         if name != SIGNAL and rows.any()
     }
-    return features_figure(FEATURES, signals, backgrounds, manifest.processes)
+    search = tensors.search
+    return features_figure(
+        search.features, signals, backgrounds, manifest.processes, search.parameter
+    )
 
 
-def _peaks(tensors: RecoilEvents, windows: Windows) -> Figure:
+def _peaks(tensors: TensorEvents, windows: Windows) -> Figure:
     """Some of the signal peaks with their fits."""
     samples = {}
     for index in example_masses(windows):
         rows = np.abs(tensors.mass - windows.mass[index]) < 1e-6
-        samples[index] = (tensors.m2_recoil[rows], tensors.weight[rows])
+        samples[index] = (tensors.variable[rows], tensors.weight[rows])
     return peaks_figure(windows, samples)

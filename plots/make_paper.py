@@ -18,14 +18,15 @@ from analysis.paper.judgement import Judgement
 from analysis.paper.smoothness import PassingFraction
 from analysis.paper.studies import MAIN, UNBATCHED, Study
 from analysis.paper.variations import Effect
-from analysis.recoil_events import RecoilEvents, read_recoil_events
+from analysis.search import RECOIL
+from analysis.tensor_events import TensorEvents, read_tensor_events
 from plots import style
 from plots.discontinuities import Selected, discontinuities_figure
 from plots.ensembles import ensembles_figure, published_figure
 from plots.feature_space import feature_space_figure
 from plots.loss_evolution import Evolution, loss_evolution_figure
 from plots.network_diagram import network_figure
-from plots.output_vs_recoil import Cuts, Outputs
+from plots.output_vs_mass import Cuts, Outputs
 from plots.outputs_by_loss import outputs_figure
 from plots.variations import variations_figure
 
@@ -58,7 +59,7 @@ def make_paper_figures(
     """
     judged = {s.name: Judgement.read(output.study(s.name).judgement) for s in studies}
     main, folder = judged[MAIN], output.study(MAIN)
-    events = read_recoil_events(output.tensors)
+    events = read_tensor_events(output.tensors, RECOIL)
     network = load_network(folder.network(f"punzi-{SHOWN}"))
     luminosity = manifest.luminosity
     trained = main.mass[main.training]
@@ -162,7 +163,7 @@ def _evolution(folder: OutputFolder, networks: int) -> Evolution:
 
 
 def _outputs(
-    folder: OutputFolder, main: Judgement, events: RecoilEvents, luminosity: float, *, signal: bool
+    folder: OutputFolder, main: Judgement, events: TensorEvents, luminosity: float, *, signal: bool
 ) -> Figure:
     """Outputs of one network before and after the Punzi training."""
     chosen = events[events.signal == signal]
@@ -173,7 +174,7 @@ def _outputs(
             main.arrays[f"{loss}/{kind}/cut"][int(SHOWN)] for kind in ("best_own", "single")
         )
         panels[name] = (
-            Outputs(chosen.m2_recoil, logit, chosen.weight),
+            Outputs(RECOIL.variable.signed_mass(chosen.variable), logit, chosen.weight),
             Cuts(main.mass, best, float(single[0])),
         )
     content = "signal efficiency" if signal else "background events"

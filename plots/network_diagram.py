@@ -7,9 +7,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from analysis.network import PunziNet
+from analysis.observables import OBSERVABLES
 from analysis.types import FloatArray
 from plots import style
-from plots.feature_distributions import LABELS
 
 #: Size of a neuron, in points, and the width of the strongest connection.
 NEURON, STRONGEST = 13.0, 2.2
@@ -51,7 +51,7 @@ def network_figure(network: PunziNet) -> Figure:
             )
         for name, (x, y) in zip(network.features, places[0], strict=True):
             axes.annotate(
-                LABELS.get(name, name), (x, y), (-10, 0), textcoords="offset points",
+                OBSERVABLES[name].quantity.label, (x, y), (-10, 0), textcoords="offset points",
                 ha="right", va="center",
             )  # fmt: skip
         axes.annotate(r"$\hat{y}$", places[-1][0], (10, 0), textcoords="offset points", va="center")

@@ -9,7 +9,7 @@ from hist.axis import Regular
 from matplotlib.figure import Figure
 
 from plots import style
-from plots.output_vs_recoil import Cuts, Outputs, draw_density, half_open, signed_recoil_mass
+from plots.output_vs_mass import Cuts, Outputs, draw_density, half_open
 
 BINS = (60, 90)
 
@@ -24,7 +24,7 @@ def outputs_figure(
         content: What is drawn, with the weights that it has, such as ``signal efficiency``.
         luminosity: Target luminosity, fb^-1.
     """
-    recoil = {name: signed_recoil_mass(out.m2_recoil) for name, (out, _) in panels.items()}
+    recoil = {name: out.mass for name, (out, _) in panels.items()}
     mass = [cuts.mass for _, cuts in panels.values()]
     y_limits = style.include((float(mass[0][0]), float(mass[0][-1])), *recoil.values())
     with style.style():

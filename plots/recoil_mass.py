@@ -1,4 +1,7 @@
-"""Recoil-mass spectrum before and after the single cut: backgrounds stacked, signals overlaid."""
+"""Mass spectrum before and after the single cut: backgrounds stacked, signals overlaid.
+
+The mass is the recoil mass, or whatever the windows of a search are in.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from hist import Hist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.search import RECOIL
 from analysis.types import FloatArray
 from plots import style
 
@@ -19,13 +23,13 @@ DECADES = 6.0
 
 
 @dataclass(frozen=True, eq=False)
-class RecoilSpectrum:
+class MassSpectrum:
     """What is in the spectrum at one stage of the selection.
 
     Attributes:
-        backgrounds: Axes ``process`` (categories) and ``recoil_mass`` in GeV; contents are
-            events at the target luminosity.
-        signals: By generated mass in GeV, axis ``recoil_mass``; contents are efficiencies.
+        backgrounds: Axes ``process`` (categories) and the mass in GeV, with its label; contents
+            are events at the target luminosity.
+        signals: By generated mass in GeV, the same axis of mass; contents are efficiencies.
     """
 
     backgrounds: Hist[Any]
@@ -33,12 +37,13 @@ class RecoilSpectrum:
 
 
 def recoil_mass_figure(
-    before: RecoilSpectrum,
-    after: RecoilSpectrum,
+    before: MassSpectrum,
+    after: MassSpectrum,
     *,
     cross_section: float,
     luminosity: float,
     processes: Mapping[str, str],
+    parameter: str = RECOIL.parameter,
 ) -> Figure:
     """Draw the spectrum before (above) and after (below) the single cut.
 
@@ -48,6 +53,7 @@ def recoil_mass_figure(
         cross_section: Cross-section that every signal is drawn for, fb.
         luminosity: Target luminosity, fb^-1.
         processes: How figures write each process.
+        parameter: How figures write the mass of a signal.
     """
     scale = cross_section * luminosity
     with style.style():
@@ -55,18 +61,24 @@ def recoil_mass_figure(
         for axes, spectrum, title in zip(
             panels, (before, after), ("before the cut", "after the single cut"), strict=True
         ):
-            _draw(axes, spectrum, scale, processes)
+            _draw(axes, spectrum, scale, processes, parameter)
             axes.text(0.97, 0.94, title, transform=axes.transAxes, ha="right", va="top")
         _legend(panels[0], cross_section)
-        edges = before.backgrounds.axes["recoil_mass"].edges
+        edges = before.backgrounds.axes[1].edges
         panels[1].set_xlim(edges[0], edges[-1])
-        panels[1].set_xlabel(r"$M_\mathrm{rec}$ [GeV]")
+        panels[1].set_xlabel(before.backgrounds.axes[1].label)
         style.add_label(panels[0], luminosity)
         figure.align_ylabels()
     return figure
 
 
-def _draw(axes: Axes, spectrum: RecoilSpectrum, scale: float, processes: Mapping[str, str]) -> None:
+def _draw(
+    axes: Axes,
+    spectrum: MassSpectrum,
+    scale: float,
+    processes: Mapping[str, str],
+    parameter: str,
+) -> None:
     """Draw the stack, its statistical uncertainty and the signals in one panel."""
     stack = spectrum.backgrounds
     parts_by_name = {name: spectrum_of(stack, name) for name in stack.axes["process"]}
@@ -83,7 +95,7 @@ def _draw(axes: Axes, spectrum: RecoilSpectrum, scale: float, processes: Mapping
         flow="none",
     )
     total, variance = stack_total(stack)
-    edges = stack.axes["recoil_mass"].edges
+    edges = stack.axes[1].edges
     axes.stairs(
         total + np.sqrt(variance),
         edges,
@@ -104,7 +116,7 @@ def _draw(axes: Axes, spectrum: RecoilSpectrum, scale: float, processes: Mapping
             edges,
             ax=axes,
             yerr=False,
-            label=rf"$m_{{Z'}} = {mass:g}$ GeV",
+            label=f"{parameter} = {mass:g} GeV",
             linewidth=1.0,
             **line,
         )
@@ -119,7 +131,7 @@ def stack_total(backgrounds: Hist[Any]) -> tuple[FloatArray, FloatArray]:
     """Sum all processes.
 
     Args:
-        backgrounds: As `RecoilSpectrum.backgrounds`.
+        backgrounds: As `MassSpectrum.backgrounds`.
 
     Returns:
         (k,) contents and (k,) variances of the bins.

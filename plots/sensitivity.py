@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
+from analysis.search import RECOIL
 from analysis.sensitivity import Sensitivity
 from analysis.types import BoolArray, FloatArray
 from plots import style
@@ -127,11 +128,12 @@ def networks_by_loss(sensitivity: Sensitivity) -> dict[str, list[str]]:
     }
 
 
-def sigma_min_figure(sensitivity: Sensitivity) -> Figure:
+def sigma_min_figure(sensitivity: Sensitivity, parameter: str = RECOIL.parameter) -> Figure:
     """Draw σ_min of the cuts against the mass, and the ratio of BCE to Punzi-net below.
 
     Args:
         sensitivity: The result; networks are told apart by the prefixes ``bce`` and ``punzi``.
+        parameter: How figures write the mass of a hypothesis.
     """
     curves = _curves(sensitivity)
     with style.style():
@@ -151,16 +153,17 @@ def sigma_min_figure(sensitivity: Sensitivity) -> Figure:
             draw_curve(lower, sensitivity, ratio, "#333333", line=False)
             ratio_limits(lower, ratio)
         lower.set_ylabel("BCE / one cut\n(ratio)", loc="center")
-        style.mass_axis(lower, sensitivity.mass)
+        style.mass_axis(lower, sensitivity.mass, parameter)
         figure.align_ylabels()
     return figure
 
 
-def figure_of_merit_figure(sensitivity: Sensitivity) -> Figure:
+def figure_of_merit_figure(sensitivity: Sensitivity, parameter: str = RECOIL.parameter) -> Figure:
     """Draw the figure of merit 1/σ_min of the cuts against the mass.
 
     Args:
         sensitivity: As for `sigma_min_figure`.
+        parameter: As well.
     """
     curves = _curves(sensitivity)
     with style.style():
@@ -169,7 +172,7 @@ def figure_of_merit_figure(sensitivity: Sensitivity) -> Figure:
             draw_curve(axes, sensitivity, curve.figure_of_merit, series.colour)
         curve_limits(axes, [curve.figure_of_merit for curve in curves.values()], log=False)
         axes.set_ylabel(r"Punzi FOM $1/\sigma_\mathrm{min}$ [fb$^{-1}$]")
-        style.mass_axis(axes, sensitivity.mass)
+        style.mass_axis(axes, sensitivity.mass, parameter)
         curve_legend(axes, {s.label: s.colour for s in curves}, loc="upper left")
         style.add_label(axes, sensitivity.luminosity)
     return figure

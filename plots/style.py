@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.files import atomic_path
+from analysis.search import RECOIL
 from analysis.types import FloatArray
 
 #: Width of one column, 8.6 cm, in inches.
@@ -134,16 +135,17 @@ def add_label(axes: Axes, luminosity: float | None = None, label: str = LABEL) -
         axes.set_title(rf"$L = {luminosity:g}\ \mathrm{{fb}}^{{-1}}$", loc="right")
 
 
-def mass_axis(axes: Axes, mass: FloatArray) -> None:
+def mass_axis(axes: Axes, mass: FloatArray, parameter: str = RECOIL.parameter) -> None:
     """Label the generated mass and leave a margin at both ends.
 
     Args:
         axes: The axes.
         mass: (H,) masses in GeV, sorted.
+        parameter: How figures write the mass of a hypothesis.
     """
     margin = 0.03 * max(float(mass[-1] - mass[0]), 1.0)
     axes.set_xlim(mass[0] - margin, mass[-1] + margin)
-    axes.set_xlabel(r"$m_{Z'}$ [GeV]")
+    axes.set_xlabel(f"{parameter} [GeV]")
 
 
 def process_colours(names: Sequence[str]) -> dict[str, str]:

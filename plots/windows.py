@@ -1,4 +1,4 @@
-"""Widths of the signal peaks: σ of the squared recoil mass against the mass, and its fits."""
+"""Widths of the signal peaks: σ of the window variable against the mass, and its fits."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ PEAK_BINS = 50
 
 
 def widths_figure(windows: Windows) -> Figure:
-    """Draw the weighted sigma of M²_rec of every hypothesis.
+    """Draw the weighted sigma of the window variable for every hypothesis.
 
     Fitted widths are filled and carry the error of the fit, interpolated ones are open.
 
@@ -44,8 +44,9 @@ def widths_figure(windows: Windows) -> Figure:
         bars = np.where(windows.fitted, np.nan_to_num(error), 0)
         _, top = style.include((0, 0), windows.sigma + bars)
         axes.set_ylim(0, 1.3 * top)
-        style.mass_axis(axes, windows.mass)
-        axes.set_ylabel(r"$\sigma(M^2_\mathrm{rec})$ [GeV$^2$]")
+        style.mass_axis(axes, windows.mass, windows.search.parameter)
+        variable = windows.search.variable
+        axes.set_ylabel(rf"$\sigma({variable.symbol})$ [{variable.unit}]")
         axes.legend(loc="upper right", ncols=2)
         style.add_label(axes)
     return figure
@@ -67,15 +68,15 @@ def example_masses(windows: Windows, count: int = EXAMPLES) -> list[int]:
 
 
 def peaks_figure(windows: Windows, samples: dict[int, tuple[FloatArray, FloatArray]]) -> Figure:
-    """Draw example peaks of M²_rec with their fits.
+    """Draw example peaks with their fits.
 
     Only what lies inside of the window is in the sample, so that is what is drawn; the curve is
     normalised to the same events.
 
     Args:
         windows: The windows.
-        samples: By index of the hypothesis, its events in its own window: (n,) M²_rec in GeV²
-            and (n,) weights.
+        samples: By index of the hypothesis, its events in its own window: (n,) values of the
+            variable and (n,) weights.
     """
     with style.style():
         columns = min(2, max(len(samples), 1))
@@ -85,22 +86,24 @@ def peaks_figure(windows: Windows, samples: dict[int, tuple[FloatArray, FloatArr
         )
         for axes in grid.flat[len(samples) :]:
             axes.set_axis_off()
-        for axes, (index, (m2_recoil, weight)) in zip(grid.flat, samples.items(), strict=False):
-            _draw_peak(axes, windows, index, m2_recoil, weight)
+        for axes, (index, (values, weight)) in zip(grid.flat, samples.items(), strict=False):
+            _draw_peak(axes, windows, index, values, weight)
         for axes in grid[:, 0]:
             axes.set_ylabel("efficiency / bin", fontsize=6.5)
-        figure.supxlabel(r"$M^2_\mathrm{rec} - m_{Z'}^2$ [GeV$^2$]", fontsize=7.5)
+        variable, mass = windows.search.variable, windows.search.parameter.strip("$")
+        centre = mass if variable.dimension == 1 else f"{mass}^{variable.dimension}"
+        figure.supxlabel(f"${variable.symbol} - {centre}$ [{variable.unit}]", fontsize=7.5)
         style.add_label(grid[0, 0])
     return figure
 
 
 def _draw_peak(
-    axes: Axes, windows: Windows, index: int, m2_recoil: FloatArray, weight: FloatArray
+    axes: Axes, windows: Windows, index: int, values: FloatArray, weight: FloatArray
 ) -> None:
     """Draw the events of one hypothesis inside its window, and its fit."""
     reach = HALF_WIDTH * windows.sigma[index]
     edges = np.linspace(-reach, reach, PEAK_BINS // 2 + 1)
-    difference = m2_recoil - windows.mass[index] ** 2
+    difference = values - windows.centre[index]
     content, _ = np.histogram(difference, edges, weights=weight)
     squares, _ = np.histogram(difference, edges, weights=weight**2)
     axes.errorbar(
@@ -152,7 +155,7 @@ def _shares(fit: PeakFit, edges: FloatArray) -> FloatArray:
 
     Args:
         fit: The double Gaussian.
-        edges: (k + 1,) edges in M²_rec - m², GeV².
+        edges: (k + 1,) distances from the centre of the window.
 
     Returns:
         (k,) shares that sum to 1.

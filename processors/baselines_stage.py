@@ -21,7 +21,6 @@ from analysis.baselines.boosted_trees import (
 from analysis.baselines.judging import Judge
 from analysis.baselines.rectangular_cuts import CutSearch
 from analysis.baselines.results import Baseline, Baselines, Ranking
-from analysis.candidate_observables import OBSERVABLES
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.files import write_json
 from analysis.manifest import Manifest
@@ -115,7 +114,10 @@ def run_baselines(
         {},
         resume,
     )
-    bce, punzi = (load_network(output.network(f"{loss}-00")).network for loss in ("bce", "punzi"))
+    bce, punzi = (
+        load_network(output.network(f"{loss}-00"), windows.search).network
+        for loss in ("bce", "punzi")
+    )
     judge = setting.judge(manifest.figure_of_merit)
     found: dict[str, Baseline] = {
         "bce-interpolated": _network(judge, "BCE net", bce)["interpolated"],
@@ -170,7 +172,7 @@ def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]
 
 
 def _trees(setting: _Setting, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
-    """Train trees on the four features, as the networks are.
+    """Train trees on the features, as the networks are.
 
     Returns:
         Scores of the training events of all hypotheses, each by trees that did not see it, and
@@ -195,7 +197,7 @@ def _trees(setting: _Setting, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rectangular(setting: _Setting, judge: Judge) -> Baseline:
-    """Optimise cuts on the four features on training events."""
+    """Optimise cuts on the features on training events."""
     manifest, windows = setting.manifest, setting.windows
     search = CutSearch(
         setting.everything.training,
@@ -295,8 +297,9 @@ def _rank(setting: _Setting, execution: Execution) -> tuple[Ranking, float]:
         [roc_auc_score(judged[1], column, sample_weight=judged[2]) for column in judged[0].T]
     )
     order = np.argsort(-mean, kind="stable")
-    names = tuple(np.array(list(OBSERVABLES))[order].tolist())
-    columns = mean, error, gains(trees, len(OBSERVABLES)), np.maximum(area, 1 - area)
+    candidates = manifest.search.resolved.candidates
+    names = tuple(candidates[i].name for i in order)
+    columns = mean, error, gains(trees, len(candidates)), np.maximum(area, 1 - area)
     ranking = Ranking(names, *(column[order] for column in columns))
     return ranking, cross_entropy(trees, *judged)
 

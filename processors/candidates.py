@@ -8,7 +8,9 @@ import numpy as np
 
 from analysis.beams import Beams
 from analysis.blinding import Blinding
-from analysis.kinematics import DimuonKinematics, Momenta, dimuon_kinematics
+from analysis.kinematics import Momenta
+from analysis.muon_pairs import MuonPairs
+from analysis.search import Search
 from analysis.types import BoolArray, FloatArray, IntArray
 from analysis.windows import mass_index
 from processors.columns import BEAM, IDENTITY, MOMENTA, read_column, read_entry
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 FURTHER = "dropped: not the first candidate of its event"
 SEVERAL = "dropped: one of several candidates of its event"
 NOT_FINITE = "dropped: momentum, beam or weight is no finite number"
+NOT_FINITE_COLUMN = "dropped: momentum, beam, weight or column is no finite number"
 SAME_CHARGE = "dropped: the muons do not have opposite charges"
 NO_HYPOTHESIS = "dropped: generated mass is no hypothesis"
 BLINDED = "blinded: not to be seen before --unblind"
@@ -44,6 +47,7 @@ class Sample:
         in_cms: Whether momenta are given in the centre-of-mass system, not in the laboratory.
         missing: Numbers that stand for a missing value.
         policy: Which of several candidates of an event are used.
+        search: What is computed of them.
         hypotheses: (H,) masses of all hypotheses, GeV, sorted.
         scale: Factor on the weight of the events: (H,) for signal, by hypothesis, (1,) for
             background and data.
@@ -60,6 +64,7 @@ class Sample:
     in_cms: bool
     missing: tuple[float, ...]
     policy: "CandidatePolicy"
+    search: Search
     hypotheses: FloatArray = field(repr=False)
     scale: FloatArray = field(repr=False)
 
@@ -80,6 +85,7 @@ class Sample:
             "in_cms": self.in_cms,
             "missing": list(self.missing),
             "policy": self.policy,
+            "search": [*self.search.feature_names, self.search.variable.name],
             "hypotheses": self.hypotheses.tolist(),
             "scale": self.scale.tolist(),
         }
@@ -137,6 +143,7 @@ def make_samples(
             in_cms=dataset.frame == "cms",
             missing=dataset.missing,
             policy=manifest.features.candidates,
+            search=manifest.search.resolved,
             hypotheses=hypotheses,
             scale=scale,
         )
@@ -148,13 +155,15 @@ class Candidates:
     """The muon pairs of a chunk, all of them.
 
     Attributes:
-        kinematics: Features and recoil mass.
+        features: (n, F) features of the search.
+        variable: (n,) values of the variable of its windows.
         weight: (n,) weight in all sums.
         hypothesis: (n,) index of the generated mass among the hypotheses, -1 for none.
         counter: Knows which of them are fit for use, and counts the others.
     """
 
-    kinematics: DimuonKinematics
+    features: FloatArray
+    variable: FloatArray
     weight: FloatArray
     hypothesis: IntArray
     counter: Counter
@@ -170,9 +179,7 @@ def read_candidates(sample: Sample, events: Any) -> Candidates:
     Raises:
         InputError: If the file is damaged.
     """
-    kinematics = dimuon_kinematics(
-        *read_momenta(sample, events), read_beam(sample, events), sample.electron_direction
-    )
+    features, variable = sample.search.evaluate(read_pairs(sample, events))
     hypothesis = _hypothesis(sample, events)
     scale = sample.scale[hypothesis if sample.is_signal else 0]
     weight = np.where(hypothesis < 0, 0.0, scale) if sample.is_signal else np.asarray(scale)
@@ -187,19 +194,33 @@ def read_candidates(sample: Sample, events: Any) -> Candidates:
         else:
             counter.require(SEVERAL, ~(further | followed))
     # A sum is finite only if all its terms are.
-    everything = kinematics.m2_recoil + weight
-    for feature in kinematics.features.T:
-        everything += feature
-    counter.require(NOT_FINITE, np.isfinite(everything))
+    with np.errstate(invalid="ignore"):
+        everything = variable + weight
+        for feature in features.T:
+            everything += feature
+    counter.require(
+        NOT_FINITE_COLUMN if sample.search.columns else NOT_FINITE, np.isfinite(everything)
+    )
     if "charge1" in sample.columns:
         counter.require(SAME_CHARGE, _opposite_charges(sample, events))
     if sample.is_signal:
         counter.require(NO_HYPOTHESIS, hypothesis >= 0)
     if sample.blinding is not None:
         # Here and not where events are filled or written: nothing that comes later can forget it.
+        mass = sample.search.variable.signed_mass(variable)
         identity = read_identity(sample, events)
-        counter.require(BLINDED, sample.blinding.shown(identity, kinematics.m2_recoil))
-    return Candidates(kinematics, weight, hypothesis, counter)
+        counter.require(BLINDED, sample.blinding.shown(identity, mass))
+    return Candidates(features, variable, weight, hypothesis, counter)
+
+
+def read_pairs(sample: Sample, events: Any) -> MuonPairs:
+    """All muon pairs of a chunk, with the further columns that the search reads."""
+    return MuonPairs(
+        *read_momenta(sample, events),
+        read_beam(sample, events),
+        sample.electron_direction,
+        {name: _read(sample, events, name) for name in sample.search.columns},
+    )
 
 
 def read_momenta(sample: Sample, events: Any) -> tuple[Momenta, Momenta]:

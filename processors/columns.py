@@ -26,14 +26,20 @@ NUMBERS = frozenset(
 )
 
 
-def required_columns(dataset: Dataset) -> tuple[str, ...]:
-    """Columns without which a dataset cannot be analysed."""
-    if dataset.is_signal and dataset.mass is None:
-        return (*IDENTITY, *MOMENTA, "generated_mass")
-    return (*IDENTITY, *MOMENTA)
+def required_columns(dataset: Dataset, further: Sequence[str] = ()) -> tuple[str, ...]:
+    """Columns without which a dataset cannot be analysed.
+
+    Args:
+        dataset: The dataset.
+        further: What the search reads besides momenta and beams.
+    """
+    own_mass = dataset.is_signal and dataset.mass is None
+    return (*IDENTITY, *MOMENTA, *(("generated_mass",) if own_mass else ()), *further)
 
 
-def find_columns(dataset: Dataset, file: str, branches: Mapping[str, str]) -> dict[str, str]:
+def find_columns(
+    dataset: Dataset, file: str, branches: Mapping[str, str], further: Sequence[str] = ()
+) -> dict[str, str]:
     """Find out which branch each column is read from.
 
     The weight, both charges and the four components of the beam are used where a file has
@@ -43,6 +49,7 @@ def find_columns(dataset: Dataset, file: str, branches: Mapping[str, str]) -> di
         dataset: The dataset, with its aliases.
         file: The file, for messages.
         branches: Type of every branch of the tree, by name.
+        further: What the search reads besides momenta and beams.
 
     Returns:
         Branch names by column.
@@ -50,10 +57,12 @@ def find_columns(dataset: Dataset, file: str, branches: Mapping[str, str]) -> di
     Raises:
         InputError: If a column is missing, or a branch does not hold one number per entry.
     """
-    needed = {*required_columns(dataset), *dataset.branches}
+    required = required_columns(dataset, further)
+    needed = {*required, *dataset.branches}
+    branch_of = {name: name for name in further} | dataset.branch_of
     columns = {}
-    for group in (*((name,) for name in required_columns(dataset)), ("weight",), CHARGES, BEAM):
-        names = {column: dataset.branch_of[column] for column in group}
+    for group in (*((name,) for name in required), ("weight",), CHARGES, BEAM):
+        names = {column: branch_of[column] for column in group}
         missing = {column: name for column, name in names.items() if name not in branches}
         if not missing:
             columns.update(names)

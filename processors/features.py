@@ -18,8 +18,8 @@ from processors.tensors import Rows, is_whole, write_tensor
 
 IDENTITY_ORDER = ("experiment", "run", "production", "event")
 """Events of a file are usually in the order of these, the first one changing least often."""
-NO_WINDOW = "dropped: recoil mass in no window"
-NOT_ITS_WINDOW = "dropped: recoil mass outside the window of the generated mass"
+NO_WINDOW = "dropped: {} in no window"
+NOT_ITS_WINDOW = "dropped: {} outside the window of the generated mass"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
 
         Args:
             samples: All datasets, by name.
-            windows: The recoil-mass windows.
+            windows: The windows.
             folder: Where tensors go, in one folder a dataset, which has to exist.
         """
         self._samples = samples
@@ -79,10 +79,12 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
         identity = read_identity(sample, events)
         counter, hypothesis = candidates.counter, candidates.hypothesis
         usable = counter.alive.copy()
-        start, stop = self._windows.assign(candidates.kinematics.m2_recoil)
-        counter.require(NO_WINDOW, start < stop)
+        start, stop = self._windows.assign(candidates.variable)
+        mass = sample.search.variable.mass.title
+        counter.require(NO_WINDOW.format(mass), start < stop)
         if sample.is_signal:
-            counter.require(NOT_ITS_WINDOW, (start <= hypothesis) & (hypothesis < stop))
+            inside = (start <= hypothesis) & (hypothesis < stop)
+            counter.require(NOT_ITS_WINDOW.format(mass), inside)
             start, stop = hypothesis, hypothesis + 1
         keep = np.flatnonzero(counter.alive)
         kept = {name: values[keep] for name, values in identity.items()}
@@ -91,8 +93,9 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
             dataset=sample.name,
             process=sample.process,
             mass=sample.hypotheses[hypothesis[keep]] if sample.is_signal else None,
-            features=candidates.kinematics.features.T[:, keep].T,
-            m2_recoil=candidates.kinematics.m2_recoil[keep],
+            search=sample.search,
+            features=candidates.features.T[:, keep].T,
+            variable=candidates.variable[keep],
             start=start[keep],
             stop=stop[keep],
             weight=candidates.weight[keep],

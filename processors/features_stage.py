@@ -1,4 +1,4 @@
-"""The features stage: from simulated ntuples to recoil-mass windows and training tensors."""
+"""The features stage: from simulated ntuples to windows and training tensors."""
 
 from pathlib import Path
 

@@ -47,15 +47,15 @@ def run_limits(
         InputError: If anything is wrong with tensors, networks or cross-sections.
     """
     settings = manifest.limits
-    saved = load_network(output.network(network))
+    windows = Windows.read(output.windows)
+    saved = load_network(output.network(network), windows.search)
     cut = saved.single_cut
     names = {"single": network}
     best: dict[str, PunziNet] = {}
     reference = f"bce-{network.rsplit('-', 1)[-1]}"
     if output.network(reference).is_dir():
         names["best"] = reference
-        best["best"] = load_network(output.network(reference)).network
-    windows = Windows.read(output.windows)
+        best["best"] = load_network(output.network(reference), windows.search).network
     yields = measure_yields(
         output.tensors,
         windows,
@@ -93,7 +93,10 @@ def run_limits(
     )
     written = [output.limits, *_write_workspaces(output, experiments["single"])]
     limits.write(output.limits, about)
-    return [*written, *write_hepdata(output.limits.parent / "hepdata", limits)], limits
+    return [
+        *written,
+        *write_hepdata(output.limits.parent / "hepdata", limits, windows.search),
+    ], limits
 
 
 def _limits_of(

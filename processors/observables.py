@@ -1,17 +1,16 @@
 """Candidate observables of muon pairs, read chunk by chunk."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from analysis.candidate_observables import candidate_observables
 from analysis.folds import fold_of, uniform_of
 from analysis.records import Record
 from analysis.types import BoolArray, FloatArray, IntArray
 from analysis.windows import Windows
-from processors.candidates import Sample, read_beam, read_candidates, read_identity, read_momenta
+from processors.candidates import Sample, read_candidates, read_identity, read_pairs
 from processors.runner import Chunk, ChunkProcessor
 
 
@@ -48,7 +47,7 @@ class ObservableProcessor(ChunkProcessor[ObservedEvents]):
 
         Args:
             samples: All datasets, by name.
-            windows: The recoil-mass windows.
+            windows: The windows.
             shares: Share of the events of each dataset that is taken.
         """
         self._samples = samples
@@ -61,7 +60,7 @@ class ObservableProcessor(ChunkProcessor[ObservedEvents]):
         candidates = read_candidates(sample, events)
         identity = read_identity(sample, events)
         windows = self._windows
-        start, stop = windows.assign(candidates.kinematics.m2_recoil)
+        start, stop = windows.assign(candidates.variable)
         first, last = windows.to_training(start, stop)
         used = candidates.counter.alive & (first < last)
         if sample.is_signal:
@@ -69,11 +68,8 @@ class ObservableProcessor(ChunkProcessor[ObservedEvents]):
             used &= (start <= own) & (own < stop) & windows.training[own]
         used &= uniform_of(**identity, dataset=sample.name) < self._shares[sample.name]
         rows = np.flatnonzero(used)
-        beam = read_beam(sample, events)
-        one, two = ((px[rows], py[rows], pz[rows]) for px, py, pz in read_momenta(sample, events))
-        observables = candidate_observables(
-            one, two, beam if beam.ndim == 1 else beam[rows], sample.electron_direction
-        )
+        ranked = replace(sample.search, features=sample.search.candidates)
+        observables, _ = ranked.evaluate(read_pairs(sample, events)[rows])
         kept = {name: values[rows] for name, values in identity.items()}
         return ObservedEvents(
             observables.astype(np.float32),

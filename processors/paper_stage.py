@@ -18,7 +18,7 @@ from analysis.paper.judgement import Judgement, judge
 from analysis.paper.studies import MAIN, Study
 from analysis.paper.variations import effects
 from analysis.provenance import provenance
-from analysis.recoil_events import read_recoil_events
+from analysis.tensor_events import read_tensor_events
 from analysis.training.progress import Reporter
 from analysis.training.sample import load_sample
 from analysis.training.train import TrainingResult, train_networks
@@ -91,7 +91,7 @@ def run_study(
         {trained.name: trained.network for trained in result.networks},
         sensitivity,
         everything,
-        read_recoil_events(output.tensors).of_fold(fold),
+        read_tensor_events(output.tensors, windows.search).of_fold(fold),
         np.array([trained.converged for trained in result.punzi], dtype=bool),
         replicas=manifest.paper.replicas,
         seed=manifest.training.seed,

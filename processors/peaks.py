@@ -1,11 +1,11 @@
-"""Signal peaks: histograms of the squared recoil mass around that of each hypothesis."""
+"""Signal peaks: histograms of the variable of the windows around the centre of each hypothesis."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from analysis.peak_fit import PEAK_EDGES
+from analysis.peak_fit import PEAK_BINS, peak_edges
 from analysis.records import Record
 from analysis.types import FloatArray
 from processors.candidates import Sample, read_candidates
@@ -16,7 +16,7 @@ Peaks = dict[int, FloatArray]
 
 
 class PeakProcessor(ChunkProcessor[Peaks]):
-    """Fills M²_rec - m² of signal, for each generated mass that a chunk holds."""
+    """Fills M²_rec - m² of signal, or what the search has, for each mass that a chunk holds."""
 
     def __init__(self, samples: Mapping[str, Sample]) -> None:
         """Make the processor.
@@ -32,11 +32,13 @@ class PeakProcessor(ChunkProcessor[Peaks]):
         candidates = read_candidates(sample, events)
         alive = candidates.counter.alive
         hypothesis = candidates.hypothesis[alive]
-        distance = candidates.kinematics.m2_recoil[alive] - sample.hypotheses[hypothesis] ** 2
-        bins = len(PEAK_EDGES) - 1
-        inside = (distance >= PEAK_EDGES[0]) & (distance < PEAK_EDGES[-1])
-        width = PEAK_EDGES[1] - PEAK_EDGES[0]
-        index = ((distance[inside] - PEAK_EDGES[0]) / width).astype(np.int64).clip(0, bins - 1)
+        centre = sample.search.centre(sample.hypotheses[hypothesis])
+        distance = candidates.variable[alive] - centre
+        edges = peak_edges(sample.search.peak_reach)
+        bins = len(edges) - 1
+        inside = (distance >= edges[0]) & (distance < edges[-1])
+        width = edges[1] - edges[0]
+        index = ((distance[inside] - edges[0]) / width).astype(np.int64).clip(0, bins - 1)
         present, row = np.unique(hypothesis[inside], return_inverse=True)
         weight = candidates.weight[alive][inside]
         histograms = np.empty((len(present), 2, bins))
@@ -48,7 +50,7 @@ class PeakProcessor(ChunkProcessor[Peaks]):
     def pack(self, result: Peaks) -> Record:
         """Express histograms as a record."""
         histograms = [result[m] for m in sorted(result)]
-        stacked = np.stack(histograms) if histograms else np.zeros((0, 2, len(PEAK_EDGES) - 1))
+        stacked = np.stack(histograms) if histograms else np.zeros((0, 2, PEAK_BINS))
         return Record({"hypotheses": sorted(result)}, {"histograms": stacked})
 
     def unpack(self, record: Record) -> Peaks:
@@ -57,7 +59,8 @@ class PeakProcessor(ChunkProcessor[Peaks]):
 
     def settings(self, dataset: str) -> Any:
         """What a histogram depends on: its sample and the bins."""
-        return [self._samples[dataset].to_json(), PEAK_EDGES.tolist()]
+        sample = self._samples[dataset]
+        return [sample.to_json(), peak_edges(sample.search.peak_reach).tolist()]
 
 
 def merge_peaks(parts: Iterable[Peaks], hypotheses: int) -> FloatArray:
@@ -70,7 +73,7 @@ def merge_peaks(parts: Iterable[Peaks], hypotheses: int) -> FloatArray:
     Returns:
         (H, 2, bins) sums of weights and of squared weights.
     """
-    total = np.zeros((hypotheses, 2, len(PEAK_EDGES) - 1))
+    total = np.zeros((hypotheses, 2, PEAK_BINS))
     for peaks in parts:
         for m, histogram in peaks.items():
             total[m] += histogram

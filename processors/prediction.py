@@ -2,7 +2,7 @@
 
 The friend has one entry for each entry of the ntuple, in the same order: in ROOT,
 ``tree->AddFriend("punzinet", "file.punzinet.root")``. Where a momentum is not a number, nor are
-output, features and recoil mass, and the entry is not selected.
+output, features and window variable, and the entry is not selected.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from scipy.special import expit
 
 from analysis.beams import Beams
 from analysis.errors import InputError
-from analysis.kinematics import FEATURES, dimuon_kinematics
+from analysis.muon_pairs import MuonPairs
 from analysis.network import SavedNetwork
 from analysis.provenance import digest
 from analysis.reproducible_root import create_root_file
@@ -28,13 +28,6 @@ from processors.runner import Chunk, plan_chunks
 
 TREE = "punzinet"
 """Name of the friend tree."""
-BRANCHES: dict[str, Any] = {
-    "punzinet_output": np.float32,
-    "punzinet_selected": np.bool_,
-    **dict.fromkeys(FEATURES, np.float32),
-    "m2_recoil": np.float64,
-}
-"""Its branches and their types."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +65,20 @@ def predict_file(
         advance: Told of the number of entries done, after every chunk.
 
     Raises:
-        InputError: If the ntuple is damaged, the network has no cut or takes something else
-            than the features, or `target` cannot be written.
+        InputError: If the ntuple is damaged, the network has no cut or takes something that is
+            computed nowhere, or `target` cannot be written.
     """
-    cut = saved.single_cut
-    unknown = set(saved.network.features) - set(FEATURES)
-    if unknown:
-        raise InputError(
-            f"The network takes {', '.join(sorted(unknown))}, which is computed nowhere; there "
-            f"are {', '.join(FEATURES)}."
-        )
+    cut, search = saved.single_cut, saved.search
+    branches: dict[str, Any] = {
+        "punzinet_output": np.float32,
+        "punzinet_selected": np.bool_,
+        **dict.fromkeys(search.feature_names, np.float32),
+        search.variable.name: np.float64,
+    }
     entries = selected = undefined = 0
     identity = digest([saved.provenance, cut, file.path, file.entries])
     with uproot.open(file.path) as source, create_root_file(target, identity) as sink:
-        tree, friend = source[file.tree], sink.mktree(TREE, BRANCHES)
+        tree, friend = source[file.tree], sink.mktree(TREE, branches)
         for chunk in plan_chunks([file], chunk_size):
             columns = _evaluate(_read(tree, file, chunk), file, saved, cut, beams)
             friend.extend(columns)
@@ -125,20 +118,22 @@ def _evaluate(
     if BEAM[0] in columns:
         beam = np.column_stack([columns[name] for name in BEAM])
     px1, py1, pz1, px2, py2, pz2 = (columns[name] for name in MOMENTA)
-    kinematics = dimuon_kinematics((px1, py1, pz1), (px2, py2, pz2), beam, beams.electron_direction)
+    search = saved.search
+    further = {name: columns[name] for name in search.columns}
+    pairs = MuonPairs((px1, py1, pz1), (px2, py2, pz2), beam, beams.electron_direction, further)
+    exact, variable = search.evaluate(pairs)
     # Rounded as for the selection, so that an event is on the same side of the cut as there.
-    features = kinematics.features.astype(np.float32)
-    defined = np.isfinite(kinematics.m2_recoil) & np.isfinite(features).all(axis=1)
-    order = [FEATURES.index(name) for name in saved.network.features]
+    features = exact.astype(np.float32)
+    defined = np.isfinite(variable) & np.isfinite(features).all(axis=1)
     # Nothing is larger than a NaN: what has no output is not selected.
     logit = np.full(len(features), np.nan)
-    logit[defined] = saved.network.logit_numpy(features[defined][:, order])
+    logit[defined] = saved.network.logit_numpy(features[defined])
     return {
         "punzinet_output": expit(logit).astype(np.float32),
         "punzinet_selected": logit >= cut,
         **{
             name: np.where(defined, features[:, i], np.float32(np.nan))
-            for i, name in enumerate(FEATURES)
+            for i, name in enumerate(search.feature_names)
         },
-        "m2_recoil": np.where(defined, kinematics.m2_recoil, np.nan),
+        search.variable.name: np.where(defined, variable, np.nan),
     }

@@ -115,8 +115,9 @@ def survey(
     Raises:
         InputError: If a pattern matches no file, or a file is there twice.
     """
+    further = manifest.search.resolved.columns
     todo = [
-        (dataset, path, stem)
+        (dataset, path, stem, further)
         for dataset in manifest.datasets.values()
         for path, stem in _stems(dataset.resolved_files(must_exist=must_exist)).items()
     ]
@@ -127,21 +128,24 @@ def survey(
     return files, [file for file in found if isinstance(file, MissingFile)]
 
 
-def _look_at(dataset: Dataset, path: str, stem: str) -> InputFile | MissingFile:
+def _look_at(
+    dataset: Dataset, path: str, stem: str, further: Sequence[str]
+) -> InputFile | MissingFile:
     """Look into one file, and say what is wrong with it if anything is."""
     try:
-        return patiently(path, lambda: inspect_file(dataset, path, stem))
+        return patiently(path, lambda: inspect_file(dataset, path, stem, further))
     except InputError as error:
         return MissingFile(dataset.name, path, str(error), expected_entries(dataset, path))
 
 
-def inspect_file(dataset: Dataset, path: str, stem: str) -> InputFile:
+def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] = ()) -> InputFile:
     """Look into one file.
 
     Args:
         dataset: Its dataset.
         path: Path or URL.
         stem: Name for what is made of it.
+        further: Columns that the search reads besides momenta and beams.
 
     Raises:
         InputError: If it is not a whole ROOT file with the tree and the branches.
@@ -160,7 +164,7 @@ def inspect_file(dataset: Dataset, path: str, stem: str) -> InputFile:
                 f"Dataset {dataset.name}: tree {dataset.tree} of {path} cannot be read: it is "
                 f"damaged or out of reach ({reason(error)})."
             ) from error
-    columns = find_columns(dataset, path, types)
+    columns = find_columns(dataset, path, types, further)
     return InputFile(dataset.name, path, dataset.tree, entries, columns, stem, uuid, size, changed)
 
 

@@ -1,21 +1,23 @@
-"""Selection: the one cut on the network's output, and the recoil mass before and behind it."""
+"""Selection: the one cut on the network's output, and the mass spectra before and behind it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from analysis.comparison import Comparison
 from analysis.errors import InputError
-from analysis.kinematics import FEATURES
 from analysis.records import Record
-from analysis.spectra import STAGES, Spectra, empty_spectrum, fill_spectra
+from analysis.spectra import STAGES, Spectra, drawn_quantities, empty_spectrum, fill_spectra
 from analysis.types import FloatArray
 from analysis.windows import Windows
 from processors.candidates import Candidates, Sample, read_candidates
 from processors.cutflow import Cutflow, from_json, to_json
 from processors.runner import Chunk, ChunkProcessor
+
+if TYPE_CHECKING:
+    from hist import Hist
 
 BELOW_CUT = "dropped: network output below the cut"
 
@@ -37,7 +39,7 @@ class Selected:
 
     Attributes:
         cutflow: What became of every entry.
-        spectra: Recoil-mass histograms of what is simulated.
+        spectra: Histograms of the variable of the windows, of what is simulated.
         in_window: (2, H) before and after the cut: sums of weights in the window of each
             hypothesis. That is the efficiency for signal, which counts in its own window
             only, events at the target luminosity for background, and events for data.
@@ -51,7 +53,7 @@ class Selected:
 
 
 class SelectionProcessor(ChunkProcessor[Selected]):
-    """Cuts on the output of a network and fills recoil-mass histograms before and after."""
+    """Cuts on the output of a network and fills histograms of the mass before and after."""
 
     def __init__(
         self,
@@ -67,21 +69,25 @@ class SelectionProcessor(ChunkProcessor[Selected]):
 
         Args:
             samples: All datasets, by name.
-            windows: The recoil-mass windows.
+            windows: The windows.
             network: The network.
             cut: Events with an output before the sigmoid of at least this are selected.
             network_digest: Tells this network from any other.
             comparison: How data is compared with backgrounds; None if there is no data.
 
         Raises:
-            InputError: If the network has an input that is none of the features.
+            InputError: If the network has an input that is none of the features, or windows in
+                another variable.
         """
-        unknown = [name for name in network.features if name not in FEATURES]
-        if unknown:
-            raise InputError(
-                f"The network was trained on {', '.join(unknown)}, which is computed nowhere; "
-                f"there are {', '.join(FEATURES)}."
-            )
+        for search in {sample.search for sample in samples.values()}:
+            unknown = [name for name in network.features if name not in search.feature_names]
+            if unknown or windows.search.variable.name != search.variable.name:
+                raise InputError(
+                    f"The network was trained on {', '.join(network.features)} in windows of "
+                    f"{windows.search.variable.name}, but `search` in the manifest has the "
+                    f"features {', '.join(search.feature_names)} and the variable "
+                    f"{search.variable.name}; run `punzinet features` and `punzinet train` again."
+                )
         self._samples = samples
         self._windows = windows
         self._network = network
@@ -94,9 +100,9 @@ class SelectionProcessor(ChunkProcessor[Selected]):
         sample = self._samples[chunk.dataset]
         candidates = read_candidates(sample, events)
         usable = np.flatnonzero(candidates.counter.alive)
-        columns = [FEATURES.index(name) for name in self._network.features]
+        columns = [sample.search.feature_names.index(name) for name in self._network.features]
         # Rounded as in the tensors, so that an event is on the same side of the cut as there.
-        features = candidates.kinematics.features.T[columns][:, usable].T.astype(np.float32)
+        features = candidates.features.T[columns][:, usable].T.astype(np.float32)
         selected = np.zeros(len(events), dtype=bool)
         selected[usable] = self._network.logit_numpy(features) >= self._cut
         spectra: Spectra = {}
@@ -125,7 +131,10 @@ class SelectionProcessor(ChunkProcessor[Selected]):
 
     def unpack(self, record: Record) -> Selected:
         """What `pack` made a record of."""
-        makers = {"spectra": empty_spectrum}
+        drawn = drawn_quantities(self._windows.search.variable)
+        makers: dict[str, Callable[[str], Hist[Any]]] = {
+            "spectra": lambda name: empty_spectrum(drawn[name.split("/")[1]])
+        }
         if self._comparison is not None:
             makers["compared"] = self._comparison.empty
         groups: dict[str, Spectra] = {group: {} for group in ("spectra", "compared")}
@@ -151,7 +160,7 @@ class SelectionProcessor(ChunkProcessor[Selected]):
         """Sum up the weights in each window, (H,)."""
         alive = np.flatnonzero(candidates.counter.alive)
         weight = candidates.weight[alive]
-        start, stop = self._windows.assign(candidates.kinematics.m2_recoil[alive])
+        start, stop = self._windows.assign(candidates.variable[alive])
         if sample.is_signal:
             own = self._windows.index_of(sample.hypotheses[candidates.hypothesis[alive]])
             inside = (start <= own) & (own < stop)
@@ -172,15 +181,16 @@ def _fill(stage: str, sample: Sample, candidates: Candidates) -> Spectra:
         candidates: Its muon pairs.
     """
     alive = np.flatnonzero(candidates.counter.alive)
-    m2_recoil, weight = candidates.kinematics.m2_recoil[alive], candidates.weight[alive]
+    values, weight = candidates.variable[alive], candidates.weight[alive]
+    variable = sample.search.variable
     if not sample.is_signal:
-        return fill_spectra(stage, sample.process, m2_recoil, weight)
+        return fill_spectra(stage, sample.process, variable, values, weight)
     hypothesis = candidates.hypothesis[alive]
     spectra: Spectra = {}
     for m in np.unique(hypothesis):
         own = hypothesis == m
         name = f"{sample.process}/{sample.hypotheses[m]:g}"
-        spectra |= fill_spectra(stage, name, m2_recoil[own], weight[own])
+        spectra |= fill_spectra(stage, name, variable, values[own], weight[own])
     return spectra
 
 
@@ -194,9 +204,10 @@ def _compare(comparison: Comparison, stage: str, sample: Sample, candidates: Can
         candidates: Its muon pairs.
     """
     alive = np.flatnonzero(candidates.counter.alive)
-    features = dict(zip(FEATURES, candidates.kinematics.features.T[:, alive], strict=True))
-    m2_recoil, weight = candidates.kinematics.m2_recoil[alive], candidates.weight[alive]
-    return comparison.fill(stage, sample.process, m2_recoil, features, weight)
+    search = sample.search
+    features = dict(zip(search.feature_names, candidates.features.T[:, alive], strict=True))
+    mass = search.variable.signed_mass(candidates.variable[alive])
+    return comparison.fill(stage, sample.process, mass, features, candidates.weight[alive])
 
 
 def add_spectra(total: Spectra, spectra: Spectra) -> None:

@@ -1,4 +1,4 @@
-"""The selection stage: from ntuples and a network to the final recoil-mass spectra."""
+"""The selection stage: from ntuples and a network to the final spectra."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,7 +143,8 @@ def _comparison(manifest: Manifest, network: PunziNet, *, unblind: bool) -> Comp
         return None
     low, high = network.scale_min.tolist(), network.scale_max.tolist()
     ranges = dict(zip(network.features, zip(low, high, strict=True), strict=True))
-    return Comparison(ranges, None if unblind else manifest.blinding)
+    mass = manifest.search.resolved.variable.mass.name
+    return Comparison(mass, ranges, None if unblind else manifest.blinding)
 
 
 def _luminosity_of_data(

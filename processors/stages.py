@@ -147,7 +147,10 @@ def features_stage(
     simulated = manifest.without_data()
     settings = simulated.model_dump(
         mode="json",
-        include={"beams", "luminosity", "corrections", "hypotheses", "datasets", "features"},
+        include={
+            *("beams", "luminosity", "corrections", "hypotheses", "datasets", "features"),
+            "search",
+        },
     )
     if allow_missing:
         settings["allow_missing"] = True

@@ -14,7 +14,7 @@ from coffea.processor.executor import ExecutorBase
 from analysis.errors import InputError
 from analysis.files import cannot_write, write_json
 from analysis.manifest import Manifest
-from analysis.peak_fit import fit_peak
+from analysis.peak_fit import fit_peak, peak_edges
 from analysis.provenance import provenance
 from analysis.windows import Windows, windows_from_fits
 from processors.candidates import BLINDED, Sample, make_samples
@@ -260,8 +260,10 @@ def _fit_windows(manifest: Manifest, peaks: Any) -> Windows:
             f"There is no signal event near the peak of generated mass {masses} GeV: add the "
             "ntuples, or take these masses out of `hypotheses.masses`."
         )
-    fits = [fit_peak(*histogram) for histogram in peaks]
-    return windows_from_fits(hypotheses.mass, hypotheses.training, fits)
+    search = manifest.search.resolved
+    edges = peak_edges(search.peak_reach)
+    fits = [fit_peak(weights, squares, edges) for weights, squares in peaks]
+    return windows_from_fits(hypotheses.mass, hypotheses.training, fits, search)
 
 
 def _of(name: str, summaries: Mapping[Chunk, ChunkSummary]) -> dict[Chunk, ChunkSummary]:

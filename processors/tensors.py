@@ -8,35 +8,38 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.files import atomic_path
-from analysis.kinematics import FEATURES
+from analysis.search import Search
 from analysis.types import FloatArray, IntArray
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 
-SCHEMA = pa.schema(
-    [
-        *((name, pa.int64()) for name in ("experiment", "run", "event", "production")),
-        ("dataset", _NAME),
-        ("process", _NAME),
-        ("mass", pa.float64()),
-        *((name, pa.float32()) for name in FEATURES),
-        ("m2_recoil", pa.float64()),
-        ("window_start", pa.int16()),
-        ("window_stop", pa.int16()),
-        ("weight", pa.float64()),
-        ("fold", pa.int8()),
-    ]
-)
-"""Columns of a tensor file, in their order.
 
-`mass` is the generated mass in GeV, null for background; the features are in GeV and
-`m2_recoil` in GeV²; the event lies in the windows `window_start` to `window_stop` - 1 of all
-hypotheses sorted by mass (a signal event counts in its own window only); sums of `weight` are
-events at the target luminosity for background and efficiencies for signal.
-"""
+def tensor_schema(search: Search) -> pa.Schema:
+    """Columns of a tensor file, in their order.
 
-#: Columns whose values repeat: a dictionary makes them small. Those of the others hardly do.
-_REPETITIVE = [name for name in SCHEMA.names if name not in {"event", "m2_recoil", *FEATURES}]
+    `mass` is the generated mass in GeV, null for background; then come the features, and the
+    variable of the windows, by their names; the event lies in the windows `window_start` to
+    `window_stop` - 1 of all hypotheses sorted by mass (a signal event counts in its own window
+    only); sums of `weight` are events at the target luminosity for background and efficiencies
+    for signal.
+
+    Args:
+        search: Features and variable.
+    """
+    return pa.schema(
+        [
+            *((name, pa.int64()) for name in ("experiment", "run", "event", "production")),
+            ("dataset", _NAME),
+            ("process", _NAME),
+            ("mass", pa.float64()),
+            *((name, pa.float32()) for name in search.feature_names),
+            (search.variable.name, pa.float64()),
+            ("window_start", pa.int16()),
+            ("window_stop", pa.int16()),
+            ("weight", pa.float64()),
+            ("fold", pa.int8()),
+        ]
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +51,9 @@ class Rows:
         dataset: Name of their dataset.
         process: Name of their process.
         mass: (n,) generated masses in GeV, None for background.
-        features: (n, 4) features in GeV.
-        m2_recoil: (n,) squared recoil masses, GeV².
+        search: Says what features and variable are.
+        features: (n, F) features.
+        variable: (n,) values of the variable of the windows.
         start: (n,) first window.
         stop: (n,) one past the last window.
         weight: (n,) weights.
@@ -60,8 +64,9 @@ class Rows:
     dataset: str
     process: str
     mass: FloatArray | None
+    search: Search
     features: FloatArray
-    m2_recoil: FloatArray
+    variable: FloatArray
     start: IntArray
     stop: IntArray
     weight: FloatArray
@@ -79,14 +84,19 @@ def write_tensor(path: Path, rows: Rows) -> None:
         InputError: If the file cannot be written.
     """
     count = len(rows.fold)
+    schema, names, variable = (
+        tensor_schema(rows.search), rows.search.feature_names, rows.search.variable.name
+    )  # fmt: skip
+    # Columns whose values repeat: a dictionary makes them small. Those of the others hardly do.
+    repetitive = [name for name in schema.names if name not in {"event", variable, *names}]
     same = np.zeros(count, dtype=np.int32)
     columns = {
         **rows.identity,
         "dataset": pa.DictionaryArray.from_arrays(same, [rows.dataset]),
         "process": pa.DictionaryArray.from_arrays(same, [rows.process]),
         "mass": pa.nulls(count, pa.float64()) if rows.mass is None else rows.mass,
-        **{name: rows.features[:, i].astype(np.float32) for i, name in enumerate(FEATURES)},
-        "m2_recoil": rows.m2_recoil,
+        **{name: rows.features[:, i].astype(np.float32) for i, name in enumerate(names)},
+        variable: rows.variable,
         "window_start": rows.start.astype(np.int16),
         "window_stop": rows.stop.astype(np.int16),
         "weight": rows.weight,
@@ -94,10 +104,10 @@ def write_tensor(path: Path, rows: Rows) -> None:
     }
     with atomic_path(path) as partial:
         pq.write_table(
-            pa.table(columns, schema=SCHEMA),
+            pa.table(columns, schema=schema),
             partial,
             compression="zstd",
-            use_dictionary=_REPETITIVE,
+            use_dictionary=repetitive,
             column_encoding={"event": "DELTA_BINARY_PACKED"},
             row_group_size=max(count, 1),
             write_page_checksum=True,

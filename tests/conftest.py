@@ -40,7 +40,12 @@ def _two_body_momentum(total: np.ndarray, m1: np.ndarray, m2: np.ndarray) -> np.
 
 
 def _events(
-    seed: int, n: int, mass: float | np.ndarray | None = None, resolution: float = 0.004
+    seed: int,
+    n: int,
+    mass: float | np.ndarray | None = None,
+    resolution: float = 0.004,
+    *,
+    of_pair: bool = False,
 ) -> Columns:
     """Muon pairs by phase space that recoil against something, by canonical column.
 
@@ -49,10 +54,13 @@ def _events(
         n: Number of events.
         mass: Generated mass recoiled against, GeV; None spreads it over the whole spectrum.
         resolution: Relative resolution of the momenta.
+        of_pair: Whether it is the mass of the pair that is generated, against a photon.
     """
     rng, beams = np.random.default_rng(seed), Beams()
     recoil = rng.uniform(0.05, 9.0, n) if mass is None else np.broadcast_to(mass, n)
-    pair = rng.uniform(2 * MUON_MASS + 0.01, beams.sqrt_s - recoil - 0.01, n)
+    pair: np.ndarray = rng.uniform(2 * MUON_MASS + 0.01, beams.sqrt_s - recoil - 0.01, n)
+    if mass is not None and of_pair:
+        pair, recoil = recoil, np.zeros(n)
     k = _two_body_momentum(np.full(n, beams.sqrt_s), pair, recoil)
     flight = _isotropic(rng, n) * (k / np.sqrt(k**2 + pair**2))[:, None]
     muon = _two_body_momentum(pair, np.full(n, MUON_MASS), np.full(n, MUON_MASS))[:, None]
@@ -71,7 +79,7 @@ def _events(
         "production": np.full(n, seed, dtype=np.int32),
     }
     if mass is not None:
-        columns["generated_mass"] = np.array(recoil)
+        columns["generated_mass"] = np.array(np.broadcast_to(mass, n))
     return columns
 
 
@@ -82,7 +90,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def make_events() -> Callable[..., Columns]:
-    """Function (seed, n, mass=None) that makes muon pairs by canonical column."""
+    """Function (seed, n, mass=None, …) that makes muon pairs by canonical column."""
     return _events
 
 

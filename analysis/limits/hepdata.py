@@ -1,5 +1,6 @@
 """The limits as a HEPData submission: an index and one table each for σ·B and g′."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 from analysis.files import atomic_path
 from analysis.limits.asymptotic import BANDS
 from analysis.limits.result import Limits
+from analysis.search import RECOIL, Search
 from analysis.types import FloatArray
 
 SELECTIONS = {
@@ -16,17 +18,17 @@ SELECTIONS = {
     "best": "network trained with cross-entropy, best cut for each mass",
 }
 METHODS = {"asymptotic": "asymptotic formulas", "counting": "exact Poisson sums"}
-REACTION = "E+ E- --> MU+ MU- Z'"
 #: Digits that are written: simulated samples never support more.
 DIGITS = 4
 
 
-def write_hepdata(folder: Path, limits: Limits) -> list[Path]:
+def write_hepdata(folder: Path, limits: Limits, search: Search = RECOIL) -> list[Path]:
     """Write ``submission.yaml`` and its tables.
 
     Args:
         folder: Where to.
         limits: The limits; the table of couplings is left out where no cross-section is known.
+        search: Says of what they are.
 
     Returns:
         All files written.
@@ -37,7 +39,7 @@ def write_hepdata(folder: Path, limits: Limits) -> list[Path]:
     level = f"{100 * limits.confidence_level:g}% CL"
     tables = {
         "cross_section": (
-            f"Expected upper limits at {level} on sigma(e+ e- -> mu+ mu- Z') B(Z' -> invisible)",
+            f"Expected upper limits at {level} on {search.cross_section}",
             {"name": "SIG*BR", "units": "FB"},
             "SIG",
             lambda values: values,
@@ -45,7 +47,8 @@ def write_hepdata(folder: Path, limits: Limits) -> list[Path]:
     }
     if np.isfinite(limits.sigma_over_g2).any():
         tables["coupling"] = (
-            f"Expected upper limits at {level} on the coupling g' for B(Z' -> invisible) = 1",
+            rf"Expected upper limits at {level} on the coupling $g'$ for "
+            rf"$\mathcal{{B}}({search.decay})=1$",
             {"name": "g'"},
             "COUPLING",
             limits.coupling,
@@ -60,7 +63,7 @@ def write_hepdata(folder: Path, limits: Limits) -> list[Path]:
     paths = []
     for name, (description, header, observable, transform) in tables.items():
         path = folder / f"{name}.yaml"
-        _write(path, [_table(limits, header, transform)])
+        _write(path, [_table(limits, search, header, transform)])
         paths.append(path)
         index.append(
             {
@@ -68,10 +71,13 @@ def write_hepdata(folder: Path, limits: Limits) -> list[Path]:
                 "location": "Data from the simulation",
                 "description": description,
                 "keywords": [
-                    {"name": "reactions", "values": [REACTION]},
+                    {"name": "reactions", "values": [hepdata_reaction(search.reaction)]},
                     {"name": "observables", "values": [observable]},
                     {"name": "cmenergies", "values": [10.58]},
-                    {"name": "phrases", "values": ["Upper limit", "Z' boson", "Belle II"]},
+                    {
+                        "name": "phrases",
+                        "values": ["Upper limit", f"{search.particle} boson", "Belle II"],
+                    },
                 ],
                 "data_file": path.name,
             }
@@ -81,11 +87,25 @@ def write_hepdata(folder: Path, limits: Limits) -> list[Path]:
     return [submission, *paths]
 
 
-def _table(limits: Limits, header: dict[str, str], transform: Any) -> dict[str, Any]:
+def hepdata_reaction(mathtext: str) -> str:
+    r"""Write a reaction as HEPData does: ``e^+e^-\to\gamma X`` is ``E+ E- --> GAMMA X``.
+
+    Args:
+        mathtext: The reaction.
+    """
+    words = re.findall(r"\\?[A-Za-z]+'*(?:\^[-+0])?", re.sub(r"_?[{}]|\\mathrm", "", mathtext))
+    arrow = {"\\to": "-->"}
+    return " ".join(arrow.get(word, re.sub(r"[\\^]", "", word).upper()) for word in words)
+
+
+def _table(
+    limits: Limits, search: Search, header: dict[str, str], transform: Any
+) -> dict[str, Any]:
     """One table: the mass, and a column for each selection and method.
 
     Args:
         limits: The limits.
+        search: Says whose masses they are for.
         header: Name and units of what is limited.
         transform: Function that turns cross-sections (H, 5) in fb into it.
     """
@@ -105,7 +125,7 @@ def _table(limits: Limits, header: dict[str, str], transform: Any) -> dict[str, 
                 }
             )
     mass = [{"value": float(m)} for m in limits.mass]
-    independent = {"header": {"name": "M(Z')", "units": "GEV"}, "values": mass}
+    independent = {"header": {"name": f"M({search.particle})", "units": "GEV"}, "values": mass}
     return {"independent_variables": [independent], "dependent_variables": columns}
 
 

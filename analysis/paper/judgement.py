@@ -16,8 +16,8 @@ from analysis.files import atomic_path
 from analysis.network import PunziNet
 from analysis.paper.replicas import Replicas
 from analysis.paper.smoothness import MassBins, PassingFraction, passing_fractions
-from analysis.recoil_events import RecoilEvents
 from analysis.sensitivity import NetworkSensitivity, Sensitivity
+from analysis.tensor_events import TensorEvents
 from analysis.training.sample import Sample
 from analysis.types import BoolArray, FloatArray
 
@@ -107,7 +107,7 @@ def judge(
     networks: Mapping[str, PunziNet],
     sensitivity: Sensitivity,
     everything: Sample,
-    events: RecoilEvents,
+    events: TensorEvents,
     converged: BoolArray,
     *,
     replicas: int,

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from analysis.cuts import interpolated_cuts
-from analysis.recoil_events import RecoilEvents
+from analysis.tensor_events import TensorEvents
 from analysis.types import FloatArray, IntArray
 
 #: Width of the smoothing that defines "smooth", in bins.
@@ -92,7 +92,7 @@ def _second_differences(passed: FloatArray | IntArray, total: IntArray) -> Float
 
 
 def passing_fractions(
-    events: RecoilEvents,
+    events: TensorEvents,
     logit: FloatArray,
     bins: MassBins,
     mass: FloatArray,
@@ -111,10 +111,10 @@ def passing_fractions(
         For ``background`` in bins of the recoil mass, and for ``signal`` in bins of the generated
         mass.
     """
-    passes = logit >= interpolated_cuts(mass, cut, events.recoil_mass)
+    passes = logit >= interpolated_cuts(mass, cut, events.measured_mass)
     fractions = {}
     for name, rows, where in (
-        ("background", ~events.signal, events.recoil_mass),
+        ("background", ~events.signal, events.measured_mass),
         ("signal", events.signal, events.mass),
     ):
         fractions[name] = PassingFraction(

@@ -22,12 +22,11 @@ import pyarrow.parquet as pq
 
 from analysis.datasets import SIGNAL as SIGNAL_PROCESS
 from analysis.errors import InputError
-from analysis.kinematics import FEATURES
 from analysis.punzi_loss import SIGNAL
 from analysis.types import BoolArray, FloatArray, IntArray
 from analysis.windows import Windows
 
-COLUMNS = (*FEATURES, "process", "window_start", "window_stop", "weight", "fold")
+COLUMNS = ("process", "window_start", "window_stop", "weight", "fold")
 #: Events that are handled at once, which bounds what that needs beyond the sample itself.
 ROWS = 200_000
 
@@ -230,7 +229,7 @@ class TensorFiles(Source):
         Raises:
             InputError: If there are no tensors, or one cannot be read.
         """
-        self.features = FEATURES
+        self.features = windows.search.feature_names
         self.mass = windows.mass[windows.training]
         self.windows = windows
         self.fold = validation_fold
@@ -262,10 +261,10 @@ class TensorFiles(Source):
                 negative or not finite.
         """
         for path in self.paths:
-            for table in _read(path, COLUMNS):
+            for table in _read(path, (*self.features, *COLUMNS)):
                 start, stop = self._ranges(table)
                 wanted = (table["fold"].to_numpy() == self.fold) == validates
-                yield _columns(table, self.backgrounds, start, stop, path)[wanted & (start < stop)]
+                yield _columns(self, table, start, stop, path)[wanted & (start < stop)]
 
     def _ranges(self, table: pa.RecordBatch) -> tuple[IntArray, IntArray]:
         """Window ranges of some rows, counting training hypotheses; empty for no window."""
@@ -309,15 +308,15 @@ def load_sample(folder: Path, windows: Windows, validation_fold: int) -> Sample:
         InputError: If there are no tensors, one cannot be read, or their events cannot train.
     """
     files = TensorFiles(folder, windows, validation_fold)
-    parts = _in_memory(files.training), _in_memory(files.validation)
+    parts = (_in_memory(part, len(files.features)) for part in (files.training, files.validation))
     return Sample(files.features, files.mass, files.backgrounds, *parts)
 
 
-def _in_memory(stream: EventStream) -> Events:
-    """Copy a stream of events into memory."""
+def _in_memory(stream: EventStream, features: int) -> Events:
+    """Copy a stream of events with some number of features into memory."""
     count = len(stream)
     whole = Events(
-        np.empty((len(FEATURES), count), np.float32),
+        np.empty((features, count), np.float32),
         np.empty(count, np.float32),
         np.empty(count, np.int8),
         np.empty(count, np.int16),
@@ -350,7 +349,7 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """
     try:
         with pq.ParquetFile(path) as file:
-            missing = set(COLUMNS) - set(file.schema_arrow.names)
+            missing = set(columns) - set(file.schema_arrow.names)
             if missing:
                 raise InputError(
                     f"{path} lacks the columns {', '.join(sorted(missing))}; delete it and run "
@@ -365,8 +364,8 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def _columns(
+    files: TensorFiles,
     table: pa.RecordBatch,
-    backgrounds: Sequence[str],
     start: IntArray,
     stop: IntArray,
     path: Path,
@@ -374,8 +373,8 @@ def _columns(
     """Turn rows of a file into columns.
 
     Args:
+        files: Know the names of features and backgrounds.
         table: Rows as the features stage wrote them.
-        backgrounds: Names of the background processes.
         start: (n,) first training hypothesis of each.
         stop: (n,) one past the last.
         path: Where the table is from, for errors.
@@ -384,11 +383,13 @@ def _columns(
         InputError: If a feature is not finite or a weight is negative or not finite.
     """
     process = table["process"].dictionary_encode()
-    number = {name: index for index, name in enumerate(backgrounds)} | {SIGNAL_PROCESS: SIGNAL}
+    number = {name: index for index, name in enumerate(files.backgrounds)} | {
+        SIGNAL_PROCESS: SIGNAL
+    }
     # A dictionary may list names that no row has.
     codes = [number.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
     code = np.array(codes, dtype=np.int8)[process.indices.to_numpy()]
-    features = np.stack([table[name].to_numpy() for name in FEATURES]).astype(np.float32)
+    features = np.stack([table[name].to_numpy() for name in files.features]).astype(np.float32)
     weight = table["weight"].to_numpy().astype(np.float32)
     if not (np.isfinite(features).all() and np.isfinite(weight).all() and (weight >= 0).all()):
         raise InputError(

@@ -1,11 +1,9 @@
 """Titles and captions of the figures, in the order in which the report shows them."""
 
-#: Of a run.
+from analysis.search import Search
+
+#: Of a run, besides the spectrum of the mass that windows are in.
 RUN = {
-    "recoil_mass": (
-        "Recoil mass before and after the single cut",
-        "Backgrounds stacked, signals drawn over them.",
-    ),
     "sigma_min": (
         "Minimum detectable cross-section",
         "Circles: masses that the networks were trained on; triangles: the others.",
@@ -18,11 +16,11 @@ RUN = {
         "Training history",
         "Pretraining with the weighted cross-entropy, then the Punzi-loss.",
     ),
-    "output_vs_recoil": (
-        "Network output against recoil mass",
+    "output_vs_mass": (
+        "Network output against the mass",
         "Before the sigmoid, with the single cut and the best cut of each mass.",
     ),
-    "features": ("The four features", "Each normalised to one event."),
+    "features": ("Features", "Each normalised to one event."),
     "window_widths": ("Widths of the signal peaks", "Filled: fitted; open: interpolated."),
     "signal_peaks": ("Signal peaks with their fits", "Events inside of their own window."),
     "data_recoil_mass": (
@@ -63,7 +61,7 @@ PAPER = {
 #: Of the comparison with other methods.
 BASELINES = {
     "baselines": ("Other methods", "Each judged on the same events."),
-    "observables": ("Ranks of observables", "The four features against other candidates."),
+    "observables": ("Ranks of observables", "The features against other candidates."),
     "systematics": ("Uncertain background", "Networks that know of it, and others."),
 }
 #: Of the validation of the simulation.
@@ -73,3 +71,17 @@ VALIDATION = {
     "validation_mumugamma": ("μ⁺μ⁻(γ) against Pythia 8", "Before the detector."),
     "validation_tautau": ("τ⁺τ⁻ against Pythia 8", "Before the detector."),
 }
+
+
+def of_run(search: Search) -> dict[str, tuple[str, str]]:
+    """Titles and captions of the figures of a run.
+
+    Args:
+        search: What it searches for.
+    """
+    mass = search.variable.mass
+    spectrum = (
+        f"{mass.title.capitalize()} before and after the single cut",
+        "Backgrounds stacked, signals drawn over them.",
+    )
+    return {mass.file_name: spectrum, **RUN}

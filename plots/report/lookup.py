@@ -15,10 +15,12 @@ from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.hypotheses import MASS_TOLERANCE
 from analysis.output import OutputFolder
+from analysis.quantity import Quantity
 from analysis.sensitivity import Selection, Sensitivity
-from analysis.spectra import AXES, STAGES, read_spectrum
+from analysis.spectra import STAGES, read_spectrum, spectrum_axis
 from analysis.windows import HALF_WIDTH, Windows
-from plots.report.samples import read_optional
+from plots.report.numbers import plain_label
+from plots.report.samples import centre_of, read_optional
 from plots.report.tables import coupling
 
 #: Bins of a shown peak, over the width of its window.
@@ -57,6 +59,7 @@ def lookup_data(
     features = read_json(output.features_cutflow, "punzinet features")
     sections = read_optional(output.simulation / "cross_sections.json", "punzinet simulate") or {}
     peaks = _peaks(output.tensors, windows)
+    variable = windows.search.variable
     selections = _selections(sensitivity, network)
     try:
         yields = {_key(row["mass"]): row for row in selection["hypotheses"]}
@@ -94,7 +97,15 @@ def lookup_data(
         "halfWidth": HALF_WIDTH,
         "labels": {name: labels.get(name, name) for name in _processes(hypotheses, labels)},
         "selections": [label for label, loss, _ in SELECTIONS if _of_loss(sensitivity, loss)],
-        "spectrum": _spectrum(output.histograms),
+        "particle": plain_label(windows.search.particle, windows.search.particle),
+        "variable": {
+            "title": variable.title,
+            "unit": variable.plain_unit,
+            "centre": centre_of(variable),
+            "mass": variable.mass.title,
+            "squared": variable.dimension == 2,
+        },
+        "spectrum": _spectrum(output.histograms, variable.mass),
         "hypotheses": hypotheses,
     }
 
@@ -183,24 +194,25 @@ def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
     Raises:
         InputError: If a tensor cannot be read.
     """
+    names = ["mass", windows.search.variable.name, "weight"]
     tables = []
     try:
         for path in sorted(tensors.glob("*/*.parquet")):
-            table = pq.read_table(path, columns=["mass", "m2_recoil", "weight"], partitioning=None)
+            table = pq.read_table(path, columns=names, partitioning=None)
             tables.append(table.filter(pc.is_valid(table["mass"])))
     except (OSError, pa.ArrowException, KeyError) as error:
         raise InputError(
             f"{tensors} holds a file that is no tensor of this software ({error}); run "
             "`punzinet features --force` again."
         ) from error
-    mass, m2, weight = (
+    mass, value, weight = (
         np.concatenate([table[name].to_numpy() for table in tables] or [np.zeros(0)])
-        for name in ("mass", "m2_recoil", "weight")
+        for name in names
     )
     index = windows.index_of(mass)
     inside = index >= 0
-    index, m2, weight = index[inside], m2[inside], weight[inside]
-    position = (m2 - windows.low[index]) / (windows.high[index] - windows.low[index])
+    index, value, weight = index[inside], value[inside], weight[inside]
+    position = (value - windows.low[index]) / (windows.high[index] - windows.low[index])
     bins = np.clip((position * PEAK_BINS).astype(int), 0, PEAK_BINS - 1)
     flat = index * PEAK_BINS + bins
     size = len(windows) * PEAK_BINS
@@ -212,16 +224,20 @@ def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
     ]
 
 
-def _spectrum(histograms: Path) -> dict[str, Any]:
-    """Recoil-mass spectra of the backgrounds before and after the cut.
+def _spectrum(histograms: Path, mass: Quantity) -> dict[str, Any]:
+    """Spectra of the backgrounds before and after the cut.
+
+    Args:
+        histograms: What the selection filled.
+        mass: The mass that windows are in.
 
     Raises:
         InputError: If there are none.
     """
-    axis = AXES["m_recoil"]
+    axis = spectrum_axis(mass)
     result: dict[str, Any] = {"low": float(axis.edges[0]), "high": float(axis.edges[-1])}
     for stage in STAGES:
-        backgrounds, _ = read_spectrum(histograms, stage, "m_recoil")
+        backgrounds, _ = read_spectrum(histograms, stage, mass)
         result[stage] = {
             name: [float(f"{v:.5g}") for v in content]
             for name, content in zip(backgrounds.axes["process"], backgrounds.values(), strict=True)

@@ -78,13 +78,16 @@ def plain_label(name: str, mathtext: str) -> str:
 
     def greek(match: re.Match[str]) -> str:
         """The letter of a macro, or the macro where it is none."""
+        if match[1] == "to":
+            return " → "
         letter = match[1].replace("lambda", "lamda")
         try:
             return unicodedata.lookup(f"GREEK SMALL LETTER {letter.upper()}")
         except KeyError:
             return match[0]
 
-    plain = re.sub(r"\\([a-z]+) ?", greek, mathtext)
+    plain = re.sub(r"\\mathrm\{([^{}]*)\}", r"\1", mathtext)
+    plain = re.sub(r"\\([a-z]+) ?", greek, plain)
     plain = re.sub(r"\^([-+0-9])", lambda match: match[1].translate(_SUPERSCRIPTS), plain)
     plain = plain.replace("$", "").replace("'", "′")
     return name if re.search(r"[\\^_{}]", plain) else plain

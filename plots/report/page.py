@@ -54,6 +54,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         InputError: If a result of the chain is missing, or any result is damaged.
     """
     windows = Windows.read(output.windows)
+    search = windows.search
     sensitivity = Sensitivity.read(output.sensitivity)
     if network not in sensitivity.networks:
         raise InputError(
@@ -63,7 +64,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
     labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
     limits = read_optional(output.limits, "punzinet limits")
     baselines = _results(output.baselines)
-    pictures = read_pictures(output.plots, {**captions.RUN, **captions.LIMITS})
+    pictures = read_pictures(output.plots, {**captions.of_run(search), **captions.LIMITS})
     timing, seconds = timing_table(output.stages)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -77,6 +78,11 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         luminosity=number(manifest.luminosity),
         network=network,
         masses=_masses(windows),
+        search={
+            name: plain_label(search.particle, getattr(search, name))
+            for name in ("particle", "reaction", "decay")
+        },
+        mass_title=search.variable.mass.title,
         figures=[picture for picture in pictures if picture.name not in captions.LIMITS],
         paper=read_pictures(output.paper, captions.PAPER),
         claims=claims_tables(read_optional(output.claims, "make paper")),

@@ -9,6 +9,7 @@ import numpy as np
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.output import OutputFolder
+from analysis.quantity import Quantity
 from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from analysis.windows import Windows
 from plots.report.numbers import duration, number, with_error
@@ -108,8 +109,9 @@ def windows_table(windows: Windows) -> Table:
                 Cell("–" if fit is None else f"{number(fit.chi2, 3)} / {fit.ndof}"),
             ]
         )
+    variable = windows.search.variable
     return Table(
-        "Windows in the squared recoil mass and the fits they come from, in GeV²",
+        f"Windows in the {variable.title} and the fits they come from, in {variable.plain_unit}",
         (
             "mass [GeV]",
             "network",
@@ -118,13 +120,18 @@ def windows_table(windows: Windows) -> Table:
             "σ used",
             "source",
             "σ fitted",
-            "mean − m²",
+            f"mean − {centre_of(variable)}",
             "narrow σ",
             "wide σ",
             "χ² / ν",
         ),
         rows,
     )
+
+
+def centre_of(variable: Quantity) -> str:
+    """The centre of the window of a mass m, in plain text."""
+    return "m²" if variable.dimension == 2 else "m"
 
 
 def mean_sigma_min(sensitivity: Sensitivity, network: NetworkSensitivity, cut: str) -> float:

@@ -62,7 +62,8 @@ def command(
     written, comparison, systematics, ranking = run_baselines(
         settings, folder, execution, resume=resume
     )
-    written += write_figures(folder.baselines, comparison, systematics, ranking)
+    search = settings.search.resolved
+    written += write_figures(folder.baselines, comparison, systematics, ranking, search)
     stage.finish(written)
     for results in (comparison, systematics):
         low = (results.mass >= 1) & (results.mass <= 4)

@@ -62,6 +62,7 @@ def command(
         _combine(folder, combine)
         return
     settings = load_manifest(manifest, folder, scale)
+    settings.search.require_recoil("punzinet paper")
     if networks is not None:
         paper = settings.paper.model_copy(update={"networks": networks})
         settings = settings.model_copy(update={"paper": paper})

@@ -52,7 +52,8 @@ def command(
     settings = load_manifest(manifest, folder)
     like = _like(settings, dataset)
     saved = load_network(folder.network(network))
-    inputs = [inspect_file(like, path, Path(path).stem) for path in files]
+    further = saved.search.columns
+    inputs = [inspect_file(like, path, Path(path).stem, further) for path in files]
     targets = _targets(files, to)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:

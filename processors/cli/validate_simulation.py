@@ -41,6 +41,7 @@ def command(
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
+    settings.search.require_recoil("punzinet validate-simulation")
     pythia = find_spec("pythia8mc") is not None
     stage = validate_stage(settings, folder, pythia)
     if not dry_run:

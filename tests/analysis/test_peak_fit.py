@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
-from analysis.peak_fit import PEAK_EDGES, PeakFit, fit_peak
+from analysis.peak_fit import PeakFit, fit_peak, peak_edges
+from analysis.search import RECOIL
+
+EDGES = peak_edges(RECOIL.peak_reach)
 
 
 def sample(
@@ -21,8 +24,9 @@ def sample(
 def fit(values: np.ndarray, weights: np.ndarray | None = None) -> PeakFit | None:
     weights = np.ones(len(values)) if weights is None else weights
     return fit_peak(
-        np.histogram(values, PEAK_EDGES, weights=weights)[0],
-        np.histogram(values, PEAK_EDGES, weights=weights**2)[0],
+        np.histogram(values, EDGES, weights=weights)[0],
+        np.histogram(values, EDGES, weights=weights**2)[0],
+        EDGES,
     )
 
 

@@ -5,7 +5,16 @@ import pytest
 import uproot
 
 from analysis.errors import InputError
-from analysis.spectra import AXES, fill_spectra, read_spectrum, write_spectra
+from analysis.search import RECOIL
+from analysis.spectra import (
+    drawn_quantities,
+    fill_spectra,
+    read_spectrum,
+    spectrum_axis,
+    write_spectra,
+)
+
+M2 = RECOIL.variable
 
 
 @pytest.fixture
@@ -15,11 +24,11 @@ def m2() -> np.ndarray:
 
 def test_contents_are_sums_of_weights(m2: np.ndarray) -> None:
     weight = np.random.default_rng(2).exponential(size=len(m2))
-    spectra = fill_spectra("before", "tautau", m2, weight)
+    spectra = fill_spectra("before", "tautau", M2, m2, weight)
     assert set(spectra) == {"before/m_recoil/tautau", "before/m2_recoil/tautau"}
     for variable, values in (("m2_recoil", m2), ("m_recoil", np.sqrt(np.maximum(m2, 0)))):
         inside = m2 >= 0 if variable == "m_recoil" else np.full(len(m2), True)
-        edges = AXES[variable].edges
+        edges = spectrum_axis(drawn_quantities(M2)[variable]).edges
         histogram = spectra[f"before/{variable}/tautau"]
         for contents, power in ((histogram.values(), 1), (histogram.variances(), 2)):
             expected = np.histogram(values[inside], edges, weights=weight[inside] ** power)[0]
@@ -28,7 +37,7 @@ def test_contents_are_sums_of_weights(m2: np.ndarray) -> None:
 
 
 def test_a_negative_squared_mass_has_no_mass_and_is_counted_below_the_axis() -> None:
-    spectra = fill_spectra("after", "x", np.array([-1.0, -0.01, 0.0, 4.0]), np.ones(4))
+    spectra = fill_spectra("after", "x", M2, np.array([-1.0, -0.01, 0.0, 4.0]), np.ones(4))
     mass = spectra["after/m_recoil/x"].values(flow=True)
     assert mass[0] == 2
     assert mass[1:].sum() == 2
@@ -40,14 +49,14 @@ def test_file_round_trip(tmp_path: Path, m2: np.ndarray) -> None:
     spectra = {}
     for i, name in enumerate(["tautau", "eemumu", "signal/0.1", "signal/8.7"]):
         for stage in ("before", "after"):
-            spectra |= fill_spectra(stage, name, m2[i::4], np.full(len(m2[i::4]), 0.5))
+            spectra |= fill_spectra(stage, name, M2, m2[i::4], np.full(len(m2[i::4]), 0.5))
     write_spectra(path, spectra)
     for stage in ("before", "after"):
-        for variable, axis in AXES.items():
-            backgrounds, signals = read_spectrum(path, stage, variable)
+        for variable, quantity in drawn_quantities(M2).items():
+            backgrounds, signals = read_spectrum(path, stage, quantity)
             assert list(backgrounds.axes["process"]) == ["eemumu", "tautau"]
             assert list(signals) == [0.1, 8.7]
-            assert backgrounds.axes[1] == axis
+            assert backgrounds.axes[1] == spectrum_axis(quantity)
             for process in ("eemumu", "tautau"):
                 expected = spectra[f"{stage}/{variable}/{process}"]
                 assert backgrounds[process, :] == expected
@@ -57,7 +66,7 @@ def test_file_round_trip(tmp_path: Path, m2: np.ndarray) -> None:
 
 def test_root_finds_ordinary_histograms(tmp_path: Path, m2: np.ndarray) -> None:
     path = tmp_path / "histograms.root"
-    write_spectra(path, fill_spectra("after", "signal/2.5", m2, np.ones(len(m2))))
+    write_spectra(path, fill_spectra("after", "signal/2.5", M2, m2, np.ones(len(m2))))
     with uproot.open(path) as file:
         assert file.classnames()["after/m2_recoil/signal/2.5;1"] == "TH1D"
         assert file["after/m2_recoil/signal/2.5"].title == ""
@@ -69,4 +78,4 @@ def test_a_file_of_something_else_says_what_to_run(tmp_path: Path, content: byte
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match="run `punzinet select` first"):
-        read_spectrum(path, "before", "m_recoil")
+        read_spectrum(path, "before", M2.mass)

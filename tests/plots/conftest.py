@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 
 from analysis.figures_of_merit import FigureOfMerit
-from analysis.kinematics import FEATURES
 from analysis.manifest import PROCESSES
 from analysis.peak_fit import PeakFit
+from analysis.search import RECOIL
 from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from analysis.windows import Windows
 from plots.feature_distributions import FeatureSample, features_figure
-from plots.output_vs_recoil import Cuts, Outputs, output_figure
-from plots.recoil_mass import RecoilSpectrum, recoil_mass_figure
+from plots.output_vs_mass import Cuts, Outputs, output_figure
+from plots.recoil_mass import MassSpectrum, recoil_mass_figure
 from plots.sensitivity import figure_of_merit_figure, sigma_min_figure
 from plots.training_history import Phase, history_figure
 from plots.windows import example_masses, peaks_figure, widths_figure
@@ -74,23 +74,24 @@ def make_sensitivity(
     return Sensitivity(mass, training, FigureOfMerit(), LUMINOSITY, networks)
 
 
-def make_spectrum(rng: np.random.Generator, windows: Windows, passing: float) -> RecoilSpectrum:
+def make_spectrum(rng: np.random.Generator, windows: Windows, passing: float) -> MassSpectrum:
     """Backgrounds and three signals of which a share passes the cut."""
+    label = RECOIL.variable.mass.axis_label
     backgrounds = (
         Hist.new.StrCat(list(BACKGROUNDS), name="process")
-        .Reg(90, 0, 9, name="recoil_mass")
+        .Reg(90, 0, 9, name="m_recoil", label=label)
         .Weight()
     )
     for name, (share, centre, width) in BACKGROUNDS.items():
         n = int(200_000 * share * passing)
-        backgrounds.fill(process=name, recoil_mass=rng.normal(centre, width, n), weight=0.9)
+        backgrounds.fill(process=name, m_recoil=rng.normal(centre, width, n), weight=0.9)
     signals = {}
     for i in np.linspace(0.2 * len(windows), len(windows) - 2, 3).astype(int):
-        signal = Hist.new.Reg(90, 0, 9, name="recoil_mass").Weight()
+        signal = Hist.new.Reg(90, 0, 9, name="m_recoil", label=label).Weight()
         m2 = windows.mass[i] ** 2 + rng.normal(0, windows.sigma[i], 4000)
         signal.fill(np.sqrt(np.abs(m2)), weight=0.3 / 4000)
         signals[float(windows.mass[i])] = signal
-    return RecoilSpectrum(backgrounds, signals)
+    return MassSpectrum(backgrounds, signals)
 
 
 def make_outputs(rng: np.random.Generator, windows: Windows, n: int, *, signal: bool) -> Outputs:
@@ -99,7 +100,8 @@ def make_outputs(rng: np.random.Generator, windows: Windows, n: int, *, signal: 
     upper = rng.random(n) < (0.7 if signal else 0.1)
     logit = np.where(upper, rng.normal(2.2, 0.8, n), rng.normal(-4, 1.2, n))
     spread = 0.25 if signal else 0.0
-    return Outputs(mass**2 + rng.normal(0, spread + 1e-9, n), logit, np.full(n, 0.9))
+    m2 = mass**2 + rng.normal(0, spread + 1e-9, n)
+    return Outputs(RECOIL.variable.signed_mass(m2), logit, np.full(n, 0.9))
 
 
 def make_phases(rng: np.random.Generator, epochs: int) -> list[Phase]:
@@ -162,13 +164,13 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
         "sigma_min": sigma_min_figure(sensitivity),
         "figure_of_merit": figure_of_merit_figure(sensitivity),
         "training_history": history_figure(make_phases(rng, epochs)),
-        "output_vs_recoil": output_figure(
+        "output_vs_mass": output_figure(
             make_outputs(rng, windows, events, signal=True),
             make_outputs(rng, windows, events, signal=False),
             Cuts(windows.mass, punzi.optimal.cut, punzi.single_cut),
             luminosity=LUMINOSITY,
         ),
-        "features": features_figure(FEATURES, *make_features(rng), PROCESSES),
+        "features": features_figure(RECOIL.features, *make_features(rng), PROCESSES),
         "widths": widths_figure(windows),
         "peaks": peaks_figure(windows, peaks),
     }

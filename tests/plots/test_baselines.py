@@ -7,8 +7,8 @@ import pytest
 from matplotlib.text import Text
 
 from analysis.baselines.results import Baseline, Baselines, Ranking
-from analysis.candidate_observables import OBSERVABLES
 from analysis.figures_of_merit import FigureOfMerit
+from analysis.observables import CANDIDATES
 from analysis.sensitivity import Selection
 from plots import style
 from plots.baselines import LINES, comparison_figure, ranking_figure, write_figures
@@ -28,7 +28,7 @@ def results(names: tuple[str, ...]) -> Baselines:
 
 
 def ranking() -> Ranking:
-    names = tuple(sorted(OBSERVABLES))
+    names = tuple(sorted(CANDIDATES))
     values = np.linspace(0.2, 0.0, len(names))
     return Ranking(names, values, 0.1 * values, values, 0.5 + values)
 
@@ -61,7 +61,7 @@ def test_features_stand_out_among_the_observables() -> None:
     figure = ranking_figure(ranking())
     (axes,) = figure.axes
     features, others = axes.containers[1], axes.containers[3]
-    assert len(features.get_children()) + len(others.get_children()) == len(OBSERVABLES)
-    assert len(axes.get_yticks()) == len(OBSERVABLES)
+    assert len(features.get_children()) + len(others.get_children()) == len(CANDIDATES)
+    assert len(axes.get_yticks()) == len(CANDIDATES)
     low, high = axes.get_ylim()
     assert low > high  # the most important one on top

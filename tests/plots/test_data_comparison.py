@@ -3,11 +3,13 @@ import pytest
 from hist import Hist
 from matplotlib.figure import Figure
 
+from analysis.quantity import Quantity
+from analysis.search import RECOIL
 from plots.data_comparison import (
     Compared,
     Seen,
     data_features_figure,
-    data_recoil_figure,
+    data_mass_figure,
     poisson_errors,
 )
 
@@ -15,14 +17,19 @@ EDGES = np.linspace(0, 10, 11)
 SEEN = Seen(4.5, "10 % of the data", {"tautau": r"$\tau^+\tau^-$"})
 
 
-def compared(data: list[float], simulated: list[float]) -> Compared:
+def compared(
+    data: list[float], simulated: list[float], quantity: Quantity = RECOIL.features[0]
+) -> Compared:
     """One background of ten bins, of weight one half, and data."""
     backgrounds = Hist.new.StrCat(["tautau"], name="process").Var(EDGES, name="x").Weight()
     backgrounds.view()["value"][0] = simulated
     backgrounds.view()["variance"][0] = 0.5 * np.array(simulated)
     points = Hist.new.Var(EDGES, name="x").Weight()
     points.view()["value"] = points.view()["variance"] = data
-    return Compared(points, backgrounds)
+    return Compared(quantity, points, backgrounds)
+
+
+OTHER = compared([1.0] * 10, [2.0] * 10, Quantity("other", "other", 0, "something else"))
 
 
 @pytest.fixture
@@ -39,7 +46,7 @@ def points(figure: Figure, panel: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def test_points_are_the_data_and_the_ratio_to_the_simulation(one: Compared) -> None:
-    figure = data_recoil_figure(one, one, SEEN)
+    figure = data_mass_figure(one, one, SEEN)
     assert len(figure.axes) == 4
     values, simulated = one.data.values(), one.backgrounds.values()[0]
     drawn, low, high = points(figure, 0)
@@ -53,7 +60,7 @@ def test_points_are_the_data_and_the_ratio_to_the_simulation(one: Compared) -> N
 
 
 def test_nothing_is_drawn_where_nothing_may_be_seen(one: Compared) -> None:
-    figure = data_recoil_figure(one, one, SEEN)
+    figure = data_mass_figure(one, one, SEEN)
     for panel in (0, 1):
         drawn, *_ = points(figure, panel)
         assert np.isnan(drawn[8:]).all()
@@ -61,15 +68,15 @@ def test_nothing_is_drawn_where_nothing_may_be_seen(one: Compared) -> None:
 
 
 def test_everything_drawn_is_inside(one: Compared) -> None:
-    axes = data_recoil_figure(one, one, SEEN).axes[0]
+    axes = data_mass_figure(one, one, SEEN).axes[0]
     assert axes.get_ylim()[0] == 0
     assert axes.get_ylim()[1] > max(20 + poisson_errors(np.array([20.0]), np.array([20.0]))[1])
 
 
 def test_labels_say_what_is_seen_and_not_whose_it_is(one: Compared) -> None:
     for figure in (
-        data_recoil_figure(one, one, SEEN),
-        data_features_figure({"pt_mumu": one, "other": one, "third": one}, SEEN),
+        data_mass_figure(one, one, SEEN),
+        data_features_figure([one, one, OTHER], SEEN),
     ):
         titles = [axes.get_title(loc) for axes in figure.axes for loc in ("left", "right")]
         assert "Data and simulation" in titles
@@ -81,11 +88,11 @@ def test_labels_say_what_is_seen_and_not_whose_it_is(one: Compared) -> None:
 
 
 def test_each_feature_has_two_panels_and_empty_places_stay_empty(one: Compared) -> None:
-    figure = data_features_figure({"pt_mumu": one, "other": one, "third": one}, SEEN)
+    figure = data_features_figure([one, one, OTHER], SEEN)
     shown = [axes for axes in figure.axes if axes.axison]
     assert len(shown) == 6
     labels = {axes.get_xlabel() for axes in shown}
-    assert {"other [GeV]", "third [GeV]"} < labels
+    assert labels == {RECOIL.features[0].axis_label, "other"}
 
 
 def test_intervals_are_those_of_a_poisson_distribution() -> None:

@@ -11,7 +11,6 @@ from matplotlib.text import Text
 
 from analysis.errors import InputError
 from plots import style
-from plots.output_vs_recoil import signed_recoil_mass
 from plots.recoil_mass import stack_total
 from plots.sensitivity import Curve, networks_by_loss
 
@@ -20,7 +19,7 @@ NAMES = (
     "sigma_min",
     "figure_of_merit",
     "training_history",
-    "output_vs_recoil",
+    "output_vs_mass",
     "features",
     "widths",
     "peaks",
@@ -116,10 +115,6 @@ def test_all_points_are_inside_the_axes(figures: dict[str, Figure]) -> None:
             if line.get_marker() in {"o", "^"} and len(y):
                 assert y.min() >= low
                 assert y.max() <= high
-
-
-def test_a_negative_squared_mass_keeps_its_sign() -> None:
-    np.testing.assert_allclose(signed_recoil_mass(np.array([-4.0, 0.0, 9.0])), [-2, 0, 3])
 
 
 def test_small_samples_can_be_drawn(make: SimpleNamespace) -> None:

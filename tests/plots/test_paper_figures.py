@@ -21,7 +21,7 @@ from plots.ensembles import ensembles_figure, published_figure
 from plots.feature_space import feature_space_figure
 from plots.loss_evolution import Evolution, loss_evolution_figure
 from plots.network_diagram import network_figure
-from plots.output_vs_recoil import Cuts
+from plots.output_vs_mass import Cuts
 from plots.outputs_by_loss import outputs_figure
 from plots.sensitivity import Curve
 from plots.variations import variations_figure

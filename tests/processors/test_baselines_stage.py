@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from analysis.baselines.results import Baselines
-from analysis.candidate_observables import OBSERVABLES
 from analysis.manifest import Manifest
+from analysis.observables import CANDIDATES
 from analysis.output import OutputFolder
 from processors.baselines_stage import run_baselines
 from processors.executors import Execution
@@ -50,10 +50,10 @@ def test_everything_is_judged_ranked_and_written(
     known = systematics.baselines["plain-known"].selection
     uncertain = systematics.baselines["plain-uncertain"].selection
     assert (uncertain.sigma_min >= known.sigma_min.min()).all()
-    assert sorted(ranking.names) == sorted(OBSERVABLES)
+    assert sorted(ranking.names) == sorted(CANDIDATES)
     assert (np.diff(ranking.importance) <= 0).all()
     table = json.loads((output.baselines / "observables.json").read_text())["observables"]
-    assert [row["rank"] for row in table] == list(range(1, len(OBSERVABLES) + 1))
+    assert [row["rank"] for row in table] == list(range(1, len(CANDIDATES) + 1))
     seconds = json.loads((output.baselines / "seconds.json").read_text())
     assert min(seconds.values()) >= 0
     assert not list(output.baselines.rglob("*.pkl"))

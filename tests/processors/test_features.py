@@ -95,7 +95,7 @@ def test_background_is_kept_in_any_window(make_events: Callable[..., Columns], r
     assert set(table["dataset"]) == set(table["process"]) == {"tautau"}
     cutflow = merge(summary.cutflow for summary in summaries.values())
     assert cutflow[READ].entries == 3000
-    assert cutflow[NO_WINDOW].entries == 3000 - kept.sum()
+    assert cutflow[NO_WINDOW.format("recoil mass")].entries == 3000 - kept.sum()
     assert cutflow[KEPT].weight == pytest.approx(table["weight"].sum())
 
 
@@ -115,7 +115,7 @@ def test_signal_is_kept_in_its_own_window_only(
     np.testing.assert_array_equal(table["window_stop"], own[kept] + 1)
     np.testing.assert_array_equal(table["mass"], mass[kept])
     cutflow = merge(summary.cutflow for summary in summaries.values())
-    assert cutflow[NOT_ITS_WINDOW].entries == in_another.sum()
+    assert cutflow[NOT_ITS_WINDOW.format("recoil mass")].entries == in_another.sum()
     counts = sum(summary.hypotheses for summary in summaries.values())
     for m in range(6):
         assert counts[m, 0] == (own == m).sum()

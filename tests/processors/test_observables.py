@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.candidate_observables import OBSERVABLES
 from analysis.kinematics import FEATURES
 from analysis.manifest import Manifest
+from analysis.observables import CANDIDATES
 from analysis.windows import Windows
 from processors.candidates import make_samples
 from processors.executors import Execution, open_executor
@@ -69,7 +69,7 @@ def test_they_are_the_events_that_networks_train_on(
         )  # fmt: skip
     trained = load_sample(tensors, WIDE, 4)
     observed = observe()
-    assert observed.observables.shape == (len(observed.weight), len(OBSERVABLES))
+    assert observed.observables.shape == (len(observed.weight), len(CANDIDATES))
     for events, rows in (
         (trained.training, observed.fold != 4),
         (trained.validation, observed.fold == 4),

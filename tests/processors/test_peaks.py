@@ -7,7 +7,7 @@ import pytest
 from analysis.beams import Beams
 from analysis.kinematics import dimuon_kinematics
 from analysis.manifest import Manifest
-from analysis.peak_fit import PEAK_EDGES
+from analysis.peak_fit import peak_edges
 from processors.candidates import make_samples
 from processors.executors import Execution, open_executor
 from processors.ledger import Ledger
@@ -49,11 +49,12 @@ def test_peaks_are_histograms_of_each_mass(
         Beams().electron_direction,
     ).m2_recoil
     scale = 0.9 / 2000
+    edges = peak_edges(manifest.search.resolved.peak_reach)
     for i, m in enumerate(manifest.hypotheses.mass):
         own = mass == m
         for power in (1, 2):
             weights = (scale * events["weight"][own]) ** power
-            expected, _ = np.histogram(m2[own] - m**2, PEAK_EDGES, weights=weights)
+            expected, _ = np.histogram(m2[own] - m**2, edges, weights=weights)
             np.testing.assert_allclose(peaks[i, power - 1].sum(), expected.sum(), rtol=1e-9)
             # Rounding may move an event on an edge to the next bin.
             moved = np.abs(np.cumsum(peaks[i, power - 1] - expected)).max()

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,13 @@ from analysis.kinematics import FEATURES
 from analysis.manifest import Manifest
 from analysis.network import PunziNet
 from analysis.output import OutputFolder
-from analysis.spectra import read_spectrum
+from analysis.search import RECOIL, SearchSettings
+from analysis.spectra import drawn_quantities, read_spectrum
 from analysis.windows import Windows
+from processors.candidates import make_samples
 from processors.executors import Execution
 from processors.features_stage import run_features
+from processors.preflight import preflight
 from processors.selection import SelectionProcessor
 from processors.selection_stage import run_selection
 
@@ -81,7 +84,7 @@ def test_selection_agrees_with_the_tensors(done: OutputFolder) -> None:
 
 def test_spectra_hold_every_usable_event(done: OutputFolder) -> None:
     record = json.loads(done.selection_cutflow.read_text())["datasets"]
-    for variable in ("m_recoil", "m2_recoil"):
+    for variable in drawn_quantities(RECOIL.variable).values():
         backgrounds, signals = read_spectrum(done.histograms, "before", variable)
         for process, entries in (("tautau", 7000), ("eemumu", 3000)):
             contents = backgrounds[process, :].values(flow=True).sum()
@@ -100,7 +103,7 @@ def test_spectra_hold_every_usable_event(done: OutputFolder) -> None:
 
 
 def test_signal_peaks_at_its_mass(done: OutputFolder) -> None:
-    _, signals = read_spectrum(done.histograms, "before", "m_recoil")
+    _, signals = read_spectrum(done.histograms, "before", RECOIL.variable.mass)
     for mass, signal in signals.items():
         peak = signal.axes[0].centers[np.argmax(signal.values())]
         assert peak == pytest.approx(mass, abs=0.11)
@@ -127,6 +130,11 @@ def test_a_network_without_a_cut_selects_nothing(done: OutputFolder, manifest: M
         run_selection(manifest, done, Execution(), network="cutless")
 
 
-def test_an_unknown_input_is_refused() -> None:
-    with pytest.raises(InputError, match="was trained on charm, which is computed nowhere"):
-        SelectionProcessor({}, None, Stranger(), 0.0)  # type: ignore[arg-type]
+def test_a_network_of_another_search_is_refused(done: OutputFolder, manifest: Manifest) -> None:
+    samples = make_samples(manifest, preflight(manifest))
+    windows = Windows.read(done.windows)
+    with pytest.raises(InputError, match="trained on pt_mumu, charm in windows of m2_recoil, but"):
+        SelectionProcessor(samples, windows, Stranger(), 0.0)
+    of_pairs = replace(windows, search=SearchSettings(variable="m_mumu").resolved)
+    with pytest.raises(InputError, match=r"in windows of m_mumu, but .* the variable m2_recoil"):
+        SelectionProcessor(samples, of_pairs, make_network(), 0.0)

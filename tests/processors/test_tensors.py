@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from analysis.kinematics import FEATURES
-from processors.tensors import SCHEMA, Rows, write_tensor
+from analysis.search import RECOIL
+from processors.tensors import Rows, tensor_schema, write_tensor
 
 
 def rows(n: int, mass: np.ndarray | None = None) -> Rows:
@@ -23,8 +24,9 @@ def rows(n: int, mass: np.ndarray | None = None) -> Rows:
         dataset="taupair",
         process="tautau",
         mass=mass,
+        search=RECOIL,
         features=rng.exponential(size=(n, 4)),
-        m2_recoil=rng.normal(size=n),
+        variable=rng.normal(size=n),
         start=rng.integers(0, 40, n),
         stop=rng.integers(40, 80, n),
         weight=rng.exponential(size=n),
@@ -37,13 +39,13 @@ def test_what_is_written_is_read_by_everybody(n: int, tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     content = rows(n)
     write_tensor(path, content)
-    assert pq.read_schema(path).remove_metadata().equals(SCHEMA)
+    assert pq.read_schema(path).remove_metadata().equals(tensor_schema(RECOIL))
     table = pq.read_table(path)
     assert table.num_rows == n
     assert table["mass"].null_count == n
     assert set(table["process"].to_pylist()) <= {"tautau"}
     for frame in (pd.read_parquet(path), pl.read_parquet(path).to_pandas()):
-        assert list(frame.columns) == SCHEMA.names
+        assert list(frame.columns) == tensor_schema(RECOIL).names
         np.testing.assert_array_equal(frame["event"], content.identity["event"])
         np.testing.assert_array_equal(frame["weight"], content.weight)
         np.testing.assert_array_equal(frame["window_stop"], content.stop)

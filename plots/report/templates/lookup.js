@@ -1,7 +1,8 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const all = data.hypotheses;
+  const all = data.hypotheses, v = data.variable;
+  const asMass = (x) => (v.squared ? Math.sqrt(Math.max(x, 0)) : Math.max(x, 0));
   const at = (id) => document.getElementById(id);
   const W = 360, H = 262, BOX = { left: 50, right: 350, top: 30, bottom: 218 };
 
@@ -103,7 +104,7 @@
   function drawPeak(h) {
     const n = h.peak.content.length, reach = data.halfWidth * h.sigma, step = 2 * reach / n;
     const top = Math.max(...h.peak.content.map((c, i) => c + h.peak.error[i]), 1e-12);
-    const { px, py } = axes(at("peak"), { low: -reach, high: reach }, { low: 0, high: 1.18 * top }, "M²_rec − m² [GeV²]", "efficiency / bin");
+    const { px, py } = axes(at("peak"), { low: -reach, high: reach }, { low: 0, high: 1.18 * top }, `${v.title} − ${v.centre} [${v.unit}]`, "efficiency / bin");
     h.peak.content.forEach((c, i) => {
       const x = px(-reach + (i + 0.5) * step), e = h.peak.error[i];
       draw(at("peak"), "line", { class: "error", x1: x, x2: x, y1: py(Math.max(c - e, 0)), y2: py(c + e) });
@@ -145,8 +146,8 @@
     const stages = { before: sum("before"), after: sum("after") };
     const filled = Object.values(stages).flat().filter((v) => v > 0);
     const high = Math.max(...filled, 1) * 8, low = Math.max(Math.min(...filled, 1), high / 1e7) / 2;
-    const { px, py } = axes(at("spectrum"), { low: s.low, high: s.high }, { low, high, log: true }, "M_rec [GeV]", `events / ${number((s.high - s.low) / Object.values(s.before)[0].length, 3)} GeV`);
-    const from = px(Math.sqrt(Math.max(h.low, 0))), to = px(Math.sqrt(Math.max(h.high, 0)));
+    const { px, py } = axes(at("spectrum"), { low: s.low, high: s.high }, { low, high, log: true }, `${v.mass} [GeV]`, `events / ${number((s.high - s.low) / Object.values(s.before)[0].length, 3)} GeV`);
+    const from = px(asMass(h.low)), to = px(asMass(h.high));
     draw(at("spectrum"), "rect", { class: "band", x: from, y: BOX.top, width: Math.max(to - from, 3), height: BOX.bottom - BOX.top });
     const step = (s.high - s.low) / stages.before.length;
     Object.entries(stages).forEach(([stage, values], i) => {
@@ -192,7 +193,7 @@
     drawCurve(h);
     drawSpectrum(h);
     const coupling = h.cross_section && first.sigma ? Math.sqrt(first.sigma / h.cross_section) : null;
-    at("said").textContent = `A Z′ of ${number(h.mass)} GeV (${h.trained ? "one of the trained masses" : "not trained on"}) ` +
+    at("said").textContent = `A mass of the ${data.particle} of ${number(h.mass)} GeV (${h.trained ? "one of the trained masses" : "not trained on"}) ` +
       (first.sigma === null ? "is not found by the single cut." : `is found by the single cut from ${measured(first.sigma, first.error)} fb on` +
       (coupling ? `, that is a coupling g′ of ${number(coupling, 2)}.` : "."));
     fill("yields", Object.entries(data.labels).filter(([name]) => name in h.yields.before).map(([name, label]) => {
@@ -207,11 +208,11 @@
     }));
     const fit = h.fit || {}, found = h.signal;
     fill("window", [
-      ["window in squared recoil mass [GeV²]", `${number(h.low)} to ${number(h.high)}`],
-      ["window in recoil mass [GeV]", h.high <= 0 ? "–" : `${h.low < 0 ? "0" : number(Math.sqrt(h.low))} to ${number(Math.sqrt(h.high))}`],
-      [["width σ [GeV²]", h.fitted ? "fitted" : "interpolated"], h.fitted ? measured(fit.sigma, fit.sigma_error) : number(h.sigma)],
-      ["mean − m² [GeV²]", number(fit.mean, 3)],
-      ["narrow and wide σ [GeV²]", h.fit ? `${number(fit.sigma_narrow, 3)} and ${number(fit.sigma_wide, 3)}` : "–"],
+      ...(v.squared ? [[`window in ${v.title} [${v.unit}]`, `${number(h.low)} to ${number(h.high)}`]] : []),
+      [`window in ${v.mass} [GeV]`, h.high <= 0 ? "–" : `${number(asMass(h.low))} to ${number(asMass(h.high))}`],
+      [[`width σ [${v.unit}]`, h.fitted ? "fitted" : "interpolated"], h.fitted ? measured(fit.sigma, fit.sigma_error) : number(h.sigma)],
+      [`mean − ${v.centre} [${v.unit}]`, number(fit.mean, 3)],
+      [`narrow and wide σ [${v.unit}]`, h.fit ? `${number(fit.sigma_narrow, 3)} and ${number(fit.sigma_wide, 3)}` : "–"],
       ["share of the narrow one", h.fit ? number(fit.fraction, 3) : "–"],
       ["signal events generated", number(found.generated)],
       ["found in the ntuples", number(found.usable)],

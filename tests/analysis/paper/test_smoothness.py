@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.kinematics import FEATURES
 from analysis.paper.smoothness import MassBins, PassingFraction, passing_fractions
-from analysis.recoil_events import RecoilEvents
+from analysis.search import RECOIL
+from analysis.tensor_events import TensorEvents
 
 MASS = np.linspace(0.1, 8.7, 87)
 
@@ -48,8 +48,9 @@ def test_bins_lie_around_the_masses() -> None:
 
 def test_cuts_are_interpolated_in_the_recoil_mass() -> None:
     recoil = np.array([1.0, 1.5, 2.0, 1.5])
-    events = RecoilEvents(
-        np.zeros((4, len(FEATURES))),
+    events = TensorEvents(
+        RECOIL,
+        np.zeros((4, 4)),
         np.array(["tautau"] * 3 + ["signal"]),
         np.array([np.nan] * 3 + [2.0]),
         recoil**2,

@@ -1,4 +1,4 @@
-"""Network output before the sigmoid against the recoil mass, with the cuts (Fig. 5, 6)."""
+"""Network output before the sigmoid against the measured mass, with the cuts (Fig. 5, 6)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from analysis.quantity import Quantity
+from analysis.search import RECOIL
 from analysis.types import FloatArray
 from plots import style
 
@@ -22,12 +24,12 @@ class Outputs:
     """Outputs of a network for n events.
 
     Attributes:
-        m2_recoil: (n,) squared recoil masses in GeV².
+        mass: (n,) measured masses in GeV, negative where the squared mass is.
         logit: (n,) outputs before the sigmoid.
         weight: (n,) weights.
     """
 
-    m2_recoil: FloatArray
+    mass: FloatArray
     logit: FloatArray
     weight: FloatArray
 
@@ -47,16 +49,14 @@ class Cuts:
     single: float
 
 
-def signed_recoil_mass(m2_recoil: FloatArray) -> FloatArray:
-    """Root of the squared recoil mass that keeps its sign, GeV.
-
-    Args:
-        m2_recoil: (n,) squared recoil masses in GeV².
-    """
-    return np.copysign(np.sqrt(np.abs(m2_recoil)), m2_recoil)
-
-
-def output_figure(signal: Outputs, background: Outputs, cuts: Cuts, *, luminosity: float) -> Figure:
+def output_figure(
+    signal: Outputs,
+    background: Outputs,
+    cuts: Cuts,
+    *,
+    luminosity: float,
+    variable: Quantity = RECOIL.variable,
+) -> Figure:
     """Draw the density of signal (above) and background (below) with both kinds of cut.
 
     Args:
@@ -65,10 +65,11 @@ def output_figure(signal: Outputs, background: Outputs, cuts: Cuts, *, luminosit
             luminosity.
         cuts: The cuts of this network.
         luminosity: Target luminosity, fb^-1.
+        variable: The variable of the windows.
     """
     parts = (signal, background)
-    recoil = [signed_recoil_mass(part.m2_recoil) for part in parts]
-    x_limits = style.include((float(cuts.mass[0]), float(cuts.mass[-1])), *recoil)
+    measured = [part.mass for part in parts]
+    x_limits = style.include((float(cuts.mass[0]), float(cuts.mass[-1])), *measured)
     y_limits = style.include((cuts.single, cuts.single), *(part.logit for part in parts))
     margin = 0.04 * ((y_limits[1] - y_limits[0]) or 1.0)
     y_limits = (y_limits[0] - margin, y_limits[1] + margin)
@@ -77,12 +78,12 @@ def output_figure(signal: Outputs, background: Outputs, cuts: Cuts, *, luminosit
         for axes, part, x, content in zip(
             panels,
             parts,
-            recoil,
+            measured,
             ("signal efficiency", "background events"),
             strict=True,
         ):
             density: Hist[Any] = Hist(
-                Regular(BINS[0], *half_open(x_limits), name="recoil_mass"),
+                Regular(BINS[0], *half_open(x_limits), name="mass"),
                 Regular(BINS[1], *half_open(y_limits), name="logit"),
             )
             density.fill(x, part.logit, weight=part.weight)
@@ -94,9 +95,8 @@ def output_figure(signal: Outputs, background: Outputs, cuts: Cuts, *, luminosit
         panels[0].set_xlim(x_limits)
         panels[0].set_ylim(y_limits[0], y_limits[1] + 0.22 * (y_limits[1] - y_limits[0]))
         panels[0].legend(loc="upper left", ncols=2)
-        panels[1].set_xlabel(
-            r"$M_\mathrm{rec}$ [GeV]" + (r"  ($<0$ where $M^2_\mathrm{rec}<0$)" if negative else "")
-        )
+        remark = f"  ($<0$ where ${variable.symbol}<0$)" if negative else ""
+        panels[1].set_xlabel(variable.mass.axis_label + remark)
         style.add_label(panels[0], luminosity)
     return figure
 

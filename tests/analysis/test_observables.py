@@ -5,8 +5,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from analysis.beams import Beams
-from analysis.candidate_observables import OBSERVABLES, candidate_observables
 from analysis.kinematics import FEATURES, dimuon_kinematics
+from analysis.muon_pairs import MuonPairs
+from analysis.observables import CANDIDATES, OBSERVABLES
 from analysis.simulation.constants import MUON_MASS
 
 AT_REST = np.array([10.58, 0.0, 0.0, 0.0])
@@ -25,21 +26,23 @@ def muons(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 def observe(
     p1: np.ndarray, p2: np.ndarray, beam: np.ndarray = AT_REST, z: np.ndarray = Z
 ) -> dict[str, np.ndarray]:
-    table = candidate_observables((p1[0], p1[1], p1[2]), (p2[0], p2[1], p2[2]), beam, z)
-    assert table.shape == (p1.shape[1], len(OBSERVABLES))
-    return dict(zip(OBSERVABLES, table.T, strict=True))
+    pairs = MuonPairs((p1[0], p1[1], p1[2]), (p2[0], p2[1], p2[2]), beam, z)
+    found = {name: observable.compute(pairs) for name, observable in OBSERVABLES.items()}
+    assert {values.shape for values in found.values()} == {(p1.shape[1],)}
+    return found
 
 
 def test_the_features_are_among_them() -> None:
     p1, p2 = muons(300)
     beams = Beams()
     found = observe(p1, p2, beams.total, beams.electron_direction)
-    features = dimuon_kinematics(
+    kinematics = dimuon_kinematics(
         (p1[0], p1[1], p1[2]), (p2[0], p2[1], p2[2]), beams.total, beams.electron_direction
-    ).features
-    assert len(OBSERVABLES) == 20
-    for name, column in zip(FEATURES, features.T, strict=True):
+    )
+    assert len(CANDIDATES) == 20
+    for name, column in zip(FEATURES, kinematics.features.T, strict=True):
         np.testing.assert_array_equal(found[name], column)
+    np.testing.assert_array_equal(found["m2_recoil"], kinematics.m2_recoil)
 
 
 def test_definitions_in_the_centre_of_mass_system() -> None:
@@ -66,6 +69,13 @@ def test_definitions_in_the_centre_of_mass_system() -> None:
         "m_mumu": np.sqrt(energy.sum(axis=0) ** 2 - (total**2).sum(axis=0)),
         "energy_asymmetry": np.abs(energy[0] - energy[1]) / energy.sum(axis=0),
     }
+    # Energies and momenta along the flight of the pair, boosted to its rest frame by hand.
+    flight = total / np.linalg.norm(total, axis=0)
+    beta = expected["p_mumu"] / energy.sum(axis=0)
+    along = (p1 * flight).sum(axis=0)
+    at_rest = (along - beta * energy[0]) / np.sqrt(1 - beta**2)
+    across = np.sqrt(size[0] ** 2 - along**2)
+    expected["cos_helicity"] = np.abs(at_rest) / np.hypot(at_rest, across)
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-6, atol=1e-7, err_msg=name)
     longitudinal = found["pl_mumax_mumin"] ** 2 + found["pt_mumax_mumin"] ** 2

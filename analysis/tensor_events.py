@@ -1,4 +1,4 @@
-"""All events of the tensors with their recoil mass, as figures and spectra need them."""
+"""All events of the tensors with the variable of the windows, as figures and spectra need them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,37 +9,40 @@ import pyarrow.parquet as pq
 
 from analysis.datasets import SIGNAL
 from analysis.errors import InputError
-from analysis.kinematics import FEATURES
+from analysis.search import Search
 from analysis.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class RecoilEvents:
+class TensorEvents:
     """Columns of n events.
 
     Attributes:
-        features: (n, F) in GeV.
+        search: Says what features and variable are.
+        features: (n, F) features.
         process: (n,) names of processes.
         mass: (n,) generated masses in GeV, NaN for background.
-        m2_recoil: (n,) in GeV².
+        variable: (n,) values of the variable of the windows, in its unit.
         weight: (n,) efficiencies for signal, events at the target luminosity for background.
         fold: (n,) folds of the events.
     """
 
+    search: Search
     features: FloatArray
     process: np.ndarray
     mass: FloatArray
-    m2_recoil: FloatArray
+    variable: FloatArray
     weight: FloatArray
     fold: IntArray
 
-    def __getitem__(self, rows: BoolArray | IntArray) -> "RecoilEvents":
+    def __getitem__(self, rows: BoolArray | IntArray) -> "TensorEvents":
         """The same columns of some of the events."""
-        return RecoilEvents(
+        return TensorEvents(
+            self.search,
             self.features[rows],
             self.process[rows],
             self.mass[rows],
-            self.m2_recoil[rows],
+            self.variable[rows],
             self.weight[rows],
             self.fold[rows],
         )
@@ -51,12 +54,11 @@ class RecoilEvents:
         return is_signal
 
     @property
-    def recoil_mass(self) -> FloatArray:
-        """(n,) recoil masses in GeV; 0 where the squared one is negative."""
-        mass: FloatArray = np.sqrt(self.m2_recoil.clip(min=0))
-        return mass
+    def measured_mass(self) -> FloatArray:
+        """(n,) the variable as a mass in GeV; 0 where a squared one is negative."""
+        return self.search.variable.signed_mass(self.variable.clip(min=0))
 
-    def of_fold(self, fold: int) -> "RecoilEvents":
+    def of_fold(self, fold: int) -> "TensorEvents":
         """The events of one fold, with weights that make them stand for all of their process.
 
         Args:
@@ -70,16 +72,18 @@ class RecoilEvents:
         return replace(self[chosen], weight=self.weight[chosen] * scale[code[chosen]])
 
 
-def read_recoil_events(folder: Path) -> RecoilEvents:
+def read_tensor_events(folder: Path, search: Search) -> TensorEvents:
     """Read the tensors.
 
     Args:
         folder: Where they lie.
+        search: What they were made for.
 
     Raises:
         InputError: If there are no tensors, or one cannot be read.
     """
-    columns = [*FEATURES, "process", "mass", "m2_recoil", "weight", "fold"]
+    names, variable = search.feature_names, search.variable.name
+    columns = [*names, "process", "mass", variable, "weight", "fold"]
     paths = sorted(folder.glob("*/*.parquet"))
     if not paths:
         raise InputError(f"{folder} holds no tensors; run `punzinet features` first.")
@@ -91,11 +95,12 @@ def read_recoil_events(folder: Path) -> RecoilEvents:
             f"{folder} holds a file that is no tensor of this software ({error}); run "
             "`punzinet features --force` again."
         ) from error
-    return RecoilEvents(
-        np.column_stack([table[name].to_numpy() for name in FEATURES]),
+    return TensorEvents(
+        search,
+        np.column_stack([table[name].to_numpy() for name in names]),
         np.array(table["process"].cast(pa.string()).to_pylist(), dtype=str),
         table["mass"].fill_null(np.nan).to_numpy(),
-        table["m2_recoil"].to_numpy(),
+        table[variable].to_numpy(),
         table["weight"].to_numpy(),
         table["fold"].to_numpy(),
     )

@@ -1,0 +1,261 @@
+"""The search: what the network sees, what windows are in, and how hypotheses are called.
+
+A hypothesis is a mass. Its window lies around that mass in the unit of the window variable: m
+for a mass, m² for a squared mass.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from analysis.errors import InputError
+from analysis.kinematics import FEATURES
+from analysis.muon_pairs import MuonPairs
+from analysis.observables import CANDIDATES, OBSERVABLES
+from analysis.quantity import Quantity
+from analysis.types import FloatArray
+
+DIMENSIONS = {"": 0, "GeV": 1, "GeV^2": 2}
+"""Power of GeV of every unit that a manifest can say."""
+PEAK_REACH = {1: 0.6, 2: 6.0}
+"""How far histograms of signal peaks reach to either side, in GeV or GeV², by dimension."""
+TENSOR_COLUMNS = (
+    *("experiment", "run", "event", "production", "dataset", "process", "mass"),
+    *("window_start", "window_stop", "weight", "fold"),
+)
+"""Columns that every tensor has, so that no feature can have their names."""
+
+
+@dataclass(frozen=True)
+class Search:
+    r"""Features, window variable and hypotheses of a search.
+
+    Attributes:
+        features: What the network sees, in the order of its inputs.
+        variable: What windows are in: a mass or a squared mass.
+        particle: What is searched for, at one mass a hypothesis, as mathtext: ``Z'``.
+        reaction: How it is made, as mathtext.
+        decay: How it decays, as mathtext.
+        peak_reach: How far the histograms of signal peaks reach to either side, in the unit of
+            the variable.
+    """
+
+    features: tuple[Quantity, ...]
+    variable: Quantity
+    particle: str
+    reaction: str
+    decay: str
+    peak_reach: float
+
+    @property
+    def candidates(self) -> tuple[Quantity, ...]:
+        """The features, and what else they might have been chosen from."""
+        chosen = {feature.name: feature for feature in self.features}
+        others = {name: OBSERVABLES[name].quantity for name in CANDIDATES}
+        return tuple(
+            quantity for name, quantity in (chosen | others).items() if name != self.variable.name
+        )
+
+    @property
+    def parameter(self) -> str:
+        """How figures write the mass of a hypothesis."""
+        return f"$m_{{{self.particle}}}$"
+
+    @property
+    def cross_section(self) -> str:
+        """How figures write the cross-section that limits are set on."""
+        return rf"$\sigma({self.reaction})\,\mathcal{{B}}({self.decay})$"
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the features."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the ntuples that are read besides momenta and beams."""
+        found: dict[str, None] = {}
+        for name in (*self.feature_names, self.variable.name):
+            known = OBSERVABLES.get(name)
+            found |= dict.fromkeys((name,) if known is None else known.columns)
+        return tuple(found)
+
+    def centre(self, mass: FloatArray) -> FloatArray:
+        """Where the peaks of hypotheses lie.
+
+        Args:
+            mass: (n,) masses in GeV.
+
+        Returns:
+            (n,) values of the window variable, in its unit.
+        """
+        centre: FloatArray = mass**self.variable.dimension
+        return centre
+
+    def evaluate(self, pairs: MuonPairs) -> tuple[FloatArray, FloatArray]:
+        """Compute features and window variable.
+
+        Args:
+            pairs: n muon pairs.
+
+        Returns:
+            (n, F) features, each column in one piece of memory, and (n,) values of the variable;
+            not finite where an input is not.
+        """
+        features = np.empty((len(self.features), len(pairs)))
+        # What cannot be computed is no number, and that is dealt with by whoever asks.
+        with np.errstate(all="ignore"):
+            for row, feature in zip(features, self.features, strict=True):
+                row[:] = _values(feature.name, pairs)
+            variable = _values(self.variable.name, pairs)
+        return features.T, variable
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON can express it."""
+        return {
+            **vars(self),
+            "features": [feature.to_json() for feature in self.features],
+            "variable": self.variable.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Undo `to_json`."""
+        features = tuple(Quantity.from_json(feature) for feature in content["features"])
+        variable = Quantity.from_json(content["variable"])
+        return cls(**{**content, "features": features, "variable": variable})
+
+
+def _values(name: str, pairs: MuonPairs) -> FloatArray:
+    """(n,) values of an observable, or of the column of this name where there is none."""
+    known = OBSERVABLES.get(name)
+    if known is not None:
+        return known.compute(pairs)
+    return np.asarray(pairs.columns[name], dtype=np.float64)
+
+
+class Column(BaseModel):
+    """A column of the ntuples that is used as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str | None = Field(None, description="how figures write it; its name by default")
+    unit: Literal["", "GeV", "GeV^2"] = Field("", description="its unit")
+
+    def quantity(self, name: str) -> Quantity:
+        """The column as a quantity."""
+        return Quantity(name, self.label or name, DIMENSIONS[self.unit], name)
+
+
+class SearchSettings(BaseModel):
+    """What is searched for, in which variable, with which features."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    particle: str = Field(
+        "Z'", description="the particle whose mass hypotheses differ in, as mathtext without $"
+    )
+    reaction: str = Field(
+        r"e^+e^-\to\mu^+\mu^-Z'", description="how it is made, as mathtext without $"
+    )
+    decay: str = Field(r"Z'\to\mathrm{inv.}", description="how it decays, as mathtext without $")
+    variable: str = Field(
+        "m2_recoil", description="observable or column that windows are in: a mass or its square"
+    )
+    features: tuple[str, ...] = Field(
+        FEATURES, min_length=1, description="observables or columns that the network sees"
+    )
+    columns: dict[str, Column] = Field(
+        {}, description="columns of the ntuples that are used as they are, with label and unit"
+    )
+    peak_reach: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="how far histograms of signal peaks reach to either side, in the unit of the "
+        "variable; by default 0.6 GeV or 6 GeV^2",
+    )
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        """Check that everything named is known, once, and fit for its purpose.
+
+        Raises:
+            ValueError: With one sentence that names the key and what is wrong.
+        """
+        for name in self.columns:
+            if name in OBSERVABLES or name in TENSOR_COLUMNS or not name.isidentifier():
+                raise ValueError(
+                    f"`columns` names {name!r}, which is an observable, a column of the tensors "
+                    "or no plain name; choose another, and say under `branches` of the datasets "
+                    "which branch it is"
+                )
+        for key, names in (("features", self.features), ("variable", (self.variable,))):
+            for name in names:
+                self._check_known(key, name)
+        if len({*self.features, self.variable}) <= len(self.features):
+            raise ValueError(
+                "`features` names something twice, or the variable of the windows, by which a "
+                "network would choose masses"
+            )
+        if self.resolved.variable.dimension == 0:
+            raise ValueError(
+                f"`variable`: {self.variable} is neither a mass nor a squared mass, so no "
+                "hypothesis can peak in it"
+            )
+        return self
+
+    def _check_known(self, key: str, name: str) -> None:
+        """Check that a name is an observable or a column.
+
+        Raises:
+            ValueError: With one sentence that says what there is.
+        """
+        known = [*OBSERVABLES, *self.columns]
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+            raise ValueError(
+                f"`{key}` names {name!r}, which is no observable and not listed under `columns`; "
+                f"{hint}"
+            )
+
+    def _quantity(self, name: str) -> Quantity:
+        """What is named, of an observable or a column."""
+        known = OBSERVABLES.get(name)
+        return self.columns[name].quantity(name) if known is None else known.quantity
+
+    @property
+    def resolved(self) -> Search:
+        """The search with everything that its names stand for."""
+        variable = self._quantity(self.variable)
+        return Search(
+            features=tuple(self._quantity(name) for name in self.features),
+            variable=variable,
+            particle=self.particle,
+            reaction=self.reaction,
+            decay=self.decay,
+            peak_reach=self.peak_reach or PEAK_REACH.get(variable.dimension, 1.0),
+        )
+
+    def require_recoil(self, command: str) -> None:
+        """Refuse any other search than that of the paper.
+
+        Args:
+            command: What is only made for that, for the message.
+
+        Raises:
+            InputError: If features or variable are others.
+        """
+        if (self.features, self.variable) != (FEATURES, RECOIL.variable.name):
+            raise InputError(
+                f"`{command}` is about the recoil-mass search of the paper, but `search` in the "
+                f"manifest has the variable {self.variable} and the features "
+                f"{', '.join(self.features)}."
+            )
+
+
+#: The search of the paper, which is the default.
+RECOIL = SearchSettings().resolved

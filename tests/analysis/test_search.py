@@ -1,0 +1,120 @@
+"""The section `search` of the manifest, and what it stands for."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from analysis.beams import Beams
+from analysis.errors import InputError
+from analysis.kinematics import FEATURES, dimuon_kinematics
+from analysis.muon_pairs import MuonPairs
+from analysis.observables import OBSERVABLES, observable
+from analysis.quantity import Quantity
+from analysis.search import RECOIL, Search, SearchSettings
+
+
+@pytest.fixture
+def pairs() -> MuonPairs:
+    rng = np.random.default_rng(1)
+    one, two = (tuple(rng.normal(0, 2, (3, 100))) for _ in range(2))
+    beams = Beams()
+    return MuonPairs(
+        one, two, beams.total, beams.electron_direction, {"roe": rng.uniform(size=100)}
+    )
+
+
+def test_the_default_is_the_search_of_the_paper(pairs: MuonPairs) -> None:
+    features, variable = RECOIL.evaluate(pairs)
+    expected = dimuon_kinematics(*pairs._given)
+    np.testing.assert_array_equal(features, expected.features)
+    np.testing.assert_array_equal(variable, expected.m2_recoil)
+    assert RECOIL.feature_names == FEATURES
+    assert RECOIL.columns == ()
+    assert RECOIL.centre(np.array([0.1, 8.7])).tolist() == [0.1**2, 8.7**2]
+    SearchSettings().require_recoil("punzinet paper")
+
+
+def test_windows_lie_around_the_mass_in_the_unit_of_the_variable(pairs: MuonPairs) -> None:
+    search = SearchSettings(variable="m_mumu", features=("pt_mumu", "cos_mumu")).resolved
+    mass = np.array([2.0, 3.0])
+    np.testing.assert_array_equal(search.centre(mass), mass)
+    assert search.variable.mass is search.variable
+    features, variable = search.evaluate(pairs)
+    assert features.shape == (100, 2)
+    np.testing.assert_array_equal(variable, OBSERVABLES["m_mumu"].compute(pairs))
+    assert search.peak_reach == 0.6
+
+
+def test_columns_of_the_ntuples_are_taken_as_they_are(pairs: MuonPairs) -> None:
+    settings = SearchSettings.model_validate(
+        {"features": ["roe", "pt_mumu"], "columns": {"roe": {"label": "$E$", "unit": "GeV"}}}
+    )
+    search = settings.resolved
+    assert search.columns == ("roe",)
+    assert search.features[0].axis_label == "$E$ [GeV]"
+    np.testing.assert_array_equal(search.evaluate(pairs)[0][:, 0], pairs.columns["roe"])
+
+
+def test_a_new_observable_says_which_columns_it_reads(pairs: MuonPairs) -> None:
+    @observable("$2E$", 1, columns=("roe",))
+    def twice_the_rest(pairs: MuonPairs) -> np.ndarray:
+        return 2 * pairs.columns["roe"]
+
+    try:
+        search = SearchSettings(features=("pt_mumu", "twice_the_rest")).resolved
+        assert search.columns == ("roe",)
+        np.testing.assert_array_equal(search.evaluate(pairs)[0][:, 1], 2 * pairs.columns["roe"])
+    finally:
+        del OBSERVABLES["twice_the_rest"]
+
+
+def test_what_cannot_be_computed_is_no_number_and_no_warning() -> None:
+    broken = np.array([1.0, np.nan, np.inf, 1e308])
+    momenta = (broken, np.ones(4), np.ones(4))
+    pairs = MuonPairs(momenta, momenta, Beams().total, Beams().electron_direction)
+    search = replace(RECOIL, features=tuple(o.quantity for o in OBSERVABLES.values()))
+    features, _ = search.evaluate(pairs)
+    assert np.isfinite(features[0]).all()
+    assert not np.isfinite(features[1:]).all(axis=1).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"features": ["pt_mumo"]}, "'pt_mumo', which is no observable .* mean pt_mumu"),
+        ({"features": []}, "at least 1"),
+        ({"features": ["pt_mumu", "pt_mumu"]}, "names something twice"),
+        ({"features": ["m2_recoil"]}, "the variable of the windows, by which"),
+        ({"variable": "charm"}, "`variable` names 'charm', which is no observable"),
+        ({"variable": "cos_mumu"}, "cos_mumu is neither a mass nor a squared mass"),
+        ({"columns": {"m_mumu": {}}}, "'m_mumu', which is an observable"),
+        ({"columns": {"weight": {}}}, "'weight', .* a column of the tensors"),
+        ({"columns": {"not a name": {}}}, "no plain name"),
+        ({"columns": {"x": {"unit": "MeV"}}}, "unit"),
+        ({"peak_reach": 0}, "greater than 0"),
+    ],
+)
+def test_mistakes(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        SearchSettings.model_validate(settings)
+
+
+def test_only_the_search_of_the_paper_reproduces_the_paper() -> None:
+    for settings in (SearchSettings(variable="m_mumu"), SearchSettings(features=("m_mumu",))):
+        with pytest.raises(InputError, match="`punzinet paper` is about the recoil-mass search"):
+            settings.require_recoil("punzinet paper")
+
+
+@pytest.mark.parametrize("search", [RECOIL, SearchSettings(variable="m_mumu").resolved])
+def test_json_round_trip(search: Search) -> None:
+    assert Search.from_json(search.to_json()) == search
+
+
+def test_a_squared_mass_keeps_its_sign_as_a_mass() -> None:
+    squared = Quantity("x2", "$x^2$", 2, "squared x")
+    np.testing.assert_array_equal(squared.signed_mass(np.array([-4.0, 0.0, 9.0])), [-2, 0, 3])
+    assert squared.mass.axis_label == r"$\sqrt{x^2}$ [GeV]"
+    assert RECOIL.variable.mass.name == "m_recoil"

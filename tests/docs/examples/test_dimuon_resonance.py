@@ -1,0 +1,173 @@
+"""The second search of the documentation: windows in the dimuon mass, other features."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import uproot
+import yaml
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from typer.testing import CliRunner
+
+from analysis.errors import InputError
+from analysis.network import load_network
+from analysis.output import OutputFolder
+from analysis.windows import Windows
+from plots import style
+from processors.cli import app
+
+EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "dimuon_resonance.yaml"
+STAGES = ("features", "train", "select", "limits", "plot", "report")
+MASSES = np.arange(2.0, 6.1)
+GENERATED = 1000
+
+
+def punzinet(folder: Path, command: str, *further: str | Path) -> None:
+    """Run a command with the example's manifest."""
+    options = ["--manifest", str(folder / EXAMPLE.name), "--output", str(folder / "output")]
+    if command == "export":
+        options = options[2:]
+    if command in {"features", "select"}:
+        options += ["--executor", "iterative"]
+    arguments = [command, *options, *map(str, further)]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+def draft(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Instead of `style.save`: rendering is tested elsewhere, here it is labels that matter."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.txt"
+    path.write_text("\n".join(text.get_text() for text in figure.findobj(Text)))
+    return [path]
+
+
+@pytest.fixture(scope="module")
+def folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_events: Callable[..., dict[str, np.ndarray]],
+    write_ntuple: Callable[..., Path],
+) -> Iterator[Path]:
+    """A folder in which the example has run, on resonances and backgrounds made for it."""
+    folder = tmp_path_factory.mktemp("resonance")
+    shutil.copy(EXAMPLE, folder)
+    mass = np.repeat(MASSES, GENERATED)
+    signal = make_events(1, len(mass), mass, of_pair=True)
+    write_ntuple(folder / "resonance.root", signal)
+    write_ntuple(folder / "continuum.root", make_events(2, 10_000))
+    write_ntuple(folder / "taupair.root", make_events(3, 5000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "save", draft)
+        for stage in STAGES:
+            punzinet(folder, stage)
+        yield folder
+
+
+def test_windows_lie_around_the_mass_itself(folder: Path) -> None:
+    windows = Windows.read(OutputFolder(folder / "output").windows)
+    np.testing.assert_allclose(windows.mass, MASSES)
+    np.testing.assert_allclose(windows.low + windows.high, 2 * MASSES)
+    assert windows.fitted.all()
+    # Two muons with 0.4 % each on their momentum make the mass of the pair as sharp as 0.28 %.
+    np.testing.assert_allclose(windows.sigma, 0.0028 * MASSES, rtol=0.1)
+
+
+def test_tensors_hold_the_features_and_the_mass_of_the_pair(folder: Path) -> None:
+    manifest = yaml.safe_load((folder / EXAMPLE.name).read_text())
+    features = manifest["search"]["features"]
+    windows = Windows.read(OutputFolder(folder / "output").windows)
+    table = pl.read_parquet(folder / "output" / "tensors" / "*" / "*.parquet")
+    assert [n for n, kind in table.schema.items() if kind == pl.Float32] == features
+    assert "m_mumu" in table.columns
+    signal = table.filter(pl.col("process") == "signal")
+    distance = (signal["m_mumu"] - signal["mass"]).abs().to_numpy()
+    own = windows.index_of(signal["mass"].to_numpy())
+    assert (distance < 2 * windows.sigma[own]).all()
+    # The resonance recoils against a photon.
+    background = table.filter(pl.col("process") != "signal")
+    assert abs(signal["m2_recoil"].median()) < 0.2 < background["m2_recoil"].median()
+
+
+def test_the_network_finds_the_resonance(folder: Path) -> None:
+    output = OutputFolder(folder / "output")
+    network = load_network(output.network("punzi-00"))
+    assert network.network.features == network.windows.search.feature_names
+    rows = json.loads(output.selection_cutflow.read_text())["hypotheses"]
+    kept = {
+        process: np.array([row["after"][process] / row["before"][process] for row in rows])
+        for process in ("signal", "continuum", "tautau")
+    }
+    assert kept["signal"].mean() > 3 * kept["continuum"].mean()
+    assert kept["signal"].mean() > 3 * kept["tautau"].mean()
+
+
+def test_figures_tables_and_histograms_name_the_variable(folder: Path) -> None:
+    output = folder / "output"
+    said = {path.stem: path.read_text() for path in (output / "plots").glob("*.txt")}
+    assert {"dimuon_mass", "output_vs_mass", "limit_cross_section", "features"} <= set(said)
+    everything = "\n".join(said.values())
+    assert "Z'" not in everything
+    assert r"$m(\mu\mu)$ [GeV]" in said["dimuon_mass"]
+    assert r"$m(\mu\mu)$ [GeV]" in said["output_vs_mass"]
+    assert r"$\sigma(m(\mu\mu))$ [GeV]" in said["window_widths"]
+    assert r"$m(\mu\mu) - m_{X}$ [GeV]" in said["signal_peaks"]
+    assert r"e^+e^-\to\gamma X" in said["limit_cross_section"]
+    # The recoil mass is there only as the feature that it is here.
+    assert [name for name, text in said.items() if "rec" in text] == ["features"]
+    with uproot.open(output / "selection" / "histograms.root") as file:
+        names = set(file.keys(cycle=False, filter_classname="TH1D"))
+    assert "after/m_mumu/signal/3" in names
+    assert not [name for name in names if "recoil" in name]
+    assert "dropped: dimuon mass in no window" in (output / "features/cutflow.json").read_text()
+    submission = (output / "limits/hepdata/submission.yaml").read_text()
+    assert "E+ E- --> GAMMA X" in submission
+
+
+def test_the_report_names_the_variable(folder: Path) -> None:
+    page = (folder / "output" / "report.html").read_text()
+    body = page[page.index("<body") :]
+    assert "Search for e⁺e⁻ → γX with X → μ⁺μ⁻ at masses of 2 to 6 GeV" in body
+    assert "Dimuon mass of all backgrounds" in body
+    assert "Windows in the dimuon mass and the fits they come from, in GeV" in body
+    for word in ("recoil mass", "Recoil mass", "Z′"):
+        assert word not in body
+
+
+def test_prediction_and_export_take_the_features_of_the_network(folder: Path) -> None:
+    friend = folder / "friend.root"
+    punzinet(folder, "predict", folder / "continuum.root", "--to", friend)
+    with uproot.open(friend) as file:
+        branches = file["punzinet"].keys()
+    assert branches[2:] == [
+        "m2_recoil",
+        "pt_mumu",
+        "cos_helicity",
+        "energy_asymmetry",
+        "m_mumu",
+    ]
+    pytest.importorskip("onnx")
+    punzinet(folder, "export", folder / "network.onnx")
+    assert (
+        b"m2_recoil,pt_mumu,cos_helicity,energy_asymmetry" in (folder / "network.onnx").read_bytes()
+    )
+
+
+def test_a_network_of_another_search_is_refused(folder: Path, tmp_path: Path) -> None:
+    manifest = yaml.safe_load((folder / EXAMPLE.name).read_text())
+    for dataset in manifest["datasets"].values():
+        dataset["files"] = [str(folder / name) for name in dataset["files"]]
+    manifest["search"]["features"] = ["m2_recoil", "pt_mumu"]
+    (tmp_path / EXAMPLE.name).write_text(yaml.safe_dump(manifest))
+    shutil.copytree(folder / "output", tmp_path / "output")
+    with pytest.raises(InputError, match="trained on m2_recoil, pt_mumu, cos_helicity, energy"):
+        punzinet(tmp_path, "select", "--force")
+    with pytest.raises(InputError, match="about the recoil-mass search of the paper"):
+        punzinet(tmp_path, "paper")
+    punzinet(tmp_path, "features")
+    with pytest.raises(InputError, match="the tensors hold m2_recoil, pt_mumu in windows of"):
+        punzinet(tmp_path, "limits")

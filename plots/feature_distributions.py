@@ -107,7 +107,7 @@ def _draw(
             yerr=False,
             linewidth=0.9,
             flow="none",
-            label=f"{parameter} = {mass:g} GeV",
+            label=f"${parameter.strip('$')} = {mass:g}$ GeV",
             **line,
         )
     axes.set_xlim(axis.edges[0], axis.edges[-1])

@@ -35,7 +35,7 @@ class OutputFolder:
 
     @property
     def windows(self) -> Path:
-        """The recoil-mass windows of all hypotheses."""
+        """The windows of all hypotheses."""
         return self.root / "windows.json"
 
     @property
@@ -98,7 +98,7 @@ class OutputFolder:
 
     @property
     def histograms(self) -> Path:
-        """Recoil-mass histograms before and after the selection."""
+        """Histograms of the window variable before and after the selection."""
         return self.root / "selection" / "histograms.root"
 
     @property

@@ -56,8 +56,10 @@ def features_figure(
         for column, (axes, feature) in enumerate(zip(grid.flat, features, strict=False)):
             _draw(axes, column, signals, backgrounds, processes, parameter=parameter)
             axes.set_xlabel(feature.axis_label)
-        for axes, feature in zip(grid[:, 0], features[::2], strict=True):
-            axes.set_ylabel(f"density [1/{feature.unit}]" if feature.unit else "density")
+        units = {feature.unit for feature in features}
+        unit = units.pop() if len(units) == 1 else ""
+        for axes in grid[:, 0]:
+            axes.set_ylabel(f"density [1/{unit}]" if unit else "density")
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3)
         style.add_label(grid[0, 0])
@@ -105,7 +107,7 @@ def _draw(
             yerr=False,
             linewidth=0.9,
             flow="none",
-            label=f"{parameter} = {mass:g} GeV",
+            label=f"${parameter.strip('$')} = {mass:g}$ GeV",
             **line,
         )
     axes.set_xlim(axis.edges[0], axis.edges[-1])

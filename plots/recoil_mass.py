@@ -116,7 +116,7 @@ def _draw(
             edges,
             ax=axes,
             yerr=False,
-            label=f"{parameter} = {mass:g} GeV",
+            label=f"${parameter.strip('$')} = {mass:g}$ GeV",
             linewidth=1.0,
             **line,
         )

@@ -143,6 +143,7 @@ def _draw_peak(
         fontsize=6.0,
     )
     axes.set_xlim(-reach, reach)
+    axes.locator_params(axis="x", nbins=4)
     _, top = style.include((0, 0), content + np.sqrt(squares))
     axes.set_ylim(0, 1.5 * top or 1)
     axes.ticklabel_format(axis="y", scilimits=(-2, 3))

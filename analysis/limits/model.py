@@ -23,7 +23,7 @@ from analysis.limits.yields import Yields
 #: Simulated events that stand for none seen.
 UNSEEN_EVENTS = 0.5
 POI = "cross_section"
-"""Parameter of interest, σ(e⁺e⁻ → μ⁺μ⁻Z′)·B in fb."""
+"""Parameter of interest, cross-section times branching fraction in fb."""
 
 
 @dataclass(frozen=True)

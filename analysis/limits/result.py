@@ -58,7 +58,7 @@ class Limits:
     selections: dict[str, SelectionLimits]
 
     def coupling(self, cross_section: FloatArray) -> FloatArray:
-        """Turn limits on the cross-section into limits on g′, for B(Z′ → invisible) = 1.
+        """Turn limits on the cross-section into limits on g′, for a branching fraction of 1.
 
         Args:
             cross_section: (H, …) in fb.

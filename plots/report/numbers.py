@@ -86,8 +86,8 @@ def plain_label(name: str, mathtext: str) -> str:
         except KeyError:
             return match[0]
 
-    plain = re.sub(r"\\mathrm\{([^{}]*)\}", r"\1", mathtext)
-    plain = re.sub(r"\\([a-z]+) ?", greek, plain)
+    plain = re.sub(r"\\([a-z]+) ?", greek, mathtext)
+    plain = re.sub(r"\\mathrm\{([^{}]*)\}", r"\1", plain)
     plain = re.sub(r"\^([-+0-9])", lambda match: match[1].translate(_SUPERSCRIPTS), plain)
     plain = plain.replace("$", "").replace("'", "′")
     return name if re.search(r"[\\^_{}]", plain) else plain

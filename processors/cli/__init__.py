@@ -29,7 +29,7 @@ app = typer.Typer(
     help=(
         "Search for a particle of unknown mass with one network, one loss and one cut.\n\n"
         "The stages run in this order: [b]simulate[/b] makes the default ntuples (skip it with "
-        "your own), [b]features[/b] turns ntuples into recoil-mass windows and training tensors, "
+        "your own), [b]features[/b] turns ntuples into mass windows and training tensors, "
         "[b]train[/b] trains the networks, [b]select[/b] applies the single cut and fills "
         "histograms, [b]limits[/b] works out upper limits, [b]plot[/b] draws the figures, "
         "[b]report[/b] shows everything on one page. "

@@ -44,7 +44,7 @@ def command(
     dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Turn ntuples into recoil-mass windows and training tensors, and count every event.
+    """Turn ntuples into mass windows and training tensors, and count every event.
 
     Example: punzinet features --manifest my_manifest.yaml --workers 2
 

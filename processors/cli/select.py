@@ -1,4 +1,4 @@
-"""`punzinet select`: recoil-mass histograms behind the single cut."""
+"""`punzinet select`: histograms of the window variable behind the single cut."""
 
 from analysis.manifest import load_manifest
 from analysis.output import OutputFolder
@@ -47,7 +47,7 @@ def command(
     dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Apply the single cut of the Punzi-net to all ntuples and fill recoil-mass histograms.
+    """Apply the single cut of the Punzi-net to all ntuples and fill histograms of the mass.
 
     Example: punzinet select --manifest my_manifest.yaml --workers 2
 

@@ -1,6 +1,7 @@
 """The network's function, its files, and what is refused of them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 import analysis.network as module
 from analysis.errors import InputError
 from analysis.network import METADATA_FILE, WEIGHTS_FILE, PunziNet, load_network
+from analysis.search import RECOIL, SearchSettings
 from analysis.windows import Windows
 
 FEATURES = ("pt_thrust", "pt_mumin_mumax", "pl_mumin_mumax", "pt_mumu")
@@ -138,6 +140,33 @@ def test_a_saved_network_comes_back_to_the_last_bit(tmp_path, cut):
     assert np.array_equal(saved.windows.low, WINDOWS.low)
     assert np.array_equal(saved.windows.training, WINDOWS.training)
     assert np.array_equal(saved.windows.fitted, WINDOWS.fitted)
+
+
+def test_a_network_knows_its_search(tmp_path):
+    search = SearchSettings(variable="m_mumu").resolved
+    network().save(tmp_path / "punzi", replace(WINDOWS, search=search), {}, {})
+    saved = load_network(tmp_path / "punzi")
+    assert saved.windows.search == saved.search == search
+    load_network(tmp_path / "punzi", search)
+    for other in (RECOIL, replace(search, features=search.features[::-1])):
+        with pytest.raises(InputError, match=r"but the tensors hold .* in windows of"):
+            load_network(tmp_path / "punzi", other)
+
+
+def test_a_network_of_an_earlier_version_is_of_the_search_of_the_paper(tmp_path):
+    save(tmp_path / "punzi")
+    path = tmp_path / "punzi" / METADATA_FILE
+    content = json.loads(path.read_text())
+    del content["search"]
+    path.write_text(json.dumps(content))
+    assert load_network(tmp_path / "punzi").search == RECOIL
+
+
+def test_an_input_that_its_search_does_not_have_is_refused(tmp_path):
+    search = SearchSettings(features=("pt_mumu",)).resolved
+    network().save(tmp_path / "punzi", replace(WINDOWS, search=search), {}, {})
+    with pytest.raises(InputError, match=r"takes pt_thrust, .* computed nowhere; .* has pt_mumu"):
+        _ = load_network(tmp_path / "punzi").search
 
 
 def test_saving_is_reproducible_and_leaves_nothing_else(tmp_path):

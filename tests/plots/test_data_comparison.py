@@ -92,7 +92,7 @@ def test_each_feature_has_two_panels_and_empty_places_stay_empty(one: Compared) 
     shown = [axes for axes in figure.axes if axes.axison]
     assert len(shown) == 6
     labels = {axes.get_xlabel() for axes in shown}
-    assert labels == {RECOIL.features[0].axis_label, "other"}
+    assert labels == {"", RECOIL.features[0].axis_label, "other"}
 
 
 def test_intervals_are_those_of_a_poisson_distribution() -> None:

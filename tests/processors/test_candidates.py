@@ -12,6 +12,7 @@ from analysis.simulation.constants import MUON_MASS
 from processors.candidates import (
     NO_HYPOTHESIS,
     NOT_FINITE,
+    NOT_FINITE_COLUMN,
     SAME_CHARGE,
     Candidates,
     make_samples,
@@ -42,7 +43,12 @@ class ChunkOfEvents(dict[str, np.ndarray]):
 def read(make_manifest: Make) -> Callable[..., Candidates]:
     """Candidates of columns, read as from a file whose branches are named like the columns."""
 
-    def run(columns: Columns, process: str = "tautau", **settings: object) -> Candidates:
+    def run(
+        columns: Columns,
+        process: str = "tautau",
+        search: dict[str, object] | None = None,
+        **settings: object,
+    ) -> Candidates:
         files = {
             "signal": {"files": ["s.root"], **(settings if process == "signal" else {})},
             "tautau": {"files": ["t.root"], **(settings if process != "signal" else {})},
@@ -53,7 +59,7 @@ def read(make_manifest: Make) -> Callable[..., Candidates]:
             InputFile(name, "x", "t", 1, dict(zip(columns, columns, strict=True)), "x")
             for name in files
         ]
-        sample = make_samples(make_manifest(files), found)[process]
+        sample = make_samples(make_manifest(files, search=search or {}), found)[process]
         return read_candidates(sample, ChunkOfEvents(columns))
 
     return run
@@ -196,6 +202,28 @@ def test_old_conventions_for_missing_values_are_dropped_and_counted(
     assert np.flatnonzero(~counter.alive).tolist() == [0, 1, 2, 3]
     assert counter.lines[NOT_FINITE].entries == 3
     assert counter.lines[SAME_CHARGE].entries == 1
+
+
+def test_columns_that_the_search_names_are_features_and_may_be_missing(
+    make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    events = make_events(1, 50) | {"roe": np.linspace(0.0, 1.0, 50)}
+    events["roe"][[3, 4]] = np.nan, -999
+    search = {"features": ["pt_mumu", "roe"], "columns": {"roe": {}}}
+    found = read(events, search=search, missing=[-999])
+    assert np.flatnonzero(~found.counter.alive).tolist() == [3, 4]
+    assert found.counter.lines[NOT_FINITE_COLUMN].entries == 2
+    alive = found.counter.alive
+    np.testing.assert_array_equal(found.features[alive, 1], events["roe"][alive])
+    np.testing.assert_array_equal(found.features[:, 0], read(make_events(1, 50)).features[:, 3])
+
+
+def test_the_variable_of_the_windows_may_be_a_column(
+    make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    events = make_events(1, 50) | {"M": np.linspace(1.0, 9.0, 50, dtype=np.float32)}
+    search = {"variable": "M", "columns": {"M": {"unit": "GeV"}}}
+    np.testing.assert_array_equal(read(events, search=search).variable, events["M"])
 
 
 def test_small_files_really_recoil_against_the_generated_mass(

@@ -42,6 +42,18 @@ def test_only_signal_of_several_masses_needs_the_generated_mass() -> None:
     assert "generated_mass" not in required_columns(dataset())
 
 
+def test_what_the_search_reads_besides_has_to_be_there() -> None:
+    branches = {**ALL, "roe": "float", "roeE": "double"}
+    assert find_columns(dataset(), "x.root", branches, ["roe"])["roe"] == "roe"
+    other = dataset(branches={"roe": "roeE"})
+    assert find_columns(other, "x.root", branches, ["roe"])["roe"] == "roeE"
+    with pytest.raises(InputError, match="has no branch roe, which `roe` is read from"):
+        find_columns(dataset(), "x.root", ALL, ["roe"])
+    without = {name: kind for name, kind in ALL.items() if name != BRANCHES["charge1"]}
+    with pytest.raises(InputError, match="`charge1` is read from"):
+        find_columns(dataset(), "x.root", without, ["charge1"])
+
+
 def test_aliases_lead_to_other_branches() -> None:
     branches = {**ALL, "mu_px": "double"}
     del branches[BRANCHES["px1"]]

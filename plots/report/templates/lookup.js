@@ -193,7 +193,7 @@
     drawCurve(h);
     drawSpectrum(h);
     const coupling = h.cross_section && first.sigma ? Math.sqrt(first.sigma / h.cross_section) : null;
-    at("said").textContent = `A mass of the ${data.particle} of ${number(h.mass)} GeV (${h.trained ? "one of the trained masses" : "not trained on"}) ` +
+    at("said").textContent = `With a mass of ${number(h.mass)} GeV (${h.trained ? "one of the trained masses" : "not trained on"}) the ${data.particle} ` +
       (first.sigma === null ? "is not found by the single cut." : `is found by the single cut from ${measured(first.sigma, first.error)} fb on` +
       (coupling ? `, that is a coupling g′ of ${number(coupling, 2)}.` : "."));
     fill("yields", Object.entries(data.labels).filter(([name]) => name in h.yields.before).map(([name, label]) => {

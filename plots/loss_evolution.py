@@ -6,10 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
+from scipy.ndimage import median_filter
 
 from analysis.types import FloatArray, IntArray
 from plots import style
 
+#: Epochs of the running median of the training loss: single batches in which a rare hypothesis
+#: has hardly any signal throw that of small batches up by orders of magnitude.
+MEDIAN_OF = 21
 COLOURS = (style.BLUE, style.ORANGE, style.PURPLE, style.GREY, style.RED, "#111111")
 
 
@@ -31,7 +35,8 @@ class Evolution:
 def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
     """Draw the mean losses of the training (above) and the validation (below).
 
-    The axis holds all validation losses; spikes of the training loss leave it.
+    The training loss is a running median over `MEDIAN_OF` epochs. The axis holds all validation
+    losses.
 
     Args:
         evolutions: By batch size, as the figure calls it.
@@ -44,18 +49,13 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
             ):
                 loss = getattr(evolution, part)
                 seen = np.isfinite(loss).all(axis=0)
-                axes.plot(
-                    evolution.epoch[seen],
-                    loss[:, seen].mean(axis=0),
-                    color=colour,
-                    linewidth=0.5 if part == "training" else 0.9,
-                    label=label,
-                )
+                mean = loss[:, seen].mean(axis=0)
+                if part == "training":
+                    mean = median_filter(mean, MEDIAN_OF, mode="nearest")
+                axes.plot(evolution.epoch[seen], mean, color=colour, linewidth=0.9, label=label)
             axes.set_yscale("log")
             axes.set_ylabel(f"{part} loss [fb]")
             axes.yaxis.set_minor_formatter(NullFormatter())
-        # Of the validation alone: single batches in which a rare hypothesis has hardly any
-        # signal throw the training loss of small batches up by orders of magnitude.
         losses = [e.validation.mean(axis=0) for e in evolutions.values()]
         first = float(losses[0][0])
         low, high = style.include((first, first), *losses)
@@ -65,11 +65,11 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
         panels[0].yaxis.set_major_formatter(ScalarFormatter())
         panels[0].yaxis.set_minor_formatter(NullFormatter())
         networks = len(next(iter(evolutions.values())).validation)
-        # Where no spike can cross it.
         panels[1].legend(
             loc="upper right",
             ncols=2,
-            title=f"mean of {networks} network{'s' if networks > 1 else ''}",
+            title=f"mean of {networks} network{'s' if networks > 1 else ''}; training: running "
+            f"median of {MEDIAN_OF} epochs",
             title_fontsize=6.2,
         )
         panels[1].set_xlabel("epoch")

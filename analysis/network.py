@@ -138,21 +138,28 @@ class PunziNet(torch.nn.Module):
         the result is the same to the last bit for any chunking, unlike that of a matrix
         product. A cut that was placed on one event's output thus holds everywhere.
 
+        It is computed in double precision: in single precision, weights of order ten turn the
+        rounding of the first layer into 1e-5 of the output, and other programs, which evaluate
+        an exported network, would not agree.
+
         Args:
-            x: (n, F) unscaled features.
+            x: (n, F) unscaled features; single precision is enough.
 
         Returns:
-            (n,) float32, equal to `logit` within rounding.
+            (n,) float32, equal to `logit` within the rounding of that.
         """
-        scale = (self.scale_max - self.scale_min).cpu().numpy()
-        offset = self.scale_min.cpu().numpy()
+        offset, top = (edge.double().cpu().numpy() for edge in (self.scale_min, self.scale_max))
+        scale = top - offset
         layers = [
-            (layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())
+            (
+                layer.weight.detach().double().cpu().numpy(),
+                layer.bias.detach().double().cpu().numpy(),
+            )
             for layer in self.linear_layers
         ]
         logit = np.empty(len(x), dtype=np.float32)
         for start in range(0, len(x), BLOCK):
-            block = np.asarray(x[start : start + BLOCK], dtype=np.float32).T
+            block = np.asarray(x[start : start + BLOCK], dtype=np.float32).T.astype(np.float64)
             units = [(block[i] - offset[i]) / scale[i] for i in range(len(scale))]
             for depth, (weight, bias) in enumerate(layers):
                 if depth > 0:
@@ -207,7 +214,7 @@ class PunziNet(torch.nn.Module):
         write_json(folder / METADATA_FILE, content.model_dump(mode="json"))
 
 
-def _affine(units: Sequence[FloatArray], weight: FloatArray, bias: np.float32) -> FloatArray:
+def _affine(units: Sequence[FloatArray], weight: FloatArray, bias: np.float64) -> FloatArray:
     """One neuron's input: bias + Σ weight · unit, always added in the same order."""
     total: FloatArray = units[0] * weight[0]
     for unit, factor in zip(units[1:], weight[1:], strict=True):

@@ -23,7 +23,7 @@ from processors.reasons import command_of, reasons
 from processors.trial import Trial
 
 #: What each stage is called, in the order in which data run through them.
-STAGES = ("simulate", "features", "data", "train", "select", "limits", "plot")
+STAGES = ("simulate", "features", "train", "select", "limits", "plot")
 #: What is kept in mind of the number of networks.
 _LAST = ("asked", "manifest")
 

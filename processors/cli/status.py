@@ -27,10 +27,11 @@ def command(output: OutputOption = OUTPUT) -> None:
     for name in ("chunks", "done", "entries", "done", "failed"):
         chunks.add_column(name, justify="right", no_wrap=True)
     failures = []
-    for stage in STAGES:
+    # What `features` does with data, for those who have any.
+    for stage in (*STAGES[:2], "data", *STAGES[2:]):
         found = read_progress(folder.ledger(stage))
         state = _state(folder.root, stage, holder, begun=bool(found))
-        if stage != "data" or state != NOT_RUN:  # most have none
+        if stage != "data" or state != NOT_RUN:
             stages.add_row(stage, state)
         for row in found:
             numbers = (row.chunks, row.done, row.entries, row.entries_done, len(row.failures))

@@ -6,6 +6,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from scipy.special import expit
 
 from analysis.export import write_onnx
 from analysis.kinematics import FEATURES
@@ -50,25 +51,30 @@ def run(path: Path, events: np.ndarray) -> np.ndarray:
     return output[:, 0]
 
 
+@pytest.mark.parametrize("seed", [3, 4])
 def test_onnxruntime_agrees_to_1e_6_over_a_million_events(
-    exported: Path, events: np.ndarray
+    seed: int, events: np.ndarray, tmp_path: Path
 ) -> None:
-    output = run(exported, events)
-    with torch.no_grad():
-        ours = saved_network(0.4).network.double()(torch.from_numpy(events).double()).numpy()
+    network = saved_network(0.4, seed).network
+    write_onnx(saved_network(0.4, seed), tmp_path / "network.onnx")
+    output = run(tmp_path / "network.onnx", events)
+    # What selections cut on, and the same by torch.
+    ours = expit(network.logit_numpy(events).astype(np.float64))
     assert ours.min() < 0.1
     assert ours.max() > 0.9
     assert np.abs(output - ours).max() < 1e-6
+    with torch.no_grad():
+        by_torch = network.double()(torch.from_numpy(events).double()).numpy()
+    assert np.abs(output - by_torch).max() < 1e-6
 
 
-def test_selections_agree_but_for_the_rounding_of_single_precision(
-    exported: Path, events: np.ndarray
-) -> None:
+def test_the_same_events_are_selected(exported: Path, events: np.ndarray) -> None:
     logit = saved_network(0.4).network.logit_numpy(events)
     by_output = run(exported, events) >= float(metadata_of(exported)["cut"])
     differing = by_output != (logit >= 0.4)
-    assert differing.sum() < 100
-    assert np.abs(logit[differing] - 0.4).max(initial=0) < 1e-4
+    # Only an event within the rounding of the output in single precision may differ.
+    assert differing.sum() < 5
+    assert np.abs(logit[differing] - 0.4).max(initial=0) < 1e-6
 
 
 def metadata_of(path: Path) -> dict[str, str]:

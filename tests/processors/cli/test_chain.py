@@ -204,6 +204,27 @@ def test_a_setting_re_runs_only_what_depends_on_it(chain: Path, tmp_path: Path) 
     assert "plot: would run" in said["plot"]
 
 
+def test_data_is_drawn_and_trains_nothing_again(chain: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(chain, folder)
+    # Not measured, and its own simulation: enough to be drawn.
+    data = {"process": "data", "files": ["output/ntuples/eemumu.root"], "luminosity": 2.0}
+    datasets = {**SMALL["datasets"], "runs": data}
+    (folder / "data_manifest.yaml").write_text(yaml.safe_dump({**SMALL, "datasets": datasets}))
+    said = run_chain(folder)
+    for stage in ("simulate", "features", "train", "limits"):
+        assert f"{stage}: up to date" in said
+    assert said.count("Blinded: only 10 % of the data is seen") == 2
+    figures = {path.name for path in (folder / "output" / "plots").glob("data_*")}
+    for name in ("data_recoil_mass", "data_features_before", "data_features_after"):
+        assert {f"{name}.{suffix}" for suffix in ("pdf", "png", "svg")} <= figures
+    assert run_chain(folder).count("up to date") == len(STAGES) + 1
+    assert punzinet("report", folder=folder).returncode == 0
+    page = (folder / "output" / "report.html").read_text()
+    assert "Data and simulation: recoil mass" in page
+    assert "blinded: not to be seen before --unblind" in page
+
+
 def test_the_single_cut_reduces_background_more_than_signal(chain: Path) -> None:
     content = json.loads((chain / "output" / "sensitivity.json").read_text())
     networks = content["networks"]

@@ -85,6 +85,14 @@ def cannot_write(path: Path, error: OSError) -> str:
     )
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether a path leads to a file; one that no file system takes leads to none."""
+    try:
+        return Path(path).is_file()
+    except OSError:  # too long, or nobody may look
+        return False
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, atomically; NaN and infinity are refused."""
     with atomic_path(path) as partial:
@@ -105,7 +113,7 @@ def read_json(path: Path, made_by: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `{made_by}` first.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read as JSON ({error}); delete it and run `{made_by}` again."
         ) from error

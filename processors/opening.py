@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import uproot
 
 from analysis.errors import InputError
+from analysis.files import is_file
 
 ATTEMPTS: Final = 4
 """How often a file on a server is tried."""
@@ -41,7 +42,8 @@ def is_remote(path: str) -> bool:
 
 def state_of(path: str) -> tuple[int, int]:
     """Size in bytes and time of change in ns of a local file; (-1, -1) for a URL or no file."""
-    if "://" in path or not Path(path).is_file():
+    path = path.removeprefix("file://")
+    if is_remote(path) or not is_file(path):
         return -1, -1
     status = Path(path).stat()
     return status.st_size, status.st_mtime_ns
@@ -63,7 +65,7 @@ def open_file(path: str, dataset: str) -> Iterator[Any]:
         InputError: If it is not there, empty, no ROOT file or truncated.
     """
     name = f"Dataset {dataset}: {path}"
-    if "://" not in path and Path(path).exists() and Path(path).stat().st_size == 0:
+    if state_of(path)[0] == 0:
         raise InputError(f"{name} is empty (0 bytes); make or fetch it again.")
     try:
         # A file that holds a colon in its name is no file with an object behind the colon.

@@ -8,13 +8,14 @@ result by rounding only.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from analysis.errors import InputError
-from analysis.files import cannot_write, read_json, write_json
+from analysis.files import cannot_write, is_file, read_json, write_json
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
 from analysis.paper.studies import Study
@@ -24,6 +25,8 @@ from processors.trial import Trial
 
 #: What each stage is called, in the order in which data run through them.
 STAGES = ("simulate", "features", "train", "select", "limits", "plot")
+#: Bytes at the beginning of a ROOT file that hold its UUID, and where everything else lies.
+_HEAD = 100
 #: What is kept in mind of the number of networks.
 _LAST = ("asked", "manifest")
 
@@ -324,11 +327,18 @@ def _read_record(output: OutputFolder, name: str) -> dict[str, Any]:
 
 
 def _state(name: str) -> list[Any]:
-    """Name, size and time of a local file; a URL or a missing file is known by its name alone."""
-    if "://" in name or not Path(name).exists():
+    """Name, size, time and digest of the first bytes of a local file.
+
+    The first bytes of a ROOT file hold its UUID: it tells the file from another one of the same
+    size and time. A URL or a missing file is known by its name alone.
+    """
+    path = Path(name.removeprefix("file://"))
+    if "://" in str(path) or not is_file(path):
         return [name]
-    status = Path(name).stat()
-    return [name, status.st_size, status.st_mtime_ns]
+    status, head = path.stat(), b""
+    with suppress(OSError), path.open("rb") as file:  # the stage itself says what it cannot read
+        head = file.read(_HEAD)
+    return [name, status.st_size, status.st_mtime_ns, digest(head.hex())]
 
 
 def _size(path: Path) -> int:

@@ -186,7 +186,12 @@ def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
     tables = []
     try:
         for path in sorted(tensors.glob("*/*.parquet")):
-            table = pq.read_table(path, columns=["mass", "m2_recoil", "weight"], partitioning=None)
+            table = pq.read_table(
+                path,
+                columns=["mass", "m2_recoil", "weight"],
+                partitioning=None,
+                page_checksum_verification=True,
+            )
             tables.append(table.filter(pc.is_valid(table["mass"])))
     except (OSError, pa.ArrowException, KeyError) as error:
         raise InputError(

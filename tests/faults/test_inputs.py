@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uproot
 import yaml
 
 from analysis.manifest import Manifest
@@ -45,10 +46,10 @@ def features(folder: Path) -> Run:
     """Function (*options) that runs the features stage."""
 
     def run(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "processors.cli", "-v", "features", "--workers", "2"]
+        command = [sys.executable, "-m", "processors.cli", "-v", "features", "--executor"]
         return subprocess.run(
-            [*command, *options], cwd=folder, capture_output=True, text=True, check=False,
-            timeout=280,
+            [*command, "iterative", *options], cwd=folder, capture_output=True, text=True,
+            check=False, timeout=280,
         )  # fmt: skip
 
     return run
@@ -135,8 +136,6 @@ def test_events_that_are_there_twice_are_reported(
     folder: Path, features: Run, record_property: Count
 ) -> None:
     """A merged file that was left beside its parts has another UUID and the same events."""
-    import uproot  # noqa: PLC0415
-
     with uproot.open(folder / "tautau0.root") as file:
         columns = file["variables"].arrays(library="np")
     with uproot.recreate(folder / "tautau9.root") as file:

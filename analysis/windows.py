@@ -22,6 +22,8 @@ from analysis.types import BoolArray, FloatArray, IntArray
 
 #: A window reaches this many weighted sigmas to either side of m².
 HALF_WIDTH = 2.0
+#: Masses in GeV and widths in GeV² stay below this, so that their squares are numbers.
+_LARGEST = 1e150
 #: Fewer fits than this cannot carry a smoothing spline and are interpolated linearly.
 SPLINE_POINTS = 5
 
@@ -59,8 +61,10 @@ class Windows:
         }
         if lengths != {len(self.mass)} or len(self.mass) == 0:
             raise ValueError("windows need the same, non-zero number of entries in every column")
-        if not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
+        if not np.all((self.sigma > 0) & (self.sigma < _LARGEST)):
             raise ValueError("window widths must be positive and finite")
+        if not np.all(np.abs(self.mass) < _LARGEST):
+            raise ValueError("masses must be finite")
         disorder = disordered(self.mass, self.sigma)
         if len(disorder):
             first = disorder[0]
@@ -154,7 +158,7 @@ class Windows:
                 fitted=np.array([row["source"] == "fitted" for row in rows], dtype=bool),
                 fits=tuple(row["fit"] and PeakFit.from_json(row["fit"]) for row in rows),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path} does not hold the windows of this software ({error!r}); delete it and run "
                 "`punzinet features` again."

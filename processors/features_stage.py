@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from coffea.processor.executor import ExecutorBase
 
-from analysis.errors import InputError
+from analysis.errors import InputError, OutputError
 from analysis.files import cannot_write, write_json
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
@@ -224,7 +224,7 @@ def _tensor_folder(output: OutputFolder) -> Iterator[Path]:
             shutil.rmtree(leftover)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(cannot_write(output.root, error)) from error
+        raise OutputError(cannot_write(output.root, error)) from error
     yield folder
     folder.rename(output.tensors)
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import InputError
+from analysis.errors import InputError, OutputError
 from analysis.files import cannot_write, is_file, read_json, write_json
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
@@ -106,7 +106,7 @@ class Stage:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise InputError(cannot_write(self.output.root, error)) from error
+            raise OutputError(cannot_write(self.output.root, error)) from error
         self.begun = datetime.now(UTC)
 
     def finish(self, outputs: Iterable[Path]) -> None:
@@ -321,7 +321,11 @@ def _read_record(output: OutputFolder, name: str) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"`punzinet {name}` has not run in {output.root}; run it first.")
     record = read_json(path, f"punzinet {name}")
-    if not isinstance(record, dict) or not {"fingerprint", "outputs"} <= set(record):
+    if not (
+        isinstance(record, dict)
+        and isinstance(record.get("fingerprint"), str)
+        and isinstance(record.get("outputs"), dict)
+    ):
         raise InputError(f"{path} is damaged; delete it and run `punzinet {name}` again.")
     return record
 

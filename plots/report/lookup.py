@@ -75,7 +75,7 @@ def lookup_data(
                 "fitted": bool(windows.fitted[i]),
                 "fit": None if fit is None else fit.to_json(),
                 "peak": peaks[i],
-                "yields": {stage: yields[_key(mass)][stage] for stage in STAGES},
+                "yields": {stage: dict(yields[_key(mass)][stage]) for stage in STAGES},
                 "signal": _signal(generated, mass),
                 "selections": [one[i] for one in selections],
                 "cross_section": _section(sections, mass),

@@ -65,6 +65,6 @@ def _incomplete(folder: OutputFolder) -> list[str]:
                     f"features: dataset {name}: {path} repeats {count} events that are in it or "
                     "in an earlier file"
                 )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, RecursionError, ValueError, KeyError, TypeError, AttributeError):
         return []
     return lines

@@ -1,12 +1,12 @@
 """Datasets of the manifest: which files, of which process, normalised to what."""
 
 import glob
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from analysis.errors import InputError
+from analysis.files import is_file
 from analysis.hypotheses import MASS_TOLERANCE
 
 SIGNAL = "signal"
@@ -174,7 +174,7 @@ class Dataset(BaseModel):
                 found.append(pattern)
                 continue
             matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
-            if not matches or (must_exist and not Path(matches[0]).is_file()):
+            if not matches or (must_exist and not is_file(matches[0])):
                 made = "; run `punzinet simulate` first" if self.simulate else ""
                 raise InputError(f"Dataset {self.name}: there is no file {pattern}{made}.")
             found += matches

@@ -10,6 +10,13 @@ class InputError(Exception):
     """
 
 
+class OutputError(InputError):
+    """Something cannot be written: the disk is full, or the folder is not writable.
+
+    No input is to blame, so nothing may be done without it.
+    """
+
+
 class Interrupted(Exception):
     """Ctrl-C or a termination request, after everything was brought to safety.
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import InputError
+from analysis.errors import InputError, OutputError
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """A full disk, a quota, a limit on the size of files."""
@@ -41,7 +41,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         A path in the same folder, with the same suffix, that does not exist yet.
 
     Raises:
-        InputError: If the folder cannot be made or written to.
+        OutputError: If the folder cannot be made or written to.
     """
     unique = f"{os.getpid()}-{secrets.token_hex(4)}"
     partial = path.with_name(f".{path.stem}.{unique}.partial{path.suffix}")
@@ -52,7 +52,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:
             raise
-        raise InputError(cannot_write(path, error)) from error
+        raise OutputError(cannot_write(path, error)) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -69,6 +69,11 @@ def remove_partial_files(folder: Path) -> None:
             path.unlink()
 
 
+def is_full_or_read_only(error: OSError) -> bool:
+    """Whether something failed because a disk is full or read-only."""
+    return error.errno in _NO_SPACE | {errno.EROFS}
+
+
 def cannot_write(path: Path, error: OSError) -> str:
     """The sentence that says why something cannot be written, and what to do.
 
@@ -83,6 +88,14 @@ def cannot_write(path: Path, error: OSError) -> str:
         f"Cannot write {path}: {why}. Make the folder writable, or choose another with --output "
         "(OUTPUT= for make)."
     )
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a path leads to a file; one that no file system takes leads to none."""
+    try:
+        return Path(path).is_file()
+    except OSError:  # too long, or nobody may look
+        return False
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -105,7 +118,7 @@ def read_json(path: Path, made_by: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `{made_by}` first.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read as JSON ({error}); delete it and run `{made_by}` again."
         ) from error

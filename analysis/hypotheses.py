@@ -10,6 +10,9 @@ from analysis.types import BoolArray, FloatArray
 MASS_TOLERANCE = 1e-6
 """Two masses closer than this (GeV) are the same hypothesis."""
 
+MOST_MASSES = 10_000
+"""Masses that a grid may have: many more than any search needs, and few enough for memory."""
+
 PositiveMass = Annotated[float, Field(gt=0)]
 
 
@@ -26,7 +29,12 @@ class MassGrid(BaseModel):
     def _steps_fit(self) -> "MassGrid":
         """Refuse a grid that does not end at `stop`."""
         steps = (self.stop - self.start) / self.step
-        if steps < 0 or abs(steps - round(steps)) > 1e-6:
+        if not 0 <= steps < MOST_MASSES:
+            raise ValueError(
+                f"masses from {self.start} to {self.stop} in steps of {self.step} are none, or "
+                f"{MOST_MASSES} or more"
+            )
+        if abs(steps - round(steps)) > 1e-6:
             raise ValueError(
                 f"masses from {self.start} in steps of {self.step} never reach {self.stop}"
             )

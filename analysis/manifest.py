@@ -6,6 +6,8 @@ the key and says what the key is for.
 """
 
 import difflib
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +21,7 @@ from analysis.blinding import Blinding
 from analysis.datasets import BRANCHES, DATA, SIGNAL, CandidatePolicy, Dataset, Positive
 from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit
-from analysis.files import read_json
+from analysis.files import is_file, read_json
 from analysis.hypotheses import Hypotheses
 from analysis.limits.settings import LimitSettings
 from analysis.output import OutputFolder
@@ -96,6 +98,19 @@ class Manifest(BaseModel):
     limits: LimitSettings = Field(
         LimitSettings(), description="confidence level and uncertainties of the upper limits"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_finite(cls, content: Any) -> Any:
+        """Refuse infinities and NaN: no setting means anything with them.
+
+        Raises:
+            ValueError: With one sentence that names the key.
+        """
+        for key, value in _leaves(content):
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"`{key}`: {value} is no number to work with; give a finite one")
+        return content
 
     @model_validator(mode="before")
     @classmethod
@@ -289,10 +304,22 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
     limits = manifest.limits
     if limits.cross_sections is not None:
         table = path.parent / limits.cross_sections
-        if not table.is_file():
+        if not is_file(table):
             raise InputError(f"{path}: `limits.cross_sections`: there is no file {table}.")
         limits = limits.model_copy(update={"cross_sections": str(table)})
     return manifest.model_copy(update={"datasets": settled, "limits": limits})
+
+
+def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """All values of nested mappings and lists, with their dotted keys."""
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, list | tuple):
+        for number, value in enumerate(content):
+            yield from _leaves(value, f"{key}.{number}" if key else str(number))
+    else:
+        yield key, content
 
 
 def _simulated_entries(output: OutputFolder) -> dict[str, int]:

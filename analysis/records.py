@@ -42,7 +42,7 @@ def write_record(path: Path, record: Record) -> None:
     Raises:
         InputError: If the file cannot be written.
     """
-    arrays = {name: np.ascontiguousarray(values) for name, values in record.arrays.items()}
+    arrays = {name: np.asarray(values, order="C") for name, values in record.arrays.items()}
     text = json.dumps(record.content)
     data = save(arrays, metadata={"content": text, "digest": _digest(text, arrays)})
     with atomic_path(path) as partial:

@@ -96,7 +96,7 @@ def read_spectrum(
             folder = file[f"{stage}/{quantity.name}"]
             names = folder.keys(cycle=False, filter_classname="TH1D")
             contents = {name: _contents(folder[name]) for name in names}
-    except (OSError, KeyError, ValueError) as error:
+    except Exception as error:  # whatever damage does to a ROOT file
         raise InputError(
             f"{path} does not hold the spectra {stage}/{quantity.name}; run `punzinet select` "
             "first."

@@ -88,7 +88,10 @@ def read_tensor_events(folder: Path, search: Search) -> TensorEvents:
     if not paths:
         raise InputError(f"{folder} holds no tensors; run `punzinet features` first.")
     try:
-        tables = [pq.read_table(path, columns=columns, partitioning=None) for path in paths]
+        tables = [
+            pq.read_table(path, columns=columns, partitioning=None, page_checksum_verification=True)
+            for path in paths
+        ]
         table = pa.concat_tables(table.cast(tables[0].schema) for table in tables)
     except (OSError, pa.ArrowException, KeyError) as error:
         raise InputError(

@@ -24,6 +24,8 @@ from analysis.types import BoolArray, FloatArray, IntArray
 
 #: A window reaches this many weighted sigmas to either side of its centre.
 HALF_WIDTH = 2.0
+#: Masses in GeV and widths in GeV² stay below this, so that their squares are numbers.
+_LARGEST = 1e150
 #: Fewer fits than this cannot carry a smoothing spline and are interpolated linearly.
 SPLINE_POINTS = 5
 
@@ -63,8 +65,10 @@ class Windows:
         }
         if lengths != {len(self.mass)} or len(self.mass) == 0:
             raise ValueError("windows need the same, non-zero number of entries in every column")
-        if not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
+        if not np.all((self.sigma > 0) & (self.sigma < _LARGEST)):
             raise ValueError("window widths must be positive and finite")
+        if not np.all(np.abs(self.mass) < _LARGEST):
+            raise ValueError("masses must be finite")
         disorder = disordered(self.centre, self.sigma)
         if len(disorder):
             first = disorder[0]
@@ -169,7 +173,7 @@ class Windows:
                 fits=tuple(row["fit"] and PeakFit.from_json(row["fit"]) for row in rows),
                 search=Search.from_json(content["search"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path} does not hold the windows of this software ({error!r}); delete it and run "
                 "`punzinet features` again."

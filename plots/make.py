@@ -167,7 +167,7 @@ def _history(output: OutputFolder, network: str, loss: str) -> list[Phase]:
     ):
         path = output.network(f"{stage}-{number}") / "history.parquet"
         try:
-            table = pq.read_table(path, partitioning=None)
+            table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
             columns = {key: table[key].to_numpy() for key in table.column_names}
             phases.append(
                 Phase(

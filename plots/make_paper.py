@@ -151,7 +151,7 @@ def _evolution(folder: OutputFolder, networks: int) -> Evolution:
     for number in range(networks):
         path = folder.network(f"punzi-{number:02d}") / "history.parquet"
         try:
-            table = pq.read_table(path, partitioning=None)
+            table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
             for name, column in columns.items():
                 column.append(table[name].to_numpy())
         except (OSError, pa.ArrowException, KeyError) as error:

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -24,7 +24,7 @@ from coffea.util import coffea_console
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from analysis.errors import InputError
+from analysis.errors import InputError, OutputError
 from analysis.files import read_json, write_json
 from analysis.records import Record, read_content, read_record, write_record
 from processors.reasons import command_of
@@ -75,16 +75,21 @@ class _Recorder:
     folder: Path
 
     def __call__(self, work: Work) -> dict[str, str | None]:
-        """Do the work; what is wrong with the input is handed back like a result."""
+        """Do the work; what is wrong with the input is handed back like a result.
+
+        Raises:
+            OutputError: If nothing can be written, which is no fault of the input.
+        """
         try:
             record = self.function(work.payload)
             content = {"key": work.key, "result": record.content}
             path = self.folder / f"{work.name}{_RECORD}"
             write_record(path, Record(content, record.arrays))
+        except OutputError:
+            raise
         except InputError as error:
-            with suppress(InputError):  # a full disk holds no failure either
-                failure = {"key": work.key, "reason": str(error)}
-                write_json(self.folder / f"{work.name}{_FAILURE}", failure)
+            failure = {"key": work.key, "reason": str(error)}
+            write_json(self.folder / f"{work.name}{_FAILURE}", failure)
             return {work.name: str(error)}
         return {work.name: None}
 
@@ -107,8 +112,10 @@ class Step:
         """The record of a piece of work.
 
         Raises:
-            InputError: If it is not there any more.
+            InputError: If the work could not be done, or the record is not there any more.
         """
+        if work.name in self.problems:
+            raise InputError(self.problems[work.name])
         record = _read(self.folder, work)
         if record is None:
             raise InputError(

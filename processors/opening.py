@@ -1,21 +1,32 @@
 """Opening ROOT files: on disks that are there, and on servers that may not always be."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import uproot
 
 from analysis.errors import InputError
+from analysis.files import is_file
 
 ATTEMPTS: Final = 4
 """How often a file on a server is tried."""
 BACK_OFF_SECONDS: Final = 1.0
 """Wait after the first failure; twice as long after each further one."""
-ANSWER_SECONDS: Final = 30.0
-"""How long a server may be silent."""
+ANSWER_SECONDS: Final = 30
+"""How long a server may be silent; XRootD takes whole seconds only."""
+_XROOTD: Final = {
+    "XRD_CONNECTIONWINDOW": "10",
+    "XRD_STREAMERRORWINDOW": "10",
+    "XRD_TIMEOUTRESOLUTION": "1",
+}
+"""Patience of XRootD's client, s, where the user has not settled it: by itself, it connects to a
+server that was away only minutes later, which no attempt here would live to see."""
+_XROOTD_NOT_FOUND: Final = "[3011]"
+"""How an XRootD server says that there is no such file."""
 
 T = TypeVar("T")
 
@@ -31,7 +42,8 @@ def is_remote(path: str) -> bool:
 
 def state_of(path: str) -> tuple[int, int]:
     """Size in bytes and time of change in ns of a local file; (-1, -1) for a URL or no file."""
-    if "://" in path or not Path(path).is_file():
+    path = path.removeprefix("file://")
+    if is_remote(path) or not is_file(path):
         return -1, -1
     status = Path(path).stat()
     return status.st_size, status.st_mtime_ns
@@ -53,14 +65,14 @@ def open_file(path: str, dataset: str) -> Iterator[Any]:
         InputError: If it is not there, empty, no ROOT file or truncated.
     """
     name = f"Dataset {dataset}: {path}"
-    if "://" not in path and Path(path).exists() and Path(path).stat().st_size == 0:
+    if state_of(path)[0] == 0:
         raise InputError(f"{name} is empty (0 bytes); make or fetch it again.")
     try:
         # A file that holds a colon in its name is no file with an object behind the colon.
         file = uproot.open({path: None}, array_cache=None, object_cache=None, **_options(path))
-    except FileNotFoundError:
-        raise InputError(f"{name} is not there; check `files` in the manifest.") from None
     except Exception as error:
+        if isinstance(error, FileNotFoundError) or _XROOTD_NOT_FOUND in str(error):
+            raise InputError(f"{name} is not there; check `files` in the manifest.") from None
         if "not a ROOT file" in str(error):
             raise InputError(f"{name} is not a ROOT file; check `files` in the manifest.") from None
         raise Unreadable(
@@ -81,6 +93,8 @@ def _options(path: str) -> dict[str, Any]:
     if not is_remote(path):
         return {}
     if path.startswith("root://"):
+        for setting, seconds in _XROOTD.items():
+            os.environ.setdefault(setting, seconds)
         return {"timeout": ANSWER_SECONDS}
     if path.startswith(("http://", "https://")):
         import aiohttp  # noqa: PLC0415 - slow to import, and only needed here
@@ -108,11 +122,23 @@ def patiently(path: str, attempt: Callable[[], T]) -> T:
         try:
             return attempt()
         except Unreadable:
+            _forget(path)
             time.sleep(BACK_OFF_SECONDS * 2**number)
     try:
         return attempt()
     except Unreadable as error:
+        _forget(path)
         raise InputError(f"{str(error).rstrip('.')}; tried {ATTEMPTS} times.") from error
+
+
+def _forget(path: str) -> None:
+    """Close what a failing XRootD server left open, which the next attempt would use again."""
+    if path.startswith("root://"):
+        import fsspec  # noqa: PLC0415 - slow to import, and only needed here
+
+        with suppress(OSError):
+            system, name = fsspec.core.url_to_fs(path, **_options(path))
+            system.invalidate_cache(name)
 
 
 def reason(error: BaseException) -> str:

@@ -8,13 +8,14 @@ result by rounding only.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import InputError
-from analysis.files import cannot_write, read_json, write_json
+from analysis.errors import InputError, OutputError
+from analysis.files import cannot_write, is_file, read_json, write_json
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
 from analysis.paper.studies import MAIN, Study
@@ -24,6 +25,8 @@ from processors.trial import Trial
 
 #: What each stage is called, in the order in which data run through them.
 STAGES = ("simulate", "features", "train", "select", "limits", "plot")
+#: Bytes at the beginning of a ROOT file that hold its UUID, and where everything else lies.
+_HEAD = 100
 #: What is kept in mind of the number of networks.
 _LAST = ("asked", "manifest")
 
@@ -103,7 +106,7 @@ class Stage:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise InputError(cannot_write(self.output.root, error)) from error
+            raise OutputError(cannot_write(self.output.root, error)) from error
         self.begun = datetime.now(UTC)
 
     def finish(self, outputs: Iterable[Path]) -> None:
@@ -359,17 +362,28 @@ def _read_record(output: OutputFolder, name: str) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"`punzinet {command}` has not run in {output.root}; run it first.")
     record = read_json(path, f"punzinet {command}")
-    if not isinstance(record, dict) or not {"fingerprint", "outputs"} <= set(record):
+    if not (
+        isinstance(record, dict)
+        and isinstance(record.get("fingerprint"), str)
+        and isinstance(record.get("outputs"), dict)
+    ):
         raise InputError(f"{path} is damaged; delete it and run `punzinet {command}` again.")
     return record
 
 
 def _state(name: str) -> list[Any]:
-    """Name, size and time of a local file; a URL or a missing file is known by its name alone."""
-    if "://" in name or not Path(name).exists():
+    """Name, size, time and digest of the first bytes of a local file.
+
+    The first bytes of a ROOT file hold its UUID: it tells the file from another one of the same
+    size and time. A URL or a missing file is known by its name alone.
+    """
+    path = Path(name.removeprefix("file://"))
+    if "://" in str(path) or not is_file(path):
         return [name]
-    status = Path(name).stat()
-    return [name, status.st_size, status.st_mtime_ns]
+    status, head = path.stat(), b""
+    with suppress(OSError), path.open("rb") as file:  # the stage itself says what it cannot read
+        head = file.read(_HEAD)
+    return [name, status.st_size, status.st_mtime_ns, digest(head.hex())]
 
 
 def _size(path: Path) -> int:

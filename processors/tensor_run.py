@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from coffea.processor.executor import ExecutorBase
 
-from analysis.errors import InputError
+from analysis.errors import InputError, OutputError
 from analysis.files import cannot_write, write_json
 from analysis.manifest import Manifest
 from analysis.peak_fit import fit_peak, peak_edges
@@ -174,7 +174,7 @@ def tensor_folder(tensors: Path, outdated: Iterable[Path]) -> Iterator[Path]:
         The folder.
 
     Raises:
-        InputError: If the folder around it cannot be written to.
+        OutputError: If the folder around it cannot be written to.
     """
     folder = tensors.with_name(f".tensors.{secrets.token_hex(4)}")
     try:
@@ -189,7 +189,7 @@ def tensor_folder(tensors: Path, outdated: Iterable[Path]) -> Iterator[Path]:
             shutil.rmtree(leftover)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(cannot_write(tensors.parent, error)) from error
+        raise OutputError(cannot_write(tensors.parent, error)) from error
     yield folder
     folder.rename(tensors)
 

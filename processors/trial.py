@@ -71,5 +71,5 @@ def trial_of(output: OutputFolder, stage: str) -> Trial:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Trial(**content["provenance"]["settings"].get("trial", {}))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, RecursionError, ValueError, KeyError, TypeError, AttributeError):
         return Trial()

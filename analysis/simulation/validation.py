@@ -213,7 +213,9 @@ def _training_weights(output: OutputFolder, dataset: str, windows: Windows) -> F
     weights = []
     for path in paths:
         try:
-            table = pq.read_table(path, columns=columns, partitioning=None)
+            table = pq.read_table(
+                path, columns=columns, partitioning=None, page_checksum_verification=True
+            )
             start, stop, weight = (table[name].to_numpy() for name in columns)
         except (OSError, pa.ArrowException, KeyError) as error:
             raise InputError(

@@ -1,7 +1,8 @@
 """Checkpoints: a training that is interrupted anywhere continues to the same last bit.
 
-A checkpoint is one safetensors file with all numbers, whose header says as JSON what they
-belong to. Shuffles need no saving: they follow from seed and epoch.
+A checkpoint is a record with all numbers, whose JSON says what they belong to: damage is found
+out, so that no training goes on from wrong numbers. Shuffles need no saving: they follow from
+seed and epoch.
 """
 
 import json
@@ -10,14 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
-
 from analysis.errors import InputError
-from analysis.files import atomic_path
+from analysis.records import Record, read_record, write_record
 from analysis.training.state import StageState
 
-FORMAT = "punzinet-checkpoint-1"
+FORMAT = "punzinet-checkpoint-2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +41,11 @@ class Checkpoint:
             for name, state in self.stages.items()
             for key, array in state.to_arrays().items()
         }
-        header = {
-            FORMAT: json.dumps(self.identity),
-            "messages": json.dumps({name: s.messages for name, s in self.stages.items()}),
+        content = {
+            FORMAT: self.identity,
+            "messages": {name: state.messages for name, state in self.stages.items()},
         }
-        with atomic_path(path) as partial:
-            partial.write_bytes(save(arrays, header))
+        write_record(path, Record(content, arrays))
 
 
 def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
@@ -66,24 +63,20 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint | Non
     """
     if not path.exists():
         return None
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
-        saved = json.loads(header[FORMAT])
-        messages = json.loads(header["messages"])
-        stages = {
-            name: StageState.from_arrays(
-                {k.split("/", 1)[1]: v for k, v in arrays.items() if k.startswith(f"{name}/")},
-                messages[name],
-            )
-            for name in messages
-        }
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    record = read_record(path)
+    if record is None or FORMAT not in record.content:
         raise InputError(
-            f"{path} is not a checkpoint of this software ({error}); delete it and train from the "
-            "beginning."
-        ) from error
+            f"{path} is not a checkpoint of this software, or is damaged; train from the beginning "
+            "with --restart."
+        )
+    saved, messages = record.content[FORMAT], record.content["messages"]
+    stages = {
+        name: StageState.from_arrays(
+            {k.split("/", 1)[1]: v for k, v in record.arrays.items() if k.startswith(f"{name}/")},
+            messages[name],
+        )
+        for name in messages
+    }
     differences = [
         f"{key} was {old} and is now {new}" for key, old, new in _differences(saved, dict(identity))
     ]

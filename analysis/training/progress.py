@@ -97,7 +97,8 @@ def write_history(path: Path, state: StageState, network: int) -> None:
         InputError: If the folder cannot be written to.
     """
     with atomic_path(path) as partial:
-        pq.write_table(pa.table(state.history.columns(network)), partial)
+        table = pa.table(state.history.columns(network))
+        pq.write_table(table, partial, write_page_checksum=True)
 
 
 class TensorBoard:

@@ -348,7 +348,7 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         InputError: If the file cannot be read or lacks a column.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             missing = set(columns) - set(file.schema_arrow.names)
             if missing:
                 raise InputError(

@@ -78,7 +78,7 @@ def lookup_data(
                 "fitted": bool(windows.fitted[i]),
                 "fit": None if fit is None else fit.to_json(),
                 "peak": peaks[i],
-                "yields": {stage: yields[_key(mass)][stage] for stage in STAGES},
+                "yields": {stage: dict(yields[_key(mass)][stage]) for stage in STAGES},
                 "signal": _signal(generated, mass),
                 "selections": [one[i] for one in selections],
                 "cross_section": _section(sections, mass),
@@ -198,7 +198,9 @@ def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
     tables = []
     try:
         for path in sorted(tensors.glob("*/*.parquet")):
-            table = pq.read_table(path, columns=names, partitioning=None)
+            table = pq.read_table(
+                path, columns=names, partitioning=None, page_checksum_verification=True
+            )
             tables.append(table.filter(pc.is_valid(table["mass"])))
     except (OSError, pa.ArrowException, KeyError) as error:
         raise InputError(

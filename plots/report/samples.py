@@ -182,11 +182,13 @@ def timing_table(folder: Path) -> tuple[Table | None, float]:
     records = {
         path.stem: read_json(path, f"punzinet {path.stem}") for path in folder.glob("*.json")
     }
-    timed = {
-        name: (str(record["started"]), float(record["seconds"]))
-        for name, record in records.items()
-        if isinstance(record, Mapping) and {"started", "seconds"} <= set(record)
-    }
+    timed = {}
+    for name, record in records.items():
+        if isinstance(record, Mapping) and {"started", "seconds"} <= set(record):
+            try:
+                timed[name] = str(record["started"]), float(record["seconds"])
+            except (TypeError, ValueError) as error:
+                raise _damaged(folder / f"{name}.json", f"punzinet {name}", error) from error
     if not timed:
         return None, 0.0
     longest = max(seconds for _, seconds in timed.values()) or 1.0

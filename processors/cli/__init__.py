@@ -1,11 +1,13 @@
 """The command line, on top of everything: `punzinet --help`."""
 
 import sys
+from pathlib import Path
 
 import typer
 from rich.console import Console
 
 from analysis.errors import InputError, Interrupted
+from analysis.files import cannot_write, is_full_or_read_only
 from processors.cli import (
     baselines,
     export,
@@ -22,7 +24,7 @@ from processors.cli import (
     train,
     validate_simulation,
 )
-from processors.cli.options import held
+from processors.cli.options import OUTPUT, held
 
 app = typer.Typer(
     name="punzinet",
@@ -74,6 +76,13 @@ def main() -> None:
     except InputError as error:
         errors.print("[bold red]punzinet:[/bold red]", end=" ")
         errors.print(str(error), markup=False)
+        sys.exit(1)
+    except OSError as error:
+        if not is_full_or_read_only(error):
+            raise
+        errors.print(
+            f"punzinet: {cannot_write(Path(error.filename or OUTPUT), error)}", markup=False
+        )
         sys.exit(1)
     except (Interrupted, KeyboardInterrupt) as stop:
         what = str(stop) or "interrupted; the same command goes on."

@@ -79,6 +79,6 @@ def _incomplete_in(path: Path) -> list[str]:
                     f"features: dataset {name}: {file} repeats {count} events that are in it or "
                     "in an earlier file"
                 )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, RecursionError, ValueError, KeyError, TypeError, AttributeError):
         return []
     return lines

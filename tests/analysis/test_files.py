@@ -44,3 +44,10 @@ def test_half_a_json(tmp_path: Path) -> None:
     (tmp_path / "windows.json").write_text('{"hypotheses": [')
     with pytest.raises(InputError, match="delete it and run `punzinet features` again"):
         read_json(tmp_path / "windows.json", "punzinet features")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "1" * 5000], ids=["deep", "long"])
+def test_json_that_python_gives_up_on(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(InputError, match=r"x\.json cannot be read as JSON"):
+        read_json(tmp_path / "x.json", "punzinet features")

@@ -28,3 +28,9 @@ def test_masses_that_make_no_search(masses: tuple[float, ...]) -> None:
 def test_a_grid_must_reach_its_end() -> None:
     with pytest.raises(ValidationError, match="never reach"):
         MassGrid(start=0.1, stop=1.0, step=0.2)
+
+
+@pytest.mark.parametrize(("stop", "step"), [(1e308, 0.1), (8.7, 1e-320), (8.7, 1e-9), (0.05, 0.1)])
+def test_a_grid_is_of_a_sensible_size(stop: float, step: float) -> None:
+    with pytest.raises(ValidationError, match="are none, or 10000 or more"):
+        MassGrid(start=0.1, stop=stop, step=step)

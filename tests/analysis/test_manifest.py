@@ -1,5 +1,6 @@
 """Every mistake in a manifest is one sentence that names the key."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,23 @@ def test_a_duplicate_dataset_is_found_with_its_line(tmp_path: Path) -> None:
 )
 def test_no_manifest_at_all(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError):
+        load(tmp_path, text)
+
+
+def test_a_few_lines_that_stand_for_very_many(tmp_path: Path) -> None:
+    names = "abcdefghij"
+    lines = [f"{name}: &{name} [{', '.join([f'*{last}'] * 10)}]"
+             for last, name in itertools.pairwise(names)]  # fmt: skip
+    with pytest.raises(InputError, match=r"more than 1000000 values, by its aliases"):
+        load(tmp_path, "\n".join([f"a: &a [{', '.join('x' * 10)}]", *lines]))
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
+@pytest.mark.parametrize("key", ["luminosity", "simulation.detector.energy_spread"])
+def test_settings_are_finite(tmp_path: Path, key: str, value: str) -> None:
+    *outer, inner = key.split(".")
+    text = "".join(f"{name}: {{" for name in outer) + f"{inner}: {value}" + "}" * len(outer)
+    with pytest.raises(InputError, match=rf"`{key}`: .* is no number to work with"):
         load(tmp_path, text)
 
 

@@ -1,7 +1,12 @@
 """Bad input by the thousand: never a hang, a crash without a sentence, or a wrong result."""
 
+import contextlib
+import copy
+import functools
+import itertools
 import json
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import InputError
+from analysis.hypotheses import MOST_MASSES
 from analysis.kinematics import FEATURES
 from analysis.manifest import Manifest, load_manifest
 from analysis.network import PunziNet, load_network
@@ -44,6 +50,23 @@ def amount(few: int, many: int) -> Any:
     return pytest.mark.parametrize("profile", cases)
 
 
+@pytest.fixture
+def counted(record_property: Callable[[str, object], None]) -> Iterator[Any]:
+    """Decorator that counts the inputs of a law."""
+    calls = itertools.count()
+
+    def decorate(law: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(law)
+        def count(*arguments: Any, **named: Any) -> None:
+            next(calls)
+            law(*arguments, **named)
+
+        return count
+
+    yield decorate
+    record_property("fuzzed", next(calls))
+
+
 def mutate(data: bytes, changes: list[tuple[float, bytes]], cut: float) -> bytes:
     """Overwrite some places, then cut the end off."""
     changed = bytearray(data)
@@ -66,7 +89,7 @@ def attempt(function: Callable[[], Any]) -> tuple[Any, str | None]:
 
 @amount(FEW, MANY)
 def test_root_files(
-    profile: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+    profile: Any, counted: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
 ) -> None:
     """A mutated file is refused, or what is not touched gives the result of the good file."""
     good, path = ntuples["eemumu"].read_bytes(), tmp_path / "eemumu.root"
@@ -75,6 +98,7 @@ def test_root_files(
 
     @profile
     @given(MUTATIONS, CUT)
+    @counted
     def check(changes: list[tuple[float, bytes]], cut: float) -> None:
         path.write_bytes(mutate(good, changes, cut))
         _, refusal = attempt(lambda: run_features(manifest, output, Execution()))
@@ -88,7 +112,7 @@ def test_root_files(
 
 
 @amount(100, 3000)
-def test_manifests(profile: Any, tmp_path: Path) -> None:
+def test_manifests(profile: Any, counted: Any, tmp_path: Path) -> None:
     leaf = st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
         st.sampled_from(["signal", "tautau", "../x", "/etc/passwd", "a/../../b", "*", "http://x"]),
@@ -116,6 +140,7 @@ def test_manifests(profile: Any, tmp_path: Path) -> None:
 
     @profile
     @given(st.dictionaries(sections, tree, max_size=2), names, dataset)
+    @counted
     def check(changes: dict[str, Any], name: str, section: dict[str, Any]) -> None:
         datasets = {**base["datasets"], name: {**base["datasets"]["tautau"], **section}}
         path.write_text(yaml.safe_dump({"datasets": datasets, **changes}))
@@ -132,15 +157,68 @@ def test_manifests(profile: Any, tmp_path: Path) -> None:
 
 
 @amount(100, 3000)
-def test_manifests_that_are_no_yaml(profile: Any, tmp_path: Path) -> None:
+def test_manifests_that_are_no_yaml(profile: Any, counted: Any, tmp_path: Path) -> None:
     path = tmp_path / "manifest.yaml"
 
     @profile
     @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
+    @counted
     def check(content: bytes) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError):
             load_manifest(path, OutputFolder(tmp_path))
+
+    check()
+
+
+#: What may stand where something sensible is expected.
+NONSENSE = st.one_of(
+    st.floats(), st.integers(), st.text(max_size=8), st.none(), st.booleans(), st.just([]),
+    st.just({}), st.sampled_from([10**400, -(10**30), "../x", "/x", "x" * 5000, "\0", [[1]]]),
+)  # fmt: skip
+
+
+def leaves(content: Any, key: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Keys of all values in nested mappings and lists, outer ones first."""
+    inner = content.items() if isinstance(content, dict) else enumerate(content)
+    for name, value in inner:
+        yield (*key, name)
+        if isinstance(value, dict | list):
+            yield from leaves(value, (*key, name))
+
+
+def replaced(content: Any, changes: list[tuple[tuple[Any, ...], Any]]) -> Any:
+    """A copy with other values at some keys, as far as they are still there."""
+    changed = copy.deepcopy(content)
+    for key, value in changes:
+        with contextlib.suppress(IndexError, KeyError, TypeError):
+            functools.reduce(operator.getitem, key[:-1], changed)[key[-1]] = value
+    return changed
+
+
+@amount(100, 3000)
+def test_settings(profile: Any, counted: Any, tmp_path: Path, make_manifest: Make) -> None:
+    """Every setting in turn: it is refused, or it can be written down and compared."""
+    files = {"signal": "s.root", "tautau": "t.root"}
+    content = make_manifest(files).model_dump(mode="json")
+    for name in files:
+        own = content["datasets"][name]
+        content["datasets"][name] = {k: v for k, v in own.items() if v is not None and k != "name"}
+    path = tmp_path / "manifest.yaml"
+    changes = st.lists(
+        st.tuples(st.sampled_from(list(leaves(content))), NONSENSE), min_size=1, max_size=3
+    )
+
+    @profile
+    @given(changes)
+    @counted
+    def check(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+        text = yaml.safe_dump(replaced(content, changes))
+        path.write_text(text, encoding="utf-8", errors="replace")
+        manifest, refusal = attempt(lambda: load_manifest(path, OutputFolder(tmp_path / "output")))
+        if refusal is None:
+            assert 0 < len(manifest.hypotheses.mass) <= MOST_MASSES
+            json.dumps(manifest.model_dump(mode="json"), allow_nan=False)
 
     check()
 
@@ -158,11 +236,12 @@ def network(tmp_path: Path) -> Path:
 
 
 @amount(60, 1500)
-def test_networks(profile: Any, network: Path) -> None:
+def test_networks(profile: Any, counted: Any, network: Path) -> None:
     good = {path: path.read_bytes() for path in sorted(network.iterdir()) if path.is_file()}
 
     @profile
     @given(st.sampled_from(sorted(good)), MUTATIONS, CUT)
+    @counted
     def check(which: Path, changes: list[tuple[float, bytes]], cut: float) -> None:
         for path, content in good.items():
             path.write_bytes(mutate(content, changes, cut) if path == which else content)
@@ -174,28 +253,30 @@ def test_networks(profile: Any, network: Path) -> None:
 
 @amount(40, 1000)
 def test_tensors(
-    profile: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+    profile: Any, counted: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
 ) -> None:
     output = OutputFolder(tmp_path)
     run_features(make_manifest(ntuples), output, Execution())
     windows = Windows.read(output.windows)
     good = {path: path.read_bytes() for path in sorted(output.tensors.rglob("*.parquet"))}
-    events = len(load_sample(output.tensors, windows, 4).training)
+    digest = load_sample(output.tensors, windows, 4).digest
 
     @profile
     @given(st.sampled_from(sorted(good)), MUTATIONS, CUT)
+    @counted
     def check(which: Path, changes: list[tuple[float, bytes]], cut: float) -> None:
         content = mutate(good[which], changes, cut)
         which.write_bytes(content)
         sample, refusal = attempt(lambda: load_sample(output.tensors, windows, 4))
         which.write_bytes(good[which])
-        assert refusal is not None or len(sample.training) <= events
+        if refusal is None:
+            assert sample.digest == digest
 
     check()
 
 
 @amount(100, 3000)
-def test_records(profile: Any, tmp_path: Path) -> None:
+def test_records(profile: Any, counted: Any, tmp_path: Path) -> None:
     """A damaged record is either found out or says the same."""
     path = tmp_path / "record.safetensors"
     write_record(path, Record({"a": [1, 2.5, "b"]}, {"x": np.arange(20.0), "y": np.eye(3)}))
@@ -203,6 +284,7 @@ def test_records(profile: Any, tmp_path: Path) -> None:
 
     @profile
     @given(MUTATIONS, CUT)
+    @counted
     def check(changes: list[tuple[float, bytes]], cut: float) -> None:
         path.write_bytes(mutate(good, changes, cut))
         record = read_record(path)
@@ -215,11 +297,12 @@ def test_records(profile: Any, tmp_path: Path) -> None:
 
 
 @amount(60, 1000)
-def test_lock_files(profile: Any, tmp_path: Path) -> None:
+def test_lock_files(profile: Any, counted: Any, tmp_path: Path) -> None:
     """What a killed run left in the lock file keeps nobody out."""
 
     @profile
     @given(st.binary(max_size=60))
+    @counted
     def check(content: bytes) -> None:
         (tmp_path / ".lock").write_bytes(content)
         assert holder_of(tmp_path) is None

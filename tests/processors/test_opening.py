@@ -90,7 +90,7 @@ def server(
 ) -> Iterator[tuple[Server, str]]:
     """A server with a background file, and the file's URL."""
     monkeypatch.setattr("processors.opening.BACK_OFF_SECONDS", 0.01)
-    monkeypatch.setattr("processors.opening.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("processors.opening.ANSWER_SECONDS", 1)
     with Server(("127.0.0.1", 0), Handler) as running:
         running.files = {"/data/tautau.root": ntuples["tautau"].read_bytes()}
         running.trouble = lambda _: ""

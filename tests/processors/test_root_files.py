@@ -24,6 +24,7 @@ from analysis.kinematics import FEATURES
 from analysis.manifest import Manifest
 from analysis.network import PunziNet, SavedNetwork
 from analysis.output import OutputFolder
+from analysis.search import RECOIL
 from analysis.spectra import fill_spectra, write_spectra
 from analysis.windows import Windows
 from processors.executors import Execution
@@ -172,7 +173,8 @@ def test_root_opens_ntuples_and_friends_that_we_write(
 
 def test_root_opens_the_spectra(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
-    spectra = fill_spectra("after", "tautau", rng.uniform(-2, 90, 500), rng.uniform(0, 2, 500))
+    values, weight = rng.uniform(-2, 90, 500), rng.uniform(0, 2, 500)
+    spectra = fill_spectra("after", "tautau", RECOIL.variable, values, weight)
     write_spectra(tmp_path / "histograms.root", spectra)
     said = in_root(
         """

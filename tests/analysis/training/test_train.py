@@ -226,6 +226,18 @@ def test_resume_without_checkpoint_starts_from_the_beginning(
     np.testing.assert_array_equal(vectors(resumed), vectors(whole))
 
 
+def test_a_checkpoint_with_a_wrong_number_is_refused(small_sample: Sample, tmp_path: Path) -> None:
+    interrupt = At("bce", 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted, match="interrupted"):
+        train(small_sample, tmp_path, recipe(), reporters=[interrupt])
+    path = tmp_path / "networks" / CHECKPOINT
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged; train from the beginning with --restart"):
+        train(small_sample, tmp_path, recipe(), resume=True)
+
+
 def test_damaged_checkpoint_is_refused(small_sample: Sample, tmp_path: Path) -> None:
     path = tmp_path / "networks" / CHECKPOINT
     path.parent.mkdir()

@@ -1,0 +1,228 @@
+"""A small chain whose stages can be disturbed one by one, and the count of all that was done.
+
+A test says what it did by `record_property`: how many `faults` it injected, how many inputs it
+`fuzzed`, how many `events` it counted in the end, and how many of them were `wrong`.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import uproot
+import yaml
+
+from processors.lock import holder_of
+from processors.stages import STAGES
+
+MANIFEST: dict[str, Any] = {
+    "luminosity": 50,
+    "corrections": {"trigger_efficiency": 0.9},
+    "hypotheses": {"masses": {"start": 1.0, "stop": 7.0, "step": 2.0}},
+    "datasets": {
+        name: {"process": name, "simulate": name}
+        for name in ("signal", "mumugamma", "tautau", "eemumu")
+    },
+    "simulation": {"scales": {"default": {"luminosity": 1.0, "signal_events": 2000}}},
+    "features": {"chunk_size": 1000},
+    "training": {
+        "pretraining": {"epochs": 15},
+        "punzi": {"epochs": 60},
+        "checkpoint_seconds": 0.05,
+    },
+}
+
+
+class Chain:
+    """The stages, each with the folder as it was before and the results as they were after it.
+
+    Attributes:
+        stages: In the order in which they run.
+        seconds: How long each of them takes from the moment in which it holds the lock.
+    """
+
+    stages = (*STAGES, "report")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._after: dict[str, dict[str, str]] = {}
+        self.seconds: dict[str, float] = {}
+        self._room: dict[str, int] = {}
+
+    def run_once(self) -> None:
+        """Run everything undisturbed."""
+        now = self._folder / "now"
+        now.mkdir()
+        (now / "data_manifest.yaml").write_text(yaml.safe_dump(MANIFEST))
+        for stage in self.stages:
+            before = shutil.copytree(now, self._folder / stage)
+            process = self.start(now, stage)
+            self.wait_for_lock(now, process)
+            begin = time.monotonic()
+            assert process.wait(280) == 0, self.said(now)
+            self.seconds[stage] = time.monotonic() - begin
+            self._after[stage] = self.results(now)
+            self._room[stage] = _size(now) - _size(before)
+
+    def before(self, stage: str, target: Path) -> Path:
+        """A copy of the folder in which a stage comes next."""
+        return Path(shutil.copytree(self._folder / stage, target, dirs_exist_ok=True))
+
+    def after(self, stage: str) -> dict[str, str]:
+        """Digests of all results once a stage has run undisturbed."""
+        return self._after[stage]
+
+    def room(self, stage: str) -> int:
+        """Bytes that a stage adds to the output folder."""
+        return self._room[stage]
+
+    @staticmethod
+    def command(stage: str, *options: str) -> list[str]:
+        """The command of a stage."""
+        spread = ["--workers", "2"] if stage in {"simulate", "features", "select"} else []
+        return [sys.executable, "-m", "processors.cli", stage, *spread, *options]
+
+    def start(self, folder: Path, stage: str, *options: str, **how: Any) -> subprocess.Popen[str]:
+        """Start a stage; it is left to the caller to end it.
+
+        What it says goes to a file: workers that outlive it would keep a pipe open.
+        """
+        with (folder / "said").open("w") as said:
+            return subprocess.Popen(
+                self.command(stage, *options),
+                cwd=folder,
+                stdout=said,
+                stderr=said,
+                text=True,
+                **how,
+            )
+
+    @staticmethod
+    def said(folder: Path) -> str:
+        """What the process that was started last has said."""
+        return (folder / "said").read_text()
+
+    def run(
+        self, folder: Path, stage: str, *options: str, **how: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a stage to its end."""
+        return subprocess.run(
+            self.command(stage, *options), cwd=folder, capture_output=True, text=True,
+            check=False, timeout=280, **how,
+        )  # fmt: skip
+
+    def complete(self, folder: Path, stage: str) -> None:
+        """Run a stage, which has to give what it gives undisturbed."""
+        done = self.run(folder, stage)
+        assert done.returncode == 0, done.stderr
+        self.check(folder, stage)
+
+    def check(self, folder: Path, stage: str) -> None:
+        """Compare all results with those of an undisturbed run, and look for leftovers."""
+        found, expected = self.results(folder), self.after(stage)
+        assert {n for n in found.keys() | expected if found.get(n) != expected.get(n)} == set()
+        assert not list((folder / "output").rglob("*.partial*"))
+        assert not list((folder / "output").glob(".tensors*"))
+        assert holder_of(folder / "output") is None
+
+    @staticmethod
+    def wait_for_lock(folder: Path, process: subprocess.Popen[str]) -> None:
+        """Wait until a process has the output folder to itself, or has ended."""
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            holder = holder_of(folder / "output")
+            if holder is not None and holder.get("pid") == process.pid:
+                return
+            time.sleep(0.01)
+
+    @staticmethod
+    def count(folder: Path, stage: str) -> dict[str, int]:
+        """Entries of all datasets that a stage wrote or read, and how many of them are wrong."""
+        output = folder / "output"
+        simulated = json.loads((output / "ntuples" / "simulation.json").read_text())["datasets"]
+        if stage == "simulate":
+            found = {}
+            for name in simulated:
+                with uproot.open(output / "ntuples" / f"{name}.root") as file:
+                    found[name] = file["variables"].num_entries
+        elif stage == "features":
+            complete = json.loads((output / "features" / "completeness.json").read_text())
+            found = {name: one["read"] for name, one in complete["datasets"].items()}
+        elif stage == "select":
+            content = json.loads((output / "selection" / "cutflow.json").read_text())["datasets"]
+            found = {name: one["cutflow"][0]["entries"] for name, one in content.items()}
+        else:
+            return {"events": 0, "wrong": 0}
+        wrong = [abs(found[name] - one["entries"]) for name, one in simulated.items()]
+        return {"events": sum(found.values()), "wrong": sum(wrong)}
+
+    @staticmethod
+    def results(folder: Path) -> dict[str, str]:
+        """Digests of all results by name, without times of day and durations."""
+        output = folder / "output"
+        return {
+            str(path.relative_to(output)): _digest(path)
+            for path in sorted(output.rglob("*"))
+            if path.is_file() and not path.relative_to(output).parts[0].startswith(".")
+        }
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _digest(path: Path) -> str:
+    """Digest of the content of a result."""
+    if path.name == "history.parquet":
+        table = pq.read_table(path, partitioning=None).drop_columns("seconds")
+        return str(table.to_pydict())
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The sentence with which a command refused to work, progress bars left out."""
+    assert done.returncode == 1, f"exit code {done.returncode}: {done.stderr}"
+    assert "Traceback" not in done.stderr
+    _, found, sentence = done.stderr.rpartition("punzinet: ")
+    assert found, done.stderr
+    assert sentence.strip().endswith((".", ")")), done.stderr
+    return sentence.strip()
+
+
+@pytest.fixture(scope="session")
+def sentence_of() -> Any:
+    """Function that takes a refused command and returns its sentence."""
+    return refused
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """The chain, after it has run once."""
+    made = Chain(tmp_path_factory.mktemp("undisturbed"))
+    made.run_once()
+    return made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add up what the tests did, and how much of it was survived."""
+    totals = dict.fromkeys(("faults", "survived", "fuzzed", "events", "wrong"), 0)
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            if report.when == "call":
+                for name, value in report.user_properties:
+                    if name in totals and isinstance(value, int):
+                        totals[name] += value
+                        if name == "faults" and outcome == "passed":
+                            totals["survived"] += value
+    if totals["faults"] or totals["fuzzed"]:
+        terminalreporter.write_line(
+            "{faults:,} faults injected, {survived:,} survived; {fuzzed:,} inputs fuzzed; "
+            "{events:,} events counted, {wrong:,} lost or counted twice.".format(**totals)
+        )

@@ -1,0 +1,105 @@
+"""Processes that are killed without a warning, again and again, until the stage completes."""
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from processors.stages import STAGES
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+Count = Callable[[str, object], None]
+EVERY_STAGE = pytest.mark.parametrize("stage", [*STAGES, "report"])
+KILLS = 4
+
+
+@EVERY_STAGE
+def test_killed_at_random_moments(
+    chain: Any, tmp_path: Path, stage: str, record_property: Count
+) -> None:
+    """Workers of a killed run are alive for a while, beside those of the next."""
+    rng = np.random.default_rng([20, chain.stages.index(stage)])
+    folder = chain.before(stage, tmp_path)
+    killed, workers = 0, []
+    for _ in range(KILLS):
+        process = chain.start(folder, stage)
+        chain.wait_for_lock(folder, process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(0, chain.seconds[stage]))
+        with contextlib.suppress(psutil.NoSuchProcess):
+            workers += psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        if process.wait() == 0:
+            break
+        killed += 1
+    assert killed > 0
+    chain.complete(folder, stage)
+    again = chain.run(folder, stage)
+    assert "up to date" in again.stdout
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+    chain.check(folder, stage)
+    counted = chain.count(folder, stage)
+    for name, value in {"faults": killed, **counted}.items():
+        record_property(name, value)
+    assert counted["wrong"] == 0
+
+
+@EVERY_STAGE
+def test_killed_at_a_change_of_the_output(
+    chain: Any, tmp_path: Path, stage: str, record_property: Count
+) -> None:
+    """Right before a file is opened, renamed or removed: where an order of writing shows."""
+    rng = np.random.default_rng([21, chain.stages.index(stage)])
+    folder, log = tmp_path / "run", tmp_path / "log"
+
+    def watched(number: int) -> int:
+        options = ["--executor", "iterative"] if stage in {"simulate", "features", "select"} else []
+        script = [sys.executable, str(Path(__file__).parent / "watched.py"), str(log), str(number)]
+        return subprocess.run(
+            [*script, stage, *options], cwd=folder, capture_output=True, check=False, timeout=280
+        ).returncode
+
+    chain.before(stage, folder)
+    assert watched(-1) == 0
+    chain.check(folder, stage)
+    output = str(folder / "output")
+    changes = sum(line.split()[1].startswith(output) for line in log.read_text().splitlines())
+    killed = 0
+    # The last changes are made when the results are in place, but not yet the record that says so.
+    for first in (int(rng.integers(changes)), int(rng.integers(max(changes - 8, 0), changes))):
+        shutil.rmtree(folder)
+        chain.before(stage, folder)
+        assert watched(first) == -signal.SIGKILL
+        # What is left to do may be less than that; then the stage completes here.
+        killed += 1 + (watched(int(rng.integers(changes))) == -signal.SIGKILL)
+        chain.complete(folder, stage)
+    record_property("faults", killed)
+
+
+def test_a_second_run_is_refused_while_the_first_is_at_work(
+    chain: Any, tmp_path: Path, sentence_of: Any, record_property: Count
+) -> None:
+    folder = chain.before("features", tmp_path)
+    first = chain.start(folder, "features", "--executor", "iterative")
+    chain.wait_for_lock(folder, first)
+    first.send_signal(signal.SIGSTOP)  # so that it does not end before the others have tried
+    try:
+        for stage in ("simulate", "features"):
+            said = sentence_of(chain.run(folder, stage, "--force"))
+            assert f"`punzinet features` (process {first.pid} on " in said
+            assert "is at work" in said
+        assert "running" in chain.run(folder, "status").stdout
+    finally:
+        first.send_signal(signal.SIGCONT)
+    assert first.wait(280) == 0, chain.said(folder)
+    chain.check(folder, "features")
+    record_property("faults", 2)

@@ -1,0 +1,199 @@
+"""What damaged files of earlier runs do to later ones: all kinds of results, and checkpoints."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from analysis.recoil_events import read_recoil_events
+from safetensors import safe_open
+
+from analysis.errors import InputError
+from analysis.limits.result import Limits, read_sigma_over_g2
+from analysis.manifest import load_manifest
+from analysis.network import load_network
+from analysis.output import OutputFolder
+from analysis.sensitivity import Sensitivity
+from analysis.spectra import STAGES as SELECTIONS
+from analysis.spectra import read_spectrum
+from analysis.training.checkpoint import FORMAT, read_checkpoint
+from analysis.training.sample import load_sample
+from analysis.windows import Windows
+from plots.report.page import make_report
+from processors.ledger import read_progress
+from processors.stages import train_stage
+from processors.trial import trial_of
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
+Count = Callable[[str, object], None]
+NETWORK = "punzi-00"
+#: Damages of each file.
+BYTES, VALUES = 300, 300
+NONSENSE: list[Any] = [
+    None, True, -1, 0, 1e308, 10**30, "", "x", "../x", [], {}, [None], {"a": [1]}, "<b>", 0.5
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(chain: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished output folder with a checkpoint, without figures, which nobody reads here."""
+    folder = chain.before("report", tmp_path_factory.mktemp("finished") / "run")
+    shutil.rmtree(folder / "output" / "plots")
+    training = chain.before("train", tmp_path_factory.mktemp("training") / "run")
+    process = chain.start(training, "train")
+    path = Path("output", "networks", "checkpoint.safetensors")
+    deadline = time.monotonic() + 100
+    while not (training / path).exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    shutil.copy(training / path, folder / path)
+    return Path(folder)
+
+
+def readers(folder: Path) -> dict[str, Callable[[], Any]]:
+    """For each kind of result, what reads it."""
+    output = OutputFolder(folder / "output")
+    manifest = load_manifest(folder / "data_manifest.yaml", output)
+    mass = np.array([1.0, 3.0])
+    checkpoint = output.network("checkpoint.safetensors")
+    with safe_open(checkpoint, framework="numpy") as file:
+        identity = json.loads(file.metadata()["content"])[FORMAT]
+    return {
+        "windows.json": lambda: Windows.read(output.windows),
+        "sensitivity.json": lambda: Sensitivity.read(output.sensitivity),
+        "limits/limits.json": lambda: Limits.read(output.limits),
+        "simulation/cross_sections.json": lambda: read_sigma_over_g2(output.cross_sections, mass),
+        "ntuples/simulation.json": lambda: load_manifest(folder / "data_manifest.yaml", output),
+        f"networks/{NETWORK}/network.json": lambda: load_network(output.network(NETWORK)),
+        f"networks/{NETWORK}/network.safetensors": lambda: load_network(output.network(NETWORK)),
+        "networks/checkpoint.safetensors": lambda: read_checkpoint(checkpoint, identity),
+        "features/completeness.json": lambda: trial_of(output, "features"),
+        "features/cutflow.json": lambda: make_report(output, manifest, NETWORK),
+        "selection/cutflow.json": lambda: make_report(output, manifest, NETWORK),
+        ".ledger/features/features.json": lambda: read_progress(output.ledger("features")),
+        ".stages/features.json": lambda: train_stage(manifest, output).reasons(),
+        ".stages/train.json": lambda: train_stage(manifest, output).reasons(),
+        ".stages/simulate.json": lambda: make_report(output, manifest, NETWORK),
+        "tensors/signal/*.parquet": lambda: (
+            read_recoil_events(output.tensors),
+            load_sample(output.tensors, Windows.read(output.windows), 4),
+        ),
+        # The last one: uproot believes for ever what a damaged file says of ROOT's classes.
+        "selection/histograms.root": lambda: [
+            read_spectrum(output.histograms, stage, "m_recoil") for stage in SELECTIONS
+        ],
+    }  # fmt: skip
+
+
+def leaves(content: Any, key: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Keys of all values in nested mappings and lists."""
+    inner = content.items() if isinstance(content, dict) else enumerate(content)
+    for name, value in inner:
+        yield (*key, name)
+        if isinstance(value, dict | list):
+            yield from leaves(value, (*key, name))
+
+
+def damaged(good: bytes, rng: np.random.Generator) -> Iterator[bytes]:
+    """A file with other bytes, or cut off; and, if it is JSON, with other values."""
+    for _ in range(BYTES):
+        data = bytearray(good)
+        for place in rng.integers(0, len(data), rng.integers(1, 4)):
+            length = int(rng.integers(1, 40))
+            data[place : place + length] = rng.bytes(length)
+        yield bytes(data[: int(rng.choice([1.0, rng.random()]) * len(data))])
+    try:
+        content = json.loads(good)
+    except ValueError:
+        return
+    keys = list(leaves(content))
+    for _ in range(VALUES):
+        changed = json.loads(good)
+        *outer, last = keys[rng.integers(len(keys))]
+        place = changed
+        for name in outer:
+            place = place[name]
+        place[last] = NONSENSE[rng.integers(len(NONSENSE))]
+        yield json.dumps(changed).encode()
+    yield from (b"", b"null", b"[]", b"{}", b"[" * 100_000, b"1" * 5000)
+
+
+@pytest.mark.parametrize("number", range(17))
+def test_a_damaged_result_is_refused_or_of_no_consequence(
+    finished: Path, tmp_path: Path, number: int, record_property: Count
+) -> None:
+    """No reader raises anything but the sentence that names the file and the way out."""
+    folder = Path(shutil.copytree(finished, tmp_path / "run"))
+    kind, read = list(readers(folder).items())[number]
+    path = min((folder / "output").glob(kind))
+    good = path.read_bytes()
+    read()
+    count, sentences = 0, []
+    for content in damaged(good, np.random.default_rng([22, number])):
+        path.write_bytes(content)
+        count += 1
+        try:
+            read()
+        except InputError as error:
+            sentences.append(str(error))
+        except Exception as error:  # noqa: BLE001 - which damage it was has to be known
+            pytest.fail(f"{kind}: {error!r} on {content[:3000]!r}")
+    assert all(len(said) > 20 and said.rstrip().endswith((".", ")")) for said in sentences)
+    assert len(sentences) > 0.3 * BYTES
+    record_property("fuzzed", count)
+
+
+@pytest.mark.parametrize(
+    ("damaged_file", "stage"),
+    [
+        ("networks/checkpoint.safetensors", "train"),
+        (".ledger/features/*/signal/*.safetensors", "features"),
+        (".ledger/features.json", "features"),
+        (".ledger/simulate/*/tautau/*.safetensors", "simulate"),
+        (".lock", "features"),
+        (".stages/features.json", "features"),
+        ("tensors/*/*.parquet", "features"),
+        ("windows.json", "features"),
+        ("selection/histograms.root", "select"),
+        ("limits/limits.json", "limits"),
+        ("networks/*/network.safetensors", "train"),
+    ],
+)
+def test_a_stage_gets_over_what_is_left_behind(
+    *, chain: Any, finished: Path, tmp_path: Path, damaged_file: str, stage: str,
+    sentence_of: Any, record_property: Count,
+) -> None:  # fmt: skip
+    """It is done again, or the sentence says what to do; and that helps."""
+    following = chain.stages[chain.stages.index(stage) + 1]
+    folder = chain.before(following, tmp_path / "run")
+    output = folder / "output"
+    if stage == "train":
+        shutil.copy(finished / "output" / "networks" / "checkpoint.safetensors",
+                    output / "networks")  # fmt: skip
+    (output / ".stages" / f"{stage}.json").rename(tmp_path / "finished")
+    if damaged_file == ".stages/features.json":
+        (tmp_path / "finished").rename(output / damaged_file)
+    for path in sorted(output.glob(damaged_file))[:2]:
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2] + os.urandom(200))
+    done = chain.run(folder, stage)
+    if done.returncode != 0:
+        said = sentence_of(done)
+        if "--restart" in said:
+            done = chain.run(folder, stage, "--restart")
+        else:
+            assert "delete it" in said
+            Path(folder / said.split(" is ")[0].split(" cannot ")[0]).unlink()
+            done = chain.run(folder, stage)
+    assert done.returncode == 0, done.stderr
+    chain.check(folder, stage)
+    counted = chain.count(folder, stage)
+    for name, value in {"faults": 1, **counted}.items():
+        record_property(name, value)
+    assert counted["wrong"] == 0

@@ -1,0 +1,57 @@
+"""Runs `punzinet` under watch: every change of a file is written down, and can be its last.
+
+Usage: watched.py LOG NUMBER COMMAND…; it is killed when it is about to make the change of that
+number, counted from 0 and in the folder ``output`` only; no number, here -1, lets it live.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+CHANGES = {
+    "os.rename": 1,  # its second argument is what appears
+    "os.remove": 0,
+    "os.mkdir": 0,
+    "os.rmdir": 0,
+    "os.link": 1,
+    "os.symlink": 1,
+    "os.truncate": 0,
+}
+WRITING = os.O_WRONLY | os.O_RDWR
+
+
+def main() -> None:
+    """Watch, and run the command."""
+    log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    kill_at, number = int(sys.argv[2]), 0
+    output = str(Path("output").absolute())
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal number
+        if event == "open":
+            path, _, flags = arguments
+            if not (isinstance(flags, int) and flags & WRITING):
+                return
+        elif event in CHANGES:
+            path = arguments[CHANGES[event]]
+        else:
+            return
+        if not isinstance(path, str | bytes | os.PathLike):
+            return  # a file that is open already
+        where = str(Path(os.fsdecode(path)).absolute())
+        os.write(log, f"{event} {where}\n".encode(errors="replace"))
+        if where.startswith(output):
+            if number == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            number += 1
+
+    sys.addaudithook(watch)
+    sys.argv = ["punzinet", *sys.argv[3:]]
+    from processors.cli import main as punzinet  # noqa: PLC0415 - under watch from the beginning
+
+    punzinet()
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.kinematics import FEATURES
 from analysis.muon_pairs import MuonPairs
-from analysis.quantity import Quantity
+from analysis.quantity import Dimension, Quantity
 from analysis.types import FloatArray
 
 
@@ -40,7 +40,7 @@ OBSERVABLES: dict[str, Observable] = {}
 
 def observable(
     label: str,
-    dimension: int = 0,
+    dimension: Dimension = 0,
     *,
     title: str | None = None,
     root: Quantity | None = None,

@@ -1,12 +1,14 @@
 """Quantities: how a feature or a window variable is called, written, and what its unit is."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from analysis.types import FloatArray
+
+Dimension = Literal[0, 1, 2]
+"""A power of GeV."""
 
 #: How figures and plain text write the powers of GeV.
 UNITS = {0: ("", ""), 1: ("GeV", "GeV"), 2: ("GeV$^2$", "GeV²")}
@@ -26,7 +28,7 @@ class Quantity:
 
     name: str
     label: str
-    dimension: int
+    dimension: Dimension
     title: str
     root: "Quantity | None" = None
 
@@ -74,13 +76,3 @@ class Quantity:
         if self.dimension == 1:
             return values
         return np.copysign(np.sqrt(np.abs(values)), values)
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON can express it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Undo `to_json`."""
-        root = content["root"]
-        return cls(**{**content, "root": None if root is None else cls.from_json(root)})

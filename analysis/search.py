@@ -5,21 +5,20 @@ for a mass, m² for a squared mass.
 """
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from analysis.errors import InputError
 from analysis.kinematics import FEATURES
 from analysis.muon_pairs import MuonPairs
 from analysis.observables import CANDIDATES, OBSERVABLES
-from analysis.quantity import Quantity
+from analysis.quantity import Dimension, Quantity
 from analysis.types import FloatArray
 
-DIMENSIONS = {"": 0, "GeV": 1, "GeV^2": 2}
+DIMENSIONS: dict[str, Dimension] = {"": 0, "GeV": 1, "GeV^2": 2}
 """Power of GeV of every unit that a manifest can say."""
 PEAK_REACH = {1: 0.6, 2: 6.0}
 """How far histograms of signal peaks reach to either side, in GeV or GeV², by dimension."""
@@ -50,6 +49,18 @@ class Search:
     reaction: str
     decay: str
     peak_reach: float
+
+    def __post_init__(self) -> None:
+        """Check what windows rely on.
+
+        Raises:
+            ValueError: If no hypothesis can peak in the variable.
+        """
+        if self.variable.dimension == 0:
+            raise ValueError(
+                f"`variable`: {self.variable.name} is neither a mass nor a squared mass, so no "
+                "hypothesis can peak in it"
+            )
 
     @property
     def candidates(self) -> tuple[Quantity, ...]:
@@ -116,18 +127,17 @@ class Search:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can express it."""
-        return {
-            **vars(self),
-            "features": [feature.to_json() for feature in self.features],
-            "variable": self.variable.to_json(),
-        }
+        content: dict[str, Any] = TypeAdapter(Search).dump_python(self, mode="json")
+        return content
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Undo `to_json`."""
-        features = tuple(Quantity.from_json(feature) for feature in content["features"])
-        variable = Quantity.from_json(content["variable"])
-        return cls(**{**content, "features": features, "variable": variable})
+    def from_json(cls, content: Any) -> "Search":
+        """Undo `to_json`.
+
+        Raises:
+            ValueError: If it is the JSON of something else.
+        """
+        return TypeAdapter(Search).validate_python(content)
 
 
 def _values(name: str, pairs: MuonPairs) -> FloatArray:
@@ -200,11 +210,7 @@ class SearchSettings(BaseModel):
                 "`features` names something twice, or the variable of the windows, by which a "
                 "network would choose masses"
             )
-        if self.resolved.variable.dimension == 0:
-            raise ValueError(
-                f"`variable`: {self.variable} is neither a mass nor a squared mass, so no "
-                "hypothesis can peak in it"
-            )
+        _ = self.resolved
         return self
 
     def _check_known(self, key: str, name: str) -> None:
@@ -237,7 +243,7 @@ class SearchSettings(BaseModel):
             particle=self.particle,
             reaction=self.reaction,
             decay=self.decay,
-            peak_reach=self.peak_reach or PEAK_REACH.get(variable.dimension, 1.0),
+            peak_reach=self.peak_reach or PEAK_REACH.get(variable.dimension, 0.0),
         )
 
     def require_recoil(self, command: str) -> None:

@@ -113,6 +113,14 @@ def test_json_round_trip(search: Search) -> None:
     assert Search.from_json(search.to_json()) == search
 
 
+@pytest.mark.parametrize("damage", [{"variable": 3}, {"features": "pt"}, {"decay": None}])
+def test_json_of_something_else(damage: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        Search.from_json({**RECOIL.to_json(), **damage})
+    with pytest.raises(ValueError, match="validation error"):
+        Search.from_json(None)
+
+
 def test_a_squared_mass_keeps_its_sign_as_a_mass() -> None:
     squared = Quantity("x2", "$x^2$", 2, "squared x")
     np.testing.assert_array_equal(squared.signed_mass(np.array([-4.0, 0.0, 9.0])), [-2, 0, 3])

@@ -8,11 +8,8 @@ block once for all of them, and each network makes steps of its own.
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-from numba import njit, prange
-
-from analysis.training.elementary import event_loop, exp, log1p
-from analysis.training.loading import Batch, block_count, blocks_of_part, load_block
+from analysis.training.elementary import event_loop, exp, kernel, log1p
+from analysis.training.loading import PARTS, Batch, block_count, blocks_of_part, load_block
 from analysis.training.network_kernels import BLOCK, Network, backward, forward
 from analysis.types import FloatArray, IntArray
 
@@ -116,8 +113,8 @@ def _add_block(
         learners: The `Learners`.
         work: The `Workspace`.
         worker: Which of its blocks to use.
-        sums: (N, 2 + K) float64: Σ weight · cross-entropy, Σ weight and the gradient of the
-            former; those of the networks are added to.
+        sums: (N, 2 or 2 + K) float64: Σ weight · cross-entropy, Σ weight and the gradient of the
+            former, left out if there is no room for it; those of the networks are added to.
         which: First and stride of the networks.
     """
     total = _load_scaled(batch, block, learners, work, worker)
@@ -127,31 +124,12 @@ def _add_block(
         forward(network, rows)
         sums[n, 0] += _cross_entropy(learners, work, worker, slopes[-1])
         sums[n, 1] += total
-        backward(network, rows, slopes, sums[n, 2:])
+        if sums.shape[1] > 2:
+            backward(network, rows, slopes, sums[n, 2:])
 
 
-@njit(cache=True, parallel=True)
-def bce_epoch(
-    epoch: Any, descent: Any, learners: Any, work: Any, sums: Any, losses: Any, workers: Any
-) -> None:
-    """Train networks for one epoch of stochastic gradient descent.
-
-    Args:
-        epoch: The `Epoch`.
-        descent: The `Descent`, whose parameters change.
-        learners: The `Learners`, whose parameters are overwritten.
-        work: `Workspace` with a block for each worker.
-        sums: (N, 2 + K) float64, overwritten.
-        losses: (N,) overwritten with the mean over batches of the weighted mean cross-entropy.
-        workers: Number of workers between whom the networks are divided.
-    """
-    for index in prange(workers):
-        # The index of a parallel loop is unsigned, and with integers would make floats.
-        _descend(np.int64(index), np.int64(workers), epoch, descent, learners, work, sums, losses)
-
-
-@event_loop
-def _descend(
+@kernel
+def descend(
     worker: Any,
     workers: Any,
     epoch: Any,
@@ -161,7 +139,18 @@ def _descend(
     sums: Any,
     losses: Any,
 ) -> None:
-    """`bce_epoch` of the networks of one worker."""
+    """Train a worker's networks for one epoch of stochastic gradient descent.
+
+    Args:
+        worker: Number of the worker.
+        workers: How many there are, between whom the networks are divided.
+        epoch: The `Epoch`.
+        descent: The `Descent`, whose parameters change.
+        learners: The `Learners`, whose parameters are overwritten.
+        work: `Workspace` with a block for each worker.
+        sums: (N, 2 + K) float64, overwritten.
+        losses: (N,) overwritten with the mean over batches of the weighted mean cross-entropy.
+    """
     networks, batches = len(losses), len(epoch.bounds) - 1
     for n in range(worker, networks, workers):
         losses[n] = 0
@@ -192,28 +181,21 @@ def _step(descent: Any, network: Any, sums: Any) -> None:
         parameters[k] -= step * sums[2 + k]
 
 
-@event_loop
-def bce_part(part: Any, worker: Any, batch: Any, learners: Any, work: Any, sums: Any) -> None:
-    """What part of a batch adds to the cross-entropies of all networks.
+@kernel
+def bce_parts(worker: Any, workers: Any, batch: Any, learners: Any, work: Any, sums: Any) -> None:
+    """What a worker's parts of a batch add to the cross-entropies of all networks.
 
     Args:
-        part: Which part.
-        worker: Which block of the workspace to use.
+        worker: Number of the worker.
+        workers: How many there are.
         batch: The `Batch`.
         learners: The `Learners`.
         work: The `Workspace`.
-        sums: (PARTS, N, 2 or 2 + K) float64, those of the part overwritten, see `_add_block`;
-            without room for them, gradients are left out.
+        sums: (PARTS, N, 2 or 2 + K) float64, see `_add_block`; those of the worker's parts are
+            overwritten.
     """
-    sums[part, :, :] = 0
-    rows, slope = work.rows[worker], work.slopes[worker, -1]
-    begin, end = blocks_of_part(batch, part)
-    for block in range(begin, end):
-        if sums.shape[2] > 2:
+    for part in range(worker, PARTS, workers):
+        sums[part, :, :] = 0
+        begin, end = blocks_of_part(batch, part)
+        for block in range(begin, end):
             _add_block(batch, block, learners, work, worker, sums[part], (0, 1))
-            continue
-        total = _load_scaled(batch, block, learners, work, worker)
-        for n in range(len(learners.parameters)):
-            forward(Network(learners.parameters[n], learners.widths), rows)
-            sums[part, n, 0] += _cross_entropy(learners, work, worker, slope)
-            sums[part, n, 1] += total

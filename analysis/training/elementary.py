@@ -26,12 +26,28 @@ def event_loop(function: Function) -> Function:
 
     It cannot create arrays, so that nothing keeps count of who uses one: for every row of a
     block that would cost as much time as the arithmetic.
+
+    It becomes part of whatever calls it. A function of its own would be optimised once by itself
+    and once more with its caller, which adds up in another order; and which of the two is called
+    depends on whether the caller has just been compiled or comes from the cache.
     """
-    # The types that numba declares do not know of this option.
-    no_counting: dict[str, Any] = {"_nrt": False}
-    compiled: Function = njit(cache=True, fastmath=REORDERED, error_model="numpy", **no_counting)(
-        function
-    )
+    return _compile(function, forceinline=True)
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function that is called from Python, from several threads at a time.
+
+    All that it calls is an `event_loop`, so that its results are the same whether it has just
+    been compiled or comes from the cache. Numba's own parallel loops are no such kernels.
+    """
+    return _compile(function, cache=True, nogil=True)
+
+
+def _compile(function: Function, **options: Any) -> Function:
+    """Compile for arithmetic on floats, without reference counting."""
+    # The types that numba declares do not know of all options.
+    more: dict[str, Any] = {"_nrt": False, **options}
+    compiled: Function = njit(fastmath=REORDERED, error_model="numpy", **more)(function)
     return compiled
 
 

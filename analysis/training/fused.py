@@ -4,20 +4,26 @@ An ensemble costs less than its networks one by one: a block of events is loaded
 stays in the cache for all of them.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
 import numpy as np
 
 from analysis.training.batches import Shelf
-from analysis.training.bce_kernels import Descent, Epoch, Learners, bce_epoch
+from analysis.training.bce_kernels import Descent, Epoch, Learners, bce_parts, descend
 from analysis.training.engine import Engine, PunziValues, Steps, Task
 from analysis.training.loading import PARTS, Batch, workspace
-from analysis.training.parallel import (
-    CROSS_ENTROPY,
-    GRADIENTS,
-    SUMS,
-    over_parts,
-    worker_count,
+from analysis.training.punzi_kernels import (
+    Networks,
+    Sums,
+    Totals,
+    Values,
+    gradient_parts,
+    losses_and_slopes,
+    sum_parts,
 )
-from analysis.training.punzi_kernels import Networks, Sums, Totals, Values, losses_and_slopes
 from analysis.training.ranks import Ranks
 from analysis.types import FloatArray, IntArray
 
@@ -58,7 +64,8 @@ class FusedEngine(Engine[Batch]):
             merit.uncertainty_of(task.processes),
             task.cross_section or 0.0,
         )
-        self._workers = worker_count()
+        self._workers = min(PARTS, numba.get_num_threads())
+        self._threads = ThreadPoolExecutor(self._workers)
         self._work = workspace(widths, dtype, self._workers)
 
     def bce_epoch(
@@ -70,14 +77,15 @@ class FusedEngine(Engine[Batch]):
         running = np.flatnonzero(steps.rate)
         vectors, losses = parameters[running], np.zeros(len(parameters))
         mean = np.zeros(len(running))
-        bce_epoch(
+        self._in_threads(
+            descend,
+            min(self._workers, len(running)),
             Epoch(*self.shelf.runs, order, bounds),
             Descent(vectors, steps.rate[running], steps.longest),
             self._learners(vectors),
             self._work,
             np.zeros((len(running), 2 + vectors.shape[1])),
             mean,
-            min(self._workers, len(running)),
         )
         parameters[running], losses[running] = vectors, mean
         return losses
@@ -103,7 +111,7 @@ class FusedEngine(Engine[Batch]):
         """See `Engine`."""
         networks, values = self._evaluate(parameters, batch)
         gradients = np.empty((PARTS, *parameters.shape))
-        self._over_parts(GRADIENTS, batch, networks=networks, results=gradients)
+        self._in_threads(gradient_parts, self._workers, batch, networks, self._work, gradients)
         return values.loss, self.ranks.sum(gradients.sum(axis=0))
 
     def punzi_values(self, parameters: FloatArray) -> list[PunziValues]:
@@ -118,7 +126,7 @@ class FusedEngine(Engine[Batch]):
             parameters.astype(self._dtype), self._widths, np.empty((count, places), self._dtype)
         )
         parts = Sums(np.empty((PARTS, places)), np.empty((PARTS, count, places)))
-        self._over_parts(SUMS, batch, networks=networks, sums=parts)
+        self._in_threads(sum_parts, self._workers, batch, networks, self._work, parts)
         # In one array, so that ranks have to add up only once.
         sums = np.concatenate([parts.weight.sum(axis=0)[np.newaxis], parts.selected.sum(axis=0)])
         sums = self.ranks.sum(sums)
@@ -131,7 +139,8 @@ class FusedEngine(Engine[Batch]):
     def _cross_entropies(self, parameters: FloatArray, batch: Batch, columns: int) -> FloatArray:
         """(N, columns) cross-entropies, weights and, if there are more, gradients of networks."""
         sums = np.empty((PARTS, len(parameters), columns))
-        self._over_parts(CROSS_ENTROPY, batch, learners=self._learners(parameters), results=sums)
+        learners = self._learners(parameters)
+        self._in_threads(bce_parts, self._workers, batch, learners, self._work, sums)
         return self.ranks.sum(sums.sum(axis=0))
 
     def _learners(self, parameters: FloatArray) -> Learners:
@@ -139,28 +148,14 @@ class FusedEngine(Engine[Batch]):
         vectors = parameters.astype(self._dtype)
         return Learners(vectors, self._widths, self._bce_scale, self.shelf.hypotheses)
 
-    def _over_parts(
-        self,
-        task: int,
-        batch: Batch,
-        *,
-        networks: Networks | None = None,
-        learners: Learners | None = None,
-        sums: Sums | None = None,
-        results: FloatArray | None = None,
-    ) -> None:
-        """`over_parts`, with nothing in place of what the task does not need."""
-        flat, deep = np.empty((0, 0), self._dtype), np.empty((0, 0, 0))
-        over_parts(
-            task,
-            batch,
-            networks or Networks(flat, self._widths, flat),
-            learners or Learners(flat, self._widths, self._bce_scale, 0),
-            self._work,
-            sums or Sums(np.empty((0, 0)), deep),
-            deep if results is None else results,
-            self._workers,
-        )
+    def _in_threads(self, kernel: Callable[..., None], workers: int, *arguments: Any) -> None:
+        """Let a kernel run for each of some workers; which of them does what changes no result."""
+        if workers == 1:
+            kernel(0, 1, *arguments)
+            return
+        calls = [self._threads.submit(kernel, n, workers, *arguments) for n in range(workers)]
+        for call in calls:
+            call.result()
 
     def _everything(self) -> Batch:
         """The whole shelf, in order."""

@@ -19,8 +19,8 @@ from analysis.figures_of_merit import (
     variance_slope,
 )
 from analysis.punzi_loss import MIN_EFFICIENCY
-from analysis.training.elementary import event_loop, exp
-from analysis.training.loading import blocks_of_part, load_block
+from analysis.training.elementary import event_loop, exp, kernel
+from analysis.training.loading import PARTS, blocks_of_part, load_block
 from analysis.training.network_kernels import BLOCK, Network, backward, forward
 from analysis.types import FloatArray, IntArray
 
@@ -65,18 +65,25 @@ def _evaluate(network: Any, rows: Any) -> None:
         output[event] = one / (one + exp(-output[event]))
 
 
-@event_loop
-def sum_part(part: Any, worker: Any, batch: Any, networks: Any, work: Any, sums: Any) -> None:
-    """First pass over part of a batch.
+@kernel
+def sum_parts(worker: Any, workers: Any, batch: Any, networks: Any, work: Any, sums: Any) -> None:
+    """First pass over a worker's parts of a batch.
 
     Args:
-        part: Which part.
-        worker: Which block of the workspace to use.
+        worker: Number of the worker.
+        workers: How many there are.
         batch: The `Batch`.
         networks: The `Networks`.
-        work: The `Workspace`.
-        sums: `Sums` of each part; those of this one are overwritten.
+        work: The `Workspace`, with a block for each worker.
+        sums: `Sums` of each part; those of the worker's parts are overwritten.
     """
+    for part in range(worker, PARTS, workers):
+        _sum_part(part, worker, batch, networks, work, sums)
+
+
+@event_loop
+def _sum_part(part: Any, worker: Any, batch: Any, networks: Any, work: Any, sums: Any) -> None:
+    """`sum_parts` of one part."""
     rows, weight, place = work.rows[worker], work.weight[worker], work.place[worker]
     output, widths = rows[-1], networks.widths
     weights = sums.weight[part]
@@ -94,20 +101,29 @@ def sum_part(part: Any, worker: Any, batch: Any, networks: Any, work: Any, sums:
                 selected[place[event]] += np.float64(weight[event] * output[event])
 
 
-@event_loop
-def gradient_part(
-    part: Any, worker: Any, batch: Any, networks: Any, work: Any, gradients: Any
+@kernel
+def gradient_parts(
+    worker: Any, workers: Any, batch: Any, networks: Any, work: Any, gradients: Any
 ) -> None:
-    """Second pass over part of a batch.
+    """Second pass over a worker's parts of a batch.
 
     Args:
-        part: Which part.
-        worker: Which block of the workspace to use.
+        worker: Number of the worker.
+        workers: How many there are.
         batch: The `Batch`.
         networks: The `Networks`.
         work: The `Workspace`.
-        gradients: (PARTS, N, K) float64; those of this part are overwritten.
+        gradients: (PARTS, N, K) float64; those of the worker's parts are overwritten.
     """
+    for part in range(worker, PARTS, workers):
+        _gradient_part(part, worker, batch, networks, work, gradients)
+
+
+@event_loop
+def _gradient_part(
+    part: Any, worker: Any, batch: Any, networks: Any, work: Any, gradients: Any
+) -> None:
+    """`gradient_parts` of one part."""
     rows, weight, place = work.rows[worker], work.weight[worker], work.place[worker]
     slopes = work.slopes[worker]
     output, slope, one = rows[-1], slopes[-1], rows.dtype.type(1)

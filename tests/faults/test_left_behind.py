@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from analysis.recoil_events import read_recoil_events
 from safetensors import safe_open
 
 from analysis.errors import InputError
@@ -18,9 +17,11 @@ from analysis.limits.result import Limits, read_sigma_over_g2
 from analysis.manifest import load_manifest
 from analysis.network import load_network
 from analysis.output import OutputFolder
+from analysis.search import RECOIL
 from analysis.sensitivity import Sensitivity
 from analysis.spectra import STAGES as SELECTIONS
 from analysis.spectra import read_spectrum
+from analysis.tensor_events import read_tensor_events
 from analysis.training.checkpoint import FORMAT, read_checkpoint
 from analysis.training.sample import load_sample
 from analysis.windows import Windows
@@ -81,12 +82,12 @@ def readers(folder: Path) -> dict[str, Callable[[], Any]]:
         ".stages/train.json": lambda: train_stage(manifest, output).reasons(),
         ".stages/simulate.json": lambda: make_report(output, manifest, NETWORK),
         "tensors/signal/*.parquet": lambda: (
-            read_recoil_events(output.tensors),
+            read_tensor_events(output.tensors, RECOIL),
             load_sample(output.tensors, Windows.read(output.windows), 4),
         ),
         # The last one: uproot believes for ever what a damaged file says of ROOT's classes.
         "selection/histograms.root": lambda: [
-            read_spectrum(output.histograms, stage, "m_recoil") for stage in SELECTIONS
+            read_spectrum(output.histograms, stage, RECOIL.variable.mass) for stage in SELECTIONS
         ],
     }  # fmt: skip
 

@@ -16,6 +16,7 @@ from analysis.kinematics import FEATURES
 from analysis.manifest import Manifest
 from analysis.network import PunziNet
 from analysis.output import OutputFolder
+from analysis.search import RECOIL
 from analysis.spectra import STAGES, read_spectrum
 from analysis.windows import Windows
 from processors.data_stage import run_data
@@ -219,7 +220,7 @@ def test_closure_of_all(unblinded: OutputFolder) -> None:
     assert_closure(unblinded, 1.0)
     record = json.loads(unblinded.selection_cutflow.read_text())
     assert "data" not in record["hypotheses"][0]["before"]
-    backgrounds, _ = read_spectrum(unblinded.histograms, "before", "m_recoil")
+    backgrounds, _ = read_spectrum(unblinded.histograms, "before", RECOIL.variable.mass)
     assert list(backgrounds.axes["process"]) == ["eemumu", "tautau"]
     for stage in STAGES:
         for m, row in enumerate(record["hypotheses"]):

@@ -57,6 +57,10 @@ def finished(chain: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(folder)
 
 
+#: Read to tell a person more, and left out where it is damaged.
+OF_NO_CONSEQUENCE = {"features/completeness.json", ".ledger/features/features.json"}
+
+
 def readers(folder: Path) -> dict[str, Callable[[], Any]]:
     """For each kind of result, what reads it."""
     output = OutputFolder(folder / "output")
@@ -146,7 +150,7 @@ def test_a_damaged_result_is_refused_or_of_no_consequence(
         except Exception as error:  # noqa: BLE001 - which damage it was has to be known
             pytest.fail(f"{kind}: {error!r} on {content[:3000]!r}")
     assert all(len(said) > 20 and said.rstrip().endswith((".", ")")) for said in sentences)
-    assert len(sentences) > 0.3 * BYTES
+    assert kind in OF_NO_CONSEQUENCE or len(sentences) > 0.3 * BYTES
     record_property("fuzzed", count)
 
 

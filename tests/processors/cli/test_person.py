@@ -176,7 +176,7 @@ def test_data_is_blinded_until_unblinding_is_asked_for(
     said = features().output
     assert "features: up to date" in said
     assert "Blinded: only 10 % of the data is seen; --unblind shows all." in said
-    assert re.search(r"blinded: not to be seen before --unblind +│ +2,[67]\d\d +│ +[89]\d\.", said)
+    assert re.search(r"blinded: not to be seen[^│]*│ +2,[67]\d\d +│ +[89]\d\.", said)
     assert re.search(r"data +│ finished", punzinet("status").output)
     assert features("--unblind", "--dry-run").output.splitlines()[1] == "data: would run"
     said = features("--unblind").output

@@ -19,6 +19,7 @@ from analysis.beams import Beams
 from analysis.datasets import BRANCHES
 
 Columns = dict[str, np.ndarray]
+README = Path(__file__).parents[2] / "README.md"
 PAGE = Path(__file__).parents[2] / "docs" / "ntuples.md"
 #: What basf2 writes in place of characters that a branch name must not hold.
 ESCAPES = {" ": "__sp", ",": "__cm", "(": "__bo", ")": "__bc"}
@@ -51,7 +52,13 @@ def steer(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], dict[str, Any]]:
     return [escape(variable) for variable in call.args[1]], call.kwargs
 
 
-def write(path: Path, tree: str, events: Columns, branches: list[str]) -> None:
+def write(
+    path: Path,
+    tree: str,
+    events: Columns,
+    branches: list[str],
+    aliases: dict[str, str] | None = None,
+) -> None:
     """Write rows as basf2 does: in double precision, in baskets of 200 of them."""
     names = {branch: column for column, branch in BRANCHES.items()}
     count = len(events["event"])
@@ -62,6 +69,8 @@ def write(path: Path, tree: str, events: Columns, branches: list[str]) -> None:
     columns = {name: events[names[name]] for name in own}
     columns |= {name: np.asarray(events[names[name]], dtype=np.float64) for name in branches}
     columns |= {"__candidate__": np.zeros(count, np.int32), "__ncandidates__": np.ones(count)}
+    columns = {(aliases or {}).get(name, name): values for name, values in columns.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
     with uproot.recreate(path) as file:
         target = file.mktree(tree, {name: values.dtype for name, values in columns.items()})
         for start in range(0, count, 200):
@@ -100,6 +109,43 @@ def test_the_page_can_be_followed_literally(
         tensor = pl.read_parquet(tmp_path / f"output/tensors/{name}/*.parquet")
         assert lines["kept"] == len(tensor) > 0
         assert tensor["event"].is_unique().all()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_readme_can_be_followed_literally(
+    tmp_path: Path, make_events: Callable[..., Columns]
+) -> None:
+    section = README.read_text().split("## Your own ntuples")[1].split("\n## ")[0]
+    (manifest,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    (targets,) = re.findall(r"`make ([a-z ]+) MANIFEST=mine\.yaml`", section)
+    # Only the folder differs: nobody's tests may write into /data.
+    (tmp_path / "mine.yaml").write_text(manifest.replace("/data/", f"{tmp_path}/data/"))
+    own = [f"daughter({i}, {name})" for i in (0, 1) for name in ("px", "py", "pz", "charge")]
+    branches = [escape(name) for name in [*own, "beamE", "beamPx", "beamPy", "beamPz"]]
+    renamed = {BRANCHES["px1"]: "mu0_px", "generatedMass": "mcMass"}
+    masses = np.arange(0.5, 8.1, 0.5)
+    for i, some in enumerate((masses[::2], masses[1::2])):
+        events = make_events(i + 1, 800 * len(some), np.repeat(some, 800))
+        path = tmp_path / "data" / f"zprime_{i}.root"
+        write(path, "variables", events, [*branches, "generatedMass"], renamed)
+    # Background that can be told from signal: its pairs are along the beams.
+    events = make_events(9, 40_000)
+    forward = np.hypot(events["px1"] + events["px2"], events["py1"] + events["py2"]) < 1
+    events = {name: values[forward] for name, values in events.items()}
+    write(tmp_path / "data" / "taupair" / "1.root", "variables", events, branches)
+    for target in targets.split():
+        command = "plot" if target == "plots" else target
+        done = subprocess.run(
+            [sys.executable, "-m", "processors.cli", command, "--manifest", "mine.yaml"],
+            cwd=tmp_path, check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    output = tmp_path / "output"
+    cutflow = json.loads((output / "features" / "cutflow.json").read_text())["datasets"]
+    assert [row["usable"] for row in cutflow["zprime"]["hypotheses"]] == [800] * len(masses)
+    for made in ("sensitivity.json", "selection/histograms.root", "plots/recoil_mass.pdf"):
+        assert (output / made).is_file()
 
 
 def test_the_page_names_every_setting_as_it_is() -> None:

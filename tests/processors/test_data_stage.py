@@ -1,6 +1,7 @@
 """Data made of the simulated mixture: what is seen of it, and what it leaves alone."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from scipy.stats import chi2
 
 from analysis.comparison import read_comparison
@@ -283,6 +285,13 @@ def test_only_what_depends_on_data_runs_again(
     open_.finish([])
     assert select(unblind=False).reasons() == ["`punzinet features` has run again"]
     assert train_stage(manifest, done).fingerprint() == train.fingerprint()
+
+
+def test_the_manifest_of_the_page_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    manifest = Manifest.model_validate(yaml.safe_load(block) | {"hypotheses": {"masses": [1.0]}})
+    assert manifest.seen_of_data(unblind=False)["blinding"]["fraction"] == SHARE
 
 
 def test_data_needs_windows_first(manifest: Manifest, tmp_path: Path) -> None:

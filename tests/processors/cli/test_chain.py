@@ -204,6 +204,7 @@ def test_a_setting_re_runs_only_what_depends_on_it(chain: Path, tmp_path: Path) 
     assert "plot: would run" in said["plot"]
 
 
+@pytest.mark.slow
 def test_data_is_drawn_and_trains_nothing_again(chain: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(chain, folder)

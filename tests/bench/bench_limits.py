@@ -1,0 +1,39 @@
+"""Expected limits of all hypotheses behind two selections, asymptotic and exact."""
+
+import time
+
+import numpy as np
+
+from analysis.limits.asymptotic import asymptotic_limits
+from analysis.limits.counting import counting_limits
+from analysis.limits.model import Background, CountingExperiment
+
+HYPOTHESES = 87
+SELECTIONS = 2
+CONFIDENCE_LEVEL = 0.9
+
+
+def run() -> dict[str, dict[str, float | str]]:
+    """Time them for backgrounds from less than one to some thousand events."""
+    experiments = [
+        CountingExperiment(
+            mass=0.1 * (i + 1),
+            signal=float(signal),
+            signal_systematics={"efficiency": 0.05, "signal_statistics": 0.01},
+            luminosity=0.01,
+            backgrounds=tuple(
+                Background(name, float(share * events), float(4 * events), ("background", 0.1))
+                for name, share in (("tautau", 0.7), ("eemumu", 0.25), ("mumugamma", 0.05))
+            ),
+        )
+        for i, (signal, events) in enumerate(
+            zip(np.linspace(8, 2, HYPOTHESES), np.geomspace(0.5, 3000, HYPOTHESES), strict=True)
+        )
+    ]
+    begin = time.perf_counter()
+    for _ in range(SELECTIONS):
+        for experiment in experiments:
+            asymptotic_limits(experiment, CONFIDENCE_LEVEL)
+            counting_limits(experiment, CONFIDENCE_LEVEL)
+    seconds = time.perf_counter() - begin
+    return {"limits.all_hypotheses_seconds": {"value": seconds, "unit": "s", "bound": "<= 120"}}

@@ -8,6 +8,7 @@ that of one process alone. Rank 0 writes what there is to write.
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -149,6 +150,8 @@ def open_ranks() -> Iterator[Ranks]:
     try:
         yield ProcessGroup()
     except (InputError, Interrupted, LostRankError) as error:
+        # torchrun ends all processes once it sees one lost; not before this one has spoken.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if store.add("speakers", 1) > 1:
             raise SystemExit(130 if isinstance(error, Interrupted) else 1) from None
         if isinstance(error, LostRankError):

@@ -109,7 +109,6 @@ def test_batches_are_the_union_of_the_shares(
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-@pytest.mark.faults
 def test_lost_process_ends_the_training_with_one_sentence(tmp_path: Path) -> None:
     done = launch(tmp_path, {"killed": RECIPE}, *LAUNCHER)
     assert done.returncode != 0

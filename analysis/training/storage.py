@@ -11,7 +11,7 @@ import numpy.typing as npt
 from analysis.errors import InputError
 
 #: Bytes that are written at once to a file that is being made.
-PIECE = 2**24
+PIECE = 2**20
 
 
 @dataclass(frozen=True)

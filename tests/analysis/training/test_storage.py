@@ -64,7 +64,7 @@ def test_full_disk_is_one_sentence(tmp_path: Path) -> None:
 def tensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tensors of a sample that takes 38 MB in memory, and as much again on shelves."""
     folder = tmp_path_factory.mktemp("large")
-    SYNTHETIC["write_tensors"](folder / "tensors", EVENTS)
+    SYNTHETIC["write_tensors"](folder / "tensors", EVENTS, chunk=100_000)
     return folder
 
 
@@ -78,9 +78,9 @@ def test_training_of_a_sample_larger_than_the_memory(tensors: Path) -> None:
             timeout=250,
         )
 
-    limited = train("disk", 24)
+    limited = train("disk", 30)
     assert limited.returncode == 0, limited.stderr
     program = runpy.run_path(str(PROGRAM))
     unlimited = program["train"](tensors / "tensors", tensors / "memory", "memory")
     assert limited.stdout == program["describe"](unlimited)
-    assert "MemoryError" in train("memory", 24).stderr
+    assert "MemoryError" in train("memory", 30).stderr

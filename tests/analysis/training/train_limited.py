@@ -5,6 +5,7 @@ import resource
 import runpy
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from torch.nn.utils import parameters_to_vector
@@ -47,6 +48,7 @@ def data_bytes() -> int:
 
 if __name__ == "__main__":
     folder, mebibytes = Path(sys.argv[1]), int(sys.argv[3])
+    threading.stack_size(2**20)  # of 8 MiB, those of many cores would be more than the sample
     with tempfile.TemporaryDirectory() as scratch:
         # What code and threads take does not count.
         SYNTHETIC["write_tensors"](Path(scratch) / "tensors", 20_000)

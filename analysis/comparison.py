@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import uproot
 from hist import Hist, axis, storage
 
 from analysis.blinding import Blinding
 from analysis.datasets import DATA
 from analysis.errors import InputError
-from analysis.spectra import Spectra
+from analysis.spectra import Spectra, read_histograms, stack
 from analysis.types import FloatArray
 
 FEATURE_BINS = 40
@@ -107,21 +106,13 @@ def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], H
     Raises:
         InputError: If the file is absent or something else.
     """
-    try:
-        with uproot.open(path) as file:
-            folder = file[f"{stage}/{variable}"]
-            names = folder.keys(cycle=False, filter_classname="TH1D")
-            contents = {name: folder[name].to_hist() for name in names}
-        edges = contents[DATA].axes[0].edges
-    except (OSError, KeyError, ValueError) as error:
+    contents = read_histograms(path, f"{stage}/{variable}")
+    if DATA not in contents:
         raise InputError(
             f"{path} does not hold {stage}/{variable} of data; run `punzinet select` first."
-        ) from error
+        )
+    edges = contents[DATA].axes[0].edges
     own = axis.Regular(len(edges) - 1, edges[0], edges[-1], name=variable)
     data = Hist(own, storage=storage.Weight())
     data.view(flow=True)[:] = contents.pop(DATA).view(flow=True)
-    processes = axis.StrCategory(sorted(contents), name="process")
-    backgrounds = Hist(processes, own, storage=storage.Weight())
-    for i, name in enumerate(processes):
-        backgrounds.view(flow=True)[i] = contents[name].view(flow=True)
-    return data, backgrounds
+    return data, stack(contents, own)

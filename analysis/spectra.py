@@ -91,33 +91,44 @@ def read_spectrum(
     Raises:
         InputError: If the file is absent or something else.
     """
-    try:
-        with uproot.open(path) as file:
-            folder = file[f"{stage}/{quantity.name}"]
-            names = folder.keys(cycle=False, filter_classname="TH1D")
-            contents = {name: _contents(folder[name]) for name in names}
-    except Exception as error:  # whatever damage does to a ROOT file
-        raise InputError(
-            f"{path} does not hold the spectra {stage}/{quantity.name}; run `punzinet select` "
-            "first."
-        ) from error
-    prefix = f"{SIGNAL}/"
-    processes = sorted(name for name in contents if not name.startswith(prefix))
-    backgrounds = Hist(
-        axis.StrCategory(processes, name="process"),
-        spectrum_axis(quantity),
-        storage=storage.Weight(),
-    )
-    for i, process in enumerate(processes):
-        backgrounds.view(flow=True)[i] = contents[process]
+    contents = read_histograms(path, f"{stage}/{quantity.name}")
+    processes = [name for name in contents if not name.startswith(f"{SIGNAL}/")]
+    backgrounds = stack({name: contents.pop(name) for name in processes}, spectrum_axis(quantity))
     signals = {}
-    for name in sorted(contents.keys() - set(processes)):
+    for name, histogram in contents.items():
         signal = empty_spectrum(quantity)
-        signal.view(flow=True)[:] = contents[name]
-        signals[float(name.removeprefix(prefix))] = signal
+        signal.view(flow=True)[:] = histogram.view(flow=True)
+        signals[float(name.removeprefix(f"{SIGNAL}/"))] = signal
     return backgrounds, dict(sorted(signals.items()))
 
 
-def _contents(histogram: Any) -> Any:
-    """Sums of weights and variances of a histogram in a file, overflows included."""
-    return histogram.to_hist().view(flow=True)
+def read_histograms(path: Path, folder: str) -> Spectra:
+    """Read all one-dimensional histograms in a folder of a ROOT file.
+
+    Raises:
+        InputError: If the file is absent or something else.
+    """
+    try:
+        with uproot.open(path) as file:
+            inside = file[folder]
+            names = inside.keys(cycle=False, filter_classname="TH1D")
+            return {name: inside[name].to_hist() for name in sorted(names)}
+    except Exception as error:  # whatever damage does to a ROOT file
+        raise InputError(
+            f"{path} does not hold the spectra {folder}; run `punzinet select` first."
+        ) from error
+
+
+def stack(contents: Spectra, own: axis.Regular) -> Hist[Any]:
+    """Processes in one histogram, with the axes ``process`` and that of the variable.
+
+    Args:
+        contents: The histogram of each process.
+        own: The axis of the variable.
+    """
+    names = sorted(contents)
+    processes = axis.StrCategory(names, name="process")
+    backgrounds = Hist(processes, own, storage=storage.Weight())
+    for i, name in enumerate(names):
+        backgrounds.view(flow=True)[i] = contents[name].view(flow=True)
+    return backgrounds

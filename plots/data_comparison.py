@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from analysis.quantity import Quantity
 from analysis.types import FloatArray
 from plots import style
-from plots.recoil_mass import spectrum_of, stack_total
+from plots.stack import draw_stack, draw_uncertainty
 
 #: Upper end of the central 68 % interval of the mean of a Poisson distribution, after no event.
 EMPTY_BIN = 1.841
@@ -143,22 +143,8 @@ def _describe(figure: Figure, grid: Any, seen: Seen) -> None:
 
 def _draw(axes: Axes, below: Axes, one: Compared, processes: Mapping[str, str]) -> None:
     """Draw one variable: backgrounds stacked, data as points, and the ratio below."""
-    total, variance = stack_total(one.backgrounds)
+    total, variance = draw_stack(axes, one.backgrounds, processes)
     edges = one.data.axes[0].edges
-    parts = {name: spectrum_of(one.backgrounds, name) for name in one.backgrounds.axes["process"]}
-    names = sorted(parts, key=lambda name: float(parts[name].values().sum()))
-    colours = style.process_colours(list(parts))
-    mplhep.histplot(
-        [parts[name].values() for name in names],
-        edges,
-        ax=axes,
-        stack=True,
-        histtype="fill",
-        color=[colours[name] for name in names],
-        label=[processes.get(name, name) for name in names],
-        edgecolor="none",
-    )
-    _band(axes, edges, total, np.sqrt(variance), label="stat. uncertainty")
     values = np.asarray(one.data.values(), dtype=np.float64)
     errors = poisson_errors(values, np.asarray(one.data.variances(), dtype=np.float64))
     axes.set_ylim(0, 1.25 * max(float((values + errors[1]).max()), float(total.max())))
@@ -167,7 +153,9 @@ def _draw(axes: Axes, below: Axes, one: Compared, processes: Mapping[str, str]) 
     _points(axes, edges, values, errors, label="data")
     known = total > 0
     scale = np.divide(1.0, total, out=np.full(len(total), np.nan), where=known)
-    _band(below, edges, known.astype(float), np.where(known, np.sqrt(variance) * scale, 0))
+    draw_uncertainty(
+        below, edges, known.astype(float), np.where(known, np.sqrt(variance) * scale, 0)
+    )
     _points(below, edges, values * scale, errors * scale)
     below.axhline(1.0, color="#444444", linewidth=0.6)
     below.set_ylim(*RATIO_RANGE)
@@ -197,20 +185,3 @@ def _points(
         values, edges, ax=axes, yerr=errors, histtype="errorbar", color="black", label=label,
         markersize=2.2, elinewidth=0.6, capsize=0,
     )  # fmt: skip
-
-
-def _band(
-    axes: Axes, edges: FloatArray, centre: FloatArray, error: FloatArray, label: str | None = None
-) -> None:
-    """Draw the statistical uncertainty of the simulation."""
-    axes.stairs(
-        centre + error,
-        edges,
-        baseline=np.maximum(centre - error, 0),
-        fill=True,
-        facecolor="none",
-        edgecolor="#444444",
-        linewidth=0,
-        hatch="//////",
-        label=label,
-    )

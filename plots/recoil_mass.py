@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import mplhep
-import numpy as np
 from hist import Hist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 from analysis.search import RECOIL
 from analysis.types import FloatArray
 from plots import style
+from plots.stack import draw_stack
 
 #: The logarithmic axis reaches down to this share of the largest bin, if the signals do not end
 #: above.
@@ -80,33 +80,8 @@ def _draw(
     parameter: str,
 ) -> None:
     """Draw the stack, its statistical uncertainty and the signals in one panel."""
-    stack = spectrum.backgrounds
-    parts_by_name = {name: spectrum_of(stack, name) for name in stack.axes["process"]}
-    names = sorted(parts_by_name, key=lambda name: float(parts_by_name[name].values().sum()))
-    colours = style.process_colours(list(stack.axes["process"]))
-    mplhep.histplot(
-        [parts_by_name[name] for name in names],
-        ax=axes,
-        stack=True,
-        histtype="fill",
-        color=[colours[name] for name in names],
-        label=[processes.get(name, name) for name in names],
-        edgecolor="none",
-        flow="none",
-    )
-    total, variance = stack_total(stack)
-    edges = stack.axes[1].edges
-    axes.stairs(
-        total + np.sqrt(variance),
-        edges,
-        baseline=np.maximum(total - np.sqrt(variance), 0),
-        fill=True,
-        facecolor="none",
-        edgecolor="#444444",
-        linewidth=0,
-        hatch="//////",
-        label="stat. uncertainty",
-    )
+    total, _ = draw_stack(axes, spectrum.backgrounds, processes)
+    edges = spectrum.backgrounds.axes[1].edges
     peaks = []
     for line, (mass, signal) in zip(
         style.SIGNAL_LINES, sorted(spectrum.signals.items()), strict=False
@@ -125,36 +100,6 @@ def _draw(
     width = edges[1] - edges[0]
     axes.set_xlabel("")  # the histogram writes the name of its axis
     axes.set_ylabel(f"events / {width:.3g} GeV")
-
-
-def stack_total(backgrounds: Hist[Any]) -> tuple[FloatArray, FloatArray]:
-    """Sum all processes.
-
-    Args:
-        backgrounds: As `MassSpectrum.backgrounds`.
-
-    Returns:
-        (k,) contents and (k,) variances of the bins.
-
-    Raises:
-        ValueError: If the histogram keeps no sums of squared weights.
-    """
-    total = backgrounds.project(backgrounds.axes[1].name)
-    variances = total.variances()
-    if variances is None:
-        raise ValueError("the spectrum needs sums of squared weights")
-    return np.asarray(total.values(), dtype=np.float64), np.asarray(variances, dtype=np.float64)
-
-
-def spectrum_of(stack: Hist[Any], name: str) -> Hist[Any]:
-    """Spectrum of one process.
-
-    Args:
-        stack: Axes ``process`` and that of the variable.
-        name: Name of the process.
-    """
-    part: Hist[Any] = stack[{"process": name}]  # type: ignore[assignment]  # not all axes picked
-    return part
 
 
 def _limits(axes: Axes, total: FloatArray, peaks: list[float]) -> None:

@@ -11,8 +11,8 @@ from matplotlib.text import Text
 
 from analysis.errors import InputError
 from plots import style
-from plots.recoil_mass import stack_total
 from plots.sensitivity import Curve, networks_by_loss
+from plots.stack import stack_total
 
 NAMES = (
     "recoil_mass",

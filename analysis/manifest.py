@@ -221,8 +221,16 @@ class Manifest(BaseModel):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the manifest as used, defaults included."""
-        return digest(self.model_dump(mode="json"))
+        """SHA-256 of the manifest as used, defaults included.
+
+        How many entries the simulation has made is no part of it: a simulation that is repeated
+        says the same as the first one, which did not know.
+        """
+        content = self.model_dump(mode="json")
+        for dataset in content["datasets"].values():
+            if dataset["simulate"] is not None:
+                del dataset["entries"]
+        return digest(content)
 
     @property
     def has_data(self) -> bool:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from analysis.errors import InputError
+from analysis.files import write_json
 from analysis.manifest import Manifest, load_manifest
 from analysis.output import OutputFolder
 
@@ -46,6 +47,16 @@ def test_the_projects_own_manifest(tmp_path: Path) -> None:
     assert paper.generated(0.1) == 20000
     assert paper.datasets["tautau"].luminosity == 1000
     assert paper.digest != manifest.digest
+
+
+def test_the_digest_does_not_depend_on_what_has_been_simulated_already(tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "data_manifest.yaml"
+    output = OutputFolder(tmp_path)
+    before = load_manifest(path, output)
+    write_json(output.simulation_record, {"datasets": {"tautau": {"entries": 7}}})
+    after = load_manifest(path, output)
+    assert (before.datasets["tautau"].entries, after.datasets["tautau"].entries) == (None, 7)
+    assert after.digest == before.digest
 
 
 def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path: Path) -> None:

@@ -166,6 +166,17 @@ def test_settings_are_finite(tmp_path: Path, key: str, value: str) -> None:
         load(tmp_path, text)
 
 
+@pytest.mark.parametrize("name", ["../x", "signal/4.0", "a;2", "", "a b"])
+def test_names_of_processes_are_names_of_histograms(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=rf"`processes.{name}`: .* use letters, digits"):
+        load(tmp_path, changed("processes", to={"signal": "s", "tautau": "t", name: "x"}))
+
+
+def test_text_is_made_of_whole_characters(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'processes.signal': .* holds half of a character"):
+        load(tmp_path, 'processes: {signal: "\\ud800"}')
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--manifest"):
         load_manifest(tmp_path / "none.yaml", OutputFolder(tmp_path))

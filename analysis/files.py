@@ -7,8 +7,10 @@ renamed when complete, so that a killed run never leaves a half-written output b
 
 import errno
 import json
+import math
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -112,13 +114,43 @@ def read_json(path: Path, made_by: str) -> Any:
         made_by: The command that makes it, named in the error, e.g. ``punzinet features``.
 
     Raises:
-        InputError: If the file is absent, unreadable or not JSON.
+        InputError: If the file is absent, unreadable or not JSON, or holds a number that is none:
+            infinities and NaN are never written.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(
+            path.read_text(encoding="utf-8"),
+            parse_constant=_finite,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `{made_by}` first.") from None
     except (OSError, RecursionError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read as JSON ({error}); delete it and run `{made_by}` again."
         ) from error
+
+
+def _finite(text: str) -> float:
+    """A number of a JSON file.
+
+    Raises:
+        ValueError: If it is infinite, larger than any, or NaN.
+    """
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number to work with")
+    return value
+
+
+def _whole(text: str) -> int:
+    """A whole number of a JSON file.
+
+    Raises:
+        ValueError: If it is larger than any floating-point number.
+    """
+    value = int(text)
+    if abs(value) > sys.float_info.max:
+        raise ValueError(f"{text[:20]}… is no number to work with")
+    return value

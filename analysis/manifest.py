@@ -101,8 +101,8 @@ class Manifest(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_finite(cls, content: Any) -> Any:
-        """Refuse infinities and NaN: no setting means anything with them.
+    def _can_be_written_down(cls, content: Any) -> Any:
+        """Refuse infinities and NaN, and text that no file holds: no setting means them.
 
         Raises:
             ValueError: With one sentence that names the key.
@@ -110,6 +110,8 @@ class Manifest(BaseModel):
         for key, value in _leaves(content):
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"`{key}`: {value} is no number to work with; give a finite one")
+            if any("\ud800" <= character <= "\udfff" for character in f"{key}{value}"):
+                raise ValueError(f"{key!a}: {value!a} holds half of a character; correct the text")
         return content
 
     @model_validator(mode="before")
@@ -131,21 +133,7 @@ class Manifest(BaseModel):
         Raises:
             ValueError: With one sentence that names the dataset and what is wrong.
         """
-        for name, dataset in self.datasets.items():
-            if not name.replace("_", "").replace("-", "").isalnum():
-                raise ValueError(
-                    f"`datasets.{name}`: a dataset's name becomes a file name; use letters, "
-                    "digits, - and _ only"
-                )
-            if dataset.process not in self.processes and not dataset.is_data:
-                near = difflib.get_close_matches(dataset.process, self.processes, n=1)
-                known = f"known are {', '.join(self.processes)}"
-                hint = f"did you mean {near[0]}?" if near else known
-                raise ValueError(
-                    f"`datasets.{name}.process`: {dataset.process!r} is not listed in "
-                    f"`processes`; {hint}"
-                )
-            self._check_branches(dataset)
+        self._check_names()
         if DATA in self.processes:
             raise ValueError("`processes`: `data` is measured, so it must not be listed there")
         simulated = [d for d in self.datasets.values() if not d.is_data]
@@ -197,6 +185,30 @@ class Manifest(BaseModel):
                     f"{hint}"
                 )
 
+    def _check_names(self) -> None:
+        """Check that names are names of files and histograms, and processes and branches known.
+
+        Raises:
+            ValueError: With one sentence that names the dataset or process.
+        """
+        for key, becomes in (("datasets", "a file name"), ("processes", "that of a histogram")):
+            for name in getattr(self, key):
+                if not _is_plain(name):
+                    raise ValueError(
+                        f"`{key}.{name}`: this name becomes {becomes}; use letters, digits, - and "
+                        "_ only"
+                    )
+        for dataset in self.datasets.values():
+            if dataset.process not in self.processes and not dataset.is_data:
+                near = difflib.get_close_matches(dataset.process, self.processes, n=1)
+                known = f"known are {', '.join(self.processes)}"
+                hint = f"did you mean {near[0]}?" if near else known
+                raise ValueError(
+                    f"`datasets.{dataset.name}.process`: {dataset.process!r} is not listed in "
+                    f"`processes`; {hint}"
+                )
+            self._check_branches(dataset)
+
     def _check_uncertainties(self) -> None:
         """Check that uncertainties by process name every background process and no other.
 
@@ -221,8 +233,16 @@ class Manifest(BaseModel):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the manifest as used, defaults included."""
-        return digest(self.model_dump(mode="json"))
+        """SHA-256 of the manifest as used, defaults included.
+
+        How many entries the simulation has made is no part of it: a simulation that is repeated
+        says the same as the first one, which did not know.
+        """
+        content = self.model_dump(mode="json")
+        for dataset in content["datasets"].values():
+            if dataset["simulate"] is not None:
+                del dataset["entries"]
+        return digest(content)
 
     @property
     def has_data(self) -> bool:
@@ -308,6 +328,11 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
             raise InputError(f"{path}: `limits.cross_sections`: there is no file {table}.")
         limits = limits.model_copy(update={"cross_sections": str(table)})
     return manifest.model_copy(update={"datasets": settled, "limits": limits})
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name holds letters, digits, - and _ only."""
+    return name.replace("_", "").replace("-", "").isalnum()
 
 
 def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:

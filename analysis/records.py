@@ -66,7 +66,7 @@ def read_record(path: Path) -> Record | None:
         if about["digest"] != _digest(text, arrays):
             return None
         return Record(json.loads(text), arrays)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+    except (OSError, RecursionError, SafetensorError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -76,7 +76,7 @@ def read_content(path: Path) -> dict[str, Any] | None:
         with safe_open(path, framework="numpy") as file:
             content = json.loads(file.metadata()["content"])
         return content if isinstance(content, dict) else None
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+    except (OSError, RecursionError, SafetensorError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.errors import InputError
 from analysis.files import atomic_path
 from analysis.search import RECOIL
 from analysis.types import FloatArray
@@ -184,11 +185,19 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         The three files.
 
     Raises:
-        InputError: If the folder cannot be written to.
+        InputError: If the folder cannot be written to, or a label is no mathtext.
     """
     # Laid out once, not anew for every file.
     with style():
-        figure.draw_without_rendering()
+        try:
+            figure.draw_without_rendering()
+        except ValueError as error:
+            if "Parse" not in str(error):
+                raise
+            raise InputError(
+                f"A label in figure {name} is no mathtext ({str(error).strip().splitlines()[-1]}); "
+                "correct it in the manifest."
+            ) from error
         figure.set_layout_engine("none")
     # A remark about the dates inside of matplotlib's own fonts, for every font embedded.
     logging.getLogger("fontTools").setLevel(logging.ERROR)

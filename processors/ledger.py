@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from analysis.errors import InputError, OutputError
-from analysis.files import read_json, write_json
+from analysis.files import is_file, read_json, write_json
 from analysis.records import Record, read_content, read_record, write_record
 from processors.reasons import command_of
 
@@ -333,10 +333,7 @@ def read_progress(folder: Path) -> list[Progressed]:
     for plan in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
         content = read_json(plan, f"punzinet {command_of(folder.name)}")
         try:
-            works = [
-                Work(str(name), str(key), str(dataset), str(what), int(entries), None)
-                for name, key, dataset, what, entries in content["works"]
-            ]
+            works = [_planned(*row) for row in content["works"]]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{plan} is damaged ({error!r}); delete it and run `punzinet "
@@ -348,6 +345,19 @@ def read_progress(folder: Path) -> list[Progressed]:
     return found
 
 
+def _planned(name: str, key: str, dataset: str, what: str, entries: int) -> Work:
+    """A piece of work as a plan lists it.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not all(isinstance(text, str) for text in (name, key, dataset, what)):
+        raise ValueError(f"{[name, key, dataset, what]} is no piece of work")
+    if type(entries) is not int or entries < 0:
+        raise ValueError(f"{name} has {entries!r} entries")
+    return Work(name, key, dataset, what, entries, None)
+
+
 def _progress_of(folder: Path, step: str, dataset: str, works: Sequence[Work]) -> Progressed:
     """Count the records of one dataset."""
     done = []
@@ -356,7 +366,7 @@ def _progress_of(folder: Path, step: str, dataset: str, works: Sequence[Work]) -
         content = read_content(folder / f"{work.name}{_RECORD}")
         if content is not None and content.get("key") == work.key:
             done.append(work)
-        elif (path := folder / f"{work.name}{_FAILURE}").exists():
+        elif is_file(path := folder / f"{work.name}{_FAILURE}"):
             failure = read_json(path, f"punzinet {command_of(folder.parent.name)}")
             if isinstance(failure, dict) and failure.get("key") == work.key:
                 failures[work.what] = str(failure.get("reason"))

@@ -7,11 +7,13 @@ nothing says how many events of which mass its first files hold. Every result sa
 of a trial run.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from analysis.errors import InputError
+from analysis.files import read_json
 from analysis.output import OutputFolder
 from processors.runner import Chunk
 
@@ -65,11 +67,25 @@ def trial_of(output: OutputFolder, stage: str) -> Trial:
         stage: Either features or select.
 
     Returns:
-        All of it if it has not run, or left nothing that can be read.
+        All of it if it has not run.
+
+    Raises:
+        InputError: If what it left is damaged: then nobody knows whether it was a trial run.
     """
     path = {"features": output.completeness, "select": output.selection_cutflow}[stage]
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Trial(**content["provenance"]["settings"].get("trial", {}))
-    except (OSError, RecursionError, ValueError, KeyError, TypeError, AttributeError):
+    if not path.exists():
         return Trial()
+    content = read_json(path, f"punzinet {stage}")
+    try:
+        trial = Trial(**content["provenance"]["settings"].get("trial", {}))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(_damaged(path, stage, repr(error))) from error
+    for limit in (trial.files, trial.chunks):
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise InputError(_damaged(path, stage, f"a trial run of {limit!r}"))
+    return trial
+
+
+def _damaged(path: Path, stage: str, why: str) -> str:
+    """The sentence about what a stage left."""
+    return f"{path} is damaged ({why}); delete it and run `punzinet {stage}` again."

@@ -86,10 +86,11 @@ def lookup_data(
             }
             for i, (mass, fit) in enumerate(zip(windows.mass.tolist(), windows.fits, strict=True))
         ]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(
-            f"{output.selection_cutflow} or {output.features_cutflow} do not belong to the windows "
-            f"in {output.windows} ({error!r}); run `make` again."
+            f"{output.selection_cutflow} or {output.features_cutflow} is damaged or does not "
+            f"belong to the windows in {output.windows} ({error!r}); delete both and run `make` "
+            "again."
         ) from error
     return {
         "luminosity": sensitivity.luminosity,

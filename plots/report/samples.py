@@ -15,6 +15,9 @@ from analysis.windows import Windows
 from plots.report.numbers import duration, number, with_error
 from plots.report.tables import Cell, Table, cells
 
+#: A hundred years in seconds: no stage takes longer.
+_LONGEST = 3.2e9
+
 
 def read_optional(path: Path, made_by: str) -> Any:
     """Read a JSON result that need not be there, None if it is not.
@@ -178,6 +181,9 @@ def timing_table(folder: Path) -> tuple[Table | None, float]:
 
     Returns:
         The table, None where no stage has left its times, and the sum of all durations, s.
+
+    Raises:
+        InputError: If one of the records is damaged.
     """
     records = {
         path.stem: read_json(path, f"punzinet {path.stem}") for path in folder.glob("*.json")
@@ -186,7 +192,7 @@ def timing_table(folder: Path) -> tuple[Table | None, float]:
     for name, record in records.items():
         if isinstance(record, Mapping) and {"started", "seconds"} <= set(record):
             try:
-                timed[name] = str(record["started"]), float(record["seconds"])
+                timed[name] = str(record["started"]), _seconds(record["seconds"])
             except (TypeError, ValueError) as error:
                 raise _damaged(folder / f"{name}.json", f"punzinet {name}", error) from error
     if not timed:
@@ -212,6 +218,17 @@ def _converged(settings: Mapping[str, Any]) -> Cell:
     if settings["converged"]:
         return Cell("yes", state="good")
     return Cell("no", "; ".join(map(str, settings.get("messages", ()))), state="bad")
+
+
+def _seconds(value: Any) -> float:
+    """How long a stage took.
+
+    Raises:
+        ValueError: If nothing takes so long, or so little.
+    """
+    if not 0 <= float(value) < _LONGEST:
+        raise ValueError(f"{value!r} is no duration")
+    return float(value)
 
 
 def _complete(counts: Mapping[str, Any]) -> list[Cell]:

@@ -1,13 +1,17 @@
 """`punzinet status`: what is done, missing and failed."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Column, Table
 
+from analysis.errors import InputError
+from analysis.files import read_json
 from analysis.output import OutputFolder
 from processors.cli.options import OUTPUT, OutputOption, console, say_trial
-from processors.ledger import read_progress
+from processors.ledger import Progressed, read_progress
 from processors.lock import holder_of
 from processors.stages import STAGES
 from processors.trial import trial_of
@@ -26,25 +30,49 @@ def command(output: OutputOption = OUTPUT) -> None:
     chunks = Table("stage", "step", Column("dataset", overflow="fold"))
     for name in ("chunks", "done", "entries", "done", "failed"):
         chunks.add_column(name, justify="right", no_wrap=True)
-    failures = []
+    failures: list[str] = []
+    damaged: list[str] = []
     # What `features` does with data, for those who have any.
     for stage in (*STAGES[:2], "data", *STAGES[2:]):
-        found = read_progress(folder.ledger(stage))
-        state = _state(folder.root, stage, holder, begun=bool(found))
+        found: list[Progressed] = []
+        with _noting(damaged):
+            found = read_progress(folder.ledger(stage))
+        state = _state(folder.root, stage, holder, begun=any(folder.ledger(stage).glob("*.json")))
         if stage != "data" or state != NOT_RUN:
             stages.add_row(stage, state)
         for row in found:
             numbers = (row.chunks, row.done, row.entries, row.entries_done, len(row.failures))
-            chunks.add_row(stage, row.step, row.dataset, *(f"{number:,}" for number in numbers))
+            chunks.add_row(
+                stage, row.step, escape(row.dataset), *(f"{number:,}" for number in numbers)
+            )
             failures += [f"{stage}: {why}" for why in dict.fromkeys(row.failures.values())]
     console.print(stages)
     if chunks.row_count:
         console.print(chunks)
     for name in ("features", "select"):
-        if trial := trial_of(folder, name):
-            say_trial(name, trial)
-    for line in [*_incomplete(folder), *failures]:
+        with _noting(damaged):
+            if trial := trial_of(folder, name):
+                say_trial(name, trial)
+    incomplete: list[str] = []
+    # What the features stage says is missing or double, of simulation and of data.
+    for path in (folder.completeness, folder.data_completeness):
+        with _noting(damaged):
+            incomplete += _incomplete(path)
+    for line in dict.fromkeys([*incomplete, *failures, *damaged]):
         console.print(line, markup=False)
+
+
+@contextmanager
+def _noting(damaged: list[str]) -> Iterator[None]:
+    """Keep the sentence about a damaged file, so that everything else is shown.
+
+    Args:
+        damaged: Sentences so far.
+    """
+    try:
+        yield
+    except InputError as error:
+        damaged.append(str(error))
 
 
 def _state(root: Path, stage: str, holder: dict[str, object] | None, *, begun: bool) -> str:
@@ -56,19 +84,19 @@ def _state(root: Path, stage: str, holder: dict[str, object] | None, *, begun: b
     return "cut off; the same command continues" if begun else NOT_RUN
 
 
-def _incomplete(folder: OutputFolder) -> list[str]:
-    """What the features stage says is missing or double, of simulation and of data."""
-    return [
-        line
-        for path in (folder.completeness, folder.data_completeness)
-        for line in _incomplete_in(path)
-    ]
+def _incomplete(path: Path) -> list[str]:
+    """What the features stage says is missing or double; nothing if it has not run.
 
+    Args:
+        path: What it wrote down of what it has read.
 
-def _incomplete_in(path: Path) -> list[str]:
-    """What one of its files says is missing or double; nothing if it cannot be read."""
+    Raises:
+        InputError: If that is damaged.
+    """
+    if not path.exists():
+        return []
+    content = read_json(path, "punzinet features")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         lines = [
             f"features: allowed to be missing: {row['reason']}"
             for row in content.get("missing", [])
@@ -79,6 +107,8 @@ def _incomplete_in(path: Path) -> list[str]:
                     f"features: dataset {name}: {file} repeats {count} events that are in it or "
                     "in an earlier file"
                 )
-    except (OSError, RecursionError, ValueError, KeyError, TypeError, AttributeError):
-        return []
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged ({error!r}); delete it and run `punzinet features` again."
+        ) from error
     return lines

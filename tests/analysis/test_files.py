@@ -46,7 +46,11 @@ def test_half_a_json(tmp_path: Path) -> None:
         read_json(tmp_path / "windows.json", "punzinet features")
 
 
-@pytest.mark.parametrize("content", ["[" * 100_000, "1" * 5000], ids=["deep", "long"])
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, "1" * 5000, "[1e999]", "[-Infinity]", '{"a": NaN}', "1" + 309 * "0"],
+    ids=["deep", "long", "too large", "infinite", "nan", "too large a whole number"],
+)
 def test_json_that_python_gives_up_on(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(InputError, match=r"x\.json cannot be read as JSON"):

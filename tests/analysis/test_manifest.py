@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from analysis.errors import InputError
+from analysis.files import write_json
 from analysis.manifest import Manifest, load_manifest
 from analysis.output import OutputFolder
 
@@ -46,6 +47,16 @@ def test_the_projects_own_manifest(tmp_path: Path) -> None:
     assert paper.generated(0.1) == 20000
     assert paper.datasets["tautau"].luminosity == 1000
     assert paper.digest != manifest.digest
+
+
+def test_the_digest_does_not_depend_on_what_has_been_simulated_already(tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "data_manifest.yaml"
+    output = OutputFolder(tmp_path)
+    before = load_manifest(path, output)
+    write_json(output.simulation_record, {"datasets": {"tautau": {"entries": 7}}})
+    after = load_manifest(path, output)
+    assert (before.datasets["tautau"].entries, after.datasets["tautau"].entries) == (None, 7)
+    assert after.digest == before.digest
 
 
 def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path: Path) -> None:
@@ -153,6 +164,17 @@ def test_settings_are_finite(tmp_path: Path, key: str, value: str) -> None:
     text = "".join(f"{name}: {{" for name in outer) + f"{inner}: {value}" + "}" * len(outer)
     with pytest.raises(InputError, match=rf"`{key}`: .* is no number to work with"):
         load(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["../x", "signal/4.0", "a;2", "", "a b"])
+def test_names_of_processes_are_names_of_histograms(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=rf"`processes.{name}`: .* use letters, digits"):
+        load(tmp_path, changed("processes", to={"signal": "s", "tautau": "t", name: "x"}))
+
+
+def test_text_is_made_of_whole_characters(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'processes.signal': .* holds half of a character"):
+        load(tmp_path, 'processes: {signal: "\\ud800"}')
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -74,6 +74,11 @@ class Chain:
         """A copy of the folder in which a stage comes next."""
         return Path(shutil.copytree(self._folder / stage, target, dirs_exist_ok=True))
 
+    @property
+    def finished(self) -> Path:
+        """The folder in which everything has run."""
+        return self._folder / "now"
+
     def after(self, stage: str) -> dict[str, str]:
         """Digests of all results once a stage has run undisturbed."""
         return self._after[stage]

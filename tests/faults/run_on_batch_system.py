@@ -57,10 +57,13 @@ def main(folder: Path) -> None:
     try:
         address = re.search(r"tcp://[0-9.:]+", cluster.stdout.readline())
         assert address is not None
+        deadline = time.monotonic() + 200
+        while len(list(jobs.iterdir())) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         command = [sys.executable, "-m", "processors.cli", "features", "--executor", "dask"]
         stage = subprocess.Popen([*command, "--scheduler", address[0]])
         records = Path("output/.ledger/features/features")
-        deadline = time.monotonic() + 200
         while len(list(records.rglob("*.safetensors"))) < 2 and time.monotonic() < deadline:
             assert stage.poll() is None
             time.sleep(0.005)

@@ -1,6 +1,7 @@
 """What damaged files of earlier runs do to later ones: all kinds of results, and checkpoints."""
 
 import json
+import math
 import os
 import shutil
 import time
@@ -36,7 +37,8 @@ NETWORK = "punzi-00"
 #: Damages of each file.
 BYTES, VALUES = 300, 300
 NONSENSE: list[Any] = [
-    None, True, -1, 0, 1e308, 10**30, "", "x", "../x", [], {}, [None], {"a": [1]}, "<b>", 0.5
+    None, True, -1, 0, 1e308, 10**30, math.inf, math.nan, "", "x", "../x", "x" * 5000, [], {},
+    [None], {"a": [1]}, "<b>", "[/b]", "\0", 0.5,
 ]  # fmt: skip
 
 
@@ -55,10 +57,6 @@ def finished(chain: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     process.wait()
     shutil.copy(training / path, folder / path)
     return Path(folder)
-
-
-#: Read to tell a person more, and left out where it is damaged.
-OF_NO_CONSEQUENCE = {"features/completeness.json", ".ledger/features/features.json"}
 
 
 def readers(folder: Path) -> dict[str, Callable[[], Any]]:
@@ -130,7 +128,7 @@ def damaged(good: bytes, rng: np.random.Generator) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("number", range(17))
-def test_a_damaged_result_is_refused_or_of_no_consequence(
+def test_a_damaged_result_is_refused(
     finished: Path, tmp_path: Path, number: int, record_property: Count
 ) -> None:
     """No reader raises anything but the sentence that names the file and the way out."""
@@ -150,7 +148,7 @@ def test_a_damaged_result_is_refused_or_of_no_consequence(
         except Exception as error:  # noqa: BLE001 - which damage it was has to be known
             pytest.fail(f"{kind}: {error!r} on {content[:3000]!r}")
     assert all(len(said) > 20 and said.rstrip().endswith((".", ")")) for said in sentences)
-    assert kind in OF_NO_CONSEQUENCE or len(sentences) > 0.3 * BYTES
+    assert len(sentences) > 0.3 * BYTES
     record_property("fuzzed", count)
 
 

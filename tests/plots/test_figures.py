@@ -138,3 +138,11 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, make: SimpleNamespace) 
     figure = make.figures(masses=3, events=20, epochs=2)["widths"]
     with pytest.raises(InputError, match="Cannot write"):
         style.save(figure, tmp_path / "plots", "widths")
+
+
+@pytest.mark.parametrize("label", [r"$\frac{$", r"$\nonsense$"])
+def test_a_label_that_is_no_mathtext_is_one_sentence(label: str, tmp_path: Path) -> None:
+    figure = Figure()
+    figure.text(0.5, 0.5, label)
+    with pytest.raises(InputError, match=r"figure x is no mathtext .* correct it in the manifest"):
+        style.save(figure, tmp_path, "x")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.errors import InputError
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
 from processors.executors import Execution
@@ -45,6 +46,25 @@ def test_no_limit_is_no_setting() -> None:
     assert not Trial()
     assert Trial().to_json() == {}
     assert Trial(files=1).to_json() == {"trial": {"files": 1, "chunks": None}}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["", "{", "[]", '{"provenance": {}}', '{"provenance": {"settings": {"trial": {"x": 1}}}}']
+    + [
+        f'{{"provenance": {{"settings": {{"trial": {{"files": {files}}}}}}}}}'
+        for files in ("0", "true", "1.5", '"1"')
+    ],
+)
+def test_a_damaged_result_is_not_taken_for_a_whole_run(settings: str, tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path)
+    for stage, path in (("features", output.completeness), ("select", output.selection_cutflow)):
+        assert trial_of(output, stage) == Trial()
+        path.parent.mkdir()
+        path.write_text(settings)
+        sentence = rf"{path} .*; delete it and run `punzinet {stage}` again\."
+        with pytest.raises(InputError, match=sentence):
+            trial_of(output, stage)
 
 
 @pytest.fixture

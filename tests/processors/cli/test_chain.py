@@ -131,6 +131,25 @@ def test_status_tells_how_far_everything_is(chain: Path, tmp_path: Path) -> None
     assert punzinet("status", folder=tmp_path).stdout.count("not run") == len(STAGES)
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    ["features/completeness.json", "selection/cutflow.json", ".ledger/features/features.json"],
+)
+def test_status_says_what_is_damaged_and_shows_everything_else(chain: Path, damaged: str) -> None:
+    path = chain / "output" / damaged
+    good = path.read_bytes()
+    path.write_bytes(good[: len(good) // 2])
+    done = punzinet("status", folder=chain)
+    path.write_bytes(good)
+    assert done.returncode == 0
+    assert done.stdout.count("finished") == len(STAGES)
+    assert "eemumu" in done.stdout
+    stage = "select" if "selection" in damaged else "features"
+    said = " ".join(done.stdout.split())
+    assert f"output/{damaged} cannot be read as JSON" in said
+    assert said.count(f"delete it and run `punzinet {stage}` again.") == 1
+
+
 def test_a_second_run_in_the_same_folder_is_refused(chain: Path) -> None:
     with lock(chain / "output", "train"):
         done = punzinet("select", "--force", folder=chain)

@@ -1,0 +1,202 @@
+"""Names and texts that mean harm: nothing leaves the output folder, nothing enters the report."""
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uproot
+import yaml
+
+from analysis.errors import InputError
+from analysis.manifest import load_manifest
+from analysis.output import OutputFolder
+from plots.report.page import make_report
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+Count = Callable[[str, object], None]
+MARKUP = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'><b>"
+FILES = {
+    "signal": "<img src=x onerror=alert(1)>.root",
+    "mumugamma": "..%2f..%2f..%2foutside.root",
+    "tautau": "$(touch outside);-rf ~.root",
+    "eemumu": "\\..\\outside\n\u202e'\"&lt;.root",
+}
+WATCHED = Path(__file__).parent / "watched.py"
+
+
+class Structure(HTMLParser):
+    """The elements of a page and its text, as a browser sees them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: set[tuple[str, str]] = set()
+        self.loaded: set[str] = set()
+        self.scripts = 0
+        self.text: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.scripts += tag == "script"
+        self.elements.add((tag, ""))
+        for name, value in attrs:
+            self.elements.add((tag, name))
+            if name in {"src", "href"}:
+                self.loaded.add((value or "").partition(":")[0][:1])
+
+    def handle_data(self, data: str) -> None:
+        """Note some text."""
+        self.text.append(data)
+
+
+def assert_harmless(page: str, good: Structure) -> Structure:
+    """Compare a page with one that nobody tampered with."""
+    found = Structure(page)
+    assert found.scripts == good.scripts
+    assert {tag for tag, _ in found.elements} <= {tag for tag, _ in good.elements}
+    assert not [name for _, name in found.elements if name.startswith("on")]
+    assert found.loaded <= good.loaded
+    return found
+
+
+def test_a_hostile_manifest_and_ntuples(chain: Any, tmp_path: Path, record_property: Count) -> None:
+    folder, scratch = tmp_path / "a" / "b" / "run", tmp_path / "scratch"
+    (folder / "input").mkdir(parents=True)
+    scratch.mkdir()
+    source = chain.finished
+    manifest = yaml.safe_load((source / "data_manifest.yaml").read_text())
+    record = json.loads((source / "output" / "ntuples" / "simulation.json").read_text())
+    for name, file in FILES.items():
+        with uproot.open(source / "output" / "ntuples" / f"{name}.root") as there:
+            columns = there["variables"].arrays(library="np")
+        with uproot.recreate(folder / "input" / file) as here:
+            here.mktree("<b>", {key: array.dtype for key, array in columns.items()}, title=MARKUP)
+            here["<b>"].extend(columns)
+        size = (
+            {"generated": record["datasets"]["signal"]["generated"]}
+            if name == "signal"
+            else {"luminosity": 1.0}
+        )
+        manifest["datasets"][name] = {
+            "process": name, "files": [f"input/{file}"], "tree": "<b>", **size
+        }  # fmt: skip
+    manifest["processes"] = dict.fromkeys(FILES, MARKUP)
+    (folder / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
+    before = {path for path in tmp_path.rglob("*") if scratch not in path.parents}
+    environment = {
+        **os.environ, "TMPDIR": str(scratch), "MPLCONFIGDIR": str(scratch), "HOME": str(scratch),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }  # fmt: skip
+    log = scratch / "log"
+    for stage in chain.stages[1:]:
+        spread = ["--executor", "iterative"] if stage in {"features", "select"} else []
+        done = subprocess.run(
+            [sys.executable, WATCHED, log, "-1", stage, *spread], cwd=folder, env=environment,
+            capture_output=True, text=True, check=False, timeout=280,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        places = (line.partition(" ")[2] for line in log.read_text().splitlines())
+        allowed = (str(folder / "output"), str(scratch), "/dev/")
+        outside = [
+            place
+            for place in places
+            if place.startswith("/") and not place.startswith(allowed)
+            if "__pycache__" not in place  # functions that numba compiled
+        ]
+        assert not outside
+    after = {path for path in tmp_path.rglob("*") if scratch not in path.parents}
+    new = {path for path in after - before if folder / "output" not in path.parents}
+    assert new == {folder / "output"}
+    good = Structure((source / "output" / "report.html").read_text())
+    page = assert_harmless((folder / "output" / "report.html").read_text(), good)
+    assert MARKUP in "".join(page.text) or "alert(1)" in "".join(page.text)
+    record_property("faults", len(chain.stages) - 1)
+
+
+@pytest.fixture(scope="module")
+def results(chain: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All results but the figures, and results of studies."""
+    folder = tmp_path_factory.mktemp("results") / "run"
+    shutil.copytree(chain.finished, folder)
+    shutil.rmtree(folder / "output" / "plots")
+    for name, content in {
+        "paper/claims.json": {"one": {"text": "in words", "value": 1.0, "error": 0.1,
+                                      "target": "more", "met": False}, "provenance": {}},
+        "baselines/methods.json": {
+            "hypotheses": [{"mass": 1.0, "role": "training"}],
+            "baselines": {"a": {"label": "A", "sigma_min": [1.0], "mean_error": 0.1}},
+        },
+        "baselines/ranks.json": {"what": [{"name": "first", "gain": 0.3}]},
+    }.items():  # fmt: skip
+        path = folder / "output" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+    return folder
+
+
+def tampered(content: Any, *, keys: bool) -> Any:
+    """The same JSON with markup in every text, or in every key of a mapping."""
+    if isinstance(content, dict):
+        return {
+            f"{key}{MARKUP}" if keys else key: tampered(value, keys=keys)
+            for key, value in content.items()
+        }
+    if isinstance(content, list):
+        return [tampered(value, keys=keys) for value in content]
+    return f"{content}{MARKUP}" if isinstance(content, str) and not keys else content
+
+
+def at_each_level(content: Any) -> list[Any]:
+    """Variants of a JSON file with markup in all texts, and in the keys below each of its keys."""
+    variants = [tampered(content, keys=False)]
+    for key, value in content.items():
+        for inner in value if isinstance(value, dict) else ():
+            changed = copy.deepcopy(content)
+            changed[key] = {
+                (f"{name}{MARKUP}" if name == inner else name): one for name, one in value.items()
+            }
+            variants.append(changed)
+        variants.append({**content, key: tampered(value, keys=False)})
+    return variants
+
+
+def test_a_report_of_hostile_results(results: Path, chain: Any, record_property: Count) -> None:
+    """Every text in turn is shown as it is, or refused."""
+    output = OutputFolder(results / "output")
+    manifest = load_manifest(results / "data_manifest.yaml", output)
+    good = Structure((chain.finished / "output" / "report.html").read_text())
+    count = shown = 0
+    for path in sorted(output.root.rglob("*.json")):
+        if ".ledger" in path.parts or "workspaces" in path.parts:
+            continue
+        content = path.read_text()
+        for variant in at_each_level(json.loads(content)):
+            path.write_text(json.dumps(variant))
+            count += 1
+            try:
+                (page,) = make_report(output, manifest, "punzi-00")
+            except InputError:
+                continue
+            assert_harmless(page.read_text(), good)
+            shown += "alert(1)" in page.read_text()
+        path.write_text(content)
+    assert shown > 0.2 * count
+    record_property("fuzzed", count)
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/etc", "a/../../..", "n" * 5000, "<b>"])
+def test_a_hostile_name_of_a_network(
+    chain: Any, tmp_path: Path, sentence_of: Any, name: str
+) -> None:
+    folder = chain.before("select", tmp_path)
+    before = chain.results(folder)
+    assert "network" in sentence_of(chain.run(folder, "select", "--network", name))
+    assert chain.results(folder) == before

@@ -146,7 +146,7 @@ def test_datasets_do_not_depend_on_one_another(made: OutputFolder, tmp_path: Pat
 def test_strata_are_simulated_again_if_the_pilot_run_missed_the_largest_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("processors.simulation.needed_trials", lambda *_: 10_000)
+    monkeypatch.setattr("processors.simulated_sample.needed_trials", lambda *_: 10_000)
     output = OutputFolder(tmp_path)
     simulate(small("tautau", luminosity=3.0), "default", output, Execution())
     (weight,) = columns(output.ntuple("tautau"), "weight")

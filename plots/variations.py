@@ -1,5 +1,6 @@
 """What variations of the recipe change: mean σ_min, and the ratios by region."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
     regions = [r for r in REGIONS if all(r[0] in effect.numbers for effect in effects)]
     with style.style():
         figure, panels = style.new_figure(
-            0.24 + 0.09 * len(effects) + 0.12,
+            0.4 + 0.075 * len(effects),
             ncols=1 + len(regions),
             sharey=True,
             squeeze=False,
@@ -45,15 +46,14 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
             axes.xaxis.set_major_locator(MaxNLocator(2))
             axes.axvline(1, color="black", linewidth=0.6)
             axes.axvline(target, color=style.RED, linewidth=0.6, linestyle=(0, (4, 2)))
-            axes.set_xlabel(f"ratio\n{words.removeprefix('from ')}", loc="center", fontsize=5.8)
+            axes.set_title(textwrap.fill(words.removeprefix("from "), 6), fontsize=5.8)
         first = panels[0, 0]
-        lost = [e.networks - e.converged for e in effects]
-        first.set_yticks(
-            rows,
-            [e.label + (f" ({n} lost)" if n else "") for e, n in zip(effects, lost, strict=True)],
-        )
+        first.set_yticks(rows, [_row_label(effect) for effect in effects])
         first.set_ylim(-0.6, len(effects) - 0.4)
-        first.set_xlabel(r"mean $\sigma_\mathrm{min}$ [fb]", loc="center", fontsize=6.2)
+        first.set_title("mean " + r"$\sigma_\mathrm{min}$" + "\n[fb]", fontsize=5.8)
+        if regions:  # below the middle one, for all of them
+            middle = panels[0, 1 + len(regions) // 2]
+            middle.set_xlabel("ratio BCE / Punzi-net", loc="center", fontsize=5.8)
         for axes in panels[0]:
             axes.tick_params(axis="both", labelsize=5.8)
             axes.tick_params(axis="y", which="both", length=0)
@@ -61,6 +61,12 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
         figure.suptitle(style.LABEL, fontsize=6.5, fontweight="bold", x=0.02, ha="left")
         figure.legend(loc="outside upper right", ncols=2)
     return figure
+
+
+def _row_label(effect: Effect) -> str:
+    """What was changed, in two lines if need be, and how many networks did not converge."""
+    lost = effect.networks - effect.converged
+    return textwrap.fill(effect.label + (f" ({lost} lost)" if lost else ""), 24)
 
 
 def _draw(

@@ -35,6 +35,7 @@ from plots.report.tables import (
     claims_tables,
     limits_table,
     validation_table,
+    variations_table,
 )
 from plots.report.vector import read_pictures
 
@@ -86,6 +87,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         figures=[picture for picture in pictures if picture.name not in captions.LIMITS],
         paper=read_pictures(output.paper, captions.PAPER),
         claims=claims_tables(read_optional(output.claims, "make paper")),
+        variations=variations_table(read_optional(output.variations, "make paper-studies")),
         baselines=_tables(baselines),
         limits=limits_table(limits),
         limit_pictures=[picture for picture in pictures if picture.name in captions.LIMITS],

@@ -85,16 +85,45 @@ def claims_tables(content: Any) -> list[Table]:
 
 def _claim(name: str, claim: Mapping[str, Any]) -> list[Cell]:
     """One claim, its error over the networks and that from the simulated sample."""
-    sample = claim.get("error_sample")
     return [
-        Cell(text(claim.get("text", "")).replace("σ_min", "σₘᵢₙ") or _words(name), _words(name)),
-        Cell(
-            _measured(claim.get("value"), claim.get("error")),
-            f"sample: ± {number(sample, 2)}" if isinstance(sample, int | float) else "",
-        ),
+        Cell(_sigma(text(claim.get("text", ""))) or _words(name), _words(name)),
+        _with_both_errors(claim),
         Cell(text(claim.get("target"))),
         verdict(claim.get("met")),
     ]
+
+
+def variations_table(content: Any) -> Table | None:
+    """What variations of the recipe change, one thing at a time.
+
+    Args:
+        content: By variation, its `label`, `networks`, `converged` and `numbers`; None if there
+            are none.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    if content is None:
+        return None
+    try:
+        effects = list(content["variations"].values())
+        names = list(effects[0]["numbers"])
+        rows = [
+            [
+                Cell(
+                    text(effect["label"]), f"{effect['converged']} of {effect['networks']} converge"
+                ),
+                *(_with_both_errors(effect["numbers"][name]) for name in names),
+            ]
+            for effect in effects
+        ]
+        header = [text(effects[0]["numbers"][name]["text"]) for name in names]
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise InputError(
+            f"The variations of the recipe are damaged ({error!r}); run `punzinet paper --studies "
+            "--force` again."
+        ) from error
+    return Table("What the numbers depend on", ("changed", *map(_sigma, header)), rows)
 
 
 def baselines_table(title: str, content: Any) -> Table:
@@ -248,6 +277,20 @@ def _named(content: Any, section: str, required: str) -> list[tuple[str, Mapping
         for name, entry in entries.items()
         if isinstance(entry, Mapping) and required in entry
     ]
+
+
+def _with_both_errors(claim: Mapping[str, Any]) -> Cell:
+    """A number with its error over the networks and, below, that from the simulated sample."""
+    sample = claim.get("error_sample")
+    return Cell(
+        _measured(claim.get("value"), claim.get("error")),
+        f"sample: ± {number(sample, 2)}" if isinstance(sample, int | float) else "",
+    )
+
+
+def _sigma(words: str) -> str:
+    """A text with the minimum detectable cross-section as a symbol."""
+    return words.replace("σ_min", "σₘᵢₙ")
 
 
 def _measured(value: Any, error: Any) -> str:

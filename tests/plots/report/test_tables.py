@@ -1,6 +1,7 @@
 """Results as tables: nothing is lost, and what is damaged is said."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from plots.report.tables import (
     claims_tables,
     limits_table,
     validation_table,
+    variations_table,
 )
 
 LIMITS = {
@@ -53,6 +55,26 @@ def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
     assert "0.25" in value.detail
     assert not verdict.state
     assert claims_tables(None) == []
+
+
+def test_variations_are_lines_below_the_recipe_as_it_is() -> None:
+    def effect(label: str, value: float) -> dict[str, Any]:
+        number = {"text": "mean σ_min", "value": value, "error": 0.1, "error_sample": 0.25}
+        return {"label": label, "networks": 3, "converged": 2, "numbers": {"mean": number}}
+
+    content = {"variations": {"main": effect("as it is", 1.0), "vary": effect("wide", 2.0)}}
+    table = variations_table(content)
+    assert table is not None
+    assert list(table.header) == ["changed", "mean σₘᵢₙ"]
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["as it is", "1.00 ± 0.10"],
+        ["wide", "2.00 ± 0.10"],
+    ]
+    assert "2 of 3" in table.rows[0][0].detail
+    assert "0.25" in table.rows[0][1].detail
+    assert variations_table(None) is None
+    with pytest.raises(InputError, match="--studies --force"):
+        variations_table({"variations": {}})
 
 
 def test_methods_are_averaged_over_trained_and_over_other_masses() -> None:

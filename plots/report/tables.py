@@ -8,12 +8,19 @@ from typing import Any, Literal
 import numpy as np
 
 from analysis.errors import InputError
+from analysis.paper.claims import REGIONS
 from plots.report.numbers import number, text, with_error
 
 #: More lines than this are shown in a box of their own that scrolls.
 LONG = 15
 #: Results are looked into this deep.
 DEPTH = 5
+#: How columns of `variations_table` are called.
+EFFECTS = {
+    "bce/best": "BCE, best cuts",
+    "punzi/single": "Punzi-net, one cut",
+    **{name: f"ratio {words.removeprefix('from ')}" for name, words, *_ in REGIONS},
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ def claims_tables(content: Any) -> list[Table]:
 def _claim(name: str, claim: Mapping[str, Any]) -> list[Cell]:
     """One claim, its error over the networks and that from the simulated sample."""
     return [
-        Cell(_sigma(text(claim.get("text", ""))) or _words(name), _words(name)),
+        Cell(text(claim.get("text", "")).replace("σ_min", "σₘᵢₙ") or _words(name), _words(name)),
         _with_both_errors(claim),
         Cell(text(claim.get("target"))),
         verdict(claim.get("met")),
@@ -117,13 +124,14 @@ def variations_table(content: Any) -> Table | None:
             ]
             for effect in effects
         ]
-        header = [text(effects[0]["numbers"][name]["text"]) for name in names]
+        header = [EFFECTS.get(name, name) for name in names]
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise InputError(
             f"The variations of the recipe are damaged ({error!r}); run `punzinet paper --studies "
             "--force` again."
         ) from error
-    return Table("What the numbers depend on", ("changed", *map(_sigma, header)), rows)
+    caption = "What the numbers depend on: mean σₘᵢₙ in fb, and its ratio BCE over Punzi-net"
+    return Table(caption, ("changed", *header), rows)
 
 
 def baselines_table(title: str, content: Any) -> Table:
@@ -286,11 +294,6 @@ def _with_both_errors(claim: Mapping[str, Any]) -> Cell:
         _measured(claim.get("value"), claim.get("error")),
         f"sample: ± {number(sample, 2)}" if isinstance(sample, int | float) else "",
     )
-
-
-def _sigma(words: str) -> str:
-    """A text with the minimum detectable cross-section as a symbol."""
-    return words.replace("σ_min", "σₘᵢₙ")
 
 
 def _measured(value: Any, error: Any) -> str:

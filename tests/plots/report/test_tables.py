@@ -59,13 +59,13 @@ def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
 
 def test_variations_are_lines_below_the_recipe_as_it_is() -> None:
     def effect(label: str, value: float) -> dict[str, Any]:
-        number = {"text": "mean σ_min", "value": value, "error": 0.1, "error_sample": 0.25}
-        return {"label": label, "networks": 3, "converged": 2, "numbers": {"mean": number}}
+        number = {"value": value, "error": 0.1, "error_sample": 0.25}
+        return {"label": label, "networks": 3, "converged": 2, "numbers": {"1_to_4_gev": number}}
 
     content = {"variations": {"main": effect("as it is", 1.0), "vary": effect("wide", 2.0)}}
     table = variations_table(content)
     assert table is not None
-    assert list(table.header) == ["changed", "mean σₘᵢₙ"]
+    assert list(table.header) == ["changed", "ratio 1 to 4 GeV"]
     assert [[cell.text for cell in row] for row in table.rows] == [
         ["as it is", "1.00 ± 0.10"],
         ["wide", "2.00 ± 0.10"],

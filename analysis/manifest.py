@@ -7,6 +7,7 @@ the key and says what the key is for.
 
 import difflib
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -110,6 +111,8 @@ class Manifest(BaseModel):
         for key, value in _leaves(content):
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"`{key}`: {value} is no number to work with; give a finite one")
+            if isinstance(value, int) and abs(value) > sys.float_info.max:
+                raise ValueError(f"`{key}`: no number is as large as this one; give a smaller one")
             if any("\ud800" <= character <= "\udfff" for character in f"{key}{value}"):
                 raise ValueError(f"{key!a}: {value!a} holds half of a character; correct the text")
         return content

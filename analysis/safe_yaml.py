@@ -54,7 +54,10 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: {error.problem}; correct the YAML.") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    # The last ones are what a tag such as !!bool does to a value that is none.
+    except (
+        yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError, ValueError,
+    ) as error:  # fmt: skip
         raise InputError(f"{path} is not valid YAML: {error}.") from error
     if _count(content, {}) > MOST_VALUES:
         raise InputError(

@@ -142,8 +142,10 @@ def test_a_duplicate_dataset_is_found_with_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["- a list", "", "a: [", "a: !!python/object/apply:os.getcwd []", "\x00", "a: &b [*b]"],
-)
+    ["- a list", "", "a: [", "a: !!python/object/apply:os.getcwd []", "\x00", "a: &b [*b]",
+     "a: !!bool x", "a: !!timestamp x", "a: !!int x", "a: 2001-99-99", "[" * 20_000,
+     "a: &b {<<: *b}", "? {a: 1}\n: 1"],
+)  # fmt: skip
 def test_no_manifest_at_all(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError):
         load(tmp_path, text)
@@ -164,6 +166,12 @@ def test_settings_are_finite(tmp_path: Path, key: str, value: str) -> None:
     text = "".join(f"{name}: {{" for name in outer) + f"{inner}: {value}" + "}" * len(outer)
     with pytest.raises(InputError, match=rf"`{key}`: .* is no number to work with"):
         load(tmp_path, text)
+
+
+@pytest.mark.parametrize("value", ["0x" + "f" * 5000, "1" * 310])
+def test_settings_are_numbers_that_a_computer_knows(tmp_path: Path, value: str) -> None:
+    with pytest.raises(InputError, match=r"`luminosity`: no number is as large as this one"):
+        load(tmp_path, f"luminosity: {value}")
 
 
 @pytest.mark.parametrize("name", ["../x", "signal/4.0", "a;2", "", "a b"])

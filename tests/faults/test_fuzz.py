@@ -156,17 +156,49 @@ def test_manifests(profile: Any, counted: Any, tmp_path: Path) -> None:
     check()
 
 
+#: What YAML takes to mean something, and numbers that are written in every way.
+YAML = st.lists(
+    st.sampled_from(
+        ["datasets", ": ", "- ", "&a ", "*a", "<<", "{", "}", "[", "]", "? ", ",", "\n", "  ",
+         "'", '"', "| ", "> ", "# ", "---\n", "%YAML 1.1\n", "!!bool ", "!!timestamp ", "!!int ",
+         "!!set ", "!!omap ", "!!binary ", "!!python/name:os.system ", "!x ", "0x", "1", "1_0",
+         ".inf", ".nan", "1e999", "59:59", "2001-99-99", "~", "\\ud800", "\0", "é"]
+    ), max_size=30,
+).map("".join)  # fmt: skip
+
+
 @amount(100, 3000)
 def test_manifests_that_are_no_yaml(profile: Any, counted: Any, tmp_path: Path) -> None:
     path = tmp_path / "manifest.yaml"
+    text = st.one_of(st.text(max_size=200), YAML).map(str.encode)
 
     @profile
-    @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
+    @given(st.one_of(st.binary(max_size=200), text))
     @counted
     def check(content: bytes) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError):
             load_manifest(path, OutputFolder(tmp_path))
+
+    check()
+
+
+@amount(30, 1000)
+def test_mutated_manifests(profile: Any, counted: Any, tmp_path: Path) -> None:
+    """The project's own manifest with some bytes changed is refused, or one of another text."""
+    good = (Path(__file__).parents[2] / "data_manifest.yaml").read_bytes()
+    path, output = tmp_path / "manifest.yaml", OutputFolder(tmp_path / "output")
+    path.write_bytes(good)
+    load_manifest(path, output)
+
+    @profile
+    @given(MUTATIONS, CUT)
+    @counted
+    def check(changes: list[tuple[float, bytes]], cut: float) -> None:
+        path.write_bytes(mutate(good, changes, cut))
+        manifest, refusal = attempt(lambda: load_manifest(path, output))
+        if refusal is None:
+            json.dumps(manifest.model_dump(mode="json"), allow_nan=False)
 
     check()
 

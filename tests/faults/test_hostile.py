@@ -194,9 +194,10 @@ def test_a_report_of_hostile_results(results: Path, chain: Any, record_property:
 
 @pytest.mark.parametrize("name", ["../../outside", "/etc", "a/../../..", "n" * 5000, "<b>"])
 def test_a_hostile_name_of_a_network(
-    chain: Any, tmp_path: Path, sentence_of: Any, name: str
+    *, chain: Any, tmp_path: Path, sentence_of: Any, name: str, record_property: Count
 ) -> None:
     folder = chain.before("select", tmp_path)
     before = chain.results(folder)
     assert "network" in sentence_of(chain.run(folder, "select", "--network", name))
     assert chain.results(folder) == before
+    record_property("fuzzed", 1)

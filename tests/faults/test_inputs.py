@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,34 @@ def test_a_truncated_file_among_good_ones(
     for name, value in result.items():
         record_property(name, value)
     assert result == {"faults": 1, "events": 24_000, "wrong": 0}
+
+
+def test_status_shows_what_failed_and_why(
+    folder: Path, features: Run, sentence_of: Any, record_property: Count
+) -> None:
+    """A file that can be opened, and whose middle cannot be read."""
+    path = folder / "tautau2.root"
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = bytes(20_000)
+    path.write_bytes(data)
+    assert "tautau2.root" in sentence_of(features())
+    done = subprocess.run(
+        [sys.executable, "-m", "processors.cli", "status"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    said = " ".join(done.stdout.split())
+    assert "cut off; the same command continues" in said
+    found = re.search(
+        r"features │ features │ tautau │ (\d+) │ (\d+) │ 12,000 │ [\d,]+ │ (\d+)", said
+    )
+    assert found
+    chunks, completed, failed = map(int, found.groups())
+    assert failed == 1  # of the files, not of their chunks
+    assert 0 < completed < chunks
+    assert re.search(r"features: .*tautau2\.root: branch \S+ cannot be read", said)
+    record_property("faults", 1)
 
 
 @pytest.mark.parametrize("kind", ["uuid", "size", "time"])

@@ -138,3 +138,25 @@ def test_a_network_of_another_search_is_refused(done: OutputFolder, manifest: Ma
     of_pairs = replace(windows, search=SearchSettings(variable="m_mumu").resolved)
     with pytest.raises(InputError, match=r"in windows of m_mumu, but .* the variable m2_recoil"):
         SelectionProcessor(samples, of_pairs, make_network(), 0.0)
+
+
+def test_luminosity_shrinks_with_what_was_selected(
+    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    """3000 of 10000 entries: each of them stands for as many events more."""
+    good, bad = tmp_path / "good.root", tmp_path / "bad.root"
+    good.write_bytes(ntuples["eemumu"].read_bytes())
+    bad.write_bytes(ntuples["tautau"].read_bytes()[:100_000])
+    tautau = {"process": "tautau", "files": [str(good), str(bad)], "entries": 10_000}
+    manifest = make_manifest({**ntuples, "tautau": tautau})
+    output = OutputFolder(tmp_path / "output")
+    run_features(manifest, output, Execution(), allow_missing=True)
+    make_network().save(output.network("punzi"), Windows.read(output.windows), {}, {}, cut=0.0)
+    with pytest.raises(InputError, match=r"bad\.root is truncated"):
+        run_selection(manifest, output, Execution(), network="punzi")
+    run_selection(manifest, output, Execution(), network="punzi", allow_missing=True)
+    record = json.loads(output.selection_cutflow.read_text())
+    assert record["provenance"]["settings"]["processed"] == {"tautau": 0.3}
+    first = record["datasets"]["tautau"]["cutflow"][0]
+    assert first["entries"] == 3000
+    assert first["weight"] == pytest.approx(3000 * 0.9 * 50 / (100 * 0.3))

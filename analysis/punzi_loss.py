@@ -281,7 +281,16 @@ class PunziLoss(torch.nn.Module):
         Returns:
             The mean of `terms` over the hypotheses that have signal among these events, a
             float64 scalar.
+
+        Raises:
+            ValueError: If there is not one output for each event. A column of outputs would be
+                taken for n networks, without a sign of it.
         """
+        if output.shape[-1:] != weight.shape:
+            raise ValueError(
+                f"the outputs have the shape {tuple(output.shape)}, but the {len(weight)} events "
+                f"need ({len(weight)},); a network that ends in one column wants `.squeeze(1)`"
+            )
         subset, group = self.class_sums(weight, process, start, stop)
         events = output, weight * self.scale(subset)[group], process, start, stop
         return self.mean(*self.sums(*events), subset, self.uncertain_backgrounds(*events))

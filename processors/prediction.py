@@ -1,30 +1,30 @@
 """Prediction: the output of a trained network for every entry of an ntuple, as a friend tree.
 
 The friend has one entry for each entry of the ntuple, in the same order: in ROOT,
-``tree->AddFriend("punzinet", "file.punzinet.root")``. Where a momentum is not a number, nor are
-output, features and window variable, and the entry is not selected.
+``tree->AddFriend("punzinet", "file.punzinet.root")``. Momenta, beams and columns are read as those
+of a dataset of the manifest: its aliases, its frame, what stands for a missing value. Where one of
+them is no finite number, nor are output, features and window variable, and the entry is not
+selected. What else `punzinet select` asks for, one candidate of an event or muons of opposite
+charge, is not asked for here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from analysis.beams import Beams
-from analysis.errors import InputError
 from analysis.muon_pairs import MuonPairs
 from analysis.network import SavedNetwork
 from analysis.provenance import digest
 from analysis.reproducible_root import create_root_file
-from processors.columns import BEAM, MOMENTA
+from processors.candidates import Sample, read_pairs
+from processors.opening import open_file
 from processors.preflight import InputFile
-from processors.runner import Chunk, plan_chunks
+from processors.runner import events_of, plan_chunks
 
 TREE = "punzinet"
 """Name of the friend tree."""
@@ -48,7 +48,7 @@ class Prediction:
 def predict_file(
     file: InputFile,
     saved: SavedNetwork,
-    beams: Beams,
+    sample: Sample,
     target: Path,
     *,
     chunk_size: int,
@@ -59,7 +59,7 @@ def predict_file(
     Args:
         file: The ntuple.
         saved: The network and its cut.
-        beams: Nominal beams, for ntuples that do not hold those of each event.
+        sample: The dataset that the ntuple is read like; the search is that of the network.
         target: The file with the friend tree.
         chunk_size: Largest number of entries in memory.
         advance: Told of the number of entries done, after every chunk.
@@ -76,11 +76,15 @@ def predict_file(
         search.variable.name: np.float64,
     }
     entries = selected = undefined = 0
-    identity = digest([saved.provenance, cut, file.path, file.entries])
-    with uproot.open(file.path) as source, create_root_file(target, identity) as sink:
-        tree, friend = source[file.tree], sink.mktree(TREE, branches)
+    sample = replace(sample, search=search)
+    identity = digest([saved.provenance, cut, sample.to_json(), file.path, file.entries])
+    with (
+        open_file(file.location, file.dataset) as source,
+        create_root_file(target, identity) as sink,
+    ):
+        friend = sink.mktree(TREE, branches)
         for chunk in plan_chunks([file], chunk_size):
-            columns = _evaluate(_read(tree, file, chunk), file, saved, cut, beams)
+            columns = _evaluate(read_pairs(sample, events_of(source, file, chunk)), saved, cut)
             friend.extend(columns)
             entries += len(chunk)
             selected += int(columns["punzinet_selected"].sum())
@@ -89,38 +93,9 @@ def predict_file(
     return Prediction(entries, selected, undefined)
 
 
-def _read(tree: Any, file: InputFile, chunk: Chunk) -> Any:
-    """Read what features are made of.
-
-    Raises:
-        InputError: If the file is damaged.
-    """
-    try:
-        return tree.arrays(
-            filter_name=sorted(set(file.columns.values())),
-            entry_start=chunk.start,
-            entry_stop=chunk.stop,
-        )
-    except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(
-            f"{file.path} cannot be read between entries {chunk.start} and {chunk.stop} "
-            f"({reason}); the file is damaged, make or fetch it again."
-        ) from error
-
-
-def _evaluate(
-    events: Any, file: InputFile, saved: SavedNetwork, cut: float, beams: Beams
-) -> dict[str, NDArray[Any]]:
-    """All branches of the friend tree for the events of a chunk."""
-    columns = {name: ak.to_numpy(events[branch]) for name, branch in file.columns.items()}
-    beam = beams.total
-    if BEAM[0] in columns:
-        beam = np.column_stack([columns[name] for name in BEAM])
-    px1, py1, pz1, px2, py2, pz2 = (columns[name] for name in MOMENTA)
+def _evaluate(pairs: MuonPairs, saved: SavedNetwork, cut: float) -> dict[str, NDArray[Any]]:
+    """All branches of the friend tree for the muon pairs of a chunk."""
     search = saved.search
-    further = {name: columns[name] for name in search.columns}
-    pairs = MuonPairs((px1, py1, pz1), (px2, py2, pz2), beam, beams.electron_direction, further)
     exact, variable = search.evaluate(pairs)
     # Rounded as for the selection, so that an event is on the same side of the cut as there.
     features = exact.astype(np.float32)

@@ -89,6 +89,35 @@ class ChunkProcessor(ProcessorABC, Generic[Result]):  # type: ignore[misc]  # co
         return accumulator
 
 
+def events_of(root: Any, file: InputFile, chunk: Chunk) -> Any:
+    """The events of a chunk, whose columns are read on first use.
+
+    Args:
+        root: The open file.
+        file: The file, as `preflight` found it.
+        chunk: Which of its entries.
+
+    Raises:
+        InputError: If the file has fewer entries by now.
+    """
+    events = NanoEventsFactory.from_root(
+        file=root,
+        treepath=file.tree,
+        schemaclass=BaseSchema,
+        metadata={"chunk": chunk, "root": root, "tree": file.tree},
+        mode="virtual",
+        entry_start=chunk.start,
+        entry_stop=chunk.stop,
+        iteritems_options={"filter_name": sorted(file.columns.values())},
+    ).events()
+    if len(events) != len(chunk):
+        raise InputError(
+            f"{file.path} holds {len(events)} instead of {len(chunk)} entries from entry "
+            f"{chunk.start} on; run the same command again."
+        )
+    return events
+
+
 @dataclass(frozen=True)
 class _ReadChunk(Generic[Result]):
     """Opens a file and lets a processor have a chunk of it.
@@ -124,21 +153,7 @@ class _ReadChunk(Generic[Result]):
                     f"{file.path} is another file than when this run began; run the same command "
                     "again, and leave the file alone meanwhile."
                 )
-            events = NanoEventsFactory.from_root(
-                file=root,
-                treepath=file.tree,
-                schemaclass=BaseSchema,
-                metadata={"chunk": chunk, "root": root, "tree": file.tree},
-                mode="virtual",
-                entry_start=chunk.start,
-                entry_stop=chunk.stop,
-                iteritems_options={"filter_name": sorted(file.columns.values())},
-            ).events()
-            if len(events) != len(chunk):
-                raise InputError(
-                    f"{file.path} holds {len(events)} instead of {len(chunk)} entries from entry "
-                    f"{chunk.start} on; run the same command again."
-                )
+            events = events_of(root, file, chunk)
             record: Record = self.processor.process(events)
         return record
 

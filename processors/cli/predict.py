@@ -1,7 +1,7 @@
 """`punzinet predict`: the network's output for an ntuple, as a friend tree."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -30,7 +30,10 @@ def command(
     network: NetworkOption = NETWORK,
     dataset: Annotated[
         str | None,
-        typer.Option(help="dataset of the manifest whose tree and branch names the files have"),
+        typer.Option(
+            help="dataset of the manifest that the files are like: its tree, branch names, frame "
+            "and missing values; needed where datasets differ in these"
+        ),
     ] = None,
     to: Annotated[
         Path | None,
@@ -39,18 +42,21 @@ def command(
 ) -> None:
     """Evaluate a network on ntuples and write its output as a friend tree `punzinet`.
 
-    Without --dataset the files have the tree and branches of the manifest's first dataset. Every
-    entry of a file is in its friend, in the same order.
+    The files are read like a dataset of the manifest. Every entry of a file is in its friend, in
+    the same order: `punzinet_selected` asks for the output alone, whatever `features: candidates`
+    says, whichever the charges of the muons, blinded or not.
 
     Example: punzinet predict data.root --network punzi-00 --to data.punzinet.root
     """
     from analysis.network import load_network
+    from processors.candidates import make_samples
     from processors.prediction import predict_file
     from processors.preflight import inspect_file
 
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder)
     like = _like(settings, dataset)
+    alone = settings.model_copy(update={"datasets": {like.name: like}})
     saved = load_network(folder.network(network))
     further = saved.search.columns
     inputs = [inspect_file(like, path, Path(path).stem, further) for path in files]
@@ -64,7 +70,7 @@ def command(
                 progress.advance(task, entries)  # type: ignore[arg-type]  # a TaskID
 
             done = predict_file(
-                file, saved, settings.beams, target,
+                file, saved, make_samples(alone, [file])[like.name], target,
                 chunk_size=settings.features.chunk_size, advance=advance,
             )  # fmt: skip
             missing = f", {done.undefined} without output (input is not a number)"
@@ -76,17 +82,33 @@ def command(
 
 
 def _like(manifest: Manifest, name: str | None) -> "Dataset":
-    """The dataset that says what tree and branches are called.
+    """The dataset that says how files are read.
 
     Raises:
-        InputError: If there is none of that name.
+        InputError: If there is none of that name, or datasets are read in several ways and none
+            is named.
     """
     if name is None:
-        name = next(iter(manifest.datasets))
+        name, *others = manifest.datasets
+        reading = _reading(manifest.datasets[name])
+        for other in others:
+            for setting, value in _reading(manifest.datasets[other]).items():
+                if value != reading[setting]:
+                    raise InputError(
+                        f"Datasets {name} and {other} differ in `{setting}`: say with --dataset "
+                        "which of them the files are like."
+                    )
     if name not in manifest.datasets:
         raise InputError(f"--dataset {name}: the manifest only has {', '.join(manifest.datasets)}.")
     # Of whatever mass the events are, nothing needs to know.
     return manifest.datasets[name].model_copy(update={"mass": 1.0})
+
+
+def _reading(dataset: "Dataset") -> dict[str, Any]:
+    """The settings of a dataset that say how momenta, beams and columns are read."""
+    branches = {key: name for key, name in dataset.branches.items() if key != "generated_mass"}
+    others = {name: getattr(dataset, name) for name in ("tree", "frame", "missing")}
+    return {"branches": branches, **others}
 
 
 def _targets(files: list[str], to: Path | None) -> list[Path]:

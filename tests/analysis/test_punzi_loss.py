@@ -305,6 +305,12 @@ def test_the_three_lines_train_a_network():
     assert math.isfinite(history[-1])
 
 
+def test_a_column_of_outputs_is_refused():
+    whole = sample()
+    with pytest.raises(ValueError, match=r"the shape \(4000, 1\), but the 4000 events need"):
+        loss_of(whole)(whole[0][:, None], *whole[1:])
+
+
 @pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
 def test_weights_without_meaning_are_refused(bad):
     whole = sample()

@@ -4,19 +4,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import uproot
+import yaml
 from scipy.special import expit
+from typer.testing import CliRunner
 
 from analysis.beams import Beams
-from analysis.datasets import Dataset
+from analysis.datasets import CMS_BRANCHES
 from analysis.errors import InputError
 from analysis.kinematics import FEATURES, dimuon_kinematics
 from analysis.network import PunziNet, SavedNetwork
+from analysis.simulation.constants import MUON_MASS
 from analysis.windows import Windows
+from processors.candidates import make_samples
+from processors.cli import app
+from processors.columns import BEAM
 from processors.prediction import TREE, Prediction, predict_file
 from processors.preflight import inspect_file
 
 ENTRIES, BROKEN = 5000, (0, 1700, 4999)
 CUT = -0.2
+LIKE = {"tree": "mine", "branches": {"px1": "mu_px"}}
 
 
 def saved_network(cut: float | None = CUT) -> SavedNetwork:
@@ -41,36 +48,41 @@ def events(make_events: Callable) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def ntuple(tmp_path_factory, events: dict, write_ntuple: Callable) -> Path:
-    return write_ntuple(
-        tmp_path_factory.mktemp("predict") / "mine.root", events, "mine", {"px1": "mu_px"}
-    )
+    return write_ntuple(tmp_path_factory.mktemp("predict") / "mine.root", events, *LIKE.values())
 
 
-def predict(
-    ntuple: Path, target: Path, chunk_size: int = 1300, cut: float | None = CUT
-) -> tuple[Prediction, list[int]]:
-    dataset = Dataset(
-        name="mine",
-        process="tautau",
-        files=(str(ntuple),),
-        luminosity=1.0,
-        tree="mine",
-        branches={"px1": "mu_px"},
-    )
-    steps: list[int] = []
-    done = predict_file(
-        inspect_file(dataset, str(ntuple), "mine"),
-        saved_network(cut),
-        Beams(),
-        target,
-        chunk_size=chunk_size,
-        advance=steps.append,
-    )
-    return done, steps
+@pytest.fixture(scope="module")
+def predict(make_manifest: Callable) -> Callable:
+    """Function that writes the friend of an ntuple, which is read like the dataset `mine`."""
+
+    def run(
+        ntuple: Path,
+        target: Path,
+        chunk_size: int = 1300,
+        cut: float | None = CUT,
+        beams: Beams | None = None,
+        **settings: object,
+    ) -> tuple[Prediction, list[int]]:
+        mine = {"process": "tautau", "files": [str(ntuple)], **LIKE, **settings}
+        manifest = make_manifest({"mine": mine, "signal": "s.root"}, beams=beams or Beams())
+        alone = manifest.model_copy(update={"datasets": {"mine": manifest.datasets["mine"]}})
+        file = inspect_file(manifest.datasets["mine"], str(ntuple), "mine")
+        steps: list[int] = []
+        done = predict_file(
+            file,
+            saved_network(cut),
+            make_samples(alone, [file])["mine"],
+            target,
+            chunk_size=chunk_size,
+            advance=steps.append,
+        )
+        return done, steps
+
+    return run
 
 
 def test_friend_has_the_same_entries_in_the_same_order(
-    ntuple: Path, events: dict, tmp_path: Path
+    predict: Callable, ntuple: Path, events: dict, tmp_path: Path
 ) -> None:
     done, steps = predict(ntuple, tmp_path / "friend.root")
     assert sum(steps) == ENTRIES
@@ -94,7 +106,9 @@ def test_friend_has_the_same_entries_in_the_same_order(
     assert 0 < done.selected < ENTRIES - len(BROKEN)
 
 
-def test_what_is_no_number_has_no_output_and_is_counted(ntuple: Path, tmp_path: Path) -> None:
+def test_what_is_no_number_has_no_output_and_is_counted(
+    predict: Callable, ntuple: Path, tmp_path: Path
+) -> None:
     done, _ = predict(ntuple, tmp_path / "friend.root")
     assert done.undefined == len(BROKEN)
     with uproot.open(tmp_path / "friend.root") as file:
@@ -104,7 +118,7 @@ def test_what_is_no_number_has_no_output_and_is_counted(ntuple: Path, tmp_path: 
     assert not friend["punzinet_selected"][list(BROKEN)].any()
 
 
-def test_chunks_change_nothing_but_baskets(ntuple: Path, tmp_path: Path) -> None:
+def test_chunks_change_nothing_but_baskets(predict: Callable, ntuple: Path, tmp_path: Path) -> None:
     small, large = tmp_path / "small.root", tmp_path / "large.root"
     assert predict(ntuple, small, 700)[0] == predict(ntuple, large, 10_000)[0]
     with uproot.open(small) as one, uproot.open(large) as other:
@@ -113,7 +127,67 @@ def test_chunks_change_nothing_but_baskets(ntuple: Path, tmp_path: Path) -> None
         assert np.array_equal(values, second[name], equal_nan=values.dtype.kind == "f")
 
 
-def test_a_network_without_cut_is_refused_and_nothing_is_left(ntuple: Path, tmp_path: Path) -> None:
+def test_a_network_without_cut_is_refused_and_nothing_is_left(
+    predict: Callable, ntuple: Path, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="no cut"):
         predict(ntuple, tmp_path / "friend.root", cut=None)
     assert not list(tmp_path.iterdir())
+
+
+def in_cms(events: dict) -> dict:
+    """The same events in the CMS, z along the electron, for beams that collide head-on."""
+    beams = Beams(crossing_angle=0.0).total
+    mass, beta = np.sqrt(beams[0] ** 2 - beams[3] ** 2), beams[3] / beams[0]
+    found = dict(events)
+    for i in "12":
+        p = [events[f"p{axis}{i}"] for axis in "xyz"]
+        energy = np.sqrt(MUON_MASS**2 + p[0] ** 2 + p[1] ** 2 + p[2] ** 2)
+        found[f"pz{i}"] = beams[0] / mass * (p[2] - beta * energy)
+    return found
+
+
+def test_a_file_is_read_as_a_dataset_of_the_manifest(
+    predict: Callable, ntuple: Path, events: dict, write_ntuple: Callable, tmp_path: Path
+) -> None:
+    """Frame, missing values and beams of each event give what the laboratory gives."""
+    head_on = Beams(crossing_angle=0.0)
+    moved = in_cms(events)
+    moved |= {
+        name: np.full(ENTRIES, value) for name, value in zip(BEAM, head_on.total, strict=True)
+    }
+    moved["px1"] = np.nan_to_num(moved["px1"], nan=-999.0)
+    moved["beam_E"][2] = -999.0
+    other = write_ntuple(tmp_path / "other.root", moved, "variables", CMS_BRANCHES)
+    assert predict(ntuple, tmp_path / "laboratory.friend", beams=head_on)[0].undefined == 3
+    like = {"frame": "cms", "missing": [-999], "tree": "variables", "branches": {}}
+    # The beams of the manifest are others: those of each event win.
+    assert predict(other, tmp_path / "cms.friend", **like)[0].undefined == 4
+    friends = []
+    for name in ("laboratory", "cms"):
+        with uproot.open(tmp_path / f"{name}.friend") as file:
+            friends.append(file[TREE].arrays(library="np"))
+    good = np.ones(ENTRIES, dtype=bool)
+    good[[*BROKEN, 2]] = False
+    for name, values in friends[0].items():
+        np.testing.assert_allclose(values[good], friends[1][name][good], atol=1e-5)
+        assert not good[np.isnan(friends[1][name])].any()
+
+
+def test_where_datasets_are_read_differently_one_has_to_be_named(
+    make_manifest: Callable, tmp_path: Path
+) -> None:
+    manifest = make_manifest({"signal": "s.root", "tautau": {"files": ["t.root"], "frame": "cms"}})
+    content = manifest.model_dump(mode="json", exclude_unset=True)
+    for dataset in content["datasets"].values():
+        del dataset["name"]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    command = ["predict", "x.root", "-m", str(tmp_path / "mine.yaml"), "-o", str(tmp_path)]
+    for further, sentence in (
+        ([], "Datasets signal and tautau differ in `frame`: say with --dataset which"),
+        (["--dataset", "mumu"], "--dataset mumu: the manifest only has signal, tautau"),
+        (["--dataset", "tautau"], "punzi-00"),  # the next thing that is missing
+    ):
+        result = CliRunner().invoke(app, [*command, *further])
+        assert isinstance(result.exception, InputError)
+        assert sentence in str(result.exception)

@@ -27,6 +27,7 @@ from analysis.output import OutputFolder
 from analysis.search import RECOIL
 from analysis.spectra import fill_spectra, write_spectra
 from analysis.windows import Windows
+from processors.candidates import make_samples
 from processors.executors import Execution
 from processors.features_stage import run_features
 from processors.prediction import TREE, predict_file
@@ -129,26 +130,24 @@ def test_files_of_root_give_the_same_tensors(
 
 
 def test_root_opens_ntuples_and_friends_that_we_write(
-    make_events: Callable[..., Columns], write_ntuple: Callable[..., Path], tmp_path: Path
+    make_events: Callable[..., Columns],
+    write_ntuple: Callable[..., Path],
+    make_manifest: Make,
+    tmp_path: Path,
 ) -> None:
     columns = make_events(5, 2000)
     ntuple = write_ntuple(tmp_path / "mine.root", columns)
-    dataset = Manifest.model_validate(
-        {
-            "datasets": {
-                "signal": {"process": "signal", "files": ["s.root"], "generated": 1},
-                "mine": {"process": "tautau", "files": [str(ntuple)], "luminosity": 1},
-            }
-        }
-    ).datasets["mine"]
+    manifest = make_manifest({"mine": {"process": "tautau", "files": [str(ntuple)]}, "signal": "s"})
+    manifest = manifest.model_copy(update={"datasets": {"mine": manifest.datasets["mine"]}})
     windows = Windows(np.array([1.0]), np.array([0.3]), np.array([True]), np.array([True]), (None,))
     low, rng = [0.0, 0.0, -5.0, 0.0], np.random.default_rng(3)
     network = PunziNet(FEATURES, low, [5.0] * 4, rng=rng)
     cut = float(np.median(network.logit_numpy(rng.uniform(low, 5.0, (1000, 4)))))
     saved = SavedNetwork(network, windows, cut, {}, {})
     friend = tmp_path / "mine.punzinet.root"
-    file = inspect_file(dataset, str(ntuple), "mine")
-    done = predict_file(file, saved, Beams(), friend, chunk_size=700, advance=lambda _: None)
+    file = inspect_file(manifest.datasets["mine"], str(ntuple), "mine")
+    sample = make_samples(manifest, [file])["mine"]
+    done = predict_file(file, saved, sample, friend, chunk_size=700, advance=lambda _: None)
     said = in_root(
         """
         file = ROOT.TFile.Open(sys.argv[1])

@@ -1,0 +1,55 @@
+"""The documentation builds without a warning, and holds what it promises."""
+
+import html
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from analysis.datasets import Dataset
+from analysis.manifest import Manifest
+from processors.stages import STAGES
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def settings(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Names and descriptions of all settings of a section, and of the sections inside."""
+    for name, field in model.model_fields.items():
+        yield name, field.description or ""
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from settings(field.annotation)
+
+
+@pytest.mark.parametrize("command", [*STAGES, "paper", "predict", "export"])
+def test_every_stage_has_a_page(command: str) -> None:
+    pages = [path.read_text() for path in (DOCS / "stages").glob("*.md")]
+    assert [page for page in pages if f"\npunzinet {command}" in page]
+
+
+def test_stages_limits_and_figures_have_their_place_in_the_api() -> None:
+    pages = "\n".join(path.read_text() for path in (DOCS / "api").glob("*.md"))
+    listed = set(re.findall(r"^::: (\S+)", pages, re.MULTILINE))
+    for pattern in ("analysis/limits/[a-z]*.py", "processors/*_stage.py", "plots/[a-z]*.py"):
+        for path in ROOT.glob(pattern):
+            assert ".".join(path.relative_to(ROOT).with_suffix("").parts) in listed
+
+
+@pytest.mark.slow
+def test_the_site_builds_and_shows_every_setting(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = " ".join(path.read_text() for path in tmp_path.glob("api/*/index.html"))
+    words = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", "", pages)))
+    for name, description in (*settings(Manifest), *settings(Dataset)):
+        assert re.sub(r"\s+", " ", description.replace("`", "")) in words, name

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from analysis.records import Record
 from processors.executors import Execution, open_executor
 from processors.ledger import Ledger, Work
 
+Count = Callable[[str, object], None]
 #: Where workers find this package and this file.
 PATHS = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])
 
@@ -82,7 +84,9 @@ def test_all_executors_give_the_same(
 
 
 @pytest.mark.faults
-def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(tmp_path: Path) -> None:
+def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(
+    tmp_path: Path, record_property: Count
+) -> None:
     """Scheduler and workers are processes of their own, as on a batch system."""
     environment = {**os.environ, "PYTHONPATH": PATHS}
     address = tmp_path / "scheduler.json"
@@ -110,26 +114,31 @@ def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(tmp_path: Path) 
                 "slow", works(30), slowly, executor, title="Slow"
             )
             assert [step.read(work).content["number"] for work in step.works] == list(range(30))
+    record_property("faults", 1)
 
 
 @pytest.mark.parametrize("name", ["futures", pytest.param("dask", marks=pytest.mark.faults)])
 def test_a_killed_worker_costs_no_work(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Count
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", PATHS)
     work = [replace(one, payload=(one.payload, str(tmp_path))) for one in works(8)]
     with open_executor(Execution(name, 2)) as executor:
         step = Ledger(tmp_path / "ledger").run("s", work, dies_once, executor, title="Dies")
     assert [step.read(one).content["number"] for one in step.works] == list(range(8))
+    record_property("faults", 1)
 
 
 @pytest.mark.faults
-def test_workers_that_always_die_end_in_one_sentence(tmp_path: Path) -> None:
+def test_workers_that_always_die_end_in_one_sentence(
+    tmp_path: Path, record_property: Count
+) -> None:
     with (
         open_executor(Execution("futures", 2)) as executor,
         pytest.raises(InputError, match=r"die again and again .* 2 of 2 chunks are missing"),
     ):
         Ledger(tmp_path).run("s", works(2), dies_always, executor, title="Dies")
+    record_property("faults", 1)
 
 
 def test_refusals_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

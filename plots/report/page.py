@@ -97,7 +97,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
             read_optional(output.simulation / "validation.json", "punzinet validate-simulation")
         ),
         cutflows=_cutflows(output),
-        completeness=completeness_table(output.completeness),
+        completeness=_completeness(output),
         windows=windows_table(windows),
         networks=networks_table(sensitivity, output),
         timing=timing,
@@ -197,6 +197,15 @@ def _cutflows(output: OutputFolder) -> list[Table]:
             "entries",
         ),
     )  # fmt: skip
+    return [table for table in tables if table is not None]
+
+
+def _completeness(output: OutputFolder) -> list[Table]:
+    """Whether everything was read that there is, of simulation and of data."""
+    tables = (
+        completeness_table("Entries read, present and expected", output.completeness),
+        completeness_table("Data: entries read, present and expected", output.data_completeness),
+    )
     return [table for table in tables if table is not None]
 
 

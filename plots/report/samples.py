@@ -17,6 +17,8 @@ from plots.report.tables import Cell, Table, cells
 
 #: A hundred years in seconds: no stage takes longer.
 _LONGEST = 3.2e9
+FATES = ("kept", "rejected", "blinded")
+"""What can become of a measured entry."""
 
 
 def read_optional(path: Path, made_by: str) -> Any:
@@ -65,8 +67,17 @@ def cutflow_table(caption: str, path: Path, made_by: str, events: str) -> Table 
     return Table(caption, ["", *flows], rows)
 
 
-def completeness_table(path: Path) -> Table | None:
+def completeness_table(caption: str, path: Path) -> Table | None:
     """Entries read of every file against those present and expected.
+
+    Args:
+        caption: What the table shows.
+        path: The JSON file of the features stage, of simulation or of data; data also says what
+            became of the entries.
+
+    Returns:
+        A table with one line a dataset, and one a file where it has several; None if the stage
+        has not run.
 
     Raises:
         InputError: If the file is something else.
@@ -75,21 +86,27 @@ def completeness_table(path: Path) -> Table | None:
     if content is None:
         return None
     try:
+        datasets = content["datasets"]
+        fates = [name for name in FATES if any(name in one for one in datasets.values())]
         rows = []
-        for name, dataset in content["datasets"].items():
-            rows.append([Cell(name), Cell("all"), *_complete(dataset)])
+        for name, dataset in datasets.items():
+            became = cells([*map(dataset.get, fates), dataset["duplicates"]["events"]])
+            rows.append([Cell(name), Cell("all"), *_complete(dataset), *became])
             if len(dataset["files"]) > 1:
+                twice = dataset["duplicates"]["by_file"]
                 rows += [
-                    [Cell(""), Cell(Path(file["file"]).name, file["file"]), *_complete(file)]
+                    [
+                        Cell(""),
+                        Cell(Path(file["file"]).name, file["file"]),
+                        *_complete(file),
+                        *cells([*[""] * len(fates), twice.get(file["file"], 0)]),
+                    ]
                     for file in dataset["files"]
                 ]
     except (AttributeError, KeyError, TypeError) as error:
         raise _damaged(path, "punzinet features", error) from error
-    return Table(
-        "Entries read, present and expected",
-        ("dataset", "file", "read", "present", "expected", ""),
-        rows,
-    )
+    header = ("dataset", "file", "read", "present", "expected", "", *fates, "events there twice")
+    return Table(caption, header, rows)
 
 
 def windows_table(windows: Windows) -> Table:

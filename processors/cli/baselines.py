@@ -44,8 +44,8 @@ def command(
 ) -> None:
     """Boosted trees, rectangular cuts, the significance loss; uncertain background; features.
 
-    Needs the networks of `punzinet train`. Tables and figures go to baselines/ in the output
-    folder.
+    Needs the networks of `punzinet train`. Tables and figures go to baselines/
+    in the output folder.
 
     Example: punzinet baselines --output output
     """

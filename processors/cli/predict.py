@@ -42,9 +42,9 @@ def command(
 ) -> None:
     """Evaluate a network on ntuples and write its output as a friend tree `punzinet`.
 
-    The files are read like a dataset of the manifest. Every entry of a file is in its friend, in
-    the same order: `punzinet_selected` asks for the output alone, whatever `features: candidates`
-    says, whichever the charges of the muons, blinded or not.
+    Files are read like a dataset of the manifest. Their friends have an entry
+    for each of theirs, in the same order; `punzinet_selected` asks for nothing
+    but the output: neither for one candidate an event, nor for opposite charges.
 
     Example: punzinet predict data.root --network punzi-00 --to data.punzinet.root
     """

@@ -34,8 +34,8 @@ def command(
 ) -> None:
     """Compare the default data with published numbers and with Pythia 8.
 
-    Writes validation.json and figures to the folder simulation/ of the output. Pythia takes three
-    minutes; without the package pythia8mc its part is left out.
+    Writes validation.json and figures to the folder simulation/ of the output.
+    Pythia takes three minutes; without the package pythia8mc its part is left out.
 
     Example: punzinet validate-simulation --output output
     """

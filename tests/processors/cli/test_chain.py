@@ -243,6 +243,7 @@ def test_data_is_drawn_and_trains_nothing_again(chain: Path, tmp_path: Path) -> 
     page = (folder / "output" / "report.html").read_text()
     assert "Data and simulation: recoil mass" in page
     assert "blinded: not to be seen before --unblind" in page
+    assert "Data: entries read, present and expected" in page
 
 
 def test_the_single_cut_reduces_background_more_than_signal(chain: Path) -> None:

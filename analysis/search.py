@@ -117,12 +117,15 @@ class Search:
             (n, F) features, each column in one piece of memory, and (n,) values of the variable;
             not finite where an input is not.
         """
-        features = np.empty((len(self.features), len(pairs)))
         # What cannot be computed is no number, and that is dealt with by whoever asks.
         with np.errstate(all="ignore"):
+            variable = _values(self.variable.name, pairs)
+            if self.feature_names == FEATURES:
+                # They are computed together, and lie as they should.
+                return pairs.kinematics.features, variable
+            features = np.empty((len(self.features), len(pairs)))
             for row, feature in zip(features, self.features, strict=True):
                 row[:] = _values(feature.name, pairs)
-            variable = _values(self.variable.name, pairs)
         return features.T, variable
 
     def to_json(self) -> dict[str, Any]:

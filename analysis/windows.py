@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numba import njit
 from scipy.interpolate import make_smoothing_spline
 
 from analysis.errors import InputError
@@ -26,6 +27,8 @@ from analysis.types import BoolArray, FloatArray, IntArray
 HALF_WIDTH = 2.0
 #: Masses in GeV and widths in GeV² stay below this, so that their squares are numbers.
 _LARGEST = 1e150
+#: Cells of equal width that the range of all windows is cut into, to look up windows quickly.
+CELLS = 4096
 #: Fewer fits than this cannot carry a smoothing spline and are interpolated linearly.
 SPLINE_POINTS = 5
 
@@ -105,9 +108,15 @@ class Windows:
             Two (n,) int16 arrays: the event lies strictly inside the windows start..stop-1,
             and in none where they are equal.
         """
-        start = np.searchsorted(self.high, variable, side="right").astype(np.int16)
-        stop = np.searchsorted(self.low, variable, side="left").astype(np.int16)
-        return start, stop
+        low, high = self.low, self.high
+        borders = np.linspace(low[0], high[-1], CELLS, endpoint=False)
+        return _assign(
+            np.ascontiguousarray(variable, dtype=np.float64),
+            low,
+            high,
+            np.searchsorted(high, borders, side="right"),
+            np.searchsorted(low, borders, side="left"),
+        )
 
     def index_of(self, mass: FloatArray) -> IntArray:
         """Find hypotheses by the value of their mass, never by rank.
@@ -178,6 +187,54 @@ class Windows:
                 f"{path} does not hold the windows of this software ({error!r}); delete it and run "
                 "`punzinet features` again."
             ) from error
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _assign(
+    variable: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    start_guess: IntArray,
+    stop_guess: IntArray,
+) -> tuple[IntArray, IntArray]:
+    """Find the windows each event lies in.
+
+    The window at the lower border of the cell that an event lies in is a first guess. It is
+    corrected by comparisons, so that no rounding of cells matters.
+
+    Args:
+        variable: (n,) values of the variable.
+        low: (H,) lower edges.
+        high: (H,) upper edges.
+        start_guess: (`CELLS`,) first window at the lower border of each cell.
+        stop_guess: (`CELLS`,) one past the last window there.
+
+    Returns:
+        (n,) first window of each event, and one past its last one.
+    """
+    count, last = len(low), len(start_guess) - 1.0
+    bottom, top = low[0], high[-1]
+    cells_per_unit = len(start_guess) / (top - bottom)
+    starts, stops = np.empty(len(variable), np.int16), np.empty(len(variable), np.int16)
+    for i in range(len(variable)):
+        value = variable[i]
+        if value <= bottom:
+            starts[i] = stops[i] = 0
+        elif not value < top:  # what is no number is not below either
+            starts[i] = stops[i] = count
+        else:
+            cell = int(min((value - bottom) * cells_per_unit, last))
+            start, stop = start_guess[cell], stop_guess[cell]
+            while start > 0 and high[start - 1] > value:
+                start -= 1
+            while start < count and high[start] <= value:
+                start += 1
+            while stop > 0 and low[stop - 1] >= value:
+                stop -= 1
+            while stop < count and low[stop] < value:
+                stop += 1
+            starts[i], stops[i] = start, stop
+    return starts, stops
 
 
 def mass_index(hypotheses: FloatArray, mass: FloatArray) -> IntArray:

@@ -230,13 +230,18 @@ def read_momenta(sample: Sample, events: Any) -> tuple[Momenta, Momenta]:
 
 
 def read_beam(sample: Sample, events: Any) -> FloatArray:
-    """Four-momentum (E, px, py, pz) of the beams, GeV: (n, 4) if the file has it, or (4,).
+    """Four-momentum (E, px, py, pz) of the beams, GeV: (n, 4), or (4,) if it is always the same.
 
     It is that in the system of the momenta: at rest with the energy √s where that is the CMS.
     """
     if BEAM[0] in sample.columns:
         parts = [_read(sample, events, name) for name in BEAM]
-        beam: FloatArray = np.stack(parts, axis=1, dtype=np.float64)
+        beam: FloatArray
+        if all(np.all(part == part[0]) for part in parts):
+            # Events of one run have the same: what follows from it is then computed once.
+            beam = np.array([part[0] for part in parts], dtype=np.float64)
+        else:
+            beam = np.stack(parts, axis=1, dtype=np.float64)
     else:
         beam = sample.beams.total
     if not sample.in_cms:

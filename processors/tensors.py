@@ -26,20 +26,20 @@ def tensor_schema(search: Search) -> pa.Schema:
     Args:
         search: Features and variable.
     """
-    return pa.schema(
-        [
-            *((name, pa.int64()) for name in ("experiment", "run", "event", "production")),
-            ("dataset", _NAME),
-            ("process", _NAME),
-            ("mass", pa.float64()),
-            *((name, pa.float32()) for name in search.feature_names),
-            (search.variable.name, pa.float64()),
-            ("window_start", pa.int16()),
-            ("window_stop", pa.int16()),
-            ("weight", pa.float64()),
-            ("fold", pa.int8()),
-        ]
-    )
+    types = [
+        *((name, pa.int64()) for name in ("experiment", "run", "event", "production")),
+        ("dataset", _NAME),
+        ("process", _NAME),
+        ("mass", pa.float64()),
+        *((name, pa.float32()) for name in search.feature_names),
+        (search.variable.name, pa.float64()),
+        ("window_start", pa.int16()),
+        ("window_stop", pa.int16()),
+        ("weight", pa.float64()),
+        ("fold", pa.int8()),
+    ]
+    # Where nothing can be missing, nothing has to say for every row that it is there.
+    return pa.schema([pa.field(name, kind, nullable=name == "mass") for name, kind in types])
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +110,8 @@ def write_tensor(path: Path, rows: Rows) -> None:
             use_dictionary=repetitive,
             column_encoding={"event": "DELTA_BINARY_PACKED"},
             row_group_size=max(count, 1),
+            # Whoever reads a tensor reads all of its rows.
+            write_statistics=False,
             write_page_checksum=True,
         )
 

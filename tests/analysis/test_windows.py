@@ -21,6 +21,12 @@ def make_windows() -> Windows:
     return Windows(mass, sigma, training, np.ones(87, dtype=bool), (None,) * 87)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    """Compile first: hypothesis takes the time of every example."""
+    make_windows().assign(np.zeros(1))
+
+
 def make_fit(sigma: float, error: float = 0.002) -> PeakFit:
     """A good fit with the given weighted sigma."""
     return PeakFit(0.0, sigma / 2, sigma * 2, 2 / 3, sigma, error, 1e4, 100.0, 100, None)
@@ -55,6 +61,26 @@ def test_both_edges_are_strict_and_their_neighbours_are_inside() -> None:
     for edge, inwards in ((windows.low, np.inf), (windows.high, -np.inf)):
         assert not as_mask(*windows.assign(edge), 87)[index, index].any()
         assert as_mask(*windows.assign(np.nextafter(edge, inwards)), 87)[index, index].all()
+
+
+def test_however_narrow_windows_are_no_rounding_matters() -> None:
+    rng = np.random.default_rng(1)
+    # From 1 GeV² to where neighbouring numbers are further apart than cells are wide.
+    for mass in (1.0, 1e3, 1e6, 1e8):
+        step = 20 * np.spacing(mass)
+        masses = mass + step * np.arange(30)
+        windows = Windows(
+            masses,
+            np.full(30, 1.3 * mass * step),
+            np.ones(30, dtype=bool),
+            np.ones(30, dtype=bool),
+            (None,) * 30,
+        )
+        edges = np.concatenate([windows.low, windows.high])
+        inside = rng.uniform(windows.low[0], windows.high[-1], 2000)
+        m2 = np.concatenate([edges, np.nextafter(edges, np.inf), np.nextafter(edges, 0), inside])
+        mask = as_mask(*windows.assign(m2), 30)
+        np.testing.assert_array_equal(mask, brute_force(windows, m2))
 
 
 def test_overlaps_gaps_and_what_is_no_number() -> None:

@@ -17,8 +17,8 @@ from plots.report.tables import Cell, Table, cells
 
 #: A hundred years in seconds: no stage takes longer.
 _LONGEST = 3.2e9
+#: What can become of a measured entry.
 FATES = ("kept", "rejected", "blinded")
-"""What can become of a measured entry."""
 
 
 def read_optional(path: Path, made_by: str) -> Any:

@@ -75,3 +75,12 @@ def test_the_promise_without_background_is_too_good() -> None:
     experiment = experiment_with(1e-4)
     assert 10 * asymptotic_limits(experiment, 0.9)[2] == pytest.approx(1.353, rel=0.01)
     assert 10 * counting_limits(experiment, 0.9)[2] == pytest.approx(np.log(10), rel=1e-3)
+
+
+def test_lower_bands_promise_too_much_where_little_is_expected() -> None:
+    """What the documentation warns of: no count excludes less than 2.30 events at 90 %."""
+    experiment = experiment_with(0.67, 3.0, 0.1)
+    asymptotic, counting = (
+        10 * limits(experiment, 0.9)[0] for limits in (asymptotic_limits, counting_limits)
+    )
+    assert asymptotic < 0.8 * np.log(10) < np.log(10) < counting

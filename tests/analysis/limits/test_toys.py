@@ -1,4 +1,7 @@
-"""Limits against toy experiments of pyhf: at 1.3, 1.9 and 3.7 GeV of the default data."""
+"""Limits against toy experiments of pyhf, with background and all uncertainties.
+
+Yields are those at 1.3, 1.9 and 3.7 GeV of the default data, and some between the first two.
+"""
 
 import numpy as np
 import pyhf
@@ -33,7 +36,7 @@ def median_cls(experiment: CountingExperiment, cross_section: float) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("background", "effective", "signal"),
-    [(50.85, 220.0, 8.2), (6.52, 29.0, 7.85), (0.67, 3.0, 6.3)],
+    [(50.85, 220.0, 8.2), (15.0, 66.0, 8.0), (6.52, 29.0, 7.85), (0.67, 3.0, 6.3)],
 )
 def test_toys_exclude_about_as_often(background: float, effective: float, signal: float) -> None:
     experiment = CountingExperiment(

@@ -49,7 +49,7 @@ def sample(scale: str) -> dict[str, dict[str, float | str]]:
     """All processes and masses on two cores, compilation included."""
     with tempfile.TemporaryDirectory() as name:
         options = ("--manifest", str(MANIFEST), "--scale", scale)
-        seconds, memory = measure(Path(name), "simulate", *options)
+        seconds, memory, _ = measure(Path(name), "simulate", *options)
     figure = f"simulation.{scale}"
     return {
         f"{figure}_s": {"value": seconds, "unit": "s", "bound": f"<= {BOUNDS[scale]}"},

@@ -6,44 +6,63 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 WORKERS = min(2, os.cpu_count() or 1)
 
 
-def measure(folder: Path, stage: str, *options: str) -> tuple[float, float]:
-    """Run a stage on two cores.
+class Measured(NamedTuple):
+    """What a stage took.
+
+    Attributes:
+        seconds: Its time.
+        memory: Peak memory of all its processes together in MiB.
+        worker_memory: Peak memory of the largest process that it started, in MiB.
+    """
+
+    seconds: float
+    memory: float
+    worker_memory: float
+
+
+def measure(folder: Path, stage: str, *options: str, workers: int = WORKERS) -> Measured:
+    """Run a stage.
 
     Args:
         folder: Holds the manifest, and the output folder.
         stage: The command.
         options: More of its options.
-
-    Returns:
-        Its seconds, and the peak memory of all its processes together in MiB.
+        workers: Number of worker processes.
     """
     command = [sys.executable, "-m", "processors.cli", stage, *options]
-    command += ["--executor", "futures", "--workers", str(WORKERS), "--force"]
+    command += ["--executor", "futures", "--workers", str(workers), "--force"]
     start = time.perf_counter()
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
-    peak = 0.0
+    peak = largest = 0.0
     while process.poll() is None:
-        peak = max(peak, tree_memory(process.pid))
+        own, *started = family_memory(process.pid)
+        peak = max(peak, own + sum(started))
+        largest = max([largest, *started])
         time.sleep(0.2)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed")
-    return time.perf_counter() - start, peak
+    return Measured(time.perf_counter() - start, peak, largest)
 
 
-def tree_memory(root: int) -> float:
-    """Resident memory in MiB of a process and all its descendants (Linux), shared pages once."""
+def family_memory(root: int) -> list[float]:
+    """Resident memory in MiB of a process and of each of its descendants (Linux).
+
+    Pages that several share count in parts, so that the sum has them once.
+    """
     family = [root]
     for pid in family:  # grows while it is read
         with suppress(OSError):
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
             family += [int(child) for child in children.split()]
-    memory = 0.0
-    for pid in family:
+    memory = [0.0] * len(family)
+    for i, pid in enumerate(family):
         with suppress(OSError):  # it may have ended meanwhile
             usage = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            memory += sum(float(line.split()[1]) for line in usage if line.startswith("Pss:"))
-    return memory / 1024
+            pages = sum(float(line.split()[1]) for line in usage if line.startswith("Pss:"))
+            memory[i] = pages / 1024
+    return memory

@@ -157,6 +157,23 @@ def test_beams_of_the_event_win_over_those_of_the_manifest(
         np.testing.assert_array_equal(result.features, expected.features)
 
 
+@pytest.mark.parametrize("where", ["everywhere", "but in the last event"])
+def test_beams_that_are_always_the_same_give_the_same_bits(
+    make_events: Events, read: Callable[..., Candidates], where: str
+) -> None:
+    events = make_events(1, 500)
+    momenta = [tuple(events[f"p{axis}{i}"] for axis in "xyz") for i in (1, 2)]
+    beams = 1.001 * Beams().total * np.ones((500, 1))
+    if where != "everywhere":
+        beams[-1] *= 0.999
+    events |= dict(zip(BEAM, beams.T, strict=True))
+    result = read(events)
+    # Never one beam for all here: which events share a chunk must not change a single one.
+    expected = dimuon_kinematics(*momenta, beams, Beams().electron_direction)
+    np.testing.assert_array_equal(result.variable, expected.m2_recoil)
+    np.testing.assert_array_equal(result.features, expected.features)
+
+
 def to_cms(events: Columns, beams: np.ndarray) -> Columns:
     """The same events with momenta in the CMS, z along the electron."""
     n = len(events["px1"])

@@ -1,0 +1,103 @@
+"""Large ntuples from a small simulated one, and manifests for them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uproot
+import yaml
+from stage import measure
+
+from analysis.datasets import SIGNAL
+from analysis.manifest import load_manifest
+from analysis.network import PunziNet
+from analysis.output import OutputFolder
+from analysis.windows import Windows
+from processors.stages import train_stage
+
+TREE = "variables"
+BASKET = 65_536
+"""Events of a basket, as ROOT itself has them in files of our columns; basf2 has 200."""
+SIGNAL_EVENTS = 1000
+"""Generated signal events of each mass."""
+
+
+def simulate(folder: Path) -> None:
+    """Make signal of all masses and a background, both small, in `folder`."""
+    scale = {"luminosity": 5.0, "signal_events": SIGNAL_EVENTS}
+    names = {"signal": SIGNAL, "background": "tautau"}
+    manifest = {
+        "datasets": {key: {"process": name, "simulate": name} for key, name in names.items()},
+        "simulation": {"scales": {"default": scale}},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
+    measure(folder, "simulate")
+
+
+def write_background(folder: Path, targets: Sequence[Path], count: int, basket: int) -> None:
+    """Write the background over and over, compressed with zstd.
+
+    Every event has a number of its own, and momenta that differ by a thousandth from those of
+    the event that it repeats: repetitions would compress, and be read, better than real events.
+
+    Args:
+        folder: Where `simulate` has been.
+        targets: ROOT files to write, events spread evenly.
+        count: Number of events of all files together.
+        basket: Number of events of a basket.
+    """
+    with uproot.open(folder / "output" / "ntuples" / "background.root") as file:
+        columns = file[TREE].arrays(library="np")
+    entries = len(columns["__event__"])
+    momenta = [name for name in columns if "spp" in name or name.endswith("spE__bc")]
+    random = np.random.default_rng(1)
+    edges = np.linspace(0, count, len(targets) + 1).astype(np.int64)
+    for target, first, last in zip(targets, edges[:-1], edges[1:], strict=True):
+        with uproot.recreate(target, compression=uproot.ZSTD(1)) as file:
+            tree = file.mktree(TREE, {name: values.dtype for name, values in columns.items()})
+            for start in range(first, last, basket):
+                number = np.arange(start, min(start + basket, last))
+                events = {name: values[number % entries] for name, values in columns.items()}
+                for name in momenta:
+                    scatter = 1 + 1e-3 * random.standard_normal(len(number), dtype=np.float32)
+                    events[name] = events[name] * scatter
+                tree.extend({**events, "__event__": number.astype(columns["__event__"].dtype)})
+
+
+def describe(folder: Path, simulated: Path, files: Sequence[Path]) -> None:
+    """Make a folder whose manifest has simulated signal and some files of background.
+
+    Args:
+        folder: The folder.
+        simulated: Where `simulate` has been.
+        files: The files.
+    """
+    datasets: dict[str, Any] = {
+        "signal": {
+            "process": SIGNAL,
+            "files": [str(simulated / "output" / "ntuples" / "signal.root")],
+            "generated": SIGNAL_EVENTS,
+        },
+        "background": {
+            "process": "tautau",
+            "files": [str(path) for path in files],
+            "luminosity": 1e3,
+        },
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "data_manifest.yaml").write_text(yaml.safe_dump({"datasets": datasets}))
+
+
+def save_network(folder: Path) -> None:
+    """Save an untrained network with a cut, as if it had been trained for the windows of a folder.
+
+    Args:
+        folder: A folder of `describe`, after `punzinet features`.
+    """
+    output = OutputFolder(folder / "output")
+    windows = Windows.read(output.windows)
+    network = PunziNet(windows.search.feature_names, np.zeros(4), np.full(4, 5.0))
+    network.save(output.network("punzi-00"), windows, {}, {}, cut=0.0)
+    train_stage(load_manifest(folder / "data_manifest.yaml", output), output).finish([])

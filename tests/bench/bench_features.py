@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ntuples import BASKET, describe, save_network, simulate, write_background
 from reading import seconds_to_read
-from stage import measure
+from stage import measure, steady_rate
 
 #: Events of a small file and of a large one.
 SIZES = {"small": 1_000_000, "large": 12_000_000}
@@ -43,7 +43,11 @@ def run() -> dict[str, dict[str, float | str]]:
                 for stage, value in new.items():
                     seconds[stage, size] = min(value, seconds.get((stage, size), value))
                 memory["features", size], memory["select", size] = peak, other_peak
-    figures = _rates(seconds)
+        rates = {
+            stage: steady_rate(folder / "large", f"{stage}/{step}", "background")
+            for stage, step in (("features", "features"), ("select", "selection"))
+        }
+    figures = _rates(seconds, rates)
     figures["features.large_file_s"] = {"value": seconds["features", "large"], "unit": "s"}
     for stage in ("features", "select"):
         for size in SIZES:
@@ -53,21 +57,22 @@ def run() -> dict[str, dict[str, float | str]]:
     return figures
 
 
-def _rates(seconds: dict[tuple[str, str], float]) -> dict[str, dict[str, float | str]]:
+def _rates(
+    seconds: dict[tuple[str, str], float], rates: dict[str, float]
+) -> dict[str, dict[str, float | str]]:
     """Events a second, what is spent before the first one, and shares of reading.
 
     Args:
         seconds: By stage or ``reading``, and size.
+        rates: Events a second of the large file by stage, while all workers were busy.
     """
-    few, many = SIZES.values()
+    many = SIZES["large"]
     figures: dict[str, dict[str, float | str]] = {}
     reading = many / seconds["reading", "large"]
     figures["reading.events_per_s"] = {"value": reading, "unit": "1/s"}
     small_baskets = SMALL_BASKETS[0] / seconds["reading", "baskets"]
     figures["reading.small_baskets_events_per_s"] = {"value": small_baskets, "unit": "1/s"}
-    for stage in ("features", "select"):
-        # The difference of two sizes leaves out what does not grow: imports, workers, fits.
-        rate = (many - few) / (seconds[stage, "large"] - seconds[stage, "small"])
+    for stage, rate in rates.items():
         start = seconds[stage, "large"] - many / rate
         figures[f"{stage}.events_per_s"] = {"value": rate, "unit": "1/s", "bound": ">= 2e6"}
         figures[f"{stage}.start_s"] = {"value": start, "unit": "s"}

@@ -7,12 +7,14 @@ import tempfile
 from pathlib import Path
 
 from ntuples import BASKET, describe, save_network, simulate, write_background
-from stage import WORKERS, measure
+from stage import WORKERS, measure, steady_rate
 
 EVENTS = (100_000, 1_000_000, 12_000_000)
 """Events of a single file."""
 FILES = (10, 100, 1000)
 """Files that the largest number of events is spread over."""
+STEPS = {"features": "features", "select": "selection"}
+"""Step of each stage that reads the background."""
 BILLIONS = 10
 """Size of the sample that rates are extrapolated to, in 10⁹ events."""
 
@@ -20,7 +22,7 @@ BILLIONS = 10
 def run() -> dict[str, dict[str, float | str]]:
     """Measure features and selection in every configuration."""
     figures: dict[str, dict[str, float | str]] = {}
-    seconds: dict[tuple[str, int], float] = {}
+    rates: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         simulate(folder / "simulated")
@@ -35,24 +37,21 @@ def run() -> dict[str, dict[str, float | str]]:
         for files, events in configurations:
             place = folder / f"{files}_files_{events}"
             for workers in sorted({1, WORKERS} if files == 1 else {WORKERS}):
-                for stage in ("features", "select"):
+                for stage, step in STEPS.items():
                     taken = measure(place, stage, workers=workers)
                     if stage == "features":
                         save_network(place)
-                    if files == 1 and workers == WORKERS:
-                        seconds[stage, events] = taken.seconds
+                    if (files, events, workers) == (1, EVENTS[-1], WORKERS):
+                        rates[stage] = steady_rate(place, f"{stage}/{step}", "background")
                     label = f"scaling.{stage}.{workers}_workers.{files}_files.{events}_events"
                     figures[f"{label}.seconds"] = {"value": taken.seconds, "unit": "s"}
                     memory = {"value": taken.worker_memory, "unit": "MiB"}
                     figures[f"{label}.worker_memory_mib"] = memory
         tensors = place / "output" / "tensors" / "background"
         size = sum(path.stat().st_size for path in tensors.iterdir()) / EVENTS[-1]
-    for stage in ("features", "select"):
-        # The difference of two sizes leaves out what does not grow: imports, workers, fits. What
-        # disturbs one of the short runs must not make the long one look fast.
-        start, events = min((seconds[stage, events], events) for events in EVENTS[:-1])
-        growth = (seconds[stage, EVENTS[-1]] - start) / (EVENTS[-1] - events)
-        hours = BILLIONS * 1e9 * growth / 3600
+    for stage, rate in rates.items():
+        figures[f"scaling.{stage}.steady_events_per_s"] = {"value": rate, "unit": "1/s"}
+        hours = BILLIONS * 1e9 / rate / 3600
         label = f"scaling.{BILLIONS}e9_events.{stage}"
         figures[f"{label}_hours"] = {"value": hours, "unit": "h"}
         figures[f"{label}_core_hours"] = {"value": WORKERS * hours, "unit": "h"}

@@ -81,3 +81,14 @@ class Hypotheses(BaseModel):
         """Which masses the network is trained on, (H,)."""
         training: BoolArray = np.arange(len(self.mass)) % self.training_every == 0
         return training
+
+
+def is_training(role: str) -> bool:
+    """Whether networks are trained for a mass, by the role that results give it.
+
+    Raises:
+        ValueError: If it is neither training nor validation: the result is damaged.
+    """
+    if role not in {"training", "validation"}:
+        raise ValueError(f"the role of a mass is {role!r}")
+    return role == "training"

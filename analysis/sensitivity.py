@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.files import read_json, write_json
+from analysis.hypotheses import is_training
 from analysis.types import BoolArray, FloatArray
 
 
@@ -151,7 +152,7 @@ class Sensitivity:
             hypotheses = content["hypotheses"]
             return cls(
                 mass=np.array([row["mass"] for row in hypotheses], dtype=np.float64),
-                training=np.array([row["role"] == "training" for row in hypotheses], dtype=bool),
+                training=np.array([is_training(row["role"]) for row in hypotheses], dtype=bool),
                 figure_of_merit=FigureOfMerit.model_validate(content["figure_of_merit"]),
                 luminosity=float(content["luminosity"]),
                 networks={

@@ -18,7 +18,7 @@ from scipy.interpolate import make_smoothing_spline
 
 from analysis.errors import InputError
 from analysis.files import read_json, write_json
-from analysis.hypotheses import MASS_TOLERANCE
+from analysis.hypotheses import MASS_TOLERANCE, is_training
 from analysis.peak_fit import PeakFit
 from analysis.search import RECOIL, Search
 from analysis.types import BoolArray, FloatArray, IntArray
@@ -177,7 +177,7 @@ class Windows:
             return cls(
                 mass=np.array([row["mass"] for row in rows], dtype=np.float64),
                 sigma=np.array([row["sigma"] for row in rows], dtype=np.float64),
-                training=np.array([row["role"] == "training" for row in rows], dtype=bool),
+                training=np.array([is_training(row["role"]) for row in rows], dtype=bool),
                 fitted=np.array([row["source"] == "fitted" for row in rows], dtype=bool),
                 fits=tuple(row["fit"] and PeakFit.from_json(row["fit"]) for row in rows),
                 search=Search.from_json(content["search"]),

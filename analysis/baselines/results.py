@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from analysis.errors import InputError
 from analysis.figures_of_merit import FigureOfMerit
 from analysis.files import read_json, write_json
+from analysis.hypotheses import is_training
 from analysis.sensitivity import Selection
 from analysis.types import BoolArray, FloatArray
 
@@ -90,7 +91,7 @@ class Baselines:
             rows = content["hypotheses"]
             return cls(
                 np.array([row["mass"] for row in rows], dtype=np.float64),
-                np.array([row["role"] == "training" for row in rows], dtype=bool),
+                np.array([is_training(row["role"]) for row in rows], dtype=bool),
                 FigureOfMerit.model_validate(content["figure_of_merit"]),
                 float(content["luminosity"]),
                 {

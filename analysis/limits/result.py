@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis.errors import InputError
 from analysis.files import read_json, write_json
+from analysis.hypotheses import is_training
 from analysis.limits.asymptotic import BANDS
 from analysis.types import BoolArray, FloatArray
 from analysis.windows import mass_index
@@ -112,7 +113,7 @@ class Limits:
             rows = content["hypotheses"]
             return cls(
                 mass=np.array([row["mass"] for row in rows], dtype=np.float64),
-                training=np.array([row["role"] == "training" for row in rows], dtype=bool),
+                training=np.array([is_training(row["role"]) for row in rows], dtype=bool),
                 luminosity=float(content["luminosity"]),
                 confidence_level=float(content["confidence_level"]),
                 sigma_over_g2=np.array([row["sigma_over_g2_fb"] for row in rows], np.float64),

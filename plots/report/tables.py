@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from analysis.errors import InputError
+from analysis.hypotheses import is_training
 from analysis.paper.claims import REGIONS
 from plots.report.numbers import number, text, with_error
 
@@ -146,7 +147,7 @@ def baselines_table(title: str, content: Any) -> Table:
         InputError: If it is something else.
     """
     try:
-        training = np.array([row["role"] == "training" for row in content["hypotheses"]])
+        training = np.array([is_training(row["role"]) for row in content["hypotheses"]])
         rows = []
         for method in content["baselines"].values():
             sigma = np.array([np.inf if s is None else s for s in method["sigma_min"]], dtype=float)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from analysis.hypotheses import Hypotheses, MassGrid
+from analysis.hypotheses import Hypotheses, MassGrid, is_training
 
 
 def test_the_papers_masses() -> None:
@@ -34,3 +34,10 @@ def test_a_grid_must_reach_its_end() -> None:
 def test_a_grid_is_of_a_sensible_size(stop: float, step: float) -> None:
     with pytest.raises(ValidationError, match="are none, or 10000 or more"):
         MassGrid(start=0.1, stop=stop, step=step)
+
+
+def test_roles_are_two() -> None:
+    assert is_training("training")
+    assert not is_training("validation")
+    with pytest.raises(ValueError, match="the role of a mass is 'Training'"):
+        is_training("Training")

@@ -173,7 +173,7 @@ def test_a_report_of_hostile_results(results: Path, chain: Any, record_property:
     output = OutputFolder(results / "output")
     manifest = load_manifest(results / "data_manifest.yaml", output)
     good = Structure((chain.finished / "output" / "report.html").read_text())
-    count = shown = 0
+    count, shown = 0, set()
     for path in sorted(output.root.rglob("*.json")):
         if ".ledger" in path.parts or "workspaces" in path.parts:
             continue
@@ -186,9 +186,13 @@ def test_a_report_of_hostile_results(results: Path, chain: Any, record_property:
             except InputError:
                 continue
             assert_harmless(page.read_text(), good)
-            shown += "alert(1)" in page.read_text()
+            if "alert(1)" in page.read_text():
+                shown.add(str(path.relative_to(output.root)))
         path.write_text(content)
-    assert shown > 0.2 * count
+    assert shown >= {
+        "features/completeness.json", "features/cutflow.json", "ntuples/simulation.json",
+        "paper/claims.json", "baselines/methods.json", "selection/cutflow.json", "windows.json",
+    }  # fmt: skip
     record_property("fuzzed", count)
 
 

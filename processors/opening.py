@@ -50,12 +50,12 @@ def state_of(path: str) -> tuple[int, int]:
 
 
 @contextmanager
-def open_file(path: str, dataset: str) -> Iterator[Any]:
+def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
     """Open a ROOT file.
 
     Args:
         path: Path or URL.
-        dataset: Name of its dataset, for messages.
+        dataset: Name of its dataset, for messages; None if it is of none.
 
     Yields:
         The file, as uproot opens it.
@@ -64,7 +64,8 @@ def open_file(path: str, dataset: str) -> Iterator[Any]:
         Unreadable: If it cannot be opened.
         InputError: If it is not there, empty, no ROOT file or truncated.
     """
-    name = f"Dataset {dataset}: {path}"
+    name = path if dataset is None else f"Dataset {dataset}: {path}"
+    named = "its name" if dataset is None else "`files` in the manifest"
     if state_of(path)[0] == 0:
         raise InputError(f"{name} is empty (0 bytes); make or fetch it again.")
     try:
@@ -72,9 +73,9 @@ def open_file(path: str, dataset: str) -> Iterator[Any]:
         file = uproot.open({path: None}, array_cache=None, object_cache=None, **_options(path))
     except Exception as error:
         if isinstance(error, FileNotFoundError) or _XROOTD_NOT_FOUND in str(error):
-            raise InputError(f"{name} is not there; check `files` in the manifest.") from None
+            raise InputError(f"{name} is not there; check {named}.") from None
         if "not a ROOT file" in str(error):
-            raise InputError(f"{name} is not a ROOT file; check `files` in the manifest.") from None
+            raise InputError(f"{name} is not a ROOT file; check {named}.") from None
         raise Unreadable(
             f"{name} cannot be opened: it is truncated, damaged or out of reach ({reason(error)})."
         ) from error

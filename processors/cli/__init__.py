@@ -17,6 +17,7 @@ from processors.cli import (
     paper,
     plot,
     predict,
+    rebasket,
     report,
     select,
     simulate,
@@ -40,7 +41,7 @@ app = typer.Typer(
         "[b]validate-simulation[/b] compares the default data with what is known. A stage whose "
         "inputs have not changed does nothing; one that was cut off goes on. [b]status[/b] shows "
         "what is done, missing and failed. Trained networks go elsewhere by [b]export[/b] and "
-        "[b]predict[/b].\n\n"
+        "[b]predict[/b]; [b]rebasket[/b] makes ntuples of basf2 faster to read.\n\n"
         "Exit codes: 0 done, 1 something is wrong with an input (one sentence says what), "
         "2 wrong usage, 130 interrupted.\n\n"
         "Example: punzinet simulate, then punzinet -v features --workers 2, and so on; "
@@ -65,6 +66,7 @@ app.command("status")(status.command)
 app.command("validate-simulation")(validate_simulation.command)
 app.command("export")(export.command)
 app.command("predict")(predict.command)
+app.command("rebasket")(rebasket.command)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from analysis.errors import InputError
 from analysis.files import remove_partial_files
@@ -188,3 +190,35 @@ def say_trial(stage: str, trial: Trial) -> None:
         "masses in one dataset is taken whole); it is no result to quote.",
         soft_wrap=True,
     )
+
+
+def entries_progress() -> Progress:
+    """A bar for every file, with the number of its entries that are done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console)
+
+
+def targets_of(files: Sequence[str], to: Path | None, what: str) -> list[Path]:
+    """Where what is made of each file goes.
+
+    Args:
+        files: Paths or URLs.
+        to: A file, or a folder for several; this folder if not given.
+        what: Stands in names before ``.root``.
+
+    Raises:
+        InputError: If two of them, or a file and what is made of it, would be the same.
+    """
+    if to is not None and len(files) == 1 and not to.is_dir():
+        targets = [to]
+    else:
+        targets = [(to or Path()) / f"{Path(name).stem}.{what}.root" for name in files]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise InputError(
+                f"Two of the files would both be written to {target}; take them one by one with "
+                "--to."
+            )
+        if any(target.resolve() == Path(name).resolve() for name in files):
+            raise InputError(f"--to {target} is one of the inputs; write to another file.")
+    return targets

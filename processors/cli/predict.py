@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from analysis.errors import InputError
 from analysis.manifest import Manifest, load_manifest
@@ -16,7 +15,8 @@ from processors.cli.options import (
     ManifestOption,
     NetworkOption,
     OutputOption,
-    console,
+    entries_progress,
+    targets_of,
 )
 
 if TYPE_CHECKING:
@@ -60,9 +60,8 @@ def command(
     saved = load_network(folder.network(network))
     further = saved.search.columns
     inputs = [inspect_file(like, path, Path(path).stem, further) for path in files]
-    targets = _targets(files, to)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+    targets = targets_of(files, to, "punzinet")
+    with entries_progress() as progress:
         for file, target in zip(inputs, targets, strict=True):
             task = progress.add_task(file.stem, total=file.entries)
 
@@ -109,24 +108,3 @@ def _reading(dataset: "Dataset") -> dict[str, Any]:
     branches = {key: name for key, name in dataset.branches.items() if key != "generated_mass"}
     others = {name: getattr(dataset, name) for name in ("tree", "frame", "missing")}
     return {"branches": branches, **others}
-
-
-def _targets(files: list[str], to: Path | None) -> list[Path]:
-    """Where the friend of each file goes.
-
-    Raises:
-        InputError: If two friends, or a file and its friend, would be the same.
-    """
-    if to is not None and len(files) == 1 and not to.is_dir():
-        targets = [to]
-    else:
-        targets = [(to or Path()) / f"{Path(name).stem}.punzinet.root" for name in files]
-    for target in targets:
-        if targets.count(target) > 1:
-            raise InputError(
-                f"Two of the files would both be written to {target}; evaluate them one by one "
-                "with --to."
-            )
-        if any(target.resolve() == Path(name).resolve() for name in files):
-            raise InputError(f"--to {target} is one of the inputs; write to another file.")
-    return targets

@@ -1,0 +1,92 @@
+"""Ntuples with large baskets: the same entries, in fewer pieces, or one sentence."""
+
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from analysis.errors import InputError
+from processors.cli import main
+from processors.rebasket import BASKET, rebasket_file
+
+ENTRIES = 1234
+
+
+def ignore(_done: int, _entries: int) -> None:
+    """What progress is told to nobody."""
+
+
+@pytest.fixture
+def ntuple(tmp_path: Path) -> Path:
+    """An ntuple as basf2 writes it, in baskets of 200 values."""
+    rng = np.random.default_rng(1)
+    columns = {
+        "__event__": np.arange(ENTRIES, dtype=np.uint32),
+        "daughter__bo0__cm__sppx__bc": rng.normal(size=ENTRIES),
+        "single": rng.normal(size=ENTRIES).astype(np.float32),
+        "charge": rng.choice([-1, 1], ENTRIES).astype(np.int16),
+        "flag": rng.random(ENTRIES) < 0.5,
+    }
+    columns["single"][7] = np.nan
+    path = tmp_path / "small.root"
+    with uproot.recreate(path) as file:
+        tree = file.mktree("variables", {name: values.dtype for name, values in columns.items()})
+        for start in range(0, ENTRIES, 200):
+            tree.extend({name: values[start : start + 200] for name, values in columns.items()})
+    return path
+
+
+def test_every_entry_is_copied_bit_by_bit_into_one_basket(ntuple: Path, tmp_path: Path) -> None:
+    told = []
+    target = tmp_path / "large.root"
+    entries = rebasket_file(str(ntuple), "variables", target, lambda *now: told.append(now))
+    assert entries == ENTRIES < BASKET
+    assert told == [(ENTRIES, ENTRIES)]
+    with uproot.open(ntuple) as old, uproot.open(target) as new:
+        before, after = (file["variables"].arrays(library="np") for file in (old, new))
+        assert list(before) == list(after)
+        for name, values in before.items():
+            assert values.dtype == after[name].dtype
+            assert values.tobytes() == after[name].tobytes()
+        assert old["variables"]["charge"].num_baskets == 7
+        assert {branch.num_baskets for branch in new["variables"].branches} == {1}
+
+
+def test_the_same_ntuple_gives_the_same_bytes(ntuple: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.root", tmp_path / "second.root"
+    for target in (first, second):
+        rebasket_file(str(ntuple), "variables", target, ignore)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_what_is_no_plain_column_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "lists.root"
+    with uproot.recreate(path) as file:
+        file.mktree("variables", {"several": "var * float64"}).extend(
+            {"several": ak.Array([[1.0], [], [2.0, 3.0]])}
+        )
+    with pytest.raises(InputError, match=r"branch several of variables is no plain column .*hadd"):
+        rebasket_file(str(path), "variables", tmp_path / "large.root", ignore)
+    with pytest.raises(InputError, match=r"has no TTree other; it has variables; .*--tree"):
+        rebasket_file(str(path), "other", tmp_path / "large.root", ignore)
+
+
+def test_damage_is_one_sentence_and_leaves_nothing(
+    ntuple: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with uproot.open(ntuple) as file:
+        cursor = file["variables"]["single"].basket_chunk_cursor(3)[1].index
+    content = bytearray(ntuple.read_bytes())
+    content[cursor : cursor + 60] = bytes(60)
+    ntuple.write_bytes(content)
+    folder = ntuple.parent / "large"
+    monkeypatch.setattr(
+        "sys.argv", ["punzinet", "rebasket", str(ntuple), "--to", f"{folder}/x.root"]
+    )
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    assert f"{ntuple}: tree variables cannot be read: it is damaged" in capsys.readouterr().err
+    assert not list(folder.glob("*"))

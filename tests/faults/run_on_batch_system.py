@@ -15,14 +15,14 @@ from pathlib import Path
 
 #: What a user sees of HTCondor: a job is described by a file, gets a number, and can be removed.
 SUBMIT = r"""#!{python}
-import pathlib, re, subprocess, sys
+import os, pathlib, re, subprocess, sys
 jobs = pathlib.Path({jobs!r})
 text = pathlib.Path(sys.argv[-1]).read_text()
 executable = re.search(r"^Executable = (.*)$", text, re.M)[1]
 arguments = re.search(r"^Arguments = (.*)$", text, re.M)[1]
 option, command = re.fullmatch(r'"(\S+) \'(.*)\'"', arguments).groups()
 command = command.replace("''", "'").replace('""', '"')
-number = len(list(jobs.iterdir())) + 1
+number = os.getpid()  # jobs are submitted at the same time, so counting gives no number twice
 with (jobs.parent / f"job{{number}}.log").open("w") as log:
     job = subprocess.Popen(
         [executable, option, "exec " + command], stdout=log, stderr=log, start_new_session=True

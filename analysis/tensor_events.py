@@ -93,7 +93,7 @@ def read_tensor_events(folder: Path, search: Search) -> TensorEvents:
             for path in paths
         ]
         table = pa.concat_tables(table.cast(tables[0].schema) for table in tables)
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise InputError(
             f"{folder} holds a file that is no tensor of this software ({error}); run "
             "`punzinet features --force` again."

@@ -179,7 +179,7 @@ def _history(output: OutputFolder, network: str, loss: str) -> list[Phase]:
                     columns["learning_rate"],
                 )
             )
-        except (OSError, pa.ArrowException, KeyError) as error:
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(
                 f"{path} holds no history of a training ({error}); run `punzinet train` again."
             ) from error

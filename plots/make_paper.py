@@ -154,7 +154,7 @@ def _evolution(folder: OutputFolder, networks: int) -> Evolution:
             table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
             for name, column in columns.items():
                 column.append(table[name].to_numpy())
-        except (OSError, pa.ArrowException, KeyError) as error:
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(
                 f"{path} holds no history of a training ({error}); run `punzinet paper` again."
             ) from error

@@ -8,6 +8,7 @@ blindness; where two things have to be told apart in black and white, marker or 
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,11 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         ("svg", {"Date": None, "Creator": None}),
     ):
         path = folder / f"{name}.{suffix}"
-        with style(), mpl.rc_context({"svg.hashsalt": name}), atomic_path(path) as partial:
-            figure.savefig(partial, metadata=metadata)
+        # Through memory: matplotlib loses the error of a full disk behind one of its own.
+        content = BytesIO()
+        with style(), mpl.rc_context({"svg.hashsalt": name}):
+            figure.savefig(content, format=suffix, metadata=metadata)
+        with atomic_path(path) as partial:
+            partial.write_bytes(content.getvalue())
         paths.append(path)
     return paths

@@ -129,5 +129,5 @@ def is_whole(path: Path, size: int, rows: int) -> bool:
             return False
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return bool(file.read().num_rows == rows)
-    except (OSError, pa.ArrowException):
+    except (OSError, ValueError, pa.ArrowException):
         return False

@@ -217,7 +217,7 @@ def _training_weights(output: OutputFolder, dataset: str, windows: Windows) -> F
                 path, columns=columns, partitioning=None, page_checksum_verification=True
             )
             start, stop, weight = (table[name].to_numpy() for name in columns)
-        except (OSError, pa.ArrowException, KeyError) as error:
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(
                 f"{path} is no tensor of this software ({error}); run `punzinet features --force`."
             ) from error

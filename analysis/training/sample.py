@@ -356,7 +356,7 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
                     "`punzinet features` again."
                 )
             yield from file.iter_batches(ROWS, columns=list(columns))
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(
             f"{path} is not a tensor file of this software ({error}); delete it and run "
             "`punzinet features` again."

@@ -27,19 +27,24 @@ def test_killed_at_random_moments(
 ) -> None:
     """Workers of a killed run are alive for a while, beside those of the next."""
     rng = np.random.default_rng([20, chain.stages.index(stage)])
-    folder = chain.before(stage, tmp_path)
-    killed, workers = 0, []
+    folder = chain.before(stage, tmp_path / "run")
+    killed, workers, longest = 0, [], chain.seconds[stage]
     for _ in range(KILLS):
         process = chain.start(folder, stage)
         chain.wait_for_lock(folder, process)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(rng.uniform(0, chain.seconds[stage]))
+            process.wait(rng.uniform(0, longest))
         with contextlib.suppress(psutil.NoSuchProcess):
             workers += psutil.Process(process.pid).children(recursive=True)
         process.kill()
-        if process.wait() == 0:
+        if process.wait() != 0:
+            killed += 1
+        elif killed > 0:
             break
-        killed += 1
+        else:  # a machine that was busier when it took the times
+            longest /= 3
+            shutil.rmtree(folder)
+            chain.before(stage, folder)
     assert killed > 0
     chain.complete(folder, stage)
     again = chain.run(folder, stage)

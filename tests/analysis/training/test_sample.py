@@ -124,6 +124,15 @@ def test_damaged_tensor(tmp_path: Path, columns: dict[str, Columns], windows: Wi
         load_sample(tmp_path, windows, 4)
 
 
+def test_names_that_are_no_text(
+    tmp_path: Path, columns: dict[str, Columns], windows: Windows
+) -> None:
+    path = next(write(tmp_path, columns, 10**6).glob("signal/*"))
+    path.write_bytes(path.read_bytes().replace(b"weight", b"weigh\xde"))
+    with pytest.raises(InputError, match="is not a tensor file"):
+        load_sample(tmp_path, windows, 4)
+
+
 def test_missing_column(tmp_path: Path, columns: dict[str, Columns], windows: Windows) -> None:
     del columns["signal"]["fold"]
     with pytest.raises(InputError, match="lacks the columns fold"):

@@ -61,7 +61,7 @@ def scaling_figure(runs: Sequence[StageRun]) -> Figure:
             axes.set_xscale("log")
             axes.set_yscale("log")
         left.set_xlabel("events in one file")
-        right.set_xlabel(f"files, {most / 1e6:g} million events in all")
+        right.set_xlabel(f"files ({most / 1e6:g} million events)")
         left.set_ylabel("events per second")
         low, high = left.get_ylim()
         left.set_ylim(low, 4 * high)  # room for the legend

@@ -21,4 +21,4 @@ def test_every_run_is_drawn_where_it_belongs() -> None:
     assert drawn["select, 2 workers"] == pytest.approx([1e5 / 5.05, 8e6 / 9])
     # One file and ten of the same events; one worker has one file only.
     assert [list(line.get_xdata()) for line in right.lines] == [[1, 10]] * 2
-    assert right.get_xlabel() == "files, 8 million events in all"
+    assert right.get_xlabel() == "files (8 million events)"

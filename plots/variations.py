@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.paper.claim import Claim
 from analysis.paper.claims import REGIONS
-from analysis.paper.variations import Effect
+from analysis.paper.variations import WORST, Effect
 from analysis.types import IntArray
 from plots import style
 
@@ -29,30 +29,35 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
         effects: The recipes.
     """
     rows = np.arange(len(effects))[::-1]
-    regions = [r for r in REGIONS if all(r[0] in effect.numbers for effect in effects)]
+    ratios = [
+        (name, textwrap.fill(words.removeprefix("from "), 6), target)
+        for name, words, _, _, target in REGIONS
+    ]
+    ratios.append((WORST, "worst,\n1 to 4\nGeV", 1.0))
+    ratios = [r for r in ratios if all(r[0] in effect.numbers for effect in effects)]
     with style.style():
         figure, panels = style.new_figure(
             0.4 + 0.075 * len(effects),
-            ncols=1 + len(regions),
+            ncols=1 + len(ratios),
             sharey=True,
             squeeze=False,
-            width_ratios=[1.4] + [1] * len(regions),
+            width_ratios=[1.4] + [1] * len(ratios),
         )
         for curve, (label, colour, marker) in CURVES.items():
             claims = [effect.numbers[curve] for effect in effects]
             _draw(panels[0, 0], rows, claims, colour=colour, marker=marker, label=label)
-        for axes, (name, words, _, _, target) in zip(panels[0, 1:], regions, strict=True):
+        for axes, (name, title, target) in zip(panels[0, 1:], ratios, strict=True):
             _draw(axes, rows, [e.numbers[name] for e in effects], colour="#333333", marker="o")
             axes.xaxis.set_major_locator(MaxNLocator(2))
             axes.axvline(1, color="black", linewidth=0.6)
             axes.axvline(target, color=style.RED, linewidth=0.6, linestyle=(0, (4, 2)))
-            axes.set_title(textwrap.fill(words.removeprefix("from "), 6), fontsize=5.8)
+            axes.set_title(title, fontsize=5.8)
         first = panels[0, 0]
         first.set_yticks(rows, [_row_label(effect) for effect in effects])
         first.set_ylim(-0.6, len(effects) - 0.4)
         first.set_title("mean " + r"$\sigma_\mathrm{min}$" + "\n[fb]", fontsize=5.8)
-        if regions:  # below the middle one, for all of them
-            middle = panels[0, 1 + len(regions) // 2]
+        if ratios:  # below the middle one, for all of them
+            middle = panels[0, 1 + len(ratios) // 2]
             middle.set_xlabel("ratio BCE / Punzi-net", loc="center", fontsize=5.8)
         for axes in panels[0]:
             axes.tick_params(axis="both", labelsize=5.8)

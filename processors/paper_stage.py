@@ -55,8 +55,7 @@ def run_study(
     fold = study.settings.validation_fold
     forget_finished(folder)
     windows = Windows.read(output.windows)
-    trained = np.flatnonzero(windows.training)[:: study.spacing]
-    windows = replace(windows, training=np.isin(np.arange(len(windows)), trained))
+    windows = replace(windows, training=study.trained(windows.training))
     sample = scale_background(load_sample(output.tensors, windows, fold), study.scaled)
     if study.background < 1:
         sample = thin_background(
@@ -82,6 +81,7 @@ def run_study(
         background=study.background,
         scaled=dict(study.scaled),
         spacing=study.spacing,
+        without_lightest=study.without_lightest,
         figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
         luminosity=manifest.luminosity,
     )

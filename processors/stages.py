@@ -295,6 +295,8 @@ def study_stage(manifest: Manifest, output: OutputFolder, study: Study) -> Stage
         "replicas": manifest.paper.replicas,
         "simulation_seed": manifest.simulation.seed,
     }
+    if study.without_lightest:  # said where it is so: other studies stay up to date
+        settings["without_lightest"] = study.without_lightest
     after = () if study.pretrained is None else (study_stage_name(study.pretrained),)
     return Stage(study_stage_name(study.name), output, settings, ("features", *after))
 

@@ -4,12 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from analysis.paper.settings import PaperSettings
 from analysis.training.settings import TrainingSettings
+from analysis.types import BoolArray
 
 #: The study that everything is compared with.
 MAIN = "main"
 UNBATCHED = "unbatched"
+#: What names of variations begin with.
+VARIATION = "vary-"
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Study:
         background: Share of the simulated training background that it may use.
         scaled: Factors on the normalisation of background processes in the training.
         spacing: Of the hypotheses that are trained on, it trains on one in so many.
+        without_lightest: Share of these hypotheses, the lightest, that it does not train on.
     """
 
     name: str
@@ -33,6 +39,17 @@ class Study:
     background: float = 1.0
     scaled: Mapping[str, float] = field(default_factory=dict)
     spacing: int = 1
+    without_lightest: float = 0.0
+
+    def trained(self, training: BoolArray) -> BoolArray:
+        """Which hypotheses it trains on.
+
+        Args:
+            training: (H,) which there are to be trained on, in order of mass.
+        """
+        chosen = np.flatnonzero(training)
+        chosen = chosen[int(len(chosen) * self.without_lightest) :: self.spacing]
+        return np.isin(np.arange(len(training)), chosen)
 
 
 def batch_label(batch_size: int | None) -> str:
@@ -101,7 +118,7 @@ def variations(
     }
     studies = [
         Study(
-            f"vary-{name}",
+            f"{VARIATION}{name}",
             label,
             _with(training, networks=networks, **changes),
             # Where only the second stage differs, the first need not be repeated.
@@ -119,8 +136,9 @@ def variations(
         for name in backgrounds
     }
     samples["spacing"] = "every second trained mass (less overlap)", {"spacing": 2}
+    samples["heavy"] = ("without the lightest eighth of the masses", {"without_lightest": 0.125})
     return studies + [
-        Study(f"vary-{name}", label, same, pretrained=None, **changes)
+        Study(f"{VARIATION}{name}", label, same, pretrained=None, **changes)
         for name, (label, changes) in samples.items()
     ]
 

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from analysis.paper.claim import Claim
-from analysis.paper.claims import REGIONS, mean_sigma, ratio
+from analysis.paper.claims import REGIONS, mean_sigma, ratio, reduced_ratio
 from analysis.paper.judgement import Judgement
-from analysis.paper.statistics import Statistics
+from analysis.paper.statistics import Statistics, figures_of_merit
 from analysis.paper.studies import MAIN, Study
 from analysis.types import BoolArray
+
+#: Names of the ratios at the masses where the unchanged recipe is worst.
+WORST, WORST_SINGLE = "worst", "worst_single_over_best"
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Effect:
         label: What was changed.
         networks: Number of networks.
         converged: How many of them converged.
-        numbers: Mean σ_min in fb, and ratios by region.
+        numbers: Mean σ_min in fb, ratios by region, and both at the mass where the unchanged recipe
+            is worst.
     """
 
     label: str
@@ -58,21 +62,72 @@ def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[s
     """
     networks = min(len(judged[study.name].converged) for study in studies)
     trained = judged[MAIN].training
-    result = {MAIN: _effect("as it is", judged[MAIN].first(networks), trained)}
+    worst = _find_worst(judged[MAIN])
+    result = {MAIN: _effect("as it is", judged[MAIN].first(networks), trained, worst)}
     for study in studies:
         own = judged[study.name]
         begun = judged[study.pretrained].first(len(own.converged)) if study.pretrained else own
-        result[study.name] = _effect(study.label, own.after(begun), trained)
+        result[study.name] = _effect(study.label, own.after(begun), trained, worst)
     return result
 
 
-def _effect(label: str, judgement: Judgement, trained: BoolArray) -> Effect:
+@dataclass(frozen=True)
+class _Worst:
+    """A ratio at the mass where the unchanged recipe is furthest from its target."""
+
+    text: str
+    numerator: str
+    denominator: str
+    at: BoolArray
+
+
+def _find_worst(main: Judgement) -> dict[str, _Worst]:
+    """Where the unchanged recipe is furthest from its targets at single masses.
+
+    Args:
+        main: Of the unchanged recipe, with all its networks.
+    """
+    fom = {
+        curve: figures_of_merit(main.sigma(*curve))
+        for curve in (("bce", "best"), ("punzi", "best"), ("punzi", "single"))
+    }
+    ensembles = {MAIN: {"/".join(curve): array for curve, array in fom.items()}}
+    _, words, low, high, _ = REGIONS[1]
+    cases = {
+        WORST: (
+            f"ratio at {{:g}} GeV, the worst {words}",
+            ("bce/best", "punzi/single"),
+            main.training & (main.mass > low) & (main.mass <= high),
+            np.argmin,
+        ),
+        WORST_SINGLE: (
+            "one cut over best cuts of the Punzi-net at {:g} GeV, the worst",
+            ("punzi/single", "punzi/best"),
+            main.training,
+            np.argmax,
+        ),
+    }
+    result = {}
+    for name, (text, curves, masses, furthest) in cases.items():
+        if masses.any():
+            mass = main.mass[masses][int(reduced_ratio(*curves, masses, furthest)(ensembles))]
+            result[name] = _Worst(text.format(mass), *curves, main.mass == mass)
+    return result
+
+
+def _effect(
+    label: str,
+    judgement: Judgement,
+    trained: BoolArray,
+    worst: Mapping[str, _Worst],
+) -> Effect:
     """Numbers of a recipe.
 
     Args:
         label: What was changed.
         judgement: Of both kinds of networks.
         trained: (H,) masses that the main study trained on, whatever this one did.
+        worst: Ratios at single masses.
     """
     statistics = Statistics({MAIN: judgement})
     mass = judgement.mass
@@ -89,4 +144,7 @@ def _effect(label: str, judgement: Judgement, trained: BoolArray) -> Effect:
                 f"σ_min of BCE at best cuts over the Punzi-net at one cut, {words}",
                 statistics.measure(ratio("bce/best", "punzi/single", region)),
             )
+    for name, case in worst.items():
+        single = ratio(case.numerator, case.denominator, case.at)
+        numbers[name] = Claim.of(case.text, statistics.measure(single))
     return Effect(label, len(judgement.converged), int(np.sum(judgement.converged)), numbers)

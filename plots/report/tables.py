@@ -125,7 +125,7 @@ def variations_table(content: Any) -> Table | None:
             ]
             for effect in effects
         ]
-        header = [EFFECTS.get(name, name) for name in names]
+        header = [EFFECTS.get(name) or text(effects[0]["numbers"][name]["text"]) for name in names]
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise InputError(
             f"The variations of the recipe are damaged ({error!r}); run `punzinet paper --studies "

@@ -7,10 +7,11 @@ import typer
 from rich.table import Table
 
 from analysis.datasets import SIGNAL
+from analysis.errors import InputError
 from analysis.files import write_json
 from analysis.manifest import Manifest, load_manifest
 from analysis.output import OutputFolder
-from analysis.paper.studies import Study, paper_studies, variations
+from analysis.paper.studies import VARIATION, Study, paper_studies, variations
 from processors.cli.options import (
     MANIFEST,
     OUTPUT,
@@ -39,6 +40,10 @@ def command(
     studies: Annotated[
         bool, typer.Option("--studies", help="vary the recipe, one thing at a time, as well")
     ] = False,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="one of these variations only, such as wide or seed; repeat it"),
+    ] = None,
     combine: Annotated[
         list[Path] | None,
         typer.Option(help="average the claims of these output folders instead; repeat it"),
@@ -66,15 +71,40 @@ def command(
     if networks is not None:
         paper = settings.paper.model_copy(update={"networks": networks})
         settings = settings.model_copy(update={"paper": paper})
+    possible = _variations_of(settings)
+    varied = possible if studies else _chosen(possible, vary or [])
     main = paper_studies(settings.training, settings.paper)
     _run(settings, folder, main, resume=resume, force=force, dry_run=dry_run)
     _claims(settings, folder, main, force=force, dry_run=dry_run)
-    if studies:
-        processes = {dataset.process for dataset in settings.datasets.values()}
-        backgrounds = sorted(processes & set(settings.processes) - {SIGNAL})
-        varied = variations(settings.training, settings.paper, backgrounds)
+    if varied:
         _run(settings, folder, varied, resume=resume, force=force, dry_run=dry_run)
-        _variations(settings, folder, varied, force=force, dry_run=dry_run)
+        finished = [
+            study
+            for study in possible
+            if study in varied or study_stage(settings, folder, study).is_up_to_date()
+        ]
+        _variations(settings, folder, finished, force=force, dry_run=dry_run)
+
+
+def _variations_of(settings: Manifest) -> "list[Study]":
+    """Every variation of the recipe."""
+    processes = {dataset.process for dataset in settings.datasets.values()}
+    backgrounds = sorted(processes & set(settings.processes) - {SIGNAL})
+    return variations(settings.training, settings.paper, backgrounds)
+
+
+def _chosen(possible: "Sequence[Study]", names: "Sequence[str]") -> "list[Study]":
+    """Variations by their names.
+
+    Raises:
+        InputError: If there is none of such a name.
+    """
+    by_name = {study.name.removeprefix(VARIATION): study for study in possible}
+    for name in names:
+        if name not in by_name:
+            known = ", ".join(by_name)
+            raise InputError(f"--vary {name}: there is no such variation, only {known}.")
+    return [study for name, study in by_name.items() if name in names]
 
 
 def _run(

@@ -14,7 +14,7 @@ from analysis.paper.claim import Claim
 from analysis.paper.claims import REGIONS
 from analysis.paper.smoothness import MassBins, PassingFraction
 from analysis.paper.statistics import Measured
-from analysis.paper.variations import Effect
+from analysis.paper.variations import WORST, Effect
 from plots import style
 from plots.discontinuities import Selected, discontinuities_figure
 from plots.ensembles import ensembles_figure, published_figure
@@ -84,7 +84,7 @@ def discontinuities() -> Figure:
 
 def effects() -> list[Effect]:
     """Three recipes, one with a number that is not finite."""
-    names = ["bce/best", "punzi/single", *(region[0] for region in REGIONS)]
+    names = ["bce/best", "punzi/single", *(region[0] for region in REGIONS), WORST]
     return [
         Effect(
             label,
@@ -93,9 +93,9 @@ def effects() -> list[Effect]:
             {n: Claim.of(n, Measured(v, 0.1, 0.2)) for n, v in zip(names, values, strict=True)},
         )
         for label, lost, values in (
-            ("as it is", 0, (6.4, 6.1, 1.0, 1.1, 1.0)),
-            ("learning rate × 3", 1, (6.4, np.inf, 0.9, 1.2, 1.1)),
-            ("a tenth of the pretraining", 0, (7.0, 6.5, 1.0, 1.3, 1.0)),
+            ("as it is", 0, (6.4, 6.1, 1.0, 1.1, 1.0, 0.9)),
+            ("learning rate × 3", 1, (6.4, np.inf, 0.9, 1.2, 1.1, 1.0)),
+            ("a tenth of the pretraining", 0, (7.0, 6.5, 1.0, 1.3, 1.0, 1.1)),
         )
     ]
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from analysis.paper.settings import PaperSettings
-from analysis.paper.studies import MAIN, UNBATCHED, paper_studies, variations
+from analysis.paper.studies import MAIN, UNBATCHED, Study, paper_studies, variations
 from analysis.training.settings import PunziSettings, TrainingSettings
 
 TRAINING, PAPER = TrainingSettings(seed=3), PaperSettings()
@@ -48,7 +49,18 @@ def test_variations_change_one_thing_at_a_time() -> None:
     assert len({s.name for s in studies}) == len(studies)
     for study in studies:
         changed = differences(base, study.settings.model_dump())
-        sample = (study.background < 1) + len(study.scaled) + (study.spacing > 1)
+        sample = (study.background < 1) + len(study.scaled)
+        sample += (study.spacing > 1) + (study.without_lightest > 0)
         assert len(changed) + sample == 1, study.name
         reusable = bool(changed) and next(iter(changed)).startswith(".punzi")
         assert (study.pretrained == MAIN) is reusable
+
+
+def test_hypotheses_are_left_out_from_the_light_end_and_in_between() -> None:
+    mass = np.arange(1, 88) / 10
+    training = np.arange(87) % 2 == 0
+    heavy = Study("", "", TRAINING, without_lightest=0.125).trained(training)
+    assert mass[heavy].tolist() == mass[training & (mass > 1)].tolist()
+    sparse = Study("", "", TRAINING, spacing=2).trained(training)
+    assert np.allclose(np.diff(mass[sparse]), 0.4)
+    assert (Study("", "", TRAINING).trained(training) == training).all()

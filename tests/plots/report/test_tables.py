@@ -60,15 +60,16 @@ def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
 def test_variations_are_lines_below_the_recipe_as_it_is() -> None:
     def effect(label: str, value: float) -> dict[str, Any]:
         number = {"value": value, "error": 0.1, "error_sample": 0.25}
-        return {"label": label, "networks": 3, "converged": 2, "numbers": {"1_to_4_gev": number}}
+        numbers = {"1_to_4_gev": number, "worst": {**number, "text": "ratio at 1.1 GeV"}}
+        return {"label": label, "networks": 3, "converged": 2, "numbers": numbers}
 
     content = {"variations": {"main": effect("as it is", 1.0), "vary": effect("wide", 2.0)}}
     table = variations_table(content)
     assert table is not None
-    assert list(table.header) == ["changed", "ratio 1 to 4 GeV"]
+    assert list(table.header) == ["changed", "ratio 1 to 4 GeV", "ratio at 1.1 GeV"]
     assert [[cell.text for cell in row] for row in table.rows] == [
-        ["as it is", "1.00 ± 0.10"],
-        ["wide", "2.00 ± 0.10"],
+        ["as it is", "1.00 ± 0.10", "1.00 ± 0.10"],
+        ["wide", "2.00 ± 0.10", "2.00 ± 0.10"],
     ]
     assert "2 of 3" in table.rows[0][0].detail
     assert "0.25" in table.rows[0][1].detail

@@ -5,7 +5,6 @@ import runpy
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from typer.testing import CliRunner
 
+from analysis.errors import InputError
 from analysis.kinematics import FEATURES
-from analysis.paper.studies import Study, variations
 from plots import style
 from processors.cli import app
 
@@ -107,15 +106,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "output").mkdir()
     write_features(folder / "output")
 
-    def few(*settings: Any) -> list[Study]:
-        """One variation that needs a pretraining of its own, one that does not, two of data."""
-        wanted = {"vary-rate-low", "vary-wide", "vary-background-0.25", "vary-spacing"}
-        return [study for study in variations(*settings) if study.name in wanted]
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "save", draft)
-        patch.setattr("processors.cli.paper.variations", few)
-        paper(folder, "--studies")
+        # One variation that needs a pretraining of its own, one that does not, two of data.
+        paper(folder, "--vary", "wide", "--vary", "rate-low", "--vary", "background-0.25")
+        paper(folder, "--vary", "spacing")
         yield folder
 
 
@@ -145,13 +140,19 @@ def test_variations_are_told_beside_the_recipe_as_it_is(folder: Path) -> None:
     assert next(iter(rows)) == "main"
     assert rows["vary-wide"]["label"] == "hidden layers 16-8"
     assert rows["vary-wide"]["numbers"]["punzi/single"]["value"] > 0
+    assert rows.keys() > {"vary-rate-low", "vary-background-0.25", "vary-spacing"}
+
+
+def test_a_variation_that_there_is_not(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"--vary wider: .* only optimizer, batches, .*heavy"):
+        paper(folder, "--vary", "wider")
 
 
 def test_a_second_run_does_nothing(folder: Path) -> None:
     files = [p for p in (folder / "output").rglob("*") if p.is_file()]
     before = {p: p.stat().st_mtime_ns for p in files}
-    said = paper(folder, "--studies")
-    assert said.count("up to date") == said.count("\n") == 9
+    said = paper(folder, "--vary", "rate-low", "--vary", "wide")
+    assert said.count("up to date") == said.count("\n") == 7
     assert before == {p: p.stat().st_mtime_ns for p in files}
 
 

@@ -236,10 +236,10 @@ def read_beam(sample: Sample, events: Any) -> FloatArray:
     """
     if BEAM[0] in sample.columns:
         parts = [_read(sample, events, name) for name in BEAM]
-        beam: FloatArray = np.stack(parts, axis=1, dtype=np.float64)
-        if len(beam) and all(np.all(part == part[0]) for part in parts):
+        if len(parts[0]) and all(np.all(part == part[0]) for part in parts):
             # Events of one run have the same: what follows from it is then computed once.
-            beam = beam[0]
+            parts = [part[0] for part in parts]
+        beam: FloatArray = np.stack(parts, axis=-1, dtype=np.float64)
     else:
         beam = sample.beams.total
     if not sample.in_cms:

@@ -25,6 +25,13 @@ from analysis.errors import InputError
 NAMES = ("iterative", "futures", "dask", "parsl")
 CONNECT_SECONDS = 20
 """How long a Dask scheduler may take to answer."""
+_MEMORY_IS_KEPT = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
+    "MALLOC_TRIM_THRESHOLD_": str(1024**3),
+}
+"""Environment of workers (read by glibc): the memory of one chunk is kept for the next one. By
+default large arrays are given back to the system at once, which then has to clear every page
+anew: that takes as long as reading the chunk."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ def _shared_pool(max_workers: int) -> Iterator[Any]:
     Args:
         max_workers: Number of processes.
     """
-    pool = loky.get_reusable_executor(max_workers=max_workers)
+    pool = loky.get_reusable_executor(max_workers=max_workers, env=_MEMORY_IS_KEPT)
     try:
         yield pool
     except BaseException:

@@ -105,9 +105,20 @@ class Stage:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
+            _failure_path(self.output, self.name).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(cannot_write(self.output.root, error)) from error
         self.begun = datetime.now(UTC)
+
+    def fail(self, reason: str) -> None:
+        """Leave word of why a run that has begun did not come to its end, if that can be written.
+
+        Args:
+            reason: The sentence that it ended with.
+        """
+        if not _record_path(self.output, self.name).exists():
+            with suppress(OutputError, OSError):
+                write_json(_failure_path(self.output, self.name), {"reason": reason})
 
     def finish(self, outputs: Iterable[Path]) -> None:
         """Record that the stage ran to its end.
@@ -352,6 +363,31 @@ def report_stage(manifest: Manifest, output: OutputFolder, network: str) -> Stag
 def _record_path(output: OutputFolder, name: str) -> Path:
     """Where the record of a stage lies."""
     return output.stages / f"{name}.json"
+
+
+def _failure_path(output: OutputFolder, name: str) -> Path:
+    """Where it lies why the last run of a stage failed."""
+    return output.stages / f"{name}.failed"
+
+
+def failure_of(output: OutputFolder, name: str) -> list[str]:
+    """Why the last run of a stage failed, in one sentence; nothing if it did not.
+
+    Args:
+        output: The folder all stages share.
+        name: The stage.
+
+    Raises:
+        InputError: If what is left of it is damaged.
+    """
+    path = _failure_path(output, name)
+    if not path.exists():
+        return []
+    content = read_json(path, f"punzinet {command_of(name)}")
+    reason = content.get("reason") if isinstance(content, dict) else None
+    if not isinstance(reason, str):
+        raise InputError(f"{path} is damaged; delete it.")
+    return [reason]
 
 
 def _read_record(output: OutputFolder, name: str) -> dict[str, Any]:

@@ -87,7 +87,8 @@ def write_tensor(path: Path, rows: Rows) -> None:
     schema, names, variable = (
         tensor_schema(rows.search), rows.search.feature_names, rows.search.variable.name
     )  # fmt: skip
-    # Columns whose values repeat: a dictionary makes them small. Those of the others hardly do.
+    # Columns whose values repeat: a dictionary makes them small. Compression would make the file
+    # another tenth smaller, for more time than reading takes that part of the ntuples.
     repetitive = [name for name in schema.names if name not in {"event", variable, *names}]
     same = np.zeros(count, dtype=np.int32)
     columns = {
@@ -106,7 +107,7 @@ def write_tensor(path: Path, rows: Rows) -> None:
         pq.write_table(
             pa.table(columns, schema=schema),
             partial,
-            compression="zstd",
+            compression="none",
             use_dictionary=repetitive,
             column_encoding={"event": "DELTA_BINARY_PACKED"},
             row_group_size=max(count, 1),

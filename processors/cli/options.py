@@ -128,6 +128,13 @@ def nothing_to_do(stage: Stage, force: bool, dry_run: bool = False) -> bool:
     if force:
         shutil.rmtree(stage.output.ledger(stage.name), ignore_errors=True)
     stage.begin()
+
+    def note(_kind: object, error: BaseException | None, _trace: object) -> None:
+        """Leave word of what went wrong."""
+        if isinstance(error, InputError):
+            stage.fail(str(error))
+
+    held.push(note)
     return False
 
 

@@ -13,7 +13,7 @@ from analysis.output import OutputFolder
 from processors.cli.options import OUTPUT, OutputOption, console, say_trial
 from processors.ledger import Progressed, read_progress
 from processors.lock import holder_of
-from processors.stages import STAGES
+from processors.stages import STAGES, failure_of
 from processors.trial import trial_of
 
 NOT_RUN = "not run"
@@ -37,7 +37,7 @@ def command(output: OutputOption = OUTPUT) -> None:
         found: list[Progressed] = []
         with _noting(damaged):
             found = read_progress(folder.ledger(stage))
-        state = _state(folder.root, stage, holder, begun=any(folder.ledger(stage).glob("*.json")))
+        state = _state(folder, stage, holder)
         if stage != "data" or state != NOT_RUN:
             stages.add_row(stage, state)
         for row in found:
@@ -45,7 +45,9 @@ def command(output: OutputOption = OUTPUT) -> None:
             chunks.add_row(
                 stage, row.step, escape(row.dataset), *(f"{number:,}" for number in numbers)
             )
-            failures += [f"{stage}: {why}" for why in dict.fromkeys(row.failures.values())]
+            failures += [f"{stage}: {why}" for why in row.failures.values()]
+        with _noting(damaged):
+            failures += [f"{stage}: {why}" for why in failure_of(folder, stage)]
     console.print(stages)
     if chunks.row_count:
         console.print(chunks)
@@ -75,12 +77,15 @@ def _noting(damaged: list[str]) -> Iterator[None]:
         damaged.append(str(error))
 
 
-def _state(root: Path, stage: str, holder: dict[str, object] | None, *, begun: bool) -> str:
-    """Whether a stage is running, finished or cut off."""
+def _state(folder: OutputFolder, stage: str, holder: dict[str, object] | None) -> str:
+    """Whether a stage is running, finished, failed or cut off."""
     if holder is not None and holder.get("stage") == stage:
         return f"running (process {holder.get('pid')} on {holder.get('host')})"
-    if (root / ".stages" / f"{stage}.json").is_file():
+    if (folder.stages / f"{stage}.json").is_file():
         return "finished"
+    if (folder.stages / f"{stage}.failed").is_file():
+        return "failed"
+    begun = any(folder.ledger(stage).glob("*.json"))
     return "cut off; the same command continues" if begun else NOT_RUN
 
 

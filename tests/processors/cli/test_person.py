@@ -158,6 +158,24 @@ def test_levels_of_talking(folder: Path) -> None:
     assert "features runs: `luminosity` changed from 50.0 to 40.0" in said
 
 
+def test_status_says_why_a_stage_failed_until_it_is_mended(folder: Path) -> None:
+    manifest = folder / "data_manifest.yaml"
+    good = manifest.read_text()
+    (folder / "short.root").write_bytes(b"root")
+    manifest.write_text(re.sub(r"\S*tautau\.root", "short.root", good))
+    command = [*PUNZINET, "features", "--executor", "iterative"]
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    said = punzinet("status").output
+    assert re.search(r"features +│ failed", said)
+    assert f"features: {failed.stderr.removeprefix('punzinet: ').strip()}" in " ".join(said.split())
+    manifest.write_text(good)
+    features()
+    said = punzinet("status").output
+    assert re.search(r"features +│ finished", said)
+    assert "short.root" not in said
+
+
 def test_data_is_blinded_until_unblinding_is_asked_for(
     folder: Path,
     make_events: Callable[..., dict[str, np.ndarray]],

@@ -38,6 +38,7 @@ from processors.inputs import take_inputs
 from processors.ledger import Ledger
 from processors.observables import ObservableProcessor, ObservedEvents, merge_observed
 from processors.runner import run_processor
+from processors.trial import processed_of
 
 LOG = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -139,6 +140,7 @@ def run_baselines(
         baselines=manifest.baselines.model_dump(mode="json"),
         figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
         luminosity=manifest.luminosity,
+        **processed_of(output, "features"),
     )
     folder = output.baselines
     comparison.write(folder / "baselines.json", about)

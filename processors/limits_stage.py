@@ -22,6 +22,7 @@ from analysis.output import OutputFolder
 from analysis.provenance import provenance
 from analysis.types import FloatArray
 from analysis.windows import Windows
+from processors.trial import processed_of
 
 Experiments = list[CountingExperiment | None]
 
@@ -90,6 +91,7 @@ def run_limits(
         networks=names,
         cut=cut,
         limits=settings.model_dump(mode="json"),
+        **processed_of(output, "features"),
     )
     written = [output.limits, *_write_workspaces(output, experiments["single"])]
     limits.write(output.limits, about)

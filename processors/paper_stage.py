@@ -25,6 +25,7 @@ from analysis.training.train import TrainingResult, train_networks
 from analysis.types import FloatArray
 from analysis.windows import Windows
 from processors.train_stage import forget_finished, judge_and_save, load_every_mass
+from processors.trial import processed_of
 
 
 def run_study(
@@ -84,6 +85,7 @@ def run_study(
         without_lightest=study.without_lightest,
         figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
         luminosity=manifest.luminosity,
+        **processed_of(output, "features"),
     )
     everything = load_every_mass(output, windows, fold)
     sensitivity = judge_and_save(manifest, everything, windows, result, folder, about=about)
@@ -166,6 +168,7 @@ def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str
         mode="json", include={"paper", "training", "figure_of_merit", "luminosity"}
     )
     settings["simulation_seed"] = manifest.simulation.seed
+    settings |= processed_of(output, "features")
     write_json(about, provenance(manifest.digest, stage="paper", **settings))
     return [output.claims, about]
 

@@ -18,7 +18,7 @@ from analysis.training.ranks import Ranks
 from analysis.training.sample import Sample, load_sample, open_sample
 from analysis.training.train import TrainingResult, train_networks
 from analysis.windows import Windows
-from processors.trial import trial_of
+from processors.trial import processed_of
 
 
 def run_training(
@@ -69,7 +69,7 @@ def run_training(
         training=settings.model_dump(mode="json"),
         figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
         luminosity=manifest.luminosity,
-        **trial_of(output, "features").to_json(),
+        **processed_of(output, "features"),
     )
     everything = load_every_mass(output, windows, settings.validation_fold)
     sensitivity = judge_and_save(manifest, everything, windows, result, output, about=about)

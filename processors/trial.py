@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.errors import InputError
 from analysis.files import read_json
@@ -72,18 +73,46 @@ def trial_of(output: OutputFolder, stage: str) -> Trial:
     Raises:
         InputError: If what it left is damaged: then nobody knows whether it was a trial run.
     """
+    return _read(output, stage)[0]
+
+
+def processed_of(output: OutputFolder, stage: str) -> dict[str, Any]:
+    """What provenance of results says if they come of a part of the events only.
+
+    Args:
+        output: The output folder.
+        stage: Either features or select, whose results they were made of.
+
+    Returns:
+        The trial, and the processed share of every dataset; nothing if that is all of it.
+
+    Raises:
+        InputError: If what the stage left is damaged.
+    """
+    trial, shares = _read(output, stage)
+    return {**({"processed": shares} if shares else {}), **trial.to_json()}
+
+
+def _read(output: OutputFolder, stage: str) -> tuple[Trial, dict[str, float]]:
+    """The trial of a stage, and the processed shares if anything may be missing.
+
+    Raises:
+        InputError: If what it left is damaged.
+    """
     path = {"features": output.completeness, "select": output.selection_cutflow}[stage]
     if not path.exists():
-        return Trial()
+        return Trial(), {}
     content = read_json(path, f"punzinet {stage}")
     try:
-        trial = Trial(**content["provenance"]["settings"].get("trial", {}))
-    except (AttributeError, KeyError, TypeError) as error:
+        settings = content["provenance"]["settings"]
+        trial = Trial(**settings.get("trial", {}))
+        shares = {name: float(share) for name, share in settings.get("processed", {}).items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(_damaged(path, stage, repr(error))) from error
     for limit in (trial.files, trial.chunks):
         if limit is not None and (type(limit) is not int or limit < 1):
             raise InputError(_damaged(path, stage, f"a trial run of {limit!r}"))
-    return trial
+    return trial, shares
 
 
 def _damaged(path: Path, stage: str, why: str) -> str:

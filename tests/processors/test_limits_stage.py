@@ -20,6 +20,7 @@ from processors.executors import Execution
 from processors.features_stage import run_features
 from processors.limits_stage import run_limits, validate
 from processors.selection_stage import run_selection
+from processors.trial import Trial
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,21 @@ def done(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> Output
     run_selection(manifest, output, Execution(), "punzi-00")
     run_limits(manifest, output, "punzi-00", lambda items, _: iter(items))
     return output
+
+
+def test_limits_of_a_part_of_the_events_say_so(tmp_path: Path, manifest: Manifest) -> None:
+    output = OutputFolder(tmp_path)
+    run_features(manifest, output, Execution(), trial=Trial(chunks=1))
+    windows = Windows.read(output.windows)
+    network = PunziNet(FEATURES, [0.0, 0.0, -5.0, 0.0], [5.0] * 4, rng=np.random.default_rng(0))
+    network.save(output.network("punzi-00"), windows, {}, {}, cut=-10.0)
+    run_limits(manifest, output, "punzi-00", lambda items, _: iter(items))
+    found, expected = (
+        json.loads(path.read_text())["provenance"]["settings"]
+        for path in (output.limits, output.completeness)
+    )
+    assert found["trial"] == {"files": None, "chunks": 1}
+    assert found["processed"] == expected["processed"]
 
 
 def test_single_cut_counts_what_the_selection_counts(done: OutputFolder) -> None:

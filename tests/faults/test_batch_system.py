@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
 def test_the_example_on_htcondor_runs_and_loses_a_worker(
     chain: Any, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    if find_spec("dask_jobqueue") is None:
-        pytest.skip("there is no dask-jobqueue")
     folder = chain.before("features", tmp_path / "run")
     _, _, block = PAGE.read_text().partition("```python\n")
     example, _, _ = block.partition("```")

@@ -228,6 +228,33 @@ def test_compiled_and_interpreted_code_agree() -> None:
     np.testing.assert_allclose(m2_recoil, compiled.m2_recoil, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("each", [False, True], ids=["the same beams", "beams of each event"])
+def test_vector_computes_the_same(each: bool) -> None:
+    p1, p2 = random_muons(2000, seed=8)
+    beam = np.tile(BEAMS.total, (2000, 1))
+    if each:
+        beam *= 1 + 1e-2 * np.random.default_rng(3).standard_normal(beam.shape)
+    found = compute(p1, p2, beam if each else beam[0], BEAMS.electron_direction)
+
+    total = vector.array(dict(zip(("E", "px", "py", "pz"), beam.T, strict=True)))
+    mass = np.full(2000, MUON_MASS)
+    muons = [vector.array({"px": p[0], "py": p[1], "pz": p[2], "mass": mass}) for p in (p1, p2)]
+    assert found.m2_recoil == pytest.approx((total - muons[0] - muons[1]).mass2, abs=1e-11)
+    one, two = (muon.boostCM_of_p4(total).to_Vector3D() for muon in muons)
+    x, y, z = BEAMS.electron_direction
+    electron = vector.obj(px=x, py=y, pz=z, mass=0.0).boostCM_of_p4(total).to_Vector3D().unit()
+    longer = np.maximum((one + two).mag, (one - two).mag)
+    shorter = np.minimum(one.mag, two.mag)
+    expected = (
+        one.cross(two).mag / longer,
+        one.cross(two).mag / shorter,
+        one.dot(two) / shorter,
+        (one + two).cross(electron).mag,
+    )
+    for feature, values in zip(found.features.T, expected, strict=True):
+        assert feature == pytest.approx(values, rel=1e-9, abs=1e-11)
+
+
 def test_vector_measures_the_same_transverse_momentum() -> None:
     p1, p2 = random_muons(50)
     pair = vector.array({"px": (p1 + p2)[0], "py": (p1 + p2)[1]})

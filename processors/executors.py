@@ -5,6 +5,7 @@ on this machine, or one that is running already and is joined by its address), `
 worker processes of Parsl.
 """
 
+import importlib
 import logging
 import os
 import sys
@@ -73,6 +74,8 @@ def open_executor(execution: Execution) -> Iterator[ExecutorBase]:
     if name == "iterative":
         yield IterativeExecutor(retries=0, status=False)
     elif name == "futures":
+        with _shared_pool(execution.workers) as pool:
+            pool.submit(_load)  # starts all workers: they load while the first chunks are planned
         yield FuturesExecutor(
             workers=execution.workers, pool=_shared_pool, compression=None, retries=0
         )
@@ -86,6 +89,11 @@ def open_executor(execution: Execution) -> Iterator[ExecutorBase]:
         raise InputError(f"There is no executor {name!r}: choose one of {', '.join(NAMES)}.")
 
 
+def _load() -> None:
+    """Import what chunks need; in all workers at once, not when each has its first chunk."""
+    importlib.import_module("processors.features")
+
+
 @contextmanager
 def _shared_pool(max_workers: int) -> Iterator[Any]:
     """Worker processes that outlive a stage's step, but not an error or Ctrl-C.
@@ -93,7 +101,7 @@ def _shared_pool(max_workers: int) -> Iterator[Any]:
     Args:
         max_workers: Number of processes.
     """
-    pool = loky.get_reusable_executor(max_workers=max_workers, env=_MEMORY_IS_KEPT)
+    pool = loky.get_reusable_executor(max_workers, initializer=_load, env=_MEMORY_IS_KEPT)
     try:
         yield pool
     except BaseException:

@@ -12,7 +12,7 @@ from reading import seconds_to_read
 from stage import measure, steady_rate
 
 #: Events of a small file and of a large one.
-SIZES = {"small": 1_000_000, "large": 12_000_000}
+SIZES = {"small": 1_000_000, "large": 24_000_000}
 #: Events of the file with baskets like basf2's, and in each of these baskets.
 SMALL_BASKETS = (400_000, 200)
 REPEATS = 2

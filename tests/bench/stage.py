@@ -68,8 +68,8 @@ def family_memory(root: int) -> list[float]:
     return memory
 
 
-def steady_rate(folder: Path, step: str, dataset: str, workers: int = WORKERS) -> float:
-    """Events a second once every worker has done its first chunk, from the times of the records.
+def steady_rate(folder: Path, step: str, dataset: str) -> float:
+    """Events a second over the later half of the chunks, from the times of the records.
 
     Starts of processes, imports and fits are not in it, nor what comes after the last chunk.
 
@@ -77,7 +77,6 @@ def steady_rate(folder: Path, step: str, dataset: str, workers: int = WORKERS) -
         folder: Where a stage has run.
         step: The stage and its step, as the ledger has them: ``features/features``.
         dataset: The dataset.
-        workers: Number of its workers.
     """
     records = (folder / "output" / ".ledger" / step / dataset).glob("*.safetensors")
     finished = []
@@ -85,6 +84,7 @@ def steady_rate(folder: Path, step: str, dataset: str, workers: int = WORKERS) -
         _, first, last = path.stem.rsplit("-", 2)
         finished.append((path.stat().st_mtime_ns, int(last) - int(first)))
     finished.sort()
-    later = finished[workers:]
-    seconds = (later[-1][0] - finished[workers - 1][0]) / 1e9
+    half = len(finished) // 2
+    later = finished[half:]
+    seconds = (later[-1][0] - finished[half - 1][0]) / 1e9
     return sum(events for _, events in later) / seconds

@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from analysis.types import IntArray
@@ -48,7 +49,8 @@ def uniform_of(
         production: (n,) production numbers.
         dataset: Name of the dataset in the manifest.
     """
-    state = _mix(identity_hash(experiment, run, event, production, dataset))
+    state = identity_hash(experiment, run, event, production, dataset)
+    _mix(state, np.zeros_like(event))
     return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
@@ -73,13 +75,18 @@ def identity_hash(
     seed = hashlib.blake2b(dataset.encode(), digest_size=8).digest()
     state = np.full(len(event), int.from_bytes(seed, "little"), dtype=np.uint64)
     for identity in (experiment, run, event, production):
-        state = _mix(state ^ identity.astype(np.int64).view(np.uint64))
+        _mix(state, identity.astype(np.int64, copy=False))
     return state
 
 
-def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One step of splitmix64 (Steele, Lea, Flood 2014), a bijection that scatters all bits."""
-    state = state + np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+@njit(nogil=True, cache=True)
+def _mix(state: NDArray[np.uint64], number: IntArray) -> None:
+    """Mix a number into each state, in place.
+
+    One step of splitmix64 (Steele, Lea, Flood 2014), a bijection that scatters all bits.
+    """
+    for i in range(len(state)):
+        x = (state[i] ^ np.uint64(number[i])) + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state[i] = x ^ (x >> np.uint64(31))

@@ -28,11 +28,12 @@ CONNECT_SECONDS = 20
 """How long a Dask scheduler may take to answer."""
 _MEMORY_IS_KEPT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
-    "MALLOC_TRIM_THRESHOLD_": str(1024**3),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 1024**2),
 }
 """Environment of workers (read by glibc): the memory of one chunk is kept for the next one. By
 default large arrays are given back to the system at once, which then has to clear every page
-anew: that takes as long as reading the chunk."""
+anew: that takes as long as reading the chunk. Of more than this, loky would think it is lost, and
+start the worker anew."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,6 @@ def open_executor(execution: Execution) -> Iterator[ExecutorBase]:
     if name == "iterative":
         yield IterativeExecutor(retries=0, status=False)
     elif name == "futures":
-        with _shared_pool(execution.workers) as pool:
-            pool.submit(_load)  # starts all workers: they load while the first chunks are planned
         yield FuturesExecutor(
             workers=execution.workers, pool=_shared_pool, compression=None, retries=0
         )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from analysis.folds import identity_hash
 from analysis.records import Record
 from processors.candidates import Sample, read_identity
+from processors.columns import IDENTITY
 from processors.features import ChunkSummary
 from processors.runner import Chunk, ChunkProcessor
 
@@ -51,6 +52,10 @@ class IdentityProcessor(ChunkProcessor[Hashes]):
             samples: All datasets, by name.
         """
         self._samples = samples
+
+    def reads(self, column: str) -> bool:
+        """What tells events apart."""
+        return column in IDENTITY
 
     def process_chunk(self, chunk: Chunk, events: Any) -> Hashes:
         """Hash and sort the identities of a chunk."""

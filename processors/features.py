@@ -72,6 +72,10 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
         windows = [self._windows.mass.tolist(), self._windows.sigma.tolist()]
         return [self._samples[dataset].to_json(), windows]
 
+    def reads(self, _column: str) -> bool:
+        """All columns."""
+        return True
+
     def process_chunk(self, chunk: Chunk, events: Any) -> ChunkSummary:
         """Write the tensor of a chunk and summarise it."""
         sample = self._samples[chunk.dataset]

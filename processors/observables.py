@@ -54,6 +54,10 @@ class ObservableProcessor(ChunkProcessor[ObservedEvents]):
         self._windows = windows
         self._shares = shares
 
+    def reads(self, _column: str) -> bool:
+        """All columns."""
+        return True
+
     def process_chunk(self, chunk: Chunk, events: Any) -> ObservedEvents:
         """Compute the observables of a chunk."""
         sample = self._samples[chunk.dataset]

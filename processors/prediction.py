@@ -22,12 +22,15 @@ from analysis.network import SavedNetwork
 from analysis.provenance import digest
 from analysis.reproducible_root import create_root_file
 from processors.candidates import Sample, read_pairs
+from processors.columns import CHARGES, IDENTITY
 from processors.opening import open_file
 from processors.preflight import InputFile
 from processors.runner import events_of, plan_chunks
 
 TREE = "punzinet"
 """Name of the friend tree."""
+UNUSED = frozenset({*IDENTITY, *CHARGES, "weight"})
+"""Columns of a dataset that are not read."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def predict_file(
     ):
         friend = sink.mktree(TREE, branches)
         for chunk in plan_chunks([file], chunk_size):
-            columns = _evaluate(read_pairs(sample, events_of(source, file, chunk)), saved, cut)
+            events = events_of(source, file, chunk, lambda column: column not in UNUSED)
+            columns = _evaluate(read_pairs(sample, events), saved, cut)
             friend.extend(columns)
             entries += len(chunk)
             selected += int(columns["punzinet_selected"].sum())

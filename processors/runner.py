@@ -7,8 +7,9 @@ happen to be ready, and sums of floating point numbers depend on their order.
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from coffea.nanoevents import BaseSchema, NanoEventsFactory
@@ -18,6 +19,7 @@ from coffea.processor.executor import ExecutorBase
 from analysis.errors import InputError
 from analysis.provenance import digest, git_commit, versions
 from analysis.records import Record
+from processors.columns import IDENTITY
 from processors.ledger import Ledger, Step, Work
 from processors.opening import open_file, patiently, state_of
 from processors.preflight import InputFile
@@ -80,6 +82,10 @@ class ChunkProcessor(ProcessorABC, Generic[Result]):  # type: ignore[misc]  # co
     def settings(self, dataset: str) -> Any:
         """Everything but the file that a result of this dataset depends on, for its digest."""
 
+    def reads(self, column: str) -> bool:
+        """Whether it uses a column of all events, whatever the settings."""
+        return column not in IDENTITY
+
     def still_holds(self, _record: Record) -> bool:
         """Whether everything a chunk left beside its record is still there."""
         return True
@@ -89,18 +95,24 @@ class ChunkProcessor(ProcessorABC, Generic[Result]):  # type: ignore[misc]  # co
         return accumulator
 
 
-def events_of(root: Any, file: InputFile, chunk: Chunk) -> Any:
-    """The events of a chunk, whose columns are read on first use.
+def events_of(root: Any, file: InputFile, chunk: Chunk, reads: Callable[[str], bool]) -> Any:
+    """The events of a chunk, whose other columns are read on first use.
+
+    To read several columns at once is faster, and takes fewer requests to a server, than to
+    read one after the other.
 
     Args:
         root: The open file.
         file: The file, as `preflight` found it.
         chunk: Which of its entries.
+        reads: Whether a column is to be read at once.
 
     Raises:
         InputError: If the file has fewer entries by now.
     """
-    events = NanoEventsFactory.from_root(
+    at_once = [branch for column, branch in file.columns.items() if reads(column)]
+    make = partial(
+        NanoEventsFactory.from_root,
         file=root,
         treepath=file.tree,
         schemaclass=BaseSchema,
@@ -109,7 +121,11 @@ def events_of(root: Any, file: InputFile, chunk: Chunk) -> Any:
         entry_start=chunk.start,
         entry_stop=chunk.stop,
         iteritems_options={"filter_name": sorted(file.columns.values())},
-    ).events()
+    )
+    try:
+        events = make(preload=at_once).events()
+    except Exception:  # noqa: BLE001 - whoever reads the column that fails can say which one it is
+        events = make().events()
     if len(events) != len(chunk):
         raise InputError(
             f"{file.path} holds {len(events)} instead of {len(chunk)} entries from entry "
@@ -153,7 +169,7 @@ class _ReadChunk(Generic[Result]):
                     f"{file.path} is another file than when this run began; run the same command "
                     "again, and leave the file alone meanwhile."
                 )
-            events = events_of(root, file, chunk)
+            events = events_of(root, file, chunk, self.processor.reads)
             record: Record = self.processor.process(events)
         return record
 

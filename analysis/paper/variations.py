@@ -51,7 +51,7 @@ class Effect:
 
 
 def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[str, Effect]:
-    """Put variations into numbers, after the unchanged recipe with as many networks.
+    """Put variations into numbers, after the unchanged recipe with as many networks as the most.
 
     Args:
         studies: The variations.
@@ -60,7 +60,7 @@ def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[s
     Returns:
         Effects by name of the study, the first one `MAIN`.
     """
-    networks = min(len(judged[study.name].converged) for study in studies)
+    networks = max(len(judged[study.name].converged) for study in studies)
     trained = judged[MAIN].training
     worst = _find_worst(judged[MAIN])
     result = {MAIN: _effect("as it is", judged[MAIN].first(networks), trained, worst)}

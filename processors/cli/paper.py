@@ -83,7 +83,8 @@ def command(
             for study in possible
             if study in varied or study_stage(settings, folder, study).is_up_to_date()
         ]
-        _variations(settings, folder, finished, force=force, dry_run=dry_run)
+        # Other batch sizes are variations as well, which the figures of the paper need anyway.
+        _variations(settings, folder, [*main[1:], *finished], force=force, dry_run=dry_run)
 
 
 def _variations_of(settings: Manifest) -> "list[Study]":

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Column, Table
 
@@ -27,8 +28,10 @@ def command(output: OutputOption = OUTPUT) -> None:
     folder = OutputFolder(output)
     holder = holder_of(folder.root)
     stages = Table("stage", "state")
-    chunks = Table("stage", "step", Column("dataset", overflow="fold"))
-    for name in ("chunks", "done", "entries", "done", "failed"):
+    chunks = Table(
+        "stage", "step", Column("dataset", overflow="fold"), box=SIMPLE_HEAD, padding=0
+    )  # fmt: skip
+    for name in ("chunks done", "entries done", "of", "failed"):
         chunks.add_column(name, justify="right", no_wrap=True)
     failures: list[str] = []
     damaged: list[str] = []
@@ -41,9 +44,14 @@ def command(output: OutputOption = OUTPUT) -> None:
         if stage != "data" or state != NOT_RUN:
             stages.add_row(stage, state)
         for row in found:
-            numbers = (row.chunks, row.done, row.entries, row.entries_done, len(row.failures))
             chunks.add_row(
-                stage, row.step, escape(row.dataset), *(f"{number:,}" for number in numbers)
+                stage,
+                row.step,
+                escape(row.dataset),
+                f"{row.done:,}/{row.chunks:,}",
+                f"{row.entries_done:,}",
+                f"{row.entries:,}",
+                f"{len(row.failures):,}",
             )
             failures += [f"{stage}: {why}" for why in row.failures.values()]
         with _noting(damaged):

@@ -98,7 +98,7 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
             process=sample.process,
             mass=sample.hypotheses[hypothesis[keep]] if sample.is_signal else None,
             search=sample.search,
-            features=candidates.features.T[:, keep].T,
+            features=candidates.features.T.take(keep, axis=1).T,
             variable=candidates.variable[keep],
             start=start[keep],
             stop=stop[keep],

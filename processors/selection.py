@@ -102,7 +102,7 @@ class SelectionProcessor(ChunkProcessor[Selected]):
         usable = np.flatnonzero(candidates.counter.alive)
         columns = [sample.search.feature_names.index(name) for name in self._network.features]
         # Rounded as in the tensors, so that an event is on the same side of the cut as there.
-        features = candidates.features.T[columns][:, usable].T.astype(np.float32)
+        features = candidates.features.T[columns].take(usable, axis=1).T.astype(np.float32)
         selected = np.zeros(len(events), dtype=bool)
         selected[usable] = self._network.logit_numpy(features) >= self._cut
         spectra: Spectra = {}

@@ -49,6 +49,7 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
         for axes, (name, title, target) in zip(panels[0, 1:], ratios, strict=True):
             _draw(axes, rows, [e.numbers[name] for e in effects], colour="#333333", marker="o")
             axes.xaxis.set_major_locator(MaxNLocator(2))
+            axes.xaxis.set_major_formatter("{x:g}")
             axes.axvline(1, color="black", linewidth=0.6)
             axes.axvline(target, color=style.RED, linewidth=0.6, linestyle=(0, (4, 2)))
             axes.set_title(title, fontsize=5.8)

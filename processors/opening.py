@@ -70,8 +70,8 @@ def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
         raise InputError(f"{name} is empty (0 bytes); make or fetch it again.")
     try:
         # A file that holds a colon in its name is no file with an object behind the colon.
-        local = path.removeprefix("file://")
-        file = uproot.open({local: None}, array_cache=None, object_cache=None, **_options(path))
+        place = path.removeprefix("file://")
+        file = uproot.open({place: None}, array_cache=None, object_cache=None, **_options(path))
     except Exception as error:
         if isinstance(error, FileNotFoundError) or _XROOTD_NOT_FOUND in str(error):
             raise InputError(f"{name} is not there; check {named}.") from None

@@ -92,16 +92,16 @@ def _find_worst(main: Judgement) -> dict[str, _Worst]:
         for curve in (("bce", "best"), ("punzi", "best"), ("punzi", "single"))
     }
     ensembles = {MAIN: {"/".join(curve): array for curve, array in fom.items()}}
-    _, words, low, high, _ = REGIONS[1]
+    _, _, low, high, _ = REGIONS[1]
     cases = {
         WORST: (
-            f"ratio at {{:g}} GeV, the worst {words}",
+            "worst, {:g} GeV",
             ("bce/best", "punzi/single"),
             main.training & (main.mass > low) & (main.mass <= high),
             np.argmin,
         ),
         WORST_SINGLE: (
-            "one cut over best cuts of the Punzi-net at {:g} GeV, the worst",
+            "one / best cuts, {:g} GeV",
             ("punzi/single", "punzi/best"),
             main.training,
             np.argmax,

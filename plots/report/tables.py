@@ -20,7 +20,7 @@ DEPTH = 5
 EFFECTS = {
     "bce/best": "BCE, best cuts",
     "punzi/single": "Punzi-net, one cut",
-    **{name: f"ratio {words.removeprefix('from ')}" for name, words, *_ in REGIONS},
+    **{name: words.removeprefix("from ") for name, words, *_ in REGIONS},
 }
 
 
@@ -131,7 +131,7 @@ def variations_table(content: Any) -> Table | None:
             f"The variations of the recipe are damaged ({error!r}); run `punzinet paper --studies "
             "--force` again."
         ) from error
-    caption = "What the numbers depend on: mean σₘᵢₙ in fb, and its ratio BCE over Punzi-net"
+    caption = "What the numbers depend on: mean σₘᵢₙ in fb, its ratio BCE over Punzi-net by mass"
     return Table(caption, ("changed", *header), rows)
 
 

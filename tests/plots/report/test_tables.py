@@ -60,13 +60,13 @@ def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
 def test_variations_are_lines_below_the_recipe_as_it_is() -> None:
     def effect(label: str, value: float) -> dict[str, Any]:
         number = {"value": value, "error": 0.1, "error_sample": 0.25}
-        numbers = {"1_to_4_gev": number, "worst": {**number, "text": "ratio at 1.1 GeV"}}
+        numbers = {"1_to_4_gev": number, "worst": {**number, "text": "worst, 1.1 GeV"}}
         return {"label": label, "networks": 3, "converged": 2, "numbers": numbers}
 
     content = {"variations": {"main": effect("as it is", 1.0), "vary": effect("wide", 2.0)}}
     table = variations_table(content)
     assert table is not None
-    assert list(table.header) == ["changed", "ratio 1 to 4 GeV", "ratio at 1.1 GeV"]
+    assert list(table.header) == ["changed", "1 to 4 GeV", "worst, 1.1 GeV"]
     assert [[cell.text for cell in row] for row in table.rows] == [
         ["as it is", "1.00 ± 0.10", "1.00 ± 0.10"],
         ["wide", "2.00 ± 0.10", "2.00 ± 0.10"],

@@ -101,8 +101,8 @@ class _Recorder:
 def _pass_over_imports() -> None:
     """Let garbage collection pass over what a process has loaded for its first piece of work.
 
-    It would otherwise look again and again at a million objects of libraries that are there to
-    stay, which takes longer than reading a chunk.
+    It would otherwise look again and again at two hundred thousand objects of libraries that are
+    there to stay, which takes longer than reading a chunk.
     """
     gc.collect()
     gc.freeze()

@@ -120,6 +120,20 @@ def write_ntuple() -> Callable[..., Path]:
     return _write
 
 
+def _damage(path: Path) -> None:
+    """Overwrite the middle of a ROOT file, so that it can be opened and some of it not be read."""
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = bytes(20_000)
+    path.write_bytes(data)
+
+
+@pytest.fixture(scope="session")
+def damage() -> Callable[[Path], None]:
+    """Function (path) that damages a ROOT file in its middle."""
+    return _damage
+
+
 @pytest.fixture(scope="session")
 def ntuples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One file of signal with all masses of the small manifest, and two of background."""

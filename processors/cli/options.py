@@ -17,7 +17,7 @@ from analysis.errors import InputError
 from analysis.files import remove_partial_files
 from analysis.manifest import Manifest
 from processors.lock import lock
-from processors.stages import Stage
+from processors.stage import Stage
 from processors.trial import Trial, trial_of
 
 #: Says what there is to say; of several processes, started by torchrun, only in the first.

@@ -14,7 +14,8 @@ from analysis.output import OutputFolder
 from processors.cli.options import OUTPUT, OutputOption, console, say_trial
 from processors.ledger import Progressed, read_progress
 from processors.lock import holder_of
-from processors.stages import STAGES, failure_of
+from processors.stage import failure_of, is_finished
+from processors.stages import STAGES
 from processors.trial import trial_of
 
 NOT_RUN = "not run"
@@ -40,9 +41,6 @@ def command(output: OutputOption = OUTPUT) -> None:
         found: list[Progressed] = []
         with _noting(damaged):
             found = read_progress(folder.ledger(stage))
-        state = _state(folder, stage, holder)
-        if stage != "data" or state != NOT_RUN:
-            stages.add_row(stage, state)
         for row in found:
             chunks.add_row(
                 stage,
@@ -54,8 +52,13 @@ def command(output: OutputOption = OUTPUT) -> None:
                 f"{len(row.failures):,}",
             )
             failures += [f"{stage}: {why}" for why in row.failures.values()]
+        failed: list[str] = []
         with _noting(damaged):
-            failures += [f"{stage}: {why}" for why in failure_of(folder, stage)]
+            failed = failure_of(folder, stage)
+        failures += [f"{stage}: {why}" for why in failed]
+        state = _state(folder, stage, holder, failed=bool(failed))
+        if stage != "data" or state != NOT_RUN:
+            stages.add_row(stage, state)
     console.print(stages)
     if chunks.row_count:
         console.print(chunks)
@@ -85,13 +88,15 @@ def _noting(damaged: list[str]) -> Iterator[None]:
         damaged.append(str(error))
 
 
-def _state(folder: OutputFolder, stage: str, holder: dict[str, object] | None) -> str:
+def _state(
+    folder: OutputFolder, stage: str, holder: dict[str, object] | None, *, failed: bool
+) -> str:
     """Whether a stage is running, finished, failed or cut off."""
     if holder is not None and holder.get("stage") == stage:
         return f"running (process {holder.get('pid')} on {holder.get('host')})"
-    if (folder.stages / f"{stage}.json").is_file():
+    if is_finished(folder, stage):
         return "finished"
-    if (folder.stages / f"{stage}.failed").is_file():
+    if failed:
         return "failed"
     begun = any(folder.ledger(stage).glob("*.json"))
     return "cut off; the same command continues" if begun else NOT_RUN

@@ -94,14 +94,12 @@ def test_a_truncated_file_among_good_ones(
 
 
 def test_status_shows_what_failed_and_why(
-    folder: Path, features: Run, sentence_of: Any, record_property: Count
-) -> None:
+    *, folder: Path, features: Run, sentence_of: Any, record_property: Count,
+    damage: Callable[[Path], None],
+) -> None:  # fmt: skip
     """A file that can be opened, and whose middle cannot be read."""
     path = folder / "tautau2.root"
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 20_000] = bytes(20_000)
-    path.write_bytes(data)
+    damage(path)
     assert "tautau2.root" in sentence_of(features())
     done = subprocess.run(
         [sys.executable, "-m", "processors.cli", "status"],

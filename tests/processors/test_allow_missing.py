@@ -1,6 +1,7 @@
 """Features with something missing: what is left when it cannot be read, and its normalisation."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,11 @@ def test_luminosity_shrinks_with_what_was_processed(
 
 
 def test_chunks_that_cannot_be_read_are_left_out(
-    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
-) -> None:
-    data = bytearray(ntuples["tautau"].read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 20_000] = bytes(20_000)
-    path = tmp_path / "tautau.root"
-    path.write_bytes(data)
+    *, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make,
+    damage: Callable[[Path], None],
+) -> None:  # fmt: skip
+    path = Path(shutil.copy(ntuples["tautau"], tmp_path))
+    damage(path)
     manifest = make_manifest({**ntuples, "tautau": path}, features={"chunk_size": 500})
     output = OutputFolder(tmp_path / "output")
     with pytest.raises(InputError, match=r"tautau\.root: branch \S+ cannot be read"):

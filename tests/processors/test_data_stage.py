@@ -25,7 +25,8 @@ from processors.data_stage import run_data
 from processors.executors import Execution
 from processors.features_stage import run_features
 from processors.selection_stage import run_selection
-from processors.stages import Stage, data_stage, features_stage, select_stage, train_stage
+from processors.stage import Stage
+from processors.stages import data_stage, features_stage, select_stage, train_stage
 
 Make = Callable[..., Manifest]
 BLINDED = "blinded: not to be seen before --unblind"

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -313,13 +314,11 @@ def test_an_output_that_cannot_be_written_is_one_sentence(
 
 
 def test_damage_found_while_reading_is_one_sentence(
-    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
-) -> None:
-    data = bytearray(ntuples["tautau"].read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 20_000] = bytes(20_000)
-    path = tmp_path / "tautau.root"
-    path.write_bytes(data)
+    *, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make,
+    damage: Callable[[Path], None],
+) -> None:  # fmt: skip
+    path = Path(shutil.copy(ntuples["tautau"], tmp_path))
+    damage(path)
     with pytest.raises(InputError, match=r"tautau\.root: branch \S+ cannot be read"):
         run(make_manifest({**ntuples, "tautau": path}), tmp_path / "output")
     assert not (tmp_path / "output" / "tensors").exists()

@@ -145,15 +145,13 @@ def test_damage_in_the_middle_of_a_file_is_located(
     ntuples: dict[str, Path],
     make_manifest: Make,
     run: Run,
+    damage: Callable[[Path], None],
 ) -> None:
     events = make_events(1, 5000)
     path = write_ntuple(tmp_path / "x.root", events)
     files = preflight(make_manifest({"signal": ntuples["signal"], "tautau": path}))[1:]
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 20_000] = bytes(20_000)
     status = path.stat()
-    path.write_bytes(data)
+    damage(path)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # nobody notices from outside
 
     class ReadAll(Plain):

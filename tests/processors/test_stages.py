@@ -1,7 +1,6 @@
-"""What makes a stage run again, and what does not."""
+"""What the stages of the chain depend on, and what they do not."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from analysis.errors import InputError
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
-from processors.stages import Stage, networks_to_train, train_stage
+from processors.stages import networks_to_train, train_stage
 
 
 def test_an_ensemble_that_was_asked_for_stays_one(tmp_path: Path) -> None:
@@ -66,19 +65,3 @@ def test_where_a_training_runs_is_no_reason_to_repeat_it(
         for training in ({}, changes)
     ]
     assert (fingerprints[0] == fingerprints[1]) == same
-
-
-@pytest.mark.parametrize("what", ["uuid", "size", "time", "nothing"])
-def test_another_input_file_is_a_reason_to_run_again(tmp_path: Path, what: str) -> None:
-    path = tmp_path / "x.root"
-    path.write_bytes(b"root" + bytes(500))
-    status = path.stat()
-    stage = Stage("x", OutputFolder(tmp_path), {}, files=[str(path)])
-    stage.finish([])
-    if what == "uuid":  # its place in the header of a ROOT file
-        path.write_bytes(b"root" + bytes(43) + b"uuid" + bytes(453))
-    elif what == "size":
-        path.write_bytes(b"root" + bytes(501))
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + (what == "time")))
-    changed = [f"input file {path} has changed"]
-    assert stage.reasons() == ([] if what == "nothing" else changed)

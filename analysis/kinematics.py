@@ -1,8 +1,9 @@
 """What is computed from the two muons: the recoil mass and the four features.
 
 Everything is evaluated in double precision in one pass over the events, at more than a hundred
-million of them per second and core. That takes formulas in components: with the objects of
-`vector`, whose results the tests hold these to, it is an eighth of that.
+million of them per second and core where beams are the same for all. That takes formulas in
+components: with the objects of `vector`, whose results the tests hold these to, it is an eighth
+of that.
 """
 
 from dataclasses import dataclass

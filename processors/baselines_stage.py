@@ -140,7 +140,7 @@ def run_baselines(
         baselines=manifest.baselines.model_dump(mode="json"),
         figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
         luminosity=manifest.luminosity,
-        **processed_of(output, "features"),
+        **processed_of(output),
     )
     folder = output.baselines
     comparison.write(folder / "baselines.json", about)

@@ -91,7 +91,7 @@ def run_limits(
         networks=names,
         cut=cut,
         limits=settings.model_dump(mode="json"),
-        **processed_of(output, "features"),
+        **processed_of(output),
     )
     written = [output.limits, *_write_workspaces(output, experiments["single"])]
     limits.write(output.limits, about)

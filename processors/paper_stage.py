@@ -85,7 +85,7 @@ def run_study(
         without_lightest=study.without_lightest,
         figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
         luminosity=manifest.luminosity,
-        **processed_of(output, "features"),
+        **processed_of(output),
     )
     everything = load_every_mass(output, windows, fold)
     sensitivity = judge_and_save(manifest, everything, windows, result, folder, about=about)
@@ -168,7 +168,7 @@ def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str
         mode="json", include={"paper", "training", "figure_of_merit", "luminosity"}
     )
     settings["simulation_seed"] = manifest.simulation.seed
-    settings |= processed_of(output, "features")
+    settings |= processed_of(output)
     write_json(about, provenance(manifest.digest, stage="paper", **settings))
     return [output.claims, about]
 

@@ -69,7 +69,7 @@ def run_training(
         training=settings.model_dump(mode="json"),
         figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
         luminosity=manifest.luminosity,
-        **processed_of(output, "features"),
+        **processed_of(output),
     )
     everything = load_every_mass(output, windows, settings.validation_fold)
     sensitivity = judge_and_save(manifest, everything, windows, result, output, about=about)

@@ -76,20 +76,19 @@ def trial_of(output: OutputFolder, stage: str) -> Trial:
     return _read(output, stage)[0]
 
 
-def processed_of(output: OutputFolder, stage: str) -> dict[str, Any]:
-    """What provenance of results says if they come of a part of the events only.
+def processed_of(output: OutputFolder) -> dict[str, Any]:
+    """What provenance of all that is made of tensors says if they are of a part of the events.
 
     Args:
         output: The output folder.
-        stage: Either features or select, whose results they were made of.
 
     Returns:
         The trial, and the processed share of every dataset; nothing if that is all of it.
 
     Raises:
-        InputError: If what the stage left is damaged.
+        InputError: If what the features stage left is damaged.
     """
-    trial, shares = _read(output, stage)
+    trial, shares = _read(output, "features")
     return {**({"processed": shares} if shares else {}), **trial.to_json()}
 
 

@@ -33,8 +33,7 @@ def fold_of(
     Returns:
         (n,) folds from 0 to `FOLDS` - 1.
     """
-    state = identity_hash(experiment, run, event, production, dataset)
-    return (state % np.uint64(FOLDS)).astype(np.int8)
+    return _fold(identity_hash(experiment, run, event, production, dataset))
 
 
 def uniform_of(
@@ -49,9 +48,7 @@ def uniform_of(
         production: (n,) production numbers.
         dataset: Name of the dataset in the manifest.
     """
-    state = identity_hash(experiment, run, event, production, dataset)
-    _mix(state, np.zeros_like(event))
-    return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return _uniform(identity_hash(experiment, run, event, production, dataset))
 
 
 def identity_hash(
@@ -73,20 +70,51 @@ def identity_hash(
         (n,) hashes.
     """
     seed = hashlib.blake2b(dataset.encode(), digest_size=8).digest()
-    state = np.full(len(event), int.from_bytes(seed, "little"), dtype=np.uint64)
-    for identity in (experiment, run, event, production):
-        _mix(state, identity.astype(np.int64, copy=False))
-    return state
+    return _hash(
+        np.uint64(int.from_bytes(seed, "little")),
+        experiment.astype(np.int64, copy=False),
+        run.astype(np.int64, copy=False),
+        event.astype(np.int64, copy=False),
+        production.astype(np.int64, copy=False),
+    )
 
 
 @njit(nogil=True, cache=True)
-def _mix(state: NDArray[np.uint64], number: IntArray) -> None:
-    """Mix a number into each state, in place.
+def _mix(state: np.uint64, number: np.int64) -> np.uint64:
+    """Mix a number into a state.
 
     One step of splitmix64 (Steele, Lea, Flood 2014), a bijection that scatters all bits.
     """
-    for i in range(len(state)):
-        x = (state[i] ^ np.uint64(number[i])) + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        state[i] = x ^ (x >> np.uint64(31))
+    x = (state ^ np.uint64(number)) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@njit(nogil=True, cache=True)
+def _hash(
+    seed: np.uint64, experiment: IntArray, run: IntArray, event: IntArray, production: IntArray
+) -> NDArray[np.uint64]:
+    """Mix the four numbers of each event, (n,) int64 each, into a seed one after the other."""
+    hashes = np.empty(len(event), dtype=np.uint64)
+    for i in range(len(event)):
+        hashes[i] = _mix(_mix(_mix(_mix(seed, experiment[i]), run[i]), event[i]), production[i])
+    return hashes
+
+
+@njit(nogil=True, cache=True)
+def _fold(hashes: NDArray[np.uint64]) -> NDArray[np.int8]:
+    """Folds of hashes, (n,)."""
+    folds = np.empty(len(hashes), dtype=np.int8)
+    for i in range(len(hashes)):
+        folds[i] = hashes[i] % np.uint64(FOLDS)
+    return folds
+
+
+@njit(nogil=True, cache=True)
+def _uniform(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Numbers in [0, 1) of hashes, (n,), by their upper 53 bits after one more step."""
+    uniform = np.empty(len(hashes))
+    for i in range(len(hashes)):
+        uniform[i] = (_mix(hashes[i], np.int64(0)) >> np.uint64(11)) * 2.0**-53
+    return uniform

@@ -57,23 +57,40 @@ def dimuon_kinematics(
     Returns:
         Features and recoil masses; not finite where an input is not.
     """
+    # Ntuples have momenta in single precision as a rule; the loop makes double precision of them.
+    single = all(np.asarray(values).dtype == np.float32 for values in (*mu_plus, *mu_minus))
+    kind = np.float32 if single else np.float64
     features, m2_recoil = _compute_compiled(
-        (_contiguous(mu_plus[0]), _contiguous(mu_plus[1]), _contiguous(mu_plus[2])),
-        (_contiguous(mu_minus[0]), _contiguous(mu_minus[1]), _contiguous(mu_minus[2])),
+        (
+            _contiguous(mu_plus[0], kind),
+            _contiguous(mu_plus[1], kind),
+            _contiguous(mu_plus[2], kind),
+        ),
+        (
+            _contiguous(mu_minus[0], kind),
+            _contiguous(mu_minus[1], kind),
+            _contiguous(mu_minus[2], kind),
+        ),
         _contiguous(np.atleast_2d(beam)),
         _contiguous(electron_direction),
     )
     return DimuonKinematics(features, m2_recoil)
 
 
-def _contiguous(values: FloatArray) -> FloatArray:
-    """Double-precision copy in one piece of memory, or the array itself if it is that already."""
-    return np.ascontiguousarray(values, dtype=np.float64)
+def _contiguous(values: FloatArray, kind: type[np.floating] = np.float64) -> FloatArray:
+    """Copy of a kind in one piece of memory, or the array itself if it is that already."""
+    return np.ascontiguousarray(values, dtype=kind)
 
 
 #: For what `_compute` calls. Numba puts it in place of the calls: the compiler then sees a loop
 #: without any, and computes several events at once.
 _in_place = njit(error_model="numpy", inline="always")
+
+
+@_in_place
+def _momentum(momenta: Momenta, i: int) -> Vector:
+    """One of many momenta, in double precision."""
+    return np.float64(momenta[0][i]), np.float64(momenta[1][i]), np.float64(momenta[2][i])
 
 
 @_in_place
@@ -150,7 +167,8 @@ def _compute(
     """Compute features and recoil masses, event by event (to be compiled).
 
     Args:
-        mu1_momenta: Momentum of one muon in the laboratory, three times (n,), GeV.
+        mu1_momenta: Momentum of one muon in the laboratory, three times (n,), GeV, in single or
+            in double precision.
         mu2_momenta: Momentum of the other.
         beam: (1, 4) or (n, 4) four-momentum (E, px, py, pz) of the beams, GeV.
         electron_direction: (3,) in the laboratory.
@@ -158,9 +176,7 @@ def _compute(
     Returns:
         (n, 4) features in GeV, and (n,) squared recoil masses in GeV².
     """
-    px1, py1, pz1 = mu1_momenta
-    px2, py2, pz2 = mu2_momenta
-    count = len(px1)
+    count = len(mu1_momenta[0])
     features, m2_recoil = np.empty((4, count)), np.empty(count)
     f0, f1, f2, f3 = features
     direction = electron_direction[0], electron_direction[1], electron_direction[2]
@@ -169,14 +185,14 @@ def _compute(
         frame = _frame(total, direction)
         for i in range(count):
             f0[i], f1[i], f2[i], f3[i], m2_recoil[i] = _event(
-                (px1[i], py1[i], pz1[i]), (px2[i], py2[i], pz2[i]), total, frame
+                _momentum(mu1_momenta, i), _momentum(mu2_momenta, i), total, frame
             )
     else:
         for i in range(count):
             total = beam[i, 0], beam[i, 1], beam[i, 2], beam[i, 3]
             f0[i], f1[i], f2[i], f3[i], m2_recoil[i] = _event(
-                (px1[i], py1[i], pz1[i]),
-                (px2[i], py2[i], pz2[i]),
+                _momentum(mu1_momenta, i),
+                _momentum(mu2_momenta, i),
                 total,
                 _frame(total, direction),
             )

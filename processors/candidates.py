@@ -294,8 +294,8 @@ def _hypothesis(sample: Sample, events: Any) -> IntArray:
 
 def _opposite_charges(sample: Sample, events: Any) -> BoolArray:
     """Whether one muon is positive and the other negative, (n,)."""
-    first, second = (np.sign(_read(sample, events, name)) for name in ("charge1", "charge2"))
-    return np.asarray(first * second == -1)
+    first, second = (_read(sample, events, name) for name in ("charge1", "charge2"))
+    return np.asarray(((first > 0) & (second < 0)) | ((first < 0) & (second > 0)))
 
 
 def read_identity(sample: Sample, events: Any) -> dict[str, IntArray]:

@@ -96,7 +96,8 @@ def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDAr
     """Read one branch of a chunk.
 
     Args:
-        events: The chunk, a NanoEvents array whose columns are read on first use.
+        events: The chunk, a NanoEvents array whose columns are read on first use, or have been
+            read at once and are in its metadata.
         branch: Name of the branch.
         missing: Numbers that stand for a missing value; NaN is returned in their place.
 
@@ -107,7 +108,9 @@ def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDAr
     Raises:
         InputError: If the file is damaged there, or its server fails.
     """
-    values = _patiently(events, branch, lambda: np.asarray(ak.to_numpy(events[branch])))
+    values: NDArray[Any] | None = events.metadata["columns"].get(branch)
+    if values is None:
+        values = _patiently(events, branch, lambda: np.asarray(ak.to_numpy(events[branch])))
     if missing:
         if not np.issubdtype(values.dtype, np.floating):
             values = values.astype(np.float64)

@@ -48,13 +48,15 @@ class Counter:
         Args:
             weight: (n,) weights; what is not finite counts as 0.
         """
-        self._weight = np.where(np.isfinite(weight), weight, 0.0)
+        finite = np.isfinite(weight)
+        self._weight = weight if finite.all() else np.where(finite, weight, 0.0)
         self.alive: BoolArray = np.ones(len(weight), dtype=bool)
-        self.lines: Cutflow = {READ: self._line(self.alive)}
+        self.lines: Cutflow = {READ: Line(len(weight), float(self._weight.sum()))}
 
     def _line(self, mask: BoolArray) -> Line:
         """Count the entries of a mask (n,)."""
-        return Line(int(np.count_nonzero(mask)), float(self._weight[mask].sum()))
+        entries = int(np.count_nonzero(mask))
+        return Line(entries, float(self._weight[mask].sum()) if entries else 0.0)
 
     def require(self, otherwise: str, mask: BoolArray) -> None:
         """Drop the entries that do not fulfil `mask`.

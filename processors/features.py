@@ -1,11 +1,12 @@
 """Features: from muon pairs to the tensors that networks are trained on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from analysis.folds import fold_of
 from analysis.records import Record
@@ -108,7 +109,7 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
         tensor = self._folder / chunk.dataset / f"{chunk.name}.parquet"
         write_tensor(tensor, rows)
         ordered = [identity[name] for name in IDENTITY_ORDER]
-        further, ascending = scan_identities(ordered)
+        further, ascending = scan_identities(*ordered)
         return ChunkSummary(
             cutflow=counter.finish(),
             hypotheses=_count_hypotheses(sample, hypothesis, usable, rows),
@@ -150,23 +151,35 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
         )
 
 
-def scan_identities(columns: Sequence[IntArray]) -> tuple[int, bool]:
+@njit(nogil=True, cache=True)
+def scan_identities(
+    experiment: IntArray, run: IntArray, production: IntArray, event: IntArray
+) -> tuple[int, bool]:
     """Compare the identity of every entry with that of the entry before.
 
     Args:
-        columns: The numbers of an identity, (n,) each, in the order of `IDENTITY_ORDER`.
+        experiment: (n,) experiment numbers.
+        run: (n,) run numbers.
+        production: (n,) production numbers.
+        event: (n,) event numbers.
 
     Returns:
         How many entries belong to the same event as the entry before, and whether the other
         ones all have a later identity than the entry before.
     """
-    count = len(columns[0]) - 1
-    same, later = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
-    for values in columns:
-        later |= same & (values[1:] > values[:-1])
-        same &= values[1:] == values[:-1]
-    further = int(np.count_nonzero(same))
-    return further, further + int(np.count_nonzero(later)) == count
+    further, ascending = 0, True
+    for i in range(1, len(event)):
+        if experiment[i] != experiment[i - 1]:
+            ascending &= experiment[i] > experiment[i - 1]
+        elif run[i] != run[i - 1]:
+            ascending &= run[i] > run[i - 1]
+        elif production[i] != production[i - 1]:
+            ascending &= production[i] > production[i - 1]
+        elif event[i] != event[i - 1]:
+            ascending &= event[i] > event[i - 1]
+        else:
+            further += 1
+    return further, ascending
 
 
 def _count_hypotheses(

@@ -71,7 +71,7 @@ def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
     try:
         # A file that holds a colon in its name is no file with an object behind the colon.
         place = path.removeprefix("file://")
-        file = uproot.open({place: None}, array_cache=None, object_cache=None, **_options(path))
+        file = uproot.open({place: None}, array_cache=None, object_cache=1, **_options(path))
     except Exception as error:
         if isinstance(error, FileNotFoundError) or _XROOTD_NOT_FOUND in str(error):
             raise InputError(f"{name} is not there; check {named}.") from None

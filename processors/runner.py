@@ -9,7 +9,6 @@ import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from coffea.nanoevents import BaseSchema, NanoEventsFactory
@@ -21,7 +20,7 @@ from analysis.provenance import digest, git_commit, versions
 from analysis.records import Record
 from processors.columns import IDENTITY
 from processors.ledger import Ledger, Step, Work
-from processors.opening import open_file, patiently, state_of
+from processors.opening import Unreadable, is_remote, open_file, patiently, reason, state_of
 from processors.preflight import InputFile
 from processors.reasons import command_of
 
@@ -99,7 +98,7 @@ def events_of(root: Any, file: InputFile, chunk: Chunk, reads: Callable[[str], b
     """The events of a chunk, whose other columns are read on first use.
 
     To read several columns at once is faster, and takes fewer requests to a server, than to
-    read one after the other.
+    read one after the other. They are kept beside the events: coffea would copy each of them.
 
     Args:
         root: The open file.
@@ -108,24 +107,34 @@ def events_of(root: Any, file: InputFile, chunk: Chunk, reads: Callable[[str], b
         reads: Whether a column is to be read at once.
 
     Raises:
+        Unreadable: If the server of the file fails.
         InputError: If the file has fewer entries by now.
     """
-    at_once = [branch for column, branch in file.columns.items() if reads(column)]
-    make = partial(
-        NanoEventsFactory.from_root,
+    at_once = {branch for column, branch in file.columns.items() if reads(column)}
+    try:
+        columns = root[file.tree].arrays(
+            filter_branch=lambda branch: branch.name in at_once,
+            entry_start=chunk.start,
+            entry_stop=chunk.stop,
+            library="np",
+        )
+    except Exception as error:
+        if is_remote(chunk.path):
+            raise Unreadable(
+                f"{chunk.path} cannot be read between entries {chunk.start} and {chunk.stop} "
+                f"({reason(error)}); its server fails or it is damaged, make or fetch it again."
+            ) from error
+        columns = {}  # whoever reads the column that fails can say which one it is
+    events = NanoEventsFactory.from_root(
         file=root,
         treepath=file.tree,
         schemaclass=BaseSchema,
-        metadata={"chunk": chunk, "root": root, "tree": file.tree},
+        metadata={"chunk": chunk, "root": root, "tree": file.tree, "columns": columns},
         mode="virtual",
         entry_start=chunk.start,
         entry_stop=chunk.stop,
         iteritems_options={"filter_name": sorted(file.columns.values())},
-    )
-    try:
-        events = make(preload=at_once).events()
-    except Exception:  # noqa: BLE001 - whoever reads the column that fails can say which one it is
-        events = make().events()
+    ).events()
     if len(events) != len(chunk):
         raise InputError(
             f"{file.path} holds {len(events)} instead of {len(chunk)} entries from entry "

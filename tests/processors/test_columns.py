@@ -108,7 +108,7 @@ def test_momenta_in_the_cms_have_other_names() -> None:
 class Column(dict[str, np.ndarray]):
     """A branch in memory."""
 
-    metadata = {"chunk": Chunk("d", "x.root", 0, 4)}  # noqa: RUF012
+    metadata = {"chunk": Chunk("d", "x.root", 0, 4), "columns": {}}  # noqa: RUF012
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int32])
@@ -129,7 +129,7 @@ def test_a_sentinel_is_recognised_in_single_precision() -> None:
 class Damaged:
     """Events whose columns cannot be read."""
 
-    metadata = {"chunk": Chunk("d", "x.root", 10, 20)}  # noqa: RUF012
+    metadata = {"chunk": Chunk("d", "x.root", 10, 20), "columns": {}}  # noqa: RUF012
 
     def __getitem__(self, name: str) -> object:
         raise OSError("expected 100 bytes\nand much more")

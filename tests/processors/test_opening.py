@@ -30,6 +30,7 @@ class Server(ThreadingHTTPServer):
     files: dict[str, bytes]
     trouble: Callable[[str], str]
     requests = 0
+    openings = 0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -42,6 +43,7 @@ class Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
     def do_HEAD(self) -> None:
+        self.server.openings += 1
         self._answer(body=False)
 
     def do_GET(self) -> None:
@@ -158,3 +160,20 @@ def test_a_server_that_dies_after_the_first_look_is_named(
     with pytest.raises(InputError, match=r"tautau\.root.*tried 4 times"):
         run_features(manifest, OutputFolder(tmp_path), Execution())
     assert files[1].path == url
+
+
+def test_a_server_whose_disk_is_damaged_is_asked_as_often_as_is_said(
+    server: tuple[Server, str], tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    running, url = server
+    manifest = make_manifest({**ntuples, "tautau": url}, features={"chunk_size": 10**6})
+    data = bytearray(running.files["/data/tautau.root"])
+    preflight(manifest)
+    looks = running.openings
+    # What describes the file is at its end, the columns are before.
+    middle = slice(len(data) // 4, len(data) // 2)
+    data[middle] = bytes(len(data[middle]))
+    running.files["/data/tautau.root"] = bytes(data)
+    with pytest.raises(InputError, match=r"its server fails or it is damaged.*tried 4 times"):
+        run_features(manifest, OutputFolder(tmp_path), Execution())
+    assert running.openings == 2 * looks + 4

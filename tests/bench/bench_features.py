@@ -9,15 +9,13 @@ from pathlib import Path
 
 from ntuples import BASKET, describe, save_network, simulate, write_background
 from reading import seconds_to_read
-from stage import measure, steady_rate
+from stage import STEPS, measure, steady_rate
 
 #: Events of a small file and of a large one.
 SIZES = {"small": 1_000_000, "large": 24_000_000}
 #: Events of the file with baskets like basf2's, and in each of these baskets.
 SMALL_BASKETS = (400_000, 200)
 REPEATS = 3
-STEPS = {"features": "features", "select": "selection"}
-"""The step of each stage that goes through all events."""
 
 
 def run() -> dict[str, dict[str, float | str]]:

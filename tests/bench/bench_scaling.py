@@ -7,14 +7,12 @@ import tempfile
 from pathlib import Path
 
 from ntuples import BASKET, describe, save_network, simulate, write_background
-from stage import WORKERS, measure, steady_rate
+from stage import STEPS, WORKERS, measure, steady_rate
 
 EVENTS = (100_000, 1_000_000, 12_000_000)
 """Events of a single file."""
 FILES = (10, 100, 1000)
 """Files that the largest number of events is spread over."""
-STEPS = {"features": "features", "select": "selection"}
-"""Step of each stage that reads the background."""
 BILLIONS = 10
 """Size of the sample that rates are extrapolated to, in 10⁹ events."""
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 WORKERS = min(2, os.cpu_count() or 1)
+STEPS = {"features": "features", "select": "selection"}
+"""The step of each columnar stage that goes through all events."""
 
 
 class Measured(NamedTuple):

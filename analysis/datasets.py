@@ -45,6 +45,7 @@ CMS_BRANCHES = {
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+Checksum = Annotated[str, Field(pattern=r"^(adler32|md5|sha256):[0-9a-f]+$")]
 CandidatePolicy = Literal["all", "first", "single"]
 Simulated = Literal["signal", "mumugamma", "tautau", "eemumu"]
 
@@ -87,6 +88,11 @@ class Dataset(BaseModel):
     entries: Count | dict[str, int] | None = Field(
         None, description="expected entries: in total, or for each file (by its name)"
     )
+    checksums: dict[str, Checksum] = Field(
+        {},
+        description="checksums of files on disk, by name, e.g. `adler32:0a1b2c3d`; they are "
+        "compared by every command that reads the files",
+    )
 
     @model_validator(mode="after")
     def _is_measured_or_simulated(self) -> Self:
@@ -110,7 +116,8 @@ class Dataset(BaseModel):
         if self.simulate is not None:
             if self.is_signal != (self.simulate == SIGNAL):
                 raise ValueError(f"`simulate: {self.simulate}` does not make `{self.process}`")
-            given = {"files", "luminosity", "generated", "entries"} & self.model_fields_set
+            made = {"files", "luminosity", "generated", "entries", "checksums"}
+            given = made & self.model_fields_set
             if given:
                 raise ValueError(
                     f"`simulate` makes this dataset, so {', '.join(sorted(given))} must not be set"
@@ -139,6 +146,12 @@ class Dataset(BaseModel):
     def mixes_masses(self) -> bool:
         """Whether it is signal of several masses, so that a part of it is no share of each."""
         return self.is_signal and self.mass is None
+
+    @property
+    def expected_files(self) -> list[str]:
+        """Files that the manifest expects something of, by path or name."""
+        counted = self.entries if isinstance(self.entries, dict) else {}
+        return list(dict.fromkeys([*counted, *self.checksums]))
 
     @property
     def branch_of(self) -> dict[str, str]:

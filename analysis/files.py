@@ -6,11 +6,13 @@ renamed when complete, so that a killed run never leaves a half-written output b
 """
 
 import errno
+import hashlib
 import json
 import math
 import os
 import secrets
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +32,8 @@ _NOT_WRITABLE = _NO_SPACE | {
     errno.ENAMETOOLONG,
     errno.EIO,
 }
+_PART = 2**20
+"""Bytes of a file that are read at once."""
 
 
 @contextmanager
@@ -154,3 +158,19 @@ def _whole(text: str) -> int:
     if abs(value) > sys.float_info.max:
         raise ValueError(f"{text[:20]}… is no number to work with")
     return value
+
+
+def checksum(path: Path, kind: str) -> str:
+    """Checksum of a file, as catalogues of the grid write it: ``adler32:0a1b2c3d``.
+
+    Args:
+        path: The file.
+        kind: ``adler32``, ``md5`` or ``sha256``.
+    """
+    with path.open("rb") as file:
+        if kind != "adler32":
+            return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
+        value = 1
+        while part := file.read(_PART):
+            value = zlib.adler32(part, value)
+    return f"{kind}:{value:08x}"

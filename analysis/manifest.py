@@ -238,13 +238,13 @@ class Manifest(BaseModel):
     def digest(self) -> str:
         """SHA-256 of the manifest as used, defaults included.
 
-        How many entries the simulation has made is no part of it: a simulation that is repeated
-        says the same as the first one, which did not know.
+        What the simulation has made is no part of it: a simulation that is repeated says the same
+        as the first one, which did not know.
         """
         content = self.model_dump(mode="json")
         for dataset in content["datasets"].values():
             if dataset["simulate"] is not None:
-                del dataset["entries"]
+                del dataset["entries"], dataset["checksums"]
         return digest(content)
 
     @property
@@ -305,13 +305,13 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
         problems = "\n".join(_sentence(path, problem) for problem in error.errors())
         raise InputError(problems) from None
     size = manifest.simulation.size(scale)
-    simulated = _simulated_entries(output)
+    simulated = _simulated(output)
     settled: dict[str, Dataset] = {}
     for name, dataset in manifest.datasets.items():
         if dataset.simulate is not None:
             changes: dict[str, Any] = {
                 "files": (str(output.ntuple(name)),),
-                "entries": simulated.get(name),
+                **simulated.get(name, {}),
             }
             if dataset.simulate == "signal":
                 changes["generated"] = size.signal_events
@@ -350,13 +350,19 @@ def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, content
 
 
-def _simulated_entries(output: OutputFolder) -> dict[str, int]:
-    """Entries that the simulation says it wrote, by dataset; none where it has not run."""
+def _simulated(output: OutputFolder) -> dict[str, dict[str, Any]]:
+    """What the simulation says it wrote, by dataset; nothing where it has not run."""
     if not output.simulation_record.exists():
         return {}
     record = read_json(output.simulation_record, "punzinet simulate")
     try:
-        return {name: int(dataset["entries"]) for name, dataset in record["datasets"].items()}
+        return {
+            name: {
+                "entries": int(dataset["entries"]),
+                "checksums": {output.ntuple(name).name: str(dataset["checksum"])},
+            }
+            for name, dataset in record["datasets"].items()
+        }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{output.simulation_record} is damaged ({error!r}); delete it and run "

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from analysis.datasets import Dataset
 from analysis.errors import InputError
+from analysis.files import checksum
 from processors.columns import find_columns
-from processors.opening import Unreadable, open_file, patiently, reason, state_of
+from processors.opening import Unreadable, is_remote, open_file, patiently, reason, state_of
 
 if TYPE_CHECKING:
     # Not at run time: workers have no use for the manifest, and its sections are slow to import.
@@ -125,7 +126,28 @@ def survey(
         found = list(pool.map(lambda one: _look_at(*one), todo))
     files = [file for file in found if isinstance(file, InputFile)]
     _check_copies(files)
-    return files, [file for file in found if isinstance(file, MissingFile)]
+    missing = [file for file in found if isinstance(file, MissingFile)]
+    for dataset in manifest.datasets.values():
+        missing += _not_among(
+            dataset, [file.path for file in found if file.dataset == dataset.name]
+        )
+    return files, missing
+
+
+def _not_among(dataset: Dataset, paths: Sequence[str]) -> list[MissingFile]:
+    """Files that the manifest expects something of, and that match none of its patterns."""
+    there = {*paths, *(PurePosixPath(path).name for path in paths)}
+    return [
+        MissingFile(
+            dataset.name,
+            name,
+            f"Dataset {dataset.name}: the manifest expects a file {name}, which is none of its "
+            "`files`; fetch it, or correct `entries` and `checksums`.",
+            expected_entries(dataset, name),
+        )
+        for name in dataset.expected_files
+        if name not in there
+    ]
 
 
 def _look_at(
@@ -151,6 +173,7 @@ def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] 
         InputError: If it is not a whole ROOT file with the tree and the branches.
     """
     size, changed = state_of(path)
+    _check_sum(dataset, path)
     with open_file(path, dataset.name) as file:
         try:
             tree = _tree(file, dataset, path)
@@ -166,6 +189,31 @@ def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] 
             ) from error
     columns = find_columns(dataset, path, types, further)
     return InputFile(dataset.name, path, dataset.tree, entries, columns, stem, uuid, size, changed)
+
+
+def _check_sum(dataset: Dataset, path: str) -> None:
+    """Compare a file with its checksum, if the manifest has one.
+
+    Raises:
+        InputError: If it is another one, or the file is on a server.
+    """
+    expected = dataset.checksums.get(path, dataset.checksums.get(PurePosixPath(path).name))
+    if expected is None:
+        return
+    if is_remote(path):
+        raise InputError(
+            f"Dataset {dataset.name}: {path} is on a server, and `checksums` are those of files on "
+            "disk; leave this one out."
+        )
+    try:
+        found = checksum(Path(path.removeprefix("file://")), expected.partition(":")[0])
+    except OSError:
+        return  # opening it says why it cannot be read
+    if found != expected:
+        raise InputError(
+            f"Dataset {dataset.name}: {path} is damaged or another file: its checksum is {found} "
+            f"instead of {expected}; make or fetch it again."
+        )
 
 
 def _tree(file: Any, dataset: Dataset, path: str) -> Any:

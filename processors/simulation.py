@@ -16,7 +16,7 @@ from coffea.processor.executor import ExecutorBase
 from numpy.typing import NDArray
 
 from analysis.datasets import Dataset, Simulated
-from analysis.files import write_json
+from analysis.files import checksum, write_json
 from analysis.manifest import Manifest
 from analysis.output import OutputFolder
 from analysis.provenance import digest, git_commit, provenance, versions
@@ -238,7 +238,11 @@ def simulate(
         counts, events = _counts(steps), _reader(steps)
         for sample in samples:
             sample.collect(events, output, simulation.detector, identity=origin["settings"])
-            record[sample.dataset.name] = sample.record(counts, simulation.size)
+            ntuple = output.ntuple(sample.dataset.name)
+            record[sample.dataset.name] = {
+                **sample.record(counts, simulation.size),
+                "checksum": checksum(ntuple, "sha256"),
+            }
         write_json(output.simulation_record, {"provenance": origin, "datasets": record})
         written = [output.ntuple(sample.dataset.name) for sample in samples]
         written.append(output.simulation_record)

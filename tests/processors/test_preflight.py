@@ -1,9 +1,13 @@
+import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import uproot
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from analysis.errors import InputError
 from analysis.manifest import Manifest
@@ -118,8 +122,38 @@ def test_entries_are_compared_with_the_manifest(
 
 
 def test_entries_as_expected_pass(ntuples: dict[str, Path], check: Callable[..., object]) -> None:
-    for entries in (7000, {"tautau.root": 7000}, {str(ntuples["tautau"]): 7000}, {"other.root": 1}):
+    for entries in (7000, {"tautau.root": 7000}, {str(ntuples["tautau"]): 7000}):
         check({"files": [str(ntuples["tautau"])], "entries": entries})
+
+
+@pytest.mark.parametrize(
+    "expects", [{"entries": {"two.root": 5}}, {"checksums": {"two.root": "md5:0"}}]
+)
+def test_a_file_that_no_pattern_finds_is_missed(
+    expects: dict[str, object], tmp_path: Path, ntuples: dict[str, Path],
+    check: Callable[..., object],
+) -> None:  # fmt: skip
+    shutil.copy(ntuples["tautau"], tmp_path / "one.root")
+    with pytest.raises(InputError, match=r"expects a file two\.root, which is none of its `files`"):
+        check({"files": [str(tmp_path / "*.root")], **expects})
+
+
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_with_another_checksum_is_refused(
+    place: float, bit: int, tmp_path: Path, ntuples: dict[str, Path], check: Callable[..., object]
+) -> None:
+    content = bytearray(ntuples["tautau"].read_bytes())
+    expected = f"adler32:{zlib.adler32(content):08x}"
+    content[int(place * len(content))] ^= 1 << bit
+    (tmp_path / "x.root").write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.root is damaged or another file: its checksum is"):
+        check({"files": [str(tmp_path / "x.root")], "checksums": {"x.root": expected}})
+
+
+def test_checksums_of_files_on_servers_are_not_known(check: Callable[..., object]) -> None:
+    with pytest.raises(InputError, match=r"x\.root is on a server.*leave this one out"):
+        check({"files": ["http://127.0.0.1:9/x.root"], "checksums": {"x.root": "md5:0"}})
 
 
 def test_files_of_a_dataset_have_the_same_columns(

@@ -1,19 +1,22 @@
 """The simulation driver: right normalisation, same bytes on any executor, nothing left behind."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import uproot
+import yaml
 
 from analysis.datasets import BRANCHES
 from analysis.errors import InputError
-from analysis.manifest import Manifest
+from analysis.manifest import Manifest, load_manifest
 from analysis.output import OutputFolder
 from analysis.simulation.sampling import produce
 from processors.executors import Execution
+from processors.preflight import preflight
 from processors.simulation import simulate
 
 MASSES = (1.0, 4.0, 7.0)
@@ -75,6 +78,22 @@ def test_says_what_it_wrote(tmp_path: Path) -> None:
     records = list((tmp_path / ".ledger" / "simulate" / "events").rglob("*.safetensors"))
     assert len(records) == len(MASSES)
     assert all(path.stat().st_size < 5000 for path in records)  # the events are in the ntuple
+
+
+def test_a_bit_that_flips_in_simulated_data_is_noticed(made: OutputFolder, tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path / "output")
+    shutil.copytree(made.root, output.root)
+    path = tmp_path / "data_manifest.yaml"
+    content = small("signal", "tautau").model_dump(mode="json", exclude_unset=True)
+    for dataset in content["datasets"].values():
+        del dataset["name"]
+    path.write_text(yaml.safe_dump(content))
+    assert len(preflight(load_manifest(path, output))) == 2
+    ntuple = bytearray(output.ntuple("tautau").read_bytes())
+    ntuple[len(ntuple) // 2] ^= 1
+    output.ntuple("tautau").write_bytes(ntuple)
+    with pytest.raises(InputError, match=r"tautau\.root is damaged or another file"):
+        preflight(load_manifest(path, output))
 
 
 def test_signal_has_its_masses_and_efficiencies(made: OutputFolder, record: dict[str, Any]) -> None:

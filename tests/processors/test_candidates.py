@@ -32,8 +32,8 @@ class ChunkOfEvents(dict[str, np.ndarray]):
     """Columns by name of the branch, with the length and the metadata of a chunk."""
 
     @property
-    def metadata(self) -> dict[str, Chunk]:
-        return {"chunk": Chunk("any", "any.root", 0, len(self))}
+    def metadata(self) -> dict[str, object]:
+        return {"chunk": Chunk("any", "any.root", 0, len(self)), "columns": self}
 
     def __len__(self) -> int:
         return len(self["px1"])

@@ -61,6 +61,25 @@ def test_luminosity_shrinks_with_what_was_processed(
     assert table["weight"].to_numpy() == pytest.approx(0.9 * 50 / (100 * 0.3))
 
 
+def test_a_file_that_the_pattern_does_not_find_is_missing(
+    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+) -> None:
+    shutil.copy(ntuples["eemumu"], tmp_path / "one.root")
+    section = {
+        "process": "tautau",
+        "files": [str(tmp_path / "*.root")],
+        "entries": {"one.root": 3000, "two.root": 7000},
+    }
+    manifest = make_manifest({**ntuples, "tautau": section})
+    output = OutputFolder(tmp_path / "output")
+    with pytest.raises(InputError, match=r"expects a file two\.root, which is none of its `files`"):
+        run_features(manifest, output, Execution())
+    run_features(manifest, output, Execution(), allow_missing=True)
+    complete = json.loads(output.completeness.read_text())
+    assert complete["provenance"]["settings"]["processed"] == {"tautau": 0.3}
+    assert [one["file"] for one in complete["missing"]] == ["two.root"]
+
+
 def test_chunks_that_cannot_be_read_are_left_out(
     *, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make,
     damage: Callable[[Path], None],

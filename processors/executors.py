@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import loky
+import numpy as np
 from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor, ParslExecutor
 from coffea.processor.executor import ExecutorBase
 
@@ -89,8 +90,14 @@ def open_executor(execution: Execution) -> Iterator[ExecutorBase]:
 
 
 def _load() -> None:
-    """Import what chunks need; in all workers at once, not when each has its first chunk."""
+    """Load what chunks need, in all workers at once, not when each has its first chunk.
+
+    Numba takes a second for the first function that it has compiled before.
+    """
     importlib.import_module("processors.features")
+    kinematics = importlib.import_module("analysis.kinematics")
+    one = (np.ones(1, np.float32),) * 3
+    kinematics.dimuon_kinematics(one, one, np.eye(4)[0], np.eye(3)[2])
 
 
 @contextmanager

@@ -45,7 +45,7 @@ CMS_BRANCHES = {
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
-Checksum = Annotated[str, Field(pattern=r"^(adler32|md5|sha256):[0-9a-f]+$")]
+Checksum = Annotated[str, Field(pattern=r"^(adler32|md5|sha256):[0-9a-fA-F]+$")]
 CandidatePolicy = Literal["all", "first", "single"]
 Simulated = Literal["signal", "mumugamma", "tautau", "eemumu"]
 

@@ -209,7 +209,7 @@ def _check_sum(dataset: Dataset, path: str) -> None:
         found = checksum(Path(path.removeprefix("file://")), expected.partition(":")[0])
     except OSError:
         return  # opening it says why it cannot be read
-    if found != expected:
+    if found != expected.lower():
         raise InputError(
             f"Dataset {dataset.name}: {path} is damaged or another file: its checksum is {found} "
             f"instead of {expected}; make or fetch it again."

@@ -12,6 +12,7 @@ from analysis.beams import Beams
 from analysis.datasets import BRANCHES
 from analysis.manifest import Manifest
 from analysis.simulation.constants import MUON_MASS
+from analysis.windows import Windows
 
 Columns = dict[str, np.ndarray]
 #: Masses of the small manifest, GeV, and signal events generated for each.
@@ -168,3 +169,15 @@ def _manifest(files: dict[str, Any], **changes: Any) -> Manifest:
 def make_manifest() -> Callable[..., Manifest]:
     """Function (files by dataset, **sections) that makes a small manifest."""
     return _manifest
+
+
+@pytest.fixture(scope="session")
+def wide_windows() -> Windows:
+    """Windows of the small manifest's masses that overlap here and there and leave gaps between."""
+    return Windows(
+        np.array(MASSES),
+        np.array([1.0, 1.2, 2.0, 3.0, 2.5, 2.0]),
+        np.arange(6) % 2 == 0,
+        np.ones(6, dtype=bool),
+        (None,) * 6,
+    )

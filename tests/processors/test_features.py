@@ -1,9 +1,12 @@
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis.beams import Beams
 from analysis.folds import fold_of
@@ -19,6 +22,7 @@ from processors.features import (
     ChunkSummary,
     FeatureProcessor,
     further_candidates,
+    scan_identities,
 )
 from processors.ledger import Ledger
 from processors.preflight import preflight
@@ -27,20 +31,13 @@ from processors.runner import Chunk, plan_chunks, run_processor
 Columns = dict[str, np.ndarray]
 Make = Callable[..., Manifest]
 Run = Callable[..., tuple[dict[Chunk, ChunkSummary], pl.DataFrame]]
-WIDE = Windows(
-    np.arange(1.0, 7.0),
-    np.array([1.0, 1.2, 2.0, 3.0, 2.5, 2.0]),
-    np.arange(6) % 2 == 0,
-    np.ones(6, dtype=bool),
-    (None,) * 6,
-)
-"""Windows that overlap here and there and leave gaps between."""
 
 
 @pytest.fixture
 def run(
-    tmp_path: Path, make_manifest: Make, write_ntuple: Callable[..., Path], ntuples: dict[str, Path]
-) -> Run:
+    *, tmp_path: Path, make_manifest: Make, write_ntuple: Callable[..., Path],
+    ntuples: dict[str, Path], wide_windows: Windows,
+) -> Run:  # fmt: skip
     """Tensors of columns, and what is said of them."""
 
     def process(
@@ -51,7 +48,7 @@ def run(
         files = preflight(manifest)
         folder = tmp_path / "tensors"
         (folder / name).mkdir(parents=True)
-        processor = FeatureProcessor(make_samples(manifest, files), WIDE, folder)
+        processor = FeatureProcessor(make_samples(manifest, files), wide_windows, folder)
         files = [file for file in files if file.dataset == name]
         with open_executor(Execution()) as executor:
             summaries = run_processor(
@@ -73,10 +70,12 @@ def kinematics_of(events: Columns) -> tuple[np.ndarray, np.ndarray]:
     return result.features, result.m2_recoil
 
 
-def test_background_is_kept_in_any_window(make_events: Callable[..., Columns], run: Run) -> None:
+def test_background_is_kept_in_any_window(
+    make_events: Callable[..., Columns], wide_windows: Windows, run: Run
+) -> None:
     events = make_events(5, 3000) | {"weight": np.linspace(0.5, 2.0, 3000)}
     features, m2 = kinematics_of(events)
-    mask = (m2[:, None] > WIDE.low) & (m2[:, None] < WIDE.high)
+    mask = (m2[:, None] > wide_windows.low) & (m2[:, None] < wide_windows.high)
     kept = mask.any(axis=1)
     assert 0 < kept.sum() < 3000
     assert (mask.sum(axis=1) > 1).any()
@@ -100,14 +99,16 @@ def test_background_is_kept_in_any_window(make_events: Callable[..., Columns], r
 
 
 def test_signal_is_kept_in_its_own_window_only(
-    make_events: Callable[..., Columns], run: Run
+    make_events: Callable[..., Columns], wide_windows: Windows, run: Run
 ) -> None:
     mass = np.random.default_rng(1).choice(np.arange(1.0, 7.0), 3000)
     events = make_events(6, 3000, mass, resolution=0.05)
     _, m2 = kinematics_of(events)
     own = (mass - 1).astype(int)
-    kept = (m2 > WIDE.low[own]) & (m2 < WIDE.high[own])
-    in_another = ((m2[:, None] > WIDE.low) & (m2[:, None] < WIDE.high)).any(axis=1) & ~kept
+    kept = (m2 > wide_windows.low[own]) & (m2 < wide_windows.high[own])
+    in_another = ((m2[:, None] > wide_windows.low) & (m2[:, None] < wide_windows.high)).any(
+        axis=1
+    ) & ~kept
     assert in_another.any()
     summaries, table = run(events, "signal")
     np.testing.assert_array_equal(table["event"], np.flatnonzero(kept))
@@ -121,6 +122,15 @@ def test_signal_is_kept_in_its_own_window_only(
         assert counts[m, 0] == (own == m).sum()
         assert counts[m, 1] == (kept & (own == m)).sum()
         assert counts[m, 2] == pytest.approx(counts[m, 1] * 0.9 / 2000)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2)] * 4), min_size=1, max_size=20))
+def test_identities_are_compared_like_tuples(identities: list[tuple[int, ...]]) -> None:
+    pairs = list(itertools.pairwise(identities))
+    assert scan_identities(*np.array(identities).T) == (
+        sum(one == next_ for one, next_ in pairs),
+        all(one <= next_ for one, next_ in pairs),
+    )
 
 
 @pytest.mark.parametrize("chunk_size", [3, 4, 1000])

@@ -18,18 +18,13 @@ from processors.observables import ObservableProcessor, ObservedEvents, merge_ob
 from processors.preflight import preflight
 from processors.runner import plan_chunks, run_processor
 
-WIDE = Windows(
-    np.arange(1.0, 7.0),
-    np.array([1.0, 1.2, 2.0, 3.0, 2.5, 2.0]),
-    np.arange(6) % 2 == 0,
-    np.ones(6, dtype=bool),
-    (None,) * 6,
-)
-
 
 @pytest.fixture
 def observe(
-    make_manifest: Callable[..., Manifest], ntuples: dict[str, Path], tmp_path: Path
+    make_manifest: Callable[..., Manifest],
+    ntuples: dict[str, Path],
+    wide_windows: Windows,
+    tmp_path: Path,
 ) -> Callable[..., ObservedEvents]:
     """Observables of the small ntuples."""
     manifest = make_manifest(ntuples)
@@ -37,7 +32,7 @@ def observe(
     samples = make_samples(manifest, files)
 
     def run(share: float = 1.0, chunk_size: int = 700) -> ObservedEvents:
-        processor = ObservableProcessor(samples, WIDE, dict.fromkeys(samples, share))
+        processor = ObservableProcessor(samples, wide_windows, dict.fromkeys(samples, share))
         with open_executor(Execution()) as executor:
             results = run_processor(
                 processor, files, plan_chunks(files, chunk_size), executor,
@@ -52,6 +47,7 @@ def test_they_are_the_events_that_networks_train_on(
     observe: Callable[..., ObservedEvents],
     make_manifest: Callable[..., Manifest],
     ntuples: dict[str, Path],
+    wide_windows: Windows,
     tmp_path: Path,
 ) -> None:
     from analysis.training.sample import load_sample  # noqa: PLC0415 - slow to import
@@ -64,10 +60,10 @@ def test_they_are_the_events_that_networks_train_on(
         (tensors / name).mkdir(parents=True)
     with open_executor(Execution()) as executor:
         run_processor(
-            FeatureProcessor(samples, WIDE, tensors), files, plan_chunks(files, 1000), executor,
-            Ledger(tmp_path / "ledger"), step="features", title="Features",
+            FeatureProcessor(samples, wide_windows, tensors), files, plan_chunks(files, 1000),
+            executor, Ledger(tmp_path / "ledger"), step="features", title="Features",
         )  # fmt: skip
-    trained = load_sample(tensors, WIDE, 4)
+    trained = load_sample(tensors, wide_windows, 4)
     observed = observe()
     assert observed.observables.shape == (len(observed.weight), len(CANDIDATES))
     for events, rows in (
@@ -83,7 +79,7 @@ def test_they_are_the_events_that_networks_train_on(
         )
     assert np.isfinite(observed.observables).all()
     assert observed.signal.any()
-    assert WIDE.training[observed.hypothesis[observed.signal]].all()
+    assert wide_windows.training[observed.hypothesis[observed.signal]].all()
 
 
 def test_a_share_is_the_same_in_all_chunks(observe: Callable[..., ObservedEvents]) -> None:

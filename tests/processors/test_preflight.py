@@ -144,7 +144,9 @@ def test_a_file_with_another_checksum_is_refused(
     place: float, bit: int, tmp_path: Path, ntuples: dict[str, Path], check: Callable[..., object]
 ) -> None:
     content = bytearray(ntuples["tautau"].read_bytes())
-    expected = f"adler32:{zlib.adler32(content):08x}"
+    expected = f"adler32:{zlib.adler32(content):08X}"
+    (tmp_path / "x.root").write_bytes(content)
+    check({"files": [str(tmp_path / "x.root")], "checksums": {"x.root": expected}})
     content[int(place * len(content))] ^= 1 << bit
     (tmp_path / "x.root").write_bytes(content)
     with pytest.raises(InputError, match=r"x\.root is damaged or another file: its checksum is"):

@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import vector
 
 from analysis.kinematics import DimuonKinematics, Momenta, dimuon_kinematics
 from analysis.simulation.constants import MUON_MASS
@@ -64,13 +63,13 @@ class MuonPairs:
         """Four-momentum of the beams, (1,) or (n,)."""
         beam = np.atleast_2d(np.asarray(self._given[2], dtype=np.float64))
         energy, px, py, pz = beam.T
-        return vector.array({"px": px, "py": py, "pz": pz, "E": energy})
+        return _vectors({"px": px, "py": py, "pz": pz, "E": energy})
 
     @cached_property
     def z_axis(self) -> Any:
         """Unit vector of the electron beam in the CMS, (1,) or (n,)."""
         x, y, z = (np.full(1, value, dtype=np.float64) for value in self._given[3])
-        axis: Any = vector.array({"px": x, "py": y, "pz": z, "mass": np.zeros(1)})
+        axis: Any = _vectors({"px": x, "py": y, "pz": z, "mass": np.zeros(1)})
         return axis.boostCM_of_p4(self.total).to_Vector3D().unit()
 
     @cached_property
@@ -107,14 +106,21 @@ class MuonPairs:
         return _choose(self.both.mag >= apart.mag, self.both, apart)
 
 
+def _vectors(components: Mapping[str, FloatArray]) -> Any:
+    """Arrays of vectors from their components, under the names that `vector` knows."""
+    import vector  # noqa: PLC0415 - slow to import, and the features of the paper do without
+
+    return vector.array(dict(components))
+
+
 def _muon(momenta: Momenta) -> Any:
     """Muon four-momenta from (px, py, pz)."""
     px, py, pz = (np.asarray(component, dtype=np.float64) for component in momenta)
-    return vector.array({"px": px, "py": py, "pz": pz, "mass": np.full(len(px), MUON_MASS)})
+    return _vectors({"px": px, "py": py, "pz": pz, "mass": np.full(len(px), MUON_MASS)})
 
 
 def _choose(condition: Any, one: Any, other: Any) -> Any:
     """Momenta of `one` where a condition holds, of `other` elsewhere."""
-    return vector.array(
+    return _vectors(
         {name: np.where(condition, getattr(one, name), getattr(other, name)) for name in "xyz"}
     )

@@ -11,12 +11,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.output import OutputFolder
-from processors.runner import Chunk
+
+if TYPE_CHECKING:
+    # Not at run time: the command line has to know of trials, and coffea is slow to import.
+    from processors.runner import Chunk
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Trial:
         """What provenance says of them: nothing if there are none."""
         return {"trial": asdict(self)} if self else {}
 
-    def take(self, chunks: Iterable[Chunk]) -> list[Chunk]:
+    def take(self, chunks: Iterable["Chunk"]) -> list["Chunk"]:
         """The chunks that a trial run processes.
 
         Args:

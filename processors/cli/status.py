@@ -12,7 +12,6 @@ from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.output import OutputFolder
 from processors.cli.options import OUTPUT, OutputOption, console, say_trial
-from processors.ledger import Progressed, read_progress
 from processors.lock import holder_of
 from processors.stage import failure_of, is_finished
 from processors.stages import STAGES
@@ -26,6 +25,8 @@ def command(output: OutputOption = OUTPUT) -> None:
 
     Example: punzinet status --output output
     """
+    from processors.ledger import Progressed, read_progress
+
     folder = OutputFolder(output)
     holder = holder_of(folder.root)
     stages = Table("stage", "state")

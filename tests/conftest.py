@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import uproot
+from hypothesis import settings
 
 from analysis.beams import Beams
 from analysis.datasets import BRANCHES
 from analysis.manifest import Manifest
 from analysis.simulation.constants import MUON_MASS
 from analysis.windows import Windows
+
+# How long an example takes is for the machine to say, and the first one may compile.
+settings.register_profile("punzinet", deadline=None)
+settings.load_profile("punzinet")
 
 Columns = dict[str, np.ndarray]
 #: Masses of the small manifest, GeV, and signal events generated for each.

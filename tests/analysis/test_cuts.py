@@ -60,7 +60,7 @@ def sigma_of(events, cut, figure):
 
 
 @pytest.mark.parametrize("figure", FORMS)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(columns=event_columns())
 def test_the_optimal_cuts_are_those_of_an_exhaustive_search(figure, columns):
     events = RankedEvents.rank(*columns, processes=3, hypotheses=H)
@@ -72,7 +72,7 @@ def test_the_optimal_cuts_are_those_of_an_exhaustive_search(figure, columns):
 
 
 @pytest.mark.parametrize("figure", FORMS)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(columns=event_columns(), training=st.tuples(*[st.booleans()] * H))
 def test_the_single_cut_is_that_of_an_exhaustive_search(figure, columns, training):
     events = RankedEvents.rank(*columns, processes=3, hypotheses=H)
@@ -88,7 +88,6 @@ def test_the_single_cut_is_that_of_an_exhaustive_search(figure, columns, trainin
     assert sigma_of(events, cut, figure)[used].mean() == pytest.approx(mean.min(), rel=1e-12)
 
 
-@settings(deadline=None)
 @given(columns=event_columns(), cut=st.integers(-14, 14))
 def test_selected_sums_equal_masks(columns, cut):
     logit, weight, process, start, stop = columns
@@ -250,7 +249,7 @@ def test_interpolated_cuts_with_hardly_any_cut() -> None:
 UNCERTAIN = FigureOfMerit(background_uncertainty={"a": 0.5, "c": 2.0})
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(columns=event_columns())
 def test_uncertain_backgrounds_move_the_optimal_cuts_with_them(columns):
     names = ("a", "b", "c")

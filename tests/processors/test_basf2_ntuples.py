@@ -14,9 +14,10 @@ import numpy as np
 import polars as pl
 import pytest
 import uproot
+import yaml
 
 from analysis.beams import Beams
-from analysis.datasets import BRANCHES
+from analysis.datasets import BRANCHES, Dataset
 
 Columns = dict[str, np.ndarray]
 README = Path(__file__).parents[2] / "README.md"
@@ -26,9 +27,13 @@ ESCAPES = {" ": "__sp", ",": "__cm", "(": "__bo", ")": "__bc"}
 
 
 def block(language: str) -> str:
-    """The only block of a language on the page."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    return str(found)
+    """The first block of a language on the page."""
+    return blocks(language)[0]
+
+
+def blocks(language: str) -> list[str]:
+    """All blocks of a language on the page."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 def escape(variable: str) -> str:
@@ -75,6 +80,11 @@ def write(
         target = file.mktree(tree, {name: values.dtype for name, values in columns.items()})
         for start in range(0, count, 200):
             target.extend({name: values[start : start + 200] for name, values in columns.items()})
+
+
+def test_what_the_page_says_of_whole_files_is_a_dataset() -> None:
+    (content,) = yaml.safe_load(blocks("yaml")[1]).values()
+    assert Dataset.model_validate(content).expected_files == ["taupair_01.root", "taupair_02.root"]
 
 
 def test_the_page_can_be_followed_literally(

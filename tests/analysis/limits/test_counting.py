@@ -21,7 +21,7 @@ def experiment_with(background: float, effective: float, size: float) -> Countin
 
 
 @given(background=st.floats(0.01, 200))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_without_uncertainties_cls_is_a_ratio_of_poisson_sums(background: float) -> None:
     limits = 10 * counting_limits(experiment_with(background, 1e10, 0.0), 0.9)
     counts = poisson.ppf([0.02275, 0.15866, 0.5, 0.84134, 0.97725], background)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.simulation import compiled_lorentz as compiled
@@ -16,7 +16,6 @@ def momentum(vector: tuple[float, float, float], mass: float) -> tuple[float, ..
     return tuple(lorentz.on_shell(np.array(vector), mass).tolist())
 
 
-@settings(deadline=None)  # the first example compiles
 @given(VECTOR, VECTOR)
 def test_boosts_agree_with_those_on_arrays(
     p: tuple[float, float, float], frame: tuple[float, float, float]
@@ -29,7 +28,6 @@ def test_boosts_agree_with_those_on_arrays(
         np.testing.assert_allclose(one(a, b), many(np.array(a), np.array(b)), atol=1e-12)
 
 
-@settings(deadline=None)  # the first example compiles
 @given(VECTOR.filter(any), VECTOR)
 def test_rotations_agree_with_those_on_arrays(
     axis: tuple[float, float, float], p: tuple[float, float, float]
@@ -47,7 +45,6 @@ def test_products_and_differences() -> None:
     assert compiled.minus(a, b) == (1.0, 0.5, 3.0, 1.0)
 
 
-@settings(deadline=None)  # the first example compiles
 @given(st.floats(0, 2), st.floats(0, 2 * np.pi))
 def test_momenta_about_the_axis_have_their_length_and_angle(opening: float, azimuth: float) -> None:
     p = compiled.about_z(5.0, 4.0, opening, azimuth)

@@ -24,7 +24,7 @@ def make(widths: tuple[int, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(WIDTHS, st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_forward_is_the_networks_logit(widths: tuple[int, ...], seed: int) -> None:
     parameters, rows = make(widths, seed)
     forward(Network(parameters, np.array(widths)), rows)
@@ -37,7 +37,7 @@ def test_forward_is_the_networks_logit(widths: tuple[int, ...], seed: int) -> No
 
 
 @given(WIDTHS, st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_backward_is_the_slope_of_forward(widths: tuple[int, ...], seed: int) -> None:
     parameters, rows = make(widths, seed)
     rng = np.random.default_rng(seed)

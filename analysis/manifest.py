@@ -14,7 +14,6 @@ from typing import Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from analysis.baselines.settings import BaselineSettings
 from analysis.beams import Beams
@@ -30,6 +29,7 @@ from analysis.paper.settings import PaperSettings
 from analysis.provenance import digest
 from analysis.safe_yaml import read_yaml
 from analysis.search import SearchSettings
+from analysis.setting_problems import sentence
 from analysis.simulation.settings import SimulationSettings
 from analysis.training.settings import TrainingSettings
 
@@ -302,7 +302,7 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
-        problems = "\n".join(_sentence(path, problem) for problem in error.errors())
+        problems = "\n".join(sentence(path, problem, Manifest) for problem in error.errors())
         raise InputError(problems) from None
     size = manifest.simulation.size(scale)
     simulated = _simulated(output)
@@ -368,35 +368,3 @@ def _simulated(output: OutputFolder) -> dict[str, dict[str, Any]]:
             f"{output.simulation_record} is damaged ({error!r}); delete it and run "
             "`punzinet simulate` again."
         ) from error
-
-
-def _sentence(path: Path, problem: ErrorDetails) -> str:
-    """One sentence about one problem that pydantic found."""
-    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    key = ".".join(str(part) for part in problem["loc"])
-    if not key:
-        return f"{path}: {message}."
-    meaning = _meaning(problem["loc"])
-    about = f" ({meaning})" if meaning else ""
-    if problem["type"] == "missing":
-        return f"{path}: `{key}`{about} is missing."
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: `{key}` is not a setting; check its spelling."
-    shown = repr(problem["input"])
-    given = f", not {shown}" if len(shown) <= 60 and problem["type"] != "value_error" else ""
-    return f"{path}: `{key}`{about}: {message[:1].lower()}{message[1:]}{given}."
-
-
-def _meaning(location: tuple[int | str, ...]) -> str | None:
-    """What the key at `location` is for, by the description of its field."""
-    model: Any = Manifest
-    meaning = None
-    for part in location:
-        fields = getattr(model, "model_fields", {})
-        if part in fields:
-            meaning = fields[part].description
-            annotation = fields[part].annotation
-            if part == "datasets":
-                annotation = Dataset
-            model = annotation
-    return meaning

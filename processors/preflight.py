@@ -3,11 +3,11 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from analysis.datasets import Dataset
 from analysis.errors import InputError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     # Not at run time: workers have no use for the manifest, and its sections are slow to import.
     from analysis.manifest import Manifest
 
+T = TypeVar("T")
 #: Files looked at at the same time: most of it is waiting for disks and networks.
 THREADS = 8
 _LONGEST_STEM: Final = 120
@@ -197,7 +198,7 @@ def _check_sum(dataset: Dataset, path: str) -> None:
     Raises:
         InputError: If it is another one, or the file is on a server.
     """
-    expected = dataset.checksums.get(path, dataset.checksums.get(PurePosixPath(path).name))
+    expected = _said_of(path, dataset.checksums)
     if expected is None:
         return
     if is_remote(path):
@@ -324,4 +325,9 @@ def expected_entries(dataset: Dataset, path: str) -> int | None:
     """Entries that the manifest expects in a file, None where it says nothing about it."""
     if not isinstance(dataset.entries, dict):
         return None
-    return dataset.entries.get(path, dataset.entries.get(PurePosixPath(path).name))
+    return _said_of(path, dataset.entries)
+
+
+def _said_of(path: str, by_file: Mapping[str, T]) -> T | None:
+    """What the manifest says of a file, which it may call by its path or by its name."""
+    return by_file.get(path, by_file.get(PurePosixPath(path).name))

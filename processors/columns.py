@@ -146,6 +146,21 @@ def read_entry(events: Any, branches: Sequence[str], entry: int) -> list[int] | 
     return _patiently(events, branches[0], read)
 
 
+def unreadable(chunk: Any, what: str, error: Exception) -> Unreadable:
+    """What is raised if something of a chunk cannot be read.
+
+    Args:
+        chunk: The chunk.
+        what: The part of its file.
+        error: What went wrong.
+    """
+    blame = "its server fails or it" if is_remote(chunk.path) else "the file"
+    return Unreadable(
+        f"{chunk.path}: {what} cannot be read between entries {chunk.start} and {chunk.stop} "
+        f"({reason(error)}); {blame} is damaged, make or fetch it again."
+    )
+
+
 def _patiently(events: Any, branch: str, attempt: Callable[[], T]) -> T:
     """Read something of a file, several times if it is on a server that fails.
 
@@ -163,10 +178,6 @@ def _patiently(events: Any, branch: str, attempt: Callable[[], T]) -> T:
         try:
             return attempt()
         except Exception as error:
-            blame = "its server fails or it" if is_remote(chunk.path) else "the file"
-            raise Unreadable(
-                f"{chunk.path}: branch {branch} cannot be read between entries {chunk.start} and "
-                f"{chunk.stop} ({reason(error)}); {blame} is damaged, make or fetch it again."
-            ) from error
+            raise unreadable(chunk, f"branch {branch}", error) from error
 
     return patiently(chunk.path, read)

@@ -18,9 +18,9 @@ from coffea.processor.executor import ExecutorBase
 from analysis.errors import InputError
 from analysis.provenance import digest, git_commit, versions
 from analysis.records import Record
-from processors.columns import IDENTITY
+from processors.columns import IDENTITY, unreadable
 from processors.ledger import Ledger, Step, Work
-from processors.opening import Unreadable, is_remote, open_file, patiently, reason, state_of
+from processors.opening import is_remote, open_file, patiently, state_of
 from processors.preflight import InputFile
 from processors.reasons import command_of
 
@@ -120,10 +120,7 @@ def events_of(root: Any, file: InputFile, chunk: Chunk, reads: Callable[[str], b
         )
     except Exception as error:
         if is_remote(chunk.path):
-            raise Unreadable(
-                f"{chunk.path} cannot be read between entries {chunk.start} and {chunk.stop} "
-                f"({reason(error)}); its server fails or it is damaged, make or fetch it again."
-            ) from error
+            raise unreadable(chunk, f"tree {file.tree}", error) from error
         columns = {}  # whoever reads the column that fails can say which one it is
     events = NanoEventsFactory.from_root(
         file=root,

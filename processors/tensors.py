@@ -87,8 +87,8 @@ def write_tensor(path: Path, rows: Rows) -> None:
     schema, names, variable = (
         tensor_schema(rows.search), rows.search.feature_names, rows.search.variable.name
     )  # fmt: skip
-    # Numbers that repeat are small as a dictionary, small numbers as differences, which takes half
-    # the time. Compression would make the file another tenth smaller, for more time than reading
+    # Numbers that repeat are small as a dictionary, small numbers as differences, which takes less
+    # time. Compression would make the file another tenth smaller, for more time than reading
     # takes that part of the ntuples.
     differences = ("event", "window_start", "window_stop", "fold")
     repetitive = [name for name in schema.names if name not in {*differences, variable, *names}]

@@ -15,8 +15,9 @@ from analysis.manifest import Manifest
 from analysis.simulation.constants import MUON_MASS
 from analysis.windows import Windows
 
-# How long an example takes is for the machine to say, and the first one may compile.
-settings.register_profile("punzinet", deadline=None)
+# How long an example takes is for the machine to say, and the first one may compile; that a change
+# passes is not for chance to say.
+settings.register_profile("punzinet", deadline=None, derandomize=True)
 settings.load_profile("punzinet")
 
 Columns = dict[str, np.ndarray]

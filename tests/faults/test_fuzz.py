@@ -40,7 +40,7 @@ CUT = st.one_of(st.just(1.0), st.floats(0, 1))
 
 def amount(few: int, many: int) -> Any:
     """Runs a law on few examples in the fast suite, and on many among the faults."""
-    quick = settings(max_examples=few, suppress_health_check=list(HealthCheck), derandomize=True)
+    quick = settings(max_examples=few, suppress_health_check=list(HealthCheck))
     thorough = settings(quick, max_examples=many)
     cases = [
         pytest.param(quick, id="few"), pytest.param(thorough, id="many", marks=pytest.mark.faults)

@@ -95,7 +95,7 @@ lock: ## newest versions that fit together, into requirements.lock
 	@rm -rf $(VENV)-lock
 
 clean: ## remove the output folder and compiled code, keep the environment
-	@rm -rf "$(OUTPUT)" analysis/__pycache__
+	@rm -rf "$(OUTPUT)" punzinet/__pycache__
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

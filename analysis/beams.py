@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray
 
 
 class Beams(BaseModel):

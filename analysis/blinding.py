@@ -10,9 +10,9 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from analysis.datasets import DATA
-from analysis.folds import uniform_of
-from analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.datasets import DATA
+from punzinet.analysis.folds import uniform_of
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Mass = Annotated[float, Field(ge=0)]

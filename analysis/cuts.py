@@ -13,18 +13,18 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numba import njit
 from scipy.interpolate import PchipInterpolator
 
-from analysis.errors import InputError
-from analysis.figures_of_merit import (
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.figures_of_merit import (
     BackgroundUncertainty,
     FigureOfMerit,
     background_variance,
     punzi_numerator,
 )
-from analysis.punzi_loss import SIGNAL
-from analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 _numerator = njit(cache=True)(punzi_numerator)
 _variance: Any = njit(cache=True)(background_variance)

@@ -17,14 +17,14 @@ from typing import Literal, Self
 
 import numpy as np
 
-from analysis.cuts import RankedEvents, best_single_cut, optimal_cuts, selected, slope_sums
-from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit, background_variance, variance_slope
-from analysis.network import PunziNet
-from analysis.punzi_loss import SIGNAL
-from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
-from analysis.training.sample import Events, Sample
-from analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.cuts import RankedEvents, best_single_cut, optimal_cuts, selected, slope_sums
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, variance_slope
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
+from punzinet.analysis.training.sample import Events, Sample
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 #: Events that are excluded at one standard deviation (68.27 %) where none was found.
 NONE_FOUND = 1.148

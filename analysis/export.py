@@ -17,11 +17,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from scipy.special import expit
 
-from analysis.files import atomic_path
-from analysis.network import SavedNetwork
+from punzinet.analysis.files import atomic_path
+from punzinet.analysis.network import SavedNetwork
 
 if TYPE_CHECKING:
-    from analysis.types import FloatArray
+    from punzinet.analysis.types import FloatArray
 
 #: Versions old enough for the ONNX runtimes of software releases in use: of 2021.
 OPSET, IR_VERSION = 13, 8

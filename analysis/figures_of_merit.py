@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import ArrayLike
 
-    from analysis.types import FloatArray
+    from punzinet.analysis.types import FloatArray
 
 #: Numbers of events: a number, an array or a tensor.
 Count = TypeVar("Count", "float", "FloatArray", "torch.Tensor")

@@ -3,10 +3,10 @@
 import hashlib
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from analysis.types import IntArray
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.types import IntArray
 
 #: Number of folds of equal expected size.
 FOLDS = 5

@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from analysis.types import BoolArray, FloatArray
+from punzinet.analysis.types import BoolArray, FloatArray
 
 MASS_TOLERANCE = 1e-6
 """Two masses closer than this (GeV) are the same hypothesis."""

@@ -9,10 +9,10 @@ of that.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
-from analysis.simulation.constants import MUON_MASS
-from analysis.types import FloatArray
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.types import FloatArray
 
 #: Names of the features, in the order of the columns of `DimuonKinematics.features`
 #: (Table 1 of the Punzi-loss paper, arXiv:2110.00810).

@@ -15,23 +15,23 @@ from typing import Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from analysis.baselines.settings import BaselineSettings
-from analysis.beams import Beams
-from analysis.blinding import Blinding
-from analysis.datasets import BRANCHES, DATA, SIGNAL, CandidatePolicy, Dataset, Positive
-from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.files import is_file, read_json
-from analysis.hypotheses import Hypotheses
-from analysis.limits.settings import LimitSettings
-from analysis.output import OutputFolder
-from analysis.paper.settings import PaperSettings
-from analysis.provenance import digest
-from analysis.safe_yaml import read_yaml
-from analysis.search import SearchSettings
-from analysis.setting_problems import sentence
-from analysis.simulation.settings import SimulationSettings
-from analysis.training.settings import TrainingSettings
+from punzinet.analysis.baselines.settings import BaselineSettings
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.blinding import Blinding
+from punzinet.analysis.datasets import BRANCHES, DATA, SIGNAL, CandidatePolicy, Dataset, Positive
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.files import is_file, read_json
+from punzinet.analysis.hypotheses import Hypotheses
+from punzinet.analysis.limits.settings import LimitSettings
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.paper.settings import PaperSettings
+from punzinet.analysis.provenance import digest
+from punzinet.analysis.safe_yaml import read_yaml
+from punzinet.analysis.search import SearchSettings
+from punzinet.analysis.setting_problems import sentence
+from punzinet.analysis.simulation.settings import SimulationSettings
+from punzinet.analysis.training.settings import TrainingSettings
 
 PROCESSES = {
     SIGNAL: r"$\mu^+\mu^- Z'$",

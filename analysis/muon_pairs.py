@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.kinematics import DimuonKinematics, Momenta, dimuon_kinematics
-from analysis.simulation.constants import MUON_MASS
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.kinematics import DimuonKinematics, Momenta, dimuon_kinematics
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.types import FloatArray, IntArray
 
 
 class MuonPairs:

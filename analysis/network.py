@@ -18,11 +18,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
-from analysis.errors import InputError
-from analysis.files import atomic_path, read_json, write_json
-from analysis.search import RECOIL, Search
-from analysis.types import FloatArray
-from analysis.windows import Windows
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import atomic_path, read_json, write_json
+from punzinet.analysis.search import RECOIL, Search
+from punzinet.analysis.types import FloatArray
+from punzinet.analysis.windows import Windows
 
 WEIGHTS_FILE = "network.safetensors"
 METADATA_FILE = "network.json"

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.kinematics import FEATURES
-from analysis.muon_pairs import MuonPairs
-from analysis.quantity import Dimension, Quantity
-from analysis.types import FloatArray
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.muon_pairs import MuonPairs
+from punzinet.analysis.quantity import Dimension, Quantity
+from punzinet.analysis.types import FloatArray
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from iminuit import Minuit
 from iminuit.cost import BinnedNLL
 from scipy.special import ndtr
 
-from analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray
 
 #: Bins of the histogram of a peak: with 6 GeV² to either side they are 0.005 GeV² wide, and peaks
 #: in the squared recoil mass 0.1 to 0.3 GeV².

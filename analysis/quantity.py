@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray
 
 Dimension = Literal[0, 1, 2]
 """A power of GeV."""

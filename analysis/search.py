@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from analysis.errors import InputError
-from analysis.kinematics import FEATURES
-from analysis.muon_pairs import MuonPairs
-from analysis.observables import CANDIDATES, OBSERVABLES
-from analysis.quantity import Dimension, Quantity
-from analysis.types import FloatArray
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.muon_pairs import MuonPairs
+from punzinet.analysis.observables import CANDIDATES, OBSERVABLES
+from punzinet.analysis.quantity import Dimension, Quantity
+from punzinet.analysis.types import FloatArray
 
 DIMENSIONS: dict[str, Dimension] = {"": 0, "GeV": 1, "GeV^2": 2}
 """Power of GeV of every unit that a manifest can say."""

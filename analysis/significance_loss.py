@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
-from analysis.figures_of_merit import background_variance
-from analysis.punzi_loss import PunziLoss
+from punzinet.analysis.figures_of_merit import background_variance
+from punzinet.analysis.punzi_loss import PunziLoss
 
 
 class SignificanceLoss(PunziLoss):

@@ -12,11 +12,11 @@ from typing import Any
 import uproot
 from hist import Hist, axis, storage
 
-from analysis.datasets import SIGNAL
-from analysis.errors import InputError
-from analysis.quantity import Quantity
-from analysis.reproducible_root import create_root_file
-from analysis.types import FloatArray
+from punzinet.analysis.datasets import SIGNAL
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.reproducible_root import create_root_file
+from punzinet.analysis.types import FloatArray
 
 STAGES = ("before", "after")
 

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.datasets import SIGNAL
-from analysis.errors import InputError
-from analysis.search import Search
-from analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.datasets import SIGNAL
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.search import Search
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

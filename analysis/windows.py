@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numba import njit
 from scipy.interpolate import make_smoothing_spline
 
-from analysis.errors import InputError
-from analysis.files import read_json, write_json
-from analysis.hypotheses import MASS_TOLERANCE, is_training
-from analysis.peak_fit import PeakFit
-from analysis.search import RECOIL, Search
-from analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import read_json, write_json
+from punzinet.analysis.hypotheses import MASS_TOLERANCE, is_training
+from punzinet.analysis.peak_fit import PeakFit
+from punzinet.analysis.search import RECOIL, Search
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 #: A window reaches this many weighted sigmas to either side of its centre.
 HALF_WIDTH = 2.0

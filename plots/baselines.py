@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.baselines.results import Baselines, Ranking
-from analysis.search import RECOIL, Search
-from analysis.types import FloatArray
-from plots import style
+from punzinet.analysis.baselines.results import Baselines, Ranking
+from punzinet.analysis.search import RECOIL, Search
+from punzinet.analysis.types import FloatArray
+from punzinet.plots import style
 
 #: Colour, dash and width of each baseline.
 LINES: Mapping[str, tuple[str, Any, float]] = {

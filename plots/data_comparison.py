@@ -11,10 +11,10 @@ from hist.intervals import poisson_interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.quantity import Quantity
-from analysis.types import FloatArray
-from plots import style
-from plots.stack import draw_stack, draw_uncertainty
+from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.types import FloatArray
+from punzinet.plots import style
+from punzinet.plots.stack import draw_stack, draw_uncertainty
 
 #: Upper end of the central 68 % interval of the mean of a Poisson distribution, after no event.
 EMPTY_BIN = 1.841

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.paper.smoothness import PassingFraction
-from analysis.types import FloatArray
-from plots import style
+from punzinet.analysis.paper.smoothness import PassingFraction
+from punzinet.analysis.types import FloatArray
+from punzinet.plots import style
 
 COLOURS = (style.ORANGE, style.BLUE)
 MARKERS = ("o", "^")

@@ -7,10 +7,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.paper.published import PUBLISHED, common_scale
-from analysis.types import FloatArray
-from plots import style
-from plots.sensitivity import Curve, Masses, curve_legend, curve_limits, draw_curve, ratio_limits
+from punzinet.analysis.paper.published import PUBLISHED, common_scale
+from punzinet.analysis.types import FloatArray
+from punzinet.plots import style
+from punzinet.plots.sensitivity import (
+    Curve,
+    Masses,
+    curve_legend,
+    curve_limits,
+    draw_curve,
+    ratio_limits,
+)
 
 #: Colours of the curves, in the order in which they come.
 COLOURS = (style.ORANGE, style.BLUE, style.PURPLE)

@@ -12,10 +12,10 @@ from hist.storage import Weight
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.quantity import Quantity
-from analysis.search import RECOIL
-from analysis.types import FloatArray
-from plots import style
+from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.search import RECOIL
+from punzinet.analysis.types import FloatArray
+from punzinet.plots import style
 
 BINS = 40
 

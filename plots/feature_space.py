@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.network import PunziNet
-from analysis.observables import OBSERVABLES
-from analysis.paper.isosurface import isosurface
-from analysis.types import FloatArray
-from plots import style
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.observables import OBSERVABLES
+from punzinet.analysis.paper.isosurface import isosurface
+from punzinet.analysis.types import FloatArray
+from punzinet.plots import style
 
 #: Feature that is held fixed, at this value and within this distance of it, GeV.
 FIXED, VALUE, HALF_WIDTH = "pt_mumu", 2.2, 0.5

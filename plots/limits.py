@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.limits.result import Limits
-from analysis.search import RECOIL, Search
-from analysis.types import FloatArray
-from plots import style
+from punzinet.analysis.limits.result import Limits
+from punzinet.analysis.search import RECOIL, Search
+from punzinet.analysis.types import FloatArray
+from punzinet.plots import style
 
 #: The colours of ±1σ and ±2σ, told apart without colour by their lightness.
 INNER, OUTER = "#7fb6e6", "#d3e5f5"

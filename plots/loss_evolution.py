@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 from scipy.ndimage import median_filter
 
-from analysis.types import FloatArray, IntArray
-from plots import style
+from punzinet.analysis.types import FloatArray, IntArray
+from punzinet.plots import style
 
 #: Epochs of the running median of the training loss: single batches in which a rare hypothesis
 #: has hardly any signal throw that of small batches up by orders of magnitude.

@@ -7,28 +7,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from analysis.comparison import read_comparison
-from analysis.datasets import SIGNAL
-from analysis.errors import InputError
-from analysis.files import read_json
-from analysis.limits.result import Limits
-from analysis.manifest import Manifest
-from analysis.network import load_network
-from analysis.output import OutputFolder
-from analysis.search import Search
-from analysis.sensitivity import Sensitivity
-from analysis.spectra import STAGES, read_spectrum
-from analysis.tensor_events import TensorEvents, read_tensor_events
-from analysis.windows import Windows
-from plots import style
-from plots.data_comparison import Compared, Seen, data_features_figure, data_mass_figure
-from plots.feature_distributions import FeatureSample, features_figure
-from plots.limits import coupling_figure, cross_section_figure
-from plots.output_vs_mass import Cuts, Outputs, output_figure
-from plots.recoil_mass import MassSpectrum, recoil_mass_figure
-from plots.sensitivity import figure_of_merit_figure, sigma_min_figure
-from plots.training_history import Phase, history_figure
-from plots.windows import example_masses, peaks_figure, widths_figure
+from punzinet.analysis.comparison import read_comparison
+from punzinet.analysis.datasets import SIGNAL
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import read_json
+from punzinet.analysis.limits.result import Limits
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.network import load_network
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.search import Search
+from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.spectra import STAGES, read_spectrum
+from punzinet.analysis.tensor_events import TensorEvents, read_tensor_events
+from punzinet.analysis.windows import Windows
+from punzinet.plots import style
+from punzinet.plots.data_comparison import Compared, Seen, data_features_figure, data_mass_figure
+from punzinet.plots.feature_distributions import FeatureSample, features_figure
+from punzinet.plots.limits import coupling_figure, cross_section_figure
+from punzinet.plots.output_vs_mass import Cuts, Outputs, output_figure
+from punzinet.plots.recoil_mass import MassSpectrum, recoil_mass_figure
+from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
+from punzinet.plots.training_history import Phase, history_figure
+from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
 #: Signals that are drawn over backgrounds, as shares of the way through the training masses.
 SHOWN_SIGNALS = (0.2, 0.5, 0.8)

@@ -9,29 +9,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from analysis.errors import InputError
-from analysis.files import read_json
-from analysis.manifest import Manifest
-from analysis.network import load_network
-from analysis.output import OutputFolder
-from analysis.paper.judgement import Judgement
-from analysis.paper.smoothness import PassingFraction
-from analysis.paper.studies import MAIN, UNBATCHED, Study
-from analysis.paper.variations import Effect
-from analysis.search import RECOIL
-from analysis.tensor_events import TensorEvents, read_tensor_events
-from plots import style
-from plots.discontinuities import Selected, discontinuities_figure
-from plots.ensembles import ensembles_figure, published_figure
-from plots.feature_space import feature_space_figure
-from plots.loss_evolution import Evolution, loss_evolution_figure
-from plots.network_diagram import network_figure
-from plots.output_vs_mass import Cuts, Outputs
-from plots.outputs_by_loss import outputs_figure
-from plots.variations import variations_figure
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import read_json
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.network import load_network
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.paper.judgement import Judgement
+from punzinet.analysis.paper.smoothness import PassingFraction
+from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
+from punzinet.analysis.paper.variations import Effect
+from punzinet.analysis.search import RECOIL
+from punzinet.analysis.tensor_events import TensorEvents, read_tensor_events
+from punzinet.plots import style
+from punzinet.plots.discontinuities import Selected, discontinuities_figure
+from punzinet.plots.ensembles import ensembles_figure, published_figure
+from punzinet.plots.feature_space import feature_space_figure
+from punzinet.plots.loss_evolution import Evolution, loss_evolution_figure
+from punzinet.plots.network_diagram import network_figure
+from punzinet.plots.output_vs_mass import Cuts, Outputs
+from punzinet.plots.outputs_by_loss import outputs_figure
+from punzinet.plots.variations import variations_figure
 
 if TYPE_CHECKING:
-    from analysis.types import FloatArray
+    from punzinet.analysis.types import FloatArray
 
 #: The network that is shown where figures show one.
 SHOWN = "00"

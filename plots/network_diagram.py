@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from analysis.network import PunziNet
-from analysis.observables import OBSERVABLES
-from analysis.types import FloatArray
-from plots import style
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.observables import OBSERVABLES
+from punzinet.analysis.types import FloatArray
+from punzinet.plots import style
 
 #: Size of a neuron, in points, and the width of the strongest connection.
 NEURON, STRONGEST = 13.0, 2.2

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from analysis.quantity import Quantity
-from analysis.search import RECOIL
-from analysis.types import FloatArray
-from plots import style
+from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.search import RECOIL
+from punzinet.analysis.types import FloatArray
+from punzinet.plots import style
 
 BINS = (90, 60)
 

@@ -8,8 +8,8 @@ from hist import Hist
 from hist.axis import Regular
 from matplotlib.figure import Figure
 
-from plots import style
-from plots.output_vs_mass import Cuts, Outputs, draw_density, half_open
+from punzinet.plots import style
+from punzinet.plots.output_vs_mass import Cuts, Outputs, draw_density, half_open
 
 BINS = (60, 90)
 

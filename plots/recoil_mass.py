@@ -12,10 +12,10 @@ from hist import Hist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.search import RECOIL
-from analysis.types import FloatArray
-from plots import style
-from plots.stack import draw_stack
+from punzinet.analysis.search import RECOIL
+from punzinet.analysis.types import FloatArray
+from punzinet.plots import style
+from punzinet.plots.stack import draw_stack
 
 #: The logarithmic axis reaches down to this share of the largest bin, if the signals do not end
 #: above.

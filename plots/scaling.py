@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from plots import style
+from punzinet.plots import style
 
 LINES = {1: (style.BLUE, (0, (4, 1.5))), 2: (style.RED, "-")}
 """Colour and dash by number of workers."""

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
-from analysis.search import RECOIL
-from analysis.sensitivity import Sensitivity
-from analysis.types import BoolArray, FloatArray
-from plots import style
+from punzinet.analysis.search import RECOIL
+from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.plots import style
 
 
 class Masses(Protocol):

@@ -8,8 +8,8 @@ import numpy as np
 from hist import Hist
 from matplotlib.axes import Axes
 
-from analysis.types import FloatArray
-from plots import style
+from punzinet.analysis.types import FloatArray
+from punzinet.plots import style
 
 
 def draw_stack(

@@ -17,10 +17,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.errors import InputError
-from analysis.files import atomic_path
-from analysis.search import RECOIL
-from analysis.types import FloatArray
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import atomic_path
+from punzinet.analysis.search import RECOIL
+from punzinet.analysis.types import FloatArray
 
 #: Width of one column, 8.6 cm, in inches.
 COLUMN_WIDTH = 8.6 / 2.54

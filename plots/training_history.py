@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from analysis.types import FloatArray, IntArray
-from plots import style
+from punzinet.analysis.types import FloatArray, IntArray
+from punzinet.plots import style
 
 #: More than this factor between the largest and the smallest loss is drawn on a logarithmic axis.
 LOGARITHMIC_FROM = 8.0

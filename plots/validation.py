@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from analysis.simulation import published
-from analysis.simulation.comparison import TOLERANCE, Comparison
-from analysis.simulation.spectrum_comparison import SpectrumComparison
-from analysis.windows import Windows
-from plots import style
-from plots.validation_ratios import ratios_figure
-from plots.validation_spectra import spectra_figure
-from plots.validation_widths import widths_validation_figure
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.simulation import published
+from punzinet.analysis.simulation.comparison import TOLERANCE, Comparison
+from punzinet.analysis.simulation.spectrum_comparison import SpectrumComparison
+from punzinet.analysis.windows import Windows
+from punzinet.plots import style
+from punzinet.plots.validation_ratios import ratios_figure
+from punzinet.plots.validation_spectra import spectra_figure
+from punzinet.plots.validation_widths import widths_validation_figure
 
 LABELS = {
     "cross_section_mumugamma_nb": r"$\sigma(\mu^+\mu^-(\gamma))$",

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.simulation.comparison import Comparison
-from plots import style
+from punzinet.analysis.simulation.comparison import Comparison
+from punzinet.plots import style
 
 
 def ratios_figure(comparisons: Sequence[Comparison], labels: Sequence[str]) -> Figure:

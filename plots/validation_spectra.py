@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.simulation.spectrum_comparison import TOLERANCE, Spectrum, SpectrumComparison
-from plots import style
+from punzinet.analysis.simulation.spectrum_comparison import TOLERANCE, Spectrum, SpectrumComparison
+from punzinet.plots import style
 
 AXIS_LABELS = {
     "muon_momentum": r"muon momentum $p^*$ [GeV]",

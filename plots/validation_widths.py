@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.windows import Windows
-from plots import style
+from punzinet.analysis.windows import Windows
+from punzinet.plots import style
 
 
 def widths_validation_figure(

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.paper.claim import Claim
-from analysis.paper.claims import REGIONS
-from analysis.paper.variations import WORST, Effect
-from analysis.types import IntArray
-from plots import style
+from punzinet.analysis.paper.claim import Claim
+from punzinet.analysis.paper.claims import REGIONS
+from punzinet.analysis.paper.variations import WORST, Effect
+from punzinet.analysis.types import IntArray
+from punzinet.plots import style
 
 CURVES = {
     "bce/best": ("BCE, best cuts", style.ORANGE, "^"),

@@ -5,10 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import ndtr
 
-from analysis.peak_fit import PeakFit
-from analysis.types import FloatArray
-from analysis.windows import HALF_WIDTH, Windows
-from plots import style
+from punzinet.analysis.peak_fit import PeakFit
+from punzinet.analysis.types import FloatArray
+from punzinet.analysis.windows import HALF_WIDTH, Windows
+from punzinet.plots import style
 
 #: Masses in the grid of examples.
 EXAMPLES = 6

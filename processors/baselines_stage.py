@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from analysis.baselines.boosted_trees import (
+from punzinet.analysis.baselines.boosted_trees import (
     balanced_weights,
     cross_entropy,
     gains,
@@ -18,27 +18,27 @@ from analysis.baselines.boosted_trees import (
     out_of_fold_scores,
     train_trees,
 )
-from analysis.baselines.judging import Judge
-from analysis.baselines.rectangular_cuts import CutSearch
-from analysis.baselines.results import Baseline, Baselines, Ranking
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.files import write_json
-from analysis.manifest import Manifest
-from analysis.network import PunziNet, load_network
-from analysis.output import OutputFolder
-from analysis.provenance import provenance
-from analysis.punzi_loss import SIGNAL
-from analysis.training.progress import ProgressBar
-from analysis.training.sample import Sample, load_sample
-from analysis.training.train import train_networks
-from analysis.windows import Windows
-from processors.candidates import make_samples
-from processors.executors import Execution, open_executor
-from processors.inputs import take_inputs
-from processors.ledger import Ledger
-from processors.observables import ObservableProcessor, ObservedEvents, merge_observed
-from processors.runner import run_processor
-from processors.trial import processed_of
+from punzinet.analysis.baselines.judging import Judge
+from punzinet.analysis.baselines.rectangular_cuts import CutSearch
+from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.files import write_json
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.network import PunziNet, load_network
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.provenance import provenance
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.progress import ProgressBar
+from punzinet.analysis.training.sample import Sample, load_sample
+from punzinet.analysis.training.train import train_networks
+from punzinet.analysis.windows import Windows
+from punzinet.processors.candidates import make_samples
+from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.inputs import take_inputs
+from punzinet.processors.ledger import Ledger
+from punzinet.processors.observables import ObservableProcessor, ObservedEvents, merge_observed
+from punzinet.processors.runner import run_processor
+from punzinet.processors.trial import processed_of
 
 LOG = logging.getLogger(__name__)
 Result = TypeVar("Result")

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.beams import Beams
-from analysis.blinding import Blinding
-from analysis.kinematics import Momenta
-from analysis.muon_pairs import MuonPairs
-from analysis.search import Search
-from analysis.types import BoolArray, FloatArray, IntArray
-from analysis.windows import mass_index
-from processors.columns import BEAM, IDENTITY, MOMENTA, read_column, read_entry
-from processors.cutflow import Counter
-from processors.preflight import InputFile
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.blinding import Blinding
+from punzinet.analysis.kinematics import Momenta
+from punzinet.analysis.muon_pairs import MuonPairs
+from punzinet.analysis.search import Search
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.windows import mass_index
+from punzinet.processors.columns import BEAM, IDENTITY, MOMENTA, read_column, read_entry
+from punzinet.processors.cutflow import Counter
+from punzinet.processors.preflight import InputFile
 
 if TYPE_CHECKING:
     # Not at run time: workers have no use for the manifest, and its sections are slow to import.
-    from analysis.datasets import CandidatePolicy
-    from analysis.manifest import Manifest
+    from punzinet.analysis.datasets import CandidatePolicy
+    from punzinet.analysis.manifest import Manifest
 
 FURTHER = "dropped: not the first candidate of its event"
 SEVERAL = "dropped: one of several candidates of its event"

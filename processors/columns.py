@@ -8,9 +8,9 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.datasets import Dataset
-from analysis.errors import InputError
-from processors.opening import Unreadable, is_remote, patiently, reason
+from punzinet.analysis.datasets import Dataset
+from punzinet.analysis.errors import InputError
+from punzinet.processors.opening import Unreadable, is_remote, patiently, reason
 
 T = TypeVar("T")
 IDENTITY = ("experiment", "run", "event", "production")

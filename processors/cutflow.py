@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.types import BoolArray, FloatArray
+from punzinet.analysis.types import BoolArray, FloatArray
 
 #: Name of the first line of every cutflow.
 READ = "entries read"

@@ -6,20 +6,20 @@ that networks are trained on.
 
 from pathlib import Path
 
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from analysis.windows import Windows
-from processors.executors import Execution, open_executor
-from processors.inputs import take_inputs
-from processors.ledger import Ledger
-from processors.tensor_run import (
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.windows import Windows
+from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.inputs import take_inputs
+from punzinet.processors.ledger import Ledger
+from punzinet.processors.tensor_run import (
     TensorRun,
     provenance_of,
     remove_others,
     tensor_folder,
     write_counts,
 )
-from processors.trial import Trial
+from punzinet.processors.trial import Trial
 
 
 def run_data(

@@ -16,12 +16,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.folds import identity_hash
-from analysis.records import Record
-from processors.candidates import Sample, read_identity
-from processors.columns import IDENTITY
-from processors.features import ChunkSummary
-from processors.runner import Chunk, ChunkProcessor
+from punzinet.analysis.folds import identity_hash
+from punzinet.analysis.records import Record
+from punzinet.processors.candidates import Sample, read_identity
+from punzinet.processors.columns import IDENTITY
+from punzinet.processors.features import ChunkSummary
+from punzinet.processors.runner import Chunk, ChunkProcessor
 
 SLICES: Final = 1024
 """Ranges of hashes that can be merged one by one."""

@@ -22,7 +22,7 @@ import numpy as np
 from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor, ParslExecutor
 from coffea.processor.executor import ExecutorBase
 
-from analysis.errors import InputError
+from punzinet.analysis.errors import InputError
 
 NAMES = ("iterative", "futures", "dask", "parsl")
 CONNECT_SECONDS = 20
@@ -94,8 +94,8 @@ def _load() -> None:
 
     Numba takes a second for the first function that it has compiled before.
     """
-    importlib.import_module("processors.features")
-    kinematics = importlib.import_module("analysis.kinematics")
+    importlib.import_module("punzinet.processors.features")
+    kinematics = importlib.import_module("punzinet.analysis.kinematics")
     one = (np.ones(1, np.float32),) * 3
     kinematics.dimuon_kinematics(one, one, np.eye(4)[0], np.eye(3)[2])
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from analysis.folds import fold_of
-from analysis.records import Record
-from analysis.types import BoolArray, FloatArray, IntArray
-from analysis.windows import Windows
-from processors.candidates import Sample, read_candidates, read_identity
-from processors.cutflow import Cutflow, from_json, to_json
-from processors.runner import Chunk, ChunkProcessor
-from processors.tensors import Rows, is_whole, write_tensor
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.folds import fold_of
+from punzinet.analysis.records import Record
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.windows import Windows
+from punzinet.processors.candidates import Sample, read_candidates, read_identity
+from punzinet.processors.cutflow import Cutflow, from_json, to_json
+from punzinet.processors.runner import Chunk, ChunkProcessor
+from punzinet.processors.tensors import Rows, is_whole, write_tensor
 
 IDENTITY_ORDER = ("experiment", "run", "production", "event")
 """Events of a file are usually in the order of these, the first one changing least often."""

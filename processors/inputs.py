@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.errors import InputError
-from processors.preflight import (
+from punzinet.analysis.errors import InputError
+from punzinet.processors.preflight import (
     InputFile,
     MissingFile,
     check_columns,
@@ -17,11 +17,11 @@ from processors.preflight import (
     preflight,
     survey,
 )
-from processors.runner import Chunk, plan_chunks
-from processors.trial import Trial
+from punzinet.processors.runner import Chunk, plan_chunks
+from punzinet.processors.trial import Trial
 
 if TYPE_CHECKING:
-    from analysis.manifest import Manifest
+    from punzinet.analysis.manifest import Manifest
 
 
 @dataclass(frozen=True, eq=False)

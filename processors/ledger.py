@@ -26,10 +26,10 @@ from coffea.util import coffea_console
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from analysis.errors import InputError, OutputError
-from analysis.files import is_file, read_json, write_json
-from analysis.records import Record, read_content, read_record, write_record
-from processors.reasons import command_of
+from punzinet.analysis.errors import InputError, OutputError
+from punzinet.analysis.files import is_file, read_json, write_json
+from punzinet.analysis.records import Record, read_content, read_record, write_record
+from punzinet.processors.reasons import command_of
 
 LOG = logging.getLogger(__name__)
 ROUNDS: Final = 4

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.folds import fold_of, uniform_of
-from analysis.records import Record
-from analysis.types import BoolArray, FloatArray, IntArray
-from analysis.windows import Windows
-from processors.candidates import Sample, read_candidates, read_identity, read_pairs
-from processors.runner import Chunk, ChunkProcessor
+from punzinet.analysis.folds import fold_of, uniform_of
+from punzinet.analysis.records import Record
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.windows import Windows
+from punzinet.processors.candidates import Sample, read_candidates, read_identity, read_pairs
+from punzinet.processors.runner import Chunk, ChunkProcessor
 
 
 @dataclass(frozen=True, eq=False)

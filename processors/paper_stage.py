@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 from torch.nn.utils import parameters_to_vector
 
-from analysis.files import write_json
-from analysis.manifest import Manifest
-from analysis.network import load_network
-from analysis.output import OutputFolder
-from analysis.paper.altered_sample import scale_background, thin_background
-from analysis.paper.claims import make_claims
-from analysis.paper.judgement import Judgement, judge
-from analysis.paper.studies import MAIN, Study
-from analysis.paper.variations import effects
-from analysis.provenance import provenance
-from analysis.tensor_events import read_tensor_events
-from analysis.training.progress import Reporter
-from analysis.training.sample import load_sample
-from analysis.training.train import TrainingResult, train_networks
-from analysis.types import FloatArray
-from analysis.windows import Windows
-from processors.train_stage import forget_finished, judge_and_save, load_every_mass
-from processors.trial import processed_of
+from punzinet.analysis.files import write_json
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.network import load_network
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.paper.altered_sample import scale_background, thin_background
+from punzinet.analysis.paper.claims import make_claims
+from punzinet.analysis.paper.judgement import Judgement, judge
+from punzinet.analysis.paper.studies import MAIN, Study
+from punzinet.analysis.paper.variations import effects
+from punzinet.analysis.provenance import provenance
+from punzinet.analysis.tensor_events import read_tensor_events
+from punzinet.analysis.training.progress import Reporter
+from punzinet.analysis.training.sample import load_sample
+from punzinet.analysis.training.train import TrainingResult, train_networks
+from punzinet.analysis.types import FloatArray
+from punzinet.analysis.windows import Windows
+from punzinet.processors.train_stage import forget_finished, judge_and_save, load_every_mass
+from punzinet.processors.trial import processed_of
 
 
 def run_study(

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.peak_fit import PEAK_BINS, peak_edges
-from analysis.records import Record
-from analysis.types import FloatArray
-from processors.candidates import Sample, read_candidates
-from processors.runner import Chunk, ChunkProcessor
+from punzinet.analysis.peak_fit import PEAK_BINS, peak_edges
+from punzinet.analysis.records import Record
+from punzinet.analysis.types import FloatArray
+from punzinet.processors.candidates import Sample, read_candidates
+from punzinet.processors.runner import Chunk, ChunkProcessor
 
 #: Histograms by index of the hypothesis: (2, bins) sums of weights and of squared weights.
 Peaks = dict[int, FloatArray]

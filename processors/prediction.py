@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from analysis.muon_pairs import MuonPairs
-from analysis.network import SavedNetwork
-from analysis.provenance import digest
-from analysis.reproducible_root import create_root_file
-from processors.candidates import Sample, read_pairs
-from processors.columns import CHARGES, IDENTITY
-from processors.opening import open_file
-from processors.preflight import InputFile
-from processors.runner import events_of, plan_chunks
+from punzinet.analysis.muon_pairs import MuonPairs
+from punzinet.analysis.network import SavedNetwork
+from punzinet.analysis.provenance import digest
+from punzinet.analysis.reproducible_root import create_root_file
+from punzinet.processors.candidates import Sample, read_pairs
+from punzinet.processors.columns import CHARGES, IDENTITY
+from punzinet.processors.opening import open_file
+from punzinet.processors.preflight import InputFile
+from punzinet.processors.runner import events_of, plan_chunks
 
 TREE = "punzinet"
 """Name of the friend tree."""

@@ -9,15 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from analysis.datasets import Dataset
-from analysis.errors import InputError
-from analysis.files import checksum
-from processors.columns import find_columns
-from processors.opening import Unreadable, is_remote, open_file, patiently, reason, state_of
+from punzinet.analysis.datasets import Dataset
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import checksum
+from punzinet.processors.columns import find_columns
+from punzinet.processors.opening import (
+    Unreadable,
+    is_remote,
+    open_file,
+    patiently,
+    reason,
+    state_of,
+)
 
 if TYPE_CHECKING:
     # Not at run time: workers have no use for the manifest, and its sections are slow to import.
-    from analysis.manifest import Manifest
+    from punzinet.analysis.manifest import Manifest
 
 T = TypeVar("T")
 #: Files looked at at the same time: most of it is waiting for disks and networks.

@@ -12,10 +12,10 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
-from analysis.errors import InputError
-from analysis.provenance import digest
-from analysis.reproducible_root import create_root_file
-from processors.opening import Unreadable, open_file, patiently, reason
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.provenance import digest
+from punzinet.analysis.reproducible_root import create_root_file
+from punzinet.processors.opening import Unreadable, open_file, patiently, reason
 
 BASKET = 65_536
 """Entries of a basket, and how many are in memory at once."""

@@ -1,8 +1,8 @@
 """Run a processor over all chunks, on one of coffea's executors, and account for every entry.
 
-Every chunk leaves a record (see `processors.ledger`), which the results are read from in an
-order that depends on the manifest alone. Coffea would add results up in the order in which they
-happen to be ready, and sums of floating point numbers depend on their order.
+Every chunk leaves a record (see `ledger`), which the results are read from in an order that
+depends on the manifest alone. Coffea would add results up in the order in which they happen to be
+ready, and sums of floating point numbers depend on their order.
 """
 
 import itertools
@@ -15,14 +15,14 @@ from coffea.nanoevents import BaseSchema, NanoEventsFactory
 from coffea.processor import ProcessorABC
 from coffea.processor.executor import ExecutorBase
 
-from analysis.errors import InputError
-from analysis.provenance import digest, git_commit, versions
-from analysis.records import Record
-from processors.columns import IDENTITY, unreadable
-from processors.ledger import Ledger, Step, Work
-from processors.opening import is_remote, open_file, patiently, state_of
-from processors.preflight import InputFile
-from processors.reasons import command_of
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.provenance import digest, git_commit, versions
+from punzinet.analysis.records import Record
+from punzinet.processors.columns import IDENTITY, unreadable
+from punzinet.processors.ledger import Ledger, Step, Work
+from punzinet.processors.opening import is_remote, open_file, patiently, state_of
+from punzinet.processors.preflight import InputFile
+from punzinet.processors.reasons import command_of
 
 Result = TypeVar("Result")
 

@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from analysis.comparison import Comparison
-from analysis.errors import InputError
-from analysis.records import Record
-from analysis.spectra import STAGES, Spectra, drawn_quantities, empty_spectrum, fill_spectra
-from analysis.types import FloatArray
-from analysis.windows import Windows
-from processors.candidates import Candidates, Sample, read_candidates
-from processors.cutflow import Cutflow, from_json, to_json
-from processors.runner import Chunk, ChunkProcessor
+from punzinet.analysis.comparison import Comparison
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.records import Record
+from punzinet.analysis.spectra import (
+    STAGES,
+    Spectra,
+    drawn_quantities,
+    empty_spectrum,
+    fill_spectra,
+)
+from punzinet.analysis.types import FloatArray
+from punzinet.analysis.windows import Windows
+from punzinet.processors.candidates import Candidates, Sample, read_candidates
+from punzinet.processors.cutflow import Cutflow, from_json, to_json
+from punzinet.processors.runner import Chunk, ChunkProcessor
 
 if TYPE_CHECKING:
     from hist import Hist

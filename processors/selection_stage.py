@@ -4,25 +4,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.blinding import Blinding
-from analysis.comparison import Comparison, scaled_to_data
-from analysis.datasets import DATA
-from analysis.errors import InputError
-from analysis.files import write_json
-from analysis.manifest import Manifest
-from analysis.network import PunziNet, load_network
-from analysis.output import OutputFolder
-from analysis.provenance import digest_of_files, provenance
-from analysis.spectra import STAGES, Spectra, write_spectra
-from analysis.windows import Windows
-from processors.candidates import make_samples
-from processors.cutflow import Cutflow, is_complete, merge, to_json
-from processors.executors import Execution, open_executor
-from processors.inputs import take_inputs
-from processors.ledger import Ledger
-from processors.runner import run_processor
-from processors.selection import SelectionProcessor, add_spectra
-from processors.trial import Trial
+from punzinet.analysis.blinding import Blinding
+from punzinet.analysis.comparison import Comparison, scaled_to_data
+from punzinet.analysis.datasets import DATA
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import write_json
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.network import PunziNet, load_network
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.provenance import digest_of_files, provenance
+from punzinet.analysis.spectra import STAGES, Spectra, write_spectra
+from punzinet.analysis.windows import Windows
+from punzinet.processors.candidates import make_samples
+from punzinet.processors.cutflow import Cutflow, is_complete, merge, to_json
+from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.inputs import take_inputs
+from punzinet.processors.ledger import Ledger
+from punzinet.processors.runner import run_processor
+from punzinet.processors.selection import SelectionProcessor, add_spectra
+from punzinet.processors.trial import Trial
 
 
 def run_selection(

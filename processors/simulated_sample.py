@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.datasets import Dataset
-from analysis.output import OutputFolder
-from analysis.simulation.detector import Detector
-from analysis.simulation.ntuple import create_ntuple
-from analysis.simulation.sampling import (
+from punzinet.analysis.datasets import Dataset
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.simulation.detector import Detector
+from punzinet.analysis.simulation.ntuple import create_ntuple
+from punzinet.analysis.simulation.sampling import (
     Chunk,
     Generator,
     Summary,
@@ -20,8 +20,8 @@ from analysis.simulation.sampling import (
     needed_trials,
     repeated,
 )
-from analysis.simulation.settings import Scale
-from analysis.simulation.signal import SignalGenerator
+from punzinet.analysis.simulation.settings import Scale
+from punzinet.analysis.simulation.signal import SignalGenerator
 
 Task = tuple[Chunk, Generator]
 Counts = dict[Chunk, Summary]

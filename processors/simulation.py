@@ -15,15 +15,15 @@ import numpy as np
 from coffea.processor.executor import ExecutorBase
 from numpy.typing import NDArray
 
-from analysis.datasets import Dataset, Simulated
-from analysis.files import checksum, write_json
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from analysis.provenance import digest, git_commit, provenance, versions
-from analysis.records import Record
-from analysis.simulation.detector import Detector
-from analysis.simulation.processes import generators
-from analysis.simulation.sampling import (
+from punzinet.analysis.datasets import Dataset, Simulated
+from punzinet.analysis.files import checksum, write_json
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.provenance import digest, git_commit, provenance, versions
+from punzinet.analysis.records import Record
+from punzinet.analysis.simulation.detector import Detector
+from punzinet.analysis.simulation.processes import generators
+from punzinet.analysis.simulation.sampling import (
     EVENT,
     Chunk,
     Generator,
@@ -32,12 +32,12 @@ from analysis.simulation.sampling import (
     pilot_chunks,
     produce,
 )
-from analysis.simulation.settings import Scale
-from analysis.simulation.signal import SignalGenerator
-from analysis.types import FloatArray
-from processors.executors import Execution, open_executor
-from processors.ledger import Ledger, Step, Work
-from processors.simulated_sample import Counts, Events, Sample, Task
+from punzinet.analysis.simulation.settings import Scale
+from punzinet.analysis.simulation.signal import SignalGenerator
+from punzinet.analysis.types import FloatArray
+from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.ledger import Ledger, Step, Work
+from punzinet.processors.simulated_sample import Counts, Events, Sample, Task
 
 ATTEMPTS = 3
 """How often a stratum is simulated again because its pilot run missed the largest weights."""

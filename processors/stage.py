@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import InputError, OutputError
-from analysis.files import cannot_write, is_file, read_json, write_json
-from analysis.output import OutputFolder
-from analysis.provenance import digest, versions
-from processors.reasons import command_of, reasons
+from punzinet.analysis.errors import InputError, OutputError
+from punzinet.analysis.files import cannot_write, is_file, read_json, write_json
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.provenance import digest, versions
+from punzinet.processors.reasons import command_of, reasons
 
 #: Bytes at the beginning of a ROOT file that hold its UUID, and where everything else lies.
 _HEAD = 100

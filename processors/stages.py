@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.errors import InputError
-from analysis.files import read_json, write_json
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from analysis.paper.studies import MAIN, Study
-from processors.stage import Stage
-from processors.trial import Trial
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import read_json, write_json
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.paper.studies import MAIN, Study
+from punzinet.processors.stage import Stage
+from punzinet.processors.trial import Trial
 
 #: What each stage is called, in the order in which data run through them.
 STAGES = ("simulate", "features", "train", "select", "limits", "plot")

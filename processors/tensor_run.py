@@ -11,21 +11,21 @@ from typing import Any, TypeVar
 import numpy as np
 from coffea.processor.executor import ExecutorBase
 
-from analysis.errors import InputError, OutputError
-from analysis.files import cannot_write, write_json
-from analysis.manifest import Manifest
-from analysis.peak_fit import fit_peak, peak_edges
-from analysis.provenance import provenance
-from analysis.windows import Windows, windows_from_fits
-from processors.candidates import BLINDED, Sample, make_samples
-from processors.cutflow import Cutflow, is_complete, merge, to_json
-from processors.duplicates import IdentityProcessor, count_duplicates, suspicious
-from processors.features import ChunkSummary, FeatureProcessor, further_candidates
-from processors.inputs import Inputs
-from processors.ledger import Ledger
-from processors.peaks import PeakProcessor, merge_peaks
-from processors.preflight import expected_entries
-from processors.runner import Chunk, ChunkProcessor, Results, run_processor
+from punzinet.analysis.errors import InputError, OutputError
+from punzinet.analysis.files import cannot_write, write_json
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.peak_fit import fit_peak, peak_edges
+from punzinet.analysis.provenance import provenance
+from punzinet.analysis.windows import Windows, windows_from_fits
+from punzinet.processors.candidates import BLINDED, Sample, make_samples
+from punzinet.processors.cutflow import Cutflow, is_complete, merge, to_json
+from punzinet.processors.duplicates import IdentityProcessor, count_duplicates, suspicious
+from punzinet.processors.features import ChunkSummary, FeatureProcessor, further_candidates
+from punzinet.processors.inputs import Inputs
+from punzinet.processors.ledger import Ledger
+from punzinet.processors.peaks import PeakProcessor, merge_peaks
+from punzinet.processors.preflight import expected_entries
+from punzinet.processors.runner import Chunk, ChunkProcessor, Results, run_processor
 
 Result = TypeVar("Result")
 

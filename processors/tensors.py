@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.files import atomic_path
-from analysis.search import Search
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.files import atomic_path
+from punzinet.analysis.search import Search
+from punzinet.analysis.types import FloatArray, IntArray
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from analysis.evaluation import evaluate
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from analysis.provenance import provenance
-from analysis.sensitivity import Sensitivity
-from analysis.training.progress import Reporter
-from analysis.training.ranks import Ranks
-from analysis.training.sample import Sample, load_sample, open_sample
-from analysis.training.train import TrainingResult, train_networks
-from analysis.windows import Windows
-from processors.trial import processed_of
+from punzinet.analysis.evaluation import evaluate
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.provenance import provenance
+from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.training.progress import Reporter
+from punzinet.analysis.training.ranks import Ranks
+from punzinet.analysis.training.sample import Sample, load_sample, open_sample
+from punzinet.analysis.training.train import TrainingResult, train_networks
+from punzinet.analysis.windows import Windows
+from punzinet.processors.trial import processed_of
 
 
 def run_training(

@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.errors import InputError
-from analysis.files import read_json
-from analysis.output import OutputFolder
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import read_json
+from punzinet.analysis.output import OutputFolder
 
 if TYPE_CHECKING:
     # Not at run time: the command line has to know of trials, and coffea is slow to import.
-    from processors.runner import Chunk
+    from punzinet.processors.runner import Chunk
 
 
 @dataclass(frozen=True)

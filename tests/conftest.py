@@ -9,11 +9,11 @@ import pytest
 import uproot
 from hypothesis import settings
 
-from analysis.beams import Beams
-from analysis.datasets import BRANCHES
-from analysis.manifest import Manifest
-from analysis.simulation.constants import MUON_MASS
-from analysis.windows import Windows
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.datasets import BRANCHES
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.windows import Windows
 
 # How long an example takes is for the machine to say, and the first one may compile; that a change
 # passes is not for chance to say.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analysis.manifest import Manifest
+from punzinet.analysis.manifest import Manifest
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,8 +36,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_wheel_holds_everything(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    for package in ("analysis", "plots", "processors"):
-        assert f"{package}/py.typed" in names
+    for package in ("analysis", "plots", "processors", "punzinet"):
+        assert f"punzinet/{package}/py.typed" in names
         data = {
             str(path.relative_to(ROOT))
             for path in (ROOT / package).rglob("*")
@@ -59,7 +59,7 @@ def test_the_wheel_works_in_a_fresh_environment(
 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    where = run(python, "-c", "import analysis; print(analysis.__file__)", folder=elsewhere)
+    where = run(python, "-c", "import punzinet; print(punzinet.__file__)", folder=elsewhere)
     assert Path(where.strip()).is_relative_to(tmp_path / "venv")
     assert run(punzinet, "--version", folder=elsewhere).startswith("punzinet ")
     assert "features" in run(punzinet, "--help", folder=elsewhere)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+BARE = re.compile(r"^\s*(from|import) (analysis|processors|plots)\b", re.MULTILINE)
 FORBIDDEN = {
     "analysis": {"processors", "plots", "coffea", "matplotlib", "mplhep"},
     "plots": {"processors", "coffea"},
@@ -19,10 +20,19 @@ def imported(path: Path) -> set[str]:
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.split(".")[0])
+            modules = [node.module]
+        else:
+            continue
+        names |= {name.removeprefix("punzinet.").split(".")[0] for name in modules}
     return names
+
+
+def test_there_is_one_importable_name() -> None:
+    for folder in ("analysis", "processors", "plots", "tests", "docs"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not BARE.search(path.read_text()), path
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
@@ -37,7 +47,7 @@ def test_nothing_imports_the_command_line() -> None:
     for package in FORBIDDEN:
         for path in (ROOT / package).rglob("*.py"):
             if "cli" not in path.parts:
-                assert "processors.cli" not in path.read_text(), path
+                assert "punzinet.processors.cli" not in path.read_text(), path
 
 
 def test_nothing_unpickles() -> None:

@@ -5,9 +5,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import log_loss
 
-from analysis.baselines.settings import TreeSettings
-from analysis.punzi_loss import SIGNAL
-from analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.baselines.settings import TreeSettings
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 #: Parts of the training events that are scored by trees trained on all other parts.
 FOLDS = 3

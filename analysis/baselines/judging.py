@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.baselines.rectangular_cuts import RectangularCuts
-from analysis.baselines.results import Baseline
-from analysis.cuts import RankedEvents, best_single_cut, interpolated_cuts, optimal_cuts
-from analysis.evaluation import ScaledEvents
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.sensitivity import Selection
-from analysis.training.sample import Sample
-from analysis.types import BoolArray, FloatArray
+from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
+from punzinet.analysis.baselines.results import Baseline
+from punzinet.analysis.cuts import RankedEvents, best_single_cut, interpolated_cuts, optimal_cuts
+from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.sensitivity import Selection
+from punzinet.analysis.training.sample import Sample
+from punzinet.analysis.types import BoolArray, FloatArray
 
 
 class Judge:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.figures_of_merit import FigureOfMerit, background_variance
-from analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL
-from analysis.training.sample import Events
-from analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
+from punzinet.analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL
+from punzinet.analysis.training.sample import Events
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 #: Places for cuts between which the signal of a range is divided evenly, for each feature.
 GRID = 40

@@ -8,12 +8,12 @@ from typing import Any, Self
 import numpy as np
 from pydantic import ValidationError
 
-from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.files import read_json, write_json
-from analysis.hypotheses import is_training
-from analysis.sensitivity import Selection
-from analysis.types import BoolArray, FloatArray
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.files import read_json, write_json
+from punzinet.analysis.hypotheses import is_training
+from punzinet.analysis.sensitivity import Selection
+from punzinet.analysis.types import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)

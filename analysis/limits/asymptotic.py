@@ -7,7 +7,7 @@ which √q_A = N + Φ⁻¹(1 − α Φ(N)).
 
 It takes many events to be valid. Behind it stands a χ² distribution that a handful of counts
 does not have; without any background it promises 1.35 events where 2.30 can be excluded at
-90 %. `analysis.limits.counting` is exact there.
+90 %. `punzinet.analysis.limits.counting` is exact there.
 """
 
 from typing import Any
@@ -16,8 +16,8 @@ import numpy as np
 import pyhf
 from scipy.stats import norm
 
-from analysis.limits.model import POI, CountingExperiment
-from analysis.types import FloatArray
+from punzinet.analysis.limits.model import POI, CountingExperiment
+from punzinet.analysis.types import FloatArray
 
 #: Median and bands, in standard deviations of the background.
 BANDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])

@@ -15,9 +15,9 @@ from scipy.optimize import brentq
 from scipy.special import gammaincc, gammaincinv, ndtr, ndtri
 from scipy.stats import qmc
 
-from analysis.limits.asymptotic import BANDS
-from analysis.limits.model import CountingExperiment
-from analysis.types import FloatArray
+from punzinet.analysis.limits.asymptotic import BANDS
+from punzinet.analysis.limits.model import CountingExperiment
+from punzinet.analysis.types import FloatArray
 
 #: Points of the average, as a power of 2.
 POINTS_LOG2 = 12

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from analysis.files import atomic_path
-from analysis.limits.asymptotic import BANDS
-from analysis.limits.result import Limits
-from analysis.search import RECOIL, Search
-from analysis.types import FloatArray
+from punzinet.analysis.files import atomic_path
+from punzinet.analysis.limits.asymptotic import BANDS
+from punzinet.analysis.limits.result import Limits
+from punzinet.analysis.search import RECOIL, Search
+from punzinet.analysis.types import FloatArray
 
 SELECTIONS = {
     "single": "Punzi-net, one cut",

@@ -17,8 +17,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from analysis.limits.settings import LimitSettings
-from analysis.limits.yields import Yields
+from punzinet.analysis.limits.settings import LimitSettings
+from punzinet.analysis.limits.yields import Yields
 
 #: Simulated events that stand for none seen.
 UNSEEN_EVENTS = 0.5

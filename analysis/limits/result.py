@@ -7,12 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from analysis.errors import InputError
-from analysis.files import read_json, write_json
-from analysis.hypotheses import is_training
-from analysis.limits.asymptotic import BANDS
-from analysis.types import BoolArray, FloatArray
-from analysis.windows import mass_index
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import read_json, write_json
+from punzinet.analysis.hypotheses import is_training
+from punzinet.analysis.limits.asymptotic import BANDS
+from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.windows import mass_index
 
 
 @dataclass(frozen=True, eq=False)

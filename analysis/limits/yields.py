@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.cuts import RankedEvents, optimal_cuts, selected
-from analysis.evaluation import ScaledEvents
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.folds import FOLDS
-from analysis.network import PunziNet
-from analysis.punzi_loss import SIGNAL
-from analysis.training.sample import Events, load_sample
-from analysis.types import BoolArray, FloatArray
-from analysis.windows import Windows
+from punzinet.analysis.cuts import RankedEvents, optimal_cuts, selected
+from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.folds import FOLDS
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.sample import Events, load_sample
+from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.windows import Windows
 
 
 @dataclass(frozen=True, eq=False)

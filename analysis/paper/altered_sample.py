@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.punzi_loss import SIGNAL
-from analysis.training.sample import Events, Sample
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.sample import Events, Sample
 
 
 def thin_background(sample: Sample, share: float, rng: np.random.Generator) -> Sample:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.paper.statistics import Measured
+from punzinet.analysis.paper.statistics import Measured
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.paper.claim import Claim
-from analysis.paper.judgement import Judgement
-from analysis.paper.published import PUBLISHED
-from analysis.paper.statistics import Ensembles, Measured, Statistic, Statistics
-from analysis.paper.studies import MAIN, UNBATCHED
-from analysis.types import BoolArray, FloatArray
+from punzinet.analysis.paper.claim import Claim
+from punzinet.analysis.paper.judgement import Judgement
+from punzinet.analysis.paper.published import PUBLISHED
+from punzinet.analysis.paper.statistics import Ensembles, Measured, Statistic, Statistics
+from punzinet.analysis.paper.studies import MAIN, UNBATCHED
+from punzinet.analysis.types import BoolArray, FloatArray
 
 #: Regions of mass in GeV, what they are called, and what the mean ratio should be at least.
 REGIONS: tuple[tuple[str, str, float, float, float], ...] = (

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.errors import InputError
-from analysis.files import read_json
-from analysis.output import OutputFolder
-from analysis.paper.claim import is_met
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import read_json
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.paper.claim import is_met
 
 
 def combine_claims(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import numpy as np
 
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.types import FloatArray, IntArray
 
 
 def _tetrahedra() -> IntArray:

@@ -9,17 +9,17 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from analysis.cuts import interpolated_cuts
-from analysis.errors import InputError
-from analysis.evaluation import ScaledEvents
-from analysis.files import atomic_path
-from analysis.network import PunziNet
-from analysis.paper.replicas import Replicas
-from analysis.paper.smoothness import MassBins, PassingFraction, passing_fractions
-from analysis.sensitivity import NetworkSensitivity, Sensitivity
-from analysis.tensor_events import TensorEvents
-from analysis.training.sample import Sample
-from analysis.types import BoolArray, FloatArray
+from punzinet.analysis.cuts import interpolated_cuts
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.files import atomic_path
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.paper.replicas import Replicas
+from punzinet.analysis.paper.smoothness import MassBins, PassingFraction, passing_fractions
+from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
+from punzinet.analysis.tensor_events import TensorEvents
+from punzinet.analysis.training.sample import Sample
+from punzinet.analysis.types import BoolArray, FloatArray
 
 #: Best cut for each trained mass, interpolated to the others, chosen on training events; the
 #: same with the others' own best cuts; chosen on the events that judge; one cut; output 0.5.

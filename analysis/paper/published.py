@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray
 
 #: Mass in GeV, σ_min of the cross-entropy network at its best cut for each mass, and of the
 #: Punzi-net at one cut, both read off Fig. 7 of arXiv:2110.00810 in one arbitrary unit.

@@ -12,11 +12,11 @@ typical event, whose 68 % quantile is the upper limit used elsewhere.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from analysis.evaluation import ScaledEvents
-from analysis.figures_of_merit import FigureOfMerit, background_variance
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
+from punzinet.analysis.types import FloatArray, IntArray
 
 
 class Replicas:

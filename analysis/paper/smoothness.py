@@ -15,9 +15,9 @@ from typing import Self
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from analysis.cuts import interpolated_cuts
-from analysis.tensor_events import TensorEvents
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.cuts import interpolated_cuts
+from punzinet.analysis.tensor_events import TensorEvents
+from punzinet.analysis.types import FloatArray, IntArray
 
 #: Width of the smoothing that defines "smooth", in bins.
 SMOOTHING = 3.0

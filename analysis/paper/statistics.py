@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.paper.judgement import Judgement
-from analysis.types import FloatArray
+from punzinet.analysis.paper.judgement import Judgement
+from punzinet.analysis.types import FloatArray
 
 #: (N, H) figures of merit in 1/fb, by study and ``<loss>/<kind>``.
 Ensembles = Mapping[str, Mapping[str, FloatArray]]

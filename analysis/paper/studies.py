@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.paper.settings import PaperSettings
-from analysis.training.settings import TrainingSettings
-from analysis.types import BoolArray
+from punzinet.analysis.paper.settings import PaperSettings
+from punzinet.analysis.training.settings import TrainingSettings
+from punzinet.analysis.types import BoolArray
 
 #: The study that everything is compared with.
 MAIN = "main"

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.paper.claim import Claim
-from analysis.paper.claims import REGIONS, mean_sigma, ratio, reduced_ratio
-from analysis.paper.judgement import Judgement
-from analysis.paper.statistics import Statistics, figures_of_merit
-from analysis.paper.studies import MAIN, Study
-from analysis.types import BoolArray
+from punzinet.analysis.paper.claim import Claim
+from punzinet.analysis.paper.claims import REGIONS, mean_sigma, ratio, reduced_ratio
+from punzinet.analysis.paper.judgement import Judgement
+from punzinet.analysis.paper.statistics import Statistics, figures_of_merit
+from punzinet.analysis.paper.studies import MAIN, Study
+from punzinet.analysis.types import BoolArray
 
 #: Names of the ratios at the masses where the unchanged recipe is worst.
 WORST, WORST_SINGLE = "worst", "worst_single_over_best"

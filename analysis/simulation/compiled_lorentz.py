@@ -1,12 +1,12 @@
 """Four-momentum arithmetic inside compiled loops, on tuples (E, px, py, pz).
 
-The same operations as `analysis.simulation.lorentz`, for generators that make one event after
-the other in a compiled loop, where small arrays would cost more than the physics.
+The same operations as `lorentz`, for generators that make one event after the other in a compiled
+loop, where small arrays would cost more than the physics.
 """
 
 from math import cos, hypot, sin, sqrt
 
-from numba import njit
+from punzinet.analysis.compiled import njit
 
 Momentum = tuple[float, float, float, float]
 Vector = tuple[float, float, float]

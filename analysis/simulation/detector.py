@@ -22,19 +22,19 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numba import njit
 
-from analysis.beams import Beams
-from analysis.simulation.constants import MUON_MASS
-from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.lorentz import from_rest_frame, rotate_to, to_rest_frame
-from analysis.simulation.settings import (
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.lorentz import from_rest_frame, rotate_to, to_rest_frame
+from punzinet.analysis.simulation.settings import (
     CalorimeterSettings,
     DetectorSettings,
     MuonSettings,
     TrackingSettings,
 )
-from analysis.types import BoolArray, FloatArray
+from punzinet.analysis.types import BoolArray, FloatArray
 
 VISIBILITY: Final = (
     "both muons in the drift chamber",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

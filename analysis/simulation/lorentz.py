@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray
 
 
 def dot(a: FloatArray, b: FloatArray) -> FloatArray:

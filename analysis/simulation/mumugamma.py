@@ -19,11 +19,11 @@ from math import hypot, pi, sqrt
 from typing import Final
 
 import numpy as np
-from numba import njit
 
-from analysis.errors import InputError
-from analysis.simulation import lorentz
-from analysis.simulation.compiled_lorentz import (
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.compiled_lorentz import (
     Momentum,
     Vector,
     about_z,
@@ -31,19 +31,19 @@ from analysis.simulation.compiled_lorentz import (
     from_rest_frame,
     rotate_to,
 )
-from analysis.simulation.constants import FB_PER_GEV2
-from analysis.simulation.detector import Detector, polar_angle, transform
-from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.mumugamma_matrix_element import born_element, radiative_element
-from analysis.simulation.mumugamma_sampling import Pair, hardest_photon, largest_transverse
-from analysis.simulation.soft_photons import (
+from punzinet.analysis.simulation.constants import FB_PER_GEV2
+from punzinet.analysis.simulation.detector import Detector, polar_angle, transform
+from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.mumugamma_matrix_element import born_element, radiative_element
+from punzinet.analysis.simulation.mumugamma_sampling import Pair, hardest_photon, largest_transverse
+from punzinet.analysis.simulation.soft_photons import (
     DIMUON_THRESHOLD,
     radiate_off_beams,
     radiate_off_muons,
     softer_fractions,
 )
-from analysis.simulation.veto import EVERYWHERE, MISSED, SEEN, Veto, in_region, no_veto
-from analysis.types import FloatArray
+from punzinet.analysis.simulation.veto import EVERYWHERE, MISSED, SEEN, Veto, in_region, no_veto
+from punzinet.analysis.types import FloatArray
 
 PHOTONS: Final = 5
 """Rows of photons: the hardest one; those off electron, positron, mu+ and mu-."""

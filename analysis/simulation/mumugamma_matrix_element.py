@@ -9,11 +9,10 @@ m_mu^2 over the dimuon mass squared.
 
 from math import pi, sqrt
 
-from numba import njit
-
-from analysis.simulation.compiled_lorentz import Momentum, dot
-from analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
-from analysis.simulation.vacuum_polarisation import vacuum_polarisation
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.compiled_lorentz import Momentum, dot
+from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
+from punzinet.analysis.simulation.vacuum_polarisation import vacuum_polarisation
 
 Pair = tuple[float, float]
 

@@ -3,10 +3,10 @@
 from math import exp, log, sqrt
 
 import numpy as np
-from numba import njit
 
-from analysis.simulation.constants import ELECTRON_MASS, MUON_MASS
-from analysis.simulation.soft_photons import DIMUON_THRESHOLD, Fractions
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.constants import ELECTRON_MASS, MUON_MASS
+from punzinet.analysis.simulation.soft_photons import DIMUON_THRESHOLD, Fractions
 
 Pair = tuple[float, float]
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.beams import Beams
-from analysis.datasets import BRANCHES
-from analysis.reproducible_root import create_root_file
-from analysis.simulation.constants import MUON_MASS
-from analysis.simulation.sampling import EVENT
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.datasets import BRANCHES
+from punzinet.analysis.reproducible_root import create_root_file
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.simulation.sampling import EVENT
 
 TREE: Final = "variables"
 EXPERIMENT: Final = 1003

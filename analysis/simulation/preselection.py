@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analysis.simulation.detector import Detector, polar_angle, transform
-from analysis.simulation.lorentz import mass2
-from analysis.types import BoolArray, FloatArray
+from punzinet.analysis.simulation.detector import Detector, polar_angle, transform
+from punzinet.analysis.simulation.lorentz import mass2
+from punzinet.analysis.types import BoolArray, FloatArray
 
 
 def preselection(muons: FloatArray, detector: Detector) -> Iterator[tuple[str, BoolArray]]:

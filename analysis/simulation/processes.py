@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from analysis.datasets import Simulated
-from analysis.simulation import mumugamma, twophoton
-from analysis.simulation.detector import Detector
-from analysis.simulation.sampling import Generator
-from analysis.simulation.signal import SignalGenerator
-from analysis.simulation.taupair import TauPairGenerator
-from analysis.types import FloatArray
+from punzinet.analysis.datasets import Simulated
+from punzinet.analysis.simulation import mumugamma, twophoton
+from punzinet.analysis.simulation.detector import Detector
+from punzinet.analysis.simulation.sampling import Generator
+from punzinet.analysis.simulation.signal import SignalGenerator
+from punzinet.analysis.simulation.taupair import TauPairGenerator
+from punzinet.analysis.types import FloatArray
 
 
 def generators(process: Simulated, masses: FloatArray, detector: Detector) -> Sequence[Generator]:

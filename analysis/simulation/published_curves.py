@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.hypotheses import MASS_TOLERANCE
-from analysis.output import OutputFolder
-from analysis.paper.judgement import Judgement
-from analysis.paper.published import PUBLISHED, common_scale
-from analysis.paper.statistics import Ensembles, Statistics
-from analysis.paper.studies import MAIN
-from analysis.sensitivity import Sensitivity
-from analysis.simulation.comparison import Comparison
-from analysis.types import FloatArray
+from punzinet.analysis.hypotheses import MASS_TOLERANCE
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.paper.judgement import Judgement
+from punzinet.analysis.paper.published import PUBLISHED, common_scale
+from punzinet.analysis.paper.statistics import Ensembles, Statistics
+from punzinet.analysis.paper.studies import MAIN
+from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.simulation.comparison import Comparison
+from punzinet.analysis.types import FloatArray
 
 #: Masses (H,), and σ_min of the cross-entropy networks at best cuts and of the Punzi-nets at one
 #: cut, each with its error, (H,) in fb.

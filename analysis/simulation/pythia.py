@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from analysis.errors import InputError
-from analysis.simulation.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
-from analysis.simulation.events import GeneratedEvents
-from analysis.types import FloatArray
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.simulation.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
+from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.types import FloatArray
 
 _SETTINGS: Final = {
     "mumugamma": ("23:onIfAny = 13",),

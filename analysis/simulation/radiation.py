@@ -12,11 +12,11 @@ from math import exp, expm1, log1p, sqrt
 from typing import Final
 
 import numpy as np
-from numba import njit
 
-from analysis.simulation import lorentz
-from analysis.simulation.constants import ALPHA, ELECTRON_MASS
-from analysis.types import FloatArray
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS
+from punzinet.analysis.types import FloatArray
 
 SOFT_AND_VIRTUAL: Final = 1 + ALPHA / np.pi * (np.pi**2 / 3 - 0.5)
 """First-order vertex correction of the annihilation that no logarithm carries (Kuraev, Fadin)."""

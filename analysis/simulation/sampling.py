@@ -18,11 +18,11 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.simulation.detector import VISIBILITY, Detector
-from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.preselection import preselection
-from analysis.simulation.signal import SignalGenerator, cross_section
-from analysis.types import BoolArray, FloatArray
+from punzinet.analysis.simulation.detector import VISIBILITY, Detector
+from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.preselection import preselection
+from punzinet.analysis.simulation.signal import SignalGenerator, cross_section
+from punzinet.analysis.types import BoolArray, FloatArray
 
 CHUNK: Final = 200_000
 """Trials of a chunk; bounds the memory of a worker."""

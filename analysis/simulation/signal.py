@@ -9,15 +9,15 @@ import logging
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Final
 
-import numba
 import numpy as np
 
-from analysis.simulation import lorentz
-from analysis.simulation.constants import ALPHA, FB_PER_GEV2, MUON_MASS
-from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.radiation import radiate_from_beams
-from analysis.simulation.signal_matrix_element import longitudinal, trace
-from analysis.types import FloatArray
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.constants import ALPHA, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.radiation import radiate_from_beams
+from punzinet.analysis.simulation.signal_matrix_element import longitudinal, trace
+from punzinet.analysis.types import FloatArray
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ MARGIN: Final = 1.02
 """Allowance on the largest weight for what its scan can miss between two points."""
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _phase_space(
     energy_random: float, angle_random: float, s: float, boson2: float
 ) -> tuple[float, float, float, float]:
@@ -61,7 +61,7 @@ def _phase_space(
     return y, inverse, bent / inverse, kallen * beta * jacobian
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _bound(random: FloatArray, sqrt_s: float, mass: float) -> FloatArray:
     """Weight of a shape in its best orientation: no event of this shape weighs more.
 
@@ -83,7 +83,7 @@ def _bound(random: FloatArray, sqrt_s: float, mass: float) -> FloatArray:
     return weights
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _trials(random: FloatArray, sqrt_s: FloatArray, mass: float) -> tuple[FloatArray, FloatArray]:
     """Generate weighted trials where the beams collide.
 

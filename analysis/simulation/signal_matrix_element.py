@@ -17,12 +17,12 @@ along the beams, so that
 The two functions below are the traces of Dirac matrices in closed form.
 """
 
-import numba
+from punzinet.analysis.compiled import njit
 
 Pair = tuple[float, float]
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def trace(s: float, d: Pair, masses2: Pair) -> float:
     """Trace -g_{aa'} H^{aa'}: the decay of an unpolarised virtual photon.
 
@@ -47,7 +47,7 @@ def trace(s: float, d: Pair, masses2: Pair) -> float:
     return 8 * numerator / (product * product)
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def longitudinal(s: float, d: Pair, z: Pair, masses2: Pair) -> float:
     """The component H^zz along the beams, which massless electrons do not feed.
 

@@ -8,9 +8,9 @@ from math import exp, log, pi, sqrt
 from typing import Final
 
 import numpy as np
-from numba import njit
 
-from analysis.simulation.compiled_lorentz import (
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.compiled_lorentz import (
     Momentum,
     Vector,
     about_z,
@@ -20,8 +20,8 @@ from analysis.simulation.compiled_lorentz import (
     rotate_to,
     to_rest_frame,
 )
-from analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
-from analysis.simulation.radiation import SOFT_AND_VIRTUAL, emission_angle_at
+from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
+from punzinet.analysis.simulation.radiation import SOFT_AND_VIRTUAL, emission_angle_at
 
 SOFTEST: Final = 1e-6
 """Energy fraction below which photons are left out: a few keV, which nothing resolves."""

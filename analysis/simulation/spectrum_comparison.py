@@ -15,12 +15,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from analysis.simulation import lorentz, mumugamma
-from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.pythia import pythia_events
-from analysis.simulation.sampling import Generator
-from analysis.simulation.taupair import TauPairGenerator
-from analysis.types import BoolArray, FloatArray
+from punzinet.analysis.simulation import lorentz, mumugamma
+from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.pythia import pythia_events
+from punzinet.analysis.simulation.sampling import Generator
+from punzinet.analysis.simulation.taupair import TauPairGenerator
+from punzinet.analysis.types import BoolArray, FloatArray
 
 PROCESSES: Final = ("mumugamma", "tautau")
 EVENTS: Final = {"mumugamma": 150_000, "tautau": 3000}

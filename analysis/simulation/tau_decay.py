@@ -8,11 +8,11 @@ is the analysing power. The Standard Model's V-A coupling fixes it; the tau+ has
 import math
 from typing import Final
 
-import numba
 import numpy as np
 
-from analysis.simulation.compiled_lorentz import Momentum, Vector, about_z, rotate_to
-from analysis.simulation.constants import MUON_MASS, PION_MASS, TAU_MASS
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.compiled_lorentz import Momentum, Vector, about_z, rotate_to
+from punzinet.analysis.simulation.constants import MUON_MASS, PION_MASS, TAU_MASS
 
 LARGEST_ENERGY: Final = (TAU_MASS**2 + MUON_MASS**2) / (2 * TAU_MASS)
 """Energy of the muon, GeV, when both neutrinos run against it: W = (M^2 + m^2) / 2M."""
@@ -21,7 +21,7 @@ LEAST_FRACTION: Final = MUON_MASS / LARGEST_ENERGY
 PION_MOMENTUM: Final = (TAU_MASS**2 - PION_MASS**2) / (2 * TAU_MASS)
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def michel_spectrum(x: float) -> float:
     """Spectrum of the muon from unpolarised taus, Michel's rho = 3/4.
 
@@ -36,7 +36,7 @@ def michel_spectrum(x: float) -> float:
     return math.sqrt(max(0.0, x * x - least2)) * (3 * x - 2 * x * x - least2)
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def muon_analysing_power(x: float) -> float:
     """Length of the polarimeter of tau- -> mu- nu nu, Michel's xi = 1, delta = 3/4.
 
@@ -53,7 +53,7 @@ def muon_analysing_power(x: float) -> float:
     return momentum * (2 - math.sqrt(1 - least2) - 2 * x) / (3 * x - 2 * x * x - least2)
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _muon_fraction(rng: np.random.Generator) -> float:
     """Draw x of `michel_spectrum`: x^2 uniform, then rejection against 9/8 of x (9 of 10 pass)."""
     least2 = LEAST_FRACTION * LEAST_FRACTION
@@ -63,7 +63,7 @@ def _muon_fraction(rng: np.random.Generator) -> float:
             return x
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _cosine(rng: np.random.Generator, slope: float) -> float:
     """Draw a cosine c of density (1 + slope c) / 2, for a slope between -1 and 1."""
     centred = slope + 2 * (2 * rng.random() - 1)
@@ -71,7 +71,7 @@ def _cosine(rng: np.random.Generator, slope: float) -> float:
     return centred / (1 + math.sqrt(max(0.0, 1 + slope * centred)))
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def decay(
     rng: np.random.Generator, charge: float, polarisation: Vector, pion_share: float
 ) -> tuple[Momentum, Vector]:

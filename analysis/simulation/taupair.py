@@ -9,11 +9,17 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-import numba
 import numpy as np
 
-from analysis.simulation.compiled_lorentz import Momentum, Vector, dot, from_rest_frame, rotate_to
-from analysis.simulation.constants import (
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.compiled_lorentz import (
+    Momentum,
+    Vector,
+    dot,
+    from_rest_frame,
+    rotate_to,
+)
+from punzinet.analysis.simulation.constants import (
     ALPHA,
     BR_TAU_TO_MU,
     BR_TAU_TO_PI,
@@ -21,18 +27,18 @@ from analysis.simulation.constants import (
     FB_PER_GEV2,
     TAU_MASS,
 )
-from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.radiation import SOFT_AND_VIRTUAL
-from analysis.simulation.soft_photons import SOFTEST, radiate_off_beams
-from analysis.simulation.tau_decay import decay
-from analysis.simulation.vacuum_polarisation import vacuum_polarisation
-from analysis.types import FloatArray
+from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.radiation import SOFT_AND_VIRTUAL
+from punzinet.analysis.simulation.soft_photons import SOFTEST, radiate_off_beams
+from punzinet.analysis.simulation.tau_decay import decay
+from punzinet.analysis.simulation.vacuum_polarisation import vacuum_polarisation
+from punzinet.analysis.types import FloatArray
 
 THRESHOLD: Final = 2 * TAU_MASS
 """Least energy of a collision, GeV."""
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def born_cross_section(s: float) -> float:
     """Cross-section of e+ e- -> tau+ tau- at lowest order, with the tau mass.
 
@@ -49,7 +55,7 @@ def born_cross_section(s: float) -> float:
     return FB_PER_GEV2 * 2 * math.pi * coupling * coupling / (3 * s) * beta * (3 - beta * beta)
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def spin_correlation(cosine: float, gamma: float) -> tuple[Vector, Vector, Vector]:
     """Spin correlation C_ij of the tau pair made by a virtual photon.
 
@@ -75,7 +81,7 @@ def spin_correlation(cosine: float, gamma: float) -> tuple[Vector, Vector, Vecto
     )
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _pair_cosine(rng: np.random.Generator, gamma: float) -> float:
     """Draw the cosine of the tau- to the electron, density 1 + c^2 + (1 - c^2) / gamma^2."""
     lightness = 1 / (gamma * gamma)
@@ -86,7 +92,7 @@ def _pair_cosine(rng: np.random.Generator, gamma: float) -> float:
             return cosine
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def make_pair(
     rng: np.random.Generator, sqrt_s: float, pion_share: float
 ) -> tuple[Momentum, Momentum]:
@@ -119,7 +125,7 @@ def make_pair(
     )
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momentum:
     """Momentum in the rest frame of the collision of what a tau decays to.
 
@@ -145,11 +151,11 @@ def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momen
     )
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float]:
     """Draw the energy fraction z of the photon off one beam, with more hard ones than there are.
 
-    The spectrum is that of `analysis.simulation.radiation`. It is sampled in proportion to
+    The spectrum is that of `punzinet.analysis.simulation.radiation`. It is sampled in proportion to
     b z^(b-1) + b / 2(1-z), because the cross-section of what is left rises as 1/(1-z): so that
     events after hard radiation weigh no more than others.
 
@@ -174,7 +180,7 @@ def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float
     return z if z > SOFTEST else 0.0, spectrum / sampled
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _generate(
     rng: np.random.Generator, sqrt_s: FloatArray, pion_share: float
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

@@ -18,9 +18,9 @@ from math import exp, hypot, inf, log, pi, radians, sqrt, tan
 from typing import Final
 
 import numpy as np
-from numba import njit
 
-from analysis.simulation.compiled_lorentz import (
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.compiled_lorentz import (
     Momentum,
     Vector,
     about_z,
@@ -31,12 +31,12 @@ from analysis.simulation.compiled_lorentz import (
     rotate_to,
     to_rest_frame,
 )
-from analysis.simulation.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
-from analysis.simulation.detector import Detector
-from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.mumugamma import least_transverse
-from analysis.simulation.twophoton_matrix_element import pair_square, polarisation_vectors
-from analysis.simulation.twophoton_sampling import (
+from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.simulation.detector import Detector
+from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.mumugamma import least_transverse
+from punzinet.analysis.simulation.twophoton_matrix_element import pair_square, polarisation_vectors
+from punzinet.analysis.simulation.twophoton_sampling import (
     Pair,
     Reach,
     draw_photons,
@@ -45,8 +45,8 @@ from analysis.simulation.twophoton_sampling import (
     pair_in_reach,
     scattered_electron,
 )
-from analysis.simulation.veto import EVERYWHERE, MISSED, SEEN, Veto, no_veto
-from analysis.types import FloatArray
+from punzinet.analysis.simulation.veto import EVERYWHERE, MISSED, SEEN, Veto, no_veto
+from punzinet.analysis.types import FloatArray
 
 NO_FLIP: Final = 1e6 * ELECTRON_MASS**2
 """Virtuality above which electrons keep their helicity to some 1e-6, GeV^2."""

@@ -16,11 +16,11 @@ scalar polarisation, no correlation in azimuth.
 from math import hypot, sqrt
 
 import numpy as np
-from numba import njit
 
-from analysis.simulation.compiled_lorentz import Momentum, dot, minus
-from analysis.simulation.constants import ELECTRON_MASS, MUON_MASS
-from analysis.types import FloatArray
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.compiled_lorentz import Momentum, dot, minus
+from punzinet.analysis.simulation.constants import ELECTRON_MASS, MUON_MASS
+from punzinet.analysis.types import FloatArray
 
 ComplexArray = np.ndarray[tuple[int, ...], np.dtype[np.complexfloating]]
 Pair = tuple[Momentum, Momentum]

@@ -4,12 +4,12 @@ from math import cos, exp, hypot, log, pi, sin, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from analysis.simulation.compiled_lorentz import Momentum, dot
-from analysis.simulation.constants import ELECTRON_MASS
-from analysis.simulation.veto import EVERYWHERE, MISSED, Veto, in_region
-from analysis.types import FloatArray
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.compiled_lorentz import Momentum, dot
+from punzinet.analysis.simulation.constants import ELECTRON_MASS
+from punzinet.analysis.simulation.veto import EVERYWHERE, MISSED, Veto, in_region
+from punzinet.analysis.types import FloatArray
 
 COMPARABLE: Final = 3.0
 """Logarithm of the ratio of virtualities below which both are comparable."""

@@ -7,10 +7,10 @@ Leptons to one loop with their masses; hadrons as the parametrisation of Burkhar
 from math import atan, log, pi, sqrt
 
 import numpy as np
-from numba import njit
 
-from analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
-from analysis.types import FloatArray
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
+from punzinet.analysis.types import FloatArray
 
 
 @njit(cache=True)

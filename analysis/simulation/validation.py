@@ -9,18 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.errors import InputError
-from analysis.files import read_json
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from analysis.simulation import mumugamma, published, twophoton
-from analysis.simulation.comparison import Comparison
-from analysis.simulation.constants import BR_TAU_TO_MU
-from analysis.simulation.published_curves import curve_rows
-from analysis.simulation.sampling import Generator
-from analysis.simulation.taupair import TauPairGenerator
-from analysis.types import FloatArray
-from analysis.windows import Windows
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import read_json
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.simulation import mumugamma, published, twophoton
+from punzinet.analysis.simulation.comparison import Comparison
+from punzinet.analysis.simulation.constants import BR_TAU_TO_MU
+from punzinet.analysis.simulation.published_curves import curve_rows
+from punzinet.analysis.simulation.sampling import Generator
+from punzinet.analysis.simulation.taupair import TauPairGenerator
+from punzinet.analysis.types import FloatArray
+from punzinet.analysis.windows import Windows
 
 TWO_PHOTON_MASS: Final = 0.5
 """Least mass of the pair in the total two-photon cross-section, GeV: the published number comes

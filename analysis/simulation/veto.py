@@ -4,10 +4,10 @@ from math import atan2, hypot, inf
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from analysis.simulation.compiled_lorentz import Momentum
-from analysis.types import FloatArray
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.simulation.compiled_lorentz import Momentum
+from punzinet.analysis.types import FloatArray
 
 EVERYWHERE: Final = 0
 MISSED: Final = 1

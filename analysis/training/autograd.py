@@ -12,13 +12,13 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from analysis.errors import InputError
-from analysis.punzi_loss import PunziLoss, wide
-from analysis.significance_loss import SignificanceLoss
-from analysis.training.batches import RUN, Shelf
-from analysis.training.engine import Engine, PunziValues, Steps, Task
-from analysis.training.ranks import Ranks
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.punzi_loss import PunziLoss, wide
+from punzinet.analysis.significance_loss import SignificanceLoss
+from punzinet.analysis.training.batches import RUN, Shelf
+from punzinet.analysis.training.engine import Engine, PunziValues, Steps, Task
+from punzinet.analysis.training.ranks import Ranks
+from punzinet.analysis.types import FloatArray, IntArray
 
 #: Outputs, over all events and networks, that are computed at once, which bounds the memory
 #: of activations: about 100 bytes each.

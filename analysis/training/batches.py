@@ -25,10 +25,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.punzi_loss import SIGNAL
-from analysis.training.sample import ROWS, Events, EventStream, Source
-from analysis.training.storage import IN_MEMORY, Storage
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.sample import ROWS, Events, EventStream, Source
+from punzinet.analysis.training.storage import IN_MEMORY, Storage
+from punzinet.analysis.types import FloatArray, IntArray
 
 #: Neighbouring events that share the way into a batch. With four features they are 1.5 KiB in
 #: one place of the memory, long enough to be read ahead; a run of 16 costs twice the time.

@@ -8,10 +8,10 @@ block once for all of them, and each network makes steps of its own.
 import math
 from typing import Any, NamedTuple
 
-from analysis.training.elementary import event_loop, exp, kernel, log1p
-from analysis.training.loading import PARTS, Batch, block_count, blocks_of_part, load_block
-from analysis.training.network_kernels import BLOCK, Network, backward, forward
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.training.elementary import event_loop, exp, kernel, log1p
+from punzinet.analysis.training.loading import PARTS, Batch, block_count, blocks_of_part, load_block
+from punzinet.analysis.training.network_kernels import BLOCK, Network, backward, forward
+from punzinet.analysis.types import FloatArray, IntArray
 
 #: Keeps a step of length zero from being divided by.
 TINY = 1e-300

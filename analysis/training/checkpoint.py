@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import InputError
-from analysis.records import Record, read_record, write_record
-from analysis.training.state import StageState
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.records import Record, read_record, write_record
+from punzinet.analysis.training.state import StageState
 
 FORMAT = "punzinet-checkpoint-2"
 

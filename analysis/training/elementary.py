@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
+
+from punzinet.analysis.compiled import njit
 
 #: Arithmetic may be reordered and fused for speed, but NaN stays NaN and infinity infinity, so
 #: that a diverging training is noticed.

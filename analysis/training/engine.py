@@ -12,10 +12,10 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.training.batches import Shelf
-from analysis.training.ranks import Ranks
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.training.batches import Shelf
+from punzinet.analysis.training.ranks import Ranks
+from punzinet.analysis.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,11 +11,11 @@ from typing import Any
 import numba
 import numpy as np
 
-from analysis.training.batches import Shelf
-from analysis.training.bce_kernels import Descent, Epoch, Learners, bce_parts, descend
-from analysis.training.engine import Engine, PunziValues, Steps, Task
-from analysis.training.loading import PARTS, Batch, workspace
-from analysis.training.punzi_kernels import (
+from punzinet.analysis.training.batches import Shelf
+from punzinet.analysis.training.bce_kernels import Descent, Epoch, Learners, bce_parts, descend
+from punzinet.analysis.training.engine import Engine, PunziValues, Steps, Task
+from punzinet.analysis.training.loading import PARTS, Batch, workspace
+from punzinet.analysis.training.punzi_kernels import (
     Networks,
     Sums,
     Totals,
@@ -24,8 +24,8 @@ from analysis.training.punzi_kernels import (
     losses_and_slopes,
     sum_parts,
 )
-from analysis.training.ranks import Ranks
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.training.ranks import Ranks
+from punzinet.analysis.types import FloatArray, IntArray
 
 
 class FusedEngine(Engine[Batch]):

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.training.engine import Engine, PunziValues, parameter_count
-from analysis.types import BoolArray, FloatArray
+from punzinet.analysis.training.engine import Engine, PunziValues, parameter_count
+from punzinet.analysis.types import BoolArray, FloatArray
 
 #: A network that lets this share of the background pass, in the mean over windows, selects
 #: everything.

@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analysis.training.batches import RUN
-from analysis.training.elementary import event_loop
-from analysis.training.network_kernels import BLOCK
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.training.batches import RUN
+from punzinet.analysis.training.elementary import event_loop
+from punzinet.analysis.training.network_kernels import BLOCK
+from punzinet.analysis.types import FloatArray, IntArray
 
 #: Runs of a block.
 RUNS = BLOCK // RUN

@@ -10,8 +10,8 @@ each layer its weights, row by row, then its biases.
 
 from typing import Any, NamedTuple
 
-from analysis.training.elementary import event_loop, tanh
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.training.elementary import event_loop, tanh
+from punzinet.analysis.types import FloatArray, IntArray
 
 #: Events of a block. The rows of a 4-8-4-1 network are 34 KiB in single precision.
 BLOCK = 512

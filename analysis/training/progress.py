@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as TimeRemaining
 
-from analysis.errors import InputError
-from analysis.files import atomic_path
-from analysis.training.state import StageState
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import atomic_path
+from punzinet.analysis.training.state import StageState
 
 
 class Reporter(Protocol):

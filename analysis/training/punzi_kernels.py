@@ -10,19 +10,19 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from analysis.figures_of_merit import (
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.figures_of_merit import (
     BackgroundUncertainty,
     background_variance,
     punzi_numerator,
     variance_slope,
 )
-from analysis.punzi_loss import MIN_EFFICIENCY
-from analysis.training.elementary import event_loop, exp, kernel
-from analysis.training.loading import PARTS, blocks_of_part, load_block
-from analysis.training.network_kernels import BLOCK, Network, backward, forward
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.punzi_loss import MIN_EFFICIENCY
+from punzinet.analysis.training.elementary import event_loop, exp, kernel
+from punzinet.analysis.training.loading import PARTS, blocks_of_part, load_block
+from punzinet.analysis.training.network_kernels import BLOCK, Network, backward, forward
+from punzinet.analysis.types import FloatArray, IntArray
 
 _numerator: Any = njit(punzi_numerator)
 _variance: Any = njit(background_variance)
@@ -164,7 +164,7 @@ class Totals(NamedTuple):
 
 
 class Values(NamedTuple):
-    """What losses are made of; see `analysis.training.engine.PunziValues`.
+    """What losses are made of; see `punzinet.analysis.training.engine.PunziValues`.
 
     Attributes:
         loss: (N,).
@@ -181,7 +181,7 @@ class Values(NamedTuple):
 
 @njit(cache=True, error_model="numpy")
 def losses_and_slopes(sums: Any, totals: Any, values: Any, slopes: Any) -> None:
-    """Punzi-losses of a batch from its sums, as `analysis.punzi_loss` defines them.
+    """Punzi-losses of a batch from its sums, as `punzinet.analysis.punzi_loss` defines them.
 
     Args:
         sums: `Sums` of the batch.
@@ -285,7 +285,7 @@ def _sigma_min(
 def _inverse_significance(
     variance: float, reach: float, present: int, totals: Any
 ) -> tuple[float, float, float]:
-    """1/Z² of `analysis.significance_loss`; arguments and result as of `_sigma_min`."""
+    """1/Z² of `punzinet.analysis.significance_loss`; arguments and result as of `_sigma_min`."""
     signal = reach * totals.cross_section
     value = 1 / signal + variance / signal**2
     return value, value + variance / signal**2, 1 / (signal**2 * present)

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from analysis.types import FloatArray, IntArray
+from punzinet.analysis.types import FloatArray, IntArray
 
 #: Steps that are remembered.
 MEMORY = 30

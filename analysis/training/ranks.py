@@ -18,8 +18,8 @@ import torch
 from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 
-from analysis.errors import InputError, Interrupted
-from analysis.types import FloatArray
+from punzinet.analysis.errors import InputError, Interrupted
+from punzinet.analysis.types import FloatArray
 
 
 class Ranks:

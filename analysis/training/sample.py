@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.datasets import SIGNAL as SIGNAL_PROCESS
-from analysis.errors import InputError
-from analysis.punzi_loss import SIGNAL
-from analysis.types import BoolArray, FloatArray, IntArray
-from analysis.windows import Windows
+from punzinet.analysis.datasets import SIGNAL as SIGNAL_PROCESS
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.windows import Windows
 
 COLUMNS = ("process", "window_start", "window_stop", "weight", "fold")
 #: Events that are handled at once, which bounds what that needs beyond the sample itself.

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from analysis.training.engine import Engine, Steps
-from analysis.training.health import (
+from punzinet.analysis.training.engine import Engine, Steps
+from punzinet.analysis.training.health import (
     dead_hypotheses,
     list_masses,
     selects_everything,
     without_cut,
 )
-from analysis.training.progress import Reporter
-from analysis.training.quasi_newton import Curvature
-from analysis.training.settings import PretrainingSettings, PunziSettings
-from analysis.training.state import StageState
-from analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.training.progress import Reporter
+from punzinet.analysis.training.quasi_newton import Curvature
+from punzinet.analysis.training.settings import PretrainingSettings, PunziSettings
+from punzinet.analysis.training.state import StageState
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 #: A dead hypothesis is given this many times the patience of the plateau to come back.
 DEAD_PATIENCE = 4

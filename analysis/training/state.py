@@ -7,9 +7,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from analysis.training.quasi_newton import Curvature
-from analysis.training.settings import Plateau
-from analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.training.quasi_newton import Curvature
+from punzinet.analysis.training.settings import Plateau
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(eq=False)

@@ -19,24 +19,24 @@ import numpy as np
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from analysis.errors import InputError, Interrupted
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.network import PunziNet
-from analysis.output import OutputFolder
-from analysis.training.autograd import AutogradEngine
-from analysis.training.batches import Room, Shelf, shelve, shelve_random, shelve_stratified
-from analysis.training.checkpoint import Checkpoint, read_checkpoint
-from analysis.training.engine import Engine, Task
-from analysis.training.fused import FusedEngine
-from analysis.training.interruption import Interruption
-from analysis.training.progress import Reporter, TensorBoard, write_history
-from analysis.training.ranks import Ranks
-from analysis.training.sample import Source
-from analysis.training.settings import TrainingSettings
-from analysis.training.stages import Pretraining, PunziTraining, QuasiNewtonTraining, Stage
-from analysis.training.state import StageState
-from analysis.training.storage import Storage
-from analysis.types import FloatArray
+from punzinet.analysis.errors import InputError, Interrupted
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.training.autograd import AutogradEngine
+from punzinet.analysis.training.batches import Room, Shelf, shelve, shelve_random, shelve_stratified
+from punzinet.analysis.training.checkpoint import Checkpoint, read_checkpoint
+from punzinet.analysis.training.engine import Engine, Task
+from punzinet.analysis.training.fused import FusedEngine
+from punzinet.analysis.training.interruption import Interruption
+from punzinet.analysis.training.progress import Reporter, TensorBoard, write_history
+from punzinet.analysis.training.ranks import Ranks
+from punzinet.analysis.training.sample import Source
+from punzinet.analysis.training.settings import TrainingSettings
+from punzinet.analysis.training.stages import Pretraining, PunziTraining, QuasiNewtonTraining, Stage
+from punzinet.analysis.training.state import StageState
+from punzinet.analysis.training.storage import Storage
+from punzinet.analysis.types import FloatArray
 
 LOG = logging.getLogger(__name__)
 

@@ -22,11 +22,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from analysis.cuts import RankedEvents, best_single_cut
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.kinematics import dimuon_kinematics
-from analysis.punzi_loss import SIGNAL, PunziLoss
-from analysis.windows import Windows
+from punzinet.analysis.cuts import RankedEvents, best_single_cut
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.kinematics import dimuon_kinematics
+from punzinet.analysis.punzi_loss import SIGNAL, PunziLoss
+from punzinet.analysis.windows import Windows
 
 SQRT_S, LUMINOSITY = 10.58, 50.0
 MASSES = np.arange(1.0, 8.0)

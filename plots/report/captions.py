@@ -1,6 +1,6 @@
 """Titles and captions of the figures, in the order in which the report shows them."""
 
-from analysis.search import Search
+from punzinet.analysis.search import Search
 
 #: Of a run, besides the spectrum of the mass that windows are in.
 RUN = {

@@ -10,18 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.datasets import SIGNAL
-from analysis.errors import InputError
-from analysis.files import read_json
-from analysis.hypotheses import MASS_TOLERANCE
-from analysis.output import OutputFolder
-from analysis.quantity import Quantity
-from analysis.sensitivity import Selection, Sensitivity
-from analysis.spectra import STAGES, read_spectrum, spectrum_axis
-from analysis.windows import HALF_WIDTH, Windows
-from plots.report.numbers import plain_label
-from plots.report.samples import centre_of, read_optional
-from plots.report.tables import coupling
+from punzinet.analysis.datasets import SIGNAL
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import read_json
+from punzinet.analysis.hypotheses import MASS_TOLERANCE
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.sensitivity import Selection, Sensitivity
+from punzinet.analysis.spectra import STAGES, read_spectrum, spectrum_axis
+from punzinet.analysis.windows import HALF_WIDTH, Windows
+from punzinet.plots.report.numbers import plain_label
+from punzinet.plots.report.samples import centre_of, read_optional
+from punzinet.plots.report.tables import coupling
 
 #: Bins of a shown peak, over the width of its window.
 PEAK_BINS = 30

@@ -10,16 +10,16 @@ import numpy as np
 import yaml
 from markupsafe import Markup
 
-from analysis.errors import InputError
-from analysis.files import atomic_path, read_json
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from analysis.sensitivity import Sensitivity
-from analysis.windows import Windows
-from plots.report import captions
-from plots.report.lookup import lookup_data
-from plots.report.numbers import duration, number, plain_label
-from plots.report.samples import (
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import atomic_path, read_json
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.windows import Windows
+from punzinet.plots.report import captions
+from punzinet.plots.report.lookup import lookup_data
+from punzinet.plots.report.numbers import duration, number, plain_label
+from punzinet.plots.report.samples import (
     completeness_table,
     cutflow_table,
     mean_sigma_min,
@@ -28,7 +28,7 @@ from plots.report.samples import (
     timing_table,
     windows_table,
 )
-from plots.report.tables import (
+from punzinet.plots.report.tables import (
     Table,
     any_tables,
     baselines_table,
@@ -37,7 +37,7 @@ from plots.report.tables import (
     validation_table,
     variations_table,
 )
-from plots.report.vector import read_pictures
+from punzinet.plots.report.vector import read_pictures
 
 
 def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from analysis.errors import InputError
-from analysis.files import read_json
-from analysis.output import OutputFolder
-from analysis.quantity import Quantity
-from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
-from analysis.windows import Windows
-from plots.report.numbers import duration, number, with_error
-from plots.report.tables import Cell, Table, cells
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import read_json
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
+from punzinet.analysis.windows import Windows
+from punzinet.plots.report.numbers import duration, number, with_error
+from punzinet.plots.report.tables import Cell, Table, cells
 
 #: A hundred years in seconds: no stage takes longer.
 _LONGEST = 3.2e9

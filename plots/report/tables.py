@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analysis.errors import InputError
-from analysis.hypotheses import is_training
-from analysis.paper.claims import REGIONS
-from plots.report.numbers import number, text, with_error
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.hypotheses import is_training
+from punzinet.analysis.paper.claims import REGIONS
+from punzinet.plots.report.numbers import number, text, with_error
 
 #: More lines than this are shown in a box of their own that scrolls.
 LONG = 15

@@ -6,9 +6,9 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from analysis.errors import InputError, Interrupted
-from analysis.files import cannot_write, is_full_or_read_only
-from processors.cli import (
+from punzinet.analysis.errors import InputError, Interrupted
+from punzinet.analysis.files import cannot_write, is_full_or_read_only
+from punzinet.processors.cli import (
     baselines,
     export,
     features,
@@ -25,7 +25,7 @@ from processors.cli import (
     train,
     validate_simulation,
 )
-from processors.cli.options import OUTPUT, held
+from punzinet.processors.cli.options import OUTPUT, held
 
 app = typer.Typer(
     name="punzinet",

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from analysis.manifest import load_manifest
-from analysis.output import OutputFolder
-from processors.cli.options import (
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import (
     MANIFEST,
     OUTPUT,
     WORKERS,
@@ -23,7 +23,7 @@ from processors.cli.options import (
     console,
     nothing_to_do,
 )
-from processors.stages import baselines_stage
+from punzinet.processors.stages import baselines_stage
 
 
 def command(
@@ -54,9 +54,9 @@ def command(
     stage = baselines_stage(settings, folder)
     if nothing_to_do(stage, force, dry_run):
         return
-    from plots.baselines import write_figures
-    from processors.baselines_stage import run_baselines
-    from processors.executors import Execution
+    from punzinet.plots.baselines import write_figures
+    from punzinet.processors.baselines_stage import run_baselines
+    from punzinet.processors.executors import Execution
 
     execution = Execution(executor, workers, scheduler)
     written, comparison, systematics, ranking = run_baselines(

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from analysis.errors import InputError
-from analysis.output import OutputFolder
-from processors.cli.options import NETWORK, OUTPUT, NetworkOption, OutputOption, console
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import NETWORK, OUTPUT, NetworkOption, OutputOption, console
 
 
 def command(
@@ -21,12 +21,12 @@ def command(
 
     Example: punzinet export --network punzi-00 punzi.onnx
     """
-    from analysis.network import load_network
+    from punzinet.analysis.network import load_network
 
     folder = OutputFolder(output)
     saved = load_network(folder.network(network))
     try:
-        from analysis.export import write_onnx
+        from punzinet.analysis.export import write_onnx
     except ModuleNotFoundError as error:
         raise InputError(
             f"`punzinet export` needs {error.name}: run `pip install 'punzinet[export]'`."

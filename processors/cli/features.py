@@ -1,8 +1,8 @@
 """`punzinet features`: windows and training tensors."""
 
-from analysis.manifest import load_manifest
-from analysis.output import OutputFolder
-from processors.cli.options import (
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import (
     MANIFEST,
     OUTPUT,
     WORKERS,
@@ -25,9 +25,9 @@ from processors.cli.options import (
     say_seen,
     say_trial,
 )
-from processors.cli.tables import cutflow_table
-from processors.stages import data_stage, features_stage
-from processors.trial import Trial
+from punzinet.processors.cli.tables import cutflow_table
+from punzinet.processors.stages import data_stage, features_stage
+from punzinet.processors.trial import Trial
 
 
 def command(
@@ -56,8 +56,8 @@ def command(
     trial = Trial(limit_files, limit_chunks)
     stage = features_stage(settings, folder, allow_missing=allow_missing, trial=trial)
     if not nothing_to_do(stage, force, dry_run):
-        from processors.executors import Execution
-        from processors.features_stage import run_features
+        from punzinet.processors.executors import Execution
+        from punzinet.processors.features_stage import run_features
 
         execution = Execution(executor, workers, scheduler)
         stage.finish(
@@ -72,8 +72,8 @@ def command(
     stage = data_stage(settings, folder, unblind=unblind, allow_missing=allow_missing, trial=trial)
     if nothing_to_do(stage, force, dry_run):
         return
-    from processors.data_stage import run_data
-    from processors.executors import Execution
+    from punzinet.processors.data_stage import run_data
+    from punzinet.processors.executors import Execution
 
     execution = Execution(executor, workers, scheduler)
     stage.finish(

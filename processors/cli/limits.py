@@ -4,9 +4,9 @@ import numpy as np
 from rich.progress import track
 from rich.table import Table
 
-from analysis.manifest import load_manifest
-from analysis.output import OutputFolder
-from processors.cli.options import (
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,
@@ -19,7 +19,7 @@ from processors.cli.options import (
     console,
     nothing_to_do,
 )
-from processors.stages import limits_stage
+from punzinet.processors.stages import limits_stage
 
 #: Masses that the table shows, as shares of the way through all of them.
 SHOWN = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
@@ -42,7 +42,7 @@ def command(
     stage = limits_stage(settings, folder, network)
     if nothing_to_do(stage, force, dry_run):
         return
-    from processors.limits_stage import run_limits
+    from punzinet.processors.limits_stage import run_limits
 
     written, limits = run_limits(
         settings,

@@ -7,10 +7,10 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from analysis.provenance import versions
-from processors.cli.options import SILENT, console
+from punzinet.analysis.provenance import versions
+from punzinet.processors.cli.options import SILENT, console
 
-OWN = ("analysis", "plots", "processors")
+OWN = ("punzinet",)
 """Packages whose messages are shown; those of libraries are theirs."""
 
 

@@ -13,12 +13,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from analysis.errors import InputError
-from analysis.files import remove_partial_files
-from analysis.manifest import Manifest
-from processors.lock import lock
-from processors.stage import Stage
-from processors.trial import Trial, trial_of
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import remove_partial_files
+from punzinet.analysis.manifest import Manifest
+from punzinet.processors.lock import lock
+from punzinet.processors.stage import Stage
+from punzinet.processors.trial import Trial, trial_of
 
 #: Says what there is to say; of several processes, started by torchrun, only in the first.
 SILENT = os.environ.get("RANK", "0") != "0"

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from analysis.datasets import SIGNAL
-from analysis.errors import InputError
-from analysis.files import write_json
-from analysis.manifest import Manifest, load_manifest
-from analysis.output import OutputFolder
-from analysis.paper.studies import VARIATION, Study, paper_studies, variations
-from processors.cli.options import (
+from punzinet.analysis.datasets import SIGNAL
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import write_json
+from punzinet.analysis.manifest import Manifest, load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
+from punzinet.processors.cli.options import (
     MANIFEST,
     OUTPUT,
     DryRunOption,
@@ -23,7 +23,7 @@ from processors.cli.options import (
     console,
     nothing_to_do,
 )
-from processors.stages import paper_stage, study_stage
+from punzinet.processors.stages import paper_stage, study_stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,8 +122,8 @@ def _run(
         stage = study_stage(settings, folder, study)
         if nothing_to_do(stage, force, dry_run):
             continue
-        from analysis.training.progress import ProgressBar
-        from processors.paper_stage import run_study
+        from punzinet.analysis.training.progress import ProgressBar
+        from punzinet.processors.paper_stage import run_study
 
         console.print(f"{stage.name}: {study.label}, {study.settings.networks} networks")
         with ProgressBar(quiet=console.quiet) as progress:
@@ -143,9 +143,9 @@ def _claims(
     stage = paper_stage(settings, folder, [study.name for study in studies], variations=False)
     if nothing_to_do(stage, force, dry_run):
         return
-    from analysis.files import read_json
-    from plots.make_paper import make_paper_figures
-    from processors.paper_stage import write_claims
+    from punzinet.analysis.files import read_json
+    from punzinet.plots.make_paper import make_paper_figures
+    from punzinet.processors.paper_stage import write_claims
 
     written = write_claims(settings, folder, [study.name for study in studies])
     written += make_paper_figures(folder, settings, studies)
@@ -166,8 +166,8 @@ def _variations(
     stage = paper_stage(settings, folder, [study.name for study in studies], variations=True)
     if nothing_to_do(stage, force, dry_run):
         return
-    from plots.make_paper import make_variations_figure
-    from processors.paper_stage import write_effects
+    from punzinet.plots.make_paper import make_variations_figure
+    from punzinet.processors.paper_stage import write_effects
 
     written = write_effects(settings, folder, studies) + make_variations_figure(folder)
     stage.finish(written)
@@ -176,7 +176,7 @@ def _variations(
 
 def _combine(folder: OutputFolder, folders: "Sequence[Path]") -> None:
     """Average the claims of several folders, say so and write it."""
-    from analysis.paper.combination import combine_claims
+    from punzinet.analysis.paper.combination import combine_claims
 
     combined = combine_claims(folders)
     path = folder.paper / "combined.json"

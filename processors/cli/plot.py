@@ -1,8 +1,8 @@
 """`punzinet plot`: the figures."""
 
-from analysis.manifest import load_manifest
-from analysis.output import OutputFolder
-from processors.cli.options import (
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,
@@ -15,7 +15,7 @@ from processors.cli.options import (
     console,
     nothing_to_do,
 )
-from processors.stages import limits_stage, plot_stage
+from punzinet.processors.stages import limits_stage, plot_stage
 
 
 def command(
@@ -38,7 +38,7 @@ def command(
     stage = plot_stage(settings, folder, network, limits=limits)
     if nothing_to_do(stage, force, dry_run):
         return
-    from plots.make import make_plots
+    from punzinet.plots.make import make_plots
 
     written = make_plots(folder, settings, network, limits=limits)
     stage.finish(written)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analysis.errors import InputError
-from analysis.manifest import Manifest, load_manifest
-from analysis.output import OutputFolder
-from processors.cli.options import (
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import Manifest, load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,
@@ -20,7 +20,7 @@ from processors.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from analysis.datasets import Dataset
+    from punzinet.analysis.datasets import Dataset
 
 
 def command(
@@ -48,10 +48,10 @@ def command(
 
     Example: punzinet predict data.root --network punzi-00 --to data.punzinet.root
     """
-    from analysis.network import load_network
-    from processors.candidates import make_samples
-    from processors.prediction import predict_file
-    from processors.preflight import inspect_file
+    from punzinet.analysis.network import load_network
+    from punzinet.processors.candidates import make_samples
+    from punzinet.processors.prediction import predict_file
+    from punzinet.processors.preflight import inspect_file
 
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import TaskID
 
-from processors.cli.options import entries_progress, targets_of
+from punzinet.processors.cli.options import entries_progress, targets_of
 
 
 def command(
@@ -25,7 +25,7 @@ def command(
 
     Example: punzinet rebasket /data/taupair_*.root --to large
     """
-    from processors.rebasket import rebasket_file
+    from punzinet.processors.rebasket import rebasket_file
 
     with entries_progress() as progress:
         for path, target in zip(files, targets_of(files, to, "rebasket"), strict=True):

@@ -1,8 +1,8 @@
 """`punzinet report`: everything on one page."""
 
-from analysis.manifest import load_manifest
-from analysis.output import OutputFolder
-from processors.cli.options import (
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,
@@ -15,7 +15,7 @@ from processors.cli.options import (
     console,
     nothing_to_do,
 )
-from processors.stages import report_stage
+from punzinet.processors.stages import report_stage
 
 
 def command(
@@ -35,7 +35,7 @@ def command(
     stage = report_stage(settings, folder, network)
     if nothing_to_do(stage, force, dry_run):
         return
-    from plots.report.page import make_report
+    from punzinet.plots.report.page import make_report
 
     stage.finish(make_report(folder, settings, network))
     console.print(f"report: open {folder.report} in a browser")

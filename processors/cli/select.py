@@ -1,8 +1,8 @@
 """`punzinet select`: histograms of the window variable behind the single cut."""
 
-from analysis.manifest import load_manifest
-from analysis.output import OutputFolder
-from processors.cli.options import (
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,
@@ -27,9 +27,9 @@ from processors.cli.options import (
     say_seen,
     say_trial,
 )
-from processors.cli.tables import cutflow_table
-from processors.stages import select_stage
-from processors.trial import Trial
+from punzinet.processors.cli.tables import cutflow_table
+from punzinet.processors.stages import select_stage
+from punzinet.processors.trial import Trial
 
 
 def command(
@@ -62,8 +62,8 @@ def command(
     )
     if nothing_to_do(stage, force, dry_run):
         return
-    from processors.executors import Execution
-    from processors.selection_stage import run_selection
+    from punzinet.processors.executors import Execution
+    from punzinet.processors.selection_stage import run_selection
 
     execution = Execution(executor, workers, scheduler)
     stage.finish(

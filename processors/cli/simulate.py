@@ -1,8 +1,8 @@
 """`punzinet simulate`: the default data."""
 
-from analysis.manifest import load_manifest
-from analysis.output import OutputFolder
-from processors.cli.options import (
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import (
     MANIFEST,
     OUTPUT,
     WORKERS,
@@ -18,7 +18,7 @@ from processors.cli.options import (
     console,
     nothing_to_do,
 )
-from processors.stages import simulate_stage
+from punzinet.processors.stages import simulate_stage
 
 
 def command(
@@ -43,8 +43,8 @@ def command(
     stage = simulate_stage(settings, folder, scale)
     if nothing_to_do(stage, force, dry_run):
         return
-    from processors.executors import Execution
-    from processors.simulation import simulate
+    from punzinet.processors.executors import Execution
+    from punzinet.processors.simulation import simulate
 
     written = simulate(settings, scale, folder, Execution(executor, workers, scheduler))
     stage.finish(written)

@@ -8,14 +8,14 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Column, Table
 
-from analysis.errors import InputError
-from analysis.files import read_json
-from analysis.output import OutputFolder
-from processors.cli.options import OUTPUT, OutputOption, console, say_trial
-from processors.lock import holder_of
-from processors.stage import failure_of, is_finished
-from processors.stages import STAGES
-from processors.trial import trial_of
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import read_json
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import OUTPUT, OutputOption, console, say_trial
+from punzinet.processors.lock import holder_of
+from punzinet.processors.stage import failure_of, is_finished
+from punzinet.processors.stages import STAGES
+from punzinet.processors.trial import trial_of
 
 NOT_RUN = "not run"
 
@@ -25,7 +25,7 @@ def command(output: OutputOption = OUTPUT) -> None:
 
     Example: punzinet status --output output
     """
-    from processors.ledger import Progressed, read_progress
+    from punzinet.processors.ledger import Progressed, read_progress
 
     folder = OutputFolder(output)
     holder = holder_of(folder.root)

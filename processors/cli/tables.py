@@ -4,10 +4,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from analysis.datasets import DATA, SIGNAL
-from analysis.files import read_json
-from analysis.manifest import Manifest
-from processors.cutflow import from_json
+from punzinet.analysis.datasets import DATA, SIGNAL
+from punzinet.analysis.files import read_json
+from punzinet.analysis.manifest import Manifest
+from punzinet.processors.cutflow import from_json
 
 
 def cutflow_table(path: Path, manifest: Manifest) -> Table:

@@ -6,9 +6,9 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from analysis.manifest import load_manifest
-from analysis.output import OutputFolder
-from processors.cli.options import (
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import (
     MANIFEST,
     OUTPUT,
     DryRunOption,
@@ -19,7 +19,7 @@ from processors.cli.options import (
     console,
     nothing_to_do,
 )
-from processors.stages import networks_to_train, train_stage
+from punzinet.processors.stages import networks_to_train, train_stage
 
 
 def command(
@@ -51,7 +51,7 @@ def command(
 
     Example: punzinet train --networks 25
 
-    With several processes: torchrun --nproc-per-node 2 -m processors.cli train
+    With several processes: torchrun --nproc-per-node 2 -m punzinet train
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
@@ -71,14 +71,14 @@ def command(
     settings = settings.model_copy(update={"training": training})
     stage = train_stage(settings, folder)
     if training.device != "cpu":
-        from analysis.training.autograd import usable_device
+        from punzinet.analysis.training.autograd import usable_device
 
         usable_device(training.device)
     if nothing_to_do(stage, force, dry_run):
         return
-    from analysis.training.progress import ProgressBar
-    from analysis.training.ranks import open_ranks
-    from processors.train_stage import run_training
+    from punzinet.analysis.training.progress import ProgressBar
+    from punzinet.analysis.training.ranks import open_ranks
+    from punzinet.processors.train_stage import run_training
 
     with open_ranks() as ranks, ProgressBar(quiet=console.quiet) as progress:
         done = run_training(settings, folder, resume=resume, reporters=[progress], ranks=ranks)

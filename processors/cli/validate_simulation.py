@@ -3,9 +3,9 @@
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from analysis.manifest import load_manifest
-from analysis.output import OutputFolder
-from processors.cli.options import (
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.cli.options import (
     MANIFEST,
     OUTPUT,
     DryRunOption,
@@ -16,13 +16,13 @@ from processors.cli.options import (
     console,
     nothing_to_do,
 )
-from processors.stages import validate_stage
+from punzinet.processors.stages import validate_stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from analysis.simulation.comparison import Comparison
-    from analysis.simulation.spectrum_comparison import SpectrumComparison
+    from punzinet.analysis.simulation.comparison import Comparison
+    from punzinet.analysis.simulation.spectrum_comparison import SpectrumComparison
 
 
 def command(
@@ -48,10 +48,10 @@ def command(
         stage.fingerprint()  # refuses before anything is forgotten if a stage before has not run
     if nothing_to_do(stage, force, dry_run):
         return
-    from analysis.files import write_json
-    from analysis.provenance import provenance
-    from analysis.simulation.validation import compare
-    from plots.validation import make_validation_plots
+    from punzinet.analysis.files import write_json
+    from punzinet.analysis.provenance import provenance
+    from punzinet.analysis.simulation.validation import compare
+    from punzinet.plots.validation import make_validation_plots
 
     with console.status("Comparing with published numbers"):
         rows = compare(settings, folder)
@@ -85,7 +85,11 @@ def command(
 
 def _spectra(sqrt_s: float, seed: int) -> "list[SpectrumComparison]":
     """All spectra of both generators."""
-    from analysis.simulation.spectrum_comparison import EVENTS, PROCESSES, compare_with_pythia
+    from punzinet.analysis.simulation.spectrum_comparison import (
+        EVENTS,
+        PROCESSES,
+        compare_with_pythia,
+    )
 
     spectra = []
     for process in PROCESSES:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from analysis.paper.judgement import KINDS, Judgement
-from analysis.paper.smoothness import MassBins
+from punzinet.analysis.paper.judgement import KINDS, Judgement
+from punzinet.analysis.paper.smoothness import MassBins
 
 
 @pytest.fixture(scope="session")

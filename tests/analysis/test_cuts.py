@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.cuts import (
+from punzinet.analysis.cuts import (
     RankedEvents,
     best_single_cut,
     interpolated_cuts,
     optimal_cuts,
     selected,
 )
-from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit, background_variance
-from analysis.punzi_loss import SIGNAL
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
+from punzinet.analysis.punzi_loss import SIGNAL
 
 H = 4
 FORMS = [FigureOfMerit(), FigureOfMerit(form="punzi-improved", a=5.0)]

@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy.special import expit
 
-from analysis.export import write_onnx
-from analysis.kinematics import FEATURES
-from analysis.network import PunziNet, SavedNetwork
-from analysis.windows import Windows
+from punzinet.analysis.export import write_onnx
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.network import PunziNet, SavedNetwork
+from punzinet.analysis.windows import Windows
 
 LOW, HIGH = [0.01, -0.3, -5.0, 0.02], [5.2, 4.9, 5.3, 4.8]
 

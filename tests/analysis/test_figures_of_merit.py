@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from analysis.figures_of_merit import (
+from punzinet.analysis.figures_of_merit import (
     BackgroundUncertainty,
     FigureOfMerit,
     background_variance,

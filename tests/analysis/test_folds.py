@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.folds import FOLDS, VALIDATION_FOLD, _mix, fold_of, uniform_of
+from punzinet.analysis.folds import FOLDS, VALIDATION_FOLD, _mix, fold_of, uniform_of
 
 
 def identity(n: int) -> list[np.ndarray]:

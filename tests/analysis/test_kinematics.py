@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from analysis.beams import Beams
-from analysis.kinematics import FEATURES, DimuonKinematics, _compute, dimuon_kinematics
-from analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.kinematics import FEATURES, DimuonKinematics, _compute, dimuon_kinematics
+from punzinet.analysis.simulation.constants import MUON_MASS
 
 BEAMS = Beams()
 #: Beams that collide at rest along z: the laboratory is the centre-of-mass system.

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from analysis.errors import InputError
-from analysis.files import write_json
-from analysis.manifest import Manifest, load_manifest
-from analysis.output import OutputFolder
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import write_json
+from punzinet.analysis.manifest import Manifest, load_manifest
+from punzinet.analysis.output import OutputFolder
 
 OWN: dict[str, Any] = {
     "luminosity": 50,

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-import analysis.network as module
-from analysis.errors import InputError
-from analysis.network import METADATA_FILE, WEIGHTS_FILE, PunziNet, load_network
-from analysis.search import RECOIL, SearchSettings
-from analysis.windows import Windows
+import punzinet.analysis.network as module
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.network import METADATA_FILE, WEIGHTS_FILE, PunziNet, load_network
+from punzinet.analysis.search import RECOIL, SearchSettings
+from punzinet.analysis.windows import Windows
 
 FEATURES = ("pt_thrust", "pt_mumin_mumax", "pl_mumin_mumax", "pt_mumu")
 LOW, HIGH = [0.0, -1.0, -4.5, 0.25], [3.0, 2.0, 5.1, 4.75]

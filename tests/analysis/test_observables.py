@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from analysis.beams import Beams
-from analysis.kinematics import FEATURES, dimuon_kinematics
-from analysis.muon_pairs import MuonPairs
-from analysis.observables import CANDIDATES, OBSERVABLES
-from analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
+from punzinet.analysis.muon_pairs import MuonPairs
+from punzinet.analysis.observables import CANDIDATES, OBSERVABLES
+from punzinet.analysis.simulation.constants import MUON_MASS
 
 AT_REST = np.array([10.58, 0.0, 0.0, 0.0])
 Z = np.array([0.0, 0.0, 1.0])

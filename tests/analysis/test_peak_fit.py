@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from analysis.peak_fit import PeakFit, fit_peak, peak_edges
-from analysis.search import RECOIL
+from punzinet.analysis.peak_fit import PeakFit, fit_peak, peak_edges
+from punzinet.analysis.search import RECOIL
 
 EDGES = peak_edges(RECOIL.peak_reach)
 

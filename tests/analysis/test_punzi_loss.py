@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.network import PunziNet
-from analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL, PunziLoss, window_sums
-from analysis.significance_loss import SignificanceLoss
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL, PunziLoss, window_sums
+from punzinet.analysis.significance_loss import SignificanceLoss
 
 MASSES = tuple(0.5 + 0.5 * i for i in range(12))
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import uproot
 
-from analysis.errors import InputError
-from analysis.reproducible_root import create_root_file
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.reproducible_root import create_root_file
 
 
 def write(path: Path, identity: str, value: float = 1.0) -> bytes:

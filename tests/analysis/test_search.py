@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from analysis.beams import Beams
-from analysis.errors import InputError
-from analysis.kinematics import FEATURES, dimuon_kinematics
-from analysis.muon_pairs import MuonPairs
-from analysis.observables import OBSERVABLES, observable
-from analysis.quantity import Quantity
-from analysis.search import RECOIL, Search, SearchSettings
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
+from punzinet.analysis.muon_pairs import MuonPairs
+from punzinet.analysis.observables import OBSERVABLES, observable
+from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.search import RECOIL, Search, SearchSettings
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 
 
 def selection(seed, cut=None):

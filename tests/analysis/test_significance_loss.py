@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.punzi_loss import SIGNAL
-from analysis.significance_loss import SignificanceLoss
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.significance_loss import SignificanceLoss
 
 MASS = (1.0, 2.0, 3.0)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import uproot
 
-from analysis.errors import InputError
-from analysis.search import RECOIL
-from analysis.spectra import (
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.search import RECOIL
+from punzinet.analysis.spectra import (
     drawn_quantities,
     fill_spectra,
     read_spectrum,

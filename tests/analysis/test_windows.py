@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analysis.errors import InputError
-from analysis.peak_fit import PeakFit
-from analysis.windows import Windows, interpolate_sigma, windows_from_fits
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.peak_fit import PeakFit
+from punzinet.analysis.windows import Windows, interpolate_sigma, windows_from_fits
 
 
 def make_windows() -> Windows:

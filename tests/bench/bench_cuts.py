@@ -6,8 +6,8 @@ import numpy as np
 from published_method import PublishedMethod
 from synthetic import synthetic_sample
 
-from analysis.cuts import RankedEvents, best_single_cut, optimal_cuts
-from analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.cuts import RankedEvents, best_single_cut, optimal_cuts
+from punzinet.analysis.figures_of_merit import FigureOfMerit
 
 EVENTS = 5_000_000
 HYPOTHESES = 87

@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 
-from analysis.limits.asymptotic import asymptotic_limits
-from analysis.limits.counting import counting_limits
-from analysis.limits.model import Background, CountingExperiment
+from punzinet.analysis.limits.asymptotic import asymptotic_limits
+from punzinet.analysis.limits.counting import counting_limits
+from punzinet.analysis.limits.model import Background, CountingExperiment
 
 HYPOTHESES = 87
 SELECTIONS = 2

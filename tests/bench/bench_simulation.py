@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from stage import measure
 
-from analysis.beams import Beams
-from analysis.simulation.signal import _trials
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.simulation.signal import _trials
 
 TRIALS = 500_000
 MASSES = (0.1, 2.5, 8.1)

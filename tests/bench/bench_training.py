@@ -8,11 +8,11 @@ import numpy as np
 from published_method import PublishedMethod
 from synthetic import synthetic_sample
 
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.training.batches import shelve_random
-from analysis.training.engine import Steps, Task
-from analysis.training.fused import FusedEngine
-from analysis.training.sample import Sample
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.training.batches import shelve_random
+from punzinet.analysis.training.engine import Steps, Task
+from punzinet.analysis.training.fused import FusedEngine
+from punzinet.analysis.training.sample import Sample
 
 EVENTS = 2_500_000
 LUMINOSITY = 50.0

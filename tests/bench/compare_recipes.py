@@ -18,13 +18,13 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn.utils import parameters_to_vector
 
-from analysis.evaluation import evaluate
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.output import OutputFolder
-from analysis.training.sample import Sample, load_sample
-from analysis.training.settings import TrainingSettings
-from analysis.training.train import train_networks
-from analysis.windows import Windows
+from punzinet.analysis.evaluation import evaluate
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.training.sample import Sample, load_sample
+from punzinet.analysis.training.settings import TrainingSettings
+from punzinet.analysis.training.train import train_networks
+from punzinet.analysis.windows import Windows
 
 LUMINOSITY = 50.0
 

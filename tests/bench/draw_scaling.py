@@ -6,9 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from analysis.files import read_json
-from plots import style
-from plots.scaling import StageRun, scaling_figure
+from punzinet.analysis.files import read_json
+from punzinet.plots import style
+from punzinet.plots.scaling import StageRun, scaling_figure
 
 RUN = re.compile(r"scaling\.(\w+)\.(\d+)_workers\.(\d+)_files\.(\d+)_events\.seconds")
 GALLERY = Path(__file__).parents[2] / "plots" / "gallery"

@@ -9,12 +9,12 @@ import uproot
 import yaml
 from stage import measure
 
-from analysis.datasets import SIGNAL
-from analysis.manifest import load_manifest
-from analysis.network import PunziNet
-from analysis.output import OutputFolder
-from analysis.windows import Windows
-from processors.stages import train_stage
+from punzinet.analysis.datasets import SIGNAL
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.windows import Windows
+from punzinet.processors.stages import train_stage
 
 TREE = "variables"
 BASKET = 65_536

@@ -7,9 +7,9 @@ matrices of hypotheses times events.
 import numpy as np
 import torch
 
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.punzi_loss import SIGNAL
-from analysis.training.sample import Sample
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.sample import Sample
 
 
 class PublishedMethod:

@@ -11,9 +11,9 @@ import uproot
 from ntuples import TREE
 from stage import WORKERS
 
-from analysis.datasets import BRANCHES
-from analysis.manifest import FeatureSettings
-from processors.columns import BEAM, CHARGES, IDENTITY, MOMENTA
+from punzinet.analysis.datasets import BRANCHES
+from punzinet.analysis.manifest import FeatureSettings
+from punzinet.processors.columns import BEAM, CHARGES, IDENTITY, MOMENTA
 
 COLUMNS = [BRANCHES[name] for name in (*IDENTITY, *MOMENTA, "weight", *CHARGES, *BEAM)]
 

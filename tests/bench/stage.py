@@ -36,7 +36,7 @@ def measure(folder: Path, stage: str, *options: str, workers: int = WORKERS) -> 
         options: More of its options.
         workers: Number of worker processes.
     """
-    command = [sys.executable, "-m", "processors.cli", stage, *options]
+    command = [sys.executable, "-m", "punzinet", stage, *options]
     command += ["--executor", "futures", "--workers", str(workers), "--force"]
     start = time.perf_counter()
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.kinematics import FEATURES
-from analysis.punzi_loss import SIGNAL
-from analysis.training.sample import Events, Sample
-from analysis.windows import Windows
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.sample import Events, Sample
+from punzinet.analysis.windows import Windows
 
 BACKGROUNDS = ("tautau", "eemumu", "mumugamma")
 SHARES = (0.83, 0.14, 0.03)

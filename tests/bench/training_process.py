@@ -10,11 +10,11 @@ import re, sys, time
 from pathlib import Path
 sys.path.insert(0, {bench!r})
 from synthetic import synthetic_windows
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.output import OutputFolder
-from analysis.training.sample import open_sample
-from analysis.training.settings import TrainingSettings
-from analysis.training.train import train_networks
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.training.sample import open_sample
+from punzinet.analysis.training.settings import TrainingSettings
+from punzinet.analysis.training.train import train_networks
 begin = time.perf_counter()
 sample = open_sample(Path({tensors!r}), synthetic_windows(), 4)
 settings = TrainingSettings.model_validate(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.punzi_loss import SIGNAL
-from analysis.windows import Windows
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.windows import Windows
 
 ROOT = Path(__file__).parents[2]
 MASSES = np.array([1.0, 2.0, 3.0])

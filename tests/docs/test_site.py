@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from analysis.datasets import Dataset
-from analysis.manifest import Manifest
-from processors.stages import STAGES
+from punzinet.analysis.datasets import Dataset
+from punzinet.analysis.manifest import Manifest
+from punzinet.processors.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

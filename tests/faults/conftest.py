@@ -18,8 +18,8 @@ import pytest
 import uproot
 import yaml
 
-from processors.lock import holder_of
-from processors.stages import STAGES
+from punzinet.processors.lock import holder_of
+from punzinet.processors.stages import STAGES
 
 MANIFEST: dict[str, Any] = {
     "luminosity": 50,
@@ -91,7 +91,7 @@ class Chain:
     def command(stage: str, *options: str) -> list[str]:
         """The command of a stage."""
         spread = ["--workers", "2"] if stage in {"simulate", "features", "select"} else []
-        return [sys.executable, "-m", "processors.cli", stage, *spread, *options]
+        return [sys.executable, "-m", "punzinet", stage, *spread, *options]
 
     def start(self, folder: Path, stage: str, *options: str, **how: Any) -> subprocess.Popen[str]:
         """Start a stage; it is left to the caller to end it.

@@ -16,12 +16,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from analysis.errors import InputError
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from processors import opening
-from processors.executors import Execution
-from processors.features_stage import run_features
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors import opening
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
 
 URL = "root://127.0.0.1//served/tautau.root"
 CONFIGURATION = """

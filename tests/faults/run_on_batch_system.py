@@ -61,7 +61,7 @@ def main(folder: Path) -> None:
         while len(list(jobs.iterdir())) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        command = [sys.executable, "-m", "processors.cli", "features", "--executor", "dask"]
+        command = [sys.executable, "-m", "punzinet", "features", "--executor", "dask"]
         stage = subprocess.Popen([*command, "--scheduler", address[0]])
         records = Path("output/.ledger/features/features")
         while len(list(records.rglob("*.safetensors"))) < 2 and time.monotonic() < deadline:

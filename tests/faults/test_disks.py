@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from processors.stages import STAGES
+from punzinet.processors.stages import STAGES
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 Count = Callable[[str, object], None]

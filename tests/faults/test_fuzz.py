@@ -16,18 +16,18 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.errors import InputError
-from analysis.hypotheses import MOST_MASSES
-from analysis.kinematics import FEATURES
-from analysis.manifest import Manifest, load_manifest
-from analysis.network import PunziNet, load_network
-from analysis.output import OutputFolder
-from analysis.records import Record, read_record, write_record
-from analysis.training.sample import load_sample
-from analysis.windows import Windows
-from processors.executors import Execution
-from processors.features_stage import run_features
-from processors.lock import holder_of
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.hypotheses import MOST_MASSES
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.manifest import Manifest, load_manifest
+from punzinet.analysis.network import PunziNet, load_network
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.records import Record, read_record, write_record
+from punzinet.analysis.training.sample import load_sample
+from punzinet.analysis.windows import Windows
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
+from punzinet.processors.lock import holder_of
 
 Make = Callable[..., Manifest]
 FEW, MANY = 25, 400

@@ -15,10 +15,10 @@ import pytest
 import uproot
 import yaml
 
-from analysis.errors import InputError
-from analysis.manifest import load_manifest
-from analysis.output import OutputFolder
-from plots.report.page import make_report
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.plots.report.page import make_report
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 Count = Callable[[str, object], None]

@@ -14,7 +14,7 @@ import pytest
 import uproot
 import yaml
 
-from analysis.manifest import Manifest
+from punzinet.analysis.manifest import Manifest
 
 pytestmark = pytest.mark.faults
 Count = Callable[[str, object], None]
@@ -47,7 +47,7 @@ def features(folder: Path) -> Run:
     """Function (*options) that runs the features stage."""
 
     def run(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "processors.cli", "-v", "features", "--executor"]
+        command = [sys.executable, "-m", "punzinet", "-v", "features", "--executor"]
         return subprocess.run(
             [*command, "iterative", *options], cwd=folder, capture_output=True, text=True,
             check=False, timeout=280,
@@ -102,7 +102,7 @@ def test_status_shows_what_failed_and_why(
     damage(path)
     assert "tautau2.root" in sentence_of(features())
     done = subprocess.run(
-        [sys.executable, "-m", "processors.cli", "status"],
+        [sys.executable, "-m", "punzinet", "status"],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0
@@ -171,7 +171,7 @@ def test_events_that_are_there_twice_are_reported(
     assert features().returncode == 0
     assert counted(folder) == {"events": 27_000, "wrong": 3000}
     done = subprocess.run(
-        [sys.executable, "-m", "processors.cli", "status"],
+        [sys.executable, "-m", "punzinet", "status"],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "repeats 3000 events" in " ".join(done.stdout.split())

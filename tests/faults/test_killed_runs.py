@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from processors.stages import STAGES
+from punzinet.processors.stages import STAGES
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 Count = Callable[[str, object], None]

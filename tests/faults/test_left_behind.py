@@ -13,23 +13,23 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from analysis.errors import InputError
-from analysis.limits.result import Limits, read_sigma_over_g2
-from analysis.manifest import load_manifest
-from analysis.network import load_network
-from analysis.output import OutputFolder
-from analysis.search import RECOIL
-from analysis.sensitivity import Sensitivity
-from analysis.spectra import STAGES as SELECTIONS
-from analysis.spectra import read_spectrum
-from analysis.tensor_events import read_tensor_events
-from analysis.training.checkpoint import FORMAT, read_checkpoint
-from analysis.training.sample import load_sample
-from analysis.windows import Windows
-from plots.report.page import make_report
-from processors.ledger import read_progress
-from processors.stages import train_stage
-from processors.trial import trial_of
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
+from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.network import load_network
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.search import RECOIL
+from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.spectra import STAGES as SELECTIONS
+from punzinet.analysis.spectra import read_spectrum
+from punzinet.analysis.tensor_events import read_tensor_events
+from punzinet.analysis.training.checkpoint import FORMAT, read_checkpoint
+from punzinet.analysis.training.sample import load_sample
+from punzinet.analysis.windows import Windows
+from punzinet.plots.report.page import make_report
+from punzinet.processors.ledger import read_progress
+from punzinet.processors.stages import train_stage
+from punzinet.processors.trial import trial_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 Count = Callable[[str, object], None]

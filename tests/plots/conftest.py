@@ -9,18 +9,18 @@ from hist import Hist
 from matplotlib.figure import Figure
 from scipy.special import expit
 
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.manifest import PROCESSES
-from analysis.peak_fit import PeakFit
-from analysis.search import RECOIL
-from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
-from analysis.windows import Windows
-from plots.feature_distributions import FeatureSample, features_figure
-from plots.output_vs_mass import Cuts, Outputs, output_figure
-from plots.recoil_mass import MassSpectrum, recoil_mass_figure
-from plots.sensitivity import figure_of_merit_figure, sigma_min_figure
-from plots.training_history import Phase, history_figure
-from plots.windows import example_masses, peaks_figure, widths_figure
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.manifest import PROCESSES
+from punzinet.analysis.peak_fit import PeakFit
+from punzinet.analysis.search import RECOIL
+from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
+from punzinet.analysis.windows import Windows
+from punzinet.plots.feature_distributions import FeatureSample, features_figure
+from punzinet.plots.output_vs_mass import Cuts, Outputs, output_figure
+from punzinet.plots.recoil_mass import MassSpectrum, recoil_mass_figure
+from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
+from punzinet.plots.training_history import Phase, history_figure
+from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from analysis.baselines.results import Baseline, Baselines, Ranking
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.observables import CANDIDATES
-from analysis.sensitivity import Selection
-from plots import style
-from plots.baselines import LINES, comparison_figure, ranking_figure, write_figures
+from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.observables import CANDIDATES
+from punzinet.analysis.sensitivity import Selection
+from punzinet.plots import style
+from punzinet.plots.baselines import LINES, comparison_figure, ranking_figure, write_figures
 
 NAMES = tuple(LINES)
 

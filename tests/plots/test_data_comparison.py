@@ -3,9 +3,9 @@ import pytest
 from hist import Hist
 from matplotlib.figure import Figure
 
-from analysis.quantity import Quantity
-from analysis.search import RECOIL
-from plots.data_comparison import (
+from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.search import RECOIL
+from punzinet.plots.data_comparison import (
     Compared,
     Seen,
     data_features_figure,

@@ -9,10 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.errors import InputError
-from plots import style
-from plots.sensitivity import Curve, networks_by_loss
-from plots.stack import stack_total
+from punzinet.analysis.errors import InputError
+from punzinet.plots import style
+from punzinet.plots.sensitivity import Curve, networks_by_loss
+from punzinet.plots.stack import stack_total
 
 NAMES = (
     "recoil_mass",

@@ -1,7 +1,7 @@
 import numpy as np
 
-from analysis.limits.result import Limits, SelectionLimits
-from plots.limits import coupling_figure, cross_section_figure
+from punzinet.analysis.limits.result import Limits, SelectionLimits
+from punzinet.plots.limits import coupling_figure, cross_section_figure
 
 MASS = np.array([1.0, 2.0, 3.0, 4.0])
 

@@ -8,23 +8,23 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.kinematics import FEATURES
-from analysis.network import PunziNet
-from analysis.paper.claim import Claim
-from analysis.paper.claims import REGIONS
-from analysis.paper.smoothness import MassBins, PassingFraction
-from analysis.paper.statistics import Measured
-from analysis.paper.variations import WORST, Effect
-from plots import style
-from plots.discontinuities import Selected, discontinuities_figure
-from plots.ensembles import ensembles_figure, published_figure
-from plots.feature_space import feature_space_figure
-from plots.loss_evolution import Evolution, loss_evolution_figure
-from plots.network_diagram import network_figure
-from plots.output_vs_mass import Cuts
-from plots.outputs_by_loss import outputs_figure
-from plots.sensitivity import Curve
-from plots.variations import variations_figure
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.paper.claim import Claim
+from punzinet.analysis.paper.claims import REGIONS
+from punzinet.analysis.paper.smoothness import MassBins, PassingFraction
+from punzinet.analysis.paper.statistics import Measured
+from punzinet.analysis.paper.variations import WORST, Effect
+from punzinet.plots import style
+from punzinet.plots.discontinuities import Selected, discontinuities_figure
+from punzinet.plots.ensembles import ensembles_figure, published_figure
+from punzinet.plots.feature_space import feature_space_figure
+from punzinet.plots.loss_evolution import Evolution, loss_evolution_figure
+from punzinet.plots.network_diagram import network_figure
+from punzinet.plots.output_vs_mass import Cuts
+from punzinet.plots.outputs_by_loss import outputs_figure
+from punzinet.plots.sensitivity import Curve
+from punzinet.plots.variations import variations_figure
 
 RNG = np.random.default_rng(4)
 MASS = np.linspace(0.1, 8.7, 87)

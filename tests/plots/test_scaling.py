@@ -1,6 +1,6 @@
 import pytest
 
-from plots.scaling import StageRun, scaling_figure
+from punzinet.plots.scaling import StageRun, scaling_figure
 
 
 def runs() -> list[StageRun]:

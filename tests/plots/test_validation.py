@@ -6,17 +6,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.output import OutputFolder
-from analysis.simulation.comparison import Comparison
-from analysis.simulation.spectrum_comparison import (
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.simulation.comparison import Comparison
+from punzinet.analysis.simulation.spectrum_comparison import (
     MUMUGAMMA_EDGES,
     SpectrumComparison,
     fill,
 )
-from plots.validation import LABELS, make_validation_plots
-from plots.validation_ratios import ratios_figure
-from plots.validation_spectra import spectra_figure
-from plots.validation_widths import widths_validation_figure
+from punzinet.plots.validation import LABELS, make_validation_plots
+from punzinet.plots.validation_ratios import ratios_figure
+from punzinet.plots.validation_spectra import spectra_figure
+from punzinet.plots.validation_widths import widths_validation_figure
 
 
 def comparisons() -> list[Comparison]:

@@ -9,11 +9,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from analysis.errors import InputError
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from processors.executors import Execution
-from processors.features_stage import run_features
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
 
 Make = Callable[..., Manifest]
 

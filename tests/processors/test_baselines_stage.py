@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.baselines.results import Baselines
-from analysis.manifest import Manifest
-from analysis.observables import CANDIDATES
-from analysis.output import OutputFolder
-from processors.baselines_stage import run_baselines
-from processors.executors import Execution
-from processors.features_stage import run_features
-from processors.train_stage import run_training
+from punzinet.analysis.baselines.results import Baselines
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.observables import CANDIDATES
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.baselines_stage import run_baselines
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
+from punzinet.processors.train_stage import run_training
 
 
 def test_everything_is_judged_ranked_and_written(

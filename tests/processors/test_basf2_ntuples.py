@@ -16,8 +16,8 @@ import pytest
 import uproot
 import yaml
 
-from analysis.beams import Beams
-from analysis.datasets import BRANCHES, Dataset
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.datasets import BRANCHES, Dataset
 
 Columns = dict[str, np.ndarray]
 README = Path(__file__).parents[2] / "README.md"
@@ -107,7 +107,7 @@ def test_the_page_can_be_followed_literally(
     command = block("sh").split()
     assert command[0] == "punzinet"
     subprocess.run(
-        [sys.executable, "-m", "processors.cli", *command[1:], "--executor", "iterative"],
+        [sys.executable, "-m", "punzinet", *command[1:], "--executor", "iterative"],
         cwd=tmp_path, check=True, capture_output=True, text=True,
     )  # fmt: skip
     record = json.loads((tmp_path / "output/features/cutflow.json").read_text())["datasets"]
@@ -147,7 +147,7 @@ def test_the_readme_can_be_followed_literally(
     for target in targets.split():
         command = "plot" if target == "plots" else target
         done = subprocess.run(
-            [sys.executable, "-m", "processors.cli", command, "--manifest", "mine.yaml"],
+            [sys.executable, "-m", "punzinet", command, "--manifest", "mine.yaml"],
             cwd=tmp_path, check=False, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

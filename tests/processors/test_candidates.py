@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import vector
 
-from analysis.beams import Beams
-from analysis.kinematics import dimuon_kinematics
-from analysis.manifest import Manifest
-from analysis.simulation.constants import MUON_MASS
-from processors.candidates import (
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.kinematics import dimuon_kinematics
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.processors.candidates import (
     NO_HYPOTHESIS,
     NOT_FINITE,
     NOT_FINITE_COLUMN,
@@ -18,10 +18,10 @@ from processors.candidates import (
     make_samples,
     read_candidates,
 )
-from processors.columns import BEAM
-from processors.cutflow import KEPT, READ
-from processors.preflight import InputFile
-from processors.runner import Chunk
+from punzinet.processors.columns import BEAM
+from punzinet.processors.cutflow import KEPT, READ
+from punzinet.processors.preflight import InputFile
+from punzinet.processors.runner import Chunk
 
 Columns = dict[str, np.ndarray]
 Make = Callable[..., Manifest]

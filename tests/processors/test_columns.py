@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import uproot
 
-from analysis.datasets import BRANCHES, Dataset
-from analysis.errors import InputError
-from processors.columns import find_columns, read_column, required_columns
-from processors.runner import Chunk
+from punzinet.analysis.datasets import BRANCHES, Dataset
+from punzinet.analysis.errors import InputError
+from punzinet.processors.columns import find_columns, read_column, required_columns
+from punzinet.processors.runner import Chunk
 
 
 def dataset(**settings: object) -> Dataset:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from processors.cutflow import KEPT, READ, Counter, Line, merge, to_json
+from punzinet.processors.cutflow import KEPT, READ, Counter, Line, merge, to_json
 
 
 def test_every_entry_is_counted_once() -> None:

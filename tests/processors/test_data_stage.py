@@ -12,21 +12,21 @@ import pytest
 import yaml
 from scipy.stats import chi2
 
-from analysis.comparison import read_comparison
-from analysis.errors import InputError
-from analysis.kinematics import FEATURES
-from analysis.manifest import Manifest
-from analysis.network import PunziNet
-from analysis.output import OutputFolder
-from analysis.search import RECOIL
-from analysis.spectra import STAGES, read_spectrum
-from analysis.windows import Windows
-from processors.data_stage import run_data
-from processors.executors import Execution
-from processors.features_stage import run_features
-from processors.selection_stage import run_selection
-from processors.stage import Stage
-from processors.stages import data_stage, features_stage, select_stage, train_stage
+from punzinet.analysis.comparison import read_comparison
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.search import RECOIL
+from punzinet.analysis.spectra import STAGES, read_spectrum
+from punzinet.analysis.windows import Windows
+from punzinet.processors.data_stage import run_data
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
+from punzinet.processors.selection_stage import run_selection
+from punzinet.processors.stage import Stage
+from punzinet.processors.stages import data_stage, features_stage, select_stage, train_stage
 
 Make = Callable[..., Manifest]
 BLINDED = "blinded: not to be seen before --unblind"

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from coffea.processor.executor import ExecutorBase
 
-from analysis.errors import InputError
-from analysis.records import Record
-from processors.executors import Execution, open_executor
-from processors.ledger import Ledger, Work
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.records import Record
+from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.ledger import Ledger, Work
 
 Count = Callable[[str, object], None]
 #: Where workers find this package and this file.
@@ -147,7 +147,7 @@ def test_refusals_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         (Execution("futures", scheduler="tcp://x:1"), "add `--executor dask`"),
         (Execution("dask", scheduler="tcp://127.0.0.1:9"), "No Dask scheduler answers"),
     ):
-        monkeypatch.setattr("processors.executors.CONNECT_SECONDS", 1)
+        monkeypatch.setattr("punzinet.processors.executors.CONNECT_SECONDS", 1)
         with pytest.raises(InputError, match=sentence), open_executor(execution):
             pass
     for name, library in (("dask", "dask.dataframe"), ("parsl", "parsl")):

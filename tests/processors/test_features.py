@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.beams import Beams
-from analysis.folds import fold_of
-from analysis.kinematics import FEATURES, dimuon_kinematics
-from analysis.manifest import Manifest
-from analysis.windows import Windows
-from processors.candidates import make_samples
-from processors.cutflow import KEPT, READ, merge
-from processors.executors import Execution, open_executor
-from processors.features import (
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.folds import fold_of
+from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.windows import Windows
+from punzinet.processors.candidates import make_samples
+from punzinet.processors.cutflow import KEPT, READ, merge
+from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.features import (
     NO_WINDOW,
     NOT_ITS_WINDOW,
     ChunkSummary,
@@ -24,9 +24,9 @@ from processors.features import (
     further_candidates,
     scan_identities,
 )
-from processors.ledger import Ledger
-from processors.preflight import preflight
-from processors.runner import Chunk, plan_chunks, run_processor
+from punzinet.processors.ledger import Ledger
+from punzinet.processors.preflight import preflight
+from punzinet.processors.runner import Chunk, plan_chunks, run_processor
 
 Columns = dict[str, np.ndarray]
 Make = Callable[..., Manifest]

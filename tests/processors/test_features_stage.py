@@ -14,14 +14,14 @@ import psutil
 import pytest
 import uproot
 
-from analysis.datasets import BRANCHES
-from analysis.errors import InputError
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from analysis.windows import Windows
-from processors import features
-from processors.executors import Execution
-from processors.features_stage import run_features
+from punzinet.analysis.datasets import BRANCHES
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.windows import Windows
+from punzinet.processors import features
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
 
 Make = Callable[..., Manifest]
 Columns = dict[str, np.ndarray]
@@ -340,10 +340,10 @@ def test_rntuples_and_urls_are_read_like_trees_and_paths(
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from processors.executors import Execution
-from processors.features_stage import run_features
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
 if __name__ == "__main__":
     manifest = Manifest.model_validate_json(Path(sys.argv[1]).read_text())
     run_features(manifest, OutputFolder(Path(sys.argv[2])), Execution("futures", 2))

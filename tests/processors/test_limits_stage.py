@@ -8,19 +8,19 @@ import pyhf
 import pytest
 import yaml
 
-from analysis.errors import InputError
-from analysis.kinematics import FEATURES
-from analysis.limits.result import Limits, read_sigma_over_g2
-from analysis.limits.yields import interpolate_cuts
-from analysis.manifest import Manifest
-from analysis.network import PunziNet
-from analysis.output import OutputFolder
-from analysis.windows import Windows
-from processors.executors import Execution
-from processors.features_stage import run_features
-from processors.limits_stage import run_limits, validate
-from processors.selection_stage import run_selection
-from processors.trial import Trial
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
+from punzinet.analysis.limits.yields import interpolate_cuts
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.windows import Windows
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
+from punzinet.processors.limits_stage import run_limits, validate
+from punzinet.processors.selection_stage import run_selection
+from punzinet.processors.trial import Trial
 
 
 @pytest.fixture(scope="module")

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.kinematics import FEATURES
-from analysis.manifest import Manifest
-from analysis.observables import CANDIDATES
-from analysis.windows import Windows
-from processors.candidates import make_samples
-from processors.executors import Execution, open_executor
-from processors.features import FeatureProcessor
-from processors.ledger import Ledger
-from processors.observables import ObservableProcessor, ObservedEvents, merge_observed
-from processors.preflight import preflight
-from processors.runner import plan_chunks, run_processor
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.observables import CANDIDATES
+from punzinet.analysis.windows import Windows
+from punzinet.processors.candidates import make_samples
+from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.features import FeatureProcessor
+from punzinet.processors.ledger import Ledger
+from punzinet.processors.observables import ObservableProcessor, ObservedEvents, merge_observed
+from punzinet.processors.preflight import preflight
+from punzinet.processors.runner import plan_chunks, run_processor
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_they_are_the_events_that_networks_train_on(
     wide_windows: Windows,
     tmp_path: Path,
 ) -> None:
-    from analysis.training.sample import load_sample  # noqa: PLC0415 - slow to import
+    from punzinet.analysis.training.sample import load_sample  # noqa: PLC0415 - slow to import
 
     manifest = make_manifest(ntuples)
     files = preflight(manifest)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.errors import InputError
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from processors.executors import Execution
-from processors.features_stage import run_features
-from processors.preflight import preflight
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
+from punzinet.processors.preflight import preflight
 
 Make = Callable[..., Manifest]
 
@@ -91,8 +91,8 @@ def server(
     monkeypatch: pytest.MonkeyPatch, ntuples: dict[str, Path]
 ) -> Iterator[tuple[Server, str]]:
     """A server with a background file, and the file's URL."""
-    monkeypatch.setattr("processors.opening.BACK_OFF_SECONDS", 0.01)
-    monkeypatch.setattr("processors.opening.ANSWER_SECONDS", 1)
+    monkeypatch.setattr("punzinet.processors.opening.BACK_OFF_SECONDS", 0.01)
+    monkeypatch.setattr("punzinet.processors.opening.ANSWER_SECONDS", 1)
     with Server(("127.0.0.1", 0), Handler) as running:
         running.files = {"/data/tautau.root": ntuples["tautau"].read_bytes()}
         running.trouble = lambda _: ""

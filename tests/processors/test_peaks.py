@@ -4,16 +4,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.beams import Beams
-from analysis.kinematics import dimuon_kinematics
-from analysis.manifest import Manifest
-from analysis.peak_fit import peak_edges
-from processors.candidates import make_samples
-from processors.executors import Execution, open_executor
-from processors.ledger import Ledger
-from processors.peaks import PeakProcessor, merge_peaks
-from processors.preflight import preflight
-from processors.runner import plan_chunks, run_processor
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.kinematics import dimuon_kinematics
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.peak_fit import peak_edges
+from punzinet.processors.candidates import make_samples
+from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.ledger import Ledger
+from punzinet.processors.peaks import PeakProcessor, merge_peaks
+from punzinet.processors.preflight import preflight
+from punzinet.processors.runner import plan_chunks, run_processor
 
 Make = Callable[..., Manifest]
 Events = Callable[..., dict[str, np.ndarray]]

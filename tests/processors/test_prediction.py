@@ -8,18 +8,18 @@ import yaml
 from scipy.special import expit
 from typer.testing import CliRunner
 
-from analysis.beams import Beams
-from analysis.datasets import CMS_BRANCHES
-from analysis.errors import InputError
-from analysis.kinematics import FEATURES, dimuon_kinematics
-from analysis.network import PunziNet, SavedNetwork
-from analysis.simulation.constants import MUON_MASS
-from analysis.windows import Windows
-from processors.candidates import make_samples
-from processors.cli import app
-from processors.columns import BEAM
-from processors.prediction import TREE, Prediction, predict_file
-from processors.preflight import inspect_file
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.datasets import CMS_BRANCHES
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
+from punzinet.analysis.network import PunziNet, SavedNetwork
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.windows import Windows
+from punzinet.processors.candidates import make_samples
+from punzinet.processors.cli import app
+from punzinet.processors.columns import BEAM
+from punzinet.processors.prediction import TREE, Prediction, predict_file
+from punzinet.processors.preflight import inspect_file
 
 ENTRIES, BROKEN = 5000, (0, 1700, 4999)
 CUT = -0.2

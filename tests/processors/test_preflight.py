@@ -9,9 +9,9 @@ import uproot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.errors import InputError
-from analysis.manifest import Manifest
-from processors.preflight import preflight
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import Manifest
+from punzinet.processors.preflight import preflight
 
 Make = Callable[..., Manifest]
 Write = Callable[..., Path]
@@ -69,7 +69,7 @@ def test_an_empty_file_is_recognised(tmp_path: Path, check: Callable[..., object
 def test_a_file_that_vanishes_is_recognised(
     tmp_path: Path, check: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = "analysis.datasets.Dataset.resolved_files"
+    named = "punzinet.analysis.datasets.Dataset.resolved_files"
     monkeypatch.setattr(named, lambda self, **_: list(self.files))
     with pytest.raises(InputError, match=r"gone\.root is not there"):
         check(tmp_path / "gone.root")

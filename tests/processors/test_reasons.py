@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from processors.reasons import reasons
+from punzinet.processors.reasons import reasons
 
 THEN: dict[str, Any] = {
     "version": "1",

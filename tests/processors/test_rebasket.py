@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import uproot
 
-from analysis.errors import InputError
-from processors.cli import main
-from processors.rebasket import BASKET, rebasket_file
+from punzinet.analysis.errors import InputError
+from punzinet.processors.cli import main
+from punzinet.processors.rebasket import BASKET, rebasket_file
 
 ENTRIES = 1234
 

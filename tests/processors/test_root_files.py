@@ -18,20 +18,20 @@ import polars as pl
 import pytest
 import uproot
 
-from analysis.beams import Beams
-from analysis.datasets import BRANCHES
-from analysis.kinematics import FEATURES
-from analysis.manifest import Manifest
-from analysis.network import PunziNet, SavedNetwork
-from analysis.output import OutputFolder
-from analysis.search import RECOIL
-from analysis.spectra import fill_spectra, write_spectra
-from analysis.windows import Windows
-from processors.candidates import make_samples
-from processors.executors import Execution
-from processors.features_stage import run_features
-from processors.prediction import TREE, predict_file
-from processors.preflight import inspect_file
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.datasets import BRANCHES
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.network import PunziNet, SavedNetwork
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.search import RECOIL
+from punzinet.analysis.spectra import fill_spectra, write_spectra
+from punzinet.analysis.windows import Windows
+from punzinet.processors.candidates import make_samples
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
+from punzinet.processors.prediction import TREE, predict_file
+from punzinet.processors.preflight import inspect_file
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.errors import InputError
-from analysis.manifest import Manifest
-from analysis.records import Record
-from processors.columns import read_column
-from processors.executors import Execution, open_executor
-from processors.ledger import Ledger
-from processors.preflight import InputFile, preflight
-from processors.runner import Chunk, ChunkProcessor, Results, plan_chunks, run_processor
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.records import Record
+from punzinet.processors.columns import read_column
+from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.ledger import Ledger
+from punzinet.processors.preflight import InputFile, preflight
+from punzinet.processors.runner import Chunk, ChunkProcessor, Results, plan_chunks, run_processor
 
 Make = Callable[..., Manifest]
 Write = Callable[..., Path]

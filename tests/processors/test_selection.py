@@ -7,20 +7,20 @@ import numpy as np
 import polars as pl
 import pytest
 
-from analysis.errors import InputError
-from analysis.kinematics import FEATURES
-from analysis.manifest import Manifest
-from analysis.network import PunziNet
-from analysis.output import OutputFolder
-from analysis.search import RECOIL, SearchSettings
-from analysis.spectra import drawn_quantities, read_spectrum
-from analysis.windows import Windows
-from processors.candidates import make_samples
-from processors.executors import Execution
-from processors.features_stage import run_features
-from processors.preflight import preflight
-from processors.selection import SelectionProcessor
-from processors.selection_stage import run_selection
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.search import RECOIL, SearchSettings
+from punzinet.analysis.spectra import drawn_quantities, read_spectrum
+from punzinet.analysis.windows import Windows
+from punzinet.processors.candidates import make_samples
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
+from punzinet.processors.preflight import preflight
+from punzinet.processors.selection import SelectionProcessor
+from punzinet.processors.selection_stage import run_selection
 
 Make = Callable[..., Manifest]
 

@@ -10,14 +10,14 @@ import pytest
 import uproot
 import yaml
 
-from analysis.datasets import BRANCHES
-from analysis.errors import InputError
-from analysis.manifest import Manifest, load_manifest
-from analysis.output import OutputFolder
-from analysis.simulation.sampling import produce
-from processors.executors import Execution
-from processors.preflight import preflight
-from processors.simulation import simulate
+from punzinet.analysis.datasets import BRANCHES
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import Manifest, load_manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.simulation.sampling import produce
+from punzinet.processors.executors import Execution
+from punzinet.processors.preflight import preflight
+from punzinet.processors.simulation import simulate
 
 MASSES = (1.0, 4.0, 7.0)
 
@@ -165,7 +165,7 @@ def test_datasets_do_not_depend_on_one_another(made: OutputFolder, tmp_path: Pat
 def test_strata_are_simulated_again_if_the_pilot_run_missed_the_largest_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("processors.simulated_sample.needed_trials", lambda *_: 10_000)
+    monkeypatch.setattr("punzinet.processors.simulated_sample.needed_trials", lambda *_: 10_000)
     output = OutputFolder(tmp_path)
     simulate(small("tautau", luminosity=3.0), "default", output, Execution())
     (weight,) = columns(output.ntuple("tautau"), "weight")
@@ -207,7 +207,7 @@ def test_a_killed_run_is_continued(
             raise KeyboardInterrupt
         return produce(*arguments)
 
-    monkeypatch.setattr("processors.simulation.produce", interrupted)
+    monkeypatch.setattr("punzinet.processors.simulation.produce", interrupted)
     with pytest.raises(KeyboardInterrupt):
         simulate(small("signal", "tautau"), "default", output, Execution())
     assert not results_in(tmp_path)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.output import OutputFolder
-from processors.stage import Stage, failure_of, is_finished
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.stage import Stage, failure_of, is_finished
 
 
 @pytest.mark.parametrize("what", ["uuid", "size", "time", "nothing"])

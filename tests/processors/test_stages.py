@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import InputError
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from processors.stages import networks_to_train, train_stage
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.stages import networks_to_train, train_stage
 
 
 def test_an_ensemble_that_was_asked_for_stays_one(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from analysis.kinematics import FEATURES
-from analysis.search import RECOIL
-from processors.tensors import Rows, tensor_schema, write_tensor
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.search import RECOIL
+from punzinet.processors.tensors import Rows, tensor_schema, write_tensor
 
 
 def rows(n: int, mass: np.ndarray | None = None) -> Rows:

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.errors import InputError
-from analysis.manifest import Manifest
-from analysis.output import OutputFolder
-from processors.executors import Execution
-from processors.features_stage import run_features
-from processors.inputs import take_inputs
-from processors.runner import Chunk
-from processors.stages import features_stage, select_stage
-from processors.trial import Trial, trial_of
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.output import OutputFolder
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
+from punzinet.processors.inputs import take_inputs
+from punzinet.processors.runner import Chunk
+from punzinet.processors.stages import features_stage, select_stage
+from punzinet.processors.trial import Trial, trial_of
 
 
 @given(

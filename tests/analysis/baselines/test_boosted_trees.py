@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.baselines.boosted_trees import (
+from punzinet.analysis.baselines.boosted_trees import (
     balanced_weights,
     cross_entropy,
     gains,
@@ -11,8 +11,8 @@ from analysis.baselines.boosted_trees import (
     out_of_fold_scores,
     train_trees,
 )
-from analysis.baselines.settings import TreeSettings
-from analysis.punzi_loss import SIGNAL
+from punzinet.analysis.baselines.settings import TreeSettings
+from punzinet.analysis.punzi_loss import SIGNAL
 
 RECIPE = TreeSettings(trees=30, leaves=8, events_per_leaf=20)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.baselines.judging import Judge
-from analysis.baselines.rectangular_cuts import RectangularCuts
-from analysis.baselines.results import Baseline, Baselines
-from analysis.errors import InputError
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.training.sample import Sample
+from punzinet.analysis.baselines.judging import Judge
+from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
+from punzinet.analysis.baselines.results import Baseline, Baselines
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.training.sample import Sample
 
 FIGURE = FigureOfMerit()
 SYNTHETIC = Path(__file__).parents[2] / "bench" / "synthetic.py"

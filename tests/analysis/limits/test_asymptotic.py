@@ -4,9 +4,9 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from analysis.limits.asymptotic import BANDS, asymptotic_limits, target_roots
-from analysis.limits.counting import counting_limits
-from analysis.limits.model import Background, CountingExperiment
+from punzinet.analysis.limits.asymptotic import BANDS, asymptotic_limits, target_roots
+from punzinet.analysis.limits.counting import counting_limits
+from punzinet.analysis.limits.model import Background, CountingExperiment
 
 
 def experiment_with(

@@ -4,9 +4,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, poisson
 
-from analysis.limits.asymptotic import asymptotic_limits
-from analysis.limits.counting import counting_limits
-from analysis.limits.model import Background, CountingExperiment
+from punzinet.analysis.limits.asymptotic import asymptotic_limits
+from punzinet.analysis.limits.counting import counting_limits
+from punzinet.analysis.limits.model import Background, CountingExperiment
 
 
 def experiment_with(background: float, effective: float, size: float) -> CountingExperiment:

@@ -1,7 +1,7 @@
 import pytest
 
-from analysis.limits.hepdata import hepdata_reaction
-from analysis.search import RECOIL
+from punzinet.analysis.limits.hepdata import hepdata_reaction
+from punzinet.analysis.search import RECOIL
 
 
 @pytest.mark.parametrize(

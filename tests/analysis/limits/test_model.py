@@ -4,9 +4,9 @@ import numpy as np
 import pyhf
 import pytest
 
-from analysis.limits.model import Background, CountingExperiment
-from analysis.limits.settings import LimitSettings
-from analysis.limits.yields import Yields
+from punzinet.analysis.limits.model import Background, CountingExperiment
+from punzinet.analysis.limits.settings import LimitSettings
+from punzinet.analysis.limits.yields import Yields
 
 
 def yields(background: list[float], error: list[float], efficiency: float = 0.2) -> Yields:

@@ -7,9 +7,9 @@ import numpy as np
 import pyhf
 import pytest
 
-from analysis.limits.asymptotic import asymptotic_limits
-from analysis.limits.counting import counting_limits
-from analysis.limits.model import Background, CountingExperiment
+from punzinet.analysis.limits.asymptotic import asymptotic_limits
+from punzinet.analysis.limits.counting import counting_limits
+from punzinet.analysis.limits.model import Background, CountingExperiment
 
 TOYS = 400
 

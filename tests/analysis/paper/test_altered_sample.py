@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.paper.altered_sample import scale_background, thin_background
-from analysis.training.sample import Sample
+from punzinet.analysis.paper.altered_sample import scale_background, thin_background
+from punzinet.analysis.training.sample import Sample
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.paper.claim import Claim, is_met, target_in_words
-from analysis.paper.statistics import Measured
+from punzinet.analysis.paper.claim import Claim, is_met, target_in_words
+from punzinet.analysis.paper.statistics import Measured
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.paper.claims import make_claims, ratio
-from analysis.paper.judgement import Judgement
-from analysis.paper.statistics import Statistics
-from analysis.paper.studies import MAIN, UNBATCHED
+from punzinet.analysis.paper.claims import make_claims, ratio
+from punzinet.analysis.paper.judgement import Judgement
+from punzinet.analysis.paper.statistics import Statistics
+from punzinet.analysis.paper.studies import MAIN, UNBATCHED
 
 Make = Callable[..., Judgement]
 

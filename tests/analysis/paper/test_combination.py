@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import InputError
-from analysis.paper.combination import combine_claims
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.paper.combination import combine_claims
 
 
 def write(folder: Path, **values: float | None) -> Path:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.paper.isosurface import isosurface
+from punzinet.analysis.paper.isosurface import isosurface
 
 
 def test_a_sphere_has_its_radius_and_its_area() -> None:

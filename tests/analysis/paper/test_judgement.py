@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.errors import InputError
-from analysis.paper.judgement import Judgement, cuts_of
-from analysis.sensitivity import NetworkSensitivity, Selection
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.paper.judgement import Judgement, cuts_of
+from punzinet.analysis.sensitivity import NetworkSensitivity, Selection
 
 
 def test_read_as_written(make_judgement: Callable[..., Judgement], tmp_path: Path) -> None:

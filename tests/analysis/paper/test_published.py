@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.paper.published import PUBLISHED, common_scale
+from punzinet.analysis.paper.published import PUBLISHED, common_scale
 
 
 def test_scaled_points_have_their_scale() -> None:

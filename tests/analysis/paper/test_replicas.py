@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.evaluation import ScaledEvents
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.paper.replicas import Replicas
+from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.paper.replicas import Replicas
 
 
 def events(signal: int, background: int, weight: float = 2.0) -> ScaledEvents:

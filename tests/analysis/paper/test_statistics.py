@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from analysis.paper.judgement import Judgement
-from analysis.paper.statistics import Statistics, figures_of_merit
-from analysis.paper.studies import MAIN
+from punzinet.analysis.paper.judgement import Judgement
+from punzinet.analysis.paper.statistics import Statistics, figures_of_merit
+from punzinet.analysis.paper.studies import MAIN
 
 
 def test_nothing_found_counts_as_zero() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.paper.settings import PaperSettings
-from analysis.paper.studies import MAIN, UNBATCHED, Study, paper_studies, variations
-from analysis.training.settings import PunziSettings, TrainingSettings
+from punzinet.analysis.paper.settings import PaperSettings
+from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study, paper_studies, variations
+from punzinet.analysis.training.settings import PunziSettings, TrainingSettings
 
 TRAINING, PAPER = TrainingSettings(seed=3), PaperSettings()
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.paper.judgement import Judgement
-from analysis.paper.studies import MAIN, Study
-from analysis.paper.variations import WORST, WORST_SINGLE, effects
-from analysis.training.settings import TrainingSettings
+from punzinet.analysis.paper.judgement import Judgement
+from punzinet.analysis.paper.studies import MAIN, Study
+from punzinet.analysis.paper.variations import WORST, WORST_SINGLE, effects
+from punzinet.analysis.training.settings import TrainingSettings
 
 VARIED = Study("vary-wide", "wide", TrainingSettings(), pretrained=None)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.simulation.comparison import Comparison
+from punzinet.analysis.simulation.comparison import Comparison
 
 
 def test_agreement_is_within_the_tolerance_at_both_ends():

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.simulation import compiled_lorentz as compiled
-from analysis.simulation import lorentz
+from punzinet.analysis.simulation import compiled_lorentz as compiled
+from punzinet.analysis.simulation import lorentz
 
 COMPONENT = st.floats(-5, 5).filter(lambda x: x == 0 or abs(x) > 1e-6)
 VECTOR = st.tuples(COMPONENT, COMPONENT, COMPONENT)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.beams import Beams
-from analysis.simulation.constants import MUON_MASS
-from analysis.simulation.detector import (
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.simulation.detector import (
     VISIBILITY,
     Detector,
     lever_arm,
@@ -14,9 +14,9 @@ from analysis.simulation.detector import (
     smear,
     transform,
 )
-from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.lorentz import dot, mass2, momentum, on_shell
-from analysis.simulation.settings import DetectorSettings, TrackingSettings
+from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.lorentz import dot, mass2, momentum, on_shell
+from punzinet.analysis.simulation.settings import DetectorSettings, TrackingSettings
 
 BEAMS = Beams()
 DETECTOR = Detector(DetectorSettings(), BEAMS)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.simulation import lorentz
+from punzinet.analysis.simulation import lorentz
 
 component = st.floats(-20, 20)
 vectors = st.tuples(component, component, component).map(np.array)

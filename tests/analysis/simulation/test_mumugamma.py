@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from analysis.beams import Beams
-from analysis.errors import InputError
-from analysis.simulation import lorentz
-from analysis.simulation.constants import MUON_MASS
-from analysis.simulation.detector import Detector
-from analysis.simulation.mumugamma import (
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.simulation.detector import Detector
+from punzinet.analysis.simulation.mumugamma import (
     HardestPhoton,
     SoftPhotons,
     least_transverse,
     strata,
     whole,
 )
-from analysis.simulation.mumugamma_sampling import hardest_photon, largest_transverse
-from analysis.simulation.settings import DetectorSettings, PreselectionSettings
-from analysis.simulation.veto import MISSED, SEEN
+from punzinet.analysis.simulation.mumugamma_sampling import hardest_photon, largest_transverse
+from punzinet.analysis.simulation.settings import DetectorSettings, PreselectionSettings
+from punzinet.analysis.simulation.veto import MISSED, SEEN
 
 SQRT_S = 10.58
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from analysis.simulation import lorentz
-from analysis.simulation.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
-from analysis.simulation.mumugamma_matrix_element import born_element, radiative_element
-from analysis.simulation.vacuum_polarisation import vacuum_polarisation
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.simulation.mumugamma_matrix_element import born_element, radiative_element
+from punzinet.analysis.simulation.vacuum_polarisation import vacuum_polarisation
 
 SQRT_S = 10.58
 METRIC = np.array([1.0, -1.0, -1.0, -1.0])

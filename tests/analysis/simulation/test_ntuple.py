@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import uproot
 
-from analysis.beams import Beams
-from analysis.datasets import BRANCHES
-from analysis.simulation.constants import MUON_MASS
-from analysis.simulation.ntuple import TREE, create_ntuple
-from analysis.simulation.sampling import EVENT
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.datasets import BRANCHES
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.simulation.ntuple import TREE, create_ntuple
+from punzinet.analysis.simulation.sampling import EVENT
 
 
 def random_events(n: int, seed: int = 1) -> np.ndarray:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from analysis.beams import Beams
-from analysis.simulation.constants import MUON_MASS
-from analysis.simulation.detector import Detector, polar_angle, transform
-from analysis.simulation.lorentz import from_rest_frame, mass2, on_shell
-from analysis.simulation.preselection import preselection
-from analysis.simulation.settings import DetectorSettings, PreselectionSettings
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.simulation.detector import Detector, polar_angle, transform
+from punzinet.analysis.simulation.lorentz import from_rest_frame, mass2, on_shell
+from punzinet.analysis.simulation.preselection import preselection
+from punzinet.analysis.simulation.settings import DetectorSettings, PreselectionSettings
 
 BEAMS = Beams()
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.output import OutputFolder
-from analysis.paper.judgement import Judgement
-from analysis.paper.published import PUBLISHED
-from analysis.paper.studies import MAIN
-from analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
-from analysis.simulation.published_curves import curve_rows
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.paper.judgement import Judgement
+from punzinet.analysis.paper.published import PUBLISHED
+from punzinet.analysis.paper.studies import MAIN
+from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
+from punzinet.analysis.simulation.published_curves import curve_rows
 
 MASS, BCE, PUNZI = np.array(PUBLISHED).T
 

@@ -5,10 +5,10 @@ import sys
 import numpy as np
 import pytest
 
-from analysis.errors import InputError
-from analysis.simulation import lorentz
-from analysis.simulation.pythia import pythia_events
-from analysis.simulation.taupair import TauPairGenerator
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.pythia import pythia_events
+from punzinet.analysis.simulation.taupair import TauPairGenerator
 
 SQRT_S = 10.58
 

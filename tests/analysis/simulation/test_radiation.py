@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from analysis.simulation import lorentz
-from analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
-from analysis.simulation.radiation import (
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
+from punzinet.analysis.simulation.radiation import (
     SOFT_AND_VIRTUAL,
     emission_angle,
     exponent,

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from analysis.beams import Beams
-from analysis.simulation.constants import MUON_MASS
-from analysis.simulation.detector import Detector
-from analysis.simulation.events import GeneratedEvents
-from analysis.simulation.lorentz import direction, from_rest_frame, on_shell
-from analysis.simulation.sampling import (
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.simulation.detector import Detector
+from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.lorentz import direction, from_rest_frame, on_shell
+from punzinet.analysis.simulation.sampling import (
     CHUNK,
     Chunk,
     Summary,
@@ -23,8 +23,8 @@ from analysis.simulation.sampling import (
     simulate_background,
     simulate_signal,
 )
-from analysis.simulation.settings import DetectorSettings
-from analysis.simulation.signal import SignalGenerator
+from punzinet.analysis.simulation.settings import DetectorSettings
+from punzinet.analysis.simulation.signal import SignalGenerator
 
 DETECTOR = Detector(DetectorSettings(), Beams())
 

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from analysis.errors import InputError
-from analysis.simulation.settings import DetectorSettings, Scale, SimulationSettings
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.simulation.settings import DetectorSettings, Scale, SimulationSettings
 
 
 def sections(model: type[BaseModel]) -> list[type[BaseModel]]:

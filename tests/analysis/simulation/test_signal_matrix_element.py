@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.simulation import lorentz
-from analysis.simulation.constants import MUON_MASS
-from analysis.simulation.signal_matrix_element import longitudinal, trace
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.simulation.signal_matrix_element import longitudinal, trace
 
 METRIC = np.diag([1.0, -1, -1, -1])
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
-from analysis.simulation import lorentz, spectrum_comparison
-from analysis.simulation.mumugamma import whole
-from analysis.simulation.pythia import LEAST_MASS, pythia_events
-from analysis.simulation.spectrum_comparison import LEAST_PAIR_MASS, compare_with_pythia, fill
+from punzinet.analysis.simulation import lorentz, spectrum_comparison
+from punzinet.analysis.simulation.mumugamma import whole
+from punzinet.analysis.simulation.pythia import LEAST_MASS, pythia_events
+from punzinet.analysis.simulation.spectrum_comparison import (
+    LEAST_PAIR_MASS,
+    compare_with_pythia,
+    fill,
+)
 
 
 def test_shapes_are_normalised_and_errors_are_those_of_the_ratio():

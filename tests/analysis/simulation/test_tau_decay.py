@@ -8,9 +8,9 @@ import pytest
 from scipy.integrate import cumulative_trapezoid, quad
 from scipy.stats import kstest
 
-from analysis.simulation import lorentz
-from analysis.simulation.constants import MUON_MASS, PION_MASS, TAU_MASS
-from analysis.simulation.tau_decay import (
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.constants import MUON_MASS, PION_MASS, TAU_MASS
+from punzinet.analysis.simulation.tau_decay import (
     LARGEST_ENERGY,
     LEAST_FRACTION,
     decay,

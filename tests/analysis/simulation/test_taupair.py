@@ -8,22 +8,22 @@ from numba import njit
 from scipy.integrate import quad
 from scipy.stats import chi2
 
-from analysis.simulation import lorentz
-from analysis.simulation.constants import BR_TAU_TO_MU, MUON_MASS, PION_MASS, TAU_MASS
-from analysis.simulation.radiation import radiate_from_beams
-from analysis.simulation.tau_decay import (
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.constants import BR_TAU_TO_MU, MUON_MASS, PION_MASS, TAU_MASS
+from punzinet.analysis.simulation.radiation import radiate_from_beams
+from punzinet.analysis.simulation.tau_decay import (
     LARGEST_ENERGY,
     LEAST_FRACTION,
     michel_spectrum,
     muon_analysing_power,
 )
-from analysis.simulation.taupair import (
+from punzinet.analysis.simulation.taupair import (
     TauPairGenerator,
     born_cross_section,
     make_pair,
     spin_correlation,
 )
-from analysis.simulation.vacuum_polarisation import vacuum_polarisation
+from punzinet.analysis.simulation.vacuum_polarisation import vacuum_polarisation
 
 SQRT_S = 10.58
 METRIC = np.diag([1.0, -1, -1, -1])

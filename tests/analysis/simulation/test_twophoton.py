@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.beams import Beams
-from analysis.simulation import lorentz
-from analysis.simulation.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
-from analysis.simulation.detector import Detector, polar_angle, transform
-from analysis.simulation.settings import DetectorSettings
-from analysis.simulation.twophoton import strata, whole
-from analysis.simulation.veto import EVERYWHERE
+from punzinet.analysis.beams import Beams
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.simulation.detector import Detector, polar_angle, transform
+from punzinet.analysis.simulation.settings import DetectorSettings
+from punzinet.analysis.simulation.twophoton import strata, whole
+from punzinet.analysis.simulation.veto import EVERYWHERE
 
 SQRT_S = 10.58
 

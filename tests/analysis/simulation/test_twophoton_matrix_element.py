@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.simulation import lorentz
-from analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
-from analysis.simulation.twophoton import _square
-from analysis.simulation.twophoton_matrix_element import pair_square
-from analysis.simulation.twophoton_sampling import scattered_electron
+from punzinet.analysis.simulation import lorentz
+from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
+from punzinet.analysis.simulation.twophoton import _square
+from punzinet.analysis.simulation.twophoton_matrix_element import pair_square
+from punzinet.analysis.simulation.twophoton_sampling import scattered_electron
 
 SQRT_S = 10.58
 METRIC = np.array([1.0, -1.0, -1.0, -1.0])

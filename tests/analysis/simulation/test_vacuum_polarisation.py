@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from analysis.simulation.constants import ALPHA, MUON_MASS
-from analysis.simulation.vacuum_polarisation import (
+from punzinet.analysis.simulation.constants import ALPHA, MUON_MASS
+from punzinet.analysis.simulation.vacuum_polarisation import (
     _hadron_loop,
     _lepton_loop,
     photon_propagator_factor,

@@ -5,13 +5,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.errors import InputError
-from analysis.files import write_json
-from analysis.output import OutputFolder
-from analysis.peak_fit import PeakFit
-from analysis.simulation import published, validation
-from analysis.simulation.taupair import TauPairGenerator, born_cross_section
-from analysis.simulation.validation import (
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.files import write_json
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.peak_fit import PeakFit
+from punzinet.analysis.simulation import published, validation
+from punzinet.analysis.simulation.taupair import TauPairGenerator, born_cross_section
+from punzinet.analysis.simulation.validation import (
     background_yields,
     compare,
     cross_section_rows,
@@ -19,7 +19,7 @@ from analysis.simulation.validation import (
     total,
     width_rows,
 )
-from analysis.windows import Windows
+from punzinet.analysis.windows import Windows
 
 MASSES = np.array([0.9, 1.7, 2.5, 3.0])
 

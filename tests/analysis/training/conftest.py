@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.training.engine import Task
-from analysis.training.sample import Sample
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.training.engine import Task
+from punzinet.analysis.training.sample import Sample
 
 SYNTHETIC = Path(__file__).parents[2] / "bench" / "synthetic.py"
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch.nn.utils import vector_to_parameters
 
-from analysis.errors import InputError
-from analysis.network import PunziNet
-from analysis.punzi_loss import PunziLoss
-from analysis.training import autograd
-from analysis.training.autograd import AutogradEngine
-from analysis.training.batches import Shelf, shelve_random
-from analysis.training.engine import Steps, Task
-from analysis.training.sample import Sample
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.punzi_loss import PunziLoss
+from punzinet.analysis.training import autograd
+from punzinet.analysis.training.autograd import AutogradEngine
+from punzinet.analysis.training.batches import Shelf, shelve_random
+from punzinet.analysis.training.engine import Steps, Task
+from punzinet.analysis.training.sample import Sample
 
 WIDTHS = (4, 8, 4, 1)
 

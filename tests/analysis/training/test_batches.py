@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from analysis.punzi_loss import SIGNAL
-from analysis.training.batches import (
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.batches import (
     RUN,
     Shelf,
     batch_count,
@@ -15,9 +15,9 @@ from analysis.training.batches import (
     shelve_random,
     shelve_stratified,
 )
-from analysis.training.engine import Task
-from analysis.training.fused import FusedEngine
-from analysis.training.sample import Sample
+from punzinet.analysis.training.engine import Task
+from punzinet.analysis.training.fused import FusedEngine
+from punzinet.analysis.training.sample import Sample
 
 WIDTHS = (4, 8, 4, 1)
 PUTS = pytest.mark.parametrize("put", [shelve_random, shelve_stratified])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from analysis.training import elementary
-from analysis.training.elementary import exp, log1p, tanh
+from punzinet.analysis.training import elementary
+from punzinet.analysis.training.elementary import exp, log1p, tanh
 
 
 @njit(fastmath=elementary.REORDERED, error_model="numpy")

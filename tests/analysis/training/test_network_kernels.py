@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils import vector_to_parameters
 
-from analysis.network import PunziNet
-from analysis.training.network_kernels import BLOCK, Network, backward, forward
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.training.network_kernels import BLOCK, Network, backward, forward
 
 WIDTHS = st.lists(st.integers(1, 11), min_size=2, max_size=5).map(lambda w: (*w, 1))
 

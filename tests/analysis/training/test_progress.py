@@ -5,9 +5,9 @@ import io
 import numpy as np
 from rich.console import Console
 
-from analysis.training.progress import ProgressBar
-from analysis.training.settings import Plateau
-from analysis.training.state import StageState
+from punzinet.analysis.training.progress import ProgressBar
+from punzinet.analysis.training.settings import Plateau
+from punzinet.analysis.training.state import StageState
 
 
 def test_progress_shows_losses_rate_and_speed() -> None:

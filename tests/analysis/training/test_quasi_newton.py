@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.training.quasi_newton import MEMORY, Curvature
-from analysis.types import FloatArray
+from punzinet.analysis.training.quasi_newton import MEMORY, Curvature
+from punzinet.analysis.types import FloatArray
 
 
 def rosenbrock(x: FloatArray) -> tuple[float, FloatArray]:

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from analysis.training.batches import RUN, Room, shelve_random, shelve_stratified
-from analysis.training.ranks import Ranks
-from analysis.training.sample import Sample
+from punzinet.analysis.training.batches import RUN, Room, shelve_random, shelve_stratified
+from punzinet.analysis.training.ranks import Ranks
+from punzinet.analysis.training.sample import Sample
 
 PROGRAM = Path(__file__).parent / "train_ranks.py"
 SYNTHETIC = Path(__file__).parents[2] / "bench" / "synthetic.py"

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.errors import InputError
-from analysis.kinematics import FEATURES
-from analysis.punzi_loss import SIGNAL
-from analysis.training.sample import Events, Sample, load_sample
-from analysis.windows import Windows
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.sample import Events, Sample, load_sample
+from punzinet.analysis.windows import Windows
 
 MASS = np.array([1.0, 2.0, 3.0, 4.0])
 Columns = dict[str, np.ndarray]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from analysis.training.settings import TrainingSettings
+from punzinet.analysis.training.settings import TrainingSettings
 
 
 def test_pretraining_is_the_papers() -> None:

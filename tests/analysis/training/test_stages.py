@@ -5,14 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from analysis.training.batches import shelve
-from analysis.training.engine import PunziValues, Task
-from analysis.training.fused import FusedEngine
-from analysis.training.health import dead_hypotheses, selects_everything, without_cut
-from analysis.training.sample import Sample
-from analysis.training.settings import Plateau, PunziSettings
-from analysis.training.stages import DEAD_PATIENCE, PunziTraining
-from analysis.training.state import StageState
+from punzinet.analysis.training.batches import shelve
+from punzinet.analysis.training.engine import PunziValues, Task
+from punzinet.analysis.training.fused import FusedEngine
+from punzinet.analysis.training.health import dead_hypotheses, selects_everything, without_cut
+from punzinet.analysis.training.sample import Sample
+from punzinet.analysis.training.settings import Plateau, PunziSettings
+from punzinet.analysis.training.stages import DEAD_PATIENCE, PunziTraining
+from punzinet.analysis.training.state import StageState
 
 WIDTHS = (4, 8, 4, 1)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.errors import InputError
-from analysis.training import batches
-from analysis.training.batches import Room, Shelf, shelve, shelve_random, shelve_stratified
-from analysis.training.sample import Sample, load_sample, open_sample
-from analysis.training.storage import Storage
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.training import batches
+from punzinet.analysis.training.batches import Room, Shelf, shelve, shelve_random, shelve_stratified
+from punzinet.analysis.training.sample import Sample, load_sample, open_sample
+from punzinet.analysis.training.storage import Storage
 
 SYNTHETIC = runpy.run_path(str(Path(__file__).parents[2] / "bench" / "synthetic.py"))
 PROGRAM = Path(__file__).parent / "train_limited.py"
@@ -32,7 +32,7 @@ def test_shelf_on_disk_holds_the_same_bytes(
 ) -> None:
     events = small_sample.training
     in_memory = put(small_sample, events, 900, np.random.default_rng(1))
-    monkeypatch.setattr("analysis.training.sample.ROWS", 1000)
+    monkeypatch.setattr("punzinet.analysis.training.sample.ROWS", 1000)
     monkeypatch.setattr(batches, "ROWS", 700)
     room = Room(Storage(tmp_path / "events", span=50_000))  # filled in several goes
     on_disk = put(small_sample, events, 900, np.random.default_rng(1), room)

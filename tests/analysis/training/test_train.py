@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from torch.nn.utils import parameters_to_vector
 
-from analysis.errors import InputError, Interrupted
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.output import OutputFolder
-from analysis.training.sample import Sample
-from analysis.training.settings import TrainingSettings
-from analysis.training.state import StageState
-from analysis.training.train import CHECKPOINT, TrainingResult, train_networks
+from punzinet.analysis.errors import InputError, Interrupted
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.training.sample import Sample
+from punzinet.analysis.training.settings import TrainingSettings
+from punzinet.analysis.training.state import StageState
+from punzinet.analysis.training.train import CHECKPOINT, TrainingResult, train_networks
 
 LUMINOSITY = 50.0
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from torch.nn.utils import parameters_to_vector
 
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.output import OutputFolder
-from analysis.training.sample import open_sample
-from analysis.training.settings import TrainingSettings
-from analysis.training.train import TrainingResult, train_networks
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.training.sample import open_sample
+from punzinet.analysis.training.settings import TrainingSettings
+from punzinet.analysis.training.train import TrainingResult, train_networks
 
 SYNTHETIC = runpy.run_path(str(Path(__file__).parents[2] / "bench" / "synthetic.py"))
 

@@ -12,13 +12,13 @@ import numpy as np
 from safetensors.numpy import save_file
 from torch.nn.utils import parameters_to_vector
 
-from analysis.errors import InputError, Interrupted
-from analysis.figures_of_merit import FigureOfMerit
-from analysis.output import OutputFolder
-from analysis.training.ranks import Ranks, open_ranks
-from analysis.training.settings import TrainingSettings
-from analysis.training.state import StageState
-from analysis.training.train import train_networks
+from punzinet.analysis.errors import InputError, Interrupted
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.training.ranks import Ranks, open_ranks
+from punzinet.analysis.training.settings import TrainingSettings
+from punzinet.analysis.training.state import StageState
+from punzinet.analysis.training.train import train_networks
 
 
 class At:

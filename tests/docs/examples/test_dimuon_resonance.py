@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from typer.testing import CliRunner
 
-from analysis.errors import InputError
-from analysis.network import load_network
-from analysis.output import OutputFolder
-from analysis.windows import Windows
-from plots import style
-from processors.cli import app
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.network import load_network
+from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.windows import Windows
+from punzinet.plots import style
+from punzinet.processors.cli import app
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "dimuon_resonance.yaml"
 STAGES = ("features", "train", "select", "limits", "plot", "report")

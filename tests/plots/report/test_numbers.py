@@ -1,6 +1,6 @@
 import pytest
 
-from plots.report.numbers import plain_label
+from punzinet.plots.report.numbers import plain_label
 
 
 @pytest.mark.parametrize(

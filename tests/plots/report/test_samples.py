@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from analysis.errors import InputError
-from plots.report.samples import completeness_table
+from punzinet.analysis.errors import InputError
+from punzinet.plots.report.samples import completeness_table
 
 
 def dataset(read: int, files: int = 1, twice: int = 0, **more: Any) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from analysis.errors import InputError
-from plots.report.tables import (
+from punzinet.analysis.errors import InputError
+from punzinet.plots.report.tables import (
     any_tables,
     baselines_table,
     claims_tables,

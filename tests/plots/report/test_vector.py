@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import InputError
-from plots.report.vector import inline_svg
+from punzinet.analysis.errors import InputError
+from punzinet.plots.report.vector import inline_svg
 
 GRAPHIC = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"
  width="10" viewBox="0 0 1 1" onload="alert(1)"><style>* {color: red}</style>

@@ -19,13 +19,13 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from processors.lock import lock
-from processors.stages import STAGES
+from punzinet.processors.lock import lock
+from punzinet.processors.stages import STAGES
 
 # Where nothing is compiled yet, the first run of the whole chain takes minutes.
 pytestmark = pytest.mark.timeout(900)
 
-PUNZINET = (sys.executable, "-m", "processors.cli")
+PUNZINET = (sys.executable, "-m", "punzinet")
 
 #: A small version of the default manifest: the same processes, fewer masses and events.
 SMALL = {

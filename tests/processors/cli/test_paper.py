@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from typer.testing import CliRunner
 
-from analysis.errors import InputError
-from analysis.kinematics import FEATURES
-from plots import style
-from processors.cli import app
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.kinematics import FEATURES
+from punzinet.plots import style
+from punzinet.processors.cli import app
 
 SYNTHETIC = runpy.run_path(str(Path(__file__).parents[2] / "bench" / "synthetic.py"))
 HYPOTHESES = 9

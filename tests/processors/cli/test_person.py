@@ -16,13 +16,13 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
-from analysis.errors import InputError
-from analysis.manifest import Manifest
-from processors.cli import app
-from processors.cli.options import console, held
+from punzinet.analysis.errors import InputError
+from punzinet.analysis.manifest import Manifest
+from punzinet.processors.cli import app
+from punzinet.processors.cli.options import console, held
 
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # typer hides its group
-PUNZINET = (sys.executable, "-m", "processors.cli")
+PUNZINET = (sys.executable, "-m", "punzinet")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def folder(
 @pytest.fixture(autouse=True)
 def _loggers() -> Iterator[None]:
     """Leave the loggers of the packages as they were."""
-    loggers = [logging.getLogger(name) for name in ("analysis", "plots", "processors")]
+    loggers = [logging.getLogger(name) for name in ("punzinet",)]
     before = [(logger.handlers, logger.level) for logger in loggers]
     yield
     console.quiet = False
@@ -95,7 +95,7 @@ def test_completion_offers_commands() -> None:
         **os.environ, "_PUNZINET_COMPLETE": "complete_bash", "COMP_WORDS": "punzinet fe",
         "COMP_CWORD": "1",
     }  # fmt: skip
-    program = "import sys; sys.argv[0] = 'punzinet'; from processors.cli import app; app()"
+    program = "import sys; sys.argv[0] = 'punzinet'; from punzinet.processors.cli import app; app()"
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )

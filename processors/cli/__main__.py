@@ -1,5 +1,0 @@
-"""`python -m processors.cli` is `punzinet`."""
-
-from processors.cli import main
-
-main()

@@ -1,0 +1,28 @@
+"""Punzi-net: one network, one loss and one cut for a particle of unknown mass.
+
+The folders of the repository are subpackages: `punzinet.analysis` (physics, statistics,
+learning), `punzinet.processors` (coffea, stages, command line), `punzinet.plots` (figures).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from punzinet.analysis.figures_of_merit import FigureOfMerit
+    from punzinet.analysis.network import load_network
+    from punzinet.analysis.punzi_loss import PunziLoss
+
+__all__ = ["FigureOfMerit", "PunziLoss", "load_network"]
+
+_HOMES = {
+    "FigureOfMerit": "punzinet.analysis.figures_of_merit",
+    "PunziLoss": "punzinet.analysis.punzi_loss",
+    "load_network": "punzinet.analysis.network",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `punzinet --help` needs no torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,5 @@
+"""`python -m punzinet` is `punzinet`."""
+
+from punzinet.processors.cli import main
+
+main()

@@ -1,0 +1,23 @@
+"""Compiled code is kept apart by the sources that it was compiled from."""
+
+from pathlib import Path
+
+from punzinet.analysis.compiled import compiled_sources
+
+SOURCES = {
+    "kernels.py": "from punzinet.analysis.compiled import njit\n"
+    "from punzinet.analysis.deep import (\n    helper,\n)\n",
+    "deep/__init__.py": "",
+    "deep/helper.py": "from punzinet.analysis.constants import PI\n",
+    "constants.py": "PI = 3.14\n",
+    "manifest.py": "from punzinet.analysis import kernels\n",
+}
+
+
+def test_compiled_functions_depend_on_all_they_import_and_nothing_else(tmp_path: Path) -> None:
+    for name, content in SOURCES.items():
+        path = tmp_path / "analysis" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    found = {path.name for path in compiled_sources(tmp_path)}
+    assert found == {"kernels.py", "helper.py", "constants.py"}

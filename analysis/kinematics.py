@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.types import FloatArray
 
 #: Names of the features, in the order of the columns of `DimuonKinematics.features`

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.kinematics import DimuonKinematics, Momenta, dimuon_kinematics
-from punzinet.analysis.simulation.constants import MUON_MASS
 from punzinet.analysis.types import FloatArray, IntArray
 
 

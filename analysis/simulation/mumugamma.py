@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 
 from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import FB_PER_GEV2
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.simulation import lorentz
 from punzinet.analysis.simulation.compiled_lorentz import (
@@ -31,7 +32,6 @@ from punzinet.analysis.simulation.compiled_lorentz import (
     from_rest_frame,
     rotate_to,
 )
-from punzinet.analysis.simulation.constants import FB_PER_GEV2
 from punzinet.analysis.simulation.detector import Detector, polar_angle, transform
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.mumugamma_matrix_element import born_element, radiative_element

@@ -10,8 +10,8 @@ m_mu^2 over the dimuon mass squared.
 from math import pi, sqrt
 
 from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation.compiled_lorentz import Momentum, dot
-from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation.vacuum_polarisation import vacuum_polarisation
 
 Pair = tuple[float, float]

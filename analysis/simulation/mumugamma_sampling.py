@@ -5,7 +5,7 @@ from math import exp, log, sqrt
 import numpy as np
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.simulation.constants import ELECTRON_MASS, MUON_MASS
+from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation.soft_photons import DIMUON_THRESHOLD, Fractions
 
 Pair = tuple[float, float]

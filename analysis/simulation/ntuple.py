@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punzinet.analysis.beams import Beams
+from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.datasets import BRANCHES
 from punzinet.analysis.reproducible_root import create_root_file
-from punzinet.analysis.simulation.constants import MUON_MASS
 from punzinet.analysis.simulation.sampling import EVENT
 
 TREE: Final = "variables"

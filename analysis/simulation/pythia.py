@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from punzinet.analysis.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
 from punzinet.analysis.errors import InputError
-from punzinet.analysis.simulation.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.types import FloatArray
 

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 
 from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS
 from punzinet.analysis.simulation import lorentz
-from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS
 from punzinet.analysis.types import FloatArray
 
 SOFT_AND_VIRTUAL: Final = 1 + ALPHA / np.pi * (np.pi**2 / 3 - 0.5)

@@ -12,8 +12,8 @@ from typing import ClassVar, Final
 import numpy as np
 
 from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import ALPHA, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation import lorentz
-from punzinet.analysis.simulation.constants import ALPHA, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.radiation import radiate_from_beams
 from punzinet.analysis.simulation.signal_matrix_element import longitudinal, trace

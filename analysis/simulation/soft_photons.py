@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation.compiled_lorentz import (
     Momentum,
     Vector,
@@ -20,7 +21,6 @@ from punzinet.analysis.simulation.compiled_lorentz import (
     rotate_to,
     to_rest_frame,
 )
-from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation.radiation import SOFT_AND_VIRTUAL, emission_angle_at
 
 SOFTEST: Final = 1e-6

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import MUON_MASS, PION_MASS, TAU_MASS
 from punzinet.analysis.simulation.compiled_lorentz import Momentum, Vector, about_z, rotate_to
-from punzinet.analysis.simulation.constants import MUON_MASS, PION_MASS, TAU_MASS
 
 LARGEST_ENERGY: Final = (TAU_MASS**2 + MUON_MASS**2) / (2 * TAU_MASS)
 """Energy of the muon, GeV, when both neutrinos run against it: W = (M^2 + m^2) / 2M."""

@@ -12,20 +12,20 @@ from typing import ClassVar, Final
 import numpy as np
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.simulation.compiled_lorentz import (
-    Momentum,
-    Vector,
-    dot,
-    from_rest_frame,
-    rotate_to,
-)
-from punzinet.analysis.simulation.constants import (
+from punzinet.analysis.constants import (
     ALPHA,
     BR_TAU_TO_MU,
     BR_TAU_TO_PI,
     ELECTRON_MASS,
     FB_PER_GEV2,
     TAU_MASS,
+)
+from punzinet.analysis.simulation.compiled_lorentz import (
+    Momentum,
+    Vector,
+    dot,
+    from_rest_frame,
+    rotate_to,
 )
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.radiation import SOFT_AND_VIRTUAL

@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 
 from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.compiled_lorentz import (
     Momentum,
     Vector,
@@ -31,7 +32,6 @@ from punzinet.analysis.simulation.compiled_lorentz import (
     rotate_to,
     to_rest_frame,
 )
-from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.mumugamma import least_transverse

@@ -18,8 +18,8 @@ from math import hypot, sqrt
 import numpy as np
 
 from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation.compiled_lorentz import Momentum, dot, minus
-from punzinet.analysis.simulation.constants import ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.types import FloatArray
 
 ComplexArray = np.ndarray[tuple[int, ...], np.dtype[np.complexfloating]]

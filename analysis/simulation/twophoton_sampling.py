@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import ELECTRON_MASS
 from punzinet.analysis.simulation.compiled_lorentz import Momentum, dot
-from punzinet.analysis.simulation.constants import ELECTRON_MASS
 from punzinet.analysis.simulation.veto import EVERYWHERE, MISSED, Veto, in_region
 from punzinet.analysis.types import FloatArray
 

@@ -9,7 +9,7 @@ from math import atan, log, pi, sqrt
 import numpy as np
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
 from punzinet.analysis.types import FloatArray
 
 

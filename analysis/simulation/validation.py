@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from punzinet.analysis.constants import BR_TAU_TO_MU
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.files import read_json
 from punzinet.analysis.manifest import Manifest
 from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.simulation import mumugamma, published, twophoton
 from punzinet.analysis.simulation.comparison import Comparison
-from punzinet.analysis.simulation.constants import BR_TAU_TO_MU
 from punzinet.analysis.simulation.published_curves import curve_rows
 from punzinet.analysis.simulation.sampling import Generator
 from punzinet.analysis.simulation.taupair import TauPairGenerator

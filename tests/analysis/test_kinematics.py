@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from punzinet.analysis.beams import Beams
+from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.kinematics import FEATURES, DimuonKinematics, _compute, dimuon_kinematics
-from punzinet.analysis.simulation.constants import MUON_MASS
 
 BEAMS = Beams()
 #: Beams that collide at rest along z: the laboratory is the centre-of-mass system.

@@ -9,11 +9,11 @@ from scipy.special import expit
 from typer.testing import CliRunner
 
 from punzinet.analysis.beams import Beams
+from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.datasets import CMS_BRANCHES
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
 from punzinet.analysis.network import PunziNet, SavedNetwork
-from punzinet.analysis.simulation.constants import MUON_MASS
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import make_samples
 from punzinet.processors.cli import app

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.beams import Beams
-from punzinet.analysis.simulation.constants import MUON_MASS
+from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.simulation.detector import (
     VISIBILITY,
     Detector,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.beams import Beams
+from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.simulation import lorentz
-from punzinet.analysis.simulation.constants import MUON_MASS
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.mumugamma import (
     HardestPhoton,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation import lorentz
-from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.mumugamma_matrix_element import born_element, radiative_element
 from punzinet.analysis.simulation.vacuum_polarisation import vacuum_polarisation
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation import lorentz
-from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation.radiation import (
     SOFT_AND_VIRTUAL,
     emission_angle,

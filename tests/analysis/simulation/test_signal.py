@@ -7,8 +7,8 @@ import pytest
 from scipy.integrate import dblquad
 from scipy.stats import chi2
 
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation import lorentz
-from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.radiation import SOFT_AND_VIRTUAL, exponent, splitting_weight
 from punzinet.analysis.simulation.signal import SignalGenerator, cross_section
 from punzinet.analysis.simulation.signal_matrix_element import trace

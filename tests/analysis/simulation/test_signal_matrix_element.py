@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.simulation import lorentz
-from punzinet.analysis.simulation.constants import MUON_MASS
 from punzinet.analysis.simulation.signal_matrix_element import longitudinal, trace
 
 METRIC = np.diag([1.0, -1, -1, -1])

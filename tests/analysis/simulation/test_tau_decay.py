@@ -8,8 +8,8 @@ import pytest
 from scipy.integrate import cumulative_trapezoid, quad
 from scipy.stats import kstest
 
+from punzinet.analysis.constants import MUON_MASS, PION_MASS, TAU_MASS
 from punzinet.analysis.simulation import lorentz
-from punzinet.analysis.simulation.constants import MUON_MASS, PION_MASS, TAU_MASS
 from punzinet.analysis.simulation.tau_decay import (
     LARGEST_ENERGY,
     LEAST_FRACTION,

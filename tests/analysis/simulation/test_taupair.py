@@ -8,8 +8,8 @@ from numba import njit
 from scipy.integrate import quad
 from scipy.stats import chi2
 
+from punzinet.analysis.constants import BR_TAU_TO_MU, MUON_MASS, PION_MASS, TAU_MASS
 from punzinet.analysis.simulation import lorentz
-from punzinet.analysis.simulation.constants import BR_TAU_TO_MU, MUON_MASS, PION_MASS, TAU_MASS
 from punzinet.analysis.simulation.radiation import radiate_from_beams
 from punzinet.analysis.simulation.tau_decay import (
     LARGEST_ENERGY,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation import lorentz
-from punzinet.analysis.simulation.constants import ALPHA, ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation.twophoton import _square
 from punzinet.analysis.simulation.twophoton_matrix_element import pair_square
 from punzinet.analysis.simulation.twophoton_sampling import scattered_electron

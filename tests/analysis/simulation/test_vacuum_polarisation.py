@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from punzinet.analysis.simulation.constants import ALPHA, MUON_MASS
+from punzinet.analysis.constants import ALPHA, MUON_MASS
 from punzinet.analysis.simulation.vacuum_polarisation import (
     _hadron_loop,
     _lepton_loop,

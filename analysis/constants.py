@@ -1,4 +1,8 @@
-"""Constants of nature that the generators share (PDG 2024; GeV and natural units)."""
+"""Constants of nature (PDG 2024; GeV and natural units).
+
+Ours and not those of `particle`: its electron mass changes with its version, and with it every
+simulated event.
+"""
 
 from typing import Final
 

@@ -23,7 +23,7 @@ from punzinet.analysis.figures_of_merit import FigureOfMerit, background_varianc
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
-from punzinet.analysis.training.sample import Events, Sample
+from punzinet.analysis.training.data import Events, Sample
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 #: Events that are excluded at one standard deviation (68.27 %) where none was found.

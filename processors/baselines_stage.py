@@ -28,8 +28,8 @@ from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.provenance import provenance
 from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.data import Sample, load_sample
 from punzinet.analysis.training.progress import ProgressBar
-from punzinet.analysis.training.sample import Sample, load_sample
 from punzinet.analysis.training.train import train_networks
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import make_samples

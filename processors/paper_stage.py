@@ -19,8 +19,8 @@ from punzinet.analysis.paper.studies import MAIN, Study
 from punzinet.analysis.paper.variations import effects
 from punzinet.analysis.provenance import provenance
 from punzinet.analysis.tensor_events import read_tensor_events
+from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.training.progress import Reporter
-from punzinet.analysis.training.sample import load_sample
 from punzinet.analysis.training.train import TrainingResult, train_networks
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows

@@ -13,9 +13,9 @@ from punzinet.analysis.manifest import Manifest
 from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.provenance import provenance
 from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.training.data import Sample, load_sample, open_sample
 from punzinet.analysis.training.progress import Reporter
 from punzinet.analysis.training.ranks import Ranks
-from punzinet.analysis.training.sample import Sample, load_sample, open_sample
 from punzinet.analysis.training.train import TrainingResult, train_networks
 from punzinet.analysis.windows import Windows
 from punzinet.processors.trial import processed_of

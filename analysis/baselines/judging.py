@@ -10,7 +10,7 @@ from punzinet.analysis.cuts import RankedEvents, best_single_cut, interpolated_c
 from punzinet.analysis.evaluation import ScaledEvents
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.sensitivity import Selection
-from punzinet.analysis.training.sample import Sample
+from punzinet.analysis.training.data import Sample
 from punzinet.analysis.types import BoolArray, FloatArray
 
 

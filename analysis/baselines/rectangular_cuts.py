@@ -13,7 +13,7 @@ import numpy as np
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
 from punzinet.analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL
-from punzinet.analysis.training.sample import Events
+from punzinet.analysis.training.data import Events
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 #: Places for cuts between which the signal of a range is divided evenly, for each feature.

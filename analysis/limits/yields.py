@@ -17,7 +17,7 @@ from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.folds import FOLDS
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.sample import Events, load_sample
+from punzinet.analysis.training.data import Events, load_sample
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import Windows
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.sample import Events, Sample
+from punzinet.analysis.training.data import Events, Sample
 
 
 def thin_background(sample: Sample, share: float, rng: np.random.Generator) -> Sample:

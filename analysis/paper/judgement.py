@@ -18,7 +18,7 @@ from punzinet.analysis.paper.replicas import Replicas
 from punzinet.analysis.paper.smoothness import MassBins, PassingFraction, passing_fractions
 from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
 from punzinet.analysis.tensor_events import TensorEvents
-from punzinet.analysis.training.sample import Sample
+from punzinet.analysis.training.data import Sample
 from punzinet.analysis.types import BoolArray, FloatArray
 
 #: Best cut for each trained mass, interpolated to the others, chosen on training events; the

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.sample import ROWS, Events, EventStream, Source
+from punzinet.analysis.training.data import ROWS, Events, EventStream, Source
 from punzinet.analysis.training.storage import IN_MEMORY, Storage
 from punzinet.analysis.types import FloatArray, IntArray
 

@@ -26,12 +26,12 @@ from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.training.autograd import AutogradEngine
 from punzinet.analysis.training.batches import Room, Shelf, shelve, shelve_random, shelve_stratified
 from punzinet.analysis.training.checkpoint import Checkpoint, read_checkpoint
+from punzinet.analysis.training.data import Source
 from punzinet.analysis.training.engine import Engine, Task
 from punzinet.analysis.training.fused import FusedEngine
 from punzinet.analysis.training.interruption import Interruption
 from punzinet.analysis.training.progress import Reporter, TensorBoard, write_history
 from punzinet.analysis.training.ranks import Ranks
-from punzinet.analysis.training.sample import Source
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.stages import Pretraining, PunziTraining, QuasiNewtonTraining, Stage
 from punzinet.analysis.training.state import StageState

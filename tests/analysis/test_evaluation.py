@@ -12,7 +12,7 @@ from punzinet.analysis.evaluation import NONE_FOUND, evaluate
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL, PunziLoss
-from punzinet.analysis.training.sample import Events, Sample
+from punzinet.analysis.training.data import Events, Sample
 
 MASS = np.array([1.0, 2.0, 3.0])
 TRAINING = np.array([True, False, True])

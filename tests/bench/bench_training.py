@@ -10,9 +10,9 @@ from synthetic import synthetic_sample
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.training.batches import shelve_random
+from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.engine import Steps, Task
 from punzinet.analysis.training.fused import FusedEngine
-from punzinet.analysis.training.sample import Sample
 
 EVENTS = 2_500_000
 LUMINOSITY = 50.0

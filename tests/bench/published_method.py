@@ -9,7 +9,7 @@ import torch
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.sample import Sample
+from punzinet.analysis.training.data import Sample
 
 
 class PublishedMethod:

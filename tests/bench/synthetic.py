@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.sample import Events, Sample
+from punzinet.analysis.training.data import Events, Sample
 from punzinet.analysis.windows import Windows
 
 BACKGROUNDS = ("tautau", "eemumu", "mumugamma")

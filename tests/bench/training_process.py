@@ -12,7 +12,7 @@ sys.path.insert(0, {bench!r})
 from synthetic import synthetic_windows
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.output import OutputFolder
-from punzinet.analysis.training.sample import open_sample
+from punzinet.analysis.training.data import open_sample
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import train_networks
 begin = time.perf_counter()

@@ -23,7 +23,7 @@ from punzinet.analysis.manifest import Manifest, load_manifest
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.records import Record, read_record, write_record
-from punzinet.analysis.training.sample import load_sample
+from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features

@@ -24,7 +24,7 @@ from punzinet.analysis.spectra import STAGES as SELECTIONS
 from punzinet.analysis.spectra import read_spectrum
 from punzinet.analysis.tensor_events import read_tensor_events
 from punzinet.analysis.training.checkpoint import FORMAT, read_checkpoint
-from punzinet.analysis.training.sample import load_sample
+from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report.page import make_report
 from punzinet.processors.ledger import read_progress

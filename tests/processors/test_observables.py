@@ -50,7 +50,7 @@ def test_they_are_the_events_that_networks_train_on(
     wide_windows: Windows,
     tmp_path: Path,
 ) -> None:
-    from punzinet.analysis.training.sample import load_sample  # noqa: PLC0415 - slow to import
+    from punzinet.analysis.training.data import load_sample  # noqa: PLC0415 - slow to import
 
     manifest = make_manifest(ntuples)
     files = preflight(manifest)

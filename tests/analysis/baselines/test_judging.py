@@ -11,7 +11,7 @@ from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
 from punzinet.analysis.baselines.results import Baseline, Baselines
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.training.sample import Sample
+from punzinet.analysis.training.data import Sample
 
 FIGURE = FigureOfMerit()
 SYNTHETIC = Path(__file__).parents[2] / "bench" / "synthetic.py"

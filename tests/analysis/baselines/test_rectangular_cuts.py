@@ -6,7 +6,7 @@ import pytest
 from punzinet.analysis.baselines.rectangular_cuts import CutSearch, RectangularCuts
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.sample import Events
+from punzinet.analysis.training.data import Events
 
 FIGURE = FigureOfMerit()
 MASS = np.array([1.0, 2.0, 3.0, 4.0])

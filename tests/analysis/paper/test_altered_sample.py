@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.paper.altered_sample import scale_background, thin_background
-from punzinet.analysis.training.sample import Sample
+from punzinet.analysis.training.data import Sample
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.engine import Task
-from punzinet.analysis.training.sample import Sample
 
 SYNTHETIC = Path(__file__).parents[2] / "bench" / "synthetic.py"
 

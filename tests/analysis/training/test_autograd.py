@@ -13,8 +13,8 @@ from punzinet.analysis.punzi_loss import PunziLoss
 from punzinet.analysis.training import autograd
 from punzinet.analysis.training.autograd import AutogradEngine
 from punzinet.analysis.training.batches import Shelf, shelve_random
+from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.engine import Steps, Task
-from punzinet.analysis.training.sample import Sample
 
 WIDTHS = (4, 8, 4, 1)
 

@@ -15,9 +15,9 @@ from punzinet.analysis.training.batches import (
     shelve_random,
     shelve_stratified,
 )
+from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.engine import Task
 from punzinet.analysis.training.fused import FusedEngine
-from punzinet.analysis.training.sample import Sample
 
 WIDTHS = (4, 8, 4, 1)
 PUTS = pytest.mark.parametrize("put", [shelve_random, shelve_stratified])

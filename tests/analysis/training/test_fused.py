@@ -10,9 +10,9 @@ import torch
 
 from punzinet.analysis.training.autograd import AutogradEngine
 from punzinet.analysis.training.batches import Shelf, shelve, shelve_random
+from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.engine import Engine, Steps, Task, parameter_count
 from punzinet.analysis.training.fused import FusedEngine
-from punzinet.analysis.training.sample import Sample
 
 WIDTHS = (4, 8, 4, 1)
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-10}

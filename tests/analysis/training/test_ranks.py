@@ -15,8 +15,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from punzinet.analysis.training.batches import RUN, Room, shelve_random, shelve_stratified
+from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.ranks import Ranks
-from punzinet.analysis.training.sample import Sample
 
 PROGRAM = Path(__file__).parent / "train_ranks.py"
 SYNTHETIC = Path(__file__).parents[2] / "bench" / "synthetic.py"

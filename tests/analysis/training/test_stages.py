@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.training.batches import shelve
+from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.engine import PunziValues, Task
 from punzinet.analysis.training.fused import FusedEngine
 from punzinet.analysis.training.health import dead_hypotheses, selects_everything, without_cut
-from punzinet.analysis.training.sample import Sample
 from punzinet.analysis.training.settings import Plateau, PunziSettings
 from punzinet.analysis.training.stages import DEAD_PATIENCE, PunziTraining
 from punzinet.analysis.training.state import StageState

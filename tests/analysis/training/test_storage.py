@@ -13,7 +13,7 @@ import pytest
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.training import batches
 from punzinet.analysis.training.batches import Room, Shelf, shelve, shelve_random, shelve_stratified
-from punzinet.analysis.training.sample import Sample, load_sample, open_sample
+from punzinet.analysis.training.data import Sample, load_sample, open_sample
 from punzinet.analysis.training.storage import Storage
 
 SYNTHETIC = runpy.run_path(str(Path(__file__).parents[2] / "bench" / "synthetic.py"))
@@ -32,7 +32,7 @@ def test_shelf_on_disk_holds_the_same_bytes(
 ) -> None:
     events = small_sample.training
     in_memory = put(small_sample, events, 900, np.random.default_rng(1))
-    monkeypatch.setattr("punzinet.analysis.training.sample.ROWS", 1000)
+    monkeypatch.setattr("punzinet.analysis.training.data.ROWS", 1000)
     monkeypatch.setattr(batches, "ROWS", 700)
     room = Room(Storage(tmp_path / "events", span=50_000))  # filled in several goes
     on_disk = put(small_sample, events, 900, np.random.default_rng(1), room)

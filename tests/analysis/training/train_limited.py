@@ -12,7 +12,7 @@ from torch.nn.utils import parameters_to_vector
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.output import OutputFolder
-from punzinet.analysis.training.sample import open_sample
+from punzinet.analysis.training.data import open_sample
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import TrainingResult, train_networks
 

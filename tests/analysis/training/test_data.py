@@ -11,7 +11,7 @@ import pytest
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.sample import Events, Sample, load_sample
+from punzinet.analysis.training.data import Events, Sample, load_sample
 from punzinet.analysis.windows import Windows
 
 MASS = np.array([1.0, 2.0, 3.0, 4.0])

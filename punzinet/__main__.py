@@ -1,5 +1,5 @@
 """`python -m punzinet` is `punzinet`."""
 
-from punzinet.processors.cli import main
+from punzinet.cli import main
 
 main()

@@ -48,7 +48,7 @@ def main() -> None:
 
     sys.addaudithook(watch)
     sys.argv = ["punzinet", *sys.argv[3:]]
-    from punzinet.processors.cli import main as punzinet  # noqa: PLC0415 - under watch from the beginning
+    from punzinet.cli import main as punzinet  # noqa: PLC0415 - under watch from the beginning
 
     punzinet()
 

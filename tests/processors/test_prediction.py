@@ -15,8 +15,8 @@ from punzinet.analysis.errors import InputError
 from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
 from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.windows import Windows
+from punzinet.cli import app
 from punzinet.processors.candidates import make_samples
-from punzinet.processors.cli import app
 from punzinet.processors.columns import BEAM
 from punzinet.processors.prediction import TREE, Prediction, predict_file
 from punzinet.processors.preflight import inspect_file

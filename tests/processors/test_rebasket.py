@@ -8,7 +8,7 @@ import pytest
 import uproot
 
 from punzinet.analysis.errors import InputError
-from punzinet.processors.cli import main
+from punzinet.cli import main
 from punzinet.processors.rebasket import BASKET, rebasket_file
 
 ENTRIES = 1234

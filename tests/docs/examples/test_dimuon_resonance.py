@@ -18,8 +18,8 @@ from punzinet.analysis.errors import InputError
 from punzinet.analysis.network import load_network
 from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.windows import Windows
+from punzinet.cli import app
 from punzinet.plots import style
-from punzinet.processors.cli import app
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "dimuon_resonance.yaml"
 STAGES = ("features", "train", "select", "limits", "plot", "report")

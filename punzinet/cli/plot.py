@@ -1,8 +1,8 @@
-"""`punzinet report`: everything on one page."""
+"""`punzinet plot`: the figures."""
 
 from punzinet.analysis.manifest import load_manifest
 from punzinet.analysis.output import OutputFolder
-from punzinet.processors.cli.options import (
+from punzinet.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,
@@ -15,7 +15,7 @@ from punzinet.processors.cli.options import (
     console,
     nothing_to_do,
 )
-from punzinet.processors.stages import report_stage
+from punzinet.processors.stages import limits_stage, plot_stage
 
 
 def command(
@@ -26,16 +26,20 @@ def command(
     dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Show all results on one page, report.html, that needs no network and no other file.
+    """Draw all figures of what the other stages left, as PDF, PNG and SVG.
 
-    Example: punzinet report --output output
+    Upper limits are drawn if `punzinet limits` has run on the network as it is.
+
+    Example: punzinet plot --output output
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
-    stage = report_stage(settings, folder, network)
+    limits = limits_stage(settings, folder, network).is_up_to_date()
+    stage = plot_stage(settings, folder, network, limits=limits)
     if nothing_to_do(stage, force, dry_run):
         return
-    from punzinet.plots.report.page import make_report
+    from punzinet.plots.make import make_plots
 
-    stage.finish(make_report(folder, settings, network))
-    console.print(f"report: open {folder.report} in a browser")
+    written = make_plots(folder, settings, network, limits=limits)
+    stage.finish(written)
+    console.print(f"plot: {len(written)} files in {folder.plots}")

@@ -2,7 +2,7 @@
 
 from punzinet.analysis.manifest import load_manifest
 from punzinet.analysis.output import OutputFolder
-from punzinet.processors.cli.options import (
+from punzinet.cli.options import (
     MANIFEST,
     OUTPUT,
     WORKERS,

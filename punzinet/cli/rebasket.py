@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import TaskID
 
-from punzinet.processors.cli.options import entries_progress, targets_of
+from punzinet.cli.options import entries_progress, targets_of
 
 
 def command(

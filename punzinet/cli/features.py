@@ -1,10 +1,9 @@
-"""`punzinet select`: histograms of the window variable behind the single cut."""
+"""`punzinet features`: windows and training tensors."""
 
 from punzinet.analysis.manifest import load_manifest
 from punzinet.analysis.output import OutputFolder
-from punzinet.processors.cli.options import (
+from punzinet.cli.options import (
     MANIFEST,
-    NETWORK,
     OUTPUT,
     WORKERS,
     AllowMissingOption,
@@ -15,7 +14,6 @@ from punzinet.processors.cli.options import (
     LimitChunksOption,
     LimitFilesOption,
     ManifestOption,
-    NetworkOption,
     OutputOption,
     ScaleOption,
     SchedulerOption,
@@ -27,8 +25,8 @@ from punzinet.processors.cli.options import (
     say_seen,
     say_trial,
 )
-from punzinet.processors.cli.tables import cutflow_table
-from punzinet.processors.stages import select_stage
+from punzinet.cli.tables import cutflow_table
+from punzinet.processors.stages import data_stage, features_stage
 from punzinet.processors.trial import Trial
 
 
@@ -36,7 +34,6 @@ def command(
     manifest: ManifestOption = MANIFEST,
     output: OutputOption = OUTPUT,
     scale: ScaleOption = "default",
-    network: NetworkOption = NETWORK,
     executor: ExecutorOption = Executor.FUTURES,
     workers: WorkersOption = WORKERS,
     scheduler: SchedulerOption = None,
@@ -47,38 +44,48 @@ def command(
     dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Apply the single cut of the Punzi-net to all ntuples and fill histograms of the mass.
+    """Turn ntuples into mass windows and training tensors, and count every event.
 
-    Example: punzinet select --manifest my_manifest.yaml --workers 2
+    Example: punzinet features --manifest my_manifest.yaml --workers 2
 
-    Data is blinded; when the analysis is final: punzinet select --unblind
+    To try a new manifest: punzinet features --manifest my_manifest.yaml --limit-files 1
     """
     folder = OutputFolder(output)
     settings = load_manifest(manifest, folder, scale)
     check_unblind(settings, unblind)
     trial = Trial(limit_files, limit_chunks)
-    stage = select_stage(
-        settings, folder, network, unblind=unblind, allow_missing=allow_missing, trial=trial
-    )
+    stage = features_stage(settings, folder, allow_missing=allow_missing, trial=trial)
+    if not nothing_to_do(stage, force, dry_run):
+        from punzinet.processors.executors import Execution
+        from punzinet.processors.features_stage import run_features
+
+        execution = Execution(executor, workers, scheduler)
+        stage.finish(
+            run_features(settings, folder, execution, allow_missing=allow_missing, trial=trial)
+        )
+        console.print(cutflow_table(folder.features_cutflow, settings))
+        if trial:
+            say_trial("features", trial)
+        console.print(f"features: windows in {folder.windows}, tensors in {folder.tensors}")
+    if not settings.has_data:
+        return
+    stage = data_stage(settings, folder, unblind=unblind, allow_missing=allow_missing, trial=trial)
     if nothing_to_do(stage, force, dry_run):
         return
+    from punzinet.processors.data_stage import run_data
     from punzinet.processors.executors import Execution
-    from punzinet.processors.selection_stage import run_selection
 
     execution = Execution(executor, workers, scheduler)
     stage.finish(
-        run_selection(
+        run_data(
             settings,
             folder,
             execution,
-            network,
             unblind=unblind,
             allow_missing=allow_missing,
             trial=trial,
         )
     )
-    console.print(cutflow_table(folder.selection_cutflow, settings))
-    if trial:
-        say_trial("select", trial)
+    console.print(cutflow_table(folder.data_cutflow, settings))
     say_seen(settings, unblind)
-    console.print(f"select: histograms in {folder.histograms}")
+    console.print(f"data: features in {folder.data_tensors}")

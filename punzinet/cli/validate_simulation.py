@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from punzinet.analysis.manifest import load_manifest
 from punzinet.analysis.output import OutputFolder
-from punzinet.processors.cli.options import (
+from punzinet.cli.options import (
     MANIFEST,
     OUTPUT,
     DryRunOption,

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from punzinet.analysis.manifest import load_manifest
 from punzinet.analysis.output import OutputFolder
-from punzinet.processors.cli.options import (
+from punzinet.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,

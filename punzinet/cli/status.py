@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.files import read_json
 from punzinet.analysis.output import OutputFolder
-from punzinet.processors.cli.options import OUTPUT, OutputOption, console, say_trial
+from punzinet.cli.options import OUTPUT, OutputOption, console, say_trial
 from punzinet.processors.lock import holder_of
 from punzinet.processors.stage import failure_of, is_finished
 from punzinet.processors.stages import STAGES

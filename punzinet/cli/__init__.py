@@ -8,7 +8,7 @@ from rich.console import Console
 
 from punzinet.analysis.errors import InputError, Interrupted
 from punzinet.analysis.files import cannot_write, is_full_or_read_only
-from punzinet.processors.cli import (
+from punzinet.cli import (
     baselines,
     export,
     features,
@@ -25,7 +25,7 @@ from punzinet.processors.cli import (
     train,
     validate_simulation,
 )
-from punzinet.processors.cli.options import OUTPUT, held
+from punzinet.cli.options import OUTPUT, held
 
 app = typer.Typer(
     name="punzinet",

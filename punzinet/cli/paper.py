@@ -12,7 +12,7 @@ from punzinet.analysis.files import write_json
 from punzinet.analysis.manifest import Manifest, load_manifest
 from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
-from punzinet.processors.cli.options import (
+from punzinet.cli.options import (
     MANIFEST,
     OUTPUT,
     DryRunOption,

@@ -8,7 +8,7 @@ import typer
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.manifest import Manifest, load_manifest
 from punzinet.analysis.output import OutputFolder
-from punzinet.processors.cli.options import (
+from punzinet.cli.options import (
     MANIFEST,
     NETWORK,
     OUTPUT,

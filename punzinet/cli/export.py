@@ -7,7 +7,7 @@ import typer
 
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.output import OutputFolder
-from punzinet.processors.cli.options import NETWORK, OUTPUT, NetworkOption, OutputOption, console
+from punzinet.cli.options import NETWORK, OUTPUT, NetworkOption, OutputOption, console
 
 
 def command(

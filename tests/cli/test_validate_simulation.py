@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.simulation import validation
-from punzinet.processors.cli import app
+from punzinet.cli import app
 
 SMALL = {
     "hypotheses": {"masses": {"start": 0.9, "stop": 4.1, "step": 0.8}},
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "punzinet.processors.cli.validate_simulation.find_spec",
+        "punzinet.cli.validate_simulation.find_spec",
         lambda name: None if name == "pythia8mc" else find_spec(name),
     )
     return tmp_path

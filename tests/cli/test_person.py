@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.manifest import Manifest
-from punzinet.processors.cli import app
-from punzinet.processors.cli.options import console, held
+from punzinet.cli import app
+from punzinet.cli.options import console, held
 
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # typer hides its group
 PUNZINET = (sys.executable, "-m", "punzinet")
@@ -95,7 +95,7 @@ def test_completion_offers_commands() -> None:
         **os.environ, "_PUNZINET_COMPLETE": "complete_bash", "COMP_WORDS": "punzinet fe",
         "COMP_CWORD": "1",
     }  # fmt: skip
-    program = "import sys; sys.argv[0] = 'punzinet'; from punzinet.processors.cli import app; app()"
+    program = "import sys; sys.argv[0] = 'punzinet'; from punzinet.cli import app; app()"
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )

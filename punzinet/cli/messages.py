@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from punzinet.analysis.provenance import versions
-from punzinet.processors.cli.options import SILENT, console
+from punzinet.cli.options import SILENT, console
 
 OWN = ("punzinet",)
 """Packages whose messages are shown; those of libraries are theirs."""

@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from punzinet.analysis.errors import InputError
 from punzinet.analysis.kinematics import FEATURES
+from punzinet.cli import app
 from punzinet.plots import style
-from punzinet.processors.cli import app
 
-SYNTHETIC = runpy.run_path(str(Path(__file__).parents[2] / "bench" / "synthetic.py"))
+SYNTHETIC = runpy.run_path(str(Path(__file__).parents[1] / "bench" / "synthetic.py"))
 HYPOTHESES = 9
 MANIFEST = {
     "datasets": {name: {"process": name, "simulate": name} for name in ("signal", "tautau")},

@@ -16,13 +16,13 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.errors import InputError
 from punzinet.analysis.figures_of_merit import (
     BackgroundUncertainty,
     FigureOfMerit,
     background_variance,
     punzi_numerator,
 )
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 

@@ -18,8 +18,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import atomic_path, read_json, write_json
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import atomic_path, read_json, write_json
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows

@@ -33,8 +33,8 @@ from typing import Self
 
 import torch
 
-from punzinet.analysis.errors import InputError
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
+from punzinet.analysis.io.errors import InputError
 
 #: Process code of signal events; background processes count from 0.
 SIGNAL = -1

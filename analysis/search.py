@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.muon_pairs import MuonPairs
 from punzinet.analysis.observables import CANDIDATES, OBSERVABLES

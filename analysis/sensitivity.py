@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 from pydantic import ValidationError
 
-from punzinet.analysis.errors import InputError
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.files import read_json, write_json
-from punzinet.analysis.hypotheses import is_training
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json, write_json
+from punzinet.analysis.manifest.hypotheses import is_training
 from punzinet.analysis.types import BoolArray, FloatArray
 
 

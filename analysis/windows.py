@@ -16,9 +16,9 @@ import numpy as np
 from scipy.interpolate import make_smoothing_spline
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import read_json, write_json
-from punzinet.analysis.hypotheses import MASS_TOLERANCE, is_training
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json, write_json
+from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE, is_training
 from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray

@@ -7,18 +7,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from punzinet.analysis.comparison import read_comparison
-from punzinet.analysis.datasets import SIGNAL
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import read_json
+from punzinet.analysis.io.comparison import read_comparison
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.spectra import STAGES, read_spectrum
+from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.limits.result import Limits
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.manifest.datasets import SIGNAL
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
-from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
-from punzinet.analysis.spectra import STAGES, read_spectrum
-from punzinet.analysis.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
 from punzinet.plots.data_comparison import Compared, Seen, data_features_figure, data_mass_figure

@@ -9,17 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import read_json
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
-from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.smoothness import PassingFraction
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
 from punzinet.analysis.paper.variations import Effect
 from punzinet.analysis.search import RECOIL
-from punzinet.analysis.tensor_events import TensorEvents, read_tensor_events
 from punzinet.plots import style
 from punzinet.plots.discontinuities import Selected, discontinuities_figure
 from punzinet.plots.ensembles import ensembles_figure, published_figure

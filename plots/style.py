@@ -17,8 +17,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import atomic_path
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.types import FloatArray
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.simulation import published
 from punzinet.analysis.simulation.comparison import TOLERANCE, Comparison
 from punzinet.analysis.simulation.spectrum_comparison import SpectrumComparison

@@ -22,11 +22,11 @@ from punzinet.analysis.baselines.judging import Judge
 from punzinet.analysis.baselines.rectangular_cuts import CutSearch
 from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.files import write_json
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.provenance import provenance
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
-from punzinet.analysis.output import OutputFolder
-from punzinet.analysis.provenance import provenance
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Sample, load_sample
 from punzinet.analysis.training.progress import ProgressBar

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from punzinet.analysis.beams import Beams
-from punzinet.analysis.blinding import Blinding
 from punzinet.analysis.kinematics import Momenta
+from punzinet.analysis.manifest.blinding import Blinding
 from punzinet.analysis.muon_pairs import MuonPairs
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
@@ -19,8 +19,8 @@ from punzinet.processors.preflight import InputFile
 
 if TYPE_CHECKING:
     # Not at run time: workers have no use for the manifest, and its sections are slow to import.
-    from punzinet.analysis.datasets import CandidatePolicy
-    from punzinet.analysis.manifest import Manifest
+    from punzinet.analysis.manifest.datasets import CandidatePolicy
+    from punzinet.analysis.manifest.manifest import Manifest
 
 FURTHER = "dropped: not the first candidate of its event"
 SEVERAL = "dropped: one of several candidates of its event"

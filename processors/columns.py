@@ -8,8 +8,8 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from punzinet.analysis.datasets import Dataset
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.processors.opening import Unreadable, is_remote, patiently, reason
 
 T = TypeVar("T")

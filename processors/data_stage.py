@@ -6,8 +6,8 @@ that networks are trained on.
 
 from pathlib import Path
 
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.inputs import take_inputs

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punzinet.analysis.folds import identity_hash
-from punzinet.analysis.records import Record
+from punzinet.analysis.io.records import Record
 from punzinet.processors.candidates import Sample, read_identity
 from punzinet.processors.columns import IDENTITY
 from punzinet.processors.features import ChunkSummary

@@ -22,7 +22,7 @@ import numpy as np
 from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor, ParslExecutor
 from coffea.processor.executor import ExecutorBase
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 
 NAMES = ("iterative", "futures", "dask", "parsl")
 CONNECT_SECONDS = 20

@@ -9,7 +9,7 @@ import numpy as np
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.folds import fold_of
-from punzinet.analysis.records import Record
+from punzinet.analysis.io.records import Record
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import Sample, read_candidates, read_identity

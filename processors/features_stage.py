@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.inputs import take_inputs
 from punzinet.processors.ledger import Ledger

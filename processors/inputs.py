@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.processors.preflight import (
     InputFile,
     MissingFile,
@@ -21,7 +21,7 @@ from punzinet.processors.runner import Chunk, plan_chunks
 from punzinet.processors.trial import Trial
 
 if TYPE_CHECKING:
-    from punzinet.analysis.manifest import Manifest
+    from punzinet.analysis.manifest.manifest import Manifest
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,9 +26,9 @@ from coffea.util import coffea_console
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from punzinet.analysis.errors import InputError, OutputError
-from punzinet.analysis.files import is_file, read_json, write_json
-from punzinet.analysis.records import Record, read_content, read_record, write_record
+from punzinet.analysis.io.errors import InputError, OutputError
+from punzinet.analysis.io.files import is_file, read_json, write_json
+from punzinet.analysis.io.records import Record, read_content, read_record, write_record
 from punzinet.processors.reasons import command_of
 
 LOG = logging.getLogger(__name__)

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pyhf
 
-from punzinet.analysis.files import write_json
+from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.provenance import provenance
 from punzinet.analysis.limits.asymptotic import BANDS, asymptotic_limits
 from punzinet.analysis.limits.counting import counting_limits
 from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.model import CountingExperiment
 from punzinet.analysis.limits.result import Limits, SelectionLimits, read_sigma_over_g2
 from punzinet.analysis.limits.yields import Yields, measure_yields
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
-from punzinet.analysis.output import OutputFolder
-from punzinet.analysis.provenance import provenance
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.trial import processed_of

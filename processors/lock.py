@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.errors import InputError, OutputError
-from punzinet.analysis.files import cannot_write
+from punzinet.analysis.io.errors import InputError, OutputError
+from punzinet.analysis.io.files import cannot_write
 
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 

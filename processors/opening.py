@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 
 import uproot
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import is_file
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import is_file
 
 ATTEMPTS: Final = 4
 """How often a file on a server is tried."""

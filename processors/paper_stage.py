@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from torch.nn.utils import parameters_to_vector
 
-from punzinet.analysis.files import write_json
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.provenance import provenance
+from punzinet.analysis.io.tensor_events import read_tensor_events
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
-from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.paper.altered_sample import scale_background, thin_background
 from punzinet.analysis.paper.claims import make_claims
 from punzinet.analysis.paper.judgement import Judgement, judge
 from punzinet.analysis.paper.studies import MAIN, Study
 from punzinet.analysis.paper.variations import effects
-from punzinet.analysis.provenance import provenance
-from punzinet.analysis.tensor_events import read_tensor_events
 from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.training.progress import Reporter
 from punzinet.analysis.training.train import TrainingResult, train_networks

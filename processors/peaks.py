@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from punzinet.analysis.io.records import Record
 from punzinet.analysis.peak_fit import PEAK_BINS, peak_edges
-from punzinet.analysis.records import Record
 from punzinet.analysis.types import FloatArray
 from punzinet.processors.candidates import Sample, read_candidates
 from punzinet.processors.runner import Chunk, ChunkProcessor

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from punzinet.analysis.datasets import Dataset
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import checksum
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import checksum
+from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.processors.columns import find_columns
 from punzinet.processors.opening import (
     Unreadable,
@@ -24,7 +24,7 @@ from punzinet.processors.opening import (
 
 if TYPE_CHECKING:
     # Not at run time: workers have no use for the manifest, and its sections are slow to import.
-    from punzinet.analysis.manifest import Manifest
+    from punzinet.analysis.manifest.manifest import Manifest
 
 T = TypeVar("T")
 #: Files looked at at the same time: most of it is waiting for disks and networks.

@@ -12,9 +12,9 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.provenance import digest
-from punzinet.analysis.reproducible_root import create_root_file
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.provenance import digest
+from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.processors.opening import Unreadable, open_file, patiently, reason
 
 BASKET = 65_536

@@ -15,9 +15,9 @@ from coffea.nanoevents import BaseSchema, NanoEventsFactory
 from coffea.processor import ProcessorABC
 from coffea.processor.executor import ExecutorBase
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.provenance import digest, git_commit, versions
-from punzinet.analysis.records import Record
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.provenance import digest, git_commit, versions
+from punzinet.analysis.io.records import Record
 from punzinet.processors.columns import IDENTITY, unreadable
 from punzinet.processors.ledger import Ledger, Step, Work
 from punzinet.processors.opening import is_remote, open_file, patiently, state_of

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from punzinet.analysis.comparison import Comparison
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.records import Record
-from punzinet.analysis.spectra import (
+from punzinet.analysis.io.comparison import Comparison
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.records import Record
+from punzinet.analysis.io.spectra import (
     STAGES,
     Spectra,
     drawn_quantities,

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.blinding import Blinding
-from punzinet.analysis.comparison import Comparison, scaled_to_data
-from punzinet.analysis.datasets import DATA
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import write_json
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.io.comparison import Comparison, scaled_to_data
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.provenance import digest_of_files, provenance
+from punzinet.analysis.io.spectra import STAGES, Spectra, write_spectra
+from punzinet.analysis.manifest.blinding import Blinding
+from punzinet.analysis.manifest.datasets import DATA
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
-from punzinet.analysis.output import OutputFolder
-from punzinet.analysis.provenance import digest_of_files, provenance
-from punzinet.analysis.spectra import STAGES, Spectra, write_spectra
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import make_samples
 from punzinet.processors.cutflow import Cutflow, is_complete, merge, to_json

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from punzinet.analysis.datasets import Dataset
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.ntuple import create_ntuple
 from punzinet.analysis.simulation.sampling import (

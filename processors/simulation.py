@@ -15,12 +15,12 @@ import numpy as np
 from coffea.processor.executor import ExecutorBase
 from numpy.typing import NDArray
 
-from punzinet.analysis.datasets import Dataset, Simulated
-from punzinet.analysis.files import checksum, write_json
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.output import OutputFolder
-from punzinet.analysis.provenance import digest, git_commit, provenance, versions
-from punzinet.analysis.records import Record
+from punzinet.analysis.io.files import checksum, write_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.provenance import digest, git_commit, provenance, versions
+from punzinet.analysis.io.records import Record
+from punzinet.analysis.manifest.datasets import Dataset, Simulated
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.processes import generators
 from punzinet.analysis.simulation.sampling import (

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.errors import InputError, OutputError
-from punzinet.analysis.files import cannot_write, is_file, read_json, write_json
-from punzinet.analysis.output import OutputFolder
-from punzinet.analysis.provenance import digest, versions
+from punzinet.analysis.io.errors import InputError, OutputError
+from punzinet.analysis.io.files import cannot_write, is_file, read_json, write_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.provenance import digest, versions
 from punzinet.processors.reasons import command_of, reasons
 
 #: Bytes at the beginning of a ROOT file that hold its UUID, and where everything else lies.

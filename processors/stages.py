@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import read_json, write_json
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json, write_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper.studies import MAIN, Study
 from punzinet.processors.stage import Stage
 from punzinet.processors.trial import Trial

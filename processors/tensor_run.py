@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 from coffea.processor.executor import ExecutorBase
 
-from punzinet.analysis.errors import InputError, OutputError
-from punzinet.analysis.files import cannot_write, write_json
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.io.errors import InputError, OutputError
+from punzinet.analysis.io.files import cannot_write, write_json
+from punzinet.analysis.io.provenance import provenance
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
-from punzinet.analysis.provenance import provenance
 from punzinet.analysis.windows import Windows, windows_from_fits
 from punzinet.processors.candidates import BLINDED, Sample, make_samples
 from punzinet.processors.cutflow import Cutflow, is_complete, merge, to_json

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from punzinet.analysis.files import atomic_path
+from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray, IntArray
 

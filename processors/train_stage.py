@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from punzinet.analysis.evaluation import evaluate
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.output import OutputFolder
-from punzinet.analysis.provenance import provenance
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.provenance import provenance
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training.data import Sample, load_sample, open_sample
 from punzinet.analysis.training.progress import Reporter

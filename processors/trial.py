@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import read_json
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.output import OutputFolder
 
 if TYPE_CHECKING:
     # Not at run time: the command line has to know of trials, and coffea is slow to import.

@@ -11,8 +11,8 @@ from hypothesis import settings
 
 from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.datasets import BRANCHES
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.manifest.datasets import BRANCHES
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.windows import Windows
 
 # How long an example takes is for the machine to say, and the first one may compile; that a change

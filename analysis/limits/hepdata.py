@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from punzinet.analysis.files import atomic_path
+from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.limits.asymptotic import BANDS
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.search import RECOIL, Search

@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import read_json, write_json
-from punzinet.analysis.hypotheses import is_training
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json, write_json
 from punzinet.analysis.limits.asymptotic import BANDS
+from punzinet.analysis.manifest.hypotheses import is_training
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import mass_index
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import read_json
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.paper.claim import is_met
 
 

@@ -10,14 +10,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from punzinet.analysis.cuts import interpolated_cuts
-from punzinet.analysis.errors import InputError
 from punzinet.analysis.evaluation import ScaledEvents
-from punzinet.analysis.files import atomic_path
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.paper.replicas import Replicas
 from punzinet.analysis.paper.smoothness import MassBins, PassingFraction, passing_fractions
 from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
-from punzinet.analysis.tensor_events import TensorEvents
 from punzinet.analysis.training.data import Sample
 from punzinet.analysis.types import BoolArray, FloatArray
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from punzinet.analysis.cuts import interpolated_cuts
-from punzinet.analysis.tensor_events import TensorEvents
+from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.types import FloatArray, IntArray
 
 #: Width of the smoothing that defines "smooth", in bins.

@@ -22,7 +22,7 @@ import numpy as np
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import FB_PER_GEV2
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.simulation import lorentz
 from punzinet.analysis.simulation.compiled_lorentz import (
     Momentum,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.datasets import BRANCHES
-from punzinet.analysis.reproducible_root import create_root_file
+from punzinet.analysis.io.reproducible_root import create_root_file
+from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.simulation.sampling import EVENT
 
 TREE: Final = "variables"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from punzinet.analysis.datasets import Simulated
+from punzinet.analysis.manifest.datasets import Simulated
 from punzinet.analysis.simulation import mumugamma, twophoton
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.sampling import Generator

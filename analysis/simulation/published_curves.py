@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from punzinet.analysis.hypotheses import MASS_TOLERANCE
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.published import PUBLISHED, common_scale
 from punzinet.analysis.paper.statistics import Ensembles, Statistics

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from punzinet.analysis.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.types import FloatArray
 

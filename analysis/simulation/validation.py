@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from punzinet.analysis.constants import BR_TAU_TO_MU
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import read_json
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.simulation import mumugamma, published, twophoton
 from punzinet.analysis.simulation.comparison import Comparison
 from punzinet.analysis.simulation.published_curves import curve_rows

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.punzi_loss import PunziLoss, wide
 from punzinet.analysis.significance_loss import SignificanceLoss
 from punzinet.analysis.training.batches import RUN, Shelf

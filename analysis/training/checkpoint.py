@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.records import Record, read_record, write_record
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.records import Record, read_record, write_record
 from punzinet.analysis.training.state import StageState
 
 FORMAT = "punzinet-checkpoint-2"

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as TimeRemaining
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import atomic_path
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.training.state import StageState
 
 

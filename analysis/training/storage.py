@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 
 #: Bytes that are written at once to a file that is being made.
 PIECE = 2**20

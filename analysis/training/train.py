@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from punzinet.analysis.errors import InputError, Interrupted
 from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.io.errors import InputError, Interrupted
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import PunziNet
-from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.training.autograd import AutogradEngine
 from punzinet.analysis.training.batches import Room, Shelf, shelve, shelve_random, shelve_stratified
 from punzinet.analysis.training.checkpoint import Checkpoint, read_checkpoint

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from punzinet.analysis.datasets import SIGNAL
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import read_json
-from punzinet.analysis.hypotheses import MASS_TOLERANCE
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.spectra import STAGES, read_spectrum, spectrum_axis
+from punzinet.analysis.manifest.datasets import SIGNAL
+from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.quantity import Quantity
 from punzinet.analysis.sensitivity import Selection, Sensitivity
-from punzinet.analysis.spectra import STAGES, read_spectrum, spectrum_axis
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 from punzinet.plots.report.numbers import plain_label
 from punzinet.plots.report.samples import centre_of, read_optional

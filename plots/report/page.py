@@ -10,10 +10,10 @@ import numpy as np
 import yaml
 from markupsafe import Markup
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import atomic_path, read_json
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import atomic_path, read_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report import captions

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.hypotheses import is_training
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.manifest.hypotheses import is_training
 from punzinet.analysis.paper.claims import REGIONS
 from punzinet.plots.report.numbers import number, text, with_error
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 
 #: What is let through: matplotlib's figures need no more, and nothing of it runs or loads.
 ELEMENTS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from punzinet.analysis.errors import InputError, Interrupted
-from punzinet.analysis.files import cannot_write, is_full_or_read_only
+from punzinet.analysis.io.errors import InputError, Interrupted
+from punzinet.analysis.io.files import cannot_write, is_full_or_read_only
 from punzinet.cli import (
     baselines,
     export,

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from punzinet.analysis.manifest import load_manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.cli.options import (
     MANIFEST,
     OUTPUT,

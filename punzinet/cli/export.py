@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.cli.options import NETWORK, OUTPUT, NetworkOption, OutputOption, console
 
 
@@ -26,7 +26,7 @@ def command(
     folder = OutputFolder(output)
     saved = load_network(folder.network(network))
     try:
-        from punzinet.analysis.export import write_onnx
+        from punzinet.analysis.io.export import write_onnx
     except ModuleNotFoundError as error:
         raise InputError(
             f"`punzinet export` needs {error.name}: run `pip install 'punzinet[export]'`."

@@ -1,7 +1,7 @@
 """`punzinet features`: windows and training tensors."""
 
-from punzinet.analysis.manifest import load_manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.cli.options import (
     MANIFEST,
     OUTPUT,

@@ -4,8 +4,8 @@ import numpy as np
 from rich.progress import track
 from rich.table import Table
 
-from punzinet.analysis.manifest import load_manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.cli.options import (
     MANIFEST,
     NETWORK,

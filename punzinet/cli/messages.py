@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from punzinet.analysis.provenance import versions
+from punzinet.analysis.io.provenance import versions
 from punzinet.cli.options import SILENT, console
 
 OWN = ("punzinet",)

@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import remove_partial_files
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import remove_partial_files
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.lock import lock
 from punzinet.processors.stage import Stage
 from punzinet.processors.trial import Trial, trial_of

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from punzinet.analysis.datasets import SIGNAL
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import write_json
-from punzinet.analysis.manifest import Manifest, load_manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.datasets import SIGNAL
+from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
 from punzinet.cli.options import (
     MANIFEST,
@@ -143,7 +143,7 @@ def _claims(
     stage = paper_stage(settings, folder, [study.name for study in studies], variations=False)
     if nothing_to_do(stage, force, dry_run):
         return
-    from punzinet.analysis.files import read_json
+    from punzinet.analysis.io.files import read_json
     from punzinet.plots.make_paper import make_paper_figures
     from punzinet.processors.paper_stage import write_claims
 

@@ -1,7 +1,7 @@
 """`punzinet plot`: the figures."""
 
-from punzinet.analysis.manifest import load_manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.cli.options import (
     MANIFEST,
     NETWORK,

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.manifest import Manifest, load_manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 from punzinet.cli.options import (
     MANIFEST,
     NETWORK,
@@ -20,7 +20,7 @@ from punzinet.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from punzinet.analysis.datasets import Dataset
+    from punzinet.analysis.manifest.datasets import Dataset
 
 
 def command(

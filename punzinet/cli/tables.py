@@ -4,9 +4,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from punzinet.analysis.datasets import DATA, SIGNAL
-from punzinet.analysis.files import read_json
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.io.files import read_json
+from punzinet.analysis.manifest.datasets import DATA, SIGNAL
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.cutflow import from_json
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from punzinet.analysis.manifest import load_manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.cli.options import (
     MANIFEST,
     OUTPUT,

@@ -3,8 +3,8 @@
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from punzinet.analysis.manifest import load_manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.cli.options import (
     MANIFEST,
     OUTPUT,
@@ -48,8 +48,8 @@ def command(
         stage.fingerprint()  # refuses before anything is forgotten if a stage before has not run
     if nothing_to_do(stage, force, dry_run):
         return
-    from punzinet.analysis.files import write_json
-    from punzinet.analysis.provenance import provenance
+    from punzinet.analysis.io.files import write_json
+    from punzinet.analysis.io.provenance import provenance
     from punzinet.analysis.simulation.validation import compare
     from punzinet.plots.validation import make_validation_plots
 

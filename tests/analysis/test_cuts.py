@@ -14,8 +14,8 @@ from punzinet.analysis.cuts import (
     optimal_cuts,
     selected,
 )
-from punzinet.analysis.errors import InputError
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 
 H = 4

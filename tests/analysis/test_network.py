@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import punzinet.analysis.network as module
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.network import METADATA_FILE, WEIGHTS_FILE, PunziNet, load_network
 from punzinet.analysis.search import RECOIL, SearchSettings
 from punzinet.analysis.windows import Windows

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from punzinet.analysis.errors import InputError
 from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL, PunziLoss, window_sums
 from punzinet.analysis.significance_loss import SignificanceLoss

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from punzinet.analysis.beams import Beams
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
 from punzinet.analysis.muon_pairs import MuonPairs
 from punzinet.analysis.observables import OBSERVABLES, observable

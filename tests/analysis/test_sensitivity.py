@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from punzinet.analysis.errors import InputError
 from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 
 

@@ -20,7 +20,7 @@ from torch.nn.utils import parameters_to_vector
 
 from punzinet.analysis.evaluation import evaluate
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training.data import Sample, load_sample
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import train_networks

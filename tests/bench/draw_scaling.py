@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from punzinet.analysis.files import read_json
+from punzinet.analysis.io.files import read_json
 from punzinet.plots import style
 from punzinet.plots.scaling import StageRun, scaling_figure
 

@@ -9,10 +9,10 @@ import uproot
 import yaml
 from stage import measure
 
-from punzinet.analysis.datasets import SIGNAL
-from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.datasets import SIGNAL
+from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.analysis.network import PunziNet
-from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.windows import Windows
 from punzinet.processors.stages import train_stage
 

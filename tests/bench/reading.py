@@ -11,8 +11,8 @@ import uproot
 from ntuples import TREE
 from stage import WORKERS
 
-from punzinet.analysis.datasets import BRANCHES
-from punzinet.analysis.manifest import FeatureSettings
+from punzinet.analysis.manifest.datasets import BRANCHES
+from punzinet.analysis.manifest.manifest import FeatureSettings
 from punzinet.processors.columns import BEAM, CHARGES, IDENTITY, MOMENTA
 
 COLUMNS = [BRANCHES[name] for name in (*IDENTITY, *MOMENTA, "weight", *CHARGES, *BEAM)]

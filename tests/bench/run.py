@@ -17,8 +17,8 @@ from typing import NotRequired, TypedDict
 from rich.console import Console
 from rich.table import Table
 
-from punzinet.analysis.files import write_json
-from punzinet.analysis.provenance import git_commit, versions
+from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.provenance import git_commit, versions
 
 
 class Figure(TypedDict):

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, {bench!r})
 from synthetic import synthetic_windows
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training.data import open_sample
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import train_networks

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from typer.testing import CliRunner
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.kinematics import FEATURES
 from punzinet.cli import app
 from punzinet.plots import style

@@ -16,8 +16,8 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.cli import app
 from punzinet.cli.options import console, held
 

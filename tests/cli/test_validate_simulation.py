@@ -8,7 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.simulation import validation
 from punzinet.cli import app
 

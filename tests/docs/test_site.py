@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from punzinet.analysis.datasets import Dataset
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.manifest.datasets import Dataset
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.stages import STAGES
 
 ROOT = Path(__file__).parents[2]

@@ -15,9 +15,9 @@ import pytest
 import uproot
 import yaml
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.manifest import load_manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.plots.report.page import make_report
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]

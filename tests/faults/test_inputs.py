@@ -14,7 +14,7 @@ import pytest
 import uproot
 import yaml
 
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.manifest.manifest import Manifest
 
 pytestmark = pytest.mark.faults
 Count = Callable[[str, object], None]

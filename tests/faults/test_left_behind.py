@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.spectra import STAGES as SELECTIONS
+from punzinet.analysis.io.spectra import read_spectrum
+from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
-from punzinet.analysis.manifest import load_manifest
+from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.analysis.network import load_network
-from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import Sensitivity
-from punzinet.analysis.spectra import STAGES as SELECTIONS
-from punzinet.analysis.spectra import read_spectrum
-from punzinet.analysis.tensor_events import read_tensor_events
 from punzinet.analysis.training.checkpoint import FORMAT, read_checkpoint
 from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows

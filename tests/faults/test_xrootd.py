@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.manifest.manifest import Manifest
 
 pytestmark = pytest.mark.faults
 NOT_ALLOWED = 77

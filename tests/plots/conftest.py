@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.manifest import PROCESSES
+from punzinet.analysis.manifest.manifest import PROCESSES
 from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity

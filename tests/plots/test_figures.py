@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.plots import style
 from punzinet.plots.sensitivity import Curve, networks_by_loss
 from punzinet.plots.stack import stack_total

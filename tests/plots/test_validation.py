@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.simulation.comparison import Comparison
 from punzinet.analysis.simulation.spectrum_comparison import (
     MUMUGAMMA_EDGES,

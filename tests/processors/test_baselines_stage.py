@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from punzinet.analysis.baselines.results import Baselines
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.observables import CANDIDATES
-from punzinet.analysis.output import OutputFolder
 from punzinet.processors.baselines_stage import run_baselines
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features

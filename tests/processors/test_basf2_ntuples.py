@@ -17,7 +17,7 @@ import uproot
 import yaml
 
 from punzinet.analysis.beams import Beams
-from punzinet.analysis.datasets import BRANCHES, Dataset
+from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
 
 Columns = dict[str, np.ndarray]
 README = Path(__file__).parents[2] / "README.md"

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import uproot
 
-from punzinet.analysis.datasets import BRANCHES, Dataset
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
 from punzinet.processors.columns import find_columns, read_column, required_columns
 from punzinet.processors.runner import Chunk
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from coffea.processor.executor import ExecutorBase
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.records import Record
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.records import Record
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Ledger, Work
 

@@ -14,10 +14,10 @@ import psutil
 import pytest
 import uproot
 
-from punzinet.analysis.datasets import BRANCHES
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.datasets import BRANCHES
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.windows import Windows
 from punzinet.processors import features
 from punzinet.processors.executors import Execution
@@ -340,8 +340,8 @@ def test_rntuples_and_urls_are_read_like_trees_and_paths(
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ import pyhf
 import pytest
 import yaml
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
 from punzinet.analysis.limits.yields import interpolate_cuts
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
-from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.kinematics import FEATURES
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.observables import CANDIDATES
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import make_samples

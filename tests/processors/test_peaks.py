@@ -6,7 +6,7 @@ import pytest
 
 from punzinet.analysis.beams import Beams
 from punzinet.analysis.kinematics import dimuon_kinematics
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import peak_edges
 from punzinet.processors.candidates import make_samples
 from punzinet.processors.executors import Execution, open_executor

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.datasets import CMS_BRANCHES
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
+from punzinet.analysis.manifest.datasets import CMS_BRANCHES
 from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.windows import Windows
 from punzinet.cli import app

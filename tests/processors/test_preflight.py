@@ -9,8 +9,8 @@ import uproot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.preflight import preflight
 
 Make = Callable[..., Manifest]
@@ -69,7 +69,7 @@ def test_an_empty_file_is_recognised(tmp_path: Path, check: Callable[..., object
 def test_a_file_that_vanishes_is_recognised(
     tmp_path: Path, check: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = "punzinet.analysis.datasets.Dataset.resolved_files"
+    named = "punzinet.analysis.manifest.datasets.Dataset.resolved_files"
     monkeypatch.setattr(named, lambda self, **_: list(self.files))
     with pytest.raises(InputError, match=r"gone\.root is not there"):
         check(tmp_path / "gone.root")

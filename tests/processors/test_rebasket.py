@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import uproot
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.cli import main
 from punzinet.processors.rebasket import BASKET, rebasket_file
 

@@ -19,13 +19,13 @@ import pytest
 import uproot
 
 from punzinet.analysis.beams import Beams
-from punzinet.analysis.datasets import BRANCHES
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.spectra import fill_spectra, write_spectra
 from punzinet.analysis.kinematics import FEATURES
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.manifest.datasets import BRANCHES
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, SavedNetwork
-from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.search import RECOIL
-from punzinet.analysis.spectra import fill_spectra, write_spectra
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import make_samples
 from punzinet.processors.executors import Execution

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.records import Record
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.records import Record
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.columns import read_column
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Ledger

@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.spectra import drawn_quantities, read_spectrum
 from punzinet.analysis.kinematics import FEATURES
-from punzinet.analysis.manifest import Manifest
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
-from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.search import RECOIL, SearchSettings
-from punzinet.analysis.spectra import drawn_quantities, read_spectrum
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import make_samples
 from punzinet.processors.executors import Execution

@@ -10,10 +10,10 @@ import pytest
 import uproot
 import yaml
 
-from punzinet.analysis.datasets import BRANCHES
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.manifest import Manifest, load_manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.datasets import BRANCHES
+from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 from punzinet.analysis.simulation.sampling import produce
 from punzinet.processors.executors import Execution
 from punzinet.processors.preflight import preflight

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.processors.stage import Stage, failure_of, is_finished
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.manifest import Manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.stages import networks_to_train, train_stage
 
 

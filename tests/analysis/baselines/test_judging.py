@@ -9,8 +9,8 @@ import pytest
 from punzinet.analysis.baselines.judging import Judge
 from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
 from punzinet.analysis.baselines.results import Baseline, Baselines
-from punzinet.analysis.errors import InputError
 from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.training.data import Sample
 
 FIGURE = FigureOfMerit()

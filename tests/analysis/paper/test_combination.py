@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.paper.combination import combine_claims
 
 

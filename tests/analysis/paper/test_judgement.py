@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.paper.judgement import Judgement, cuts_of
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection
 

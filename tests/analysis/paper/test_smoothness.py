@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.paper.smoothness import MassBins, PassingFraction, passing_fractions
 from punzinet.analysis.search import RECOIL
-from punzinet.analysis.tensor_events import TensorEvents
 
 MASS = np.linspace(0.1, 8.7, 87)
 

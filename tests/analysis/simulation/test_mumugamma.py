@@ -5,7 +5,7 @@ import pytest
 
 from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.simulation import lorentz
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.mumugamma import (

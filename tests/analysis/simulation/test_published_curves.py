@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.published import PUBLISHED
 from punzinet.analysis.paper.studies import MAIN

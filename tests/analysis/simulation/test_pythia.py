@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.simulation import lorentz
 from punzinet.analysis.simulation.pythia import pythia_events
 from punzinet.analysis.simulation.taupair import TauPairGenerator

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import write_json
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.simulation import published, validation
 from punzinet.analysis.simulation.taupair import TauPairGenerator, born_cross_section

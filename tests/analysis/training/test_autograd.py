@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.utils import vector_to_parameters
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import PunziLoss
 from punzinet.analysis.training import autograd

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Events, Sample, load_sample

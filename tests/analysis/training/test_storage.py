@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.training import batches
 from punzinet.analysis.training.batches import Room, Shelf, shelve, shelve_random, shelve_stratified
 from punzinet.analysis.training.data import Sample, load_sample, open_sample

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from torch.nn.utils import parameters_to_vector
 
-from punzinet.analysis.errors import InputError, Interrupted
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError, Interrupted
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.state import StageState

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch.nn.utils import parameters_to_vector
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training.data import open_sample
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import TrainingResult, train_networks

@@ -12,9 +12,9 @@ import numpy as np
 from safetensors.numpy import save_file
 from torch.nn.utils import parameters_to_vector
 
-from punzinet.analysis.errors import InputError, Interrupted
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError, Interrupted
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training.ranks import Ranks, open_ranks
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.state import StageState

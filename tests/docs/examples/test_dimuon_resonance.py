@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from typer.testing import CliRunner
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import load_network
-from punzinet.analysis.output import OutputFolder
 from punzinet.analysis.windows import Windows
 from punzinet.cli import app
 from punzinet.plots import style

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.plots.report.samples import completeness_table
 
 

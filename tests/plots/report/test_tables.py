@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.plots.report.tables import (
     any_tables,
     baselines_table,

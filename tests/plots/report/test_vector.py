@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.plots.report.vector import inline_svg
 
 GRAPHIC = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"

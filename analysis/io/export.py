@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from scipy.special import expit
 
-from punzinet.analysis.files import atomic_path
+from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.network import SavedNetwork
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import write_json
-from punzinet.analysis.manifest import Manifest, load_manifest
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 
 OWN: dict[str, Any] = {
     "luminosity": 50,
@@ -39,7 +39,7 @@ def changed(*keys: str, to: Any) -> dict[str, Any]:
 
 
 def test_the_projects_own_manifest(tmp_path: Path) -> None:
-    path = Path(__file__).parents[2] / "data_manifest.yaml"
+    path = Path(__file__).parents[3] / "data_manifest.yaml"
     output = OutputFolder(tmp_path)
     manifest = load_manifest(path, output)
     assert manifest.correction == 0.9
@@ -50,7 +50,7 @@ def test_the_projects_own_manifest(tmp_path: Path) -> None:
 
 
 def test_the_digest_does_not_depend_on_what_has_been_simulated_already(tmp_path: Path) -> None:
-    path = Path(__file__).parents[2] / "data_manifest.yaml"
+    path = Path(__file__).parents[3] / "data_manifest.yaml"
     output = OutputFolder(tmp_path)
     before = load_manifest(path, output)
     write_json(

@@ -12,10 +12,10 @@ from typing import Any
 import uproot
 from hist import Hist, axis, storage
 
-from punzinet.analysis.datasets import SIGNAL
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.reproducible_root import create_root_file
+from punzinet.analysis.manifest.datasets import SIGNAL
 from punzinet.analysis.quantity import Quantity
-from punzinet.analysis.reproducible_root import create_root_file
 from punzinet.analysis.types import FloatArray
 
 STAGES = ("before", "after")

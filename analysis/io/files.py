@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.errors import InputError, OutputError
+from punzinet.analysis.io.errors import InputError, OutputError
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """A full disk, a quota, a limit on the size of files."""

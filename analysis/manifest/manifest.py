@@ -17,19 +17,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from punzinet.analysis.baselines.settings import BaselineSettings
 from punzinet.analysis.beams import Beams
-from punzinet.analysis.blinding import Blinding
-from punzinet.analysis.datasets import BRANCHES, DATA, SIGNAL, CandidatePolicy, Dataset, Positive
-from punzinet.analysis.errors import InputError
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.files import is_file, read_json
-from punzinet.analysis.hypotheses import Hypotheses
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import is_file, read_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.provenance import digest
 from punzinet.analysis.limits.settings import LimitSettings
-from punzinet.analysis.output import OutputFolder
+from punzinet.analysis.manifest.blinding import Blinding
+from punzinet.analysis.manifest.datasets import (
+    BRANCHES,
+    DATA,
+    SIGNAL,
+    CandidatePolicy,
+    Dataset,
+    Positive,
+)
+from punzinet.analysis.manifest.hypotheses import Hypotheses
+from punzinet.analysis.manifest.problems import sentence
+from punzinet.analysis.manifest.safe_yaml import read_yaml
 from punzinet.analysis.paper.settings import PaperSettings
-from punzinet.analysis.provenance import digest
-from punzinet.analysis.safe_yaml import read_yaml
 from punzinet.analysis.search import SearchSettings
-from punzinet.analysis.setting_problems import sentence
 from punzinet.analysis.simulation.settings import SimulationSettings
 from punzinet.analysis.training.settings import TrainingSettings
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import uproot
 
-from punzinet.analysis.files import atomic_path
+from punzinet.analysis.io.files import atomic_path
 
 _CLOCK: Final = datetime(2010, 1, 1)
 """The time in all records."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from punzinet.analysis.errors import InputError
+from punzinet.analysis.io.errors import InputError
 
 MOST_VALUES: Final = 1_000_000
 """Values that a file may stand for: aliases let a few lines stand for more than any memory."""

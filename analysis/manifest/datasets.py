@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import is_file
-from punzinet.analysis.hypotheses import MASS_TOLERANCE
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import is_file
+from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 
 SIGNAL = "signal"
 """The process whose events belong to one mass hypothesis each."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from punzinet.analysis.hypotheses import Hypotheses, MassGrid, is_training
+from punzinet.analysis.manifest.hypotheses import Hypotheses, MassGrid, is_training
 
 
 def test_the_papers_masses() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.files import atomic_path, checksum, read_json, write_json
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import atomic_path, checksum, read_json, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from hist import Hist, axis, storage
 
-from punzinet.analysis.blinding import Blinding
-from punzinet.analysis.datasets import DATA
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.spectra import Spectra, read_histograms, stack
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.spectra import Spectra, read_histograms, stack
+from punzinet.analysis.manifest.blinding import Blinding
+from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.types import FloatArray
 
 FEATURE_BINS = 40
@@ -62,7 +62,7 @@ class Comparison:
         """Fill one histogram for each variable, with what lies where data is seen at all.
 
         Args:
-            stage: One of `punzinet.analysis.spectra.STAGES`.
+            stage: One of `punzinet.analysis.io.spectra.STAGES`.
             process: Process of the events, or `DATA`.
             mass: (n,) masses in GeV, negative where the square is, which counts as underflow.
             features: (n,) values of each feature.
@@ -97,7 +97,7 @@ def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], H
 
     Args:
         path: The ROOT file.
-        stage: One of `punzinet.analysis.spectra.STAGES`.
+        stage: One of `punzinet.analysis.io.spectra.STAGES`.
         variable: The mass that is searched in, or a feature.
 
     Returns:

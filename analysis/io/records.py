@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from punzinet.analysis.files import atomic_path
+from punzinet.analysis.io.files import atomic_path
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import uproot
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.search import RECOIL
-from punzinet.analysis.spectra import (
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.spectra import (
     drawn_quantities,
     fill_spectra,
     read_spectrum,
     spectrum_axis,
     write_spectra,
 )
+from punzinet.analysis.search import RECOIL
 
 M2 = RECOIL.variable
 

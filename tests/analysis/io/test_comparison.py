@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from punzinet.analysis.blinding import Blinding
-from punzinet.analysis.comparison import Comparison, read_comparison, scaled_to_data
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.spectra import write_spectra
+from punzinet.analysis.io.comparison import Comparison, read_comparison, scaled_to_data
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.spectra import write_spectra
+from punzinet.analysis.manifest.blinding import Blinding
 
 MASS = np.array([-1.0, 1.0, 3.0, 5.0, 9.0])
 FEATURES = {"pt_mumu": np.array([0.1, 0.5, 1.0, 2.0, 7.0])}

@@ -10,8 +10,8 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from punzinet.analysis.datasets import DATA
 from punzinet.analysis.folds import uniform_of
+from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 Share = Annotated[float, Field(gt=0, lt=1)]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import uproot
 
-from punzinet.analysis.errors import InputError
-from punzinet.analysis.reproducible_root import create_root_file
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.reproducible_root import create_root_file
 
 
 def write(path: Path, identity: str, value: float = 1.0) -> bytes:

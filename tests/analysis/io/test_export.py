@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.special import expit
 
-from punzinet.analysis.export import write_onnx
+from punzinet.analysis.io.export import write_onnx
 from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.windows import Windows

@@ -1,0 +1,1 @@
+"""The data manifest: what is analysed, with which settings."""

@@ -6,17 +6,17 @@ for a mass, m² for a squared mass.
 
 import difflib
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.kinematics import FEATURES
-from punzinet.analysis.muon_pairs import MuonPairs
-from punzinet.analysis.observables import CANDIDATES, OBSERVABLES
-from punzinet.analysis.quantity import Dimension, Quantity
+from punzinet.analysis.observables import CANDIDATES, FEATURES, OBSERVABLES, Dimension, Quantity
 from punzinet.analysis.types import FloatArray
+
+if TYPE_CHECKING:  # not at run time: `vector` is slow to import
+    from punzinet.analysis.features import MuonPairs
 
 DIMENSIONS: dict[str, Dimension] = {"": 0, "GeV": 1, "GeV^2": 2}
 """Power of GeV of every unit that a manifest can say."""
@@ -31,17 +31,7 @@ TENSOR_COLUMNS = (
 
 @dataclass(frozen=True)
 class Search:
-    r"""Features, window variable and hypotheses of a search.
-
-    Attributes:
-        features: What the network sees, in the order of its inputs.
-        variable: What windows are in: a mass or a squared mass.
-        particle: What is searched for, at one mass a hypothesis, as mathtext: ``Z'``.
-        reaction: How it is made, as mathtext.
-        decay: How it decays, as mathtext.
-        peak_reach: How far the histograms of signal peaks reach to either side, in the unit of
-            the variable.
-    """
+    """What `SearchSettings` stands for: features in the order of inputs, and the rest in words."""
 
     features: tuple[Quantity, ...]
     variable: Quantity
@@ -51,11 +41,7 @@ class Search:
     peak_reach: float
 
     def __post_init__(self) -> None:
-        """Check what windows rely on.
-
-        Raises:
-            ValueError: If no hypothesis can peak in the variable.
-        """
+        """Refuse a variable that no hypothesis can peak in."""
         if self.variable.dimension == 0:
             raise ValueError(
                 f"`variable`: {self.variable.name} is neither a mass nor a squared mass, so no "
@@ -96,32 +82,14 @@ class Search:
         return tuple(found)
 
     def centre(self, mass: FloatArray) -> FloatArray:
-        """Where the peaks of hypotheses lie.
+        """Values of the window variable where the peaks of hypotheses lie, by mass in GeV."""
+        return np.asarray(mass**self.variable.dimension)
 
-        Args:
-            mass: (n,) masses in GeV.
-
-        Returns:
-            (n,) values of the window variable, in its unit.
-        """
-        centre: FloatArray = mass**self.variable.dimension
-        return centre
-
-    def evaluate(self, pairs: MuonPairs) -> tuple[FloatArray, FloatArray]:
-        """Compute features and window variable.
-
-        Args:
-            pairs: n muon pairs.
-
-        Returns:
-            (n, F) features, each column in one piece of memory, and (n,) values of the variable;
-            not finite where an input is not.
-        """
-        # What cannot be computed is no number, and that is dealt with by whoever asks.
+    def evaluate(self, pairs: "MuonPairs") -> tuple[FloatArray, FloatArray]:
+        """Compute features (n, F) and window variable (n,); not finite where an input is not."""
         with np.errstate(all="ignore"):
             variable = _values(self.variable.name, pairs)
-            if self.feature_names == FEATURES:
-                # They are computed together, and lie as they should.
+            if self.feature_names == FEATURES:  # computed together
                 return pairs.kinematics.features, variable
             features = np.empty((len(self.features), len(pairs)))
             for row, feature in zip(features, self.features, strict=True):
@@ -135,15 +103,11 @@ class Search:
 
     @classmethod
     def from_json(cls, content: Any) -> "Search":
-        """Undo `to_json`.
-
-        Raises:
-            ValueError: If it is the JSON of something else.
-        """
+        """Undo `to_json`; a ValueError if it is the JSON of something else."""
         return TypeAdapter(Search).validate_python(content)
 
 
-def _values(name: str, pairs: MuonPairs) -> FloatArray:
+def _values(name: str, pairs: "MuonPairs") -> FloatArray:
     """(n,) values of an observable, or of the column of this name where there is none."""
     known = OBSERVABLES.get(name)
     if known is not None:
@@ -193,11 +157,7 @@ class SearchSettings(BaseModel):
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
-        """Check that everything named is known, once, and fit for its purpose.
-
-        Raises:
-            ValueError: With one sentence that names the key and what is wrong.
-        """
+        """Check that everything named is known, once, and fit for its purpose."""
         for name in self.columns:
             if name in OBSERVABLES or name in TENSOR_COLUMNS or not name.isidentifier():
                 raise ValueError(
@@ -205,9 +165,20 @@ class SearchSettings(BaseModel):
                     "or no plain name; choose another, and say under `branches` of the datasets "
                     "which branch it is"
                 )
-        for key, names in (("features", self.features), ("variable", (self.variable,))):
-            for name in names:
-                self._check_known(key, name)
+        known = [*OBSERVABLES, *self.columns]
+        named = [("features", name) for name in self.features] + [("variable", self.variable)]
+        for key, name in named:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=3)
+                hint = (
+                    f"did you mean {' or '.join(near)}?"
+                    if near
+                    else f"there are {', '.join(known)}"
+                )
+                raise ValueError(
+                    f"`{key}` names {name!r}, which is no observable and not listed under "
+                    f"`columns`; {hint}"
+                )
         if len({*self.features, self.variable}) <= len(self.features):
             raise ValueError(
                 "`features` names something twice, or the variable of the windows, by which a "
@@ -215,21 +186,6 @@ class SearchSettings(BaseModel):
             )
         _ = self.resolved
         return self
-
-    def _check_known(self, key: str, name: str) -> None:
-        """Check that a name is an observable or a column.
-
-        Raises:
-            ValueError: With one sentence that says what there is.
-        """
-        known = [*OBSERVABLES, *self.columns]
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-            raise ValueError(
-                f"`{key}` names {name!r}, which is no observable and not listed under `columns`; "
-                f"{hint}"
-            )
 
     def _quantity(self, name: str) -> Quantity:
         """What is named, of an observable or a column."""
@@ -250,14 +206,7 @@ class SearchSettings(BaseModel):
         )
 
     def require_recoil(self, command: str) -> None:
-        """Refuse any other search than that of the paper.
-
-        Args:
-            command: What is only made for that, for the message.
-
-        Raises:
-            InputError: If features or variable are others.
-        """
+        """Raise an InputError for any other search than the paper's, which `command` is about."""
         if (self.features, self.variable) != (FEATURES, RECOIL.variable.name):
             raise InputError(
                 f"`{command}` is about the recoil-mass search of the paper, but `search` in the "

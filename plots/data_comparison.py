@@ -11,7 +11,7 @@ from hist.intervals import poisson_interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.observables import Quantity
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 from punzinet.plots.stack import draw_stack, draw_uncertainty

@@ -12,7 +12,7 @@ from hist.storage import Weight
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.observables import Quantity
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.observables import Quantity
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from punzinet.analysis.beams import Beams
-from punzinet.analysis.kinematics import Momenta
+from punzinet.analysis.features import Momenta, MuonPairs
 from punzinet.analysis.manifest.blinding import Blinding
-from punzinet.analysis.muon_pairs import MuonPairs
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index

@@ -95,7 +95,7 @@ def _load() -> None:
     Numba takes a second for the first function that it has compiled before.
     """
     importlib.import_module("punzinet.processors.features")
-    kinematics = importlib.import_module("punzinet.analysis.kinematics")
+    kinematics = importlib.import_module("punzinet.analysis.features")
     one = (np.ones(1, np.float32),) * 3
     kinematics.dimuon_kinematics(one, one, np.eye(4)[0], np.eye(3)[2])
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.provenance import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
-from punzinet.analysis.muon_pairs import MuonPairs
 from punzinet.analysis.network import SavedNetwork
 from punzinet.processors.candidates import Sample, read_pairs
 from punzinet.processors.columns import CHARGES, IDENTITY

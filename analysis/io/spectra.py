@@ -15,7 +15,7 @@ from hist import Hist, axis, storage
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.manifest.datasets import SIGNAL
-from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.observables import Quantity
 from punzinet.analysis.types import FloatArray
 
 STAGES = ("before", "after")

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from punzinet.analysis.cuts import RankedEvents, best_single_cut
+from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.kinematics import dimuon_kinematics
 from punzinet.analysis.punzi_loss import SIGNAL, PunziLoss
 from punzinet.analysis.windows import Windows
 

@@ -16,7 +16,7 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.spectra import STAGES, read_spectrum, spectrum_axis
 from punzinet.analysis.manifest.datasets import SIGNAL
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
-from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.observables import Quantity
 from punzinet.analysis.sensitivity import Selection, Sensitivity
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 from punzinet.plots.report.numbers import plain_label

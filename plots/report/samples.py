@@ -9,7 +9,7 @@ import numpy as np
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.observables import Quantity
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report.numbers import duration, number, with_error

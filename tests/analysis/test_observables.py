@@ -6,9 +6,8 @@ from scipy.spatial.transform import Rotation
 
 from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
-from punzinet.analysis.muon_pairs import MuonPairs
-from punzinet.analysis.observables import CANDIDATES, OBSERVABLES
+from punzinet.analysis.features import MuonPairs, dimuon_kinematics
+from punzinet.analysis.observables import CANDIDATES, FEATURES, OBSERVABLES
 
 AT_REST = np.array([10.58, 0.0, 0.0, 0.0])
 Z = np.array([0.0, 0.0, 1.0])

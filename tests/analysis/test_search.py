@@ -8,11 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from punzinet.analysis.beams import Beams
+from punzinet.analysis.features import MuonPairs, dimuon_kinematics
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
-from punzinet.analysis.muon_pairs import MuonPairs
-from punzinet.analysis.observables import OBSERVABLES, observable
-from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.observables import FEATURES, OBSERVABLES, Quantity, observable
 from punzinet.analysis.search import RECOIL, Search, SearchSettings
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Events, Sample
 from punzinet.analysis.windows import Windows

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from typer.testing import CliRunner
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.observables import FEATURES
 from punzinet.cli import app
 from punzinet.plots import style
 

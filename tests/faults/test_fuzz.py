@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.records import Record, read_record, write_record
-from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.manifest.hypotheses import MOST_MASSES
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 from punzinet.analysis.network import PunziNet, load_network
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution

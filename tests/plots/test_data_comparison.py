@@ -3,7 +3,7 @@ import pytest
 from hist import Hist
 from matplotlib.figure import Figure
 
-from punzinet.analysis.quantity import Quantity
+from punzinet.analysis.observables import Quantity
 from punzinet.analysis.search import RECOIL
 from punzinet.plots.data_comparison import (
     Compared,

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.network import PunziNet
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.paper.claim import Claim
 from punzinet.analysis.paper.claims import REGIONS
 from punzinet.analysis.paper.smoothness import MassBins, PassingFraction

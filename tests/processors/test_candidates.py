@@ -7,7 +7,7 @@ import vector
 
 from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.kinematics import dimuon_kinematics
+from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.candidates import (
     NO_HYPOTHESIS,

@@ -16,9 +16,9 @@ from punzinet.analysis.io.comparison import read_comparison
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.spectra import STAGES, read_spectrum
-from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
 from punzinet.processors.data_stage import run_data

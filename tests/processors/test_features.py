@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from punzinet.analysis.beams import Beams
+from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.folds import fold_of
-from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import make_samples
 from punzinet.processors.cutflow import KEPT, READ, merge

@@ -10,11 +10,11 @@ import yaml
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
 from punzinet.analysis.limits.yields import interpolate_cuts
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features

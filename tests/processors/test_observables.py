@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.observables import CANDIDATES
+from punzinet.analysis.observables import CANDIDATES, FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import make_samples
 from punzinet.processors.executors import Execution, open_executor

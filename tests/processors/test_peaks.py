@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.beams import Beams
-from punzinet.analysis.kinematics import dimuon_kinematics
+from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import peak_edges
 from punzinet.processors.candidates import make_samples

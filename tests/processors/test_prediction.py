@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 
 from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.kinematics import FEATURES, dimuon_kinematics
 from punzinet.analysis.manifest.datasets import CMS_BRANCHES
 from punzinet.analysis.network import PunziNet, SavedNetwork
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.cli import app
 from punzinet.processors.candidates import make_samples

@@ -21,10 +21,10 @@ import uproot
 from punzinet.analysis.beams import Beams
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.spectra import fill_spectra, write_spectra
-from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, SavedNetwork
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import make_samples

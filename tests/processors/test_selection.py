@@ -10,9 +10,9 @@ import pytest
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.spectra import drawn_quantities, read_spectrum
-from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL, SearchSettings
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import make_samples

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.processors.tensors import Rows, tensor_schema, write_tensor
 

@@ -9,8 +9,8 @@ import torch
 from scipy.special import expit
 
 from punzinet.analysis.io.export import write_onnx
-from punzinet.analysis.kinematics import FEATURES
 from punzinet.analysis.network import PunziNet, SavedNetwork
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows
 
 LOW, HIGH = [0.01, -0.3, -5.0, 0.02], [5.2, 4.9, 5.3, 4.8]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.kinematics import FEATURES
+from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Events, Sample, load_sample
 from punzinet.analysis.windows import Windows

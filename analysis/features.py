@@ -1,0 +1,187 @@
+"""The two muons of an event: the four features of Table 1 (arXiv:2110.00810) and M²_rec."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import vector
+
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.types import FloatArray, IntArray
+
+#: Momentum components (px, py, pz) of n muons, (n,) each, in GeV.
+Momenta = tuple[FloatArray, FloatArray, FloatArray]
+
+
+class DimuonKinematics(NamedTuple):
+    """(n, 4) features (`FEATURES`, CMS, GeV) and (n,) squared recoil mass, GeV², maybe negative."""
+
+    features: FloatArray
+    m2_recoil: FloatArray
+
+
+@njit(inline="always")
+def _muon(momenta: Momenta, i: int) -> Any:
+    """Four-momentum of the i-th muon, in double precision."""
+    px, py, pz = momenta
+    return vector.obj(
+        px=np.float64(px[i]), py=np.float64(py[i]), pz=np.float64(pz[i]), mass=MUON_MASS
+    )
+
+
+@njit(inline="always")
+def _ratio(numerator: float, denominator: float) -> float:
+    """Divide; 0 with respect to a muon at rest, which has no direction."""
+    return numerator / denominator if denominator != 0 else 0.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _table_1(
+    muons: Any, beams: FloatArray, electron_direction: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """`dimuon_kinematics` in one loop over the events; features as (4, n)."""
+    count = len(muons[0][0])
+    features, m2_recoil = np.empty((4, count)), np.empty(count)
+    x, y, z = electron_direction
+    electron = vector.obj(px=x, py=y, pz=z, E=np.sqrt(x**2 + y**2 + z**2))
+    for i in range(count):
+        if i < len(beams):
+            energy, x, y, z = beams[i]
+            beam = vector.obj(px=x, py=y, pz=z, E=energy)
+            velocity = beam.to_beta3()
+            z_axis = electron.boostCM_of_beta3(velocity).to_Vector3D().unit()
+        mu1, mu2 = _muon(muons[0], i), _muon(muons[1], i)
+        m2_recoil[i] = (beam - mu1 - mu2).mass2
+
+        p1 = mu1.boostCM_of_beta3(velocity).to_Vector3D()
+        p2 = mu2.boostCM_of_beta3(velocity).to_Vector3D()
+        p_min = min(p1.mag, p2.mag)
+        thrust = max((p1 + p2).mag, (p1 - p2).mag)
+        features[0, i] = _ratio(p1.cross(p2).mag, thrust)  # pt_thrust
+        features[1, i] = _ratio(p1.cross(p2).mag, p_min)  # pt_mumin_mumax
+        features[2, i] = _ratio(p1.dot(p2), p_min)  # pl_mumin_mumax
+        features[3, i] = (p1 + p2).cross(z_axis).mag  # pt_mumu
+    return features, m2_recoil
+
+
+def dimuon_kinematics(
+    mu_plus: Momenta, mu_minus: Momenta, beam: FloatArray, electron_direction: FloatArray
+) -> DimuonKinematics:
+    """Compute the four features and the squared recoil mass of n events.
+
+    The muons may be exchanged. Single and double precision are computed in double; what follows
+    from a number that is not finite is not finite either.
+
+    Args:
+        mu_plus: Momenta of one muon, in the laboratory or whichever system the rest is given in.
+        mu_minus: Momenta of the other.
+        beam: Four-momentum (E, px, py, pz) of the colliding beams, GeV: (4,) or (n, 4).
+        electron_direction: (3,) of the electron beam; boosted to the CMS it is the z axis there.
+    """
+    single = all(np.asarray(values).dtype == np.float32 for values in (*mu_plus, *mu_minus))
+    kind = np.float32 if single else np.float64
+    mu1, mu2 = (
+        tuple(np.ascontiguousarray(values, dtype=kind) for values in muon)
+        for muon in (mu_plus, mu_minus)
+    )
+    features, m2_recoil = _table_1(
+        (mu1, mu2),
+        np.ascontiguousarray(np.atleast_2d(beam), dtype=np.float64),
+        np.ascontiguousarray(electron_direction, dtype=np.float64),
+    )
+    return DimuonKinematics(features.T, m2_recoil)
+
+
+class MuonPairs:
+    """Muon pairs of n events, as arrays of `vector`; what observables share is computed once."""
+
+    def __init__(
+        self,
+        mu_plus: Momenta,
+        mu_minus: Momenta,
+        beam: FloatArray,
+        electron_direction: FloatArray,
+        columns: Mapping[str, FloatArray] | None = None,
+    ) -> None:
+        """Take the arguments of `dimuon_kinematics`, and further columns of the ntuples."""
+        self._given = mu_plus, mu_minus, beam, electron_direction
+        self.columns = dict(columns or {})
+
+    def __len__(self) -> int:
+        return len(self._given[0][0])
+
+    def __getitem__(self, rows: IntArray) -> "MuonPairs":
+        """Some of the pairs, with everything to be computed anew."""
+        (one, two, beam, direction), columns = self._given, self.columns
+        return MuonPairs(
+            (one[0][rows], one[1][rows], one[2][rows]),
+            (two[0][rows], two[1][rows], two[2][rows]),
+            beam if beam.ndim == 1 else beam[rows],
+            direction,
+            {name: values[rows] for name, values in columns.items()},
+        )
+
+    @cached_property
+    def kinematics(self) -> DimuonKinematics:
+        """The features of Table 1 and the squared recoil mass."""
+        return dimuon_kinematics(*self._given)
+
+    @cached_property
+    def beam(self) -> Any:
+        """Four-momentum of the beams, (1,) or (n,)."""
+        energy, px, py, pz = np.atleast_2d(np.asarray(self._given[2], dtype=np.float64)).T
+        return vector.array({"px": px, "py": py, "pz": pz, "E": energy})
+
+    @cached_property
+    def z_axis(self) -> Any:
+        """Unit vector of the electron beam in the CMS, (1,) or (n,)."""
+        electron = _four_momenta(self._given[3][:, np.newaxis], 0.0)
+        return electron.boostCM_of_p4(self.beam).to_Vector3D().unit()
+
+    @cached_property
+    def muons(self) -> tuple[Any, Any]:
+        """CMS four-momenta of the two muons, in the order in which they were given."""
+        one, two = (_four_momenta(p, MUON_MASS) for p in self._given[:2])
+        return one.boostCM_of_p4(self.beam), two.boostCM_of_p4(self.beam)
+
+    @cached_property
+    def momenta(self) -> tuple[Any, Any]:
+        """CMS three-momenta of the two muons, in the order in which they were given."""
+        one, two = self.muons
+        return one.to_Vector3D(), two.to_Vector3D()
+
+    @cached_property
+    def largest(self) -> Any:
+        """CMS momentum of the muon of larger energy."""
+        return _choose(self.muons[0].E >= self.muons[1].E, *self.momenta)
+
+    @cached_property
+    def smallest(self) -> Any:
+        """CMS momentum of the muon of smaller energy."""
+        return _choose(self.muons[0].E >= self.muons[1].E, *self.momenta[::-1])
+
+    @cached_property
+    def both(self) -> Any:
+        """CMS momentum of the pair."""
+        return self.momenta[0] + self.momenta[1]
+
+    @cached_property
+    def thrust_axis(self) -> Any:
+        """Sum or difference of the two CMS momenta, whichever is longer."""
+        apart = self.momenta[0] - self.momenta[1]
+        return _choose(self.both.mag >= apart.mag, self.both, apart)
+
+
+def _four_momenta(momenta: Any, mass: float) -> Any:
+    """Array of four-momenta of particles of one mass."""
+    px, py, pz = (np.asarray(values, dtype=np.float64) for values in momenta)
+    return vector.array({"px": px, "py": py, "pz": pz, "mass": np.full(len(px), mass)})
+
+
+def _choose(condition: Any, one: Any, other: Any) -> Any:
+    """Momenta of `one` where a condition holds, of `other` elsewhere."""
+    return vector.array(
+        {name: np.where(condition, getattr(one, name), getattr(other, name)) for name in "xyz"}
+    )

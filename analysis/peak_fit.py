@@ -7,14 +7,15 @@ weighted sigma and its error, which are all that windows need, are not.
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
 
 import numpy as np
 from iminuit import Minuit
 from iminuit.cost import BinnedNLL
+from pydantic import TypeAdapter
 from scipy.special import ndtr
 
+from punzinet.analysis.io.files import OrNaN
 from punzinet.analysis.types import FloatArray
 
 #: Bins of the histogram of a peak: with 6 GeV² to either side they are 0.005 GeV² wide, and peaks
@@ -58,55 +59,39 @@ class PeakFit:
         problem: Why the fit is not to be used; None for a good one.
     """
 
-    mean: float
-    sigma_narrow: float
-    sigma_wide: float
-    fraction: float
-    sigma: float
-    sigma_error: float
-    events: float
-    chi2: float
+    mean: OrNaN
+    sigma_narrow: OrNaN
+    sigma_wide: OrNaN
+    fraction: OrNaN
+    sigma: OrNaN
+    sigma_error: OrNaN
+    events: OrNaN
+    chi2: OrNaN
     ndof: int
     problem: str | None
 
-    def to_json(self) -> dict[str, Any]:
-        """As a dictionary without NaN and infinity, which JSON does not know."""
-        return {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in asdict(self).items()
-        }
 
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
-        """Undo `to_json`; numbers that it could not write become NaN."""
-        values: dict[str, Any] = {
-            key: math.nan if value is None and key != "problem" else value
-            for key, value in content.items()
-        }
-        return cls(**values)
+PEAK_FIT: TypeAdapter[PeakFit | None] = TypeAdapter(PeakFit | None)
+"""Reads and writes a fit as JSON has it."""
 
 
 def peak_edges(reach: float) -> FloatArray:
-    """Edges of the bins that peaks are histogrammed in.
-
-    Args:
-        reach: How far they reach to either side of the centre.
-    """
+    """Edges of the bins that peaks are histogrammed in, `reach` to either side of the centre."""
     return np.linspace(-reach, reach, PEAK_BINS + 1)
 
 
 def fit_peak(
     sum_of_weights: FloatArray, sum_of_squares: FloatArray, edges: FloatArray
 ) -> PeakFit | None:
-    """Fit a double Gaussian with common mean to the peak of one hypothesis.
+    """Fit the peak of one hypothesis, histogrammed in the distance from the centre of its window.
 
     Args:
-        sum_of_weights: (b,) weights of the distance from the centre summed in bins.
+        sum_of_weights: (b,) weights summed in bins.
         sum_of_squares: (b,) squared weights, likewise.
         edges: (b + 1,) edges of the bins, equidistant.
 
     Returns:
-        The fit, or None where the histogram is empty.
+        None where the histogram is empty.
     """
     if not np.any(sum_of_weights > 0):
         return None
@@ -171,12 +156,7 @@ def _widths(sigma: float, ratio: float, fraction: float) -> tuple[float, float]:
 def _half_sample(weights: FloatArray, edges: FloatArray) -> tuple[float, float]:
     """Find the peak without a model: the shortest interval that holds half of the sample.
 
-    Args:
-        weights: (b,) contents of bins.
-        edges: (b + 1,) their edges.
-
-    Returns:
-        Centre of that interval and the width of a Gaussian of which it would hold half.
+    Returns its centre, and the width of a Gaussian of which it would hold half.
     """
     cumulative = np.concatenate(([0.0], np.cumsum(weights)))
     half = 0.5 * cumulative[-1]
@@ -194,15 +174,7 @@ def _around_peak(
 ) -> tuple[FloatArray, FloatArray]:
     """Cut the fit range out of a histogram and join bins.
 
-    Args:
-        weights: (b,) sums of weights in bins.
-        squares: (b,) sums of squared weights.
-        edges: (b + 1,) edges of the bins.
-        centre: Centre of the peak.
-        core_width: Width of its core.
-
-    Returns:
-        (k + 1,) edges and (k, 2) sums of weights and of squared weights.
+    Returns (k + 1,) edges and (k, 2) sums of weights and of squared weights.
     """
     bin_width = edges[1] - edges[0]
     join = max(1, int(core_width / BINS_PER_CORE_WIDTH / bin_width))

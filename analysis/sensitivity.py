@@ -1,18 +1,20 @@
 """σ_min of every hypothesis behind the cuts of every network: the result, and its file."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json, write_json
+from punzinet.analysis.io.files import Column, OrInfinite, read_result, write_json
 from punzinet.analysis.manifest.hypotheses import is_training
 from punzinet.analysis.types import BoolArray, FloatArray
+
+CUTS = ("optimal", "optimal_in_training", "single", "half")
+"""Kinds of cuts that every network is judged by, attributes of `NetworkSensitivity`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,42 +30,16 @@ class Selection:
             standard deviation.
     """
 
-    cut: FloatArray
-    efficiency: FloatArray
-    background: FloatArray
-    sigma_min: FloatArray
-    sigma_min_error: FloatArray
+    cut: Column
+    efficiency: Column
+    background: Column
+    sigma_min: Column
+    sigma_min_error: Column
 
-    def to_json(self) -> dict[str, list[float | None]]:
-        """The columns as JSON can express them; what is not finite is null."""
-        return {
-            key: [float(v) if np.isfinite(v) else None for v in column]
-            for key, column in asdict(self).items()
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any], hypotheses: int) -> Self:
-        """Read what `to_json` wrote.
-
-        Raises:
-            KeyError: If a column is missing.
-            ValueError: If one has not `hypotheses` entries, or holds something else than numbers.
-        """
-        columns = {
-            field.name: np.array(
-                [np.inf if value is None else value for value in content[field.name]],
-                dtype=np.float64,
-            )
-            for field in fields(cls)
-        }
-        for name, column in columns.items():
-            if column.shape != (hypotheses,):
-                raise ValueError(f"{name} needs {hypotheses} numbers")
-        return cls(**columns)
-
-
-#: Kinds of cuts that every network is judged by.
-CUTS = ("optimal", "optimal_in_training", "single", "half")
+    def __post_init__(self) -> None:
+        """Raise ValueError if columns differ in length."""
+        if len({np.shape(getattr(self, column.name)) for column in fields(self)}) != 1:
+            raise ValueError("columns of a selection differ in length")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +61,17 @@ class NetworkSensitivity:
     optimal_in_training: Selection
     single: Selection
     half: Selection
-    mean_error: Mapping[str, float] = field(default_factory=dict)
+    mean_error: Mapping[str, OrInfinite] = field(default_factory=dict)
 
     @property
     def single_cut(self) -> float:
         """The one cut, on the output before the sigmoid."""
         return float(self.single.cut[0])
+
+
+SELECTION = TypeAdapter(Selection)
+"""Reads and writes a selection as JSON has it."""
+_NETWORKS = TypeAdapter(dict[str, NetworkSensitivity])
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,33 +93,18 @@ class Sensitivity:
     networks: dict[str, NetworkSensitivity]
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
-        """Write sensitivity.json; what is infinite there is null.
-
-        Raises:
-            InputError: If the folder cannot be written to.
-        """
-        write_json(
-            path,
-            {
-                "provenance": dict(provenance),
-                "luminosity": self.luminosity,
-                "figure_of_merit": self.figure_of_merit.model_dump(),
-                "hypotheses": [
-                    {"mass": float(mass), "role": "training" if training else "validation"}
-                    for mass, training in zip(self.mass, self.training, strict=True)
-                ],
-                "networks": {
-                    name: {
-                        **{cut: getattr(network, cut).to_json() for cut in CUTS},
-                        "mean_error": {
-                            cut: error if np.isfinite(error) else None
-                            for cut, error in network.mean_error.items()
-                        },
-                    }
-                    for name, network in self.networks.items()
-                },
-            },
-        )
+        """Write sensitivity.json."""
+        content = {
+            "provenance": dict(provenance),
+            "luminosity": self.luminosity,
+            "figure_of_merit": self.figure_of_merit.model_dump(),
+            "hypotheses": [
+                {"mass": float(mass), "role": "training" if training else "validation"}
+                for mass, training in zip(self.mass, self.training, strict=True)
+            ],
+            "networks": _NETWORKS.dump_python(self.networks),
+        }
+        write_json(path, content)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -147,34 +113,16 @@ class Sensitivity:
         Raises:
             InputError: If the file is absent or does not hold sensitivities.
         """
-        content = read_json(path, "punzinet train")
-        try:
-            hypotheses = content["hypotheses"]
+        with read_result(path, "sensitivities", "punzinet train") as content:
+            rows = content["hypotheses"]
+            networks = _NETWORKS.validate_python(content["networks"])
+            for network in networks.values():
+                if any(len(getattr(network, cut).cut) != len(rows) for cut in CUTS):
+                    raise ValueError(f"columns need {len(rows)} numbers")
             return cls(
-                mass=np.array([row["mass"] for row in hypotheses], dtype=np.float64),
-                training=np.array([is_training(row["role"]) for row in hypotheses], dtype=bool),
+                mass=np.array([row["mass"] for row in rows], dtype=np.float64),
+                training=np.array([is_training(row["role"]) for row in rows], dtype=bool),
                 figure_of_merit=FigureOfMerit.model_validate(content["figure_of_merit"]),
                 luminosity=float(content["luminosity"]),
-                networks={
-                    name: NetworkSensitivity(
-                        **{cut: Selection.from_json(network[cut], len(hypotheses)) for cut in CUTS},
-                        mean_error={
-                            cut: np.inf if error is None else float(error)
-                            for cut, error in network.get("mean_error", {}).items()
-                        },
-                    )
-                    for name, network in content["networks"].items()
-                },
+                networks=networks,
             )
-        except ValidationError as error:
-            raise _refusal(path, f"figure_of_merit: {error.errors()[0]['msg']}") from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise _refusal(path, repr(error)) from error
-
-
-def _refusal(path: Path, reason: str) -> InputError:
-    """Say that a file is not what it should be."""
-    return InputError(
-        f"{path} does not hold the sensitivities of this software ({reason}); delete it and run "
-        "`punzinet train` again."
-    )

@@ -17,9 +17,9 @@ from scipy.interpolate import make_smoothing_spline
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json, write_json
+from punzinet.analysis.io.files import read_result, write_json
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE, is_training
-from punzinet.analysis.peak_fit import PeakFit
+from punzinet.analysis.peak_fit import PEAK_FIT, PeakFit
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
@@ -54,19 +54,9 @@ class Windows:
     search: Search = RECOIL
 
     def __post_init__(self) -> None:
-        """Check what everything that uses windows relies on.
-
-        Raises:
-            ValueError: If lengths differ, a width is not positive, or the edges do not grow.
-        """
-        lengths = {
-            len(self.mass),
-            len(self.sigma),
-            len(self.training),
-            len(self.fitted),
-            len(self.fits),
-        }
-        if lengths != {len(self.mass)} or len(self.mass) == 0:
+        """Raise ValueError if lengths differ, a width is not positive, or the edges do not grow."""
+        columns = self.mass, self.sigma, self.training, self.fitted, self.fits
+        if len({len(column) for column in columns}) != 1 or len(self.mass) == 0:
             raise ValueError("windows need the same, non-zero number of entries in every column")
         if not np.all((self.sigma > 0) & (self.sigma < _LARGEST)):
             raise ValueError("window widths must be positive and finite")
@@ -99,10 +89,7 @@ class Windows:
         return self.centre + HALF_WIDTH * self.sigma
 
     def assign(self, variable: FloatArray) -> tuple[IntArray, IntArray]:
-        """Find the windows each event lies in.
-
-        Args:
-            variable: (n,) values of the variable, in its unit; NaN lies nowhere.
+        """Find the windows each event lies in, by (n,) values of the variable; NaN lies nowhere.
 
         Returns:
             Two (n,) int16 arrays: the event lies strictly inside the windows start..stop-1,
@@ -119,26 +106,13 @@ class Windows:
         )
 
     def index_of(self, mass: FloatArray) -> IntArray:
-        """Find hypotheses by the value of their mass, never by rank.
-
-        Args:
-            mass: (n,) generated masses in GeV; NaN is no hypothesis.
-
-        Returns:
-            (n,) indices, -1 where no hypothesis has this mass.
-        """
+        """Hypotheses of (n,) generated masses; see `mass_index`."""
         return mass_index(self.mass, mass)
 
     def to_training(self, start: IntArray, stop: IntArray) -> tuple[IntArray, IntArray]:
-        """Express ranges over all hypotheses as ranges over the training hypotheses alone.
+        """Express (n,) ranges over all hypotheses as ranges over the training hypotheses alone.
 
-        Args:
-            start: (n,) first window of each event.
-            stop: (n,) one past its last window.
-
-        Returns:
-            The same two arrays, counting training hypotheses only; equal where an event lies
-            in no training window.
+        They are equal where an event lies in no training window.
         """
         before = np.concatenate(([0], np.cumsum(self.training))).astype(np.int16)
         return before[start], before[stop]
@@ -153,15 +127,12 @@ class Windows:
                 "high": float(self.high[i]),
                 "source": "fitted" if self.fitted[i] else "interpolated",
                 "role": "training" if self.training[i] else "validation",
-                "fit": None if fit is None else fit.to_json(),
+                "fit": PEAK_FIT.dump_python(fit),
             }
             for i, fit in enumerate(self.fits)
         ]
-        content = {
-            "provenance": dict(provenance),
-            "search": self.search.to_json(),
-            "hypotheses": hypotheses,
-        }
+        search = self.search.to_json()
+        content = {"provenance": dict(provenance), "search": search, "hypotheses": hypotheses}
         write_json(path, content)
 
     @classmethod
@@ -171,22 +142,16 @@ class Windows:
         Raises:
             InputError: If the file is absent or does not hold windows.
         """
-        content = read_json(path, "punzinet features")
-        try:
+        with read_result(path, "windows", "punzinet features") as content:
             rows = content["hypotheses"]
             return cls(
                 mass=np.array([row["mass"] for row in rows], dtype=np.float64),
                 sigma=np.array([row["sigma"] for row in rows], dtype=np.float64),
                 training=np.array([is_training(row["role"]) for row in rows], dtype=bool),
                 fitted=np.array([row["source"] == "fitted" for row in rows], dtype=bool),
-                fits=tuple(row["fit"] and PeakFit.from_json(row["fit"]) for row in rows),
+                fits=tuple(PEAK_FIT.validate_python(row["fit"]) for row in rows),
                 search=Search.from_json(content["search"]),
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{path} does not hold the windows of this software ({error!r}); delete it and run "
-                "`punzinet features` again."
-            ) from error
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -208,9 +173,6 @@ def _assign(
         high: (H,) upper edges.
         start_guess: (`CELLS`,) first window at the lower border of each cell.
         stop_guess: (`CELLS`,) one past the last window there.
-
-    Returns:
-        (n,) first window of each event, and one past its last one.
     """
     count, last = len(low), len(start_guess) - 1.0
     bottom, top = low[0], high[-1]
@@ -238,14 +200,10 @@ def _assign(
 
 
 def mass_index(hypotheses: FloatArray, mass: FloatArray) -> IntArray:
-    """Find hypotheses by the value of their mass, never by rank.
-
-    Args:
-        hypotheses: (H,) masses in GeV, sorted.
-        mass: (n,) masses in GeV; NaN is no hypothesis.
+    """Find hypotheses, (H,) sorted masses, by the value of their mass, never by rank.
 
     Returns:
-        (n,) indices, -1 where no hypothesis has this mass.
+        (n,) indices, -1 where no hypothesis has this mass, or it is NaN.
     """
     right = np.searchsorted(hypotheses, mass).clip(1, max(len(hypotheses) - 1, 1))
     left = right - 1
@@ -256,14 +214,9 @@ def mass_index(hypotheses: FloatArray, mass: FloatArray) -> IntArray:
 
 
 def disordered(centre: FloatArray, sigma: FloatArray) -> IntArray:
-    """Find neighbours whose windows are nested in one another.
+    """Indices i for which an edge of window i + 1 does not lie above that of window i.
 
-    Args:
-        centre: (H,) centres of windows, sorted, in the unit of the variable.
-        sigma: (H,) weighted sigmas in the same unit.
-
-    Returns:
-        Indices i for which an edge of window i + 1 does not lie above that of window i.
+    Such windows are nested. Centres (H,) are sorted, and in the unit of sigma (H,).
     """
     step = np.diff(centre)
     change = HALF_WIDTH * np.diff(sigma)
@@ -281,12 +234,6 @@ def windows_from_fits(
     Where statistical fluctuations of two neighbouring fits nest their windows in one another,
     the less precise of the two fits counts as not good, for the widths of true peaks change
     slowly with the mass.
-
-    Args:
-        mass: (H,) masses in GeV, sorted.
-        training: (H,) whether the network trains on each.
-        fits: (H,) the fit of each peak, None where there was nothing to fit.
-        search: Says in which variable.
 
     Raises:
         InputError: If not one fit is good, or the windows stay nested after interpolation.
@@ -312,12 +259,8 @@ def windows_from_fits(
                 "give these signals more events, or drop one of the two hypotheses."
             )
         worst = int(pair[np.argmax(np.where(good[pair], error[pair] / sigma[pair], -1.0))])
-        fits[worst] = _refuse(fits[worst], "window nested in its neighbour's")
-
-
-def _refuse(fit: PeakFit | None, problem: str) -> PeakFit | None:
-    """Mark a fit, where there is one, as not to be used, saying why."""
-    return None if fit is None else replace(fit, problem=problem)
+        if (fit := fits[worst]) is not None:
+            fits[worst] = replace(fit, problem="window nested in its neighbour's")
 
 
 def interpolate_sigma(
@@ -331,12 +274,9 @@ def interpolate_sigma(
 
     Args:
         known_mass: (K,) masses with a good fit, GeV, sorted, K ≥ 1.
-        sigma: (K,) their weighted sigmas, in any unit.
+        sigma: (K,) their weighted sigmas.
         error: (K,) and the errors of these.
         mass: (n,) where to interpolate, GeV.
-
-    Returns:
-        (n,) weighted sigmas in the same unit.
     """
     inside = np.clip(mass, known_mass[0], known_mass[-1])
     if len(known_mass) < SPLINE_POINTS:

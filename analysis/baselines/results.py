@@ -12,7 +12,7 @@ from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json, write_json
 from punzinet.analysis.manifest.hypotheses import is_training
-from punzinet.analysis.sensitivity import Selection
+from punzinet.analysis.sensitivity import SELECTION, Selection
 from punzinet.analysis.types import BoolArray, FloatArray
 
 
@@ -72,7 +72,7 @@ class Baselines:
                 name: {
                     "label": baseline.label,
                     "mean_error": baseline.mean_error if np.isfinite(baseline.mean_error) else None,
-                    **baseline.selection.to_json(),
+                    **SELECTION.dump_python(baseline.selection),
                 }
                 for name, baseline in self.baselines.items()
             },
@@ -97,7 +97,7 @@ class Baselines:
                 {
                     name: Baseline(
                         str(entry["label"]),
-                        Selection.from_json(entry, len(rows)),
+                        SELECTION.validate_python(entry),
                         np.inf if entry["mean_error"] is None else float(entry["mean_error"]),
                     )
                     for name, entry in content["baselines"].items()

@@ -1,8 +1,10 @@
-"""Files that are either whole or absent.
+"""Files that are either whole or absent, and results as JSON.
 
-Everything the workflow writes goes to a temporary name in the same folder first and is
-renamed when complete, so that a killed run never leaves a half-written output behind
-(the habit of b2luigi).
+Everything the workflow writes goes to a temporary name in the same folder first and is renamed
+when complete: a killed run leaves no half-written output behind (the habit of b2luigi).
+
+Results are dataclasses that pydantic writes and reads. Their arrays become lists, in which null
+stands for what JSON does not know: `Column` and `OrInfinite` read it as infinity, `OrNaN` as NaN.
 """
 
 import errno
@@ -11,14 +13,18 @@ import json
 import math
 import os
 import secrets
-import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BeforeValidator, GetPydanticSchema, PlainSerializer, ValidationError
+from pydantic_core import core_schema
 
 from punzinet.analysis.io.errors import InputError, OutputError
+from punzinet.analysis.types import FloatArray
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """A full disk, a quota, a limit on the size of files."""
@@ -40,11 +46,7 @@ _PART = 2**20
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to, and rename it to `path` if nothing was raised.
 
-    Args:
-        path: Where the finished file shall be; missing parent folders are made.
-
-    Yields:
-        A path in the same folder, with the same suffix, that does not exist yet.
+    Missing parent folders are made; the temporary path has the same folder and suffix.
 
     Raises:
         OutputError: If the folder cannot be made or written to.
@@ -65,11 +67,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what killed processes left of files that `atomic_path` never gave their name.
-
-    Args:
-        folder: Where to look, sub-folders included; nothing else may be writing there.
-    """
+    """Remove what killed processes left under a folder; nothing else may be writing there."""
     for path in folder.rglob(".*.partial*"):
         with suppress(OSError):
             path.unlink()
@@ -81,12 +79,7 @@ def is_full_or_read_only(error: OSError) -> bool:
 
 
 def cannot_write(path: Path, error: OSError) -> str:
-    """The sentence that says why something cannot be written, and what to do.
-
-    Args:
-        path: What could not be written.
-        error: Why.
-    """
+    """The sentence that says why something cannot be written, and what to do."""
     why = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _NO_SPACE:
         return f"Cannot write {path}: {why}. Make room there, and run the same command again."
@@ -111,11 +104,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path, made_by: str) -> Any:
-    """Read a JSON file that another stage wrote.
-
-    Args:
-        path: The file.
-        made_by: The command that makes it, named in the error, e.g. ``punzinet features``.
+    """Read a JSON file that the command `made_by` wrote, e.g. ``punzinet features``.
 
     Raises:
         InputError: If the file is absent, unreadable or not JSON, or holds a number that is none:
@@ -126,7 +115,7 @@ def read_json(path: Path, made_by: str) -> Any:
             path.read_text(encoding="utf-8"),
             parse_constant=_finite,
             parse_float=_finite,
-            parse_int=_whole,
+            parse_int=lambda text: _finite(text) and int(text),
         )
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `{made_by}` first.") from None
@@ -137,35 +126,75 @@ def read_json(path: Path, made_by: str) -> Any:
 
 
 def _finite(text: str) -> float:
-    """A number of a JSON file.
-
-    Raises:
-        ValueError: If it is infinite, larger than any, or NaN.
-    """
+    """A number of a JSON file; raises ValueError if it is NaN or larger than any float."""
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is no number to work with")
+        raise ValueError(f"{text[:20]} is no number to work with")
     return value
 
 
-def _whole(text: str) -> int:
-    """A whole number of a JSON file.
+@contextmanager
+def read_result(path: Path, content: str, made_by: str) -> Iterator[Any]:
+    """Read a JSON file, and refuse it if the body of the `with` finds it unfit.
+
+    Args:
+        path: The file.
+        content: What it should hold, for the error: ``windows``.
+        made_by: The command that makes it.
 
     Raises:
-        ValueError: If it is larger than any floating-point number.
+        InputError: If it cannot be read, or pydantic or a look-up in the body fails.
     """
-    value = int(text)
-    if abs(value) > sys.float_info.max:
-        raise ValueError(f"{text[:20]}… is no number to work with")
-    return value
+    result = read_json(path, made_by)
+    try:
+        yield result
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} does not hold the {content} of this software ({reason(error)}); delete it and "
+            f"run `{made_by}` again."
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """What is wrong, in a few words: of pydantic's errors the first, with its key."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return repr(error)
+
+
+def _or_null(value: float) -> float | None:
+    """A number as JSON can express it."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _column_schema(_source: Any, handler: Any) -> core_schema.CoreSchema:
+    """How pydantic reads and writes a `Column`."""
+    return core_schema.no_info_after_validator_function(
+        lambda column: np.array([np.inf if v is None else v for v in column], dtype=np.float64),
+        handler.generate_schema(list[float | None]),
+        serialization=core_schema.plain_serializer_function_ser_schema(
+            lambda column: [_or_null(value) for value in column]
+        ),
+    )
+
+
+Column = Annotated[FloatArray, GetPydanticSchema(_column_schema)]
+"""(n,) numbers; null in JSON where one is infinite."""
+OrInfinite = Annotated[
+    float, BeforeValidator(lambda v: math.inf if v is None else v), PlainSerializer(_or_null)
+]
+"""A number; null in JSON if it is infinite."""
+OrNaN = Annotated[
+    float, BeforeValidator(lambda v: math.nan if v is None else v), PlainSerializer(_or_null)
+]
+"""A number; null in JSON if it is none."""
 
 
 def checksum(path: Path, kind: str) -> str:
     """Checksum of a file, as catalogues of the grid write it: ``adler32:0a1b2c3d``.
 
-    Args:
-        path: The file.
-        kind: ``adler32``, ``md5`` or ``sha256``.
+    The kinds are ``adler32``, ``md5`` and ``sha256``.
     """
     with path.open("rb") as file:
         if kind != "adler32":

@@ -17,6 +17,7 @@ from punzinet.analysis.io.spectra import STAGES, read_spectrum, spectrum_axis
 from punzinet.analysis.manifest.datasets import SIGNAL
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.observables import Quantity
+from punzinet.analysis.peak_fit import PEAK_FIT
 from punzinet.analysis.sensitivity import Selection, Sensitivity
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 from punzinet.plots.report.numbers import plain_label
@@ -76,7 +77,7 @@ def lookup_data(
                 "low": float(windows.low[i]),
                 "high": float(windows.high[i]),
                 "fitted": bool(windows.fitted[i]),
-                "fit": None if fit is None else fit.to_json(),
+                "fit": PEAK_FIT.dump_python(fit),
                 "peak": peaks[i],
                 "yields": {stage: dict(yields[_key(mass)][stage]) for stage in STAGES},
                 "signal": _signal(generated, mass),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from punzinet.analysis.peak_fit import PeakFit, fit_peak, peak_edges
+from punzinet.analysis.peak_fit import PEAK_FIT, PeakFit, fit_peak, peak_edges
 from punzinet.analysis.search import RECOIL
 
 EDGES = peak_edges(RECOIL.peak_reach)
@@ -95,7 +95,7 @@ def test_too_few_events_are_no_good_fit_and_none_is_no_fit() -> None:
     result = fit(sample(5, 100))
     assert result is not None
     assert result.problem == "fewer than 200 events"
-    assert PeakFit.from_json(result.to_json()).problem == result.problem
+    assert PEAK_FIT.validate_python(PEAK_FIT.dump_python(result)).problem == result.problem
     assert fit(np.empty(0)) is None
 
 

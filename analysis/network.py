@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import atomic_path, read_json, write_json
+from punzinet.analysis.io.files import atomic_path, read_json, reason, write_json
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
@@ -27,8 +27,8 @@ from punzinet.analysis.windows import Windows
 WEIGHTS_FILE = "network.safetensors"
 METADATA_FILE = "network.json"
 
-#: Events whose activations are evaluated together: all of a layer's fit into the cache.
 BLOCK = 8192
+"""Events whose activations are evaluated together: all of a layer's fit into the cache."""
 
 
 class PunziNet(torch.nn.Module):
@@ -57,16 +57,9 @@ class PunziNet(torch.nn.Module):
         hidden: Sequence[int] = (8, 4),
         rng: np.random.Generator | None = None,
     ) -> None:
-        """Make a randomly initialised network.
+        """Make a network whose weights and biases are uniform in ±1/√(inputs of the layer).
 
-        Weights and biases are uniform in ±1/√(inputs of the layer), as torch has it.
-
-        Args:
-            features: Names of the F inputs.
-            scale_min: (F,) smallest value of each feature in the training data.
-            scale_max: (F,) largest value of each feature in the training data.
-            hidden: Widths of the hidden layers; 4-8-4-1 with the default and four features.
-            rng: Source of the initial weights; seeded with 0 if not given.
+        The attributes are those of the class; `rng` is seeded with 0 if not given.
 
         Raises:
             InputError: If a feature has no finite range to be scaled by.
@@ -108,27 +101,13 @@ class PunziNet(torch.nn.Module):
         return tuple(layer for layer in self.layers if isinstance(layer, torch.nn.Linear))
 
     def logit(self, x: torch.Tensor) -> torch.Tensor:
-        """Output before the sigmoid.
-
-        Args:
-            x: (n, F) unscaled features.
-
-        Returns:
-            (n,) values on the whole real axis; larger is more like signal.
-        """
+        """Output before the sigmoid, (n,), of (n, F) unscaled features."""
         scaled = (x - self.scale_min) / (self.scale_max - self.scale_min)
         logit: torch.Tensor = self.layers(scaled)
         return logit.squeeze(-1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Output ŷ in (0, 1).
-
-        Args:
-            x: (n, F) unscaled features.
-
-        Returns:
-            (n,) outputs.
-        """
+        """Output ŷ in (0, 1), (n,), of (n, F) unscaled features."""
         return torch.sigmoid(self.logit(x))
 
     def logit_numpy(self, x: FloatArray) -> FloatArray:
@@ -142,19 +121,13 @@ class PunziNet(torch.nn.Module):
         rounding of the first layer into 1e-5 of the output, and other programs, which evaluate
         an exported network, would not agree.
 
-        Args:
-            x: (n, F) unscaled features; single precision is enough.
-
         Returns:
             (n,) float32, equal to `logit` within the rounding of that.
         """
         offset, top = (edge.double().cpu().numpy() for edge in (self.scale_min, self.scale_max))
         scale = top - offset
         layers = [
-            (
-                layer.weight.detach().double().cpu().numpy(),
-                layer.bias.detach().double().cpu().numpy(),
-            )
+            [values.detach().double().cpu().numpy() for values in (layer.weight, layer.bias)]
             for layer in self.linear_layers
         ]
         logit = np.empty(len(x), dtype=np.float32)
@@ -184,9 +157,6 @@ class PunziNet(torch.nn.Module):
             settings: The settings it was trained with, as JSON can express them.
             provenance: Versions, manifest digest, seeds and commit.
             cut: The cut on the logit that is its selection for every mass, if there is one.
-
-        Raises:
-            InputError: If the folder cannot be written to.
         """
         weights = safetensors.torch.save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
@@ -271,11 +241,7 @@ class SavedNetwork:
 
     @property
     def search(self) -> Search:
-        """The search that it was trained for, features in the order of the inputs.
-
-        Raises:
-            InputError: If it has an input that its own search knows nothing of.
-        """
+        """The search that it was trained for, features in the order of the inputs."""
         of = {feature.name: feature for feature in self.windows.search.features}
         unknown = [name for name in self.network.features if name not in of]
         if unknown:
@@ -287,11 +253,7 @@ class SavedNetwork:
 
     @property
     def single_cut(self) -> float:
-        """The cut.
-
-        Raises:
-            InputError: If there is none.
-        """
+        """The cut; InputError if there is none."""
         if self.cut is None:
             raise InputError(
                 "The network has no cut to select by; run `punzinet train` to its end first."
@@ -310,8 +272,8 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
         InputError: If a file is missing, damaged, of another origin, the two do not belong
             together, or the network is of another search.
     """
-    content = read_json(folder / METADATA_FILE, "punzinet train")
-    path = folder / WEIGHTS_FILE
+    path, described = folder / WEIGHTS_FILE, folder / METADATA_FILE
+    content = read_json(described, "punzinet train")
     try:
         metadata = _NetworkFile.model_validate(content)
         weights = path.read_bytes()
@@ -323,39 +285,34 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
         low, high = zip(*(metadata.scaling[name] for name in metadata.features), strict=True)
         network = PunziNet(metadata.features, low, high, metadata.hidden)
         network.load_state_dict(safetensors.torch.load(weights))
-        columns = metadata.windows
         windows = Windows(
-            mass=np.array(columns.mass),
-            sigma=np.array(columns.sigma),
-            training=np.array(columns.training),
-            fitted=np.array(columns.fitted),
-            fits=(None,) * len(columns.mass),
+            **{name: np.array(column) for name, column in metadata.windows},
+            fits=(None,) * len(metadata.windows.mass),
             # Networks of earlier versions are of the only search there was.
             search=RECOIL if metadata.search is None else Search.from_json(metadata.search),
         )
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `punzinet train` first.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            f"{folder / METADATA_FILE} is not a network of this software: `{key}`: {first['msg']}; "
-            "run `punzinet train` again."
+            f"{described} is not a network of this software ({reason(error)}); run "
+            "`punzinet train` again."
         ) from error
     except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
         raise InputError(
             f"{folder} does not hold a whole network ({error}); run `punzinet train` again."
         ) from error
     if search is not None:
-        trained = (network.features, windows.search.variable.name)
-        if trained != (search.feature_names, search.variable.name):
+        trained, given = (
+            f"{', '.join(features)} in windows of {variable}"
+            for features, variable in (
+                (network.features, windows.search.variable.name),
+                (search.feature_names, search.variable.name),
+            )
+        )
+        if trained != given:
             raise InputError(
-                f"The network in {folder} was trained on {_said(*trained)}, but the tensors hold "
-                f"{_said(search.feature_names, search.variable.name)}; run `punzinet train` again."
+                f"The network in {folder} was trained on {trained}, but the tensors hold {given}; "
+                "run `punzinet train` again."
             )
     return SavedNetwork(network, windows, metadata.cut, metadata.settings, metadata.provenance)
-
-
-def _said(features: Sequence[str], variable: str) -> str:
-    """Features and window variable in a sentence."""
-    return f"{', '.join(features)} in windows of {variable}"

@@ -32,71 +32,26 @@ from collections.abc import Sequence
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
 from punzinet.analysis.io.errors import InputError
 
-#: Process code of signal events; background processes count from 0.
 SIGNAL = -1
+"""Process code of signal events; background processes count from 0."""
 
-#: Efficiencies below this, which no sample could measure, are none. The gradient with respect
-#: to an output goes with 1/ε² and would overflow in single precision.
 MIN_EFFICIENCY = 1e-12
+"""Efficiencies below this, which no sample could measure, are none.
 
-
-def window_sums(
-    values: torch.Tensor, start: torch.Tensor, stop: torch.Tensor, windows: int
-) -> torch.Tensor:
-    """Sum values over the events of each window.
-
-    Each value is added where its range of windows starts and taken away again where it ends;
-    the running sum of that is the sum of each window. It needs neither loops nor matrices, and
-    O(events + windows) operations. The sums are differences of larger ones and therefore taken
-    in double precision, see `wide`; a window without events gives exactly zero.
-
-    Args:
-        values: (..., n) values, not negative.
-        start: (n,) first window of each event.
-        stop: (n,) int64, one past its last window.
-        windows: Number of windows H.
-
-    Returns:
-        (..., H) sums.
-    """
-    values, start, stop = wide(values), start.long(), stop.long()
-    edges = sum_groups(values, start, windows + 1) - sum_groups(values, stop, windows + 1)
-    one = torch.ones_like(start)
-    counts = sum_groups(one, start, windows + 1) - sum_groups(one, stop, windows + 1)
-    sums = edges.cumsum(-1)[..., :windows].clamp(min=0.0)
-    return torch.where(counts.cumsum(-1)[:windows] > 0, sums, 0.0)
-
-
-def sum_groups(values: torch.Tensor, group: torch.Tensor, groups: int) -> torch.Tensor:
-    """Sum values over the events of each group.
-
-    Args:
-        values: (..., n) values.
-        group: (n,) int64 group of each event.
-        groups: Number of groups G.
-
-    Returns:
-        (..., G) sums.
-    """
-    rows = values.reshape(values.shape[:-1].numel(), values.shape[-1])
-    # One long sum: adding to columns of a matrix is many times slower.
-    first = torch.arange(len(rows), device=group.device)[:, None] * groups
-    sums = values.new_zeros(len(rows) * groups)
-    sums = sums.index_add(0, (first + group).flatten(), rows.flatten())
-    return sums.reshape(*values.shape[:-1], groups)
-
-
-def wide(values: torch.Tensor) -> torch.Tensor:
-    """The same values in double precision, where the device has it (Apple's GPUs do not)."""
-    return values.float() if values.device.type == "mps" else values.double()
+The gradient with respect to an output goes with 1/ε² and would overflow in single precision.
+"""
 
 
 class PunziLoss(torch.nn.Module):
     """Mean of σ_min over the training hypotheses, with outputs in place of a cut (Eq. 12).
+
+    The columns of n events (`weight`, `process`, `start`, `stop`) are (n,) tensors and what the
+    head of this module says; H counts the training hypotheses, P the background processes.
 
     Attributes:
         signal_total: (H,) sum of weights of each hypothesis' signal in the whole sample: the
@@ -108,13 +63,13 @@ class PunziLoss(torch.nn.Module):
         uncertainty: Systematic uncertainties of the background processes.
     """
 
-    signal_total: torch.Tensor
-    background_total: torch.Tensor
+    signal_total: Tensor
+    background_total: Tensor
 
     def __init__(
         self,
-        signal_total: Sequence[float] | torch.Tensor,
-        background_total: Sequence[float] | torch.Tensor,
+        signal_total: Sequence[float] | Tensor,
+        background_total: Sequence[float] | Tensor,
         luminosity: float,
         figure_of_merit: FigureOfMerit | None = None,
         processes: Sequence[str] = (),
@@ -126,26 +81,24 @@ class PunziLoss(torch.nn.Module):
             background_total: (P,) sums of background weights per process.
             luminosity: Target luminosity in fb^-1.
             figure_of_merit: Which σ_min; Eq. 9 with its default constants if not given.
-            processes: (P,) names of the background processes, needed only if the figure of
-                merit has uncertainties by process.
+            processes: (P,) names of the background processes in the order of their codes, needed
+                only if the figure of merit has uncertainties by process.
         """
         super().__init__()
-        self.register_buffer("signal_total", torch.as_tensor(signal_total, dtype=torch.float64))
-        self.register_buffer(
-            "background_total", torch.as_tensor(background_total, dtype=torch.float64)
-        )
+        for name, total in (("signal", signal_total), ("background", background_total)):
+            self.register_buffer(f"{name}_total", torch.as_tensor(total, dtype=torch.float64))
         self.luminosity = luminosity
-        self.figure_of_merit = FigureOfMerit() if figure_of_merit is None else figure_of_merit
+        self.figure_of_merit = figure_of_merit or FigureOfMerit()
         self.uncertainty = self.figure_of_merit.uncertainty_of(processes)
 
     @classmethod
     def of_sample(
         cls,
         mass: Sequence[float],
-        weight: torch.Tensor,
-        process: torch.Tensor,
-        start: torch.Tensor,
-        stop: torch.Tensor,
+        weight: Tensor,
+        process: Tensor,
+        start: Tensor,
+        stop: Tensor,
         *,
         luminosity: float,
         figure_of_merit: FigureOfMerit | None = None,
@@ -160,9 +113,8 @@ class PunziLoss(torch.nn.Module):
             start: (n,) first window of each event.
             stop: (n,) one past its last window.
             luminosity: Target luminosity in fb^-1.
-            figure_of_merit: Which σ_min; Eq. 9 with its default constants if not given.
-            processes: Names of the background processes in the order of their codes, needed
-                only if the figure of merit has uncertainties by process.
+            figure_of_merit: As for the loss itself.
+            processes: As for the loss itself.
 
         Raises:
             InputError: If a weight is negative or not finite, or a hypothesis has no signal.
@@ -182,93 +134,9 @@ class PunziLoss(torch.nn.Module):
                 )
         return cls(total[count:], total[:count], luminosity, figure_of_merit, processes)
 
-    def sums(
-        self,
-        output: torch.Tensor,
-        weight: torch.Tensor,
-        process: torch.Tensor,
-        start: torch.Tensor,
-        stop: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the given events add to ε and B of every hypothesis (Eq. 10 and 11).
-
-        Nothing is scaled here: the sums of all batches add up to those of the sample.
-
-        Args:
-            output: (..., n) outputs ŷ in (0, 1) of one or several networks.
-            weight: (n,) event weights.
-            process: (n,) process codes.
-            start: (n,) first window of each event.
-            stop: (n,) one past its last window.
-
-        Returns:
-            (..., H) efficiencies and (..., H) background events.
-        """
-        hypotheses = len(self.signal_total)
-        selected = torch.where(stop > start, wide(output) * wide(weight), 0.0)
-        signal = process == SIGNAL
-        own = start.long().clamp(max=hypotheses - 1)
-        efficiency = sum_groups(torch.where(signal, selected, 0.0), own, hypotheses)
-        stop = torch.where(signal, start, stop)
-        background = window_sums(torch.where(signal, 0.0, selected), start, stop, hypotheses)
-        return efficiency, background
-
-    def uncertain_backgrounds(
-        self,
-        output: torch.Tensor,
-        weight: torch.Tensor,
-        process: torch.Tensor,
-        start: torch.Tensor,
-        stop: torch.Tensor,
-    ) -> list[torch.Tensor]:
-        """What the given events add to the background of each process by itself.
-
-        Args:
-            output: (n,) network outputs ŷ in (0, 1).
-            weight: (n,) event weights.
-            process: (n,) process codes.
-            start: (n,) first window of each event.
-            stop: (n,) one past its last window.
-
-        Returns:
-            P times (..., H) background events; none if no process has an uncertainty of
-            its own.
-        """
-        by_process = []
-        for code in range(len(self.uncertainty.by_process)):
-            own = process == code
-            selected = wide(output[..., own]) * wide(weight[own])
-            windows = start[own], stop[own], len(self.signal_total)
-            by_process.append(window_sums(selected, *windows))
-        return by_process
-
-    def terms(
-        self,
-        efficiency: torch.Tensor,
-        background: torch.Tensor,
-        by_process: Sequence[torch.Tensor] = (),
-    ) -> torch.Tensor:
-        """What is averaged over the hypotheses.
-
-        Args:
-            efficiency: (H,) signal efficiencies, positive.
-            background: (H,) background events.
-            by_process: The same by process, from `uncertain_backgrounds`.
-
-        Returns:
-            (H,) σ_min in fb.
-        """
-        variance = background_variance(background, by_process, self.uncertainty)
-        return self.figure_of_merit.sigma_min(efficiency, variance, self.luminosity)
-
     def forward(
-        self,
-        output: torch.Tensor,
-        weight: torch.Tensor,
-        process: torch.Tensor,
-        start: torch.Tensor,
-        stop: torch.Tensor,
-    ) -> torch.Tensor:
+        self, output: Tensor, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
+    ) -> Tensor:
         """Loss of a batch, scaled to the whole sample.
 
         Args:
@@ -295,43 +163,74 @@ class PunziLoss(torch.nn.Module):
         events = output, weight * self.scale(subset)[group], process, start, stop
         return self.mean(*self.sums(*events), subset, self.uncertain_backgrounds(*events))
 
-    def class_sums(
-        self, weight: torch.Tensor, process: torch.Tensor, start: torch.Tensor, stop: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sum weights by what is scaled together: a background process, or a signal hypothesis.
+    def terms(
+        self, efficiency: Tensor, background: Tensor, by_process: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """What is averaged over the hypotheses: (H,) σ_min in fb.
 
         Args:
-            weight: (n,) event weights.
-            process: (n,) process codes.
-            start: (n,) first window of each event.
-            stop: (n,) one past its last window.
+            efficiency: (H,) signal efficiencies, positive.
+            background: (H,) background events.
+            by_process: The same by process, from `uncertain_backgrounds`.
+        """
+        variance = background_variance(background, by_process, self.uncertainty)
+        return self.figure_of_merit.sigma_min(efficiency, variance, self.luminosity)
+
+    def sums(
+        self, output: Tensor, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What events add to efficiency and background of every hypothesis (Eq. 10 and 11).
+
+        Nothing is scaled here: the sums of all batches add up to those of the sample. Outputs
+        (..., n) of several networks give (..., H) sums.
+        """
+        hypotheses = len(self.signal_total)
+        selected = torch.where(stop > start, wide(output) * wide(weight), 0.0)
+        signal = process == SIGNAL
+        own = start.long().clamp(max=hypotheses - 1)
+        efficiency = _group_sums(torch.where(signal, selected, 0.0), own, hypotheses)
+        stop = torch.where(signal, start, stop)
+        background = window_sums(torch.where(signal, 0.0, selected), start, stop, hypotheses)
+        return efficiency, background
+
+    def uncertain_backgrounds(
+        self, output: Tensor, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
+    ) -> list[Tensor]:
+        """What events add to the background of each process: P times (..., H).
+
+        The list is empty if no process has an uncertainty of its own.
+        """
+        by_process = []
+        for code in range(len(self.uncertainty.by_process)):
+            own = process == code
+            selected = wide(output[..., own]) * wide(weight[own])
+            by_process.append(window_sums(selected, start[own], stop[own], len(self.signal_total)))
+        return by_process
+
+    def class_sums(
+        self, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Sum weights by what is scaled together: a background process, or a signal hypothesis.
 
         Returns:
-            (P + H,) sums over the events that lie in a window, and the (n,) index of each event
-            in there.
+            (P + H,) float64 sums over the events that lie in a window, and the (n,) index of each
+            event in there.
         """
         processes, hypotheses = len(self.background_total), len(self.signal_total)
         return _class_sums(weight, process, start, stop, processes=processes, hypotheses=hypotheses)
 
-    def scale(self, subset: torch.Tensor) -> torch.Tensor:
-        """What makes a subset stand for the whole sample.
-
-        Args:
-            subset: (P + H,) sums of weights in the subset.
-
-        Returns:
-            (P + H,) factors total/subset, 0 for what is absent.
-        """
+    def scale(self, subset: Tensor) -> Tensor:
+        """(P + H,) factors total/subset, 0 for what is absent from the sums of a subset."""
         total = torch.cat([self.background_total, self.signal_total])
         return torch.where(subset > 0, total / subset, 0.0)
 
     def sigma(
         self,
-        efficiency: torch.Tensor,
-        background: torch.Tensor,
-        subset: torch.Tensor,
-        by_process: Sequence[torch.Tensor] = (),
-    ) -> torch.Tensor:
+        efficiency: Tensor,
+        background: Tensor,
+        subset: Tensor,
+        by_process: Sequence[Tensor] = (),
+    ) -> Tensor:
         """`terms` of every hypothesis, (..., H), 0 for one without signal in the subset.
 
         Args:
@@ -347,41 +246,81 @@ class PunziLoss(torch.nn.Module):
 
     def mean(
         self,
-        efficiency: torch.Tensor,
-        background: torch.Tensor,
-        subset: torch.Tensor,
-        by_process: Sequence[torch.Tensor] = (),
-    ) -> torch.Tensor:
+        efficiency: Tensor,
+        background: Tensor,
+        subset: Tensor,
+        by_process: Sequence[Tensor] = (),
+    ) -> Tensor:
         """Mean of `sigma` over the hypotheses that have signal in the subset, (...,)."""
         present = subset[len(self.background_total) :] > 0
         sigma = self.sigma(efficiency, background, subset, by_process)
         return sigma.sum(-1) / present.sum().clamp(min=1)
 
 
+class SignificanceLoss(PunziLoss):
+    """Mean of 1/Z² with Z = S/√(S + V) (Elwood and Krücker, arXiv:1806.00322, Eq. 8 here).
+
+    The significance needs what a search for something unknown does not know, the cross-section
+    of the signal. One is assumed for all hypotheses. V is the variance of the background, its
+    number if that is known.
+
+    Attributes:
+        cross_section: Assumed cross-section of every signal in fb, set after the loss is made.
+    """
+
+    cross_section: float = 10.0
+
+    def terms(
+        self, efficiency: Tensor, background: Tensor, by_process: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """(H,) inverse squared significances (S + V)/S²; see `PunziLoss`."""
+        variance = background_variance(background, by_process, self.uncertainty)
+        signal = efficiency * self.luminosity * self.cross_section
+        return 1 / signal + variance / signal**2
+
+
+def wide(values: Tensor) -> Tensor:
+    """The same values in double precision, where the device has it (Apple's GPUs do not)."""
+    return values.float() if values.device.type == "mps" else values.double()
+
+
+def window_sums(values: Tensor, start: Tensor, stop: Tensor, windows: int) -> Tensor:
+    """Sum (..., n) values over the events of each window, (..., H).
+
+    Each value is added where its range of windows starts and taken away again where it ends;
+    the running sum of that is the sum of each window. It needs neither loops nor matrices, and
+    O(events + windows) operations. The sums are differences of larger ones and therefore taken
+    in double precision, see `wide`; a window without events gives exactly zero.
+    """
+    values, start, stop = wide(values), start.long(), stop.long()
+    edges = _group_sums(values, start, windows + 1) - _group_sums(values, stop, windows + 1)
+    one = torch.ones_like(start)
+    counts = _group_sums(one, start, windows + 1) - _group_sums(one, stop, windows + 1)
+    sums = edges.cumsum(-1)[..., :windows].clamp(min=0.0)
+    return torch.where(counts.cumsum(-1)[:windows] > 0, sums, 0.0)
+
+
+def _group_sums(values: Tensor, group: Tensor, groups: int) -> Tensor:
+    """Sum (..., n) values over the events of each group, (..., G), by (n,) int64 groups."""
+    rows = values.reshape(values.shape[:-1].numel(), values.shape[-1])
+    # One long sum: adding to columns of a matrix is many times slower.
+    first = torch.arange(len(rows), device=group.device)[:, None] * groups
+    sums = values.new_zeros(len(rows) * groups)
+    sums = sums.index_add(0, (first + group).flatten(), rows.flatten())
+    return sums.reshape(*values.shape[:-1], groups)
+
+
 def _class_sums(
-    weight: torch.Tensor,
-    process: torch.Tensor,
-    start: torch.Tensor,
-    stop: torch.Tensor,
+    weight: Tensor,
+    process: Tensor,
+    start: Tensor,
+    stop: Tensor,
     *,
     processes: int,
     hypotheses: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum weights by what is scaled together: a background process, or a signal hypothesis.
-
-    Args:
-        weight: (n,) event weights.
-        process: (n,) process codes.
-        start: (n,) first window of each event.
-        stop: (n,) one past its last window.
-        processes: Number of background processes P.
-        hypotheses: Number of training hypotheses H.
-
-    Returns:
-        (P + H,) float64 sums over the events that lie in a window, and the (n,) index of each
-        event in there.
-    """
+) -> tuple[Tensor, Tensor]:
+    """`PunziLoss.class_sums` of P processes and H hypotheses."""
     own = processes + start.long().clamp(max=hypotheses - 1)
     group = torch.where(process == SIGNAL, own, process.long())
     used = torch.where(stop > start, wide(weight), 0.0)
-    return sum_groups(used, group, processes + hypotheses), group
+    return _group_sums(used, group, processes + hypotheses), group

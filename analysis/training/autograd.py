@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.punzi_loss import PunziLoss, wide
-from punzinet.analysis.significance_loss import SignificanceLoss
+from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss, wide
 from punzinet.analysis.training.batches import RUN, Shelf
 from punzinet.analysis.training.engine import Engine, PunziValues, Steps, Task
 from punzinet.analysis.training.ranks import Ranks

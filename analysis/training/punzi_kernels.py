@@ -285,7 +285,7 @@ def _sigma_min(
 def _inverse_significance(
     variance: float, reach: float, present: int, totals: Any
 ) -> tuple[float, float, float]:
-    """1/Z² of `punzinet.analysis.significance_loss`; arguments and result as of `_sigma_min`."""
+    """1/Z² of `punzinet.analysis.punzi_loss`; arguments and result as of `_sigma_min`."""
     signal = reach * totals.cross_section
     value = 1 / signal + variance / signal**2
     return value, value + variance / signal**2, 1 / (signal**2 * present)

@@ -26,7 +26,7 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
-_numerator = njit(cache=True)(punzi_numerator)
+_numerator: Any = njit(cache=True)(punzi_numerator)
 _variance: Any = njit(cache=True)(background_variance)
 
 
@@ -102,11 +102,7 @@ class RankedEvents(NamedTuple):
 
 
 def selected(events: RankedEvents, cut: FloatArray | float) -> tuple[FloatArray, FloatArray]:
-    """Sum what passes, for each process and hypothesis.
-
-    Args:
-        events: The events.
-        cut: Cut on the output before the sigmoid, one for all or (H,).
+    """Sum what passes a cut, one for all or (H,), for each process and hypothesis.
 
     Returns:
         Two (P + 1, H) arrays, the sums of weights and of their squares; the last row, index
@@ -131,8 +127,9 @@ def _selected(events: RankedEvents, cut: FloatArray) -> tuple[FloatArray, FloatA
     return sums, squares
 
 
+@njit(cache=True)
 def slope_sums(events: RankedEvents, cut: FloatArray, slopes: FloatArray) -> FloatArray:
-    """Sum what background events that pass contribute to a function of all windows.
+    """Sum what background events that pass (H,) cuts contribute to a function of all windows.
 
     Args:
         events: The events.
@@ -144,12 +141,6 @@ def slope_sums(events: RankedEvents, cut: FloatArray, slopes: FloatArray) -> Flo
         (3, P) Σ wg, Σ (wg)² and Σ w²g over the events, with w the weight of an event and g the
         sum of the slopes of the windows in which it passes.
     """
-    return _slope_sums(events, np.ascontiguousarray(cut), np.ascontiguousarray(slopes))
-
-
-@njit(cache=True)
-def _slope_sums(events: RankedEvents, cut: FloatArray, slopes: FloatArray) -> FloatArray:
-    """Compiled loop of `slope_sums`."""
     sums = np.zeros((3, len(slopes)))
     for i in range(len(events.logit)):
         process = events.process[i]
@@ -174,18 +165,14 @@ def optimal_cuts(
 ) -> FloatArray:
     """Find the cut with the smallest σ_min for each hypothesis by itself.
 
-    Args:
-        events: The events.
-        figure_of_merit: Which σ_min.
-        luminosity: Target luminosity in fb^-1.
-        processes: Names of the background processes, needed only if the figure of merit has
-            uncertainties by process.
+    The names of the background processes are needed only if the figure of merit has uncertainties
+    by process.
 
     Returns:
         (H,) cuts on the output before the sigmoid; infinite, selecting nothing, for a
         hypothesis without signal.
     """
-    return _optimal_cuts(events, Merit.of(figure_of_merit, luminosity, processes))
+    return _optimal_cuts(events, _Merit.of(figure_of_merit, luminosity, processes))
 
 
 def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> FloatArray:
@@ -202,7 +189,7 @@ def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> 
         wanted: (n,) masses in GeV at which cuts are wanted; NaN gets no cut, NaN.
 
     Returns:
-        (n,) cuts on the output before the sigmoid; infinite everywhere if not one is finite.
+        (n,) cuts; infinite everywhere if not one is finite.
     """
     finite = np.isfinite(cut)
     if finite.sum() < 2:
@@ -222,17 +209,7 @@ def best_single_cut(
     """Find the one cut with the smallest mean σ_min over the training hypotheses.
 
     As in the Punzi-loss, a hypothesis without any signal among the events is left out of the
-    mean.
-
-    Args:
-        events: The events.
-        training: (H,) which hypotheses count.
-        figure_of_merit: Which σ_min.
-        luminosity: Target luminosity in fb^-1.
-        processes: As for `optimal_cuts`.
-
-    Returns:
-        The cut on the output before the sigmoid.
+    mean. `training` (H,) says which hypotheses count; the rest is as for `optimal_cuts`.
 
     Raises:
         InputError: If no training hypothesis has signal.
@@ -246,20 +223,12 @@ def best_single_cut(
             "No training hypothesis has a signal event in its window, so that no cut is better "
             "than another; give the signal datasets more events."
         )
-    merit = Merit.of(figure_of_merit, luminosity, processes)
+    merit = _Merit.of(figure_of_merit, luminosity, processes)
     return float(_best_single_cut(events, used, merit))
 
 
-class Merit(NamedTuple):
-    """What compiled loops need to know of a figure of merit.
-
-    Attributes:
-        constant: Constant term.
-        a: Sigmas of the discovery.
-        b: Sigmas of the confidence level.
-        luminosity: L in fb^-1.
-        uncertainty: Systematic uncertainties of the background.
-    """
+class _Merit(NamedTuple):
+    """What compiled loops need to know of a figure of merit; see `FigureOfMerit`."""
 
     constant: float
     a: float
@@ -272,23 +241,15 @@ class Merit(NamedTuple):
         cls, figure_of_merit: FigureOfMerit, luminosity: float, processes: Sequence[str]
     ) -> Self:
         """Take them from a figure of merit; arguments as of `optimal_cuts`."""
-        return cls(
-            figure_of_merit.constant,
-            figure_of_merit.a,
-            figure_of_merit.b,
-            luminosity,
-            figure_of_merit.uncertainty_of(processes),
-        )
+        merit = figure_of_merit
+        return cls(merit.constant, merit.a, merit.b, luminosity, merit.uncertainty_of(processes))
 
 
 @njit(cache=True)
-def _sigma_min(sums: FloatArray, background: float, merit: Merit) -> float:
+def _sigma_min(sums: FloatArray, background: float, merit: _Merit) -> float:
     """σ_min of one selection, infinite without efficiency.
 
-    Args:
-        sums: (P + 1,) background of each process, and the efficiency.
-        background: All background.
-        merit: The figure of merit.
+    The sums (P + 1,) are the background of each process, and the efficiency.
     """
     efficiency = sums[-1]
     if efficiency <= 0:
@@ -303,14 +264,8 @@ def _sigma_min(sums: FloatArray, background: float, merit: Merit) -> float:
 def _add_equal(events: RankedEvents, first: int, sums: FloatArray, background: FloatArray) -> int:
     """Add all events with the output of event `first`, which no cut can tell apart.
 
-    Args:
-        events: The events.
-        first: Index of the first of them.
-        sums: (H, P + 1) background events of each process, and efficiencies; added to.
-        background: (H,) background events of all processes, added to.
-
-    Returns:
-        Index of the first event with a smaller output.
+    They are added to `sums` (H, P + 1), background events of each process and efficiencies, and
+    to `background` (H,) of all processes. Returns the first event with a smaller output.
     """
     i = first
     while i < len(events.logit) and events.logit[i] == events.logit[first]:
@@ -324,7 +279,7 @@ def _add_equal(events: RankedEvents, first: int, sums: FloatArray, background: F
 
 
 @njit(cache=True)
-def _optimal_cuts(events: RankedEvents, merit: Merit) -> FloatArray:
+def _optimal_cuts(events: RankedEvents, merit: _Merit) -> FloatArray:
     """Compiled loop of `optimal_cuts`."""
     sums = np.zeros((events.hypotheses, events.processes + 1))
     background = np.zeros(events.hypotheses)
@@ -343,7 +298,7 @@ def _optimal_cuts(events: RankedEvents, merit: Merit) -> FloatArray:
 
 
 @njit(cache=True)
-def _best_single_cut(events: RankedEvents, used: BoolArray, merit: Merit) -> float:
+def _best_single_cut(events: RankedEvents, used: BoolArray, merit: _Merit) -> float:
     """Compiled loop of `best_single_cut`; `used` (H,) says which hypotheses are in the mean.
 
     The σ_min of a hypothesis is only worked out again if its sums have changed, but their

@@ -31,22 +31,6 @@ NONE_FOUND = 1.148
 
 
 @dataclass(frozen=True, eq=False)
-class _Judged:
-    """What a cut achieves, and what makes it uncertain.
-
-    Attributes:
-        selection: What it achieves.
-        independent: (H,) uncertainty of σ_min in fb that no other hypothesis shares: of the
-            signal, and of a window in which no background passes.
-        slopes: (P, H) change of σ_min for an event more of a process, fb.
-    """
-
-    selection: Selection
-    independent: FloatArray
-    slopes: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
 class ScaledEvents:
     """The events of one fold with the weights that make them stand for the whole sample.
 
@@ -79,9 +63,7 @@ class ScaledEvents:
     def of(cls, sample: Sample, fold: Literal["training", "validation"]) -> Self:
         """Scale the training or the validation events of a sample.
 
-        Args:
-            sample: All events, their windows counting all the hypotheses to be judged.
-            fold: Which of them.
+        Its windows count all the hypotheses to be judged.
 
         Raises:
             InputError: If a background process has events, but none in this fold.
@@ -119,21 +101,10 @@ class ScaledEvents:
         )
 
     def rank(self, logit: FloatArray) -> RankedEvents:
-        """Sort the events by a network's output.
-
-        Args:
-            logit: (v,) outputs before the sigmoid.
-        """
+        """Sort the events by a network's output before the sigmoid, (v,)."""
+        columns = self.weight, self.process, self.start, self.stop
         rows, hypotheses = self.total.shape
-        return RankedEvents.rank(
-            logit,
-            self.weight,
-            self.process,
-            self.start,
-            self.stop,
-            processes=rows - 1,
-            hypotheses=hypotheses,
-        )
+        return RankedEvents.rank(logit, *columns, processes=rows - 1, hypotheses=hypotheses)
 
     def selection(
         self,
@@ -155,7 +126,7 @@ class ScaledEvents:
             figure_of_merit: Which σ_min.
             luminosity: Target luminosity in fb^-1.
         """
-        return self._judge(events, cut, figure_of_merit, luminosity).selection
+        return self._judge(events, cut, figure_of_merit, luminosity)[0]
 
     def mean_error(
         self,
@@ -172,28 +143,23 @@ class ScaledEvents:
         is Σ w²(g - ḡ)² + ḡ² var T for each process, where ḡ = Σ wg/T: for a single window it is
         that of `_variances`. The signals of the hypotheses are independent of one another.
 
-        Args:
-            events: The events as `rank` sorted them.
-            cut: Cut on the output before the sigmoid, one for all or (H,).
-            training: (H,) which hypotheses are averaged over.
-            figure_of_merit: Which σ_min.
-            luminosity: Target luminosity in fb^-1.
+        Arguments are those of `selection`, and `training` (H,): which hypotheses are averaged.
 
         Returns:
             One standard deviation in fb; infinite if a hypothesis has no efficiency.
         """
-        judged = self._judge(events, cut, figure_of_merit, luminosity)
-        if np.isinf(judged.selection.sigma_min[training]).any():
+        selection, slopes, independent = self._judge(events, cut, figure_of_merit, luminosity)
+        if np.isinf(selection.sigma_min[training]).any():
             return np.inf
         share = training / training.sum()
-        slopes = np.where(training, judged.slopes * share, 0.0)
-        linear, quadratic, mixed = slope_sums(events, judged.selection.cut, slopes)
+        slopes = np.where(training, slopes * share, 0.0)
+        linear, quadratic, mixed = slope_sums(events, selection.cut, slopes)
         total = self.total[:SIGNAL, 0]
         mean = np.divide(linear, total, out=np.zeros_like(linear), where=total > 0)
         known = self.squares[:SIGNAL, 0] + self.total_variance[:SIGNAL, 0]
         background = quadratic - 2 * mean * mixed + mean**2 * known
-        independent = (share[training] * judged.independent[training]) ** 2
-        return float(np.sqrt(background.clip(min=0).sum() + independent.sum()))
+        alone = (share[training] * independent[training]) ** 2
+        return float(np.sqrt(background.clip(min=0).sum() + alone.sum()))
 
     def _judge(
         self,
@@ -201,8 +167,14 @@ class ScaledEvents:
         cut: FloatArray | float,
         figure_of_merit: FigureOfMerit,
         luminosity: float,
-    ) -> "_Judged":
-        """Evaluate a cut and keep what its uncertainty is made of; see `selection`."""
+    ) -> tuple[Selection, FloatArray, FloatArray]:
+        """Evaluate a cut and keep what its uncertainty is made of; see `selection`.
+
+        Returns:
+            The selection, (P, H) changes of σ_min in fb for an event more of a process, and (H,)
+            uncertainties of σ_min in fb that no other hypothesis shares: of the signal, and of
+            a window in which no background passes.
+        """
         sums, squares = selected(events, cut)
         statistical = self._variances(sums, squares)
         efficiency, background = sums[SIGNAL], sums[:SIGNAL].sum(axis=0)
@@ -235,19 +207,14 @@ class ScaledEvents:
             sigma_min=sigma,
             sigma_min_error=error,
         )
-        return _Judged(selection, independent, slopes * per_event)
+        return selection, slopes * per_event, independent
 
     def _background_variance(
         self, sums: FloatArray, figure_of_merit: FigureOfMerit
     ) -> tuple[FloatArray, FloatArray]:
         """Variance V of the background counts, from Poisson and systematic uncertainties.
 
-        Args:
-            sums: (P + 1, H) sums of weights of what passes.
-            figure_of_merit: Its systematic uncertainties.
-
-        Returns:
-            (H,) variances and their (P, H) slopes by the background of each process.
+        Returns (H,) variances and their (P, H) slopes by the background of each process.
         """
         uncertainty = figure_of_merit.uncertainty_of(self.backgrounds)
         by_process = sums[:SIGNAL]
@@ -261,18 +228,11 @@ class ScaledEvents:
         return variance, np.reshape(slopes, by_process.shape)
 
     def _variances(self, sums: FloatArray, squares: FloatArray) -> FloatArray:
-        """Variances of what passes a cut, from the finite number of simulated events.
+        """Variances (P + 1, H) of what passes, from the finite number of simulated events.
 
         A sum is the total T of the whole sample times the fraction f that passes, a ratio of
         sums of the validation events. With Q the scaled sums of squares, of those that pass
         and of all, its variance is T² var f + f² var T = Q (1 - 2f) + f² (Q_all + var T).
-
-        Args:
-            sums: (P + 1, H) sums of weights of what passes.
-            squares: (P + 1, H) sums of squares of weights of what passes.
-
-        Returns:
-            (P + 1, H) variances.
         """
         fraction = np.divide(sums, self.total, out=np.zeros_like(sums), where=self.total > 0)
         variances: FloatArray = squares * (1 - 2 * fraction) + fraction**2 * (
@@ -281,14 +241,9 @@ class ScaledEvents:
         return variances.clip(min=0)
 
     def _typical_weights(self, events: RankedEvents) -> FloatArray:
-        """Weight of a typical background event, Σw²/Σw.
+        """Weight of a typical background event in each window, Σw²/Σw, (H,).
 
-        Args:
-            events: The events.
-
-        Returns:
-            (H,) weights from the background of each window, or from all background where a
-            window has none.
+        Where a window has none, that of all background.
         """
         sums, squares = (array[:SIGNAL].sum(axis=0) for array in selected(events, -np.inf))
         total, total_squares = self.total[:SIGNAL, 0].sum(), self.squares[:SIGNAL, 0].sum()
@@ -305,11 +260,7 @@ def _classes(sample: Sample, events: Events) -> IntArray:
 
 
 def _class_sums(sample: Sample, events: Events, values: FloatArray) -> FloatArray:
-    """Sum values of events over what is scaled together.
-
-    Returns:
-        (P + H,) sums of the P background processes and the H hypotheses' signals.
-    """
+    """Sum values of events over what is scaled together, (P + H,)."""
     size = len(sample.backgrounds) + len(sample.mass)
     sums = np.bincount(_classes(sample, events), values, minlength=size)
     return sums.astype(np.float64, copy=False)
@@ -331,12 +282,8 @@ def evaluate(
 ) -> Sensitivity:
     """Judge networks by what they select of the validation events.
 
-    Args:
-        networks: The networks by name.
-        sample: The events, their windows counting all hypotheses and not only those trained.
-        training: (H,) which of the hypotheses the networks were trained on.
-        figure_of_merit: Which σ_min.
-        luminosity: Target luminosity in fb^-1, to which the weights are normalised.
+    The sample's windows count all hypotheses, and `training` (H,) says which of them the networks
+    were trained on; its weights are normalised to the luminosity in fb^-1.
 
     Raises:
         InputError: If a background process is missing in a fold, or an output is no number.

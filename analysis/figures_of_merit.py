@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from punzinet.analysis.types import FloatArray
 
-#: Numbers of events: a number, an array or a tensor.
 Count = TypeVar("Count", "float", "FloatArray", "torch.Tensor")
+"""Numbers of events: a number, an array or a tensor."""
 Relative = Annotated[float, Field(ge=0, le=10)]
 
 
@@ -73,71 +73,12 @@ def background_variance(background: Count, by_process: Any, uncertainty: Any) ->
 def variance_slope(background: Count, of_process: Count, overall: float, own: float) -> Count:
     """Derivative of the variance V with respect to the background of one process.
 
-    Args:
-        background: Background events B expected, any shape.
-        of_process: Those of the process, B_p.
-        overall: Relative uncertainty of all background together.
-        own: Relative uncertainty of the process.
-
-    Returns:
-        1 + 2r²B + 2r_p²B_p.
+    It is 1 + 2r²B + 2r_p²B_p, with r overall and the process' own r_p.
     """
     return 1 + 2 * overall**2 * background + 2 * own**2 * of_process
 
 
-def signal_over_root_background(signal: ArrayLike, background: ArrayLike) -> FloatArray:
-    """S/√B (Eq. 7), the significance of an excess S over a well known background B.
-
-    Args:
-        signal: Signal events S, any shape.
-        background: Background events B, same shape.
-
-    Returns:
-        S/√B; infinite where B = 0 and S > 0, zero where there is no event at all.
-    """
-    events = np.asarray(signal, dtype=np.float64)
-    return _ratio(events, np.sqrt(np.asarray(background, dtype=np.float64)))
-
-
-def signal_over_root_total(signal: ArrayLike, background: ArrayLike) -> FloatArray:
-    """S/√(S+B) (Eq. 8), the inverse relative uncertainty of a measured S.
-
-    Args:
-        signal: Signal events S, any shape.
-        background: Background events B, same shape.
-
-    Returns:
-        S/√(S+B); zero where there is no event at all.
-    """
-    events = np.asarray(signal, dtype=np.float64)
-    return _ratio(events, np.sqrt(events + np.asarray(background, dtype=np.float64)))
-
-
-def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """Divide; x/0 is infinite for x > 0, and 0/0 is 0."""
-    shape = np.broadcast_shapes(numerator.shape, denominator.shape)
-    empty = np.where(np.broadcast_to(numerator, shape) > 0, np.inf, 0.0)
-    return np.divide(numerator, denominator, out=empty, where=denominator > 0)
-
-
-@overload
-def punzi_numerator(
-    root: float, constant: float, significance: float, confidence: float
-) -> float: ...
-@overload
-def punzi_numerator(
-    root: FloatArray, constant: float, significance: float, confidence: float
-) -> FloatArray: ...
-@overload
-def punzi_numerator(
-    root: torch.Tensor, constant: float, significance: float, confidence: float
-) -> torch.Tensor: ...
-def punzi_numerator(
-    root: float | FloatArray | torch.Tensor,
-    constant: float,
-    significance: float,
-    confidence: float,
-) -> float | FloatArray | torch.Tensor:
+def punzi_numerator(root: Count, constant: float, significance: float, confidence: float) -> Count:
     """Smallest number of signal events that a search can see: ε L σ_min (Eq. 9).
 
     Written in √B and with nothing but arithmetic, so that numpy, torch and numba (which
@@ -152,8 +93,9 @@ def punzi_numerator(
     Returns:
         constant + a√B + (b/2)√(b² + 4a√B + 4B), in events.
     """
-    radicand = confidence**2 + 4 * root * (significance + root)
-    return constant + significance * root + 0.5 * confidence * radicand**0.5
+    radicand: Count = confidence**2 + 4 * root * (significance + root)
+    numerator: Count = constant + significance * root + 0.5 * confidence * radicand**0.5
+    return numerator
 
 
 class FigureOfMerit(BaseModel):
@@ -185,14 +127,10 @@ class FigureOfMerit(BaseModel):
     )
 
     def uncertainty_of(self, processes: Sequence[str]) -> BackgroundUncertainty:
-        """Uncertainties of the background processes of a sample.
-
-        Args:
-            processes: (P,) their names in the order of the sample; needed only if the
-                uncertainties are given by process.
+        """Uncertainties of the background processes of a sample, in its order.
 
         Raises:
-            ValueError: If the names are needed and not given.
+            ValueError: If they are given by process, and no names are.
         """
         given = self.background_uncertainty
         if not isinstance(given, dict):
@@ -230,8 +168,8 @@ class FigureOfMerit(BaseModel):
 
         Args:
             efficiency: Signal efficiency ε, any shape.
-            variance: Variance V ≥ 0 of the background events at `luminosity`, same shape; it is
-                their number B itself if that is known, see `background_variance`.
+            variance: Variance V ≥ 0 of the background events at `luminosity`, same shape; their
+                number B itself if that is known, see `background_variance`.
             luminosity: L, in fb^-1.
 
         Returns:
@@ -243,11 +181,12 @@ class FigureOfMerit(BaseModel):
             root = math.where(present, math.where(present, variance, 1.0).sqrt(), 0.0)
             numerator: torch.Tensor = punzi_numerator(root, self.constant, self.a, self.b)
             return numerator / (efficiency * luminosity)
-        root = np.sqrt(np.asarray(variance, dtype=np.float64))
-        return _ratio(
-            punzi_numerator(root, self.constant, self.a, self.b),
-            np.asarray(efficiency, dtype=np.float64) * luminosity,
-        )
+        counted: FloatArray = np.sqrt(np.asarray(variance, dtype=np.float64))
+        with np.errstate(divide="ignore"):  # no efficiency: infinite
+            sigma: FloatArray = punzi_numerator(counted, self.constant, self.a, self.b) / (
+                np.asarray(efficiency, dtype=np.float64) * luminosity
+            )
+        return sigma
 
 
 def _is_tensor(values: object) -> TypeGuard[torch.Tensor]:

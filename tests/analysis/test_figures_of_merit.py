@@ -15,8 +15,6 @@ from punzinet.analysis.figures_of_merit import (
     FigureOfMerit,
     background_variance,
     punzi_numerator,
-    signal_over_root_background,
-    signal_over_root_total,
     variance_slope,
 )
 
@@ -49,16 +47,6 @@ def test_much_background_gives_a_plus_b_standard_deviations():
     background = 1e14
     assert figure.sigma_min(1.0, background, 1.0) / math.sqrt(background) == pytest.approx(
         6.64, rel=1e-6
-    )
-
-
-def test_the_plain_form_solves_punzis_condition():
-    """S_min of Eq. 9 is where S − b√(B+S) reaches the discovery threshold a√B (physics/0308063)."""
-    background = 37.0
-    figure = FigureOfMerit(a=5.0, b=1.28155)
-    events = float(figure.sigma_min(1.0, background, 1.0))
-    assert events - figure.b * math.sqrt(background + events) == pytest.approx(
-        figure.a * math.sqrt(background), rel=1e-12
     )
 
 
@@ -118,17 +106,6 @@ def test_gradients_are_right_and_finite_without_background(figure):
 def test_settings_without_meaning_are_refused(setting):
     with pytest.raises(ValidationError):
         FigureOfMerit(**setting)
-
-
-def test_simple_significances():
-    signal, background = np.array([6.0, 6.0, 0.0, 0.0]), np.array([9.0, 0.0, 4.0, 0.0])
-    np.testing.assert_allclose(
-        signal_over_root_background(signal, background), [2.0, np.inf, 0.0, 0.0]
-    )
-    np.testing.assert_allclose(
-        signal_over_root_total(signal, background), [6 / math.sqrt(15), math.sqrt(6), 0.0, 0.0]
-    )
-    assert signal_over_root_total(16.0, 0.0) == 4.0
 
 
 @pytest.mark.parametrize("relative", [0.0, 0.03, 0.5])

@@ -54,7 +54,7 @@ baselines: train ## other methods on the same events, systematics, ranks of obse
 	@$(PUNZINET) baselines $(PLACE) $(SPREAD)
 
 status: $(READY) ## what is done, missing and failed, also while a stage runs
-	@$(PUNZINET) status --output "$(OUTPUT)"
+	@$(PUNZINET) status $(PLACE)
 
 validate: features ## default data against published numbers and Pythia 8
 	@$(PUNZINET) validate-simulation $(PLACE)

@@ -28,8 +28,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from punzinet.analysis.io.errors import InputError, OutputError
 from punzinet.analysis.io.files import is_file, read_json, write_json
+from punzinet.analysis.io.output import command_of
 from punzinet.analysis.io.records import Record, read_content, read_record, write_record
-from punzinet.processors.reasons import command_of
 
 LOG = logging.getLogger(__name__)
 ROUNDS: Final = 4

@@ -16,13 +16,13 @@ from coffea.processor import ProcessorABC
 from coffea.processor.executor import ExecutorBase
 
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import command_of
 from punzinet.analysis.io.provenance import digest, git_commit, versions
 from punzinet.analysis.io.records import Record
 from punzinet.processors.columns import IDENTITY, unreadable
 from punzinet.processors.ledger import Ledger, Step, Work
 from punzinet.processors.opening import is_remote, open_file, patiently, state_of
 from punzinet.processors.preflight import InputFile
-from punzinet.processors.reasons import command_of
 
 Result = TypeVar("Result")
 

@@ -154,3 +154,8 @@ class OutputFolder:
     def stages(self) -> Path:
         """Folder of the records that finished stages leave."""
         return self.root / ".stages"
+
+
+def command_of(stage: str) -> str:
+    """The command that runs a stage: data has none of its own."""
+    return {"data": "features"}.get(stage, stage)

@@ -1,31 +1,29 @@
 """The command line, on top of everything: `punzinet --help`."""
 
+import inspect
+import logging
 import sys
+from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from rich.console import Console
+from rich.logging import RichHandler
+from typer.core import TyperCommand
+from typer.main import get_command
 
 from punzinet.analysis.io.errors import InputError, Interrupted
 from punzinet.analysis.io.files import cannot_write, is_full_or_read_only
-from punzinet.cli import (
-    baselines,
-    export,
-    features,
-    limits,
-    messages,
-    paper,
-    plot,
-    predict,
-    rebasket,
-    report,
-    select,
-    simulate,
-    status,
-    train,
-    validate_simulation,
-)
-from punzinet.cli.options import OUTPUT, held
+from punzinet.analysis.io.provenance import versions
+from punzinet.cli import tools
+from punzinet.cli.run import run_command
+from punzinet.cli.status import show_status
+from punzinet.stages import STAGES
+from punzinet.stages.console import SILENT, console
+from punzinet.stages.options import PLACE, SHARED, Options
+from punzinet.stages.stage import Stage
 
 app = typer.Typer(
     name="punzinet",
@@ -39,9 +37,11 @@ app = typer.Typer(
         "[b]paper[/b], after features, reproduces the paper with ensembles of networks; "
         "[b]baselines[/b], after train, compares them with other methods; "
         "[b]validate-simulation[/b] compares the default data with what is known. A stage whose "
-        "inputs have not changed does nothing; one that was cut off goes on. [b]status[/b] shows "
-        "what is done, missing and failed. Trained networks go elsewhere by [b]export[/b] and "
-        "[b]predict[/b]; [b]rebasket[/b] makes ntuples of basf2 faster to read.\n\n"
+        "inputs have not changed does nothing; one that was cut off goes on; one that follows a "
+        "stage out of date says so ([b]--upstream[/b] runs that first). [b]status[/b] shows "
+        "what is done, out of date, missing and failed. Trained networks go elsewhere by "
+        "[b]export[/b] and [b]predict[/b]; [b]rebasket[/b] makes ntuples of basf2 faster to "
+        "read.\n\n"
         "Exit codes: 0 done, 1 something is wrong with an input (one sentence says what), "
         "2 wrong usage, 130 interrupted.\n\n"
         "Example: punzinet simulate, then punzinet -v features --workers 2, and so on; "
@@ -52,29 +52,111 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.callback()(messages.options)
-app.command("simulate")(simulate.command)
-app.command("features")(features.command)
-app.command("train")(train.command)
-app.command("select")(select.command)
-app.command("limits")(limits.command)
-app.command("plot")(plot.command)
-app.command("report")(report.command)
-app.command("paper")(paper.command)
-app.command("baselines")(baselines.command)
-app.command("status")(status.command)
-app.command("validate-simulation")(validate_simulation.command)
-app.command("export")(export.command)
-app.command("predict")(predict.command)
-app.command("rebasket")(rebasket.command)
+
+
+def _options(names: Iterable[str], call: Callable[..., None]) -> Callable[..., None]:
+    """A function that takes some of the `Options`, and the context, for typer to look at."""
+    hints = get_type_hints(Options, include_extras=True)
+    defaults = {field.name: field.default for field in fields(Options)}
+    kind = inspect.Parameter.KEYWORD_ONLY
+    given = [inspect.Parameter("ctx", kind, annotation=typer.Context)]
+    given += [inspect.Parameter(n, kind, default=defaults[n], annotation=hints[n]) for n in names]
+
+    def function(**values: Any) -> None:
+        call(**values)
+
+    function.__signature__ = inspect.Signature(given)  # type: ignore[attr-defined]
+    function.__annotations__ = {one.name: one.annotation for one in given}
+    return function
+
+
+def _sharing(names: Iterable[str]) -> type[TyperCommand]:
+    """A class of commands that understand shared options beside their own.
+
+    These are no parameters of each command but stand once; a command finds them in `ctx.obj`.
+    """
+    once = typer.Typer(add_completion=False)
+    once.command()(_options(names, dict))
+    shared = [one for one in get_command(once).params if one.name != "help"]
+
+    class Sharing(TyperCommand):
+        """A command with shared options."""
+
+        def get_params(self, ctx: Any) -> list[Any]:
+            """Own parameters, shared ones, and the help."""
+            *own, last = super().get_params(ctx)
+            return [*own, *shared, last]
+
+        def invoke(self, ctx: Any) -> Any:
+            """Run it."""
+            ctx.obj = {one.name: ctx.params.pop(one.name) for one in shared}
+            return super().invoke(ctx)
+
+    return Sharing
+
+
+def _add(stage: Stage) -> None:
+    """Make the command of a stage."""
+
+    def call(ctx: typer.Context, **own: Any) -> None:
+        run_command(stage, Options(**ctx.obj, **own))
+
+    command = app.command(stage.name, cls=_STAGE, help=inspect.getdoc(stage.run))
+    command(_options(stage.options, call))
+
+
+_STAGE, _PLACE = _sharing(SHARED), _sharing(PLACE)
+for _stage in STAGES:
+    if not _stage.command:
+        _add(_stage)
+app.command("status", cls=_PLACE)(show_status)
+app.command("export", cls=_PLACE)(tools.export)
+app.command("predict", cls=_PLACE)(tools.predict)
+app.command("rebasket")(tools.rebasket)
+
+
+def _show_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        typer.echo(f"punzinet {versions()['punzinet']}")
+        raise typer.Exit
+
+
+@app.callback()
+def _talk(
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            help="say why a stage runs and what it goes on from; -vv: name every chunk",
+        ),
+    ] = 0,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="say nothing but errors, and show no progress")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="print the version and end"
+        ),
+    ] = False,
+) -> None:
+    """Settle how much is said, before any command runs; messages of libraries are theirs."""
+    levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+    console.quiet = quiet or SILENT
+    handler = RichHandler(console=Console(stderr=True), show_path=verbose > 1, show_time=False)
+    logger = logging.getLogger("punzinet")
+    logger.handlers = [handler]
+    logger.setLevel(logging.ERROR if quiet else levels[min(verbose, 2)])
 
 
 def main() -> None:
     """Run a command; a wrong input ends in one sentence and exit code 1, not in a traceback."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        with held:
-            app()
+        app()
     except InputError as error:
         errors.print("[bold red]punzinet:[/bold red]", end=" ")
         errors.print(str(error), markup=False)
@@ -82,9 +164,8 @@ def main() -> None:
     except OSError as error:
         if not is_full_or_read_only(error):
             raise
-        errors.print(
-            f"punzinet: {cannot_write(Path(error.filename or OUTPUT), error)}", markup=False
-        )
+        where = Path(error.filename or "output")
+        errors.print(f"punzinet: {cannot_write(where, error)}", markup=False)
         sys.exit(1)
     except (Interrupted, KeyboardInterrupt) as stop:
         what = str(stop) or "interrupted; the same command goes on."

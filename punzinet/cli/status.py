@@ -1,9 +1,11 @@
-"""`punzinet status`: what is done, missing and failed."""
+"""`punzinet status`: what is done, out of date, missing and failed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Column, Table
@@ -11,25 +13,28 @@ from rich.table import Column, Table
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.cli.options import OUTPUT, OutputOption, console, say_trial
-from punzinet.processors.lock import holder_of
-from punzinet.processors.stage import failure_of, is_finished
-from punzinet.processors.stages import STAGES
 from punzinet.processors.trial import trial_of
+from punzinet.stages import CHAIN, STAGES
+from punzinet.stages.chain import out_of_date, reasons
+from punzinet.stages.console import console, say_trial
+from punzinet.stages.lock import holder_of
+from punzinet.stages.options import Context, Options
+from punzinet.stages.stage import Stage
 
 NOT_RUN = "not run"
 
 
-def command(output: OutputOption = OUTPUT) -> None:
-    """Show how far every stage is with every dataset, and what went wrong; also while one runs.
+def show_status(ctx: typer.Context) -> None:
+    """Show how far every stage is with every dataset, what is out of date, and what went wrong.
+
+    Also while a stage runs.
 
     Example: punzinet status --output output
     """
-    from punzinet.processors.ledger import Progressed, read_progress
-
-    folder = OutputFolder(output)
-    holder = holder_of(folder.root)
-    stages = Table("stage", "state")
+    context = Context(Options(**ctx.obj))
+    output = context.output
+    holder = holder_of(output.root) or {}
+    stages = Table("stage", Column("state", overflow="fold"))
     chunks = Table(
         "stage", "step", Column("dataset", overflow="fold"), box=SIMPLE_HEAD, padding=0
     )  # fmt: skip
@@ -37,52 +42,52 @@ def command(output: OutputOption = OUTPUT) -> None:
         chunks.add_column(name, justify="right", no_wrap=True)
     failures: list[str] = []
     damaged: list[str] = []
-    # What `features` does with data, for those who have any.
-    for stage in (*STAGES[:2], "data", *STAGES[2:]):
-        found: list[Progressed] = []
+    for stage in STAGES:
         with _noting(damaged):
-            found = read_progress(folder.ledger(stage))
-        for row in found:
-            chunks.add_row(
-                stage,
-                row.step,
-                escape(row.dataset),
-                f"{row.done:,}/{row.chunks:,}",
-                f"{row.entries_done:,}",
-                f"{row.entries:,}",
-                f"{len(row.failures):,}",
-            )
-            failures += [f"{stage}: {why}" for why in row.failures.values()]
-        failed: list[str] = []
+            failures += _add_chunks(stage, output, chunks)
+        failed = len(failures)
         with _noting(damaged):
-            failed = failure_of(folder, stage)
-        failures += [f"{stage}: {why}" for why in failed]
-        state = _state(folder, stage, holder, failed=bool(failed))
-        if stage != "data" or state != NOT_RUN:
-            stages.add_row(stage, state)
+            failures += [f"{stage.name}: {why}" for why in stage.failure(output)]
+        state = _state(stage, context, holder, damaged, failed=len(failures) > failed)
+        if stage.name in CHAIN or state != NOT_RUN:
+            stages.add_row(stage.name, escape(state))
     console.print(stages)
     if chunks.row_count:
         console.print(chunks)
     for name in ("features", "select"):
         with _noting(damaged):
-            if trial := trial_of(folder, name):
+            if trial := trial_of(output, name):
                 say_trial(name, trial)
     incomplete: list[str] = []
-    # What the features stage says is missing or double, of simulation and of data.
-    for path in (folder.completeness, folder.data_completeness):
+    for path in (output.completeness, output.data_completeness):
         with _noting(damaged):
             incomplete += _incomplete(path)
     for line in dict.fromkeys([*incomplete, *failures, *damaged]):
         console.print(line, markup=False)
 
 
+def _add_chunks(stage: Stage, output: OutputFolder, table: Table) -> list[str]:
+    """Add how many chunks of a stage are done to a table; returns why others failed."""
+    from punzinet.processors.ledger import read_progress
+
+    failures = []
+    for row in read_progress(output.ledger(stage.name)):
+        table.add_row(
+            stage.name,
+            row.step,
+            escape(row.dataset),
+            f"{row.done:,}/{row.chunks:,}",
+            f"{row.entries_done:,}",
+            f"{row.entries:,}",
+            f"{len(row.failures):,}",
+        )
+        failures += [f"{stage.name}: {why}" for why in row.failures.values()]
+    return failures
+
+
 @contextmanager
 def _noting(damaged: list[str]) -> Iterator[None]:
-    """Keep the sentence about a damaged file, so that everything else is shown.
-
-    Args:
-        damaged: Sentences so far.
-    """
+    """Keep the sentence about a damaged file, so that everything else is shown."""
     try:
         yield
     except InputError as error:
@@ -90,27 +95,30 @@ def _noting(damaged: list[str]) -> Iterator[None]:
 
 
 def _state(
-    folder: OutputFolder, stage: str, holder: dict[str, object] | None, *, failed: bool
+    stage: Stage, context: Context, holder: dict[str, Any], damaged: list[str], *, failed: bool
 ) -> str:
-    """Whether a stage is running, finished, failed or cut off."""
-    if holder is not None and holder.get("stage") == stage:
+    """Whether a stage is running, finished, out of date (and why), failed or cut off."""
+    output = context.output
+    if str(holder.get("stage", "")).split(" ")[0] == stage.name:
         return f"running (process {holder.get('pid')} on {holder.get('host')})"
-    if is_finished(folder, stage):
+    if stage.has_run(output):
+        with _noting(damaged):
+            last = stage.of_last_run(context, network=True)
+            before = [f"`{one.stage.typed}` is out of date" for one in out_of_date(stage, last)]
+            if why := [*reasons(stage, last), *before]:
+                return f"out of date: {why[0]}"
         return "finished"
     if failed:
         return "failed"
-    begun = any(folder.ledger(stage).glob("*.json"))
+    begun = stage.has_begun(output) or any(output.ledger(stage.name).glob("*.json"))
     return "cut off; the same command continues" if begun else NOT_RUN
 
 
 def _incomplete(path: Path) -> list[str]:
     """What the features stage says is missing or double; nothing if it has not run.
 
-    Args:
-        path: What it wrote down of what it has read.
-
     Raises:
-        InputError: If that is damaged.
+        InputError: If what it wrote down is damaged.
     """
     if not path.exists():
         return []

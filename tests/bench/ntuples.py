@@ -11,10 +11,10 @@ from stage import measure
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import SIGNAL
-from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.windows import Windows
-from punzinet.processors.stages import train_stage
+from punzinet.stages.options import Context, Options
+from punzinet.stages.train import TRAIN
 
 TREE = "variables"
 BASKET = 65_536
@@ -100,4 +100,5 @@ def save_network(folder: Path) -> None:
     windows = Windows.read(output.windows)
     network = PunziNet(windows.search.feature_names, np.zeros(4), np.full(4, 5.0))
     network.save(output.network("punzi-00"), windows, {}, {}, cut=0.0)
-    train_stage(load_manifest(folder / "data_manifest.yaml", output), output).finish([])
+    context = Context(Options(manifest=folder / "data_manifest.yaml", output=output.root))
+    TRAIN.finish(context, [], TRAIN.begin(output))

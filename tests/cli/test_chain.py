@@ -19,8 +19,8 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from punzinet.processors.lock import lock
-from punzinet.processors.stages import STAGES
+from punzinet.stages import CHAIN
+from punzinet.stages.lock import lock
 
 # Where nothing is compiled yet, the first run of the whole chain takes minutes.
 pytestmark = pytest.mark.timeout(900)
@@ -56,7 +56,7 @@ def punzinet(*arguments: str | Path, folder: Path) -> subprocess.CompletedProces
     )
 
 
-def run_chain(folder: Path, stages: Sequence[str] = STAGES) -> str:
+def run_chain(folder: Path, stages: Sequence[str] = CHAIN) -> str:
     """Run stages one after the other and return what they printed."""
     said = []
     for stage in stages:
@@ -114,13 +114,13 @@ def test_no_event_is_lost_between_the_stages(chain: Path) -> None:
 def test_a_second_run_does_nothing(chain: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()}
     said = run_chain(chain)
-    assert said.count("up to date") == len(STAGES)
+    assert said.count("up to date") == len(CHAIN)
     assert before == {p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()}
 
 
 def test_status_tells_how_far_everything_is(chain: Path, tmp_path: Path) -> None:
     said = punzinet("status", folder=chain).stdout
-    assert said.count("finished") == len(STAGES)
+    assert said.count("finished") == len(CHAIN)
     assert "eemumu" in said
     (record, *_) = (chain / "output" / ".ledger" / "select").rglob("*.safetensors")
     moved = record.rename(tmp_path / "record")
@@ -128,7 +128,7 @@ def test_status_tells_how_far_everything_is(chain: Path, tmp_path: Path) -> None
     assert "cut off" in punzinet("status", folder=chain).stdout
     moved.rename(record)
     shutil.move(tmp_path / "select.json", chain / "output" / ".stages")
-    assert punzinet("status", folder=tmp_path).stdout.count("not run") == len(STAGES)
+    assert punzinet("status", folder=tmp_path).stdout.count("not run") == len(CHAIN)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_status_says_what_is_damaged_and_shows_everything_else(chain: Path, dama
     done = punzinet("status", folder=chain)
     path.write_bytes(good)
     assert done.returncode == 0
-    assert done.stdout.count("finished") == len(STAGES)
+    assert done.stdout.count("finished") == len(CHAIN)
     assert "eemumu" in done.stdout
     stage = "select" if "selection" in damaged else "features"
     said = " ".join(done.stdout.split())
@@ -189,7 +189,7 @@ def test_the_report_works_in_a_browser(
     shutil.copytree(chain, folder)
     named = {**SMALL, "processes": {**{n: n for n in SMALL["datasets"]}, "tautau": HOSTILE}}
     (folder / "data_manifest.yaml").write_text(yaml.safe_dump(named))
-    done = punzinet("report", folder=folder)
+    done = punzinet("report", "--upstream", folder=folder)
     assert done.returncode == 0, done.stderr
     page = folder / "output" / "report.html"
     for width in (1280, 375):
@@ -218,7 +218,7 @@ def test_a_setting_re_runs_only_what_depends_on_it(chain: Path, tmp_path: Path) 
     folder = shutil.copytree(chain, tmp_path / "copy")
     changed = {**SMALL, "processes": {**{n: n for n in SMALL["datasets"]}, "other": "other"}}
     (folder / "data_manifest.yaml").write_text(yaml.safe_dump(changed))
-    said = {stage: punzinet(stage, "--dry-run", folder=folder).stdout for stage in STAGES}
+    said = {stage: punzinet(stage, "--dry-run", folder=folder).stdout for stage in CHAIN}
     assert [stage for stage, words in said.items() if "up to date" not in words] == ["plot"]
     assert "plot: would run" in said["plot"]
 
@@ -238,7 +238,7 @@ def test_data_is_drawn_and_trains_nothing_again(chain: Path, tmp_path: Path) -> 
     figures = {path.name for path in (folder / "output" / "plots").glob("data_*")}
     for name in ("data_recoil_mass", "data_features_before", "data_features_after"):
         assert {f"{name}.{suffix}" for suffix in ("pdf", "png", "svg")} <= figures
-    assert run_chain(folder).count("up to date") == len(STAGES) + 1
+    assert run_chain(folder).count("up to date") == len(CHAIN) + 1
     assert punzinet("report", folder=folder).returncode == 0
     page = (folder / "output" / "report.html").read_text()
     assert "Data and simulation: recoil mass" in page
@@ -338,7 +338,7 @@ def test_stages_in_the_wrong_order_say_what_to_run_first(tmp_path: Path) -> None
 def test_help_tells_the_story() -> None:
     done = punzinet("--help", folder=Path.cwd())
     assert done.returncode == 0
-    for stage in STAGES:
+    for stage in CHAIN:
         assert stage in done.stdout
 
 

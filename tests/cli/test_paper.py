@@ -19,6 +19,9 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.observables import FEATURES
 from punzinet.cli import app
 from punzinet.plots import style
+from punzinet.stages.features import FEATURES as FEATURES_STAGE
+from punzinet.stages.options import Context, Options
+from punzinet.stages.simulate import SIMULATE
 
 SYNTHETIC = runpy.run_path(str(Path(__file__).parents[1] / "bench" / "synthetic.py"))
 HYPOTHESES = 9
@@ -78,9 +81,9 @@ def write_features(output: Path) -> None:
         path = output / "tensors" / f"fold{fold}" / "events-0-1.parquet"
         path.parent.mkdir(parents=True)
         pq.write_table(pa.table(arrays), path)
-    (output / ".stages").mkdir()
-    record = {"fingerprint": "features", "outputs": {}}
-    (output / ".stages" / "features.json").write_text(json.dumps(record))
+    context = Context(Options(manifest=output.parent / "manifest.yaml", output=output))
+    for stage in (SIMULATE, FEATURES_STAGE):
+        stage.finish(context, [], stage.begin(context.output))
 
 
 def paper(folder: Path, *arguments: str) -> str:

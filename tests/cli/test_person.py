@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.cli import app
-from punzinet.cli.options import console, held
+from punzinet.stages.console import console
 
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # typer hides its group
 PUNZINET = (sys.executable, "-m", "punzinet")
@@ -56,8 +56,7 @@ def _loggers() -> Iterator[None]:
 
 def punzinet(*arguments: str) -> Result:
     """Run a command in this process."""
-    with held:
-        return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
 
 
 def features(*arguments: str) -> Result:

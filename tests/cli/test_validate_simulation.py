@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "punzinet.cli.validate_simulation.find_spec",
+        "punzinet.stages.validate.find_spec",
         lambda name: None if name == "pythia8mc" else find_spec(name),
     )
     return tmp_path

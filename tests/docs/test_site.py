@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.stages import STAGES
+from punzinet.stages import CHAIN
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -27,7 +27,7 @@ def settings(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
             yield from settings(field.annotation)
 
 
-@pytest.mark.parametrize("command", [*STAGES, "paper", "predict", "export"])
+@pytest.mark.parametrize("command", [*CHAIN, "paper", "predict", "export"])
 def test_every_stage_has_a_page(command: str) -> None:
     pages = [path.read_text() for path in (DOCS / "stages").glob("*.md")]
     assert [page for page in pages if f"\npunzinet {command}" in page]

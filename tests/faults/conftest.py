@@ -18,8 +18,8 @@ import pytest
 import uproot
 import yaml
 
-from punzinet.processors.lock import holder_of
-from punzinet.processors.stages import STAGES
+from punzinet.stages import CHAIN
+from punzinet.stages.lock import holder_of
 
 MANIFEST: dict[str, Any] = {
     "luminosity": 50,
@@ -47,7 +47,7 @@ class Chain:
         seconds: How long each of them takes from the moment in which it holds the lock.
     """
 
-    stages = (*STAGES, "report")
+    stages = (*CHAIN, "report")
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from punzinet.processors.stages import STAGES
+from punzinet.stages import CHAIN
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 Count = Callable[[str, object], None]
-EVERY_STAGE = pytest.mark.parametrize("stage", [*STAGES, "report"])
+EVERY_STAGE = pytest.mark.parametrize("stage", [*CHAIN, "report"])
 PAGE = resource.getpagesize()
 SHARES = (0.0, 0.5)
 """How much of what a stage writes there is room for."""

@@ -13,11 +13,11 @@ import numpy as np
 import psutil
 import pytest
 
-from punzinet.processors.stages import STAGES
+from punzinet.stages import CHAIN
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 Count = Callable[[str, object], None]
-EVERY_STAGE = pytest.mark.parametrize("stage", [*STAGES, "report"])
+EVERY_STAGE = pytest.mark.parametrize("stage", [*CHAIN, "report"])
 KILLS = 4
 
 

@@ -28,8 +28,10 @@ from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report.page import make_report
 from punzinet.processors.ledger import read_progress
-from punzinet.processors.stages import train_stage
 from punzinet.processors.trial import trial_of
+from punzinet.stages.chain import out_of_date, reasons
+from punzinet.stages.options import Context, Options
+from punzinet.stages.train import TRAIN
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 Count = Callable[[str, object], None]
@@ -63,6 +65,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Any]]:
     """For each kind of result, what reads it."""
     output = OutputFolder(folder / "output")
     manifest = load_manifest(folder / "data_manifest.yaml", output)
+    context = Context(Options(output=output.root), lambda: manifest)
     mass = np.array([1.0, 3.0])
     checkpoint = output.network("checkpoint.safetensors")
     with safe_open(checkpoint, framework="numpy") as file:
@@ -84,8 +87,8 @@ def readers(folder: Path) -> dict[str, Callable[[], Any]]:
         "features/cutflow.json": report,
         "selection/cutflow.json": report,
         ".ledger/features/features.json": lambda: read_progress(output.ledger("features")),
-        ".stages/features.json": lambda: train_stage(manifest, output).reasons(),
-        ".stages/train.json": lambda: train_stage(manifest, output).reasons(),
+        ".stages/features.json": lambda: out_of_date(TRAIN, context),
+        ".stages/train.json": lambda: reasons(TRAIN, context),
         ".stages/simulate.json": report,
         "tensors/signal/*.parquet": lambda: (
             read_tensor_events(output.tensors, RECOIL),

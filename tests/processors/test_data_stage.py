@@ -25,8 +25,13 @@ from punzinet.processors.data_stage import run_data
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
 from punzinet.processors.selection_stage import run_selection
-from punzinet.processors.stage import Stage
-from punzinet.processors.stages import data_stage, features_stage, select_stage, train_stage
+from punzinet.stages.chain import reasons
+from punzinet.stages.data import DATA
+from punzinet.stages.features import FEATURES as FEATURES_STAGE
+from punzinet.stages.options import Context, Options
+from punzinet.stages.select import SELECT
+from punzinet.stages.stage import fingerprint
+from punzinet.stages.train import TRAIN
 
 Make = Callable[..., Manifest]
 BLINDED = "blinded: not to be seen before --unblind"
@@ -267,25 +272,19 @@ def test_a_signal_region_is_empty_in_data_and_simulation(
 def test_only_what_depends_on_data_runs_again(
     done: OutputFolder, manifest: Manifest, without: Manifest
 ) -> None:
-    for stage in (features_stage(manifest, done), data_stage(manifest, done)):
-        stage.finish([])
-    train_stage(manifest, done).finish([])
-    features, train = features_stage(without, done), train_stage(without, done)
-    assert features.fingerprint() == features_stage(manifest, done).fingerprint()
-    assert train.fingerprint() == train_stage(manifest, done).fingerprint()
-
-    def select(unblind: bool) -> Stage:
-        return select_stage(manifest, done, "punzi", unblind=unblind)
-
-    select(unblind=False).finish([])
-    assert select(unblind=False).is_up_to_date()
-    assert any("unblind" in reason for reason in select(unblind=True).reasons())
-    blind, open_ = (data_stage(manifest, done, unblind=unblind) for unblind in (False, True))
-    assert blind.is_up_to_date()
-    assert not open_.is_up_to_date()
-    open_.finish([])
-    assert select(unblind=False).reasons() == ["`punzinet features` has run again"]
-    assert train_stage(manifest, done).fingerprint() == train.fingerprint()
+    options = Options(output=done.root, network="punzi")
+    here, alone = Context(options, lambda: manifest), Context(options, lambda: without)
+    for stage in (FEATURES_STAGE, DATA, TRAIN, SELECT):
+        stage.finish(here, [], stage.begin(done))
+    for stage in (FEATURES_STAGE, TRAIN):
+        assert fingerprint(stage.inputs(alone)) == fingerprint(stage.inputs(here))
+    unblinded = here.with_options(unblind=True)
+    for stage in (DATA, SELECT):
+        assert reasons(stage, here) == []
+        assert any("unblind" in reason for reason in reasons(stage, unblinded))
+    DATA.finish(unblinded, [], DATA.begin(done))
+    assert reasons(SELECT, here) == ["`punzinet features` has run again"]
+    assert reasons(TRAIN, here) == []
 
 
 def test_the_manifest_of_the_page_is_one() -> None:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -17,8 +16,10 @@ from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
 from punzinet.processors.inputs import take_inputs
 from punzinet.processors.runner import Chunk
-from punzinet.processors.stages import features_stage, select_stage
 from punzinet.processors.trial import Trial, trial_of
+from punzinet.stages.features import FEATURES
+from punzinet.stages.options import Context, Options
+from punzinet.stages.select import SELECT
 
 
 @given(
@@ -109,8 +110,9 @@ def test_signal_of_one_mass_is_limited_too(
 
 
 def test_a_trial_run_is_never_taken_for_a_whole_one(manifest: Manifest, tmp_path: Path) -> None:
-    output = OutputFolder(tmp_path)
-    plain, trial = (features_stage(manifest, output, trial=Trial(n)) for n in (None, 1))
-    assert plain.fingerprint() != trial.fingerprint()
-    settings = [select_stage(manifest, output, "n", trial=Trial(n)).settings for n in (None, 1, 2)]
-    assert len(np.unique([json.dumps(one) for one in settings])) == 3
+    for stage in (FEATURES, SELECT):
+        settings = [
+            stage.inputs(Context(Options(output=tmp_path, limit_files=n), lambda: manifest))
+            for n in (None, 1, 2)
+        ]
+        assert len({json.dumps(one) for one in settings}) == 3

@@ -1,56 +1,42 @@
-"""`punzinet limits`: expected upper limits."""
+"""Expected upper limits."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 from rich.table import Table
 
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.manifest import load_manifest
-from punzinet.cli.options import (
-    MANIFEST,
-    NETWORK,
-    OUTPUT,
-    DryRunOption,
-    ForceOption,
-    ManifestOption,
-    NetworkOption,
-    OutputOption,
-    ScaleOption,
-    console,
-    nothing_to_do,
-)
-from punzinet.processors.stages import limits_stage
+from punzinet.stages.console import console
+from punzinet.stages.features import FEATURES
+from punzinet.stages.options import Context
+from punzinet.stages.stage import Stage
+from punzinet.stages.train import TRAIN
 
 #: Masses that the table shows, as shares of the way through all of them.
 SHOWN = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 
 
-def command(
-    manifest: ManifestOption = MANIFEST,
-    output: OutputOption = OUTPUT,
-    scale: ScaleOption = "default",
-    network: NetworkOption = NETWORK,
-    dry_run: DryRunOption = False,
-    force: ForceOption = False,
-) -> None:
+def _files(context: Context) -> list[str]:
+    """The user's table of cross-sections, if there is one."""
+    given = context.manifest.limits.cross_sections
+    return [] if given is None else [given]
+
+
+def _run(context: Context) -> Sequence[Path]:
     """Work out expected upper limits on the cross-section and on g' for every mass.
 
     Example: punzinet limits --network punzi-00
     """
-    folder = OutputFolder(output)
-    settings = load_manifest(manifest, folder, scale)
-    stage = limits_stage(settings, folder, network)
-    if nothing_to_do(stage, force, dry_run):
-        return
     from punzinet.processors.limits_stage import run_limits
 
+    output = context.output
     written, limits = run_limits(
-        settings,
-        folder,
-        network,
+        context.manifest,
+        output,
+        context.options.network,
         lambda items, title: iter(track(items, title, console=console)),
     )
-    stage.finish(written)
     level = f"{100 * limits.confidence_level:g} % CL"
     table = Table(
         "mass (GeV)", "background", f"σ·B at {level} (fb)", "exact sums (fb)", "g'",
@@ -68,4 +54,17 @@ def command(
             f"{coupling[i]:.2g}" if np.isfinite(coupling[i]) else "-",
         )
     console.print(table)
-    console.print(f"limits: {len(written)} files in {folder.limits.parent}")
+    console.print(f"limits: {len(written)} files in {output.limits.parent}")
+    return written
+
+
+LIMITS = Stage(
+    name="limits",
+    run=_run,
+    reads=("figure_of_merit", "limits"),
+    also=lambda context: {"network": context.options.network},
+    after=(FEATURES, TRAIN),
+    files=_files,
+    writes=("limits/limits.json",),
+    options=("network",),
+)

@@ -1,37 +1,45 @@
-"""`punzinet validate-simulation`: the default data against what is known."""
+"""The default data against what is known."""
 
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.manifest import load_manifest
-from punzinet.cli.options import (
-    MANIFEST,
-    OUTPUT,
-    DryRunOption,
-    ForceOption,
-    ManifestOption,
-    OutputOption,
-    ScaleOption,
-    console,
-    nothing_to_do,
-)
-from punzinet.processors.stages import validate_stage
+from rich.table import Table
+
+from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.provenance import provenance
+from punzinet.analysis.paper.studies import MAIN
+from punzinet.stages.console import console
+from punzinet.stages.features import FEATURES
+from punzinet.stages.options import Context
+from punzinet.stages.simulate import SIMULATE
+from punzinet.stages.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from punzinet.analysis.simulation.comparison import Comparison
     from punzinet.analysis.simulation.spectrum_comparison import SpectrumComparison
 
 
-def command(
-    manifest: ManifestOption = MANIFEST,
-    output: OutputOption = OUTPUT,
-    scale: ScaleOption = "default",
-    dry_run: DryRunOption = False,
-    force: ForceOption = False,
-) -> None:
+def _has_pythia() -> bool:
+    """Whether there is Pythia to compare with."""
+    return find_spec("pythia8mc") is not None
+
+
+def _also(context: Context) -> Mapping[str, Any]:
+    """The seed, and whether there is Pythia."""
+    return {"pythia": _has_pythia(), "seed": context.manifest.simulation.seed}
+
+
+def _files(context: Context) -> list[str]:
+    """Judged networks, if any."""
+    output = context.output
+    return [
+        str(path) for path in (output.sensitivity, output.study(MAIN).judgement) if path.exists()
+    ]
+
+
+def _run(context: Context) -> Sequence[Path]:
     """Compare the default data with published numbers and with Pythia 8.
 
     Writes validation.json and figures to the folder simulation/ of the output.
@@ -39,29 +47,20 @@ def command(
 
     Example: punzinet validate-simulation --output output
     """
-    folder = OutputFolder(output)
-    settings = load_manifest(manifest, folder, scale)
-    settings.search.require_recoil("punzinet validate-simulation")
-    pythia = find_spec("pythia8mc") is not None
-    stage = validate_stage(settings, folder, pythia)
-    if not dry_run:
-        stage.fingerprint()  # refuses before anything is forgotten if a stage before has not run
-    if nothing_to_do(stage, force, dry_run):
-        return
-    from punzinet.analysis.io.files import write_json
-    from punzinet.analysis.io.provenance import provenance
     from punzinet.analysis.simulation.validation import compare
     from punzinet.plots.validation import make_validation_plots
 
+    output, manifest, pythia = context.output, context.manifest, _has_pythia()
+    seed = manifest.simulation.seed
     with console.status("Comparing with published numbers"):
-        rows = compare(settings, folder)
-    spectra = _spectra(settings.beams.sqrt_s, settings.simulation.seed) if pythia else []
+        rows = compare(manifest, output)
+    spectra = _spectra(manifest.beams.sqrt_s, seed) if pythia else []
     missing = {
         "missing": "The comparison with Pythia 8 needs the package pythia8mc: install it with "
         "`pip install --only-binary pythia8mc pythia8mc` or `pip install --group dev`."
     }
     origin = provenance(
-        settings.digest, stage=stage.name, scale=scale, seed=settings.simulation.seed
+        manifest.digest, stage=VALIDATE.name, scale=context.options.scale, seed=seed
     )
     content: dict[str, Any] = {
         "provenance": origin,
@@ -73,14 +72,14 @@ def command(
             "No published sigma_min is compared: neither `punzinet paper` nor `punzinet train` "
             "has run."
         )
-    write_json(folder.validation, content)
-    written = [folder.validation, *make_validation_plots(folder, settings, rows, spectra)]
-    stage.finish(written)
+    write_json(output.validation, content)
+    written = [output.validation, *make_validation_plots(output, manifest, rows, spectra)]
     _print(rows, spectra)
     for note in (content.get("note"), content["spectra"].get("missing")):
         if note:
             console.print(note, markup=False)
-    console.print(f"validate-simulation: {len(written)} files in {folder.simulation}")
+    console.print(f"validate-simulation: {len(written)} files in {output.simulation}")
+    return written
 
 
 def _spectra(sqrt_s: float, seed: int) -> "list[SpectrumComparison]":
@@ -100,8 +99,6 @@ def _spectra(sqrt_s: float, seed: int) -> "list[SpectrumComparison]":
 
 def _print(rows: "Sequence[Comparison]", spectra: "Sequence[SpectrumComparison]") -> None:
     """Print a table of all comparisons, and what became of the spectra."""
-    from rich.table import Table
-
     table = Table(title="Default data against published values")
     table.add_column("quantity", no_wrap=True)
     for heading in ("ours", "published", "ratio", "met"):
@@ -121,3 +118,14 @@ def _print(rows: "Sequence[Comparison]", spectra: "Sequence[SpectrumComparison]"
             f"difference of the spectra {max(bins):.1%}, in {len(bins)} bins with enough events",
             markup=False,
         )
+
+
+VALIDATE = Stage(
+    name="validate-simulation",
+    run=_run,
+    also=_also,
+    after=(SIMULATE, FEATURES),
+    files=_files,
+    writes=("simulation/validation.json",),
+    prepare=lambda context: context.manifest.search.require_recoil("punzinet validate-simulation"),
+)

@@ -1,0 +1,184 @@
+"""What is done with networks and ntuples beside the chain: export, predict, rebasket."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.stages.console import console
+from punzinet.stages.options import Context, NetworkOption, Options
+
+if TYPE_CHECKING:
+    from punzinet.analysis.manifest.datasets import Dataset
+
+FilesArgument = Annotated[list[str], typer.Argument(help="ROOT files, paths or URLs")]
+ToOption = Annotated[
+    Path | None,
+    typer.Option("--to", help="file to write, or folder for several; by default this folder"),
+]
+
+
+def export(
+    ctx: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(help="the ONNX file; by default beside the network")
+    ] = None,
+    network: NetworkOption = Options.network,
+) -> None:
+    """Write a network as ONNX, with scaling and sigmoid inside and the cut in its metadata.
+
+    Example: punzinet export --network punzi-00 punzi.onnx
+    """
+    from punzinet.analysis.network import load_network
+
+    folder = Context(Options(**ctx.obj)).output.network(network)
+    saved = load_network(folder)
+    try:
+        from punzinet.analysis.io.export import write_onnx
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"`punzinet export` needs {error.name}: run `pip install 'punzinet[export]'`."
+        ) from error
+    path = file if file is not None else folder / "network.onnx"
+    write_onnx(saved, path)
+    console.print(f"export: {path}", markup=False)
+
+
+def predict(
+    ctx: typer.Context,
+    files: FilesArgument,
+    network: NetworkOption = Options.network,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="dataset of the manifest that the files are like: its tree, branch names, frame "
+            "and missing values; needed where datasets differ in these"
+        ),
+    ] = None,
+    to: ToOption = None,
+) -> None:
+    """Evaluate a network on ntuples and write its output as a friend tree `punzinet`.
+
+    Files are read like a dataset of the manifest. Their friends have an entry
+    for each of theirs, in the same order; `punzinet_selected` asks for nothing
+    but the output: neither for one candidate an event, nor for opposite charges.
+
+    Example: punzinet predict data.root --network punzi-00 --to data.punzinet.root
+    """
+    from punzinet.analysis.network import load_network
+    from punzinet.processors.candidates import make_samples
+    from punzinet.processors.prediction import predict_file
+    from punzinet.processors.preflight import inspect_file
+
+    context = Context(Options(**ctx.obj))
+    settings = context.manifest
+    like = _like(settings, dataset)
+    alone = settings.model_copy(update={"datasets": {like.name: like}})
+    saved = load_network(context.output.network(network))
+    further = saved.search.columns
+    inputs = [inspect_file(like, path, Path(path).stem, further) for path in files]
+    targets = _targets(files, to, "punzinet")
+    with _progress() as progress:
+        for file, target in zip(inputs, targets, strict=True):
+            task = progress.add_task(file.stem, total=file.entries)
+
+            def advance(entries: int, task: object = task) -> None:
+                progress.advance(task, entries)  # type: ignore[arg-type]  # a TaskID
+
+            done = predict_file(
+                file, saved, make_samples(alone, [file])[like.name], target,
+                chunk_size=settings.features.chunk_size, advance=advance,
+            )  # fmt: skip
+            missing = f", {done.undefined} without output (input is not a number)"
+            progress.console.print(
+                f"predict: {target}: {done.entries} entries, {done.selected} selected"
+                f"{missing if done.undefined else ''}",
+                markup=False,
+            )
+
+
+def rebasket(
+    files: FilesArgument,
+    tree: Annotated[str, typer.Option(help="tree to copy")] = "variables",
+    to: ToOption = None,
+) -> None:
+    """Copy ntuples with large baskets, to be read many times faster.
+
+    basf2 writes baskets of 200 values, and reading waits for every one of them.
+    It pays for files that are read more than twice. All columns of the tree are
+    copied as they are; other objects of the file are not.
+
+    Example: punzinet rebasket /data/taupair_*.root --to large
+    """
+    from punzinet.processors.rebasket import rebasket_file
+
+    with _progress() as progress:
+        for path, target in zip(files, _targets(files, to, "rebasket"), strict=True):
+            task = progress.add_task(Path(path).stem, total=None)
+
+            def advance(done: int, entries: int, task: Any = task) -> None:
+                progress.update(task, completed=done, total=entries)
+
+            entries = rebasket_file(path, tree, target, advance)
+            progress.console.print(f"rebasket: {target}: {entries} entries", markup=False)
+
+
+def _like(manifest: Manifest, name: str | None) -> "Dataset":
+    """The dataset that says how files are read.
+
+    Raises:
+        InputError: If there is none of that name, or datasets are read in several ways and none
+            is named.
+    """
+    if name is None:
+        name, *others = manifest.datasets
+        reading = _reading(manifest.datasets[name])
+        for other in others:
+            for setting, value in _reading(manifest.datasets[other]).items():
+                if value != reading[setting]:
+                    raise InputError(
+                        f"Datasets {name} and {other} differ in `{setting}`: say with --dataset "
+                        "which of them the files are like."
+                    )
+    if name not in manifest.datasets:
+        raise InputError(f"--dataset {name}: the manifest only has {', '.join(manifest.datasets)}.")
+    # Of whatever mass the events are, nothing needs to know.
+    return manifest.datasets[name].model_copy(update={"mass": 1.0})
+
+
+def _reading(dataset: "Dataset") -> dict[str, Any]:
+    """The settings of a dataset that say how momenta, beams and columns are read."""
+    branches = {key: name for key, name in dataset.branches.items() if key != "generated_mass"}
+    others = {name: getattr(dataset, name) for name in ("tree", "frame", "missing")}
+    return {"branches": branches, **others}
+
+
+def _progress() -> Progress:
+    """A bar for every file, with the number of its entries that are done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console)
+
+
+def _targets(files: Sequence[str], to: Path | None, what: str) -> list[Path]:
+    """Where what is made of each file goes: to a file, or a folder, by default this one.
+
+    Raises:
+        InputError: If two of them, or a file and what is made of it, would be the same.
+    """
+    if to is not None and len(files) == 1 and not to.is_dir():
+        targets = [to]
+    else:
+        targets = [(to or Path()) / f"{Path(name).stem}.{what}.root" for name in files]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise InputError(
+                f"Two of the files would both be written to {target}; take them one by one with "
+                "--to."
+            )
+        if any(target.resolve() == Path(name).resolve() for name in files):
+            raise InputError(f"--to {target} is one of the inputs; write to another file.")
+    return targets

@@ -1,0 +1,21 @@
+"""All stages: each is one file that declares what it reads, follows, writes and does."""
+
+from punzinet.stages.baselines import BASELINES
+from punzinet.stages.data import DATA
+from punzinet.stages.features import FEATURES
+from punzinet.stages.limits import LIMITS
+from punzinet.stages.paper import PAPER
+from punzinet.stages.plot import PLOT
+from punzinet.stages.report import REPORT
+from punzinet.stages.select import SELECT
+from punzinet.stages.simulate import SIMULATE
+from punzinet.stages.train import TRAIN
+from punzinet.stages.validate import VALIDATE
+
+STAGES = (
+    *(SIMULATE, FEATURES, DATA, TRAIN, SELECT, LIMITS, PLOT, REPORT),
+    *(PAPER, BASELINES, VALIDATE),
+)
+"""In the order in which they run, those last that not everybody needs."""
+CHAIN = ("simulate", "features", "train", "select", "limits", "plot")
+"""Commands of the chain from nothing to figures."""

@@ -1,0 +1,166 @@
+"""Everything that is said on the command line beside the manifest, and the context of a run."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest, load_manifest
+from punzinet.processors.trial import Trial
+
+if TYPE_CHECKING:
+    from punzinet.processors.executors import Execution
+
+#: As many as this process may use, where the system tells.
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+PLACE = ("manifest", "output", "scale")
+"""Options of every command that works in an output folder."""
+SHARED = (*PLACE, "executor", "workers", "scheduler", "force", "dry_run", "upstream")
+"""Options of every stage."""
+KEPT = ("unblind", "allow_missing", "limit_files", "limit_chunks", "networks", "network")
+"""Options that the record of a run keeps: with them later stages ask whether it is up to date."""
+
+
+class Executor(StrEnum):
+    """Coffea executors that run the chunks."""
+
+    ITERATIVE = "iterative"
+    FUTURES = "futures"
+    DASK = "dask"
+    PARSL = "parsl"
+
+
+NetworkOption = Annotated[str, typer.Option(help="network whose single cut is used")]
+
+
+@dataclass(frozen=True)
+class Options:
+    """All options of all stages; each stage names those of its own."""
+
+    manifest: Annotated[
+        Path, typer.Option("--manifest", "-m", help="what is analysed, and with which settings")
+    ] = Path("data_manifest.yaml")
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for all results")] = Path(
+        "output"
+    )
+    scale: Annotated[
+        str, typer.Option(help="size of the default data, default or paper; none on your own")
+    ] = "default"
+    executor: Annotated[
+        Executor,
+        typer.Option(
+            help="where chunks are processed. iterative: this process; futures: one process a "
+            "worker; dask, parsl: likewise, or on a cluster"
+        ),
+    ] = Executor.FUTURES
+    workers: Annotated[int, typer.Option(min=1, help="number of worker processes")] = WORKERS
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="running Dask cluster to join, tcp://host:8786, with --executor dask"),
+    ] = None
+    force: Annotated[bool, typer.Option("--force", help="run even if nothing has changed")] = False
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="say whether the stage would run and why, and do nothing"),
+    ] = False
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="run earlier stages that are out of date first")
+    ] = False
+    network: NetworkOption = "punzi-00"
+    unblind: Annotated[
+        bool,
+        typer.Option(
+            "--unblind",
+            help="see all of the data, not only what `blinding` in the manifest allows",
+        ),
+    ] = False
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing",
+            help="go on without files and chunks that cannot be read, and rescale normalisations",
+        ),
+    ] = False
+    limit_files: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="trial run: only the first files of every dataset, scaled up to all of it"
+        ),
+    ] = None
+    limit_chunks: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="trial run: only the first chunks of every dataset, scaled up to all of it"
+        ),
+    ] = None
+    networks: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="independently initialised networks; by default what the manifest says (train: "
+            "or as many as the last time)",
+        ),
+    ] = None
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda or mps: where to train; the manifest's by default"),
+    ] = None
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--restart", help="continue an interrupted training, or throw it away"
+        ),
+    ] = True
+    studies: Annotated[
+        bool, typer.Option("--studies", help="vary the recipe, one thing at a time, as well")
+    ] = False
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="one of these variations only, such as wide or seed; repeat it"),
+    ] = None
+    combine: Annotated[
+        list[Path] | None,
+        typer.Option(help="average the claims of these output folders instead; repeat it"),
+    ] = None
+
+
+class Context:
+    """What a stage runs on: the options, the manifest and the output folder."""
+
+    def __init__(self, options: Options, load: Callable[[], Manifest] | None = None) -> None:
+        self.options = options
+        self.output = OutputFolder(options.output)
+        self._load = load or cache(
+            lambda: load_manifest(options.manifest, self.output, options.scale)
+        )
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest, read when it is first needed.
+
+        Raises:
+            InputError: If anything is wrong with it.
+        """
+        return self._load()
+
+    def with_options(self, **changes: Any) -> Self:
+        """The same with other options."""
+        return type(self)(replace(self.options, **changes), self._load)
+
+    @property
+    def trial(self) -> Trial:
+        """How much of every dataset is processed."""
+        return Trial(self.options.limit_files, self.options.limit_chunks)
+
+    @property
+    def execution(self) -> "Execution":
+        """Where chunks are processed."""
+        from punzinet.processors.executors import Execution
+
+        return Execution(self.options.executor, self.options.workers, self.options.scheduler)

@@ -1,0 +1,236 @@
+"""The figures and claims of the paper, from ensembles of networks.
+
+Every ensemble is a stage of its own (a study), so that one that is up to date is not trained again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json, write_json
+from punzinet.analysis.manifest.datasets import SIGNAL
+from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
+from punzinet.stages.chain import reasons
+from punzinet.stages.console import console
+from punzinet.stages.features import FEATURES
+from punzinet.stages.options import Context
+from punzinet.stages.stage import Stage
+
+
+def _manifest(context: Context) -> Manifest:
+    """The manifest with the number of networks that is asked for."""
+    manifest, networks = context.manifest, context.options.networks
+    if networks is None:
+        return manifest
+    if networks < 2:
+        raise InputError("--networks 1: the ensembles of the paper need two networks or more.")
+    paper = manifest.paper.model_copy(update={"networks": networks})
+    return manifest.model_copy(update={"paper": paper})
+
+
+def _main(context: Context) -> list[Study]:
+    """The studies that the paper's figures need."""
+    manifest = _manifest(context)
+    return paper_studies(manifest.training, manifest.paper)
+
+
+def _possible(context: Context) -> list[Study]:
+    """Every variation of the recipe."""
+    manifest = _manifest(context)
+    processes = {dataset.process for dataset in manifest.datasets.values()}
+    backgrounds = sorted(processes & set(manifest.processes) - {SIGNAL})
+    return variations(manifest.training, manifest.paper, backgrounds)
+
+
+def _chosen(context: Context) -> list[Study]:
+    """Variations that are asked for.
+
+    Raises:
+        InputError: If there is none of such a name.
+    """
+    by_name = {study.name.removeprefix(VARIATION): study for study in _possible(context)}
+    if context.options.studies:
+        return list(by_name.values())
+    names = context.options.vary or []
+    for name in names:
+        if name not in by_name:
+            known = ", ".join(by_name)
+            raise InputError(f"--vary {name}: there is no such variation, only {known}.")
+    return [study for name, study in by_name.items() if name in names]
+
+
+def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
+    """One ensemble; the study with whose pretrained networks it begins is among `studies`."""
+
+    def also(context: Context) -> dict[str, Any]:
+        """The recipe, and how networks are judged."""
+        settings = {
+            "training": study.settings.model_dump(mode="json"),
+            "background": study.background,
+            "scaled": dict(study.scaled),
+            "spacing": study.spacing,
+            "replicas": context.manifest.paper.replicas,
+            "simulation_seed": context.manifest.simulation.seed,
+        }
+        if study.without_lightest:  # said where it is so: other studies stay up to date
+            settings["without_lightest"] = study.without_lightest
+        return settings
+
+    def run(context: Context) -> Sequence[Path]:
+        """Train the networks and judge them."""
+        from punzinet.analysis.training.progress import ProgressBar
+        from punzinet.processors.paper_stage import run_study
+
+        console.print(f"{name}: {study.label}, {study.settings.networks} networks")
+        resume = context.options.resume
+        with ProgressBar(quiet=console.quiet) as progress:
+            return run_study(
+                _manifest(context), context.output, study, resume=resume, reporters=[progress]
+            )
+
+    name = f"paper {study.name}"
+    pretrained = [study_stage(one, ()) for one in studies if one.name == study.pretrained]
+    varied = study.name.removeprefix(VARIATION)
+    return Stage(
+        name=name,
+        command="paper" if varied == study.name else f"paper --vary {varied}",
+        run=run,
+        reads=("figure_of_merit", "luminosity"),
+        also=also,
+        after=(FEATURES, *pretrained),
+        writes=(f"paper/studies/{study.name}/study.json",),
+        options=("networks",),
+    )
+
+
+def _varied(context: Context) -> list[Study]:
+    """Variations that are asked for or up to date.
+
+    Other batch sizes are variations as well, which the figures of the paper need anyway.
+    """
+    main, asked = _main(context), _chosen(context)
+    varied = [
+        study
+        for study in _possible(context)
+        if study in asked or not reasons(study_stage(study, main), context)
+    ]
+    return [*main[1:], *varied]
+
+
+def _stages(studies: Callable[[Context], Iterable[Study]]) -> Callable[[Context], Iterable[Stage]]:
+    """Function that gives the stages of some studies."""
+    return lambda context: [study_stage(one, _main(context)) for one in studies(context)]
+
+
+def _names(studies: Callable[[Context], Iterable[Study]]) -> Callable[[Context], dict[str, Any]]:
+    """Function that gives the names of some studies as a setting."""
+    return lambda context: {"studies": [one.name for one in studies(context)]}
+
+
+def _parts(context: Context) -> Iterator[Stage]:
+    """Main studies and their claims, then the variations that are asked for."""
+    if context.options.combine:
+        _combine(context, context.options.combine)
+        return
+    context.manifest.search.require_recoil("punzinet paper")
+    asked = _chosen(context)
+    yield from _stages(_main)(context)
+    yield PAPER
+    if asked:
+        yield from _stages(_chosen)(context)
+        yield VARIATIONS
+
+
+def everything(context: Context) -> Iterator[Stage]:
+    """All stages of which there may be results, as they were run last."""
+    context = PAPER.of_last_run(context)
+    yield from _stages(_main)(context)
+    yield from _stages(_possible)(context)
+    yield from (PAPER, VARIATIONS)
+
+
+def _combine(context: Context, folders: Sequence[Path]) -> None:
+    """Average the claims of several folders, say so and write it."""
+    from punzinet.analysis.paper.combination import combine_claims
+
+    combined = combine_claims(folders)
+    path = context.output.paper / "combined.json"
+    write_json(path, combined)
+    console.print(_table(combined))
+    console.print(f"paper: claims of {len(folders)} folders in {path}")
+
+
+def _table(claims: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Claims as a table."""
+    several = any("values" in claim for claim in claims.values())
+    table = Table()
+    for column in ("claim", *(["each"] if several else []), "value", "error", "target", "met"):
+        table.add_column(column, overflow="fold")
+    for name, claim in claims.items():
+        each = [" ".join(map(_number, claim["values"].values()))] if several else []
+        met = {True: "yes", False: "no", None: ""}[claim["met"]]
+        value, error = _number(claim["value"]), _number(claim["error"])
+        table.add_row(name, *each, value, error, claim["target"] or "", met)
+    return table
+
+
+def _number(value: float | None) -> str:
+    """A number for a table."""
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _run(context: Context) -> Sequence[Path]:
+    """Train the ensembles, draw the paper's figures and put its claims into numbers.
+
+    Example: punzinet paper --networks 5, or for several simulation seeds afterwards
+    punzinet paper --combine seed1/output --combine seed2/output
+    """
+    from punzinet.plots.make_paper import make_paper_figures
+    from punzinet.processors.paper_stage import write_claims
+
+    manifest, output, studies = _manifest(context), context.output, _main(context)
+    written = write_claims(manifest, output, [study.name for study in studies])
+    written += make_paper_figures(output, manifest, studies)
+    console.print(_table(read_json(output.claims, "punzinet paper")))
+    console.print(f"paper: claims in {output.claims}, figures in {output.paper}")
+    return written
+
+
+def _run_variations(context: Context) -> Sequence[Path]:
+    """Put what the variations change into numbers and draw it."""
+    from punzinet.plots.make_paper import make_variations_figure
+    from punzinet.processors.paper_stage import write_effects
+
+    output = context.output
+    written = write_effects(_manifest(context), output, _varied(context))
+    written += make_variations_figure(output)
+    console.print(f"paper: variations in {output.variations}")
+    return written
+
+
+PAPER = Stage(
+    name="paper",
+    run=_run,
+    reads=("processes",),
+    also=_names(_main),
+    after=(FEATURES,),
+    shows=_stages(_main),
+    writes=("paper/claims.json",),
+    options=("networks", "studies", "vary", "combine", "resume"),
+    parts=_parts,
+)
+VARIATIONS = Stage(
+    name="paper studies",
+    command="paper --vary NAME",
+    run=_run_variations,
+    reads=("processes",),
+    also=_names(_varied),
+    after=(FEATURES,),
+    shows=_stages(_varied),
+    writes=("paper/variations.json",),
+    options=("networks",),
+)

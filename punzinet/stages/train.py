@@ -1,0 +1,119 @@
+"""The networks, their cuts and their sensitivity."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json, write_json
+from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.stages.console import console
+from punzinet.stages.features import FEATURES
+from punzinet.stages.options import Context
+from punzinet.stages.stage import Stage
+
+
+def networks_to_train(context: Context) -> int:
+    """How many networks to train: as many as asked for, as the last time, or the manifest says.
+
+    An ensemble that was asked for once stays one: running the chain again without asking neither
+    throws it away nor refuses to continue it. What the manifest says counts again when it says
+    something else.
+
+    Raises:
+        InputError: If what was kept in mind is damaged.
+    """
+    usual = context.manifest.training.networks
+    path = context.output.stages / "networks.json"
+    if context.options.networks is not None or not path.exists():
+        return context.options.networks or usual
+    last = read_json(path, "punzinet train")
+    if not (
+        isinstance(last, dict) and all(isinstance(last.get(k), int) for k in ("asked", "manifest"))
+    ):
+        raise InputError(f"{path} is damaged; delete it and run `punzinet train` again.")
+    return int(last["asked"]) if last["manifest"] == usual else usual
+
+
+def _manifest(context: Context) -> Manifest:
+    """The manifest with the number of networks and the device that the options ask for."""
+    training = context.manifest.training
+    changes: dict[str, Any] = {"networks": networks_to_train(context)}
+    if context.options.device is not None:
+        changes["device"] = context.options.device
+    return context.manifest.model_copy(update={"training": training.model_copy(update=changes)})
+
+
+def _also(context: Context) -> dict[str, Any]:
+    """The recipe, without where and how it is run."""
+    elsewhere = {"engine", "device", "storage", "checkpoint_seconds", "tensorboard"}
+    return {"training": _manifest(context).training.model_dump(mode="json", exclude=elsewhere)}
+
+
+def _prepare(context: Context) -> None:
+    """Keep in mind how many networks are asked for, and look for the device."""
+    asked, usual = context.options.networks, context.manifest.training.networks
+    if asked is not None and not context.options.dry_run:
+        path = context.output.stages / "networks.json"
+        write_json(path, {"asked": asked, "manifest": usual})
+    training = _manifest(context).training
+    if asked is None and training.networks != usual:
+        console.print(
+            f"train: {training.networks} networks, as the last time "
+            f"(--networks {usual} for what the manifest says)"
+        )
+    if training.device != "cpu":
+        from punzinet.analysis.training.autograd import usable_device
+
+        usable_device(training.device)
+
+
+def _run(context: Context) -> Sequence[Path] | None:
+    """Pretrain with cross-entropy, train with the Punzi-loss, find the cuts, judge both.
+
+    Example: punzinet train --networks 25
+
+    With several processes: torchrun --nproc-per-node 2 -m punzinet train
+    """
+    from punzinet.analysis.training.progress import ProgressBar
+    from punzinet.analysis.training.ranks import open_ranks
+    from punzinet.processors.train_stage import run_training
+
+    output, resume = context.output, context.options.resume
+    with open_ranks() as ranks, ProgressBar(quiet=console.quiet) as progress:
+        done = run_training(
+            _manifest(context), output, resume=resume, reporters=[progress], ranks=ranks
+        )
+    if done is None:
+        return None
+    written, result, sensitivity = done
+    table = Table("network", "epoch", "mean σ_min, best cuts (fb)", "one cut (fb)", "cut")
+    for trained in result.networks:
+        judged = sensitivity.networks[trained.name]
+        best, one = (
+            f"{np.mean(getattr(judged, kind).sigma_min[sensitivity.training]):.4g} "
+            f"± {judged.mean_error[kind]:.2g}"
+            for kind in ("optimal_in_training", "single")
+        )
+        name = trained.name if trained.converged else f"{trained.name} (not converged)"
+        cut = 1 / (1 + np.exp(-judged.single_cut))
+        table.add_row(name, str(trained.epoch), best, one, f"{cut:.4f}")
+    console.print(table)
+    console.print("± from the finite simulated sample; windows share events, which it allows for")
+    console.print(f"train: networks in {output.network('')}, sensitivity in {output.sensitivity}")
+    return written
+
+
+TRAIN = Stage(
+    name="train",
+    run=_run,
+    reads=("figure_of_merit",),
+    also=_also,
+    after=(FEATURES,),
+    writes=("sensitivity.json",),
+    options=("networks", "device", "resume"),
+    prepare=_prepare,
+)

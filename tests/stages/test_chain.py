@@ -1,0 +1,166 @@
+"""Whether the whole chain is up to date, and what is said of why a stage has to run."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from punzinet.analysis.io.errors import InputError
+from punzinet.cli.run import run_command
+from punzinet.stages import DATA, FEATURES, LIMITS, PLOT, REPORT, SELECT, SIMULATE, TRAIN
+from punzinet.stages.chain import differences, out_of_date, reasons, refusal
+from punzinet.stages.options import Context
+from punzinet.stages.stage import Stage
+
+THEN: dict[str, Any] = {
+    "version": "1",
+    "settings": {"luminosity": 50.0, "training": {"seed": 1, "rates": [1, 2]}},
+    "after": {"features": "abc"},
+    "files": [["a.root", 10, 20], ["b.root", 10, 20]],
+}
+
+COMMANDS = {"features": "punzinet features"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, []),
+        ({"version": "2"}, ['`version of punzinet` changed from "1" to "2"']),
+        (
+            {"settings": {"luminosity": 40.0, "training": {"seed": 2, "rates": [1, 2]}}},
+            ["`luminosity` changed from 50.0 to 40.0", "`training.seed` changed from 1 to 2"],
+        ),
+        (
+            {"settings": {"training": {"seed": 1, "rates": [1, 2], "device": "cuda"}}},
+            ["`luminosity` is gone: it was 50.0", '`training.device` is new: "cuda"'],
+        ),
+        ({"after": {"features": "xyz"}}, ["`punzinet features` has run again"]),
+        (
+            {"files": [["a.root", 11, 20], ["c.root", 10, 20]]},
+            [
+                "input file c.root is new",
+                "input file b.root is not used any more",
+                "input file a.root has changed",
+            ],
+        ),
+    ],
+)
+def test_each_difference_is_one_line(change: dict[str, Any], said: list[str]) -> None:
+    assert differences(THEN, {**THEN, **change}, COMMANDS) == said
+
+
+def test_tuples_and_paths_are_what_json_makes_of_them() -> None:
+    settings = {"luminosity": 50.0, "training": {"seed": 1, "rates": (1, 2)}}
+    assert differences(THEN, {**THEN, "settings": settings}, COMMANDS) == []
+
+
+def test_long_values_are_shortened() -> None:
+    settings = {**THEN["settings"], "masses": list(range(99))}
+    (line,) = differences(THEN, {**THEN, "settings": settings}, COMMANDS)
+    assert len(line) < 90
+
+
+def test_a_record_that_says_nothing_explains_everything() -> None:
+    assert len(differences({}, THEN, COMMANDS)) == 6
+
+
+Make = Callable[..., Context]
+
+
+def finish(context: Context, *stages: Stage) -> None:
+    """Leave the records of stages that have run."""
+    for stage in stages:
+        stage.finish(context, [], stage.begin(context.output))
+
+
+def stale(stage: Stage, context: Context) -> list[str]:
+    """Names of the stages before one that are out of date."""
+    return [one.stage.name for one in out_of_date(stage, context)]
+
+
+def test_what_has_not_run_is_named_in_the_order_to_run_it(context: Make) -> None:
+    here = context()
+    assert stale(SELECT, here) == ["simulate", "features", "train"]
+    said = refusal(SELECT, out_of_date(SELECT, here), here)
+    assert f"`punzinet simulate` has not run in {here.output.root}; " in said
+    assert said.endswith(
+        "Run `punzinet simulate`, `punzinet features` and `punzinet train` first, or "
+        "`punzinet select --upstream`."
+    )
+
+
+def test_another_luminosity_reaches_everything_that_follows(context: Make) -> None:
+    before, now = context(luminosity=50.0), context(luminosity=40.0)
+    finish(before, SIMULATE, FEATURES, TRAIN, SELECT, LIMITS, PLOT, REPORT)
+    for stage in (FEATURES, TRAIN, SELECT, LIMITS, PLOT, REPORT):
+        assert stale(stage, before) == []
+    assert stale(TRAIN, now) == ["features"]
+    assert stale(REPORT, now) == ["features", "train", "select", "limits", "plot"]
+    said = refusal(REPORT, out_of_date(REPORT, now), now)
+    assert said.startswith("features in ")
+    assert "out of date with data_manifest.yaml: `luminosity` changed from 50.0 to 40.0. " in said
+    finish(now, FEATURES)
+    assert stale(SELECT, now) == ["train"]  # whose network is one of older features
+    assert reasons(TRAIN, now) == ["`punzinet features` has run again"]
+
+
+def test_limits_are_shown_if_there_are_any_of_the_same_settings(context: Make) -> None:
+    before, now = context(), context(limits={"confidence_level": 0.95})
+    finish(before, SIMULATE, FEATURES, TRAIN, SELECT, PLOT)
+    assert stale(REPORT, now) == []
+    finish(before, LIMITS, PLOT)
+    assert stale(REPORT, now) == ["limits", "plot"]
+
+
+def test_trial_runs_and_networks_of_earlier_stages_are_those_of_their_last_run(
+    context: Make,
+) -> None:
+    trial = context({"limit_files": 1, "networks": 7})
+    finish(trial, SIMULATE, FEATURES, TRAIN)
+    assert stale(SELECT, context()) == []
+    assert reasons(FEATURES, context()) == ['`trial` is gone: it was {"files": 1, "chunks": null}']
+
+
+def test_another_network_is_another_setting(context: Make) -> None:
+    finish(context(), SIMULATE, FEATURES, TRAIN, SELECT)
+    assert stale(PLOT, context({"network": "punzi-01"})) == ["select"]
+
+
+def test_data_is_asked_for_only_where_there_is_any(context: Make) -> None:
+    assert DATA.name not in stale(SELECT, context())
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_upstream_runs_first_what_is_out_of_date(
+    context: Make, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,
+    force: bool,
+) -> None:  # fmt: skip
+    ran: list[str] = []
+
+    def stage(name: str, *after: Stage) -> Stage:
+        def run(_context: Context) -> list[Any]:
+            ran.append(name)
+            return []
+
+        return Stage(name=name, run=run, reads=("luminosity",), after=after)
+
+    first = stage("first")
+    second = stage("second", first)
+    third = stage("third", second)
+    here = context({"force": force})
+    load = {"load": lambda: here.manifest}
+    monkeypatch.setattr("punzinet.cli.run.Context", lambda options: Context(options, **load))
+    options = here.options
+    finish(context(luminosity=40.0), first, second, third)
+    with pytest.raises(InputError, match=r"first in .* `luminosity` changed from 40\.0 to 50\.0"):
+        run_command(third, options)
+    assert ran == []
+    run_command(third, replace(options, upstream=True, dry_run=True))
+    assert ran == []
+    assert capsys.readouterr().out.count("would run") == 3
+    run_command(third, replace(options, upstream=True))
+    assert ran == ["first", "second", "third"]
+    run_command(third, options)
+    assert ran == ["first", "second", "third"] + ["third"] * force

@@ -76,7 +76,7 @@ def _sharing(names: Iterable[str]) -> type[TyperCommand]:
     These are no parameters of each command but stand once; a command finds them in `ctx.obj`.
     """
     once = typer.Typer(add_completion=False)
-    once.command()(_options(names, dict))
+    once.command()(_options(names, lambda **_: None))
     shared = [one for one in get_command(once).params if one.name != "help"]
 
     class Sharing(TyperCommand):

@@ -82,7 +82,7 @@ def refusal(stage: Stage, stale: list[OutOfDate], context: Context) -> str:
             causes.append(f"{commands[-1]} has not run in {context.output.root}")
         elif one.reasons:
             more = f" and {len(one.reasons) - 1} more" if len(one.reasons) > 1 else ""
-            where = f"{one.stage.name} in {context.output.root}"
+            where = f"{commands[-1]} in {context.output.root}"
             causes.append(
                 f"{where} is out of date with {context.options.manifest}: {one.reasons[0]}{more}"
             )

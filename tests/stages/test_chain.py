@@ -99,7 +99,7 @@ def test_another_luminosity_reaches_everything_that_follows(context: Make) -> No
     assert stale(TRAIN, now) == ["features"]
     assert stale(REPORT, now) == ["features", "train", "select", "limits", "plot"]
     said = refusal(REPORT, out_of_date(REPORT, now), now)
-    assert said.startswith("features in ")
+    assert said.startswith("`punzinet features` in ")
     assert "out of date with data_manifest.yaml: `luminosity` changed from 50.0 to 40.0. " in said
     finish(now, FEATURES)
     assert stale(SELECT, now) == ["train"]  # whose network is one of older features
@@ -154,7 +154,7 @@ def test_upstream_runs_first_what_is_out_of_date(
     monkeypatch.setattr("punzinet.cli.run.Context", lambda options: Context(options, **load))
     options = here.options
     finish(context(luminosity=40.0), first, second, third)
-    with pytest.raises(InputError, match=r"first in .* `luminosity` changed from 40\.0 to 50\.0"):
+    with pytest.raises(InputError, match=r"first` in .* `luminosity` changed from 40\.0 to 50\.0"):
         run_command(third, options)
     assert ran == []
     run_command(third, replace(options, upstream=True, dry_run=True))

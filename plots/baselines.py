@@ -1,6 +1,6 @@
 """Baselines against the Punzi-net, systematics in the loss, and the ranks of observables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from punzinet.analysis.baselines.results import Baselines, Ranking
-from punzinet.analysis.search import RECOIL, Search
+from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 
@@ -17,13 +17,13 @@ LINES: Mapping[str, tuple[str, Any, float]] = {
     "bce-interpolated": (style.ORANGE, "-", 0.9),
     "punzi-single": (style.BLUE, "-", 1.4),
     "trees-interpolated": (style.RED, "-", 0.9),
-    "trees-single": (style.RED, (0, (1.2, 1.2)), 0.9),
-    "rectangular": (style.GREY, (0, (4, 1.5)), 0.9),
+    "trees-single": (style.RED, style.DOTTED, 0.9),
+    "rectangular": (style.GREY, style.DASHED, 0.9),
     "significance-single": (style.VIOLET, (0, (3, 1, 1, 1)), 0.9),
-    "plain-known": (style.GREY, (0, (4, 1.5)), 0.9),
+    "plain-known": (style.GREY, style.DASHED, 0.9),
     "plain-uncertain": (style.ORANGE, "-", 0.9),
     "aware-uncertain": (style.BLUE, "-", 1.4),
-    "aware-known": (style.VIOLET, (0, (1.2, 1.2)), 0.9),
+    "aware-known": (style.VIOLET, style.DOTTED, 0.9),
 }
 #: Masses that lines average over.
 NEIGHBOURS = 5
@@ -32,13 +32,9 @@ RATIO_TICKS = (0.2, 0.3, 0.5, 0.7, 1, 1.4, 2, 3, 5)
 
 
 def write_figures(
-    folder: Path,
-    comparison: Baselines,
-    systematics: Baselines,
-    ranking: Ranking,
-    search: Search = RECOIL,
+    folder: Path, comparison: Baselines, systematics: Baselines, ranking: Ranking, search: Search
 ) -> list[Path]:
-    """Draw all figures as PDF and PNG.
+    """Draw all figures.
 
     Args:
         folder: Where to.
@@ -50,23 +46,26 @@ def write_figures(
     Returns:
         The files written.
     """
-    figures = {
-        "baselines": comparison_figure(
-            comparison, "punzi-single", "ratio to\nPunzi-net, one cut", search.parameter
-        ),
-        "systematics": comparison_figure(
-            systematics,
-            "aware-uncertain",
-            "ratio to uncertain,\ntrained for that",
-            search.parameter,
-        ),
-        "observables": ranking_figure(ranking, search),
-    }
-    return [path for name, figure in figures.items() for path in style.save(figure, folder, name)]
+
+    def figures() -> Iterator[tuple[str, Figure]]:
+        """All figures by file name."""
+        for name, results, reference, ratio in (
+            ("baselines", comparison, "punzi-single", "ratio to\nPunzi-net, one cut"),
+            (
+                "systematics",
+                systematics,
+                "aware-uncertain",
+                "ratio to uncertain,\ntrained for that",
+            ),
+        ):
+            yield name, comparison_figure(results, reference, ratio, search.parameter)
+        yield "observables", ranking_figure(ranking, search)
+
+    return style.save_all(figures(), folder)
 
 
 def comparison_figure(
-    results: Baselines, reference: str, ratio_label: str, parameter: str = RECOIL.parameter
+    results: Baselines, reference: str, ratio_label: str, parameter: str
 ) -> Figure:
     """Draw σ_min against mass, and the ratio to one of the selections below.
 
@@ -82,37 +81,37 @@ def comparison_figure(
     """
     mass = results.mass
     base = results.baselines[reference].selection
-    smooth = _running_mean(np.log(base.sigma_min))
-    seen = np.isfinite(base.sigma_min_error)
+    curves = {
+        name: np.exp(_running_mean(np.log(baseline.selection.sigma_min)))
+        for name, baseline in results.baselines.items()
+    }
+    middle = curves[reference]
     relative = np.full(len(mass), np.inf)
+    seen = np.isfinite(base.sigma_min_error)
     np.divide(base.sigma_min_error, base.sigma_min, out=relative, where=seen)
     error = _running_mean(relative)
     with style.style():
         figure, (upper, lower) = style.new_figure(1.2, nrows=2, sharex=True, height_ratios=(2.2, 1))
-        drawn, ratios = [], []
-        for name, baseline in results.baselines.items():
+        for name, curve in curves.items():
             colour, dash, width = LINES[name]
-            sigma = _running_mean(np.log(baseline.selection.sigma_min))
-            options = {"color": colour, "linestyle": dash, "linewidth": width}
-            upper.plot(mass, np.exp(sigma), label=baseline.label, **options)
-            lower.plot(mass, np.exp(sigma - smooth), **options)
-            drawn.append(np.exp(sigma))
-            ratios.append(np.exp(sigma - smooth))
+            look: dict[str, Any] = {"color": colour, "linestyle": dash, "linewidth": width}
+            upper.plot(mass, curve, label=results.baselines[name].label, **look)
+            lower.plot(mass, curve / middle, **look)
         colour = LINES[reference][0]
         upper.plot(mass, base.sigma_min, "o", color=colour, markersize=1.6, markeredgewidth=0)
         band = {"color": colour, "alpha": 0.25, "linewidth": 0}
-        for axes, middle in ((upper, np.exp(smooth)), (lower, np.ones(len(mass)))):
-            axes.fill_between(mass, middle * (1 - error).clip(0.05), middle * (1 + error), **band)
+        for axes, centre in ((upper, middle), (lower, np.ones(len(mass)))):
+            axes.fill_between(mass, centre * (1 - error).clip(0.05), centre * (1 + error), **band)
             axes.set_yscale("log")
-        low, high = _limits(drawn)
-        upper.set_ylim(0.5 * low, 1.3 * high)
-        upper.set_ylabel(r"$\sigma_\mathrm{min}$ [fb]")
+        drawn = np.stack(list(curves.values()))
+        upper.set_ylim(0.5 * np.nanmin(drawn), 1.3 * np.nanmax(drawn))
+        upper.set_ylabel(style.SIGMA_MIN)
         upper.legend(loc="upper center", title=f"mean over {NEIGHBOURS} neighbouring masses")
         style.add_label(upper, results.luminosity)
-        low, high = _limits(ratios)
+        ratios = drawn / middle
         lower.set_yticks(RATIO_TICKS, [f"{tick:g}" for tick in RATIO_TICKS])
         lower.set_yticks([], minor=True)
-        lower.set_ylim(0.9 * max(low, 0.2), 1.1 * min(high, 5.0))
+        lower.set_ylim(0.9 * max(np.nanmin(ratios), 0.2), 1.1 * min(np.nanmax(ratios), 5.0))
         lower.set_ylabel(ratio_label, loc="center")
         style.mass_axis(lower, mass, parameter)
         figure.align_ylabels()
@@ -130,13 +129,7 @@ def _running_mean(values: FloatArray) -> FloatArray:
     return mean
 
 
-def _limits(curves: Sequence[FloatArray]) -> tuple[float, float]:
-    """Smallest and largest value of all curves."""
-    values = np.concatenate(curves)
-    return float(np.nanmin(values)), float(np.nanmax(values))
-
-
-def ranking_figure(ranking: Ranking, search: Search = RECOIL) -> Figure:
+def ranking_figure(ranking: Ranking, search: Search) -> Figure:
     """Draw what observables are worth, the most important one on top, the features in colour.
 
     Args:

@@ -1,10 +1,9 @@
 """All figures of a finished chain, from the files that its stages left."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 from punzinet.analysis.io.comparison import read_comparison
@@ -15,19 +14,27 @@ from punzinet.analysis.io.spectra import STAGES, read_spectrum
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.manifest.datasets import SIGNAL
+from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
 from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
-from punzinet.plots.data_comparison import Compared, Seen, data_features_figure, data_mass_figure
-from punzinet.plots.feature_distributions import FeatureSample, features_figure
+from punzinet.plots.features import features_figure
 from punzinet.plots.limits import coupling_figure, cross_section_figure
-from punzinet.plots.output_vs_mass import Cuts, Outputs, output_figure
-from punzinet.plots.recoil_mass import MassSpectrum, recoil_mass_figure
+from punzinet.plots.network_output import Cuts, Outputs, output_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
-from punzinet.plots.training_history import Phase, history_figure
+from punzinet.plots.spectra import (
+    DataSpectrum,
+    MassSpectrum,
+    SeenData,
+    data_features_figure,
+    data_mass_figure,
+    mass_figure,
+)
+from punzinet.plots.training_history import Phase, history_figure, read_history
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
 #: Signals that are drawn over backgrounds, as shares of the way through the training masses.
@@ -58,66 +65,69 @@ def make_plots(
     Raises:
         InputError: If a result is missing or damaged.
     """
+    return style.save_all(_figures(output, manifest, network, limits=limits), output.plots)
+
+
+def _figures(
+    output: OutputFolder, manifest: Manifest, network: str, *, limits: bool
+) -> Iterator[tuple[str, Figure]]:
+    """All figures by file name, as `make_plots` has them."""
     windows = Windows.read(output.windows)
     sensitivity = Sensitivity.read(output.sensitivity)
     search = windows.search
     tensors = read_tensor_events(output.tensors, search)
     training = windows.mass[windows.training]
-    chosen = [float(training[round(s * (len(training) - 1))]) for s in SHOWN_SIGNALS]
-    shown = sorted(set(chosen))
-    figures = {
-        search.variable.mass.file_name: _mass(
-            output, manifest, search, sensitivity, network, shown=shown
-        ),
-        "sigma_min": sigma_min_figure(sensitivity, search.parameter),
-        "figure_of_merit": figure_of_merit_figure(sensitivity, search.parameter),
-        "training_history": history_figure(_history(output, network, manifest.training.loss)),
-        "output_vs_mass": _outputs(output, tensors, sensitivity, network),
-        "features": _features(tensors, manifest, shown),
-        "window_widths": widths_figure(windows),
-        "signal_peaks": _peaks(tensors, windows),
-    }
+    shown = sorted({float(training[round(s * (len(training) - 1))]) for s in SHOWN_SIGNALS})
+    if manifest.has_data:
+        yield from _data(output, manifest, search)
+    yield "output_vs_mass", _outputs(output, tensors, sensitivity, network)
+    yield "features", _features(tensors, manifest, shown)
+    sigma = sensitivity.networks[network].single.sigma_min
+    strength = SIGNAL_STRENGTH * float(np.median(sigma[np.isfinite(sigma)]))
+    yield search.variable.mass.file_name, _mass(output, manifest, search, strength, shown)
+    yield "training_history", _history(output, network, manifest.training.loss)
+    yield "sigma_min", sigma_min_figure(sensitivity, search.parameter)
+    yield "figure_of_merit", figure_of_merit_figure(sensitivity, search.parameter)
+    yield "window_widths", widths_figure(windows)
+    examples = example_masses(windows)
+    peaks = {i: _of_mass(tensors, tensors.variable, windows.mass[i]) for i in examples}
+    yield "signal_peaks", peaks_figure(windows, peaks)
     if limits:
         result = Limits.read(output.limits)
-        figures["limit_cross_section"] = cross_section_figure(result, search)
+        yield "limit_cross_section", cross_section_figure(result, search)
         if np.isfinite(result.sigma_over_g2).any():
-            figures["limit_coupling"] = coupling_figure(result, search)
-    if manifest.has_data:
-        figures |= _data(output, manifest, search)
-    return [
-        path for name, figure in figures.items() for path in style.save(figure, output.plots, name)
-    ]
+            yield "limit_coupling", coupling_figure(result, search)
+
+
+def _of_mass(
+    tensors: TensorEvents, column: FloatArray, mass: float
+) -> tuple[FloatArray, FloatArray]:
+    """A column of the signal of a generated mass, and its weights."""
+    rows = np.abs(tensors.mass - mass) < MASS_TOLERANCE
+    return column[rows], tensors.weight[rows]
 
 
 def _mass(
-    output: OutputFolder,
-    manifest: Manifest,
-    search: Search,
-    sensitivity: Sensitivity,
-    network: str,
-    *,
-    shown: list[float],
+    output: OutputFolder, manifest: Manifest, search: Search, strength: float, shown: list[float]
 ) -> Figure:
-    """Spectra before and after the cut, signals at a round multiple of what can be seen."""
+    """Spectra before and after the cut; signals drawn for this strength, in fb and rounded."""
     before, after = (
         MassSpectrum(backgrounds, {m: s for m, s in signals.items() if m in shown})
         for backgrounds, signals in (
             read_spectrum(output.histograms, stage, search.variable.mass) for stage in STAGES
         )
     )
-    sigma = sensitivity.networks[network].single.sigma_min
-    reach = SIGNAL_STRENGTH * float(np.median(sigma[np.isfinite(sigma)]))
-    return recoil_mass_figure(
+    return mass_figure(
         before,
         after,
-        cross_section=float(f"{reach:.1g}"),
+        cross_section=float(f"{strength:.1g}"),
         luminosity=manifest.luminosity,
         processes=manifest.processes,
         parameter=search.parameter,
     )
 
 
-def _data(output: OutputFolder, manifest: Manifest, search: Search) -> dict[str, Figure]:
+def _data(output: OutputFolder, manifest: Manifest, search: Search) -> Iterator[tuple[str, Figure]]:
     """Data against simulation, as far as the selection has seen it.
 
     Raises:
@@ -125,65 +135,44 @@ def _data(output: OutputFolder, manifest: Manifest, search: Search) -> dict[str,
     """
     selection = read_json(output.selection_cutflow, "punzinet select")
     try:
-        seen = Seen(selection["data"]["luminosity"], selection["data"]["seen"], manifest.processes)
+        seen = SeenData(
+            selection["data"]["luminosity"], selection["data"]["seen"], manifest.processes
+        )
         network = selection["provenance"]["settings"]["network"]
     except (KeyError, TypeError) as error:
         raise InputError(
             f"{output.selection_cutflow} knows of no data; run `punzinet select` again."
         ) from error
-    features = load_network(output.network(network)).network.features
+    used = load_network(output.network(network)).network.features
     mass = search.variable.mass
-    shown = [mass, *(feature for feature in search.features if feature.name in features)]
     compared = {
         stage: [
-            Compared(quantity, *read_comparison(output.comparison, stage, quantity.name))
-            for quantity in shown
+            DataSpectrum(quantity, *read_comparison(output.comparison, stage, quantity.name))
+            for quantity in (mass, *(f for f in search.features if f.name in used))
         ]
         for stage in STAGES
     }
-    before, after = (compared[stage].pop(0) for stage in STAGES)
-    return {
-        f"data_{mass.file_name}": data_mass_figure(before, after, seen),
-        **{f"data_features_{s}": data_features_figure(compared[s], seen) for s in STAGES},
-    }
+    (before, *_), (after, *_) = (compared[stage] for stage in STAGES)
+    yield f"data_{mass.file_name}", data_mass_figure(before, after, seen)
+    for stage, (_, *features) in compared.items():
+        yield f"data_features_{stage}", data_features_figure(features, seen)
 
 
-def _history(output: OutputFolder, network: str, loss: str) -> list[Phase]:
-    """History of the pretraining and the training that led to a network.
-
-    Args:
-        output: Where networks lie.
-        network: Its name.
-        loss: What it was trained with after the pretraining.
+def _history(output: OutputFolder, network: str, loss: str) -> Figure:
+    """History of the pretraining and of the training (with this loss) that led to a network.
 
     Raises:
         InputError: If a history is missing.
     """
     number = network.rsplit("-", 1)[-1]
-    phases = []
-    for stage, name, label in (
-        ("bce", "pretraining", "weighted cross-entropy"),
-        ("punzi", *LOSSES[loss]),
-    ):
-        path = output.network(f"{stage}-{number}") / "history.parquet"
-        try:
-            table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
-            columns = {key: table[key].to_numpy() for key in table.column_names}
-            phases.append(
-                Phase(
-                    name,
-                    label,
-                    columns["epoch"],
-                    columns["loss"],
-                    columns["validation_loss"],
-                    columns["learning_rate"],
-                )
-            )
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-            raise InputError(
-                f"{path} holds no history of a training ({error}); run `punzinet train` again."
-            ) from error
-    return [phase for phase in phases if len(phase.epoch)]
+    phases = [
+        Phase(*names, read_history(output.network(f"{stage}-{number}"), "punzinet train"))
+        for stage, names in (
+            ("bce", ("pretraining", "weighted cross-entropy")),
+            ("punzi", LOSSES[loss]),
+        )
+    ]
+    return history_figure([phase for phase in phases if len(phase.history["epoch"])])
 
 
 def _outputs(
@@ -207,27 +196,15 @@ def _outputs(
 
 def _features(tensors: TensorEvents, manifest: Manifest, shown: list[float]) -> Figure:
     """Features of some signals and of all backgrounds."""
-    signals = {
-        mass: FeatureSample(tensors.features[rows], tensors.weight[rows])
-        for mass in shown
-        for rows in [np.abs(tensors.mass - mass) < 1e-6]
-    }
     backgrounds = {
-        name: FeatureSample(tensors.features[rows], tensors.weight[rows])
+        name: (tensors.features[rows], tensors.weight[rows])
         for name in manifest.processes
         for rows in [tensors.process == name]
         if name != SIGNAL and rows.any()
     }
-    search = tensors.search
     return features_figure(
-        search.features, signals, backgrounds, manifest.processes, search.parameter
+        tensors.search,
+        {mass: _of_mass(tensors, tensors.features, mass) for mass in shown},
+        backgrounds,
+        manifest.processes,
     )
-
-
-def _peaks(tensors: TensorEvents, windows: Windows) -> Figure:
-    """Some of the signal peaks with their fits."""
-    samples = {}
-    for index in example_masses(windows):
-        rows = np.abs(tensors.mass - windows.mass[index]) < 1e-6
-        samples[index] = (tensors.variable[rows], tensors.weight[rows])
-    return peaks_figure(windows, samples)

@@ -1,40 +1,26 @@
 """Throughput of the columnar stages against the number of events and of files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
 from punzinet.plots import style
 
-LINES = {1: (style.BLUE, (0, (4, 1.5))), 2: (style.RED, "-")}
-"""Colour and dash by number of workers."""
-OTHER_LINE = (style.VIOLET, (0, (1.2, 1.2)))
+#: Colour and dash by number of workers.
+LINES = {1: (style.BLUE, style.DASHED), 2: (style.RED, "-")}
+OTHER_LINE = (style.VIOLET, style.DOTTED)
 MARKERS = {"features": "o", "select": "^"}
 
 
-@dataclass(frozen=True)
-class StageRun:
-    """What one run of a stage took.
-
-    Attributes:
-        stage: Its name.
-        workers: Number of worker processes.
-        files: Number of files.
-        events: Number of events of all files together.
-        seconds: Time from its start to its end.
-    """
+class StageRun(NamedTuple):
+    """What one run of a stage took, start and end of the processes included."""
 
     stage: str
     workers: int
     files: int
     events: int
     seconds: float
-
-    @property
-    def rate(self) -> float:
-        """Events a second, start and end of the processes included."""
-        return self.events / self.seconds
 
 
 def scaling_figure(runs: Sequence[StageRun]) -> Figure:
@@ -49,12 +35,14 @@ def scaling_figure(runs: Sequence[StageRun]) -> Figure:
         for stage, marker in MARKERS.items():
             for workers in sorted({run.workers for run in runs}):
                 colour, dash = LINES.get(workers, OTHER_LINE)
-                own = [run for run in runs if (run.stage, run.workers) == (stage, workers)]
-                plural = "worker" if workers == 1 else "workers"
                 look = {"color": colour, "linestyle": dash, "marker": marker}
-                one = sorted((run.events, run.rate) for run in own if run.files == 1)
-                left.plot(*zip(*one, strict=True), **look, label=f"{stage}, {workers} {plural}")
-                same = sorted((run.files, run.rate) for run in own if run.events == most)
+                own = [run for run in runs if (run.stage, run.workers) == (stage, workers)]
+                one = sorted(
+                    (run.events, run.events / run.seconds) for run in own if run.files == 1
+                )
+                label = f"{stage}, {workers} worker{'' if workers == 1 else 's'}"
+                left.plot(*zip(*one, strict=True), **look, label=label)
+                same = sorted((r.files, r.events / r.seconds) for r in own if r.events == most)
                 if len(same) > 1:
                     right.plot(*zip(*same, strict=True), **look)
         for axes in (left, right):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,10 +10,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
-from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.plots import style
+
+Cut = Literal["optimal", "optimal_in_training", "single", "half"]
+#: Ratios that are written at a logarithmic axis.
+RATIO_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+#: Label, loss of the networks, their cut, and colour of each curve. Best cuts are chosen on
+#: training events: chosen on the events that judge them, they follow fluctuations of a handful of
+#: events, and look better than they are.
+CURVES: tuple[tuple[str, str, Cut, str], ...] = (
+    ("BCE, best cut per mass", "bce", "optimal_in_training", style.ORANGE),
+    ("Punzi-net, best cut per mass", "punzi", "optimal_in_training", style.GREY),
+    ("Punzi-net, one cut", "punzi", "single", style.BLUE),
+)
 
 
 class Masses(Protocol):
@@ -26,13 +37,6 @@ class Masses(Protocol):
     @property
     def training(self) -> BoolArray:
         """(H,) which were trained on."""
-
-
-Cut = Literal["optimal", "optimal_in_training", "single", "half"]
-
-
-#: Ratios that are written at a logarithmic axis.
-RATIO_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +54,7 @@ class Curve:
 
     @classmethod
     def of(cls, sensitivity: Sensitivity, networks: Sequence[str], cut: Cut) -> Self:
-        """Average σ_min over networks.
-
-        Args:
-            sensitivity: The result.
-            networks: Names of the networks, at least one.
-            cut: Which of their cuts.
-        """
+        """Average σ_min behind a cut over networks, at least one."""
         chosen = [getattr(sensitivity.networks[name], cut) for name in networks]
         sigma = np.array([selection.sigma_min for selection in chosen])
         if len(chosen) == 1:
@@ -68,12 +66,12 @@ class Curve:
 
     @classmethod
     def of_ensemble(cls, sigma: FloatArray) -> Self:
-        """Average the figure of merit over networks, and give σ_min for it.
+        """Average the figure of merit over at least two networks, and give σ_min (fb) for it.
 
         So one network that finds nothing at some mass counts as much as any other.
 
         Args:
-            sigma: (N, H) σ_min in fb of at least two networks.
+            sigma: (N, H) σ_min of the networks in fb.
         """
         fom = np.divide(1.0, sigma, out=np.zeros_like(sigma), where=np.isfinite(sigma))
         error = fom.std(axis=0, ddof=1) / np.sqrt(len(fom))
@@ -101,25 +99,6 @@ class Curve:
         return type(self)(ratio, error)
 
 
-@dataclass(frozen=True)
-class _Series:
-    """One curve of the figure: which network, which cut, and how it is drawn."""
-
-    network: Literal["bce", "punzi"]
-    cut: Cut
-    label: str
-    colour: str
-
-
-SERIES = (
-    # Best cuts are chosen on training events: chosen on the events that judge them, they follow
-    # fluctuations of a handful of events, and look better than they are.
-    _Series("bce", "optimal_in_training", "BCE, best cut per mass", style.ORANGE),
-    _Series("punzi", "optimal_in_training", "Punzi-net, best cut per mass", style.GREY),
-    _Series("punzi", "single", "Punzi-net, one cut", style.BLUE),
-)
-
-
 def networks_by_loss(sensitivity: Sensitivity) -> dict[str, list[str]]:
     """Names of the networks trained with each loss, ``bce`` or ``punzi``, by their prefix."""
     return {
@@ -128,7 +107,7 @@ def networks_by_loss(sensitivity: Sensitivity) -> dict[str, list[str]]:
     }
 
 
-def sigma_min_figure(sensitivity: Sensitivity, parameter: str = RECOIL.parameter) -> Figure:
+def sigma_min_figure(sensitivity: Sensitivity, parameter: str) -> Figure:
     """Draw σ_min of the cuts against the mass, and the ratio of BCE to Punzi-net below.
 
     Args:
@@ -137,19 +116,12 @@ def sigma_min_figure(sensitivity: Sensitivity, parameter: str = RECOIL.parameter
     """
     curves = _curves(sensitivity)
     with style.style():
-        figure, (upper, lower) = style.new_figure(
-            1.05, nrows=2, sharex=True, height_ratios=(2.4, 1)
-        )
-        for series, curve in curves.items():
-            draw_curve(upper, sensitivity, curve, series.colour)
-        curve_limits(upper, list(curves.values()), log=True)
-        upper.set_ylabel(r"$\sigma_\mathrm{min}$ [fb]")
-        curve_legend(upper, {s.label: s.colour for s in curves}, loc="upper left")
+        figure, upper, lower = style.ratio_panels(1.05)
+        draw_curves(upper, sensitivity, curves, merit=False)
         style.add_label(upper, sensitivity.luminosity)
-        numerator, denominator = SERIES[0], SERIES[2]
-        lower.axhline(1, color="black", linewidth=0.6)
-        if numerator in curves and denominator in curves:
-            ratio = curves[numerator].over(curves[denominator])
+        drawn = {label: curve for label, (curve, _) in curves.items()}
+        if CURVES[0][0] in drawn and CURVES[2][0] in drawn:
+            ratio = drawn[CURVES[0][0]].over(drawn[CURVES[2][0]])
             draw_curve(lower, sensitivity, ratio, "#333333", line=False)
             ratio_limits(lower, ratio)
         lower.set_ylabel("BCE / one cut\n(ratio)", loc="center")
@@ -158,59 +130,80 @@ def sigma_min_figure(sensitivity: Sensitivity, parameter: str = RECOIL.parameter
     return figure
 
 
-def figure_of_merit_figure(sensitivity: Sensitivity, parameter: str = RECOIL.parameter) -> Figure:
-    """Draw the figure of merit 1/σ_min of the cuts against the mass.
-
-    Args:
-        sensitivity: As for `sigma_min_figure`.
-        parameter: As well.
-    """
-    curves = _curves(sensitivity)
+def figure_of_merit_figure(sensitivity: Sensitivity, parameter: str) -> Figure:
+    """Draw the figure of merit 1/σ_min of the cuts against the mass, as `sigma_min_figure`."""
     with style.style():
         figure, axes = style.new_figure(0.8)
-        for series, curve in curves.items():
-            draw_curve(axes, sensitivity, curve.figure_of_merit, series.colour)
-        curve_limits(axes, [curve.figure_of_merit for curve in curves.values()], log=False)
-        axes.set_ylabel(r"Punzi FOM $1/\sigma_\mathrm{min}$ [fb$^{-1}$]")
+        draw_curves(axes, sensitivity, _curves(sensitivity), merit=True)
         style.mass_axis(axes, sensitivity.mass, parameter)
-        curve_legend(axes, {s.label: s.colour for s in curves}, loc="upper left")
         style.add_label(axes, sensitivity.luminosity)
     return figure
 
 
-def _curves(sensitivity: Sensitivity) -> dict[_Series, Curve]:
-    """The curves for which there are networks."""
+def _curves(sensitivity: Sensitivity) -> dict[str, tuple[Curve, str]]:
+    """The curves for which there are networks, and their colours, by label."""
     networks = networks_by_loss(sensitivity)
     return {
-        series: Curve.of(sensitivity, networks[series.network], series.cut)
-        for series in SERIES
-        if networks[series.network]
+        label: (Curve.of(sensitivity, networks[loss], cut), colour)
+        for label, loss, cut, colour in CURVES
+        if networks[loss]
     }
+
+
+def draw_curves(
+    axes: Axes,
+    hypotheses: Masses,
+    curves: Mapping[str, tuple[Curve, str]],
+    *,
+    merit: bool,
+    points: Sequence[Line2D] = (),
+) -> None:
+    """Draw curves with their legend.
+
+    Args:
+        axes: Where to.
+        hypotheses: The masses.
+        curves: σ_min and colour by label.
+        merit: Whether the figure of merit is drawn, and not σ_min on a logarithmic axis.
+        points: Drawn besides; the last one explains them in the legend.
+    """
+    shown = [(c.figure_of_merit if merit else c, colour) for c, colour in curves.values()]
+    for curve, colour in shown:
+        draw_curve(axes, hypotheses, curve, colour)
+    for line in points:
+        axes.add_line(line)
+        y = np.asarray(line.get_ydata(), dtype=float)
+        shown.append((Curve(y, 0 * y), ""))
+    _curve_limits(axes, [curve for curve, _ in shown], log=not merit)
+    axes.set_ylabel(style.FIGURE_OF_MERIT if merit else style.SIGMA_MIN)
+    handles = [Line2D([], [], color=c, marker="o", label=name) for name, (_, c) in curves.items()]
+    handles += [
+        Line2D([], [], color="black", linestyle="", marker=marker, label=label)
+        for marker, label in (
+            (style.TRAINING_MARKER, "trained mass"),
+            (style.VALIDATION_MARKER, "other mass"),
+        )
+    ]
+    axes.legend(handles=[*handles, *points[-1:]], ncols=2, loc="upper left")
 
 
 def draw_curve(
     axes: Axes, hypotheses: Masses, curve: Curve, colour: str, *, line: bool = True
 ) -> None:
-    """Draw a curve: circles for trained masses, triangles for the others.
-
-    Args:
-        axes: Where to.
-        hypotheses: The masses.
-        curve: What to draw, at these masses.
-        colour: Its colour.
-        line: Whether to connect the points.
-    """
+    """Draw a curve, with a line or without: circles for trained masses, triangles for others."""
     finite = np.isfinite(curve.sigma)
     if line:
         shown = np.where(finite, curve.sigma, np.nan)
         axes.plot(hypotheses.mass, shown, color=colour, linewidth=0.6, alpha=0.7)
-    for chosen, marker in _roles(hypotheses.training):
+    for chosen, marker in (
+        (hypotheses.training, style.TRAINING_MARKER),
+        (~hypotheses.training, style.VALIDATION_MARKER),
+    ):
         rows = chosen & finite
-        error = np.where(np.isfinite(curve.error[rows]), curve.error[rows], np.nan)
         axes.errorbar(
             hypotheses.mass[rows],
             curve.sigma[rows],
-            error,
+            np.where(np.isfinite(curve.error[rows]), curve.error[rows], np.nan),
             fmt=marker,
             color=colour,
             elinewidth=0.5,
@@ -218,21 +211,9 @@ def draw_curve(
         )
 
 
-def _roles(training: BoolArray) -> tuple[tuple[BoolArray, str], ...]:
-    """Trained masses and the others, each with its marker."""
-    return (training, style.TRAINING_MARKER), (~training, style.VALIDATION_MARKER)
-
-
-def curve_limits(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:
-    """Hold all points, and leave room for the legend above; long error bars are cut off.
-
-    Args:
-        axes: The axes.
-        curves: What is drawn in them.
-        log: Whether the axis is logarithmic.
-    """
-    values = [curve.sigma[np.isfinite(curve.sigma) & (curve.sigma > 0)] for curve in curves]
-    points = np.concatenate(values)
+def _curve_limits(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:
+    """Hold all points, and leave room for the legend above; long error bars are cut off."""
+    points = np.concatenate([c.sigma[np.isfinite(c.sigma) & (c.sigma > 0)] for c in curves])
     if not len(points):
         return
     low, high = float(points.min()), float(points.max())
@@ -246,39 +227,11 @@ def curve_limits(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:
 
 
 def ratio_limits(axes: Axes, *ratios: Curve) -> None:
-    """Hold all ratios and 1, on a logarithmic axis, for they fluctuate by factors.
-
-    Args:
-        axes: The axes.
-        ratios: What is drawn in them.
-    """
+    """Hold all ratios and 1, on a logarithmic axis, for they fluctuate by factors."""
     values = np.concatenate([ratio.sigma for ratio in ratios])
-    points = values[np.isfinite(values) & (values > 0)]
-    low, high = style.include((0.8, 1.25), points)
+    low, high = style.include((0.8, 1.25), values[values > 0])
     axes.set_yscale("log")
     axes.set_ylim(0.8 * low, 1.25 * high)
     axes.set_yticks([tick for tick in RATIO_TICKS if 0.8 * low <= tick <= 1.25 * high])
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def curve_legend(
-    axes: Axes, series: Mapping[str, str], extra: Sequence[Line2D] = (), **place: Any
-) -> None:
-    """Explain colours and markers.
-
-    Args:
-        axes: The axes.
-        series: Label and colour of each curve.
-        extra: Handles of what else is drawn.
-        place: As for `Axes.legend`.
-    """
-    handles = [Line2D([], [], color=c, marker="o", label=label) for label, c in series.items()]
-    handles += [
-        Line2D([], [], color="black", linestyle="", marker=marker, label=label)
-        for marker, label in (
-            (style.TRAINING_MARKER, "trained mass"),
-            (style.VALIDATION_MARKER, "other mass"),
-        )
-    ]
-    axes.legend(handles=[*handles, *extra], ncols=2, **place)

@@ -1,19 +1,23 @@
-"""All figures of the validation of the default data."""
+"""Figures of the validation of the default data: against published values and Pythia 8."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.simulation import published
 from punzinet.analysis.simulation.comparison import TOLERANCE, Comparison
-from punzinet.analysis.simulation.spectrum_comparison import SpectrumComparison
+from punzinet.analysis.simulation.spectrum_comparison import TOLERANCE as SPECTRUM_TOLERANCE
+from punzinet.analysis.simulation.spectrum_comparison import Spectrum, SpectrumComparison
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
-from punzinet.plots.validation_ratios import ratios_figure
-from punzinet.plots.validation_spectra import spectra_figure
-from punzinet.plots.validation_widths import widths_validation_figure
 
+#: What the figure of ratios shows, and how it is written; widths have a figure of their own.
 LABELS = {
     "cross_section_mumugamma_nb": r"$\sigma(\mu^+\mu^-(\gamma))$",
     "cross_section_tautau_nb": r"$\sigma(\tau^+\tau^-)$",
@@ -27,7 +31,12 @@ LABELS = {
     "paper_sample_events": "sample: events",
     "paper_sample_signal_share": "sample: signal share",
 }
-"""What the figure of ratios shows, and how it is written; widths have a figure of their own."""
+#: Axis and density of what is compared with Pythia.
+SPECTRA = {
+    "muon_momentum": (r"muon momentum $p^*$ [GeV]", "share / GeV"),
+    "muon_cos_theta": (r"muon $\cos\theta^*$", "share / unit"),
+    "recoil_mass_squared": (r"$M^2_\mathrm{rec}$ [GeV$^2$]", r"share / GeV$^2$"),
+}
 
 
 def make_validation_plots(
@@ -50,19 +59,149 @@ def make_validation_plots(
     Raises:
         InputError: If there are no windows, or the folder cannot be written to.
     """
-    windows = Windows.read(output.windows)
-    shown = [row for row in comparisons if row.quantity in LABELS]
-    figures = {
-        "validation_widths": widths_validation_figure(
-            windows, published.WEIGHTED_SIGMAS, TOLERANCE
-        ),
-        "validation_ratios": ratios_figure(shown, [LABELS[row.quantity] for row in shown]),
-    }
-    for one in spectra:
-        label = manifest.processes.get(one.process, one.process)
-        figures[f"validation_{one.process}"] = spectra_figure(one, label)
-    return [
-        path
-        for name, figure in figures.items()
-        for path in style.save(figure, output.simulation, name)
-    ]
+
+    def figures() -> Iterator[tuple[str, Figure]]:
+        """All figures by file name."""
+        windows = Windows.read(output.windows)
+        yield "validation_widths", widths_validation_figure(windows, published.WEIGHTED_SIGMAS)
+        yield "validation_ratios", ratios_figure(comparisons)
+        for one in spectra:
+            label = manifest.processes.get(one.process, one.process)
+            yield f"validation_{one.process}", spectra_figure(one, label)
+
+    return style.save_all(figures(), output.simulation)
+
+
+def ratios_figure(comparisons: Sequence[Comparison]) -> Figure:
+    """Draw one line for each comparison in `LABELS` that has a value of ours."""
+    shown = [row for row in comparisons if row.quantity in LABELS and row.ratio is not None]
+    ratio = np.array([row.ratio for row in shown], dtype=float)
+    error = np.array([(row.error or 0.0) / row.published for row in shown])
+    place = np.arange(len(shown))
+    agrees = np.array([bool(row.met) for row in shown])
+    with style.style():
+        figure, axes = style.new_figure(0.22 + 0.075 * len(shown))
+        for i, row in enumerate(shown):
+            y, band = (i - 0.5, i + 0.5), (1 - row.tolerance, 1 + row.tolerance)
+            axes.fill_betweenx(y, *band, color=style.GREY, alpha=0.3, linewidth=0)
+        axes.axvline(1, color="black", linewidth=0.6)
+        for rows, colour, marker in ((agrees, style.BLUE, "o"), (~agrees, style.RED, "D")):
+            look: dict[str, Any] = {"color": colour, "markersize": 3.2, "elinewidth": 0.7}
+            axes.errorbar(ratio[rows], place[rows], xerr=error[rows], fmt=marker, **look)
+        axes.set_yticks(place, [LABELS[row.quantity] for row in shown])
+        axes.tick_params(axis="y", which="both", length=0)
+        axes.tick_params(axis="y", which="minor", left=False, right=False)
+        axes.set_xlim(style.include((0.68, 1.32), ratio - error - 0.03, ratio + error + 0.03))
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_xlabel("ratio to the published value")
+        style.add_label(axes)
+    return figure
+
+
+def widths_validation_figure(windows: Windows, published: Mapping[float, float]) -> Figure:
+    """Draw widths against mass, and below the ratio where a value is published.
+
+    Args:
+        windows: The windows with their fits.
+        published: Published widths in GeV^2 by mass in GeV.
+    """
+    error = np.array([0.0 if fit is None else fit.sigma_error for fit in windows.fits])
+    masses, values = np.array(list(published.items())).T
+    index = windows.index_of(masses)
+    there = index >= 0
+    chosen, reference = index[there], values[there]
+    ratio = windows.sigma[chosen] / reference
+    look: dict[str, Any] = {"fmt": "o", "color": style.BLUE, "elinewidth": 0.6}
+    with style.style():
+        figure, upper, lower = style.ratio_panels(0.95, 2.5)
+        upper.errorbar(
+            windows.mass, windows.sigma, error, markersize=2.2, label="this simulation", **look
+        )
+        upper.plot(masses, values, "D", color=style.RED, markersize=3.6, label="published")
+        _, top = style.include((0, 0), windows.sigma + error, values)
+        upper.set_ylim(0, 1.25 * top)
+        upper.set_ylabel(r"$\sigma(M^2_\mathrm{rec})$ [GeV$^2$]")
+        upper.legend(loc="upper right")
+        _draw_tolerance(lower, TOLERANCE)
+        lower.errorbar(masses[there], ratio, error[chosen] / reference, markersize=2.8, **look)
+        lower.set_ylim(style.include((0.7, 1.3), ratio * 0.97, ratio * 1.03))
+        lower.set_ylabel("ratio", loc="center")
+        style.mass_axis(lower, windows.mass, windows.search.parameter)
+        style.add_label(upper)
+    return figure
+
+
+def spectra_figure(comparison: SpectrumComparison, process: str) -> Figure:
+    """Draw the shapes of all spectra of one process, written so, each above its ratio."""
+    count = len(comparison.spectra)
+    with style.style():
+        figure, grid = style.new_figure(
+            0.72 * count, nrows=2 * count, height_ratios=(2.2, 1) * count
+        )
+        for upper, lower, (name, spectrum) in zip(
+            grid[::2], grid[1::2], comparison.spectra.items(), strict=True
+        ):
+            _draw_shapes(upper, spectrum)
+            _draw_ratio(lower, spectrum)
+            for axes in (upper, lower):
+                axes.set_xlim(spectrum.edges[0], spectrum.edges[-1])
+            upper.tick_params(labelbottom=False)
+            axis, density = SPECTRA[name]
+            upper.set_ylabel(density)
+            lower.set_xlabel(axis)
+            if name == "muon_cos_theta":  # the spectrum that leaves room in the middle
+                upper.legend(loc="upper center")
+        grid[0].set_title(process, loc="right", fontsize=7.0)
+        style.add_label(grid[0])
+    return figure
+
+
+def _draw_shapes(axes: Axes, spectrum: Spectrum) -> None:
+    """Draw ours as a line and Pythia as points, over a range that shows the whole legend."""
+    axes.stairs(spectrum.ours, spectrum.edges, color=style.BLUE, label="this simulation")
+    axes.errorbar(
+        0.5 * (spectrum.edges[1:] + spectrum.edges[:-1]),
+        spectrum.theirs,
+        spectrum.theirs_error,
+        fmt="o",
+        color="black",
+        markersize=2.0,
+        elinewidth=0.5,
+        label="Pythia 8",
+    )
+    values = np.concatenate([spectrum.ours, spectrum.theirs])
+    values = values[values > 0]
+    if values.max() > 30 * values.min():
+        axes.set_yscale("log")
+        axes.set_ylim(0.4 * values.min(), 4 * values.max())
+    else:
+        axes.set_ylim(0, 1.45 * values.max())
+
+
+def _draw_ratio(axes: Axes, spectrum: Spectrum) -> None:
+    """Draw the ratio; bins with too few events to be judged are pale."""
+    _draw_tolerance(axes, SPECTRUM_TOLERANCE)
+    axes.axhline(1, color="black", linewidth=0.6)
+    centre = 0.5 * (spectrum.edges[1:] + spectrum.edges[:-1])
+    looks: tuple[tuple[Any, dict[str, Any]], ...] = (
+        (spectrum.judged, {"color": style.BLUE}),
+        (~spectrum.judged, {"color": style.GREY, "markerfacecolor": "white"}),
+    )
+    for rows, look in looks:
+        axes.errorbar(
+            centre[rows],
+            spectrum.ratio[rows],
+            spectrum.ratio_error[rows],
+            xerr=0.5 * np.diff(spectrum.edges)[rows],
+            fmt="o",
+            markersize=2.0,
+            elinewidth=0.6,
+            **look,
+        )
+    axes.set_ylim(0.75, 1.25)
+    axes.set_ylabel("ratio", loc="center")
+
+
+def _draw_tolerance(axes: Axes, tolerance: float) -> None:
+    """Shade the ratios that count as agreement."""
+    axes.axhspan(1 - tolerance, 1 + tolerance, color=style.GREY, alpha=0.3, linewidth=0)

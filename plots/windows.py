@@ -12,21 +12,19 @@ from punzinet.plots import style
 
 #: Masses in the grid of examples.
 EXAMPLES = 6
-#: Bins of a shown peak.
-PEAK_BINS = 50
+#: Bins of a shown peak, and steps of the curve in each.
+PEAK_BINS, STEPS = 25, 8
 
 
 def widths_figure(windows: Windows) -> Figure:
     """Draw the weighted sigma of the window variable for every hypothesis.
 
     Fitted widths are filled and carry the error of the fit, interpolated ones are open.
-
-    Args:
-        windows: The windows.
     """
+    error = np.array([np.nan if f is None else f.sigma_error for f in windows.fits])
+    error[~windows.fitted] = np.nan
     with style.style():
         figure, axes = style.new_figure(0.75)
-        error = np.array([np.nan if f is None else f.sigma_error for f in windows.fits])
         for fitted, label in ((True, "fitted"), (False, "interpolated")):
             rows = windows.fitted == fitted
             axes.errorbar(
@@ -41,8 +39,7 @@ def widths_figure(windows: Windows) -> Figure:
                 elinewidth=0.6,
                 label=label,
             )
-        bars = np.where(windows.fitted, np.nan_to_num(error), 0)
-        _, top = style.include((0, 0), windows.sigma + bars)
+        _, top = style.include((0, 0), windows.sigma + np.nan_to_num(error))
         axes.set_ylim(0, 1.3 * top)
         style.mass_axis(axes, windows.mass, windows.search.parameter)
         variable = windows.search.variable
@@ -52,18 +49,10 @@ def widths_figure(windows: Windows) -> Figure:
     return figure
 
 
-def example_masses(windows: Windows, count: int = EXAMPLES) -> list[int]:
-    """Choose good fits evenly spread over the masses.
-
-    Args:
-        windows: The windows.
-        count: How many at most.
-
-    Returns:
-        Indices of hypotheses, by growing mass.
-    """
+def example_masses(windows: Windows) -> list[int]:
+    """Indices of a few good fits evenly spread over the masses, by growing mass."""
     good = np.flatnonzero(windows.fitted)
-    spread = np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int)
+    spread = np.linspace(0, len(good) - 1, min(EXAMPLES, len(good))).round().astype(int)
     return [int(i) for i in good[spread]]
 
 
@@ -78,9 +67,9 @@ def peaks_figure(windows: Windows, samples: dict[int, tuple[FloatArray, FloatArr
         samples: By index of the hypothesis, its events in its own window: (n,) values of the
             variable and (n,) weights.
     """
+    columns = min(2, max(len(samples), 1))
+    rows = -(-max(len(samples), 1) // columns)
     with style.style():
-        columns = min(2, max(len(samples), 1))
-        rows = -(-max(len(samples), 1) // columns)
         figure, grid = style.new_figure(
             0.38 * rows + 0.12, nrows=rows, ncols=columns, squeeze=False
         )
@@ -102,14 +91,14 @@ def _draw_peak(
 ) -> None:
     """Draw the events of one hypothesis inside its window, and its fit."""
     reach = HALF_WIDTH * windows.sigma[index]
-    edges = np.linspace(-reach, reach, PEAK_BINS // 2 + 1)
+    edges = np.linspace(-reach, reach, PEAK_BINS + 1)
     difference = values - windows.centre[index]
     content, _ = np.histogram(difference, edges, weights=weight)
-    squares, _ = np.histogram(difference, edges, weights=weight**2)
+    error = np.sqrt(np.histogram(difference, edges, weights=weight**2)[0])
     axes.errorbar(
         0.5 * (edges[1:] + edges[:-1]),
         content,
-        np.sqrt(squares),
+        error,
         fmt="o",
         color="black",
         markersize=1.8,
@@ -118,35 +107,18 @@ def _draw_peak(
     )
     fit = windows.fits[index]
     if fit is not None:
-        fine = np.linspace(-reach, reach, 8 * (len(edges) - 1) + 1)
-        axes.plot(
-            0.5 * (fine[1:] + fine[:-1]),
-            8 * content.sum() * _shares(fit, fine),
-            color=style.BLUE,
-            zorder=3,
-        )
-        axes.text(
-            0.96,
-            0.95,
-            f"$\\sigma = {fit.sigma:.3f}$\n$\\chi^2/\\nu = {fit.chi2:.0f}/{fit.ndof}$",
-            transform=axes.transAxes,
-            ha="right",
-            va="top",
-            fontsize=5.5,
-        )
-    axes.text(
-        0.04,
-        0.95,
-        f"${windows.mass[index]:g}$ GeV",
-        transform=axes.transAxes,
-        va="top",
-        fontsize=6.0,
-    )
+        fine = np.linspace(-reach, reach, STEPS * PEAK_BINS + 1)
+        shares = STEPS * content.sum() * _shares(fit, fine)
+        axes.plot(0.5 * (fine[1:] + fine[:-1]), shares, color=style.BLUE, zorder=3)
+        said = f"$\\sigma = {fit.sigma:.3f}$\n$\\chi^2/\\nu = {fit.chi2:.0f}/{fit.ndof}$"
+        axes.text(0.96, 0.95, said, transform=axes.transAxes, ha="right", va="top", fontsize=5.5)
+    mass = f"${windows.mass[index]:g}$ GeV"
+    axes.text(0.04, 0.95, mass, transform=axes.transAxes, va="top", fontsize=6.0)
     axes.set_xlim(-reach, reach)
     axes.locator_params(axis="x", nbins=4)
-    _, top = style.include((0, 0), content + np.sqrt(squares))
+    _, top = style.include((0, 0), content + error)
     axes.set_ylim(0, 1.5 * top or 1)
-    axes.ticklabel_format(axis="y", scilimits=(-2, 3))
+    axes.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
     axes.yaxis.get_offset_text().set_fontsize(5.5)
     axes.tick_params(labelsize=6.0)
 
@@ -157,9 +129,6 @@ def _shares(fit: PeakFit, edges: FloatArray) -> FloatArray:
     Args:
         fit: The double Gaussian.
         edges: (k + 1,) distances from the centre of the window.
-
-    Returns:
-        (k,) shares that sum to 1.
     """
     z = edges - fit.mean
     below = fit.fraction * ndtr(z / fit.sigma_narrow)

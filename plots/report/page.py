@@ -16,9 +16,16 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
-from punzinet.plots.report import captions
 from punzinet.plots.report.lookup import lookup_data
 from punzinet.plots.report.numbers import duration, number, plain_label
+from punzinet.plots.report.pictures import (
+    BASELINES,
+    LIMITS,
+    PAPER,
+    VALIDATION,
+    captions_of_run,
+    read_pictures,
+)
 from punzinet.plots.report.samples import (
     completeness_table,
     cutflow_table,
@@ -37,7 +44,6 @@ from punzinet.plots.report.tables import (
     validation_table,
     variations_table,
 )
-from punzinet.plots.report.vector import read_pictures
 
 
 def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
@@ -65,7 +71,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
     labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
     limits = read_optional(output.limits, "punzinet limits")
     baselines = _results(output.baselines)
-    pictures = read_pictures(output.plots, {**captions.of_run(search), **captions.LIMITS})
+    pictures = read_pictures(output.plots, {**captions_of_run(search), **LIMITS})
     timing, seconds = timing_table(output.stages)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -84,15 +90,15 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
             for name in ("particle", "reaction", "decay")
         },
         mass_title=search.variable.mass.title,
-        figures=[picture for picture in pictures if picture.name not in captions.LIMITS],
-        paper=read_pictures(output.paper, captions.PAPER),
+        figures=[picture for picture in pictures if picture.name not in LIMITS],
+        paper=read_pictures(output.paper, PAPER),
         claims=claims_tables(read_optional(output.claims, "make paper")),
         variations=variations_table(read_optional(output.variations, "make paper-studies")),
         baselines=_tables(baselines),
         limits=limits_table(limits),
-        limit_pictures=[picture for picture in pictures if picture.name in captions.LIMITS],
-        baseline_pictures=read_pictures(output.baselines, captions.BASELINES),
-        validation_pictures=read_pictures(output.simulation, captions.VALIDATION),
+        limit_pictures=[picture for picture in pictures if picture.name in LIMITS],
+        baseline_pictures=read_pictures(output.baselines, BASELINES),
+        validation_pictures=read_pictures(output.simulation, VALIDATION),
         validation=validation_table(
             read_optional(output.simulation / "validation.json", "punzinet validate-simulation")
         ),

@@ -189,7 +189,7 @@ def _run(context: Context) -> Sequence[Path]:
     Example: punzinet paper --networks 5, or for several simulation seeds afterwards
     punzinet paper --combine seed1/output --combine seed2/output
     """
-    from punzinet.plots.make_paper import make_paper_figures
+    from punzinet.plots.paper.make import make_paper_figures
     from punzinet.processors.paper_stage import write_claims
 
     manifest, output, studies = _manifest(context), context.output, _main(context)
@@ -202,7 +202,7 @@ def _run(context: Context) -> Sequence[Path]:
 
 def _run_variations(context: Context) -> Sequence[Path]:
     """Put what the variations change into numbers and draw it."""
-    from punzinet.plots.make_paper import make_variations_figure
+    from punzinet.plots.paper.make import make_variations_figure
     from punzinet.processors.paper_stage import write_effects
 
     output = context.output

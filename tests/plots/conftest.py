@@ -15,10 +15,10 @@ from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.windows import Windows
-from punzinet.plots.feature_distributions import FeatureSample, features_figure
-from punzinet.plots.output_vs_mass import Cuts, Outputs, output_figure
-from punzinet.plots.recoil_mass import MassSpectrum, recoil_mass_figure
+from punzinet.plots.features import features_figure
+from punzinet.plots.network_output import Cuts, Outputs, output_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
+from punzinet.plots.spectra import MassSpectrum, mass_figure
 from punzinet.plots.training_history import Phase, history_figure
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
@@ -117,10 +117,12 @@ def make_phases(rng: np.random.Generator, epochs: int) -> list[Phase]:
             Phase(
                 name,
                 label,
-                epoch,
-                loss + rng.normal(0, noise, epochs),
-                1.02 * loss + rng.normal(0, 0.5 * noise, epochs),
-                rate * 0.5 ** (6 * epoch // epochs),
+                {
+                    "epoch": epoch,
+                    "loss": loss + rng.normal(0, noise, epochs),
+                    "validation_loss": 1.02 * loss + rng.normal(0, 0.5 * noise, epochs),
+                    "learning_rate": rate * 0.5 ** (6 * epoch // epochs),
+                },
             )
         )
     return phases
@@ -129,7 +131,7 @@ def make_phases(rng: np.random.Generator, epochs: int) -> list[Phase]:
 def make_features(rng: np.random.Generator) -> tuple[dict, dict]:
     """Four features of three signals and the backgrounds."""
 
-    def sample(scale: float) -> FeatureSample:
+    def sample(scale: float) -> tuple[np.ndarray, np.ndarray]:
         n = 5000
         columns = [
             np.abs(rng.normal(scale, 0.3, n)),
@@ -137,7 +139,7 @@ def make_features(rng: np.random.Generator) -> tuple[dict, dict]:
             -rng.gamma(2, 0.5 * scale, n) + 2,
             3 * expit(rng.normal(scale - 1, 1, n)),
         ]
-        return FeatureSample(np.column_stack(columns), np.full(n, 0.1))
+        return np.column_stack(columns), np.full(n, 0.1)
 
     signals = {1.1: sample(2.0), 4.1: sample(1.5), 7.1: sample(1.0)}
     return signals, {name: sample(0.4 + 0.3 * i) for i, name in enumerate(BACKGROUNDS)}
@@ -154,23 +156,25 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
     }
     punzi = sensitivity.networks["punzi"]
     return {
-        "recoil_mass": recoil_mass_figure(
+        "recoil_mass": mass_figure(
             make_spectrum(rng, windows, 1.0),
             make_spectrum(rng, windows, 0.01),
             cross_section=20.0,
             luminosity=LUMINOSITY,
             processes=PROCESSES,
+            parameter=RECOIL.parameter,
         ),
-        "sigma_min": sigma_min_figure(sensitivity),
-        "figure_of_merit": figure_of_merit_figure(sensitivity),
+        "sigma_min": sigma_min_figure(sensitivity, RECOIL.parameter),
+        "figure_of_merit": figure_of_merit_figure(sensitivity, RECOIL.parameter),
         "training_history": history_figure(make_phases(rng, epochs)),
         "output_vs_mass": output_figure(
             make_outputs(rng, windows, events, signal=True),
             make_outputs(rng, windows, events, signal=False),
             Cuts(windows.mass, punzi.optimal.cut, punzi.single_cut),
             luminosity=LUMINOSITY,
+            variable=RECOIL.variable,
         ),
-        "features": features_figure(RECOIL.features, *make_features(rng), PROCESSES),
+        "features": features_figure(RECOIL, *make_features(rng), PROCESSES),
         "widths": widths_figure(windows),
         "peaks": peaks_figure(windows, peaks),
     }

@@ -9,6 +9,7 @@ from matplotlib.text import Text
 from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.observables import CANDIDATES
+from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import Selection
 from punzinet.plots import style
 from punzinet.plots.baselines import LINES, comparison_figure, ranking_figure, write_figures
@@ -34,7 +35,7 @@ def ranking() -> Ranking:
 
 
 def test_all_figures_are_written(tmp_path: Path) -> None:
-    written = write_figures(tmp_path, results(NAMES[:6]), results(NAMES[6:]), ranking())
+    written = write_figures(tmp_path, results(NAMES[:6]), results(NAMES[6:]), ranking(), RECOIL)
     assert {path.name for path in written} == {
         f"{name}.{suffix}"
         for name in ("baselines", "systematics", "observables")
@@ -46,7 +47,7 @@ def test_all_figures_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [NAMES[:6], NAMES[6:]])
 def test_every_curve_is_drawn_and_named(names: tuple[str, ...]) -> None:
     reference = names[1]
-    figure = comparison_figure(results(names), reference, "ratio")
+    figure = comparison_figure(results(names), reference, "ratio", RECOIL.parameter)
     upper, lower = figure.axes
     assert [text.get_text() for text in upper.get_legend().get_texts()] == list(names)
     assert len(lower.lines) == len(names)
@@ -58,7 +59,7 @@ def test_every_curve_is_drawn_and_named(names: tuple[str, ...]) -> None:
 
 
 def test_features_stand_out_among_the_observables() -> None:
-    figure = ranking_figure(ranking())
+    figure = ranking_figure(ranking(), RECOIL)
     (axes,) = figure.axes
     features, others = axes.containers[1], axes.containers[3]
     assert len(features.get_children()) + len(others.get_children()) == len(CANDIDATES)

@@ -5,35 +5,35 @@ from matplotlib.figure import Figure
 
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.search import RECOIL
-from punzinet.plots.data_comparison import (
-    Compared,
-    Seen,
+from punzinet.plots.spectra import (
+    DataSpectrum,
+    SeenData,
     data_features_figure,
     data_mass_figure,
     poisson_errors,
 )
 
 EDGES = np.linspace(0, 10, 11)
-SEEN = Seen(4.5, "10 % of the data", {"tautau": r"$\tau^+\tau^-$"})
+SEEN = SeenData(4.5, "10 % of the data", {"tautau": r"$\tau^+\tau^-$"})
 
 
 def compared(
     data: list[float], simulated: list[float], quantity: Quantity = RECOIL.features[0]
-) -> Compared:
+) -> DataSpectrum:
     """One background of ten bins, of weight one half, and data."""
     backgrounds = Hist.new.StrCat(["tautau"], name="process").Var(EDGES, name="x").Weight()
     backgrounds.view()["value"][0] = simulated
     backgrounds.view()["variance"][0] = 0.5 * np.array(simulated)
     points = Hist.new.Var(EDGES, name="x").Weight()
     points.view()["value"] = points.view()["variance"] = data
-    return Compared(quantity, points, backgrounds)
+    return DataSpectrum(quantity, points, backgrounds)
 
 
 OTHER = compared([1.0] * 10, [2.0] * 10, Quantity("other", "other", 0, "something else"))
 
 
 @pytest.fixture
-def one() -> Compared:
+def one() -> DataSpectrum:
     return compared([8, 12, 0, 20, 5, 7, 9, 1, 0, 0], [10, 10, 2, 10, 5, 7, 6, 2, 0, 0])
 
 
@@ -45,7 +45,7 @@ def points(figure: Figure, panel: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.asarray(line.get_ydata(), dtype=float), ends[:, 0], ends[:, 1]
 
 
-def test_points_are_the_data_and_the_ratio_to_the_simulation(one: Compared) -> None:
+def test_points_are_the_data_and_the_ratio_to_the_simulation(one: DataSpectrum) -> None:
     figure = data_mass_figure(one, one, SEEN)
     assert len(figure.axes) == 4
     values, simulated = one.data.values(), one.backgrounds.values()[0]
@@ -59,7 +59,7 @@ def test_points_are_the_data_and_the_ratio_to_the_simulation(one: Compared) -> N
         assert ratio_high[i] == pytest.approx(high[i] / simulated[i])
 
 
-def test_nothing_is_drawn_where_nothing_may_be_seen(one: Compared) -> None:
+def test_nothing_is_drawn_where_nothing_may_be_seen(one: DataSpectrum) -> None:
     figure = data_mass_figure(one, one, SEEN)
     for panel in (0, 1):
         drawn, *_ = points(figure, panel)
@@ -67,13 +67,13 @@ def test_nothing_is_drawn_where_nothing_may_be_seen(one: Compared) -> None:
         assert np.isfinite(drawn[:8]).all()
 
 
-def test_everything_drawn_is_inside(one: Compared) -> None:
+def test_everything_drawn_is_inside(one: DataSpectrum) -> None:
     axes = data_mass_figure(one, one, SEEN).axes[0]
     assert axes.get_ylim()[0] == 0
     assert axes.get_ylim()[1] > max(20 + poisson_errors(np.array([20.0]), np.array([20.0]))[1])
 
 
-def test_labels_say_what_is_seen_and_not_whose_it_is(one: Compared) -> None:
+def test_labels_say_what_is_seen_and_not_whose_it_is(one: DataSpectrum) -> None:
     for figure in (
         data_mass_figure(one, one, SEEN),
         data_features_figure([one, one, OTHER], SEEN),
@@ -87,7 +87,7 @@ def test_labels_say_what_is_seen_and_not_whose_it_is(one: Compared) -> None:
         assert labels == [r"$\tau^+\tau^-$", "stat. uncertainty", "data"]
 
 
-def test_each_feature_has_two_panels_and_empty_places_stay_empty(one: Compared) -> None:
+def test_each_feature_has_two_panels_and_empty_places_stay_empty(one: DataSpectrum) -> None:
     figure = data_features_figure([one, one, OTHER], SEEN)
     shown = [axes for axes in figure.axes if axes.axison]
     assert len(shown) == 6

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from punzinet.analysis.io.errors import InputError
 from punzinet.plots import style
 from punzinet.plots.sensitivity import Curve, networks_by_loss
-from punzinet.plots.stack import stack_total
+from punzinet.plots.spectra import draw_stack
 
 NAMES = (
     "recoil_mass",
@@ -100,7 +100,7 @@ def test_several_networks_give_mean_and_standard_error(make: SimpleNamespace) ->
 def test_the_stack_is_the_sum_of_its_parts(make: SimpleNamespace) -> None:
     windows = make.windows(np.linspace(0.1, 8.7, 87))
     spectrum = make.spectrum(np.random.default_rng(2), windows, 0.1)
-    total, variance = stack_total(spectrum.backgrounds)
+    total, variance = draw_stack(Figure().subplots(), spectrum.backgrounds, {})
     parts = [spectrum.backgrounds[name, :].values() for name in ("tautau", "eemumu", "mumugamma")]
     np.testing.assert_allclose(total, np.sum(parts, axis=0))
     np.testing.assert_allclose(variance, 0.9 * total)

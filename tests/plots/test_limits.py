@@ -1,6 +1,7 @@
 import numpy as np
 
 from punzinet.analysis.limits.result import Limits, SelectionLimits
+from punzinet.analysis.search import RECOIL
 from punzinet.plots.limits import coupling_figure, cross_section_figure
 
 MASS = np.array([1.0, 2.0, 3.0, 4.0])
@@ -22,7 +23,7 @@ def limits() -> Limits:
 
 
 def test_all_that_is_drawn_is_inside_and_the_scale_is_logarithmic() -> None:
-    for figure in (cross_section_figure(limits()), coupling_figure(limits())):
+    for figure in (cross_section_figure(limits(), RECOIL), coupling_figure(limits(), RECOIL)):
         (axes,) = figure.axes
         assert axes.get_yscale() == "log"
         low, high = axes.get_ylim()
@@ -34,7 +35,7 @@ def test_all_that_is_drawn_is_inside_and_the_scale_is_logarithmic() -> None:
 
 
 def test_labels_name_the_level_and_the_selections() -> None:
-    (axes,) = cross_section_figure(limits()).axes
+    (axes,) = cross_section_figure(limits(), RECOIL).axes
     assert "90 % CL" in axes.get_ylabel()
     assert "[fb]" in axes.get_ylabel()
     texts = [text.get_text() for text in axes.get_legend().get_texts()]
@@ -43,6 +44,6 @@ def test_labels_name_the_level_and_the_selections() -> None:
 
 
 def test_unknown_cross_sections_leave_a_gap() -> None:
-    (axes,) = coupling_figure(limits()).axes
+    (axes,) = coupling_figure(limits(), RECOIL).axes
     drawn = np.asarray(axes.lines[0].get_ydata(), dtype=float)
     assert np.isfinite(drawn).tolist() == [True, True, False, False]

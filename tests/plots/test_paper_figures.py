@@ -16,15 +16,14 @@ from punzinet.analysis.paper.smoothness import MassBins, PassingFraction
 from punzinet.analysis.paper.statistics import Measured
 from punzinet.analysis.paper.variations import WORST, Effect
 from punzinet.plots import style
-from punzinet.plots.discontinuities import Selected, discontinuities_figure
-from punzinet.plots.ensembles import ensembles_figure, published_figure
-from punzinet.plots.feature_space import feature_space_figure
-from punzinet.plots.loss_evolution import Evolution, loss_evolution_figure
-from punzinet.plots.network_diagram import network_figure
-from punzinet.plots.output_vs_mass import Cuts
-from punzinet.plots.outputs_by_loss import outputs_figure
+from punzinet.plots.network_output import Cuts, outputs_figure
+from punzinet.plots.paper.discontinuities import SelectedSpectrum, discontinuities_figure
+from punzinet.plots.paper.ensembles import ensembles_figure, published_figure
+from punzinet.plots.paper.feature_space import feature_space_figure
+from punzinet.plots.paper.loss_evolution import Evolution, loss_evolution_figure
+from punzinet.plots.paper.network_diagram import network_figure
+from punzinet.plots.paper.variations import variations_figure
 from punzinet.plots.sensitivity import Curve
-from punzinet.plots.variations import variations_figure
 
 RNG = np.random.default_rng(4)
 MASS = np.linspace(0.1, 8.7, 87)
@@ -71,7 +70,7 @@ def discontinuities() -> Figure:
     """Two selections, one of them jagged."""
     total = np.full((2, 87), 300.0)
     selections = {
-        name: Selected(
+        name: SelectedSpectrum(
             np.full(87, 0.5),
             *[PassingFraction(total * np.clip(f, 0, 1), total) for _ in range(2)],
             {"signal": 2.0, "background": 1.1},

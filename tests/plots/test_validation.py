@@ -13,10 +13,13 @@ from punzinet.analysis.simulation.spectrum_comparison import (
     SpectrumComparison,
     fill,
 )
-from punzinet.plots.validation import LABELS, make_validation_plots
-from punzinet.plots.validation_ratios import ratios_figure
-from punzinet.plots.validation_spectra import spectra_figure
-from punzinet.plots.validation_widths import widths_validation_figure
+from punzinet.plots.validation import (
+    LABELS,
+    make_validation_plots,
+    ratios_figure,
+    spectra_figure,
+    widths_validation_figure,
+)
 
 
 def comparisons() -> list[Comparison]:
@@ -45,7 +48,7 @@ def words(figure: Figure) -> str:
 
 def test_a_ratio_without_a_value_is_not_drawn() -> None:
     rows = comparisons()
-    figure = ratios_figure(rows, list(LABELS.values()))
+    figure = ratios_figure(rows)
     drawn = sorted(
         x for line in figure.axes[0].get_lines() if line.get_marker() in {"o", "D"}
         for x in line.get_xdata()
@@ -56,7 +59,7 @@ def test_a_ratio_without_a_value_is_not_drawn() -> None:
 
 def test_widths_show_all_hypotheses_and_ratios_where_published(make) -> None:  # type: ignore[no-untyped-def]
     windows = make.windows(np.linspace(0.1, 8.7, 87))
-    upper, lower = widths_validation_figure(windows, {0.9: 0.296, 9.9: 0.1}, 0.2).axes
+    upper, lower = widths_validation_figure(windows, {0.9: 0.296, 9.9: 0.1}).axes
     assert max(len(line.get_xdata()) for line in upper.get_lines()) == 87
     points = [line for line in lower.get_lines() if line.get_marker() == "o"]
     assert [len(line.get_xdata()) for line in points] == [1]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.plots.report.vector import inline_svg
+from punzinet.plots.report.pictures import inline_svg
 
 GRAPHIC = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"
  width="10" viewBox="0 0 1 1" onload="alert(1)"><style>* {color: red}</style>

@@ -44,24 +44,20 @@ def feature_space_figure(
     axes_of = [i for i in range(len(names)) if i != fixed]
     low, high = network.scale_min.cpu().numpy(), network.scale_max.cpu().numpy()
     drawn = {}
-    for mass, features in signals.items():
+    for mass, features in sorted(signals.items()):
         near = np.abs(features[:, fixed] - VALUE) < HALF_WIDTH
         scaled = ((features[near] - low) / (high - low))[:, axes_of]
         drawn[mass] = scaled[:: max(len(scaled) // EVENTS, 1)]
-    points = np.concatenate(list(drawn.values()))
-    box = _box(points)
-    surface = _surface(network, cut, fixed, axes_of, box)
+    box = _box(np.concatenate(list(drawn.values())))
+    corners = _surface(network, cut, fixed, axes_of, box).reshape(-1, 3)
     with style.style(), mpl.rc_context(GRID_STYLE):
         figure = Figure(figsize=(style.COLUMN_WIDTH, 0.95 * style.COLUMN_WIDTH))
         figure.set_layout_engine("none")
         axes: Any = figure.add_axes((0.0, 0.02, 0.93, 0.86), projection="3d")
         axes.computed_zorder = False
-        corners = surface.reshape(-1, 3)
         if len(corners):
             axes.plot_trisurf(
-                corners[:, 0],
-                corners[:, 1],
-                corners[:, 2],
+                *corners.T,
                 triangles=np.arange(len(corners)).reshape(-1, 3),
                 color=GREEN,
                 edgecolor="none",
@@ -69,39 +65,28 @@ def feature_space_figure(
                 zorder=1,
                 rasterized=True,  # thousands of shapes, which no reader would zoom into
             )
-        for line, (_, scaled) in zip(style.SIGNAL_LINES, sorted(drawn.items()), strict=False):
-            axes.scatter(
-                *scaled.T,
-                s=1.6,
-                color=line["color"],
-                linewidths=0,
-                alpha=0.75,
-                zorder=2,
-                rasterized=True,
-            )
-        labels = [OBSERVABLES[names[i]].quantity.label for i in axes_of]
-        for axis, label, limits in zip("xyz", labels, box.T, strict=True):
-            axes.set(**{f"{axis}label": f"{label}, scaled", f"{axis}lim": tuple(limits)})
+        handles = []
+        for line, (mass, scaled) in zip(style.SIGNAL_LINES, drawn.items(), strict=False):
+            points = {"s": 1.6, "linewidths": 0, "alpha": 0.75, "rasterized": True}
+            axes.scatter(*scaled.T, color=line["color"], zorder=2, **points)
+            handles.append(_marker("o", line["color"], f"{mass:g} GeV"))
+        for axis, i, limits in zip("xyz", axes_of, box.T, strict=True):
+            label = f"{OBSERVABLES[names[i]].quantity.label}, scaled"
+            axes.set(**{f"{axis}label": label, f"{axis}lim": tuple(limits)})
             axes.tick_params(axis=axis, labelsize=5.5, pad=-2)
         axes.xaxis.labelpad = axes.yaxis.labelpad = axes.zaxis.labelpad = -5
         axes.view_init(elev=22, azim=-58)
-        handles = [
-            Line2D([], [], linestyle="", marker="o", color=line["color"], label=f"{m:g} GeV")
-            for line, m in zip(style.SIGNAL_LINES, sorted(drawn), strict=False)
-        ]
-        handles.append(
-            Line2D([], [], linestyle="", marker="s", color=GREEN, alpha=0.5, label="single cut")
-        )
+        handles.append(_marker("s", GREEN, "single cut", alpha=0.5))
         figure.legend(handles=handles, loc="upper center", ncols=4, bbox_to_anchor=(0.5, 0.945))
         figure.text(0.02, 0.955, style.LABEL, fontweight="bold", fontsize=6.5)
-        figure.text(
-            0.98,
-            0.955,
-            rf"{OBSERVABLES[FIXED].quantity.label} $= {VALUE:g} \pm {HALF_WIDTH:g}$ GeV",
-            ha="right",
-            fontsize=6.5,
-        )
+        held = rf"{OBSERVABLES[FIXED].quantity.label} $= {VALUE:g} \pm {HALF_WIDTH:g}$ GeV"
+        figure.text(0.98, 0.955, held, ha="right", fontsize=6.5)
     return figure
+
+
+def _marker(marker: str, colour: str, label: str, **look: Any) -> Line2D:
+    """A marker in the legend."""
+    return Line2D([], [], linestyle="", marker=marker, color=colour, label=label, **look)
 
 
 def _box(points: FloatArray) -> FloatArray:

@@ -16,11 +16,7 @@ NEURON, STRONGEST = 13.0, 2.2
 
 
 def network_figure(network: PunziNet) -> Figure:
-    """Draw all neurons and connections; colour is the sign of a weight, width its size.
-
-    Args:
-        network: A trained network.
-    """
+    """Draw all neurons and connections; colour is the sign of a weight, width its size."""
     weights = [layer.weight.detach().cpu().numpy() for layer in network.linear_layers]
     widths = [len(network.features), *(len(w) for w in weights)]
     places = [_column(x, width) for x, width in enumerate(widths)]

@@ -1,7 +1,7 @@
 """Evolution of the Punzi-loss for several batch sizes (Fig. 2)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,9 +17,8 @@ MEDIAN_OF = 21
 COLOURS = (style.BLUE, style.ORANGE, style.PURPLE, style.GREY, style.RED, "#111111")
 
 
-@dataclass(frozen=True, eq=False)
-class Evolution:
-    """Losses of the same networks, by epoch.
+class Evolution(NamedTuple):
+    """Losses of the same N networks, by epoch.
 
     Attributes:
         epoch: (n,) epochs; 0 is before the training.
@@ -41,12 +40,11 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
     Args:
         evolutions: By batch size, as the figure calls it.
     """
+    colours = np.resize(COLOURS, len(evolutions))
     with style.style():
-        figure, panels = style.new_figure(1.1, nrows=2, sharex=True, sharey=True)
-        for axes, part in zip(panels, ("training", "validation"), strict=True):
-            for colour, (label, evolution) in zip(
-                np.resize(COLOURS, len(evolutions)), evolutions.items(), strict=True
-            ):
+        figure, (upper, lower) = style.new_figure(1.1, nrows=2, sharex=True, sharey=True)
+        for axes, part in ((upper, "training"), (lower, "validation")):
+            for colour, (label, evolution) in zip(colours, evolutions.items(), strict=True):
                 loss = getattr(evolution, part)
                 seen = np.isfinite(loss).all(axis=0)
                 mean = loss[:, seen].mean(axis=0)
@@ -57,23 +55,22 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
             axes.set_ylabel(f"{part} loss [fb]")
             axes.yaxis.set_minor_formatter(NullFormatter())
         losses = [e.validation.mean(axis=0) for e in evolutions.values()]
-        first = float(losses[0][0])
-        low, high = style.include((first, first), *losses)
-        panels[0].set_ylim(0.93 * low, high * (high / low) ** 0.35)
+        low, high = style.include((losses[0][0], losses[0][0]), *losses)
+        upper.set_ylim(0.93 * low, high * (high / low) ** 0.35)
         ticks = MaxNLocator(6).tick_values(low, high)
-        panels[0].set_yticks([tick for tick in ticks if low <= tick <= high])
-        panels[0].yaxis.set_major_formatter(ScalarFormatter())
-        panels[0].yaxis.set_minor_formatter(NullFormatter())
+        upper.set_yticks([tick for tick in ticks if low <= tick <= high])
+        upper.yaxis.set_major_formatter(ScalarFormatter())
+        upper.yaxis.set_minor_formatter(NullFormatter())
         networks = len(next(iter(evolutions.values())).validation)
-        panels[1].legend(
+        lower.legend(
             loc="upper right",
             ncols=2,
             title=f"mean of {networks} network{'s' if networks > 1 else ''}; training: running "
             f"median of {MEDIAN_OF} epochs",
             title_fontsize=6.2,
         )
-        panels[1].set_xlabel("epoch")
-        panels[1].set_xlim(0, max(e.epoch[-1] for e in evolutions.values()))
-        style.add_label(panels[0])
+        lower.set_xlabel("epoch")
+        lower.set_xlim(0, max(e.epoch[-1] for e in evolutions.values()))
+        style.add_label(upper)
         figure.align_ylabels()
     return figure

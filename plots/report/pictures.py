@@ -1,15 +1,86 @@
-"""Figures inside of the page: vector graphics that cannot clash with it or with each other."""
+"""Figures inside of the page with their captions, which cannot clash with it or each other."""
 
 import base64
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.search import Search
 
+#: Titles and captions of figures by file name, in the order of the page. Of a run, besides the
+#: spectrum of the mass that windows are in.
+_RUN = {
+    "sigma_min": (
+        "Minimum detectable cross-section",
+        "Circles: masses that the networks were trained on; triangles: the others.",
+    ),
+    "figure_of_merit": (
+        "Punzi figure of merit",
+        "The inverse of the minimum detectable cross-section: more is better.",
+    ),
+    "training_history": (
+        "Training history",
+        "Pretraining with the weighted cross-entropy, then the Punzi-loss.",
+    ),
+    "output_vs_mass": (
+        "Network output against the mass",
+        "Before the sigmoid, with the single cut and the best cut of each mass.",
+    ),
+    "features": ("Features", "Each normalised to one event."),
+    "window_widths": ("Widths of the signal peaks", "Filled: fitted; open: interpolated."),
+    "signal_peaks": ("Signal peaks with their fits", "Events inside of their own window."),
+    "data_recoil_mass": (
+        "Data and simulation: recoil mass",
+        "Before and after the single cut; the simulation is scaled to what is seen of the data.",
+    ),
+    "data_features_before": ("Data and simulation: features", "Before the single cut."),
+    "data_features_after": ("Data and simulation: features", "After the single cut."),
+}
+#: Of the limits.
+LIMITS = {
+    "limit_cross_section": (
+        "Expected upper limits on the cross-section",
+        "CLs, with the bands of one and two standard deviations.",
+    ),
+    "limit_coupling": ("Expected upper limits on the coupling", "The same limits on g′."),
+}
+#: Of the reproduction of the paper.
+PAPER = {
+    "fig1_network": ("Fig. 1: the network", "Drawn from a trained network, not by hand."),
+    "fig2_loss": ("Fig. 2: loss", "For several sizes of batches, and without batches."),
+    "fig3_figure_of_merit": ("Fig. 3: largest figure of merit", "Mean over networks."),
+    "fig4_sensitivity": ("Fig. 4: minimum detectable cross-section", "Mean over networks."),
+    "fig5_signal_output": ("Fig. 5: output for signal", "With the single and the best cuts."),
+    "fig6_background_output": ("Fig. 6: output for background", "With the same cuts."),
+    "fig7_single_cut": (
+        "Fig. 7: one cut against best cuts",
+        "One cut on the Punzi-net, best cuts on the network trained with cross-entropy.",
+    ),
+    "fig8_feature_space": ("Fig. 8: feature space", "Three masses and the surface of the cut."),
+    "published": ("Against the published curves", "The published scale is arbitrary."),
+    "discontinuities": (
+        "Discontinuities",
+        "Cuts that change with the mass leave steps in the spectrum; one cut leaves none.",
+    ),
+    "variations": ("What the result depends on", "One thing changed at a time."),
+}
+#: Of the comparison with other methods.
+BASELINES = {
+    "baselines": ("Other methods", "Each judged on the same events."),
+    "observables": ("Ranks of observables", "The features against other candidates."),
+    "systematics": ("Uncertain background", "Networks that know of it, and others."),
+}
+#: Of the validation of the simulation.
+VALIDATION = {
+    "validation_ratios": ("Simulated over published quantities", "With their tolerances."),
+    "validation_widths": ("Simulated and published widths", "Of the signal peaks."),
+    "validation_mumugamma": ("μ⁺μ⁻(γ) against Pythia 8", "Before the detector."),
+    "validation_tautau": ("τ⁺τ⁻ against Pythia 8", "Before the detector."),
+}
 #: What is let through: matplotlib's figures need no more, and nothing of it runs or loads.
 ELEMENTS = {
     "svg", "g", "defs", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "use",
@@ -20,8 +91,7 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _LOADED = re.compile(r"url\((?!#)|javascript:|expression", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """A figure of the report.
 
     Attributes:
@@ -37,13 +107,22 @@ class Picture:
     markup: Markup
 
 
+def captions_of_run(search: Search) -> dict[str, tuple[str, str]]:
+    """Titles and captions of the figures of a run, without those of limits."""
+    mass = search.variable.mass
+    spectrum = (
+        f"{mass.title.capitalize()} before and after the single cut",
+        "Backgrounds stacked, signals drawn over them.",
+    )
+    return {mass.file_name: spectrum, **_RUN}
+
+
 def read_pictures(folder: Path, captions: dict[str, tuple[str, str]]) -> list[Picture]:
     """Read all figures of a folder, vector graphics where there are some, else pixels.
 
     Args:
         folder: Where they lie; it may be absent.
-        captions: Titles and captions by name, in the order in which figures are shown; others
-            follow by name.
+        captions: Of the figures, in their order; others follow by name.
 
     Raises:
         InputError: If a figure is damaged.
@@ -52,12 +131,14 @@ def read_pictures(folder: Path, captions: dict[str, tuple[str, str]]) -> list[Pi
     order = [name for name in captions if name in names]
     pictures = []
     for name in [*order, *sorted(names - set(order))]:
-        title, caption = captions.get(name, (_words(name), ""))
+        words = re.sub(r"[_-]+", " ", name).strip().capitalize()
+        title, caption = captions.get(name, (words, ""))
         vector = folder / f"{name}.svg"
         if vector.is_file():
             markup = inline_svg(vector, f"{folder.name}-{name}", title)
         else:
-            markup = _inline_png(vector.with_suffix(".png"), title)
+            pixels = base64.b64encode(vector.with_suffix(".png").read_bytes()).decode()
+            markup = Markup('<img alt="{}" src="data:image/png;base64,{}">').format(title, pixels)
         pictures.append(Picture(name, title, caption, markup))
     return pictures
 
@@ -71,7 +152,7 @@ def inline_svg(path: Path, prefix: str, title: str) -> Markup:
 
     Args:
         path: The file.
-        prefix: What tells its identifiers from those of other figures.
+        prefix: Of its identifiers.
         title: What a screen reader says.
 
     Raises:
@@ -97,12 +178,6 @@ def inline_svg(path: Path, prefix: str, title: str) -> Markup:
     clean.set("aria-label", title)
     # The bytes are made of allowed elements and attributes only, escaped by the serialiser.
     return Markup(ET.tostring(clean, encoding="unicode"))  # noqa: S704
-
-
-def _inline_png(path: Path, title: str) -> Markup:
-    """A picture of pixels as part of a page."""
-    content = base64.b64encode(path.read_bytes()).decode()
-    return Markup('<img alt="{}" src="data:image/png;base64,{}">').format(title, content)
 
 
 def _clean(element: ET.Element, prefix: str) -> ET.Element:
@@ -142,8 +217,3 @@ def _references(root: ET.Element) -> set[str]:
 def _local(name: str) -> str:
     """Name of an element or attribute without its namespace."""
     return name.rpartition("}")[2]
-
-
-def _words(name: str) -> str:
-    """A file name as a title."""
-    return re.sub(r"[_-]+", " ", name).strip().capitalize()

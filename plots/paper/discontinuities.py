@@ -1,22 +1,19 @@
 """What interpolated best cuts leave in the spectrum, and one cut does not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from punzinet.analysis.paper.smoothness import PassingFraction
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 
-COLOURS = (style.ORANGE, style.BLUE)
-MARKERS = ("o", "^")
+LOOKS = ((style.ORANGE, "o"), (style.BLUE, "^"))
 
 
-@dataclass(frozen=True, eq=False)
-class Selected:
+class SelectedSpectrum(NamedTuple):
     """What one network selects along the mass.
 
     Attributes:
@@ -33,7 +30,11 @@ class Selected:
 
 
 def discontinuities_figure(
-    mass: FloatArray, edges: FloatArray, selections: Mapping[str, Selected], *, luminosity: float
+    mass: FloatArray,
+    edges: FloatArray,
+    selections: Mapping[str, SelectedSpectrum],
+    *,
+    luminosity: float,
 ) -> Figure:
     """Draw cuts, signal that passes and background that passes, along the mass.
 
@@ -47,33 +48,25 @@ def discontinuities_figure(
         figure, (top, middle, bottom) = style.new_figure(
             1.5, nrows=3, sharex=True, height_ratios=(1, 1.3, 1.5)
         )
-        for i, (name, chosen) in enumerate(selections.items()):
-            colour, marker = COLOURS[i], MARKERS[i]
+        highest = []
+        for (colour, marker), (name, chosen) in zip(LOOKS, selections.items(), strict=False):
             finite = np.where(np.isfinite(chosen.cut), chosen.cut, np.nan)
             top.plot(mass, finite, color=colour, marker=marker, markersize=2, linewidth=0.7)
-            fraction = chosen.signal.passed / np.maximum(chosen.signal.total, 1e-300)
-            _points(
-                middle,
-                mass,
-                fraction[0],
-                np.sqrt(chosen.signal.passed[1]) / np.maximum(chosen.signal.total[0], 1e-300),
-                colour=colour,
-                marker=marker,
-                label=f"{name}, roughness {chosen.roughness['signal']:.2f}",
-            )
-            bottom.stairs(chosen.background.passed[0], edges, color=colour, linewidth=0.7)
-            _points(
-                bottom,
-                mass,
-                chosen.background.passed[0],
-                np.sqrt(chosen.background.passed[1]),
-                colour=colour,
-                marker=marker,
-                label=f"{name}, roughness {chosen.roughness['background']:.2f}",
-            )
+            whole = np.maximum(chosen.signal.total[0], 1e-300)
+            passed, squares = chosen.signal.passed
+            seen, seen_squares = chosen.background.passed
+            bottom.stairs(seen, edges, color=colour, linewidth=0.7)
+            for axes, process, y, error in (
+                (middle, "signal", passed / whole, np.sqrt(squares) / whole),
+                (bottom, "background", seen, np.sqrt(seen_squares)),
+            ):
+                label = f"{name}, roughness {chosen.roughness[process]:.2f}"
+                look = {"color": colour, "markersize": 2, "elinewidth": 0.5, "label": label}
+                axes.errorbar(mass, y, error, fmt=marker, **look)
+            highest.append(float((passed / whole).max(initial=0)) or 1.0)
         top.set_ylabel("cut on output\nbefore sigmoid", loc="center")
         middle.set_ylabel("signal passing /\nsignal in window", loc="center")
-        middle.set_ylim(0, 1.45 * max(_top(s.signal) for s in selections.values()))
+        middle.set_ylim(0, 1.45 * max(highest))
         bottom.set_yscale("log")
         counts = np.concatenate([s.background.passed[0] for s in selections.values()])
         low = counts[counts > 0].min() if (counts > 0).any() else 0.1
@@ -81,29 +74,7 @@ def discontinuities_figure(
         bottom.set_ylabel(f"background / {edges[2] - edges[1]:.2g} GeV")
         for axes in (middle, bottom):
             axes.legend(loc="upper right")
-        style.mass_axis(bottom, mass)
-        bottom.set_xlabel(r"$m_{Z'}$ (signal), $M_\mathrm{rec}$ (background) [GeV]")
+        style.mass_axis(bottom, mass, r"$m_{Z'}$ (signal), $M_\mathrm{rec}$ (background)")
         style.add_label(top, luminosity)
         figure.align_ylabels()
     return figure
-
-
-def _points(
-    axes: Axes,
-    x: FloatArray,
-    y: FloatArray,
-    error: FloatArray,
-    *,
-    colour: str,
-    marker: str,
-    label: str,
-) -> None:
-    """Draw points with errors."""
-    axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=2, elinewidth=0.5, label=label)
-
-
-def _top(signal: PassingFraction) -> float:
-    """Largest passing fraction."""
-    weights = signal.total[0]
-    fraction = np.divide(signal.passed[0], weights, out=np.zeros_like(weights), where=weights > 0)
-    return float(fraction.max(initial=0)) or 1.0

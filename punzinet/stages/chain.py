@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from punzinet.stages.options import Context
+from punzinet.stages.options import KEPT, Context, Options
 from punzinet.stages.stage import Stage, fingerprint
 
 NOT_RUN = "it has not run to its end"
@@ -77,7 +77,7 @@ def refusal(stage: Stage, stale: list[OutOfDate], context: Context) -> str:
     """Say which stages have to run before one, why, and what to type."""
     causes, commands = [], []
     for one in stale:
-        commands.append(f"`{one.stage.typed}`")
+        commands.append(f"`{one.stage.typed}{_options(one)}`")
         if one.reasons == [NOT_RUN]:
             causes.append(f"{commands[-1]} has not run in {context.output.root}")
         elif one.reasons:
@@ -89,6 +89,16 @@ def refusal(stage: Stage, stale: list[OutOfDate], context: Context) -> str:
     *others, last = dict.fromkeys(commands)
     first = f"{', '.join(others)} and {last}" if others else last
     return f"{'; '.join(causes)}. Run {first} first, or `{stage.typed} --upstream`."
+
+
+def _options(one: OutOfDate) -> str:
+    """Options that are not the usual ones, as they are typed."""
+    given = {name: getattr(one.context.options, name) for name in KEPT if name in one.stage.options}
+    return "".join(
+        f" --{name.replace('_', '-')}" if value is True else f" --{name.replace('_', '-')} {value}"
+        for name, value in given.items()
+        if value != getattr(Options, name)
+    )
 
 
 def differences(

@@ -120,6 +120,8 @@ def test_trial_runs_and_networks_of_earlier_stages_are_those_of_their_last_run(
     trial = context({"limit_files": 1, "networks": 7})
     finish(trial, SIMULATE, FEATURES, TRAIN)
     assert stale(SELECT, context()) == []
+    (last,) = out_of_date(TRAIN, context(luminosity=7.0))
+    assert "Run `punzinet features --limit-files 1` first" in refusal(TRAIN, [last], context())
     assert reasons(FEATURES, context()) == ['`trial` is gone: it was {"files": 1, "chunks": null}']
 
 

@@ -10,7 +10,6 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from punzinet.analysis.folds import uniform_of
 from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
@@ -74,6 +73,8 @@ class Blinding(BaseModel):
         if self.signal_region is not None:
             return self.beside_signal_region(mass)
         # Not by the name of the dataset: another name must not show other events.
+        from punzinet.analysis.folds import uniform_of  # noqa: PLC0415 - numba is slow to import
+
         return uniform_of(**identity, dataset=DATA) < self.fraction
 
     def __str__(self) -> str:

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from punzinet.analysis.io.comparison import read_comparison
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.spectra import STAGES, read_spectrum
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.manifest.datasets import SIGNAL

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from punzinet.analysis.io.comparison import Comparison
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.records import Record
-from punzinet.analysis.io.spectra import (
+from punzinet.analysis.io.histograms import (
     STAGES,
+    Comparison,
     Spectra,
     drawn_quantities,
     empty_spectrum,
     fill_spectra,
 )
+from punzinet.analysis.io.records import Record
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import Candidates, Sample, read_candidates

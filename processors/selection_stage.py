@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.io.comparison import Comparison, scaled_to_data
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.histograms import (
+    STAGES,
+    Comparison,
+    Spectra,
+    scaled_to_data,
+    write_spectra,
+)
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import digest_of_files, provenance
-from punzinet.analysis.io.spectra import STAGES, Spectra, write_spectra
 from punzinet.analysis.manifest.blinding import Blinding
 from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest

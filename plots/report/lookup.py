@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.histograms import STAGES, read_spectrum, spectrum_axis
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.spectra import STAGES, read_spectrum, spectrum_axis
 from punzinet.analysis.manifest.datasets import SIGNAL
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.observables import Quantity

@@ -14,9 +14,9 @@ import pytest
 from safetensors import safe_open
 
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.histograms import STAGES as SELECTIONS
+from punzinet.analysis.io.histograms import read_spectrum
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.spectra import STAGES as SELECTIONS
-from punzinet.analysis.io.spectra import read_spectrum
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
 from punzinet.analysis.manifest.manifest import load_manifest

@@ -12,10 +12,9 @@ import pytest
 import yaml
 from scipy.stats import chi2
 
-from punzinet.analysis.io.comparison import read_comparison
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.spectra import STAGES, read_spectrum
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES

@@ -19,8 +19,8 @@ import pytest
 import uproot
 
 from punzinet.analysis.beams import Beams
+from punzinet.analysis.io.histograms import fill_spectra, write_spectra
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.spectra import fill_spectra, write_spectra
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, SavedNetwork

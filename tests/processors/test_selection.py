@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.histograms import drawn_quantities, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.spectra import drawn_quantities, read_spectrum
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES

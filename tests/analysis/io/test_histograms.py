@@ -5,13 +5,17 @@ import pytest
 import uproot
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.spectra import (
+from punzinet.analysis.io.histograms import (
+    Comparison,
     drawn_quantities,
     fill_spectra,
+    read_comparison,
     read_spectrum,
+    scaled_to_data,
     spectrum_axis,
     write_spectra,
 )
+from punzinet.analysis.manifest.blinding import Blinding
 from punzinet.analysis.search import RECOIL
 
 M2 = RECOIL.variable
@@ -51,6 +55,9 @@ def test_file_round_trip(tmp_path: Path, m2: np.ndarray) -> None:
         for stage in ("before", "after"):
             spectra |= fill_spectra(stage, name, M2, m2[i::4], np.full(len(m2[i::4]), 0.5))
     write_spectra(path, spectra)
+    with uproot.open(path) as file:
+        assert file.classnames()["after/m2_recoil/signal/8.7;1"] == "TH1D"
+        assert file["after/m2_recoil/signal/8.7"].title == ""
     for stage in ("before", "after"):
         for variable, quantity in drawn_quantities(M2).items():
             backgrounds, signals = read_spectrum(path, stage, quantity)
@@ -64,14 +71,6 @@ def test_file_round_trip(tmp_path: Path, m2: np.ndarray) -> None:
             assert signals[8.7] == spectra[f"{stage}/{variable}/signal/8.7"]
 
 
-def test_root_finds_ordinary_histograms(tmp_path: Path, m2: np.ndarray) -> None:
-    path = tmp_path / "histograms.root"
-    write_spectra(path, fill_spectra("after", "signal/2.5", M2, m2, np.ones(len(m2))))
-    with uproot.open(path) as file:
-        assert file.classnames()["after/m2_recoil/signal/2.5;1"] == "TH1D"
-        assert file["after/m2_recoil/signal/2.5"].title == ""
-
-
 @pytest.mark.parametrize("content", [None, b"", b"root of all evil"])
 def test_a_file_of_something_else_says_what_to_run(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "histograms.root"
@@ -79,3 +78,60 @@ def test_a_file_of_something_else_says_what_to_run(tmp_path: Path, content: byte
         path.write_bytes(content)
     with pytest.raises(InputError, match="run `punzinet select` first"):
         read_spectrum(path, "before", M2.mass)
+
+
+MASS = np.array([-1.0, 1.0, 3.0, 5.0, 9.0])
+FEATURES = {"pt_mumu": np.array([0.1, 0.5, 1.0, 2.0, 7.0])}
+
+
+def comparison(blinding: Blinding | None = None) -> Comparison:
+    return Comparison("m_recoil", {"pt_mumu": (0.0, 4.0)}, blinding)
+
+
+def test_every_event_is_in_every_histogram() -> None:
+    filled = comparison().fill("before", "tautau", MASS, FEATURES, np.arange(1.0, 6.0))
+    assert set(filled) == {"before/m_recoil/tautau", "before/pt_mumu/tautau"}
+    for histogram in filled.values():
+        assert histogram.values(flow=True).sum() == 15
+    # A negative squared mass is an underflow, a feature beyond the trained range an overflow.
+    assert filled["before/m_recoil/tautau"].values(flow=True)[0] == 1
+    assert filled["before/pt_mumu/tautau"].values(flow=True)[-1] == 5
+
+
+def test_simulation_is_hidden_where_data_is() -> None:
+    blind = comparison(Blinding(signal_region=(2.0, 6.0)))
+    filled = blind.fill("after", "tautau", MASS, FEATURES, np.ones(5))
+    for histogram in filled.values():
+        assert histogram.values(flow=True).sum() == 3
+    assert not filled["after/m_recoil/tautau"].values()[10:30].any()
+
+
+def test_a_share_hides_no_simulation() -> None:
+    filled = comparison(Blinding()).fill("after", "tautau", MASS, FEATURES, np.ones(5))
+    assert filled["after/m_recoil/tautau"].values(flow=True).sum() == 5
+    assert comparison(Blinding()).to_json() == comparison().to_json()
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    weight = np.full(5, 0.5)
+    spectra = {}
+    for process in ("tautau", "data", "eemumu"):
+        spectra |= comparison().fill("before", process, MASS, FEATURES, weight)
+    path = tmp_path / "comparison.root"
+    write_spectra(path, scaled_to_data(spectra, 3.0))
+    data, backgrounds = read_comparison(path, "before", "pt_mumu")
+    assert data.values(flow=True).sum() == pytest.approx(2.5)
+    assert list(backgrounds.axes["process"]) == ["eemumu", "tautau"]
+    for process in ("eemumu", "tautau"):
+        part = backgrounds[process, :]
+        np.testing.assert_allclose(part.values(flow=True), 3 * data.values(flow=True))
+        np.testing.assert_allclose(part.variances(flow=True), 9 * data.variances(flow=True))
+    assert backgrounds.axes[1].name == data.axes[0].name == "pt_mumu"
+
+
+def test_a_file_without_data_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "comparison.root"
+    write_spectra(path, comparison().fill("before", "tautau", MASS, FEATURES, np.ones(5)))
+    for stage in ("before", "after"):
+        with pytest.raises(InputError, match="run `punzinet select` first"):
+            read_comparison(path, stage, "m_recoil")

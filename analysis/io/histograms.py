@@ -1,0 +1,220 @@
+"""Histograms of the selection, as they are filled, written to ROOT files and read.
+
+**Spectra** of the window variable are called ``<stage>/<variable>/<process>`` for backgrounds and
+``<stage>/<variable>/signal/<mass>`` for signals, for example ``after/m_recoil/tautau`` and
+``before/m2_recoil/signal/2.5``. Contents of backgrounds are events at the target luminosity,
+those of signals are efficiencies.
+
+**Data against simulation**, of the mass and of the features, is called
+``<stage>/<variable>/<process>`` and ``<stage>/<variable>/data``. Those histograms hold only what
+may be seen of the data, and the backgrounds scaled to the luminosity behind it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uproot
+from hist import Hist, axis, storage
+
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.reproducible_root import create_root_file
+from punzinet.analysis.manifest.blinding import Blinding
+from punzinet.analysis.manifest.datasets import DATA, SIGNAL
+from punzinet.analysis.observables import Quantity
+from punzinet.analysis.types import FloatArray
+
+STAGES = ("before", "after")
+"""Before and after the selection."""
+
+BINNING = {1: (106, 0.0, 10.6), 2: (464, -4.0, 112.0)}
+"""Bins, lower and upper end of axes, in GeV and GeV²."""
+
+FEATURE_BINS = 40
+
+Spectra = dict[str, Hist[Any]]
+"""Histograms by their name in the file."""
+
+
+def drawn_quantities(variable: Quantity) -> dict[str, Quantity]:
+    """What there are spectra of, by name: the variable of the windows, always also as a mass."""
+    return {quantity.name: quantity for quantity in (variable.mass, variable)}
+
+
+def spectrum_axis(quantity: Quantity) -> axis.Regular:
+    """The axis of a quantity.
+
+    A squared mass can be negative; the mass of such an event counts as underflow.
+    """
+    return axis.Regular(*BINNING[quantity.dimension], name=quantity.name, label=quantity.axis_label)
+
+
+def empty_spectrum(quantity: Quantity) -> Hist[Any]:
+    """An empty histogram of a quantity."""
+    return Hist(spectrum_axis(quantity), storage=storage.Weight())
+
+
+def fill_spectra(
+    stage: str, name: str, variable: Quantity, values: FloatArray, weight: FloatArray
+) -> Spectra:
+    """Fill one histogram for each of `drawn_quantities`.
+
+    Args:
+        stage: One of `STAGES`.
+        name: Process, or ``signal/<mass>``.
+        variable: What the windows are in.
+        values: (n,) its values, in its unit.
+        weight: (n,) weights.
+    """
+    columns = {variable.mass.name: variable.signed_mass(values), variable.name: values}
+    return {
+        f"{stage}/{drawn}/{name}": empty_spectrum(quantity).fill(columns[drawn], weight=weight)
+        for drawn, quantity in drawn_quantities(variable).items()
+    }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared with data, and where.
+
+    Attributes:
+        mass: Name of the mass that is searched in.
+        ranges: Lower and upper end of the axis of each feature.
+        blinding: What is seen of the data; None if everything is.
+    """
+
+    mass: str
+    ranges: Mapping[str, tuple[float, float]]
+    blinding: Blinding | None
+
+    def to_json(self) -> list[Any]:
+        """What a histogram of simulated events depends on."""
+        region = None if self.blinding is None else self.blinding.signal_region
+        return [self.mass, dict(self.ranges), region]
+
+    def empty(self, name: str) -> Hist[Any]:
+        """An empty histogram with the axis that belongs to ``<stage>/<variable>/<process>``."""
+        variable = name.split("/")[1]
+        binning = (
+            (53, 0.0, 10.6) if variable == self.mass else (FEATURE_BINS, *self.ranges[variable])
+        )
+        return Hist(axis.Regular(*binning, name=variable), storage=storage.Weight())
+
+    def fill(
+        self,
+        stage: str,
+        process: str,
+        mass: FloatArray,
+        features: Mapping[str, FloatArray],
+        weight: FloatArray,
+    ) -> Spectra:
+        """Fill one histogram for each variable, with what lies where data is seen at all.
+
+        Args:
+            stage: One of `STAGES`.
+            process: Process of the events, or `DATA`.
+            mass: (n,) masses in GeV, negative where the square is, which counts as underflow.
+            features: (n,) values of each feature.
+            weight: (n,) weights.
+        """
+        seen = np.ones(len(mass), dtype=bool)
+        if self.blinding is not None:
+            seen = self.blinding.beside_signal_region(mass)
+        values = {self.mass: mass, **{name: features[name] for name in self.ranges}}
+        names = {f"{stage}/{variable}/{process}": values[variable] for variable in values}
+        return {
+            name: self.empty(name).fill(column[seen], weight=weight[seen])
+            for name, column in names.items()
+        }
+
+
+def scaled_to_data(spectra: Spectra, factor: float) -> Spectra:
+    """Scale the simulated histograms and leave those of data alone.
+
+    The factor is the luminosity behind the data that is seen, over the target luminosity.
+    """
+    return {
+        name: histogram if name.split("/")[2] == DATA else histogram * factor
+        for name, histogram in spectra.items()
+    }
+
+
+def write_spectra(path: Path, spectra: Spectra) -> None:
+    """Write histograms to a ROOT file, the same bytes for the same contents."""
+    with create_root_file(path, "recoil-mass spectra") as file:
+        for name, histogram in sorted(spectra.items()):
+            file[name] = histogram
+
+
+def read_spectrum(
+    path: Path, stage: str, quantity: Quantity
+) -> tuple[Hist[Any], dict[float, Hist[Any]]]:
+    """Read the spectra of one of `drawn_quantities`.
+
+    Returns:
+        The backgrounds in one histogram with the axes ``process`` and that of the quantity, and
+        the signals by their generated mass in GeV.
+
+    Raises:
+        InputError: If the file is absent or something else.
+    """
+    contents = _read_histograms(path, f"{stage}/{quantity.name}")
+    own = spectrum_axis(quantity)
+    processes = [name for name in contents if not name.startswith(f"{SIGNAL}/")]
+    backgrounds = _stack({name: contents.pop(name) for name in processes}, own)
+    signals = {
+        float(name.removeprefix(f"{SIGNAL}/")): _on_axis(histogram, own)
+        for name, histogram in contents.items()
+    }
+    return backgrounds, dict(sorted(signals.items()))
+
+
+def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], Hist[Any]]:
+    """Read what is compared of one variable: the mass that is searched in, or a feature.
+
+    Returns:
+        The data, and the backgrounds with the axes ``process`` and that of the variable.
+
+    Raises:
+        InputError: If the file is absent or something else.
+    """
+    contents = _read_histograms(path, f"{stage}/{variable}")
+    if DATA not in contents:
+        raise InputError(
+            f"{path} does not hold {stage}/{variable} of data; run `punzinet select` first."
+        )
+    edges = contents[DATA].axes[0].edges
+    own = axis.Regular(len(edges) - 1, edges[0], edges[-1], name=variable)
+    return _on_axis(contents.pop(DATA), own), _stack(contents, own)
+
+
+def _read_histograms(path: Path, folder: str) -> Spectra:
+    """Read all one-dimensional histograms in a folder of a ROOT file."""
+    try:
+        with uproot.open(path) as file:
+            inside = file[folder]
+            names = inside.keys(cycle=False, filter_classname="TH1D")
+            return {name: inside[name].to_hist() for name in sorted(names)}
+    except Exception as error:  # whatever damage does to a ROOT file
+        raise InputError(
+            f"{path} does not hold the spectra {folder}; run `punzinet select` first."
+        ) from error
+
+
+def _on_axis(histogram: Hist[Any], own: axis.Regular) -> Hist[Any]:
+    """The same contents on an axis with a name."""
+    named = Hist(own, storage=storage.Weight())
+    named.view(flow=True)[:] = histogram.view(flow=True)
+    return named
+
+
+def _stack(contents: Spectra, own: axis.Regular) -> Hist[Any]:
+    """Processes in one histogram, with the axes ``process`` and that of the variable."""
+    names = sorted(contents)
+    processes = axis.StrCategory(names, name="process")
+    backgrounds = Hist(processes, own, storage=storage.Weight())
+    for i, name in enumerate(names):
+        backgrounds.view(flow=True)[i] = contents[name].view(flow=True)
+    return backgrounds

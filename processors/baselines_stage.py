@@ -224,7 +224,10 @@ def _train(setting: _Setting, name: str) -> PunziNet:
     figure_of_merit = manifest.figure_of_merit
     if name == "significance":
         rate = {"learning_rate": manifest.baselines.significance_learning_rate}
-        changes |= {"loss": name, "punzi": manifest.training.punzi.model_copy(update=rate)}
+        changes |= {
+            "significance_cross_section": manifest.training.significance_cross_section or 10.0,
+            "punzi": manifest.training.punzi.model_copy(update=rate),
+        }
     else:
         figure_of_merit = _uncertain(manifest)
     with ProgressBar() as progress:

@@ -8,29 +8,22 @@ block once for all of them, and each network makes steps of its own.
 import math
 from typing import Any, NamedTuple
 
-from punzinet.analysis.training.elementary import event_loop, exp, kernel, log1p
-from punzinet.analysis.training.loading import PARTS, Batch, block_count, blocks_of_part, load_block
-from punzinet.analysis.training.network_kernels import BLOCK, Network, backward, forward
+from punzinet.analysis.training.batches import Batch
+from punzinet.analysis.training.fast_math import event_loop, exp, kernel, log1p
+from punzinet.analysis.training.network_kernels import (
+    BLOCK,
+    PARTS,
+    Network,
+    backward,
+    block_count,
+    blocks_of_part,
+    forward,
+    load_block,
+)
 from punzinet.analysis.types import FloatArray, IntArray
 
 #: Keeps a step of length zero from being divided by.
 TINY = 1e-300
-
-
-class Epoch(NamedTuple):
-    """The batches of an epoch.
-
-    Attributes:
-        values: The shelf's, see `Runs`.
-        places: The shelf's, see `Runs`.
-        order: Order of its runs.
-        bounds: (batches + 1,) bounds of the batches in that order.
-    """
-
-    values: FloatArray
-    places: IntArray
-    order: IntArray
-    bounds: IntArray
 
 
 class Learners(NamedTuple):
@@ -39,8 +32,8 @@ class Learners(NamedTuple):
     Attributes:
         parameters: (N, K) parameters in the precision of the passes.
         widths: (layers,) units of each layer.
-        scale: (places,) factor on the weight of an event, likewise.
-        signal: H; events with a place below this are signal.
+        scale: (cells,) factor on the weight of an event, likewise.
+        signal: H; events with a cell below this are signal.
     """
 
     parameters: FloatArray
@@ -65,25 +58,15 @@ class Descent(NamedTuple):
 
 @event_loop
 def _cross_entropy(learners: Any, work: Any, worker: int, slope: Any) -> Any:
-    """Loss of one block, and its slope with respect to each logit.
-
-    Args:
-        learners: The `Learners`.
-        work: The `Workspace` with the logits of the block, and weights that are scaled.
-        worker: Which of its blocks.
-        slope: (BLOCK,) overwritten with weight · (ŷ − label).
-
-    Returns:
-        Σ weight · cross-entropy.
-    """
-    logit, weight, place = work.rows[worker, -1], work.weight[worker], work.place[worker]
+    """Σ weight · cross-entropy of one block; slopes become weight · (ŷ − label)."""
+    logit, weight, cell = work.rows[worker, -1], work.weight[worker], work.cell[worker]
     zero, one = logit.dtype.type(0), logit.dtype.type(1)
     loss = zero
     for event in range(BLOCK):
         z = logit[event]
         decay = exp(-abs(z))
         output = (one if z >= zero else decay) / (one + decay)
-        label = one if place[event] < learners.signal else zero
+        label = one if cell[event] < learners.signal else zero
         slope[event] = weight[event] * (output - label)
         loss += weight[event] * (max(z, zero) + log1p(decay) - label * z)
     return loss
@@ -93,10 +76,10 @@ def _cross_entropy(learners: Any, work: Any, worker: int, slope: Any) -> Any:
 def _load_scaled(batch: Any, block: Any, learners: Any, work: Any, worker: Any) -> Any:
     """Load a block and scale its weights for the cross-entropy; Σ weight of its events."""
     load_block(batch, block, work, worker)
-    weight, place = work.weight[worker], work.place[worker]
+    weight, cell = work.weight[worker], work.cell[worker]
     total = weight.dtype.type(0)
     for event in range(BLOCK):
-        weight[event] *= learners.scale[place[event]]
+        weight[event] *= learners.scale[cell[event]]
         total += weight[event]
     return total
 
@@ -105,17 +88,10 @@ def _load_scaled(batch: Any, block: Any, learners: Any, work: Any, worker: Any) 
 def _add_block(
     batch: Any, block: Any, learners: Any, work: Any, worker: Any, sums: Any, which: Any
 ) -> None:
-    """Add what one block gives to the cross-entropies of some networks, and to their gradients.
+    """Add what one block gives to the `sums` of some networks (`which`: first and stride).
 
-    Args:
-        batch: The `Batch`.
-        block: Which of its blocks.
-        learners: The `Learners`.
-        work: The `Workspace`.
-        worker: Which of its blocks to use.
-        sums: (N, 2 or 2 + K) float64: Σ weight · cross-entropy, Σ weight and the gradient of the
-            former, left out if there is no room for it; those of the networks are added to.
-        which: First and stride of the networks.
+    They are (N, 2 or 2 + K) float64: Σ weight · cross-entropy, Σ weight and, if they are so many,
+    the gradient of the former.
     """
     total = _load_scaled(batch, block, learners, work, worker)
     rows, slopes = work.rows[worker], work.slopes[worker]
@@ -133,6 +109,7 @@ def descend(
     worker: Any,
     workers: Any,
     epoch: Any,
+    bounds: Any,
     descent: Any,
     learners: Any,
     work: Any,
@@ -144,19 +121,20 @@ def descend(
     Args:
         worker: Number of the worker.
         workers: How many there are, between whom the networks are divided.
-        epoch: The `Epoch`.
+        epoch: `Batch` of all tiles, in the order of the epoch.
+        bounds: (batches + 1,) bounds of the batches in that order.
         descent: The `Descent`, whose parameters change.
         learners: The `Learners`, whose parameters are overwritten.
         work: `Workspace` with a block for each worker.
         sums: (N, 2 + K) float64, overwritten.
         losses: (N,) overwritten with the mean over batches of the weighted mean cross-entropy.
     """
-    networks, batches = len(losses), len(epoch.bounds) - 1
+    networks, batches = len(losses), len(bounds) - 1
     for n in range(worker, networks, workers):
         losses[n] = 0
     for index in range(batches):
-        start, stop = epoch.bounds[index], epoch.bounds[index + 1]
-        batch = Batch(epoch.values, epoch.places, epoch.order, start, stop)
+        tiles = epoch.tiles[bounds[index] : bounds[index + 1]]
+        batch = Batch(epoch.values, epoch.cells, tiles)
         for n in range(worker, networks, workers):
             sums[n, :] = 0
             for k in range(descent.parameters.shape[1]):
@@ -183,17 +161,7 @@ def _step(descent: Any, network: Any, sums: Any) -> None:
 
 @kernel
 def bce_parts(worker: Any, workers: Any, batch: Any, learners: Any, work: Any, sums: Any) -> None:
-    """What a worker's parts of a batch add to the cross-entropies of all networks.
-
-    Args:
-        worker: Number of the worker.
-        workers: How many there are.
-        batch: The `Batch`.
-        learners: The `Learners`.
-        work: The `Workspace`.
-        sums: (PARTS, N, 2 or 2 + K) float64, see `_add_block`; those of the worker's parts are
-            overwritten.
-    """
+    """Overwrite (PARTS, N, 2 or 2 + K) sums of a worker's parts of a batch, see `_add_block`."""
     for part in range(worker, PARTS, workers):
         sums[part, :, :] = 0
         begin, end = blocks_of_part(batch, part)

@@ -4,8 +4,8 @@ Columns are arrays of their own (structure of arrays), 25 bytes an event. Only w
 can use is kept: background in the window of at least one training hypothesis, and signal of
 training hypotheses. Window ranges count training hypotheses.
 
-A `Sample` holds them in memory. `TensorFiles` reads them anew whenever they are asked for, piece
-by piece, and holds no more than one: training needs them only to put them on a shelf.
+A `Sample` holds its events in memory. A `StreamedSample` reads them piece by piece whenever they
+are gone through: training needs them only once, to pack them into batches.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,6 @@ from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 
-COLUMNS = ("process", "window_start", "window_stop", "weight", "fold")
 #: Events that are handled at once, which bounds what that needs beyond the sample itself.
 ROWS = 200_000
 
@@ -80,9 +79,8 @@ class Events:
             yield self[start : start + ROWS]
 
 
-@dataclass(frozen=True, eq=False)
 class _Summary:
-    """What a stream of events amounts to.
+    """Sums of weights, extreme features and checksum of a stream of events.
 
     Attributes:
         signal: (H,) sums of weights of the signal hypotheses.
@@ -92,41 +90,27 @@ class _Summary:
         digest: SHA-256 of all columns.
     """
 
-    signal: FloatArray
-    background: FloatArray
-    low: FloatArray
-    high: FloatArray
-    digest: str
-
-    @classmethod
-    def of(cls, events: EventStream, features: int, hypotheses: int, processes: int) -> "_Summary":
-        """Go through the events; how they are divided into pieces does not matter.
-
-        Args:
-            events: The events.
-            features: F.
-            hypotheses: H.
-            processes: P.
-        """
-        signal, background = np.zeros(hypotheses), np.zeros(processes)
-        low = np.full(features, np.inf, np.float32)
-        high = np.full(features, -np.inf, np.float32)
+    def __init__(self, events: EventStream, features: int, hypotheses: int, processes: int) -> None:
+        self.signal, self.background = np.zeros(hypotheses), np.zeros(processes)
+        self.low = np.full(features, np.inf, np.float32)
+        self.high = np.full(features, -np.inf, np.float32)
         checksums = [hashlib.sha256() for _ in range(features + 4)]
         for piece in events.pieces():
             is_signal = piece.process == SIGNAL
             # One event after the other, so that rounding is the same for any pieces.
-            np.add.at(signal, piece.start[is_signal], piece.weight[is_signal])
-            np.add.at(background, piece.process[~is_signal], piece.weight[~is_signal])
-            low = np.minimum(low, piece.features.min(axis=1, initial=np.inf))
-            high = np.maximum(high, piece.features.max(axis=1, initial=-np.inf))
+            np.add.at(self.signal, piece.start[is_signal], piece.weight[is_signal])
+            np.add.at(self.background, piece.process[~is_signal], piece.weight[~is_signal])
+            self.low = np.minimum(self.low, piece.features.min(axis=1, initial=np.inf))
+            self.high = np.maximum(self.high, piece.features.max(axis=1, initial=-np.inf))
             columns = (*piece.features, piece.weight, piece.process, piece.start, piece.stop)
             for checksum, column in zip(checksums, columns, strict=True):
                 checksum.update(np.ascontiguousarray(column).data)
         digest = "".join(checksum.hexdigest() for checksum in checksums)
-        return cls(signal, background, low, high, hashlib.sha256(digest.encode()).hexdigest())
+        self.digest = hashlib.sha256(digest.encode()).hexdigest()
 
 
-class Source:
+@dataclass(frozen=True, eq=False)
+class StreamedSample:
     """Training and validation events, and what they sum up to together.
 
     Attributes:
@@ -143,7 +127,7 @@ class Source:
     training: EventStream
     validation: EventStream
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Check that there is something to train on.
 
         Raises:
@@ -167,7 +151,7 @@ class Source:
     def _summaries(self) -> tuple[_Summary, _Summary]:
         """What training and validation part amount to."""
         sizes = len(self.features), len(self.mass), len(self.backgrounds)
-        return _Summary.of(self.training, *sizes), _Summary.of(self.validation, *sizes)
+        return _Summary(self.training, *sizes), _Summary(self.validation, *sizes)
 
     @property
     def training_totals(self) -> tuple[FloatArray, FloatArray]:
@@ -194,110 +178,54 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample(Source):
-    """Training and validation events in memory; see `Source`."""
+class Sample(StreamedSample):
+    """Training and validation events in memory."""
 
-    features: tuple[str, ...]
-    mass: FloatArray
-    backgrounds: tuple[str, ...]
     training: Events
     validation: Events
 
-    def __post_init__(self) -> None:
-        """Check that there is something to train on.
 
-        Raises:
-            InputError: If not, see `check`.
-        """
-        self.check()
+@dataclass(frozen=True, eq=False)
+class _TensorStream:
+    """The training or the validation events of Parquet files; see `EventStream`."""
 
+    paths: Sequence[Path]
+    windows: Windows
+    codes: dict[str, int]  # of processes
+    validation_fold: int
+    validates: bool
+    count: int
 
-class TensorFiles(Source):
-    """Training and validation events in Parquet files, read whenever they are needed.
+    def __len__(self) -> int:
+        return self.count
 
-    Events are in the order of dataset, file and entry, whatever chunks they were written in.
-    """
-
-    def __init__(self, folder: Path, windows: Windows, validation_fold: int) -> None:
-        """Find out what there is.
-
-        Args:
-            folder: Where the tensors lie, one Parquet file a chunk.
-            windows: The windows that the tensors were made with.
-            validation_fold: Fold that validates; all others train.
-
-        Raises:
-            InputError: If there are no tensors, or one cannot be read.
-        """
-        self.features = windows.search.feature_names
-        self.mass = windows.mass[windows.training]
-        self.windows = windows
-        self.fold = validation_fold
-        self.paths = sorted(folder.glob("*/*.parquet"), key=_chunk_order)
-        if not self.paths:
-            raise InputError(f"{folder} holds no tensors; run `punzinet features` first.")
-        names: list[str] = []
-        events = np.zeros(2, np.int64)
-        for path in self.paths:
-            for table in _read(path, ("process", "window_start", "window_stop", "fold")):
-                for name in sorted(set(table["process"].unique().to_pylist())):
-                    if name != SIGNAL_PROCESS and name not in names:
-                        names.append(name)
-                start, stop = self._ranges(table)
-                validates = table["fold"].to_numpy() == validation_fold
-                events += [((start < stop) & mine).sum() for mine in (~validates, validates)]
-        self.backgrounds = tuple(names)
-        self.training = _TensorStream(self, int(events[0]), validates=False)
-        self.validation = _TensorStream(self, int(events[1]), validates=True)
-
-    def read(self, *, validates: bool) -> Iterator[Events]:
-        """Read the events of one part.
-
-        Args:
-            validates: Which.
+    def pieces(self) -> Iterator[Events]:
+        """See `EventStream`.
 
         Raises:
             InputError: If a file cannot be read, a feature is not finite, or a weight is
                 negative or not finite.
         """
+        features = self.windows.search.feature_names
         for path in self.paths:
-            for table in _read(path, (*self.features, *COLUMNS)):
-                start, stop = self._ranges(table)
-                wanted = (table["fold"].to_numpy() == self.fold) == validates
-                yield _columns(self, table, start, stop, path)[wanted & (start < stop)]
-
-    def _ranges(self, table: pa.RecordBatch) -> tuple[IntArray, IntArray]:
-        """Window ranges of some rows, counting training hypotheses; empty for no window."""
-        return self.windows.to_training(
-            table["window_start"].to_numpy(), table["window_stop"].to_numpy()
-        )
+            for table in _read(path, (*features, "process", *_RANGE, "weight", "fold")):
+                start, stop = _ranges(self.windows, table)
+                mine = (table["fold"].to_numpy() == self.validation_fold) == self.validates
+                columns = _columns(table, features, self.codes, path)
+                events = Events(*columns, start.astype(np.int16), stop.astype(np.int16))
+                yield events[mine & (start < stop)]
 
 
-@dataclass(frozen=True, eq=False)
-class _TensorStream:
-    """One part of the events in Parquet files; see `EventStream`."""
-
-    files: TensorFiles
-    events: int
-    validates: bool
-
-    def __len__(self) -> int:
-        return self.events
-
-    def pieces(self) -> Iterator[Events]:
-        """See `EventStream`."""
-        return self.files.read(validates=self.validates)
+_RANGE = ("window_start", "window_stop")
 
 
-def open_sample(folder: Path, windows: Windows, validation_fold: int) -> TensorFiles:
+def open_sample(folder: Path, windows: Windows, validation_fold: int) -> StreamedSample:
     """Find the events of the tensors, and leave them where they are; see `load_sample`."""
-    files = TensorFiles(folder, windows, validation_fold)
-    files.check()
-    return files
+    return StreamedSample(**_streams(folder, windows, validation_fold))
 
 
 def load_sample(folder: Path, windows: Windows, validation_fold: int) -> Sample:
-    """Read the tensors into memory.
+    """Read the tensors into memory, in the order of dataset, file and entry.
 
     Args:
         folder: Where the tensors lie, one Parquet file a chunk.
@@ -307,28 +235,58 @@ def load_sample(folder: Path, windows: Windows, validation_fold: int) -> Sample:
     Raises:
         InputError: If there are no tensors, one cannot be read, or their events cannot train.
     """
-    files = TensorFiles(folder, windows, validation_fold)
-    parts = (_in_memory(part, len(files.features)) for part in (files.training, files.validation))
-    return Sample(files.features, files.mass, files.backgrounds, *parts)
+    streams = _streams(folder, windows, validation_fold)
+    for part in ("training", "validation"):
+        streams[part] = _in_memory(streams[part], len(streams["features"]))
+    return Sample(**streams)
+
+
+def _streams(folder: Path, windows: Windows, validation_fold: int) -> dict[str, Any]:
+    """What a `StreamedSample` is made of; arguments as of `load_sample`."""
+    paths = sorted(folder.glob("*/*.parquet"), key=_chunk_order)
+    if not paths:
+        raise InputError(f"{folder} holds no tensors; run `punzinet features` first.")
+    names: list[str] = []
+    count = np.zeros(2, np.int64)
+    for path in paths:
+        for table in _read(path, ("process", *_RANGE, "fold")):
+            found = set(table["process"].unique().to_pylist()) - {SIGNAL_PROCESS, *names}
+            names += sorted(found)
+            start, stop = _ranges(windows, table)
+            validates = table["fold"].to_numpy()[start < stop] == validation_fold
+            count += (~validates).sum(), validates.sum()
+    codes = {name: code for code, name in enumerate(names)} | {SIGNAL_PROCESS: SIGNAL}
+    parts = {
+        part: _TensorStream(paths, windows, codes, validation_fold, bool(index), int(count[index]))
+        for index, part in enumerate(("training", "validation"))
+    }
+    return {
+        "features": windows.search.feature_names,
+        "mass": windows.mass[windows.training],
+        "backgrounds": tuple(names),
+        **parts,
+    }
+
+
+def _ranges(windows: Windows, table: pa.RecordBatch) -> tuple[IntArray, IntArray]:
+    """Window ranges of some rows, counting training hypotheses; empty for no window."""
+    return windows.to_training(*(table[edge].to_numpy() for edge in _RANGE))
 
 
 def _in_memory(stream: EventStream, features: int) -> Events:
     """Copy a stream of events with some number of features into memory."""
-    count = len(stream)
     whole = Events(
-        np.empty((features, count), np.float32),
-        np.empty(count, np.float32),
-        np.empty(count, np.int8),
-        np.empty(count, np.int16),
-        np.empty(count, np.int16),
+        np.empty((features, len(stream)), np.float32),
+        np.empty(len(stream), np.float32),
+        np.empty(len(stream), np.int8),
+        np.empty(len(stream), np.int16),
+        np.empty(len(stream), np.int16),
     )
     at = 0
     for piece in stream.pieces():
         part = whole[at : at + len(piece)]
-        part.features[:], part.weight[:], part.process[:] = (
-            piece.features, piece.weight, piece.process
-        )  # fmt: skip
-        part.start[:], part.stop[:] = piece.start, piece.stop
+        for name, column in vars(piece).items():
+            getattr(part, name)[:] = column
         at += len(piece)
     return whole
 
@@ -364,36 +322,22 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def _columns(
-    files: TensorFiles,
-    table: pa.RecordBatch,
-    start: IntArray,
-    stop: IntArray,
-    path: Path,
-) -> Events:
-    """Turn rows of a file into columns.
-
-    Args:
-        files: Know the names of features and backgrounds.
-        table: Rows as the features stage wrote them.
-        start: (n,) first training hypothesis of each.
-        stop: (n,) one past the last.
-        path: Where the table is from, for errors.
+    table: pa.RecordBatch, features: Sequence[str], codes: dict[str, int], path: Path
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Features (F, n), weights and process codes of rows of the file `path`.
 
     Raises:
         InputError: If a feature is not finite or a weight is negative or not finite.
     """
     process = table["process"].dictionary_encode()
-    number = {name: index for index, name in enumerate(files.backgrounds)} | {
-        SIGNAL_PROCESS: SIGNAL
-    }
     # A dictionary may list names that no row has.
-    codes = [number.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
-    code = np.array(codes, dtype=np.int8)[process.indices.to_numpy()]
-    features = np.stack([table[name].to_numpy() for name in files.features]).astype(np.float32)
+    known = [codes.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
+    code = np.array(known, dtype=np.int8)[process.indices.to_numpy()]
+    columns = np.stack([table[name].to_numpy() for name in features]).astype(np.float32)
     weight = table["weight"].to_numpy().astype(np.float32)
-    if not (np.isfinite(features).all() and np.isfinite(weight).all() and (weight >= 0).all()):
+    if not (np.isfinite(columns).all() and np.isfinite(weight).all() and (weight >= 0).all()):
         raise InputError(
             f"{path} holds an event whose features are not finite or whose weight is negative or "
             "not finite; check the momentum and weight branches of the ntuples."
         )
-    return Events(features, weight, code, start.astype(np.int16), stop.astype(np.int16))
+    return columns, weight, code

@@ -10,11 +10,19 @@ each layer its weights, row by row, then its biases.
 
 from typing import Any, NamedTuple
 
-from punzinet.analysis.training.elementary import event_loop, tanh
+import numpy as np
+
+from punzinet.analysis.training.batches import TILE
+from punzinet.analysis.training.fast_math import event_loop, tanh
 from punzinet.analysis.types import FloatArray, IntArray
 
 #: Events of a block. The rows of a 4-8-4-1 network are 34 KiB in single precision.
 BLOCK = 512
+#: Tiles of a block.
+TILES = BLOCK // TILE
+#: Parts into which the blocks of a batch are divided. Each is summed up by itself, and the
+#: parts' sums are added in their order, so that results do not depend on the number of cores.
+PARTS = 16
 
 
 class Network(NamedTuple):
@@ -29,14 +37,75 @@ class Network(NamedTuple):
     widths: IntArray
 
 
+class Workspace(NamedTuple):
+    """A block of events for each worker, and what passes make of it.
+
+    Attributes:
+        rows: (workers, Σ widths, BLOCK) inputs, activations and output of a network.
+        weight: (workers, BLOCK) event weights.
+        cell: (workers, BLOCK) cells of the events, see `Batch`.
+        slopes: (workers, Σ widths − F, BLOCK) slopes of the loss, for the backward pass.
+    """
+
+    rows: FloatArray
+    weight: FloatArray
+    cell: IntArray
+    slopes: FloatArray
+
+
+def workspace(widths: tuple[int, ...], dtype: type[np.floating], workers: int) -> Workspace:
+    """Blocks for a number of workers and networks of some widths, inputs first."""
+    return Workspace(
+        np.zeros((workers, sum(widths), BLOCK), dtype),
+        np.zeros((workers, BLOCK), dtype),
+        np.zeros((workers, BLOCK), np.uint32),
+        np.zeros((workers, sum(widths[1:]), BLOCK), dtype),
+    )
+
+
+@event_loop
+def block_count(batch: Any) -> int:
+    """Number of blocks of a batch."""
+    return (len(batch.tiles) + TILES - 1) // TILES
+
+
+@event_loop
+def blocks_of_part(batch: Any, part: int) -> tuple[int, int]:
+    """First and one-past-last block of a part of a batch."""
+    blocks = block_count(batch)
+    return part * blocks // PARTS, (part + 1) * blocks // PARTS
+
+
+@event_loop
+def load_block(batch: Any, block: int, work: Any, worker: int) -> None:
+    """Copy one block of a batch into a worker's; beyond the end of the batch, weights are zero."""
+    rows, weight, cell = work.rows[worker], work.weight[worker], work.cell[worker]
+    begin = block * TILES
+    held = min(TILES, len(batch.tiles) - begin)
+    features = batch.values.shape[1] - 2
+    for k in range(held):
+        tile, target = batch.tiles[begin + k], k * TILE
+        values, cells = batch.values[tile], batch.cells[tile, features + 1]
+        for i in range(features):
+            row = rows[i]
+            for event in range(TILE):
+                row[target + event] = values[i, event]
+        for event in range(TILE):
+            weight[target + event] = values[features, event]
+        for event in range(TILE):
+            cell[target + event] = cells[event]
+    for event in range(held * TILE, BLOCK):
+        for i in range(features):
+            rows[i, event] = 0
+        weight[event], cell[event] = 0, 0
+
+
 @event_loop
 def forward(network: Any, rows: Any) -> None:
     """Evaluate a network for one block.
 
-    Args:
-        network: The `Network`.
-        rows: (Σ widths, BLOCK); the inputs are given in the first rows, the activations of
-            each layer and, last, the logit are written to the others.
+    Of the (Σ widths, BLOCK) rows, the first hold the inputs; the activations of each layer and,
+    last, the logit are written to the others.
     """
     parameters, widths = network.parameters, network.widths
     weight, below = 0, 0
@@ -68,14 +137,11 @@ def forward(network: Any, rows: Any) -> None:
 
 @event_loop
 def backward(network: Any, rows: Any, slopes: Any, gradient: Any) -> None:
-    """Add one block's part of the gradient of a loss.
+    """Add one block's part of the gradient of a loss to the (K,) float64 `gradient`.
 
-    Args:
-        network: The `Network`.
-        rows: (Σ widths, BLOCK), as `forward` left them (but for the last row, unused).
-        slopes: (Σ widths − inputs, BLOCK); the last row is given as ∂loss/∂logit of each event,
-            the slopes with respect to the inputs of all hidden units are written to the others.
-        gradient: (K,) float64, added to.
+    The rows are as `forward` left them, but for the last, which is not used. Of the
+    (Σ widths − inputs, BLOCK) slopes, the last row is ∂loss/∂logit of each event; the slopes with
+    respect to the inputs of all hidden units are written to the others.
     """
     parameters, widths = network.parameters, network.widths
     zero = rows.dtype.type(0)
@@ -110,14 +176,7 @@ def backward(network: Any, rows: Any, slopes: Any, gradient: Any) -> None:
 
 @event_loop
 def _combine_two(constants: Any, weights: Any, rows: Any, totals: Any) -> None:
-    """`_combine` for two rows at once, which share what is loaded.
-
-    Args:
-        constants: Two numbers.
-        weights: Two vectors of weights.
-        rows: What is combined.
-        totals: (2, BLOCK) overwritten.
-    """
+    """`_combine` with two constants and two vectors of weights at once: rows are loaded once."""
     v, w = weights
     a, b = totals[0], totals[1]
     quads = len(v) // 4

@@ -19,9 +19,16 @@ from punzinet.analysis.figures_of_merit import (
     variance_slope,
 )
 from punzinet.analysis.punzi_loss import MIN_EFFICIENCY
-from punzinet.analysis.training.elementary import event_loop, exp, kernel
-from punzinet.analysis.training.loading import PARTS, blocks_of_part, load_block
-from punzinet.analysis.training.network_kernels import BLOCK, Network, backward, forward
+from punzinet.analysis.training.fast_math import event_loop, exp, kernel
+from punzinet.analysis.training.network_kernels import (
+    BLOCK,
+    PARTS,
+    Network,
+    backward,
+    blocks_of_part,
+    forward,
+    load_block,
+)
 from punzinet.analysis.types import FloatArray, IntArray
 
 _numerator: Any = njit(punzi_numerator)
@@ -30,12 +37,12 @@ _slope: Any = njit(variance_slope)
 
 
 class Networks(NamedTuple):
-    """Networks whose Punzi-loss is asked for.
+    """Networks, and the slopes of their Punzi-loss.
 
     Attributes:
         parameters: (N, K) weights and biases, in the precision of the passes.
         widths: (layers,) units of each layer, inputs first, 1 last.
-        slopes: (N, places) ∂loss/∂(weight · ŷ) of the events of each place, likewise.
+        slopes: (N, cells) ∂loss/∂(weight · ŷ) of the events of each cell, likewise.
     """
 
     parameters: FloatArray
@@ -47,8 +54,8 @@ class Sums(NamedTuple):
     """What events add up to; with one more axis in front, what each part of a batch adds up to.
 
     Attributes:
-        weight: (places,) float64 Σ weight.
-        selected: (N, places) float64 Σ weight · ŷ.
+        weight: (cells,) float64 Σ weight.
+        selected: (N, cells) float64 Σ weight · ŷ.
     """
 
     weight: FloatArray
@@ -67,16 +74,7 @@ def _evaluate(network: Any, rows: Any) -> None:
 
 @kernel
 def sum_parts(worker: Any, workers: Any, batch: Any, networks: Any, work: Any, sums: Any) -> None:
-    """First pass over a worker's parts of a batch.
-
-    Args:
-        worker: Number of the worker.
-        workers: How many there are.
-        batch: The `Batch`.
-        networks: The `Networks`.
-        work: The `Workspace`, with a block for each worker.
-        sums: `Sums` of each part; those of the worker's parts are overwritten.
-    """
+    """First pass over a worker's parts of a batch, whose `Sums` are overwritten."""
     for part in range(worker, PARTS, workers):
         _sum_part(part, worker, batch, networks, work, sums)
 
@@ -84,7 +82,7 @@ def sum_parts(worker: Any, workers: Any, batch: Any, networks: Any, work: Any, s
 @event_loop
 def _sum_part(part: Any, worker: Any, batch: Any, networks: Any, work: Any, sums: Any) -> None:
     """`sum_parts` of one part."""
-    rows, weight, place = work.rows[worker], work.weight[worker], work.place[worker]
+    rows, weight, cell = work.rows[worker], work.weight[worker], work.cell[worker]
     output, widths = rows[-1], networks.widths
     weights = sums.weight[part]
     weights[:] = 0
@@ -93,28 +91,19 @@ def _sum_part(part: Any, worker: Any, batch: Any, networks: Any, work: Any, sums
     for block in range(begin, end):
         load_block(batch, block, work, worker)
         for event in range(BLOCK):
-            weights[place[event]] += np.float64(weight[event])
+            weights[cell[event]] += np.float64(weight[event])
         for n in range(len(networks.parameters)):
             _evaluate(Network(networks.parameters[n], widths), rows)
             selected = sums.selected[part, n]
             for event in range(BLOCK):
-                selected[place[event]] += np.float64(weight[event] * output[event])
+                selected[cell[event]] += np.float64(weight[event] * output[event])
 
 
 @kernel
 def gradient_parts(
     worker: Any, workers: Any, batch: Any, networks: Any, work: Any, gradients: Any
 ) -> None:
-    """Second pass over a worker's parts of a batch.
-
-    Args:
-        worker: Number of the worker.
-        workers: How many there are.
-        batch: The `Batch`.
-        networks: The `Networks`.
-        work: The `Workspace`.
-        gradients: (PARTS, N, K) float64; those of the worker's parts are overwritten.
-    """
+    """Second pass over a worker's parts of a batch: (PARTS, N, K) gradients are overwritten."""
     for part in range(worker, PARTS, workers):
         _gradient_part(part, worker, batch, networks, work, gradients)
 
@@ -124,7 +113,7 @@ def _gradient_part(
     part: Any, worker: Any, batch: Any, networks: Any, work: Any, gradients: Any
 ) -> None:
     """`gradient_parts` of one part."""
-    rows, weight, place = work.rows[worker], work.weight[worker], work.place[worker]
+    rows, weight, cell = work.rows[worker], work.weight[worker], work.cell[worker]
     slopes = work.slopes[worker]
     output, slope, one = rows[-1], slopes[-1], rows.dtype.type(1)
     gradients[part, :, :] = 0
@@ -134,9 +123,9 @@ def _gradient_part(
         for n in range(len(networks.parameters)):
             network = Network(networks.parameters[n], networks.widths)
             _evaluate(network, rows)
-            by_place = networks.slopes[n]
+            by_cell = networks.slopes[n]
             for event in range(BLOCK):
-                by_output = by_place[place[event]] * weight[event]
+                by_output = by_cell[cell[event]] * weight[event]
                 slope[event] = by_output * output[event] * (one - output[event])
             backward(network, rows, slopes, gradients[part, n])
 
@@ -147,7 +136,7 @@ class Totals(NamedTuple):
     Attributes:
         signal: (H,) sums of weights of the signal hypotheses.
         background: (P,) sums of weights of the background processes.
-        ranges: (R, 2) ranges of windows, see `Shelf`.
+        ranges: (R, 2) ranges of windows, see `PackedEvents`.
         luminosity: L in fb^-1.
         constants: (3,) constant term, a and b of the figure of merit.
         uncertainty: Systematic uncertainties of the background processes.
@@ -163,14 +152,14 @@ class Totals(NamedTuple):
     cross_section: float
 
 
-class Values(NamedTuple):
-    """What losses are made of; see `punzinet.analysis.training.engine.PunziValues`.
+class PunziValues(NamedTuple):
+    """Punzi-losses of N networks, and what they are made of.
 
     Attributes:
-        loss: (N,).
-        efficiency: (N, H).
-        background: (N, H).
-        sigma: (N, H).
+        loss: (N,) in fb; pure numbers for the significance loss.
+        efficiency: (N, H) ε of each hypothesis.
+        background: (N, H) B of each hypothesis.
+        sigma: (N, H) σ_min in fb, or 1/Z²; 0 where there is no signal.
     """
 
     loss: FloatArray
@@ -181,13 +170,9 @@ class Values(NamedTuple):
 
 @njit(cache=True, error_model="numpy")
 def losses_and_slopes(sums: Any, totals: Any, values: Any, slopes: Any) -> None:
-    """Punzi-losses of a batch from its sums, as `punzinet.analysis.punzi_loss` defines them.
+    """Punzi-losses of a batch from its `Sums`, as `punzinet.analysis.punzi_loss` defines them.
 
-    Args:
-        sums: `Sums` of the batch.
-        totals: `Totals` of the sample.
-        values: `Values`, overwritten, scaled to the whole sample.
-        slopes: (N, places) overwritten, see `Networks`.
+    The `PunziValues`, scaled to the whole sample, and the slopes of `Networks` are overwritten.
     """
     hypotheses, processes = len(totals.signal), len(totals.background)
     scale = np.zeros(processes)
@@ -209,19 +194,11 @@ def losses_and_slopes(sums: Any, totals: Any, values: Any, slopes: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _loss_and_slopes(selected: Any, weight: Any, totals: Any, values: Any, by_place: Any) -> float:
+def _loss_and_slopes(selected: Any, weight: Any, totals: Any, values: Any, by_cell: Any) -> float:
     """The Punzi-loss of one network, from its backgrounds and its selected signal.
 
-    Args:
-        selected: (places,) Σ weight · ŷ.
-        weight: (places,) Σ weight.
-        totals: `Totals` of the sample.
-        values: (H,) efficiencies, overwritten; (H,) backgrounds; (P, H) backgrounds by process,
-            overwritten with the slopes of the loss; (H,) σ_min, overwritten.
-        by_place: (places,) of which those of signal are overwritten with the slopes of the loss.
-
-    Returns:
-        The loss in fb; a pure number for the significance loss.
+    Of the `values`, ε and σ_min, (H,) each, are overwritten, and (P, H) backgrounds by process
+    become ∂loss/∂B_p; of the (cells,) slopes, those of signal are.
     """
     efficiency, background, by_process, sigma = values
     hypotheses = len(totals.signal)
@@ -231,7 +208,7 @@ def _loss_and_slopes(selected: Any, weight: Any, totals: Any, values: Any, by_pl
     by_variance = np.zeros(hypotheses)
     loss = 0.0
     for h in range(hypotheses):
-        efficiency[h], sigma[h], by_place[h] = 0, 0, 0
+        efficiency[h], sigma[h], by_cell[h] = 0, 0, 0
         if weight[h] <= 0:
             continue
         scale = totals.signal[h] / weight[h]
@@ -244,7 +221,7 @@ def _loss_and_slopes(selected: Any, weight: Any, totals: Any, values: Any, by_pl
             sigma[h], pull, slope = _sigma_min(variance, reach, present, totals)
         loss += sigma[h] / present
         if efficiency[h] > MIN_EFFICIENCY:
-            by_place[h] = -pull / (efficiency[h] * present) * scale
+            by_cell[h] = -pull / (efficiency[h] * present) * scale
         by_variance[h] = slope
     for process in range(len(by_process)):
         own = 0.0
@@ -261,16 +238,10 @@ def _loss_and_slopes(selected: Any, weight: Any, totals: Any, values: Any, by_pl
 def _sigma_min(
     variance: float, reach: float, present: int, totals: Any
 ) -> tuple[float, float, float]:
-    """Value of σ_min, and its slopes.
+    """σ_min in fb, -ε ∂σ_min/∂ε, and ∂loss/∂V, taken as 0 without background.
 
-    Args:
-        variance: V of the background.
-        reach: εL, fb^-1.
-        present: Number of hypotheses in the mean.
-        totals: `Totals`.
-
-    Returns:
-        σ_min in fb, -ε ∂σ_min/∂ε, and ∂loss/∂V, taken as 0 without background.
+    They follow from the variance V of the background, the reach εL (fb^-1), and the number of
+    hypotheses that are present in the mean.
     """
     constant, a, b = totals.constants
     root = math.sqrt(variance)
@@ -292,21 +263,10 @@ def _inverse_significance(
 
 
 @njit(cache=True, error_model="numpy")
-def _to_backgrounds(by_variance: Any, background: Any, by_process: Any, uncertainty: Any) -> None:
-    """Turn (H,) ∂loss/∂V into (P, H) ∂loss/∂B_p, which overwrite the B_p themselves."""
-    for process in range(len(by_process)):
-        own = uncertainty.by_process[process] if len(uncertainty.by_process) > 0 else 0.0
-        for h in range(len(by_variance)):
-            by_process[process, h] = by_variance[h] * _slope(
-                background[h], by_process[process, h], uncertainty.overall, own
-            )
-
-
-@njit(cache=True, error_model="numpy")
 def _sum_backgrounds(
     selected: Any, scale: Any, ranges: Any, background: Any, by_process: Any
 ) -> None:
-    """Overwrite (H,) B and (P, H) B_p with the sums over the places of each window."""
+    """Overwrite (H,) B and (P, H) B_p with the sums over the cells of each window."""
     hypotheses, processes = len(background), len(scale)
     background[:] = 0
     by_process[:] = 0
@@ -319,12 +279,12 @@ def _sum_backgrounds(
 
 
 @njit(cache=True, error_model="numpy")
-def _spread_slopes(by_process: Any, scale: Any, ranges: Any, by_place: Any) -> None:
-    """Overwrite the slopes of background places with the sums of (P, H) ∂loss/∂B_p."""
+def _spread_slopes(by_process: Any, scale: Any, ranges: Any, by_cell: Any) -> None:
+    """Overwrite the slopes of background cells with the sums of (P, H) ∂loss/∂B_p."""
     processes, hypotheses = by_process.shape
     for number in range(len(ranges)):
         for process in range(processes):
             total = 0.0
             for h in range(ranges[number, 0], ranges[number, 1]):
                 total += by_process[process, h]
-            by_place[hypotheses + number * processes + process] = scale[process] * total
+            by_cell[hypotheses + number * processes + process] = scale[process] * total

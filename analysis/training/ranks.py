@@ -1,16 +1,16 @@
 """Several processes that train together, each on its share of the events.
 
-`torchrun` starts them; the README says how. Every process (a *rank*) has the same networks and
-walks through the same batches, but holds only its share of the events of each (see `Shelf`).
-What a batch sums up to is added up over the ranks before anything that is not linear is done
-with it, and so is the gradient. All ranks then take the same step, which but for rounding is
-that of one process alone. Rank 0 writes what there is to write.
+`torchrun` starts them. Every process (a *rank*) has the same networks and walks through the same
+batches, but holds only its share of the events of each. What a batch sums up to is added up over
+the ranks before anything that is not linear is done with it, and so is the gradient. All ranks
+then take the same step, which but for rounding is that of one process. Rank 0 writes.
 """
 
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numba
 import numpy as np
@@ -23,72 +23,40 @@ from punzinet.analysis.types import FloatArray
 
 
 class Ranks:
-    """The processes of a training, as one of them sees them; here, one process alone.
+    """The processes of a training, as one of them sees them: number `number` of `count`."""
 
-    Attributes:
-        number: Of this process.
-        count: How many there are.
-    """
-
-    number = 0
-    count = 1
-
-    def sum(self, values: FloatArray) -> FloatArray:
-        """Add up over all ranks, the same to the last bit on each; may overwrite its argument.
-
-        Args:
-            values: float64 values of any shape, the same shape on each rank.
-        """
-        return values
+    def __init__(self, number: int = 0, count: int = 1) -> None:
+        self.number = number
+        self.count = count
 
     def sum_tensor(self, values: torch.Tensor) -> torch.Tensor:
-        """Add up tensors over all ranks, on whatever device they are.
+        """Add up tensors over all ranks, the same to the last bit on each.
 
-        The result is meant to go into one loss that all ranks share. The gradient with respect
-        to a rank's own values is then the gradient with respect to the sum.
-
-        Args:
-            values: Of any shape, the same shape on each rank.
-        """
-        return values
-
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank."""
-        return bool(self.sum(np.array([float(flag)]))[0])
-
-    def device(self, name: str) -> str:
-        """The device of this process; with several GPUs in a machine, each rank has its own."""
-        return name
-
-    def wait(self) -> None:
-        """Go on when all ranks have come here."""
-        self.any(False)
-
-
-class ProcessGroup(Ranks):
-    """Processes that torch has brought together."""
-
-    def __init__(self) -> None:
-        """Take number and count from torch."""
-        self.number = distributed.get_rank()
-        self.count = distributed.get_world_size()
-
-    def sum(self, values: FloatArray) -> FloatArray:
-        """See `Ranks`."""
-        return self.sum_tensor(torch.from_numpy(np.ascontiguousarray(values))).numpy()
-
-    def sum_tensor(self, values: torch.Tensor) -> torch.Tensor:
-        """See `Ranks`.
+        All ranks share the one loss that comes of it: the gradient with respect to a rank's own
+        values is that with respect to the sum.
 
         Raises:
             LostRankError: If another process has ended.
         """
+        if self.count == 1:
+            return values
         total: torch.Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]  # torch's
         return total
 
+    def sum(self, values: FloatArray) -> FloatArray:
+        """Add up arrays over all ranks, see `sum_tensor`."""
+        if self.count == 1:
+            return values
+        return self.sum_tensor(torch.from_numpy(np.ascontiguousarray(values))).numpy()
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank; waits until all have come here."""
+        return bool(self.sum(np.array([float(flag)]))[0])
+
     def device(self, name: str) -> str:
-        """See `Ranks`."""
-        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" else name
+        """The device of this process; with several GPUs in a machine, each rank has its own."""
+        several = self.count > 1 and name == "cuda"
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if several else name
 
 
 class LostRankError(Exception):
@@ -99,13 +67,7 @@ class _Sum(torch.autograd.Function):
     """Sum over ranks, whose gradient is passed on as it is."""
 
     @staticmethod
-    def forward(ctx: object, values: torch.Tensor) -> torch.Tensor:
-        """Add up.
-
-        Raises:
-            LostRankError: If another process has ended.
-        """
-        del ctx
+    def forward(_ctx: object, values: torch.Tensor) -> torch.Tensor:
         total = values.detach().clone()
         try:
             distributed.all_reduce(total)
@@ -114,10 +76,8 @@ class _Sum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:
-        """The loss is one, not one for each rank: nothing is added up."""
-        del ctx
-        return gradient
+    def backward(_ctx: object, *gradients: Any) -> Any:
+        return gradients[0]
 
 
 @contextmanager
@@ -125,9 +85,6 @@ def open_ranks() -> Iterator[Ranks]:
     """Join the other processes that torchrun has started; without it, there is one alone.
 
     The cores of a machine are divided between its ranks.
-
-    Yields:
-        The ranks.
 
     Raises:
         InputError: If the processes do not find each other, or one of them ended without a word.
@@ -148,7 +105,7 @@ def open_ranks() -> Iterator[Ranks]:
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(count)))
     numba.set_num_threads(max(1, numba.get_num_threads() // local))
     try:
-        yield ProcessGroup()
+        yield Ranks(rank, count)
     except (InputError, Interrupted, LostRankError) as error:
         # torchrun ends all processes once it sees one lost; not before this one has spoken.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -6,26 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Width = Annotated[int, Field(ge=1, le=1024)]
-Factor = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Plateau(BaseModel):
-    """When the learning rate is lowered: after epochs without a better validation loss.
-
-    The validation loss is judged, not the training loss: the latter is noisy from batch to
-    batch, and a plateau test on it halves far too early.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    patience: int = Field(10, ge=1, description="epochs without improvement before lowering")
-    factor: Factor = Field(0.5, description="what the learning rate is multiplied with then")
-    smoothing: int = Field(
-        1, ge=1, description="epochs over which the loss is averaged (exponentially) before"
-    )
-    threshold: float = Field(
-        0.0, ge=0, lt=1, description="relative improvement below which a loss is not better"
-    )
 
 
 class PretrainingSettings(BaseModel):
@@ -38,9 +18,8 @@ class PretrainingSettings(BaseModel):
     epochs: int = Field(200, ge=0, description="passes over the training sample")
     batch_size: int | None = Field(2048, ge=1, description="events a step; null for all at once")
     learning_rate: Positive = Field(1.0, description="of SGD at the start")
-    plateau: Plateau = Field(Plateau(patience=10), description="when to halve the learning rate")
-    max_step: Positive | None = Field(
-        None, description="longest step in parameter space (Euclidean norm); null for no limit"
+    patience: int = Field(
+        10, ge=1, description="epochs without a better validation loss that halve the rate"
     )
     signal_weights: Literal["total", "hypothesis"] = Field(
         "hypothesis",
@@ -66,7 +45,7 @@ class PunziSettings(BaseModel):
         "sgd",
         description="'sgd' is the paper's; 'lbfgs' makes quasi-Newton steps with all events at "
         "once, whatever batch_size, learning_rate and max_step say, and ends when the plateau "
-        "test would lower the rate",
+        "test would halve the rate",
     )
     batch_size: int | None = Field(50_000, ge=1, description="events a step; null for all at once")
     batches: Literal["random", "stratified"] = Field(
@@ -75,8 +54,11 @@ class PunziSettings(BaseModel):
         "their share of every background process and of every hypothesis' signal",
     )
     learning_rate: Positive = Field(1e-2, description="of SGD at the start, per fb")
-    plateau: Plateau = Field(
-        Plateau(patience=60, smoothing=10), description="when to halve the learning rate"
+    patience: int = Field(
+        60, ge=1, description="epochs without a better validation loss that halve the rate"
+    )
+    smoothing: int = Field(
+        10, ge=1, description="epochs over which that loss is averaged (exponentially) for it"
     )
     max_step: Positive | None = Field(
         0.02, description="longest step in parameter space (Euclidean norm); null for no limit"
@@ -84,36 +66,35 @@ class PunziSettings(BaseModel):
 
 
 class TrainingSettings(BaseModel):
-    """What is trained, on which events, by which engine."""
+    """What is trained, on which events, and where."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loss: Literal["punzi", "significance"] = Field(
-        "punzi",
-        description="what follows the pretraining: the Punzi-loss, or 1/Z² with the significance "
-        "Z = S/√(S+B) (arXiv:1806.00322), averaged over the hypotheses",
-    )
-    cross_section: Positive = Field(
-        10.0, description="of every signal, in fb, for which 'significance' is optimised"
-    )
     networks: int = Field(1, ge=1, description="independently initialised networks")
     seed: int = Field(1, ge=0, description="seed of initial parameters and of shuffling")
     hidden: tuple[Width, ...] = Field((8, 4), min_length=1, description="units of hidden layers")
     validation_fold: int = Field(4, ge=0, le=4, description="fold (of 5) kept for validation")
-    engine: Literal["fused", "autograd"] = Field(
-        "fused", description="'fused' kernels, on the CPU only, or PyTorch 'autograd'"
-    )
     device: str = Field(
-        "cpu", description="PyTorch device; any other than cpu, such as cuda, implies autograd"
+        "cpu",
+        description="'cpu' runs compiled kernels; any other name is a device of PyTorch, such as "
+        "cuda or mps, whose automatic differentiation is used there (cpu:0 for it on the CPU)",
     )
     storage: Literal["memory", "disk"] = Field(
         "memory",
         description="where the events lie that are trained on: in memory, or, if they are more "
         "than it holds, in files of the output folder that are mapped into it",
     )
-    checkpoint_seconds: Positive = Field(60.0, description="time between two checkpoints")
-    tensorboard: bool = Field(False, description="also write the history as TensorBoard events")
+    significance_cross_section: Positive | None = Field(
+        None,
+        description="of every signal, in fb: with it, 1/Z² of the significance Z = S/√(S+B) "
+        "(arXiv:1806.00322), averaged over the hypotheses, takes the place of the Punzi-loss",
+    )
     pretraining: PretrainingSettings = Field(
         PretrainingSettings(), description="recipe of the weighted cross-entropy"
     )
     punzi: PunziSettings = Field(PunziSettings(), description="recipe of the Punzi-loss")
+
+    @property
+    def loss(self) -> Literal["punzi", "significance"]:
+        """What follows the pretraining."""
+        return "punzi" if self.significance_cross_section is None else "significance"

@@ -1,47 +1,33 @@
-"""Where a stage of the training stands: all that the next epoch depends on."""
+"""Where a training stands: all that the next epoch depends on, and its checkpoint.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+A training that is interrupted anywhere continues to the same last bit. A checkpoint is a record
+with all numbers, whose JSON says what they belong to: damage is found out, so that no training
+goes on from wrong numbers. Shuffles need no saving: they follow from seed and epoch.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-from punzinet.analysis.training.quasi_newton import Curvature
-from punzinet.analysis.training.settings import Plateau
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.records import Record, read_record, write_record
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
-
-@dataclass(eq=False)
-class History:
-    """What happened in each epoch so far; epoch 0 is the state before any training.
-
-    Attributes:
-        loss: (epochs, N) training loss, mean over batches; NaN in epoch 0.
-        validation_loss: (epochs, N) loss of the validation sample after the epoch.
-        learning_rate: (epochs, N) learning rate in the epoch.
-        seconds: (epochs,) duration.
-    """
-
-    loss: list[FloatArray] = field(default_factory=list)
-    validation_loss: list[FloatArray] = field(default_factory=list)
-    learning_rate: list[FloatArray] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    def columns(self, network: int) -> dict[str, npt.NDArray[Any]]:
-        """The history of one network, column by column."""
-        return {
-            "epoch": np.arange(len(self.seconds)),
-            "loss": np.array([row[network] for row in self.loss]),
-            "validation_loss": np.array([row[network] for row in self.validation_loss]),
-            "learning_rate": np.array([row[network] for row in self.learning_rate]),
-            "seconds": np.array(self.seconds),
-        }
+FORMAT = "punzinet-checkpoint-3"
+#: Share of the time that is spent on writing checkpoints.
+TIME_SHARE = 0.01
+Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(eq=False)
-class StageState:
-    """State of N networks in one stage.
+class TrainingState:
+    """State of N networks in one phase of the training, and what happened in the E epochs so far.
 
     Attributes:
         epoch: Epochs done.
@@ -49,15 +35,17 @@ class StageState:
         best: (N, K) parameters of the epoch with the smallest validation loss.
         best_loss: (N,) that loss.
         best_epoch: (N,) that epoch.
-        rate: (N,) learning rates.
+        rate: (N,) learning rates; 0 for a network that is finished.
         smoothed: (N,) running mean of the validation loss.
         plateau: (N,) smallest running mean so far.
-        waited: (N,) epochs since then, or since the learning rate was lowered.
+        waited: (N,) epochs since then, or since the learning rate was halved.
         stopped: (N,) networks that are trained no further.
         dead: (N, H) hypotheses found dead in the last epoch.
-        history: What happened so far.
+        loss: (E + 1, N) training loss, mean over batches; epoch 0 is before any training.
+        validation_loss: (E + 1, N) loss of the validation sample after the epoch.
+        learning_rate: (E + 1, N) learning rate in the epoch.
         messages: What was said of each network, the last thing last.
-        curvature: What a quasi-Newton training knows of the loss; None in any other.
+        curvature: What L-BFGS knows of the loss of each network.
     """
 
     epoch: int
@@ -71,19 +59,15 @@ class StageState:
     waited: IntArray
     stopped: BoolArray
     dead: BoolArray
-    history: History
+    loss: FloatArray
+    validation_loss: FloatArray
+    learning_rate: FloatArray
     messages: list[list[str]]
-    curvature: Curvature | None = None
+    curvature: list[Arrays]
 
     @classmethod
     def start(cls, parameters: FloatArray, rate: float, hypotheses: int) -> Self:
-        """State before anything is known of the networks.
-
-        Args:
-            parameters: (N, K) parameters to start from.
-            rate: Learning rate.
-            hypotheses: H.
-        """
+        """State before the first epoch, from (N, K) parameters."""
         networks = len(parameters)
         return cls(
             epoch=0,
@@ -97,62 +81,44 @@ class StageState:
             waited=np.zeros(networks, np.int64),
             stopped=np.zeros(networks, np.bool_),
             dead=np.zeros((networks, hypotheses), np.bool_),
-            history=History(),
+            loss=np.full((1, networks), np.nan),
+            validation_loss=np.full((1, networks), np.nan),
+            learning_rate=np.full((1, networks), rate),
             messages=[[] for _ in range(networks)],
+            curvature=[{} for _ in range(networks)],
         )
 
     def begin(self, validation_loss: FloatArray) -> None:
         """Note the (N,) validation losses before the first epoch."""
-        self.best_loss = validation_loss.copy()
-        self.smoothed = validation_loss.copy()
-        self.plateau = validation_loss.copy()
-        self.record(np.full(len(validation_loss), np.nan), validation_loss, 0.0)
-
-    def last_validation_loss(self) -> FloatArray:
-        """(N,) validation losses after the last epoch, NaN if there was none."""
-        if not self.history.validation_loss:
-            return np.full(len(self.parameters), np.nan)
-        return self.history.validation_loss[-1].copy()
-
-    def record(self, loss: FloatArray, validation_loss: FloatArray, seconds: float) -> None:
-        """Append an epoch to the history.
-
-        Args:
-            loss: (N,) training losses.
-            validation_loss: (N,) validation losses.
-            seconds: Duration of the epoch.
-        """
-        self.history.loss.append(loss)
-        self.history.validation_loss.append(validation_loss)
-        self.history.learning_rate.append(self.rate.copy())
-        self.history.seconds.append(seconds)
+        self.best_loss, self.smoothed, self.plateau = (validation_loss.copy() for _ in range(3))
+        self.validation_loss[0] = validation_loss
 
     def advance(
-        self, loss: FloatArray, validation_loss: FloatArray, seconds: float, plateau: Plateau
+        self, loss: FloatArray, validation_loss: FloatArray, patience: int, smoothing: int = 1
     ) -> None:
-        """Close an epoch: keep the best networks, and lower learning rates on a plateau.
+        """Close an epoch: keep the best networks, and halve learning rates on a plateau.
 
-        Args:
-            loss: (N,) training losses.
-            validation_loss: (N,) validation losses; not judged where a network has stopped.
-            seconds: Duration of the epoch.
-            plateau: When to lower the learning rate.
+        A plateau is `patience` epochs without a better validation loss, averaged over `smoothing`
+        epochs; the training loss is noisy from batch to batch, and would be on one far too early.
+        PyTorch's ReduceLROnPlateau would need an object and a checkpoint for every network.
         """
         self.epoch += 1
-        self.record(loss, validation_loss, seconds)
+        self.loss = np.vstack([self.loss, loss])
+        self.validation_loss = np.vstack([self.validation_loss, validation_loss])
+        self.learning_rate = np.vstack([self.learning_rate, self.rate])
         running = ~self.stopped
         better = running & (validation_loss < self.best_loss)
         self.best[better] = self.parameters[better]
         self.best_loss[better] = validation_loss[better]
         self.best_epoch[better] = self.epoch
-        change = (validation_loss - self.smoothed) / plateau.smoothing
+        change = (validation_loss - self.smoothed) / smoothing
         self.smoothed[running] += change[running]
-        improved = running & (self.smoothed < self.plateau * (1 - plateau.threshold))
+        improved = running & (self.smoothed < self.plateau)
         self.plateau[improved] = self.smoothed[improved]
         self.waited[running] += 1
         self.waited[improved] = 0
-        patience_lost = running & (self.waited >= plateau.patience)
-        self.rate[patience_lost] *= plateau.factor
+        patience_lost = running & (self.waited >= patience)
+        self.rate[patience_lost] *= 0.5
         self.waited[patience_lost] = 0
 
     def stop(self, network: int, message: str) -> None:
@@ -160,35 +126,106 @@ class StageState:
         self.stopped[network] = True
         self.messages[network].append(message)
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+    def history(self, network: int) -> Arrays:
+        """What happened to one network, epoch by epoch."""
+        columns = ("loss", "validation_loss", "learning_rate")
+        history = {name: getattr(self, name)[:, network] for name in columns}
+        return {"epoch": np.arange(self.epoch + 1), **history}
+
+    def to_arrays(self) -> Arrays:
         """All numbers, for a checkpoint."""
-        arrays = {
-            entry.name: np.asarray(getattr(self, entry.name))
-            for entry in fields(self)
-            if entry.name not in {"history", "messages", "curvature"}
-        }
-        if self.curvature is not None:
-            known = self.curvature.to_arrays()
-            arrays |= {f"curvature.{name}": values for name, values in known.items()}
-        for entry in fields(self.history):
-            arrays[f"history.{entry.name}"] = np.array(getattr(self.history, entry.name))
+        lists = ("messages", "curvature")
+        arrays = {name: np.asarray(v) for name, v in vars(self).items() if name not in lists}
+        for network, known in enumerate(self.curvature):
+            arrays |= {f"curvature/{network}/{name}": values for name, values in known.items()}
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], messages: list[list[str]]) -> Self:
+    def from_arrays(cls, arrays: Arrays, messages: list[list[str]]) -> Self:
         """What `to_arrays` and `messages` say."""
-        history = History(
-            **{entry.name: list(arrays[f"history.{entry.name}"]) for entry in fields(History)}
+        values: dict[str, Any] = {k: v.copy() for k, v in arrays.items() if "/" not in k}
+        values |= {"epoch": int(arrays["epoch"]), "messages": messages}
+        known = [_below(f"curvature/{network}", arrays) for network in range(len(messages))]
+        return cls(**values, curvature=known)
+
+
+class Checkpoint:
+    """The states of a training on disk, from which it continues.
+
+    Attributes:
+        states: State of each phase begun so far, by its name, in order.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
+        """Begin anew, or where an earlier training of the same identity was, if there is one.
+
+        Args:
+            path: The file, which appears when it is complete.
+            identity: What the training depends on, settings and data, as JSON can express it.
+            resume: Whether to continue.
+
+        Raises:
+            InputError: If the checkpoint is damaged, or belongs to other settings or data.
+        """
+        self._path = path
+        self._identity = identity
+        self._written, self._pause = time.monotonic(), 0.0
+        self.states = _read(path, identity) if resume and path.exists() else {}
+
+    def write(self, *, at_once: bool) -> None:
+        """Write all states; if not at once, then when writing has taken its share of the time.
+
+        Raises:
+            InputError: If the folder cannot be written to.
+        """
+        begin = time.monotonic()
+        if not at_once and begin - self._written < self._pause:
+            return
+        arrays = {
+            f"{name}/{key}": array
+            for name, state in self.states.items()
+            for key, array in state.to_arrays().items()
+        }
+        messages = {name: state.messages for name, state in self.states.items()}
+        write_record(self._path, Record({FORMAT: self._identity, "messages": messages}, arrays))
+        self._written = time.monotonic()
+        self._pause = (self._written - begin) / TIME_SHARE
+
+
+def _read(path: Path, identity: Mapping[str, Any]) -> dict[str, TrainingState]:
+    """States of a checkpoint; errors as of `Checkpoint`."""
+    record = read_record(path)
+    if record is None or FORMAT not in record.content:
+        raise InputError(
+            f"{path} is not a checkpoint of this software, or is damaged; train from the beginning "
+            "with --restart."
         )
-        values: dict[str, Any] = {
-            entry.name: arrays[entry.name].copy()
-            for entry in fields(cls)
-            if entry.name not in {"history", "messages", "epoch", "curvature"}
-        }
-        known = {
-            name.removeprefix("curvature."): array.copy()
-            for name, array in arrays.items()
-            if name.startswith("curvature.")
-        }
-        values["curvature"] = Curvature(**known) if known else None
-        return cls(epoch=int(arrays["epoch"]), history=history, messages=messages, **values)
+    differences = [
+        f"{key} was {old} and is now {new}"
+        for key, old, new in _differences(record.content[FORMAT], dict(identity))
+    ]
+    if differences:
+        raise InputError(
+            f"{path} belongs to another training: {'; '.join(differences)}. Change that back, or "
+            "train from the beginning with --restart."
+        )
+    return {
+        name: TrainingState.from_arrays(_below(name, record.arrays), messages)
+        for name, messages in record.content["messages"].items()
+    }
+
+
+def _below(folder: str, arrays: Arrays) -> Arrays:
+    """The arrays whose names begin with that of a folder, without it."""
+    prefix = f"{folder}/"
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Compare two JSON values; yield the dotted key of each difference and both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            inner = f"{key}.{name}" if key else name
+            yield from _differences(old.get(name), new.get(name), inner)
+    elif old != json.loads(json.dumps(new)):
+        yield key, old, new

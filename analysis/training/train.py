@@ -9,41 +9,44 @@ with the weighted cross-entropy, and its best epoch goes on to the Punzi-loss.
 
 import hashlib
 import logging
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from types import FrameType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError, Interrupted
+from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.training.autograd import AutogradEngine
-from punzinet.analysis.training.batches import Room, Shelf, shelve, shelve_random, shelve_stratified
-from punzinet.analysis.training.checkpoint import Checkpoint, read_checkpoint
-from punzinet.analysis.training.data import Source
-from punzinet.analysis.training.engine import Engine, Task
-from punzinet.analysis.training.fused import FusedEngine
-from punzinet.analysis.training.interruption import Interruption
-from punzinet.analysis.training.progress import Reporter, TensorBoard, write_history
+from punzinet.analysis.training.batches import PackedEvents, pack
+from punzinet.analysis.training.data import StreamedSample
+from punzinet.analysis.training.engine import Engine, FusedEngine, Objective
+from punzinet.analysis.training.loop import Phase, Pretraining, PunziTraining
+from punzinet.analysis.training.progress import Reporter
 from punzinet.analysis.training.ranks import Ranks
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.training.stages import Pretraining, PunziTraining, QuasiNewtonTraining, Stage
-from punzinet.analysis.training.state import StageState
-from punzinet.analysis.training.storage import Storage
+from punzinet.analysis.training.state import Checkpoint, TrainingState
 from punzinet.analysis.types import FloatArray
 
 LOG = logging.getLogger(__name__)
 
 #: What a random number is for; with the seed of the settings it seeds a generator.
-PARAMETERS, SHELF, BATCHES = range(3)
+PARAMETERS, PACKING, BATCHES = range(3)
 #: Settings that change no result.
-WITHOUT_CONSEQUENCE = {"checkpoint_seconds", "tensorboard", "storage"}
+WITHOUT_CONSEQUENCE = {"storage"}
 #: Seconds in which torchrun repeats a signal that its processes had already from the terminal.
 REPEATS_OF_LAUNCHER = 2.0
 CHECKPOINT = "checkpoint.safetensors"
@@ -51,7 +54,7 @@ CHECKPOINT = "checkpoint.safetensors"
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
-    """One network after one stage, at the epoch with its smallest validation loss.
+    """One network after one phase, at the epoch with its smallest validation loss.
 
     Attributes:
         name: Of its folder, such as ``punzi-00``.
@@ -89,7 +92,7 @@ class TrainingResult:
 
 
 def train_networks(
-    sample: Source,
+    sample: StreamedSample,
     figure_of_merit: FigureOfMerit,
     luminosity: float,
     settings: TrainingSettings,
@@ -120,120 +123,131 @@ def train_networks(
         Interrupted: If the training was asked to stop; a checkpoint has been written.
         InputError: If the checkpoint is of another training, or not one network converged.
     """
-    path = output.network(CHECKPOINT)
-    identity = _identity(sample, figure_of_merit, luminosity, settings)
-    if pretrained is not None:
-        identity["pretrained"] = hashlib.sha256(pretrained.tobytes()).hexdigest()
-    checkpoint = (resume and read_checkpoint(path, identity)) or Checkpoint(identity, {})
-    ranks = Ranks() if ranks is None else ranks
-    ranks.wait()  # nobody writes before all have read
-    writes = ranks.number == 0
-    reporters = reporters if writes else ()
-    storage = Storage(output.root if settings.storage == "disk" else None)
-    room = Room(storage, ranks.number, ranks.count)
-    training = _Training(sample, figure_of_merit, luminosity, settings, room=room, ranks=ranks)
-    with ExitStack() as stack:
-        interruption = stack.enter_context(
-            Interruption(REPEATS_OF_LAUNCHER if ranks.count > 1 else 0.0)
-        )
-        if settings.tensorboard and writes:
-            board = TensorBoard(output.network("tensorboard"))
-            reporters = (*reporters, stack.enter_context(board))
-        clock = time.monotonic()
-
-        def after_epoch() -> None:
-            """Write a checkpoint when it is time to, or when the training has to end here.
-
-            Raises:
-                Interrupted: If a signal came.
-            """
-            nonlocal clock
-            if ranks.any(interruption.requested):
-                if writes:
-                    checkpoint.write(path)
-                ranks.wait()
-                name, state = list(checkpoint.stages.items())[-1]
-                raise Interrupted(
-                    f"the training was interrupted after epoch {state.epoch} of stage {name}; "
-                    "nothing is lost: the same command continues it."
-                )
-            if writes and time.monotonic() - clock > settings.checkpoint_seconds:
-                checkpoint.write(path)
-                clock = time.monotonic()
-
-        vectors = training.initial_parameters() if pretrained is None else pretrained
-        stages = list(enumerate((training.pretraining, training.punzi_training)))
-        for index, make in stages if pretrained is None else stages[1:]:
-            stage = make()
-            if stage.name not in checkpoint.stages:
-                checkpoint.stages[stage.name] = stage.start(vectors)
-            state = checkpoint.stages[stage.name]
-            stage.run(state, training.generator(BATCHES, index), after_epoch, reporters)
-            vectors = state.best
-            del stage  # and with it a copy of the events, before the next one is made
-    result = training.result(checkpoint.stages, output)
-    _require_convergence(result, may_fail)
-    if writes:
-        path.unlink(missing_ok=True)
-    return result
-
-
-def _require_convergence(result: TrainingResult, may_fail: bool) -> None:
-    """Check that training has led to something.
-
-    Args:
-        result: What it has led to.
-        may_fail: Whether that may be nothing.
-
-    Raises:
-        InputError: If it may not, and not one network converged.
-    """
-    first = result.punzi[0]
-    if not may_fail and not any(trained.converged for trained in result.punzi):
-        raise InputError(f"No network converged; {first.name}: {first.messages[-1]}.")
-
-
-def _identity(
-    sample: Source,
-    figure_of_merit: FigureOfMerit,
-    luminosity: float,
-    settings: TrainingSettings,
-) -> dict[str, Any]:
-    """Everything that decides the result of a training, as JSON can express it."""
-    return {
+    identity: dict[str, Any] = {
         "training": settings.model_dump(mode="json", exclude=WITHOUT_CONSEQUENCE),
         "figure_of_merit": figure_of_merit.model_dump(mode="json"),
         "luminosity": luminosity,
         "tensors": sample.digest,
     }
+    if pretrained is not None:
+        identity["pretrained"] = hashlib.sha256(pretrained.tobytes()).hexdigest()
+    path = output.network(CHECKPOINT)
+    checkpoint = Checkpoint(path, identity, resume=resume)
+    ranks = Ranks() if ranks is None else ranks
+    ranks.any(False)  # nobody writes before all have read
+    objective = _objective(sample, figure_of_merit, luminosity, settings)
+    training = _Training(sample, objective, settings, output, ranks)
+    phases = [training.pretraining, training.punzi_training]
+    vectors = training.initial_parameters() if pretrained is None else pretrained
+    with _noted_signals(REPEATS_OF_LAUNCHER if ranks.count > 1 else 0.0) as signal_came:
+        for index in range(0 if pretrained is None else 1, 2):
+            phase = phases[index]()
+            if phase.name not in checkpoint.states:
+                checkpoint.states[phase.name] = phase.start(vectors)
+            state = checkpoint.states[phase.name]
+            for _ in phase.epochs(state, training.generator(BATCHES, index)):
+                if ranks.number == 0:
+                    for reporter in reporters:
+                        reporter.epoch(phase, state)
+                _end_if_asked(phase.name, state, checkpoint, ranks, signal_came())
+            vectors = state.best
+            del phase  # and with it a copy of the events, before the next one is made
+    result = training.result(checkpoint.states)
+    if not may_fail and not any(trained.converged for trained in result.punzi):
+        first = result.punzi[0]
+        raise InputError(f"No network converged; {first.name}: {first.messages[-1]}.")
+    if ranks.number == 0:
+        path.unlink(missing_ok=True)
+    return result
+
+
+def _end_if_asked(
+    phase: str, state: TrainingState, checkpoint: Checkpoint, ranks: Ranks, signal_came: bool
+) -> None:
+    """Write a checkpoint when it is time to, or when the training has to end here.
+
+    Raises:
+        Interrupted: If a signal came to any rank.
+    """
+    ends = ranks.any(signal_came)
+    if ranks.number == 0:
+        checkpoint.write(at_once=ends)
+    if ends:
+        ranks.any(False)  # nobody leaves before it is written
+        raise Interrupted(
+            f"the training was interrupted after epoch {state.epoch} of phase {phase}; "
+            "nothing is lost: the same command continues it."
+        )
+
+
+def _objective(
+    sample: StreamedSample,
+    figure_of_merit: FigureOfMerit,
+    luminosity: float,
+    settings: TrainingSettings,
+) -> Objective:
+    """What the losses of both phases need to know.
+
+    In the cross-entropy, factors make signal sum up to as much as background does.
+    """
+    signal, background = sample.training_totals
+    if settings.pretraining.signal_weights == "total":
+        scale = np.full(len(signal), background.sum() / signal.sum())
+    else:
+        scale = background.sum() / (len(signal) * signal)
+    return Objective(
+        *sample.total,
+        luminosity,
+        figure_of_merit,
+        np.concatenate([scale, np.ones(len(background))]),
+        sample.backgrounds,
+        settings.significance_cross_section,
+    )
+
+
+@contextmanager
+def _noted_signals(repeats: float) -> Iterator[Callable[[], bool]]:
+    """Note Ctrl-C and SIGTERM instead of dying of them; gives whether one has come.
+
+    A second signal is not waited for: it raises KeyboardInterrupt at once, unless it comes within
+    `repeats` seconds, from a launcher that repeats the first one. Outside the main thread, where
+    Python delivers no signals, nothing is changed.
+    """
+    came: list[float] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if came and time.monotonic() - came[0] >= repeats:
+            raise KeyboardInterrupt
+        came.append(time.monotonic())
+
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+    previous = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class _Training:
-    """Makes stages, engines and networks from a sample and settings."""
+    """Makes phases, engines and networks from a sample and settings."""
 
     def __init__(
         self,
-        sample: Source,
-        figure_of_merit: FigureOfMerit,
-        luminosity: float,
+        sample: StreamedSample,
+        objective: Objective,
         settings: TrainingSettings,
-        *,
-        room: Room,
+        output: OutputFolder,
         ranks: Ranks,
     ) -> None:
         self.sample = sample
+        self.objective = objective
         self.settings = settings
-        self.room = room
+        self.output = output
         self.ranks = ranks
         self.widths = (len(sample.features), *settings.hidden, 1)
-        self.task = Task(
-            *sample.total,
-            luminosity,
-            figure_of_merit,
-            self._bce_scale(),
-            sample.backgrounds,
-            settings.cross_section if settings.loss == "significance" else None,
-        )
 
     def generator(self, purpose: int, index: int) -> Callable[[int], np.random.Generator]:
         """Independent sources of random numbers, by what they are for."""
@@ -248,60 +262,51 @@ class _Training:
             ]
         )
 
-    def pretraining(self) -> Stage:
-        """The first stage. Its batches are always random: a stratum means nothing to its loss."""
+    def pretraining(self) -> Phase:
+        """The first phase. Its batches are always random: a stratum means nothing to its loss."""
         settings = self.settings.pretraining
-        events, rng = self.sample.training, self.generator(SHELF, 0)(0)
-        shelf = shelve_random(self.sample, events, settings.batch_size, rng, self.room)
-        return Pretraining(self._engine(shelf), self._engine(self._validation()), settings)
+        return Pretraining(*self._engines(0, settings.batch_size, stratified=False), settings)
 
-    def punzi_training(self) -> Stage:
-        """The second stage."""
+    def punzi_training(self) -> Phase:
+        """The second phase."""
         settings = self.settings.punzi
-        together = settings.optimizer == "lbfgs"
-        put = shelve_stratified if settings.batches == "stratified" else shelve_random
-        events, rng = self.sample.training, self.generator(SHELF, 1)(0)
-        batch_size = None if together else settings.batch_size
-        shelf = put(self.sample, events, batch_size, rng, self.room)
-        validation = self._engine(self._validation())
-        make = QuasiNewtonTraining if together else PunziTraining
-        return make(self._engine(shelf), validation, settings, self.sample.mass)
+        batch_size = None if settings.optimizer == "lbfgs" else settings.batch_size
+        engines = self._engines(1, batch_size, stratified=settings.batches == "stratified")
+        return PunziTraining(*engines, settings, self.sample.mass)
 
-    def result(self, stages: dict[str, StageState], output: OutputFolder) -> TrainingResult:
+    def result(self, states: dict[str, TrainingState]) -> TrainingResult:
         """Collect finished networks, and write their histories.
-
-        Args:
-            stages: Final states.
-            output: Where networks have their folders.
 
         Raises:
             InputError: If a history cannot be written.
         """
-        networks: dict[str, list[TrainedNetwork]] = {}
-        for stage, state in stages.items():
-            networks[stage] = []
+        networks: dict[str, list[TrainedNetwork]] = {"bce": [], "punzi": []}
+        for phase, state in states.items():
             for n in range(self.settings.networks):
-                name = f"{stage}-{n:02d}"
-                network = self._network(n)
-                vector = torch.from_numpy(state.best[n]).float()
-                vector_to_parameters(vector, network.parameters())
-                networks[stage].append(
-                    TrainedNetwork(
-                        name,
-                        network,
-                        float(state.best_loss[n]),
-                        int(state.best_epoch[n]),
-                        not (state.stopped[n] or state.dead[n].any()),
-                        tuple(state.messages[n]),
-                    )
-                )
-                if self.ranks.number == 0:
-                    write_history(output.network(name) / "history.parquet", state, n)
-        result = TrainingResult(tuple(networks.get("bce", ())), tuple(networks["punzi"]))
-        for trained in result.punzi:
-            if self.ranks.number == 0 and not trained.converged:
-                LOG.warning("%s did not converge: %s", trained.name, trained.messages[-1])
-        return result
+                trained = self._trained(f"{phase}-{n:02d}", state, n)
+                networks[phase].append(trained)
+                if self.ranks.number > 0:
+                    continue
+                path = self.output.network(trained.name) / "history.parquet"
+                with atomic_path(path) as partial:
+                    pq.write_table(pa.table(state.history(n)), partial, write_page_checksum=True)
+                if phase == "punzi" and not trained.converged:
+                    LOG.warning("%s did not converge: %s", trained.name, trained.messages[-1])
+        return TrainingResult(tuple(networks["bce"]), tuple(networks["punzi"]))
+
+    def _trained(self, name: str, state: TrainingState, number: int) -> TrainedNetwork:
+        """One of the networks at its best epoch."""
+        network = self._network(number)
+        vector = torch.from_numpy(state.best[number]).float()
+        vector_to_parameters(vector, network.parameters())
+        return TrainedNetwork(
+            name,
+            network,
+            float(state.best_loss[number]),
+            int(state.best_epoch[number]),
+            not (state.stopped[number] or state.dead[number].any()),
+            tuple(state.messages[number]),
+        )
 
     def _network(self, number: int) -> PunziNet:
         """One of the networks, randomly initialised."""
@@ -309,22 +314,19 @@ class _Training:
         low, high = self.sample.scaling
         return PunziNet(self.sample.features, low, high, self.settings.hidden, rng)
 
-    def _bce_scale(self) -> FloatArray:
-        """(H + P,) factors by which signal sums up to as much as background does."""
-        signal, background = self.sample.training_totals
-        if self.settings.pretraining.signal_weights == "total":
-            scale = np.full(len(signal), background.sum() / signal.sum())
-        else:
-            scale = background.sum() / (len(signal) * signal)
-        return np.concatenate([scale, np.ones(len(background))])
+    def _engines(
+        self, phase: int, batch_size: int | None, *, stratified: bool
+    ) -> tuple[Engine, Engine]:
+        """Engines with the training and the validation events, the latter as they come."""
+        disk = self.output.root if self.settings.storage == "disk" else None
+        put = partial(pack, self.sample, disk=disk, ranks=self.ranks)
+        rng = self.generator(PACKING, phase)(0)
+        training = put(self.sample.training, batch_size, rng, stratified=stratified)
+        return self._engine(training), self._engine(put(self.sample.validation))
 
-    def _validation(self) -> Shelf:
-        """Validation events as they come."""
-        return shelve(self.sample, self.sample.validation, self.room)
-
-    def _engine(self, shelf: Shelf) -> Engine[Any]:
-        """The engine of the settings, for the events of a shelf."""
-        if self.settings.engine == "fused" and self.settings.device == "cpu":
-            return FusedEngine(shelf, self.widths, self.task, ranks=self.ranks)
-        device = self.ranks.device(self.settings.device)
-        return AutogradEngine(shelf, self.widths, self.task, device, ranks=self.ranks)
+    def _engine(self, events: PackedEvents) -> Engine:
+        """The engine of the device of the settings."""
+        if self.settings.device == "cpu":
+            return FusedEngine(events, self.widths, self.objective)
+        device = events.ranks.device(self.settings.device)
+        return AutogradEngine(events, self.widths, self.objective, device)

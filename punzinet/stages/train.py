@@ -49,8 +49,8 @@ def _manifest(context: Context) -> Manifest:
 
 def _also(context: Context) -> dict[str, Any]:
     """The recipe, without where and how it is run."""
-    elsewhere = {"engine", "device", "storage", "checkpoint_seconds", "tensorboard"}
-    return {"training": _manifest(context).training.model_dump(mode="json", exclude=elsewhere)}
+    training = _manifest(context).training
+    return {"training": training.model_dump(mode="json", exclude={"device", "storage"})}
 
 
 def _prepare(context: Context) -> None:

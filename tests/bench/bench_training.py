@@ -9,10 +9,9 @@ from published_method import PublishedMethod
 from synthetic import synthetic_sample
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.training.batches import shelve_random
+from punzinet.analysis.training.batches import pack
 from punzinet.analysis.training.data import Sample
-from punzinet.analysis.training.engine import Steps, Task
-from punzinet.analysis.training.fused import FusedEngine
+from punzinet.analysis.training.engine import FusedEngine, Loss, Objective
 
 EVENTS = 2_500_000
 LUMINOSITY = 50.0
@@ -26,7 +25,7 @@ def run() -> Figures:
     return speed(synthetic_sample(EVENTS))
 
 
-def fastest(*calls: Callable[[], None]) -> list[float]:
+def fastest(*calls: Callable[[], object]) -> list[float]:
     """Shortest duration of each call in seconds; taken in turn, so that all share the noise."""
     durations = []
     for call in calls:
@@ -73,28 +72,26 @@ def speed(sample: Sample) -> Figures:
     return figures
 
 
-def punzi_epoch(sample: Sample, batch_size: int | None, networks: int) -> Callable[[], None]:
+def punzi_epoch(sample: Sample, batch_size: int | None, networks: int) -> Callable[[], object]:
     """An epoch of the Punzi-loss."""
-    engine, parameters, steps = prepare(sample, batch_size, networks)
-    return lambda: engine.punzi_epoch(
-        parameters, steps, *engine.shelf.batches(np.random.default_rng(1))
-    )
+    return epoch(sample, "punzi", batch_size, networks)
 
 
-def bce_epoch(sample: Sample, batch_size: int) -> Callable[[], None]:
+def bce_epoch(sample: Sample, batch_size: int) -> Callable[[], object]:
     """An epoch of the cross-entropy."""
-    engine, parameters, steps = prepare(sample, batch_size, 1)
-    return lambda: engine.bce_epoch(
-        parameters, steps, *engine.shelf.batches(np.random.default_rng(1))
-    )
+    return epoch(sample, "bce", batch_size, 1)
 
 
-def prepare(
-    sample: Sample, batch_size: int | None, networks: int
-) -> tuple[FusedEngine, np.ndarray, Steps]:
-    """An engine, networks, and steps too short to matter."""
+def epoch(
+    sample: Sample, loss: Loss, batch_size: int | None, networks: int
+) -> Callable[[], object]:
+    """An epoch of some networks, with steps too short to matter."""
     rng = np.random.default_rng(1)
     scale = np.ones(len(sample.mass) + len(sample.backgrounds))
-    task = Task(*sample.total, LUMINOSITY, FigureOfMerit(), scale)
-    engine = FusedEngine(shelve_random(sample, sample.training, batch_size, rng), WIDTHS, task)
-    return engine, rng.normal(0, 0.5, (networks, 81)), Steps(np.full(networks, 1e-9), np.inf)
+    objective = Objective(*sample.total, LUMINOSITY, FigureOfMerit(), scale)
+    events = pack(sample, sample.training, batch_size, rng)
+    engine = FusedEngine(events, WIDTHS, objective)
+    parameters, rate = rng.normal(0, 0.5, (networks, 81)), np.full(networks, 1e-9)
+    return lambda: engine.epoch(
+        loss, parameters, rate, np.inf, events.epoch(np.random.default_rng(1))
+    )

@@ -9,6 +9,7 @@ default of `training.punzi`. All recipes of a seed begin with the same pretraine
 import argparse
 import json
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,11 @@ def train(
     settings = TrainingSettings.model_validate({"seed": seed, "punzi": recipe})
     merit = FigureOfMerit()
     with tempfile.TemporaryDirectory() as folder:
-        output = OutputFolder(Path(folder))
+        output, begin = OutputFolder(Path(folder)), time.perf_counter()
         result = train_networks(
             sample, merit, LUMINOSITY, settings, output, pretrained=pretrained, may_fail=True
         )
-        (trained,) = result.punzi
+        (trained,), seconds = result.punzi, time.perf_counter() - begin
         history = pq.read_table(output.network(trained.name) / "history.parquet").to_pydict()
     networks = {trained.name: trained.network}
     judged = evaluate(networks, sample, training, merit, LUMINOSITY).networks[trained.name]
@@ -72,7 +73,7 @@ def train(
     return (
         str(len(history["epoch"]) - 1),
         str(trained.epoch),
-        f"{sum(history['seconds']):.0f}",
+        f"{seconds:.0f}",
         f"{trained.loss:.3f}",
         f"{sigma.mean():.3f}",
     )

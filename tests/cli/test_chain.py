@@ -274,7 +274,7 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
 ) -> None:
     """Ctrl-C in the middle; the next run gives the same files as an undisturbed one."""
     endless = {"epochs": 1_000_000, "learning_rate": 1e-6}
-    slow = {"pretraining": {"epochs": 15}, "punzi": endless, "checkpoint_seconds": 0.5}
+    slow = {"pretraining": {"epochs": 15}, "punzi": endless}
     manifest = {**SMALL, "training": slow} if stage == "train" else SMALL
     (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
     if stage != "simulate":

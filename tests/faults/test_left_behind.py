@@ -23,8 +23,8 @@ from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.analysis.network import load_network
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import Sensitivity
-from punzinet.analysis.training.checkpoint import FORMAT, read_checkpoint
 from punzinet.analysis.training.data import load_sample
+from punzinet.analysis.training.state import FORMAT, Checkpoint
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report.page import make_report
 from punzinet.processors.ledger import read_progress
@@ -82,7 +82,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Any]]:
         "ntuples/simulation.json": lambda: load_manifest(folder / "data_manifest.yaml", output),
         f"networks/{NETWORK}/network.json": lambda: load_network(output.network(NETWORK)),
         f"networks/{NETWORK}/network.safetensors": lambda: load_network(output.network(NETWORK)),
-        "networks/checkpoint.safetensors": lambda: read_checkpoint(checkpoint, identity),
+        "networks/checkpoint.safetensors": lambda: Checkpoint(checkpoint, identity, resume=True),
         "features/completeness.json": lambda: trial_of(output, "features"),
         "features/cutflow.json": report,
         "selection/cutflow.json": report,

@@ -44,7 +44,6 @@ def test_damaged_memory_is_one_sentence(context: Make, content: str) -> None:
     [
         ({"device": "cuda"}, True),
         ({"storage": "disk"}, True),
-        ({"tensorboard": True}, True),
         ({"networks": 2}, False),
         ({"seed": 2}, False),
     ],

@@ -3,21 +3,28 @@
 import runpy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.training.batches import PackedEvents, pack
 from punzinet.analysis.training.data import Sample
-from punzinet.analysis.training.engine import Task
+from punzinet.analysis.training.engine import Objective
 
 SYNTHETIC = Path(__file__).parents[2] / "bench" / "synthetic.py"
 
 
 @pytest.fixture(scope="session")
-def synthetic_sample() -> Callable[..., Sample]:
-    """The maker of samples that the benchmarks use, too."""
-    return runpy.run_path(str(SYNTHETIC))["synthetic_sample"]
+def synthetic() -> dict[str, Any]:
+    """The makers of samples that the benchmarks use, too."""
+    return runpy.run_path(str(SYNTHETIC))
+
+
+@pytest.fixture(scope="session")
+def synthetic_sample(synthetic: dict[str, Any]) -> Callable[..., Sample]:
+    return synthetic["synthetic_sample"]
 
 
 @pytest.fixture(scope="session")
@@ -27,12 +34,24 @@ def small_sample(synthetic_sample: Callable[..., Sample]) -> Sample:
 
 
 @pytest.fixture(scope="session")
-def make_task() -> Callable[..., Task]:
-    """Make the task of a sample."""
+def packed(small_sample: Sample) -> PackedEvents:
+    """Its training events, for random batches of 1000."""
+    return pack(small_sample, small_sample.training, 1000, np.random.default_rng(0))
 
-    def make(sample: Sample, cross_section: float | None = None, **merit: object) -> Task:
+
+@pytest.fixture(scope="session")
+def make_objective() -> Callable[..., Objective]:
+    """Make the objective of a sample."""
+
+    def make(sample: Sample, cross_section: float | None = None, **merit: object) -> Objective:
         scale = np.linspace(0.5, 2.0, len(sample.mass) + len(sample.backgrounds))
         figure = FigureOfMerit(**merit)
-        return Task(*sample.total, 50.0, figure, scale, sample.backgrounds, cross_section)
+        return Objective(*sample.total, 50.0, figure, scale, sample.backgrounds, cross_section)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def objective(small_sample: Sample, make_objective: Callable[..., Objective]) -> Objective:
+    """That of the small sample."""
+    return make_objective(small_sample)

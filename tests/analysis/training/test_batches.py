@@ -1,149 +1,184 @@
 """Batches are honest: every event once an epoch, random subsets, or exact shares of strata."""
 
+import resource
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.batches import (
-    RUN,
-    Shelf,
-    batch_count,
-    shelve,
-    shelve_random,
-    shelve_stratified,
-)
-from punzinet.analysis.training.data import Sample
-from punzinet.analysis.training.engine import Task
-from punzinet.analysis.training.fused import FusedEngine
+from punzinet.analysis.training import batches
+from punzinet.analysis.training.batches import TILE, PackedEvents, pack
+from punzinet.analysis.training.data import Sample, load_sample, open_sample
+from punzinet.analysis.training.engine import FusedEngine, Objective
+from punzinet.analysis.training.ranks import Ranks
 
 WIDTHS = (4, 8, 4, 1)
-PUTS = pytest.mark.parametrize("put", [shelve_random, shelve_stratified])
+KINDS = pytest.mark.parametrize("stratified", [False, True])
 
 
-def parameters() -> np.ndarray:
-    return np.random.default_rng(8).normal(0, 0.7, 81)
+def training(
+    sample: Sample, batch_size: int | None, *, stratified: bool = False, **more: Any
+) -> PackedEvents:
+    rng = np.random.default_rng(1)
+    return pack(sample, sample.training, batch_size, rng, stratified=stratified, **more)
 
 
-def of_batches(shelf: Shelf, epoch: int) -> list[np.ndarray]:
+def of_batches(packed: PackedEvents, epoch: int) -> list[np.ndarray]:
     """Weights of the events of each batch, empty places left out; weights tell events apart."""
-    order, bounds = shelf.batches(np.random.default_rng(epoch))
-    weight = shelf.runs.columns()[1].reshape(-1, RUN)
-    held = [weight[order[a:b]].ravel() for a, b in pairwise(bounds.tolist())]
+    order, bounds = packed.epoch(np.random.default_rng(epoch))
+    held = [packed.values[order[a:b], -2].ravel() for a, b in pairwise(bounds.tolist())]
     return [batch[batch > 0] for batch in held]
 
 
-@PUTS
-@pytest.mark.parametrize("batch_size", [None, 500, 3000, 10**6])
+@KINDS
+@pytest.mark.parametrize(("batch_size", "count"), [(None, 1), (500, 19), (3000, 3), (10**6, 1)])
 def test_every_event_is_in_one_batch_of_an_epoch(
-    small_sample: Sample, put: Callable[..., Shelf], batch_size: int | None
+    small_sample: Sample, stratified: bool, batch_size: int | None, count: int
 ) -> None:
-    shelf = put(small_sample, small_sample.training, batch_size, np.random.default_rng(1))
-    batches = of_batches(shelf, 1)
-    assert len(batches) == batch_count(len(small_sample.training), batch_size)
-    np.testing.assert_array_equal(
-        np.sort(np.concatenate(batches)), np.sort(small_sample.training.weight)
-    )
+    packed = training(small_sample, batch_size, stratified=stratified)
+    found = of_batches(packed, 1)
+    assert len(found) == count
+    weight = small_sample.training.weight
+    np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.sort(weight))
 
 
-@PUTS
-def test_epochs_differ_and_repeat_with_their_seed(
-    small_sample: Sample, put: Callable[..., Shelf]
-) -> None:
-    shelf = put(small_sample, small_sample.training, 1000, np.random.default_rng(1))
-    np.testing.assert_array_equal(of_batches(shelf, 1)[0], of_batches(shelf, 1)[0])
-    common = np.isin(of_batches(shelf, 1)[0], of_batches(shelf, 2)[0]).mean()
+@KINDS
+def test_epochs_differ_and_repeat_with_their_seed(small_sample: Sample, stratified: bool) -> None:
+    packed = training(small_sample, 1000, stratified=stratified)
+    np.testing.assert_array_equal(of_batches(packed, 1)[0], of_batches(packed, 1)[0])
+    common = np.isin(of_batches(packed, 1)[0], of_batches(packed, 2)[0]).mean()
     assert common < 0.5
 
 
-def test_random_batches_differ_in_size_by_one_run(small_sample: Sample) -> None:
-    shelf = shelve_random(small_sample, small_sample.training, 700, np.random.default_rng(1))
-    sizes = [len(batch) for batch in of_batches(shelf, 1)]
-    assert max(sizes) - min(sizes) <= 2 * RUN  # the last run may be filled partly
+def test_random_batches_differ_in_size_by_one_tile(small_sample: Sample) -> None:
+    sizes = [len(batch) for batch in of_batches(training(small_sample, 700), 1)]
+    assert max(sizes) - min(sizes) <= 2 * TILE  # the last tile may be filled partly
 
 
 def test_random_batches_fluctuate_as_random_subsets_do(
     synthetic_sample: Callable[..., Sample],
 ) -> None:
     sample = synthetic_sample(60_000, hypotheses=5)
-    shelf = shelve_random(sample, sample.training, 2000, np.random.default_rng(1))
+    packed = training(sample, 2000)
     signal = np.sort(sample.training.weight[sample.training.process == SIGNAL])
-    counts, sizes = [], []
-    for epoch in range(20):
-        for batch in of_batches(shelf, epoch):
-            counts.append(np.isin(batch, signal).sum())
-            sizes.append(len(batch))
-    share = len(signal) / len(sample.training)
-    expected = share * (1 - share) * np.mean(sizes) * (1 - 1 / shelf.count)  # hypergeometric
-    assert np.mean(counts) == pytest.approx(share * np.mean(sizes), rel=0.01)
+    found = [batch for epoch in range(20) for batch in of_batches(packed, epoch)]
+    counts = [np.isin(batch, signal).sum() for batch in found]
+    size, share = np.mean([len(batch) for batch in found]), len(signal) / len(sample.training)
+    expected = share * (1 - share) * size * (1 - 1 / packed.batches)  # hypergeometric
+    assert np.mean(counts) == pytest.approx(share * size, rel=0.01)
     assert np.var(counts) == pytest.approx(expected, rel=0.35)
 
 
 def test_stratified_batches_hold_their_share_of_everything(small_sample: Sample) -> None:
     events = small_sample.training
-    shelf = shelve_stratified(small_sample, events, 1000, np.random.default_rng(1))
+    packed = training(small_sample, 1000, stratified=True)
     strata = [events.weight[(events.process == SIGNAL) & (events.start == h)] for h in range(7)]
     strata += [events.weight[events.process == p] for p in range(3)]
-    for batch in of_batches(shelf, 3):
+    for batch in of_batches(packed, 3):
         for stratum in strata:
-            held = np.isin(batch, stratum).sum()
-            share = len(stratum) / shelf.count
-            runs = -(-share // RUN)
-            assert abs(held - share) <= runs
+            held, share = np.isin(batch, stratum).sum(), len(stratum) / packed.batches
+            assert abs(held - share) <= -(-share // TILE)
 
 
+@KINDS
 def test_windows_of_all_batches_hold_together_what_those_of_the_sample_do(
-    small_sample: Sample,
+    small_sample: Sample, stratified: bool
 ) -> None:
-    for put in (shelve_random, shelve_stratified):
-        shelf = put(small_sample, small_sample.training, 900, np.random.default_rng(1))
-        order, bounds = shelf.batches(np.random.default_rng(4))
-        _, weight, place = (column.reshape(len(shelf), -1) for column in shelf.runs.columns())
-        total = np.zeros((3, len(small_sample.mass)))
-        for a, b in pairwise(bounds.tolist()):
-            runs = order[a:b]
-            process, start, stop = shelf.windows_of(place[runs].ravel())
-            for h in range(len(small_sample.mass)):
-                inside = (start <= h) & (h < stop) & (process != SIGNAL)
-                total[:, h] += np.bincount(
-                    process[inside], weight[runs].ravel()[inside], minlength=3
-                )
-        events = small_sample.training
-        for h in range(len(small_sample.mass)):
-            inside = (events.start <= h) & (h < events.stop) & (events.process != SIGNAL)
-            expected = np.bincount(events.process[inside], events.weight[inside], minlength=3)
-            np.testing.assert_allclose(total[:, h], expected, rtol=1e-6)
+    packed, events = training(small_sample, 900, stratified=stratified), small_sample.training
+
+    def in_windows(weight: Any, process: Any, start: Any, stop: Any) -> np.ndarray:
+        """(H, P) sums of weights."""
+        inside = [(start <= h) & (h < stop) & (process != SIGNAL) for h in range(7)]
+        return np.stack([np.bincount(process[i], weight[i], minlength=3) for i in inside])
+
+    total = np.zeros((7, 3))
+    order, bounds = packed.epoch(np.random.default_rng(4))
+    for a, b in pairwise(bounds.tolist()):
+        batch = packed.batch(order[a:b])
+        cells = batch.cells[batch.tiles, -1].ravel()
+        total += in_windows(batch.values[batch.tiles, -2].ravel(), *packed.windows_of(cells))
+    expected = in_windows(events.weight, events.process, events.start, events.stop)
+    np.testing.assert_allclose(total, expected, rtol=1e-6)
 
 
-@PUTS
+@KINDS
 def test_mean_batch_loss_approaches_the_unbatched_loss(
     synthetic_sample: Callable[..., Sample],
-    make_task: Callable[..., Task],
-    put: Callable[..., Shelf],
+    make_objective: Callable[..., Objective],
+    stratified: bool,
 ) -> None:
     sample = synthetic_sample(60_000, hypotheses=5)
-    task = make_task(sample)
-    vector = parameters()[np.newaxis]
-    (whole,) = FusedEngine(shelve(sample, sample.training), WIDTHS, task).punzi_values(vector)
+    objective = make_objective(sample)
+    vector = np.random.default_rng(8).normal(0, 0.7, (1, 81))
+    whole = FusedEngine(pack(sample, sample.training), WIDTHS, objective).punzi_values(vector)
     excess = []
     for size in (800, 3200, 12_800):
-        shelf = put(sample, sample.training, size, np.random.default_rng(1))
-        engine = FusedEngine(shelf, WIDTHS, task)
-        losses = []
-        for epoch in range(3):
-            order, bounds = shelf.batches(np.random.default_rng(epoch))
-            for a, b in pairwise(bounds.tolist()):
-                batch = engine.open_batch(order, a, b)
-                losses.append(engine.punzi_gradients(vector, batch)[0])
-        excess.append(abs(np.mean(losses) / whole.loss - 1))
+        packed = training(sample, size, stratified=stratified)
+        engine = FusedEngine(packed, WIDTHS, objective)
+        losses = [
+            engine.gradients("punzi", vector, order[a:b])[0]
+            for order, bounds in (packed.epoch(np.random.default_rng(epoch)) for epoch in range(3))
+            for a, b in pairwise(bounds.tolist())
+        ]
+        excess.append(abs(np.mean(losses) / whole.loss[0] - 1))
     assert excess[2] < 0.005
     assert excess[0] > excess[1] > excess[2]
 
 
 def test_features_are_scaled_by_the_training_sample(small_sample: Sample) -> None:
-    features = shelve(small_sample, small_sample.training).runs.columns()[0]
+    features = pack(small_sample, small_sample.training).columns()[0]
     held = features[: len(small_sample.training)]
     np.testing.assert_array_equal(held.min(axis=0), 0)
     np.testing.assert_array_equal(held.max(axis=0), 1)
+
+
+@KINDS
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_batches_are_the_union_of_the_shares_of_ranks(
+    small_sample: Sample, stratified: bool, ranks: int
+) -> None:
+    make = partial(training, small_sample, 900, stratified=stratified)
+    shares = [of_batches(make(ranks=Ranks(number, ranks)), 4) for number in range(ranks)]
+    for expected, *held in zip(of_batches(make(), 4), *shares, strict=True):
+        np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.sort(expected))
+    sizes = [len(make(ranks=Ranks(number, ranks))) for number in range(ranks)]
+    assert max(sizes) - min(sizes) <= 1
+
+
+@KINDS
+def test_events_on_disk_are_the_same_bytes(
+    small_sample: Sample, tmp_path: Path, stratified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory = training(small_sample, 900, stratified=stratified)
+    monkeypatch.setattr("punzinet.analysis.training.data.ROWS", 1000)
+    monkeypatch.setattr(batches, "FILLED_TOGETHER", 50_000)  # filled in several goes
+    on_disk = training(small_sample, 900, stratified=stratified, disk=tmp_path / "events")
+    assert on_disk.values.tobytes() == in_memory.values.tobytes()
+    assert isinstance(on_disk.values.base, np.memmap)
+    assert not list((tmp_path / "events").iterdir())  # nothing that a crash could leave behind
+
+
+def test_streamed_sample_is_the_one_in_memory(tmp_path: Path, synthetic: dict[str, Any]) -> None:
+    synthetic["write_tensors"](tmp_path, 20_000, chunk=3000)
+    windows = synthetic["synthetic_windows"]()
+    streamed, whole = (read(tmp_path, windows, 4) for read in (open_sample, load_sample))
+    assert streamed.digest == whole.digest
+    for part in ("training", "validation"):
+        ours, theirs = (pack(sample, getattr(sample, part)) for sample in (streamed, whole))
+        assert ours.values.tobytes() == theirs.values.tobytes()
+
+
+def test_full_disk_is_one_sentence(small_sample: Sample, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"has no room for 0.000\d+ GB .*--output"):
+            training(small_sample, 900, disk=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -5,8 +5,6 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from punzinet.analysis.training.batches import RUN, Room, shelve_random, shelve_stratified
-from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.ranks import Ranks
 
 PROGRAM = Path(__file__).parent / "train_ranks.py"
@@ -32,7 +28,7 @@ CASES: dict[str, dict[str, Any]] = {
     "fused": RECIPE,
     "stratified": RECIPE | {"punzi": RECIPE["punzi"] | {"batches": "stratified"}},
     "whole": RECIPE | {"punzi": RECIPE["punzi"] | {"batch_size": None}, "storage": "disk"},
-    "autograd": RECIPE | {"engine": "autograd"},
+    "autograd": RECIPE | {"device": "cpu:0"},
 }
 
 
@@ -86,27 +82,6 @@ def test_histories_are_written_once_for_every_network(together: Path) -> None:
     found = sorted(p.parent.name for p in (together / "fused").rglob("history.parquet"))
     assert found == ["bce-00", "bce-01", "punzi-00", "punzi-01"]
     assert not list(together.rglob("checkpoint.safetensors"))
-
-
-@pytest.mark.parametrize("put", [shelve_random, shelve_stratified])
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_batches_are_the_union_of_the_shares(
-    small_sample: Sample, put: Callable[..., Any], ranks: int
-) -> None:
-    rooms = [Room(rank=number, ranks=ranks) for number in range(ranks)]
-    whole, *shares = (
-        put(small_sample, small_sample.training, 900, np.random.default_rng(1), room)
-        for room in (Room(), *rooms)
-    )
-
-    def weights(shelf: Any) -> list[np.ndarray]:
-        order, bounds = shelf.batches(np.random.default_rng(4))
-        weight = shelf.runs.columns()[1].reshape(-1, RUN)
-        return [weight[order[a:b]].ravel() for a, b in pairwise(bounds.tolist())]
-
-    for expected, *held in zip(weights(whole), *map(weights, shares), strict=True):
-        np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.sort(expected))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_lost_process_ends_the_training_with_one_sentence(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from punzinet.analysis.training.settings import TrainingSettings
 def test_pretraining_is_the_papers() -> None:
     pretraining = TrainingSettings().pretraining
     assert (pretraining.epochs, pretraining.batch_size, pretraining.learning_rate) == (200, 2048, 1)
-    assert (pretraining.plateau.patience, pretraining.plateau.factor) == (10, 0.5)
+    assert pretraining.patience == 10
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_pretraining_is_the_papers() -> None:
         {"networks": 0},
         {"hidden": []},
         {"punzi": {"learning_rate": 0}},
-        {"punzi": {"plateau": {"factor": 1.0}}},
+        {"punzi": {"patience": 0}},
         {"pretraining": {"batchsize": 4}},
         {"validation_fold": 5},
         {"punzi": {"batches": "sorted"}},

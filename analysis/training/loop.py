@@ -1,0 +1,245 @@
+"""The epoch loop of both phases, and what goes wrong in a Punzi training.
+
+*Everything is signal*: a step too long throws the network to an output of one everywhere,
+where no gradient leads back. The loss is then what it would be without any cut.
+
+*A dead hypothesis*: all signal of some mass is rejected. Its σ_min is astronomical and is all
+that counts in the mean, so that the other masses stop learning. Steps of limited length bring
+it back, if anything does.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from punzinet.analysis.training.engine import Engine, parameter_count
+from punzinet.analysis.training.lbfgs import lbfgs_step
+from punzinet.analysis.training.punzi_kernels import PunziValues
+from punzinet.analysis.training.settings import PretrainingSettings, PunziSettings
+from punzinet.analysis.training.state import TrainingState
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+
+#: A network that lets this share of the background pass, in the mean over windows, selects
+#: everything.
+ALL_BACKGROUND = 0.95
+#: A hypothesis that keeps less than this share of its signal, ...
+DEAD_EFFICIENCY = 0.01
+#: ... and has a σ_min this many times that without any cut, is dead.
+DEAD_SIGMA = 10.0
+#: A dead hypothesis is given this many times the patience of the plateau to come back.
+DEAD_PATIENCE = 4
+#: A network whose learning rate has fallen to less than this share of the first one goes nowhere
+#: any more, and is finished.
+FINISHED = 1e-3
+
+
+class Phase(ABC):
+    """Trains N networks for a number of epochs on one loss.
+
+    Attributes:
+        name: Of the phase.
+        section: Of the training settings, with its recipe.
+        settings: That recipe.
+        engine: Holds the training events.
+        validation: Holds the validation events.
+    """
+
+    name: str
+    section: str
+    settings: PretrainingSettings | PunziSettings
+    engine: Engine
+    validation: Engine
+
+    @abstractmethod
+    def train_epoch(
+        self, state: TrainingState, rate: FloatArray, batches: tuple[IntArray, IntArray]
+    ) -> FloatArray:
+        """Train the networks of a state for one epoch; (N,) losses."""
+
+    @abstractmethod
+    def validate(self, state: TrainingState, networks: Sequence[int], epoch: int) -> FloatArray:
+        """Validation loss of some networks, (N,) with the last known ones for all others.
+
+        Networks that cannot be trained any further are stopped.
+        """
+
+    def start(self, parameters: FloatArray) -> TrainingState:
+        """State before the first epoch, from (N, K) parameters."""
+        settings, hypotheses = self.settings, self.engine.events.hypotheses
+        state = TrainingState.start(parameters, settings.learning_rate, hypotheses)
+        state.begin(self.validate(state, range(len(parameters)), 0))
+        return state
+
+    def epochs(
+        self, state: TrainingState, generator: Callable[[int], np.random.Generator]
+    ) -> Iterator[int]:
+        """Train until all epochs are done, or all networks have finished or stopped.
+
+        Args:
+            state: Where to begin; changed.
+            generator: Gives the source of the shuffling in an epoch.
+
+        Yields:
+            Each epoch when it is closed; the training may be left there.
+        """
+        settings = self.settings
+        smoothing, hint = 1, ""
+        if isinstance(settings, PunziSettings):
+            smoothing, hint = settings.smoothing, " or `training.punzi.max_step`"
+        while state.epoch < settings.epochs and not (state.stopped | (state.rate == 0)).all():
+            rate = np.where(state.stopped, 0.0, state.rate)
+            batches = self.engine.events.epoch(generator(state.epoch + 1))
+            # What is no number any more is noticed below, network by network.
+            with np.errstate(over="ignore", invalid="ignore"):
+                loss = self.train_epoch(state, rate, batches)
+            loss = np.where(rate == 0, state.loss[-1], loss)
+            finite = np.isfinite(state.parameters).all(axis=1) & np.isfinite(loss)
+            for network in np.flatnonzero(~state.stopped & ~finite).tolist():
+                state.stop(
+                    network,
+                    f"in epoch {state.epoch + 1} the loss is no number any more: lower "
+                    f"`training.{self.section}.learning_rate` ({settings.learning_rate:g}){hint}",
+                )
+            running = np.flatnonzero(~state.stopped & (state.rate > 0)).tolist()
+            validation_loss = self.validate(state, running, state.epoch + 1)
+            state.advance(loss, validation_loss, settings.patience, smoothing)
+            state.rate[state.rate < FINISHED * settings.learning_rate] = 0
+            yield state.epoch
+
+
+class Pretraining(Phase):
+    """Weighted binary cross-entropy."""
+
+    name = "bce"
+    section = "pretraining"
+
+    def __init__(self, engine: Engine, validation: Engine, settings: PretrainingSettings) -> None:
+        self.engine, self.validation, self.settings = engine, validation, settings
+
+    def train_epoch(
+        self, state: TrainingState, rate: FloatArray, batches: tuple[IntArray, IntArray]
+    ) -> FloatArray:
+        """See `Phase`."""
+        return self.engine.epoch("bce", state.parameters, rate, np.inf, batches)
+
+    def validate(self, state: TrainingState, networks: Sequence[int], epoch: int) -> FloatArray:
+        """See `Phase`."""
+        del epoch  # nothing is said of it
+        loss: FloatArray = state.validation_loss[-1].copy()
+        which = list(networks)
+        loss[which] = self.validation.bce_losses(state.parameters[which])
+        return loss
+
+
+class PunziTraining(Phase):
+    """The Punzi-loss, by stochastic gradient descent or by L-BFGS.
+
+    An epoch of L-BFGS is one step with all events. The learning rate is one while a network is
+    trained, and zero when no step leads down any more, or when a plateau has halved it.
+    """
+
+    name = "punzi"
+    section = "punzi"
+    settings: PunziSettings
+
+    def __init__(
+        self, engine: Engine, validation: Engine, settings: PunziSettings, mass: FloatArray
+    ) -> None:
+        """Make the phase; the (H,) masses of the hypotheses in GeV are for messages."""
+        self.engine, self.validation, self.settings = engine, validation, settings
+        self.mass = mass
+        self.no_cut = without_cut(validation)
+
+    def start(self, parameters: FloatArray) -> TrainingState:
+        """See `Phase`."""
+        state = super().start(parameters)
+        if self.settings.optimizer == "lbfgs":
+            state.rate[:] = state.learning_rate[:] = 1
+        return state
+
+    def train_epoch(
+        self, state: TrainingState, rate: FloatArray, batches: tuple[IntArray, IntArray]
+    ) -> FloatArray:
+        """See `Phase`."""
+        if self.settings.optimizer == "sgd":
+            longest = np.inf if self.settings.max_step is None else self.settings.max_step
+            return self.engine.epoch("punzi", state.parameters, rate, longest, batches)
+        losses: FloatArray = state.loss[-1].copy()
+        for network in np.flatnonzero(rate).tolist():
+            loss = None
+            if rate[network] == 1:
+                parameters, curvature = state.parameters[network], state.curvature[network]
+                loss = lbfgs_step(parameters, curvature, self._evaluate)
+            if loss is None:
+                state.rate[network] = 0
+            else:
+                losses[network] = loss
+        return losses
+
+    def _evaluate(self, parameters: FloatArray) -> tuple[float, FloatArray]:
+        """Loss of one network, (K,), over all events, and its (K,) gradient."""
+        tiles = self.engine.events.batch().tiles
+        (loss,), (gradient,) = self.engine.gradients("punzi", parameters[np.newaxis], tiles)
+        return float(loss), gradient
+
+    def validate(self, state: TrainingState, networks: Sequence[int], epoch: int) -> FloatArray:
+        """See `Phase`."""
+        loss: FloatArray = state.validation_loss[-1].copy()
+        which = list(networks)
+        values = self.validation.punzi_values(state.parameters[which])
+        loss[which] = values.loss
+        everything = selects_everything(values, self.no_cut)
+        dead = dead_hypotheses(values, self.no_cut)
+        for index, network in enumerate(which):
+            if epoch > 0 and everything[index]:
+                state.stop(
+                    network,
+                    f"in epoch {epoch} everything is signal (loss {loss[network]:.4g}, without "
+                    f"any cut {self.no_cut.loss[0]:.4g}): lower `training.punzi.learning_rate` "
+                    f"({self.settings.learning_rate:g}) or `training.punzi.max_step`",
+                )
+            self._mind_dead(state, network, dead[index], epoch)
+            state.dead[network] = dead[index]
+        return loss
+
+    def _mind_dead(self, state: TrainingState, network: int, dead: BoolArray, epoch: int) -> None:
+        """Say when hypotheses die, or live again; stop a network that cannot revive them."""
+        masses = ", ".join(f"{mass:g}" for mass in self.mass[dead].tolist()) + " GeV"
+        if (dead & ~state.dead[network]).any():
+            state.messages[network].append(
+                f"in epoch {epoch} the signal of {masses} is rejected, "
+                "which hides all other hypotheses from the loss"
+            )
+        elif state.dead[network].any() and not dead.any():
+            state.messages[network].append(f"in epoch {epoch} no hypothesis is dead any more")
+        patience = DEAD_PATIENCE * self.settings.patience
+        if dead.any() and epoch - state.best_epoch[network] > patience:
+            state.stop(
+                network,
+                f"in epoch {epoch}, {patience} epochs without a better loss, the signal of "
+                f"{masses} is still rejected: give it more events, set "
+                "`training.pretraining.signal_weights: hypothesis`, or choose another seed",
+            )
+
+
+def without_cut(engine: Engine) -> PunziValues:
+    """Punzi-loss of one network that is one everywhere, on the events of an engine."""
+    parameters = np.zeros((1, parameter_count(engine.widths)))
+    parameters[0, -1] = 80.0  # the output's bias: 1 - ŷ is 10⁻³⁵
+    return engine.punzi_values(parameters)
+
+
+def selects_everything(values: PunziValues, no_cut: PunziValues) -> BoolArray:
+    """(N,) whether nearly all background passes, in the mean over windows that hold any."""
+    held = no_cut.background[0] > 0
+    passing = values.background[:, held] / no_cut.background[0, held]
+    everything: BoolArray = passing.mean(axis=1) > ALL_BACKGROUND
+    return everything
+
+
+def dead_hypotheses(values: PunziValues, no_cut: PunziValues) -> BoolArray:
+    """(N, H) hypotheses that have their signal rejected."""
+    return (values.efficiency < DEAD_EFFICIENCY * no_cut.efficiency) & (
+        values.sigma > DEAD_SIGMA * no_cut.sigma
+    )

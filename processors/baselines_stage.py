@@ -32,11 +32,11 @@ from punzinet.analysis.training.data import Sample, load_sample
 from punzinet.analysis.training.progress import ProgressBar
 from punzinet.analysis.training.train import train_networks
 from punzinet.analysis.windows import Windows
-from punzinet.processors.candidates import make_samples
+from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.inputs import take_inputs
 from punzinet.processors.ledger import Ledger
-from punzinet.processors.observables import ObservableProcessor, ObservedEvents, merge_observed
+from punzinet.processors.observables import ObservableProcessor, ObservedEvents
 from punzinet.processors.runner import run_processor
 from punzinet.processors.trial import processed_of
 
@@ -313,18 +313,19 @@ def _observe(setting: _Setting, execution: Execution) -> ObservedEvents:
     """Read the candidate observables of a share of the events."""
     manifest = setting.manifest.without_data()
     inputs = take_inputs(manifest, allow_missing=False)
-    samples = make_samples(manifest, inputs.files)
+    datasets = describe_datasets(manifest, inputs.files)
     counts = [setting.trained.training.process, setting.trained.validation.process]
     signal = sum(int(np.count_nonzero(process == SIGNAL)) for process in counts)
     total = sum(len(process) for process in counts)
     wanted = manifest.baselines.ranking_events
     shares = {
-        name: wanted / max(signal if sample.is_signal else total - signal, 1)
-        for name, sample in samples.items()
+        name: wanted / max(signal if dataset.is_signal else total - signal, 1)
+        for name, dataset in datasets.items()
     }
-    with open_executor(execution) as executor:
-        observed = run_processor(
-            ObservableProcessor(samples, setting.windows, shares),
+    processor = ObservableProcessor(datasets.values(), setting.windows, shares, by_chunk=True)
+    with open_executor(execution, inputs.entries) as executor:
+        observed, _ = run_processor(
+            processor,
             inputs.files,
             inputs.chunks(),
             executor,
@@ -332,4 +333,4 @@ def _observe(setting: _Setting, execution: Execution) -> ObservedEvents:
             step="observables",
             title="Observables",
         )
-    return merge_observed(observed.values())
+    return processor.merge(observed)

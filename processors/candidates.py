@@ -1,26 +1,24 @@
 """Muon pairs of a chunk: columns read, checked, weighted, and turned into kinematics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
+import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.features import Momenta, MuonPairs
-from punzinet.analysis.manifest.blinding import Blinding
-from punzinet.analysis.search import Search
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index
-from punzinet.processors.columns import BEAM, IDENTITY, MOMENTA, read_column, read_entry
-from punzinet.processors.cutflow import Counter
-from punzinet.processors.preflight import InputFile
+from punzinet.processors.chunks import chunk_of
+from punzinet.processors.datasets import BEAM, IDENTITY, MOMENTA, DatasetInfo
+from punzinet.processors.opening import Unreadable, is_remote, open_file, patiently, reason
 
-if TYPE_CHECKING:
-    # Not at run time: workers have no use for the manifest, and its sections are slow to import.
-    from punzinet.analysis.manifest.datasets import CandidatePolicy
-    from punzinet.analysis.manifest.manifest import Manifest
-
+READ = "entries read"
+KEPT = "kept"
 FURTHER = "dropped: not the first candidate of its event"
 SEVERAL = "dropped: one of several candidates of its event"
 NOT_FINITE = "dropped: momentum, beam or weight is no finite number"
@@ -29,219 +27,154 @@ SAME_CHARGE = "dropped: the muons do not have opposite charges"
 NO_HYPOTHESIS = "dropped: generated mass is no hypothesis"
 BLINDED = "blinded: not to be seen before --unblind"
 
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """What a processor has to know of a dataset.
-
-    Attributes:
-        name: Name of the dataset.
-        process: Its process.
-        is_signal: Whether its events belong to one hypothesis each.
-        is_data: Whether its events are measured.
-        blinding: What of them may be seen; None if everything may.
-        mass: Generated mass of all its events in GeV, None where each has its own.
-        columns: Branch of each column.
-        beams: Nominal beams, for files that do not hold those of each event.
-        in_cms: Whether momenta are given in the centre-of-mass system, not in the laboratory.
-        missing: Numbers that stand for a missing value.
-        policy: Which of several candidates of an event are used.
-        search: What is computed of them.
-        hypotheses: (H,) masses of all hypotheses, GeV, sorted.
-        scale: Factor on the weight of the events: (H,) for signal, by hypothesis, (1,) for
-            background and data.
-    """
-
-    name: str
-    process: str
-    is_signal: bool
-    is_data: bool
-    blinding: Blinding | None
-    mass: float | None
-    columns: Mapping[str, str]
-    beams: Beams
-    in_cms: bool
-    missing: tuple[float, ...]
-    policy: "CandidatePolicy"
-    search: Search
-    hypotheses: FloatArray = field(repr=False)
-    scale: FloatArray = field(repr=False)
-
-    @property
-    def electron_direction(self) -> FloatArray:
-        """Unit vector (3,) of the electron beam in the system of the momenta."""
-        return np.array([0.0, 0.0, 1.0]) if self.in_cms else self.beams.electron_direction
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, as JSON can express it."""
-        return {
-            "name": self.name,
-            "process": self.process,
-            "blinding": None if self.blinding is None else self.blinding.model_dump(mode="json"),
-            "mass": self.mass,
-            "columns": dict(self.columns),
-            "beams": self.beams.model_dump(mode="json"),
-            "in_cms": self.in_cms,
-            "missing": list(self.missing),
-            "policy": self.policy,
-            "search": [*self.search.feature_names, self.search.variable.name],
-            "hypotheses": self.hypotheses.tolist(),
-            "scale": self.scale.tolist(),
-        }
+#: Lines of ``step``, ``entries`` and ``weight``: what is read, what each requirement drops, and
+#: what is kept.
+Cutflow = list[dict[str, Any]]
 
 
-def make_samples(
-    manifest: "Manifest",
-    files: Sequence[InputFile],
-    shares: Mapping[str, float] | None = None,
-    *,
-    unblind: bool = False,
-) -> dict[str, Sample]:
-    """Describe all datasets to the processors.
-
-    Background is scaled to the target luminosity, so that sums of weights are numbers of
-    events; signal to one generated event, so that they are efficiencies. Both take the
-    corrections. Data counts as it is.
-
-    Args:
-        manifest: Datasets, their normalisation, and the hypotheses.
-        files: All files, as `preflight` found them.
-        shares: Processed share of the datasets that are not processed whole; their luminosity
-            and their generated events shrink with it.
-        unblind: Whether everything may be seen of data.
-    """
-    hypotheses = manifest.hypotheses.mass
-    share = dict.fromkeys(manifest.datasets, 1.0) | dict(shares or {})
-    generated = np.zeros(len(hypotheses))
-    for dataset in manifest.datasets.values():
-        if dataset.is_signal:
-            counts = [dataset.generated_at(mass) or 0 for mass in hypotheses]
-            generated += share[dataset.name] * np.array(counts)
-    # A hypothesis that nothing was generated for has no efficiency: its weights are 0.
-    efficiency = np.divide(
-        manifest.correction, generated, out=np.zeros(len(generated)), where=generated > 0
-    )
-    columns = {file.dataset: file.columns for file in files}
-    samples = {}
-    for name, dataset in manifest.datasets.items():
-        scale = efficiency
-        if dataset.is_data:
-            scale = np.ones(1)
-        elif dataset.luminosity is not None:
-            luminosity = share[name] * dataset.luminosity
-            scale = np.array([manifest.correction * manifest.luminosity / luminosity])
-        samples[name] = Sample(
-            name=name,
-            process=dataset.process,
-            is_signal=dataset.is_signal,
-            is_data=dataset.is_data,
-            blinding=manifest.blinding if dataset.is_data and not unblind else None,
-            mass=dataset.mass,
-            columns=columns[name],
-            beams=manifest.beams,
-            in_cms=dataset.frame == "cms",
-            missing=dataset.missing,
-            policy=manifest.features.candidates,
-            search=manifest.search.resolved,
-            hypotheses=hypotheses,
-            scale=scale,
-        )
-    return samples
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Candidates:
-    """The muon pairs of a chunk, all of them.
+    """The muon pairs of a chunk, all of them, and which of them are fit for use.
+
+    The cutflow counts what each requirement drops, and its sum of weights. Coffea's `Cutflow`
+    counts what is left, and its sums cannot be added in a fixed order.
 
     Attributes:
+        dataset: Their dataset.
+        events: The chunk.
+        pairs: Momenta, beams and further columns.
         features: (n, F) features of the search.
         variable: (n,) values of the variable of its windows.
         weight: (n,) weight in all sums.
         hypothesis: (n,) index of the generated mass among the hypotheses, -1 for none.
-        counter: Knows which of them are fit for use, and counts the others.
+        alive: (n,) which of them have met all requirements so far.
+        lines: The cutflow so far.
     """
 
+    dataset: DatasetInfo
+    events: Any
+    pairs: MuonPairs
     features: FloatArray
     variable: FloatArray
     weight: FloatArray
     hypothesis: IntArray
-    counter: Counter
+    alive: BoolArray = field(init=False)
+    lines: Cutflow = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with all entries; a weight that is not finite counts as 0."""
+        finite = np.isfinite(self.weight)
+        self._counted = self.weight if finite.all() else np.where(finite, self.weight, 0.0)
+        self.alive = np.ones(len(self.weight), dtype=bool)
+        self.lines = [self._line(READ, self.alive)]
+
+    def _line(self, step: str, mask: BoolArray) -> dict[str, Any]:
+        """Count the entries of a mask (n,)."""
+        entries = int(np.count_nonzero(mask))
+        counted = self._counted if entries == len(mask) else self._counted[mask]
+        return {"step": step, "entries": entries, "weight": float(counted.sum())}
+
+    def require(self, otherwise: str, mask: BoolArray) -> None:
+        """Drop the entries outside of a mask (n,), and count them in the line `otherwise`."""
+        self.lines.append(self._line(otherwise, self.alive & ~mask))
+        self.alive &= mask
+
+    @property
+    def cutflow(self) -> Cutflow:
+        """All lines, the last one counting what is kept."""
+        return [*self.lines, self._line(KEPT, self.alive)]
+
+    @cached_property
+    def identity(self) -> dict[str, IntArray]:
+        """What tells events apart, by name: (n,) int64 each."""
+        return read_identity(self.dataset, self.events)
 
 
-def read_candidates(sample: Sample, events: Any) -> Candidates:
+def merge_cutflows(cutflows: Iterable[Cutflow]) -> Cutflow:
+    """Add up cutflows line by line, in the order given."""
+    total: dict[str, dict[str, Any]] = {}
+    for cutflow in cutflows:
+        for line in cutflow:
+            sums = total.setdefault(
+                line["step"], {"step": line["step"], "entries": 0, "weight": 0.0}
+            )
+            sums["entries"] += line["entries"]
+            sums["weight"] += line["weight"]
+    return list(total.values())
+
+
+def is_complete(cutflow: Cutflow, entries: int) -> bool:
+    """Whether all of a number of entries were read, and each was either kept or dropped once."""
+    read, *others = [line["entries"] for line in cutflow]
+    return bool(read == sum(others) == entries)
+
+
+def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     """Read the muon pairs of a chunk and drop those that cannot be used or must not be seen.
-
-    Args:
-        sample: Their dataset.
-        events: The chunk.
 
     Raises:
         InputError: If the file is damaged.
     """
-    features, variable = sample.search.evaluate(read_pairs(sample, events))
-    hypothesis = _hypothesis(sample, events)
-    scale = sample.scale[hypothesis if sample.is_signal else 0]
-    weight = np.where(hypothesis < 0, 0.0, scale) if sample.is_signal else np.asarray(scale)
-    if "weight" in sample.columns:
-        weight = weight * _read(sample, events, "weight")
+    columns = dataset.columns_in(events.fields)
+    search = dataset.search
+    pairs = read_pairs(dataset, events)
+    features, variable = search.evaluate(pairs)
+    hypothesis = _hypothesis(dataset, events)
+    scale = dataset.scale[hypothesis if dataset.is_signal else 0]
+    weight = np.where(hypothesis < 0, 0.0, scale) if dataset.is_signal else np.asarray(scale)
+    if "weight" in columns:
+        weight = weight * _read(dataset, events, "weight")
     weight = np.broadcast_to(weight, len(events))
-    counter = Counter(weight)
-    if sample.policy != "all":
-        further, followed = _neighbours(sample, events)
-        if sample.policy == "first":
-            counter.require(FURTHER, ~further)
+    found = Candidates(dataset, events, pairs, features, variable, weight, hypothesis)
+    if dataset.policy != "all":
+        further, followed = _neighbours(found)
+        if dataset.policy == "first":
+            found.require(FURTHER, ~further)
         else:
-            counter.require(SEVERAL, ~(further | followed))
+            found.require(SEVERAL, ~(further | followed))
     # A sum is finite only if all its terms are.
     with np.errstate(invalid="ignore"):
         everything = variable + weight
         for feature in features.T:
             everything += feature
-    counter.require(
-        NOT_FINITE_COLUMN if sample.search.columns else NOT_FINITE, np.isfinite(everything)
-    )
-    if "charge1" in sample.columns:
-        counter.require(SAME_CHARGE, _opposite_charges(sample, events))
-    if sample.is_signal:
-        counter.require(NO_HYPOTHESIS, hypothesis >= 0)
-    if sample.blinding is not None:
+    found.require(NOT_FINITE_COLUMN if search.columns else NOT_FINITE, np.isfinite(everything))
+    if "charge1" in columns:
+        first, second = (_read(dataset, events, name) for name in ("charge1", "charge2"))
+        opposite = ((first > 0) & (second < 0)) | ((first < 0) & (second > 0))
+        found.require(SAME_CHARGE, opposite)
+    if dataset.is_signal:
+        found.require(NO_HYPOTHESIS, hypothesis >= 0)
+    if dataset.blinding is not None:
         # Here and not where events are filled or written: nothing that comes later can forget it.
-        mass = sample.search.variable.signed_mass(variable)
-        identity = read_identity(sample, events)
-        counter.require(BLINDED, sample.blinding.shown(identity, mass))
-    return Candidates(features, variable, weight, hypothesis, counter)
+        mass = search.variable.signed_mass(variable)
+        found.require(BLINDED, dataset.blinding.shown(found.identity, mass))
+    return found
 
 
-def read_pairs(sample: Sample, events: Any) -> MuonPairs:
+def read_pairs(dataset: DatasetInfo, events: Any) -> MuonPairs:
     """All muon pairs of a chunk, with the further columns that the search reads."""
-    return MuonPairs(
-        *read_momenta(sample, events),
-        read_beam(sample, events),
-        sample.electron_direction,
-        {name: _read(sample, events, name) for name in sample.search.columns},
-    )
+    columns = [_read(dataset, events, name) for name in MOMENTA]
+    first: Momenta = (columns[0], columns[1], columns[2])
+    second: Momenta = (columns[3], columns[4], columns[5])
+    further = {name: _read(dataset, events, name) for name in dataset.search.columns}
+    beam = read_beam(dataset, events)
+    return MuonPairs(first, second, beam, dataset.electron_direction, further)
 
 
-def read_momenta(sample: Sample, events: Any) -> tuple[Momenta, Momenta]:
-    """Momenta of the two muons in the system that the dataset gives them in, GeV."""
-    columns = [_read(sample, events, name) for name in MOMENTA]
-    return (columns[0], columns[1], columns[2]), (columns[3], columns[4], columns[5])
-
-
-def read_beam(sample: Sample, events: Any) -> FloatArray:
+def read_beam(dataset: DatasetInfo, events: Any) -> FloatArray:
     """Four-momentum (E, px, py, pz) of the beams, GeV: (n, 4), or (4,) if it is always the same.
 
     It is that in the system of the momenta: at rest with the energy √s where that is the CMS.
     """
-    if BEAM[0] in sample.columns:
-        parts = [_read(sample, events, name) for name in BEAM]
+    if BEAM[0] in dataset.columns_in(events.fields):
+        parts = [_read(dataset, events, name) for name in BEAM]
         if len(parts[0]) and all(np.all(part == part[0]) for part in parts):
             # Events of one run have the same: what follows from it is then computed once.
             parts = [part[0] for part in parts]
         beam: FloatArray = np.stack(parts, axis=-1, dtype=np.float64)
     else:
-        beam = sample.beams.total
-    if not sample.in_cms:
+        beam = dataset.beams.total
+    if not dataset.in_cms:
         return beam
     energy, px, py, pz = beam.T
     # Beams without a real √s are dropped as no finite number.
@@ -250,53 +183,111 @@ def read_beam(sample: Sample, events: Any) -> FloatArray:
     return np.stack([sqrt_s, *np.zeros((3, *sqrt_s.shape))], axis=-1)
 
 
-def _read(sample: Sample, events: Any, column: str) -> Any:
+def read_identity(dataset: DatasetInfo, events: Any) -> dict[str, IntArray]:
+    """Experiment, run, event and production number of every entry, (n,) int64 each."""
+    columns = dataset.columns_in(events.fields)
+    return {
+        name: read_column(events, columns.get(name, name)).astype(np.int64) for name in IDENTITY
+    }
+
+
+def _read(dataset: DatasetInfo, events: Any, column: str) -> Any:
     """Read a column, (n,), with NaN for whatever stands for a missing value in this dataset."""
-    return read_column(events, sample.columns[column], sample.missing)
+    branch = dataset.columns_in(events.fields).get(column, column)
+    return read_column(events, branch, dataset.missing)
 
 
-def _neighbours(sample: Sample, events: Any) -> tuple[BoolArray, BoolArray]:
+def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDArray[Any]:
+    """Read one branch of a chunk.
+
+    Args:
+        events: The chunk, whose columns are read on first use.
+        branch: Name of the branch.
+        missing: Numbers that stand for a missing value; NaN is returned in their place.
+
+    Returns:
+        (n,) numbers in the type that the file stores; in double precision where integers can be
+        missing.
+
+    Raises:
+        InputError: If there is no such branch, the file is damaged there, or its server fails.
+    """
+    chunk = chunk_of(events.metadata)
+    if branch not in events.fields:
+        raise InputError(f"Dataset {chunk.dataset}: {chunk.file} has no branch {branch}.")
+    try:
+        values: NDArray[Any] = np.asarray(ak.to_numpy(events[branch]))
+    except Exception as error:
+        blame = "its server fails or it" if is_remote(chunk.file) else "the file"
+        raise Unreadable(
+            f"{chunk.file}: branch {branch} cannot be read between entries {chunk.start} and "
+            f"{chunk.stop} ({reason(error)}); {blame} is damaged, make or fetch it again."
+        ) from error
+    if len(values) != chunk.entries:
+        raise InputError(
+            f"{chunk.file} holds {len(values)} instead of {chunk.entries} entries from entry "
+            f"{chunk.start} on; run the same command again."
+        )
+    if missing:
+        if not np.issubdtype(values.dtype, np.floating):
+            values = values.astype(np.float64)
+        # What single precision cannot hold is infinite there, and no number either.
+        with np.errstate(over="ignore"):
+            sentinels = np.asarray(missing).astype(values.dtype)
+        values = np.where(np.isin(values, sentinels), values.dtype.type(np.nan), values)
+    return values
+
+
+def _neighbours(found: Candidates) -> tuple[BoolArray, BoolArray]:
     """Find the candidates of events that have several.
 
     Candidates of one event stand next to each other; a chunk may begin or end among them.
 
-    Args:
-        sample: The dataset.
-        events: The chunk.
-
     Returns:
         (n,) whether the entry before belongs to the same event, and whether the next one does.
     """
-    chunk = events.metadata["chunk"]
-    branches = [sample.columns[name] for name in IDENTITY]
-    identity = np.column_stack(list(read_identity(sample, events).values()))
+    identity = np.column_stack(list(found.identity.values()))
     same = np.all(identity[1:] == identity[:-1], axis=1)
-    before, after = (
-        other is not None and bool(np.all(identity[row] == other))
-        for row, other in (
-            (0, read_entry(events, branches, chunk.start - 1)),
-            (-1, read_entry(events, branches, chunk.stop)),
-        )
+    before, after = _identities_around(found.dataset, found.events)
+    return (
+        np.append(before == identity[0].tolist(), same),
+        np.append(same, after == identity[-1].tolist()),
     )
-    return np.append(before, same), np.append(same, after)
 
 
-def _hypothesis(sample: Sample, events: Any) -> IntArray:
+def _identities_around(dataset: DatasetInfo, events: Any) -> list[list[int] | None]:
+    """Identities of the entries before and behind a chunk, None where its file has none.
+
+    Raises:
+        InputError: If the file is damaged there, or its server fails.
+    """
+    chunk, columns = chunk_of(events.metadata), dataset.columns_in(events.fields)
+    branches = [columns[name] for name in IDENTITY]
+
+    def read() -> list[list[int] | None]:
+        found: list[list[int] | None] = []
+        with open_file(chunk.file, chunk.dataset) as file:
+            try:
+                tree = file[events.metadata["treename"]]
+                for entry in (chunk.start - 1, chunk.stop):
+                    there = 0 <= entry < tree.num_entries
+                    where = {"entry_start": entry, "entry_stop": entry + 1, "library": "np"}
+                    values = tree.arrays(filter_name=branches, **where) if there else {}
+                    found.append([int(values[name][0]) for name in branches] if there else None)
+            except Exception as error:
+                raise Unreadable(
+                    f"{chunk.file}: entries {chunk.start - 1} and {chunk.stop} cannot be read "
+                    f"({reason(error)}); the file is damaged, make or fetch it again."
+                ) from error
+        return found
+
+    return patiently(chunk.file, read)
+
+
+def _hypothesis(dataset: DatasetInfo, events: Any) -> IntArray:
     """Index of the generated mass of each event among the hypotheses, (n,), -1 for none."""
-    if not sample.is_signal:
+    if not dataset.is_signal:
         return np.full(len(events), -1)
-    if sample.mass is not None:
-        return np.full(len(events), mass_index(sample.hypotheses, np.array([sample.mass]))[0])
-    mass = _read(sample, events, "generated_mass")
-    return mass_index(sample.hypotheses, mass)
-
-
-def _opposite_charges(sample: Sample, events: Any) -> BoolArray:
-    """Whether one muon is positive and the other negative, (n,)."""
-    first, second = (_read(sample, events, name) for name in ("charge1", "charge2"))
-    return np.asarray(((first > 0) & (second < 0)) | ((first < 0) & (second > 0)))
-
-
-def read_identity(sample: Sample, events: Any) -> dict[str, IntArray]:
-    """What tells events apart: experiment, run, event and production number, (n,) int64 each."""
-    return {name: read_column(events, sample.columns[name]).astype(np.int64) for name in IDENTITY}
+    if dataset.mass is not None:
+        return np.full(len(events), mass_index(dataset.hypotheses, np.array([dataset.mass]))[0])
+    return mass_index(dataset.hypotheses, _read(dataset, events, "generated_mass"))

@@ -10,18 +10,17 @@ share a hash by accident: less than one below 6·10⁹ events.
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from punzinet.analysis.folds import identity_hash
-from punzinet.analysis.io.records import Record
-from punzinet.processors.candidates import Sample, read_identity
-from punzinet.processors.columns import IDENTITY
-from punzinet.processors.features import ChunkSummary
-from punzinet.processors.runner import Chunk, ChunkProcessor
+from punzinet.analysis.io.files import atomic_path
+from punzinet.processors.candidates import read_identity
+from punzinet.processors.chunks import Chunk, ChunkProcessor, name_of
+from punzinet.processors.datasets import DatasetInfo
 
 SLICES: Final = 1024
 """Ranges of hashes that can be merged one by one."""
@@ -29,73 +28,62 @@ AT_ONCE: Final = 16_000_000
 """Hashes that are merged at once at most, unless a single slice holds more."""
 
 
-@dataclass(frozen=True, eq=False)
-class Hashes:
-    """Identities of a chunk.
+class IdentityProcessor(ChunkProcessor):
+    """Hashes the identities of a chunk, and writes the hashes to a file, sorted.
 
-    Attributes:
-        sorted: Hashes of its events, further candidates of the same event left out.
-        offsets: (SLICES + 1,) where each slice begins.
+    Further candidates of the same event are left out.
     """
 
-    sorted: NDArray[np.uint64]
-    offsets: NDArray[np.int64]
+    def __init__(
+        self, datasets: Iterable[DatasetInfo], folder: Path, *, by_chunk: bool = False
+    ) -> None:
+        """Take the descriptions of all datasets, and the folder for the files."""
+        super().__init__(datasets, by_chunk=by_chunk)
+        self._folder = folder.absolute()
 
+    def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
+        """Hash and sort the identities of a chunk.
 
-class IdentityProcessor(ChunkProcessor[Hashes]):
-    """Hashes the identities of a chunk."""
-
-    def __init__(self, samples: Mapping[str, Sample]) -> None:
-        """Make the processor.
-
-        Args:
-            samples: All datasets, by name.
+        Returns:
+            The ``file`` of the hashes, and the (SLICES + 1,) ``offsets`` where each slice begins.
         """
-        self._samples = samples
-
-    def reads(self, column: str) -> bool:
-        """What tells events apart."""
-        return column in IDENTITY
-
-    def process_chunk(self, chunk: Chunk, events: Any) -> Hashes:
-        """Hash and sort the identities of a chunk."""
-        identity = read_identity(self._samples[chunk.dataset], events)
-        hashes = identity_hash(**identity, dataset=chunk.dataset)
+        hashes = identity_hash(**read_identity(dataset, events), dataset=dataset.name)
         # Equal neighbours are candidates of one event.
-        first = np.concatenate(([True], hashes[1:] != hashes[:-1]))
-        ordered = np.sort(hashes[first])
+        ordered = np.sort(hashes[np.concatenate(([True], hashes[1:] != hashes[:-1]))])
         borders = np.arange(SLICES, dtype=np.uint64) * np.uint64(2**64 // SLICES)
-        offsets = np.append(np.searchsorted(ordered, borders), len(ordered))
-        return Hashes(ordered, offsets.astype(np.int64))
+        offsets = np.append(np.searchsorted(ordered, borders), len(ordered)).astype(np.int64)
+        path = self._folder / f"{name_of(events.metadata)}.hashes"
+        with atomic_path(path) as partial:
+            ordered.tofile(partial)
+        return {"file": str(path), "offsets": offsets}
 
-    def pack(self, result: Hashes) -> Record:
-        """Express hashes as a record."""
-        return Record({}, {"sorted": result.sorted, "offsets": result.offsets})
+    def still_holds(self, result: dict[str, Any]) -> bool:
+        """Whether the file of the hashes is still there."""
+        path, size = Path(result["file"]), 8 * int(result["offsets"][-1])
+        return path.exists() and path.stat().st_size == size
 
-    def unpack(self, record: Record) -> Hashes:
-        """The hashes that `pack` made a record of."""
-        return Hashes(record.arrays["sorted"], record.arrays["offsets"])
-
-    def settings(self, dataset: str) -> Any:
+    def settings(self, dataset: DatasetInfo) -> Any:
         """What a hash depends on: where the identity is read from."""
-        return self._samples[dataset].to_json()["columns"]
+        return dataset.settings()["columns"]
 
 
-def suspicious(summaries: Mapping[Chunk, ChunkSummary]) -> list[Chunk]:
+def suspicious(summaries: Mapping[Chunk, Any]) -> list[Chunk]:
     """Chunks of a dataset that can share events with others or hold one twice.
 
     Args:
-        summaries: All chunks of the dataset.
+        summaries: What `FeatureProcessor` says of all chunks of the dataset.
 
     Returns:
         Those that are not in order, and those whose range of identities overlaps another's.
     """
-    found = {chunk for chunk, summary in summaries.items() if not summary.ascending}
+    found = {chunk for chunk, summary in summaries.items() if not summary["ascending"]}
     if found:
         # The range of a chunk that is not in order is unknown.
         return sorted(summaries)
-    ranges = sorted((summary.first, summary.last, chunk) for chunk, summary in summaries.items())
-    reach: tuple[tuple[int, ...], Chunk] | None = None
+    ranges = sorted(
+        (summary["first"], summary["last"], chunk) for chunk, summary in summaries.items()
+    )
+    reach: tuple[list[int], Chunk] | None = None
     for first, last, chunk in ranges:
         if reach is not None and first <= reach[0] and not _continues(reach, first, chunk):
             found |= {reach[1], chunk}
@@ -104,15 +92,13 @@ def suspicious(summaries: Mapping[Chunk, ChunkSummary]) -> list[Chunk]:
     return sorted(found)
 
 
-def _continues(reach: tuple[tuple[int, ...], Chunk], first: tuple[int, ...], chunk: Chunk) -> bool:
+def _continues(reach: tuple[list[int], Chunk], first: list[int], chunk: Chunk) -> bool:
     """Whether a chunk goes on with the candidates of the event that the one before ended with."""
     last, before = reach
-    return last == first and (before.path, before.stop) == (chunk.path, chunk.start)
+    return last == first and (before.file, before.stop) == (chunk.file, chunk.start)
 
 
-def count_duplicates(
-    hashes: Mapping[Chunk, Hashes], summaries: Mapping[Chunk, ChunkSummary]
-) -> dict[str, int]:
+def count_duplicates(hashes: Mapping[Chunk, Any], summaries: Mapping[Chunk, Any]) -> dict[str, int]:
     """Count events that are there more than once.
 
     Args:
@@ -123,7 +109,7 @@ def count_duplicates(
         By file, how often it repeats an event of an earlier place: of an earlier file or its own.
     """
     chunks = sorted(hashes)
-    sizes = np.sum([np.diff(hashes[chunk].offsets) for chunk in chunks], axis=0)
+    sizes = np.sum([np.diff(hashes[chunk]["offsets"]) for chunk in chunks], axis=0)
     repeated = np.zeros(len(chunks), dtype=np.int64)
     for low, high in _groups(sizes):
         parts = [_slice(hashes[chunk], low, high) for chunk in chunks]
@@ -135,17 +121,18 @@ def count_duplicates(
         repeated += np.bincount(again, minlength=len(chunks))
     for number, (before, chunk) in enumerate(itertools.pairwise(chunks), 1):
         # Candidates of one event on both sides of a border between chunks are no duplicate.
-        reach = summaries[before].last, before
-        repeated[number] -= _continues(reach, summaries[chunk].first, chunk)
+        reach = summaries[before]["last"], before
+        repeated[number] -= _continues(reach, summaries[chunk]["first"], chunk)
     counts: dict[str, int] = {}
     for chunk, count in zip(chunks, repeated.tolist(), strict=True):
-        counts[chunk.path] = counts.get(chunk.path, 0) + count
-    return {path: count for path, count in counts.items() if count}
+        counts[chunk.file] = counts.get(chunk.file, 0) + count
+    return {file: count for file, count in counts.items() if count}
 
 
-def _slice(hashes: Hashes, low: int, high: int) -> NDArray[np.uint64]:
+def _slice(hashes: Any, low: int, high: int) -> NDArray[np.uint64]:
     """The hashes of a range of slices."""
-    return hashes.sorted[hashes.offsets[low] : hashes.offsets[high]]
+    first, last = (int(hashes["offsets"][border]) for border in (low, high))
+    return np.fromfile(hashes["file"], np.uint64, last - first, offset=8 * first)
 
 
 def _groups(sizes: Sequence[int] | NDArray[np.int64]) -> Iterable[tuple[int, int]]:

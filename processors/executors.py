@@ -2,9 +2,10 @@
 
 ``iterative`` is this process, ``futures`` one process a worker, ``dask`` a Dask cluster (one
 on this machine, or one that is running already and is joined by its address), ``parsl``
-worker processes of Parsl.
+worker processes of Parsl; ``auto`` is the first for few events, and the second for many.
 """
 
+import gc
 import importlib
 import logging
 import os
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 import loky
 import numpy as np
@@ -23,8 +24,11 @@ from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor, P
 from coffea.processor.executor import ExecutorBase
 
 from punzinet.analysis.io.errors import InputError
+from punzinet.processors.opening import prepare_xrootd
 
-NAMES = ("iterative", "futures", "dask", "parsl")
+NAMES = ("auto", "iterative", "futures", "dask", "parsl")
+POOL_PAYS: Final = 8_000_000
+"""Entries from which on a pool of workers is worth its start, which takes four seconds."""
 CONNECT_SECONDS = 20
 """How long a Dask scheduler may take to answer."""
 _MEMORY_IS_KEPT = {
@@ -53,11 +57,12 @@ class Execution:
 
 
 @contextmanager
-def open_executor(execution: Execution) -> Iterator[ExecutorBase]:
+def open_executor(execution: Execution, entries: int | None = None) -> Iterator[ExecutorBase]:
     """Make one of coffea's executors, and end what was started for it afterwards.
 
     Args:
         execution: Which, and how many workers.
+        entries: How many entries there are to process, if that is what takes the time.
 
     Yields:
         The executor.
@@ -72,16 +77,20 @@ def open_executor(execution: Execution) -> Iterator[ExecutorBase]:
             f"`--scheduler {execution.scheduler}` is the address of a Dask cluster; add "
             "`--executor dask` (EXECUTOR=dask for make)."
         )
-    # No retries by coffea: the stages know what is worth a second attempt.
+    if name == "auto":
+        few = execution.workers == 1 or (entries is not None and entries < POOL_PAYS)
+        name = "iterative" if few else "futures"
+    prepare_xrootd()  # for the workers as well
+    # No retries by coffea, which does not wait: the stages know what is worth a second attempt.
     if name == "iterative":
-        yield IterativeExecutor(retries=0, status=False)
+        yield IterativeExecutor(retries=0)
     elif name == "futures":
         yield FuturesExecutor(
             workers=execution.workers, pool=_shared_pool, compression=None, retries=0
         )
     elif name == "dask":
         with _dask_client(execution) as client:
-            yield DaskExecutor(client=client, status=False, compression=None, retries=0)
+            yield DaskExecutor(client=client, compression=None, retries=0)
     elif name == "parsl":
         with _parsl_workers(execution.workers):
             yield ParslExecutor(compression=None, retries=0)
@@ -98,6 +107,7 @@ def _load() -> None:
     kinematics = importlib.import_module("punzinet.analysis.features")
     one = (np.ones(1, np.float32),) * 3
     kinematics.dimuon_kinematics(one, one, np.eye(4)[0], np.eye(3)[2])
+    gc.freeze()  # what is imported stays: collections need not look at it again and again
 
 
 @contextmanager

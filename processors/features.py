@@ -1,153 +1,207 @@
 """Features: from muon pairs to the tensors that networks are trained on."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.folds import fold_of
-from punzinet.analysis.io.records import Record
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.search import Search
+from punzinet.analysis.types import BoolArray, IntArray
 from punzinet.analysis.windows import Windows
-from punzinet.processors.candidates import Sample, read_candidates, read_identity
-from punzinet.processors.cutflow import Cutflow, from_json, to_json
-from punzinet.processors.runner import Chunk, ChunkProcessor
-from punzinet.processors.tensors import Rows, is_whole, write_tensor
+from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
+from punzinet.processors.chunks import Chunk, ChunkProcessor, name_of
+from punzinet.processors.datasets import DatasetInfo
 
 IDENTITY_ORDER = ("experiment", "run", "production", "event")
 """Events of a file are usually in the order of these, the first one changing least often."""
 NO_WINDOW = "dropped: {} in no window"
 NOT_ITS_WINDOW = "dropped: {} outside the window of the generated mass"
+_NAME = pa.dictionary(pa.int32(), pa.string())
 
 
-@dataclass(frozen=True, eq=False)
-class ChunkSummary:
-    """What is said of a chunk after its tensor is written.
-
-    Attributes:
-        cutflow: What became of every entry.
-        hypotheses: (H, 3) usable signal entries by generated mass, those in their own window,
-            and their efficiency; (0, 3) for background.
-        further_candidates: Entries that belong to the same event as the entry before.
-        ascending: Whether events are in the order of their identity.
-        first: Identity of the first entry: experiment, run, production, event.
-        last: Identity of the last entry.
-        tensor: Name of the tensor file in the folder of its dataset.
-        size: Its size in bytes.
-    """
-
-    cutflow: Cutflow
-    hypotheses: FloatArray
-    further_candidates: int
-    ascending: bool
-    first: tuple[int, ...]
-    last: tuple[int, ...]
-    tensor: str
-    size: int
-
-
-class FeatureProcessor(ChunkProcessor[ChunkSummary]):
-    """Assigns windows and writes the tensor of each chunk.
+class FeatureProcessor(ChunkProcessor):
+    """Assigns windows and makes the tensor of each chunk: a table of one row an event.
 
     Background is kept if it lies in at least one window, signal if it lies in the window of
-    its own generated mass.
+    its own generated mass. The output is by dataset: its cutflow, and its table if there is no
+    folder that tables are written to.
     """
 
-    def __init__(self, samples: Mapping[str, Sample], windows: Windows, folder: Path) -> None:
+    def __init__(
+        self,
+        datasets: Iterable[DatasetInfo],
+        windows: Windows,
+        folder: Path | None = None,
+        *,
+        by_chunk: bool = False,
+    ) -> None:
         """Make the processor.
 
         Args:
-            samples: All datasets, by name.
+            datasets: All datasets.
             windows: The windows.
-            folder: Where tensors go, in one folder a dataset, which has to exist.
+            folder: Where tables are written to as Parquet, one file a chunk, in one folder a
+                dataset, which has to exist; None to have them in the output.
+            by_chunk: See `ChunkProcessor`.
         """
-        self._samples = samples
+        super().__init__(datasets, by_chunk=by_chunk)
         self._windows = windows
-        self._folder = folder.absolute()
+        self._folder = folder and folder.absolute()
 
-    def settings(self, dataset: str) -> Any:
-        """What a tensor depends on: its sample and the windows."""
-        windows = [self._windows.mass.tolist(), self._windows.sigma.tolist()]
-        return [self._samples[dataset].to_json(), windows]
+    def settings(self, dataset: DatasetInfo) -> Any:
+        """What a tensor depends on: its dataset and the windows."""
+        return [dataset.settings(), self._windows.mass.tolist(), self._windows.sigma.tolist()]
 
-    def reads(self, _column: str) -> bool:
-        """All columns."""
-        return True
+    def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
+        """Make the tensor of a chunk.
 
-    def process_chunk(self, chunk: Chunk, events: Any) -> ChunkSummary:
-        """Write the tensor of a chunk and summarise it."""
-        sample = self._samples[chunk.dataset]
-        candidates = read_candidates(sample, events)
-        identity = read_identity(sample, events)
-        counter, hypothesis = candidates.counter, candidates.hypothesis
-        usable = counter.alive.copy()
+        Returns:
+            Its ``cutflow``; the ``hypotheses`` of signal, (H, 3) usable entries by generated mass,
+            those in their own window, and their efficiency; the entries that belong to the same
+            event as the entry before (``further``); whether events are ``ascending`` in the order
+            of their identity; the identity of the ``first`` and the ``last`` entry; and the
+            ``table``, or name and size of the file it is written to.
+        """
+        candidates = read_candidates(dataset, events)
+        usable = candidates.alive.copy()
         start, stop = self._windows.assign(candidates.variable)
-        mass = sample.search.variable.mass.title
-        counter.require(NO_WINDOW.format(mass), start < stop)
-        if sample.is_signal:
-            inside = (start <= hypothesis) & (hypothesis < stop)
-            counter.require(NOT_ITS_WINDOW.format(mass), inside)
-            start, stop = hypothesis, hypothesis + 1
-        keep = np.flatnonzero(counter.alive)
-        kept = {name: values[keep] for name, values in identity.items()}
-        rows = Rows(
-            identity=kept,
-            dataset=sample.name,
-            process=sample.process,
-            mass=sample.hypotheses[hypothesis[keep]] if sample.is_signal else None,
-            search=sample.search,
-            features=candidates.features.T.take(keep, axis=1).T,
-            variable=candidates.variable[keep],
-            start=start[keep],
-            stop=stop[keep],
-            weight=candidates.weight[keep],
-            fold=fold_of(**kept, dataset=sample.name),
-        )
-        tensor = self._folder / chunk.dataset / f"{chunk.name}.parquet"
-        write_tensor(tensor, rows)
-        ordered = [identity[name] for name in IDENTITY_ORDER]
+        mass = dataset.search.variable.mass.title
+        candidates.require(NO_WINDOW.format(mass), start < stop)
+        if dataset.is_signal:
+            own = candidates.hypothesis
+            candidates.require(NOT_ITS_WINDOW.format(mass), (start <= own) & (own < stop))
+            start, stop = own, own + 1
+        table = make_table(candidates, start, stop)
+        ordered = [candidates.identity[name] for name in IDENTITY_ORDER]
         further, ascending = scan_identities(*ordered)
-        return ChunkSummary(
-            cutflow=counter.finish(),
-            hypotheses=_count_hypotheses(sample, hypothesis, usable, rows),
-            further_candidates=further,
-            ascending=ascending,
-            first=tuple(int(values[0]) for values in ordered),
-            last=tuple(int(values[-1]) for values in ordered),
-            tensor=f"{chunk.dataset}/{tensor.name}",
-            size=tensor.stat().st_size,
-        )
-
-    def pack(self, result: ChunkSummary) -> Record:
-        """Express a summary as a record."""
-        content = {
-            **{name: value for name, value in vars(result).items() if name != "hypotheses"},
-            "cutflow": to_json(result.cutflow),
+        result = {
+            "cutflow": candidates.cutflow,
+            "further": further,
+            "ascending": ascending,
+            "first": [int(values[0]) for values in ordered],
+            "last": [int(values[-1]) for values in ordered],
         }
-        return Record(content, {"hypotheses": result.hypotheses})
+        if dataset.is_signal:
+            result["hypotheses"] = _count_hypotheses(candidates, usable)
+        if self._folder is None:
+            return {**result, "table": table}
+        tensor = f"{name_of(events.metadata)}.parquet"
+        path = self._folder / tensor
+        write_table(path, table, dataset.search)
+        return {**result, "tensor": tensor, "size": path.stat().st_size}
 
-    def unpack(self, record: Record) -> ChunkSummary:
-        """The summary that `pack` made a record of."""
-        content = record.content
-        return ChunkSummary(
-            **{
-                **content,
-                "cutflow": from_json(content["cutflow"]),
-                "first": tuple(content["first"]),
-                "last": tuple(content["last"]),
-            },
-            hypotheses=record.arrays["hypotheses"],
-        )
+    def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, dict[str, Any]]:
+        """Put the results of each dataset together."""
+        merged: dict[str, dict[str, Any]] = {}
+        for name in sorted({chunk.dataset for chunk in chunks}):
+            own = {chunk: chunks[chunk] for chunk in sorted(chunks) if chunk.dataset == name}
+            parts = list(own.values())
+            merged[name] = {
+                "cutflow": merge_cutflows(part["cutflow"] for part in parts),
+                "further": further_candidates(own),
+            }
+            if self.datasets[name].is_signal:
+                merged[name]["hypotheses"] = np.sum([part["hypotheses"] for part in parts], axis=0)
+            if self._folder is None:
+                tables = [part["table"] for part in parts]
+                merged[name]["table"] = pa.concat_tables(tables).combine_chunks()
+        return merged
 
-    def still_holds(self, record: Record) -> bool:
+    def still_holds(self, result: dict[str, Any]) -> bool:
         """Whether the tensor of a chunk is still there, and undamaged."""
-        return is_whole(
-            self._folder / record.content["tensor"],
-            record.content["size"],
-            record.content["cutflow"][-1]["entries"],
+        if self._folder is None:
+            return True
+        path = self._folder / result["tensor"]
+        try:
+            if path.stat().st_size != result["size"]:
+                return False
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                return bool(file.read().num_rows == result["cutflow"][-1]["entries"])
+        except (OSError, ValueError, pa.ArrowException):
+            return False
+
+
+def tensor_schema(search: Search) -> pa.Schema:
+    """Columns of a tensor, in their order.
+
+    `mass` is the generated mass in GeV, null for background; then come the features, and the
+    variable of the windows, by their names; the event lies in the windows `window_start` to
+    `window_stop` - 1 of all hypotheses sorted by mass (a signal event counts in its own window
+    only); sums of `weight` are events at the target luminosity for background and efficiencies
+    for signal.
+    """
+    types = [
+        *((name, pa.int64()) for name in ("experiment", "run", "event", "production")),
+        ("dataset", _NAME),
+        ("process", _NAME),
+        ("mass", pa.float64()),
+        *((name, pa.float32()) for name in search.feature_names),
+        (search.variable.name, pa.float64()),
+        ("window_start", pa.int16()),
+        ("window_stop", pa.int16()),
+        ("weight", pa.float64()),
+        ("fold", pa.int8()),
+    ]
+    # Where nothing can be missing, nothing has to say for every row that it is there.
+    return pa.schema([pa.field(name, kind, nullable=name == "mass") for name, kind in types])
+
+
+def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Table:
+    """The tensor of the muon pairs that are left, which lie in the windows start..stop-1."""
+    dataset, search = candidates.dataset, candidates.dataset.search
+    rows = np.flatnonzero(candidates.alive)
+    identity = {name: values[rows] for name, values in candidates.identity.items()}
+    same = np.zeros(len(rows), dtype=np.int32)
+    mass: Any = pa.nulls(len(rows), pa.float64())
+    if dataset.is_signal:
+        mass = dataset.hypotheses[candidates.hypothesis[rows]]
+    features = {
+        name: candidates.features[:, i].take(rows).astype(np.float32)
+        for i, name in enumerate(search.feature_names)
+    }
+    columns = {
+        **identity,
+        "dataset": pa.DictionaryArray.from_arrays(same, [dataset.name]),
+        "process": pa.DictionaryArray.from_arrays(same, [dataset.process]),
+        "mass": mass,
+        **features,
+        search.variable.name: candidates.variable[rows],
+        "window_start": start[rows].astype(np.int16),
+        "window_stop": stop[rows].astype(np.int16),
+        "weight": candidates.weight[rows],
+        "fold": fold_of(**identity, dataset=dataset.name),
+    }
+    return pa.table(columns, schema=tensor_schema(search))
+
+
+def write_table(path: Path, table: pa.Table, search: Search) -> None:
+    """Write the tensor of a chunk; it appears under its name when complete.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    # Numbers that repeat are small as a dictionary, small numbers as differences, which takes less
+    # time. Compression would make the file another tenth smaller, for more time than reading
+    # takes that part of the ntuples.
+    differences = ("event", "window_start", "window_stop", "fold")
+    others = {*differences, search.variable.name, *search.feature_names}
+    with atomic_path(path) as partial:
+        pq.write_table(
+            table,
+            partial,
+            compression="none",
+            use_dictionary=[name for name in table.column_names if name not in others],
+            column_encoding=dict.fromkeys(differences, "DELTA_BINARY_PACKED"),
+            row_group_size=max(table.num_rows, 1),
+            # Whoever reads a tensor reads all of its rows.
+            write_statistics=False,
+            write_page_checksum=True,
         )
 
 
@@ -155,13 +209,7 @@ class FeatureProcessor(ChunkProcessor[ChunkSummary]):
 def scan_identities(
     experiment: IntArray, run: IntArray, production: IntArray, event: IntArray
 ) -> tuple[int, bool]:
-    """Compare the identity of every entry with that of the entry before.
-
-    Args:
-        experiment: (n,) experiment numbers.
-        run: (n,) run numbers.
-        production: (n,) production numbers.
-        event: (n,) event numbers.
+    """Compare the identity of every entry, (n,) each, with that of the entry before.
 
     Returns:
         How many entries belong to the same event as the entry before, and whether the other
@@ -182,45 +230,31 @@ def scan_identities(
     return further, ascending
 
 
-def _count_hypotheses(
-    sample: Sample, hypothesis: IntArray, usable: BoolArray, rows: Rows
-) -> FloatArray:
-    """Count signal by hypothesis.
-
-    Args:
-        sample: The dataset.
-        hypothesis: (n,) hypotheses of all its entries in a chunk, -1 for none.
-        usable: (n,) entries with a hypothesis and nothing wrong with them.
-        rows: Those of them that lie in the window of their own hypothesis.
-
-    Returns:
-        (H, 3) usable entries, those in their own window, and their sum of weights, which is
-        the efficiency; (0, 3) for background.
-    """
-    if not sample.is_signal:
-        return np.zeros((0, 3))
-    count = len(sample.hypotheses)
+def _count_hypotheses(candidates: Candidates, usable: BoolArray) -> Any:
+    """Usable signal entries by hypothesis, those in their own window, and their weights: (H, 3)."""
+    count = len(candidates.dataset.hypotheses)
+    inside = candidates.hypothesis[candidates.alive]
     return np.column_stack(
         [
-            np.bincount(hypothesis[usable], minlength=count),
-            np.bincount(rows.start, minlength=count),
-            np.bincount(rows.start, rows.weight, minlength=count),
+            np.bincount(candidates.hypothesis[usable], minlength=count),
+            np.bincount(inside, minlength=count),
+            np.bincount(inside, candidates.weight[candidates.alive], minlength=count),
         ]
     ).astype(np.float64)
 
 
-def further_candidates(summaries: Mapping[Chunk, ChunkSummary]) -> int:
+def further_candidates(chunks: Mapping[Chunk, Any]) -> int:
     """Count entries that belong to the same event as the entry before them in their file.
 
     Args:
-        summaries: Chunks in their order, those of a file next to each other.
+        chunks: Results of chunks in their order, those of a file next to each other.
     """
     total = 0
-    before: tuple[Chunk, ChunkSummary] | None = None
-    for chunk, summary in summaries.items():
-        total += summary.further_candidates
+    before: tuple[Chunk, Any] | None = None
+    for chunk, part in chunks.items():
+        total += part["further"]
         if before is not None:
-            continues = (before[0].path, before[0].stop) == (chunk.path, chunk.start)
-            total += continues and before[1].last == summary.first
-        before = chunk, summary
+            continues = (before[0].file, before[0].stop) == (chunk.file, chunk.start)
+            total += continues and before[1]["last"] == part["first"]
+        before = chunk, part
     return total

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from punzinet.analysis.io.errors import InputError
+from punzinet.processors.chunks import Chunk, split
 from punzinet.processors.preflight import (
     InputFile,
     MissingFile,
@@ -17,7 +18,6 @@ from punzinet.processors.preflight import (
     preflight,
     survey,
 )
-from punzinet.processors.runner import Chunk, plan_chunks
 from punzinet.processors.trial import Trial
 
 if TYPE_CHECKING:
@@ -48,8 +48,13 @@ class Inputs:
         Args:
             keep: Which files matter.
         """
-        files = [file for file in self.files if keep(file)]
-        planned = plan_chunks(files, self.manifest.features.chunk_size)
+        size = self.manifest.features.chunk_size
+        planned = [
+            chunk
+            for file in self.files
+            if keep(file)
+            for chunk in split(file.dataset, file.location, file.entries, size)
+        ]
         whole = {name for name, one in self.manifest.datasets.items() if one.mixes_masses}
         limited = set(self.trial.take(chunk for chunk in planned if chunk.dataset not in whole))
         return [
@@ -58,9 +63,14 @@ class Inputs:
             if chunk not in self.lost and (chunk.dataset in whole or chunk in limited)
         ]
 
+    @property
+    def entries(self) -> int:
+        """Entries of all chunks to process."""
+        return sum(chunk.entries for chunk in self.chunks())
+
     def processed(self, dataset: str) -> int:
         """Entries of a dataset that are processed."""
-        return sum(len(chunk) for chunk in self.chunks(lambda file: file.dataset == dataset))
+        return sum(chunk.entries for chunk in self.chunks(lambda file: file.dataset == dataset))
 
     def expected(self, dataset: str) -> int:
         """Entries that a dataset should have, by the manifest where it says so.
@@ -122,9 +132,10 @@ class Inputs:
              "reason": gone.problem}
             for gone in self.missing
         ]  # fmt: skip
+        path = {file.location: file.path for file in self.files}
         return rows + [
-            {"dataset": chunk.dataset, "file": chunk.path, "first": chunk.start,
-             "entries": len(chunk), "reason": why}
+            {"dataset": chunk.dataset, "file": path[chunk.file], "first": chunk.start,
+             "entries": chunk.entries, "reason": why}
             for chunk, why in sorted(self.lost.items())
         ]  # fmt: skip
 

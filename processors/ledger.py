@@ -7,40 +7,41 @@ key. Under ``output/.ledger/<stage>`` there are, for each step of the stage, ``p
 all pieces of work and a folder with their records and failures.
 """
 
-import gc
 import logging
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
-from functools import cache
 from io import StringIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import numpy as np
+from boost_histogram.serialization import from_uhi, to_uhi
+from coffea.processor import CheckpointerABC
 from coffea.processor.executor import ExecutorBase
 from coffea.util import coffea_console
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from hist import Hist
 
 from punzinet.analysis.io.errors import InputError, OutputError
 from punzinet.analysis.io.files import is_file, read_json, write_json
 from punzinet.analysis.io.output import command_of
-from punzinet.analysis.io.records import Record, read_content, read_record, write_record
+from punzinet.analysis.io.records import Arrays, Record, read_content, read_record, write_record
+from punzinet.processors.chunks import ChunkProcessor
 
 LOG = logging.getLogger(__name__)
 ROUNDS: Final = 4
 """How often work is handed out anew when workers died under it."""
-_POLL_SECONDS: Final = 0.5
 _RECORD: Final = ".safetensors"
 _FAILURE: Final = ".failed.json"
 _LOST_WORKERS: Final = frozenset(
     {"CommClosedError", "FutureCancelledError", "KilledWorker", "ManagerLost", "WorkerLost"}
 )
 """Names of the exceptions with which Dask and Parsl say that workers are gone."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,6 @@ class _Recorder:
         """
         try:
             record = self.function(work.payload)
-            _pass_over_imports()
             content = {"key": work.key, "result": record.content}
             path = self.folder / f"{work.name}{_RECORD}"
             write_record(path, Record(content, record.arrays))
@@ -95,17 +95,6 @@ class _Recorder:
             write_json(self.folder / f"{work.name}{_FAILURE}", failure)
             return {work.name: str(error)}
         return {work.name: None}
-
-
-@cache
-def _pass_over_imports() -> None:
-    """Let garbage collection pass over what a process has loaded for its first piece of work.
-
-    It would otherwise look again and again at two hundred thousand objects of libraries that are
-    there to stay, which takes longer than reading a chunk.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 @dataclass(frozen=True)
@@ -196,39 +185,26 @@ class Ledger:
             InputError: If workers die again and again, or the folder cannot be written to.
         """
         folder = self.folder / step
-        self._plan(step, works)
+        self.plan(step, works)
         todo = [work for work in works if not _is_done(folder, work, keep)]
         LOG.info("%s: %d of %d chunks are done already", title, len(works) - len(todo), len(works))
-        for work in todo:
-            LOG.debug("%s: %s", title, work.name)
         problems: dict[str, str] = {}
-        reason = "records do not appear"
-        for _ in range(ROUNDS):
-            if not todo:
-                break
-            try:
-                with _progress(folder, title, len(works)):
-                    said, _ = executor(todo, _Recorder(function, folder), {})
-                problems |= {name: what for name, what in said.items() if what is not None}
-            except (Exception, CancelledError) as error:
-                if not _is_lost_worker(error):
-                    raise
-                reason = next(iter(str(error).splitlines()), type(error).__name__)
-            todo = [
-                work
-                for work in todo
-                if work.name not in problems and not _is_done(folder, work, lambda _: True)
-            ]
-        if todo:
-            raise InputError(
-                f"{title}: worker processes die again and again ({reason}); {len(todo)} of "
-                f"{len(works)} chunks are missing. The same command continues: with fewer "
-                "--workers or a smaller `features.chunk_size` if memory runs out."
-            )
+
+        def attempt() -> None:
+            todo[:] = [work for work in todo if not _is_done(folder, work, lambda _: True)]
+            if todo:
+                said, _ = executor.copy(desc=title)(todo, _Recorder(function, folder), {})
+                problems.update({name: what for name, what in said.items() if what is not None})
+
+        survive(attempt, folder, works, title)
         return Step(folder, works, problems)
 
-    def _plan(self, step: str, works: Sequence[Work]) -> None:
-        """Write down all work of a step, and remove what other work left."""
+    def plan(self, step: str, works: Sequence[Work]) -> Path:
+        """Write down all work of a step, and remove what other work left.
+
+        Returns:
+            Where its records go.
+        """
         folder = self.folder / step
         rows = [[work.name, work.key, work.dataset, work.what, work.entries] for work in works]
         write_json(self.folder / f"{step}.json", {"works": rows})
@@ -239,6 +215,72 @@ class Ledger:
                 path.unlink(missing_ok=True)
         for name in {str(Path(name).parent) for name in names}:
             (folder / name).mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+class ChunkRecords(CheckpointerABC):  # type: ignore[misc]  # coffea has no types
+    """Records of the chunks of a step, which coffea's `Runner` leaves and finds again.
+
+    A chunk has its ``name`` and its ``key`` in its metadata.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder of the step."""
+        self._folder = folder
+
+    def load(self, metadata: Any, processor_instance: ChunkProcessor) -> dict[str, Any] | None:
+        """The output of an earlier run, if it still holds (called by coffea)."""
+        path = self._folder / f"{metadata['name']}{_RECORD}"
+        record = read_record(path)
+        if record is not None and record.content.get("key") == metadata["key"]:
+            result = _unpack(record.content["result"], record.arrays)
+            if processor_instance.still_holds(result):
+                out = processor_instance.output(metadata, result)
+                return {"out": out, "processed": set()}
+        path.unlink(missing_ok=True)
+        return None
+
+    def save(
+        self, output: dict[str, Any], metadata: Any, _processor_instance: ChunkProcessor
+    ) -> None:
+        """Leave the output of a chunk, or what is wrong with it (called by coffea)."""
+        path = self._folder / metadata["name"]
+        for problem in output["out"]["problems"].values():
+            write_json(
+                path.with_name(path.name + _FAILURE), {"key": metadata["key"], "reason": problem}
+            )
+        for result in output["out"]["chunks"].values():
+            arrays: Arrays = {}
+            content = {"key": metadata["key"], "result": _pack(result, arrays)}
+            write_record(path.with_name(path.name + _RECORD), Record(content, arrays))
+
+
+def _pack(value: Any, arrays: Arrays) -> Any:
+    """A result as JSON can express it; its arrays are put aside."""
+    if isinstance(value, np.ndarray):
+        arrays[str(len(arrays))] = value
+        return {"array": str(len(arrays) - 1)}
+    if isinstance(value, dict):
+        return {"dict": {name: _pack(inner, arrays) for name, inner in value.items()}}
+    if isinstance(value, Hist):
+        return {"hist": _pack(to_uhi(value), arrays)}
+    if isinstance(value, list | tuple):
+        return [_pack(inner, arrays) for inner in value]
+    return value
+
+
+def _unpack(value: Any, arrays: Arrays) -> Any:
+    """The result that `_pack` was given."""
+    if isinstance(value, list):
+        return [_unpack(inner, arrays) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, inner),) = value.items()
+    if kind == "array":
+        return arrays[inner]
+    if kind == "hist":
+        return Hist(from_uhi(_unpack(inner, arrays)))
+    return {name: _unpack(one, arrays) for name, one in inner.items()}
 
 
 def _read(folder: Path, work: Work) -> Record | None:
@@ -258,7 +300,7 @@ def _is_done(folder: Path, work: Work, keep: Callable[[Record], bool]) -> bool:
     return False
 
 
-def _is_lost_worker(error: BaseException) -> bool:
+def is_lost_worker(error: BaseException) -> bool:
     """Whether an exception means that workers are gone, and not that something is wrong."""
     return (
         isinstance(error, BrokenExecutor | CancelledError)
@@ -267,45 +309,52 @@ def _is_lost_worker(error: BaseException) -> bool:
     )
 
 
-@contextmanager
-def _progress(folder: Path, title: str, total: int) -> Iterator[None]:
-    """Show how many records there are while this context lasts.
-
-    Coffea's own bars differ from executor to executor, and one of them never fills; they are
-    silenced, and so is the traceback that coffea prints of an exception it also raises.
+def survive(
+    attempt: Callable[[], Result], folder: Path, works: Sequence[Work], title: str
+) -> Result:
+    """Do something in worker processes, and again if they die; what is finished has its record.
 
     Args:
-        folder: Where records appear.
-        title: What the bar says.
-        total: Number of records in the end.
+        attempt: Does whatever has no record.
+        folder: Where records are.
+        works: All that there is to do.
+        title: What it is called in messages.
+
+    Raises:
+        InputError: If workers die again and again.
     """
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    )  # fmt: skip
-    finished = threading.Event()
-    printed = StringIO()
-    quiet, coffea_console.quiet = coffea_console.quiet, True
-    quietly = not LOG.isEnabledFor(logging.WARNING)
-    with Progress(*columns, console=Console(file=sys.stderr), disable=quietly) as progress:
-        bar = progress.add_task(title, total=total)
-
-        def count() -> None:
-            progress.update(bar, completed=sum(1 for _ in folder.rglob(f"[!.]*{_RECORD}")))
-
-        def watch() -> None:
-            while not finished.wait(_POLL_SECONDS):
-                count()
-
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
+    reason = ""
+    for _ in range(ROUNDS):
         try:
-            with redirect_stderr(printed):
-                yield
-        finally:
-            finished.set()
-            watcher.join()
-            count()
-            coffea_console.quiet = quiet
+            with _progress():
+                return attempt()
+        except (Exception, CancelledError) as error:
+            if not is_lost_worker(error):
+                raise
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+    missing = sum(not is_file(folder / f"{work.name}{_RECORD}") for work in works)
+    raise InputError(
+        f"{title}: worker processes die again and again ({reason}); {missing} of "
+        f"{len(works)} chunks are missing. The same command continues: with fewer "
+        "--workers or a smaller `features.chunk_size` if memory runs out."
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[None]:
+    """Let coffea show its progress on stderr unless the command is to be quiet.
+
+    Tracebacks of exceptions that coffea prints, and raises as well, are silenced.
+    """
+    quiet = coffea_console.quiet
+    coffea_console.quiet = not LOG.isEnabledFor(logging.WARNING)
+    coffea_console.file = sys.stderr
+    try:
+        with redirect_stderr(StringIO()):
+            yield
+    finally:
+        coffea_console.quiet = quiet
+        coffea_console.file = None
 
 
 @dataclass(frozen=True)

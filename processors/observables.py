@@ -1,17 +1,17 @@
 """Candidate observables of muon pairs, read chunk by chunk."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from punzinet.analysis.folds import fold_of, uniform_of
-from punzinet.analysis.io.records import Record
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
-from punzinet.processors.candidates import Sample, read_candidates, read_identity, read_pairs
-from punzinet.processors.runner import Chunk, ChunkProcessor
+from punzinet.processors.candidates import read_candidates
+from punzinet.processors.chunks import Chunk, ChunkProcessor
+from punzinet.processors.datasets import DatasetInfo
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,77 +33,59 @@ class ObservedEvents:
     fold: IntArray
 
 
-class ObservableProcessor(ChunkProcessor[ObservedEvents]):
+class ObservableProcessor(ChunkProcessor):
     """Computes the observables of a random share of the events that networks train on.
 
     Which events those are depends on their identity alone, so that neither chunks nor workers
-    change it.
+    change it. The output is `ObservedEvents`.
     """
 
     def __init__(
-        self, samples: Mapping[str, Sample], windows: Windows, shares: Mapping[str, float]
+        self,
+        datasets: Iterable[DatasetInfo],
+        windows: Windows,
+        shares: Mapping[str, float],
+        *,
+        by_chunk: bool = False,
     ) -> None:
-        """Make the processor.
-
-        Args:
-            samples: All datasets, by name.
-            windows: The windows.
-            shares: Share of the events of each dataset that is taken.
-        """
-        self._samples = samples
+        """Take the datasets, the windows, and the share of the events of each dataset."""
+        super().__init__(datasets, by_chunk=by_chunk)
         self._windows = windows
         self._shares = shares
 
-    def reads(self, _column: str) -> bool:
-        """All columns."""
-        return True
-
-    def process_chunk(self, chunk: Chunk, events: Any) -> ObservedEvents:
+    def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Compute the observables of a chunk."""
-        sample = self._samples[chunk.dataset]
-        candidates = read_candidates(sample, events)
-        identity = read_identity(sample, events)
-        windows = self._windows
+        candidates = read_candidates(dataset, events)
+        windows, hypothesis = self._windows, candidates.hypothesis
         start, stop = windows.assign(candidates.variable)
         first, last = windows.to_training(start, stop)
-        used = candidates.counter.alive & (first < last)
-        if sample.is_signal:
-            own = candidates.hypothesis
-            used &= (start <= own) & (own < stop) & windows.training[own]
-        used &= uniform_of(**identity, dataset=sample.name) < self._shares[sample.name]
+        used = candidates.alive & (first < last)
+        if dataset.is_signal:
+            used &= (start <= hypothesis) & (hypothesis < stop) & windows.training[hypothesis]
+        share = self._shares[dataset.name]
+        used &= uniform_of(**candidates.identity, dataset=dataset.name) < share
         rows = np.flatnonzero(used)
-        ranked = replace(sample.search, features=sample.search.candidates)
-        observables, _ = ranked.evaluate(read_pairs(sample, events)[rows])
-        kept = {name: values[rows] for name, values in identity.items()}
+        ranked = replace(dataset.search, features=dataset.search.candidates)
+        observables, _ = ranked.evaluate(candidates.pairs[rows])
+        identity = {name: values[rows] for name, values in candidates.identity.items()}
+        signal = np.full(len(rows), dataset.is_signal)
+        return {
+            "observables": observables.astype(np.float32),
+            "signal": signal,
+            "hypothesis": np.where(signal, hypothesis[rows], 0),
+            "weight": candidates.weight[rows].astype(np.float64),
+            "fold": fold_of(**identity, dataset=dataset.name),
+        }
+
+    def merge(self, chunks: Mapping[Chunk, Any]) -> ObservedEvents:
+        """Put the events of all chunks one after the other."""
+        parts = [chunks[chunk] for chunk in sorted(chunks)]
         return ObservedEvents(
-            observables.astype(np.float32),
-            np.full(len(rows), sample.is_signal),
-            candidates.hypothesis[rows] if sample.is_signal else np.zeros(len(rows), np.int64),
-            candidates.weight[rows].astype(np.float64),
-            fold_of(**kept, dataset=sample.name),
+            **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         )
 
-    def pack(self, result: ObservedEvents) -> Record:
-        """Express events as a record."""
-        return Record({}, vars(result))
-
-    def unpack(self, record: Record) -> ObservedEvents:
-        """The events that `pack` made a record of."""
-        return ObservedEvents(**record.arrays)
-
-    def settings(self, dataset: str) -> Any:
-        """What is taken of a dataset: its sample, the windows, and the share."""
+    def settings(self, dataset: DatasetInfo) -> Any:
+        """What is taken of a dataset: its description, the windows, and the share."""
         windows = self._windows
         columns = [windows.mass.tolist(), windows.sigma.tolist(), windows.training.tolist()]
-        return [self._samples[dataset].to_json(), columns, self._shares[dataset]]
-
-
-def merge_observed(parts: Iterable[ObservedEvents]) -> ObservedEvents:
-    """Put the events of chunks one after the other."""
-    pieces = list(parts)
-    return ObservedEvents(
-        *(
-            np.concatenate([getattr(piece, column.name) for piece in pieces])
-            for column in fields(ObservedEvents)
-        )
-    )
+        return [dataset.settings(), columns, self._shares[dataset.name]]

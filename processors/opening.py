@@ -71,7 +71,7 @@ def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
     try:
         # A file that holds a colon in its name is no file with an object behind the colon.
         place = path.removeprefix("file://")
-        file = uproot.open({place: None}, array_cache=None, object_cache=1, **_options(path))
+        file = uproot.open({place: None}, **reading_options(path))
     except Exception as error:
         if isinstance(error, FileNotFoundError) or _XROOTD_NOT_FOUND in str(error):
             raise InputError(f"{name} is not there; check {named}.") from None
@@ -90,15 +90,19 @@ def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
         yield file
 
 
-def _options(path: str) -> dict[str, Any]:
+def reading_options(path: str) -> dict[str, Any]:
     """Options with which uproot opens a path: how to read it, how long to wait for a server."""
+    return {"array_cache": None, "object_cache": 1, **_source_of(path)}
+
+
+def _source_of(path: str) -> dict[str, Any]:
+    """Options that are different for files, and for servers of different kinds."""
     if not is_remote(path):
         # Without a thread that every request is handed to, reading takes two thirds of the time.
         source = uproot.source.file.MultithreadedFileSource
         return {"handler": source, "num_workers": 1, "use_threads": False}
     if path.startswith("root://"):
-        for setting, seconds in _XROOTD.items():
-            os.environ.setdefault(setting, seconds)
+        prepare_xrootd()
         return {"timeout": ANSWER_SECONDS}
     if path.startswith(("http://", "https://")):
         import aiohttp  # noqa: PLC0415 - slow to import, and only needed here
@@ -126,13 +130,24 @@ def patiently(path: str, attempt: Callable[[], T]) -> T:
         try:
             return attempt()
         except Unreadable:
-            _forget(path)
-            time.sleep(BACK_OFF_SECONDS * 2**number)
+            back_off(path, number)
     try:
         return attempt()
     except Unreadable as error:
         _forget(path)
         raise InputError(f"{str(error).rstrip('.')}; tried {ATTEMPTS} times.") from error
+
+
+def prepare_xrootd() -> None:
+    """Set the patience of XRootD's client in this process, and in those that it starts."""
+    for setting, seconds in _XROOTD.items():
+        os.environ.setdefault(setting, seconds)
+
+
+def back_off(path: str, number: int) -> None:
+    """Wait after an attempt to read from a server, the first of which has number 0."""
+    _forget(path)
+    time.sleep(BACK_OFF_SECONDS * 2**number)
 
 
 def _forget(path: str) -> None:
@@ -141,7 +156,7 @@ def _forget(path: str) -> None:
         import fsspec  # noqa: PLC0415 - slow to import, and only needed here
 
         with suppress(OSError):
-            system, name = fsspec.core.url_to_fs(path, **_options(path))
+            system, name = fsspec.core.url_to_fs(path, **_source_of(path))
             system.invalidate_cache(name)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from coffea.nanoevents import BaseSchema, NanoEventsFactory
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -21,16 +22,14 @@ from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.provenance import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.network import SavedNetwork
-from punzinet.processors.candidates import Sample, read_pairs
-from punzinet.processors.columns import CHARGES, IDENTITY
+from punzinet.processors.candidates import read_pairs
+from punzinet.processors.chunks import split
+from punzinet.processors.datasets import DatasetInfo
 from punzinet.processors.opening import open_file
 from punzinet.processors.preflight import InputFile
-from punzinet.processors.runner import events_of, plan_chunks
 
 TREE = "punzinet"
 """Name of the friend tree."""
-UNUSED = frozenset({*IDENTITY, *CHARGES, "weight"})
-"""Columns of a dataset that are not read."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Prediction:
 def predict_file(
     file: InputFile,
     saved: SavedNetwork,
-    sample: Sample,
+    dataset: DatasetInfo,
     target: Path,
     *,
     chunk_size: int,
@@ -62,7 +61,7 @@ def predict_file(
     Args:
         file: The ntuple.
         saved: The network and its cut.
-        sample: The dataset that the ntuple is read like; the search is that of the network.
+        dataset: The dataset that the ntuple is read like; the search is that of the network.
         target: The file with the friend tree.
         chunk_size: Largest number of entries in memory.
         advance: Told of the number of entries done, after every chunk.
@@ -78,23 +77,36 @@ def predict_file(
         **dict.fromkeys(search.feature_names, np.float32),
         search.variable.name: np.float64,
     }
-    entries = selected = undefined = 0
-    sample = replace(sample, search=search)
-    identity = digest([saved.provenance, cut, sample.to_json(), file.path, file.entries])
+    selected = undefined = 0
+    dataset = replace(dataset, search=search)
+    identity = digest([saved.provenance, cut, dataset.settings(), file.path, file.entries])
     with (
         open_file(file.location, file.dataset) as source,
         create_root_file(target, identity) as sink,
     ):
         friend = sink.mktree(TREE, branches)
-        for chunk in plan_chunks([file], chunk_size):
-            events = events_of(source, file, chunk, lambda column: column not in UNUSED)
-            columns = _evaluate(read_pairs(sample, events), saved, cut)
+        for chunk in split(file.dataset, file.location, file.entries, chunk_size):
+            events = NanoEventsFactory.from_root(
+                source,
+                treepath=file.tree,
+                schemaclass=BaseSchema,
+                metadata={
+                    "dataset": chunk.dataset,
+                    "filename": chunk.file,
+                    "entrystart": chunk.start,
+                    "entrystop": chunk.stop,
+                },
+                mode="virtual",
+                entry_start=chunk.start,
+                entry_stop=chunk.stop,
+                iteritems_options={"filter_name": sorted(file.columns.values())},
+            ).events()
+            columns = _evaluate(read_pairs(dataset, events), saved, cut)
             friend.extend(columns)
-            entries += len(chunk)
             selected += int(columns["punzinet_selected"].sum())
             undefined += int(np.isnan(columns["punzinet_output"]).sum())
-            advance(len(chunk))
-    return Prediction(entries, selected, undefined)
+            advance(chunk.entries)
+    return Prediction(file.entries, selected, undefined)
 
 
 def _evaluate(pairs: MuonPairs, saved: SavedNetwork, cut: float) -> dict[str, NDArray[Any]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import checksum
 from punzinet.analysis.manifest.datasets import Dataset
-from punzinet.processors.columns import find_columns
+from punzinet.processors.datasets import find_columns
 from punzinet.processors.opening import (
     Unreadable,
     is_remote,
@@ -67,7 +67,9 @@ class InputFile:
     @property
     def location(self) -> str:
         """Where a worker finds it that runs in another folder: its absolute path, or its URL."""
-        return self.path if "://" in self.path else str(Path(self.path).absolute())
+        if is_remote(self.path):
+            return self.path
+        return str(Path(self.path.removeprefix("file://")).absolute())
 
 
 @dataclass(frozen=True)

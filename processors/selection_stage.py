@@ -6,13 +6,7 @@ from typing import Any
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import write_json
-from punzinet.analysis.io.histograms import (
-    STAGES,
-    Comparison,
-    Spectra,
-    scaled_to_data,
-    write_spectra,
-)
+from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, write_spectra
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import digest_of_files, provenance
 from punzinet.analysis.manifest.blinding import Blinding
@@ -20,13 +14,13 @@ from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.windows import Windows
-from punzinet.processors.candidates import make_samples
-from punzinet.processors.cutflow import Cutflow, is_complete, merge, to_json
+from punzinet.processors.candidates import is_complete
+from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.inputs import take_inputs
 from punzinet.processors.ledger import Ledger
 from punzinet.processors.runner import run_processor
-from punzinet.processors.selection import SelectionProcessor, add_spectra
+from punzinet.processors.selection import SelectionProcessor
 from punzinet.processors.trial import Trial
 
 
@@ -62,18 +56,20 @@ def run_selection(
     comparison = _comparison(manifest, saved.network, unblind=unblind)
     inputs = take_inputs(manifest, allow_missing=allow_missing, trial=trial)
     ledger = Ledger(output.ledger("select"))
-    with open_executor(execution) as pool:
+    with open_executor(execution, inputs.entries) as pool:
         while True:
-            samples = make_samples(manifest, inputs.files, inputs.shares(), unblind=unblind)
-            selected = run_processor(
-                SelectionProcessor(
-                    samples,
-                    saved.windows,
-                    saved.network,
-                    cut,
-                    digest_of_files(output.network(network)),
-                    comparison=comparison,
-                ),
+            datasets = describe_datasets(manifest, inputs.files, inputs.shares(), unblind=unblind)
+            processor = SelectionProcessor(
+                datasets.values(),
+                saved.windows,
+                saved.network,
+                cut,
+                comparison=comparison,
+                network_digest=digest_of_files(output.network(network)),
+                by_chunk=True,
+            )
+            chunks, problems = run_processor(
+                processor,
                 inputs.files,
                 inputs.chunks(),
                 pool,
@@ -82,19 +78,11 @@ def run_selection(
                 title="Selection",
                 allow_missing=allow_missing,
             )
-            if not selected.problems:
+            if not problems:
                 break
-            inputs = inputs.without(selected.problems)
-    spectra: Spectra = {}
-    compared: Spectra = {}
-    cutflows: dict[str, Cutflow] = {name: {} for name in samples}
-    totals: dict[str, Any] = {}
-    for chunk, part in selected.items():
-        add_spectra(spectra, part.spectra)
-        add_spectra(compared, part.compared)
-        cutflows[chunk.dataset] = merge([cutflows[chunk.dataset], part.cutflow])
-        process = samples[chunk.dataset].process
-        totals[process] = totals.get(process, 0.0) + part.in_window
+            inputs = inputs.without(problems)
+    selected = processor.merge(chunks)
+    cutflows, totals = selected["cutflows"], selected["in_windows"]
     for name, cutflow in cutflows.items():
         if not is_complete(cutflow, inputs.processed(name)):
             raise InputError(
@@ -110,13 +98,13 @@ def run_selection(
         **({"processed": inputs.shares()} if allow_missing or trial else {}),
         **inputs.trial.to_json(),
     )
-    write_spectra(output.histograms, spectra)
+    write_spectra(output.histograms, selected["spectra"])
     observed = totals.pop(DATA, None)
     content = {
         "provenance": settings,
         "datasets": {
-            name: {"process": sample.process, "cutflow": to_json(cutflows[name])}
-            for name, sample in samples.items()
+            name: {"process": dataset.process, "cutflow": cutflows[name]}
+            for name, dataset in datasets.items()
         },
         "hypotheses": _yields(saved.windows, totals),
     }
@@ -124,7 +112,7 @@ def run_selection(
     output.comparison.unlink(missing_ok=True)
     if comparison is not None:
         luminosity = _luminosity_of_data(manifest, inputs.shares(), comparison.blinding)
-        compared = scaled_to_data(compared, luminosity / manifest.luminosity)
+        compared = scaled_to_data(selected["compared"], luminosity / manifest.luminosity)
         write_spectra(output.comparison, compared)
         written.append(output.comparison)
         content["data"] = {
@@ -137,13 +125,7 @@ def run_selection(
 
 
 def _comparison(manifest: Manifest, network: PunziNet, *, unblind: bool) -> Comparison | None:
-    """How data is compared with simulation: features in the range that the network is scaled to.
-
-    Args:
-        manifest: Whether there is any data, and what is seen of it.
-        network: The network.
-        unblind: Whether everything may be seen.
-    """
+    """How data is compared with simulation: features in the range that the network is scaled to."""
     if not manifest.has_data:
         return None
     low, high = network.scale_min.tolist(), network.scale_max.tolist()

@@ -19,7 +19,7 @@ from punzinet.analysis.io.output import OutputFolder
 
 if TYPE_CHECKING:
     # Not at run time: the command line has to know of trials, and coffea is slow to import.
-    from punzinet.processors.runner import Chunk
+    from punzinet.processors.chunks import Chunk
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Trial:
         count: Counter[str] = Counter()
         for chunk in chunks:
             seen = files.setdefault(chunk.dataset, {})
-            number = seen.setdefault(chunk.path, len(seen))
+            number = seen.setdefault(chunk.file, len(seen))
             if self.files is not None and number >= self.files:
                 continue
             if self.chunks is not None and count[chunk.dataset] >= self.chunks:

@@ -70,7 +70,7 @@ def predict(
     Example: punzinet predict data.root --network punzi-00 --to data.punzinet.root
     """
     from punzinet.analysis.network import load_network
-    from punzinet.processors.candidates import make_samples
+    from punzinet.processors.datasets import describe_datasets
     from punzinet.processors.prediction import predict_file
     from punzinet.processors.preflight import inspect_file
 
@@ -90,7 +90,7 @@ def predict(
                 progress.advance(task, entries)  # type: ignore[arg-type]  # a TaskID
 
             done = predict_file(
-                file, saved, make_samples(alone, [file])[like.name], target,
+                file, saved, describe_datasets(alone, [file])[like.name], target,
                 chunk_size=settings.features.chunk_size, advance=advance,
             )  # fmt: skip
             missing = f", {done.undefined} without output (input is not a number)"

@@ -9,7 +9,6 @@ from rich.table import Table
 from punzinet.analysis.io.files import read_json
 from punzinet.analysis.manifest.datasets import DATA, SIGNAL
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.cutflow import from_json
 from punzinet.processors.trial import Trial
 
 #: Of several processes, started by torchrun, only the first says anything.
@@ -54,19 +53,20 @@ def cutflow_table(path: Path, manifest: Manifest) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     masses = len(manifest.hypotheses.mass)
     for name, dataset in read_json(path, "punzinet features")["datasets"].items():
-        lines = from_json(dataset["cutflow"])
-        total = max(next(iter(lines.values())).entries, 1)
+        lines = dataset["cutflow"]
+        total = max(lines[0]["entries"], 1)
         title = name
-        for step, line in lines.items():
-            if not line.entries:
+        for line in lines:
+            if not line["entries"]:
                 continue
             if dataset["process"] == SIGNAL:
-                meaning = f"ε = {line.weight / masses:.3f}"
+                meaning = f"ε = {line['weight'] / masses:.3f}"
             elif dataset["process"] == DATA:
                 meaning = ""
             else:
-                meaning = f"{line.weight:,.0f}"
-            table.add_row(title, step, f"{line.entries:,}", f"{line.entries / total:.1%}", meaning)
+                meaning = f"{line['weight']:,.0f}"
+            share = f"{line['entries'] / total:.1%}"
+            table.add_row(title, line["step"], f"{line['entries']:,}", share, meaning)
             title = ""
         table.add_section()
     return table

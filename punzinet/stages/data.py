@@ -26,7 +26,7 @@ def _also(context: Context) -> dict[str, Any]:
 
 def _run(context: Context) -> Sequence[Path]:
     """Turn measured ntuples into features; what may not be seen is counted and not written."""
-    from punzinet.processors.data_stage import run_data
+    from punzinet.processors.features_stage import run_data
 
     output, unblind = context.output, context.options.unblind
     written = run_data(

@@ -30,6 +30,7 @@ KEPT = ("unblind", "allow_missing", "limit_files", "limit_chunks", "networks", "
 class Executor(StrEnum):
     """Coffea executors that run the chunks."""
 
+    AUTO = "auto"
     ITERATIVE = "iterative"
     FUTURES = "futures"
     DASK = "dask"
@@ -56,9 +57,10 @@ class Options:
         Executor,
         typer.Option(
             help="where chunks are processed. iterative: this process; futures: one process a "
-            "worker; dask, parsl: likewise, or on a cluster"
+            "worker; auto: the first for few events, else the second; dask, parsl: likewise, or "
+            "on a cluster"
         ),
-    ] = Executor.FUTURES
+    ] = Executor.AUTO
     workers: Annotated[int, typer.Option(min=1, help="number of worker processes")] = WORKERS
     scheduler: Annotated[
         str | None,

@@ -13,7 +13,7 @@ from stage import WORKERS
 
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import FeatureSettings
-from punzinet.processors.columns import BEAM, CHARGES, IDENTITY, MOMENTA
+from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
 
 COLUMNS = [BRANCHES[name] for name in (*IDENTITY, *MOMENTA, "weight", *CHARGES, *BEAM)]
 

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,18 +11,18 @@ from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.candidates import (
+    KEPT,
     NO_HYPOTHESIS,
     NOT_FINITE,
     NOT_FINITE_COLUMN,
+    READ,
     SAME_CHARGE,
     Candidates,
-    make_samples,
+    merge_cutflows,
     read_candidates,
 )
-from punzinet.processors.columns import BEAM
-from punzinet.processors.cutflow import KEPT, READ
+from punzinet.processors.datasets import BEAM, describe_datasets
 from punzinet.processors.preflight import InputFile
-from punzinet.processors.runner import Chunk
 
 Columns = dict[str, np.ndarray]
 Make = Callable[..., Manifest]
@@ -33,7 +34,11 @@ class ChunkOfEvents(dict[str, np.ndarray]):
 
     @property
     def metadata(self) -> dict[str, object]:
-        return {"chunk": Chunk("any", "any.root", 0, len(self)), "columns": self}
+        return {"dataset": "any", "filename": "x.root", "entrystart": 0, "entrystop": len(self)}
+
+    @property
+    def fields(self) -> list[str]:
+        return list(self)
 
     def __len__(self) -> int:
         return len(self["px1"])
@@ -59,10 +64,14 @@ def read(make_manifest: Make) -> Callable[..., Candidates]:
             InputFile(name, "x", "t", 1, dict(zip(columns, columns, strict=True)), "x")
             for name in files
         ]
-        sample = make_samples(make_manifest(files, search=search or {}), found)[process]
-        return read_candidates(sample, ChunkOfEvents(columns))
+        described = describe_datasets(make_manifest(files, search=search or {}), found)
+        return read_candidates(described[process], ChunkOfEvents(columns))
 
     return run
+
+
+def lines_of(candidates: Candidates) -> dict[str, dict[str, float]]:
+    return {line["step"]: line for line in candidates.cutflow}
 
 
 @pytest.mark.parametrize("column", ["px1", "pz2", "weight", "beam_E", "beam_px"])
@@ -77,13 +86,13 @@ def test_what_is_no_finite_number_is_dropped_and_counted(
     ):
         events[name] = np.full(50, component)
     events[column][[7, 30]] = value
-    counter = read(events).counter
-    assert np.flatnonzero(~counter.alive).tolist() == [7, 30]
-    lines = counter.finish()
-    assert lines[NOT_FINITE].entries == 2
+    found = read(events)
+    assert np.flatnonzero(~found.alive).tolist() == [7, 30]
+    lines = lines_of(found)
+    assert lines[NOT_FINITE]["entries"] == 2
     scale = 2.0 * 0.9 * 50 / 100
-    assert lines[KEPT].weight == pytest.approx(48 * scale)
-    assert lines[READ].weight == pytest.approx((48 if column == "weight" else 50) * scale)
+    assert lines[KEPT]["weight"] == pytest.approx(48 * scale)
+    assert lines[READ]["weight"] == pytest.approx((48 if column == "weight" else 50) * scale)
 
 
 def test_muons_of_the_same_charge_are_dropped(
@@ -92,9 +101,9 @@ def test_muons_of_the_same_charge_are_dropped(
     events = make_events(1, 6)
     events["charge1"] = np.array([1.0, 1, -1, -1, 0, np.nan])
     events["charge2"] = np.array([-1.0, 1, -1, 1, 1, 1])
-    counter = read(events).counter
-    assert counter.alive.tolist() == [True, False, False, True, False, False]
-    assert counter.lines[SAME_CHARGE].entries == 4
+    found = read(events)
+    assert found.alive.tolist() == [True, False, False, True, False, False]
+    assert lines_of(found)[SAME_CHARGE]["entries"] == 4
 
 
 def test_background_is_scaled_to_the_target_luminosity(
@@ -115,7 +124,7 @@ def test_signal_is_scaled_to_one_generated_event_of_its_mass(
     candidates = read(events, "signal", generated=generated)
     np.testing.assert_allclose(candidates.weight, [0.009, 0.0045, 0.0015, 0.0])
     assert candidates.hypothesis.tolist() == [0, 1, 5, -1]
-    assert candidates.counter.lines[NO_HYPOTHESIS].entries == 1
+    assert lines_of(candidates)[NO_HYPOTHESIS]["entries"] == 1
 
 
 def test_a_generated_mass_that_is_missing_is_no_hypothesis(
@@ -125,7 +134,7 @@ def test_a_generated_mass_that_is_missing_is_no_hypothesis(
     events["generated_mass"][1] = np.nan
     candidates = read(events, "signal")
     assert candidates.hypothesis.tolist() == [0, -1, 2]
-    assert candidates.counter.alive.tolist() == [True, False, True]
+    assert candidates.alive.tolist() == [True, False, True]
 
 
 def test_a_dataset_can_be_of_one_mass(make_events: Events, read: Callable[..., Candidates]) -> None:
@@ -215,10 +224,10 @@ def test_old_conventions_for_missing_values_are_dropped_and_counted(
         [("px1", -999), ("pz2", 1e30), ("weight", -999), ("charge2", -999)]
     ):
         events[column][row] = value
-    counter = read(events, missing=[-999, 1e30]).counter
-    assert np.flatnonzero(~counter.alive).tolist() == [0, 1, 2, 3]
-    assert counter.lines[NOT_FINITE].entries == 3
-    assert counter.lines[SAME_CHARGE].entries == 1
+    found = read(events, missing=[-999, 1e30])
+    assert np.flatnonzero(~found.alive).tolist() == [0, 1, 2, 3]
+    assert lines_of(found)[NOT_FINITE]["entries"] == 3
+    assert lines_of(found)[SAME_CHARGE]["entries"] == 1
 
 
 def test_columns_that_the_search_names_are_features_and_may_be_missing(
@@ -228,9 +237,9 @@ def test_columns_that_the_search_names_are_features_and_may_be_missing(
     events["roe"][[3, 4]] = np.nan, -999
     search = {"features": ["pt_mumu", "roe"], "columns": {"roe": {}}}
     found = read(events, search=search, missing=[-999])
-    assert np.flatnonzero(~found.counter.alive).tolist() == [3, 4]
-    assert found.counter.lines[NOT_FINITE_COLUMN].entries == 2
-    alive = found.counter.alive
+    assert np.flatnonzero(~found.alive).tolist() == [3, 4]
+    assert lines_of(found)[NOT_FINITE_COLUMN]["entries"] == 2
+    alive = found.alive
     np.testing.assert_array_equal(found.features[alive, 1], events["roe"][alive])
     np.testing.assert_array_equal(found.features[:, 0], read(make_events(1, 50)).features[:, 3])
 
@@ -256,6 +265,29 @@ def test_small_manifest_is_normalised_by_hand(
 ) -> None:
     manifest = make_manifest(ntuples)
     files = [InputFile(name, str(path), "t", 1, {}, "x") for name, path in ntuples.items()]
-    samples = make_samples(manifest, files)
-    assert samples["eemumu"].scale.tolist() == [0.9 * 50 / 100]
-    assert samples["signal"].scale.tolist() == [0.9 / 2000] * 6
+    described = describe_datasets(manifest, files)
+    assert described["eemumu"].scale.tolist() == [0.9 * 50 / 100]
+    assert described["signal"].scale.tolist() == [0.9 / 2000] * 6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_entry_is_counted_once(
+    seed: int, make_events: Events, read: Callable[..., Candidates]
+) -> None:
+    rng = np.random.default_rng(seed)
+    found = read(make_events(1, 1000) | {"weight": rng.exponential(size=1000)})
+    for name in "abc":
+        found.require(name, rng.random(1000) < 0.7)
+    first, *others = found.cutflow
+    assert others[-1]["step"] == KEPT
+    assert others[-1]["entries"] == found.alive.sum()
+    assert sum(line["entries"] for line in others) == first["entries"] == 1000
+    assert sum(line["weight"] for line in others) == pytest.approx(first["weight"])
+
+
+def test_merging_adds_lines_and_keeps_their_order() -> None:
+    def cutflow(**entries: int) -> list[dict[str, Any]]:
+        return [{"step": name, "entries": n, "weight": n / 2} for name, n in entries.items()]
+
+    total = merge_cutflows([cutflow(read=2, a=1), cutflow(read=2, a=1), cutflow(read=1, b=0)])
+    assert total == cutflow(read=5, a=2, b=0)

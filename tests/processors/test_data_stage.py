@@ -20,9 +20,8 @@ from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
-from punzinet.processors.data_stage import run_data
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
+from punzinet.processors.features_stage import run_data, run_features
 from punzinet.processors.selection_stage import run_selection
 from punzinet.stages.chain import reasons
 from punzinet.stages.data import DATA

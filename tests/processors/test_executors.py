@@ -143,7 +143,7 @@ def test_workers_that_always_die_end_in_one_sentence(
 
 def test_refusals_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     for execution, sentence in (
-        (Execution("condor"), "no executor 'condor': choose one of iterative, futures, dask"),
+        (Execution("condor"), "no executor 'condor': choose one of auto, iterative, futures, dask"),
         (Execution("futures", scheduler="tcp://x:1"), "add `--executor dask`"),
         (Execution("dask", scheduler="tcp://127.0.0.1:9"), "No Dask scheduler answers"),
     ):

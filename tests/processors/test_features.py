@@ -1,62 +1,51 @@
+"""Features: the right events, numbers and windows in tables that everybody can read."""
+
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from punzinet.analysis.beams import Beams
 from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.folds import fold_of
-from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.observables import FEATURES
+from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
-from punzinet.processors.candidates import make_samples
-from punzinet.processors.cutflow import KEPT, READ, merge
-from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.datasets import DatasetInfo
 from punzinet.processors.features import (
     NO_WINDOW,
     NOT_ITS_WINDOW,
-    ChunkSummary,
     FeatureProcessor,
-    further_candidates,
     scan_identities,
+    tensor_schema,
+    write_table,
 )
-from punzinet.processors.ledger import Ledger
-from punzinet.processors.preflight import preflight
-from punzinet.processors.runner import Chunk, plan_chunks, run_processor
 
 Columns = dict[str, np.ndarray]
-Make = Callable[..., Manifest]
-Run = Callable[..., tuple[dict[Chunk, ChunkSummary], pl.DataFrame]]
+Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
 def run(
-    *, tmp_path: Path, make_manifest: Make, write_ntuple: Callable[..., Path],
-    ntuples: dict[str, Path], wide_windows: Windows,
-) -> Run:  # fmt: skip
-    """Tensors of columns, and what is said of them."""
+    tmp_path: Path, write_ntuple: Callable[..., Path], wide_windows: Windows, run_processor: Any
+) -> Run:
+    """Function (columns, process, chunk_size) that makes the features of an ntuple."""
 
-    def process(
-        columns: Columns, name: str, chunk_size: int = 700
-    ) -> tuple[dict[Chunk, ChunkSummary], pl.DataFrame]:
-        path = write_ntuple(tmp_path / f"{name}.root", columns)
-        manifest = make_manifest({**ntuples, name: path})
-        files = preflight(manifest)
-        folder = tmp_path / "tensors"
-        (folder / name).mkdir(parents=True)
-        processor = FeatureProcessor(make_samples(manifest, files), wide_windows, folder)
-        files = [file for file in files if file.dataset == name]
-        with open_executor(Execution()) as executor:
-            summaries = run_processor(
-                processor, files, plan_chunks(files, chunk_size), executor,
-                Ledger(tmp_path / "ledger"), step="features", title="Features",
-            )  # fmt: skip
-        return dict(summaries), pl.read_parquet(folder / name / "*.parquet").sort("event")
+    def process(columns: Columns, process: str, chunk_size: int = 700, **where: Any) -> Any:
+        path = write_ntuple(tmp_path / f"{process}.root", columns)
+        scale = np.full(6, 0.9 / 2000) if process == "signal" else np.array([0.45])
+        dataset = DatasetInfo(process, process, scale, wide_windows.mass)
+        processor = FeatureProcessor([dataset], wide_windows, **where)
+        return run_processor(processor, {process: path}, chunk_size)[process]
 
     return process
 
@@ -71,6 +60,10 @@ def kinematics_of(events: Columns) -> tuple[np.ndarray, np.ndarray]:
     return result.features, result.m2_recoil
 
 
+def entries_of(result: dict[str, Any]) -> dict[str, int]:
+    return {line["step"]: line["entries"] for line in result["cutflow"]}
+
+
 def test_background_is_kept_in_any_window(
     make_events: Callable[..., Columns], wide_windows: Windows, run: Run
 ) -> None:
@@ -80,7 +73,8 @@ def test_background_is_kept_in_any_window(
     kept = mask.any(axis=1)
     assert 0 < kept.sum() < 3000
     assert (mask.sum(axis=1) > 1).any()
-    summaries, table = run(events, "tautau")
+    result = run(events, "tautau")
+    table = pl.from_arrow(result["table"])
     np.testing.assert_array_equal(table["event"], np.flatnonzero(kept))
     start, stop = table["window_start"].to_numpy(), table["window_stop"].to_numpy()
     index = np.arange(6)
@@ -93,10 +87,10 @@ def test_background_is_kept_in_any_window(
     np.testing.assert_array_equal(table["fold"], fold_of(*identity, "tautau")[kept])
     assert table["mass"].null_count() == len(table)
     assert set(table["dataset"]) == set(table["process"]) == {"tautau"}
-    cutflow = merge(summary.cutflow for summary in summaries.values())
-    assert cutflow[READ].entries == 3000
-    assert cutflow[NO_WINDOW.format("recoil mass")].entries == 3000 - kept.sum()
-    assert cutflow[KEPT].weight == pytest.approx(table["weight"].sum())
+    entries = entries_of(result)
+    assert entries["entries read"] == 3000
+    assert entries[NO_WINDOW.format("recoil mass")] == 3000 - kept.sum()
+    assert result["cutflow"][-1]["weight"] == pytest.approx(table["weight"].sum())
 
 
 def test_signal_is_kept_in_its_own_window_only(
@@ -111,18 +105,17 @@ def test_signal_is_kept_in_its_own_window_only(
         axis=1
     ) & ~kept
     assert in_another.any()
-    summaries, table = run(events, "signal")
+    result = run(events, "signal")
+    table = pl.from_arrow(result["table"])
     np.testing.assert_array_equal(table["event"], np.flatnonzero(kept))
     np.testing.assert_array_equal(table["window_start"], own[kept])
     np.testing.assert_array_equal(table["window_stop"], own[kept] + 1)
     np.testing.assert_array_equal(table["mass"], mass[kept])
-    cutflow = merge(summary.cutflow for summary in summaries.values())
-    assert cutflow[NOT_ITS_WINDOW.format("recoil mass")].entries == in_another.sum()
-    counts = sum(summary.hypotheses for summary in summaries.values())
-    for m in range(6):
-        assert counts[m, 0] == (own == m).sum()
-        assert counts[m, 1] == (kept & (own == m)).sum()
-        assert counts[m, 2] == pytest.approx(counts[m, 1] * 0.9 / 2000)
+    assert entries_of(result)[NOT_ITS_WINDOW.format("recoil mass")] == in_another.sum()
+    for m, (usable, inside, efficiency) in enumerate(result["hypotheses"]):
+        assert usable == (own == m).sum()
+        assert inside == (kept & (own == m)).sum()
+        assert efficiency == pytest.approx(inside * 0.9 / 2000)
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 4), min_size=1, max_size=20))
@@ -141,16 +134,46 @@ def test_further_candidates_are_counted_across_chunks(
     events = make_events(7, 12)
     events["event"] = np.array([0, 0, 1, 2, 2, 2, 3, 4, 5, 5, 6, 6], dtype=np.uint32)
     events["run"][-1] = 1
-    summaries, _ = run(events, "tautau", chunk_size)
-    assert further_candidates(summaries) == 4
-    assert sum(summary.cutflow[READ].entries for summary in summaries.values()) == 12
+    result = run(events, "tautau", chunk_size)
+    assert result["further"] == 4
+    assert entries_of(result)["entries read"] == 12
 
 
-def test_tensors_are_named_by_file_and_entries(
+def test_what_is_written_is_read_by_everybody(
     make_events: Callable[..., Columns], run: Run, tmp_path: Path
 ) -> None:
-    run(make_events(8, 1000), "tautau", 400)
-    names = sorted(path.name for path in (tmp_path / "tensors" / "tautau").iterdir())
-    assert names == [
-        "tautau-0-333.parquet", "tautau-333-666.parquet", "tautau-666-1000.parquet"
-    ]  # fmt: skip
+    """One file a chunk, of one row group, and what repeats takes no space."""
+    events = make_events(8, 100_000)
+    expected = run(events, "tautau", 60_000)["table"].to_pandas()
+    (tmp_path / "tensors" / "tautau").mkdir(parents=True)
+    result = run(events, "tautau", 60_000, folder=tmp_path / "tensors")
+    assert "table" not in result
+    paths = sorted((tmp_path / "tensors" / "tautau").iterdir())
+    assert [path.name for path in paths] == [
+        "tautau-0-50000.parquet",
+        "tautau-50000-100000.parquet",
+    ]
+    assert pq.read_schema(paths[0]).remove_metadata().equals(tensor_schema(RECOIL))
+    read = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+    also = pl.read_parquet(paths).to_pandas()
+    for name in expected.columns:
+        np.testing.assert_array_equal(read[name], expected[name])
+        np.testing.assert_array_equal(also[name], expected[name])
+    features = torch.from_numpy(pl.read_parquet(paths)[list(FEATURES)].to_numpy(writable=True))
+    assert features.dtype == torch.float32
+    metadata = pq.ParquetFile(paths[0]).metadata
+    assert metadata.num_row_groups == 1
+    group = metadata.row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    for name in ("experiment", "run", "dataset", "process", "mass", "window_start", "fold"):
+        assert columns[name].total_compressed_size < metadata.num_rows, name
+
+
+def test_no_rows_can_be_written_and_the_same_rows_are_the_same_bytes(
+    make_events: Callable[..., Columns], run: Run, tmp_path: Path
+) -> None:
+    table = run(make_events(8, 500), "tautau")["table"]
+    for name, rows in (("a", table), ("b", table), ("none", table[:0])):
+        write_table(tmp_path / name, rows, RECOIL)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert pq.read_table(tmp_path / "none").num_rows == 0

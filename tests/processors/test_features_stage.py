@@ -145,17 +145,17 @@ def test_an_interruption_leaves_no_result_and_the_next_run_does_the_rest(
 ) -> None:  # fmt: skip
     manifest = make_manifest(ntuples)
     run(make_manifest(ntuples, luminosity=1.0), tmp_path)
-    write, calls = features.write_tensor, []
+    write, calls = features.write_table, []
 
-    def interrupted(path: Path, rows: Any) -> None:
+    def interrupted(path: Path, *rows: Any) -> None:
         calls.append(path)
         if len(calls) == 3:
             path.write_bytes(b"half a tens")
             raise KeyboardInterrupt
-        write(path, rows)
+        write(path, *rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(features, "write_tensor", interrupted)
+        patch.setattr(features, "write_table", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(manifest, tmp_path)
     assert not results_in(tmp_path)
@@ -163,7 +163,7 @@ def test_an_interruption_leaves_no_result_and_the_next_run_does_the_rest(
     (partial / "tautau" / "left-0-1.parquet").write_bytes(b"by a killed run")
     written = []
     monkeypatch.setattr(
-        features, "write_tensor", lambda path, rows: (written.append(path), write(path, rows))
+        features, "write_table", lambda path, *rows: (written.append(path), write(path, *rows))
     )
     again = run(manifest, tmp_path)
     # Of six chunks two were done; signal's do not depend on the luminosity, and were long before.
@@ -179,9 +179,9 @@ def test_another_file_costs_only_its_own_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     run(make_manifest(ntuples), tmp_path / "output")
-    write, written = features.write_tensor, []
+    write, written = features.write_table, []
     monkeypatch.setattr(
-        features, "write_tensor", lambda path, rows: (written.append(path.name), write(path, rows))
+        features, "write_table", lambda path, *rows: (written.append(path.name), write(path, *rows))
     )
     path = write_ntuple(tmp_path / "more.root", make_events(9, 500))
     both = {"process": "tautau", "files": [str(ntuples["tautau"]), str(path)]}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,59 +10,52 @@ import pytest
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.observables import CANDIDATES, FEATURES
 from punzinet.analysis.windows import Windows
-from punzinet.processors.candidates import make_samples
-from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.datasets import DatasetInfo, describe_datasets
 from punzinet.processors.features import FeatureProcessor
-from punzinet.processors.ledger import Ledger
-from punzinet.processors.observables import ObservableProcessor, ObservedEvents, merge_observed
+from punzinet.processors.observables import ObservableProcessor, ObservedEvents
 from punzinet.processors.preflight import preflight
-from punzinet.processors.runner import plan_chunks, run_processor
+
+
+@pytest.fixture
+def datasets(
+    make_manifest: Callable[..., Manifest], ntuples: dict[str, Path]
+) -> dict[str, DatasetInfo]:
+    manifest = make_manifest(ntuples)
+    return describe_datasets(manifest, preflight(manifest))
 
 
 @pytest.fixture
 def observe(
-    make_manifest: Callable[..., Manifest],
+    datasets: dict[str, DatasetInfo],
     ntuples: dict[str, Path],
     wide_windows: Windows,
-    tmp_path: Path,
+    run_processor: Callable[..., Any],
 ) -> Callable[..., ObservedEvents]:
     """Observables of the small ntuples."""
-    manifest = make_manifest(ntuples)
-    files = preflight(manifest)
-    samples = make_samples(manifest, files)
 
     def run(share: float = 1.0, chunk_size: int = 700) -> ObservedEvents:
-        processor = ObservableProcessor(samples, wide_windows, dict.fromkeys(samples, share))
-        with open_executor(Execution()) as executor:
-            results = run_processor(
-                processor, files, plan_chunks(files, chunk_size), executor,
-                Ledger(tmp_path / "ledger"), step="observables", title="Observables",
-            )  # fmt: skip
-        return merge_observed(results.values())
+        shares = dict.fromkeys(datasets, share)
+        processor = ObservableProcessor(datasets.values(), wide_windows, shares)
+        return run_processor(processor, ntuples, chunk_size)
 
     return run
 
 
 def test_they_are_the_events_that_networks_train_on(
+    *,
     observe: Callable[..., ObservedEvents],
-    make_manifest: Callable[..., Manifest],
+    datasets: dict[str, DatasetInfo],
     ntuples: dict[str, Path],
     wide_windows: Windows,
     tmp_path: Path,
+    run_processor: Callable[..., Any],
 ) -> None:
     from punzinet.analysis.training.data import load_sample  # noqa: PLC0415 - slow to import
 
-    manifest = make_manifest(ntuples)
-    files = preflight(manifest)
-    samples = make_samples(manifest, files)
     tensors = tmp_path / "tensors"
-    for name in samples:
+    for name in datasets:
         (tensors / name).mkdir(parents=True)
-    with open_executor(Execution()) as executor:
-        run_processor(
-            FeatureProcessor(samples, wide_windows, tensors), files, plan_chunks(files, 1000),
-            executor, Ledger(tmp_path / "ledger"), step="features", title="Features",
-        )  # fmt: skip
+    run_processor(FeatureProcessor(datasets.values(), wide_windows, tensors), ntuples, 1000)
     trained = load_sample(tensors, wide_windows, 4)
     observed = observe()
     assert observed.observables.shape == (len(observed.weight), len(CANDIDATES))

@@ -43,10 +43,10 @@ class Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
     def do_HEAD(self) -> None:
-        self.server.openings += 1
         self._answer(body=False)
 
     def do_GET(self) -> None:
+        self.server.openings += self.headers.get("Range", "").startswith("bytes=0-")
         self._answer(body=True)
 
     def _answer(self, *, body: bool) -> None:

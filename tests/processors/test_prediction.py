@@ -17,8 +17,7 @@ from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.cli import app
-from punzinet.processors.candidates import make_samples
-from punzinet.processors.columns import BEAM
+from punzinet.processors.datasets import BEAM, describe_datasets
 from punzinet.processors.prediction import TREE, Prediction, predict_file
 from punzinet.processors.preflight import inspect_file
 
@@ -72,7 +71,7 @@ def predict(make_manifest: Callable) -> Callable:
         done = predict_file(
             file,
             saved_network(cut),
-            make_samples(alone, [file])["mine"],
+            describe_datasets(alone, [file])["mine"],
             target,
             chunk_size=chunk_size,
             advance=steps.append,

@@ -27,7 +27,7 @@ from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
-from punzinet.processors.candidates import make_samples
+from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
 from punzinet.processors.prediction import TREE, predict_file
@@ -146,7 +146,7 @@ def test_root_opens_ntuples_and_friends_that_we_write(
     saved = SavedNetwork(network, windows, cut, {}, {})
     friend = tmp_path / "mine.punzinet.root"
     file = inspect_file(manifest.datasets["mine"], str(ntuple), "mine")
-    sample = make_samples(manifest, [file])["mine"]
+    sample = describe_datasets(manifest, [file])["mine"]
     done = predict_file(file, saved, sample, friend, chunk_size=700, advance=lambda _: None)
     said = in_root(
         """

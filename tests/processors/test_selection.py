@@ -15,7 +15,7 @@ from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL, SearchSettings
 from punzinet.analysis.windows import Windows
-from punzinet.processors.candidates import make_samples
+from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
 from punzinet.processors.preflight import preflight
@@ -131,13 +131,13 @@ def test_a_network_without_a_cut_selects_nothing(done: OutputFolder, manifest: M
 
 
 def test_a_network_of_another_search_is_refused(done: OutputFolder, manifest: Manifest) -> None:
-    samples = make_samples(manifest, preflight(manifest))
+    datasets = describe_datasets(manifest, preflight(manifest)).values()
     windows = Windows.read(done.windows)
     with pytest.raises(InputError, match="trained on pt_mumu, charm in windows of m2_recoil, but"):
-        SelectionProcessor(samples, windows, Stranger(), 0.0)
+        SelectionProcessor(datasets, windows, Stranger(), 0.0)
     of_pairs = replace(windows, search=SearchSettings(variable="m_mumu").resolved)
     with pytest.raises(InputError, match=r"in windows of m_mumu, but .* the variable m2_recoil"):
-        SelectionProcessor(samples, of_pairs, make_network(), 0.0)
+        SelectionProcessor(datasets, of_pairs, make_network(), 0.0)
 
 
 def test_luminosity_shrinks_with_what_was_selected(

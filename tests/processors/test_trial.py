@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.processors.chunks import Chunk
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
 from punzinet.processors.inputs import take_inputs
-from punzinet.processors.runner import Chunk
 from punzinet.processors.trial import Trial, trial_of
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, Options

@@ -7,8 +7,8 @@ import uproot
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
-from punzinet.processors.columns import find_columns, read_column, required_columns
-from punzinet.processors.runner import Chunk
+from punzinet.processors.candidates import read_column
+from punzinet.processors.datasets import find_columns, required_columns
 
 
 def dataset(**settings: object) -> Dataset:
@@ -108,7 +108,11 @@ def test_momenta_in_the_cms_have_other_names() -> None:
 class Column(dict[str, np.ndarray]):
     """A branch in memory."""
 
-    metadata = {"chunk": Chunk("d", "x.root", 0, 4), "columns": {}}  # noqa: RUF012
+    fields = ("b",)
+
+    @property
+    def metadata(self) -> dict[str, object]:
+        return {"dataset": "d", "filename": "x.root", "entrystart": 10, "entrystop": 14}
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int32])
@@ -120,28 +124,33 @@ def test_numbers_that_stand_for_a_missing_value_are_none(kind: type) -> None:
 
 
 def test_a_sentinel_is_recognised_in_single_precision() -> None:
-    column = np.array([3.4e38, 0.1, 3.0], dtype=np.float32)
+    column = np.array([3.4e38, 0.1, 3.0, 1.0], dtype=np.float32)
     np.testing.assert_array_equal(
-        read_column(Column(b=column), "b", (3.4e38, 0.1)), [np.nan, np.nan, 3.0]
+        read_column(Column(b=column), "b", (3.4e38, 0.1)), [np.nan, np.nan, 3.0, 1.0]
     )
 
 
-class Damaged:
+class Damaged(Column):
     """Events whose columns cannot be read."""
 
-    metadata = {"chunk": Chunk("d", "x.root", 10, 20), "columns": {}}  # noqa: RUF012
-
-    def __getitem__(self, name: str) -> object:
+    def __getitem__(self, name: str) -> np.ndarray:
         raise OSError("expected 100 bytes\nand much more")
 
 
 def test_damage_inside_of_a_file_is_located() -> None:
     with pytest.raises(
         InputError,
-        match=r"^x.root: branch b cannot be read between entries 10 and 20 "
+        match=r"^x.root: branch b cannot be read between entries 10 and 14 "
         r"\(expected 100 bytes\); the file is damaged",
     ):
         read_column(Damaged(), "b")
+
+
+def test_a_branch_that_is_not_there_and_a_file_that_has_become_shorter_are_named() -> None:
+    with pytest.raises(InputError, match=r"^Dataset d: x\.root has no branch c\.$"):
+        read_column(Column(b=np.zeros(4)), "c")
+    with pytest.raises(InputError, match="holds 3 instead of 4 entries from entry 10 on"):
+        read_column(Column(b=np.zeros(3)), "b")
 
 
 def test_types_of_real_files_are_understood(

@@ -5,7 +5,7 @@ PYTHON   ?= python3
 MANIFEST ?= data_manifest.yaml
 OUTPUT   ?= output
 SCALE    ?= default
-EXECUTOR ?= futures
+EXECUTOR ?= auto
 SCHEDULER ?=
 WORKERS  ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 NETWORKS ?=
@@ -99,7 +99,7 @@ clean: ## remove the output folder and compiled code, keep the environment
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  with MANIFEST=, OUTPUT=, SCALE=default|paper, EXECUTOR=iterative|futures|dask|parsl, WORKERS=, SCHEDULER=, NETWORKS=, UNBLIND=1"
+	@echo "  with MANIFEST=, OUTPUT=, SCALE=default|paper, EXECUTOR=auto|iterative|futures|dask|parsl, WORKERS=, SCHEDULER=, NETWORKS=, UNBLIND=1"
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'

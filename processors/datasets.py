@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.blinding import Blinding
 from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL, CandidatePolicy, Dataset
 from punzinet.analysis.search import RECOIL, Search

@@ -9,8 +9,8 @@ import pytest
 import uproot
 from hypothesis import settings
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.windows import Windows

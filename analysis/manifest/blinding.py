@@ -31,11 +31,7 @@ class Blinding(BaseModel):
 
     @model_validator(mode="after")
     def _means_one_thing(self) -> Self:
-        """Check that there is one kind of blinding.
-
-        Raises:
-            ValueError: With one sentence that says what contradicts what.
-        """
+        """Check that there is one kind of blinding."""
         if self.signal_region is None:
             return self
         if "fraction" in self.model_fields_set:
@@ -52,11 +48,8 @@ class Blinding(BaseModel):
     def beside_signal_region(self, mass: FloatArray) -> BoolArray:
         """Which events, measured or simulated, lie where data is seen at all, (n,).
 
-        A signal region that begins at zero holds negative squared masses as well: resolution
-        carries a light particle there.
-
-        Args:
-            mass: (n,) masses in GeV, negative where the square is.
+        Masses in GeV are negative where the square is. A signal region that begins at zero holds
+        those as well: resolution carries a light particle there.
         """
         if self.signal_region is None:
             return np.ones(len(mass), dtype=bool)
@@ -64,12 +57,7 @@ class Blinding(BaseModel):
         return ((mass < low) & (low > 0)) | (mass >= high)
 
     def shown(self, identity: dict[str, IntArray], mass: FloatArray) -> BoolArray:
-        """Which measured events are seen, (n,).
-
-        Args:
-            identity: Experiment, run, event and production number, (n,) each.
-            mass: (n,) masses in GeV, negative where the square is.
-        """
+        """Which measured events are seen, (n,), by their identity (see `folds`) and mass."""
         if self.signal_region is not None:
             return self.beside_signal_region(mass)
         # Not by the name of the dataset: another name must not show other events.

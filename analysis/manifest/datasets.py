@@ -95,24 +95,11 @@ class Dataset(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _is_measured_or_simulated(self) -> Self:
-        """Check that data comes without what only simulation knows.
-
-        Raises:
-            ValueError: With one sentence that says what is too much.
-        """
+    def _means_something(self) -> Self:
+        """Check what the types cannot: files or a generator, and a normalisation that fits."""
         given = {"simulate", "generated", "mass"} & self.model_fields_set
         if self.is_data and given:
             raise ValueError(f"data is measured, so {', '.join(sorted(given))} must not be set")
-        return self
-
-    @model_validator(mode="after")
-    def _means_something(self) -> Self:
-        """Check what the types cannot: files or a generator, and a normalisation that fits.
-
-        Raises:
-            ValueError: With one sentence that says what is missing or too much.
-        """
         if self.simulate is not None:
             if self.is_signal != (self.simulate == SIGNAL):
                 raise ValueError(f"`simulate: {self.simulate}` does not make `{self.process}`")
@@ -160,11 +147,7 @@ class Dataset(BaseModel):
         return {**BRANCHES, **in_frame, **self.branches}
 
     def generated_at(self, mass: float) -> int | None:
-        """Number of generated events of one mass, None where the manifest has none.
-
-        Args:
-            mass: In GeV, compared to within `MASS_TOLERANCE`.
-        """
+        """Number of generated events of one mass in GeV, None where the manifest has none."""
         if self.mass is not None and abs(self.mass - mass) > MASS_TOLERANCE:
             return None
         if isinstance(self.generated, dict):
@@ -174,9 +157,6 @@ class Dataset(BaseModel):
 
     def resolved_files(self, *, must_exist: bool = True) -> list[str]:
         """All files, globs expanded, in a fixed order.
-
-        Args:
-            must_exist: Whether a file that is named has to be there.
 
         Raises:
             InputError: If a path or a glob matches no file, or a file is named twice.

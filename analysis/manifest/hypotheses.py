@@ -84,11 +84,7 @@ class Hypotheses(BaseModel):
 
 
 def is_training(role: str) -> bool:
-    """Whether networks are trained for a mass, by the role that results give it.
-
-    Raises:
-        ValueError: If it is neither training nor validation: the result is damaged.
-    """
+    """Whether networks are trained for a mass, by its role in a result: training or validation."""
     if role not in {"training", "validation"}:
         raise ValueError(f"the role of a mass is {role!r}")
     return role == "training"

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from punzinet.analysis.baselines.settings import BaselineSettings
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import is_file, read_json
+from punzinet.analysis.io.files import is_file, read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import digest
 from punzinet.analysis.limits.settings import LimitSettings
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.blinding import Blinding
 from punzinet.analysis.manifest.datasets import (
     BRANCHES,
@@ -33,8 +33,7 @@ from punzinet.analysis.manifest.datasets import (
     Positive,
 )
 from punzinet.analysis.manifest.hypotheses import Hypotheses
-from punzinet.analysis.manifest.problems import sentence
-from punzinet.analysis.manifest.safe_yaml import read_yaml
+from punzinet.analysis.manifest.reading import read_settings
 from punzinet.analysis.paper.settings import PaperSettings
 from punzinet.analysis.search import SearchSettings
 from punzinet.analysis.simulation.settings import SimulationSettings
@@ -110,11 +109,7 @@ class Manifest(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _can_be_written_down(cls, content: Any) -> Any:
-        """Refuse infinities and NaN, and text that no file holds: no setting means them.
-
-        Raises:
-            ValueError: With one sentence that names the key.
-        """
+        """Refuse infinities and NaN, and text that no file holds: no setting means them."""
         for key, value in _leaves(content):
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"`{key}`: {value} is no number to work with; give a finite one")
@@ -138,37 +133,49 @@ class Manifest(BaseModel):
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
-        """Check what the schema of a single section cannot.
-
-        Raises:
-            ValueError: With one sentence that names the dataset and what is wrong.
-        """
-        self._check_names()
+        """Check what the schema of a single section cannot."""
+        for key, becomes in (("datasets", "a file name"), ("processes", "that of a histogram")):
+            for name in getattr(self, key):
+                if not name.replace("_", "").replace("-", "").isalnum():
+                    raise ValueError(
+                        f"`{key}.{name}`: this name becomes {becomes}; use letters, digits, - and "
+                        "_ only"
+                    )
         if DATA in self.processes:
             raise ValueError("`processes`: `data` is measured, so it must not be listed there")
+        for dataset in self.datasets.values():
+            self._check_dataset(dataset)
         simulated = [d for d in self.datasets.values() if not d.is_data]
         signals = [d for d in simulated if d.is_signal]
         if not signals:
             raise ValueError("`datasets`: there is no dataset of process `signal`")
         if len(signals) == len(simulated):
             raise ValueError("`datasets`: there is no background dataset")
+        for mass in () if any(d.simulate for d in signals) else self.hypotheses.mass:
+            if all(d.generated_at(mass) is None for d in signals):
+                raise ValueError(
+                    f"`hypotheses.masses`: no signal dataset has a `generated` count for "
+                    f"{mass:g} GeV, without which it has no efficiency"
+                )
         self._check_uncertainties()
-        if not any(d.simulate for d in signals):
-            for mass in self.hypotheses.mass:
-                if all(d.generated_at(mass) is None for d in signals):
-                    raise ValueError(
-                        f"`hypotheses.masses`: no signal dataset has a `generated` count for "
-                        f"{mass:g} GeV, without which it has no efficiency"
-                    )
         return self
 
-    @model_validator(mode="after")
-    def _knows_what_is_uncertain(self) -> Self:
-        """Check that uncertainties are those of backgrounds.
+    def _check_dataset(self, dataset: Dataset) -> None:
+        """Raise ValueError if its process is not listed, or nothing reads one of its branches."""
+        key = f"`datasets.{dataset.name}"
+        if dataset.process not in self.processes and not dataset.is_data:
+            raise ValueError(
+                f"{key}.process`: {dataset.process!r} is not listed in `processes`; "
+                f"{_hint(dataset.process, [*self.processes], 'known are')}"
+            )
+        known = [*BRANCHES, *self.search.resolved.columns]
+        for alias in dataset.branches:
+            if alias not in known:
+                hint = _hint(alias, known, "use")
+                raise ValueError(f"{key}.branches` names {alias!r}, which nothing reads; {hint}")
 
-        Raises:
-            ValueError: With one sentence that names what is no background.
-        """
+    def _check_uncertainties(self) -> None:
+        """Raise ValueError if uncertainties by process are not those of the backgrounds."""
         uncertainty = self.figure_of_merit.background_uncertainty
         known = [process for process in self.processes if process != SIGNAL]
         for name in uncertainty if isinstance(uncertainty, dict) else ():
@@ -177,54 +184,6 @@ class Manifest(BaseModel):
                     f"`figure_of_merit.background_uncertainty`: {name!r} is no background of "
                     f"`processes`; known are {', '.join(known)}"
                 )
-        return self
-
-    def _check_branches(self, dataset: Dataset) -> None:
-        """Check that every column that a dataset says the branch of is read.
-
-        Raises:
-            ValueError: With one sentence that names the column.
-        """
-        known = [*BRANCHES, *self.search.resolved.columns]
-        for alias in dataset.branches:
-            if alias not in known:
-                near = difflib.get_close_matches(alias, known, n=3, cutoff=0.4)
-                hint = f"did you mean {' or '.join(near)}?" if near else f"use {', '.join(known)}"
-                raise ValueError(
-                    f"`datasets.{dataset.name}.branches` names {alias!r}, which nothing reads; "
-                    f"{hint}"
-                )
-
-    def _check_names(self) -> None:
-        """Check that names are names of files and histograms, and processes and branches known.
-
-        Raises:
-            ValueError: With one sentence that names the dataset or process.
-        """
-        for key, becomes in (("datasets", "a file name"), ("processes", "that of a histogram")):
-            for name in getattr(self, key):
-                if not _is_plain(name):
-                    raise ValueError(
-                        f"`{key}.{name}`: this name becomes {becomes}; use letters, digits, - and "
-                        "_ only"
-                    )
-        for dataset in self.datasets.values():
-            if dataset.process not in self.processes and not dataset.is_data:
-                near = difflib.get_close_matches(dataset.process, self.processes, n=1)
-                known = f"known are {', '.join(self.processes)}"
-                hint = f"did you mean {near[0]}?" if near else known
-                raise ValueError(
-                    f"`datasets.{dataset.name}.process`: {dataset.process!r} is not listed in "
-                    f"`processes`; {hint}"
-                )
-            self._check_branches(dataset)
-
-    def _check_uncertainties(self) -> None:
-        """Check that uncertainties by process name every background process and no other.
-
-        Raises:
-            ValueError: With one sentence that names the process.
-        """
         scaled = self.limits.background_uncertainty
         if isinstance(scaled, dict):
             missing = {d.process for d in self.datasets.values()} - {SIGNAL, DATA} - set(scaled)
@@ -273,11 +232,7 @@ class Manifest(BaseModel):
         return self.model_copy(update={"datasets": chosen})
 
     def seen_of_data(self, *, unblind: bool) -> dict[str, Any]:
-        """What provenance and the records of stages say of the data; nothing without any.
-
-        Args:
-            unblind: Whether everything may be seen of it.
-        """
+        """What provenance and the records of stages say of the data; nothing without any."""
         if not self.has_data:
             return {}
         return {"unblind": True} if unblind else {"blinding": self.blinding.model_dump(mode="json")}
@@ -292,44 +247,27 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
     """Read a manifest and settle everything it leaves to a convention.
 
     Relative files start at the manifest's folder; datasets that are simulated get their
-    ntuple under the output folder and the normalisation of `scale`.
-
-    Args:
-        path: The YAML file.
-        output: Where simulated ntuples lie.
-        scale: Size of the simulated data, one of `simulation.scales`.
+    ntuple under the output folder and the normalisation of `scale`, one of `simulation.scales`.
 
     Raises:
         InputError: If the file cannot be read or anything in it is wrong; the sentence names
             the key and what it is for.
     """
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path} must be a mapping that holds at least `datasets`.")
-    try:
-        manifest = Manifest.model_validate(content)
-    except ValidationError as error:
-        problems = "\n".join(sentence(path, problem, Manifest) for problem in error.errors())
-        raise InputError(problems) from None
+    manifest = read_settings(path, Manifest)
     size = manifest.simulation.size(scale)
     simulated = _simulated(output)
     settled: dict[str, Dataset] = {}
     for name, dataset in manifest.datasets.items():
-        if dataset.simulate is not None:
-            changes: dict[str, Any] = {
-                "files": (str(output.ntuple(name)),),
-                **simulated.get(name, {}),
-            }
-            if dataset.simulate == "signal":
+        changes: dict[str, Any]
+        if dataset.simulate is None:
+            files = [file if "://" in file else str(path.parent / file) for file in dataset.files]
+            changes = {"files": tuple(files)}
+        else:
+            changes = {"files": (str(output.ntuple(name)),), **simulated.get(name, {})}
+            if dataset.is_signal:
                 changes["generated"] = size.signal_events
             else:
                 changes["luminosity"] = size.luminosity
-        else:
-            changes = {
-                "files": tuple(
-                    file if "://" in file else str(path.parent / file) for file in dataset.files
-                )
-            }
         settled[name] = dataset.model_copy(update=changes)
     limits = manifest.limits
     if limits.cross_sections is not None:
@@ -340,29 +278,26 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
     return manifest.model_copy(update={"datasets": settled, "limits": limits})
 
 
-def _is_plain(name: str) -> bool:
-    """Whether a name holds letters, digits, - and _ only."""
-    return name.replace("_", "").replace("-", "").isalnum()
+def _hint(name: str, known: list[str], otherwise: str) -> str:
+    """What was probably meant, or everything there is."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    return f"did you mean {' or '.join(near)}?" if near else f"{otherwise} {', '.join(known)}"
 
 
 def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """All values of nested mappings and lists, with their dotted keys."""
-    if isinstance(content, dict):
-        for name, value in content.items():
-            yield from _leaves(value, f"{key}.{name}" if key else str(name))
-    elif isinstance(content, list | tuple):
-        for number, value in enumerate(content):
-            yield from _leaves(value, f"{key}.{number}" if key else str(number))
-    else:
+    if not isinstance(content, dict | list | tuple):
         yield key, content
+        return
+    for name, value in content.items() if isinstance(content, dict) else enumerate(content):
+        yield from _leaves(value, f"{key}.{name}" if key else str(name))
 
 
 def _simulated(output: OutputFolder) -> dict[str, dict[str, Any]]:
     """What the simulation says it wrote, by dataset; nothing where it has not run."""
     if not output.simulation_record.exists():
         return {}
-    record = read_json(output.simulation_record, "punzinet simulate")
-    try:
+    with read_result(output.simulation_record, "ntuples", "punzinet simulate") as record:
         return {
             name: {
                 "entries": int(dataset["entries"]),
@@ -370,8 +305,3 @@ def _simulated(output: OutputFolder) -> dict[str, dict[str, Any]]:
             }
             for name, dataset in record["datasets"].items()
         }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{output.simulation_record} is damaged ({error!r}); delete it and run "
-            "`punzinet simulate` again."
-        ) from error

@@ -23,9 +23,9 @@ from typing import Final
 
 import numpy as np
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.lorentz import from_rest_frame, rotate_to, to_rest_frame
 from punzinet.analysis.simulation.settings import (

@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.io.reproducible_root import create_root_file
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.simulation.sampling import EVENT
 

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.features import DimuonKinematics, dimuon_kinematics
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.observables import FEATURES
 
 BEAMS = Beams()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from stage import measure
 
-from punzinet.analysis.beams import Beams
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.simulation.signal import _trials
 
 TRIALS = 500_000

@@ -16,7 +16,7 @@ import pytest
 import uproot
 import yaml
 
-from punzinet.analysis.beams import Beams
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
 
 Columns = dict[str, np.ndarray]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import vector
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.features import dimuon_kinematics
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.candidates import (
     KEPT,

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.features import dimuon_kinematics
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.peak_fit import peak_edges
 from punzinet.analysis.search import RECOIL
 from punzinet.processors.datasets import DatasetInfo

@@ -18,9 +18,9 @@ import polars as pl
 import pytest
 import uproot
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.io.histograms import fill_spectra, write_spectra
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, SavedNetwork

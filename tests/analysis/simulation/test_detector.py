@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.simulation.detector import (
     VISIBILITY,
     Detector,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.simulation import lorentz
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.mumugamma import (

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import uproot
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.simulation.ntuple import TREE, create_ntuple
 from punzinet.analysis.simulation.sampling import EVENT

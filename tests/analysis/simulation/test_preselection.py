@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.simulation.detector import Detector, polar_angle, transform
 from punzinet.analysis.simulation.lorentz import from_rest_frame, mass2, on_shell
 from punzinet.analysis.simulation.preselection import preselection

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.lorentz import direction, from_rest_frame, on_shell

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from punzinet.analysis.beams import Beams
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.simulation import lorentz
 from punzinet.analysis.simulation.detector import Detector, polar_angle, transform
 from punzinet.analysis.simulation.settings import DetectorSettings

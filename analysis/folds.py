@@ -1,4 +1,9 @@
-"""Folds from event identity: the same event is in the same fold, whatever file or row it is in."""
+"""Folds from event identity: the same event is in the same fold, whatever file or row it is in.
+
+The identity of an event is its experiment, run, event and production number, (n,) each, and the
+name of its dataset: generators number their events from zero in each sample. All candidates of an
+event share its fold, so no event can be in training and validation at once.
+"""
 
 import hashlib
 
@@ -8,74 +13,39 @@ from numpy.typing import NDArray
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.types import IntArray
 
-#: Number of folds of equal expected size.
 FOLDS = 5
-#: The fold that validates; the other four train (80/20).
+"""Number of folds of equal expected size."""
 VALIDATION_FOLD = 4
+"""The fold that validates; the other four train (80/20)."""
 
 
 def fold_of(
     experiment: IntArray, run: IntArray, event: IntArray, production: IntArray, dataset: str
 ) -> NDArray[np.int8]:
-    """Assign every event to a fold by a hash of its identity.
-
-    All candidates of an event share its fold, so no event can be in training and validation
-    at once. The dataset's name is part of the identity because generators number their
-    events from zero in each sample.
-
-    Args:
-        experiment: (n,) experiment numbers.
-        run: (n,) run numbers.
-        event: (n,) event numbers.
-        production: (n,) production numbers.
-        dataset: Name of the dataset in the manifest.
-
-    Returns:
-        (n,) folds from 0 to `FOLDS` - 1.
-    """
-    return _fold(identity_hash(experiment, run, event, production, dataset))
+    """Folds of events from 0 to `FOLDS` - 1, (n,), by a hash of their identity."""
+    hashes = identity_hash(experiment, run, event, production, dataset)
+    return (hashes % np.uint64(FOLDS)).astype(np.int8)
 
 
 def uniform_of(
     experiment: IntArray, run: IntArray, event: IntArray, production: IntArray, dataset: str
 ) -> NDArray[np.float64]:
-    """Give every event a number in [0, 1) by its identity, independent of its fold.
-
-    Args:
-        experiment: (n,) experiment numbers.
-        run: (n,) run numbers.
-        event: (n,) event numbers.
-        production: (n,) production numbers.
-        dataset: Name of the dataset in the manifest.
-    """
+    """A number in [0, 1) for every event, (n,), by its identity and independent of its fold."""
     return _uniform(identity_hash(experiment, run, event, production, dataset))
 
 
 def identity_hash(
     experiment: IntArray, run: IntArray, event: IntArray, production: IntArray, dataset: str
 ) -> NDArray[np.uint64]:
-    """Hash the identity of every event to 64 bits.
+    """Hash the identity of every event to 64 bits, (n,).
 
     Each further number is mixed in by a bijection, so that of events which differ in one of
     them only, no two have the same hash; any other two have with a probability of 2⁻⁶⁴.
-
-    Args:
-        experiment: (n,) experiment numbers.
-        run: (n,) run numbers.
-        event: (n,) event numbers.
-        production: (n,) production numbers.
-        dataset: Name of the dataset in the manifest.
-
-    Returns:
-        (n,) hashes.
     """
     seed = hashlib.blake2b(dataset.encode(), digest_size=8).digest()
     return _hash(
         np.uint64(int.from_bytes(seed, "little")),
-        experiment.astype(np.int64, copy=False),
-        run.astype(np.int64, copy=False),
-        event.astype(np.int64, copy=False),
-        production.astype(np.int64, copy=False),
+        *(n.astype(np.int64, copy=False) for n in (experiment, run, event, production)),
     )
 
 
@@ -95,20 +65,11 @@ def _mix(state: np.uint64, number: np.int64) -> np.uint64:
 def _hash(
     seed: np.uint64, experiment: IntArray, run: IntArray, event: IntArray, production: IntArray
 ) -> NDArray[np.uint64]:
-    """Mix the four numbers of each event, (n,) int64 each, into a seed one after the other."""
+    """Mix the four numbers of each event into a seed one after the other."""
     hashes = np.empty(len(event), dtype=np.uint64)
     for i in range(len(event)):
         hashes[i] = _mix(_mix(_mix(_mix(seed, experiment[i]), run[i]), event[i]), production[i])
     return hashes
-
-
-@njit(nogil=True, cache=True)
-def _fold(hashes: NDArray[np.uint64]) -> NDArray[np.int8]:
-    """Folds of hashes, (n,)."""
-    folds = np.empty(len(hashes), dtype=np.int8)
-    for i in range(len(hashes)):
-        folds[i] = hashes[i] % np.uint64(FOLDS)
-    return folds
 
 
 @njit(nogil=True, cache=True)

@@ -23,16 +23,12 @@ from punzinet.analysis.network import SavedNetwork
 if TYPE_CHECKING:
     from punzinet.analysis.types import FloatArray
 
-#: Versions old enough for the ONNX runtimes of software releases in use: of 2021.
 OPSET, IR_VERSION = 13, 8
+"""Versions old enough for the ONNX runtimes of software releases in use: of 2021."""
 
 
-def onnx_model(saved: SavedNetwork) -> onnx.ModelProto:
-    """Build the graph of a network.
-
-    Args:
-        saved: The network, its cut and its provenance.
-    """
+def _onnx_model(saved: SavedNetwork) -> onnx.ModelProto:
+    """Build the graph of a network."""
     network = saved.network
     low, high = (edge.double().cpu().numpy() for edge in (network.scale_min, network.scale_max))
     constants: dict[str, FloatArray] = {"scale_min": low, "scale_range": high - low}
@@ -83,16 +79,8 @@ def onnx_model(saved: SavedNetwork) -> onnx.ModelProto:
 
 
 def write_onnx(saved: SavedNetwork, path: Path) -> None:
-    """Write a network as ONNX.
-
-    Args:
-        saved: The network, its cut and its provenance.
-        path: The file.
-
-    Raises:
-        InputError: If the folder cannot be written to.
-    """
-    content = onnx_model(saved).SerializeToString(deterministic=True)
+    """Write a network as ONNX, with its cut and its provenance."""
+    content = _onnx_model(saved).SerializeToString(deterministic=True)
     with atomic_path(path) as partial:
         partial.write_bytes(content)
 

@@ -10,16 +10,8 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = (
-    "awkward",
-    "coffea",
-    "hist",
-    "iminuit",
-    "numba",
-    "numpy",
-    "pyarrow",
-    "torch",
-    "uproot",
-    "vector",
+    *("awkward", "coffea", "hist", "iminuit", "numba", "numpy", "pyarrow", "torch"),
+    *("uproot", "vector"),
 )
 """Libraries whose version can change a number."""
 
@@ -44,8 +36,7 @@ def digest_of_files(folder: Path) -> str:
 def git_commit() -> str | None:
     """Commit of the checkout this package runs from, with ``-dirty`` if it was changed.
 
-    Returns:
-        None outside a git checkout (an installed wheel).
+    None outside a git checkout (an installed wheel).
     """
     here = Path(__file__)
     try:
@@ -58,12 +49,7 @@ def git_commit() -> str | None:
 
 
 def _git(*arguments: str, folder: Path) -> str:
-    """What `git` prints in `folder`.
-
-    Raises:
-        OSError: If there is no git.
-        subprocess.SubprocessError: If git fails or takes longer than ten seconds.
-    """
+    """What `git` prints in `folder`."""
     command = ["git", *arguments]
     done = subprocess.run(  # noqa: S603 - the arguments are the two calls above
         command, cwd=folder, capture_output=True, text=True, check=True, timeout=10
@@ -84,11 +70,8 @@ def versions() -> dict[str, str]:
 def provenance(manifest_digest: str, **settings: Any) -> dict[str, Any]:
     """What is written into every JSON and every network.
 
-    It holds no time and no host name, so that equal inputs give equal bytes.
-
-    Args:
-        manifest_digest: Digest of the manifest as used.
-        **settings: The settings and seeds that the stage used, as JSON can express them.
+    It holds no time and no host name, so that equal inputs give equal bytes. The settings and
+    seeds are those that the stage used, as JSON can express them.
     """
     return {
         "git_commit": git_commit(),

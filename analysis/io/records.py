@@ -21,27 +21,14 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Record(NamedTuple):
-    """Content of a record.
-
-    Attributes:
-        content: Whatever JSON can express.
-        arrays: Arrays of numbers, by name.
-    """
+    """Content of a record: what JSON can express, and arrays of numbers by name."""
 
     content: dict[str, Any]
     arrays: Arrays
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write a record; it appears under its name when complete.
-
-    Args:
-        path: Where to; missing folders are made.
-        record: Its content.
-
-    Raises:
-        InputError: If the file cannot be written.
-    """
+    """Write a record; it appears under its name when complete."""
     arrays = {name: np.asarray(values, order="C") for name, values in record.arrays.items()}
     text = json.dumps(record.content)
     data = save(arrays, metadata={"content": text, "digest": _digest(text, arrays)})
@@ -50,14 +37,7 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def read_record(path: Path) -> Record | None:
-    """Read a record and check that it is undamaged.
-
-    Args:
-        path: The file.
-
-    Returns:
-        None if it is absent or damaged: the work has to be done again then.
-    """
+    """Read a record; None if it is absent or damaged: the work has to be done again then."""
     try:
         with safe_open(path, framework="numpy") as file:
             about = file.metadata()

@@ -24,16 +24,10 @@ _NAMESPACE: Final = uuid.UUID("6f1d5c0e-2b0b-5d3e-9a57-0c6a52f4b0a1")
 def create_root_file(path: Path, identity: str) -> Iterator[Any]:
     """Write a ROOT file that appears under its name when complete.
 
-    Args:
-        path: The ROOT file.
-        identity: Text that the file's UUID is made from; files with other content should have
-            another.
+    The UUID is made from the text `identity`; files with other content should have another.
 
     Yields:
         The open file, an `uproot.WritableDirectory`.
-
-    Raises:
-        InputError: If the folder cannot be made or written to.
     """
     same = uuid.uuid5(_NAMESPACE, identity)
     with (
@@ -50,7 +44,8 @@ def create_root_file(path: Path, identity: str) -> Iterator[Any]:
 def _standing_clock() -> Iterator[None]:
     """Let uproot write the same time into every record while this context lasts.
 
-    uproot has no option for it; all its times pass through one function.
+    uproot has no option for it; all its times pass through one function. Times cannot be set
+    afterwards either: those of records that were moved stay in the gaps of the file.
     """
     original = uproot._util.datetime_to_code
     uproot._util.datetime_to_code = lambda _: original(_CLOCK)

@@ -37,15 +37,8 @@ class TensorEvents:
 
     def __getitem__(self, rows: BoolArray | IntArray) -> "TensorEvents":
         """The same columns of some of the events."""
-        return TensorEvents(
-            self.search,
-            self.features[rows],
-            self.process[rows],
-            self.mass[rows],
-            self.variable[rows],
-            self.weight[rows],
-            self.fold[rows],
-        )
+        columns = {name: column[rows] for name, column in vars(self).items() if name != "search"}
+        return TensorEvents(self.search, **columns)
 
     @property
     def signal(self) -> BoolArray:
@@ -59,11 +52,7 @@ class TensorEvents:
         return self.search.variable.signed_mass(self.variable.clip(min=0))
 
     def of_fold(self, fold: int) -> "TensorEvents":
-        """The events of one fold, with weights that make them stand for all of their process.
-
-        Args:
-            fold: Which one.
-        """
+        """The events of one fold, with weights that make them stand for all of their process."""
         _, code = np.unique(self.process, return_inverse=True)
         chosen = self.fold == fold
         whole = np.bincount(code, self.weight)
@@ -73,11 +62,7 @@ class TensorEvents:
 
 
 def read_tensor_events(folder: Path, search: Search) -> TensorEvents:
-    """Read the tensors.
-
-    Args:
-        folder: Where they lie.
-        search: What they were made for.
+    """Read the tensors in a folder that were made for a search.
 
     Raises:
         InputError: If there are no tensors, or one cannot be read.

@@ -11,12 +11,7 @@ _SUPERSCRIPTS = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹
 
 
 def number(value: float | None, digits: int = DIGITS) -> str:
-    """Write a number as people read it.
-
-    Args:
-        value: What to write; None and NaN are a dash.
-        digits: Significant digits, unless it is a whole number.
-    """
+    """Write a number as people read it: a dash for None and NaN, whole numbers with all digits."""
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -33,9 +28,7 @@ def number(value: float | None, digits: int = DIGITS) -> str:
 def with_error(value: float | None, error: float | None) -> str:
     """Write a number with its uncertainty, both to the second digit of the uncertainty.
 
-    Args:
-        value: What to write.
-        error: Its uncertainty; None, 0 or not finite if it has none that is known.
+    An uncertainty that is None, 0 or not finite is not known.
     """
     known = value is not None and error is not None and math.isfinite(value)
     if not known or value is None or not error or not math.isfinite(error):

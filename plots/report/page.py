@@ -1,12 +1,11 @@
 """The report: everything a run has found on one page that needs nothing else."""
 
 import json
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import yaml
 from markupsafe import Markup
 
@@ -16,34 +15,10 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
+from punzinet.plots.report import pictures, tables
 from punzinet.plots.report.lookup import lookup_data
-from punzinet.plots.report.numbers import duration, number, plain_label
-from punzinet.plots.report.pictures import (
-    BASELINES,
-    LIMITS,
-    PAPER,
-    VALIDATION,
-    captions_of_run,
-    read_pictures,
-)
-from punzinet.plots.report.samples import (
-    completeness_table,
-    cutflow_table,
-    mean_sigma_min,
-    networks_table,
-    read_optional,
-    timing_table,
-    windows_table,
-)
-from punzinet.plots.report.tables import (
-    Table,
-    any_tables,
-    baselines_table,
-    claims_tables,
-    limits_table,
-    validation_table,
-    variations_table,
-)
+from punzinet.plots.report.networks import networks_table, summary, windows_table
+from punzinet.plots.report.numbers import number, plain_label
 
 
 def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
@@ -69,10 +44,10 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
             f"{', '.join(sensitivity.networks)} (--network)."
         )
     labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
-    limits = read_optional(output.limits, "punzinet limits")
-    baselines = _results(output.baselines)
-    pictures = read_pictures(output.plots, {**captions_of_run(search), **LIMITS})
-    timing, seconds = timing_table(output.stages)
+    figures = pictures.read_pictures(
+        output.plots, {**pictures.captions_of_run(search), **pictures.LIMITS}
+    )
+    timing, total = tables.timing_table(output.stages)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -81,138 +56,90 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         lstrip_blocks=True,
     )
     page = environment.get_template("report.html.j2").render(
-        summary=_summary(sensitivity, network),
+        **_results(output),
+        summary=summary(sensitivity, network),
         luminosity=number(manifest.luminosity),
         network=network,
-        masses=_masses(windows),
+        masses={
+            "count": number(len(windows)),
+            "training": number(int(windows.training.sum())),
+            "low": number(float(windows.mass[0])),
+            "high": number(float(windows.mass[-1])),
+        },
         search={
             name: plain_label(search.particle, getattr(search, name))
             for name in ("particle", "reaction", "decay")
         },
         mass_title=search.variable.mass.title,
-        figures=[picture for picture in pictures if picture.name not in LIMITS],
-        paper=read_pictures(output.paper, PAPER),
-        claims=claims_tables(read_optional(output.claims, "make paper")),
-        variations=variations_table(read_optional(output.variations, "make paper-studies")),
-        baselines=_tables(baselines),
-        limits=limits_table(limits),
-        limit_pictures=[picture for picture in pictures if picture.name in LIMITS],
-        baseline_pictures=read_pictures(output.baselines, BASELINES),
-        validation_pictures=read_pictures(output.simulation, VALIDATION),
-        validation=validation_table(
-            read_optional(output.simulation / "validation.json", "punzinet validate-simulation")
-        ),
-        cutflows=_cutflows(output),
-        completeness=_completeness(output),
+        figures=[picture for picture in figures if picture.name not in pictures.LIMITS],
+        limit_pictures=[picture for picture in figures if picture.name in pictures.LIMITS],
+        paper=pictures.read_pictures(output.paper, pictures.PAPER),
+        baseline_pictures=pictures.read_pictures(output.baselines, pictures.BASELINES),
+        validation_pictures=pictures.read_pictures(output.simulation, pictures.VALIDATION),
         windows=windows_table(windows),
         networks=networks_table(sensitivity, output),
         timing=timing,
-        total=duration(seconds),
+        total=total,
         provenance=_provenance(output),
         manifest=_yaml(manifest.model_dump(mode="json")),
-        data=_embedded(
-            lookup_data(output, windows, sensitivity, network, labels=labels, limits=limits)
-        ),
+        data=_embedded(lookup_data(output, windows, sensitivity, network, labels)),
     )
-    with atomic_path(output.report) as partial:
-        partial.write_text(page, encoding="utf-8")
+    with atomic_path(output.report) as partial_path:
+        partial_path.write_text(page, encoding="utf-8")
     return [output.report]
 
 
-def _summary(sensitivity: Sensitivity, network: str) -> dict[str, Any]:
-    """The main numbers.
+def _results(output: OutputFolder) -> dict[str, list[tables.Table]]:
+    """Tables of all results that there are, by section of the page.
 
-    Args:
-        sensitivity: What the networks achieve.
-        network: The network whose single cut is quoted.
+    Raises:
+        InputError: If a result is damaged.
     """
-    means = {
-        loss: [
-            mean_sigma_min(sensitivity, result, cut)
-            for name, result in sensitivity.networks.items()
-            if name.split("-")[0] == loss
-        ]
-        for loss, cut in (("punzi", "single"), ("bce", "optimal_in_training"))
-    }
-    averages = {loss: float(np.mean(values)) if values else None for loss, values in means.items()}
-    one, bce = averages["punzi"], averages["bce"]
-    ratio = bce / one if one and bce and np.isfinite([one, bce]).all() else None
-    return {
-        "form": sensitivity.figure_of_merit.form,
-        "a": number(sensitivity.figure_of_merit.a),
-        "b": number(sensitivity.figure_of_merit.b, 6),
-        "luminosity": number(sensitivity.luminosity),
-        "networks": len(means["punzi"]),
-        "unseen": int(sum(not np.isfinite(value) for value in means["punzi"])),
-        "one": number(one, 3),
-        "bce": number(bce, 3),
-        "ratio": number(ratio, 3),
-        # The median, not the smallest: that is where no simulated background happens to pass.
-        "median": number(float(np.median(sensitivity.networks[network].single.sigma_min)), 3),
-    }
-
-
-def _masses(windows: Windows) -> dict[str, str]:
-    """How many masses, from where to where."""
-    return {
-        "count": number(len(windows)),
-        "training": number(int(windows.training.sum())),
-        "low": number(float(windows.mass[0])),
-        "high": number(float(windows.mass[-1])),
-    }
-
-
-def _results(folder: Path) -> dict[str, Any]:
-    """All JSON results of a folder by name; none where it is absent."""
-    return {
-        path.stem.replace("_", " "): read_json(path, "make")
-        for path in sorted(folder.glob("*.json"))
-    }
-
-
-def _tables(results: Mapping[str, Any]) -> list[Table]:
-    """All results of a folder as tables, those that are comparisons of methods as one each."""
-    return [
-        table
-        for name, content in results.items()
-        for table in (
-            [baselines_table(name, content)]
-            if isinstance(content, Mapping) and {"hypotheses", "baselines"} <= set(content)
-            else any_tables(name, content)
-        )
-    ]
-
-
-def _cutflows(output: OutputFolder) -> list[Table]:
-    """What became of the events in every stage that has run."""
-    tables = (
-        cutflow_table(
-            "Simulation: events that are left", output.simulation_record, "punzinet simulate",
-            "events",
-        ),
-        cutflow_table(
-            "Features: entries dropped and kept", output.features_cutflow, "punzinet features",
-            "entries",
-        ),
-        cutflow_table(
-            "Data: entries dropped, hidden and kept", output.data_cutflow, "punzinet features",
-            "entries",
-        ),
-        cutflow_table(
-            "Selection: entries dropped and kept", output.selection_cutflow, "punzinet select",
-            "entries",
-        ),
-    )  # fmt: skip
-    return [table for table in tables if table is not None]
-
-
-def _completeness(output: OutputFolder) -> list[Table]:
-    """Whether everything was read that there is, of simulation and of data."""
-    tables = (
-        completeness_table("Entries read, present and expected", output.completeness),
-        completeness_table("Data: entries read, present and expected", output.data_completeness),
+    read = tables.read_tables
+    events = partial(tables.cutflow_table, "Simulation: events that are left", "events")
+    cutflows = [read(output.simulation_record, "cutflows", "punzinet simulate", events)]
+    for caption, path, stage in (
+        ("Features: entries dropped and kept", output.features_cutflow, "features"),
+        ("Data: entries dropped, hidden and kept", output.data_cutflow, "features"),
+        ("Selection: entries dropped and kept", output.selection_cutflow, "select"),
+    ):
+        entries = partial(tables.cutflow_table, caption, "entries")
+        cutflows.append(read(path, "cutflows", f"punzinet {stage}", entries))
+    completeness = (
+        ("Entries read, present and expected", output.completeness),
+        ("Data: entries read, present and expected", output.data_completeness),
     )
-    return [table for table in tables if table is not None]
+    return {
+        "claims": read(output.claims, "claims", "make paper", tables.claims_tables),
+        "variations": read(
+            output.variations, "variations", "make paper-studies", tables.variations_table
+        ),
+        "baselines": [
+            table
+            for path in sorted(output.baselines.glob("*.json"))
+            for table in read(
+                path,
+                "baselines",
+                "punzinet baselines",
+                partial(tables.baselines_tables, path.stem.replace("_", " ")),
+            )
+        ],
+        "limits": read(output.limits, "limits", "punzinet limits", tables.limits_table),
+        "validation": read(
+            output.validation, "validation", "punzinet validate-simulation", tables.validation_table
+        ),
+        "cutflows": [table for one in cutflows for table in one],
+        "completeness": [
+            table
+            for caption, path in completeness
+            for table in read(
+                path,
+                "counts of entries",
+                "punzinet features",
+                partial(tables.completeness_table, caption),
+            )
+        ],
+    }
 
 
 def _provenance(output: OutputFolder) -> list[dict[str, str]]:
@@ -225,17 +152,17 @@ def _provenance(output: OutputFolder) -> list[dict[str, str]]:
     }
     result = []
     for stage, path in files.items():
-        content = read_optional(path, "make")
-        about = content.get("provenance") if isinstance(content, Mapping) else None
-        if isinstance(about, Mapping):
+        content = read_json(path, "make") if path.exists() else {}
+        about = content.get("provenance")
+        if isinstance(about, dict):
+            versions = about.get("versions")
+            known = versions.items() if isinstance(versions, dict) else ()
             result.append(
                 {
                     "stage": stage,
                     "commit": str(about.get("git_commit") or "not from a git checkout"),
                     "manifest": str(about.get("manifest")),
-                    "versions": ", ".join(f"{k} {v}" for k, v in about["versions"].items())
-                    if isinstance(about.get("versions"), Mapping)
-                    else "",
+                    "versions": ", ".join(f"{name} {version}" for name, version in known),
                     "settings": _yaml(about.get("settings")),
                 }
             )

@@ -138,8 +138,8 @@ def baselines_tables(title: str, content: Any) -> list[Table]:
                 Cell(number(int(np.isinf(sigma).sum()))),
             ]
         )
-    header = ("method", "mean, trained masses", "mean, other masses", "median", "masses not found")
-    return [Table(f"{title.capitalize()}: minimum detectable cross-section in fb", header, rows)]
+    columns = ("method", "mean, trained masses", "mean, other masses", "median", "masses not found")
+    return [Table(f"{title.capitalize()}: minimum detectable cross-section in fb", columns, rows)]
 
 
 def validation_table(content: Any) -> list[Table]:

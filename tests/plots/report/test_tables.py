@@ -1,16 +1,21 @@
 """Results as tables: nothing is lost, and what is damaged is said."""
 
+import json
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.plots.report.tables import (
-    any_tables,
-    baselines_table,
+    Table,
+    baselines_tables,
     claims_tables,
+    completeness_table,
     limits_table,
+    read_tables,
     validation_table,
     variations_table,
 )
@@ -27,19 +32,27 @@ LIMITS = {
         for name in ("single", "best")
     },
 }
+METHODS = {
+    "hypotheses": [{"role": role} for role in ("training", "validation", "training")],
+    "baselines": {
+        "a": {"label": "A", "sigma_min": [1.0, 5.0, 3.0], "mean_error": 0.1},
+        "b": {"label": "B", "sigma_min": [1.0, 5.0, None], "mean_error": None},
+    },
+}
+
+
+def lines(table: Table) -> list[dict[str, str]]:
+    """Texts of a table by its header."""
+    return [
+        {name or "verdict": cell.text for name, cell in zip(table.header, row, strict=True)}
+        for row in table.rows
+    ]
 
 
 def test_couplings_follow_from_cross_sections() -> None:
-    table = limits_table(LIMITS)
-    assert table is not None
-    column = list(table.header).index("g′ (median)")
-    assert float(table.rows[0][column].text) == math.sqrt(9 / 4)
-    assert table.rows[1][column].text == "–"
-
-
-def test_damaged_limits_are_one_sentence() -> None:
-    with pytest.raises(InputError, match="limits --force"):
-        limits_table({**LIMITS, "selections": {}})
+    (table,) = limits_table(LIMITS)
+    couplings = [line["g′ (median)"] for line in lines(table)]
+    assert couplings == [f"{math.sqrt(9 / 4)}", "–"]
 
 
 def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
@@ -47,14 +60,10 @@ def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
     further = {"value": 2.0, "error": 0.1, "target": None, "met": None, "error_sample": 0.25}
     first, second = claims_tables({"two": further, "one": claim, "provenance": {}})
     ((name, _, target, verdict),) = first.rows
-    assert name.text == "in words"
-    assert target.text == "≥ 1.3"
-    assert verdict.state == "bad"
+    assert (name.text, target.text, verdict.state) == ("in words", "≥ 1.3", "bad")
     ((name, value, _, verdict),) = second.rows
-    assert name.text == "two"
+    assert (name.text, verdict.state) == ("two", "")
     assert "0.25" in value.detail
-    assert not verdict.state
-    assert claims_tables(None) == []
 
 
 def test_variations_are_lines_below_the_recipe_as_it_is() -> None:
@@ -63,45 +72,86 @@ def test_variations_are_lines_below_the_recipe_as_it_is() -> None:
         numbers = {"1_to_4_gev": number, "worst": {**number, "text": "worst, 1.1 GeV"}}
         return {"label": label, "networks": 3, "converged": 2, "numbers": numbers}
 
-    content = {"variations": {"main": effect("as it is", 1.0), "vary": effect("wide", 2.0)}}
-    table = variations_table(content)
-    assert table is not None
-    assert list(table.header) == ["changed", "1 to 4 GeV", "worst, 1.1 GeV"]
-    assert [[cell.text for cell in row] for row in table.rows] == [
-        ["as it is", "1.00 ± 0.10", "1.00 ± 0.10"],
-        ["wide", "2.00 ± 0.10", "2.00 ± 0.10"],
+    effects = {"main": effect("as it is", 1.0), "vary": effect("wide", 2.0)}
+    (table,) = variations_table({"variations": effects})
+    assert lines(table) == [
+        {"changed": label, "1 to 4 GeV": value, "worst, 1.1 GeV": value}
+        for label, value in (("as it is", "1.00 ± 0.10"), ("wide", "2.00 ± 0.10"))
     ]
     assert "2 of 3" in table.rows[0][0].detail
     assert "0.25" in table.rows[0][1].detail
-    assert variations_table(None) is None
-    with pytest.raises(InputError, match="--studies --force"):
-        variations_table({"variations": {}})
 
 
-def test_methods_are_averaged_over_trained_and_over_other_masses() -> None:
-    content = {
-        "hypotheses": [{"role": role} for role in ("training", "validation", "training")],
-        "baselines": {
-            "a": {"label": "A", "sigma_min": [1.0, 5.0, 3.0], "mean_error": 0.1},
-            "b": {"label": "B", "sigma_min": [1.0, 5.0, None], "mean_error": None},
-        },
-    }
-    first, second = baselines_table("methods", content).rows
-    assert [cell.text for cell in first] == ["A", "2.00 ± 0.10", "5", "3", "0"]
-    assert [cell.text for cell in second] == ["B", "∞", "5", "5", "1"]
-    with pytest.raises(InputError, match="baselines --force"):
-        baselines_table("methods", {"hypotheses": [], "baselines": {"a": {}}})
+def test_methods_are_judged_on_trained_and_other_masses_apart() -> None:
+    (table,) = baselines_tables("methods", METHODS)
+    assert [list(line.values()) for line in lines(table)] == [
+        ["A", "2.00 ± 0.10", "5", "3", "0"],
+        ["B", "∞", "5", "5", "1"],
+    ]
+
+
+def test_ranks_of_observables() -> None:
+    ranks = [{"rank": 1, "observable": "pt_mumu", "auc": 0.75}]
+    (table,) = baselines_tables("observables", {"cross_entropy": 0.3, "observables": ranks})
+    assert lines(table) == [{"rank": "1", "observable": "pt_mumu", "auc": "0.75"}]
+    assert "0.3" in table.caption
 
 
 def test_provenance_is_no_quantity() -> None:
     row = {"ours": 1.0, "published": 2.0, "ratio": 0.5, "tolerance": 0.2, "met": False}
-    table = validation_table({"σ": row, "provenance": {"ours?": 1}, "spectra": {"x": [1]}})
-    assert table is not None
-    assert [line[0].text for line in table.rows] == ["σ"]
+    (table,) = validation_table({"σ": row, "provenance": {"ours?": 1}, "spectra": {"x": [1]}})
+    assert [line["quantity"] for line in lines(table)] == ["σ"]
 
 
-@pytest.mark.parametrize("content", [{"a": {"b": {"c": 123.5}}}, [{"c": 123.5}], {"c": [123.5, 1]}])
-def test_any_result_can_be_written(content: object) -> None:
-    tables = any_tables("results", content)
-    said = " ".join(cell.text for table in tables for row in table.rows for cell in row)
-    assert "123.5" in said
+def dataset(read: int, files: int = 1, twice: int = 0, **more: Any) -> dict[str, Any]:
+    """A dataset of files that hold 100 entries each, all events there twice in the first one."""
+    names = [f"/data/run{i}.root" for i in range(files)]
+    counts = {"present": 100, "expected": None}
+    of_file = [100] * (files - 1) + [read - 100 * (files - 1)]
+    return {
+        "read": read,
+        "present": 100 * files,
+        "expected": None,
+        **more,
+        "duplicates": {"events": twice, "by_file": {names[0]: twice} if twice else {}},
+        "files": [{"file": n, "read": r, **counts} for n, r in zip(names, of_file, strict=True)],
+    }
+
+
+def test_simulation_says_what_was_read_and_is_there_twice() -> None:
+    content = {"datasets": {"tautau": dataset(200, 2, 7), "mumu": dataset(60)}}
+    whole, first, second, cut = lines(*completeness_table("Entries", content))
+    said = [whole[key] for key in ("read", "verdict", "events there twice")]
+    assert said == ["200", "complete", "7"]
+    assert [first["file"], first["events there twice"]] == ["run0.root", "7"]
+    assert [second["file"], second["events there twice"]] == ["run1.root", "0"]
+    assert cut["verdict"] == "incomplete"
+    assert "blinded" not in whole
+
+
+def test_data_says_what_became_of_the_entries() -> None:
+    fates = {"kept": 12, "rejected": 8, "blinded": 180}
+    content = {"datasets": {"runs": dataset(200, 2, **fates)}}
+    whole, first, _ = lines(*completeness_table("Entries", content))
+    assert {key: whole[key] for key in fates} == {"kept": "12", "rejected": "8", "blinded": "180"}
+    assert not first["blinded"]
+
+
+@pytest.mark.parametrize(
+    ("tables", "content"),
+    [
+        (limits_table, {**LIMITS, "selections": {}}),
+        (variations_table, {"variations": {}}),
+        (lambda content: baselines_tables("methods", content), {**METHODS, "baselines": {"a": {}}}),
+        (lambda content: completeness_table("Entries", content), {"datasets": {"runs": {}}}),
+        (claims_tables, [1]),
+    ],
+)
+def test_absent_is_no_table_and_damaged_one_sentence(
+    tmp_path: Path, tables: Callable[[Any], list[Table]], content: Any
+) -> None:
+    path = tmp_path / "result.json"
+    assert read_tables(path, "results", "punzinet stage", tables) == []
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"result\.json does not hold .* `punzinet stage` again"):
+        read_tables(path, "results", "punzinet stage", tables)

@@ -88,7 +88,11 @@ class Chain:
     @staticmethod
     def command(stage: str, *options: str) -> list[str]:
         """The command of a stage."""
-        spread = ["--workers", "2"] if stage in {"simulate", "features", "select"} else []
+        spread = (
+            ["--executor", "futures", "--workers", "2"]
+            if stage in {"simulate", "features", "select"}
+            else []
+        )
         return [sys.executable, "-m", "punzinet", stage, *spread, *options]
 
     def start(self, folder: Path, stage: str, *options: str, **how: Any) -> subprocess.Popen[str]:

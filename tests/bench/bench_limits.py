@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+from stage import Figures
 
 from punzinet.analysis.limits.asymptotic import asymptotic_limits
 from punzinet.analysis.limits.counting import counting_limits
@@ -13,7 +14,7 @@ SELECTIONS = 2
 CONFIDENCE_LEVEL = 0.9
 
 
-def run() -> dict[str, dict[str, float | str]]:
+def run() -> Figures:
     """Time them for backgrounds from less than one to some thousand events."""
     experiments = [
         CountingExperiment(
@@ -36,4 +37,4 @@ def run() -> dict[str, dict[str, float | str]]:
             asymptotic_limits(experiment, CONFIDENCE_LEVEL)
             counting_limits(experiment, CONFIDENCE_LEVEL)
     seconds = time.perf_counter() - begin
-    return {"limits.all_hypotheses_seconds": {"value": seconds, "unit": "s", "bound": "<= 120"}}
+    return {"limits.all_hypotheses_seconds": (seconds, "s", "<= 120")}

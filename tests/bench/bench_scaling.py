@@ -1,13 +1,20 @@
 """Scaling of the columnar stages: with workers, with events and with files; memory of a worker.
 
-`python tests/bench/draw_scaling.py output/bench.json` draws it, and docs/scaling.md shows it.
+`python tests/bench/bench_scaling.py output/bench.json` draws it, and docs/scaling.md shows it.
 """
 
+import re
+import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 from ntuples import BASKET, describe, save_network, simulate, write_background
-from stage import STEPS, WORKERS, measure, steady_rate
+from stage import STEPS, WORKERS, Figures, measure, steady_rate
+
+from punzinet.analysis.io.files import read_json
+from punzinet.plots import style
+from punzinet.plots.scaling import StageRun, scaling_figure
 
 EVENTS = (100_000, 1_000_000, 12_000_000)
 """Events of a single file."""
@@ -15,11 +22,13 @@ FILES = (10, 100, 1000)
 """Files that the largest number of events is spread over."""
 BILLIONS = 10
 """Size of the sample that rates are extrapolated to, in 10⁹ events."""
+RUN = re.compile(r"scaling\.(\w+)\.(\d+)_workers\.(\d+)_files\.(\d+)_events\.seconds")
+GALLERY = Path(__file__).parents[2] / "plots" / "gallery"
 
 
-def run() -> dict[str, dict[str, float | str]]:
+def run() -> Figures:
     """Measure features and selection in every configuration."""
-    figures: dict[str, dict[str, float | str]] = {}
+    figures: Figures = {}
     rates: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -42,16 +51,29 @@ def run() -> dict[str, dict[str, float | str]]:
                     if (files, events, workers) == (1, EVENTS[-1], WORKERS):
                         rates[stage] = steady_rate(place, f"{stage}/{step}", "background")
                     label = f"scaling.{stage}.{workers}_workers.{files}_files.{events}_events"
-                    figures[f"{label}.seconds"] = {"value": taken.seconds, "unit": "s"}
-                    memory = {"value": taken.worker_memory, "unit": "MiB"}
-                    figures[f"{label}.worker_memory_mib"] = memory
+                    figures[f"{label}.seconds"] = (taken.seconds, "s")
+                    figures[f"{label}.worker_memory_mib"] = (taken.worker_memory, "MiB")
         tensors = place / "output" / "tensors" / "background"
         size = sum(path.stat().st_size for path in tensors.iterdir()) / EVENTS[-1]
     for stage, rate in rates.items():
-        figures[f"scaling.{stage}.steady_events_per_s"] = {"value": rate, "unit": "1/s"}
+        figures[f"scaling.{stage}.steady_events_per_s"] = (rate, "1/s")
         hours = BILLIONS * 1e9 / rate / 3600
         label = f"scaling.{BILLIONS}e9_events.{stage}"
-        figures[f"{label}_hours"] = {"value": hours, "unit": "h"}
-        figures[f"{label}_core_hours"] = {"value": WORKERS * hours, "unit": "h"}
-    figures["scaling.parquet_bytes_per_event_read"] = {"value": size, "unit": "B"}
+        figures[f"{label}_hours"] = (hours, "h")
+        figures[f"{label}_core_hours"] = (WORKERS * hours, "h")
+    figures["scaling.parquet_bytes_per_event_read"] = (size, "B")
     return figures
+
+
+def draw(bench: Path) -> None:
+    """Put a picture of a ``bench.json`` where the documentation shows it."""
+    figures = read_json(bench, "make bench")["figures"]
+    matches = [(RUN.fullmatch(name), figure["value"]) for name, figure in figures.items()]
+    runs = [StageRun(match[1], *map(int, match.groups()[1:]), s) for match, s in matches if match]
+    with tempfile.TemporaryDirectory() as folder:
+        style.save(scaling_figure(runs), Path(folder), "scaling")
+        shutil.copy(Path(folder) / "scaling.png", GALLERY)
+
+
+if __name__ == "__main__":
+    draw(Path(sys.argv[1]))

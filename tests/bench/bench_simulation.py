@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from stage import measure
+from stage import Figures, measure
 
 from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.simulation.signal import _trials
@@ -23,7 +23,7 @@ MEMORY = 4096
 MANIFEST = Path(__file__).parents[2] / "data_manifest.yaml"
 
 
-def run() -> dict[str, dict[str, float | str]]:
+def run() -> Figures:
     """All figures."""
     figures = matrix_elements()
     for scale in BOUNDS if os.environ.get("PUNZINET_BENCH_PAPER") else ("default",):
@@ -31,7 +31,7 @@ def run() -> dict[str, dict[str, float | str]]:
     return figures
 
 
-def matrix_elements() -> dict[str, dict[str, float | str]]:
+def matrix_elements() -> Figures:
     """Points in phase space a second on one core, each with momenta and matrix element."""
     random = np.random.default_rng(1).random((TRIALS, 5))
     sqrt_s = np.full(TRIALS, Beams().sqrt_s)
@@ -42,16 +42,16 @@ def matrix_elements() -> dict[str, dict[str, float | str]]:
         _trials(random, sqrt_s, mass)
         rates.append(TRIALS / (time.perf_counter() - start))
     name = "simulation.signal_matrix_elements_per_s_core"
-    return {name: {"value": min(rates), "unit": "1/s", "bound": ">= 3e5"}}
+    return {name: (min(rates), "1/s", ">= 3e5")}
 
 
-def sample(scale: str) -> dict[str, dict[str, float | str]]:
+def sample(scale: str) -> Figures:
     """All processes and masses on two cores, compilation included."""
     with tempfile.TemporaryDirectory() as name:
         options = ("--manifest", str(MANIFEST), "--scale", scale)
         seconds, memory, _ = measure(Path(name), "simulate", *options)
     figure = f"simulation.{scale}"
     return {
-        f"{figure}_s": {"value": seconds, "unit": "s", "bound": f"<= {BOUNDS[scale]}"},
-        f"{figure}_peak_memory_mib": {"value": memory, "unit": "MiB", "bound": f"<= {MEMORY}"},
+        f"{figure}_s": (seconds, "s", f"<= {BOUNDS[scale]}"),
+        f"{figure}_peak_memory_mib": (memory, "MiB", f"<= {MEMORY}"),
     }

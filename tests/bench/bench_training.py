@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
 from published_method import PublishedMethod
+from stage import Figures
 from synthetic import synthetic_sample
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
@@ -17,12 +18,28 @@ EVENTS = 2_500_000
 LUMINOSITY = 50.0
 WIDTHS = (4, 8, 4, 1)
 REPEATS = 5
-Figures = dict[str, dict[str, Any]]
 
 
 def run() -> Figures:
     """Nanoseconds per event, epoch and network, and ratios to the published method."""
-    return speed(synthetic_sample(EVENTS))
+    sample = synthetic_sample(EVENTS)
+    events = len(sample.training)
+    published = PublishedMethod(sample, LUMINOSITY)
+    punzi = published.punzi_epoch, events
+    bce = partial(published.bce_batches, 2048, 100), 2048 * 100
+    figures: Figures = {}
+    for name, ours, networks, (theirs, seen), bound, ratio in (
+        ("punzi_full_batch.ns_per_event", epoch(sample, "punzi", None, 1), 1, punzi, 25, ">= 9"),
+        ("punzi_batch_50000.ns_per_event", epoch(sample, "punzi", 50_000, 1), 1, punzi, 25, ">= 9"),
+        ("ensemble_25.ns_per_event_network", epoch(sample, "punzi", 50_000, 25), 25, punzi, 15, ""),
+        ("bce_batch_2048.ns_per_event", epoch(sample, "bce", 2048, 1), 1, bce, 40, ""),
+    ):
+        seconds, reference = fastest(ours, theirs)
+        time_per_event = seconds / events / networks * 1e9
+        figures[f"train.{name}"] = (time_per_event, "ns", f"<= {bound}")
+        label = f"train.{name.rsplit('.', 1)[0]}.ratio_to_autograd"
+        figures[label] = (reference / seen * 1e9 / time_per_event, "x", ratio)
+    return figures
 
 
 def fastest(*calls: Callable[[], object]) -> list[float]:
@@ -38,48 +55,6 @@ def fastest(*calls: Callable[[], object]) -> list[float]:
             row.append(time.perf_counter() - begin)
         durations.append(row)
     return np.min(durations, axis=0).tolist()
-
-
-def speed(sample: Sample) -> Figures:
-    """Nanoseconds per event, epoch and network, and ratios to the published method."""
-    events = len(sample.training)
-    published = PublishedMethod(sample, LUMINOSITY)
-    bce_count = 100
-    figures: Figures = {}
-
-    def add(name: str, ours: float, bound: float, theirs: float, ratio: float | None) -> None:
-        """Enter a time per event, and its ratio."""
-        figures[f"train.{name}"] = {"value": ours, "unit": "ns", "bound": f"<= {bound:g}"}
-        entry = {"value": theirs / ours, "unit": "x"}
-        figures[f"train.{name.rsplit('.', 1)[0]}.ratio_to_autograd"] = entry | (
-            {} if ratio is None else {"bound": f">= {ratio:g}"}
-        )
-
-    full, reference = fastest(punzi_epoch(sample, None, 1), published.punzi_epoch)
-    theirs = reference / events * 1e9
-    add("punzi_full_batch.ns_per_event", full / events * 1e9, 25, theirs, 9)
-    batches, reference = fastest(punzi_epoch(sample, 50_000, 1), published.punzi_epoch)
-    theirs = reference / events * 1e9
-    add("punzi_batch_50000.ns_per_event", batches / events * 1e9, 25, theirs, 9)
-    ensemble, reference = fastest(punzi_epoch(sample, 50_000, 25), published.punzi_epoch)
-    theirs = reference / events * 1e9
-    add("ensemble_25.ns_per_event_network", ensemble / events / 25 * 1e9, 15, theirs, None)
-    bce, reference = fastest(
-        bce_epoch(sample, 2048), lambda: published.bce_batches(2048, bce_count)
-    )
-    theirs = reference / (2048 * bce_count) * 1e9
-    add("bce_batch_2048.ns_per_event", bce / events * 1e9, 40, theirs, None)
-    return figures
-
-
-def punzi_epoch(sample: Sample, batch_size: int | None, networks: int) -> Callable[[], object]:
-    """An epoch of the Punzi-loss."""
-    return epoch(sample, "punzi", batch_size, networks)
-
-
-def bce_epoch(sample: Sample, batch_size: int) -> Callable[[], object]:
-    """An epoch of the cross-entropy."""
-    return epoch(sample, "bce", batch_size, 1)
 
 
 def epoch(

@@ -45,19 +45,7 @@ def pretrain(sample: Sample, seed: int) -> np.ndarray:
 def train(
     sample: Sample, training: np.ndarray, pretrained: np.ndarray, seed: int, recipe: dict[str, Any]
 ) -> tuple[str, ...]:
-    """Train one network.
-
-    Args:
-        sample: The events.
-        training: (H,) which hypotheses are trained on.
-        pretrained: (1, K) parameters to begin with.
-        seed: Of the batches.
-        recipe: What differs from the default settings.
-
-    Returns:
-        Epochs, the best of them, seconds, the smallest validation loss, and the mean over
-        trained masses of σ_min with one cut on validation events.
-    """
+    """Train one network: a row of the table, with σ_min of validation events behind one cut."""
     settings = TrainingSettings.model_validate({"seed": seed, "punzi": recipe})
     merit = FigureOfMerit()
     with tempfile.TemporaryDirectory() as folder:
@@ -70,13 +58,9 @@ def train(
     networks = {trained.name: trained.network}
     judged = evaluate(networks, sample, training, merit, LUMINOSITY).networks[trained.name]
     sigma = judged.single.sigma_min[training]
-    return (
-        str(len(history["epoch"]) - 1),
-        str(trained.epoch),
-        f"{seconds:.0f}",
-        f"{trained.loss:.3f}",
-        f"{sigma.mean():.3f}",
-    )
+    epochs = len(history["epoch"]) - 1
+    row = (epochs, trained.epoch, f"{seconds:.0f}", f"{trained.loss:.3f}", f"{sigma.mean():.3f}")
+    return tuple(map(str, row))
 
 
 def main() -> None:

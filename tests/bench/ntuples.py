@@ -41,12 +41,7 @@ def write_background(folder: Path, targets: Sequence[Path], count: int, basket: 
 
     Every event has a number of its own, and momenta that differ by a thousandth from those of
     the event that it repeats: repetitions would compress, and be read, better than real events.
-
-    Args:
-        folder: Where `simulate` has been.
-        targets: ROOT files to write, events spread evenly.
-        count: Number of events of all files together.
-        basket: Number of events of a basket.
+    The `count` events are spread evenly over the files; `folder` is where `simulate` has been.
     """
     with uproot.open(folder / "output" / "ntuples" / "background.root") as file:
         columns = file[TREE].arrays(library="np")
@@ -67,35 +62,21 @@ def write_background(folder: Path, targets: Sequence[Path], count: int, basket: 
 
 
 def describe(folder: Path, simulated: Path, files: Sequence[Path]) -> None:
-    """Make a folder whose manifest has simulated signal and some files of background.
-
-    Args:
-        folder: The folder.
-        simulated: Where `simulate` has been.
-        files: The files.
-    """
+    """Make a folder whose manifest has simulated signal and some files of background."""
     datasets: dict[str, Any] = {
         "signal": {
             "process": SIGNAL,
             "files": [str(simulated / "output" / "ntuples" / "signal.root")],
             "generated": SIGNAL_EVENTS,
         },
-        "background": {
-            "process": "tautau",
-            "files": [str(path) for path in files],
-            "luminosity": 1e3,
-        },
+        "background": {"process": "tautau", "files": [*map(str, files)], "luminosity": 1e3},
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "data_manifest.yaml").write_text(yaml.safe_dump({"datasets": datasets}))
 
 
 def save_network(folder: Path) -> None:
-    """Save an untrained network with a cut, as if it had been trained for the windows of a folder.
-
-    Args:
-        folder: A folder of `describe`, after `punzinet features`.
-    """
+    """Save an untrained network with a cut, as if trained, after `punzinet features`."""
     output = OutputFolder(folder / "output")
     windows = Windows.read(output.windows)
     network = PunziNet(windows.search.feature_names, np.zeros(4), np.full(4, 5.0))

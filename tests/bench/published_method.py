@@ -30,14 +30,11 @@ class PublishedMethod:
         self.luminosity = luminosity
         self.merit = FigureOfMerit()
         torch.manual_seed(1)
+        linear = torch.nn.Linear
         self.network = torch.nn.Sequential(
-            torch.nn.Linear(4, 8),
-            torch.nn.Tanh(),
-            torch.nn.Linear(8, 4),
-            torch.nn.Tanh(),
-            torch.nn.Linear(4, 1),
-            torch.nn.Sigmoid(),
-        )
+            linear(4, 8), torch.nn.Tanh(), linear(8, 4), torch.nn.Tanh(),
+            linear(4, 1), torch.nn.Sigmoid(),
+        )  # fmt: skip
         self.optimiser = torch.optim.SGD(self.network.parameters(), lr=1e-6)
 
     @staticmethod
@@ -66,11 +63,7 @@ class PublishedMethod:
 
     @torch.no_grad()
     def cut_scan(self, cuts: np.ndarray) -> np.ndarray:
-        """Evaluate cuts on the network's output one by one; the best σ_min of each hypothesis.
-
-        Args:
-            cuts: Cuts on the output, between 0 and 1.
-        """
+        """Evaluate cuts on the output one by one; the best σ_min of each hypothesis."""
         output = self.network(self.x).squeeze(1)
         best = torch.full((len(self.windows[0]),), np.inf)
         for cut in cuts:

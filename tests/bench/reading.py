@@ -23,9 +23,7 @@ Part = tuple[Path, int, int]
 def seconds_to_read(files: Sequence[Path], workers: int = WORKERS) -> float:
     """Read all columns that the features stage reads of a background, chunk by chunk.
 
-    Args:
-        files: The ROOT files.
-        workers: Number of processes, which are started, and have read once, before time counts.
+    The processes are started, and have read once, before time counts.
     """
     step = FeatureSettings().chunk_size
     parts: list[Part] = []

@@ -1,8 +1,7 @@
 """`make bench`: measure speed and memory, write output/bench.json and print it as a table.
 
-Every `bench_*.py` beside this file has a function `run()` that returns figures by name; names
-are dotted, stage first. A figure's bound is a text such as ">= 1e6". Nothing fails here: the
-machine decides how fast things are, and the table says which bounds hold on it.
+Every `bench_*.py` beside this file has a function `run()` that returns `stage.Figures`. Nothing
+fails here: the machine decides how fast things are, and the table says which bounds hold on it.
 """
 
 import argparse
@@ -12,7 +11,7 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -21,37 +20,26 @@ from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.provenance import git_commit, versions
 
 
-class Figure(TypedDict):
-    """One measured number."""
-
-    value: float
-    unit: str
-    bound: NotRequired[str]
-
-
 def machine() -> dict[str, str | int | float]:
     """What the figures were measured on."""
-    model = platform.processor()
     cpu = Path("/proc/cpuinfo")
-    if cpu.exists():
-        names = [line for line in cpu.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].split(":", 1)[1].strip() if names else model
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    lines = cpu.read_text().splitlines() if cpu.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return {
-        "processor": model,
+        "processor": models[0] if models else platform.processor(),
         "cores": os.cpu_count() or 1,
-        "memory_gib": round(memory, 1),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
     }
 
 
-def holds(figure: Figure) -> bool | None:
-    """Whether a figure meets its bound, None where it has none."""
-    if "bound" not in figure:
-        return None
-    sign, limit = figure["bound"].split()
-    compare = {">=": operator.ge, "<=": operator.le}[sign]
-    return bool(compare(figure["value"], float(limit)))
+def met(value: float, bound: str) -> str:
+    """Whether a figure meets its bound, nothing where it has none."""
+    if not bound:
+        return ""
+    sign, limit = bound.split()
+    holds = {">=": operator.ge, "<=": operator.le}[sign](value, float(limit))
+    return "yes" if holds else "no"
 
 
 def main() -> None:
@@ -63,13 +51,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("output"), help="output folder")
     parser.add_argument("names", nargs="*", help=f"any of {', '.join(names)}; all by default")
     arguments = parser.parse_args()
-    figures: dict[str, Figure] = {}
-    for name in arguments.names or names:
-        figures |= importlib.import_module(f"bench_{name}").run()
+    figures: dict[str, dict[str, Any]] = {}
     table = Table("figure", "value", "unit", "bound", "met")
-    for name, figure in figures.items():
-        met = {None: "", True: "yes", False: "no"}[holds(figure)]
-        table.add_row(name, f"{figure['value']:.4g}", figure["unit"], figure.get("bound", ""), met)
+    for module in arguments.names or names:
+        for name, figure in importlib.import_module(f"bench_{module}").run().items():
+            value, unit, bound = (*figure, "")[:3]
+            figures[name] = {"value": value, "unit": unit} | ({"bound": bound} if bound else {})
+            table.add_row(name, f"{value:.4g}", unit, bound, met(value, bound))
     Console().print(table)
     content = {"machine": machine(), "git_commit": git_commit(), "versions": versions()}
     write_json(arguments.output / "bench.json", {**content, "figures": figures})

@@ -8,19 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+Figures = dict[str, tuple[float, str] | tuple[float, str, str]]
+"""Value, unit and bound, such as ">= 1e6", of measured numbers by name: dotted, stage first."""
 WORKERS = min(2, os.cpu_count() or 1)
 STEPS = {"features": "features", "select": "selection"}
 """The step of each columnar stage that goes through all events."""
 
 
 class Measured(NamedTuple):
-    """What a stage took.
-
-    Attributes:
-        seconds: Its time.
-        memory: Peak memory of all its processes together in MiB.
-        worker_memory: Peak memory of the largest process that it started, in MiB.
-    """
+    """Time of a stage, and peak memory in MiB: of all its processes, of the largest it started."""
 
     seconds: float
     memory: float
@@ -28,14 +24,7 @@ class Measured(NamedTuple):
 
 
 def measure(folder: Path, stage: str, *options: str, workers: int = WORKERS) -> Measured:
-    """Run a stage.
-
-    Args:
-        folder: Holds the manifest, and the output folder.
-        stage: The command.
-        options: More of its options.
-        workers: Number of worker processes.
-    """
+    """Run a stage, with more options, in a folder that holds manifest and output folder."""
     command = [sys.executable, "-m", "punzinet", stage, *options]
     command += ["--executor", "futures", "--workers", str(workers), "--force"]
     start = time.perf_counter()
@@ -73,12 +62,8 @@ def family_memory(root: int) -> list[float]:
 def steady_rate(folder: Path, step: str, dataset: str) -> float:
     """Events a second over the later half of the chunks, from the times of the records.
 
-    Starts of processes, imports and fits are not in it, nor what comes after the last chunk.
-
-    Args:
-        folder: Where a stage has run.
-        step: The stage and its step, as the ledger has them: ``features/features``.
-        dataset: The dataset.
+    Starts of processes, imports and fits are not in it, nor what comes after the last chunk. A
+    step is called as in the ledger: ``features/features``.
     """
     records = (folder / "output" / ".ledger" / step / dataset).glob("*.safetensors")
     finished = []

@@ -17,11 +17,7 @@ ACCEPTANCE = 0.38
 
 
 def synthetic_windows(hypotheses: int = 44) -> Windows:
-    """Windows as wide as the published ones, or as it takes to leave no gap between them.
-
-    Args:
-        hypotheses: Number of masses, between 0.1 and 8.7 GeV; all of them train.
-    """
+    """Windows as wide as the published ones, or as it takes to leave no gap; all masses train."""
     mass = np.linspace(0.1, 8.7, hypotheses)
     sigma = np.interp(mass, [0.1, 1.7, 4.1, 6.5, 8.1, 8.7], [0.23, 0.30, 0.27, 0.18, 0.10, 0.09])
     sigma = np.maximum(sigma, np.gradient(mass**2) / 4)
@@ -37,12 +33,6 @@ def synthetic_sample(
     The recoil mass squared is uniform for background; windows are as wide as the published
     ones. Features are Gaussians around means that move with the recoil mass, for signal and
     background on different paths that come close at low mass, so that no cut is free.
-
-    Args:
-        events: Number of events, training and validation together.
-        hypotheses: Number of masses, between 0.1 and 8.7 GeV.
-        seed: Of the random numbers.
-        signal_share: Share of signal among the events.
     """
     rng = np.random.default_rng(seed)
     windows = synthetic_windows(hypotheses)
@@ -77,13 +67,7 @@ def synthetic_sample(
 
 
 def write_tensors(folder: Path, events: int, chunk: int = 500_000) -> None:
-    """Write a synthetic sample as the features stage writes tensors.
-
-    Args:
-        folder: Where to.
-        events: Number of events.
-        chunk: Events of a file.
-    """
+    """Write a synthetic sample as the features stage writes tensors, in files of a chunk."""
     sample = synthetic_sample(events)
     names = np.array([*sample.backgrounds, "signal"])  # SIGNAL is -1, the last
     for part, fold in ((sample.training, 0), (sample.validation, 4)):

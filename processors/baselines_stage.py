@@ -34,11 +34,11 @@ from punzinet.analysis.training.train import train_networks
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.inputs import take_inputs
 from punzinet.processors.ledger import Ledger
+from punzinet.processors.ntuples.inputs import take_inputs
+from punzinet.processors.ntuples.trial import processed_of
 from punzinet.processors.observables import ObservableProcessor, ObservedEvents
 from punzinet.processors.runner import run_processor
-from punzinet.processors.trial import processed_of
 
 LOG = logging.getLogger(__name__)
 Result = TypeVar("Result")

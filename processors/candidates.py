@@ -15,7 +15,7 @@ from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index
 from punzinet.processors.chunks import chunk_of
 from punzinet.processors.datasets import BEAM, IDENTITY, MOMENTA, DatasetInfo
-from punzinet.processors.opening import Unreadable, is_remote, open_file, patiently, reason
+from punzinet.processors.ntuples.opening import Unreadable, is_remote, open_file, patiently, reason
 
 READ = "entries read"
 KEPT = "kept"

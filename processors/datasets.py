@@ -17,7 +17,7 @@ from punzinet.analysis.types import FloatArray
 if TYPE_CHECKING:
     # Not at run time: workers have no use for the manifest, and its sections are slow to import.
     from punzinet.analysis.manifest.manifest import Manifest
-    from punzinet.processors.preflight import InputFile
+    from punzinet.processors.ntuples.preflight import InputFile
 
 IDENTITY = ("experiment", "run", "event", "production")
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")

@@ -24,7 +24,7 @@ from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor, P
 from coffea.processor.executor import ExecutorBase
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.processors.opening import prepare_xrootd
+from punzinet.processors.ntuples.opening import prepare_xrootd
 
 NAMES = ("auto", "iterative", "futures", "dask", "parsl")
 POOL_PAYS: Final = 8_000_000

@@ -27,12 +27,12 @@ from punzinet.processors.datasets import DatasetInfo, describe_datasets
 from punzinet.processors.duplicates import IdentityProcessor, count_duplicates, suspicious
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.features import FeatureProcessor
-from punzinet.processors.inputs import Inputs, take_inputs
 from punzinet.processors.ledger import Ledger
+from punzinet.processors.ntuples.inputs import Inputs, take_inputs
+from punzinet.processors.ntuples.preflight import expected_entries
+from punzinet.processors.ntuples.trial import Trial
 from punzinet.processors.peaks import PeakProcessor
-from punzinet.processors.preflight import expected_entries
 from punzinet.processors.runner import run_processor
-from punzinet.processors.trial import Trial
 
 
 def run_features(

@@ -22,7 +22,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
-from punzinet.processors.trial import processed_of
+from punzinet.processors.ntuples.trial import processed_of
 
 Experiments = list[CountingExperiment | None]
 

@@ -24,8 +24,8 @@ from punzinet.analysis.training.progress import Reporter
 from punzinet.analysis.training.train import TrainingResult, train_networks
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
+from punzinet.processors.ntuples.trial import processed_of
 from punzinet.processors.train_stage import forget_finished, judge_and_save, load_every_mass
-from punzinet.processors.trial import processed_of
 
 
 def run_study(

@@ -25,8 +25,8 @@ from punzinet.analysis.network import SavedNetwork
 from punzinet.processors.candidates import read_pairs
 from punzinet.processors.chunks import split
 from punzinet.processors.datasets import DatasetInfo
-from punzinet.processors.opening import open_file
-from punzinet.processors.preflight import InputFile
+from punzinet.processors.ntuples.opening import open_file
+from punzinet.processors.ntuples.preflight import InputFile
 
 TREE = "punzinet"
 """Name of the friend tree."""

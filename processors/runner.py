@@ -21,7 +21,7 @@ from punzinet.analysis.io.output import command_of
 from punzinet.analysis.io.provenance import digest, git_commit, versions
 from punzinet.processors.chunks import Chunk, ChunkProcessor
 from punzinet.processors.ledger import ChunkRecords, Ledger, Work, is_lost_worker, survive
-from punzinet.processors.opening import (
+from punzinet.processors.ntuples.opening import (
     ATTEMPTS,
     Unreadable,
     back_off,
@@ -32,7 +32,7 @@ from punzinet.processors.opening import (
     reason,
     state_of,
 )
-from punzinet.processors.preflight import InputFile
+from punzinet.processors.ntuples.preflight import InputFile
 
 
 def run_processor(

@@ -17,11 +17,11 @@ from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import is_complete
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.inputs import take_inputs
 from punzinet.processors.ledger import Ledger
+from punzinet.processors.ntuples.inputs import take_inputs
+from punzinet.processors.ntuples.trial import Trial
 from punzinet.processors.runner import run_processor
 from punzinet.processors.selection import SelectionProcessor
-from punzinet.processors.trial import Trial
 
 
 def run_selection(

@@ -18,7 +18,7 @@ from punzinet.analysis.training.progress import Reporter
 from punzinet.analysis.training.ranks import Ranks
 from punzinet.analysis.training.train import TrainingResult, train_networks
 from punzinet.analysis.windows import Windows
-from punzinet.processors.trial import processed_of
+from punzinet.processors.ntuples.trial import processed_of
 
 
 def run_training(

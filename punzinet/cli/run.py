@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import remove_partial_files
-from punzinet.processors.trial import trial_of
+from punzinet.processors.ntuples.trial import trial_of
 from punzinet.stages.chain import OutOfDate, out_of_date, reasons, refusal
 from punzinet.stages.console import console, say_trial
 from punzinet.stages.lock import lock

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.processors.trial import trial_of
+from punzinet.processors.ntuples.trial import trial_of
 from punzinet.stages import CHAIN, STAGES
 from punzinet.stages.chain import out_of_date, reasons
 from punzinet.stages.console import console, say_trial

@@ -71,8 +71,8 @@ def predict(
     """
     from punzinet.analysis.network import load_network
     from punzinet.processors.datasets import describe_datasets
+    from punzinet.processors.ntuples.preflight import inspect_file
     from punzinet.processors.prediction import predict_file
-    from punzinet.processors.preflight import inspect_file
 
     context = Context(Options(**ctx.obj))
     settings = context.manifest
@@ -114,7 +114,7 @@ def rebasket(
 
     Example: punzinet rebasket /data/taupair_*.root --to large
     """
-    from punzinet.processors.rebasket import rebasket_file
+    from punzinet.processors.ntuples.rebasket import rebasket_file
 
     with _progress() as progress:
         for path, target in zip(files, _targets(files, to, "rebasket"), strict=True):

@@ -9,7 +9,7 @@ from rich.table import Table
 from punzinet.analysis.io.files import read_json
 from punzinet.analysis.manifest.datasets import DATA, SIGNAL
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.trial import Trial
+from punzinet.processors.ntuples.trial import Trial
 
 #: Of several processes, started by torchrun, only the first says anything.
 SILENT = os.environ.get("RANK", "0") != "0"

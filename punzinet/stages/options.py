@@ -12,7 +12,7 @@ import typer
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
-from punzinet.processors.trial import Trial
+from punzinet.processors.ntuples.trial import Trial
 
 if TYPE_CHECKING:
     from punzinet.processors.executors import Execution

@@ -19,7 +19,7 @@ from pathlib import Path
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors import opening
+from punzinet.processors.ntuples import opening
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
 

@@ -28,7 +28,7 @@ from punzinet.analysis.training.state import FORMAT, Checkpoint
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report.page import make_report
 from punzinet.processors.ledger import read_progress
-from punzinet.processors.trial import trial_of
+from punzinet.processors.ntuples.trial import trial_of
 from punzinet.stages.chain import out_of_date, reasons
 from punzinet.stages.options import Context, Options
 from punzinet.stages.train import TRAIN

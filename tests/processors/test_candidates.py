@@ -22,7 +22,7 @@ from punzinet.processors.candidates import (
     read_candidates,
 )
 from punzinet.processors.datasets import BEAM, describe_datasets
-from punzinet.processors.preflight import InputFile
+from punzinet.processors.ntuples.preflight import InputFile
 
 Columns = dict[str, np.ndarray]
 Make = Callable[..., Manifest]

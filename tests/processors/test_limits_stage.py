@@ -19,8 +19,8 @@ from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
 from punzinet.processors.limits_stage import run_limits, validate
+from punzinet.processors.ntuples.trial import Trial
 from punzinet.processors.selection_stage import run_selection
-from punzinet.processors.trial import Trial
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from punzinet.analysis.observables import CANDIDATES, FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import DatasetInfo, describe_datasets
 from punzinet.processors.features import FeatureProcessor
+from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.observables import ObservableProcessor, ObservedEvents
-from punzinet.processors.preflight import preflight
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.cli import app
 from punzinet.processors.datasets import BEAM, describe_datasets
+from punzinet.processors.ntuples.preflight import inspect_file
 from punzinet.processors.prediction import TREE, Prediction, predict_file
-from punzinet.processors.preflight import inspect_file
 
 ENTRIES, BROKEN = 5000, (0, 1700, 4999)
 CUT = -0.2

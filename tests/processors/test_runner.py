@@ -16,7 +16,7 @@ from punzinet.processors.chunks import Chunk, ChunkProcessor, chunk_of, split
 from punzinet.processors.datasets import DatasetInfo
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Ledger
-from punzinet.processors.preflight import InputFile, preflight
+from punzinet.processors.ntuples.preflight import InputFile, preflight
 from punzinet.processors.runner import run_processor as run_in_ledger
 
 Make = Callable[..., Manifest]

@@ -18,7 +18,7 @@ from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
-from punzinet.processors.preflight import preflight
+from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.selection import SelectionProcessor
 from punzinet.processors.selection_stage import run_selection
 

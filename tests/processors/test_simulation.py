@@ -16,7 +16,7 @@ from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 from punzinet.analysis.simulation.sampling import produce
 from punzinet.processors.executors import Execution
-from punzinet.processors.preflight import preflight
+from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.simulation import simulate
 
 MASSES = (1.0, 4.0, 7.0)

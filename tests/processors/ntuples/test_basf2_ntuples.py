@@ -20,8 +20,8 @@ from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
 
 Columns = dict[str, np.ndarray]
-README = Path(__file__).parents[2] / "README.md"
-PAGE = Path(__file__).parents[2] / "docs" / "ntuples.md"
+README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "ntuples.md"
 #: What basf2 writes in place of characters that a branch name must not hold.
 ESCAPES = {" ": "__sp", ",": "__cm", "(": "__bo", ")": "__bc"}
 

@@ -13,7 +13,7 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import checksum
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.processors.datasets import find_columns
-from punzinet.processors.opening import (
+from punzinet.processors.ntuples.opening import (
     Unreadable,
     is_remote,
     open_file,

@@ -30,8 +30,8 @@ from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
+from punzinet.processors.ntuples.preflight import inspect_file
 from punzinet.processors.prediction import TREE, predict_file
-from punzinet.processors.preflight import inspect_file
 
 pytestmark = [
     pytest.mark.slow,

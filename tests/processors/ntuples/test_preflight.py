@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.preflight import preflight
+from punzinet.processors.ntuples.preflight import preflight
 
 Make = Callable[..., Manifest]
 Write = Callable[..., Path]

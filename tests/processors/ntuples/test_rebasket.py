@@ -9,7 +9,7 @@ import uproot
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.cli import main
-from punzinet.processors.rebasket import BASKET, rebasket_file
+from punzinet.processors.ntuples.rebasket import BASKET, rebasket_file
 
 ENTRIES = 1234
 

@@ -18,7 +18,7 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
-from punzinet.processors.preflight import preflight
+from punzinet.processors.ntuples.preflight import preflight
 
 Make = Callable[..., Manifest]
 
@@ -91,8 +91,8 @@ def server(
     monkeypatch: pytest.MonkeyPatch, ntuples: dict[str, Path]
 ) -> Iterator[tuple[Server, str]]:
     """A server with a background file, and the file's URL."""
-    monkeypatch.setattr("punzinet.processors.opening.BACK_OFF_SECONDS", 0.01)
-    monkeypatch.setattr("punzinet.processors.opening.ANSWER_SECONDS", 1)
+    monkeypatch.setattr("punzinet.processors.ntuples.opening.BACK_OFF_SECONDS", 0.01)
+    monkeypatch.setattr("punzinet.processors.ntuples.opening.ANSWER_SECONDS", 1)
     with Server(("127.0.0.1", 0), Handler) as running:
         running.files = {"/data/tautau.root": ntuples["tautau"].read_bytes()}
         running.trouble = lambda _: ""

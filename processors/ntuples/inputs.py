@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.processors.chunks import Chunk, split
-from punzinet.processors.preflight import (
+from punzinet.processors.ntuples.preflight import (
     InputFile,
     MissingFile,
     check_columns,
@@ -18,7 +18,7 @@ from punzinet.processors.preflight import (
     preflight,
     survey,
 )
-from punzinet.processors.trial import Trial
+from punzinet.processors.ntuples.trial import Trial
 
 if TYPE_CHECKING:
     from punzinet.analysis.manifest.manifest import Manifest

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.provenance import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
-from punzinet.processors.opening import Unreadable, open_file, patiently, reason
+from punzinet.processors.ntuples.opening import Unreadable, open_file, patiently, reason
 
 BASKET = 65_536
 """Entries of a basket, and how many are in memory at once."""

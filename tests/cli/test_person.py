@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +22,9 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.cli import app
 from punzinet.stages.console import console
+from punzinet.stages.options import SHARED
 
-COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # typer hides its group
+GROUP: Any = get_command(app)
 PUNZINET = (sys.executable, "-m", "punzinet")
 
 
@@ -44,14 +47,13 @@ def folder(
 
 @pytest.fixture(autouse=True)
 def _loggers() -> Iterator[None]:
-    """Leave the loggers of the packages as they were."""
-    loggers = [logging.getLogger(name) for name in ("punzinet",)]
-    before = [(logger.handlers, logger.level) for logger in loggers]
+    """Leave the logger of the package as it was."""
+    logger = logging.getLogger("punzinet")
+    handlers, level = logger.handlers, logger.level
     yield
     console.quiet = False
-    for logger, (handlers, level) in zip(loggers, before, strict=True):
-        logger.handlers = handlers
-        logger.setLevel(level)
+    logger.handlers = handlers
+    logger.setLevel(level)
 
 
 def punzinet(*arguments: str) -> Result:
@@ -70,7 +72,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert punzinet("--version").output == f"punzinet {metadata.version('punzinet')}\n"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sorted(GROUP.commands))
 def test_every_command_has_an_example(command: str) -> None:
     said = punzinet(command, "--help").output
     assert f"Example: punzinet {command}" in said
@@ -84,9 +86,14 @@ def test_help_documents_exit_codes_and_completion() -> None:
         assert text in said
 
 
-def test_wrong_usage_is_exit_code_2() -> None:
-    assert punzinet("features", "--no-such-option").exit_code == 2
-    assert punzinet("features", "--limit-files", "0").exit_code == 2
+def test_parameters_are_few() -> None:
+    own = sum(len(command.params) for command in GROUP.commands.values())
+    assert own + len(GROUP.params) + len(SHARED) <= 60
+
+
+@pytest.mark.parametrize("wrong", [("--no-such-option",), ("--limit-files", "0")])
+def test_wrong_usage_is_exit_code_2(wrong: tuple[str, ...]) -> None:
+    assert punzinet("features", *wrong).exit_code == 2
 
 
 def test_completion_offers_commands() -> None:
@@ -101,27 +108,23 @@ def test_completion_offers_commands() -> None:
     assert done.stdout.split() == ["features"]
 
 
-def test_features_end_with_a_cutflow(folder: Path) -> None:
-    said = features().output
-    assert (folder / "output" / "windows.json").exists()
-    assert re.search(r"tautau +│ entries read +│ +7,000 +│ +100.0% +│ +3,150", said)
-    assert "ε = 0." in said
-    assert "Trial run" not in said
-
-
-def test_a_trial_run_says_so_until_it_is_repeated_whole(folder: Path) -> None:
+def test_features_end_with_a_cutflow_and_a_trial_run_says_so(folder: Path) -> None:
     assert "--limit-chunks 1" in features("--limit-chunks", "1").output
     assert "Trial run" in punzinet("status").output
     for path in (folder / "output" / "tensors").rglob("*.parquet"):
         path.write_bytes(bytes(path.stat().st_size))  # which ends the training at once
     assert "Trial run" in punzinet("train", "--networks", "1").output
     said = features().output
+    assert (folder / "output" / "windows.json").exists()
+    assert re.search(r"tautau +│ entries read +│ +7,000 +│ +100.0% +│ +3,150", said)
+    assert "ε = 0." in said
     assert "Trial run" not in said + punzinet("status").output
 
 
 def test_a_dry_run_says_why_and_does_nothing(folder: Path) -> None:
     dry = ("--dry-run",)
     assert "would run\n  because it has not run to its end" in features(*dry).output
+    assert punzinet("train", "--networks", "7", *dry).exit_code == 0
     assert not (folder / "output").exists()
     features()
     assert features(*dry).output == "features: up to date\n"
@@ -136,11 +139,6 @@ def test_a_dry_run_says_why_and_does_nothing(folder: Path) -> None:
     (folder / "output" / "features" / "cutflow.json").unlink()
     manifest.write_text(manifest.read_text().replace("luminosity: 40.0", "luminosity: 50.0"))
     assert "features/cutflow.json is gone or has changed" in features(*dry).output
-
-
-def test_a_dry_run_of_the_training_remembers_no_number_of_networks(folder: Path) -> None:
-    assert punzinet("train", "--networks", "7", "--dry-run").exit_code == 0
-    assert not (folder / "output").exists()
 
 
 def test_levels_of_talking(folder: Path) -> None:
@@ -215,14 +213,9 @@ def in_terminal(command: tuple[str, ...], folder: Path, **environment: str) -> s
     )  # fmt: skip
     os.close(theirs)
     said = b""
-    while True:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not part:
-            break
-        said += part
+    with suppress(OSError):  # how Linux says that the other end is closed
+        while part := os.read(ours, 65536):
+            said += part
     process.wait(timeout=60)
     os.close(ours)
     return said.decode()

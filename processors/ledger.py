@@ -26,16 +26,14 @@ from coffea.util import coffea_console
 from hist import Hist
 
 from punzinet.analysis.io.errors import InputError, OutputError
-from punzinet.analysis.io.files import is_file, read_json, write_json
-from punzinet.analysis.io.output import command_of
-from punzinet.analysis.io.records import Arrays, Record, read_content, read_record, write_record
+from punzinet.analysis.io.files import is_file, write_json
+from punzinet.analysis.io.records import Arrays, Record, read_record, write_record
 from punzinet.processors.chunks import ChunkProcessor
+from punzinet.processors.progress import FAILURE, RECORD
 
 LOG = logging.getLogger(__name__)
 ROUNDS: Final = 4
 """How often work is handed out anew when workers died under it."""
-_RECORD: Final = ".safetensors"
-_FAILURE: Final = ".failed.json"
 _LOST_WORKERS: Final = frozenset(
     {"CommClosedError", "FutureCancelledError", "KilledWorker", "ManagerLost", "WorkerLost"}
 )
@@ -86,13 +84,13 @@ class _Recorder:
         try:
             record = self.function(work.payload)
             content = {"key": work.key, "result": record.content}
-            path = self.folder / f"{work.name}{_RECORD}"
+            path = self.folder / f"{work.name}{RECORD}"
             write_record(path, Record(content, record.arrays))
         except OutputError:
             raise
         except InputError as error:
             failure = {"key": work.key, "reason": str(error)}
-            write_json(self.folder / f"{work.name}{_FAILURE}", failure)
+            write_json(self.folder / f"{work.name}{FAILURE}", failure)
             return {work.name: str(error)}
         return {work.name: None}
 
@@ -135,7 +133,7 @@ class Step:
         """
         for work in self.works:
             content = {"key": work.key, "result": {**self.read(work).content, note: True}}
-            write_record(self.folder / f"{work.name}{_RECORD}", Record(content, {}))
+            write_record(self.folder / f"{work.name}{RECORD}", Record(content, {}))
 
 
 class Ledger:
@@ -209,9 +207,9 @@ class Ledger:
         rows = [[work.name, work.key, work.dataset, work.what, work.entries] for work in works]
         write_json(self.folder / f"{step}.json", {"works": rows})
         names = {work.name for work in works}
-        for path in [*folder.rglob(f"*{_RECORD}"), *folder.rglob(f"*{_FAILURE}")]:
-            name = str(path.relative_to(folder)).removesuffix(_RECORD).removesuffix(_FAILURE)
-            if name not in names or path.name.endswith(_FAILURE):
+        for path in [*folder.rglob(f"*{RECORD}"), *folder.rglob(f"*{FAILURE}")]:
+            name = str(path.relative_to(folder)).removesuffix(RECORD).removesuffix(FAILURE)
+            if name not in names or path.name.endswith(FAILURE):
                 path.unlink(missing_ok=True)
         for name in {str(Path(name).parent) for name in names}:
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -230,7 +228,7 @@ class ChunkRecords(CheckpointerABC):  # type: ignore[misc]  # coffea has no type
 
     def load(self, metadata: Any, processor_instance: ChunkProcessor) -> dict[str, Any] | None:
         """The output of an earlier run, if it still holds (called by coffea)."""
-        path = self._folder / f"{metadata['name']}{_RECORD}"
+        path = self._folder / f"{metadata['name']}{RECORD}"
         record = read_record(path)
         if record is not None and record.content.get("key") == metadata["key"]:
             result = _unpack(record.content["result"], record.arrays)
@@ -247,12 +245,12 @@ class ChunkRecords(CheckpointerABC):  # type: ignore[misc]  # coffea has no type
         path = self._folder / metadata["name"]
         for problem in output["out"]["problems"].values():
             write_json(
-                path.with_name(path.name + _FAILURE), {"key": metadata["key"], "reason": problem}
+                path.with_name(path.name + FAILURE), {"key": metadata["key"], "reason": problem}
             )
         for result in output["out"]["chunks"].values():
             arrays: Arrays = {}
             content = {"key": metadata["key"], "result": _pack(result, arrays)}
-            write_record(path.with_name(path.name + _RECORD), Record(content, arrays))
+            write_record(path.with_name(path.name + RECORD), Record(content, arrays))
 
 
 def _pack(value: Any, arrays: Arrays) -> Any:
@@ -285,7 +283,7 @@ def _unpack(value: Any, arrays: Arrays) -> Any:
 
 def _read(folder: Path, work: Work) -> Record | None:
     """The record of a piece of work, None if there is none of this very work."""
-    record = read_record(folder / f"{work.name}{_RECORD}")
+    record = read_record(folder / f"{work.name}{RECORD}")
     if record is None or record.content.get("key") != work.key:
         return None
     return Record(record.content["result"], record.arrays)
@@ -296,7 +294,7 @@ def _is_done(folder: Path, work: Work, keep: Callable[[Record], bool]) -> bool:
     record = _read(folder, work)
     if record is not None and keep(record):
         return True
-    (folder / f"{work.name}{_RECORD}").unlink(missing_ok=True)
+    (folder / f"{work.name}{RECORD}").unlink(missing_ok=True)
     return False
 
 
@@ -332,7 +330,7 @@ def survive(
             if not is_lost_worker(error):
                 raise
             reason = next(iter(str(error).splitlines()), type(error).__name__)
-    missing = sum(not is_file(folder / f"{work.name}{_RECORD}") for work in works)
+    missing = sum(not is_file(folder / f"{work.name}{RECORD}") for work in works)
     raise InputError(
         f"{title}: worker processes die again and again ({reason}); {missing} of "
         f"{len(works)} chunks are missing. The same command continues: with fewer "
@@ -355,90 +353,3 @@ def _progress() -> Iterator[None]:
     finally:
         coffea_console.quiet = quiet
         coffea_console.file = None
-
-
-@dataclass(frozen=True)
-class Progressed:
-    """How far a step of a stage is with one dataset.
-
-    Attributes:
-        step: Name of the step.
-        dataset: Name of the dataset.
-        chunks: Pieces of work.
-        done: Those with a record.
-        entries: Entries of all of them.
-        entries_done: Entries of those with a record.
-        failures: What is wrong, by file.
-    """
-
-    step: str
-    dataset: str
-    chunks: int
-    done: int
-    entries: int
-    entries_done: int
-    failures: dict[str, str]
-
-
-def read_progress(folder: Path) -> list[Progressed]:
-    """Find out how far a stage is, while it runs or afterwards.
-
-    Args:
-        folder: Its ledger.
-
-    Returns:
-        One item for each step and dataset; none if the stage has never run.
-
-    Raises:
-        InputError: If a plan is damaged.
-    """
-    found = []
-    for plan in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
-        content = read_json(plan, f"punzinet {command_of(folder.name)}")
-        try:
-            works = [_planned(*row) for row in content["works"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{plan} is damaged ({error!r}); delete it and run `punzinet "
-                f"{command_of(folder.name)}` again."
-            ) from error
-        for dataset in dict.fromkeys(work.dataset for work in works):
-            own = [work for work in works if work.dataset == dataset]
-            found.append(_progress_of(folder / plan.stem, plan.stem, dataset, own))
-    return found
-
-
-def _planned(name: str, key: str, dataset: str, what: str, entries: int) -> Work:
-    """A piece of work as a plan lists it.
-
-    Raises:
-        ValueError: If it is none.
-    """
-    if not all(isinstance(text, str) for text in (name, key, dataset, what)):
-        raise ValueError(f"{[name, key, dataset, what]} is no piece of work")
-    if type(entries) is not int or entries < 0:
-        raise ValueError(f"{name} has {entries!r} entries")
-    return Work(name, key, dataset, what, entries, None)
-
-
-def _progress_of(folder: Path, step: str, dataset: str, works: Sequence[Work]) -> Progressed:
-    """Count the records of one dataset."""
-    done = []
-    failures = {}
-    for work in works:
-        content = read_content(folder / f"{work.name}{_RECORD}")
-        if content is not None and content.get("key") == work.key:
-            done.append(work)
-        elif is_file(path := folder / f"{work.name}{_FAILURE}"):
-            failure = read_json(path, f"punzinet {command_of(folder.parent.name)}")
-            if isinstance(failure, dict) and failure.get("key") == work.key:
-                failures[work.what] = str(failure.get("reason"))
-    return Progressed(
-        step=step,
-        dataset=dataset,
-        chunks=len(works),
-        done=len(done),
-        entries=sum(work.entries for work in works),
-        entries_done=sum(work.entries for work in done),
-        failures=failures,
-    )

@@ -115,7 +115,7 @@ def read_json(path: Path, made_by: str) -> Any:
             path.read_text(encoding="utf-8"),
             parse_constant=_finite,
             parse_float=_finite,
-            parse_int=lambda text: _finite(text) and int(text),
+            parse_int=_integer,
         )
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `{made_by}` first.") from None
@@ -123,6 +123,12 @@ def read_json(path: Path, made_by: str) -> Any:
         raise InputError(
             f"{path} cannot be read as JSON ({error}); delete it and run `{made_by}` again."
         ) from error
+
+
+def _integer(text: str) -> int:
+    """An integer of a JSON file that is no larger than any float."""
+    _finite(text)
+    return int(text)
 
 
 def _finite(text: str) -> float:

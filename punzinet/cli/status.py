@@ -14,6 +14,7 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.processors.ntuples.trial import trial_of
+from punzinet.processors.progress import read_progress
 from punzinet.stages import CHAIN, STAGES
 from punzinet.stages.chain import out_of_date, reasons
 from punzinet.stages.console import console, say_trial
@@ -68,8 +69,6 @@ def show_status(ctx: typer.Context) -> None:
 
 def _add_chunks(stage: Stage, output: OutputFolder, table: Table) -> list[str]:
     """Add how many chunks of a stage are done to a table; returns why others failed."""
-    from punzinet.processors.ledger import read_progress
-
     failures = []
     for row in read_progress(output.ledger(stage.name)):
         table.add_row(

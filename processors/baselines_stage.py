@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import log_loss, roc_auc_score
 
 from punzinet.analysis.baselines.boosted_trees import (
     balanced_weights,
-    cross_entropy,
     gains,
-    importances,
     out_of_fold_scores,
     train_trees,
 )
 from punzinet.analysis.baselines.judging import Judge
-from punzinet.analysis.baselines.rectangular_cuts import CutSearch
+from punzinet.analysis.baselines.rectangular_cuts import MASSES_PER_RANGE, CutSearch
 from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import write_json
@@ -41,6 +40,10 @@ from punzinet.processors.observables import ObservableProcessor, ObservedEvents
 from punzinet.processors.runner import run_processor
 
 LOG = logging.getLogger(__name__)
+#: Permutations that rank each observable.
+REPETITIONS = 5
+#: Learning rate of the significance loss, whose slopes are not those of a σ_min in fb.
+SIGNIFICANCE_RATE = 1.0
 Result = TypeVar("Result")
 
 
@@ -208,7 +211,7 @@ def _rectangular(setting: _Setting, judge: Judge) -> Baseline:
         manifest.luminosity,
         setting.everything.backgrounds,
     )
-    cuts = search.optimise(windows.mass, windows.training, manifest.baselines.masses_per_range)
+    cuts = search.optimise(windows.mass, windows.training, MASSES_PER_RANGE)
     return judge.rectangular("Rectangular cuts", cuts)
 
 
@@ -223,7 +226,7 @@ def _train(setting: _Setting, name: str) -> PunziNet:
     changes: dict[str, Any] = {"networks": 1}
     figure_of_merit = manifest.figure_of_merit
     if name == "significance":
-        rate = {"learning_rate": manifest.baselines.significance_learning_rate}
+        rate = {"learning_rate": SIGNIFICANCE_RATE}
         changes |= {
             "significance_cross_section": manifest.training.significance_cross_section or 10.0,
             "punzi": manifest.training.punzi.model_copy(update=rate),
@@ -296,17 +299,26 @@ def _rank(setting: _Setting, execution: Execution) -> tuple[Ranking, float]:
     trees = train_trees(
         events.observables[training], events.signal[training], weight[training], recipe, seed
     )
-    judged = events.observables[~training], events.signal[~training], weight[~training]
-    mean, error = importances(trees, *judged, repetitions=manifest.baselines.repetitions, seed=seed)
-    area = np.array(
-        [roc_auc_score(judged[1], column, sample_weight=judged[2]) for column in judged[0].T]
+    observables, signal = events.observables[~training], events.signal[~training]
+    judged_weight = weight[~training]
+    permuted = permutation_importance(
+        trees,
+        observables,
+        signal,
+        scoring="neg_log_loss",
+        n_repeats=REPETITIONS,
+        random_state=seed,
+        sample_weight=judged_weight,
     )
+    mean, error = permuted.importances_mean, permuted.importances_std
+    area = np.array([roc_auc_score(signal, x, sample_weight=judged_weight) for x in observables.T])
     order = np.argsort(-mean, kind="stable")
     candidates = manifest.search.resolved.candidates
     names = tuple(candidates[i].name for i in order)
     columns = mean, error, gains(trees, len(candidates)), np.maximum(area, 1 - area)
     ranking = Ranking(names, *(column[order] for column in columns))
-    return ranking, cross_entropy(trees, *judged)
+    probability = trees.predict_proba(observables)
+    return ranking, float(log_loss(signal, probability, sample_weight=judged_weight))
 
 
 def _observe(setting: _Setting, execution: Execution) -> ObservedEvents:

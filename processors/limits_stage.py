@@ -1,10 +1,8 @@
 """The limits stage: from networks and tensors to expected upper limits."""
 
 import shutil
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyhf
@@ -12,11 +10,11 @@ import pyhf
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import provenance
-from punzinet.analysis.limits.asymptotic import BANDS, asymptotic_limits
+from punzinet.analysis.limits.asymptotic import asymptotic_limits
 from punzinet.analysis.limits.counting import counting_limits
 from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.model import CountingExperiment
-from punzinet.analysis.limits.result import Limits, SelectionLimits, read_sigma_over_g2
+from punzinet.analysis.limits.result import BANDS, Limits, SelectionLimits, read_sigma_over_g2
 from punzinet.analysis.limits.yields import Yields, measure_yields
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
@@ -24,22 +22,11 @@ from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
 
-Experiments = list[CountingExperiment | None]
+Experiments = Sequence[CountingExperiment | None]
 
 
-def run_limits(
-    manifest: Manifest,
-    output: OutputFolder,
-    network: str,
-    track: Callable[[Experiments, str], Iterator[CountingExperiment | None]],
-) -> tuple[list[Path], Limits]:
+def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[list[Path], Limits]:
     """Work out the limits of a network's single cut, and of the BCE network's best cuts.
-
-    Args:
-        manifest: Luminosity, figure of merit and uncertainties.
-        output: Where tensors and networks lie and results go.
-        network: Network whose single cut is used.
-        track: Goes through a list, showing the title that it is given.
 
     Returns:
         All files written, and the limits.
@@ -50,94 +37,62 @@ def run_limits(
     settings = manifest.limits
     windows = Windows.read(output.windows)
     saved = load_network(output.network(network), windows.search)
-    cut = saved.single_cut
     names = {"single": network}
-    best: dict[str, PunziNet] = {}
+    networks: dict[str, tuple[PunziNet, float | None]] = {
+        "single": (saved.network, saved.single_cut)
+    }
     reference = f"bce-{network.rsplit('-', 1)[-1]}"
     if output.network(reference).is_dir():
         names["best"] = reference
-        best["best"] = load_network(output.network(reference), windows.search).network
+        networks["best"] = load_network(output.network(reference), windows.search).network, None
     yields = measure_yields(
-        output.tensors,
-        windows,
-        single={"single": (saved.network, cut)},
-        best=best,
-        figure_of_merit=manifest.figure_of_merit,
-        luminosity=manifest.luminosity,
+        output.tensors, windows, networks, manifest.figure_of_merit, manifest.luminosity
     )
-    experiments: dict[str, Experiments] = {
+    experiments = {
         key: [
             CountingExperiment.of(one, i, float(mass), manifest.luminosity, settings)
             for i, mass in enumerate(windows.mass)
         ]
         for key, one in yields.items()
     }
-    selections = {
-        key: _limits_of(names[key], yields[key], settings.confidence_level,
-                        experiments[key], track(experiments[key], f"Limits of {names[key]}"))
-        for key in names
-    }  # fmt: skip
     limits = Limits(
         mass=windows.mass,
         training=windows.training,
         luminosity=manifest.luminosity,
         confidence_level=settings.confidence_level,
         sigma_over_g2=_sigma_over_g2(manifest, output, windows.mass),
-        selections=selections,
+        selections={
+            key: _limits_of(names[key], yields[key], experiments[key], settings.confidence_level)
+            for key in names
+        },
     )
     about = provenance(
         manifest.digest,
         stage="limits",
         networks=names,
-        cut=cut,
+        cut=saved.single_cut,
         limits=settings.model_dump(mode="json"),
         **processed_of(output),
     )
-    written = [output.limits, *_write_workspaces(output, experiments["single"])]
     limits.write(output.limits, about)
-    return [
-        *written,
-        *write_hepdata(output.limits.parent / "hepdata", limits, windows.search),
-    ], limits
+    workspaces = _write_workspaces(output.workspaces, experiments["single"])
+    tables = write_hepdata(output.limits.parent / "hepdata", limits, windows.search)
+    return [output.limits, *workspaces, *tables], limits
 
 
 def _limits_of(
-    network: str,
-    yields: Yields,
-    confidence_level: float,
-    experiments: Experiments,
-    tracked: Iterator[CountingExperiment | None],
+    network: str, yields: Yields, experiments: Experiments, confidence_level: float
 ) -> SelectionLimits:
-    """Limits of all hypotheses behind one selection.
-
-    Args:
-        network: Name of the network.
-        yields: Its yields.
-        confidence_level: Such as 0.9.
-        experiments: The model of each hypothesis, None where there is no limit.
-        tracked: The same ones, showing progress.
-    """
-    asymptotic, counting = [], []
-    for experiment in tracked:
-        nothing = np.full(len(BANDS), np.inf)
-        one, other = nothing, nothing
-        if experiment is not None:
-            one = asymptotic_limits(experiment, confidence_level)
-            other = counting_limits(experiment, confidence_level)
-        asymptotic.append(one)
-        counting.append(other)
-    background = np.array([e.background if e else np.nan for e in experiments])
-    variance = np.array(
-        [sum(b.events**2 / b.effective for b in e.backgrounds) if e else 1.0 for e in experiments]
-    )
-    return SelectionLimits(
-        network=network,
-        efficiency=yields.efficiency,
-        background=np.where(np.isnan(background), yields.background.sum(axis=0), background),
-        effective_events=np.where(np.isnan(background), 0.0, background**2 / variance),
-        asymptotic=np.array(asymptotic),
-        counting=np.array(counting),
-    )
+    """Limits of all hypotheses behind one selection; none where there is no experiment."""
+    background, effective = yields.background.sum(axis=0), np.zeros(len(experiments))
+    asymptotic, counting = np.full((2, len(experiments), len(BANDS)), np.inf)
+    known = [i for i, one in enumerate(experiments) if one is not None]
+    models = [one for one in experiments if one is not None]
+    background[known] = [one.background for one in models]
+    effective[known] = [one.effective_events for one in models]
+    asymptotic[known] = asymptotic_limits(models, confidence_level)
+    counting[known] = counting_limits(models, confidence_level)
+    return SelectionLimits(network, yields.efficiency, background, effective, asymptotic, counting)
 
 
 def _sigma_over_g2(manifest: Manifest, output: OutputFolder, mass: FloatArray) -> FloatArray:
@@ -150,33 +105,14 @@ def _sigma_over_g2(manifest: Manifest, output: OutputFolder, mass: FloatArray) -
     return np.full(len(mass), np.nan)
 
 
-def _write_workspaces(output: OutputFolder, experiments: Experiments) -> list[Path]:
-    """Write the HistFactory workspace of every hypothesis that has a limit.
-
-    Raises:
-        pyhf.exceptions.InvalidSpecification: If one does not follow pyhf's schema.
-    """
-    folder = output.workspaces
+def _write_workspaces(folder: Path, experiments: Experiments) -> list[Path]:
+    """Write the HistFactory workspace of every hypothesis that has a limit."""
     shutil.rmtree(folder, ignore_errors=True)
     paths = []
     for experiment in experiments:
-        if experiment is None:
-            continue
-        workspace = experiment.workspace()
-        validate(workspace)
-        path = folder / f"{experiment.mass:g}.json"
-        write_json(path, workspace)
-        paths.append(path)
+        if experiment is not None:
+            workspace = experiment.workspace()
+            pyhf.schema.validate(workspace, "workspace.json")
+            paths.append(folder / f"{experiment.mass:g}.json")
+            write_json(paths[-1], workspace)
     return paths
-
-
-def validate(workspace: dict[str, Any]) -> None:
-    """Check a workspace against the schema that pyhf comes with.
-
-    Raises:
-        pyhf.exceptions.InvalidSpecification: If it does not follow it.
-    """
-    with warnings.catch_warnings():
-        # pyhf resolves references in its schema in a way that jsonschema wants to give up.
-        warnings.filterwarnings("ignore", "jsonschema.RefResolver", DeprecationWarning)
-        pyhf.schema.validate(workspace, "workspace.json")

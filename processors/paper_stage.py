@@ -27,6 +27,9 @@ from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
 from punzinet.processors.train_stage import forget_finished, judge_and_save, load_every_mass
 
+#: Resampled samples behind the errors from finite simulation.
+REPLICAS = 100
+
 
 def run_study(
     manifest: Manifest,
@@ -95,7 +98,7 @@ def run_study(
         everything,
         read_tensor_events(output.tensors, windows.search).of_fold(fold),
         np.array([trained.converged for trained in result.punzi], dtype=bool),
-        replicas=manifest.paper.replicas,
+        replicas=REPLICAS,
         seed=manifest.training.seed,
     )
     judgement.write(folder.judgement)

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import ValidationError
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json, write_json
+from punzinet.analysis.io.files import read_result, write_json
 from punzinet.analysis.manifest.hypotheses import is_training
 from punzinet.analysis.sensitivity import SELECTION, Selection
 from punzinet.analysis.types import BoolArray, FloatArray
@@ -55,11 +53,7 @@ class Baselines:
     baselines: dict[str, Baseline]
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
-        """Write them as JSON; what is infinite there is null.
-
-        Raises:
-            InputError: If the folder cannot be written to.
-        """
+        """Write them as JSON; what is infinite there is null."""
         content = {
             "provenance": dict(provenance),
             "luminosity": self.luminosity,
@@ -86,32 +80,22 @@ class Baselines:
         Raises:
             InputError: If the file is absent or something else.
         """
-        content = read_json(path, "punzinet baselines")
-        try:
+        with read_result(path, "baselines", "punzinet baselines") as content:
             rows = content["hypotheses"]
+            found = {}
+            for name, entry in content["baselines"].items():
+                selection = SELECTION.validate_python(entry)
+                if len(selection.cut) != len(rows):
+                    raise ValueError(f"columns need {len(rows)} numbers")
+                error = np.inf if entry["mean_error"] is None else float(entry["mean_error"])
+                found[name] = Baseline(str(entry["label"]), selection, error)
             return cls(
                 np.array([row["mass"] for row in rows], dtype=np.float64),
                 np.array([is_training(row["role"]) for row in rows], dtype=bool),
                 FigureOfMerit.model_validate(content["figure_of_merit"]),
                 float(content["luminosity"]),
-                {
-                    name: Baseline(
-                        str(entry["label"]),
-                        SELECTION.validate_python(entry),
-                        np.inf if entry["mean_error"] is None else float(entry["mean_error"]),
-                    )
-                    for name, entry in content["baselines"].items()
-                },
+                found,
             )
-        except (AttributeError, KeyError, TypeError, ValueError, ValidationError) as error:
-            raise InputError(
-                f"{path} does not hold the baselines of this software ({error!r}); delete it and "
-                "run `punzinet baselines` again."
-            ) from error
-
-
-#: Columns of the table of observables.
-TABLE = ("observable", "importance", "error", "gain", "auc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,30 +117,12 @@ class Ranking:
     separation: FloatArray
 
     def write(self, path: Path, provenance: Mapping[str, Any], cross_entropy: float) -> None:
-        """Write the table as JSON; arguments as of `Baselines.write`.
-
-        Args:
-            path: The file.
-            provenance: Of the numbers.
-            cross_entropy: Of the trees with all observables as they are.
-        """
-        columns = zip(
-            self.names,
-            self.importance.tolist(),
-            self.error.tolist(),
-            self.gain.tolist(),
-            self.separation.tolist(),
-            strict=True,
-        )
-        table = [
-            dict(zip(("rank", *TABLE), (rank, *row), strict=True))
-            for rank, row in enumerate(columns, 1)
-        ]
+        """Write the table as JSON, with the cross-entropy of the trees with all observables."""
+        columns = (self.importance, self.error, self.gain, self.separation)
+        rows = zip(self.names, *(column.tolist() for column in columns), strict=True)
+        keys = ("rank", "observable", "importance", "error", "gain", "auc")
+        table = [dict(zip(keys, (rank, *row), strict=True)) for rank, row in enumerate(rows, 1)]
         write_json(
             path,
-            {
-                "provenance": dict(provenance),
-                "cross_entropy": cross_entropy,
-                "observables": table,
-            },
+            {"provenance": dict(provenance), "cross_entropy": cross_entropy, "observables": table},
         )

@@ -176,17 +176,28 @@ def _or_null(value: float) -> float | None:
 
 def _column_schema(_source: Any, handler: Any) -> core_schema.CoreSchema:
     """How pydantic reads and writes a `Column`."""
+    row = list[float | None]
+
+    def read(column: Any) -> FloatArray:
+        """Numbers from lists, None as infinity."""
+        numbers = np.array(column, dtype=np.float64)
+        return np.where(np.isnan(numbers), np.inf, numbers)
+
+    def write(column: FloatArray) -> Any:
+        """Lists from numbers, None for what is not finite."""
+        cells = column.astype(object)
+        cells[~np.isfinite(column)] = None
+        return cells.tolist()
+
     return core_schema.no_info_after_validator_function(
-        lambda column: np.array([np.inf if v is None else v for v in column], dtype=np.float64),
-        handler.generate_schema(list[float | None]),
-        serialization=core_schema.plain_serializer_function_ser_schema(
-            lambda column: [_or_null(value) for value in column]
-        ),
+        read,
+        handler.generate_schema(row | list[row]),
+        serialization=core_schema.plain_serializer_function_ser_schema(write),
     )
 
 
 Column = Annotated[FloatArray, GetPydanticSchema(_column_schema)]
-"""(n,) numbers; null in JSON where one is infinite."""
+"""(n,) or (n, k) numbers; null in JSON where one is infinite."""
 OrInfinite = Annotated[
     float, BeforeValidator(lambda v: math.inf if v is None else v), PlainSerializer(_or_null)
 ]

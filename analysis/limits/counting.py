@@ -8,15 +8,17 @@ background it is the textbook limit of −ln(1 − CL) events.
 Nothing is random: the average runs over a fixed, evenly spread set of points.
 """
 
-from functools import cache
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import gammaincc, gammaincinv, ndtr, ndtri
 from scipy.stats import qmc
 
-from punzinet.analysis.limits.asymptotic import BANDS
 from punzinet.analysis.limits.model import CountingExperiment
+from punzinet.analysis.limits.result import BANDS
 from punzinet.analysis.types import FloatArray
 
 #: Points of the average, as a power of 2.
@@ -24,27 +26,57 @@ POINTS_LOG2 = 12
 
 
 def counting_limits(
-    experiment: CountingExperiment, confidence_level: float, points_log2: int = POINTS_LOG2
+    experiments: Sequence[CountingExperiment],
+    confidence_level: float,
+    points_log2: int = POINTS_LOG2,
 ) -> FloatArray:
-    """Expected upper limits on the cross-section.
+    """Expected upper limits on the cross-section, (M, 5) in fb at `BANDS`.
 
     The counts at which they are taken are the quantiles of what the background alone gives;
     being integers, neighbouring bands can coincide where few events are expected.
-
-    Args:
-        experiment: The model.
-        confidence_level: Such as 0.9.
-        points_log2: Points of the average, as a power of 2.
-
-    Returns:
-        (5,) limits in fb at `BANDS`.
     """
+    limits = partial(_limits, confidence_level=confidence_level, points_log2=points_log2)
+    with ThreadPoolExecutor() as pool:  # the sums do not hold Python's lock
+        return np.array([*pool.map(limits, experiments)]).reshape(-1, len(BANDS))
+
+
+def _limits(
+    experiment: CountingExperiment, *, confidence_level: float, points_log2: int
+) -> FloatArray:
+    """Limits of one experiment, (5,) in fb."""
     signal, background = _possible(experiment, points_log2)
-    counts = [_quantile(background, float(share)) for share in ndtr(BANDS)]
-    limits = {
-        n: _limit(n, signal, background, confidence_level, experiment.reach) for n in set(counts)
-    }
-    return np.array([limits[n] for n in counts])
+
+    @cache
+    def at_most(n: int) -> float:
+        """Probability to count at most n events without signal."""
+        return float(gammaincc(n + 1, background).mean())
+
+    @cache
+    def limit(n: int) -> float:
+        """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted."""
+        allowed = (1 - confidence_level) * at_most(n)
+
+        def surplus(cross_section: float) -> float:
+            """Logarithm of the probability over that allowed; nearly a straight line."""
+            probability = gammaincc(n + 1, cross_section * signal + background).mean()
+            return float(np.log(max(probability, 1e-300) / allowed))
+
+        low, high = 0.0, (3 + max(n - experiment.background, 0)) / experiment.signal
+        while surplus(high) > 0:
+            low, high = high, 2 * high
+        return float(brentq(surplus, low, high, rtol=1e-9))
+
+    def quantile(share: float) -> int:
+        """Smallest count that is not exceeded with this probability."""
+        low, high = -1, 1
+        while at_most(high) < share:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if at_most(middle) < share else (low, middle)
+        return high
+
+    return np.array([limit(quantile(float(share))) for share in ndtr(BANDS)])
 
 
 def _possible(experiment: CountingExperiment, points_log2: int) -> tuple[FloatArray, FloatArray]:
@@ -75,34 +107,3 @@ def _points(dimensions: int, points_log2: int) -> FloatArray:
     """Evenly spread points in the unit cube, (2^k, d), by Sobol's sequence."""
     points = qmc.Sobol(dimensions, rng=np.random.default_rng(0)).random_base2(points_log2)
     return np.asarray(points).clip(1e-12, 1 - 1e-12)
-
-
-def _at_most(n: int, expected: FloatArray) -> float:
-    """Probability to count at most n events, averaged over expectations."""
-    return float(gammaincc(n + 1, expected).mean())
-
-
-def _quantile(background: FloatArray, share: float) -> int:
-    """Smallest count that the background alone does not exceed with probability `share`."""
-    low, high = -1, 1
-    while _at_most(high, background) < share:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _at_most(middle, background) < share:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _limit(
-    n: int, signal: FloatArray, background: FloatArray, confidence_level: float, reach: float
-) -> float:
-    """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted."""
-    allowed = (1 - confidence_level) * _at_most(n, background)
-    while _at_most(n, reach * signal + background) > allowed:
-        reach *= 2
-    return float(
-        brentq(lambda x: _at_most(n, x * signal + background) - allowed, 0, reach, rtol=1e-6)
-    )

@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import yaml
+from hepdata_lib import Table, Uncertainty, Variable
 
 from punzinet.analysis.io.files import atomic_path
-from punzinet.analysis.limits.asymptotic import BANDS
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
@@ -20,149 +21,78 @@ SELECTIONS = {
 METHODS = {"asymptotic": "asymptotic formulas", "counting": "exact Poisson sums"}
 #: Digits that are written: simulated samples never support more.
 DIGITS = 4
+COMMENT = (
+    "Expected upper limits from simulated events; there is no observation. Uncertainties of a "
+    "limit are the bands that contain 68% and 95% of background-only experiments."
+)
 
 
 def write_hepdata(folder: Path, limits: Limits, search: Search = RECOIL) -> list[Path]:
-    """Write ``submission.yaml`` and its tables.
+    """Write ``submission.yaml`` and its tables, and return the files.
 
-    Args:
-        folder: Where to.
-        limits: The limits; the table of couplings is left out where no cross-section is known.
-        search: Says of what they are.
-
-    Returns:
-        All files written.
+    The table of couplings is left out where no cross-section is known.
 
     Raises:
         InputError: If the folder cannot be written to.
     """
-    level = f"{100 * limits.confidence_level:g}% CL"
-    tables = {
-        "cross_section": (
-            f"Expected upper limits at {level} on {search.cross_section}",
-            {"name": "SIG*BR", "units": "FB"},
-            "SIG",
-            lambda values: values,
-        )
-    }
-    if np.isfinite(limits.sigma_over_g2).any():
-        tables["coupling"] = (
-            rf"Expected upper limits at {level} on the coupling $g'$ for "
-            rf"$\mathcal{{B}}({search.decay})=1$",
-            {"name": "g'"},
-            "COUPLING",
-            limits.coupling,
-        )
-    index: list[dict[str, Any]] = [
-        {
-            "comment": "Expected upper limits from simulated events; there is no observation. "
-            "Uncertainties of a limit are the bands that contain 68% and 95% of "
-            "background-only experiments.",
-        }
+    level = f"Expected upper limits at {100 * limits.confidence_level:g}% CL on"
+    coupling = rf"{level} the coupling $g'$ for $\mathcal{{B}}({search.decay})=1$"
+    tables: list[tuple[Any, ...]] = [
+        ("Cross section", "SIG", f"{level} {search.cross_section}", ("SIG*BR", "FB"), np.asarray),
+        ("Coupling", "COUPLING", coupling, ("g'", ""), limits.coupling),
     ]
-    paths = []
-    for name, (description, header, observable, transform) in tables.items():
-        path = folder / f"{name}.yaml"
-        _write(path, [_table(limits, search, header, transform)])
-        paths.append(path)
-        index.append(
-            {
-                "name": f"Limits on {header['name']}",
-                "location": "Data from the simulation",
-                "description": description,
-                "keywords": [
-                    {"name": "reactions", "values": [hepdata_reaction(search.reaction)]},
-                    {"name": "observables", "values": [observable]},
-                    {"name": "cmenergies", "values": [10.58]},
-                    {
-                        "name": "phrases",
-                        "values": ["Upper limit", f"{search.particle} boson", "Belle II"],
-                    },
-                ],
-                "data_file": path.name,
+    known = tables if np.isfinite(limits.sigma_over_g2).any() else tables[:1]
+    with TemporaryDirectory() as temporary:
+        index = yaml.safe_dump({"comment": COMMENT}, explicit_start=True)
+        Path(temporary, "submission.yaml").write_text(index, encoding="utf-8")
+        for name, observable, description, header, transform in known:
+            table = Table(name)
+            table.description, table.location = description, "Data from the simulation"
+            table.keywords = {
+                "reactions": [hepdata_reaction(search.reaction)],
+                "observables": [observable],
+                "cmenergies": [10.58],
+                "phrases": ["Upper limit", f"{search.particle} boson", "Belle II"],
             }
-        )
-    submission = folder / "submission.yaml"
-    _write(submission, index)
-    return [submission, *paths]
+            mass = Variable(f"M({search.particle})", is_binned=False, units="GEV")
+            mass.values = limits.mass.tolist()
+            table.variables = [mass]
+            for key, selection in limits.selections.items():
+                for method, words in METHODS.items():
+                    column = _column(*header, transform(getattr(selection, method)))
+                    column.add_qualifier("SELECTION", SELECTIONS[key])
+                    column.add_qualifier("METHOD", f"CLs, {words}")
+                    column.add_qualifier("LUMINOSITY", limits.luminosity, "FB**-1")
+                    table.variables.append(column)
+            table.write_output(temporary)  # a `Submission` leaves an archive in the current folder
+        return [_keep(path, folder) for path in sorted(Path(temporary).glob("*.yaml"))]
 
 
 def hepdata_reaction(mathtext: str) -> str:
-    r"""Write a reaction as HEPData does: ``e^+e^-\to\gamma X`` is ``E+ E- --> GAMMA X``.
-
-    Args:
-        mathtext: The reaction.
-    """
+    r"""Write a reaction as HEPData does: ``e^+e^-\to\gamma X`` is ``E+ E- --> GAMMA X``."""
     words = re.findall(r"\\?[A-Za-z]+'*(?:\^[-+0])?", re.sub(r"_?[{}]|\\mathrm", "", mathtext))
     arrow = {"\\to": "-->"}
     return " ".join(arrow.get(word, re.sub(r"[\\^]", "", word).upper()) for word in words)
 
 
-def _table(
-    limits: Limits, search: Search, header: dict[str, str], transform: Any
-) -> dict[str, Any]:
-    """One table: the mass, and a column for each selection and method.
-
-    Args:
-        limits: The limits.
-        search: Says whose masses they are for.
-        header: Name and units of what is limited.
-        transform: Function that turns cross-sections (H, 5) in fb into it.
-    """
-    columns = []
-    for key, selection in limits.selections.items():
-        for method, name in METHODS.items():
-            values = transform(getattr(selection, method))
-            columns.append(
-                {
-                    "header": header,
-                    "qualifiers": [
-                        {"name": "SELECTION", "value": SELECTIONS[key]},
-                        {"name": "METHOD", "value": f"CLs, {name}"},
-                        {"name": "LUMINOSITY", "units": "FB**-1", "value": limits.luminosity},
-                    ],
-                    "values": [_cell(row) for row in values],
-                }
-            )
-    mass = [{"value": float(m)} for m in limits.mass]
-    independent = {"header": {"name": f"M({search.particle})", "units": "GEV"}, "values": mass}
-    return {"independent_variables": [independent], "dependent_variables": columns}
+def _column(name: str, units: str, limits: FloatArray) -> Any:
+    """Limits (H, 5) as medians with bands; a dash where there is none."""
+    column = Variable(name, is_independent=False, is_binned=False, units=units)
+    column.digits, column.zero_uncertainties_warning = DIGITS, False
+    known = np.isfinite(limits).all(axis=1, keepdims=True)
+    limits = np.where(known, limits, 0.0)  # bands without width are not written
+    median = limits[:, 2].tolist()
+    column.values = [value if value > 0 else "-" for value in median]
+    for sigmas in (1, 2):
+        band = Uncertainty(f"{sigmas} sigma", is_symmetric=False)
+        band.set_values_from_intervals(limits[:, [2 - sigmas, 2 + sigmas]].tolist(), median)
+        column.add_uncertainty(band)
+    return column
 
 
-def _cell(row: FloatArray) -> dict[str, Any]:
-    """Median and bands of one mass; a dash where there is no limit.
-
-    Args:
-        row: (5,) limits at `BANDS`.
-    """
-    if not np.isfinite(row).all():
-        return {"value": "-"}
-    by_band = dict(zip(BANDS.tolist(), row.tolist(), strict=True))
-    median = by_band[0.0]
-    return {
-        "value": _rounded(median),
-        "errors": [
-            {
-                "label": f"{band:g} sigma",
-                "asymerror": {
-                    "plus": _rounded(by_band[band] - median),
-                    "minus": _rounded(by_band[-band] - median),
-                },
-            }
-            for band in (1.0, 2.0)
-        ],
-    }
-
-
-def _rounded(value: float) -> float:
-    """A number with as many digits as are written."""
-    return float(f"{value:.{DIGITS}g}")
-
-
-def _write(path: Path, documents: list[dict[str, Any]]) -> None:
-    """Write YAML documents, whole or not at all."""
-    text = yaml.safe_dump_all(
-        documents, sort_keys=False, allow_unicode=True, explicit_start=True, default_flow_style=None
-    )
-    with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+def _keep(path: Path, folder: Path) -> Path:
+    """Copy a finished file to a folder, whole or not at all."""
+    kept = folder / path.name
+    with atomic_path(kept) as partial:
+        partial.write_bytes(path.read_bytes())
+    return kept

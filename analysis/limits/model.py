@@ -17,8 +17,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from punzinet.analysis.limits.settings import LimitSettings
 from punzinet.analysis.limits.yields import Yields
+from punzinet.analysis.manifest.results import LimitSettings
 
 #: Simulated events that stand for none seen.
 UNSEEN_EVENTS = 0.5
@@ -66,29 +66,22 @@ class CountingExperiment:
     def of(
         cls, yields: Yields, index: int, mass: float, luminosity: float, settings: LimitSettings
     ) -> Self | None:
-        """Build the model of one hypothesis.
+        """Build the model of the hypothesis at an index of the yields.
 
-        Args:
-            yields: Yields of all hypotheses.
-            index: Which of them.
-            mass: Its mass in GeV.
-            luminosity: Target luminosity in fb^-1.
-            settings: Systematic uncertainties.
-
-        Returns:
-            The model, or None where no signal is selected and there is no limit.
+        Luminosity is in fb^-1. Without any signal there is no limit, and the model is None.
         """
         efficiency = float(yields.efficiency[index])
         if efficiency == 0:
             return None
         statistics = float(yields.efficiency_error[index]) / efficiency
         backgrounds = [
-            Background(name, float(events), float((events / error) ** 2), systematic)
-            for name, events, error, systematic in zip(
+            Background(
+                name, float(events), float((events / error) ** 2), _systematic(settings, name)
+            )
+            for name, events, error in zip(
                 yields.backgrounds,
                 yields.background[:, index],
                 yields.background_error[:, index],
-                [_systematic(settings, name) for name in yields.backgrounds],
                 strict=True,
             )
             if events > 0
@@ -112,6 +105,11 @@ class CountingExperiment:
     def background(self) -> float:
         """Expected background events."""
         return sum(background.events for background in self.backgrounds)
+
+    @property
+    def effective_events(self) -> float:
+        """Effective number of simulated events behind all backgrounds."""
+        return self.background**2 / sum(b.events**2 / b.effective for b in self.backgrounds)
 
     @property
     def reach(self) -> float:
@@ -143,15 +141,11 @@ class CountingExperiment:
                 }
             )
         parameter = {"name": POI, "inits": [0.0], "bounds": [[0.0, self.reach]]}
+        config = {"poi": POI, "parameters": [parameter]}
         return {
             "channels": [{"name": "window", "samples": samples}],
             "observations": [{"name": "window", "data": [self.background]}],
-            "measurements": [
-                {
-                    "name": f"m = {self.mass:g} GeV",
-                    "config": {"poi": POI, "parameters": [parameter]},
-                }
-            ],
+            "measurements": [{"name": f"m = {self.mass:g} GeV", "config": config}],
             "version": "1.0.0",
         }
 

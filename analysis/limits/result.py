@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json, write_json
-from punzinet.analysis.limits.asymptotic import BANDS
+from punzinet.analysis.io.files import Column, read_json, read_result, reason, write_json
 from punzinet.analysis.manifest.hypotheses import is_training
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import mass_index
+
+#: Median and bands, in standard deviations of the background.
+BANDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +33,14 @@ class SelectionLimits:
     """
 
     network: str
-    efficiency: FloatArray
-    background: FloatArray
-    effective_events: FloatArray
-    asymptotic: FloatArray
-    counting: FloatArray
+    efficiency: Column
+    background: Column
+    effective_events: Column
+    asymptotic: Column
+    counting: Column
+
+
+_SELECTIONS = TypeAdapter(dict[str, SelectionLimits])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,23 +65,16 @@ class Limits:
     selections: dict[str, SelectionLimits]
 
     def coupling(self, cross_section: FloatArray) -> FloatArray:
-        """Turn limits on the cross-section into limits on g′, for a branching fraction of 1.
+        """Turn limits on the cross-section (H, …) into limits on g′, for a branching fraction of 1.
 
-        Args:
-            cross_section: (H, …) in fb.
-
-        Returns:
-            Couplings of the same shape; NaN where σ/g′² is not known.
+        They are NaN where σ/g′² is not known.
         """
         per_coupling = self.sigma_over_g2.reshape(-1, *(1,) * (cross_section.ndim - 1))
         return np.sqrt(cross_section / per_coupling)
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
-        """Write limits.json; what is infinite or unknown there is null.
-
-        Raises:
-            InputError: If the folder cannot be written to.
-        """
+        """Write limits.json; what is infinite or unknown there is null."""
+        rows = zip(self.mass.tolist(), self.training, self.sigma_over_g2.tolist(), strict=True)
         content = {
             "provenance": dict(provenance),
             "luminosity": self.luminosity,
@@ -83,21 +82,13 @@ class Limits:
             "bands": BANDS.tolist(),
             "hypotheses": [
                 {
-                    "mass": float(mass),
+                    "mass": mass,
                     "role": "training" if training else "validation",
-                    "sigma_over_g2_fb": _to_json(ratio),
+                    "sigma_over_g2_fb": ratio if np.isfinite(ratio) else None,
                 }
-                for mass, training, ratio in zip(
-                    self.mass, self.training, self.sigma_over_g2, strict=True
-                )
+                for mass, training, ratio in rows
             ],
-            "selections": {
-                name: {
-                    "network": selection.network,
-                    **{key: _to_json(getattr(selection, key)) for key in _COLUMNS},
-                }
-                for name, selection in self.selections.items()
-            },
+            "selections": _SELECTIONS.dump_python(self.selections),
         }
         write_json(path, content)
 
@@ -108,60 +99,33 @@ class Limits:
         Raises:
             InputError: If the file is absent or does not hold limits.
         """
-        content = read_json(path, "punzinet limits")
-        try:
+        with read_result(path, "limits", "punzinet limits") as content:
             rows = content["hypotheses"]
+            selections = _SELECTIONS.validate_python(content["selections"])
+            for selection in selections.values():
+                columns = [selection.efficiency, selection.background, selection.effective_events]
+                bands = [selection.asymptotic, selection.counting]
+                if any(column.shape != (len(rows),) for column in columns) or any(
+                    band.shape != (len(rows), len(BANDS)) for band in bands
+                ):
+                    raise ValueError(f"columns need {len(rows)} rows")
             return cls(
                 mass=np.array([row["mass"] for row in rows], dtype=np.float64),
                 training=np.array([is_training(row["role"]) for row in rows], dtype=bool),
                 luminosity=float(content["luminosity"]),
                 confidence_level=float(content["confidence_level"]),
                 sigma_over_g2=np.array([row["sigma_over_g2_fb"] for row in rows], np.float64),
-                selections={
-                    name: SelectionLimits(
-                        network=str(selection["network"]),
-                        **{
-                            key: _column(selection[key], (len(rows), *shape))
-                            for key, shape in _COLUMNS.items()
-                        },
-                    )
-                    for name, selection in content["selections"].items()
-                },
+                selections=selections,
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{path} does not hold the limits of this software ({error!r}); delete it and run "
-                "`punzinet limits` again."
-            ) from error
 
 
-#: Columns of `SelectionLimits`, and their shape behind that of the hypotheses.
-_COLUMNS: dict[str, tuple[int, ...]] = {
-    "efficiency": (),
-    "background": (),
-    "effective_events": (),
-    "asymptotic": (len(BANDS),),
-    "counting": (len(BANDS),),
-}
+class _CrossSection(BaseModel):
+    """What the file of cross-sections says of one mass; other keys are passed over."""
+
+    sigma_over_g2_fb: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-def _to_json(values: FloatArray) -> Any:
-    """Nested lists of numbers, null for what is not finite."""
-    nested = np.asarray(values, dtype=object)
-    nested[~np.isfinite(values)] = None
-    return nested.tolist()
-
-
-def _column(values: Any, shape: tuple[int, ...]) -> FloatArray:
-    """Read a column; null is infinite.
-
-    Raises:
-        ValueError: If it has not this shape.
-    """
-    column = np.array(values, dtype=np.float64)
-    if column.shape != shape:
-        raise ValueError(f"a column has the shape {column.shape} instead of {shape}")
-    return np.where(np.isnan(column), np.inf, column)
+_CROSS_SECTIONS = TypeAdapter(dict[float, _CrossSection])
 
 
 def read_sigma_over_g2(path: Path, mass: FloatArray) -> FloatArray:
@@ -179,27 +143,14 @@ def read_sigma_over_g2(path: Path, mass: FloatArray) -> FloatArray:
     """
     content = read_json(path, "punzinet simulate")
     try:
-        known = {float(key): _positive(row["sigma_over_g2_fb"]) for key, row in content.items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        known = sorted(_CROSS_SECTIONS.validate_python(content).items())
+    except ValidationError as error:
         raise InputError(
-            f"{path} does not hold cross-sections by mass ({error!r}); it should read like "
+            f"{path} does not hold cross-sections by mass ({reason(error)}); it should read like "
             '{"0.5": {"sigma_over_g2_fb": 2.0e5}}.'
         ) from error
     if not known:
         return np.full(len(mass), np.nan)
-    masses = np.array(sorted(known))
-    found = mass_index(masses, mass)
-    values = np.array([known[m] for m in masses])
+    found = mass_index(np.array([m for m, _ in known]), mass)
+    values = np.array([row.sigma_over_g2_fb for _, row in known])
     return np.where(found >= 0, values[found], np.nan)
-
-
-def _positive(value: Any) -> float:
-    """A cross-section as a number.
-
-    Raises:
-        ValueError: If it is not positive and finite.
-    """
-    number = float(value)
-    if not (np.isfinite(number) and number > 0):
-        raise ValueError(f"{number:g} is no cross-section")
-    return number

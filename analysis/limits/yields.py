@@ -6,6 +6,7 @@ it is judged by; therefore every fold is judged by the cuts that were best on th
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Yields:
         background: (P, H) events at the target luminosity.
         background_error: (P, H) their uncertainty from the finite simulated samples.
         typical_weight: (H,) weight of a typical simulated background event of the window before
-            the selection, in events.
+            the selection, Σw²/Σw, in events; that of all windows where one has no background.
     """
 
     backgrounds: tuple[str, ...]
@@ -47,63 +48,66 @@ class Yields:
 def measure_yields(
     tensors: Path,
     windows: Windows,
-    *,
-    single: Mapping[str, tuple[PunziNet, float]],
-    best: Mapping[str, PunziNet],
+    networks: Mapping[str, tuple[PunziNet, float | None]],
     figure_of_merit: FigureOfMerit,
     luminosity: float,
 ) -> dict[str, Yields]:
-    """Count signal and background behind single cuts and behind the best cuts of each mass.
+    """Count signal and background behind cuts.
 
     Args:
         tensors: Folder of the tensors.
         windows: The windows that the tensors were made with.
-        single: Networks with their one cut on the output before the sigmoid.
-        best: Networks that get the best cut for every training mass, interpolated between them
-            for the others. No name may be in both.
+        networks: By name, networks with their one cut on the output before the sigmoid; None for
+            the best cut for every training mass, interpolated between them for the others.
         figure_of_merit: What the best cuts minimise.
         luminosity: Target luminosity in fb^-1.
-
-    Returns:
-        The yields by the names of the networks.
 
     Raises:
         InputError: If the tensors cannot be read, or a fold lacks signal or background.
     """
     every = replace(windows, training=np.ones(len(windows), dtype=bool))
-    sums: dict[str, list[FloatArray]] = {name: [] for name in (*single, *best)}
-    before: list[FloatArray] = []
-    names: tuple[str, ...] = ()
-    for fold in range(FOLDS):
+
+    def sums_of_fold(fold: int) -> tuple[tuple[str, ...], FloatArray]:
+        """Names of the backgrounds, and (1 + N, 2, P + 1, H) sums without and with each cut."""
         sample = load_sample(tensors, every, fold)
-        names = sample.backgrounds
-        others = ScaledEvents.of(sample, "training")
-        events = sample.validation
-        for name, (network, cut) in single.items():
-            sums[name].append(_select(events, network, cut, len(names), len(windows)))
-        for name, network in best.items():
-            ranked = others.rank(network.logit_numpy(others.features))
-            cuts = interpolate_cuts(
-                windows.mass,
-                optimal_cuts(ranked, figure_of_merit, luminosity, names),
-                windows.training,
-            )
-            sums[name].append(_select(events, network, cuts, len(names), len(windows)))
-        before.append(_select(events, None, -np.inf, len(names), len(windows)))
-    typical = _typical_weight(np.sum(before, axis=0))
-    return {name: _yields(names, np.sum(parts, axis=0), typical) for name, parts in sums.items()}
+        names, shape = sample.backgrounds, (len(sample.backgrounds), len(windows))
+        sums = [_select(sample.validation, None, -np.inf, *shape)]
+        for network, cut in networks.values():
+            cuts: FloatArray | float
+            if cut is None:
+                others = ScaledEvents.of(sample, "training")
+                ranked = others.rank(network.logit_numpy(others.features))
+                best = optimal_cuts(ranked, figure_of_merit, luminosity, names)
+                cuts = interpolate_cuts(windows.mass, best, windows.training)
+            else:
+                cuts = cut
+            sums.append(_select(sample.validation, network, cuts, *shape))
+        return names, np.array(sums)
+
+    with ThreadPoolExecutor(2) as pool:  # reading and sorting do not hold Python's lock
+        folds = list(pool.map(sums_of_fold, range(FOLDS)))
+    before, *after = np.sum([sums for _, sums in folds], axis=0)
+    weight, squares = before[:, :SIGNAL].sum(axis=1)
+    typical = np.full_like(weight, squares.sum() / weight.sum())
+    np.divide(squares, weight, out=typical, where=weight > 0)
+    backgrounds = folds[0][0]
+    return {
+        name: Yields(
+            backgrounds,
+            sums[SIGNAL],
+            np.sqrt(variances[SIGNAL]),
+            sums[:SIGNAL],
+            np.sqrt(variances[:SIGNAL]),
+            typical,
+        )
+        for name, (sums, variances) in zip(networks, after, strict=True)
+    }
 
 
 def interpolate_cuts(mass: FloatArray, cut: FloatArray, training: BoolArray) -> FloatArray:
-    """Cuts for all masses from those of the training masses, linear in between.
+    """Cuts (H,) for all masses from the finite ones of the training masses, linear in between.
 
-    Args:
-        mass: (H,) masses in GeV, sorted.
-        cut: (H,) cuts; only those of training masses are used, and of these only the finite.
-        training: (H,) which masses the networks were trained on.
-
-    Returns:
-        (H,) cuts; infinite, selecting nothing, where no training mass has one.
+    They are infinite, selecting nothing, where no training mass has one.
     """
     known = training & np.isfinite(cut)
     if not known.any():
@@ -118,56 +122,10 @@ def _select(
     processes: int,
     hypotheses: int,
 ) -> FloatArray:
-    """Sum weights and squares of weights of the events that pass a cut.
-
-    Args:
-        events: The events, their windows counting all hypotheses.
-        network: Judges them; None lets all of them pass.
-        cut: Cut on the output before the sigmoid, one for all or (H,).
-        processes: Number of background processes P.
-        hypotheses: Number of hypotheses H.
-
-    Returns:
-        (2, P + 1, H), the last row of each the signal.
-    """
+    """Sums of weights and of their squares of what passes a cut, (2, P + 1, H), signal last."""
     logit = np.zeros(len(events), np.float32)
     if network is not None:
         logit = network.logit_numpy(events.features.T)
-    ranked = RankedEvents.rank(
-        logit,
-        events.weight,
-        events.process,
-        events.start,
-        events.stop,
-        processes=processes,
-        hypotheses=hypotheses,
-    )
+    columns = events.weight, events.process, events.start, events.stop
+    ranked = RankedEvents.rank(logit, *columns, processes=processes, hypotheses=hypotheses)
     return np.stack(selected(ranked, cut))
-
-
-def _typical_weight(sums: FloatArray) -> FloatArray:
-    """Weight of a typical background event, Σw²/Σw.
-
-    Args:
-        sums: (2, P + 1, H) sums of weights and of squares.
-
-    Returns:
-        (H,) weights from the window, or from all windows where one has no background.
-    """
-    weight, squares = sums[:, :SIGNAL].sum(axis=1)
-    anywhere: FloatArray = np.full_like(weight, squares.sum() / weight.sum())
-    np.divide(squares, weight, out=anywhere, where=weight > 0)
-    return anywhere
-
-
-def _yields(names: tuple[str, ...], sums: FloatArray, typical_weight: FloatArray) -> Yields:
-    """Turn sums, (2, P + 1, H), into yields and their uncertainties."""
-    weight, error = sums[0], np.sqrt(sums[1])
-    return Yields(
-        backgrounds=names,
-        efficiency=weight[SIGNAL],
-        efficiency_error=error[SIGNAL],
-        background=weight[:SIGNAL],
-        background_error=error[:SIGNAL],
-        typical_weight=typical_weight,
-    )

@@ -15,13 +15,11 @@ from typing import Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from punzinet.analysis.baselines.settings import BaselineSettings
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import is_file, read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import digest
-from punzinet.analysis.limits.settings import LimitSettings
 from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.blinding import Blinding
 from punzinet.analysis.manifest.datasets import (
@@ -34,7 +32,7 @@ from punzinet.analysis.manifest.datasets import (
 )
 from punzinet.analysis.manifest.hypotheses import Hypotheses
 from punzinet.analysis.manifest.reading import read_settings
-from punzinet.analysis.paper.settings import PaperSettings
+from punzinet.analysis.manifest.results import BaselineSettings, LimitSettings, PaperSettings
 from punzinet.analysis.search import SearchSettings
 from punzinet.analysis.simulation.settings import SimulationSettings
 from punzinet.analysis.training.settings import TrainingSettings

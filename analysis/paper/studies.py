@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from punzinet.analysis.paper.settings import PaperSettings
+from punzinet.analysis.manifest.results import PaperSettings
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.types import BoolArray
 
@@ -92,7 +92,7 @@ def variations(
         paper: Number of networks of each.
         backgrounds: Names of the background processes.
     """
-    networks = min(paper.variation_networks, paper.networks)
+    networks = min(paper.further_networks, paper.networks)
     punzi, pretraining = training.punzi, training.pretraining
     other_weights = "total" if pretraining.signal_weights == "hypothesis" else "hypothesis"
     wide = tuple(2 * width for width in training.hidden)

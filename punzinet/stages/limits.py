@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 from rich.table import Table
 
 from punzinet.stages.console import console
@@ -31,12 +30,7 @@ def _run(context: Context) -> Sequence[Path]:
     from punzinet.processors.limits_stage import run_limits
 
     output = context.output
-    written, limits = run_limits(
-        context.manifest,
-        output,
-        context.options.network,
-        lambda items, title: iter(track(items, title, console=console)),
-    )
+    written, limits = run_limits(context.manifest, output, context.options.network)
     level = f"{100 * limits.confidence_level:g} % CL"
     table = Table(
         "mass (GeV)", "background", f"σ·B at {level} (fb)", "exact sums (fb)", "g'",

@@ -73,7 +73,6 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
             "background": study.background,
             "scaled": dict(study.scaled),
             "spacing": study.spacing,
-            "replicas": context.manifest.paper.replicas,
             "simulation_seed": context.manifest.simulation.seed,
         }
         if study.without_lightest:  # said where it is so: other studies stay up to date

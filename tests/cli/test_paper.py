@@ -35,9 +35,7 @@ MANIFEST = {
         "networks": 2,
         "unbatched_networks": 2,
         "further_batch_sizes": [1000],
-        "further_networks": 1,
-        "variation_networks": 2,
-        "replicas": 5,
+        "further_networks": 2,
     },
 }
 FIGURES = (

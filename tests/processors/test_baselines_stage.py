@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from punzinet.analysis.baselines import boosted_trees
 from punzinet.analysis.baselines.results import Baselines
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
@@ -17,7 +19,10 @@ from punzinet.processors.train_stage import run_training
 
 
 def test_everything_is_judged_ranked_and_written(
-    make_manifest: Callable[..., Manifest], ntuples: dict[str, Path], tmp_path: Path
+    make_manifest: Callable[..., Manifest],
+    ntuples: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     manifest = make_manifest(ntuples)
     training = manifest.training.model_copy(
@@ -26,8 +31,8 @@ def test_everything_is_judged_ranked_and_written(
             for name in ("pretraining", "punzi")
         }
     )
-    trees = manifest.baselines.trees.model_copy(update={"trees": 5, "events_per_leaf": 10})
-    baselines = manifest.baselines.model_copy(update={"trees": trees, "repetitions": 2})
+    monkeypatch.setattr(boosted_trees, "EVENTS_PER_LEAF", 10)
+    baselines = manifest.baselines.model_copy(update={"trees": 5})
     manifest = manifest.model_copy(update={"training": training, "baselines": baselines})
     output = OutputFolder(tmp_path)
     run_features(manifest, output, Execution())

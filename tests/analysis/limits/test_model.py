@@ -1,12 +1,10 @@
-import warnings
-
 import numpy as np
 import pyhf
 import pytest
 
 from punzinet.analysis.limits.model import Background, CountingExperiment
-from punzinet.analysis.limits.settings import LimitSettings
 from punzinet.analysis.limits.yields import Yields
+from punzinet.analysis.manifest.results import LimitSettings
 
 
 def yields(background: list[float], error: list[float], efficiency: float = 0.2) -> Yields:
@@ -63,10 +61,8 @@ def test_one_uncertainty_is_common_and_several_are_independent() -> None:
 def test_workspace_is_histfactory_and_expects_what_the_yields_say() -> None:
     experiment = experiment_of(yields([3.0, 1.0], [1.0, 0.5]))
     spec = experiment.workspace()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "jsonschema.RefResolver", DeprecationWarning)
-        workspace = pyhf.Workspace(spec)
-        model = workspace.model()
+    workspace = pyhf.Workspace(spec)
+    model = workspace.model()
     parameters = np.array(model.config.suggested_init())
     for cross_section in (0.0, 0.7):
         parameters[model.config.poi_index] = cross_section

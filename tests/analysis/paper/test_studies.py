@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from punzinet.analysis.paper.settings import PaperSettings
+from punzinet.analysis.manifest.results import PaperSettings
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study, paper_studies, variations
 from punzinet.analysis.training.settings import PunziSettings, TrainingSettings
 
@@ -44,7 +44,7 @@ def test_a_batch_size_is_not_studied_twice(size: int | None) -> None:
 
 
 def test_variations_change_one_thing_at_a_time() -> None:
-    base = TRAINING.model_copy(update={"networks": PAPER.variation_networks}).model_dump()
+    base = TRAINING.model_copy(update={"networks": PAPER.further_networks}).model_dump()
     studies = variations(TRAINING, PAPER, ["eemumu", "tautau"])
     assert len({s.name for s in studies}) == len(studies)
     for study in studies:

@@ -19,9 +19,9 @@ from pathlib import Path
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.ntuples import opening
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
+from punzinet.processors.ntuples import opening
 
 URL = "root://127.0.0.1//served/tautau.root"
 CONFIGURATION = """

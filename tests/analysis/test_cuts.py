@@ -40,6 +40,10 @@ def event_columns(draw):
     return np.array(logit, dtype=np.float32) / 3, weight, process, start, np.minimum(stop, H)
 
 
+def rank(columns, hypotheses=87):
+    return RankedEvents.rank(*columns, processes=3, hypotheses=hypotheses)
+
+
 def brute_force(columns, figure):
     """σ_min (candidates, H) of every distinct output as a cut, one mask at a time."""
     logit, weight, process, start, stop = columns
@@ -63,7 +67,7 @@ def sigma_of(events, cut, figure):
 @settings(max_examples=150)
 @given(columns=event_columns())
 def test_the_optimal_cuts_are_those_of_an_exhaustive_search(figure, columns):
-    events = RankedEvents.rank(*columns, processes=3, hypotheses=H)
+    events = rank(columns, H)
     cuts = optimal_cuts(events, figure, 50.0)
     _, sigma = brute_force(columns, figure)
     np.testing.assert_allclose(sigma_of(events, cuts, figure), sigma.min(axis=0), rtol=1e-12)
@@ -75,7 +79,7 @@ def test_the_optimal_cuts_are_those_of_an_exhaustive_search(figure, columns):
 @settings(max_examples=150)
 @given(columns=event_columns(), training=st.tuples(*[st.booleans()] * H))
 def test_the_single_cut_is_that_of_an_exhaustive_search(figure, columns, training):
-    events = RankedEvents.rank(*columns, processes=3, hypotheses=H)
+    events = rank(columns, H)
     candidates, sigma = brute_force(columns, figure)
     used = np.array(training) & np.isfinite(sigma).any(axis=0)
     if not used.any():
@@ -91,7 +95,7 @@ def test_the_single_cut_is_that_of_an_exhaustive_search(figure, columns, trainin
 @given(columns=event_columns(), cut=st.integers(-14, 14))
 def test_selected_sums_equal_masks(columns, cut):
     logit, weight, process, start, stop = columns
-    events = RankedEvents.rank(*columns, processes=3, hypotheses=H)
+    events = rank(columns, H)
     cuts = np.float32(cut) / np.float32(3) + np.array([0.0, 0.5, -0.5, np.inf])
     sums, squares = selected(events, cuts)
     assert sums.shape == (4, H)
@@ -121,9 +125,9 @@ def many(n, hypotheses=87, seed=0, highest=76.0):
 def test_the_order_of_the_events_does_not_matter():
     columns = many(20_000)
     columns[0].round(1, out=columns[0])
-    events = RankedEvents.rank(*columns, processes=3, hypotheses=87)
+    events = rank(columns)
     shuffle = np.random.default_rng(1).permutation(20_000)
-    other = RankedEvents.rank(*(c[shuffle] for c in columns), processes=3, hypotheses=87)
+    other = rank([c[shuffle] for c in columns])
     training = np.arange(87) % 2 == 0
     assert np.array_equal(optimal_cuts(events, FORMS[0], 50.0), optimal_cuts(other, FORMS[0], 50.0))
     assert best_single_cut(events, training, FORMS[0], 50.0) == best_single_cut(
@@ -132,7 +136,7 @@ def test_the_order_of_the_events_does_not_matter():
 
 
 def test_the_best_cut_of_each_mass_beats_every_cut_for_all():
-    events = RankedEvents.rank(*many(50_000), processes=3, hypotheses=87)
+    events = rank(many(50_000))
     training = np.arange(87) % 2 == 0
     best = sigma_of(events, optimal_cuts(events, FORMS[0], 50.0), FORMS[0])
     single = sigma_of(events, best_single_cut(events, training, FORMS[0], 50.0), FORMS[0])
@@ -143,22 +147,6 @@ def test_the_best_cut_of_each_mass_beats_every_cut_for_all():
         assert single[training].mean() <= plain[training].mean() * (1 + 1e-12)
 
 
-def test_the_single_cut_of_overlapping_windows_is_that_of_an_exhaustive_search():
-    """Every candidate's mean σ_min from cumulative sums, hypothesis by hypothesis."""
-    logit, weight, process, start, stop = many(4000, hypotheses=12, highest=2.0)
-    training = np.arange(12) % 2 == 0
-    order = np.argsort(-logit)
-    total = np.zeros(len(logit))
-    for h in np.flatnonzero(training):
-        inside = (start <= h) & (h < stop)
-        efficiency = np.cumsum(np.where(inside & (process == SIGNAL), weight, 0)[order])
-        background = np.cumsum(np.where(inside & (process != SIGNAL), weight, 0)[order])
-        total += FORMS[0].sigma_min(efficiency, background, 50.0)
-    assert len(np.unique(logit)) == len(logit)
-    events = RankedEvents.rank(logit, weight, process, start, stop, processes=3, hypotheses=12)
-    assert best_single_cut(events, training, FORMS[0], 50.0) == logit[order][np.argmin(total)]
-
-
 def test_more_luminosity_never_loosens_the_cuts_of_a_likelihood_ratio():
     """Background grows with L, the b² term does not: selections get tighter."""
     logit, weight, process, start, stop = many(50_000)
@@ -166,19 +154,9 @@ def test_more_luminosity_never_loosens_the_cuts_of_a_likelihood_ratio():
     cuts = []
     for luminosity in (1.0, 50.0, 2500.0):
         scaled = np.where(process == SIGNAL, weight, weight * luminosity / 50.0)
-        events = RankedEvents.rank(logit, scaled, process, start, stop, processes=3, hypotheses=87)
+        events = rank((logit, scaled, process, start, stop))
         cuts.append(best_single_cut(events, training, FORMS[0], luminosity))
     assert cuts[0] < cuts[1] < cuts[2]
-
-
-def test_perfect_separation_keeps_all_signal_and_no_background():
-    logit = np.array([2.0, 1.0, 0.5, -1.0], dtype=np.float32)
-    process = np.array([SIGNAL, SIGNAL, SIGNAL, 0])
-    start, stop = np.array([0, 0, 0, 0]), np.array([1, 1, 1, 1])
-    weight = np.array([0.1, 0.1, 0.1, 1e6])
-    events = RankedEvents.rank(logit, weight, process, start, stop, processes=1, hypotheses=1)
-    assert optimal_cuts(events, FORMS[0], 50.0)[0] == 0.5
-    assert best_single_cut(events, np.array([True]), FORMS[0], 50.0) == 0.5
 
 
 def test_no_events_select_nothing():
@@ -190,27 +168,24 @@ def test_no_events_select_nothing():
     assert sums.sum() == squares.sum() == 0
 
 
-@pytest.mark.parametrize("bad", [-0.1, np.nan, np.inf])
-def test_weights_without_meaning_are_refused(bad):
-    columns = many(100)
-    columns[1][3] = bad
-    with pytest.raises(InputError, match="weight is negative or not finite"):
-        RankedEvents.rank(*columns, processes=3, hypotheses=87)
-
-
-def test_outputs_that_are_no_numbers_are_refused():
-    columns = many(100)
-    columns[0][[3, 5]] = np.nan
-    with pytest.raises(InputError, match="not a number for 2 events"):
-        RankedEvents.rank(*columns, processes=3, hypotheses=87)
-
-
-@pytest.mark.parametrize(("column", "value"), [(2, -2), (2, 3), (3, -1), (4, 88)])
-def test_codes_out_of_range_are_refused_before_compiled_loops_see_them(column, value):
+@pytest.mark.parametrize(
+    ("column", "value", "kind", "sentence"),
+    [
+        *(
+            (1, weight, InputError, "weight is negative or not finite")
+            for weight in (-0.1, np.nan, np.inf)
+        ),
+        (0, np.nan, InputError, "not a number for 1 events"),
+        *((c, code, ValueError, "out of range") for c, code in ((2, -2), (2, 3), (3, -1), (4, 88))),
+    ],
+)
+def test_columns_without_meaning_are_refused_before_compiled_loops_see_them(
+    column, value, kind, sentence
+):
     columns = many(100)
     columns[column][7] = value
-    with pytest.raises(ValueError, match="out of range"):
-        RankedEvents.rank(*columns, processes=3, hypotheses=87)
+    with pytest.raises(kind, match=sentence):
+        rank(columns)
 
 
 @pytest.mark.slow
@@ -219,7 +194,7 @@ def test_five_million_events_are_scanned_in_five_seconds():
     training = np.arange(87) % 2 == 0
     for _ in range(2):  # the first compiles
         begin = time.perf_counter()
-        events = RankedEvents.rank(*columns, processes=3, hypotheses=87)
+        events = rank(columns)
         optimal_cuts(events, FORMS[0], 50.0)
         best_single_cut(events, training, FORMS[0], 50.0)
         duration = time.perf_counter() - begin
@@ -253,7 +228,7 @@ UNCERTAIN = FigureOfMerit(background_uncertainty={"a": 0.5, "c": 2.0})
 @given(columns=event_columns())
 def test_uncertain_backgrounds_move_the_optimal_cuts_with_them(columns):
     names = ("a", "b", "c")
-    events = RankedEvents.rank(*columns, processes=3, hypotheses=H)
+    events = rank(columns, H)
     uncertainty = UNCERTAIN.uncertainty_of(names)
 
     def sigma(cut):
@@ -268,14 +243,3 @@ def test_uncertain_backgrounds_move_the_optimal_cuts_with_them(columns):
     if seen.any():
         single = best_single_cut(events, seen, UNCERTAIN, 50.0, names)
         assert sigma(single)[seen].sum() == pytest.approx(every[:, seen].sum(axis=1).min())
-
-
-def test_without_uncertainty_cuts_are_the_same_whatever_is_named():
-    rng = np.random.default_rng(5)
-    columns = rng.normal(size=500), rng.random(500), rng.integers(-1, 3, 500)
-    start = rng.integers(0, H, 500)
-    events = RankedEvents.rank(*columns, start, start + 1, processes=3, hypotheses=H)
-    zero = FigureOfMerit(background_uncertainty={"a": 0.0})
-    np.testing.assert_array_equal(
-        optimal_cuts(events, zero, 50.0, ("a", "b", "c")), optimal_cuts(events, FORMS[0], 50.0)
-    )

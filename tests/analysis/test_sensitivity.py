@@ -76,47 +76,29 @@ def test_the_file_says_what_it_is(tmp_path):
     assert content["networks"]["bce"]["optimal"]["sigma_min"][2] is None
 
 
-def broken(content, change):
-    match change:
-        case "no networks":
-            del content["networks"]
-        case "missing column":
-            del content["networks"]["bce"]["single"]["background"]
-        case "missing selection":
-            del content["networks"]["punzi"]["half"]
-        case "short column":
-            content["networks"]["bce"]["single"]["background"].pop()
-        case "words":
-            content["networks"]["bce"]["single"]["background"][0] = "many"
-        case "figure":
-            content["figure_of_merit"]["form"] = "asimov"
-        case "list":
-            content = [content]
-        case "networks list":
-            content["networks"] = []
-        case "no luminosity":
-            content["luminosity"] = None
-    return content
-
-
 @pytest.mark.parametrize(
-    "change",
+    ("key", "value"),
     [
-        "no networks",
-        "missing column",
-        "missing selection",
-        "short column",
-        "words",
-        "figure",
-        "list",
-        "networks list",
-        "no luminosity",
+        ("networks", None),
+        ("networks", []),
+        ("networks.bce.single.background", None),
+        ("networks.bce.single.background", [1.0]),
+        ("networks.bce.single.background", ["many", 1.0, 1.0]),
+        ("networks.punzi.half", None),
+        ("figure_of_merit.form", "asimov"),
+        ("luminosity", None),
+        ("hypotheses", [1, 2, 3]),
     ],
 )
-def test_other_content_is_refused(tmp_path, change):
+def test_other_content_is_refused(tmp_path, key, value):
     path = tmp_path / "sensitivity.json"
     sensitivity().write(path, {})
-    path.write_text(json.dumps(broken(json.loads(path.read_text()), change)))
+    content = section = json.loads(path.read_text())
+    *outer, last = key.split(".")
+    for name in outer:
+        section = section[name]
+    section[last] = value
+    path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"does not hold the sensitivities.*punzinet train"):
         Sensitivity.read(path)
 

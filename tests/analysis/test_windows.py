@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +14,17 @@ from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.windows import Windows, interpolate_sigma, windows_from_fits
 
 
+def windows_of(mass: Any, sigma: Any) -> Windows:
+    """Windows that are all trained and fitted."""
+    mass, flags = np.array(mass, dtype=float), np.ones(len(mass), dtype=bool)
+    return Windows(mass, np.array(sigma, dtype=float), flags, flags, (None,) * len(mass))
+
+
 def make_windows() -> Windows:
     """87 hypotheses with the published shape of the widths, every second one trained."""
     mass = np.round(np.arange(1, 88) * 0.1, 3)
     sigma = 0.304 * np.exp(-(((mass - 1.9) / 6.0) ** 2))
-    training = np.arange(87) % 2 == 0
-    return Windows(mass, sigma, training, np.ones(87, dtype=bool), (None,) * 87)
+    return replace(windows_of(mass, sigma), training=np.arange(87) % 2 == 0)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,34 +69,20 @@ def test_both_edges_are_strict_and_their_neighbours_are_inside() -> None:
         assert as_mask(*windows.assign(np.nextafter(edge, inwards)), 87)[index, index].all()
 
 
-def test_however_narrow_windows_are_no_rounding_matters() -> None:
-    rng = np.random.default_rng(1)
-    # From 1 GeV² to where neighbouring numbers are further apart than cells are wide.
-    for mass in (1.0, 1e3, 1e6, 1e8):
-        step = 20 * np.spacing(mass)
-        masses = mass + step * np.arange(30)
-        windows = Windows(
-            masses,
-            np.full(30, 1.3 * mass * step),
-            np.ones(30, dtype=bool),
-            np.ones(30, dtype=bool),
-            (None,) * 30,
-        )
-        edges = np.concatenate([windows.low, windows.high])
-        inside = rng.uniform(windows.low[0], windows.high[-1], 2000)
-        m2 = np.concatenate([edges, np.nextafter(edges, np.inf), np.nextafter(edges, 0), inside])
-        mask = as_mask(*windows.assign(m2), 30)
-        np.testing.assert_array_equal(mask, brute_force(windows, m2))
+@pytest.mark.parametrize("mass", [1.0, 1e3, 1e6, 1e8])
+def test_however_narrow_windows_are_no_rounding_matters(mass: float) -> None:
+    """From 1 GeV² to where neighbouring numbers are further apart than cells are wide."""
+    step = 20 * np.spacing(mass)
+    windows = windows_of(mass + step * np.arange(30), np.full(30, 1.3 * mass * step))
+    edges = np.concatenate([windows.low, windows.high])
+    inside = np.random.default_rng(1).uniform(windows.low[0], windows.high[-1], 2000)
+    m2 = np.concatenate([edges, np.nextafter(edges, np.inf), np.nextafter(edges, 0), inside])
+    mask = as_mask(*windows.assign(m2), 30)
+    np.testing.assert_array_equal(mask, brute_force(windows, m2))
 
 
 def test_overlaps_gaps_and_what_is_no_number() -> None:
-    windows = Windows(
-        np.array([1.0, 1.1, 3.0]),
-        np.array([0.2, 0.2, 0.1]),
-        np.ones(3, dtype=bool),
-        np.ones(3, dtype=bool),
-        (None,) * 3,
-    )
+    windows = windows_of([1.0, 1.1, 3.0], [0.2, 0.2, 0.1])
     m2 = np.array([1.1, 5.0, 9.0, np.nan, np.inf, -np.inf, 0.7, 1.5])
     mask = as_mask(*windows.assign(m2), 3)
     expected = [[1, 1, 0], [0, 0, 0], [0, 0, 1], [0] * 3, [0] * 3, [0] * 3, [1, 0, 0], [0, 1, 0]]
@@ -110,28 +102,16 @@ def test_hypotheses_are_found_by_value() -> None:
     windows = make_windows()
     mass = np.array([0.1 * 3, 8.7, 0.1, 0.15, 9.0, -1.0, np.nan, 0.1 + 2e-6, 0.1 - 1e-7])
     np.testing.assert_array_equal(windows.index_of(mass), [2, 86, 0, -1, -1, -1, -1, -1, 0])
+    one = windows_of([2.0], [0.3])
+    np.testing.assert_array_equal(one.index_of(np.array([2.0, 1.0, 3.0])), [0, -1, -1])
 
 
 def test_a_missing_mass_does_not_shift_the_others() -> None:
-    windows = make_windows()
-    keep = np.arange(87) != 40
-    fewer = Windows(
-        windows.mass[keep],
-        windows.sigma[keep],
-        windows.training[keep],
-        windows.fitted[keep],
-        (None,) * 86,
-    )
+    windows, keep = make_windows(), np.arange(87) != 40
+    fewer = windows_of(windows.mass[keep], windows.sigma[keep])
     index = fewer.index_of(windows.mass)
     assert index[40] == -1
     np.testing.assert_array_equal(fewer.mass[index[keep]], windows.mass[keep])
-
-
-def test_a_single_hypothesis_is_found_too() -> None:
-    one = Windows(
-        np.array([2.0]), np.array([0.3]), np.array([True]), np.array([True]), (make_fit(0.3),)
-    )
-    np.testing.assert_array_equal(one.index_of(np.array([2.0, 1.0, 3.0])), [0, -1, -1])
 
 
 @pytest.mark.parametrize(
@@ -184,12 +164,8 @@ def test_interpolation_goes_between_the_fits_and_stays_flat_outside() -> None:
     np.testing.assert_array_equal(result[:4], result[4])
     np.testing.assert_array_equal(result[84:], result[83])
 
-
-def test_few_fits_are_joined_by_straight_lines_in_the_logarithm() -> None:
-    result = interpolate_sigma(
-        np.array([1.0, 3.0]), np.array([0.1, 0.4]), np.full(2, 0.01), np.array([0.0, 2.0, 5.0])
-    )
-    np.testing.assert_allclose(result, [0.1, 0.2, 0.4])
+    few = [np.array(v) for v in ([1.0, 3.0], [0.1, 0.4], [0.01, 0.01], [0.0, 2.0, 5.0])]
+    np.testing.assert_allclose(interpolate_sigma(*few), [0.1, 0.2, 0.4])
 
 
 def test_masses_without_a_good_fit_are_interpolated() -> None:

@@ -13,9 +13,6 @@ def test_the_papers_masses() -> None:
     assert hypotheses.training.sum() == 44
     np.testing.assert_array_equal(hypotheses.mass[:3], [0.1, 0.2, 0.3])
     assert list(hypotheses.mass[hypotheses.training])[-1] == 8.7
-
-
-def test_a_list_is_sorted() -> None:
     assert list(Hypotheses(masses=(3.0, 1.0, 2.0)).mass) == [1.0, 2.0, 3.0]
 
 

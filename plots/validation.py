@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.simulation import published
-from punzinet.analysis.simulation.comparison import TOLERANCE, Comparison
-from punzinet.analysis.simulation.spectrum_comparison import TOLERANCE as SPECTRUM_TOLERANCE
-from punzinet.analysis.simulation.spectrum_comparison import Spectrum, SpectrumComparison
+from punzinet.analysis.simulation.validation import published
+from punzinet.analysis.simulation.validation.published import TOLERANCE, PublishedNumber
+from punzinet.analysis.simulation.validation.pythia import TOLERANCE as SPECTRUM_TOLERANCE
+from punzinet.analysis.simulation.validation.pythia import PythiaComparison, Spectrum
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
 
@@ -42,8 +42,8 @@ SPECTRA = {
 def make_validation_plots(
     output: OutputFolder,
     manifest: Manifest,
-    comparisons: Sequence[Comparison],
-    spectra: Sequence[SpectrumComparison],
+    comparisons: Sequence[PublishedNumber],
+    spectra: Sequence[PythiaComparison],
 ) -> list[Path]:
     """Draw all figures of the validation.
 
@@ -72,7 +72,7 @@ def make_validation_plots(
     return style.save_all(figures(), output.simulation)
 
 
-def ratios_figure(comparisons: Sequence[Comparison]) -> Figure:
+def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
     """Draw one line for each comparison in `LABELS` that has a value of ours."""
     shown = [row for row in comparisons if row.quantity in LABELS and row.ratio is not None]
     ratio = np.array([row.ratio for row in shown], dtype=float)
@@ -81,9 +81,7 @@ def ratios_figure(comparisons: Sequence[Comparison]) -> Figure:
     agrees = np.array([bool(row.met) for row in shown])
     with style.style():
         figure, axes = style.new_figure(0.22 + 0.075 * len(shown))
-        for i, row in enumerate(shown):
-            y, band = (i - 0.5, i + 0.5), (1 - row.tolerance, 1 + row.tolerance)
-            axes.fill_betweenx(y, *band, color=style.GREY, alpha=0.3, linewidth=0)
+        axes.axvspan(1 - TOLERANCE, 1 + TOLERANCE, color=style.GREY, alpha=0.3, linewidth=0)
         axes.axvline(1, color="black", linewidth=0.6)
         for rows, colour, marker in ((agrees, style.BLUE, "o"), (~agrees, style.RED, "D")):
             look: dict[str, Any] = {"color": colour, "markersize": 3.2, "elinewidth": 0.7}
@@ -131,7 +129,7 @@ def widths_validation_figure(windows: Windows, published: Mapping[float, float])
     return figure
 
 
-def spectra_figure(comparison: SpectrumComparison, process: str) -> Figure:
+def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
     """Draw the shapes of all spectra of one process, written so, each above its ratio."""
     count = len(comparison.spectra)
     with style.style():

@@ -49,6 +49,13 @@ def test_nothing_imports_stages_and_command_line() -> None:
             assert not re.search(r"punzinet[.](cli|stages)\b", path.read_text()), path
 
 
+def test_the_simulation_is_a_house_of_its_own() -> None:
+    house = ROOT / "analysis" / "simulation"
+    for path in (ROOT / "analysis").rglob("*.py"):
+        other = "paper" if house in path.parents else "simulation"
+        assert not re.search(rf"punzinet[.]analysis[.]{other}\b", path.read_text()), path
+
+
 def test_nothing_unpickles() -> None:
     for package in FORBIDDEN:
         for path in (ROOT / package).rglob("*.py"):

@@ -33,8 +33,8 @@ from punzinet.analysis.manifest.datasets import (
 from punzinet.analysis.manifest.hypotheses import Hypotheses
 from punzinet.analysis.manifest.reading import read_settings
 from punzinet.analysis.manifest.results import BaselineSettings, LimitSettings, PaperSettings
+from punzinet.analysis.manifest.simulation import SimulationSettings
 from punzinet.analysis.search import SearchSettings
-from punzinet.analysis.simulation.settings import SimulationSettings
 from punzinet.analysis.training.settings import TrainingSettings
 
 PROCESSES = {

@@ -1,40 +1,31 @@
 """The parametrised detector: what a Belle II-like experiment sees of a generated event.
 
-It has two parts. `Detector.visibility` gives the probability that the event looks like two
-muons and nothing else: both muons inside the drift chamber and identified, every electron and
-photon unseen. As a probability it multiplies into the weight of an event, so that rare
-failures of a veto need not be waited for. `Detector.measure` then draws the measured momenta.
+`Detector.visibility` gives the probability that an event looks like two muons and nothing else.
+It multiplies into the weight of the event, so that the rare failure of a veto need not be waited
+for. What is then measured is told by `measurement`.
 
-Parameters without a published number are set by published results:
-
- - Tails of the curvature measurement widen the recoil-mass peaks, most at low Z' masses, where
-   the muons are hardest: set by the published peak widths.
- - `photon_inefficiency` is nearly proportional to the radiative dimuon background: set by its
-   published yield.
- - `recoil_transverse_momentum` keeps out what is lost along both beams, and events that miss no
-   particle, which the resolution would carry into the lowest mass windows: set by the yields of
-   two-photon events and radiative dimuons.
+Sources of the numbers: "TDR" is the Belle II technical design report (arXiv:1011.0352), "search"
+the selection of the searches for an invisible Z' (PRL 124, 141801 and PRL 130, 231801), of which
+this is a simplification. "Set by" names the published result that a number without a published
+value was adjusted to; "assumed" is merely plausible.
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from math import atan2, erfc, hypot, inf, radians, sqrt
+from typing import Final, NamedTuple, Self
 
 import numpy as np
+import vector
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.simulation import DetectorSettings
 from punzinet.analysis.simulation.events import GeneratedEvents
-from punzinet.analysis.simulation.lorentz import from_rest_frame, rotate_to, to_rest_frame
-from punzinet.analysis.simulation.settings import (
-    CalorimeterSettings,
-    DetectorSettings,
-    MuonSettings,
-    TrackingSettings,
-)
-from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.simulation.lorentz import Momentum, momenta
+from punzinet.analysis.types import FloatArray
+
+Range = tuple[float, float]
 
 VISIBILITY: Final = (
     "both muons in the drift chamber",
@@ -43,6 +34,110 @@ VISIBILITY: Final = (
     "no photon seen",
 )
 """Steps between a generated event and one that looks like two muons."""
+TRANSVERSE_MARGIN: Final = 0.12
+"""By how much, in GeV, the resolution may raise the transverse momentum of the recoil: fewer than
+one in ten thousand of the preselected events need more."""
+
+
+class Tracking(NamedTuple):
+    """Drift chamber and vertex detectors.
+
+    Attributes:
+        polar_range: Acceptance, degrees (TDR: drift chamber).
+        curvature_resolution: Part of sigma(pT)/pT that grows with pT, per GeV (TDR: 0.1 % pT).
+        scattering_resolution: Constant part of sigma(pT)/pT, over beta (TDR: 0.3 %; a little less
+            gives the published peak width at 8.1 GeV).
+        outer_radius: Of the outermost wires, metres (TDR, rounded).
+        forward_length: From the collision to the forward end of the wires, metres (TDR, rounded).
+        backward_length: To the backward end.
+        lever_arm_power: A track that leaves through an end plate has the curvature part larger by
+            (full/own lever arm)^power: 2 for the sagitta, 1/2 for the number of wires
+            (Gluckstern).
+        tail_fraction: Share of tracks with a bad fit. The tails widen the peaks most at low Z'
+            masses, where muons are hardest: set by the published peak widths.
+        tail_scale: By how much their curvature part is larger; set likewise.
+        angle_resolution: Of stiff tracks, radian; assumed, hardly matters.
+        angle_scattering: Angular resolution times p beta, radian GeV; assumed.
+    """
+
+    polar_range: Range = (17.0, 150.0)
+    curvature_resolution: float = 0.001
+    scattering_resolution: float = 0.0028
+    outer_radius: float = 1.13
+    forward_length: float = 1.59
+    backward_length: float = 0.83
+    lever_arm_power: float = 2.5
+    tail_fraction: float = 0.10
+    tail_scale: float = 3.0
+    angle_resolution: float = 0.0005
+    angle_scattering: float = 0.001
+
+
+class MuonIdentification(NamedTuple):
+    """Track finding, and identification by penetration into the return yoke (KLM).
+
+    Attributes:
+        polar_range: Where there is a yoke to cross, degrees (TDR: KLM).
+        barrel_range: Where identification is best, degrees (search).
+        barrel_efficiency: Plateau in the barrel; assumed (Belle: 0.89 with the end caps,
+            NIM A 491, 69).
+        endcap_efficiency: Plateau outside the barrel; set by the yield of two-photon events, two
+            thirds of which have a muon there.
+        threshold: Momentum of half the plateau, GeV (Belle, NIM A 491, 69).
+        threshold_width: Gaussian width of the turn-on, GeV (the same: flat above 1 GeV).
+    """
+
+    polar_range: Range = (20.0, 155.0)
+    barrel_range: Range = (32.0, 130.0)
+    barrel_efficiency: float = 0.95
+    endcap_efficiency: float = 0.70
+    threshold: float = 0.60
+    threshold_width: float = 0.15
+
+
+class Calorimeter(NamedTuple):
+    """Vetoes on anything beside the two muons.
+
+    Attributes:
+        polar_range: Acceptance, degrees (TDR).
+        gaps: Between barrel and end caps, degrees (TDR: calorimeter).
+        photon_threshold: Energy above which a single photon vetoes, GeV (search: 0.4 GeV for all
+            of them together).
+        photon_inefficiency: Chance that a photon above threshold away from the gaps is not seen;
+            nearly proportional to the radiative muon pairs, and set by their yield.
+        gap_inefficiency: The same in a gap; assumed.
+        electron_threshold: Momentum above which an electron vetoes as a track or cluster, GeV;
+            assumed.
+        electron_inefficiency: Chance that such an electron leaves neither; assumed.
+    """
+
+    polar_range: Range = (12.4, 155.1)
+    gaps: tuple[Range, Range] = ((31.4, 32.2), (128.7, 130.7))
+    photon_threshold: float = 0.25
+    photon_inefficiency: float = 0.0012
+    gap_inefficiency: float = 0.3
+    electron_threshold: float = 0.15
+    electron_inefficiency: float = 0.001
+
+
+class Preselection(NamedTuple):
+    """What an event needs to be written to the ntuple.
+
+    Attributes:
+        muon_transverse_momentum: Lowest of either muon in the laboratory, GeV (search).
+        recoil_polar_range: In the laboratory, degrees: where a lost photon would have hit the
+            calorimeter barrel (search).
+        recoil_transverse_momentum: Least momentum of the recoil across the beams in the CMS, GeV.
+            It keeps out what is lost along both beams, and events that miss no particle, which
+            the resolution would carry into the lowest windows; set by the yield of two-photon
+            events.
+        recoil_mass_squared: GeV^2; holds the windows of all masses from 0.1 to 8.7 GeV.
+    """
+
+    muon_transverse_momentum: float = 0.4
+    recoil_polar_range: Range = (33.0, 128.0)
+    recoil_transverse_momentum: float = 0.85
+    recoil_mass_squared: Range = (-2.0, 77.0)
 
 
 @dataclass(frozen=True)
@@ -50,12 +145,35 @@ class Detector:
     """A detector around colliding beams.
 
     Attributes:
-        settings: All its parameters.
-        beams: The beams, which give the boost from the CMS to the laboratory.
+        beams: They give the boost from the CMS to the laboratory.
+        energy_spread: Gaussian spread of the colliding energy sqrt(s) in background, GeV
+            (SuperKEKB: 6.3e-4 and 8.1e-4 of the beams' energies).
+        signal_energy_spread: The same in signal: the published peaks come from MadGraph with
+            beams of fixed energy, and at 8.1 GeV are narrower than a spread of 0.005 leaves them.
+        pion_misidentification: Chance that a pion from tau -> pi nu is taken for a muon, relative
+            to a muon (arXiv:2503.11351: 4.1 % at a muon efficiency of 90 %).
+        momentum_resolution: Factor on the resolution of the transverse momentum.
     """
 
-    settings: DetectorSettings
     beams: Beams
+    tracking: Tracking = field(default_factory=Tracking)
+    muons: MuonIdentification = field(default_factory=MuonIdentification)
+    calorimeter: Calorimeter = field(default_factory=Calorimeter)
+    preselection: Preselection = field(default_factory=Preselection)
+    energy_spread: float = 0.005
+    signal_energy_spread: float = 0.0
+    pion_misidentification: float = 0.04
+    momentum_resolution: float = 1.0
+
+    @classmethod
+    def varied(cls, beams: Beams, settings: DetectorSettings) -> Self:
+        """The default detector with the factors that the manifest sets."""
+        default = Calorimeter()
+        calorimeter = default._replace(
+            photon_inefficiency=min(1.0, default.photon_inefficiency * settings.photon_loss),
+            gap_inefficiency=min(1.0, default.gap_inefficiency * settings.photon_loss),
+        )
+        return cls(beams, calorimeter=calorimeter, momentum_resolution=settings.momentum_resolution)
 
     @cached_property
     def to_laboratory(self) -> FloatArray:
@@ -64,10 +182,23 @@ class Detector:
         It turns the CMS z axis to where the electron flies in the CMS and boosts by the
         velocity of the colliding system. The axes are such that y stays y.
         """
-        total = self.beams.total
-        electron = to_rest_frame(self.beams.electron, total)
-        turned = rotate_to(electron[1:], np.eye(4))
-        return from_rest_frame(turned, np.broadcast_to(total, (4, 4)))
+        total, electron = (
+            vector.obj(E=p[0], px=p[1], py=p[2], pz=p[3])
+            for p in (self.beams.total, self.beams.electron)
+        )
+        axis = electron.boostCM_of_p4(total)
+        rows = momenta(np.eye(4)).rotateY(axis.theta).rotateZ(axis.phi).boost_p4(total)
+        return np.stack([rows.E, rows.px, rows.py, rows.pz], axis=-1)
+
+    @property
+    def least_transverse(self) -> float:
+        """Transverse momentum of the recoil below which no event passes the preselection, GeV."""
+        return self.preselection.recoil_transverse_momentum - TRANSVERSE_MARGIN
+
+    @cached_property
+    def from_laboratory(self) -> FloatArray:
+        """(4, 4) matrix that takes laboratory momenta (rows, from the left) to the CMS."""
+        return np.linalg.inv(self.to_laboratory)
 
     def colliding_energy(
         self, rng: np.random.Generator, n: int, *, signal: bool = False
@@ -75,56 +206,23 @@ class Detector:
         """Energy of the colliding beams of n events, (n,), GeV.
 
         Both beams are taken to deviate by the same factor, so that the boost stays nominal.
-
-        Args:
-            rng: source of randomness, one number an event.
-            n: number of events.
-            signal: whether the spread is that of signal.
         """
-        settings = self.settings
-        spread = settings.signal_energy_spread if signal else settings.energy_spread
+        spread = self.signal_energy_spread if signal else self.energy_spread
         return rng.normal(self.beams.sqrt_s, spread, n)
-
-    @cached_property
-    def from_laboratory(self) -> FloatArray:
-        """(4, 4) matrix that takes laboratory momenta (rows, from the left) to the CMS."""
-        return np.linalg.inv(self.to_laboratory)
 
     def visibility(self, events: GeneratedEvents) -> FloatArray:
         """Probabilities to look like two muons and nothing else, one step after the other.
 
-        Args:
-            events: n generated events.
-
         Returns:
             (n, 4) probabilities to pass the steps `VISIBILITY` up to and including this one.
         """
-        settings = self.settings
         return _visibility(
             (events.mu_plus, events.mu_minus),
             events.electrons,
             events.photons,
             self.to_laboratory,
-            (
-                np.radians(settings.tracking.polar_range),
-                _muon_parameters(settings.muons),
-                _calorimeter_parameters(settings.calorimeter),
-                np.radians(settings.calorimeter.gaps).reshape(-1, 2),
-            ),
+            (self.tracking.polar_range, self.muons, self.calorimeter),
         )
-
-    def measure(self, rng: np.random.Generator, events: GeneratedEvents) -> FloatArray:
-        """Measured momenta of the two muons in the laboratory.
-
-        Args:
-            rng: source of randomness, six numbers a muon.
-            events: n generated events with both muons in the drift chamber.
-
-        Returns:
-            (n, 2, 4), first the positive muon, GeV; energies with the muon mass.
-        """
-        muons = transform(np.stack([events.mu_plus, events.mu_minus], axis=1), self.to_laboratory)
-        return smear(rng, muons, self.settings.tracking)
 
 
 def transform(p: FloatArray, matrix: FloatArray) -> FloatArray:
@@ -135,72 +233,56 @@ def transform(p: FloatArray, matrix: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("...i,ij->...j", p, matrix))
 
 
-def polar_angle(p: FloatArray) -> FloatArray:
-    """Polar angle of (..., 4) momenta to the z axis, (...,), radian; 0 for zero momentum."""
-    return np.arctan2(np.hypot(p[..., 1], p[..., 2]), p[..., 3])
-
-
 @njit(cache=True)
-def _to_laboratory(p: FloatArray, matrix: FloatArray) -> tuple[float, float, float]:
+def _in_laboratory(p: FloatArray, matrix: FloatArray) -> tuple[float, float, float]:
     """Energy, momentum and polar angle in the laboratory of one CMS momentum (4,)."""
-    energy = 0.0
-    x = 0.0
-    y = 0.0
-    z = 0.0
+    energy, x, y, z = 0.0, 0.0, 0.0, 0.0
     for i in range(4):
         energy += p[i] * matrix[i, 0]
         x += p[i] * matrix[i, 1]
         y += p[i] * matrix[i, 2]
         z += p[i] * matrix[i, 3]
-    across = math.hypot(x, y)
-    return energy, math.hypot(across, z), math.atan2(across, z)
+    across = hypot(x, y)
+    return energy, hypot(across, z), atan2(across, z)
 
 
 @njit(cache=True)
-def _muon_efficiency(p: float, angle: float, muons: FloatArray) -> float:
+def _inside(angle: float, degrees: Range) -> bool:
+    """Whether an angle in radian is within a range in degrees."""
+    return radians(degrees[0]) < angle < radians(degrees[1])
+
+
+@njit(cache=True)
+def _muon_efficiency(p: float, angle: float, muons: MuonIdentification) -> float:
     """Probability that a muon is found and identified.
 
-    A plateau, lower outside the barrel and zero where there is no yoke, times a Gaussian turn-on
-    in momentum: a muon has to reach the yoke and to cross some of its layers.
-
-    Args:
-        p: momentum in the laboratory, GeV.
-        angle: polar angle in the laboratory, radian.
-        muons: see `_muon_parameters`.
+    A plateau times a Gaussian turn-on in momentum: a muon has to reach the yoke and to cross some
+    of its layers.
     """
-    if not muons[6] < angle < muons[7]:
+    if not _inside(angle, muons.polar_range):
         return 0.0
-    plateau = muons[2] if muons[0] < angle < muons[1] else muons[3]
-    return float(plateau * math.erfc((muons[4] - p) / (math.sqrt(2.0) * muons[5])) / 2)
+    barrel = _inside(angle, muons.barrel_range)
+    plateau = muons.barrel_efficiency if barrel else muons.endcap_efficiency
+    return plateau * erfc((muons.threshold - p) / (sqrt(2.0) * muons.threshold_width)) / 2
 
 
 @njit(cache=True)
-def _photon_miss(energy: float, angle: float, calorimeter: FloatArray, gaps: FloatArray) -> float:
-    """Probability that a photon does not veto: 1 below threshold and outside the calorimeter.
-
-    Args:
-        energy: in the laboratory, GeV; 0 where there is no photon.
-        angle: polar angle in the laboratory, radian.
-        calorimeter: see `_calorimeter_parameters`.
-        gaps: (g, 2) polar angles where a gap begins and ends, radian.
-    """
-    if energy < calorimeter[2] or not calorimeter[0] < angle < calorimeter[1]:
+def _photon_miss(energy: float, angle: float, calorimeter: Calorimeter) -> float:
+    """Probability that a photon does not veto: 1 below threshold and outside the calorimeter."""
+    if energy < calorimeter.photon_threshold or not _inside(angle, calorimeter.polar_range):
         return 1.0
-    for gap in gaps:
-        if gap[0] < angle < gap[1]:
-            return float(calorimeter[4])
-    return float(calorimeter[3])
+    for gap in calorimeter.gaps:
+        if _inside(angle, gap):
+            return calorimeter.gap_inefficiency
+    return calorimeter.photon_inefficiency
 
 
 @njit(cache=True)
-def _electron_miss(energy: float, angle: float, calorimeter: FloatArray) -> float:
-    """Probability that a scattered electron does not veto, likewise.
-
-    There are no gaps: an electron that enters one still leaves a track.
-    """
-    if energy < calorimeter[5] or not calorimeter[0] < angle < calorimeter[1]:
+def _electron_miss(energy: float, angle: float, calorimeter: Calorimeter) -> float:
+    """Probability that a scattered electron does not veto; in a gap it still leaves a track."""
+    if energy < calorimeter.electron_threshold or not _inside(angle, calorimeter.polar_range):
         return 1.0
-    return float(calorimeter[6])
+    return calorimeter.electron_inefficiency
 
 
 @njit(cache=True)
@@ -209,136 +291,71 @@ def _visibility(
     electrons: FloatArray,
     photons: FloatArray,
     to_laboratory: FloatArray,
-    parameters: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    parameters: tuple[Range, MuonIdentification, Calorimeter],
 ) -> FloatArray:
-    """See `Detector.visibility`; momenta are in the CMS, settings come as arrays."""
-    n = len(photons)
-    chamber, identification, calorimeter, gaps = parameters
-    passed = np.zeros((n, 4))
-    for i in range(n):
+    """See `Detector.visibility`; momenta are in the CMS."""
+    chamber, identification, calorimeter = parameters
+    passed = np.zeros((len(photons), 4))
+    for i in range(len(photons)):
         probability = 1.0
         inside = True
         for muon in muons:
-            _, p, angle = _to_laboratory(muon[i], to_laboratory)
-            inside = inside and chamber[0] < angle < chamber[1]
+            _, p, angle = _in_laboratory(muon[i], to_laboratory)
+            inside = inside and _inside(angle, chamber)
             probability *= _muon_efficiency(p, angle, identification)
         if not inside:
             continue
         passed[i, 0] = 1.0
         passed[i, 1] = probability
         for k in range(electrons.shape[1]):
-            energy, _, angle = _to_laboratory(electrons[i, k], to_laboratory)
+            energy, _, angle = _in_laboratory(electrons[i, k], to_laboratory)
             probability *= _electron_miss(energy, angle, calorimeter)
         passed[i, 2] = probability
         for k in range(photons.shape[1]):
-            energy, _, angle = _to_laboratory(photons[i, k], to_laboratory)
-            probability *= _photon_miss(energy, angle, calorimeter, gaps)
+            energy, _, angle = _in_laboratory(photons[i, k], to_laboratory)
+            probability *= _photon_miss(energy, angle, calorimeter)
         passed[i, 3] = probability
     return passed
 
 
-def _muon_parameters(settings: MuonSettings) -> FloatArray:
-    """Barrel (radian), plateaus in and outside it, threshold and its width (GeV), yoke (radian)."""
-    return np.array(
-        [
-            *np.radians(settings.barrel_range),
-            settings.barrel_efficiency,
-            settings.endcap_efficiency,
-            settings.threshold,
-            settings.threshold_width,
-            *np.radians(settings.polar_range),
-        ]
-    )
+EVERYWHERE: Final = 0
+MISSED: Final = 1
+SEEN: Final = 2
 
 
-def _calorimeter_parameters(settings: CalorimeterSettings) -> FloatArray:
-    """Acceptance from and to (radian), then what a photon and what an electron meets.
+class Veto(NamedTuple):
+    """Where particles are seen, for generators that fill one region after the other.
 
-    A photon: threshold (GeV), inefficiency, inefficiency in a gap. An electron: threshold (GeV),
-    inefficiency.
+    Attributes:
+        to_laboratory: (4, 4) matrix that takes CMS momenta, from the left, to the laboratory.
+        polar_range: Of the calorimeter, degrees.
+        gaps: Where nothing is seen for certain, degrees.
+        threshold: Least energy in the laboratory, GeV.
     """
-    return np.array(
-        [
-            *np.radians(settings.polar_range),
-            settings.photon_threshold,
-            settings.photon_inefficiency,
-            settings.gap_inefficiency,
-            settings.electron_threshold,
-            settings.electron_inefficiency,
-        ]
-    )
+
+    to_laboratory: FloatArray = np.eye(4)
+    polar_range: Range = (0.0, 0.0)
+    gaps: tuple[Range, Range] = ((0.0, 0.0), (0.0, 0.0))
+    threshold: float = inf
 
 
-def lever_arm(angle: FloatArray, settings: TrackingSettings) -> FloatArray:
-    """Transverse lever arm of a track, as a share of that of a track through all wires.
+NO_VETO: Final = Veto()
+"""A calorimeter that sees nothing, in a laboratory that is the CMS."""
+
+
+@njit(cache=True)
+def in_region(particle: Momentum, region: int, veto: Veto) -> bool:
+    """Whether a particle, in the CMS, belongs to a region of the detector.
 
     Args:
-        angle: (...,) polar angles, radian.
-        settings: size of the drift chamber.
-
-    Returns:
-        (...,) shares, 1 where the track leaves through the outer cylinder.
+        particle: its momentum.
+        region: `EVERYWHERE`; `SEEN`: above threshold in the calorimeter; `MISSED`: the rest.
+        veto: the calorimeter.
     """
-    slope = np.tan(angle)
-    length = np.where(slope > 0, settings.forward_length, settings.backward_length)
-    return np.minimum(1.0, np.abs(slope) * length / settings.outer_radius)
-
-
-def momentum_resolution(
-    transverse: FloatArray, angle: FloatArray, worse: BoolArray, settings: TrackingSettings
-) -> FloatArray:
-    """Relative resolution of the transverse momentum.
-
-    Args:
-        transverse: (...,) transverse momenta, GeV.
-        angle: (...,) polar angles, radian.
-        worse: (...,) tracks with a bad fit, whose curvature part is larger.
-        settings: resolution of the drift chamber.
-
-    Returns:
-        (...,) sigma(pT)/pT: curvature part, larger where the lever arm is short, and multiple
-        scattering over beta, added in quadrature (Gluckstern, NIM 24, 381).
-    """
-    p = transverse / np.sin(angle)
-    beta = p / np.hypot(p, MUON_MASS)
-    curvature = settings.curvature_resolution * transverse
-    curvature = curvature * lever_arm(angle, settings) ** -settings.lever_arm_power
-    curvature = curvature * np.where(worse, settings.tail_scale, 1.0)
-    return np.asarray(np.hypot(curvature, settings.scattering_resolution / beta))
-
-
-def smear(rng: np.random.Generator, muons: FloatArray, settings: TrackingSettings) -> FloatArray:
-    """Measured momenta of muons.
-
-    What a tracker measures with a Gaussian error is the curvature, so 1/pT is smeared; a share
-    of the tracks has a larger error. Both angles are smeared alike (azimuth over sine).
-
-    Args:
-        rng: source of randomness.
-        muons: (..., 4) true momenta in the laboratory, GeV.
-        settings: resolution of the trackers.
-
-    Returns:
-        (..., 4) measured momenta, GeV, with the muon mass.
-    """
-    transverse = np.hypot(muons[..., 1], muons[..., 2])
-    angle = polar_angle(muons)
-    p = transverse / np.sin(angle)
-    shape = p.shape
-    worse = rng.random(shape) < settings.tail_fraction
-    relative = momentum_resolution(transverse, angle, worse, settings)
-    # A curvature that fluctuates through zero would turn the charge; such a track is not kept
-    # apart from one that is merely very stiff.
-    curvature = np.maximum(1 + relative * rng.standard_normal(shape), 0.05)
-    beta = p / np.hypot(p, MUON_MASS)
-    angular = np.hypot(settings.angle_resolution, settings.angle_scattering / (p * beta))
-    angle = angle + angular * rng.standard_normal(shape)
-    azimuth = np.arctan2(muons[..., 2], muons[..., 1])
-    azimuth = azimuth + angular / np.sin(angle) * rng.standard_normal(shape)
-    transverse = transverse / curvature
-    measured = np.empty_like(muons)
-    measured[..., 1] = transverse * np.cos(azimuth)
-    measured[..., 2] = transverse * np.sin(azimuth)
-    measured[..., 3] = transverse / np.tan(angle)
-    measured[..., 0] = np.sqrt((measured[..., 1:] ** 2).sum(axis=-1) + MUON_MASS**2)
-    return measured
+    if region == EVERYWHERE:
+        return True
+    energy, _, angle = _in_laboratory(np.array(particle), veto.to_laboratory)
+    seen = energy > veto.threshold and _inside(angle, veto.polar_range)
+    for gap in veto.gaps:
+        seen = seen and not _inside(angle, gap)
+    return seen == (region == SEEN)

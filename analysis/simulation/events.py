@@ -1,10 +1,11 @@
-"""The record that every generator makes and the detector reads."""
+"""Generated events: what every generator makes and the detector reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +39,19 @@ class GeneratedEvents:
         radiated: FloatArray = self.photons.sum(axis=1) + self.electrons.sum(axis=1)
         return self.mu_plus + self.mu_minus + radiated + self.invisible
 
-    def __getitem__(self, index: np.ndarray | slice) -> "GeneratedEvents":
-        """The events that a mask, an index array or a slice picks."""
-        return GeneratedEvents(
-            self.mu_plus[index],
-            self.mu_minus[index],
-            self.photons[index],
-            self.electrons[index],
-            self.invisible[index],
-            self.sqrt_s[index],
-            self.weight[index],
-            self.mass[index],
-        )
+    def __getitem__(self, index: BoolArray | IntArray) -> "GeneratedEvents":
+        """The events that a mask or an index array picks."""
+        return GeneratedEvents(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+class Generator(Protocol):
+    """A process, or a region of its phase space with a sampling density of its own (a stratum)."""
+
+    @property
+    def name(self) -> str:
+        """What the record calls it."""
+        ...
+
+    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+        """One weighted trial for each energy of the beams (n,), in GeV; weight zero if it fails."""
+        ...

@@ -33,14 +33,7 @@ class Ntuple:
     """
 
     def __init__(self, file: Any, production: int, beams: Beams, signal: bool) -> None:
-        """Make the empty tree.
-
-        Args:
-            file: An open, writable uproot file.
-            production: Production number, the same in every event.
-            beams: Nominal beams, the same in every event.
-            signal: Whether there is a branch with the generated mass.
-        """
+        """Make the empty tree in an open uproot file; arguments as of `create_ntuple`."""
         self.entries = 0
         self._production = production
         self._beams = beams
@@ -58,8 +51,7 @@ class Ntuple:
     def flush(self, multiple: int = 1) -> None:
         """Write what waits in baskets of at most `_BASKET` events.
 
-        Args:
-            multiple: the number of events written is a multiple of this; the rest waits on.
+        The number of events written is a multiple of `multiple`; the rest waits on.
         """
         waiting = sum(map(len, self._waiting))
         count = waiting - waiting % multiple
@@ -73,12 +65,7 @@ class Ntuple:
         self._waiting = [events[count:]]
 
     def _branches(self, events: NDArray[np.void], first: int) -> dict[str, NDArray[Any]]:
-        """All branches of consecutive events.
-
-        Args:
-            events: (n,) of dtype `EVENT`.
-            first: number of the first of them.
-        """
+        """All branches of consecutive events, of which the first has a number."""
         n = len(events)
         branches: dict[str, NDArray[Any]] = {
             "__experiment__": np.full(n, EXPERIMENT, np.int32),

@@ -17,8 +17,8 @@ from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.stage import Stage
 
 if TYPE_CHECKING:
-    from punzinet.analysis.simulation.comparison import Comparison
-    from punzinet.analysis.simulation.spectrum_comparison import SpectrumComparison
+    from punzinet.analysis.simulation.validation.published import PublishedNumber
+    from punzinet.analysis.simulation.validation.pythia import PythiaComparison
 
 
 def _has_pythia() -> bool:
@@ -47,13 +47,18 @@ def _run(context: Context) -> Sequence[Path]:
 
     Example: punzinet validate-simulation --output output
     """
-    from punzinet.analysis.simulation.validation import compare
+    from punzinet.analysis.paper.published_curves import curve_rows
+    from punzinet.analysis.simulation.validation.published import (
+        PublishedNumber,
+        compare_with_published,
+    )
     from punzinet.plots.validation import make_validation_plots
 
     output, manifest, pythia = context.output, context.manifest, _has_pythia()
     seed = manifest.simulation.seed
     with console.status("Comparing with published numbers"):
-        rows = compare(manifest, output)
+        rows = compare_with_published(manifest, output)
+        rows += [PublishedNumber(*row) for row in curve_rows(output)]
     spectra = _spectra(manifest.beams.sqrt_s, seed) if pythia else []
     missing = {
         "missing": "The comparison with Pythia 8 needs the package pythia8mc: install it with "
@@ -82,9 +87,9 @@ def _run(context: Context) -> Sequence[Path]:
     return written
 
 
-def _spectra(sqrt_s: float, seed: int) -> "list[SpectrumComparison]":
+def _spectra(sqrt_s: float, seed: int) -> "list[PythiaComparison]":
     """All spectra of both generators."""
-    from punzinet.analysis.simulation.spectrum_comparison import (
+    from punzinet.analysis.simulation.validation.pythia import (
         EVENTS,
         PROCESSES,
         compare_with_pythia,
@@ -97,7 +102,7 @@ def _spectra(sqrt_s: float, seed: int) -> "list[SpectrumComparison]":
     return spectra
 
 
-def _print(rows: "Sequence[Comparison]", spectra: "Sequence[SpectrumComparison]") -> None:
+def _print(rows: "Sequence[PublishedNumber]", spectra: "Sequence[PythiaComparison]") -> None:
     """Print a table of all comparisons, and what became of the spectra."""
     table = Table(title="Default data against published values")
     table.add_column("quantity", no_wrap=True)

@@ -13,7 +13,7 @@ import numpy as np
 from stage import Figures, measure
 
 from punzinet.analysis.manifest.beams import Beams
-from punzinet.analysis.simulation.signal import _trials
+from punzinet.analysis.simulation.generators.signal import _trials
 
 TRIALS = 500_000
 MASSES = (0.1, 2.5, 8.1)

@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.simulation import validation
+from punzinet.analysis.simulation.validation import published
 from punzinet.cli import app
 
 SMALL = {
@@ -47,8 +47,8 @@ def test_stages_that_have_to_come_before_are_named() -> None:
 
 
 def test_a_small_sample_is_validated(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for process in validation.TRIALS:
-        monkeypatch.setitem(validation.TRIALS, process, 20_000)
+    for process in published.TRIALS:
+        monkeypatch.setitem(published.TRIALS, process, 20_000)
     run("simulate", "--executor", "iterative")
     run("features", "--executor", "iterative")
     said = " ".join(run("validate-simulation").split())

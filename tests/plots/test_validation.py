@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.simulation.comparison import Comparison
-from punzinet.analysis.simulation.spectrum_comparison import (
+from punzinet.analysis.simulation.validation.published import PublishedNumber
+from punzinet.analysis.simulation.validation.pythia import (
     MUMUGAMMA_EDGES,
-    SpectrumComparison,
+    PythiaComparison,
     fill,
 )
 from punzinet.plots.validation import (
@@ -22,13 +22,15 @@ from punzinet.plots.validation import (
 )
 
 
-def comparisons() -> list[Comparison]:
+def comparisons() -> list[PublishedNumber]:
     """Every second one agrees, and the last has no value."""
     values = [11.0 if i % 2 else 13.0 for i in range(len(LABELS) - 1)]
-    return [Comparison(k, k, 10.0, v, 0.1) for k, v in zip(LABELS, [*values, None], strict=True)]
+    return [
+        PublishedNumber(k, k, 10.0, v, 0.1) for k, v in zip(LABELS, [*values, None], strict=True)
+    ]
 
 
-def spectra() -> SpectrumComparison:
+def spectra() -> PythiaComparison:
     """Random muons."""
     rng = np.random.default_rng(1)
     drawn = {
@@ -38,7 +40,7 @@ def spectra() -> SpectrumComparison:
         )
         for name, edges in MUMUGAMMA_EDGES.items()
     }  # fmt: skip
-    return SpectrumComparison("mumugamma", 1.1, 1.0, drawn)
+    return PythiaComparison("mumugamma", 1.1, 1.0, drawn)
 
 
 def words(figure: Figure) -> str:

@@ -14,7 +14,7 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
-from punzinet.analysis.simulation.sampling import produce
+from punzinet.analysis.simulation.sampling import simulate_batch
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.simulation import simulate
@@ -165,7 +165,7 @@ def test_datasets_do_not_depend_on_one_another(made: OutputFolder, tmp_path: Pat
 def test_strata_are_simulated_again_if_the_pilot_run_missed_the_largest_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("punzinet.processors.simulated_sample.needed_trials", lambda *_: 10_000)
+    monkeypatch.setattr("punzinet.processors.simulation.needed_trials", lambda *_: 10_000)
     output = OutputFolder(tmp_path)
     simulate(small("tautau", luminosity=3.0), "default", output, Execution())
     (weight,) = columns(output.ntuple("tautau"), "weight")
@@ -205,9 +205,9 @@ def test_a_killed_run_is_continued(
         calls.append(arguments)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return produce(*arguments)
+        return simulate_batch(*arguments)
 
-    monkeypatch.setattr("punzinet.processors.simulation.produce", interrupted)
+    monkeypatch.setattr("punzinet.processors.simulation.simulate_batch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         simulate(small("signal", "tautau"), "default", output, Execution())
     assert not results_in(tmp_path)

@@ -162,7 +162,7 @@ def test_a_few_lines_that_stand_for_very_many(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
-@pytest.mark.parametrize("key", ["luminosity", "simulation.detector.energy_spread"])
+@pytest.mark.parametrize("key", ["luminosity", "simulation.detector.photon_loss"])
 def test_settings_are_finite(tmp_path: Path, key: str, value: str) -> None:
     *outer, inner = key.split(".")
     text = "".join(f"{name}: {{" for name in outer) + f"{inner}: {value}" + "}" * len(outer)

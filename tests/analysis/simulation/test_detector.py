@@ -2,33 +2,23 @@
 
 import numpy as np
 import pytest
+from four_vectors import dot, on_shell
 
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.manifest.beams import Beams
-from punzinet.analysis.simulation.detector import (
-    VISIBILITY,
-    Detector,
-    lever_arm,
-    momentum_resolution,
-    polar_angle,
-    smear,
-    transform,
-)
+from punzinet.analysis.manifest.simulation import DetectorSettings
+from punzinet.analysis.simulation.detector import VISIBILITY, Detector, transform
 from punzinet.analysis.simulation.events import GeneratedEvents
-from punzinet.analysis.simulation.lorentz import dot, mass2, momentum, on_shell
-from punzinet.analysis.simulation.settings import DetectorSettings, TrackingSettings
 
 BEAMS = Beams()
-DETECTOR = Detector(DetectorSettings(), BEAMS)
-MUONS = DETECTOR.settings.muons
-CALORIMETER = DETECTOR.settings.calorimeter
+DETECTOR = Detector(BEAMS)
+MUONS = DETECTOR.muons
+CALORIMETER = DETECTOR.calorimeter
 
 
 def at_angle(energy: np.ndarray | float, degrees: np.ndarray | float, mass: float) -> np.ndarray:
     """CMS momenta of particles that have these energies and polar angles in the laboratory."""
-    energy, angle = np.broadcast_arrays(
-        np.asarray(energy, float), np.radians(np.asarray(degrees, float))
-    )
+    energy, angle = np.broadcast_arrays(energy, np.radians(degrees))
     p = np.sqrt(energy**2 - mass**2)
     lab = on_shell(np.stack([0 * p, p * np.sin(angle), p * np.cos(angle)], axis=-1), mass)
     return transform(lab, DETECTOR.from_laboratory)
@@ -155,70 +145,10 @@ def test_two_photons_must_both_be_missed() -> None:
     assert step(seen, "no photon seen")[0] == pytest.approx(CALORIMETER.photon_inefficiency**2)
 
 
-def test_lever_arm_is_full_through_the_outer_cylinder_and_falls_towards_the_ends() -> None:
-    angle = np.radians([17.0, 25, 35.5, 60, 90, 120, 126.2, 140, 150])
-    arm = lever_arm(angle, TrackingSettings())
-    np.testing.assert_array_equal(arm[2:7], 1.0)
-    assert np.all(np.diff(arm[:3]) > 0)
-    assert np.all(np.diff(arm[6:]) < 0)
-    # a straight line from the interaction point to the corner of the drift chamber
-    corner = np.arctan2(1.13, 1.59)
-    assert lever_arm(np.array(corner / 2), TrackingSettings()) == pytest.approx(
-        np.tan(corner / 2) / np.tan(corner)
-    )
-
-
-def test_resolution_is_the_quoted_one_for_central_tracks() -> None:
-    settings = TrackingSettings(curvature_resolution=0.001, scattering_resolution=0.003)
-    pt = np.array([1.0, 3.0, 5.0])
-    good = np.zeros(3, dtype=bool)
-    beta = pt / np.hypot(pt, MUON_MASS)
-    np.testing.assert_allclose(
-        momentum_resolution(pt, np.full(3, np.pi / 2), good, settings),
-        np.sqrt((0.001 * pt) ** 2 + (0.003 / beta) ** 2),
-    )
-    bad = momentum_resolution(pt, np.full(3, np.pi / 2), ~good, settings)
-    np.testing.assert_allclose(
-        bad, np.sqrt((0.001 * settings.tail_scale * pt) ** 2 + (0.003 / beta) ** 2)
-    )
-
-
-def test_smeared_curvature_and_angles_have_the_stated_widths() -> None:
-    settings = TrackingSettings(tail_fraction=0.0)
-    n = 200_000
-    true = on_shell(np.tile([2.0, 2.0, 1.0], (n, 1)), MUON_MASS)
-    seen = smear(np.random.default_rng(3), true, settings)
-    np.testing.assert_allclose(mass2(seen), MUON_MASS**2, atol=1e-12)
-    pt, angle = np.hypot(2, 2), np.arctan2(np.hypot(2, 2), 1)
-    ratio = pt / np.hypot(seen[:, 1], seen[:, 2]) - 1
-    good = np.zeros(1, dtype=bool)
-    expected = momentum_resolution(np.array([pt]), np.array([angle]), good, settings)[0]
-    assert ratio.mean() == pytest.approx(0, abs=5 * expected / np.sqrt(n))
-    assert ratio.std() == pytest.approx(expected, rel=0.01)
-    angular = np.hypot(0.0005, 0.001 / 3.0 * np.hypot(3, MUON_MASS) / 3)
-    assert polar_angle(seen).std() == pytest.approx(angular, rel=0.01)
-    azimuth = np.arctan2(seen[:, 2], seen[:, 1])
-    assert azimuth.std() == pytest.approx(angular / np.sin(angle), rel=0.01)
-
-
-def test_tails_are_as_frequent_as_stated() -> None:
-    settings = TrackingSettings(scattering_resolution=0.0, tail_fraction=0.2, tail_scale=4.0)
-    true = on_shell(np.tile([3.0, 0.0, 0.0], (200_000, 1)), MUON_MASS)
-    seen = smear(np.random.default_rng(4), true, settings)
-    pull = (3 / np.hypot(seen[:, 1], seen[:, 2]) - 1) / 0.003
-    assert pull.var() == pytest.approx(0.8 + 0.2 * 16, rel=0.03)
-    assert np.mean(np.abs(pull) > 4) == pytest.approx(0.2 * 0.3173, rel=0.05)
-
-
-def test_measurement_is_of_the_laboratory_momenta() -> None:
-    exact = TrackingSettings(
-        curvature_resolution=0,
-        scattering_resolution=0,
-        angle_resolution=0,
-        angle_scattering=0,
-    )
-    detector = Detector(DetectorSettings(tracking=exact), BEAMS)
-    plus, minus = at_angle(np.array([3.0]), 60.0, MUON_MASS), central(1)
-    measured = detector.measure(np.random.default_rng(5), events(plus, minus))
-    assert momentum(measured)[0, 0] == pytest.approx(np.sqrt(9 - MUON_MASS**2))
-    np.testing.assert_allclose(np.degrees(polar_angle(measured)), [[60.0, 90.0]])
+def test_settings_vary_what_is_least_known() -> None:
+    varied = Detector.varied(BEAMS, DetectorSettings(photon_loss=2.0, momentum_resolution=1.5))
+    assert varied.calorimeter.photon_inefficiency == 2 * CALORIMETER.photon_inefficiency
+    assert varied.calorimeter.gap_inefficiency == 2 * CALORIMETER.gap_inefficiency
+    assert varied.momentum_resolution == 1.5
+    assert Detector.varied(BEAMS, DetectorSettings()) == DETECTOR
+    assert Detector.varied(BEAMS, DetectorSettings(photon_loss=9)).calorimeter.gap_inefficiency == 1

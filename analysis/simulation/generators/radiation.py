@@ -1,0 +1,276 @@
+"""Radiative corrections: the running coupling, and photons to leading logarithm.
+
+Every charge radiates one photon that stands for all its radiation below a given energy. Its
+energy fraction z follows the exponentiated structure function b z^(b-1) (1 + (1-z)^2)/2 with
+b = (alpha/pi) (ln(s/m^2) - 1) (Gribov and Lipatov; Kuraev and Fadin, Sov. J. Nucl. Phys. 41 (1985)
+466), its angle the radiation pattern of a charge with mass. The photons are four-vectors: the
+system that is left has transverse momentum, and what leaves along a beam can be told from what a
+calorimeter sees.
+"""
+
+from math import atan, exp, expm1, log, log1p, pi, sqrt
+from typing import Final
+
+import numpy as np
+
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
+from punzinet.analysis.simulation.lorentz import (
+    Momentum,
+    Vector,
+    about_z,
+    dot,
+    from_rest_frame,
+    minus,
+    rotate_to,
+    to_rest_frame,
+)
+
+SOFT_AND_VIRTUAL: Final = 1 + ALPHA / np.pi * (np.pi**2 / 3 - 0.5)
+"""First-order vertex correction of the annihilation that no logarithm carries (Kuraev, Fadin)."""
+SOFTEST: Final = 1e-6
+"""Energy fraction below which photons are left out: a few keV, which nothing resolves."""
+DIMUON_THRESHOLD: Final = 4 * MUON_MASS**2
+"""Least mass squared of a dimuon, GeV^2."""
+_HARD_SHARE: Final = 0.06
+"""Share of photons off the beams drawn from 1/(1 - z), which evens out the weights."""
+
+Fractions = tuple[float, float, float, float]
+
+
+@njit(cache=True)
+def lepton_loop(s: float, mass: float) -> float:
+    """Contribution of one lepton to `vacuum_polarisation`, to one loop.
+
+    It is (alpha/3 pi) (ln(s/m^2) - 5/3) far above threshold.
+    """
+    ratio = 4 * mass**2 / s
+    if ratio > 1e4:
+        # leading term of the expansion in s: the closed form below has lost its digits
+        return -4 * ALPHA / (15 * pi * ratio)
+    if ratio < 1:
+        velocity = sqrt(1 - ratio)
+        # (1 - v) as ratio/(1 + v), which keeps its digits for electrons
+        loop = velocity * log((1 + velocity) ** 2 / ratio)
+    else:
+        slope = sqrt(ratio - 1)
+        loop = 2 * slope * atan(1 / slope) if slope > 0 else 0.0
+    return ALPHA / (3 * pi) * (-5 / 3 - ratio + (1 + ratio / 2) * loop)
+
+
+@njit(cache=True)
+def hadron_loop(s: float) -> float:
+    """Contribution of the hadrons, A + B ln(1 + C s) in five ranges of sqrt(s) up to the Z.
+
+    The parametrisation of Burkhardt and Pietrzyk (Phys. Lett. B 513 (2001) 46) for space-like
+    photons, which is smooth: resonances are not modelled.
+    """
+    if s < 0.7**2:
+        return 0.0023092 * log(1 + 3.9925370 * s)
+    if s < 2.0**2:
+        return 0.0022333 * log(1 + 4.2191779 * s)
+    if s < 4.0**2:
+        return 0.0024402 * log(1 + 3.2496684 * s)
+    if s < 10.0**2:
+        return 0.0027340 * log(1 + 2.0995092 * s)
+    return 0.0010485 + 0.0029431 * log(1 + s)
+
+
+@njit(cache=True)
+def vacuum_polarisation(s: float) -> float:
+    """Delta alpha(s): the coupling at s is alpha / (1 - Delta alpha).
+
+    Args:
+        s: invariant mass squared of a time-like photon below the Z, GeV^2, above zero.
+    """
+    leptons = lepton_loop(s, ELECTRON_MASS) + lepton_loop(s, MUON_MASS) + lepton_loop(s, TAU_MASS)
+    return leptons + hadron_loop(s)
+
+
+@njit(cache=True)
+def exponent(s: float, mass: float) -> float:
+    """Strength of the radiation of one charge, b = (alpha/pi) (ln(s/m^2) - 1).
+
+    It is the mean number of photons per unit of ln(energy); s is the mass squared of the pair
+    that the charge belongs to.
+    """
+    return ALPHA / pi * (log(s / mass**2) - 1)
+
+
+@njit(cache=True)
+def hard_spectrum(z: float, strength: float) -> float:
+    """Weight of z drawn from b z^(b-1): (1 + (1-z)^2)/2 over its mean for z in (0, 1)."""
+    mean = 1 - strength / (1 + strength) + strength / (4 + 2 * strength)
+    return (1 + (1 - z) ** 2) / (2 * mean)
+
+
+@njit(cache=True)
+def emission_angle(uniform: float, energy: float, mass: float) -> float:
+    """Angle of a photon to the charge that radiates it, as 1 - cos(theta) in [0, 2].
+
+    The density of d = 1 - cos(theta) is d/(d + a)^2 with a = m^2/2E^2: the pattern
+    1/(p.k) - m^2/(p.k)^2 of one charge, whose integral is the logarithm minus one in `exponent`.
+    With v = ln(1 + d/a) the cumulative density is v - 1 + exp(-v), solved by Newton's method
+    from above, where it converges without overshooting.
+
+    Args:
+        uniform: random number in [0, 1).
+        energy: of the charge before it radiates, GeV.
+        mass: of the charge, GeV.
+    """
+    scale = mass**2 / (2 * energy**2)
+    largest = log1p(2 / scale)
+    target = uniform * (largest - 1 + exp(-largest))
+    v = target + sqrt(2 * target)
+    for _ in range(4):
+        slope = -expm1(-v)
+        if slope <= 0:
+            break
+        v -= (v - slope - target) / slope
+    return min(max(scale * expm1(v), 0.0), 2.0)
+
+
+@njit(cache=True)
+def softer_fraction(
+    rng: np.random.Generator, s: float, mass: float, below: float, share: float
+) -> tuple[float, float]:
+    """Energy fraction of the photon off one charge.
+
+    Args:
+        rng: source of the random numbers.
+        s: mass squared of the pair that the charge belongs to, GeV^2.
+        mass: of the charge, GeV.
+        below: energy fraction of the hardest photon, below 1.
+        share: of the fractions that are drawn from 1/(1 - z) instead of z^(b-1), because the
+            cross-section of what is left of the energy rises in this way.
+
+    Returns:
+        The fraction, zero below `SOFTEST`, and the event's weight for this charge: the
+        probability of nothing harder times the shape of the hard spectrum, normalised.
+    """
+    strength = exponent(s, mass)
+    if strength <= 0:
+        return 0.0, 1.0
+    most = -log(1 - below)
+    if rng.random() < share:
+        fraction = 1 - exp(-most * rng.random())
+    else:
+        fraction = below * rng.random() ** (1 / strength)
+    weight = below**strength * hard_spectrum(fraction, strength)
+    if share > 0:
+        # ratio of the two densities
+        ratio = (fraction / below) ** (1 - strength) * below / (strength * most * (1 - fraction))
+        weight /= 1 - share + share * ratio
+    return fraction if fraction > SOFTEST else 0.0, weight
+
+
+@njit(cache=True)
+def softer_fractions(
+    rng: np.random.Generator, s: float, s_mumu: float, below: float
+) -> tuple[Fractions, float]:
+    """Energy fractions of the photons that are softer than the hardest.
+
+    Args:
+        rng: source of the random numbers.
+        s: energy of the beams squared, GeV^2.
+        s_mumu: mass squared of the dimuon, GeV^2.
+        below: energy fraction of the hardest photon.
+
+    Returns:
+        The fractions off electron, positron, mu+ and mu-, and the weight, which holds the soft
+        and virtual corrections.
+    """
+    share = _HARD_SHARE if below > 0.5 else 0.0
+    electron, weight_1 = softer_fraction(rng, s, ELECTRON_MASS, below, share)
+    positron, weight_2 = softer_fraction(rng, s, ELECTRON_MASS, below, share)
+    plus, weight_3 = softer_fraction(rng, s_mumu, MUON_MASS, below, 0.0)
+    minus_, weight_4 = softer_fraction(rng, s_mumu, MUON_MASS, below, 0.0)
+    weight = weight_1 * weight_2 * weight_3 * weight_4 * SOFT_AND_VIRTUAL**2
+    return (electron, positron, plus, minus_), weight
+
+
+@njit(cache=True)
+def _photon(rng: np.random.Generator, fraction: float, energy: float, mass: float) -> Momentum:
+    """A photon of an energy fraction off a charge of some energy and mass along the z axis."""
+    if fraction == 0:
+        return 0.0, 0.0, 0.0, 0.0
+    opening = emission_angle(rng.random(), energy, mass)
+    return about_z(fraction * energy, fraction * energy, opening, 2 * pi * rng.random())
+
+
+@njit(cache=True)
+def radiate_off_beams(
+    rng: np.random.Generator, sqrt_s: float, fractions: Fractions
+) -> tuple[Momentum, Momentum, Momentum, Vector]:
+    """Radiate photons of given energies off the beams.
+
+    Args:
+        rng: source of the random numbers.
+        sqrt_s: energy of the beams, GeV.
+        fractions: of `softer_fractions`.
+
+    Returns:
+        The two photons, the momentum of what collides, and the direction of the electron in its
+        rest frame. There the two beams are no longer back to back if a photon took transverse
+        momentum away; the direction is the bisector of the electron and the reversed positron
+        (Collins and Soper, Phys. Rev. D 16 (1977) 2219).
+    """
+    energy = sqrt_s / 2
+    first = _photon(rng, fractions[0], energy, ELECTRON_MASS)
+    mirrored = _photon(rng, fractions[1], energy, ELECTRON_MASS)
+    second = (mirrored[0], mirrored[1], mirrored[2], -mirrored[3])
+    reduced = minus(minus((sqrt_s, 0.0, 0.0, 0.0), first), second)
+    axis = (0.0, 0.0, 1.0)
+    if first[0] + second[0] > 0 and dot(reduced, reduced) > DIMUON_THRESHOLD:
+        electron = to_rest_frame((energy, 0.0, 0.0, energy), reduced)
+        positron = to_rest_frame((energy, 0.0, 0.0, -energy), reduced)
+        x = electron[1] / electron[0] - positron[1] / positron[0]
+        y = electron[2] / electron[0] - positron[2] / positron[0]
+        z = electron[3] / electron[0] - positron[3] / positron[0]
+        length = sqrt(x**2 + y**2 + z**2)
+        axis = (x / length, y / length, z / length)
+    return first, second, reduced, axis
+
+
+@njit(cache=True)
+def into_cms(p: Momentum, axis: Vector, reduced: Momentum) -> Momentum:
+    """From the frame of the collision, with the electron along z, to the CMS of the beams.
+
+    `axis` and `reduced` are those of `radiate_off_beams`.
+    """
+    return from_rest_frame(rotate_to(axis, p), reduced)
+
+
+@njit(cache=True)
+def radiate_off_muons(
+    rng: np.random.Generator, s: float, fractions: Fractions, unit: Vector
+) -> tuple[Momentum, Momentum, Momentum, Momentum]:
+    """Radiate photons of given energies off the muons.
+
+    The muons keep their common direction in their rest frame and share what energy is left.
+
+    Args:
+        rng: source of the random numbers.
+        s: mass squared of the dimuon before this radiation, GeV^2.
+        fractions: of `softer_fractions`.
+        unit: direction of mu- in the rest frame of the dimuon.
+
+    Returns:
+        mu+, mu- and the photons off each, in the rest frame of the dimuon before radiation;
+        muons of zero momentum where too little energy is left for them.
+    """
+    energy = sqrt(s) / 2
+    opposite = (-unit[0], -unit[1], -unit[2])
+    off_plus = rotate_to(opposite, _photon(rng, fractions[2], energy, MUON_MASS))
+    off_minus = rotate_to(unit, _photon(rng, fractions[3], energy, MUON_MASS))
+    dimuon = minus(minus((2 * energy, 0.0, 0.0, 0.0), off_plus), off_minus)
+    left = dot(dimuon, dimuon)
+    if left <= DIMUON_THRESHOLD:
+        nothing = (0.0, 0.0, 0.0, 0.0)
+        return nothing, nothing, off_plus, off_minus
+    half = sqrt(left) / 2
+    momentum = sqrt(left / 4 - MUON_MASS**2)
+    x, y, z = momentum * unit[0], momentum * unit[1], momentum * unit[2]
+    mu_plus = from_rest_frame((half, -x, -y, -z), dimuon)
+    mu_minus = from_rest_frame((half, x, y, z), dimuon)
+    return mu_plus, mu_minus, off_plus, off_minus

@@ -1,0 +1,239 @@
+"""Tau pairs: e+ e- -> tau+ tau- (gamma), both taus decaying to a muon and two neutrinos.
+
+The Born process has the tau mass and the full spin correlation of the pair. The first tau decays
+without polarisation; its polarimeter then fixes the polarisation of the second, which decays with
+it: the joint distribution 1 + sum C_ij h_i h_j is exact, without weights.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import (
+    ALPHA,
+    BR_TAU_TO_MU,
+    BR_TAU_TO_PI,
+    ELECTRON_MASS,
+    FB_PER_GEV2,
+    TAU_MASS,
+)
+from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.generators.radiation import (
+    SOFT_AND_VIRTUAL,
+    SOFTEST,
+    exponent,
+    hard_spectrum,
+    into_cms,
+    radiate_off_beams,
+    vacuum_polarisation,
+)
+from punzinet.analysis.simulation.generators.tau_decay import decay
+from punzinet.analysis.simulation.lorentz import Momentum, Vector, dot
+from punzinet.analysis.types import FloatArray
+
+THRESHOLD: Final = 2 * TAU_MASS
+"""Least energy of a collision, GeV."""
+
+
+@njit(cache=True)
+def born_cross_section(s: float) -> float:
+    """Cross-section of e+ e- -> tau+ tau- at lowest order, with the tau mass, fb.
+
+    (4 pi alpha^2 / 3s) beta (3 - beta^2) / 2, with the running alpha; zero below threshold.
+    """
+    beta = math.sqrt(max(0.0, 1 - THRESHOLD * THRESHOLD / s))
+    coupling = ALPHA / (1 - vacuum_polarisation(s))
+    return FB_PER_GEV2 * 2 * math.pi * coupling * coupling / (3 * s) * beta * (3 - beta * beta)
+
+
+@njit(cache=True)
+def spin_correlation(cosine: float, gamma: float) -> tuple[Vector, Vector, Vector]:
+    """Spin correlation C_ij of the tau pair made by a virtual photon.
+
+    The axes are those of both rest frames: z along the tau-, x in the plane of the reaction on
+    the side of the electron (electron.x > 0), y normal to it. Neither tau is polarised on its
+    own. (Tsai, Phys. Rev. D 4 (1971) 2821.)
+
+    Args:
+        cosine: of the angle of the tau- to the electron.
+        gamma: energy of a tau over its mass.
+
+    Returns:
+        Rows i = x, y, z (tau-) of columns j = x, y, z (tau+).
+    """
+    sine2 = 1 - cosine * cosine
+    lightness = 1 / (gamma * gamma)
+    norm = 1 + cosine * cosine + sine2 * lightness
+    mixed = 2 * math.sqrt(sine2) * cosine / (gamma * norm)
+    return (
+        ((1 + lightness) * sine2 / norm, 0.0, mixed),
+        (0.0, -(1 - lightness) * sine2 / norm, 0.0),
+        (mixed, 0.0, (1 + cosine * cosine - sine2 * lightness) / norm),
+    )
+
+
+@njit(cache=True)
+def _pair_cosine(rng: np.random.Generator, gamma: float) -> float:
+    """Draw the cosine of the tau- to the electron, density 1 + c^2 + (1 - c^2) / gamma^2."""
+    lightness = 1 / (gamma * gamma)
+    while True:
+        cosine = 2 * rng.random() - 1
+        square = cosine * cosine
+        if 2 * rng.random() < 1 + square + (1 - square) * lightness:
+            return cosine
+
+
+@njit(cache=True)
+def make_pair(
+    rng: np.random.Generator, sqrt_s: float, pion_share: float
+) -> tuple[Momentum, Momentum]:
+    """Make a tau pair and let it decay.
+
+    Args:
+        rng: source of the random numbers.
+        sqrt_s: energy of the collision, GeV, above threshold.
+        pion_share: probability that a tau decays to a pion instead of a muon.
+
+    Returns:
+        Momenta of the positive and of the negative muon (or pion) in the rest frame of the
+        collision, z along the electron.
+    """
+    gamma = sqrt_s / THRESHOLD
+    boost = math.sqrt(gamma * gamma - 1)
+    cosine = _pair_cosine(rng, gamma)
+    minus, h = decay(rng, -1.0, (0.0, 0.0, 0.0), pion_share)
+    x, y, z = spin_correlation(cosine, gamma)
+    polarisation = (
+        h[0] * x[0] + h[1] * y[0] + h[2] * z[0],
+        h[0] * x[1] + h[1] * y[1] + h[2] * z[1],
+        h[0] * x[2] + h[1] * y[2] + h[2] * z[2],
+    )
+    plus, _ = decay(rng, 1.0, polarisation, pion_share)
+    azimuth = 2 * math.pi * rng.random()
+    return (
+        _from_tau(plus, -boost, cosine, azimuth),
+        _from_tau(minus, boost, cosine, azimuth),
+    )
+
+
+@njit(cache=True)
+def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momentum:
+    """Momentum in the rest frame of the collision of what a tau decays to.
+
+    Args:
+        p: momentum in the rest frame of the tau, axes as in `spin_correlation`, GeV.
+        boost: beta gamma of the tau along the direction of the tau-, negative for the tau+.
+        cosine: of the angle of the tau- to the electron.
+        azimuth: of the tau- about the electron.
+
+    Returns:
+        The momentum with z along the electron.
+    """
+    gamma = math.sqrt(1 + boost * boost)
+    sine = math.sqrt(1 - cosine * cosine)
+    along = gamma * p[3] + boost * p[0]
+    # the axes: z = (sine, 0, cosine), x = (-cosine, 0, sine) and y = (0, -1, 0) at azimuth zero
+    in_plane = sine * along - cosine * p[1]
+    return (
+        gamma * p[0] + boost * p[3],
+        math.cos(azimuth) * in_plane + math.sin(azimuth) * p[2],
+        math.sin(azimuth) * in_plane - math.cos(azimuth) * p[2],
+        cosine * along + sine * p[1],
+    )
+
+
+@njit(cache=True)
+def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float]:
+    """Draw the energy fraction z of the photon off one beam, with more hard ones than there are.
+
+    The spectrum is that of `radiation`. It is sampled in proportion to b z^(b-1) + b / 2(1-z),
+    because the cross-section of what is left rises as 1/(1-z): so that events after hard
+    radiation weigh no more than others.
+
+    Args:
+        rng: source of the random numbers.
+        s: energy of the beams squared, GeV^2.
+
+    Returns:
+        z, zero where the photon is too soft to be seen, and the weight.
+    """
+    strength = exponent(s, ELECTRON_MASS)
+    least = THRESHOLD * THRESHOLD / s
+    hard = -strength / 2 * math.log(least)
+    soft = (1 - least) ** strength
+    if (hard + soft) * rng.random() < hard:
+        z = 1 - least ** rng.random()
+    else:
+        z = (1 - least) * rng.random() ** (1 / strength)
+    sampled = (1 + z ** (1 - strength) / (2 * (1 - z))) / (hard + soft)
+    return z if z > SOFTEST else 0.0, hard_spectrum(z, strength) / sampled
+
+
+@njit(cache=True)
+def _generate(
+    rng: np.random.Generator, sqrt_s: FloatArray, pion_share: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Radiate off the beams of energies (n,), make tau pairs, and let them decay.
+
+    Returns:
+        Momenta in the CMS of the beams of the two muons or pions, positive first, (n, 2, 4); of
+        the neutrinos together (n, 4); of the photons (n, 2, 4); and cross-sections without
+        branching ratios as weights (n,), fb. Where radiation leaves too little energy the weight
+        is zero and the neutrinos have all of it.
+    """
+    n = len(sqrt_s)
+    charged, photons = np.zeros((n, 2, 4)), np.zeros((n, 2, 4))
+    neutrinos, weight = np.zeros((n, 4)), np.zeros(n)
+    for i in range(n):
+        z1, weight1 = _radiated_fraction(rng, sqrt_s[i] ** 2)
+        z2, weight2 = _radiated_fraction(rng, sqrt_s[i] ** 2)
+        first, second, reduced, axis = radiate_off_beams(rng, sqrt_s[i], (z1, z2, 0.0, 0.0))
+        s = dot(reduced, reduced)
+        if s <= THRESHOLD * THRESHOLD:
+            neutrinos[i, 0] = sqrt_s[i]
+            continue
+        weight[i] = SOFT_AND_VIRTUAL * weight1 * weight2 * born_cross_section(s)
+        plus, minus = make_pair(rng, math.sqrt(s), pion_share)
+        charged[i, 0] = into_cms(plus, axis, reduced)
+        charged[i, 1] = into_cms(minus, axis, reduced)
+        photons[i, 0] = first
+        photons[i, 1] = second
+        neutrinos[i] = np.array(reduced) - charged[i, 0] - charged[i, 1]
+    return charged, neutrinos, photons, weight
+
+
+@dataclass(frozen=True)
+class TauPairGenerator:
+    """Generator of tau pairs that leave two muons, or pions taken for muons.
+
+    Attributes:
+        pion_misidentification: how often a pion of tau -> pi nu is taken for a muon, relative to
+            a muon that is; zero leaves pions out.
+    """
+
+    name: ClassVar[str] = "tautau"
+
+    pion_misidentification: float = 0.0
+
+    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+        """One weighted trial for each energy of the beams (n,), GeV.
+
+        Weights vary by radiation alone, and none is more than a fifth above the mean, which is
+        the cross-section times the branching ratios (and misidentification rates), in fb.
+        """
+        pions = self.pion_misidentification * BR_TAU_TO_PI
+        share = BR_TAU_TO_MU + pions
+        charged, neutrinos, photons, weight = _generate(rng, sqrt_s, pions / share)
+        return GeneratedEvents(
+            mu_plus=charged[:, 0],
+            mu_minus=charged[:, 1],
+            photons=photons,
+            electrons=np.zeros((len(sqrt_s), 2, 4)),
+            invisible=neutrinos,
+            sqrt_s=sqrt_s,
+            weight=weight * share**2,
+            mass=np.full(len(sqrt_s), np.nan),
+        )

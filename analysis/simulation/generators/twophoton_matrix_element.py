@@ -1,0 +1,147 @@
+"""Matrix element of e+e- -> e+e- mu+mu- through two virtual photons, exact at tree level.
+
+In the rest frame of the muon pair each electron is represented by three real polarisation
+vectors, into whose outer products its tensor falls apart,
+
+    L = Q^2 (y y + l l) + 4 m^2 n n,
+
+with n along the electron's momentum as far as it is orthogonal to the photon's, l orthogonal to
+n in the plane of electron and photon axis, and y normal to this plane: two helicities and the
+flip that the mass allows (compare the density matrices of Budnev et al., Phys. Rep. 15 (1975)
+181). The amplitudes of the pair are those of the two diagrams of Compton scattering, crossed,
+for virtual photons. Nothing is neglected: no virtuality against the mass of the pair, no
+scalar polarisation, no correlation in azimuth.
+"""
+
+from math import hypot, sqrt
+
+import numpy as np
+
+from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS
+from punzinet.analysis.simulation.lorentz import Momentum, dot, minus
+from punzinet.analysis.types import FloatArray
+
+ComplexArray = np.ndarray[tuple[int, ...], np.dtype[np.complexfloating]]
+Pair = tuple[Momentum, Momentum]
+
+
+@njit(cache=True)
+def _slash(v: Momentum, spinor: ComplexArray, out: ComplexArray) -> None:
+    """Multiply a spinor (4,) by gamma.v, in the chiral representation, into `out`."""
+    up, down = v[0] + v[3], v[0] - v[3]
+    left, right = complex(v[1], -v[2]), complex(v[1], v[2])
+    out[0] = down * spinor[2] - left * spinor[3]
+    out[1] = up * spinor[3] - right * spinor[2]
+    out[2] = up * spinor[0] + left * spinor[1]
+    out[3] = down * spinor[1] + right * spinor[0]
+
+
+@njit(cache=True)
+def _bar_product(left: ComplexArray, right: ComplexArray) -> complex:
+    """The invariant product of two spinors, left-bar right."""
+    return complex(
+        left[0].conjugate() * right[2]
+        + left[1].conjugate() * right[3]
+        + left[2].conjugate() * right[0]
+        + left[3].conjugate() * right[1]
+    )
+
+
+@njit(cache=True)
+def _spinors(p: Momentum, mass: float, sign: float) -> ComplexArray:
+    """Both spin states (2, 4) of a fermion, from those at rest by (p + m); u-bar u = 2m.
+
+    The sign is +1 for a particle and -1 for an antiparticle.
+    """
+    out = np.empty((2, 4), np.complex128)
+    rest = np.zeros(4, np.complex128)
+    norm = 1 / sqrt(2 * (p[0] + mass))
+    for spin in range(2):
+        rest[:] = 0
+        rest[spin], rest[2 + spin] = norm, sign * norm
+        _slash(p, rest, out[spin])
+        for i in range(4):
+            out[spin, i] = sign * out[spin, i] + mass * rest[i]
+    return out
+
+
+@njit(cache=True)
+def polarisation_vectors(
+    electron: Momentum, photon: Momentum, other: Momentum, towards: float
+) -> FloatArray:
+    """The polarisation vectors of the photon that an electron radiates.
+
+    Args:
+        electron: momentum before it radiates, in the rest frame of the muon pair with the
+            photons along the z axis.
+        photon: momentum of its photon.
+        other: momentum of the other photon.
+        towards: +1 if the photon flies along the z axis, -1 if against it.
+
+    Returns:
+        (3, 4) vectors Q y, Q l and 2m n, the last two up to multiples of the photon's momentum,
+        to which the amplitudes are blind.
+    """
+    virtuality = -dot(photon, photon)
+    q = sqrt(virtuality)
+    product = dot(photon, other)
+    root = sqrt(product**2 + virtuality * dot(other, other))
+    across = hypot(electron[1], electron[2])
+    x, y = (electron[1] / across, electron[2] / across) if across > 0 else (1.0, 0.0)
+    # electron times the scalar polarisation vector, and the length of its orthogonal part
+    along = q / root * (dot(electron, other) - product / 2)
+    length = sqrt(ELECTRON_MASS**2 + virtuality / 4)
+    # scalar vector minus photon / Q
+    scalar = q / (abs(photon[3]) + photon[0])
+    vectors = np.empty((3, 4))
+    vectors[0] = (0.0, -q * y, q * x, 0.0)
+    a, b = q * along / length, q * across / length
+    vectors[1] = (b * scalar, a * x, a * y, -towards * b * scalar)
+    a, b = 2 * ELECTRON_MASS * across / length, 2 * ELECTRON_MASS * along / length
+    vectors[2] = (b * scalar, a * x, a * y, -towards * b * scalar)
+    return vectors
+
+
+@njit(cache=True)
+def pair_square(first: FloatArray, second: FloatArray, photons: Pair, muons: Pair) -> float:
+    """Square of the amplitude of gamma* gamma* -> mu+mu- without couplings.
+
+    Args:
+        first: (n, 4) polarisation vectors of the first photon.
+        second: (m, 4) those of the second.
+        photons: their momenta.
+        muons: momenta of mu- and mu+.
+
+    Returns:
+        The sum of the squares over vectors and spins.
+    """
+    negative, positive = muons
+    # reversing both spins conjugates the amplitude, as the vectors are real: one state of mu-
+    outgoing = _spinors(negative, MUON_MASS, 1.0)[0]
+    incoming = _spinors(positive, MUON_MASS, -1.0)
+    n, m = len(first), len(second)
+    # spinors behind the vertex next to mu-, and with the propagator behind the one next to mu+
+    near = np.empty((n + m, 4), np.complex128)
+    far = np.empty((n + m, 2, 4), np.complex128)
+    vertex = np.empty(4, np.complex128)
+    for i in range(n + m):
+        vector = first[i] if i < n else second[i - n]
+        v = (vector[0], vector[1], vector[2], vector[3])
+        _slash(v, outgoing, near[i])
+        # a photon next to mu+ leaves the other one next to mu-
+        inner = minus(negative, photons[1] if i < n else photons[0])
+        norm = 1 / (dot(inner, inner) - MUON_MASS**2)
+        for spin in range(2):
+            _slash(v, incoming[spin], vertex)
+            _slash(inner, vertex, far[i, spin])
+            for k in range(4):
+                far[i, spin, k] = norm * (far[i, spin, k] + MUON_MASS * vertex[k])
+    total = 0.0
+    for i in range(n):
+        for j in range(n, n + m):
+            for spin in range(2):
+                amplitude = _bar_product(near[i], far[j, spin])
+                amplitude += _bar_product(near[j], far[i, spin])
+                total += amplitude.real**2 + amplitude.imag**2
+    return 2 * total

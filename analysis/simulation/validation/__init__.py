@@ -1,0 +1,1 @@
+"""The default data against published numbers and against Pythia 8."""

@@ -1,0 +1,341 @@
+"""Spectra of the generators against those of Pythia 8 (arXiv:2203.11601), before any detector.
+
+Pythia is an optional package, `pythia8mc`, used for nothing but this. Its showers radiate off beams
+and final state; its tau decays carry the spin correlation of the pair, which makes them slow: some
+twenty pairs a second, against thousands of muon pairs.
+
+Muon momentum, muon polar angle and squared recoil mass in the CMS, both muons of an event in the
+same histogram: Pythia has no interference of radiation off beams and off muons, and with it none
+of the charge asymmetry that this makes. Shapes and total cross-sections are compared apart.
+
+Muon pairs are compared above a mass of 0.35 GeV: Pythia makes none whose virtual photon has less
+than 2 m_mu + 0.1 GeV, which with the photon pole is two percent of all pairs, and one muon in ten
+of those with 1.2 to 3.5 GeV.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from punzinet.analysis.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.simulation.events import GeneratedEvents, Generator
+from punzinet.analysis.simulation.generators import mumugamma
+from punzinet.analysis.simulation.generators.taupair import TauPairGenerator
+from punzinet.analysis.simulation.lorentz import momenta
+from punzinet.analysis.types import BoolArray, FloatArray
+
+PROCESSES: Final = ("mumugamma", "tautau")
+EVENTS: Final = {"mumugamma": 150_000, "tautau": 3000}
+"""Events of Pythia: half a minute and two or three minutes."""
+TRIALS: Final = {"mumugamma": 1_000_000, "tautau": 400_000}
+"""Trials of each of our generators."""
+LEAST_PAIR_MASS: Final = {"mumugamma": 0.35, "tautau": 0.0}
+"""Mass of the two muons from which on they are compared, GeV."""
+LEAST_EVENTS: Final = 1000
+"""Events that a bin needs in both samples to be judged."""
+TOLERANCE: Final = 0.1
+"""Relative difference of a bin that counts as agreement."""
+_TAU_BINS: Final = 1200
+"""Entries of Pythia that bins of tau pairs aim at: they are few, so their bins are equally full."""
+
+_DECAYS: Final = {
+    "mumugamma": ("23:onIfAny = 13",),
+    "tautau": ("23:onIfAny = 15", "15:onMode = off", "15:onIfAll = 13 14 16"),
+}
+"""Which pair the virtual photon (Pythia's 23) makes, and how taus decay."""
+LEAST_MASS: Final = {"mumugamma": 2 * MUON_MASS + 0.1, "tautau": 2 * TAU_MASS + 0.1}
+"""Mass of the pair, GeV, below which Pythia makes none: it opens no decay of a resonance within
+0.1 GeV of the threshold."""
+_ROWS: Final = {-13: 0, 13: 1, 22: 2}
+"""Place of mu+, mu- and photons in the record; all else comes fourth."""
+_FB_PER_MB: Final = 1e12
+
+
+def pythia_events(process: str, n: int, sqrt_s: float, seed: int) -> GeneratedEvents:
+    """Generate unweighted events that end in two muons.
+
+    Args:
+        process: One of `PROCESSES`; taus decay to a muon and neutrinos only.
+        n: Number of events.
+        sqrt_s: Energy of the beams in their CMS, GeV.
+        seed: Of Pythia's own random numbers, between 1 and 9e8.
+
+    Returns:
+        The events. All photons of one are summed in one row of `photons`; `weight` is the
+        cross-section times the branching ratios, fb, the same for all.
+
+    Raises:
+        InputError: If pythia8mc is not installed.
+    """
+    engine = _start(process, sqrt_s, seed)
+    sums = np.zeros((n, 4, 4))
+    for event in sums:  # Pythia has no other way
+        while not engine.next():
+            pass
+        for particle in engine.event:
+            if particle.isFinal():
+                row = event[_ROWS.get(particle.id(), 3)]
+                row += (particle.e(), particle.px(), particle.py(), particle.pz())
+    rate = engine.infoPython().sigmaGen() * _FB_PER_MB
+    # what Pythia calls its cross-section knows nothing of the decays that were switched off
+    rate *= BR_TAU_TO_MU**2 if process == "tautau" else 1.0
+    return GeneratedEvents(
+        mu_plus=sums[:, 0],
+        mu_minus=sums[:, 1],
+        photons=sums[:, 2:3],
+        electrons=np.zeros((n, 2, 4)),
+        invisible=sums[:, 3],
+        sqrt_s=np.full(n, sqrt_s),
+        weight=np.full(n, rate),
+        mass=np.full(n, np.nan),
+    )
+
+
+def _start(process: str, sqrt_s: float, seed: int) -> Any:
+    """A Pythia engine, initialised; arguments and errors as in `pythia_events`."""
+    try:
+        pythia8 = importlib.import_module("pythia8mc")
+    except ImportError as error:
+        raise InputError(
+            "The comparison with Pythia needs the package pythia8mc; install the development "
+            "extras with `pip install --only-binary pythia8mc pythia8mc`."
+        ) from error
+    engine = pythia8.Pythia("", False)
+    for setting in (
+        "Print:quiet = on",
+        "Random:setSeed = on",
+        f"Random:seed = {seed}",
+        "Beams:idA = 11",
+        "Beams:idB = -11",
+        f"Beams:eCM = {sqrt_s}",
+        "PDF:lepton = on",
+        "WeakSingleBoson:ffbar2gmZ = on",
+        "TimeShower:QEDshowerByGamma = off",  # photons stay photons
+        # the logarithm of the radiation off the beams is that of s, however little is left of it
+        "SigmaProcess:factorScale1 = 2",
+        f"SigmaProcess:factorFixScale = {sqrt_s**2}",
+        f"23:mMin = {LEAST_MASS[process]}",
+        f"PhaseSpace:mHatMin = {LEAST_MASS[process]}",
+        "23:onMode = off",
+        *_DECAYS[process],
+    ):
+        engine.readString(setting)
+    engine.init()
+    return engine
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """One spectrum of ours and of Pythia, in k bins.
+
+    Attributes:
+        edges: (k + 1,) edges of the bins.
+        ours: (k,) share of our cross-section in each bin over its width.
+        ours_error: (k,) its statistical error.
+        ours_events: (k,) effective number of our events, (sum w)^2 / sum w^2.
+        theirs: (k,) as `ours`, of Pythia.
+        theirs_error: (k,) its statistical error.
+        theirs_events: (k,) Pythia's events.
+    """
+
+    edges: FloatArray
+    ours: FloatArray
+    ours_error: FloatArray
+    ours_events: FloatArray
+    theirs: FloatArray
+    theirs_error: FloatArray
+    theirs_events: FloatArray
+
+    @cached_property
+    def judged(self) -> BoolArray:
+        """Which bins have enough events in both samples, (k,)."""
+        enough: BoolArray = np.minimum(self.ours_events, self.theirs_events) >= LEAST_EVENTS
+        return enough
+
+    @cached_property
+    def ratio(self) -> FloatArray:
+        """Ours over Pythia, (k,), NaN where Pythia has nothing."""
+        nothing = np.full_like(self.ours, np.nan)
+        return np.divide(self.ours, self.theirs, out=nothing, where=self.theirs > 0)
+
+    @cached_property
+    def ratio_error(self) -> FloatArray:
+        """Its statistical error, (k,)."""
+        nothing = np.full_like(self.ours, np.nan)
+        errors = np.hypot(self.ours_error, self.ratio * self.theirs_error)
+        return np.divide(errors, self.theirs, out=nothing, where=self.theirs > 0)
+
+    @property
+    def met(self) -> bool:
+        """Whether all judged bins agree within the tolerance."""
+        return bool(np.all(self.deviations <= TOLERANCE))
+
+    @property
+    def deviations(self) -> FloatArray:
+        """Relative differences from Pythia in the judged bins, (j,)."""
+        differences: FloatArray = np.abs(self.ratio[self.judged] - 1)
+        return differences
+
+    def to_json(self) -> dict[str, Any]:
+        """All bins and what follows from them; a ratio without meaning is null."""
+        return {
+            "edges": self.edges.tolist(),
+            "ours": self.ours.tolist(),
+            "ours_error": self.ours_error.tolist(),
+            "ours_effective_events": self.ours_events.tolist(),
+            "pythia": self.theirs.tolist(),
+            "pythia_error": self.theirs_error.tolist(),
+            "pythia_events": self.theirs_events.tolist(),
+            "ratio": _finite(self.ratio),
+            "ratio_error": _finite(self.ratio_error),
+            "judged": self.judged.tolist(),
+            "tolerance": TOLERANCE,
+            "met": self.met,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class PythiaComparison:
+    """All spectra of one process.
+
+    Attributes:
+        process: One of `PROCESSES`.
+        ours: Our cross-section in the compared range, nb.
+        theirs: Pythia's.
+        spectra: By name, that of `OBSERVABLES`.
+    """
+
+    process: str
+    ours: float
+    theirs: float
+    spectra: dict[str, Spectrum]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "least_pair_mass": LEAST_PAIR_MASS[self.process],
+            "cross_section_nb": {
+                "ours": self.ours,
+                "pythia": self.theirs,
+                "ratio": self.ours / self.theirs,
+            },
+            **{name: spectrum.to_json() for name, spectrum in self.spectra.items()},
+        }
+
+
+def compare_with_pythia(process: str, sqrt_s: float, seed: int, n: int) -> PythiaComparison:
+    """Generate events with both generators and fill their spectra.
+
+    Args:
+        process: One of `PROCESSES`.
+        sqrt_s: Energy of the beams, GeV.
+        seed: Of both; Pythia takes it modulo its largest.
+        n: Events of Pythia.
+
+    Raises:
+        InputError: If pythia8mc is not installed.
+    """
+    theirs = _above(pythia_events(process, n, sqrt_s, seed % 900_000_000 + 1), process)
+    rng = np.random.default_rng(seed)
+    energies = np.full(TRIALS[process], sqrt_s)
+    generators: Sequence[Generator] = (
+        mumugamma.whole() if process == "mumugamma" else (TauPairGenerator(),)
+    )
+    samples = [_above(g.generate(rng, energies), process) for g in generators]
+    spectra = {}
+    for name, observable in OBSERVABLES.items():
+        ours, weight = _entries(samples, observable)
+        other, _ = _entries([theirs], observable)
+        spectra[name] = fill(_edges(process, name, other), ours, weight, other)
+    return PythiaComparison(
+        process,
+        1e-6 * sum(float(sample.weight.sum()) for sample in samples) / TRIALS[process],
+        1e-6 * float(theirs.weight.sum()) / n,
+        spectra,
+    )
+
+
+def fill(edges: FloatArray, ours: FloatArray, weight: FloatArray, theirs: FloatArray) -> Spectrum:
+    """Fill a spectrum with our values (n,) and their weights, and Pythia's values (m,)."""
+    sums, squares, events = (
+        np.histogram(values, edges, weights=weights)[0].astype(np.float64)
+        for values, weights in ((ours, weight), (ours, weight**2), (theirs, None))
+    )
+    ours_norm = np.diff(edges) * weight.sum()
+    theirs_norm = np.diff(edges) * len(theirs)
+    return Spectrum(
+        edges=edges,
+        ours=sums / ours_norm,
+        ours_error=np.sqrt(squares) / ours_norm,
+        ours_events=np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0),
+        theirs=events / theirs_norm,
+        theirs_error=np.sqrt(events) / theirs_norm,
+        theirs_events=events,
+    )
+
+
+def _above(events: GeneratedEvents, process: str) -> GeneratedEvents:
+    """The events that happen and have a pair of muons heavy enough to be compared."""
+    pair = momenta(events.mu_plus + events.mu_minus)
+    return events[(events.weight > 0) & (pair.mass2 > LEAST_PAIR_MASS[process] ** 2)]
+
+
+def _entries(
+    samples: Sequence[GeneratedEvents], observable: "Observable"
+) -> tuple[FloatArray, FloatArray]:
+    """Values and weights of an observable that has one or two entries an event, flat."""
+    values = [observable(sample) for sample in samples]
+    weights = [
+        np.broadcast_to(sample.weight[:, np.newaxis], value.shape).ravel()
+        for sample, value in zip(samples, values, strict=True)
+    ]
+    return np.concatenate([value.ravel() for value in values]), np.concatenate(weights)
+
+
+def _edges(process: str, name: str, theirs: FloatArray) -> FloatArray:
+    """Edges of the bins: fixed for muon pairs, equally filled for the few tau pairs."""
+    if process == "mumugamma":
+        return MUMUGAMMA_EDGES[name]
+    shares = np.linspace(0, 1, max(1, len(theirs) // _TAU_BINS) + 1)
+    edges = np.quantile(theirs, shares)
+    edges[[0, -1]] = MUMUGAMMA_EDGES[name][[0, -1]]
+    return edges
+
+
+def _muons(events: GeneratedEvents) -> Any:
+    """Both muons, (n, 2)."""
+    return momenta(np.stack([events.mu_plus, events.mu_minus], axis=1))
+
+
+def _recoil(events: GeneratedEvents) -> FloatArray:
+    """Squared recoil masses, (n, 1), GeV^2."""
+    recoil = -events.mu_plus - events.mu_minus
+    recoil[:, 0] += events.sqrt_s
+    mass2: FloatArray = momenta(recoil).mass2[:, np.newaxis]
+    return mass2
+
+
+def _finite(values: FloatArray) -> list[float | None]:
+    """Numbers as JSON, null where they are none."""
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+Observable = Callable[[GeneratedEvents], FloatArray]
+OBSERVABLES: Final[dict[str, Observable]] = {
+    "muon_momentum": lambda events: _muons(events).p,
+    "muon_cos_theta": lambda events: _muons(events).costheta,
+    "recoil_mass_squared": _recoil,
+}
+MUMUGAMMA_EDGES: Final = {
+    "muon_momentum": np.linspace(0.0, 5.4, 19),
+    "muon_cos_theta": np.linspace(-1.0, 1.0, 21),
+    "recoil_mass_squared": np.array(
+        [-0.5, 0.5, 1.5, 3.0, 5.0, 8.0, 12.0, 18.0, 26.0, 36.0, 50.0, 70.0, 112.0]
+    ),
+}
+"""Edges of the bins of muon pairs: the recoil mass falls by orders of magnitude."""

@@ -1,0 +1,84 @@
+"""What tests of generators share: samples, four-vectors as arrays (..., 4), Dirac matrices."""
+
+import numpy as np
+
+from punzinet.analysis.simulation.events import GeneratedEvents, Generator
+from punzinet.analysis.simulation.lorentz import momenta
+
+SQRT_S = 10.58
+
+METRIC = np.diag([1.0, -1.0, -1.0, -1.0])
+PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+ZERO = np.zeros((2, 2))
+ONE = np.eye(2)
+GAMMA = np.array(
+    [np.block([[ONE, ZERO], [ZERO, -ONE]])] + [np.block([[ZERO, s], [-s, ZERO]]) for s in PAULI]
+)
+
+
+def sample(generator: Generator, n: int, seed: int) -> GeneratedEvents:
+    return generator.generate(np.random.default_rng(seed), np.full(n, SQRT_S))
+
+
+def mean(weight: np.ndarray) -> tuple[float, float]:
+    """Mean and its statistical error."""
+    return weight.mean(), weight.std() / np.sqrt(len(weight))
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[..., 0] * b[..., 0] - (a[..., 1:] * b[..., 1:]).sum(axis=-1)
+
+
+def mass2(p: np.ndarray) -> np.ndarray:
+    return dot(p, p)
+
+
+def momentum(p: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(p[..., 1:], axis=-1)
+
+
+def on_shell(vector: np.ndarray, mass: np.ndarray | float) -> np.ndarray:
+    energy = np.sqrt((vector**2).sum(axis=-1) + np.square(mass))
+    return np.concatenate([energy[..., np.newaxis], vector], axis=-1)
+
+
+def boosted(p: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Momenta, given in the rest frame of a system, where that has the momentum `frame`."""
+    p, frame = np.broadcast_arrays(p, frame)
+    moved = momenta(p).boost_p4(momenta(frame))
+    return np.stack([moved.E, moved.px, moved.py, moved.pz], axis=-1).reshape(p.shape)
+
+
+def at_rest(p: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Inverse of `boosted`."""
+    return boosted(p, frame * [1, -1, -1, -1])
+
+
+def two_body_momentum(mass: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    above = np.maximum(np.square(mass) - np.square(np.add(first, second)), 0.0)
+    return np.sqrt(above * (np.square(mass) - np.square(np.subtract(first, second)))) / (2 * mass)
+
+
+def direction(cosine: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+    sine = np.sqrt((1 - cosine) * (1 + cosine))
+    return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), cosine], axis=-1)
+
+
+def isotropic(rng: np.random.Generator, n: int) -> np.ndarray:
+    return direction(rng.uniform(-1, 1, n), rng.uniform(0, 2 * np.pi, n))
+
+
+def slash(p: np.ndarray) -> np.ndarray:
+    return np.einsum("...a,aij->...ij", p @ METRIC, GAMMA)
+
+
+def spinors(p: np.ndarray, mass: float, *, antiparticle: bool = False) -> np.ndarray:
+    """Both spin states, u or v, in the Dirac representation, (2, 4)."""
+    small = np.einsum("k,kij->ij", p[1:], PAULI) / (p[0] + mass)
+    parts = (small, ONE) if antiparticle else (ONE, small)
+    return np.sqrt(p[0] + mass) * np.concatenate(parts).T
+
+
+def currents(left: np.ndarray, vertex: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """All spin combinations of left-bar vertex^mu right, (2, 2, 4)."""
+    return np.einsum("ai,mij,bj->abm", left.conj() @ GAMMA[0], vertex, right)

@@ -1,0 +1,152 @@
+"""Radiative corrections: running coupling, normalisation, angular pattern, conservation, limits."""
+
+import numpy as np
+import pytest
+from four_vectors import SQRT_S, mass2
+from scipy.integrate import quad
+
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
+from punzinet.analysis.simulation.generators.radiation import (
+    emission_angle,
+    exponent,
+    hadron_loop,
+    hard_spectrum,
+    lepton_loop,
+    radiate_off_beams,
+    softer_fraction,
+    vacuum_polarisation,
+)
+
+S = SQRT_S**2
+
+
+def radiate(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Fractions (n, 2), photons (n, 2, 4), what collides, axes and weights of radiating beams."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n):
+        (z1, w1), (z2, w2) = (softer_fraction(rng, S, ELECTRON_MASS, 0.99, 0.0) for _ in range(2))
+        first, second, reduced, axis = radiate_off_beams(rng, SQRT_S, (z1, z2, 0.0, 0.0))
+        rows.append(((z1, z2), (first, second), reduced, axis, w1 * w2))
+    return tuple(np.array(column) for column in zip(*rows, strict=True))
+
+
+def test_the_radiator_is_normalised_to_one() -> None:
+    b = exponent(S, ELECTRON_MASS)
+    # substitute u = z^b, under which the density b z^(b-1) is flat
+    integral, _ = quad(lambda u: hard_spectrum(u ** (1 / b), b), 0, 1)
+    assert integral == pytest.approx(1, rel=1e-9)
+
+
+def test_the_first_order_of_the_radiator_is_the_splitting_function() -> None:
+    z = np.array([0.1, 0.5, 0.9])
+    b = 1e-7
+    density = b * z ** (b - 1) * hard_spectrum(z, b)
+    np.testing.assert_allclose(density / b, (1 + (1 - z) ** 2) / (2 * z), rtol=1e-5)
+
+
+def test_the_integrated_pattern_is_the_logarithm_minus_one() -> None:
+    energy = SQRT_S / 2
+    a = MUON_MASS**2 / (2 * energy**2)
+    integral, _ = quad(lambda d: d / (d + a) ** 2, 0, 2, points=[a, 10 * a], limit=200)
+    assert ALPHA / np.pi * integral == pytest.approx(exponent(S, MUON_MASS), rel=1e-3)
+
+
+@pytest.mark.parametrize("mass", [ELECTRON_MASS, MUON_MASS])
+def test_the_angles_follow_the_pattern_of_a_massive_charge(mass: float) -> None:
+    uniform = np.linspace(0, 1, 1001)[:-1]
+    a = mass**2 / (2 * (SQRT_S / 2) ** 2)
+    opening = np.array([emission_angle(u, SQRT_S / 2, mass) for u in uniform])
+
+    def cumulative(d: np.ndarray) -> np.ndarray:
+        return np.log1p(d / a) - d / (d + a)
+
+    # rounding of the closed form at the smallest angles sets the absolute tolerance
+    np.testing.assert_allclose(
+        cumulative(opening) / cumulative(np.array(2.0)), uniform, rtol=1e-6, atol=1e-12
+    )
+
+
+def test_momentum_is_conserved_and_the_axis_is_the_beam_axis_for_soft_photons() -> None:
+    fraction, photons, reduced, axis, _ = radiate(20_000, 1)
+    total = reduced + photons.sum(axis=1)
+    np.testing.assert_allclose(total - [SQRT_S, 0, 0, 0], 0, atol=1e-13)
+    np.testing.assert_allclose(mass2(photons), 0, atol=1e-13)
+    np.testing.assert_allclose(np.linalg.norm(axis, axis=1), 1, rtol=1e-12)
+    soft = fraction.max(axis=1) < 1e-5
+    assert soft.sum() > 1000
+    np.testing.assert_allclose(axis[soft], np.tile([0, 0, 1], (soft.sum(), 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("below", "share"), [(0.2, 0.0), (0.99, 0.0), (0.99, 0.06)])
+def test_weights_are_the_probability_of_nothing_harder(below: float, share: float) -> None:
+    rng = np.random.default_rng(2)
+    draws = [softer_fraction(rng, S, ELECTRON_MASS, below, share) for _ in range(100_000)]
+    fraction, weight = np.array(draws).T
+    assert fraction.max() < below
+    b = exponent(S, ELECTRON_MASS)
+    expected, _ = quad(lambda u: hard_spectrum(u ** (1 / b), b), 0, below**b)
+    error = weight.std() / np.sqrt(len(weight))
+    assert weight.mean() == pytest.approx(expected, abs=4 * error)
+
+
+def test_the_two_beams_radiate_alike_in_opposite_directions() -> None:
+    fraction, photons, *_ = radiate(100_000, 3)
+    electron, positron = (photons[fraction[:, i] > 0.01, i] for i in (0, 1))
+    assert len(electron) == pytest.approx(len(positron), rel=0.02)
+    assert np.median(electron[:, 3] / electron[:, 0]) > 0.999
+    assert np.median(positron[:, 3] / positron[:, 0]) < -0.999
+
+
+def test_the_energy_after_radiation_matches_the_convolution_of_two_radiators() -> None:
+    _, _, reduced, _, weight = radiate(200_000, 4)
+    lost = 0.1
+    fraction = weight[mass2(reduced) / S > 1 - lost].sum() / weight.sum()
+    # soft limit of the convolution: v^(2b) with the first-order hard correction
+    b = exponent(S, ELECTRON_MASS)
+    expected = lost ** (2 * b) * (1 + 1.5 * b) - 2 * b * lost
+    assert fraction == pytest.approx(expected, rel=0.01)
+
+
+def test_leptons_at_the_z_have_their_published_value() -> None:
+    # one-loop leptonic contribution at the Z mass: 0.031419 (Steinhauser 1998)
+    masses = (ELECTRON_MASS, MUON_MASS, TAU_MASS)
+    total = sum(lepton_loop(91.1876**2, mass) for mass in masses)
+    assert total == pytest.approx(0.031419, rel=1e-3)
+
+
+def test_hadrons_at_the_z_have_their_published_value() -> None:
+    # 0.02761 +- 0.00036 (Burkhardt and Pietrzyk 2001)
+    assert hadron_loop(91.1876**2) == pytest.approx(0.02761, abs=0.00036)
+
+
+@pytest.mark.parametrize("edge", [0.7, 2.0, 4.0, 10.0])
+def test_the_hadronic_pieces_join(edge: float) -> None:
+    below, above = hadron_loop(edge**2 - 1e-9), hadron_loop(edge**2 + 1e-9)
+    assert above == pytest.approx(below, rel=3e-4)
+
+
+def test_a_loop_fulfils_its_dispersion_relation() -> None:
+    # Delta alpha(s) = (alpha s / 3 pi) P int ds' R(s') / (s' (s - s')), here below threshold,
+    # where nothing is singular; R = v (3 - v^2)/2
+    s = 2 * MUON_MASS**2
+    threshold = 4 * MUON_MASS**2
+
+    def integrand(x: float) -> float:
+        other = threshold / x
+        v = np.sqrt(1 - x)
+        return v * (3 - v**2) / 2 / (other * (other - s)) * threshold / x**2
+
+    integral, _ = quad(integrand, 0, 1)
+    assert lepton_loop(s, MUON_MASS) == pytest.approx(-ALPHA * s / (3 * np.pi) * integral, rel=1e-6)
+
+
+def test_a_heavy_loop_decouples_smoothly() -> None:
+    for s in (0.999e-4, 1.001e-4):
+        expected = -ALPHA * s / (15 * np.pi)
+        assert lepton_loop(4 * s, 1.0) == pytest.approx(4 * expected, rel=1e-3)
+    assert abs(vacuum_polarisation(1e-12)) < 1e-6
+
+
+def test_the_coupling_at_the_energy_of_the_collisions() -> None:
+    assert vacuum_polarisation(111.9) == pytest.approx(0.0364, rel=0.02)

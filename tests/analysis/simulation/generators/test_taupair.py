@@ -1,0 +1,269 @@
+"""Tau pairs against Dirac matrices, known limits, the published rate and conservation laws."""
+
+import numpy as np
+import pytest
+from four_vectors import (
+    GAMMA,
+    ONE,
+    SQRT_S,
+    ZERO,
+    boosted,
+    isotropic,
+    mass2,
+    momentum,
+    on_shell,
+    slash,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from numba import njit
+from scipy.integrate import quad
+from scipy.stats import chi2
+
+from punzinet.analysis.constants import BR_TAU_TO_MU, ELECTRON_MASS, MUON_MASS, PION_MASS, TAU_MASS
+from punzinet.analysis.simulation.generators.radiation import (
+    SOFT_AND_VIRTUAL,
+    exponent,
+    hard_spectrum,
+    vacuum_polarisation,
+)
+from punzinet.analysis.simulation.generators.tau_decay import (
+    LARGEST_ENERGY,
+    LEAST_FRACTION,
+    michel_spectrum,
+    muon_analysing_power,
+)
+from punzinet.analysis.simulation.generators.taupair import (
+    TauPairGenerator,
+    born_cross_section,
+    make_pair,
+    spin_correlation,
+)
+
+GAMMA5 = np.block([[ZERO, ONE], [ONE, ZERO]])
+
+
+def rate(
+    minus: np.ndarray, plus: np.ndarray, spin_minus: np.ndarray, spin_plus: np.ndarray
+) -> np.ndarray:
+    """Sum over beam spins of |M|^2 with spin four-vectors of the taus, up to a constant."""
+    unit = np.eye(4)
+    one = (slash(minus) + TAU_MASS * unit) @ (unit + GAMMA5 @ slash(spin_minus))
+    other = (slash(plus) - TAU_MASS * unit) @ (unit + GAMMA5 @ slash(spin_plus))
+    # massless beams along z: only the currents across it
+    return np.real(sum(np.einsum("...ij,jk,...kl,li->...", one, g, other, g) for g in GAMMA[1:3]))
+
+
+def test_spin_correlation_is_that_of_the_dirac_matrices() -> None:
+    rng = np.random.default_rng(3)
+    for gamma in (1.0001, 1.5, 2.98, 50.0):
+        for cosine in (-0.9, -0.2, 0.4, 0.99):
+            z = np.array([np.sqrt(1 - cosine**2), 0, cosine])
+            beam = np.array([0, 0, 1.0])
+            x = (beam - cosine * z) / np.sqrt(1 - cosine**2)
+            axes = np.array([x, np.cross(z, x), z])
+            energy, momentum = TAU_MASS * gamma, TAU_MASS * np.sqrt(gamma**2 - 1)
+            minus = np.array([energy, *(momentum * z)])
+            plus = np.array([energy, *(-momentum * z)])
+            nothing = np.zeros(4)
+            average = rate(minus, plus, nothing, nothing)
+            a, b = rng.normal(size=(2, 3))
+            four = [boosted(np.array([0, *(v @ axes)]), p) for v, p in ((a, minus), (b, plus))]
+            # linear in either spin: no polarisation of one tau alone
+            assert rate(minus, plus, four[0], nothing) == pytest.approx(average)
+            assert rate(minus, plus, nothing, four[1]) == pytest.approx(average)
+            expected = 1 + a @ np.array(spin_correlation(cosine, gamma)) @ b
+            assert rate(minus, plus, *four) / average == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.floats(-1, 1), st.floats(1, 1e3))
+def test_pair_is_a_spin_triplet(cosine: float, gamma: float) -> None:
+    c = np.array(spin_correlation(cosine, gamma))
+    assert np.trace(c) == pytest.approx(1)
+    assert np.linalg.norm(c, 2) <= 1 + 1e-9
+
+
+def test_correlation_at_threshold_and_at_high_energy() -> None:
+    cosine = 0.3
+    beam = np.array([np.sqrt(1 - cosine**2), 0, cosine])
+    # at rest the pair keeps the photon's spin, +-1 along the beams
+    np.testing.assert_allclose(spin_correlation(cosine, 1.0), np.outer(beam, beam), atol=1e-14)
+    # helicities are opposite, hence spins along one axis equal, once the mass is negligible
+    fast = np.array(spin_correlation(0.0, 1e6))
+    np.testing.assert_allclose(fast, np.diag([1, -1, 1]), atol=1e-5)
+
+
+def reference_pairs(n: int, pion: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positive and negative daughters and weights, from isotropic decays and Dirac matrices."""
+    rng = np.random.default_rng(77)
+    direction = isotropic(rng, n)
+    momentum = np.sqrt(SQRT_S**2 / 4 - TAU_MASS**2)
+    taus = [on_shell(sign * momentum * direction, TAU_MASS) for sign in (1, -1)]
+    daughters, spins = [], []
+    weight = np.ones(n)
+    for tau, power_sign in zip(taus, (1, -1), strict=True):
+        unit = isotropic(rng, n)
+        if pion:
+            p, mass, power = (TAU_MASS**2 - PION_MASS**2) / (2 * TAU_MASS), PION_MASS, np.ones(n)
+        else:
+            x = rng.uniform(LEAST_FRACTION, 1, n)
+            weight *= np.array([michel_spectrum(v) for v in x])
+            power = np.array([muon_analysing_power(v) for v in x])
+            p, mass = LARGEST_ENERGY * np.sqrt(x**2 - LEAST_FRACTION**2)[:, None], MUON_MASS
+        daughters.append(boosted(on_shell(p * unit, mass), tau))
+        spin = np.concatenate([np.zeros((n, 1)), (power_sign * power)[:, None] * unit], axis=1)
+        spins.append(boosted(spin, tau))
+    return daughters[1], daughters[0], weight * rate(*taus, *spins)
+
+
+@njit
+def make_pairs(rng: np.random.Generator, n: int, pion_share: float) -> np.ndarray:
+    momenta = np.empty((n, 2, 4))
+    for i in range(n):
+        plus, minus = make_pair(rng, SQRT_S, pion_share)
+        for j in range(4):
+            momenta[i, 0, j] = plus[j]
+            momenta[i, 1, j] = minus[j]
+    return momenta
+
+
+@pytest.mark.parametrize("pion", [False, True])
+def test_daughters_follow_the_matrix_element(pion: bool) -> None:
+    plus, minus, weight = reference_pairs(100_000, pion)
+    made = make_pairs(np.random.default_rng(9), 200_000, float(pion))
+
+    def across(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        turn = np.arctan2(p[:, 2], p[:, 1]) - np.arctan2(q[:, 2], q[:, 1])
+        return np.mod(turn, 2 * np.pi)
+
+    for of in (
+        lambda p, _: p[:, 3] / momentum(p),
+        lambda p, _: p[:, 0],
+        lambda p, q: p[:, 0] * q[:, 0],
+        lambda p, q: mass2(p + q),
+        lambda p, q: np.hypot(*(p + q)[:, 1:3].T),
+        across,
+    ):
+        ours, theirs = of(made[:, 0], made[:, 1]), of(plus, minus)
+        edges = np.quantile(ours, np.linspace(0, 1, 26))
+        edges[[0, -1]] = -np.inf, np.inf
+        observed = np.histogram(ours, edges)[0]
+        expected = np.histogram(theirs, edges, weights=weight)[0]
+        variance = np.histogram(theirs, edges, weights=weight**2)[0]
+        scale = observed.sum() / expected.sum()
+        total = (observed - scale * expected) ** 2 / (observed + scale**2 * variance)
+        assert chi2.sf(total.sum(), 24) > 1e-4
+
+
+def test_energies_of_the_muons_are_correlated_through_the_spins() -> None:
+    n = 1_000_000
+    momenta = make_pairs(np.random.default_rng(4), n, 0.0)
+    energy = momenta[..., 0]
+    gamma = SQRT_S / 2 / TAU_MASS
+
+    def mean(f: object) -> float:
+        top = quad(lambda x: michel_spectrum(x) * f(x), LEAST_FRACTION, 1)[0]  # type: ignore[operator]
+        return top / quad(michel_spectrum, LEAST_FRACTION, 1)[0]
+
+    average = gamma * LARGEST_ENERGY * mean(lambda x: x)
+    assert energy.mean() == pytest.approx(average, rel=2e-3)
+    # cov(E, E') = (gamma beta <p a>/3)^2 <C_zz>
+    power = mean(lambda x: np.sqrt(x**2 - LEAST_FRACTION**2) * muon_analysing_power(x))
+    longitudinal = quad(lambda c: 1 + c**2 - (1 - c**2) / gamma**2, -1, 1)[0]
+    longitudinal /= quad(lambda c: 1 + c**2 + (1 - c**2) / gamma**2, -1, 1)[0]
+    expected = (LARGEST_ENERGY * power / 3) ** 2 * (gamma**2 - 1) * longitudinal
+    product = (energy[:, 0] - average) * (energy[:, 1] - average)
+    error = product.std() / np.sqrt(n)
+    assert expected > 10 * error
+    assert abs(product.mean() - expected) < 4 * error
+
+
+def test_rate_without_and_with_radiation() -> None:
+    # far above threshold 86.8 nb GeV^2 / s with the running alpha
+    assert born_cross_section(12.0) == 0
+    running = (1 - vacuum_polarisation(1e4)) ** -2
+    assert born_cross_section(1e4) == pytest.approx(86.85e6 / 1e4 * running, rel=1e-4)
+    # the published 0.919 nb includes radiation (KKMC)
+    n = 300_000
+    events = TauPairGenerator().generate(np.random.default_rng(1), np.full(n, SQRT_S))
+    nanobarn = events.weight.mean() / BR_TAU_TO_MU**2 / 1e6
+    assert nanobarn == pytest.approx(0.919, rel=0.03)
+
+
+def test_weights_are_nearly_equal() -> None:
+    weight = TauPairGenerator().generate(np.random.default_rng(1), np.full(200_000, SQRT_S)).weight
+    assert weight.max() < 1.2 * weight.mean()
+    assert weight.std() < 0.2 * weight.mean()
+
+
+def fractions_off_beams(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Energy fractions that are not sampled with the rate in mind, and weights."""
+    b = exponent(SQRT_S**2, ELECTRON_MASS)
+    z = rng.random((n, 2)) ** (1 / b)
+    return z, np.prod([hard_spectrum(z[:, i], b) for i in (0, 1)], axis=0)
+
+
+def test_radiated_energy_follows_the_radiator() -> None:
+    n = 200_000
+    events = TauPairGenerator().generate(np.random.default_rng(1), np.full(n, SQRT_S))
+    fractions, of_fractions = fractions_off_beams(np.random.default_rng(2), n)
+    energy = fractions * SQRT_S / 2
+    # photons all but along the beams leave (1 - z1) (1 - z2) of s
+    rates = np.array([born_cross_section(s) for s in SQRT_S**2 * (1 - fractions).prod(axis=1)])
+    expected = SOFT_AND_VIRTUAL * of_fractions * rates * BR_TAU_TO_MU**2
+    edges = [-1.0, 1e-4, 1e-2, 0.1, 0.5, 1, 2, 3, 4, 5.3]
+    for value, reference in (
+        (events.photons[..., 0].max(axis=1), energy.max(axis=1)),
+        (events.photons[..., 0].min(axis=1), energy.min(axis=1)),
+    ):
+        ours, theirs, variance = (
+            np.histogram(v, edges, weights=w)[0]
+            for v, w in (
+                (value, events.weight),
+                (reference, expected),
+                (np.append(value, reference), np.append(events.weight, expected) ** 2),
+            )
+        )
+        filled = variance > 0
+        pull2 = (ours - theirs)[filled] ** 2 / variance[filled]
+        assert chi2.sf(pull2.sum(), filled.sum()) > 1e-3
+
+
+@pytest.mark.parametrize("misidentification", [0.0, 0.5])
+def test_momentum_is_conserved_and_particles_are_on_shell(misidentification: float) -> None:
+    rng = np.random.default_rng(2)
+    sqrt_s = rng.normal(SQRT_S, 0.005, 20_000)
+    events = TauPairGenerator(misidentification).generate(rng, sqrt_s)
+    expected = np.zeros((len(sqrt_s), 4))
+    expected[:, 0] = sqrt_s
+    np.testing.assert_allclose(events.total(), expected, rtol=0, atol=1e-12)
+    made = events[events.weight > 0]
+    for p in (made.mu_plus, made.mu_minus):
+        m2 = mass2(p)
+        pion = m2 > (MUON_MASS**2 + PION_MASS**2) / 2
+        np.testing.assert_allclose(m2, np.where(pion, PION_MASS, MUON_MASS) ** 2, atol=1e-11)
+        assert pion.any() == (misidentification > 0)
+    # four neutrinos: never space-like, never heavier than the taus allow
+    missing = mass2(made.invisible)
+    assert missing.min() > -1e-9
+    assert np.all(made.invisible[:, 0] > 0)
+    assert np.all(np.isnan(events.mass))
+
+
+def test_pions_add_their_share_of_the_rate() -> None:
+    n = 200_000
+    plain, mixed = (
+        TauPairGenerator(f).generate(np.random.default_rng(1), np.full(n, SQRT_S)).weight.mean()
+        for f in (0.0, 0.1)
+    )
+    assert mixed / plain == pytest.approx((1 + 0.1 * 0.1082 / 0.1739) ** 2, rel=5e-3)
+
+
+def test_same_seed_same_events() -> None:
+    first, second, third = (
+        TauPairGenerator().generate(np.random.default_rng(seed), np.full(500, SQRT_S))
+        for seed in (11, 11, 12)
+    )
+    np.testing.assert_array_equal(first.mu_plus, second.mu_plus)
+    np.testing.assert_array_equal(first.invisible, second.invisible)
+    assert not np.array_equal(first.mu_plus, third.mu_plus)

@@ -1,0 +1,153 @@
+"""Comparisons with published numbers: what is counted, what agrees, what is missing."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.peak_fit import PeakFit
+from punzinet.analysis.simulation.generators.taupair import TauPairGenerator, born_cross_section
+from punzinet.analysis.simulation.validation import published
+from punzinet.analysis.simulation.validation.published import (
+    PublishedNumber,
+    background_yields,
+    compare_with_published,
+    cross_section_rows,
+    signal_in_window,
+    total,
+    width_rows,
+)
+from punzinet.analysis.windows import Windows
+
+MASSES = np.array([0.9, 1.7, 2.5, 3.0])
+
+
+def make_windows():
+    """Published widths, the third interpolated; every second mass trains."""
+    sigma = np.array([0.296, 0.304, 0.4, 0.3])
+    fitted = np.array([True, True, False, True])
+    fits = tuple(
+        PeakFit(0.0, s, 2 * s, 0.8, s, 0.01, 500.0, 40.0, 46, None) if f else None
+        for s, f in zip(sigma, fitted, strict=True)
+    )
+    return Windows(MASSES, sigma, np.array([True, False, True, False]), fitted, fits)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """What the features stage leaves: four background events, one in training windows twice."""
+    output = OutputFolder(tmp_path)
+    windows = make_windows()
+    windows.write(output.windows, {})
+    # windows 0, 1, 2 and none
+    start, stop = np.array([0, 1, 1, 3]), np.array([1, 2, 3, 3])
+    for name in ("tautau", "eemumu"):
+        (output.tensors / name).mkdir(parents=True)
+        table = {
+            "window_start": start.astype(np.int16),
+            "window_stop": stop.astype(np.int16),
+            "weight": np.array([0.45, 0.9, 1.8, 3.6]),
+        }
+        pq.write_table(pa.table(table), output.tensors / name / "part.parquet")
+    rows = [
+        {"mass": float(m), "generated": 1000, "in_own_window": n}
+        for m, n in zip(MASSES, (300, 999, 400, 999), strict=True)
+    ]
+    write_json(output.features_cutflow, {"datasets": {"signal": {"hypotheses": rows}, "b": {}}})
+    return output
+
+
+@pytest.fixture
+def manifest(make_manifest):
+    return make_manifest({"signal": "s.root", "tautau": "t.root", "eemumu": "e.root"})
+
+
+def test_yields_count_training_windows_at_50_per_fb_without_corrections(folder, manifest):
+    yields = background_yields(manifest, folder, make_windows())
+    # of the trigger's 0.9 nothing is left: 0.5 in window 0 and 2.0 in windows 1 and 2
+    assert yields["tautau"] == pytest.approx((2.5, np.hypot(0.5, 2.0)))
+    assert "mumugamma" not in yields
+    half = manifest.model_copy(update={"luminosity": 25.0})
+    assert background_yields(half, folder, make_windows())["tautau"][0] == pytest.approx(5.0)
+
+
+def test_signal_counts_training_masses(folder):
+    share, error = signal_in_window(folder, make_windows())
+    assert share == pytest.approx(0.35)
+    assert error == pytest.approx(np.sqrt(0.3 * 0.7 + 0.4 * 0.6) / np.sqrt(1000) / 2)
+
+
+def test_widths_are_found_by_mass():
+    rows = {row.quantity: row for row in width_rows(make_windows())}
+    assert len(rows) == 11
+    assert rows["weighted_sigma_0.9_GeV2"].ratio == pytest.approx(1)
+    assert rows["weighted_sigma_0.9_GeV2"].error == 0.01
+    assert rows["weighted_sigma_2.5_GeV2"].met is False
+    assert "interpolated" in rows["weighted_sigma_2.5_GeV2"].note
+    assert rows["weighted_sigma_8.1_GeV2"].ours is None
+
+
+def test_total_cross_sections_are_the_published_ones(manifest, monkeypatch):
+    for process in published.TRIALS:
+        monkeypatch.setitem(published.TRIALS, process, 100_000)
+    rows = {row.quantity: row for row in cross_section_rows(manifest)}
+    for name, tolerance in (("mumugamma", 0.01), ("tautau", 0.01), ("eemumu", 0.04)):
+        row = rows[f"cross_section_{name}_nb"]
+        assert row.ratio == pytest.approx(1, abs=tolerance)
+        assert 0 < row.error < 0.01 * row.ours
+
+
+def test_parts_of_a_total_add_up():
+    one = total([TauPairGenerator()], 20_000, 10.58, 1)
+    two = total([TauPairGenerator(), TauPairGenerator()], 20_000, 10.58, 1)
+    assert two[0] == pytest.approx(2 * one[0], rel=0.01)
+    assert two[1] == pytest.approx(np.sqrt(2) * one[1], rel=0.1)
+    born = born_cross_section(10.58**2) * published.BRANCHING_RATIO**2
+    assert 0.9 * born < one[0] < 1.3 * born
+
+
+def test_every_quantity_is_there_once_and_scaled_to_the_size_of_the_paper(
+    folder, manifest, monkeypatch
+):
+    for process in published.TRIALS:
+        monkeypatch.setitem(published.TRIALS, process, 2000)
+    found = compare_with_published(manifest, folder)
+    rows = {row.quantity: row for row in found}
+    assert len(rows) == len(found) == 4 + 11 + 1 + 3 + 1 + 2
+    # two backgrounds of 2.5 events at 50/fb; 35 % of 20 000 at each of two training masses
+    signal, background = 0.35 * 20_000 * 2, 20 * 5.0
+    assert rows["paper_sample_events"].ours == pytest.approx(signal + background)
+    share = rows["paper_sample_signal_share"]
+    assert share.ours == pytest.approx(signal / (signal + background))
+    assert rows["trigger_scale"].ratio == pytest.approx(1)
+    assert rows["background_mumugamma"].ours is None
+
+
+def test_missing_and_damaged_results_are_one_sentence(folder, manifest):
+    (folder.tensors / "tautau" / "part.parquet").write_text("no tensor")
+    with pytest.raises(InputError, match="no tensor of this software"):
+        background_yields(manifest, folder, make_windows())
+    (folder.tensors / "tautau" / "part.parquet").unlink()
+    with pytest.raises(InputError, match="punzinet features"):
+        background_yields(manifest, folder, make_windows())
+    write_json(folder.features_cutflow, {"datasets": {"signal": {"hypotheses": [{}]}}})
+    with pytest.raises(InputError, match="no cutflow"):
+        signal_in_window(folder, make_windows())
+
+
+def test_agreement_is_within_the_tolerance_at_both_ends():
+    for ours, met in ((7.9, False), (8.1, True), (11.9, True), (12.1, False)):
+        row = PublishedNumber("q", "t", 10.0, ours, 0.5)
+        assert row.met is met
+        assert row.to_json()["ratio"] == pytest.approx(ours / 10)
+        assert row.to_json()["error"] == 0.5
+
+
+def test_what_is_missing_neither_agrees_nor_disagrees():
+    content = PublishedNumber("q", "t", 10.0, None, note="why").to_json()
+    assert content["ratio"] is None
+    assert content["met"] is None
+    assert content["note"] == "why"

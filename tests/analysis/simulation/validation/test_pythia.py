@@ -1,0 +1,125 @@
+"""Spectra against Pythia: normalisation, errors, which bins are judged, real small runs."""
+
+import sys
+
+import numpy as np
+import pytest
+from four_vectors import mass2, momentum
+
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.simulation.generators.mumugamma import whole
+from punzinet.analysis.simulation.generators.taupair import TauPairGenerator
+from punzinet.analysis.simulation.validation import pythia
+from punzinet.analysis.simulation.validation.pythia import (
+    LEAST_MASS,
+    LEAST_PAIR_MASS,
+    compare_with_pythia,
+    fill,
+    pythia_events,
+)
+
+SQRT_S = 10.58
+
+
+def test_shapes_are_normalised_and_errors_are_those_of_the_ratio():
+    rng = np.random.default_rng(1)
+    edges = np.array([0.0, 0.25, 1.0])
+    ratios, errors = [], []
+    for _ in range(200):
+        spectrum = fill(edges, rng.random(8000), rng.uniform(0.5, 1.5, 8000), rng.random(4000))
+        assert np.sum(spectrum.ours * np.diff(edges)) == pytest.approx(1)
+        assert np.sum(spectrum.theirs * np.diff(edges)) == pytest.approx(1)
+        ratios.append(spectrum.ratio[0])
+        errors.append(spectrum.ratio_error[0])
+    assert np.mean(ratios) == pytest.approx(1, abs=0.01)
+    # that the total fluctuates too makes the true spread smaller, by at most root(3/4)
+    assert 0.8 * np.mean(errors) < np.std(ratios) < 1.1 * np.mean(errors)
+
+
+def test_bins_with_few_events_are_not_judged():
+    edges = np.array([0.0, 1.0, 2.0])
+    ours = np.repeat([0.5, 1.5], [3000, 2000])
+    theirs = np.repeat([0.5, 1.5], [3000, 900])
+    spectrum = fill(edges, ours, np.ones(5000), theirs)
+    assert spectrum.judged.tolist() == [True, False]
+    assert not spectrum.met  # 0.60 against 0.77 in the first bin
+    same = fill(edges, ours, np.ones(5000), ours)
+    assert same.judged.all()
+    assert same.met
+    # large weights are few events
+    assert not fill(edges, ours, np.where(np.arange(5000) % 50, 1e-6, 1.0), ours).judged.any()
+
+
+def test_an_empty_bin_of_pythia_has_no_ratio():
+    content = fill(np.array([0.0, 1.0, 2.0]), np.array([0.5, 1.5]), np.ones(2), np.array([0.5]))
+    assert content.to_json()["ratio"] == [0.5, None]
+
+
+def test_pythia_makes_no_pair_near_threshold_and_ours_are_compared_above():
+    pytest.importorskip("pythia8mc")
+
+    def light(events):
+        pair2 = mass2(events.mu_plus + events.mu_minus)
+        return events.weight[pair2 < LEAST_MASS["mumugamma"] ** 2].sum()
+
+    theirs = pythia_events("mumugamma", 5000, 10.58, seed=3)
+    np.testing.assert_allclose(theirs.total()[:, 0], 10.58, rtol=1e-6)
+    # radiation off the muons still makes some of the pairs lighter
+    assert light(theirs) < 0.002 * theirs.weight.sum()
+    hard = whole()[1].generate(np.random.default_rng(1), np.full(50_000, 10.58))
+    hard = hard[hard.weight > 0]
+    assert light(hard) > 0.02 * hard.weight.sum()
+    assert LEAST_PAIR_MASS["mumugamma"] > LEAST_MASS["mumugamma"]
+
+
+def test_muon_pairs_agree_with_pythia(monkeypatch):
+    pytest.importorskip("pythia8mc")
+    monkeypatch.setitem(pythia.TRIALS, "mumugamma", 300_000)
+    one = compare_with_pythia("mumugamma", 10.58, seed=20211005, n=20_000)
+    assert one.ours / one.theirs == pytest.approx(1, abs=0.03)
+    for spectrum in one.spectra.values():
+        assert spectrum.judged.any()
+        pull = (spectrum.ratio - 1)[spectrum.judged]
+        # ten percent, and what 20 000 events leave uncertain
+        assert np.all(np.abs(pull) < 0.1 + 2 * spectrum.ratio_error[spectrum.judged])
+    content = one.to_json()
+    assert len(content["muon_momentum"]["edges"]) == len(content["muon_momentum"]["ratio"]) + 1
+
+
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pythia8mc", None)
+    with pytest.raises(InputError, match="pythia8mc"):
+        pythia_events("tautau", 1, SQRT_S, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # twenty tau pairs a second
+def test_muons_of_tau_pairs_are_those_of_pythia() -> None:
+    pytest.importorskip("pythia8mc")
+    theirs = pythia_events("tautau", 2500, SQRT_S, seed=5)
+    ours = TauPairGenerator().generate(np.random.default_rng(1), np.full(500_000, SQRT_S))
+    total = theirs.total()
+    np.testing.assert_allclose(total[:, 0], SQRT_S, rtol=1e-6)
+    np.testing.assert_allclose(total[:, 1:], 0, atol=1e-5)
+    assert ours.weight.mean() == pytest.approx(theirs.weight[0], rel=0.1)
+    ours = ours[ours.weight > 0]
+
+    def recoil(events):
+        return mass2(np.array([SQRT_S, 0, 0, 0]) - events.mu_plus - events.mu_minus)
+
+    for of, copies in (
+        (lambda e: momentum(np.stack([e.mu_plus, e.mu_minus], axis=1)), 2),
+        (
+            lambda e: np.stack([p[:, 3] / momentum(p) for p in (e.mu_plus, e.mu_minus)], 1),
+            2,
+        ),
+        (recoil, 1),
+        (lambda e: e.mu_plus[:, 0] * e.mu_minus[:, 0], 1),
+    ):
+        # bins of a thousand events each
+        edges = np.quantile(of(theirs), np.linspace(0, 1, copies * len(theirs.weight) // 1000 + 1))
+        edges[[0, -1]] = -np.inf, np.inf
+        reference = np.histogram(of(theirs), edges)[0] / (copies * len(theirs.weight))
+        weight = np.repeat(ours.weight, copies)
+        share = np.histogram(of(ours).ravel(), edges, weights=weight)[0] / weight.sum()
+        np.testing.assert_allclose(share / reference, 1, atol=0.1)

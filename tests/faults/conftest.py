@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +39,23 @@ MANIFEST: dict[str, Any] = {
 
 
 class Chain:
-    """The stages, each with the folder as it was before and the results as they were after it.
+    """All stages, undisturbed: the folder before each of them, and what it did to it.
 
     Attributes:
-        stages: In the order in which they run.
-        seconds: How long each of them takes from the moment in which it holds the lock.
+        finished: The folder in which everything has run.
+        after: By stage, digests of all results once it has run.
+        seconds: By stage, how long it takes from the moment in which it holds the lock.
+        added: By stage, bytes that it adds to the output folder.
     """
 
     stages = (*CHAIN, "report")
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._after: dict[str, dict[str, str]] = {}
+        self.after: dict[str, dict[str, str]] = {}
         self.seconds: dict[str, float] = {}
-        self._room: dict[str, int] = {}
-
-    def run_once(self) -> None:
-        """Run everything undisturbed."""
-        now = self._folder / "now"
+        self.added: dict[str, int] = {}
+        self.finished = now = folder / "now"
         now.mkdir()
         (now / "data_manifest.yaml").write_text(yaml.safe_dump(MANIFEST))
         for stage in self.stages:
@@ -65,25 +65,12 @@ class Chain:
             begin = time.monotonic()
             assert process.wait(280) == 0, self.said(now)
             self.seconds[stage] = time.monotonic() - begin
-            self._after[stage] = self.results(now)
-            self._room[stage] = _size(now) - _size(before)
+            self.after[stage] = self.results(now)
+            self.added[stage] = _size(now) - _size(before)
 
     def before(self, stage: str, target: Path) -> Path:
         """A copy of the folder in which a stage comes next."""
         return Path(shutil.copytree(self._folder / stage, target, dirs_exist_ok=True))
-
-    @property
-    def finished(self) -> Path:
-        """The folder in which everything has run."""
-        return self._folder / "now"
-
-    def after(self, stage: str) -> dict[str, str]:
-        """Digests of all results once a stage has run undisturbed."""
-        return self._after[stage]
-
-    def room(self, stage: str) -> int:
-        """Bytes that a stage adds to the output folder."""
-        return self._room[stage]
 
     @staticmethod
     def command(stage: str, *options: str) -> list[str]:
@@ -102,13 +89,9 @@ class Chain:
         """
         with (folder / "said").open("w") as said:
             return subprocess.Popen(
-                self.command(stage, *options),
-                cwd=folder,
-                stdout=said,
-                stderr=said,
-                text=True,
+                self.command(stage, *options), cwd=folder, stdout=said, stderr=said, text=True,
                 **how,
-            )
+            )  # fmt: skip
 
     @staticmethod
     def said(folder: Path) -> str:
@@ -132,7 +115,7 @@ class Chain:
 
     def check(self, folder: Path, stage: str) -> None:
         """Compare all results with those of an undisturbed run, and look for leftovers."""
-        found, expected = self.results(folder), self.after(stage)
+        found, expected = self.results(folder), self.after[stage]
         assert {n for n in found.keys() | expected if found.get(n) != expected.get(n)} == set()
         assert not list((folder / "output").rglob("*.partial*"))
         assert not list((folder / "output").glob(".tensors*"))
@@ -209,9 +192,21 @@ def sentence_of() -> Any:
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """The chain, after it has run once."""
-    made = Chain(tmp_path_factory.mktemp("undisturbed"))
-    made.run_once()
-    return made
+    return Chain(tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.fixture
+def survived(chain: Chain, record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Function (folder, stage, faults) that checks a stage's results, and counts its events."""
+
+    def check(folder: Path, stage: str, faults: int = 1) -> None:
+        chain.check(folder, stage)
+        counted = chain.count(folder, stage)
+        for name, value in {"faults": faults, **counted}.items():
+            record_property(name, value)
+        assert counted["wrong"] == 0
+
+    return check
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

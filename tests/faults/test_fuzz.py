@@ -40,26 +40,29 @@ CUT = st.one_of(st.just(1.0), st.floats(0, 1))
 
 def amount(few: int, many: int) -> Any:
     """Runs a law on few examples in the fast suite, and on many among the faults."""
-    quick = settings(max_examples=few, suppress_health_check=list(HealthCheck))
-    thorough = settings(quick, max_examples=many)
-    cases = [
-        pytest.param(quick, id="few"), pytest.param(thorough, id="many", marks=pytest.mark.faults)
-    ]  # fmt: skip
-    return pytest.mark.parametrize("profile", cases)
+    many_among_faults = pytest.param(many, id="many", marks=pytest.mark.faults)
+    cases = [pytest.param(few, id="few"), many_among_faults]
+    return pytest.mark.parametrize("fuzz", cases, indirect=True)
 
 
 @pytest.fixture
-def counted(record_property: Callable[[str, object], None]) -> Iterator[Any]:
-    """Decorator that counts the inputs of a law."""
+def fuzz(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Iterator[Any]:
+    """Decorator that runs a law on examples of some strategies, and counts them."""
     calls = itertools.count()
 
-    def decorate(law: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(law)
-        def count(*arguments: Any, **named: Any) -> None:
-            next(calls)
-            law(*arguments, **named)
+    def decorate(*strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], None]:
+        def run(law: Callable[..., None]) -> None:
+            @settings(max_examples=request.param, suppress_health_check=list(HealthCheck))
+            @given(st.tuples(*strategies))
+            def check(example: tuple[Any, ...]) -> None:
+                next(calls)
+                law(*example)
 
-        return count
+            check()
+
+        return run
 
     yield decorate
     record_property("fuzzed", next(calls))
@@ -87,7 +90,7 @@ def attempt(function: Callable[[], Any]) -> tuple[Any, str | None]:
 
 @amount(FEW, MANY)
 def test_root_files(
-    profile: Any, counted: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+    fuzz: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
 ) -> None:
     """A mutated file is refused, or nothing that matters was touched: the result is the same.
 
@@ -104,9 +107,7 @@ def test_root_files(
     run_features(manifest, output, Execution())
     expected = result()
 
-    @profile
-    @given(MUTATIONS, CUT)
-    @counted
+    @fuzz(MUTATIONS, CUT)
     def check(changes: list[tuple[float, bytes]], cut: float) -> None:
         path.write_bytes(mutate(good, changes, cut))
         _, refusal = attempt(lambda: run_features(manifest, output, Execution()))
@@ -117,11 +118,9 @@ def test_root_files(
         assert record["read"] == record["present"]
         assert result() == expected
 
-    check()
-
 
 @amount(100, 3000)
-def test_manifests(profile: Any, counted: Any, tmp_path: Path) -> None:
+def test_manifests(fuzz: Any, tmp_path: Path) -> None:
     leaf = st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
         st.sampled_from(["signal", "tautau", "../x", "/etc/passwd", "a/../../b", "*", "http://x"]),
@@ -147,9 +146,7 @@ def test_manifests(profile: Any, counted: Any, tmp_path: Path) -> None:
     names = st.one_of(st.text(max_size=8), st.sampled_from(["..", "../x", "a/b", "/x", ".x", ""]))
     path = tmp_path / "manifest.yaml"
 
-    @profile
-    @given(st.dictionaries(sections, tree, max_size=2), names, dataset)
-    @counted
+    @fuzz(st.dictionaries(sections, tree, max_size=2), names, dataset)
     def check(changes: dict[str, Any], name: str, section: dict[str, Any]) -> None:
         datasets = {**base["datasets"], name: {**base["datasets"]["tautau"], **section}}
         path.write_text(yaml.safe_dump({"datasets": datasets, **changes}))
@@ -161,8 +158,6 @@ def test_manifests(profile: Any, counted: Any, tmp_path: Path) -> None:
         for known in manifest.datasets:
             inside = output.ntuple(known).resolve()
             assert inside.parent == (tmp_path / "output" / "ntuples").resolve()
-
-    check()
 
 
 #: What YAML takes to mean something, and numbers that are written in every way.
@@ -177,39 +172,31 @@ YAML = st.lists(
 
 
 @amount(100, 3000)
-def test_manifests_that_are_no_yaml(profile: Any, counted: Any, tmp_path: Path) -> None:
+def test_manifests_that_are_no_yaml(fuzz: Any, tmp_path: Path) -> None:
     path = tmp_path / "manifest.yaml"
     text = st.one_of(st.text(max_size=200), YAML).map(str.encode)
 
-    @profile
-    @given(st.one_of(st.binary(max_size=200), text))
-    @counted
+    @fuzz(st.one_of(st.binary(max_size=200), text))
     def check(content: bytes) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError):
             load_manifest(path, OutputFolder(tmp_path))
 
-    check()
-
 
 @amount(30, 1000)
-def test_mutated_manifests(profile: Any, counted: Any, tmp_path: Path) -> None:
+def test_mutated_manifests(fuzz: Any, tmp_path: Path) -> None:
     """The project's own manifest with some bytes changed is refused, or one of another text."""
     good = (Path(__file__).parents[2] / "data_manifest.yaml").read_bytes()
     path, output = tmp_path / "manifest.yaml", OutputFolder(tmp_path / "output")
     path.write_bytes(good)
     load_manifest(path, output)
 
-    @profile
-    @given(MUTATIONS, CUT)
-    @counted
+    @fuzz(MUTATIONS, CUT)
     def check(changes: list[tuple[float, bytes]], cut: float) -> None:
         path.write_bytes(mutate(good, changes, cut))
         manifest, refusal = attempt(lambda: load_manifest(path, output))
         if refusal is None:
             json.dumps(manifest.model_dump(mode="json"), allow_nan=False)
-
-    check()
 
 
 #: What may stand where something sensible is expected.
@@ -238,7 +225,7 @@ def replaced(content: Any, changes: list[tuple[tuple[Any, ...], Any]]) -> Any:
 
 
 @amount(100, 3000)
-def test_settings(profile: Any, counted: Any, tmp_path: Path, make_manifest: Make) -> None:
+def test_settings(fuzz: Any, tmp_path: Path, make_manifest: Make) -> None:
     """Every setting in turn: it is refused, or it can be written down and compared."""
     files = {"signal": "s.root", "tautau": "t.root"}
     content = make_manifest(files).model_dump(mode="json")
@@ -250,9 +237,7 @@ def test_settings(profile: Any, counted: Any, tmp_path: Path, make_manifest: Mak
         st.tuples(st.sampled_from(list(leaves(content))), NONSENSE), min_size=1, max_size=3
     )
 
-    @profile
-    @given(changes)
-    @counted
+    @fuzz(changes)
     def check(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
         text = yaml.safe_dump(replaced(content, changes))
         path.write_text(text, encoding="utf-8", errors="replace")
@@ -260,8 +245,6 @@ def test_settings(profile: Any, counted: Any, tmp_path: Path, make_manifest: Mak
         if refusal is None:
             assert 0 < len(manifest.hypotheses.mass) <= MOST_MASSES
             json.dumps(manifest.model_dump(mode="json"), allow_nan=False)
-
-    check()
 
 
 @pytest.fixture
@@ -277,34 +260,26 @@ def network(tmp_path: Path) -> Path:
 
 
 @amount(60, 1500)
-def test_networks(profile: Any, counted: Any, network: Path) -> None:
+def test_networks(fuzz: Any, network: Path) -> None:
     good = {path: path.read_bytes() for path in sorted(network.iterdir()) if path.is_file()}
 
-    @profile
-    @given(st.sampled_from(sorted(good)), MUTATIONS, CUT)
-    @counted
+    @fuzz(st.sampled_from(sorted(good)), MUTATIONS, CUT)
     def check(which: Path, changes: list[tuple[float, bytes]], cut: float) -> None:
         for path, content in good.items():
             path.write_bytes(mutate(content, changes, cut) if path == which else content)
         saved, refusal = attempt(lambda: load_network(network))
         assert refusal is not None or saved.cut is None or np.isfinite(saved.cut)
 
-    check()
-
 
 @amount(40, 1000)
-def test_tensors(
-    profile: Any, counted: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
-) -> None:
+def test_tensors(fuzz: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make) -> None:
     output = OutputFolder(tmp_path)
     run_features(make_manifest(ntuples), output, Execution())
     windows = Windows.read(output.windows)
     good = {path: path.read_bytes() for path in sorted(output.tensors.rglob("*.parquet"))}
     digest = load_sample(output.tensors, windows, 4).digest
 
-    @profile
-    @given(st.sampled_from(sorted(good)), MUTATIONS, CUT)
-    @counted
+    @fuzz(st.sampled_from(sorted(good)), MUTATIONS, CUT)
     def check(which: Path, changes: list[tuple[float, bytes]], cut: float) -> None:
         content = mutate(good[which], changes, cut)
         which.write_bytes(content)
@@ -313,19 +288,15 @@ def test_tensors(
         if refusal is None:
             assert sample.digest == digest
 
-    check()
-
 
 @amount(100, 3000)
-def test_records(profile: Any, counted: Any, tmp_path: Path) -> None:
+def test_records(fuzz: Any, tmp_path: Path) -> None:
     """A damaged record is either found out or says the same."""
     path = tmp_path / "record.safetensors"
     write_record(path, Record({"a": [1, 2.5, "b"]}, {"x": np.arange(20.0), "y": np.eye(3)}))
     good = path.read_bytes()
 
-    @profile
-    @given(MUTATIONS, CUT)
-    @counted
+    @fuzz(MUTATIONS, CUT)
     def check(changes: list[tuple[float, bytes]], cut: float) -> None:
         path.write_bytes(mutate(good, changes, cut))
         record = read_record(path)
@@ -334,18 +305,12 @@ def test_records(profile: Any, counted: Any, tmp_path: Path) -> None:
             np.testing.assert_array_equal(record.arrays["x"], np.arange(20.0))
             np.testing.assert_array_equal(record.arrays["y"], np.eye(3))
 
-    check()
-
 
 @amount(60, 1000)
-def test_lock_files(profile: Any, counted: Any, tmp_path: Path) -> None:
+def test_lock_files(fuzz: Any, tmp_path: Path) -> None:
     """What a killed run left in the lock file keeps nobody out."""
 
-    @profile
-    @given(st.binary(max_size=60))
-    @counted
+    @fuzz(st.binary(max_size=60))
     def check(content: bytes) -> None:
         (tmp_path / ".lock").write_bytes(content)
         assert holder_of(tmp_path) is None
-
-    check()

@@ -23,7 +23,7 @@ KILLS = 4
 
 @EVERY_STAGE
 def test_killed_at_random_moments(
-    chain: Any, tmp_path: Path, stage: str, record_property: Count
+    chain: Any, tmp_path: Path, stage: str, survived: Callable[..., None]
 ) -> None:
     """Workers of a killed run are alive for a while, beside those of the next."""
     rng = np.random.default_rng([20, chain.stages.index(stage)])
@@ -51,11 +51,7 @@ def test_killed_at_random_moments(
     assert "up to date" in again.stdout
     _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive
-    chain.check(folder, stage)
-    counted = chain.count(folder, stage)
-    for name, value in {"faults": killed, **counted}.items():
-        record_property(name, value)
-    assert counted["wrong"] == 0
+    survived(folder, stage, faults=killed)
 
 
 @EVERY_STAGE

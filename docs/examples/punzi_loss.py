@@ -22,10 +22,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from punzinet import FigureOfMerit, PunziLoss
 from punzinet.analysis.cuts import RankedEvents, best_single_cut
 from punzinet.analysis.features import dimuon_kinematics
-from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.punzi_loss import SIGNAL, PunziLoss
+from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.windows import Windows
 
 SQRT_S, LUMINOSITY = 10.58, 50.0

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,15 @@ def test_every_module_has_its_place_in_the_api() -> None:
         for path in (ROOT / folder).rglob("[a-z]*.py"):
             module = ".".join(["punzinet", *path.relative_to(ROOT).with_suffix("").parts])
             assert module in listed or module.startswith(tuple(f"{name}." for name in whole))
+
+
+def test_the_names_to_learn_are_there_and_twenty() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| `([\w.]+)` \|", (DOCS / "names.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) == 20
+    for name, module in rows:
+        assert hasattr(import_module(f"punzinet.{module}"), name), (name, module)
 
 
 @pytest.mark.slow

@@ -137,7 +137,7 @@ class PunziLoss(torch.nn.Module):
     def forward(
         self, output: Tensor, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
     ) -> Tensor:
-        """Loss of a batch, scaled to the whole sample.
+        """Loss of a batch, scaled to the whole sample, a float64 scalar.
 
         Args:
             output: (n,) network outputs ŷ in (0, 1).
@@ -145,10 +145,6 @@ class PunziLoss(torch.nn.Module):
             process: (n,) process codes.
             start: (n,) first window of each event.
             stop: (n,) one past its last window.
-
-        Returns:
-            The mean of `terms` over the hypotheses that have signal among these events, a
-            float64 scalar.
 
         Raises:
             ValueError: If there is not one output for each event. A column of outputs would be
@@ -160,52 +156,34 @@ class PunziLoss(torch.nn.Module):
                 f"need ({len(weight)},); a network that ends in one column wants `.squeeze(1)`"
             )
         subset, group = self.class_sums(weight, process, start, stop)
-        events = output, weight * self.scale(subset)[group], process, start, stop
-        return self.mean(*self.sums(*events), subset, self.uncertain_backgrounds(*events))
-
-    def terms(
-        self, efficiency: Tensor, background: Tensor, by_process: Sequence[Tensor] = ()
-    ) -> Tensor:
-        """What is averaged over the hypotheses: (H,) σ_min in fb.
-
-        Args:
-            efficiency: (H,) signal efficiencies, positive.
-            background: (H,) background events.
-            by_process: The same by process, from `uncertain_backgrounds`.
-        """
-        variance = background_variance(background, by_process, self.uncertainty)
-        return self.figure_of_merit.sigma_min(efficiency, variance, self.luminosity)
+        weight = weight * self.scale(subset)[group]
+        return self.values(self.sums(output, weight, process, start, stop), subset)[1]
 
     def sums(
         self, output: Tensor, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """What events add to efficiency and background of every hypothesis (Eq. 10 and 11).
+    ) -> Tensor:
+        """What events add to ε and B of every hypothesis (Eq. 10 and 11).
 
-        Nothing is scaled here: the sums of all batches add up to those of the sample. Outputs
-        (..., n) of several networks give (..., H) sums.
+        Nothing is scaled here: the sums of all batches add up to those of the sample. Outputs may
+        be those of several networks, (..., n).
+
+        Returns:
+            (2 + R, ..., H) efficiency, background, and background of each of the R processes that
+            have uncertainties of their own.
         """
         hypotheses = len(self.signal_total)
         selected = torch.where(stop > start, wide(output) * wide(weight), 0.0)
-        signal = process == SIGNAL
         own = start.long().clamp(max=hypotheses - 1)
+        signal = process == SIGNAL
         efficiency = _group_sums(torch.where(signal, selected, 0.0), own, hypotheses)
-        stop = torch.where(signal, start, stop)
-        background = window_sums(torch.where(signal, 0.0, selected), start, stop, hypotheses)
-        return efficiency, background
-
-    def uncertain_backgrounds(
-        self, output: Tensor, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
-    ) -> list[Tensor]:
-        """What events add to the background of each process: P times (..., H).
-
-        The list is empty if no process has an uncertainty of its own.
-        """
-        by_process = []
-        for code in range(len(self.uncertainty.by_process)):
-            own = process == code
-            selected = wide(output[..., own]) * wide(weight[own])
-            by_process.append(window_sums(selected, start[own], stop[own], len(self.signal_total)))
-        return by_process
+        only = torch.where(signal, 0.0, selected), start, torch.where(signal, start, stop)
+        background = window_sums(*only, hypotheses)
+        uncertain = [process == code for code in range(len(self.uncertainty.by_process))]
+        by_process = [
+            window_sums(selected[..., chosen], start[chosen], stop[chosen], hypotheses)
+            for chosen in uncertain
+        ]
+        return torch.stack([efficiency, background, *by_process])
 
     def class_sums(
         self, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
@@ -220,41 +198,27 @@ class PunziLoss(torch.nn.Module):
         return _class_sums(weight, process, start, stop, processes=processes, hypotheses=hypotheses)
 
     def scale(self, subset: Tensor) -> Tensor:
-        """(P + H,) factors total/subset, 0 for what is absent from the sums of a subset."""
+        """(P + H,) factors total/subset by `class_sums` of a subset, 0 for what is absent."""
         total = torch.cat([self.background_total, self.signal_total])
         return torch.where(subset > 0, total / subset, 0.0)
 
-    def sigma(
-        self,
-        efficiency: Tensor,
-        background: Tensor,
-        subset: Tensor,
-        by_process: Sequence[Tensor] = (),
-    ) -> Tensor:
-        """`terms` of every hypothesis, (..., H), 0 for one without signal in the subset.
+    def values(self, sums: Tensor, subset: Tensor) -> tuple[Tensor, Tensor]:
+        """What `sums`, scaled to the whole sample, and `class_sums` of a subset amount to.
 
-        Args:
-            efficiency: (..., H) ε, scaled to the whole sample.
-            background: (..., H) B, scaled to the whole sample.
-            subset: (P + H,) sums of weights in the subset.
-            by_process: P times (..., H) backgrounds, from `uncertain_backgrounds`.
+        Returns:
+            (..., H) terms of all hypotheses, 0 for one without signal in the subset, and (...,)
+            their mean over the others.
         """
         present = subset[len(self.background_total) :] > 0
+        efficiency, background, *by_process = sums
         efficiency = torch.where(present, efficiency, 1.0).clamp(min=MIN_EFFICIENCY)
-        sigma = self.terms(efficiency, background, by_process)
-        return torch.where(present, sigma, 0.0)
+        variance = background_variance(background, by_process, self.uncertainty)
+        terms = torch.where(present, self.term(efficiency, variance), 0.0)
+        return terms, terms.sum(-1) / present.sum().clamp(min=1)
 
-    def mean(
-        self,
-        efficiency: Tensor,
-        background: Tensor,
-        subset: Tensor,
-        by_process: Sequence[Tensor] = (),
-    ) -> Tensor:
-        """Mean of `sigma` over the hypotheses that have signal in the subset, (...,)."""
-        present = subset[len(self.background_total) :] > 0
-        sigma = self.sigma(efficiency, background, subset, by_process)
-        return sigma.sum(-1) / present.sum().clamp(min=1)
+    def term(self, efficiency: Tensor, variance: Tensor) -> Tensor:
+        """What is averaged over the hypotheses: σ_min in fb."""
+        return self.figure_of_merit.sigma_min(efficiency, variance, self.luminosity)
 
 
 class SignificanceLoss(PunziLoss):
@@ -270,11 +234,8 @@ class SignificanceLoss(PunziLoss):
 
     cross_section: float = 10.0
 
-    def terms(
-        self, efficiency: Tensor, background: Tensor, by_process: Sequence[Tensor] = ()
-    ) -> Tensor:
-        """(H,) inverse squared significances (S + V)/S²; see `PunziLoss`."""
-        variance = background_variance(background, by_process, self.uncertainty)
+    def term(self, efficiency: Tensor, variance: Tensor) -> Tensor:
+        """Inverse squared significance (S + V)/S²."""
         signal = efficiency * self.luminosity * self.cross_section
         return 1 / signal + variance / signal**2
 

@@ -150,10 +150,9 @@ class AutogradEngine(Engine):
         """See `Engine`."""
         batch, found = self._everything, []
         for vectors in self._groups(self._to_device(parameters), self._all_tiles):
-            efficiency, background, *by_process = self._window_sums(vectors, batch)
-            sigma = self._loss.sigma(efficiency, background, batch.held, by_process)
-            loss = self._loss.mean(efficiency, background, batch.held, by_process)
-            found.append((loss, efficiency, background, sigma))
+            sums = self._window_sums(vectors, batch)
+            sigma, loss = self._loss.values(sums, batch.held)
+            found.append((loss, sums[0], sums[1], sigma))
         columns = (torch.cat(column) for column in zip(*found, strict=True))
         return PunziValues(*(column.double().cpu().numpy() for column in columns))
 
@@ -183,18 +182,16 @@ class AutogradEngine(Engine):
         """
         return torch.split(parameters, max(1, TOGETHER // (TILE * max(tiles, 1))))
 
-    def _window_sums(self, parameters: torch.Tensor, batch: _Columns) -> tuple[torch.Tensor, ...]:
+    def _window_sums(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
         """ε, B and uncertain B_p, (N, H) each, of networks, (N, K), from events of all ranks."""
         output = torch.sigmoid(self._logit(parameters, batch.x))
         weight = batch.weight * self._loss.scale(batch.held)[batch.group]
-        events = output, weight, batch.process, batch.start, batch.stop
-        sums = [*self._loss.sums(*events), *self._loss.uncertain_backgrounds(*events)]
-        return self.ranks.sum_tensor(torch.stack(sums)).unbind()
+        sums = self._loss.sums(output, weight, batch.process, batch.start, batch.stop)
+        return self.ranks.sum_tensor(sums)
 
     def _punzi_loss(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
         """Punzi-losses (N,) of networks, (N, K)."""
-        efficiency, background, *by_process = self._window_sums(parameters, batch)
-        return self._loss.mean(efficiency, background, batch.held, by_process)
+        return self._loss.values(self._window_sums(parameters, batch), batch.held)[1]
 
     def _cross_entropy(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
         """Weighted mean cross-entropies (N,) of networks, (N, K); the share of this rank."""

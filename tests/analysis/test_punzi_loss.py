@@ -312,7 +312,7 @@ def test_uncertainties_enter_by_the_variance_of_each_process():
     whole = sample()
     figure = FigureOfMerit(background_uncertainty={"tautau": 0.1, "mumugamma": 0.4})
     loss = loss_of(whole, figure_of_merit=figure, processes=PROCESSES)
-    efficiency, background = loss.sums(*whole)
+    efficiency, background, *_ = loss.sums(*whole)
     output, weight, process, start, stop = whole
     expected = []
     for h in range(len(MASSES)):

@@ -4,8 +4,8 @@ It knows nothing of hand-written gradients. On a GPU events, parameters and loss
 a whole epoch, which the host only gives orders to; all networks go through a batch together.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,18 +40,11 @@ def usable_device(name: str) -> torch.device:
     return device
 
 
-@dataclass(frozen=True, eq=False)
-class _Columns:
-    """Events as `PunziLoss` takes them, on the device, and what all ranks have of them.
+class _Columns(NamedTuple):
+    """n events as `PunziLoss` takes them, on the device, and what all ranks have of them.
 
-    Attributes:
-        x: (n, F) scaled features.
-        weight: (n,) event weights.
-        process: (n,) process codes.
-        start: (n,) first window.
-        stop: (n,) one past the last window.
-        group: (n,) what each event is scaled with, see `PunziLoss.class_sums`.
-        held: (P + H,) sums of weights of that, on all ranks.
+    `group` says what each event is scaled with, see `PunziLoss.class_sums`, and `held` (P + H,) are
+    the sums of weights of that on all ranks.
     """
 
     x: torch.Tensor

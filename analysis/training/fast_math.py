@@ -53,34 +53,22 @@ def _compile(function: Function, **options: Any) -> Function:
     return compiled
 
 
-_TANH_LIMIT = np.float32(7.9)
-_TANH_OVER = tuple(np.float32(c) for c in (0.9999994, 0.12922685, 0.0029485116, 1.1414678e-5))
-_TANH_UNDER = tuple(
-    np.float32(c) for c in (1.0, 0.46255806, 0.023803512, 2.3839541e-4, 2.4572407e-7)
-)
+def _floats(*values: float) -> tuple[Any, ...]:
+    """Coefficients in single precision."""
+    return tuple(map(np.float32, values))
 
-_EXP_LIMIT = np.float32(87.0)
-_LOG2_E = np.float32(1.4426950)
+
+_TANH_OVER = _floats(0.9999994, 0.12922685, 0.0029485116, 1.1414678e-5)
+_TANH_UNDER = _floats(1.0, 0.46255806, 0.023803512, 2.3839541e-4, 2.4572407e-7)
+_EXP = _floats(1.0000001, 0.9999997, 0.49998894, 0.16667575, 0.041915383, 0.0082976548)
 # ln 2 in two parts: the first has few digits, so that its multiples are exact.
-_LN2_HIGH = np.float32(0.693359375)
-_LN2_LOW = np.float32(-2.1219444e-4)
-_EXP = tuple(
-    np.float32(c) for c in (1.0000001, 0.9999997, 0.49998894, 0.16667575, 0.041915383, 0.0082976548)
-)
-
-_LOG1P = tuple(
-    np.float32(c)
-    for c in (
-        0.99999642,
-        -0.49987406,
-        0.33179826,
-        -0.24073076,
-        0.16764788,
-        -0.095322520,
-        0.036084536,
-        -0.0064526172,
-    )
-)
+_LOG2_E, _LN2_HIGH, _LN2_LOW = _floats(1.4426950, 0.693359375, -2.1219444e-4)
+_LOG1P = _floats(
+    0.99999642, -0.49987406, 0.33179826, -0.24073076,
+    0.16764788, -0.095322520, 0.036084536, -0.0064526172,
+)  # fmt: skip
+_TANH_LIMIT, _EXP_LIMIT, _HALF = _floats(7.9, 87.0, 0.5)
+_EXP_BIAS, _MANTISSA_BITS = np.int32(127), np.int32(23)
 
 
 def tanh(x: float) -> float:
@@ -98,64 +86,42 @@ def log1p(x: float) -> float:
     return math.log1p(x)
 
 
-@overload(tanh, jit_options={"fastmath": REORDERED, "error_model": "numpy"})
-def _tanh(x: Any) -> Callable[..., Any]:
+def _rational_tanh(x: Any) -> Any:
     """Rational function of x, odd, clamped where it is ±1 to single precision."""
-    if x != types.float32:
-
-        def library(x: Any) -> Any:
-            return math.tanh(x)
-
-        return library
     a0, a1, a2, a3 = _TANH_OVER
     b0, b1, b2, b3, b4 = _TANH_UNDER
-    limit = _TANH_LIMIT
-
-    def rational(x: Any) -> Any:
-        x = min(max(x, -limit), limit)
-        u = x * x
-        return (
-            x * (a0 + u * (a1 + u * (a2 + u * a3))) / (b0 + u * (b1 + u * (b2 + u * (b3 + u * b4))))
-        )
-
-    return rational
+    x = min(max(x, -_TANH_LIMIT), _TANH_LIMIT)
+    u = x * x
+    return x * (a0 + u * (a1 + u * (a2 + u * a3))) / (b0 + u * (b1 + u * (b2 + u * (b3 + u * b4))))
 
 
-@overload(exp, jit_options={"fastmath": REORDERED, "error_model": "numpy"})
-def _exp(x: Any) -> Callable[..., Any]:
+def _bitwise_exp(x: Any) -> Any:
     """2^k · e^r with |r| ≤ ln 2 / 2: a polynomial, and k put straight into the exponent's bits."""
-    if x != types.float32:
-
-        def library(x: Any) -> Any:
-            return math.exp(x)
-
-        return library
     c0, c1, c2, c3, c4, c5 = _EXP
-    limit, log2_e, high, low, half = _EXP_LIMIT, _LOG2_E, _LN2_HIGH, _LN2_LOW, np.float32(0.5)
-    bias, mantissa_bits = np.int32(127), np.int32(23)
-
-    def polynomial(x: Any) -> Any:
-        x = min(max(x, -limit), limit)
-        k = np.floor(x * log2_e + half)
-        r = (x - k * high) - k * low
-        power = np.int32((np.int32(k) + bias) << mantissa_bits).view(np.float32)
-        return power * (c0 + r * (c1 + r * (c2 + r * (c3 + r * (c4 + r * c5)))))
-
-    return polynomial
+    x = min(max(x, -_EXP_LIMIT), _EXP_LIMIT)
+    k = np.floor(x * _LOG2_E + _HALF)
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    power = np.int32((np.int32(k) + _EXP_BIAS) << _MANTISSA_BITS).view(np.float32)
+    return power * (c0 + r * (c1 + r * (c2 + r * (c3 + r * (c4 + r * c5)))))
 
 
-@overload(log1p, jit_options={"fastmath": REORDERED, "error_model": "numpy"})
-def _log1p(x: Any) -> Callable[..., Any]:
+def _polynomial_log1p(x: Any) -> Any:
     """Polynomial without constant term."""
-    if x != types.float32:
-
-        def library(x: Any) -> Any:
-            return math.log1p(x)
-
-        return library
     c1, c2, c3, c4, c5, c6, c7, c8 = _LOG1P
+    return x * (c1 + x * (c2 + x * (c3 + x * (c4 + x * (c5 + x * (c6 + x * (c7 + x * c8)))))))
 
-    def polynomial(x: Any) -> Any:
-        return x * (c1 + x * (c2 + x * (c3 + x * (c4 + x * (c5 + x * (c6 + x * (c7 + x * c8)))))))
 
-    return polynomial
+def _compile_as(plain: Any, library: Any, approximation: Any) -> None:
+    """Let compiled code take the approximation for `plain` in single precision."""
+
+    def in_double(x: Any) -> Any:
+        return library(x)
+
+    @overload(plain, jit_options={"fastmath": REORDERED, "error_model": "numpy"})
+    def choose(x: Any) -> Any:
+        return approximation if x == types.float32 else in_double
+
+
+_compile_as(tanh, math.tanh, _rational_tanh)
+_compile_as(exp, math.exp, _bitwise_exp)
+_compile_as(log1p, math.log1p, _polynomial_log1p)

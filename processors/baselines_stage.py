@@ -108,13 +108,12 @@ def run_baselines(
     """
     windows = Windows.read(output.windows)
     fold = manifest.training.validation_fold
-    every = replace(windows, training=np.ones(len(windows), dtype=bool))
     setting = _Setting(
         manifest,
         output,
         windows,
         load_sample(output.tensors, windows, fold),
-        load_sample(output.tensors, every, fold),
+        load_sample(output.tensors, windows, fold, every_mass=True),
         {},
         resume,
     )

@@ -25,7 +25,7 @@ from punzinet.analysis.training.train import TrainingResult, train_networks
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
-from punzinet.processors.train_stage import forget_finished, judge_and_save, load_every_mass
+from punzinet.processors.train_stage import forget_finished, judge_and_save
 
 #: Resampled samples behind the errors from finite simulation.
 REPLICAS = 100
@@ -90,7 +90,7 @@ def run_study(
         luminosity=manifest.luminosity,
         **processed_of(output),
     )
-    everything = load_every_mass(output, windows, fold)
+    everything = load_sample(output.tensors, windows, fold, every_mass=True)
     sensitivity = judge_and_save(manifest, everything, windows, result, folder, about=about)
     judgement = judge(
         {trained.name: trained.network for trained in result.networks},

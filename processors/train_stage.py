@@ -2,11 +2,8 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from punzinet.analysis.evaluation import evaluate
 from punzinet.analysis.io.output import OutputFolder
@@ -29,14 +26,7 @@ def run_training(
     reporters: Sequence[Reporter] = (),
     ranks: Ranks | None = None,
 ) -> tuple[list[Path], TrainingResult, Sensitivity] | None:
-    """Train all networks, find their cuts, and judge them at every mass.
-
-    Args:
-        manifest: Recipe, figure of merit and luminosity.
-        output: Where tensors lie and networks go.
-        resume: Continue an interrupted training; otherwise its checkpoint is thrown away.
-        reporters: Who is told of every epoch.
-        ranks: Processes that train together; this one alone if not given.
+    """Train all networks, find their cuts, and judge them at every mass; see `train_networks`.
 
     Returns:
         All files written, the networks, and their sensitivity; None on all ranks but the first,
@@ -71,25 +61,11 @@ def run_training(
         luminosity=manifest.luminosity,
         **processed_of(output),
     )
-    everything = load_every_mass(output, windows, settings.validation_fold)
+    fold = settings.validation_fold
+    everything = load_sample(output.tensors, windows, fold, every_mass=True)
     sensitivity = judge_and_save(manifest, everything, windows, result, output, about=about)
     written = [path for path in output.network("").rglob("*") if path.is_file()]
     return [output.sensitivity, *written], result, sensitivity
-
-
-def load_every_mass(output: OutputFolder, windows: Windows, validation_fold: int) -> Sample:
-    """Read the tensors with the windows of all hypotheses, and not only of those trained.
-
-    Args:
-        output: Where tensors lie.
-        windows: All windows.
-        validation_fold: Fold that validates.
-
-    Raises:
-        InputError: If anything is wrong with the tensors.
-    """
-    every = np.ones(len(windows), dtype=bool)
-    return load_sample(output.tensors, replace(windows, training=every), validation_fold)
 
 
 def judge_and_save(
@@ -103,13 +79,7 @@ def judge_and_save(
 ) -> Sensitivity:
     """Find the cuts of trained networks, judge them at every mass, and save both.
 
-    Args:
-        manifest: Figure of merit and luminosity.
-        everything: The events with the windows of all hypotheses.
-        windows: All windows.
-        result: The networks.
-        output: Where networks and their sensitivity go.
-        about: Provenance, as of `provenance`.
+    The events have the windows of all hypotheses; `about` is provenance, as of `provenance`.
 
     Raises:
         InputError: If the networks cannot be judged, or the folder cannot be written to.

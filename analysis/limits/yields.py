@@ -7,7 +7,7 @@ it is judged by; therefore every fold is judged by the cuts that were best on th
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -65,11 +65,10 @@ def measure_yields(
     Raises:
         InputError: If the tensors cannot be read, or a fold lacks signal or background.
     """
-    every = replace(windows, training=np.ones(len(windows), dtype=bool))
 
     def sums_of_fold(fold: int) -> tuple[tuple[str, ...], FloatArray]:
         """Names of the backgrounds, and (1 + N, 2, P + 1, H) sums without and with each cut."""
-        sample = load_sample(tensors, every, fold)
+        sample = load_sample(tensors, windows, fold, every_mass=True)
         names, shape = sample.backgrounds, (len(sample.backgrounds), len(windows))
         sums = [_select(sample.validation, None, -np.inf, *shape)]
         for network, cut in networks.values():

@@ -11,7 +11,7 @@ are gone through: training needs them only once, to pack them into batches.
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -224,17 +224,22 @@ def open_sample(folder: Path, windows: Windows, validation_fold: int) -> Streame
     return StreamedSample(**_streams(folder, windows, validation_fold))
 
 
-def load_sample(folder: Path, windows: Windows, validation_fold: int) -> Sample:
+def load_sample(
+    folder: Path, windows: Windows, validation_fold: int, *, every_mass: bool = False
+) -> Sample:
     """Read the tensors into memory, in the order of dataset, file and entry.
 
     Args:
         folder: Where the tensors lie, one Parquet file a chunk.
         windows: The windows that the tensors were made with.
         validation_fold: Fold that validates; all others train.
+        every_mass: Whether the hypotheses that are not trained on count, too.
 
     Raises:
         InputError: If there are no tensors, one cannot be read, or their events cannot train.
     """
+    if every_mass:
+        windows = replace(windows, training=np.ones(len(windows), dtype=bool))
     streams = _streams(folder, windows, validation_fold)
     for part in ("training", "validation"):
         streams[part] = _in_memory(streams[part], len(streams["features"]))

@@ -1,9 +1,8 @@
 """The reproduction of the paper: ensembles trained with several recipes, judged and compared."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch.nn.utils import parameters_to_vector
@@ -14,14 +13,14 @@ from punzinet.analysis.io.provenance import provenance
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
-from punzinet.analysis.paper.altered_sample import scale_background, thin_background
 from punzinet.analysis.paper.claims import make_claims
 from punzinet.analysis.paper.judgement import Judgement, judge
 from punzinet.analysis.paper.studies import MAIN, Study
 from punzinet.analysis.paper.variations import effects
-from punzinet.analysis.training.data import load_sample
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.data import Sample, load_sample
 from punzinet.analysis.training.progress import Reporter
-from punzinet.analysis.training.train import TrainingResult, train_networks
+from punzinet.analysis.training.train import train_networks
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
@@ -62,17 +61,15 @@ def run_study(
     windows = replace(windows, training=study.trained(windows.training))
     sample = scale_background(load_sample(output.tensors, windows, fold), study.scaled)
     if study.background < 1:
-        sample = thin_background(
-            sample, study.background, np.random.default_rng(manifest.training.seed)
-        )
-    given = None if study.pretrained is None else _pretrained(output, study)
+        rng = np.random.default_rng(manifest.training.seed)
+        sample = thin_background(sample, study.background, rng)
     result = train_networks(
         sample,
         manifest.figure_of_merit,
         manifest.luminosity,
         study.settings,
         folder,
-        pretrained=given,
+        pretrained=_pretrained(output, study),
         may_fail=True,
         resume=resume,
         reporters=reporters,
@@ -102,17 +99,50 @@ def run_study(
         seed=manifest.training.seed,
     )
     judgement.write(folder.judgement)
-    write_json(folder.root / "study.json", {"provenance": about, **_story(study, result)})
+    networks = {
+        trained.name: {
+            "converged": trained.converged,
+            "epoch": trained.epoch,
+            "validation_loss": trained.loss if np.isfinite(trained.loss) else None,
+            "messages": list(trained.messages),
+        }
+        for trained in result.networks
+    }
+    content = {"provenance": about, "label": study.label, "networks": networks}
+    write_json(folder.root / "study.json", content)
     return [path for path in folder.root.rglob("*") if path.is_file()]
 
 
-def _pretrained(output: OutputFolder, study: Study) -> FloatArray:
-    """Parameters (N, K) of the pretrained networks that a study begins with.
+def thin_background(sample: Sample, share: float, rng: np.random.Generator) -> Sample:
+    """Keep only a random share of the training background, weighted up to stand for all of it."""
+    events = sample.training
+    kept = np.flatnonzero((events.process == SIGNAL) | (rng.random(len(events)) < share))
+    thinned = events[kept]
+    weight = np.where(thinned.process == SIGNAL, thinned.weight, thinned.weight / share)
+    training = replace(thinned, weight=weight.astype(events.weight.dtype))
+    return replace(sample, training=training)
+
+
+def scale_background(sample: Sample, factors: Mapping[str, float]) -> Sample:
+    """Multiply the weights of some backgrounds, by name, with the same events."""
+    # Signal, -1, is the last factor.
+    factor = np.array([*(factors.get(name, 1.0) for name in sample.backgrounds), 1.0])
+    training, validation = (
+        replace(part, weight=part.weight * factor[part.process].astype(part.weight.dtype))
+        for part in (sample.training, sample.validation)
+    )
+    return replace(sample, training=training, validation=validation)
+
+
+def _pretrained(output: OutputFolder, study: Study) -> FloatArray | None:
+    """Parameters (N, K) of the pretrained networks that a study begins with, if it does.
 
     Raises:
         InputError: If one is missing or damaged.
     """
-    folder = output.study(study.pretrained or MAIN)
+    if study.pretrained is None:
+        return None
+    folder = output.study(study.pretrained)
     networks = [
         load_network(folder.network(f"bce-{n:02d}")).network for n in range(study.settings.networks)
     ]
@@ -121,28 +151,8 @@ def _pretrained(output: OutputFolder, study: Study) -> FloatArray:
     )
 
 
-def _story(study: Study, result: TrainingResult) -> dict[str, Any]:
-    """What became of each network of a study, as JSON can express it."""
-    return {
-        "label": study.label,
-        "networks": {
-            trained.name: {
-                "converged": trained.converged,
-                "epoch": trained.epoch,
-                "validation_loss": trained.loss if np.isfinite(trained.loss) else None,
-                "messages": list(trained.messages),
-            }
-            for trained in result.networks
-        },
-    }
-
-
-def read_studies(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judgement]:
-    """Read what the networks of studies achieve.
-
-    Args:
-        output: The folder all stages share.
-        studies: Names of the studies.
+def _read_studies(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judgement]:
+    """What the networks of studies achieve.
 
     Raises:
         InputError: If one is missing or damaged.
@@ -151,21 +161,13 @@ def read_studies(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judg
 
 
 def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str]) -> list[Path]:
-    """Put the claims into numbers.
-
-    Args:
-        manifest: For provenance.
-        output: Where studies lie and claims go.
-        studies: Names of the studies.
-
-    Returns:
-        All files written.
+    """Put the claims on studies, by name, into numbers, and return all files written.
 
     Raises:
         InputError: If a study is missing or damaged.
     """
-    claims = make_claims(read_studies(output, studies))
-    write_json(output.claims, {name: claim.to_json() for name, claim in claims.items()})
+    claims = make_claims(_read_studies(output, studies))
+    write_json(output.claims, {name: asdict(claim) for name, claim in claims.items()})
     about = output.paper / "provenance.json"
     settings = manifest.model_dump(
         mode="json", include={"paper", "training", "figure_of_merit", "luminosity"}
@@ -177,22 +179,14 @@ def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str
 
 
 def write_effects(manifest: Manifest, output: OutputFolder, studies: Sequence[Study]) -> list[Path]:
-    """Put what variations of the recipe change into numbers.
-
-    Args:
-        manifest: For provenance.
-        output: Where studies lie and effects go.
-        studies: The variations.
-
-    Returns:
-        All files written.
+    """Put what variations of the recipe change into numbers, and return all files written.
 
     Raises:
         InputError: If a study is missing or damaged.
     """
     names = [MAIN, *(study.name for study in studies)]
-    found = effects(studies, read_studies(output, names))
+    found = effects(studies, _read_studies(output, names))
     about = provenance(manifest.digest, stage="paper studies", paper=manifest.paper.model_dump())
-    content = {name: effect.to_json() for name, effect in found.items()}
+    content = {name: asdict(effect) for name, effect in found.items()}
     write_json(output.variations, {"provenance": about, "variations": content})
     return [output.variations]

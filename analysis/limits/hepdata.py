@@ -45,7 +45,7 @@ def write_hepdata(folder: Path, limits: Limits, search: Search = RECOIL) -> list
     with TemporaryDirectory() as temporary:
         index = yaml.safe_dump({"comment": COMMENT}, explicit_start=True)
         Path(temporary, "submission.yaml").write_text(index, encoding="utf-8")
-        for name, observable, description, header, transform in known:
+        for name, observable, description, (header, units), transform in known:
             table = Table(name)
             table.description, table.location = description, "Data from the simulation"
             table.keywords = {
@@ -59,7 +59,7 @@ def write_hepdata(folder: Path, limits: Limits, search: Search = RECOIL) -> list
             table.variables = [mass]
             for key, selection in limits.selections.items():
                 for method, words in METHODS.items():
-                    column = _column(*header, transform(getattr(selection, method)))
+                    column = _column(header, units, transform(getattr(selection, method)))
                     column.add_qualifier("SELECTION", SELECTIONS[key])
                     column.add_qualifier("METHOD", f"CLs, {words}")
                     column.add_qualifier("LUMINOSITY", limits.luminosity, "FB**-1")

@@ -8,157 +8,250 @@ others; those chosen on the very events that judge them (``_in_sample``), as in 
 given beside them, but follow the fluctuations of a few background events.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
-from punzinet.analysis.paper.claim import Claim
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.published import PUBLISHED
-from punzinet.analysis.paper.statistics import Ensembles, Measured, Statistic, Statistics
+from punzinet.analysis.paper.statistics import (
+    Claim,
+    Ensembles,
+    Measured,
+    Statistic,
+    Statistics,
+    is_met,
+)
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED
 from punzinet.analysis.types import BoolArray, FloatArray
 
+#: Mass in GeV, σ_min of the cross-entropy network at its best cut for each mass, and of the
+#: Punzi-net at one cut, both read off Fig. 7 of arXiv:2110.00810 in one arbitrary unit.
+PUBLISHED = ((2.0, 5.4, 3.0), (4.0, 3.4, 2.8), (6.0, 3.8, 3.9), (8.0, 20.0, 21.0))
 #: Regions of mass in GeV, what they are called, and what the mean ratio should be at least.
 REGIONS: tuple[tuple[str, str, float, float, float], ...] = (
     ("below_1_gev", "below 1 GeV", 0.0, 1.0 - 1e-9, 0.95),
     ("1_to_4_gev", "from 1 to 4 GeV", 1.0 - 1e-9, 4.0 + 1e-9, 1.3),
     ("above_4_gev", "above 4 GeV", 4.0 + 1e-9, np.inf, 0.95),
 )
-IN_SAMPLE = "_in_sample"
+#: Ends of claims' names, how their best cuts were chosen, and what these are called.
+CHOSEN = (("", "best", ""), ("_in_sample", "best_in_sample", ", in-sample"))
+#: Name, text, number or function that gives it, and the ends of the target.
+Row = tuple[str, str, Statistic | Measured, float | None, float | None]
 
 
 def make_claims(studies: Mapping[str, Judgement]) -> dict[str, Claim]:
-    """Put all claims into numbers.
-
-    Args:
-        studies: The judged studies by name, `MAIN` among them.
-
-    Returns:
-        The claims by name.
-    """
+    """Put all claims on the judged studies, `MAIN` among them, into numbers."""
     main = studies[MAIN]
-    main_only = Statistics({MAIN: main})
-    claims = dict(_of_ratios(main, main_only))
-    claims |= dict(_of_single_cut(main, main_only))
-    claims |= dict(_of_generalisation(main, main_only))
-    claims |= dict(_of_ensemble(main, main_only))
+    own = Statistics({MAIN: main})
+    rows = [
+        (own, rows)
+        for rows in (_of_ratios(main), _of_single_cut(main), _of_others(main), _of_ensemble(main))
+    ]
     if UNBATCHED in studies:
         both = Statistics({name: studies[name] for name in (MAIN, UNBATCHED)})
-        claims |= dict(_of_batches(main, both))
-    claims |= dict(_of_convergence(studies))
-    claims |= dict(_of_smoothness(main))
-    return claims
+        rows.append((both, _of_batches(main)))
+    rows += [(own, _of_convergence(studies)), (own, _of_smoothness(main))]
+    return {
+        name: Claim.of(
+            text, number if isinstance(number, Measured) else statistics.measure(number), *target
+        )
+        for statistics, part in rows
+        for name, text, number, *target in part
+    }
 
 
-def ratio(numerator: str, denominator: str, masses: BoolArray, study: str = MAIN) -> Statistic:
-    """Geometric mean ratio of σ_min over masses.
+def ratio(
+    numerator: str,
+    denominator: str,
+    masses: BoolArray,
+    reduce: Callable[[FloatArray], Any] | None = None,
+    study: str = MAIN,
+) -> Statistic:
+    """Ratio of σ_min, of the inverse mean figures of merit, reduced over masses.
 
     Args:
-        numerator: ``<loss>/<kind>``, of the main study.
-        denominator: ``<loss>/<kind>``.
+        numerator: ``<loss>/<kind>``, of a study.
+        denominator: ``<loss>/<kind>``, of the main study.
         masses: (H,) masses of the mean.
+        reduce: What is made of the ratios; by default their geometric mean.
         study: Study of the numerator.
     """
-    return reduced_ratio(numerator, denominator, masses, geometric_mean, study)
+
+    def statistic(ensembles: Ensembles) -> float:
+        """Divide means over the networks."""
+        above = ensembles[study][numerator][:, masses].mean(axis=0)
+        below = ensembles[MAIN][denominator][:, masses].mean(axis=0)
+        ratios = np.divide(below, above, out=np.full(below.shape, np.inf), where=above > 0)
+        return float((reduce or _geometric_mean)(ratios)) if len(ratios) else float("nan")
+
+    return statistic
 
 
-def geometric_mean(ratios: FloatArray) -> float:
+def mean_sigma(curve: str, masses: BoolArray) -> Statistic:
+    """Mean over masses of the inverse mean figure of merit, fb."""
+
+    def statistic(ensembles: Ensembles) -> float:
+        """Average networks, then masses."""
+        fom = ensembles[MAIN][curve][:, masses].mean(axis=0)
+        return float(np.mean(1 / fom)) if (fom > 0).all() else float("inf")
+
+    return statistic
+
+
+def common_scale(mass: FloatArray, bce: FloatArray, punzi: FloatArray) -> float:
+    """The one factor that brings the published points closest to our curves.
+
+    It is the geometric mean of ours over theirs, over all masses and both networks: the least
+    squares of the logarithms.
+
+    Args:
+        mass: (H,) our masses in GeV, sorted.
+        bce: (H,) our σ_min of the cross-entropy networks in fb.
+        punzi: (H,) and of the Punzi-nets.
+
+    Returns:
+        fb for each published unit; NaN if no curve is finite at the published masses.
+    """
+    differences = [
+        np.interp(at, mass, np.log(curve)) - np.log(published)
+        for at, *both in PUBLISHED
+        for curve, published in zip((bce, punzi), both, strict=True)
+        if mass[0] <= at <= mass[-1]
+    ]
+    finite = np.array(differences)[np.isfinite(differences)]
+    return float(np.exp(finite.mean())) if finite.size else float("nan")
+
+
+def combine_claims(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Average the claims of several output folders, such as of several simulation seeds.
+
+    Returns:
+        By claim: its text, target, the values by folder, their mean, its standard error from
+        their spread, and whether the mean meets the target. A claim without a value in some
+        folder has no mean.
+
+    Raises:
+        InputError: If a folder has no claims, or not the same ones as the first.
+    """
+    claims = {str(folder): _read(OutputFolder(folder).claims) for folder in folders}
+    first = claims[str(folders[0])]
+    for folder, content in claims.items():
+        if content.keys() != first.keys():
+            different = ", ".join(sorted(content.keys() ^ first.keys()))
+            raise InputError(
+                f"{folder} and {folders[0]} do not hold the same claims ({different}); make both "
+                "with the same settings."
+            )
+    combined = {}
+    for name, claim in first.items():
+        values = {folder: content[name].value for folder, content in claims.items()}
+        known = [value for value in values.values() if value is not None]
+        mean = float(np.mean(known)) if len(known) == len(values) else None
+        several = mean is not None and len(known) > 1
+        combined[name] = {
+            "text": claim.text,
+            "values": values,
+            "value": mean,
+            "error": float(np.std(known, ddof=1) / np.sqrt(len(known))) if several else None,
+            "target": claim.target,
+            "met": is_met(mean, claim.at_least, claim.at_most),
+        }
+    return combined
+
+
+_CLAIMS = TypeAdapter(dict[str, Claim])
+
+
+def _read(path: Path) -> dict[str, Claim]:
+    """Read the claims of a folder.
+
+    Raises:
+        InputError: If there are none, or they are damaged.
+    """
+    try:
+        return _CLAIMS.validate_python(read_json(path, "punzinet paper"))
+    except ValidationError as error:
+        raise InputError(
+            f"{path} does not hold claims; delete it and run `punzinet paper` again."
+        ) from error
+
+
+def _geometric_mean(ratios: FloatArray) -> float:
     """Exponential of the mean logarithm; 0 or infinite if one of the ratios is."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.exp(np.mean(np.log(ratios))))
 
 
-def reduced_ratio(
-    numerator: str,
-    denominator: str,
-    masses: BoolArray,
-    reduce: Callable[[FloatArray], Any],
-    study: str = MAIN,
-) -> Statistic:
-    """Ratio of σ_min, reduced over masses; arguments as of `ratio`."""
-
-    def statistic(ensembles: Ensembles) -> float:
-        """Ratio of the inverse mean figures of merit."""
-        above = ensembles[study][numerator][:, masses].mean(axis=0)
-        below = ensembles[MAIN][denominator][:, masses].mean(axis=0)
-        ratios = np.divide(below, above, out=np.full(below.shape, np.inf), where=above > 0)
-        return float(reduce(ratios)) if len(ratios) else float("nan")
-
-    return statistic
-
-
-def _of_ratios(main: Judgement, statistics: Statistics) -> Iterator[tuple[str, Claim]]:
+def _of_ratios(main: Judgement) -> Iterator[Row]:
     """Claims on the cross-entropy networks' best cuts against the Punzi-nets' one cut."""
-    for kind, suffix, how in (("best", "", ""), ("best_in_sample", IN_SAMPLE, ", in-sample")):
+    claim, punzi = "bce_best_over_punzi_single", "punzi/single"
+    for suffix, kind, how in CHOSEN:
         for name, words, low, high, target in REGIONS:
             region = (main.mass > low) & (main.mass <= high)
-            for role, masses in (("", main.training), ("_untrained", ~main.training)):
-                if not (region & masses).any():
-                    continue
-                yield (
-                    f"bce_best_over_punzi_single_{name}{role}{suffix}",
-                    Claim.of(
+            for role, masses in (("", region & main.training), ("un", region & ~main.training)):
+                if masses.any():
+                    yield (
+                        f"{claim}_{name}{role and '_untrained'}{suffix}",
                         f"σ_min of BCE at its best cuts{how} over the Punzi-net at one cut, "
-                        f"geometric mean over {'un' if role else ''}trained masses {words}",
-                        statistics.measure(ratio(f"bce/{kind}", "punzi/single", region & masses)),
+                        f"geometric mean over {role}trained masses {words}",
+                        ratio(f"bce/{kind}", punzi, masses),
                         None if role else target,
-                    ),
-                )
+                        None,
+                    )
             if name == "1_to_4_gev" and (region & main.training).any():
-                worst = reduced_ratio(f"bce/{kind}", "punzi/single", region & main.training, np.min)
                 yield (
-                    f"bce_best_over_punzi_single_worst_{name}{suffix}",
-                    Claim.of(
-                        f"the same at the worst trained mass {words}{how}",
-                        statistics.measure(worst),
-                        1.0,
-                    ),
+                    f"{claim}_worst_{name}{suffix}",
+                    f"the same at the worst trained mass {words}{how}",
+                    ratio(f"bce/{kind}", punzi, region & main.training, np.min),
+                    1.0,
+                    None,
                 )
-    for mass, bce, punzi in PUBLISHED:
+    for mass, bce_sigma, punzi_sigma in PUBLISHED:
         at = np.isclose(main.mass, mass)
         if at.any():
             yield (
-                f"bce_best_over_punzi_single_at_{mass:g}_gev",
-                Claim.of(
-                    f"the same at {mass:g} GeV; published: {bce / punzi:.2f}",
-                    statistics.measure(ratio("bce/best", "punzi/single", at)),
-                ),
+                f"{claim}_at_{mass:g}_gev",
+                f"the same at {mass:g} GeV; published: {bce_sigma / punzi_sigma:.2f}",
+                ratio("bce/best", punzi, at),
+                None,
+                None,
             )
 
 
-def _of_single_cut(main: Judgement, statistics: Statistics) -> Iterator[tuple[str, Claim]]:
+def _of_single_cut(main: Judgement) -> Iterator[Row]:
     """Claims on one cut against the best cuts of the same Punzi-nets."""
-    for kind, suffix, how in (("best", "", ""), ("best_in_sample", IN_SAMPLE, ", in-sample")):
+    for suffix, kind, how in CHOSEN:
         for name, reduce, words, limit in (
-            ("mean", geometric_mean, "geometric mean over trained masses", 1.05),
+            ("mean", None, "geometric mean over trained masses", 1.05),
             ("worst", np.max, "at the worst trained mass", 1.15),
         ):
             yield (
                 f"punzi_single_over_best_{name}{suffix}",
-                Claim.of(
-                    f"σ_min of the Punzi-net at one cut over that at its best cuts{how}, {words}",
-                    statistics.measure(
-                        reduced_ratio("punzi/single", f"punzi/{kind}", main.training, reduce)
-                    ),
-                    at_most=limit,
-                ),
+                f"σ_min of the Punzi-net at one cut over that at its best cuts{how}, {words}",
+                ratio("punzi/single", f"punzi/{kind}", main.training, reduce),
+                None,
+                limit,
             )
     yield (
         "punzi_half_over_single_mean",
-        Claim.of(
-            "σ_min of the Punzi-net at an output of 0.5 over that at its best single cut, mean "
-            "over trained masses",
-            statistics.measure(ratio("punzi/half", "punzi/single", main.training)),
-        ),
+        "σ_min of the Punzi-net at an output of 0.5 over that at its best single cut, mean "
+        "over trained masses",
+        ratio("punzi/half", "punzi/single", main.training),
+        None,
+        None,
     )
 
 
-def _of_generalisation(main: Judgement, statistics: Statistics) -> Iterator[tuple[str, Claim]]:
+def _of_others(main: Judgement) -> Iterator[Row]:
     """Claims on masses that were not trained on, against the trend of those that were."""
-    inner = ~main.training
-    inner &= (main.mass > main.mass[main.training][0]) & (main.mass < main.mass[main.training][-1])
+    trained = main.mass[main.training]
+    inner = ~main.training & (main.mass > trained[0]) & (main.mass < trained[-1])
     if not inner.any():
         return
     for name, curve, words, limits in (
@@ -167,12 +260,10 @@ def _of_generalisation(main: Judgement, statistics: Statistics) -> Iterator[tupl
     ):
         yield (
             f"{name}_untrained_over_trend",
-            Claim.of(
-                f"σ_min of {words} at masses not trained on over the trend of the trained ones, "
-                "geometric mean",
-                statistics.measure(_trend(curve, main, inner)),
-                *limits,
-            ),
+            f"σ_min of {words} at masses not trained on over the trend of the trained ones, "
+            "geometric mean",
+            _trend(curve, main, inner),
+            *limits,
         )
 
 
@@ -191,26 +282,16 @@ def _trend(curve: str, main: Judgement, inner: BoolArray) -> Statistic:
     return statistic
 
 
-def _of_ensemble(main: Judgement, statistics: Statistics) -> Iterator[tuple[str, Claim]]:
+def _of_ensemble(main: Judgement) -> Iterator[Row]:
     """Mean σ_min and its spread over the networks."""
     curves = {"bce_best": "bce/best", "punzi_best": "punzi/best", "punzi_single": "punzi/single"}
-    for name, curve in curves.items():
-        yield (
-            f"{name}_sigma_min_fb",
-            Claim.of(
-                f"σ_min in fb, {name.replace('_', ' at ')} cut, mean over trained masses",
-                statistics.measure(mean_sigma(curve, main.training)),
-            ),
-        )
-    for name, curve in curves.items():
-        yield (
-            f"{name}_spread",
-            Claim.of(
-                f"relative standard deviation over networks of the figure of merit, "
-                f"{name.replace('_', ' at ')} cut, mean over trained masses",
-                statistics.measure(_spread(curve, main.training)),
-            ),
-        )
+    for claim, text, number in (
+        ("sigma_min_fb", "σ_min in fb", mean_sigma),
+        ("spread", "relative standard deviation over networks of the figure of merit", _spread),
+    ):
+        for name, curve in curves.items():
+            at = f"{name.replace('_', ' at ')} cut, mean over trained masses"
+            yield f"{name}_{claim}", f"{text}, {at}", number(curve, main.training), None, None
 
     def compare(ensembles: Ensembles) -> float:
         """Spread of BCE over that of the Punzi-nets."""
@@ -219,23 +300,11 @@ def _of_ensemble(main: Judgement, statistics: Statistics) -> Iterator[tuple[str,
 
     yield (
         "bce_over_punzi_spread",
-        Claim.of(
-            "spread over networks of BCE over that of the Punzi-nets, both at best cuts",
-            statistics.measure(compare),
-            1.0,
-        ),
+        "spread over networks of BCE over that of the Punzi-nets, both at best cuts",
+        compare,
+        1.0,
+        None,
     )
-
-
-def mean_sigma(curve: str, masses: BoolArray) -> Statistic:
-    """Mean over masses of the inverse mean figure of merit, fb."""
-
-    def statistic(ensembles: Ensembles) -> float:
-        """Average networks, then masses."""
-        fom = ensembles[MAIN][curve][:, masses].mean(axis=0)
-        return float(np.mean(1 / fom)) if (fom > 0).all() else float("inf")
-
-    return statistic
 
 
 def _spread(curve: str, masses: BoolArray) -> Statistic:
@@ -251,7 +320,7 @@ def _spread(curve: str, masses: BoolArray) -> Statistic:
     return statistic
 
 
-def _of_batches(main: Judgement, statistics: Statistics) -> Iterator[tuple[str, Claim]]:
+def _of_batches(main: Judgement) -> Iterator[Row]:
     """Claims on training without batches."""
     for name, words, masses, target in (
         ("", "", main.training, 1.0),
@@ -261,71 +330,63 @@ def _of_batches(main: Judgement, statistics: Statistics) -> Iterator[tuple[str, 
         if masses.any():
             yield (
                 f"unbatched_over_batched{name}",
-                Claim.of(
-                    "σ_min of the Punzi-net trained without batches over that with batches, both "
-                    f"at best cuts, geometric mean over trained masses{words}",
-                    statistics.measure(ratio("punzi/best", "punzi/best", masses, UNBATCHED)),
-                    target,
-                ),
+                "σ_min of the Punzi-net trained without batches over that with batches, both "
+                f"at best cuts, geometric mean over trained masses{words}",
+                ratio("punzi/best", "punzi/best", masses, study=UNBATCHED),
+                target,
+                None,
             )
 
 
-def _of_convergence(studies: Mapping[str, Judgement]) -> Iterator[tuple[str, Claim]]:
+def _of_convergence(studies: Mapping[str, Judgement]) -> Iterator[Row]:
     """How many networks converge; all of them are in every average."""
     for name, study in studies.items():
         networks = float(len(study.converged))
         yield (
             "networks_converged" if name == MAIN else f"networks_converged_{name}",
-            Claim.of(
-                f"networks that converge of {networks:g}, study {name}; all are in the averages",
-                Measured(float(study.converged.sum()), 0.0, 0.0),
-                networks,
-                networks,
-            ),
+            f"networks that converge of {networks:g}, study {name}; all are in the averages",
+            Measured(float(study.converged.sum()), 0.0, 0.0),
+            networks,
+            networks,
         )
 
 
-def _of_smoothness(main: Judgement) -> Iterator[tuple[str, Claim]]:
+def _of_smoothness(main: Judgement) -> Iterator[Row]:
     """What interpolated and single cuts leave in the spectrum: 1 is as smooth as can be."""
     for process in ("signal", "background"):
-        cases = {"bce_best": "interpolated best cuts, BCE", "punzi_single": "one cut, Punzi-net"}
-        rough = {}
-        for name, words in cases.items():
-            loss, kind = name.split("_")
-            rough[name] = main.arrays[f"{loss}/roughness/{process}/{kind}"]
-            yield (
-                f"roughness_{process}_{name}",
-                Claim.of(
-                    f"roughness of the passing {process} fraction along the mass over what "
-                    f"statistics alone makes; {words}",
-                    _over_networks(rough[name]),
-                ),
+        bce = main.arrays[f"bce/roughness/{process}/best"]
+        punzi = main.arrays[f"punzi/roughness/{process}/single"]
+        for name, values, words in (
+            ("bce_best", bce, "interpolated best cuts, BCE"),
+            ("punzi_single", punzi, "one cut, Punzi-net"),
+        ):
+            text = (
+                f"roughness of the passing {process} fraction along the mass over what "
+                f"statistics alone makes; {words}"
             )
+            yield f"roughness_{process}_{name}", text, _over_networks(values), None, None
         yield (
             f"roughness_{process}_ratio",
-            Claim.of(
-                f"roughness of the passing {process} fraction with interpolated best cuts (BCE) "
-                "over that with one cut (Punzi-net), geometric mean",
-                _over_networks(np.log(rough["bce_best"] / rough["punzi_single"]), exponential=True),
-                1.0,
-            ),
+            f"roughness of the passing {process} fraction with interpolated best cuts (BCE) "
+            "over that with one cut (Punzi-net), geometric mean",
+            _over_networks(np.log(bce / punzi), exponential=True),
+            1.0,
+            None,
         )
     background = main.arrays["punzi/single/background"][:, main.training]
     yield (
         "trained_masses_without_simulated_background",
-        Claim.of(
-            "trained masses in whose window no simulated background passes the single cut",
-            _over_networks((background == 0).sum(axis=1).astype(np.float64)),
-        ),
+        "trained masses in whose window no simulated background passes the single cut",
+        _over_networks((background == 0).sum(axis=1).astype(np.float64)),
+        None,
+        None,
     )
 
 
 def _over_networks(values: FloatArray, *, exponential: bool = False) -> Measured:
     """Mean of the networks' own values (N,) and its standard error; no error of the sample.
 
-    Args:
-        values: One for each network.
-        exponential: Whether they are logarithms, of which the exponential is wanted.
+    They may be logarithms, of which the exponential is wanted.
     """
     if not np.isfinite(values).all():
         return Measured(float("nan"), float("nan"), float("nan"))

@@ -6,8 +6,8 @@ import numpy as np
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
+from punzinet.analysis.paper.claims import PUBLISHED, common_scale
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.published import PUBLISHED, common_scale
 from punzinet.analysis.paper.statistics import Ensembles, Statistics
 from punzinet.analysis.paper.studies import MAIN
 from punzinet.analysis.sensitivity import Sensitivity

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from pydantic import TypeAdapter
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
@@ -59,15 +59,9 @@ def make_variations_figure(output: OutputFolder) -> list[Path]:
     Raises:
         InputError: If the result is missing or damaged.
     """
-    content = read_json(output.variations, "punzinet paper --studies")
-    try:
-        found = [Effect.from_json(effect) for effect in content["variations"].values()]
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{output.variations} is damaged ({error!r}); delete it and run "
-            "`punzinet paper --studies` again."
-        ) from error
-    return style.save(variations_figure(found), output.paper, "variations")
+    with read_result(output.variations, "variations", "punzinet paper --studies") as content:
+        found = TypeAdapter(dict[str, Effect]).validate_python(content["variations"])
+    return style.save(variations_figure([*found.values()]), output.paper, "variations")
 
 
 def _figures(

@@ -154,7 +154,7 @@ def everything(context: Context) -> Iterator[Stage]:
 
 def _combine(context: Context, folders: Sequence[Path]) -> None:
     """Average the claims of several folders, say so and write it."""
-    from punzinet.analysis.paper.combination import combine_claims
+    from punzinet.analysis.paper.claims import combine_claims
 
     combined = combine_claims(folders)
     path = context.output.paper / "combined.json"

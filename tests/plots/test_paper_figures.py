@@ -10,10 +10,9 @@ from matplotlib.text import Text
 
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
-from punzinet.analysis.paper.claim import Claim
 from punzinet.analysis.paper.claims import REGIONS
 from punzinet.analysis.paper.smoothness import MassBins, PassingFraction
-from punzinet.analysis.paper.statistics import Measured
+from punzinet.analysis.paper.statistics import Claim, Measured
 from punzinet.analysis.paper.variations import WORST, Effect
 from punzinet.plots import style
 from punzinet.plots.network_output import Cuts, outputs_figure

@@ -1,14 +1,23 @@
 """Claims of judgements whose numbers are known beforehand."""
 
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from punzinet.analysis.paper.claims import make_claims, ratio
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.paper.claims import (
+    PUBLISHED,
+    combine_claims,
+    common_scale,
+    make_claims,
+    ratio,
+)
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.statistics import Statistics
+from punzinet.analysis.paper.statistics import Claim, Measured, Statistics
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED
 
 Make = Callable[..., Judgement]
@@ -67,3 +76,57 @@ def test_batches_are_compared_with_none(make_judgement: Make) -> None:
     assert claims["unbatched_over_batched"].value == pytest.approx(2.0)
     assert claims["unbatched_over_batched"].met
     assert claims[f"networks_converged_{UNBATCHED}"].value == 4
+
+
+def test_scaled_points_have_their_scale() -> None:
+    mass, bce, punzi = np.array(PUBLISHED).T
+    assert common_scale(mass, 2.5 * bce, 2.5 * punzi) == pytest.approx(2.5)
+
+
+def test_no_published_mass_no_scale() -> None:
+    mass = np.array([0.1, 0.2])
+    assert np.isnan(common_scale(mass, mass, mass))
+
+
+def write(folder: Path, **values: float | None) -> Path:
+    """Write claims that should be at least 1."""
+    (folder / "paper").mkdir(parents=True)
+    nan = float("nan")
+    claims = {
+        name: asdict(Claim.of(name, Measured(nan if v is None else v, nan, nan), 1.0))
+        for name, v in values.items()
+    }
+    (folder / "paper" / "claims.json").write_text(json.dumps(claims))
+    return folder
+
+
+def test_mean_and_standard_error_over_seeds(tmp_path: Path) -> None:
+    values = (0.9, 1.1, 1.3)
+    folders = [write(tmp_path / str(i), ratio=v) for i, v in enumerate(values)]
+    claim = combine_claims(folders)["ratio"]
+    assert list(claim["values"].values()) == list(values)
+    assert claim["value"] == pytest.approx(1.1)
+    assert claim["error"] == pytest.approx(0.2 / 3**0.5)
+    assert claim["met"] is True
+
+
+def test_a_seed_without_a_value_is_not_left_out(tmp_path: Path) -> None:
+    folders = [write(tmp_path / "a", ratio=2.0), write(tmp_path / "b", ratio=None)]
+    claim = combine_claims(folders)["ratio"]
+    assert claim["value"] is None
+    assert claim["met"] is False
+
+
+def test_other_claims_are_refused(tmp_path: Path) -> None:
+    folders = [write(tmp_path / "a", ratio=2.0), write(tmp_path / "b", other=1.0)]
+    with pytest.raises(InputError, match="do not hold the same claims"):
+        combine_claims(folders)
+
+
+def test_no_claims(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run `punzinet paper` first"):
+        combine_claims([tmp_path])
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "paper" / "claims.json").write_text("[1]")
+    with pytest.raises(InputError, match="does not hold claims"):
+        combine_claims([tmp_path])

@@ -8,8 +8,8 @@ import pytest
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.paper.claims import PUBLISHED
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.published import PUBLISHED
 from punzinet.analysis.paper.published_curves import curve_rows
 from punzinet.analysis.paper.studies import MAIN
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity

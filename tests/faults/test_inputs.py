@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,8 @@ import yaml
 from punzinet.analysis.manifest.manifest import Manifest
 
 pytestmark = pytest.mark.faults
-Count = Callable[[str, object], None]
+Check = Callable[..., None]
 Run = Callable[..., subprocess.CompletedProcess[str]]
-BACKGROUNDS = 4
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ def folder(
     tmp_path: Path, make_manifest: Callable[..., Manifest], ntuples: dict[str, Path],
     make_events: Callable[..., Any], write_ntuple: Callable[..., Path],
 ) -> Path:  # fmt: skip
-    """A folder with a manifest of some files of background, and one of signal."""
+    """A folder with a manifest of four files of background, and one of signal."""
     shutil.copy(ntuples["signal"], tmp_path)
-    for number in range(BACKGROUNDS):
+    for number in range(4):
         write_ntuple(tmp_path / f"tautau{number}.root", make_events(10 + number, 3000))
     manifest = make_manifest(
         {"signal": "signal.root", "tautau": {"files": ["tautau*.root"], "entries": 12_000}},
@@ -43,17 +43,37 @@ def folder(
 
 
 @pytest.fixture
-def features(folder: Path) -> Run:
-    """Function (*options) that runs the features stage."""
+def punzinet(folder: Path) -> Run:
+    """Function (*arguments) that runs a command."""
 
-    def run(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "punzinet", "-v", "features", "--executor"]
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*command, "iterative", *options], cwd=folder, capture_output=True, text=True,
-            check=False, timeout=280,
+            [sys.executable, "-m", "punzinet", *arguments],
+            cwd=folder, capture_output=True, text=True, check=False, timeout=280,
         )  # fmt: skip
 
     return run
+
+
+@pytest.fixture
+def features(punzinet: Run) -> Run:
+    """Function (*options) that runs the features stage."""
+    return partial(punzinet, "-v", "features", "--executor", "iterative")
+
+
+@pytest.fixture
+def check_events(folder: Path, record_property: Callable[[str, object], None]) -> Check:
+    """Function (expected) that counts entries read, and those that are missing or double."""
+
+    def check(expected: int, wrong: int = 0) -> None:
+        content = json.loads((folder / "output" / "features" / "completeness.json").read_text())
+        every = content["datasets"].values()
+        lost = sum(abs(one["read"] - one["present"]) + one["duplicates"]["events"] for one in every)
+        assert (sum(one["read"] for one in every), lost) == (expected, wrong)
+        for name, value in {"faults": 1, "events": expected}.items():
+            record_property(name, value)
+
+    return check
 
 
 def tensors(folder: Path) -> dict[str, bytes]:
@@ -63,17 +83,9 @@ def tensors(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(output)): path.read_bytes() for path in files}
 
 
-def counted(folder: Path) -> dict[str, int]:
-    """Entries that were read, and those that are missing or double."""
-    datasets = json.loads((folder / "output" / "features" / "completeness.json").read_text())
-    every = datasets["datasets"].values()
-    wrong = sum(abs(one["read"] - one["present"]) + one["duplicates"]["events"] for one in every)
-    return {"events": sum(one["read"] for one in every), "wrong": wrong}
-
-
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.97])
 def test_a_truncated_file_among_good_ones(
-    *, folder: Path, features: Run, sentence_of: Any, share: float, record_property: Count
+    *, folder: Path, features: Run, sentence_of: Any, share: float, check_events: Check
 ) -> None:
     path = folder / "tautau2.root"
     whole = path.read_bytes()
@@ -84,27 +96,20 @@ def test_a_truncated_file_among_good_ones(
     assert not (folder / "output" / "windows.json").exists()
     # All but that file, if the user says so; then the file is repaired.
     assert features("--allow-missing").returncode == 0
-    assert counted(folder) == {"events": 12_000 + 9000, "wrong": 0}
+    check_events(12_000 + 9000)
     path.write_bytes(whole)
     assert features().returncode == 0
-    result = {"faults": 1, **counted(folder)}
-    for name, value in result.items():
-        record_property(name, value)
-    assert result == {"faults": 1, "events": 24_000, "wrong": 0}
+    check_events(24_000)
 
 
 def test_status_shows_what_failed_and_why(
-    *, folder: Path, features: Run, sentence_of: Any, record_property: Count,
-    damage: Callable[[Path], None],
-) -> None:  # fmt: skip
+    folder: Path, punzinet: Run, features: Run, sentence_of: Any, damage: Callable[[Path], None]
+) -> None:
     """A file that can be opened, and whose middle cannot be read."""
     path = folder / "tautau2.root"
     damage(path)
     assert "tautau2.root" in sentence_of(features())
-    done = subprocess.run(
-        [sys.executable, "-m", "punzinet", "status"],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = punzinet("status")
     assert done.returncode == 0
     said = " ".join(done.stdout.split())
     assert re.search(r"features +│ failed", said)
@@ -114,13 +119,12 @@ def test_status_shows_what_failed_and_why(
     assert failed == 1  # of the files, not of their chunks
     assert 0 < completed < chunks
     assert re.search(r"features: .*tautau2\.root: branch \S+ cannot be read", said)
-    record_property("faults", 1)
 
 
 @pytest.mark.parametrize("kind", ["uuid", "size", "time"])
 def test_a_file_that_changed_between_two_runs(
     *, folder: Path, features: Run, kind: str, make_events: Callable[..., Any],
-    write_ntuple: Callable[..., Path], record_property: Count,
+    write_ntuple: Callable[..., Path], check_events: Check,
 ) -> None:  # fmt: skip
     """By any of the three it is known to be another; only its own chunks are done again."""
     assert features().returncode == 0
@@ -129,16 +133,11 @@ def test_a_file_that_changed_between_two_runs(
     if kind == "time":
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
     else:
-        events = make_events(77 if kind == "uuid" else 11, 3000)
-        write_ntuple(path, events)
-        if kind == "uuid":
-            # Compression makes another size of other numbers: fill up what is not read.
-            size = path.stat().st_size
-            with path.open("ab") as file:
-                file.write(bytes(max(status.st_size - size, 0)))
-        else:
-            with path.open("ab") as file:
-                file.write(bytes(100))
+        write_ntuple(path, make_events(77 if kind == "uuid" else 11, 3000))
+        # Compression makes another size of other numbers: fill up what is not read.
+        more = max(status.st_size - path.stat().st_size, 0) if kind == "uuid" else 100
+        with path.open("ab") as file:
+            file.write(bytes(more))
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         if kind == "uuid":  # only then does nothing but the UUID tell them apart
             assert path.stat().st_size == status.st_size
@@ -151,14 +150,11 @@ def test_a_file_that_changed_between_two_runs(
     tensors_changed = {name for name in changed if name.startswith("tensors")}
     assert all("tautau1-" in name for name in tensors_changed)
     assert bool(tensors_changed) == (kind == "uuid")
-    total = counted(folder)
-    for name, value in {"faults": 1, **total}.items():
-        record_property(name, value)
-    assert total == {"events": 24_000, "wrong": 0}
+    check_events(24_000)
 
 
 def test_events_that_are_there_twice_are_reported(
-    folder: Path, features: Run, record_property: Count
+    folder: Path, punzinet: Run, features: Run, check_events: Check
 ) -> None:
     """A merged file that was left beside its parts has another UUID and the same events."""
     with uproot.open(folder / "tautau0.root") as file:
@@ -169,10 +165,5 @@ def test_events_that_are_there_twice_are_reported(
     manifest = folder / "data_manifest.yaml"
     manifest.write_text(manifest.read_text().replace("entries: 12000", "entries: 15000"))
     assert features().returncode == 0
-    assert counted(folder) == {"events": 27_000, "wrong": 3000}
-    done = subprocess.run(
-        [sys.executable, "-m", "punzinet", "status"],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "repeats 3000 events" in " ".join(done.stdout.split())
-    record_property("faults", 1)
+    check_events(27_000, wrong=3000)
+    assert "repeats 3000 events" in " ".join(punzinet("status").stdout.split())

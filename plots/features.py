@@ -75,4 +75,3 @@ def _draw(axes: Axes, drawn: list[tuple[FloatArray, FloatArray, dict[str, Any]]]
         mplhep.histplot(density, ax=axes, yerr=False, flow="none", **look)
     axes.set_xlim(axis.edges[0], axis.edges[-1])
     axes.set_ylim(0, 1.08 * top or 1)
-    axes.ticklabel_format(useMathText=True)

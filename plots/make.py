@@ -74,28 +74,29 @@ def _figures(
     windows = Windows.read(output.windows)
     sensitivity = Sensitivity.read(output.sensitivity)
     search = windows.search
-    tensors = read_tensor_events(output.tensors, search)
-    training = windows.mass[windows.training]
-    shown = sorted({float(training[round(s * (len(training) - 1))]) for s in SHOWN_SIGNALS})
-    if manifest.has_data:
-        yield from _data(output, manifest, search)
-    yield "output_vs_mass", _outputs(output, tensors, sensitivity, network)
-    yield "features", _features(tensors, manifest, shown)
-    sigma = sensitivity.networks[network].single.sigma_min
-    strength = SIGNAL_STRENGTH * float(np.median(sigma[np.isfinite(sigma)]))
-    yield search.variable.mass.file_name, _mass(output, manifest, search, strength, shown)
-    yield "training_history", _history(output, network, manifest.training.loss)
+    # Those that need no events come first: the second process saves them while events are read.
     yield "sigma_min", sigma_min_figure(sensitivity, search.parameter)
+    yield "training_history", _history(output, network, manifest.training.loss)
     yield "figure_of_merit", figure_of_merit_figure(sensitivity, search.parameter)
     yield "window_widths", widths_figure(windows)
-    examples = example_masses(windows)
-    peaks = {i: _of_mass(tensors, tensors.variable, windows.mass[i]) for i in examples}
-    yield "signal_peaks", peaks_figure(windows, peaks)
     if limits:
         result = Limits.read(output.limits)
         yield "limit_cross_section", cross_section_figure(result, search)
         if np.isfinite(result.sigma_over_g2).any():
             yield "limit_coupling", coupling_figure(result, search)
+    if manifest.has_data:
+        yield from _data(output, manifest, search)
+    training = windows.mass[windows.training]
+    shown = sorted({float(training[round(s * (len(training) - 1))]) for s in SHOWN_SIGNALS})
+    sigma = sensitivity.networks[network].single.sigma_min
+    strength = SIGNAL_STRENGTH * float(np.median(sigma[np.isfinite(sigma)]))
+    yield search.variable.mass.file_name, _mass(output, manifest, search, strength, shown)
+    tensors = read_tensor_events(output.tensors, search)
+    yield "output_vs_mass", _outputs(output, tensors, sensitivity, network)
+    yield "features", _features(tensors, manifest, shown)
+    examples = example_masses(windows)
+    peaks = {i: _of_mass(tensors, tensors.variable, windows.mass[i]) for i in examples}
+    yield "signal_peaks", peaks_figure(windows, peaks)
 
 
 def _of_mass(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from punzinet.stages.options import KEPT, Context, Options
+from punzinet.stages.options import Context, Options
 from punzinet.stages.stage import Stage, fingerprint
 
 NOT_RUN = "it has not run to its end"
@@ -93,7 +93,7 @@ def refusal(stage: Stage, stale: list[OutOfDate], context: Context) -> str:
 
 def _options(one: OutOfDate) -> str:
     """Options that are not the usual ones, as they are typed."""
-    given = {name: getattr(one.context.options, name) for name in KEPT if name in one.stage.options}
+    given = {name: getattr(one.context.options, name) for name in one.stage.kept}
     return "".join(
         f" --{name.replace('_', '-')}" if value is True else f" --{name.replace('_', '-')} {value}"
         for name, value in given.items()

@@ -53,5 +53,6 @@ DATA = Stage(
     files=lambda context: files_of(context.manifest.only_data(), context),
     writes=("data/tensors", "data/cutflow.json", "data/completeness.json"),
     options=NTUPLE_OPTIONS,
+    kept=NTUPLE_OPTIONS,
     wanted=lambda manifest: manifest.has_data,
 )

@@ -94,6 +94,7 @@ FEATURES = Stage(
     files=lambda context: files_of(context.manifest.without_data(), context),
     writes=("windows.json", "tensors", "features/cutflow.json", "features/completeness.json"),
     options=NTUPLE_OPTIONS,
+    kept=NTUPLE_OPTIONS,
     prepare=check_unblind,
     parts=_parts,
 )

@@ -61,4 +61,5 @@ LIMITS = Stage(
     files=_files,
     writes=("limits/limits.json",),
     options=("network",),
+    kept=("network",),
 )

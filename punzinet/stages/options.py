@@ -24,7 +24,7 @@ PLACE = ("manifest", "output", "scale")
 SHARED = (*PLACE, "executor", "workers", "scheduler", "force", "dry_run", "upstream")
 """Options of every stage."""
 KEPT = ("unblind", "allow_missing", "limit_files", "limit_chunks", "networks", "network")
-"""Options that the record of a run keeps: with them later stages ask whether it is up to date."""
+"""Options that change results: each stage is asked with its own ones."""
 
 
 class Executor(StrEnum):

@@ -103,6 +103,7 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
         after=(FEATURES, *pretrained),
         writes=(f"paper/studies/{study.name}/study.json",),
         options=("networks",),
+        kept=("networks",),
     )
 
 
@@ -220,6 +221,7 @@ PAPER = Stage(
     shows=_stages(_main),
     writes=("paper/claims.json",),
     options=("networks", "studies", "vary", "combine", "resume"),
+    kept=("networks",),
     parts=_parts,
 )
 VARIATIONS = Stage(
@@ -232,4 +234,5 @@ VARIATIONS = Stage(
     shows=_stages(_varied),
     writes=("paper/variations.json",),
     options=("networks",),
+    kept=("networks",),
 )

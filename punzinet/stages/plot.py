@@ -36,4 +36,5 @@ PLOT = Stage(
     after=(FEATURES, TRAIN, SELECT),
     shows=lambda _: (LIMITS,),
     options=("network",),
+    kept=("network",),
 )

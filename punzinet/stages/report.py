@@ -54,4 +54,5 @@ REPORT = Stage(
     files=_files,
     writes=("report.html",),
     options=("network",),
+    kept=("network",),
 )

@@ -55,5 +55,6 @@ SELECT = Stage(
     after=(FEATURES, DATA, TRAIN),
     writes=("selection/histograms.root", "selection/cutflow.json"),
     options=("network", *NTUPLE_OPTIONS),
+    kept=("network", *NTUPLE_OPTIONS),
     prepare=check_unblind,
 )

@@ -40,6 +40,7 @@ class Stage:
         files: Files from outside that it reads, paths or URLs.
         writes: Main results, below the output folder.
         options: Its own options.
+        kept: Those that its record keeps: with them later stages ask whether it is up to date.
         command: Command that runs it, if that is not its name.
         wanted: Whether a manifest gives it anything to do.
         prepare: What is checked or said before it is asked whether it is up to date.
@@ -55,6 +56,7 @@ class Stage:
     files: Callable[[Context], Sequence[str]] = lambda _: ()
     writes: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     command: str = ""
     wanted: Callable[[Manifest], bool] = lambda _: True
     prepare: Callable[[Context], None] = lambda _: None
@@ -89,10 +91,11 @@ class Stage:
             return context
         kept = self._read_record(context.output).get("options")
         given = {name: getattr(Options, name) for name in KEPT}
-        given |= kept if isinstance(kept, dict) else {}
-        if not network or not isinstance(kept, dict) or "network" not in kept:
-            given["network"] = context.options.network
-        return context.with_options(**{name: given[name] for name in KEPT})
+        given["network"] = context.options.network
+        for name in self.kept if isinstance(kept, dict) else ():
+            if name in kept and (network or name != "network"):
+                given[name] = kept[name]
+        return context.with_options(**given)
 
     def inputs(self, context: Context) -> dict[str, Any]:
         """Everything that the result depends on: version, settings, stages before and files."""
@@ -144,9 +147,7 @@ class Stage:
             "fingerprint": fingerprint(inputs),
             "inputs": inputs,
             "outputs": {str(path.relative_to(root)): _size(path) for path in sorted(outputs)},
-            "options": {
-                name: getattr(context.options, name) for name in KEPT if name in self.options
-            },
+            "options": {name: getattr(context.options, name) for name in self.kept},
             "started": begun.isoformat(" ", "seconds").removesuffix("+00:00"),
             "seconds": round((datetime.now(UTC) - begun).total_seconds(), 1),
         }

@@ -118,8 +118,10 @@ def test_trial_runs_and_networks_of_earlier_stages_are_those_of_their_last_run(
     context: Make,
 ) -> None:
     trial = context({"limit_files": 1, "networks": 7})
+    TRAIN.prepare(trial)
     finish(trial, SIMULATE, FEATURES, TRAIN)
     assert stale(SELECT, context()) == []
+    assert stale(SELECT, context(training={"networks": 3})) == ["train"]
     (last,) = out_of_date(TRAIN, context(luminosity=7.0))
     assert "Run `punzinet features --limit-files 1` first" in refusal(TRAIN, [last], context())
     assert reasons(FEATURES, context()) == ['`trial` is gone: it was {"files": 1, "chunks": null}']

@@ -26,8 +26,8 @@ from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensiti
 from punzinet.analysis.training.data import Events, Sample
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
-#: Events that are excluded at one standard deviation (68.27 %) where none was found.
 NONE_FOUND = 1.148
+"""Events that are excluded at one standard deviation (68.27 %) where none was found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +106,14 @@ class ScaledEvents:
         rows, hypotheses = self.total.shape
         return RankedEvents.rank(logit, *columns, processes=rows - 1, hypotheses=hypotheses)
 
-    def selection(
+    def judge(
         self,
         events: RankedEvents,
         cut: FloatArray | float,
+        training: BoolArray,
         figure_of_merit: FigureOfMerit,
         luminosity: float,
-    ) -> Selection:
+    ) -> tuple[Selection, float]:
         """Evaluate a cut.
 
         The uncertainty of σ_min is that of efficiency and background, propagated. For the
@@ -123,57 +124,12 @@ class ScaledEvents:
         Args:
             events: The events as `rank` sorted them.
             cut: Cut on the output before the sigmoid, one for all or (H,).
+            training: (H,) which hypotheses the mean is taken over.
             figure_of_merit: Which σ_min.
             luminosity: Target luminosity in fb^-1.
-        """
-        return self._judge(events, cut, figure_of_merit, luminosity)[0]
-
-    def mean_error(
-        self,
-        events: RankedEvents,
-        cut: FloatArray | float,
-        training: BoolArray,
-        figure_of_merit: FigureOfMerit,
-        luminosity: float,
-    ) -> float:
-        """Uncertainty of the mean σ_min over hypotheses, from the finite simulated sample.
-
-        An event counts in all its windows, and all windows of a process share its total. With
-        g the sum of ∂(mean σ_min)/∂B over the windows in which an event passes, the variance
-        is Σ w²(g - ḡ)² + ḡ² var T for each process, where ḡ = Σ wg/T: for a single window it is
-        that of `_variances`. The signals of the hypotheses are independent of one another.
-
-        Arguments are those of `selection`, and `training` (H,): which hypotheses are averaged.
 
         Returns:
-            One standard deviation in fb; infinite if a hypothesis has no efficiency.
-        """
-        selection, slopes, independent = self._judge(events, cut, figure_of_merit, luminosity)
-        if np.isinf(selection.sigma_min[training]).any():
-            return np.inf
-        share = training / training.sum()
-        slopes = np.where(training, slopes * share, 0.0)
-        linear, quadratic, mixed = slope_sums(events, selection.cut, slopes)
-        total = self.total[:SIGNAL, 0]
-        mean = np.divide(linear, total, out=np.zeros_like(linear), where=total > 0)
-        known = self.squares[:SIGNAL, 0] + self.total_variance[:SIGNAL, 0]
-        background = quadratic - 2 * mean * mixed + mean**2 * known
-        alone = (share[training] * independent[training]) ** 2
-        return float(np.sqrt(background.clip(min=0).sum() + alone.sum()))
-
-    def _judge(
-        self,
-        events: RankedEvents,
-        cut: FloatArray | float,
-        figure_of_merit: FigureOfMerit,
-        luminosity: float,
-    ) -> tuple[Selection, FloatArray, FloatArray]:
-        """Evaluate a cut and keep what its uncertainty is made of; see `selection`.
-
-        Returns:
-            The selection, (P, H) changes of σ_min in fb for an event more of a process, and (H,)
-            uncertainties of σ_min in fb that no other hypothesis shares: of the signal, and of
-            a window in which no background passes.
+            What the cut achieves, and the uncertainty of the mean σ_min in fb.
         """
         sums, squares = selected(events, cut)
         statistical = self._variances(sums, squares)
@@ -207,7 +163,44 @@ class ScaledEvents:
             sigma_min=sigma,
             sigma_min_error=error,
         )
-        return selection, slopes * per_event, independent
+        return selection, self._mean_error(
+            events, selection, slopes * per_event, independent, training
+        )
+
+    def _mean_error(
+        self,
+        events: RankedEvents,
+        selection: Selection,
+        slopes: FloatArray,
+        independent: FloatArray,
+        training: BoolArray,
+    ) -> float:
+        """Uncertainty of the mean σ_min over hypotheses, infinite if one has no efficiency.
+
+        An event counts in all its windows, and all windows of a process share its total. With
+        g the sum of ∂(mean σ_min)/∂B over the windows in which an event passes, the variance
+        is Σ w²(g - ḡ)² + ḡ² var T for each process, where ḡ = Σ wg/T: for a single window it is
+        that of `_variances`. The signals of the hypotheses are independent of one another.
+
+        Args:
+            events: The events as `rank` sorted them.
+            selection: What the cut achieves.
+            slopes: (P, H) changes of σ_min in fb for an event more of a process.
+            independent: (H,) uncertainties of σ_min in fb that no other hypothesis shares: of the
+                signal, and of a window in which no background passes.
+            training: (H,) which hypotheses the mean is taken over.
+        """
+        if np.isinf(selection.sigma_min[training]).any():
+            return np.inf
+        share = training / training.sum()
+        slopes = np.where(training, slopes * share, 0.0)
+        linear, quadratic, mixed = slope_sums(events, selection.cut, slopes)
+        total = self.total[:SIGNAL, 0]
+        mean = np.divide(linear, total, out=np.zeros_like(linear), where=total > 0)
+        known = self.squares[:SIGNAL, 0] + self.total_variance[:SIGNAL, 0]
+        background = quadratic - 2 * mean * mixed + mean**2 * known
+        alone = (share[training] * independent[training]) ** 2
+        return float(np.sqrt(background.clip(min=0).sum() + alone.sum()))
 
     def _background_variance(
         self, sums: FloatArray, figure_of_merit: FigureOfMerit
@@ -301,14 +294,12 @@ def evaluate(
             "single": best_single_cut(events, training, *merit),
             "half": 0.0,
         }
+        judged = {
+            kind: validation.judge(events, cut, training, figure_of_merit, luminosity)
+            for kind, cut in cuts.items()
+        }
         results[name] = NetworkSensitivity(
-            **{
-                kind: validation.selection(events, cut, figure_of_merit, luminosity)
-                for kind, cut in cuts.items()
-            },
-            mean_error={
-                kind: validation.mean_error(events, cut, training, figure_of_merit, luminosity)
-                for kind, cut in cuts.items()
-            },
+            **{kind: selection for kind, (selection, _) in judged.items()},
+            mean_error={kind: error for kind, (_, error) in judged.items()},
         )
     return Sensitivity(sample.mass, training, figure_of_merit, luminosity, results)

@@ -66,12 +66,8 @@ class Judge:
 
     def _baseline(self, label: str, events: RankedEvents, cut: FloatArray | float) -> Baseline:
         """σ_min behind cuts on ranked validation events."""
-        judge = self.validation_events
-        return Baseline(
-            label,
-            judge.selection(events, cut, *self._merit),
-            judge.mean_error(events, cut, self._training, *self._merit),
-        )
+        judged = self.validation_events.judge(events, cut, self._training, *self._merit)
+        return Baseline(label, *judged)
 
     def rectangular(self, label: str, cuts: RectangularCuts) -> Baseline:
         """Judge cuts on the features.
@@ -82,7 +78,7 @@ class Judge:
         columns = []
         for h in range(len(self._sample.mass)):
             passes = cuts.passes(events.features, h).astype(np.float64)
-            one = events.selection(events.rank(passes), 0.5, *self._merit)
+            one, _ = events.judge(events.rank(passes), 0.5, self._training, *self._merit)
             columns.append([column[h] for column in vars(one).values()])
         selection = Selection(*np.array(columns).T)
         # There is no cut on an output.

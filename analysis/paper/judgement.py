@@ -139,8 +139,8 @@ def judge(
         recoiling = network.logit_numpy(events.features)
         parts: dict[str, Any] = {}
         for kind, cut in cuts.items():
-            chosen = validation.selection(
-                ranked, cut, sensitivity.figure_of_merit, sensitivity.luminosity
+            chosen, _ = validation.judge(
+                ranked, cut, training, sensitivity.figure_of_merit, sensitivity.luminosity
             )
             parts[f"{kind}/cut"] = cut
             parts[f"{kind}/sigma"] = chosen.sigma_min

@@ -32,7 +32,8 @@ def test_scores_are_cut_as_those_of_networks(sample: Sample) -> None:
     found = judge.scores("sum", *scores)
     events = judge.validation_events.rank(scores[1])
     for baseline in found.values():
-        again = judge.validation_events.selection(events, baseline.selection.cut, FIGURE, 50.0)
+        cut = baseline.selection.cut
+        again, _ = judge.validation_events.judge(events, cut, TRAINING, FIGURE, 50.0)
         np.testing.assert_array_equal(baseline.selection.sigma_min, again.sigma_min)
         # A cut found elsewhere may leave a mass without any signal in this small sample.
         assert np.isinf(baseline.mean_error) == np.isinf(baseline.mean(TRAINING))
@@ -50,9 +51,8 @@ def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(sample: Sample) -> None
     low[:, 0] = np.linspace(1.0, 2.0, 7)
     rectangular = judge.rectangular("one", RectangularCuts(low, high)).selection
     x = judge.validation_events.features[:, 0].astype(float)
-    expected = judge.validation_events.selection(
-        judge.validation_events.rank(x), low[:, 0], FIGURE, 50.0
-    )
+    events = judge.validation_events
+    expected, _ = events.judge(events.rank(x), low[:, 0], TRAINING, FIGURE, 50.0)
     np.testing.assert_allclose(rectangular.sigma_min, expected.sigma_min, rtol=1e-12)
     np.testing.assert_allclose(rectangular.sigma_min_error, expected.sigma_min_error, rtol=1e-12)
 

@@ -347,10 +347,7 @@ NO_VETO: Final = Veto()
 def in_region(particle: Momentum, region: int, veto: Veto) -> bool:
     """Whether a particle, in the CMS, belongs to a region of the detector.
 
-    Args:
-        particle: its momentum.
-        region: `EVERYWHERE`; `SEEN`: above threshold in the calorimeter; `MISSED`: the rest.
-        veto: the calorimeter.
+    It is `EVERYWHERE`, `SEEN` (above threshold in the calorimeter) or `MISSED` (the rest).
     """
     if region == EVERYWHERE:
         return True

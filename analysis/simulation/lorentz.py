@@ -5,6 +5,7 @@ the generators take several times as long.
 """
 
 from math import cos, hypot, sin, sqrt
+from typing import cast
 
 import vector
 
@@ -17,7 +18,8 @@ Vector = tuple[float, float, float]
 
 def momenta(p: FloatArray) -> vector.MomentumNumpy4D:
     """An array (..., 4) as an array (...) of `vector`."""
-    return vector.array({"E": p[..., 0], "px": p[..., 1], "py": p[..., 2], "pz": p[..., 3]})
+    columns = {"E": p[..., 0], "px": p[..., 1], "py": p[..., 2], "pz": p[..., 3]}
+    return cast("vector.MomentumNumpy4D", vector.array(columns))
 
 
 @njit(cache=True)

@@ -1,6 +1,7 @@
 """What the detector measures of the two muons, and what an event needs to enter an ntuple."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import vector
@@ -30,10 +31,7 @@ def momentum_resolution(
     The curvature part, larger where the lever arm is short, and multiple scattering over beta,
     added in quadrature (Gluckstern, NIM 24, 381).
 
-    Args:
-        muons: (...,) in the laboratory.
-        worse: (...,) tracks with a bad fit.
-        tracking: the drift chamber.
+    Of muons (...,) in the laboratory; the curvature part of tracks with a bad fit is larger.
     """
     beta = muons.p / np.hypot(muons.p, MUON_MASS)
     curvature = tracking.curvature_resolution * muons.pt
@@ -50,11 +48,8 @@ def smear(
     What a tracker measures with a Gaussian error is the curvature, so 1/pT is smeared; a share
     of the tracks has a larger error. Both angles are smeared alike (azimuth over sine).
 
-    Args:
-        rng: four random numbers a muon.
-        muons: (...,) true momenta.
-        tracking: resolution of the trackers.
-        scale: factor on the resolution of the transverse momentum.
+    It takes four random numbers a muon; `scale` is a factor on the resolution of the transverse
+    momentum.
     """
     shape = muons.shape
     worse = rng.random(shape) < tracking.tail_fraction
@@ -66,14 +61,9 @@ def smear(
     angular = np.hypot(tracking.angle_resolution, tracking.angle_scattering / (muons.p * beta))
     angle = muons.theta + angular * rng.standard_normal(shape)
     azimuth = muons.phi + angular / np.sin(angle) * rng.standard_normal(shape)
-    return vector.array(
-        {
-            "pt": muons.pt / curvature,
-            "phi": azimuth,
-            "theta": angle,
-            "mass": np.full(shape, MUON_MASS),
-        }
-    ).to_pxpypzenergy()
+    mass = np.full(shape, MUON_MASS)
+    seen = {"pt": muons.pt / curvature, "phi": azimuth, "theta": angle, "mass": mass}
+    return cast("vector.MomentumNumpy4D", vector.array(seen).to_pxpypzenergy())
 
 
 def measure(
@@ -94,9 +84,7 @@ def preselection(
     been a photon (PRL 124, 141801 and PRL 130, 231801). The beams are the nominal ones: an
     experiment does not know the energy of one collision.
 
-    Args:
-        muons: (n, 2) measured momenta in the laboratory.
-        detector: its settings hold the cuts.
+    Muons are (n, 2) measured momenta in the laboratory.
 
     Yields:
         The step's name and which events pass it, (n,).

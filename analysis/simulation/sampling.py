@@ -128,15 +128,8 @@ def simulate_batch(
 ) -> tuple[NDArray[np.void], Counts]:
     """Generate and detect one batch, and unweight background.
 
-    Args:
-        batch: An exposure of 0 asks, of a background, for a pilot run, which keeps all events
-            with their weights in fb.
-        generator: Of the batch's stratum.
-        detector: What sees the events.
-        seed: Of the simulation.
-
-    Returns:
-        The events, of dtype `EVENT`, and the counts.
+    A background's exposure of 0 asks for a pilot run, which keeps all events with their weights in
+    fb. Events have the dtype `EVENT`.
     """
     if isinstance(generator, SignalGenerator):
         return _simulate_signal(batch, generator, detector, seed)
@@ -228,12 +221,7 @@ def integrate(mass: float, sqrt_s: float, seed: int) -> tuple[float, float]:
 
 
 def needed_trials(pilot: Counts, luminosity: float) -> int:
-    """Trials with which hardly any of a stratum stands for more than one event.
-
-    Args:
-        pilot: Counts of the stratum's pilot run.
-        luminosity: The luminosity to simulate, fb^-1.
-    """
+    """Trials with which hardly any of a stratum stands for more than one event."""
     return max(_FEWEST, int(np.ceil(pilot.largest * luminosity)))
 
 
@@ -265,11 +253,6 @@ def enough_batches(batches: list[Batch], counts: Counts, luminosity: float) -> l
 
     The random numbers of new ones are new: with the old ones, trials would be added just where
     an unlikely event happened to come early.
-
-    Args:
-        batches: All of the stratum.
-        counts: Their counts.
-        luminosity: The luminosity to simulate, fb^-1.
     """
     if counts.largest <= COPIES:
         return batches

@@ -64,11 +64,8 @@ def largest_transverse(energy: float, x: float, y: float, softer: Fractions) -> 
     The photons off the beams contribute at most their energy, and turn and boost the rest by
     angles and velocities below the share of energy that they take.
 
-    Args:
-        energy: of a beam, GeV.
-        x: energy fraction of the hardest photon.
-        y: 1 - cos of its angle to the electron.
-        softer: energy fractions of the other photons.
+    x and y are energy fraction and 1 - cos of the hardest photon (to the electron); the energy is
+    that of a beam.
     """
     of_beams = softer[0] + softer[1]
     of_muons = softer[2] + softer[3]
@@ -98,15 +95,12 @@ def hardest_photon(
     Two channels: photons off the beams, peaked at both beams, with a spectrum that also rises
     towards the lowest dimuon masses, and photons off the muons.
 
-    Args:
-        rng: source of the random numbers.
-        s: energy of the beams squared, GeV^2, which sets the ranges and the peaks.
-        x_range: range of the energy fraction x = 1 - s_mumu/s.
-        y_range: range of y = 1 - cos(theta) of the photon to the electron.
+    Ranges and peaks depend on the energy of the beams squared, s.
 
     Returns:
-        x, y, cosine of the angle between mu- and the direction opposite to the photon in the
-        dimuon rest frame, and the inverse of the density of the three.
+        x = 1 - s_mumu/s and y = 1 - cos of the photon to the electron, within their ranges; cosine
+        of the angle between mu- and the direction opposite to the photon in the dimuon rest frame;
+        the inverse of the density of the three.
     """
     x_low, x_high = x_range[0], min(x_range[1], 1 - DIMUON_THRESHOLD / s)
     y_low, y_high = y_range
@@ -150,13 +144,8 @@ def _generate(
 ) -> Arrays:
     """Generate events with a hardest photon in the given ranges.
 
-    Args:
-        rng: source of the random numbers.
-        sqrt_s: (n,) energies of the beams, GeV.
-        ranges: of the hardest photon's energy fraction and of 1 - cos of its angle to the
-            electron.
-        cuts: least transverse momentum of all photons together, GeV; region of the hardest
-            photon and the calorimeter that defines it.
+    Ranges are those of x and y of `hardest_photon`; cuts are the least transverse momentum of all
+    photons together, GeV, the region of the hardest photon, and the calorimeter that defines it.
 
     Returns:
         mu+ (n, 4), mu- (n, 4), photons (n, 5, 4), weights (n,) in fb; rows of zeros for trials

@@ -38,16 +38,8 @@ def radiative_element(
     The z axis is the direction of the electron, and the colliding electrons are back to back.
     The photon couples with the coupling at rest, the virtual photons with the running one.
 
-    Args:
-        s: energy of the collision squared, GeV^2.
-        opening: 1 - cos of the angle between photon and electron, given apart from the momenta
-            because it keeps its digits.
-        photon: its momentum.
-        minus: that of the negative muon.
-        plus: that of the positive muon.
-
-    Returns:
-        The square, GeV^-2.
+    The result is in GeV^-2. `opening`, 1 - cos of the angle between photon and electron, is given
+    apart from the momenta because it keeps its digits.
     """
     energy = sqrt(s) / 2
     beam = sqrt(energy**2 - ELECTRON_MASS**2)

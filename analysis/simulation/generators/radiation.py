@@ -80,8 +80,7 @@ def hadron_loop(s: float) -> float:
 def vacuum_polarisation(s: float) -> float:
     """Delta alpha(s): the coupling at s is alpha / (1 - Delta alpha).
 
-    Args:
-        s: invariant mass squared of a time-like photon below the Z, GeV^2, above zero.
+    The photon is time-like, its mass squared s (GeV^2) above zero and below the Z.
     """
     leptons = lepton_loop(s, ELECTRON_MASS) + lepton_loop(s, MUON_MASS) + lepton_loop(s, TAU_MASS)
     return leptons + hadron_loop(s)
@@ -113,10 +112,7 @@ def emission_angle(uniform: float, energy: float, mass: float) -> float:
     With v = ln(1 + d/a) the cumulative density is v - 1 + exp(-v), solved by Newton's method
     from above, where it converges without overshooting.
 
-    Args:
-        uniform: random number in [0, 1).
-        energy: of the charge before it radiates, GeV.
-        mass: of the charge, GeV.
+    Energy (GeV) and mass are those of the charge before it radiates.
     """
     scale = mass**2 / (2 * energy**2)
     largest = log1p(2 / scale)
@@ -170,15 +166,9 @@ def softer_fractions(
 ) -> tuple[Fractions, float]:
     """Energy fractions of the photons that are softer than the hardest.
 
-    Args:
-        rng: source of the random numbers.
-        s: energy of the beams squared, GeV^2.
-        s_mumu: mass squared of the dimuon, GeV^2.
-        below: energy fraction of the hardest photon.
-
     Returns:
-        The fractions off electron, positron, mu+ and mu-, and the weight, which holds the soft
-        and virtual corrections.
+        The fractions off electron, positron, mu+ and mu-, all below that of the hardest photon, and
+        the weight, which holds the soft and virtual corrections.
     """
     share = _HARD_SHARE if below > 0.5 else 0.0
     electron, weight_1 = softer_fraction(rng, s, ELECTRON_MASS, below, share)
@@ -203,11 +193,6 @@ def radiate_off_beams(
     rng: np.random.Generator, sqrt_s: float, fractions: Fractions
 ) -> tuple[Momentum, Momentum, Momentum, Vector]:
     """Radiate photons of given energies off the beams.
-
-    Args:
-        rng: source of the random numbers.
-        sqrt_s: energy of the beams, GeV.
-        fractions: of `softer_fractions`.
 
     Returns:
         The two photons, the momentum of what collides, and the direction of the electron in its
@@ -249,15 +234,11 @@ def radiate_off_muons(
 
     The muons keep their common direction in their rest frame and share what energy is left.
 
-    Args:
-        rng: source of the random numbers.
-        s: mass squared of the dimuon before this radiation, GeV^2.
-        fractions: of `softer_fractions`.
-        unit: direction of mu- in the rest frame of the dimuon.
+    In the rest frame of the dimuon before radiation, mass squared s, mu- has a given direction.
 
     Returns:
-        mu+, mu- and the photons off each, in the rest frame of the dimuon before radiation;
-        muons of zero momentum where too little energy is left for them.
+        mu+, mu- and the photons off each, in that frame; muons of zero momentum where too little
+        energy is left for them.
     """
     energy = sqrt(s) / 2
     opposite = (-unit[0], -unit[1], -unit[2])

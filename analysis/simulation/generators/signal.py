@@ -132,10 +132,8 @@ def _bound(random: FloatArray, sqrt_s: float, mass: float) -> FloatArray:
 def _trials(random: FloatArray, sqrt_s: FloatArray, mass: float) -> tuple[FloatArray, FloatArray]:
     """Generate weighted trials where the beams collide.
 
-    Args:
-        random: (n, 5), in [0, 1): two for the shape, three for the orientation.
-        sqrt_s: (n,) energies of the collisions above threshold, GeV.
-        mass: of the Z', GeV.
+    The five random numbers in [0, 1) are two for the shape, three for the orientation; the energies
+    (n,) of the collisions are above threshold.
 
     Returns:
         (n, 3, 4) momenta of mu+, mu- and Z' in the rest frame of the collision, z along the
@@ -266,14 +264,8 @@ def cross_section(
 ) -> tuple[float, float]:
     """Cross-section of the signal over g'^2, without radiation.
 
-    Args:
-        mass: of the Z', GeV.
-        sqrt_s: energy of the collision, GeV, above threshold.
-        rng: source of the random numbers.
-        precision: relative statistical error at which to stop.
-
     Returns:
-        Value and statistical error, fb.
+        Value and statistical error, fb; the relative error is below `precision`.
     """
     generator = SignalGenerator(mass)
     energies = np.full(50_000, sqrt_s)

@@ -68,11 +68,7 @@ def decay(
 ) -> tuple[Momentum, Vector]:
     """Decay a tau of known polarisation.
 
-    Args:
-        rng: source of the random numbers.
-        charge: of the tau, -1 or 1.
-        polarisation: in the rest frame of the tau, length up to one.
-        pion_share: probability of tau -> pi nu instead of tau -> mu nu nu.
+    Its charge is -1 or 1, its polarisation a vector in its rest frame of a length up to one.
 
     Returns:
         Momentum of the muon or pion in the rest frame of the tau, GeV, and the polarimeter.

@@ -57,12 +57,7 @@ def spin_correlation(cosine: float, gamma: float) -> tuple[Vector, Vector, Vecto
     the side of the electron (electron.x > 0), y normal to it. Neither tau is polarised on its
     own. (Tsai, Phys. Rev. D 4 (1971) 2821.)
 
-    Args:
-        cosine: of the angle of the tau- to the electron.
-        gamma: energy of a tau over its mass.
-
-    Returns:
-        Rows i = x, y, z (tau-) of columns j = x, y, z (tau+).
+    The cosine is that of the tau- to the electron; rows are those of the tau-, columns of the tau+.
     """
     sine2 = 1 - cosine * cosine
     lightness = 1 / (gamma * gamma)
@@ -92,11 +87,6 @@ def make_pair(
 ) -> tuple[Momentum, Momentum]:
     """Make a tau pair and let it decay.
 
-    Args:
-        rng: source of the random numbers.
-        sqrt_s: energy of the collision, GeV, above threshold.
-        pion_share: probability that a tau decays to a pion instead of a muon.
-
     Returns:
         Momenta of the positive and of the negative muon (or pion) in the rest frame of the
         collision, z along the electron.
@@ -123,14 +113,9 @@ def make_pair(
 def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momentum:
     """Momentum in the rest frame of the collision of what a tau decays to.
 
-    Args:
-        p: momentum in the rest frame of the tau, axes as in `spin_correlation`, GeV.
-        boost: beta gamma of the tau along the direction of the tau-, negative for the tau+.
-        cosine: of the angle of the tau- to the electron.
-        azimuth: of the tau- about the electron.
-
-    Returns:
-        The momentum with z along the electron.
+    Cosine and azimuth are those of the tau- to the electron, which is the z axis of the result; the
+    boost, beta gamma of the tau along the tau-, is negative for the tau+. The axes of `p` are those
+    of `spin_correlation`.
     """
     gamma = math.sqrt(1 + boost * boost)
     sine = math.sqrt(1 - cosine * cosine)
@@ -152,10 +137,6 @@ def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float
     The spectrum is that of `radiation`. It is sampled in proportion to b z^(b-1) + b / 2(1-z),
     because the cross-section of what is left rises as 1/(1-z): so that events after hard
     radiation weigh no more than others.
-
-    Args:
-        rng: source of the random numbers.
-        s: energy of the beams squared, GeV^2.
 
     Returns:
         z, zero where the photon is too soft to be seen, and the weight.

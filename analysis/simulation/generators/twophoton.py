@@ -75,11 +75,8 @@ def _decay(
 
     The angle to the photons follows 1/(1 + a - c^2), the peaks of the two diagrams.
 
-    Args:
-        rng: source of the random numbers.
-        pair: momentum of the pair, CMS.
-        photon: momentum of the electron's photon, CMS.
-        transverse: transverse momentum below which muons are not wanted, GeV.
+    Pair and photon (the electron's) are in the CMS; muons below the transverse momentum, GeV, are
+    not wanted.
 
     Returns:
         mu- and mu+ in the rest frame with the photons along z; inverse density of the cosine;
@@ -139,12 +136,7 @@ def _generate(
 ) -> Arrays:
     """Generate events.
 
-    Args:
-        rng: source of the random numbers.
-        sqrt_s: (n,) energies of the beams, GeV.
-        harder: 0 if the electron's photon has the larger virtuality, 1 for the positron's.
-        virtuality: range of that virtuality, GeV^2.
-        reach: which events are wanted.
+    For the electron's (0) or the positron's (1) photon harder, with a virtuality in a range.
 
     Returns:
         mu+ (n, 4), mu- (n, 4), electrons (n, 2, 4), weights (n,) in fb; rows of zeros for trials

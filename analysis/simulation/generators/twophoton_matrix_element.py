@@ -72,12 +72,8 @@ def polarisation_vectors(
 ) -> FloatArray:
     """The polarisation vectors of the photon that an electron radiates.
 
-    Args:
-        electron: momentum before it radiates, in the rest frame of the muon pair with the
-            photons along the z axis.
-        photon: momentum of its photon.
-        other: momentum of the other photon.
-        towards: +1 if the photon flies along the z axis, -1 if against it.
+    All momenta are in the rest frame of the muon pair with the photons along the z axis, that of
+    the electron before it radiates; `towards` is -1 if its photon flies against the axis, else 1.
 
     Returns:
         (3, 4) vectors Q y, Q l and 2m n, the last two up to multiples of the photon's momentum,
@@ -107,14 +103,7 @@ def polarisation_vectors(
 def pair_square(first: FloatArray, second: FloatArray, photons: Pair, muons: Pair) -> float:
     """Square of the amplitude of gamma* gamma* -> mu+mu- without couplings.
 
-    Args:
-        first: (n, 4) polarisation vectors of the first photon.
-        second: (m, 4) those of the second.
-        photons: their momenta.
-        muons: momenta of mu- and mu+.
-
-    Returns:
-        The sum of the squares over vectors and spins.
+    It is summed over the polarisation vectors of both photons, (n, 4) and (m, 4), and over spins.
     """
     negative, positive = muons
     # reversing both spins conjugates the amplitude, as the vectors are real: one state of mu-

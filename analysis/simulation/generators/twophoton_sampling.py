@@ -57,12 +57,7 @@ def scattered_electron(
 ) -> tuple[Momentum, bool]:
     """Momentum of a scattered electron from the invariants of its photon.
 
-    Args:
-        sqrt_s: energy of the beams, GeV.
-        y: energy fraction of the photon.
-        virtuality: Q^2, GeV^2.
-        azimuth: radian.
-        towards: +1 for the beam along z, -1 for the other.
+    `towards` is +1 for the beam along z, -1 for the other.
 
     Returns:
         The momentum, and whether it exists.
@@ -100,11 +95,7 @@ def _power_range(sqrt_s: float, transverse_mass: float, across: Pair, reach: Rea
     transverse momentum there is that of the pair, at most the one of the photons, and that of
     the boost, which is not quite along the axis.
 
-    Args:
-        sqrt_s: energy of the beams, GeV.
-        transverse_mass: of the pair, GeV.
-        across: transverse momentum of the pair if the photons take no energy, CMS, GeV.
-        reach: direction and mass of the recoil.
+    `across` is the transverse momentum of the pair in the CMS if the photons take no energy, GeV.
 
     Returns:
         Lower and upper end; the upper one below the lower one where there is nothing.
@@ -137,12 +128,7 @@ def draw_photons(
     other beam) is the share of the pair's energy along its own beam plus the other photon's
     Q^2/s. The shares are made of the transverse mass and the rapidity of the pair.
 
-    Args:
-        rng: source of the random numbers.
-        sqrt_s: energy of the beams, GeV.
-        harder: 0 if the electron's photon has the larger virtuality, 1 for the positron's.
-        virtuality: range of that virtuality, GeV^2, which s bounds in any case.
-        reach: which pairs are wanted.
+    The larger virtuality, the electron's (`harder` = 0) or the positron's (1), is within a range.
 
     Returns:
         Energy fractions y; virtualities; azimuths of the scattered electrons; the inverse density

@@ -57,17 +57,10 @@ _FB_PER_MB: Final = 1e12
 
 
 def pythia_events(process: str, n: int, sqrt_s: float, seed: int) -> GeneratedEvents:
-    """Generate unweighted events that end in two muons.
+    """Generate n unweighted events of one of `PROCESSES` that end in two muons.
 
-    Args:
-        process: One of `PROCESSES`; taus decay to a muon and neutrinos only.
-        n: Number of events.
-        sqrt_s: Energy of the beams in their CMS, GeV.
-        seed: Of Pythia's own random numbers, between 1 and 9e8.
-
-    Returns:
-        The events. All photons of one are summed in one row of `photons`; `weight` is the
-        cross-section times the branching ratios, fb, the same for all.
+    All photons of an event are summed in one row of `photons`; `weight` is the cross-section times
+    the branching ratios, fb, the same for all. The seed is between 1 and 9e8.
 
     Raises:
         InputError: If pythia8mc is not installed.
@@ -183,20 +176,20 @@ class Spectrum:
 
     def to_json(self) -> dict[str, Any]:
         """All bins and what follows from them; a ratio without meaning is null."""
-        return {
-            "edges": self.edges.tolist(),
-            "ours": self.ours.tolist(),
-            "ours_error": self.ours_error.tolist(),
-            "ours_effective_events": self.ours_events.tolist(),
-            "pythia": self.theirs.tolist(),
-            "pythia_error": self.theirs_error.tolist(),
-            "pythia_events": self.theirs_events.tolist(),
-            "ratio": _finite(self.ratio),
-            "ratio_error": _finite(self.ratio_error),
-            "judged": self.judged.tolist(),
-            "tolerance": TOLERANCE,
-            "met": self.met,
+        content = {
+            "edges": self.edges,
+            "ours": self.ours,
+            "ours_error": self.ours_error,
+            "ours_effective_events": self.ours_events,
+            "pythia": self.theirs,
+            "pythia_error": self.theirs_error,
+            "pythia_events": self.theirs_events,
+            "ratio": np.where(np.isfinite(self.ratio), self.ratio, None),
+            "ratio_error": np.where(np.isfinite(self.ratio_error), self.ratio_error, None),
+            "judged": self.judged,
         }
+        bins = {name: values.tolist() for name, values in content.items()}
+        return {**bins, "tolerance": TOLERANCE, "met": self.met}
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,13 +222,7 @@ class PythiaComparison:
 
 
 def compare_with_pythia(process: str, sqrt_s: float, seed: int, n: int) -> PythiaComparison:
-    """Generate events with both generators and fill their spectra.
-
-    Args:
-        process: One of `PROCESSES`.
-        sqrt_s: Energy of the beams, GeV.
-        seed: Of both; Pythia takes it modulo its largest.
-        n: Events of Pythia.
+    """Generate events with both generators, n of them with Pythia, and fill their spectra.
 
     Raises:
         InputError: If pythia8mc is not installed.
@@ -318,11 +305,6 @@ def _recoil(events: GeneratedEvents) -> FloatArray:
     recoil[:, 0] += events.sqrt_s
     mass2: FloatArray = momenta(recoil).mass2[:, np.newaxis]
     return mass2
-
-
-def _finite(values: FloatArray) -> list[float | None]:
-    """Numbers as JSON, null where they are none."""
-    return [float(value) if np.isfinite(value) else None for value in values]
 
 
 Observable = Callable[[GeneratedEvents], FloatArray]

@@ -31,9 +31,7 @@ _variance: Any = njit(cache=True)(background_variance)
 
 
 class RankedEvents(NamedTuple):
-    """Events with their outputs, sorted from the most to the least signal-like.
-
-    A tuple, because compiled loops take one as it is.
+    """Events sorted from the most to the least signal-like; compiled loops take a tuple as it is.
 
     Attributes:
         logit: (n,) outputs before the sigmoid, falling.
@@ -66,7 +64,7 @@ class RankedEvents(NamedTuple):
         processes: int,
         hypotheses: int,
     ) -> Self:
-        """Sort events by their output, in any order before.
+        """Sort events by their output.
 
         Raises:
             InputError: If an output is not a number, or a weight is negative or not finite.
@@ -102,11 +100,9 @@ class RankedEvents(NamedTuple):
 
 
 def selected(events: RankedEvents, cut: FloatArray | float) -> tuple[FloatArray, FloatArray]:
-    """Sum what passes a cut, one for all or (H,), for each process and hypothesis.
+    """Sum weights and squared weights of what passes a cut, one for all or (H,).
 
-    Returns:
-        Two (P + 1, H) arrays, the sums of weights and of their squares; the last row, index
-        `SIGNAL`, is the signal.
+    Both sums are (P + 1, H); the last row, index `SIGNAL`, is the signal.
     """
     cuts = np.broadcast_to(np.asarray(cut, dtype=np.float64), events.hypotheses)
     return _selected(events, np.ascontiguousarray(cuts))
@@ -131,15 +127,9 @@ def _selected(events: RankedEvents, cut: FloatArray) -> tuple[FloatArray, FloatA
 def slope_sums(events: RankedEvents, cut: FloatArray, slopes: FloatArray) -> FloatArray:
     """Sum what background events that pass (H,) cuts contribute to a function of all windows.
 
-    Args:
-        events: The events.
-        cut: (H,) cuts on the output before the sigmoid.
-        slopes: (P, H) derivatives of the function with respect to the background of each
-            process in each window.
-
-    Returns:
-        (3, P) Σ wg, Σ (wg)² and Σ w²g over the events, with w the weight of an event and g the
-        sum of the slopes of the windows in which it passes.
+    The slopes (P, H) are its derivatives with respect to the background of each process in each
+    window. Returns (3, P) Σ wg, Σ (wg)² and Σ w²g over the events, with w the weight of an event
+    and g the sum of the slopes of the windows in which it passes.
     """
     sums = np.zeros((3, len(slopes)))
     for i in range(len(events.logit)):
@@ -165,12 +155,8 @@ def optimal_cuts(
 ) -> FloatArray:
     """Find the cut with the smallest σ_min for each hypothesis by itself.
 
-    The names of the background processes are needed only if the figure of merit has uncertainties
-    by process.
-
-    Returns:
-        (H,) cuts on the output before the sigmoid; infinite, selecting nothing, for a
-        hypothesis without signal.
+    Cuts (H,) are infinite, selecting nothing, for a hypothesis without signal. The names of the
+    background processes are needed only if the figure of merit has uncertainties by process.
     """
     return _optimal_cuts(events, _Merit.of(figure_of_merit, luminosity, processes))
 
@@ -181,15 +167,8 @@ def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> 
     This is how a search with a best cut for each mass selects events between the masses that it
     was optimised for. The interpolation is the shape-preserving cubic (PCHIP) of the finite cuts:
     it passes through them without kinks, and never beyond two neighbours. Outside of their
-    masses, the nearest one's cut holds.
-
-    Args:
-        mass: (H,) masses in GeV, sorted.
-        cut: (H,) their cuts; infinite ones are passed over.
-        wanted: (n,) masses in GeV at which cuts are wanted; NaN gets no cut, NaN.
-
-    Returns:
-        (n,) cuts; infinite everywhere if not one is finite.
+    masses, the nearest one's cut holds; a mass of NaN gets NaN. If no cut is finite all are
+    infinite.
     """
     finite = np.isfinite(cut)
     if finite.sum() < 2:

@@ -61,12 +61,9 @@ class ScaledEvents:
 
     @classmethod
     def of(cls, sample: Sample, fold: Literal["training", "validation"]) -> Self:
-        """Scale the training or the validation events of a sample.
+        """Scale the events of a fold of a sample, whose windows count all hypotheses to judge.
 
-        Its windows count all the hypotheses to be judged.
-
-        Raises:
-            InputError: If a background process has events, but none in this fold.
+        InputError if a background process has events, but none in this fold.
         """
         events = sample.training if fold == "training" else sample.validation
         other = sample.validation if fold == "training" else sample.training

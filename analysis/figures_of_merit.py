@@ -56,13 +56,8 @@ def background_variance(background: Count, by_process: Any, uncertainty: Any) ->
     Like `punzi_numerator` it is nothing but arithmetic, for numpy, torch and numba alike.
     Without uncertainties it is the background itself, to the last bit.
 
-    Args:
-        background: Background events B expected, any shape.
-        by_process: The same by process, P of them.
-        uncertainty: The `BackgroundUncertainty`.
-
-    Returns:
-        V = B + (rB)² + Σ (r_p B_p)².
+    V = B + (rB)² + Σ (r_p B_p)² for background B of any shape, and the same by process, P times.
+    The uncertainty is a `BackgroundUncertainty`.
     """
     variance: Count = background + (background * uncertainty.overall) ** 2
     for process in range(len(uncertainty.by_process)):
@@ -84,14 +79,8 @@ def punzi_numerator(root: Count, constant: float, significance: float, confidenc
     Written in √B and with nothing but arithmetic, so that numpy, torch and numba (which
     compiles this very function for the cut scans) share one formula.
 
-    Args:
-        root: √B, the standard deviation of the count of background alone.
-        constant: The term that depends on neither S nor B, `FigureOfMerit.constant`.
-        significance: a, in sigmas.
-        confidence: b, in sigmas.
-
-    Returns:
-        constant + a√B + (b/2)√(b² + 4a√B + 4B), in events.
+    It is constant + a√B + (b/2)√(b² + 4a√B + 4B) events, with the significance a and the
+    confidence b in sigmas, and `FigureOfMerit.constant`.
     """
     radicand: Count = confidence**2 + 4 * root * (significance + root)
     numerator: Count = constant + significance * root + 0.5 * confidence * radicand**0.5
@@ -168,8 +157,8 @@ class FigureOfMerit(BaseModel):
 
         Args:
             efficiency: Signal efficiency ε, any shape.
-            variance: Variance V ≥ 0 of the background events at `luminosity`, same shape; their
-                number B itself if that is known, see `background_variance`.
+            variance: Variance V ≥ 0 of the background events, same shape; their number B itself
+                if that is known, see `background_variance`.
             luminosity: L, in fb^-1.
 
         Returns:

@@ -108,11 +108,7 @@ class Sensitivity:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read sensitivity.json.
-
-        Raises:
-            InputError: If the file is absent or does not hold sensitivities.
-        """
+        """Read sensitivity.json; InputError if it is absent or does not hold sensitivities."""
         with read_result(path, "sensitivities", "punzinet train") as content:
             rows = content["hypotheses"]
             networks = _NETWORKS.validate_python(content["networks"])

@@ -75,25 +75,24 @@ class Windows:
 
     @property
     def centre(self) -> FloatArray:
-        """Centres (H,), in the unit of the variable."""
+        """Centres (H,), in the unit of the variable, as `low` and `high`."""
         return self.search.centre(self.mass)
 
     @property
     def low(self) -> FloatArray:
-        """Lower edges (H,), in the unit of the variable."""
+        """Lower edges (H,)."""
         return self.centre - HALF_WIDTH * self.sigma
 
     @property
     def high(self) -> FloatArray:
-        """Upper edges (H,), in the unit of the variable."""
+        """Upper edges (H,)."""
         return self.centre + HALF_WIDTH * self.sigma
 
     def assign(self, variable: FloatArray) -> tuple[IntArray, IntArray]:
         """Find the windows each event lies in, by (n,) values of the variable; NaN lies nowhere.
 
-        Returns:
-            Two (n,) int16 arrays: the event lies strictly inside the windows start..stop-1,
-            and in none where they are equal.
+        Two (n,) int16 arrays: the event lies strictly inside the windows start..stop-1, and in none
+        where they are equal.
         """
         low, high = self.low, self.high
         borders = np.linspace(low[0], high[-1], CELLS, endpoint=False)
@@ -137,11 +136,7 @@ class Windows:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read windows.json.
-
-        Raises:
-            InputError: If the file is absent or does not hold windows.
-        """
+        """Read windows.json; InputError if the file is absent or does not hold windows."""
         with read_result(path, "windows", "punzinet features") as content:
             rows = content["hypotheses"]
             return cls(
@@ -164,15 +159,8 @@ def _assign(
 ) -> tuple[IntArray, IntArray]:
     """Find the windows each event lies in.
 
-    The window at the lower border of the cell that an event lies in is a first guess. It is
-    corrected by comparisons, so that no rounding of cells matters.
-
-    Args:
-        variable: (n,) values of the variable.
-        low: (H,) lower edges.
-        high: (H,) upper edges.
-        start_guess: (`CELLS`,) first window at the lower border of each cell.
-        stop_guess: (`CELLS`,) one past the last window there.
+    The first window (and one past the last) at the lower border of each of the `CELLS` is a first
+    guess. It is corrected by comparisons, so that no rounding of cells matters.
     """
     count, last = len(low), len(start_guess) - 1.0
     bottom, top = low[0], high[-1]
@@ -202,8 +190,7 @@ def _assign(
 def mass_index(hypotheses: FloatArray, mass: FloatArray) -> IntArray:
     """Find hypotheses, (H,) sorted masses, by the value of their mass, never by rank.
 
-    Returns:
-        (n,) indices, -1 where no hypothesis has this mass, or it is NaN.
+    Indices (n,) are -1 where no hypothesis has this mass, or it is NaN.
     """
     right = np.searchsorted(hypotheses, mass).clip(1, max(len(hypotheses) - 1, 1))
     left = right - 1

@@ -106,9 +106,7 @@ def write_json(path: Path, content: Any) -> None:
 def read_json(path: Path, made_by: str) -> Any:
     """Read a JSON file that the command `made_by` wrote, e.g. ``punzinet features``.
 
-    Raises:
-        InputError: If the file is absent, unreadable or not JSON, or holds a number that is none:
-            infinities and NaN are never written.
+    InputError if it is absent, not JSON, or holds infinities or NaN, which are never written.
     """
     try:
         return json.loads(
@@ -141,15 +139,9 @@ def _finite(text: str) -> float:
 
 @contextmanager
 def read_result(path: Path, content: str, made_by: str) -> Iterator[Any]:
-    """Read a JSON file, and refuse it if the body of the `with` finds it unfit.
+    """Read a JSON file, and refuse it if pydantic or a look-up in the body of the `with` fails.
 
-    Args:
-        path: The file.
-        content: What it should hold, for the error: ``windows``.
-        made_by: The command that makes it.
-
-    Raises:
-        InputError: If it cannot be read, or pydantic or a look-up in the body fails.
+    The error says what it should hold (``windows``) and which command makes it.
     """
     result = read_json(path, made_by)
     try:

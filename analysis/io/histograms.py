@@ -44,10 +44,7 @@ def drawn_quantities(variable: Quantity) -> dict[str, Quantity]:
 
 
 def spectrum_axis(quantity: Quantity) -> axis.Regular:
-    """The axis of a quantity.
-
-    A squared mass can be negative; the mass of such an event counts as underflow.
-    """
+    """The axis of a quantity; the mass of an event with a negative square is underflow."""
     return axis.Regular(*BINNING[quantity.dimension], name=quantity.name, label=quantity.axis_label)
 
 
@@ -59,14 +56,9 @@ def empty_spectrum(quantity: Quantity) -> Hist[Any]:
 def fill_spectra(
     stage: str, name: str, variable: Quantity, values: FloatArray, weight: FloatArray
 ) -> Spectra:
-    """Fill one histogram for each of `drawn_quantities`.
+    """Fill one histogram for each of `drawn_quantities` of (n,) values of the window variable.
 
-    Args:
-        stage: One of `STAGES`.
-        name: Process, or ``signal/<mass>``.
-        variable: What the windows are in.
-        values: (n,) its values, in its unit.
-        weight: (n,) weights.
+    The name is that of a process, or ``signal/<mass>``.
     """
     columns = {variable.mass.name: variable.signed_mass(values), variable.name: values}
     return {
@@ -112,12 +104,7 @@ class Comparison:
     ) -> Spectra:
         """Fill one histogram for each variable, with what lies where data is seen at all.
 
-        Args:
-            stage: One of `STAGES`.
-            process: Process of the events, or `DATA`.
-            mass: (n,) masses in GeV, negative where the square is, which counts as underflow.
-            features: (n,) values of each feature.
-            weight: (n,) weights.
+        Masses, (n,) in GeV, are negative where the square is, which counts as underflow.
         """
         seen = np.ones(len(mass), dtype=bool)
         if self.blinding is not None:
@@ -156,9 +143,6 @@ def read_spectrum(
     Returns:
         The backgrounds in one histogram with the axes ``process`` and that of the quantity, and
         the signals by their generated mass in GeV.
-
-    Raises:
-        InputError: If the file is absent or something else.
     """
     contents = _read_histograms(path, f"{stage}/{quantity.name}")
     own = spectrum_axis(quantity)
@@ -176,9 +160,6 @@ def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], H
 
     Returns:
         The data, and the backgrounds with the axes ``process`` and that of the variable.
-
-    Raises:
-        InputError: If the file is absent or something else.
     """
     contents = _read_histograms(path, f"{stage}/{variable}")
     if DATA not in contents:

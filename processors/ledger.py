@@ -8,15 +8,15 @@ all pieces of work and a folder with their records and failures.
 """
 
 import logging
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from boost_histogram.serialization import from_uhi, to_uhi
@@ -42,15 +42,14 @@ _LOST_WORKERS: Final = frozenset(
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Work:
-    """A piece of work.
+class Work(NamedTuple):
+    """A chunk of a file, or of a simulation, that is worked on.
 
     Attributes:
         name: Its name, unique in its step: a relative path without suffix.
         key: Digest of everything its result depends on.
         dataset: The dataset it belongs to.
-        what: The file, or whatever it works on.
+        what: The file, or whatever it is a part of.
         entries: Entries it is responsible for.
         payload: What the function that does it takes.
     """
@@ -60,39 +59,28 @@ class Work:
     dataset: str
     what: str
     entries: int
-    payload: Any
+    payload: Any = None
 
 
-@dataclass(frozen=True)
-class _Recorder:
-    """Does a piece of work and leaves its record, as coffea's executors call it.
+def _leave_record(
+    work: Work, function: Callable[[Any], Record], folder: Path
+) -> dict[str, str | None]:
+    """Do some work and leave its record; what is wrong with the input is handed back.
 
-    Attributes:
-        function: Takes the payload and returns the record.
-        folder: Where records go.
+    Raises:
+        OutputError: If nothing can be written, which is no fault of the input.
     """
-
-    function: Callable[[Any], Record]
-    folder: Path
-
-    def __call__(self, work: Work) -> dict[str, str | None]:
-        """Do the work; what is wrong with the input is handed back like a result.
-
-        Raises:
-            OutputError: If nothing can be written, which is no fault of the input.
-        """
-        try:
-            record = self.function(work.payload)
-            content = {"key": work.key, "result": record.content}
-            path = self.folder / f"{work.name}{RECORD}"
-            write_record(path, Record(content, record.arrays))
-        except OutputError:
-            raise
-        except InputError as error:
-            failure = {"key": work.key, "reason": str(error)}
-            write_json(self.folder / f"{work.name}{FAILURE}", failure)
-            return {work.name: str(error)}
-        return {work.name: None}
+    try:
+        content, arrays = function(work.payload)
+        record = Record({"key": work.key, "result": content}, arrays)
+        write_record(folder / f"{work.name}{RECORD}", record)
+    except OutputError:
+        raise
+    except InputError as error:
+        failure = {"key": work.key, "reason": str(error)}
+        write_json(folder / f"{work.name}{FAILURE}", failure)
+        return {work.name: str(error)}
+    return {work.name: None}
 
 
 @dataclass(frozen=True)
@@ -126,35 +114,18 @@ class Step:
         return record
 
     def thin(self, note: str) -> None:
-        """Throw the arrays of all records away.
-
-        Args:
-            note: Key under which the records say so.
-        """
+        """Throw the arrays of all records away, which say so under the key `note`."""
         for work in self.works:
             content = {"key": work.key, "result": {**self.read(work).content, note: True}}
             write_record(self.folder / f"{work.name}{RECORD}", Record(content, {}))
 
 
 class Ledger:
-    """All records of a stage.
-
-    Attributes:
-        folder: Where they lie.
-    """
+    """All records of a stage, in a folder that is made when it is needed."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the ledger of a stage.
-
-        Args:
-            folder: Where it lies; made when needed.
-        """
         # Workers of a cluster may run in another folder.
         self.folder = folder.absolute()
-
-    def forget(self) -> None:
-        """Throw all records away."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(
         self,
@@ -166,7 +137,7 @@ class Ledger:
         title: str,
         keep: Callable[[Record], bool] = lambda _: True,
     ) -> Step:
-        """Do what is missing of a step.
+        """Do what is missing of a step that reads no files.
 
         Args:
             step: Name of the step.
@@ -175,9 +146,6 @@ class Ledger:
             executor: Where to do it, one of coffea's.
             title: What the progress bar says.
             keep: Whether the record of an earlier run still holds, given all it says.
-
-        Returns:
-            The step, with a record or a problem for every piece of work.
 
         Raises:
             InputError: If workers die again and again, or the folder cannot be written to.
@@ -191,7 +159,8 @@ class Ledger:
         def attempt() -> None:
             todo[:] = [work for work in todo if not _is_done(folder, work, lambda _: True)]
             if todo:
-                said, _ = executor.copy(desc=title)(todo, _Recorder(function, folder), {})
+                leave = partial(_leave_record, function=function, folder=folder)
+                said, _ = executor.copy(desc=title)(todo, leave, {})
                 problems.update({name: what for name, what in said.items() if what is not None})
 
         survive(attempt, folder, works, title)
@@ -204,8 +173,7 @@ class Ledger:
             Where its records go.
         """
         folder = self.folder / step
-        rows = [[work.name, work.key, work.dataset, work.what, work.entries] for work in works]
-        write_json(self.folder / f"{step}.json", {"works": rows})
+        write_json(self.folder / f"{step}.json", {"works": [work[:5] for work in works]})
         names = {work.name for work in works}
         for path in [*folder.rglob(f"*{RECORD}"), *folder.rglob(f"*{FAILURE}")]:
             name = str(path.relative_to(folder)).removesuffix(RECORD).removesuffix(FAILURE)

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +121,7 @@ def test_a_killed_worker_costs_no_work(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Count
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", PATHS)
-    work = [replace(one, payload=(one.payload, str(tmp_path))) for one in works(8)]
+    work = [one._replace(payload=(one.payload, str(tmp_path))) for one in works(8)]
     with open_executor(Execution(name, 2)) as executor:
         step = Ledger(tmp_path / "ledger").run("s", work, dies_once, executor, title="Dies")
     assert [step.read(one).content["number"] for one in step.works] == list(range(8))

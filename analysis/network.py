@@ -26,6 +26,7 @@ from punzinet.analysis.windows import Windows
 
 WEIGHTS_FILE = "network.safetensors"
 METADATA_FILE = "network.json"
+_WINDOW_COLUMNS = ("mass", "sigma", "training", "fitted")
 
 BLOCK = 8192
 """Events whose activations are evaluated together: all of a layer's fit into the cache."""
@@ -149,14 +150,9 @@ class PunziNet(torch.nn.Module):
         provenance: Mapping[str, Any],
         cut: float | None = None,
     ) -> None:
-        """Write the network and what belongs to it.
+        """Write the network and what belongs to it; see `SavedNetwork`.
 
-        Args:
-            folder: Where to, made if missing; the files of an earlier network are replaced.
-            windows: The windows it was trained with.
-            settings: The settings it was trained with, as JSON can express them.
-            provenance: Versions, manifest digest, seeds and commit.
-            cut: The cut on the logit that is its selection for every mass, if there is one.
+        The files of an earlier network in the folder are replaced.
         """
         weights = safetensors.torch.save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
@@ -170,12 +166,7 @@ class PunziNet(torch.nn.Module):
             features=list(self.features),
             hidden=list(self.hidden),
             scaling=dict(zip(self.features, scaling, strict=True)),
-            windows=_WindowColumns(
-                mass=windows.mass.tolist(),
-                sigma=windows.sigma.tolist(),
-                training=windows.training.tolist(),
-                fitted=windows.fitted.tolist(),
-            ),
+            windows={name: getattr(windows, name).tolist() for name in _WINDOW_COLUMNS},
             search=windows.search.to_json(),
             cut=cut,
             settings=dict(settings),
@@ -193,17 +184,6 @@ def _affine(units: Sequence[FloatArray], weight: FloatArray, bias: np.float64) -
     return total
 
 
-class _WindowColumns(BaseModel):
-    """The windows of a saved network, column by column."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    mass: list[float]
-    sigma: list[float]
-    training: list[bool]
-    fitted: list[bool]
-
-
 class _NetworkFile(BaseModel):
     """The schema of ``network.json``."""
 
@@ -214,7 +194,7 @@ class _NetworkFile(BaseModel):
     features: list[str]
     hidden: list[int]
     scaling: dict[str, tuple[float, float]]
-    windows: _WindowColumns
+    windows: dict[str, list[bool] | list[float]]
     search: dict[str, Any] | None = None
     cut: float | None
     settings: dict[str, Any]
@@ -264,9 +244,7 @@ class SavedNetwork:
 def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
     """Read a network that `PunziNet.save` wrote.
 
-    Args:
-        folder: Where it lies.
-        search: What the events are made for that it is going to judge, if that is known already.
+    `search` is what the events are made for that it is going to judge, if that is known already.
 
     Raises:
         InputError: If a file is missing, damaged, of another origin, the two do not belong
@@ -286,8 +264,8 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
         network = PunziNet(metadata.features, low, high, metadata.hidden)
         network.load_state_dict(safetensors.torch.load(weights))
         windows = Windows(
-            **{name: np.array(column) for name, column in metadata.windows},
-            fits=(None,) * len(metadata.windows.mass),
+            *(np.array(metadata.windows[name]) for name in _WINDOW_COLUMNS),
+            fits=(None,) * len(metadata.windows["mass"]),
             # Networks of earlier versions are of the only search there was.
             search=RECOIL if metadata.search is None else Search.from_json(metadata.search),
         )
@@ -304,10 +282,10 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
         ) from error
     if search is not None:
         trained, given = (
-            f"{', '.join(features)} in windows of {variable}"
-            for features, variable in (
-                (network.features, windows.search.variable.name),
-                (search.feature_names, search.variable.name),
+            f"{', '.join(features)} in windows of {of.variable.name}"
+            for features, of in (
+                (network.features, windows.search),
+                (search.feature_names, search),
             )
         )
         if trained != given:

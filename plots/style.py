@@ -53,8 +53,8 @@ RC_PARAMS = mpl.rc_params_from_file(
 )
 #: Formats of every figure, without the dates and versions that would change their bytes.
 FORMATS: dict[str, dict[str, Any]] = {
-    "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
 }
 

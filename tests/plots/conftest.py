@@ -1,12 +1,14 @@
 """Made-up results that look like real ones, and all figures drawn from them."""
 
+import re
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hist import Hist
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from scipy.special import expit
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
@@ -15,15 +17,13 @@ from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.windows import Windows
+from punzinet.plots import style
 from punzinet.plots.features import features_figure
 from punzinet.plots.network_output import Cuts, Outputs, output_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
 from punzinet.plots.spectra import MassSpectrum, mass_figure
 from punzinet.plots.training_history import Phase, history_figure
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 #: Share of each background in the sample, where it peaks in recoil mass and how widely, GeV.
 BACKGROUNDS = {
@@ -32,9 +32,41 @@ BACKGROUNDS = {
     "mumugamma": (0.025, 1.5, 1.5),
 }
 LUMINOSITY = 50.0
+MASS = np.linspace(0.1, 8.7, 87)
+#: Axes that show a pure number.
+NO_UNIT = re.compile(
+    r"epoch|learning|ratio|before sigmoid|BCE loss|efficiency|signal passing|/ bin|scaled|^$"
+)
 
 
-def make_windows(mass: np.ndarray) -> Windows:
+def check_figure(figure: Figure) -> str:
+    """Axes have units, it is our simulation and nobody else's, nothing is written outside.
+
+    Returns:
+        Everything that is written.
+    """
+    for axes in figure.axes:
+        for label in (axes.get_xlabel(), axes.get_ylabel()):
+            assert "GeV" in label or "fb" in label or NO_UNIT.search(label), label
+    said = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert style.LABEL in said
+    assert not re.search("TeV|Belle", said)
+    with style.style():
+        figure.draw_without_rendering()
+    legends = [axes.get_legend() for axes in figure.axes]
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    boxes += [legend.get_window_extent() for legend in legends if legend is not None]
+    page = figure.bbox.padded(1)
+    for box in boxes:
+        assert box is not None
+        assert page.containsx(box.x0)
+        assert page.containsx(box.x1)
+        assert page.containsy(box.y0)
+        assert page.containsy(box.y1)
+    return said
+
+
+def make_windows(mass: np.ndarray = MASS) -> Windows:
     """Widths as published, every seventh one interpolated."""
     published = [0.234, 0.296, 0.304, 0.302, 0.297, 0.271, 0.257, 0.223, 0.177, 0.139, 0.097]
     sigma = np.interp(mass, np.linspace(0.1, 8.1, 11), published)
@@ -47,15 +79,14 @@ def make_windows(mass: np.ndarray) -> Windows:
 
 
 def make_sensitivity(
-    mass: np.ndarray, rng: np.random.Generator, names: tuple[str, ...] = ("bce", "punzi")
+    rng: np.random.Generator, mass: np.ndarray = MASS, names: tuple[str, ...] = ("bce", "punzi")
 ) -> Sensitivity:
     """Curves of the published shape; the heaviest mass of the BCE network selects nothing."""
 
     def selection(shape: np.ndarray, cut: np.ndarray | float) -> Selection:
         sigma = shape * rng.normal(1, 0.03, len(mass))
-        return Selection(
-            np.broadcast_to(cut, mass.shape).astype(float), 1 / sigma, sigma, sigma, 0.05 * sigma
-        )
+        cuts = np.broadcast_to(cut, mass.shape).astype(float)
+        return Selection(cuts, 1 / sigma, sigma, sigma, 0.05 * sigma)
 
     knots = (0.1, 2.0, 4.0, 6.0, 8.0, 8.7)
     punzi = np.interp(mass, knots, (8.0, 3.0, 2.8, 3.9, 21.0, 60.0))
@@ -70,8 +101,7 @@ def make_sensitivity(
         )
         for name in names
     }
-    training = np.arange(len(mass)) % 2 == 0
-    return Sensitivity(mass, training, FigureOfMerit(), LUMINOSITY, networks)
+    return Sensitivity(mass, np.arange(len(mass)) % 2 == 0, FigureOfMerit(), LUMINOSITY, networks)
 
 
 def make_spectrum(rng: np.random.Generator, windows: Windows, passing: float) -> MassSpectrum:
@@ -89,72 +119,56 @@ def make_spectrum(rng: np.random.Generator, windows: Windows, passing: float) ->
     for i in np.linspace(0.2 * len(windows), len(windows) - 2, 3).astype(int):
         signal = Hist.new.Reg(90, 0, 9, name="m_recoil", label=label).Weight()
         m2 = windows.mass[i] ** 2 + rng.normal(0, windows.sigma[i], 4000)
-        signal.fill(np.sqrt(np.abs(m2)), weight=0.3 / 4000)
-        signals[float(windows.mass[i])] = signal
+        signals[float(windows.mass[i])] = signal.fill(np.sqrt(np.abs(m2)), weight=0.3 / 4000)
     return MassSpectrum(backgrounds, signals)
 
 
-def make_outputs(rng: np.random.Generator, windows: Windows, n: int, *, signal: bool) -> Outputs:
+def make_outputs(rng: np.random.Generator, mass: np.ndarray, n: int, *, signal: bool) -> Outputs:
     """Two clusters of outputs, the upper one mostly signal."""
-    mass = rng.choice(windows.mass, n) if signal else rng.triangular(0, 7, 8.8, n)
+    true = rng.choice(mass, n) if signal else rng.triangular(0, 7, 8.8, n)
     upper = rng.random(n) < (0.7 if signal else 0.1)
     logit = np.where(upper, rng.normal(2.2, 0.8, n), rng.normal(-4, 1.2, n))
-    spread = 0.25 if signal else 0.0
-    m2 = mass**2 + rng.normal(0, spread + 1e-9, n)
+    m2 = true**2 + rng.normal(0, 0.25 if signal else 1e-9, n)
     return Outputs(RECOIL.variable.signed_mass(m2), logit, np.full(n, 0.9))
 
 
-def make_phases(rng: np.random.Generator, epochs: int) -> list[Phase]:
+def make_phase(
+    rng: np.random.Generator, label: str, span: tuple[float, float], rate: float, epochs: int
+) -> Phase:
     """Losses that fall and settle while the learning rate is halved."""
-    phases = []
-    for name, label, start, floor, rate, noise in (
-        ("pretraining: cross-entropy", "BCE loss (no unit)", 0.69, 0.31, 1.0, 0.004),
-        ("Punzi-loss", r"mean $\sigma_\mathrm{min}$ [fb]", 21.0, 7.5, 5e-4, 0.1),
-    ):
-        epoch = np.arange(1, epochs + 1)
-        loss = floor + (start - floor) * np.exp(-5 * epoch / epochs)
-        phases.append(
-            Phase(
-                name,
-                label,
-                {
-                    "epoch": epoch,
-                    "loss": loss + rng.normal(0, noise, epochs),
-                    "validation_loss": 1.02 * loss + rng.normal(0, 0.5 * noise, epochs),
-                    "learning_rate": rate * 0.5 ** (6 * epoch // epochs),
-                },
-            )
-        )
-    return phases
+    epoch = np.arange(1, epochs + 1)
+    loss = span[1] + (span[0] - span[1]) * np.exp(-5 * epoch / epochs)
+    history = {
+        "epoch": epoch,
+        "loss": loss * rng.normal(1, 0.01, epochs),
+        "validation_loss": 1.02 * loss * rng.normal(1, 0.005, epochs),
+        "learning_rate": rate * 0.5 ** (6 * epoch // epochs),
+    }
+    return Phase("a phase", label, history)
 
 
-def make_features(rng: np.random.Generator) -> tuple[dict, dict]:
-    """Four features of three signals and the backgrounds."""
-
-    def sample(scale: float) -> tuple[np.ndarray, np.ndarray]:
-        n = 5000
-        columns = [
-            np.abs(rng.normal(scale, 0.3, n)),
-            rng.gamma(2, 0.3 * scale, n),
-            -rng.gamma(2, 0.5 * scale, n) + 2,
-            3 * expit(rng.normal(scale - 1, 1, n)),
-        ]
-        return np.column_stack(columns), np.full(n, 0.1)
-
-    signals = {1.1: sample(2.0), 4.1: sample(1.5), 7.1: sample(1.0)}
-    return signals, {name: sample(0.4 + 0.3 * i) for i, name in enumerate(BACKGROUNDS)}
+def make_features(rng: np.random.Generator, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Four features and weights of one kind of events."""
+    columns = [
+        np.abs(rng.normal(scale, 0.3, 5000)),
+        rng.gamma(2, 0.3 * scale, 5000),
+        -rng.gamma(2, 0.5 * scale, 5000) + 2,
+        3 * expit(rng.normal(scale - 1, 1, 5000)),
+    ]
+    return np.column_stack(columns), np.full(5000, 0.1)
 
 
 def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> dict[str, Figure]:
-    """Every figure by name, from made-up results of any size."""
+    """Every figure of a run by name, from made-up results of any size."""
     rng = np.random.default_rng(5)
     windows = make_windows(np.linspace(0.1, 8.7, masses))
-    sensitivity = make_sensitivity(windows.mass, rng)
+    sensitivity = make_sensitivity(rng, windows.mass)
     peaks = {
         i: (windows.mass[i] ** 2 + rng.normal(0, windows.sigma[i], 3000), np.full(3000, 1e-4))
         for i in example_masses(windows)
     }
     punzi = sensitivity.networks["punzi"]
+    outputs = (make_outputs(rng, windows.mass, events, signal=signal) for signal in (True, False))
     return {
         "recoil_mass": mass_figure(
             make_spectrum(rng, windows, 1.0),
@@ -166,15 +180,24 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
         ),
         "sigma_min": sigma_min_figure(sensitivity, RECOIL.parameter),
         "figure_of_merit": figure_of_merit_figure(sensitivity, RECOIL.parameter),
-        "training_history": history_figure(make_phases(rng, epochs)),
+        "training_history": history_figure(
+            [
+                make_phase(rng, "BCE loss (no unit)", (0.69, 0.31), 1.0, epochs),
+                make_phase(rng, style.SIGMA_MIN, (21.0, 7.5), 5e-4, epochs),
+            ]
+        ),
         "output_vs_mass": output_figure(
-            make_outputs(rng, windows, events, signal=True),
-            make_outputs(rng, windows, events, signal=False),
+            *outputs,
             Cuts(windows.mass, punzi.optimal.cut, punzi.single_cut),
             luminosity=LUMINOSITY,
             variable=RECOIL.variable,
         ),
-        "features": features_figure(RECOIL, *make_features(rng), PROCESSES),
+        "features": features_figure(
+            RECOIL,
+            {mass: make_features(rng, 2 - mass / 8) for mass in (1.1, 4.1, 7.1)},
+            {name: make_features(rng, 0.4 + 0.3 * i) for i, name in enumerate(BACKGROUNDS)},
+            PROCESSES,
+        ),
         "widths": widths_figure(windows),
         "peaks": peaks_figure(windows, peaks),
     }
@@ -182,7 +205,7 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
 
 @pytest.fixture(scope="session")
 def figures() -> dict[str, Figure]:
-    """Every figure by name, from results as large as the real ones."""
+    """Every figure of a run by name, from results as large as the real ones."""
     return make_figures()
 
 
@@ -190,12 +213,12 @@ def figures() -> dict[str, Figure]:
 def make() -> SimpleNamespace:
     """The makers of made-up results."""
     functions: tuple[Callable, ...] = (
-        make_windows,
-        make_sensitivity,
-        make_spectrum,
-        make_outputs,
-        make_phases,
-        make_features,
-        make_figures,
-    )
+        make_windows, make_sensitivity, make_spectrum, make_outputs, make_figures,
+    )  # fmt: skip
     return SimpleNamespace(**{f.__name__.removeprefix("make_"): f for f in functions})
+
+
+@pytest.fixture(scope="session")
+def check() -> Callable[[Figure], str]:
+    """What every figure must say, and must not."""
+    return check_figure

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from punzinet.analysis.io.output import OutputFolder
@@ -43,11 +42,6 @@ def spectra() -> PythiaComparison:
     return PythiaComparison("mumugamma", 1.1, 1.0, drawn)
 
 
-def words(figure: Figure) -> str:
-    """Everything that is written in a figure."""
-    return " ".join(text.get_text() for text in figure.findobj(Text))
-
-
 def test_a_ratio_without_a_value_is_not_drawn() -> None:
     rows = comparisons()
     figure = ratios_figure(rows)
@@ -60,7 +54,7 @@ def test_a_ratio_without_a_value_is_not_drawn() -> None:
 
 
 def test_widths_show_all_hypotheses_and_ratios_where_published(make) -> None:  # type: ignore[no-untyped-def]
-    windows = make.windows(np.linspace(0.1, 8.7, 87))
+    windows = make.windows()
     upper, lower = widths_validation_figure(windows, {0.9: 0.296, 9.9: 0.1}).axes
     assert max(len(line.get_xdata()) for line in upper.get_lines()) == 87
     points = [line for line in lower.get_lines() if line.get_marker() == "o"]
@@ -68,14 +62,15 @@ def test_widths_show_all_hypotheses_and_ratios_where_published(make) -> None:  #
 
 
 def test_spectra_say_what_they_are() -> None:
-    said = words(spectra_figure(spectra(), "muon pairs"))
+    figure = spectra_figure(spectra(), "muon pairs")
+    said = " ".join(text.get_text() for text in figure.findobj(Text))
     for expected in ("Pythia 8", "muon pairs", "GeV", "ratio"):
         assert expected in said
 
 
 def test_all_figures_are_written(tmp_path: Path, make, make_manifest) -> None:  # type: ignore[no-untyped-def]
     output = OutputFolder(tmp_path)
-    make.windows(np.linspace(0.1, 8.7, 87)).write(output.windows, {})
+    make.windows().write(output.windows, {})
     manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})
     written = make_validation_plots(output, manifest, comparisons(), [spectra()])
     assert {path.stem for path in written} == {

@@ -1,3 +1,7 @@
+"""Stacks of backgrounds, and data against simulation."""
+
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hist import Hist
@@ -10,6 +14,7 @@ from punzinet.plots.spectra import (
     SeenData,
     data_features_figure,
     data_mass_figure,
+    draw_stack,
     poisson_errors,
 )
 
@@ -102,3 +107,10 @@ def test_intervals_are_those_of_a_poisson_distribution() -> None:
     np.testing.assert_allclose(errors[1], [1.841, 2.30, 3.38], atol=0.005)
     weighted = poisson_errors(np.array([10.0]), np.array([20.0]))
     np.testing.assert_allclose(weighted, 2 * errors[:, 2:], rtol=1e-6)
+
+
+def test_the_stack_is_the_sum_of_its_parts(make: SimpleNamespace) -> None:
+    spectrum = make.spectrum(np.random.default_rng(2), make.windows(), 0.1)
+    total, variance = draw_stack(Figure().subplots(), spectrum.backgrounds, {})
+    np.testing.assert_allclose(total, spectrum.backgrounds.values().sum(axis=0))
+    np.testing.assert_allclose(variance, 0.9 * total)

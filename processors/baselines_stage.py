@@ -18,7 +18,7 @@ from punzinet.analysis.baselines.boosted_trees import (
     train_trees,
 )
 from punzinet.analysis.baselines.judging import Judge
-from punzinet.analysis.baselines.rectangular_cuts import MASSES_PER_RANGE, CutSearch
+from punzinet.analysis.baselines.rectangular_cuts import CutSearch
 from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import write_json
@@ -48,7 +48,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
-class _Setting:
+class _Common:
     """What all baselines share.
 
     Attributes:
@@ -75,6 +75,11 @@ class _Setting:
             self.everything, self.windows.training, figure_of_merit, self.manifest.luminosity
         )
 
+    def collect(self, figure_of_merit: FigureOfMerit, found: dict[str, Baseline]) -> Baselines:
+        """Put results together with the masses they are for."""
+        windows, luminosity = self.windows, self.manifest.luminosity
+        return Baselines(windows.mass, windows.training, figure_of_merit, luminosity, found)
+
     def timed(self, name: str, work: Callable[[], Result]) -> Result:
         """Do some work, and note how long it took."""
         LOG.info("%s", name)
@@ -93,11 +98,7 @@ def run_baselines(
 ) -> tuple[list[Path], Baselines, Baselines, Ranking]:
     """Train and judge all baselines.
 
-    Args:
-        manifest: Recipes, figure of merit and luminosity.
-        output: Where ntuples, tensors and networks lie and results go.
-        execution: Where ntuples are read.
-        resume: Continue interrupted trainings; otherwise their checkpoints are thrown away.
+    Without `resume` the checkpoints of interrupted trainings are thrown away.
 
     Returns:
         All files written; the baselines; the study of systematics; the ranks of observables.
@@ -108,33 +109,27 @@ def run_baselines(
     """
     windows = Windows.read(output.windows)
     fold = manifest.training.validation_fold
-    setting = _Setting(
-        manifest,
-        output,
-        windows,
-        load_sample(output.tensors, windows, fold),
-        load_sample(output.tensors, windows, fold, every_mass=True),
-        {},
-        resume,
-    )
+    trained = load_sample(output.tensors, windows, fold)
+    everything = load_sample(output.tensors, windows, fold, every_mass=True)
+    common = _Common(manifest, output, windows, trained, everything, {}, resume)
     bce, punzi = (
         load_network(output.network(f"{loss}-00"), windows.search).network
         for loss in ("bce", "punzi")
     )
-    judge = setting.judge(manifest.figure_of_merit)
+    judge = common.judge(manifest.figure_of_merit)
     found: dict[str, Baseline] = {
         "bce-interpolated": _network(judge, "BCE net", bce)["interpolated"],
         "punzi-single": _network(judge, "Punzi-net", punzi)["single"],
     }
-    scores = setting.timed("boosted trees", lambda: _trees(setting, judge))
+    scores = common.timed("boosted trees", lambda: _trees(common, judge))
     trees = judge.scores("Boosted trees", *scores)
     found |= {f"trees-{cut}": baseline for cut, baseline in trees.items()}
-    found["rectangular"] = setting.timed("rectangular cuts", lambda: _rectangular(setting, judge))
-    significance = setting.timed("significance loss", lambda: _train(setting, "significance"))
+    found["rectangular"] = common.timed("rectangular cuts", lambda: _rectangular(common, judge))
+    significance = common.timed("significance loss", lambda: _significance(common))
     found["significance-single"] = _network(judge, "Significance loss", significance)["single"]
-    comparison = _collect(setting, manifest.figure_of_merit, found)
-    systematics = setting.timed("systematics", lambda: _systematics(setting, punzi))
-    ranking, loss = setting.timed("ranking of observables", lambda: _rank(setting, execution))
+    comparison = common.collect(manifest.figure_of_merit, found)
+    systematics = common.timed("systematics", lambda: _systematics(common, punzi))
+    ranking, loss = common.timed("ranking of observables", lambda: _rank(common, execution))
 
     about = provenance(
         manifest.digest,
@@ -148,101 +143,79 @@ def run_baselines(
     comparison.write(folder / "baselines.json", about)
     systematics.write(folder / "systematics.json", about)
     ranking.write(folder / "observables.json", about, loss)
-    write_json(folder / "seconds.json", setting.seconds)
+    write_json(folder / "seconds.json", common.seconds)
     names = ("baselines.json", "systematics.json", "observables.json", "seconds.json")
     return [folder / name for name in names], comparison, systematics, ranking
 
 
-def _collect(
-    setting: _Setting, figure_of_merit: FigureOfMerit, found: dict[str, Baseline]
-) -> Baselines:
-    """Put results together with the masses they are for."""
-    return Baselines(
-        setting.windows.mass,
-        setting.windows.training,
-        figure_of_merit,
-        setting.manifest.luminosity,
-        found,
-    )
-
-
 def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]:
     """Judge a network as everything else is judged."""
-    return judge.scores(
-        label,
-        network.logit_numpy(judge.training_events.features),
-        network.logit_numpy(judge.validation_events.features),
-    )
+    folds = judge.training_events, judge.validation_events
+    return judge.scores(label, *(network.logit_numpy(events.features) for events in folds))
 
 
-def _trees(setting: _Setting, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
+def _trees(common: _Common, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
     """Train trees on the features, as the networks are.
 
     Returns:
         Scores of the training events of all hypotheses, each by trees that did not see it, and
         of the validation events.
     """
-    recipe, seed = setting.manifest.baselines.trees, setting.manifest.training.seed
-    events = setting.trained.training
+    number, seed = common.manifest.baselines.trees, common.manifest.training.seed
+    events = common.trained.training
     weight = balanced_weights(events.process, events.start, events.weight)
-    signal = events.process == SIGNAL
-    trees = train_trees(events.features.T, signal, weight, recipe, seed)
+    trees = train_trees(events.features.T, events.process == SIGNAL, weight, number, seed)
     others = judge.training_events
-    trained_on = setting.windows.training[others.start] | (others.process != SIGNAL)
+    signal = others.process == SIGNAL
     scores = out_of_fold_scores(
         others.features,
-        others.process == SIGNAL,
+        signal,
         balanced_weights(others.process, others.start, others.weight),
-        trained_on,
-        recipe,
+        common.windows.training[others.start] | ~signal,
+        number,
         seed=seed,
     )
     return scores, trees.decision_function(judge.validation_events.features)
 
 
-def _rectangular(setting: _Setting, judge: Judge) -> Baseline:
+def _rectangular(common: _Common, judge: Judge) -> Baseline:
     """Optimise cuts on the features on training events."""
-    manifest, windows = setting.manifest, setting.windows
     search = CutSearch(
-        setting.everything.training,
+        common.everything.training,
         judge.training_events.weight,
-        manifest.figure_of_merit,
-        manifest.luminosity,
-        setting.everything.backgrounds,
+        common.manifest.figure_of_merit,
+        common.manifest.luminosity,
+        common.everything.backgrounds,
     )
-    cuts = search.optimise(windows.mass, windows.training, MASSES_PER_RANGE)
+    cuts = search.optimise(common.windows.mass, common.windows.training)
     return judge.rectangular("Rectangular cuts", cuts)
 
 
-def _train(setting: _Setting, name: str) -> PunziNet:
-    """Train one network with another loss or figure of merit than the manifest's.
-
-    Args:
-        setting: What all baselines share.
-        name: ``significance``, or ``systematics``.
-    """
-    manifest = setting.manifest
-    changes: dict[str, Any] = {"networks": 1}
-    figure_of_merit = manifest.figure_of_merit
-    if name == "significance":
-        rate = {"learning_rate": SIGNIFICANCE_RATE}
-        changes |= {
-            "significance_cross_section": manifest.training.significance_cross_section or 10.0,
-            "punzi": manifest.training.punzi.model_copy(update=rate),
-        }
-    else:
-        figure_of_merit = _uncertain(manifest)
+def _train(common: _Common, name: str, figure_of_merit: FigureOfMerit, **changes: Any) -> PunziNet:
+    """Train one network with another loss or figure of merit than the manifest's."""
     with ProgressBar() as progress:
         result = train_networks(
-            setting.trained,
+            common.trained,
             figure_of_merit,
-            manifest.luminosity,
-            manifest.training.model_copy(update=changes),
-            OutputFolder(setting.output.baselines / name),
-            resume=setting.resume,
+            common.manifest.luminosity,
+            common.manifest.training.model_copy(update={"networks": 1, **changes}),
+            OutputFolder(common.output.baselines / name),
+            resume=common.resume,
             reporters=[progress],
         )
     return result.punzi[0].network
+
+
+def _significance(common: _Common) -> PunziNet:
+    """Train a network with the significance loss."""
+    training = common.manifest.training
+    return _train(
+        common,
+        "significance",
+        common.manifest.figure_of_merit,
+        significance_cross_section=training.significance_cross_section or 10.0,
+        punzi=training.punzi.model_copy(update={"learning_rate": SIGNIFICANCE_RATE}),
+    )
 
 
 def _uncertain(manifest: Manifest) -> FigureOfMerit:
@@ -255,17 +228,12 @@ def _uncertain(manifest: Manifest) -> FigureOfMerit:
     return figure.model_copy(update={"background_uncertainty": relative})
 
 
-def _systematics(setting: _Setting, plain: PunziNet) -> Baselines:
-    """Judge networks trained with and without uncertain background, with and without it.
-
-    Args:
-        setting: What all baselines share.
-        plain: The network of the train stage.
-    """
-    uncertain = _uncertain(setting.manifest)
+def _systematics(common: _Common, plain: PunziNet) -> Baselines:
+    """Judge networks trained with (`aware`) and without (`plain`) uncertain background, by both."""
+    uncertain = _uncertain(common.manifest)
     known = uncertain.model_copy(update={"background_uncertainty": 0.0})
-    aware = _train(setting, "systematics")
-    without, including = setting.judge(known), setting.judge(uncertain)
+    aware = _train(common, "systematics", uncertain)
+    without, including = common.judge(known), common.judge(uncertain)
     cases = {
         "plain-known": (without, plain, "known background"),
         "plain-uncertain": (including, plain, "uncertain, trained as if known"),
@@ -276,27 +244,23 @@ def _systematics(setting: _Setting, plain: PunziNet) -> Baselines:
         name: replace(_network(judge, label, network)["single"], label=label)
         for name, (judge, network, label) in cases.items()
     }
-    return _collect(setting, uncertain, found)
+    return common.collect(uncertain, found)
 
 
-def _rank(setting: _Setting, execution: Execution) -> tuple[Ranking, float]:
+def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
     """Rank candidate observables by what they are worth to boosted trees.
-
-    Args:
-        setting: What all baselines share.
-        execution: Where ntuples are read.
 
     Returns:
         The ranking, and the cross-entropy of the trees.
     """
-    manifest = setting.manifest
-    events = _observe(setting, execution)
+    manifest = common.manifest
+    events = _observe(common, execution)
     process = np.where(events.signal, SIGNAL, 0)
     weight = balanced_weights(process, events.hypothesis, events.weight)
     training = events.fold != manifest.training.validation_fold
-    recipe, seed = manifest.baselines.trees, manifest.training.seed
+    number, seed = manifest.baselines.trees, manifest.training.seed
     trees = train_trees(
-        events.observables[training], events.signal[training], weight[training], recipe, seed
+        events.observables[training], events.signal[training], weight[training], number, seed
     )
     observables, signal = events.observables[~training], events.signal[~training]
     judged_weight = weight[~training]
@@ -320,12 +284,12 @@ def _rank(setting: _Setting, execution: Execution) -> tuple[Ranking, float]:
     return ranking, float(log_loss(signal, probability, sample_weight=judged_weight))
 
 
-def _observe(setting: _Setting, execution: Execution) -> ObservedEvents:
+def _observe(common: _Common, execution: Execution) -> ObservedEvents:
     """Read the candidate observables of a share of the events."""
-    manifest = setting.manifest.without_data()
+    manifest = common.manifest.without_data()
     inputs = take_inputs(manifest, allow_missing=False)
     datasets = describe_datasets(manifest, inputs.files)
-    counts = [setting.trained.training.process, setting.trained.validation.process]
+    counts = [common.trained.training.process, common.trained.validation.process]
     signal = sum(int(np.count_nonzero(process == SIGNAL)) for process in counts)
     total = sum(len(process) for process in counts)
     wanted = manifest.baselines.ranking_events
@@ -333,14 +297,14 @@ def _observe(setting: _Setting, execution: Execution) -> ObservedEvents:
         name: wanted / max(signal if dataset.is_signal else total - signal, 1)
         for name, dataset in datasets.items()
     }
-    processor = ObservableProcessor(datasets.values(), setting.windows, shares, by_chunk=True)
+    processor = ObservableProcessor(datasets.values(), common.windows, shares, by_chunk=True)
     with open_executor(execution, inputs.entries) as executor:
         observed, _ = run_processor(
             processor,
             inputs.files,
             inputs.chunks(),
             executor,
-            Ledger(setting.output.ledger("baselines")),
+            Ledger(common.output.ledger("baselines")),
             step="observables",
             title="Observables",
         )

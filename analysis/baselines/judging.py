@@ -24,14 +24,7 @@ class Judge:
         figure_of_merit: FigureOfMerit,
         luminosity: float,
     ) -> None:
-        """Scale the events of both folds.
-
-        Args:
-            sample: The events, their windows counting all hypotheses.
-            training: (H,) which hypotheses were trained on.
-            figure_of_merit: Which σ_min.
-            luminosity: Target luminosity in fb^-1.
-        """
+        """Scale the events of both folds; windows count all hypotheses, `training` some (H,)."""
         self.training_events = ScaledEvents.of(sample, "training")
         self.validation_events = ScaledEvents.of(sample, "validation")
         self._sample, self._training = sample, training
@@ -40,12 +33,7 @@ class Judge:
     def scores(
         self, label: str, in_training: FloatArray, in_validation: FloatArray
     ) -> dict[str, Baseline]:
-        """Judge a classifier by its scores.
-
-        Args:
-            label: How it is called.
-            in_training: Its outputs before the sigmoid for the training events.
-            in_validation: Its outputs for the validation events.
+        """Judge a classifier by its outputs before the sigmoid for the events of both folds.
 
         Returns:
             ``interpolated``: with the best cut of each training hypothesis on the training

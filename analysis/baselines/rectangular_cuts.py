@@ -61,14 +61,11 @@ class CutSearch:
     processes: tuple[str, ...]
 
     def optimise(
-        self, mass: FloatArray, training: BoolArray, masses_per_range: int
+        self, mass: FloatArray, training: BoolArray, masses_per_range: int = MASSES_PER_RANGE
     ) -> RectangularCuts:
-        """Find the cuts of every mass range, and interpolate.
+        """Find the cuts of every range of masses (H,) in GeV, and interpolate.
 
-        Args:
-            mass: (H,) masses in GeV.
-            training: (H,) which hypotheses choose the cuts.
-            masses_per_range: Neighbouring training hypotheses of a range.
+        A range is some neighbouring ones of the hypotheses (H,) that choose the cuts.
         """
         chosen = np.flatnonzero(training)
         ranges = np.array_split(chosen, max(1, round(len(chosen) / masses_per_range)))
@@ -113,15 +110,9 @@ class CutSearch:
     ) -> tuple[int, int, float]:
         """Try all pairs of a lower and an upper cut on one feature.
 
-        Args:
-            rows: Events that pass the cuts on all other features.
-            index: (r,) bin of the feature of each.
-            windows: Number of windows of the range.
-            bins: Number of bins of the feature.
-            margin: Background events that are added in every window.
-
-        Returns:
-            The first bin that passes, one past the last, and the mean σ_min in fb.
+        `rows` pass the cuts on all other features, `index` (r,) are their bins of this one, and
+        `margin` background events are added in every window. Returns the first bin that passes, one
+        past the last, and the mean σ_min in fb.
         """
         classes = len(self.processes) + 1
         # Signal, -1, is the last class of a window.

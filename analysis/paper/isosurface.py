@@ -28,14 +28,9 @@ _CUT: dict[int, tuple[tuple[tuple[int, int], ...], ...]] = {
 
 
 def isosurface(values: FloatArray, level: float) -> FloatArray:
-    """Find the surface by marching tetrahedra.
+    """Find the surface of values (a, b, c) on a regular grid in [0, 1]³ by marching tetrahedra.
 
-    Args:
-        values: (a, b, c) values on a regular grid, each axis from 0 to 1.
-        level: Value on the surface.
-
-    Returns:
-        (t, 3, 3) corners of its triangles in [0, 1]³; none if the level is not crossed.
+    Returns the corners (t, 3, 3) of its triangles; none if the level is not crossed.
     """
     cells = np.stack(
         np.meshgrid(*(np.arange(n - 1) for n in values.shape), indexing="ij"), axis=-1

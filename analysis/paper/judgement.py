@@ -113,16 +113,11 @@ def judge(
     replicas: int,
     seed: int,
 ) -> Judgement:
-    """Judge the networks of a study by the validation events.
+    """Judge the networks of a study, by name, by the validation events.
 
-    Args:
-        networks: The networks by name.
-        sensitivity: Their cuts, and what these achieve.
-        everything: The events with the windows of all hypotheses.
-        events: The validation events with their recoil masses.
-        converged: (N,) which of the networks converged.
-        replicas: Number of resampled samples.
-        seed: Of resampling and toys; the same for all studies, so that they share replicas.
+    `everything` has the windows of all hypotheses; `events` are the validation events with their
+    recoil masses. The seed of resampling and toys is the same for all studies, so that they share
+    replicas.
     """
     validation = ScaledEvents.of(everything, "validation")
     resampled = Replicas(validation, replicas, np.random.default_rng([seed, REPLICAS]))
@@ -169,11 +164,6 @@ def cuts_of(
 
     The paper interpolates best cuts between the masses they were found for. So are they here, at
     the masses that were not trained on.
-
-    Args:
-        judged: Best cuts of every mass.
-        mass: (H,) in GeV.
-        training: (H,) which were trained on.
     """
     own = judged.optimal_in_training.cut
     between = interpolated_cuts(mass[training], own[training], mass)

@@ -23,13 +23,7 @@ class Replicas:
     """R replicas of the events of a fold."""
 
     def __init__(self, events: ScaledEvents, count: int, rng: np.random.Generator) -> None:
-        """Draw them.
-
-        Args:
-            events: The events.
-            count: R.
-            rng: Source of the weights.
-        """
+        """Draw R = `count` replicas."""
         hypotheses = events.total.shape[1]
         self._events = events
         self._counts = rng.poisson(1.0, (len(events.weight), count)).astype(np.uint8)
@@ -45,16 +39,9 @@ class Replicas:
         figure_of_merit: FigureOfMerit,
         luminosity: float,
     ) -> FloatArray:
-        """σ_min behind a cut in every replica.
+        """σ_min (R, H) in fb behind a cut (H,) in every replica, infinite where nothing passes.
 
-        Args:
-            logit: (n,) outputs before the sigmoid, in the order of the events.
-            cut: (H,) cuts.
-            figure_of_merit: Which σ_min.
-            luminosity: Target luminosity in fb^-1.
-
-        Returns:
-            (R, H) σ_min in fb, infinite where nothing passes.
+        `logit` (n,) are outputs before the sigmoid, in the order of the events.
         """
         events = self._events
         passing = np.flatnonzero(logit >= cut.min())

@@ -59,11 +59,7 @@ class PassingFraction:
     total: FloatArray
 
     def effective(self) -> tuple[FloatArray, IntArray]:
-        """Numbers of unweighted events with the same fractions and statistical power.
-
-        Returns:
-            (H,) that pass, and (H,) of all.
-        """
+        """Unweighted events of the same fractions and power: (H,) that pass, (H,) of all."""
         weights, squares = self.total
         count = np.divide(weights**2, squares, out=np.zeros_like(weights), where=squares > 0)
         fraction = np.divide(self.passed[0], weights, out=np.zeros_like(weights), where=weights > 0)
@@ -71,11 +67,7 @@ class PassingFraction:
         return fraction.clip(0, 1) * whole, whole
 
     def roughness(self, rng: np.random.Generator) -> float:
-        """Roughness over what statistics alone makes, see above; NaN if nothing passes.
-
-        Args:
-            rng: Source of the toys.
-        """
+        """Roughness over what statistics alone makes, see above; NaN if nothing passes."""
         passed, total = self.effective()
         if passed.sum() <= 0:
             return float("nan")
@@ -98,18 +90,10 @@ def passing_fractions(
     mass: FloatArray,
     cut: FloatArray,
 ) -> dict[str, PassingFraction]:
-    """Apply cuts that depend on the recoil mass.
+    """Apply cuts (H,) known at masses (H,) in GeV, interpolated in the recoil mass of each event.
 
-    Args:
-        events: The events.
-        logit: (n,) their outputs before the sigmoid.
-        bins: Bins.
-        mass: (H,) masses in GeV at which the cut is known.
-        cut: (H,) cuts there; in between they are interpolated.
-
-    Returns:
-        For ``background`` in bins of the recoil mass, and for ``signal`` in bins of the generated
-        mass.
+    `logit` (n,) are the events' outputs before the sigmoid. Returns ``background`` in bins of the
+    recoil mass, and ``signal`` in bins of the generated mass.
     """
     passes = logit >= interpolated_cuts(mass, cut, events.measured_mass)
     fractions = {}

@@ -42,11 +42,7 @@ class Study:
     without_lightest: float = 0.0
 
     def trained(self, training: BoolArray) -> BoolArray:
-        """Which hypotheses it trains on.
-
-        Args:
-            training: (H,) which there are to be trained on, in order of mass.
-        """
+        """Which hypotheses it trains on, of those (H,) that there are, in order of mass."""
         chosen = np.flatnonzero(training)
         chosen = chosen[int(len(chosen) * self.without_lightest) :: self.spacing]
         return np.isin(np.arange(len(training)), chosen)
@@ -58,12 +54,7 @@ def batch_label(batch_size: int | None) -> str:
 
 
 def paper_studies(training: TrainingSettings, paper: PaperSettings) -> list[Study]:
-    """The trainings that the paper's figures need, the main one first.
-
-    Args:
-        training: The recipe.
-        paper: Numbers of networks.
-    """
+    """The trainings that the paper's figures need, the main one first."""
     size = training.punzi.batch_size
     main = training.model_copy(update={"networks": paper.networks})
     studies = [Study(MAIN, batch_label(size), main, pretrained=None)]
@@ -86,11 +77,6 @@ def variations(
     """Variations of the main recipe, one thing at a time, to see what a result depends on.
 
     All are judged by the same, unchanged events.
-
-    Args:
-        training: The recipe.
-        paper: Number of networks of each.
-        backgrounds: Names of the background processes.
     """
     networks = min(paper.further_networks, paper.networks)
     punzi, pretraining = training.punzi, training.pretraining

@@ -13,17 +13,12 @@ import numpy as np
 
 from punzinet.analysis.io.files import read_result
 from punzinet.analysis.manifest.hypotheses import is_training
-from punzinet.analysis.paper.claims import REGIONS
 from punzinet.plots.report.numbers import duration, number, text, with_error
 
 #: More lines than this are shown in a box of their own that scrolls.
 LONG = 15
-#: How columns of `variations_table` are called.
-EFFECTS = {
-    "bce/best": "BCE, best cuts",
-    "punzi/single": "Punzi-net, one cut",
-    **{name: words.removeprefix("from ") for name, words, *_ in REGIONS},
-}
+#: How columns of `variations_table` are called; others are regions of mass or say it themselves.
+EFFECTS = {"bce/best": "BCE, best cuts", "punzi/single": "Punzi-net, one cut"}
 #: What can become of a measured entry.
 FATES = ("kept", "rejected", "blinded")
 #: A hundred years in seconds: no stage takes longer.
@@ -110,7 +105,12 @@ def variations_table(content: Any) -> list[Table]:
         ]
         for effect in effects
     ]
-    header = [EFFECTS.get(name) or text(first[name]["text"]) for name in first]
+    header = [
+        _words(name).replace("gev", "GeV")
+        if name.endswith("_gev")
+        else EFFECTS.get(name) or text(first[name]["text"])
+        for name in first
+    ]
     caption = "What the numbers depend on: mean σₘᵢₙ in fb, its ratio BCE over Punzi-net by mass"
     return [Table(caption, ("changed", *header), rows)]
 

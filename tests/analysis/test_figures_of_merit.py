@@ -42,14 +42,6 @@ def test_without_background_only_the_confidence_level_counts():
         assert sigma == pytest.approx(4.0 / 5.0, rel=1e-14)
 
 
-def test_much_background_gives_a_plus_b_standard_deviations():
-    figure = FigureOfMerit(a=5.0, b=1.64)
-    background = 1e14
-    assert figure.sigma_min(1.0, background, 1.0) / math.sqrt(background) == pytest.approx(
-        6.64, rel=1e-6
-    )
-
-
 def test_improved_form_differs_by_its_constant_only():
     plain, improved = FORMS
     background = np.array([0.0, 1.0, 1e3])

@@ -31,13 +31,8 @@ def sample(n=4000, seed=0, signal_share=0.3):
     process = np.where(signal, SIGNAL, rng.integers(0, 3, n))
     weight = np.where(signal, 5e-5, 0.05 * 20.0**process) * rng.uniform(0.5, 2.0, n)
     output = rng.beta(0.5 + signal, 1.0, n)
-    return (
-        torch.from_numpy(output),
-        torch.from_numpy(weight),
-        torch.from_numpy(process),
-        torch.from_numpy(start.astype(np.int16)),
-        torch.from_numpy(np.minimum(start + width, hypotheses).astype(np.int16)),
-    )
+    windows = [edge.astype(np.int16) for edge in (start, np.minimum(start + width, hypotheses))]
+    return tuple(torch.from_numpy(c) for c in (output, weight, process, *windows))
 
 
 def loss_of(columns, kind=PunziLoss, **options):
@@ -150,14 +145,6 @@ def test_windows_without_background_and_hypotheses_without_signal_are_finite():
         assert value.item() == pytest.approx(dense_loss(batch, whole), rel=1e-12)
 
 
-def test_a_batch_without_signal_gives_nothing_to_learn():
-    whole = sample()
-    for kept in (whole[2] != SIGNAL, slice(0)):
-        value, slope = gradient(loss_of(whole), *(c[kept] for c in whole))
-        assert value == 0
-        assert (slope == 0).all()
-
-
 def test_no_background_at_all_leaves_b_squared_over_efficiency():
     whole = sample()
     batch = tuple(c[whole[2] == SIGNAL] for c in whole)
@@ -166,8 +153,15 @@ def test_no_background_at_all_leaves_b_squared_over_efficiency():
     efficiency, background = loss.sums(*batch)
     assert (background == 0).all()
     assert value.item() == pytest.approx((1.28155**2 / efficiency / 50).mean().item(), rel=1e-12)
-    assert torch.isfinite(slope).all()
     assert (slope < 0).all()
+
+
+def test_a_batch_without_signal_gives_nothing_to_learn():
+    whole = sample()
+    for kept in (whole[2] != SIGNAL, slice(0)):
+        value, slope = gradient(loss_of(whole), *(c[kept] for c in whole))
+        assert value == 0
+        assert (slope == 0).all()
 
 
 @pytest.mark.parametrize("logit", [-50.0, -100.0, -1000.0])
@@ -188,13 +182,9 @@ def test_events_in_no_training_window_take_no_part():
     assert outside.any()
     inside = tuple(c[~outside] for c in whole)
     assert loss_of(whole)(*whole) == loss_of(inside)(*inside)
-    lost_signal = (
-        torch.cat([whole[0], torch.ones(3)]),
-        torch.cat([whole[1], torch.ones(3)]),
-        torch.cat([whole[2], torch.full((3,), SIGNAL)]),
-        torch.cat([whole[3], torch.tensor([0, 5, 12], dtype=torch.int16)]),
-        torch.cat([whole[4], torch.tensor([0, 5, 12], dtype=torch.int16)]),
-    )
+    window = torch.tensor([0, 5, 12], dtype=torch.int16)
+    more = torch.ones(3), torch.ones(3), torch.full((3,), SIGNAL), window, window
+    lost_signal = [torch.cat(both) for both in zip(whole, more, strict=True)]
     assert loss_of(lost_signal)(*lost_signal).item() == pytest.approx(
         loss_of(whole)(*whole).item(), rel=1e-12
     )

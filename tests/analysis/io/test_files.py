@@ -19,14 +19,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 
     with pytest.raises(RuntimeError, match="cut off"):
         half_a_write()
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(target, {"value": float("nan")})
     assert read_json(target, "nothing") == {"value": 1}
     assert list(tmp_path.iterdir()) == [target]
-
-
-def test_nan_is_not_json(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(tmp_path / "result.json", {"value": float("nan")})
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -40,20 +36,16 @@ def test_a_missing_file_names_the_command_that_makes_it(tmp_path: Path) -> None:
         read_json(tmp_path / "windows.json", "punzinet features")
 
 
-def test_half_a_json(tmp_path: Path) -> None:
-    (tmp_path / "windows.json").write_text('{"hypotheses": [')
-    with pytest.raises(InputError, match="delete it and run `punzinet features` again"):
-        read_json(tmp_path / "windows.json", "punzinet features")
-
-
 @pytest.mark.parametrize(
     "content",
-    ["[" * 100_000, "1" * 5000, "[1e999]", "[-Infinity]", '{"a": NaN}', "1" + 309 * "0"],
-    ids=["deep", "long", "too large", "infinite", "nan", "too large a whole number"],
+    ['{"a": [', "[" * 100_000, "1" * 5000, "[1e999]", "[-Infinity]", '{"a": NaN}', "1" + 309 * "0"],
+    ids=["half", "deep", "long", "too large", "infinite", "nan", "too large a whole number"],
 )
 def test_json_that_python_gives_up_on(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
-    with pytest.raises(InputError, match=r"x\.json cannot be read as JSON"):
+    with pytest.raises(
+        InputError, match=r"x\.json cannot be read as JSON .* delete it and run `pun"
+    ):
         read_json(tmp_path / "x.json", "punzinet features")
 
 

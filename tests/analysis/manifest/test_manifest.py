@@ -73,16 +73,13 @@ def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path: P
     ]
 
 
-def test_a_file_named_twice_would_count_double(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_named_twice(tmp_path: Path) -> None:
     (tmp_path / "a.root").touch()
     manifest = load(tmp_path, changed("datasets", "taupair", "files", to=["a.root", "*.root"]))
     with pytest.raises(InputError, match=r"taupair: .*a\.root is named twice"):
         manifest.datasets["taupair"].resolved_files()
-
-
-def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Dataset zprime: there is no file .*zprime\.root"):
-        load(tmp_path, OWN).datasets["zprime"].resolved_files()
+        manifest.datasets["zprime"].resolved_files()
 
 
 @pytest.mark.parametrize(
@@ -121,11 +118,6 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_mistakes(tmp_path: Path, keys: tuple[str, ...], to: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         load(tmp_path, changed(*keys, to=to))
-
-
-def test_an_unknown_scale(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no scale 'huge' .*default, paper"):
-        load(tmp_path, OWN, "huge")
 
 
 def test_no_signal_and_no_background(tmp_path: Path) -> None:
@@ -187,7 +179,9 @@ def test_text_is_made_of_whole_characters(tmp_path: Path) -> None:
         load(tmp_path, 'processes: {signal: "\\ud800"}')
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_no_file_and_no_scale(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no scale 'huge' .*default, paper"):
+        load(tmp_path, OWN, "huge")
     with pytest.raises(InputError, match="--manifest"):
         load_manifest(tmp_path / "none.yaml", OutputFolder(tmp_path))
 

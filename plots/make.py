@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+import punzinet
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
@@ -15,7 +16,6 @@ from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.manifest.datasets import SIGNAL
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.network import load_network
 from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import FloatArray
@@ -143,7 +143,7 @@ def _data(output: OutputFolder, manifest: Manifest, search: Search) -> Iterator[
         raise InputError(
             f"{output.selection_cutflow} knows of no data; run `punzinet select` again."
         ) from error
-    used = load_network(output.network(network)).network.features
+    used = punzinet.load_network(output.network(network)).network.features
     mass = search.variable.mass
     compared = {
         stage: [
@@ -180,7 +180,8 @@ def _outputs(
 ) -> Figure:
     """Outputs before the sigmoid of all events, with the cuts of the network."""
     judged = sensitivity.networks[network]
-    saved = load_network(output.network(network), tensors.search)
+    # Imported only here: torch takes a second, in which the other process saves figures.
+    saved = punzinet.load_network(output.network(network), tensors.search)
     logit = saved.network.logit_numpy(tensors.features)
     variable = tensors.search.variable
     mass = variable.signed_mass(tensors.variable)

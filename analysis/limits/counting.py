@@ -64,7 +64,7 @@ def _limits(
         low, high = 0.0, (3 + max(n - experiment.background, 0)) / experiment.signal
         while surplus(high) > 0:
             low, high = high, 2 * high
-        return float(brentq(surplus, low, high, rtol=1e-9))
+        return float(brentq(surplus, low, high, rtol=1e-7))
 
     def quantile(share: float) -> int:
         """Smallest count that is not exceeded with this probability."""

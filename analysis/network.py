@@ -112,7 +112,7 @@ class PunziNet(torch.nn.Module):
         return torch.sigmoid(self.logit(x))
 
     def logit_numpy(self, x: FloatArray) -> FloatArray:
-        """Output before the sigmoid, without torch: what selections and cut scans use.
+        """Output before the sigmoid, (n,) float32, without torch: for selections and cut scans.
 
         Every event is computed by the same element-wise operations whatever its neighbours, so
         the result is the same to the last bit for any chunking, unlike that of a matrix
@@ -121,9 +121,6 @@ class PunziNet(torch.nn.Module):
         It is computed in double precision: in single precision, weights of order ten turn the
         rounding of the first layer into 1e-5 of the output, and other programs, which evaluate
         an exported network, would not agree.
-
-        Returns:
-            (n,) float32, equal to `logit` within the rounding of that.
         """
         offset, top = (edge.double().cpu().numpy() for edge in (self.scale_min, self.scale_max))
         scale = top - offset
@@ -263,12 +260,10 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
         low, high = zip(*(metadata.scaling[name] for name in metadata.features), strict=True)
         network = PunziNet(metadata.features, low, high, metadata.hidden)
         network.load_state_dict(safetensors.torch.load(weights))
-        windows = Windows(
-            *(np.array(metadata.windows[name]) for name in _WINDOW_COLUMNS),
-            fits=(None,) * len(metadata.windows["mass"]),
-            # Networks of earlier versions are of the only search there was.
-            search=RECOIL if metadata.search is None else Search.from_json(metadata.search),
-        )
+        mass, sigma, training, fitted = (np.array(metadata.windows[n]) for n in _WINDOW_COLUMNS)
+        # Networks of earlier versions are of the only search there was.
+        of = RECOIL if metadata.search is None else Search.from_json(metadata.search)
+        windows = Windows(mass, sigma, training, fitted, (None,) * len(mass), of)
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `punzinet train` first.") from None
     except ValidationError as error:
@@ -283,10 +278,7 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
     if search is not None:
         trained, given = (
             f"{', '.join(features)} in windows of {of.variable.name}"
-            for features, of in (
-                (network.features, windows.search),
-                (search.feature_names, search),
-            )
+            for features, of in ((network.features, of), (search.feature_names, search))
         )
         if trained != given:
             raise InputError(

@@ -162,14 +162,10 @@ class PunziLoss(torch.nn.Module):
     def sums(
         self, output: Tensor, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
     ) -> Tensor:
-        """What events add to ε and B of every hypothesis (Eq. 10 and 11).
+        """What events add to ε, B and, if processes have uncertainties of their own, each B_p.
 
-        Nothing is scaled here: the sums of all batches add up to those of the sample. Outputs may
-        be those of several networks, (..., n).
-
-        Returns:
-            (2 + R, ..., H) efficiency, background, and background of each of the R processes that
-            have uncertainties of their own.
+        (2 or 2 + P, ..., H) sums (Eq. 10 and 11) of outputs (..., n) of one or several networks.
+        Nothing is scaled here: the sums of all batches add up to those of the sample.
         """
         hypotheses = len(self.signal_total)
         selected = torch.where(stop > start, wide(output) * wide(weight), 0.0)
@@ -178,10 +174,9 @@ class PunziLoss(torch.nn.Module):
         efficiency = _group_sums(torch.where(signal, selected, 0.0), own, hypotheses)
         only = torch.where(signal, 0.0, selected), start, torch.where(signal, start, stop)
         background = window_sums(*only, hypotheses)
-        uncertain = [process == code for code in range(len(self.uncertainty.by_process))]
         by_process = [
             window_sums(selected[..., chosen], start[chosen], stop[chosen], hypotheses)
-            for chosen in uncertain
+            for chosen in (process == p for p in range(len(self.uncertainty.by_process)))
         ]
         return torch.stack([efficiency, background, *by_process])
 
@@ -190,9 +185,7 @@ class PunziLoss(torch.nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Sum weights by what is scaled together: a background process, or a signal hypothesis.
 
-        Returns:
-            (P + H,) float64 sums over the events that lie in a window, and the (n,) index of each
-            event in there.
+        Only events in a window count. Returns (P + H,) float64 sums, and (n,) indices of events.
         """
         processes, hypotheses = len(self.background_total), len(self.signal_total)
         return _class_sums(weight, process, start, stop, processes=processes, hypotheses=hypotheses)
@@ -205,9 +198,7 @@ class PunziLoss(torch.nn.Module):
     def values(self, sums: Tensor, subset: Tensor) -> tuple[Tensor, Tensor]:
         """What `sums`, scaled to the whole sample, and `class_sums` of a subset amount to.
 
-        Returns:
-            (..., H) terms of all hypotheses, 0 for one without signal in the subset, and (...,)
-            their mean over the others.
+        (..., H) terms of all hypotheses, 0 for one without signal, and their mean over the others.
         """
         present = subset[len(self.background_total) :] > 0
         efficiency, background, *by_process = sums

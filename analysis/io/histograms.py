@@ -48,11 +48,6 @@ def spectrum_axis(quantity: Quantity) -> axis.Regular:
     return axis.Regular(*BINNING[quantity.dimension], name=quantity.name, label=quantity.axis_label)
 
 
-def empty_spectrum(quantity: Quantity) -> Hist[Any]:
-    """An empty histogram of a quantity."""
-    return Hist(spectrum_axis(quantity), storage=storage.Weight())
-
-
 def fill_spectra(
     stage: str, name: str, variable: Quantity, values: FloatArray, weight: FloatArray
 ) -> Spectra:
@@ -62,7 +57,9 @@ def fill_spectra(
     """
     columns = {variable.mass.name: variable.signed_mass(values), variable.name: values}
     return {
-        f"{stage}/{drawn}/{name}": empty_spectrum(quantity).fill(columns[drawn], weight=weight)
+        f"{stage}/{drawn}/{name}": Hist(spectrum_axis(quantity), storage=storage.Weight()).fill(
+            columns[drawn], weight=weight
+        )
         for drawn, quantity in drawn_quantities(variable).items()
     }
 

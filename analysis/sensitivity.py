@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import Column, OrInfinite, read_result, write_json
-from punzinet.analysis.manifest.hypotheses import is_training
+from punzinet.analysis.manifest.hypotheses import hypothesis_rows, read_hypotheses
 from punzinet.analysis.types import BoolArray, FloatArray
 
 CUTS = ("optimal", "optimal_in_training", "single", "half")
@@ -98,10 +98,7 @@ class Sensitivity:
             "provenance": dict(provenance),
             "luminosity": self.luminosity,
             "figure_of_merit": self.figure_of_merit.model_dump(),
-            "hypotheses": [
-                {"mass": float(mass), "role": "training" if training else "validation"}
-                for mass, training in zip(self.mass, self.training, strict=True)
-            ],
+            "hypotheses": hypothesis_rows(self.mass, self.training),
             "networks": _NETWORKS.dump_python(self.networks),
         }
         write_json(path, content)
@@ -116,8 +113,7 @@ class Sensitivity:
                 if any(len(getattr(network, cut).cut) != len(rows) for cut in CUTS):
                     raise ValueError(f"columns need {len(rows)} numbers")
             return cls(
-                mass=np.array([row["mass"] for row in rows], dtype=np.float64),
-                training=np.array([is_training(row["role"]) for row in rows], dtype=bool),
+                *read_hypotheses(rows),
                 figure_of_merit=FigureOfMerit.model_validate(content["figure_of_merit"]),
                 luminosity=float(content["luminosity"]),
                 networks=networks,

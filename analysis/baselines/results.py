@@ -9,7 +9,7 @@ import numpy as np
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import read_result, write_json
-from punzinet.analysis.manifest.hypotheses import is_training
+from punzinet.analysis.manifest.hypotheses import hypothesis_rows, read_hypotheses
 from punzinet.analysis.sensitivity import SELECTION, Selection
 from punzinet.analysis.types import BoolArray, FloatArray
 
@@ -58,10 +58,7 @@ class Baselines:
             "provenance": dict(provenance),
             "luminosity": self.luminosity,
             "figure_of_merit": self.figure_of_merit.model_dump(),
-            "hypotheses": [
-                {"mass": float(mass), "role": "training" if training else "validation"}
-                for mass, training in zip(self.mass, self.training, strict=True)
-            ],
+            "hypotheses": hypothesis_rows(self.mass, self.training),
             "baselines": {
                 name: {
                     "label": baseline.label,
@@ -90,8 +87,7 @@ class Baselines:
                 error = np.inf if entry["mean_error"] is None else float(entry["mean_error"])
                 found[name] = Baseline(str(entry["label"]), selection, error)
             return cls(
-                np.array([row["mass"] for row in rows], dtype=np.float64),
-                np.array([is_training(row["role"]) for row in rows], dtype=bool),
+                *read_hypotheses(rows),
                 FigureOfMerit.model_validate(content["figure_of_merit"]),
                 float(content["luminosity"]),
                 found,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import Column, read_json, read_result, reason, write_json
-from punzinet.analysis.manifest.hypotheses import is_training
+from punzinet.analysis.manifest.hypotheses import hypothesis_rows, read_hypotheses
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import mass_index
 
@@ -74,20 +74,15 @@ class Limits:
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write limits.json; what is infinite or unknown there is null."""
-        rows = zip(self.mass.tolist(), self.training, self.sigma_over_g2.tolist(), strict=True)
+        rows = hypothesis_rows(self.mass, self.training)
+        for row, ratio in zip(rows, self.sigma_over_g2.tolist(), strict=True):
+            row["sigma_over_g2_fb"] = ratio if np.isfinite(ratio) else None
         content = {
             "provenance": dict(provenance),
             "luminosity": self.luminosity,
             "confidence_level": self.confidence_level,
             "bands": BANDS.tolist(),
-            "hypotheses": [
-                {
-                    "mass": mass,
-                    "role": "training" if training else "validation",
-                    "sigma_over_g2_fb": ratio if np.isfinite(ratio) else None,
-                }
-                for mass, training, ratio in rows
-            ],
+            "hypotheses": rows,
             "selections": _SELECTIONS.dump_python(self.selections),
         }
         write_json(path, content)
@@ -110,8 +105,7 @@ class Limits:
                 ):
                     raise ValueError(f"columns need {len(rows)} rows")
             return cls(
-                mass=np.array([row["mass"] for row in rows], dtype=np.float64),
-                training=np.array([is_training(row["role"]) for row in rows], dtype=bool),
+                *read_hypotheses(rows),
                 luminosity=float(content["luminosity"]),
                 confidence_level=float(content["confidence_level"]),
                 sigma_over_g2=np.array([row["sigma_over_g2_fb"] for row in rows], np.float64),

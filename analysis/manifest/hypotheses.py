@@ -1,6 +1,7 @@
 """The mass hypotheses of the search, and which of them the network is trained on."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -88,3 +89,15 @@ def is_training(role: str) -> bool:
     if role not in {"training", "validation"}:
         raise ValueError(f"the role of a mass is {role!r}")
     return role == "training"
+
+
+def hypothesis_rows(mass: FloatArray, training: BoolArray) -> list[dict[str, Any]]:
+    """Masses and roles as results have them in JSON."""
+    roles = np.where(training, "training", "validation").tolist()
+    return [{"mass": m, "role": role} for m, role in zip(mass.tolist(), roles, strict=True)]
+
+
+def read_hypotheses(rows: Sequence[Mapping[str, Any]]) -> tuple[FloatArray, BoolArray]:
+    """Masses (H,), and which networks are trained for, from such rows of a result."""
+    mass = np.array([row["mass"] for row in rows], dtype=np.float64)
+    return mass, np.array([is_training(row["role"]) for row in rows], dtype=bool)

@@ -92,9 +92,9 @@ class Stage:
         kept = self._read_record(context.output).get("options")
         given = {name: getattr(Options, name) for name in KEPT}
         given["network"] = context.options.network
-        for name in self.kept if isinstance(kept, dict) else ():
-            if name in kept and (network or name != "network"):
-                given[name] = kept[name]
+        if isinstance(kept, dict):
+            names = [name for name in self.kept if name in kept]
+            given |= {name: kept[name] for name in names if network or name != "network"}
         return context.with_options(**given)
 
     def inputs(self, context: Context) -> dict[str, Any]:

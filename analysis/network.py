@@ -164,7 +164,7 @@ class PunziNet(torch.nn.Module):
             hidden=list(self.hidden),
             scaling=dict(zip(self.features, scaling, strict=True)),
             windows={name: getattr(windows, name).tolist() for name in _WINDOW_COLUMNS},
-            search=windows.search.to_json(),
+            search=windows.search,
             cut=cut,
             settings=dict(settings),
             provenance=dict(provenance),
@@ -192,7 +192,7 @@ class _NetworkFile(BaseModel):
     hidden: list[int]
     scaling: dict[str, tuple[float, float]]
     windows: dict[str, list[bool] | list[float]]
-    search: dict[str, Any] | None = None
+    search: Search | None = None
     cut: float | None
     settings: dict[str, Any]
     provenance: dict[str, Any]
@@ -262,7 +262,7 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
         network.load_state_dict(safetensors.torch.load(weights))
         mass, sigma, training, fitted = (np.array(metadata.windows[n]) for n in _WINDOW_COLUMNS)
         # Networks of earlier versions are of the only search there was.
-        of = RECOIL if metadata.search is None else Search.from_json(metadata.search)
+        of = metadata.search or RECOIL
         windows = Windows(mass, sigma, training, fitted, (None,) * len(mass), of)
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `punzinet train` first.") from None

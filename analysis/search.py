@@ -6,7 +6,7 @@ for a mass, m² for a squared mass.
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
@@ -96,15 +96,9 @@ class Search:
                 row[:] = _values(feature.name, pairs)
         return features.T, variable
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON can express it."""
-        content: dict[str, Any] = TypeAdapter(Search).dump_python(self, mode="json")
-        return content
 
-    @classmethod
-    def from_json(cls, content: Any) -> "Search":
-        """Undo `to_json`; a ValueError if it is the JSON of something else."""
-        return TypeAdapter(Search).validate_python(content)
+#: Searches as JSON: beside windows and networks stands what they were made for.
+SEARCH = TypeAdapter(Search)
 
 
 def _values(name: str, pairs: "MuonPairs") -> FloatArray:

@@ -20,7 +20,7 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_result, write_json
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE, is_training
 from punzinet.analysis.peak_fit import PEAK_FIT, PeakFit
-from punzinet.analysis.search import RECOIL, Search
+from punzinet.analysis.search import RECOIL, SEARCH, Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 #: A window reaches this many weighted sigmas to either side of its centre.
@@ -130,7 +130,7 @@ class Windows:
             }
             for i, fit in enumerate(self.fits)
         ]
-        search = self.search.to_json()
+        search = SEARCH.dump_python(self.search, mode="json")
         content = {"provenance": dict(provenance), "search": search, "hypotheses": hypotheses}
         write_json(path, content)
 
@@ -145,7 +145,7 @@ class Windows:
                 training=np.array([is_training(row["role"]) for row in rows], dtype=bool),
                 fitted=np.array([row["source"] == "fitted" for row in rows], dtype=bool),
                 fits=tuple(PEAK_FIT.validate_python(row["fit"]) for row in rows),
-                search=Search.from_json(content["search"]),
+                search=SEARCH.validate_python(content["search"]),
             )
 
 

@@ -298,7 +298,7 @@ def _observe(common: _Common, execution: Execution) -> ObservedEvents:
         for name, dataset in datasets.items()
     }
     processor = ObservableProcessor(datasets.values(), common.windows, shares, by_chunk=True)
-    with open_executor(execution, inputs.entries) as executor:
+    with open_executor(execution, inputs.processed.total()) as executor:
         observed, _ = run_processor(
             processor,
             inputs.files,

@@ -112,11 +112,7 @@ def _load() -> None:
 
 @contextmanager
 def _shared_pool(max_workers: int) -> Iterator[Any]:
-    """Worker processes that outlive a stage's step, but not an error or Ctrl-C.
-
-    Args:
-        max_workers: Number of processes.
-    """
+    """Worker processes that outlive a stage's step, but not an error or Ctrl-C."""
     pool = loky.get_reusable_executor(max_workers, initializer=_load, env=_MEMORY_IS_KEPT)
     try:
         yield pool
@@ -172,9 +168,6 @@ def _dask_client(execution: Execution) -> Iterator[Any]:
 @contextmanager
 def _parsl_workers(workers: int) -> Iterator[None]:
     """Start Parsl with worker processes on this machine.
-
-    Args:
-        workers: Number of processes.
 
     Raises:
         InputError: If Parsl is not installed.

@@ -62,7 +62,7 @@ def run_features(
     counts = (output.features_cutflow, output.completeness)
     with (
         _tensor_folder(output.tensors, (*counts, output.windows)) as folder,
-        open_executor(execution, inputs.entries) as pool,
+        open_executor(execution, inputs.processed.total()) as pool,
     ):
         run = _Run(Ledger(output.ledger("features")), pool, folder, allow_missing)
         done = run.make_tensors(inputs)
@@ -104,7 +104,7 @@ def run_data(
     counts = (output.data_cutflow, output.data_completeness)
     with (
         _tensor_folder(output.data_tensors, counts) as folder,
-        open_executor(execution, inputs.entries) as pool,
+        open_executor(execution, inputs.processed.total()) as pool,
     ):
         run = _Run(Ledger(output.ledger("data")), pool, folder, allow_missing, windows, unblind)
         done = run.make_tensors(inputs)

@@ -56,7 +56,7 @@ def run_selection(
     comparison = _comparison(manifest, saved.network, unblind=unblind)
     inputs = take_inputs(manifest, allow_missing=allow_missing, trial=trial)
     ledger = Ledger(output.ledger("select"))
-    with open_executor(execution, inputs.entries) as pool:
+    with open_executor(execution, inputs.processed.total()) as pool:
         while True:
             datasets = describe_datasets(manifest, inputs.files, inputs.shares(), unblind=unblind)
             processor = SelectionProcessor(
@@ -84,7 +84,7 @@ def run_selection(
     selected = processor.merge(chunks)
     cutflows, totals = selected["cutflows"], selected["in_windows"]
     for name, cutflow in cutflows.items():
-        if not is_complete(cutflow, inputs.processed(name)):
+        if not is_complete(cutflow, inputs.processed[name]):
             raise InputError(
                 f"Dataset {name}: not every entry is accounted for in the selection; run the same "
                 "command with --force."

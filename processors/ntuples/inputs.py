@@ -4,8 +4,10 @@ Usually nothing may be missing. If the user allows it, normalisations are rescal
 of a dataset that was processed, which has to be known exactly.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from punzinet.analysis.io.errors import InputError
@@ -42,17 +44,12 @@ class Inputs:
     lost: Mapping[Chunk, str] = field(default_factory=dict)
     trial: Trial = field(default_factory=Trial)
 
-    def chunks(self, keep: Callable[[InputFile], bool] = lambda _: True) -> list[Chunk]:
-        """All chunks to process.
-
-        Args:
-            keep: Which files matter.
-        """
+    def chunks(self) -> list[Chunk]:
+        """All chunks to process."""
         size = self.manifest.features.chunk_size
         planned = [
             chunk
             for file in self.files
-            if keep(file)
             for chunk in split(file.dataset, file.location, file.entries, size)
         ]
         whole = {name for name, one in self.manifest.datasets.items() if one.mixes_masses}
@@ -63,14 +60,13 @@ class Inputs:
             if chunk not in self.lost and (chunk.dataset in whole or chunk in limited)
         ]
 
-    @property
-    def entries(self) -> int:
-        """Entries of all chunks to process."""
-        return sum(chunk.entries for chunk in self.chunks())
-
-    def processed(self, dataset: str) -> int:
-        """Entries of a dataset that are processed."""
-        return sum(chunk.entries for chunk in self.chunks(lambda file: file.dataset == dataset))
+    @cached_property
+    def processed(self) -> Counter[str]:
+        """Entries that are processed, by dataset."""
+        entries: Counter[str] = Counter()
+        for chunk in self.chunks():
+            entries[chunk.dataset] += chunk.entries
+        return entries
 
     def expected(self, dataset: str) -> int:
         """Entries that a dataset should have, by the manifest where it says so.
@@ -104,7 +100,7 @@ class Inputs:
         """
         found = {}
         for name, section in self.manifest.datasets.items():
-            processed, expected = self.processed(name), self.expected(name)
+            processed, expected = self.processed[name], self.expected(name)
             if processed == expected:
                 continue
             if not 0 < processed < expected:
@@ -142,11 +138,6 @@ class Inputs:
 
 def take_inputs(manifest: "Manifest", *, allow_missing: bool, trial: Trial | None = None) -> Inputs:
     """Look at all input files.
-
-    Args:
-        manifest: Which files there are.
-        allow_missing: Whether any may be missing.
-        trial: How much of every dataset is processed; all of it if not given.
 
     Raises:
         InputError: If anything is wrong with a file and nothing may be missing.

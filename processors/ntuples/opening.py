@@ -117,10 +117,6 @@ def _source_of(path: str) -> dict[str, Any]:
 def patiently(path: str, attempt: Callable[[], T]) -> T:
     """Do something with a file, several times if it is on a server that fails.
 
-    Args:
-        path: Path or URL of the file.
-        attempt: What to do.
-
     Raises:
         InputError: What the last attempt raised.
     """

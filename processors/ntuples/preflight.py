@@ -92,9 +92,6 @@ class MissingFile:
 def preflight(manifest: "Manifest") -> list[InputFile]:
     """Check all input files, and count their entries.
 
-    Args:
-        manifest: Which files there are, and what is expected of them.
-
     Returns:
         All files, in the order of the manifest.
 
@@ -250,9 +247,6 @@ def _stems(paths: Sequence[str]) -> dict[str, str]:
     Files of different grid jobs are often called the same in different folders. What is unusual
     in the name of a file is replaced: programs that read tensors overlook names that begin with
     a dot or an underscore, and URLs hold anything.
-
-    Args:
-        paths: All files of a dataset.
 
     Returns:
         A name, unique among them, for every path.

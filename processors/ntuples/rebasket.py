@@ -24,11 +24,7 @@ BASKET = 65_536
 def rebasket_file(path: str, tree: str, target: Path, advance: Callable[[int, int], None]) -> int:
     """Copy a tree of plain columns, basket by large basket; what else is in the file stays behind.
 
-    Args:
-        path: Path or URL of the ntuple.
-        tree: Name of its tree.
-        target: The file to write.
-        advance: Told of the number of entries done, and of all, after every basket.
+    `advance` is told of the number of entries done, and of all, after every basket.
 
     Returns:
         Number of entries.

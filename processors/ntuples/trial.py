@@ -43,11 +43,7 @@ class Trial:
         return {"trial": asdict(self)} if self else {}
 
     def take(self, chunks: Iterable["Chunk"]) -> list["Chunk"]:
-        """The chunks that a trial run processes.
-
-        Args:
-            chunks: Chunks of all datasets, in the order of the files.
-        """
+        """The chunks that a trial run processes."""
         taken = []
         files: dict[str, dict[str, int]] = {}
         count: Counter[str] = Counter()
@@ -81,9 +77,6 @@ def trial_of(output: OutputFolder, stage: str) -> Trial:
 
 def processed_of(output: OutputFolder) -> dict[str, Any]:
     """What provenance of all that is made of tensors says if they are of a part of the events.
-
-    Args:
-        output: The output folder.
 
     Returns:
         The trial, and the processed share of every dataset; nothing if that is all of it.

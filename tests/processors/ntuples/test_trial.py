@@ -105,7 +105,7 @@ def test_signal_of_one_mass_is_limited_too(
         {**ntuples, "signal": signal}, features={"chunk_size": 1000}, hypotheses={"masses": [1.0]}
     )
     inputs = take_inputs(manifest, allow_missing=False, trial=Trial(chunks=1))
-    assert inputs.processed("signal") == 1000
+    assert inputs.processed["signal"] == 1000
     assert inputs.shares()["signal"] == pytest.approx(1 / 12)
 
 

@@ -83,18 +83,8 @@ def run_data(
 ) -> list[Path]:
     """Turn measured ntuples into features, in the windows that the simulated ones have settled.
 
-    What may not be seen is counted and not written.
-
-    Args:
-        manifest: What is analysed, and what is seen of data.
-        output: Where the windows lie and results go.
-        execution: Where chunks are processed.
-        unblind: Whether everything may be seen.
-        allow_missing: Go on without files and chunks that cannot be read.
-        trial: How much of every dataset is processed; all of it if not given.
-
-    Returns:
-        All files written.
+    What may not be seen is counted and not written; `unblind` shows everything. The rest is as for
+    `run_features`.
 
     Raises:
         InputError: If anything is wrong with the input; nothing is left half-written.

@@ -6,7 +6,7 @@ batches are written in their order, whichever was ready first.
 
 import itertools
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 from coffea.processor.executor import ExecutorBase
-from numpy.typing import NDArray
 
 from punzinet.analysis.io.files import checksum, write_json
 from punzinet.analysis.io.output import OutputFolder
@@ -39,7 +38,6 @@ from punzinet.analysis.simulation.sampling import (
     production_batches,
     simulate_batch,
 )
-from punzinet.analysis.types import FloatArray
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Ledger, Step, Work
 
@@ -48,66 +46,32 @@ ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, eq=False)
-class SimulatedDataset:
-    """A dataset that is to be simulated.
-
-    Attributes:
-        dataset: Its description in the manifest.
-        strata: The generators that together make up its process.
-        batches: In the order in which they are written.
-    """
+class Stratum:
+    """A generator of a dataset, with its batches in the order in which they are written."""
 
     dataset: Dataset
-    strata: Sequence[Generator]
+    generator: Generator
     batches: list[Batch]
 
-    def rebatched(self, of_stratum: Callable[[int], list[Batch]]) -> "SimulatedDataset":
-        """A background with other batches, those that a function gives for a stratum's index."""
-        if self.dataset.is_signal:
-            return self
-        strata = range(len(self.strata))
-        return replace(self, batches=[batch for i in strata for batch in of_stratum(i)])
+    def total(self, counts: dict[Batch, Counts]) -> Counts:
+        """Counts of all batches, added up in their order."""
+        total = Counts()
+        for batch in self.batches:
+            total.add(counts[batch])
+        return total
 
-    def of_stratum(self, stratum: int) -> list[Batch]:
-        """The batches of one stratum."""
-        return [batch for batch in self.batches if batch.stratum == stratum]
-
-    def record(self, counts: dict[Batch, Counts], size: Scale) -> dict[str, Any]:
+    def record(self, counts: Counts) -> dict[str, Any]:
         """What was simulated, as JSON."""
-        parts = [_sum(counts, self.of_stratum(i)) for i in range(len(self.strata))]
-        total = _sum(counts, self.batches)
-        if self.dataset.is_signal:
-            made: dict[str, Any] = {"generated": size.signal_events}
-        else:
-            values, errors = np.transpose([part.cross_section() for part in parts])
-            section = _with_error(values.sum(), np.sqrt((errors**2).sum()))
-            made = {"luminosity": size.luminosity, "cross_section_fb": section}
+        if isinstance(self.generator, SignalGenerator):
+            mass = self.generator.mass
+            return {"mass": mass, "generated": counts.trials, "entries": counts.entries}
         return {
-            "process": self.dataset.process,
-            "entries": total.entries,
-            **made,
-            "cutflow": [
-                {"step": step, "events": events, "weight": weight}
-                for step, (events, weight) in total.cutflow.items()
-            ],
-            "strata": [
-                _stratum_record(generator, part)
-                for generator, part in zip(self.strata, parts, strict=True)
-            ],
+            "name": self.generator.name,
+            "trials": counts.trials,
+            "entries": counts.entries,
+            "largest_expectation": counts.largest,
+            "cross_section_fb": _with_error(*counts.cross_section()),
         }
-
-
-def _stratum_record(generator: Generator, counts: Counts) -> dict[str, Any]:
-    """What was simulated with one generator, as JSON."""
-    if isinstance(generator, SignalGenerator):
-        return {"mass": generator.mass, "generated": counts.trials, "entries": counts.entries}
-    return {
-        "name": generator.name,
-        "trials": counts.trials,
-        "entries": counts.entries,
-        "largest_expectation": counts.largest,
-        "cross_section_fb": _with_error(*counts.cross_section()),
-    }
 
 
 def _with_error(value: float, error: float) -> dict[str, float]:
@@ -115,12 +79,27 @@ def _with_error(value: float, error: float) -> dict[str, float]:
     return {"value": float(value), "error": float(error)}
 
 
-def _sum(counts: dict[Batch, Counts], batches: Sequence[Batch]) -> Counts:
-    """Counts of some batches, added up in their order."""
+def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale) -> dict[str, Any]:
+    """What was simulated of the dataset that some strata make up, as JSON."""
+    dataset = strata[0].dataset
+    parts = [stratum.total(counts) for stratum in strata]
     total = Counts()
-    for batch in batches:
+    for batch in (batch for stratum in strata for batch in stratum.batches):
         total.add(counts[batch])
-    return total
+    if dataset.is_signal:
+        made: dict[str, Any] = {"generated": size.signal_events}
+    else:
+        values, errors = np.transpose([part.cross_section() for part in parts])
+        section = _with_error(values.sum(), np.sqrt((errors**2).sum()))
+        made = {"luminosity": size.luminosity, "cross_section_fb": section}
+    steps = total.cutflow.items()
+    return {
+        "process": dataset.process,
+        "entries": total.entries,
+        **made,
+        "cutflow": [{"step": step, "events": n, "weight": weight} for step, (n, weight) in steps],
+        "strata": [stratum.record(part) for stratum, part in zip(strata, parts, strict=True)],
+    }
 
 
 @dataclass(frozen=True)
@@ -132,33 +111,33 @@ class _Simulation:
     executor: ExecutorBase
     ledger: Ledger
 
-    def run(self, step: str, datasets: Sequence[SimulatedDataset], title: str) -> Step:
+    def run(self, step: str, strata: Sequence[Stratum], title: str) -> Step:
         """Simulate batches that have not been simulated yet."""
-        seed = self.manifest.simulation.seed
-        settings = self.manifest.simulation.detector.model_dump(mode="json")
+        settings = self.manifest.simulation
+        detector = settings.detector.model_dump(mode="json")
         works = [
             Work(
                 f"{batch.dataset}/{batch.stratum}-{batch.attempt}-{batch.index}",
-                self._key([asdict(batch), _describe(generator), settings]),
+                self._key([asdict(batch), _describe(generator), detector]),
                 batch.dataset,
                 f"stratum {batch.stratum}, batch {batch.index}",
                 batch.trials,
                 (batch, generator),
             )
-            for batch, generator in _alternating(datasets)
+            for batch, generator in _alternating(strata)
         ]
         function = partial(
-            _simulated, detector=self.detector, seed=seed, with_events=step != "pilot"
+            _simulated, detector=self.detector, seed=settings.seed, with_events=step != "pilot"
         )
         return self.ledger.run(step, works, function, self.executor, title=title, keep=_is_whole)
 
-    def cross_sections(self, masses: FloatArray) -> dict[str, dict[str, float]]:
-        """Cross-section of the signal at (H,) masses without radiation, as JSON."""
-        sqrt_s = self.detector.beams.sqrt_s
+    def cross_sections(self) -> dict[str, dict[str, float]]:
+        """Cross-section of the signal at all masses without radiation, as JSON."""
+        sqrt_s = self.manifest.beams.sqrt_s
         function = partial(_integrated, sqrt_s=sqrt_s, seed=self.manifest.simulation.seed)
         works = [
             Work(f"{mass!r}", self._key([mass]), "signal", f"{mass:g} GeV", 0, mass)
-            for mass in masses.tolist()
+            for mass in self.manifest.hypotheses.mass.tolist()
         ]
         title = "Integrating cross-sections"
         step = self.ledger.run("cross-sections", works, function, self.executor, title=title)
@@ -203,87 +182,83 @@ def _counts(steps: Sequence[Step]) -> dict[Batch, Counts]:
     }
 
 
-def _alternating(datasets: Sequence[SimulatedDataset]) -> list[tuple[Batch, Generator]]:
+def _alternating(strata: Sequence[Stratum]) -> list[tuple[Batch, Generator]]:
     """All batches with their generators, one of each dataset in turn.
 
     Workers that begin with different processes do not all compile the same code first.
     """
-    rows = ([(batch, one.strata[batch.stratum]) for batch in one.batches] for one in datasets)
+    rows = [
+        [(batch, stratum.generator) for stratum in group for batch in stratum.batches]
+        for _, group in itertools.groupby(strata, lambda stratum: stratum.dataset.name)
+    ]
     turns = itertools.zip_longest(*rows)
     return [task for turn in turns for task in turn if task is not None]
 
 
-def _plan(manifest: Manifest, size: Scale, detector: Detector) -> list[SimulatedDataset]:
-    """All batches of signal datasets, and those of the pilot run of backgrounds."""
+def _plan(manifest: Manifest, size: Scale, detector: Detector) -> list[Stratum]:
+    """All strata: signal with its events, backgrounds with a pilot run."""
     planned = []
     for dataset in manifest.datasets.values():
         if dataset.simulate is None:
             continue
-        strata = generators(dataset.simulate, manifest.hypotheses.mass, detector)
-        batches = [Batch(dataset.name, i, 0, size.signal_events) for i in range(len(strata))]
-        one = SimulatedDataset(dataset, strata, batches)
-        pilot = partial(pilot_batches, dataset.name, luminosity=size.luminosity)
-        planned.append(one.rebatched(pilot))
+        masses = manifest.hypotheses.mass
+        for i, generator in enumerate(generators(dataset.simulate, masses, detector)):
+            batches = [Batch(dataset.name, i, 0, size.signal_events)]
+            if not dataset.is_signal:
+                batches = pilot_batches(dataset.name, i, size.luminosity)
+            planned.append(Stratum(dataset, generator, batches))
     return planned
 
 
 def _produce(
-    simulation: _Simulation, datasets: list[SimulatedDataset], luminosity: float
-) -> tuple[list[SimulatedDataset], list[Step]]:
+    simulation: _Simulation, strata: list[Stratum], luminosity: float
+) -> tuple[list[Stratum], list[Step]]:
     """Run the pilots, simulate all batches, and again those of strata that need more trials.
 
     Returns:
-        The datasets with the batches that count in the end, and the steps that hold them.
+        The strata with the batches that count in the end, and the steps that hold them.
     """
-    backgrounds = [one for one in datasets if not one.dataset.is_signal]
+    backgrounds = [stratum for stratum in strata if not stratum.dataset.is_signal]
     pilot = _counts([simulation.run("pilot", backgrounds, "Exploring weights")])
-
-    def production(one: SimulatedDataset, stratum: int) -> list[Batch]:
-        """As many trials as the pilot run finds necessary."""
-        trials = needed_trials(_sum(pilot, one.of_stratum(stratum)), luminosity)
-        return production_batches(one.dataset.name, stratum, trials, luminosity)
-
-    datasets = [one.rebatched(partial(production, one)) for one in datasets]
-    steps = [simulation.run("events", datasets, "Simulating events")]
-
-    def enough(one: SimulatedDataset, stratum: int) -> list[Batch]:
-        """The same batches, or more trials."""
-        own = one.of_stratum(stratum)
-        return enough_batches(own, _sum(counts, own), luminosity)
-
+    for i, stratum in enumerate(strata):
+        if stratum in backgrounds:
+            name, index = stratum.dataset.name, stratum.batches[0].stratum
+            trials = needed_trials(stratum.total(pilot), luminosity)
+            batches = production_batches(name, index, trials, luminosity)
+            strata[i] = replace(stratum, batches=batches)
+    steps = [simulation.run("events", strata, "Simulating events")]
     for attempt in range(1, ATTEMPTS + 1):
         counts = _counts(steps)
-        datasets = [one.rebatched(partial(enough, one)) for one in datasets]
-        new = [
-            replace(one, batches=[batch for batch in one.batches if batch not in counts])
-            for one in datasets
-        ]
-        title = "Simulating again with more trials"
-        steps.append(simulation.run(f"events-{attempt}", new, title))
-    return datasets, steps
+        again = []
+        for i, stratum in enumerate(strata):
+            if stratum.dataset.is_signal:
+                continue
+            batches = enough_batches(stratum.batches, stratum.total(counts), luminosity)
+            if batches is not stratum.batches:
+                strata[i] = replace(stratum, batches=batches)
+                again.append(strata[i])
+        steps.append(
+            simulation.run(f"events-{attempt}", again, "Simulating again with more trials")
+        )
+    return strata, steps
 
 
 def _write_ntuple(
-    one: SimulatedDataset, steps: Sequence[Step], path: Path, manifest: Manifest, identity: str
+    strata: Sequence[Stratum], steps: Sequence[Step], path: Path, manifest: Manifest, identity: str
 ) -> None:
     """Write the events of all batches of a dataset."""
-    name = one.dataset.name
+    dataset = strata[0].dataset
     places = {work.payload[0]: (step, work) for step in steps for work in step.works}
-
-    def events(batch: Batch) -> NDArray[np.void]:
-        """Read the record of a batch."""
-        step, work = places[batch]
-        return step.read(work).arrays["events"].view(EVENT)
-
     with create_ntuple(
         path,
-        f"{name} {identity}",
-        zlib.crc32(name.encode()) >> 1,  # fits basf2's signed integer
+        f"{dataset.name} {identity}",
+        zlib.crc32(dataset.name.encode()) >> 1,  # fits basf2's signed integer
         manifest.beams,
-        signal=one.dataset.is_signal,
+        signal=dataset.is_signal,
     ) as ntuple:
-        for batch in one.batches:
-            ntuple.append(events(batch))
+        for batch in (batch for stratum in strata for batch in stratum.batches):
+            step, work = places[batch]
+            ntuple.append(step.read(work).arrays["events"].view(EVENT))
 
 
 def simulate(
@@ -308,25 +283,24 @@ def simulate(
     detector = Detector.varied(manifest.beams, settings.detector)
     origin = provenance(manifest.digest, scale=scale, simulation=settings.model_dump(mode="json"))
     record = {}
+    written = []
     with open_executor(execution) as executor:
         simulation = _Simulation(manifest, detector, executor, Ledger(output.ledger("simulate")))
-        datasets = _plan(manifest, size, detector)
-        datasets, steps = _produce(simulation, datasets, size.luminosity)
+        strata, steps = _produce(simulation, _plan(manifest, size, detector), size.luminosity)
         counts = _counts(steps)
-        written = []
-        for one in datasets:
-            ntuple = output.ntuple(one.dataset.name)
-            _write_ntuple(one, steps, ntuple, manifest, str(origin["settings"]))
-            record[one.dataset.name] = {
-                **one.record(counts, size),
+        for name, group in itertools.groupby(strata, lambda stratum: stratum.dataset.name):
+            own, ntuple = list(group), output.ntuple(name)
+            _write_ntuple(own, steps, ntuple, manifest, str(origin["settings"]))
+            record[name] = {
+                **_record(own, counts, size),
                 "checksum": checksum(ntuple, "sha256"),
             }
             written.append(ntuple)
         write_json(output.simulation_record, {"provenance": origin, "datasets": record})
         written.append(output.simulation_record)
-        if any(one.dataset.is_signal for one in datasets):
+        if any(stratum.dataset.is_signal for stratum in strata):
             written.append(output.simulation / "cross_sections.json")
-            write_json(written[-1], simulation.cross_sections(manifest.hypotheses.mass))
+            write_json(written[-1], simulation.cross_sections())
     for step in steps:
         step.thin("events thrown away")  # they are in the ntuples
     return written

@@ -1,12 +1,11 @@
 """Names and texts that mean harm: nothing leaves the output folder, nothing enters the report."""
 
-import copy
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -80,14 +79,10 @@ def test_a_hostile_manifest_and_ntuples(chain: Any, tmp_path: Path, record_prope
         with uproot.recreate(folder / "input" / file) as here:
             here.mktree("<b>", {key: array.dtype for key, array in columns.items()}, title=MARKUP)
             here["<b>"].extend(columns)
-        size = (
-            {"generated": record["datasets"]["signal"]["generated"]}
-            if name == "signal"
-            else {"luminosity": 1.0}
-        )
-        manifest["datasets"][name] = {
-            "process": name, "files": [f"input/{file}"], "tree": "<b>", **size
-        }  # fmt: skip
+        dataset = {"process": name, "files": [f"input/{file}"], "tree": "<b>", "luminosity": 1.0}
+        manifest["datasets"][name] = dataset
+    del manifest["datasets"]["signal"]["luminosity"]
+    manifest["datasets"]["signal"]["generated"] = record["datasets"]["signal"]["generated"]
     manifest["processes"] = dict.fromkeys(FILES, MARKUP)
     (folder / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
     before = {path for path in tmp_path.rglob("*") if scratch not in path.parents}
@@ -103,15 +98,10 @@ def test_a_hostile_manifest_and_ntuples(chain: Any, tmp_path: Path, record_prope
             capture_output=True, text=True, check=False, timeout=280,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        places = (line.partition(" ")[2] for line in log.read_text().splitlines())
+        places = {line.partition(" ")[2] for line in log.read_text().splitlines()}
         allowed = (str(folder / "output"), str(scratch), "/dev/")
-        outside = [
-            place
-            for place in places
-            if place.startswith("/") and not place.startswith(allowed)
-            if "__pycache__" not in place  # functions that numba compiled
-        ]
-        assert not outside
+        outside = {place for place in places if place[:1] == "/" and not place.startswith(allowed)}
+        assert all("__pycache__" in place for place in outside)  # functions that numba compiled
     after = {path for path in tmp_path.rglob("*") if scratch not in path.parents}
     new = {path for path in after - before if folder / "output" not in path.parents}
     assert new == {folder / "output"}
@@ -142,30 +132,23 @@ def results(chain: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tampered(content: Any, *, keys: bool) -> Any:
-    """The same JSON with markup in every text, or in every key of a mapping."""
+def tampered(content: Any) -> Any:
+    """The same JSON with markup in every text."""
     if isinstance(content, dict):
-        return {
-            f"{key}{MARKUP}" if keys else key: tampered(value, keys=keys)
-            for key, value in content.items()
-        }
+        return {key: tampered(value) for key, value in content.items()}
     if isinstance(content, list):
-        return [tampered(value, keys=keys) for value in content]
-    return f"{content}{MARKUP}" if isinstance(content, str) and not keys else content
+        return [tampered(value) for value in content]
+    return f"{content}{MARKUP}" if isinstance(content, str) else content
 
 
-def at_each_level(content: Any) -> list[Any]:
+def at_each_level(content: Any) -> Iterator[Any]:
     """Variants of a JSON file with markup in all texts, and in the keys below each of its keys."""
-    variants = [tampered(content, keys=False)]
+    yield tampered(content)
     for key, value in content.items():
+        yield {**content, key: tampered(value)}
         for inner in value if isinstance(value, dict) else ():
-            changed = copy.deepcopy(content)
-            changed[key] = {
-                (f"{name}{MARKUP}" if name == inner else name): one for name, one in value.items()
-            }
-            variants.append(changed)
-        variants.append({**content, key: tampered(value, keys=False)})
-    return variants
+            changed = {name + MARKUP * (name == inner): one for name, one in value.items()}
+            yield {**content, key: changed}
 
 
 def test_a_report_of_hostile_results(results: Path, chain: Any, record_property: Count) -> None:

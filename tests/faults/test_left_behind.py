@@ -1,7 +1,9 @@
 """What damaged files of earlier runs do to later ones: all kinds of results, and checkpoints."""
 
+import functools
 import json
 import math
+import operator
 import os
 import shutil
 import time
@@ -126,9 +128,7 @@ def damaged(good: bytes, amount: int, rng: np.random.Generator) -> Iterator[byte
     for _ in range(amount):
         changed = json.loads(good)
         *outer, last = keys[rng.integers(len(keys))]
-        place = changed
-        for name in outer:
-            place = place[name]
+        place = functools.reduce(operator.getitem, outer, changed)
         place[last] = NONSENSE[rng.integers(len(NONSENSE))]
         yield json.dumps(changed).encode()
     yield from (b"", b"null", b"[]", b"{}", b"[" * 100_000, b"1" * 5000)

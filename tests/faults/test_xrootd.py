@@ -1,26 +1,141 @@
-"""Ntuples on a real XRootD server, which dies while they are read."""
+"""An ntuple is read from an XRootD server that goes away and comes back.
 
+The test runs this file in a network of its own, where port 1094 is free: FOLDER holds manifest.json
+(all files local) and the folder `served`.
+"""
+
+import contextlib
+import json
+import os
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.processors.executors import Execution
+from punzinet.processors.features_stage import run_features
+from punzinet.processors.ntuples import opening
 
 pytestmark = pytest.mark.faults
 NOT_ALLOWED = 77
+URL = "root://127.0.0.1//served/tautau.root"
+CONFIGURATION = """
+all.export /served r/o
+oss.localroot {folder}
+all.adminpath {folder}/admin
+all.pidpath {folder}/admin
+xrd.port 1094
+"""
+
+
+class Server:
+    """An XRootD server of the files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "xrootd.cfg").write_text(CONFIGURATION.format(folder=folder))
+        (folder / "admin").mkdir()
+        (folder / "admin").chmod(0o777)
+        self._command = [shutil.which("xrootd") or "", "-c", str(folder / "xrootd.cfg")]
+        if os.getuid() == 0:
+            self._command += ["-R", "nobody"]
+        self._log = folder / "xrootd.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", 1094), timeout=1).close()
+                return
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it without a warning."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+def features(manifest: Manifest, folder: Path) -> dict[str, bytes]:
+    """Tensors by name."""
+    run_features(manifest, OutputFolder(folder), Execution())
+    return {path.name: path.read_bytes() for path in (folder / "tensors").rglob("*.parquet")}
+
+
+@contextlib.contextmanager
+def away_after(records: int, folder: Path, server: Server, seconds: float) -> Iterator[None]:
+    """Kill the server once there are so many records of its file, and start it again later."""
+
+    def watch() -> None:
+        while len(list(folder.glob(".ledger/*/features/tautau/*"))) < records:
+            time.sleep(0.002)
+        server.kill()
+        time.sleep(seconds)
+        if seconds < 60:
+            server.start()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    yield
+    if seconds < 60:
+        watcher.join()
+
+
+def main(folder: Path) -> None:
+    """Read the same file from the disk, from a server, and from one that is away for a while."""
+    opening.ANSWER_SECONDS, opening.BACK_OFF_SECONDS = 4, 0.2  # type: ignore[misc]
+    os.environ |= {"XRD_CONNECTIONWINDOW": "1", "XRD_STREAMERRORWINDOW": "1"}
+    content = json.loads((folder / "manifest.json").read_text())
+    expected = features(Manifest.model_validate(content), folder / "local")
+    content["datasets"]["tautau"]["files"] = [URL]
+    manifest = Manifest.model_validate(content)
+    server = Server(folder)
+    server.start()
+    try:
+        assert features(manifest, folder / "remote") == expected
+        with away_after(2, folder / "short", server, seconds=2):
+            assert features(manifest, folder / "short") == expected
+        begin = time.monotonic()
+        with away_after(4, folder / "long", server, seconds=1e9):
+            try:
+                features(manifest, folder / "long")
+            except InputError as error:
+                sys.stdout.write(f"{error}\n")
+            else:
+                raise AssertionError("the server was killed, and nobody noticed")
+        sys.stdout.write(f"{time.monotonic() - begin:.1f} s\n")
+        done = len(list((folder / "long").glob(".ledger/*/features/tautau/*.safetensors")))
+        server.start()
+        assert features(manifest, folder / "long") == expected
+        sys.stdout.write(f"{done} chunks were done before the server died\n")
+        content["datasets"]["tautau"]["files"] = [URL.replace("tautau", "gone")]
+        try:
+            features(Manifest.model_validate(content), folder / "gone")
+        except InputError as error:
+            sys.stdout.write(f"{error}\n")
+    finally:
+        server.kill()
 
 
 def test_a_server_that_dies_is_waited_for_and_then_named(
-    tmp_path: Path,
-    ntuples: dict[str, Path],
-    make_manifest: Callable[..., Manifest],
+    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Callable[..., Manifest],
     record_property: Callable[[str, object], None],
-) -> None:
+) -> None:  # fmt: skip
     if shutil.which("xrootd") is None:
         pytest.skip("there is no xrootd on the PATH (Debian: xrootd-server)")
     if find_spec("fsspec_xrootd") is None:
@@ -34,10 +149,9 @@ def test_a_server_that_dies_is_waited_for_and_then_named(
         {**ntuples, "tautau": served / "tautau.root"}, features={"chunk_size": 1000}
     )
     (tmp_path / "manifest.json").write_text(manifest.model_dump_json(exclude_unset=True))
-    here = Path(__file__).parent
-    command = [sys.executable, str(here / "private_network.py"), sys.executable]
+    private = str(Path(__file__).with_name("private_network.py"))
     done = subprocess.run(
-        [*command, str(here / "read_from_xrootd.py"), str(tmp_path)],
+        [sys.executable, private, sys.executable, __file__, str(tmp_path)],
         capture_output=True, text=True, check=False, timeout=400,
     )  # fmt: skip
     if done.returncode == NOT_ALLOWED:
@@ -50,3 +164,7 @@ def test_a_server_that_dies_is_waited_for_and_then_named(
     assert gone.endswith("gone.root is not there; check `files` in the manifest.")
     assert "Traceback" not in done.stderr
     record_property("faults", 3)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,18 +1,27 @@
-"""Runs the features stage on a Dask cluster whose workers are jobs; run by test_batch_system.py.
+"""The same bytes from every executor, also on a batch system as the documentation has it.
 
-Usage: run_on_batch_system.py FOLDER, which holds cluster.py, the script that starts the cluster,
-and a manifest. Programs that are called like HTCondor's start and end jobs on this machine.
+For that, the test runs this file in a network of its own: FOLDER holds a manifest and cluster.py,
+which starts a Dask cluster whose workers are jobs. Programs that are called like HTCondor's start
+and end jobs on this machine.
 """
 
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+NOT_ALLOWED = 77
+PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
 #: What a user sees of HTCondor: a job is described by a file, gets a number, and can be removed.
 SUBMIT = r"""#!{python}
 import os, pathlib, re, subprocess, sys
@@ -78,6 +87,41 @@ def main(folder: Path) -> None:
         for job in jobs.iterdir():
             with contextlib.suppress(OSError):
                 os.killpg(int(job.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("stage", "executor"),
+    [("simulate", "dask"), ("features", "dask"), ("select", "dask"), ("features", "parsl")],
+)
+def test_a_stage_gives_the_same_bytes_with(
+    chain: Any, tmp_path: Path, stage: str, executor: str, survived: Callable[..., None]
+) -> None:
+    """Undisturbed, it runs with processes on this machine."""
+    folder = chain.before(stage, tmp_path)
+    done = chain.run(folder, stage, "--executor", executor)
+    assert done.returncode == 0, done.stderr
+    survived(folder, stage, faults=0)
+
+
+def test_the_example_on_htcondor_runs_and_loses_a_worker(
+    chain: Any, tmp_path: Path, survived: Callable[..., None]
+) -> None:
+    folder = chain.before("features", tmp_path / "run")
+    _, _, block = PAGE.read_text().partition("```python\n")
+    example, _, _ = block.partition("```")
+    assert "HTCondorCluster(" in example
+    (folder / "cluster.py").write_text(example.replace("jobs=100", "jobs=2"))
+    private = str(Path(__file__).with_name("private_network.py"))
+    done = subprocess.run(
+        [sys.executable, private, sys.executable, __file__, str(folder)],
+        capture_output=True, text=True, check=False, timeout=280,
+    )  # fmt: skip
+    if done.returncode == NOT_ALLOWED:
+        pytest.skip(f"the system allows no private network: {done.stderr}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 jobs were submitted, 1 was killed" in done.stdout
+    shutil.rmtree(folder / "output" / ".dask", ignore_errors=True)
+    survived(folder, "features")
 
 
 if __name__ == "__main__":

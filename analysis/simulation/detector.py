@@ -22,7 +22,7 @@ from punzinet.analysis.compiled import njit
 from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.simulation import DetectorSettings
 from punzinet.analysis.simulation.events import GeneratedEvents
-from punzinet.analysis.simulation.lorentz import Momentum, momenta
+from punzinet.analysis.simulation.lorentz import Momentum, momenta, transformed
 from punzinet.analysis.types import FloatArray
 
 Range = tuple[float, float]
@@ -234,14 +234,9 @@ def transform(p: FloatArray, matrix: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _in_laboratory(p: FloatArray, matrix: FloatArray) -> tuple[float, float, float]:
-    """Energy, momentum and polar angle in the laboratory of one CMS momentum (4,)."""
-    energy, x, y, z = 0.0, 0.0, 0.0, 0.0
-    for i in range(4):
-        energy += p[i] * matrix[i, 0]
-        x += p[i] * matrix[i, 1]
-        y += p[i] * matrix[i, 2]
-        z += p[i] * matrix[i, 3]
+def _in_laboratory(p: Momentum, matrix: FloatArray) -> tuple[float, float, float]:
+    """Energy, momentum and polar angle in the laboratory of one CMS momentum."""
+    energy, x, y, z = transformed(p, matrix)
     across = hypot(x, y)
     return energy, hypot(across, z), atan2(across, z)
 
@@ -351,7 +346,7 @@ def in_region(particle: Momentum, region: int, veto: Veto) -> bool:
     """
     if region == EVERYWHERE:
         return True
-    energy, _, angle = _in_laboratory(np.array(particle), veto.to_laboratory)
+    energy, _, angle = _in_laboratory(particle, veto.to_laboratory)
     seen = energy > veto.threshold and _inside(angle, veto.polar_range)
     for gap in veto.gaps:
         seen = seen and not _inside(angle, gap)

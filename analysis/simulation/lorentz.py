@@ -35,6 +35,17 @@ def minus(a: Momentum, b: Momentum) -> Momentum:
 
 
 @njit(cache=True)
+def transformed(p: Momentum, matrix: FloatArray) -> Momentum:
+    """Momentum, from the left, times a (4, 4) matrix."""
+    return (
+        p[0] * matrix[0, 0] + p[1] * matrix[1, 0] + p[2] * matrix[2, 0] + p[3] * matrix[3, 0],
+        p[0] * matrix[0, 1] + p[1] * matrix[1, 1] + p[2] * matrix[2, 1] + p[3] * matrix[3, 1],
+        p[0] * matrix[0, 2] + p[1] * matrix[1, 2] + p[2] * matrix[2, 2] + p[3] * matrix[3, 2],
+        p[0] * matrix[0, 3] + p[1] * matrix[1, 3] + p[2] * matrix[2, 3] + p[3] * matrix[3, 3],
+    )
+
+
+@njit(cache=True)
 def to_rest_frame(p: Momentum, frame: Momentum) -> Momentum:
     """Momentum in the rest frame of a massive system, without rotation of the axes."""
     mass = sqrt(dot(frame, frame))

@@ -8,7 +8,7 @@ import numpy as np
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ELECTRON_MASS
 from punzinet.analysis.simulation.detector import EVERYWHERE, MISSED, NO_VETO, Veto, in_region
-from punzinet.analysis.simulation.lorentz import Momentum, dot
+from punzinet.analysis.simulation.lorentz import Momentum, dot, transformed
 from punzinet.analysis.types import FloatArray
 
 COMPARABLE: Final = 3.0
@@ -187,9 +187,7 @@ def draw_photons(
 @njit(cache=True)
 def _in_laboratory(p: Momentum, matrix: FloatArray) -> Pair:
     """Momentum along the axis over that across it, and the latter (GeV), in the laboratory."""
-    x = p[0] * matrix[0, 1] + p[1] * matrix[1, 1] + p[2] * matrix[2, 1] + p[3] * matrix[3, 1]
-    y = p[0] * matrix[0, 2] + p[1] * matrix[1, 2] + p[2] * matrix[2, 2] + p[3] * matrix[3, 2]
-    z = p[0] * matrix[0, 3] + p[1] * matrix[1, 3] + p[2] * matrix[2, 3] + p[3] * matrix[3, 3]
+    _, x, y, z = transformed(p, matrix)
     across = sqrt(x**2 + y**2)
     return z / max(across, TINY), across
 

@@ -184,11 +184,14 @@ class Spectrum:
             "pythia": self.theirs,
             "pythia_error": self.theirs_error,
             "pythia_events": self.theirs_events,
-            "ratio": np.where(np.isfinite(self.ratio), self.ratio, None),
-            "ratio_error": np.where(np.isfinite(self.ratio_error), self.ratio_error, None),
+            "ratio": self.ratio,
+            "ratio_error": self.ratio_error,
             "judged": self.judged,
         }
-        bins = {name: values.tolist() for name, values in content.items()}
+        bins = {
+            name: [value if np.isfinite(value) else None for value in values.tolist()]
+            for name, values in content.items()
+        }
         return {**bins, "tolerance": TOLERANCE, "met": self.met}
 
 

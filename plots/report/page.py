@@ -15,10 +15,11 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
-from punzinet.plots.report import pictures, tables
+from punzinet.plots.report import tables
 from punzinet.plots.report.lookup import lookup_data
 from punzinet.plots.report.networks import networks_table, summary, windows_table
 from punzinet.plots.report.numbers import number, plain_label
+from punzinet.plots.report.pictures import read_captions, read_pictures
 
 
 def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
@@ -44,9 +45,8 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
             f"{', '.join(sensitivity.networks)} (--network)."
         )
     labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
-    figures = pictures.read_pictures(
-        output.plots, {**pictures.captions_of_run(search), **pictures.LIMITS}
-    )
+    captions = read_captions(search.variable.mass)
+    figures = read_pictures(output.plots, {**captions["run"], **captions["limits"]})
     timing, total = tables.timing_table(output.stages)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -71,11 +71,11 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
             for name in ("particle", "reaction", "decay")
         },
         mass_title=search.variable.mass.title,
-        figures=[picture for picture in figures if picture.name not in pictures.LIMITS],
-        limit_pictures=[picture for picture in figures if picture.name in pictures.LIMITS],
-        paper=pictures.read_pictures(output.paper, pictures.PAPER),
-        baseline_pictures=pictures.read_pictures(output.baselines, pictures.BASELINES),
-        validation_pictures=pictures.read_pictures(output.simulation, pictures.VALIDATION),
+        figures=[picture for picture in figures if picture.name not in captions["limits"]],
+        limit_pictures=[picture for picture in figures if picture.name in captions["limits"]],
+        paper=read_pictures(output.paper, captions["paper"]),
+        baseline_pictures=read_pictures(output.baselines, captions["baselines"]),
+        validation_pictures=read_pictures(output.simulation, captions["validation"]),
         windows=windows_table(windows),
         networks=networks_table(sensitivity, output),
         timing=timing,

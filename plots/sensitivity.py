@@ -200,15 +200,9 @@ def draw_curve(
         (~hypotheses.training, style.VALIDATION_MARKER),
     ):
         rows = chosen & finite
-        axes.errorbar(
-            hypotheses.mass[rows],
-            curve.sigma[rows],
-            np.where(np.isfinite(curve.error[rows]), curve.error[rows], np.nan),
-            fmt=marker,
-            color=colour,
-            elinewidth=0.5,
-            markeredgewidth=0,
-        )
+        error = np.where(np.isfinite(curve.error[rows]), curve.error[rows], np.nan)
+        look = {"fmt": marker, "color": colour, "elinewidth": 0.5, "markeredgewidth": 0}
+        style.draw_points(axes, hypotheses.mass[rows], curve.sigma[rows], error, 2.8, **look)
 
 
 def _curve_limits(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:

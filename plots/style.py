@@ -105,6 +105,13 @@ def mass_axis(axes: Axes, mass: FloatArray, parameter: str) -> None:
     axes.set_xlabel(f"{parameter} [GeV]")
 
 
+def draw_points(
+    axes: Axes, x: Any, y: Any, error: Any = None, size: float = 2.0, **look: Any
+) -> None:
+    """Draw points of a size with thin bars of their errors; the look is as for `Axes.errorbar`."""
+    axes.errorbar(x, y, error, **{"fmt": "o", "markersize": size, "elinewidth": 0.6, **look})
+
+
 def process_colours(names: Sequence[str]) -> dict[str, str]:
     """Colour of each background process."""
     others = iter(np.resize(OTHER_COLOURS, len(names)).tolist())

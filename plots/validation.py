@@ -84,8 +84,8 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
         axes.axvspan(1 - TOLERANCE, 1 + TOLERANCE, color=style.GREY, alpha=0.3, linewidth=0)
         axes.axvline(1, color="black", linewidth=0.6)
         for rows, colour, marker in ((agrees, style.BLUE, "o"), (~agrees, style.RED, "D")):
-            look: dict[str, Any] = {"color": colour, "markersize": 3.2, "elinewidth": 0.7}
-            axes.errorbar(ratio[rows], place[rows], xerr=error[rows], fmt=marker, **look)
+            look = {"fmt": marker, "color": colour, "elinewidth": 0.7}
+            style.draw_points(axes, ratio[rows], place[rows], size=3.2, xerr=error[rows], **look)
         axes.set_yticks(place, [LABELS[row.quantity] for row in shown])
         axes.tick_params(axis="y", which="both", length=0)
         axes.tick_params(axis="y", which="minor", left=False, right=False)
@@ -109,19 +109,17 @@ def widths_validation_figure(windows: Windows, published: Mapping[float, float])
     there = index >= 0
     chosen, reference = index[there], values[there]
     ratio = windows.sigma[chosen] / reference
-    look: dict[str, Any] = {"fmt": "o", "color": style.BLUE, "elinewidth": 0.6}
+    look = {"color": style.BLUE, "label": "this simulation"}
     with style.style():
         figure, upper, lower = style.ratio_panels(0.95, 2.5)
-        upper.errorbar(
-            windows.mass, windows.sigma, error, markersize=2.2, label="this simulation", **look
-        )
+        style.draw_points(upper, windows.mass, windows.sigma, error, 2.2, **look)
         upper.plot(masses, values, "D", color=style.RED, markersize=3.6, label="published")
         _, top = style.include((0, 0), windows.sigma + error, values)
         upper.set_ylim(0, 1.25 * top)
         upper.set_ylabel(r"$\sigma(M^2_\mathrm{rec})$ [GeV$^2$]")
         upper.legend(loc="upper right")
         _draw_tolerance(lower, TOLERANCE)
-        lower.errorbar(masses[there], ratio, error[chosen] / reference, markersize=2.8, **look)
+        style.draw_points(lower, masses[there], ratio, error[chosen] / reference, 2.8, **look)
         lower.set_ylim(style.include((0.7, 1.3), ratio * 0.97, ratio * 1.03))
         lower.set_ylabel("ratio", loc="center")
         style.mass_axis(lower, windows.mass, windows.search.parameter)
@@ -157,16 +155,9 @@ def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
 def _draw_shapes(axes: Axes, spectrum: Spectrum) -> None:
     """Draw ours as a line and Pythia as points, over a range that shows the whole legend."""
     axes.stairs(spectrum.ours, spectrum.edges, color=style.BLUE, label="this simulation")
-    axes.errorbar(
-        0.5 * (spectrum.edges[1:] + spectrum.edges[:-1]),
-        spectrum.theirs,
-        spectrum.theirs_error,
-        fmt="o",
-        color="black",
-        markersize=2.0,
-        elinewidth=0.5,
-        label="Pythia 8",
-    )
+    middle = 0.5 * (spectrum.edges[1:] + spectrum.edges[:-1])
+    look = {"color": "black", "elinewidth": 0.5, "label": "Pythia 8"}
+    style.draw_points(axes, middle, spectrum.theirs, spectrum.theirs_error, **look)
     values = np.concatenate([spectrum.ours, spectrum.theirs])
     values = values[values > 0]
     if values.max() > 30 * values.min():
@@ -186,16 +177,8 @@ def _draw_ratio(axes: Axes, spectrum: Spectrum) -> None:
         (~spectrum.judged, {"color": style.GREY, "markerfacecolor": "white"}),
     )
     for rows, look in looks:
-        axes.errorbar(
-            centre[rows],
-            spectrum.ratio[rows],
-            spectrum.ratio_error[rows],
-            xerr=0.5 * np.diff(spectrum.edges)[rows],
-            fmt="o",
-            markersize=2.0,
-            elinewidth=0.6,
-            **look,
-        )
+        points = (centre[rows], spectrum.ratio[rows], spectrum.ratio_error[rows])
+        style.draw_points(axes, *points, xerr=0.5 * np.diff(spectrum.edges)[rows], **look)
     axes.set_ylim(0.75, 1.25)
     axes.set_ylabel("ratio", loc="center")
 

@@ -27,18 +27,10 @@ def widths_figure(windows: Windows) -> Figure:
         figure, axes = style.new_figure(0.75)
         for fitted, label in ((True, "fitted"), (False, "interpolated")):
             rows = windows.fitted == fitted
-            axes.errorbar(
-                windows.mass[rows],
-                windows.sigma[rows],
-                error[rows] if fitted else None,
-                fmt="o",
-                color=style.BLUE,
-                markerfacecolor=style.BLUE if fitted else "white",
-                markersize=3.0,
-                markeredgewidth=0.7,
-                elinewidth=0.6,
-                label=label,
-            )
+            look = {"markerfacecolor": style.BLUE if fitted else "white", "markeredgewidth": 0.7}
+            bars = error[rows] if fitted else None
+            points = (windows.mass[rows], windows.sigma[rows], bars, 3.0)
+            style.draw_points(axes, *points, color=style.BLUE, label=label, **look)
         _, top = style.include((0, 0), windows.sigma + np.nan_to_num(error))
         axes.set_ylim(0, 1.3 * top)
         style.mass_axis(axes, windows.mass, windows.search.parameter)
@@ -95,16 +87,8 @@ def _draw_peak(
     difference = values - windows.centre[index]
     content, _ = np.histogram(difference, edges, weights=weight)
     error = np.sqrt(np.histogram(difference, edges, weights=weight**2)[0])
-    axes.errorbar(
-        0.5 * (edges[1:] + edges[:-1]),
-        content,
-        error,
-        fmt="o",
-        color="black",
-        markersize=1.8,
-        elinewidth=0.5,
-        zorder=2,
-    )
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    style.draw_points(axes, middle, content, error, 1.8, color="black", elinewidth=0.5, zorder=2)
     fit = windows.fits[index]
     if fit is not None:
         fine = np.linspace(-reach, reach, STEPS * PEAK_BINS + 1)

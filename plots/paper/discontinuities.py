@@ -61,8 +61,8 @@ def discontinuities_figure(
                 (bottom, "background", seen, np.sqrt(seen_squares)),
             ):
                 label = f"{name}, roughness {chosen.roughness[process]:.2f}"
-                look = {"color": colour, "markersize": 2, "elinewidth": 0.5, "label": label}
-                axes.errorbar(mass, y, error, fmt=marker, **look)
+                look = {"fmt": marker, "color": colour, "elinewidth": 0.5, "label": label}
+                style.draw_points(axes, mass, y, error, **look)
             highest.append(float((passed / whole).max(initial=0)) or 1.0)
         top.set_ylabel("cut on output\nbefore sigmoid", loc="center")
         middle.set_ylabel("signal passing /\nsignal in window", loc="center")

@@ -22,11 +22,9 @@ from punzinet.plots import style
 from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
 from punzinet.plots.paper.discontinuities import SelectedSpectrum, discontinuities_figure
 from punzinet.plots.paper.ensembles import ensembles_figure, published_figure
-from punzinet.plots.paper.feature_space import feature_space_figure
-from punzinet.plots.paper.loss_evolution import Evolution, loss_evolution_figure
-from punzinet.plots.paper.network_diagram import network_figure
+from punzinet.plots.paper.network import feature_space_figure, network_figure
 from punzinet.plots.paper.variations import variations_figure
-from punzinet.plots.training_history import read_history
+from punzinet.plots.training_history import Evolution, loss_evolution_figure, read_history
 
 #: The network that is shown where figures show one.
 SHOWN = "00"

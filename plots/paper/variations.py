@@ -81,13 +81,5 @@ def _draw(
     error = np.nan_to_num(error)
     whole = np.hypot(error, np.nan_to_num(sample))
     axes.errorbar(value, rows, xerr=whole, fmt="none", ecolor=colour, elinewidth=0.5)
-    axes.errorbar(
-        value,
-        rows,
-        xerr=error,
-        fmt=marker,
-        color=colour,
-        elinewidth=1.4,
-        markersize=2.8,
-        label=label,
-    )
+    look = {"fmt": marker, "color": colour, "elinewidth": 1.4, "label": label}
+    style.draw_points(axes, value, rows, size=2.8, xerr=error, **look)

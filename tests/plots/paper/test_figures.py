@@ -16,10 +16,9 @@ from punzinet.analysis.paper.variations import WORST, Effect
 from punzinet.plots.network_output import Cuts, outputs_figure
 from punzinet.plots.paper.discontinuities import SelectedSpectrum, discontinuities_figure
 from punzinet.plots.paper.ensembles import ensembles_figure, published_figure
-from punzinet.plots.paper.feature_space import feature_space_figure
-from punzinet.plots.paper.loss_evolution import Evolution, loss_evolution_figure
-from punzinet.plots.paper.network_diagram import network_figure
+from punzinet.plots.paper.network import feature_space_figure, network_figure
 from punzinet.plots.paper.variations import variations_figure
+from punzinet.plots.training_history import Evolution, loss_evolution_figure
 
 RNG = np.random.default_rng(4)
 MASS = np.linspace(0.1, 8.7, 87)

@@ -156,7 +156,7 @@ def _draw_shapes(axes: Axes, spectrum: Spectrum) -> None:
     """Draw ours as a line and Pythia as points, over a range that shows the whole legend."""
     axes.stairs(spectrum.ours, spectrum.edges, color=style.BLUE, label="this simulation")
     middle = 0.5 * (spectrum.edges[1:] + spectrum.edges[:-1])
-    look = {"color": "black", "elinewidth": 0.5, "label": "Pythia 8"}
+    look: dict[str, Any] = {"color": "black", "elinewidth": 0.5, "label": "Pythia 8"}
     style.draw_points(axes, middle, spectrum.theirs, spectrum.theirs_error, **look)
     values = np.concatenate([spectrum.ours, spectrum.theirs])
     values = values[values > 0]

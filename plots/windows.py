@@ -1,5 +1,7 @@
 """Widths of the signal peaks: σ of the window variable against the mass, and its fits."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,10 +29,10 @@ def widths_figure(windows: Windows) -> Figure:
         figure, axes = style.new_figure(0.75)
         for fitted, label in ((True, "fitted"), (False, "interpolated")):
             rows = windows.fitted == fitted
-            look = {"markerfacecolor": style.BLUE if fitted else "white", "markeredgewidth": 0.7}
-            bars = error[rows] if fitted else None
-            points = (windows.mass[rows], windows.sigma[rows], bars, 3.0)
-            style.draw_points(axes, *points, color=style.BLUE, label=label, **look)
+            points = (windows.mass[rows], windows.sigma[rows], error[rows] if fitted else None)
+            look: dict[str, Any] = {"markeredgewidth": 0.7, "color": style.BLUE, "label": label}
+            look["markerfacecolor"] = style.BLUE if fitted else "white"
+            style.draw_points(axes, *points, 3.0, **look)
         _, top = style.include((0, 0), windows.sigma + np.nan_to_num(error))
         axes.set_ylim(0, 1.3 * top)
         style.mass_axis(axes, windows.mass, windows.search.parameter)

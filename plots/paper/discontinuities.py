@@ -1,7 +1,7 @@
 """What interpolated best cuts leave in the spectrum, and one cut does not."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -61,8 +61,8 @@ def discontinuities_figure(
                 (bottom, "background", seen, np.sqrt(seen_squares)),
             ):
                 label = f"{name}, roughness {chosen.roughness[process]:.2f}"
-                look = {"fmt": marker, "color": colour, "elinewidth": 0.5, "label": label}
-                style.draw_points(axes, mass, y, error, **look)
+                look: dict[str, Any] = {"fmt": marker, "color": colour, "elinewidth": 0.5}
+                style.draw_points(axes, mass, y, error, label=label, **look)
             highest.append(float((passed / whole).max(initial=0)) or 1.0)
         top.set_ylabel("cut on output\nbefore sigmoid", loc="center")
         middle.set_ylabel("signal passing /\nsignal in window", loc="center")

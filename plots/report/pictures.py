@@ -53,7 +53,8 @@ def read_pictures(folder: Path, captions: dict[str, list[str]]) -> list[Picture]
     pictures = []
     for name in [*(name for name in captions if name in found), *sorted({*found} - {*captions})]:
         words = re.sub(r"[_-]+", " ", name).strip().capitalize()
-        pictures.append(Picture(name, *captions.get(name, (words, "")), _address(found[name])))
+        title, caption = captions.get(name, (words, ""))
+        pictures.append(Picture(name, title, caption, _address(found[name])))
     return pictures
 
 

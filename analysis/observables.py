@@ -1,6 +1,6 @@
 """Observables of a muon pair: what features and window variables are chosen from.
 
-Each is a named function of `MuonPairs`. A new one is a function below with the decorator
+Each is a named function of `MuonPairs`: a row of the table below, or a function with the decorator
 `observable`; a manifest can then name it. "Max" and "min" are the muons of larger and smaller
 energy in the CMS, where all momenta are taken.
 """
@@ -97,10 +97,6 @@ class Observable:
     columns: tuple[str, ...]
 
 
-#: All observables by name.
-OBSERVABLES: dict[str, Observable] = {}
-
-
 def observable(
     label: str,
     dimension: Dimension = 0,
@@ -142,150 +138,89 @@ def _cosine(one: Any, other: Any) -> FloatArray:
     return _ratio(one.dot(other), one.mag * other.mag)
 
 
-@observable(r"$p^*_{t,\mathrm{thrust}}(\mu)$", 1)
-def pt_thrust(pairs: "MuonPairs") -> FloatArray:
-    """Transverse momentum of a muon to the thrust axis of the pair."""
-    return pairs.kinematics.features[:, 0]
-
-
-@observable(r"$p^*_{t,\mu_\mathrm{min}}(\mu_\mathrm{max})$", 1)
-def pt_mumin_mumax(pairs: "MuonPairs") -> FloatArray:
-    """Momentum of the larger muon transverse to the smaller one."""
-    return pairs.kinematics.features[:, 1]
-
-
-@observable(r"$p^*_{l,\mu_\mathrm{min}}(\mu_\mathrm{max})$", 1)
-def pl_mumin_mumax(pairs: "MuonPairs") -> FloatArray:
-    """Momentum of the larger muon along the smaller one, signed."""
-    return pairs.kinematics.features[:, 2]
-
-
-@observable(r"$p^*_t(\mu^+\mu^-)$", 1)
-def pt_mumu(pairs: "MuonPairs") -> FloatArray:
-    """Momentum of the pair transverse to the beams."""
-    return pairs.kinematics.features[:, 3]
-
-
-@observable(
-    r"$M^2_\mathrm{rec}$",
-    2,
-    title="squared recoil mass",
-    root=Quantity("m_recoil", r"$M_\mathrm{rec}$", 1, "recoil mass"),
-)
-def m2_recoil(pairs: "MuonPairs") -> FloatArray:
-    """Squared mass recoiling against the pair; it can be negative."""
-    return pairs.kinematics.m2_recoil
-
-
-@observable(r"$p^*_{t,\mu_\mathrm{max}}(\mu_\mathrm{min})$", 1)
-def pt_mumax_mumin(pairs: "MuonPairs") -> FloatArray:
-    """Momentum of the smaller muon transverse to the larger one."""
-    one, two = pairs.momenta
-    return _ratio(one.cross(two).mag, pairs.largest.mag)
-
-
-@observable(r"$p^*_{l,\mu_\mathrm{max}}(\mu_\mathrm{min})$", 1)
-def pl_mumax_mumin(pairs: "MuonPairs") -> FloatArray:
-    """Momentum of the smaller muon along the larger one, signed."""
-    one, two = pairs.momenta
-    return _ratio(one.dot(two), pairs.largest.mag)
-
-
-@observable(r"$p^*(\mu_\mathrm{max})$", 1)
-def p_mumax(pairs: "MuonPairs") -> FloatArray:
-    """Momentum of the larger muon."""
-    return np.asarray(pairs.largest.mag)
-
-
-@observable(r"$p^*(\mu_\mathrm{min})$", 1)
-def p_mumin(pairs: "MuonPairs") -> FloatArray:
-    """Momentum of the smaller muon."""
-    return np.asarray(pairs.smallest.mag)
-
-
-@observable(r"$p^*_t(\mu_\mathrm{max})$", 1)
-def pt_mumax(pairs: "MuonPairs") -> FloatArray:
-    """Momentum of the larger muon transverse to the beams."""
-    return np.asarray(pairs.largest.cross(pairs.z_axis).mag)
-
-
-@observable(r"$p^*_t(\mu_\mathrm{min})$", 1)
-def pt_mumin(pairs: "MuonPairs") -> FloatArray:
-    """Momentum of the smaller muon transverse to the beams."""
-    return np.asarray(pairs.smallest.cross(pairs.z_axis).mag)
-
-
-@observable(r"$|\cos\theta^*(\mu_\mathrm{max})|$")
-def cos_mumax(pairs: "MuonPairs") -> FloatArray:
-    """Cosine of the larger muon's angle to the beams, without its sign."""
-    return np.abs(_cosine(pairs.largest, pairs.z_axis))
-
-
-@observable(r"$|\cos\theta^*(\mu_\mathrm{min})|$")
-def cos_mumin(pairs: "MuonPairs") -> FloatArray:
-    """Cosine of the smaller muon's angle to the beams, without its sign."""
-    return np.abs(_cosine(pairs.smallest, pairs.z_axis))
-
-
-@observable(r"$\cos\angle^*(\mu,\mu)$")
-def cos_opening(pairs: "MuonPairs") -> FloatArray:
-    """Cosine of the angle between the muons."""
-    return _cosine(*pairs.momenta)
-
-
-@observable(r"$\pi-|\Delta\phi^*(\mu,\mu)|$")
-def acoplanarity(pairs: "MuonPairs") -> FloatArray:
+def _acoplanarity(pairs: "MuonPairs") -> FloatArray:
     """How far the muons are from back to back in the plane across the beams, radian."""
     one, two = (p - pairs.z_axis * p.dot(pairs.z_axis) for p in pairs.momenta)
     return np.asarray(np.pi - np.arccos(_cosine(one, two).clip(-1, 1)))
 
 
-@observable(r"$p^*(\mu\mu)$", 1)
-def p_mumu(pairs: "MuonPairs") -> FloatArray:
-    """Momentum of the pair."""
-    return np.asarray(pairs.both.mag)
-
-
-@observable(r"$|\cos\theta^*(\mu\mu)|$")
-def cos_mumu(pairs: "MuonPairs") -> FloatArray:
-    """Cosine of the pair's angle to the beams, without its sign."""
-    return np.abs(_cosine(pairs.both, pairs.z_axis))
-
-
-@observable(r"$m(\mu\mu)$", 1, title="dimuon mass")
-def m_mumu(pairs: "MuonPairs") -> FloatArray:
-    """Invariant mass of the pair."""
-    return np.asarray((pairs.muons[0] + pairs.muons[1]).mass)
-
-
-@observable(r"thrust of $\mu\mu$")
-def thrust(pairs: "MuonPairs") -> FloatArray:
-    """Share of the momenta along the thrust axis."""
-    return _ratio(pairs.thrust_axis.mag, pairs.momenta[0].mag + pairs.momenta[1].mag)
-
-
-@observable(r"$|\cos\theta^*_\mathrm{thrust}|$")
-def cos_thrust(pairs: "MuonPairs") -> FloatArray:
-    """Cosine of the thrust axis' angle to the beams, without its sign."""
-    return np.abs(_cosine(pairs.thrust_axis, pairs.z_axis))
-
-
-@observable(r"$\Delta E^*/\Sigma E^*$")
-def energy_asymmetry(pairs: "MuonPairs") -> FloatArray:
-    """Difference of the muons' energies over their sum."""
-    one, two = pairs.muons
-    return np.asarray(np.abs(one.E - two.E) / (one.E + two.E))
-
-
-@observable(r"$|\cos\theta_\mathrm{hel}(\mu)|$")
-def cos_helicity(pairs: "MuonPairs") -> FloatArray:
-    """Cosine of the angle, in the rest frame of the pair, between a muon and the pair's flight.
-
-    Without its sign, which depends on the charge.
-    """
+def _cos_helicity(pairs: "MuonPairs") -> FloatArray:
+    """Cosine of the angle, in the rest frame of the pair, between a muon and the pair's flight."""
     one, two = pairs.muons
     return np.abs(_cosine(one.boostCM_of_p4(one + two).to_Vector3D(), pairs.both))
 
+
+#: Label, power of GeV and function of each observable; what has a sign by the charge goes without.
+_TABLE: dict[str, tuple[str, Dimension, Compute]] = {
+    "pt_thrust": (
+        r"$p^*_{t,\mathrm{thrust}}(\mu)$", 1, lambda pairs: pairs.kinematics.features[:, 0]
+    ),
+    "pt_mumin_mumax": (
+        r"$p^*_{t,\mu_\mathrm{min}}(\mu_\mathrm{max})$", 1,
+        lambda pairs: pairs.kinematics.features[:, 1],
+    ),
+    "pl_mumin_mumax": (
+        r"$p^*_{l,\mu_\mathrm{min}}(\mu_\mathrm{max})$", 1,
+        lambda pairs: pairs.kinematics.features[:, 2],
+    ),
+    "pt_mumu": (r"$p^*_t(\mu^+\mu^-)$", 1, lambda pairs: pairs.kinematics.features[:, 3]),
+    "m2_recoil": (r"$M^2_\mathrm{rec}$", 2, lambda pairs: pairs.kinematics.m2_recoil),
+    "pt_mumax_mumin": (
+        r"$p^*_{t,\mu_\mathrm{max}}(\mu_\mathrm{min})$", 1,
+        lambda pairs: _ratio(pairs.momenta[0].cross(pairs.momenta[1]).mag, pairs.largest.mag),
+    ),
+    "pl_mumax_mumin": (
+        r"$p^*_{l,\mu_\mathrm{max}}(\mu_\mathrm{min})$", 1,
+        lambda pairs: _ratio(pairs.momenta[0].dot(pairs.momenta[1]), pairs.largest.mag),
+    ),
+    "p_mumax": (r"$p^*(\mu_\mathrm{max})$", 1, lambda pairs: pairs.largest.mag),
+    "p_mumin": (r"$p^*(\mu_\mathrm{min})$", 1, lambda pairs: pairs.smallest.mag),
+    "pt_mumax": (
+        r"$p^*_t(\mu_\mathrm{max})$", 1, lambda pairs: pairs.largest.cross(pairs.z_axis).mag
+    ),
+    "pt_mumin": (
+        r"$p^*_t(\mu_\mathrm{min})$", 1, lambda pairs: pairs.smallest.cross(pairs.z_axis).mag
+    ),
+    "cos_mumax": (
+        r"$|\cos\theta^*(\mu_\mathrm{max})|$", 0,
+        lambda pairs: np.abs(_cosine(pairs.largest, pairs.z_axis)),
+    ),
+    "cos_mumin": (
+        r"$|\cos\theta^*(\mu_\mathrm{min})|$", 0,
+        lambda pairs: np.abs(_cosine(pairs.smallest, pairs.z_axis)),
+    ),
+    "cos_opening": (r"$\cos\angle^*(\mu,\mu)$", 0, lambda pairs: _cosine(*pairs.momenta)),
+    "acoplanarity": (r"$\pi-|\Delta\phi^*(\mu,\mu)|$", 0, _acoplanarity),
+    "p_mumu": (r"$p^*(\mu\mu)$", 1, lambda pairs: pairs.both.mag),
+    "cos_mumu": (
+        r"$|\cos\theta^*(\mu\mu)|$", 0, lambda pairs: np.abs(_cosine(pairs.both, pairs.z_axis))
+    ),
+    "m_mumu": (r"$m(\mu\mu)$", 1, lambda pairs: (pairs.muons[0] + pairs.muons[1]).mass),
+    "thrust": (
+        r"thrust of $\mu\mu$", 0,
+        lambda pairs: _ratio(pairs.thrust_axis.mag, pairs.momenta[0].mag + pairs.momenta[1].mag),
+    ),
+    "cos_thrust": (
+        r"$|\cos\theta^*_\mathrm{thrust}|$", 0,
+        lambda pairs: np.abs(_cosine(pairs.thrust_axis, pairs.z_axis)),
+    ),
+    "energy_asymmetry": (
+        r"$\Delta E^*/\Sigma E^*$", 0,
+        lambda pairs: np.abs(pairs.muons[0].E - pairs.muons[1].E)
+        / (pairs.muons[0].E + pairs.muons[1].E),
+    ),
+    "cos_helicity": (r"$|\cos\theta_\mathrm{hel}(\mu)|$", 0, _cos_helicity),
+}  # fmt: skip
+_TITLES = {"m2_recoil": "squared recoil mass", "m_mumu": "dimuon mass"}
+_ROOTS = {"m2_recoil": Quantity("m_recoil", r"$M_\mathrm{rec}$", 1, "recoil mass")}
+
+#: All observables by name.
+OBSERVABLES = {
+    name: Observable(
+        Quantity(name, label, dimension, _TITLES.get(name, name), _ROOTS.get(name)), compute, ()
+    )
+    for name, (label, dimension, compute) in _TABLE.items()
+}
 
 #: What the baselines rank: the features of the paper and what might have replaced them, as it
 #: was when the ranking was made. A classifier that knew the squared recoil mass would choose

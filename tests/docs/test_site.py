@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.observables import OBSERVABLES
 from punzinet.stages import CHAIN
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,14 @@ def test_every_module_has_its_place_in_the_api() -> None:
         for path in (ROOT / folder).rglob("[a-z]*.py"):
             module = ".".join(["punzinet", *path.relative_to(ROOT).with_suffix("").parts])
             assert module in listed or module.startswith(tuple(f"{name}." for name in whole))
+
+
+def test_every_observable_is_described() -> None:
+    table = re.findall(
+        r"^\| (`.*) \| .* \|$", (DOCS / "other_searches.md").read_text(), re.MULTILINE
+    )
+    described = set(re.findall(r"`(\w+)`", " ".join(table)))
+    assert described >= OBSERVABLES.keys()
 
 
 def test_the_names_to_learn_are_there_and_twenty() -> None:

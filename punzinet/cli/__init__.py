@@ -18,11 +18,10 @@ from punzinet.analysis.io.errors import InputError, Interrupted
 from punzinet.analysis.io.files import cannot_write, is_full_or_read_only
 from punzinet.analysis.io.provenance import versions
 from punzinet.cli import tools
-from punzinet.cli.run import run_command
 from punzinet.cli.status import show_status
 from punzinet.stages import STAGES
-from punzinet.stages.console import SILENT, console
-from punzinet.stages.options import PLACE, SHARED, Options
+from punzinet.stages.options import PLACE, SHARED, SILENT, Options, console
+from punzinet.stages.run import run_command
 from punzinet.stages.stage import Stage
 
 app = typer.Typer(

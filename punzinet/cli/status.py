@@ -13,13 +13,12 @@ from rich.table import Column, Table
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.processors.ntuples.trial import trial_of
 from punzinet.processors.progress import read_progress
 from punzinet.stages import CHAIN, STAGES
 from punzinet.stages.chain import out_of_date, reasons
-from punzinet.stages.console import console, say_trial
-from punzinet.stages.lock import holder_of
-from punzinet.stages.options import Context, Options
+from punzinet.stages.features import say_trial
+from punzinet.stages.options import Context, Options, console
+from punzinet.stages.run import holder_of
 from punzinet.stages.stage import Stage
 
 NOT_RUN = "not run"
@@ -57,8 +56,7 @@ def show_status(ctx: typer.Context) -> None:
         console.print(chunks)
     for name in ("features", "select"):
         with _noting(damaged):
-            if trial := trial_of(output, name):
-                say_trial(name, trial)
+            say_trial(output, name)
     incomplete: list[str] = []
     for path in (output.completeness, output.data_completeness):
         with _noting(damaged):

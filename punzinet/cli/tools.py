@@ -9,8 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.stages.console import console
-from punzinet.stages.options import Context, NetworkOption, Options
+from punzinet.stages.options import Context, NetworkOption, Options, console
 
 if TYPE_CHECKING:
     from punzinet.analysis.manifest.datasets import Dataset

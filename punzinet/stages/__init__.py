@@ -1,12 +1,10 @@
 """All stages: each is one file that declares what it reads, follows, writes and does."""
 
 from punzinet.stages.baselines import BASELINES
-from punzinet.stages.data import DATA
-from punzinet.stages.features import FEATURES
+from punzinet.stages.features import DATA, FEATURES
 from punzinet.stages.limits import LIMITS
 from punzinet.stages.paper import PAPER
-from punzinet.stages.plot import PLOT
-from punzinet.stages.report import REPORT
+from punzinet.stages.plot import PLOT, REPORT
 from punzinet.stages.select import SELECT
 from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.train import TRAIN

@@ -1,13 +1,22 @@
-"""Windows and training tensors."""
+"""Windows and training tensors, and after them the features of data in these windows.
 
-from collections.abc import Iterable, Sequence
+Data is a stage of its own, because networks depend on the features of what is simulated: neither
+other data nor seeing more of it trains any of them again.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
+
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest import datasets
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.stages.console import console, cutflow_table, say_trial
-from punzinet.stages.options import Context
+from punzinet.processors.ntuples.trial import trial_of
+from punzinet.stages.options import Context, console
 from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.stage import Stage
 
@@ -34,7 +43,64 @@ def ntuple_settings(context: Context) -> dict[str, Any]:
     return {**missing, **context.trial.to_json()}
 
 
-def files_of(manifest: Manifest, context: Context) -> list[str]:
+def say_seen(context: Context) -> None:
+    """Say what is seen of data, if there is any."""
+    if context.options.unblind:
+        console.print("[yellow]Unblinded[/yellow]: all of the data is seen.")
+    elif context.manifest.has_data:
+        console.print(f"Blinded: only {context.manifest.blinding} is seen; --unblind shows all.")
+
+
+def say_trial(output: OutputFolder, stage: str) -> None:
+    """Say so if the results of a stage, features or select, are those of a trial run.
+
+    Raises:
+        InputError: If they are damaged.
+    """
+    trial = trial_of(output, stage)
+    given = {"--limit-files": trial.files, "--limit-chunks": trial.chunks}
+    options = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+    if trial:
+        console.print(
+            f"[yellow]Trial run[/yellow]: `punzinet {stage}` processed only a part of the events "
+            f"({options}) and scaled it up to all (signal of several "
+            "masses in one dataset is taken whole); it is no result to quote.",
+            soft_wrap=True,
+        )
+
+
+def say_cutflow(path: Path, manifest: Manifest) -> None:
+    """Show what became of the entries of all datasets, from the cutflow of a stage.
+
+    For every dataset and step that has any entries, their number, their share, and what they stand
+    for: events of background at the target luminosity, or of signal the efficiency, averaged over
+    masses; data has no other luminosity than its own.
+
+    Raises:
+        InputError: If the cutflow cannot be read.
+    """
+    table = Table("dataset", "step", title="Cutflow", title_justify="left")
+    for heading in ("entries", "share", f"at {manifest.luminosity:g} fb⁻¹"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, dataset in read_json(path, "punzinet features")["datasets"].items():
+        title, lines = name, dataset["cutflow"]
+        for line in lines:
+            entries, weight = line["entries"], line["weight"]
+            if not entries:
+                continue
+            meaning = f"{weight:,.0f}"
+            if dataset["process"] == datasets.SIGNAL:
+                meaning = f"ε = {weight / len(manifest.hypotheses.mass):.3f}"
+            elif dataset["process"] == datasets.DATA:
+                meaning = ""
+            share = f"{entries / lines[0]['entries']:.1%}"
+            table.add_row(title, line["step"], f"{entries:,}", share, meaning)
+            title = ""
+        table.add_section()
+    console.print(table)
+
+
+def _files(manifest: Manifest, context: Context) -> list[str]:
     """Input files from outside of the output folder.
 
     Raises:
@@ -48,13 +114,12 @@ def files_of(manifest: Manifest, context: Context) -> list[str]:
     ]
 
 
-def _also(context: Context) -> dict[str, Any]:
-    """Other data, or seeing more of it, changes nothing here."""
-    datasets = context.manifest.without_data().model_dump(mode="json", include={"datasets"})
-    return {**datasets, **ntuple_settings(context)}
+def _datasets(manifest: Manifest) -> dict[str, Any]:
+    """The datasets of a manifest as a setting."""
+    return manifest.model_dump(mode="json", include={"datasets"})
 
 
-def _run(context: Context) -> Sequence[Path]:
+def _run_features(context: Context) -> Sequence[Path]:
     """Turn ntuples into mass windows and training tensors, and count every event.
 
     Example: punzinet features --manifest my_manifest.yaml --workers 2
@@ -63,38 +128,69 @@ def _run(context: Context) -> Sequence[Path]:
     """
     from punzinet.processors.features_stage import run_features
 
-    output = context.output
+    manifest, output, options = context.manifest, context.output, context.options
     written = run_features(
-        context.manifest,
+        manifest,
         output,
         context.execution,
-        allow_missing=context.options.allow_missing,
+        allow_missing=options.allow_missing,
         trial=context.trial,
     )
-    console.print(cutflow_table(output.features_cutflow, context.manifest))
-    if context.trial:
-        say_trial("features", context.trial)
+    say_cutflow(output.features_cutflow, manifest)
+    say_trial(output, "features")
     console.print(f"features: windows in {output.windows}, tensors in {output.tensors}")
     return written
 
 
-def _parts(_context: Context) -> Iterable[Stage]:
-    """Simulation first, then data."""
-    from punzinet.stages.data import DATA
+def _run_data(context: Context) -> Sequence[Path]:
+    """Turn measured ntuples into features; what may not be seen is counted and not written."""
+    from punzinet.processors.features_stage import run_data
 
-    return FEATURES, DATA
+    manifest, output, options = context.manifest, context.output, context.options
+    written = run_data(
+        manifest,
+        output,
+        context.execution,
+        unblind=options.unblind,
+        allow_missing=options.allow_missing,
+        trial=context.trial,
+    )
+    say_cutflow(output.data_cutflow, manifest)
+    say_seen(context)
+    console.print(f"data: features in {output.data_tensors}")
+    return written
 
 
 FEATURES = Stage(
     name="features",
-    run=_run,
+    run=_run_features,
     reads=("beams", "luminosity", "corrections", "hypotheses", "features", "search"),
-    also=_also,
+    also=lambda context: {
+        **_datasets(context.manifest.without_data()),
+        **ntuple_settings(context),
+    },
     after=(SIMULATE,),
-    files=lambda context: files_of(context.manifest.without_data(), context),
+    files=lambda context: _files(context.manifest.without_data(), context),
     writes=("windows.json", "tensors", "features/cutflow.json", "features/completeness.json"),
     options=NTUPLE_OPTIONS,
     kept=NTUPLE_OPTIONS,
     prepare=check_unblind,
-    parts=_parts,
+    parts=lambda _: (FEATURES, DATA),
+)
+DATA = Stage(
+    name="data",
+    command="features",
+    run=_run_data,
+    reads=("beams", "features"),
+    also=lambda context: {
+        **_datasets(context.manifest.only_data()),
+        **context.manifest.seen_of_data(unblind=context.options.unblind),
+        **ntuple_settings(context),
+    },
+    after=(FEATURES,),
+    files=lambda context: _files(context.manifest.only_data(), context),
+    writes=("data/tensors", "data/cutflow.json", "data/completeness.json"),
+    options=NTUPLE_OPTIONS,
+    kept=NTUPLE_OPTIONS,
+    wanted=lambda manifest: manifest.has_data,
 )

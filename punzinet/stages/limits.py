@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from punzinet.stages.console import console
 from punzinet.stages.features import FEATURES
-from punzinet.stages.options import Context
+from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage
 from punzinet.stages.train import TRAIN
 

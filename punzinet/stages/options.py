@@ -1,4 +1,4 @@
-"""Everything that is said on the command line beside the manifest, and the context of a run."""
+"""The options of all stages, what a stage runs on, and the terminal that it talks to."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-import typer
+from rich.console import Console
+from typer import Option
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
@@ -17,6 +18,9 @@ from punzinet.processors.ntuples.trial import Trial
 if TYPE_CHECKING:
     from punzinet.processors.executors import Execution
 
+#: Of several processes, started by torchrun, only the first says anything.
+SILENT = os.environ.get("RANK", "0") != "0"
+console = Console(highlight=False, quiet=SILENT)
 #: As many as this process may use, where the system tells.
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 PLACE = ("manifest", "output", "scale")
@@ -37,7 +41,7 @@ class Executor(StrEnum):
     PARSL = "parsl"
 
 
-NetworkOption = Annotated[str, typer.Option(help="network whose single cut is used")]
+NetworkOption = Annotated[str, Option(help="network whose single cut is used")]
 
 
 @dataclass(frozen=True)
@@ -45,65 +49,65 @@ class Options:
     """All options of all stages; each stage names those of its own."""
 
     manifest: Annotated[
-        Path, typer.Option("--manifest", "-m", help="what is analysed, and with which settings")
+        Path, Option("--manifest", "-m", help="what is analysed, and with which settings")
     ] = Path("data_manifest.yaml")
-    output: Annotated[Path, typer.Option("--output", "-o", help="folder for all results")] = Path(
+    output: Annotated[Path, Option("--output", "-o", help="folder for all results")] = Path(
         "output"
     )
     scale: Annotated[
-        str, typer.Option(help="size of the default data, default or paper; none on your own")
+        str, Option(help="size of the default data, default or paper; none on your own")
     ] = "default"
     executor: Annotated[
         Executor,
-        typer.Option(
+        Option(
             help="where chunks are processed. iterative: this process; futures: one process a "
             "worker; auto: the first for few events, else the second; dask, parsl: likewise, or "
             "on a cluster"
         ),
     ] = Executor.AUTO
-    workers: Annotated[int, typer.Option(min=1, help="number of worker processes")] = WORKERS
+    workers: Annotated[int, Option(min=1, help="number of worker processes")] = WORKERS
     scheduler: Annotated[
         str | None,
-        typer.Option(help="running Dask cluster to join, tcp://host:8786, with --executor dask"),
+        Option(help="running Dask cluster to join, tcp://host:8786, with --executor dask"),
     ] = None
-    force: Annotated[bool, typer.Option("--force", help="run even if nothing has changed")] = False
+    force: Annotated[bool, Option("--force", help="run even if nothing has changed")] = False
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="say whether the stage would run and why, and do nothing"),
+        Option("--dry-run", help="say whether the stage would run and why, and do nothing"),
     ] = False
     upstream: Annotated[
-        bool, typer.Option("--upstream", help="run earlier stages that are out of date first")
+        bool, Option("--upstream", help="run earlier stages that are out of date first")
     ] = False
     network: NetworkOption = "punzi-00"
     unblind: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--unblind",
             help="see all of the data, not only what `blinding` in the manifest allows",
         ),
     ] = False
     allow_missing: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--allow-missing",
             help="go on without files and chunks that cannot be read, and rescale normalisations",
         ),
     ] = False
     limit_files: Annotated[
         int | None,
-        typer.Option(
+        Option(
             min=1, help="trial run: only the first files of every dataset, scaled up to all of it"
         ),
     ] = None
     limit_chunks: Annotated[
         int | None,
-        typer.Option(
+        Option(
             min=1, help="trial run: only the first chunks of every dataset, scaled up to all of it"
         ),
     ] = None
     networks: Annotated[
         int | None,
-        typer.Option(
+        Option(
             min=1,
             help="independently initialised networks; by default what the manifest says (train: "
             "or as many as the last time)",
@@ -111,24 +115,22 @@ class Options:
     ] = None
     device: Annotated[
         str | None,
-        typer.Option(help="cpu, cuda or mps: where to train; the manifest's by default"),
+        Option(help="cpu, cuda or mps: where to train; the manifest's by default"),
     ] = None
     resume: Annotated[
         bool,
-        typer.Option(
-            "--resume/--restart", help="continue an interrupted training, or throw it away"
-        ),
+        Option("--resume/--restart", help="continue an interrupted training, or throw it away"),
     ] = True
     studies: Annotated[
-        bool, typer.Option("--studies", help="vary the recipe, one thing at a time, as well")
+        bool, Option("--studies", help="vary the recipe, one thing at a time, as well")
     ] = False
     vary: Annotated[
         list[str] | None,
-        typer.Option(help="one of these variations only, such as wide or seed; repeat it"),
+        Option(help="one of these variations only, such as wide or seed; repeat it"),
     ] = None
     combine: Annotated[
         list[Path] | None,
-        typer.Option(help="average the claims of these output folders instead; repeat it"),
+        Option(help="average the claims of these output folders instead; repeat it"),
     ] = None
 
 

@@ -15,9 +15,8 @@ from punzinet.analysis.manifest.datasets import SIGNAL
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
 from punzinet.stages.chain import reasons
-from punzinet.stages.console import console
 from punzinet.stages.features import FEATURES
-from punzinet.stages.options import Context
+from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage
 
 

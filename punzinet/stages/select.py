@@ -4,10 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from punzinet.stages.console import console, cutflow_table, say_seen, say_trial
-from punzinet.stages.data import DATA
-from punzinet.stages.features import FEATURES, NTUPLE_OPTIONS, check_unblind, ntuple_settings
-from punzinet.stages.options import Context
+from punzinet.stages.features import (
+    DATA,
+    FEATURES,
+    NTUPLE_OPTIONS,
+    check_unblind,
+    ntuple_settings,
+    say_cutflow,
+    say_seen,
+    say_trial,
+)
+from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage
 from punzinet.stages.train import TRAIN
 
@@ -40,10 +47,9 @@ def _run(context: Context) -> Sequence[Path]:
         allow_missing=options.allow_missing,
         trial=context.trial,
     )
-    console.print(cutflow_table(output.selection_cutflow, context.manifest))
-    if context.trial:
-        say_trial("select", context.trial)
-    say_seen(context.manifest, unblind=options.unblind)
+    say_cutflow(output.selection_cutflow, context.manifest)
+    say_trial(output, "select")
+    say_seen(context)
     console.print(f"select: histograms in {output.histograms}")
     return written
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.stages.console import console
-from punzinet.stages.options import Context
+from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage
 
 

@@ -10,9 +10,8 @@ from rich.table import Table
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json, write_json
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.stages.console import console
 from punzinet.stages.features import FEATURES
-from punzinet.stages.options import Context
+from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage
 
 

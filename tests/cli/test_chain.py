@@ -20,7 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
 from punzinet.stages import CHAIN
-from punzinet.stages.lock import lock
+from punzinet.stages.run import lock
 
 # Where nothing is compiled yet, the first run of the whole chain takes minutes.
 pytestmark = pytest.mark.timeout(900)

@@ -21,8 +21,7 @@ from typer.testing import CliRunner, Result
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.cli import app
-from punzinet.stages.console import console
-from punzinet.stages.options import SHARED
+from punzinet.stages.options import SHARED, console
 
 GROUP: Any = get_command(app)
 PUNZINET = (sys.executable, "-m", "punzinet")

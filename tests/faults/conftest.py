@@ -19,7 +19,7 @@ import uproot
 import yaml
 
 from punzinet.stages import CHAIN
-from punzinet.stages.lock import holder_of
+from punzinet.stages.run import holder_of
 
 MANIFEST: dict[str, Any] = {
     "luminosity": 50,

@@ -27,7 +27,7 @@ from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
-from punzinet.stages.lock import holder_of
+from punzinet.stages.run import holder_of
 
 Make = Callable[..., Manifest]
 FEW, MANY = 25, 400

@@ -24,7 +24,7 @@ from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_data, run_features
 from punzinet.processors.selection_stage import run_selection
 from punzinet.stages.chain import reasons
-from punzinet.stages.data import DATA
+from punzinet.stages.features import DATA
 from punzinet.stages.features import FEATURES as FEATURES_STAGE
 from punzinet.stages.options import Context, Options
 from punzinet.stages.select import SELECT

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.cli.run import run_command
 from punzinet.stages import DATA, FEATURES, LIMITS, PLOT, REPORT, SELECT, SIMULATE, TRAIN
 from punzinet.stages.chain import differences, out_of_date, reasons, refusal
 from punzinet.stages.options import Context
+from punzinet.stages.run import run_command
 from punzinet.stages.stage import Stage
 
 THEN: dict[str, Any] = {
@@ -155,7 +155,7 @@ def test_upstream_runs_first_what_is_out_of_date(
     third = stage("third", second)
     here = context({"force": force})
     load = {"load": lambda: here.manifest}
-    monkeypatch.setattr("punzinet.cli.run.Context", lambda options: Context(options, **load))
+    monkeypatch.setattr("punzinet.stages.run.Context", lambda options: Context(options, **load))
     options = here.options
     finish(context(luminosity=40.0), first, second, third)
     with pytest.raises(InputError, match=r"first` in .* `luminosity` changed from 40\.0 to 50\.0"):

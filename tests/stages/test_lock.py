@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.stages.lock import holder_of, lock
+from punzinet.stages.run import holder_of, lock
 
 
 def test_a_second_run_is_told_who_is_at_work(tmp_path: Path) -> None:

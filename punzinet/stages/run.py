@@ -1,21 +1,27 @@
-"""Running a stage: whether it has to, what has to come before, and what is left of it."""
+"""Running a stage: what has to come before, one run at a time, and what is left of it."""
 
+import errno
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import remove_partial_files
-from punzinet.processors.ntuples.trial import trial_of
+from filelock import FileLock, Timeout
+
+from punzinet.analysis.io.errors import InputError, OutputError
+from punzinet.analysis.io.files import cannot_write, read_json, remove_partial_files, write_json
 from punzinet.stages.chain import OutOfDate, out_of_date, reasons, refusal
-from punzinet.stages.console import console, say_trial
-from punzinet.stages.lock import lock
-from punzinet.stages.options import Context, Options
+from punzinet.stages.features import say_trial
+from punzinet.stages.options import Context, Options, console
 from punzinet.stages.stage import Stage
 
 LOG = logging.getLogger(__name__)
 AGAIN = "a stage before it runs again"
+_UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 def run_command(stage: Stage, options: Options) -> None:
@@ -75,8 +81,8 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
             console.print(f"  because {reason}", markup=False)
         return
     for name in ("features", "select"):
-        if any(one.name == name for one in stage.after) and (trial := trial_of(output, name)):
-            say_trial(name, trial)
+        if any(one.name == name for one in stage.after):
+            say_trial(output, name)
     if not why and not options.force:
         console.print(f"{stage.name}: up to date")
         return
@@ -94,3 +100,70 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
             raise
         if written is not None:
             stage.finish(context, written, begun)
+
+
+@contextmanager
+def lock(folder: Path, stage: str) -> Iterator[None]:
+    """Keep other runs out of an output folder while a stage runs; the folder is made if need be.
+
+    The operating system lets the lock go when the process ends, however it ends. Of several
+    processes that torchrun started the first one holds it for all.
+
+    Raises:
+        InputError: If another run is at work there, or the folder cannot be written to.
+    """
+    if int(os.environ.get("RANK") or 0) > 0:
+        yield
+        return
+    held = FileLock(folder / ".lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held.acquire()
+    except Timeout:
+        raise InputError(_busy(folder)) from None
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise OutputError(cannot_write(folder, error)) from error
+        LOG.warning("The file system of %s has no locks: nothing keeps a second run out.", folder)
+    try:
+        who = {"pid": os.getpid(), "host": socket.gethostname(), "stage": stage}
+        write_json(_holder_path(folder), who)
+        yield
+    finally:
+        _holder_path(folder).unlink(missing_ok=True)
+        held.release()
+
+
+def holder_of(folder: Path) -> dict[str, Any] | None:
+    """Who is at work in an output folder (process number, host, stage); None if nobody is."""
+    path = folder / ".lock"
+    try:
+        if path.exists():
+            with FileLock(path, timeout=0):
+                pass
+    except Timeout:
+        try:
+            holder = read_json(_holder_path(folder), "the same command")
+        except InputError:
+            return {}
+        return holder if isinstance(holder, dict) else {}
+    except OSError:
+        return None
+    return None
+
+
+def _holder_path(folder: Path) -> Path:
+    """The file that says who holds the lock; of no consequence where nobody does."""
+    return folder / ".running.json"
+
+
+def _busy(folder: Path) -> str:
+    """Say who is at work in an output folder."""
+    holder = holder_of(folder) or {}
+    who = "another run"
+    if holder.keys() >= {"stage", "pid", "host"}:
+        who = f"`punzinet {holder['stage']}` (process {holder['pid']} on {holder['host']})"
+    return (
+        f"{who} is at work in {folder}; wait until it has ended, or choose another folder "
+        "with --output (OUTPUT= for make)."
+    )

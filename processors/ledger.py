@@ -27,7 +27,7 @@ from hist import Hist
 
 from punzinet.analysis.io.errors import InputError, OutputError
 from punzinet.analysis.io.files import is_file, write_json
-from punzinet.analysis.io.records import Arrays, Record, read_record, write_record
+from punzinet.analysis.io.records import Arrays, Record, read_content, read_record, write_record
 from punzinet.processors.chunks import ChunkProcessor
 from punzinet.processors.progress import FAILURE, RECORD
 
@@ -153,7 +153,7 @@ class Ledger:
         folder = self.folder / step
         self.plan(step, works)
         todo = [work for work in works if not _is_done(folder, work, keep)]
-        LOG.info("%s: %d of %d chunks are done already", title, len(works) - len(todo), len(works))
+        say_how_far(title, works, todo)
         problems: dict[str, str] = {}
 
         def attempt() -> None:
@@ -193,6 +193,15 @@ class ChunkRecords(CheckpointerABC):  # type: ignore[misc]  # coffea has no type
     def __init__(self, folder: Path) -> None:
         """Take the folder of the step."""
         self._folder = folder
+
+    def missing(self, works: Sequence[Work]) -> list[Work]:
+        """Work that has no record of its own."""
+        contents = (read_content(self._folder / f"{work.name}{RECORD}") for work in works)
+        return [
+            work
+            for work, content in zip(works, contents, strict=True)
+            if content is None or content.get("key") != work.key
+        ]
 
     def load(self, metadata: Any, processor_instance: ChunkProcessor) -> dict[str, Any] | None:
         """The output of an earlier run, if it still holds (called by coffea)."""
@@ -264,6 +273,13 @@ def _is_done(folder: Path, work: Work, keep: Callable[[Record], bool]) -> bool:
         return True
     (folder / f"{work.name}{RECORD}").unlink(missing_ok=True)
     return False
+
+
+def say_how_far(title: str, works: Sequence[Work], todo: Sequence[Work]) -> None:
+    """Say how much of the work is done already, and name the rest."""
+    LOG.info("%s: %d of %d chunks are done already", title, len(works) - len(todo), len(works))
+    for work in todo:
+        LOG.debug("%s: %s", title, work.name)
 
 
 def is_lost_worker(error: BaseException) -> bool:

@@ -20,7 +20,14 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import command_of
 from punzinet.analysis.io.provenance import digest, git_commit, versions
 from punzinet.processors.chunks import Chunk, ChunkProcessor
-from punzinet.processors.ledger import ChunkRecords, Ledger, Work, is_lost_worker, survive
+from punzinet.processors.ledger import (
+    ChunkRecords,
+    Ledger,
+    Work,
+    is_lost_worker,
+    say_how_far,
+    survive,
+)
 from punzinet.processors.ntuples.opening import (
     ATTEMPTS,
     Unreadable,
@@ -66,6 +73,7 @@ def run_processor(
     """
     items, works = _plan(processor, files, chunks)
     records = ChunkRecords(ledger.plan(step, works))
+    say_how_far(title, works, records.missing(works))
     runner = Runner(executor.copy(desc=title), schema=BaseSchema, checkpointer=records)
     branches = sorted({branch for file in files for branch in file.columns.values()})
     run = _Run(runner, processor, branches)

@@ -161,7 +161,7 @@ def _run_data(context: Context) -> Sequence[Path]:
     return written
 
 
-FEATURES = Stage(
+FEATURES: Stage = Stage(
     name="features",
     run=_run_features,
     reads=("beams", "luminosity", "corrections", "hypotheses", "features", "search"),
@@ -177,7 +177,7 @@ FEATURES = Stage(
     prepare=check_unblind,
     parts=lambda _: (FEATURES, DATA),
 )
-DATA = Stage(
+DATA: Stage = Stage(
     name="data",
     command="features",
     run=_run_data,

@@ -1,7 +1,7 @@
 """Generated events: what every generator makes and the detector reads."""
 
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -33,6 +33,21 @@ class GeneratedEvents:
     sqrt_s: FloatArray
     weight: FloatArray
     mass: FloatArray
+
+    @classmethod
+    def zeros(cls, sqrt_s: FloatArray, photons: int = 2, mass: float = np.nan) -> Self:
+        """Events of weight zero without momenta, to be filled, for each energy of the beams."""
+        n = len(sqrt_s)
+        return cls(
+            mu_plus=np.zeros((n, 4)),
+            mu_minus=np.zeros((n, 4)),
+            photons=np.zeros((n, photons, 4)),
+            electrons=np.zeros((n, 2, 4)),
+            invisible=np.zeros((n, 4)),
+            sqrt_s=sqrt_s,
+            weight=np.zeros(n),
+            mass=np.full(n, mass),
+        )
 
     def total(self) -> FloatArray:
         """Sum of all final-state momenta, (n, 4); equals (sqrt_s, 0, 0, 0)."""

@@ -54,6 +54,7 @@ PHOTONS: Final = 5
 """Rows of photons: the hardest one; those off electron, positron, mu+ and mu-."""
 
 Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+"""mu+ (n, 4), mu- (n, 4), photons (n, 5, 4), weights (n,) in fb."""
 Pair = tuple[float, float]
 
 
@@ -141,21 +142,17 @@ def _generate(
     sqrt_s: FloatArray,
     ranges: tuple[Pair, Pair],
     cuts: tuple[float, int, Veto],
-) -> Arrays:
-    """Generate events with a hardest photon in the given ranges.
+    events: Arrays,
+) -> None:
+    """Fill events with a hardest photon in the given ranges.
 
     Ranges are those of x and y of `hardest_photon`; cuts are the least transverse momentum of all
     photons together, GeV, the region of the hardest photon, and the calorimeter that defines it.
-
-    Returns:
-        mu+ (n, 4), mu- (n, 4), photons (n, 5, 4), weights (n,) in fb; rows of zeros for trials
-        that fail the cuts or have too little energy.
+    Trials that fail the cuts or have too little energy stay as they are.
     """
-    n = len(sqrt_s)
-    plus, negative = np.zeros((n, 4)), np.zeros((n, 4))
-    photons, weight = np.zeros((n, PHOTONS, 4)), np.zeros(n)
+    plus, negative, photons, weight = events
     least_transverse, region, veto = cuts
-    for i in range(n):
+    for i in range(len(sqrt_s)):
         s_beams = sqrt_s[i] ** 2
         x, y, c, volume = hardest_photon(rng, s_beams, ranges[0], ranges[1])
         softer, of_softer = softer_fractions(rng, s_beams, s_beams * (1 - x), x)
@@ -199,19 +196,18 @@ def _generate(
         photons[i, 2] = second
         photons[i, 3] = off_plus
         photons[i, 4] = off_minus
-    return plus, negative, photons, weight
 
 
 @njit(cache=True)
-def _generate_without(rng: np.random.Generator, sqrt_s: FloatArray, below: float) -> Arrays:
+def _generate_without(
+    rng: np.random.Generator, sqrt_s: FloatArray, below: float, events: Arrays
+) -> None:
     """As `_generate` without a photon harder than an energy fraction: the first is always zero.
 
     The fraction is below 0.9, so that there is always energy for the muons.
     """
-    n = len(sqrt_s)
-    plus, negative = np.zeros((n, 4)), np.zeros((n, 4))
-    photons, weight = np.zeros((n, PHOTONS, 4)), np.zeros(n)
-    for i in range(n):
+    plus, negative, photons, weight = events
+    for i in range(len(sqrt_s)):
         softer, of_softer = softer_fractions(rng, sqrt_s[i] ** 2, sqrt_s[i] ** 2, below)
         first, second, reduced, axis = radiate_off_beams(rng, sqrt_s[i], softer)
         s = dot(reduced, reduced)
@@ -228,23 +224,12 @@ def _generate_without(rng: np.random.Generator, sqrt_s: FloatArray, below: float
         photons[i, 2] = second
         photons[i, 3] = into_cms(off_plus, axis, reduced)
         photons[i, 4] = into_cms(off_minus, axis, reduced)
-    return plus, negative, photons, weight
 
 
-def _record(sqrt_s: FloatArray, arrays: Arrays) -> GeneratedEvents:
-    """The event record of what the compiled loops return."""
-    plus, negative, photons, weight = arrays
-    n = len(sqrt_s)
-    return GeneratedEvents(
-        mu_plus=plus,
-        mu_minus=negative,
-        photons=photons,
-        electrons=np.zeros((n, 2, 4)),
-        invisible=np.zeros((n, 4)),
-        sqrt_s=sqrt_s,
-        weight=weight,
-        mass=np.full(n, np.nan),
-    )
+def _no_events(sqrt_s: FloatArray) -> tuple[GeneratedEvents, Arrays]:
+    """Events without momenta, and their arrays that compiled loops fill."""
+    events = GeneratedEvents.zeros(sqrt_s, PHOTONS)
+    return events, (events.mu_plus, events.mu_minus, events.photons, events.weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +258,9 @@ class HardestPhoton:
         """One weighted trial for each energy of the beams (n,), GeV; rows of zeros if it fails."""
         ranges = (self.fraction, self.opening)
         cuts = (self.least_transverse, self.region, self.veto)
-        return _record(sqrt_s, _generate(rng, sqrt_s, ranges, cuts))
+        events, arrays = _no_events(sqrt_s)
+        _generate(rng, sqrt_s, ranges, cuts, arrays)
+        return events
 
 
 @dataclass(frozen=True)
@@ -290,7 +277,9 @@ class SoftPhotons:
 
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV."""
-        return _record(sqrt_s, _generate_without(rng, sqrt_s, self.below))
+        events, arrays = _no_events(sqrt_s)
+        _generate_without(rng, sqrt_s, self.below, arrays)
+        return events
 
 
 def whole(threshold: float = 0.01) -> tuple[SoftPhotons, HardestPhoton]:

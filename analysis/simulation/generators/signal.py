@@ -199,19 +199,16 @@ class SignalGenerator:
         Raises:
             ValueError: If a beam energy is not above threshold.
         """
-        n = len(sqrt_s)
         if np.any(sqrt_s <= self.threshold):
             raise ValueError(f"A Z' of {self.mass} GeV needs beams above {self.threshold:.3f} GeV.")
-        momenta, weight = _trials(rng.random((n, 5)), sqrt_s, self.mass)
-        return GeneratedEvents(
-            mu_plus=momenta[:, 0],
-            mu_minus=momenta[:, 1],
-            photons=np.zeros((n, 2, 4)),
-            electrons=np.zeros((n, 2, 4)),
-            invisible=momenta[:, 2],
-            sqrt_s=sqrt_s,
+        momenta, weight = _trials(rng.random((len(sqrt_s), 5)), sqrt_s, self.mass)
+        mu_plus, mu_minus, invisible = np.moveaxis(momenta, 1, 0)
+        return replace(
+            GeneratedEvents.zeros(sqrt_s, mass=self.mass),
+            mu_plus=mu_plus,
+            mu_minus=mu_minus,
+            invisible=invisible,
             weight=weight,
-            mass=np.full(n, self.mass),
         )
 
     def maximum(self, sqrt_s: FloatArray) -> float:

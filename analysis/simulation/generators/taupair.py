@@ -11,7 +11,7 @@ coupling fixes it; the tau+ has the opposite sign.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -235,20 +235,19 @@ def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float
 
 @njit(cache=True)
 def _generate(
-    rng: np.random.Generator, sqrt_s: FloatArray, pion_share: float
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Radiate off the beams of energies (n,), make tau pairs, and let them decay.
+    rng: np.random.Generator,
+    sqrt_s: FloatArray,
+    pion_share: float,
+    events: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
+) -> None:
+    """Radiate off the beams, make tau pairs, and let them decay.
 
-    Returns:
-        Momenta in the CMS of the beams of the two muons or pions, positive first, (n, 2, 4); of
-        the neutrinos together (n, 4); of the photons (n, 2, 4); and cross-sections without
-        branching ratios as weights (n,), fb. Where radiation leaves too little energy the weight
-        is zero and the neutrinos have all of it.
+    Events are mu+ (or pi+), mu- (or pi-), photons, neutrinos together, and cross-sections without
+    branching ratios as weights. Where radiation leaves too little energy the weight stays zero and
+    the neutrinos have all of it.
     """
-    n = len(sqrt_s)
-    charged, photons = np.zeros((n, 2, 4)), np.zeros((n, 2, 4))
-    neutrinos, weight = np.zeros((n, 4)), np.zeros(n)
-    for i in range(n):
+    positive, negative, photons, neutrinos, weight = events
+    for i in range(len(sqrt_s)):
         z1, weight1 = _radiated_fraction(rng, sqrt_s[i] ** 2)
         z2, weight2 = _radiated_fraction(rng, sqrt_s[i] ** 2)
         first, second, reduced, axis = radiate_off_beams(rng, sqrt_s[i], (z1, z2, 0.0, 0.0))
@@ -258,12 +257,11 @@ def _generate(
             continue
         weight[i] = SOFT_AND_VIRTUAL * weight1 * weight2 * born_cross_section(s)
         plus, minus = make_pair(rng, math.sqrt(s), pion_share)
-        charged[i, 0] = into_cms(plus, axis, reduced)
-        charged[i, 1] = into_cms(minus, axis, reduced)
+        positive[i] = into_cms(plus, axis, reduced)
+        negative[i] = into_cms(minus, axis, reduced)
         photons[i, 0] = first
         photons[i, 1] = second
-        neutrinos[i] = np.array(reduced) - charged[i, 0] - charged[i, 1]
-    return charged, neutrinos, photons, weight
+        neutrinos[i] = np.array(reduced) - positive[i] - negative[i]
 
 
 @dataclass(frozen=True)
@@ -287,14 +285,8 @@ class TauPairGenerator:
         """
         pions = self.pion_misidentification * BR_TAU_TO_PI
         share = BR_TAU_TO_MU + pions
-        charged, neutrinos, photons, weight = _generate(rng, sqrt_s, pions / share)
-        return GeneratedEvents(
-            mu_plus=charged[:, 0],
-            mu_minus=charged[:, 1],
-            photons=photons,
-            electrons=np.zeros((len(sqrt_s), 2, 4)),
-            invisible=neutrinos,
-            sqrt_s=sqrt_s,
-            weight=weight * share**2,
-            mass=np.full(len(sqrt_s), np.nan),
-        )
+        events = GeneratedEvents.zeros(sqrt_s)
+        muons = events.mu_plus, events.mu_minus
+        rest = events.photons, events.invisible, events.weight
+        _generate(rng, sqrt_s, pions / share, (*muons, *rest))
+        return replace(events, weight=events.weight * share**2)

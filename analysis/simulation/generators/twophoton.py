@@ -65,6 +65,7 @@ VIRTUALITIES: Final = (0.3, 0.8, 2.0, 4.0)
 
 
 Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+"""mu+ (n, 4), mu- (n, 4), electrons (n, 2, 4), weights (n,) in fb."""
 
 
 @njit(cache=True)
@@ -132,20 +133,19 @@ def _square(
 
 @njit(cache=True)
 def _generate(
-    rng: np.random.Generator, sqrt_s: FloatArray, harder: int, virtuality: Pair, reach: Reach
-) -> Arrays:
-    """Generate events.
+    rng: np.random.Generator,
+    sqrt_s: FloatArray,
+    virtuality: Pair,
+    wanted: tuple[int, Reach],
+    events: Arrays,
+) -> None:
+    """Fill events of the electron's (0) or the positron's (1) photon harder, in a range of Q^2.
 
-    For the electron's (0) or the positron's (1) photon harder, with a virtuality in a range.
-
-    Returns:
-        mu+ (n, 4), mu- (n, 4), electrons (n, 2, 4), weights (n,) in fb; rows of zeros for trials
-        that are out of reach.
+    Trials that are out of reach stay as they are.
     """
-    n = len(sqrt_s)
-    plus, negative = np.zeros((n, 4)), np.zeros((n, 4))
-    electrons, weight = np.zeros((n, 2, 4)), np.zeros(n)
-    for i in range(n):
+    plus, negative, electrons, weight = events
+    harder, reach = wanted
+    for i in range(len(sqrt_s)):
         s = sqrt_s[i] ** 2
         y, q2, azimuth, volume = draw_photons(rng, sqrt_s[i], harder, virtuality, reach)
         if volume == 0:
@@ -177,7 +177,6 @@ def _generate(
         negative[i] = in_cms
         electrons[i, 0] = first
         electrons[i, 1] = second
-    return plus, negative, electrons, weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,20 +197,10 @@ class TwoPhoton:
 
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV; rows of zeros if it fails."""
-        plus, negative, electrons, weight = _generate(
-            rng, sqrt_s, self.harder, self.virtuality, self.reach
-        )
-        n = len(sqrt_s)
-        return GeneratedEvents(
-            mu_plus=plus,
-            mu_minus=negative,
-            photons=np.zeros((n, 0, 4)),
-            electrons=electrons,
-            invisible=np.zeros((n, 4)),
-            sqrt_s=sqrt_s,
-            weight=weight,
-            mass=np.full(n, np.nan),
-        )
+        events = GeneratedEvents.zeros(sqrt_s, photons=0)
+        arrays = events.mu_plus, events.mu_minus, events.electrons, events.weight
+        _generate(rng, sqrt_s, self.virtuality, (self.harder, self.reach), arrays)
+        return events
 
 
 def whole(pair_mass: float) -> list[TwoPhoton]:

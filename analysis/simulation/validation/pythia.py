@@ -15,7 +15,7 @@ of those with 1.2 to 3.5 GeV.
 
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -77,15 +77,13 @@ def pythia_events(process: str, n: int, sqrt_s: float, seed: int) -> GeneratedEv
     rate = engine.infoPython().sigmaGen() * _FB_PER_MB
     # what Pythia calls its cross-section knows nothing of the decays that were switched off
     rate *= BR_TAU_TO_MU**2 if process == "tautau" else 1.0
-    return GeneratedEvents(
+    return replace(
+        GeneratedEvents.zeros(np.full(n, sqrt_s)),
         mu_plus=sums[:, 0],
         mu_minus=sums[:, 1],
         photons=sums[:, 2:3],
-        electrons=np.zeros((n, 2, 4)),
         invisible=sums[:, 3],
-        sqrt_s=np.full(n, sqrt_s),
         weight=np.full(n, rate),
-        mass=np.full(n, np.nan),
     )
 
 

@@ -1,5 +1,7 @@
 """The detector: geometry of the boost, efficiencies and vetoes at their edges, resolutions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from four_vectors import dot, on_shell
@@ -25,21 +27,12 @@ def at_angle(energy: np.ndarray | float, degrees: np.ndarray | float, mass: floa
 
 
 def events(
-    plus: np.ndarray,
-    minus: np.ndarray,
-    photon: np.ndarray | None = None,
-    electron: np.ndarray | None = None,
+    plus: np.ndarray, minus: np.ndarray, photon: object = 0.0, electron: object = 0.0
 ) -> GeneratedEvents:
-    n = len(plus)
-    photons, electrons = np.zeros((n, 3, 4)), np.zeros((n, 2, 4))
-    if photon is not None:
-        photons[:, 1] = photon
-    if electron is not None:
-        electrons[:, 1] = electron
-    nothing = np.full(n, np.nan)
-    return GeneratedEvents(
-        plus, minus, photons, electrons, np.zeros((n, 4)), nothing, np.ones(n), nothing
-    )
+    made = GeneratedEvents.zeros(np.full(len(plus), BEAMS.sqrt_s), photons=3)
+    made.photons[:, 1] = photon
+    made.electrons[:, 1] = electron
+    return replace(made, mu_plus=plus, mu_minus=minus)
 
 
 def central(n: int) -> np.ndarray:

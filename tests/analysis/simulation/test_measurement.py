@@ -1,5 +1,7 @@
 """What is measured of two muons: resolutions, and the preselection on hand-made pairs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from four_vectors import boosted, mass2, on_shell
@@ -78,8 +80,7 @@ def test_measurement_is_of_the_laboratory_momenta() -> None:
     detector = Detector(BEAMS, tracking=exact)
     lab = on_shell(np.array([[[0.0, 3.0, 2.0]], [[1.0, 0.0, -2.0]]]), MUON_MASS)
     plus, minus = transform(lab, detector.from_laboratory)
-    nothing, one = np.zeros((1, 2, 4)), np.ones(1)
-    events = GeneratedEvents(plus, minus, nothing, nothing, plus, one, one, one)
+    events = replace(GeneratedEvents.zeros(np.ones(1)), mu_plus=plus, mu_minus=minus)
     measured = measure(np.random.default_rng(5), events, detector)
     expected = momenta(lab)
     np.testing.assert_allclose(measured.p[0], expected.p[:, 0])

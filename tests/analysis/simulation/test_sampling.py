@@ -1,6 +1,6 @@
 """Sampling: weights, unweighting and counts against a toy process whose yield is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -40,15 +40,13 @@ class Toy:
         half = np.sqrt(np.maximum((dimuon[:, 0] ** 2 - 4.0) / 4 - MUON_MASS**2, 0))
         unit = direction(rng.uniform(-1, 1, n), rng.uniform(0, 7, n))
         plus = boosted(on_shell(half[:, np.newaxis] * unit, MUON_MASS), dimuon)
-        return GeneratedEvents(
+        weight = 2 * self.mean * rng.random(n)
+        return replace(
+            GeneratedEvents.zeros(sqrt_s),
             mu_plus=plus,
             mu_minus=dimuon - plus,
-            photons=np.zeros((n, 1, 4)),
-            electrons=np.zeros((n, 2, 4)),
             invisible=recoil,
-            sqrt_s=sqrt_s,
-            weight=2 * self.mean * rng.random(n),
-            mass=np.full(n, np.nan),
+            weight=weight,
         )
 
 

@@ -34,18 +34,7 @@ RATIO_TICKS = (0.2, 0.3, 0.5, 0.7, 1, 1.4, 2, 3, 5)
 def write_figures(
     folder: Path, comparison: Baselines, systematics: Baselines, ranking: Ranking, search: Search
 ) -> list[Path]:
-    """Draw all figures.
-
-    Args:
-        folder: Where to.
-        comparison: All baselines.
-        systematics: The study of systematics.
-        ranking: The ranks of observables.
-        search: Says how mass and observables are written.
-
-    Returns:
-        The files written.
-    """
+    """Draw all baselines, the study of systematics and the ranks; return the files written."""
 
     def figures() -> Iterator[tuple[str, Figure]]:
         """All figures by file name."""
@@ -76,7 +65,7 @@ def comparison_figure(
     Args:
         results: What is compared.
         reference: Name of the one that the others are divided by.
-        ratio_label: What the lower axis says.
+        ratio_label: Of the lower axis.
         parameter: How figures write the mass of a hypothesis.
     """
     mass = results.mass
@@ -130,12 +119,7 @@ def _running_mean(values: FloatArray) -> FloatArray:
 
 
 def ranking_figure(ranking: Ranking, search: Search) -> Figure:
-    """Draw what observables are worth, the most important one on top, the features in colour.
-
-    Args:
-        ranking: Their ranks.
-        search: Says which are features, and how all are written.
-    """
+    """Draw what observables are worth, the most important one on top, the features in colour."""
     labels = {quantity.name: quantity.label for quantity in search.candidates}
     count = len(ranking.names)
     with style.style():

@@ -26,13 +26,9 @@ def features_figure(
     backgrounds: Mapping[str, WeightedFeatures],
     processes: Mapping[str, str],
 ) -> Figure:
-    """Draw each feature, normalised to unit area.
+    """Draw each feature, normalised to unit area, of backgrounds and up to three signals.
 
-    Args:
-        search: How features and masses are written.
-        signals: Up to three signals by mass in GeV.
-        backgrounds: Backgrounds by the name of their process.
-        processes: How figures write each process.
+    `search` and `processes` say how features, masses and processes are written.
     """
     features = search.features
     colours = style.process_colours(list(backgrounds))

@@ -24,9 +24,7 @@ def cross_section_figure(limits: Limits, search: Search) -> Figure:
 def coupling_figure(limits: Limits, search: Search) -> Figure:
     """Draw limits on g′ for a Z′ that only decays as the search has it.
 
-    Args:
-        limits: The limits, with cross-sections over g′² for at least one mass.
-        search: Says how it decays.
+    Cross-sections over g′² have to be known for at least one mass.
     """
     quantity = rf"$g'$  for $\mathcal{{B}}({search.decay})=1$"
     return _figure(limits, search, limits.coupling, quantity)
@@ -37,11 +35,7 @@ def _figure(
 ) -> Figure:
     """Draw median and bands of the single cut, with the other limits as lines.
 
-    Args:
-        limits: The limits.
-        search: Says how the mass is written.
-        transform: Turns cross-sections (H, 5) in fb into what is drawn.
-        quantity: What that is.
+    What is drawn is the quantity that `transform` makes of cross-sections (H, 5) in fb.
     """
 
     def drawable(values: FloatArray) -> FloatArray:

@@ -50,16 +50,7 @@ SIGNAL_STRENGTH = 10
 def make_plots(
     output: OutputFolder, manifest: Manifest, network: str, *, limits: bool
 ) -> list[Path]:
-    """Draw all figures.
-
-    Args:
-        output: Where results lie and figures go.
-        manifest: Luminosity, and how processes are written.
-        network: The network whose outputs and history are shown.
-        limits: Whether upper limits are drawn as well.
-
-    Returns:
-        All files written.
+    """Draw all figures, with outputs and history of a network, and return the files written.
 
     Raises:
         InputError: If a result is missing or damaged.

@@ -108,12 +108,7 @@ def networks_by_loss(sensitivity: Sensitivity) -> dict[str, list[str]]:
 
 
 def sigma_min_figure(sensitivity: Sensitivity, parameter: str) -> Figure:
-    """Draw σ_min of the cuts against the mass, and the ratio of BCE to Punzi-net below.
-
-    Args:
-        sensitivity: The result; networks are told apart by the prefixes ``bce`` and ``punzi``.
-        parameter: How figures write the mass of a hypothesis.
-    """
+    """Draw σ_min of the cuts against the mass, written so, and the ratio of BCE to Punzi-net."""
     curves = _curves(sensitivity)
     with style.style():
         figure, upper, lower = style.ratio_panels(1.05)

@@ -77,13 +77,8 @@ def mass_figure(
 ) -> Figure:
     """Draw the mass before (above) and after (below) the single cut.
 
-    Args:
-        before: Events that pass the preselection.
-        after: Those of them that pass the single cut.
-        cross_section: Cross-section that every signal is drawn for, fb.
-        luminosity: Target luminosity, fb^-1.
-        processes: How figures write each process.
-        parameter: How figures write the mass of a signal.
+    Signals are drawn for a cross-section in fb, everything for a luminosity in fb^-1; `processes`
+    and `parameter` say how figures write processes and the mass of a signal.
     """
     axis = before.backgrounds.axes[1]
     with style.style():
@@ -234,11 +229,8 @@ def draw_stack(
 ) -> tuple[FloatArray, FloatArray]:
     """Draw the largest process on top, and a band for the uncertainty of the sum.
 
-    Args:
-        axes: Where to draw.
-        backgrounds: Axes ``process`` (categories) and that of the variable, with sums of squared
-            weights.
-        processes: How figures write each process.
+    The histogram has the axes ``process`` (categories) and that of the variable, and sums of
+    squared weights.
 
     Returns:
         (k,) contents and (k,) variances of the sum.

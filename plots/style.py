@@ -71,21 +71,14 @@ def style() -> Iterator[None]:
 def new_figure(height: float, **subplots: Any) -> tuple[Figure, Any]:
     """Make a figure of one column's width that pyplot does not know of, and its axes.
 
-    Args:
-        height: Its height, as a share of its width.
-        subplots: As for `Figure.subplots`.
+    Its height is a share of its width; the axes are as for `Figure.subplots`.
     """
     figure = Figure(figsize=(COLUMN_WIDTH, height * COLUMN_WIDTH))
     return figure, figure.subplots(**subplots)
 
 
 def ratio_panels(height: float, upper: float = 2.4) -> tuple[Figure, Axes, Axes]:
-    """Make a figure with a panel for ratios below, and a line at 1 in it.
-
-    Args:
-        height: Height of the figure, as a share of its width.
-        upper: Height of the upper panel over that of the lower one.
-    """
+    """Make a figure as `new_figure` with a lower panel for ratios; the upper one is higher."""
     figure, (axes, below) = new_figure(height, nrows=2, sharex=True, height_ratios=(upper, 1))
     below.axhline(1, color="black", linewidth=0.6)
     return figure, axes, below
@@ -125,11 +118,7 @@ def include(limits: tuple[float, float], *values: FloatArray) -> tuple[float, fl
 
 
 def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
-    """Write figures as they come, by this process and a second one.
-
-    Args:
-        figures: File name without suffix, and figure.
-        folder: Where to.
+    """Write figures by file name without suffix, as they come, with a second process.
 
     Raises:
         InputError: If the folder cannot be written to, or a label is no mathtext.

@@ -45,16 +45,9 @@ def make_validation_plots(
     comparisons: Sequence[PublishedNumber],
     spectra: Sequence[PythiaComparison],
 ) -> list[Path]:
-    """Draw all figures of the validation.
+    """Draw all figures of the validation, and return the files written.
 
-    Args:
-        output: Where the windows lie and figures go.
-        manifest: How processes are written.
-        comparisons: With published values.
-        spectra: With Pythia, none if it is not there.
-
-    Returns:
-        All files written.
+    Spectra are those with Pythia, none if it is not there.
 
     Raises:
         InputError: If there are no windows, or the folder cannot be written to.

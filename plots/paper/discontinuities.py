@@ -38,11 +38,7 @@ def discontinuities_figure(
 ) -> Figure:
     """Draw cuts, signal that passes and background that passes, along the mass.
 
-    Args:
-        mass: (H,) masses in GeV.
-        edges: (H + 1,) edges of the bins in GeV.
-        selections: Up to two selections, by what the figure calls them.
-        luminosity: Target luminosity, fb^-1.
+    There are up to two selections by label, masses (H,) and edges (H + 1,) of bins in GeV.
     """
     with style.style():
         figure, (top, middle, bottom) = style.new_figure(

@@ -40,7 +40,7 @@ def ensembles_figure(
         curves: (N, H) σ_min in fb by label; at least two curves of at least two networks.
         luminosity: Target luminosity, fb^-1.
         merit: Whether to draw the figure of merit, and not σ_min.
-        ratio_label: Of the lower axis, σ_min of the first curve over that of the others.
+        ratio_label: Of σ_min of the first curve over that of the others.
     """
     drawn = _averaged(curves)
     with style.style():
@@ -63,11 +63,7 @@ def published_figure(
 ) -> Figure:
     """Draw our σ_min with the published points, which have one common arbitrary scale.
 
-    Args:
-        hypotheses: The masses.
-        bce: (N, H) σ_min of the cross-entropy networks at their best cuts, fb.
-        punzi: (N, H) σ_min of the Punzi-nets at one cut, fb.
-        luminosity: Target luminosity, fb^-1.
+    Ours, (N, H) in fb, are of cross-entropy networks at their best cuts and of Punzi-nets at one.
     """
     ours = _averaged({"BCE, best cuts": bce, "Punzi-net, one cut": punzi})
     curves = [curve for curve, _ in ours.values()]

@@ -35,15 +35,12 @@ FEATURE_SPACE_MASSES = (0.12, 0.5, 0.8)
 def make_paper_figures(
     output: OutputFolder, manifest: Manifest, studies: Sequence[Study]
 ) -> list[Path]:
-    """Draw all figures of the paper.
+    """Draw all figures of the paper, and return the files written.
 
     Args:
         output: Where results lie and figures go.
         manifest: The luminosity.
         studies: The studies, the main one first.
-
-    Returns:
-        All files written.
 
     Raises:
         InputError: If a result is missing or damaged.

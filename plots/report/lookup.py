@@ -105,17 +105,10 @@ def _key(mass: float) -> str:
 def _selection(
     sensitivity: Sensitivity, names: Sequence[str], cut: str, network: str
 ) -> list[dict[str, Any]]:
-    """What one kind of cut achieves for each hypothesis.
+    """What one kind of cut on the networks of a loss achieves for each hypothesis.
 
-    Args:
-        sensitivity: What the networks achieve.
-        names: The networks of a loss.
-        cut: Which cut of them.
-        network: The network that is shown; of another loss, that with the same number.
-
-    Returns:
-        Cut on the output after the sigmoid, efficiency, background, σ_min and its error, and the
-        mean σ_min over all these networks with its error.
+    That is the cut on the output after the sigmoid, efficiency, background, σ_min and its error
+    of the network that is shown, or of that with the same number; and the mean σ_min over all.
     """
     same = [name for name in names if name.rsplit("-", 1)[-1] == network.rsplit("-", 1)[-1]]
     chosen: Selection = getattr(sensitivity.networks[(same or names)[0]], cut)

@@ -23,15 +23,7 @@ from punzinet.plots.report.pictures import read_captions, read_pictures
 
 
 def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
-    """Write the report of all results in an output folder.
-
-    Args:
-        output: Where results lie and the report goes.
-        manifest: What is analysed, and how processes are written.
-        network: The network whose cut the selection applied.
-
-    Returns:
-        The page.
+    """Write the report of all results, with the network whose cut the selection applied.
 
     Raises:
         InputError: If a result of the chain is missing, or any result is damaged.

@@ -108,11 +108,13 @@ def _sigma_over_g2(manifest: Manifest, output: OutputFolder, mass: FloatArray) -
 def _write_workspaces(folder: Path, experiments: Experiments) -> list[Path]:
     """Write the HistFactory workspace of every hypothesis that has a limit."""
     shutil.rmtree(folder, ignore_errors=True)
-    paths = []
-    for experiment in experiments:
-        if experiment is not None:
-            workspace = experiment.workspace()
-            pyhf.schema.validate(workspace, "workspace.json")
-            paths.append(folder / f"{experiment.mass:g}.json")
-            write_json(paths[-1], workspace)
+    known = {f"{one.mass:g}": one.workspace() for one in experiments if one is not None}
+    # All as one workspace: pyhf resolves its schema anew whenever it is asked.
+    parts = ("channels", "observations", "measurements")
+    together = {part: [row for one in known.values() for row in one[part]] for part in parts}
+    if known:
+        pyhf.schema.validate(together | {"version": "1.0.0"}, "workspace.json")
+    paths = [folder / f"{mass}.json" for mass in known]
+    for path, workspace in zip(paths, known.values(), strict=True):
+        write_json(path, workspace)
     return paths

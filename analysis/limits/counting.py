@@ -13,8 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import gammaincc, gammaincinv, ndtr, ndtri
+from scipy.special import gammaincc, gammaincinv, gammaln, ndtr, ndtri
 from scipy.stats import qmc
 
 from punzinet.analysis.limits.model import CountingExperiment
@@ -23,6 +22,12 @@ from punzinet.analysis.types import FloatArray
 
 #: Points of the average, as a power of 2.
 POINTS_LOG2 = 12
+#: Steps to a limit at most; about 4 are needed.
+STEPS = 100
+#: Relative size of the last step; what it leaves is of the order of its square.
+TOLERANCE = 1e-5
+#: Probability below which no limit lies, and numbers lose their digits.
+UNLIKELY = 1e-100
 
 
 def counting_limits(
@@ -45,38 +50,54 @@ def _limits(
 ) -> FloatArray:
     """Limits of one experiment, (5,) in fb."""
     signal, background = _possible(experiment, points_log2)
+    spread = float(np.sqrt(background.mean() + background.var()))
 
     @cache
     def at_most(n: int) -> float:
         """Probability to count at most n events without signal."""
-        return float(gammaincc(n + 1, background).mean())
+        return float(gammaincc(n + 1, background).mean()) if n >= 0 else 0.0
 
-    @cache
-    def limit(n: int) -> float:
-        """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted."""
-        allowed = (1 - confidence_level) * at_most(n)
-
-        def surplus(cross_section: float) -> float:
-            """Logarithm of the probability over that allowed; nearly a straight line."""
-            probability = gammaincc(n + 1, cross_section * signal + background).mean()
-            return float(np.log(max(probability, 1e-300) / allowed))
-
-        low, high = 0.0, (3 + max(n - experiment.background, 0)) / experiment.signal
-        while surplus(high) > 0:
-            low, high = high, 2 * high
-        return float(brentq(surplus, low, high, rtol=1e-7))
-
-    def quantile(share: float) -> int:
-        """Smallest count that is not exceeded with this probability."""
-        low, high = -1, 1
+    def quantile(sigmas: float) -> int:
+        """Smallest count that is not exceeded with the probability of so many sigmas."""
+        share = float(ndtr(sigmas))
+        low = high = max(int(background.mean() + sigmas * spread), 0)
+        step = 1
         while at_most(high) < share:
-            low, high = high, 2 * high
+            low, high, step = high, high + step, 2 * step
+        while at_most(low) >= share:
+            low, high, step = max(low - step, -1), low, 2 * step
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if at_most(middle) < share else (low, middle)
         return high
 
-    return np.array([limit(quantile(float(share))) for share in ndtr(BANDS)])
+    @cache
+    def limit(n: int) -> float:
+        """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted.
+
+        By Newton's method on the logarithm of the probability, which is nearly a straight line;
+        by bisection where it has steps, because the points of the average lie far apart.
+        """
+        allowed = (1 - confidence_level) * at_most(n)
+        tried = (2 + max(n - experiment.background, 0) + spread) / experiment.signal
+        low, high, last = 0.0, np.inf, np.inf
+        for _ in range(STEPS):
+            events = tried * signal + background
+            probability = gammaincc(n + 1, events).mean()
+            density = (signal * np.exp(n * np.log(events) - events - gammaln(n + 1))).mean()
+            low, high = (tried, high) if probability > allowed else (low, tried)
+            step = np.inf
+            if min(probability, density) > UNLIKELY:
+                step = float(np.log(probability / allowed) * probability / density)
+            follows = low <= tried + step <= high and abs(step) <= last / 2
+            if not follows:
+                step = min((low + high) / 2, 2 * tried) - tried
+            last, tried = abs(step), tried + step
+            if follows and last < TOLERANCE * tried:
+                break
+        return tried
+
+    return np.array([limit(quantile(sigmas)) for sigmas in BANDS.tolist()])
 
 
 def _possible(experiment: CountingExperiment, points_log2: int) -> tuple[FloatArray, FloatArray]:

@@ -35,9 +35,8 @@ def show_status(ctx: typer.Context) -> None:
     output = context.output
     holder = holder_of(output.root) or {}
     stages = Table("stage", Column("state", overflow="fold"))
-    chunks = Table(
-        "stage", "step", Column("dataset", overflow="fold"), box=SIMPLE_HEAD, padding=0
-    )  # fmt: skip
+    dataset = Column("dataset", overflow="fold")
+    chunks = Table("stage", "step", dataset, box=SIMPLE_HEAD, padding=0)
     for name in ("chunks done", "entries done", "of", "failed"):
         chunks.add_column(name, justify="right", no_wrap=True)
     failures: list[str] = []
@@ -69,15 +68,9 @@ def _add_chunks(stage: Stage, output: OutputFolder, table: Table) -> list[str]:
     """Add how many chunks of a stage are done to a table; returns why others failed."""
     failures = []
     for row in read_progress(output.ledger(stage.name)):
-        table.add_row(
-            stage.name,
-            row.step,
-            escape(row.dataset),
-            f"{row.done:,}/{row.chunks:,}",
-            f"{row.entries_done:,}",
-            f"{row.entries:,}",
-            f"{len(row.failures):,}",
-        )
+        counts = (row.entries_done, row.entries, len(row.failures))
+        done = f"{row.done:,}/{row.chunks:,}"
+        table.add_row(stage.name, row.step, escape(row.dataset), done, *map("{:,}".format, counts))
         failures += [f"{stage.name}: {why}" for why in row.failures.values()]
     return failures
 
@@ -121,10 +114,8 @@ def _incomplete(path: Path) -> list[str]:
         return []
     content = read_json(path, "punzinet features")
     try:
-        lines = [
-            f"features: allowed to be missing: {row['reason']}"
-            for row in content.get("missing", [])
-        ]
+        missing = content.get("missing", [])
+        lines = [f"features: allowed to be missing: {row['reason']}" for row in missing]
         for name, dataset in content["datasets"].items():
             for file, count in dataset["duplicates"]["by_file"].items():
                 lines.append(

@@ -1,6 +1,7 @@
 """What is done with networks and ntuples beside the chain: export, predict, rebasket."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,20 +85,14 @@ def predict(
     with _progress() as progress:
         for file, target in zip(inputs, targets, strict=True):
             task = progress.add_task(file.stem, total=file.entries)
-
-            def advance(entries: int, task: object = task) -> None:
-                progress.advance(task, entries)  # type: ignore[arg-type]  # a TaskID
-
             done = predict_file(
                 file, saved, describe_datasets(alone, [file])[like.name], target,
-                chunk_size=settings.features.chunk_size, advance=advance,
+                chunk_size=settings.features.chunk_size, advance=partial(progress.advance, task),
             )  # fmt: skip
-            missing = f", {done.undefined} without output (input is not a number)"
-            progress.console.print(
-                f"predict: {target}: {done.entries} entries, {done.selected} selected"
-                f"{missing if done.undefined else ''}",
-                markup=False,
-            )
+            said = f"predict: {target}: {done.entries} entries, {done.selected} selected"
+            if done.undefined:
+                said += f", {done.undefined} without output (input is not a number)"
+            progress.console.print(said, markup=False)
 
 
 def rebasket(

@@ -13,13 +13,7 @@ _ABSENT = object()
 
 
 class OutOfDate(NamedTuple):
-    """A stage that has to run again.
-
-    Attributes:
-        stage: The stage.
-        context: Its options and all else that it has to run on.
-        reasons: Why; empty if only because of a stage before it.
-    """
+    """A stage that has to run again; without reasons if only because of a stage before it."""
 
     stage: Stage
     context: Context
@@ -104,15 +98,9 @@ def _options(one: OutOfDate) -> str:
 def differences(
     then: Mapping[str, Any], now: Mapping[str, Any], commands: Mapping[str, str]
 ) -> list[str]:
-    """Compare everything a stage depends on with what it was.
+    """One line for each difference between `Stage.inputs` of two runs.
 
-    Args:
-        then: `Stage.inputs` of its last run.
-        now: The same now.
-        commands: What to type for each stage before it.
-
-    Returns:
-        One line for each difference.
+    Of the stages before it, `commands` says what to type.
     """
     then, now = (json.loads(json.dumps(one, default=str)) for one in (then, now))
     lines = list(_changes("version of punzinet", then.get("version"), now["version"]))

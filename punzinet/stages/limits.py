@@ -15,12 +15,6 @@ from punzinet.stages.train import TRAIN
 SHOWN = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 
 
-def _files(context: Context) -> list[str]:
-    """The user's table of cross-sections, if there is one."""
-    given = context.manifest.limits.cross_sections
-    return [] if given is None else [given]
-
-
 def _run(context: Context) -> Sequence[Path]:
     """Work out expected upper limits on the cross-section and on g' for every mass.
 
@@ -57,7 +51,8 @@ LIMITS = Stage(
     reads=("figure_of_merit", "limits"),
     also=lambda context: {"network": context.options.network},
     after=(FEATURES, TRAIN),
-    files=_files,
+    # The user's table, if there is one.
+    files=lambda context: list(filter(None, [context.manifest.limits.cross_sections])),
     writes=("limits/limits.json",),
     options=("network",),
     kept=("network",),

@@ -72,38 +72,23 @@ class Options:
     ] = None
     force: Annotated[bool, Option("--force", help="run even if nothing has changed")] = False
     dry_run: Annotated[
-        bool,
-        Option("--dry-run", help="say whether the stage would run and why, and do nothing"),
+        bool, Option("--dry-run", help="say whether the stage would run and why, and do nothing")
     ] = False
     upstream: Annotated[
         bool, Option("--upstream", help="run earlier stages that are out of date first")
     ] = False
     network: NetworkOption = "punzi-00"
     unblind: Annotated[
-        bool,
-        Option(
-            "--unblind",
-            help="see all of the data, not only what `blinding` in the manifest allows",
-        ),
+        bool, Option("--unblind", help="see all of the data, not only what `blinding` allows")
     ] = False
     allow_missing: Annotated[
-        bool,
-        Option(
-            "--allow-missing",
-            help="go on without files and chunks that cannot be read, and rescale normalisations",
-        ),
+        bool, Option("--allow-missing", help="go on without what cannot be read, and rescale")
     ] = False
     limit_files: Annotated[
-        int | None,
-        Option(
-            min=1, help="trial run: only the first files of every dataset, scaled up to all of it"
-        ),
+        int | None, Option(min=1, help="trial run: first files of every dataset, scaled up to all")
     ] = None
     limit_chunks: Annotated[
-        int | None,
-        Option(
-            min=1, help="trial run: only the first chunks of every dataset, scaled up to all of it"
-        ),
+        int | None, Option(min=1, help="trial run: first chunks of every dataset, scaled up to all")
     ] = None
     networks: Annotated[
         int | None,
@@ -114,8 +99,7 @@ class Options:
         ),
     ] = None
     device: Annotated[
-        str | None,
-        Option(help="cpu, cuda or mps: where to train; the manifest's by default"),
+        str | None, Option(help="cpu, cuda or mps: where to train; the manifest's by default")
     ] = None
     resume: Annotated[
         bool,
@@ -125,12 +109,10 @@ class Options:
         bool, Option("--studies", help="vary the recipe, one thing at a time, as well")
     ] = False
     vary: Annotated[
-        list[str] | None,
-        Option(help="one of these variations only, such as wide or seed; repeat it"),
+        list[str] | None, Option(help="one of these variations, such as wide or seed; repeat it")
     ] = None
     combine: Annotated[
-        list[Path] | None,
-        Option(help="average the claims of these output folders instead; repeat it"),
+        list[Path] | None, Option(help="average the claims of these output folders; repeat it")
     ] = None
 
 

@@ -3,7 +3,7 @@
 Every ensemble is a stage of its own (a study), so that one that is up to date is not trained again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,9 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
         from punzinet.processors.paper_stage import run_study
 
         console.print(f"{name}: {study.label}, {study.settings.networks} networks")
-        resume = context.options.resume
-        with ProgressBar(quiet=console.quiet) as progress:
-            return run_study(
-                _manifest(context), context.output, study, resume=resume, reporters=[progress]
-            )
+        manifest, resume = _manifest(context), context.options.resume
+        with ProgressBar(quiet=console.quiet) as bar:
+            return run_study(manifest, context.output, study, resume=resume, reporters=[bar])
 
     name = f"paper {study.name}"
     pretrained = [study_stage(one, ()) for one in studies if one.name == study.pretrained]
@@ -112,22 +110,22 @@ def _varied(context: Context) -> list[Study]:
     Other batch sizes are variations as well, which the figures of the paper need anyway.
     """
     main, asked = _main(context), _chosen(context)
-    varied = [
+    return main[1:] + [
         study
         for study in _possible(context)
         if study in asked or not reasons(study_stage(study, main), context)
     ]
-    return [*main[1:], *varied]
 
 
-def _stages(studies: Callable[[Context], Iterable[Study]]) -> Callable[[Context], Iterable[Stage]]:
-    """Function that gives the stages of some studies."""
-    return lambda context: [study_stage(one, _main(context)) for one in studies(context)]
+def _stages(context: Context, studies: Iterable[Study]) -> list[Stage]:
+    """The stages of some studies."""
+    main = _main(context)
+    return [study_stage(one, main) for one in studies]
 
 
-def _names(studies: Callable[[Context], Iterable[Study]]) -> Callable[[Context], dict[str, Any]]:
-    """Function that gives the names of some studies as a setting."""
-    return lambda context: {"studies": [one.name for one in studies(context)]}
+def _names(studies: Iterable[Study]) -> dict[str, Any]:
+    """Some studies as a setting."""
+    return {"studies": [one.name for one in studies]}
 
 
 def _parts(context: Context) -> Iterator[Stage]:
@@ -137,18 +135,15 @@ def _parts(context: Context) -> Iterator[Stage]:
         return
     context.manifest.search.require_recoil("punzinet paper")
     asked = _chosen(context)
-    yield from _stages(_main)(context)
-    yield PAPER
+    yield from (*_stages(context, _main(context)), PAPER)
     if asked:
-        yield from _stages(_chosen)(context)
-        yield VARIATIONS
+        yield from (*_stages(context, asked), VARIATIONS)
 
 
 def everything(context: Context) -> Iterator[Stage]:
     """All stages of which there may be results, as they were run last."""
     context = PAPER.of_last_run(context)
-    yield from _stages(_main)(context)
-    yield from _stages(_possible)(context)
+    yield from _stages(context, [*_main(context), *_possible(context)])
     yield from (PAPER, VARIATIONS)
 
 
@@ -215,9 +210,9 @@ PAPER = Stage(
     name="paper",
     run=_run,
     reads=("processes",),
-    also=_names(_main),
+    also=lambda context: _names(_main(context)),
     after=(FEATURES,),
-    shows=_stages(_main),
+    shows=lambda context: _stages(context, _main(context)),
     writes=("paper/claims.json",),
     options=("networks", "studies", "vary", "combine", "resume"),
     kept=("networks",),
@@ -228,9 +223,9 @@ VARIATIONS = Stage(
     command="paper --vary NAME",
     run=_run_variations,
     reads=("processes",),
-    also=_names(_varied),
+    also=lambda context: _names(_varied(context)),
     after=(FEATURES,),
-    shows=_stages(_varied),
+    shows=lambda context: _stages(context, _varied(context)),
     writes=("paper/variations.json",),
     options=("networks",),
     kept=("networks",),

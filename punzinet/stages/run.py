@@ -20,6 +20,8 @@ from punzinet.stages.options import Context, Options, console
 from punzinet.stages.stage import Stage
 
 LOG = logging.getLogger(__name__)
+#: Says who holds the lock; of no consequence where nobody does.
+HOLDER = ".running.json"
 AGAIN = "a stage before it runs again"
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
@@ -127,10 +129,10 @@ def lock(folder: Path, stage: str) -> Iterator[None]:
         LOG.warning("The file system of %s has no locks: nothing keeps a second run out.", folder)
     try:
         who = {"pid": os.getpid(), "host": socket.gethostname(), "stage": stage}
-        write_json(_holder_path(folder), who)
+        write_json(folder / HOLDER, who)
         yield
     finally:
-        _holder_path(folder).unlink(missing_ok=True)
+        (folder / HOLDER).unlink(missing_ok=True)
         held.release()
 
 
@@ -143,18 +145,13 @@ def holder_of(folder: Path) -> dict[str, Any] | None:
                 pass
     except Timeout:
         try:
-            holder = read_json(_holder_path(folder), "the same command")
+            holder = read_json(folder / HOLDER, "the same command")
         except InputError:
             return {}
         return holder if isinstance(holder, dict) else {}
     except OSError:
         return None
     return None
-
-
-def _holder_path(folder: Path) -> Path:
-    """The file that says who holds the lock; of no consequence where nobody does."""
-    return folder / ".running.json"
 
 
 def _busy(folder: Path) -> str:

@@ -16,11 +16,8 @@ def _wanted(manifest: Manifest) -> bool:
 
 def _also(context: Context) -> dict[str, Any]:
     """What is simulated, and how much of it."""
-    datasets = context.manifest.datasets.values()
-    return {
-        "datasets": {d.name: d.simulate for d in datasets if d.simulate},
-        "scale": context.options.scale,
-    }
+    simulated = {d.name: d.simulate for d in context.manifest.datasets.values() if d.simulate}
+    return {"datasets": simulated, "scale": context.options.scale}
 
 
 def _prepare(context: Context) -> None:

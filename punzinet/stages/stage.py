@@ -81,11 +81,9 @@ class Stage:
         return self.has_run(output) or any((output.root / name).exists() for name in self.writes)
 
     def of_last_run(self, context: Context, *, network: bool = False) -> Context:
-        """The same context with the options of its last run, as far as they change its result.
+        """The same context with the options of its last run that change its result.
 
-        Args:
-            context: The context.
-            network: Whether this holds for the network as well.
+        The network is that of its last run only if `network` says so.
         """
         if not self.has_run(context.output):
             return context

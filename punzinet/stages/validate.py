@@ -1,6 +1,6 @@
 """The default data against what is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,17 +25,10 @@ def _has_pythia() -> bool:
     return find_spec("pythia8mc") is not None
 
 
-def _also(context: Context) -> Mapping[str, Any]:
-    """The seed, and whether there is Pythia."""
-    return {"pythia": _has_pythia(), "seed": context.manifest.simulation.seed}
-
-
 def _files(context: Context) -> list[str]:
     """Judged networks, if any."""
-    output = context.output
-    return [
-        str(path) for path in (output.sensitivity, output.study(MAIN).judgement) if path.exists()
-    ]
+    judged = (context.output.sensitivity, context.output.study(MAIN).judgement)
+    return [str(path) for path in judged if path.exists()]
 
 
 def _run(context: Context) -> Sequence[Path]:
@@ -63,9 +56,8 @@ def _run(context: Context) -> Sequence[Path]:
         "missing": "The comparison with Pythia 8 needs the package pythia8mc: install it with "
         "`pip install --only-binary pythia8mc pythia8mc` or `pip install --group dev`."
     }
-    origin = provenance(
-        manifest.digest, stage=VALIDATE.name, scale=context.options.scale, seed=seed
-    )
+    scale = context.options.scale
+    origin = provenance(manifest.digest, stage=VALIDATE.name, scale=scale, seed=seed)
     content: dict[str, Any] = {
         "provenance": origin,
         **{row.quantity: row.to_json() for row in rows},
@@ -127,7 +119,7 @@ def _print(rows: "Sequence[PublishedNumber]", spectra: "Sequence[PythiaCompariso
 VALIDATE = Stage(
     name="validate-simulation",
     run=_run,
-    also=_also,
+    also=lambda context: {"pythia": _has_pythia(), "seed": context.manifest.simulation.seed},
     after=(SIMULATE, FEATURES),
     files=_files,
     writes=("simulation/validation.json",),

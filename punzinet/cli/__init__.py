@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from typer import Option
 from typer.core import TyperCommand
 from typer.main import get_command
 
@@ -114,6 +115,9 @@ app.command("predict", cls=_PLACE)(tools.predict)
 app.command("rebasket")(tools.rebasket)
 
 
+_VERBOSE = "say why a stage runs and what it goes on from; -vv: name every chunk"
+
+
 def _show_version(wanted: bool) -> None:
     """Print the version and end."""
     if wanted:
@@ -123,23 +127,12 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _talk(
-    verbose: Annotated[
-        int,
-        typer.Option(
-            "--verbose",
-            "-v",
-            count=True,
-            help="say why a stage runs and what it goes on from; -vv: name every chunk",
-        ),
-    ] = 0,
+    verbose: Annotated[int, Option("--verbose", "-v", count=True, help=_VERBOSE)] = 0,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="say nothing but errors, and show no progress")
+        bool, Option("--quiet", "-q", help="say nothing but errors, and show no progress")
     ] = False,
     _version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="print the version and end"
-        ),
+        bool, Option("--version", callback=_show_version, is_eager=True, help="print it and end")
     ] = False,
 ) -> None:
     """Settle how much is said, before any command runs; messages of libraries are theirs."""

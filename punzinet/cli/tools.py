@@ -55,8 +55,8 @@ def predict(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="dataset of the manifest that the files are like: its tree, branch names, frame "
-            "and missing values; needed where datasets differ in these"
+            help="dataset of the manifest that the files are like in tree, branch names, frame and "
+            "missing values; needed where datasets differ in these"
         ),
     ] = None,
     to: ToOption = None,

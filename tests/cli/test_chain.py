@@ -95,12 +95,9 @@ def test_every_contract_file_is_there(chain: Path) -> None:
         with uproot.open(output / "ntuples" / f"{name}.root") as file:
             assert file["variables"].num_entries > 0
     for name in (
-        "windows.json",
-        "features/cutflow.json",
-        "features/completeness.json",
-        "sensitivity.json",
+        "windows.json", "features/cutflow.json", "features/completeness.json", "sensitivity.json",
         "selection/cutflow.json",
-    ):
+    ):  # fmt: skip
         content = json.loads((output / name).read_text())
         assert {"versions", "manifest", "settings"} <= set(content["provenance"]), name
     assert list((output / "networks").glob("punzi*/network.safetensors"))
@@ -211,13 +208,6 @@ def test_the_report_works_in_a_browser(copy: Path, browser: webdriver.Chrome) ->
     assert HOSTILE in browser.find_element(By.CSS_SELECTOR, yields).text
     loaded = browser.execute_script("return performance.getEntriesByType('resource').length")
     assert loaded == 0
-
-
-def test_a_setting_re_runs_only_what_depends_on_it(copy: Path) -> None:
-    with_manifest(copy, processes={**{n: n for n in SMALL["datasets"]}, "other": "other"})
-    said = {stage: punzinet(stage, "--dry-run", folder=copy) for stage in CHAIN}
-    assert [stage for stage, words in said.items() if "up to date" not in words] == ["plot"]
-    assert "plot: would run" in said["plot"]
 
 
 def test_a_report_of_two_settings_is_refused(copy: Path) -> None:

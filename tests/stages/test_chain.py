@@ -1,7 +1,9 @@
-"""Whether the whole chain is up to date, and what is said of why a stage has to run."""
+"""What makes a stage run again, asked of the whole chain, and what is said of it."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,10 +62,7 @@ def test_long_values_are_shortened() -> None:
     settings = {**THEN["settings"], "masses": list(range(99))}
     (line,) = differences(THEN, {**THEN, "settings": settings}, COMMANDS)
     assert len(line) < 90
-
-
-def test_a_record_that_says_nothing_explains_everything() -> None:
-    assert len(differences({}, THEN, COMMANDS)) == 6
+    assert len(differences({}, THEN, COMMANDS)) == 6  # of a record that says nothing
 
 
 Make = Callable[..., Context]
@@ -78,6 +77,37 @@ def finish(context: Context, *stages: Stage) -> None:
 def stale(stage: Stage, context: Context) -> list[str]:
     """Names of the stages before one that are out of date."""
     return [one.stage.name for one in out_of_date(stage, context)]
+
+
+@pytest.mark.parametrize("what", ["uuid", "size", "time", "nothing"])
+def test_another_input_file_is_a_reason_to_run_again(
+    tmp_path: Path, context: Make, what: str
+) -> None:
+    path = tmp_path / "x.root"
+    path.write_bytes(b"root" + bytes(500))
+    status = path.stat()
+    stage = Stage(name="x", run=lambda _: (), files=lambda _: [str(path)])
+    here = context()
+    finish(here, stage)
+    if what == "uuid":  # its place in the header of a ROOT file
+        path.write_bytes(b"root" + bytes(43) + b"uuid" + bytes(453))
+    elif what == "size":
+        path.write_bytes(b"root" + bytes(501))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + (what == "time")))
+    changed = [f"input file {path} has changed"]
+    assert reasons(stage, here) == ([] if what == "nothing" else changed)
+
+
+def test_a_failure_is_told_until_the_stage_runs_again(context: Make) -> None:
+    here = context()
+    stage = Stage(name="x", run=lambda _: ())
+    stage.begin(here.output)
+    stage.fail(here.output, "The file is gone.")
+    assert stage.failure(here.output) == ["The file is gone."]
+    assert not stage.has_run(here.output)
+    finish(here, stage)
+    assert stage.failure(here.output) == []
+    assert stage.has_run(here.output)
 
 
 def test_what_has_not_run_is_named_in_the_order_to_run_it(context: Make) -> None:
@@ -101,6 +131,10 @@ def test_another_luminosity_reaches_everything_that_follows(context: Make) -> No
     said = refusal(REPORT, out_of_date(REPORT, now), now)
     assert said.startswith("`punzinet features` in ")
     assert "out of date with data_manifest.yaml: `luminosity` changed from 50.0 to 40.0. " in said
+    titles = context(luminosity=50.0, processes={"signal": "A", "tautau": "B", "other": "C"})
+    assert [one for one in (FEATURES, TRAIN, SELECT, LIMITS, PLOT) if reasons(one, titles)] == [
+        PLOT
+    ]
     finish(now, FEATURES)
     assert stale(SELECT, now) == ["train"]  # whose network is one of older features
     assert reasons(TRAIN, now) == ["`punzinet features` has run again"]

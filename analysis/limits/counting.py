@@ -71,33 +71,39 @@ def _limits(
             low, high = (middle, high) if at_most(middle) < share else (low, middle)
         return high
 
-    @cache
     def limit(n: int) -> float:
-        """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted.
+        """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted."""
+        start = (2 + max(n - experiment.background, 0) + spread) / experiment.signal
+        return _allowed(n, signal, background, (1 - confidence_level) * at_most(n), start)
 
-        By Newton's method on the logarithm of the probability, which is nearly a straight line;
-        by bisection where it has steps, because the points of the average lie far apart.
-        """
-        allowed = (1 - confidence_level) * at_most(n)
-        tried = (2 + max(n - experiment.background, 0) + spread) / experiment.signal
-        low, high, last = 0.0, np.inf, np.inf
-        for _ in range(STEPS):
-            events = tried * signal + background
-            probability = gammaincc(n + 1, events).mean()
-            density = (signal * np.exp(n * np.log(events) - events - gammaln(n + 1))).mean()
-            low, high = (tried, high) if probability > allowed else (low, tried)
-            step = np.inf
-            if min(probability, density) > UNLIKELY:
-                step = float(np.log(probability / allowed) * probability / density)
-            follows = low <= tried + step <= high and abs(step) <= last / 2
-            if not follows:
-                step = min((low + high) / 2, 2 * tried) - tried
-            last, tried = abs(step), tried + step
-            if follows and last < TOLERANCE * tried:
-                break
-        return tried
+    counts, bands = np.unique([quantile(sigmas) for sigmas in BANDS.tolist()], return_inverse=True)
+    return np.array([limit(n) for n in counts.tolist()])[bands]
 
-    return np.array([limit(quantile(sigmas)) for sigmas in BANDS.tolist()])
+
+def _allowed(
+    n: int, signal: FloatArray, background: FloatArray, probability: float, start: float
+) -> float:
+    """Cross-section in fb with which at most n events are counted with a probability.
+
+    By Newton's method on the logarithm of the probability, which is nearly a straight line;
+    by bisection where it has steps, because the points of the average lie far apart.
+    """
+    tried, low, high, last = start, 0.0, np.inf, np.inf
+    for _ in range(STEPS):
+        events = tried * signal + background
+        reached = gammaincc(n + 1, events).mean()
+        density = (signal * np.exp(n * np.log(events) - events - gammaln(n + 1))).mean()
+        low, high = (tried, high) if reached > probability else (low, tried)
+        step = np.inf
+        if min(reached, density) > UNLIKELY:
+            step = float(np.log(reached / probability) * reached / density)
+        follows = low <= tried + step <= high and abs(step) <= last / 2
+        if not follows:
+            step = min((low + high) / 2, 2 * tried) - tried
+        last, tried = abs(step), tried + step
+        if follows and last < TOLERANCE * tried:
+            break
+    return tried
 
 
 def _possible(experiment: CountingExperiment, points_log2: int) -> tuple[FloatArray, FloatArray]:

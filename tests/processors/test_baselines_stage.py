@@ -15,7 +15,7 @@ from punzinet.analysis.observables import CANDIDATES
 from punzinet.processors.baselines_stage import run_baselines
 from punzinet.processors.executors import Execution
 from punzinet.processors.features_stage import run_features
-from punzinet.processors.train_stage import run_training
+from punzinet.processors.training_stage import run_training
 
 
 def test_everything_is_judged_ranked_and_written(

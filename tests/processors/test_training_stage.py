@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.training.data import Sample
-from punzinet.processors.paper_stage import scale_background, thin_background
+from punzinet.processors.training_stage import scale_background, thin_background
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,9 @@ import numpy as np
 from punzinet.analysis.cuts import RankedEvents, optimal_cuts, selected
 from punzinet.analysis.evaluation import ScaledEvents
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.folds import FOLDS
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.data import Events, load_sample
+from punzinet.analysis.training.data import Events, load_folds
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import Windows
 
@@ -65,34 +64,33 @@ def measure_yields(
     Raises:
         InputError: If the tensors cannot be read, or a fold lacks signal or background.
     """
-
-    def sums_of_fold(fold: int) -> tuple[tuple[str, ...], FloatArray]:
-        """Names of the backgrounds, and (1 + N, 2, P + 1, H) sums without and with each cut."""
-        sample = load_sample(tensors, windows, fold, every_mass=True)
-        names, shape = sample.backgrounds, (len(sample.backgrounds), len(windows))
-        sums = [_select(sample.validation, None, -np.inf, *shape)]
-        for network, cut in networks.values():
+    events, samples = load_folds(tensors, windows)
+    with ThreadPoolExecutor(2) as pool:  # numpy does not hold Python's lock
+        logits = list(
+            pool.map(lambda one: one[0].logit_numpy(events.features.T), networks.values())
+        )
+    folds = []
+    for sample, validates in samples:
+        names = sample.backgrounds
+        shape = len(names), len(windows)
+        sums = [_select(sample.validation, np.zeros(validates.sum()), -np.inf, *shape)]
+        for logit, (_, cut) in zip(logits, networks.values(), strict=True):
             cuts: FloatArray | float
             if cut is None:
-                others = ScaledEvents.of(sample, "training")
-                ranked = others.rank(network.logit_numpy(others.features))
+                ranked = ScaledEvents.of(sample, "training").rank(logit[~validates])
                 best = optimal_cuts(ranked, figure_of_merit, luminosity, names)
                 cuts = interpolate_cuts(windows.mass, best, windows.training)
             else:
                 cuts = cut
-            sums.append(_select(sample.validation, network, cuts, *shape))
-        return names, np.array(sums)
-
-    with ThreadPoolExecutor(2) as pool:  # reading and sorting do not hold Python's lock
-        folds = list(pool.map(sums_of_fold, range(FOLDS)))
-    before, *after = np.sum([sums for _, sums in folds], axis=0)
+            sums.append(_select(sample.validation, logit[validates], cuts, *shape))
+        folds.append(np.array(sums))
+    before, *after = np.sum(folds, axis=0)
     weight, squares = before[:, :SIGNAL].sum(axis=1)
     typical = np.full_like(weight, squares.sum() / weight.sum())
     np.divide(squares, weight, out=typical, where=weight > 0)
-    backgrounds = folds[0][0]
     return {
         name: Yields(
-            backgrounds,
+            names,
             sums[SIGNAL],
             np.sqrt(variances[SIGNAL]),
             sums[:SIGNAL],
@@ -115,16 +113,9 @@ def interpolate_cuts(mass: FloatArray, cut: FloatArray, training: BoolArray) -> 
 
 
 def _select(
-    events: Events,
-    network: PunziNet | None,
-    cut: FloatArray | float,
-    processes: int,
-    hypotheses: int,
+    events: Events, logit: FloatArray, cut: FloatArray | float, processes: int, hypotheses: int
 ) -> FloatArray:
     """Sums of weights and of their squares of what passes a cut, (2, P + 1, H), signal last."""
-    logit = np.zeros(len(events), np.float32)
-    if network is not None:
-        logit = network.logit_numpy(events.features.T)
     columns = events.weight, events.process, events.start, events.stop
     ranked = RankedEvents.rank(logit, *columns, processes=processes, hypotheses=hypotheses)
     return np.stack(selected(ranked, cut))

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from punzinet.analysis.folds import FOLDS
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.datasets import SIGNAL as SIGNAL_PROCESS
 from punzinet.analysis.punzi_loss import SIGNAL
@@ -244,6 +245,31 @@ def load_sample(
     for part in ("training", "validation"):
         streams[part] = _in_memory(streams[part], len(streams["features"]))
     return Sample(**streams)
+
+
+def load_folds(folder: Path, windows: Windows) -> tuple[Events, Iterator[tuple[Sample, BoolArray]]]:
+    """Read the tensors once, with every mass, and let one fold after the other validate.
+
+    Returns all n events, and for each fold what `load_sample` gives for it, with which of all
+    events (n,) are the validation ones.
+    """
+    windows = replace(windows, training=np.ones(len(windows), dtype=bool))
+    streams = _streams(folder, windows, validation_fold=-1)
+    events = _in_memory(streams["training"], len(streams["features"]))
+    rows = []
+    for path in streams["training"].paths:
+        for table in _read(path, (*_RANGE, "fold")):
+            start, stop = _ranges(windows, table)
+            rows.append(table["fold"].to_numpy()[start < stop])
+    fold = np.concatenate(rows)
+
+    def samples() -> Iterator[tuple[Sample, BoolArray]]:
+        """One for each fold, made when it is asked for."""
+        for validates in (fold == one for one in range(FOLDS)):
+            parts = {"training": events[~validates], "validation": events[validates]}
+            yield Sample(**(streams | parts)), validates
+
+    return events, samples()
 
 
 def _streams(folder: Path, windows: Windows, validation_fold: int) -> dict[str, Any]:

@@ -39,6 +39,14 @@ def test_points_of_the_average_suffice(experiment_with) -> None:
     assert few == pytest.approx(many, rel=0.03)
 
 
+def test_points_that_lie_far_apart_are_no_obstacle(experiment_with) -> None:
+    # The probability falls in steps, one for each point, on which slopes lead nowhere.
+    (limits,) = 10 * counting_limits([experiment_with(1e5, 0.5, 0.1)], 0.9)
+    assert limits == pytest.approx(
+        [88.842759, 4190.2073, 48256.164, 213833.44, 595401.85], rel=1e-6
+    )
+
+
 def test_many_events_are_asymptotic(experiment_with) -> None:
     counting, asymptotic = (
         limits([experiment_with(400.0, 1e6, 0.02)], 0.9)[0, 2]

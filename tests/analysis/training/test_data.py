@@ -11,7 +11,7 @@ import pytest
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.data import Events, Sample, load_sample
+from punzinet.analysis.training.data import Events, Sample, load_folds, load_sample
 from punzinet.analysis.windows import Windows
 
 MASS = np.array([1.0, 2.0, 3.0, 4.0])
@@ -70,6 +70,16 @@ def test_sample_does_not_depend_on_chunks(
     ]
     assert samples[0].digest == samples[1].digest == samples[2].digest
     assert samples[0].digest != load_sample(tmp_path / "90", windows, 3).digest
+
+
+def test_folds_are_the_samples_that_each_of_them_validates(
+    tmp_path: Path, columns: dict[str, Columns], windows: Windows
+) -> None:
+    events, samples = load_folds(write(tmp_path, columns, 500), windows)
+    for fold, (sample, validates) in enumerate(samples):
+        assert sample.digest == load_sample(tmp_path, windows, fold, every_mass=True).digest
+        np.testing.assert_array_equal(events.weight[validates], sample.validation.weight)
+    assert fold == 4
 
 
 def test_only_training_hypotheses_train(

@@ -114,12 +114,7 @@ class _Summary:
 class StreamedSample:
     """Training and validation events, and what they sum up to together.
 
-    Attributes:
-        features: Names of the F features.
-        mass: (H,) masses of the training hypotheses in GeV.
-        backgrounds: Names of the P background processes.
-        training: Events that are trained on.
-        validation: Events of the validation fold.
+    There are F features, H training hypotheses with masses in GeV, and P background processes.
     """
 
     features: tuple[str, ...]
@@ -230,11 +225,8 @@ def load_sample(
 ) -> Sample:
     """Read the tensors into memory, in the order of dataset, file and entry.
 
-    Args:
-        folder: Where the tensors lie, one Parquet file a chunk.
-        windows: The windows that the tensors were made with.
-        validation_fold: Fold that validates; all others train.
-        every_mass: Whether the hypotheses that are not trained on count, too.
+    They lie in one Parquet file a chunk, made with the same windows. With `every_mass` the
+    hypotheses that are not trained on count, too.
 
     Raises:
         InputError: If there are no tensors, one cannot be read, or their events cannot train.

@@ -35,18 +35,10 @@ FINISHED = 1e-3
 
 
 class Phase(ABC):
-    """Trains N networks for a number of epochs on one loss.
-
-    Attributes:
-        name: Of the phase.
-        section: Of the training settings, with its recipe.
-        settings: That recipe.
-        engine: Holds the training events.
-        validation: Holds the validation events.
-    """
+    """Trains N networks for a number of epochs on one loss, with the events of two engines."""
 
     name: str
-    section: str
+    section: str  # of the training settings
     settings: PretrainingSettings | PunziSettings
     engine: Engine
     validation: Engine
@@ -76,9 +68,7 @@ class Phase(ABC):
     ) -> Iterator[int]:
         """Train until all epochs are done, or all networks have finished or stopped.
 
-        Args:
-            state: Where to begin; changed.
-            generator: Gives the source of the shuffling in an epoch.
+        Changes the state; the generator gives the source of the shuffling in an epoch.
 
         Yields:
             Each epoch when it is closed; the training may be left there.

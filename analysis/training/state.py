@@ -159,10 +159,7 @@ class Checkpoint:
     def __init__(self, path: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         """Begin anew, or where an earlier training of the same identity was, if there is one.
 
-        Args:
-            path: The file, which appears when it is complete.
-            identity: What the training depends on, settings and data, as JSON can express it.
-            resume: Whether to continue.
+        The identity is what the training depends on, settings and data, as JSON can express it.
 
         Raises:
             InputError: If the checkpoint is damaged, or belongs to other settings or data.

@@ -56,13 +56,9 @@ CHECKPOINT = "checkpoint.safetensors"
 class TrainedNetwork:
     """One network after one phase, at the epoch with its smallest validation loss.
 
-    Attributes:
-        name: Of its folder, such as ``punzi-00``.
-        network: The network.
-        loss: Its validation loss: cross-entropy, or fb.
-        epoch: The epoch it is from; 0 if training did not improve it.
-        converged: Whether the training ran to its end, with no hypothesis dead.
-        messages: What was said of it during the training.
+    That is epoch 0 if training did not improve it. The name is that of its folder, such as
+    ``punzi-00``, the loss that of the validation (cross-entropy, or fb); it has converged if the
+    training ran to its end, with no hypothesis dead.
     """
 
     name: str
@@ -75,12 +71,7 @@ class TrainedNetwork:
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """All networks of a training.
-
-    Attributes:
-        bce: The pretrained networks; none if the training began with given ones.
-        punzi: The networks trained with the Punzi-loss, in the same order.
-    """
+    """All networks of a training, the pretrained ones (if any) in the order of the others."""
 
     bce: tuple[TrainedNetwork, ...]
     punzi: tuple[TrainedNetwork, ...]
@@ -106,18 +97,10 @@ def train_networks(
 ) -> TrainingResult:
     """Pretrain and train networks; write their histories, and checkpoints on the way.
 
-    Args:
-        sample: The events.
-        figure_of_merit: Which σ_min is made small.
-        luminosity: Target luminosity in fb^-1.
-        settings: The recipe.
-        output: Where networks have their folders.
-        pretrained: (N, K) parameters from an earlier pretraining with the same settings, which
-            is then not repeated; the result has no pretrained networks of its own.
-        may_fail: Give back a result even if not one network converged.
-        resume: Continue from the checkpoint, if there is one.
-        reporters: Who is told of every epoch.
-        ranks: Processes that train together; this one alone if not given.
+    The luminosity is the target in fb^-1. With `pretrained`, (N, K) parameters from an earlier
+    pretraining with the same settings, that is not repeated, and the result has no pretrained
+    networks of its own. With `may_fail` there is a result even if not one network converged; with
+    `resume` a checkpoint is continued. Without `ranks`, this process trains alone.
 
     Raises:
         Interrupted: If the training was asked to stop; a checkpoint has been written.

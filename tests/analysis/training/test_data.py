@@ -127,18 +127,17 @@ def test_no_tensors(tmp_path: Path, windows: Windows) -> None:
         load_sample(tmp_path, windows, 4)
 
 
-def test_damaged_tensor(tmp_path: Path, columns: dict[str, Columns], windows: Windows) -> None:
-    path = next(write(tmp_path, columns, 10**6).glob("signal/*"))
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="is not a tensor file"):
-        load_sample(tmp_path, windows, 4)
-
-
-def test_names_that_are_no_text(
-    tmp_path: Path, columns: dict[str, Columns], windows: Windows
+@pytest.mark.parametrize(
+    "damage", [lambda c: c[:-100], lambda c: c.replace(b"weight", b"weigh\xde")]
+)
+def test_damaged_tensor(
+    tmp_path: Path,
+    columns: dict[str, Columns],
+    windows: Windows,
+    damage: Callable[[bytes], bytes],
 ) -> None:
     path = next(write(tmp_path, columns, 10**6).glob("signal/*"))
-    path.write_bytes(path.read_bytes().replace(b"weight", b"weigh\xde"))
+    path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match="is not a tensor file"):
         load_sample(tmp_path, windows, 4)
 

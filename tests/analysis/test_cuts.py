@@ -147,6 +147,23 @@ def test_the_best_cut_of_each_mass_beats_every_cut_for_all():
         assert single[training].mean() <= plain[training].mean() * (1 + 1e-12)
 
 
+def test_the_single_cut_of_overlapping_windows_is_that_of_an_exhaustive_search():
+    """Every candidate's mean σ_min from cumulative sums, hypothesis by hypothesis."""
+    columns = many(4000, hypotheses=12, highest=2.0)
+    logit, weight, process, start, stop = columns
+    assert len(np.unique(logit)) == len(logit)
+    training, order, total = np.arange(12) % 2 == 0, np.argsort(-logit), np.zeros(len(logit))
+    for h in np.flatnonzero(training):
+        inside = (start <= h) & (h < stop)
+        efficiency, background = (
+            np.cumsum(np.where(inside & kind, weight, 0)[order])
+            for kind in (process == SIGNAL, process != SIGNAL)
+        )
+        total += FORMS[0].sigma_min(efficiency, background, 50.0)
+    cut = best_single_cut(rank(columns, 12), training, FORMS[0], 50.0)
+    assert cut == logit[order][np.argmin(total)]
+
+
 def test_more_luminosity_never_loosens_the_cuts_of_a_likelihood_ratio():
     """Background grows with L, the b² term does not: selections get tighter."""
     logit, weight, process, start, stop = many(50_000)
@@ -157,6 +174,14 @@ def test_more_luminosity_never_loosens_the_cuts_of_a_likelihood_ratio():
         events = rank((logit, scaled, process, start, stop))
         cuts.append(best_single_cut(events, training, FORMS[0], luminosity))
     assert cuts[0] < cuts[1] < cuts[2]
+
+
+def test_perfect_separation_keeps_all_signal_and_no_background():
+    logit = np.array([2.0, 1.0, 0.5, -1.0], dtype=np.float32)
+    process, weight = np.array([SIGNAL, SIGNAL, SIGNAL, 0]), np.array([0.1, 0.1, 0.1, 1e6])
+    events = rank((logit, weight, process, np.zeros(4, int), np.ones(4, int)), 1)
+    assert optimal_cuts(events, FORMS[0], 50.0)[0] == 0.5
+    assert best_single_cut(events, np.array([True]), FORMS[0], 50.0) == 0.5
 
 
 def test_no_events_select_nothing():
@@ -240,3 +265,14 @@ def test_uncertain_backgrounds_move_the_optimal_cuts_with_them(columns):
     if seen.any():
         single = best_single_cut(events, seen, UNCERTAIN, 50.0, names)
         assert sigma(single)[seen].sum() == pytest.approx(every[:, seen].sum(axis=1).min())
+
+
+def test_cuts_with_zero_uncertainty_are_those_without():
+    events, names = rank(many(5000)), ("a", "b", "c")
+    training = np.arange(87) % 2 == 0
+    zero = FigureOfMerit(background_uncertainty={"a": 0.0})
+    np.testing.assert_array_equal(
+        optimal_cuts(events, zero, 50.0, names), optimal_cuts(events, FORMS[0], 50.0)
+    )
+    single = best_single_cut(events, training, FORMS[0], 50.0)
+    assert best_single_cut(events, training, zero, 50.0, names) == single

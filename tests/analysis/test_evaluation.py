@@ -249,3 +249,10 @@ def test_cuts_chosen_on_other_events_are_not_optimistic():
     assert np.mean(same) < 0.9
     three_deviations = 3 * np.std(other) / np.sqrt(np.size(other))
     assert np.mean(other) == pytest.approx(1.0, abs=three_deviations)
+
+
+def test_a_listed_process_without_events_changes_nothing():
+    events = sample(np.random.default_rng(9))
+    one, other = judge(events), judge(events, ("tautau", "mumugamma", "eemumu"))
+    np.testing.assert_array_equal(one.optimal.sigma_min, other.optimal.sigma_min)
+    np.testing.assert_array_equal(one.optimal.sigma_min_error, other.optimal.sigma_min_error)

@@ -42,6 +42,19 @@ def test_without_background_only_the_confidence_level_counts():
         assert sigma == pytest.approx(4.0 / 5.0, rel=1e-14)
 
 
+def test_much_background_gives_a_plus_b_standard_deviations():
+    events = FigureOfMerit(a=5.0, b=1.64).sigma_min(1.0, 1e14, 1.0)
+    assert events / math.sqrt(1e14) == pytest.approx(6.64, rel=1e-6)
+
+
+def test_the_plain_form_solves_punzis_condition():
+    """S_min of Eq. 9 is where S - b√(B+S) reaches the discovery threshold a√B (physics/0308063)."""
+    background, figure = 37.0, FigureOfMerit(a=5.0, b=1.28155)
+    events = float(figure.sigma_min(1.0, background, 1.0))
+    threshold = events - figure.b * math.sqrt(background + events)
+    assert threshold == pytest.approx(figure.a * math.sqrt(background), rel=1e-12)
+
+
 def test_improved_form_differs_by_its_constant_only():
     plain, improved = FORMS
     background = np.array([0.0, 1.0, 1e3])
@@ -110,6 +123,12 @@ def test_the_smallest_signal_fulfils_the_condition_of_punzi(background, relative
     signal = float(figure.sigma_min(1.0, variance, 1.0))
     needed = figure.a * math.sqrt(variance) + figure.b * math.sqrt(variance + signal)
     assert signal == pytest.approx(needed, rel=1e-12)
+
+
+@pytest.mark.parametrize("figure", FORMS)
+def test_sigma_min_grows_with_the_uncertainty_of_the_background(figure):
+    variance = [background_variance(90.0, [], BackgroundUncertainty(r, [])) for r in (0, 0.1, 0.5)]
+    assert (np.diff(figure.sigma_min(0.3, np.array(variance), 50.0)) > 0).all()
 
 
 def test_a_large_uncertain_background_is_seen_at_a_plus_b_of_its_uncertainties():

@@ -82,6 +82,10 @@ def test_numpy_outputs_do_not_depend_on_the_chunk_to_the_last_bit(size):
     assert np.array_equal(net.logit_numpy(np.asfortranarray(x)), whole)
 
 
+def test_nothing_in_nothing_out():
+    assert network().logit_numpy(np.empty((0, 4), dtype=np.float32)).shape == (0,)
+
+
 def test_initial_weights_come_from_the_generator_alone():
     torch.manual_seed(1)
     one = network(seed=5)
@@ -92,6 +96,7 @@ def test_initial_weights_come_from_the_generator_alone():
     assert not torch.equal(one.linear_layers[0].weight, network(6).linear_layers[0].weight)
     values = network(hidden=(4000,)).linear_layers[0].weight.detach().numpy()
     assert np.abs(values).max() <= 0.5  # one over the root of four inputs
+    assert np.mean(values) == pytest.approx(0.0, abs=0.01)
     assert np.var(values) == pytest.approx(1 / 12, rel=0.05)
 
 
@@ -174,7 +179,7 @@ def test_truncated_weights_and_those_of_another_network_are_refused(tmp_path):
     network(9).save(tmp_path / "other", WINDOWS, {}, {})
     weights = (tmp_path / WEIGHTS_FILE).read_bytes()
     other = (tmp_path / "other" / WEIGHTS_FILE).read_bytes()
-    for wrong in (b"", weights[:100], weights[:-3], other):
+    for wrong in (b"", weights[:5], weights[:100], weights[:-3], other):
         (tmp_path / WEIGHTS_FILE).write_bytes(wrong)
         with pytest.raises(InputError, match="is not the file that"):
             load_network(tmp_path)

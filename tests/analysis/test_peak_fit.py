@@ -46,6 +46,7 @@ def test_double_gaussian_is_recovered() -> None:
 def test_errors_are_those_that_repetition_shows(fraction: float) -> None:
     fits = [fit(sample(seed, 8000, fraction=fraction)) for seed in range(60)]
     assert all(result.problem is None for result in fits)
+    assert all(result.sigma_narrow <= result.sigma_wide for result in fits)
     truth = fraction * 0.2 + (1 - fraction) * 0.45
     pulls = np.array([(result.sigma - truth) / result.sigma_error for result in fits])
     assert abs(pulls.mean()) < 3 / np.sqrt(60)
@@ -89,3 +90,7 @@ def test_a_flat_spectrum_is_no_peak() -> None:
 def test_a_peak_in_a_single_bin_ends_in_a_statement() -> None:
     result = fit(np.full(1000, 0.001))
     assert result.sigma < 0.02 or result.problem is not None
+
+
+def test_same_histogram_same_fit() -> None:
+    assert fit(sample(7, 5000)) == fit(sample(7, 5000))

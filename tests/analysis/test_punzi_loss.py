@@ -96,6 +96,21 @@ def test_window_sums_equal_brute_force(ranges):
         assert inside.any() or sums[window] == 0
 
 
+def test_an_empty_window_beside_heavy_ones_is_exactly_empty():
+    values = torch.rand(1000, dtype=torch.float64, generator=torch.manual_seed(1)) * 1e9
+    start = torch.arange(1000) % 2 * 3
+    sums = window_sums(values, start, start + 2, 6)
+    assert (sums[[2, 5]] == 0).all()
+    assert (sums[[0, 1, 3, 4]] > 0).all()
+
+
+def test_single_precision_values_are_summed_in_double():
+    start = torch.zeros(3_000_000, dtype=torch.int16)
+    sums = window_sums(torch.full((3_000_000,), 0.1), start, start + 1, 2)
+    assert sums.dtype == torch.float64
+    assert sums[0].item() == pytest.approx(3e6 * float(np.float32(0.1)), rel=1e-9)
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_rounding_never_makes_background_negative(seed):
     """Events of nearly no weight between heavy ones, whose sums do not cancel exactly."""
@@ -153,6 +168,7 @@ def test_no_background_at_all_leaves_b_squared_over_efficiency():
     efficiency, background = loss.sums(*batch)
     assert (background == 0).all()
     assert value.item() == pytest.approx((1.28155**2 / efficiency / 50).mean().item(), rel=1e-12)
+    assert torch.isfinite(slope).all()
     assert (slope < 0).all()
 
 
@@ -200,6 +216,13 @@ def test_batches_add_up_to_the_whole():
     torch.testing.assert_close(sum(b for _, b in batches), background, rtol=1e-11, atol=1e-9)
 
 
+def test_a_perfect_miniature_of_the_sample_has_its_loss():
+    part = sample()
+    whole = tuple(torch.cat([c, c, c]) for c in part)
+    loss = loss_of(whole)
+    assert loss(*part).item() == pytest.approx(loss(*whole).item(), rel=1e-12)
+
+
 def test_batch_loss_approaches_the_unbatched_loss():
     """σ_min is not linear: batches are biased, the less the larger they are."""
     whole = sample(n=60_000, seed=6)
@@ -224,6 +247,14 @@ def test_scaling_each_mass_by_itself_takes_the_noise_out():
     for part in torch.arange(20_000).split(1000):
         value = loss(output[part], *(c[part] for c in whole[1:])).item()
         assert value == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_loss_of_a_perfect_network_is_the_window_efficiency_alone():
+    whole = sample()
+    loss = loss_of(whole)
+    expected = (1.28155**2 / loss.signal_total / 50).mean().item()
+    value = loss((whole[2] == SIGNAL).double(), *whole[1:])
+    assert value.item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_three_lines_train_a_network():
@@ -267,6 +298,10 @@ def test_a_hypothesis_without_any_signal_is_named():
         loss_of(tuple(c[(whole[2] != SIGNAL) | (whole[3] != 3)] for c in whole))
 
 
+def test_totals_are_saved_with_the_loss():
+    assert set(loss_of(sample()).state_dict()) == {"signal_total", "background_total"}
+
+
 PROCESSES = ("tautau", "eemumu", "mumugamma")
 UNCERTAINTIES = [0.2, {"tautau": 0.1, "mumugamma": 0.4}]
 
@@ -295,6 +330,14 @@ def test_no_uncertainty_is_the_plain_loss_to_the_last_bit(zero):
         gradient(zeroed, *whole), gradient(loss_of(whole), *whole), strict=True
     ):
         assert torch.equal(value, plain)
+
+
+@pytest.mark.parametrize("uncertainty", UNCERTAINTIES)
+def test_uncertain_background_never_helps(uncertainty):
+    whole = sample()
+    figure = FigureOfMerit(background_uncertainty=uncertainty)
+    uncertain = loss_of(whole, figure_of_merit=figure, processes=PROCESSES)
+    assert uncertain(*whole) > loss_of(whole)(*whole)
 
 
 def test_uncertainties_enter_by_the_variance_of_each_process():

@@ -115,6 +115,8 @@ def test_json_round_trip(search: Search) -> None:
 def test_json_of_something_else(damage: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         SEARCH.validate_python({**SEARCH.dump_python(RECOIL, mode="json"), **damage})
+    with pytest.raises(ValueError, match="validation error"):
+        SEARCH.validate_python(None)
 
 
 def test_a_squared_mass_keeps_its_sign_as_a_mass() -> None:

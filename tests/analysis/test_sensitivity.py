@@ -77,13 +77,16 @@ def test_the_file_says_what_it_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("key", "value"),  # `...`: without this key
     [
+        ("networks", ...),
         ("networks", None),
         ("networks", []),
+        ("networks.bce.single.background", ...),
         ("networks.bce.single.background", None),
         ("networks.bce.single.background", [1.0]),
         ("networks.bce.single.background", ["many", 1.0, 1.0]),
+        ("networks.punzi.half", ...),
         ("networks.punzi.half", None),
         ("figure_of_merit.form", "asimov"),
         ("luminosity", None),
@@ -98,9 +101,12 @@ def test_other_content_is_refused(tmp_path, key, value):
     for name in outer:
         section = section[name]
     section[last] = value
-    path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"does not hold the sensitivities.*punzinet train"):
-        Sensitivity.read(path)
+    if value is ...:
+        del section[last]
+    for wrong in (content, [content]):
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(InputError, match=r"does not hold the sensitivities.*punzinet train"):
+            Sensitivity.read(path)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -20,7 +20,7 @@ def _run(context: Context) -> Sequence[Path]:
     Example: punzinet baselines --output output
     """
     from punzinet.plots.baselines import write_figures
-    from punzinet.processors.baselines_stage import run_baselines
+    from punzinet.processors.runs.baselines import run_baselines
 
     output = context.output
     written, comparison, systematics, ranking = run_baselines(

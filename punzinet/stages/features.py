@@ -126,7 +126,7 @@ def _run_features(context: Context) -> Sequence[Path]:
 
     To try a new manifest: punzinet features --manifest my_manifest.yaml --limit-files 1
     """
-    from punzinet.processors.features_stage import run_features
+    from punzinet.processors.runs.features import run_features
 
     manifest, output, options = context.manifest, context.output, context.options
     written = run_features(
@@ -144,7 +144,7 @@ def _run_features(context: Context) -> Sequence[Path]:
 
 def _run_data(context: Context) -> Sequence[Path]:
     """Turn measured ntuples into features; what may not be seen is counted and not written."""
-    from punzinet.processors.features_stage import run_data
+    from punzinet.processors.runs.features import run_data
 
     manifest, output, options = context.manifest, context.output, context.options
     written = run_data(

@@ -20,7 +20,7 @@ def _run(context: Context) -> Sequence[Path]:
 
     Example: punzinet limits --network punzi-00
     """
-    from punzinet.processors.limits_stage import run_limits
+    from punzinet.processors.runs.limits import run_limits
 
     output = context.output
     written, limits = run_limits(context.manifest, output, context.options.network)

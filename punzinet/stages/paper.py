@@ -81,7 +81,7 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
     def run(context: Context) -> Sequence[Path]:
         """Train the networks and judge them."""
         from punzinet.analysis.training.progress import ProgressBar
-        from punzinet.processors.training_stage import run_study
+        from punzinet.processors.runs.training import run_study
 
         console.print(f"{name}: {study.label}, {study.settings.networks} networks")
         manifest, resume = _manifest(context), context.options.resume
@@ -184,7 +184,7 @@ def _run(context: Context) -> Sequence[Path]:
     punzinet paper --combine seed1/output --combine seed2/output
     """
     from punzinet.plots.paper.make import make_paper_figures
-    from punzinet.processors.training_stage import write_claims
+    from punzinet.processors.runs.training import write_claims
 
     manifest, output, studies = _manifest(context), context.output, _main(context)
     written = write_claims(manifest, output, [study.name for study in studies])
@@ -197,7 +197,7 @@ def _run(context: Context) -> Sequence[Path]:
 def _run_variations(context: Context) -> Sequence[Path]:
     """Put what the variations change into numbers and draw it."""
     from punzinet.plots.paper.make import make_variations_figure
-    from punzinet.processors.training_stage import write_effects
+    from punzinet.processors.runs.training import write_effects
 
     output = context.output
     written = write_effects(_manifest(context), output, _varied(context))

@@ -35,7 +35,7 @@ def _run(context: Context) -> Sequence[Path]:
 
     Data is blinded; when the analysis is final: punzinet select --unblind
     """
-    from punzinet.processors.selection_stage import run_selection
+    from punzinet.processors.runs.selection import run_selection
 
     output, options = context.output, context.options
     written = run_selection(

@@ -79,7 +79,7 @@ def _run(context: Context) -> Sequence[Path] | None:
     """
     from punzinet.analysis.training.progress import ProgressBar
     from punzinet.analysis.training.ranks import open_ranks
-    from punzinet.processors.training_stage import run_training
+    from punzinet.processors.runs.training import run_training
 
     output, resume = context.output, context.options.resume
     with open_ranks() as ranks, ProgressBar(quiet=console.quiet) as progress:

@@ -19,8 +19,8 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
-from punzinet.processors.selection_stage import run_selection
+from punzinet.processors.runs.features import run_features
+from punzinet.processors.runs.selection import run_selection
 
 PAGE = Path(__file__).parents[2] / "docs" / "processors.md"
 

@@ -26,7 +26,7 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
+from punzinet.processors.runs.features import run_features
 from punzinet.stages.run import holder_of
 
 Make = Callable[..., Manifest]

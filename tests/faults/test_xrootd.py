@@ -23,8 +23,8 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
 from punzinet.processors.ntuples import opening
+from punzinet.processors.runs.features import run_features
 
 pytestmark = pytest.mark.faults
 NOT_ALLOWED = 77

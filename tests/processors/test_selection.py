@@ -17,10 +17,10 @@ from punzinet.analysis.search import RECOIL, SearchSettings
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
 from punzinet.processors.ntuples.preflight import preflight
+from punzinet.processors.runs.features import run_features
+from punzinet.processors.runs.selection import run_selection
 from punzinet.processors.selection import SelectionProcessor
-from punzinet.processors.selection_stage import run_selection
 
 Make = Callable[..., Manifest]
 

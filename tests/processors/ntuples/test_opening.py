@@ -17,8 +17,8 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
 from punzinet.processors.ntuples.preflight import preflight
+from punzinet.processors.runs.features import run_features
 
 Make = Callable[..., Manifest]
 

@@ -29,9 +29,9 @@ from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
 from punzinet.processors.ntuples.preflight import inspect_file
 from punzinet.processors.prediction import TREE, predict_file
+from punzinet.processors.runs.features import run_features
 
 pytestmark = [
     pytest.mark.slow,

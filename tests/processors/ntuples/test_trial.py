@@ -14,9 +14,9 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.chunks import Chunk
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
 from punzinet.processors.ntuples.inputs import take_inputs
 from punzinet.processors.ntuples.trial import Trial, trial_of
+from punzinet.processors.runs.features import run_features
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, Options
 from punzinet.stages.select import SELECT

@@ -21,7 +21,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.windows import Windows
 from punzinet.processors import features
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
+from punzinet.processors.runs.features import run_features
 
 Make = Callable[..., Manifest]
 Columns = dict[str, np.ndarray]
@@ -343,7 +343,7 @@ from pathlib import Path
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
+from punzinet.processors.runs.features import run_features
 if __name__ == "__main__":
     manifest = Manifest.model_validate_json(Path(sys.argv[1]).read_text())
     run_features(manifest, OutputFolder(Path(sys.argv[2])), Execution("futures", 2))

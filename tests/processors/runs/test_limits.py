@@ -17,10 +17,10 @@ from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
-from punzinet.processors.limits_stage import run_limits
 from punzinet.processors.ntuples.trial import Trial
-from punzinet.processors.selection_stage import run_selection
+from punzinet.processors.runs.features import run_features
+from punzinet.processors.runs.limits import run_limits
+from punzinet.processors.runs.selection import run_selection
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_data, run_features
-from punzinet.processors.selection_stage import run_selection
+from punzinet.processors.runs.features import run_data, run_features
+from punzinet.processors.runs.selection import run_selection
 from punzinet.stages.chain import reasons
 from punzinet.stages.features import DATA
 from punzinet.stages.features import FEATURES as FEATURES_STAGE
@@ -286,7 +286,7 @@ def test_only_what_depends_on_data_runs_again(
 
 
 def test_the_manifest_of_the_page_is_one() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     manifest = Manifest.model_validate(yaml.safe_load(block) | {"hypotheses": {"masses": [1.0]}})
     assert manifest.seen_of_data(unblind=False)["blinding"]["fraction"] == SHARE

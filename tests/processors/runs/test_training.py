@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.training.data import Sample
-from punzinet.processors.training_stage import scale_background, thin_background
+from punzinet.processors.runs.training import scale_background, thin_background
 
 
 @pytest.fixture(scope="module")
 def sample() -> Sample:
-    synthetic = Path(__file__).parents[1] / "bench" / "synthetic.py"
+    synthetic = Path(__file__).parents[2] / "bench" / "synthetic.py"
     made: Sample = runpy.run_path(str(synthetic))["synthetic_sample"](40_000, hypotheses=7)
     return made
 

@@ -12,10 +12,10 @@ from punzinet.analysis.baselines.results import Baselines
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.observables import CANDIDATES
-from punzinet.processors.baselines_stage import run_baselines
 from punzinet.processors.executors import Execution
-from punzinet.processors.features_stage import run_features
-from punzinet.processors.training_stage import run_training
+from punzinet.processors.runs.baselines import run_baselines
+from punzinet.processors.runs.features import run_features
+from punzinet.processors.runs.training import run_training
 
 
 def test_everything_is_judged_ranked_and_written(

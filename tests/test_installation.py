@@ -35,15 +35,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_the_wheel_holds_everything(wheel: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {"punzinet"}
     assert "punzinet/py.typed" in names
-    for package in ("analysis", "plots", "processors", "punzinet"):
+    for package in ("", "analysis", "plots", "processors"):
         data = {
             str(path.relative_to(ROOT))
-            for path in (ROOT / package).rglob("*")
+            for path in (ROOT / "punzinet" / package).rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         }
-        assert data <= set(names)
+        assert data
+        assert data <= names
 
 
 @pytest.mark.slow
@@ -59,6 +61,8 @@ def test_the_wheel_works_in_a_fresh_environment(
 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
+    (elsewhere / "analysis").mkdir()  # somebody's own
+    (elsewhere / "analysis" / "__init__.py").write_text("raise ImportError\n")
     where = run(python, "-c", "import punzinet; print(punzinet.__file__)", folder=elsewhere)
     assert Path(where.strip()).is_relative_to(tmp_path / "venv")
     assert run(punzinet, "--version", folder=elsewhere).startswith("punzinet ")

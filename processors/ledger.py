@@ -3,7 +3,7 @@
 Workers leave the record of a piece of work when it is finished, with all there is to say about
 it; whoever started them collects the records. A stage that was killed goes on from the records
 it left. A record counts only while everything its result depends on is as it was: that is its
-key. Under ``output/.ledger/<stage>`` there are, for each step of the stage, ``plan.json`` with
+key. Under ``output/.ledger/<stage>`` there are, for each step of the stage, ``<step>.json`` with
 all pieces of work and a folder with their records and failures.
 """
 

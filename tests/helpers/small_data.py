@@ -1,0 +1,114 @@
+"""Small events, ROOT files and manifests for tests of everything that reads data."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uproot
+import vector
+import yaml
+
+from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.datasets import BRANCHES
+from punzinet.analysis.manifest.manifest import Manifest
+
+Columns = dict[str, np.ndarray]
+MASSES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)  # of the small manifest, GeV
+GENERATED = 2000  # signal events for each of them
+
+
+def _momentum(total: np.ndarray, m1: np.ndarray, m2: np.ndarray) -> np.ndarray:
+    """Momentum (n,) of the daughters of a mass `total` at rest."""
+    return np.sqrt((total**2 - (m1 + m2) ** 2) * (total**2 - (m1 - m2) ** 2)) / (2 * total)
+
+
+def _vectors(vectors: np.ndarray) -> vector.VectorNumpy3D:
+    return vector.array(dict(zip("xyz", vectors.T, strict=True)))
+
+
+def make_events(
+    seed: int,
+    n: int,
+    mass: float | np.ndarray | None = None,
+    resolution: float = 0.004,
+    *,
+    of_pair: bool = False,
+) -> Columns:
+    """Muon pairs by phase space that recoil against something, by canonical column.
+
+    The generated `mass` (GeV) is that recoiled against, of the pair if `of_pair` (which then
+    recoils against a photon), or None for all of the spectrum; `resolution` is that of momenta.
+    """
+    rng, beams = np.random.default_rng(seed), Beams()
+    recoil = rng.uniform(0.05, 9.0, n) if mass is None else np.broadcast_to(mass, n)
+    pair: np.ndarray = rng.uniform(2 * MUON_MASS + 0.01, beams.sqrt_s - recoil - 0.01, n)
+    if mass is not None and of_pair:
+        pair, recoil = recoil, np.zeros(n)
+    k = _momentum(np.full(n, beams.sqrt_s), pair, recoil)
+    muon_mass = np.full(n, MUON_MASS)
+    muon = _momentum(pair, muon_mass, muon_mass)
+    flight, direction = (_vectors(rng.standard_normal((n, 3))).unit() for _ in range(2))
+    lab = vector.obj(**dict(zip("xyz", beams.total[1:] / beams.total[0], strict=True)))
+    columns: Columns = {}
+    for number, sign in ((1, 1), (2, -1)):
+        at_rest = (direction * (sign * muon)).to_Vector4D(tau=muon_mass)
+        momentum = at_rest.boost_beta3(flight * (k / np.hypot(k, pair))).boost_beta3(lab)
+        smeared = momentum.to_Vector3D() * (1 + resolution * rng.standard_normal(n))
+        columns |= {f"p{axis}{number}": getattr(smeared, axis) for axis in "xyz"}
+    columns |= {
+        "experiment": np.full(n, 1003, dtype=np.int32),
+        "run": np.zeros(n, dtype=np.int32),
+        "event": np.arange(n, dtype=np.uint32),
+        "production": np.full(n, seed, dtype=np.int32),
+    }
+    if mass is not None:
+        columns["generated_mass"] = np.array(np.broadcast_to(mass, n))
+    return columns
+
+
+def write_ntuple(
+    path: Path, columns: Columns, tree: str = "variables", names: dict[str, str] | None = None
+) -> Path:
+    """Write columns as a flat TTree; `names` are those of branches that differ from basf2's."""
+    branches = {**BRANCHES, **(names or {})}
+    renamed = {branches.get(name, name): values for name, values in columns.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with uproot.recreate(path) as file:
+        target = file.mktree(tree, {name: values.dtype for name, values in renamed.items()})
+        target.extend(renamed)
+    return path
+
+
+def damage(path: Path) -> None:
+    """Overwrite the middle of a ROOT file, so that it can be opened and some of it not be read."""
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = bytes(20_000)
+    path.write_bytes(data)
+
+
+def make_manifest(files: dict[str, Any], **changes: Any) -> Manifest:
+    """A manifest of files by dataset name; a dictionary instead of a file gives more settings."""
+    datasets = {}
+    for name, file in files.items():
+        settings = dict(file) if isinstance(file, dict) else {"files": [str(file)]}
+        process = settings.setdefault("process", name)
+        extra = {"generated": GENERATED} if process == "signal" else {"luminosity": 100.0}
+        datasets[name] = {**extra, **settings}
+    content: dict[str, Any] = {
+        "luminosity": 50.0,
+        "corrections": {"trigger_efficiency": 0.9},
+        "hypotheses": {"masses": MASSES},
+        "datasets": datasets,
+        "features": {"chunk_size": 4000},
+    }
+    return Manifest.model_validate({**content, **changes})
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write a manifest as its author would have."""
+    content = manifest.model_dump(mode="json", exclude_unset=True)
+    for dataset in content["datasets"].values():
+        del dataset["name"]
+    path.write_text(yaml.safe_dump(content))

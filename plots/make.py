@@ -13,7 +13,7 @@ from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectr
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.limits.result import Limits
-from punzinet.analysis.manifest.datasets import SIGNAL
+from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.search import Search
@@ -192,7 +192,7 @@ def _features(tensors: TensorEvents, manifest: Manifest, shown: list[float]) -> 
         name: (tensors.features[rows], tensors.weight[rows])
         for name in manifest.processes
         for rows in [tensors.process == name]
-        if name != SIGNAL and rows.any()
+        if name != SIGNAL_PROCESS and rows.any()
     }
     return features_figure(
         tensors.search,

@@ -10,7 +10,7 @@ import numpy as np
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.blinding import Blinding
-from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL, CandidatePolicy, Dataset
+from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, CandidatePolicy, Dataset
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
 
@@ -68,7 +68,7 @@ class DatasetInfo:
     @property
     def is_signal(self) -> bool:
         """Whether its events belong to one hypothesis each."""
-        return self.process == SIGNAL
+        return self.process == SIGNAL_PROCESS
 
     @property
     def is_data(self) -> bool:

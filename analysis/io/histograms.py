@@ -22,7 +22,7 @@ from hist import Hist, axis, storage
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.manifest.blinding import Blinding
-from punzinet.analysis.manifest.datasets import DATA, SIGNAL
+from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.types import FloatArray
 
@@ -143,10 +143,10 @@ def read_spectrum(
     """
     contents = _read_histograms(path, f"{stage}/{quantity.name}")
     own = spectrum_axis(quantity)
-    processes = [name for name in contents if not name.startswith(f"{SIGNAL}/")]
+    processes = [name for name in contents if not name.startswith(f"{SIGNAL_PROCESS}/")]
     backgrounds = _stack({name: contents.pop(name) for name in processes}, own)
     signals = {
-        float(name.removeprefix(f"{SIGNAL}/")): _on_axis(histogram, own)
+        float(name.removeprefix(f"{SIGNAL_PROCESS}/")): _on_axis(histogram, own)
         for name, histogram in contents.items()
     }
     return backgrounds, dict(sorted(signals.items()))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.manifest.datasets import SIGNAL
+from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
@@ -43,7 +43,7 @@ class TensorEvents:
     @property
     def signal(self) -> BoolArray:
         """Which events are signal, (n,)."""
-        is_signal: BoolArray = self.process == SIGNAL
+        is_signal: BoolArray = self.process == SIGNAL_PROCESS
         return is_signal
 
     @property

@@ -9,7 +9,7 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import is_file
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 
-SIGNAL = "signal"
+SIGNAL_PROCESS = "signal"
 """The process whose events belong to one mass hypothesis each."""
 DATA = "data"
 """What is measured and not simulated: nobody knows the process of such an event."""
@@ -101,7 +101,7 @@ class Dataset(BaseModel):
         if self.is_data and given:
             raise ValueError(f"data is measured, so {', '.join(sorted(given))} must not be set")
         if self.simulate is not None:
-            if self.is_signal != (self.simulate == SIGNAL):
+            if self.is_signal != (self.simulate == SIGNAL_PROCESS):
                 raise ValueError(f"`simulate: {self.simulate}` does not make `{self.process}`")
             made = {"files", "luminosity", "generated", "entries", "checksums"}
             given = made & self.model_fields_set
@@ -122,7 +122,7 @@ class Dataset(BaseModel):
     @property
     def is_signal(self) -> bool:
         """Whether the events belong to one mass hypothesis each."""
-        return self.process == SIGNAL
+        return self.process == SIGNAL_PROCESS
 
     @property
     def is_data(self) -> bool:

@@ -25,7 +25,7 @@ from punzinet.analysis.manifest.blinding import Blinding
 from punzinet.analysis.manifest.datasets import (
     BRANCHES,
     DATA,
-    SIGNAL,
+    SIGNAL_PROCESS,
     CandidatePolicy,
     Dataset,
     Positive,
@@ -38,7 +38,7 @@ from punzinet.analysis.search import SearchSettings
 from punzinet.analysis.training.settings import TrainingSettings
 
 PROCESSES = {
-    SIGNAL: r"$\mu^+\mu^- Z'$",
+    SIGNAL_PROCESS: r"$\mu^+\mu^- Z'$",
     "tautau": r"$\tau^+\tau^-$",
     "eemumu": r"$e^+e^-\mu^+\mu^-$",
     "mumugamma": r"$\mu^+\mu^-(\gamma)$",
@@ -175,7 +175,7 @@ class Manifest(BaseModel):
     def _check_uncertainties(self) -> None:
         """Raise ValueError if uncertainties by process are not those of the backgrounds."""
         uncertainty = self.figure_of_merit.background_uncertainty
-        known = [process for process in self.processes if process != SIGNAL]
+        known = [process for process in self.processes if process != SIGNAL_PROCESS]
         for name in uncertainty if isinstance(uncertainty, dict) else ():
             if name not in known:
                 raise ValueError(
@@ -184,7 +184,8 @@ class Manifest(BaseModel):
                 )
         scaled = self.limits.background_uncertainty
         if isinstance(scaled, dict):
-            missing = {d.process for d in self.datasets.values()} - {SIGNAL, DATA} - set(scaled)
+            backgrounds = {d.process for d in self.datasets.values()} - {SIGNAL_PROCESS, DATA}
+            missing = backgrounds - set(scaled)
             unknown = set(scaled) - set(self.processes)
             for process in sorted(missing | unknown):
                 raise ValueError(

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from punzinet.analysis.folds import FOLDS
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.manifest.datasets import SIGNAL as SIGNAL_PROCESS
+from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows

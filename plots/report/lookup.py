@@ -11,7 +11,7 @@ from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.histograms import STAGES, read_spectrum, spectrum_axis
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
-from punzinet.analysis.manifest.datasets import SIGNAL
+from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.peak_fit import PEAK_FIT
 from punzinet.analysis.sensitivity import Selection, Sensitivity
@@ -80,7 +80,7 @@ def lookup_data(
         "halfWidth": HALF_WIDTH,
         "labels": {
             name: labels.get(name, name)
-            for name in dict.fromkeys([SIGNAL, *labels, *found])
+            for name in dict.fromkeys([SIGNAL_PROCESS, *labels, *found])
             if name in found
         },
         "selections": list(compared),

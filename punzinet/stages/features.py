@@ -89,7 +89,7 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
             if not entries:
                 continue
             meaning = f"{weight:,.0f}"
-            if dataset["process"] == datasets.SIGNAL:
+            if dataset["process"] == datasets.SIGNAL_PROCESS:
                 meaning = f"ε = {weight / len(manifest.hypotheses.mass):.3f}"
             elif dataset["process"] == datasets.DATA:
                 meaning = ""

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json, write_json
-from punzinet.analysis.manifest.datasets import SIGNAL
+from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
 from punzinet.stages.chain import reasons
@@ -41,7 +41,7 @@ def _possible(context: Context) -> list[Study]:
     """Every variation of the recipe."""
     manifest = _manifest(context)
     processes = {dataset.process for dataset in manifest.datasets.values()}
-    backgrounds = sorted(processes & set(manifest.processes) - {SIGNAL})
+    backgrounds = sorted(processes & set(manifest.processes) - {SIGNAL_PROCESS})
     return variations(manifest.training, manifest.paper, backgrounds)
 
 

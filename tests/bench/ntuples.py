@@ -10,7 +10,7 @@ import yaml
 from stage import measure
 
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.datasets import SIGNAL
+from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.windows import Windows
 from punzinet.stages.options import Context, Options
@@ -26,7 +26,7 @@ SIGNAL_EVENTS = 1000
 def simulate(folder: Path) -> None:
     """Make signal of all masses and a background, both small, in `folder`."""
     scale = {"luminosity": 5.0, "signal_events": SIGNAL_EVENTS}
-    names = {"signal": SIGNAL, "background": "tautau"}
+    names = {"signal": SIGNAL_PROCESS, "background": "tautau"}
     manifest = {
         "datasets": {key: {"process": name, "simulate": name} for key, name in names.items()},
         "simulation": {"scales": {"default": scale}},
@@ -65,7 +65,7 @@ def describe(folder: Path, simulated: Path, files: Sequence[Path]) -> None:
     """Make a folder whose manifest has simulated signal and some files of background."""
     datasets: dict[str, Any] = {
         "signal": {
-            "process": SIGNAL,
+            "process": SIGNAL_PROCESS,
             "files": [str(simulated / "output" / "ntuples" / "signal.root")],
             "generated": SIGNAL_EVENTS,
         },

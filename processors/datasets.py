@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.manifest.beams import Beams
-from punzinet.analysis.manifest.blinding import Blinding
-from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, CandidatePolicy, Dataset
+from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, Blinding, Dataset
+from punzinet.analysis.manifest.sections import Beams, CandidatePolicy
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
 

@@ -26,8 +26,15 @@ from coffea.util import coffea_console
 from hist import Hist
 
 from punzinet.analysis.io.errors import InputError, OutputError
-from punzinet.analysis.io.files import is_file, write_json
-from punzinet.analysis.io.records import Arrays, Record, read_content, read_record, write_record
+from punzinet.analysis.io.files import (
+    Arrays,
+    Record,
+    is_file,
+    read_content,
+    read_record,
+    write_json,
+    write_record,
+)
 from punzinet.processors.chunks import ChunkProcessor
 from punzinet.processors.progress import FAILURE, RECORD
 

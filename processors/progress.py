@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import is_file, read_json
+from punzinet.analysis.io.files import is_file, read_content, read_json
 from punzinet.analysis.io.output import command_of
-from punzinet.analysis.io.records import read_content
 
 RECORD: Final = ".safetensors"
 FAILURE: Final = ".failed.json"

@@ -15,13 +15,12 @@ from typing import Any, Final
 import numpy as np
 from coffea.processor.executor import ExecutorBase
 
-from punzinet.analysis.io.files import checksum, write_json
+from punzinet.analysis.io.files import Record, checksum, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import digest, git_commit, provenance, versions
-from punzinet.analysis.io.records import Record
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.manifest.simulation import Scale
+from punzinet.analysis.manifest.sections import Scale
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import Generator
 from punzinet.analysis.simulation.generators import generators

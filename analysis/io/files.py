@@ -1,10 +1,13 @@
-"""Files that are either whole or absent, and results as JSON.
+"""Files that are either whole or absent: results as JSON, and records.
 
 Everything the workflow writes goes to a temporary name in the same folder first and is renamed
 when complete: a killed run leaves no half-written output behind (the habit of b2luigi).
 
 Results are dataclasses that pydantic writes and reads. Their arrays become lists, in which null
 stands for what JSON does not know: `Column` and `OrInfinite` read it as infinity, `OrNaN` as NaN.
+
+A record is what is known of a finished piece of work: a safetensors file of arrays with JSON in
+its header, so that nothing in it can be executed. A digest tells a damaged record from a good one.
 """
 
 import errno
@@ -14,32 +17,26 @@ import math
 import os
 import secrets
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, GetPydanticSchema, PlainSerializer, ValidationError
 from pydantic_core import core_schema
+from safetensors import SafetensorError, safe_open
 
 from punzinet.analysis.io.errors import InputError, OutputError
 from punzinet.analysis.types import FloatArray
 
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""A full disk, a quota, a limit on the size of files."""
-_NOT_WRITABLE = _NO_SPACE | {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.EEXIST,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-    errno.EIO,
-}
-_PART = 2**20
-"""Bytes of a file that are read at once."""
+#: A full disk, a quota, a limit on the size of files.
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+_IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+_PART = 2**20  # bytes of a file that are read at once
 
 
 @contextmanager
@@ -58,7 +55,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        if error.errno not in _NOT_WRITABLE:
+        if error.errno not in _NO_SPACE | _NO_ACCESS | _IN_THE_WAY:
             raise
         raise OutputError(cannot_write(path, error)) from error
     finally:
@@ -109,11 +106,9 @@ def read_json(path: Path, made_by: str) -> Any:
     InputError if it is absent, not JSON, or holds infinities or NaN, which are never written.
     """
     try:
+        text = path.read_text(encoding="utf-8")
         return json.loads(
-            path.read_text(encoding="utf-8"),
-            parse_constant=_finite,
-            parse_float=_finite,
-            parse_int=_integer,
+            text, parse_constant=_finite, parse_float=_finite, parse_int=_finite_integer
         )
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `{made_by}` first.") from None
@@ -123,18 +118,16 @@ def read_json(path: Path, made_by: str) -> Any:
         ) from error
 
 
-def _integer(text: str) -> int:
-    """An integer of a JSON file that is no larger than any float."""
-    _finite(text)
-    return int(text)
-
-
 def _finite(text: str) -> float:
-    """A number of a JSON file; raises ValueError if it is NaN or larger than any float."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text[:20]} is no number to work with")
     return value
+
+
+def _finite_integer(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 @contextmanager
@@ -162,7 +155,6 @@ def reason(error: Exception) -> str:
 
 
 def _or_null(value: float) -> float | None:
-    """A number as JSON can express it."""
     return float(value) if math.isfinite(value) else None
 
 
@@ -171,12 +163,10 @@ def _column_schema(_source: Any, handler: Any) -> core_schema.CoreSchema:
     row = list[float | None]
 
     def read(column: Any) -> FloatArray:
-        """Numbers from lists, None as infinity."""
         numbers = np.array(column, dtype=np.float64)
         return np.where(np.isnan(numbers), np.inf, numbers)
 
     def write(column: FloatArray) -> Any:
-        """Lists from numbers, None for what is not finite."""
         cells = column.astype(object)
         cells[~np.isfinite(column)] = None
         return cells.tolist()
@@ -198,6 +188,55 @@ OrNaN = Annotated[
     float, BeforeValidator(lambda v: math.nan if v is None else v), PlainSerializer(_or_null)
 ]
 """A number; null in JSON if it is none."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Record(NamedTuple):
+    """Content of a record: what JSON can express, and arrays of numbers by name."""
+
+    content: dict[str, Any]
+    arrays: Arrays
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record; it appears under its name when complete."""
+    arrays = {name: np.asarray(values, order="C") for name, values in record.arrays.items()}
+    text = json.dumps(record.content)
+    about = {"content": text, "digest": _digest(text, arrays)}
+    with atomic_path(path) as partial:
+        partial.write_bytes(safetensors.numpy.save(arrays, metadata=about))
+
+
+def read_record(path: Path) -> Record | None:
+    """Read a record; None if it is absent or damaged: the work has to be done again then."""
+    with suppress(*_NO_RECORD), safe_open(path, framework="numpy") as file:
+        about = file.metadata()
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        if about["digest"] == _digest(about["content"], arrays):
+            return Record(json.loads(about["content"]), arrays)
+    return None
+
+
+def read_content(path: Path) -> dict[str, Any] | None:
+    """Read the JSON of a record alone, without its arrays; None if there is none."""
+    with suppress(*_NO_RECORD), safe_open(path, framework="numpy") as file:
+        content = json.loads(file.metadata()["content"])
+        return content if isinstance(content, dict) else None
+    return None
+
+
+_NO_RECORD = (OSError, RecursionError, SafetensorError, KeyError, TypeError, ValueError)
+"""What reading something else, or half of a record, raises."""
+
+
+def _digest(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Digest of everything in a record."""
+    state = hashlib.blake2b(text.encode(), digest_size=16)
+    for name, values in sorted(arrays.items()):
+        state.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        state.update(values.tobytes())
+    return state.hexdigest()
 
 
 def checksum(path: Path, kind: str) -> str:

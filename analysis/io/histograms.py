@@ -21,8 +21,7 @@ from hist import Hist, axis, storage
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.reproducible_root import create_root_file
-from punzinet.analysis.manifest.blinding import Blinding
-from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS
+from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS, Blinding
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.types import FloatArray
 

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from punzinet.analysis.limits.yields import Yields
-from punzinet.analysis.manifest.results import LimitSettings
+from punzinet.analysis.manifest.sections import LimitSettings
 
 #: Simulated events that stand for none seen.
 UNSEEN_EVENTS = 0.5

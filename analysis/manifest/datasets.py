@@ -3,11 +3,14 @@
 import glob
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import numpy as np
+from pydantic import Field, model_validator
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import is_file
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
+from punzinet.analysis.manifest.sections import Positive, Section
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 SIGNAL_PROCESS = "signal"
 """The process whose events belong to one mass hypothesis each."""
@@ -43,17 +46,13 @@ CMS_BRANCHES = {
 }
 """Branches of the momenta where a dataset gives them in the centre-of-mass system."""
 
-Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Checksum = Annotated[str, Field(pattern=r"^(adler32|md5|sha256):[0-9a-fA-F]+$")]
-CandidatePolicy = Literal["all", "first", "single"]
 Simulated = Literal["signal", "mumugamma", "tautau", "eemumu"]
 
 
-class Dataset(BaseModel):
+class Dataset(Section):
     """One sample: ntuples of one process with one normalisation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("", description="name of the dataset, its key in the manifest")
     process: str = Field(description="what happened in these events: one of `processes`, or `data`")
@@ -177,3 +176,58 @@ class Dataset(BaseModel):
                 f"Dataset {self.name}: {min(twice)} is named twice; its events would count double."
             )
         return found
+
+
+class Blinding(Section):
+    """What is seen of data, and with which luminosity simulation is compared with it."""
+
+    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="share of all data that is seen"
+    )
+    signal_region: tuple[Annotated[float, Field(ge=0)], float] | None = Field(
+        None,
+        description="masses in GeV, from and to, that are hidden instead; all data beside "
+        "them is seen",
+    )
+
+    @model_validator(mode="after")
+    def _means_one_thing(self) -> Self:
+        if self.signal_region is None:
+            return self
+        if "fraction" in self.model_fields_set:
+            raise ValueError("give a `fraction` or a `signal_region`, not both")
+        if self.signal_region[0] >= self.signal_region[1]:
+            raise ValueError("`signal_region` must reach from a smaller to a larger mass")
+        return self
+
+    @property
+    def exposure(self) -> float:
+        """Share of the luminosity that stands behind what is seen."""
+        return self.fraction if self.signal_region is None else 1.0
+
+    def beside_signal_region(self, mass: FloatArray) -> BoolArray:
+        """Which events, measured or simulated, lie where data is seen at all, (n,).
+
+        Masses in GeV are negative where the square is. A signal region that begins at zero holds
+        those as well: resolution carries a light particle there.
+        """
+        if self.signal_region is None:
+            return np.ones(len(mass), dtype=bool)
+        low, high = self.signal_region
+        return ((mass < low) & (low > 0)) | (mass >= high)
+
+    def shown(self, identity: dict[str, IntArray], mass: FloatArray) -> BoolArray:
+        """Which measured events are seen, (n,), by their identity (see `folds`) and mass."""
+        if self.signal_region is not None:
+            return self.beside_signal_region(mass)
+        # Not by the name of the dataset: another name must not show other events.
+        from punzinet.analysis.folds import uniform_of  # noqa: PLC0415 - numba is slow to import
+
+        return uniform_of(**identity, dataset=DATA) < self.fraction
+
+    def __str__(self) -> str:
+        """What is seen, in words."""
+        if self.signal_region is None:
+            return f"{100 * self.fraction:g} % of the data"
+        low, high = self.signal_region
+        return f"data outside of masses from {low:g} to {high:g} GeV"

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from punzinet.analysis.manifest.sections import Section
 from punzinet.analysis.types import BoolArray, FloatArray
 
 MASS_TOLERANCE = 1e-6
@@ -17,10 +18,8 @@ MOST_MASSES = 10_000
 PositiveMass = Annotated[float, Field(gt=0)]
 
 
-class MassGrid(BaseModel):
+class MassGrid(Section):
     """Equidistant masses, both ends included."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     start: PositiveMass = Field(0.1, description="lightest mass in GeV")
     stop: PositiveMass = Field(8.7, description="heaviest mass in GeV")
@@ -42,10 +41,8 @@ class MassGrid(BaseModel):
         return self
 
 
-class Hypotheses(BaseModel):
+class Hypotheses(Section):
     """All masses that are searched for (section "training" of the Punzi-loss paper)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     masses: MassGrid | tuple[PositiveMass, ...] = Field(
         MassGrid(start=0.1, stop=8.7, step=0.1),

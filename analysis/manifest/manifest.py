@@ -13,27 +13,26 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import is_file, read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import digest
-from punzinet.analysis.manifest.beams import Beams
-from punzinet.analysis.manifest.blinding import Blinding
-from punzinet.analysis.manifest.datasets import (
-    BRANCHES,
-    DATA,
-    SIGNAL_PROCESS,
-    CandidatePolicy,
-    Dataset,
-    Positive,
-)
+from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, Blinding, Dataset
 from punzinet.analysis.manifest.hypotheses import Hypotheses
 from punzinet.analysis.manifest.reading import read_settings
-from punzinet.analysis.manifest.results import BaselineSettings, LimitSettings, PaperSettings
-from punzinet.analysis.manifest.simulation import SimulationSettings
+from punzinet.analysis.manifest.sections import (
+    BaselineSettings,
+    Beams,
+    FeatureSettings,
+    LimitSettings,
+    PaperSettings,
+    Positive,
+    Section,
+    SimulationSettings,
+)
 from punzinet.analysis.search import SearchSettings
 from punzinet.analysis.training.settings import TrainingSettings
 
@@ -46,25 +45,8 @@ PROCESSES = {
 """Processes of the default data and how figures write them."""
 
 
-class FeatureSettings(BaseModel):
-    """How ntuples are read and tensors are written."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    chunk_size: int = Field(
-        500_000, gt=0, description="entries aimed at per chunk; bounds the memory of a worker"
-    )
-    candidates: CandidatePolicy = Field(
-        "all",
-        description="of several candidates in one event, next to each other in a file, `all` "
-        "count, or only the `first`; `single` drops events with several",
-    )
-
-
-class Manifest(BaseModel):
+class Manifest(Section):
     """Everything a run depends on, as `data_manifest.yaml` states it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     luminosity: Positive = Field(50.0, description="target luminosity in fb^-1")
     beams: Beams = Field(Beams(), description="energies of the beams and their crossing angle")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from punzinet.analysis.manifest.results import PaperSettings
+from punzinet.analysis.manifest.sections import PaperSettings
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.types import BoolArray
 

@@ -19,8 +19,7 @@ import numpy as np
 import vector
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.manifest.beams import Beams
-from punzinet.analysis.manifest.simulation import DetectorSettings
+from punzinet.analysis.manifest.sections import Beams, DetectorSettings
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.lorentz import Momentum, momenta, transformed
 from punzinet.analysis.types import FloatArray

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.io.reproducible_root import create_root_file
-from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import BRANCHES
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.simulation.sampling import EVENT
 
 TREE: Final = "variables"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.records import Record, read_record, write_record
+from punzinet.analysis.io.files import Record, read_record, write_record
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 FORMAT = "punzinet-checkpoint-3"

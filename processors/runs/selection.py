@@ -9,8 +9,7 @@ from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, write_spectra
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import digest_of_files, provenance
-from punzinet.analysis.manifest.blinding import Blinding
-from punzinet.analysis.manifest.datasets import DATA
+from punzinet.analysis.manifest.datasets import DATA, Blinding
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.windows import Windows

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.features import DimuonKinematics, dimuon_kinematics
-from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.observables import FEATURES
 
 BEAMS = Beams()

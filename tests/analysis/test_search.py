@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from punzinet.analysis.features import MuonPairs, dimuon_kinematics
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.observables import FEATURES, OBSERVABLES, Quantity, observable
 from punzinet.analysis.search import RECOIL, SEARCH, Search, SearchSettings
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from stage import Figures, measure
 
-from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.simulation.generators.signal import _trials
 
 TRIALS = 500_000

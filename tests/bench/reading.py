@@ -12,7 +12,7 @@ from ntuples import TREE
 from stage import WORKERS
 
 from punzinet.analysis.manifest.datasets import BRANCHES
-from punzinet.analysis.manifest.manifest import FeatureSettings
+from punzinet.analysis.manifest.sections import FeatureSettings
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
 
 COLUMNS = [BRANCHES[name] for name in (*IDENTITY, *MOMENTA, "weight", *CHARGES, *BEAM)]

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import Record, read_record, write_record
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.records import Record, read_record, write_record
 from punzinet.analysis.manifest.hypotheses import MOST_MASSES
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 from punzinet.analysis.network import PunziNet, load_network

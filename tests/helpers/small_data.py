@@ -9,9 +9,9 @@ import vector
 import yaml
 
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.sections import Beams
 
 Columns = dict[str, np.ndarray]
 MASSES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)  # of the small manifest, GeV

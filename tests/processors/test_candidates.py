@@ -8,8 +8,8 @@ import vector
 
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.features import dimuon_kinematics
-from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.processors.candidates import (
     KEPT,
     NO_HYPOTHESIS,

@@ -16,7 +16,7 @@ import pytest
 from coffea.processor.executor import ExecutorBase
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.records import Record
+from punzinet.analysis.io.files import Record
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Ledger, Work
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.folds import fold_of
-from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.features import dimuon_kinematics
-from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.peak_fit import peak_edges
 from punzinet.analysis.search import RECOIL
 from punzinet.processors.datasets import DatasetInfo

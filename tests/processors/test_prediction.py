@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import CMS_BRANCHES
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows

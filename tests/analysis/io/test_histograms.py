@@ -15,7 +15,7 @@ from punzinet.analysis.io.histograms import (
     spectrum_axis,
     write_spectra,
 )
-from punzinet.analysis.manifest.blinding import Blinding
+from punzinet.analysis.manifest.datasets import Blinding
 from punzinet.analysis.search import RECOIL
 
 M2 = RECOIL.variable

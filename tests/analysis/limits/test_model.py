@@ -4,7 +4,7 @@ import pytest
 
 from punzinet.analysis.limits.model import Background, CountingExperiment
 from punzinet.analysis.limits.yields import Yields
-from punzinet.analysis.manifest.results import LimitSettings
+from punzinet.analysis.manifest.sections import LimitSettings
 
 
 def yields(background: list[float], error: list[float], efficiency: float = 0.2) -> Yields:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.sections import Beams
 
 
 def test_superkekb_collides_at_the_upsilon_4s() -> None:

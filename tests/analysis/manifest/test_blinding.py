@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from punzinet.analysis.manifest.blinding import Blinding
+from punzinet.analysis.manifest.datasets import Blinding
 
 N = 40_000
 

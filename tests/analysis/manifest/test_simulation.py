@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.manifest.simulation import Scale, SimulationSettings
+from punzinet.analysis.manifest.sections import Scale, SimulationSettings
 
 
 def test_survives_a_round_trip_through_the_manifest() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from punzinet.analysis.manifest.results import PaperSettings
+from punzinet.analysis.manifest.sections import PaperSettings
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study, paper_studies, variations
 from punzinet.analysis.training.settings import PunziSettings, TrainingSettings
 

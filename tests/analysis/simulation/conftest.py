@@ -2,7 +2,7 @@
 
 import pytest
 
-from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.simulation.detector import Detector
 
 

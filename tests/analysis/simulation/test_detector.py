@@ -7,8 +7,7 @@ import pytest
 from four_vectors import dot, on_shell
 
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.manifest.beams import Beams
-from punzinet.analysis.manifest.simulation import DetectorSettings
+from punzinet.analysis.manifest.sections import Beams, DetectorSettings
 from punzinet.analysis.simulation.detector import VISIBILITY, Detector, transform
 from punzinet.analysis.simulation.events import GeneratedEvents
 

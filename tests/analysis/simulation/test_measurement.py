@@ -7,7 +7,7 @@ import pytest
 from four_vectors import boosted, mass2, on_shell
 
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.simulation.detector import Detector, Preselection, Tracking, transform
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.lorentz import momenta

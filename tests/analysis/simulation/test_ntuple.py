@@ -8,8 +8,8 @@ import pytest
 import uproot
 
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import BRANCHES
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.simulation.ntuple import TREE, create_ntuple
 from punzinet.analysis.simulation.sampling import EVENT
 

@@ -7,7 +7,7 @@ import pytest
 from four_vectors import boosted, direction, on_shell
 
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.generators.signal import SignalGenerator

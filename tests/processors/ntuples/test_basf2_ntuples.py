@@ -16,8 +16,8 @@ import pytest
 import uproot
 import yaml
 
-from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
+from punzinet.analysis.manifest.sections import Beams
 
 Columns = dict[str, np.ndarray]
 README = Path(__file__).parents[3] / "README.md"

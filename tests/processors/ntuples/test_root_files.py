@@ -20,9 +20,9 @@ import uproot
 
 from punzinet.analysis.io.histograms import fill_spectra, write_spectra
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.beams import Beams
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL

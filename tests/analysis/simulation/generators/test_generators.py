@@ -5,7 +5,7 @@ import pytest
 from four_vectors import SQRT_S, mass2, sample
 
 from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS, PION_MASS
-from punzinet.analysis.manifest.beams import Beams
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.generators import twophoton
 from punzinet.analysis.simulation.generators.mumugamma import HardestPhoton, SoftPhotons

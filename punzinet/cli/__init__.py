@@ -3,7 +3,7 @@
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -12,16 +12,13 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from typer import Option
-from typer.core import TyperCommand
-from typer.main import get_command
 
 from punzinet.analysis.io.errors import InputError, Interrupted
 from punzinet.analysis.io.files import cannot_write, is_full_or_read_only
 from punzinet.analysis.io.provenance import versions
 from punzinet.cli import tools
-from punzinet.cli.status import show_status
 from punzinet.stages import STAGES
-from punzinet.stages.options import PLACE, SHARED, SILENT, Options, console
+from punzinet.stages.options import SHARED, SILENT, Options, console
 from punzinet.stages.run import run_command
 from punzinet.stages.stage import Stage
 
@@ -54,65 +51,31 @@ app = typer.Typer(
 )
 
 
-def _options(names: Iterable[str], call: Callable[..., None]) -> Callable[..., None]:
-    """A function that takes some of the `Options`, and the context, for typer to look at."""
+def _command(stage: Stage) -> Callable[..., None]:
+    """What the command of a stage does; its options are parameters, for typer to look at."""
+
+    def run(**options: Any) -> None:
+        run_command(stage, Options(**options))
+
     hints = get_type_hints(Options, include_extras=True)
     defaults = {field.name: field.default for field in fields(Options)}
-    kind = inspect.Parameter.KEYWORD_ONLY
-    given = [inspect.Parameter("ctx", kind, annotation=typer.Context)]
-    given += [inspect.Parameter(n, kind, default=defaults[n], annotation=hints[n]) for n in names]
-
-    def function(**values: Any) -> None:
-        call(**values)
-
-    function.__signature__ = inspect.Signature(given)  # type: ignore[attr-defined]
-    function.__annotations__ = {one.name: one.annotation for one in given}
-    return function
-
-
-def _sharing(names: Iterable[str]) -> type[TyperCommand]:
-    """A class of commands that understand shared options beside their own.
-
-    These are no parameters of each command but stand once; a command finds them in `ctx.obj`.
-    """
-    once = typer.Typer(add_completion=False)
-    once.command()(_options(names, lambda **_: None))
-    shared = [one for one in get_command(once).params if one.name != "help"]
-
-    class Sharing(TyperCommand):
-        """A command with shared options."""
-
-        def get_params(self, ctx: Any) -> list[Any]:
-            """Own parameters, shared ones, and the help."""
-            *own, last = super().get_params(ctx)
-            return [*own, *shared, last]
-
-        def invoke(self, ctx: Any) -> Any:
-            """Run it."""
-            ctx.obj = {one.name: ctx.params.pop(one.name) for one in shared}
-            return super().invoke(ctx)
-
-    return Sharing
+    names = (*stage.options, *stage.further_options, *SHARED)
+    parameters = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=hints[name]
+        )
+        for name in names
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {name: hints[name] for name in names}
+    return run
 
 
-def _add(stage: Stage) -> None:
-    """Make the command of a stage."""
-
-    def call(ctx: typer.Context, **own: Any) -> None:
-        run_command(stage, Options(**ctx.obj, **own))
-
-    command = app.command(stage.name, cls=_STAGE, help=inspect.getdoc(stage.run))
-    command(_options(stage.options, call))
-
-
-_STAGE, _PLACE = _sharing(SHARED), _sharing(PLACE)
 for _stage in STAGES:
     if not _stage.command:
-        _add(_stage)
-app.command("status", cls=_PLACE)(show_status)
-app.command("export", cls=_PLACE)(tools.export)
-app.command("predict", cls=_PLACE)(tools.predict)
-app.command("rebasket")(tools.rebasket)
+        app.command(_stage.name, help=inspect.getdoc(_stage.run))(_command(_stage))
+for _tool in (tools.status, tools.export, tools.predict, tools.rebasket):
+    app.command()(_tool)
 
 
 _VERBOSE = "say why a stage runs and what it goes on from; -vv: name every chunk"

@@ -1,20 +1,39 @@
-"""What is done with networks and ntuples beside the chain: export, predict, rebasket."""
+"""Commands beside the stages: status, and what is done with networks and ntuples elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import read_result
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.stages.options import Context, NetworkOption, Options, console
+from punzinet.processors.progress import read_progress
+from punzinet.stages import CHAIN, STAGES
+from punzinet.stages.features import say_trial
+from punzinet.stages.options import (
+    Context,
+    ManifestOption,
+    NetworkOption,
+    Options,
+    OutputOption,
+    ScaleOption,
+    console,
+)
+from punzinet.stages.run import holder_of
+from punzinet.stages.stage import Stage, out_of_date, reasons
 
 if TYPE_CHECKING:
     from punzinet.analysis.manifest.datasets import Dataset
 
+NOT_RUN = "not run"
 FilesArgument = Annotated[list[str], typer.Argument(help="ROOT files, paths or URLs")]
 ToOption = Annotated[
     Path | None,
@@ -22,12 +41,110 @@ ToOption = Annotated[
 ]
 
 
+def status(
+    manifest: ManifestOption = Options.manifest,
+    output: OutputOption = Options.output,
+    scale: ScaleOption = Options.scale,
+) -> None:
+    """Show how far every stage is with every dataset, what is out of date, and what went wrong.
+
+    Also while a stage runs.
+
+    Example: punzinet status --output output
+    """
+    context = Context(Options(manifest, output, scale))
+    folder = context.output
+    holder = holder_of(folder.root) or {}
+    stages = Table("stage", Column("state", overflow="fold"))
+    dataset = Column("dataset", overflow="fold")
+    chunks = Table("stage", "step", dataset, box=SIMPLE_HEAD, padding=0)
+    for name in ("chunks done", "entries done", "of", "failed"):
+        chunks.add_column(name, justify="right", no_wrap=True)
+    failures: list[str] = []
+    damaged: list[str] = []
+    for stage in STAGES:
+        why: list[str] = []
+        with _noting(damaged):
+            for row in read_progress(folder.ledger(stage.name)):
+                why += row.failures.values()
+                numbers = (row.entries_done, row.entries, len(row.failures))
+                chunks.add_row(
+                    *(stage.name, row.step, escape(row.dataset), f"{row.done:,}/{row.chunks:,}"),
+                    *map("{:,}".format, numbers),
+                )
+        with _noting(damaged):
+            why += stage.failure(folder)
+        failures += [f"{stage.name}: {one}" for one in why]
+        state = _state(stage, context, holder, damaged, failed=bool(why))
+        if stage.name in CHAIN or state != NOT_RUN:
+            stages.add_row(stage.name, escape(state))
+    console.print(stages)
+    if chunks.row_count:
+        console.print(chunks)
+    for name in ("features", "select"):
+        with _noting(damaged):
+            say_trial(folder, name)
+    incomplete: list[str] = []
+    for path in (folder.completeness, folder.data_completeness):
+        with _noting(damaged):
+            incomplete += _incomplete(path)
+    for line in dict.fromkeys([*incomplete, *failures, *damaged]):
+        console.print(line, markup=False)
+
+
+@contextmanager
+def _noting(damaged: list[str]) -> Iterator[None]:
+    """Keep the sentence about a damaged file, so that everything else is shown."""
+    try:
+        yield
+    except InputError as error:
+        damaged.append(str(error))
+
+
+def _state(
+    stage: Stage, context: Context, holder: dict[str, Any], damaged: list[str], *, failed: bool
+) -> str:
+    """Whether a stage is running, finished, out of date (and why), failed or cut off."""
+    output = context.output
+    if str(holder.get("stage", "")).split(" ")[0] == stage.name:
+        return f"running (process {holder.get('pid')} on {holder.get('host')})"
+    if stage.has_run(output):
+        with _noting(damaged):
+            last = stage.of_last_run(context, network=True)
+            before = [f"`{one.stage.typed}` is out of date" for one in out_of_date(stage, last)]
+            if why := [*reasons(stage, last), *before]:
+                return f"out of date: {why[0]}"
+        return "finished"
+    if failed:
+        return "failed"
+    begun = stage.has_begun(output) or any(output.ledger(stage.name).glob("*.json"))
+    return "cut off; the same command continues" if begun else NOT_RUN
+
+
+def _incomplete(path: Path) -> list[str]:
+    """What the features stage says is missing or double; nothing if it has not run."""
+    if not path.exists():
+        return []
+    with read_result(path, "counts", "punzinet features") as content:
+        missing = content.get("missing", [])
+        lines = [f"features: allowed to be missing: {row['reason']}" for row in missing]
+        for name, dataset in content["datasets"].items():
+            for file, count in dataset["duplicates"]["by_file"].items():
+                lines.append(
+                    f"features: dataset {name}: {file} repeats {count} events that are in it or "
+                    "in an earlier file"
+                )
+    return lines
+
+
 def export(
-    ctx: typer.Context,
     file: Annotated[
         Path | None, typer.Argument(help="the ONNX file; by default beside the network")
     ] = None,
     network: NetworkOption = Options.network,
+    manifest: ManifestOption = Options.manifest,
+    output: OutputOption = Options.output,
+    scale: ScaleOption = Options.scale,
 ) -> None:
     """Write a network as ONNX, with scaling and sigmoid inside and the cut in its metadata.
 
@@ -35,7 +152,7 @@ def export(
     """
     from punzinet.analysis.network import load_network
 
-    folder = Context(Options(**ctx.obj)).output.network(network)
+    folder = Context(Options(manifest, output, scale)).output.network(network)
     saved = load_network(folder)
     try:
         from punzinet.analysis.io.export import write_onnx
@@ -49,7 +166,6 @@ def export(
 
 
 def predict(
-    ctx: typer.Context,
     files: FilesArgument,
     network: NetworkOption = Options.network,
     dataset: Annotated[
@@ -60,6 +176,9 @@ def predict(
         ),
     ] = None,
     to: ToOption = None,
+    manifest: ManifestOption = Options.manifest,
+    output: OutputOption = Options.output,
+    scale: ScaleOption = Options.scale,
 ) -> None:
     """Evaluate a network on ntuples and write its output as a friend tree `punzinet`.
 
@@ -74,20 +193,18 @@ def predict(
     from punzinet.processors.ntuples.preflight import inspect_file
     from punzinet.processors.prediction import predict_file
 
-    context = Context(Options(**ctx.obj))
-    settings = context.manifest
-    like = _like(settings, dataset)
-    alone = settings.model_copy(update={"datasets": {like.name: like}})
+    context = Context(Options(manifest, output, scale))
+    like = _like(context.manifest, dataset)
+    alone = context.manifest.model_copy(update={"datasets": {like.name: like}})
     saved = load_network(context.output.network(network))
-    further = saved.search.columns
-    inputs = [inspect_file(like, path, Path(path).stem, further) for path in files]
+    inputs = [inspect_file(like, path, Path(path).stem, saved.search.columns) for path in files]
     targets = _targets(files, to, "punzinet")
     with _progress() as progress:
         for file, target in zip(inputs, targets, strict=True):
             task = progress.add_task(file.stem, total=file.entries)
             done = predict_file(
                 file, saved, describe_datasets(alone, [file])[like.name], target,
-                chunk_size=settings.features.chunk_size, advance=partial(progress.advance, task),
+                chunk_size=alone.features.chunk_size, advance=partial(progress.advance, task),
             )  # fmt: skip
             said = f"predict: {target}: {done.entries} entries, {done.selected} selected"
             if done.undefined:
@@ -147,8 +264,7 @@ def _like(manifest: Manifest, name: str | None) -> "Dataset":
 def _reading(dataset: "Dataset") -> dict[str, Any]:
     """The settings of a dataset that say how momenta, beams and columns are read."""
     branches = {key: name for key, name in dataset.branches.items() if key != "generated_mass"}
-    others = {name: getattr(dataset, name) for name in ("tree", "frame", "missing")}
-    return {"branches": branches, **others}
+    return {"branches": branches, **dataset.model_dump(include={"tree", "frame", "missing"})}
 
 
 def _progress() -> Progress:

@@ -1,19 +1,13 @@
-"""All stages: each is one file that declares what it reads, follows, writes and does."""
+"""All stages: each stands in one file, which declares what it reads, follows, writes and does."""
 
-from punzinet.stages.baselines import BASELINES
-from punzinet.stages.features import DATA, FEATURES
-from punzinet.stages.limits import LIMITS
+from punzinet.stages.features import DATA, FEATURES, SIMULATE
 from punzinet.stages.paper import PAPER
-from punzinet.stages.plot import PLOT, REPORT
-from punzinet.stages.select import SELECT
-from punzinet.stages.simulate import SIMULATE
-from punzinet.stages.train import TRAIN
+from punzinet.stages.results import LIMITS, PLOT, REPORT, SELECT
+from punzinet.stages.train import BASELINES, TRAIN
 from punzinet.stages.validate import VALIDATE
 
-STAGES = (
-    *(SIMULATE, FEATURES, DATA, TRAIN, SELECT, LIMITS, PLOT, REPORT),
-    *(PAPER, BASELINES, VALIDATE),
-)
-"""In the order in which they run, those last that not everybody needs."""
+#: In the order in which they run, those last that not everybody needs.
+STAGES = (SIMULATE, FEATURES, DATA, TRAIN, SELECT, LIMITS, PLOT, REPORT, PAPER, BASELINES,
+          VALIDATE)  # fmt: skip
+#: Commands of the chain from nothing to figures.
 CHAIN = ("simulate", "features", "train", "select", "limits", "plot")
-"""Commands of the chain from nothing to figures."""

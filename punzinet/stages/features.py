@@ -1,4 +1,4 @@
-"""Windows and training tensors, and after them the features of data in these windows.
+"""From nothing to tensors: the default data, windows and training tensors, and measured events.
 
 Data is a stage of its own, because networks depend on the features of what is simulated: neither
 other data nor seeing more of it trains any of them again.
@@ -17,11 +17,34 @@ from punzinet.analysis.manifest import datasets
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ntuples.trial import trial_of
 from punzinet.stages.options import Context, console
-from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.stage import Stage
 
+#: Options of every stage that reads ntuples.
 NTUPLE_OPTIONS = ("unblind", "allow_missing", "limit_files", "limit_chunks")
-"""Options of every stage that reads ntuples."""
+
+
+def _simulated(manifest: Manifest) -> dict[str, str]:
+    """Which process each dataset is simulated as."""
+    return {d.name: d.simulate for d in manifest.datasets.values() if d.simulate}
+
+
+def _prepare_simulation(context: Context) -> None:
+    """Say so if there is nothing to do."""
+    if not _simulated(context.manifest):
+        console.print("simulate: nothing to do, every dataset has its own files")
+
+
+def _run_simulation(context: Context) -> Sequence[Path]:
+    """Make the default data: one ROOT file for every dataset with `simulate` in the manifest.
+
+    Example: punzinet simulate --scale paper
+    """
+    from punzinet.processors.simulation import simulate
+
+    output = context.output
+    written = simulate(context.manifest, context.options.scale, output, context.execution)
+    console.print(f"simulate: wrote {len(written)} files to {output.simulation_record.parent}")
+    return written
 
 
 def check_unblind(context: Context) -> None:
@@ -100,6 +123,15 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
     console.print(table)
 
 
+def _settings(manifest: Manifest, context: Context) -> dict[str, Any]:
+    """What tensors of the datasets of a manifest depend on beside its sections."""
+    return {
+        **manifest.model_dump(mode="json", include={"datasets"}),
+        **manifest.seen_of_data(unblind=context.options.unblind),
+        **ntuple_settings(context),
+    }
+
+
 def _files(manifest: Manifest, context: Context) -> list[str]:
     """Input files from outside of the output folder.
 
@@ -114,11 +146,6 @@ def _files(manifest: Manifest, context: Context) -> list[str]:
     ]
 
 
-def _datasets(manifest: Manifest) -> dict[str, Any]:
-    """The datasets of a manifest as a setting."""
-    return manifest.model_dump(mode="json", include={"datasets"})
-
-
 def _run_features(context: Context) -> Sequence[Path]:
     """Turn ntuples into mass windows and training tensors, and count every event.
 
@@ -128,14 +155,8 @@ def _run_features(context: Context) -> Sequence[Path]:
     """
     from punzinet.processors.runs.features import run_features
 
-    manifest, output, options = context.manifest, context.output, context.options
-    written = run_features(
-        manifest,
-        output,
-        context.execution,
-        allow_missing=options.allow_missing,
-        trial=context.trial,
-    )
+    manifest, output = context.manifest, context.output
+    written = run_features(manifest, output, context.execution, **context.limits)
     say_cutflow(output.features_cutflow, manifest)
     say_trial(output, "features")
     console.print(f"features: windows in {output.windows}, tensors in {output.tensors}")
@@ -146,34 +167,35 @@ def _run_data(context: Context) -> Sequence[Path]:
     """Turn measured ntuples into features; what may not be seen is counted and not written."""
     from punzinet.processors.runs.features import run_data
 
-    manifest, output, options = context.manifest, context.output, context.options
-    written = run_data(
-        manifest,
-        output,
-        context.execution,
-        unblind=options.unblind,
-        allow_missing=options.allow_missing,
-        trial=context.trial,
-    )
+    manifest, output, unblind = context.manifest, context.output, context.options.unblind
+    written = run_data(manifest, output, context.execution, unblind=unblind, **context.limits)
     say_cutflow(output.data_cutflow, manifest)
     say_seen(context)
     console.print(f"data: features in {output.data_tensors}")
     return written
 
 
+SIMULATE = Stage(
+    name="simulate",
+    run=_run_simulation,
+    reads=("beams", "hypotheses", "simulation"),
+    also=lambda context: {
+        "datasets": _simulated(context.manifest),
+        "scale": context.options.scale,
+    },
+    writes=("ntuples/simulation.json",),
+    wanted=lambda manifest: bool(_simulated(manifest)),
+    prepare=_prepare_simulation,
+)
 FEATURES: Stage = Stage(
     name="features",
     run=_run_features,
     reads=("beams", "luminosity", "corrections", "hypotheses", "features", "search"),
-    also=lambda context: {
-        **_datasets(context.manifest.without_data()),
-        **ntuple_settings(context),
-    },
+    also=lambda context: _settings(context.manifest.without_data(), context),
     after=(SIMULATE,),
     files=lambda context: _files(context.manifest.without_data(), context),
     writes=("windows.json", "tensors", "features/cutflow.json", "features/completeness.json"),
     options=NTUPLE_OPTIONS,
-    kept=NTUPLE_OPTIONS,
     prepare=check_unblind,
     parts=lambda _: (FEATURES, DATA),
 )
@@ -182,15 +204,10 @@ DATA: Stage = Stage(
     command="features",
     run=_run_data,
     reads=("beams", "features"),
-    also=lambda context: {
-        **_datasets(context.manifest.only_data()),
-        **context.manifest.seen_of_data(unblind=context.options.unblind),
-        **ntuple_settings(context),
-    },
+    also=lambda context: _settings(context.manifest.only_data(), context),
     after=(FEATURES,),
     files=lambda context: _files(context.manifest.only_data(), context),
     writes=("data/tensors", "data/cutflow.json", "data/completeness.json"),
     options=NTUPLE_OPTIONS,
-    kept=NTUPLE_OPTIONS,
     wanted=lambda manifest: manifest.has_data,
 )

@@ -23,24 +23,20 @@ SILENT = os.environ.get("RANK", "0") != "0"
 console = Console(highlight=False, quiet=SILENT)
 #: As many as this process may use, where the system tells.
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-PLACE = ("manifest", "output", "scale")
-"""Options of every command that works in an output folder."""
-SHARED = (*PLACE, "executor", "workers", "scheduler", "force", "dry_run", "upstream")
-"""Options of every stage."""
+#: Options of every stage.
+SHARED = ("manifest", "output", "scale", "executor", "workers", "scheduler", "force", "dry_run",
+          "upstream")  # fmt: skip
+#: Options that change results: each stage is asked with its own ones.
 KEPT = ("unblind", "allow_missing", "limit_files", "limit_chunks", "networks", "network")
-"""Options that change results: each stage is asked with its own ones."""
 
-
-class Executor(StrEnum):
-    """Coffea executors that run the chunks."""
-
-    AUTO = "auto"
-    ITERATIVE = "iterative"
-    FUTURES = "futures"
-    DASK = "dask"
-    PARSL = "parsl"
-
-
+Executor = StrEnum("Executor", "AUTO ITERATIVE FUTURES DASK PARSL")
+ManifestOption = Annotated[
+    Path, Option("--manifest", "-m", help="what is analysed, and with which settings")
+]
+OutputOption = Annotated[Path, Option("--output", "-o", help="folder for all results")]
+ScaleOption = Annotated[
+    str, Option(help="size of the default data, default or paper; none on your own")
+]
 NetworkOption = Annotated[str, Option(help="network whose single cut is used")]
 
 
@@ -48,15 +44,9 @@ NetworkOption = Annotated[str, Option(help="network whose single cut is used")]
 class Options:
     """All options of all stages; each stage names those of its own."""
 
-    manifest: Annotated[
-        Path, Option("--manifest", "-m", help="what is analysed, and with which settings")
-    ] = Path("data_manifest.yaml")
-    output: Annotated[Path, Option("--output", "-o", help="folder for all results")] = Path(
-        "output"
-    )
-    scale: Annotated[
-        str, Option(help="size of the default data, default or paper; none on your own")
-    ] = "default"
+    manifest: ManifestOption = Path("data_manifest.yaml")
+    output: OutputOption = Path("output")
+    scale: ScaleOption = "default"
     executor: Annotated[
         Executor,
         Option(
@@ -143,6 +133,11 @@ class Context:
     def trial(self) -> Trial:
         """How much of every dataset is processed."""
         return Trial(self.options.limit_files, self.options.limit_chunks)
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What may be left out of the ntuples, as `run_features` and others take it."""
+        return {"allow_missing": self.options.allow_missing, "trial": self.trial}
 
     @property
     def execution(self) -> "Execution":

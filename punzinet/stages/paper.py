@@ -14,10 +14,9 @@ from punzinet.analysis.io.files import read_json, write_json
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
-from punzinet.stages.chain import reasons
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import Stage, reasons
 
 
 def _manifest(context: Context) -> Manifest:
@@ -37,12 +36,13 @@ def _main(context: Context) -> list[Study]:
     return paper_studies(manifest.training, manifest.paper)
 
 
-def _possible(context: Context) -> list[Study]:
-    """Every variation of the recipe."""
+def _possible(context: Context) -> dict[str, Study]:
+    """Every variation of the recipe, by what it is called on the command line."""
     manifest = _manifest(context)
     processes = {dataset.process for dataset in manifest.datasets.values()}
     backgrounds = sorted(processes & set(manifest.processes) - {SIGNAL_PROCESS})
-    return variations(manifest.training, manifest.paper, backgrounds)
+    studies = variations(manifest.training, manifest.paper, backgrounds)
+    return {study.name.removeprefix(VARIATION): study for study in studies}
 
 
 def _chosen(context: Context) -> list[Study]:
@@ -51,15 +51,13 @@ def _chosen(context: Context) -> list[Study]:
     Raises:
         InputError: If there is none of such a name.
     """
-    by_name = {study.name.removeprefix(VARIATION): study for study in _possible(context)}
-    if context.options.studies:
-        return list(by_name.values())
-    names = context.options.vary or []
+    possible = _possible(context)
+    names = [*possible] if context.options.studies else context.options.vary or []
     for name in names:
-        if name not in by_name:
-            known = ", ".join(by_name)
+        if name not in possible:
+            known = ", ".join(possible)
             raise InputError(f"--vary {name}: there is no such variation, only {known}.")
-    return [study for name, study in by_name.items() if name in names]
+    return [study for name, study in possible.items() if name in names]
 
 
 def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
@@ -100,8 +98,13 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
         after=(FEATURES, *pretrained),
         writes=(f"paper/studies/{study.name}/study.json",),
         options=("networks",),
-        kept=("networks",),
     )
+
+
+def _stages(context: Context, studies: Iterable[Study]) -> list[Stage]:
+    """The stages of some studies."""
+    main = _main(context)
+    return [study_stage(one, main) for one in studies]
 
 
 def _varied(context: Context) -> list[Study]:
@@ -112,20 +115,9 @@ def _varied(context: Context) -> list[Study]:
     main, asked = _main(context), _chosen(context)
     return main[1:] + [
         study
-        for study in _possible(context)
+        for study in _possible(context).values()
         if study in asked or not reasons(study_stage(study, main), context)
     ]
-
-
-def _stages(context: Context, studies: Iterable[Study]) -> list[Stage]:
-    """The stages of some studies."""
-    main = _main(context)
-    return [study_stage(one, main) for one in studies]
-
-
-def _names(studies: Iterable[Study]) -> dict[str, Any]:
-    """Some studies as a setting."""
-    return {"studies": [one.name for one in studies]}
 
 
 def _parts(context: Context) -> Iterator[Stage]:
@@ -143,7 +135,7 @@ def _parts(context: Context) -> Iterator[Stage]:
 def everything(context: Context) -> Iterator[Stage]:
     """All stages of which there may be results, as they were run last."""
     context = PAPER.of_last_run(context)
-    yield from _stages(context, [*_main(context), *_possible(context)])
+    yield from _stages(context, [*_main(context), *_possible(context).values()])
     yield from (PAPER, VARIATIONS)
 
 
@@ -160,21 +152,20 @@ def _combine(context: Context, folders: Sequence[Path]) -> None:
 
 def _table(claims: Mapping[str, Mapping[str, Any]]) -> Table:
     """Claims as a table."""
+
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{value:.3g}"
+
     several = any("values" in claim for claim in claims.values())
     table = Table()
     for column in ("claim", *(["each"] if several else []), "value", "error", "target", "met"):
         table.add_column(column, overflow="fold")
     for name, claim in claims.items():
-        each = [" ".join(map(_number, claim["values"].values()))] if several else []
+        each = [" ".join(map(number, claim["values"].values()))] if several else []
         met = {True: "yes", False: "no", None: ""}[claim["met"]]
-        value, error = _number(claim["value"]), _number(claim["error"])
+        value, error = number(claim["value"]), number(claim["error"])
         table.add_row(name, *each, value, error, claim["target"] or "", met)
     return table
-
-
-def _number(value: float | None) -> str:
-    """A number for a table."""
-    return "–" if value is None else f"{value:.3g}"
 
 
 def _run(context: Context) -> Sequence[Path]:
@@ -210,12 +201,12 @@ PAPER = Stage(
     name="paper",
     run=_run,
     reads=("processes",),
-    also=lambda context: _names(_main(context)),
+    also=lambda context: {"studies": [one.name for one in _main(context)]},
     after=(FEATURES,),
     shows=lambda context: _stages(context, _main(context)),
     writes=("paper/claims.json",),
-    options=("networks", "studies", "vary", "combine", "resume"),
-    kept=("networks",),
+    options=("networks",),
+    further_options=("studies", "vary", "combine", "resume"),
     parts=_parts,
 )
 VARIATIONS = Stage(
@@ -223,10 +214,9 @@ VARIATIONS = Stage(
     command="paper --vary NAME",
     run=_run_variations,
     reads=("processes",),
-    also=lambda context: _names(_varied(context)),
+    also=lambda context: {"studies": [one.name for one in _varied(context)]},
     after=(FEATURES,),
     shows=lambda context: _stages(context, _varied(context)),
     writes=("paper/variations.json",),
     options=("networks",),
-    kept=("networks",),
 )

@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,9 @@ from filelock import FileLock, Timeout
 
 from punzinet.analysis.io.errors import InputError, OutputError
 from punzinet.analysis.io.files import cannot_write, read_json, remove_partial_files, write_json
-from punzinet.stages.chain import OutOfDate, out_of_date, reasons, refusal
 from punzinet.stages.features import say_trial
 from punzinet.stages.options import Context, Options, console
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import OutOfDate, Stage, out_of_date, reasons, refusal
 
 LOG = logging.getLogger(__name__)
 #: Says who holds the lock; of no consequence where nobody does.
@@ -61,11 +60,7 @@ def _run_part(stage: Stage, context: Context) -> None:
 
 
 def _stale(stage: Stage, context: Context) -> list[OutOfDate]:
-    """Stages that have to run before one; nothing if all are up to date.
-
-    Raises:
-        InputError: If there are any and it is not asked for to run them.
-    """
+    """Stages that have to run before one; InputError if it is not asked for to run them."""
     stale = out_of_date(stage, context)
     # Of several processes that torchrun started all would run them.
     if stale and (not context.options.upstream or "RANK" in os.environ):
@@ -144,22 +139,20 @@ def holder_of(folder: Path) -> dict[str, Any] | None:
             with FileLock(path, timeout=0):
                 pass
     except Timeout:
-        try:
+        with suppress(InputError):
             holder = read_json(folder / HOLDER, "the same command")
-        except InputError:
-            return {}
-        return holder if isinstance(holder, dict) else {}
+            return holder if isinstance(holder, dict) else {}
+        return {}
     except OSError:
-        return None
+        pass
     return None
 
 
 def _busy(folder: Path) -> str:
     """Say who is at work in an output folder."""
-    holder = holder_of(folder) or {}
     who = "another run"
-    if holder.keys() >= {"stage", "pid", "host"}:
-        who = f"`punzinet {holder['stage']}` (process {holder['pid']} on {holder['host']})"
+    with suppress(KeyError):
+        who = "`punzinet {stage}` (process {pid} on {host})".format(**holder_of(folder) or {})
     return (
         f"{who} is at work in {folder}; wait until it has ended, or choose another folder "
         "with --output (OUTPUT= for make)."

@@ -1,4 +1,4 @@
-"""A stage of the chain: its declaration, and the record that it leaves when it has run.
+"""A stage of the chain: its declaration, the record it leaves, and whether that still holds.
 
 The record says what the result depends on (the settings that the stage reads, the records of the
 stages before it, size and time of files from outside) and what was written. The stage is up to
@@ -7,59 +7,65 @@ change a byte. Neither is where a training runs and keeps its events: that chang
 rounding only.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from punzinet.analysis.io.errors import InputError, OutputError
-from punzinet.analysis.io.files import cannot_write, is_file, read_json, write_json
+from pydantic import BaseModel
+
+from punzinet.analysis.io.errors import OutputError
+from punzinet.analysis.io.files import cannot_write, is_file, read_result, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import digest, versions
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.options import KEPT, Context, Options
 
+NOT_RUN = "it has not run to its end"
 #: Bytes at the beginning of a ROOT file that hold its UUID, and where everything else lies.
 _HEAD = 100
+#: Where a setting is in one run only.
+_ABSENT = object()
+
+
+class StageRecord(BaseModel):
+    """What a stage leaves when it has run to its end."""
+
+    fingerprint: str  # of the inputs
+    inputs: dict[str, Any] = {}
+    outputs: dict[str, int]  # size of each file that it wrote, bytes
+    options: dict[str, Any] = {}
+    started: str = ""  # UTC
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage of the chain.
+    """One stage of the chain."""
 
-    Attributes:
-        name: What it is called, in most cases like the command that runs it.
-        run: What it does: it returns all files that it wrote, or None in a process that only
-            helps another one. What it says in its docstring is the help of the command.
-        reads: Sections of the manifest that its result depends on.
-        also: What else its result depends on; takes precedence over sections.
-        after: Stages whose results it reads.
-        shows: Stages whose results it reads if there are any.
-        files: Files from outside that it reads, paths or URLs.
-        writes: Main results, below the output folder.
-        options: Its own options.
-        kept: Those that its record keeps: with them later stages ask whether it is up to date.
-        command: Command that runs it, if that is not its name.
-        wanted: Whether a manifest gives it anything to do.
-        prepare: What is checked or said before it is asked whether it is up to date.
-        parts: The stages that its command runs, if that is not this one alone.
-    """
-
-    name: str
+    name: str  # in most cases that of its command
+    #: What it does: returns all files that it wrote, or None in a process that only helps another
+    #: one. Its docstring is the help of the command.
     run: Callable[[Context], Sequence[Path] | None]
-    reads: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()  # sections of the manifest that its result depends on
+    #: What else its result depends on; takes precedence over sections.
     also: Callable[[Context], Mapping[str, Any]] = lambda _: {}
-    after: tuple["Stage", ...] = ()
-    shows: Callable[[Context], Iterable["Stage"]] = lambda _: ()
-    files: Callable[[Context], Sequence[str]] = lambda _: ()
-    writes: tuple[str, ...] = ()
+    after: tuple["Stage", ...] = ()  # stages whose results it reads
+    shows: Callable[[Context], Iterable["Stage"]] = lambda _: ()  # and those it reads if there
+    files: Callable[[Context], Sequence[str]] = lambda _: ()  # paths or URLs from outside
+    writes: tuple[str, ...] = ()  # main results, below the output folder
+    #: Options that change its result. Its record keeps them: with them later stages ask whether it
+    #: is up to date.
     options: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
-    command: str = ""
-    wanted: Callable[[Manifest], bool] = lambda _: True
+    further_options: tuple[str, ...] = ()  # of its command, which the record does not keep
+    command: str = ""  # what runs it, if that is not its name
+    wanted: Callable[[Manifest], bool] = lambda _: True  # whether there is anything to do
+    #: What is checked or said before it is asked whether it is up to date.
     prepare: Callable[[Context], None] = lambda _: None
+    #: The stages that its command runs, if that is not this one alone.
     parts: Callable[[Context], Iterable["Stage"]] | None = None
 
     @property
@@ -74,11 +80,20 @@ class Stage:
 
     def has_run(self, output: OutputFolder) -> bool:
         """Whether its last run came to its end, whatever has changed since."""
-        return self._record_path(output).is_file()
+        return self._path(output).is_file()
 
     def has_begun(self, output: OutputFolder) -> bool:
         """Whether there is any result of it, of a whole run or not."""
         return self.has_run(output) or any((output.root / name).exists() for name in self.writes)
+
+    def record(self, output: OutputFolder) -> StageRecord:
+        """What its last run left.
+
+        Raises:
+            InputError: If that is damaged.
+        """
+        with read_result(self._path(output), "record of a stage", self.typed) as content:
+            return StageRecord.model_validate(content, strict=True)
 
     def of_last_run(self, context: Context, *, network: bool = False) -> Context:
         """The same context with the options of its last run that change its result.
@@ -87,12 +102,11 @@ class Stage:
         """
         if not self.has_run(context.output):
             return context
-        kept = self._read_record(context.output).get("options")
+        kept = self.record(context.output).options
         given = {name: getattr(Options, name) for name in KEPT}
-        given["network"] = context.options.network
-        if isinstance(kept, dict):
-            names = [name for name in self.kept if name in kept]
-            given |= {name: kept[name] for name in names if network or name != "network"}
+        given |= {name: kept[name] for name in self.options if name in kept}
+        if not network:
+            given["network"] = context.options.network
         return context.with_options(**given)
 
     def inputs(self, context: Context) -> dict[str, Any]:
@@ -103,26 +117,12 @@ class Stage:
             "version": versions()["punzinet"],
             "settings": {**settings, **self.also(context)},
             "after": {
-                stage.name: stage._read_record(output)["fingerprint"]
+                stage.name: stage.record(output).fingerprint
                 for stage in self.before(context)
                 if stage.has_run(output)
             },
             "files": [_state(name) for name in self.files(context)],
         }
-
-    def outputs_changed(self, output: OutputFolder) -> list[str]:
-        """Files that it wrote and that are gone or of another size."""
-        return [
-            name
-            for name, size in self._read_record(output)["outputs"].items()
-            if _size(output.root / name) != size
-        ]
-
-    def recorded(self, output: OutputFolder) -> tuple[str, dict[str, Any]]:
-        """Fingerprint and inputs of its last run."""
-        record = self._read_record(output)
-        inputs = record.get("inputs")
-        return record["fingerprint"], inputs if isinstance(inputs, dict) else {}
 
     def begin(self, output: OutputFolder) -> datetime:
         """Forget the last run, so that one that is cut off is never taken for finished.
@@ -132,8 +132,8 @@ class Stage:
         """
         try:
             output.stages.mkdir(parents=True, exist_ok=True)
-            self._record_path(output).unlink(missing_ok=True)
-            self._failure_path(output).unlink(missing_ok=True)
+            for suffix in ("json", "failed"):
+                self._path(output, suffix).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(cannot_write(output.root, error)) from error
         return datetime.now(UTC)
@@ -141,20 +141,20 @@ class Stage:
     def finish(self, context: Context, outputs: Iterable[Path], begun: datetime) -> None:
         """Record that it ran to its end."""
         root, inputs = context.output.root, self.inputs(context)
-        record = {
-            "fingerprint": fingerprint(inputs),
-            "inputs": inputs,
-            "outputs": {str(path.relative_to(root)): _size(path) for path in sorted(outputs)},
-            "options": {name: getattr(context.options, name) for name in self.kept},
-            "started": begun.isoformat(" ", "seconds").removesuffix("+00:00"),
-            "seconds": round((datetime.now(UTC) - begun).total_seconds(), 1),
-        }
-        write_json(self._record_path(context.output), record)
+        record = StageRecord(
+            fingerprint=fingerprint(inputs),
+            inputs=inputs,
+            outputs={str(path.relative_to(root)): _size(path) for path in sorted(outputs)},
+            options={name: getattr(context.options, name) for name in self.options},
+            started=begun.isoformat(" ", "seconds").removesuffix("+00:00"),
+            seconds=round((datetime.now(UTC) - begun).total_seconds(), 1),
+        )
+        write_json(self._path(context.output), record.model_dump())
 
     def fail(self, output: OutputFolder, reason: str) -> None:
         """Leave word of why a run did not come to its end, if that can be written."""
         with suppress(OutputError, OSError):
-            write_json(self._failure_path(output), {"reason": reason})
+            write_json(self._path(output, "failed"), {"reason": reason})
 
     def failure(self, output: OutputFolder) -> list[str]:
         """Why its last run failed, in one sentence; nothing if it did not.
@@ -162,38 +162,15 @@ class Stage:
         Raises:
             InputError: If what is left of it is damaged.
         """
-        path = self._failure_path(output)
+        path = self._path(output, "failed")
         if not path.exists():
             return []
-        content = read_json(path, self.typed)
-        reason = content.get("reason") if isinstance(content, dict) else None
-        if not isinstance(reason, str):
-            raise InputError(f"{path} is damaged; delete it.")
-        return [reason]
+        with read_result(path, "reason of a failure", self.typed) as content:
+            return [str(content["reason"])]
 
-    def _record_path(self, output: OutputFolder) -> Path:
-        """Where its record lies."""
-        return output.stages / f"{self.name}.json"
-
-    def _failure_path(self, output: OutputFolder) -> Path:
-        """Where it lies why its last run failed."""
-        return output.stages / f"{self.name}.failed"
-
-    def _read_record(self, output: OutputFolder) -> dict[str, Any]:
-        """Its record.
-
-        Raises:
-            InputError: If that is damaged.
-        """
-        path = self._record_path(output)
-        record = read_json(path, self.typed)
-        if not (
-            isinstance(record, dict)
-            and isinstance(record.get("fingerprint"), str)
-            and isinstance(record.get("outputs"), dict)
-        ):
-            raise InputError(f"{path} is damaged; delete it and run `{self.typed}` again.")
-        return record
+    def _path(self, output: OutputFolder, suffix: str = "json") -> Path:
+        """Where its record lies, or why its last run failed."""
+        return output.stages / f"{self.name}.{suffix}"
 
 
 def fingerprint(inputs: Mapping[str, Any]) -> str:
@@ -219,3 +196,131 @@ def _state(name: str) -> list[Any]:
 def _size(path: Path) -> int:
     """Size of a file in bytes, -1 where there is none."""
     return path.stat().st_size if path.is_file() else -1
+
+
+class OutOfDate(NamedTuple):
+    """A stage that has to run again; without reasons if only because of a stage before it."""
+
+    stage: Stage
+    context: Context
+    reasons: list[str]
+
+    @property
+    def typed(self) -> str:
+        """The command with the options that are not the usual ones, as a user types it."""
+        given = {name: getattr(self.context.options, name) for name in self.stage.options}
+        options = [
+            f" --{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+            for name, value in given.items()
+            if value != getattr(Options, name)
+        ]
+        return f"`{self.stage.typed}{''.join(options)}`"
+
+
+def reasons(stage: Stage, context: Context) -> list[str]:
+    """Why a stage has to run, stages before it being as they are; nothing if it is up to date.
+
+    Raises:
+        InputError: If a record is damaged, or input files are not there.
+    """
+    output = context.output
+    if not stage.has_run(output):
+        return [NOT_RUN]
+    now, last = stage.inputs(context), stage.record(output)
+    if last.fingerprint == fingerprint(now):
+        return [
+            f"{name} is gone or has changed"
+            for name, size in last.outputs.items()
+            if _size(output.root / name) != size
+        ]
+    commands = {one.name: one.typed for one in stage.before(context)}
+    found = []
+    with suppress(AttributeError, TypeError, ValueError):  # the record is damaged
+        found = differences(last.inputs, now, commands)
+    return found or ["what it depends on has changed"]
+
+
+def out_of_date(stage: Stage, context: Context) -> list[OutOfDate]:
+    """Stages before one that have to run again, in the order in which they have to.
+
+    Each of them is asked with the options of its last run: what was a trial run or unblinded
+    stays so. The network is that of the stage that asks.
+
+    Raises:
+        InputError: If a record is damaged, or input files are not there.
+    """
+    found: dict[str, OutOfDate] = {}
+    asked: set[str] = set()
+
+    def ask(one: Stage, its_own: Context) -> None:
+        for earlier in one.before(its_own):
+            if earlier.name in asked:
+                continue
+            asked.add(earlier.name)
+            last = earlier.of_last_run(its_own)
+            ask(earlier, last)
+            why = reasons(earlier, last)
+            if why or any(other.name in found for other in earlier.before(last)):
+                found[earlier.name] = OutOfDate(earlier, last, why)
+
+    ask(stage, context)
+    return list(found.values())
+
+
+def refusal(stage: Stage, stale: Sequence[OutOfDate], context: Context) -> str:
+    """Say which stages have to run before one, why, and what to type."""
+    causes, folder = [], context.output.root
+    for one in stale:
+        if one.reasons == [NOT_RUN]:
+            causes.append(f"{one.typed} has not run in {folder}")
+        elif one.reasons:
+            more = f" and {len(one.reasons) - 1} more" if len(one.reasons) > 1 else ""
+            manifest = context.options.manifest
+            causes.append(
+                f"{one.typed} in {folder} is out of date with {manifest}: {one.reasons[0]}{more}"
+            )
+    *others, last = dict.fromkeys(one.typed for one in stale)
+    first = f"{', '.join(others)} and {last}" if others else last
+    return f"{'; '.join(causes)}. Run {first} first, or `{stage.typed} --upstream`."
+
+
+def differences(
+    then: Mapping[str, Any], now: Mapping[str, Any], commands: Mapping[str, str]
+) -> list[str]:
+    """One line for each difference between `Stage.inputs` of two runs.
+
+    Of the stages before it, `commands` says what to type.
+    """
+    then, now = (json.loads(json.dumps(one, default=str)) for one in (then, now))
+    lines = list(_changes("version of punzinet", then.get("version"), now["version"]))
+    lines += _changes("", then.get("settings", {}), now["settings"])
+    old, new = then.get("after", {}), now["after"]
+    again = dict.fromkeys(commands[name] for name in new if old.get(name) != new[name])
+    lines += [f"`{command}` has run again" for command in again]
+    old, new = ({name: state for name, *state in one.get("files", [])} for one in (then, now))
+    lines += [f"input file {name} is new" for name in new if name not in old]
+    lines += [f"input file {name} is not used any more" for name in old if name not in new]
+    changed = [name for name in new if name in old and old[name] != new[name]]
+    return lines + [f"input file {name} has changed" for name in changed]
+
+
+def _changes(key: str, then: Any, now: Any) -> Iterator[str]:
+    """Lines about a setting and all settings in it."""
+    if then == now:
+        return
+    if isinstance(then, dict) and isinstance(now, dict):
+        for name in dict.fromkeys([*then, *now]):
+            inner = f"{key}.{name}" if key else name
+            yield from _changes(inner, then.get(name, _ABSENT), now.get(name, _ABSENT))
+    elif then is _ABSENT:
+        yield f"`{key}` is new: {_shown(now)}"
+    elif now is _ABSENT:
+        yield f"`{key}` is gone: it was {_shown(then)}"
+    else:
+        yield f"`{key}` changed from {_shown(then)} to {_shown(now)}"
+
+
+def _shown(value: Any) -> str:
+    """A value as it stands in a manifest, shortened where it is long."""
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,18 +1,30 @@
-"""The networks, their cuts and their sensitivity."""
+"""The networks, their cuts and their sensitivity, and what they are compared with."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 from rich.table import Table
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json, write_json
+from punzinet.analysis.io.files import read_result, write_json
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage
+
+
+class _Ensemble(BaseModel):
+    """How many networks were asked for the last time, and what the manifest said then."""
+
+    asked: int
+    manifest: int
+
+
+def _memory(context: Context) -> Path:
+    """Where it is kept in mind how many networks were asked for."""
+    return context.output.stages / "networks.json"
 
 
 def networks_to_train(context: Context) -> int:
@@ -25,16 +37,12 @@ def networks_to_train(context: Context) -> int:
     Raises:
         InputError: If what was kept in mind is damaged.
     """
-    usual = context.manifest.training.networks
-    path = context.output.stages / "networks.json"
-    if context.options.networks is not None or not path.exists():
-        return context.options.networks or usual
-    last = read_json(path, "punzinet train")
-    if not (
-        isinstance(last, dict) and all(isinstance(last.get(k), int) for k in ("asked", "manifest"))
-    ):
-        raise InputError(f"{path} is damaged; delete it and run `punzinet train` again.")
-    return int(last["asked"]) if last["manifest"] == usual else usual
+    asked, usual = context.options.networks, context.manifest.training.networks
+    if asked is not None or not _memory(context).exists():
+        return asked or usual
+    with read_result(_memory(context), "number of networks", "punzinet train") as content:
+        last = _Ensemble.model_validate(content, strict=True)
+    return last.asked if last.manifest == usual else usual
 
 
 def _manifest(context: Context) -> Manifest:
@@ -46,18 +54,17 @@ def _manifest(context: Context) -> Manifest:
     return context.manifest.model_copy(update={"training": training.model_copy(update=changes)})
 
 
-def _also(context: Context) -> dict[str, Any]:
+def _recipe(context: Context) -> dict[str, Any]:
     """The recipe, without where and how it is run."""
     training = _manifest(context).training
     return {"training": training.model_dump(mode="json", exclude={"device", "storage"})}
 
 
-def _prepare(context: Context) -> None:
+def _prepare_training(context: Context) -> None:
     """Keep in mind how many networks are asked for, and look for the device."""
     asked, usual = context.options.networks, context.manifest.training.networks
     if asked is not None and not context.options.dry_run:
-        path = context.output.stages / "networks.json"
-        write_json(path, {"asked": asked, "manifest": usual})
+        write_json(_memory(context), {"asked": asked, "manifest": usual})
     training = _manifest(context).training
     if asked is None and training.networks != usual:
         console.print(
@@ -70,7 +77,7 @@ def _prepare(context: Context) -> None:
         usable_device(training.device)
 
 
-def _run(context: Context) -> Sequence[Path] | None:
+def _run_training(context: Context) -> Sequence[Path] | None:
     """Pretrain with cross-entropy, train with the Punzi-loss, find the cuts, judge both.
 
     Example: punzinet train --networks 25
@@ -106,13 +113,55 @@ def _run(context: Context) -> Sequence[Path] | None:
     return written
 
 
+def _run_baselines(context: Context) -> Sequence[Path]:
+    """Boosted trees, rectangular cuts, the significance loss; uncertain background; features.
+
+    Needs the networks of `punzinet train`. Tables and figures go to baselines/
+    in the output folder.
+
+    Example: punzinet baselines --output output
+    """
+    from punzinet.plots.baselines import write_figures
+    from punzinet.processors.runs.baselines import run_baselines
+
+    manifest, output = context.manifest, context.output
+    written, comparison, systematics, ranking = run_baselines(
+        manifest, output, context.execution, resume=context.options.resume
+    )
+    search = manifest.search.resolved
+    written += write_figures(output.baselines, comparison, systematics, ranking, search)
+    for results in (comparison, systematics):
+        low = (results.mass >= 1) & (results.mass <= 4)
+        table = Table("selection", "mean σ_min, trained masses (fb)", "other masses", "1-4 GeV")
+        for baseline in results.baselines.values():
+            trained = f"{baseline.mean(results.training):.4g} ± {baseline.mean_error:.2g}"
+            others = (baseline.mean(chosen) for chosen in (~results.training, low))
+            table.add_row(baseline.label, trained, *(f"{value:.4g}" for value in others))
+        console.print(table)
+    table = Table("rank", "observable", "importance", "gain", "alone (AUC)")
+    columns = zip(ranking.names, ranking.importance, ranking.gain, ranking.separation, strict=True)
+    for rank, (name, importance, gain, area) in enumerate(columns, 1):
+        table.add_row(str(rank), name, f"{importance:.4f}", f"{gain:.1%}", f"{area:.3f}")
+    console.print(table)
+    console.print(f"baselines: {len(written)} files in {output.baselines}")
+    return written
+
+
 TRAIN = Stage(
     name="train",
-    run=_run,
+    run=_run_training,
     reads=("figure_of_merit",),
-    also=_also,
+    also=_recipe,
     after=(FEATURES,),
     writes=("sensitivity.json",),
-    options=("networks", "device", "resume"),
-    prepare=_prepare,
+    further_options=("networks", "device", "resume"),
+    prepare=_prepare_training,
+)
+BASELINES = Stage(
+    name="baselines",
+    run=_run_baselines,
+    reads=("figure_of_merit", "training", "baselines"),
+    after=(FEATURES, TRAIN),
+    writes=("baselines/baselines.json",),
+    further_options=("resume",),
 )

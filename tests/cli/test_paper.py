@@ -20,8 +20,8 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.cli import app
 from punzinet.plots import style
 from punzinet.stages.features import FEATURES as FEATURES_STAGE
+from punzinet.stages.features import SIMULATE
 from punzinet.stages.options import Context, Options
-from punzinet.stages.simulate import SIMULATE
 
 SYNTHETIC = runpy.run_path(str(Path(__file__).parents[1] / "bench" / "synthetic.py"))
 HYPOTHESES = 9

@@ -31,8 +31,8 @@ from punzinet.analysis.windows import Windows
 from punzinet.plots.report.page import make_report
 from punzinet.processors.ntuples.trial import trial_of
 from punzinet.processors.progress import read_progress
-from punzinet.stages.chain import out_of_date, reasons
 from punzinet.stages.options import Context, Options
+from punzinet.stages.stage import out_of_date, reasons
 from punzinet.stages.train import TRAIN
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]

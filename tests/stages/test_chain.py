@@ -10,10 +10,9 @@ import pytest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.stages import DATA, FEATURES, LIMITS, PLOT, REPORT, SELECT, SIMULATE, TRAIN
-from punzinet.stages.chain import differences, out_of_date, reasons, refusal
 from punzinet.stages.options import Context
 from punzinet.stages.run import run_command
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import Stage, differences, out_of_date, reasons, refusal
 
 THEN: dict[str, Any] = {
     "version": "1",

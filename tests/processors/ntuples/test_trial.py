@@ -19,7 +19,7 @@ from punzinet.processors.ntuples.trial import Trial, trial_of
 from punzinet.processors.runs.features import run_features
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, Options
-from punzinet.stages.select import SELECT
+from punzinet.stages.results import SELECT
 
 
 @given(

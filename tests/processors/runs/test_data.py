@@ -23,12 +23,11 @@ from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.features import run_data, run_features
 from punzinet.processors.runs.selection import run_selection
-from punzinet.stages.chain import reasons
 from punzinet.stages.features import DATA
 from punzinet.stages.features import FEATURES as FEATURES_STAGE
 from punzinet.stages.options import Context, Options
-from punzinet.stages.select import SELECT
-from punzinet.stages.stage import fingerprint
+from punzinet.stages.results import SELECT
+from punzinet.stages.stage import fingerprint, reasons
 from punzinet.stages.train import TRAIN
 
 Make = Callable[..., Manifest]

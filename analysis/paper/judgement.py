@@ -1,33 +1,35 @@
 """What the networks of a study achieve, with everything that claims and figures are made of."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+from scipy.ndimage import gaussian_filter1d
 
+from punzinet.analysis.compiled import njit
 from punzinet.analysis.cuts import interpolated_cuts
 from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.network import PunziNet
-from punzinet.analysis.paper.replicas import Replicas
-from punzinet.analysis.paper.smoothness import MassBins, PassingFraction, passing_fractions
 from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
 from punzinet.analysis.training.data import Sample
-from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
-#: Best cut for each trained mass, interpolated to the others, chosen on training events; the
-#: same with the others' own best cuts; chosen on the events that judge; one cut; output 0.5.
-Kind = Literal["best", "best_own", "best_in_sample", "single", "half"]
-KINDS: tuple[Kind, ...] = ("best", "best_own", "best_in_sample", "single", "half")
 LOSSES = ("bce", "punzi")
 #: What is done with the random numbers that judging needs.
 REPLICAS, TOYS = range(2)
+#: Toy selections that say what statistics alone makes of a smooth one.
+SELECTIONS = 400
+#: Width of the smoothing that defines "smooth", in bins.
+SMOOTHING = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,8 @@ class Judgement:
 
     The arrays have names. Each begins with the loss, ``bce`` or ``punzi``, and goes on with
 
-    - ``<kind>/cut``, ``<kind>/background`` (events) and ``<kind>/sigma`` (σ_min in fb), (N, H);
+    - ``<kind>/cut``, ``<kind>/background`` (events) and ``<kind>/sigma`` (σ_min in fb), (N, H),
+      for the kinds of `cuts_of`;
     - ``<kind>/replicas``, σ_min in R resampled samples, (N, R, H);
     - ``signal/<kind>`` and ``background/<kind>`` for the kinds ``best`` and ``single``: sums of
       weights and of their squares of what passes along the mass, (N, 2, H);
@@ -44,25 +47,14 @@ class Judgement:
 
     Without a loss there are ``total/signal`` and ``total/background``, (2, H), and ``edges``, the
     bins along the mass, (H + 1,).
-
-    Attributes:
-        mass: (H,) in GeV.
-        training: (H,) which were trained on.
-        converged: (N,) which of the networks converged.
-        arrays: All arrays by name.
     """
 
-    mass: FloatArray
-    training: BoolArray
-    converged: BoolArray
+    mass: FloatArray  # (H,) in GeV
+    training: BoolArray  # (H,) which were trained on
+    converged: BoolArray  # (N,) which of the networks converged
     arrays: dict[str, FloatArray]
 
-    @property
-    def losses(self) -> tuple[str, ...]:
-        """Losses that there are networks of."""
-        return tuple(loss for loss in LOSSES if f"{loss}/single/sigma" in self.arrays)
-
-    def sigma(self, loss: str, kind: Kind) -> FloatArray:
+    def sigma(self, loss: str, kind: str) -> FloatArray:
         """(N, H) σ_min in fb."""
         return self.arrays[f"{loss}/{kind}/sigma"]
 
@@ -81,10 +73,10 @@ class Judgement:
 
     def write(self, path: Path) -> None:
         """Write all of it as one safetensors file."""
-        about = {"mass": self.mass, "training": self.training, "converged": self.converged}
-        content = {name: np.ascontiguousarray(a) for name, a in {**about, **self.arrays}.items()}
+        content = vars(self) | self.arrays
+        del content["arrays"]
         with atomic_path(path) as partial:
-            partial.write_bytes(save(content))
+            partial.write_bytes(save({k: np.ascontiguousarray(a) for k, a in content.items()}))
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -122,48 +114,41 @@ def judge(
     validation = ScaledEvents.of(everything, "validation")
     resampled = Replicas(validation, replicas, np.random.default_rng([seed, REPLICAS]))
     mass, training = sensitivity.mass, sensitivity.training
-    bins = MassBins.around(mass)
-    collected: dict[str, list[FloatArray]] = {}
-    totals: dict[str, PassingFraction] = {}
+    merit = sensitivity.figure_of_merit, sensitivity.luminosity
+    edges = bin_edges(mass)
+    arrays: dict[str, FloatArray] = {}
+    collected: dict[str, list[Any]] = defaultdict(list)
     for name in sorted(networks):
         loss = name.split("-")[0]
-        network, judged = networks[name], sensitivity.networks[name]
-        cuts = cuts_of(judged, mass, training)
-        logit = network.logit_numpy(validation.features)
+        logit, recoiling = (networks[name].logit_numpy(e.features) for e in (validation, events))
         ranked = validation.rank(logit)
-        recoiling = network.logit_numpy(events.features)
-        parts: dict[str, Any] = {}
-        for kind, cut in cuts.items():
-            chosen, _ = validation.judge(
-                ranked, cut, training, sensitivity.figure_of_merit, sensitivity.luminosity
-            )
-            parts[f"{kind}/cut"] = cut
-            parts[f"{kind}/sigma"] = chosen.sigma_min
-            parts[f"{kind}/background"] = chosen.background
-            parts[f"{kind}/replicas"] = resampled.sigma_min(
-                logit, cut, sensitivity.figure_of_merit, sensitivity.luminosity
-            ).astype(np.float32)
-            if kind in {"best", "single"}:
-                totals = passing_fractions(events, recoiling, bins, mass[training], cut[training])
-                for process, fraction in totals.items():
-                    rng = np.random.default_rng([seed, TOYS])
-                    parts[f"{process}/{kind}"] = fraction.passed
-                    parts[f"roughness/{process}/{kind}"] = np.array(fraction.roughness(rng))
-        for key, value in parts.items():
-            collected.setdefault(f"{loss}/{key}", []).append(value)
-    arrays = {key: np.stack(values) for key, values in collected.items()}
-    arrays |= {f"total/{process}": fraction.total for process, fraction in totals.items()}
-    arrays["edges"] = bins.edges
-    return Judgement(mass, training, converged, arrays)
+        for kind, cut in cuts_of(sensitivity.networks[name], mass, training).items():
+            chosen, _ = validation.judge(ranked, cut, training, *merit)
+            sigma = resampled.sigma_min(logit, cut, *merit).astype(np.float32)
+            collected[f"{loss}/{kind}/cut"].append(cut)
+            collected[f"{loss}/{kind}/sigma"].append(chosen.sigma_min)
+            collected[f"{loss}/{kind}/background"].append(chosen.background)
+            collected[f"{loss}/{kind}/replicas"].append(sigma)
+            if kind not in {"best", "single"}:
+                continue
+            passing = passing_fractions(events, recoiling, edges, mass[training], cut[training])
+            for process, fraction in passing.items():
+                roughness = fraction.roughness(np.random.default_rng([seed, TOYS]))
+                collected[f"{loss}/{process}/{kind}"].append(fraction.passed)
+                collected[f"{loss}/roughness/{process}/{kind}"].append(roughness)
+                arrays[f"total/{process}"] = fraction.total
+    arrays |= {key: np.array(values) for key, values in collected.items()}
+    return Judgement(mass, training, converged, arrays | {"edges": edges})
 
 
 def cuts_of(
     judged: NetworkSensitivity, mass: FloatArray, training: BoolArray
-) -> dict[Kind, FloatArray]:
-    """The cuts of a network, by kind, (H,) each.
+) -> dict[str, FloatArray]:
+    """The cuts (H,) of a network, by kind: best for each mass, one for all, or an output of 0.5.
 
-    The paper interpolates best cuts between the masses they were found for. So are they here, at
-    the masses that were not trained on.
+    Best cuts are chosen on training events. The paper interpolates them between the masses they
+    were found for. So are they here (``best``), at the masses that were not trained on, which have
+    their own as well (``best_own``); ``best_in_sample`` are chosen on the events that judge.
     """
     own = judged.optimal_in_training.cut
     between = interpolated_cuts(mass[training], own[training], mass)
@@ -173,4 +158,128 @@ def cuts_of(
         "best_in_sample": judged.optimal.cut,
         "single": judged.single.cut,
         "half": judged.half.cut,
+    }
+
+
+class Replicas:
+    """Uncertainty of anything from the finite simulated sample: R samples drawn from its events.
+
+    Each replica gives every event a Poisson weight of mean 1 (the bootstrap for counting
+    experiments). All networks and cuts see the same replicas, so that what they share cancels in
+    their ratios, as it should, and an average over networks is as uncertain as its common events.
+
+    Where not one event passes a cut, every replica would find the same nothing. There the expected
+    background of a replica is drawn from what nothing allows: an exponential with the mean of one
+    typical event, whose 68 % quantile is the upper limit used elsewhere.
+    """
+
+    def __init__(self, events: ScaledEvents, count: int, rng: np.random.Generator) -> None:
+        size = len(events.weight)
+        drawn = rng.poisson(1.0, (size, count)).astype(np.uint8)
+        self._events = events
+        self._counts = np.hstack([drawn, np.ones((size, 1), drawn.dtype)])  # last, the sample
+        weight = events.weight[events.process >= 0]
+        typical = float((weight**2).sum() / weight.sum()) if weight.size else 0.0
+        self._unseen = typical * rng.standard_exponential((events.total.shape[1], count))
+
+    def sigma_min(
+        self, logit: FloatArray, cut: FloatArray, figure_of_merit: FigureOfMerit, luminosity: float
+    ) -> FloatArray:
+        """σ_min (R, H) in fb behind a cut (H,) in every replica, infinite where nothing passes.
+
+        `logit` (n,) are outputs before the sigmoid, in the order of the events.
+        """
+        events, passing = self._events, np.flatnonzero(logit >= cut.min())
+        columns = logit, events.weight, events.process, events.start, events.stop, self._counts
+        chosen = tuple(column[passing] for column in columns)
+        sums = _sums(chosen, cut.astype(np.float64), len(events.backgrounds))
+        total = sums[:-1].sum(axis=0)
+        background = np.where(total[:, -1:] > 0, total[:, :-1], self._unseen)
+        uncertainty = figure_of_merit.uncertainty_of(events.backgrounds)
+        variance = background_variance(background, sums[:-1, :, :-1], uncertainty)
+        sigma: FloatArray = figure_of_merit.sigma_min(sums[-1, :, :-1], variance, luminosity)
+        return sigma.T
+
+
+@njit(cache=True)
+def _sums(events: tuple[Any, ...], cut: FloatArray, processes: int) -> FloatArray:
+    """(P + 1, H, R) sums of the weights of backgrounds and signal that pass, by replica."""
+    logit, weight, process, start, stop, counts = events
+    sums = np.zeros((processes + 1, len(cut), counts.shape[1]))
+    for i in range(len(logit)):
+        row = process[i] if process[i] >= 0 else processes
+        for window in range(start[i], stop[i]):
+            if logit[i] >= cut[window]:
+                target = sums[row, window]
+                for r in range(counts.shape[1]):
+                    target[r] += weight[i] * counts[i, r]
+    return sums
+
+
+@dataclass(frozen=True, eq=False)
+class PassingFraction:
+    """What passes a selection, along the mass: sums of weights and of their squares."""
+
+    passed: FloatArray  # (2, H) of what passes
+    total: FloatArray  # (2, H) of all events
+
+    def roughness(self, rng: np.random.Generator) -> float:
+        """Is a spectrum as smooth as its statistics allow, or does the selection put steps into it?
+
+        The paper's argument for a single cut: best cuts for each mass have to be interpolated
+        between the masses, and every fluctuation of the optimum leaves its trace in the spectrum.
+
+        The measure is the sum of squared second differences of arcsin √p, with p the passing
+        fraction in bins along the mass: it has the same variance whatever p is. It is divided by
+        its mean over toy selections that pass binomially with a smooth fraction, so that 1 means as
+        smooth as the finite sample allows, in bins with any number of events. NaN if nothing
+        passes.
+        """
+        weights, squares = self.total
+        count = np.divide(weights**2, squares, out=np.zeros_like(weights), where=squares > 0)
+        fraction = np.divide(self.passed[0], weights, out=np.zeros_like(weights), where=weights > 0)
+        # Unweighted events of the same fractions and power.
+        total = np.rint(count).astype(np.int64)
+        passed = fraction.clip(0, 1) * total
+        if passed.sum() <= 0:
+            return np.nan
+        filtered = gaussian_filter1d(np.stack([passed, total]).astype(np.float64), SMOOTHING)
+        smooth = np.divide(filtered[0], filtered[1], out=np.zeros_like(passed), where=total > 0)
+        toys = rng.binomial(total, smooth.clip(0, 1), (SELECTIONS, len(total)))
+        return float(_second_differences(passed, total) / _second_differences(toys, total).mean())
+
+
+def _second_differences(passed: FloatArray | IntArray, total: IntArray) -> FloatArray:
+    """Σ of squared second differences of arcsin √p (…, H), over the last axis."""
+    angle = np.arcsin(np.sqrt((passed + 0.375) / (total + 0.75)))
+    return np.asarray((np.diff(angle, 2) ** 2 * (total[1:-1] > 0)).sum(axis=-1))
+
+
+def bin_edges(mass: FloatArray) -> FloatArray:
+    """Edges (H + 1,) of one bin around each of at least two masses (H,), halfway between them."""
+    middle = 0.5 * (mass[1:] + mass[:-1])
+    first, last = 2 * mass[0] - middle[0], 2 * mass[-1] - middle[-1]
+    return np.concatenate([[max(first, 0.0)], middle, [last]])
+
+
+def passing_fractions(
+    events: TensorEvents, logit: FloatArray, edges: FloatArray, mass: FloatArray, cut: FloatArray
+) -> dict[str, PassingFraction]:
+    """Apply cuts (H,) known at masses (H,) in GeV, interpolated in the recoil mass of each event.
+
+    `logit` (n,) are the events' outputs before the sigmoid. Returns ``background`` in bins of the
+    recoil mass, and ``signal`` in bins of the generated mass.
+    """
+    passes = logit >= interpolated_cuts(mass, cut, events.measured_mass)
+
+    def fill(where: FloatArray, rows: BoolArray) -> FloatArray:
+        weights = events.weight[rows], events.weight[rows] ** 2
+        return np.stack([np.histogram(where[rows], edges, weights=w)[0] for w in weights])
+
+    return {
+        name: PassingFraction(fill(where, rows & passes), fill(where, rows))
+        for name, rows, where in (
+            ("background", ~events.signal, events.measured_mass),
+            ("signal", events.signal, events.mass),
+        )
     }

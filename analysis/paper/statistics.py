@@ -1,60 +1,46 @@
 """Numbers of whole ensembles, with two errors: from the networks and from the simulation.
 
 Ensembles are averaged in the figure of merit, 1/σ_min, as the paper does: a network that finds
-nothing at some mass counts as 0 there, and is not left out.
+nothing at some mass counts as 0 there, and is not left out. Ratios are averaged geometrically over
+masses: where few simulated events pass they fluctuate by factors, up as often as down, of which an
+arithmetic mean would make an improvement, whichever way round they are taken.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.paper.studies import MAIN
+from punzinet.analysis.types import BoolArray, FloatArray
 
 #: (N, H) figures of merit in 1/fb, by study and ``<loss>/<kind>``.
 Ensembles = Mapping[str, Mapping[str, FloatArray]]
 Statistic = Callable[[Ensembles], float]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A number with its errors, one standard deviation each; NaN where there is none.
-
-    Attributes:
-        value: The number.
-        error: From the spread of the networks.
-        error_sample: From the finite number of simulated events.
-    """
+class Measured(NamedTuple):
+    """A number with its errors, one standard deviation each; NaN where there is none."""
 
     value: float
-    error: float
-    error_sample: float
+    error: float  # from the spread of the networks
+    error_sample: float  # from the finite number of simulated events
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One number that the paper, or this reproduction, stands or falls with.
-
-    Attributes:
-        text: What it is.
-        value: The number; None where it is not finite.
-        error: Its standard error over the networks.
-        error_sample: Its error from the finite number of simulated events.
-        target: What it should be, in words; None for a number that is only told.
-        at_least: Lower end of the target.
-        at_most: Upper end of the target.
-        met: Whether the value lies within; None without a target.
-    """
+    """One number that the paper, or this reproduction, stands or falls with."""
 
     text: str
-    value: float | None
+    value: float | None  # None where it is not finite, and so for the errors
     error: float | None
     error_sample: float | None
-    target: str | None
+    target: str | None  # in words; None for a number that is only told
     at_least: float | None
     at_most: float | None
-    met: bool | None
+    met: bool | None  # whether the value lies within; None without a target
 
     @classmethod
     def of(
@@ -63,57 +49,38 @@ class Claim:
         measured: Measured,
         at_least: float | None = None,
         at_most: float | None = None,
-    ) -> "Claim":
-        """Compare a measured number with its target, if it has one."""
-        value, error, sample = (
-            float(x) if np.isfinite(x) else None
-            for x in (measured.value, measured.error, measured.error_sample)
-        )
-        target, met = target_in_words(at_least, at_most), is_met(value, at_least, at_most)
+    ) -> Self:
+        """Compare a measured number with its target, if it has one; no value meets none."""
+        value, error, sample = (float(x) if np.isfinite(x) else None for x in measured)
+        target = _in_words(at_least, at_most)
+        low = -np.inf if at_least is None else at_least
+        high = np.inf if at_most is None else at_most
+        met = None if target is None else value is not None and low <= value <= high
         return cls(text, value, error, sample, target, at_least, at_most, met)
 
 
-def target_in_words(at_least: float | None, at_most: float | None) -> str | None:
-    """Write a target."""
-    if at_least is not None and at_most is not None:
-        return f"= {at_least:g}" if at_least == at_most else f"{at_least:g} to {at_most:g}"
-    if at_least is not None:
+def _in_words(at_least: float | None, at_most: float | None) -> str | None:
+    if at_least is None:
+        return None if at_most is None else f"≤ {at_most:g}"
+    if at_most is None:
         return f"≥ {at_least:g}"
-    return None if at_most is None else f"≤ {at_most:g}"
-
-
-def is_met(value: float | None, at_least: float | None, at_most: float | None) -> bool | None:
-    """Whether a value lies within a target; None without a target, False without a value."""
-    if at_least is None and at_most is None:
-        return None
-    if value is None:
-        return False
-    return (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
-
-
-def figures_of_merit(sigma: FloatArray) -> FloatArray:
-    """1/σ_min, 0 where it is infinite."""
-    fom: FloatArray = np.divide(
-        1.0, sigma, out=np.zeros(sigma.shape, np.float64), where=np.isfinite(sigma)
-    )
-    return fom
+    return f"= {at_least:g}" if at_least == at_most else f"{at_least:g} to {at_most:g}"
 
 
 class Statistics:
     """Evaluates statistics on studies, on studies with a network less, and on replicas."""
 
     def __init__(self, studies: Mapping[str, Judgement]) -> None:
-        """Get figures of merit of all networks, cuts and replicas, by name of the study."""
         self._nominal, self._replicas = (
             {
                 name: {
-                    key.removesuffix(what): figures_of_merit(array)
+                    key.removesuffix(end): figures_of_merit(array)
                     for key, array in study.arrays.items()
-                    if key.endswith(what)
+                    if key.endswith(end)
                 }
                 for name, study in studies.items()
             }
-            for what in ("/sigma", "/replicas")
+            for end in ("/sigma", "/replicas")
         )
 
     def measure(self, statistic: Statistic) -> Measured:
@@ -126,26 +93,107 @@ class Statistics:
         value = statistic(self._nominal)
         variance = sum(self._jackknife(statistic, name) for name in self._nominal)
         count = min(a.shape[1] for arrays in self._replicas.values() for a in arrays.values())
-        values = np.array([statistic(self._replica(number)) for number in range(count)])
+        replicas = (
+            {
+                name: {key: array[:, number] for key, array in arrays.items()}
+                for name, arrays in self._replicas.items()
+            }
+            for number in range(count)
+        )
+        values = np.array([statistic(replica) for replica in replicas])
         finite = np.isfinite([*values, value]).all()
-        sample = float(np.sqrt(np.mean((values - value) ** 2))) if finite else float("nan")
+        sample = float(np.sqrt(np.mean((values - value) ** 2))) if finite else np.nan
         return Measured(value, float(np.sqrt(variance)), sample)
-
-    def _replica(self, number: int) -> Ensembles:
-        """One of the resampled samples."""
-        return {
-            name: {key: array[:, number] for key, array in arrays.items()}
-            for name, arrays in self._replicas.items()
-        }
 
     def _jackknife(self, statistic: Statistic, study: str) -> float:
         """Variance from the networks of one study."""
         arrays = self._nominal[study]
         networks = max(len(array) for array in arrays.values())
-        if networks < 2:
-            return float("nan")
-        values = []
-        for number in range(networks):
-            others = {key: np.delete(array, number, axis=0) for key, array in arrays.items()}
-            values.append(statistic({**self._nominal, study: others}))
-        return float((networks - 1) * np.var(values)) if np.isfinite(values).all() else np.nan
+        values = [
+            statistic(
+                {**self._nominal, study: {k: np.delete(a, n, axis=0) for k, a in arrays.items()}}
+            )
+            for n in range(networks if networks > 1 else 0)
+        ]
+        known = values and np.isfinite(values).all()
+        return float((networks - 1) * np.var(values)) if known else np.nan
+
+
+def figures_of_merit(sigma: FloatArray) -> FloatArray:
+    """1/σ_min, 0 where it is infinite."""
+    fom: FloatArray = np.divide(
+        1.0, sigma, out=np.zeros(sigma.shape, np.float64), where=np.isfinite(sigma)
+    )
+    return fom
+
+
+def over_networks(values: FloatArray) -> Measured:
+    """Mean of the networks' own values (N,) and its standard error; no error of the sample."""
+    if not np.isfinite(values).all():
+        return Measured(np.nan, np.nan, np.nan)
+    several = len(values) > 1
+    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if several else np.nan
+    return Measured(float(np.mean(values)), error, np.nan)
+
+
+def geometric_mean(ratios: FloatArray) -> float:
+    """Exponential of the mean logarithm; 0 or infinite if one of the ratios is."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.exp(np.mean(np.log(ratios))))
+
+
+def ratio(
+    numerator: str,
+    denominator: str,
+    masses: BoolArray,
+    reduce: Callable[[FloatArray], Any] = geometric_mean,
+    study: str = MAIN,
+) -> Statistic:
+    """Ratio of σ_min, of the inverse mean figures of merit, reduced over some masses (H,).
+
+    The numerator is ``<loss>/<kind>`` of a study, the denominator that of the main study.
+    """
+
+    def statistic(ensembles: Ensembles) -> float:
+        above = ensembles[study][numerator][:, masses].mean(axis=0)
+        below = ensembles[MAIN][denominator][:, masses].mean(axis=0)
+        infinite = np.full(below.shape, np.inf)
+        return float(reduce(np.divide(below, above, out=infinite, where=above > 0)))
+
+    return statistic
+
+
+def mean_sigma(curve: str, masses: BoolArray) -> Statistic:
+    """Mean over masses of the inverse mean figure of merit, fb."""
+
+    def statistic(ensembles: Ensembles) -> float:
+        fom = ensembles[MAIN][curve][:, masses].mean(axis=0)
+        return float(np.mean(1 / fom)) if (fom > 0).all() else np.inf
+
+    return statistic
+
+
+def spread(curve: str, masses: BoolArray) -> Statistic:
+    """Relative standard deviation over networks, mean over masses."""
+
+    def statistic(ensembles: Ensembles) -> float:
+        fom = ensembles[MAIN][curve][:, masses]
+        if len(fom) < 2 or not (fom.mean(axis=0) > 0).all():
+            return np.nan
+        return float(np.mean(fom.std(axis=0, ddof=1) / fom.mean(axis=0)))
+
+    return statistic
+
+
+def over_trend(curve: str, mass: FloatArray, training: BoolArray, masses: BoolArray) -> Statistic:
+    """Geometric mean of σ_min over what lies between the trained neighbours, logarithmically."""
+
+    def statistic(ensembles: Ensembles) -> float:
+        fom = ensembles[MAIN][curve].mean(axis=0)
+        if not (fom > 0).all():
+            return np.nan
+        sigma = -np.log(fom)
+        trend = np.interp(mass[masses], mass[training], sigma[training])
+        return float(np.exp(np.mean(sigma[masses] - trend)))
+
+    return statistic

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from punzinet.analysis.paper.smoothness import PassingFraction
+from punzinet.analysis.paper.judgement import PassingFraction
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 

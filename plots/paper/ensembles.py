@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from punzinet.analysis.paper.claims import PUBLISHED, common_scale
+from punzinet.analysis.paper.published_curves import PUBLISHED, common_scale
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style

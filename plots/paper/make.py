@@ -13,10 +13,9 @@ from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
-from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.smoothness import PassingFraction
+from punzinet.analysis.paper.claims import Effect
+from punzinet.analysis.paper.judgement import Judgement, PassingFraction
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
-from punzinet.analysis.paper.variations import Effect
 from punzinet.analysis.search import RECOIL
 from punzinet.plots import style
 from punzinet.plots.network_output import Cuts, Outputs, outputs_figure

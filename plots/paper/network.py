@@ -1,7 +1,7 @@
 """The network drawn from its weights (Fig. 1), and its cut in the space of features (Fig. 8)."""
 
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import matplotlib as mpl
@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import OBSERVABLES
-from punzinet.analysis.paper.isosurface import isosurface
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 
@@ -174,3 +173,40 @@ def _surface(
     logit = network.logit_numpy(features).reshape((GRID,) * 3)
     triangles: FloatArray = box[0] + isosurface(logit, cut) * (box[1] - box[0])
     return triangles
+
+
+#: The six tetrahedra (6, 4, 3) around the diagonal of a unit cube, as corners.
+_TETRAHEDRA = np.cumsum(
+    [[(0, 0, 0), *np.eye(3, dtype=int)[list(axes)]] for axes in permutations(range(3))], axis=1
+)
+#: Edges that the surface cuts, as pairs (inside, outside) of a tetrahedron's corners sorted with
+#: those inside first, by the number of corners inside; a quadrilateral is two triangles.
+_EDGES = (
+    (1, ((0, 1), (0, 2), (0, 3))),
+    (2, ((0, 2), (0, 3), (1, 3))),
+    (2, ((0, 2), (1, 3), (1, 2))),
+    (3, ((0, 3), (1, 3), (2, 3))),
+)
+
+
+def isosurface(values: FloatArray, level: float) -> FloatArray:
+    """Find the surface of values (a, b, c) on a regular grid in [0, 1]³ by marching tetrahedra.
+
+    Returns the corners (t, 3, 3) of its triangles; none if the level is not crossed.
+    """
+    size = np.array(values.shape) - 1
+    cells = np.moveaxis(np.indices(tuple(size)), 0, -1).reshape(-1, 1, 1, 3)
+    corners = (cells + _TETRAHEDRA).reshape(-1, 4, 3)
+    at = values[tuple(np.moveaxis(corners, -1, 0))] - level
+    order = np.argsort(at <= 0, axis=1, kind="stable")
+    at = np.take_along_axis(at, order, axis=1)
+    corners = np.take_along_axis(corners, order[..., None], axis=1)
+    inside = (at > 0).sum(axis=1)
+    triangles = []
+    for count, edges in _EDGES:
+        above, place = at[inside == count], corners[inside == count]
+        i, o = np.array(edges).T
+        share = above[:, i] / (above[:, i] - above[:, o])
+        triangles.append(place[:, i] + share[..., None] * (place[:, o] - place[:, i]))
+    surface: FloatArray = np.concatenate(triangles) / size
+    return surface

@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from punzinet.analysis.paper.claims import REGIONS
+from punzinet.analysis.paper.claims import REGIONS, WORST, Effect
 from punzinet.analysis.paper.statistics import Claim
-from punzinet.analysis.paper.variations import WORST, Effect
 from punzinet.plots import style
 
 CURVES = {

@@ -16,10 +16,9 @@ from punzinet.analysis.io.provenance import provenance
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
-from punzinet.analysis.paper.claims import make_claims
+from punzinet.analysis.paper.claims import effects, make_claims
 from punzinet.analysis.paper.judgement import Judgement, judge
 from punzinet.analysis.paper.studies import MAIN, Study
-from punzinet.analysis.paper.variations import effects
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training.data import Sample, load_sample, open_sample

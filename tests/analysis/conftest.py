@@ -5,8 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from punzinet.analysis.paper.judgement import KINDS, Judgement
-from punzinet.analysis.paper.smoothness import MassBins
+from punzinet.analysis.paper.judgement import Judgement, bin_edges
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +24,7 @@ def make_judgement() -> Callable[..., Judgement]:
         shape = (networks, len(mass))
         arrays: dict[str, np.ndarray] = {}
         for loss, scale in (("bce", factor), ("punzi", 1.0)):
-            for kind in KINDS:
+            for kind in ("best", "best_own", "best_in_sample", "single", "half"):
                 sigma = scale * (1 + mass) * np.exp(spread * rng.standard_normal((networks, 1)))
                 common = np.exp(sample * rng.standard_normal((1, replicas, 1)))
                 arrays[f"{loss}/{kind}/sigma"] = sigma
@@ -37,7 +36,7 @@ def make_judgement() -> Callable[..., Judgement]:
                     arrays[f"{loss}/{process}/{kind}"] = np.full((networks, 2, len(mass)), 50.0)
                     arrays[f"{loss}/roughness/{process}/{kind}"] = np.full(networks, scale)
         arrays |= {f"total/{p}": np.full((2, len(mass)), 100.0) for p in ("signal", "background")}
-        arrays["edges"] = MassBins.around(mass).edges
+        arrays["edges"] = bin_edges(mass)
         training = np.arange(len(mass)) % 2 == 0
         return Judgement(mass, training, np.ones(networks, dtype=bool), arrays)
 

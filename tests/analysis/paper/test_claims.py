@@ -1,4 +1,4 @@
-"""Claims of judgements whose numbers are known beforehand."""
+"""Claims of judgements whose numbers are known beforehand, and what variations do to them."""
 
 import json
 from collections.abc import Callable
@@ -10,17 +10,19 @@ import pytest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.paper.claims import (
-    PUBLISHED,
+    WORST,
+    WORST_SINGLE,
     combine_claims,
-    common_scale,
+    effects,
     make_claims,
-    ratio,
 )
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.statistics import Claim, Measured, Statistics
-from punzinet.analysis.paper.studies import MAIN, UNBATCHED
+from punzinet.analysis.paper.statistics import Claim, Measured
+from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
+from punzinet.analysis.training.settings import TrainingSettings
 
 Make = Callable[..., Judgement]
+VARIED = Study("vary-wide", "wide", TrainingSettings(), pretrained=None)
 
 
 def test_ratios_have_their_values_and_meet_their_targets(make_judgement: Make) -> None:
@@ -39,34 +41,20 @@ def test_ratios_have_their_values_and_meet_their_targets(make_judgement: Make) -
 
 def test_a_target_that_is_missed_is_said_to_be(make_judgement: Make) -> None:
     claims = make_claims({MAIN: make_judgement(0.9, spread=0.0)})
-    assert claims["bce_best_over_punzi_single_1_to_4_gev"].met is False
-    assert claims["bce_best_over_punzi_single_above_4_gev"].met is False
+    for region in ("1_to_4_gev", "above_4_gev"):
+        assert claims[f"bce_best_over_punzi_single_{region}"].met is False
 
 
 def test_no_network_is_dropped(make_judgement: Make) -> None:
     judgement = make_judgement(1.0, networks=4, spread=0.0)
-    lost = {name: array.copy() for name, array in judgement.arrays.items()}
     for what in ("sigma", "replicas"):
-        lost[f"punzi/single/{what}"][0] = np.inf
+        judgement.arrays[f"punzi/single/{what}"][0] = np.inf
     converged = np.array([False, True, True, True])
-    claims = make_claims({MAIN: replace(judgement, arrays=lost, converged=converged)})
+    claims = make_claims({MAIN: replace(judgement, converged=converged)})
     # One of four Punzi-nets finds nothing: the mean figure of merit is three quarters.
     assert claims["bce_best_over_punzi_single_1_to_4_gev"].value == pytest.approx(0.75)
     assert claims["networks_converged"].value == 3
     assert claims["networks_converged"].met is False
-
-
-def test_fluctuations_of_ratios_are_no_improvement(make_judgement: Make) -> None:
-    judgement = make_judgement(1.0, spread=0.0)
-    noise = np.exp(np.random.default_rng(1).normal(0, 0.7, (2, 1, 87)))
-    arrays = dict(judgement.arrays)
-    for factor, curve in zip(noise, ("bce/best", "punzi/single"), strict=True):
-        arrays[f"{curve}/sigma"] = judgement.arrays[f"{curve}/sigma"] * factor
-    there = ratio("bce/best", "punzi/single", judgement.training)
-    back = ratio("punzi/single", "bce/best", judgement.training)
-    statistics = Statistics({MAIN: replace(judgement, arrays=arrays)})
-    product = statistics.measure(there).value * statistics.measure(back).value
-    assert product == pytest.approx(1.0)
 
 
 def test_batches_are_compared_with_none(make_judgement: Make) -> None:
@@ -78,24 +66,10 @@ def test_batches_are_compared_with_none(make_judgement: Make) -> None:
     assert claims[f"networks_converged_{UNBATCHED}"].value == 4
 
 
-def test_scaled_points_have_their_scale() -> None:
-    mass, bce, punzi = np.array(PUBLISHED).T
-    assert common_scale(mass, 2.5 * bce, 2.5 * punzi) == pytest.approx(2.5)
-
-
-def test_no_published_mass_no_scale() -> None:
-    mass = np.array([0.1, 0.2])
-    assert np.isnan(common_scale(mass, mass, mass))
-
-
-def write(folder: Path, **values: float | None) -> Path:
+def write(folder: Path, **values: float) -> Path:
     """Write claims that should be at least 1."""
     (folder / "paper").mkdir(parents=True)
-    nan = float("nan")
-    claims = {
-        name: asdict(Claim.of(name, Measured(nan if v is None else v, nan, nan), 1.0))
-        for name, v in values.items()
-    }
+    claims = {k: asdict(Claim.of(k, Measured(v, np.nan, np.nan), 1.0)) for k, v in values.items()}
     (folder / "paper" / "claims.json").write_text(json.dumps(claims))
     return folder
 
@@ -111,22 +85,51 @@ def test_mean_and_standard_error_over_seeds(tmp_path: Path) -> None:
 
 
 def test_a_seed_without_a_value_is_not_left_out(tmp_path: Path) -> None:
-    folders = [write(tmp_path / "a", ratio=2.0), write(tmp_path / "b", ratio=None)]
+    folders = [write(tmp_path / "a", ratio=2.0), write(tmp_path / "b", ratio=np.nan)]
     claim = combine_claims(folders)["ratio"]
     assert claim["value"] is None
     assert claim["met"] is False
 
 
-def test_other_claims_are_refused(tmp_path: Path) -> None:
+def test_other_claims_or_none_are_refused(tmp_path: Path) -> None:
     folders = [write(tmp_path / "a", ratio=2.0), write(tmp_path / "b", other=1.0)]
     with pytest.raises(InputError, match="do not hold the same claims"):
         combine_claims(folders)
-
-
-def test_no_claims(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run `punzinet paper` first"):
         combine_claims([tmp_path])
-    (tmp_path / "paper").mkdir()
-    (tmp_path / "paper" / "claims.json").write_text("[1]")
+    (folders[0] / "paper" / "claims.json").write_text("[1]")
     with pytest.raises(InputError, match="does not hold claims"):
-        combine_claims([tmp_path])
+        combine_claims(folders)
+
+
+def scaled(judgement: Judgement, *changes: tuple[str, float, float]) -> Judgement:
+    """The same, with σ_min of curves multiplied at a mass by a factor."""
+    arrays = dict(judgement.arrays)
+    for curve, mass, factor in changes:
+        at = np.isclose(judgement.mass, mass)
+        for name in (f"{curve}/sigma", f"{curve}/replicas"):
+            arrays[name] = np.where(at, factor * arrays[name], arrays[name])
+    return replace(judgement, arrays=arrays)
+
+
+def test_the_worst_masses_of_the_unchanged_recipe_are_followed(make_judgement: Make) -> None:
+    plain = make_judgement(1.5, spread=0.0)
+    main = scaled(plain, ("punzi/single", 1.1, 2.0), ("punzi/best", 5.7, 0.5))
+    other = scaled(plain, ("punzi/single", 2.1, 3.0))
+    found = effects([VARIED], {MAIN: main, VARIED.name: other})
+    before, after = found[MAIN].numbers, found[VARIED.name].numbers
+    assert "1.1 GeV" in before[WORST].text
+    assert before[WORST].value == pytest.approx(0.75)
+    assert after[WORST].value == pytest.approx(1.5)
+    assert after[WORST].text == before[WORST].text
+    assert before[WORST_SINGLE].value == pytest.approx(2.0)
+    assert after[WORST_SINGLE].value == pytest.approx(1.0)
+
+
+def test_an_untrained_mass_or_one_outside_of_the_region_is_not_the_worst(
+    make_judgement: Make,
+) -> None:
+    plain = make_judgement(1.5, spread=0.0)
+    main = scaled(plain, ("punzi/single", 0.5, 4.0), ("punzi/single", 1.2, 4.0))
+    number = effects([VARIED], {MAIN: main, VARIED.name: plain})[MAIN].numbers[WORST]
+    assert number.value == pytest.approx(1.5)

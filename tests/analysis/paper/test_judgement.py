@@ -1,4 +1,4 @@
-"""Judgements are read as they were written, and cuts are what they are called."""
+"""Judgements: files, kinds of cuts, resampling against counting, roughness of spectra."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,53 +6,148 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.paper.judgement import Judgement, cuts_of
+from punzinet.analysis.io.tensor_events import TensorEvents
+from punzinet.analysis.paper.judgement import (
+    Judgement,
+    PassingFraction,
+    Replicas,
+    bin_edges,
+    cuts_of,
+    passing_fractions,
+)
+from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection
 
+Make = Callable[..., Judgement]
+FIGURE = FigureOfMerit()
+MASS = np.linspace(0.1, 8.7, 87)
 
-def test_read_as_written(make_judgement: Callable[..., Judgement], tmp_path: Path) -> None:
-    judgement = make_judgement()
-    judgement.write(tmp_path / "judgement.safetensors")
-    again = Judgement.read(tmp_path / "judgement.safetensors")
+
+def test_read_as_written(make_judgement: Make, tmp_path: Path) -> None:
+    path, judgement = tmp_path / "judgement.safetensors", make_judgement()
+    judgement.write(path)
+    again = Judgement.read(path)
+    assert again.arrays.keys() == judgement.arrays.keys()
     for name, array in judgement.arrays.items():
         np.testing.assert_array_equal(again.arrays[name], array)
     np.testing.assert_array_equal(again.training, judgement.training)
-    assert again.losses == ("bce", "punzi")
-
-
-def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "judgement.safetensors").write_bytes(b"not that")
+    path.write_bytes(b"not that")
     with pytest.raises(InputError, match="run `punzinet paper` again"):
-        Judgement.read(tmp_path / "judgement.safetensors")
+        Judgement.read(path)
 
 
-def test_a_variation_is_compared_with_the_networks_it_began_with(
-    make_judgement: Callable[..., Judgement],
-) -> None:
+def test_a_variation_is_compared_with_the_networks_it_began_with(make_judgement: Make) -> None:
     main = make_judgement(networks=4)
     own = {k: a for k, a in make_judgement(networks=2).arrays.items() if not k.startswith("bce")}
     varied = Judgement(main.mass, main.training, main.converged[:2], own)
-    assert varied.losses == ("punzi",)
     both = varied.after(main.first(2))
     np.testing.assert_array_equal(both.sigma("bce", "best"), main.sigma("bce", "best")[:2])
     assert both.sigma("punzi", "single") is varied.sigma("punzi", "single")
 
 
 def test_best_cuts_are_interpolated_to_masses_that_were_not_trained_on() -> None:
-    mass, training = np.array([1.0, 2.0, 3.0]), np.array([True, False, True])
-
-    def selection(*cut: float) -> Selection:
-        """Only cuts matter."""
-        return Selection(np.array(cut), mass, mass, mass, mass)
-
-    judged = NetworkSensitivity(
-        optimal=selection(5.0, 6.0, 7.0),
-        optimal_in_training=selection(1.0, 9.0, 2.0),
-        single=selection(0.5, 0.5, 0.5),
-        half=selection(0.0, 0.0, 0.0),
+    mass = np.array([1.0, 2.0, 3.0])
+    optimal, others, single, half = (
+        Selection(np.array(cut), mass, mass, mass, mass)
+        for cut in ([5.0, 6.0, 7.0], [1.0, 9.0, 2.0], [0.5, 0.5, 0.5], [0.0, 0.0, 0.0])
     )
-    cuts = cuts_of(judged, mass, training)
+    judged = NetworkSensitivity(optimal, others, single, half)
+    cuts = cuts_of(judged, mass, np.array([True, False, True]))
     np.testing.assert_allclose(cuts["best"], [1.0, 1.5, 2.0])
     np.testing.assert_allclose(cuts["best_own"], [1.0, 9.0, 2.0])
     np.testing.assert_allclose(cuts["best_in_sample"], [5.0, 6.0, 7.0])
+
+
+def resampled(
+    signal: int, background: int, count: int, logit: np.ndarray, cut: float
+) -> np.ndarray:
+    """σ_min in replicas of events of one hypothesis, background of weight 2, efficiency 0.5."""
+    process = np.repeat([-1, 0], [signal, background])
+    size, sums = len(process), np.array([[2.0 * background], [0.5]])
+    events = ScaledEvents(
+        features=np.zeros((size, 1)),
+        weight=np.where(process < 0, 0.5 / signal, 2.0),
+        process=process.astype(np.int8),
+        start=np.zeros(size, np.int16),
+        stop=np.ones(size, np.int16),
+        total=sums,
+        total_variance=0 * sums,
+        squares=sums,
+        backgrounds=("tautau",),
+    )
+    replicas = Replicas(events, count, np.random.default_rng(1))
+    sigma = replicas.sigma_min(logit, np.full(1, cut), FIGURE, 50.0)
+    assert sigma.shape == (count, 1)
+    return sigma[:, 0]
+
+
+def test_the_spread_of_replicas_is_that_of_counting() -> None:
+    sigma = resampled(400, 900, 2000, np.ones(1300), 0.0)
+    expected = FIGURE.sigma_min(0.5, 1800.0, 50.0)
+    assert sigma.mean() == pytest.approx(expected, rel=0.01)
+    # σ_min goes as √B/S here: half the relative error of the one, and that of the other.
+    assert sigma.std() / expected == pytest.approx(np.hypot(1 / 20, 0.5 / 30), rel=0.08)
+
+
+def test_an_event_below_the_cut_does_not_count() -> None:
+    logit = np.repeat([1.0, -1.0], 50)
+    sigma, everything, nothing = (resampled(50, 50, 50, logit, cut) for cut in (0.0, -2.0, 2.0))
+    assert (sigma < everything).all()
+    assert np.isinf(nothing).all()
+
+
+def test_no_background_seen_is_not_no_background() -> None:
+    sigma = resampled(10_000, 40, 4000, np.repeat([1.0, -1.0], [10_000, 40]), 0.0)
+    limit = FIGURE.sigma_min(0.5, 1.148 * 2.0, 50.0)
+    assert np.mean(sigma < limit) == pytest.approx(0.68, abs=0.03)
+
+
+def drawn(fraction: np.ndarray, total: int, rng: np.random.Generator, weight: float = 1.0) -> float:
+    """Roughness of events that pass with some fraction in each bin, all of one weight."""
+    scale = np.array([[weight], [weight**2]])
+    passed = scale * rng.binomial(total, fraction)
+    return PassingFraction(passed, scale * np.full(len(fraction), total)).roughness(rng)
+
+
+@pytest.mark.parametrize("total", [5, 50, 5000])
+@pytest.mark.parametrize("weight", [1.0, 0.3])
+def test_a_smooth_selection_has_roughness_one(total: int, weight: float) -> None:
+    rng = np.random.default_rng(3)
+    fraction = 0.4 + 0.3 * np.sin(MASS / 2)
+    values = [drawn(fraction, total, rng, weight) for _ in range(40)]
+    assert np.mean(values) == pytest.approx(1.0, abs=0.1)
+
+
+def test_steps_are_found_and_nothing_is_not_smooth() -> None:
+    rng = np.random.default_rng(3)
+    jagged = 0.4 + 0.15 * rng.standard_normal(len(MASS)).clip(-2, 2)
+    assert drawn(jagged, 1000, rng) > 5
+    assert np.isnan(drawn(np.zeros(87), 100, rng))
+
+
+def test_bins_lie_around_the_masses() -> None:
+    edges = bin_edges(MASS)
+    assert edges[[0, -1]] == pytest.approx([0.05, 8.75])
+    assert ((edges[:-1] < MASS) & (edges[1:] > MASS)).all()
+
+
+def test_cuts_are_interpolated_in_the_recoil_mass() -> None:
+    recoil = np.array([1.0, 1.5, 2.0, 1.5])
+    events = TensorEvents(
+        RECOIL,
+        np.zeros((4, 4)),
+        np.array(["tautau"] * 3 + ["signal"]),
+        np.array([np.nan] * 3 + [2.0]),
+        recoil**2,
+        np.ones(4),
+        np.zeros(4, np.int8),
+    )
+    mass = np.array([1.0, 2.0])
+    logit = np.array([0.1, 0.4, 0.9, 0.6])
+    found = passing_fractions(events, logit, bin_edges(mass), mass, np.array([0.0, 1.0]))
+    assert found["background"].passed[0].tolist() == [1, 0]
+    assert found["background"].total[0].sum() == 3
+    assert found["signal"].passed[0].tolist() == [0, 1]

@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
-from punzinet.analysis.paper.claims import REGIONS
-from punzinet.analysis.paper.smoothness import MassBins, PassingFraction
+from punzinet.analysis.paper.claims import REGIONS, WORST, Effect
+from punzinet.analysis.paper.judgement import PassingFraction, bin_edges
 from punzinet.analysis.paper.statistics import Claim, Measured
-from punzinet.analysis.paper.variations import WORST, Effect
 from punzinet.plots.network_output import Cuts, outputs_figure
 from punzinet.plots.paper.discontinuities import SelectedSpectrum, discontinuities_figure
 from punzinet.plots.paper.ensembles import ensembles_figure, published_figure
@@ -64,7 +63,7 @@ def discontinuities() -> Figure:
         )
         for name, f in (("best", 0.3 + 0.1 * RNG.standard_normal(87)), ("one", np.full(87, 0.3)))
     }
-    edges = MassBins.around(MASS).edges
+    edges = bin_edges(MASS)
     return discontinuities_figure(MASS, edges, selections, luminosity=50.0)
 
 

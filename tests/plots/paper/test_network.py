@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from punzinet.analysis.paper.isosurface import isosurface
+from punzinet.plots.paper.network import isosurface
 
 
 def test_a_sphere_has_its_radius_and_its_area() -> None:

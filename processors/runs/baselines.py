@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,25 +49,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, eq=False)
 class _Common:
-    """What all baselines share.
-
-    Attributes:
-        manifest: Recipes, figure of merit and luminosity.
-        output: Where results go.
-        windows: All windows.
-        trained: Events of the training hypotheses.
-        everything: Events of all hypotheses.
-        seconds: Duration of each baseline, added to.
-        resume: Whether interrupted trainings are continued.
-    """
+    """What all baselines share."""
 
     manifest: Manifest
     output: OutputFolder
     windows: Windows
-    trained: Sample
-    everything: Sample
-    seconds: dict[str, float]
-    resume: bool
+    trained: Sample  # events of the training hypotheses
+    everything: Sample  # of all hypotheses
+    resume: bool  # whether interrupted trainings are continued
+    seconds: dict[str, float] = field(default_factory=dict)  # duration of each baseline
 
     def judge(self, figure_of_merit: FigureOfMerit) -> Judge:
         """Judge of what selections achieve at all masses."""
@@ -90,11 +80,7 @@ class _Common:
 
 
 def run_baselines(
-    manifest: Manifest,
-    output: OutputFolder,
-    execution: Execution,
-    *,
-    resume: bool = True,
+    manifest: Manifest, output: OutputFolder, execution: Execution, *, resume: bool = True
 ) -> tuple[list[Path], Baselines, Baselines, Ranking]:
     """Train and judge all baselines.
 
@@ -107,17 +93,16 @@ def run_baselines(
         InputError: If something that earlier stages make is missing or damaged.
         Interrupted: If a training was asked to stop.
     """
-    windows = Windows.read(output.windows)
-    fold = manifest.training.validation_fold
+    windows, fold = Windows.read(output.windows), manifest.training.validation_fold
     trained = load_sample(output.tensors, windows, fold)
     everything = load_sample(output.tensors, windows, fold, every_mass=True)
-    common = _Common(manifest, output, windows, trained, everything, {}, resume)
+    common = _Common(manifest, output, windows, trained, everything, resume)
     bce, punzi = (
         load_network(output.network(f"{loss}-00"), windows.search).network
         for loss in ("bce", "punzi")
     )
     judge = common.judge(manifest.figure_of_merit)
-    found: dict[str, Baseline] = {
+    found = {
         "bce-interpolated": _network(judge, "BCE net", bce)["interpolated"],
         "punzi-single": _network(judge, "Punzi-net", punzi)["single"],
     }
@@ -131,21 +116,22 @@ def run_baselines(
     systematics = common.timed("systematics", lambda: _systematics(common, punzi))
     ranking, loss = common.timed("ranking of observables", lambda: _rank(common, execution))
 
+    sections = manifest.model_dump(mode="json", include={"baselines", "figure_of_merit"})
     about = provenance(
         manifest.digest,
         stage="baselines",
-        baselines=manifest.baselines.model_dump(mode="json"),
-        figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
+        baselines=sections["baselines"],
+        figure_of_merit=sections["figure_of_merit"],
         luminosity=manifest.luminosity,
         **processed_of(output),
     )
-    folder = output.baselines
-    comparison.write(folder / "baselines.json", about)
-    systematics.write(folder / "systematics.json", about)
-    ranking.write(folder / "observables.json", about, loss)
-    write_json(folder / "seconds.json", common.seconds)
     names = ("baselines.json", "systematics.json", "observables.json", "seconds.json")
-    return [folder / name for name in names], comparison, systematics, ranking
+    written = [output.baselines / name for name in names]
+    comparison.write(written[0], about)
+    systematics.write(written[1], about)
+    ranking.write(written[2], about, loss)
+    write_json(written[3], common.seconds)
+    return written, comparison, systematics, ranking
 
 
 def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]:
@@ -162,19 +148,13 @@ def _trees(common: _Common, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
         of the validation events.
     """
     number, seed = common.manifest.baselines.trees, common.manifest.training.seed
-    events = common.trained.training
+    events, others = common.trained.training, judge.training_events
     weight = balanced_weights(events.process, events.start, events.weight)
     trees = train_trees(events.features.T, events.process == SIGNAL, weight, number, seed)
-    others = judge.training_events
     signal = others.process == SIGNAL
-    scores = out_of_fold_scores(
-        others.features,
-        signal,
-        balanced_weights(others.process, others.start, others.weight),
-        common.windows.training[others.start] | ~signal,
-        number,
-        seed=seed,
-    )
+    weight = balanced_weights(others.process, others.start, others.weight)
+    fit = common.windows.training[others.start] | ~signal
+    scores = out_of_fold_scores(others.features, signal, weight, fit, number, seed=seed)
     return scores, trees.decision_function(judge.validation_events.features)
 
 
@@ -193,12 +173,13 @@ def _rectangular(common: _Common, judge: Judge) -> Baseline:
 
 def _train(common: _Common, name: str, figure_of_merit: FigureOfMerit, **changes: Any) -> PunziNet:
     """Train one network with another loss or figure of merit than the manifest's."""
+    settings = common.manifest.training.model_copy(update={"networks": 1, **changes})
     with ProgressBar() as progress:
         result = train_networks(
             common.trained,
             figure_of_merit,
             common.manifest.luminosity,
-            common.manifest.training.model_copy(update={"networks": 1, **changes}),
+            settings,
             OutputFolder(common.output.baselines / name),
             resume=common.resume,
             reporters=[progress],
@@ -218,19 +199,16 @@ def _significance(common: _Common) -> PunziNet:
     )
 
 
-def _uncertain(manifest: Manifest) -> FigureOfMerit:
-    """The manifest's figure of merit, with an uncertain background if it has none."""
-    figure = manifest.figure_of_merit
-    given = figure.background_uncertainty
-    if any(given.values()) if isinstance(given, dict) else given:
-        return figure
-    relative = manifest.baselines.background_uncertainty
-    return figure.model_copy(update={"background_uncertainty": relative})
-
-
 def _systematics(common: _Common, plain: PunziNet) -> Baselines:
-    """Judge networks trained with (`aware`) and without (`plain`) uncertain background, by both."""
-    uncertain = _uncertain(common.manifest)
+    """Judge networks trained with (`aware`) and without (`plain`) uncertain background, by both.
+
+    The uncertainty is that of the figure of merit, or where it has none that of the baselines.
+    """
+    uncertain = common.manifest.figure_of_merit
+    given = uncertain.background_uncertainty
+    if not any(given.values() if isinstance(given, dict) else [given]):
+        relative = common.manifest.baselines.background_uncertainty
+        uncertain = uncertain.model_copy(update={"background_uncertainty": relative})
     known = uncertain.model_copy(update={"background_uncertainty": 0.0})
     aware = _train(common, "systematics", uncertain)
     without, including = common.judge(known), common.judge(uncertain)
@@ -253,17 +231,16 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
     Returns:
         The ranking, and the cross-entropy of the trees.
     """
-    manifest = common.manifest
-    events = _observe(common, execution)
-    process = np.where(events.signal, SIGNAL, 0)
-    weight = balanced_weights(process, events.hypothesis, events.weight)
-    training = events.fold != manifest.training.validation_fold
+    manifest, events = common.manifest, _observe(common, execution)
     number, seed = manifest.baselines.trees, manifest.training.seed
+    process = np.where(events.signal, SIGNAL, 0)
+    weights = balanced_weights(process, events.hypothesis, events.weight)
+    training = events.fold != manifest.training.validation_fold
     trees = train_trees(
-        events.observables[training], events.signal[training], weight[training], number, seed
+        events.observables[training], events.signal[training], weights[training], number, seed
     )
     observables, signal = events.observables[~training], events.signal[~training]
-    judged_weight = weight[~training]
+    weight = weights[~training]
     permuted = permutation_importance(
         trees,
         observables,
@@ -271,17 +248,17 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
         scoring="neg_log_loss",
         n_repeats=REPETITIONS,
         random_state=seed,
-        sample_weight=judged_weight,
+        sample_weight=weight,
     )
     mean, error = permuted.importances_mean, permuted.importances_std
-    area = np.array([roc_auc_score(signal, x, sample_weight=judged_weight) for x in observables.T])
+    area = np.array([roc_auc_score(signal, x, sample_weight=weight) for x in observables.T])
     order = np.argsort(-mean, kind="stable")
     candidates = manifest.search.resolved.candidates
     names = tuple(candidates[i].name for i in order)
     columns = mean, error, gains(trees, len(candidates)), np.maximum(area, 1 - area)
     ranking = Ranking(names, *(column[order] for column in columns))
-    probability = trees.predict_proba(observables)
-    return ranking, float(log_loss(signal, probability, sample_weight=judged_weight))
+    loss = log_loss(signal, trees.predict_proba(observables), sample_weight=weight)
+    return ranking, float(loss)
 
 
 def _observe(common: _Common, execution: Execution) -> ObservedEvents:
@@ -289,12 +266,11 @@ def _observe(common: _Common, execution: Execution) -> ObservedEvents:
     manifest = common.manifest.without_data()
     inputs = take_inputs(manifest, allow_missing=False)
     datasets = describe_datasets(manifest, inputs.files)
-    counts = [common.trained.training.process, common.trained.validation.process]
-    signal = sum(int(np.count_nonzero(process == SIGNAL)) for process in counts)
-    total = sum(len(process) for process in counts)
+    folds = common.trained.training, common.trained.validation
+    is_signal = np.concatenate([events.process for events in folds]) == SIGNAL
     wanted = manifest.baselines.ranking_events
     shares = {
-        name: wanted / max(signal if dataset.is_signal else total - signal, 1)
+        name: wanted / max(int(np.sum(is_signal == dataset.is_signal)), 1)
         for name, dataset in datasets.items()
     }
     processor = ObservableProcessor(datasets.values(), common.windows, shares, by_chunk=True)

@@ -17,12 +17,10 @@ from punzinet.analysis.limits.model import CountingExperiment
 from punzinet.analysis.limits.result import BANDS, Limits, SelectionLimits, read_sigma_over_g2
 from punzinet.analysis.limits.yields import Yields, measure_yields
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.network import PunziNet, load_network
+from punzinet.analysis.network import load_network
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
-
-Experiments = Sequence[CountingExperiment | None]
 
 
 def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[list[Path], Limits]:
@@ -34,17 +32,14 @@ def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[
     Raises:
         InputError: If anything is wrong with tensors, networks or cross-sections.
     """
-    settings = manifest.limits
-    windows = Windows.read(output.windows)
-    saved = load_network(output.network(network), windows.search)
-    names = {"single": network}
-    networks: dict[str, tuple[PunziNet, float | None]] = {
-        "single": (saved.network, saved.single_cut)
-    }
-    reference = f"bce-{network.rsplit('-', 1)[-1]}"
+    settings, windows = manifest.limits, Windows.read(output.windows)
+    names, reference = {"single": network}, f"bce-{network.rsplit('-', 1)[-1]}"
     if output.network(reference).is_dir():
         names["best"] = reference
-        networks["best"] = load_network(output.network(reference), windows.search).network, None
+    saved = {name: load_network(output.network(name), windows.search) for name in names.values()}
+    cut = saved[network].single_cut
+    cuts = {"single": cut, "best": None}
+    networks = {key: (saved[name].network, cuts[key]) for key, name in names.items()}
     yields = measure_yields(
         output.tensors, windows, networks, manifest.figure_of_merit, manifest.luminosity
     )
@@ -70,7 +65,7 @@ def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[
         manifest.digest,
         stage="limits",
         networks=names,
-        cut=saved.single_cut,
+        cut=cut,
         limits=settings.model_dump(mode="json"),
         **processed_of(output),
     )
@@ -81,7 +76,10 @@ def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[
 
 
 def _limits_of(
-    network: str, yields: Yields, experiments: Experiments, confidence_level: float
+    network: str,
+    yields: Yields,
+    experiments: Sequence[CountingExperiment | None],
+    confidence_level: float,
 ) -> SelectionLimits:
     """Limits of all hypotheses behind one selection; none where there is no experiment."""
     background, effective = yields.background.sum(axis=0), np.zeros(len(experiments))
@@ -105,16 +103,17 @@ def _sigma_over_g2(manifest: Manifest, output: OutputFolder, mass: FloatArray) -
     return np.full(len(mass), np.nan)
 
 
-def _write_workspaces(folder: Path, experiments: Experiments) -> list[Path]:
+def _write_workspaces(folder: Path, experiments: Sequence[CountingExperiment | None]) -> list[Path]:
     """Write the HistFactory workspace of every hypothesis that has a limit."""
     shutil.rmtree(folder, ignore_errors=True)
-    known = {f"{one.mass:g}": one.workspace() for one in experiments if one is not None}
+    known = {
+        folder / f"{one.mass:g}.json": one.workspace() for one in experiments if one is not None
+    }
     # All as one workspace: pyhf resolves its schema anew whenever it is asked.
     parts = ("channels", "observations", "measurements")
     together = {part: [row for one in known.values() for row in one[part]] for part in parts}
     if known:
         pyhf.schema.validate(together | {"version": "1.0.0"}, "workspace.json")
-    paths = [folder / f"{mass}.json" for mass in known]
-    for path, workspace in zip(paths, known.values(), strict=True):
+    for path, workspace in known.items():
         write_json(path, workspace)
-    return paths
+    return [*known]

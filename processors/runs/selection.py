@@ -1,18 +1,15 @@
 """The selection stage: from ntuples and a network to the final spectra."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, write_spectra
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import digest_of_files, provenance
-from punzinet.analysis.manifest.datasets import DATA, Blinding
+from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
-from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import is_complete
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution, open_executor
@@ -33,25 +30,15 @@ def run_selection(
     allow_missing: bool = False,
     trial: Trial | None = None,
 ) -> list[Path]:
-    """Apply the single cut of a network to all ntuples; what is finished is not done again.
+    """Apply the single cut of a network to all ntuples, and return all files written.
 
-    Args:
-        manifest: What is analysed.
-        output: Where networks lie and results go.
-        execution: Where chunks are processed.
-        network: Name of the network.
-        unblind: Whether everything may be seen of data.
-        allow_missing: Go on without files and chunks that cannot be read, and rescale.
-        trial: How much of every dataset is processed, and rescaled; all of it if not given.
-
-    Returns:
-        All files written.
+    What is finished is not done again; options are those of `run_features`.
 
     Raises:
         InputError: If anything is wrong with the input, or the network has no cut.
     """
     saved = load_network(output.network(network))
-    cut = saved.single_cut
+    cut, windows = saved.single_cut, saved.windows
     comparison = _comparison(manifest, saved.network, unblind=unblind)
     inputs = take_inputs(manifest, allow_missing=allow_missing, trial=trial)
     ledger = Ledger(output.ledger("select"))
@@ -60,7 +47,7 @@ def run_selection(
             datasets = describe_datasets(manifest, inputs.files, inputs.shares(), unblind=unblind)
             processor = SelectionProcessor(
                 datasets.values(),
-                saved.windows,
+                windows,
                 saved.network,
                 cut,
                 comparison=comparison,
@@ -105,18 +92,33 @@ def run_selection(
             name: {"process": dataset.process, "cutflow": cutflows[name]}
             for name, dataset in datasets.items()
         },
-        "hypotheses": _yields(saved.windows, totals),
+        # In the window of each: efficiency of signal, background at the target luminosity.
+        "hypotheses": [
+            {
+                "mass": float(mass),
+                "role": "training" if windows.training[m] else "validation",
+                **{
+                    stage: {process: float(total[i, m]) for process, total in totals.items()}
+                    for i, stage in enumerate(STAGES)
+                },
+            }
+            for m, mass in enumerate(windows.mass)
+        ],
     }
     written = [output.histograms, output.selection_cutflow]
     output.comparison.unlink(missing_ok=True)
     if comparison is not None:
-        luminosity = _luminosity_of_data(manifest, inputs.shares(), comparison.blinding)
+        shares, blinding = inputs.shares(), comparison.blinding
+        luminosity = (1.0 if blinding is None else blinding.exposure) * sum(
+            shares.get(name, 1.0) * (dataset.luminosity or 0)
+            for name, dataset in manifest.only_data().datasets.items()
+        )
         compared = scaled_to_data(selected["compared"], luminosity / manifest.luminosity)
         write_spectra(output.comparison, compared)
         written.append(output.comparison)
         content["data"] = {
-            "luminosity": luminosity,
-            "seen": "all of the data" if comparison.blinding is None else str(comparison.blinding),
+            "luminosity": luminosity,  # behind the data that is seen, fb^-1
+            "seen": "all of the data" if blinding is None else str(blinding),
             "in_windows": {stage: observed[i].tolist() for i, stage in enumerate(STAGES)},
         }
     write_json(output.selection_cutflow, content)
@@ -131,36 +133,3 @@ def _comparison(manifest: Manifest, network: PunziNet, *, unblind: bool) -> Comp
     ranges = dict(zip(network.features, zip(low, high, strict=True), strict=True))
     mass = manifest.search.resolved.variable.mass.name
     return Comparison(mass, ranges, None if unblind else manifest.blinding)
-
-
-def _luminosity_of_data(
-    manifest: Manifest, shares: Mapping[str, float], blinding: Blinding | None
-) -> float:
-    """Luminosity behind the data that is seen, fb^-1."""
-    exposure = 1.0 if blinding is None else blinding.exposure
-    measured = manifest.only_data().datasets.items()
-    return exposure * sum(shares.get(name, 1.0) * (one.luminosity or 0) for name, one in measured)
-
-
-def _yields(windows: Windows, totals: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Efficiency and background in the window of every hypothesis, as JSON.
-
-    Args:
-        windows: The windows.
-        totals: By process, (2, H) sums of weights before and after the cut.
-
-    Returns:
-        For every mass, before and after the cut: efficiency of the signal, and events of each
-        background at the target luminosity.
-    """
-    return [
-        {
-            "mass": float(mass),
-            "role": "training" if windows.training[m] else "validation",
-            **{
-                stage: {process: float(total[i, m]) for process, total in totals.items()}
-                for i, stage in enumerate(STAGES)
-            },
-        }
-        for m, mass in enumerate(windows.mass)
-    ]

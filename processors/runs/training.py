@@ -24,7 +24,7 @@ from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training.data import Sample, load_sample, open_sample
 from punzinet.analysis.training.progress import Reporter
 from punzinet.analysis.training.ranks import Ranks
-from punzinet.analysis.training.train import TrainingResult, train_networks
+from punzinet.analysis.training.train import TrainedNetwork, TrainingResult, train_networks
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
@@ -68,19 +68,98 @@ def run_training(
     )
     if ranks.number > 0:
         return None
-    about = provenance(
+    about = _provenance(manifest, output, "train", training=settings.model_dump(mode="json"))
+    everything = load_sample(output.tensors, windows, settings.validation_fold, every_mass=True)
+    sensitivity = _judge_and_save(manifest, everything, windows, result, output, about=about)
+    return [output.sensitivity, *_files(output.network(""))], result, sensitivity
+
+
+def run_study(
+    manifest: Manifest,
+    output: OutputFolder,
+    study: Study,
+    *,
+    resume: bool = True,
+    reporters: Sequence[Reporter] = (),
+) -> list[Path]:
+    """Train the networks of a study, judge them, and return all files written.
+
+    Tensors are read from the output folder, in which the study has a folder of its own. Without
+    `resume` the checkpoint of an interrupted training is thrown away.
+
+    Raises:
+        InputError: If anything is wrong with tensors, checkpoint or settings.
+        Interrupted: If the training was asked to stop; a checkpoint has been written.
+    """
+    folder, settings, seed = output.study(study.name), study.settings, manifest.training.seed
+    fold = settings.validation_fold
+    _forget_finished(folder)
+    windows = Windows.read(output.windows)
+    windows = replace(windows, training=study.trained(windows.training))
+    sample = scale_background(load_sample(output.tensors, windows, fold), study.scaled)
+    if study.background < 1:
+        sample = thin_background(sample, study.background, np.random.default_rng(seed))
+    result = train_networks(
+        sample,
+        manifest.figure_of_merit,
+        manifest.luminosity,
+        settings,
+        folder,
+        pretrained=_pretrained(output, study),
+        may_fail=True,
+        resume=resume,
+        reporters=reporters,
+    )
+    del sample
+    recipe = {
+        "training": settings.model_dump(mode="json"),
+        "background": study.background,
+        "scaled": dict(study.scaled),
+        "spacing": study.spacing,
+        "without_lightest": study.without_lightest,
+    }
+    about = _provenance(manifest, output, f"paper {study.name}", **recipe)
+    everything = load_sample(output.tensors, windows, fold, every_mass=True)
+    sensitivity = _judge_and_save(manifest, everything, windows, result, folder, about=about)
+    judge(
+        {trained.name: trained.network for trained in result.networks},
+        sensitivity,
+        everything,
+        read_tensor_events(output.tensors, windows.search).of_fold(fold),
+        np.array([trained.converged for trained in result.punzi], dtype=bool),
+        replicas=REPLICAS,
+        seed=seed,
+    ).write(folder.judgement)
+    networks = {trained.name: _outcome(trained) for trained in result.networks}
+    content = {"provenance": about, "label": study.label, "networks": networks}
+    write_json(folder.root / "study.json", content)
+    return _files(folder.root)
+
+
+def _forget_finished(output: OutputFolder) -> None:
+    """Remove networks of an earlier training, but not the checkpoint of an interrupted one."""
+    output.sensitivity.unlink(missing_ok=True)
+    for folder in output.network("").glob("*/"):
+        shutil.rmtree(folder)
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files in a folder."""
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _provenance(
+    manifest: Manifest, output: OutputFolder, stage: str, **recipe: Any
+) -> dict[str, Any]:
+    """Provenance of networks and all that is made of them."""
+    return provenance(
         manifest.digest,
-        stage="train",
-        training=settings.model_dump(mode="json"),
+        stage=stage,
+        **recipe,
         figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
         luminosity=manifest.luminosity,
         **processed_of(output),
     )
-    fold = settings.validation_fold
-    everything = load_sample(output.tensors, windows, fold, every_mass=True)
-    sensitivity = _judge_and_save(manifest, everything, windows, result, output, about=about)
-    written = [path for path in output.network("").rglob("*") if path.is_file()]
-    return [output.sensitivity, *written], result, sensitivity
 
 
 def _judge_and_save(
@@ -92,12 +171,9 @@ def _judge_and_save(
     *,
     about: Mapping[str, Any],
 ) -> Sensitivity:
-    """Find the cuts of trained networks, judge them at every mass, and save both.
+    """Find the cuts of trained networks, judge them at every mass, and save both with provenance.
 
-    The events have the windows of all hypotheses; `about` is provenance, as of `provenance`.
-
-    Raises:
-        InputError: If the networks cannot be judged, or the folder cannot be written to.
+    The events have the windows of all hypotheses.
     """
     sensitivity = evaluate(
         {trained.name: trained.network for trained in result.networks},
@@ -110,13 +186,7 @@ def _judge_and_save(
         trained.network.save(
             output.network(trained.name),
             windows,
-            {
-                **about["settings"],
-                "validation_loss": trained.loss,
-                "epoch": trained.epoch,
-                "converged": trained.converged,
-                "messages": list(trained.messages),
-            },
+            {**about["settings"], **_outcome(trained)},
             about,
             cut=sensitivity.networks[trained.name].single_cut,
         )
@@ -124,92 +194,14 @@ def _judge_and_save(
     return sensitivity
 
 
-def _forget_finished(output: OutputFolder) -> None:
-    """Remove networks of an earlier training, but not the checkpoint of an interrupted one."""
-    output.sensitivity.unlink(missing_ok=True)
-    if output.network("").is_dir():
-        for folder in output.network("").iterdir():
-            if folder.is_dir():
-                shutil.rmtree(folder)
-
-
-def run_study(
-    manifest: Manifest,
-    output: OutputFolder,
-    study: Study,
-    *,
-    resume: bool = True,
-    reporters: Sequence[Reporter] = (),
-) -> list[Path]:
-    """Train the networks of a study and judge them.
-
-    Tensors are read from the output folder, in which the study has a folder of its own. Without
-    `resume` the checkpoint of an interrupted training is thrown away.
-
-    Returns:
-        All files written.
-
-    Raises:
-        InputError: If anything is wrong with tensors, checkpoint or settings.
-        Interrupted: If the training was asked to stop; a checkpoint has been written.
-    """
-    folder = output.study(study.name)
-    fold = study.settings.validation_fold
-    _forget_finished(folder)
-    windows = Windows.read(output.windows)
-    windows = replace(windows, training=study.trained(windows.training))
-    sample = scale_background(load_sample(output.tensors, windows, fold), study.scaled)
-    if study.background < 1:
-        rng = np.random.default_rng(manifest.training.seed)
-        sample = thin_background(sample, study.background, rng)
-    result = train_networks(
-        sample,
-        manifest.figure_of_merit,
-        manifest.luminosity,
-        study.settings,
-        folder,
-        pretrained=_pretrained(output, study),
-        may_fail=True,
-        resume=resume,
-        reporters=reporters,
-    )
-    del sample
-    about = provenance(
-        manifest.digest,
-        stage=f"paper {study.name}",
-        training=study.settings.model_dump(mode="json"),
-        background=study.background,
-        scaled=dict(study.scaled),
-        spacing=study.spacing,
-        without_lightest=study.without_lightest,
-        figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
-        luminosity=manifest.luminosity,
-        **processed_of(output),
-    )
-    everything = load_sample(output.tensors, windows, fold, every_mass=True)
-    sensitivity = _judge_and_save(manifest, everything, windows, result, folder, about=about)
-    judgement = judge(
-        {trained.name: trained.network for trained in result.networks},
-        sensitivity,
-        everything,
-        read_tensor_events(output.tensors, windows.search).of_fold(fold),
-        np.array([trained.converged for trained in result.punzi], dtype=bool),
-        replicas=REPLICAS,
-        seed=manifest.training.seed,
-    )
-    judgement.write(folder.judgement)
-    networks = {
-        trained.name: {
-            "converged": trained.converged,
-            "epoch": trained.epoch,
-            "validation_loss": trained.loss if np.isfinite(trained.loss) else None,
-            "messages": list(trained.messages),
-        }
-        for trained in result.networks
+def _outcome(trained: TrainedNetwork) -> dict[str, Any]:
+    """What became of the training of a network, as JSON."""
+    return {
+        "validation_loss": trained.loss if np.isfinite(trained.loss) else None,
+        "epoch": trained.epoch,
+        "converged": trained.converged,
+        "messages": list(trained.messages),
     }
-    content = {"provenance": about, "label": study.label, "networks": networks}
-    write_json(folder.root / "study.json", content)
-    return [path for path in folder.root.rglob("*") if path.is_file()]
 
 
 def thin_background(sample: Sample, share: float, rng: np.random.Generator) -> Sample:
@@ -234,11 +226,7 @@ def scale_background(sample: Sample, factors: Mapping[str, float]) -> Sample:
 
 
 def _pretrained(output: OutputFolder, study: Study) -> FloatArray | None:
-    """Parameters (N, K) of the pretrained networks that a study begins with, if it does.
-
-    Raises:
-        InputError: If one is missing or damaged.
-    """
+    """Parameters (N, K) of the pretrained networks that a study begins with, if it does."""
     if study.pretrained is None:
         return None
     folder = output.study(study.pretrained)
@@ -250,12 +238,8 @@ def _pretrained(output: OutputFolder, study: Study) -> FloatArray | None:
     )
 
 
-def _read_studies(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judgement]:
-    """What the networks of studies achieve.
-
-    Raises:
-        InputError: If one is missing or damaged.
-    """
+def _judgements(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judgement]:
+    """What the networks of studies achieve."""
     return {name: Judgement.read(output.study(name).judgement) for name in studies}
 
 
@@ -265,16 +249,18 @@ def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str
     Raises:
         InputError: If a study is missing or damaged.
     """
-    claims = make_claims(_read_studies(output, studies))
+    claims = make_claims(_judgements(output, studies))
     write_json(output.claims, {name: asdict(claim) for name, claim in claims.items()})
-    about = output.paper / "provenance.json"
-    settings = manifest.model_dump(
-        mode="json", include={"paper", "training", "figure_of_merit", "luminosity"}
+    sections = {"paper", "training", "figure_of_merit", "luminosity"}
+    about = provenance(
+        manifest.digest,
+        stage="paper",
+        **manifest.model_dump(mode="json", include=sections),
+        simulation_seed=manifest.simulation.seed,
+        **processed_of(output),
     )
-    settings["simulation_seed"] = manifest.simulation.seed
-    settings |= processed_of(output)
-    write_json(about, provenance(manifest.digest, stage="paper", **settings))
-    return [output.claims, about]
+    write_json(output.paper / "provenance.json", about)
+    return [output.claims, output.paper / "provenance.json"]
 
 
 def write_effects(manifest: Manifest, output: OutputFolder, studies: Sequence[Study]) -> list[Path]:
@@ -283,8 +269,7 @@ def write_effects(manifest: Manifest, output: OutputFolder, studies: Sequence[St
     Raises:
         InputError: If a study is missing or damaged.
     """
-    names = [MAIN, *(study.name for study in studies)]
-    found = effects(studies, _read_studies(output, names))
+    found = effects(studies, _judgements(output, [MAIN, *(study.name for study in studies)]))
     about = provenance(manifest.digest, stage="paper studies", paper=manifest.paper.model_dump())
     content = {name: asdict(effect) for name, effect in found.items()}
     write_json(output.variations, {"provenance": about, "variations": content})

@@ -165,10 +165,12 @@ def _run_features(context: Context) -> Sequence[Path]:
 
 def _run_data(context: Context) -> Sequence[Path]:
     """Turn measured ntuples into features; what may not be seen is counted and not written."""
-    from punzinet.processors.runs.features import run_data
+    from punzinet.processors.runs.features import run_features
 
     manifest, output, unblind = context.manifest, context.output, context.options.unblind
-    written = run_data(manifest, output, context.execution, unblind=unblind, **context.limits)
+    written = run_features(
+        manifest, output, context.execution, data=True, unblind=unblind, **context.limits
+    )
     say_cutflow(output.data_cutflow, manifest)
     say_seen(context)
     console.print(f"data: features in {output.data_tensors}")

@@ -41,11 +41,8 @@ def _run_selection(context: Context) -> Sequence[Path]:
     from punzinet.processors.runs.selection import run_selection
 
     manifest, output, options = context.manifest, context.output, context.options
-    written = run_selection(
-        *(manifest, output, context.execution, options.network),
-        unblind=options.unblind,
-        **context.limits,
-    )
+    where = output, context.execution, options.network
+    written = run_selection(manifest, *where, unblind=options.unblind, **context.limits)
     say_cutflow(output.selection_cutflow, manifest)
     say_trial(output, "select")
     say_seen(context)

@@ -21,7 +21,7 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
-from punzinet.processors.runs.features import run_data, run_features
+from punzinet.processors.runs.features import run_features
 from punzinet.processors.runs.selection import run_selection
 from punzinet.stages.features import DATA
 from punzinet.stages.features import FEATURES as FEATURES_STAGE
@@ -94,7 +94,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> Output
     """Features of simulation and data, a network, and its selection, all of it blinded."""
     output = OutputFolder(tmp_path_factory.mktemp("output"))
     run_features(manifest, output, Execution())
-    run_data(manifest, output, Execution())
+    run_features(manifest, output, Execution(), data=True)
     network = PunziNet(FEATURES, [0.0, 0.0, -5.0, 0.0], [5.0] * 4, rng=np.random.default_rng(3))
     table = pl.read_parquet(output.tensors / "tautau" / "*.parquet")
     cut = float(np.median(network.logit_numpy(table[list(FEATURES)].to_numpy())))
@@ -106,10 +106,10 @@ def done(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> Output
 @pytest.fixture
 def unblinded(done: OutputFolder, manifest: Manifest) -> Iterator[OutputFolder]:
     """The same, unblinded while a test lasts."""
-    run_data(manifest, done, Execution(), unblind=True)
+    run_features(manifest, done, Execution(), data=True, unblind=True)
     run_selection(manifest, done, Execution(), "punzi", unblind=True)
     yield done
-    run_data(manifest, done, Execution())
+    run_features(manifest, done, Execution(), data=True)
     run_selection(manifest, done, Execution(), "punzi")
 
 
@@ -165,7 +165,7 @@ def test_unblinding_shows_all_and_blinding_hides_it_again(
 ) -> None:
     places = (done.root / "data", done.root / "selection")
     blind, before = events_in(done), [contents(place) for place in places]
-    run_data(manifest, done, Execution(), unblind=True)
+    run_features(manifest, done, Execution(), data=True, unblind=True)
     run_selection(manifest, done, Execution(), "punzi", unblind=True)
     everything = events_in(done)
     assert blind < everything
@@ -177,7 +177,7 @@ def test_unblinding_shows_all_and_blinding_hides_it_again(
         settings = json.loads(path.read_text())["provenance"]["settings"]
         assert settings["unblind"] is True
         assert "blinding" not in settings
-    run_data(manifest, done, Execution())
+    run_features(manifest, done, Execution(), data=True)
     run_selection(manifest, done, Execution(), "punzi")
     assert [contents(place) for place in places] == before
 
@@ -190,7 +190,7 @@ def test_another_name_shows_no_other_events(
     other = OutputFolder(done.root / "renamed")
     other.root.mkdir()
     other.windows.write_bytes(done.windows.read_bytes())
-    run_data(renamed, other, Execution())
+    run_features(renamed, other, Execution(), data=True)
     assert events_in(other) == seen
 
 
@@ -293,4 +293,4 @@ def test_the_manifest_of_the_page_is_one() -> None:
 
 def test_data_needs_windows_first(manifest: Manifest, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run `punzinet features` first"):
-        run_data(manifest, OutputFolder(tmp_path), Execution())
+        run_features(manifest, OutputFolder(tmp_path), Execution(), data=True)

@@ -8,8 +8,8 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import uproot
 import yaml
+from commands import PUNZINET, run, sentence_of
 
 from punzinet.stages import CHAIN
 from punzinet.stages.run import holder_of
@@ -31,39 +32,30 @@ MANIFEST: dict[str, Any] = {
     },
     "simulation": {"scales": {"default": {"luminosity": 1.0, "signal_events": 2000}}},
     "features": {"chunk_size": 1000},
-    "training": {
-        "pretraining": {"epochs": 15},
-        "punzi": {"epochs": 60},
-    },
+    "training": {"pretraining": {"epochs": 15}, "punzi": {"epochs": 60}},
 }
 
 
 class Chain:
-    """All stages, undisturbed: the folder before each of them, and what it did to it.
-
-    Attributes:
-        finished: The folder in which everything has run.
-        after: By stage, digests of all results once it has run.
-        seconds: By stage, how long it takes from the moment in which it holds the lock.
-        added: By stage, bytes that it adds to the output folder.
-    """
+    """All stages, undisturbed: the folder before each of them, and what it did to it."""
 
     stages = (*CHAIN, "report")
+    spread = frozenset({"simulate", "features", "select"})  # stages that know executors
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.after: dict[str, dict[str, str]] = {}
-        self.seconds: dict[str, float] = {}
-        self.added: dict[str, int] = {}
+        self.after: dict[str, dict[str, str]] = {}  # all results once a stage has run
+        self.seconds: dict[str, float] = {}  # of a stage, as soon as it holds the lock
+        self.added: dict[str, int] = {}  # bytes in the output folder
         self.finished = now = folder / "now"
         now.mkdir()
         (now / "data_manifest.yaml").write_text(yaml.safe_dump(MANIFEST))
         for stage in self.stages:
-            before = shutil.copytree(now, self._folder / stage)
+            before = shutil.copytree(now, folder / stage)
             process = self.start(now, stage)
             self.wait_for_lock(now, process)
             begin = time.monotonic()
-            assert process.wait(280) == 0, self.said(now)
+            assert process.wait(280) == 0, (now / "said").read_text()
             self.seconds[stage] = time.monotonic() - begin
             self.after[stage] = self.results(now)
             self.added[stage] = _size(now) - _size(before)
@@ -72,46 +64,36 @@ class Chain:
         """A copy of the folder in which a stage comes next."""
         return Path(shutil.copytree(self._folder / stage, target, dirs_exist_ok=True))
 
-    @staticmethod
-    def command(stage: str, *options: str) -> list[str]:
+    def command(self, stage: str, *options: str) -> list[str]:
         """The command of a stage."""
-        spread = (
-            ["--executor", "futures", "--workers", "2"]
-            if stage in {"simulate", "features", "select"}
-            else []
-        )
-        return [sys.executable, "-m", "punzinet", stage, *spread, *options]
+        spread = ["--executor", "futures", "--workers", "2"] if stage in self.spread else []
+        return [*PUNZINET, stage, *spread, *options]
 
-    def start(self, folder: Path, stage: str, *options: str, **how: Any) -> subprocess.Popen[str]:
+    def start(self, folder: Path, stage: str, *options: str) -> subprocess.Popen[bytes]:
         """Start a stage; it is left to the caller to end it.
 
         What it says goes to a file: workers that outlive it would keep a pipe open.
         """
         with (folder / "said").open("w") as said:
-            return subprocess.Popen(
-                self.command(stage, *options), cwd=folder, stdout=said, stderr=said, text=True,
-                **how,
-            )  # fmt: skip
-
-    @staticmethod
-    def said(folder: Path) -> str:
-        """What the process that was started last has said."""
-        return (folder / "said").read_text()
+            command = self.command(stage, *options)
+            return subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
 
     def run(
         self, folder: Path, stage: str, *options: str, **how: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run a stage to its end."""
-        return subprocess.run(
-            self.command(stage, *options), cwd=folder, capture_output=True, text=True,
-            check=False, timeout=280, **how,
-        )  # fmt: skip
+        return run(*self.command(stage, *options), folder=folder, **how)
 
-    def complete(self, folder: Path, stage: str) -> None:
-        """Run a stage, which has to give what it gives undisturbed."""
-        done = self.run(folder, stage)
+    def refused(self, folder: Path, stage: str, *options: str, **how: Any) -> str:
+        """The sentence with which a stage refuses to run."""
+        return sentence_of(self.run(folder, stage, *options, **how))
+
+    def complete(self, folder: Path, stage: str, *options: str) -> str:
+        """Run a stage, which has to give what it gives undisturbed; what it says."""
+        done = self.run(folder, stage, *options)
         assert done.returncode == 0, done.stderr
         self.check(folder, stage)
+        return done.stdout
 
     def check(self, folder: Path, stage: str) -> None:
         """Compare all results with those of an undisturbed run, and look for leftovers."""
@@ -122,7 +104,7 @@ class Chain:
         assert holder_of(folder / "output") is None
 
     @staticmethod
-    def wait_for_lock(folder: Path, process: subprocess.Popen[str]) -> None:
+    def wait_for_lock(folder: Path, process: subprocess.Popen[bytes]) -> None:
         """Wait until a process has the output folder to itself, or has ended."""
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
@@ -135,18 +117,21 @@ class Chain:
     def count(folder: Path, stage: str) -> dict[str, int]:
         """Entries of all datasets that a stage wrote or read, and how many of them are wrong."""
         output = folder / "output"
-        simulated = json.loads((output / "ntuples" / "simulation.json").read_text())["datasets"]
+
+        def datasets(path: str) -> dict[str, Any]:
+            return dict(json.loads((output / path).read_text())["datasets"])
+
+        simulated, found = datasets("ntuples/simulation.json"), {}
         if stage == "simulate":
-            found = {}
             for name in simulated:
                 with uproot.open(output / "ntuples" / f"{name}.root") as file:
                     found[name] = file["variables"].num_entries
         elif stage == "features":
-            complete = json.loads((output / "features" / "completeness.json").read_text())
-            found = {name: one["read"] for name, one in complete["datasets"].items()}
+            complete = datasets("features/completeness.json")
+            found = {name: one["read"] for name, one in complete.items()}
         elif stage == "select":
-            content = json.loads((output / "selection" / "cutflow.json").read_text())["datasets"]
-            found = {name: one["cutflow"][0]["entries"] for name, one in content.items()}
+            cutflows = datasets("selection/cutflow.json")
+            found = {name: one["cutflow"][0]["entries"] for name, one in cutflows.items()}
         else:
             return {"events": 0, "wrong": 0}
         wrong = [abs(found[name] - one["entries"]) for name, one in simulated.items()]
@@ -154,39 +139,17 @@ class Chain:
 
     @staticmethod
     def results(folder: Path) -> dict[str, str]:
-        """Digests of all results by name, without times of day and durations."""
+        """Digests of all results by name."""
         output = folder / "output"
         return {
-            str(path.relative_to(output)): _digest(path)
-            for path in sorted(output.rglob("*"))
+            str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in output.rglob("*")
             if path.is_file() and not path.relative_to(output).parts[0].startswith(".")
         }
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files in a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _digest(path: Path) -> str:
-    """Digest of the content of a result."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """The sentence with which a command refused to work, progress bars left out."""
-    assert done.returncode == 1, f"exit code {done.returncode}: {done.stderr}"
-    assert "Traceback" not in done.stderr
-    _, found, sentence = done.stderr.rpartition("punzinet: ")
-    assert found, done.stderr
-    assert sentence.strip().endswith((".", ")")), done.stderr
-    return sentence.strip()
-
-
-@pytest.fixture(scope="session")
-def sentence_of() -> Any:
-    """Function that takes a refused command and returns its sentence."""
-    return refused
 
 
 @pytest.fixture(scope="session")
@@ -211,17 +174,16 @@ def survived(chain: Chain, record_property: Callable[[str, object], None]) -> Ca
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Add up what the tests did, and how much of it was survived."""
-    totals = dict.fromkeys(("faults", "survived", "fuzzed", "events", "wrong"), 0)
+    totals: Counter[str] = Counter()
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
             if report.when == "call":
-                for name, value in report.user_properties:
-                    if name in totals and isinstance(value, int):
-                        totals[name] += value
-                        if name == "faults" and outcome == "passed":
-                            totals["survived"] += value
+                said = {k: v for k, v in report.user_properties if isinstance(v, int)}
+                totals.update(said)
+                totals["survived"] += said.get("faults", 0) * (outcome == "passed")
     if totals["faults"] or totals["fuzzed"]:
         terminalreporter.write_line(
-            "{faults:,} faults injected, {survived:,} survived; {fuzzed:,} inputs fuzzed; "
-            "{events:,} events counted, {wrong:,} lost or counted twice.".format(**totals)
+            f"{totals['faults']:,} faults injected, {totals['survived']:,} survived; "
+            f"{totals['fuzzed']:,} inputs fuzzed; {totals['events']:,} events counted, "
+            f"{totals['wrong']:,} lost or counted twice."
         )

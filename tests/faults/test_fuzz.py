@@ -1,11 +1,7 @@
 """Bad input by the thousand: never a hang, a crash without a sentence, or a wrong result."""
 
-import contextlib
-import copy
-import functools
 import itertools
 import json
-import operator
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +11,8 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nonsense import NONSENSE, Key, attempt, leaves, replaced
+from small_data import make_manifest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import Record, read_record, write_record
@@ -29,13 +27,15 @@ from punzinet.processors.executors import Execution
 from punzinet.processors.runs.features import run_features
 from punzinet.stages.run import holder_of
 
-Make = Callable[..., Manifest]
-FEW, MANY = 25, 400
-#: What may be done to a file: places, as shares of its size, and bytes that are put there.
-MUTATIONS = st.lists(
-    st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=40)), max_size=6
+#: What may be done to a file: bytes that are put at places, which are shares of its size, and where
+#: it is cut off.
+Change = tuple[list[tuple[float, bytes]], float]
+DAMAGE = st.tuples(
+    st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=40)), max_size=6
+    ),
+    st.one_of(st.just(1.0), st.floats(0, 1)),
 )
-CUT = st.one_of(st.just(1.0), st.floats(0, 1))
 
 
 def amount(few: int, many: int) -> Any:
@@ -46,9 +46,7 @@ def amount(few: int, many: int) -> Any:
 
 
 @pytest.fixture
-def fuzz(
-    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
-) -> Iterator[Any]:
+def fuzz(request: pytest.FixtureRequest, record_property) -> Iterator[Callable[..., Any]]:
     """Decorator that runs a law on examples of some strategies, and counts them."""
     calls = itertools.count()
 
@@ -68,59 +66,51 @@ def fuzz(
     record_property("fuzzed", next(calls))
 
 
-def mutate(data: bytes, changes: list[tuple[float, bytes]], cut: float) -> bytes:
+def damaged(data: bytes, damage: Change) -> bytes:
     """Overwrite some places, then cut the end off."""
+    places, cut = damage
     changed = bytearray(data)
-    for share, content in changes:
+    for share, content in places:
         start = int(share * len(data))
         changed[start : start + len(content)] = content
     return bytes(changed[: int(cut * len(changed))])
 
 
-def attempt(function: Callable[[], Any]) -> tuple[Any, str | None]:
-    """What a function returns, or the sentence it refuses its input with."""
-    try:
-        return function(), None
-    except InputError as error:
-        sentence = str(error)
-    assert sentence.rstrip().endswith((".", ")"))
-    assert len(sentence) > 20
-    return None, sentence
+def contents(folder: Path, pattern: str) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob(pattern)) if path.is_file()}
 
 
-@amount(FEW, MANY)
-def test_root_files(
-    fuzz: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
-) -> None:
-    """A mutated file is refused, or nothing that matters was touched: the result is the same.
+def can_be_written(manifest: Manifest) -> None:
+    json.dumps(manifest.model_dump(mode="json"), allow_nan=False)
+
+
+@amount(25, 400)
+def test_root_files(fuzz, tmp_path: Path, ntuples: dict[str, Path]) -> None:
+    """A damaged file is refused, or nothing that matters was touched: the result is the same.
 
     This is so because zlib, with which it is compressed, has checksums of its own.
     """
     good, path = ntuples["eemumu"].read_bytes(), tmp_path / "eemumu.root"
     manifest = make_manifest({"signal": ntuples["signal"], "eemumu": path})
     output = OutputFolder(tmp_path / "output")
-
-    def result() -> dict[str, bytes]:
-        return {one.name: one.read_bytes() for one in (output.tensors / "eemumu").iterdir()}
-
     path.write_bytes(good)
     run_features(manifest, output, Execution())
-    expected = result()
+    expected = contents(output.tensors / "eemumu", "*")
 
-    @fuzz(MUTATIONS, CUT)
-    def check(changes: list[tuple[float, bytes]], cut: float) -> None:
-        path.write_bytes(mutate(good, changes, cut))
+    @fuzz(DAMAGE)
+    def check(damage: Change) -> None:
+        path.write_bytes(damaged(good, damage))
         _, refusal = attempt(lambda: run_features(manifest, output, Execution()))
         if refusal is not None:
             assert path.read_bytes() != good
             return
         record = json.loads(output.completeness.read_text())["datasets"]["eemumu"]
         assert record["read"] == record["present"]
-        assert result() == expected
+        assert contents(output.tensors / "eemumu", "*") == expected
 
 
 @amount(100, 3000)
-def test_manifests(fuzz: Any, tmp_path: Path) -> None:
+def test_manifests(fuzz, tmp_path: Path) -> None:
     leaf = st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
         st.sampled_from(["signal", "tautau", "../x", "/etc/passwd", "a/../../b", "*", "http://x"]),
@@ -133,11 +123,9 @@ def test_manifests(fuzz: Any, tmp_path: Path) -> None:
         max_leaves=6,
     )
     sections = st.sampled_from([*Manifest.model_fields, "nonsense"])
-    base: dict[str, Any] = {
-        "datasets": {
-            "signal": {"process": "signal", "files": ["s.root"], "generated": 10},
-            "tautau": {"process": "tautau", "files": ["t.root"], "luminosity": 1},
-        }
+    base = {
+        "signal": {"process": "signal", "files": ["s.root"], "generated": 10},
+        "tautau": {"process": "tautau", "files": ["t.root"], "luminosity": 1},
     }
     dataset = st.dictionaries(
         st.sampled_from(["process", "files", "tree", "branches", "luminosity", "generated", "mass",
@@ -148,7 +136,7 @@ def test_manifests(fuzz: Any, tmp_path: Path) -> None:
 
     @fuzz(st.dictionaries(sections, tree, max_size=2), names, dataset)
     def check(changes: dict[str, Any], name: str, section: dict[str, Any]) -> None:
-        datasets = {**base["datasets"], name: {**base["datasets"]["tautau"], **section}}
+        datasets = {**base, name: {**base["tautau"], **section}}
         path.write_text(yaml.safe_dump({"datasets": datasets, **changes}))
         output = OutputFolder(tmp_path / "output")
         manifest, refusal = attempt(lambda: load_manifest(path, output))
@@ -172,7 +160,7 @@ YAML = st.lists(
 
 
 @amount(100, 3000)
-def test_manifests_that_are_no_yaml(fuzz: Any, tmp_path: Path) -> None:
+def test_manifests_that_are_no_yaml(fuzz, tmp_path: Path) -> None:
     path = tmp_path / "manifest.yaml"
     text = st.one_of(st.text(max_size=200), YAML).map(str.encode)
 
@@ -184,48 +172,23 @@ def test_manifests_that_are_no_yaml(fuzz: Any, tmp_path: Path) -> None:
 
 
 @amount(30, 1000)
-def test_mutated_manifests(fuzz: Any, tmp_path: Path) -> None:
+def test_mutated_manifests(fuzz, tmp_path: Path) -> None:
     """The project's own manifest with some bytes changed is refused, or one of another text."""
     good = (Path(__file__).parents[2] / "data_manifest.yaml").read_bytes()
     path, output = tmp_path / "manifest.yaml", OutputFolder(tmp_path / "output")
     path.write_bytes(good)
     load_manifest(path, output)
 
-    @fuzz(MUTATIONS, CUT)
-    def check(changes: list[tuple[float, bytes]], cut: float) -> None:
-        path.write_bytes(mutate(good, changes, cut))
+    @fuzz(DAMAGE)
+    def check(damage: Change) -> None:
+        path.write_bytes(damaged(good, damage))
         manifest, refusal = attempt(lambda: load_manifest(path, output))
         if refusal is None:
-            json.dumps(manifest.model_dump(mode="json"), allow_nan=False)
-
-
-#: What may stand where something sensible is expected.
-NONSENSE = st.one_of(
-    st.floats(), st.integers(), st.text(max_size=8), st.none(), st.booleans(), st.just([]),
-    st.just({}), st.sampled_from([10**400, -(10**30), "../x", "/x", "x" * 5000, "\0", [[1]]]),
-)  # fmt: skip
-
-
-def leaves(content: Any, key: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Keys of all values in nested mappings and lists, outer ones first."""
-    inner = content.items() if isinstance(content, dict) else enumerate(content)
-    for name, value in inner:
-        yield (*key, name)
-        if isinstance(value, dict | list):
-            yield from leaves(value, (*key, name))
-
-
-def replaced(content: Any, changes: list[tuple[tuple[Any, ...], Any]]) -> Any:
-    """A copy with other values at some keys, as far as they are still there."""
-    changed = copy.deepcopy(content)
-    for key, value in changes:
-        with contextlib.suppress(IndexError, KeyError, TypeError):
-            functools.reduce(operator.getitem, key[:-1], changed)[key[-1]] = value
-    return changed
+            can_be_written(manifest)
 
 
 @amount(100, 3000)
-def test_settings(fuzz: Any, tmp_path: Path, make_manifest: Make) -> None:
+def test_settings(fuzz, tmp_path: Path) -> None:
     """Every setting in turn: it is refused, or it can be written down and compared."""
     files = {"signal": "s.root", "tautau": "t.root"}
     content = make_manifest(files).model_dump(mode="json")
@@ -233,56 +196,47 @@ def test_settings(fuzz: Any, tmp_path: Path, make_manifest: Make) -> None:
         own = content["datasets"][name]
         content["datasets"][name] = {k: v for k, v in own.items() if v is not None and k != "name"}
     path = tmp_path / "manifest.yaml"
+    simple = (st.floats(), st.integers(), st.text(max_size=8), st.none(), st.booleans())
+    values = st.one_of(*simple, st.sampled_from(NONSENSE))
     changes = st.lists(
-        st.tuples(st.sampled_from(list(leaves(content))), NONSENSE), min_size=1, max_size=3
+        st.tuples(st.sampled_from(list(leaves(content))), values), min_size=1, max_size=3
     )
 
     @fuzz(changes)
-    def check(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    def check(changes: list[tuple[Key, Any]]) -> None:
         text = yaml.safe_dump(replaced(content, changes))
         path.write_text(text, encoding="utf-8", errors="replace")
         manifest, refusal = attempt(lambda: load_manifest(path, OutputFolder(tmp_path / "output")))
         if refusal is None:
             assert 0 < len(manifest.hypotheses.mass) <= MOST_MASSES
-            json.dumps(manifest.model_dump(mode="json"), allow_nan=False)
-
-
-@pytest.fixture
-def network(tmp_path: Path) -> Path:
-    """The folder of a saved network."""
-    windows = Windows(
-        np.array([1.0, 2.0]), np.array([0.3, 0.3]), np.array([True, False]),
-        np.ones(2, dtype=bool), (None, None),
-    )  # fmt: skip
-    net = PunziNet(FEATURES, [0.0] * 4, [5.0] * 4, rng=np.random.default_rng(3))
-    net.save(tmp_path / "net", windows, {}, {}, cut=0.3)
-    return tmp_path / "net"
+            can_be_written(manifest)
 
 
 @amount(60, 1500)
-def test_networks(fuzz: Any, network: Path) -> None:
-    good = {path: path.read_bytes() for path in sorted(network.iterdir()) if path.is_file()}
+def test_networks(fuzz, tmp_path: Path, wide_windows: Windows) -> None:
+    network = PunziNet(FEATURES, [0.0] * 4, [5.0] * 4, rng=np.random.default_rng(3))
+    network.save(tmp_path / "net", wide_windows, {}, {}, cut=0.3)
+    good = contents(tmp_path / "net", "*")
 
-    @fuzz(st.sampled_from(sorted(good)), MUTATIONS, CUT)
-    def check(which: Path, changes: list[tuple[float, bytes]], cut: float) -> None:
+    @fuzz(st.sampled_from(sorted(good)), DAMAGE)
+    def check(which: Path, damage: Change) -> None:
         for path, content in good.items():
-            path.write_bytes(mutate(content, changes, cut) if path == which else content)
-        saved, refusal = attempt(lambda: load_network(network))
+            path.write_bytes(damaged(content, damage) if path == which else content)
+        saved, refusal = attempt(lambda: load_network(tmp_path / "net"))
         assert refusal is not None or saved.cut is None or np.isfinite(saved.cut)
 
 
 @amount(40, 1000)
-def test_tensors(fuzz: Any, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make) -> None:
+def test_tensors(fuzz, tmp_path: Path, ntuples: dict[str, Path]) -> None:
     output = OutputFolder(tmp_path)
     run_features(make_manifest(ntuples), output, Execution())
     windows = Windows.read(output.windows)
-    good = {path: path.read_bytes() for path in sorted(output.tensors.rglob("*.parquet"))}
+    good = contents(output.tensors, "*.parquet")
     digest = load_sample(output.tensors, windows, 4).digest
 
-    @fuzz(st.sampled_from(sorted(good)), MUTATIONS, CUT)
-    def check(which: Path, changes: list[tuple[float, bytes]], cut: float) -> None:
-        content = mutate(good[which], changes, cut)
-        which.write_bytes(content)
+    @fuzz(st.sampled_from(sorted(good)), DAMAGE)
+    def check(which: Path, damage: Change) -> None:
+        which.write_bytes(damaged(good[which], damage))
         sample, refusal = attempt(lambda: load_sample(output.tensors, windows, 4))
         which.write_bytes(good[which])
         if refusal is None:
@@ -290,15 +244,15 @@ def test_tensors(fuzz: Any, tmp_path: Path, ntuples: dict[str, Path], make_manif
 
 
 @amount(100, 3000)
-def test_records(fuzz: Any, tmp_path: Path) -> None:
+def test_records(fuzz, tmp_path: Path) -> None:
     """A damaged record is either found out or says the same."""
     path = tmp_path / "record.safetensors"
     write_record(path, Record({"a": [1, 2.5, "b"]}, {"x": np.arange(20.0), "y": np.eye(3)}))
     good = path.read_bytes()
 
-    @fuzz(MUTATIONS, CUT)
-    def check(changes: list[tuple[float, bytes]], cut: float) -> None:
-        path.write_bytes(mutate(good, changes, cut))
+    @fuzz(DAMAGE)
+    def check(damage: Change) -> None:
+        path.write_bytes(damaged(good, damage))
         record = read_record(path)
         if record is not None:
             assert record.content == {"a": [1, 2.5, "b"]}
@@ -307,7 +261,7 @@ def test_records(fuzz: Any, tmp_path: Path) -> None:
 
 
 @amount(60, 1000)
-def test_lock_files(fuzz: Any, tmp_path: Path) -> None:
+def test_lock_files(fuzz, tmp_path: Path) -> None:
     """What a killed run left in the lock file keeps nobody out."""
 
     @fuzz(st.binary(max_size=60))

@@ -3,9 +3,8 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import uproot
 import yaml
+from commands import run
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
@@ -20,7 +20,6 @@ from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.plots.report.page import make_report
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
-Count = Callable[[str, object], None]
 MARKUP = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'><b>"
 FILES = {
     "signal": "<img src=x onerror=alert(1)>.root",
@@ -28,7 +27,7 @@ FILES = {
     "tautau": "$(touch outside);-rf ~.root",
     "eemumu": "\\..\\outside\n\u202e'\"&lt;.root",
 }
-WATCHED = Path(__file__).parent / "watched.py"
+WATCHED = Path(__file__).with_name("watched.py")
 
 
 class Structure(HTMLParser):
@@ -36,37 +35,33 @@ class Structure(HTMLParser):
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.elements: set[tuple[str, str]] = set()
+        self.tags: list[str] = []
+        self.attributes: set[str] = set()
         self.loaded: set[str] = set()
-        self.scripts = 0
-        self.text: list[str] = []
+        self.text = ""
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note an element."""
-        self.scripts += tag == "script"
-        self.elements.add((tag, ""))
-        for name, value in attrs:
-            self.elements.add((tag, name))
-            if name in {"src", "href"}:
-                self.loaded.add((value or "").partition(":")[0][:1])
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+        links = [value or "" for name, value in attrs if name in {"src", "href"}]
+        self.loaded |= {link.partition(":")[0][:1] for link in links}
 
     def handle_data(self, data: str) -> None:
-        """Note some text."""
-        self.text.append(data)
+        self.text += data
 
 
 def assert_harmless(page: str, good: Structure) -> Structure:
     """Compare a page with one that nobody tampered with."""
     found = Structure(page)
-    assert found.scripts == good.scripts
-    assert {tag for tag, _ in found.elements} <= {tag for tag, _ in good.elements}
-    assert not [name for _, name in found.elements if name.startswith("on")]
+    assert found.tags.count("script") == good.tags.count("script")
+    assert set(found.tags) <= set(good.tags)
+    assert not [name for name in found.attributes if name.startswith("on")]
     assert found.loaded <= good.loaded
     return found
 
 
-def test_a_hostile_manifest_and_ntuples(chain: Any, tmp_path: Path, record_property: Count) -> None:
+def test_a_hostile_manifest_and_ntuples(chain, tmp_path: Path, record_property) -> None:
     folder, scratch = tmp_path / "a" / "b" / "run", tmp_path / "scratch"
     (folder / "input").mkdir(parents=True)
     scratch.mkdir()
@@ -86,17 +81,13 @@ def test_a_hostile_manifest_and_ntuples(chain: Any, tmp_path: Path, record_prope
     manifest["processes"] = dict.fromkeys(FILES, MARKUP)
     (folder / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
     before = {path for path in tmp_path.rglob("*") if scratch not in path.parents}
-    environment = {
-        **os.environ, "TMPDIR": str(scratch), "MPLCONFIGDIR": str(scratch), "HOME": str(scratch),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }  # fmt: skip
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= dict.fromkeys(("TMPDIR", "MPLCONFIGDIR", "HOME"), str(scratch))
     log = scratch / "log"
     for stage in chain.stages[1:]:
-        spread = ["--executor", "iterative"] if stage in {"features", "select"} else []
-        done = subprocess.run(
-            [sys.executable, WATCHED, log, "-1", stage, *spread], cwd=folder, env=environment,
-            capture_output=True, text=True, check=False, timeout=280,
-        )  # fmt: skip
+        command = [sys.executable, WATCHED, log, "-1", stage]
+        command += ["--executor", "iterative"] if stage in chain.spread else []
+        done = run(*command, folder=folder, env=environment)
         assert done.returncode == 0, done.stderr
         places = {line.partition(" ")[2] for line in log.read_text().splitlines()}
         allowed = (str(folder / "output"), str(scratch), "/dev/")
@@ -107,12 +98,12 @@ def test_a_hostile_manifest_and_ntuples(chain: Any, tmp_path: Path, record_prope
     assert new == {folder / "output"}
     good = Structure((source / "output" / "report.html").read_text())
     page = assert_harmless((folder / "output" / "report.html").read_text(), good)
-    assert MARKUP in "".join(page.text) or "alert(1)" in "".join(page.text)
+    assert "alert(1)" in page.text
     record_property("faults", len(chain.stages) - 1)
 
 
 @pytest.fixture(scope="module")
-def results(chain: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All results but the figures, and results of studies."""
     folder = tmp_path_factory.mktemp("results") / "run"
     shutil.copytree(chain.finished, folder)
@@ -151,7 +142,7 @@ def at_each_level(content: Any) -> Iterator[Any]:
             yield {**content, key: changed}
 
 
-def test_a_report_of_hostile_results(results: Path, chain: Any, record_property: Count) -> None:
+def test_a_report_of_hostile_results(results: Path, chain, record_property) -> None:
     """Every text in turn is shown as it is, or refused."""
     output = OutputFolder(results / "output")
     manifest = load_manifest(results / "data_manifest.yaml", output)
@@ -180,11 +171,9 @@ def test_a_report_of_hostile_results(results: Path, chain: Any, record_property:
 
 
 @pytest.mark.parametrize("name", ["../../outside", "/etc", "a/../../..", "n" * 5000, "<b>"])
-def test_a_hostile_name_of_a_network(
-    *, chain: Any, tmp_path: Path, sentence_of: Any, name: str, record_property: Count
-) -> None:
+def test_a_hostile_name_of_a_network(chain, tmp_path: Path, name: str, record_property) -> None:
     folder = chain.before("select", tmp_path)
     before = chain.results(folder)
-    assert "network" in sentence_of(chain.run(folder, "select", "--network", name))
+    assert "network" in chain.refused(folder, "select", "--network", name)
     assert chain.results(folder) == before
     record_property("fuzzed", 1)

@@ -5,28 +5,20 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uproot
-import yaml
-
-from punzinet.analysis.manifest.manifest import Manifest
+from commands import PUNZINET, run, sentence_of
+from small_data import damage, make_events, make_manifest, write_manifest, write_ntuple
 
 pytestmark = pytest.mark.faults
-Check = Callable[..., None]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def folder(
-    tmp_path: Path, make_manifest: Callable[..., Manifest], ntuples: dict[str, Path],
-    make_events: Callable[..., Any], write_ntuple: Callable[..., Path],
-) -> Path:  # fmt: skip
+def folder(tmp_path: Path, ntuples: dict[str, Path]) -> Path:
     """A folder with a manifest of four files of background, and one of signal."""
     shutil.copy(ntuples["signal"], tmp_path)
     for number in range(4):
@@ -35,34 +27,25 @@ def folder(
         {"signal": "signal.root", "tautau": {"files": ["tautau*.root"], "entries": 12_000}},
         features={"chunk_size": 1000},
     )
-    content = manifest.model_dump(mode="json", exclude_unset=True)
-    for dataset in content["datasets"].values():
-        dataset.pop("name")
-    (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(content))
+    write_manifest(tmp_path / "data_manifest.yaml", manifest)
     return tmp_path
 
 
 @pytest.fixture
-def punzinet(folder: Path) -> Run:
-    """Function (*arguments) that runs a command."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "punzinet", *arguments],
-            cwd=folder, capture_output=True, text=True, check=False, timeout=280,
-        )  # fmt: skip
-
-    return run
-
-
-@pytest.fixture
-def features(punzinet: Run) -> Run:
+def features(folder: Path) -> Run:
     """Function (*options) that runs the features stage."""
-    return partial(punzinet, "-v", "features", "--executor", "iterative")
+    return partial(run, *PUNZINET, "-v", "features", "--executor", "iterative", folder=folder)
+
+
+def status(folder: Path) -> str:
+    """What `punzinet status` says, in one line."""
+    done = run(*PUNZINET, "status", folder=folder)
+    assert done.returncode == 0
+    return " ".join(done.stdout.split())
 
 
 @pytest.fixture
-def check_events(folder: Path, record_property: Callable[[str, object], None]) -> Check:
+def check_events(folder: Path, record_property) -> Callable[..., None]:
     """Function (expected) that counts entries read, and those that are missing or double."""
 
     def check(expected: int, wrong: int = 0) -> None:
@@ -70,22 +53,15 @@ def check_events(folder: Path, record_property: Callable[[str, object], None]) -
         every = content["datasets"].values()
         lost = sum(abs(one["read"] - one["present"]) + one["duplicates"]["events"] for one in every)
         assert (sum(one["read"] for one in every), lost) == (expected, wrong)
-        for name, value in {"faults": 1, "events": expected}.items():
-            record_property(name, value)
+        record_property("faults", 1)
+        record_property("events", expected)
 
     return check
 
 
-def tensors(folder: Path) -> dict[str, bytes]:
-    """All results of the stage by name."""
-    output = folder / "output"
-    files = [*output.glob("tensors/*/*"), output / "windows.json", *output.glob("features/*")]
-    return {str(path.relative_to(output)): path.read_bytes() for path in files}
-
-
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.97])
 def test_a_truncated_file_among_good_ones(
-    *, folder: Path, features: Run, sentence_of: Any, share: float, check_events: Check
+    folder: Path, features: Run, share: float, check_events
 ) -> None:
     path = folder / "tautau2.root"
     whole = path.read_bytes()
@@ -102,16 +78,11 @@ def test_a_truncated_file_among_good_ones(
     check_events(24_000)
 
 
-def test_status_shows_what_failed_and_why(
-    folder: Path, punzinet: Run, features: Run, sentence_of: Any, damage: Callable[[Path], None]
-) -> None:
+def test_status_shows_what_failed_and_why(folder: Path, features: Run) -> None:
     """A file that can be opened, and whose middle cannot be read."""
-    path = folder / "tautau2.root"
-    damage(path)
+    damage(folder / "tautau2.root")
     assert "tautau2.root" in sentence_of(features())
-    done = punzinet("status")
-    assert done.returncode == 0
-    said = " ".join(done.stdout.split())
+    said = status(folder)
     assert re.search(r"features +│ failed", said)
     found = re.search(r"features features tautau (\d+)/(\d+) [\d,]+ 12,000 (\d+)", said)
     assert found
@@ -123,29 +94,34 @@ def test_status_shows_what_failed_and_why(
 
 @pytest.mark.parametrize("kind", ["uuid", "size", "time"])
 def test_a_file_that_changed_between_two_runs(
-    *, folder: Path, features: Run, kind: str, make_events: Callable[..., Any],
-    write_ntuple: Callable[..., Path], check_events: Check,
-) -> None:  # fmt: skip
+    folder: Path, features: Run, kind: str, check_events
+) -> None:
     """By any of the three it is known to be another; only its own chunks are done again."""
+
+    def results() -> dict[str, bytes]:
+        output = folder / "output"
+        files = [*output.glob("tensors/*/*"), output / "windows.json", *output.glob("features/*")]
+        return {str(path.relative_to(output)): path.read_bytes() for path in files}
+
     assert features().returncode == 0
-    before, path = tensors(folder), folder / "tautau1.root"
-    status = path.stat()
+    before, path = results(), folder / "tautau1.root"
+    found = path.stat()
     if kind == "time":
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
     else:
         write_ntuple(path, make_events(77 if kind == "uuid" else 11, 3000))
         # Compression makes another size of other numbers: fill up what is not read.
-        more = max(status.st_size - path.stat().st_size, 0) if kind == "uuid" else 100
+        more = max(found.st_size - path.stat().st_size, 0) if kind == "uuid" else 100
         with path.open("ab") as file:
             file.write(bytes(more))
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
         if kind == "uuid":  # only then does nothing but the UUID tell them apart
-            assert path.stat().st_size == status.st_size
+            assert path.stat().st_size == found.st_size
     done = features()
     assert done.returncode == 0, done.stderr
     assert "input file" in done.stderr
     assert "tautau1.root has changed" in " ".join(done.stderr.split())
-    again = tensors(folder)
+    again = results()
     changed = {name for name in before if again.get(name) != before[name]}
     tensors_changed = {name for name in changed if name.startswith("tensors")}
     assert all("tautau1-" in name for name in tensors_changed)
@@ -154,16 +130,12 @@ def test_a_file_that_changed_between_two_runs(
 
 
 def test_events_that_are_there_twice_are_reported(
-    folder: Path, punzinet: Run, features: Run, check_events: Check
+    folder: Path, features: Run, check_events
 ) -> None:
     """A merged file that was left beside its parts has another UUID and the same events."""
-    with uproot.open(folder / "tautau0.root") as file:
-        columns = file["variables"].arrays(library="np")
-    with uproot.recreate(folder / "tautau9.root") as file:
-        tree = file.mktree("variables", {name: array.dtype for name, array in columns.items()})
-        tree.extend(columns)
+    write_ntuple(folder / "tautau9.root", make_events(10, 3000))  # the events of the first
     manifest = folder / "data_manifest.yaml"
     manifest.write_text(manifest.read_text().replace("entries: 12000", "entries: 15000"))
     assert features().returncode == 0
     check_events(27_000, wrong=3000)
-    assert "repeats 3000 events" in " ".join(punzinet("status").stdout.split())
+    assert "repeats 3000 events" in status(folder)

@@ -5,26 +5,23 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from commands import run
 
 from punzinet.stages import CHAIN
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
-Count = Callable[[str, object], None]
 EVERY_STAGE = pytest.mark.parametrize("stage", [*CHAIN, "report"])
+WATCHED = Path(__file__).with_name("watched.py")
 KILLS = 4
 
 
 @EVERY_STAGE
-def test_killed_at_random_moments(
-    chain: Any, tmp_path: Path, stage: str, survived: Callable[..., None]
-) -> None:
+def test_killed_at_random_moments(chain, tmp_path: Path, stage: str, survived) -> None:
     """Workers of a killed run are alive for a while, beside those of the next."""
     rng = np.random.default_rng([20, chain.stages.index(stage)])
     folder = chain.before(stage, tmp_path / "run")
@@ -47,8 +44,7 @@ def test_killed_at_random_moments(
             chain.before(stage, folder)
     assert killed > 0
     chain.complete(folder, stage)
-    again = chain.run(folder, stage)
-    assert "up to date" in again.stdout
+    assert "up to date" in chain.run(folder, stage).stdout
     _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive
     survived(folder, stage, faults=killed)
@@ -56,18 +52,16 @@ def test_killed_at_random_moments(
 
 @EVERY_STAGE
 def test_killed_at_a_change_of_the_output(
-    chain: Any, tmp_path: Path, stage: str, record_property: Count
+    chain, tmp_path: Path, stage: str, record_property
 ) -> None:
     """Right before a file is opened, renamed or removed: where an order of writing shows."""
     rng = np.random.default_rng([21, chain.stages.index(stage)])
     folder, log = tmp_path / "run", tmp_path / "log"
+    iterative = ["--executor", "iterative"] if stage in chain.spread else []
 
     def watched(number: int) -> int:
-        options = ["--executor", "iterative"] if stage in {"simulate", "features", "select"} else []
-        script = [sys.executable, str(Path(__file__).parent / "watched.py"), str(log), str(number)]
-        return subprocess.run(
-            [*script, stage, *options], cwd=folder, capture_output=True, check=False, timeout=280
-        ).returncode
+        command = [sys.executable, WATCHED, log, str(number), stage, *iterative]
+        return run(*command, folder=folder).returncode
 
     def changes() -> int:
         output = str(folder / "output")
@@ -96,7 +90,7 @@ def test_killed_at_a_change_of_the_output(
 
 
 def test_a_second_run_is_refused_while_the_first_is_at_work(
-    chain: Any, tmp_path: Path, sentence_of: Any, record_property: Count
+    chain, tmp_path: Path, record_property
 ) -> None:
     folder = chain.before("features", tmp_path)
     first = chain.start(folder, "features", "--executor", "iterative")
@@ -104,12 +98,12 @@ def test_a_second_run_is_refused_while_the_first_is_at_work(
     first.send_signal(signal.SIGSTOP)  # so that it does not end before the others have tried
     try:
         for stage in ("simulate", "features"):
-            said = sentence_of(chain.run(folder, stage, "--force"))
+            said = chain.refused(folder, stage, "--force")
             assert f"`punzinet features` (process {first.pid} on " in said
             assert "is at work" in said
         assert "running" in chain.run(folder, "status").stdout
     finally:
         first.send_signal(signal.SIGCONT)
-    assert first.wait(280) == 0, chain.said(folder)
+    assert first.wait(280) == 0, (folder / "said").read_text()
     chain.check(folder, "features")
     record_property("faults", 2)

@@ -13,11 +13,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from commands import run_in_private_network
+from small_data import make_manifest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
@@ -27,7 +29,6 @@ from punzinet.processors.ntuples import opening
 from punzinet.processors.runs.features import run_features
 
 pytestmark = pytest.mark.faults
-NOT_ALLOWED = 77
 URL = "root://127.0.0.1//served/tautau.root"
 CONFIGURATION = """
 all.export /served r/o
@@ -49,7 +50,6 @@ class Server:
         if os.getuid() == 0:
             self._command += ["-R", "nobody"]
         self._log = folder / "xrootd.log"
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -66,15 +66,8 @@ class Server:
 
     def kill(self) -> None:
         """End it without a warning."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-
-def features(manifest: Manifest, folder: Path) -> dict[str, bytes]:
-    """Tensors by name."""
-    run_features(manifest, OutputFolder(folder), Execution())
-    return {path.name: path.read_bytes() for path in (folder / "tensors").rglob("*.parquet")}
+        self._process.kill()
+        self._process.wait()
 
 
 @contextlib.contextmanager
@@ -101,41 +94,42 @@ def main(folder: Path) -> None:
     opening.ANSWER_SECONDS, opening.BACK_OFF_SECONDS = 4, 0.2  # type: ignore[misc]
     os.environ |= {"XRD_CONNECTIONWINDOW": "1", "XRD_STREAMERRORWINDOW": "1"}
     content = json.loads((folder / "manifest.json").read_text())
-    expected = features(Manifest.model_validate(content), folder / "local")
+
+    def features(name: str) -> dict[str, bytes]:
+        output = folder / name
+        run_features(Manifest.model_validate(content), OutputFolder(output), Execution())
+        return {path.name: path.read_bytes() for path in (output / "tensors").rglob("*.parquet")}
+
+    def refused(name: str) -> None:
+        with pytest.raises(InputError) as error:
+            features(name)
+        sys.stdout.write(f"{error.value}\n")
+
+    expected = features("local")
     content["datasets"]["tautau"]["files"] = [URL]
-    manifest = Manifest.model_validate(content)
     server = Server(folder)
     server.start()
     try:
-        assert features(manifest, folder / "remote") == expected
+        assert features("remote") == expected
         with away_after(2, folder / "short", server, seconds=2):
-            assert features(manifest, folder / "short") == expected
+            assert features("short") == expected
         begin = time.monotonic()
         with away_after(4, folder / "long", server, seconds=1e9):
-            try:
-                features(manifest, folder / "long")
-            except InputError as error:
-                sys.stdout.write(f"{error}\n")
-            else:
-                raise AssertionError("the server was killed, and nobody noticed")
+            refused("long")
         sys.stdout.write(f"{time.monotonic() - begin:.1f} s\n")
         done = len(list((folder / "long").glob(".ledger/*/features/tautau/*.safetensors")))
         server.start()
-        assert features(manifest, folder / "long") == expected
+        assert features("long") == expected
         sys.stdout.write(f"{done} chunks were done before the server died\n")
         content["datasets"]["tautau"]["files"] = [URL.replace("tautau", "gone")]
-        try:
-            features(Manifest.model_validate(content), folder / "gone")
-        except InputError as error:
-            sys.stdout.write(f"{error}\n")
+        refused("gone")
     finally:
         server.kill()
 
 
 def test_a_server_that_dies_is_waited_for_and_then_named(
-    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Callable[..., Manifest],
-    record_property: Callable[[str, object], None],
-) -> None:  # fmt: skip
+    tmp_path: Path, ntuples: dict[str, Path], record_property
+) -> None:
     if shutil.which("xrootd") is None:
         pytest.skip("there is no xrootd on the PATH (Debian: xrootd-server)")
     if find_spec("fsspec_xrootd") is None:
@@ -145,18 +139,10 @@ def test_a_server_that_dies_is_waited_for_and_then_named(
     shutil.copy(ntuples["tautau"], served)
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)  # the server runs as nobody
-    manifest = make_manifest(
-        {**ntuples, "tautau": served / "tautau.root"}, features={"chunk_size": 1000}
-    )
+    files = {**ntuples, "tautau": served / "tautau.root"}
+    manifest = make_manifest(files, features={"chunk_size": 1000})
     (tmp_path / "manifest.json").write_text(manifest.model_dump_json(exclude_unset=True))
-    private = str(Path(__file__).with_name("private_network.py"))
-    done = subprocess.run(
-        [sys.executable, private, sys.executable, __file__, str(tmp_path)],
-        capture_output=True, text=True, check=False, timeout=400,
-    )  # fmt: skip
-    if done.returncode == NOT_ALLOWED:
-        pytest.skip(f"the system allows no private network: {done.stderr}")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_in_private_network(__file__, tmp_path)
     died, _, before, gone = done.stdout.splitlines()
     assert "root://127.0.0.1//served/tautau.root" in died
     assert died.endswith("tried 4 times.")

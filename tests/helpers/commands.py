@@ -1,0 +1,57 @@
+"""Commands as a user gives them, each in a process of its own."""
+
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PUNZINET = (sys.executable, "-m", "punzinet")
+
+
+def run(*command: str | Path, folder: Path, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    how = {"timeout": 280, **how}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **how)
+
+
+def sentence_of(refused: subprocess.CompletedProcess[str]) -> str:
+    """The sentence with which a command refused to work, progress bars left out."""
+    said = refused.stderr
+    assert refused.returncode == 1, f"exit code {refused.returncode}: {said}"
+    assert "Traceback" not in said
+    _, found, sentence = said.rpartition("punzinet: ")
+    assert found, said
+    assert sentence.strip().endswith((".", ")")), said
+    return sentence.strip()
+
+
+def run_in_private_network(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script on a folder, which sees nothing but a loopback of its own.
+
+    No port is open to anyone and none is taken; the test is skipped if the system forbids it.
+    """
+    new_network, new_user = 0x4000_0000, 0x1000_0000
+    set_flags, up_and_running = 0x8914, 0x41
+    libc = ctypes.CDLL(None)
+
+    def leave() -> None:
+        if libc.unshare(new_network | (0 if os.getuid() == 0 else new_user)) != 0:
+            os._exit(77)
+        with socket.socket() as any_socket:
+            fcntl.ioctl(any_socket, set_flags, struct.pack("16sH", b"lo", up_and_running))
+
+    done = run(
+        sys.executable, script, folder, folder=folder, preexec_fn=leave, timeout=400,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    if done.returncode == 77:
+        pytest.skip("the system allows no private network")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done

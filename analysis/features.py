@@ -1,6 +1,7 @@
 """The two muons of an event: the four features of Table 1 (arXiv:2110.00810) and M²_rec."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.types import FloatArray, IntArray
 
 #: Momentum components (px, py, pz) of n muons, (n,) each, in GeV.
-Momenta = tuple[FloatArray, FloatArray, FloatArray]
+Momenta = Sequence[FloatArray]
 
 
 class DimuonKinematics(NamedTuple):
@@ -24,7 +25,6 @@ class DimuonKinematics(NamedTuple):
 
 @njit(inline="always")
 def _muon(momenta: Momenta, i: int) -> Any:
-    """Four-momentum of the i-th muon, in double precision."""
     px, py, pz = momenta
     return vector.obj(
         px=np.float64(px[i]), py=np.float64(py[i]), pz=np.float64(pz[i]), mass=MUON_MASS
@@ -71,14 +71,12 @@ def dimuon_kinematics(
 ) -> DimuonKinematics:
     """Compute the four features and the squared recoil mass of n events.
 
-    The muons may be exchanged. Single and double precision are computed in double; what follows
-    from a number that is not finite is not finite either.
+    Everything is given in one system, such as the laboratory: the momenta of the muons, which may
+    be exchanged; the four-momentum (E, px, py, pz) of the colliding beams in GeV, (4,) or (n, 4);
+    and the direction (3,) of the electron beam, which boosted to the CMS is the z axis there.
 
-    Args:
-        mu_plus: Momenta of one muon, in the laboratory or whichever system the rest is given in.
-        mu_minus: Momenta of the other.
-        beam: Four-momentum (E, px, py, pz) of the colliding beams, GeV: (4,) or (n, 4).
-        electron_direction: (3,) of the electron beam; boosted to the CMS it is the z axis there.
+    Single and double precision are computed in double; what follows from a number that is not
+    finite is not finite either.
     """
     single = all(np.asarray(values).dtype == np.float32 for values in (*mu_plus, *mu_minus))
     kind = np.float32 if single else np.float64
@@ -94,61 +92,50 @@ def dimuon_kinematics(
     return DimuonKinematics(features.T, m2_recoil)
 
 
+@dataclass(frozen=True, eq=False)
 class MuonPairs:
-    """Muon pairs of n events, as arrays of `vector`; what observables share is computed once."""
+    """Muon pairs of n events, as arrays of `vector`; what observables share is computed once.
 
-    def __init__(
-        self,
-        mu_plus: Momenta,
-        mu_minus: Momenta,
-        beam: FloatArray,
-        electron_direction: FloatArray,
-        columns: Mapping[str, FloatArray] | None = None,
-    ) -> None:
-        """Take the arguments of `dimuon_kinematics`, and further columns of the ntuples."""
-        self._given = mu_plus, mu_minus, beam, electron_direction
-        self.columns = dict(columns or {})
+    What it is made of are the arguments of `dimuon_kinematics`, and further columns of the ntuples.
+    """
+
+    mu_plus: Momenta
+    mu_minus: Momenta
+    beam: FloatArray
+    electron_direction: FloatArray
+    columns: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self._given[0][0])
+        return len(self.mu_plus[0])
 
     def __getitem__(self, rows: IntArray) -> "MuonPairs":
         """Some of the pairs, with everything to be computed anew."""
-        (one, two, beam, direction), columns = self._given, self.columns
-        return MuonPairs(
-            (one[0][rows], one[1][rows], one[2][rows]),
-            (two[0][rows], two[1][rows], two[2][rows]),
-            beam if beam.ndim == 1 else beam[rows],
-            direction,
-            {name: values[rows] for name, values in columns.items()},
+        return replace(
+            self,
+            mu_plus=[values[rows] for values in self.mu_plus],
+            mu_minus=[values[rows] for values in self.mu_minus],
+            beam=self.beam if self.beam.ndim == 1 else self.beam[rows],
+            columns={name: values[rows] for name, values in self.columns.items()},
         )
 
     @cached_property
     def kinematics(self) -> DimuonKinematics:
         """The features of Table 1 and the squared recoil mass."""
-        return dimuon_kinematics(*self._given)
-
-    @cached_property
-    def beam(self) -> Any:
-        """Four-momentum of the beams, (1,) or (n,)."""
-        energy, px, py, pz = np.atleast_2d(np.asarray(self._given[2], dtype=np.float64)).T
-        return vector.array({"px": px, "py": py, "pz": pz, "E": energy})
+        return dimuon_kinematics(self.mu_plus, self.mu_minus, self.beam, self.electron_direction)
 
     @cached_property
     def z_axis(self) -> Any:
         """Unit vector of the electron beam in the CMS, (1,) or (n,)."""
-        electron = _four_momenta(self._given[3][:, np.newaxis], 0.0)
-        return electron.boostCM_of_p4(self.beam).to_Vector3D().unit()
+        return self._in_cms(self.electron_direction[:, np.newaxis], 0.0).to_Vector3D().unit()
 
     @cached_property
     def muons(self) -> tuple[Any, Any]:
         """CMS four-momenta of the two muons, in the order in which they were given."""
-        one, two = (_four_momenta(p, MUON_MASS) for p in self._given[:2])
-        return one.boostCM_of_p4(self.beam), two.boostCM_of_p4(self.beam)
+        return self._in_cms(self.mu_plus, MUON_MASS), self._in_cms(self.mu_minus, MUON_MASS)
 
     @cached_property
     def momenta(self) -> tuple[Any, Any]:
-        """CMS three-momenta of the two muons, in the order in which they were given."""
+        """CMS three-momenta of the two muons, likewise."""
         one, two = self.muons
         return one.to_Vector3D(), two.to_Vector3D()
 
@@ -173,11 +160,13 @@ class MuonPairs:
         apart = self.momenta[0] - self.momenta[1]
         return _choose(self.both.mag >= apart.mag, self.both, apart)
 
-
-def _four_momenta(momenta: Any, mass: float) -> Any:
-    """Array of four-momenta of particles of one mass."""
-    px, py, pz = (np.asarray(values, dtype=np.float64) for values in momenta)
-    return vector.array({"px": px, "py": py, "pz": pz, "mass": np.full(len(px), mass)})
+    def _in_cms(self, momenta: Momenta, mass: float) -> Any:
+        """Four-momenta of particles of one mass, boosted from the system that is given."""
+        energy, px, py, pz = np.atleast_2d(np.asarray(self.beam, dtype=np.float64)).T
+        total = vector.array({"px": px, "py": py, "pz": pz, "E": energy})
+        px, py, pz = (np.asarray(values, dtype=np.float64) for values in momenta)
+        given = vector.array({"px": px, "py": py, "pz": pz, "mass": np.full(len(px), mass)})
+        return given.boostCM_of_p4(total)
 
 
 def _choose(condition: Any, one: Any, other: Any) -> Any:

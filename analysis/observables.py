@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # not at run time: `vector` is slow to import, and figures ne
 
 Dimension = Literal[0, 1, 2]
 """A power of GeV."""
-
 #: How figures and plain text write the powers of GeV.
 UNITS = {0: ("", ""), 1: ("GeV", "GeV"), 2: ("GeV$^2$", "GeV²")}
 
@@ -28,21 +27,13 @@ FEATURES = ("pt_thrust", "pt_mumin_mumax", "pl_mumin_mumax", "pt_mumu")
 
 @dataclass(frozen=True)
 class Quantity:
-    r"""How a feature or a window variable is written.
+    r"""How a feature or a window variable is written."""
 
-    Attributes:
-        name: Its name in manifest, tensors and histograms.
-        label: How figures write it, such as ``$p^*_t(\mu^+\mu^-)$``.
-        dimension: Power of GeV that it is.
-        title: In words, such as ``squared recoil mass``.
-        root: The mass that this is the square of, None where it is no square.
-    """
-
-    name: str
-    label: str
+    name: str  # in manifest, tensors and histograms
+    label: str  # in figures, such as $p^*_t(\mu^+\mu^-)$
     dimension: Dimension
-    title: str
-    root: "Quantity | None" = None
+    title: str  # in words, such as "squared recoil mass"
+    root: "Quantity | None" = None  # the mass that this is the square of, None if it is no square
 
     @property
     def unit(self) -> str:
@@ -94,7 +85,7 @@ class Observable:
 
     quantity: Quantity
     compute: Compute
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] = ()
 
 
 def observable(
@@ -107,13 +98,9 @@ def observable(
 ) -> Callable[[Compute], Compute]:
     """Make a function an observable that has the function's name.
 
-    Args:
-        label: How figures write it.
-        dimension: Power of GeV that it is.
-        title: In words, if it is to be a window variable.
-        root: The mass that it is the square of, if any.
-        columns: What it reads from `MuonPairs.columns`: branches of the ntuples with these names,
-            unless the dataset says otherwise under `branches`.
+    Label, dimension, title and root are those of `Quantity`; a window variable needs a title. What
+    it reads from `MuonPairs.columns` are branches of the ntuples with the names in `columns`,
+    unless the dataset says otherwise under `branches`.
     """
 
     def register(compute: Compute) -> Compute:
@@ -128,9 +115,7 @@ def observable(
 def _ratio(numerator: Any, denominator: Any) -> FloatArray:
     """Divide; 0 where the denominator is."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
-    ratio = np.zeros(len(numerator))
-    np.divide(numerator, denominator, out=ratio, where=denominator != 0)
-    return ratio
+    return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator != 0)
 
 
 def _cosine(one: Any, other: Any) -> FloatArray:
@@ -150,65 +135,53 @@ def _cos_helicity(pairs: "MuonPairs") -> FloatArray:
     return np.abs(_cosine(one.boostCM_of_p4(one + two).to_Vector3D(), pairs.both))
 
 
+def _energy_asymmetry(pairs: "MuonPairs") -> FloatArray:
+    one, two = (muon.E for muon in pairs.muons)
+    return np.asarray(np.abs(one - two) / (one + two))
+
+
+_MIN, _MAX = r"\mu_\mathrm{min}", r"\mu_\mathrm{max}"
 #: Label, power of GeV and function of each observable; what has a sign by the charge goes without.
 _TABLE: dict[str, tuple[str, Dimension, Compute]] = {
-    "pt_thrust": (
-        r"$p^*_{t,\mathrm{thrust}}(\mu)$", 1, lambda pairs: pairs.kinematics.features[:, 0]
-    ),
-    "pt_mumin_mumax": (
-        r"$p^*_{t,\mu_\mathrm{min}}(\mu_\mathrm{max})$", 1,
-        lambda pairs: pairs.kinematics.features[:, 1],
-    ),
-    "pl_mumin_mumax": (
-        r"$p^*_{l,\mu_\mathrm{min}}(\mu_\mathrm{max})$", 1,
-        lambda pairs: pairs.kinematics.features[:, 2],
-    ),
-    "pt_mumu": (r"$p^*_t(\mu^+\mu^-)$", 1, lambda pairs: pairs.kinematics.features[:, 3]),
-    "m2_recoil": (r"$M^2_\mathrm{rec}$", 2, lambda pairs: pairs.kinematics.m2_recoil),
+    "pt_thrust": (r"$p^*_{t,\mathrm{thrust}}(\mu)$", 1, lambda of: of.kinematics.features[:, 0]),
+    "pt_mumin_mumax": (f"$p^*_{{t,{_MIN}}}({_MAX})$", 1, lambda of: of.kinematics.features[:, 1]),
+    "pl_mumin_mumax": (f"$p^*_{{l,{_MIN}}}({_MAX})$", 1, lambda of: of.kinematics.features[:, 2]),
+    "pt_mumu": (r"$p^*_t(\mu^+\mu^-)$", 1, lambda of: of.kinematics.features[:, 3]),
+    "m2_recoil": (r"$M^2_\mathrm{rec}$", 2, lambda of: of.kinematics.m2_recoil),
     "pt_mumax_mumin": (
-        r"$p^*_{t,\mu_\mathrm{max}}(\mu_\mathrm{min})$", 1,
-        lambda pairs: _ratio(pairs.momenta[0].cross(pairs.momenta[1]).mag, pairs.largest.mag),
+        f"$p^*_{{t,{_MAX}}}({_MIN})$", 1,
+        lambda of: _ratio(of.momenta[0].cross(of.momenta[1]).mag, of.largest.mag),
     ),
     "pl_mumax_mumin": (
-        r"$p^*_{l,\mu_\mathrm{max}}(\mu_\mathrm{min})$", 1,
-        lambda pairs: _ratio(pairs.momenta[0].dot(pairs.momenta[1]), pairs.largest.mag),
+        f"$p^*_{{l,{_MAX}}}({_MIN})$", 1,
+        lambda of: _ratio(of.momenta[0].dot(of.momenta[1]), of.largest.mag),
     ),
-    "p_mumax": (r"$p^*(\mu_\mathrm{max})$", 1, lambda pairs: pairs.largest.mag),
-    "p_mumin": (r"$p^*(\mu_\mathrm{min})$", 1, lambda pairs: pairs.smallest.mag),
-    "pt_mumax": (
-        r"$p^*_t(\mu_\mathrm{max})$", 1, lambda pairs: pairs.largest.cross(pairs.z_axis).mag
-    ),
-    "pt_mumin": (
-        r"$p^*_t(\mu_\mathrm{min})$", 1, lambda pairs: pairs.smallest.cross(pairs.z_axis).mag
-    ),
+    "p_mumax": (f"$p^*({_MAX})$", 1, lambda of: of.largest.mag),
+    "p_mumin": (f"$p^*({_MIN})$", 1, lambda of: of.smallest.mag),
+    "pt_mumax": (f"$p^*_t({_MAX})$", 1, lambda of: of.largest.cross(of.z_axis).mag),
+    "pt_mumin": (f"$p^*_t({_MIN})$", 1, lambda of: of.smallest.cross(of.z_axis).mag),
     "cos_mumax": (
-        r"$|\cos\theta^*(\mu_\mathrm{max})|$", 0,
-        lambda pairs: np.abs(_cosine(pairs.largest, pairs.z_axis)),
+        rf"$|\cos\theta^*({_MAX})|$", 0, lambda of: np.abs(_cosine(of.largest, of.z_axis))
     ),
     "cos_mumin": (
-        r"$|\cos\theta^*(\mu_\mathrm{min})|$", 0,
-        lambda pairs: np.abs(_cosine(pairs.smallest, pairs.z_axis)),
+        rf"$|\cos\theta^*({_MIN})|$", 0, lambda of: np.abs(_cosine(of.smallest, of.z_axis))
     ),
-    "cos_opening": (r"$\cos\angle^*(\mu,\mu)$", 0, lambda pairs: _cosine(*pairs.momenta)),
+    "cos_opening": (r"$\cos\angle^*(\mu,\mu)$", 0, lambda of: _cosine(*of.momenta)),
     "acoplanarity": (r"$\pi-|\Delta\phi^*(\mu,\mu)|$", 0, _acoplanarity),
-    "p_mumu": (r"$p^*(\mu\mu)$", 1, lambda pairs: pairs.both.mag),
+    "p_mumu": (r"$p^*(\mu\mu)$", 1, lambda of: of.both.mag),
     "cos_mumu": (
-        r"$|\cos\theta^*(\mu\mu)|$", 0, lambda pairs: np.abs(_cosine(pairs.both, pairs.z_axis))
+        r"$|\cos\theta^*(\mu\mu)|$", 0, lambda of: np.abs(_cosine(of.both, of.z_axis))
     ),
-    "m_mumu": (r"$m(\mu\mu)$", 1, lambda pairs: (pairs.muons[0] + pairs.muons[1]).mass),
+    "m_mumu": (r"$m(\mu\mu)$", 1, lambda of: (of.muons[0] + of.muons[1]).mass),
     "thrust": (
         r"thrust of $\mu\mu$", 0,
-        lambda pairs: _ratio(pairs.thrust_axis.mag, pairs.momenta[0].mag + pairs.momenta[1].mag),
+        lambda of: _ratio(of.thrust_axis.mag, of.momenta[0].mag + of.momenta[1].mag),
     ),
     "cos_thrust": (
         r"$|\cos\theta^*_\mathrm{thrust}|$", 0,
-        lambda pairs: np.abs(_cosine(pairs.thrust_axis, pairs.z_axis)),
+        lambda of: np.abs(_cosine(of.thrust_axis, of.z_axis)),
     ),
-    "energy_asymmetry": (
-        r"$\Delta E^*/\Sigma E^*$", 0,
-        lambda pairs: np.abs(pairs.muons[0].E - pairs.muons[1].E)
-        / (pairs.muons[0].E + pairs.muons[1].E),
-    ),
+    "energy_asymmetry": (r"$\Delta E^*/\Sigma E^*$", 0, _energy_asymmetry),
     "cos_helicity": (r"$|\cos\theta_\mathrm{hel}(\mu)|$", 0, _cos_helicity),
 }  # fmt: skip
 _TITLES = {"m2_recoil": "squared recoil mass", "m_mumu": "dimuon mass"}
@@ -217,12 +190,11 @@ _ROOTS = {"m2_recoil": Quantity("m_recoil", r"$M_\mathrm{rec}$", 1, "recoil mass
 #: All observables by name.
 OBSERVABLES = {
     name: Observable(
-        Quantity(name, label, dimension, _TITLES.get(name, name), _ROOTS.get(name)), compute, ()
+        Quantity(name, label, dimension, _TITLES.get(name, name), _ROOTS.get(name)), compute
     )
     for name, (label, dimension, compute) in _TABLE.items()
 }
 
-#: What the baselines rank: the features of the paper and what might have replaced them, as it
-#: was when the ranking was made. A classifier that knew the squared recoil mass would choose
-#: masses.
+#: What the baselines rank: the features of the paper and what might have replaced them, as it was
+#: when the ranking was made. A classifier that knew the squared recoil mass would choose masses.
 CANDIDATES = tuple(name for name in OBSERVABLES if name not in {"m2_recoil", "cos_helicity"})

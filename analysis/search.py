@@ -4,14 +4,14 @@ A hypothesis is a mass. Its window lies around that mass in the unit of the wind
 for a mass, m² for a squared mass.
 """
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.errors import InputError, did_you_mean
+from punzinet.analysis.manifest.sections import Section
 from punzinet.analysis.observables import CANDIDATES, FEATURES, OBSERVABLES, Dimension, Quantity
 from punzinet.analysis.types import FloatArray
 
@@ -51,11 +51,9 @@ class Search:
     @property
     def candidates(self) -> tuple[Quantity, ...]:
         """The features, and what else they might have been chosen from."""
-        chosen = {feature.name: feature for feature in self.features}
         others = {name: OBSERVABLES[name].quantity for name in CANDIDATES}
-        return tuple(
-            quantity for name, quantity in (chosen | others).items() if name != self.variable.name
-        )
+        found = {feature.name: feature for feature in self.features} | others
+        return tuple(one for name, one in found.items() if name != self.variable.name)
 
     @property
     def parameter(self) -> str:
@@ -75,11 +73,11 @@ class Search:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the ntuples that are read besides momenta and beams."""
-        found: dict[str, None] = {}
-        for name in (*self.feature_names, self.variable.name):
-            known = OBSERVABLES.get(name)
-            found |= dict.fromkeys((name,) if known is None else known.columns)
-        return tuple(found)
+        read = (
+            OBSERVABLES[name].columns if name in OBSERVABLES else (name,)
+            for name in (*self.feature_names, self.variable.name)
+        )
+        return tuple(dict.fromkeys(column for columns in read for column in columns))
 
     def centre(self, mass: FloatArray) -> FloatArray:
         """Values of the window variable where the peaks of hypotheses lie, by mass in GeV."""
@@ -92,8 +90,8 @@ class Search:
             if self.feature_names == FEATURES:  # computed together
                 return pairs.kinematics.features, variable
             features = np.empty((len(self.features), len(pairs)))
-            for row, feature in zip(features, self.features, strict=True):
-                row[:] = _values(feature.name, pairs)
+            for row, name in zip(features, self.feature_names, strict=True):
+                row[:] = _values(name, pairs)
         return features.T, variable
 
 
@@ -103,29 +101,20 @@ SEARCH = TypeAdapter(Search)
 
 def _values(name: str, pairs: "MuonPairs") -> FloatArray:
     """(n,) values of an observable, or of the column of this name where there is none."""
-    known = OBSERVABLES.get(name)
-    if known is not None:
-        return known.compute(pairs)
+    if name in OBSERVABLES:
+        return OBSERVABLES[name].compute(pairs)
     return np.asarray(pairs.columns[name], dtype=np.float64)
 
 
-class Column(BaseModel):
+class NtupleColumn(Section):
     """A column of the ntuples that is used as it is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: str | None = Field(None, description="how figures write it; its name by default")
     unit: Literal["", "GeV", "GeV^2"] = Field("", description="its unit")
 
-    def quantity(self, name: str) -> Quantity:
-        """The column as a quantity."""
-        return Quantity(name, self.label or name, DIMENSIONS[self.unit], name)
 
-
-class SearchSettings(BaseModel):
+class SearchSettings(Section):
     """What is searched for, in which variable, with which features."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     particle: str = Field(
         "Z'", description="the particle whose mass hypotheses differ in, as mathtext without $"
@@ -140,7 +129,7 @@ class SearchSettings(BaseModel):
     features: tuple[str, ...] = Field(
         FEATURES, min_length=1, description="observables or columns that the network sees"
     )
-    columns: dict[str, Column] = Field(
+    columns: dict[str, NtupleColumn] = Field(
         {}, description="columns of the ntuples that are used as they are, with label and unit"
     )
     peak_reach: Annotated[float, Field(gt=0)] | None = Field(
@@ -160,19 +149,13 @@ class SearchSettings(BaseModel):
                     "which branch it is"
                 )
         known = [*OBSERVABLES, *self.columns]
-        named = [("features", name) for name in self.features] + [("variable", self.variable)]
-        for key, name in named:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=3)
-                hint = (
-                    f"did you mean {' or '.join(near)}?"
-                    if near
-                    else f"there are {', '.join(known)}"
-                )
-                raise ValueError(
-                    f"`{key}` names {name!r}, which is no observable and not listed under "
-                    f"`columns`; {hint}"
-                )
+        for key, names in (("features", self.features), ("variable", (self.variable,))):
+            for name in names:
+                if name not in known:
+                    raise ValueError(
+                        f"`{key}` names {name!r}, which is no observable and not listed under "
+                        f"`columns`; {did_you_mean(name, known, 'there are')}"
+                    )
         if len({*self.features, self.variable}) <= len(self.features):
             raise ValueError(
                 "`features` names something twice, or the variable of the windows, by which a "
@@ -182,21 +165,22 @@ class SearchSettings(BaseModel):
         return self
 
     def _quantity(self, name: str) -> Quantity:
-        """What is named, of an observable or a column."""
-        known = OBSERVABLES.get(name)
-        return self.columns[name].quantity(name) if known is None else known.quantity
+        if name in OBSERVABLES:
+            return OBSERVABLES[name].quantity
+        column = self.columns[name]
+        return Quantity(name, column.label or name, DIMENSIONS[column.unit], name)
 
     @property
     def resolved(self) -> Search:
         """The search with everything that its names stand for."""
         variable = self._quantity(self.variable)
         return Search(
-            features=tuple(self._quantity(name) for name in self.features),
-            variable=variable,
-            particle=self.particle,
-            reaction=self.reaction,
-            decay=self.decay,
-            peak_reach=self.peak_reach or PEAK_REACH.get(variable.dimension, 0.0),
+            tuple(self._quantity(name) for name in self.features),
+            variable,
+            self.particle,
+            self.reaction,
+            self.decay,
+            self.peak_reach or PEAK_REACH.get(variable.dimension, 0.0),
         )
 
     def require_recoil(self, command: str) -> None:

@@ -9,7 +9,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from punzinet.analysis.features import Momenta, MuonPairs
+from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index
@@ -154,11 +154,9 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
 def read_pairs(dataset: DatasetInfo, events: Any) -> MuonPairs:
     """All muon pairs of a chunk, with the further columns that the search reads."""
     columns = [_read(dataset, events, name) for name in MOMENTA]
-    first: Momenta = (columns[0], columns[1], columns[2])
-    second: Momenta = (columns[3], columns[4], columns[5])
     further = {name: _read(dataset, events, name) for name in dataset.search.columns}
     beam = read_beam(dataset, events)
-    return MuonPairs(first, second, beam, dataset.electron_direction, further)
+    return MuonPairs(columns[:3], columns[3:], beam, dataset.electron_direction, further)
 
 
 def read_beam(dataset: DatasetInfo, events: Any) -> FloatArray:

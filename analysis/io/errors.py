@@ -1,5 +1,7 @@
 """The exceptions whose messages a user is meant to read."""
 
+import difflib
+
 
 class InputError(Exception):
     """Something outside this software is not as it must be.
@@ -22,3 +24,9 @@ class Interrupted(Exception):
 
     The message says what was saved and how to go on; the command line exits with 130.
     """
+
+
+def did_you_mean(name: str, known: list[str], otherwise: str) -> str:
+    """What was probably meant by a name, or everything there is (``known are``)."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    return f"did you mean {' or '.join(near)}?" if near else f"{otherwise} {', '.join(known)}"

@@ -46,6 +46,7 @@ CMS_BRANCHES = {
 }
 """Branches of the momenta where a dataset gives them in the centre-of-mass system."""
 
+Mass = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(gt=0)]
 Checksum = Annotated[str, Field(pattern=r"^(adler32|md5|sha256):[0-9a-fA-F]+$")]
 Simulated = Literal["signal", "mumugamma", "tautau", "eemumu"]
@@ -96,17 +97,17 @@ class Dataset(Section):
     @model_validator(mode="after")
     def _means_something(self) -> Self:
         """Check what the types cannot: files or a generator, and a normalisation that fits."""
-        given = {"simulate", "generated", "mass"} & self.model_fields_set
-        if self.is_data and given:
-            raise ValueError(f"data is measured, so {', '.join(sorted(given))} must not be set")
+        given = self.model_fields_set
+        measured = given & {"simulate", "generated", "mass"}
+        made = given & {"files", "luminosity", "generated", "entries", "checksums"}
+        if self.is_data and measured:
+            raise ValueError(f"data is measured, so {', '.join(sorted(measured))} must not be set")
         if self.simulate is not None:
             if self.is_signal != (self.simulate == SIGNAL_PROCESS):
                 raise ValueError(f"`simulate: {self.simulate}` does not make `{self.process}`")
-            made = {"files", "luminosity", "generated", "entries", "checksums"}
-            given = made & self.model_fields_set
-            if given:
+            if made:
                 raise ValueError(
-                    f"`simulate` makes this dataset, so {', '.join(sorted(given))} must not be set"
+                    f"`simulate` makes this dataset, so {', '.join(sorted(made))} must not be set"
                 )
             return self
         if not self.files:
@@ -142,17 +143,16 @@ class Dataset(Section):
     @property
     def branch_of(self) -> dict[str, str]:
         """Branch name for every column, aliases applied."""
-        in_frame = CMS_BRANCHES if self.frame == "cms" else {}
-        return {**BRANCHES, **in_frame, **self.branches}
+        return BRANCHES | (CMS_BRANCHES if self.frame == "cms" else {}) | self.branches
 
     def generated_at(self, mass: float) -> int | None:
         """Number of generated events of one mass in GeV, None where the manifest has none."""
         if self.mass is not None and abs(self.mass - mass) > MASS_TOLERANCE:
             return None
-        if isinstance(self.generated, dict):
-            near = [count for m, count in self.generated.items() if abs(m - mass) < MASS_TOLERANCE]
-            return near[0] if near else None
-        return self.generated
+        if not isinstance(self.generated, dict):
+            return self.generated
+        near = [count for m, count in self.generated.items() if abs(m - mass) < MASS_TOLERANCE]
+        return near[0] if near else None
 
     def resolved_files(self, *, must_exist: bool = True) -> list[str]:
         """All files, globs expanded, in a fixed order.
@@ -162,11 +162,10 @@ class Dataset(Section):
         """
         found: list[str] = []
         for pattern in self.files:
-            if "://" in pattern:
-                found.append(pattern)
-                continue
-            matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
-            if not matches or (must_exist and not is_file(matches[0])):
+            is_glob = "://" not in pattern and glob.has_magic(pattern)
+            matches = sorted(glob.glob(pattern)) if is_glob else [pattern]
+            on_disk = "://" in pattern or not must_exist or (matches and is_file(matches[0]))
+            if not matches or not on_disk:
                 made = "; run `punzinet simulate` first" if self.simulate else ""
                 raise InputError(f"Dataset {self.name}: there is no file {pattern}{made}.")
             found += matches
@@ -179,15 +178,19 @@ class Dataset(Section):
 
 
 class Blinding(Section):
-    """What is seen of data, and with which luminosity simulation is compared with it."""
+    """What is seen of data before an analysis is final, and with which luminosity behind it.
+
+    Either a share of all events, drawn by a hash of their identity, or the sidebands of a region of
+    the mass that is searched in. Which events a share holds depends on nothing but their identity:
+    it is the same on each run, for each name of a dataset, and a larger share holds all of a
+    smaller one.
+    """
 
     fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="share of all data that is seen"
     )
-    signal_region: tuple[Annotated[float, Field(ge=0)], float] | None = Field(
-        None,
-        description="masses in GeV, from and to, that are hidden instead; all data beside "
-        "them is seen",
+    signal_region: tuple[Mass, Mass] | None = Field(
+        None, description="masses in GeV, from and to, that are hidden instead; all others are seen"
     )
 
     @model_validator(mode="after")

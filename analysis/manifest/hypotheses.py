@@ -1,7 +1,7 @@
 """The mass hypotheses of the search, and which of them the network is trained on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -11,7 +11,6 @@ from punzinet.analysis.types import BoolArray, FloatArray
 
 MASS_TOLERANCE = 1e-6
 """Two masses closer than this (GeV) are the same hypothesis."""
-
 MOST_MASSES = 10_000
 """Masses that a grid may have: many more than any search needs, and few enough for memory."""
 
@@ -26,8 +25,7 @@ class MassGrid(Section):
     step: PositiveMass = Field(0.1, description="distance between masses in GeV")
 
     @model_validator(mode="after")
-    def _steps_fit(self) -> "MassGrid":
-        """Refuse a grid that does not end at `stop`."""
+    def _steps_fit(self) -> Self:
         steps = (self.stop - self.start) / self.step
         if not 0 <= steps < MOST_MASSES:
             raise ValueError(
@@ -45,8 +43,7 @@ class Hypotheses(Section):
     """All masses that are searched for (section "training" of the Punzi-loss paper)."""
 
     masses: MassGrid | tuple[PositiveMass, ...] = Field(
-        MassGrid(start=0.1, stop=8.7, step=0.1),
-        description="masses in GeV: a list, or a grid with start, stop and step",
+        MassGrid(), description="masses in GeV: a list, or a grid with start, stop and step"
     )
     training_every: int = Field(
         2,
@@ -55,30 +52,27 @@ class Hypotheses(Section):
     )
 
     @model_validator(mode="after")
-    def _masses_differ(self) -> "Hypotheses":
-        """Refuse an empty list and masses that cannot be told apart."""
-        mass = self.mass
-        if not len(mass):
+    def _masses_differ(self) -> Self:
+        if not len(self.mass):
             raise ValueError("at least one mass is needed")
-        if np.any(np.diff(mass) <= MASS_TOLERANCE):
+        if np.any(np.diff(self.mass) <= MASS_TOLERANCE):
             raise ValueError("two masses are the same")
         return self
 
     @property
     def mass(self) -> FloatArray:
         """All masses, ascending, in GeV, (H,)."""
-        if isinstance(self.masses, MassGrid):
-            grid = self.masses
-            count = round((grid.stop - grid.start) / grid.step) + 1
-            # Rounded, so that 0.1 + 2 * 0.1 is the 0.3 that a person wrote elsewhere.
-            return np.round(grid.start + grid.step * np.arange(count), 9)
-        return np.sort(np.array(self.masses, dtype=float))
+        if not isinstance(self.masses, MassGrid):
+            return np.sort(np.array(self.masses, dtype=float))
+        grid = self.masses
+        count = round((grid.stop - grid.start) / grid.step) + 1
+        # Rounded, so that 0.1 + 2 * 0.1 is the 0.3 that a person wrote elsewhere.
+        return np.round(grid.start + grid.step * np.arange(count), 9)
 
     @property
     def training(self) -> BoolArray:
         """Which masses the network is trained on, (H,)."""
-        training: BoolArray = np.arange(len(self.mass)) % self.training_every == 0
-        return training
+        return np.equal(np.arange(len(self.mass)) % self.training_every, 0)
 
 
 def is_training(role: str) -> bool:

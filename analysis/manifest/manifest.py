@@ -5,34 +5,23 @@ fit the processes, masses with a generated count). Each failure is one sentence 
 the key and says what the key is for.
 """
 
-import difflib
 import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.errors import InputError, did_you_mean
 from punzinet.analysis.io.files import is_file, read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import digest
+from punzinet.analysis.manifest import sections
 from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, Blinding, Dataset
 from punzinet.analysis.manifest.hypotheses import Hypotheses
 from punzinet.analysis.manifest.reading import read_settings
-from punzinet.analysis.manifest.sections import (
-    BaselineSettings,
-    Beams,
-    FeatureSettings,
-    LimitSettings,
-    PaperSettings,
-    Positive,
-    Section,
-    SimulationSettings,
-)
 from punzinet.analysis.search import SearchSettings
 from punzinet.analysis.training.settings import TrainingSettings
 
@@ -45,30 +34,26 @@ PROCESSES = {
 """Processes of the default data and how figures write them."""
 
 
-class Manifest(Section):
+class Manifest(sections.Section):
     """Everything a run depends on, as `data_manifest.yaml` states it."""
 
-    luminosity: Positive = Field(50.0, description="target luminosity in fb^-1")
-    beams: Beams = Field(Beams(), description="energies of the beams and their crossing angle")
-    corrections: dict[str, Positive] = Field(
+    luminosity: sections.Positive = Field(50.0, description="target luminosity in fb^-1")
+    beams: sections.Beams = Field(sections.Beams(), description="beams and their crossing angle")
+    corrections: dict[str, sections.Positive] = Field(
         {}, description="factors on every event's weight, such as a trigger efficiency"
     )
-    search: SearchSettings = Field(
-        SearchSettings(), description="variable of the windows and features of the network"
-    )
+    search: SearchSettings = Field(SearchSettings(), description="window variable and features")
     hypotheses: Hypotheses = Field(Hypotheses(), description="masses that are searched for")
     processes: dict[str, str] = Field(
         PROCESSES, description="every process, and how figures write it"
     )
     datasets: dict[str, Dataset] = Field(min_length=1, description="the samples, by name")
-    blinding: Blinding = Field(
-        Blinding(), description="what is seen of data before `--unblind` is given"
+    blinding: Blinding = Field(Blinding(), description="data that is seen without `--unblind`")
+    simulation: sections.SimulationSettings = Field(
+        sections.SimulationSettings(), description="settings and seed of the default data"
     )
-    simulation: SimulationSettings = Field(
-        SimulationSettings(), description="settings and seed of the default data"
-    )
-    features: FeatureSettings = Field(
-        FeatureSettings(), description="how ntuples are read and tensors are written"
+    features: sections.FeatureSettings = Field(
+        sections.FeatureSettings(), description="how ntuples are read and tensors are written"
     )
     figure_of_merit: FigureOfMerit = Field(
         FigureOfMerit(), description="figure of merit that is trained for and quoted"
@@ -76,14 +61,14 @@ class Manifest(Section):
     training: TrainingSettings = Field(
         TrainingSettings(), description="recipe and seed of the training"
     )
-    paper: PaperSettings = Field(
-        PaperSettings(), description="what is reproduced of the paper, with how many networks"
+    paper: sections.PaperSettings = Field(
+        sections.PaperSettings(), description="what is reproduced of the paper, with which effort"
     )
-    baselines: BaselineSettings = Field(
-        BaselineSettings(), description="what the networks are compared with"
+    baselines: sections.BaselineSettings = Field(
+        sections.BaselineSettings(), description="what the networks are compared with"
     )
-    limits: LimitSettings = Field(
-        LimitSettings(), description="confidence level and uncertainties of the upper limits"
+    limits: sections.LimitSettings = Field(
+        sections.LimitSettings(), description="confidence level and uncertainties of upper limits"
     )
 
     @model_validator(mode="before")
@@ -99,17 +84,15 @@ class Manifest(Section):
                 raise ValueError(f"{key!a}: {value!a} holds half of a character; correct the text")
         return content
 
-    @model_validator(mode="before")
+    @field_validator("datasets", mode="before")
     @classmethod
-    def _name_datasets(cls, content: Any) -> Any:
-        """Let every dataset know the name it is listed under."""
-        if isinstance(content, dict) and isinstance(content.get("datasets"), dict):
-            named = {
-                key: {**value, "name": str(key)} if isinstance(value, dict) else value
-                for key, value in content["datasets"].items()
-            }
-            return {**content, "datasets": named}
-        return content
+    def _know_their_names(cls, datasets: Any) -> Any:
+        if not isinstance(datasets, dict):
+            return datasets
+        return {
+            name: {**one, "name": str(name)} if isinstance(one, dict) else one
+            for name, one in datasets.items()
+        }
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
@@ -125,11 +108,10 @@ class Manifest(Section):
             raise ValueError("`processes`: `data` is measured, so it must not be listed there")
         for dataset in self.datasets.values():
             self._check_dataset(dataset)
-        simulated = [d for d in self.datasets.values() if not d.is_data]
-        signals = [d for d in simulated if d.is_signal]
+        signals = [d for d in self.datasets.values() if d.is_signal]
         if not signals:
             raise ValueError("`datasets`: there is no dataset of process `signal`")
-        if len(signals) == len(simulated):
+        if all(d.is_signal or d.is_data for d in self.datasets.values()):
             raise ValueError("`datasets`: there is no background dataset")
         for mass in () if any(d.simulate for d in signals) else self.hypotheses.mass:
             if all(d.generated_at(mass) is None for d in signals):
@@ -146,18 +128,18 @@ class Manifest(Section):
         if dataset.process not in self.processes and not dataset.is_data:
             raise ValueError(
                 f"{key}.process`: {dataset.process!r} is not listed in `processes`; "
-                f"{_hint(dataset.process, [*self.processes], 'known are')}"
+                f"{did_you_mean(dataset.process, [*self.processes], 'known are')}"
             )
         known = [*BRANCHES, *self.search.resolved.columns]
         for alias in dataset.branches:
             if alias not in known:
-                hint = _hint(alias, known, "use")
+                hint = did_you_mean(alias, known, "use")
                 raise ValueError(f"{key}.branches` names {alias!r}, which nothing reads; {hint}")
 
     def _check_uncertainties(self) -> None:
         """Raise ValueError if uncertainties by process are not those of the backgrounds."""
-        uncertainty = self.figure_of_merit.background_uncertainty
         known = [process for process in self.processes if process != SIGNAL_PROCESS]
+        uncertainty = self.figure_of_merit.background_uncertainty
         for name in uncertainty if isinstance(uncertainty, dict) else ():
             if name not in known:
                 raise ValueError(
@@ -166,20 +148,18 @@ class Manifest(Section):
                 )
         scaled = self.limits.background_uncertainty
         if isinstance(scaled, dict):
-            backgrounds = {d.process for d in self.datasets.values()} - {SIGNAL_PROCESS, DATA}
-            missing = backgrounds - set(scaled)
-            unknown = set(scaled) - set(self.processes)
-            for process in sorted(missing | unknown):
+            present = {d.process for d in self.datasets.values()} - {SIGNAL_PROCESS, DATA}
+            for process in sorted((present - set(scaled)) | (set(scaled) - set(self.processes))):
                 raise ValueError(
                     f"`limits.background_uncertainty`: {process!r} is "
-                    f"{'not listed in `processes`' if process in unknown else 'missing'}; give "
+                    f"{'missing' if process in present else 'not listed in `processes`'}; give "
                     "one number for all backgrounds, or one for each of their processes"
                 )
 
     @property
     def correction(self) -> float:
         """Product of all correction factors."""
-        return float(np.prod(list(self.corrections.values())))
+        return math.prod(self.corrections.values(), start=1.0)
 
     @property
     def digest(self) -> str:
@@ -201,15 +181,12 @@ class Manifest(Section):
 
     def without_data(self) -> Self:
         """The same manifest with the simulated datasets only: all that networks are made from."""
-        return self._with_datasets(data=False)
+        chosen = {name: one for name, one in self.datasets.items() if not one.is_data}
+        return self.model_copy(update={"datasets": chosen})
 
     def only_data(self) -> Self:
         """The same manifest with the measured datasets only."""
-        return self._with_datasets(data=True)
-
-    def _with_datasets(self, *, data: bool) -> Self:
-        """The same manifest with the measured or with the simulated datasets only."""
-        chosen = {name: one for name, one in self.datasets.items() if one.is_data == data}
+        chosen = {name: one for name, one in self.datasets.items() if one.is_data}
         return self.model_copy(update={"datasets": chosen})
 
     def seen_of_data(self, *, unblind: bool) -> dict[str, Any]:
@@ -220,8 +197,7 @@ class Manifest(Section):
 
     def generated(self, mass: float) -> int:
         """Generated signal events of one mass, summed over the datasets that hold it."""
-        counts = [d.generated_at(mass) for d in self.datasets.values() if d.is_signal]
-        return sum(count for count in counts if count is not None)
+        return sum(d.generated_at(mass) or 0 for d in self.datasets.values() if d.is_signal)
 
 
 def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> Manifest:
@@ -241,14 +217,15 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
     for name, dataset in manifest.datasets.items():
         changes: dict[str, Any]
         if dataset.simulate is None:
-            files = [file if "://" in file else str(path.parent / file) for file in dataset.files]
+            files = (file if "://" in file else str(path.parent / file) for file in dataset.files)
             changes = {"files": tuple(files)}
         else:
             changes = {"files": (str(output.ntuple(name)),), **simulated.get(name, {})}
-            if dataset.is_signal:
-                changes["generated"] = size.signal_events
-            else:
-                changes["luminosity"] = size.luminosity
+            changes |= (
+                {"generated": size.signal_events}
+                if dataset.is_signal
+                else {"luminosity": size.luminosity}
+            )
         settled[name] = dataset.model_copy(update=changes)
     limits = manifest.limits
     if limits.cross_sections is not None:
@@ -257,12 +234,6 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
             raise InputError(f"{path}: `limits.cross_sections`: there is no file {table}.")
         limits = limits.model_copy(update={"cross_sections": str(table)})
     return manifest.model_copy(update={"datasets": settled, "limits": limits})
-
-
-def _hint(name: str, known: list[str], otherwise: str) -> str:
-    """What was probably meant, or everything there is."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    return f"did you mean {' or '.join(near)}?" if near else f"{otherwise} {', '.join(known)}"
 
 
 def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -13,63 +13,26 @@ from punzinet.analysis.io.errors import InputError
 MOST_VALUES: Final = 1_000_000
 """Values that a file may stand for: aliases let a few lines stand for more than any memory."""
 
-
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def read_settings(path: Path, model: type[Settings]) -> Settings:
-    """Read settings from a YAML file.
+    """Read settings from a YAML file, without executing anything in it.
 
     Raises:
         InputError: If it cannot be read, or something in it is wrong: one sentence for each
-            problem, which says what the setting is for.
-    """
-    content = _read_yaml(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path} must be a mapping that holds at least `datasets`.")
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        problems = "\n".join(_sentence(path, problem, model) for problem in error.errors())
-        raise InputError(problems) from None
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a mapping with the same key twice (plain YAML keeps the last)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping and check that no key hides another; the mark names the line."""
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str | int | float):
-                continue
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"`{key}` is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> Any:
-    """Read a YAML file without executing anything in it; a key may not be given twice.
-
-    Raises:
-        InputError: If the file is absent, unreadable, not YAML, endless, or has a key twice; the
-            line is named.
+            problem, which says what the setting is for or names the line.
     """
     try:
         text = path.read_text(encoding="utf-8")
+        # A subclass of SafeLoader: it builds plain values only.
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
     except FileNotFoundError:
         raise InputError(
             f"{path} is not there; name your manifest with --manifest (MANIFEST= for make)."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text: {error}.") from error
-    try:
-        # A subclass of SafeLoader: it builds plain values only.
-        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: {error.problem}; correct the YAML.") from error
@@ -83,7 +46,30 @@ def _read_yaml(path: Path) -> Any:
             f"{path} repeats itself without end, or stands for more than {MOST_VALUES} values, by "
             "its aliases (*); write out what they stand for."
         )
-    return content
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must be a mapping that holds at least `datasets`.")
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(_sentence(path, problem, model) for problem in error.errors())
+        raise InputError(problems) from None
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a mapping with the same key twice (plain YAML keeps the last)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float):
+                continue
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"`{key}` is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
 
 
 def _count(content: Any, known: dict[int, float]) -> float:
@@ -107,14 +93,14 @@ def _sentence(path: Path, problem: ErrorDetails, model: type[BaseModel]) -> str:
     if not key:
         return f"{path}: {message}."
     meaning = _meaning(problem["loc"], model)
-    about = f" ({meaning})" if meaning else ""
+    about = f"`{key}` ({meaning})" if meaning else f"`{key}`"
     if problem["type"] == "missing":
-        return f"{path}: `{key}`{about} is missing."
+        return f"{path}: {about} is missing."
     if problem["type"] == "extra_forbidden":
         return f"{path}: `{key}` is not a setting; check its spelling."
     shown = repr(problem["input"])
     given = f", not {shown}" if len(shown) <= 60 and problem["type"] != "value_error" else ""
-    return f"{path}: `{key}`{about}: {message[:1].lower()}{message[1:]}{given}."
+    return f"{path}: {about}: {message[:1].lower()}{message[1:]}{given}."
 
 
 def _meaning(location: tuple[int | str, ...], model: Any) -> str | None:
@@ -123,8 +109,7 @@ def _meaning(location: tuple[int | str, ...], model: Any) -> str | None:
     for part in location:
         fields = getattr(model, "model_fields", {})
         if part in fields:
-            meaning = fields[part].description
-            annotation = fields[part].annotation
+            meaning, model = fields[part].description, fields[part].annotation
             # Of a mapping, the keys are the user's; the values are what has fields.
-            model = get_args(annotation)[-1] if get_origin(annotation) is dict else annotation
+            model = get_args(model)[-1] if get_origin(model) is dict else model
     return meaning

@@ -26,7 +26,9 @@ def pairs() -> MuonPairs:
 
 def test_the_default_is_the_search_of_the_paper(pairs: MuonPairs) -> None:
     features, variable = RECOIL.evaluate(pairs)
-    expected = dimuon_kinematics(*pairs._given)
+    expected = dimuon_kinematics(
+        pairs.mu_plus, pairs.mu_minus, pairs.beam, pairs.electron_direction
+    )
     np.testing.assert_array_equal(features, expected.features)
     np.testing.assert_array_equal(variable, expected.m2_recoil)
     assert RECOIL.feature_names == FEATURES

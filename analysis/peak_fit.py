@@ -45,30 +45,18 @@ class PeakFit:
 
     What is fitted is the distance from the centre of its window, and everything is in the unit of
     the variable: GeV² for the squared recoil mass.
-
-    Attributes:
-        mean: Common mean.
-        sigma_narrow: The smaller width.
-        sigma_wide: The larger width.
-        fraction: Share of the narrow Gaussian, 0 to 1.
-        sigma: Weighted sigma: fraction-weighted mean of the two widths.
-        sigma_error: Its statistical error.
-        events: Sum of weights inside the fit range.
-        chi2: χ² of the fit.
-        ndof: Bins minus parameters.
-        problem: Why the fit is not to be used; None for a good one.
     """
 
     mean: OrNaN
     sigma_narrow: OrNaN
     sigma_wide: OrNaN
-    fraction: OrNaN
-    sigma: OrNaN
+    fraction: OrNaN  # share of the narrow Gaussian, 0 to 1
+    sigma: OrNaN  # weighted sigma: fraction-weighted mean of the two widths
     sigma_error: OrNaN
-    events: OrNaN
+    events: OrNaN  # effective number inside the fit range
     chi2: OrNaN
     ndof: int
-    problem: str | None
+    problem: str | None  # why the fit is not to be used; None for a good one
 
 
 PEAK_FIT: TypeAdapter[PeakFit | None] = TypeAdapter(PeakFit | None)
@@ -85,13 +73,8 @@ def fit_peak(
 ) -> PeakFit | None:
     """Fit the peak of one hypothesis, histogrammed in the distance from the centre of its window.
 
-    Args:
-        sum_of_weights: (b,) weights summed in bins.
-        sum_of_squares: (b,) squared weights, likewise.
-        edges: (b + 1,) edges of the bins, equidistant.
-
-    Returns:
-        None where the histogram is empty.
+    Weights and their squares are summed in b bins of (b + 1,) equidistant edges. There is no fit
+    where the histogram is empty.
     """
     if not np.any(sum_of_weights > 0):
         return None
@@ -99,21 +82,18 @@ def fit_peak(
     edges, counts = _around_peak(sum_of_weights, sum_of_squares, edges, centre, core_width)
     events = float(counts[:, 0].sum() ** 2 / counts[:, 1].sum())
     if events < MIN_EVENTS:
-        nan = math.nan
-        return PeakFit(
-            nan, nan, nan, nan, nan, nan, events, nan, 0, f"fewer than {MIN_EVENTS:g} events"
-        )
+        few = f"fewer than {MIN_EVENTS:g} events"
+        return PeakFit(*[math.nan] * 6, events, math.nan, 0, few)
 
     def cdf(x: FloatArray, mean: float, sigma: float, ratio: float, fraction: float) -> FloatArray:
         """Distribution function of the peak, normalised to the fit range."""
         narrow, wide = _widths(sigma, ratio, fraction)
         z = x - mean
         value = fraction * ndtr(z / narrow) + (1 - fraction) * ndtr(z / wide)
-        normalised: FloatArray = (value - value[0]) / (value[-1] - value[0])
-        return normalised
+        return np.asarray((value - value[0]) / (value[-1] - value[0]))
 
-    cost = BinnedNLL(counts, edges, cdf)
-    minuit = Minuit(cost, mean=centre, sigma=1.3 * core_width, ratio=2.0, fraction=0.7)
+    start = {"mean": centre, "sigma": 1.3 * core_width, "ratio": 2.0, "fraction": 0.7}
+    minuit = Minuit(BinnedNLL(counts, edges, cdf), **start)
     reach = edges[-1] - edges[0]
     minuit.limits["mean"] = (edges[0], edges[-1])
     minuit.limits["sigma"] = (0.01 * reach, reach)
@@ -121,30 +101,19 @@ def fit_peak(
     minuit.limits["fraction"] = FRACTION_LIMITS
     minuit.migrad()
     minuit.hesse()
-    values = minuit.values.to_dict()
-    narrow, wide = _widths(values["sigma"], values["ratio"], values["fraction"])
+    mean, sigma, ratio, fraction = minuit.values
     # At the limits of ratio and share Minuit's error can come out too small; no width is known
     # better than that of a single Gaussian.
-    error = max(minuit.errors["sigma"], values["sigma"] / math.sqrt(2 * events))
+    error = max(minuit.errors["sigma"], sigma / math.sqrt(2 * events))
     problem = None
     if not minuit.valid:
         problem = "the fit did not converge"
-    elif not error < MAX_RELATIVE_ERROR * values["sigma"]:
+    elif not error < MAX_RELATIVE_ERROR * sigma:
         problem = f"sigma is known to worse than {MAX_RELATIVE_ERROR:.0%}"
-    elif values["sigma"] > 0.25 * reach:
+    elif sigma > 0.25 * reach:
         problem = "there is no peak in the fit range"
-    return PeakFit(
-        mean=values["mean"],
-        sigma_narrow=narrow,
-        sigma_wide=wide,
-        fraction=values["fraction"],
-        sigma=values["sigma"],
-        sigma_error=error,
-        events=events,
-        chi2=minuit.fval,
-        ndof=len(counts) - minuit.nfit,
-        problem=problem,
-    )
+    widths, ndof = _widths(sigma, ratio, fraction), len(counts) - minuit.nfit
+    return PeakFit(mean, *widths, fraction, sigma, error, events, minuit.fval, ndof, problem)
 
 
 def _widths(sigma: float, ratio: float, fraction: float) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from scipy.interpolate import make_smoothing_spline
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_result, write_json
-from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE, is_training
+from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE, read_hypotheses
 from punzinet.analysis.peak_fit import PEAK_FIT, PeakFit
 from punzinet.analysis.search import RECOIL, SEARCH, Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
@@ -35,23 +35,14 @@ SPLINE_POINTS = 5
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """The windows of all hypotheses, sorted by mass.
+    """The windows of all hypotheses, sorted by mass; columns are (H,)."""
 
-    Attributes:
-        mass: (H,) mass of each hypothesis in GeV.
-        sigma: (H,) weighted sigma of its peak, in the unit of the variable.
-        training: (H,) whether the network trains on it; the others check generalisation.
-        fitted: (H,) whether sigma is its own fit's, and not interpolated between others'.
-        fits: (H,) the fit of each peak, None where there was nothing to fit.
-        search: Whose windows they are, and in which variable.
-    """
-
-    mass: FloatArray
-    sigma: FloatArray
-    training: BoolArray
-    fitted: BoolArray
-    fits: tuple[PeakFit | None, ...]
-    search: Search = RECOIL
+    mass: FloatArray  # of each hypothesis in GeV
+    sigma: FloatArray  # weighted sigma of its peak, in the unit of the variable
+    training: BoolArray  # whether the network trains on it; the others check generalisation
+    fitted: BoolArray  # whether sigma is its own fit's, and not interpolated between others'
+    fits: tuple[PeakFit | None, ...]  # fit of each peak, None where there was nothing to fit
+    search: Search = RECOIL  # whose windows they are, and in which variable
 
     def __post_init__(self) -> None:
         """Raise ValueError if lengths differ, a width is not positive, or the edges do not grow."""
@@ -62,12 +53,11 @@ class Windows:
             raise ValueError("window widths must be positive and finite")
         if not np.all(np.abs(self.mass) < _LARGEST):
             raise ValueError("masses must be finite")
-        disorder = disordered(self.centre, self.sigma)
-        if len(disorder):
-            first = disorder[0]
+        if len(nested := _disordered(self.centre, self.sigma)):
+            one, other = self.mass[nested[0] : nested[0] + 2]
             raise ValueError(
-                f"the windows of masses {self.mass[first]:g} and {self.mass[first + 1]:g} GeV are "
-                "nested: the edges of windows must grow with the mass"
+                f"the windows of masses {one:g} and {other:g} GeV are nested: the edges of windows "
+                "must grow with the mass"
             )
 
     def __len__(self) -> int:
@@ -96,13 +86,9 @@ class Windows:
         """
         low, high = self.low, self.high
         borders = np.linspace(low[0], high[-1], CELLS, endpoint=False)
-        return _assign(
-            np.ascontiguousarray(variable, dtype=np.float64),
-            low,
-            high,
-            np.searchsorted(high, borders, side="right"),
-            np.searchsorted(low, borders, side="left"),
-        )
+        first = np.searchsorted(high, borders, side="right")
+        last = np.searchsorted(low, borders, side="left")
+        return _assign(np.ascontiguousarray(variable, dtype=np.float64), low, high, first, last)
 
     def index_of(self, mass: FloatArray) -> IntArray:
         """Hypotheses of (n,) generated masses; see `mass_index`."""
@@ -139,32 +125,26 @@ class Windows:
         """Read windows.json; InputError if the file is absent or does not hold windows."""
         with read_result(path, "windows", "punzinet features") as content:
             rows = content["hypotheses"]
-            return cls(
-                mass=np.array([row["mass"] for row in rows], dtype=np.float64),
-                sigma=np.array([row["sigma"] for row in rows], dtype=np.float64),
-                training=np.array([is_training(row["role"]) for row in rows], dtype=bool),
-                fitted=np.array([row["source"] == "fitted" for row in rows], dtype=bool),
-                fits=tuple(PEAK_FIT.validate_python(row["fit"]) for row in rows),
-                search=SEARCH.validate_python(content["search"]),
-            )
+            mass, training = read_hypotheses(rows)
+            sigma = np.array([row["sigma"] for row in rows], dtype=np.float64)
+            fitted = np.array([row["source"] == "fitted" for row in rows], dtype=bool)
+            fits = tuple(PEAK_FIT.validate_python(row["fit"]) for row in rows)
+            search = SEARCH.validate_python(content["search"])
+            return cls(mass, sigma, training, fitted, fits, search)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _assign(
-    variable: FloatArray,
-    low: FloatArray,
-    high: FloatArray,
-    start_guess: IntArray,
-    stop_guess: IntArray,
+    variable: FloatArray, low: FloatArray, high: FloatArray, first: IntArray, last: IntArray
 ) -> tuple[IntArray, IntArray]:
     """Find the windows each event lies in.
 
     The first window (and one past the last) at the lower border of each of the `CELLS` is a first
     guess. It is corrected by comparisons, so that no rounding of cells matters.
     """
-    count, last = len(low), len(start_guess) - 1.0
+    count, highest = len(low), len(first) - 1.0
     bottom, top = low[0], high[-1]
-    cells_per_unit = len(start_guess) / (top - bottom)
+    cells_per_unit = len(first) / (top - bottom)
     starts, stops = np.empty(len(variable), np.int16), np.empty(len(variable), np.int16)
     for i in range(len(variable)):
         value = variable[i]
@@ -173,8 +153,8 @@ def _assign(
         elif not value < top:  # what is no number is not below either
             starts[i] = stops[i] = count
         else:
-            cell = int(min((value - bottom) * cells_per_unit, last))
-            start, stop = start_guess[cell], stop_guess[cell]
+            cell = int(min((value - bottom) * cells_per_unit, highest))
+            start, stop = first[cell], last[cell]
             while start > 0 and high[start - 1] > value:
                 start -= 1
             while start < count and high[start] <= value:
@@ -192,29 +172,22 @@ def mass_index(hypotheses: FloatArray, mass: FloatArray) -> IntArray:
 
     Indices (n,) are -1 where no hypothesis has this mass, or it is NaN.
     """
-    right = np.searchsorted(hypotheses, mass).clip(1, max(len(hypotheses) - 1, 1))
-    left = right - 1
-    right = np.minimum(right, len(hypotheses) - 1)
-    is_left = np.abs(hypotheses[left] - mass) < np.abs(hypotheses[right] - mass)
-    nearest = np.where(is_left, left, right)
+    halfway = hypotheses[:-1] + np.diff(hypotheses) / 2
+    nearest = np.searchsorted(halfway, mass, side="right")
     return np.where(np.abs(hypotheses[nearest] - mass) < MASS_TOLERANCE, nearest, -1)
 
 
-def disordered(centre: FloatArray, sigma: FloatArray) -> IntArray:
-    """Indices i for which an edge of window i + 1 does not lie above that of window i.
+def _disordered(centre: FloatArray, sigma: FloatArray) -> IntArray:
+    """Indices i for which window i + 1 does not lie above window i with both edges: nested ones.
 
-    Such windows are nested. Centres (H,) are sorted, and in the unit of sigma (H,).
+    Centres (H,) are sorted, and in the unit of sigma (H,).
     """
-    step = np.diff(centre)
-    change = HALF_WIDTH * np.diff(sigma)
+    step, change = np.diff(centre), HALF_WIDTH * np.diff(sigma)
     return np.flatnonzero(~((step - change > 0) & (step + change > 0)))
 
 
 def windows_from_fits(
-    mass: FloatArray,
-    training: BoolArray,
-    fits: Sequence[PeakFit | None],
-    search: Search = RECOIL,
+    mass: FloatArray, training: BoolArray, fits: Sequence[PeakFit | None], search: Search = RECOIL
 ) -> Windows:
     """Turn fitted peaks into windows, filling in where there is no good fit.
 
@@ -226,6 +199,7 @@ def windows_from_fits(
         InputError: If not one fit is good, or the windows stay nested after interpolation.
     """
     fits = list(fits)
+    columns = [(fit.sigma, fit.sigma_error) if fit else (np.nan, np.nan) for fit in fits]
     while True:
         good = np.array([fit is not None and fit.problem is None for fit in fits], dtype=bool)
         if not np.any(good):
@@ -233,10 +207,9 @@ def windows_from_fits(
                 "Not one of the signal peaks could be fitted: check that the signal datasets hold "
                 f"enough events whose {search.variable.title} is near their generated mass."
             )
-        sigma = np.array([fit.sigma if fit is not None else np.nan for fit in fits])
-        error = np.array([fit.sigma_error if fit is not None else np.nan for fit in fits])
+        sigma, error = np.array(columns).T
         sigma[~good] = interpolate_sigma(mass[good], sigma[good], error[good], mass[~good])
-        nested = disordered(search.centre(mass), sigma)
+        nested = _disordered(search.centre(mass), sigma)
         if len(nested) == 0:
             return Windows(mass, sigma, training, good, tuple(fits), search)
         pair = nested[0] + np.arange(2)
@@ -253,17 +226,11 @@ def windows_from_fits(
 def interpolate_sigma(
     known_mass: FloatArray, sigma: FloatArray, error: FloatArray, mass: FloatArray
 ) -> FloatArray:
-    """Interpolate weighted sigmas smoothly between masses.
+    """Interpolate weighted sigmas (K,) and their errors smoothly from sorted to other masses (n,).
 
     The logarithm of sigma is interpolated, so that widths stay positive, by a natural cubic
     smoothing spline that weights each fit by its precision and takes its stiffness from
     generalised cross-validation. Outside the fitted masses the width of the nearest end holds.
-
-    Args:
-        known_mass: (K,) masses with a good fit, GeV, sorted, K ≥ 1.
-        sigma: (K,) their weighted sigmas.
-        error: (K,) and the errors of these.
-        mass: (n,) where to interpolate, GeV.
     """
     inside = np.clip(mass, known_mass[0], known_mass[-1])
     if len(known_mass) < SPLINE_POINTS:

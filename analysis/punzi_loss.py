@@ -52,19 +52,10 @@ class PunziLoss(torch.nn.Module):
 
     The columns of n events (`weight`, `process`, `start`, `stop`) are (n,) tensors and what the
     head of this module says; H counts the training hypotheses, P the background processes.
-
-    Attributes:
-        signal_total: (H,) sum of weights of each hypothesis' signal in the whole sample: the
-            efficiency of the mass window alone.
-        background_total: (P,) sum of weights of each background process in the whole sample,
-            every event counted once, in however many windows it lies.
-        luminosity: Target luminosity in fb^-1.
-        figure_of_merit: Which σ_min.
-        uncertainty: Systematic uncertainties of the background processes.
     """
 
-    signal_total: Tensor
-    background_total: Tensor
+    signal_total: Tensor  # (H,) weights of each signal in the sample: efficiencies of the windows
+    background_total: Tensor  # (P,) weights of each process, every event counted once
 
     def __init__(
         self,
@@ -74,15 +65,11 @@ class PunziLoss(torch.nn.Module):
         figure_of_merit: FigureOfMerit | None = None,
         processes: Sequence[str] = (),
     ) -> None:
-        """Make the loss from what the whole sample sums up to.
+        """Make the loss from what the whole sample sums up to, for a luminosity in fb^-1.
 
-        Args:
-            signal_total: (H,) sums of signal weights per training hypothesis, positive.
-            background_total: (P,) sums of background weights per process.
-            luminosity: Target luminosity in fb^-1.
-            figure_of_merit: Which σ_min; Eq. 9 with its default constants if not given.
-            processes: (P,) names of the background processes in the order of their codes, needed
-                only if the figure of merit has uncertainties by process.
+        The figure of merit is Eq. 9 with its default constants if not given. The names of the
+        background processes, in the order of their codes, are needed only if it has uncertainties
+        by process.
         """
         super().__init__()
         for name, total in (("signal", signal_total), ("background", background_total)):
@@ -106,15 +93,7 @@ class PunziLoss(torch.nn.Module):
     ) -> Self:
         """Make the loss from the columns of the whole sample, all folds together.
 
-        Args:
-            mass: (H,) masses of the training hypotheses in GeV, which `start` and `stop` count.
-            weight: (n,) event weights.
-            process: (n,) process codes.
-            start: (n,) first window of each event.
-            stop: (n,) one past its last window.
-            luminosity: Target luminosity in fb^-1.
-            figure_of_merit: As for the loss itself.
-            processes: As for the loss itself.
+        `mass` (H,) are those of the training hypotheses in GeV, which `start` and `stop` count.
 
         Raises:
             InputError: If a weight is negative or not finite, or a hypothesis has no signal.
@@ -125,7 +104,8 @@ class PunziLoss(torch.nn.Module):
                 "meaning; check the weight branch of the ntuples."
             )
         count = max(int(process.max()) + 1, len(processes))
-        total, _ = _class_sums(weight, process, start, stop, processes=count, hypotheses=len(mass))
+        uncounted = cls(torch.zeros(len(mass)), torch.zeros(count), luminosity)
+        total, _ = uncounted.class_sums(weight, process, start, stop)
         for value, signal in zip(mass, total[count:].tolist(), strict=True):
             if signal == 0:
                 raise InputError(
@@ -137,14 +117,7 @@ class PunziLoss(torch.nn.Module):
     def forward(
         self, output: Tensor, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
     ) -> Tensor:
-        """Loss of a batch, scaled to the whole sample, a float64 scalar.
-
-        Args:
-            output: (n,) network outputs ŷ in (0, 1).
-            weight: (n,) event weights.
-            process: (n,) process codes.
-            start: (n,) first window of each event.
-            stop: (n,) one past its last window.
+        """Loss of a batch with outputs ŷ (n,), scaled to the whole sample, a float64 scalar.
 
         Raises:
             ValueError: If there is not one output for each event. A column of outputs would be
@@ -188,7 +161,10 @@ class PunziLoss(torch.nn.Module):
         Only events in a window count. Returns (P + H,) float64 sums, and (n,) indices of events.
         """
         processes, hypotheses = len(self.background_total), len(self.signal_total)
-        return _class_sums(weight, process, start, stop, processes=processes, hypotheses=hypotheses)
+        own = processes + start.long().clamp(max=hypotheses - 1)
+        group = torch.where(process == SIGNAL, own, process.long())
+        used = torch.where(stop > start, wide(weight), 0.0)
+        return _group_sums(used, group, processes + hypotheses), group
 
     def scale(self, subset: Tensor) -> Tensor:
         """(P + H,) factors total/subset by `class_sums` of a subset, 0 for what is absent."""
@@ -218,12 +194,9 @@ class SignificanceLoss(PunziLoss):
     The significance needs what a search for something unknown does not know, the cross-section
     of the signal. One is assumed for all hypotheses. V is the variance of the background, its
     number if that is known.
-
-    Attributes:
-        cross_section: Assumed cross-section of every signal in fb, set after the loss is made.
     """
 
-    cross_section: float = 10.0
+    cross_section: float = 10.0  # assumed of every signal, in fb; set after the loss is made
 
     def term(self, efficiency: Tensor, variance: Tensor) -> Tensor:
         """Inverse squared significance (S + V)/S²."""
@@ -260,19 +233,3 @@ def _group_sums(values: Tensor, group: Tensor, groups: int) -> Tensor:
     sums = values.new_zeros(len(rows) * groups)
     sums = sums.index_add(0, (first + group).flatten(), rows.flatten())
     return sums.reshape(*values.shape[:-1], groups)
-
-
-def _class_sums(
-    weight: Tensor,
-    process: Tensor,
-    start: Tensor,
-    stop: Tensor,
-    *,
-    processes: int,
-    hypotheses: int,
-) -> tuple[Tensor, Tensor]:
-    """`PunziLoss.class_sums` of P processes and H hypotheses."""
-    own = processes + start.long().clamp(max=hypotheses - 1)
-    group = torch.where(process == SIGNAL, own, process.long())
-    used = torch.where(stop > start, wide(weight), 0.0)
-    return _group_sums(used, group, processes + hypotheses), group

@@ -126,7 +126,7 @@ class MuonPairs:
     @cached_property
     def z_axis(self) -> Any:
         """Unit vector of the electron beam in the CMS, (1,) or (n,)."""
-        return self._in_cms(self.electron_direction[:, np.newaxis], 0.0).to_Vector3D().unit()
+        return self._in_cms([*self.electron_direction[:, np.newaxis]], 0.0).to_Vector3D().unit()
 
     @cached_property
     def muons(self) -> tuple[Any, Any]:
@@ -165,7 +165,7 @@ class MuonPairs:
         energy, px, py, pz = np.atleast_2d(np.asarray(self.beam, dtype=np.float64)).T
         total = vector.array({"px": px, "py": py, "pz": pz, "E": energy})
         px, py, pz = (np.asarray(values, dtype=np.float64) for values in momenta)
-        given = vector.array({"px": px, "py": py, "pz": pz, "mass": np.full(len(px), mass)})
+        given: Any = vector.array({"px": px, "py": py, "pz": pz, "mass": np.full(len(px), mass)})
         return given.boostCM_of_p4(total)
 
 

@@ -115,7 +115,9 @@ def observable(
 def _ratio(numerator: Any, denominator: Any) -> FloatArray:
     """Divide; 0 where the denominator is."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
-    return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator != 0)
+    ratio = np.zeros(len(numerator))
+    np.divide(numerator, denominator, out=ratio, where=denominator != 0)
+    return ratio
 
 
 def _cosine(one: Any, other: Any) -> FloatArray:

@@ -82,8 +82,8 @@ def fit_peak(
     edges, counts = _around_peak(sum_of_weights, sum_of_squares, edges, centre, core_width)
     events = float(counts[:, 0].sum() ** 2 / counts[:, 1].sum())
     if events < MIN_EVENTS:
-        few = f"fewer than {MIN_EVENTS:g} events"
-        return PeakFit(*[math.nan] * 6, events, math.nan, 0, few)
+        nan, few = math.nan, f"fewer than {MIN_EVENTS:g} events"
+        return PeakFit(nan, nan, nan, nan, nan, nan, events, nan, 0, few)
 
     def cdf(x: FloatArray, mean: float, sigma: float, ratio: float, fraction: float) -> FloatArray:
         """Distribution function of the peak, normalised to the fit range."""

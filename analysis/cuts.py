@@ -33,24 +33,17 @@ _variance: Any = njit(cache=True)(background_variance)
 class RankedEvents(NamedTuple):
     """Events sorted from the most to the least signal-like; compiled loops take a tuple as it is.
 
-    Attributes:
-        logit: (n,) outputs before the sigmoid, falling.
-        weight: (n,) weights: those of a hypothesis' selected signal add up to its efficiency,
-            those of selected background to the events expected.
-        process: (n,) background processes counted from 0, `SIGNAL` for signal.
-        start: (n,) first window of each event; for signal, that of its own mass.
-        stop: (n,) one past its last window.
-        processes: Number of background processes P.
-        hypotheses: Number of hypotheses H that the windows count.
+    The weights of a hypothesis' selected signal add up to its efficiency, those of selected
+    background to the events expected.
     """
 
-    logit: FloatArray
-    weight: FloatArray
-    process: IntArray
-    start: IntArray
-    stop: IntArray
-    processes: int
-    hypotheses: int
+    logit: FloatArray  # (n,) outputs before the sigmoid, falling
+    weight: FloatArray  # (n,)
+    process: IntArray  # (n,) background processes counted from 0, `SIGNAL` for signal
+    start: IntArray  # (n,) first window; for signal, that of its own mass
+    stop: IntArray  # (n,) one past the last window
+    processes: int  # P, of background
+    hypotheses: int  # H, which the windows count
 
     @classmethod
     def rank(
@@ -70,13 +63,11 @@ class RankedEvents(NamedTuple):
             InputError: If an output is not a number, or a weight is negative or not finite.
             ValueError: If there are more processes or windows than said.
         """
-        if len(logit) and not (
-            process.min() >= SIGNAL
-            and process.max() < processes
-            and start.min() >= 0
-            and stop.max() <= hypotheses
-        ):
-            raise ValueError("process codes or windows are out of range")
+        for codes, low, high in (
+            (process, SIGNAL, processes - 1), (start, 0, hypotheses), (stop, 0, hypotheses),
+        ):  # fmt: skip
+            if ((codes < low) | (codes > high)).any():
+                raise ValueError("process codes or windows are out of range")
         if np.isnan(logit).any():
             raise InputError(
                 f"The network's output is not a number for {np.isnan(logit).sum()} events, so its "
@@ -88,15 +79,11 @@ class RankedEvents(NamedTuple):
                 "the weight branch of the ntuples."
             )
         order = np.argsort(-logit)
-        return cls(
-            logit[order],
-            weight[order].astype(np.float64, copy=False),
-            process[order].astype(np.int16, copy=False),
-            start[order].astype(np.int16, copy=False),
-            stop[order].astype(np.int16, copy=False),
-            processes,
-            hypotheses,
+        process, start, stop = (
+            codes[order].astype(np.int16, copy=False) for codes in (process, start, stop)
         )
+        weight = weight[order].astype(np.float64, copy=False)
+        return cls(logit[order], weight, process, start, stop, processes, hypotheses)
 
 
 def selected(events: RankedEvents, cut: FloatArray | float) -> tuple[FloatArray, FloatArray]:
@@ -104,18 +91,15 @@ def selected(events: RankedEvents, cut: FloatArray | float) -> tuple[FloatArray,
 
     Both sums are (P + 1, H); the last row, index `SIGNAL`, is the signal.
     """
-    cuts = np.broadcast_to(np.asarray(cut, dtype=np.float64), events.hypotheses)
-    return _selected(events, np.ascontiguousarray(cuts))
+    return _selected(events, np.full(events.hypotheses, cut, dtype=np.float64))
 
 
 @njit(cache=True)
 def _selected(events: RankedEvents, cut: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Compiled loop of `selected`."""
     sums = np.zeros((events.processes + 1, len(cut)))
     squares = np.zeros((events.processes + 1, len(cut)))
     for i in range(len(events.logit)):
-        row = events.process[i] if events.process[i] >= 0 else events.processes
-        weight = events.weight[i]
+        row, weight = events.process[i], events.weight[i]
         for window in range(events.start[i], events.stop[i]):
             if events.logit[i] >= cut[window]:
                 sums[row, window] += weight
@@ -133,32 +117,17 @@ def slope_sums(events: RankedEvents, cut: FloatArray, slopes: FloatArray) -> Flo
     """
     sums = np.zeros((3, len(slopes)))
     for i in range(len(events.logit)):
-        process = events.process[i]
+        process, weight = events.process[i], events.weight[i]
         if process < 0:
             continue
         slope = 0.0
         for window in range(events.start[i], events.stop[i]):
             if events.logit[i] >= cut[window]:
                 slope += slopes[process, window]
-        weight = events.weight[i]
         sums[0, process] += weight * slope
         sums[1, process] += (weight * slope) ** 2
         sums[2, process] += weight**2 * slope
     return sums
-
-
-def optimal_cuts(
-    events: RankedEvents,
-    figure_of_merit: FigureOfMerit,
-    luminosity: float,
-    processes: Sequence[str] = (),
-) -> FloatArray:
-    """Find the cut with the smallest σ_min for each hypothesis by itself.
-
-    Cuts (H,) are infinite, selecting nothing, for a hypothesis without signal. The names of the
-    background processes are needed only if the figure of merit has uncertainties by process.
-    """
-    return _optimal_cuts(events, _Merit.of(figure_of_merit, luminosity, processes))
 
 
 def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> FloatArray:
@@ -178,34 +147,6 @@ def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> 
     return cuts
 
 
-def best_single_cut(
-    events: RankedEvents,
-    training: BoolArray,
-    figure_of_merit: FigureOfMerit,
-    luminosity: float,
-    processes: Sequence[str] = (),
-) -> float:
-    """Find the one cut with the smallest mean σ_min over the training hypotheses.
-
-    As in the Punzi-loss, a hypothesis without any signal among the events is left out of the
-    mean. `training` (H,) says which hypotheses count; the rest is as for `optimal_cuts`.
-
-    Raises:
-        InputError: If no training hypothesis has signal.
-    """
-    signal = (events.process < 0) & (events.start < events.stop) & (events.weight > 0)
-    present = np.zeros(events.hypotheses, dtype=bool)
-    present[events.start[signal]] = True
-    used = present & training
-    if not used.any():
-        raise InputError(
-            "No training hypothesis has a signal event in its window, so that no cut is better "
-            "than another; give the signal datasets more events."
-        )
-    merit = _Merit.of(figure_of_merit, luminosity, processes)
-    return float(_best_single_cut(events, used, merit))
-
-
 class _Merit(NamedTuple):
     """What compiled loops need to know of a figure of merit; see `FigureOfMerit`."""
 
@@ -216,12 +157,9 @@ class _Merit(NamedTuple):
     uncertainty: BackgroundUncertainty
 
     @classmethod
-    def of(
-        cls, figure_of_merit: FigureOfMerit, luminosity: float, processes: Sequence[str]
-    ) -> Self:
-        """Take them from a figure of merit; arguments as of `optimal_cuts`."""
-        merit = figure_of_merit
-        return cls(merit.constant, merit.a, merit.b, luminosity, merit.uncertainty_of(processes))
+    def of(cls, merit: FigureOfMerit, luminosity: float, processes: Sequence[str]) -> Self:
+        uncertainty = merit.uncertainty_of(processes)
+        return cls(merit.constant, merit.a, merit.b, luminosity, uncertainty)
 
 
 @njit(cache=True)
@@ -230,12 +168,11 @@ def _sigma_min(sums: FloatArray, background: float, merit: _Merit) -> float:
 
     The sums (P + 1,) are the background of each process, and the efficiency.
     """
-    efficiency = sums[-1]
-    if efficiency <= 0:
+    if sums[-1] <= 0:
         return np.inf
     root = np.sqrt(_variance(background, sums, merit.uncertainty))
     numerator = _numerator(root, merit.constant, merit.a, merit.b)
-    sigma: float = numerator / (efficiency * merit.luminosity)
+    sigma: float = numerator / (sums[-1] * merit.luminosity)
     return sigma
 
 
@@ -257,55 +194,83 @@ def _add_equal(events: RankedEvents, first: int, sums: FloatArray, background: F
     return i
 
 
-@njit(cache=True)
-def _optimal_cuts(events: RankedEvents, merit: _Merit) -> FloatArray:
-    """Compiled loop of `optimal_cuts`."""
-    sums = np.zeros((events.hypotheses, events.processes + 1))
-    background = np.zeros(events.hypotheses)
-    cut, best = np.full(events.hypotheses, np.inf), np.full(events.hypotheses, np.inf)
-    i = 0
-    while i < len(events.logit):
-        first = i
-        i = _add_equal(events, first, sums, background)
-        for k in range(first, i):
-            if events.process[k] < 0 and events.start[k] < events.stop[k]:
-                own = events.start[k]
-                sigma = _sigma_min(sums[own], background[own], merit)
-                if sigma < best[own]:
-                    best[own], cut[own] = sigma, events.logit[k]
-    return cut
+def optimal_cuts(
+    events: RankedEvents,
+    figure_of_merit: FigureOfMerit,
+    luminosity: float,
+    processes: Sequence[str] = (),
+) -> FloatArray:
+    """Find the cut with the smallest σ_min for each hypothesis by itself.
+
+    Cuts (H,) are infinite, selecting nothing, for a hypothesis without signal. The names of the
+    background processes are needed only if the figure of merit has uncertainties by process.
+    """
+    nowhere = np.zeros(events.hypotheses, dtype=bool)
+    cuts, _ = _scan(events, nowhere, _Merit.of(figure_of_merit, luminosity, processes))
+    return cuts
+
+
+def best_single_cut(
+    events: RankedEvents,
+    training: BoolArray,
+    figure_of_merit: FigureOfMerit,
+    luminosity: float,
+    processes: Sequence[str] = (),
+) -> float:
+    """Find the one cut with the smallest mean σ_min over the training hypotheses.
+
+    As in the Punzi-loss, a hypothesis without any signal among the events is left out of the
+    mean. `training` (H,) says which hypotheses count; the rest is as for `optimal_cuts`.
+
+    Raises:
+        InputError: If no training hypothesis has signal.
+    """
+    signal = (events.process < 0) & (events.start < events.stop) & (events.weight > 0)
+    used = np.isin(np.arange(events.hypotheses), events.start[signal]) & training
+    if not used.any():
+        raise InputError(
+            "No training hypothesis has a signal event in its window, so that no cut is better "
+            "than another; give the signal datasets more events."
+        )
+    _, cut = _scan(events, used, _Merit.of(figure_of_merit, luminosity, processes))
+    return float(cut)
 
 
 @njit(cache=True)
-def _best_single_cut(events: RankedEvents, used: BoolArray, merit: _Merit) -> float:
-    """Compiled loop of `best_single_cut`; `used` (H,) says which hypotheses are in the mean.
+def _scan(events: RankedEvents, used: BoolArray, merit: _Merit) -> tuple[FloatArray, float]:
+    """Best cut of each hypothesis (H,), and the best one for the mean over the `used` ones (H,).
 
     The σ_min of a hypothesis is only worked out again if its sums have changed, but their
     total is always taken afresh: it carries no rounding from one candidate to the next.
     """
-    sums = np.zeros((events.hypotheses, events.processes + 1))
-    background = np.zeros(events.hypotheses)
-    sigma = np.full(events.hypotheses, np.inf)
-    changed = np.zeros(events.hypotheses, dtype=np.bool_)
-    cut, best = np.inf, np.inf
+    hypotheses = events.hypotheses
+    sums = np.zeros((hypotheses, events.processes + 1))
+    background = np.zeros(hypotheses)
+    cuts, best = np.full(hypotheses, np.inf), np.full(hypotheses, np.inf)
+    sigma, changed = np.full(hypotheses, np.inf), np.zeros(hypotheses, dtype=np.bool_)
+    single, least = np.inf, np.inf
     i = 0
     while i < len(events.logit):
         first = i
         i = _add_equal(events, first, sums, background)
         adds_signal = False
         for k in range(first, i):
-            changed[events.start[k] : events.stop[k]] = True
-            if events.process[k] < 0 and events.start[k] < events.stop[k]:
-                adds_signal |= used[events.start[k]]
+            own = events.start[k]
+            changed[own : events.stop[k]] = True
+            if events.process[k] < 0 and own < events.stop[k]:
+                adds_signal |= used[own]
+                sigma[own] = _sigma_min(sums[own], background[own], merit)
+                if sigma[own] < best[own]:
+                    best[own], cuts[own] = sigma[own], events.logit[k]
         if not adds_signal:
             continue
         total = 0.0
-        for h in range(events.hypotheses):
+        for h in range(hypotheses):
             if used[h]:
                 if changed[h]:
                     sigma[h] = _sigma_min(sums[h], background[h], merit)
                     changed[h] = False
                 total += sigma[h]
-        if total < best:
-            best, cut = total, events.logit[first]
-    return cut
+        if total < least:
+            single, least = events.logit[first], total
+    return cuts, single

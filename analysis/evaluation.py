@@ -32,32 +32,21 @@ NONE_FOUND = 1.148
 
 @dataclass(frozen=True, eq=False)
 class ScaledEvents:
-    """The events of one fold with the weights that make them stand for the whole sample.
+    """The v events of one fold with the weights that make them stand for the whole sample.
 
     Sums are (P + 1, H): background processes, and in the last row the signal, by hypothesis.
-    Where a background is scaled as a whole, all of its row is equal.
-
-    Attributes:
-        features: (v, F) the inputs of the networks.
-        weight: (v,) scaled weights.
-        process: (v,) process codes.
-        start: (v,) first windows.
-        stop: (v,) one past the last windows.
-        total: (P + 1, H) sum of weights of what is scaled together.
-        total_variance: (P + 1, H) its variance.
-        squares: (P + 1, H) sum of squares of the scaled weights of what is scaled together.
-        backgrounds: Names of the P background processes.
+    A background is scaled as a whole: all of its row is equal.
     """
 
-    features: FloatArray
-    weight: FloatArray
-    process: IntArray
-    start: IntArray
-    stop: IntArray
-    total: FloatArray
-    total_variance: FloatArray
-    squares: FloatArray
-    backgrounds: tuple[str, ...]
+    features: FloatArray  # (v, F) inputs of the networks
+    weight: FloatArray  # (v,) scaled
+    process: IntArray  # (v,)
+    start: IntArray  # (v,) first window
+    stop: IntArray  # (v,) one past the last window
+    total: FloatArray  # (P + 1, H) sum of weights of what is scaled together
+    total_variance: FloatArray  # (P + 1, H)
+    squares: FloatArray  # (P + 1, H) sum of squares of the scaled weights
+    backgrounds: tuple[str, ...]  # names of the P processes
 
     @classmethod
     def of(cls, sample: Sample, fold: Literal["training", "validation"]) -> Self:
@@ -65,35 +54,32 @@ class ScaledEvents:
 
         InputError if a background process has events, but none in this fold.
         """
-        events = sample.training if fold == "training" else sample.validation
-        other = sample.validation if fold == "training" else sample.training
+        events, other = sample.training, sample.validation
+        if fold == "validation":
+            events, other = other, events
         signal, background = sample.total
-        total = np.concatenate([background, signal])
-        subset = _class_sums(sample, events, events.weight)
-        for name, whole, part in zip(sample.backgrounds, total, subset, strict=False):
+        total = _stack(background, signal)
+        subset = _sums(sample, events, events.weight)
+        for name, whole, part in zip(sample.backgrounds, background, subset[:, 0], strict=False):
             if whole > 0 and part == 0:
                 raise InputError(
                     f"None of the {name} events in the mass windows is in the {fold} fold, so "
                     "that this background cannot be estimated; give it more events."
                 )
         scale = np.divide(total, subset, out=np.zeros_like(total), where=subset > 0)
-        weight = events.weight * scale[_classes(sample, events)]
+        weight = events.weight * scale[events.process, events.start]
         # The number accepted of the generated signal events is binomial, of efficiency `total`.
-        binomial = np.ones_like(total)
-        binomial[len(sample.backgrounds) :] = 1 - total[len(sample.backgrounds) :].clip(max=1)
-        variance = binomial * (
-            _class_sums(sample, events, events.weight**2)
-            + _class_sums(sample, other, other.weight**2)
-        )
+        binomial = _stack(np.ones_like(background), 1 - signal.clip(max=1))
+        both = (_sums(sample, part, part.weight**2) for part in (events, other))
         return cls(
             features=events.features.T,
             weight=weight,
             process=events.process,
             start=events.start,
             stop=events.stop,
-            total=_by_hypothesis(sample, total),
-            total_variance=_by_hypothesis(sample, variance),
-            squares=_by_hypothesis(sample, _class_sums(sample, events, weight**2)),
+            total=total,
+            total_variance=binomial * sum(both),
+            squares=_sums(sample, events, weight**2),
             backgrounds=sample.backgrounds,
         )
 
@@ -111,30 +97,27 @@ class ScaledEvents:
         figure_of_merit: FigureOfMerit,
         luminosity: float,
     ) -> tuple[Selection, float]:
-        """Evaluate a cut.
+        """Evaluate a cut on the output before the sigmoid, one for all or (H,).
 
         The uncertainty of σ_min is that of efficiency and background, propagated. For the
         background it is half the difference of σ_min between one standard deviation of its
         variance V above and below, because √V bends where few events pass; where none does, it
         is that of the events which cannot be excluded.
 
-        Args:
-            events: The events as `rank` sorted them.
-            cut: Cut on the output before the sigmoid, one for all or (H,).
-            training: (H,) which hypotheses the mean is taken over.
-            figure_of_merit: Which σ_min.
-            luminosity: Target luminosity in fb^-1.
-
-        Returns:
-            What the cut achieves, and the uncertainty of the mean σ_min in fb.
+        The events are those that `rank` sorted, the target luminosity is in fb^-1. Returns what the
+        cut achieves, and the uncertainty of the mean σ_min in fb over `training` hypotheses (H,).
         """
         sums, squares = selected(events, cut)
         statistical = self._variances(sums, squares)
-        efficiency, background = sums[SIGNAL], sums[:SIGNAL].sum(axis=0)
-        variance, slopes = self._background_variance(sums, figure_of_merit)
+        efficiency, by_process = sums[SIGNAL], sums[:SIGNAL]
+        background = by_process.sum(axis=0)
+        uncertainty = figure_of_merit.uncertainty_of(self.backgrounds)
+        own = uncertainty.by_process[:, None] if len(uncertainty.by_process) else 0.0
+        slopes = variance_slope(background, by_process, uncertainty.overall, own)
+        variance = background_variance(background, by_process, uncertainty)
         spread = np.sqrt((slopes**2 * statistical[:SIGNAL]).sum(axis=0))
+        found, none = efficiency > 0, background == 0
         unseen = NONE_FOUND * self._typical_weights(events)
-        none = background == 0
         sigma, above, below = (
             figure_of_merit.sigma_min(efficiency, varied, luminosity)
             for varied in (
@@ -143,26 +126,18 @@ class ScaledEvents:
                 np.maximum(variance - spread, 0),
             )
         )
-        error, independent = np.full((2, len(sigma)), np.inf)
-        found = efficiency > 0
-        from_signal = sigma[found] * np.sqrt(statistical[SIGNAL, found]) / efficiency[found]
-        from_background = (above[found] - below[found]) / np.where(none[found], 1, 2)
-        error[found] = np.hypot(from_signal, from_background)
-        unseen_error = np.where(none[found], from_background, 0.0)
-        independent[found] = np.hypot(from_signal, unseen_error)
-        per_event = np.zeros_like(sigma)
-        seen = found & ~none & (spread > 0)
-        per_event[seen] = (above[seen] - below[seen]) / (2 * spread[seen])
-        selection = Selection(
-            cut=np.broadcast_to(np.asarray(cut, dtype=np.float64), sigma.shape).copy(),
-            efficiency=efficiency,
-            background=background,
-            sigma_min=sigma,
-            sigma_min_error=error,
+        with np.errstate(divide="ignore", invalid="ignore"):  # nothing found
+            from_signal = sigma * np.sqrt(statistical[SIGNAL]) / efficiency
+            from_background = (above - below) / np.where(none, 1, 2)
+            per_event = (above - below) / (2 * spread)
+        error, independent = (
+            np.where(found, np.hypot(from_signal, other), np.inf)
+            for other in (from_background, np.where(none, from_background, 0.0))
         )
-        return selection, self._mean_error(
-            events, selection, slopes * per_event, independent, training
-        )
+        slopes = slopes * np.where(found & ~none & (spread > 0), per_event, 0.0)
+        cuts = np.full(sigma.shape, cut, dtype=np.float64)
+        selection = Selection(cuts, efficiency, background, sigma, error)
+        return selection, self._mean_error(events, selection, slopes, independent, training)
 
     def _mean_error(
         self,
@@ -179,13 +154,9 @@ class ScaledEvents:
         is Σ w²(g - ḡ)² + ḡ² var T for each process, where ḡ = Σ wg/T: for a single window it is
         that of `_variances`. The signals of the hypotheses are independent of one another.
 
-        Args:
-            events: The events as `rank` sorted them.
-            selection: What the cut achieves.
-            slopes: (P, H) changes of σ_min in fb for an event more of a process.
-            independent: (H,) uncertainties of σ_min in fb that no other hypothesis shares: of the
-                signal, and of a window in which no background passes.
-            training: (H,) which hypotheses the mean is taken over.
+        The slopes (P, H) are changes of σ_min in fb for an event more of a process, `independent`
+        (H,) uncertainties of σ_min in fb that no other hypothesis shares: of the signal, and of a
+        window in which no background passes.
         """
         if np.isinf(selection.sigma_min[training]).any():
             return np.inf
@@ -199,24 +170,6 @@ class ScaledEvents:
         alone = (share[training] * independent[training]) ** 2
         return float(np.sqrt(background.clip(min=0).sum() + alone.sum()))
 
-    def _background_variance(
-        self, sums: FloatArray, figure_of_merit: FigureOfMerit
-    ) -> tuple[FloatArray, FloatArray]:
-        """Variance V of the background counts, from Poisson and systematic uncertainties.
-
-        Returns (H,) variances and their (P, H) slopes by the background of each process.
-        """
-        uncertainty = figure_of_merit.uncertainty_of(self.backgrounds)
-        by_process = sums[:SIGNAL]
-        background = by_process.sum(axis=0)
-        own = uncertainty.by_process if len(uncertainty.by_process) else np.zeros(len(by_process))
-        slopes = [
-            variance_slope(background, events, uncertainty.overall, relative)
-            for events, relative in zip(by_process, own.tolist(), strict=True)
-        ]
-        variance = background_variance(background, by_process, uncertainty)
-        return variance, np.reshape(slopes, by_process.shape)
-
     def _variances(self, sums: FloatArray, squares: FloatArray) -> FloatArray:
         """Variances (P + 1, H) of what passes, from the finite number of simulated events.
 
@@ -225,9 +178,8 @@ class ScaledEvents:
         and of all, its variance is T² var f + f² var T = Q (1 - 2f) + f² (Q_all + var T).
         """
         fraction = np.divide(sums, self.total, out=np.zeros_like(sums), where=self.total > 0)
-        variances: FloatArray = squares * (1 - 2 * fraction) + fraction**2 * (
-            self.squares + self.total_variance
-        )
+        known = self.squares + self.total_variance
+        variances: FloatArray = squares * (1 - 2 * fraction) + fraction**2 * known
         return variances.clip(min=0)
 
     def _typical_weights(self, events: RankedEvents) -> FloatArray:
@@ -237,30 +189,21 @@ class ScaledEvents:
         """
         sums, squares = (array[:SIGNAL].sum(axis=0) for array in selected(events, -np.inf))
         total, total_squares = self.total[:SIGNAL, 0].sum(), self.squares[:SIGNAL, 0].sum()
-        anywhere = total_squares / total if total > 0 else 0.0
-        weights = np.full(sums.shape, anywhere)
+        weights = np.full(sums.shape, total_squares / total if total > 0 else 0.0)
         np.divide(squares, sums, out=weights, where=sums > 0)
         return weights
 
 
-def _classes(sample: Sample, events: Events) -> IntArray:
-    """Index of what each event is scaled with: its background process, or P + its hypothesis."""
+def _stack(background: np.ndarray, signal: np.ndarray) -> FloatArray:
+    """(P + 1, H) of what backgrounds (P,) have for all hypotheses, and signals (H,) each."""
+    return np.vstack([np.repeat(background[:, None], len(signal), axis=1), signal])
+
+
+def _sums(sample: Sample, events: Events, values: FloatArray) -> FloatArray:
+    """Sum values of events over what is scaled together, (P + 1, H)."""
     signal = events.process == SIGNAL
-    return np.where(signal, len(sample.backgrounds) + events.start, events.process)
-
-
-def _class_sums(sample: Sample, events: Events, values: FloatArray) -> FloatArray:
-    """Sum values of events over what is scaled together, (P + H,)."""
-    size = len(sample.backgrounds) + len(sample.mass)
-    sums = np.bincount(_classes(sample, events), values, minlength=size)
-    return sums.astype(np.float64, copy=False)
-
-
-def _by_hypothesis(sample: Sample, sums: FloatArray) -> FloatArray:
-    """Bring (P + H,) sums into the shape (P + 1, H), backgrounds the same for all hypotheses."""
-    processes = len(sample.backgrounds)
-    background = np.broadcast_to(sums[:processes, None], (processes, len(sample.mass)))
-    return np.vstack([background, sums[processes:]])
+    background = np.bincount(events.process[~signal], values[~signal], len(sample.backgrounds))
+    return _stack(background, np.bincount(events.start[signal], values[signal], len(sample.mass)))
 
 
 def evaluate(
@@ -278,25 +221,20 @@ def evaluate(
     Raises:
         InputError: If a background process is missing in a fold, or an output is no number.
     """
-    others = ScaledEvents.of(sample, "training")
-    validation = ScaledEvents.of(sample, "validation")
+    folds = ScaledEvents.of(sample, "training"), ScaledEvents.of(sample, "validation")
+    merit = figure_of_merit, luminosity
     results = {}
     for name, network in networks.items():
-        merit = figure_of_merit, luminosity, sample.backgrounds
-        elsewhere = optimal_cuts(others.rank(network.logit_numpy(others.features)), *merit)
-        events = validation.rank(network.logit_numpy(validation.features))
+        others, events = (fold.rank(network.logit_numpy(fold.features)) for fold in folds)
         cuts: dict[str, FloatArray | float] = {
-            "optimal": optimal_cuts(events, *merit),
-            "optimal_in_training": elsewhere,
-            "single": best_single_cut(events, training, *merit),
+            "optimal": optimal_cuts(events, *merit, sample.backgrounds),
+            "optimal_in_training": optimal_cuts(others, *merit, sample.backgrounds),
+            "single": best_single_cut(events, training, *merit, sample.backgrounds),
             "half": 0.0,
         }
-        judged = {
-            kind: validation.judge(events, cut, training, figure_of_merit, luminosity)
-            for kind, cut in cuts.items()
-        }
+        judged = {k: folds[1].judge(events, cut, training, *merit) for k, cut in cuts.items()}
         results[name] = NetworkSensitivity(
             **{kind: selection for kind, (selection, _) in judged.items()},
             mean_error={kind: error for kind, (_, error) in judged.items()},
         )
-    return Sensitivity(sample.mass, training, figure_of_merit, luminosity, results)
+    return Sensitivity(sample.mass, training, *merit, results)

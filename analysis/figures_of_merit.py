@@ -65,12 +65,13 @@ def background_variance(background: Count, by_process: Any, uncertainty: Any) ->
     return variance
 
 
-def variance_slope(background: Count, of_process: Count, overall: float, own: float) -> Count:
+def variance_slope(background: Count, of_process: Count, overall: float, own: Any) -> Count:
     """Derivative of the variance V with respect to the background of one process.
 
     It is 1 + 2r²B + 2r_p²B_p, with r overall and the process' own r_p.
     """
-    return 1 + 2 * overall**2 * background + 2 * own**2 * of_process
+    slope: Count = 1 + 2 * overall**2 * background + 2 * own**2 * of_process
+    return slope
 
 
 def punzi_numerator(root: Count, constant: float, significance: float, confidence: float) -> Count:

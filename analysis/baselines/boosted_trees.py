@@ -17,13 +17,8 @@ EVENTS_PER_LEAF = 200
 def balanced_weights(process: IntArray, hypothesis: IntArray, weight: FloatArray) -> FloatArray:
     """Weights with which every signal hypothesis counts alike, and all signal as background.
 
-    Args:
-        process: (n,) process codes, `SIGNAL` for signal.
-        hypothesis: (n,) hypothesis of each signal event; not used for background.
-        weight: (n,) event weights.
-
-    Returns:
-        (n,) weights with mean 1.
+    There are (n,) process codes, hypotheses of signal events (not used for background) and event
+    weights. The mean of the new ones is 1.
     """
     balanced = weight.astype(np.float64)
     signal = process == SIGNAL
@@ -62,11 +57,10 @@ def out_of_fold_scores(
     *,
     seed: int,
 ) -> FloatArray:
-    """Score training events by trees that were trained on other training events.
+    """Score training events, (n,) before the sigmoid, by trees trained on other training events.
 
     Trees know the events they were trained on too well for cuts to be chosen on them: the
-    background seems to lie far below the signal. Only the events that `used` (n,) marks train;
-    the scores are (n,) outputs before the sigmoid.
+    background seems to lie far below the signal. Only the events that `used` (n,) marks train.
     """
     fold = np.random.default_rng([seed, FOLDS]).integers(0, FOLDS, len(signal))
     scores = np.empty(len(signal))
@@ -79,10 +73,10 @@ def out_of_fold_scores(
 
 
 def gains(trees: HistGradientBoostingClassifier, observables: int) -> FloatArray:
-    """How much the splits on each of F observables lower the loss that the trees are grown by.
+    """Share of each of F observables in the gain of all splits: how they lower the loss, (F,).
 
-    That is the importance that boosted trees are usually ranked by, as (F,) shares of the gain of
-    all splits. Of several observables that say the same, each gets a part.
+    That is the importance that boosted trees are usually ranked by. Of several observables that
+    say the same, each gets a part.
     """
     # scikit-learn does not offer the gain of these trees in any other way.
     nodes = np.concatenate([tree.nodes for (tree,) in trees._predictors])

@@ -26,15 +26,10 @@ ROUNDS = 10
 
 @dataclass(frozen=True, eq=False)
 class RectangularCuts:
-    """Cuts for each hypothesis; an event passes if low ≤ feature < high for all features.
+    """Cuts for each hypothesis; an event passes if low ≤ feature < high for all features."""
 
-    Attributes:
-        low: (H, F) lower cuts.
-        high: (H, F) upper cuts.
-    """
-
-    low: FloatArray
-    high: FloatArray
+    low: FloatArray  # (H, F)
+    high: FloatArray  # (H, F)
 
     def passes(self, features: FloatArray, hypothesis: int) -> BoolArray:
         """Which events, with features (n, F), pass the cuts of a hypothesis."""
@@ -44,21 +39,13 @@ class RectangularCuts:
 
 @dataclass(frozen=True, eq=False)
 class CutSearch:
-    """Looks for the best cuts.
+    """Looks for the best cuts."""
 
-    Attributes:
-        events: Events to choose the cuts on, their windows counting all H hypotheses.
-        weight: (n,) weights that make them stand for the whole sample.
-        figure_of_merit: Which σ_min.
-        luminosity: Target luminosity in fb^-1.
-        processes: (P,) names of the background processes.
-    """
-
-    events: Events
-    weight: FloatArray
+    events: Events  # to choose the cuts on, their windows counting all H hypotheses
+    weight: FloatArray  # (n,) which make them stand for the whole sample
     figure_of_merit: FigureOfMerit
-    luminosity: float
-    processes: tuple[str, ...]
+    luminosity: float  # target, fb^-1
+    processes: tuple[str, ...]  # names of the P background processes
 
     def optimise(
         self, mass: FloatArray, training: BoolArray, masses_per_range: int = MASSES_PER_RANGE
@@ -76,28 +63,40 @@ class CutSearch:
         return RectangularCuts(low, high)
 
     def _optimise_range(self, members: IntArray) -> FloatArray:
-        """Find the cuts of one mass range, (2, F), from the indices of its hypotheses."""
-        features, rows = _members_of_range(self.events, members)
-        process = self.events.process[rows.event]
-        background = self.weight[rows.event[process != SIGNAL]]
+        """Find the cuts of one mass range, (2, F), from the indices of its hypotheses.
+
+        Its events are taken once for each window of the range that they lie in, as r rows.
+        """
+        events = self.events
+        inside = [np.flatnonzero((events.start <= m) & (m < events.stop)) for m in members]
+        event = np.concatenate(inside)
+        signal = events.process[event] == SIGNAL
+        background = self.weight[event[~signal]]
         margin = float((background**2).sum() / background.sum()) if len(background) else 0.0
-        grids = [_grid(column, column[process == SIGNAL]) for column in features]
+        # Of each row and class, of which signal, -1, is the last one of a window.
+        classes = len(self.processes) + 1
+        window = np.repeat(np.arange(len(members)), [len(rows) for rows in inside])
+        group = window * classes + events.process[event] % classes
+        features = events.features[:, event].astype(np.float64)
+        grids = [_grid(column, column[signal]) for column in features]
         bins = [np.searchsorted(g, c, "right") - 1 for g, c in zip(grids, features, strict=True)]
         box = np.array([[0, len(grid) - 1] for grid in grids])
         best, before = np.inf, np.inf
         for _ in range(ROUNDS):
             for f, grid in enumerate(grids):
-                inside = np.logical_and.reduce(
-                    [
-                        (index >= first) & (index < last)
-                        for i, (index, (first, last)) in enumerate(zip(bins, box, strict=True))
-                        if i != f
-                    ]
+                others = [
+                    (index >= first) & (index < last)
+                    for i, (index, (first, last)) in enumerate(zip(bins, box, strict=True))
+                    if i != f
+                ]
+                rows = np.flatnonzero(np.logical_and.reduce(others))
+                held = np.bincount(
+                    group[rows] * (len(grid) - 1) + bins[f][rows],
+                    self.weight[event[rows]],
+                    len(members) * classes * (len(grid) - 1),
                 )
-                part = _Rows(rows.event[inside], rows.window[inside])
-                first, last, sigma = self._scan(
-                    part, bins[f][inside], len(members), len(grid) - 1, margin
-                )
+                held = held.reshape(len(members), classes, -1).transpose(1, 0, 2)
+                first, last, sigma = self._scan(held, margin)
                 if sigma < best:
                     best, box[f] = sigma, (first, last)
             if best == before:
@@ -105,25 +104,15 @@ class CutSearch:
             before = best
         return np.array([[g[i], g[j]] for g, (i, j) in zip(grids, box.tolist(), strict=True)]).T
 
-    def _scan(
-        self, rows: "_Rows", index: IntArray, windows: int, bins: int, margin: float
-    ) -> tuple[int, int, float]:
+    def _scan(self, held: np.ndarray, margin: float) -> tuple[int, int, float]:
         """Try all pairs of a lower and an upper cut on one feature.
 
-        `rows` pass the cuts on all other features, `index` (r,) are their bins of this one, and
-        `margin` background events are added in every window. Returns the first bin that passes, one
-        past the last, and the mean σ_min in fb.
+        `held` (P + 1, windows, bins) is what passes the cuts on all other features, the signal
+        last, and `margin` background events are added in every window. Returns the first bin that
+        passes, one past the last, and the mean σ_min in fb.
         """
-        classes = len(self.processes) + 1
-        # Signal, -1, is the last class of a window.
-        group = rows.window * classes + self.events.process[rows.event] % classes
-        held = np.bincount(
-            group * bins + index, self.weight[rows.event], minlength=windows * classes * bins
-        )
-        below = np.zeros((classes, windows, bins + 1))
-        by_class = held.reshape(windows, classes, bins).transpose(1, 0, 2)
-        np.cumsum(by_class, axis=2, out=below[:, :, 1:])
-        first, last = np.triu_indices(bins + 1, 1)
+        below = np.pad(np.cumsum(held, axis=2), ((0, 0), (0, 0), (1, 0)))
+        first, last = np.triu_indices(below.shape[2], 1)
         sums = (below[:, :, last] - below[:, :, first]).clip(min=0)
         uncertainty = self.figure_of_merit.uncertainty_of(self.processes)
         variance = background_variance(sums[:SIGNAL].sum(axis=0), sums[:SIGNAL], uncertainty)
@@ -133,27 +122,6 @@ class CutSearch:
         sigma = by_window.mean(axis=0)
         best = int(sigma.argmin())
         return int(first[best]), int(last[best]), float(sigma[best])
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Events of a mass range, once for each of its windows that they lie in.
-
-    Attributes:
-        event: (r,) index of the event.
-        window: (r,) index of the window among those of the range.
-    """
-
-    event: IntArray
-    window: IntArray
-
-
-def _members_of_range(events: Events, members: IntArray) -> tuple[list[FloatArray], _Rows]:
-    """Collect the events of the windows of a range, and their (F,) features."""
-    inside = [np.flatnonzero((events.start <= m) & (m < events.stop)) for m in members]
-    window = np.repeat(np.arange(len(members)), [len(rows) for rows in inside])
-    rows = _Rows(np.concatenate(inside), window)
-    return [column[rows.event].astype(np.float64) for column in events.features], rows
 
 
 def _grid(values: FloatArray, signal: FloatArray) -> FloatArray:

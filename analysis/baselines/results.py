@@ -1,124 +1,147 @@
-"""What baselines achieve at every mass, in the form of sensitivity.json, and its file."""
+"""Baselines judged as networks are: cuts chosen on training events, σ_min on validation events.
+
+What they achieve at every mass has the form of sensitivity.json.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from pydantic import TypeAdapter
 
+from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
+from punzinet.analysis.cuts import RankedEvents, best_single_cut, interpolated_cuts, optimal_cuts
+from punzinet.analysis.evaluation import ScaledEvents
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.files import read_result, write_json
-from punzinet.analysis.manifest.hypotheses import hypothesis_rows, read_hypotheses
-from punzinet.analysis.sensitivity import SELECTION, Selection
+from punzinet.analysis.io.files import OrInfinite, read_result, write_json
+from punzinet.analysis.sensitivity import SELECTION, Judged, Selection
+from punzinet.analysis.training.data import Sample
 from punzinet.analysis.types import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """What one way of selecting events achieves.
+    """What one way of selecting events achieves."""
 
-    Attributes:
-        label: How figures and tables call it.
-        selection: Its cuts, efficiencies, backgrounds and σ_min by hypothesis.
-        mean_error: Uncertainty of its mean σ_min over the training hypotheses in fb, from the
-            finite simulated sample.
-    """
-
-    label: str
+    label: str  # how figures and tables call it
     selection: Selection
-    mean_error: float
+    mean_error: float  # of the mean σ_min over the training hypotheses in fb, from the sample
 
     def mean(self, chosen: BoolArray) -> float:
         """Mean σ_min over some hypotheses, (H,), in fb."""
         return float(self.selection.sigma_min[chosen].mean())
 
 
+_MEAN_ERROR = TypeAdapter(OrInfinite)
+
+
 @dataclass(frozen=True, eq=False)
-class Baselines:
-    """What several ways of selecting events achieve on the same events.
+class Baselines(Judged):
+    """What several ways of selecting events, in the order of tables, achieve on the same events."""
 
-    Attributes:
-        mass: (H,) masses of the hypotheses in GeV.
-        training: (H,) which of them were trained on.
-        figure_of_merit: Which σ_min.
-        luminosity: Target luminosity in fb^-1.
-        baselines: By name, in the order of tables.
-    """
-
-    mass: FloatArray
-    training: BoolArray
-    figure_of_merit: FigureOfMerit
-    luminosity: float
     baselines: dict[str, Baseline]
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write them as JSON; what is infinite there is null."""
-        content = {
-            "provenance": dict(provenance),
-            "luminosity": self.luminosity,
-            "figure_of_merit": self.figure_of_merit.model_dump(),
-            "hypotheses": hypothesis_rows(self.mass, self.training),
-            "baselines": {
-                name: {
-                    "label": baseline.label,
-                    "mean_error": baseline.mean_error if np.isfinite(baseline.mean_error) else None,
-                    **SELECTION.dump_python(baseline.selection),
-                }
-                for name, baseline in self.baselines.items()
-            },
+        entries = {
+            name: {
+                "label": one.label,
+                "mean_error": _MEAN_ERROR.dump_python(one.mean_error),
+                **SELECTION.dump_python(one.selection),
+            }
+            for name, one in self.baselines.items()
         }
-        write_json(path, content)
+        self._write(path, provenance, baselines=entries)
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
-
-        Raises:
-            InputError: If the file is absent or something else.
-        """
+        """Read what `write` wrote; InputError if the file is absent or something else."""
         with read_result(path, "baselines", "punzinet baselines") as content:
-            rows = content["hypotheses"]
-            found = {}
-            for name, entry in content["baselines"].items():
-                selection = SELECTION.validate_python(entry)
-                if len(selection.cut) != len(rows):
-                    raise ValueError(f"columns need {len(rows)} numbers")
-                error = np.inf if entry["mean_error"] is None else float(entry["mean_error"])
-                found[name] = Baseline(str(entry["label"]), selection, error)
-            return cls(
-                *read_hypotheses(rows),
-                FigureOfMerit.model_validate(content["figure_of_merit"]),
-                float(content["luminosity"]),
-                found,
-            )
+            found = {
+                name: Baseline(
+                    str(entry["label"]),
+                    SELECTION.validate_python(entry),
+                    _MEAN_ERROR.validate_python(entry["mean_error"]),
+                )
+                for name, entry in content["baselines"].items()
+            }
+            selections = [one.selection for one in found.values()]
+            return cls(**cls._frame(content, selections), baselines=found)
+
+
+class Judge:
+    """Judges ways of selecting events on one sample."""
+
+    def __init__(
+        self,
+        sample: Sample,
+        training: BoolArray,
+        figure_of_merit: FigureOfMerit,
+        luminosity: float,
+    ) -> None:
+        """Scale the events of both folds; windows count all hypotheses, `training` some (H,)."""
+        self.training_events = ScaledEvents.of(sample, "training")
+        self.validation_events = ScaledEvents.of(sample, "validation")
+        self._sample, self._training = sample, training
+        self._merit = figure_of_merit, luminosity
+
+    def scores(
+        self, label: str, in_training: FloatArray, in_validation: FloatArray
+    ) -> dict[str, Baseline]:
+        """Judge a classifier by its outputs before the sigmoid for the events of both folds.
+
+        Returns:
+            ``interpolated``: with the best cut of each training hypothesis on the training
+            events, interpolated to the others; ``single``: with the one cut that is best for
+            the validation events, as for networks.
+        """
+        names, mass, known = self._sample.backgrounds, self._sample.mass, self._training
+        events = self.validation_events.rank(in_validation)
+        best = optimal_cuts(self.training_events.rank(in_training), *self._merit, names)
+        cuts = interpolated_cuts(mass[known], best[known], mass)
+        single = best_single_cut(events, known, *self._merit, names)
+        return {
+            "interpolated": Baseline(f"{label}, interpolated cuts", *self._judge(events, cuts)),
+            "single": Baseline(f"{label}, one cut", *self._judge(events, single)),
+        }
+
+    def rectangular(self, label: str, cuts: RectangularCuts) -> Baseline:
+        """Judge cuts on the features.
+
+        The uncertainty of the mean is an upper limit: that of windows that fluctuate together.
+        """
+        events = self.validation_events
+        columns = []
+        for h in range(len(self._sample.mass)):
+            passes = cuts.passes(events.features, h).astype(np.float64)
+            one, _ = self._judge(events.rank(passes), 0.5)
+            columns.append([column[h] for column in astuple(one)])
+        _, *achieved = np.array(columns).T
+        selection = Selection(np.full(len(columns), np.inf), *achieved)  # of no output
+        error = float(selection.sigma_min_error[self._training].mean())
+        return Baseline(label, selection, error)
+
+    def _judge(self, events: RankedEvents, cut: FloatArray | float) -> tuple[Selection, float]:
+        """What a cut on ranked validation events achieves, and the error of the mean σ_min."""
+        return self.validation_events.judge(events, cut, self._training, *self._merit)
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """How important observables are to boosted trees.
-
-    Attributes:
-        names: Observables, the most important one first.
-        importance: Growth of the cross-entropy when each is permuted.
-        error: Standard deviation of that between permutations.
-        gain: Share of each in the gain of all splits.
-        separation: Area under the ROC curve of each by itself, at least 0.5.
-    """
+    """How important observables are to boosted trees, the most important one first."""
 
     names: tuple[str, ...]
-    importance: FloatArray
-    error: FloatArray
-    gain: FloatArray
-    separation: FloatArray
+    importance: FloatArray  # growth of the cross-entropy when each is permuted
+    error: FloatArray  # standard deviation of that between permutations
+    gain: FloatArray  # share of each in the gain of all splits
+    separation: FloatArray  # area under the ROC curve of each by itself, at least 0.5
 
     def write(self, path: Path, provenance: Mapping[str, Any], cross_entropy: float) -> None:
         """Write the table as JSON, with the cross-entropy of the trees with all observables."""
-        columns = (self.importance, self.error, self.gain, self.separation)
-        rows = zip(self.names, *(column.tolist() for column in columns), strict=True)
         keys = ("rank", "observable", "importance", "error", "gain", "auc")
-        table = [dict(zip(keys, (rank, *row), strict=True)) for rank, row in enumerate(rows, 1)]
-        write_json(
-            path,
-            {"provenance": dict(provenance), "cross_entropy": cross_entropy, "observables": table},
-        )
+        columns = (np.asarray(column).tolist() for column in vars(self).values())
+        rows = zip(range(1, len(self.names) + 1), *columns, strict=True)
+        content = {"provenance": dict(provenance), "cross_entropy": cross_entropy}
+        write_json(path, content | {"observables": [dict(zip(keys, r, strict=True)) for r in rows]})

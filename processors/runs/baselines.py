@@ -17,9 +17,8 @@ from punzinet.analysis.baselines.boosted_trees import (
     out_of_fold_scores,
     train_trees,
 )
-from punzinet.analysis.baselines.judging import Judge
 from punzinet.analysis.baselines.rectangular_cuts import CutSearch
-from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
+from punzinet.analysis.baselines.results import Baseline, Baselines, Judge, Ranking
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from punzinet.analysis.baselines.judging import Judge
 from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
-from punzinet.analysis.baselines.results import Baseline, Baselines
+from punzinet.analysis.baselines.results import Baseline, Baselines, Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.training.data import Sample

@@ -1,8 +1,9 @@
 """Muon pairs of a chunk: columns read, checked, weighted, and turned into kinematics."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import awkward as ak
@@ -13,9 +14,9 @@ from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index
-from punzinet.processors.chunks import chunk_of
-from punzinet.processors.datasets import BEAM, IDENTITY, MOMENTA, DatasetInfo
-from punzinet.processors.ntuples.opening import Unreadable, is_remote, open_file, patiently, reason
+from punzinet.processors.chunks import Chunk, chunk_of
+from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA, DatasetInfo
+from punzinet.processors.ntuples.opening import is_remote, open_file, patiently, reading
 
 READ = "entries read"
 KEPT = "kept"
@@ -34,32 +35,21 @@ Cutflow = list[dict[str, Any]]
 
 @dataclass(eq=False)
 class Candidates:
-    """The muon pairs of a chunk, all of them, and which of them are fit for use.
+    """The n muon pairs of a chunk, all of them, and which of them are fit for use.
 
     The cutflow counts what each requirement drops, and its sum of weights. Coffea's `Cutflow`
     counts what is left, and its sums cannot be added in a fixed order.
-
-    Attributes:
-        dataset: Their dataset.
-        events: The chunk.
-        pairs: Momenta, beams and further columns.
-        features: (n, F) features of the search.
-        variable: (n,) values of the variable of its windows.
-        weight: (n,) weight in all sums.
-        hypothesis: (n,) index of the generated mass among the hypotheses, -1 for none.
-        alive: (n,) which of them have met all requirements so far.
-        lines: The cutflow so far.
     """
 
     dataset: DatasetInfo
-    events: Any
-    pairs: MuonPairs
-    features: FloatArray
-    variable: FloatArray
-    weight: FloatArray
-    hypothesis: IntArray
-    alive: BoolArray = field(init=False)
-    lines: Cutflow = field(init=False)
+    events: Any  # the chunk
+    pairs: MuonPairs  # momenta, beams and further columns
+    features: FloatArray  # (n, F), those of the search
+    variable: FloatArray  # (n,), the variable of its windows
+    weight: FloatArray  # (n,), in all sums
+    hypothesis: IntArray  # (n,), index of the generated mass, -1 for none
+    alive: BoolArray = field(init=False)  # (n,), which have met all requirements so far
+    lines: Cutflow = field(init=False)  # so far
 
     def __post_init__(self) -> None:
         """Begin with all entries; a weight that is not finite counts as 0."""
@@ -93,13 +83,10 @@ class Candidates:
 def merge_cutflows(cutflows: Iterable[Cutflow]) -> Cutflow:
     """Add up cutflows line by line, in the order given."""
     total: dict[str, dict[str, Any]] = {}
-    for cutflow in cutflows:
-        for line in cutflow:
-            sums = total.setdefault(
-                line["step"], {"step": line["step"], "entries": 0, "weight": 0.0}
-            )
-            sums["entries"] += line["entries"]
-            sums["weight"] += line["weight"]
+    for line in itertools.chain.from_iterable(cutflows):
+        sums = total.setdefault(line["step"], {**line, "entries": 0, "weight": 0.0})
+        sums["entries"] += line["entries"]
+        sums["weight"] += line["weight"]
     return list(total.values())
 
 
@@ -115,13 +102,13 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     Raises:
         InputError: If the file is damaged.
     """
-    columns = dataset.columns_in(events.fields)
-    search = dataset.search
+    columns, search = dataset.columns_in(events.fields), dataset.search
     pairs = read_pairs(dataset, events)
     features, variable = search.evaluate(pairs)
     hypothesis = _hypothesis(dataset, events)
-    scale = dataset.scale[hypothesis if dataset.is_signal else 0]
-    weight = np.where(hypothesis < 0, 0.0, scale) if dataset.is_signal else np.asarray(scale)
+    weight = dataset.scale[hypothesis if dataset.is_signal else 0]
+    if dataset.is_signal:
+        weight = np.where(hypothesis < 0, 0.0, weight)
     if "weight" in columns:
         weight = weight * _read(dataset, events, "weight")
     weight = np.broadcast_to(weight, len(events))
@@ -139,7 +126,7 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
             everything += feature
     found.require(NOT_FINITE_COLUMN if search.columns else NOT_FINITE, np.isfinite(everything))
     if "charge1" in columns:
-        first, second = (_read(dataset, events, name) for name in ("charge1", "charge2"))
+        first, second = (_read(dataset, events, name) for name in CHARGES)
         opposite = ((first > 0) & (second < 0)) | ((first < 0) & (second > 0))
         found.require(SAME_CHARGE, opposite)
     if dataset.is_signal:
@@ -164,14 +151,13 @@ def read_beam(dataset: DatasetInfo, events: Any) -> FloatArray:
 
     It is that in the system of the momenta: at rest with the energy √s where that is the CMS.
     """
+    beam: FloatArray = dataset.beams.total
     if BEAM[0] in dataset.columns_in(events.fields):
         parts = [_read(dataset, events, name) for name in BEAM]
         if len(parts[0]) and all(np.all(part == part[0]) for part in parts):
             # Events of one run have the same: what follows from it is then computed once.
             parts = [part[0] for part in parts]
-        beam: FloatArray = np.stack(parts, axis=-1, dtype=np.float64)
-    else:
-        beam = dataset.beams.total
+        beam = np.stack(parts, axis=-1, dtype=np.float64)
     if not dataset.in_cms:
         return beam
     energy, px, py, pz = beam.T
@@ -196,16 +182,10 @@ def _read(dataset: DatasetInfo, events: Any, column: str) -> Any:
 
 
 def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDArray[Any]:
-    """Read one branch of a chunk.
+    """Read one branch of a chunk, (n,) numbers in the type that the file stores.
 
-    Args:
-        events: The chunk, whose columns are read on first use.
-        branch: Name of the branch.
-        missing: Numbers that stand for a missing value; NaN is returned in their place.
-
-    Returns:
-        (n,) numbers in the type that the file stores; in double precision where integers can be
-        missing.
+    NaN is in place of numbers that stand for a missing value; integers are in double precision
+    then.
 
     Raises:
         InputError: If there is no such branch, the file is damaged there, or its server fails.
@@ -213,14 +193,13 @@ def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDAr
     chunk = chunk_of(events.metadata)
     if branch not in events.fields:
         raise InputError(f"Dataset {chunk.dataset}: {chunk.file} has no branch {branch}.")
-    try:
+    blame = "its server fails or it" if is_remote(chunk.file) else "the file"
+    with reading(
+        f"{chunk.file}: branch {branch} cannot be read between entries {chunk.start} and "
+        f"{chunk.stop}",
+        f"; {blame} is damaged, make or fetch it again",
+    ):
         values: NDArray[Any] = np.asarray(ak.to_numpy(events[branch]))
-    except Exception as error:
-        blame = "its server fails or it" if is_remote(chunk.file) else "the file"
-        raise Unreadable(
-            f"{chunk.file}: branch {branch} cannot be read between entries {chunk.start} and "
-            f"{chunk.stop} ({reason(error)}); {blame} is damaged, make or fetch it again."
-        ) from error
     if len(values) != chunk.entries:
         raise InputError(
             f"{chunk.file} holds {len(values)} instead of {chunk.entries} entries from entry "
@@ -237,49 +216,39 @@ def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDAr
 
 
 def _neighbours(found: Candidates) -> tuple[BoolArray, BoolArray]:
-    """Find the candidates of events that have several.
+    """Whether the entry before belongs to the same event, and whether the next one does, (n,).
 
     Candidates of one event stand next to each other; a chunk may begin or end among them.
-
-    Returns:
-        (n,) whether the entry before belongs to the same event, and whether the next one does.
     """
     identity = np.column_stack(list(found.identity.values()))
     same = np.all(identity[1:] == identity[:-1], axis=1)
-    before, after = _identities_around(found.dataset, found.events)
+    chunk = chunk_of(found.events.metadata)
+    before, after = patiently(chunk.file, partial(_identities_around, found, chunk))
     return (
         np.append(before == identity[0].tolist(), same),
         np.append(same, after == identity[-1].tolist()),
     )
 
 
-def _identities_around(dataset: DatasetInfo, events: Any) -> list[list[int] | None]:
-    """Identities of the entries before and behind a chunk, None where its file has none.
-
-    Raises:
-        InputError: If the file is damaged there, or its server fails.
-    """
-    chunk, columns = chunk_of(events.metadata), dataset.columns_in(events.fields)
+def _identities_around(found: Candidates, chunk: Chunk) -> list[list[int] | None]:
+    """Identities of the entries before and behind a chunk, None where its file has none."""
+    columns = found.dataset.columns_in(found.events.fields)
     branches = [columns[name] for name in IDENTITY]
-
-    def read() -> list[list[int] | None]:
-        found: list[list[int] | None] = []
-        with open_file(chunk.file, chunk.dataset) as file:
-            try:
-                tree = file[events.metadata["treename"]]
-                for entry in (chunk.start - 1, chunk.stop):
-                    there = 0 <= entry < tree.num_entries
-                    where = {"entry_start": entry, "entry_stop": entry + 1, "library": "np"}
-                    values = tree.arrays(filter_name=branches, **where) if there else {}
-                    found.append([int(values[name][0]) for name in branches] if there else None)
-            except Exception as error:
-                raise Unreadable(
-                    f"{chunk.file}: entries {chunk.start - 1} and {chunk.stop} cannot be read "
-                    f"({reason(error)}); the file is damaged, make or fetch it again."
-                ) from error
-        return found
-
-    return patiently(chunk.file, read)
+    around: list[list[int] | None] = []
+    with (
+        open_file(chunk.file, chunk.dataset) as file,
+        reading(
+            f"{chunk.file}: entries {chunk.start - 1} and {chunk.stop} cannot be read",
+            "; the file is damaged, make or fetch it again",
+        ),
+    ):
+        tree = file[found.events.metadata["treename"]]
+        for entry in (chunk.start - 1, chunk.stop):
+            there = 0 <= entry < tree.num_entries
+            where = {"entry_start": entry, "entry_stop": entry + 1, "library": "np"}
+            values = tree.arrays(filter_name=branches, **where) if there else {}
+            around.append([int(values[name][0]) for name in branches] if there else None)
+    return around
 
 
 def _hypothesis(dataset: DatasetInfo, events: Any) -> IntArray:

@@ -18,24 +18,21 @@ from punzinet.processors.datasets import DatasetInfo
 
 
 class Chunk(NamedTuple):
-    """Consecutive entries of one file.
-
-    Attributes:
-        dataset: Name of the dataset.
-        file: Path or URL of the file.
-        start: First entry.
-        stop: One past the last entry.
-    """
+    """Consecutive entries of one file."""
 
     dataset: str
-    file: str
-    start: int
-    stop: int
+    file: str  # path or URL
+    start: int  # first entry
+    stop: int  # one past the last entry
 
     @property
     def entries(self) -> int:
         """Number of entries."""
         return self.stop - self.start
+
+    def continues(self, before: "Chunk") -> bool:
+        """Whether its entries follow those of another chunk in the same file."""
+        return (before.file, before.stop) == (self.file, self.start)
 
 
 def chunk_of(metadata: Mapping[str, Any]) -> Chunk:
@@ -58,24 +55,17 @@ def split(dataset: str, file: str, entries: int, chunk_size: int) -> list[Chunk]
 
 
 class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
-    """A coffea processor whose output is added up in the order of the chunks.
+    """A coffea processor whose output is added up in the order of the chunks."""
 
-    Attributes:
-        datasets: All datasets, by name.
-        by_chunk: Leave results by chunk, and collect what is wrong with the input, by chunk as
-            well, instead of raising it: the output is ``{"chunks": …, "problems": …}``.
-    """
-
-    def __init__(self, datasets: Iterable[DatasetInfo], *, by_chunk: bool = False) -> None:
+    def __init__(self, datasets: Iterable[DatasetInfo]) -> None:
         """Take the descriptions of all datasets."""
         self.datasets = {dataset.name: dataset for dataset in datasets}
-        self.by_chunk = by_chunk
 
-    def process(self, events: Any) -> dict[str, dict[Chunk, Any]]:
+    def process(self, events: Any) -> dict[Chunk, Any]:
         """Process a chunk (called by coffea).
 
         Raises:
-            InputError: If something is wrong with the input, unless problems are collected.
+            InputError: If something is wrong with the input.
         """
         chunk = chunk_of(events.metadata)
         if chunk.dataset not in self.datasets:
@@ -83,32 +73,19 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
                 f"Nothing is known of dataset {chunk.dataset}: describe it to the processor, which "
                 f"knows {', '.join(self.datasets)}."
             )
-        try:
-            result = self.process_chunk(self.datasets[chunk.dataset], events)
-        except InputError as error:
-            if not self.by_chunk:
-                raise
-            return {"chunks": {}, "problems": {chunk: str(error)}}
-        return self.output(events.metadata, result)
+        return {chunk: self.process_chunk(self.datasets[chunk.dataset], events)}
 
-    @staticmethod
-    def output(metadata: Mapping[str, Any], result: Any) -> dict[str, dict[Chunk, Any]]:
-        """The output of a chunk, given its metadata and its result."""
-        return {"chunks": {chunk_of(metadata): result}, "problems": {}}
-
-    def postprocess(self, accumulator: dict[str, dict[Chunk, Any]]) -> Any:
+    def postprocess(self, accumulator: dict[Chunk, Any]) -> Any:
         """Add up the results of all chunks in their order (called by coffea)."""
-        if self.by_chunk:
-            return accumulator
-        return self.merge(accumulator["chunks"])
+        return self.merge({chunk: accumulator[chunk] for chunk in sorted(accumulator)})
 
     @abstractmethod
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Turn the events of one chunk into numbers, strings, lists, arrays and histograms."""
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> Any:
-        """Add up the results of chunks in their order; by default, they are only sorted."""
-        return {chunk: chunks[chunk] for chunk in sorted(chunks)}
+        """Add up the results of chunks, which are in their order; by default, they stay apart."""
+        return dict(chunks)
 
     @abstractmethod
     def settings(self, dataset: DatasetInfo) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, Blinding, Dataset
+from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, Dataset, OfProcess
 from punzinet.analysis.manifest.sections import Beams, CandidatePolicy
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
@@ -32,47 +32,23 @@ NUMBERS = frozenset(
 
 
 @dataclass(frozen=True, eq=False)
-class DatasetInfo:
-    """What a processor has to know of a dataset; the defaults are those of basf2's ntuples.
-
-    Attributes:
-        name: Name of the dataset.
-        process: Its process: ``signal``, ``data`` or the name of a background.
-        scale: Factor on the weight of the events: (H,) for signal, by hypothesis, (1,) for
-            background and data.
-        hypotheses: (H,) masses of all hypotheses, GeV, sorted.
-        mass: Generated mass of all signal events in GeV; None where each has its own.
-        columns: Branch of each column; None for basf2's names, as far as a file has them.
-        beams: Nominal beams, for files that do not hold those of each event.
-        in_cms: Whether momenta are given in the centre-of-mass system, not in the laboratory.
-        missing: Numbers that stand for a missing value.
-        policy: Which of several candidates of an event are used.
-        search: What is computed of the muon pairs.
-        blinding: What may be seen of data; None if everything may.
-    """
+class DatasetInfo(OfProcess):
+    """What a processor has to know of a dataset; the defaults are those of basf2's ntuples."""
 
     name: str
-    process: str
+    process: str  # ``signal``, ``data`` or the name of a background
+    # Factor on the weight of the events: (H,) for signal, by hypothesis, (1,) for others.
     scale: FloatArray = field(default_factory=lambda: np.ones(1), repr=False)
+    # (H,) masses of all hypotheses, GeV, sorted.
     hypotheses: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
-    mass: float | None = None
-    columns: Mapping[str, str] | None = None
-    beams: Beams = field(default_factory=Beams)
-    in_cms: bool = False
-    missing: tuple[float, ...] = ()
-    policy: CandidatePolicy = "all"
-    search: Search = RECOIL
-    blinding: Blinding | None = None
-
-    @property
-    def is_signal(self) -> bool:
-        """Whether its events belong to one hypothesis each."""
-        return self.process == SIGNAL_PROCESS
-
-    @property
-    def is_data(self) -> bool:
-        """Whether its events are measured."""
-        return self.process == DATA
+    mass: float | None = None  # of all signal events, GeV; None where each has its own
+    columns: Mapping[str, str] | None = None  # their branches; None for those of basf2
+    beams: Beams = field(default_factory=Beams)  # for files that do not hold those of each event
+    in_cms: bool = False  # whether momenta are given there, and not in the laboratory
+    missing: tuple[float, ...] = ()  # numbers that stand for a missing value
+    policy: CandidatePolicy = "all"  # which of several candidates of an event are used
+    search: Search = RECOIL  # what is computed of the muon pairs
+    blinding: Blinding | None = None  # what may be seen of data; None if everything may
 
     @property
     def electron_direction(self) -> FloatArray:
@@ -106,26 +82,20 @@ def describe_datasets(
     *,
     unblind: bool = False,
 ) -> dict[str, DatasetInfo]:
-    """Describe all datasets of a manifest to the processors.
+    """Describe all datasets of a manifest to the processors, given what `preflight` found.
 
     Background is scaled to the target luminosity, so that sums of weights are numbers of
     events; signal to one generated event, so that they are efficiencies. Both take the
-    corrections. Data counts as it is.
-
-    Args:
-        manifest: Datasets, their normalisation, and the hypotheses.
-        files: All files, as `preflight` found them.
-        shares: Processed share of the datasets that are not processed whole; their luminosity
-            and their generated events shrink with it.
-        unblind: Whether everything may be seen of data.
+    corrections. Data counts as it is, and `unblind` shows all of it. Luminosity and generated
+    events shrink with the share of a dataset that is processed.
     """
     hypotheses = manifest.hypotheses.mass
     share = dict.fromkeys(manifest.datasets, 1.0) | dict(shares or {})
     generated = np.zeros(len(hypotheses))
-    for dataset in manifest.datasets.values():
+    for name, dataset in manifest.datasets.items():
         if dataset.is_signal:
             counts = [dataset.generated_at(mass) or 0 for mass in hypotheses]
-            generated += share[dataset.name] * np.array(counts)
+            generated += share[name] * np.array(counts)
     # A hypothesis that nothing was generated for has no efficiency: its weights are 0.
     efficiency = np.divide(
         manifest.correction, generated, out=np.zeros(len(generated)), where=generated > 0
@@ -165,19 +135,11 @@ def required_columns(dataset: Dataset, further: Sequence[str] = ()) -> tuple[str
 def find_columns(
     dataset: Dataset, file: str, branches: Mapping[str, str], further: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Find out which branch each column is read from.
+    """Find out which branch of a file each column is read from, given the types of all branches.
 
     The weight, both charges and the four components of the beam are used where a file has
-    them; everything else has to be there, and so has whatever the manifest gives an alias.
-
-    Args:
-        dataset: The dataset, with its aliases.
-        file: The file, for messages.
-        branches: Type of every branch of the tree, by name.
-        further: What the search reads besides momenta and beams.
-
-    Returns:
-        Branch names by column.
+    them; everything else has to be there, and so has whatever the manifest gives an alias; what
+    the search reads besides momenta and beams is `further`.
 
     Raises:
         InputError: If a column is missing, or a branch does not hold one number per entry.
@@ -188,12 +150,11 @@ def find_columns(
     columns = {}
     for group in (*((name,) for name in required), ("weight",), CHARGES, BEAM):
         names = {column: branch_of[column] for column in group}
-        missing = {column: name for column, name in names.items() if name not in branches}
+        missing = [column for column, name in names.items() if name not in branches]
         if not missing:
             columns.update(names)
         elif len(missing) < len(names) or needed & set(group):
-            column, name = next(iter(missing.items()))
-            raise InputError(_missing_sentence(dataset, file, column, name, branches))
+            raise InputError(_missing_sentence(dataset, file, missing[0], branches, branch_of))
     for column, name in columns.items():
         if branches[name].removeprefix("std::") not in NUMBERS:
             raise InputError(
@@ -204,14 +165,14 @@ def find_columns(
 
 
 def _missing_sentence(
-    dataset: Dataset, file: str, column: str, name: str, branches: Collection[str]
+    dataset: Dataset, file: str, column: str, branches: Collection[str], of: Mapping[str, str]
 ) -> str:
     """Say which branch is missing and which ones, not used otherwise, are called similarly."""
     free = sorted(set(branches) - set(dataset.branch_of.values()))
-    near = difflib.get_close_matches(name, free, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(of[column], free, n=3, cutoff=0.5)
     near = near or difflib.get_close_matches(column, free, n=3, cutoff=0.4)
     hint = f"; nearest are {', '.join(near)}" if near else ""
     return (
-        f"Dataset {dataset.name}: tree {dataset.tree} of {file} has no branch {name}, which "
+        f"Dataset {dataset.name}: tree {dataset.tree} of {file} has no branch {of[column]}, which "
         f"`{column}` is read from{hint}; name the right one under `branches` in the manifest."
     )

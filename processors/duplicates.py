@@ -9,7 +9,8 @@ share a hash by accident: less than one below 6·10⁹ events.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,16 +30,13 @@ AT_ONCE: Final = 16_000_000
 
 
 class IdentityProcessor(ChunkProcessor):
-    """Hashes the identities of a chunk, and writes the hashes to a file, sorted.
+    """Hashes the identities of a chunk, and writes the hashes to a file of a folder, sorted.
 
     Further candidates of the same event are left out.
     """
 
-    def __init__(
-        self, datasets: Iterable[DatasetInfo], folder: Path, *, by_chunk: bool = False
-    ) -> None:
-        """Take the descriptions of all datasets, and the folder for the files."""
-        super().__init__(datasets, by_chunk=by_chunk)
+    def __init__(self, datasets: Iterable[DatasetInfo], folder: Path) -> None:
+        super().__init__(datasets)
         self._folder = folder.absolute()
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
@@ -70,62 +68,51 @@ class IdentityProcessor(ChunkProcessor):
 def suspicious(summaries: Mapping[Chunk, Any]) -> list[Chunk]:
     """Chunks of a dataset that can share events with others or hold one twice.
 
-    Args:
-        summaries: What `FeatureProcessor` says of all chunks of the dataset.
-
-    Returns:
-        Those that are not in order, and those whose range of identities overlaps another's.
+    Of what `FeatureProcessor` says of all its chunks, the order of events and their range matter:
+    where ranges overlap, or one is unknown as its events are not in order.
     """
-    found = {chunk for chunk, summary in summaries.items() if not summary["ascending"]}
-    if found:
-        # The range of a chunk that is not in order is unknown.
+    if not all(summary["ascending"] for summary in summaries.values()):
         return sorted(summaries)
-    ranges = sorted(
-        (summary["first"], summary["last"], chunk) for chunk, summary in summaries.items()
-    )
+    found = set()
+    ranges = sorted((of["first"], of["last"], chunk) for chunk, of in summaries.items())
     reach: tuple[list[int], Chunk] | None = None
     for first, last, chunk in ranges:
-        if reach is not None and first <= reach[0] and not _continues(reach, first, chunk):
+        # Chunks that follow each other may share the candidates of one event.
+        beyond = (
+            reach is None or first > reach[0] or (first == reach[0] and chunk.continues(reach[1]))
+        )
+        if reach is not None and not beyond:
             found |= {reach[1], chunk}
         if reach is None or last > reach[0]:
             reach = last, chunk
     return sorted(found)
 
 
-def _continues(reach: tuple[list[int], Chunk], first: list[int], chunk: Chunk) -> bool:
-    """Whether a chunk goes on with the candidates of the event that the one before ended with."""
-    last, before = reach
-    return last == first and (before.file, before.stop) == (chunk.file, chunk.start)
-
-
 def count_duplicates(hashes: Mapping[Chunk, Any], summaries: Mapping[Chunk, Any]) -> dict[str, int]:
     """Count events that are there more than once.
 
-    Args:
-        hashes: Hashes of all chunks that could share events.
-        summaries: What else is known of them.
+    Takes the hashes of all chunks that could share events, and what else is known of chunks.
 
     Returns:
         By file, how often it repeats an event of an earlier place: of an earlier file or its own.
     """
     chunks = sorted(hashes)
-    sizes = np.sum([np.diff(hashes[chunk]["offsets"]) for chunk in chunks], axis=0)
     repeated = np.zeros(len(chunks), dtype=np.int64)
-    for low, high in _groups(sizes):
+    sizes = np.sum([np.diff(hashes[chunk]["offsets"]) for chunk in chunks], axis=0)
+    for low, high in _groups(sizes.tolist()):
         parts = [_slice(hashes[chunk], low, high) for chunk in chunks]
         values = np.concatenate(parts)
         origin = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         order = np.argsort(values, kind="stable")
         values, origin = values[order], origin[order]
-        again = origin[1:][values[1:] == values[:-1]]
-        repeated += np.bincount(again, minlength=len(chunks))
+        repeated += np.bincount(origin[1:][values[1:] == values[:-1]], minlength=len(chunks))
     for number, (before, chunk) in enumerate(itertools.pairwise(chunks), 1):
         # Candidates of one event on both sides of a border between chunks are no duplicate.
-        reach = summaries[before]["last"], before
-        repeated[number] -= _continues(reach, summaries[chunk]["first"], chunk)
-    counts: dict[str, int] = {}
+        same = summaries[before]["last"] == summaries[chunk]["first"]
+        repeated[number] -= same and chunk.continues(before)
+    counts: Counter[str] = Counter()
     for chunk, count in zip(chunks, repeated.tolist(), strict=True):
-        counts[chunk.file] = counts.get(chunk.file, 0) + count
+        counts[chunk.file] += count
     return {file: count for file, count in counts.items() if count}
 
 
@@ -135,12 +122,12 @@ def _slice(hashes: Any, low: int, high: int) -> NDArray[np.uint64]:
     return np.fromfile(hashes["file"], np.uint64, last - first, offset=8 * first)
 
 
-def _groups(sizes: Sequence[int] | NDArray[np.int64]) -> Iterable[tuple[int, int]]:
+def _groups(sizes: Iterable[int]) -> Iterable[tuple[int, int]]:
     """Consecutive slices that together hold no more than `AT_ONCE` hashes, as ranges."""
-    low, total = 0, 0
+    low = number = total = 0
     for number, size in enumerate(sizes):
         if total and total + size > AT_ONCE:
             yield low, number
             low, total = number, 0
-        total += int(size)
-    yield low, len(sizes)
+        total += size
+    yield low, number + 1

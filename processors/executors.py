@@ -1,4 +1,4 @@
-"""Where chunks are processed: coffea's own executors, by name.
+"""Where jobs are done: coffea's own executors, by name, and again if workers die.
 
 ``iterative`` is this process, ``futures`` one process a worker, ``dask`` a Dask cluster (one
 on this machine, or one that is running already and is joined by its address), ``parsl``
@@ -11,26 +11,37 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import loky
 import numpy as np
 from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor, ParslExecutor
 from coffea.processor.executor import ExecutorBase
+from coffea.util import coffea_console
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.processors.ntuples.opening import prepare_xrootd
+from punzinet.processors.ledger import Records
+from punzinet.processors.ntuples.opening import prepare_xrootd, reason
 
+LOG = logging.getLogger(__name__)
 NAMES = ("auto", "iterative", "futures", "dask", "parsl")
 POOL_PAYS: Final = 8_000_000
 """Entries from which on a pool of workers is worth its start, which takes four seconds."""
 CONNECT_SECONDS = 20
 """How long a Dask scheduler may take to answer."""
+ROUNDS: Final = 4
+"""How often jobs are handed out anew when workers died under them."""
+_LOST_WORKERS: Final = frozenset(
+    {"CommClosedError", "FutureCancelledError", "KilledWorker", "ManagerLost", "WorkerLost"}
+)
+"""Names of the exceptions with which Dask and Parsl say that workers are gone."""
 _MEMORY_IS_KEPT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 1024**2),
@@ -40,32 +51,23 @@ default large arrays are given back to the system at once, which then has to cle
 anew: that takes as long as reading the chunk. Of more than this, loky would think it is lost, and
 start the worker anew."""
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Execution:
-    """How the chunks of a stage are run; no byte of a result depends on it.
+    """Where the jobs of a stage are done; no byte of a result depends on it."""
 
-    Attributes:
-        executor: One of `NAMES`.
-        workers: Number of worker processes; none are started where a cluster is joined.
-        scheduler: Address of a running Dask scheduler to join, such as ``tcp://host:8786``.
-    """
-
-    executor: str = "iterative"
-    workers: int = 1
-    scheduler: str | None = None
+    executor: str = "iterative"  # one of `NAMES`
+    workers: int = 1  # processes; none are started where a cluster is joined
+    scheduler: str | None = None  # address of a running Dask scheduler, tcp://host:8786
 
 
 @contextmanager
 def open_executor(execution: Execution, entries: int | None = None) -> Iterator[ExecutorBase]:
     """Make one of coffea's executors, and end what was started for it afterwards.
 
-    Args:
-        execution: Which, and how many workers.
-        entries: How many entries there are to process, if that is what takes the time.
-
-    Yields:
-        The executor.
+    How many entries there are to process is said if that is what takes the time.
 
     Raises:
         InputError: If there is no executor of that name, a library for it is not installed, or
@@ -85,8 +87,15 @@ def open_executor(execution: Execution, entries: int | None = None) -> Iterator[
     if name == "iterative":
         yield IterativeExecutor(retries=0)
     elif name == "futures":
+        # Merged in a thread, results need not be sent back; coffea's bar for merging in its main
+        # thread would never fill.
         yield FuturesExecutor(
-            workers=execution.workers, pool=_shared_pool, compression=None, retries=0
+            workers=execution.workers,
+            pool=_shared_pool,
+            merging=True,
+            mergepool=ThreadPoolExecutor,
+            compression=None,
+            retries=0,
         )
     elif name == "dask":
         with _dask_client(execution) as client:
@@ -121,32 +130,32 @@ def _shared_pool(max_workers: int) -> Iterator[Any]:
         raise
 
 
-@contextmanager
-def _dask_client(execution: Execution) -> Iterator[Any]:
-    """Connect to a Dask cluster: the one with the given address, or a new one on this machine.
-
-    Raises:
-        InputError: If Dask is not installed, or nothing answers at the address.
-    """
+def _load_optional(name: str, *modules: str) -> list[Any]:
+    """Load the libraries of an executor that most runs do without."""
     try:
-        import dask.dataframe  # noqa: F401, PLC0415 - coffea's executor needs it, most runs do not
-        from distributed import Client, LocalCluster  # noqa: PLC0415
+        return [importlib.import_module(module) for module in modules]
     except ImportError:
         raise InputError(
-            "The dask executor needs libraries that are not installed: pip install "
-            "'punzinet[dask]'."
+            f"The {name} executor needs libraries that are not installed: pip install "
+            f"'punzinet[{name}]'."
         ) from None
+
+
+@contextmanager
+def _dask_client(execution: Execution) -> Iterator[Any]:
+    """Connect to a Dask cluster: the one with the given address, or a new one on this machine."""
+    # Coffea's executor needs the first of them.
+    _, distributed = _load_optional("dask", "dask.dataframe", "distributed")
     with warnings.catch_warnings():
         # Thousands of chunks carry their processor along, which Dask remarks upon.
         warnings.filterwarnings("ignore", message="Sending large graph")
         if execution.scheduler is not None:
             try:
-                client = Client(execution.scheduler, timeout=CONNECT_SECONDS)
+                client = distributed.Client(execution.scheduler, timeout=CONNECT_SECONDS)
             except (OSError, ValueError) as error:
-                reason = next(iter(str(error).splitlines()), type(error).__name__)
                 raise InputError(
-                    f"No Dask scheduler answers at {execution.scheduler} ({reason}); start it, or "
-                    "leave --scheduler out for a cluster on this machine."
+                    f"No Dask scheduler answers at {execution.scheduler} ({reason(error)}); start "
+                    "it, or leave --scheduler out for a cluster on this machine."
                 ) from None
             with client:
                 yield client
@@ -154,62 +163,87 @@ def _dask_client(execution: Execution) -> Iterator[Any]:
         logging.getLogger("distributed").setLevel(logging.ERROR)
         with (
             TemporaryDirectory(prefix="punzinet-dask-") as scratch,
-            LocalCluster(
+            distributed.LocalCluster(
                 n_workers=execution.workers,
                 threads_per_worker=1,
                 dashboard_address=None,
                 local_directory=scratch,
             ) as cluster,
-            Client(cluster) as client,
+            distributed.Client(cluster) as client,
         ):
             yield client
 
 
 @contextmanager
 def _parsl_workers(workers: int) -> Iterator[None]:
-    """Start Parsl with worker processes on this machine.
+    """Start Parsl with worker processes on this machine."""
+    parsl, config, executors, providers = _load_optional(
+        "parsl", "parsl", "parsl.config", "parsl.executors", "parsl.providers"
+    )
+    # Parsl looks its workers up there, and nobody may have activated this environment.
+    programs, path = str(Path(sys.executable).parent), os.environ.get("PATH", "")
+    if programs not in path.split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([programs, path])
+    with TemporaryDirectory(prefix="punzinet-parsl-") as scratch:
+        processes = executors.HighThroughputExecutor(
+            label="workers",
+            address="127.0.0.1",
+            max_workers_per_node=workers,
+            provider=providers.LocalProvider(init_blocks=1, max_blocks=1),
+        )
+        runinfo = str(Path(scratch) / "runinfo")
+        settings = config.Config(executors=[processes], run_dir=runinfo, initialize_logging=False)
+        with parsl.load(settings):
+            yield
+
+
+def is_lost_worker(error: BaseException) -> bool:
+    """Whether an exception means that workers are gone, and not that something is wrong."""
+    return (
+        isinstance(error, BrokenExecutor | CancelledError)
+        or type(error).__name__ in _LOST_WORKERS
+        or "KilledWorker" in str(error)
+    )
+
+
+def survive(attempt: Callable[[], Result], records: Records, title: str) -> Result:
+    """Do the jobs that have no record, and again if workers die; `title` is what they are called.
 
     Raises:
-        InputError: If Parsl is not installed.
+        InputError: If workers die again and again.
     """
-    try:
-        import parsl  # noqa: PLC0415 - an optional library
-        from parsl.config import Config  # noqa: PLC0415
-        from parsl.executors import HighThroughputExecutor  # noqa: PLC0415
-        from parsl.providers import LocalProvider  # noqa: PLC0415
-    except ImportError:
-        raise InputError(
-            "The parsl executor needs libraries that are not installed: pip install "
-            "'punzinet[parsl]'."
-        ) from None
-    with TemporaryDirectory(prefix="punzinet-parsl-") as scratch, _own_programs_first():
-        parsl.load(
-            Config(
-                executors=[
-                    HighThroughputExecutor(
-                        label="workers",
-                        address="127.0.0.1",
-                        max_workers_per_node=workers,
-                        provider=LocalProvider(init_blocks=1, max_blocks=1),
-                    )
-                ],
-                run_dir=str(Path(scratch) / "runinfo"),
-                initialize_logging=False,
-            )
-        )
+    todo, count = records.unfinished(), len(records.jobs)
+    LOG.info("%s: %d of %d chunks are done already", title, count - len(todo), count)
+    for job in todo:
+        LOG.debug("%s: %s", title, job.name)
+    why = ""
+    for _ in range(ROUNDS):
         try:
-            yield
-        finally:
-            parsl.dfk().cleanup()
-            parsl.clear()
+            with _progress():
+                return attempt()
+        except (Exception, CancelledError) as error:
+            if not is_lost_worker(error):
+                raise
+            why = reason(error)
+    raise InputError(
+        f"{title}: worker processes die again and again ({why}); {len(records.unfinished())} of "
+        f"{count} chunks are missing. The same command continues: with fewer --workers or a "
+        "smaller `features.chunk_size` if memory runs out."
+    )
 
 
 @contextmanager
-def _own_programs_first() -> Iterator[None]:
-    """Let programs of this environment be found although nobody activated it: Parsl's workers."""
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+def _progress() -> Iterator[None]:
+    """Let coffea show its progress on stderr unless the command is to be quiet.
+
+    Tracebacks of exceptions that coffea prints, and raises as well, are silenced.
+    """
+    quiet = coffea_console.quiet
+    coffea_console.quiet = not LOG.isEnabledFor(logging.WARNING)
+    coffea_console.file = sys.stderr
     try:
-        yield
+        with redirect_stderr(StringIO()):
+            yield
     finally:
-        os.environ["PATH"] = before
+        coffea_console.quiet = quiet
+        coffea_console.file = None

@@ -1,5 +1,6 @@
-"""Features: from muon pairs to the tensors that networks are trained on."""
+"""Features: peaks of signal for the windows, and the tensors that networks are trained on."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from hist import Hist, axis, storage
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.folds import fold_of
 from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.peak_fit import PEAK_BINS
 from punzinet.analysis.search import Search
-from punzinet.analysis.types import BoolArray, IntArray
+from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
 from punzinet.processors.chunks import Chunk, ChunkProcessor, name_of
@@ -23,6 +26,47 @@ IDENTITY_ORDER = ("experiment", "run", "production", "event")
 NO_WINDOW = "dropped: {} in no window"
 NOT_ITS_WINDOW = "dropped: {} outside the window of the generated mass"
 _NAME = pa.dictionary(pa.int32(), pa.string())
+_DIFFERENCES = ("event", "window_start", "window_stop", "fold")
+
+
+class PeakProcessor(ChunkProcessor):
+    """Fills M²_rec - m² of signal, or what the search has, for each mass that a chunk holds.
+
+    The output is a histogram with the axes ``hypothesis``, the index of the mass among the
+    hypotheses, and ``distance``.
+    """
+
+    def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
+        """Fill the histogram of a chunk."""
+        candidates = read_candidates(dataset, events)
+        hypothesis = candidates.hypothesis[candidates.alive]
+        centre = dataset.search.centre(dataset.hypotheses[hypothesis])
+        distance = candidates.variable[candidates.alive] - centre
+        peaks = _empty_peaks(np.unique(hypothesis).tolist() or [0], dataset.search.peak_reach)
+        weight = candidates.weight[candidates.alive]
+        return {"peaks": peaks.fill(hypothesis, distance, weight=weight)}
+
+    def merge(self, chunks: Mapping[Chunk, Any]) -> Hist[Any]:
+        """Add up the histograms of all chunks, with every hypothesis."""
+        dataset = next(iter(self.datasets.values()))
+        total = _empty_peaks(list(range(len(dataset.hypotheses))), dataset.search.peak_reach)
+        for part in chunks.values():
+            for row, m in enumerate(part["peaks"].axes[0]):
+                total.view(flow=True)[m] += part["peaks"].view(flow=True)[row]
+        return total
+
+    def settings(self, dataset: DatasetInfo) -> Any:
+        """What a histogram depends on: its dataset and the bins."""
+        return [dataset.settings(), dataset.search.peak_reach, PEAK_BINS]
+
+
+def _empty_peaks(hypotheses: list[int], reach: float) -> Hist[Any]:
+    """An empty histogram around the centres of some hypotheses."""
+    return Hist(
+        axis.IntCategory(hypotheses, name="hypothesis", overflow=False),
+        axis.Regular(PEAK_BINS, -reach, reach, name="distance"),
+        storage=storage.Weight(),
+    )
 
 
 class FeatureProcessor(ChunkProcessor):
@@ -34,23 +78,13 @@ class FeatureProcessor(ChunkProcessor):
     """
 
     def __init__(
-        self,
-        datasets: Iterable[DatasetInfo],
-        windows: Windows,
-        folder: Path | None = None,
-        *,
-        by_chunk: bool = False,
+        self, datasets: Iterable[DatasetInfo], windows: Windows, folder: Path | None = None
     ) -> None:
-        """Make the processor.
+        """Take the datasets, the windows, and where tables are written to as Parquet.
 
-        Args:
-            datasets: All datasets.
-            windows: The windows.
-            folder: Where tables are written to as Parquet, one file a chunk, in one folder a
-                dataset, which has to exist; None to have them in the output.
-            by_chunk: See `ChunkProcessor`.
+        The folder holds one folder a dataset, which has to exist, with one file a chunk.
         """
-        super().__init__(datasets, by_chunk=by_chunk)
+        super().__init__(datasets)
         self._windows = windows
         self._folder = folder and folder.absolute()
 
@@ -69,7 +103,7 @@ class FeatureProcessor(ChunkProcessor):
             ``table``, or name and size of the file it is written to.
         """
         candidates = read_candidates(dataset, events)
-        usable = candidates.alive.copy()
+        usable = candidates.hypothesis[candidates.alive]
         start, stop = self._windows.assign(candidates.variable)
         mass = dataset.search.variable.mass.title
         candidates.require(NO_WINDOW.format(mass), start < stop)
@@ -99,15 +133,15 @@ class FeatureProcessor(ChunkProcessor):
     def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, dict[str, Any]]:
         """Put the results of each dataset together."""
         merged: dict[str, dict[str, Any]] = {}
-        for name in sorted({chunk.dataset for chunk in chunks}):
-            own = {chunk: chunks[chunk] for chunk in sorted(chunks) if chunk.dataset == name}
-            parts = list(own.values())
+        for name, group in itertools.groupby(chunks, lambda chunk: chunk.dataset):
+            own = {chunk: chunks[chunk] for chunk in group}
+            parts = own.values()
             merged[name] = {
                 "cutflow": merge_cutflows(part["cutflow"] for part in parts),
-                "further": further_candidates(own),
+                "further": _further_candidates(own),
             }
             if self.datasets[name].is_signal:
-                merged[name]["hypotheses"] = np.sum([part["hypotheses"] for part in parts], axis=0)
+                merged[name]["hypotheses"] = sum(part["hypotheses"] for part in parts)
             if self._folder is None:
                 tables = [part["table"] for part in parts]
                 merged[name]["table"] = pa.concat_tables(tables).combine_chunks()
@@ -136,20 +170,18 @@ def tensor_schema(search: Search) -> pa.Schema:
     only); sums of `weight` are events at the target luminosity for background and efficiencies
     for signal.
     """
-    types = [
-        *((name, pa.int64()) for name in ("experiment", "run", "event", "production")),
-        ("dataset", _NAME),
-        ("process", _NAME),
-        ("mass", pa.float64()),
-        *((name, pa.float32()) for name in search.feature_names),
-        (search.variable.name, pa.float64()),
-        ("window_start", pa.int16()),
-        ("window_stop", pa.int16()),
-        ("weight", pa.float64()),
-        ("fold", pa.int8()),
-    ]
+    types = {
+        **dict.fromkeys(("experiment", "run", "event", "production"), pa.int64()),
+        **dict.fromkeys(("dataset", "process"), _NAME),
+        "mass": pa.float64(),
+        **dict.fromkeys(search.feature_names, pa.float32()),
+        search.variable.name: pa.float64(),
+        **dict.fromkeys(("window_start", "window_stop"), pa.int16()),
+        "weight": pa.float64(),
+        "fold": pa.int8(),
+    }
     # Where nothing can be missing, nothing has to say for every row that it is there.
-    return pa.schema([pa.field(name, kind, nullable=name == "mass") for name, kind in types])
+    return pa.schema([pa.field(*column, nullable=column[0] == "mass") for column in types.items()])
 
 
 def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Table:
@@ -161,16 +193,15 @@ def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Ta
     mass: Any = pa.nulls(len(rows), pa.float64())
     if dataset.is_signal:
         mass = dataset.hypotheses[candidates.hypothesis[rows]]
-    features = {
-        name: candidates.features[:, i].take(rows).astype(np.float32)
-        for i, name in enumerate(search.feature_names)
-    }
     columns = {
         **identity,
         "dataset": pa.DictionaryArray.from_arrays(same, [dataset.name]),
         "process": pa.DictionaryArray.from_arrays(same, [dataset.process]),
         "mass": mass,
-        **features,
+        **{
+            name: candidates.features[:, i].take(rows).astype(np.float32)
+            for i, name in enumerate(search.feature_names)
+        },
         search.variable.name: candidates.variable[rows],
         "window_start": start[rows].astype(np.int16),
         "window_stop": stop[rows].astype(np.int16),
@@ -189,15 +220,14 @@ def write_table(path: Path, table: pa.Table, search: Search) -> None:
     # Numbers that repeat are small as a dictionary, small numbers as differences, which takes less
     # time. Compression would make the file another tenth smaller, for more time than reading
     # takes that part of the ntuples.
-    differences = ("event", "window_start", "window_stop", "fold")
-    others = {*differences, search.variable.name, *search.feature_names}
+    others = {*_DIFFERENCES, search.variable.name, *search.feature_names}
     with atomic_path(path) as partial:
         pq.write_table(
             table,
             partial,
             compression="none",
             use_dictionary=[name for name in table.column_names if name not in others],
-            column_encoding=dict.fromkeys(differences, "DELTA_BINARY_PACKED"),
+            column_encoding=dict.fromkeys(_DIFFERENCES, "DELTA_BINARY_PACKED"),
             row_group_size=max(table.num_rows, 1),
             # Whoever reads a tensor reads all of its rows.
             write_statistics=False,
@@ -230,31 +260,17 @@ def scan_identities(
     return further, ascending
 
 
-def _count_hypotheses(candidates: Candidates, usable: BoolArray) -> Any:
+def _count_hypotheses(candidates: Candidates, usable: IntArray) -> FloatArray:
     """Usable signal entries by hypothesis, those in their own window, and their weights: (H, 3)."""
-    count = len(candidates.dataset.hypotheses)
-    inside = candidates.hypothesis[candidates.alive]
-    return np.column_stack(
-        [
-            np.bincount(candidates.hypothesis[usable], minlength=count),
-            np.bincount(inside, minlength=count),
-            np.bincount(inside, candidates.weight[candidates.alive], minlength=count),
-        ]
-    ).astype(np.float64)
+    inside, weight = (of[candidates.alive] for of in (candidates.hypothesis, candidates.weight))
+    size = len(candidates.dataset.hypotheses)
+    counts = [np.bincount(hypothesis, minlength=size) for hypothesis in (usable, inside)]
+    return np.column_stack([*counts, np.bincount(inside, weight, minlength=size)])
 
 
-def further_candidates(chunks: Mapping[Chunk, Any]) -> int:
-    """Count entries that belong to the same event as the entry before them in their file.
-
-    Args:
-        chunks: Results of chunks in their order, those of a file next to each other.
-    """
-    total = 0
-    before: tuple[Chunk, Any] | None = None
-    for chunk, part in chunks.items():
-        total += part["further"]
-        if before is not None:
-            continues = (before[0].file, before[0].stop) == (chunk.file, chunk.start)
-            total += continues and before[1]["last"] == part["first"]
-        before = chunk, part
+def _further_candidates(chunks: Mapping[Chunk, Any]) -> int:
+    """Count entries that belong to the same event as the entry before them in their file."""
+    total: int = sum(part["further"] for part in chunks.values())
+    for (before, earlier), (chunk, part) in itertools.pairwise(chunks.items()):
+        total += chunk.continues(before) and earlier["last"] == part["first"]
     return total

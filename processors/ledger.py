@@ -1,130 +1,122 @@
-"""The ledger: every finished piece of work of a stage has a record, so that none is done twice.
+"""The ledger: every finished job of a stage has a record, so that none is done twice.
 
-Workers leave the record of a piece of work when it is finished, with all there is to say about
-it; whoever started them collects the records. A stage that was killed goes on from the records
-it left. A record counts only while everything its result depends on is as it was: that is its
-key. Under ``output/.ledger/<stage>`` there are, for each step of the stage, ``<step>.json`` with
-all pieces of work and a folder with their records and failures.
+A job is what a worker does at once: it reads a chunk of a file, or simulates a batch. Finished, it
+leaves its record, with all there is to say about it; whoever started the workers collects the
+records. A stage that was killed goes on from the records it left. A record counts only while
+everything its result depends on is as it was: that is its key. Under ``output/.ledger/<stage>``
+there are, for each step of the stage, ``<step>.json`` with all jobs and a folder with their
+records and failures. Nothing here imports coffea: `punzinet status` has to be quick.
 """
 
-import logging
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from io import StringIO
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 
-import numpy as np
-from boost_histogram.serialization import from_uhi, to_uhi
-from coffea.processor import CheckpointerABC
-from coffea.processor.executor import ExecutorBase
-from coffea.util import coffea_console
-from hist import Hist
+from pydantic import Field, TypeAdapter
 
-from punzinet.analysis.io.errors import InputError, OutputError
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import (
-    Arrays,
     Record,
     is_file,
     read_content,
+    read_json,
     read_record,
+    read_result,
     write_json,
     write_record,
 )
-from punzinet.processors.chunks import ChunkProcessor
-from punzinet.processors.progress import FAILURE, RECORD
+from punzinet.analysis.io.output import command_of
 
-LOG = logging.getLogger(__name__)
-ROUNDS: Final = 4
-"""How often work is handed out anew when workers died under it."""
-_LOST_WORKERS: Final = frozenset(
-    {"CommClosedError", "FutureCancelledError", "KilledWorker", "ManagerLost", "WorkerLost"}
-)
-"""Names of the exceptions with which Dask and Parsl say that workers are gone."""
-
-Result = TypeVar("Result")
+RECORD = ".safetensors"
+FAILURE = ".failed.json"
 
 
-class Work(NamedTuple):
-    """A chunk of a file, or of a simulation, that is worked on.
+class Job(NamedTuple):
+    """What a worker does at once."""
 
-    Attributes:
-        name: Its name, unique in its step: a relative path without suffix.
-        key: Digest of everything its result depends on.
-        dataset: The dataset it belongs to.
-        what: The file, or whatever it is a part of.
-        entries: Entries it is responsible for.
-        payload: What the function that does it takes.
-    """
-
-    name: str
-    key: str
+    name: str  # a relative path without suffix, unique in its step
+    key: str  # digest of everything that its result depends on
     dataset: str
-    what: str
-    entries: int
-    payload: Any = None
+    source: str  # the file, or whatever it is a part of
+    entries: Annotated[int, Field(ge=0)]  # that it is responsible for
+    payload: Any = None  # what the function that does it takes
 
 
-def _leave_record(
-    work: Work, function: Callable[[Any], Record], folder: Path
-) -> dict[str, str | None]:
-    """Do some work and leave its record; what is wrong with the input is handed back.
-
-    Raises:
-        OutputError: If nothing can be written, which is no fault of the input.
-    """
-    try:
-        content, arrays = function(work.payload)
-        record = Record({"key": work.key, "result": content}, arrays)
-        write_record(folder / f"{work.name}{RECORD}", record)
-    except OutputError:
-        raise
-    except InputError as error:
-        failure = {"key": work.key, "reason": str(error)}
-        write_json(folder / f"{work.name}{FAILURE}", failure)
-        return {work.name: str(error)}
-    return {work.name: None}
+_JOBS = TypeAdapter(list[Job])
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of a stage, after it has run.
-
-    Attributes:
-        folder: Where its records lie.
-        works: All its work.
-        problems: What is wrong with the input, by name of the work that has no record.
-    """
+class Records:
+    """Records and failures of the jobs of a step, in a folder."""
 
     folder: Path
-    works: Sequence[Work]
-    problems: Mapping[str, str]
+    jobs: Sequence[Job] = ()
 
-    def read(self, work: Work) -> Record:
-        """The record of a piece of work.
+    def find(self, name: str, key: str) -> Record | None:
+        """The record of a job; any other that has its name is removed."""
+        path = self.path(name)
+        record = read_record(path)
+        if record and record.content.get("key") == key and "thin" not in record.content:
+            return Record(record.content["result"], record.arrays)
+        path.unlink(missing_ok=True)
+        return None
+
+    def read(self, job: Job) -> Record:
+        """The record of a job.
 
         Raises:
-            InputError: If the work could not be done, or the record is not there any more.
+            InputError: If the job could not be done, or its record is not there any more.
         """
-        if work.name in self.problems:
-            raise InputError(self.problems[work.name])
-        record = _read(self.folder, work)
+        record = self.find(job.name, job.key)
         if record is None:
             raise InputError(
-                f"The record of {work.name} in {self.folder} is gone or damaged; run the same "
+                self.failure(job)
+                or f"The record of {job.name} in {self.folder} is gone or damaged; run the same "
                 "command again."
             )
         return record
 
-    def thin(self, note: str) -> None:
-        """Throw the arrays of all records away, which say so under the key `note`."""
-        for work in self.works:
-            content = {"key": work.key, "result": {**self.read(work).content, note: True}}
-            write_record(self.folder / f"{work.name}{RECORD}", Record(content, {}))
+    def write(self, name: str, key: str, record: Record) -> None:
+        """Leave the record of a job."""
+        content = {"key": key, "result": record.content}
+        write_record(self.path(name), Record(content, record.arrays))
+
+    def fail(self, name: str, key: str, reason: str) -> None:
+        """Leave what is wrong with the input of a job."""
+        write_json(self.path(name, FAILURE), {"key": key, "reason": reason})
+
+    def failure(self, job: Job) -> str | None:
+        """What is wrong with the input of a job, if it failed.
+
+        Raises:
+            InputError: If what it left is damaged.
+        """
+        path = self.path(job.name, FAILURE)
+        if not is_file(path):
+            return None
+        said = read_json(path, f"punzinet {command_of(self.folder.parent.name)}")
+        own = isinstance(said, dict) and said.get("key") == job.key
+        return str(said.get("reason")) if own else None
+
+    def unfinished(self) -> list[Job]:
+        """Jobs without a record, by the headers of the records alone."""
+        contents = [read_content(self.path(job.name)) for job in self.jobs]
+        return [
+            job
+            for job, content in zip(self.jobs, contents, strict=True)
+            if content is None or content.get("key") != job.key
+        ]
+
+    def thin(self) -> None:
+        """Throw the arrays of all records away: they still say what was done, and count no more."""
+        for job in self.jobs:
+            content = {"key": job.key, "result": self.read(job).content, "thin": True}
+            write_record(self.path(job.name), Record(content, {}))
+
+    def path(self, name: str, suffix: str = RECORD) -> Path:
+        """Where the record of a job is, or its failure."""
+        return self.folder / f"{name}{suffix}"
 
 
 class Ledger:
@@ -134,213 +126,59 @@ class Ledger:
         # Workers of a cluster may run in another folder.
         self.folder = folder.absolute()
 
-    def run(
-        self,
-        step: str,
-        works: Sequence[Work],
-        function: Callable[[Any], Record],
-        executor: ExecutorBase,
-        *,
-        title: str,
-        keep: Callable[[Record], bool] = lambda _: True,
-    ) -> Step:
-        """Do what is missing of a step that reads no files.
-
-        Args:
-            step: Name of the step.
-            works: All its work, each under another name.
-            function: Takes a payload and returns the record of what was done.
-            executor: Where to do it, one of coffea's.
-            title: What the progress bar says.
-            keep: Whether the record of an earlier run still holds, given all it says.
-
-        Raises:
-            InputError: If workers die again and again, or the folder cannot be written to.
-        """
+    def plan(self, step: str, jobs: Sequence[Job]) -> Records:
+        """Write down all jobs of a step, and remove what other jobs left."""
         folder = self.folder / step
-        self.plan(step, works)
-        todo = [work for work in works if not _is_done(folder, work, keep)]
-        say_how_far(title, works, todo)
-        problems: dict[str, str] = {}
-
-        def attempt() -> None:
-            todo[:] = [work for work in todo if not _is_done(folder, work, lambda _: True)]
-            if todo:
-                leave = partial(_leave_record, function=function, folder=folder)
-                said, _ = executor.copy(desc=title)(todo, leave, {})
-                problems.update({name: what for name, what in said.items() if what is not None})
-
-        survive(attempt, folder, works, title)
-        return Step(folder, works, problems)
-
-    def plan(self, step: str, works: Sequence[Work]) -> Path:
-        """Write down all work of a step, and remove what other work left.
-
-        Returns:
-            Where its records go.
-        """
-        folder = self.folder / step
-        write_json(self.folder / f"{step}.json", {"works": [work[:5] for work in works]})
-        names = {work.name for work in works}
+        write_json(self.folder / f"{step}.json", {"works": [job[:5] for job in jobs]})
+        names = {job.name for job in jobs}
         for path in [*folder.rglob(f"*{RECORD}"), *folder.rglob(f"*{FAILURE}")]:
-            name = str(path.relative_to(folder)).removesuffix(RECORD).removesuffix(FAILURE)
-            if name not in names or path.name.endswith(FAILURE):
+            # Of failures, none is left.
+            if str(path.relative_to(folder)).removesuffix(RECORD) not in names:
                 path.unlink(missing_ok=True)
-        for name in {str(Path(name).parent) for name in names}:
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        return folder
+        for parent in {Path(name).parent for name in names}:
+            (folder / parent).mkdir(parents=True, exist_ok=True)
+        return Records(folder, jobs)
 
 
-class ChunkRecords(CheckpointerABC):  # type: ignore[misc]  # coffea has no types
-    """Records of the chunks of a step, which coffea's `Runner` leaves and finds again.
+@dataclass(frozen=True)
+class Progress:
+    """How far a step of a stage is with one dataset."""
 
-    A chunk has its ``name`` and its ``key`` in its metadata.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Take the folder of the step."""
-        self._folder = folder
-
-    def missing(self, works: Sequence[Work]) -> list[Work]:
-        """Work that has no record of its own."""
-        contents = (read_content(self._folder / f"{work.name}{RECORD}") for work in works)
-        return [
-            work
-            for work, content in zip(works, contents, strict=True)
-            if content is None or content.get("key") != work.key
-        ]
-
-    def load(self, metadata: Any, processor_instance: ChunkProcessor) -> dict[str, Any] | None:
-        """The output of an earlier run, if it still holds (called by coffea)."""
-        path = self._folder / f"{metadata['name']}{RECORD}"
-        record = read_record(path)
-        if record is not None and record.content.get("key") == metadata["key"]:
-            result = _unpack(record.content["result"], record.arrays)
-            if processor_instance.still_holds(result):
-                out = processor_instance.output(metadata, result)
-                return {"out": out, "processed": set()}
-        path.unlink(missing_ok=True)
-        return None
-
-    def save(
-        self, output: dict[str, Any], metadata: Any, _processor_instance: ChunkProcessor
-    ) -> None:
-        """Leave the output of a chunk, or what is wrong with it (called by coffea)."""
-        path = self._folder / metadata["name"]
-        for problem in output["out"]["problems"].values():
-            write_json(
-                path.with_name(path.name + FAILURE), {"key": metadata["key"], "reason": problem}
-            )
-        for result in output["out"]["chunks"].values():
-            arrays: Arrays = {}
-            content = {"key": metadata["key"], "result": _pack(result, arrays)}
-            write_record(path.with_name(path.name + RECORD), Record(content, arrays))
+    step: str
+    dataset: str
+    chunks: int
+    done: int  # chunks with a record
+    entries: int
+    entries_done: int
+    failures: dict[str, str]  # what is wrong, by file
 
 
-def _pack(value: Any, arrays: Arrays) -> Any:
-    """A result as JSON can express it; its arrays are put aside."""
-    if isinstance(value, np.ndarray):
-        arrays[str(len(arrays))] = value
-        return {"array": str(len(arrays) - 1)}
-    if isinstance(value, dict):
-        return {"dict": {name: _pack(inner, arrays) for name, inner in value.items()}}
-    if isinstance(value, Hist):
-        return {"hist": _pack(to_uhi(value), arrays)}
-    if isinstance(value, list | tuple):
-        return [_pack(inner, arrays) for inner in value]
-    return value
+def read_progress(folder: Path) -> list[Progress]:
+    """Find out how far a stage is by its ledger, while it runs or afterwards.
 
-
-def _unpack(value: Any, arrays: Arrays) -> Any:
-    """The result that `_pack` was given."""
-    if isinstance(value, list):
-        return [_unpack(inner, arrays) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    ((kind, inner),) = value.items()
-    if kind == "array":
-        return arrays[inner]
-    if kind == "hist":
-        return Hist(from_uhi(_unpack(inner, arrays)))
-    return {name: _unpack(one, arrays) for name, one in inner.items()}
-
-
-def _read(folder: Path, work: Work) -> Record | None:
-    """The record of a piece of work, None if there is none of this very work."""
-    record = read_record(folder / f"{work.name}{RECORD}")
-    if record is None or record.content.get("key") != work.key:
-        return None
-    return Record(record.content["result"], record.arrays)
-
-
-def _is_done(folder: Path, work: Work, keep: Callable[[Record], bool]) -> bool:
-    """Whether there is a good record; one that is not good is removed."""
-    record = _read(folder, work)
-    if record is not None and keep(record):
-        return True
-    (folder / f"{work.name}{RECORD}").unlink(missing_ok=True)
-    return False
-
-
-def say_how_far(title: str, works: Sequence[Work], todo: Sequence[Work]) -> None:
-    """Say how much of the work is done already, and name the rest."""
-    LOG.info("%s: %d of %d chunks are done already", title, len(works) - len(todo), len(works))
-    for work in todo:
-        LOG.debug("%s: %s", title, work.name)
-
-
-def is_lost_worker(error: BaseException) -> bool:
-    """Whether an exception means that workers are gone, and not that something is wrong."""
-    return (
-        isinstance(error, BrokenExecutor | CancelledError)
-        or type(error).__name__ in _LOST_WORKERS
-        or "KilledWorker" in str(error)
-    )
-
-
-def survive(
-    attempt: Callable[[], Result], folder: Path, works: Sequence[Work], title: str
-) -> Result:
-    """Do something in worker processes, and again if they die; what is finished has its record.
-
-    Args:
-        attempt: Does whatever has no record.
-        folder: Where records are.
-        works: All that there is to do.
-        title: What it is called in messages.
+    Returns:
+        One item for each step and dataset; none if the stage has never run.
 
     Raises:
-        InputError: If workers die again and again.
+        InputError: If a plan is damaged.
     """
-    reason = ""
-    for _ in range(ROUNDS):
-        try:
-            with _progress():
-                return attempt()
-        except (Exception, CancelledError) as error:
-            if not is_lost_worker(error):
-                raise
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-    missing = sum(not is_file(folder / f"{work.name}{RECORD}") for work in works)
-    raise InputError(
-        f"{title}: worker processes die again and again ({reason}); {missing} of "
-        f"{len(works)} chunks are missing. The same command continues: with fewer "
-        "--workers or a smaller `features.chunk_size` if memory runs out."
-    )
-
-
-@contextmanager
-def _progress() -> Iterator[None]:
-    """Let coffea show its progress on stderr unless the command is to be quiet.
-
-    Tracebacks of exceptions that coffea prints, and raises as well, are silenced.
-    """
-    quiet = coffea_console.quiet
-    coffea_console.quiet = not LOG.isEnabledFor(logging.WARNING)
-    coffea_console.file = sys.stderr
-    try:
-        with redirect_stderr(StringIO()):
-            yield
-    finally:
-        coffea_console.quiet = quiet
-        coffea_console.file = None
+    found = []
+    for plan in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
+        with read_result(plan, "jobs", f"punzinet {command_of(folder.name)}") as content:
+            jobs = _JOBS.validate_python(content["works"])
+        for dataset in dict.fromkeys(job.dataset for job in jobs):
+            records = Records(folder / plan.stem, [job for job in jobs if job.dataset == dataset])
+            missing = records.unfinished()
+            entries = sum(job.entries for job in records.jobs)
+            found.append(
+                Progress(
+                    step=plan.stem,
+                    dataset=dataset,
+                    chunks=len(records.jobs),
+                    done=len(records.jobs) - len(missing),
+                    entries=entries,
+                    entries_done=entries - sum(job.entries for job in missing),
+                    failures={job.source: why for job in missing if (why := records.failure(job))},
+                )
+            )
+    return found

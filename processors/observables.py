@@ -16,21 +16,13 @@ from punzinet.processors.datasets import DatasetInfo
 
 @dataclass(frozen=True, eq=False)
 class ObservedEvents:
-    """Events with all their candidate observables.
+    """Events with all their candidate observables."""
 
-    Attributes:
-        observables: (n, O) float32.
-        signal: (n,) which are signal.
-        hypothesis: (n,) hypothesis of signal events, 0 for background.
-        weight: (n,) weights.
-        fold: (n,) folds.
-    """
-
-    observables: FloatArray
-    signal: BoolArray
-    hypothesis: IntArray
-    weight: FloatArray
-    fold: IntArray
+    observables: FloatArray  # (n, O) float32
+    signal: BoolArray  # (n,)
+    hypothesis: IntArray  # (n,), 0 for background
+    weight: FloatArray  # (n,)
+    fold: IntArray  # (n,)
 
 
 class ObservableProcessor(ChunkProcessor):
@@ -41,15 +33,10 @@ class ObservableProcessor(ChunkProcessor):
     """
 
     def __init__(
-        self,
-        datasets: Iterable[DatasetInfo],
-        windows: Windows,
-        shares: Mapping[str, float],
-        *,
-        by_chunk: bool = False,
+        self, datasets: Iterable[DatasetInfo], windows: Windows, shares: Mapping[str, float]
     ) -> None:
         """Take the datasets, the windows, and the share of the events of each dataset."""
-        super().__init__(datasets, by_chunk=by_chunk)
+        super().__init__(datasets)
         self._windows = windows
         self._shares = shares
 
@@ -79,7 +66,7 @@ class ObservableProcessor(ChunkProcessor):
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> ObservedEvents:
         """Put the events of all chunks one after the other."""
-        parts = [chunks[chunk] for chunk in sorted(chunks)]
+        parts = list(chunks.values())
         return ObservedEvents(
             **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         )

@@ -9,9 +9,9 @@ charge, is not asked for here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from coffea.nanoevents import BaseSchema, NanoEventsFactory
@@ -23,7 +23,7 @@ from punzinet.analysis.io.provenance import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.network import SavedNetwork
 from punzinet.processors.candidates import read_pairs
-from punzinet.processors.chunks import split
+from punzinet.processors.chunks import Chunk, split
 from punzinet.processors.datasets import DatasetInfo
 from punzinet.processors.ntuples.opening import open_file
 from punzinet.processors.ntuples.preflight import InputFile
@@ -32,19 +32,12 @@ TREE = "punzinet"
 """Name of the friend tree."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What became of a file.
+class Prediction(NamedTuple):
+    """What became of a file."""
 
-    Attributes:
-        entries: Entries that were written.
-        selected: Entries with an output of at least the cut.
-        undefined: Entries without an output, because an input is not a finite number.
-    """
-
-    entries: int
-    selected: int
-    undefined: int
+    entries: int  # that were written
+    selected: int  # with an output of at least the cut
+    undefined: int  # without an output, because an input is not a finite number
 
 
 def predict_file(
@@ -58,19 +51,15 @@ def predict_file(
 ) -> Prediction:
     """Write the friend tree of one ntuple, chunk by chunk.
 
-    Args:
-        file: The ntuple.
-        saved: The network and its cut.
-        dataset: The dataset that the ntuple is read like; the search is that of the network.
-        target: The file with the friend tree.
-        chunk_size: Largest number of entries in memory.
-        advance: Told of the number of entries done, after every chunk.
+    The ntuple is read like the dataset, with the search and the single cut of the network;
+    `advance` is told of the number of entries done, after every chunk.
 
     Raises:
         InputError: If the ntuple is damaged, the network has no cut or takes something that is
             computed nowhere, or `target` cannot be written.
     """
     cut, search = saved.single_cut, saved.search
+    dataset = replace(dataset, search=search)
     branches: dict[str, Any] = {
         "punzinet_output": np.float32,
         "punzinet_selected": np.bool_,
@@ -78,7 +67,6 @@ def predict_file(
         search.variable.name: np.float64,
     }
     selected = undefined = 0
-    dataset = replace(dataset, search=search)
     identity = digest([saved.provenance, cut, dataset.settings(), file.path, file.entries])
     with (
         open_file(file.location, file.dataset) as source,
@@ -86,27 +74,28 @@ def predict_file(
     ):
         friend = sink.mktree(TREE, branches)
         for chunk in split(file.dataset, file.location, file.entries, chunk_size):
-            events = NanoEventsFactory.from_root(
-                source,
-                treepath=file.tree,
-                schemaclass=BaseSchema,
-                metadata={
-                    "dataset": chunk.dataset,
-                    "filename": chunk.file,
-                    "entrystart": chunk.start,
-                    "entrystop": chunk.stop,
-                },
-                mode="virtual",
-                entry_start=chunk.start,
-                entry_stop=chunk.stop,
-                iteritems_options={"filter_name": sorted(file.columns.values())},
-            ).events()
-            columns = _evaluate(read_pairs(dataset, events), saved, cut)
+            columns = _evaluate(_read(source, file, chunk, dataset), saved, cut)
             friend.extend(columns)
             selected += int(columns["punzinet_selected"].sum())
             undefined += int(np.isnan(columns["punzinet_output"]).sum())
             advance(chunk.entries)
     return Prediction(file.entries, selected, undefined)
+
+
+def _read(source: Any, file: InputFile, chunk: Chunk, dataset: DatasetInfo) -> MuonPairs:
+    """The muon pairs of a chunk of an open file."""
+    where = {"entrystart": chunk.start, "entrystop": chunk.stop}
+    factory = NanoEventsFactory.from_root(
+        source,
+        treepath=file.tree,
+        schemaclass=BaseSchema,
+        metadata={"dataset": chunk.dataset, "filename": chunk.file, **where},
+        mode="virtual",
+        entry_start=chunk.start,
+        entry_stop=chunk.stop,
+        iteritems_options={"filter_name": sorted(file.columns.values())},
+    )
+    return read_pairs(dataset, factory.events())
 
 
 def _evaluate(pairs: MuonPairs, saved: SavedNetwork, cut: float) -> dict[str, NDArray[Any]]:
@@ -119,12 +108,10 @@ def _evaluate(pairs: MuonPairs, saved: SavedNetwork, cut: float) -> dict[str, ND
     # Nothing is larger than a NaN: what has no output is not selected.
     logit = np.full(len(features), np.nan)
     logit[defined] = saved.network.logit_numpy(features[defined])
+    named = dict(zip(search.feature_names, features.T, strict=True))
     return {
         "punzinet_output": expit(logit).astype(np.float32),
         "punzinet_selected": logit >= cut,
-        **{
-            name: np.where(defined, features[:, i], np.float32(np.nan))
-            for i, name in enumerate(search.feature_names)
-        },
+        **{name: np.where(defined, of, np.float32(np.nan)) for name, of in named.items()},
         search.variable.name: np.where(defined, variable, np.nan),
     }

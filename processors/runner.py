@@ -1,45 +1,84 @@
-"""Run a processor over all chunks on coffea's `Runner`, and account for every entry.
+"""Run processors on coffea's `Runner`, and other jobs on its executors, each job only once.
 
-Chunks leave their results in the ledger, where an interrupted run finds them again. Files on
-servers are given several chances.
+Finished jobs leave their results in the ledger, where an interrupted run finds them again; every
+entry is accounted for. Files on servers are given several chances.
 """
 
 import gc
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import numpy as np
+from boost_histogram.serialization import from_uhi, to_uhi
 from coffea.nanoevents import BaseSchema
-from coffea.processor import Runner
+from coffea.processor import CheckpointerABC, ProcessorABC, Runner
 from coffea.processor.executor import ExecutorBase, WorkItem
+from hist import Hist
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.errors import InputError, OutputError
+from punzinet.analysis.io.files import Arrays, Record
 from punzinet.analysis.io.output import command_of
 from punzinet.analysis.io.provenance import digest, git_commit, versions
-from punzinet.processors.chunks import Chunk, ChunkProcessor
-from punzinet.processors.ledger import (
-    ChunkRecords,
-    Ledger,
-    Work,
-    is_lost_worker,
-    say_how_far,
-    survive,
-)
+from punzinet.processors.chunks import Chunk, ChunkProcessor, chunk_of
+from punzinet.processors.executors import is_lost_worker, survive
+from punzinet.processors.ledger import Job, Ledger, Records
 from punzinet.processors.ntuples.opening import (
     ATTEMPTS,
-    Unreadable,
     back_off,
     is_remote,
     open_file,
     patiently,
+    reading,
     reading_options,
-    reason,
     state_of,
 )
 from punzinet.processors.ntuples.preflight import InputFile
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    function: Callable[[Any], Record],
+    executor: ExecutorBase,
+    ledger: Ledger,
+    *,
+    step: str,
+    title: str,
+) -> Records:
+    """Do the jobs of a step that reads no files.
+
+    The function takes the payload of a job and returns the record of what was done; the title is
+    what the progress bar says.
+
+    Raises:
+        InputError: If workers die again and again, or the folder cannot be written to.
+    """
+    records = ledger.plan(step, jobs)
+    for job in jobs:
+        records.find(job.name, job.key)  # what is damaged does not count as done
+
+    def attempt() -> None:
+        do = partial(_do, function=function, records=Records(records.folder))
+        if todo := records.unfinished():
+            executor.copy(desc=title)(todo, do, {})
+
+    survive(attempt, records, title)
+    return records
+
+
+def _do(job: Job, function: Callable[[Any], Record], records: Records) -> dict[str, Any]:
+    """Do a job and leave its record, or what is wrong with its input."""
+    try:
+        records.write(job.name, job.key, function(job.payload))
+    except OutputError:  # no fault of the input
+        raise
+    except InputError as error:
+        records.fail(job.name, job.key, str(error))
+    return {}
 
 
 def run_processor(
@@ -53,17 +92,10 @@ def run_processor(
     title: str,
     allow_missing: bool = False,
 ) -> tuple[dict[Chunk, Any], dict[Chunk, str]]:
-    """Run a processor over chunks.
+    """Run a processor over chunks of files.
 
-    Args:
-        processor: What to do with each chunk, leaving results by chunk.
-        files: The files, as `preflight` found them.
-        chunks: The chunks.
-        executor: Where to do it.
-        ledger: Where records are left, and those of an earlier run are found.
-        step: Name of this run in the ledger.
-        title: What the progress bar says.
-        allow_missing: Hand back what is wrong with chunks that cannot be read, instead of raising.
+    With `allow_missing`, what is wrong with chunks that cannot be read is handed back instead of
+    raised.
 
     Returns:
         The results, and what is wrong with the input, by chunk in their order.
@@ -71,84 +103,40 @@ def run_processor(
     Raises:
         InputError: If the input is wrong somewhere and nothing may be missing.
     """
-    items, works = _plan(processor, files, chunks)
-    records = ChunkRecords(ledger.plan(step, works))
-    say_how_far(title, works, records.missing(works))
-    runner = Runner(executor.copy(desc=title), schema=BaseSchema, checkpointer=records)
-    branches = sorted({branch for file in files for branch in file.columns.values()})
-    run = _Run(runner, processor, branches)
+    items, jobs = _plan(processor, files, chunks)
+    records = ledger.plan(step, jobs)
+    run = partial(
+        Runner(
+            executor.copy(desc=title),
+            schema=BaseSchema,
+            checkpointer=ChunkRecords(Records(records.folder)),
+        ),
+        processor_instance=ByChunk(processor),
+        iteritems_options={"filter_name": sorted({b for f in files for b in f.columns.values()})},
+    )
     gc.freeze()  # what is imported stays: collections need not look at it again and again
-    for own in _by_place(items):
-        survive(partial(run.process, own), ledger.folder / step, works, title)
-    problems = {chunk: run.problems[chunk] for chunk in sorted(run.problems)}
+
+    def attempt() -> tuple[dict[Chunk, Any], dict[Chunk, str]]:
+        found: dict[Chunk, Any] = {}
+        problems: dict[Chunk, str] = {}
+        for _, own in itertools.groupby(sorted(items, key=_place), key=_place):
+            _process(run, list(own), found, problems)
+        return found, problems
+
+    found, problems = survive(attempt, records, title)
+    for chunk, problem in problems.items():
+        if is_remote(chunk.file) and not problem.endswith(" times."):
+            problems[chunk] = f"{problem.rstrip('.')}; tried {ATTEMPTS} times."
     used = {item.filename for item in items}
     _check_unchanged([file for file in files if file.location in used], remote=not problems)
     if problems and not allow_missing:
         raise InputError(_refusal(problems, ledger.folder.name))
-    return {chunk: run.found[chunk] for chunk in sorted(run.found)}, problems
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What there is of a run so far.
-
-    Attributes:
-        runner: Coffea's runner.
-        processor: What to do with each chunk.
-        branches: All branches that are read.
-        found: Results by chunk.
-        problems: What is wrong with the input, by chunk.
-    """
-
-    runner: Runner
-    processor: ChunkProcessor
-    branches: list[str]
-    found: dict[Chunk, Any] = field(default_factory=dict)
-    problems: dict[Chunk, str] = field(default_factory=dict)
-
-    def process(self, items: Sequence[WorkItem]) -> None:
-        """Process chunks of files that are opened in the same way; several times on servers."""
-        attempts = ATTEMPTS if is_remote(items[0].filename) else 1
-        for number in range(attempts):
-            todo = [item for item in items if _chunk(item) not in self.found]
-            if number and todo:
-                back_off(todo[0].filename, number - 1)
-            self._process_once(todo, last=number == attempts - 1)
-        for chunk, problem in self.problems.items():
-            if is_remote(chunk.file) and not problem.endswith(" times."):
-                self.problems[chunk] = f"{problem.rstrip('.')}; tried {ATTEMPTS} times."
-
-    def _process_once(self, items: Sequence[WorkItem], *, last: bool) -> None:
-        """Process chunks; those of files that cannot be opened any more are a problem."""
-        while items:
-            try:
-                out = self.runner(
-                    items,
-                    self.processor,
-                    uproot_options=reading_options(items[0].filename),
-                    iteritems_options={"filter_name": self.branches},
-                )
-            except Exception as error:
-                if is_lost_worker(error):
-                    raise
-                closed = _cannot_be_opened(items)
-                if not closed:
-                    if last:
-                        raise
-                    return
-                self.problems.update(closed)
-                items = [item for item in items if _chunk(item) not in closed]
-            else:
-                self.problems.update(out["problems"])
-                self.found.update(out["chunks"])
-                for chunk in out["chunks"]:
-                    self.problems.pop(chunk, None)
-                return
+    return dict(sorted(found.items())), dict(sorted(problems.items()))
 
 
 def _plan(
     processor: ChunkProcessor, files: Sequence[InputFile], chunks: Iterable[Chunk]
-) -> tuple[list[WorkItem], list[Work]]:
+) -> tuple[list[WorkItem], list[Job]]:
     """Every chunk as coffea takes it, and as the ledger lists it."""
     by_place = {(file.dataset, file.location): file for file in files}
     software = {"commit": git_commit(), "versions": versions()}
@@ -156,17 +144,21 @@ def _plan(
         name: digest([processor.settings(dataset), type(processor).__name__, software])
         for name, dataset in processor.datasets.items()
     }
-    items, works = [], []
+    items, jobs = [], []
     for chunk in chunks:
         file = by_place[chunk.dataset, chunk.file]
         key = digest([settings[chunk.dataset], file.state, chunk.start, chunk.stop])
         name = f"{chunk.dataset}/{file.stem}-{chunk.start}-{chunk.stop}"
         uuid = UUID(file.uuid).bytes if file.uuid else b""
-        about = {"name": name, "key": key}
         where = (chunk.dataset, chunk.file, file.tree, chunk.start, chunk.stop)
-        items.append(WorkItem(*where, uuid, about))
-        works.append(Work(name, key, chunk.dataset, file.path, chunk.entries, None))
-    return items, works
+        items.append(WorkItem(*where, uuid, {"name": name, "key": key}))
+        jobs.append(Job(name, key, chunk.dataset, file.path, chunk.entries))
+    return items, jobs
+
+
+def _place(item: WorkItem) -> str:
+    """The protocol of a file on a server; nothing for one on a disk."""
+    return urlsplit(item.filename).scheme if is_remote(item.filename) else ""
 
 
 def _chunk(item: WorkItem) -> Chunk:
@@ -174,66 +166,76 @@ def _chunk(item: WorkItem) -> Chunk:
     return Chunk(item.dataset, item.filename, item.entrystart, item.entrystop)
 
 
-def _by_place(items: Iterable[WorkItem]) -> list[list[WorkItem]]:
-    """Chunks of files on disks, and of files on servers by their protocol."""
-    places: dict[str, list[WorkItem]] = {}
-    for item in items:
-        scheme = urlsplit(item.filename).scheme if is_remote(item.filename) else ""
-        places.setdefault(scheme, []).append(item)
-    return list(places.values())
+def _process(
+    run: Callable[..., Any],
+    items: Sequence[WorkItem],
+    found: dict[Chunk, Any],
+    problems: dict[Chunk, str],
+) -> None:
+    """Process chunks of files that are opened in the same way; several times on servers.
+
+    Results and problems are added to those that there are.
+    """
+    tries = ATTEMPTS if is_remote(items[0].filename) else 1
+    for number in range(1, tries + 1):
+        todo = [item for item in items if _chunk(item) not in found]
+        if number > 1 and todo:
+            back_off(todo[0].filename, number - 1)
+        while todo:
+            out, todo = _process_once(run, todo, last=number == tries)
+            found |= out["chunks"]
+            problems |= out["problems"]
+    for chunk in problems.keys() & found.keys():
+        del problems[chunk]
+
+
+def _process_once(
+    run: Callable[..., Any], items: Sequence[WorkItem], *, last: bool
+) -> tuple[dict[str, Any], list[WorkItem]]:
+    """Process chunks, or find those whose files cannot be opened any more, and return the others.
+
+    Anything else that goes wrong is raised at the last attempt.
+    """
+    try:
+        return run(items, uproot_options=reading_options(items[0].filename)), []
+    except Exception as error:
+        if is_lost_worker(error):
+            raise
+        closed = _cannot_be_opened(items)
+        if last and not closed:
+            raise
+    others = [item for item in items if _chunk(item) not in closed] if closed else []
+    return {"chunks": {}, "problems": closed}, others
 
 
 def _cannot_be_opened(items: Iterable[WorkItem]) -> dict[Chunk, str]:
     """What is wrong with files that cannot be opened any more, by chunk."""
     problems: dict[Chunk, str] = {}
-    reasons: dict[str, str | None] = {}
-    for item in items:
-        if item.filename not in reasons:
-            try:
-                patiently(item.filename, partial(_open, item))
-                reasons[item.filename] = None
-            except InputError as error:
-                reasons[item.filename] = str(error)
-        if why := reasons[item.filename]:
-            problems[_chunk(item)] = why
+    files = itertools.groupby(items, key=lambda item: (item.dataset, item.filename, item.treename))
+    for (dataset, path, tree), own in files:
+        try:
+            patiently(path, partial(_uuid_of, dataset, path, tree))
+        except InputError as error:
+            problems |= dict.fromkeys(map(_chunk, own), str(error))
     return problems
 
 
-def _open(item: WorkItem) -> None:
-    """Open the file of a chunk, and look for its tree.
-
-    Raises:
-        Unreadable: If that fails.
-    """
-    with open_file(item.filename, item.dataset) as file:
-        try:
-            _ = file[item.treename]
-        except Exception as error:
-            raise Unreadable(
-                f"Dataset {item.dataset}: tree {item.treename} of {item.filename} cannot be read "
-                f"({reason(error)})."
-            ) from error
-
-
-def _uuid(file: InputFile) -> str:
-    """UUID that a file on a server has now."""
-
-    def read() -> str:
-        with open_file(file.path, file.dataset) as root:
-            return str(root.file.uuid)
-
-    return patiently(file.path, read)
+def _uuid_of(dataset: str, path: str, tree: str) -> str:
+    """The UUID that a file has now, in which the tree has to be."""
+    what = f"Dataset {dataset}: tree {tree} of {path} cannot be read"
+    with open_file(path, dataset) as file, reading(what):
+        _ = file[tree]
+        return str(file.file.uuid)
 
 
 def _check_unchanged(files: Sequence[InputFile], *, remote: bool) -> None:
-    """Compare files with what `preflight` found, and also those on servers if `remote`.
-
-    Raises:
-        InputError: If one has changed.
-    """
+    """Compare files with what `preflight` found, and also those on servers if `remote`."""
     for file in files:
         changed = state_of(file.path) != file.state[:2]
-        if changed or (remote and is_remote(file.path) and _uuid(file) != file.uuid):
+        if remote and is_remote(file.path):
+            now = partial(_uuid_of, file.dataset, file.path, file.tree)
+            changed |= patiently(file.path, now) != file.uuid
+        if changed:
             raise InputError(
                 f"{file.path} changed while it was being read; run the same command again, and "
                 "leave the file alone meanwhile."
@@ -242,10 +244,78 @@ def _check_unchanged(files: Sequence[InputFile], *, remote: bool) -> None:
 
 def _refusal(problems: Mapping[Chunk, str], stage: str) -> str:
     """Say what is wrong: the first problem, and how many more there are."""
-    first, *others = dict.fromkeys(problems.values())
+    first, *others = dict.fromkeys(problems[chunk] for chunk in sorted(problems))
     if not others:
         return first
     return (
         f"{first} There {'is 1 more problem' if len(others) == 1 else f'are {len(others)} more'}: "
         f"`punzinet status` lists what is wrong with the input of `punzinet {command_of(stage)}`."
     )
+
+
+class ByChunk(ProcessorABC):  # type: ignore[misc]  # coffea has no types
+    """A processor whose results stay apart by chunk, and so does what is wrong with the input."""
+
+    def __init__(self, processor: ChunkProcessor) -> None:
+        self.processor = processor
+
+    def process(self, events: Any) -> dict[str, dict[Chunk, Any]]:
+        """Process a chunk (called by coffea)."""
+        try:
+            return {"chunks": self.processor.process(events), "problems": {}}
+        except InputError as error:
+            return {"chunks": {}, "problems": {chunk_of(events.metadata): str(error)}}
+
+    def postprocess(self, accumulator: dict[str, dict[Chunk, Any]]) -> dict[str, dict[Chunk, Any]]:
+        """Leave everything as it is (called by coffea)."""
+        return accumulator
+
+
+class ChunkRecords(CheckpointerABC):  # type: ignore[misc]  # coffea has no types
+    """Records of chunks, with name and key in their metadata, as coffea leaves and finds them."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def load(self, metadata: Any, processor_instance: ByChunk) -> dict[str, Any] | None:
+        """The output of an earlier run, if it still holds (called by coffea)."""
+        record = self._records.find(metadata["name"], metadata["key"])
+        if record is None:
+            return None
+        result = _unpack(record.content["packed"], record.arrays)
+        if not processor_instance.processor.still_holds(result):
+            return None
+        out = {"chunks": {chunk_of(metadata): result}, "problems": {}}
+        return {"out": out, "processed": set()}
+
+    def save(self, output: dict[str, Any], metadata: Any, _processor_instance: ByChunk) -> None:
+        """Leave the output of a chunk, or what is wrong with it (called by coffea)."""
+        about = metadata["name"], metadata["key"]
+        for problem in output["out"]["problems"].values():
+            self._records.fail(*about, problem)
+        for result in output["out"]["chunks"].values():
+            self._records.write(*about, _pack(result))
+
+
+def _pack(result: Any) -> Record:
+    """The record of a result that may hold arrays and histograms."""
+    arrays: Arrays = {}
+
+    def put_aside(value: Any) -> dict[str, Any]:
+        if isinstance(value, Hist):
+            return {"hist": to_uhi(value)}
+        arrays[str(len(arrays))] = np.asarray(value)
+        return {"array": str(len(arrays) - 1)}
+
+    return Record({"packed": json.dumps(result, default=put_aside)}, arrays)
+
+
+def _unpack(packed: str, arrays: Arrays) -> Any:
+    """The result that `_pack` was given."""
+
+    def take_back(value: dict[str, Any]) -> Any:
+        if value.keys() == {"array"}:
+            return arrays[value["array"]]
+        return Hist(from_uhi(value["hist"])) if value.keys() == {"hist"} else value
+
+    return json.loads(packed, object_hook=take_back)

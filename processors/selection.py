@@ -1,30 +1,23 @@
 """Selection: the one cut on the network's output, and the mass spectra before and behind it."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.histograms import STAGES, Comparison, Spectra, fill_spectra
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.analysis.windows import Windows
-from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
+from punzinet.processors.candidates import merge_cutflows, read_candidates
 from punzinet.processors.chunks import Chunk, ChunkProcessor
 from punzinet.processors.datasets import DatasetInfo
 
+if TYPE_CHECKING:
+    # Not at run time: torch is slow to import.
+    from punzinet.analysis.network import PunziNet
+
 BELOW_CUT = "dropped: network output below the cut"
-
-
-class Classifier(Protocol):
-    """What a selection needs of a network."""
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Names of its inputs."""
-
-    def logit_numpy(self, x: FloatArray) -> FloatArray:
-        """Output before the sigmoid, (n,), for unscaled inputs (n, F)."""
 
 
 class SelectionProcessor(ChunkProcessor):
@@ -44,31 +37,25 @@ class SelectionProcessor(ChunkProcessor):
         self,
         datasets: Iterable[DatasetInfo],
         windows: Windows,
-        network: Classifier,
+        network: "PunziNet",
         cut: float,
         *,
         comparison: Comparison | None = None,
         network_digest: str = "",
-        by_chunk: bool = False,
     ) -> None:
         """Make the processor.
 
-        Args:
-            datasets: All datasets.
-            windows: The windows.
-            network: The network.
-            cut: Events with an output before the sigmoid of at least this are selected.
-            comparison: How data is compared with backgrounds; None if there is no data.
-            network_digest: Tells this network from any other.
-            by_chunk: See `ChunkProcessor`.
+        Events with an output before the sigmoid of at least `cut` are selected. Data, if there is
+        any, is compared with backgrounds as `comparison` says; `network_digest` tells this network
+        from any other.
 
         Raises:
             InputError: If the network has an input that is none of the features, or windows in
                 another variable.
         """
-        super().__init__(datasets, by_chunk=by_chunk)
+        super().__init__(datasets)
         for search in {dataset.search for dataset in self.datasets.values()}:
-            unknown = [name for name in network.features if name not in search.feature_names]
+            unknown = set(network.features) - set(search.feature_names)
             if unknown or windows.search.variable.name != search.variable.name:
                 raise InputError(
                     f"The network was trained on {', '.join(network.features)} in windows of "
@@ -85,14 +72,14 @@ class SelectionProcessor(ChunkProcessor):
     def settings(self, dataset: DatasetInfo) -> Any:
         """What a selection depends on: its dataset, the windows, the network, the cut, the axes."""
         windows = [self._windows.mass.tolist(), self._windows.sigma.tolist()]
-        compared = None if self._comparison is None else self._comparison.to_json()
+        compared = self._comparison and self._comparison.to_json()
         return [dataset.settings(), windows, self._network_digest, self._cut, compared]
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Select the events of a chunk."""
-        candidates = read_candidates(dataset, events)
+        candidates, search = read_candidates(dataset, events), dataset.search
         usable = np.flatnonzero(candidates.alive)
-        columns = [dataset.search.feature_names.index(name) for name in self._network.features]
+        columns = [search.feature_names.index(name) for name in self._network.features]
         # Rounded as in the tensors, so that an event is on the same side of the cut as there.
         features = candidates.features.T[columns].take(usable, axis=1).T.astype(np.float32)
         selected = np.zeros(len(events), dtype=bool)
@@ -103,11 +90,16 @@ class SelectionProcessor(ChunkProcessor):
         for i, stage in enumerate(STAGES):
             if stage == "after":
                 candidates.require(BELOW_CUT, selected)
+            rows = np.flatnonzero(candidates.alive)
+            variable, weight = candidates.variable[rows], candidates.weight[rows]
+            hypothesis = candidates.hypothesis[rows]
+            in_windows[i] = self._sum_windows(dataset, variable, hypothesis, weight)
             if not dataset.is_data:
-                spectra |= _fill(stage, candidates)
+                spectra |= _fill(stage, dataset, variable, hypothesis, weight)
             if self._comparison is not None and not dataset.is_signal:
-                compared |= _compare(self._comparison, stage, candidates)
-            in_windows[i] = self._sum_windows(candidates)
+                named = dict(zip(search.feature_names, candidates.features.T[:, rows], strict=True))
+                mass = search.variable.signed_mass(variable)
+                compared |= self._comparison.fill(stage, dataset.process, mass, named, weight)
         return {
             "cutflow": candidates.cutflow,
             "in_windows": in_windows,
@@ -119,23 +111,22 @@ class SelectionProcessor(ChunkProcessor):
         """Add up what was selected."""
         total: dict[str, dict[str, Any]] = {"in_windows": {}, "spectra": {}, "compared": {}}
         cutflows: dict[str, list[Any]] = {}
-        for chunk in sorted(chunks):
-            part, process = chunks[chunk], self.datasets[chunk.dataset].process
+        for chunk, part in chunks.items():
             cutflows.setdefault(chunk.dataset, []).append(part["cutflow"])
-            windows = {process: part["in_windows"]}
-            for group, values in {**part, "in_windows": windows}.items():
-                if group != "cutflow":
-                    _add(total[group], values)
+            windows = {self.datasets[chunk.dataset].process: part["in_windows"]}
+            for group, sums in total.items():
+                for name, value in (windows if group == "in_windows" else part[group]).items():
+                    sums[name] = sums[name] + value if name in sums else value
         merged = {name: merge_cutflows(parts) for name, parts in cutflows.items()}
         return {"cutflows": merged, **total}
 
-    def _sum_windows(self, candidates: Candidates) -> FloatArray:
+    def _sum_windows(
+        self, dataset: DatasetInfo, variable: FloatArray, hypothesis: IntArray, weight: FloatArray
+    ) -> FloatArray:
         """Sum up the weights in each window, (H,)."""
-        alive, dataset = np.flatnonzero(candidates.alive), candidates.dataset
-        weight = candidates.weight[alive]
-        start, stop = self._windows.assign(candidates.variable[alive])
+        start, stop = self._windows.assign(variable)
         if dataset.is_signal:
-            own = self._windows.index_of(dataset.hypotheses[candidates.hypothesis[alive]])
+            own = self._windows.index_of(dataset.hypotheses[hypothesis])
             inside = (start <= own) & (own < stop)
             start, stop, weight = own[inside], own[inside] + 1, weight[inside]
         # Few pairs of first and last window occur: add up their events, then the pairs.
@@ -145,32 +136,16 @@ class SelectionProcessor(ChunkProcessor):
         return np.array([pairs[: m + 1, m + 1 :].sum() for m in range(len(self._windows))])
 
 
-def _fill(stage: str, candidates: Candidates) -> Spectra:
+def _fill(
+    stage: str, dataset: DatasetInfo, values: FloatArray, hypothesis: IntArray, weight: FloatArray
+) -> Spectra:
     """Fill the spectra of what is left of a chunk at a stage of the selection."""
-    alive, dataset = np.flatnonzero(candidates.alive), candidates.dataset
-    values, weight = candidates.variable[alive], candidates.weight[alive]
     variable = dataset.search.variable
     if not dataset.is_signal:
         return fill_spectra(stage, dataset.process, variable, values, weight)
-    hypothesis = candidates.hypothesis[alive]
     spectra: Spectra = {}
     for m in np.unique(hypothesis):
         own = hypothesis == m
         name = f"{dataset.process}/{dataset.hypotheses[m]:g}"
         spectra |= fill_spectra(stage, name, variable, values[own], weight[own])
     return spectra
-
-
-def _compare(comparison: Comparison, stage: str, candidates: Candidates) -> Spectra:
-    """Fill the histograms in which data and backgrounds are compared."""
-    alive, search = np.flatnonzero(candidates.alive), candidates.dataset.search
-    features = dict(zip(search.feature_names, candidates.features.T[:, alive], strict=True))
-    mass = search.variable.signed_mass(candidates.variable[alive])
-    process, weight = candidates.dataset.process, candidates.weight[alive]
-    return comparison.fill(stage, process, mass, features, weight)
-
-
-def _add(total: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Add arrays or histograms to those of the same name, in place."""
-    for name, value in values.items():
-        total[name] = total[name] + value if name in total else value

@@ -38,7 +38,8 @@ from punzinet.analysis.simulation.sampling import (
     simulate_batch,
 )
 from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.ledger import Ledger, Step, Work
+from punzinet.processors.ledger import Job, Ledger, Records
+from punzinet.processors.runner import run_jobs
 
 ATTEMPTS: Final = 3
 """How often a stratum is simulated again because its pilot run missed the largest weights."""
@@ -110,12 +111,12 @@ class _Simulation:
     executor: ExecutorBase
     ledger: Ledger
 
-    def run(self, step: str, strata: Sequence[Stratum], title: str) -> Step:
+    def run(self, step: str, strata: Sequence[Stratum], title: str) -> Records:
         """Simulate batches that have not been simulated yet."""
         settings = self.manifest.simulation
         detector = settings.detector.model_dump(mode="json")
-        works = [
-            Work(
+        jobs = [
+            Job(
                 f"{batch.dataset}/{batch.stratum}-{batch.attempt}-{batch.index}",
                 self._key([asdict(batch), _describe(generator), detector]),
                 batch.dataset,
@@ -128,22 +129,24 @@ class _Simulation:
         function = partial(
             _simulated, detector=self.detector, seed=settings.seed, with_events=step != "pilot"
         )
-        return self.ledger.run(step, works, function, self.executor, title=title, keep=_is_whole)
+        return run_jobs(jobs, function, self.executor, self.ledger, step=step, title=title)
 
     def cross_sections(self) -> dict[str, dict[str, float]]:
         """Cross-section of the signal at all masses without radiation, as JSON."""
         sqrt_s = self.manifest.beams.sqrt_s
         function = partial(_integrated, sqrt_s=sqrt_s, seed=self.manifest.simulation.seed)
-        works = [
-            Work(f"{mass!r}", self._key([mass]), "signal", f"{mass:g} GeV", 0, mass)
+        jobs = [
+            Job(f"{mass!r}", self._key([mass]), "signal", f"{mass:g} GeV", 0, mass)
             for mass in self.manifest.hypotheses.mass.tolist()
         ]
         title = "Integrating cross-sections"
-        step = self.ledger.run("cross-sections", works, function, self.executor, title=title)
-        return {f"{work.payload:g}": step.read(work).content for work in works}
+        records = run_jobs(
+            jobs, function, self.executor, self.ledger, step="cross-sections", title=title
+        )
+        return {f"{job.payload:g}": records.read(job).content for job in jobs}
 
     def _key(self, content: list[Any]) -> str:
-        """Digest of everything that the result of some work depends on."""
+        """Digest of everything that the result of a job depends on."""
         beams = self.manifest.beams.model_dump(mode="json")
         seed = self.manifest.simulation.seed
         return digest([content, beams, seed, git_commit(), versions()])
@@ -169,15 +172,12 @@ def _integrated(mass: float, sqrt_s: float, seed: int) -> Record:
     return Record({"sigma_over_g2_fb": value, "error": error}, {})
 
 
-def _is_whole(record: Record) -> bool:
-    """Whether the events of a batch are there, if it has any, and have not been thrown away."""
-    return "events" in record.arrays or "events thrown away" not in record.content
-
-
-def _counts(steps: Sequence[Step]) -> dict[Batch, Counts]:
+def _counts(steps: Sequence[Records]) -> dict[Batch, Counts]:
     """Counts of all batches of some steps."""
     return {
-        work.payload[0]: Counts(**step.read(work).content) for step in steps for work in step.works
+        job.payload[0]: Counts(**records.read(job).content)
+        for records in steps
+        for job in records.jobs
     }
 
 
@@ -211,7 +211,7 @@ def _plan(manifest: Manifest, size: Scale, detector: Detector) -> list[Stratum]:
 
 def _produce(
     simulation: _Simulation, strata: list[Stratum], luminosity: float
-) -> tuple[list[Stratum], list[Step]]:
+) -> tuple[list[Stratum], list[Records]]:
     """Run the pilots, simulate all batches, and again those of strata that need more trials.
 
     Returns:
@@ -243,11 +243,15 @@ def _produce(
 
 
 def _write_ntuple(
-    strata: Sequence[Stratum], steps: Sequence[Step], path: Path, manifest: Manifest, identity: str
+    strata: Sequence[Stratum],
+    steps: Sequence[Records],
+    path: Path,
+    manifest: Manifest,
+    identity: str,
 ) -> None:
     """Write the events of all batches of a dataset."""
     dataset = strata[0].dataset
-    places = {work.payload[0]: (step, work) for step in steps for work in step.works}
+    places = {job.payload[0]: (records, job) for records in steps for job in records.jobs}
     with create_ntuple(
         path,
         f"{dataset.name} {identity}",
@@ -256,8 +260,8 @@ def _write_ntuple(
         signal=dataset.is_signal,
     ) as ntuple:
         for batch in (batch for stratum in strata for batch in stratum.batches):
-            step, work = places[batch]
-            ntuple.append(step.read(work).arrays["events"].view(EVENT))
+            records, job = places[batch]
+            ntuple.append(records.read(job).arrays["events"].view(EVENT))
 
 
 def simulate(
@@ -300,6 +304,6 @@ def simulate(
         if any(stratum.dataset.is_signal for stratum in strata):
             written.append(output.simulation / "cross_sections.json")
             write_json(written[-1], simulation.cross_sections())
-    for step in steps:
-        step.thin("events thrown away")  # they are in the ntuples
+    for records in steps:
+        records.thin()  # the events are in the ntuples
     return written

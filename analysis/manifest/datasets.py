@@ -52,7 +52,23 @@ Checksum = Annotated[str, Field(pattern=r"^(adler32|md5|sha256):[0-9a-fA-F]+$")]
 Simulated = Literal["signal", "mumugamma", "tautau", "eemumu"]
 
 
-class Dataset(Section):
+class OfProcess:
+    """What is of one process."""
+
+    process: str
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether the events belong to one mass hypothesis each."""
+        return self.process == SIGNAL_PROCESS
+
+    @property
+    def is_data(self) -> bool:
+        """Whether the events are measured."""
+        return self.process == DATA
+
+
+class Dataset(Section, OfProcess):
     """One sample: ntuples of one process with one normalisation."""
 
     name: str = Field("", description="name of the dataset, its key in the manifest")
@@ -118,16 +134,6 @@ class Dataset(Section):
             kind = "data needs" if self.is_data else "a background needs"
             raise ValueError(f"`luminosity` is missing: {kind} its fb^-1")
         return self
-
-    @property
-    def is_signal(self) -> bool:
-        """Whether the events belong to one mass hypothesis each."""
-        return self.process == SIGNAL_PROCESS
-
-    @property
-    def is_data(self) -> bool:
-        """Whether the events are measured."""
-        return self.process == DATA
 
     @property
     def mixes_masses(self) -> bool:

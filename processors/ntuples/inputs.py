@@ -28,21 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Everything a stage reads.
+    """Everything a stage reads."""
 
-    Attributes:
-        manifest: Says what there should be.
-        files: Files that can be processed.
-        missing: Files that cannot.
-        lost: Chunks that cannot be read although their file can be opened, and why.
-        trial: How much of every dataset is processed in a trial run.
-    """
-
-    manifest: "Manifest"
+    manifest: "Manifest"  # says what there should be
     files: tuple[InputFile, ...]
     missing: tuple[MissingFile, ...] = ()
-    lost: Mapping[Chunk, str] = field(default_factory=dict)
     trial: Trial = field(default_factory=Trial)
+    lost: Mapping[Chunk, str] = field(default_factory=dict)  # unreadable chunks of files, and why
 
     def chunks(self) -> list[Chunk]:
         """All chunks to process."""
@@ -77,10 +69,11 @@ class Inputs:
         section = self.manifest.datasets[dataset]
         if isinstance(section.entries, int):
             return section.entries
-        total = 0
-        for file in self.files:
-            if file.dataset == dataset:
-                total += expected_entries(section, file.path) or file.entries
+        total = sum(
+            expected_entries(section, file.path) or file.entries
+            for file in self.files
+            if file.dataset == dataset
+        )
         for gone in self.missing:
             if gone.dataset == dataset:
                 if gone.entries is None:
@@ -123,12 +116,12 @@ class Inputs:
 
     def to_json(self) -> list[dict[str, Any]]:
         """All that is missing, and why."""
+        path = {file.location: file.path for file in self.files}
         rows: list[dict[str, Any]] = [
             {"dataset": gone.dataset, "file": gone.path, "entries": gone.entries,
              "reason": gone.problem}
             for gone in self.missing
         ]  # fmt: skip
-        path = {file.location: file.path for file in self.files}
         return rows + [
             {"dataset": chunk.dataset, "file": path[chunk.file], "first": chunk.start,
              "entries": chunk.entries, "reason": why}
@@ -142,10 +135,8 @@ def take_inputs(manifest: "Manifest", *, allow_missing: bool, trial: Trial | Non
     Raises:
         InputError: If anything is wrong with a file and nothing may be missing.
     """
-    trial = trial or Trial()
     if not allow_missing:
-        return Inputs(manifest, tuple(preflight(manifest)), trial=trial)
+        return Inputs(manifest, tuple(preflight(manifest)), trial=trial or Trial())
     files, missing = survey(manifest, must_exist=False)
-    for dataset in manifest.datasets.values():
-        check_columns(dataset, [file for file in files if file.dataset == dataset.name])
-    return Inputs(manifest, tuple(files), tuple(missing), trial=trial)
+    check_columns(files)
+    return Inputs(manifest, tuple(files), tuple(missing), trial or Trial())

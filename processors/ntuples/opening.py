@@ -50,15 +50,23 @@ def state_of(path: str) -> tuple[int, int]:
 
 
 @contextmanager
+def reading(what: str, advice: str = "") -> Iterator[None]:
+    """Say that something cannot be read, with the reason and advice, whatever damage does to it.
+
+    Raises:
+        Unreadable: If anything goes wrong.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise Unreadable(f"{what} ({reason(error)}){advice}.") from error
+
+
+@contextmanager
 def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
-    """Open a ROOT file.
-
-    Args:
-        path: Path or URL.
-        dataset: Name of its dataset, for messages; None if it is of none.
-
-    Yields:
-        The file, as uproot opens it.
+    """Open a ROOT file by its path or URL, as uproot does; the dataset is named in messages.
 
     Raises:
         Unreadable: If it cannot be opened.
@@ -68,18 +76,17 @@ def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
     named = "its name" if dataset is None else "`files` in the manifest"
     if state_of(path)[0] == 0:
         raise InputError(f"{name} is empty (0 bytes); make or fetch it again.")
-    try:
-        # A file that holds a colon in its name is no file with an object behind the colon.
-        place = path.removeprefix("file://")
-        file = uproot.open({place: None}, **reading_options(path))
-    except Exception as error:
-        if isinstance(error, FileNotFoundError) or _XROOTD_NOT_FOUND in str(error):
-            raise InputError(f"{name} is not there; check {named}.") from None
-        if "not a ROOT file" in str(error):
-            raise InputError(f"{name} is not a ROOT file; check {named}.") from None
-        raise Unreadable(
-            f"{name} cannot be opened: it is truncated, damaged or out of reach ({reason(error)})."
-        ) from error
+    with reading(f"{name} cannot be opened: it is truncated, damaged or out of reach"):
+        try:
+            # A file that holds a colon in its name is no file with an object behind the colon.
+            place = path.removeprefix("file://")
+            file = uproot.open({place: None}, **reading_options(path))
+        except Exception as error:
+            if isinstance(error, FileNotFoundError) or _XROOTD_NOT_FOUND in str(error):
+                raise InputError(f"{name} is not there; check {named}.") from None
+            if "not a ROOT file" in str(error):
+                raise InputError(f"{name} is not a ROOT file; check {named}.") from None
+            raise
     with file:
         size = file.file.source.num_bytes
         if size is not None and file.file.fEND > size:
@@ -88,6 +95,20 @@ def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
                 "again."
             )
         yield file
+
+
+def find_tree(file: Any, name: str, owner: str, advice: str, *, rntuple: bool = True) -> Any:
+    """Get a TTree, or an RNTuple, out of an open file; `owner` is what the file is called.
+
+    Raises:
+        InputError: If there is none of that name; the sentence lists those there are.
+    """
+    kinds = ["TTree", "TNtuple*", *(["ROOT::RNTuple"] if rntuple else [])]
+    trees = sorted(set(file.keys(cycle=False, filter_classname=kinds)))
+    if name in trees:
+        return file[name]
+    there = f"it has {', '.join(trees)}" if trees else "it has no tree at all"
+    raise InputError(f"{owner} has no {'tree' if rntuple else 'TTree'} {name}; {there}; {advice}.")
 
 
 def reading_options(path: str) -> dict[str, Any]:
@@ -107,10 +128,8 @@ def _source_of(path: str) -> dict[str, Any]:
     if path.startswith(("http://", "https://")):
         import aiohttp  # noqa: PLC0415 - slow to import, and only needed here
 
-        wait = aiohttp.ClientTimeout(
-            total=None, sock_connect=ANSWER_SECONDS, sock_read=ANSWER_SECONDS
-        )
-        return {"client_kwargs": {"timeout": wait}}
+        wait = {"sock_connect": ANSWER_SECONDS, "sock_read": ANSWER_SECONDS}
+        return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=None, **wait)}}
     return {}
 
 
@@ -120,18 +139,18 @@ def patiently(path: str, attempt: Callable[[], T]) -> T:
     Raises:
         InputError: What the last attempt raised.
     """
-    if not is_remote(path):
-        return attempt()
-    for number in range(ATTEMPTS - 1):
+    number = 1
+    while True:
         try:
             return attempt()
-        except Unreadable:
-            back_off(path, number)
-    try:
-        return attempt()
-    except Unreadable as error:
-        _forget(path)
-        raise InputError(f"{str(error).rstrip('.')}; tried {ATTEMPTS} times.") from error
+        except Unreadable as error:
+            if not is_remote(path):
+                raise
+            if number == ATTEMPTS:
+                _forget(path)
+                raise InputError(f"{str(error).rstrip('.')}; tried {ATTEMPTS} times.") from error
+        back_off(path, number)
+        number += 1
 
 
 def prepare_xrootd() -> None:
@@ -141,9 +160,9 @@ def prepare_xrootd() -> None:
 
 
 def back_off(path: str, number: int) -> None:
-    """Wait after an attempt to read from a server, the first of which has number 0."""
+    """Wait after an attempt to read from a server, the first of which has number 1."""
     _forget(path)
-    time.sleep(BACK_OFF_SECONDS * 2**number)
+    time.sleep(BACK_OFF_SECONDS * 2 ** (number - 1))
 
 
 def _forget(path: str) -> None:

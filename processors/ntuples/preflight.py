@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import checksum
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.processors.datasets import find_columns
 from punzinet.processors.ntuples.opening import (
-    Unreadable,
+    find_tree,
     is_remote,
     open_file,
     patiently,
-    reason,
+    reading,
     state_of,
 )
 
@@ -35,29 +35,17 @@ _LONGEST_STEM: Final = 120
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file that can be processed.
-
-    Attributes:
-        dataset: Name of its dataset.
-        path: Path or URL.
-        tree: Name of the tree.
-        entries: Entries in the tree.
-        columns: Branch of each column.
-        stem: Name for what is made of it, unique in its dataset.
-        uuid: Its UUID, written by ROOT; empty if it has none.
-        size: Its size in bytes, -1 for a URL.
-        changed: Time of its last change in ns, -1 for a URL.
-    """
+    """A file that can be processed."""
 
     dataset: str
-    path: str
+    path: str  # or URL
     tree: str
     entries: int
-    columns: dict[str, str] = field(hash=False)
-    stem: str
-    uuid: str = ""
-    size: int = -1
-    changed: int = -1
+    columns: dict[str, str] = field(hash=False)  # branch of each column
+    stem: str  # name for what is made of it, unique in its dataset
+    uuid: str = ""  # written by ROOT
+    size: int = -1  # bytes; of a URL, -1
+    changed: int = -1  # time of its last change, ns; of a URL, -1
 
     @property
     def state(self) -> tuple[int, int, str, str, int, str]:
@@ -74,26 +62,16 @@ class InputFile:
 
 @dataclass(frozen=True)
 class MissingFile:
-    """A file that cannot be processed.
-
-    Attributes:
-        dataset: Name of its dataset.
-        path: Path or URL.
-        problem: Why it cannot.
-        entries: Entries it should have, None if the manifest does not say.
-    """
+    """A file that cannot be processed."""
 
     dataset: str
-    path: str
+    path: str  # or URL
     problem: str
-    entries: int | None
+    entries: int | None  # that it should have, None if the manifest does not say
 
 
 def preflight(manifest: "Manifest") -> list[InputFile]:
-    """Check all input files, and count their entries.
-
-    Returns:
-        All files, in the order of the manifest.
+    """Check all input files, and count their entries; they come in the order of the manifest.
 
     Raises:
         InputError: For the first file that is not what the manifest says.
@@ -101,21 +79,16 @@ def preflight(manifest: "Manifest") -> list[InputFile]:
     files, missing = survey(manifest)
     if missing:
         raise InputError(missing[0].problem)
+    check_columns(files)
     for dataset in manifest.datasets.values():
-        own = [file for file in files if file.dataset == dataset.name]
-        check_columns(dataset, own)
-        _check_entries(dataset, own)
+        _check_entries(dataset, [file for file in files if file.dataset == dataset.name])
     return files
 
 
 def survey(
     manifest: "Manifest", *, must_exist: bool = True
 ) -> tuple[list[InputFile], list[MissingFile]]:
-    """Look at all input files.
-
-    Args:
-        manifest: Which files there are.
-        must_exist: Whether a file that is named has to be there.
+    """Look at all input files; with `must_exist`, those that are named have to be there.
 
     Returns:
         Those that can be processed and those that cannot, in the order of the manifest.
@@ -125,19 +98,24 @@ def survey(
     """
     further = manifest.search.resolved.columns
     todo = [
-        (dataset, path, stem, further)
+        (dataset, path, stem)
         for dataset in manifest.datasets.values()
         for path, stem in _stems(dataset.resolved_files(must_exist=must_exist)).items()
     ]
+
+    def look_at(dataset: Dataset, path: str, stem: str) -> InputFile | MissingFile:
+        try:
+            return patiently(path, lambda: inspect_file(dataset, path, stem, further))
+        except InputError as error:
+            return MissingFile(dataset.name, path, str(error), expected_entries(dataset, path))
+
     with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(lambda one: _look_at(*one), todo))
+        found = list(pool.map(lambda one: look_at(*one), todo))
     files = [file for file in found if isinstance(file, InputFile)]
     _check_copies(files)
     missing = [file for file in found if isinstance(file, MissingFile)]
     for dataset in manifest.datasets.values():
-        missing += _not_among(
-            dataset, [file.path for file in found if file.dataset == dataset.name]
-        )
+        missing += _not_among(dataset, [path for one, path, _ in todo if one is dataset])
     return files, missing
 
 
@@ -157,53 +135,28 @@ def _not_among(dataset: Dataset, paths: Sequence[str]) -> list[MissingFile]:
     ]
 
 
-def _look_at(
-    dataset: Dataset, path: str, stem: str, further: Sequence[str]
-) -> InputFile | MissingFile:
-    """Look into one file, and say what is wrong with it if anything is."""
-    try:
-        return patiently(path, lambda: inspect_file(dataset, path, stem, further))
-    except InputError as error:
-        return MissingFile(dataset.name, path, str(error), expected_entries(dataset, path))
-
-
 def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] = ()) -> InputFile:
-    """Look into one file.
+    """Look into one file of a dataset.
 
-    Args:
-        dataset: Its dataset.
-        path: Path or URL.
-        stem: Name for what is made of it.
-        further: Columns that the search reads besides momenta and beams.
+    What is made of it will be named after its stem; `further` are the columns that the search
+    reads besides momenta and beams.
 
     Raises:
         InputError: If it is not a whole ROOT file with the tree and the branches.
     """
     size, changed = state_of(path)
     _check_sum(dataset, path)
-    with open_file(path, dataset.name) as file:
-        try:
-            tree = _tree(file, dataset, path)
-            types = tree.typenames()
-            entries = int(tree.num_entries)
-            uuid = str(file.file.uuid)
-        except InputError:
-            raise
-        except Exception as error:
-            raise Unreadable(
-                f"Dataset {dataset.name}: tree {dataset.tree} of {path} cannot be read: it is "
-                f"damaged or out of reach ({reason(error)})."
-            ) from error
+    owner = f"Dataset {dataset.name}: {path}"
+    unread = f"tree {dataset.tree} of {path} cannot be read: it is damaged or out of reach"
+    with open_file(path, dataset.name) as file, reading(f"Dataset {dataset.name}: {unread}"):
+        tree = find_tree(file, dataset.tree, owner, "set `tree` in the manifest")
+        types, entries, uuid = tree.typenames(), int(tree.num_entries), str(file.file.uuid)
     columns = find_columns(dataset, path, types, further)
     return InputFile(dataset.name, path, dataset.tree, entries, columns, stem, uuid, size, changed)
 
 
 def _check_sum(dataset: Dataset, path: str) -> None:
-    """Compare a file with its checksum, if the manifest has one.
-
-    Raises:
-        InputError: If it is another one, or the file is on a server.
-    """
+    """Compare a file with its checksum, if the manifest has one."""
     expected = _said_of(path, dataset.checksums)
     if expected is None:
         return
@@ -223,56 +176,30 @@ def _check_sum(dataset: Dataset, path: str) -> None:
         )
 
 
-def _tree(file: Any, dataset: Dataset, path: str) -> Any:
-    """Get the tree out of an open file.
-
-    Raises:
-        InputError: If there is none of that name; the sentence lists those there are.
-    """
-    trees = file.keys(
-        cycle=False, filter_classname=lambda name: name in {"TTree", "TNtuple", "ROOT::RNTuple"}
-    )
-    if dataset.tree in trees:
-        return file[dataset.tree]
-    there = f"it has {', '.join(sorted(set(trees)))}" if trees else "it has no tree at all"
-    raise InputError(
-        f"Dataset {dataset.name}: {path} has no tree {dataset.tree}; {there}; set `tree` in the "
-        "manifest."
-    )
-
-
 def _stems(paths: Sequence[str]) -> dict[str, str]:
-    """Names of files without folders and suffix, numbered where several have the same.
+    """Names of files without folders and suffix, numbered where several have the same, by path.
 
     Files of different grid jobs are often called the same in different folders. What is unusual
     in the name of a file is replaced: programs that read tensors overlook names that begin with
     a dot or an underscore, and URLs hold anything.
-
-    Returns:
-        A name, unique among them, for every path.
     """
     names = [re.sub(r"[^A-Za-z0-9._-]", "_", PurePosixPath(path).stem) for path in paths]
     names = [name.lstrip("._-")[:_LONGEST_STEM] or "file" for name in names]
-    repeated = {name for name, count in Counter(names).items() if count > 1}
-    stems: dict[str, str] = {}
+    count = Counter(names)
     taken = set(names)
+    stems = {}
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
-        stem = name
-        if name in repeated:
+        stems[path] = name
+        if count[name] > 1:
             # A number that no other file has in its own name.
-            candidates = (f"{name}.{i}" for i in itertools.count(number))
-            stem = next(one for one in candidates if one not in taken)
-            taken.add(stem)
-        stems[path] = stem
+            numbered = (f"{name}.{i}" for i in itertools.count(number))
+            stems[path] = next(one for one in numbered if one not in taken)
+            taken.add(stems[path])
     return stems
 
 
 def _check_copies(files: Sequence[InputFile]) -> None:
-    """Make sure that no two files of a dataset are the same one under two names.
-
-    Raises:
-        InputError: If two have the same UUID, which ROOT makes anew for every file.
-    """
+    """Make sure that no two files of a dataset are the same: ROOT gives each a UUID of its own."""
     seen: dict[tuple[str, str], str] = {}
     for file in files:
         first = seen.setdefault((file.dataset, file.uuid or file.path), file.path)
@@ -283,27 +210,24 @@ def _check_copies(files: Sequence[InputFile]) -> None:
             )
 
 
-def check_columns(dataset: Dataset, files: Sequence[InputFile]) -> None:
+def check_columns(files: Sequence[InputFile]) -> None:
     """Make sure that all files of a dataset have the same columns.
 
     Raises:
         InputError: If some have optional columns that others have not.
     """
+    seen: dict[str, InputFile] = {}
     for file in files:
-        differing = sorted(file.columns.keys() ^ files[0].columns.keys())
-        if differing:
+        first = seen.setdefault(file.dataset, file)
+        if differing := sorted(file.columns.keys() ^ first.columns.keys()):
             raise InputError(
-                f"Dataset {dataset.name}: only one of {files[0].path} and {file.path} has the "
+                f"Dataset {file.dataset}: only one of {first.path} and {file.path} has the "
                 f"columns {', '.join(differing)}; all files of a dataset must have the same."
             )
 
 
 def _check_entries(dataset: Dataset, files: Sequence[InputFile]) -> None:
-    """Compare the files of a dataset with what the manifest expects.
-
-    Raises:
-        InputError: If entries are missing.
-    """
+    """Compare the files of a dataset with what the manifest expects."""
     for file in files:
         expected = expected_entries(dataset, file.path)
         if expected is not None and expected != file.entries:
@@ -326,9 +250,7 @@ def _check_entries(dataset: Dataset, files: Sequence[InputFile]) -> None:
 
 def expected_entries(dataset: Dataset, path: str) -> int | None:
     """Entries that the manifest expects in a file, None where it says nothing about it."""
-    if not isinstance(dataset.entries, dict):
-        return None
-    return _said_of(path, dataset.entries)
+    return _said_of(path, dataset.entries) if isinstance(dataset.entries, dict) else None
 
 
 def _said_of(path: str, by_file: Mapping[str, T]) -> T | None:

@@ -9,34 +9,32 @@ of a trial run.
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.output import OutputFolder
 
 if TYPE_CHECKING:
     # Not at run time: the command line has to know of trials, and coffea is slow to import.
     from punzinet.processors.chunks import Chunk
 
+Limit = Annotated[int, Field(strict=True, ge=1)]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, config={"extra": "forbid"})
 class Trial:
-    """How much of every dataset is processed.
+    """How much of every dataset is processed: so many of its files and chunks, None for all."""
 
-    Attributes:
-        files: Number of its files, None for all.
-        chunks: Number of its chunks, None for all.
-    """
-
-    files: int | None = None
-    chunks: int | None = None
+    files: Limit | None = None
+    chunks: Limit | None = None
 
     def __bool__(self) -> bool:
         """Whether there is any limit."""
-        return self.files is not None or self.chunks is not None
+        return self != Trial()
 
     def to_json(self) -> dict[str, dict[str, int | None]]:
         """What provenance says of them: nothing if there are none."""
@@ -60,14 +58,7 @@ class Trial:
 
 
 def trial_of(output: OutputFolder, stage: str) -> Trial:
-    """How much of every dataset a stage processed when it ran last.
-
-    Args:
-        output: The output folder.
-        stage: Either features or select.
-
-    Returns:
-        All of it if it has not run.
+    """How much of every dataset features or select processed when it ran last; all if it never has.
 
     Raises:
         InputError: If what it left is damaged: then nobody knows whether it was a trial run.
@@ -78,8 +69,7 @@ def trial_of(output: OutputFolder, stage: str) -> Trial:
 def processed_of(output: OutputFolder) -> dict[str, Any]:
     """What provenance of all that is made of tensors says if they are of a part of the events.
 
-    Returns:
-        The trial, and the processed share of every dataset; nothing if that is all of it.
+    That is the trial, and the processed share of every dataset.
 
     Raises:
         InputError: If what the features stage left is damaged.
@@ -89,27 +79,12 @@ def processed_of(output: OutputFolder) -> dict[str, Any]:
 
 
 def _read(output: OutputFolder, stage: str) -> tuple[Trial, dict[str, float]]:
-    """The trial of a stage, and the processed shares if anything may be missing.
-
-    Raises:
-        InputError: If what it left is damaged.
-    """
+    """The trial of a stage, and the processed shares if anything may be missing."""
     path = {"features": output.completeness, "select": output.selection_cutflow}[stage]
     if not path.exists():
         return Trial(), {}
-    content = read_json(path, f"punzinet {stage}")
-    try:
+    with read_result(path, "counts and provenance", f"punzinet {stage}") as content:
         settings = content["provenance"]["settings"]
-        trial = Trial(**settings.get("trial", {}))
         shares = {name: float(share) for name, share in settings.get("processed", {}).items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(_damaged(path, stage, repr(error))) from error
-    for limit in (trial.files, trial.chunks):
-        if limit is not None and (type(limit) is not int or limit < 1):
-            raise InputError(_damaged(path, stage, f"a trial run of {limit!r}"))
+        trial = Trial(**settings.get("trial", {}))
     return trial, shares
-
-
-def _damaged(path: Path, stage: str, why: str) -> str:
-    """The sentence about what a stage left."""
-    return f"{path} is damaged ({why}); delete it and run `punzinet {stage}` again."

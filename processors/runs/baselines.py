@@ -272,7 +272,7 @@ def _observe(common: _Common, execution: Execution) -> ObservedEvents:
         name: wanted / max(int(np.sum(is_signal == dataset.is_signal)), 1)
         for name, dataset in datasets.items()
     }
-    processor = ObservableProcessor(datasets.values(), common.windows, shares, by_chunk=True)
+    processor = ObservableProcessor(datasets.values(), common.windows, shares)
     with open_executor(execution, inputs.processed.total()) as executor:
         observed, _ = run_processor(
             processor,

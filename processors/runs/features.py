@@ -25,12 +25,11 @@ from punzinet.processors.chunks import Chunk
 from punzinet.processors.datasets import DatasetInfo, describe_datasets
 from punzinet.processors.duplicates import IdentityProcessor, count_duplicates, suspicious
 from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.features import FeatureProcessor
+from punzinet.processors.features import FeatureProcessor, PeakProcessor
 from punzinet.processors.ledger import Ledger
 from punzinet.processors.ntuples.inputs import Inputs, take_inputs
 from punzinet.processors.ntuples.preflight import expected_entries
 from punzinet.processors.ntuples.trial import Trial
-from punzinet.processors.peaks import PeakProcessor
 from punzinet.processors.runner import run_processor
 
 
@@ -131,7 +130,7 @@ def _make_tensors(
             continue
         for name in datasets:
             (folder / name).mkdir(exist_ok=True)
-        processor = FeatureProcessor(datasets.values(), windows, folder, by_chunk=True)
+        processor = FeatureProcessor(datasets.values(), windows, folder)
         chunks, problems = process(
             processor, inputs.files, inputs.chunks(), step="features", title="Features"
         )
@@ -150,7 +149,7 @@ def _make_tensors(
     for name, dataset in datasets.items():
         own = {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
         step = f"identities-{name}"
-        hashing = IdentityProcessor([dataset], ledger.folder / step, by_chunk=True)
+        hashing = IdentityProcessor([dataset], ledger.folder / step)
         duplicates[name] = {}
         if again := suspicious(own):
             hashes, _ = process(
@@ -168,7 +167,7 @@ def _fit_windows(
     Raises:
         InputError: If a hypothesis has no signal at all.
     """
-    processor = PeakProcessor(datasets.values(), by_chunk=True)
+    processor = PeakProcessor(datasets.values())
     signal = [chunk for chunk in inputs.chunks() if datasets[chunk.dataset].is_signal]
     chunks, problems = process(processor, inputs.files, signal, step="peaks", title="Signal peaks")
     if problems:

@@ -52,7 +52,6 @@ def run_selection(
                 cut,
                 comparison=comparison,
                 network_digest=digest_of_files(output.network(network)),
-                by_chunk=True,
             )
             chunks, problems = run_processor(
                 processor,

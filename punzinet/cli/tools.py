@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_result
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.progress import read_progress
+from punzinet.processors.ledger import read_progress
 from punzinet.stages import CHAIN, STAGES
 from punzinet.stages.features import say_trial
 from punzinet.stages.options import (

@@ -27,8 +27,8 @@ from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.training.state import FORMAT, Checkpoint
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report.page import make_report
+from punzinet.processors.ledger import read_progress
 from punzinet.processors.ntuples.trial import trial_of
-from punzinet.processors.progress import read_progress
 from punzinet.stages.options import Context, Options
 from punzinet.stages.stage import out_of_date, reasons
 from punzinet.stages.train import TRAIN

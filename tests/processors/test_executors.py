@@ -18,15 +18,16 @@ from coffea.processor.executor import ExecutorBase
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import Record
 from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.ledger import Ledger, Work
+from punzinet.processors.ledger import Job, Ledger
+from punzinet.processors.runner import run_jobs
 
 Count = Callable[[str, object], None]
 #: Where workers find this package and this file.
 PATHS = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])
 
 
-def works(count: int) -> list[Work]:
-    return [Work(f"d/{i}", f"key {i}", "d", f"number {i}", 1, i) for i in range(count)]
+def jobs(count: int) -> list[Job]:
+    return [Job(f"d/{i}", f"key {i}", "d", f"number {i}", 1, i) for i in range(count)]
 
 
 def square(number: int) -> Record:
@@ -56,12 +57,13 @@ def dies_always(_number: int) -> Record:
 
 def squares(executor: ExecutorBase, folder: Path) -> tuple[dict[int, int], set[int]]:
     """Squares by number, and the processes that computed them."""
-    step = Ledger(folder).run("squares", works(20), square, executor, title="Squares")
-    assert dict(step.problems) == {"d/13": "Thirteen is not allowed."}
-    records = {w.payload: step.read(w).content for w in step.works if w.payload != 13}
+    records = run_jobs(jobs(20), square, executor, Ledger(folder), step="squares", title="Squares")
+    with pytest.raises(InputError, match=r"^Thirteen is not allowed\.$"):
+        records.read(records.jobs[13])
+    contents = {j.payload: records.read(j).content for j in records.jobs if j.payload != 13}
     return (
-        {number: content["square"] for number, content in records.items()},
-        {content["pid"] for content in records.values()},
+        {number: content["square"] for number, content in contents.items()},
+        {content["pid"] for content in contents.values()},
     )
 
 
@@ -109,10 +111,9 @@ def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(
         with open_executor(Execution("dask", scheduler=where)) as executor:
             executor.client.wait_for_workers(2, timeout=60)
             threading.Timer(1.0, processes[1].kill).start()
-            step = Ledger(tmp_path / "ledger").run(
-                "slow", works(30), slowly, executor, title="Slow"
-            )
-            assert [step.read(work).content["number"] for work in step.works] == list(range(30))
+            ledger = Ledger(tmp_path / "ledger")
+            records = run_jobs(jobs(30), slowly, executor, ledger, step="slow", title="Slow")
+            assert [records.read(job).content["number"] for job in records.jobs] == list(range(30))
     record_property("faults", 1)
 
 
@@ -121,10 +122,11 @@ def test_a_killed_worker_costs_no_work(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Count
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", PATHS)
-    work = [one._replace(payload=(one.payload, str(tmp_path))) for one in works(8)]
+    work = [one._replace(payload=(one.payload, str(tmp_path))) for one in jobs(8)]
     with open_executor(Execution(name, 2)) as executor:
-        step = Ledger(tmp_path / "ledger").run("s", work, dies_once, executor, title="Dies")
-    assert [step.read(one).content["number"] for one in step.works] == list(range(8))
+        ledger = Ledger(tmp_path / "ledger")
+        records = run_jobs(work, dies_once, executor, ledger, step="s", title="Dies")
+    assert [records.read(job).content["number"] for job in records.jobs] == list(range(8))
     record_property("faults", 1)
 
 
@@ -136,7 +138,7 @@ def test_workers_that_always_die_end_in_one_sentence(
         open_executor(Execution("futures", 2)) as executor,
         pytest.raises(InputError, match=r"die again and again .* 2 of 2 chunks are missing"),
     ):
-        Ledger(tmp_path).run("s", works(2), dies_always, executor, title="Dies")
+        run_jobs(jobs(2), dies_always, executor, Ledger(tmp_path), step="s", title="Dies")
     record_property("faults", 1)
 
 

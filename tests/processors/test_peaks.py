@@ -10,7 +10,7 @@ from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.peak_fit import peak_edges
 from punzinet.analysis.search import RECOIL
 from punzinet.processors.datasets import DatasetInfo
-from punzinet.processors.peaks import PeakProcessor
+from punzinet.processors.features import PeakProcessor
 
 Events = Callable[..., dict[str, np.ndarray]]
 MASSES = np.arange(1.0, 7.0)

@@ -65,7 +65,7 @@ def run(tmp_path: Path) -> Run:
             for chunk in split(file.dataset, file.location, file.entries, chunk_size)
         ]
         names = dict.fromkeys(file.dataset for file in files)
-        processor = kind([DatasetInfo(name, name) for name in names], by_chunk=True)
+        processor = kind([DatasetInfo(name, name) for name in names])
         with open_executor(Execution(**how)) as executor:
             found, _ = run_in_ledger(
                 processor, files, chunks, executor, Ledger(tmp_path / "ledger"),

@@ -1,13 +1,15 @@
 """ROOT files that are the same to the last byte whenever their contents are.
 
-A ROOT file holds its own name, a UUID and the time of every record. Here the name is left
-out, the UUID follows from a text, and the clock stands still.
+A ROOT file holds its own name, a UUID, the time of every record, and in the gaps between records
+what was there before. Here the name is left out and the UUID follows from a text. uproot has no
+option for times, so they are set when the file is complete.
 """
 
+import mmap
+import struct
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +17,11 @@ import uproot
 
 from punzinet.analysis.io.files import atomic_path
 
-_CLOCK: Final = datetime(2010, 1, 1)
-"""The time in all records."""
+#: The time of all records, 2010-01-01 00:00, as ROOT's TDatime packs it.
+_TIME: Final = struct.pack(">I", (2010 - 1995) << 26 | 1 << 22 | 1 << 17)
 _NAMESPACE: Final = uuid.UUID("6f1d5c0e-2b0b-5d3e-9a57-0c6a52f4b0a1")
+#: From this version of a file on, and of a record, positions have eight bytes.
+_BIG_FILE, _BIG_RECORD = 1_000_000, 1_000
 
 
 @contextmanager
@@ -30,26 +34,71 @@ def create_root_file(path: Path, identity: str) -> Iterator[Any]:
         The open file, an `uproot.WritableDirectory`.
     """
     same = uuid.uuid5(_NAMESPACE, identity)
-    with (
-        atomic_path(path) as partial,
-        _standing_clock(),
-        # A file object, because uproot writes the name of a path into the file.
-        partial.open("w+b") as sink,
-        uproot.recreate(sink, compression=uproot.ZSTD(1), uuid_function=lambda: same) as file,
-    ):
-        yield file
+    with atomic_path(path) as partial:
+        with (
+            # A file object, because uproot writes the name of a path into the file.
+            partial.open("w+b") as sink,
+            uproot.recreate(sink, compression=uproot.ZSTD(1), uuid_function=lambda: same) as file,
+        ):
+            yield file
+        with partial.open("r+b") as sink, mmap.mmap(sink.fileno(), 0) as content:
+            _set_times(content)
 
 
-@contextmanager
-def _standing_clock() -> Iterator[None]:
-    """Let uproot write the same time into every record while this context lasts.
+def _set_times(content: mmap.mmap) -> None:
+    """Set the time in every record of a ROOT file, and clear the gaps between them.
 
-    uproot has no option for it; all its times pass through one function. Times cannot be set
-    afterwards either: those of records that were moved stay in the gaps of the file.
+    The layout is that of ROOT's classes TFile, TKey, TDirectory and TFree.
     """
-    original = uproot._util.datetime_to_code
-    uproot._util.datetime_to_code = lambda _: original(_CLOCK)
-    try:
-        yield
-    finally:
-        uproot._util.datetime_to_code = original
+    version, begin = struct.unpack_from(">ii", content, 4)
+    positions = struct.Struct(">qq" if version >= _BIG_FILE else ">ii")
+    end, free = positions.unpack_from(content, 12)
+    (root,) = struct.unpack_from(">i", content, 12 + positions.size + 8)
+    gaps = dict(_gaps(content, free))
+    position = begin
+    while position < end:
+        if position in gaps:
+            after = gaps[position] + 1
+            content[position:after] = bytes(after - position)
+        else:
+            after = position + struct.unpack_from(">i", content, position)[0]
+            _set_key(content, position)
+        position = after
+    _set_directory(content, begin + root)
+
+
+def _gaps(content: mmap.mmap, position: int) -> Iterator[tuple[int, int]]:
+    """First and last byte of every gap, from the record that lists them."""
+    end = position + struct.unpack_from(">i", content, position)[0]
+    position += struct.unpack_from(">h", content, position + 14)[0]
+    while position < end:
+        (version,) = struct.unpack_from(">h", content, position)
+        segment = struct.Struct(">qq" if version > _BIG_RECORD else ">ii")
+        yield segment.unpack_from(content, position + 2)
+        position += 2 + segment.size
+
+
+def _set_key(content: mmap.mmap, position: int) -> int:
+    """Set the time in a key; gives where the key ends."""
+    content[position + 10 : position + 14] = _TIME
+    return position + int(struct.unpack_from(">h", content, position + 14)[0])
+
+
+def _set_directory(content: mmap.mmap, position: int) -> None:
+    """Set both times of a directory, and those in its list of keys; so for all below it."""
+    (version,) = struct.unpack_from(">h", content, position)
+    content[position + 2 : position + 10] = 2 * _TIME
+    _, _, keys = struct.unpack_from(
+        ">qqq" if version > _BIG_RECORD else ">iii", content, position + 18
+    )
+    position = _set_key(content, keys)
+    (count,) = struct.unpack_from(">i", content, position)
+    position += 4
+    for _ in range(count):
+        (version,) = struct.unpack_from(">h", content, position + 4)
+        pointers = struct.Struct(">qq" if version > _BIG_RECORD else ">ii")
+        record, _ = pointers.unpack_from(content, position + 18)
+        name = position + 18 + pointers.size
+        if content[name + 1 : name + 1 + content[name]] == b"TDirectory":
+            _set_directory(content, _set_key(content, record))
+        position = _set_key(content, position)

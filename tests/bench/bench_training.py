@@ -1,12 +1,11 @@
 """Speed of the training, beside the published method on the same events."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from published_method import PublishedMethod
-from stage import Figures
+from stage import Figures, fastest
 from synthetic import synthetic_sample
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
@@ -34,27 +33,12 @@ def run() -> Figures:
         ("ensemble_25.ns_per_event_network", epoch(sample, "punzi", 50_000, 25), 25, punzi, 15, ""),
         ("bce_batch_2048.ns_per_event", epoch(sample, "bce", 2048, 1), 1, bce, 40, ""),
     ):
-        seconds, reference = fastest(ours, theirs)
+        seconds, reference = fastest(ours, theirs, repeats=REPEATS)
         time_per_event = seconds / events / networks * 1e9
         figures[f"train.{name}"] = (time_per_event, "ns", f"<= {bound}")
         label = f"train.{name.rsplit('.', 1)[0]}.ratio_to_autograd"
         figures[label] = (reference / seen * 1e9 / time_per_event, "x", ratio)
     return figures
-
-
-def fastest(*calls: Callable[[], object]) -> list[float]:
-    """Shortest duration of each call in seconds; taken in turn, so that all share the noise."""
-    durations = []
-    for call in calls:
-        call()  # not measured: it compiles, and warms caches up
-    for _ in range(REPEATS):
-        row = []
-        for call in calls:
-            begin = time.perf_counter()
-            call()
-            row.append(time.perf_counter() - begin)
-        durations.append(row)
-    return np.min(durations, axis=0).tolist()
 
 
 def epoch(

@@ -1,9 +1,10 @@
-"""A stage of the chain in a process of its own, timed."""
+"""What is timed: calls, and stages of the chain in processes of their own."""
 
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +17,22 @@ STEPS = {"features": "features", "select": "selection"}
 
 
 class Measured(NamedTuple):
-    """Time of a stage, and peak memory in MiB: of all its processes, of the largest it started."""
+    """Time of a stage, and peak memory in MiB."""
 
     seconds: float
-    memory: float
-    worker_memory: float
+    memory: float  # of all its processes
+    worker_memory: float  # of the largest that it started
+
+
+def fastest(*calls: Callable[[], object], repeats: int = 3) -> list[float]:
+    """Shortest duration of each call in seconds; taken in turn, so that all share the noise."""
+    durations: list[list[float]] = [[] for _ in calls]
+    for _ in range(1 + repeats):  # the first one compiles, and warms caches up
+        for call, row in zip(calls, durations, strict=True):
+            begin = time.perf_counter()
+            call()
+            row.append(time.perf_counter() - begin)
+    return [min(row[1:]) for row in durations]
 
 
 def measure(folder: Path, stage: str, *options: str, workers: int = WORKERS) -> Measured:
@@ -65,13 +77,10 @@ def steady_rate(folder: Path, step: str, dataset: str) -> float:
     Starts of processes, imports and fits are not in it, nor what comes after the last chunk. A
     step is called as in the ledger: ``features/features``.
     """
-    records = (folder / "output" / ".ledger" / step / dataset).glob("*.safetensors")
     finished = []
-    for path in records:
+    for path in (folder / "output" / ".ledger" / step / dataset).glob("*.safetensors"):
         _, first, last = path.stem.rsplit("-", 2)
-        finished.append((path.stat().st_mtime_ns, int(last) - int(first)))
-    finished.sort()
-    half = len(finished) // 2
-    later = finished[half:]
-    seconds = (later[-1][0] - finished[half - 1][0]) / 1e9
-    return sum(events for _, events in later) / seconds
+        finished.append((path.stat().st_mtime, int(last) - int(first)))
+    times, events = zip(*sorted(finished), strict=True)
+    half = len(times) // 2
+    return sum(events[half:]) / (times[-1] - times[half - 1])

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nonsense import NONSENSE, Key, attempt, leaves, replaced
+from nonsense import NONSENSE, attempt, leaves, replaced
 from small_data import make_manifest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import Record, read_record, write_record
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.hypotheses import MOST_MASSES
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 from punzinet.analysis.network import PunziNet, load_network
@@ -27,6 +29,7 @@ from punzinet.processors.executors import Execution
 from punzinet.processors.runs.features import run_features
 from punzinet.stages.run import holder_of
 
+ROOT = Path(__file__).parents[2]
 #: What may be done to a file: bytes that are put at places, which are shares of its size, and where
 #: it is cut off.
 Change = tuple[list[tuple[float, bytes]], float]
@@ -76,12 +79,8 @@ def damaged(data: bytes, damage: Change) -> bytes:
     return bytes(changed[: int(cut * len(changed))])
 
 
-def contents(folder: Path, pattern: str) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in sorted(folder.rglob(pattern)) if path.is_file()}
-
-
-def can_be_written(manifest: Manifest) -> None:
-    json.dumps(manifest.model_dump(mode="json"), allow_nan=False)
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @amount(25, 400)
@@ -95,7 +94,7 @@ def test_root_files(fuzz, tmp_path: Path, ntuples: dict[str, Path]) -> None:
     output = OutputFolder(tmp_path / "output")
     path.write_bytes(good)
     run_features(manifest, output, Execution())
-    expected = contents(output.tensors / "eemumu", "*")
+    expected = contents(output.tensors / "eemumu")
 
     @fuzz(DAMAGE)
     def check(damage: Change) -> None:
@@ -106,48 +105,24 @@ def test_root_files(fuzz, tmp_path: Path, ntuples: dict[str, Path]) -> None:
             return
         record = json.loads(output.completeness.read_text())["datasets"]["eemumu"]
         assert record["read"] == record["present"]
-        assert contents(output.tensors / "eemumu", "*") == expected
+        assert contents(output.tensors / "eemumu") == expected
 
 
-@amount(100, 3000)
-def test_manifests(fuzz, tmp_path: Path) -> None:
-    leaf = st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
-        st.sampled_from(["signal", "tautau", "../x", "/etc/passwd", "a/../../b", "*", "http://x"]),
-    )  # fmt: skip
-    tree = st.recursive(
-        leaf,
-        lambda inner: st.one_of(
-            st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)
-        ),
-        max_leaves=6,
-    )
-    sections = st.sampled_from([*Manifest.model_fields, "nonsense"])
-    base = {
-        "signal": {"process": "signal", "files": ["s.root"], "generated": 10},
-        "tautau": {"process": "tautau", "files": ["t.root"], "luminosity": 1},
-    }
-    dataset = st.dictionaries(
-        st.sampled_from(["process", "files", "tree", "branches", "luminosity", "generated", "mass",
-                         "entries", "simulate", "name"]), tree, max_size=3,
-    )  # fmt: skip
-    names = st.one_of(st.text(max_size=8), st.sampled_from(["..", "../x", "a/b", "/x", ".x", ""]))
-    path = tmp_path / "manifest.yaml"
-
-    @fuzz(st.dictionaries(sections, tree, max_size=2), names, dataset)
-    def check(changes: dict[str, Any], name: str, section: dict[str, Any]) -> None:
-        datasets = {**base, name: {**base["tautau"], **section}}
-        path.write_text(yaml.safe_dump({"datasets": datasets, **changes}))
-        output = OutputFolder(tmp_path / "output")
-        manifest, refusal = attempt(lambda: load_manifest(path, output))
-        if refusal is not None:
-            assert refusal.startswith(str(path))
-            return
-        for known in manifest.datasets:
-            inside = output.ntuple(known).resolve()
-            assert inside.parent == (tmp_path / "output" / "ntuples").resolve()
-
-
+SETTINGS = make_manifest({"signal": "s.root", "tautau": "t.root"}).model_dump(mode="json")
+SIGNAL, TAUTAU = (
+    {key: value for key, value in dataset.items() if value is not None and key != "name"}
+    for dataset in SETTINGS["datasets"].values()
+)
+SETTINGS["datasets"] = {"signal": SIGNAL, "tautau": TAUTAU}
+SIMPLE = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8))
+WORDS = ["signal", "tautau", "../x", "/etc/passwd", "a/../../b", "*", "http://x"]
+TREE = st.recursive(
+    st.one_of(SIMPLE, st.sampled_from(WORDS)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
 #: What YAML takes to mean something, and numbers that are written in every way.
 YAML = st.lists(
     st.sampled_from(
@@ -159,105 +134,98 @@ YAML = st.lists(
 ).map("".join)  # fmt: skip
 
 
+def with_sections(name: str, dataset: dict[str, Any], sections: dict[str, Any]) -> Any:
+    """A small manifest with one more dataset, and other sections."""
+    datasets = {"signal": SIGNAL, "tautau": TAUTAU, name: {**TAUTAU, **dataset}}
+    return {"datasets": datasets, **sections}
+
+
+MANIFESTS = {
+    "text": st.one_of(st.text(max_size=200), YAML).map(str.encode) | st.binary(max_size=200),
+    "damaged": DAMAGE.map(partial(damaged, (ROOT / "data_manifest.yaml").read_bytes())),
+    "sections": st.builds(
+        with_sections,
+        st.one_of(st.text(max_size=8), st.sampled_from(["..", "../x", "a/b", "/x", ".x", ""])),
+        st.dictionaries(st.sampled_from([*Dataset.model_fields]), TREE, max_size=3),
+        st.dictionaries(st.sampled_from([*Manifest.model_fields, "nonsense"]), TREE, max_size=2),
+    ),
+    "settings": st.lists(
+        st.tuples(
+            st.sampled_from(list(leaves(SETTINGS))), st.one_of(SIMPLE, st.sampled_from(NONSENSE))
+        ), min_size=1, max_size=3,
+    ).map(partial(replaced, SETTINGS)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MANIFESTS)
 @amount(100, 3000)
-def test_manifests_that_are_no_yaml(fuzz, tmp_path: Path) -> None:
-    path = tmp_path / "manifest.yaml"
-    text = st.one_of(st.text(max_size=200), YAML).map(str.encode)
-
-    @fuzz(st.one_of(st.binary(max_size=200), text))
-    def check(content: bytes) -> None:
-        path.write_bytes(content)
-        with pytest.raises(InputError):
-            load_manifest(path, OutputFolder(tmp_path))
-
-
-@amount(30, 1000)
-def test_mutated_manifests(fuzz, tmp_path: Path) -> None:
-    """The project's own manifest with some bytes changed is refused, or one of another text."""
-    good = (Path(__file__).parents[2] / "data_manifest.yaml").read_bytes()
+def test_manifests(fuzz, tmp_path: Path, kind: str) -> None:
+    """It is refused, or it can be written down and compared, and stays in the output folder."""
     path, output = tmp_path / "manifest.yaml", OutputFolder(tmp_path / "output")
-    path.write_bytes(good)
-    load_manifest(path, output)
 
-    @fuzz(DAMAGE)
-    def check(damage: Change) -> None:
-        path.write_bytes(damaged(good, damage))
+    @fuzz(MANIFESTS[kind])
+    def check(content: Any) -> None:
+        if not isinstance(content, bytes):
+            content = yaml.safe_dump(content).encode(errors="replace")
+        path.write_bytes(content)
         manifest, refusal = attempt(lambda: load_manifest(path, output))
-        if refusal is None:
-            can_be_written(manifest)
+        if refusal is not None:
+            assert refusal.startswith(str(path))
+            return
+        assert kind != "text"
+        assert 0 < len(manifest.hypotheses.mass) <= MOST_MASSES
+        json.dumps(manifest.model_dump(mode="json"), allow_nan=False)
+        for name in manifest.datasets:
+            assert output.ntuple(name).resolve().parent == (output.root / "ntuples").resolve()
 
 
-@amount(100, 3000)
-def test_settings(fuzz, tmp_path: Path) -> None:
-    """Every setting in turn: it is refused, or it can be written down and compared."""
-    files = {"signal": "s.root", "tautau": "t.root"}
-    content = make_manifest(files).model_dump(mode="json")
-    for name in files:
-        own = content["datasets"][name]
-        content["datasets"][name] = {k: v for k, v in own.items() if v is not None and k != "name"}
-    path = tmp_path / "manifest.yaml"
-    simple = (st.floats(), st.integers(), st.text(max_size=8), st.none(), st.booleans())
-    values = st.one_of(*simple, st.sampled_from(NONSENSE))
-    changes = st.lists(
-        st.tuples(st.sampled_from(list(leaves(content))), values), min_size=1, max_size=3
-    )
-
-    @fuzz(changes)
-    def check(changes: list[tuple[Key, Any]]) -> None:
-        text = yaml.safe_dump(replaced(content, changes))
-        path.write_text(text, encoding="utf-8", errors="replace")
-        manifest, refusal = attempt(lambda: load_manifest(path, OutputFolder(tmp_path / "output")))
-        if refusal is None:
-            assert 0 < len(manifest.hypotheses.mass) <= MOST_MASSES
-            can_be_written(manifest)
-
-
-@amount(60, 1500)
-def test_networks(fuzz, tmp_path: Path, wide_windows: Windows) -> None:
+def network(folder: Path, _: Any) -> Callable[[], Any]:
+    every = np.ones(2, dtype=bool)
+    windows = Windows(np.array([1.0, 2.0]), np.full(2, 0.3), every, every, (None, None))
     network = PunziNet(FEATURES, [0.0] * 4, [5.0] * 4, rng=np.random.default_rng(3))
-    network.save(tmp_path / "net", wide_windows, {}, {}, cut=0.3)
-    good = contents(tmp_path / "net", "*")
+    network.save(folder, windows, {}, {}, cut=0.3)
 
-    @fuzz(st.sampled_from(sorted(good)), DAMAGE)
-    def check(which: Path, damage: Change) -> None:
-        for path, content in good.items():
-            path.write_bytes(damaged(content, damage) if path == which else content)
-        saved, refusal = attempt(lambda: load_network(tmp_path / "net"))
-        assert refusal is not None or saved.cut is None or np.isfinite(saved.cut)
+    def is_finite() -> bool:
+        cut = load_network(folder).cut
+        return cut is None or bool(np.isfinite(cut))
+
+    return is_finite
 
 
-@amount(40, 1000)
-def test_tensors(fuzz, tmp_path: Path, ntuples: dict[str, Path]) -> None:
-    output = OutputFolder(tmp_path)
+def tensors(folder: Path, ntuples: dict[str, Path]) -> Callable[[], Any]:
+    output = OutputFolder(folder.parent / "output")
     run_features(make_manifest(ntuples), output, Execution())
+    output.tensors.rename(folder)
     windows = Windows.read(output.windows)
-    good = contents(output.tensors, "*.parquet")
-    digest = load_sample(output.tensors, windows, 4).digest
+    return lambda: load_sample(folder, windows, 4).digest
+
+
+def record(folder: Path, _: Any) -> Callable[[], Any]:
+    path = folder / "record.safetensors"
+    write_record(path, Record({"a": [1, 2.5, "b"]}, {"x": np.arange(20.0), "y": np.eye(3)}))
+
+    def content() -> Any:
+        found = read_record(path)
+        if found is None:
+            raise InputError("A record that is found out to be damaged is no record.")
+        return found.content, {name: array.tolist() for name, array in found.arrays.items()}
+
+    return content
+
+
+@pytest.mark.parametrize("save", [network, tensors, record])
+@amount(100, 3000)
+def test_what_is_saved(fuzz, tmp_path: Path, ntuples: dict[str, Path], save) -> None:
+    """A damaged file is found out, or says the same."""
+    read = save(tmp_path / "saved", ntuples)
+    good, expected = contents(tmp_path / "saved"), read()
 
     @fuzz(st.sampled_from(sorted(good)), DAMAGE)
     def check(which: Path, damage: Change) -> None:
         which.write_bytes(damaged(good[which], damage))
-        sample, refusal = attempt(lambda: load_sample(output.tensors, windows, 4))
+        found, refusal = attempt(read)
         which.write_bytes(good[which])
-        if refusal is None:
-            assert sample.digest == digest
-
-
-@amount(100, 3000)
-def test_records(fuzz, tmp_path: Path) -> None:
-    """A damaged record is either found out or says the same."""
-    path = tmp_path / "record.safetensors"
-    write_record(path, Record({"a": [1, 2.5, "b"]}, {"x": np.arange(20.0), "y": np.eye(3)}))
-    good = path.read_bytes()
-
-    @fuzz(DAMAGE)
-    def check(damage: Change) -> None:
-        path.write_bytes(damaged(good, damage))
-        record = read_record(path)
-        if record is not None:
-            assert record.content == {"a": [1, 2.5, "b"]}
-            np.testing.assert_array_equal(record.arrays["x"], np.arange(20.0))
-            np.testing.assert_array_equal(record.arrays["y"], np.eye(3))
+        assert refusal is not None or found == expected
 
 
 @amount(60, 1000)

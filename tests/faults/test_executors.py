@@ -72,7 +72,7 @@ def main(folder: Path) -> None:
         started = sorted(jobs.iterdir())
         os.killpg(int(started[0].read_text()), signal.SIGKILL)
         assert stage.wait(200) == 0
-        sys.stdout.write(f"{len(started)} jobs were submitted, 1 was killed\n")
+        assert len(started) == 2
     finally:
         with contextlib.suppress(OSError):
             cluster.communicate("\n", timeout=60)
@@ -101,8 +101,7 @@ def test_the_example_on_htcondor_runs_and_loses_a_worker(chain, tmp_path: Path, 
     example, _, _ = block.partition("```")
     assert "HTCondorCluster(" in example
     (folder / "cluster.py").write_text(example.replace("jobs=100", "jobs=2"))
-    done = run_in_private_network(__file__, folder)
-    assert "2 jobs were submitted, 1 was killed" in done.stdout
+    run_in_private_network(__file__, folder)
     shutil.rmtree(folder / "output" / ".dask", ignore_errors=True)
     survived(folder, "features")
 

@@ -9,15 +9,11 @@ import signal
 import sys
 from pathlib import Path
 
+#: Which of its arguments is what changes; of two names it is the one that appears.
 CHANGES = {
-    "os.rename": 1,  # its second argument is what appears
-    "os.remove": 0,
-    "os.mkdir": 0,
-    "os.rmdir": 0,
-    "os.link": 1,
-    "os.symlink": 1,
-    "os.truncate": 0,
-}
+    "open": 0, "os.rename": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0, "os.link": 1,
+    "os.symlink": 1, "os.truncate": 0,
+}  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -29,16 +25,13 @@ def main() -> None:
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal number
-        if event == "open":
-            path, _, flags = arguments
-            if not (isinstance(flags, int) and flags & WRITING):
-                return
-        elif event in CHANGES:
-            path = arguments[CHANGES[event]]
-        else:
+        if event not in CHANGES:
             return
+        path = arguments[CHANGES[event]]
         if not isinstance(path, str | bytes | os.PathLike):
             return  # a file that is open already
+        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITING):
+            return
         where = str(Path(os.fsdecode(path)).absolute())
         os.write(log, f"{event} {where}\n".encode(errors="replace"))
         if where.startswith(output):

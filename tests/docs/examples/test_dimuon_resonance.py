@@ -1,8 +1,9 @@
 """The second search of the documentation: windows in the dimuon mass, other features."""
 
 import json
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import uproot
 import yaml
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from small_data import make_events, write_ntuple
 from typer.testing import CliRunner
 
 from punzinet.analysis.io.errors import InputError
@@ -29,13 +31,10 @@ GENERATED = 1000
 
 def punzinet(folder: Path, command: str, *further: str | Path) -> None:
     """Run a command with the example's manifest."""
-    options = ["--manifest", str(folder / EXAMPLE.name), "--output", str(folder / "output")]
-    if command == "export":
-        options = options[2:]
-    if command in {"features", "select"}:
-        options += ["--executor", "iterative"]
-    arguments = [command, *options, *map(str, further)]
-    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    options = ["--output", folder / "output", *further]
+    options += ["--manifest", folder / EXAMPLE.name] if command != "export" else []
+    options += ["--executor", "iterative"] if command in {"features", "select"} else []
+    done = CliRunner().invoke(app, [command, *map(str, options)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
 
 
@@ -48,19 +47,14 @@ def draft(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def folder(
-    tmp_path_factory: pytest.TempPathFactory,
-    make_events: Callable[..., dict[str, np.ndarray]],
-    write_ntuple: Callable[..., Path],
-) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder in which the example has run, on resonances and backgrounds made for it."""
     folder = tmp_path_factory.mktemp("resonance")
     shutil.copy(EXAMPLE, folder)
     mass = np.repeat(MASSES, GENERATED)
-    signal = make_events(1, len(mass), mass, of_pair=True)
-    events = {"continuum": make_events(2, 10_000), "taupair": make_events(3, 5000)}
-    for name, columns in {"resonance": signal, **events}.items():
-        write_ntuple(folder / f"{name}.root", columns)
+    write_ntuple(folder / "resonance.root", make_events(1, len(mass), mass, of_pair=True))
+    write_ntuple(folder / "continuum.root", make_events(2, 10_000))
+    write_ntuple(folder / "taupair.root", make_events(3, 5000))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "save", draft)
         for stage in STAGES:
@@ -108,14 +102,16 @@ def test_the_network_finds_the_resonance(folder: Path) -> None:
 def test_figures_tables_and_histograms_name_the_variable(folder: Path) -> None:
     output = folder / "output"
     said = {path.stem: path.read_text() for path in (output / "plots").glob("*.txt")}
-    assert {"dimuon_mass", "output_vs_mass", "limit_cross_section", "features"} <= set(said)
-    everything = "\n".join(said.values())
-    assert "Z'" not in everything
-    assert r"$m(\mu\mu)$ [GeV]" in said["dimuon_mass"]
-    assert r"$m(\mu\mu)$ [GeV]" in said["output_vs_mass"]
-    assert r"$\sigma(m(\mu\mu))$ [GeV]" in said["window_widths"]
-    assert r"$m(\mu\mu) - m_{X}$ [GeV]" in said["signal_peaks"]
-    assert r"e^+e^-\to\gamma X" in said["limit_cross_section"]
+    assert {"limit_cross_section", "features"} <= set(said)
+    assert "Z'" not in "".join(said.values())
+    for name, text in {
+        "dimuon_mass": r"$m(\mu\mu)$ [GeV]",
+        "output_vs_mass": r"$m(\mu\mu)$ [GeV]",
+        "window_widths": r"$\sigma(m(\mu\mu))$ [GeV]",
+        "signal_peaks": r"$m(\mu\mu) - m_{X}$ [GeV]",
+        "limit_cross_section": r"e^+e^-\to\gamma X",
+    }.items():
+        assert text in said[name]
     # The recoil mass is there only as the feature that it is here.
     assert [name for name, text in said.items() if "rec" in text] == ["features"]
     with uproot.open(output / "selection" / "histograms.root") as file:
@@ -130,11 +126,13 @@ def test_figures_tables_and_histograms_name_the_variable(folder: Path) -> None:
 def test_the_report_names_the_variable(folder: Path) -> None:
     page = (folder / "output" / "report.html").read_text()
     body = page[page.index("<body") :]
-    assert "Search for e⁺e⁻ → γX with X → μ⁺μ⁻ at masses of 2 to 6 GeV" in body
-    assert "Dimuon mass of all backgrounds" in body
-    assert "Windows in the dimuon mass and the fits they come from, in GeV" in body
-    for word in ("recoil mass", "Recoil mass", "Z′"):
-        assert word not in body
+    for text in (
+        "Search for e⁺e⁻ → γX with X → μ⁺μ⁻ at masses of 2 to 6 GeV",
+        "Dimuon mass of all backgrounds",
+        "Windows in the dimuon mass and the fits they come from, in GeV",
+    ):
+        assert text in body
+    assert not re.search("[Rr]ecoil mass|Z′", body)
 
 
 def test_prediction_and_export_take_the_features_of_the_network(folder: Path) -> None:

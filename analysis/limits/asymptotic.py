@@ -14,7 +14,7 @@ be excluded at 90 %. `punzinet.analysis.limits.counting` is exact there.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -43,19 +43,15 @@ def asymptotic_limits(
         return np.empty((0, len(BANDS)))
     target = target_roots(confidence_level)
     likelihood = _Likelihood.of(experiments)
-    cross_section: FloatArray = (
-        np.array([[e.reach / 30] for e in experiments]) * target / target.max()
-    )
+    found: FloatArray = np.array([[e.reach / 30] for e in experiments]) * target / target.max()
     for _ in range(STEPS):
-        q, slope = likelihood.profile(cross_section)
+        q, slope = likelihood.profile(found)
         root = np.sqrt(q)
-        step = (target - root) * 2 * root / slope
-        new = np.clip(cross_section + step, 0.2 * cross_section, 5 * cross_section)
-        change = np.abs(new / cross_section - 1).max()
-        cross_section = new
-        if change < TOLERANCE:
+        before, step = found, (target - root) * 2 * root / slope
+        found = np.clip(before + step, 0.2 * before, 5 * before)
+        if np.abs(found / before - 1).max() < TOLERANCE:
             break
-    return cross_section
+    return found
 
 
 class _Likelihood(NamedTuple):
@@ -64,22 +60,15 @@ class _Likelihood(NamedTuple):
     The yields of signal and of P backgrounds are events · exp(Σ powers · θ). θ are log-normal
     factors in units of their uncertainty, constrained by θ²/2, and the logarithms γ of the
     backgrounds' statistical factors, constrained by Poisson counts of `effective` events.
-
-    Attributes:
-        events: (M, 1 + P) of the signal for 1 fb, and of the backgrounds.
-        powers: (M, 1 + P, D) derivatives of the logarithms of the yields.
-        normal: (M, D) 1 for log-normal factors and padding, 0 for statistical ones.
-        effective: (M, D) effective events of statistical factors, else 0.
     """
 
-    events: FloatArray
-    powers: FloatArray
-    normal: FloatArray
-    effective: FloatArray
+    events: FloatArray  # (M, 1 + P) of the signal for 1 fb, and of the backgrounds
+    powers: FloatArray  # (M, 1 + P, D) derivatives of the logarithms of the yields
+    normal: FloatArray  # (M, D) 1 for log-normal factors and padding, 0 for statistical ones
+    effective: FloatArray  # (M, D) effective events of statistical factors, else 0
 
     @classmethod
-    def of(cls, experiments: Sequence[CountingExperiment]) -> "_Likelihood":
-        """Collect the experiments' numbers."""
+    def of(cls, experiments: Sequence[CountingExperiment]) -> Self:
         processes = max(len(e.backgrounds) for e in experiments)
         signal = max(len(e.signal_systematics) for e in experiments)
         # Luminosity, then the signal's own, the backgrounds' systematic, their statistical.
@@ -92,9 +81,8 @@ class _Likelihood(NamedTuple):
         for m, one in enumerate(experiments):
             events[m, 0] = one.signal
             powers[m, : 1 + len(one.backgrounds), 0] = np.log1p(one.luminosity)
-            powers[m, 0, 1 : 1 + len(one.signal_systematics)] = np.log1p(
-                list(one.signal_systematics.values())
-            )
+            own = np.log1p([*one.signal_systematics.values()])
+            powers[m, 0, 1 : 1 + len(own)] = own
             names = [background.systematic[0] for background in one.backgrounds]
             for p, background in enumerate(one.backgrounds):
                 name, size = background.systematic
@@ -111,13 +99,12 @@ class _Likelihood(NamedTuple):
         The nominal parameters maximise the likelihood of the Asimov data. All others are found
         by Newton's method: where more is expected than observed the problem is convex.
         """
-        shape = cross_section.shape
-        observed = self.events[:, None, 1:].sum(axis=-1)
-        events = np.broadcast_to(self.events[:, None, :], (*shape, self.events.shape[1])).copy()
+        events, powers, normal, effective = (array[:, None] for array in self)
+        observed = events[..., 1:].sum(axis=-1)
+        events = np.repeat(events, cross_section.shape[1], axis=1)
         events[..., 0] *= cross_section
-        powers, normal = self.powers[:, None], self.normal[:, None]
-        effective = self.effective[:, None]
-        theta = np.zeros((*shape, powers.shape[-1]))
+        theta = np.zeros((*cross_section.shape, powers.shape[-1]))
+        diagonal = np.arange(theta.shape[-1])
         for _ in range(STEPS):
             yields = events * np.exp(np.einsum("...kd,...d->...k", powers, theta))
             total = yields.sum(axis=-1)
@@ -126,10 +113,8 @@ class _Likelihood(NamedTuple):
             quadratic = np.einsum("...k,...kd,...ke->...de", yields, powers, powers)
             gradient = excess[..., None] * linear + normal * theta + effective * np.expm1(theta)
             hessian = excess[..., None, None] * quadratic
-            hessian += (observed / total**2)[..., None, None] * (
-                linear[..., :, None] * linear[..., None, :]
-            )
-            diagonal = np.arange(theta.shape[-1])
+            outer = linear[..., :, None] * linear[..., None, :]
+            hessian += (observed / total**2)[..., None, None] * outer
             hessian[..., diagonal, diagonal] += normal + effective * np.exp(theta)
             step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
             theta = theta - step

@@ -65,7 +65,12 @@ def write_hepdata(folder: Path, limits: Limits, search: Search = RECOIL) -> list
                     column.add_qualifier("LUMINOSITY", limits.luminosity, "FB**-1")
                     table.variables.append(column)
             table.write_output(temporary)  # a `Submission` leaves an archive in the current folder
-        return [_keep(path, folder) for path in sorted(Path(temporary).glob("*.yaml"))]
+        kept = []
+        for path in sorted(Path(temporary).glob("*.yaml")):
+            with atomic_path(folder / path.name) as partial:
+                partial.write_bytes(path.read_bytes())
+            kept.append(folder / path.name)
+        return kept
 
 
 def hepdata_reaction(mathtext: str) -> str:
@@ -88,11 +93,3 @@ def _column(name: str, units: str, limits: FloatArray) -> Any:
         band.set_values_from_intervals(limits[:, [2 - sigmas, 2 + sigmas]].tolist(), median)
         column.add_uncertainty(band)
     return column
-
-
-def _keep(path: Path, folder: Path) -> Path:
-    """Copy a finished file to a folder, whole or not at all."""
-    kept = folder / path.name
-    with atomic_path(kept) as partial:
-        partial.write_bytes(path.read_bytes())
-    return kept

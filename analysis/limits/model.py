@@ -10,15 +10,30 @@ certainty. There a sample named ``unseen`` stands for half an event of the typic
 mean of Jeffreys' posterior for a Poisson rate of which nothing was seen; it counts as half an
 effective event. A process without events beside others with events adds nothing: their
 constraint already is as wide as a few of its events.
+
+The yields are of all events of the tensors, whatever fold they are in. A single cut is the same
+for all of them. The best cut of each mass, though, would follow the fluctuations of the very
+events that it is judged by; therefore every fold is judged by the cuts that were best on the
+others.
 """
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from punzinet.analysis.limits.yields import Yields
+from punzinet.analysis.cuts import RankedEvents, optimal_cuts, selected
+from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.manifest.sections import LimitSettings
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.data import Events, load_folds
+from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.windows import Windows
 
 #: Simulated events that stand for none seen.
 UNSEEN_EVENTS = 0.5
@@ -26,41 +41,101 @@ POI = "cross_section"
 """Parameter of interest, cross-section times branching fraction in fb."""
 
 
+@dataclass(frozen=True, eq=False)
+class Yields:
+    """Signal and backgrounds of H hypotheses, each in its own window, with errors of the sample."""
+
+    backgrounds: tuple[str, ...]  # names of the P processes
+    efficiency: FloatArray  # (H,) of signal
+    efficiency_error: FloatArray  # (H,)
+    background: FloatArray  # (P, H) events at the target luminosity
+    background_error: FloatArray  # (P, H)
+    #: (H,) weight of a typical simulated background event of the window before the selection,
+    #: Σw²/Σw, in events; that of all windows where one has no background.
+    typical_weight: FloatArray
+
+
+def measure_yields(
+    tensors: Path,
+    windows: Windows,
+    networks: Mapping[str, tuple[PunziNet, float | None]],
+    figure_of_merit: FigureOfMerit,
+    luminosity: float,
+) -> dict[str, Yields]:
+    """Count signal and background behind cuts in the folder of the tensors.
+
+    Networks, by name, have one cut on the output before the sigmoid, or None for the cut that is
+    best by a figure of merit for every training mass, interpolated between them for the others.
+
+    Raises:
+        InputError: If the tensors cannot be read, or a fold lacks signal or background.
+    """
+    events, samples = load_folds(tensors, windows)
+    with ThreadPoolExecutor(2) as pool:  # numpy does not hold Python's lock
+        logits = [*pool.map(lambda one: one[0].logit_numpy(events.features.T), networks.values())]
+    folds = []
+    for sample, validates in samples:
+        names = sample.backgrounds
+        shape = len(names), len(windows)
+        sums = [_select(sample.validation, np.zeros(validates.sum()), -np.inf, *shape)]
+        for logit, (_, cut) in zip(logits, networks.values(), strict=True):
+            cuts: FloatArray | float | None = cut
+            if cuts is None:
+                ranked = ScaledEvents.of(sample, "training").rank(logit[~validates])
+                best = optimal_cuts(ranked, figure_of_merit, luminosity, names)
+                cuts = interpolate_cuts(windows.mass, best, windows.training)
+            sums.append(_select(sample.validation, logit[validates], cuts, *shape))
+        folds.append(np.array(sums))
+    before, *after = np.sum(folds, axis=0)
+    weight, squares = before[:, :SIGNAL].sum(axis=1)
+    typical = np.full_like(weight, squares.sum() / weight.sum())
+    np.divide(squares, weight, out=typical, where=weight > 0)
+    found = {}
+    for name, (sums, variances) in zip(networks, after, strict=True):
+        signal, background = ((v[SIGNAL], v[:SIGNAL]) for v in (sums, np.sqrt(variances)))
+        found[name] = Yields(names, signal[0], background[0], signal[1], background[1], typical)
+    return found
+
+
+def interpolate_cuts(mass: FloatArray, cut: FloatArray, training: BoolArray) -> FloatArray:
+    """Cuts (H,) for all masses from the finite ones of the training masses, linear in between.
+
+    They are infinite, selecting nothing, where no training mass has one.
+    """
+    known = training & np.isfinite(cut)
+    if not known.any():
+        return np.full(len(mass), np.inf)
+    return np.interp(mass, mass[known], cut[known])
+
+
+def _select(
+    events: Events, logit: FloatArray, cut: FloatArray | float, processes: int, hypotheses: int
+) -> FloatArray:
+    """Sums of weights and of their squares of what passes a cut, (2, P + 1, H), signal last."""
+    columns = events.weight, events.process, events.start, events.stop
+    ranked = RankedEvents.rank(logit, *columns, processes=processes, hypotheses=hypotheses)
+    return np.stack(selected(ranked, cut))
+
+
 @dataclass(frozen=True)
 class Background:
-    """One background in the window.
+    """One background in the window."""
 
-    Attributes:
-        name: Its process.
-        events: Expected events, positive.
-        effective: Effective number of simulated events behind it.
-        systematic: Name of the uncertainty that scales it, and its relative size.
-    """
-
-    name: str
-    events: float
-    effective: float
-    systematic: tuple[str, float]
+    name: str  # of its process
+    events: float  # expected, positive
+    effective: float  # number of simulated events behind it
+    systematic: tuple[str, float]  # name of the uncertainty that scales it, and its relative size
 
 
 @dataclass(frozen=True)
 class CountingExperiment:
-    """Everything the limit on the cross-section of one hypothesis depends on.
+    """Everything the limit on the cross-section of one hypothesis depends on."""
 
-    Attributes:
-        mass: Mass of the hypothesis in GeV.
-        signal: Signal events expected for a cross-section of 1 fb.
-        signal_systematics: Relative uncertainties of the signal by name, none of them shared
-            with backgrounds.
-        luminosity: Relative uncertainty of signal and backgrounds alike.
-        backgrounds: The backgrounds, at least one.
-    """
-
-    mass: float
-    signal: float
-    signal_systematics: dict[str, float]
-    luminosity: float
-    backgrounds: tuple[Background, ...]
+    mass: float  # GeV
+    signal: float  # events expected for a cross-section of 1 fb
+    signal_systematics: dict[str, float]  # relative, by name, none shared with backgrounds
+    luminosity: float  # relative uncertainty of signal and backgrounds alike
+    backgrounds: tuple[Background, ...]  # at least one
 
     @classmethod
     def of(
@@ -73,32 +148,33 @@ class CountingExperiment:
         efficiency = float(yields.efficiency[index])
         if efficiency == 0:
             return None
-        statistics = float(yields.efficiency_error[index]) / efficiency
+        given = settings.background_uncertainty
+        systematics = {
+            name: (f"background_{name}", given[name])
+            if isinstance(given, dict)
+            else ("background", given)
+            for name in yields.backgrounds
+        }
+        columns = yields.background[:, index].tolist(), yields.background_error[:, index].tolist()
         backgrounds = [
-            Background(
-                name, float(events), float((events / error) ** 2), _systematic(settings, name)
-            )
-            for name, events, error in zip(
-                yields.backgrounds,
-                yields.background[:, index],
-                yields.background_error[:, index],
-                strict=True,
-            )
+            Background(name, events, (events / error) ** 2, systematics[name])
+            for name, events, error in zip(yields.backgrounds, *columns, strict=True)
             if events > 0
         ]
         if not backgrounds:
             events = UNSEEN_EVENTS * float(yields.typical_weight[index])
-            largest = max(_systematic(settings, name)[1] for name in yields.backgrounds)
+            largest = max(size for _, size in systematics.values())
             backgrounds = [Background("unseen", events, UNSEEN_EVENTS, ("background", largest))]
+        signal_systematics = {
+            "efficiency": settings.efficiency_uncertainty,
+            "signal_statistics": float(yields.efficiency_error[index]) / efficiency,
+        }
         return cls(
-            mass=mass,
-            signal=efficiency * luminosity,
-            signal_systematics={
-                "efficiency": settings.efficiency_uncertainty,
-                "signal_statistics": statistics,
-            },
-            luminosity=settings.luminosity_uncertainty,
-            backgrounds=tuple(backgrounds),
+            mass,
+            efficiency * luminosity,
+            signal_systematics,
+            settings.luminosity_uncertainty,
+            tuple(backgrounds),
         )
 
     @property
@@ -122,24 +198,15 @@ class CountingExperiment:
 
     def workspace(self) -> dict[str, Any]:
         """The model as a HistFactory workspace; the observation is the background expected."""
-        luminosity = _normsys("luminosity", self.luminosity)
-        signal = [{"name": POI, "type": "normfactor", "data": None}, *luminosity]
-        for name, size in self.signal_systematics.items():
-            signal += _normsys(name, size)
-        samples = [{"name": "signal", "data": [self.signal], "modifiers": signal}]
-        for background in self.backgrounds:
-            statistics = {
-                "name": f"statistics_{background.name}",
-                "type": "shapesys",
-                "data": [background.events / background.effective**0.5],
-            }
-            samples.append(
-                {
-                    "name": background.name,
-                    "data": [background.events],
-                    "modifiers": [*luminosity, *_normsys(*background.systematic), statistics],
-                }
-            )
+        common = {"luminosity": self.luminosity}
+        poi = {"name": POI, "type": "normfactor", "data": None}
+        modifiers = [poi, *_factors(common | self.signal_systematics)]
+        samples = [{"name": "signal", "data": [self.signal], "modifiers": modifiers}]
+        for one in self.backgrounds:
+            error = one.events / one.effective**0.5
+            statistics = {"name": f"statistics_{one.name}", "type": "shapesys", "data": [error]}
+            modifiers = [*_factors(common | dict([one.systematic])), statistics]
+            samples.append({"name": one.name, "data": [one.events], "modifiers": modifiers})
         parameter = {"name": POI, "inits": [0.0], "bounds": [[0.0, self.reach]]}
         config = {"poi": POI, "parameters": [parameter]}
         return {
@@ -150,16 +217,10 @@ class CountingExperiment:
         }
 
 
-def _systematic(settings: LimitSettings, process: str) -> tuple[str, float]:
-    """Name and relative size of what scales a background."""
-    given = settings.background_uncertainty
-    if isinstance(given, dict):
-        return f"background_{process}", given[process]
-    return "background", given
-
-
-def _normsys(name: str, size: float) -> list[dict[str, Any]]:
-    """A log-normal factor as a HistFactory modifier: 1 + size at one sigma; none without size."""
-    if size == 0:
-        return []
-    return [{"name": name, "type": "normsys", "data": {"hi": 1 + size, "lo": 1 / (1 + size)}}]
+def _factors(sizes: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Log-normal factors as HistFactory modifiers: 1 + size at one sigma; none without size."""
+    return [
+        {"name": name, "type": "normsys", "data": {"hi": 1 + size, "lo": 1 / (1 + size)}}
+        for name, size in sizes.items()
+        if size
+    ]

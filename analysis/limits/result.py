@@ -22,22 +22,15 @@ BANDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 class SelectionLimits:
     """Limits behind one selection, for each of H hypotheses.
 
-    Attributes:
-        network: Name of the network.
-        efficiency: (H,) signal efficiency.
-        background: (H,) expected background events, as the statistical model has them.
-        effective_events: (H,) effective number of simulated events behind that.
-        asymptotic: (H, 5) limits on the cross-section in fb at `BANDS` by the asymptotic
-            formulas; infinite without efficiency.
-        counting: (H, 5) the same by exact Poisson sums.
+    Limits on the cross-section are in fb at `BANDS`, and infinite without efficiency.
     """
 
-    network: str
-    efficiency: Column
-    background: Column
-    effective_events: Column
-    asymptotic: Column
-    counting: Column
+    network: str  # its name
+    efficiency: Column  # (H,) of signal
+    background: Column  # (H,) expected events, as the statistical model has them
+    effective_events: Column  # (H,) effective number of simulated events behind that
+    asymptotic: Column  # (H, 5) by the asymptotic formulas
+    counting: Column  # (H, 5) by exact Poisson sums
 
 
 _SELECTIONS = TypeAdapter(dict[str, SelectionLimits])
@@ -47,21 +40,15 @@ _SELECTIONS = TypeAdapter(dict[str, SelectionLimits])
 class Limits:
     """Limits behind several selections.
 
-    Attributes:
-        mass: (H,) masses of the hypotheses in GeV.
-        training: (H,) which of them the networks were trained on.
-        luminosity: Target luminosity in fb^-1.
-        confidence_level: Such as 0.9.
-        sigma_over_g2: (H,) cross-section over g′² in fb; NaN where it is not known.
-        selections: ``single`` (one cut) and, where there is a network for it, ``best`` (the
-            best cut of each mass).
+    They are ``single`` (one cut) and, where there is a network for it, ``best`` (the best cut of
+    each mass).
     """
 
-    mass: FloatArray
-    training: BoolArray
-    luminosity: float
-    confidence_level: float
-    sigma_over_g2: FloatArray
+    mass: FloatArray  # (H,) of the hypotheses in GeV
+    training: BoolArray  # (H,) which of them the networks were trained on
+    luminosity: float  # target, fb^-1
+    confidence_level: float  # such as 0.9
+    sigma_over_g2: FloatArray  # (H,) cross-section over g′² in fb; NaN where it is not known
     selections: dict[str, SelectionLimits]
 
     def coupling(self, cross_section: FloatArray) -> FloatArray:
@@ -69,14 +56,13 @@ class Limits:
 
         They are NaN where σ/g′² is not known.
         """
-        per_coupling = self.sigma_over_g2.reshape(-1, *(1,) * (cross_section.ndim - 1))
-        return np.sqrt(cross_section / per_coupling)
+        return np.sqrt((cross_section.T / self.sigma_over_g2).T)
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write limits.json; what is infinite or unknown there is null."""
         rows = hypothesis_rows(self.mass, self.training)
-        for row, ratio in zip(rows, self.sigma_over_g2.tolist(), strict=True):
-            row["sigma_over_g2_fb"] = ratio if np.isfinite(ratio) else None
+        for row, known in zip(rows, self.sigma_over_g2.tolist(), strict=True):
+            row["sigma_over_g2_fb"] = known if np.isfinite(known) else None
         content = {
             "provenance": dict(provenance),
             "luminosity": self.luminosity,
@@ -89,20 +75,14 @@ class Limits:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read limits.json.
-
-        Raises:
-            InputError: If the file is absent or does not hold limits.
-        """
+        """Read limits.json; InputError if the file is absent or does not hold limits."""
         with read_result(path, "limits", "punzinet limits") as content:
             rows = content["hypotheses"]
             selections = _SELECTIONS.validate_python(content["selections"])
+            one, bands = (len(rows),), (len(rows), len(BANDS))
             for selection in selections.values():
-                columns = [selection.efficiency, selection.background, selection.effective_events]
-                bands = [selection.asymptotic, selection.counting]
-                if any(column.shape != (len(rows),) for column in columns) or any(
-                    band.shape != (len(rows), len(BANDS)) for band in bands
-                ):
+                _, *columns = vars(selection).values()
+                if [column.shape for column in columns] != [one, one, one, bands, bands]:
                     raise ValueError(f"columns need {len(rows)} rows")
             return cls(
                 *read_hypotheses(rows),
@@ -119,25 +99,17 @@ class _CrossSection(BaseModel):
     sigma_over_g2_fb: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-_CROSS_SECTIONS = TypeAdapter(dict[float, _CrossSection])
-
-
 def read_sigma_over_g2(path: Path, mass: FloatArray) -> FloatArray:
-    """Read cross-sections over g′² and find those of the hypotheses by their mass.
+    """Read cross-sections over g′² of hypotheses (H,) in GeV: (H,) in fb, NaN where not known.
 
-    Args:
-        path: JSON, ``{"0.5": {"sigma_over_g2_fb": 2.0e5}, …}`` with masses in GeV.
-        mass: (H,) masses in GeV.
-
-    Returns:
-        (H,) in fb, NaN for masses that the file does not have.
+    The JSON reads ``{"0.5": {"sigma_over_g2_fb": 2.0e5}, …}`` with masses in GeV.
 
     Raises:
         InputError: If the file cannot be read or holds something else.
     """
     content = read_json(path, "punzinet simulate")
     try:
-        known = sorted(_CROSS_SECTIONS.validate_python(content).items())
+        known = sorted(TypeAdapter(dict[float, _CrossSection]).validate_python(content).items())
     except ValidationError as error:
         raise InputError(
             f"{path} does not hold cross-sections by mass ({reason(error)}); it should read like "

@@ -13,9 +13,8 @@ from punzinet.analysis.io.provenance import provenance
 from punzinet.analysis.limits.asymptotic import asymptotic_limits
 from punzinet.analysis.limits.counting import counting_limits
 from punzinet.analysis.limits.hepdata import write_hepdata
-from punzinet.analysis.limits.model import CountingExperiment
+from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields
 from punzinet.analysis.limits.result import BANDS, Limits, SelectionLimits, read_sigma_over_g2
-from punzinet.analysis.limits.yields import Yields, measure_yields
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
 from punzinet.analysis.types import FloatArray

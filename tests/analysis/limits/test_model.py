@@ -2,8 +2,7 @@ import numpy as np
 import pyhf
 import pytest
 
-from punzinet.analysis.limits.model import Background, CountingExperiment
-from punzinet.analysis.limits.yields import Yields
+from punzinet.analysis.limits.model import Background, CountingExperiment, Yields
 from punzinet.analysis.manifest.sections import LimitSettings
 
 

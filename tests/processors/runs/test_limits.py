@@ -10,8 +10,8 @@ from hepdata_validator.full_submission_validator import FullSubmissionValidator
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.limits.model import interpolate_cuts
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
-from punzinet.analysis.limits.yields import interpolate_cuts
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES

@@ -8,6 +8,7 @@ of the compiled sources has a cache folder of its own. Compiled functions import
 import hashlib
 import os
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +17,26 @@ from numba import njit
 
 __all__ = ["njit"]
 
-_IMPORT = re.compile(rb"^\s*from punzinet\.([\w.]+) import (\([^)]*\)|.*)$", re.MULTILINE)
+_IMPORTED = re.compile(r"^\s*from (punzinet[\w.]+) import ", re.MULTILINE)
 
 
-def compiled_sources(package: Path) -> list[Path]:
-    """Modules that hold compiled functions, and all that they import at any remove.
-
-    Args:
-        package: Folder of `punzinet`.
-    """
-    sources = {
-        ".".join(path.relative_to(package).with_suffix("").parts).encode(): path.read_bytes()
-        for folder in ("analysis", "processors")
-        for path in (package / folder).rglob("*.py")
-    }
-    found = [name for name, source in sources.items() if b"njit" in source]
+def compiled_sources(package: Path) -> dict[str, str]:
+    """Modules below a folder `punzinet` with compiled functions, and all that they import from."""
+    sources = {}
+    for path in chain((package / "analysis").rglob("*.py"), (package / "processors").rglob("*.py")):
+        name = ".".join(("punzinet", *path.relative_to(package).with_suffix("").parts))
+        sources[name] = path.read_text(encoding="utf-8")
+    found = [name for name, source in sources.items() if "njit" in source]
     for name in found:  # grows while it is read
-        for module, names in _IMPORT.findall(sources[name]):
-            for one in (module, *(module + b"." + part for part in re.findall(rb"\w+", names))):
-                if one in sources and one not in found:
-                    found.append(one)
-    return sorted(package.joinpath(*name.decode().split(".")).with_suffix(".py") for name in found)
+        for module in _IMPORTED.findall(sources[name]):  # of a package, all modules
+            more = (one for one in sources if f"{one}.".startswith(f"{module}."))
+            found += [one for one in more if one not in found]
+    return {name: sources[name] for name in sorted(found)}
 
 
 def _cache_folder(package: Path) -> Path:
     """Where Numba keeps what it compiles from the present sources."""
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in compiled_sources(package)))
+    digest = hashlib.sha256("".join(compiled_sources(package).values()).encode())
     parent = package / "__pycache__"
     if not os.access(parent if parent.exists() else package, os.W_OK):
         parent = Path.home() / ".cache" / "punzinet"

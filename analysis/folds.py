@@ -31,7 +31,9 @@ def uniform_of(
     experiment: IntArray, run: IntArray, event: IntArray, production: IntArray, dataset: str
 ) -> NDArray[np.float64]:
     """A number in [0, 1) for every event, (n,), by its identity and independent of its fold."""
-    return _uniform(identity_hash(experiment, run, event, production, dataset))
+    hashes = identity_hash(experiment, run, event, production, dataset)
+    _mix_in(hashes, np.zeros(len(hashes), dtype=np.int64))
+    return (hashes >> np.uint64(11)) * 2.0**-53  # their upper 53 bits
 
 
 def identity_hash(
@@ -43,10 +45,17 @@ def identity_hash(
     them only, no two have the same hash; any other two have with a probability of 2⁻⁶⁴.
     """
     seed = hashlib.blake2b(dataset.encode(), digest_size=8).digest()
-    return _hash(
-        np.uint64(int.from_bytes(seed, "little")),
-        *(n.astype(np.int64, copy=False) for n in (experiment, run, event, production)),
-    )
+    hashes = np.full(len(event), int.from_bytes(seed, "little"), dtype=np.uint64)
+    for numbers in (experiment, run, event, production):
+        _mix_in(hashes, numbers.astype(np.int64, copy=False))
+    return hashes
+
+
+@njit(nogil=True, cache=True)
+def _mix_in(states: NDArray[np.uint64], numbers: IntArray) -> None:
+    """Mix a number into each state, in place."""
+    for i in range(len(states)):
+        states[i] = _mix(states[i], numbers[i])
 
 
 @njit(nogil=True, cache=True)
@@ -59,23 +68,3 @@ def _mix(state: np.uint64, number: np.int64) -> np.uint64:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-@njit(nogil=True, cache=True)
-def _hash(
-    seed: np.uint64, experiment: IntArray, run: IntArray, event: IntArray, production: IntArray
-) -> NDArray[np.uint64]:
-    """Mix the four numbers of each event into a seed one after the other."""
-    hashes = np.empty(len(event), dtype=np.uint64)
-    for i in range(len(event)):
-        hashes[i] = _mix(_mix(_mix(_mix(seed, experiment[i]), run[i]), event[i]), production[i])
-    return hashes
-
-
-@njit(nogil=True, cache=True)
-def _uniform(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Numbers in [0, 1) of hashes, (n,), by their upper 53 bits after one more step."""
-    uniform = np.empty(len(hashes))
-    for i in range(len(hashes)):
-        uniform[i] = (_mix(hashes[i], np.int64(0)) >> np.uint64(11)) * 2.0**-53
-    return uniform

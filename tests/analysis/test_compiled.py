@@ -5,19 +5,18 @@ from pathlib import Path
 from punzinet.analysis.compiled import compiled_sources
 
 SOURCES = {
-    "kernels.py": "from punzinet.analysis.compiled import njit\n"
+    "kernels": "from punzinet.analysis.compiled import njit\n"
     "from punzinet.analysis.deep import (\n    helper,\n)\n",
-    "deep/__init__.py": "",
-    "deep/helper.py": "from punzinet.analysis.constants import PI\n",
-    "constants.py": "PI = 3.14\n",
-    "manifest.py": "from punzinet.analysis import kernels\n",
+    "deep/helper": "from punzinet.analysis.constants import PI\n",
+    "constants": "PI = 3.14\n",
+    "manifest": "from punzinet.analysis import kernels\n",
 }
 
 
 def test_compiled_functions_depend_on_all_they_import_and_nothing_else(tmp_path: Path) -> None:
     for name, content in SOURCES.items():
-        path = tmp_path / "analysis" / name
+        path = tmp_path / "analysis" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    found = {path.name for path in compiled_sources(tmp_path)}
-    assert found == {"kernels.py", "helper.py", "constants.py"}
+    found = {name.split(".")[-1] for name in compiled_sources(tmp_path)}
+    assert found == {"kernels", "helper", "constants"}

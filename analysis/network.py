@@ -15,11 +15,12 @@ from typing import Any, Literal
 import numpy as np
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 from safetensors import SafetensorError
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import atomic_path, read_json, reason, write_json
+from punzinet.analysis.manifest.sections import Section
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
@@ -27,9 +28,7 @@ from punzinet.analysis.windows import Windows
 WEIGHTS_FILE = "network.safetensors"
 METADATA_FILE = "network.json"
 _WINDOW_COLUMNS = ("mass", "sigma", "training", "fitted")
-
-BLOCK = 8192
-"""Events whose activations are evaluated together: all of a layer's fit into the cache."""
+_BLOCK = 8192  # events that are evaluated together: all activations of a layer fit into the cache
 
 
 class PunziNet(torch.nn.Module):
@@ -38,17 +37,10 @@ class PunziNet(torch.nn.Module):
     The inputs are given unscaled; the network maps the range of each feature to [0, 1] itself
     and continues linearly outside of it. The range is a buffer: it moves and is saved with the
     weights, but is not trained.
-
-    Attributes:
-        features: Names of the inputs, in the order of the columns.
-        hidden: Widths of the hidden layers.
-        scale_min: (F,) value of each feature that is mapped to 0.
-        scale_max: (F,) value of each feature that is mapped to 1.
-        layers: Linear, Tanh, Linear, Tanh, …, Linear.
     """
 
-    scale_min: torch.Tensor
-    scale_max: torch.Tensor
+    scale_min: torch.Tensor  # (F,) value of each feature that is mapped to 0
+    scale_max: torch.Tensor  # and to 1
 
     def __init__(
         self,
@@ -60,7 +52,8 @@ class PunziNet(torch.nn.Module):
     ) -> None:
         """Make a network whose weights and biases are uniform in ±1/√(inputs of the layer).
 
-        The attributes are those of the class; `rng` is seeded with 0 if not given.
+        Features are named in the order of the columns, `hidden` are widths of layers, and `rng` is
+        seeded with 0 if not given.
 
         Raises:
             InputError: If a feature has no finite range to be scaled by.
@@ -80,21 +73,15 @@ class PunziNet(torch.nn.Module):
                 )
         self.register_buffer("scale_min", low)
         self.register_buffer("scale_max", high)
-        widths = (len(features), *hidden, 1)
+        rng = np.random.default_rng(0) if rng is None else rng
         layers: list[torch.nn.Module] = []
-        for inputs, outputs in pairwise(widths):
-            layers += [torch.nn.Linear(inputs, outputs), torch.nn.Tanh()]
-        self.layers = torch.nn.Sequential(*layers[:-1])
-        self._initialise(np.random.default_rng(0) if rng is None else rng)
-
-    @torch.no_grad()
-    def _initialise(self, rng: np.random.Generator) -> None:
-        """Draw all weights and biases anew."""
-        for layer in self.linear_layers:
-            bound = layer.in_features**-0.5
+        for inputs, outputs in pairwise((len(features), *hidden, 1)):
+            layer = torch.nn.Linear(inputs, outputs)
             for parameter in (layer.weight, layer.bias):
-                values = rng.uniform(-bound, bound, size=tuple(parameter.shape))
-                parameter.copy_(torch.from_numpy(values))
+                values = rng.uniform(-(inputs**-0.5), inputs**-0.5, size=tuple(parameter.shape))
+                parameter.data.copy_(torch.from_numpy(values))
+            layers += [layer, torch.nn.Tanh()]
+        self.layers = torch.nn.Sequential(*layers[:-1])  # Linear, Tanh, Linear, Tanh, …, Linear
 
     @property
     def linear_layers(self) -> tuple[torch.nn.Linear, ...]:
@@ -129,14 +116,14 @@ class PunziNet(torch.nn.Module):
             for layer in self.linear_layers
         ]
         logit = np.empty(len(x), dtype=np.float32)
-        for start in range(0, len(x), BLOCK):
-            block = np.asarray(x[start : start + BLOCK], dtype=np.float32).T.astype(np.float64)
+        for start in range(0, len(x), _BLOCK):
+            block = np.asarray(x[start : start + _BLOCK], dtype=np.float32).T.astype(np.float64)
             units = [(block[i] - offset[i]) / scale[i] for i in range(len(scale))]
             for depth, (weight, bias) in enumerate(layers):
                 if depth > 0:
                     units = [np.tanh(unit) for unit in units]
                 units = [_affine(units, weight[row], bias[row]) for row in range(len(bias))]
-            logit[start : start + BLOCK] = units[0]
+            logit[start : start + _BLOCK] = units[0]
         return logit
 
     def save(
@@ -181,10 +168,10 @@ def _affine(units: Sequence[FloatArray], weight: FloatArray, bias: np.float64) -
     return total
 
 
-class _NetworkFile(BaseModel):
+class _NetworkFile(Section):
     """The schema of ``network.json``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     format: Literal["punzinet-network-1"]
     weights_sha256: str
@@ -200,19 +187,11 @@ class _NetworkFile(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class SavedNetwork:
-    """A network as read back, with what was saved beside it.
-
-    Attributes:
-        network: The network itself.
-        windows: The windows it was trained with (without the fits behind them).
-        cut: The cut on the logit that is its selection for every mass, None if there is none.
-        settings: The settings it was trained with.
-        provenance: Versions, manifest digest, seeds and commit.
-    """
+    """A network as read back, with what was saved beside it."""
 
     network: PunziNet
-    windows: Windows
-    cut: float | None
+    windows: Windows  # it was trained with, without the fits behind them
+    cut: float | None  # on the logit: the selection for every mass, None if there is none
     settings: dict[str, Any]
     provenance: dict[str, Any]
 
@@ -267,19 +246,14 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `punzinet train` first.") from None
     except ValidationError as error:
-        raise InputError(
-            f"{described} is not a network of this software ({reason(error)}); run "
-            "`punzinet train` again."
-        ) from error
+        problem = f"{described} is not a network of this software ({reason(error)})"
+        raise InputError(f"{problem}; run `punzinet train` again.") from error
     except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{folder} does not hold a whole network ({error}); run `punzinet train` again."
-        ) from error
+        problem = f"{folder} does not hold a whole network ({error})"
+        raise InputError(f"{problem}; run `punzinet train` again.") from error
     if search is not None:
-        trained, given = (
-            f"{', '.join(features)} in windows of {of.variable.name}"
-            for features, of in ((network.features, of), (search.feature_names, search))
-        )
+        trained = f"{', '.join(network.features)} in windows of {of.variable.name}"
+        given = f"{', '.join(search.feature_names)} in windows of {search.variable.name}"
         if trained != given:
             raise InputError(
                 f"The network in {folder} was trained on {trained}, but the tensors hold {given}; "

@@ -27,8 +27,8 @@ OPSET, IR_VERSION = 13, 8
 """Versions old enough for the ONNX runtimes of software releases in use: of 2021."""
 
 
-def _onnx_model(saved: SavedNetwork) -> onnx.ModelProto:
-    """Build the graph of a network."""
+def write_onnx(saved: SavedNetwork, path: Path) -> None:
+    """Write a network as ONNX, with its cut and its provenance."""
     network = saved.network
     low, high = (edge.double().cpu().numpy() for edge in (network.scale_min, network.scale_max))
     constants: dict[str, FloatArray] = {"scale_min": low, "scale_range": high - low}
@@ -50,21 +50,18 @@ def _onnx_model(saved: SavedNetwork) -> onnx.ModelProto:
         last = "probability" if is_output else f"activation_{depth}"
         nodes.append(helper.make_node("Sigmoid" if is_output else "Tanh", [linear], [last]))
     nodes.append(helper.make_node("Cast", [last], ["output"], to=TensorProto.FLOAT))
-    graph = helper.make_graph(
-        nodes,
-        "punzinet",
-        [_tensor("features", len(network.features))],
-        [_tensor("output", 1)],
-        [
-            numpy_helper.from_array(np.asarray(values, dtype=np.float64), name)
-            for name, values in constants.items()
-        ],
+    given, gives = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["events", columns])
+        for name, columns in (("features", len(network.features)), ("output", 1))
     )
+    values = [
+        numpy_helper.from_array(np.asarray(value, dtype=np.float64), name)
+        for name, value in constants.items()
+    ]
+    graph = helper.make_graph(nodes, "punzinet", [given], [gives], values)
+    opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(
-        graph,
-        producer_name="punzinet",
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        graph, producer_name="punzinet", opset_imports=opsets, ir_version=IR_VERSION
     )
     metadata = {
         "features": ",".join(network.features),
@@ -75,16 +72,5 @@ def _onnx_model(saved: SavedNetwork) -> onnx.ModelProto:
         metadata["cut_logit"] = repr(float(saved.cut))
     helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
-    return model
-
-
-def write_onnx(saved: SavedNetwork, path: Path) -> None:
-    """Write a network as ONNX, with its cut and its provenance."""
-    content = _onnx_model(saved).SerializeToString(deterministic=True)
     with atomic_path(path) as partial:
-        partial.write_bytes(content)
-
-
-def _tensor(name: str, columns: int) -> onnx.ValueInfoProto:
-    """Float tensor of any number of events."""
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["events", columns])
+        partial.write_bytes(model.SerializeToString(deterministic=True))

@@ -56,7 +56,7 @@ def fill_spectra(
     """
     columns = {variable.mass.name: variable.signed_mass(values), variable.name: values}
     return {
-        f"{stage}/{drawn}/{name}": Hist(spectrum_axis(quantity), storage=storage.Weight()).fill(
+        f"{stage}/{drawn}/{name}": _weighted(spectrum_axis(quantity)).fill(
             columns[drawn], weight=weight
         )
         for drawn, quantity in drawn_quantities(variable).items()
@@ -65,17 +65,11 @@ def fill_spectra(
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared with data, and where.
+    """What is compared with data, and where."""
 
-    Attributes:
-        mass: Name of the mass that is searched in.
-        ranges: Lower and upper end of the axis of each feature.
-        blinding: What is seen of the data; None if everything is.
-    """
-
-    mass: str
-    ranges: Mapping[str, tuple[float, float]]
-    blinding: Blinding | None
+    mass: str  # name of the mass that is searched in
+    ranges: Mapping[str, tuple[float, float]]  # lower and upper end of the axis of each feature
+    blinding: Blinding | None  # what is seen of the data; None if everything is
 
     def to_json(self) -> list[Any]:
         """What a histogram of simulated events depends on."""
@@ -85,10 +79,9 @@ class Comparison:
     def empty(self, name: str) -> Hist[Any]:
         """An empty histogram with the axis that belongs to ``<stage>/<variable>/<process>``."""
         variable = name.split("/")[1]
-        binning = (
-            (53, 0.0, 10.6) if variable == self.mass else (FEATURE_BINS, *self.ranges[variable])
-        )
-        return Hist(axis.Regular(*binning, name=variable), storage=storage.Weight())
+        if variable == self.mass:
+            return _weighted(axis.Regular(53, 0.0, 10.6, name=variable))
+        return _weighted(axis.Regular(FEATURE_BINS, *self.ranges[variable], name=variable))
 
     def fill(
         self,
@@ -105,12 +98,12 @@ class Comparison:
         seen = np.ones(len(mass), dtype=bool)
         if self.blinding is not None:
             seen = self.blinding.beside_signal_region(mass)
-        values = {self.mass: mass, **{name: features[name] for name in self.ranges}}
-        names = {f"{stage}/{variable}/{process}": values[variable] for variable in values}
-        return {
-            name: self.empty(name).fill(column[seen], weight=weight[seen])
-            for name, column in names.items()
-        }
+        filled = {}
+        for variable in (self.mass, *self.ranges):
+            values = mass if variable == self.mass else features[variable]
+            name = f"{stage}/{variable}/{process}"
+            filled[name] = self.empty(name).fill(values[seen], weight=weight[seen])
+        return filled
 
 
 def scaled_to_data(spectra: Spectra, factor: float) -> Spectra:
@@ -136,26 +129,22 @@ def read_spectrum(
 ) -> tuple[Hist[Any], dict[float, Hist[Any]]]:
     """Read the spectra of one of `drawn_quantities`.
 
-    Returns:
-        The backgrounds in one histogram with the axes ``process`` and that of the quantity, and
-        the signals by their generated mass in GeV.
+    Returns the backgrounds in one histogram with the axes ``process`` and that of the quantity, and
+    the signals by their generated mass in GeV.
     """
-    contents = _read_histograms(path, f"{stage}/{quantity.name}")
-    own = spectrum_axis(quantity)
-    processes = [name for name in contents if not name.startswith(f"{SIGNAL_PROCESS}/")]
-    backgrounds = _stack({name: contents.pop(name) for name in processes}, own)
+    contents, own = _read_histograms(path, f"{stage}/{quantity.name}"), spectrum_axis(quantity)
+    masses = {name: name.removeprefix(f"{SIGNAL_PROCESS}/") for name in contents}
+    backgrounds = {name: contents[name] for name, mass in masses.items() if name == mass}
     signals = {
-        float(name.removeprefix(f"{SIGNAL_PROCESS}/")): _on_axis(histogram, own)
-        for name, histogram in contents.items()
+        float(mass): _on_axis(contents[name], own) for name, mass in masses.items() if name != mass
     }
-    return backgrounds, dict(sorted(signals.items()))
+    return _stack(backgrounds, own), dict(sorted(signals.items()))
 
 
 def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], Hist[Any]]:
     """Read what is compared of one variable: the mass that is searched in, or a feature.
 
-    Returns:
-        The data, and the backgrounds with the axes ``process`` and that of the variable.
+    Returns the data, and the backgrounds with the axes ``process`` and that of the variable.
     """
     contents = _read_histograms(path, f"{stage}/{variable}")
     if DATA not in contents:
@@ -180,18 +169,20 @@ def _read_histograms(path: Path, folder: str) -> Spectra:
         ) from error
 
 
+def _weighted(*axes: Any) -> Hist[Any]:
+    return Hist(*axes, storage=storage.Weight())
+
+
 def _on_axis(histogram: Hist[Any], own: axis.Regular) -> Hist[Any]:
     """The same contents on an axis with a name."""
-    named = Hist(own, storage=storage.Weight())
+    named = _weighted(own)
     named.view(flow=True)[:] = histogram.view(flow=True)
     return named
 
 
 def _stack(contents: Spectra, own: axis.Regular) -> Hist[Any]:
     """Processes in one histogram, with the axes ``process`` and that of the variable."""
-    names = sorted(contents)
-    processes = axis.StrCategory(names, name="process")
-    backgrounds = Hist(processes, own, storage=storage.Weight())
-    for i, name in enumerate(names):
+    backgrounds = _weighted(axis.StrCategory(sorted(contents), name="process"), own)
+    for i, name in enumerate(sorted(contents)):
         backgrounds.view(flow=True)[i] = contents[name].view(flow=True)
     return backgrounds

@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from punzinet.analysis.io.files import checksum
+
 LIBRARIES = (
     *("awkward", "coffea", "hist", "iminuit", "numba", "numpy", "pyarrow", "torch"),
     *("uproot", "vector"),
@@ -24,12 +26,8 @@ def digest(content: Any) -> str:
 
 def digest_of_files(folder: Path) -> str:
     """SHA-256 of all files in a folder, names included; equal folders give equal digests."""
-    state = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        content = path.read_bytes()
-        state.update(f"{path.name}:{len(content)}:".encode())
-        state.update(content)
-    return state.hexdigest()
+    files = (path for path in folder.iterdir() if path.is_file())
+    return digest({path.name: checksum(path, "sha256") for path in files})
 
 
 @cache
@@ -39,22 +37,20 @@ def git_commit() -> str | None:
     None outside a git checkout (an installed wheel).
     """
     here = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        done = subprocess.run(  # noqa: S603 - the arguments are the two calls below
+            command, cwd=here.parent, capture_output=True, text=True, check=True, timeout=10
+        )
+        return done.stdout.strip()
+
     try:
         # An installed copy may lie inside somebody else's checkout: not this file's commit.
-        _git("ls-files", "--error-unmatch", here.name, folder=here.parent)
-        describe = ("describe", "--always", "--dirty", "--abbrev=40", "--match=")
-        return _git(*describe, folder=here.parent)
+        git("ls-files", "--error-unmatch", here.name)
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--match=")
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _git(*arguments: str, folder: Path) -> str:
-    """What `git` prints in `folder`."""
-    command = ["git", *arguments]
-    done = subprocess.run(  # noqa: S603 - the arguments are the two calls above
-        command, cwd=folder, capture_output=True, text=True, check=True, timeout=10
-    )
-    return done.stdout.strip()
 
 
 @cache

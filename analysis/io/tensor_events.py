@@ -15,24 +15,14 @@ from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class TensorEvents:
-    """Columns of n events.
+    """Columns (n,) of n events."""
 
-    Attributes:
-        search: Says what features and variable are.
-        features: (n, F) features.
-        process: (n,) names of processes.
-        mass: (n,) generated masses in GeV, NaN for background.
-        variable: (n,) values of the variable of the windows, in its unit.
-        weight: (n,) efficiencies for signal, events at the target luminosity for background.
-        fold: (n,) folds of the events.
-    """
-
-    search: Search
-    features: FloatArray
-    process: np.ndarray
-    mass: FloatArray
-    variable: FloatArray
-    weight: FloatArray
+    search: Search  # says what features and variable are
+    features: FloatArray  # (n, F)
+    process: np.ndarray  # names
+    mass: FloatArray  # generated, in GeV, NaN for background
+    variable: FloatArray  # of the windows, in its unit
+    weight: FloatArray  # efficiencies for signal, events at the target luminosity for background
     fold: IntArray
 
     def __getitem__(self, rows: BoolArray | IntArray) -> "TensorEvents":
@@ -43,8 +33,7 @@ class TensorEvents:
     @property
     def signal(self) -> BoolArray:
         """Which events are signal, (n,)."""
-        is_signal: BoolArray = self.process == SIGNAL_PROCESS
-        return is_signal
+        return np.equal(self.process, SIGNAL_PROCESS)
 
     @property
     def measured_mass(self) -> FloatArray:
@@ -62,11 +51,7 @@ class TensorEvents:
 
 
 def read_tensor_events(folder: Path, search: Search) -> TensorEvents:
-    """Read the tensors in a folder that were made for a search.
-
-    Raises:
-        InputError: If there are no tensors, or one cannot be read.
-    """
+    """Read the tensors in a folder that were made for a search; InputError if there are none."""
     names, variable = search.feature_names, search.variable.name
     columns = [*names, "process", "mass", variable, "weight", "fold"]
     paths = sorted(folder.glob("*/*.parquet"))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.types import IntArray
+from punzinet.analysis.types import FloatArray, IntArray
 
 FOLDS = 5
 """Number of folds of equal expected size."""
@@ -29,7 +29,7 @@ def fold_of(
 
 def uniform_of(
     experiment: IntArray, run: IntArray, event: IntArray, production: IntArray, dataset: str
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """A number in [0, 1) for every event, (n,), by its identity and independent of its fold."""
     hashes = identity_hash(experiment, run, event, production, dataset)
     _mix_in(hashes, np.zeros(len(hashes), dtype=np.int64))

@@ -33,7 +33,7 @@ class TensorEvents:
     @property
     def signal(self) -> BoolArray:
         """Which events are signal, (n,)."""
-        return np.equal(self.process, SIGNAL_PROCESS)
+        return np.asarray(self.process == SIGNAL_PROCESS)
 
     @property
     def measured_mass(self) -> FloatArray:

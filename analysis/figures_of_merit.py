@@ -39,25 +39,18 @@ Relative = Annotated[float, Field(ge=0, le=10)]
 
 
 class BackgroundUncertainty(NamedTuple):
-    """Relative systematic uncertainties of the background, as compiled loops take them.
+    """Relative systematic uncertainties of the background, as compiled loops take them."""
 
-    Attributes:
-        overall: Of all background together.
-        by_process: (P,) of each process, independent of one another; (0,) if there are none.
-    """
-
-    overall: float
-    by_process: FloatArray
+    overall: float  # of all background together
+    by_process: FloatArray  # (P,) of each process, independent; (0,) if there are none
 
 
 def background_variance(background: Count, by_process: Any, uncertainty: Any) -> Count:
-    """Variance V of the number of background events that will be counted.
+    """Variance V = B + (rB)² + Σ (r_p B_p)² of the background events that will be counted.
 
-    Like `punzi_numerator` it is nothing but arithmetic, for numpy, torch and numba alike.
-    Without uncertainties it is the background itself, to the last bit.
-
-    V = B + (rB)² + Σ (r_p B_p)² for background B of any shape, and the same by process, P times.
-    The uncertainty is a `BackgroundUncertainty`.
+    There is the background B of any shape, the same by process, P times, and a
+    `BackgroundUncertainty`. Like `punzi_numerator` it is nothing but arithmetic, for numpy, torch
+    and numba alike. Without uncertainties it is the background itself, to the last bit.
     """
     variance: Count = background + (background * uncertainty.overall) ** 2
     for process in range(len(uncertainty.by_process)):
@@ -66,10 +59,7 @@ def background_variance(background: Count, by_process: Any, uncertainty: Any) ->
 
 
 def variance_slope(background: Count, of_process: Count, overall: float, own: Any) -> Count:
-    """Derivative of the variance V with respect to the background of one process.
-
-    It is 1 + 2r²B + 2r_p²B_p, with r overall and the process' own r_p.
-    """
+    """Derivative of V with respect to the background of one process: 1 + 2r²B + 2r_p²B_p."""
     slope: Count = 1 + 2 * overall**2 * background + 2 * own**2 * of_process
     return slope
 
@@ -77,11 +67,8 @@ def variance_slope(background: Count, of_process: Count, overall: float, own: An
 def punzi_numerator(root: Count, constant: float, significance: float, confidence: float) -> Count:
     """Smallest number of signal events that a search can see: ε L σ_min (Eq. 9).
 
-    Written in √B and with nothing but arithmetic, so that numpy, torch and numba (which
-    compiles this very function for the cut scans) share one formula.
-
-    It is constant + a√B + (b/2)√(b² + 4a√B + 4B) events, with the significance a and the
-    confidence b in sigmas, and `FigureOfMerit.constant`.
+    It is constant + a√B + (b/2)√(b² + 4a√B + 4B), with the significance a and the confidence b in
+    sigmas, written in √B and with nothing but arithmetic: numpy, torch and numba share it.
     """
     radicand: Count = confidence**2 + 4 * root * (significance + root)
     numerator: Count = constant + significance * root + 0.5 * confidence * radicand**0.5
@@ -119,8 +106,7 @@ class FigureOfMerit(BaseModel):
     def uncertainty_of(self, processes: Sequence[str]) -> BackgroundUncertainty:
         """Uncertainties of the background processes of a sample, in its order.
 
-        Raises:
-            ValueError: If they are given by process, and no names are.
+        ValueError if they are given by process, and no names are.
         """
         given = self.background_uncertainty
         if not isinstance(given, dict):
@@ -133,9 +119,8 @@ class FigureOfMerit(BaseModel):
     @property
     def constant(self) -> float:
         """The term of the numerator that depends on neither signal nor background, in events."""
-        if self.form == "punzi":
-            return self.b**2 / 2
-        return self.a**2 / 8 + 9 * self.b**2 / 13
+        punzi, improved = self.b**2 / 2, self.a**2 / 8 + 9 * self.b**2 / 13
+        return punzi if self.form == "punzi" else improved
 
     @overload
     def sigma_min(
@@ -151,29 +136,24 @@ class FigureOfMerit(BaseModel):
         variance: torch.Tensor | ArrayLike,
         luminosity: float,
     ) -> torch.Tensor | FloatArray:
-        """Minimum detectable cross-section (Eq. 9).
+        """Minimum detectable cross-section in fb (Eq. 9), infinite where ε = 0.
+
+        There is the signal efficiency ε of any shape, the variance V ≥ 0 of the background events
+        (their number B itself if that is known, see `background_variance`) and L in fb^-1.
 
         For tensors the result is differentiable. The slope of √V at V = 0 is infinite; it is
         taken as zero there, so that a window without background has a finite (no) gradient.
-
-        Args:
-            efficiency: Signal efficiency ε, any shape.
-            variance: Variance V ≥ 0 of the background events, same shape; their number B itself
-                if that is known, see `background_variance`.
-            luminosity: L, in fb^-1.
-
-        Returns:
-            σ_min in fb; infinite where ε = 0.
         """
+        constants = self.constant, self.a, self.b
         if _is_tensor(efficiency) and _is_tensor(variance):
             math = sys.modules["torch"]
             present = variance > 0
             root = math.where(present, math.where(present, variance, 1.0).sqrt(), 0.0)
-            numerator: torch.Tensor = punzi_numerator(root, self.constant, self.a, self.b)
+            numerator: torch.Tensor = punzi_numerator(root, *constants)
             return numerator / (efficiency * luminosity)
         counted: FloatArray = np.sqrt(np.asarray(variance, dtype=np.float64))
-        with np.errstate(divide="ignore"):  # no efficiency: infinite
-            sigma: FloatArray = punzi_numerator(counted, self.constant, self.a, self.b) / (
+        with np.errstate(divide="ignore"):
+            sigma: FloatArray = punzi_numerator(counted, *constants) / (
                 np.asarray(efficiency, dtype=np.float64) * luminosity
             )
         return sigma

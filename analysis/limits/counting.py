@@ -10,7 +10,7 @@ Nothing is random: the average runs over a fixed, evenly spread set of points.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 from scipy.special import gammaincc, gammaincinv, gammaln, ndtr, ndtri
@@ -40,13 +40,13 @@ def counting_limits(
     The counts at which they are taken are the quantiles of what the background alone gives;
     being integers, neighbouring bands can coincide where few events are expected.
     """
-    limits = partial(_limits, confidence_level=confidence_level, points_log2=points_log2)
     with ThreadPoolExecutor() as pool:  # the sums do not hold Python's lock
-        return np.array([*pool.map(limits, experiments)]).reshape(-1, len(BANDS))
+        found = pool.map(lambda one: _limits(one, confidence_level, points_log2), experiments)
+        return np.array([*found]).reshape(-1, len(BANDS))
 
 
 def _limits(
-    experiment: CountingExperiment, *, confidence_level: float, points_log2: int
+    experiment: CountingExperiment, confidence_level: float, points_log2: int
 ) -> FloatArray:
     """Limits of one experiment, (5,) in fb."""
     signal, background = _possible(experiment, points_log2)
@@ -112,19 +112,16 @@ def _possible(experiment: CountingExperiment, points_log2: int) -> tuple[FloatAr
     Log-normal factors for systematic uncertainties, a gamma distribution with the mean of the
     expectation for the finite simulated samples.
     """
-    factors = dict(experiment.signal_systematics)
-    factors["luminosity"] = experiment.luminosity
+    factors = experiment.signal_systematics | {"luminosity": experiment.luminosity}
     factors |= dict(background.systematic for background in experiment.backgrounds)
-    points = _points(len(factors) + len(experiment.backgrounds), points_log2)
-    drawn = {
-        name: (1 + size) ** ndtri(points[:, i]) for i, (name, size) in enumerate(factors.items())
-    }
+    points = iter(_points(len(factors) + len(experiment.backgrounds), points_log2).T)
+    drawn = {name: (1 + size) ** ndtri(next(points)) for name, size in factors.items()}
     signal = experiment.signal * drawn["luminosity"]
     for name in experiment.signal_systematics:
         signal = signal * drawn[name]
-    background = np.zeros(len(points))
-    for i, source in enumerate(experiment.backgrounds, start=len(factors)):
-        statistics = gammaincinv(source.effective, points[:, i]) / source.effective
+    background = np.zeros(len(signal))
+    for source in experiment.backgrounds:
+        statistics = gammaincinv(source.effective, next(points)) / source.effective
         background += source.events * statistics * drawn[source.systematic[0]]
     return signal, background * drawn["luminosity"]
 

@@ -1,6 +1,6 @@
 """Baselines against the Punzi-net, systematics in the loss, and the ranks of observables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,38 +35,29 @@ def write_figures(
     folder: Path, comparison: Baselines, systematics: Baselines, ranking: Ranking, search: Search
 ) -> list[Path]:
     """Draw all baselines, the study of systematics and the ranks; return the files written."""
-
-    def figures() -> Iterator[tuple[str, Figure]]:
-        """All figures by file name."""
-        for name, results, reference, ratio in (
-            ("baselines", comparison, "punzi-single", "ratio to\nPunzi-net, one cut"),
-            (
-                "systematics",
-                systematics,
-                "aware-uncertain",
-                "ratio to uncertain,\ntrained for that",
-            ),
-        ):
-            yield name, comparison_figure(results, reference, ratio, search.parameter)
-        yield "observables", ranking_figure(ranking, search)
-
-    return style.save_all(figures(), folder)
+    uncertain = "ratio to uncertain,\ntrained for that"
+    figures = {
+        "baselines": comparison_figure(
+            comparison, "punzi-single", "ratio to\nPunzi-net, one cut", search.parameter
+        ),
+        "systematics": comparison_figure(
+            systematics, "aware-uncertain", uncertain, search.parameter
+        ),
+        "observables": ranking_figure(ranking, search),
+    }
+    return style.save_all(figures.items(), folder)
 
 
+@style.style()
 def comparison_figure(
     results: Baselines, reference: str, ratio_label: str, parameter: str
 ) -> Figure:
-    """Draw σ_min against mass, and the ratio to one of the selections below.
+    """Draw σ_min against mass, and below the ratio to the selection called `reference`.
 
     In small samples σ_min falls wherever by chance no background event passes. Lines are
     geometric means over neighbouring masses, dots the σ_min of the reference itself; the band is
-    its uncertainty from the finite simulated sample.
-
-    Args:
-        results: What is compared.
-        reference: Name of the one that the others are divided by.
-        ratio_label: Of the lower axis.
-        parameter: How figures write the mass of a hypothesis.
+    its uncertainty from the finite simulated sample. The mass of a hypothesis is written as
+    `parameter`.
     """
     mass = results.mass
     base = results.baselines[reference].selection
@@ -75,35 +66,32 @@ def comparison_figure(
         for name, baseline in results.baselines.items()
     }
     middle = curves[reference]
-    relative = np.full(len(mass), np.inf)
-    seen = np.isfinite(base.sigma_min_error)
-    np.divide(base.sigma_min_error, base.sigma_min, out=relative, where=seen)
-    error = _running_mean(relative)
-    with style.style():
-        figure, (upper, lower) = style.new_figure(1.2, nrows=2, sharex=True, height_ratios=(2.2, 1))
-        for name, curve in curves.items():
-            colour, dash, width = LINES[name]
-            look: dict[str, Any] = {"color": colour, "linestyle": dash, "linewidth": width}
-            upper.plot(mass, curve, label=results.baselines[name].label, **look)
-            lower.plot(mass, curve / middle, **look)
-        colour = LINES[reference][0]
-        upper.plot(mass, base.sigma_min, "o", color=colour, markersize=1.6, markeredgewidth=0)
-        band = {"color": colour, "alpha": 0.25, "linewidth": 0}
-        for axes, centre in ((upper, middle), (lower, np.ones(len(mass)))):
-            axes.fill_between(mass, centre * (1 - error).clip(0.05), centre * (1 + error), **band)
-            axes.set_yscale("log")
-        drawn = np.stack(list(curves.values()))
-        upper.set_ylim(0.5 * np.nanmin(drawn), 1.3 * np.nanmax(drawn))
-        upper.set_ylabel(style.SIGMA_MIN)
-        upper.legend(loc="upper center", title=f"mean over {NEIGHBOURS} neighbouring masses")
-        style.add_label(upper, results.luminosity)
-        ratios = drawn / middle
-        lower.set_yticks(RATIO_TICKS, [f"{tick:g}" for tick in RATIO_TICKS])
-        lower.set_yticks([], minor=True)
-        lower.set_ylim(0.9 * max(np.nanmin(ratios), 0.2), 1.1 * min(np.nanmax(ratios), 5.0))
-        lower.set_ylabel(ratio_label, loc="center")
-        style.mass_axis(lower, mass, parameter)
-        figure.align_ylabels()
+    with np.errstate(invalid="ignore"):
+        error = _running_mean(base.sigma_min_error / base.sigma_min)
+    figure, (upper, lower) = style.new_figure(1.2, nrows=2, sharex=True, height_ratios=(2.2, 1))
+    for name, curve in curves.items():
+        colour, dash, width = LINES[name]
+        look: dict[str, Any] = {"color": colour, "linestyle": dash, "linewidth": width}
+        upper.plot(mass, curve, label=results.baselines[name].label, **look)
+        lower.plot(mass, curve / middle, **look)
+    colour = LINES[reference][0]
+    upper.plot(mass, base.sigma_min, "o", color=colour, markersize=1.6, markeredgewidth=0)
+    for axes, centre in ((upper, middle), (lower, np.ones(len(mass)))):
+        ends = centre * (1 - error).clip(0.05), centre * (1 + error)
+        axes.fill_between(mass, *ends, color=colour, alpha=0.25, linewidth=0)
+        axes.set_yscale("log")
+    drawn = np.stack(list(curves.values()))
+    upper.set_ylim(0.5 * np.nanmin(drawn), 1.3 * np.nanmax(drawn))
+    upper.set_ylabel(style.SIGMA_MIN)
+    upper.legend(loc="upper center", title=f"mean over {NEIGHBOURS} neighbouring masses")
+    style.add_label(upper, results.luminosity)
+    ratios = drawn / middle
+    lower.set_yticks(RATIO_TICKS, [f"{tick:g}" for tick in RATIO_TICKS])
+    lower.set_yticks([], minor=True)
+    lower.set_ylim(0.9 * max(np.nanmin(ratios), 0.2), 1.1 * min(np.nanmax(ratios), 5.0))
+    lower.set_ylabel(ratio_label, loc="center")
+    style.mass_axis(lower, mass, parameter)
+    figure.align_ylabels()
     return figure
 
 
@@ -113,36 +101,27 @@ def _running_mean(values: FloatArray) -> FloatArray:
     kernel = np.ones(NEIGHBOURS)
     total = np.convolve(np.where(finite, values, 0.0), kernel, "same")
     count = np.convolve(finite.astype(float), kernel, "same")
-    mean = np.full(len(values), np.nan)
-    np.divide(total, count, out=mean, where=count > 0)
-    return mean
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
 
 
+@style.style()
 def ranking_figure(ranking: Ranking, search: Search) -> Figure:
     """Draw what observables are worth, the most important one on top, the features in colour."""
     labels = {quantity.name: quantity.label for quantity in search.candidates}
-    count = len(ranking.names)
-    with style.style():
-        figure, axes = style.new_figure(1.25)
-        for chosen, colour, label in (
-            (True, style.BLUE, "features"),
-            (False, style.GREY, "other candidates"),
-        ):
-            rows = np.array([(name in search.feature_names) == chosen for name in ranking.names])
-            axes.barh(
-                np.arange(count)[rows],
-                ranking.importance[rows],
-                0.7,
-                xerr=ranking.error[rows],
-                color=colour,
-                label=label,
-                error_kw={"elinewidth": 0.6},
-            )
-        axes.plot(ranking.gain, np.arange(count), "D", color="black", label="share of the gain")
-        axes.set_yticks(np.arange(count), [labels[name] for name in ranking.names])
-        axes.tick_params(axis="y", which="both", left=False, right=False)
-        axes.set_ylim(count - 0.4, -0.6)
-        axes.set_xlabel("growth of the cross-entropy when permuted; share of the gain")
-        axes.legend(loc="lower right")
-        style.add_label(axes)
+    place = np.arange(len(ranking.names))
+    is_feature = np.isin(ranking.names, search.feature_names)
+    figure, axes = style.new_figure(1.25)
+    for rows, colour, label in (
+        (is_feature, style.BLUE, "features"),
+        (~is_feature, style.GREY, "other candidates"),
+    ):
+        bars = {"xerr": ranking.error[rows], "error_kw": {"elinewidth": 0.6}}
+        axes.barh(place[rows], ranking.importance[rows], 0.7, color=colour, label=label, **bars)
+    axes.plot(ranking.gain, place, "D", color="black", label="share of the gain")
+    axes.set_yticks(place, [labels[name] for name in ranking.names])
+    axes.tick_params(axis="y", which="both", left=False, right=False)
+    axes.set_ylim(len(place) - 0.4, -0.6)
+    axes.set_xlabel("growth of the cross-entropy when permuted; share of the gain")
+    axes.legend(loc="lower right")
+    style.add_label(axes)
     return figure

@@ -30,6 +30,7 @@ def coupling_figure(limits: Limits, search: Search) -> Figure:
     return _figure(limits, search, limits.coupling, quantity)
 
 
+@style.style()
 def _figure(
     limits: Limits, search: Search, transform: Callable[[FloatArray], FloatArray], quantity: str
 ) -> Figure:
@@ -44,33 +45,29 @@ def _figure(
         return np.where(np.isfinite(drawn), drawn, np.nan).T
 
     single = limits.selections["single"]
-    low_2, low_1, median, high_1, high_2 = bands = drawable(single.asymptotic)
-    lines: dict[str, tuple[FloatArray, str, Any]] = {
-        "expected (asymptotic), one cut": (median, "black", "-"),
-        "exact sums, one cut": (drawable(single.counting)[2], "black", style.DOTTED),
-    }
+    bands = drawable(single.asymptotic)
+    lines: list[tuple[str, FloatArray, str, Any]] = [
+        ("expected (asymptotic), one cut", bands[2], "black", "-"),
+        ("exact sums, one cut", drawable(single.counting)[2], "black", style.DOTTED),
+    ]
     if "best" in limits.selections:
         best = drawable(limits.selections["best"].asymptotic)[2]
-        lines["BCE, best cut per mass"] = (best, style.ORANGE, (0, (5, 1.5)))
-    with style.style():
-        figure, axes = style.new_figure(0.9)
-        axes.fill_between(limits.mass, low_2, high_2, color=OUTER, linewidth=0)
-        axes.fill_between(limits.mass, low_1, high_1, color=INNER, linewidth=0)
-        handles: list[Any] = [
-            axes.plot(limits.mass, values, color=colour, linestyle=dash, label=label)[0]
-            for label, (values, colour, dash) in lines.items()
-        ]
-        axes.set_yscale("log")
-        shown = np.concatenate([bands.ravel(), *(line[0] for line in lines.values())])
-        shown = shown[np.isfinite(shown)]
-        if len(shown):
-            low, high = float(shown.min()), float(shown.max())
-            # A legend of three rows takes three tenths of the height.
-            axes.set_ylim(0.7 * low, 1.3 * high * (high / low) ** 0.25)
-        axes.set_ylabel(f"{100 * limits.confidence_level:g} % CL upper limit on\n{quantity}")
-        handles.append(Patch(color=INNER, label=r"expected $\pm 1\sigma$"))
-        handles.append(Patch(color=OUTER, label=r"expected $\pm 2\sigma$"))
-        axes.legend(handles=handles, ncols=2, loc="upper left")
-        style.mass_axis(axes, limits.mass, search.parameter)
-        style.add_label(axes, limits.luminosity)
+        lines.append(("BCE, best cut per mass", best, style.ORANGE, (0, (5, 1.5))))
+    figure, axes = style.new_figure(0.9)
+    axes.fill_between(limits.mass, bands[0], bands[4], color=OUTER, linewidth=0)
+    axes.fill_between(limits.mass, bands[1], bands[3], color=INNER, linewidth=0)
+    for label, values, colour, dash in lines:
+        axes.plot(limits.mass, values, color=colour, linestyle=dash, label=label)
+    axes.set_yscale("log")
+    low, high = style.finite_range(bands.ravel(), *(line[1] for line in lines))
+    # A legend of three rows takes three tenths of the height.
+    axes.set_ylim(0.7 * low, 1.3 * high * (high / low) ** 0.25)
+    axes.set_ylabel(f"{100 * limits.confidence_level:g} % CL upper limit on\n{quantity}")
+    bars = [
+        Patch(color=colour, label=rf"expected $\pm {n}\sigma$")
+        for n, colour in ((1, INNER), (2, OUTER))
+    ]
+    axes.legend(handles=[*axes.lines, *bars], ncols=2, loc="upper left")
+    style.mass_axis(axes, limits.mass, search.parameter)
+    style.add_label(axes, limits.luminosity)
     return figure

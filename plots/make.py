@@ -11,17 +11,16 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
+from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
-from punzinet.plots.features import features_figure
 from punzinet.plots.limits import coupling_figure, cross_section_figure
 from punzinet.plots.network_output import Cuts, Outputs, output_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
@@ -31,6 +30,7 @@ from punzinet.plots.spectra import (
     SeenData,
     data_features_figure,
     data_mass_figure,
+    features_figure,
     mass_figure,
 )
 from punzinet.plots.training_history import Phase, history_figure, read_history
@@ -67,7 +67,15 @@ def _figures(
     search = windows.search
     # Those that need no events come first: the second process saves them while events are read.
     yield "sigma_min", sigma_min_figure(sensitivity, search.parameter)
-    yield "training_history", _history(output, network, manifest.training.loss)
+    phases = [
+        Phase(*words, read_history(output.network(name), "punzinet train"))
+        for loss, words in (
+            ("bce", ("pretraining", "weighted cross-entropy")),
+            ("punzi", LOSSES[manifest.training.loss]),
+        )
+        for name in [f"{loss}-{network.rsplit('-', 1)[-1]}"]
+    ]
+    yield "training_history", history_figure([one for one in phases if len(one.history["epoch"])])
     yield "figure_of_merit", figure_of_merit_figure(sensitivity, search.parameter)
     yield "window_widths", widths_figure(windows)
     if limits:
@@ -76,49 +84,75 @@ def _figures(
         if np.isfinite(result.sigma_over_g2).any():
             yield "limit_coupling", coupling_figure(result, search)
     if manifest.has_data:
-        yield from _data(output, manifest, search)
-    training = windows.mass[windows.training]
-    shown = sorted({float(training[round(s * (len(training) - 1))]) for s in SHOWN_SIGNALS})
-    sigma = sensitivity.networks[network].single.sigma_min
+        yield from _of_data(output, manifest, search)
+    yield from _of_events(output, manifest, windows, sensitivity, network)
+
+
+def _of_events(
+    output: OutputFolder,
+    manifest: Manifest,
+    windows: Windows,
+    sensitivity: Sensitivity,
+    network: str,
+) -> Iterator[tuple[str, Figure]]:
+    """Spectra of the mass before and after the cut, outputs of the network, features and peaks."""
+    search, judged = windows.search, sensitivity.networks[network]
+    mass, processes = search.variable.mass, manifest.processes
+    trained = windows.mass[windows.training]
+    shown = sorted({float(trained[round(s * (len(trained) - 1))]) for s in SHOWN_SIGNALS})
+    sigma = judged.single.sigma_min
     strength = SIGNAL_STRENGTH * float(np.median(sigma[np.isfinite(sigma)]))
-    yield search.variable.mass.file_name, _mass(output, manifest, search, strength, shown)
-    tensors = read_tensor_events(output.tensors, search)
-    yield "output_vs_mass", _outputs(output, tensors, sensitivity, network)
-    yield "features", _features(tensors, manifest, shown)
-    examples = example_masses(windows)
-    peaks = {i: _of_mass(tensors, tensors.variable, windows.mass[i]) for i in examples}
+    before, after = (
+        MassSpectrum(backgrounds, {m: s for m, s in signals.items() if m in shown})
+        for backgrounds, signals in (read_spectrum(output.histograms, s, mass) for s in STAGES)
+    )
+    yield (
+        mass.file_name,
+        mass_figure(
+            before,
+            after,
+            cross_section=float(f"{strength:.1g}"),
+            luminosity=manifest.luminosity,
+            processes=processes,
+            parameter=search.parameter,
+        ),
+    )
+    events = read_tensor_events(output.tensors, search)
+    # Torch takes a second to import, in which the other process saves figures.
+    evaluated = punzinet.load_network(output.network(network), search).network
+    logit = evaluated.logit_numpy(events.features)
+    measured = search.variable.signed_mass(events.variable)
+    signal, background = (
+        Outputs(measured[rows], logit[rows], events.weight[rows])
+        for rows in (events.signal, ~events.signal)
+    )
+    cuts = Cuts(sensitivity.mass, judged.optimal_in_training.cut, judged.single_cut)
+    luminosity, variable = sensitivity.luminosity, search.variable
+    yield (
+        "output_vs_mass",
+        output_figure(signal, background, cuts, luminosity=luminosity, variable=variable),
+    )
+
+    def of(column: FloatArray, rows: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """Some of the events: what is in a column, and their weights."""
+        return column[rows], events.weight[rows]
+
+    signals = {m: np.abs(events.mass - m) < MASS_TOLERANCE for m in windows.mass.tolist()}
+    found = {name: events.process == name for name in processes if name != SIGNAL_PROCESS}
+    features = features_figure(
+        search,
+        {m: of(events.features, signals[m]) for m in shown},
+        {name: of(events.features, rows) for name, rows in found.items() if rows.any()},
+        processes,
+    )
+    yield "features", features
+    peaks = {i: of(events.variable, signals[windows.mass[i]]) for i in example_masses(windows)}
     yield "signal_peaks", peaks_figure(windows, peaks)
 
 
-def _of_mass(
-    tensors: TensorEvents, column: FloatArray, mass: float
-) -> tuple[FloatArray, FloatArray]:
-    """A column of the signal of a generated mass, and its weights."""
-    rows = np.abs(tensors.mass - mass) < MASS_TOLERANCE
-    return column[rows], tensors.weight[rows]
-
-
-def _mass(
-    output: OutputFolder, manifest: Manifest, search: Search, strength: float, shown: list[float]
-) -> Figure:
-    """Spectra before and after the cut; signals drawn for this strength, in fb and rounded."""
-    before, after = (
-        MassSpectrum(backgrounds, {m: s for m, s in signals.items() if m in shown})
-        for backgrounds, signals in (
-            read_spectrum(output.histograms, stage, search.variable.mass) for stage in STAGES
-        )
-    )
-    return mass_figure(
-        before,
-        after,
-        cross_section=float(f"{strength:.1g}"),
-        luminosity=manifest.luminosity,
-        processes=manifest.processes,
-        parameter=search.parameter,
-    )
-
-
-def _data(output: OutputFolder, manifest: Manifest, search: Search) -> Iterator[tuple[str, Figure]]:
+def _of_data(
+    output: OutputFolder, manifest: Manifest, search: Search
+) -> Iterator[tuple[str, Figure]]:
     """Data against simulation, as far as the selection has seen it.
 
     Raises:
@@ -126,77 +160,23 @@ def _data(output: OutputFolder, manifest: Manifest, search: Search) -> Iterator[
     """
     selection = read_json(output.selection_cutflow, "punzinet select")
     try:
-        seen = SeenData(
-            selection["data"]["luminosity"], selection["data"]["seen"], manifest.processes
-        )
-        network = selection["provenance"]["settings"]["network"]
+        data, settings = selection["data"], selection["provenance"]["settings"]
+        seen = SeenData(data["luminosity"], data["seen"], manifest.processes)
+        network = output.network(settings["network"])
     except (KeyError, TypeError) as error:
         raise InputError(
             f"{output.selection_cutflow} knows of no data; run `punzinet select` again."
         ) from error
-    used = punzinet.load_network(output.network(network)).network.features
+    used = punzinet.load_network(network).network.features
     mass = search.variable.mass
-    compared = {
-        stage: [
+    compared = [
+        [
             DataSpectrum(quantity, *read_comparison(output.comparison, stage, quantity.name))
             for quantity in (mass, *(f for f in search.features if f.name in used))
         ]
         for stage in STAGES
-    }
-    (before, *_), (after, *_) = (compared[stage] for stage in STAGES)
-    yield f"data_{mass.file_name}", data_mass_figure(before, after, seen)
-    for stage, (_, *features) in compared.items():
-        yield f"data_features_{stage}", data_features_figure(features, seen)
-
-
-def _history(output: OutputFolder, network: str, loss: str) -> Figure:
-    """History of the pretraining and of the training (with this loss) that led to a network.
-
-    Raises:
-        InputError: If a history is missing.
-    """
-    number = network.rsplit("-", 1)[-1]
-    phases = [
-        Phase(*names, read_history(output.network(f"{stage}-{number}"), "punzinet train"))
-        for stage, names in (
-            ("bce", ("pretraining", "weighted cross-entropy")),
-            ("punzi", LOSSES[loss]),
-        )
     ]
-    return history_figure([phase for phase in phases if len(phase.history["epoch"])])
-
-
-def _outputs(
-    output: OutputFolder, tensors: TensorEvents, sensitivity: Sensitivity, network: str
-) -> Figure:
-    """Outputs before the sigmoid of all events, with the cuts of the network."""
-    judged = sensitivity.networks[network]
-    # Imported only here: torch takes a second, in which the other process saves figures.
-    saved = punzinet.load_network(output.network(network), tensors.search)
-    logit = saved.network.logit_numpy(tensors.features)
-    variable = tensors.search.variable
-    mass = variable.signed_mass(tensors.variable)
-    signal, background = (
-        Outputs(mass[rows], logit[rows], tensors.weight[rows])
-        for rows in (tensors.signal, ~tensors.signal)
-    )
-    cuts = Cuts(sensitivity.mass, judged.optimal_in_training.cut, judged.single_cut)
-    return output_figure(
-        signal, background, cuts, luminosity=sensitivity.luminosity, variable=variable
-    )
-
-
-def _features(tensors: TensorEvents, manifest: Manifest, shown: list[float]) -> Figure:
-    """Features of some signals and of all backgrounds."""
-    backgrounds = {
-        name: (tensors.features[rows], tensors.weight[rows])
-        for name in manifest.processes
-        for rows in [tensors.process == name]
-        if name != SIGNAL_PROCESS and rows.any()
-    }
-    return features_figure(
-        tensors.search,
-        {mass: _of_mass(tensors, tensors.features, mass) for mass in shown},
-        backgrounds,
-        manifest.processes,
-    )
+    before, after = (one[0] for one in compared)
+    yield f"data_{mass.file_name}", data_mass_figure(before, after, seen)
+    for stage, (_, *features) in zip(STAGES, compared, strict=True):
+        yield f"data_features_{stage}", data_features_figure(features, seen)

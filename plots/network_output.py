@@ -20,134 +20,106 @@ BINS = (90, 60)
 OUTPUT = "output before sigmoid"
 SINGLE: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2)), "label": "single cut"}
 
+#: Values (n,) along an axis, and where that begins and ends.
+Side = tuple[FloatArray, tuple[float, float]]
+
 
 class Outputs(NamedTuple):
-    """Outputs of a network for n events.
+    """Outputs of a network for n events."""
 
-    Attributes:
-        mass: (n,) measured masses in GeV, negative where the squared mass is.
-        logit: (n,) outputs before the sigmoid.
-        weight: (n,) weights.
-    """
-
-    mass: FloatArray
-    logit: FloatArray
-    weight: FloatArray
+    mass: FloatArray  # (n,) measured, GeV; negative where the squared mass is
+    logit: FloatArray  # (n,) before the sigmoid
+    weight: FloatArray  # (n,) efficiencies for signal, events for background
 
 
 class Cuts(NamedTuple):
-    """Cuts on the output before the sigmoid.
+    """Cuts on the output before the sigmoid."""
 
-    Attributes:
-        mass: (H,) masses of the hypotheses in GeV.
-        optimal: (H,) best cut for each; infinite where nothing is selected.
-        single: The one cut.
-    """
-
-    mass: FloatArray
-    optimal: FloatArray
+    mass: FloatArray  # (H,) of the hypotheses, GeV
+    optimal: FloatArray  # (H,) best for each; infinite where nothing is selected
     single: float
 
 
+@style.style()
 def output_figure(
     signal: Outputs, background: Outputs, cuts: Cuts, *, luminosity: float, variable: Quantity
 ) -> Figure:
     """Draw the density of signal (above) and background (below) with both kinds of cut.
 
-    Args:
-        signal: All signal events in the windows of their own masses; weights are efficiencies.
-        background: All background events in a window; weights are events at the target
-            luminosity.
-        cuts: The cuts of this network.
-        luminosity: Target luminosity, fb^-1.
-        variable: The variable of the windows.
+    Signal events are those in the windows of their own masses, background events those in any
+    window of the variable; the luminosity is in fb^-1.
     """
-    parts = {style.EFFICIENCY: signal, style.BACKGROUND: background}
-    mass = style.include(
-        (float(cuts.mass[0]), float(cuts.mass[-1])), *(part.mass for part in parts.values())
-    )
+    mass = _ends(cuts.mass, signal.mass, background.mass)
     low, high = style.include((cuts.single, cuts.single), signal.logit, background.logit)
     margin = 0.04 * ((high - low) or 1.0)
-    output = (low - margin, high + margin)
-    with style.style():
-        figure, panels = style.new_figure(1.35, nrows=2, sharex=True, sharey=True)
-        for axes, (content, part) in zip(panels, parts.items(), strict=True):
-            density = _density((part.mass, mass), (part.logit, output), part.weight, BINS)
-            _draw_density(figure, axes, density, f"{content} / bin")
-            optimal = np.where(np.isfinite(cuts.optimal), cuts.optimal, np.nan)
-            _draw_best(axes, cuts.mass, optimal)
-            axes.axhline(cuts.single, **SINGLE)
-            axes.set_ylabel(OUTPUT)
-        panels[0].set_xlim(mass)
-        panels[0].set_ylim(output[0], output[1] + 0.22 * (output[1] - output[0]))
-        panels[0].legend(loc="upper left", ncols=2)
-        remark = f"  ($<0$ where ${variable.symbol}<0$)" if mass[0] < 0 else ""
-        panels[1].set_xlabel(variable.mass.axis_label + remark)
-        style.add_label(panels[0], luminosity)
+    low, high = low - margin, high + margin
+    figure, panels = style.new_figure(1.35, nrows=2, sharex=True, sharey=True)
+    contents = (style.EFFICIENCY, style.BACKGROUND)
+    for axes, content, events in zip(panels, contents, (signal, background), strict=True):
+        sides = (events.mass, mass), (events.logit, (low, high))
+        _draw_density(axes, sides, BINS, events.weight, content)
+        _draw_best(axes, cuts.mass, cuts.optimal)
+        axes.axhline(cuts.single, **SINGLE)
+        axes.set_ylabel(OUTPUT)
+    panels[0].set_xlim(mass)
+    panels[0].set_ylim(low, high + 0.22 * (high - low))
+    panels[0].legend(loc="upper left", ncols=2)
+    remark = f"  ($<0$ where ${variable.symbol}<0$)" if mass[0] < 0 else ""
+    panels[1].set_xlabel(variable.mass.axis_label + remark)
+    style.add_label(panels[0], luminosity)
     return figure
 
 
+@style.style()
 def outputs_figure(
     panels: Mapping[str, tuple[Outputs, Cuts]], content: str, *, luminosity: float
 ) -> Figure:
     """Draw the same events as several networks see them, output to the right as in the paper.
 
-    Args:
-        panels: Outputs and cuts of each network, by what the figure calls it.
-        content: What is drawn, with the weights that it has, such as ``signal efficiency``.
-        luminosity: Target luminosity, fb^-1.
+    Outputs and cuts are by what the figure calls each network; the content is what their weights
+    are, such as ``signal efficiency``; the luminosity is in fb^-1.
     """
-    first = next(iter(panels.values()))[1].mass
-    mass = style.include(
-        (float(first[0]), float(first[-1])), *(outputs.mass for outputs, _ in panels.values())
+    mass = _ends(
+        next(iter(panels.values()))[1].mass, *(events.mass for events, _ in panels.values())
     )
-    with style.style():
-        figure, grid = style.new_figure(1.5, nrows=len(panels), sharey=True, squeeze=False)
-        for axes, (name, (outputs, cuts)) in zip(grid[:, 0], panels.items(), strict=True):
-            output = style.include((cuts.single, cuts.single), outputs.logit)
-            density = _density(
-                (outputs.logit, output),
-                (outputs.mass, mass),
-                outputs.weight,
-                BINS[::-1],
-            )
-            _draw_density(figure, axes, density, f"{content} / bin")
-            finite = np.isfinite(cuts.optimal)
-            _draw_best(axes, cuts.optimal[finite], cuts.mass[finite])
-            axes.plot([cuts.single] * 2, mass, **SINGLE)
-            axes.set_ylim(mass[0], mass[1] + 0.16 * (mass[1] - mass[0]))
-            axes.set_xlim(output)
-            axes.set_ylabel(r"$M_\mathrm{rec}$ [GeV]")
-            axes.legend(loc="upper left", ncols=3, title=name, title_fontsize=6.5, alignment="left")
-        grid[-1, 0].set_xlabel(OUTPUT)
-        style.add_label(grid[0, 0], luminosity)
+    figure, grid = style.new_figure(1.5, nrows=len(panels), sharey=True, squeeze=False)
+    for axes, (name, (events, cuts)) in zip(grid[:, 0], panels.items(), strict=True):
+        output = style.include((cuts.single, cuts.single), events.logit)
+        sides = (events.logit, output), (events.mass, mass)
+        _draw_density(axes, sides, BINS[::-1], events.weight, content)
+        _draw_best(axes, cuts.optimal, cuts.mass)
+        axes.plot([cuts.single] * 2, mass, **SINGLE)
+        axes.set_ylim(mass[0], mass[1] + 0.16 * (mass[1] - mass[0]))
+        axes.set_xlim(output)
+        axes.set_ylabel(r"$M_\mathrm{rec}$ [GeV]")
+        axes.legend(loc="upper left", ncols=3, title=name, title_fontsize=6.5, alignment="left")
+    grid[-1, 0].set_xlabel(OUTPUT)
+    style.add_label(grid[0, 0], luminosity)
     return figure
 
 
+def _ends(hypotheses: FloatArray, *masses: FloatArray) -> tuple[float, float]:
+    """Smallest and largest mass."""
+    return style.include((float(hypotheses[0]), float(hypotheses[-1])), *masses)
+
+
 def _draw_best(axes: Axes, x: FloatArray, y: FloatArray) -> None:
-    """Draw the best cut of each mass."""
-    axes.plot(
-        x, y, color=style.RED, marker="o", markersize=1.5, linewidth=0.7, label="best cut per mass"
-    )
+    """Draw the best cut of each mass, with a gap where nothing is selected."""
+    look = {"color": style.RED, "marker": "o", "markersize": 1.5, "linewidth": 0.7}
+    x, y = (np.where(np.isfinite(x) & np.isfinite(y), v, np.nan) for v in (x, y))
+    axes.plot(x, y, label="best cut per mass", **look)
 
 
-def _density(
-    x: tuple[FloatArray, tuple[float, float]],
-    y: tuple[FloatArray, tuple[float, float]],
-    weight: FloatArray,
-    bins: tuple[int, int],
-) -> Hist[Any]:
-    """Fill values, each with its smallest and largest, which belong to the last bin too."""
-    axes = [
+def _draw_density(
+    axes: Axes, sides: tuple[Side, Side], bins: tuple[int, int], weight: FloatArray, content: str
+) -> None:
+    """Draw events in two dimensions with the colour bar; the upper ends belong to the last bins."""
+    regular = [
         Regular(n, low, float(np.nextafter(high, np.inf)))
-        for n, (_, (low, high)) in zip(bins, (x, y), strict=True)
+        for n, (_, (low, high)) in zip(bins, sides, strict=True)
     ]
-    density: Hist[Any] = Hist(*axes)
-    return density.fill(x[0], y[0], weight=weight)
-
-
-def _draw_density(figure: Figure, axes: Axes, density: Hist[Any], label: str) -> None:
-    """Draw a two-dimensional histogram with its colour bar."""
+    density: Hist[Any] = Hist(*regular)
+    density.fill(*(values for values, _ in sides), weight=weight)
     filled = density.values()[density.values() > 0]
     top = float(filled.max()) if len(filled) else 1.0
     low = max(float(filled.min()), top / 1e4) if len(filled) else 0.1
@@ -161,6 +133,6 @@ def _draw_density(figure: Figure, axes: Axes, density: Hist[Any], label: str) ->
         rasterized=True,
     )
     axes.set(xlabel="", ylabel="")  # names of the histogram's axes
-    bar = figure.colorbar(artists.pcolormesh, ax=axes, pad=0.01, fraction=0.06)
-    bar.set_label(label)
+    bar = axes.figure.colorbar(artists.pcolormesh, ax=axes, pad=0.01, fraction=0.06)
+    bar.set_label(f"{content} / bin")
     bar.ax.tick_params(which="both", right=True, left=False)

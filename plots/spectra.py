@@ -1,4 +1,4 @@
-"""Spectra: backgrounds stacked, with signals drawn over them, or with data and its ratio."""
+"""Spectra: backgrounds stacked, with signals or data over them; and features by their shape."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 import mplhep
 import numpy as np
 from hist import Hist
+from hist.axis import Regular
 from hist.intervals import poisson_interval
+from hist.storage import Weight
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from punzinet.analysis.observables import Quantity
+from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 
@@ -22,50 +25,36 @@ EMPTY_BIN = 1.841
 #: Height of the panel of a ratio, as a share of the panel above it, and what it shows.
 RATIO_HEIGHT, RATIO_RANGE = 0.36, (0.0, 2.0)
 TITLES = ("before the cut", "after the single cut")
+#: Bins of a feature.
+BINS = 40
+#: (n, F) features of events of one kind, and their weights (n,).
+WeightedFeatures = tuple[FloatArray, FloatArray]
 
 
 class MassSpectrum(NamedTuple):
-    """The spectrum of the mass at one stage of the selection.
+    """The spectrum of the mass at one stage of the selection."""
 
-    Attributes:
-        backgrounds: Axes ``process`` (categories) and the mass in GeV, with its label; contents
-            are events at the target luminosity.
-        signals: By generated mass in GeV, the same axis of mass; contents are efficiencies.
-    """
-
-    backgrounds: Hist[Any]
-    signals: Mapping[float, Hist[Any]]
+    backgrounds: Hist[Any]  # axes ``process`` and the mass in GeV; events at the luminosity
+    signals: Mapping[float, Hist[Any]]  # efficiencies, by generated mass in GeV
 
 
 class DataSpectrum(NamedTuple):
-    """One variable of data and simulation.
-
-    Attributes:
-        quantity: How it is written.
-        data: What is seen of the data.
-        backgrounds: Axes ``process`` and that of the variable, scaled to the luminosity behind
-            that data.
-    """
+    """One variable of data and of simulation that is scaled to the luminosity behind it."""
 
     quantity: Quantity
     data: Hist[Any]
-    backgrounds: Hist[Any]
+    backgrounds: Hist[Any]  # axes ``process`` and the variable
 
 
 class SeenData(NamedTuple):
-    """What the panels of a figure have in common.
+    """What the panels of a figure of data have in common."""
 
-    Attributes:
-        luminosity: Luminosity behind the data that is seen, fb^-1.
-        what: What is seen of the data, in words.
-        processes: How figures write each process.
-    """
-
-    luminosity: float
-    what: str
-    processes: Mapping[str, str]
+    luminosity: float  # behind the data that is seen, fb^-1
+    what: str  # what is seen of the data, in words
+    processes: Mapping[str, str]  # how figures write each process
 
 
+@style.style()
 def mass_figure(
     before: MassSpectrum,
     after: MassSpectrum,
@@ -81,99 +70,130 @@ def mass_figure(
     and `parameter` say how figures write processes and the mass of a signal.
     """
     axis = before.backgrounds.axes[1]
-    with style.style():
-        figure, panels = style.new_figure(1.25, nrows=2, sharex=True)
-        for axes, spectrum, title in zip(panels, (before, after), TITLES, strict=True):
-            total, _ = draw_stack(axes, spectrum.backgrounds, processes)
-            peaks = []
-            for line, (mass, signal) in zip(
-                style.SIGNAL_LINES, sorted(spectrum.signals.items()), strict=False
-            ):
-                values = cross_section * luminosity * signal.values()
-                label = f"${parameter.strip('$')} = {mass:g}$ GeV"
-                mplhep.histplot(values, axis.edges, ax=axes, yerr=False, label=label, **line)
-                peaks.append(float(values.max(initial=0)))
-            _log_limits(axes, total, peaks)
-            axes.set_xlabel("")  # the histogram writes the name of its axis
-            axes.set_ylabel(f"events / {axis.widths[0]:.3g} GeV")
-            axes.text(0.97, 0.94, title, transform=axes.transAxes, ha="right", va="top")
-        panels[0].legend(
-            loc="upper left",
-            bbox_to_anchor=(0, 0.9),
-            ncols=2,
-            title=rf"signals drawn for $\sigma = {cross_section:g}$ fb",
-            title_fontsize=6.2,
-            alignment="left",
-        )
-        panels[1].set_xlim(axis.edges[0], axis.edges[-1])
-        panels[1].set_xlabel(axis.label)
-        style.add_label(panels[0], luminosity)
-        figure.align_ylabels()
+    figure, panels = style.new_figure(1.25, nrows=2, sharex=True)
+    for axes, spectrum, title in zip(panels, (before, after), TITLES, strict=True):
+        total, _ = draw_stack(axes, spectrum.backgrounds, processes)
+        peaks = []
+        for look, mass in style.signal_looks(spectrum.signals, parameter):
+            values = cross_section * luminosity * spectrum.signals[mass].values()
+            mplhep.histplot(values, axis.edges, ax=axes, yerr=False, **look)
+            peaks.append(float(values.max(initial=0)))
+        # From the smallest bin that matters to room for the legend above the largest.
+        top = max([float(total.max(initial=0)), *peaks]) or 1.0
+        low = float(total.min(where=total > 0, initial=top))
+        low = max(0.5 * min([low, *(0.05 * p for p in peaks if p > 0)]), top / 10**DECADES)
+        axes.set_yscale("log")
+        axes.set_ylim(low, top * (top / low) ** 0.7)
+        axes.set_xlabel("")  # the histogram writes the name of its axis
+        axes.set_ylabel(f"events / {axis.widths[0]:.3g} GeV")
+        axes.text(0.97, 0.94, title, transform=axes.transAxes, ha="right", va="top")
+    panels[0].legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 0.9),
+        ncols=2,
+        title=rf"signals drawn for $\sigma = {cross_section:g}$ fb",
+        title_fontsize=6.2,
+        alignment="left",
+    )
+    panels[1].set_xlim(axis.edges[0], axis.edges[-1])
+    panels[1].set_xlabel(axis.label)
+    style.add_label(panels[0], luminosity)
+    figure.align_ylabels()
     return figure
 
 
-def _log_limits(axes: Axes, total: FloatArray, peaks: list[float]) -> None:
-    """Reach from the smallest bin that matters to room for the legend above the largest."""
-    axes.set_yscale("log")
-    top = max([float(total.max(initial=0)), *peaks]) or 1.0
-    low = min([float(total.min(where=total > 0, initial=top)), *(0.05 * p for p in peaks if p > 0)])
-    low = max(0.5 * low, top / 10**DECADES)
-    axes.set_ylim(low, top * (top / low) ** 0.7)
+@style.style()
+def features_figure(
+    search: Search,
+    signals: Mapping[float, WeightedFeatures],
+    backgrounds: Mapping[str, WeightedFeatures],
+    processes: Mapping[str, str],
+) -> Figure:
+    """Draw each feature, normalised to unit area, of backgrounds and up to three signals.
+
+    `search` and `processes` say how features, masses and processes are written.
+    """
+    features = search.features
+    drawn: list[tuple[WeightedFeatures, dict[str, Any]]] = []
+    for name, colour in style.process_colours(list(backgrounds)).items():
+        fill = {"color": colour, "histtype": "fill", "alpha": 0.3, "linewidth": 0}
+        line = {"color": colour, "linewidth": 0.8, "label": processes.get(name, name)}
+        drawn += [(backgrounds[name], fill), (backgrounds[name], line)]
+    for look, mass in style.signal_looks(signals, search.parameter):
+        drawn.append((signals[mass], {**look, "linewidth": 0.9}))
+    figure, grid = style.new_figure(1.05, nrows=-(-len(features) // 2), ncols=2, squeeze=False)
+    for axes in grid.flat[len(features) :]:
+        axes.set_axis_off()
+    for i, (axes, feature) in enumerate(zip(grid.flat, features, strict=False)):
+        _draw_shapes(axes, [(values[:, i], weight, look) for (values, weight), look in drawn])
+        axes.set_xlabel(feature.axis_label)
+    units = {feature.unit for feature in features}
+    unit = units.pop() if len(units) == 1 else ""
+    for axes in grid[:, 0]:
+        axes.set_ylabel(f"density [1/{unit}]" if unit else "density")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    style.add_label(grid[0, 0])
+    return figure
 
 
+def _draw_shapes(axes: Axes, drawn: list[tuple[FloatArray, FloatArray, dict[str, Any]]]) -> None:
+    """Draw one feature: values, weights and look of everything."""
+    values = np.concatenate([v for v, *_ in drawn if len(v)] or [np.array([0.0, 1.0])])
+    low, high = float(values.min()), float(values.max())
+    axis = Regular(BINS, low, float(np.nextafter(high, np.inf)) if high > low else low + 1)
+    top = 0.0
+    for value, weight, look in drawn:
+        density: Hist[Any] = Hist(axis, storage=Weight()).fill(value, weight=weight)
+        area = float(density.values().sum()) * float(axis.widths[0])
+        density *= 1 / area if area > 0 else 0.0
+        top = max(top, float(density.values().max()))
+        mplhep.histplot(density, ax=axes, yerr=False, flow="none", **look)
+    axes.set_xlim(axis.edges[0], axis.edges[-1])
+    axes.set_ylim(0, 1.08 * top or 1)
+
+
+@style.style()
 def data_mass_figure(before: DataSpectrum, after: DataSpectrum, seen: SeenData) -> Figure:
     """Draw data and simulation before (above) and after (below) the single cut."""
-    with style.style():
-        figure, grid = _data_panels(2, 1, 1.6)
-        for one, title, axes, below in zip(
-            (before, after), TITLES, grid[::2, 0], grid[1::2, 0], strict=True
-        ):
-            _draw_data(axes, below, one, seen.processes)
-            axes.set_ylabel(f"events / {one.data.axes[0].widths[0]:.3g} GeV")
-            axes.text(0.97, 0.93, title, transform=axes.transAxes, ha="right", va="top")
-        _describe(figure, grid, seen)
+    figure, grid = _draw_data([before, after], 1, 1.6, seen)
+    for axes, title in zip(grid[::2, 0], TITLES, strict=True):
+        axes.set_ylabel(f"events / {before.data.axes[0].widths[0]:.3g} GeV")
+        axes.text(0.97, 0.93, title, transform=axes.transAxes, ha="right", va="top")
     return figure
 
 
+@style.style()
 def data_features_figure(features: Sequence[DataSpectrum], seen: SeenData) -> Figure:
     """Draw data and simulation of every feature."""
-    rows = -(-len(features) // 2)
-    with style.style():
-        figure, grid = _data_panels(rows, 2, 0.75 * rows)
-        panels = list(zip(grid[::2].flat, grid[1::2].flat, strict=True))
-        for (axes, below), one in zip(panels, features, strict=False):
-            _draw_data(axes, below, one, seen.processes)
-        for axes in (a for pair in panels[len(features) :] for a in pair):
-            axes.set_axis_off()
-        for axes in grid[::2, 0]:
-            axes.set_ylabel("events")
-        _describe(figure, grid, seen)
+    figure, grid = _draw_data(features, 2, 0.75 * -(-len(features) // 2), seen)
+    for axes in grid[::2, 0]:
+        axes.set_ylabel("events")
     return figure
 
 
-def _data_panels(rows: int, columns: int, height: float) -> tuple[Figure, Any]:
-    """A grid of spectra, each with a panel for its ratio below."""
+def _draw_data(
+    compared: Sequence[DataSpectrum], columns: int, height: float, seen: SeenData
+) -> tuple[Figure, Any]:
+    """Draw spectra with the ratio of data to simulation below each; places left over stay empty."""
+    rows = -(-len(compared) // columns)
     figure, grid = style.new_figure(
         height,
         nrows=2 * rows,
         ncols=columns,
         squeeze=False,
-        sharex="col" if rows == 1 else False,
         height_ratios=[1.0, RATIO_HEIGHT] * rows,
     )
-    for axes in grid[::2].flat:
-        axes.tick_params(labelbottom=False)
-    for axes in grid[1::2, 0]:
-        axes.set_ylabel("data / sim.")
-    return figure, grid
-
-
-def _describe(figure: Figure, grid: Any, seen: SeenData) -> None:
-    """Legend, label and luminosity of a figure of data."""
-    handles, labels = grid[0, 0].get_legend_handles_labels()
+    for i, (axes, below) in enumerate(zip(grid[::2].flat, grid[1::2].flat, strict=True)):
+        if i < len(compared):
+            axes.tick_params(labelbottom=False)
+            _draw_comparison(axes, below, compared[i], seen.processes)
+        else:
+            axes.set_axis_off()
+            below.set_axis_off()
+    for below in grid[1::2, 0]:
+        below.set_ylabel("data / sim.")
     figure.legend(
-        handles,
-        labels,
+        *grid[0, 0].get_legend_handles_labels(),
         loc="outside upper center",
         ncols=3,
         title=f"Seen: {seen.what}",
@@ -183,9 +203,12 @@ def _describe(figure: Figure, grid: Any, seen: SeenData) -> None:
     luminosity = rf"$L = {seen.luminosity:.3g}\ \mathrm{{fb}}^{{-1}}$"
     grid[0, -1].set_title(luminosity, loc="right")
     figure.align_ylabels()
+    return figure, grid
 
 
-def _draw_data(axes: Axes, below: Axes, one: DataSpectrum, processes: Mapping[str, str]) -> None:
+def _draw_comparison(
+    axes: Axes, below: Axes, one: DataSpectrum, processes: Mapping[str, str]
+) -> None:
     """Draw one variable: backgrounds stacked, data as points, and the ratio below."""
     total, variance = draw_stack(axes, one.backgrounds, processes)
     edges = one.data.axes[0].edges
@@ -198,7 +221,7 @@ def _draw_data(axes: Axes, below: Axes, one: DataSpectrum, processes: Mapping[st
     values = np.where(known | (values > 0), values, np.nan)
     scale = np.divide(1.0, total, out=np.full(len(total), np.nan), where=known)
     spread = np.where(known, np.sqrt(variance) * scale, 0)
-    draw_uncertainty(below, edges, known.astype(float), spread)
+    _draw_uncertainty(below, edges, known.astype(float), spread)
     below.set_ylim(*RATIO_RANGE)
     for panel, factor, label in ((axes, np.ones(len(total)), "data"), (below, scale, None)):
         mplhep.histplot(
@@ -214,9 +237,7 @@ def _draw_data(axes: Axes, below: Axes, one: DataSpectrum, processes: Mapping[st
 def poisson_errors(values: FloatArray, variances: FloatArray) -> FloatArray:
     """Distances down and up to the ends of the central 68 % interval of each bin, (2, k).
 
-    Args:
-        values: (k,) sums of weights; numbers of events where there are no weights.
-        variances: (k,) sums of squared weights.
+    Values and variances, (k,), are sums of weights and of their squares.
     """
     low, high = poisson_interval(values, variances)
     # An empty bin has no mean weight; its interval is that of no event of weight 1.
@@ -229,20 +250,16 @@ def draw_stack(
 ) -> tuple[FloatArray, FloatArray]:
     """Draw the largest process on top, and a band for the uncertainty of the sum.
 
-    The histogram has the axes ``process`` (categories) and that of the variable, and sums of
-    squared weights.
-
-    Returns:
-        (k,) contents and (k,) variances of the sum.
+    The histogram has the axes ``process`` (categories) and that of the variable. Returned are (k,)
+    contents and (k,) variances of the sum.
     """
-    edges = backgrounds.axes[1].edges
-    everything = list(backgrounds.axes["process"])
-    values = dict(zip(everything, backgrounds.values(), strict=True))
-    names = sorted(everything, key=lambda name: float(values[name].sum()))
-    colours = style.process_colours(everything)
+    variable = backgrounds.axes[1]
+    values = dict(zip(backgrounds.axes["process"], backgrounds.values(), strict=True))
+    colours = style.process_colours(list(values))
+    names = sorted(values, key=lambda name: float(values[name].sum()))
     mplhep.histplot(
         [values[name] for name in names],
-        edges,
+        variable.edges,
         ax=axes,
         stack=True,
         histtype="fill",
@@ -250,13 +267,13 @@ def draw_stack(
         label=[processes.get(name, name) for name in names],
         edgecolor="none",
     )
-    whole = backgrounds.project(backgrounds.axes[1].name)
+    whole = backgrounds.project(variable.name)
     total, variance = (np.asarray(v, np.float64) for v in (whole.values(), whole.variances()))
-    draw_uncertainty(axes, edges, total, np.sqrt(variance), label="stat. uncertainty")
+    _draw_uncertainty(axes, variable.edges, total, np.sqrt(variance), label="stat. uncertainty")
     return total, variance
 
 
-def draw_uncertainty(
+def _draw_uncertainty(
     axes: Axes, edges: FloatArray, centre: FloatArray, error: FloatArray, label: str | None = None
 ) -> None:
     """Draw the statistical uncertainty (k,) of contents (k,), never negative, hatched."""

@@ -46,7 +46,6 @@ SIGNAL_LINES: tuple[dict[str, Any], ...] = (
     {"color": VIOLET, "linestyle": DASHED},
     {"color": "#111111", "linestyle": DOTTED},
 )
-TRAINING_MARKER, VALIDATION_MARKER = "o", "^"
 
 RC_PARAMS = mpl.rc_params_from_file(
     Path(__file__).with_name("punzinet.mplstyle"), use_default_template=False
@@ -61,7 +60,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the style of this analysis inside of the context, whatever was set outside."""
+    """Draw in the style of this analysis inside of the context, or of a function it decorates."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(RC_PARAMS)
@@ -111,10 +110,23 @@ def process_colours(names: Sequence[str]) -> dict[str, str]:
     return {name: PROCESS_COLOURS.get(name) or next(others) for name in names}
 
 
+def signal_looks(masses: Iterable[float], parameter: str) -> Iterator[tuple[dict[str, Any], float]]:
+    """Colour, dash and label of up to three signals, whose mass is written so, and each mass."""
+    for line, mass in zip(SIGNAL_LINES, sorted(masses), strict=False):
+        yield {**line, "label": f"${parameter.strip('$')} = {mass:g}$ GeV"}, mass
+
+
 def include(limits: tuple[float, float], *values: FloatArray) -> tuple[float, float]:
     """Widen limits until they hold all finite values."""
     flat = np.concatenate([np.array(limits), *(v[np.isfinite(v)] for v in values)])
     return float(flat.min()), float(flat.max())
+
+
+def finite_range(*values: FloatArray) -> tuple[float, float]:
+    """Smallest and largest finite value; 0.1 and 1 where there is none."""
+    flat = np.concatenate(values)
+    flat = flat[np.isfinite(flat)]
+    return (float(flat.min()), float(flat.max())) if len(flat) else (0.1, 1.0)
 
 
 def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
@@ -138,40 +150,30 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     return [path for paths in reversed(written) for path in paths]
 
 
+@style()
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure as PDF, PNG and SVG, each whole or not at all, with the same bytes each time.
+
+    It is laid out once and not anew for every format.
 
     Raises:
         InputError: If the folder cannot be written to, or a label is no mathtext.
     """
     # A remark about the dates inside of matplotlib's own fonts, for every font embedded.
     logging.getLogger("fontTools").setLevel(logging.ERROR)
+    mpl.rcParams.update({"svg.hashsalt": name, "figure.constrained_layout.use": False})
     paths = []
-    for suffix, content in _rendered(figure, name).items():
-        paths.append(folder / f"{name}.{suffix}")
-        with atomic_path(paths[-1]) as partial:
-            partial.write_bytes(content)
-    return paths
-
-
-def _rendered(figure: Figure, name: str) -> dict[str, bytes]:
-    """The contents of the files of a figure, laid out once and not anew for every format.
-
-    Raises:
-        InputError: If a label is no mathtext.
-    """
-    contents = {}
     try:
-        with style(), mpl.rc_context({"svg.hashsalt": name}):
-            layout = figure.get_layout_engine()
-            if layout is not None:
-                layout.execute(figure)
-            figure.set_layout_engine("none")
-            for suffix, metadata in FORMATS.items():
-                # Through memory: matplotlib loses the error of a full disk behind one of its own.
-                with BytesIO() as file:
-                    figure.savefig(file, format=suffix, metadata=metadata)
-                    contents[suffix] = file.getvalue()
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+        figure.set_layout_engine(None)  # with one, or "none", each format would draw twice
+        for suffix, metadata in FORMATS.items():
+            # Through memory: matplotlib loses the error of a full disk behind one of its own.
+            content = BytesIO()
+            figure.savefig(content, format=suffix, metadata=metadata)
+            paths.append(folder / f"{name}.{suffix}")
+            with atomic_path(paths[-1]) as partial:
+                partial.write_bytes(content.getbuffer())
     except ValueError as error:
         if "Parse" not in str(error):
             raise
@@ -179,4 +181,4 @@ def _rendered(figure: Figure, name: str) -> dict[str, bytes]:
             f"A label in figure {name} is no mathtext ({str(error).strip().splitlines()[-1]}); "
             "correct it in the manifest."
         ) from error
-    return contents
+    return paths

@@ -1,11 +1,10 @@
 """Figures of the validation of the default data: against published values and Pythia 8."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from punzinet.analysis.io.output import OutputFolder
@@ -13,7 +12,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.simulation.validation import published
 from punzinet.analysis.simulation.validation.published import TOLERANCE, PublishedNumber
 from punzinet.analysis.simulation.validation.pythia import TOLERANCE as SPECTRUM_TOLERANCE
-from punzinet.analysis.simulation.validation.pythia import PythiaComparison, Spectrum
+from punzinet.analysis.simulation.validation.pythia import PythiaComparison
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
 
@@ -37,6 +36,8 @@ SPECTRA = {
     "muon_cos_theta": (r"muon $\cos\theta^*$", "share / unit"),
     "recoil_mass_squared": (r"$M^2_\mathrm{rec}$ [GeV$^2$]", r"share / GeV$^2$"),
 }
+#: How ratios that count as agreement are shaded.
+SHADE: dict[str, Any] = {"color": style.GREY, "alpha": 0.3, "linewidth": 0}
 
 
 def make_validation_plots(
@@ -52,19 +53,18 @@ def make_validation_plots(
     Raises:
         InputError: If there are no windows, or the folder cannot be written to.
     """
-
-    def figures() -> Iterator[tuple[str, Figure]]:
-        """All figures by file name."""
-        windows = Windows.read(output.windows)
-        yield "validation_widths", widths_validation_figure(windows, published.WEIGHTED_SIGMAS)
-        yield "validation_ratios", ratios_figure(comparisons)
-        for one in spectra:
-            label = manifest.processes.get(one.process, one.process)
-            yield f"validation_{one.process}", spectra_figure(one, label)
-
-    return style.save_all(figures(), output.simulation)
+    windows = Windows.read(output.windows)
+    figures = {
+        "validation_widths": widths_validation_figure(windows, published.WEIGHTED_SIGMAS),
+        "validation_ratios": ratios_figure(comparisons),
+    }
+    for one in spectra:
+        label = manifest.processes.get(one.process, one.process)
+        figures[f"validation_{one.process}"] = spectra_figure(one, label)
+    return style.save_all(figures.items(), output.simulation)
 
 
+@style.style()
 def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
     """Draw one line for each comparison in `LABELS` that has a value of ours."""
     shown = [row for row in comparisons if row.quantity in LABELS and row.ratio is not None]
@@ -72,29 +72,27 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
     error = np.array([(row.error or 0.0) / row.published for row in shown])
     place = np.arange(len(shown))
     agrees = np.array([bool(row.met) for row in shown])
-    with style.style():
-        figure, axes = style.new_figure(0.22 + 0.075 * len(shown))
-        axes.axvspan(1 - TOLERANCE, 1 + TOLERANCE, color=style.GREY, alpha=0.3, linewidth=0)
-        axes.axvline(1, color="black", linewidth=0.6)
-        for rows, colour, marker in ((agrees, style.BLUE, "o"), (~agrees, style.RED, "D")):
-            look = {"fmt": marker, "color": colour, "elinewidth": 0.7}
-            style.draw_points(axes, ratio[rows], place[rows], size=3.2, xerr=error[rows], **look)
-        axes.set_yticks(place, [LABELS[row.quantity] for row in shown])
-        axes.tick_params(axis="y", which="both", length=0)
-        axes.tick_params(axis="y", which="minor", left=False, right=False)
-        axes.set_xlim(style.include((0.68, 1.32), ratio - error - 0.03, ratio + error + 0.03))
-        axes.set_ylim(len(shown) - 0.5, -0.5)
-        axes.set_xlabel("ratio to the published value")
-        style.add_label(axes)
+    figure, axes = style.new_figure(0.22 + 0.075 * len(shown))
+    axes.axvspan(1 - TOLERANCE, 1 + TOLERANCE, **SHADE)
+    axes.axvline(1, color="black", linewidth=0.6)
+    for rows, colour, marker in ((agrees, style.BLUE, "o"), (~agrees, style.RED, "D")):
+        look = {"fmt": marker, "color": colour, "elinewidth": 0.7}
+        style.draw_points(axes, ratio[rows], place[rows], size=3.2, xerr=error[rows], **look)
+    axes.set_yticks(place, [LABELS[row.quantity] for row in shown])
+    axes.tick_params(axis="y", which="both", length=0)
+    axes.tick_params(axis="y", which="minor", left=False, right=False)
+    axes.set_xlim(style.include((0.68, 1.32), ratio - error - 0.03, ratio + error + 0.03))
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xlabel("ratio to the published value")
+    style.add_label(axes)
     return figure
 
 
+@style.style()
 def widths_validation_figure(windows: Windows, published: Mapping[float, float]) -> Figure:
     """Draw widths against mass, and below the ratio where a value is published.
 
-    Args:
-        windows: The windows with their fits.
-        published: Published widths in GeV^2 by mass in GeV.
+    Published widths in GeV^2 are by mass in GeV.
     """
     error = np.array([0.0 if fit is None else fit.sigma_error for fit in windows.fits])
     masses, values = np.array(list(published.items())).T
@@ -103,79 +101,63 @@ def widths_validation_figure(windows: Windows, published: Mapping[float, float])
     chosen, reference = index[there], values[there]
     ratio = windows.sigma[chosen] / reference
     look = {"color": style.BLUE, "label": "this simulation"}
-    with style.style():
-        figure, upper, lower = style.ratio_panels(0.95, 2.5)
-        style.draw_points(upper, windows.mass, windows.sigma, error, 2.2, **look)
-        upper.plot(masses, values, "D", color=style.RED, markersize=3.6, label="published")
-        _, top = style.include((0, 0), windows.sigma + error, values)
-        upper.set_ylim(0, 1.25 * top)
-        upper.set_ylabel(r"$\sigma(M^2_\mathrm{rec})$ [GeV$^2$]")
-        upper.legend(loc="upper right")
-        _draw_tolerance(lower, TOLERANCE)
-        style.draw_points(lower, masses[there], ratio, error[chosen] / reference, 2.8, **look)
-        lower.set_ylim(style.include((0.7, 1.3), ratio * 0.97, ratio * 1.03))
-        lower.set_ylabel("ratio", loc="center")
-        style.mass_axis(lower, windows.mass, windows.search.parameter)
-        style.add_label(upper)
+    figure, upper, lower = style.ratio_panels(0.95, 2.5)
+    style.draw_points(upper, windows.mass, windows.sigma, error, 2.2, **look)
+    upper.plot(masses, values, "D", color=style.RED, markersize=3.6, label="published")
+    _, top = style.include((0, 0), windows.sigma + error, values)
+    upper.set_ylim(0, 1.25 * top)
+    upper.set_ylabel(r"$\sigma(M^2_\mathrm{rec})$ [GeV$^2$]")
+    upper.legend(loc="upper right")
+    lower.axhspan(1 - TOLERANCE, 1 + TOLERANCE, **SHADE)
+    style.draw_points(lower, masses[there], ratio, error[chosen] / reference, 2.8, **look)
+    lower.set_ylim(style.include((0.7, 1.3), ratio * 0.97, ratio * 1.03))
+    lower.set_ylabel("ratio", loc="center")
+    style.mass_axis(lower, windows.mass, windows.search.parameter)
+    style.add_label(upper)
     return figure
 
 
+@style.style()
 def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
-    """Draw the shapes of all spectra of one process, written so, each above its ratio."""
+    """Draw the shapes of all spectra of one process, written so, each above its ratio.
+
+    Ratios of bins with too few events to be judged are pale.
+    """
     count = len(comparison.spectra)
-    with style.style():
-        figure, grid = style.new_figure(
-            0.72 * count, nrows=2 * count, height_ratios=(2.2, 1) * count
-        )
-        for upper, lower, (name, spectrum) in zip(
-            grid[::2], grid[1::2], comparison.spectra.items(), strict=True
+    figure, grid = style.new_figure(0.72 * count, nrows=2 * count, height_ratios=(2.2, 1) * count)
+    for upper, lower, (name, one) in zip(
+        grid[::2], grid[1::2], comparison.spectra.items(), strict=True
+    ):
+        middle, half = 0.5 * (one.edges[1:] + one.edges[:-1]), 0.5 * np.diff(one.edges)
+        upper.stairs(one.ours, one.edges, color=style.BLUE, label="this simulation")
+        look: dict[str, Any] = {"color": "black", "elinewidth": 0.5, "label": "Pythia 8"}
+        style.draw_points(upper, middle, one.theirs, one.theirs_error, **look)
+        values = np.concatenate([one.ours, one.theirs])
+        low, high = style.finite_range(values[values > 0])
+        if high > 30 * low:
+            upper.set_yscale("log")
+            upper.set_ylim(0.4 * low, 4 * high)
+        else:
+            upper.set_ylim(0, 1.45 * high)
+        upper.tick_params(labelbottom=False)
+        if name == "muon_cos_theta":  # the spectrum that leaves room in the middle
+            upper.legend(loc="upper center")
+        lower.axhspan(1 - SPECTRUM_TOLERANCE, 1 + SPECTRUM_TOLERANCE, **SHADE)
+        lower.axhline(1, color="black", linewidth=0.6)
+        for rows, colour, face in (
+            (one.judged, style.BLUE, style.BLUE),
+            (~one.judged, style.GREY, "white"),
         ):
-            _draw_shapes(upper, spectrum)
-            _draw_ratio(lower, spectrum)
-            for axes in (upper, lower):
-                axes.set_xlim(spectrum.edges[0], spectrum.edges[-1])
-            upper.tick_params(labelbottom=False)
-            axis, density = SPECTRA[name]
-            upper.set_ylabel(density)
-            lower.set_xlabel(axis)
-            if name == "muon_cos_theta":  # the spectrum that leaves room in the middle
-                upper.legend(loc="upper center")
-        grid[0].set_title(process, loc="right", fontsize=7.0)
-        style.add_label(grid[0])
+            points = (middle[rows], one.ratio[rows], one.ratio_error[rows])
+            look = {"color": colour, "markerfacecolor": face}
+            style.draw_points(lower, *points, xerr=half[rows], **look)
+        lower.set_ylim(0.75, 1.25)
+        lower.set_ylabel("ratio", loc="center")
+        axis, density = SPECTRA[name]
+        upper.set_ylabel(density)
+        lower.set_xlabel(axis)
+        for axes in (upper, lower):
+            axes.set_xlim(one.edges[0], one.edges[-1])
+    grid[0].set_title(process, loc="right", fontsize=7.0)
+    style.add_label(grid[0])
     return figure
-
-
-def _draw_shapes(axes: Axes, spectrum: Spectrum) -> None:
-    """Draw ours as a line and Pythia as points, over a range that shows the whole legend."""
-    axes.stairs(spectrum.ours, spectrum.edges, color=style.BLUE, label="this simulation")
-    middle = 0.5 * (spectrum.edges[1:] + spectrum.edges[:-1])
-    look: dict[str, Any] = {"color": "black", "elinewidth": 0.5, "label": "Pythia 8"}
-    style.draw_points(axes, middle, spectrum.theirs, spectrum.theirs_error, **look)
-    values = np.concatenate([spectrum.ours, spectrum.theirs])
-    values = values[values > 0]
-    if values.max() > 30 * values.min():
-        axes.set_yscale("log")
-        axes.set_ylim(0.4 * values.min(), 4 * values.max())
-    else:
-        axes.set_ylim(0, 1.45 * values.max())
-
-
-def _draw_ratio(axes: Axes, spectrum: Spectrum) -> None:
-    """Draw the ratio; bins with too few events to be judged are pale."""
-    _draw_tolerance(axes, SPECTRUM_TOLERANCE)
-    axes.axhline(1, color="black", linewidth=0.6)
-    centre = 0.5 * (spectrum.edges[1:] + spectrum.edges[:-1])
-    looks: tuple[tuple[Any, dict[str, Any]], ...] = (
-        (spectrum.judged, {"color": style.BLUE}),
-        (~spectrum.judged, {"color": style.GREY, "markerfacecolor": "white"}),
-    )
-    for rows, look in looks:
-        points = (centre[rows], spectrum.ratio[rows], spectrum.ratio_error[rows])
-        style.draw_points(axes, *points, xerr=0.5 * np.diff(spectrum.edges)[rows], **look)
-    axes.set_ylim(0.75, 1.25)
-    axes.set_ylabel("ratio", loc="center")
-
-
-def _draw_tolerance(axes: Axes, tolerance: float) -> None:
-    """Shade the ratios that count as agreement."""
-    axes.axhspan(1 - tolerance, 1 + tolerance, color=style.GREY, alpha=0.3, linewidth=0)

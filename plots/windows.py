@@ -1,6 +1,6 @@
 """Widths of the signal peaks: σ of the window variable against the mass, and its fits."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ EXAMPLES = 6
 PEAK_BINS, STEPS = 25, 8
 
 
+@style.style()
 def widths_figure(windows: Windows) -> Figure:
     """Draw the weighted sigma of the window variable for every hypothesis.
 
@@ -25,21 +26,21 @@ def widths_figure(windows: Windows) -> Figure:
     """
     error = np.array([np.nan if f is None else f.sigma_error for f in windows.fits])
     error[~windows.fitted] = np.nan
-    with style.style():
-        figure, axes = style.new_figure(0.75)
-        for fitted, label in ((True, "fitted"), (False, "interpolated")):
-            rows = windows.fitted == fitted
-            points = (windows.mass[rows], windows.sigma[rows], error[rows] if fitted else None)
-            look: dict[str, Any] = {"markeredgewidth": 0.7, "color": style.BLUE, "label": label}
-            look["markerfacecolor"] = style.BLUE if fitted else "white"
-            style.draw_points(axes, *points, 3.0, **look)
-        _, top = style.include((0, 0), windows.sigma + np.nan_to_num(error))
-        axes.set_ylim(0, 1.3 * top)
-        style.mass_axis(axes, windows.mass, windows.search.parameter)
-        variable = windows.search.variable
-        axes.set_ylabel(rf"$\sigma({variable.symbol})$ [{variable.unit}]")
-        axes.legend(loc="upper right", ncols=2)
-        style.add_label(axes)
+    figure, axes = style.new_figure(0.75)
+    for rows, label, face in (
+        (windows.fitted, "fitted", style.BLUE),
+        (~windows.fitted, "interpolated", "white"),
+    ):
+        points = (windows.mass[rows], windows.sigma[rows], error[rows])
+        look = {"color": style.BLUE, "markerfacecolor": face, "markeredgewidth": 0.7}
+        style.draw_points(axes, *points, 3.0, label=label, **look)
+    _, top = style.include((0, 0), windows.sigma + np.nan_to_num(error))
+    axes.set_ylim(0, 1.3 * top)
+    style.mass_axis(axes, windows.mass, windows.search.parameter)
+    variable = windows.search.variable
+    axes.set_ylabel(rf"$\sigma({variable.symbol})$ [{variable.unit}]")
+    axes.legend(loc="upper right", ncols=2)
+    style.add_label(axes)
     return figure
 
 
@@ -50,33 +51,26 @@ def example_masses(windows: Windows) -> list[int]:
     return [int(i) for i in good[spread]]
 
 
-def peaks_figure(windows: Windows, samples: dict[int, tuple[FloatArray, FloatArray]]) -> Figure:
+@style.style()
+def peaks_figure(windows: Windows, samples: Mapping[int, tuple[FloatArray, FloatArray]]) -> Figure:
     """Draw example peaks with their fits.
 
-    Only what lies inside of the window is in the sample, so that is what is drawn; the curve is
-    normalised to the same events.
-
-    Args:
-        windows: The windows.
-        samples: By index of the hypothesis, its events in its own window: (n,) values of the
-            variable and (n,) weights.
+    By index of the hypothesis, a sample has values (n,) of the variable and weights (n,) of the
+    events inside of the window; so the curve is normalised to those.
     """
     columns = min(2, max(len(samples), 1))
     rows = -(-max(len(samples), 1) // columns)
-    with style.style():
-        figure, grid = style.new_figure(
-            0.38 * rows + 0.12, nrows=rows, ncols=columns, squeeze=False
-        )
-        for axes in grid.flat[len(samples) :]:
-            axes.set_axis_off()
-        for axes, (index, (values, weight)) in zip(grid.flat, samples.items(), strict=False):
-            _draw_peak(axes, windows, index, values, weight)
-        for axes in grid[:, 0]:
-            axes.set_ylabel("efficiency / bin", fontsize=6.5)
-        variable, mass = windows.search.variable, windows.search.parameter.strip("$")
-        centre = mass if variable.dimension == 1 else f"{mass}^{variable.dimension}"
-        figure.supxlabel(f"${variable.symbol} - {centre}$ [{variable.unit}]", fontsize=7.5)
-        style.add_label(grid[0, 0])
+    figure, grid = style.new_figure(0.38 * rows + 0.12, nrows=rows, ncols=columns, squeeze=False)
+    for axes in grid.flat[len(samples) :]:
+        axes.set_axis_off()
+    for axes, (index, (values, weight)) in zip(grid.flat, samples.items(), strict=False):
+        _draw_peak(axes, windows, index, values, weight)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("efficiency / bin", fontsize=6.5)
+    variable, mass = windows.search.variable, windows.search.parameter.strip("$")
+    centre = mass if variable.dimension == 1 else f"{mass}^{variable.dimension}"
+    figure.supxlabel(f"${variable.symbol} - {centre}$ [{variable.unit}]", fontsize=7.5)
+    style.add_label(grid[0, 0])
     return figure
 
 
@@ -89,12 +83,12 @@ def _draw_peak(
     difference = values - windows.centre[index]
     content, _ = np.histogram(difference, edges, weights=weight)
     error = np.sqrt(np.histogram(difference, edges, weights=weight**2)[0])
-    middle = 0.5 * (edges[1:] + edges[:-1])
-    style.draw_points(axes, middle, content, error, 1.8, color="black", elinewidth=0.5, zorder=2)
-    fit = windows.fits[index]
-    if fit is not None:
+    points = (0.5 * (edges[1:] + edges[:-1]), content, error)
+    style.draw_points(axes, *points, 1.8, color="black", elinewidth=0.5, zorder=2)
+    if (fit := windows.fits[index]) is not None:
         fine = np.linspace(-reach, reach, STEPS * PEAK_BINS + 1)
-        shares = STEPS * content.sum() * _shares(fit, fine)
+        below = _share_below(fit, fine)
+        shares = STEPS * content.sum() * (np.diff(below) / (below[-1] - below[0]))
         axes.plot(0.5 * (fine[1:] + fine[:-1]), shares, color=style.BLUE, zorder=3)
         said = f"$\\sigma = {fit.sigma:.3f}$\n$\\chi^2/\\nu = {fit.chi2:.0f}/{fit.ndof}$"
         axes.text(0.96, 0.95, said, transform=axes.transAxes, ha="right", va="top", fontsize=5.5)
@@ -109,15 +103,8 @@ def _draw_peak(
     axes.tick_params(labelsize=6.0)
 
 
-def _shares(fit: PeakFit, edges: FloatArray) -> FloatArray:
-    """Share of the fitted peak in each bin, of what lies between the first and the last edge.
-
-    Args:
-        fit: The double Gaussian.
-        edges: (k + 1,) distances from the centre of the window.
-    """
-    z = edges - fit.mean
-    below = fit.fraction * ndtr(z / fit.sigma_narrow)
-    below += (1 - fit.fraction) * ndtr(z / fit.sigma_wide)
-    shares: FloatArray = np.diff(below) / (below[-1] - below[0])
-    return shares
+def _share_below(fit: PeakFit, distance: FloatArray) -> FloatArray:
+    """Share of the double Gaussian below distances (n,) from the centre of the window."""
+    z = distance - fit.mean
+    narrow, wide = ndtr(z / fit.sigma_narrow), ndtr(z / fit.sigma_wide)
+    return np.asarray(fit.fraction * narrow + (1 - fit.fraction) * wide)

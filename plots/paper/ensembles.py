@@ -1,17 +1,23 @@
-"""Ensembles of networks against the mass: the paper's Fig. 3, 4 and 7, and its own points."""
+"""Ensembles of networks: against the mass (Fig. 3, 4, 7), what they select, other recipes."""
 
-from collections.abc import Mapping
-from typing import Any
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
+from punzinet.analysis.paper.claims import REGIONS, WORST, Effect
+from punzinet.analysis.paper.judgement import PassingFraction
 from punzinet.analysis.paper.published_curves import PUBLISHED, common_scale
+from punzinet.analysis.paper.statistics import Claim
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
-from punzinet.plots.sensitivity import Curve, Masses, draw_curve, draw_curves, ratio_limits
+from punzinet.plots.sensitivity import Curve, draw_curve, draw_curves, ratio_limits
 
 #: Colours of the curves, in the order in which they come.
 COLOURS = (style.ORANGE, style.BLUE, style.PURPLE)
@@ -23,75 +29,181 @@ POINTS: dict[str, Any] = {
     "markerfacecolor": "white",
     "zorder": 4,
 }
+#: Colour and marker of what is compared: cross-entropy networks, and Punzi-nets.
+BCE, PUNZI = (style.ORANGE, "o"), (style.BLUE, "^")
+#: Curves of which variations show the mean, with label, colour and marker.
+MEANS = {
+    "bce/best": ("BCE, best cuts", style.ORANGE, "^"),
+    "punzi/single": ("Punzi-net, one cut", style.BLUE, "o"),
+}
+SMALL = 5.8
 
 
+class SelectedSpectrum(NamedTuple):
+    """What one network selects along the mass."""
+
+    cut: FloatArray  # (H,) at each mass, on the output before the sigmoid
+    signal: PassingFraction  # in bins of the generated mass
+    background: PassingFraction  # in bins of the recoil mass
+    roughness: Mapping[str, float]  # of ``signal`` and of ``background``, mean over networks
+
+
+@style.style()
 def ensembles_figure(
-    hypotheses: Masses,
-    curves: Mapping[str, FloatArray],
-    *,
-    luminosity: float,
-    merit: bool,
-    ratio_label: str,
+    curves: Mapping[str, Curve], *, luminosity: float, merit: bool, ratio_label: str
 ) -> Figure:
     """Draw means over networks with their standard errors, and below what they are to the first.
 
-    Args:
-        hypotheses: The masses.
-        curves: (N, H) σ_min in fb by label; at least two curves of at least two networks.
-        luminosity: Target luminosity, fb^-1.
-        merit: Whether to draw the figure of merit, and not σ_min.
-        ratio_label: Of σ_min of the first curve over that of the others.
+    There are at least two curves by label. Either their figure of merit is drawn, or σ_min; the
+    ratio is that of σ_min of the first one to the others. The luminosity is in fb^-1.
     """
-    drawn = _averaged(curves)
-    with style.style():
-        figure, upper, lower = style.ratio_panels(1.05)
-        draw_curves(upper, hypotheses, drawn, merit=merit)
-        style.add_label(upper, luminosity)
-        (first, _), *others = drawn.values()
-        ratios = [(first.over(curve), colour) for curve, colour in others]
-        for ratio, colour in ratios:
-            draw_curve(lower, hypotheses, ratio, colour, line=False)
-        ratio_limits(lower, *(ratio for ratio, _ in ratios))
-        lower.set_ylabel(ratio_label, loc="center")
-        style.mass_axis(lower, hypotheses.mass, RECOIL.parameter)
-        figure.align_ylabels()
+    drawn = {
+        label: (c, colour) for (label, c), colour in zip(curves.items(), COLOURS, strict=False)
+    }
+    figure, upper, lower = style.ratio_panels(1.05)
+    draw_curves(upper, drawn, merit=merit)
+    style.add_label(upper, luminosity)
+    (first, _), *others = drawn.values()
+    ratios = [first.over(curve) for curve, _ in others]
+    for ratio, (_, colour) in zip(ratios, others, strict=True):
+        draw_curve(lower, ratio, colour, line=False)
+    ratio_limits(lower, *(ratio.sigma for ratio in ratios))
+    lower.set_ylabel(ratio_label, loc="center")
+    style.mass_axis(lower, first.mass, RECOIL.parameter)
+    figure.align_ylabels()
     return figure
 
 
-def published_figure(
-    hypotheses: Masses, bce: FloatArray, punzi: FloatArray, *, luminosity: float
-) -> Figure:
+@style.style()
+def published_figure(bce: Curve, punzi: Curve, *, luminosity: float) -> Figure:
     """Draw our σ_min with the published points, which have one common arbitrary scale.
 
-    Ours, (N, H) in fb, are of cross-entropy networks at their best cuts and of Punzi-nets at one.
+    Ours are of cross-entropy networks at their best cuts and of Punzi-nets at one.
     """
-    ours = _averaged({"BCE, best cuts": bce, "Punzi-net, one cut": punzi})
-    curves = [curve for curve, _ in ours.values()]
-    scale = common_scale(hypotheses.mass, *(curve.sigma for curve in curves))
+    scale = common_scale(bce.mass, bce.sigma, punzi.sigma)
     mass, *published = np.array(PUBLISHED).T
-    with style.style():
-        figure, upper, lower = style.ratio_panels(1.05)
-        points = [
-            Line2D(mass, scale * theirs, color=colour, **POINTS)
-            for theirs, colour in zip(published, COLOURS, strict=False)
-        ]
-        points.append(Line2D([], [], color="black", label=f"published × {scale:.2f} fb", **POINTS))
-        draw_curves(upper, hypotheses, ours, merit=False, points=points)
-        style.add_label(upper, luminosity)
-        ratio = curves[0].over(curves[1])
-        theirs = published[0] / published[1]
-        draw_curve(lower, hypotheses, ratio, "#333333", line=False)
-        lower.plot(mass, theirs, color=style.RED, **POINTS)
-        ratio_limits(lower, ratio, Curve(theirs, 0 * mass))
-        lower.set_ylabel("BCE / one cut\n(ratio)", loc="center")
-        style.mass_axis(lower, hypotheses.mass, RECOIL.parameter)
-        figure.align_ylabels()
+    points = [
+        Line2D(mass, scale * theirs, color=colour, **POINTS)
+        for theirs, colour in zip(published, COLOURS, strict=False)
+    ]
+    points.append(Line2D([], [], color="black", label=f"published × {scale:.2f} fb", **POINTS))
+    ours = {"BCE, best cuts": (bce, COLOURS[0]), "Punzi-net, one cut": (punzi, COLOURS[1])}
+    figure, upper, lower = style.ratio_panels(1.05)
+    draw_curves(upper, ours, merit=False, points=points)
+    style.add_label(upper, luminosity)
+    ratio, theirs = bce.over(punzi), published[0] / published[1]
+    draw_curve(lower, ratio, "#333333", line=False)
+    lower.plot(mass, theirs, color=style.RED, **POINTS)
+    ratio_limits(lower, ratio.sigma, theirs)
+    lower.set_ylabel("BCE / one cut\n(ratio)", loc="center")
+    style.mass_axis(lower, bce.mass, RECOIL.parameter)
+    figure.align_ylabels()
     return figure
 
 
-def _averaged(curves: Mapping[str, FloatArray]) -> dict[str, tuple[Curve, str]]:
-    """Mean over networks, and colour, by label."""
-    return {
-        label: (Curve.of_ensemble(sigma), colour)
-        for (label, sigma), colour in zip(curves.items(), COLOURS, strict=False)
-    }
+@style.style()
+def discontinuities_figure(
+    mass: FloatArray,
+    edges: FloatArray,
+    selections: Mapping[str, SelectedSpectrum],
+    *,
+    luminosity: float,
+) -> Figure:
+    """Draw what interpolated best cuts leave in the spectrum, and one cut does not.
+
+    Cuts, signal that passes and background that passes are drawn along the mass. There are up to
+    two selections by label, masses (H,) and edges (H + 1,) of bins in GeV.
+    """
+    figure, (top, middle, bottom) = style.new_figure(
+        1.5, nrows=3, sharex=True, height_ratios=(1, 1.3, 1.5)
+    )
+    for (name, chosen), (colour, marker) in zip(selections.items(), (BCE, PUNZI), strict=False):
+        finite = np.where(np.isfinite(chosen.cut), chosen.cut, np.nan)
+        top.plot(mass, finite, color=colour, marker=marker, markersize=2, linewidth=0.7)
+        bottom.stairs(chosen.background.passed[0], edges, color=colour, linewidth=0.7)
+        whole = np.maximum(chosen.signal.total[0], 1e-300)
+        for axes, process, (passed, squares), scale in (
+            (middle, "signal", chosen.signal.passed, whole),
+            (bottom, "background", chosen.background.passed, 1.0),
+        ):
+            label = f"{name}, roughness {chosen.roughness[process]:.2f}"
+            look: dict[str, Any] = {"fmt": marker, "color": colour, "elinewidth": 0.5}
+            points = mass, passed / scale, np.sqrt(squares) / scale
+            style.draw_points(axes, *points, label=label, **look)
+    top.set_ylabel("cut on output\nbefore sigmoid", loc="center")
+    middle.set_ylabel("signal passing /\nsignal in window", loc="center")
+    signals = [s.signal for s in selections.values()]
+    highest = max((s.passed[0] / np.maximum(s.total[0], 1e-300)).max(initial=0) for s in signals)
+    middle.set_ylim(0, 1.45 * (highest or 1.0))
+    bottom.set_yscale("log")
+    counts = np.concatenate([s.background.passed[0] for s in selections.values()])
+    low, high = style.finite_range(counts[counts > 0])
+    bottom.set_ylim(0.4 * low, 8 * high)
+    bottom.set_ylabel(f"background / {edges[2] - edges[1]:.2g} GeV")
+    for axes in (middle, bottom):
+        axes.legend(loc="upper right")
+    style.mass_axis(bottom, mass, r"$m_{Z'}$ (signal), $M_\mathrm{rec}$ (background)")
+    style.add_label(top, luminosity)
+    figure.align_ylabels()
+    return figure
+
+
+@style.style()
+def variations_figure(effects: Sequence[Effect]) -> Figure:
+    """Draw a row for every recipe, the first as it is; thick bars are the error from networks.
+
+    Thin bars add the error of the finite sample, which is common to all rows. Columns are mean
+    σ_min, and the ratios by region.
+    """
+    ratios = [
+        (name, textwrap.fill(words.removeprefix("from "), 6), target)
+        for name, words, _, _, target in REGIONS
+    ]
+    ratios.append((WORST, "worst,\n1 to 4\nGeV", 1.0))
+    ratios = [r for r in ratios if all(r[0] in effect.numbers for effect in effects)]
+    figure, ((first, *others),) = style.new_figure(
+        0.4 + 0.075 * len(effects),
+        ncols=1 + len(ratios),
+        sharey=True,
+        squeeze=False,
+        width_ratios=[1.4] + [1] * len(ratios),
+    )
+    for curve, (label, colour, marker) in MEANS.items():
+        _draw_column(first, [effect.numbers[curve] for effect in effects], colour, marker, label)
+    for axes, (name, title, target) in zip(others, ratios, strict=True):
+        _draw_column(axes, [effect.numbers[name] for effect in effects], "#333333", "o")
+        axes.xaxis.set_major_locator(MaxNLocator(2))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.axvline(1, color="black", linewidth=0.6)
+        axes.axvline(target, color=style.RED, linewidth=0.6, linestyle=(0, (4, 2)))
+        axes.set_title(title, fontsize=SMALL)
+    labels = [
+        effect.label + (f" ({lost} lost)" if (lost := effect.networks - effect.converged) else "")
+        for effect in effects
+    ]
+    first.set_yticks(range(len(effects))[::-1], [textwrap.fill(label, 24) for label in labels])
+    first.set_ylim(-0.6, len(effects) - 0.4)
+    first.set_title("mean " + r"$\sigma_\mathrm{min}$" + "\n[fb]", fontsize=SMALL)
+    if others:  # below the middle one, for all of them
+        words = "ratio BCE / Punzi-net"
+        others[len(others) // 2].set_xlabel(words, loc="center", fontsize=SMALL)
+    for axes in (first, *others):
+        axes.tick_params(axis="both", labelsize=SMALL)
+        axes.tick_params(axis="y", which="both", length=0)
+        axes.axhline(len(effects) - 1.5, color="#bbbbbb", linewidth=0.5)
+    figure.suptitle(style.LABEL, fontsize=6.5, fontweight="bold", x=0.02, ha="left")
+    figure.legend(loc="outside upper right", ncols=2)
+    return figure
+
+
+def _draw_column(
+    axes: Axes, claims: Sequence[Claim], colour: str, marker: str, label: str | None = None
+) -> None:
+    """Draw one number of every recipe, from above."""
+    rows = np.arange(len(claims))[::-1]
+    value, *errors = np.array([(c.value, c.error, c.error_sample) for c in claims], np.float64).T
+    error, sample = np.nan_to_num(errors)
+    whole = np.hypot(error, sample)
+    axes.errorbar(value, rows, xerr=whole, fmt="none", ecolor=colour, elinewidth=0.5)
+    look = {"fmt": marker, "color": colour, "elinewidth": 1.4, "label": label}
+    style.draw_points(axes, value, rows, size=2.8, xerr=error, **look)

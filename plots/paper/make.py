@@ -1,6 +1,6 @@
 """All figures of the paper, from the files that the studies left."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +12,27 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.network import load_network
+from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.paper.claims import Effect
 from punzinet.analysis.paper.judgement import Judgement, PassingFraction
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
 from punzinet.analysis.search import RECOIL
+from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
-from punzinet.plots.paper.discontinuities import SelectedSpectrum, discontinuities_figure
-from punzinet.plots.paper.ensembles import ensembles_figure, published_figure
+from punzinet.plots.paper.ensembles import (
+    SelectedSpectrum,
+    discontinuities_figure,
+    ensembles_figure,
+    published_figure,
+    variations_figure,
+)
 from punzinet.plots.paper.network import feature_space_figure, network_figure
-from punzinet.plots.paper.variations import variations_figure
+from punzinet.plots.sensitivity import Curve
 from punzinet.plots.training_history import Evolution, loss_evolution_figure, read_history
 
-#: The network that is shown where figures show one.
-SHOWN = "00"
+#: Number of the network that is shown where figures show one.
+SHOWN = 0
 #: Masses of Fig. 8, as shares of the way through the training masses.
 FEATURE_SPACE_MASSES = (0.12, 0.5, 0.8)
 
@@ -34,12 +40,7 @@ FEATURE_SPACE_MASSES = (0.12, 0.5, 0.8)
 def make_paper_figures(
     output: OutputFolder, manifest: Manifest, studies: Sequence[Study]
 ) -> list[Path]:
-    """Draw all figures of the paper, and return the files written.
-
-    Args:
-        output: Where results lie and figures go.
-        manifest: The luminosity.
-        studies: The studies, the main one first.
+    """Draw all figures of the paper from the studies, the main one first; return what is written.
 
     Raises:
         InputError: If a result is missing or damaged.
@@ -65,26 +66,29 @@ def _figures(
     judged = {s.name: Judgement.read(output.study(s.name).judgement) for s in studies}
     main, folder = judged[MAIN], output.study(MAIN)
     events = read_tensor_events(output.tensors, RECOIL)
-    network = load_network(folder.network(f"punzi-{SHOWN}")).network
+    networks = {
+        loss: load_network(folder.network(f"{loss}-{SHOWN:02d}")).network
+        for loss in ("bce", "punzi")
+    }
     trained = main.mass[main.training]
     shown = sorted({float(trained[round(s * (len(trained) - 1))]) for s in FEATURE_SPACE_MASSES})
-    yield (
-        "fig8_feature_space",
-        feature_space_figure(
-            network,
-            float(main.arrays["punzi/single/cut"][int(SHOWN), 0]),
-            {m: events.features[np.abs(events.mass - m) < MASS_TOLERANCE] for m in shown},
-        ),
-    )
-    yield "fig1_network", network_figure(network)
+    signals = {m: events.features[np.abs(events.mass - m) < MASS_TOLERANCE] for m in shown}
+    cut = float(main.arrays["punzi/single/cut"][SHOWN, 0])
+    yield "fig8_feature_space", feature_space_figure(networks["punzi"], cut, signals)
+    yield "fig1_network", network_figure(networks["punzi"])
     yield "fig2_loss", loss_evolution_figure(_evolutions(output, studies))
-    best = {"BCE": main.sigma("bce", "best_own")}
+
+    def mean(loss: str, kind: str, study: Judgement = main) -> Curve:
+        """Average over the networks of a study."""
+        return Curve.of_ensemble(main.mass, main.training, study.sigma(loss, kind))
+
+    best = {"BCE": mean("bce", "best_own")}
     if UNBATCHED in judged:
-        best["Punzi-net, no batches"] = judged[UNBATCHED].sigma("punzi", "best_own")
-    best[f"Punzi-net, {studies[0].label}"] = main.sigma("punzi", "best_own")
+        best["Punzi-net, no batches"] = mean("punzi", "best_own", judged[UNBATCHED])
+    best[f"Punzi-net, {studies[0].label}"] = mean("punzi", "best_own")
     single = {
-        "BCE, best cuts": main.sigma("bce", "best"),
-        "Punzi-net, one cut": main.sigma("punzi", "single"),
+        "BCE, best cuts": mean("bce", "best"),
+        "Punzi-net, one cut": mean("punzi", "single"),
     }
     of_sigma = "(ratio of $\\sigma_\\mathrm{min}$)"
     for name, curves, merit, ratio in (
@@ -92,25 +96,22 @@ def _figures(
         ("fig4_sensitivity", best, False, "BCE / Punzi-net\n(ratio)"),
         ("fig7_single_cut", single, True, f"BCE / one cut\n{of_sigma}"),
     ):
-        yield (
-            name,
-            ensembles_figure(main, curves, luminosity=luminosity, merit=merit, ratio_label=ratio),
-        )
+        figure = ensembles_figure(curves, luminosity=luminosity, merit=merit, ratio_label=ratio)
+        yield name, figure
     for name, rows, content in (
         ("fig5_signal_output", events.signal, style.EFFICIENCY),
         ("fig6_background_output", ~events.signal, style.BACKGROUND),
     ):
-        panels = _outputs(folder, main, events[rows])
+        panels = _outputs(networks, main, events[rows])
         yield name, outputs_figure(panels, content, luminosity=luminosity)
-    yield "published", published_figure(main, *single.values(), luminosity=luminosity)
+    yield "published", published_figure(*single.values(), luminosity=luminosity)
     selections = {
-        "BCE, interpolated cuts": _selected(main, "bce", "best"),
-        "Punzi-net, one cut": _selected(main, "punzi", "single"),
+        "BCE, interpolated cuts": _selected(main.arrays, "bce", "best"),
+        "Punzi-net, one cut": _selected(main.arrays, "punzi", "single"),
     }
-    yield (
-        "discontinuities",
-        discontinuities_figure(main.mass, main.arrays["edges"], selections, luminosity=luminosity),
-    )
+    edges = main.arrays["edges"]
+    figure = discontinuities_figure(main.mass, edges, selections, luminosity=luminosity)
+    yield "discontinuities", figure
 
 
 def _evolutions(output: OutputFolder, studies: Sequence[Study]) -> dict[str, Evolution]:
@@ -136,30 +137,26 @@ def _evolutions(output: OutputFolder, studies: Sequence[Study]) -> dict[str, Evo
 
 
 def _outputs(
-    folder: OutputFolder, main: Judgement, events: TensorEvents
+    networks: Mapping[str, PunziNet], main: Judgement, events: TensorEvents
 ) -> dict[str, tuple[Outputs, Cuts]]:
     """Outputs and cuts of one network before and after the Punzi training."""
     mass = RECOIL.variable.signed_mass(events.variable)
     panels = {}
-    for loss, name in (("bce", "BCE"), ("punzi", "Punzi-net")):
-        network = load_network(folder.network(f"{loss}-{SHOWN}")).network
-        best, single = (
-            main.arrays[f"{loss}/{kind}/cut"][int(SHOWN)] for kind in ("best_own", "single")
-        )
+    for (loss, network), name in zip(networks.items(), ("BCE", "Punzi-net"), strict=True):
+        best, single = (main.arrays[f"{loss}/{kind}/cut"][SHOWN] for kind in ("best_own", "single"))
         outputs = Outputs(mass, network.logit_numpy(events.features), events.weight)
         panels[name] = (outputs, Cuts(main.mass, best, float(single[0])))
     return panels
 
 
-def _selected(main: Judgement, loss: str, kind: str) -> SelectedSpectrum:
+def _selected(arrays: Mapping[str, FloatArray], loss: str, kind: str) -> SelectedSpectrum:
     """What one network of a loss selects with one kind of cuts."""
-    arrays, number = main.arrays, int(SHOWN)
     signal, background = (
-        PassingFraction(arrays[f"{loss}/{process}/{kind}"][number], arrays[f"total/{process}"])
+        PassingFraction(arrays[f"{loss}/{process}/{kind}"][SHOWN], arrays[f"total/{process}"])
         for process in ("signal", "background")
     )
     roughness = {
         process: float(np.mean(arrays[f"{loss}/roughness/{process}/{kind}"]))
         for process in ("signal", "background")
     }
-    return SelectedSpectrum(arrays[f"{loss}/{kind}/cut"][number], signal, background, roughness)
+    return SelectedSpectrum(arrays[f"{loss}/{kind}/cut"][SHOWN], signal, background, roughness)

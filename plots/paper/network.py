@@ -23,6 +23,18 @@ FIXED, VALUE, HALF_WIDTH = "pt_mumu", 2.2, 0.5
 GRID = 28
 #: At most this many events of each mass are drawn.
 EVENTS = 700
+#: The six tetrahedra (6, 4, 3) around the diagonal of a unit cube, as corners.
+_TETRAHEDRA = np.cumsum(
+    [[(0, 0, 0), *np.eye(3, dtype=int)[list(axes)]] for axes in permutations(range(3))], axis=1
+)
+#: Edges that the surface cuts, as pairs (inside, outside) of a tetrahedron's corners sorted with
+#: those inside first, by the number of corners inside; a quadrilateral is two triangles.
+_EDGES = (
+    (1, ((0, 1), (0, 2), (0, 3))),
+    (2, ((0, 2), (0, 3), (1, 3))),
+    (2, ((0, 2), (1, 3), (1, 2))),
+    (3, ((0, 3), (1, 3), (2, 3))),
+)
 GREEN = "#3f9b4f"
 GRID_STYLE: dict[Any, Any] = {
     "xtick.minor.visible": False,
@@ -32,117 +44,105 @@ GRID_STYLE: dict[Any, Any] = {
 }
 
 
+@style.style()
 def network_figure(network: PunziNet) -> Figure:
     """Draw all neurons and connections; colour is the sign of a weight, width its size."""
     weights = [layer.weight.detach().cpu().numpy() for layer in network.linear_layers]
     widths = [len(network.features), *(len(w) for w in weights)]
-    places = [_column(x, width) for x, width in enumerate(widths)]
-    with style.style():
-        figure, axes = style.new_figure(0.72)
-        for (left, right), weight in zip(pairwise(places), weights, strict=True):
-            ends = [np.stack([a, b]) for b in right for a in left]
-            size = np.abs(weight).ravel() / np.abs(weight).max()
-            axes.add_collection(
-                LineCollection(
-                    ends,
-                    linewidths=0.15 + STRONGEST * size,
-                    colors=[style.RED if w > 0 else style.BLUE for w in weight.ravel()],
-                    alpha=0.6,
-                    zorder=1,
-                )
-            )
-        for place in places:
-            axes.plot(
-                *place.T,
-                linestyle="",
-                marker="o",
-                markersize=NEURON,
-                color="white",
-                markeredgecolor="black",
-                markeredgewidth=0.8,
-                zorder=2,
-            )
-        for name, (x, y) in zip(network.features, places[0], strict=True):
-            axes.annotate(
-                OBSERVABLES[name].quantity.label, (x, y), (-10, 0), textcoords="offset points",
-                ha="right", va="center",
-            )  # fmt: skip
-        axes.annotate(r"$\hat{y}$", places[-1][0], (10, 0), textcoords="offset points", va="center")
-        names = ["inputs", *["tanh"] * (len(widths) - 2), "sigmoid"]
-        for x, (name, width) in enumerate(zip(names, widths, strict=True)):
-            axes.text(x, 0.66, f"{name}\n{width}", ha="center", va="bottom", fontsize=6.5)
-        axes.text(
-            0.5 * (len(widths) - 1), -0.67,
-            "pretraining: weighted cross-entropy $\\rightarrow$ training: Punzi-loss\n"
-            "connections: weight $>0$ red, $<0$ blue, width by size within a layer",
-            ha="center", va="top", fontsize=6.2,
-        )  # fmt: skip
-        axes.set_xlim(-1.25, len(widths) - 0.6)
-        axes.set_ylim(-0.85, 0.85)
-        axes.set_axis_off()
-        style.add_label(axes)
+    figure, axes = style.new_figure(0.72)
+    places = []
+    for x, width in enumerate(widths):  # neurons of a layer from above
+        step = min(0.3, 1.2 / max(width, 1))
+        y = step * (0.5 * (width - 1) - np.arange(width))
+        places.append(np.column_stack([np.full(width, float(x)), y]))
+    for (left, right), weight in zip(pairwise(places), weights, strict=True):
+        lines = LineCollection(
+            [np.stack([a, b]) for b in right for a in left],
+            linewidths=0.15 + STRONGEST * np.abs(weight).ravel() / np.abs(weight).max(),
+            colors=[style.RED if w > 0 else style.BLUE for w in weight.ravel()],
+            alpha=0.6,
+            zorder=1,
+        )
+        axes.add_collection(lines)
+    look = {"marker": "o", "markersize": NEURON, "markeredgewidth": 0.8, "linestyle": ""}
+    for place in places:
+        axes.plot(*place.T, **look, color="white", markeredgecolor="black", zorder=2)
+    beside = {"textcoords": "offset points", "va": "center"}
+    for name, place in zip(network.features, places[0], strict=True):
+        label = OBSERVABLES[name].quantity.label
+        axes.annotate(label, tuple(place), (-10, 0), ha="right", **beside)
+    axes.annotate(r"$\hat{y}$", places[-1][0], (10, 0), **beside)
+    names = ["inputs", *["tanh"] * (len(widths) - 2), "sigmoid"]
+    for x, (name, width) in enumerate(zip(names, widths, strict=True)):
+        axes.text(x, 0.66, f"{name}\n{width}", ha="center", va="bottom", fontsize=6.5)
+    axes.text(
+        0.5 * (len(widths) - 1), -0.67,
+        "pretraining: weighted cross-entropy $\\rightarrow$ training: Punzi-loss\n"
+        "connections: weight $>0$ red, $<0$ blue, width by size within a layer",
+        ha="center", va="top", fontsize=6.2,
+    )  # fmt: skip
+    axes.set_xlim(-1.25, len(widths) - 0.6)
+    axes.set_ylim(-0.85, 0.85)
+    axes.set_axis_off()
+    style.add_label(axes)
     return figure
 
 
-def _column(x: float, neurons: int) -> FloatArray:
-    """Places (n, 2) of the neurons of a layer, from above."""
-    step = min(0.3, 1.2 / max(neurons, 1))
-    y = step * (0.5 * (neurons - 1) - np.arange(neurons))
-    return np.column_stack([np.full(neurons, float(x)), y])
-
-
+@style.style()
 def feature_space_figure(
     network: PunziNet, cut: float, signals: Mapping[float, FloatArray]
 ) -> Figure:
     """Draw signal events, scaled as the network scales them, with the boundary of its cut.
 
-    Args:
-        network: The network; one of its four inputs is the fixed feature.
-        cut: The single cut on its output before the sigmoid.
-        signals: (n, 4) features in GeV of up to three signals, by mass in GeV.
+    One of the network's four inputs is the feature that is held fixed. The cut is on the output
+    before the sigmoid; features, (n, 4) in GeV, of up to three signals are by mass in GeV.
     """
     names = list(network.features)
     fixed = names.index(FIXED)
-    axes_of = [i for i in range(len(names)) if i != fixed]
-    low, high = network.scale_min.cpu().numpy(), network.scale_max.cpu().numpy()
-    drawn = {}
+    free = [i for i in range(len(names)) if i != fixed]
+    low, high = (edge.cpu().numpy() for edge in (network.scale_min, network.scale_max))
+    drawn = []
     for mass, features in sorted(signals.items()):
         near = np.abs(features[:, fixed] - VALUE) < HALF_WIDTH
-        scaled = ((features[near] - low) / (high - low))[:, axes_of]
-        drawn[mass] = scaled[:: max(len(scaled) // EVENTS, 1)]
-    box = _box(np.concatenate(list(drawn.values())))
-    corners = _surface(network, cut, fixed, axes_of, box).reshape(-1, 3)
-    with style.style(), mpl.rc_context(GRID_STYLE):
-        figure = Figure(figsize=(style.COLUMN_WIDTH, 0.95 * style.COLUMN_WIDTH))
-        figure.set_layout_engine("none")
-        axes: Any = figure.add_axes((0.0, 0.02, 0.93, 0.86), projection="3d")
-        axes.computed_zorder = False
-        if len(corners):
-            axes.plot_trisurf(
-                *corners.T,
-                triangles=np.arange(len(corners)).reshape(-1, 3),
-                color=GREEN,
-                edgecolor="none",
-                alpha=0.28,
-                zorder=1,
-                rasterized=True,  # thousands of shapes, which no reader would zoom into
-            )
-        handles = []
-        for line, (mass, scaled) in zip(style.SIGNAL_LINES, drawn.items(), strict=False):
-            points = {"s": 1.6, "linewidths": 0, "alpha": 0.75, "rasterized": True}
-            axes.scatter(*scaled.T, color=line["color"], zorder=2, **points)
-            handles.append(_marker("o", line["color"], f"{mass:g} GeV"))
-        for axis, i, limits in zip("xyz", axes_of, box.T, strict=True):
-            label = f"{OBSERVABLES[names[i]].quantity.label}, scaled"
-            axes.set(**{f"{axis}label": label, f"{axis}lim": tuple(limits)})
-            axes.tick_params(axis=axis, labelsize=5.5, pad=-2)
-        axes.xaxis.labelpad = axes.yaxis.labelpad = axes.zaxis.labelpad = -5
-        axes.view_init(elev=22, azim=-58)
-        handles.append(_marker("s", GREEN, "single cut", alpha=0.5))
-        figure.legend(handles=handles, loc="upper center", ncols=4, bbox_to_anchor=(0.5, 0.945))
-        figure.text(0.02, 0.955, style.LABEL, fontweight="bold", fontsize=6.5)
-        held = rf"{OBSERVABLES[FIXED].quantity.label} $= {VALUE:g} \pm {HALF_WIDTH:g}$ GeV"
-        figure.text(0.98, 0.955, held, ha="right", fontsize=6.5)
+        scaled = ((features[near] - low) / (high - low))[:, free]
+        drawn.append((mass, scaled[:: max(len(scaled) // EVENTS, 1)]))
+    box = _box(np.concatenate([scaled for _, scaled in drawn]))
+    grid = np.stack(np.meshgrid(*np.linspace(*box, GRID).T, indexing="ij"), axis=-1).reshape(-1, 3)
+    features = np.full((len(grid), len(names)), VALUE)
+    features[:, free] = low[free] + grid * (high - low)[free]
+    logit = network.logit_numpy(features).reshape((GRID,) * 3)
+    corners = (box[0] + isosurface(logit, cut) * (box[1] - box[0])).reshape(-1, 3)
+    mpl.rcParams.update(GRID_STYLE)
+    figure = Figure(figsize=(style.COLUMN_WIDTH, 0.95 * style.COLUMN_WIDTH))
+    figure.set_layout_engine("none")
+    axes: Any = figure.add_axes((0.0, 0.02, 0.93, 0.86), projection="3d")
+    axes.computed_zorder = False
+    if len(corners):
+        axes.plot_trisurf(
+            *corners.T,
+            triangles=np.arange(len(corners)).reshape(-1, 3),
+            color=GREEN,
+            edgecolor="none",
+            alpha=0.28,
+            zorder=1,
+            rasterized=True,  # thousands of shapes, which no reader would zoom into
+        )
+    handles = []
+    for line, (mass, scaled) in zip(style.SIGNAL_LINES, drawn, strict=False):
+        points = {"s": 1.6, "linewidths": 0, "alpha": 0.75, "rasterized": True}
+        axes.scatter(*scaled.T, color=line["color"], zorder=2, **points)
+        handles.append(_marker("o", line["color"], f"{mass:g} GeV"))
+    handles.append(_marker("s", GREEN, "single cut", alpha=0.5))
+    for axis, i, limits in zip("xyz", free, box.T, strict=True):
+        label = f"{OBSERVABLES[names[i]].quantity.label}, scaled"
+        axes.set(**{f"{axis}label": label, f"{axis}lim": tuple(limits)})
+        axes.tick_params(axis=axis, labelsize=5.5, pad=-2)
+    axes.xaxis.labelpad = axes.yaxis.labelpad = axes.zaxis.labelpad = -5
+    axes.view_init(elev=22, azim=-58)
+    figure.legend(handles=handles, loc="upper center", ncols=4, bbox_to_anchor=(0.5, 0.945))
+    figure.text(0.02, 0.955, style.LABEL, fontweight="bold", fontsize=6.5)
+    held = rf"{OBSERVABLES[FIXED].quantity.label} $= {VALUE:g} \pm {HALF_WIDTH:g}$ GeV"
+    figure.text(0.98, 0.955, held, ha="right", fontsize=6.5)
     return figure
 
 
@@ -158,35 +158,6 @@ def _box(points: FloatArray) -> FloatArray:
     low, high = np.quantile(points, [0.005, 0.995], axis=0)
     margin = 0.05 * np.maximum(high - low, 0.05)
     return np.stack([np.maximum(low - margin, 0), np.minimum(high + margin, 1)])
-
-
-def _surface(
-    network: PunziNet, cut: float, fixed: int, axes_of: list[int], box: FloatArray
-) -> FloatArray:
-    """Triangles (t, 3, 3) of the boundary inside the box, in scaled features."""
-    low, high = network.scale_min.cpu().numpy(), network.scale_max.cpu().numpy()
-    sides = [np.linspace(box[0, i], box[1, i], GRID) for i in range(3)]
-    scaled = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 3)
-    features = np.empty((len(scaled), len(low)))
-    features[:, axes_of] = low[axes_of] + scaled * (high - low)[axes_of]
-    features[:, fixed] = VALUE
-    logit = network.logit_numpy(features).reshape((GRID,) * 3)
-    triangles: FloatArray = box[0] + isosurface(logit, cut) * (box[1] - box[0])
-    return triangles
-
-
-#: The six tetrahedra (6, 4, 3) around the diagonal of a unit cube, as corners.
-_TETRAHEDRA = np.cumsum(
-    [[(0, 0, 0), *np.eye(3, dtype=int)[list(axes)]] for axes in permutations(range(3))], axis=1
-)
-#: Edges that the surface cuts, as pairs (inside, outside) of a tetrahedron's corners sorted with
-#: those inside first, by the number of corners inside; a quadrilateral is two triangles.
-_EDGES = (
-    (1, ((0, 1), (0, 2), (0, 3))),
-    (2, ((0, 2), (0, 3), (1, 3))),
-    (2, ((0, 2), (1, 3), (1, 2))),
-    (3, ((0, 3), (1, 3), (2, 3))),
-)
 
 
 def isosurface(values: FloatArray, level: float) -> FloatArray:

@@ -18,10 +18,9 @@ from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
-from punzinet.plots.features import features_figure
 from punzinet.plots.network_output import Cuts, Outputs, output_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
-from punzinet.plots.spectra import MassSpectrum, mass_figure
+from punzinet.plots.spectra import MassSpectrum, features_figure, mass_figure
 from punzinet.plots.training_history import Phase, history_figure
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 

@@ -38,7 +38,7 @@ def test_an_ensemble_is_averaged_in_its_figure_of_merit() -> None:
     sigma = 2 + np.random.default_rng(4).random((5, 87))
     sigma[0, -1] = np.inf
     fom = np.where(np.isfinite(sigma), 1 / sigma, 0)
-    curve = Curve.of_ensemble(sigma)
+    curve = Curve.of_ensemble(np.arange(87.0), np.ones(87, bool), sigma)
     np.testing.assert_allclose(curve.sigma, 1 / fom.mean(axis=0))
     inverse = curve.figure_of_merit
     np.testing.assert_allclose(inverse.sigma, fom.mean(axis=0))

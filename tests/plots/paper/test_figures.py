@@ -13,26 +13,30 @@ from punzinet.analysis.paper.claims import REGIONS, WORST, Effect
 from punzinet.analysis.paper.judgement import PassingFraction, bin_edges
 from punzinet.analysis.paper.statistics import Claim, Measured
 from punzinet.plots.network_output import Cuts, outputs_figure
-from punzinet.plots.paper.discontinuities import SelectedSpectrum, discontinuities_figure
-from punzinet.plots.paper.ensembles import ensembles_figure, published_figure
+from punzinet.plots.paper.ensembles import (
+    SelectedSpectrum,
+    discontinuities_figure,
+    ensembles_figure,
+    published_figure,
+    variations_figure,
+)
 from punzinet.plots.paper.network import feature_space_figure, network_figure
-from punzinet.plots.paper.variations import variations_figure
+from punzinet.plots.sensitivity import Curve
 from punzinet.plots.training_history import Evolution, loss_evolution_figure
 
 RNG = np.random.default_rng(4)
 MASS = np.linspace(0.1, 8.7, 87)
-HYPOTHESES = SimpleNamespace(mass=MASS, training=np.arange(87) % 2 == 0)
 NAMES = (
     "network", "loss", "ensembles", "outputs", "feature_space", "published", "discontinuities",
     "variations",
 )  # fmt: skip
 
 
-def ensemble(factor: float) -> np.ndarray:
+def ensemble(factor: float) -> Curve:
     """Five networks; one of them finds nothing at the heaviest mass."""
     sigma = factor * (2 + (MASS - 4) ** 2) * np.exp(RNG.normal(0, 0.05, (5, 87)))
     sigma[0, -1] = np.inf
-    return sigma
+    return Curve.of_ensemble(MASS, np.arange(87) % 2 == 0, sigma)
 
 
 def network() -> PunziNet:
@@ -94,16 +98,14 @@ def figures(make: SimpleNamespace) -> dict[str, Figure]:
     return {
         "network": network_figure(network()),
         "loss": loss_evolution(),
-        "ensembles": ensembles_figure(
-            HYPOTHESES, curves, luminosity=50.0, merit=True, ratio_label="ratio"
-        ),
+        "ensembles": ensembles_figure(curves, luminosity=50.0, merit=True, ratio_label="ratio"),
         "outputs": outputs_figure(
             {"BCE": (outputs, cuts), "Punzi-net": (outputs, cuts)}, "efficiency", luminosity=50.0
         ),
         "feature_space": feature_space_figure(
             network(), -0.2, {m: RNG.uniform(0, 3, (900, 4)) for m in (1.1, 4.5, 6.9)}
         ),
-        "published": published_figure(HYPOTHESES, *list(curves.values())[:2], luminosity=50.0),
+        "published": published_figure(curves["BCE"], curves["no batches"], luminosity=50.0),
         "discontinuities": discontinuities(),
         "variations": variations_figure(effects()),
     }

@@ -101,7 +101,8 @@ def _running_mean(values: FloatArray) -> FloatArray:
     kernel = np.ones(NEIGHBOURS)
     total = np.convolve(np.where(finite, values, 0.0), kernel, "same")
     count = np.convolve(finite.astype(float), kernel, "same")
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where all are infinite
+        return np.asarray(total / count)
 
 
 @style.style()

@@ -105,7 +105,7 @@ def _ends(hypotheses: FloatArray, *masses: FloatArray) -> tuple[float, float]:
 
 def _draw_best(axes: Axes, x: FloatArray, y: FloatArray) -> None:
     """Draw the best cut of each mass, with a gap where nothing is selected."""
-    look = {"color": style.RED, "marker": "o", "markersize": 1.5, "linewidth": 0.7}
+    look: dict[str, Any] = {"color": style.RED, "marker": "o", "markersize": 1.5, "linewidth": 0.7}
     x, y = (np.where(np.isfinite(x) & np.isfinite(y), v, np.nan) for v in (x, y))
     axes.plot(x, y, label="best cut per mass", **look)
 

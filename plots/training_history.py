@@ -94,7 +94,7 @@ def _draw_losses(axes: Axes, epoch: IntArray, loss: FloatArray, validation: Floa
     axes.plot(epoch, validation, color=style.ORANGE, linestyle=(0, (3, 1)), label="validation")
     if np.any(np.isfinite(validation)):
         best = np.nanargmin(validation)
-        star = {"marker": "*", "markersize": 5, "color": "black", "linestyle": ""}
+        star: dict[str, Any] = {"marker": "*", "markersize": 5, "color": "black", "linestyle": ""}
         axes.plot(epoch[best], validation[best], label=f"best ({epoch[best]})", **star)
     low, high = style.finite_range(loss, validation)
     if low > 0 and high / low > LOGARITHMIC_FROM:

@@ -31,7 +31,8 @@ def widths_figure(windows: Windows) -> Figure:
         (windows.fitted, "fitted", style.BLUE),
         (~windows.fitted, "interpolated", "white"),
     ):
-        points = (windows.mass[rows], windows.sigma[rows], error[rows])
+        bars = error[rows] if label == "fitted" else None
+        points = (windows.mass[rows], windows.sigma[rows], bars)
         look = {"color": style.BLUE, "markerfacecolor": face, "markeredgewidth": 0.7}
         style.draw_points(axes, *points, 3.0, label=label, **look)
     _, top = style.include((0, 0), windows.sigma + np.nan_to_num(error))

@@ -58,7 +58,7 @@ def network_figure(network: PunziNet) -> Figure:
     for (left, right), weight in zip(pairwise(places), weights, strict=True):
         lines = LineCollection(
             [np.stack([a, b]) for b in right for a in left],
-            linewidths=0.15 + STRONGEST * np.abs(weight).ravel() / np.abs(weight).max(),
+            linewidths=0.15 + STRONGEST * (np.abs(weight) / np.abs(weight).max()).ravel(),
             colors=[style.RED if w > 0 else style.BLUE for w in weight.ravel()],
             alpha=0.6,
             zorder=1,
@@ -107,7 +107,8 @@ def feature_space_figure(
         scaled = ((features[near] - low) / (high - low))[:, free]
         drawn.append((mass, scaled[:: max(len(scaled) // EVENTS, 1)]))
     box = _box(np.concatenate([scaled for _, scaled in drawn]))
-    grid = np.stack(np.meshgrid(*np.linspace(*box, GRID).T, indexing="ij"), axis=-1).reshape(-1, 3)
+    sides = np.linspace(box[0], box[1], GRID).T
+    grid = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 3)
     features = np.full((len(grid), len(names)), VALUE)
     features[:, free] = low[free] + grid * (high - low)[free]
     logit = network.logit_numpy(features).reshape((GRID,) * 3)

@@ -1,7 +1,6 @@
 """What the page knows of every hypothesis, for looking one up."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,14 @@ from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.histograms import STAGES, read_spectrum, spectrum_axis
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
+from punzinet.analysis.limits.result import read_sigma_over_g2
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.peak_fit import PEAK_FIT
-from punzinet.analysis.sensitivity import Selection, Sensitivity
+from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import HALF_WIDTH, Windows
-from punzinet.plots.report.networks import centre_of
 from punzinet.plots.report.numbers import plain_label
-from punzinet.plots.report.tables import coupling
+from punzinet.plots.report.tables import centre_of, limit_rows
 
 #: Bins of a shown peak, over the width of its window.
 PEAK_BINS = 30
@@ -27,6 +26,11 @@ SELECTIONS = (
     ("Punzi-net, one cut", "punzi", "single"),
     ("Punzi-net, best cut", "punzi", "optimal_in_training"),
     ("BCE net, best cut", "bce", "optimal_in_training"),
+)
+#: What `limit_rows` gives.
+LIMITS = (
+    *("−1σ [fb]", "σ·B, one cut [fb]", "+1σ [fb]"),
+    *("g′, one cut", "asymptotic [fb]", "BCE net, best cuts [fb]"),
 )
 
 
@@ -39,12 +43,7 @@ def lookup_data(
 ) -> dict[str, Any]:
     """Collect everything about every hypothesis, as JSON.
 
-    Args:
-        output: Where results lie.
-        windows: The windows.
-        sensitivity: What the networks achieve.
-        network: The network whose cut the selection applied.
-        labels: How the page writes each process.
+    The network is that whose cut the selection applied; processes are written as their labels.
 
     Raises:
         InputError: If a result is missing or damaged.
@@ -56,7 +55,10 @@ def lookup_data(
         for label, loss, cut in SELECTIONS
         if (names := [name for name in sensitivity.networks if name.split("-")[0] == loss])
     }
-    columns: dict[str, Sequence[Any]] = {
+    known = output.cross_sections.exists()
+    unknown = np.full(len(windows), np.nan)
+    ratios = read_sigma_over_g2(output.cross_sections, windows.mass) if known else unknown
+    columns: dict[str, Iterable[Any]] = {
         "mass": windows.mass.tolist(),
         "trained": windows.training.tolist(),
         "sigma": windows.sigma.tolist(),
@@ -67,8 +69,8 @@ def lookup_data(
         "peak": _peaks(output.tensors, windows),
         "yields": _yields(output.selection_cutflow, keys),
         "signal": _generated(output.features_cutflow, keys),
-        "selections": [[one[i] for one in compared.values()] for i in range(len(keys))],
-        "cross_section": _cross_sections(output.cross_sections, keys),
+        "selections": map(list, zip(*compared.values(), strict=True)),
+        "cross_section": _finite(ratios),
         "further": _limits(output.limits, keys),
     }
     rows = zip(*columns.values(), strict=True)
@@ -102,6 +104,16 @@ def _key(mass: float) -> str:
     return f"{mass:.6f}"
 
 
+def _finite(values: Iterable[float]) -> list[float | None]:
+    """Numbers as JSON can express them."""
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _rounded(values: Iterable[float], digits: int) -> list[float]:
+    """Numbers with so many significant digits, for a shorter page."""
+    return [float(f"{value:.{digits}g}") for value in values]
+
+
 def _selection(
     sensitivity: Sensitivity, names: Sequence[str], cut: str, network: str
 ) -> list[dict[str, Any]]:
@@ -110,37 +122,29 @@ def _selection(
     That is the cut on the output after the sigmoid, efficiency, background, σ_min and its error
     of the network that is shown, or of that with the same number; and the mean σ_min over all.
     """
-    same = [name for name in names if name.rsplit("-", 1)[-1] == network.rsplit("-", 1)[-1]]
-    chosen: Selection = getattr(sensitivity.networks[(same or names)[0]], cut)
-    sigma = np.array([getattr(sensitivity.networks[n], cut).sigma_min for n in names])
+    number = network.rsplit("-", 1)[-1]
+    same = [name for name in names if name.rsplit("-", 1)[-1] == number]
+    chosen = getattr(sensitivity.networks[(same or names)[0]], cut)
+    sigma = np.array([getattr(sensitivity.networks[name], cut).sigma_min for name in names])
     whole = np.isfinite(sigma).all(axis=0)
-    mean, error = np.full((2, sigma.shape[1]), np.inf)
-    mean[whole] = sigma[:, whole].mean(axis=0)
+    error = np.full(len(whole), np.inf)
     if len(names) > 1:
-        error[whole] = sigma[:, whole].std(axis=0, ddof=1) / math.sqrt(len(names))
+        error[whole] = sigma[:, whole].std(axis=0, ddof=1) / np.sqrt(len(names))
     columns = {
-        "cut": 1 / (1 + np.exp(-chosen.cut)),
-        "efficiency": chosen.efficiency,
-        "background": chosen.background,
-        "sigma": chosen.sigma_min,
-        "error": chosen.sigma_min_error,
-        "mean": mean,
-        "meanError": error,
+        "cut": _finite(1 / (1 + np.exp(-chosen.cut))),
+        "efficiency": _finite(chosen.efficiency),
+        "background": _finite(chosen.background),
+        "sigma": _finite(chosen.sigma_min),
+        "error": _finite(chosen.sigma_min_error),
+        "mean": _finite(sigma.mean(axis=0)),
+        "meanError": _finite(error),
+        "networks": [len(names)] * len(whole),
     }
-    return [
-        {
-            **{key: float(c[i]) if np.isfinite(c[i]) else None for key, c in columns.items()},
-            "networks": len(names),
-        }
-        for i in range(len(sensitivity.mass))
-    ]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
-    """Signal of each hypothesis in its own window.
-
-    Returns:
-        For each hypothesis, efficiency in `PEAK_BINS` equal bins over its window, and error.
+    """Efficiency of each hypothesis in `PEAK_BINS` equal bins over its own window, and error.
 
     Raises:
         InputError: If a tensor cannot be read.
@@ -166,21 +170,13 @@ def _spectrum(histograms: Path, mass: Quantity) -> dict[str, Any]:
     Raises:
         InputError: If there are none.
     """
-    axis = spectrum_axis(mass)
-    result: dict[str, Any] = {"low": float(axis.edges[0]), "high": float(axis.edges[-1])}
+    edges = spectrum_axis(mass).edges
+    result: dict[str, Any] = {"low": float(edges[0]), "high": float(edges[-1])}
     for stage in STAGES:
         backgrounds, _ = read_spectrum(histograms, stage, mass)
-        names = backgrounds.axes["process"]
-        result[stage] = {
-            name: _rounded(content, 5)
-            for name, content in zip(names, backgrounds.values(), strict=True)
-        }
+        contents = zip(backgrounds.axes["process"], backgrounds.values(), strict=True)
+        result[stage] = {name: _rounded(content, 5) for name, content in contents}
     return result
-
-
-def _rounded(values: Any, digits: int) -> list[float]:
-    """Numbers with so many significant digits, for a shorter page."""
-    return [float(f"{value:.{digits}g}") for value in values]
 
 
 def _yields(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -211,23 +207,6 @@ def _generated(path: Path, keys: Sequence[str]) -> list[dict[str, int]]:
     return [found.get(key, {}) for key in keys]
 
 
-def _cross_sections(path: Path, keys: Sequence[str]) -> list[float | None]:
-    """σ/g′² of each hypothesis in fb as simulated, None where it is not known.
-
-    Raises:
-        InputError: If they are damaged.
-    """
-    known: dict[str, float] = {}
-    if path.exists():
-        with read_result(path, "cross-sections by mass", "punzinet simulate") as content:
-            known = {
-                _key(float(mass)): float(section["sigma_over_g2_fb"])
-                for mass, section in content.items()
-                if mass != "provenance"
-            }
-    return [known.get(key) for key in keys]
-
-
 def _limits(path: Path, keys: Sequence[str]) -> list[list[list[Any]]]:
     """Title, quantity and value of the expected limits at each mass; nothing without limits.
 
@@ -238,17 +217,7 @@ def _limits(path: Path, keys: Sequence[str]) -> list[list[list[Any]]]:
     if path.exists():
         with read_result(path, "limits", "punzinet limits") as content:
             title = f"Expected limits, {100 * content['confidence_level']:g} % CL"
-            single, best = (content["selections"][name] for name in ("single", "best"))
-            for i, hypothesis in enumerate(content["hypotheses"]):
-                low, median, high = single["counting"][i][1:4]
-                values = {
-                    "σ·B, one cut [fb]": median,
-                    "−1σ [fb]": low,
-                    "+1σ [fb]": high,
-                    "g′, one cut": coupling(median, hypothesis),
-                    "asymptotic [fb]": single["asymptotic"][i][2],
-                    "BCE net, best cuts [fb]": best["counting"][i][2],
-                }
-                rows = [[title, name, value] for name, value in values.items()]
-                said[_key(hypothesis["mass"])] = rows
+            for hypothesis, limits in zip(content["hypotheses"], limit_rows(content), strict=True):
+                rows = zip(LIMITS, limits, strict=True)
+                said[_key(hypothesis["mass"])] = [[title, *row] for row in rows]
     return [said.get(key, []) for key in keys]

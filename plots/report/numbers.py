@@ -30,8 +30,7 @@ def with_error(value: float | None, error: float | None) -> str:
 
     An uncertainty that is None, 0 or not finite is not known.
     """
-    known = value is not None and error is not None and math.isfinite(value)
-    if not known or value is None or not error or not math.isfinite(error):
+    if value is None or not error or not math.isfinite(value) or not math.isfinite(error):
         return number(value)
     places = 1 - math.floor(math.log10(abs(error)))
     if not -3 <= places <= 6:
@@ -64,13 +63,10 @@ def duration(seconds: float) -> str:
 def plain_label(name: str, mathtext: str) -> str:
     r"""Write a label of figures without TeX, for example ``$\tau^+\tau^-$`` as ``τ⁺τ⁻``.
 
-    Args:
-        name: What to write where the label has more TeX than Greek letters and superscripts.
-        mathtext: The label.
+    The name stands where the label has more TeX than Greek letters and superscripts.
     """
 
     def greek(match: re.Match[str]) -> str:
-        """The letter of a macro, or the macro where it is none."""
         if match[1] == "to":
             return " → "
         letter = match[1].replace("lambda", "lamda")

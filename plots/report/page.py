@@ -1,11 +1,16 @@
 """The report: everything a run has found on one page that needs nothing else."""
 
+import base64
 import json
+import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from xml.etree import ElementTree as ET
 
 import jinja2
+import numpy as np
 import yaml
 from markupsafe import Markup
 
@@ -13,13 +18,14 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import atomic_path, read_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.observables import Quantity
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report import tables
 from punzinet.plots.report.lookup import lookup_data
-from punzinet.plots.report.networks import networks_table, summary, windows_table
 from punzinet.plots.report.numbers import number, plain_label
-from punzinet.plots.report.pictures import read_captions, read_pictures
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
@@ -41,7 +47,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
     figures = read_pictures(output.plots, {**captions["run"], **captions["limits"]})
     timing, total = tables.timing_table(output.stages)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -49,7 +55,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
     )
     page = environment.get_template("report.html.j2").render(
         **_results(output),
-        summary=summary(sensitivity, network),
+        summary=_summary(sensitivity, network),
         luminosity=number(manifest.luminosity),
         network=network,
         masses={
@@ -68,8 +74,8 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         paper=read_pictures(output.paper, captions["paper"]),
         baseline_pictures=read_pictures(output.baselines, captions["baselines"]),
         validation_pictures=read_pictures(output.simulation, captions["validation"]),
-        windows=windows_table(windows),
-        networks=networks_table(sensitivity, output),
+        windows=tables.windows_table(windows),
+        networks=tables.networks_table(sensitivity, output),
         timing=timing,
         total=total,
         provenance=_provenance(output),
@@ -87,51 +93,134 @@ def _results(output: OutputFolder) -> dict[str, list[tables.Table]]:
     Raises:
         InputError: If a result is damaged.
     """
-    read = tables.read_tables
-    events = partial(tables.cutflow_table, "Simulation: events that are left", "events")
-    cutflows = [read(output.simulation_record, "cutflows", "punzinet simulate", events)]
-    for caption, path, stage in (
-        ("Features: entries dropped and kept", output.features_cutflow, "features"),
-        ("Data: entries dropped, hidden and kept", output.data_cutflow, "features"),
-        ("Selection: entries dropped and kept", output.selection_cutflow, "select"),
-    ):
-        entries = partial(tables.cutflow_table, caption, "entries")
-        cutflows.append(read(path, "cutflows", f"punzinet {stage}", entries))
-    completeness = (
-        ("Entries read, present and expected", output.completeness),
-        ("Data: entries read, present and expected", output.data_completeness),
+    flow, complete = tables.cutflow_table, tables.completeness_table
+    simulated = partial(flow, "Simulation: events that are left", "events")
+    features = partial(flow, "Features: entries dropped and kept", "entries")
+    data = partial(flow, "Data: entries dropped, hidden and kept", "entries")
+    selected = partial(flow, "Selection: entries dropped and kept", "entries")
+    entries = partial(complete, "Entries read, present and expected")
+    of_data = partial(complete, "Data: entries read, present and expected")
+    counts, featured = "counts of entries", "punzinet features"
+    varied, validated = tables.variations_table, tables.validation_table
+    baselines = [
+        (
+            "baselines",
+            path,
+            "baselines",
+            "punzinet baselines",
+            partial(tables.baselines_tables, path.stem.replace("_", " ")),
+        )
+        for path in sorted(output.baselines.glob("*.json"))
+    ]
+    sources: tuple[tuple[str, Path, str, str, Callable[[Any], list[tables.Table]]], ...] = (
+        ("claims", output.claims, "claims", "make paper", tables.claims_tables),
+        ("variations", output.variations, "variations", "make paper-studies", varied),
+        *baselines,
+        ("limits", output.limits, "limits", "punzinet limits", tables.limits_table),
+        ("validation", output.validation, "validation", "punzinet validate-simulation", validated),
+        ("cutflows", output.simulation_record, "cutflows", "punzinet simulate", simulated),
+        ("cutflows", output.features_cutflow, "cutflows", featured, features),
+        ("cutflows", output.data_cutflow, "cutflows", featured, data),
+        ("cutflows", output.selection_cutflow, "cutflows", "punzinet select", selected),
+        ("completeness", output.completeness, counts, featured, entries),
+        ("completeness", output.data_completeness, counts, featured, of_data),
     )
+    found: dict[str, list[tables.Table]] = {"baselines": []}
+    for section, path, content, made_by, make in sources:
+        found.setdefault(section, []).extend(tables.read_tables(path, content, made_by, make))
+    return found
+
+
+def _summary(sensitivity: Sensitivity, network: str) -> dict[str, Any]:
+    """The main numbers, with the single cut of one network."""
+    one, bce = (
+        [
+            tables.mean_sigma(sensitivity, result, cut)
+            for name, result in sensitivity.networks.items()
+            if name.split("-")[0] == loss
+        ]
+        for loss, cut in (("punzi", "single"), ("bce", "optimal_in_training"))
+    )
+    means = [float(np.mean(values)) if values else np.nan for values in (one, bce)]
+    known = np.isfinite(means).all() and all(means)
+    merit = sensitivity.figure_of_merit
     return {
-        "claims": read(output.claims, "claims", "make paper", tables.claims_tables),
-        "variations": read(
-            output.variations, "variations", "make paper-studies", tables.variations_table
-        ),
-        "baselines": [
-            table
-            for path in sorted(output.baselines.glob("*.json"))
-            for table in read(
-                path,
-                "baselines",
-                "punzinet baselines",
-                partial(tables.baselines_tables, path.stem.replace("_", " ")),
-            )
-        ],
-        "limits": read(output.limits, "limits", "punzinet limits", tables.limits_table),
-        "validation": read(
-            output.validation, "validation", "punzinet validate-simulation", tables.validation_table
-        ),
-        "cutflows": [table for one in cutflows for table in one],
-        "completeness": [
-            table
-            for caption, path in completeness
-            for table in read(
-                path,
-                "counts of entries",
-                "punzinet features",
-                partial(tables.completeness_table, caption),
-            )
-        ],
+        "form": merit.form,
+        "a": number(merit.a),
+        "b": number(merit.b, 6),
+        "luminosity": number(sensitivity.luminosity),
+        "networks": len(one),
+        "unseen": int(np.sum(~np.isfinite(one))),
+        "one": number(means[0], 3),
+        "bce": number(means[1], 3),
+        "ratio": number(means[1] / means[0] if known else None, 3),
+        # The median, not the smallest: that is where no simulated background happens to pass.
+        "median": number(float(np.median(sensitivity.networks[network].single.sigma_min)), 3),
     }
+
+
+class Picture(NamedTuple):
+    """A figure of the report.
+
+    As an image, a vector graphic runs nothing, loads nothing and cannot clash with another one.
+    """
+
+    name: str  # of its file, without suffix
+    title: str
+    caption: str
+    data: str  # address that holds all of it
+
+
+def read_captions(mass: Quantity) -> dict[str, dict[str, list[str]]]:
+    """Title and caption of each figure by its name, by section of the page.
+
+    The mass whose spectrum is drawn names that figure.
+    """
+    sections: dict[str, dict[str, list[str]]] = yaml.safe_load(
+        (TEMPLATES / "captions.yaml").read_text("utf-8")
+    )
+    title, caption = sections["run"].pop("mass")
+    spectrum = [title.format(title=mass.title.capitalize()), caption]
+    sections["run"] = {mass.file_name: spectrum, **sections["run"]}
+    return sections
+
+
+def read_pictures(folder: Path, captions: dict[str, list[str]]) -> list[Picture]:
+    """Read all figures of a folder, vector graphics where there are some, else pixels.
+
+    They come in the order of the captions, others follow by name; the folder may be absent.
+
+    Raises:
+        InputError: If a figure is damaged.
+    """
+    found = {path.stem: path for kind in ("png", "svg") for path in folder.glob(f"*.{kind}")}
+    pictures = []
+    for name in [*(name for name in captions if name in found), *sorted({*found} - {*captions})]:
+        words = re.sub(r"[_-]+", " ", name).strip().capitalize()
+        title, caption = captions.get(name, (words, ""))
+        pictures.append(Picture(name, title, caption, _address(found[name])))
+    return pictures
+
+
+def _address(path: Path) -> str:
+    """The content of a picture as an address.
+
+    Raises:
+        InputError: If it cannot be read, or is no vector graphic although it is called one.
+    """
+    problem: Exception | str = ""
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".svg" and not ET.fromstring(content).tag.endswith("svg"):  # noqa: S314
+            problem = "something else"
+    except (OSError, ET.ParseError) as error:
+        problem = error
+    if problem:
+        raise InputError(
+            f"{path} is no vector graphic ({problem}); run `punzinet plot --force` again."
+        )
+    kind = "svg+xml" if path.suffix == ".svg" else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _provenance(output: OutputFolder) -> list[dict[str, str]]:
@@ -144,8 +233,7 @@ def _provenance(output: OutputFolder) -> list[dict[str, str]]:
     }
     result = []
     for stage, path in files.items():
-        content = read_json(path, "make") if path.exists() else {}
-        about = content.get("provenance")
+        about = read_json(path, "make").get("provenance") if path.exists() else None
         if isinstance(about, dict):
             versions = about.get("versions")
             known = versions.items() if isinstance(versions, dict) else ()

@@ -5,14 +5,18 @@ of that.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from punzinet.analysis.io.files import read_result
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.hypotheses import is_training
+from punzinet.analysis.observables import Quantity
+from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
+from punzinet.analysis.windows import Windows
 from punzinet.plots.report.numbers import duration, number, text, with_error
 
 #: More lines than this are shown in a box of their own that scrolls.
@@ -26,18 +30,11 @@ _LONGEST = 3.2e9
 
 
 class Cell(NamedTuple):
-    """One cell of a table.
-
-    Attributes:
-        text: What it says.
-        detail: What stands smaller below.
-        share: Length of the bar behind, 0 to 1; None for no bar.
-        state: Whether what it says is good or bad.
-    """
+    """One cell of a table."""
 
     text: str
-    detail: str = ""
-    share: float | None = None
+    detail: str = ""  # stands smaller below
+    share: float | None = None  # length of the bar behind, 0 to 1
     state: Literal["", "good", "bad"] = ""
 
 
@@ -54,16 +51,18 @@ class Table(NamedTuple):
         return len(self.rows) > LONG
 
 
+def make_table(caption: str, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Table:
+    """Make a table of cells, and of anything else that can be written in one."""
+    cells = [[x if isinstance(x, Cell) else Cell(text(x)) for x in row] for row in rows]
+    return Table(caption, header, cells)
+
+
 def read_tables(
     path: Path, content: str, made_by: str, tables: Callable[[Any], list[Table]]
 ) -> list[Table]:
-    """Make tables of a result; none where it is absent.
+    """Make tables of a result, a JSON file; none where it is absent.
 
-    Args:
-        path: The JSON file.
-        content: What it should hold, for the error.
-        made_by: The command that makes it.
-        tables: Turns what was read into tables.
+    The error says what it should hold, and which command makes it.
 
     Raises:
         InputError: If the result is damaged.
@@ -74,24 +73,18 @@ def read_tables(
         return tables(result)
 
 
-def cells(values: Iterable[Any]) -> list[Cell]:
-    """Plain cells of anything that can be written in one."""
-    return [Cell(text(value)) for value in values]
-
-
 def claims_tables(content: Any) -> list[Table]:
     """The claims of the paper with values, errors and targets; then numbers without a target."""
-    rows: dict[str, list[list[Cell]]] = {"Claims as numbers": [], "Further numbers": []}
+    rows: dict[str, list[list[Any]]] = {"Claims as numbers": [], "Further numbers": []}
     for name, claim in content.items():
-        if "value" not in claim:  # provenance
-            continue
-        target, words = claim.get("target"), _words(name)
-        said = text(claim.get("text", "")).replace("σ_min", "σₘᵢₙ") or words
-        rows["Further numbers" if target is None else "Claims as numbers"].append(
-            [Cell(said, words), _both_errors(claim), Cell(text(target)), _verdict(claim.get("met"))]
-        )
+        if "value" in claim:  # else it is the provenance
+            target, words = claim.get("target"), _words(name)
+            said = text(claim.get("text", "")).replace("σ_min", "σₘᵢₙ") or words
+            rows["Further numbers" if target is None else "Claims as numbers"].append(
+                [Cell(said, words), _measured(claim), target, _verdict(claim.get("met"))]
+            )
     header = ("claim", "value", "target", "")
-    return [Table(caption, header, lines) for caption, lines in rows.items() if lines]
+    return [make_table(caption, header, lines) for caption, lines in rows.items() if lines]
 
 
 def variations_table(content: Any) -> list[Table]:
@@ -101,7 +94,7 @@ def variations_table(content: Any) -> list[Table]:
     rows = [
         [
             Cell(text(effect["label"]), f"{effect['converged']} of {effect['networks']} converge"),
-            *(_both_errors(effect["numbers"][name]) for name in first),
+            *(_measured(effect["numbers"][name]) for name in first),
         ]
         for effect in effects
     ]
@@ -112,7 +105,7 @@ def variations_table(content: Any) -> list[Table]:
         for name in first
     ]
     caption = "What the numbers depend on: mean σₘᵢₙ in fb, its ratio BCE over Punzi-net by mass"
-    return [Table(caption, ("changed", *header), rows)]
+    return [make_table(caption, ("changed", *header), rows)]
 
 
 def baselines_tables(title: str, content: Any) -> list[Table]:
@@ -120,26 +113,20 @@ def baselines_tables(title: str, content: Any) -> list[Table]:
     if "observables" in content:
         ranks = content["observables"]
         caption = f"Ranks of observables; cross-entropy {number(content['cross_entropy'])}"
-        header = [_words(key) for key in ranks[0]]
-        return [Table(caption, header, [cells(rank.values()) for rank in ranks])]
+        return [make_table(caption, [*map(_words, ranks[0])], (rank.values() for rank in ranks))]
     if not {"hypotheses", "baselines"} <= set(content):
         return []
     training = np.array([is_training(row["role"]) for row in content["hypotheses"]])
     rows = []
     for method in content["baselines"].values():
         sigma = np.array([np.inf if s is None else s for s in method["sigma_min"]], dtype=float)
-        other = sigma[~training]
-        rows.append(
-            [
-                Cell(text(method["label"])),
-                Cell(with_error(float(sigma[training].mean()), method["mean_error"])),
-                Cell(number(float(other.mean()) if len(other) else None)),
-                Cell(number(float(np.median(sigma)))),
-                Cell(number(int(np.isinf(sigma).sum()))),
-            ]
-        )
-    columns = ("method", "mean, trained masses", "mean, other masses", "median", "masses not found")
-    return [Table(f"{title.capitalize()}: minimum detectable cross-section in fb", columns, rows)]
+        mean = with_error(float(sigma[training].mean()), method["mean_error"])
+        other = None if training.all() else float(sigma[~training].mean())
+        missed = int(np.isinf(sigma).sum())
+        rows.append([method["label"], mean, other, float(np.median(sigma)), missed])
+    header = ("method", "mean, trained masses", "mean, other masses", "median", "masses not found")
+    caption = f"{title.capitalize()}: minimum detectable cross-section in fb"
+    return [make_table(caption, header, rows)]
 
 
 def validation_table(content: Any) -> list[Table]:
@@ -147,48 +134,50 @@ def validation_table(content: Any) -> list[Table]:
     rows = [
         [
             Cell(_words(name), text(row.get("note") or "")),
-            Cell(_measured(row["ours"], row.get("error"))),
-            *cells([row.get("published"), row.get("ratio"), row.get("tolerance")]),
+            _measured({"value": row["ours"], "error": row.get("error")}),
+            *(row.get(key) for key in ("published", "ratio", "tolerance")),
             _verdict(row.get("met")),
         ]
         for name, row in content.get("quantities", content).items()
         if "ours" in row
     ]
     header = ("quantity", "ours", "published", "ratio", "tolerance", "")
-    return [Table("Simulation against published figures", header, rows)] if rows else []
+    return [make_table("Simulation against published figures", header, rows)] if rows else []
+
+
+def limit_rows(content: Any) -> Iterator[tuple[float | None, ...]]:
+    """Limits of each mass in fb: of one cut −1σ, median, +1σ, g′ and asymptotic; of best cuts.
+
+    The coupling g′ belongs to the median; it is None where σ/g′² is not known.
+    """
+    single, best = (content["selections"][name] for name in ("single", "best"))
+    for i, hypothesis in enumerate(content["hypotheses"]):
+        low, median, high = single["counting"][i][1:4]
+        section = hypothesis.get("sigma_over_g2_fb")
+        unknown = median is None or section is None
+        coupling = None if unknown else math.sqrt(median / section)
+        yield low, median, high, coupling, single["asymptotic"][i][2], best["counting"][i][2]
 
 
 def limits_table(content: Any) -> list[Table]:
     """Expected upper limits of the single cut and of the best cuts, by mass."""
-    single, best = (content["selections"][name] for name in ("single", "best"))
+    background = content["selections"]["single"]["background"]
     rows = [
-        [
-            Cell(f"{hypothesis['mass']:g}"),
-            *cells([single["background"][i], *single["counting"][i][1:4]]),
-            Cell(text(coupling(single["counting"][i][2], hypothesis))),
-            *cells([single["asymptotic"][i][2], best["counting"][i][2]]),
-        ]
-        for i, hypothesis in enumerate(content["hypotheses"])
+        [f"{hypothesis['mass']:g}", events, *limits]
+        for hypothesis, events, limits in zip(
+            content["hypotheses"], background, limit_rows(content), strict=True
+        )
     ]
     level = f"{100 * content['confidence_level']:g} % CL"
     caption = f"Expected upper limits on σ·B at {level} in fb; exact Poisson sums where not said"
     header = ("mass [GeV]", "background", "−1σ", "median", "+1σ", "g′ (median)", "asymptotic")
-    return [Table(caption, (*header, "BCE net, best cuts"), rows)]
-
-
-def coupling(limit: float | None, hypothesis: Mapping[str, Any]) -> float | None:
-    """The coupling g′ that a cross-section in fb belongs to; None where σ/g′² is not known."""
-    section = hypothesis.get("sigma_over_g2_fb")
-    return None if limit is None or section is None else math.sqrt(limit / section)
+    return [make_table(caption, (*header, "BCE net, best cuts"), rows)]
 
 
 def cutflow_table(caption: str, events: str, content: Any) -> list[Table]:
-    """The cutflows of all datasets side by side.
+    """The cutflows of all datasets of a stage side by side.
 
-    Args:
-        caption: What the table shows.
-        events: Key of the raw number of events in each line.
-        content: Of a stage, with `datasets`.
+    In each line of one, the raw number of events is called `events`.
     """
     flows = {
         name: {line["step"]: (line[events], line["weight"]) for line in dataset["cutflow"]}
@@ -201,41 +190,38 @@ def cutflow_table(caption: str, events: str, content: Any) -> list[Table]:
             if step not in steps:
                 steps.insert(place, step)
             place = steps.index(step) + 1
-    rows = [[Cell(step)] for step in steps]
-    for flow in flows.values():
-        top = next(iter(flow.values()), (0, 0))[0]
-        for row, step in zip(rows, steps, strict=True):
-            count, weight = flow.get(step, (None, None))
-            share = min(count / top, 1.0) if count is not None and top else 0.0
-            shown = Cell("") if count is None else Cell(number(count), number(weight), share)
-            row.append(shown)
-    return [Table(caption, ["", *flows], rows)]
+
+    def cell(flow: Mapping[str, tuple[Any, Any]], step: str) -> Cell:
+        """Events of one dataset that are left after a step, none if it does not have the step."""
+        if step not in flow or flow[step][0] is None:
+            return Cell("")
+        count, weight = flow[step]
+        top = next(iter(flow.values()))[0]
+        return Cell(number(count), number(weight), min(count / top, 1.0) if top else 0.0)
+
+    rows = [[step, *(cell(flow, step) for flow in flows.values())] for step in steps]
+    return [make_table(caption, ["", *flows], rows)]
 
 
 def completeness_table(caption: str, content: Any) -> list[Table]:
     """Entries read of every file against those present and expected.
 
-    Args:
-        caption: What the table shows.
-        content: Of the features stage, of simulation or of data; data also says what became of
-            the entries.
-
-    Returns:
-        A table with one line a dataset, and one a file where it has several.
+    The content is that of the features stage, of simulation or of data; data also says what became
+    of the entries. There is one line a dataset, and one a file where it has several.
     """
     datasets = content["datasets"]
     fates = [name for name in FATES if any(name in one for one in datasets.values())]
-    rows = []
+    rows: list[list[Any]] = []
     for name, dataset in datasets.items():
-        became = cells([*map(dataset.get, fates), dataset["duplicates"]["events"]])
-        rows.append([Cell(name), Cell("all"), *_complete(dataset), *became])
-        twice = dataset["duplicates"]["by_file"]
+        twice = dataset["duplicates"]
+        became = [text(dataset.get(fate)) for fate in fates]
+        rows.append([name, "all", *_complete(dataset), *became, twice["events"]])
         for file in dataset["files"] if len(dataset["files"]) > 1 else ():
-            became = cells([*[""] * len(fates), twice.get(file["file"], 0)])
             named = Cell(Path(file["file"]).name, file["file"])
-            rows.append([Cell(""), named, *_complete(file), *became])
+            copies = twice["by_file"].get(file["file"], 0)
+            rows.append(["", named, *_complete(file), *[""] * len(fates), copies])
     header = ("dataset", "file", "read", "present", "expected", "", *fates, "events there twice")
-    return [Table(caption, header, rows)]
+    return [make_table(caption, header, rows)]
 
 
 def timing_table(folder: Path) -> tuple[list[Table], str]:
@@ -254,19 +240,77 @@ def timing_table(folder: Path) -> tuple[list[Table], str]:
                 timed.append((str(record["started"]), seconds, path.stem))
     longest = max((seconds for _, seconds, _ in timed), default=0) or 1.0
     rows = [
-        [Cell(name), Cell(started), Cell(duration(seconds), share=seconds / longest)]
+        [name, started, Cell(duration(seconds), share=seconds / longest)]
         for started, seconds, name in sorted(timed)
     ]
-    tables = [Table("Stages", ("stage", "started (UTC)", "took"), rows)] if rows else []
+    tables = [make_table("Stages", ("stage", "started (UTC)", "took"), rows)] if rows else []
     return tables, duration(sum(seconds for _, seconds, _ in timed))
 
 
-def _complete(counts: Mapping[str, Any]) -> list[Cell]:
-    """Cells of entries read, present and expected, and whether they agree."""
+def windows_table(windows: Windows) -> Table:
+    """All windows with their fits."""
+    rows = []
+    for i, fit in enumerate(windows.fits):
+        role = "trained" if windows.training[i] else "not trained"
+        edges = (float(column[i]) for column in (windows.low, windows.high, windows.sigma))
+        source = "fitted" if windows.fitted[i] else "interpolated"
+        problem = fit.problem or "" if fit else "no signal"
+        shape: list[Any] = [None] * 5
+        if fit:
+            width, quality = with_error(fit.sigma, fit.sigma_error), number(fit.chi2, 3)
+            widths = fit.sigma_narrow, fit.sigma_wide
+            shape = [width, fit.mean, *widths, f"{quality} / {fit.ndof}"]
+        rows.append([f"{windows.mass[i]:g}", role, *edges, Cell(source, problem), *shape])
+    variable = windows.search.variable
+    caption = f"Windows in the {variable.title} and the fits they come from, in "
+    header = ("mass [GeV]", "network", "from", "to", "σ used", "source", "σ fitted")
+    columns = (*header, f"mean − {centre_of(variable)}", "narrow σ", "wide σ", "χ² / ν")
+    return make_table(caption + variable.plain_unit, columns, rows)
+
+
+def centre_of(variable: Quantity) -> str:
+    """The centre of the window of a mass m, in plain text."""
+    return "m²" if variable.dimension == 2 else "m"
+
+
+def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
+    """All networks: where their training ended, and what they achieve.
+
+    Raises:
+        InputError: If one is missing or damaged.
+    """
+    rows: list[list[Any]] = []
+    for name, network in sensitivity.networks.items():
+        path = output.network(name) / "network.json"
+        with read_result(path, "settings of a network", "punzinet train") as saved:
+            settings = dict(saved.get("settings", {}))
+            converged = Cell("–")
+            if "converged" in settings:
+                why = "; ".join(map(str, settings.get("messages", ())))
+                good = settings["converged"]
+                converged = Cell("yes", state="good") if good else Cell("no", why, state="bad")
+            ended = [text(settings.get(key)) for key in ("epoch", "validation_loss")]
+        cut = float(1 / (1 + np.exp(-network.single_cut)))
+        means = (mean_sigma(sensitivity, network, c) for c in ("single", "optimal_in_training"))
+        rows.append([name, *ended, cut, *means, converged])
+    return make_table(
+        "Networks, and their σₘᵢₙ averaged over the trained masses in fb",
+        ("network", "best epoch", "validation loss", "cut", "one cut", "best cuts", "converged"),
+        rows,
+    )
+
+
+def mean_sigma(sensitivity: Sensitivity, network: NetworkSensitivity, cut: str) -> float:
+    """Mean σ_min over the trained masses in fb; infinite if one of them is never found."""
+    return float(np.mean(getattr(network, cut).sigma_min[sensitivity.training]))
+
+
+def _complete(counts: Mapping[str, Any]) -> list[Any]:
+    """Entries read, present and expected, and whether they agree."""
     read, present, expected = (counts[key] for key in ("read", "present", "expected"))
     good = read == present and expected in {None, present}
     agreed = Cell("complete", state="good") if good else Cell("incomplete", state="bad")
-    return [*cells([read, present, expected]), agreed]
+    return [read, present, expected, agreed]
 
 
 def _verdict(met: Any) -> Cell:
@@ -276,18 +320,12 @@ def _verdict(met: Any) -> Cell:
     return Cell("met", state="good") if met else Cell("not met", state="bad")
 
 
-def _both_errors(claim: Mapping[str, Any]) -> Cell:
+def _measured(claim: Mapping[str, Any]) -> Cell:
     """A number with its error over the networks and, below, that from the simulated sample."""
-    sample = claim.get("error_sample")
+    value, error, sample = (claim.get(key) for key in ("value", "error", "error_sample"))
+    known = isinstance(value, int | float) and isinstance(error, int | float)
     below = f"sample: ± {number(sample, 2)}" if isinstance(sample, int | float) else ""
-    return Cell(_measured(claim.get("value"), claim.get("error")), below)
-
-
-def _measured(value: Any, error: Any) -> str:
-    """A value with its error, where both are numbers."""
-    if isinstance(value, int | float) and isinstance(error, int | float):
-        return with_error(value, error)
-    return text(value)
+    return Cell(with_error(value, error) if known else text(value), below)
 
 
 def _words(name: Any) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.search import RECOIL
-from punzinet.plots.report.pictures import read_captions, read_pictures
+from punzinet.plots.report.page import read_captions, read_pictures
 
 GRAPHIC = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,7 +111,7 @@ def _results(output: OutputFolder) -> dict[str, list[tables.Table]]:
         )
         for path in sorted(output.baselines.glob("*.json"))
     ]
-    sources: tuple[tuple[str, Path, str, str, Callable[[Any], list[tables.Table]]], ...] = (
+    sources: tuple[tuple[str, Path, str, str, tables.MakeTables], ...] = (
         ("claims", output.claims, "claims", "make paper", tables.claims_tables),
         ("variations", output.variations, "variations", "make paper-studies", varied),
         *baselines,

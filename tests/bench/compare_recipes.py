@@ -24,43 +24,36 @@ from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training.data import Sample, load_sample
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.training.train import train_networks
+from punzinet.analysis.training.train import TrainingResult, train_networks
 from punzinet.analysis.windows import Windows
 
 LUMINOSITY = 50.0
 
 
-def pretrain(sample: Sample, seed: int) -> np.ndarray:
-    """Parameters (1, K) of a network after the default pretraining."""
-    settings = TrainingSettings.model_validate({"seed": seed, "punzi": {"epochs": 0}})
-    with tempfile.TemporaryDirectory() as folder:
-        output = OutputFolder(Path(folder))
-        result = train_networks(
-            sample, FigureOfMerit(), LUMINOSITY, settings, output, may_fail=True
-        )
-    parameters = parameters_to_vector(result.bce[0].network.parameters())
-    return parameters.detach().double().numpy()[np.newaxis]
-
-
 def train(
-    sample: Sample, training: np.ndarray, pretrained: np.ndarray, seed: int, recipe: dict[str, Any]
+    sample: Sample, output: OutputFolder, settings: dict[str, Any], pretrained: np.ndarray | None
+) -> TrainingResult:
+    """Train one network."""
+    return train_networks(
+        sample, FigureOfMerit(), LUMINOSITY, TrainingSettings.model_validate(settings), output,
+        pretrained=pretrained, may_fail=True,
+    )  # fmt: skip
+
+
+def row(
+    sample: Sample, seed: int, recipe: dict[str, Any], pretrained: np.ndarray
 ) -> tuple[str, ...]:
-    """Train one network: a row of the table, with σ_min of validation events behind one cut."""
-    settings = TrainingSettings.model_validate({"seed": seed, "punzi": recipe})
-    merit = FigureOfMerit()
+    """A row of the table, with σ_min of validation events behind one cut."""
     with tempfile.TemporaryDirectory() as folder:
         output, begin = OutputFolder(Path(folder)), time.perf_counter()
-        result = train_networks(
-            sample, merit, LUMINOSITY, settings, output, pretrained=pretrained, may_fail=True
-        )
-        (trained,), seconds = result.punzi, time.perf_counter() - begin
-        history = pq.read_table(output.network(trained.name) / "history.parquet").to_pydict()
-    networks = {trained.name: trained.network}
-    judged = evaluate(networks, sample, training, merit, LUMINOSITY).networks[trained.name]
-    sigma = judged.single.sigma_min[training]
-    epochs = len(history["epoch"]) - 1
-    row = (epochs, trained.epoch, f"{seconds:.0f}", f"{trained.loss:.3f}", f"{sigma.mean():.3f}")
-    return tuple(map(str, row))
+        (trained,) = train(sample, output, {"seed": seed, "punzi": recipe}, pretrained).punzi
+        seconds = time.perf_counter() - begin
+        epochs = pq.read_metadata(output.network(trained.name) / "history.parquet").num_rows - 1
+    every, networks = np.ones(len(sample.mass), bool), {trained.name: trained.network}
+    judged = evaluate(networks, sample, every, FigureOfMerit(), LUMINOSITY).networks[trained.name]
+    sigma = judged.single.sigma_min.mean()
+    figures = (epochs, trained.epoch, f"{seconds:.0f}", f"{trained.loss:.3f}", f"{sigma:.3f}")
+    return (str(seed), json.dumps(recipe), *map(str, figures))
 
 
 def main() -> None:
@@ -73,13 +66,15 @@ def main() -> None:
     folder = OutputFolder(arguments.output)
     windows = Windows.read(folder.windows)
     sample = load_sample(folder.tensors, windows, TrainingSettings().validation_fold)
-    every = np.ones(len(sample.mass), bool)
     table = Table("seed", "recipe", "epochs", "best", "s", "loss (fb)", "σ_min, one cut (fb)")
     for seed in arguments.seed:
-        pretrained = pretrain(sample, seed)
+        with tempfile.TemporaryDirectory() as name:
+            no_recipe = {"seed": seed, "punzi": {"epochs": 0}}
+            (bce, *_) = train(sample, OutputFolder(Path(name)), no_recipe, None).bce
+        parameters = parameters_to_vector(bce.network.parameters())
+        pretrained = parameters.detach().double().numpy()[np.newaxis]
         for recipe in arguments.recipes:
-            row = train(sample, every, pretrained, seed, recipe)
-            table.add_row(str(seed), json.dumps(recipe), *row)
+            table.add_row(*row(sample, seed, recipe, pretrained))
     Console(width=120).print(table)
 
 

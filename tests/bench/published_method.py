@@ -42,22 +42,24 @@ class PublishedMethod:
         start: np.ndarray, stop: np.ndarray, chosen: np.ndarray, hypotheses: int
     ) -> torch.Tensor:
         """Sparse (hypotheses, n) matrix: which of the chosen events lie in which window."""
-        rows, columns = [], []
-        for h in range(hypotheses):
-            inside = np.flatnonzero(chosen & (start <= h) & (h < stop))
-            rows.append(np.full(len(inside), h))
-            columns.append(inside)
-        index = torch.from_numpy(np.stack([np.concatenate(rows), np.concatenate(columns)]))
-        ones = torch.ones(index.shape[1])
+        inside = [np.flatnonzero(chosen & (start <= h) & (h < stop)) for h in range(hypotheses)]
+        rows = np.repeat(np.arange(hypotheses), [len(columns) for columns in inside])
+        index = torch.from_numpy(np.stack([rows, np.concatenate(inside)]))
         with torch.sparse.check_sparse_tensor_invariants(enable=False):
-            return torch.sparse_coo_tensor(index, ones, (hypotheses, len(start))).coalesce()
+            shape = (hypotheses, len(start))
+            return torch.sparse_coo_tensor(index, torch.ones(len(rows)), shape).coalesce()
+
+    def _sigma_min(self, selected: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Efficiency and σ_min of each hypothesis from the weights (n,) of selected events."""
+        efficiency, background = (
+            torch.sparse.mm(window, selected.unsqueeze(1)).squeeze(1) for window in self.windows
+        )
+        return efficiency, self.merit.sigma_min(efficiency, background, self.luminosity)
 
     def punzi_epoch(self) -> None:
         """One step on all events."""
         self.optimiser.zero_grad()
-        selected = (self.network(self.x).squeeze(1) * self.weight).unsqueeze(1)
-        efficiency, background = (torch.sparse.mm(w, selected).squeeze(1) for w in self.windows)
-        sigma = self.merit.sigma_min(efficiency, background, self.luminosity)
+        _, sigma = self._sigma_min(self.network(self.x).squeeze(1) * self.weight)
         sigma.mean().backward()
         self.optimiser.step()
 
@@ -67,17 +69,14 @@ class PublishedMethod:
         output = self.network(self.x).squeeze(1)
         best = torch.full((len(self.windows[0]),), np.inf)
         for cut in cuts:
-            selected = (self.weight * (output >= cut)).unsqueeze(1)
-            efficiency, background = (torch.sparse.mm(w, selected).squeeze(1) for w in self.windows)
-            sigma = self.merit.sigma_min(efficiency, background, self.luminosity)
+            efficiency, sigma = self._sigma_min(self.weight * (output >= cut))
             best = torch.minimum(best, torch.where(efficiency > 0, sigma, np.inf))
         return best.numpy()
 
     @torch.no_grad()
     def logit(self) -> np.ndarray:
         """Outputs before the sigmoid."""
-        logit: np.ndarray = self.network[:-1](self.x).squeeze(1).numpy()
-        return logit
+        return np.asarray(self.network[:-1](self.x).squeeze(1))
 
     def bce_batches(self, size: int, count: int) -> None:
         """Some steps on shuffled batches."""

@@ -1,26 +1,21 @@
 """The wheel, installed with its dependencies into a fresh environment, works from any folder."""
 
 import os
-import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
+import commands
 import pytest
-import yaml
-
-from punzinet.analysis.manifest.manifest import Manifest
+from small_data import make_manifest, write_manifest
 
 ROOT = Path(__file__).parents[1]
 
 
 def run(*command: str | Path, folder: Path) -> str:
-    """Run a command without a trace of this checkout, and return what it printed."""
+    """What a command says without a trace of this checkout."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    done = commands.run(*command, folder=folder, env=environment, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -51,7 +46,7 @@ def test_the_wheel_holds_everything(wheel: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)  # two gigabytes are fetched, and everything is compiled anew
 def test_the_wheel_works_in_a_fresh_environment(
-    wheel: Path, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Callable[..., Manifest]
+    wheel: Path, tmp_path: Path, ntuples: dict[str, Path]
 ) -> None:
     run(sys.executable, "-m", "venv", tmp_path / "venv", folder=tmp_path)
     python, punzinet = (tmp_path / "venv" / "bin" / name for name in ("python", "punzinet"))
@@ -69,12 +64,7 @@ def test_the_wheel_works_in_a_fresh_environment(
     assert "features" in run(punzinet, "--help", folder=elsewhere)
 
     training = {"pretraining": {"epochs": 15}, "punzi": {"epochs": 20}}
-    content = make_manifest(dict(ntuples), training=training).model_dump(
-        mode="json", exclude_unset=True
-    )
-    for dataset in content["datasets"].values():
-        del dataset["name"]
-    (elsewhere / "mine.yaml").write_text(yaml.safe_dump(content))
+    write_manifest(elsewhere / "mine.yaml", make_manifest(dict(ntuples), training=training))
     for stage in ("features", "train", "select", "limits", "plot", "report"):
         run(punzinet, stage, "--manifest", "mine.yaml", folder=elsewhere)
     run(punzinet, "predict", "--manifest", "mine.yaml", ntuples["tautau"], folder=elsewhere)

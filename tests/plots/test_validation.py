@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.text import Text
+from small_data import make_manifest
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.simulation.validation.published import PublishedNumber
@@ -68,7 +69,7 @@ def test_spectra_say_what_they_are() -> None:
         assert expected in said
 
 
-def test_all_figures_are_written(tmp_path: Path, make, make_manifest) -> None:  # type: ignore[no-untyped-def]
+def test_all_figures_are_written(tmp_path: Path, make) -> None:
     output = OutputFolder(tmp_path)
     make.windows().write(output.windows, {})
     manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +14,7 @@ import polars as pl
 import pytest
 import uproot
 import yaml
+from small_data import make_events
 
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
 from punzinet.analysis.manifest.sections import Beams
@@ -88,7 +88,7 @@ def test_what_the_page_says_of_whole_files_is_a_dataset() -> None:
 
 
 def test_the_page_can_be_followed_literally(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_events: Callable[..., Columns]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     branches, options = steer(monkeypatch)
     assert options["filename"] == "zprime.root"
@@ -123,9 +123,7 @@ def test_the_page_can_be_followed_literally(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_readme_can_be_followed_literally(
-    tmp_path: Path, make_events: Callable[..., Columns]
-) -> None:
+def test_the_readme_can_be_followed_literally(tmp_path: Path) -> None:
     section = README.read_text().split("## Your own ntuples")[1].split("\n## ")[0]
     (manifest,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
     (targets,) = re.findall(r"`make ([a-z ]+) MANIFEST=mine\.yaml`", section)

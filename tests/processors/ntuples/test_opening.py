@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_data import make_manifest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
@@ -19,8 +20,6 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.runs.features import run_features
-
-Make = Callable[..., Manifest]
 
 
 class Server(ThreadingHTTPServer):
@@ -107,7 +106,7 @@ def tensors_of(manifest: Manifest, folder: Path) -> dict[str, bytes]:
 
 
 def test_a_url_gives_the_same_tensors_whatever_happens_on_the_way(
-    server: tuple[Server, str], tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+    server: tuple[Server, str], tmp_path: Path, ntuples: dict[str, Path]
 ) -> None:
     running, url = server
     rng = np.random.default_rng(1)
@@ -128,7 +127,7 @@ def test_a_url_gives_the_same_tensors_whatever_happens_on_the_way(
 
 @pytest.mark.parametrize("trouble", ["503", "reset", "silent"])
 def test_a_server_that_never_works_ends_in_one_sentence(
-    trouble: str, server: tuple[Server, str], ntuples: dict[str, Path], make_manifest: Make
+    trouble: str, server: tuple[Server, str], ntuples: dict[str, Path]
 ) -> None:
     running, url = server
     running.trouble = lambda _: trouble
@@ -140,7 +139,7 @@ def test_a_server_that_never_works_ends_in_one_sentence(
 
 
 def test_a_url_that_leads_nowhere_is_not_tried_again(
-    server: tuple[Server, str], ntuples: dict[str, Path], make_manifest: Make
+    server: tuple[Server, str], ntuples: dict[str, Path]
 ) -> None:
     running, url = server
     manifest = make_manifest({**ntuples, "tautau": url.replace("tautau", "gone")})
@@ -150,7 +149,7 @@ def test_a_url_that_leads_nowhere_is_not_tried_again(
 
 
 def test_a_server_that_dies_after_the_first_look_is_named(
-    server: tuple[Server, str], tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+    server: tuple[Server, str], tmp_path: Path, ntuples: dict[str, Path]
 ) -> None:
     running, url = server
     manifest = make_manifest({**ntuples, "tautau": url})
@@ -163,7 +162,7 @@ def test_a_server_that_dies_after_the_first_look_is_named(
 
 
 def test_a_server_whose_disk_is_damaged_is_asked_as_often_as_is_said(
-    server: tuple[Server, str], tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
+    server: tuple[Server, str], tmp_path: Path, ntuples: dict[str, Path]
 ) -> None:
     running, url = server
     manifest = make_manifest({**ntuples, "tautau": url}, features={"chunk_size": 10**6})

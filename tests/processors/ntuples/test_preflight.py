@@ -8,18 +8,14 @@ import pytest
 import uproot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_data import make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ntuples.preflight import preflight
-
-Make = Callable[..., Manifest]
-Write = Callable[..., Path]
-Events = Callable[..., dict[str, np.ndarray]]
 
 
 @pytest.fixture
-def check(ntuples: dict[str, Path], make_manifest: Make) -> Callable[..., list[object]]:
+def check(ntuples: dict[str, Path]) -> Callable[..., list[object]]:
     """Preflight of the small files with another background."""
 
     def run(background: object) -> list[object]:
@@ -28,7 +24,7 @@ def check(ntuples: dict[str, Path], make_manifest: Make) -> Callable[..., list[o
     return run
 
 
-def test_files_are_found_and_counted(ntuples: dict[str, Path], make_manifest: Make) -> None:
+def test_files_are_found_and_counted(ntuples: dict[str, Path]) -> None:
     files = preflight(make_manifest(ntuples))
     assert [(file.dataset, file.entries, file.stem) for file in files] == [
         ("signal", 12000, "signal"),
@@ -90,7 +86,7 @@ def test_a_file_without_any_tree_says_so(tmp_path: Path, check: Callable[..., ob
 
 
 def test_a_missing_branch_comes_with_suggestions(
-    tmp_path: Path, write_ntuple: Write, make_events: Events, check: Callable[..., object]
+    tmp_path: Path, check: Callable[..., object]
 ) -> None:
     path = write_ntuple(tmp_path / "x.root", make_events(1, 10), names={"px2": "daughter_1_px"})
     with pytest.raises(InputError, match=r"no branch daughter__bo1__cm__sppx__bc.*nearest are"):
@@ -98,7 +94,7 @@ def test_a_missing_branch_comes_with_suggestions(
 
 
 def test_a_tree_without_entries_is_fine_among_others_but_not_alone(
-    tmp_path: Path, write_ntuple: Write, make_events: Events, check: Callable[..., list[object]]
+    tmp_path: Path, check: Callable[..., list[object]]
 ) -> None:
     empty = write_ntuple(tmp_path / "a.root", make_events(1, 0))
     other = write_ntuple(tmp_path / "b.root", make_events(1, 5))
@@ -159,7 +155,7 @@ def test_checksums_of_files_on_servers_are_not_known(check: Callable[..., object
 
 
 def test_files_of_a_dataset_have_the_same_columns(
-    tmp_path: Path, write_ntuple: Write, make_events: Events, check: Callable[..., object]
+    tmp_path: Path, check: Callable[..., object]
 ) -> None:
     events = make_events(1, 10)
     write_ntuple(tmp_path / "a.root", events)
@@ -169,7 +165,7 @@ def test_files_of_a_dataset_have_the_same_columns(
 
 
 def test_equal_names_in_different_folders_stay_apart(
-    tmp_path: Path, write_ntuple: Write, make_events: Events, check: Callable[..., list[object]]
+    tmp_path: Path, check: Callable[..., list[object]]
 ) -> None:
     for folder in ("sub00", "sub01"):
         write_ntuple(tmp_path / folder / "ntuple.root", make_events(1, 5))
@@ -178,9 +174,8 @@ def test_equal_names_in_different_folders_stay_apart(
 
 
 def test_files_of_all_names_get_names_of_their_own(
-    *, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Callable[..., Manifest],
-    write_ntuple: Callable[..., Path], make_events: Callable[..., dict[str, np.ndarray]],
-) -> None:  # fmt: skip
+    tmp_path: Path, ntuples: dict[str, Path]
+) -> None:
     """Two folders with a.root and one with a.1.root: numbering must not meet the third."""
     names = ("x/a.root", "y/a.root", "z/a.1.root", "z/.hidden.root", "z/_x y.root", "z/x_y.root")
     paths = [write_ntuple(tmp_path / name, make_events(i, 10)) for i, name in enumerate(names)]
@@ -192,9 +187,7 @@ def test_files_of_all_names_get_names_of_their_own(
     assert all(stem[0].isalnum() and "/" not in stem for stem in stems)
 
 
-def test_a_copy_of_a_file_is_refused(
-    tmp_path: Path, ntuples: dict[str, Path], make_manifest: Callable[..., Manifest]
-) -> None:
+def test_a_copy_of_a_file_is_refused(tmp_path: Path, ntuples: dict[str, Path]) -> None:
     copy = tmp_path / "copy.root"
     copy.write_bytes(ntuples["tautau"].read_bytes())
     files = [str(ntuples["tautau"]), str(copy)]

@@ -10,18 +10,17 @@ import json
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import uproot
+from small_data import make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.histograms import fill_spectra, write_spectra
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import BRANCHES
-from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.observables import FEATURES
@@ -41,7 +40,6 @@ pytestmark = [
     ),
 ]
 Columns = dict[str, np.ndarray]
-Make = Callable[..., Manifest]
 KINDS = ("TTree", "RNTuple")
 
 
@@ -57,7 +55,7 @@ def in_root(script: str, *arguments: Path | str) -> str:
 
 
 @pytest.fixture(scope="module")
-def events(make_events: Callable[..., Columns]) -> dict[str, Columns]:
+def events() -> dict[str, Columns]:
     """Events by dataset, under the names of basf2."""
     samples = {
         "signal": make_events(1, 6 * 2000, np.repeat(np.arange(1.0, 7.0), 2000)),
@@ -101,11 +99,7 @@ def written(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_of_root_give_the_same_tensors(
-    kind: str,
-    written: dict[str, dict[str, Path]],
-    events: dict[str, Columns],
-    make_manifest: Make,
-    tmp_path: Path,
+    kind: str, written: dict[str, dict[str, Path]], events: dict[str, Columns], tmp_path: Path
 ) -> None:
     files = written[kind]
     with uproot.open(files["tautau"]) as file:
@@ -129,12 +123,7 @@ def test_files_of_root_give_the_same_tensors(
     assert tables[0].equals(tables[1])
 
 
-def test_root_opens_ntuples_and_friends_that_we_write(
-    make_events: Callable[..., Columns],
-    write_ntuple: Callable[..., Path],
-    make_manifest: Make,
-    tmp_path: Path,
-) -> None:
+def test_root_opens_ntuples_and_friends_that_we_write(tmp_path: Path) -> None:
     columns = make_events(5, 2000)
     ntuple = write_ntuple(tmp_path / "mine.root", columns)
     manifest = make_manifest({"mine": {"process": "tautau", "files": [str(ntuple)]}, "signal": "s"})

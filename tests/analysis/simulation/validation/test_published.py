@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_data import make_manifest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import write_json
@@ -61,7 +62,7 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def manifest(make_manifest):
+def manifest():
     return make_manifest({"signal": "s.root", "tautau": "t.root", "eemumu": "e.root"})
 
 

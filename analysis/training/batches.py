@@ -53,43 +53,29 @@ class Batch(NamedTuple):
     hypothesis h has cell h. The windows that a background event lies in are neighbours, and
     there are few such *ranges* of windows: background process p of range r has cell
     H + P·r + p. What a window holds is the sum over its cells.
-
-    Attributes:
-        values: (tiles, F + 2, TILE) float32: features scaled to [0, 1], weights, cells.
-        cells: (tiles, F + 2, TILE) the same memory as uint32, of which the last row means it;
-            unsigned, because a signed index is tested for counting from the end.
-        tiles: int32 numbers of those of the batch.
     """
 
-    values: FloatArray
+    values: FloatArray  # (tiles, F + 2, TILE) float32: features scaled to [0, 1], weights, cells
+    # The same memory as uint32, of which the last row means it; unsigned, because a signed index
+    # is tested for counting from the end.
     cells: IntArray
-    tiles: IntArray
+    tiles: IntArray  # int32 numbers of those of the batch
 
 
 @dataclass(frozen=True, eq=False)
 class PackedEvents:
-    """Events in the order in which batches draw from them.
+    """Events in the order in which batches draw from them."""
 
-    Attributes:
-        values: (tiles, F + 2, TILE) the events, see `Batch`.
-        count: Number of events.
-        hypotheses: H.
-        processes: P, number of background processes.
-        ranges: (R, 2) first, and one past the last, of the windows of each range.
-        batches: Number of batches of an epoch.
-        strata: (S,) tiles of each stratum, which lie one after the other, each a multiple of
-            `batches`; or the number of tiles, if there are no strata. Those of all ranks count.
-        ranks: Tile number t of all is tile number t div `ranks.count` of rank t mod that.
-    """
-
-    values: FloatArray
-    count: int
-    hypotheses: int
-    processes: int
-    ranges: IntArray
-    batches: int
+    values: FloatArray  # (tiles, F + 2, TILE) see `Batch`
+    count: int  # of events
+    hypotheses: int  # H
+    processes: int  # P, of background
+    ranges: IntArray  # (R, 2) first, and one past the last, of the windows of each range
+    batches: int  # of an epoch
+    # (S,) tiles of each stratum, which lie one after the other, each a multiple of `batches`; or
+    # the number of tiles, if there are no strata. Those of all ranks count.
     strata: IntArray
-    ranks: Ranks
+    ranks: Ranks  # tile number t of all is number t div `ranks.count` of rank t mod that
 
     def __len__(self) -> int:
         """Number of tiles, without those of other ranks."""
@@ -103,38 +89,33 @@ class PackedEvents:
     def epoch(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
         """Draw the batches of one epoch; a single batch is not shuffled.
 
-        Returns:
-            The (tiles,) int32 order of tiles, and the (batches + 1,) bounds of the batches in
-            it. All ranks draw the same, and keep what is theirs.
+        Returns the (tiles,) int32 order of tiles, and the (batches + 1,) bounds of the batches in
+        it. All ranks draw the same, and keep what is theirs.
         """
         if self.batches == 1:
             return self.batch().tiles, np.array([0, len(self)])
         bounds = np.linspace(0, self.strata.sum(), self.batches + 1).round().astype(np.int64)
+        rows = self.batches if len(self.strata) > 1 else 1
         order = [
-            (rng.permutation(tiles) + begin).astype(np.int32).reshape(self.batches, -1)
-            if len(self.strata) > 1
-            else rng.permutation(tiles).astype(np.int32)[np.newaxis]
+            (rng.permutation(tiles) + begin).astype(np.int32).reshape(rows, -1)
             for begin, tiles in zip(self.strata.cumsum() - self.strata, self.strata, strict=True)
         ]
         drawn = np.concatenate(order, axis=1).ravel()
-        if self.ranks.count == 1:
-            return drawn, bounds
         mine = drawn % self.ranks.count == self.ranks.number
         before = np.concatenate([[0], np.cumsum(mine)])
         return drawn[mine] // np.int32(self.ranks.count), before[bounds]
 
-    def columns(self) -> tuple[FloatArray, FloatArray, IntArray]:
-        """Features (n, F), weights and cells, (n,) each, of all events in order."""
+    def columns(self) -> tuple[FloatArray, FloatArray, IntArray, IntArray, IntArray]:
+        """All events in order: scaled features (n, F), and other columns as of `Events`."""
         features = self.values[:, :-2].transpose(0, 2, 1).reshape(-1, self.values.shape[1] - 2)
-        return features, self.values[:, -2].ravel(), self.batch().cells[:, -1].ravel()
-
-    def windows_of(self, cell: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-        """Process codes, first windows, and one past the last, of events with (n,) cells."""
+        cell = self.batch().cells[:, -1].ravel()
         signal = cell < self.hypotheses
         behind = np.where(signal, 0, cell.astype(np.int64) - self.hypotheses)
         number, process = np.divmod(behind, max(self.processes, 1))
         ranges = self.ranges if len(self.ranges) > 0 else np.zeros((1, 2), np.int64)
         return (
+            features,
+            self.values[:, -2].ravel(),
             np.where(signal, SIGNAL, process),
             np.where(signal, cell, ranges[number, 0]),
             np.where(signal, cell + np.int64(1), ranges[number, 1]),
@@ -151,16 +132,11 @@ def pack(
     disk: Path | None = None,
     ranks: Ranks | None = None,
 ) -> PackedEvents:
-    """Pack events for batches.
+    """Pack the training or the validation events of a sample for batches.
 
-    Args:
-        sample: Where they are from, for its scaling, hypotheses and processes.
-        events: Its training or its validation events.
-        batch_size: Events a batch, or as close to it as equal batches come; None for all at once.
-        rng: Source of their order; None packs them as they come.
-        stratified: Whether batches are stratified.
-        disk: Folder of files in which the events lie; None keeps them in memory.
-        ranks: Processes that share the events.
+    Batches have the size asked for, or as close to it as equal batches come; all events are one if
+    there is none. The events are shuffled by `rng`, or packed as they come. They are kept in
+    memory, or in files of the folder `disk`.
 
     Raises:
         InputError: If the disk has no room for them.
@@ -172,38 +148,31 @@ def pack(
     if stratified:
         strata, position = _stratified(sample, events, order, batches)
     else:
-        strata = np.array([-(-len(events) // TILE)])
-        position = np.empty_like(order)
+        strata, position = np.array([-(-len(events) // TILE)]), np.empty_like(order)
         position[order] = np.arange(len(order), dtype=np.int32)
     del order
-    ranks = Ranks() if ranks is None else ranks
-    total = int(strata.sum())
+    ranks = ranks or Ranks()
+    total, hypotheses = int(strata.sum()), len(sample.mass)
     own = len(range(ranks.number, total, ranks.count))
     values = _zeros((own, len(sample.features) + 2, TILE), disk)
-    ranges = _WindowRanges(len(sample.mass))
+    # Number of each range of windows that background lies in, as they are met.
+    numbers = np.full((hypotheses + 1, hypotheses + 1), -1, np.int32)
     together = own if disk is None else FILLED_TOGETHER // values[:1].nbytes
     for begin in range(0, own, max(1, together)):
         at = 0
         for piece in events.pieces():
-            number = ranges.number(piece)  # of all events, on every rank
+            _number_ranges(piece, numbers)  # of all events, on every rank
             tile, slot = np.divmod(position[at : at + len(piece)], TILE)
             at += len(piece)
             mine, tile = tile % ranks.count == ranks.number, tile // ranks.count
             mine &= (tile >= begin) & (tile < begin + together)
             if mine.all():
-                _copy(sample, piece, number, values, (tile, slot))
+                _copy(sample, piece, numbers, values, (tile, slot))
             else:
-                _copy(sample, piece[mine], number[mine], values, (tile[mine], slot[mine]))
-    return PackedEvents(
-        values,
-        len(events),
-        len(sample.mass),
-        len(sample.backgrounds),
-        ranges.known(),
-        min(batches, total),
-        strata,
-        ranks,
-    )
+                _copy(sample, piece[mine], numbers, values, (tile[mine], slot[mine]))
+    ranges = np.argwhere(numbers >= 0)[numbers[numbers >= 0].argsort()]
+    processes, batches = len(sample.backgrounds), min(batches, total)
+    return PackedEvents(values, len(events), hypotheses, processes, ranges, batches, strata, ranks)
 
 
 def _stratified(
@@ -231,10 +200,7 @@ def _stratified(
 
 
 def _zeros(shape: tuple[int, ...], disk: Path | None) -> FloatArray:
-    """Zeros in memory, or in a file of a folder.
-
-    The system reads what is asked for of the file, keeps what it has room for, and gives that up
-    when something else needs the memory. The file has no name and vanishes with the process.
+    """Zeros in memory, or in a file of a folder, which vanishes with the process.
 
     Raises:
         InputError: If the disk has no room for them.
@@ -258,34 +224,19 @@ def _zeros(shape: tuple[int, ...], disk: Path | None) -> FloatArray:
         ) from error
 
 
-class _WindowRanges:
-    """Ranges of windows that background lies in, numbered as they are met."""
-
-    def __init__(self, hypotheses: int) -> None:
-        self._width = hypotheses + 1
-        self._number = np.full(self._width**2, -1, np.int32)
-        self._codes: list[int] = []
-
-    def number(self, events: Events) -> IntArray:
-        """(n,) the number of each background event's range; anything for signal."""
-        code = events.start.astype(np.int64) * self._width + events.stop
-        unknown = code[(events.process != SIGNAL) & (self._number[code] < 0)]
-        found, first = np.unique(unknown, return_index=True)
-        for one in found[first.argsort()].tolist():
-            self._number[one] = len(self._codes)
-            self._codes.append(one)
-        number: IntArray = self._number[code]
-        return number
-
-    def known(self) -> IntArray:
-        """(R, 2) first, and one past the last, window of each range so far."""
-        return np.stack(np.divmod(np.array(self._codes, np.int64), self._width), axis=1)
+def _number_ranges(events: Events, numbers: IntArray) -> None:
+    """Give the ranges of background that have none so far the next (H + 1, H + 1) numbers."""
+    known = numbers.ravel()  # the same memory
+    code = events.start.astype(np.int64) * len(numbers) + events.stop
+    new = code[(events.process != SIGNAL) & (known[code] < 0)]
+    found, first = np.unique(new, return_index=True)
+    known[found[first.argsort()]] = known.max() + 1 + np.arange(len(found))
 
 
 def _copy(
     sample: StreamedSample,
     events: Events,
-    window_range: IntArray,
+    numbers: IntArray,
     values: FloatArray,
     at: tuple[IntArray, IntArray],
 ) -> None:
@@ -294,6 +245,7 @@ def _copy(
     for i in range(len(low)):
         values[tile, i, slot] = (events.features[i] - low[i]) / (high[i] - low[i])
     values[tile, -2, slot] = events.weight
-    background = len(sample.mass) + len(sample.backgrounds) * window_range + events.process
+    number = numbers[events.start, events.stop]
+    background = len(sample.mass) + len(sample.backgrounds) * number + events.process
     cell = np.where(events.process == SIGNAL, events.start, background)
     values.view(np.uint32)[tile, -1, slot] = cell

@@ -29,6 +29,7 @@ from punzinet.analysis.windows import Windows
 
 #: Events that are handled at once, which bounds what that needs beyond the sample itself.
 ROWS = 200_000
+_RANGE = ("window_start", "window_stop")
 
 
 class EventStream(Protocol):
@@ -43,22 +44,13 @@ class EventStream(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Columns of n events.
+    """Columns of n events."""
 
-    Attributes:
-        features: (F, n) float32 unscaled features.
-        weight: (n,) float32; Σ weight · ŷ is an efficiency for signal, and the events expected
-            at the target luminosity for background.
-        process: (n,) int8, `SIGNAL` or the index of the background process.
-        start: (n,) int16 first training hypothesis whose window holds the event.
-        stop: (n,) int16 one past the last; signal lies in its own only.
-    """
-
-    features: FloatArray
-    weight: FloatArray
-    process: IntArray
-    start: IntArray
-    stop: IntArray
+    features: FloatArray  # (F, n) float32, unscaled
+    weight: FloatArray  # (n,) float32; Σ weight · ŷ is ε for signal, B for background
+    process: IntArray  # (n,) int8, `SIGNAL` or the index of the background process
+    start: IntArray  # (n,) int16 first training hypothesis whose window holds the event
+    stop: IntArray  # (n,) int16 one past the last; signal lies in its own only
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -68,28 +60,16 @@ class Events:
         features = self.features[:, rows]
         return Events(
             features if isinstance(rows, slice) else np.ascontiguousarray(features),
-            self.weight[rows],
-            self.process[rows],
-            self.start[rows],
-            self.stop[rows],
+            *(getattr(self, name)[rows] for name in ("weight", "process", "start", "stop")),
         )
 
     def pieces(self) -> "Iterator[Events]":
         """See `EventStream`."""
-        for start in range(0, len(self), ROWS):
-            yield self[start : start + ROWS]
+        return (self[start : start + ROWS] for start in range(0, len(self), ROWS))
 
 
 class _Summary:
-    """Sums of weights, extreme features and checksum of a stream of events.
-
-    Attributes:
-        signal: (H,) sums of weights of the signal hypotheses.
-        background: (P,) sums of weights of the background processes.
-        low: (F,) smallest value of each feature.
-        high: (F,) largest value of each feature.
-        digest: SHA-256 of all columns.
-    """
+    """Sums of weights per hypothesis (H,) and background (P,), extreme features, and checksum."""
 
     def __init__(self, events: EventStream, features: int, hypotheses: int, processes: int) -> None:
         self.signal, self.background = np.zeros(hypotheses), np.zeros(processes)
@@ -196,23 +176,53 @@ class _TensorStream:
         return self.count
 
     def pieces(self) -> Iterator[Events]:
-        """See `EventStream`.
+        """See `EventStream`."""
+        return (events for events, _ in self.folds())
+
+    def folds(self) -> Iterator[tuple[Events, IntArray]]:
+        """`pieces`, with the fold of each event.
 
         Raises:
             InputError: If a file cannot be read, a feature is not finite, or a weight is
                 negative or not finite.
         """
-        features = self.windows.search.feature_names
+        names = self.windows.search.feature_names
         for path in self.paths:
-            for table in _read(path, (*features, "process", *_RANGE, "weight", "fold")):
-                start, stop = _ranges(self.windows, table)
-                mine = (table["fold"].to_numpy() == self.validation_fold) == self.validates
-                columns = _columns(table, features, self.codes, path)
-                events = Events(*columns, start.astype(np.int16), stop.astype(np.int16))
-                yield events[mine & (start < stop)]
+            for table, start, stop in _read(path, self.windows, (*names, "process", "weight")):
+                features = np.stack([table[name].to_numpy() for name in names]).astype(np.float32)
+                weight = table["weight"].to_numpy().astype(np.float32)
+                if not (np.isfinite(features).all() and np.all((weight >= 0) & (weight < np.inf))):
+                    raise InputError(
+                        f"{path} holds an event whose features are not finite or whose weight is "
+                        "negative or not finite; check the momentum and weight branches of the "
+                        "ntuples."
+                    )
+                process = table["process"].dictionary_encode()
+                # A dictionary may list names that no row has.
+                known = [self.codes.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
+                code = np.array(known, dtype=np.int8)[process.indices.to_numpy()]
+                events = Events(
+                    features, weight, code, start.astype(np.int16), stop.astype(np.int16)
+                )
+                fold = table["fold"].to_numpy()
+                mine = ((fold == self.validation_fold) == self.validates) & (start < stop)
+                yield events[mine], fold[mine]
 
-
-_RANGE = ("window_start", "window_stop")
+    def load(self) -> tuple[Events, IntArray]:
+        """Copy them into memory, with the (n,) folds of the events."""
+        count = len(self)
+        whole = Events(
+            np.empty((len(self.windows.search.feature_names), count), np.float32),
+            *(np.empty(count, dtype) for dtype in (np.float32, np.int8, np.int16, np.int16)),
+        )
+        fold, at = np.empty(count, np.int8), 0
+        for piece, folds in self.folds():
+            end = at + len(piece)
+            for name, column in vars(whole[at:end]).items():
+                column[:] = getattr(piece, name)
+            fold[at:end] = folds
+            at = end
+        return whole, fold
 
 
 def open_sample(folder: Path, windows: Windows, validation_fold: int) -> StreamedSample:
@@ -231,11 +241,9 @@ def load_sample(
     Raises:
         InputError: If there are no tensors, one cannot be read, or their events cannot train.
     """
-    if every_mass:
-        windows = replace(windows, training=np.ones(len(windows), dtype=bool))
-    streams = _streams(folder, windows, validation_fold)
+    streams = _streams(folder, windows, validation_fold, every_mass=every_mass)
     for part in ("training", "validation"):
-        streams[part] = _in_memory(streams[part], len(streams["features"]))
+        streams[part], _ = streams[part].load()
     return Sample(**streams)
 
 
@@ -245,18 +253,10 @@ def load_folds(folder: Path, windows: Windows) -> tuple[Events, Iterator[tuple[S
     Returns all n events, and for each fold what `load_sample` gives for it, with which of all
     events (n,) are the validation ones.
     """
-    windows = replace(windows, training=np.ones(len(windows), dtype=bool))
-    streams = _streams(folder, windows, validation_fold=-1)
-    events = _in_memory(streams["training"], len(streams["features"]))
-    rows = []
-    for path in streams["training"].paths:
-        for table in _read(path, (*_RANGE, "fold")):
-            start, stop = _ranges(windows, table)
-            rows.append(table["fold"].to_numpy()[start < stop])
-    fold = np.concatenate(rows)
+    streams = _streams(folder, windows, validation_fold=-1, every_mass=True)
+    events, fold = streams["training"].load()
 
     def samples() -> Iterator[tuple[Sample, BoolArray]]:
-        """One for each fold, made when it is asked for."""
         for validates in (fold == one for one in range(FOLDS)):
             parts = {"training": events[~validates], "validation": events[validates]}
             yield Sample(**(streams | parts)), validates
@@ -264,54 +264,35 @@ def load_folds(folder: Path, windows: Windows) -> tuple[Events, Iterator[tuple[S
     return events, samples()
 
 
-def _streams(folder: Path, windows: Windows, validation_fold: int) -> dict[str, Any]:
+def _streams(
+    folder: Path, windows: Windows, validation_fold: int, *, every_mass: bool = False
+) -> dict[str, Any]:
     """What a `StreamedSample` is made of; arguments as of `load_sample`."""
+    if every_mass:
+        windows = replace(windows, training=np.ones(len(windows), dtype=bool))
     paths = sorted(folder.glob("*/*.parquet"), key=_chunk_order)
     if not paths:
         raise InputError(f"{folder} holds no tensors; run `punzinet features` first.")
     names: list[str] = []
     count = np.zeros(2, np.int64)
     for path in paths:
-        for table in _read(path, ("process", *_RANGE, "fold")):
+        for table, start, stop in _read(path, windows, ("process",)):
             found = set(table["process"].unique().to_pylist()) - {SIGNAL_PROCESS, *names}
             names += sorted(found)
-            start, stop = _ranges(windows, table)
             validates = table["fold"].to_numpy()[start < stop] == validation_fold
             count += (~validates).sum(), validates.sum()
     codes = {name: code for code, name in enumerate(names)} | {SIGNAL_PROCESS: SIGNAL}
-    parts = {
-        part: _TensorStream(paths, windows, codes, validation_fold, bool(index), int(count[index]))
-        for index, part in enumerate(("training", "validation"))
-    }
+    training, validation = (
+        _TensorStream(paths, windows, codes, validation_fold, validates, int(count[int(validates)]))
+        for validates in (False, True)
+    )
     return {
         "features": windows.search.feature_names,
         "mass": windows.mass[windows.training],
         "backgrounds": tuple(names),
-        **parts,
+        "training": training,
+        "validation": validation,
     }
-
-
-def _ranges(windows: Windows, table: pa.RecordBatch) -> tuple[IntArray, IntArray]:
-    """Window ranges of some rows, counting training hypotheses; empty for no window."""
-    return windows.to_training(*(table[edge].to_numpy() for edge in _RANGE))
-
-
-def _in_memory(stream: EventStream, features: int) -> Events:
-    """Copy a stream of events with some number of features into memory."""
-    whole = Events(
-        np.empty((features, len(stream)), np.float32),
-        np.empty(len(stream), np.float32),
-        np.empty(len(stream), np.int8),
-        np.empty(len(stream), np.int16),
-        np.empty(len(stream), np.int16),
-    )
-    at = 0
-    for piece in stream.pieces():
-        part = whole[at : at + len(piece)]
-        for name, column in vars(piece).items():
-            getattr(part, name)[:] = column
-        at += len(piece)
-    return whole
 
 
 def _chunk_order(path: Path) -> tuple[str, str, int]:
@@ -322,12 +303,17 @@ def _chunk_order(path: Path) -> tuple[str, str, int]:
     return path.parent.name, name[1], int(name[2])
 
 
-def _read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Read columns from one file, piece by piece.
+def _read(
+    path: Path, windows: Windows, columns: Sequence[str]
+) -> Iterator[tuple[pa.RecordBatch, IntArray, IntArray]]:
+    """Read columns and folds from one file, piece by piece.
+
+    They come with the window ranges, which count training hypotheses and are empty for no window.
 
     Raises:
         InputError: If the file cannot be read or lacks a column.
     """
+    columns = (*columns, *_RANGE, "fold")
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             missing = set(columns) - set(file.schema_arrow.names)
@@ -336,31 +322,10 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
                     f"{path} lacks the columns {', '.join(sorted(missing))}; delete it and run "
                     "`punzinet features` again."
                 )
-            yield from file.iter_batches(ROWS, columns=list(columns))
+            for table in file.iter_batches(ROWS, columns=list(columns)):
+                yield table, *windows.to_training(*(table[edge].to_numpy() for edge in _RANGE))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(
             f"{path} is not a tensor file of this software ({error}); delete it and run "
             "`punzinet features` again."
         ) from error
-
-
-def _columns(
-    table: pa.RecordBatch, features: Sequence[str], codes: dict[str, int], path: Path
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Features (F, n), weights and process codes of rows of the file `path`.
-
-    Raises:
-        InputError: If a feature is not finite or a weight is negative or not finite.
-    """
-    process = table["process"].dictionary_encode()
-    # A dictionary may list names that no row has.
-    known = [codes.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
-    code = np.array(known, dtype=np.int8)[process.indices.to_numpy()]
-    columns = np.stack([table[name].to_numpy() for name in features]).astype(np.float32)
-    weight = table["weight"].to_numpy().astype(np.float32)
-    if not (np.isfinite(columns).all() and np.isfinite(weight).all() and (weight >= 0).all()):
-        raise InputError(
-            f"{path} holds an event whose features are not finite or whose weight is negative or "
-            "not finite; check the momentum and weight branches of the ntuples."
-        )
-    return columns, weight, code

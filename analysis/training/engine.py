@@ -1,64 +1,46 @@
-"""Losses and gradients of networks on packed events, by compiled kernels on all cores of the CPU.
+"""Losses and gradients of networks on packed events.
 
 An engine takes and returns the parameters of N networks as an (N, K) array, one row a network
-in the order of torch's `parameters_to_vector`. `Engine.gradients` is the door: the kernels of
-`FusedEngine` and the automatic differentiation of `autograd.AutogradEngine`, their reference, give
-the same numbers. An ensemble costs less than its networks one by one: a block of events is
-loaded once, and then stays in the cache for all of them.
+in the order of torch's `parameters_to_vector`. `Engine.gradients` is the door: the compiled kernels
+of `FusedEngine`, on all cores of the CPU, and the automatic differentiation of `AutogradEngine`,
+their reference and the engine of every other device, give the same numbers. An ensemble costs less
+than its networks one by one: a block of events is loaded once, and then stays in the cache for all
+of them.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numba
 import numpy as np
+import torch
 
-from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.training.batches import Batch, PackedEvents
-from punzinet.analysis.training.bce_kernels import Descent, Learners, bce_parts, descend
-from punzinet.analysis.training.network_kernels import PARTS, workspace
-from punzinet.analysis.training.punzi_kernels import (
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss, wide
+from punzinet.analysis.training.batches import TILE, Batch, PackedEvents
+from punzinet.analysis.training.loss_kernels import (
+    Descent,
+    Labels,
     Networks,
     PunziValues,
-    Sums,
     Totals,
+    bce_parts,
+    descend,
     gradient_parts,
     losses_and_slopes,
     sum_parts,
 )
+from punzinet.analysis.training.network_kernels import PARTS, Workspace
 from punzinet.analysis.types import FloatArray, IntArray
 
 Loss = Literal["bce", "punzi"]
-
-
-@dataclass(frozen=True, eq=False)
-class Objective:
-    """What losses need to know besides events and networks.
-
-    Attributes:
-        signal_total: (H,) sums of weights of the whole sample's signal.
-        background_total: (P,) sums of weights of its background processes.
-        luminosity: Target luminosity in fb^-1.
-        figure_of_merit: Which σ_min.
-        bce_scale: (H + P,) factors on the weights of each signal hypothesis, and each
-            background process, in the cross-entropy.
-        processes: (P,) names of the background processes, which only uncertainties by process
-            need.
-        cross_section: Cross-section of the signal in fb for which the significance is
-            optimised in place of σ_min; None for the Punzi-loss.
-    """
-
-    signal_total: FloatArray
-    background_total: FloatArray
-    luminosity: float
-    figure_of_merit: FigureOfMerit
-    bce_scale: FloatArray
-    processes: tuple[str, ...] = ()
-    cross_section: float | None = None
+#: Outputs, over all events and networks, that automatic differentiation computes at once, which
+#: bounds the memory of activations: about 100 bytes each.
+TOGETHER = 2**24
 
 
 def parameter_count(widths: Sequence[int]) -> int:
@@ -67,12 +49,15 @@ def parameter_count(widths: Sequence[int]) -> int:
 
 
 class Engine(ABC):
-    """Trains and evaluates networks with layers of some widths, inputs first, 1 last."""
+    """Trains and evaluates networks with layers of some widths, inputs first, 1 last.
 
-    def __init__(self, events: PackedEvents, widths: tuple[int, ...], objective: Objective) -> None:
-        self.events = events
-        self.widths = widths
-        self.objective = objective
+    The loss is that of the whole sample, or a `SignificanceLoss` in its place; `bce_scale` (H + P,)
+    are factors on the weights of each signal hypothesis, and each background process, in the
+    cross-entropy.
+    """
+
+    def __init__(self, events: PackedEvents, widths: tuple[int, ...], loss: PunziLoss) -> None:
+        self.events, self.widths, self.loss = events, widths, loss
         self.ranks = events.ranks
 
     @abstractmethod
@@ -81,7 +66,6 @@ class Engine(ABC):
     ) -> tuple[FloatArray, FloatArray]:
         """Losses (N,) of networks, (N, K), for the batch of some tiles, and (N, K) gradients."""
 
-    @abstractmethod
     def epoch(
         self,
         loss: Loss,
@@ -90,18 +74,26 @@ class Engine(ABC):
         max_step: float,
         batches: tuple[IntArray, IntArray],
     ) -> FloatArray:
-        """Train for one epoch.
+        """Train (N, K) float64 parameters, in place, for one epoch; (N,) mean losses of batches.
 
-        Args:
-            loss: Which one.
-            parameters: (N, K) float64 parameters, changed.
-            rate: (N,) learning rates; a network of rate 0 is left alone.
-            max_step: Longest step in parameter space (Euclidean norm); infinite for no limit.
-            batches: Order of the tiles and bounds of the batches in it, see `PackedEvents.epoch`.
-
-        Returns:
-            (N,) losses, mean over batches.
+        A network of learning rate 0 is left alone. No step in parameter space is longer than
+        `max_step` (Euclidean norm; may be infinite). The batches are those of `PackedEvents.epoch`.
         """
+        running, losses = np.flatnonzero(rate), np.zeros(len(parameters))
+        found = self._descend(loss, parameters[running], rate[running], max_step, batches)
+        parameters[running], losses[running] = found
+        return losses
+
+    @abstractmethod
+    def _descend(
+        self,
+        loss: Loss,
+        vectors: FloatArray,
+        rate: FloatArray,
+        max_step: float,
+        batches: tuple[IntArray, IntArray],
+    ) -> tuple[FloatArray, FloatArray]:
+        """`epoch` of networks that are not finished: new parameters, and mean losses of batches."""
 
     @abstractmethod
     def bce_losses(self, parameters: FloatArray) -> FloatArray:
@@ -119,29 +111,30 @@ class FusedEngine(Engine):
         self,
         events: PackedEvents,
         widths: tuple[int, ...],
-        objective: Objective,
+        loss: PunziLoss,
+        bce_scale: FloatArray,
         dtype: type[np.floating] = np.float32,
     ) -> None:
         """Make an engine; double precision is for tests, and slow."""
-        super().__init__(events, widths, objective)
+        super().__init__(events, widths, loss)
         self._dtype = dtype
         self._widths = np.array(widths)
-        signal, background = np.split(objective.bce_scale, [events.hypotheses])
+        signal, background = np.split(bce_scale, [events.hypotheses])
         scale = np.concatenate([signal, np.tile(background, len(events.ranges))])
-        self._bce_scale: FloatArray = scale.astype(dtype)
-        merit = objective.figure_of_merit
+        self._labels = Labels(events.hypotheses, scale.astype(dtype))
+        merit = loss.figure_of_merit
         self._totals = Totals(
-            objective.signal_total,
-            objective.background_total,
+            loss.signal_total.numpy(),
+            loss.background_total.numpy(),
             events.ranges,
-            objective.luminosity,
+            loss.luminosity,
             np.array([merit.constant, merit.a, merit.b]),
-            merit.uncertainty_of(objective.processes),
-            objective.cross_section or 0.0,
+            loss.uncertainty,
+            loss.cross_section if isinstance(loss, SignificanceLoss) else 0.0,
         )
-        self._workers = min(PARTS, numba.get_num_threads())
-        self._threads = ThreadPoolExecutor(self._workers)
-        self._work = workspace(widths, dtype, self._workers)
+        workers = min(PARTS, numba.get_num_threads())
+        self._threads = ThreadPoolExecutor(workers)
+        self._work = [Workspace.of(widths, dtype) for _ in range(workers)]
 
     def gradients(
         self, loss: Loss, parameters: FloatArray, tiles: IntArray
@@ -152,37 +145,36 @@ class FusedEngine(Engine):
             sums = self._cross_entropies(parameters, batch, 2 + parameters.shape[1])
             sums /= np.where(sums[:, 1:2] > 0, sums[:, 1:2], 1.0)
             return sums[:, 0], sums[:, 2:]
-        networks, values = self._evaluate(parameters, batch)
+        values, slopes = self._evaluate(parameters, batch)
         gradients = np.empty((PARTS, *parameters.shape))
-        self._in_threads(gradient_parts, self._workers, batch, networks, self._work, gradients)
+        self._in_threads(gradient_parts, batch, self._networks(parameters), slopes, gradients)
         return values.loss, self.ranks.sum(gradients.sum(axis=0))
 
-    def epoch(
+    def _descend(
         self,
         loss: Loss,
-        parameters: FloatArray,
+        vectors: FloatArray,
         rate: FloatArray,
         max_step: float,
         batches: tuple[IntArray, IntArray],
-    ) -> FloatArray:
+    ) -> tuple[FloatArray, FloatArray]:
         """See `Engine`."""
-        running = np.flatnonzero(rate)
-        vectors, mean = parameters[running], np.zeros(len(running))
+        (order, bounds), mean = batches, np.zeros(len(vectors))
         if loss == "bce" and self.ranks.count == 1:
-            self._bce_epoch(vectors, rate[running], max_step, batches, mean)
-        else:
-            order, bounds = batches
-            for start, stop in pairwise(bounds.tolist()):
-                losses, gradients = self.gradients(loss, vectors, order[start:stop])
-                mean += losses / (len(bounds) - 1)
-                for n, gradient in enumerate(gradients):
-                    step = rate[running[n]] * gradient
-                    length = np.sqrt(step @ step)
-                    vectors[n] -= step * (max_step / length if length > max_step else 1.0)
-        parameters[running] = vectors
-        found = np.zeros(len(parameters))
-        found[running] = mean
-        return found
+            # In one call: its batches are too short to be shared.
+            descent, networks = Descent(vectors, rate, max_step), self._networks(vectors)
+            sums = np.zeros((len(vectors), 2 + vectors.shape[1]))
+            epoch = self.events.batch(order), bounds, descent, networks, self._labels, sums, mean
+            self._in_threads(descend, *epoch, workers=len(vectors))
+            return vectors, mean
+        for start, stop in pairwise(bounds.tolist()):
+            losses, gradients = self.gradients(loss, vectors, order[start:stop])
+            mean += losses / (len(bounds) - 1)
+            for n, gradient in enumerate(gradients):
+                step = rate[n] * gradient
+                length = np.sqrt(step @ step)
+                vectors[n] -= step * (max_step / length if length > max_step else 1.0)
+        return vectors, mean
 
     def bce_losses(self, parameters: FloatArray) -> FloatArray:
         """See `Engine`."""
@@ -191,63 +183,223 @@ class FusedEngine(Engine):
 
     def punzi_values(self, parameters: FloatArray) -> PunziValues:
         """See `Engine`."""
-        return self._evaluate(parameters, self.events.batch())[1]
+        return self._evaluate(parameters, self.events.batch())[0]
 
-    def _bce_epoch(
-        self,
-        vectors: FloatArray,
-        rate: FloatArray,
-        max_step: float,
-        batches: tuple[IntArray, IntArray],
-        losses: FloatArray,
-    ) -> None:
-        """An epoch of cross-entropy in one call: its batches are too short to be shared."""
-        order, bounds = batches
-        self._in_threads(
-            descend,
-            min(self._workers, len(vectors)),
-            self.events.batch(order),
-            bounds,
-            Descent(vectors, rate, max_step),
-            self._learners(vectors),
-            self._work,
-            np.zeros((len(vectors), 2 + vectors.shape[1])),
-            losses,
-        )
-
-    def _evaluate(self, parameters: FloatArray, batch: Batch) -> tuple[Networks, PunziValues]:
-        """First pass: what the losses of (N, K) networks are made of, and their slopes."""
-        hypotheses, ranges = self.events.hypotheses, len(self.events.ranges)
-        count, cells = len(parameters), hypotheses + self.events.processes * ranges
-        networks = Networks(
-            parameters.astype(self._dtype), self._widths, np.empty((count, cells), self._dtype)
-        )
-        parts = Sums(np.empty((PARTS, cells)), np.empty((PARTS, count, cells)))
-        self._in_threads(sum_parts, self._workers, batch, networks, self._work, parts)
-        # In one array, so that ranks have to add up only once.
-        sums = np.concatenate([parts.weight.sum(axis=0)[np.newaxis], parts.selected.sum(axis=0)])
-        sums = self.ranks.sum(sums)
+    def _evaluate(self, parameters: FloatArray, batch: Batch) -> tuple[PunziValues, FloatArray]:
+        """First pass: what the losses of networks are made of, and their (N, cells) slopes."""
+        count, hypotheses, cells = len(parameters), self.events.hypotheses, len(self._labels.scale)
+        sums = np.empty((PARTS, 1 + count, cells))
+        self._in_threads(sum_parts, batch, self._networks(parameters), sums)
         values = PunziValues(np.empty(count), *(np.empty((count, hypotheses)) for _ in range(3)))
-        losses_and_slopes(Sums(sums[0], sums[1:]), self._totals, values, networks.slopes)
-        return networks, values
+        slopes = np.empty((count, cells), self._dtype)
+        losses_and_slopes(self.ranks.sum(sums.sum(axis=0)), self._totals, values, slopes)
+        return values, slopes
 
     def _cross_entropies(self, parameters: FloatArray, batch: Batch, columns: int) -> FloatArray:
         """(N, columns) cross-entropies, weights and, if there are more, gradients of networks."""
         sums = np.empty((PARTS, len(parameters), columns))
-        learners = self._learners(parameters)
-        self._in_threads(bce_parts, self._workers, batch, learners, self._work, sums)
+        self._in_threads(bce_parts, batch, self._networks(parameters), self._labels, sums)
         return self.ranks.sum(sums.sum(axis=0))
 
-    def _learners(self, parameters: FloatArray) -> Learners:
-        """Networks with (N, K) parameters, rounded to the precision of the passes."""
-        vectors = parameters.astype(self._dtype)
-        return Learners(vectors, self._widths, self._bce_scale, self.events.hypotheses)
+    def _networks(self, parameters: FloatArray) -> Networks:
+        return Networks(parameters.astype(self._dtype), self._widths)
 
-    def _in_threads(self, kernel: Callable[..., None], workers: int, *arguments: Any) -> None:
+    def _in_threads(self, kernel: Callable[..., None], *about: Any, workers: int = PARTS) -> None:
         """Let a kernel run for each of some workers; which of them does what changes no result."""
-        if workers == 1:
-            kernel(0, 1, *arguments)
-            return
-        calls = [self._threads.submit(kernel, n, workers, *arguments) for n in range(workers)]
-        for call in calls:
-            call.result()
+        workers = min(workers, len(self._work))
+        run = map if workers == 1 else self._threads.map
+        list(run(lambda n: kernel(n, workers, self._work[n], *about), range(workers)))
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of a name such as ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Raises:
+        InputError: If there is no such device.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"PyTorch cannot compute on the device {name!r} here ({reason}); choose another with "
+            "--device (cpu is always there) or `training.device`."
+        ) from error
+    return device
+
+
+class _Columns(NamedTuple):
+    """n events as `PunziLoss` takes them, on the device, and what all ranks have of them."""
+
+    x: torch.Tensor
+    weight: torch.Tensor
+    process: torch.Tensor
+    start: torch.Tensor
+    stop: torch.Tensor
+    group: torch.Tensor  # what each event is scaled with, see `PunziLoss.class_sums`
+    held: torch.Tensor  # (P + H,) sums of weights of that on all ranks
+
+
+class AutogradEngine(Engine):
+    """Trains and evaluates networks with PyTorch, without any hand-written gradient.
+
+    Events, parameters and losses stay on the device for a whole epoch, which the host only gives
+    orders to; all networks go through a batch together.
+    """
+
+    def __init__(
+        self,
+        events: PackedEvents,
+        widths: tuple[int, ...],
+        loss: PunziLoss,
+        bce_scale: FloatArray,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Make an engine.
+
+        Raises:
+            InputError: If there is no such device.
+        """
+        self._device = usable_device(device)
+        self._dtype = dtype
+        self._wide = wide(torch.zeros(1, device=self._device)).dtype
+        loss = copy.deepcopy(loss).to(dtype=self._wide).to(self._device)
+        super().__init__(events, widths, loss)
+        features, weight, *windows = events.columns()
+        scale = np.roll(bce_scale, events.processes)  # backgrounds first, here
+        self._x, self._weight, self._bce_scale = (
+            torch.from_numpy(values).to(dtype=dtype).to(self._device)
+            for values in (features, weight, scale)
+        )
+        self._windows = [torch.from_numpy(column).to(self._device) for column in windows]
+        self._everything = self._columns(slice(None))
+        self._all_tiles = int(events.strata.sum())
+
+    def _descend(
+        self,
+        loss: Loss,
+        vectors: FloatArray,
+        rate: FloatArray,
+        max_step: float,
+        batches: tuple[IntArray, IntArray],
+    ) -> tuple[FloatArray, FloatArray]:
+        """See `Engine`; nothing waits for the device before the end."""
+        parameters, rates = self._to_device(vectors), self._to_device(rate[:, np.newaxis])
+        order, bounds = torch.from_numpy(batches[0].astype(np.int64)).to(self._device), batches[1]
+        mean = torch.zeros_like(rates[:, 0])
+        for start, stop in pairwise(bounds.tolist()):
+            losses, gradient = self._gradient(loss, parameters, self._batch(order[start:stop]))
+            step = rates * gradient
+            length = torch.linalg.vector_norm(step, dim=1, keepdim=True)
+            parameters = parameters - step * (max_step / length).clamp(max=1.0)
+            mean += losses / (len(bounds) - 1)
+        return _to_host(parameters), _to_host(mean)
+
+    def gradients(
+        self, loss: Loss, parameters: FloatArray, tiles: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """See `Engine`."""
+        batch = self._batch(torch.from_numpy(tiles.astype(np.int64)).to(self._device))
+        losses, gradient = self._gradient(loss, self._to_device(parameters), batch)
+        return _to_host(losses), _to_host(gradient)
+
+    @torch.no_grad()
+    def bce_losses(self, parameters: FloatArray) -> FloatArray:
+        """See `Engine`."""
+        groups = self._groups(self._to_device(parameters), self._all_tiles)
+        losses = torch.cat([self._cross_entropy(some, self._everything) for some in groups])
+        return _to_host(self.ranks.sum_tensor(losses))
+
+    @torch.no_grad()
+    def punzi_values(self, parameters: FloatArray) -> PunziValues:
+        """See `Engine`."""
+        found = []
+        for vectors in self._groups(self._to_device(parameters), self._all_tiles):
+            sums = self._window_sums(vectors, self._everything)
+            sigma, loss = self.loss.values(sums, self._everything.held)
+            found.append((loss, sums[0], sums[1], sigma))
+        return PunziValues(*(_to_host(torch.cat(column)) for column in zip(*found, strict=True)))
+
+    def _gradient(
+        self, loss: Loss, parameters: torch.Tensor, batch: _Columns
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses (N,) of networks, (N, K), and their gradients (N, K), for the batch of all ranks.
+
+        Networks are taken as many at once as the memory of their activations allows.
+        """
+        losses, gradients = [], []
+        loss_of = self._cross_entropy if loss == "bce" else self._punzi_loss
+        tiles = -(-self._all_tiles // self.events.batches)
+        for some in self._groups(parameters, tiles):
+            vectors = some.detach().requires_grad_()
+            value = loss_of(vectors, batch)
+            (gradient,) = torch.autograd.grad(value.sum(), vectors)
+            losses.append(value.detach())
+            gradients.append(gradient)
+        value, gradient = torch.cat(losses), self.ranks.sum_tensor(torch.cat(gradients))
+        return self.ranks.sum_tensor(value) if loss == "bce" else value, gradient
+
+    def _groups(self, parameters: torch.Tensor, tiles: int) -> tuple[torch.Tensor, ...]:
+        """Networks, (N, K), as many at once as the memory for activations of some tiles allows.
+
+        Ranks add up group by group, and have to agree on `tiles`.
+        """
+        return torch.split(parameters, max(1, TOGETHER // (TILE * max(tiles, 1))))
+
+    def _window_sums(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
+        """ε, B and uncertain B_p, (N, H) each, of networks, (N, K), from events of all ranks."""
+        output = torch.sigmoid(self._logit(parameters, batch.x))
+        weight = batch.weight * self.loss.scale(batch.held)[batch.group]
+        sums = self.loss.sums(output, weight, batch.process, batch.start, batch.stop)
+        return self.ranks.sum_tensor(sums)
+
+    def _punzi_loss(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
+        """Punzi-losses (N,) of networks, (N, K)."""
+        return self.loss.values(self._window_sums(parameters, batch), batch.held)[1]
+
+    def _cross_entropy(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
+        """Weighted mean cross-entropies (N,) of networks, (N, K); the share of this rank."""
+        weight = batch.weight * self._bce_scale[batch.group]
+        label = (batch.process < 0).to(weight.dtype)
+        logit = self._logit(parameters, batch.x)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            logit, label.expand_as(logit), weight.expand_as(logit), reduction="none"
+        )
+        total = (batch.held * self._bce_scale).sum()
+        return wide(loss).sum(1) / torch.where(total > 0, total, 1.0)
+
+    def _logit(self, parameters: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Outputs (N, n) before the sigmoid of networks, (N, K), for scaled features (n, F)."""
+        vectors = parameters.to(self._dtype)
+        units = x.expand(len(vectors), *x.shape)
+        at = 0
+        for layer, (inputs, outputs) in enumerate(pairwise(self.widths)):
+            weight = vectors[:, at : at + inputs * outputs].reshape(-1, outputs, inputs)
+            at += inputs * outputs
+            bias = vectors[:, None, at : at + outputs]
+            at += outputs
+            units = torch.baddbmm(bias, units if layer == 0 else units.tanh(), weight.mT)
+        return units.squeeze(-1)
+
+    def _batch(self, tiles: torch.Tensor) -> _Columns:
+        """The events of some tiles."""
+        inside = torch.arange(TILE, device=self._device)
+        return self._columns((tiles[:, None] * TILE + inside).flatten())
+
+    def _columns(self, rows: torch.Tensor | slice) -> _Columns:
+        """Some of the events."""
+        columns = [column[rows] for column in (self._weight, *self._windows)]
+        held, group = self.loss.class_sums(*columns)
+        return _Columns(self._x[rows], *columns, group, self.ranks.sum_tensor(held))
+
+    def _to_device(self, values: FloatArray) -> torch.Tensor:
+        """Numbers on the device, in the widest precision it has."""
+        return torch.from_numpy(values).to(dtype=self._wide).to(self._device)
+
+
+def _to_host(values: torch.Tensor) -> FloatArray:
+    array: FloatArray = values.double().cpu().numpy()
+    return array

@@ -10,14 +10,16 @@ it back, if anything does.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import torch
 
+from punzinet.analysis.io.files import Arrays
+from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.engine import Engine, parameter_count
-from punzinet.analysis.training.lbfgs import lbfgs_step
-from punzinet.analysis.training.punzi_kernels import PunziValues
+from punzinet.analysis.training.loss_kernels import PunziValues
 from punzinet.analysis.training.settings import PretrainingSettings, PunziSettings
-from punzinet.analysis.training.state import TrainingState
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 #: A network that lets this share of the background pass, in the mean over windows, selects
@@ -32,6 +34,16 @@ DEAD_PATIENCE = 4
 #: A network whose learning rate has fallen to less than this share of the first one goes nowhere
 #: any more, and is finished.
 FINISHED = 1e-3
+#: Steps that L-BFGS remembers, ...
+MEMORY = 30
+#: ... length of its first step, of which nothing is known but the direction, ...
+FIRST_STEP = 0.02
+#: ... and evaluations after which the search for a length ends.
+TRIALS = 25
+#: What PyTorch's L-BFGS keeps as a list, one entry a step.
+LISTS = {"old_dirs", "old_stps", "ro"}
+
+Evaluate = Callable[[FloatArray], tuple[float, FloatArray]]
 
 
 class Phase(ABC):
@@ -101,8 +113,7 @@ class Phase(ABC):
 class Pretraining(Phase):
     """Weighted binary cross-entropy."""
 
-    name = "bce"
-    section = "pretraining"
+    name, section = "bce", "pretraining"
 
     def __init__(self, engine: Engine, validation: Engine, settings: PretrainingSettings) -> None:
         self.engine, self.validation, self.settings = engine, validation, settings
@@ -117,8 +128,7 @@ class Pretraining(Phase):
         """See `Phase`."""
         del epoch  # nothing is said of it
         loss: FloatArray = state.validation_loss[-1].copy()
-        which = list(networks)
-        loss[which] = self.validation.bce_losses(state.parameters[which])
+        loss[networks] = self.validation.bce_losses(state.parameters[networks])
         return loss
 
 
@@ -129,8 +139,7 @@ class PunziTraining(Phase):
     trained, and zero when no step leads down any more, or when a plateau has halved it.
     """
 
-    name = "punzi"
-    section = "punzi"
+    name = section = "punzi"
     settings: PunziSettings
 
     def __init__(
@@ -153,7 +162,7 @@ class PunziTraining(Phase):
     ) -> FloatArray:
         """See `Phase`."""
         if self.settings.optimizer == "sgd":
-            longest = np.inf if self.settings.max_step is None else self.settings.max_step
+            longest = self.settings.max_step or np.inf
             return self.engine.epoch("punzi", state.parameters, rate, longest, batches)
         losses: FloatArray = state.loss[-1].copy()
         for network in np.flatnonzero(rate).tolist():
@@ -176,12 +185,11 @@ class PunziTraining(Phase):
     def validate(self, state: TrainingState, networks: Sequence[int], epoch: int) -> FloatArray:
         """See `Phase`."""
         loss: FloatArray = state.validation_loss[-1].copy()
-        which = list(networks)
-        values = self.validation.punzi_values(state.parameters[which])
-        loss[which] = values.loss
+        values = self.validation.punzi_values(state.parameters[networks])
+        loss[networks] = values.loss
         everything = selects_everything(values, self.no_cut)
         dead = dead_hypotheses(values, self.no_cut)
-        for index, network in enumerate(which):
+        for index, network in enumerate(networks):
             if epoch > 0 and everything[index]:
                 state.stop(
                     network,
@@ -233,3 +241,88 @@ def dead_hypotheses(values: PunziValues, no_cut: PunziValues) -> BoolArray:
     return (values.efficiency < DEAD_EFFICIENCY * no_cut.efficiency) & (
         values.sigma > DEAD_SIGMA * no_cut.sigma
     )
+
+
+def lbfgs_step(parameters: FloatArray, curvature: Arrays, evaluate: Evaluate) -> float | None:
+    """Make one step of PyTorch's L-BFGS, of a length that meets the strong Wolfe conditions.
+
+    Changes the (K,) parameters and what is known of the curvature of the loss around them, nothing
+    at first; `evaluate` gives the loss and its (K,) gradient. All events are seen in every
+    evaluation: changes of the gradient must not be those of a batch. SciPy's L-BFGS-B cannot be
+    left and entered again between iterations, where the networks of an ensemble are validated and a
+    checkpoint may be written.
+
+    Returns the loss after the step; None if nothing leads down any more, but for rounding.
+    """
+    start = parameters.copy()
+    loss = _iterate(parameters, curvature, evaluate)
+    if loss is None and "old_dirs" in curvature:  # what was learned may mislead
+        curvature.clear()
+        parameters[:] = start
+        loss = _iterate(parameters, curvature, evaluate)
+    if loss is None:
+        parameters[:] = start
+    return loss
+
+
+def _iterate(parameters: FloatArray, curvature: Arrays, evaluate: Evaluate) -> float | None:
+    """See `lbfgs_step`; parameters are of no use if nothing leads down."""
+    vector = torch.nn.Parameter(torch.from_numpy(parameters.copy()))
+    start = parameters.tobytes()
+    known: dict[bytes, tuple[float, FloatArray]] = {}  # no point is evaluated twice
+    if "loss" in curvature:
+        known[start] = float(curvature.pop("loss")), curvature.pop("gradient")
+
+    def closure() -> float:
+        point = vector.detach().numpy()
+        key = point.tobytes()
+        if key not in known:
+            known[key] = evaluate(point.copy())
+        loss, gradient = known[key]
+        vector.grad = torch.from_numpy(gradient.copy())
+        return loss
+
+    before = closure()
+    if not np.isfinite(before):
+        return None
+    # PyTorch multiplies the gradient with lr · min(1, 1/Σ|g|) for its first step.
+    gradient = known[start][1]
+    first = FIRST_STEP * max(1.0, np.abs(gradient).sum()) / max(np.linalg.norm(gradient), 1e-300)
+    optimizer = torch.optim.LBFGS(
+        [vector],
+        lr=1.0 if curvature else float(first),
+        max_iter=1,
+        max_eval=1 + TRIALS,
+        tolerance_grad=0,
+        tolerance_change=0,
+        history_size=MEMORY,
+        line_search_fn="strong_wolfe",
+    )
+    optimizer.state[vector].update(_unpack(curvature))
+    optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch's
+    curvature.clear()
+    curvature.update(_pack(optimizer.state[vector]))
+    parameters[:] = vector.detach().numpy()
+    loss, gradient = known[parameters.tobytes()]
+    curvature |= {"loss": np.array(loss), "gradient": gradient}
+    return loss if loss < before else None
+
+
+def _pack(state: dict[str, Any]) -> Arrays:
+    """The state of PyTorch's optimiser as arrays, for the checkpoint; `al` is scratch."""
+    return {
+        name: np.array([np.asarray(one) for one in value]) if name in LISTS else np.asarray(value)
+        for name, value in state.items()
+        if name != "al"
+    }
+
+
+def _unpack(arrays: Arrays) -> dict[str, Any]:
+    """What `_pack` has packed."""
+    state: dict[str, Any] = {}
+    for name, values in arrays.items():
+        if name in LISTS:
+            state[name] = [torch.from_numpy(np.array(one)) for one in values]
+        else:
+            state[name] = torch.from_numpy(values.copy()) if values.ndim else values.item()
+    return state

@@ -5,15 +5,25 @@ buffer that stays in the cache, and each row is a loop that the compiler vectori
 of layers of any widths will do; hidden units are tanh, and the last row holds the logit.
 
 The parameters of a network are one vector, in the order of torch's `parameters_to_vector`: for
-each layer its weights, row by row, then its biases.
+each layer its weights, row by row, then its biases. `widths` are the units of all layers, inputs
+first, 1 last.
+
+tanh, exp and log(1+x) are a few multiplications and at most one division here, for eight or
+sixteen events at a time; the library's are called once per number. In double precision, which is
+the reference and not the fast path, they are the library's. The coefficients are minimax fits
+(least squares, reweighted until the error oscillates evenly).
 """
 
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
+from punzinet.analysis.compiled import njit
 from punzinet.analysis.training.batches import TILE
-from punzinet.analysis.training.fast_math import event_loop, tanh
 from punzinet.analysis.types import FloatArray, IntArray
 
 #: Events of a block. The rows of a 4-8-4-1 network are 34 KiB in single precision.
@@ -23,44 +33,125 @@ TILES = BLOCK // TILE
 #: Parts into which the blocks of a batch are divided. Each is summed up by itself, and the
 #: parts' sums are added in their order, so that results do not depend on the number of cores.
 PARTS = 16
+#: Arithmetic may be reordered and fused for speed, but NaN stays NaN and infinity infinity, so
+#: that a diverging training is noticed.
+REORDERED = {"contract", "reassoc", "nsz", "arcp"}
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Network(NamedTuple):
-    """A network as compiled code takes it.
+def event_loop(function: Function) -> Function:
+    """Compile a function that loops over the events of blocks, into whatever calls it.
 
-    Attributes:
-        parameters: (K,) weights and biases, in the precision of the pass.
-        widths: (layers,) units of each layer, inputs first, 1 last.
+    A function of its own would be optimised once by itself and once more with its caller, which
+    adds up in another order; and which of the two is called depends on whether the caller has
+    just been compiled or comes from the cache.
     """
+    return _compile(function, forceinline=True)
 
-    parameters: FloatArray
-    widths: IntArray
+
+def kernel(function: Function) -> Function:
+    """Compile a function that is called from Python, from several threads at a time.
+
+    All that it calls is an `event_loop`, so that its results are the same whether it has just
+    been compiled or comes from the cache. Numba's own parallel loops are no such kernels.
+    """
+    return _compile(function, cache=True, nogil=True)
+
+
+def _compile(function: Function, **options: Any) -> Function:
+    """Compile without counting who uses an array, which takes as long as a row's arithmetic."""
+    # The types that numba declares do not know of all options.
+    more: dict[str, Any] = {"_nrt": False, **options}
+    compiled: Function = njit(fastmath=REORDERED, error_model="numpy", **more)(function)
+    return compiled
+
+
+def _floats(*values: float) -> tuple[Any, ...]:
+    return tuple(map(np.float32, values))
+
+
+_TANH_OVER = _floats(0.9999994, 0.12922685, 0.0029485116, 1.1414678e-5)
+_TANH_UNDER = _floats(1.0, 0.46255806, 0.023803512, 2.3839541e-4, 2.4572407e-7)
+_EXP = _floats(1.0000001, 0.9999997, 0.49998894, 0.16667575, 0.041915383, 0.0082976548)
+# ln 2 in two parts: the first has few digits, so that its multiples are exact.
+_LOG2_E, _LN2_HIGH, _LN2_LOW = _floats(1.4426950, 0.693359375, -2.1219444e-4)
+_LOG1P = _floats(
+    0.99999642, -0.49987406, 0.33179826, -0.24073076,
+    0.16764788, -0.095322520, 0.036084536, -0.0064526172,
+)  # fmt: skip
+_TANH_LIMIT, _EXP_LIMIT, _HALF = _floats(7.9, 87.0, 0.5)
+_EXP_BIAS, _MANTISSA_BITS = np.int32(127), np.int32(23)
+
+
+def tanh(x: float) -> float:
+    """Hyperbolic tangent, to 5·10⁻⁷ (absolute) in single precision."""
+    return math.tanh(x)
+
+
+def exp(x: float) -> float:
+    """Exponential, to 3·10⁻⁷ (relative) in single precision; held constant beyond ±87."""
+    return math.exp(x)
+
+
+def log1p(x: float) -> float:
+    """log(1 + x) for 0 ≤ x ≤ 1, to 2·10⁻⁷ (absolute) in single precision."""
+    return math.log1p(x)
+
+
+def _rational_tanh(x: Any) -> Any:
+    """Rational function of x, odd, clamped where it is ±1 to single precision."""
+    a0, a1, a2, a3 = _TANH_OVER
+    b0, b1, b2, b3, b4 = _TANH_UNDER
+    x = min(max(x, -_TANH_LIMIT), _TANH_LIMIT)
+    u = x * x
+    return x * (a0 + u * (a1 + u * (a2 + u * a3))) / (b0 + u * (b1 + u * (b2 + u * (b3 + u * b4))))
+
+
+def _bitwise_exp(x: Any) -> Any:
+    """2^k · e^r with |r| ≤ ln 2 / 2: a polynomial, and k put straight into the exponent's bits."""
+    c0, c1, c2, c3, c4, c5 = _EXP
+    x = min(max(x, -_EXP_LIMIT), _EXP_LIMIT)
+    k = np.floor(x * _LOG2_E + _HALF)
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    power = np.int32((np.int32(k) + _EXP_BIAS) << _MANTISSA_BITS).view(np.float32)
+    return power * (c0 + r * (c1 + r * (c2 + r * (c3 + r * (c4 + r * c5)))))
+
+
+def _polynomial_log1p(x: Any) -> Any:
+    c1, c2, c3, c4, c5, c6, c7, c8 = _LOG1P
+    return x * (c1 + x * (c2 + x * (c3 + x * (c4 + x * (c5 + x * (c6 + x * (c7 + x * c8)))))))
+
+
+def _compile_as(plain: Any, library: Any, approximation: Any) -> None:
+    """Let compiled code take the approximation for `plain` in single precision."""
+
+    def in_double(x: Any) -> Any:
+        return library(x)
+
+    @overload(plain, jit_options={"fastmath": REORDERED, "error_model": "numpy"})
+    def choose(x: Any) -> Any:
+        return approximation if x == types.float32 else in_double
+
+
+_compile_as(tanh, math.tanh, _rational_tanh)
+_compile_as(exp, math.exp, _bitwise_exp)
+_compile_as(log1p, math.log1p, _polynomial_log1p)
 
 
 class Workspace(NamedTuple):
-    """A block of events for each worker, and what passes make of it.
+    """A block of events, and what passes make of it."""
 
-    Attributes:
-        rows: (workers, Σ widths, BLOCK) inputs, activations and output of a network.
-        weight: (workers, BLOCK) event weights.
-        cell: (workers, BLOCK) cells of the events, see `Batch`.
-        slopes: (workers, Σ widths − F, BLOCK) slopes of the loss, for the backward pass.
-    """
+    rows: FloatArray  # (Σ widths, BLOCK) inputs, activations and logit or output of a network
+    weight: FloatArray  # (BLOCK,) event weights
+    cell: IntArray  # (BLOCK,) cells of the events, see `Batch`
+    slopes: FloatArray  # (Σ widths − F, BLOCK) slopes of the loss, for the backward pass
 
-    rows: FloatArray
-    weight: FloatArray
-    cell: IntArray
-    slopes: FloatArray
-
-
-def workspace(widths: tuple[int, ...], dtype: type[np.floating], workers: int) -> Workspace:
-    """Blocks for a number of workers and networks of some widths, inputs first."""
-    return Workspace(
-        np.zeros((workers, sum(widths), BLOCK), dtype),
-        np.zeros((workers, BLOCK), dtype),
-        np.zeros((workers, BLOCK), np.uint32),
-        np.zeros((workers, sum(widths[1:]), BLOCK), dtype),
-    )
+    @classmethod
+    def of(cls, widths: tuple[int, ...], dtype: type[np.floating]) -> "Workspace":
+        """One for networks of some widths."""
+        rows, weight = np.zeros((sum(widths), BLOCK), dtype), np.zeros(BLOCK, dtype)
+        return cls(rows, weight, np.zeros(BLOCK, np.uint32), np.zeros_like(rows[widths[0] :]))
 
 
 @event_loop
@@ -77,9 +168,9 @@ def blocks_of_part(batch: Any, part: int) -> tuple[int, int]:
 
 
 @event_loop
-def load_block(batch: Any, block: int, work: Any, worker: int) -> None:
-    """Copy one block of a batch into a worker's; beyond the end of the batch, weights are zero."""
-    rows, weight, cell = work.rows[worker], work.weight[worker], work.cell[worker]
+def load_block(batch: Any, block: int, work: Any) -> None:
+    """Copy one block of a batch into a workspace; beyond the batch's end, weights are zero."""
+    rows, weight, cell = work.rows, work.weight, work.cell
     begin = block * TILES
     held = min(TILES, len(batch.tiles) - begin)
     features = batch.values.shape[1] - 2
@@ -101,13 +192,12 @@ def load_block(batch: Any, block: int, work: Any, worker: int) -> None:
 
 
 @event_loop
-def forward(network: Any, rows: Any) -> None:
-    """Evaluate a network for one block.
+def forward(parameters: Any, widths: Any, rows: Any) -> None:
+    """Evaluate a network with (K,) parameters for one block.
 
     Of the (Σ widths, BLOCK) rows, the first hold the inputs; the activations of each layer and,
     last, the logit are written to the others.
     """
-    parameters, widths = network.parameters, network.widths
     weight, below = 0, 0
     for layer in range(1, len(widths)):
         inputs, units = widths[layer - 1], widths[layer]
@@ -136,14 +226,13 @@ def forward(network: Any, rows: Any) -> None:
 
 
 @event_loop
-def backward(network: Any, rows: Any, slopes: Any, gradient: Any) -> None:
+def backward(parameters: Any, widths: Any, rows: Any, slopes: Any, gradient: Any) -> None:
     """Add one block's part of the gradient of a loss to the (K,) float64 `gradient`.
 
     The rows are as `forward` left them, but for the last, which is not used. Of the
     (Σ widths − inputs, BLOCK) slopes, the last row is ∂loss/∂logit of each event; the slopes with
     respect to the inputs of all hidden units are written to the others.
     """
-    parameters, widths = network.parameters, network.widths
     zero = rows.dtype.type(0)
     weight, below = len(parameters), len(rows) - 1
     gradient[weight - 1] += _sum(slopes[-1])
@@ -179,16 +268,15 @@ def _combine_two(constants: Any, weights: Any, rows: Any, totals: Any) -> None:
     """`_combine` with two constants and two vectors of weights at once: rows are loaded once."""
     v, w = weights
     a, b = totals[0], totals[1]
-    quads = len(v) // 4
+    quads = len(v) - len(v) % 4
     if quads == 0:
         a[:] = constants[0]
         b[:] = constants[1]
-    for quad in range(quads):
-        i = 4 * quad
+    for i in range(0, quads, 4):
         v0, v1, v2, v3 = v[i], v[i + 1], v[i + 2], v[i + 3]
         w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
         x0, x1, x2, x3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        if quad == 0:
+        if i == 0:
             c, d = constants
             for event in range(BLOCK):
                 a[event] = c + v0 * x0[event] + v1 * x1[event] + v2 * x2[event] + v3 * x3[event]
@@ -197,7 +285,7 @@ def _combine_two(constants: Any, weights: Any, rows: Any, totals: Any) -> None:
             for event in range(BLOCK):
                 a[event] += v0 * x0[event] + v1 * x1[event] + v2 * x2[event] + v3 * x3[event]
                 b[event] += w0 * x0[event] + w1 * x1[event] + w2 * x2[event] + w3 * x3[event]
-    for i in range(4 * quads, len(v)):
+    for i in range(quads, len(v)):
         x, vi, wi = rows[i], v[i], w[i]
         for event in range(BLOCK):
             a[event] += vi * x[event]
@@ -253,14 +341,9 @@ def _add_gradients(slopes: Any, rows: Any, gradient: Any) -> None:
                 t1 += q[event] * x1[event]
                 t2 += q[event] * x2[event]
                 t3 += q[event] * x3[event]
-            gradient[g + i] += s0
-            gradient[g + i + 1] += s1
-            gradient[g + i + 2] += s2
-            gradient[g + i + 3] += s3
-            gradient[h + i] += t0
-            gradient[h + i + 1] += t1
-            gradient[h + i + 2] += t2
-            gradient[h + i + 3] += t3
+            for k, (s, t) in enumerate(((s0, t0), (s1, t1), (s2, t2), (s3, t3))):
+                gradient[g + i + k] += s
+                gradient[h + i + k] += t
         for i in range(quads, inputs):
             gradient[g + i] += _product(p, rows[i])
             gradient[h + i] += _product(q, rows[i])

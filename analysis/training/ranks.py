@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
 
 import numba
 import numpy as np
@@ -22,12 +22,16 @@ from punzinet.analysis.io.errors import InputError, Interrupted
 from punzinet.analysis.types import FloatArray
 
 
+class LostRankError(Exception):
+    """Another process has ended before its time."""
+
+
+@dataclass(frozen=True)
 class Ranks:
     """The processes of a training, as one of them sees them: number `number` of `count`."""
 
-    def __init__(self, number: int = 0, count: int = 1) -> None:
-        self.number = number
-        self.count = count
+    number: int = 0
+    count: int = 1
 
     def sum_tensor(self, values: torch.Tensor) -> torch.Tensor:
         """Add up tensors over all ranks, the same to the last bit on each.
@@ -40,7 +44,11 @@ class Ranks:
         """
         if self.count == 1:
             return values
-        total: torch.Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]  # torch's
+        total = values.clone()
+        try:
+            distributed.all_reduce(total.detach())  # in place, behind the back of the gradient
+        except RuntimeError as error:
+            raise LostRankError from error
         return total
 
     def sum(self, values: FloatArray) -> FloatArray:
@@ -57,27 +65,6 @@ class Ranks:
         """The device of this process; with several GPUs in a machine, each rank has its own."""
         several = self.count > 1 and name == "cuda"
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if several else name
-
-
-class LostRankError(Exception):
-    """Another process has ended before its time."""
-
-
-class _Sum(torch.autograd.Function):
-    """Sum over ranks, whose gradient is passed on as it is."""
-
-    @staticmethod
-    def forward(_ctx: object, values: torch.Tensor) -> torch.Tensor:
-        total = values.detach().clone()
-        try:
-            distributed.all_reduce(total)
-        except RuntimeError as error:
-            raise LostRankError from error
-        return total
-
-    @staticmethod
-    def backward(_ctx: object, *gradients: Any) -> Any:
-        return gradients[0]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -23,6 +23,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TimeRemainingColumn as TimeRemaining
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
@@ -30,15 +33,14 @@ from punzinet.analysis.io.errors import InputError, Interrupted
 from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import PunziNet
-from punzinet.analysis.training.autograd import AutogradEngine
-from punzinet.analysis.training.batches import PackedEvents, pack
-from punzinet.analysis.training.data import StreamedSample
-from punzinet.analysis.training.engine import Engine, FusedEngine, Objective
+from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss
+from punzinet.analysis.training.batches import pack
+from punzinet.analysis.training.checkpoint import Checkpoint, TrainingState
+from punzinet.analysis.training.data import EventStream, StreamedSample
+from punzinet.analysis.training.engine import AutogradEngine, Engine, FusedEngine
 from punzinet.analysis.training.loop import Phase, Pretraining, PunziTraining
-from punzinet.analysis.training.progress import Reporter
 from punzinet.analysis.training.ranks import Ranks
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.training.state import Checkpoint, TrainingState
 from punzinet.analysis.types import FloatArray
 
 LOG = logging.getLogger(__name__)
@@ -51,21 +53,22 @@ WITHOUT_CONSEQUENCE = {"storage"}
 REPEATS_OF_LAUNCHER = 2.0
 CHECKPOINT = "checkpoint.safetensors"
 
+#: Is told of every epoch.
+Reporter = Callable[[Phase, TrainingState], None]
+
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
     """One network after one phase, at the epoch with its smallest validation loss.
 
-    That is epoch 0 if training did not improve it. The name is that of its folder, such as
-    ``punzi-00``, the loss that of the validation (cross-entropy, or fb); it has converged if the
-    training ran to its end, with no hypothesis dead.
+    That is epoch 0 if training did not improve it. The loss is that of the validation.
     """
 
-    name: str
+    name: str  # of its folder, such as ``punzi-00``
     network: PunziNet
-    loss: float
+    loss: float  # cross-entropy, or fb
     epoch: int
-    converged: bool
+    converged: bool  # the training ran to its end, with no hypothesis dead
     messages: tuple[str, ...]
 
 
@@ -114,34 +117,114 @@ def train_networks(
     }
     if pretrained is not None:
         identity["pretrained"] = hashlib.sha256(pretrained.tobytes()).hexdigest()
-    path = output.network(CHECKPOINT)
+    path, ranks = output.network(CHECKPOINT), ranks or Ranks()
     checkpoint = Checkpoint(path, identity, resume=resume)
-    ranks = Ranks() if ranks is None else ranks
     ranks.any(False)  # nobody writes before all have read
-    objective = _objective(sample, figure_of_merit, luminosity, settings)
-    training = _Training(sample, objective, settings, output, ranks)
-    phases = [training.pretraining, training.punzi_training]
-    vectors = training.initial_parameters() if pretrained is None else pretrained
+    loss_of_sample = _loss(sample, figure_of_merit, luminosity, settings)
+    disk = output.root if settings.storage == "disk" else None
+    vectors = pretrained
+    if vectors is None:
+        vectors = np.stack(
+            [
+                parameters_to_vector(network.parameters()).detach().double().numpy()
+                for network in _networks(sample, settings)
+            ]
+        )
     with _noted_signals(REPEATS_OF_LAUNCHER if ranks.count > 1 else 0.0) as signal_came:
         for index in range(0 if pretrained is None else 1, 2):
-            phase = phases[index]()
+            phase = _phase(index, sample, loss_of_sample, settings, disk=disk, ranks=ranks)
             if phase.name not in checkpoint.states:
                 checkpoint.states[phase.name] = phase.start(vectors)
             state = checkpoint.states[phase.name]
-            for _ in phase.epochs(state, training.generator(BATCHES, index)):
+            for _ in phase.epochs(state, _generator(settings, BATCHES, index)):
                 if ranks.number == 0:
-                    for reporter in reporters:
-                        reporter.epoch(phase, state)
+                    for report in reporters:
+                        report(phase, state)
                 _end_if_asked(phase.name, state, checkpoint, ranks, signal_came())
             vectors = state.best
             del phase  # and with it a copy of the events, before the next one is made
-    result = training.result(checkpoint.states)
-    if not may_fail and not any(trained.converged for trained in result.punzi):
+    folder = output if ranks.number == 0 else None
+    trained = {
+        name: tuple(_trained(name, state, _networks(sample, settings), folder))
+        for name, state in checkpoint.states.items()
+    }
+    result = TrainingResult(trained.get("bce", ()), trained["punzi"])
+    if not may_fail and not any(network.converged for network in result.punzi):
         first = result.punzi[0]
         raise InputError(f"No network converged; {first.name}: {first.messages[-1]}.")
     if ranks.number == 0:
         path.unlink(missing_ok=True)
     return result
+
+
+def _generator(
+    settings: TrainingSettings, purpose: int, index: int
+) -> Callable[[int], np.random.Generator]:
+    """Independent sources of random numbers, by what they are for."""
+    return lambda number: np.random.default_rng([settings.seed, purpose, index, number])
+
+
+def _networks(sample: StreamedSample, settings: TrainingSettings) -> list[PunziNet]:
+    """The networks, randomly initialised."""
+    rng = _generator(settings, PARAMETERS, 0)
+    return [
+        PunziNet(sample.features, *sample.scaling, settings.hidden, rng(number))
+        for number in range(settings.networks)
+    ]
+
+
+def _loss(
+    sample: StreamedSample,
+    figure_of_merit: FigureOfMerit,
+    luminosity: float,
+    settings: TrainingSettings,
+) -> PunziLoss:
+    """What follows the pretraining."""
+    signal, background = map(torch.from_numpy, sample.total)
+    about = signal, background, luminosity, figure_of_merit, sample.backgrounds
+    if settings.significance_cross_section is None:
+        return PunziLoss(*about)
+    loss = SignificanceLoss(*about)
+    loss.cross_section = settings.significance_cross_section
+    return loss
+
+
+def _phase(
+    index: int,
+    sample: StreamedSample,
+    loss: PunziLoss,
+    settings: TrainingSettings,
+    *,
+    disk: Path | None,
+    ranks: Ranks,
+) -> Phase:
+    """The first phase, or the second, with engines for its events; validation's as they come."""
+    # In the cross-entropy, signal sums up to as much as background does.
+    signal, background = sample.training_totals
+    scale = np.concatenate(
+        [
+            np.full(len(signal), background.sum() / signal.sum())
+            if settings.pretraining.signal_weights == "total"
+            else background.sum() / (len(signal) * signal),
+            np.ones(len(background)),
+        ]
+    )
+    widths = (len(sample.features), *settings.hidden, 1)
+
+    def engine(events: EventStream, *order: Any, stratified: bool = False) -> Engine:
+        packed = pack(sample, events, *order, stratified=stratified, disk=disk, ranks=ranks)
+        if settings.device == "cpu":
+            return FusedEngine(packed, widths, loss, scale)
+        return AutogradEngine(packed, widths, loss, scale, device=ranks.device(settings.device))
+
+    rng = _generator(settings, PACKING, index)(0)
+    if index == 0:  # its batches are always random: a stratum means nothing to its loss
+        training = engine(sample.training, settings.pretraining.batch_size, rng)
+        return Pretraining(training, engine(sample.validation), settings.pretraining)
+    punzi = settings.punzi
+    batch_size = None if punzi.optimizer == "lbfgs" else punzi.batch_size
+    training = engine(sample.training, batch_size, rng, stratified=punzi.batches == "stratified")
+    return PunziTraining(training, engine(sample.validation), punzi, sample.mass)
 
 
 def _end_if_asked(
@@ -161,31 +244,6 @@ def _end_if_asked(
             f"the training was interrupted after epoch {state.epoch} of phase {phase}; "
             "nothing is lost: the same command continues it."
         )
-
-
-def _objective(
-    sample: StreamedSample,
-    figure_of_merit: FigureOfMerit,
-    luminosity: float,
-    settings: TrainingSettings,
-) -> Objective:
-    """What the losses of both phases need to know.
-
-    In the cross-entropy, factors make signal sum up to as much as background does.
-    """
-    signal, background = sample.training_totals
-    if settings.pretraining.signal_weights == "total":
-        scale = np.full(len(signal), background.sum() / signal.sum())
-    else:
-        scale = background.sum() / (len(signal) * signal)
-    return Objective(
-        *sample.total,
-        luminosity,
-        figure_of_merit,
-        np.concatenate([scale, np.ones(len(background))]),
-        sample.backgrounds,
-        settings.significance_cross_section,
-    )
 
 
 @contextmanager
@@ -214,102 +272,66 @@ def _noted_signals(repeats: float) -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-class _Training:
-    """Makes phases, engines and networks from a sample and settings."""
+def _trained(
+    phase: str, state: TrainingState, networks: Sequence[PunziNet], output: OutputFolder | None
+) -> Iterator[TrainedNetwork]:
+    """Networks at their best epochs of a phase; histories are written if there is a folder.
 
-    def __init__(
-        self,
-        sample: StreamedSample,
-        objective: Objective,
-        settings: TrainingSettings,
-        output: OutputFolder,
-        ranks: Ranks,
-    ) -> None:
-        self.sample = sample
-        self.objective = objective
-        self.settings = settings
-        self.output = output
-        self.ranks = ranks
-        self.widths = (len(sample.features), *settings.hidden, 1)
-
-    def generator(self, purpose: int, index: int) -> Callable[[int], np.random.Generator]:
-        """Independent sources of random numbers, by what they are for."""
-        return lambda number: np.random.default_rng([self.settings.seed, purpose, index, number])
-
-    def initial_parameters(self) -> FloatArray:
-        """(N, K) parameters of randomly initialised networks."""
-        return np.stack(
-            [
-                parameters_to_vector(self._network(n).parameters()).detach().double().numpy()
-                for n in range(self.settings.networks)
-            ]
-        )
-
-    def pretraining(self) -> Phase:
-        """The first phase. Its batches are always random: a stratum means nothing to its loss."""
-        settings = self.settings.pretraining
-        return Pretraining(*self._engines(0, settings.batch_size, stratified=False), settings)
-
-    def punzi_training(self) -> Phase:
-        """The second phase."""
-        settings = self.settings.punzi
-        batch_size = None if settings.optimizer == "lbfgs" else settings.batch_size
-        engines = self._engines(1, batch_size, stratified=settings.batches == "stratified")
-        return PunziTraining(*engines, settings, self.sample.mass)
-
-    def result(self, states: dict[str, TrainingState]) -> TrainingResult:
-        """Collect finished networks, and write their histories.
-
-        Raises:
-            InputError: If a history cannot be written.
-        """
-        networks: dict[str, list[TrainedNetwork]] = {"bce": [], "punzi": []}
-        for phase, state in states.items():
-            for n in range(self.settings.networks):
-                trained = self._trained(f"{phase}-{n:02d}", state, n)
-                networks[phase].append(trained)
-                if self.ranks.number > 0:
-                    continue
-                path = self.output.network(trained.name) / "history.parquet"
-                with atomic_path(path) as partial:
-                    pq.write_table(pa.table(state.history(n)), partial, write_page_checksum=True)
-                if phase == "punzi" and not trained.converged:
-                    LOG.warning("%s did not converge: %s", trained.name, trained.messages[-1])
-        return TrainingResult(tuple(networks["bce"]), tuple(networks["punzi"]))
-
-    def _trained(self, name: str, state: TrainingState, number: int) -> TrainedNetwork:
-        """One of the networks at its best epoch."""
-        network = self._network(number)
-        vector = torch.from_numpy(state.best[number]).float()
-        vector_to_parameters(vector, network.parameters())
-        return TrainedNetwork(
-            name,
+    Raises:
+        InputError: If a history cannot be written.
+    """
+    for number, network in enumerate(networks):
+        vector_to_parameters(torch.from_numpy(state.best[number]).float(), network.parameters())
+        trained = TrainedNetwork(
+            f"{phase}-{number:02d}",
             network,
             float(state.best_loss[number]),
             int(state.best_epoch[number]),
             not (state.stopped[number] or state.dead[number].any()),
             tuple(state.messages[number]),
         )
+        if output is not None:
+            with atomic_path(output.network(trained.name) / "history.parquet") as partial:
+                history = pa.table(state.history(number))
+                pq.write_table(history, partial, write_page_checksum=True)
+            if phase == "punzi" and not trained.converged:
+                LOG.warning("%s did not converge: %s", trained.name, trained.messages[-1])
+        yield trained
 
-    def _network(self, number: int) -> PunziNet:
-        """One of the networks, randomly initialised."""
-        rng = self.generator(PARAMETERS, 0)(number)
-        low, high = self.sample.scaling
-        return PunziNet(self.sample.features, low, high, self.settings.hidden, rng)
 
-    def _engines(
-        self, phase: int, batch_size: int | None, *, stratified: bool
-    ) -> tuple[Engine, Engine]:
-        """Engines with the training and the validation events, the latter as they come."""
-        disk = self.output.root if self.settings.storage == "disk" else None
-        put = partial(pack, self.sample, disk=disk, ranks=self.ranks)
-        rng = self.generator(PACKING, phase)(0)
-        training = put(self.sample.training, batch_size, rng, stratified=stratified)
-        return self._engine(training), self._engine(put(self.sample.validation))
+class ProgressBar(Progress):
+    """Shows a line for each phase: losses, learning rate, events per second."""
 
-    def _engine(self, events: PackedEvents) -> Engine:
-        """The engine of the device of the settings."""
-        if self.settings.device == "cpu":
-            return FusedEngine(events, self.widths, self.objective)
-        device = events.ranks.device(self.settings.device)
-        return AutogradEngine(events, self.widths, self.objective, device)
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        """Show it on a console; on standard error if not given; nowhere if quiet."""
+        super().__init__(
+            TextColumn("{task.description:>5}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.5g}"),
+            TextColumn("validation {task.fields[validation]:.5g} (best {task.fields[best]:.5g})"),
+            TextColumn("rate {task.fields[rate]:.2g}"),
+            TextColumn("{task.fields[speed]:.3g} M events/s"),
+            TimeRemaining(),
+            console=console or Console(stderr=True),
+            disable=quiet,
+        )
+        self._phases: dict[str, TaskID] = {}
+        self._clock = time.perf_counter()
+
+    def report(self, phase: Phase, state: TrainingState) -> None:
+        """Be a `Reporter`; of an ensemble, means over the networks still in training."""
+        running = ~state.stopped if not state.stopped.all() else state.stopped
+        before, self._clock = self._clock, time.perf_counter()
+        seen = phase.engine.events.count * int(running.sum())
+        values: dict[str, Any] = {
+            "loss": float(np.mean(state.loss[-1, running])),
+            "validation": float(np.mean(state.validation_loss[-1, running])),
+            "best": float(np.mean(state.best_loss[running])),
+            "rate": float(np.mean(state.rate[running])),
+            "speed": seen / max(self._clock - before, 1e-9) / 1e6,
+        }
+        if phase.name not in self._phases:
+            total = phase.settings.epochs
+            self._phases[phase.name] = self.add_task(phase.name, total=total, **values)
+        self.update(self._phases[phase.name], completed=state.epoch, **values)

@@ -27,8 +27,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Sample, load_sample
-from punzinet.analysis.training.progress import ProgressBar
-from punzinet.analysis.training.train import train_networks
+from punzinet.analysis.training.train import ProgressBar, train_networks
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution, open_executor
@@ -181,7 +180,7 @@ def _train(common: _Common, name: str, figure_of_merit: FigureOfMerit, **changes
             settings,
             OutputFolder(common.output.baselines / name),
             resume=common.resume,
-            reporters=[progress],
+            reporters=[progress.report],
         )
     return result.punzi[0].network
 

@@ -22,9 +22,13 @@ from punzinet.analysis.paper.studies import MAIN, Study
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training.data import Sample, load_sample, open_sample
-from punzinet.analysis.training.progress import Reporter
 from punzinet.analysis.training.ranks import Ranks
-from punzinet.analysis.training.train import TrainedNetwork, TrainingResult, train_networks
+from punzinet.analysis.training.train import (
+    Reporter,
+    TrainedNetwork,
+    TrainingResult,
+    train_networks,
+)
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of

@@ -72,7 +72,7 @@ def _prepare_training(context: Context) -> None:
             f"(--networks {usual} for what the manifest says)"
         )
     if training.device != "cpu":
-        from punzinet.analysis.training.autograd import usable_device
+        from punzinet.analysis.training.engine import usable_device
 
         usable_device(training.device)
 
@@ -84,14 +84,14 @@ def _run_training(context: Context) -> Sequence[Path] | None:
 
     With several processes: torchrun --nproc-per-node 2 -m punzinet train
     """
-    from punzinet.analysis.training.progress import ProgressBar
     from punzinet.analysis.training.ranks import open_ranks
+    from punzinet.analysis.training.train import ProgressBar
     from punzinet.processors.runs.training import run_training
 
     output, resume = context.output, context.options.resume
     with open_ranks() as ranks, ProgressBar(quiet=console.quiet) as progress:
         done = run_training(
-            _manifest(context), output, resume=resume, reporters=[progress], ranks=ranks
+            _manifest(context), output, resume=resume, reporters=[progress.report], ranks=ranks
         )
     if done is None:
         return None

@@ -8,10 +8,10 @@ from published_method import PublishedMethod
 from stage import Figures, fastest
 from synthetic import synthetic_sample
 
-from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.punzi_loss import PunziLoss
 from punzinet.analysis.training.batches import pack
 from punzinet.analysis.training.data import Sample
-from punzinet.analysis.training.engine import FusedEngine, Loss, Objective
+from punzinet.analysis.training.engine import FusedEngine, Loss
 
 EVENTS = 2_500_000
 LUMINOSITY = 50.0
@@ -47,9 +47,9 @@ def epoch(
     """An epoch of some networks, with steps too short to matter."""
     rng = np.random.default_rng(1)
     scale = np.ones(len(sample.mass) + len(sample.backgrounds))
-    objective = Objective(*sample.total, LUMINOSITY, FigureOfMerit(), scale)
+    loss_of_sample = PunziLoss(*sample.total, LUMINOSITY)
     events = pack(sample, sample.training, batch_size, rng)
-    engine = FusedEngine(events, WIDTHS, objective)
+    engine = FusedEngine(events, WIDTHS, loss_of_sample, scale)
     parameters, rate = rng.normal(0, 0.5, (networks, 81)), np.full(networks, 1e-9)
     return lambda: engine.epoch(
         loss, parameters, rate, np.inf, events.epoch(np.random.default_rng(1))

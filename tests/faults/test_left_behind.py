@@ -23,8 +23,8 @@ from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.analysis.network import load_network
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.training.checkpoint import FORMAT, Checkpoint
 from punzinet.analysis.training.data import load_sample
-from punzinet.analysis.training.state import FORMAT, Checkpoint
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report.page import make_report
 from punzinet.processors.ledger import read_progress

@@ -9,17 +9,15 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss
 from punzinet.analysis.training.batches import PackedEvents, pack
 from punzinet.analysis.training.data import Sample
-from punzinet.analysis.training.engine import Objective
-
-SYNTHETIC = Path(__file__).parents[2] / "bench" / "synthetic.py"
 
 
 @pytest.fixture(scope="session")
 def synthetic() -> dict[str, Any]:
     """The makers of samples that the benchmarks use, too."""
-    return runpy.run_path(str(SYNTHETIC))
+    return runpy.run_path(str(Path(__file__).parents[2] / "bench" / "synthetic.py"))
 
 
 @pytest.fixture(scope="session")
@@ -40,18 +38,20 @@ def packed(small_sample: Sample) -> PackedEvents:
 
 
 @pytest.fixture(scope="session")
-def make_objective() -> Callable[..., Objective]:
-    """Make the objective of a sample."""
+def make_objective() -> Callable[..., tuple[PunziLoss, np.ndarray]]:
+    """Make the loss of a sample, and factors for the cross-entropy."""
 
-    def make(sample: Sample, cross_section: float | None = None, **merit: object) -> Objective:
-        scale = np.linspace(0.5, 2.0, len(sample.mass) + len(sample.backgrounds))
-        figure = FigureOfMerit(**merit)
-        return Objective(*sample.total, 50.0, figure, scale, sample.backgrounds, cross_section)
+    def make(sample: Sample, cross_section: float | None = None, **merit: object) -> Any:
+        about = *sample.total, 50.0, FigureOfMerit(**merit), sample.backgrounds
+        loss = PunziLoss(*about) if cross_section is None else SignificanceLoss(*about)
+        if isinstance(loss, SignificanceLoss):
+            loss.cross_section = cross_section
+        return loss, np.linspace(0.5, 2.0, len(sample.mass) + len(sample.backgrounds))
 
     return make
 
 
 @pytest.fixture(scope="session")
-def objective(small_sample: Sample, make_objective: Callable[..., Objective]) -> Objective:
+def objective(small_sample: Sample, make_objective: Callable[..., Any]) -> Any:
     """That of the small sample."""
     return make_objective(small_sample)

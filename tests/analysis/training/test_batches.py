@@ -15,7 +15,7 @@ from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training import batches
 from punzinet.analysis.training.batches import TILE, PackedEvents, pack
 from punzinet.analysis.training.data import Sample, load_sample, open_sample
-from punzinet.analysis.training.engine import FusedEngine, Objective
+from punzinet.analysis.training.engine import FusedEngine
 from punzinet.analysis.training.ranks import Ranks
 
 WIDTHS = (4, 8, 4, 1)
@@ -97,12 +97,11 @@ def test_windows_of_all_batches_hold_together_what_those_of_the_sample_do(
         inside = [(start <= h) & (h < stop) & (process != SIGNAL) for h in range(7)]
         return np.stack([np.bincount(process[i], weight[i], minlength=3) for i in inside])
 
+    columns = [column.reshape(-1, TILE) for column in packed.columns()[1:]]
     total = np.zeros((7, 3))
     order, bounds = packed.epoch(np.random.default_rng(4))
     for a, b in pairwise(bounds.tolist()):
-        batch = packed.batch(order[a:b])
-        cells = batch.cells[batch.tiles, -1].ravel()
-        total += in_windows(batch.values[batch.tiles, -2].ravel(), *packed.windows_of(cells))
+        total += in_windows(*(column[order[a:b]].ravel() for column in columns))
     expected = in_windows(events.weight, events.process, events.start, events.stop)
     np.testing.assert_allclose(total, expected, rtol=1e-6)
 
@@ -110,17 +109,17 @@ def test_windows_of_all_batches_hold_together_what_those_of_the_sample_do(
 @KINDS
 def test_mean_batch_loss_approaches_the_unbatched_loss(
     synthetic_sample: Callable[..., Sample],
-    make_objective: Callable[..., Objective],
+    make_objective: Callable[..., Any],
     stratified: bool,
 ) -> None:
     sample = synthetic_sample(60_000, hypotheses=5)
     objective = make_objective(sample)
     vector = np.random.default_rng(8).normal(0, 0.7, (1, 81))
-    whole = FusedEngine(pack(sample, sample.training), WIDTHS, objective).punzi_values(vector)
+    whole = FusedEngine(pack(sample, sample.training), WIDTHS, *objective).punzi_values(vector)
     excess = []
     for size in (800, 3200, 12_800):
         packed = training(sample, size, stratified=stratified)
-        engine = FusedEngine(packed, WIDTHS, objective)
+        engine = FusedEngine(packed, WIDTHS, *objective)
         losses = [
             engine.gradients("punzi", vector, order[a:b])[0]
             for order, bounds in (packed.epoch(np.random.default_rng(epoch)) for epoch in range(3))
@@ -132,7 +131,7 @@ def test_mean_batch_loss_approaches_the_unbatched_loss(
 
 
 def test_features_are_scaled_by_the_training_sample(small_sample: Sample) -> None:
-    features = pack(small_sample, small_sample.training).columns()[0]
+    features, *_ = pack(small_sample, small_sample.training).columns()
     held = features[: len(small_sample.training)]
     np.testing.assert_array_equal(held.min(axis=0), 0)
     np.testing.assert_array_equal(held.max(axis=0), 1)

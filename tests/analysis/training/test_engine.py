@@ -1,4 +1,4 @@
-"""The compiled kernels against automatic differentiation, and against themselves."""
+"""The compiled kernels against automatic differentiation, that against a plain loop."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,143 +7,134 @@ import numba
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import vector_to_parameters
 
-from punzinet.analysis.training.autograd import AutogradEngine
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.training import engine as engines
 from punzinet.analysis.training.batches import PackedEvents, pack
 from punzinet.analysis.training.data import Sample
-from punzinet.analysis.training.engine import Engine, FusedEngine, Objective, parameter_count
+from punzinet.analysis.training.engine import (
+    AutogradEngine,
+    Engine,
+    FusedEngine,
+    Loss,
+    parameter_count,
+)
 
 WIDTHS = (4, 8, 4, 1)
-TOLERANCE = {np.float32: 1e-4, np.float64: 1e-10}
 BY_PROCESS = {"background_uncertainty": {"tautau": 0.1, "mumugamma": 0.3}}
+LOSSES = pytest.mark.parametrize("loss", ["bce", "punzi"])
+STEPS = pytest.mark.parametrize("max_step", [np.inf, 0.01])
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
-def parameters(widths: tuple[int, ...] = WIDTHS, networks: int = 1) -> np.ndarray:
+def parameters(networks: int = 1, widths: tuple[int, ...] = WIDTHS) -> np.ndarray:
     """Random parameters of networks."""
     return np.random.default_rng(3).normal(0, 0.5, (networks, parameter_count(widths)))
 
 
 def both(
-    packed: PackedEvents,
-    objective: Objective,
-    widths: tuple[int, ...] = WIDTHS,
-    dtype: Any = np.float64,
+    packed: PackedEvents, objective: Any, widths: tuple[int, ...] = WIDTHS, dtype: Any = np.float64
 ) -> tuple[Engine, Engine]:
     """The compiled kernels, and their reference in double precision."""
-    return (
-        FusedEngine(packed, widths, objective, dtype),
-        AutogradEngine(packed, widths, objective, dtype=torch.float64),
-    )
+    reference = AutogradEngine(packed, widths, *objective, dtype=torch.float64)
+    return FusedEngine(packed, widths, *objective, dtype), reference
 
 
 def assert_same_gradient(
-    engines: tuple[Engine, Engine], vectors: np.ndarray, tiles: np.ndarray, rtol: float = 1e-10
+    pair: tuple[Engine, Engine], vectors: np.ndarray, tiles: np.ndarray, rtol: float = 1e-10
 ) -> None:
     """The Punzi-loss of some tiles, and its gradient, are finite and agree."""
-    (loss, gradient), (expected, slope) = (
-        engine.gradients("punzi", vectors, tiles) for engine in engines
-    )
+    (loss, gradient), (expected, slope) = (one.gradients("punzi", vectors, tiles) for one in pair)
     assert np.isfinite(gradient).all()
     assert loss == pytest.approx(expected, rel=rtol)
     np.testing.assert_allclose(gradient, slope, atol=rtol * np.abs(slope).max(), rtol=0)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 1e-4), (np.float64, 1e-10)])
 @pytest.mark.parametrize("widths", [WIDTHS, (4, 7, 5, 1), (4, 3, 1), (4, 9, 6, 5, 1)])
 def test_gradient_is_that_of_autograd(
-    packed: PackedEvents, objective: Objective, dtype: Any, widths: tuple[int, ...]
+    packed: PackedEvents, objective: Any, dtype: Any, rtol: float, widths: tuple[int, ...]
 ) -> None:
-    engines = both(packed, objective, widths, dtype)
+    pair = both(packed, objective, widths, dtype)
     order = np.random.default_rng(1).permutation(len(packed)).astype(np.int32)
     for tiles in (order, order[5:55]):
-        assert_same_gradient(engines, parameters(widths), tiles, TOLERANCE[dtype])
+        assert_same_gradient(pair, parameters(1, widths), tiles, rtol)
 
 
 @pytest.mark.parametrize(
     "options",
     [
+        {"form": "punzi", "a": 5.0},
+        {"form": "punzi-improved", "a": 5.0},
         {"background_uncertainty": 0.2},
         BY_PROCESS,
         {"cross_section": 7.0},
         {"cross_section": 7.0, **BY_PROCESS},
     ],
 )
-def test_gradient_with_uncertain_background_or_of_the_significance(
+def test_every_loss_and_its_gradient_are_those_of_the_loss_module(
     small_sample: Sample,
-    make_objective: Callable[..., Objective],
+    make_objective: Callable[..., Any],
     packed: PackedEvents,
     options: dict[str, Any],
 ) -> None:
-    engines = both(packed, make_objective(small_sample, **options))
-    assert_same_gradient(engines, parameters(), packed.batch().tiles[3:90])
-    values, others = (engine.punzi_values(parameters()) for engine in engines)
-    np.testing.assert_allclose(values.sigma, others.sigma, rtol=1e-10)
+    pair = both(packed, make_objective(small_sample, **options))
+    assert_same_gradient(pair, parameters(), packed.batch().tiles[3:90])
+    values, others = (one.punzi_values(parameters()) for one in pair)
+    assert values.loss == pytest.approx(others.loss, rel=1e-12)
+    for ours, theirs in zip(values, others, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10)
     assert values.sigma.mean() == pytest.approx(values.loss[0])
-    plain = FusedEngine(packed, WIDTHS, make_objective(small_sample), np.float64)
-    if "cross_section" not in options:
+    if list(options) == ["background_uncertainty"]:
+        plain = FusedEngine(packed, WIDTHS, *make_objective(small_sample), np.float64)
         assert (values.sigma > plain.punzi_values(parameters()).sigma).all()
 
 
 @pytest.mark.parametrize("zero", [0.0, {"tautau": 0.0, "eemumu": 0.0}])
 def test_no_uncertainty_is_the_plain_loss_to_the_last_bit(
-    small_sample: Sample,
-    make_objective: Callable[..., Objective],
-    packed: PackedEvents,
-    zero: object,
+    small_sample: Sample, make_objective: Callable[..., Any], packed: PackedEvents, zero: object
 ) -> None:
-    ours, plain = (
-        FusedEngine(packed, WIDTHS, make_objective(small_sample, **options)).gradients(
+    (loss, gradient), plain = (
+        FusedEngine(packed, WIDTHS, *make_objective(small_sample, **options)).gradients(
             "punzi", parameters(), packed.batch().tiles[:50]
         )
         for options in ({"background_uncertainty": zero}, {})
     )
-    assert ours[0] == plain[0]
-    np.testing.assert_array_equal(ours[1], plain[1])
-
-
-@pytest.mark.parametrize("form", ["punzi", "punzi-improved"])
-def test_values_are_those_of_the_loss_module(
-    small_sample: Sample,
-    make_objective: Callable[..., Objective],
-    packed: PackedEvents,
-    form: str,
-) -> None:
-    engines = both(packed, make_objective(small_sample, form=form, a=5.0))
-    ours, theirs = (engine.punzi_values(parameters()) for engine in engines)
-    assert ours.loss == pytest.approx(theirs.loss, rel=1e-12)
-    for mine, expected in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(mine, expected, rtol=1e-10)
+    assert loss == plain[0]
+    np.testing.assert_array_equal(gradient, plain[1])
 
 
 def test_batch_without_some_signals_and_backgrounds(
-    synthetic_sample: Callable[..., Sample], make_objective: Callable[..., Objective]
+    synthetic_sample: Callable[..., Sample], make_objective: Callable[..., Any]
 ) -> None:
     # Tiles of one kind of event each: batches then miss whole hypotheses and processes.
     sample = synthetic_sample(4000, hypotheses=9)
     events = sample.training
     packed = pack(sample, events[np.lexsort((events.start, events.process))])
-    engines = both(packed, make_objective(sample))
+    pair = both(packed, make_objective(sample))
     for start, stop in ((0, 1), (0, 9), (20, 30), (len(packed) - 1, len(packed))):
-        assert_same_gradient(engines, parameters(), packed.batch().tiles[start:stop])
+        assert_same_gradient(pair, parameters(), packed.batch().tiles[start:stop])
 
 
 @pytest.mark.parametrize("bias", [-60.0, 200.0])
 def test_saturated_outputs_have_finite_gradients(
-    packed: PackedEvents, objective: Objective, bias: float
+    packed: PackedEvents, objective: Any, bias: float
 ) -> None:
     vectors = parameters()
     vectors[0, -1] = bias
-    engine = FusedEngine(packed, WIDTHS, objective)
+    engine = FusedEngine(packed, WIDTHS, *objective)
     loss, gradient = engine.gradients("punzi", vectors, packed.batch().tiles)
     assert np.isfinite(loss).all()
     assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("max_step", [np.inf, 0.01])
+@STEPS
 def test_bce_epoch_is_that_of_autograd(
-    packed: PackedEvents, objective: Objective, max_step: float
+    packed: PackedEvents, objective: Any, max_step: float
 ) -> None:
-    start, rate = parameters(networks=3), np.array([0.5, 0.0, 0.1])
+    start, rate = parameters(3), np.array([0.5, 0.0, 0.1])
     batches = packed.epoch(np.random.default_rng(5))
     results = []
     for engine in both(packed, objective):
@@ -155,36 +146,33 @@ def test_bce_epoch_is_that_of_autograd(
     vectors, _, after = results[0]
     assert (vectors[1] == start[1]).all()
     if max_step == np.inf:
-        assert after[0] < FusedEngine(packed, WIDTHS, objective).bce_losses(start)[0]
+        assert after[0] < FusedEngine(packed, WIDTHS, *objective).bce_losses(start)[0]
 
 
 @pytest.mark.parametrize("batch_size", [None, 2000])
 def test_punzi_epoch_of_an_ensemble_is_that_of_its_networks(
-    small_sample: Sample, objective: Objective, batch_size: int | None
+    small_sample: Sample, objective: Any, batch_size: int | None
 ) -> None:
     packed = pack(small_sample, small_sample.training, batch_size, np.random.default_rng(0))
-    engine = FusedEngine(packed, WIDTHS, objective)
-    start, rate = parameters(networks=4), np.array([1e-3, 5e-4, 0.0, 1e-3])
+    engine = FusedEngine(packed, WIDTHS, *objective)
+    together, rate = parameters(4), np.array([1e-3, 5e-4, 0.0, 1e-3])
     batches = packed.epoch(np.random.default_rng(5))
-    together = start.copy()
     losses = engine.epoch("punzi", together, rate, 0.05, batches)
-    for n in range(len(start)):
-        alone = start[n : n + 1].copy()
+    for n in range(4):
+        alone = parameters(4)[n : n + 1]
         loss = engine.epoch("punzi", alone, rate[n : n + 1], 0.05, batches)
         np.testing.assert_array_equal(alone[0], together[n])
         assert loss[0] == losses[n]
 
 
-def test_results_do_not_depend_on_the_number_of_cores(
-    packed: PackedEvents, objective: Objective
-) -> None:
+def test_results_do_not_depend_on_the_number_of_cores(packed: PackedEvents, objective: Any) -> None:
     results = []
     batches = packed.epoch(np.random.default_rng(5))
     threads = numba.get_num_threads()
     for count in {1, threads}:
         numba.set_num_threads(count)
-        vectors = parameters(networks=3)
-        engine = FusedEngine(packed, WIDTHS, objective)
+        vectors = parameters(3)
+        engine = FusedEngine(packed, WIDTHS, *objective)
         for loss in ("bce", "punzi"):
             engine.epoch(loss, vectors, np.full(3, 1e-3), np.inf, batches)
         results.append((vectors, engine.punzi_values(vectors).loss, engine.bce_losses(vectors)))
@@ -193,9 +181,83 @@ def test_results_do_not_depend_on_the_number_of_cores(
         np.testing.assert_array_equal(one, several)
 
 
-def test_no_step_is_longer_than_the_limit(small_sample: Sample, objective: Objective) -> None:
+def test_no_step_is_longer_than_the_limit(small_sample: Sample, objective: Any) -> None:
     vectors, packed = parameters(), pack(small_sample, small_sample.training)
-    engine = FusedEngine(packed, WIDTHS, objective)
+    engine = FusedEngine(packed, WIDTHS, *objective)
     batches = packed.epoch(np.random.default_rng(5))
     engine.epoch("punzi", vectors, np.array([1e3]), 0.005, batches)
     assert np.linalg.norm(vectors - parameters()) == pytest.approx(0.005)
+
+
+def test_autograd_is_what_module_and_loss_give(small_sample: Sample, objective: Any) -> None:
+    """The whole training sample, through the classes that a user's own loop would use."""
+    events = small_sample.training
+    packed = pack(small_sample, events, None, np.random.default_rng(0))
+    engine = AutogradEngine(packed, WIDTHS, *objective, dtype=torch.float64)
+    (loss,), (gradient,) = engine.gradients("punzi", parameters(), packed.batch().tiles)
+    network = PunziNet(small_sample.features, *small_sample.scaling)
+    vector_to_parameters(torch.from_numpy(parameters()[0]).float(), network.parameters())
+    columns = (events.features.T, events.weight, events.process, events.start, events.stop)
+    x, *others = map(torch.from_numpy, columns)
+    expected = objective[0](network(x), *others)
+    expected.backward()
+    slopes = np.concatenate([p.grad.numpy().ravel() for p in network.parameters()])
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+    np.testing.assert_allclose(gradient, slopes, atol=1e-4 * np.abs(slopes).max())
+
+
+@LOSSES
+@STEPS
+def test_networks_together_do_what_each_does_alone(
+    packed: PackedEvents,
+    objective: Any,
+    loss: Loss,
+    max_step: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = AutogradEngine(packed, WIDTHS, *objective, dtype=torch.float64)
+    batches = packed.epoch(np.random.default_rng(3))
+    rate = np.array([2e-3, 0.0, 1e-3, 2e-3])
+    together, parts = parameters(4), parameters(4)
+    losses = engine.epoch(loss, together, rate, max_step, batches)
+    monkeypatch.setattr(engines, "TOGETHER", 5000)  # two at a time
+    assert (engine.epoch(loss, parts, rate, max_step, batches) != 0).sum() == 3
+    np.testing.assert_allclose(parts, together, rtol=1e-12)
+    for n in range(4):
+        alone = parameters(4)[n : n + 1]
+        of_one = engine.epoch(loss, alone, rate[n : n + 1], max_step, batches)
+        assert of_one == pytest.approx(losses[n : n + 1], rel=1e-10)
+        np.testing.assert_allclose(alone[0], together[n], rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "nonsense", "meta:x"])
+def test_missing_device_is_one_sentence(packed: PackedEvents, objective: Any, name: str) -> None:
+    with pytest.raises(InputError, match=f"cannot compute on the device '{name}' .*--device"):
+        AutogradEngine(packed, WIDTHS, *objective, device=name)
+
+
+@NEEDS_GPU
+@LOSSES
+def test_gpu_trains_what_the_cpu_trains(packed: PackedEvents, objective: Any, loss: Loss) -> None:
+    batches = packed.epoch(np.random.default_rng(3))
+    results = []
+    for device in ("cpu", "cuda"):
+        engine = AutogradEngine(packed, WIDTHS, *objective, device=device)
+        trained = parameters(3)
+        losses = engine.epoch(loss, trained, np.full(3, 2e-3), 0.02, batches)
+        results.append((trained, losses, engine.punzi_values(trained).sigma))
+    for cpu, gpu in zip(*results, strict=True):
+        np.testing.assert_allclose(gpu, cpu, rtol=1e-4, atol=1e-6)
+
+
+@NEEDS_GPU
+def test_gpu_is_not_waited_for_within_an_epoch(packed: PackedEvents, objective: Any) -> None:
+    engine = AutogradEngine(packed, WIDTHS, *objective, device="cuda")
+    order, bounds = packed.epoch(np.random.default_rng(3))
+    tiles = torch.from_numpy(order.astype(np.int64)).cuda()
+    vectors = torch.from_numpy(parameters(3)).cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        engine._gradient("punzi", vectors, engine._batch(tiles[: bounds[1]]))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

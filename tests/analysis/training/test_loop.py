@@ -7,24 +7,26 @@ import pytest
 
 from punzinet.analysis.training.batches import pack
 from punzinet.analysis.training.data import Sample
-from punzinet.analysis.training.engine import FusedEngine, Objective
+from punzinet.analysis.training.engine import FusedEngine
 from punzinet.analysis.training.loop import (
     DEAD_PATIENCE,
+    MEMORY,
     PunziTraining,
     dead_hypotheses,
+    lbfgs_step,
     selects_everything,
     without_cut,
 )
-from punzinet.analysis.training.punzi_kernels import PunziValues
+from punzinet.analysis.training.loss_kernels import PunziValues
 from punzinet.analysis.training.settings import PunziSettings
-from punzinet.analysis.training.state import TrainingState
+from punzinet.analysis.types import FloatArray
 
 PATIENCE = 2
 
 
 @pytest.fixture(scope="module")
-def phase(small_sample: Sample, objective: Objective) -> PunziTraining:
-    engine = FusedEngine(pack(small_sample, small_sample.validation), (4, 8, 4, 1), objective)
+def phase(small_sample: Sample, objective: Any) -> PunziTraining:
+    engine = FusedEngine(pack(small_sample, small_sample.validation), (4, 8, 4, 1), *objective)
     settings = PunziSettings(epochs=5, patience=PATIENCE)
     return PunziTraining(engine, engine, settings, small_sample.mass)
 
@@ -50,9 +52,7 @@ def test_selects_everything_only_if_it_does(phase: PunziTraining) -> None:
 
 
 def test_dead_hypotheses_are_those_without_efficiency() -> None:
-    reference = PunziValues(
-        np.ones(1), np.full((1, 3), 0.4), np.full((1, 3), 100.0), np.full((1, 3), 2.0)
-    )
+    reference = PunziValues(np.ones(1), *np.multiply.outer([0.4, 100.0, 2.0], np.ones((1, 3))))
     efficiency, background = [0.3, 1e-6, 1e-3], [10.0, 1e-5, 0.0]
     sigma = [0.5, 1e5, 5.0]
     values = PunziValues(np.ones(1), *(np.array([v]) for v in (efficiency, background, sigma)))
@@ -89,53 +89,41 @@ def test_everything_is_signal_stops_a_network(phase: PunziTraining) -> None:
     assert "in epoch 1 everything is signal" in state.messages[0][-1]
 
 
-def run_plateau(losses: list[float], patience: int = 10, smoothing: int = 1) -> TrainingState:
-    """A network that has had these validation losses."""
-    state = TrainingState.start(np.zeros((1, 81)), 1.0, 3)
-    state.begin(np.array(losses[:1], dtype=float))
-    for epoch, loss in enumerate(losses[1:], start=1):
-        state.parameters[:] = epoch
-        state.advance(np.zeros(1), np.array([loss]), patience, smoothing)
-    return state
+def rosenbrock(x: FloatArray) -> tuple[float, FloatArray]:
+    """A curved valley, with its minimum of 0 at (1, 1)."""
+    loss = 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+    slope = 200 * (x[1] - x[0] ** 2)
+    return float(loss), np.array([-2 * x[0] * slope - 2 * (1 - x[0]), slope])
 
 
-@pytest.mark.parametrize(
-    ("losses", "rate"),
-    [
-        ([5, 4, 4, 4], 1.0),
-        ([5, 4, 4, 4, 4], 0.5),
-        ([5, 4, 4, 4, 3.9, 4, 4], 1.0),
-        ([5, 4, *[4] * 6], 0.25),
-    ],
-)
-def test_rate_is_halved_after_patience_epochs_without_improvement(
-    losses: list[float], rate: float
-) -> None:
-    assert run_plateau(losses, patience=3).rate[0] == rate
+def test_lbfgs_finds_the_end_of_a_curved_valley_and_falls_with_every_step() -> None:
+    x, losses = np.array([-1.2, 1.0]), [np.inf]
+    curvature: dict[str, np.ndarray] = {}
+    while (loss := lbfgs_step(x, curvature, rosenbrock)) is not None:
+        assert loss == rosenbrock(x)[0]
+        losses.append(loss)
+    assert np.all(np.diff(losses) < 0)
+    assert len(losses) < 100
+    np.testing.assert_allclose(x, 1, rtol=1e-6)
 
 
-def test_smoothing_sees_a_trend_through_noise() -> None:
-    rng = np.random.default_rng(1)
-    losses = (10 - 0.01 * np.arange(300) + rng.normal(0, 1.0, 300)).tolist()
-    assert run_plateau(losses, patience=30).rate[0] < 1.0
-    assert run_plateau(losses, patience=30, smoothing=30).rate[0] == 1.0
+def test_memory_is_limited_and_no_point_is_evaluated_twice() -> None:
+    seen, scale = [], np.geomspace(1, 1e4, 60)
+
+    def evaluate(x: FloatArray) -> tuple[float, FloatArray]:
+        seen.append(x.tobytes())
+        return float((scale * x**2).sum()), 2 * scale * x
+
+    x = np.linspace(0.5, 2, 60)
+    curvature: dict[str, np.ndarray] = {}
+    for _ in range(MEMORY + 5):
+        lbfgs_step(x, curvature, evaluate)
+    assert len(curvature["old_dirs"]) == MEMORY
+    assert len(set(seen)) == len(seen)
 
 
-def test_best_epoch_is_kept() -> None:
-    state = run_plateau([5, 4, 3, 3.5, 6])
-    assert state.best_loss[0] == 3
-    assert state.best_epoch[0] == 2
-    assert (state.best == 2).all()
-    assert (state.parameters == 4).all()
-
-
-def test_state_survives_as_arrays() -> None:
-    state = run_plateau([5, 4, 3])
-    state.stop(0, "enough")
-    state.curvature[0]["d"] = np.arange(3.0)
-    copy = TrainingState.from_arrays(state.to_arrays(), state.messages)
-    arrays: dict[str, Any] = copy.to_arrays()
-    assert arrays.keys() == state.to_arrays().keys()
-    for name, array in state.to_arrays().items():
-        np.testing.assert_array_equal(arrays[name], array)
-    assert copy.stopped[0]
+@pytest.mark.parametrize("evaluate", [rosenbrock, lambda x: (np.nan, np.full_like(x, np.nan))])
+def test_a_minimum_or_a_loss_that_is_no_number_has_no_step_to_make(evaluate: Any) -> None:
+    x = np.ones(2)
+    assert lbfgs_step(x, {}, evaluate) is None
+    np.testing.assert_array_equal(x, 1)

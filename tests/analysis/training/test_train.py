@@ -1,5 +1,6 @@
 """Whole trainings of small samples: better networks, the same networks, and honest failures."""
 
+import io
 import os
 import runpy
 import signal
@@ -7,22 +8,29 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from torch.nn.utils import parameters_to_vector
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError, Interrupted
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.training import state
+from punzinet.analysis.training import checkpoint
+from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.loop import Phase
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.training.state import TrainingState
-from punzinet.analysis.training.train import CHECKPOINT, TrainingResult, train_networks
+from punzinet.analysis.training.train import (
+    CHECKPOINT,
+    ProgressBar,
+    TrainingResult,
+    train_networks,
+)
 
 LUMINOSITY = 50.0
 LIMITED = Path(__file__).parent / "train_limited.py"
@@ -73,7 +81,7 @@ class At:
         self.action = action
         self.epochs: list[int] = []
 
-    def epoch(self, phase: Phase, state: TrainingState) -> None:
+    def __call__(self, phase: Phase, state: TrainingState) -> None:
         self.epochs.append(state.epoch)
         self.state = state
         if (phase.name, state.epoch) == self.when:
@@ -161,7 +169,7 @@ def test_power_cut_loses_only_what_came_after_the_last_checkpoint(
     def cut_power() -> None:
         raise ZeroDivisionError  # not an orderly end
 
-    monkeypatch.setattr(state, "TIME_SHARE", np.inf)
+    monkeypatch.setattr(checkpoint, "TIME_SHARE", np.inf)
     with pytest.raises(ZeroDivisionError):
         train(recipe(), reporters=[At("punzi", 3, cut_power)])
     count = At("", 0, cut_power)
@@ -293,3 +301,16 @@ def test_training_of_a_sample_larger_than_the_memory(
     unlimited = program["train"](tmp_path / "tensors", tmp_path / "memory", "memory")
     assert on_disk.stdout == program["describe"](unlimited)
     assert "MemoryError" in limited("memory").stderr
+
+
+def test_progress_shows_losses_rate_and_speed() -> None:
+    state = TrainingState.start(np.zeros((2, 5)), 0.25, 3)
+    state.begin(np.array([9.0, 11.0]))
+    state.advance(np.array([7.0, 8.0]), np.array([8.5, 9.5]), patience=10)
+    engine = SimpleNamespace(events=SimpleNamespace(count=1_000_000))
+    phase: Any = SimpleNamespace(name="punzi", settings=SimpleNamespace(epochs=40), engine=engine)
+    shown = io.StringIO()
+    with ProgressBar(Console(file=shown, force_terminal=True, width=200)) as progress:
+        progress.report(phase, state)
+    for part in ("punzi", "1/40", "loss 7.5", "validation 9 ", "best 9", "0.25", "M events/s"):
+        assert part in shown.getvalue()

@@ -15,10 +15,10 @@ from torch.nn.utils import parameters_to_vector
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError, Interrupted
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.loop import Phase
 from punzinet.analysis.training.ranks import Ranks, open_ranks
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.training.state import TrainingState
 from punzinet.analysis.training.train import train_networks
 
 
@@ -28,7 +28,7 @@ class At:
     def __init__(self, number: signal.Signals) -> None:
         self.number = number
 
-    def epoch(self, phase: Phase, state: TrainingState) -> None:
+    def __call__(self, phase: Phase, state: TrainingState) -> None:
         if phase.name == "punzi" and state.epoch == 1:
             os.kill(os.getpid(), self.number)
 

@@ -13,76 +13,61 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import Record, read_record, write_record
+from punzinet.analysis.io.files import Arrays, Record, read_record, write_record
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 FORMAT = "punzinet-checkpoint-3"
 #: Share of the time that is spent on writing checkpoints.
 TIME_SHARE = 0.01
-Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(eq=False)
 class TrainingState:
     """State of N networks in one phase of the training, and what happened in the E epochs so far.
 
-    Attributes:
-        epoch: Epochs done.
-        parameters: (N, K) parameters.
-        best: (N, K) parameters of the epoch with the smallest validation loss.
-        best_loss: (N,) that loss.
-        best_epoch: (N,) that epoch.
-        rate: (N,) learning rates; 0 for a network that is finished.
-        smoothed: (N,) running mean of the validation loss.
-        plateau: (N,) smallest running mean so far.
-        waited: (N,) epochs since then, or since the learning rate was halved.
-        stopped: (N,) networks that are trained no further.
-        dead: (N, H) hypotheses found dead in the last epoch.
-        loss: (E + 1, N) training loss, mean over batches; epoch 0 is before any training.
-        validation_loss: (E + 1, N) loss of the validation sample after the epoch.
-        learning_rate: (E + 1, N) learning rate in the epoch.
-        messages: What was said of each network, the last thing last.
-        curvature: What L-BFGS knows of the loss of each network.
+    Histories begin with epoch 0, before any training. Smoothed is the running mean of the
+    validation loss, plateau the smallest one so far.
     """
 
-    epoch: int
-    parameters: FloatArray
-    best: FloatArray
-    best_loss: FloatArray
-    best_epoch: IntArray
-    rate: FloatArray
-    smoothed: FloatArray
-    plateau: FloatArray
-    waited: IntArray
-    stopped: BoolArray
-    dead: BoolArray
-    loss: FloatArray
-    validation_loss: FloatArray
-    learning_rate: FloatArray
-    messages: list[list[str]]
-    curvature: list[Arrays]
+    epoch: int  # epochs done
+    parameters: FloatArray  # (N, K)
+    best: FloatArray  # (N, K) parameters of the epoch with the smallest validation loss
+    best_loss: FloatArray  # (N,) that loss
+    best_epoch: IntArray  # (N,) that epoch
+    rate: FloatArray  # (N,) learning rates; 0 for a network that is finished
+    smoothed: FloatArray  # (N,)
+    plateau: FloatArray  # (N,)
+    waited: IntArray  # (N,) epochs since the plateau, or since the learning rate was halved
+    stopped: BoolArray  # (N,) networks that are trained no further
+    dead: BoolArray  # (N, H) hypotheses found dead in the last epoch
+    loss: FloatArray  # (E + 1, N) training loss, mean over batches
+    validation_loss: FloatArray  # (E + 1, N) after the epoch
+    learning_rate: FloatArray  # (E + 1, N) in the epoch
+    messages: list[list[str]]  # what was said of each network, the last thing last
+    curvature: list[Arrays]  # what L-BFGS knows of the loss of each network
 
     @classmethod
     def start(cls, parameters: FloatArray, rate: float, hypotheses: int) -> Self:
         """State before the first epoch, from (N, K) parameters."""
         networks = len(parameters)
+        best_loss, smoothed, plateau = np.full((3, networks), np.inf)
+        loss, validation_loss = np.full((2, 1, networks), np.nan)
         return cls(
             epoch=0,
             parameters=parameters.copy(),
             best=parameters.copy(),
-            best_loss=np.full(networks, np.inf),
+            best_loss=best_loss,
             best_epoch=np.zeros(networks, np.int64),
             rate=np.full(networks, rate),
-            smoothed=np.full(networks, np.inf),
-            plateau=np.full(networks, np.inf),
+            smoothed=smoothed,
+            plateau=plateau,
             waited=np.zeros(networks, np.int64),
             stopped=np.zeros(networks, np.bool_),
             dead=np.zeros((networks, hypotheses), np.bool_),
-            loss=np.full((1, networks), np.nan),
-            validation_loss=np.full((1, networks), np.nan),
+            loss=loss,
+            validation_loss=validation_loss,
             learning_rate=np.full((1, networks), rate),
             messages=[[] for _ in range(networks)],
             curvature=[{} for _ in range(networks)],
@@ -90,8 +75,8 @@ class TrainingState:
 
     def begin(self, validation_loss: FloatArray) -> None:
         """Note the (N,) validation losses before the first epoch."""
-        self.best_loss, self.smoothed, self.plateau = (validation_loss.copy() for _ in range(3))
-        self.validation_loss[0] = validation_loss
+        for known in (self.best_loss, self.smoothed, self.plateau, self.validation_loss[0]):
+            known[:] = validation_loss
 
     def advance(
         self, loss: FloatArray, validation_loss: FloatArray, patience: int, smoothing: int = 1
@@ -111,8 +96,7 @@ class TrainingState:
         self.best[better] = self.parameters[better]
         self.best_loss[better] = validation_loss[better]
         self.best_epoch[better] = self.epoch
-        change = (validation_loss - self.smoothed) / smoothing
-        self.smoothed[running] += change[running]
+        self.smoothed[running] += ((validation_loss - self.smoothed) / smoothing)[running]
         improved = running & (self.smoothed < self.plateau)
         self.plateau[improved] = self.smoothed[improved]
         self.waited[running] += 1
@@ -150,11 +134,7 @@ class TrainingState:
 
 
 class Checkpoint:
-    """The states of a training on disk, from which it continues.
-
-    Attributes:
-        states: State of each phase begun so far, by its name, in order.
-    """
+    """The states of a training on disk, by the name of the phase, from which it continues."""
 
     def __init__(self, path: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         """Begin anew, or where an earlier training of the same identity was, if there is one.
@@ -167,7 +147,30 @@ class Checkpoint:
         self._path = path
         self._identity = identity
         self._written, self._pause = time.monotonic(), 0.0
-        self.states = _read(path, identity) if resume and path.exists() else {}
+        self.states = self._read() if resume and path.exists() else {}
+
+    def _read(self) -> dict[str, TrainingState]:
+        """States of the file; errors as of the class."""
+        record = read_record(self._path)
+        if record is None or FORMAT not in record.content:
+            raise InputError(
+                f"{self._path} is not a checkpoint of this software, or is damaged; train from the "
+                "beginning with --restart."
+            )
+        identity = json.loads(json.dumps(self._identity))
+        differences = [
+            f"{key} was {old} and is now {new}"
+            for key, old, new in _differences(record.content[FORMAT], identity)
+        ]
+        if differences:
+            raise InputError(
+                f"{self._path} belongs to another training: {'; '.join(differences)}. Change that "
+                "back, or train from the beginning with --restart."
+            )
+        return {
+            name: TrainingState.from_arrays(_below(name, record.arrays), messages)
+            for name, messages in record.content["messages"].items()
+        }
 
     def write(self, *, at_once: bool) -> None:
         """Write all states; if not at once, then when writing has taken its share of the time.
@@ -189,29 +192,6 @@ class Checkpoint:
         self._pause = (self._written - begin) / TIME_SHARE
 
 
-def _read(path: Path, identity: Mapping[str, Any]) -> dict[str, TrainingState]:
-    """States of a checkpoint; errors as of `Checkpoint`."""
-    record = read_record(path)
-    if record is None or FORMAT not in record.content:
-        raise InputError(
-            f"{path} is not a checkpoint of this software, or is damaged; train from the beginning "
-            "with --restart."
-        )
-    differences = [
-        f"{key} was {old} and is now {new}"
-        for key, old, new in _differences(record.content[FORMAT], dict(identity))
-    ]
-    if differences:
-        raise InputError(
-            f"{path} belongs to another training: {'; '.join(differences)}. Change that back, or "
-            "train from the beginning with --restart."
-        )
-    return {
-        name: TrainingState.from_arrays(_below(name, record.arrays), messages)
-        for name, messages in record.content["messages"].items()
-    }
-
-
 def _below(folder: str, arrays: Arrays) -> Arrays:
     """The arrays whose names begin with that of a folder, without it."""
     prefix = f"{folder}/"
@@ -224,5 +204,5 @@ def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, 
         for name in sorted(old.keys() | new.keys()):
             inner = f"{key}.{name}" if key else name
             yield from _differences(old.get(name), new.get(name), inner)
-    elif old != json.loads(json.dumps(new)):
+    elif old != new:
         yield key, old, new

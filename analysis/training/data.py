@@ -213,7 +213,10 @@ class _TensorStream:
         count = len(self)
         whole = Events(
             np.empty((len(self.windows.search.feature_names), count), np.float32),
-            *(np.empty(count, dtype) for dtype in (np.float32, np.int8, np.int16, np.int16)),
+            np.empty(count, np.float32),
+            np.empty(count, np.int8),
+            np.empty(count, np.int16),
+            np.empty(count, np.int16),
         )
         fold, at = np.empty(count, np.int8), 0
         for piece, folds in self.folds():

@@ -270,11 +270,9 @@ class AutogradEngine(Engine):
         super().__init__(events, widths, loss)
         features, weight, *windows = events.columns()
         scale = np.roll(bce_scale, events.processes)  # backgrounds first, here
-        self._x, self._weight, self._bce_scale = (
-            torch.from_numpy(values).to(dtype=dtype).to(self._device)
-            for values in (features, weight, scale)
-        )
-        self._windows = [torch.from_numpy(column).to(self._device) for column in windows]
+        floats = [torch.from_numpy(one).to(dtype=dtype) for one in (features, weight, scale)]
+        *floats, self._bce_scale = [one.to(self._device) for one in floats]
+        self._all = [*floats, *(torch.from_numpy(one).to(self._device) for one in windows)]
         self._everything = self._columns(slice(None))
         self._all_tiles = int(events.strata.sum())
 
@@ -391,9 +389,10 @@ class AutogradEngine(Engine):
 
     def _columns(self, rows: torch.Tensor | slice) -> _Columns:
         """Some of the events."""
-        columns = [column[rows] for column in (self._weight, *self._windows)]
-        held, group = self.loss.class_sums(*columns)
-        return _Columns(self._x[rows], *columns, group, self.ranks.sum_tensor(held))
+        x, weight, process, start, stop = (column[rows] for column in self._all)
+        held, group = self.loss.class_sums(weight, process, start, stop)
+        held = self.ranks.sum_tensor(held)
+        return _Columns(x, weight, process, start, stop, group, held)
 
     def _to_device(self, values: FloatArray) -> torch.Tensor:
         """Numbers on the device, in the widest precision it has."""

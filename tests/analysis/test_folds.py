@@ -24,9 +24,9 @@ def test_folds_are_equally_full_and_independent_of_the_order() -> None:
     columns = identity(n)
     fold = fold_of(*columns, "tautau")
     assert fold.dtype == np.int8
-    counts = np.bincount(fold, minlength=FOLDS)
-    assert len(counts) == FOLDS
-    assert counts[VALIDATION_FOLD] > 0
+    assert VALIDATION_FOLD in fold
+    counts = [np.count_nonzero(fold == f) for f in range(FOLDS)]
+    assert sum(counts) == n
     np.testing.assert_allclose(counts, n / FOLDS, atol=5 * np.sqrt(n * 0.16))
     order = np.random.default_rng(1).permutation(n)
     np.testing.assert_array_equal(fold_of(*(c[order] for c in columns), "tautau"), fold[order])
@@ -41,25 +41,17 @@ def test_every_part_of_the_identity_matters(part: int) -> None:
     assert agreement == pytest.approx(1 / FOLDS, abs=0.02)
 
 
-def test_the_stored_type_of_a_number_changes_nothing() -> None:
-    columns = identity(1000)
-    reference = fold_of(*columns, "signal")
-    for dtype in (np.int32, np.uint32, np.uint64, np.float64):
-        np.testing.assert_array_equal(
-            fold_of(*(c.astype(dtype) for c in columns), "signal"), reference
-        )
-
-
-def test_folds_never_change() -> None:
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.uint64, np.float64])
+def test_folds_never_change_whatever_the_stored_type_of_a_number(dtype: type) -> None:
     # Published results rest on this split: another hash is another validation sample.
-    assert fold_of(*identity(12), "signal").tolist() == [2, 2, 3, 0, 1, 1, 4, 4, 0, 3, 0, 4]
+    found = fold_of(*(c.astype(dtype) for c in identity(12)), "signal")
+    assert found.tolist() == [2, 2, 3, 0, 1, 1, 4, 4, 0, 3, 0, 4]
 
 
 def test_uniform_numbers_are_uniform_and_independent_of_the_fold() -> None:
     columns = identity(50_000)
     number, fold = uniform_of(*columns, "tautau"), fold_of(*columns, "tautau")
-    assert (number >= 0).all()
-    assert (number < 1).all()
+    assert ((number >= 0) & (number < 1)).all()
     for f in range(FOLDS):
         histogram, _ = np.histogram(number[fold == f], bins=10, range=(0, 1))
         expected = np.count_nonzero(fold == f) / 10

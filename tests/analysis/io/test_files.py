@@ -25,13 +25,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_what_cannot_be_written_or_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="choose another"):
         write_json(tmp_path / "file" / "result.json", {})
-
-
-def test_a_missing_file_names_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run `punzinet features` first"):
         read_json(tmp_path / "windows.json", "punzinet features")
 
@@ -43,9 +40,7 @@ def test_a_missing_file_names_the_command_that_makes_it(tmp_path: Path) -> None:
 )
 def test_json_that_python_gives_up_on(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
-    with pytest.raises(
-        InputError, match=r"x\.json cannot be read as JSON .* delete it and run `pun"
-    ):
+    with pytest.raises(InputError, match=r"x\.json cannot be read as JSON .* delete it and run `p"):
         read_json(tmp_path / "x.json", "punzinet features")
 
 

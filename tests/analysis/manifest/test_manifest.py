@@ -12,6 +12,7 @@ from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 
+PROJECT = Path(__file__).parents[3] / "data_manifest.yaml"
 OWN: dict[str, Any] = {
     "luminosity": 50,
     "hypotheses": {"masses": [1.0, 2.0]},
@@ -20,6 +21,9 @@ OWN: dict[str, Any] = {
         "taupair": {"process": "tautau", "files": ["tau.root"], "luminosity": 100},
     },
 }
+
+
+UNCERTAINTY = ("figure_of_merit", "background_uncertainty")
 
 
 def load(folder: Path, content: Any, scale: str = "default") -> Manifest:
@@ -38,48 +42,32 @@ def changed(*keys: str, to: Any) -> dict[str, Any]:
     return content
 
 
-def test_the_projects_own_manifest(tmp_path: Path) -> None:
-    path = Path(__file__).parents[3] / "data_manifest.yaml"
+def test_the_projects_own_manifest_whether_it_has_been_simulated_or_not(tmp_path: Path) -> None:
     output = OutputFolder(tmp_path)
-    manifest = load_manifest(path, output)
+    manifest, paper = (load_manifest(PROJECT, output, scale) for scale in ("default", "paper"))
     assert manifest.correction == 0.9
-    paper = load_manifest(path, output, "paper")
     assert paper.generated(0.1) == 20000
     assert paper.datasets["tautau"].luminosity == 1000
     assert paper.digest != manifest.digest
-
-
-def test_the_digest_does_not_depend_on_what_has_been_simulated_already(tmp_path: Path) -> None:
-    path = Path(__file__).parents[3] / "data_manifest.yaml"
-    output = OutputFolder(tmp_path)
-    before = load_manifest(path, output)
-    write_json(
-        output.simulation_record, {"datasets": {"tautau": {"entries": 7, "checksum": "md5:0"}}}
-    )
-    after = load_manifest(path, output)
-    assert (before.datasets["tautau"].entries, after.datasets["tautau"].entries) == (None, 7)
-    assert after.digest == before.digest
+    made = {"tautau": {"entries": 7, "checksum": "md5:0"}}
+    write_json(output.simulation_record, {"datasets": made})
+    after = load_manifest(PROJECT, output)
+    assert (manifest.datasets["tautau"].entries, after.datasets["tautau"].entries) == (None, 7)
+    assert after.digest == manifest.digest
 
 
 def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path: Path) -> None:
     for name in ("b.root", "a.root"):
         (tmp_path / name).touch()
-    content = changed("datasets", "taupair", "files", to=["*.root", "https://example.org/c.root"])
-    files = load(tmp_path, content).datasets["taupair"].resolved_files()
-    assert files == [
-        str(tmp_path / "a.root"),
-        str(tmp_path / "b.root"),
-        "https://example.org/c.root",
-    ]
-
-
-def test_a_file_that_is_missing_or_named_twice(tmp_path: Path) -> None:
-    (tmp_path / "a.root").touch()
+    given = ["*.root", "https://example.org/c.root"]
+    manifest = load(tmp_path, changed("datasets", "taupair", "files", to=given))
+    expected = [str(tmp_path / "a.root"), str(tmp_path / "b.root"), given[1]]
+    assert manifest.datasets["taupair"].resolved_files() == expected
+    with pytest.raises(InputError, match=r"Dataset zprime: there is no file .*zprime\.root"):
+        manifest.datasets["zprime"].resolved_files()
     manifest = load(tmp_path, changed("datasets", "taupair", "files", to=["a.root", "*.root"]))
     with pytest.raises(InputError, match=r"taupair: .*a\.root is named twice"):
         manifest.datasets["taupair"].resolved_files()
-    with pytest.raises(InputError, match=r"Dataset zprime: there is no file .*zprime\.root"):
-        manifest.datasets["zprime"].resolved_files()
 
 
 @pytest.mark.parametrize(
@@ -94,11 +82,7 @@ def test_a_file_that_is_missing_or_named_twice(tmp_path: Path) -> None:
         (("datasets", "taupair", "luminosity"), -1, "`datasets.taupair.luminosity` .*greater"),
         (("datasets", "taupair", "luminosity"), None, r"`luminosity` is missing"),
         (("datasets", "taupair", "files"), [], "taupair.*`files` is missing"),
-        (
-            ("datasets", "taupair", "branches"),
-            {"px11": "x"},
-            "taupair.branches.*'px11'.* mean px1",
-        ),
+        (("datasets", "taupair", "branches"), {"px11": "x"}, "taupair.branches.*'px11'.* mean px1"),
         (("datasets", "taupair", "simulate"), "tautau", "files, luminosity must not be set"),
         (("datasets", "zprime", "generated"), None, "zprime.*`generated` is missing"),
         (("datasets", "zprime", "generated"), {1.0: 1000}, "`generated` count for 2 GeV"),
@@ -111,6 +95,8 @@ def test_a_file_that_is_missing_or_named_twice(tmp_path: Path) -> None:
             "data is measured, so mass must not be set",
         ),
         (("processes",), {"signal": "s", "tautau": "t", "data": "d"}, "`data` is measured"),
+        (UNCERTAINTY, {"signal": 0.1}, "signal' is no background of `processes`; known"),
+        (UNCERTAINTY, {"tauttau": 0.1}, "tauttau' is no background of `processes`; known"),
         (("blinding", "fraction"), 2, r"`blinding.fraction` \(share of all data that is seen\)"),
         (("hypotheses", "masses"), [1.0, 1.0], "`hypotheses.*two masses are the same"),
     ],
@@ -126,12 +112,6 @@ def test_no_signal_and_no_background(tmp_path: Path) -> None:
         del content["datasets"][lost]
         with pytest.raises(InputError, match=sentence):
             load(tmp_path, content)
-
-
-def test_a_duplicate_dataset_is_found_with_its_line(tmp_path: Path) -> None:
-    text = "datasets:\n  tau: {process: tautau}\n  tau: {process: tautau}\n"
-    with pytest.raises(InputError, match=r"line 3: `tau` is given twice"):
-        load(tmp_path, text)
 
 
 @pytest.mark.parametrize(
@@ -153,30 +133,35 @@ def test_a_few_lines_that_stand_for_very_many(tmp_path: Path) -> None:
         load(tmp_path, "\n".join([f"a: &a [{', '.join('x' * 10)}]", *lines]))
 
 
-@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
-@pytest.mark.parametrize("key", ["luminosity", "simulation.detector.photon_loss"])
-def test_settings_are_finite(tmp_path: Path, key: str, value: str) -> None:
-    *outer, inner = key.split(".")
-    text = "".join(f"{name}: {{" for name in outer) + f"{inner}: {value}" + "}" * len(outer)
-    with pytest.raises(InputError, match=rf"`{key}`: .* is no number to work with"):
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        *(
+            (f"{before}{value}{after}", rf"`{key}`: .* is no number to work with")
+            for value in (".nan", ".inf", "-.inf")
+            for key, before, after in (
+                ("luminosity", "luminosity: ", ""),
+                ("simulation.detector.photon_loss", "simulation: {detector: {photon_loss: ", "}}"),
+            )
+        ),
+        (f"luminosity: 0x{'f' * 5000}", "`luminosity`: no number is as large as this one"),
+        (f"luminosity: {'1' * 310}", "`luminosity`: no number is as large as this one"),
+        ('processes: {signal: "\\ud800"}', "'processes.signal': .* holds half of a character"),
+        (
+            "datasets:\n  tau: {process: tautau}\n  tau: {process: tautau}\n",
+            "line 3: `tau` is given twice",
+        ),
+    ],
+)
+def test_what_no_setting_means(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
         load(tmp_path, text)
-
-
-@pytest.mark.parametrize("value", ["0x" + "f" * 5000, "1" * 310])
-def test_settings_are_numbers_that_a_computer_knows(tmp_path: Path, value: str) -> None:
-    with pytest.raises(InputError, match=r"`luminosity`: no number is as large as this one"):
-        load(tmp_path, f"luminosity: {value}")
 
 
 @pytest.mark.parametrize("name", ["../x", "signal/4.0", "a;2", "", "a b"])
 def test_names_of_processes_are_names_of_histograms(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=rf"`processes.{name}`: .* use letters, digits"):
         load(tmp_path, changed("processes", to={"signal": "s", "tautau": "t", name: "x"}))
-
-
-def test_text_is_made_of_whole_characters(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'processes.signal': .* holds half of a character"):
-        load(tmp_path, 'processes: {signal: "\\ud800"}')
 
 
 def test_no_file_and_no_scale(tmp_path: Path) -> None:
@@ -186,33 +171,19 @@ def test_no_file_and_no_scale(tmp_path: Path) -> None:
         load_manifest(tmp_path / "none.yaml", OutputFolder(tmp_path))
 
 
-def test_uncertainties_of_what_is_no_background(tmp_path: Path) -> None:
-    for name in ("signal", "tauttau"):
-        content = changed("figure_of_merit", "background_uncertainty", to={name: 0.1})
-        with pytest.raises(InputError, match=rf"{name}' is no background of `processes`; known"):
-            load(tmp_path, content)
-    good = changed("figure_of_merit", "background_uncertainty", to={"tautau": 0.1})
-    assert load(tmp_path, good).figure_of_merit.background_uncertainty == {"tautau": 0.1}
-
-
 def test_data_is_neither_signal_nor_background(tmp_path: Path) -> None:
     data = {"process": "data", "files": ["data.root"], "luminosity": 20}
     content = changed("datasets", "runs", to=data)
     content["limits"] = {"background_uncertainty": {"tautau": 0.1}}
-    manifest = load(tmp_path, content)
-    assert manifest.has_data
+    content["figure_of_merit"] = {"background_uncertainty": {"tautau": 0.1}}
+    manifest, without = load(tmp_path, content), load(tmp_path, OWN)
     assert list(manifest.only_data().datasets) == ["runs"]
-    assert manifest.without_data().datasets == load(tmp_path, OWN).datasets
-    assert not manifest.datasets["runs"].is_signal
-    del content["datasets"]["taupair"], content["limits"]
-    with pytest.raises(InputError, match="no background"):
-        load(tmp_path, content)
-
-
-def test_what_is_seen_of_data(tmp_path: Path) -> None:
-    assert load(tmp_path, OWN).seen_of_data(unblind=False) == {}
-    data = {"process": "data", "files": ["data.root"], "luminosity": 20}
-    manifest = load(tmp_path, changed("datasets", "runs", to=data))
+    assert manifest.without_data().datasets == without.datasets
+    assert (manifest.has_data, manifest.datasets["runs"].is_signal) == (True, False)
+    assert without.seen_of_data(unblind=False) == {}
     assert manifest.seen_of_data(unblind=True) == {"unblind": True}
     seen = manifest.seen_of_data(unblind=False)
     assert seen == {"blinding": {"fraction": 0.1, "signal_region": None}}
+    del content["datasets"]["taupair"], content["limits"]
+    with pytest.raises(InputError, match="no background"):
+        load(tmp_path, content)

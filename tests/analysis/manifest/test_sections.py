@@ -1,0 +1,47 @@
+"""Beams and simulation: the boost of SuperKEKB, sizes of samples, and nonsense that is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.manifest.sections import Beams, Scale, SimulationSettings
+
+
+def test_superkekb_collides_at_the_upsilon_4s_at_an_angle() -> None:
+    beams = Beams()
+    assert beams.sqrt_s == pytest.approx(10.58, abs=0.005)
+    cosine = beams.electron[1:] @ beams.positron[1:] / (beams.electron[0] * beams.positron[0])
+    assert np.arccos(cosine) == pytest.approx(np.pi - 0.083)
+
+
+@given(st.floats(1, 10), st.floats(1, 10), st.floats(0, 0.5))
+def test_energy_against_the_closed_form(high: float, low: float, angle: float) -> None:
+    beams = Beams(electron_energy=high, positron_energy=low, crossing_angle=angle)
+    # Massless beams at opening angle pi - angle: s = 2 E1 E2 (1 + cos angle).
+    assert beams.sqrt_s == pytest.approx(np.sqrt(2 * high * low * (1 + np.cos(angle))))
+
+
+def test_scales_are_those_of_the_search_and_of_the_paper() -> None:
+    settings = SimulationSettings(seed=7)
+    assert SimulationSettings.model_validate(settings.model_dump(mode="json")) == settings
+    assert settings.size("default").luminosity >= 4 * 50
+    assert settings.size("paper") == Scale(luminosity=1000.0, signal_events=20000)
+    with pytest.raises(InputError, match=r"'huge'.*default, paper"):
+        settings.size("huge")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seed": -1},
+        {"scales": {"small": {"luminosity": 0, "signal_events": 1}}},
+        {"detector": {"photon_los": 1.0}},
+        {"detector": {"momentum_resolution": 0}},
+    ],
+)
+def test_nonsense_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        SimulationSettings.model_validate(wrong)

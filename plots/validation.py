@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.simulation.validation import published
-from punzinet.analysis.simulation.validation.published import TOLERANCE, PublishedNumber
-from punzinet.analysis.simulation.validation.pythia import TOLERANCE as SPECTRUM_TOLERANCE
-from punzinet.analysis.simulation.validation.pythia import PythiaComparison
+from punzinet.analysis.simulation import published
+from punzinet.analysis.simulation.published import TOLERANCE, PublishedNumber
+from punzinet.analysis.simulation.pythia import TOLERANCE as SPECTRUM_TOLERANCE
+from punzinet.analysis.simulation.pythia import PythiaComparison
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
 

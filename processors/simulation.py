@@ -25,7 +25,7 @@ from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import Generator
 from punzinet.analysis.simulation.generators import generators
 from punzinet.analysis.simulation.generators.signal import SignalGenerator
-from punzinet.analysis.simulation.ntuple import create_ntuple
+from punzinet.analysis.simulation.ntuple import write_ntuple
 from punzinet.analysis.simulation.sampling import (
     EVENT,
     Batch,
@@ -252,16 +252,16 @@ def _write_ntuple(
     """Write the events of all batches of a dataset."""
     dataset = strata[0].dataset
     places = {job.payload[0]: (records, job) for records in steps for job in records.jobs}
-    with create_ntuple(
+    batches = (batch for stratum in strata for batch in stratum.batches)
+    parts = (records.read(job).arrays["events"] for records, job in map(places.__getitem__, batches))
+    write_ntuple(
         path,
         f"{dataset.name} {identity}",
         zlib.crc32(dataset.name.encode()) >> 1,  # fits basf2's signed integer
         manifest.beams,
+        (part.view(EVENT) for part in parts),
         signal=dataset.is_signal,
-    ) as ntuple:
-        for batch in (batch for stratum in strata for batch in stratum.batches):
-            records, job = places[batch]
-            ntuple.append(records.read(job).arrays["events"].view(EVENT))
+    )
 
 
 def simulate(

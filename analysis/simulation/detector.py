@@ -2,7 +2,7 @@
 
 `Detector.visibility` gives the probability that an event looks like two muons and nothing else.
 It multiplies into the weight of the event, so that the rare failure of a veto need not be waited
-for. What is then measured is told by `measurement`.
+for. `measure` then smears the muons, and `preselection` says what enters an ntuple.
 
 Sources of the numbers: "TDR" is the Belle II technical design report (arXiv:1011.0352), "search"
 the selection of the searches for an invisible Z' (PRL 124, 141801 and PRL 130, 231801), of which
@@ -10,19 +10,20 @@ this is a simplification. "Set by" names the published result that a number with
 value was adjusted to; "assumed" is merely plausible.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import atan2, erfc, hypot, inf, radians, sqrt
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self, cast
 
 import numpy as np
 import vector
 
 from punzinet.analysis.compiled import njit
+from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.manifest.sections import Beams, DetectorSettings
-from punzinet.analysis.simulation.events import GeneratedEvents
-from punzinet.analysis.simulation.lorentz import Momentum, momenta, transformed
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, momenta, transformed
+from punzinet.analysis.types import BoolArray, FloatArray
 
 Range = tuple[float, float]
 
@@ -39,140 +40,106 @@ one in ten thousand of the preselected events need more."""
 
 
 class Tracking(NamedTuple):
-    """Drift chamber and vertex detectors.
+    """Drift chamber and vertex detectors."""
 
-    Attributes:
-        polar_range: Acceptance, degrees (TDR: drift chamber).
-        curvature_resolution: Part of sigma(pT)/pT that grows with pT, per GeV (TDR: 0.1 % pT).
-        scattering_resolution: Constant part of sigma(pT)/pT, over beta (TDR: 0.3 %; a little less
-            gives the published peak width at 8.1 GeV).
-        outer_radius: Of the outermost wires, metres (TDR, rounded).
-        forward_length: From the collision to the forward end of the wires, metres (TDR, rounded).
-        backward_length: To the backward end.
-        lever_arm_power: A track that leaves through an end plate has the curvature part larger by
-            (full/own lever arm)^power: 2 for the sagitta, 1/2 for the number of wires
-            (Gluckstern).
-        tail_fraction: Share of tracks with a bad fit. The tails widen the peaks most at low Z'
-            masses, where muons are hardest: set by the published peak widths.
-        tail_scale: By how much their curvature part is larger; set likewise.
-        angle_resolution: Of stiff tracks, radian; assumed, hardly matters.
-        angle_scattering: Angular resolution times p beta, radian GeV; assumed.
-    """
-
-    polar_range: Range = (17.0, 150.0)
+    polar_range: Range = (17.0, 150.0)  # acceptance, degrees (TDR: drift chamber)
+    # part of sigma(pT)/pT that grows with pT, per GeV (TDR: 0.1 % pT)
     curvature_resolution: float = 0.001
+    # constant part of sigma(pT)/pT, over beta (TDR: 0.3 %; a little less gives the published peak
+    # width at 8.1 GeV)
     scattering_resolution: float = 0.0028
-    outer_radius: float = 1.13
-    forward_length: float = 1.59
-    backward_length: float = 0.83
+    outer_radius: float = 1.13  # of the outermost wires, metres (TDR, rounded)
+    forward_length: float = 1.59  # from the collision to the forward end of the wires, likewise
+    backward_length: float = 0.83  # to the backward end
+    # a track that leaves through an end plate has the curvature part larger by (full/own lever
+    # arm)^power: 2 for the sagitta, 1/2 for the number of wires (Gluckstern)
     lever_arm_power: float = 2.5
+    # share of tracks with a bad fit, and by how much their curvature part is larger; the tails
+    # widen the peaks most at low Z' masses, where muons are hardest: set by the published widths
     tail_fraction: float = 0.10
     tail_scale: float = 3.0
-    angle_resolution: float = 0.0005
-    angle_scattering: float = 0.001
+    angle_resolution: float = 0.0005  # of stiff tracks, radian; assumed, hardly matters
+    angle_scattering: float = 0.001  # angular resolution times p beta, radian GeV; assumed
 
 
 class MuonIdentification(NamedTuple):
-    """Track finding, and identification by penetration into the return yoke (KLM).
+    """Track finding, and identification by penetration into the return yoke (KLM)."""
 
-    Attributes:
-        polar_range: Where there is a yoke to cross, degrees (TDR: KLM).
-        barrel_range: Where identification is best, degrees (search).
-        barrel_efficiency: Plateau in the barrel; assumed (Belle: 0.89 with the end caps,
-            NIM A 491, 69).
-        endcap_efficiency: Plateau outside the barrel; set by the yield of two-photon events, two
-            thirds of which have a muon there.
-        threshold: Momentum of half the plateau, GeV (Belle, NIM A 491, 69).
-        threshold_width: Gaussian width of the turn-on, GeV (the same: flat above 1 GeV).
-    """
-
-    polar_range: Range = (20.0, 155.0)
-    barrel_range: Range = (32.0, 130.0)
+    polar_range: Range = (20.0, 155.0)  # where there is a yoke to cross, degrees (TDR: KLM)
+    barrel_range: Range = (32.0, 130.0)  # where identification is best, degrees (search)
+    # plateau in the barrel; assumed (Belle: 0.89 with the end caps, NIM A 491, 69)
     barrel_efficiency: float = 0.95
+    # outside; set by the yield of two-photon events, two thirds of which have a muon there
     endcap_efficiency: float = 0.70
-    threshold: float = 0.60
-    threshold_width: float = 0.15
+    threshold: float = 0.60  # momentum of half the plateau, GeV (Belle, NIM A 491, 69)
+    threshold_width: float = 0.15  # of the Gaussian turn-on, GeV (the same: flat above 1 GeV)
 
 
-class Calorimeter(NamedTuple):
-    """Vetoes on anything beside the two muons.
+class Veto(NamedTuple):
+    """Where the calorimeter sees a kind of particle, and how often it misses one there."""
 
-    Attributes:
-        polar_range: Acceptance, degrees (TDR).
-        gaps: Between barrel and end caps, degrees (TDR: calorimeter).
-        photon_threshold: Energy above which a single photon vetoes, GeV (search: 0.4 GeV for all
-            of them together).
-        photon_inefficiency: Chance that a photon above threshold away from the gaps is not seen;
-            nearly proportional to the radiative muon pairs, and set by their yield.
-        gap_inefficiency: The same in a gap; assumed.
-        electron_threshold: Momentum above which an electron vetoes as a track or cluster, GeV;
-            assumed.
-        electron_inefficiency: Chance that such an electron leaves neither; assumed.
-    """
+    threshold: float  # least energy in the laboratory, GeV
+    inefficiency: float
+    gap_inefficiency: float
+    gaps: tuple[Range, Range] = ((0.0, 0.0), (0.0, 0.0))  # degrees
+    polar_range: Range = (12.4, 155.1)  # acceptance, degrees (TDR)
 
-    polar_range: Range = (12.4, 155.1)
-    gaps: tuple[Range, Range] = ((31.4, 32.2), (128.7, 130.7))
-    photon_threshold: float = 0.25
-    photon_inefficiency: float = 0.0012
-    gap_inefficiency: float = 0.3
-    electron_threshold: float = 0.15
-    electron_inefficiency: float = 0.001
+
+PHOTONS: Final = Veto(
+    0.25,  # (search: 0.4 GeV for all photons together)
+    0.0012,  # nearly proportional to the radiative muon pairs, and set by their yield
+    0.3,  # assumed
+    ((31.4, 32.2), (128.7, 130.7)),  # between barrel and end caps (TDR: calorimeter)
+)
+ELECTRONS: Final = Veto(0.15, 0.001, 0.001)
+"""Electrons leave a track or a cluster, a track in the gaps too; assumed."""
+BLIND: Final = Veto(inf, 1.0, 1.0)
+"""A calorimeter that sees nothing."""
 
 
 class Preselection(NamedTuple):
-    """What an event needs to be written to the ntuple.
+    """What an event needs to be written to the ntuple."""
 
-    Attributes:
-        muon_transverse_momentum: Lowest of either muon in the laboratory, GeV (search).
-        recoil_polar_range: In the laboratory, degrees: where a lost photon would have hit the
-            calorimeter barrel (search).
-        recoil_transverse_momentum: Least momentum of the recoil across the beams in the CMS, GeV.
-            It keeps out what is lost along both beams, and events that miss no particle, which
-            the resolution would carry into the lowest windows; set by the yield of two-photon
-            events.
-        recoil_mass_squared: GeV^2; holds the windows of all masses from 0.1 to 8.7 GeV.
-    """
-
-    muon_transverse_momentum: float = 0.4
+    muon_transverse_momentum: float = 0.4  # lowest of either muon in the laboratory, GeV (search)
+    # in the laboratory, degrees: where a lost photon would have hit the calorimeter barrel (search)
     recoil_polar_range: Range = (33.0, 128.0)
+    # least momentum of the recoil across the beams in the CMS, GeV; it keeps out what is lost along
+    # both beams, and events that miss no particle, which the resolution would carry into the
+    # lowest windows: set by the yield of two-photon events
     recoil_transverse_momentum: float = 0.85
+    # GeV^2; holds the windows of all masses from 0.1 to 8.7 GeV
     recoil_mass_squared: Range = (-2.0, 77.0)
 
 
 @dataclass(frozen=True)
 class Detector:
-    """A detector around colliding beams.
+    """A detector around colliding beams."""
 
-    Attributes:
-        beams: They give the boost from the CMS to the laboratory.
-        energy_spread: Gaussian spread of the colliding energy sqrt(s) in background, GeV
-            (SuperKEKB: 6.3e-4 and 8.1e-4 of the beams' energies).
-        signal_energy_spread: The same in signal: the published peaks come from MadGraph with
-            beams of fixed energy, and at 8.1 GeV are narrower than a spread of 0.005 leaves them.
-        pion_misidentification: Chance that a pion from tau -> pi nu is taken for a muon, relative
-            to a muon (arXiv:2503.11351: 4.1 % at a muon efficiency of 90 %).
-        momentum_resolution: Factor on the resolution of the transverse momentum.
-    """
-
-    beams: Beams
+    beams: Beams  # they give the boost from the CMS to the laboratory
     tracking: Tracking = field(default_factory=Tracking)
     muons: MuonIdentification = field(default_factory=MuonIdentification)
-    calorimeter: Calorimeter = field(default_factory=Calorimeter)
+    photons: Veto = PHOTONS
+    electrons: Veto = ELECTRONS
     preselection: Preselection = field(default_factory=Preselection)
+    # Gaussian spread of the colliding energy sqrt(s) in background, GeV (SuperKEKB: 6.3e-4 and
+    # 8.1e-4 of the beams' energies)
     energy_spread: float = 0.005
+    # the same in signal: the published peaks come from MadGraph with beams of fixed energy, and at
+    # 8.1 GeV are narrower than a spread of 0.005 leaves them
     signal_energy_spread: float = 0.0
+    # chance that a pion from tau -> pi nu is taken for a muon, relative to a muon
+    # (arXiv:2503.11351: 4.1 % at a muon efficiency of 90 %)
     pion_misidentification: float = 0.04
-    momentum_resolution: float = 1.0
+    momentum_resolution: float = 1.0  # factor on the resolution of the transverse momentum
 
     @classmethod
     def varied(cls, beams: Beams, settings: DetectorSettings) -> Self:
         """The default detector with the factors that the manifest sets."""
-        default = Calorimeter()
-        calorimeter = default._replace(
-            photon_inefficiency=min(1.0, default.photon_inefficiency * settings.photon_loss),
-            gap_inefficiency=min(1.0, default.gap_inefficiency * settings.photon_loss),
+        photons = PHOTONS._replace(
+            inefficiency=min(1.0, PHOTONS.inefficiency * settings.photon_loss),
+            gap_inefficiency=min(1.0, PHOTONS.gap_inefficiency * settings.photon_loss),
         )
-        return cls(beams, calorimeter=calorimeter, momentum_resolution=settings.momentum_resolution)
+        return cls(beams, photons=photons, momentum_resolution=settings.momentum_resolution)
 
     @cached_property
     def to_laboratory(self) -> FloatArray:
@@ -186,18 +153,17 @@ class Detector:
             for p in (self.beams.total, self.beams.electron)
         )
         axis = electron.boostCM_of_p4(total)
-        rows = momenta(np.eye(4)).rotateY(axis.theta).rotateZ(axis.phi).boost_p4(total)
-        return np.stack([rows.E, rows.px, rows.py, rows.pz], axis=-1)
-
-    @property
-    def least_transverse(self) -> float:
-        """Transverse momentum of the recoil below which no event passes the preselection, GeV."""
-        return self.preselection.recoil_transverse_momentum - TRANSVERSE_MARGIN
+        return components(momenta(np.eye(4)).rotateY(axis.theta).rotateZ(axis.phi).boost_p4(total))
 
     @cached_property
     def from_laboratory(self) -> FloatArray:
         """(4, 4) matrix that takes laboratory momenta (rows, from the left) to the CMS."""
         return np.linalg.inv(self.to_laboratory)
+
+    @property
+    def least_transverse(self) -> float:
+        """Transverse momentum of the recoil below which no event passes the preselection, GeV."""
+        return self.preselection.recoil_transverse_momentum - TRANSVERSE_MARGIN
 
     def colliding_energy(
         self, rng: np.random.Generator, n: int, *, signal: bool = False
@@ -210,18 +176,16 @@ class Detector:
         return rng.normal(self.beams.sqrt_s, spread, n)
 
     def visibility(self, events: GeneratedEvents) -> FloatArray:
-        """Probabilities to look like two muons and nothing else, one step after the other.
-
-        Returns:
-            (n, 4) probabilities to pass the steps `VISIBILITY` up to and including this one.
-        """
+        """Probabilities (n, 4) to pass the steps `VISIBILITY` up to and including each."""
+        vetoes = self.electrons, self.photons
         return _visibility(
-            (events.mu_plus, events.mu_minus),
-            events.electrons,
-            events.photons,
-            self.to_laboratory,
-            (self.tracking.polar_range, self.muons, self.calorimeter),
+            events, self.to_laboratory, self.tracking.polar_range, self.muons, vetoes
         )
+
+
+def components(p: vector.MomentumNumpy4D) -> FloatArray:
+    """Inverse of `momenta`: an array (...) of `vector` as an array (..., 4)."""
+    return np.stack([p.E, p.px, p.py, p.pz], axis=-1)
 
 
 def transform(p: FloatArray, matrix: FloatArray) -> FloatArray:
@@ -247,7 +211,7 @@ def _inside(angle: float, degrees: Range) -> bool:
 
 
 @njit(cache=True)
-def _muon_efficiency(p: float, angle: float, muons: MuonIdentification) -> float:
+def _efficiency(p: float, angle: float, muons: MuonIdentification) -> float:
     """Probability that a muon is found and identified.
 
     A plateau times a Gaussian turn-on in momentum: a muon has to reach the yoke and to cross some
@@ -261,53 +225,43 @@ def _muon_efficiency(p: float, angle: float, muons: MuonIdentification) -> float
 
 
 @njit(cache=True)
-def _photon_miss(energy: float, angle: float, calorimeter: Calorimeter) -> float:
-    """Probability that a photon does not veto: 1 below threshold and outside the calorimeter."""
-    if energy < calorimeter.photon_threshold or not _inside(angle, calorimeter.polar_range):
+def _miss(particle: Momentum, to_laboratory: FloatArray, veto: Veto) -> float:
+    """Probability that a particle does not veto: 1 below threshold and outside the calorimeter."""
+    energy, _, angle = _in_laboratory(particle, to_laboratory)
+    if energy < veto.threshold or not _inside(angle, veto.polar_range):
         return 1.0
-    for gap in calorimeter.gaps:
+    for gap in veto.gaps:
         if _inside(angle, gap):
-            return calorimeter.gap_inefficiency
-    return calorimeter.photon_inefficiency
-
-
-@njit(cache=True)
-def _electron_miss(energy: float, angle: float, calorimeter: Calorimeter) -> float:
-    """Probability that a scattered electron does not veto; in a gap it still leaves a track."""
-    if energy < calorimeter.electron_threshold or not _inside(angle, calorimeter.polar_range):
-        return 1.0
-    return calorimeter.electron_inefficiency
+            return veto.gap_inefficiency
+    return veto.inefficiency
 
 
 @njit(cache=True)
 def _visibility(
-    muons: tuple[FloatArray, FloatArray],
-    electrons: FloatArray,
-    photons: FloatArray,
+    events: GeneratedEvents,
     to_laboratory: FloatArray,
-    parameters: tuple[Range, MuonIdentification, Calorimeter],
+    chamber: Range,
+    identification: MuonIdentification,
+    vetoes: tuple[Veto, Veto],
 ) -> FloatArray:
-    """See `Detector.visibility`; momenta are in the CMS."""
-    chamber, identification, calorimeter = parameters
-    passed = np.zeros((len(photons), 4))
-    for i in range(len(photons)):
+    """See `Detector.visibility`."""
+    passed = np.zeros((len(events.weight), 4))
+    for i in range(len(passed)):
         probability = 1.0
         inside = True
-        for muon in muons:
-            _, p, angle = _in_laboratory(muon[i], to_laboratory)
+        for muon in (events.mu_plus[i], events.mu_minus[i]):
+            _, p, angle = _in_laboratory(muon, to_laboratory)
             inside = inside and _inside(angle, chamber)
-            probability *= _muon_efficiency(p, angle, identification)
+            probability *= _efficiency(p, angle, identification)
         if not inside:
             continue
         passed[i, 0] = 1.0
         passed[i, 1] = probability
-        for k in range(electrons.shape[1]):
-            energy, _, angle = _in_laboratory(electrons[i, k], to_laboratory)
-            probability *= _electron_miss(energy, angle, calorimeter)
+        for electron in events.electrons[i]:
+            probability *= _miss(electron, to_laboratory, vetoes[0])
         passed[i, 2] = probability
-        for k in range(photons.shape[1]):
-            energy, _, angle = _in_laboratory(photons[i, k], to_laboratory)
-            probability *= _photon_miss(energy, angle, calorimeter)
+        for photon in events.photons[i]:
+            probability *= _miss(photon, to_laboratory, vetoes[1])
         passed[i, 3] = probability
     return passed
 
@@ -317,36 +271,99 @@ MISSED: Final = 1
 SEEN: Final = 2
 
 
-class Veto(NamedTuple):
-    """Where particles are seen, for generators that fill one region after the other.
-
-    Attributes:
-        to_laboratory: (4, 4) matrix that takes CMS momenta, from the left, to the laboratory.
-        polar_range: Of the calorimeter, degrees.
-        gaps: Where nothing is seen for certain, degrees.
-        threshold: Least energy in the laboratory, GeV.
-    """
-
-    to_laboratory: FloatArray = np.eye(4)
-    polar_range: Range = (0.0, 0.0)
-    gaps: tuple[Range, Range] = ((0.0, 0.0), (0.0, 0.0))
-    threshold: float = inf
-
-
-NO_VETO: Final = Veto()
-"""A calorimeter that sees nothing, in a laboratory that is the CMS."""
-
-
 @njit(cache=True)
-def in_region(particle: Momentum, region: int, veto: Veto) -> bool:
+def in_region(particle: Momentum, region: int, to_laboratory: FloatArray, veto: Veto) -> bool:
     """Whether a particle, in the CMS, belongs to a region of the detector.
 
-    It is `EVERYWHERE`, `SEEN` (above threshold in the calorimeter) or `MISSED` (the rest).
+    It is `EVERYWHERE`, `SEEN` (above threshold in the calorimeter, not in its gaps) or `MISSED`
+    (the rest): generators fill one region after the other.
     """
     if region == EVERYWHERE:
         return True
-    energy, _, angle = _in_laboratory(particle, veto.to_laboratory)
+    energy, _, angle = _in_laboratory(particle, to_laboratory)
     seen = energy > veto.threshold and _inside(angle, veto.polar_range)
     for gap in veto.gaps:
         seen = seen and not _inside(angle, gap)
     return seen == (region == SEEN)
+
+
+def lever_arm(angle: FloatArray, tracking: Tracking) -> FloatArray:
+    """Transverse lever arm of tracks at polar angles (...,) over that of a track through all wires.
+
+    It is 1 where the track leaves through the outer cylinder.
+    """
+    slope = np.tan(angle)
+    length = np.where(slope > 0, tracking.forward_length, tracking.backward_length)
+    return np.minimum(1.0, np.abs(slope) * length / tracking.outer_radius)
+
+
+def momentum_resolution(
+    muons: vector.MomentumNumpy4D, worse: BoolArray, tracking: Tracking
+) -> FloatArray:
+    """Relative resolution of the transverse momentum, sigma(pT)/pT.
+
+    The curvature part, larger where the lever arm is short, and multiple scattering over beta,
+    added in quadrature (Gluckstern, NIM 24, 381). Of muons (...,) in the laboratory; the curvature
+    part of tracks with a bad fit is larger.
+    """
+    beta = muons.p / np.hypot(muons.p, MUON_MASS)
+    curvature = tracking.curvature_resolution * muons.pt
+    curvature = curvature * lever_arm(muons.theta, tracking) ** -tracking.lever_arm_power
+    curvature = curvature * np.where(worse, tracking.tail_scale, 1.0)
+    return np.asarray(np.hypot(curvature, tracking.scattering_resolution / beta))
+
+
+def smear(
+    rng: np.random.Generator, muons: vector.MomentumNumpy4D, tracking: Tracking, scale: float = 1.0
+) -> vector.MomentumNumpy4D:
+    """Measured momenta of muons in the laboratory, (...,).
+
+    What a tracker measures with a Gaussian error is the curvature, so 1/pT is smeared, by `scale`
+    times the resolution; a share of the tracks has a larger error. Both angles are smeared alike
+    (azimuth over sine). It takes four random numbers a muon.
+    """
+    shape = muons.shape
+    worse = rng.random(shape) < tracking.tail_fraction
+    relative = scale * momentum_resolution(muons, worse, tracking)
+    # A curvature that fluctuates through zero would turn the charge; such a track is not kept
+    # apart from one that is merely very stiff.
+    curvature = np.maximum(1 + relative * rng.standard_normal(shape), 0.05)
+    beta = muons.p / np.hypot(muons.p, MUON_MASS)
+    angular = np.hypot(tracking.angle_resolution, tracking.angle_scattering / (muons.p * beta))
+    angle = muons.theta + angular * rng.standard_normal(shape)
+    azimuth = muons.phi + angular / np.sin(angle) * rng.standard_normal(shape)
+    mass = np.full(shape, MUON_MASS)
+    seen = {"pt": muons.pt / curvature, "phi": azimuth, "theta": angle, "mass": mass}
+    return cast("vector.MomentumNumpy4D", vector.array(seen).to_pxpypzenergy())
+
+
+def measure(
+    rng: np.random.Generator, events: GeneratedEvents, detector: Detector
+) -> vector.MomentumNumpy4D:
+    """Measured momenta (n, 2) in the laboratory, first the positive muon."""
+    true = transform(np.stack([events.mu_plus, events.mu_minus], axis=1), detector.to_laboratory)
+    return smear(rng, momenta(true), detector.tracking, detector.momentum_resolution)
+
+
+def preselection(
+    muons: vector.MomentumNumpy4D, detector: Detector
+) -> Iterator[tuple[str, BoolArray]]:
+    """Steps of the preselection of measured muons (n, 2), each on its own, as in the cutflow.
+
+    Two muons, and a recoil that would have left a cluster in the barrel of the calorimeter had it
+    been a photon (PRL 124, 141801 and PRL 130, 231801). The beams are the nominal ones: an
+    experiment does not know the energy of one collision.
+
+    Yields:
+        The step's name and which events pass it, (n,).
+    """
+    cuts = detector.preselection
+    hard = muons.pt.min(axis=1) > cuts.muon_transverse_momentum
+    yield "both muons of sufficient transverse momentum", hard
+    lab = detector.beams.total - components(muons).sum(axis=1)
+    recoil, in_cms = momenta(lab), momenta(transform(lab, detector.from_laboratory))
+    low, high = np.radians(cuts.recoil_polar_range)
+    yield "recoil points to the calorimeter barrel", (recoil.theta > low) & (recoil.theta < high)
+    yield "recoil across the beams", in_cms.pt > cuts.recoil_transverse_momentum
+    low, high = cuts.recoil_mass_squared
+    yield "recoil mass in range", (recoil.tau2 > low) & (recoil.tau2 < high)

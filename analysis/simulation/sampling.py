@@ -11,18 +11,20 @@ All randomness of a batch comes from the seed and the batch's own place, so that
 made in any order by any number of processes.
 """
 
+import logging
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from punzinet.analysis.simulation.detector import VISIBILITY, Detector
+from punzinet.analysis.simulation.detector import VISIBILITY, Detector, measure, preselection
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator
 from punzinet.analysis.simulation.generators.signal import SignalGenerator, cross_section
-from punzinet.analysis.simulation.measurement import measure, preselection
 from punzinet.analysis.types import BoolArray, FloatArray
+
+logger = logging.getLogger(__name__)
 
 BATCH: Final = 200_000
 """Trials of a batch; bounds the memory of a worker."""
@@ -44,24 +46,15 @@ EVENT: Final = np.dtype(
 
 @dataclass(frozen=True)
 class Batch:
-    """Trials of one stratum whose result depends on nothing but the fields below and the seed.
+    """Trials of one stratum whose result depends on nothing but the fields below and the seed."""
 
-    Attributes:
-        dataset: Name of the dataset, which is part of the seed.
-        stratum: Index of the generator within the dataset.
-        index: Index of the batch within the stratum.
-        trials: Trials (background) or generated events (signal).
-        exposure: Expected events per fb of a trial's weight (L / N), fb^-1; 0 for signal and in
-            the pilot run.
-        attempt: How often the stratum was simulated before, with too few trials.
-    """
-
-    dataset: str
-    stratum: int
-    index: int
-    trials: int
+    dataset: str  # its name, which is part of the seed
+    stratum: int  # index of the generator within the dataset
+    index: int  # of the batch within the stratum
+    trials: int  # trials (background) or generated events (signal)
+    # expected events per fb of a trial's weight (L / N), fb^-1; 0 for signal and in the pilot run
     exposure: float = 0.0
-    attempt: int = 0
+    attempt: int = 0  # how often the stratum was simulated before, with too few trials
 
     def rng(self, seed: int, purpose: int) -> np.random.Generator:
         """The batch's own source of randomness."""
@@ -73,33 +66,22 @@ class Batch:
 
 @dataclass
 class Counts:
-    """Counts of one or several batches.
+    """Counts of one or several batches."""
 
-    Attributes:
-        cutflow: Events left and the sum of their weights, by step, in the order of the steps;
-            weights are expected events, fb in a pilot run.
-        trials: Trials that the generator made.
-        sum_weight: Sum of the generator's weights over the trials, fb.
-        sum_weight2: Sum of their squares, fb^2.
-        entries: Events for the ntuple.
-        largest: Largest expectation of a trial that one of these comes from; fb in a pilot run.
-    """
-
+    # events left and the sum of their weights, by step, in the order of the steps; weights are
+    # expected events, fb in a pilot run
     cutflow: dict[str, tuple[int, float]] = field(default_factory=dict)
-    trials: int = 0
-    sum_weight: float = 0.0
-    sum_weight2: float = 0.0
-    entries: int = 0
+    trials: int = 0  # that the generator made
+    sum_weight: float = 0.0  # of the generator's weights over the trials, fb
+    sum_weight2: float = 0.0  # of their squares, fb^2
+    entries: int = 0  # events for the ntuple
+    # largest expectation of a trial that one of these comes from; fb in a pilot run
     largest: float = 0.0
 
     @classmethod
     def generated(cls, weight: FloatArray) -> Self:
         """Trials by the weights (n,) that the generator gave them, fb."""
-        return cls(
-            trials=len(weight),
-            sum_weight=float(weight.sum()),
-            sum_weight2=float((weight**2).sum()),
-        )
+        return cls({}, len(weight), float(weight.sum()), float((weight**2).sum()))
 
     def step(self, name: str, weight: FloatArray) -> None:
         """Record the events that are left, by their weights; those of weight 0 are not."""
@@ -110,10 +92,8 @@ class Counts:
         for step, (events, weight) in other.cutflow.items():
             before = self.cutflow.get(step, (0, 0.0))
             self.cutflow[step] = (before[0] + events, before[1] + weight)
-        self.trials += other.trials
-        self.sum_weight += other.sum_weight
-        self.sum_weight2 += other.sum_weight2
-        self.entries += other.entries
+        for name in ("trials", "sum_weight", "sum_weight2", "entries"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         self.largest = max(self.largest, other.largest)
 
     def cross_section(self) -> tuple[float, float]:
@@ -144,23 +124,22 @@ def simulate_background(
     rng = batch.rng(seed, _PILOT if pilot else _PRODUCTION)
     generated = generator.generate(rng, detector.colliding_energy(rng, batch.trials))
     counts = Counts.generated(generated.weight)
-    generated = generated[generated.weight > 0]
+    generated = generated.pick(generated.weight > 0)
     weight = generated.weight * (1.0 if pilot else batch.exposure)
     counts.step("generated", weight)
     for step, passed in zip(VISIBILITY, detector.visibility(generated).T, strict=True):
         counts.step(step, weight * passed)
     weight = weight * passed
     if pilot:
-        kept = np.flatnonzero(weight)
-        events, _ = _reconstruct(rng, generated[kept], weight[kept], detector, counts)
-        counts.largest = float(events["weight"].max(initial=0.0))
-        return events, counts
-    copies = np.maximum(np.ceil(weight), 1.0)
-    trial = np.repeat(np.arange(len(weight)), copies.astype(int))
-    trial = trial[rng.random(len(trial)) < (weight / copies)[trial]]
-    ones = np.ones(len(trial))
-    counts.step("kept as unweighted events", ones)
-    events, selected = _reconstruct(rng, generated[trial], ones, detector, counts)
+        trial = np.flatnonzero(weight)
+        expected = weight[trial]
+    else:
+        copies = np.maximum(np.ceil(weight), 1.0)
+        trial = np.repeat(np.arange(len(weight)), copies.astype(int))
+        trial = trial[rng.random(len(trial)) < (weight / copies)[trial]]
+        expected = np.ones(len(trial))
+        counts.step("kept as unweighted events", expected)
+    events, selected = _reconstruct(rng, generated.pick(trial), expected, detector, counts)
     counts.largest = float(weight[trial[selected]].max(initial=0.0))
     return events, counts
 
@@ -171,7 +150,7 @@ def _simulate_signal(
     """As `simulate_batch`, for unweighted events."""
     rng = batch.rng(seed, _PRODUCTION)
     energy = detector.colliding_energy(rng, batch.trials, signal=True)
-    generated = generator.unweighted(rng, energy)
+    generated = unweighted(generator, rng, energy)
     weight = generated.weight
     counts = Counts.generated(weight)
     counts.step("generated", weight)
@@ -180,8 +159,36 @@ def _simulate_signal(
         weight = np.where(luck < passed, weight, 0.0)
         counts.step(step, weight)
     seen = weight > 0
-    events, _ = _reconstruct(rng, generated[seen], weight[seen], detector, counts)
+    events, _ = _reconstruct(rng, generated.pick(seen), weight[seen], detector, counts)
     return events, counts
+
+
+def unweighted(
+    generator: SignalGenerator, rng: np.random.Generator, sqrt_s: FloatArray
+) -> GeneratedEvents:
+    """One event for each energy of the beams (n,), GeV, by acceptance and rejection.
+
+    Trials of an event are repeated, with its beam energy, until one is accepted with the
+    probability weight / maximum. An accepted trial above the maximum keeps its excess as
+    weight, so that no distribution is distorted, and the log says so. All others weigh one
+    (without unit: they stand for the cross-section together).
+    """
+    maximum = generator.maximum(sqrt_s)
+    events = GeneratedEvents.zeros(sqrt_s.copy())
+    pending = np.arange(len(sqrt_s))
+    while len(pending):
+        trial = generator.generate(rng, sqrt_s[pending])
+        ratio = trial.weight / maximum
+        accepted = rng.random(len(pending)) < ratio
+        trial = trial._replace(weight=np.maximum(ratio, 1.0))
+        for column, drawn in zip(events, trial, strict=True):
+            column[pending[accepted]] = drawn[accepted]
+        pending = pending[~accepted]
+    heavy = np.count_nonzero(events.weight > 1)
+    if heavy:
+        message = "%d of %d signal events at %s GeV weigh more than one, at most %.3g."
+        logger.warning(message, heavy, len(sqrt_s), generator.mass, events.weight.max())
+    return events
 
 
 def _reconstruct(
@@ -203,8 +210,7 @@ def _reconstruct(
         counts.step(step, np.where(selected, weight, 0.0))
     events = np.empty(np.count_nonzero(selected), EVENT)
     for i, axis in enumerate(("px", "py", "pz")):
-        events["p_plus"][:, i] = muons[axis][selected, 0]
-        events["p_minus"][:, i] = muons[axis][selected, 1]
+        events["p_plus"][:, i], events["p_minus"][:, i] = muons[axis][selected].T
     events["weight"] = weight[selected]
     events["mass"] = generated.mass[selected]
     counts.entries = len(events)
@@ -228,24 +234,22 @@ def needed_trials(pilot: Counts, luminosity: float) -> int:
 def pilot_batches(dataset: str, stratum: int, luminosity: float) -> list[Batch]:
     """The pilot run of a stratum, in which all events keep their weights in fb."""
     trials = max(_FEWEST, int(_PILOT_RATE * luminosity))
-    return [Batch(dataset, stratum, index, part) for index, part in enumerate(_split(trials))]
+    return _split(Batch(dataset, stratum, 0, trials))
 
 
 def production_batches(
     dataset: str, stratum: int, trials: int, luminosity: float, attempt: int = 0
 ) -> list[Batch]:
     """All batches of a stratum, for a luminosity in fb^-1."""
-    return [
-        Batch(dataset, stratum, index, part, luminosity / trials, attempt)
-        for index, part in enumerate(_split(trials))
-    ]
+    return _split(Batch(dataset, stratum, 0, trials, luminosity / trials, attempt))
 
 
-def _split(trials: int) -> list[int]:
-    """Trials of as few batches as possible, all of nearly equal size."""
-    count = -(-trials // BATCH)
-    edges = np.arange(count + 1) * trials // count
-    return [int(part) for part in np.diff(edges)]
+def _split(whole: Batch) -> list[Batch]:
+    """As few batches as possible, all of nearly equal size."""
+    count = -(-whole.trials // BATCH)
+    edges = np.arange(count + 1) * whole.trials // count
+    parts = enumerate(np.diff(edges).tolist())
+    return [replace(whole, index=index, trials=trials) for index, trials in parts]
 
 
 def enough_batches(batches: list[Batch], counts: Counts, luminosity: float) -> list[Batch]:

@@ -15,8 +15,8 @@ from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage
 
 if TYPE_CHECKING:
-    from punzinet.analysis.simulation.validation.published import PublishedNumber
-    from punzinet.analysis.simulation.validation.pythia import PythiaComparison
+    from punzinet.analysis.simulation.published import PublishedNumber
+    from punzinet.analysis.simulation.pythia import PythiaComparison
 
 
 def _has_pythia() -> bool:
@@ -39,7 +39,7 @@ def _run(context: Context) -> Sequence[Path]:
     Example: punzinet validate-simulation --output output
     """
     from punzinet.analysis.paper.published_curves import curve_rows
-    from punzinet.analysis.simulation.validation.published import (
+    from punzinet.analysis.simulation.published import (
         PublishedNumber,
         compare_with_published,
     )
@@ -79,7 +79,7 @@ def _run(context: Context) -> Sequence[Path]:
 
 def _spectra(sqrt_s: float, seed: int) -> "list[PythiaComparison]":
     """All spectra of both generators."""
-    from punzinet.analysis.simulation.validation.pythia import (
+    from punzinet.analysis.simulation.pythia import (
         EVENTS,
         PROCESSES,
         compare_with_pythia,

@@ -13,7 +13,7 @@ import numpy as np
 from stage import Figures, fastest, measure
 
 from punzinet.analysis.manifest.sections import Beams
-from punzinet.analysis.simulation.generators.signal import _trials
+from punzinet.analysis.simulation.generators.signal import SignalGenerator
 
 TRIALS = 500_000
 MASSES = (0.1, 2.5, 8.1)
@@ -24,10 +24,11 @@ MANIFEST = Path(__file__).parents[2] / "data_manifest.yaml"
 
 def run() -> Figures:
     """Matrix elements a second on one core, and all processes and masses on two."""
-    random = np.random.default_rng(1).random((TRIALS, 5))
+    rng = np.random.default_rng(1)
     sqrt_s = np.full(TRIALS, Beams().sqrt_s)
     # Points in phase space, each with momenta and matrix element.
-    slowest = max(fastest(*(partial(_trials, random, sqrt_s, mass) for mass in MASSES)))
+    generators = [SignalGenerator(mass) for mass in MASSES]
+    slowest = max(fastest(*(partial(one.generate, rng, sqrt_s) for one in generators)))
     name = "simulation.signal_matrix_elements_per_s_core"
     figures: Figures = {name: (TRIALS / slowest, "1/s", ">= 3e5")}
     for scale in BOUNDS if os.environ.get("PUNZINET_BENCH_PAPER") else ("default",):

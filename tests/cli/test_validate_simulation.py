@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.simulation.validation import published
+from punzinet.analysis.simulation import published
 from punzinet.cli import app
 
 SMALL = {

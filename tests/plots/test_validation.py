@@ -7,8 +7,8 @@ from matplotlib.text import Text
 from small_data import make_manifest
 
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.simulation.validation.published import PublishedNumber
-from punzinet.analysis.simulation.validation.pythia import (
+from punzinet.analysis.simulation.published import PublishedNumber
+from punzinet.analysis.simulation.pythia import (
     MUMUGAMMA_EDGES,
     PythiaComparison,
     fill,

@@ -12,13 +12,7 @@ from punzinet.analysis.types import FloatArray
 
 
 def generators(process: Simulated, masses: FloatArray, detector: Detector) -> Sequence[Generator]:
-    """The strata whose events together are a process.
-
-    Args:
-        process: Its name in the manifest's `simulate`.
-        masses: (H,) Z' masses, GeV, each a generator of its own.
-        detector: What sees the events; strata follow its geometry.
-    """
+    """The strata whose events together are a process; of the signal, one a Z' mass (GeV)."""
     match process:
         case "signal":
             return [SignalGenerator(float(mass)) for mass in masses]

@@ -14,19 +14,18 @@ whether it hits the calorimeter: the regions differ by orders of magnitude in ho
 looks like two muons and nothing else.
 """
 
-from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from math import exp, hypot, log, pi, sqrt
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.constants import ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.detector import (
+    BLIND,
     EVERYWHERE,
     MISSED,
-    NO_VETO,
     SEEN,
     Detector,
     Range,
@@ -34,28 +33,125 @@ from punzinet.analysis.simulation.detector import (
     in_region,
     transform,
 )
-from punzinet.analysis.simulation.events import GeneratedEvents
-from punzinet.analysis.simulation.generators.mumugamma_matrix_element import (
-    born_element,
-    radiative_element,
+from punzinet.analysis.simulation.events import (
+    GeneratedEvents,
+    Momentum,
+    Pair,
+    about_z,
+    dot,
+    from_rest_frame,
+    momenta,
+    rotate_to,
 )
 from punzinet.analysis.simulation.generators.radiation import (
     DIMUON_THRESHOLD,
     Fractions,
+    back_to_back,
     into_cms,
     radiate_off_beams,
     radiate_off_muons,
     softer_fractions,
+    vacuum_polarisation,
 )
-from punzinet.analysis.simulation.lorentz import about_z, dot, from_rest_frame, momenta, rotate_to
 from punzinet.analysis.types import FloatArray
 
 PHOTONS: Final = 5
 """Rows of photons: the hardest one; those off electron, positron, mu+ and mu-."""
 
-Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-"""mu+ (n, 4), mu- (n, 4), photons (n, 5, 4), weights (n,) in fb."""
-Pair = tuple[float, float]
+
+class HardestPhoton(NamedTuple):
+    """Muon pairs whose hardest photon lies in a range of energy and angle."""
+
+    name: str
+    # range of the photon's energy over that of a beam; 1 stands for the kinematic limit
+    fraction: Pair
+    opening: Pair = (0.0, 2.0)  # range of 1 - cos of the photon's polar angle
+    # transverse momentum of all photons together below which events are left out, CMS, GeV
+    least_transverse: float = 0.0
+    region: int = EVERYWHERE  # or `MISSED` or `SEEN`: where the photon has to go
+    to_laboratory: FloatArray = np.eye(4)  # matrix that takes CMS momenta, from the left
+    veto: Veto = BLIND
+
+    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+        """One weighted trial for each energy of the beams (n,), GeV; rows of zeros if it fails."""
+        events = GeneratedEvents.zeros(sqrt_s, PHOTONS)
+        _generate(rng, self, events)
+        return events
+
+
+class SoftPhotons(NamedTuple):
+    """Muon pairs without any photon above an energy fraction, which is at most 0.9."""
+
+    name: str
+    below: float
+
+    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+        """One weighted trial for each energy of the beams (n,), GeV."""
+        events = GeneratedEvents.zeros(sqrt_s, PHOTONS)
+        _generate_without(rng, self.below, events)
+        return events
+
+
+def whole(threshold: float = 0.01) -> tuple[SoftPhotons, HardestPhoton]:
+    """Generators of all muon pairs, as no detector sees them.
+
+    `threshold`, the energy fraction from which on a photon is hard, changes nothing.
+    """
+    return SoftPhotons("soft photons", threshold), HardestPhoton("hard photon", (threshold, 1.0))
+
+
+def _angles_in_cms(detector: Detector, polar_range: Range) -> Range:
+    """Polar angles in the CMS that belong to a range in the laboratory at some azimuth, degrees.
+
+    The boost is not along the z axis of the laboratory; there is a margin of a degree.
+    """
+    angle, azimuth = np.meshgrid(np.radians(polar_range), np.radians(np.arange(360)))
+    sine = np.sin(angle)
+    unit = sine * np.cos(azimuth), sine * np.sin(azimuth), np.cos(angle)
+    photons = transform(np.stack([np.ones_like(sine), *unit], axis=-1), detector.from_laboratory)
+    theta = np.degrees(momenta(photons).theta)
+    return float(theta.min()) - 1, float(theta.max()) + 1
+
+
+def strata(detector: Detector) -> list[HardestPhoton]:
+    """Generators of all radiative muon pairs that the detector may take for signal.
+
+    Left out are events whose photons together have too little transverse momentum to pass the
+    preselection even after the resolution, and, as part of them, events without a photon of at
+    least three quarters of that: two of them in the same direction are rarer than the
+    resolution's tails.
+
+    A photon that the calorimeter can see comes with the small probability that it does not, and
+    needs few trials. The others are split into bands of the polar angle, at the edges and gaps of
+    the calorimeter, where the photon is missed more or less often, and by energy: a photon below
+    threshold is missed everywhere.
+    """
+    veto = detector.photons
+    transverse = detector.least_transverse
+    energy = detector.beams.sqrt_s / 2
+    softest = 0.75 * transverse / energy
+    # a photon at threshold has the most energy in the CMS if it flies against the boost
+    total = detector.beams.total
+    boosted = float(total[0] + np.linalg.norm(total[1:])) / detector.beams.sqrt_s
+    threshold = max(veto.threshold * boosted / energy, 1.5 * softest)
+
+    low, high = veto.polar_range
+    edges = [0.0]
+    for feature in sorted([(low, low), *veto.gaps, (high, high)]):
+        edges.extend(_angles_in_cms(detector, feature))
+    edges.append(180.0)
+    everywhere = (0.0, 2.0)
+    missed = (transverse, MISSED, detector.to_laboratory, veto)
+    seen = (transverse, SEEN, detector.to_laboratory, veto)
+    parts = [
+        HardestPhoton("photon seen", (softest, 1.0), everywhere, *seen),
+        HardestPhoton("soft photon missed", (softest, threshold), everywhere, *missed),
+    ]
+    for (low, high), fraction in product(pairwise(edges), ((threshold, 0.5), (0.5, 1.0))):
+        opening = float(1 - np.cos(np.radians(low))), float(1 - np.cos(np.radians(high)))
+        name = f"photon of x > {fraction[0]:.2f} missed at {low:.0f}-{high:.0f} degrees"
+        parts.append(HardestPhoton(name, fraction, opening, *missed))
+    return parts
 
 
 @njit(cache=True)
@@ -94,9 +190,8 @@ def hardest_photon(
     """Draw energy and angle of the hardest photon and the angle of the muons.
 
     Two channels: photons off the beams, peaked at both beams, with a spectrum that also rises
-    towards the lowest dimuon masses, and photons off the muons.
-
-    Ranges and peaks depend on the energy of the beams squared, s.
+    towards the lowest dimuon masses, and photons off the muons. Ranges and peaks depend on the
+    energy of the beams squared, s.
 
     Returns:
         x = 1 - s_mumu/s and y = 1 - cos of the photon to the electron, within their ranges; cosine
@@ -137,215 +232,161 @@ def hardest_photon(
 
 
 @njit(cache=True)
-def _generate(
-    rng: np.random.Generator,
-    sqrt_s: FloatArray,
-    ranges: tuple[Pair, Pair],
-    cuts: tuple[float, int, Veto],
-    events: Arrays,
-) -> None:
-    """Fill events with a hardest photon in the given ranges.
-
-    Ranges are those of x and y of `hardest_photon`; cuts are the least transverse momentum of all
-    photons together, GeV, the region of the hardest photon, and the calorimeter that defines it.
-    Trials that fail the cuts or have too little energy stay as they are.
-    """
-    plus, negative, photons, weight = events
-    least_transverse, region, veto = cuts
-    for i in range(len(sqrt_s)):
-        s_beams = sqrt_s[i] ** 2
-        x, y, c, volume = hardest_photon(rng, s_beams, ranges[0], ranges[1])
+def _generate(rng: np.random.Generator, stratum: HardestPhoton, events: GeneratedEvents) -> None:
+    """Fill events; trials out of the stratum or with too little energy stay as they are."""
+    transverse = stratum.least_transverse
+    for i, sqrt_s in enumerate(events.sqrt_s):
+        s_beams = sqrt_s**2
+        x, y, c, volume = hardest_photon(rng, s_beams, stratum.fraction, stratum.opening)
         softer, of_softer = softer_fractions(rng, s_beams, s_beams * (1 - x), x)
-        if largest_transverse(sqrt_s[i] / 2, x, y, softer) < least_transverse:
+        if largest_transverse(sqrt_s / 2, x, y, softer) < transverse:
             continue
-        first, second, reduced, axis = radiate_off_beams(rng, sqrt_s[i], softer)
-        s = dot(reduced, reduced)
+        first, second, frame = radiate_off_beams(rng, sqrt_s, softer)
+        s = dot(frame[0], frame[0])
         s_mumu = s * (1 - x)
         if s_mumu <= DIMUON_THRESHOLD:
             continue
         # the hard photon and the dimuon, where they are produced
         energy = x * sqrt(s) / 2
         photon = about_z(energy, energy, y, 2 * pi * rng.random())
-        hardest = into_cms(photon, axis, reduced)
-        if not in_region(hardest, region, veto):
+        hardest = into_cms(photon, frame)
+        if not in_region(hardest, stratum.region, stratum.to_laboratory, stratum.veto):
             continue
         dimuon = (sqrt(s) - energy, -photon[1], -photon[2], -photon[3])
         backwards = (dimuon[1] / energy, dimuon[2] / energy, dimuon[3] / energy)
         turned = rotate_to(backwards, about_z(1.0, 1.0, 1 - c, 2 * pi * rng.random()))
         unit = (turned[1], turned[2], turned[3])
         mu_plus, mu_minus, off_plus, off_minus = radiate_off_muons(rng, s_mumu, softer, unit)
-        off_plus = into_cms(from_rest_frame(off_plus, dimuon), axis, reduced)
-        off_minus = into_cms(from_rest_frame(off_minus, dimuon), axis, reduced)
+        off_plus = into_cms(from_rest_frame(off_plus, dimuon), frame)
+        off_minus = into_cms(from_rest_frame(off_minus, dimuon), frame)
         recoil_x = hardest[1] + first[1] + second[1] + off_plus[1] + off_minus[1]
         recoil_y = hardest[2] + first[2] + second[2] + off_plus[2] + off_minus[2]
-        if mu_plus[0] == 0 or hypot(recoil_x, recoil_y) < least_transverse:
+        if mu_plus[0] == 0 or hypot(recoil_x, recoil_y) < transverse:
             continue
         velocity = sqrt(1 - DIMUON_THRESHOLD / s_mumu)
         half = sqrt(s_mumu) / 2
-        px, py, pz = half * velocity * unit[0], half * velocity * unit[1], half * velocity * unit[2]
-        born_minus = from_rest_frame((half, px, py, pz), dimuon)
-        born_plus = from_rest_frame((half, -px, -py, -pz), dimuon)
-        element = radiative_element(s, y, photon, born_minus, born_plus)
+        plus, minus = back_to_back(half, half * velocity, unit)
+        plus, minus = from_rest_frame(plus, dimuon), from_rest_frame(minus, dimuon)
+        element = radiative_element(s, y, photon, minus, plus)
         # flux 1/2s, and three-body phase space in x, y, c and two azimuths
         volume *= x * velocity / (8 * pi) ** 2 / (2 * pi) / 4 / 2
-        weight[i] = FB_PER_GEV2 * element * volume * of_softer
-        plus[i] = into_cms(from_rest_frame(mu_plus, dimuon), axis, reduced)
-        negative[i] = into_cms(from_rest_frame(mu_minus, dimuon), axis, reduced)
-        photons[i, 0] = hardest
-        photons[i, 1] = first
-        photons[i, 2] = second
-        photons[i, 3] = off_plus
-        photons[i, 4] = off_minus
+        events.weight[i] = FB_PER_GEV2 * element * volume * of_softer
+        events.mu_plus[i] = into_cms(from_rest_frame(mu_plus, dimuon), frame)
+        events.mu_minus[i] = into_cms(from_rest_frame(mu_minus, dimuon), frame)
+        for k, radiated in enumerate((hardest, first, second, off_plus, off_minus)):
+            events.photons[i, k] = radiated
 
 
 @njit(cache=True)
-def _generate_without(
-    rng: np.random.Generator, sqrt_s: FloatArray, below: float, events: Arrays
-) -> None:
+def _generate_without(rng: np.random.Generator, below: float, events: GeneratedEvents) -> None:
     """As `_generate` without a photon harder than an energy fraction: the first is always zero.
 
     The fraction is below 0.9, so that there is always energy for the muons.
     """
-    plus, negative, photons, weight = events
-    for i in range(len(sqrt_s)):
-        softer, of_softer = softer_fractions(rng, sqrt_s[i] ** 2, sqrt_s[i] ** 2, below)
-        first, second, reduced, axis = radiate_off_beams(rng, sqrt_s[i], softer)
-        s = dot(reduced, reduced)
+    for i, sqrt_s in enumerate(events.sqrt_s):
+        softer, of_softer = softer_fractions(rng, sqrt_s**2, sqrt_s**2, below)
+        first, second, frame = radiate_off_beams(rng, sqrt_s, softer)
+        s = dot(frame[0], frame[0])
         cosine = 2 * rng.random() - 1
         turned = about_z(1.0, 1.0, 1 - cosine, 2 * pi * rng.random())
         unit = (turned[1], turned[2], turned[3])
         mu_plus, mu_minus, off_plus, off_minus = radiate_off_muons(rng, s, softer, unit)
         # flux and two-body phase space
         volume = sqrt(1 - DIMUON_THRESHOLD / s) / (8 * pi) / (2 * s)
-        weight[i] = FB_PER_GEV2 * born_element(s, cosine) * volume * of_softer
-        plus[i] = into_cms(mu_plus, axis, reduced)
-        negative[i] = into_cms(mu_minus, axis, reduced)
-        photons[i, 1] = first
-        photons[i, 2] = second
-        photons[i, 3] = into_cms(off_plus, axis, reduced)
-        photons[i, 4] = into_cms(off_minus, axis, reduced)
+        events.weight[i] = FB_PER_GEV2 * born_element(s, cosine) * volume * of_softer
+        events.mu_plus[i] = into_cms(mu_plus, frame)
+        events.mu_minus[i] = into_cms(mu_minus, frame)
+        events.photons[i, 1] = first
+        events.photons[i, 2] = second
+        events.photons[i, 3] = into_cms(off_plus, frame)
+        events.photons[i, 4] = into_cms(off_minus, frame)
 
 
-def _no_events(sqrt_s: FloatArray) -> tuple[GeneratedEvents, Arrays]:
-    """Events without momenta, and their arrays that compiled loops fill."""
-    events = GeneratedEvents.zeros(sqrt_s, PHOTONS)
-    return events, (events.mu_plus, events.mu_minus, events.photons, events.weight)
+@njit(cache=True)
+def born_element(s: float, cosine: float) -> float:
+    """Matrix element squared of e+e- -> mu+mu-, averaged and summed over spins.
 
-
-@dataclass(frozen=True, eq=False)
-class HardestPhoton:
-    """Muon pairs whose hardest photon lies in a range of energy and angle.
-
-    Attributes:
-        name: of the stratum.
-        fraction: range of the photon's energy over that of a beam; 1 as the upper end stands
-            for the kinematic limit.
-        opening: range of 1 - cos of the photon's polar angle, within [0, 2].
-        least_transverse: transverse momentum of all photons together, in the CMS and in GeV,
-            below which events are left out.
-        region: `EVERYWHERE`, `MISSED` or `SEEN`, where the photon has to go.
-        veto: the calorimeter that defines these regions.
+    With the running coupling and massless electrons; the cosine is that of the angle between mu-
+    and e- in the rest frame of the collision.
     """
-
-    name: str
-    fraction: tuple[float, float]
-    opening: tuple[float, float] = (0.0, 2.0)
-    least_transverse: float = 0.0
-    region: int = EVERYWHERE
-    veto: Veto = NO_VETO
-
-    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
-        """One weighted trial for each energy of the beams (n,), GeV; rows of zeros if it fails."""
-        ranges = (self.fraction, self.opening)
-        cuts = (self.least_transverse, self.region, self.veto)
-        events, arrays = _no_events(sqrt_s)
-        _generate(rng, sqrt_s, ranges, cuts, arrays)
-        return events
+    ratio = 4 * MUON_MASS**2 / s
+    coupling = 4 * pi * ALPHA / (1 - vacuum_polarisation(s))
+    return coupling**2 * (1 + ratio + (1 - ratio) * cosine**2)
 
 
-@dataclass(frozen=True)
-class SoftPhotons:
-    """Muon pairs without any photon above an energy fraction.
+@njit(cache=True)
+def radiative_element(
+    s: float, opening: float, photon: Momentum, minus: Momentum, plus: Momentum
+) -> float:
+    """Matrix element squared of e+e- -> mu+mu- gamma, averaged and summed over spins, GeV^-2.
 
-    Attributes:
-        name: of the stratum.
-        below: largest energy of a photon over that of a beam, at most 0.9.
+    Radiation off the muons, and the interference of both, factorise into a hard part and an
+    eikonal one with mass terms (Berends and Kleiss, Nucl. Phys. B 177 (1981) 237), exact but for
+    terms of order m_mu^2 over the dimuon mass squared. The photon couples with the coupling at
+    rest, the virtual photons with the running one.
+
+    The z axis is the direction of the electron, and the colliding electrons are back to back.
+    `opening`, 1 - cos of the angle between photon and electron, is given apart from the momenta
+    because it keeps its digits.
     """
+    energy = sqrt(s) / 2
+    beam = sqrt(energy**2 - ELECTRON_MASS**2)
+    electron = (energy, 0.0, 0.0, beam)
+    positron = (energy, 0.0, 0.0, -beam)
+    s_mumu = 2 * (MUON_MASS**2 + dot(minus, plus))
+    # products with the photon: (1 - velocity) + velocity (1 - cos), without cancellation
+    slow = ELECTRON_MASS**2 / (energy + beam)
+    k_electron = photon[0] * (slow + beam * opening)
+    k_positron = photon[0] * (slow + beam * (2 - opening))
+    k_minus, k_plus = dot(minus, photon), dot(plus, photon)
+    # like charges: electron with mu-, positron with mu+
+    like_1, like_2 = 2 * dot(electron, minus), 2 * dot(positron, plus)
+    unlike_1, unlike_2 = 2 * dot(electron, plus), 2 * dot(positron, minus)
 
-    name: str
-    below: float
-
-    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
-        """One weighted trial for each energy of the beams (n,), GeV."""
-        events, arrays = _no_events(sqrt_s)
-        _generate_without(rng, sqrt_s, self.below, arrays)
-        return events
-
-
-def whole(threshold: float = 0.01) -> tuple[SoftPhotons, HardestPhoton]:
-    """Generators of all muon pairs, as no detector sees them.
-
-    `threshold`, the energy fraction from which on a photon is hard, changes nothing.
-    """
-    return SoftPhotons("soft photons", threshold), HardestPhoton("hard photon", (threshold, 1.0))
-
-
-def _angles_in_cms(detector: Detector, polar_range: Range) -> Range:
-    """Polar angles in the CMS that belong to a range in the laboratory at some azimuth, degrees.
-
-    The boost is not along the z axis of the laboratory; there is a margin of a degree.
-    """
-    angle, azimuth = np.meshgrid(np.radians(polar_range), np.radians(np.arange(360)))
-    sine = np.sin(angle)
-    unit = sine * np.cos(azimuth), sine * np.sin(azimuth), np.cos(angle)
-    photons = transform(np.stack([np.ones_like(sine), *unit], axis=-1), detector.from_laboratory)
-    theta = np.degrees(momenta(photons).theta)
-    return float(theta.min()) - 1, float(theta.max()) + 1
-
-
-def strata(detector: Detector) -> list[HardestPhoton]:
-    """Generators of all radiative muon pairs that the detector may take for signal.
-
-    Left out are events whose photons together have too little transverse momentum to pass the
-    preselection even after the resolution, and, as part of them, events without a photon of at
-    least three quarters of that: two of them in the same direction are rarer than the
-    resolution's tails.
-
-    A photon that the calorimeter can see comes with the small probability that it does not, and
-    needs few trials. The others are split into bands of the polar angle, at the edges and gaps of
-    the calorimeter, where the photon is missed more or less often, and by energy: a photon below
-    threshold is missed everywhere.
-
-    """
-    calorimeter = detector.calorimeter
-    transverse = detector.least_transverse
-    energy = detector.beams.sqrt_s / 2
-    veto = Veto(
-        detector.to_laboratory,
-        calorimeter.polar_range,
-        calorimeter.gaps,
-        calorimeter.photon_threshold,
+    initial = _off_the_beams(
+        s, s_mumu, (k_electron, k_positron), (like_1, like_2), (unlike_1, unlike_2)
     )
-    softest = 0.75 * transverse / energy
-    # a photon at threshold has the most energy in the CMS if it flies against the boost
-    total = detector.beams.total
-    boosted = float(total[0] + np.linalg.norm(total[1:])) / detector.beams.sqrt_s
-    threshold = max(calorimeter.photon_threshold * boosted / energy, 1.5 * softest)
+    hard = (like_1**2 + like_2**2 + unlike_1**2 + unlike_2**2) / (s * s_mumu)
+    dipole = 2 * dot(minus, plus) / (k_minus * k_plus)
+    mass_minus = (like_2**2 + unlike_1**2) / k_minus**2
+    mass_plus = (like_1**2 + unlike_2**2) / k_plus**2
+    final = hard * dipole - 2 * MUON_MASS**2 / s**2 * (mass_minus + mass_plus)
+    interference = hard * (
+        like_1 / (k_electron * k_minus)
+        + like_2 / (k_positron * k_plus)
+        - unlike_1 / (k_electron * k_plus)
+        - unlike_2 / (k_positron * k_minus)
+    )
+    before = 1 / (1 - vacuum_polarisation(s))
+    after = 1 / (1 - vacuum_polarisation(s_mumu))
+    total = initial * after**2 + final * before**2 + interference * before * after
+    # what the interference neglects can make a cancelling sum negative
+    return (4 * pi * ALPHA) ** 3 * max(total, 0.0)
 
-    low, high = calorimeter.polar_range
-    features = sorted([(low, low), *calorimeter.gaps, (high, high)])
-    edges = [0.0]
-    for feature in features:
-        edges.extend(_angles_in_cms(detector, feature))
-    edges.append(180.0)
-    rest = (transverse, MISSED, veto)
-    parts = [
-        HardestPhoton("photon seen", (softest, 1.0), (0.0, 2.0), transverse, SEEN, veto),
-        HardestPhoton("soft photon missed", (softest, threshold), (0.0, 2.0), *rest),
-    ]
-    for low, high in pairwise(edges):
-        opening = float(1 - np.cos(np.radians(low))), float(1 - np.cos(np.radians(high)))
-        for fraction in ((threshold, 0.5), (0.5, 1.0)):
-            name = f"photon of x > {fraction[0]:.2f} missed at {low:.0f}-{high:.0f} degrees"
-            parts.append(HardestPhoton(name, fraction, opening, *rest))
-    return parts
+
+@njit(cache=True)
+def _off_the_beams(s: float, s_mumu: float, photon: Pair, like: Pair, unlike: Pair) -> float:
+    """The square of the two diagrams with a photon off the beams, without couplings, GeV^-2.
+
+    The exact tensor with the electron mass (up to its fourth power), contracted with that of
+    massive muons, over s_mumu^2 (Binner, Kuehn and Melnikov, Phys. Lett. B 459 (1999) 279).
+
+    Products of momenta are those of the photon with electron and positron, twice those of electron
+    and mu- and of positron and mu+ (like), and of electron and mu+ and of positron and mu-.
+    """
+    y1, y2 = 2 * photon[0] / s, 2 * photon[1] / s
+    q2 = s_mumu / s
+    m2 = ELECTRON_MASS**2 / s
+    # the muon tensor, contracted with the metric and with pairs of beam momenta, units of s
+    metric = -4 * (q2 + 2 * MUON_MASS**2 / s)
+    electrons = 2 * (like[0] * unlike[0] / s**2 - m2 * q2)
+    positrons = 2 * (like[1] * unlike[1] / s**2 - m2 * q2)
+    mixed = (like[0] * like[1] + unlike[0] * unlike[1]) / s**2 - (1 - 2 * m2) * q2
+    product = y1 * y2
+    tensor = (
+        (2 * m2 * q2 * (1 - q2) ** 2 / product**2 - (2 * q2 + y1**2 + y2**2) / product) * metric
+        + (8 * m2 / y2**2 - 4 * q2 / product) * electrons
+        + (8 * m2 / y1**2 - 4 * q2 / product) * positrons
+        - 16 * m2 / product * mixed
+    )
+    return tensor / (q2**2 * s)

@@ -15,7 +15,7 @@ import numpy as np
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
-from punzinet.analysis.simulation.lorentz import (
+from punzinet.analysis.simulation.events import (
     Momentum,
     Vector,
     about_z,
@@ -36,6 +36,9 @@ _HARD_SHARE: Final = 0.06
 """Share of photons off the beams drawn from 1/(1 - z), which evens out the weights."""
 
 Fractions = tuple[float, float, float, float]
+"""Energies of the photons off electron, positron, mu+ and mu- over that of their charge."""
+Frame = tuple[Momentum, Vector]
+"""Momentum of what collides after radiation, and direction of the electron in its rest frame."""
 
 
 @njit(cache=True)
@@ -130,15 +133,11 @@ def emission_angle(uniform: float, energy: float, mass: float) -> float:
 def softer_fraction(
     rng: np.random.Generator, s: float, mass: float, below: float, share: float
 ) -> tuple[float, float]:
-    """Energy fraction of the photon off one charge.
+    """Energy fraction of the photon off one charge, below that of the hardest photon.
 
-    Args:
-        rng: source of the random numbers.
-        s: mass squared of the pair that the charge belongs to, GeV^2.
-        mass: of the charge, GeV.
-        below: energy fraction of the hardest photon, below 1.
-        share: of the fractions that are drawn from 1/(1 - z) instead of z^(b-1), because the
-            cross-section of what is left of the energy rises in this way.
+    s is the mass squared of the pair that the charge belongs to, GeV^2. A `share` of the fractions
+    is drawn from 1/(1 - z) instead of z^(b-1), because the cross-section of what is left of the
+    energy rises in this way.
 
     Returns:
         The fraction, zero below `SOFTEST`, and the event's weight for this charge: the
@@ -164,19 +163,17 @@ def softer_fraction(
 def softer_fractions(
     rng: np.random.Generator, s: float, s_mumu: float, below: float
 ) -> tuple[Fractions, float]:
-    """Energy fractions of the photons that are softer than the hardest.
+    """Energy fractions, all below that of the hardest photon, and the weight of an event.
 
-    Returns:
-        The fractions off electron, positron, mu+ and mu-, all below that of the hardest photon, and
-        the weight, which holds the soft and virtual corrections.
+    The weight holds the soft and virtual corrections.
     """
     share = _HARD_SHARE if below > 0.5 else 0.0
     electron, weight_1 = softer_fraction(rng, s, ELECTRON_MASS, below, share)
     positron, weight_2 = softer_fraction(rng, s, ELECTRON_MASS, below, share)
-    plus, weight_3 = softer_fraction(rng, s_mumu, MUON_MASS, below, 0.0)
-    minus_, weight_4 = softer_fraction(rng, s_mumu, MUON_MASS, below, 0.0)
+    mu_plus, weight_3 = softer_fraction(rng, s_mumu, MUON_MASS, below, 0.0)
+    mu_minus, weight_4 = softer_fraction(rng, s_mumu, MUON_MASS, below, 0.0)
     weight = weight_1 * weight_2 * weight_3 * weight_4 * SOFT_AND_VIRTUAL**2
-    return (electron, positron, plus, minus_), weight
+    return (electron, positron, mu_plus, mu_minus), weight
 
 
 @njit(cache=True)
@@ -191,14 +188,12 @@ def _photon(rng: np.random.Generator, fraction: float, energy: float, mass: floa
 @njit(cache=True)
 def radiate_off_beams(
     rng: np.random.Generator, sqrt_s: float, fractions: Fractions
-) -> tuple[Momentum, Momentum, Momentum, Vector]:
-    """Radiate photons of given energies off the beams.
+) -> tuple[Momentum, Momentum, Frame]:
+    """Radiate photons of given energies off the beams, and find the frame of the collision.
 
-    Returns:
-        The two photons, the momentum of what collides, and the direction of the electron in its
-        rest frame. There the two beams are no longer back to back if a photon took transverse
-        momentum away; the direction is the bisector of the electron and the reversed positron
-        (Collins and Soper, Phys. Rev. D 16 (1977) 2219).
+    There the two beams are no longer back to back if a photon took transverse momentum away; the
+    direction of the electron is the bisector of the electron and the reversed positron (Collins
+    and Soper, Phys. Rev. D 16 (1977) 2219).
     """
     energy = sqrt_s / 2
     first = _photon(rng, fractions[0], energy, ELECTRON_MASS)
@@ -214,16 +209,21 @@ def radiate_off_beams(
         z = electron[3] / electron[0] - positron[3] / positron[0]
         length = sqrt(x**2 + y**2 + z**2)
         axis = (x / length, y / length, z / length)
-    return first, second, reduced, axis
+    return first, second, (reduced, axis)
 
 
 @njit(cache=True)
-def into_cms(p: Momentum, axis: Vector, reduced: Momentum) -> Momentum:
-    """From the frame of the collision, with the electron along z, to the CMS of the beams.
-
-    `axis` and `reduced` are those of `radiate_off_beams`.
-    """
+def into_cms(p: Momentum, frame: Frame) -> Momentum:
+    """From the frame of the collision, with the electron along z, to the CMS of the beams."""
+    reduced, axis = frame
     return from_rest_frame(rotate_to(axis, p), reduced)
+
+
+@njit(cache=True)
+def back_to_back(energy: float, momentum: float, unit: Vector) -> tuple[Momentum, Momentum]:
+    """Momenta of mu+ and mu- in their rest frame, of which the mu- has a given direction."""
+    x, y, z = momentum * unit[0], momentum * unit[1], momentum * unit[2]
+    return (energy, -x, -y, -z), (energy, x, y, z)
 
 
 @njit(cache=True)
@@ -232,13 +232,12 @@ def radiate_off_muons(
 ) -> tuple[Momentum, Momentum, Momentum, Momentum]:
     """Radiate photons of given energies off the muons.
 
-    The muons keep their common direction in their rest frame and share what energy is left.
-
-    In the rest frame of the dimuon before radiation, mass squared s, mu- has a given direction.
+    The muons keep their common direction, `unit` that of the mu-, in their rest frame and share
+    what energy is left.
 
     Returns:
-        mu+, mu- and the photons off each, in that frame; muons of zero momentum where too little
-        energy is left for them.
+        mu+, mu- and the photons off each, in the rest frame of the dimuon before radiation (mass
+        squared s); muons of zero momentum where too little energy is left for them.
     """
     energy = sqrt(s) / 2
     opposite = (-unit[0], -unit[1], -unit[2])
@@ -249,9 +248,6 @@ def radiate_off_muons(
     if left <= DIMUON_THRESHOLD:
         nothing = (0.0, 0.0, 0.0, 0.0)
         return nothing, nothing, off_plus, off_minus
-    half = sqrt(left) / 2
-    momentum = sqrt(left / 4 - MUON_MASS**2)
-    x, y, z = momentum * unit[0], momentum * unit[1], momentum * unit[2]
-    mu_plus = from_rest_frame((half, -x, -y, -z), dimuon)
-    mu_minus = from_rest_frame((half, x, y, z), dimuon)
+    plus, negative = back_to_back(sqrt(left) / 2, sqrt(left / 4 - MUON_MASS**2), unit)
+    mu_plus, mu_minus = from_rest_frame(plus, dimuon), from_rest_frame(negative, dimuon)
     return mu_plus, mu_minus, off_plus, off_minus

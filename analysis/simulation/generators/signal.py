@@ -22,18 +22,14 @@ Beams do not radiate: the published sample was made with MadGraph at leading ord
 (arXiv:2110.00810, section 6). With radiation a quarter of the signal would leave its window.
 """
 
-import logging
-from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, FB_PER_GEV2, MUON_MASS
-from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.events import GeneratedEvents, Pair
 from punzinet.analysis.types import FloatArray
-
-logger = logging.getLogger(__name__)
 
 RATE: Final = FB_PER_GEV2 * ALPHA**2 / (32 * np.pi)
 """(e^2)^2 / (4 s^2) of the averaged matrix element and the flux, times s^2 and the powers of
@@ -41,7 +37,52 @@ RATE: Final = FB_PER_GEV2 * ALPHA**2 / (32 * np.pi)
 MARGIN: Final = 1.02
 """Allowance on the largest weight for what its scan can miss between two points."""
 
-Pair = tuple[float, float]
+
+class SignalGenerator(NamedTuple):
+    """Generator of the signal at one mass of the Z' (GeV), with the coupling g' = 1."""
+
+    mass: float
+    name: str = "signal"
+
+    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+        """One weighted trial for each energy of the beams (n,), GeV.
+
+        The mean of the weights is the cross-section over g'^2, in fb.
+
+        Raises:
+            ValueError: If a beam energy is not above threshold.
+        """
+        threshold = self.mass + 2 * MUON_MASS
+        if np.any(sqrt_s <= threshold):
+            raise ValueError(f"A Z' of {self.mass} GeV needs beams above {threshold:.3f} GeV.")
+        events = GeneratedEvents.zeros(sqrt_s, mass=self.mass)
+        _generate(rng, self.mass, events)
+        return events
+
+    def maximum(self, sqrt_s: FloatArray) -> float:
+        """Largest weight that a trial can have at energies of the beams (n,), from a scan.
+
+        Every shape counts in its best orientation, so the scan has two dimensions, in which the
+        weight is smooth; `MARGIN` covers the distance between its points.
+        """
+        return MARGIN * max(_largest(energy, self.mass) for energy in (sqrt_s.min(), sqrt_s.max()))
+
+
+def cross_section(
+    mass: float, sqrt_s: float, rng: np.random.Generator, precision: float = 0.002
+) -> tuple[float, float]:
+    """Cross-section of the signal over g'^2, without radiation.
+
+    Returns:
+        Value and statistical error, fb; the relative error is below `precision`.
+    """
+    energies = np.full(50_000, sqrt_s)
+    weights = np.empty(0)
+    error = np.inf
+    while len(weights) == 0 or error > precision * weights.mean():
+        weights = np.append(weights, SignalGenerator(mass).generate(rng, energies).weight)
+        error = float(weights.std(ddof=1) / np.sqrt(len(weights)))
+    return float(weights.mean()), error
 
 
 @njit(cache=True)
@@ -51,10 +92,8 @@ def trace(s: float, d: Pair, masses2: Pair) -> float:
     It is H^xx + H^yy + H^zz in the rest frame of the photon, without dimension: three halves of the
     mean of H^xx + H^yy over the orientations of the event.
 
-    Args:
-        s: mass squared of the virtual photon, GeV^2.
-        d: (p + k)^2 - m^2 of the mu- and of the mu+, GeV^2.
-        masses2: m^2 and M^2, GeV^2.
+    s is the mass squared of the virtual photon; d are (p + k)^2 - m^2 of the mu- and of the mu+;
+    the masses are m^2 and M^2; all in GeV^2.
     """
     muon, boson = masses2
     product = d[0] * d[1]
@@ -88,13 +127,13 @@ def longitudinal(s: float, d: Pair, z: Pair, masses2: Pair) -> float:
 @njit(cache=True)
 def _phase_space(
     energy_random: float, angle_random: float, s: float, boson2: float
-) -> tuple[float, float, float, float]:
+) -> tuple[float, float, Pair, float]:
     """Map two random numbers in [0, 1] to the shape of the event: Z' energy, angle of the mu-.
 
     Returns:
-        y = 2 sqrt(s) E, GeV^2; b = 1/a, with which d = y (1 -/+ b c)/2 are the denominators of the
-        muon propagators; c; and the phase space per unit of the random numbers, GeV^2, without
-        the powers of 2 pi in `RATE`.
+        y = 2 sqrt(s) E, GeV^2; c; with b = 1/a the denominators d = y (1 -/+ b c)/2 of the muon
+        propagators, GeV^2; and the phase space per unit of the random numbers, GeV^2, without the
+        powers of 2 pi in `RATE`.
     """
     muon2 = MUON_MASS * MUON_MASS
     y_min = 2 * np.sqrt(s * boson2)
@@ -105,170 +144,65 @@ def _phase_space(
     kallen = np.sqrt(max(0.0, (y - y_min) * (y + y_min)))
     inverse = beta * kallen / y
     if inverse == 0:  # a particle at rest: no direction, and no phase space
-        return y, inverse, 0.0, 0.0
+        return y, 0.0, (y / 2, y / 2), 0.0
     reach = np.arctanh(inverse)
     bent = np.tanh(reach * (2 * angle_random - 1))
     jacobian = y * span * reach * (1 - bent * bent) / inverse
-    return y, inverse, bent / inverse, kallen * beta * jacobian
+    cosine = bent / inverse
+    d = (y * (1 - inverse * cosine) / 2, y * (1 + inverse * cosine) / 2)
+    return y, cosine, d, kallen * beta * jacobian
 
 
 @njit(cache=True)
-def _bound(random: FloatArray, sqrt_s: float, mass: float) -> FloatArray:
-    """Weights of shapes (n, 2) in their best orientation, (n,) in fb at g' = 1.
+def _largest(sqrt_s: float, mass: float) -> float:
+    """Largest weight in fb at g' = 1 of a grid of shapes, each in its best orientation.
 
     No event of such a shape weighs more, and two thirds of it is the mean over orientations.
     """
     s = sqrt_s * sqrt_s
     masses2 = (MUON_MASS * MUON_MASS, mass * mass)
-    weights = np.empty(len(random))
-    for i in range(len(random)):
-        y, inverse, cosine, volume = _phase_space(random[i, 0], random[i, 1], s, masses2[1])
-        d = (y * (1 - inverse * cosine) / 2, y * (1 + inverse * cosine) / 2)
-        weights[i] = RATE * volume * trace(s, d, masses2) / (s * s * s)
-    return weights
+    largest = 0.0
+    for i in range(129):
+        for j in range(129):
+            _, _, d, volume = _phase_space(i / 128, j / 128, s, masses2[1])
+            largest = max(largest, RATE * volume * trace(s, d, masses2) / (s * s * s))
+    return largest
 
 
 @njit(cache=True)
-def _trials(random: FloatArray, sqrt_s: FloatArray, mass: float) -> tuple[FloatArray, FloatArray]:
-    """Generate weighted trials where the beams collide.
-
-    The five random numbers in [0, 1) are two for the shape, three for the orientation; the energies
-    (n,) of the collisions are above threshold.
-
-    Returns:
-        (n, 3, 4) momenta of mu+, mu- and Z' in the rest frame of the collision, z along the
-        electron, and (n,) weights in fb at g' = 1.
-    """
+def _generate(rng: np.random.Generator, mass: float, events: GeneratedEvents) -> None:
+    """Fill weighted trials in fb at g' = 1, of which all energies are above threshold."""
     masses2 = (MUON_MASS * MUON_MASS, mass * mass)
-    momenta = np.empty((len(random), 3, 4))
-    weights = np.empty(len(random))
-    for i in range(len(random)):
-        s = sqrt_s[i] * sqrt_s[i]
-        y, inverse, cosine, volume = _phase_space(random[i, 0], random[i, 1], s, masses2[1])
+    for i, sqrt_s in enumerate(events.sqrt_s):
+        s = sqrt_s * sqrt_s
+        y, cosine, d, volume = _phase_space(rng.random(), rng.random(), s, masses2[1])
         pair2 = s + masses2[1] - y
         beta = np.sqrt(max(0.0, 1 - 4 * masses2[0] / pair2))
-        energy = y / (2 * sqrt_s[i])
+        energy = y / (2 * sqrt_s)
         recoil = np.sqrt(max(0.0, energy * energy - masses2[1]))
         # along and across the direction of the Z'
-        along = (sqrt_s[i] - energy) * beta * cosine / 2
+        along = (sqrt_s - energy) * beta * cosine / 2
         across = np.sqrt(max(0.0, pair2 * (1 - cosine * cosine))) * beta / 2
         sharing = recoil * beta * cosine / 2
         # orientation: the direction of the Z', and the muons about it
-        polar = 2 * random[i, 2] - 1
+        polar = 2 * rng.random() - 1
         sine = np.sqrt(1 - polar * polar)
-        azimuth = 2 * np.pi * random[i, 3]
-        roll = 2 * np.pi * random[i, 4]
-        for particle, charge in ((0, -1.0), (1, 1.0)):
-            radial = charge * across * np.cos(roll)
-            normal = charge * across * np.sin(roll)
-            axial = charge * along - recoil / 2
+        azimuth = 2 * np.pi * rng.random()
+        roll = 2 * np.pi * rng.random()
+        for muon, sign in ((events.mu_plus[i], -1.0), (events.mu_minus[i], 1.0)):
+            radial = sign * across * np.cos(roll)
+            normal = sign * across * np.sin(roll)
+            axial = sign * along - recoil / 2
             in_plane = polar * radial + sine * axial
-            momenta[i, particle, 0] = (sqrt_s[i] - energy) / 2 - charge * sharing
-            momenta[i, particle, 1] = np.cos(azimuth) * in_plane - np.sin(azimuth) * normal
-            momenta[i, particle, 2] = np.sin(azimuth) * in_plane + np.cos(azimuth) * normal
-            momenta[i, particle, 3] = polar * axial - sine * radial
-        momenta[i, 2, 0] = energy
-        momenta[i, 2, 1] = recoil * sine * np.cos(azimuth)
-        momenta[i, 2, 2] = recoil * sine * np.sin(azimuth)
-        momenta[i, 2, 3] = recoil * polar
-        d = (y * (1 - inverse * cosine) / 2, y * (1 + inverse * cosine) / 2)
-        z = (momenta[i, 1, 3], momenta[i, 0, 3])
+            muon[0] = (sqrt_s - energy) / 2 - sign * sharing
+            muon[1] = np.cos(azimuth) * in_plane - np.sin(azimuth) * normal
+            muon[2] = np.sin(azimuth) * in_plane + np.cos(azimuth) * normal
+            muon[3] = polar * axial - sine * radial
+        boson = events.invisible[i]
+        boson[0] = energy
+        boson[1] = recoil * sine * np.cos(azimuth)
+        boson[2] = recoil * sine * np.sin(azimuth)
+        boson[3] = recoil * polar
+        z = (events.mu_minus[i, 3], events.mu_plus[i, 3])
         rate = trace(s, d, masses2) - longitudinal(s, d, z, masses2)
-        weights[i] = RATE * volume * rate / (s * s * s)
-    return momenta, weights
-
-
-@dataclass(frozen=True)
-class SignalGenerator:
-    """Generator of the signal at one mass of the Z' (GeV), with the coupling g' = 1."""
-
-    name: ClassVar[str] = "signal"
-
-    mass: float
-
-    @property
-    def threshold(self) -> float:
-        """Least energy of a collision that makes a Z' and two muons, GeV."""
-        return self.mass + 2 * MUON_MASS
-
-    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
-        """One weighted trial for each energy of the beams (n,), GeV.
-
-        The mean of the weights is the cross-section over g'^2, in fb.
-
-        Raises:
-            ValueError: If a beam energy is not above threshold.
-        """
-        if np.any(sqrt_s <= self.threshold):
-            raise ValueError(f"A Z' of {self.mass} GeV needs beams above {self.threshold:.3f} GeV.")
-        momenta, weight = _trials(rng.random((len(sqrt_s), 5)), sqrt_s, self.mass)
-        mu_plus, mu_minus, invisible = np.moveaxis(momenta, 1, 0)
-        return replace(
-            GeneratedEvents.zeros(sqrt_s, mass=self.mass),
-            mu_plus=mu_plus,
-            mu_minus=mu_minus,
-            invisible=invisible,
-            weight=weight,
-        )
-
-    def maximum(self, sqrt_s: FloatArray) -> float:
-        """Largest weight that a trial can have, from a scan over shapes and energies.
-
-        Every shape counts in its best orientation, so the scan has two dimensions, in which the
-        weight is smooth; `MARGIN` covers the distance between its points.
-        """
-        axis = np.linspace(0, 1, 129)
-        shapes = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-        energies = (sqrt_s.min(), sqrt_s.max())
-        return MARGIN * max(float(_bound(shapes, energy, self.mass).max()) for energy in energies)
-
-    def unweighted(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
-        """One event for each beam energy, by acceptance and rejection.
-
-        Trials of an event are repeated, with its beam energy, until one is accepted with the
-        probability weight / maximum. An accepted trial above the maximum keeps its excess as
-        weight, so that no distribution is distorted, and the log says so. All others weigh one
-        (without unit: they stand for the cross-section together).
-        """
-        maximum = self.maximum(sqrt_s)
-        rounds, places = [], []
-        pending = np.arange(len(sqrt_s))
-        while len(pending):
-            trial = self.generate(rng, sqrt_s[pending])
-            ratio = trial.weight / maximum
-            accepted = rng.random(len(pending)) < ratio
-            trial = replace(trial, weight=np.maximum(ratio, 1.0))
-            rounds.append(trial[accepted])
-            places.append(pending[accepted])
-            pending = pending[~accepted]
-        columns = ([getattr(r, field.name) for r in rounds] for field in fields(GeneratedEvents))
-        events = GeneratedEvents(*(np.concatenate(column) for column in columns))
-        events = events[np.argsort(np.concatenate(places))]
-        heavy = int((events.weight > 1).sum())
-        if heavy:
-            logger.warning(
-                "%d of %d signal events at %s GeV weigh more than one, at most %.3g.",
-                heavy,
-                len(sqrt_s),
-                self.mass,
-                events.weight.max(),
-            )
-        return events
-
-
-def cross_section(
-    mass: float, sqrt_s: float, rng: np.random.Generator, precision: float = 0.002
-) -> tuple[float, float]:
-    """Cross-section of the signal over g'^2, without radiation.
-
-    Returns:
-        Value and statistical error, fb; the relative error is below `precision`.
-    """
-    generator = SignalGenerator(mass)
-    energies = np.full(50_000, sqrt_s)
-    weights = np.empty(0)
-    error = np.inf
-    while len(weights) == 0 or error > precision * weights.mean():
-        weights = np.concatenate([weights, generator.generate(rng, energies).weight])
-        error = float(weights.std(ddof=1) / np.sqrt(len(weights)))
-    return float(weights.mean()), error
+        events.weight[i] = RATE * volume * rate / (s * s * s)

@@ -10,9 +10,8 @@ vector along the charged particle, whose length is the analysing power. The Stan
 coupling fixes it; the tau+ has the opposite sign.
 """
 
-import math
-from dataclasses import dataclass, replace
-from typing import ClassVar, Final
+from math import cos, log, pi, sin, sqrt
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -27,7 +26,14 @@ from punzinet.analysis.constants import (
     PION_MASS,
     TAU_MASS,
 )
-from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.simulation.events import (
+    GeneratedEvents,
+    Momentum,
+    Vector,
+    about_z,
+    dot,
+    rotate_to,
+)
 from punzinet.analysis.simulation.generators.radiation import (
     SOFT_AND_VIRTUAL,
     SOFTEST,
@@ -37,7 +43,6 @@ from punzinet.analysis.simulation.generators.radiation import (
     radiate_off_beams,
     vacuum_polarisation,
 )
-from punzinet.analysis.simulation.lorentz import Momentum, Vector, about_z, dot, rotate_to
 from punzinet.analysis.types import FloatArray
 
 THRESHOLD: Final = 2 * TAU_MASS
@@ -49,15 +54,35 @@ LEAST_FRACTION: Final = MUON_MASS / LARGEST_ENERGY
 PION_MOMENTUM: Final = (TAU_MASS**2 - PION_MASS**2) / (2 * TAU_MASS)
 
 
+class TauPairGenerator(NamedTuple):
+    """Generator of tau pairs that leave two muons, or pions taken for muons."""
+
+    # how often a pion of tau -> pi nu is taken for a muon, relative to a muon that is
+    pion_misidentification: float = 0.0
+    name: str = "tautau"
+
+    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+        """One weighted trial for each energy of the beams (n,), GeV.
+
+        Weights vary by radiation alone, and none is more than a fifth above the mean, which is
+        the cross-section times the branching ratios (and misidentification rates), in fb.
+        """
+        pions = self.pion_misidentification * BR_TAU_TO_PI
+        share = BR_TAU_TO_MU + pions
+        events = GeneratedEvents.zeros(sqrt_s)
+        _generate(rng, pions / share, events)
+        return events._replace(weight=events.weight * share**2)
+
+
 @njit(cache=True)
 def born_cross_section(s: float) -> float:
     """Cross-section of e+ e- -> tau+ tau- at lowest order, with the tau mass, fb.
 
     (4 pi alpha^2 / 3s) beta (3 - beta^2) / 2, with the running alpha; zero below threshold.
     """
-    beta = math.sqrt(max(0.0, 1 - THRESHOLD * THRESHOLD / s))
+    beta = sqrt(max(0.0, 1 - THRESHOLD * THRESHOLD / s))
     coupling = ALPHA / (1 - vacuum_polarisation(s))
-    return FB_PER_GEV2 * 2 * math.pi * coupling * coupling / (3 * s) * beta * (3 - beta * beta)
+    return FB_PER_GEV2 * 2 * pi * coupling * coupling / (3 * s) * beta * (3 - beta * beta)
 
 
 @njit(cache=True)
@@ -68,7 +93,7 @@ def michel_spectrum(x: float) -> float:
     times over); x is the energy over its largest value, from x0 to 1.
     """
     least2 = LEAST_FRACTION * LEAST_FRACTION
-    return math.sqrt(max(0.0, x * x - least2)) * (3 * x - 2 * x * x - least2)
+    return sqrt(max(0.0, x * x - least2)) * (3 * x - 2 * x * x - least2)
 
 
 @njit(cache=True)
@@ -79,8 +104,8 @@ def muon_analysing_power(x: float) -> float:
     eq. 58.1): between -1 (hard muons leave against the spin) and about 1/3 (soft ones along it).
     """
     least2 = LEAST_FRACTION * LEAST_FRACTION
-    momentum = math.sqrt(max(0.0, x * x - least2))
-    return momentum * (2 - math.sqrt(1 - least2) - 2 * x) / (3 * x - 2 * x * x - least2)
+    momentum = sqrt(max(0.0, x * x - least2))
+    return momentum * (2 - sqrt(1 - least2) - 2 * x) / (3 * x - 2 * x * x - least2)
 
 
 @njit(cache=True)
@@ -88,7 +113,7 @@ def _muon_fraction(rng: np.random.Generator) -> float:
     """Draw x of `michel_spectrum`: x^2 uniform, then rejection against 9/8 of x (9 of 10 pass)."""
     least2 = LEAST_FRACTION * LEAST_FRACTION
     while True:
-        x = math.sqrt(least2 + (1 - least2) * rng.random())
+        x = sqrt(least2 + (1 - least2) * rng.random())
         if 1.125 * x * rng.random() < michel_spectrum(x):
             return x
 
@@ -98,16 +123,14 @@ def _cosine(rng: np.random.Generator, slope: float) -> float:
     """Draw a cosine c of density (1 + slope c) / 2, for a slope between -1 and 1."""
     centred = slope + 2 * (2 * rng.random() - 1)
     # root of slope c^2 + 2c = centred that has no pole at slope zero
-    return centred / (1 + math.sqrt(max(0.0, 1 + slope * centred)))
+    return centred / (1 + sqrt(max(0.0, 1 + slope * centred)))
 
 
 @njit(cache=True)
 def decay(
     rng: np.random.Generator, charge: float, polarisation: Vector, pion_share: float
 ) -> tuple[Momentum, Vector]:
-    """Decay a tau of known polarisation.
-
-    Its charge is -1 or 1, its polarisation a vector in its rest frame of a length up to one.
+    """Decay a tau of known charge (-1 or 1) and polarisation, of a length up to one.
 
     Returns:
         Momentum of the muon or pion in the rest frame of the tau, GeV, and the polarimeter.
@@ -116,12 +139,12 @@ def decay(
         momentum, mass, power = PION_MOMENTUM, PION_MASS, -charge
     else:
         x = _muon_fraction(rng)
-        momentum = LARGEST_ENERGY * math.sqrt(x * x - LEAST_FRACTION * LEAST_FRACTION)
+        momentum = LARGEST_ENERGY * sqrt(x * x - LEAST_FRACTION * LEAST_FRACTION)
         mass, power = MUON_MASS, -charge * muon_analysing_power(x)
-    length = math.sqrt(polarisation[0] ** 2 + polarisation[1] ** 2 + polarisation[2] ** 2)
-    energy = math.sqrt(momentum * momentum + mass * mass)
+    length = sqrt(polarisation[0] ** 2 + polarisation[1] ** 2 + polarisation[2] ** 2)
+    energy = sqrt(momentum * momentum + mass * mass)
     opening = 1 - _cosine(rng, power * length)
-    p = about_z(energy, momentum, opening, 2 * math.pi * rng.random())
+    p = about_z(energy, momentum, opening, 2 * pi * rng.random())
     if length > 0:
         axis = (polarisation[0] / length, polarisation[1] / length, polarisation[2] / length)
         p = rotate_to(axis, p)
@@ -142,7 +165,7 @@ def spin_correlation(cosine: float, gamma: float) -> tuple[Vector, Vector, Vecto
     sine2 = 1 - cosine * cosine
     lightness = 1 / (gamma * gamma)
     norm = 1 + cosine * cosine + sine2 * lightness
-    mixed = 2 * math.sqrt(sine2) * cosine / (gamma * norm)
+    mixed = 2 * sqrt(sine2) * cosine / (gamma * norm)
     return (
         ((1 + lightness) * sine2 / norm, 0.0, mixed),
         (0.0, -(1 - lightness) * sine2 / norm, 0.0),
@@ -172,7 +195,7 @@ def make_pair(
         collision, z along the electron.
     """
     gamma = sqrt_s / THRESHOLD
-    boost = math.sqrt(gamma * gamma - 1)
+    boost = sqrt(gamma * gamma - 1)
     cosine = _pair_cosine(rng, gamma)
     minus, h = decay(rng, -1.0, (0.0, 0.0, 0.0), pion_share)
     x, y, z = spin_correlation(cosine, gamma)
@@ -182,11 +205,8 @@ def make_pair(
         h[0] * x[2] + h[1] * y[2] + h[2] * z[2],
     )
     plus, _ = decay(rng, 1.0, polarisation, pion_share)
-    azimuth = 2 * math.pi * rng.random()
-    return (
-        _from_tau(plus, -boost, cosine, azimuth),
-        _from_tau(minus, boost, cosine, azimuth),
-    )
+    azimuth = 2 * pi * rng.random()
+    return _from_tau(plus, -boost, cosine, azimuth), _from_tau(minus, boost, cosine, azimuth)
 
 
 @njit(cache=True)
@@ -197,15 +217,15 @@ def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momen
     boost, beta gamma of the tau along the tau-, is negative for the tau+. The axes of `p` are those
     of `spin_correlation`.
     """
-    gamma = math.sqrt(1 + boost * boost)
-    sine = math.sqrt(1 - cosine * cosine)
+    gamma = sqrt(1 + boost * boost)
+    sine = sqrt(1 - cosine * cosine)
     along = gamma * p[3] + boost * p[0]
     # the axes: z = (sine, 0, cosine), x = (-cosine, 0, sine) and y = (0, -1, 0) at azimuth zero
     in_plane = sine * along - cosine * p[1]
     return (
         gamma * p[0] + boost * p[3],
-        math.cos(azimuth) * in_plane + math.sin(azimuth) * p[2],
-        math.sin(azimuth) * in_plane - math.cos(azimuth) * p[2],
+        cos(azimuth) * in_plane + sin(azimuth) * p[2],
+        sin(azimuth) * in_plane - cos(azimuth) * p[2],
         cosine * along + sine * p[1],
     )
 
@@ -223,7 +243,7 @@ def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float
     """
     strength = exponent(s, ELECTRON_MASS)
     least = THRESHOLD * THRESHOLD / s
-    hard = -strength / 2 * math.log(least)
+    hard = -strength / 2 * log(least)
     soft = (1 - least) ** strength
     if (hard + soft) * rng.random() < hard:
         z = 1 - least ** rng.random()
@@ -234,59 +254,23 @@ def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float
 
 
 @njit(cache=True)
-def _generate(
-    rng: np.random.Generator,
-    sqrt_s: FloatArray,
-    pion_share: float,
-    events: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
-) -> None:
-    """Radiate off the beams, make tau pairs, and let them decay.
+def _generate(rng: np.random.Generator, pion_share: float, events: GeneratedEvents) -> None:
+    """Radiate off the beams, make tau pairs, and let them decay; weights without branching ratios.
 
-    Events are mu+ (or pi+), mu- (or pi-), photons, neutrinos together, and cross-sections without
-    branching ratios as weights. Where radiation leaves too little energy the weight stays zero and
-    the neutrinos have all of it.
+    Where radiation leaves too little energy the weight stays zero and the neutrinos have all of it.
     """
-    positive, negative, photons, neutrinos, weight = events
-    for i in range(len(sqrt_s)):
-        z1, weight1 = _radiated_fraction(rng, sqrt_s[i] ** 2)
-        z2, weight2 = _radiated_fraction(rng, sqrt_s[i] ** 2)
-        first, second, reduced, axis = radiate_off_beams(rng, sqrt_s[i], (z1, z2, 0.0, 0.0))
-        s = dot(reduced, reduced)
+    for i, sqrt_s in enumerate(events.sqrt_s):
+        z1, weight1 = _radiated_fraction(rng, sqrt_s**2)
+        z2, weight2 = _radiated_fraction(rng, sqrt_s**2)
+        first, second, frame = radiate_off_beams(rng, sqrt_s, (z1, z2, 0.0, 0.0))
+        s = dot(frame[0], frame[0])
         if s <= THRESHOLD * THRESHOLD:
-            neutrinos[i, 0] = sqrt_s[i]
+            events.invisible[i, 0] = sqrt_s
             continue
-        weight[i] = SOFT_AND_VIRTUAL * weight1 * weight2 * born_cross_section(s)
-        plus, minus = make_pair(rng, math.sqrt(s), pion_share)
-        positive[i] = into_cms(plus, axis, reduced)
-        negative[i] = into_cms(minus, axis, reduced)
-        photons[i, 0] = first
-        photons[i, 1] = second
-        neutrinos[i] = np.array(reduced) - positive[i] - negative[i]
-
-
-@dataclass(frozen=True)
-class TauPairGenerator:
-    """Generator of tau pairs that leave two muons, or pions taken for muons.
-
-    Attributes:
-        pion_misidentification: how often a pion of tau -> pi nu is taken for a muon, relative to
-            a muon that is; zero leaves pions out.
-    """
-
-    name: ClassVar[str] = "tautau"
-
-    pion_misidentification: float = 0.0
-
-    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
-        """One weighted trial for each energy of the beams (n,), GeV.
-
-        Weights vary by radiation alone, and none is more than a fifth above the mean, which is
-        the cross-section times the branching ratios (and misidentification rates), in fb.
-        """
-        pions = self.pion_misidentification * BR_TAU_TO_PI
-        share = BR_TAU_TO_MU + pions
-        events = GeneratedEvents.zeros(sqrt_s)
-        muons = events.mu_plus, events.mu_minus
-        rest = events.photons, events.invisible, events.weight
-        _generate(rng, sqrt_s, pions / share, (*muons, *rest))
-        return replace(events, weight=events.weight * share**2)
+        events.weight[i] = SOFT_AND_VIRTUAL * weight1 * weight2 * born_cross_section(s)
+        plus, minus = make_pair(rng, sqrt(s), pion_share)
+        events.mu_plus[i] = into_cms(plus, frame)
+        events.mu_minus[i] = into_cms(minus, frame)
+        events.photons[i, 0] = first
+        events.photons[i, 1] = second
+        events.invisible[i] = np.array(frame[0]) - events.mu_plus[i] - events.mu_minus[i]

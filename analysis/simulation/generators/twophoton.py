@@ -12,45 +12,40 @@ Left out are other diagrams of the same order (muon pairs off a virtual photon t
 radiates), which matter for dimuon masses below some 0.5 GeV, and radiation off the beams.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, hypot, inf, log, pi, radians, sqrt, tan
-from typing import Final
+from math import cos, exp, hypot, inf, log, pi, radians, sin, sqrt, tan
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
-from punzinet.analysis.simulation.detector import MISSED, SEEN, Detector, Veto
-from punzinet.analysis.simulation.events import GeneratedEvents
-from punzinet.analysis.simulation.generators.twophoton_matrix_element import (
-    pair_square,
-    polarisation_vectors,
+from punzinet.analysis.simulation.detector import (
+    BLIND,
+    EVERYWHERE,
+    MISSED,
+    SEEN,
+    Detector,
+    Veto,
+    in_region,
 )
-from punzinet.analysis.simulation.generators.twophoton_sampling import (
-    Pair,
-    Reach,
-    draw_photons,
-    electrons_in_reach,
-    muon_in_reach,
-    pair_in_reach,
-    scattered_electron,
-)
-from punzinet.analysis.simulation.lorentz import (
+from punzinet.analysis.simulation.events import (
+    GeneratedEvents,
     Momentum,
+    Pair,
     Vector,
     about_z,
+    direction,
     dot,
     from_rest_frame,
     minus,
-    rotate_from,
     rotate_to,
     to_rest_frame,
+    transformed,
 )
+from punzinet.analysis.simulation.generators.twophoton_matrix_element import element_square
 from punzinet.analysis.types import FloatArray
 
-NO_FLIP: Final = 1e6 * ELECTRON_MASS**2
-"""Virtuality above which electrons keep their helicity to some 1e-6, GeV^2."""
 ANGLE_MARGIN: Final = 2.0
 """By how many degrees the resolution may turn the recoil: with the default tracking, one in a
 hundred thousand of the preselected events needs more."""
@@ -62,153 +57,52 @@ BOOST_SHARE: Final = 0.8
 """Share of a muon's transverse momentum in the laboratory that it has at least in the CMS."""
 VIRTUALITIES: Final = (0.3, 0.8, 2.0, 4.0)
 """Larger virtualities at which strata are cut, GeV^2."""
+COMPARABLE: Final = 3.0
+"""Logarithm of the ratio of virtualities below which both are comparable."""
+COMPARABLE_SHARE: Final = 0.1
+"""Share of events drawn with comparable virtualities, where weights are largest."""
+TINY: Final = 1e-30
+"""Transverse momentum that stands for none, GeV."""
+TRANSVERSE_SLACK: Final = 0.1
+"""What bounds on the recoil's transverse momentum in the laboratory leave out, GeV."""
+BEAMS: Final = ("electron", "positron")
+ALL: Final = (-inf, inf)
 
 
-Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-"""mu+ (n, 4), mu- (n, 4), electrons (n, 2, 4), weights (n,) in fb."""
+class TwoPhoton(NamedTuple):
+    """Muon pairs from two photons, and what they must have to be possibly taken for signal.
 
-
-@njit(cache=True)
-def _decay(
-    rng: np.random.Generator, pair: Momentum, photon: Momentum, transverse: float
-) -> tuple[Momentum, Momentum, float, float, Vector]:
-    """Draw the muons in the rest frame of the pair.
-
-    The angle to the photons follows 1/(1 + a - c^2), the peaks of the two diagrams.
-
-    Pair and photon (the electron's) are in the CMS; muons below the transverse momentum, GeV, are
-    not wanted.
-
-    Returns:
-        mu- and mu+ in the rest frame with the photons along z; inverse density of the cosine;
-        velocity of the muons; direction of the electron's photon in the rest frame.
-    """
-    mass2 = dot(pair, pair)
-    half = sqrt(mass2) / 2
-    momentum = sqrt(half**2 - MUON_MASS**2)
-    edge = sqrt(1 + (4 * MUON_MASS**2 + transverse**2) / mass2)
-    norm = log((edge + 1) / (edge - 1))
-    odds = exp((2 * rng.random() - 1) * norm)
-    c = edge * (odds - 1) / (odds + 1)
-    volume = norm * (edge**2 - c**2) / edge
-    negative = about_z(half, momentum, 1 - c, 2 * pi * rng.random())
-    positive = (half, -negative[1], -negative[2], -negative[3])
-    turned = to_rest_frame(photon, pair)
-    length = sqrt(turned[1] ** 2 + turned[2] ** 2 + turned[3] ** 2)
-    axis = (turned[1] / length, turned[2] / length, turned[3] / length)
-    return negative, positive, volume, momentum / half, axis
-
-
-@njit(cache=True)
-def _square(
-    sqrt_s: float,
-    pair: Momentum,
-    virtualities: Pair,
-    axis: Vector,
-    muons: tuple[Momentum, Momentum],
-) -> float:
-    """Matrix element squared without couplings and photon propagators.
-
-    Args:
-        sqrt_s: energy of the beams, GeV.
-        pair: momentum of the muon pair, CMS.
-        virtualities: of both photons, GeV^2.
-        axis: direction of the electron's photon in the rest frame of the pair.
-        muons: mu- and mu+ in the rest frame of the pair with the photons along z.
-    """
-    mass = sqrt(dot(pair, pair))
-    energy = (mass**2 - virtualities[0] + virtualities[1]) / (2 * mass)
-    momentum = sqrt(energy**2 + virtualities[0])
-    photons = ((energy, 0.0, 0.0, momentum), (mass - energy, 0.0, 0.0, -momentum))
-    beam = sqrt(sqrt_s**2 / 4 - ELECTRON_MASS**2)
-    electron = rotate_from(axis, to_rest_frame((sqrt_s / 2, 0.0, 0.0, beam), pair))
-    positron = rotate_from(axis, to_rest_frame((sqrt_s / 2, 0.0, 0.0, -beam), pair))
-    first = polarisation_vectors(electron, photons[0], photons[1], 1.0)
-    second = polarisation_vectors(positron, photons[1], photons[0], -1.0)
-    # the flip of an electron's helicity is of order m^2/Q^2
-    flips_1 = 3 if virtualities[0] < NO_FLIP else 2
-    flips_2 = 3 if virtualities[1] < NO_FLIP else 2
-    return pair_square(first[:flips_1], second[:flips_2], photons, muons)
-
-
-@njit(cache=True)
-def _generate(
-    rng: np.random.Generator,
-    sqrt_s: FloatArray,
-    virtuality: Pair,
-    wanted: tuple[int, Reach],
-    events: Arrays,
-) -> None:
-    """Fill events of the electron's (0) or the positron's (1) photon harder, in a range of Q^2.
-
-    Trials that are out of reach stay as they are.
-    """
-    plus, negative, electrons, weight = events
-    harder, reach = wanted
-    for i in range(len(sqrt_s)):
-        s = sqrt_s[i] ** 2
-        y, q2, azimuth, volume = draw_photons(rng, sqrt_s[i], harder, virtuality, reach)
-        if volume == 0:
-            continue
-        first, exists = scattered_electron(sqrt_s[i], y[0], q2[0], azimuth[0], 1.0)
-        second, both = scattered_electron(sqrt_s[i], y[1], q2[1], azimuth[1], -1.0)
-        if not (exists and both):
-            continue
-        beam = sqrt(s / 4 - ELECTRON_MASS**2)
-        photon = minus((sqrt_s[i] / 2, 0.0, 0.0, beam), first)
-        pair = minus(minus((sqrt_s[i], 0.0, 0.0, 0.0), first), second)
-        if not pair_in_reach(sqrt_s[i], pair, reach):
-            continue
-        if not electrons_in_reach(first, second, reach):
-            continue
-        mu_minus, mu_plus, of_angle, velocity, axis = _decay(
-            rng, pair, photon, reach.muon_transverse
-        )
-        in_cms = from_rest_frame(rotate_to(axis, mu_minus), pair)
-        opposite = from_rest_frame(rotate_to(axis, mu_plus), pair)
-        if not (muon_in_reach(in_cms, reach) and muon_in_reach(opposite, reach)):
-            continue
-        square = _square(sqrt_s[i], pair, q2, axis, (mu_minus, mu_plus))
-        square *= (4 * pi * ALPHA) ** 4 / (q2[0] * q2[1]) ** 2
-        # flux, phase space of the muons in c, of both electrons in y and Q^2
-        volume *= 1 / (2 * s) * velocity / (16 * pi) * of_angle / (16 * pi**2) ** 2
-        weight[i] = FB_PER_GEV2 * square * volume
-        plus[i] = opposite
-        negative[i] = in_cms
-        electrons[i, 0] = first
-        electrons[i, 1] = second
-
-
-@dataclass(frozen=True, eq=False)
-class TwoPhoton:
-    """Muon pairs from two photons, one of them with a virtuality in a given range.
-
-    Attributes:
-        name: of the stratum.
-        harder: which beam radiates the photon of larger virtuality: 0 electron, 1 positron.
-        virtuality: range of that virtuality, GeV^2.
-        reach: which events are generated.
+    A slope is a momentum along the axis over that across it in the laboratory, the cotangent of
+    the polar angle.
     """
 
     name: str
-    harder: int
-    virtuality: tuple[float, float]
-    reach: Reach
+    harder: int  # which of `BEAMS` radiates the photon of larger virtuality
+    virtuality: Pair  # range of the larger one, GeV^2
+    pair_mass: float  # least mass of the muon pair, GeV
+    transverse_mass: float  # least transverse mass of the pair in the CMS, GeV
+    transverse: float = 0.0  # least transverse momentum of the pair in the CMS, GeV
+    recoil_slope: Pair = ALL
+    recoil_mass2: float = inf  # largest mass squared of the recoil, GeV^2
+    muon_slope: Pair = ALL  # of both muons
+    muon_transverse: float = 0.0  # least one of either muon in the laboratory, GeV
+    # `MISSED` if both scattered electrons have to be, `SEEN` if not both, or `EVERYWHERE`
+    region: int = EVERYWHERE
+    to_laboratory: FloatArray = np.eye(4)  # matrix that takes CMS momenta, from the left
+    veto: Veto = BLIND
 
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV; rows of zeros if it fails."""
         events = GeneratedEvents.zeros(sqrt_s, photons=0)
-        arrays = events.mu_plus, events.mu_minus, events.electrons, events.weight
-        _generate(rng, sqrt_s, self.virtuality, (self.harder, self.reach), arrays)
+        _generate(rng, self, events)
         return events
 
 
 def whole(pair_mass: float) -> list[TwoPhoton]:
     """Generators of all events above a mass of the muon pair (GeV), as no detector sees them."""
-    reach = Reach(pair_mass=pair_mass, transverse_mass=pair_mass)
     return [
-        TwoPhoton(f"{beam}'s photon harder", harder, (0.0, inf), reach)
-        for harder, beam in enumerate(("electron", "positron"))
+        TwoPhoton(f"{beam}'s photon harder", harder, (0.0, inf), pair_mass, pair_mass)
+        for harder, beam in enumerate(BEAMS)
     ]
 
 
@@ -226,39 +120,257 @@ def strata(detector: Detector) -> list[TwoPhoton]:
     momentum of the pair is at most the sum of the roots of both virtualities, the larger one is
     at least a quarter of its square.
     """
-    preselection, calorimeter = detector.preselection, detector.calorimeter
-    transverse = detector.least_transverse
-    recoil_low, recoil_high = preselection.recoil_polar_range
-    veto = Veto(
-        detector.to_laboratory,
-        calorimeter.polar_range,
-        threshold=calorimeter.electron_threshold,
-    )
+    preselection = detector.preselection
+    low, high = preselection.recoil_polar_range
     least_muon = MUON_MARGIN * preselection.muon_transverse_momentum
-    reach = Reach(
-        pair_mass=2 * MUON_MASS,
-        transverse=transverse,
-        recoil_slope=_slopes(recoil_low - ANGLE_MARGIN, recoil_high + ANGLE_MARGIN),
-        recoil_mass2=preselection.recoil_mass_squared[1] + MASS_MARGIN,
-        muon_slope=_slopes(*detector.tracking.polar_range),
-        muon_transverse=least_muon,
-        transverse_mass=2 * hypot(BOOST_SHARE * least_muon, MUON_MASS),
-        region=SEEN,
-        veto=veto,
-    )
-    softest = transverse**2 / 4
+    softest = detector.least_transverse**2 / 4
     edges = (softest, *(edge for edge in VIRTUALITIES if edge > softest), inf)
-    parts: list[TwoPhoton] = []
-    for harder, beam in enumerate(("electron", "positron")):
-        name = f"{beam}'s photon harder, electrons seen"
-        parts.append(TwoPhoton(name, harder, (softest, inf), reach))
-        parts.extend(
-            TwoPhoton(
-                f"{beam}'s photon of {low:.2f} < Q2 < {high:.2f} harder, electrons missed",
-                harder,
-                (low, high),
-                reach._replace(region=MISSED),
-            )
-            for low, high in pairwise(edges)
+    parts = []
+    for harder, beam in enumerate(BEAMS):
+        seen = TwoPhoton(
+            f"{beam}'s photon harder, electrons seen",
+            harder,
+            (softest, inf),
+            pair_mass=2 * MUON_MASS,
+            transverse_mass=2 * hypot(BOOST_SHARE * least_muon, MUON_MASS),
+            transverse=detector.least_transverse,
+            recoil_slope=_slopes(low - ANGLE_MARGIN, high + ANGLE_MARGIN),
+            recoil_mass2=preselection.recoil_mass_squared[1] + MASS_MARGIN,
+            muon_slope=_slopes(*detector.tracking.polar_range),
+            muon_transverse=least_muon,
+            region=SEEN,
+            to_laboratory=detector.to_laboratory,
+            veto=detector.electrons,
         )
+        parts.append(seen)
+        for ends in pairwise(edges):
+            q2 = f"{ends[0]:.2f} < Q2 < {ends[1]:.2f}"
+            name = f"{beam}'s photon of {q2} harder, electrons missed"
+            parts.append(seen._replace(name=name, virtuality=ends, region=MISSED))
     return parts
+
+
+@njit(cache=True)
+def scattered_electron(
+    sqrt_s: float, y: float, virtuality: float, azimuth: float, towards: float
+) -> tuple[Momentum, bool]:
+    """Momentum of a scattered electron from the invariants of its photon, and whether it exists.
+
+    `towards` is +1 for the beam along z, -1 for the other.
+    """
+    energy = sqrt_s / 2
+    beam2 = energy**2 - ELECTRON_MASS**2
+    # products of the momentum with those of both beams
+    with_own = ELECTRON_MASS**2 + virtuality / 2
+    with_other = (1 - y) * (energy**2 + beam2)
+    scattered = (with_own + with_other) / (2 * energy)
+    along = (with_other - with_own) / (2 * sqrt(beam2))
+    across2 = scattered**2 - ELECTRON_MASS**2 - along**2
+    across = sqrt(max(across2, 0.0))
+    p = (scattered, across * cos(azimuth), across * sin(azimuth), towards * along)
+    return p, across2 > 0
+
+
+@njit(cache=True)
+def _power_at(slope: float, along: float, target: float) -> float:
+    """Exponential of the rapidity at which slope cosh + along sinh takes a value.
+
+    The coefficient of the sinh is the larger one; the value may be infinite.
+    """
+    root = sqrt(target**2 + along**2 - slope**2)
+    # two forms of the same, of which one does not cancel
+    below, above = (along - slope) / (root - target), (target + root) / (slope + along)
+    return above if target > 0 else below
+
+
+@njit(cache=True)
+def _power_range(sqrt_s: float, transverse_mass: float, across: Pair, stratum: TwoPhoton) -> Pair:
+    """Range of the exponential of the pair's rapidity that leaves the recoil in reach.
+
+    The recoil's momentum along the z axis of the laboratory falls with the rapidity, and its
+    transverse momentum there is that of the pair, at most the one of the photons, and that of
+    the boost, which is not quite along the axis. `across` is the transverse momentum of the pair
+    in the CMS if the photons take no energy, GeV. Where there is nothing, the upper end is below
+    the lower one.
+    """
+    matrix = stratum.to_laboratory
+    slope, along = matrix[0, 3], matrix[3, 3]
+    # of the boost of the energy that the pair leaves, about 85 % of all
+    x, y = 0.85 * sqrt_s * matrix[0, 1], 0.85 * sqrt_s * matrix[0, 2]
+    most = max(hypot(x, y), hypot(x - across[0], y - across[1])) + TRANSVERSE_SLACK
+    along_z = slope * sqrt_s - max(most * stratum.recoil_slope[1], 0.0)
+    low = _power_at(slope, along, along_z / transverse_mass)
+    along_z = slope * sqrt_s - min(most * stratum.recoil_slope[0], 0.0)
+    high = _power_at(slope, along, along_z / transverse_mass)
+    energy = (sqrt_s**2 + stratum.pair_mass**2 - stratum.recoil_mass2) / (2 * sqrt_s)
+    if energy > transverse_mass:
+        ratio = energy / transverse_mass
+        least = ratio + sqrt(ratio**2 - 1)
+        if low * least > 1:
+            low = max(low, least)
+    return low, high
+
+
+@njit(cache=True)
+def _draw_photons(
+    rng: np.random.Generator, sqrt_s: float, stratum: TwoPhoton
+) -> tuple[Pair, Pair, Pair, float]:
+    """Draw both photons.
+
+    With Q^2 given, y = q.p'/p.p' of either photon (p and p' the momenta of its own and of the
+    other beam) is the share of the pair's energy along its own beam plus the other photon's
+    Q^2/s. The shares are made of the transverse mass and the rapidity of the pair.
+
+    Returns:
+        Energy fractions y; virtualities; azimuths of the scattered electrons; the inverse density
+        of the first four, zero if out of reach.
+    """
+    nothing = (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), 0.0
+    s = sqrt_s**2
+    # the least virtuality of a photon of y = 1/2 is a lower end that is never reached
+    bottom = max(stratum.virtuality[0], 1e-3 * ELECTRON_MASS**2 * stratum.pair_mass**4 / s**2)
+    norm = log(min(stratum.virtuality[1], s) / bottom)
+    hard = bottom * exp(norm * rng.random())
+    volume = norm * hard
+
+    # product of the shares: the transverse mass squared of the pair over s, from 1/(m^2 + a)^2
+    # with a above the square of the transverse momentum that the harder photon brings, where
+    # the mass of the pair vanishes
+    shift = 1.5 * hard / s
+    ends = 1 / (stratum.transverse_mass**2 / s + shift), 1 / (1 + shift)
+    product = 1 / (ends[1] + (ends[0] - ends[1]) * rng.random()) - shift
+    volume *= (ends[0] - ends[1]) * (product + shift) ** 2
+
+    # at any y the softer photon has more than this, and enough for the transverse momentum
+    bottom = max(stratum.transverse - sqrt(hard), 0.0) ** 2
+    bottom = max(bottom, ELECTRON_MASS**2 * product**2)
+    if bottom >= hard:
+        return nothing
+    norm = log(hard / bottom)
+    near = min(norm, COMPARABLE)
+    part = rng.random()
+    reach_down = near if rng.random() < COMPARABLE_SHARE else norm
+    soft = hard * exp(-reach_down * part)
+    density = (1 - COMPARABLE_SHARE) / norm
+    if soft > hard * exp(-near):
+        density += COMPARABLE_SHARE / near
+    volume *= soft / density
+
+    azimuth = (2 * pi * rng.random(), 2 * pi * rng.random())
+    q2 = (hard, soft) if stratum.harder == 0 else (soft, hard)
+    first, second = sqrt(q2[0]), sqrt(q2[1])
+    x = -first * cos(azimuth[0]) - second * cos(azimuth[1])
+    y = -first * sin(azimuth[0]) - second * sin(azimuth[1])
+    root = sqrt(product)
+    low, high = _power_range(sqrt_s, sqrt_s * root, (x, y), stratum)
+    # neither photon takes more than all energy
+    low = max(low, root / (1 - q2[0] / s))
+    high = min(high, (1 - q2[1] / s) / root)
+    if low >= high:
+        return nothing
+    norm = log(high / low)
+    power = low * exp(norm * rng.random())
+    volume *= norm
+    fractions = (root * power + q2[1] / s, root / power + q2[0] / s)
+    return fractions, q2, azimuth, volume
+
+
+@njit(cache=True)
+def _slope(p: Momentum, matrix: FloatArray) -> Pair:
+    """Slope of a momentum in the laboratory, and what it has across the axis there, GeV."""
+    _, x, y, z = transformed(p, matrix)
+    across = sqrt(x**2 + y**2)
+    return z / max(across, TINY), across
+
+
+@njit(cache=True)
+def _pair_in_reach(sqrt_s: float, pair: Momentum, stratum: TwoPhoton) -> bool:
+    """Whether the recoil of a muon pair (CMS) may pass the preselection."""
+    if dot(pair, pair) < stratum.pair_mass**2 or hypot(pair[1], pair[2]) < stratum.transverse:
+        return False
+    recoil = (sqrt_s - pair[0], -pair[1], -pair[2], -pair[3])
+    if dot(recoil, recoil) > stratum.recoil_mass2:
+        return False
+    slope, _ = _slope(recoil, stratum.to_laboratory)
+    return stratum.recoil_slope[0] <= slope <= stratum.recoil_slope[1]
+
+
+@njit(cache=True)
+def _electrons_in_reach(first: Momentum, second: Momentum, stratum: TwoPhoton) -> bool:
+    """Whether the calorimeter misses or sees the scattered electrons as it should."""
+    if stratum.region == EVERYWHERE:
+        return True
+    missed = in_region(first, MISSED, stratum.to_laboratory, stratum.veto)
+    missed = missed and in_region(second, MISSED, stratum.to_laboratory, stratum.veto)
+    return missed == (stratum.region == MISSED)
+
+
+@njit(cache=True)
+def _muon_in_reach(muon: Momentum, stratum: TwoPhoton) -> bool:
+    """Whether a muon may pass acceptance and preselection."""
+    slope, across = _slope(muon, stratum.to_laboratory)
+    inside = stratum.muon_slope[0] <= slope <= stratum.muon_slope[1]
+    return inside and across >= stratum.muon_transverse
+
+
+@njit(cache=True)
+def _decay(
+    rng: np.random.Generator, pair: Momentum, photon: Momentum, transverse: float
+) -> tuple[Momentum, Momentum, float, float, Vector]:
+    """Draw the muons in the rest frame of the pair, from the electron's photon in the CMS.
+
+    The angle to the photons follows 1/(1 + a - c^2), the peaks of the two diagrams; muons below
+    the transverse momentum, GeV, are not wanted.
+
+    Returns:
+        mu- and mu+ in the rest frame with the photons along z; inverse density of the cosine;
+        velocity of the muons; direction of the electron's photon in the rest frame.
+    """
+    mass2 = dot(pair, pair)
+    half = sqrt(mass2) / 2
+    momentum = sqrt(half**2 - MUON_MASS**2)
+    edge = sqrt(1 + (4 * MUON_MASS**2 + transverse**2) / mass2)
+    norm = log((edge + 1) / (edge - 1))
+    odds = exp((2 * rng.random() - 1) * norm)
+    c = edge * (odds - 1) / (odds + 1)
+    volume = norm * (edge**2 - c**2) / edge
+    negative = about_z(half, momentum, 1 - c, 2 * pi * rng.random())
+    positive = (half, -negative[1], -negative[2], -negative[3])
+    return negative, positive, volume, momentum / half, direction(to_rest_frame(photon, pair))
+
+
+@njit(cache=True)
+def _generate(rng: np.random.Generator, stratum: TwoPhoton, events: GeneratedEvents) -> None:
+    """Fill events; trials that are out of reach stay as they are."""
+    for i, sqrt_s in enumerate(events.sqrt_s):
+        s = sqrt_s**2
+        y, q2, azimuth, volume = _draw_photons(rng, sqrt_s, stratum)
+        if volume == 0:
+            continue
+        first, exists = scattered_electron(sqrt_s, y[0], q2[0], azimuth[0], 1.0)
+        second, both = scattered_electron(sqrt_s, y[1], q2[1], azimuth[1], -1.0)
+        if not (exists and both):
+            continue
+        beam = sqrt(s / 4 - ELECTRON_MASS**2)
+        photon = minus((sqrt_s / 2, 0.0, 0.0, beam), first)
+        pair = minus(minus((sqrt_s, 0.0, 0.0, 0.0), first), second)
+        if not _pair_in_reach(sqrt_s, pair, stratum):
+            continue
+        if not _electrons_in_reach(first, second, stratum):
+            continue
+        mu_minus, mu_plus, of_angle, velocity, axis = _decay(
+            rng, pair, photon, stratum.muon_transverse
+        )
+        in_cms = from_rest_frame(rotate_to(axis, mu_minus), pair)
+        opposite = from_rest_frame(rotate_to(axis, mu_plus), pair)
+        if not (_muon_in_reach(in_cms, stratum) and _muon_in_reach(opposite, stratum)):
+            continue
+        square = element_square(sqrt_s, pair, q2, axis, (mu_minus, mu_plus))
+        square *= (4 * pi * ALPHA) ** 4 / (q2[0] * q2[1]) ** 2
+        # flux, phase space of the muons in c, of both electrons in y and Q^2
+        volume *= 1 / (2 * s) * velocity / (16 * pi) * of_angle / (16 * pi**2) ** 2
+        events.weight[i] = FB_PER_GEV2 * square * volume
+        events.mu_plus[i] = opposite
+        events.mu_minus[i] = in_cms
+        events.electrons[i, 0] = first
+        events.electrons[i, 1] = second

@@ -14,16 +14,83 @@ scalar polarisation, no correlation in azimuth.
 """
 
 from math import hypot, sqrt
+from typing import Final
 
 import numpy as np
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS
-from punzinet.analysis.simulation.lorentz import Momentum, dot, minus
+from punzinet.analysis.simulation.events import (
+    Momentum,
+    Pair,
+    Vector,
+    dot,
+    minus,
+    rotate_from,
+    to_rest_frame,
+)
 from punzinet.analysis.types import FloatArray
 
+NO_FLIP: Final = 1e6 * ELECTRON_MASS**2
+"""Virtuality above which electrons keep their helicity to some 1e-6, GeV^2."""
+
 ComplexArray = np.ndarray[tuple[int, ...], np.dtype[np.complexfloating]]
-Pair = tuple[Momentum, Momentum]
+Momenta = tuple[Momentum, Momentum]
+
+
+@njit(cache=True)
+def element_square(
+    sqrt_s: float, pair: Momentum, virtualities: Pair, axis: Vector, muons: Momenta
+) -> float:
+    """Matrix element squared without couplings and photon propagators.
+
+    The pair's momentum is in the CMS of the beams. The axis is the direction of the electron's
+    photon in the rest frame of the pair, the muons are mu- and mu+ there with this axis as z.
+    Virtualities are those of both photons, GeV^2.
+    """
+    mass = sqrt(dot(pair, pair))
+    energy = (mass**2 - virtualities[0] + virtualities[1]) / (2 * mass)
+    momentum = sqrt(energy**2 + virtualities[0])
+    photons = ((energy, 0.0, 0.0, momentum), (mass - energy, 0.0, 0.0, -momentum))
+    beam = sqrt(sqrt_s**2 / 4 - ELECTRON_MASS**2)
+    electron = rotate_from(axis, to_rest_frame((sqrt_s / 2, 0.0, 0.0, beam), pair))
+    positron = rotate_from(axis, to_rest_frame((sqrt_s / 2, 0.0, 0.0, -beam), pair))
+    first = _polarisation_vectors(electron, photons[0], photons[1], 1.0)
+    second = _polarisation_vectors(positron, photons[1], photons[0], -1.0)
+    # the flip of an electron's helicity is of order m^2/Q^2
+    flips_1 = 3 if virtualities[0] < NO_FLIP else 2
+    flips_2 = 3 if virtualities[1] < NO_FLIP else 2
+    return pair_square(first[:flips_1], second[:flips_2], photons, muons)
+
+
+@njit(cache=True)
+def _polarisation_vectors(
+    electron: Momentum, photon: Momentum, other: Momentum, towards: float
+) -> FloatArray:
+    """The polarisation vectors (3, 4) of the photon that an electron radiates: Q y, Q l and 2m n.
+
+    The last two are up to multiples of the photon's momentum, to which the amplitudes are blind.
+    All momenta are in the rest frame of the muon pair with the photons along the z axis, that of
+    the electron before it radiates; `towards` is -1 if its photon flies against the axis, else 1.
+    """
+    virtuality = -dot(photon, photon)
+    q = sqrt(virtuality)
+    product = dot(photon, other)
+    root = sqrt(product**2 + virtuality * dot(other, other))
+    across = hypot(electron[1], electron[2])
+    x, y = (electron[1] / across, electron[2] / across) if across > 0 else (1.0, 0.0)
+    # electron times the scalar polarisation vector, and the length of its orthogonal part
+    along = q / root * (dot(electron, other) - product / 2)
+    length = sqrt(ELECTRON_MASS**2 + virtuality / 4)
+    # scalar vector minus photon / Q
+    scalar = q / (abs(photon[3]) + photon[0])
+    vectors = np.empty((3, 4))
+    vectors[0] = (0.0, -q * y, q * x, 0.0)
+    a, b = q * along / length, q * across / length
+    vectors[1] = (b * scalar, a * x, a * y, -towards * b * scalar)
+    a, b = 2 * ELECTRON_MASS * across / length, 2 * ELECTRON_MASS * along / length
+    vectors[2] = (b * scalar, a * x, a * y, -towards * b * scalar)
+    return vectors
 
 
 @njit(cache=True)
@@ -67,40 +134,7 @@ def _spinors(p: Momentum, mass: float, sign: float) -> ComplexArray:
 
 
 @njit(cache=True)
-def polarisation_vectors(
-    electron: Momentum, photon: Momentum, other: Momentum, towards: float
-) -> FloatArray:
-    """The polarisation vectors of the photon that an electron radiates.
-
-    All momenta are in the rest frame of the muon pair with the photons along the z axis, that of
-    the electron before it radiates; `towards` is -1 if its photon flies against the axis, else 1.
-
-    Returns:
-        (3, 4) vectors Q y, Q l and 2m n, the last two up to multiples of the photon's momentum,
-        to which the amplitudes are blind.
-    """
-    virtuality = -dot(photon, photon)
-    q = sqrt(virtuality)
-    product = dot(photon, other)
-    root = sqrt(product**2 + virtuality * dot(other, other))
-    across = hypot(electron[1], electron[2])
-    x, y = (electron[1] / across, electron[2] / across) if across > 0 else (1.0, 0.0)
-    # electron times the scalar polarisation vector, and the length of its orthogonal part
-    along = q / root * (dot(electron, other) - product / 2)
-    length = sqrt(ELECTRON_MASS**2 + virtuality / 4)
-    # scalar vector minus photon / Q
-    scalar = q / (abs(photon[3]) + photon[0])
-    vectors = np.empty((3, 4))
-    vectors[0] = (0.0, -q * y, q * x, 0.0)
-    a, b = q * along / length, q * across / length
-    vectors[1] = (b * scalar, a * x, a * y, -towards * b * scalar)
-    a, b = 2 * ELECTRON_MASS * across / length, 2 * ELECTRON_MASS * along / length
-    vectors[2] = (b * scalar, a * x, a * y, -towards * b * scalar)
-    return vectors
-
-
-@njit(cache=True)
-def pair_square(first: FloatArray, second: FloatArray, photons: Pair, muons: Pair) -> float:
+def pair_square(first: FloatArray, second: FloatArray, photons: Momenta, muons: Momenta) -> float:
     """Square of the amplitude of gamma* gamma* -> mu+mu- without couplings.
 
     It is summed over the polarisation vectors of both photons, (n, 4) and (m, 4), and over spins.

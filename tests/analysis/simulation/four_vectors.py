@@ -1,16 +1,21 @@
 """What tests of generators share: samples, four-vectors as arrays (..., 4), Dirac matrices."""
 
 import numpy as np
+from scipy.stats import chi2
 
-from punzinet.analysis.simulation.events import GeneratedEvents, Generator
-from punzinet.analysis.simulation.lorentz import momenta
+from punzinet.analysis.manifest.sections import Beams
+from punzinet.analysis.simulation.detector import Detector
+from punzinet.analysis.simulation.events import GeneratedEvents, Generator, momenta
 
 SQRT_S = 10.58
+BEAMS = Beams()
+DETECTOR = Detector(BEAMS)
 
 METRIC = np.diag([1.0, -1.0, -1.0, -1.0])
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 ZERO = np.zeros((2, 2))
 ONE = np.eye(2)
+UNIT = np.eye(4)
 GAMMA = np.array(
     [np.block([[ONE, ZERO], [ZERO, -ONE]])] + [np.block([[ZERO, s], [-s, ZERO]]) for s in PAULI]
 )
@@ -25,6 +30,25 @@ def mean(weight: np.ndarray) -> tuple[float, float]:
     return weight.mean(), weight.std() / np.sqrt(len(weight))
 
 
+def add(parts: list[tuple[float, float]]) -> tuple[float, float]:
+    """Sum of independent values, and its error."""
+    values, errors = np.transpose(parts)
+    return values.sum(), np.linalg.norm(errors)
+
+
+def probability(
+    values: np.ndarray, reference: np.ndarray, weight: np.ndarray, bins: int = 30
+) -> float:
+    """That values follow a weighted reference, by chi^2 in equally filled bins."""
+    edges = np.quantile(values, np.linspace(0, 1, bins + 1))
+    edges[[0, -1]] = -np.inf, np.inf
+    observed = np.histogram(values, edges)[0]
+    expected, variance = (np.histogram(reference, edges, weights=w)[0] for w in (weight, weight**2))
+    scale = len(values) / expected.sum()
+    pull2 = (observed - expected * scale) ** 2 / (variance * scale**2 + observed)
+    return chi2.sf(pull2.sum(), bins - 1)
+
+
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[..., 0] * b[..., 0] - (a[..., 1:] * b[..., 1:]).sum(axis=-1)
 
@@ -35,6 +59,10 @@ def mass2(p: np.ndarray) -> np.ndarray:
 
 def momentum(p: np.ndarray) -> np.ndarray:
     return np.linalg.norm(p[..., 1:], axis=-1)
+
+
+def cosine(p: np.ndarray) -> np.ndarray:
+    return p[..., 3] / momentum(p)
 
 
 def on_shell(vector: np.ndarray, mass: np.ndarray | float) -> np.ndarray:
@@ -59,13 +87,16 @@ def two_body_momentum(mass: np.ndarray, first: np.ndarray, second: np.ndarray) -
     return np.sqrt(above * (np.square(mass) - np.square(np.subtract(first, second)))) / (2 * mass)
 
 
-def direction(cosine: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
-    sine = np.sqrt((1 - cosine) * (1 + cosine))
-    return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), cosine], axis=-1)
-
-
 def isotropic(rng: np.random.Generator, n: int) -> np.ndarray:
-    return direction(rng.uniform(-1, 1, n), rng.uniform(0, 2 * np.pi, n))
+    """Unit vectors (n, 3)."""
+    polar, azimuth = rng.uniform(-1, 1, n), rng.uniform(0, 2 * np.pi, n)
+    sine = np.sqrt((1 - polar) * (1 + polar))
+    return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), polar], axis=-1)
+
+
+def beam_momenta(mass: float) -> np.ndarray:
+    """Electron and positron of a mass that collide at `SQRT_S`, (2, 4)."""
+    return on_shell(np.outer([1, -1], [0, 0, np.sqrt(SQRT_S**2 / 4 - mass**2)]), mass)
 
 
 def slash(p: np.ndarray) -> np.ndarray:

@@ -1,60 +1,61 @@
-"""The detector: geometry of the boost, efficiencies and vetoes at their edges, resolutions."""
+"""The detector: geometry of the boost, efficiencies and vetoes at their edges, what is measured."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from four_vectors import dot, on_shell
+from four_vectors import BEAMS, DETECTOR, boosted, dot, mass2, on_shell
 
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.manifest.sections import Beams, DetectorSettings
-from punzinet.analysis.simulation.detector import VISIBILITY, Detector, transform
-from punzinet.analysis.simulation.events import GeneratedEvents
+from punzinet.analysis.manifest.sections import DetectorSettings
+from punzinet.analysis.simulation.detector import (
+    Detector,
+    Preselection,
+    Tracking,
+    lever_arm,
+    measure,
+    momentum_resolution,
+    preselection,
+    smear,
+    transform,
+)
+from punzinet.analysis.simulation.events import GeneratedEvents, momenta
 
-BEAMS = Beams()
-DETECTOR = Detector(BEAMS)
 MUONS = DETECTOR.muons
-CALORIMETER = DETECTOR.calorimeter
+PHOTONS, ELECTRONS = DETECTOR.photons, DETECTOR.electrons
 
 
 def at_angle(energy: np.ndarray | float, degrees: np.ndarray | float, mass: float) -> np.ndarray:
-    """CMS momenta of particles that have these energies and polar angles in the laboratory."""
-    energy, angle = np.broadcast_arrays(energy, np.radians(degrees))
+    """CMS momenta (n, 4) of particles with these energies and polar angles in the laboratory."""
+    energy, angle = np.broadcast_arrays(np.atleast_1d(energy), np.radians(degrees))
     p = np.sqrt(energy**2 - mass**2)
     lab = on_shell(np.stack([0 * p, p * np.sin(angle), p * np.cos(angle)], axis=-1), mass)
     return transform(lab, DETECTOR.from_laboratory)
 
 
-def events(
-    plus: np.ndarray, minus: np.ndarray, photon: object = 0.0, electron: object = 0.0
-) -> GeneratedEvents:
-    made = GeneratedEvents.zeros(np.full(len(plus), BEAMS.sqrt_s), photons=3)
-    made.photons[:, 1] = photon
-    made.electrons[:, 1] = electron
-    return replace(made, mu_plus=plus, mu_minus=minus)
-
-
-def central(n: int) -> np.ndarray:
+def central(n: int = 1) -> np.ndarray:
     """Muons that are always seen, but for the plateau of the barrel."""
     return at_angle(np.full(n, 3.0), 90.0, MUON_MASS)
 
 
-def step(seen: np.ndarray, name: str) -> np.ndarray:
-    """Probability of one step on its own."""
-    i = VISIBILITY.index(name)
-    return seen[:, i] / (seen[:, i - 1] if i else 1.0)
+def steps(
+    plus: np.ndarray, minus: np.ndarray, photon: object = 0.0, electron: object = 0.0
+) -> np.ndarray:
+    """Probabilities of each step on its own, (4, n), NaN after one that is never passed."""
+    events = GeneratedEvents.zeros(np.full(len(plus), BEAMS.sqrt_s), photons=3)
+    events.photons[:, 1:] = photon
+    events.electrons[:, 1] = electron
+    seen = DETECTOR.visibility(events._replace(mu_plus=plus, mu_minus=minus)).T
+    before = np.concatenate([np.ones((1, len(plus))), seen[:-1]])
+    return np.divide(seen, before, out=np.full_like(seen, np.nan), where=before > 0)
 
 
-def test_boost_brings_cms_axes_to_the_beams() -> None:
+def test_boost_brings_cms_axes_to_the_beams_and_leaves_their_normal_alone() -> None:
     half = BEAMS.sqrt_s / 2
-    cms = np.array([[half, 0, 0, half], [half, 0, 0, -half]])
+    cms = np.array([[half, 0, 0, half], [half, 0, 0, -half], [0, 0, 1, 0]])
     lab = transform(cms, DETECTOR.to_laboratory)
-    np.testing.assert_allclose(lab, [BEAMS.electron, BEAMS.positron], atol=1e-12)
-
-
-def test_boost_leaves_the_normal_of_the_beam_plane_alone() -> None:
-    lab = transform(np.array([0.0, 0, 1, 0]), DETECTOR.to_laboratory)
-    np.testing.assert_allclose(lab, [0, 0, 1, 0], atol=1e-15)
+    np.testing.assert_allclose(lab[:2], [BEAMS.electron, BEAMS.positron], atol=1e-12)
+    np.testing.assert_allclose(lab[2], [0, 0, 1, 0], atol=1e-15)
 
 
 def test_boost_keeps_products_and_orientation() -> None:
@@ -74,73 +75,148 @@ def test_energy_spread_is_that_of_background_or_signal() -> None:
 
 
 def test_drift_chamber_ends_where_it_says() -> None:
-    angle = np.array([16.9, 17.1, 149.9, 150.1])
     inside = np.array([0.0, 1, 1, 0])
-    other = central(4)
-    tracks = at_angle(np.full(4, 3.0), angle, MUON_MASS)
-    for pair in ((tracks, other), (other, tracks)):
-        seen = DETECTOR.visibility(events(*pair))
-        np.testing.assert_array_equal(step(seen, VISIBILITY[0]), inside)
-        assert np.all(seen[inside == 0] == 0)
+    tracks = at_angle(3.0, np.array([16.9, 17.1, 149.9, 150.1]), MUON_MASS)
+    for pair in ((tracks, central(4)), (central(4), tracks)):
+        passed = steps(*pair)
+        np.testing.assert_array_equal(passed[0], inside)
+        assert np.all(np.isnan(passed[1]) == (inside == 0))
 
 
 def test_muon_identification_has_a_plateau_and_a_threshold() -> None:
     p = np.array([0.2, MUONS.threshold, 5.0, 5.0, 5.0, 5.0])
     angle = np.array([90.0, 90, 90, 25, 140, 19.9])
     tracks = at_angle(np.hypot(p, MUON_MASS), angle, MUON_MASS)
-    found = DETECTOR.visibility(events(tracks, central(6)))[:, 1] / MUONS.barrel_efficiency
+    found = steps(tracks, central(6))[1] / MUONS.barrel_efficiency
     barrel, endcap = MUONS.barrel_efficiency, MUONS.endcap_efficiency
     np.testing.assert_allclose(found[1:], [barrel / 2, barrel, endcap, endcap, 0], rtol=1e-6)
     assert found[0] < 0.01
 
 
 @pytest.mark.parametrize(
-    ("energy", "degrees", "miss"),
+    ("energy", "degrees", "miss", "electron_miss"),
     [
-        (2.0, 90.0, CALORIMETER.photon_inefficiency),
-        (2.0, 31.8, CALORIMETER.gap_inefficiency),
-        (2.0, 129.5, CALORIMETER.gap_inefficiency),
-        (2.0, 12.3, 1.0),
-        (2.0, 155.2, 1.0),
-        (2.0, 12.5, CALORIMETER.photon_inefficiency),
-        (CALORIMETER.photon_threshold - 1e-6, 90.0, 1.0),
-        (CALORIMETER.photon_threshold + 1e-6, 90.0, CALORIMETER.photon_inefficiency),
+        (2.0, 90.0, PHOTONS.inefficiency, ELECTRONS.inefficiency),
+        (2.0, 31.8, PHOTONS.gap_inefficiency, ELECTRONS.inefficiency),
+        (2.0, 129.5, PHOTONS.gap_inefficiency, ELECTRONS.inefficiency),
+        (2.0, 12.3, 1.0, 1.0),
+        (2.0, 155.2, 1.0, 1.0),
+        (2.0, 12.5, PHOTONS.inefficiency, ELECTRONS.inefficiency),
+        (PHOTONS.threshold - 1e-6, 90.0, 1.0, ELECTRONS.inefficiency),
+        (PHOTONS.threshold + 1e-6, 90.0, PHOTONS.inefficiency, ELECTRONS.inefficiency),
+        (0.1, 90.0, 1.0, 1.0),
     ],
 )
-def test_photon_veto(energy: float, degrees: float, miss: float) -> None:
-    photon = at_angle(np.array([energy]), degrees, 0.0)
-    seen = DETECTOR.visibility(events(central(1), central(1), photon=photon))
-    assert step(seen, "no photon seen")[0] == pytest.approx(miss)
-    assert step(seen, "no electron seen")[0] == 1
-
-
-@pytest.mark.parametrize(
-    ("energy", "degrees", "miss"),
-    [
-        (2.0, 90.0, CALORIMETER.electron_inefficiency),
-        (2.0, 31.8, CALORIMETER.electron_inefficiency),
-        (2.0, 12.3, 1.0),
-        (0.1, 90.0, 1.0),
-    ],
-)
-def test_electron_veto_has_no_gaps(energy: float, degrees: float, miss: float) -> None:
-    electron = at_angle(np.array([energy]), degrees, 0.0)
-    seen = DETECTOR.visibility(events(central(1), central(1), electron=electron))
-    assert step(seen, "no electron seen")[0] == pytest.approx(miss)
-    assert step(seen, "no photon seen")[0] == 1
-
-
-def test_two_photons_must_both_be_missed() -> None:
-    generated = events(central(1), central(1), photon=at_angle(np.array([2.0]), 90.0, 0.0))
-    generated.photons[:, 0] = generated.photons[:, 1]
-    seen = DETECTOR.visibility(generated)
-    assert step(seen, "no photon seen")[0] == pytest.approx(CALORIMETER.photon_inefficiency**2)
+def test_vetoes(energy: float, degrees: float, miss: float, electron_miss: float) -> None:
+    particle = at_angle(energy, degrees, 0.0)
+    # two photons must both be missed
+    passed = steps(central(), central(), photon=particle[:, np.newaxis])
+    np.testing.assert_allclose(passed[2:, 0], [1, miss**2])
+    passed = steps(central(), central(), electron=particle)
+    np.testing.assert_allclose(passed[2:, 0], [electron_miss, 1])
 
 
 def test_settings_vary_what_is_least_known() -> None:
     varied = Detector.varied(BEAMS, DetectorSettings(photon_loss=2.0, momentum_resolution=1.5))
-    assert varied.calorimeter.photon_inefficiency == 2 * CALORIMETER.photon_inefficiency
-    assert varied.calorimeter.gap_inefficiency == 2 * CALORIMETER.gap_inefficiency
+    assert varied.photons.inefficiency == 2 * PHOTONS.inefficiency
+    assert varied.photons.gap_inefficiency == 2 * PHOTONS.gap_inefficiency
     assert varied.momentum_resolution == 1.5
     assert Detector.varied(BEAMS, DetectorSettings()) == DETECTOR
-    assert Detector.varied(BEAMS, DetectorSettings(photon_loss=9)).calorimeter.gap_inefficiency == 1
+    assert Detector.varied(BEAMS, DetectorSettings(photon_loss=9)).photons.gap_inefficiency == 1
+
+
+def test_lever_arm_is_full_through_the_outer_cylinder_and_falls_towards_the_ends() -> None:
+    angle = np.radians([17.0, 25, 35.5, 60, 90, 120, 126.2, 140, 150])
+    arm = lever_arm(angle, Tracking())
+    np.testing.assert_array_equal(arm[2:7], 1.0)
+    assert np.all(np.diff(arm[:3]) > 0)
+    assert np.all(np.diff(arm[6:]) < 0)
+    # a straight line from the interaction point to the corner of the drift chamber
+    corner = np.arctan2(1.13, 1.59)
+    expected = np.tan(corner / 2) / np.tan(corner)
+    assert lever_arm(np.array(corner / 2), Tracking()) == pytest.approx(expected)
+
+
+def test_resolution_is_the_quoted_one_for_central_tracks() -> None:
+    settings = Tracking(curvature_resolution=0.001, scattering_resolution=0.003)
+    pt = np.array([1.0, 3.0, 5.0])
+    muons = momenta(on_shell(pt[:, np.newaxis] * [1, 0, 0], MUON_MASS))
+    beta = pt / np.hypot(pt, MUON_MASS)
+    for worse, scale in ((False, 1.0), (True, settings.tail_scale)):
+        found = momentum_resolution(muons, np.full(3, worse), settings)
+        np.testing.assert_allclose(found, np.hypot(0.001 * scale * pt, 0.003 / beta))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5])
+def test_smeared_curvature_and_angles_have_the_stated_widths(scale: float) -> None:
+    settings = Tracking(tail_fraction=0.0)
+    n = 200_000
+    true = momenta(on_shell(np.tile([2.0, 2.0, 1.0], (n, 1)), MUON_MASS))
+    seen = smear(np.random.default_rng(3), true, settings, scale)
+    np.testing.assert_allclose(seen.mass2, MUON_MASS**2, atol=1e-12)
+    ratio = true.pt / seen.pt - 1
+    expected = scale * momentum_resolution(true, np.zeros(n, dtype=bool), settings)[0]
+    assert ratio.mean() == pytest.approx(0, abs=5 * expected / np.sqrt(n))
+    assert ratio.std() == pytest.approx(expected, rel=0.01)
+    angular = np.hypot(0.0005, 0.001 / 3.0 * np.hypot(3, MUON_MASS) / 3)
+    assert seen.theta.std() == pytest.approx(angular, rel=0.01)
+    assert seen.phi.std() == pytest.approx(angular / np.sin(true.theta[0]), rel=0.01)
+
+
+def test_tails_are_as_frequent_as_stated() -> None:
+    settings = Tracking(scattering_resolution=0.0, tail_fraction=0.2, tail_scale=4.0)
+    true = momenta(on_shell(np.tile([3.0, 0.0, 0.0], (200_000, 1)), MUON_MASS))
+    seen = smear(np.random.default_rng(4), true, settings)
+    pull = (3 / seen.pt - 1) / 0.003
+    assert pull.var() == pytest.approx(0.8 + 0.2 * 16, rel=0.03)
+    assert np.mean(np.abs(pull) > 4) == pytest.approx(0.2 * 0.3173, rel=0.05)
+
+
+def test_measurement_is_of_the_laboratory_momenta() -> None:
+    exact = Tracking(
+        curvature_resolution=0.0, scattering_resolution=0.0, angle_resolution=0, angle_scattering=0
+    )
+    detector = replace(DETECTOR, tracking=exact)
+    lab = on_shell(np.array([[[0.0, 3.0, 2.0]], [[1.0, 0.0, -2.0]]]), MUON_MASS)
+    plus, minus = transform(lab, detector.from_laboratory)
+    events = GeneratedEvents.zeros(np.ones(1))._replace(mu_plus=plus, mu_minus=minus)
+    measured = measure(np.random.default_rng(5), events, detector)
+    for axis in ("px", "py", "pz"):
+        np.testing.assert_allclose(measured[axis][0], momenta(lab)[axis][:, 0], atol=1e-12)
+
+
+def pair_against(mass: float, energy: float, cosine: float) -> np.ndarray:
+    """Laboratory momenta (1, 2, 4) of muons that leave a recoil of these properties in the CMS."""
+    p = np.sqrt(energy**2 - mass**2)
+    sine = np.sqrt(1 - cosine**2)
+    dimuon = np.array([BEAMS.sqrt_s - energy, -p * sine, 0.0, -p * cosine])
+    half = np.sqrt(mass2(dimuon) / 4 - MUON_MASS**2)
+    muons = on_shell(np.array([[0.0, half, 0.0], [0.0, -half, 0.0]]), MUON_MASS)
+    return transform(boosted(muons, dimuon), DETECTOR.to_laboratory)[np.newaxis]
+
+
+CLEAR = pair_against(3.0, 4.5, 0.2)
+ACROSS = pair_against(3.0, np.hypot(3.0, 1.5), 0.6)  # 1.5 GeV, 1.2 of them across in the CMS
+BACKWARD = pair_against(2.0, 4.0, -0.5)
+ANGLE = float(np.degrees(momenta(BEAMS.total - BACKWARD.sum(axis=1)).theta[0]))  # in the laboratory
+SOFTER = np.hypot(CLEAR[..., 1], CLEAR[..., 2]).min()
+
+
+@pytest.mark.parametrize(
+    ("step", "muons", "cut", "passing", "failing"),
+    [
+        ("mass in range", CLEAR, "recoil_mass_squared", (8.999, 9.001), (9.001, 80.0)),
+        ("across", ACROSS, "recoil_transverse_momentum", 1.2 * 0.999, 1.2 * 1.001),
+        ("barrel", BACKWARD, "recoil_polar_range", (33.0, ANGLE + 0.1), (33.0, ANGLE - 0.1)),
+        ("both muons", CLEAR, "muon_transverse_momentum", SOFTER - 0.01, SOFTER + 0.01),
+        ("both muons", CLEAR[:, ::-1], "muon_transverse_momentum", SOFTER - 0.01, SOFTER + 0.01),
+    ],
+)
+def test_preselection_cuts_where_it_says(
+    step: str, muons: np.ndarray, cut: str, passing: object, failing: object
+) -> None:
+    assert all(mask[0] for _, mask in preselection(momenta(CLEAR), DETECTOR))
+    for value, expected in ((passing, True), (failing, False)):
+        detector = replace(DETECTOR, preselection=Preselection(**{cut: value}))
+        (mask,) = (mask for name, mask in preselection(momenta(muons), detector) if step in name)
+        assert mask[0] == expected

@@ -15,7 +15,7 @@ of those with 1.2 to 3.5 GeV.
 
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -23,10 +23,9 @@ import numpy as np
 
 from punzinet.analysis.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.simulation.events import GeneratedEvents, Generator
+from punzinet.analysis.simulation.events import GeneratedEvents, Generator, momenta
 from punzinet.analysis.simulation.generators import mumugamma
 from punzinet.analysis.simulation.generators.taupair import TauPairGenerator
-from punzinet.analysis.simulation.lorentz import momenta
 from punzinet.analysis.types import BoolArray, FloatArray
 
 PROCESSES: Final = ("mumugamma", "tautau")
@@ -77,8 +76,8 @@ def pythia_events(process: str, n: int, sqrt_s: float, seed: int) -> GeneratedEv
     rate = engine.infoPython().sigmaGen() * _FB_PER_MB
     # what Pythia calls its cross-section knows nothing of the decays that were switched off
     rate *= BR_TAU_TO_MU**2 if process == "tautau" else 1.0
-    return replace(
-        GeneratedEvents.zeros(np.full(n, sqrt_s)),
+    events = GeneratedEvents.zeros(np.full(n, sqrt_s))
+    return events._replace(
         mu_plus=sums[:, 0],
         mu_minus=sums[:, 1],
         photons=sums[:, 2:3],
@@ -270,7 +269,7 @@ def fill(edges: FloatArray, ours: FloatArray, weight: FloatArray, theirs: FloatA
 def _above(events: GeneratedEvents, process: str) -> GeneratedEvents:
     """The events that happen and have a pair of muons heavy enough to be compared."""
     pair = momenta(events.mu_plus + events.mu_minus)
-    return events[(events.weight > 0) & (pair.mass2 > LEAST_PAIR_MASS[process] ** 2)]
+    return events.pick((events.weight > 0) & (pair.mass2 > LEAST_PAIR_MASS[process] ** 2))
 
 
 def _entries(

@@ -7,10 +7,10 @@ import pytest
 from four_vectors import mass2, momentum
 
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.simulation import pythia
 from punzinet.analysis.simulation.generators.mumugamma import whole
 from punzinet.analysis.simulation.generators.taupair import TauPairGenerator
-from punzinet.analysis.simulation.validation import pythia
-from punzinet.analysis.simulation.validation.pythia import (
+from punzinet.analysis.simulation.pythia import (
     LEAST_MASS,
     LEAST_PAIR_MASS,
     compare_with_pythia,
@@ -19,6 +19,10 @@ from punzinet.analysis.simulation.validation.pythia import (
 )
 
 SQRT_S = 10.58
+
+
+def total(events):
+    return events.mu_plus + events.mu_minus + events.photons.sum(axis=1) + events.invisible
 
 
 def test_shapes_are_normalised_and_errors_are_those_of_the_ratio():
@@ -63,11 +67,11 @@ def test_pythia_makes_no_pair_near_threshold_and_ours_are_compared_above():
         return events.weight[pair2 < LEAST_MASS["mumugamma"] ** 2].sum()
 
     theirs = pythia_events("mumugamma", 5000, 10.58, seed=3)
-    np.testing.assert_allclose(theirs.total()[:, 0], 10.58, rtol=1e-6)
+    np.testing.assert_allclose(total(theirs)[:, 0], 10.58, rtol=1e-6)
     # radiation off the muons still makes some of the pairs lighter
     assert light(theirs) < 0.002 * theirs.weight.sum()
     hard = whole()[1].generate(np.random.default_rng(1), np.full(50_000, 10.58))
-    hard = hard[hard.weight > 0]
+    hard = hard.pick(hard.weight > 0)
     assert light(hard) > 0.02 * hard.weight.sum()
     assert LEAST_PAIR_MASS["mumugamma"] > LEAST_MASS["mumugamma"]
 
@@ -98,11 +102,10 @@ def test_muons_of_tau_pairs_are_those_of_pythia() -> None:
     pytest.importorskip("pythia8mc")
     theirs = pythia_events("tautau", 2500, SQRT_S, seed=5)
     ours = TauPairGenerator().generate(np.random.default_rng(1), np.full(500_000, SQRT_S))
-    total = theirs.total()
-    np.testing.assert_allclose(total[:, 0], SQRT_S, rtol=1e-6)
-    np.testing.assert_allclose(total[:, 1:], 0, atol=1e-5)
+    expected = np.outer(theirs.sqrt_s, [1, 0, 0, 0])
+    np.testing.assert_allclose(total(theirs), expected, atol=1e-5)
     assert ours.weight.mean() == pytest.approx(theirs.weight[0], rel=0.1)
-    ours = ours[ours.weight > 0]
+    ours = ours.pick(ours.weight > 0)
 
     def recoil(events):
         return mass2(np.array([SQRT_S, 0, 0, 0]) - events.mu_plus - events.mu_minus)

@@ -10,9 +10,9 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.peak_fit import PeakFit
+from punzinet.analysis.simulation import published
 from punzinet.analysis.simulation.generators.taupair import TauPairGenerator, born_cross_section
-from punzinet.analysis.simulation.validation import published
-from punzinet.analysis.simulation.validation.published import (
+from punzinet.analysis.simulation.published import (
     PublishedNumber,
     background_yields,
     compare_with_published,

@@ -1,1 +1,0 @@
-"""The default data against published numbers and against Pythia 8."""

@@ -253,7 +253,9 @@ def _write_ntuple(
     dataset = strata[0].dataset
     places = {job.payload[0]: (records, job) for records in steps for job in records.jobs}
     batches = (batch for stratum in strata for batch in stratum.batches)
-    parts = (records.read(job).arrays["events"] for records, job in map(places.__getitem__, batches))
+    parts = (
+        records.read(job).arrays["events"] for records, job in map(places.__getitem__, batches)
+    )
     write_ntuple(
         path,
         f"{dataset.name} {identity}",

@@ -4,6 +4,7 @@ Colours are told apart with the common forms of colour blindness; where two thin
 apart in black and white, marker or dash differs.
 """
 
+import gc
 import logging
 import signal
 from collections.abc import Iterable, Iterator, Sequence
@@ -135,9 +136,8 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     Raises:
         InputError: If the folder cannot be written to, or a label is no mathtext.
     """
-    pool = ProcessPoolExecutor(
-        1, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
-    )
+    pool = ProcessPoolExecutor(1, get_context("spawn"), _begin_worker)
+    gc.disable()  # collecting looks at a million objects of figures again and again
     try:
         begun = [(name, one, pool.submit(save, one, folder, name)) for name, one in figures]
         # What the other process has not begun is done here, beginning at the other end.
@@ -146,8 +146,15 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
             for name, one, other in reversed(begun)
         ]
     finally:
+        gc.enable()
         pool.shutdown(cancel_futures=True)
     return [path for paths in reversed(written) for path in paths]
+
+
+def _begin_worker() -> None:
+    """Leave interrupts to the process that began this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
 
 
 @style()

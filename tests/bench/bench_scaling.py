@@ -3,18 +3,19 @@
 `python tests/bench/bench_scaling.py output/bench.json` draws it, and docs/scaling.md shows it.
 """
 
+import itertools
 import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from ntuples import BASKET, describe, save_network, simulate, write_background
 from stage import STEPS, WORKERS, Figures, measure, steady_rate
 
 from punzinet.analysis.io.files import read_json
 from punzinet.plots import style
-from punzinet.plots.scaling import StageRun, scaling_figure
 
 EVENTS = (100_000, 1_000_000, 12_000_000)
 """Events of a single file."""
@@ -23,6 +24,9 @@ FILES = (10, 100, 1000)
 BILLIONS = 10
 """Size of the sample that rates are extrapolated to, in 10⁹ events."""
 RUN = re.compile(r"scaling\.(\w+)\.(\d+)_workers\.(\d+)_files\.(\d+)_events\.seconds")
+LINES = {1: (style.BLUE, style.DASHED), 2: (style.RED, "-")}
+"""Colour and dash by number of workers."""
+MARKERS = {"features": "o", "select": "^"}
 GALLERY = Path(__file__).parents[2] / "plots" / "gallery"
 
 
@@ -66,12 +70,36 @@ def run() -> Figures:
 
 
 def draw(bench: Path) -> None:
-    """Put a picture of a ``bench.json`` where the documentation shows it."""
+    """Put a picture of a ``bench.json`` where the documentation shows it.
+
+    It shows events per second against the events of one file, and against the files of as many.
+    """
     figures = read_json(bench, "make bench")["figures"]
     matches = [(RUN.fullmatch(name), figure["value"]) for name, figure in figures.items()]
-    runs = [StageRun(match[1], *map(int, match.groups()[1:]), s) for match, s in matches if match]
-    with tempfile.TemporaryDirectory() as folder:
-        style.save(scaling_figure(runs), Path(folder), "scaling")
+    runs = [(match[1], *map(int, match.groups()[1:]), s) for match, s in matches if match]
+    most = max(events for _, _, _, events, _ in runs)
+    with style.style(), tempfile.TemporaryDirectory() as folder:
+        figure, (left, right) = style.new_figure(0.75, ncols=2, sharey=True)
+        for stage, workers in itertools.product(MARKERS, sorted({run[1] for run in runs})):
+            colour, dash = LINES.get(workers, (style.VIOLET, style.DOTTED))
+            look = {"color": colour, "linestyle": dash, "marker": MARKERS[stage]}
+            label = f"{stage}, {workers} worker{'' if workers == 1 else 's'}"
+            own = [run[2:] for run in runs if run[:2] == (stage, workers)]
+            one = np.array(sorted((n, n / s) for files, n, s in own if files == 1))
+            left.plot(*one.T, **look, label=label)
+            same = np.array(sorted((files, n / s) for files, n, s in own if n == most))
+            if len(same) > 1:
+                right.plot(*same.T, **look)
+        for axes in (left, right):
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+        left.set_xlabel("events in one file")
+        right.set_xlabel(f"files ({most / 1e6:g} million events)")
+        left.set_ylabel("events per second")
+        left.set_ylim(left.get_ylim()[0], 4 * left.get_ylim()[1])  # room for the legend
+        left.legend(loc="upper left")
+        style.add_label(left, label="Start and end included")
+        style.save(figure, Path(folder), "scaling")
         shutil.copy(Path(folder) / "scaling.png", GALLERY)
 
 

@@ -9,6 +9,7 @@ import vector
 import yaml
 
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams
@@ -65,6 +66,15 @@ def make_events(
     if mass is not None:
         columns["generated_mass"] = np.array(np.broadcast_to(mass, n))
     return columns
+
+
+def kinematics_of(events: Columns, beam: np.ndarray | None = None) -> Any:
+    """Features and M²_rec of events, in nominal beams if no others are given."""
+    muons = [[events[f"p{axis}{number}"] for axis in "xyz"] for number in (1, 2)]
+    beams = Beams()
+    return dimuon_kinematics(
+        *muons, beams.total if beam is None else beam, beams.electron_direction
+    )
 
 
 def write_ntuple(

@@ -1,103 +1,69 @@
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import vector
+from small_data import MASSES, kinematics_of, make_events, make_manifest
 
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.features import dimuon_kinematics
-from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams
-from punzinet.processors.candidates import (
-    KEPT,
-    NO_HYPOTHESIS,
-    NOT_FINITE,
-    NOT_FINITE_COLUMN,
-    READ,
-    SAME_CHARGE,
-    Candidates,
-    merge_cutflows,
-    read_candidates,
-)
+from punzinet.processors import candidates
+from punzinet.processors.candidates import KEPT, READ, SAME_CHARGE, merge_cutflows, read_candidates
 from punzinet.processors.datasets import BEAM, describe_datasets
 from punzinet.processors.ntuples.preflight import InputFile
 
-Columns = dict[str, np.ndarray]
-Make = Callable[..., Manifest]
-Events = Callable[..., Columns]
 
-
-class ChunkOfEvents(dict[str, np.ndarray]):
+class ChunkOfEvents(dict):
     """Columns by name of the branch, with the length and the metadata of a chunk."""
 
     @property
-    def metadata(self) -> dict[str, object]:
+    def metadata(self):
         return {"dataset": "any", "filename": "x.root", "entrystart": 0, "entrystop": len(self)}
 
     @property
-    def fields(self) -> list[str]:
+    def fields(self):
         return list(self)
 
-    def __len__(self) -> int:
+    def __len__(self):
         return len(self["px1"])
 
 
-@pytest.fixture
-def read(make_manifest: Make) -> Callable[..., Candidates]:
+def read(columns, process="tautau", search=None, **settings):
     """Candidates of columns, read as from a file whose branches are named like the columns."""
-
-    def run(
-        columns: Columns,
-        process: str = "tautau",
-        search: dict[str, object] | None = None,
-        **settings: object,
-    ) -> Candidates:
-        files = {
-            "signal": {"files": ["s.root"], **(settings if process == "signal" else {})},
-            "tautau": {"files": ["t.root"], **(settings if process != "signal" else {})},
-        }
-        if "mass" in settings:
-            files["others"] = {"files": ["o.root"], "process": "signal", "generated": 1}
-        found = [
-            InputFile(name, "x", "t", 1, dict(zip(columns, columns, strict=True)), "x")
-            for name in files
-        ]
-        described = describe_datasets(make_manifest(files, search=search or {}), found)
-        return read_candidates(described[process], ChunkOfEvents(columns))
-
-    return run
+    files = {
+        name: {"files": ["x.root"], **(settings if name == process else {})}
+        for name in ("signal", "tautau")
+    }
+    if "mass" in settings:
+        files["others"] = {"files": ["o.root"], "process": "signal", "generated": 1}
+    branches = {name: name for name in columns}
+    found = [InputFile(name, "x", "t", 1, branches, "x") for name in files]
+    described = describe_datasets(make_manifest(files, search=search or {}), found)
+    return read_candidates(described[process], ChunkOfEvents(columns))
 
 
-def lines_of(candidates: Candidates) -> dict[str, dict[str, float]]:
-    return {line["step"]: line for line in candidates.cutflow}
+def lines_of(found):
+    return {line["step"]: line for line in found.cutflow}
+
+
+def with_beams(events, beams):
+    """Events with the beams of each of them, (n, 4) or (4,)."""
+    parts = np.broadcast_to(beams, (len(events["px1"]), 4)).T
+    return events | {name: part.copy() for name, part in zip(BEAM, parts, strict=True)}
 
 
 @pytest.mark.parametrize("column", ["px1", "pz2", "weight", "beam_E", "beam_px"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_no_finite_number_is_dropped_and_counted(
-    column: str, value: float, make_events: Events, read: Callable[..., Candidates]
-) -> None:
-    events = make_events(1, 50)
-    events["weight"] = np.full(50, 2.0)
-    for name, component in zip(
-        ("beam_E", "beam_px", "beam_py", "beam_pz"), Beams().total, strict=True
-    ):
-        events[name] = np.full(50, component)
+def test_what_is_no_finite_number_is_dropped_and_counted(column, value):
+    events = with_beams(make_events(1, 50), Beams().total) | {"weight": np.full(50, 2.0)}
     events[column][[7, 30]] = value
     found = read(events)
     assert np.flatnonzero(~found.alive).tolist() == [7, 30]
-    lines = lines_of(found)
-    assert lines[NOT_FINITE]["entries"] == 2
-    scale = 2.0 * 0.9 * 50 / 100
+    lines, scale = lines_of(found), 2.0 * 0.9 * 50 / 100
+    assert lines[candidates.NOT_FINITE]["entries"] == 2
     assert lines[KEPT]["weight"] == pytest.approx(48 * scale)
     assert lines[READ]["weight"] == pytest.approx((48 if column == "weight" else 50) * scale)
 
 
-def test_muons_of_the_same_charge_are_dropped(
-    make_events: Events, read: Callable[..., Candidates]
-) -> None:
+def test_muons_of_the_same_charge_are_dropped():
     events = make_events(1, 6)
     events["charge1"] = np.array([1.0, 1, -1, -1, 0, np.nan])
     events["charge2"] = np.array([-1.0, 1, -1, 1, 1, 1])
@@ -106,84 +72,53 @@ def test_muons_of_the_same_charge_are_dropped(
     assert lines_of(found)[SAME_CHARGE]["entries"] == 4
 
 
-def test_background_is_scaled_to_the_target_luminosity(
-    make_events: Events, read: Callable[..., Candidates]
-) -> None:
-    events = make_events(1, 4) | {"weight": np.array([1.0, 2.0, 10.0, 0.5])}
-    weight = read(events, luminosity=200.0).weight
-    np.testing.assert_allclose(weight, events["weight"] * 0.9 * 50 / 200)
-    del events["weight"]
+def test_background_is_scaled_to_the_target_luminosity():
+    events, weight = make_events(1, 4), np.array([1.0, 2.0, 10.0, 0.5])
+    found = read(events | {"weight": weight}, luminosity=200.0)
+    np.testing.assert_allclose(found.weight, weight * 0.9 * 50 / 200)
     np.testing.assert_allclose(read(events, luminosity=200.0).weight, 0.9 * 50 / 200)
 
 
-def test_signal_is_scaled_to_one_generated_event_of_its_mass(
-    make_events: Events, read: Callable[..., Candidates]
-) -> None:
-    events = make_events(1, 4, np.array([1.0, 2.0, 6.0, 1.5]))
+def test_signal_is_scaled_to_one_generated_event_of_its_mass():
+    """In single precision as well; and what is missing or another mass is no hypothesis."""
+    mass = np.array([1.0, 2.0, 6.0, 1.5, np.nan])
+    events = make_events(1, 5, np.nan_to_num(mass, nan=1.0))
     generated = {1.0: 100, 2.0: 200, 3.0: 10, 4.0: 10, 5.0: 10, 6.0: 600}
-    candidates = read(events, "signal", generated=generated)
-    np.testing.assert_allclose(candidates.weight, [0.009, 0.0045, 0.0015, 0.0])
-    assert candidates.hypothesis.tolist() == [0, 1, 5, -1]
-    assert lines_of(candidates)[NO_HYPOTHESIS]["entries"] == 1
-
-
-def test_a_generated_mass_that_is_missing_is_no_hypothesis(
-    make_events: Events, read: Callable[..., Candidates]
-) -> None:
-    events = make_events(1, 3, np.array([1.0, 2.0, 3.0]))
-    events["generated_mass"][1] = np.nan
-    candidates = read(events, "signal")
-    assert candidates.hypothesis.tolist() == [0, -1, 2]
-    assert candidates.alive.tolist() == [True, False, True]
-
-
-def test_a_dataset_can_be_of_one_mass(make_events: Events, read: Callable[..., Candidates]) -> None:
-    candidates = read(make_events(1, 5), "signal", mass=3.0)
-    assert candidates.hypothesis.tolist() == [2] * 5
-
-
-def test_single_precision_masses_are_recognised(
-    make_events: Events, read: Callable[..., Candidates]
-) -> None:
-    events = make_events(1, 6, np.arange(1.0, 7.0))
-    events["generated_mass"] = events["generated_mass"].astype(np.float32)
+    for kind in (np.float64, np.float32):
+        found = read(events | {"generated_mass": mass.astype(kind)}, "signal", generated=generated)
+        np.testing.assert_allclose(found.weight, [0.009, 0.0045, 0.0015, 0.0, 0.0])
+        assert found.hypothesis.tolist() == [0, 1, 5, -1, -1]
+        assert found.alive.tolist() == [True, True, True, False, False]
+        assert lines_of(found)[candidates.NO_HYPOTHESIS]["entries"] == 2
+    events = make_events(1, 6, np.array(MASSES, dtype=np.float32))
     assert read(events, "signal").hypothesis.tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_beams_of_the_event_win_over_those_of_the_manifest(
-    make_events: Events, read: Callable[..., Candidates]
-) -> None:
-    events = make_events(1, 20)
-    momenta = [tuple(events[f"p{axis}{i}"] for axis in "xyz") for i in (1, 2)]
-    beams = Beams().total * np.linspace(0.99, 1.01, 20)[:, None]
-    nominal = read(events)
-    for i, name in enumerate(("beam_E", "beam_px", "beam_py", "beam_pz")):
-        events[name] = beams[:, i]
-    direction = Beams().electron_direction
-    for result, beam in ((nominal, Beams().total), (read(events), beams)):
-        expected = dimuon_kinematics(momenta[0], momenta[1], beam, direction)
-        np.testing.assert_array_equal(result.variable, expected.m2_recoil)
-        np.testing.assert_array_equal(result.features, expected.features)
+def test_a_dataset_can_be_of_one_mass():
+    assert read(make_events(1, 5), "signal", mass=3.0).hypothesis.tolist() == [2] * 5
 
 
-@pytest.mark.parametrize("where", ["everywhere", "but in the last event"])
-def test_beams_that_are_always_the_same_give_the_same_bits(
-    make_events: Events, read: Callable[..., Candidates], where: str
-) -> None:
+@pytest.mark.parametrize(
+    "factor",
+    [
+        pytest.param(np.linspace(0.99, 1.01, 500)[:, None], id="different"),
+        pytest.param(np.full((500, 1), 1.001), id="always the same"),
+        pytest.param(np.append(np.full(499, 1.001), 1.0)[:, None], id="but in the last event"),
+    ],
+)
+def test_beams_of_the_event_win_over_those_of_the_manifest(factor):
     events = make_events(1, 500)
-    momenta = [tuple(events[f"p{axis}{i}"] for axis in "xyz") for i in (1, 2)]
-    beams = 1.001 * Beams().total * np.ones((500, 1))
-    if where != "everywhere":
-        beams[-1] *= 0.999
-    events |= dict(zip(BEAM, beams.T, strict=True))
-    result = read(events)
-    # Never one beam for all here: which events share a chunk must not change a single one.
-    expected = dimuon_kinematics(*momenta, beams, Beams().electron_direction)
-    np.testing.assert_array_equal(result.variable, expected.m2_recoil)
-    np.testing.assert_array_equal(result.features, expected.features)
+    for found, beams in (
+        (read(events), Beams().total),
+        # Never one beam for all here: which events share a chunk must not change a single bit.
+        (read(with_beams(events, Beams().total * factor)), Beams().total * factor),
+    ):
+        expected = kinematics_of(events, beams)
+        np.testing.assert_array_equal(found.variable, expected.m2_recoil)
+        np.testing.assert_array_equal(found.features, expected.features)
 
 
-def to_cms(events: Columns, beams: np.ndarray) -> Columns:
+def to_cms(events, beams):
     """The same events with momenta in the CMS, z along the electron."""
     n = len(events["px1"])
     total = vector.array(dict(zip(("E", "px", "py", "pz"), beams.T, strict=True)))
@@ -200,24 +135,17 @@ def to_cms(events: Columns, beams: np.ndarray) -> Columns:
 
 
 @pytest.mark.parametrize("of_each_event", [False, True])
-def test_momenta_in_the_cms_give_the_same_as_in_the_laboratory(
-    make_events: Events, read: Callable[..., Candidates], of_each_event: bool
-) -> None:
-    events = make_events(1, 200)
-    beams = Beams().total * np.ones((200, 1))
+def test_momenta_in_the_cms_give_the_same_as_in_the_laboratory(of_each_event):
+    events, beams = make_events(1, 200), np.tile(Beams().total, (200, 1))
     if of_each_event:
         beams = beams * np.linspace(0.99, 1.01, 200)[:, None]
-        for name, values in zip(BEAM, beams.T, strict=True):
-            events[name] = values
-    laboratory = read(events)
-    cms = read(to_cms(events, beams), frame="cms")
+        events = with_beams(events, beams)
+    laboratory, cms = read(events), read(to_cms(events, beams), frame="cms")
     np.testing.assert_allclose(cms.variable, laboratory.variable, atol=1e-10)
     np.testing.assert_allclose(cms.features, laboratory.features, atol=1e-10)
 
 
-def test_old_conventions_for_missing_values_are_dropped_and_counted(
-    make_events: Events, read: Callable[..., Candidates]
-) -> None:
+def test_old_conventions_for_missing_values_are_dropped_and_counted():
     events = make_events(1, 50) | {"weight": np.ones(50), "charge1": np.ones(50)}
     events["charge2"] = -np.ones(50)
     for row, (column, value) in enumerate(
@@ -226,54 +154,35 @@ def test_old_conventions_for_missing_values_are_dropped_and_counted(
         events[column][row] = value
     found = read(events, missing=[-999, 1e30])
     assert np.flatnonzero(~found.alive).tolist() == [0, 1, 2, 3]
-    assert lines_of(found)[NOT_FINITE]["entries"] == 3
+    assert lines_of(found)[candidates.NOT_FINITE]["entries"] == 3
     assert lines_of(found)[SAME_CHARGE]["entries"] == 1
 
 
-def test_columns_that_the_search_names_are_features_and_may_be_missing(
-    make_events: Events, read: Callable[..., Candidates]
-) -> None:
+def test_columns_that_the_search_names_are_features_and_may_be_missing():
     events = make_events(1, 50) | {"roe": np.linspace(0.0, 1.0, 50)}
     events["roe"][[3, 4]] = np.nan, -999
     search = {"features": ["pt_mumu", "roe"], "columns": {"roe": {}}}
     found = read(events, search=search, missing=[-999])
     assert np.flatnonzero(~found.alive).tolist() == [3, 4]
-    assert lines_of(found)[NOT_FINITE_COLUMN]["entries"] == 2
-    alive = found.alive
-    np.testing.assert_array_equal(found.features[alive, 1], events["roe"][alive])
+    assert lines_of(found)[candidates.NOT_FINITE_COLUMN]["entries"] == 2
+    np.testing.assert_array_equal(found.features[found.alive, 1], events["roe"][found.alive])
     np.testing.assert_array_equal(found.features[:, 0], read(make_events(1, 50)).features[:, 3])
 
 
-def test_the_variable_of_the_windows_may_be_a_column(
-    make_events: Events, read: Callable[..., Candidates]
-) -> None:
+def test_the_variable_of_the_windows_may_be_a_column():
     events = make_events(1, 50) | {"M": np.linspace(1.0, 9.0, 50, dtype=np.float32)}
     search = {"variable": "M", "columns": {"M": {"unit": "GeV"}}}
     np.testing.assert_array_equal(read(events, search=search).variable, events["M"])
 
 
-def test_small_files_really_recoil_against_the_generated_mass(
-    make_events: Events, read: Callable[..., Candidates]
-) -> None:
+def test_small_files_really_recoil_against_the_generated_mass():
     mass = np.repeat([1.0, 4.0], 500)
     exact = read(make_events(1, 1000, mass, resolution=0.0), "signal")
     np.testing.assert_allclose(exact.variable, mass**2, atol=1e-9)
 
 
-def test_small_manifest_is_normalised_by_hand(
-    ntuples: dict[str, Path], make_manifest: Make
-) -> None:
-    manifest = make_manifest(ntuples)
-    files = [InputFile(name, str(path), "t", 1, {}, "x") for name, path in ntuples.items()]
-    described = describe_datasets(manifest, files)
-    assert described["eemumu"].scale.tolist() == [0.9 * 50 / 100]
-    assert described["signal"].scale.tolist() == [0.9 / 2000] * 6
-
-
 @pytest.mark.parametrize("seed", range(3))
-def test_every_entry_is_counted_once(
-    seed: int, make_events: Events, read: Callable[..., Candidates]
-) -> None:
+def test_every_entry_is_counted_once(seed):
     rng = np.random.default_rng(seed)
     found = read(make_events(1, 1000) | {"weight": rng.exponential(size=1000)})
     for name in "abc":
@@ -285,8 +194,8 @@ def test_every_entry_is_counted_once(
     assert sum(line["weight"] for line in others) == pytest.approx(first["weight"])
 
 
-def test_merging_adds_lines_and_keeps_their_order() -> None:
-    def cutflow(**entries: int) -> list[dict[str, Any]]:
+def test_merging_adds_lines_and_keeps_their_order():
+    def cutflow(**entries):
         return [{"step": name, "entries": n, "weight": n / 2} for name, n in entries.items()]
 
     total = merge_cutflows([cutflow(read=2, a=1), cutflow(read=2, a=1), cutflow(read=1, b=0)])

@@ -1,4 +1,4 @@
-"""Executors: the same results wherever chunks are processed, and clear refusals."""
+"""Executors: the same results wherever jobs are done, and clear refusals."""
 
 import contextlib
 import json
@@ -8,12 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from coffea.processor.executor import ExecutorBase
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import Record
@@ -21,75 +18,62 @@ from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Job, Ledger
 from punzinet.processors.runner import run_jobs
 
-Count = Callable[[str, object], None]
 #: Where workers find this package and this file.
 PATHS = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])
 
 
-def jobs(count: int) -> list[Job]:
-    return [Job(f"d/{i}", f"key {i}", "d", f"number {i}", 1, i) for i in range(count)]
+def do(function, count, executor, folder):
+    """What a function says of the numbers below a count; each job is told the folder as well."""
+    jobs = [Job(f"d/{i}", f"key {i}", "d", f"number {i}", 1, (i, folder)) for i in range(count)]
+    return run_jobs(jobs, function, executor, Ledger(folder / "l"), step="step", title="Title")
 
 
-def square(number: int) -> Record:
-    if number == 13:
+def contents_of(records):
+    return [records.read(job).content for job in records.jobs]
+
+
+def square(payload):
+    if payload[0] == 13:
         raise InputError("Thirteen is not allowed.")
-    return Record({"square": number**2, "pid": os.getpid()}, {})
+    return Record({"square": payload[0] ** 2, "pid": os.getpid()}, {})
 
 
-def slowly(number: int) -> Record:
+def slowly(payload):
     time.sleep(0.1)
-    return Record({"number": number}, {})
+    return Record({"number": payload[0]}, {})
 
 
-def dies_once(payload: tuple[int, str]) -> Record:
+def dies_once(payload):
     number, folder = payload
-    mark = Path(folder) / "died"
-    if number == 5 and not mark.exists():
-        mark.touch()
+    if number == 5 and not (folder / "died").exists():
+        (folder / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return Record({"number": number}, {})
 
 
-def dies_always(_number: int) -> Record:
+def dies_always(_payload):
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
-
-
-def squares(executor: ExecutorBase, folder: Path) -> tuple[dict[int, int], set[int]]:
-    """Squares by number, and the processes that computed them."""
-    records = run_jobs(jobs(20), square, executor, Ledger(folder), step="squares", title="Squares")
-    with pytest.raises(InputError, match=r"^Thirteen is not allowed\.$"):
-        records.read(records.jobs[13])
-    contents = {j.payload: records.read(j).content for j in records.jobs if j.payload != 13}
-    return (
-        {number: content["square"] for number, content in contents.items()},
-        {content["pid"] for content in contents.values()},
-    )
-
-
-EXPECTED = {number: number**2 for number in range(20) if number != 13}
 
 
 @pytest.mark.parametrize(
     "name", ["iterative", "futures", "dask", pytest.param("parsl", marks=pytest.mark.faults)]
 )
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
-def test_all_executors_give_the_same(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_executors_give_the_same(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", PATHS)
     with open_executor(Execution(name, 2)) as executor:
-        found, processes = squares(executor, tmp_path)
-    assert found == EXPECTED
-    assert (os.getpid() in processes) == (name == "iterative")
+        records = do(square, 20, executor, tmp_path)
+    with pytest.raises(InputError, match=r"^Thirteen is not allowed\.$"):
+        records.read(records.jobs.pop(13))
+    found = contents_of(records)
+    assert [content["square"] for content in found] == [i**2 for i in range(20) if i != 13]
+    assert (os.getpid() in {content["pid"] for content in found}) == (name == "iterative")
 
 
 @pytest.mark.faults
-def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(
-    tmp_path: Path, record_property: Count
-) -> None:
+def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(tmp_path, record_property):
     """Scheduler and workers are processes of their own, as on a batch system."""
-    environment = {**os.environ, "PYTHONPATH": PATHS}
     address = tmp_path / "scheduler.json"
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     scheduler = [*dask, "--scheduler-file", str(address), "--port", "0", "--no-dashboard"]
@@ -97,11 +81,12 @@ def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(
         sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(address),
         "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(tmp_path),
     ]  # fmt: skip
-    quiet: dict[str, Any] = {"stderr": subprocess.DEVNULL, "env": environment, "cwd": tmp_path}
+    quiet = {"stderr": subprocess.DEVNULL, "env": {**os.environ, "PYTHONPATH": PATHS}}
     with contextlib.ExitStack() as stack:
         processes = []
         for command in (scheduler, worker, worker):
-            processes.append(stack.enter_context(subprocess.Popen(command, **quiet)))
+            started = subprocess.Popen(command, cwd=tmp_path, **quiet)
+            processes.append(stack.enter_context(started))
             stack.callback(processes[-1].kill)
         deadline = time.monotonic() + 60
         while not address.exists():
@@ -111,50 +96,46 @@ def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(
         with open_executor(Execution("dask", scheduler=where)) as executor:
             executor.client.wait_for_workers(2, timeout=60)
             threading.Timer(1.0, processes[1].kill).start()
-            ledger = Ledger(tmp_path / "ledger")
-            records = run_jobs(jobs(30), slowly, executor, ledger, step="slow", title="Slow")
-            assert [records.read(job).content["number"] for job in records.jobs] == list(range(30))
+            records = do(slowly, 30, executor, tmp_path)
+            assert [content["number"] for content in contents_of(records)] == list(range(30))
     record_property("faults", 1)
 
 
 @pytest.mark.parametrize("name", ["futures", pytest.param("dask", marks=pytest.mark.faults)])
-def test_a_killed_worker_costs_no_work(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Count
-) -> None:
+def test_a_killed_worker_costs_no_work(name, tmp_path, monkeypatch, record_property):
     monkeypatch.setenv("PYTHONPATH", PATHS)
-    work = [one._replace(payload=(one.payload, str(tmp_path))) for one in jobs(8)]
     with open_executor(Execution(name, 2)) as executor:
-        ledger = Ledger(tmp_path / "ledger")
-        records = run_jobs(work, dies_once, executor, ledger, step="s", title="Dies")
-    assert [records.read(job).content["number"] for job in records.jobs] == list(range(8))
+        records = do(dies_once, 8, executor, tmp_path)
+    assert [content["number"] for content in contents_of(records)] == list(range(8))
     record_property("faults", 1)
 
 
 @pytest.mark.faults
-def test_workers_that_always_die_end_in_one_sentence(
-    tmp_path: Path, record_property: Count
-) -> None:
+def test_workers_that_always_die_end_in_one_sentence(tmp_path, record_property):
     with (
         open_executor(Execution("futures", 2)) as executor,
         pytest.raises(InputError, match=r"die again and again .* 2 of 2 chunks are missing"),
     ):
-        run_jobs(jobs(2), dies_always, executor, Ledger(tmp_path), step="s", title="Dies")
+        do(dies_always, 2, executor, tmp_path)
     record_property("faults", 1)
 
 
-def test_refusals_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    for execution, sentence in (
-        (Execution("condor"), "no executor 'condor': choose one of auto, iterative, futures, dask"),
-        (Execution("futures", scheduler="tcp://x:1"), "add `--executor dask`"),
-        (Execution("dask", scheduler="tcp://127.0.0.1:9"), "No Dask scheduler answers"),
-    ):
-        monkeypatch.setattr("punzinet.processors.executors.CONNECT_SECONDS", 1)
-        with pytest.raises(InputError, match=sentence), open_executor(execution):
-            pass
-    for name, library in (("dask", "dask.dataframe"), ("parsl", "parsl")):
+@pytest.mark.parametrize(
+    ("execution", "library", "sentence"),
+    [
+        (
+            Execution("condor"), None,
+            "no executor 'condor': choose one of auto, iterative, futures, dask",
+        ),
+        (Execution("futures", scheduler="tcp://x:1"), None, "add `--executor dask`"),
+        (Execution("dask", scheduler="tcp://127.0.0.1:9"), None, "No Dask scheduler answers"),
+        (Execution("dask"), "dask.dataframe", r"pip install 'punzinet\[dask\]'"),
+        (Execution("parsl"), "parsl", r"pip install 'punzinet\[parsl\]'"),
+    ],
+)  # fmt: skip
+def test_refusals_are_one_sentence(execution, library, sentence, monkeypatch):
+    monkeypatch.setattr("punzinet.processors.executors.CONNECT_SECONDS", 1)
+    if library:
         monkeypatch.setitem(sys.modules, library, None)
-        with (
-            pytest.raises(InputError, match=rf"pip install 'punzinet\[{name}\]'"),
-            open_executor(Execution(name)),
-        ):
-            pass
+    with pytest.raises(InputError, match=sentence), open_executor(execution):
+        pass

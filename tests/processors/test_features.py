@@ -1,9 +1,6 @@
-"""Features: the right events, numbers and windows in tables that everybody can read."""
+"""Peaks and features: the right events, numbers and windows, in tables that everybody can read."""
 
 import itertools
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,62 +10,76 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_data import MASSES, kinematics_of, make_events, write_ntuple
 
-from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.folds import fold_of
-from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.observables import FEATURES
+from punzinet.analysis.peak_fit import peak_edges
 from punzinet.analysis.search import RECOIL
-from punzinet.analysis.windows import Windows
-from punzinet.processors.datasets import DatasetInfo
+from punzinet.processors.datasets import IDENTITY, DatasetInfo
 from punzinet.processors.features import (
     NO_WINDOW,
     NOT_ITS_WINDOW,
     FeatureProcessor,
+    PeakProcessor,
     scan_identities,
     tensor_schema,
     write_table,
 )
 
-Columns = dict[str, np.ndarray]
-Run = Callable[..., dict[str, Any]]
+SCALE = 0.9 / 2000
+SIGNAL = DatasetInfo("signal", "signal", np.full(6, SCALE), np.array(MASSES))
+
+
+@pytest.mark.parametrize("chunk_size", [100_000, 1700])
+def test_peaks_are_histograms_of_each_mass(chunk_size, tmp_path, run_processor):
+    rng = np.random.default_rng(1)
+    mass = rng.choice(MASSES, 5000)
+    events = make_events(1, 5000, mass) | {"weight": rng.exponential(size=5000)}
+    files = {"signal": write_ntuple(tmp_path / "s.root", events)}
+    peaks = run_processor(PeakProcessor([SIGNAL]), files, chunk_size).view()
+    m2, edges = kinematics_of(events).m2_recoil, peak_edges(RECOIL.peak_reach)
+    for i, m in enumerate(MASSES):
+        own = mass == m
+        for name, power in (("value", 1), ("variance", 2)):
+            weights = (SCALE * events["weight"][own]) ** power
+            expected, _ = np.histogram(m2[own] - m**2, edges, weights=weights)
+            np.testing.assert_allclose(peaks[name][i].sum(), expected.sum(), rtol=1e-9)
+            # Rounding may move an event on an edge to the next bin.
+            moved = np.abs(np.cumsum(peaks[name][i] - expected)).max()
+            assert moved <= weights.max() + 1e-15
+
+
+@pytest.mark.parametrize("chunk_size", [1000, 100])
+def test_without_signal_of_a_mass_its_peak_stays_empty(chunk_size, tmp_path, run_processor):
+    """The last chunk may hold no hypothesis at all."""
+    events = make_events(1, 300, np.repeat([1.0, 3.0, 9.0], 100))
+    files = {"signal": write_ntuple(tmp_path / "s.root", events)}
+    peaks = run_processor(PeakProcessor([SIGNAL]), files, chunk_size).view()
+    assert np.flatnonzero(peaks["value"].sum(axis=1)).tolist() == [0, 2]
 
 
 @pytest.fixture
-def run(
-    tmp_path: Path, write_ntuple: Callable[..., Path], wide_windows: Windows, run_processor: Any
-) -> Run:
+def run(tmp_path, wide_windows, run_processor):
     """Function (columns, process, chunk_size) that makes the features of an ntuple."""
 
-    def process(columns: Columns, process: str, chunk_size: int = 700, **where: Any) -> Any:
-        path = write_ntuple(tmp_path / f"{process}.root", columns)
-        scale = np.full(6, 0.9 / 2000) if process == "signal" else np.array([0.45])
-        dataset = DatasetInfo(process, process, scale, wide_windows.mass)
+    def make(columns, process, chunk_size=700, **where):
+        files = {process: write_ntuple(tmp_path / f"{process}.root", columns)}
+        background = DatasetInfo(process, process, np.array([0.45]), wide_windows.mass)
+        dataset = SIGNAL if process == "signal" else background
         processor = FeatureProcessor([dataset], wide_windows, **where)
-        return run_processor(processor, {process: path}, chunk_size)[process]
+        return run_processor(processor, files, chunk_size)[process]
 
-    return process
-
-
-def kinematics_of(events: Columns) -> tuple[np.ndarray, np.ndarray]:
-    result = dimuon_kinematics(
-        (events["px1"], events["py1"], events["pz1"]),
-        (events["px2"], events["py2"], events["pz2"]),
-        Beams().total,
-        Beams().electron_direction,
-    )
-    return result.features, result.m2_recoil
+    return make
 
 
-def entries_of(result: dict[str, Any]) -> dict[str, int]:
+def entries_of(result):
     return {line["step"]: line["entries"] for line in result["cutflow"]}
 
 
-def test_background_is_kept_in_any_window(
-    make_events: Callable[..., Columns], wide_windows: Windows, run: Run
-) -> None:
+def test_background_is_kept_in_any_window(wide_windows, run):
     events = make_events(5, 3000) | {"weight": np.linspace(0.5, 2.0, 3000)}
-    features, m2 = kinematics_of(events)
+    expected, m2 = kinematics_of(events)
     mask = (m2[:, None] > wide_windows.low) & (m2[:, None] < wide_windows.high)
     kept = mask.any(axis=1)
     assert 0 < kept.sum() < 3000
@@ -81,9 +92,9 @@ def test_background_is_kept_in_any_window(
     np.testing.assert_array_equal((index >= start[:, None]) & (index < stop[:, None]), mask[kept])
     np.testing.assert_array_equal(table["m2_recoil"], m2[kept])
     for i, name in enumerate(FEATURES):
-        np.testing.assert_array_equal(table[name], features[kept, i].astype(np.float32))
+        np.testing.assert_array_equal(table[name], expected[kept, i].astype(np.float32))
     np.testing.assert_allclose(table["weight"], 0.9 * 0.5 * events["weight"][kept], rtol=1e-15)
-    identity = [events[name] for name in ("experiment", "run", "event", "production")]
+    identity = [events[name] for name in IDENTITY]
     np.testing.assert_array_equal(table["fold"], fold_of(*identity, "tautau")[kept])
     assert table["mass"].null_count() == len(table)
     assert set(table["dataset"]) == set(table["process"]) == {"tautau"}
@@ -93,17 +104,13 @@ def test_background_is_kept_in_any_window(
     assert result["cutflow"][-1]["weight"] == pytest.approx(table["weight"].sum())
 
 
-def test_signal_is_kept_in_its_own_window_only(
-    make_events: Callable[..., Columns], wide_windows: Windows, run: Run
-) -> None:
-    mass = np.random.default_rng(1).choice(np.arange(1.0, 7.0), 3000)
+def test_signal_is_kept_in_its_own_window_only(wide_windows, run):
+    mass = np.random.default_rng(1).choice(MASSES, 3000)
     events = make_events(6, 3000, mass, resolution=0.05)
-    _, m2 = kinematics_of(events)
-    own = (mass - 1).astype(int)
-    kept = (m2 > wide_windows.low[own]) & (m2 < wide_windows.high[own])
-    in_another = ((m2[:, None] > wide_windows.low) & (m2[:, None] < wide_windows.high)).any(
-        axis=1
-    ) & ~kept
+    m2, own = kinematics_of(events).m2_recoil, (mass - 1).astype(int)
+    mask = (m2[:, None] > wide_windows.low) & (m2[:, None] < wide_windows.high)
+    kept = mask[np.arange(3000), own]
+    in_another = mask.any(axis=1) & ~kept
     assert in_another.any()
     result = run(events, "signal")
     table = pl.from_arrow(result["table"])
@@ -115,11 +122,11 @@ def test_signal_is_kept_in_its_own_window_only(
     for m, (usable, inside, efficiency) in enumerate(result["hypotheses"]):
         assert usable == (own == m).sum()
         assert inside == (kept & (own == m)).sum()
-        assert efficiency == pytest.approx(inside * 0.9 / 2000)
+        assert efficiency == pytest.approx(inside * SCALE)
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 4), min_size=1, max_size=20))
-def test_identities_are_compared_like_tuples(identities: list[tuple[int, ...]]) -> None:
+def test_identities_are_compared_like_tuples(identities):
     pairs = list(itertools.pairwise(identities))
     assert scan_identities(*np.array(identities).T) == (
         sum(one == next_ for one, next_ in pairs),
@@ -128,9 +135,7 @@ def test_identities_are_compared_like_tuples(identities: list[tuple[int, ...]]) 
 
 
 @pytest.mark.parametrize("chunk_size", [3, 4, 1000])
-def test_further_candidates_are_counted_across_chunks(
-    chunk_size: int, make_events: Callable[..., Columns], run: Run
-) -> None:
+def test_further_candidates_are_counted_across_chunks(chunk_size, run):
     events = make_events(7, 12)
     events["event"] = np.array([0, 0, 1, 2, 2, 2, 3, 4, 5, 5, 6, 6], dtype=np.uint32)
     events["run"][-1] = 1
@@ -139,27 +144,22 @@ def test_further_candidates_are_counted_across_chunks(
     assert entries_of(result)["entries read"] == 12
 
 
-def test_what_is_written_is_read_by_everybody(
-    make_events: Callable[..., Columns], run: Run, tmp_path: Path
-) -> None:
+def test_what_is_written_is_read_by_everybody(run, tmp_path):
     """One file a chunk, of one row group, and what repeats takes no space."""
-    events = make_events(8, 100_000)
+    events, folder = make_events(8, 100_000), tmp_path / "tensors" / "tautau"
     expected = run(events, "tautau", 60_000)["table"].to_pandas()
-    (tmp_path / "tensors" / "tautau").mkdir(parents=True)
-    result = run(events, "tautau", 60_000, folder=tmp_path / "tensors")
-    assert "table" not in result
-    paths = sorted((tmp_path / "tensors" / "tautau").iterdir())
-    assert [path.name for path in paths] == [
-        "tautau-0-50000.parquet",
-        "tautau-50000-100000.parquet",
-    ]
+    folder.mkdir(parents=True)
+    assert "table" not in run(events, "tautau", 60_000, folder=folder.parent)
+    paths = sorted(folder.iterdir())
+    names = ["tautau-0-50000.parquet", "tautau-50000-100000.parquet"]
+    assert [path.name for path in paths] == names
     assert pq.read_schema(paths[0]).remove_metadata().equals(tensor_schema(RECOIL))
     read = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
-    also = pl.read_parquet(paths).to_pandas()
+    also = pl.read_parquet(paths)
     for name in expected.columns:
         np.testing.assert_array_equal(read[name], expected[name])
-        np.testing.assert_array_equal(also[name], expected[name])
-    features = torch.from_numpy(pl.read_parquet(paths)[list(FEATURES)].to_numpy(writable=True))
+        np.testing.assert_array_equal(also[name].to_pandas(), expected[name])
+    features = torch.from_numpy(also[list(FEATURES)].to_numpy(writable=True))
     assert features.dtype == torch.float32
     metadata = pq.ParquetFile(paths[0]).metadata
     assert metadata.num_row_groups == 1
@@ -169,9 +169,7 @@ def test_what_is_written_is_read_by_everybody(
         assert columns[name].total_compressed_size < metadata.num_rows, name
 
 
-def test_no_rows_can_be_written_and_the_same_rows_are_the_same_bytes(
-    make_events: Callable[..., Columns], run: Run, tmp_path: Path
-) -> None:
+def test_no_rows_can_be_written_and_the_same_rows_are_the_same_bytes(run, tmp_path):
     table = run(make_events(8, 500), "tautau")["table"]
     for name, rows in (("a", table), ("b", table), ("none", table[:0])):
         write_table(tmp_path / name, rows, RECOIL)

@@ -1,64 +1,39 @@
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hist import Hist
 from hypothesis import given
 from hypothesis import strategies as st
+from small_data import damage, make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.candidates import read_column
-from punzinet.processors.chunks import Chunk, ChunkProcessor, chunk_of, split
+from punzinet.processors.chunks import ChunkProcessor, chunk_of, split
 from punzinet.processors.datasets import DatasetInfo
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Ledger
-from punzinet.processors.ntuples.preflight import InputFile, preflight
-from punzinet.processors.runner import run_processor as run_in_ledger
-
-Make = Callable[..., Manifest]
-Write = Callable[..., Path]
-Events = Callable[..., dict[str, np.ndarray]]
-Run = Callable[..., dict[Chunk, Any]]
+from punzinet.processors.ntuples.preflight import preflight
+from punzinet.processors.runner import run_processor
 
 
 class EventNumbers(ChunkProcessor):
     """The event numbers of a chunk, in everything that a result can hold."""
 
-    def process_chunk(self, _dataset: DatasetInfo, events: Any) -> dict[str, Any]:
+    def process_chunk(self, _dataset, events):
         numbers = read_column(events, "__event__")
         histogram = Hist.new.Reg(10, 0, 10_000, name="n").Weight().fill(numbers, weight=0.1)
         return {"numbers": numbers, "first": [int(numbers[0]), None, "x"], "histogram": histogram}
 
-    def settings(self, dataset: DatasetInfo) -> Any:
+    def settings(self, dataset):
         return dataset.name
 
 
-class Refusal(EventNumbers):
-    """Finds something wrong with the second half of the events."""
-
-    def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
-        start = chunk_of(events.metadata).start
-        if start > 3000:
-            raise InputError(f"Entry {start} is not as it should be.")
-        return super().process_chunk(dataset, events)
-
-
-class Interrupted(EventNumbers):
-    """Somebody presses Ctrl-C."""
-
-    def process_chunk(self, _dataset: DatasetInfo, _events: Any) -> dict[str, Any]:
-        raise KeyboardInterrupt
-
-
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path):
     """Function (class of a processor, files, …) that runs it in a ledger of its own."""
 
-    def run(kind: Any, files: list[InputFile], chunk_size: int = 1000, **how: Any) -> Any:
+    def run(kind, files, chunk_size=1000, **how):
         chunks = [
             chunk
             for file in files
@@ -67,7 +42,7 @@ def run(tmp_path: Path) -> Run:
         names = dict.fromkeys(file.dataset for file in files)
         processor = kind([DatasetInfo(name, name) for name in names])
         with open_executor(Execution(**how)) as executor:
-            found, _ = run_in_ledger(
+            found, _ = run_processor(
                 processor, files, chunks, executor, Ledger(tmp_path / "ledger"),
                 step="test", title="Test",
             )  # fmt: skip
@@ -76,19 +51,26 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
+@pytest.fixture
+def look(ntuples, tmp_path):
+    """Function (events) that writes them as x.root and looks at it."""
+
+    def look(events):
+        path = write_ntuple(tmp_path / "x.root", events)
+        return preflight(make_manifest({"signal": ntuples["signal"], "tautau": path}))[1:]
+
+    return look
+
+
 @given(st.integers(0, 5000), st.integers(1, 700))
-def test_chunks_cover_every_entry_once_and_never_grow_too_large(
-    entries: int, chunk_size: int
-) -> None:
+def test_chunks_cover_every_entry_once_and_never_grow_too_large(entries, chunk_size):
     chunks = split("d", "x.root", entries, chunk_size)
     assert all(0 < chunk.entries <= chunk_size for chunk in chunks)
     assert [i for c in chunks for i in range(c.start, c.stop)] == list(range(entries))
 
 
 @pytest.mark.parametrize(("executor", "workers"), [("iterative", 1), ("futures", 2)])
-def test_results_come_by_chunk_in_order(
-    run: Run, ntuples: dict[str, Path], make_manifest: Make, executor: str, workers: int
-) -> None:
+def test_results_come_by_chunk_in_order(run, ntuples, executor, workers):
     files = preflight(make_manifest(ntuples))
     results = run(EventNumbers, files, executor=executor, workers=workers)
     assert list(results) == sorted(results)
@@ -99,84 +81,56 @@ def test_results_come_by_chunk_in_order(
         assert np.concatenate(parts).tolist() == list(range(file.entries))
 
 
-def test_a_wrong_input_surfaces_as_its_own_sentence(
-    run: Run, ntuples: dict[str, Path], make_manifest: Make, capfd: pytest.CaptureFixture[str]
-) -> None:
-    files = preflight(make_manifest(ntuples))
+def test_a_wrong_input_surfaces_as_its_own_sentence(run, ntuples, capfd):
+    class Refusal(EventNumbers):
+        def process_chunk(self, dataset, events):
+            start = chunk_of(events.metadata).start
+            if start > 3000:
+                raise InputError(f"Entry {start} is not as it should be.")
+            return super().process_chunk(dataset, events)
+
     sentence = r"^Entry 4000 is not .* There are 7 more: `punzinet status` lists"
     with pytest.raises(InputError, match=sentence):
-        run(Refusal, files)
+        run(Refusal, preflight(make_manifest(ntuples)))
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_an_interruption_is_not_swallowed(
-    run: Run, ntuples: dict[str, Path], make_manifest: Make
-) -> None:
+def test_an_interruption_is_not_swallowed(run, ntuples):
+    class Interrupted(EventNumbers):
+        def process_chunk(self, _dataset, _events):
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
         run(Interrupted, preflight(make_manifest(ntuples)))
 
 
-def test_a_file_that_changed_between_two_runs_is_read_anew(
-    *,
-    tmp_path: Path,
-    write_ntuple: Write,
-    make_events: Events,
-    ntuples: dict[str, Path],
-    make_manifest: Make,
-    run: Run,
-) -> None:
-    for n in (10, 30):
-        path = write_ntuple(tmp_path / "x.root", make_events(1, n))
-        files = preflight(make_manifest({"signal": ntuples["signal"], "tautau": path}))[1:]
-        assert sum(len(part["numbers"]) for part in run(EventNumbers, files).values()) == n
-
-
-def test_damage_in_the_middle_of_a_file_is_located(
-    *,
-    tmp_path: Path,
-    write_ntuple: Write,
-    make_events: Events,
-    ntuples: dict[str, Path],
-    make_manifest: Make,
-    run: Run,
-    damage: Callable[[Path], None],
-) -> None:
-    events = make_events(1, 5000)
-    path = write_ntuple(tmp_path / "x.root", events)
-    files = preflight(make_manifest({"signal": ntuples["signal"], "tautau": path}))[1:]
+def test_damage_in_the_middle_of_a_file_is_located(run, look, tmp_path):
+    files, path = look(make_events(1, 5000)), tmp_path / "x.root"
     status = path.stat()
     damage(path)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # nobody notices from outside
 
     class ReadAll(EventNumbers):
-        def process_chunk(self, _dataset: DatasetInfo, events: Any) -> dict[str, Any]:
+        def process_chunk(self, _dataset, events):
             return {name: read_column(events, name) for name in files[0].columns.values()}
 
     with pytest.raises(InputError, match=r"x\.root: branch \S+ cannot be read .* is damaged"):
         run(ReadAll, files)
 
 
-def test_a_file_that_changes_during_the_run_is_noticed(
-    *, run: Run, tmp_path: Path, write_ntuple: Write, make_events: Events,
-    ntuples: dict[str, Path], make_manifest: Make,
-) -> None:  # fmt: skip
-    path = write_ntuple(tmp_path / "x.root", make_events(1, 5000))
-    files = preflight(make_manifest({"signal": ntuples["signal"], "tautau": path}))[1:]
-
+def test_a_file_that_changes_during_the_run_is_noticed(run, look):
     class Rewrites(EventNumbers):
-        def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
+        def process_chunk(self, dataset, events):
             result = super().process_chunk(dataset, events)
             if chunk_of(events.metadata).start == 2000:
-                write_ntuple(path, make_events(2, 5000))
+                look(make_events(2, 5000))
             return result
 
     with pytest.raises(InputError, match=r"x\.root changed while it was being read"):
-        run(Rewrites, files)
+        run(Rewrites, look(make_events(1, 5000)))
 
 
-def test_only_what_is_missing_is_done_again(
-    run: Run, tmp_path: Path, ntuples: dict[str, Path], make_manifest: Make
-) -> None:
+def test_only_what_is_missing_is_done_again(run, tmp_path, ntuples):
     files = preflight(make_manifest(ntuples))
     first = run(EventNumbers, files)
     records = sorted((tmp_path / "ledger").rglob("*.safetensors"))
@@ -193,29 +147,22 @@ def test_only_what_is_missing_is_done_again(
         np.testing.assert_array_equal(part["numbers"], first[chunk]["numbers"])
         assert part["first"] == first[chunk]["first"]
         assert part["histogram"] == first[chunk]["histogram"]
-    changed = [
-        number
-        for number, (path, time) in enumerate(zip(records, before, strict=True))
-        if path.stat().st_mtime_ns != time
-    ]
-    assert changed == [3, 5, 7]
+    after = [path.stat().st_mtime_ns for path in records]
+    assert np.flatnonzero(np.array(before) != np.array(after)).tolist() == [3, 5, 7]
 
 
-def test_records_of_another_processor_or_file_do_not_count(
-    *, run: Run, tmp_path: Path, write_ntuple: Write, make_events: Events,
-    ntuples: dict[str, Path], make_manifest: Make,
-) -> None:  # fmt: skip
+def test_records_of_another_processor_or_file_do_not_count(run, look):
     class Doubled(EventNumbers):
-        def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
+        def process_chunk(self, dataset, events):
             return {"numbers": 2 * super().process_chunk(dataset, events)["numbers"]}
 
-    path = write_ntuple(tmp_path / "x.root", make_events(1, 30))
-    manifest = make_manifest({"signal": ntuples["signal"], "tautau": path})
-    (single,) = run(EventNumbers, preflight(manifest)[1:]).values()
-    (double,) = run(Doubled, preflight(manifest)[1:]).values()
-    np.testing.assert_array_equal(double["numbers"], 2 * single["numbers"])
     events = make_events(1, 30)
-    events["event"][:] = 7
-    write_ntuple(path, events)
-    (changed,) = run(EventNumbers, preflight(manifest)[1:]).values()
-    assert changed["numbers"].tolist() == [7] * 30
+    (single,) = run(EventNumbers, look(events)).values()
+    (double,) = run(Doubled, look(events)).values()
+    np.testing.assert_array_equal(double["numbers"], 2 * single["numbers"])
+    for number in (7, 8):
+        events["event"][:] = number
+        (changed,) = run(EventNumbers, look(events)).values()
+        assert changed["numbers"].tolist() == [number] * 30
+    (shorter,) = run(EventNumbers, look(make_events(1, 10))).values()
+    assert len(shorter["numbers"]) == 10

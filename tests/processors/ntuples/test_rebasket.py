@@ -1,7 +1,5 @@
 """Ntuples with large baskets: the same entries, in fewer pieces, or one sentence."""
 
-from pathlib import Path
-
 import awkward as ak
 import numpy as np
 import pytest
@@ -14,12 +12,8 @@ from punzinet.processors.ntuples.rebasket import BASKET, rebasket_file
 ENTRIES = 1234
 
 
-def ignore(_done: int, _entries: int) -> None:
-    """What progress is told to nobody."""
-
-
 @pytest.fixture
-def ntuple(tmp_path: Path) -> Path:
+def ntuple(tmp_path):
     """An ntuple as basf2 writes it, in baskets of 200 values."""
     rng = np.random.default_rng(1)
     columns = {
@@ -38,13 +32,13 @@ def ntuple(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_entry_is_copied_bit_by_bit_into_one_basket(ntuple: Path, tmp_path: Path) -> None:
-    told = []
-    target = tmp_path / "large.root"
-    entries = rebasket_file(str(ntuple), "variables", target, lambda *now: told.append(now))
-    assert entries == ENTRIES < BASKET
-    assert told == [(ENTRIES, ENTRIES)]
-    with uproot.open(ntuple) as old, uproot.open(target) as new:
+def test_every_entry_is_copied_bit_by_bit_into_one_basket(ntuple, tmp_path):
+    first, second, told = tmp_path / "first.root", tmp_path / "second.root", []
+    for target in (first, second):
+        entries = rebasket_file(str(ntuple), "variables", target, lambda *now: told.append(now))
+        assert entries == ENTRIES < BASKET
+    assert told == 2 * [(ENTRIES, ENTRIES)]
+    with uproot.open(ntuple) as old, uproot.open(first) as new:
         before, after = (file["variables"].arrays(library="np") for file in (old, new))
         assert list(before) == list(after)
         for name, values in before.items():
@@ -52,39 +46,33 @@ def test_every_entry_is_copied_bit_by_bit_into_one_basket(ntuple: Path, tmp_path
             assert values.tobytes() == after[name].tobytes()
         assert old["variables"]["charge"].num_baskets == 7
         assert {branch.num_baskets for branch in new["variables"].branches} == {1}
-
-
-def test_the_same_ntuple_gives_the_same_bytes(ntuple: Path, tmp_path: Path) -> None:
-    first, second = tmp_path / "first.root", tmp_path / "second.root"
-    for target in (first, second):
-        rebasket_file(str(ntuple), "variables", target, ignore)
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_what_is_no_plain_column_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("tree", "sentence"),
+    [
+        ("variables", r"branch several of variables is no plain column .*hadd"),
+        ("other", r"has no TTree other; it has variables; .*--tree"),
+    ],
+)
+def test_what_is_no_plain_column_is_one_sentence(tree, sentence, tmp_path):
     path = tmp_path / "lists.root"
     with uproot.recreate(path) as file:
-        file.mktree("variables", {"several": "var * float64"}).extend(
-            {"several": ak.Array([[1.0], [], [2.0, 3.0]])}
-        )
-    with pytest.raises(InputError, match=r"branch several of variables is no plain column .*hadd"):
-        rebasket_file(str(path), "variables", tmp_path / "large.root", ignore)
-    with pytest.raises(InputError, match=r"has no TTree other; it has variables; .*--tree"):
-        rebasket_file(str(path), "other", tmp_path / "large.root", ignore)
+        several = {"several": ak.Array([[1.0], [], [2.0, 3.0]])}
+        file.mktree("variables", {"several": "var * float64"}).extend(several)
+    with pytest.raises(InputError, match=sentence):
+        rebasket_file(str(path), tree, tmp_path / "large.root", lambda *_: None)
 
 
-def test_damage_is_one_sentence_and_leaves_nothing(
-    ntuple: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damage_is_one_sentence_and_leaves_nothing(ntuple, monkeypatch, capsys):
     with uproot.open(ntuple) as file:
         cursor = file["variables"]["single"].basket_chunk_cursor(3)[1].index
-    content = bytearray(ntuple.read_bytes())
+    content, folder = bytearray(ntuple.read_bytes()), ntuple.parent / "large"
     content[cursor : cursor + 60] = bytes(60)
     ntuple.write_bytes(content)
-    folder = ntuple.parent / "large"
-    monkeypatch.setattr(
-        "sys.argv", ["punzinet", "rebasket", str(ntuple), "--to", f"{folder}/x.root"]
-    )
+    command = ["punzinet", "rebasket", str(ntuple), "--to", f"{folder}/x.root"]
+    monkeypatch.setattr("sys.argv", command)
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 1

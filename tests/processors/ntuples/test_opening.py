@@ -5,10 +5,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,47 +13,41 @@ from small_data import make_manifest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.runs.features import run_features
 
 
 class Server(ThreadingHTTPServer):
-    """Serves files; every request first asks `trouble`, a function of the path, what to do."""
+    """Serves a file; every request first asks `trouble`, a function without arguments, what to do.
+
+    It counts requests, and those that open the file.
+    """
 
     daemon_threads = True
-    files: dict[str, bytes]
-    trouble: Callable[[str], str]
-    requests = 0
-    openings = 0
+    requests = openings = 0
 
 
 class Handler(BaseHTTPRequestHandler):
     """Answers HEAD and GET with ranges."""
 
-    server: Server
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_):
         """Print nothing."""
 
-    def do_HEAD(self) -> None:
+    def do_HEAD(self):
         self._answer(body=False)
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         self.server.openings += self.headers.get("Range", "").startswith("bytes=0-")
         self._answer(body=True)
 
-    def _answer(self, *, body: bool) -> None:
+    def _answer(self, *, body):
         self.server.requests += 1
-        trouble = self.server.trouble(self.path)
-        data = self.server.files.get(self.path)
-        if data is None:
-            self.send_error(404)
-            return
-        if trouble == "503":
-            self.send_error(503)
+        trouble, data = self.server.trouble(), self.server.data
+        if self.path != "/data/tautau.root" or trouble == "503":
+            self.send_error(503 if trouble == "503" else 404)
             return
         if trouble == "silent":
             time.sleep(3)
@@ -86,93 +77,80 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(
-    monkeypatch: pytest.MonkeyPatch, ntuples: dict[str, Path]
-) -> Iterator[tuple[Server, str]]:
-    """A server with a background file, and the file's URL."""
+def server(monkeypatch, ntuples):
+    """A server with a background file."""
     monkeypatch.setattr("punzinet.processors.ntuples.opening.BACK_OFF_SECONDS", 0.01)
     monkeypatch.setattr("punzinet.processors.ntuples.opening.ANSWER_SECONDS", 1)
     with Server(("127.0.0.1", 0), Handler) as running:
-        running.files = {"/data/tautau.root": ntuples["tautau"].read_bytes()}
-        running.trouble = lambda _: ""
+        running.data = ntuples["tautau"].read_bytes()
+        running.trouble = lambda: ""
         threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield running, f"http://127.0.0.1:{running.server_port}/data/tautau.root"
+        yield running
         running.shutdown()
 
 
-def tensors_of(manifest: Manifest, folder: Path) -> dict[str, bytes]:
+@pytest.fixture
+def manifest(server, ntuples):
+    """The small files, the background from the server."""
+    url = f"http://127.0.0.1:{server.server_port}/data/tautau.root"
+    return make_manifest({**ntuples, "tautau": url})
+
+
+def tensors_of(manifest, folder):
     run_features(manifest, OutputFolder(folder), Execution())
     return {path.name: path.read_bytes() for path in (folder / "tensors").rglob("*.parquet")}
 
 
 def test_a_url_gives_the_same_tensors_whatever_happens_on_the_way(
-    server: tuple[Server, str], tmp_path: Path, ntuples: dict[str, Path]
-) -> None:
-    running, url = server
-    rng = np.random.default_rng(1)
-    troubles: list[str] = []
+    server, manifest, tmp_path, ntuples
+):
+    rng, troubles = np.random.default_rng(1), []
 
-    def sometimes(_: str) -> str:
-        trouble = str(rng.choice(["", "503", "reset"], p=[0.9, 0.05, 0.05]))
-        troubles.append(trouble)
-        return trouble
+    def sometimes():
+        troubles.append(str(rng.choice(["", "503", "reset"], p=[0.9, 0.05, 0.05])))
+        return troubles[-1]
 
     local = tensors_of(make_manifest(ntuples), tmp_path / "local")
-    manifest = make_manifest({**ntuples, "tautau": url})
     assert tensors_of(manifest, tmp_path / "remote") == local
-    running.trouble = sometimes
+    server.trouble = sometimes
     assert tensors_of(manifest, tmp_path / "troubled") == local
     assert {"503", "reset"} <= set(troubles)
 
 
 @pytest.mark.parametrize("trouble", ["503", "reset", "silent"])
-def test_a_server_that_never_works_ends_in_one_sentence(
-    trouble: str, server: tuple[Server, str], ntuples: dict[str, Path]
-) -> None:
-    running, url = server
-    running.trouble = lambda _: trouble
-    manifest = make_manifest({**ntuples, "tautau": url})
+def test_a_server_that_never_works_ends_in_one_sentence(trouble, server, manifest):
+    server.trouble = lambda: trouble
     begin = time.monotonic()
     with pytest.raises(InputError, match=r"tautau\.root cannot be opened.*tried 4 times\.$"):
         preflight(manifest)
     assert time.monotonic() - begin < 60
 
 
-def test_a_url_that_leads_nowhere_is_not_tried_again(
-    server: tuple[Server, str], ntuples: dict[str, Path]
-) -> None:
-    running, url = server
-    manifest = make_manifest({**ntuples, "tautau": url.replace("tautau", "gone")})
+def test_a_url_that_leads_nowhere_is_not_tried_again(server, ntuples):
+    url = f"http://127.0.0.1:{server.server_port}/data/gone.root"
     with pytest.raises(InputError, match=r"gone\.root is not there"):
-        preflight(manifest)
-    assert running.requests < 4
+        preflight(make_manifest({**ntuples, "tautau": url}))
+    assert server.requests < 4
 
 
-def test_a_server_that_dies_after_the_first_look_is_named(
-    server: tuple[Server, str], tmp_path: Path, ntuples: dict[str, Path]
-) -> None:
-    running, url = server
-    manifest = make_manifest({**ntuples, "tautau": url})
-    files = preflight(manifest)
-    looks = running.requests
-    running.trouble = lambda _: "503" if running.requests > 2 * looks else ""
+def test_a_server_that_dies_after_the_first_look_is_named(server, manifest, tmp_path):
+    preflight(manifest)
+    looks = server.requests
+    server.trouble = lambda: "503" if server.requests > 2 * looks else ""
     with pytest.raises(InputError, match=r"tautau\.root.*tried 4 times"):
         run_features(manifest, OutputFolder(tmp_path), Execution())
-    assert files[1].path == url
 
 
-def test_a_server_whose_disk_is_damaged_is_asked_as_often_as_is_said(
-    server: tuple[Server, str], tmp_path: Path, ntuples: dict[str, Path]
-) -> None:
-    running, url = server
-    manifest = make_manifest({**ntuples, "tautau": url}, features={"chunk_size": 10**6})
-    data = bytearray(running.files["/data/tautau.root"])
+def test_a_server_whose_disk_is_damaged_is_asked_as_often_as_is_said(server, manifest, tmp_path):
+    whole = manifest.features.model_copy(update={"chunk_size": 10**6})
+    manifest = manifest.model_copy(update={"features": whole})
     preflight(manifest)
-    looks = running.openings
+    looks = server.openings
     # What describes the file is at its end, the columns are before.
+    data = bytearray(server.data)
     middle = slice(len(data) // 4, len(data) // 2)
     data[middle] = bytes(len(data[middle]))
-    running.files["/data/tautau.root"] = bytes(data)
+    server.data = bytes(data)
     with pytest.raises(InputError, match=r"its server fails or it is damaged.*tried 4 times"):
         run_features(manifest, OutputFolder(tmp_path), Execution())
-    assert running.openings == 2 * looks + 4
+    assert server.openings == 2 * looks + 4

@@ -10,13 +10,12 @@ import json
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import uproot
-from small_data import make_events, make_manifest, write_ntuple
+from small_data import MASSES, make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.histograms import fill_spectra, write_spectra
 from punzinet.analysis.io.output import OutputFolder
@@ -26,7 +25,7 @@ from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
-from punzinet.processors.datasets import describe_datasets
+from punzinet.processors.datasets import BEAM, describe_datasets
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.preflight import inspect_file
 from punzinet.processors.prediction import TREE, predict_file
@@ -39,11 +38,10 @@ pytestmark = [
         reason="ROOT is not installed (`pip install '.[root]'`)",
     ),
 ]
-Columns = dict[str, np.ndarray]
-KINDS = ("TTree", "RNTuple")
+KINDS = {"TTree": "TTree", "RNTuple": "ROOT::RNTuple"}
 
 
-def in_root(script: str, *arguments: Path | str) -> str:
+def in_root(script, *arguments):
     """Run a script with ROOT, the arguments in `sys.argv`, and return what it printed."""
     start = "import sys, warnings; warnings.simplefilter('ignore'); import ROOT, numpy as np\n"
     done = subprocess.run(
@@ -55,32 +53,27 @@ def in_root(script: str, *arguments: Path | str) -> str:
 
 
 @pytest.fixture(scope="module")
-def events() -> dict[str, Columns]:
-    """Events by dataset, under the names of basf2."""
+def events():
+    """Events by dataset."""
     samples = {
-        "signal": make_events(1, 6 * 2000, np.repeat(np.arange(1.0, 7.0), 2000)),
+        "signal": make_events(1, 6 * 2000, np.repeat(MASSES, 2000)),
         "tautau": make_events(2, 3000),
     }
-    beams = dict(zip(("beam_E", "beam_px", "beam_py", "beam_pz"), Beams().total, strict=True))
     for columns in samples.values():
+        beams = dict(zip(BEAM, Beams().total, strict=True))
         columns |= {name: np.full(len(columns["event"]), value) for name, value in beams.items()}
         # As `useFloat=True` writes them.
         columns["px1"] = columns["px1"].astype(np.float32)
-    return {
-        dataset: {BRANCHES[name]: values for name, values in columns.items()}
-        for dataset, columns in samples.items()
-    }
+    return samples
 
 
 @pytest.fixture(scope="module")
-def written(
-    tmp_path_factory: pytest.TempPathFactory, events: dict[str, Columns]
-) -> dict[str, dict[str, Path]]:
+def written(tmp_path_factory, events):
     """The same events by kind and dataset, written by ROOT."""
     folder = tmp_path_factory.mktemp("root")
-    found: dict[str, dict[str, Path]] = {kind: {} for kind in KINDS}
     for dataset, columns in events.items():
-        np.savez(folder / f"{dataset}.npz", **columns)
+        named = {BRANCHES[name]: values for name, values in columns.items()}
+        np.savez(folder / f"{dataset}.npz", **named)
         in_root(
             """
             columns = dict(np.load(sys.argv[1]))
@@ -92,27 +85,19 @@ def written(
             """,
             folder / f"{dataset}.npz", folder / dataset, *KINDS,
         )  # fmt: skip
-        for kind in KINDS:
-            found[kind][dataset] = folder / f"{dataset}.{kind}.root"
-    return found
+    return {kind: {name: folder / f"{name}.{kind}.root" for name in events} for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_files_of_root_give_the_same_tensors(
-    kind: str, written: dict[str, dict[str, Path]], events: dict[str, Columns], tmp_path: Path
-) -> None:
-    files = written[kind]
-    with uproot.open(files["tautau"]) as file:
-        classname = file.classname_of("variables")
-    assert classname == {"TTree": "TTree", "RNTuple": "ROOT::RNTuple"}[kind]
-    ours = {}
-    for dataset, columns in events.items():
-        ours[dataset] = tmp_path / f"{dataset}.root"
-        with uproot.recreate(ours[dataset]) as file:
-            types = {name: values.dtype for name, values in columns.items()}
-            file.mktree("variables", types).extend(columns)
+def test_files_of_root_give_the_same_tensors(kind, written, events, tmp_path):
+    with uproot.open(written[kind]["tautau"]) as file:
+        assert file.classname_of("variables") == KINDS[kind]
+    ours = {
+        dataset: write_ntuple(tmp_path / f"{dataset}.root", columns)
+        for dataset, columns in events.items()
+    }
     tables = []
-    for name, inputs in (("theirs", files), ("ours", ours)):
+    for name, inputs in (("theirs", written[kind]), ("ours", ours)):
         output = OutputFolder(tmp_path / name)
         run_features(make_manifest(inputs), output, Execution())
         table = pl.read_parquet(output.tensors / "*" / "*.parquet")
@@ -123,9 +108,9 @@ def test_files_of_root_give_the_same_tensors(
     assert tables[0].equals(tables[1])
 
 
-def test_root_opens_ntuples_and_friends_that_we_write(tmp_path: Path) -> None:
+def test_root_opens_ntuples_and_friends_that_we_write(tmp_path):
     columns = make_events(5, 2000)
-    ntuple = write_ntuple(tmp_path / "mine.root", columns)
+    ntuple, friend = write_ntuple(tmp_path / "mine.root", columns), tmp_path / "friend.root"
     manifest = make_manifest({"mine": {"process": "tautau", "files": [str(ntuple)]}, "signal": "s"})
     manifest = manifest.model_copy(update={"datasets": {"mine": manifest.datasets["mine"]}})
     windows = Windows(np.array([1.0]), np.array([0.3]), np.array([True]), np.array([True]), (None,))
@@ -133,10 +118,9 @@ def test_root_opens_ntuples_and_friends_that_we_write(tmp_path: Path) -> None:
     network = PunziNet(FEATURES, low, [5.0] * 4, rng=rng)
     cut = float(np.median(network.logit_numpy(rng.uniform(low, 5.0, (1000, 4)))))
     saved = SavedNetwork(network, windows, cut, {}, {})
-    friend = tmp_path / "mine.punzinet.root"
     file = inspect_file(manifest.datasets["mine"], str(ntuple), "mine")
-    sample = describe_datasets(manifest, [file])["mine"]
-    done = predict_file(file, saved, sample, friend, chunk_size=700, advance=lambda _: None)
+    dataset = describe_datasets(manifest, [file])["mine"]
+    done = predict_file(file, saved, dataset, friend, chunk_size=700, advance=lambda _: None)
     said = in_root(
         """
         file = ROOT.TFile.Open(sys.argv[1])
@@ -159,7 +143,7 @@ def test_root_opens_ntuples_and_friends_that_we_write(tmp_path: Path) -> None:
         assert mass == pytest.approx(opened[TREE]["m2_recoil"].array(library="np").sum(), rel=1e-9)
 
 
-def test_root_opens_the_spectra(tmp_path: Path) -> None:
+def test_root_opens_the_spectra(tmp_path):
     rng = np.random.default_rng(2)
     values, weight = rng.uniform(-2, 90, 500), rng.uniform(0, 2, 500)
     spectra = fill_spectra("after", "tautau", RECOIL.variable, values, weight)
@@ -179,7 +163,6 @@ def test_root_opens_the_spectra(tmp_path: Path) -> None:
     for line, variable in zip(said.splitlines()[-2:], ("m_recoil", "m2_recoil"), strict=True):
         kind, bins, contents, variance = line.split()
         histogram = spectra[f"after/{variable}/tautau"]
-        assert kind == "TH1D"
-        assert int(bins) == len(histogram.axes[0])
+        assert (kind, int(bins)) == ("TH1D", len(histogram.axes[0]))
         assert float(contents) == pytest.approx(histogram.sum(flow=True).value)
         assert float(variance) == pytest.approx(histogram.sum(flow=True).variance)

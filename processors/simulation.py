@@ -6,7 +6,7 @@ batches are written in their order, whichever was ready first.
 
 import itertools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import Generator
 from punzinet.analysis.simulation.generators import generators
 from punzinet.analysis.simulation.generators.signal import SignalGenerator
-from punzinet.analysis.simulation.ntuple import write_ntuple
+from punzinet.analysis.simulation.ntuple import create_ntuple
 from punzinet.analysis.simulation.sampling import (
     EVENT,
     Batch,
@@ -41,8 +41,8 @@ from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Job, Ledger, Records
 from punzinet.processors.runner import run_jobs
 
+#: How often a stratum is simulated again because its pilot run missed the largest weights.
 ATTEMPTS: Final = 3
-"""How often a stratum is simulated again because its pilot run missed the largest weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +54,8 @@ class Stratum:
     batches: list[Batch]
 
     def total(self, counts: dict[Batch, Counts]) -> Counts:
-        """Counts of all batches, added up in their order."""
-        total = Counts()
-        for batch in self.batches:
-            total.add(counts[batch])
-        return total
+        """Counts of all its batches."""
+        return _total(self.batches, counts)
 
     def record(self, counts: Counts) -> dict[str, Any]:
         """What was simulated, as JSON."""
@@ -74,57 +71,77 @@ class Stratum:
         }
 
 
-def _with_error(value: float, error: float) -> dict[str, float]:
-    """A measured number as JSON."""
-    return {"value": float(value), "error": float(error)}
-
-
-def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale) -> dict[str, Any]:
-    """What was simulated of the dataset that some strata make up, as JSON."""
-    dataset = strata[0].dataset
-    parts = [stratum.total(counts) for stratum in strata]
-    total = Counts()
-    for batch in (batch for stratum in strata for batch in stratum.batches):
-        total.add(counts[batch])
-    if dataset.is_signal:
-        made: dict[str, Any] = {"generated": size.signal_events}
-    else:
-        values, errors = np.transpose([part.cross_section() for part in parts])
-        section = _with_error(values.sum(), np.sqrt((errors**2).sum()))
-        made = {"luminosity": size.luminosity, "cross_section_fb": section}
-    steps = total.cutflow.items()
-    return {
-        "process": dataset.process,
-        "entries": total.entries,
-        **made,
-        "cutflow": [{"step": step, "events": n, "weight": weight} for step, (n, weight) in steps],
-        "strata": [stratum.record(part) for stratum, part in zip(strata, parts, strict=True)],
-    }
-
-
 @dataclass(frozen=True)
 class _Simulation:
-    """What all datasets share: manifest, detector, the executor and the records of batches."""
+    """What all datasets share: manifest, scale, detector, the executor and records of batches."""
 
     manifest: Manifest
+    size: Scale
     detector: Detector
     executor: ExecutorBase
     ledger: Ledger
 
+    def strata(self) -> list[Stratum]:
+        """All strata: signal with its events, backgrounds with a pilot run."""
+        strata = []
+        for dataset in self.manifest.datasets.values():
+            if dataset.simulate is None:
+                continue
+            made = generators(dataset.simulate, self.manifest.hypotheses.mass, self.detector)
+            for i, generator in enumerate(made):
+                batches = [Batch(dataset.name, i, 0, self.size.signal_events)]
+                if not dataset.is_signal:
+                    batches = pilot_batches(dataset.name, i, self.size.luminosity)
+                strata.append(Stratum(dataset, generator, batches))
+        return strata
+
+    def produce(self) -> tuple[list[Stratum], list[Records]]:
+        """Run the pilots, simulate all batches, and again those of strata that need more trials.
+
+        Returns:
+            The strata with the batches that count in the end, and the steps that hold them.
+        """
+        strata, luminosity = self.strata(), self.size.luminosity
+        backgrounds = [i for i, stratum in enumerate(strata) if not stratum.dataset.is_signal]
+        pilot = _counts([self.run("pilot", [strata[i] for i in backgrounds], "Exploring weights")])
+        for i in backgrounds:
+            first, trials = strata[i].batches[0], needed_trials(strata[i].total(pilot), luminosity)
+            batches = production_batches(first.dataset, first.stratum, trials, luminosity)
+            strata[i] = replace(strata[i], batches=batches)
+        steps = [self.run("events", strata, "Simulating events")]
+        for attempt in range(1, ATTEMPTS + 1):
+            counts, again = _counts(steps), []
+            for i in backgrounds:
+                old = strata[i].batches
+                batches = enough_batches(old, strata[i].total(counts), luminosity)
+                if batches is not old:
+                    strata[i] = replace(strata[i], batches=batches)
+                    again.append(strata[i])
+            steps.append(self.run(f"events-{attempt}", again, "Simulating again with more trials"))
+        return strata, steps
+
     def run(self, step: str, strata: Sequence[Stratum], title: str) -> Records:
-        """Simulate batches that have not been simulated yet."""
+        """Simulate batches that have not been simulated yet, one of each dataset in turn.
+
+        Workers that begin with different processes do not all compile the same code first.
+        """
         settings = self.manifest.simulation
         detector = settings.detector.model_dump(mode="json")
+        rows = [
+            [(batch, stratum.generator) for stratum in group for batch in stratum.batches]
+            for _, group in _by_dataset(strata)
+        ]
+        turns = itertools.chain.from_iterable(itertools.zip_longest(*rows))
         jobs = [
             Job(
                 f"{batch.dataset}/{batch.stratum}-{batch.attempt}-{batch.index}",
-                self._key([asdict(batch), _describe(generator), detector]),
+                self.key([asdict(batch), _describe(generator), detector]),
                 batch.dataset,
                 f"stratum {batch.stratum}, batch {batch.index}",
                 batch.trials,
                 (batch, generator),
             )
-            for batch, generator in _alternating(strata)
+            for batch, generator in filter(None, turns)
         ]
         function = partial(
             _simulated, detector=self.detector, seed=settings.seed, with_events=step != "pilot"
@@ -133,23 +150,28 @@ class _Simulation:
 
     def cross_sections(self) -> dict[str, dict[str, float]]:
         """Cross-section of the signal at all masses without radiation, as JSON."""
-        sqrt_s = self.manifest.beams.sqrt_s
-        function = partial(_integrated, sqrt_s=sqrt_s, seed=self.manifest.simulation.seed)
+        sqrt_s, seed = self.manifest.beams.sqrt_s, self.manifest.simulation.seed
+        function = partial(_integrated, sqrt_s=sqrt_s, seed=seed)
         jobs = [
-            Job(f"{mass!r}", self._key([mass]), "signal", f"{mass:g} GeV", 0, mass)
+            Job(f"{mass!r}", self.key([mass]), "signal", f"{mass:g} GeV", 0, mass)
             for mass in self.manifest.hypotheses.mass.tolist()
         ]
         title = "Integrating cross-sections"
-        records = run_jobs(
-            jobs, function, self.executor, self.ledger, step="cross-sections", title=title
-        )
+        step = "cross-sections"
+        records = run_jobs(jobs, function, self.executor, self.ledger, step=step, title=title)
         return {f"{job.payload:g}": records.read(job).content for job in jobs}
 
-    def _key(self, content: list[Any]) -> str:
+    def key(self, content: list[Any]) -> str:
         """Digest of everything that the result of a job depends on."""
         beams = self.manifest.beams.model_dump(mode="json")
         seed = self.manifest.simulation.seed
         return digest([content, beams, seed, git_commit(), versions()])
+
+
+def _by_dataset(strata: Iterable[Stratum]) -> Iterator[tuple[str, list[Stratum]]]:
+    """Strata of each dataset, which stand next to each other."""
+    for name, group in itertools.groupby(strata, lambda stratum: stratum.dataset.name):
+        yield name, list(group)
 
 
 def _describe(generator: Generator) -> list[str | float]:
@@ -181,104 +203,47 @@ def _counts(steps: Sequence[Records]) -> dict[Batch, Counts]:
     }
 
 
-def _alternating(strata: Sequence[Stratum]) -> list[tuple[Batch, Generator]]:
-    """All batches with their generators, one of each dataset in turn.
-
-    Workers that begin with different processes do not all compile the same code first.
-    """
-    rows = [
-        [(batch, stratum.generator) for stratum in group for batch in stratum.batches]
-        for _, group in itertools.groupby(strata, lambda stratum: stratum.dataset.name)
-    ]
-    turns = itertools.zip_longest(*rows)
-    return [task for turn in turns for task in turn if task is not None]
+def _total(batches: Iterable[Batch], counts: dict[Batch, Counts]) -> Counts:
+    """Counts of some batches, added up in their order."""
+    total = Counts()
+    for batch in batches:
+        total.add(counts[batch])
+    return total
 
 
-def _plan(manifest: Manifest, size: Scale, detector: Detector) -> list[Stratum]:
-    """All strata: signal with its events, backgrounds with a pilot run."""
-    planned = []
-    for dataset in manifest.datasets.values():
-        if dataset.simulate is None:
-            continue
-        masses = manifest.hypotheses.mass
-        for i, generator in enumerate(generators(dataset.simulate, masses, detector)):
-            batches = [Batch(dataset.name, i, 0, size.signal_events)]
-            if not dataset.is_signal:
-                batches = pilot_batches(dataset.name, i, size.luminosity)
-            planned.append(Stratum(dataset, generator, batches))
-    return planned
+def _with_error(value: float, error: float) -> dict[str, float]:
+    """A measured number as JSON."""
+    return {"value": float(value), "error": float(error)}
 
 
-def _produce(
-    simulation: _Simulation, strata: list[Stratum], luminosity: float
-) -> tuple[list[Stratum], list[Records]]:
-    """Run the pilots, simulate all batches, and again those of strata that need more trials.
-
-    Returns:
-        The strata with the batches that count in the end, and the steps that hold them.
-    """
-    backgrounds = [stratum for stratum in strata if not stratum.dataset.is_signal]
-    pilot = _counts([simulation.run("pilot", backgrounds, "Exploring weights")])
-    for i, stratum in enumerate(strata):
-        if stratum in backgrounds:
-            name, index = stratum.dataset.name, stratum.batches[0].stratum
-            trials = needed_trials(stratum.total(pilot), luminosity)
-            batches = production_batches(name, index, trials, luminosity)
-            strata[i] = replace(stratum, batches=batches)
-    steps = [simulation.run("events", strata, "Simulating events")]
-    for attempt in range(1, ATTEMPTS + 1):
-        counts = _counts(steps)
-        again = []
-        for i, stratum in enumerate(strata):
-            if stratum.dataset.is_signal:
-                continue
-            batches = enough_batches(stratum.batches, stratum.total(counts), luminosity)
-            if batches is not stratum.batches:
-                strata[i] = replace(stratum, batches=batches)
-                again.append(strata[i])
-        steps.append(
-            simulation.run(f"events-{attempt}", again, "Simulating again with more trials")
-        )
-    return strata, steps
-
-
-def _write_ntuple(
-    strata: Sequence[Stratum],
-    steps: Sequence[Records],
-    path: Path,
-    manifest: Manifest,
-    identity: str,
-) -> None:
-    """Write the events of all batches of a dataset."""
+def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale) -> dict[str, Any]:
+    """What was simulated of the dataset that some strata make up, as JSON."""
     dataset = strata[0].dataset
-    places = {job.payload[0]: (records, job) for records in steps for job in records.jobs}
-    batches = (batch for stratum in strata for batch in stratum.batches)
-    parts = (
-        records.read(job).arrays["events"] for records, job in map(places.__getitem__, batches)
-    )
-    write_ntuple(
-        path,
-        f"{dataset.name} {identity}",
-        zlib.crc32(dataset.name.encode()) >> 1,  # fits basf2's signed integer
-        manifest.beams,
-        (part.view(EVENT) for part in parts),
-        signal=dataset.is_signal,
-    )
+    parts = [stratum.total(counts) for stratum in strata]
+    total = _total((batch for stratum in strata for batch in stratum.batches), counts)
+    if dataset.is_signal:
+        made: dict[str, Any] = {"generated": size.signal_events}
+    else:
+        values, errors = np.transpose([part.cross_section() for part in parts])
+        section = _with_error(values.sum(), np.sqrt((errors**2).sum()))
+        made = {"luminosity": size.luminosity, "cross_section_fb": section}
+    steps = total.cutflow.items()
+    return {
+        "process": dataset.process,
+        "entries": total.entries,
+        **made,
+        "cutflow": [{"step": step, "events": n, "weight": weight} for step, (n, weight) in steps],
+        "strata": [stratum.record(part) for stratum, part in zip(strata, parts, strict=True)],
+    }
 
 
 def simulate(
     manifest: Manifest, scale: str, output: OutputFolder, execution: Execution
 ) -> list[Path]:
-    """Simulate all datasets that ask for it, and write their ntuples and the record of them.
-
-    Args:
-        manifest: Datasets, masses, beams and settings of the simulation.
-        scale: Which of the manifest's scales.
-        output: Where everything lies.
-        execution: Where batches are simulated.
+    """Simulate all datasets that ask for it, at one of the manifest's scales.
 
     Returns:
-        All files that were written.
+        All files that were written: ntuples and the record of them.
 
     Raises:
         InputError: If there is no such scale, or the output folder cannot be written to.
@@ -290,17 +255,25 @@ def simulate(
     record = {}
     written = []
     with open_executor(execution) as executor:
-        simulation = _Simulation(manifest, detector, executor, Ledger(output.ledger("simulate")))
-        strata, steps = _produce(simulation, _plan(manifest, size, detector), size.luminosity)
+        ledger = Ledger(output.ledger("simulate"))
+        simulation = _Simulation(manifest, size, detector, executor, ledger)
+        strata, steps = simulation.produce()
         counts = _counts(steps)
-        for name, group in itertools.groupby(strata, lambda stratum: stratum.dataset.name):
-            own, ntuple = list(group), output.ntuple(name)
-            _write_ntuple(own, steps, ntuple, manifest, str(origin["settings"]))
-            record[name] = {
-                **_record(own, counts, size),
-                "checksum": checksum(ntuple, "sha256"),
-            }
-            written.append(ntuple)
+        places = {job.payload[0]: (records, job) for records in steps for job in records.jobs}
+        for name, own in _by_dataset(strata):
+            written.append(output.ntuple(name))
+            with create_ntuple(
+                written[-1],
+                f"{name} {origin['settings']}",
+                zlib.crc32(name.encode()) >> 1,  # fits basf2's signed integer
+                manifest.beams,
+                signal=own[0].dataset.is_signal,
+            ) as ntuple:
+                for batch in (batch for stratum in own for batch in stratum.batches):
+                    records, job = places[batch]
+                    ntuple.append(records.read(job).arrays["events"].view(EVENT))
+            digits = checksum(written[-1], "sha256")
+            record[name] = {**_record(own, counts, size), "checksum": digits}
         write_json(output.simulation_record, {"provenance": origin, "datasets": record})
         written.append(output.simulation_record)
         if any(stratum.dataset.is_signal for stratum in strata):

@@ -38,6 +38,12 @@ class Study:
         chosen = chosen[int(len(chosen) * self.without_lightest) :: self.spacing]
         return np.isin(np.arange(len(training)), chosen)
 
+    def recipe(self) -> dict[str, Any]:
+        """All that its networks depend on beside the events, as JSON."""
+        names = ("background", "scaled", "spacing", "without_lightest")
+        settings = self.settings.model_dump(mode="json")
+        return {"training": settings, **{name: getattr(self, name) for name in names}}
+
 
 def paper_studies(training: TrainingSettings, paper: PaperSettings) -> list[Study]:
     """The trainings that the paper's figures need, the main one first."""

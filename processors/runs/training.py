@@ -115,14 +115,7 @@ def run_study(
         reporters=reporters,
     )
     del sample
-    recipe = {
-        "training": settings.model_dump(mode="json"),
-        "background": study.background,
-        "scaled": dict(study.scaled),
-        "spacing": study.spacing,
-        "without_lightest": study.without_lightest,
-    }
-    about = _provenance(manifest, output, f"paper {study.name}", **recipe)
+    about = _provenance(manifest, output, f"paper {study.name}", **study.recipe())
     everything = load_sample(output.tensors, windows, fold, every_mass=True)
     sensitivity = _judge_and_save(manifest, everything, windows, result, folder, about=about)
     judge(

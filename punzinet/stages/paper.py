@@ -63,19 +63,6 @@ def _chosen(context: Context) -> list[Study]:
 def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
     """One ensemble; the study with whose pretrained networks it begins is among `studies`."""
 
-    def also(context: Context) -> dict[str, Any]:
-        """The recipe, and how networks are judged."""
-        settings = {
-            "training": study.settings.model_dump(mode="json"),
-            "background": study.background,
-            "scaled": dict(study.scaled),
-            "spacing": study.spacing,
-            "simulation_seed": context.manifest.simulation.seed,
-        }
-        if study.without_lightest:  # said where it is so: other studies stay up to date
-            settings["without_lightest"] = study.without_lightest
-        return settings
-
     def run(context: Context) -> Sequence[Path]:
         """Train the networks and judge them."""
         from punzinet.analysis.training.train import ProgressBar
@@ -94,7 +81,10 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
         command="paper" if varied == study.name else f"paper --vary {varied}",
         run=run,
         reads=("figure_of_merit", "luminosity"),
-        also=also,
+        also=lambda context: {
+            **study.recipe(),
+            "simulation_seed": context.manifest.simulation.seed,
+        },
         after=(FEATURES, *pretrained),
         writes=(f"paper/studies/{study.name}/study.json",),
         options=("networks",),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import uproot
-import yaml
+from outputs import contents, results_in
+from small_data import write_manifest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
@@ -29,16 +30,28 @@ def small(*datasets: str, seed: int = 1, luminosity: float = 1.0) -> Manifest:
         "tautau": {"process": "tautau", "files": ["none.root"], "luminosity": 1},
     }
     made = {name: {"process": name, "simulate": name} for name in datasets}
+    scales = {"default": {"luminosity": luminosity, "signal_events": 400}}
     return Manifest.model_validate(
         {
             "hypotheses": {"masses": MASSES},
             "datasets": {**others, **made},
-            "simulation": {
-                "seed": seed,
-                "scales": {"default": {"luminosity": luminosity, "signal_events": 400}},
-            },
+            "simulation": {"seed": seed, "scales": scales},
         }
     )
+
+
+def run(folder: Path, manifest: Manifest, *execution: Any) -> OutputFolder:
+    """Simulate into a folder; everything that is there is said."""
+    output = OutputFolder(folder)
+    written = simulate(manifest, "default", output, Execution(*execution))
+    assert sorted(written) == results_in(folder)
+    return output
+
+
+def record_of(output: OutputFolder) -> dict[str, Any]:
+    """What is said of the datasets."""
+    datasets: dict[str, Any] = json.loads(output.simulation_record.read_text())["datasets"]
+    return datasets
 
 
 def columns(path: Path, *names: str) -> list[np.ndarray]:
@@ -46,48 +59,24 @@ def columns(path: Path, *names: str) -> list[np.ndarray]:
         return [file["variables"][BRANCHES[name]].array(library="np") for name in names]
 
 
-def results_in(folder: Path) -> list[Path]:
-    """All files of an output folder that are results, the ledger left out."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return sorted(path for path in files if not path.relative_to(folder).parts[0].startswith("."))
-
-
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> OutputFolder:
-    output = OutputFolder(tmp_path_factory.mktemp("made"))
-    simulate(small("signal", "tautau"), "default", output, Execution())
-    return output
+def made(tmp_path_factory) -> OutputFolder:
+    return run(tmp_path_factory.mktemp("made"), small("signal", "tautau"))
 
 
-@pytest.fixture(scope="module")
-def record(made: OutputFolder) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(made.simulation_record.read_text())
-    return content
-
-
-def test_says_what_it_wrote(tmp_path: Path) -> None:
-    output = OutputFolder(tmp_path)
-    written = simulate(small("signal"), "default", output, Execution())
-    there = set(results_in(tmp_path))
-    assert set(written) == there
-    assert {path.name for path in there} == {
-        "signal.root",
-        "simulation.json",
-        "cross_sections.json",
-    }
-    records = list((tmp_path / ".ledger" / "simulate" / "events").rglob("*.safetensors"))
+def test_events_are_kept_once(made) -> None:
+    names = {"ntuples/signal.root", "ntuples/tautau.root", "ntuples/simulation.json"}
+    assert contents(made.root).keys() == names | {"simulation/cross_sections.json"}
+    records = list((made.ledger("simulate") / "events" / "signal").rglob("*.safetensors"))
     assert len(records) == len(MASSES)
     assert all(path.stat().st_size < 5000 for path in records)  # the events are in the ntuple
 
 
-def test_a_bit_that_flips_in_simulated_data_is_noticed(made: OutputFolder, tmp_path: Path) -> None:
+def test_a_bit_that_flips_in_simulated_data_is_noticed(made, tmp_path) -> None:
     output = OutputFolder(tmp_path / "output")
     shutil.copytree(made.root, output.root)
     path = tmp_path / "data_manifest.yaml"
-    content = small("signal", "tautau").model_dump(mode="json", exclude_unset=True)
-    for dataset in content["datasets"].values():
-        del dataset["name"]
-    path.write_text(yaml.safe_dump(content))
+    write_manifest(path, small("signal", "tautau"))
     assert len(preflight(load_manifest(path, output))) == 2
     ntuple = bytearray(output.ntuple("tautau").read_bytes())
     ntuple[len(ntuple) // 2] ^= 1
@@ -96,11 +85,11 @@ def test_a_bit_that_flips_in_simulated_data_is_noticed(made: OutputFolder, tmp_p
         preflight(load_manifest(path, output))
 
 
-def test_signal_has_its_masses_and_efficiencies(made: OutputFolder, record: dict[str, Any]) -> None:
+def test_signal_has_its_masses_and_efficiencies(made) -> None:
     mass, weight = columns(made.ntuple("signal"), "generated_mass", "weight")
     assert sorted(set(mass)) == list(MASSES)
     assert np.all(weight == 1)
-    signal = record["datasets"]["signal"]
+    signal = record_of(made)["signal"]
     assert signal["generated"] == 400
     assert signal["entries"] == len(mass)
     assert signal["cutflow"][0] == {"step": "generated", "events": 1200, "weight": 1200.0}
@@ -109,11 +98,10 @@ def test_signal_has_its_masses_and_efficiencies(made: OutputFolder, record: dict
     ]
 
 
-def test_background_has_the_yield_of_its_luminosity(
-    made: OutputFolder, record: dict[str, Any]
-) -> None:
-    (weight,) = columns(made.ntuple("tautau"), "weight")
-    tautau = record["datasets"]["tautau"]
+def test_background_has_the_yield_of_its_luminosity(made) -> None:
+    weight, event = columns(made.ntuple("tautau"), "weight", "event")
+    np.testing.assert_array_equal(event, np.arange(len(event)))
+    tautau = record_of(made)["tautau"]
     assert np.all(weight == 1)
     assert tautau["luminosity"] == 1.0
     assert tautau["cutflow"][-1]["weight"] == weight.sum() == tautau["entries"]
@@ -123,82 +111,57 @@ def test_background_has_the_yield_of_its_luminosity(
     assert section["value"] == pytest.approx(919_000 * 0.1739**2, rel=0.1)
 
 
-def test_events_are_numbered(made: OutputFolder) -> None:
-    (event,) = columns(made.ntuple("tautau"), "event")
-    np.testing.assert_array_equal(event, np.arange(len(event)))
-
-
-def test_cross_sections_fall_with_the_mass(made: OutputFolder) -> None:
-    content = json.loads((made.simulation / "cross_sections.json").read_text())
+def test_cross_sections_fall_with_the_mass(made) -> None:
+    content = json.loads(made.cross_sections.read_text())
     assert list(content) == ["1", "4", "7"]
     values = [entry["sigma_over_g2_fb"] for entry in content.values()]
     assert values == sorted(values, reverse=True)
     assert all(entry["error"] < 0.005 * entry["sigma_over_g2_fb"] for entry in content.values())
 
 
-def test_workers_do_not_change_a_byte(made: OutputFolder, tmp_path: Path) -> None:
-    output = OutputFolder(tmp_path)
-    simulate(small("signal", "tautau"), "default", output, Execution("futures", 2))
-    for path in results_in(tmp_path):
-        assert path.read_bytes() == (made.root / path.relative_to(tmp_path)).read_bytes()
+def test_workers_do_not_change_a_byte(made, tmp_path) -> None:
+    output = run(tmp_path, small("signal", "tautau"), "futures", 2)
+    assert contents(output.root) == contents(made.root)
 
 
-def test_another_seed_makes_other_events(made: OutputFolder, tmp_path: Path) -> None:
-    output = OutputFolder(tmp_path)
-    simulate(small("signal", seed=2), "default", output, Execution())
+def test_another_seed_makes_other_events(made, tmp_path) -> None:
+    output = run(tmp_path, small("signal", seed=2))
     assert output.ntuple("signal").read_bytes() != made.ntuple("signal").read_bytes()
 
 
-def test_datasets_do_not_depend_on_one_another(made: OutputFolder, tmp_path: Path) -> None:
-    output = OutputFolder(tmp_path)
-    simulate(small("tautau"), "default", output, Execution())
+def test_datasets_do_not_depend_on_one_another(made, tmp_path) -> None:
+    output = run(tmp_path, small("tautau"))
     names = ("event", "production", "px1", "pz2", "weight")
-    for alone, together in zip(
-        columns(output.ntuple("tautau"), *names),
-        columns(made.ntuple("tautau"), *names),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(alone, together)
-    assert not (output.simulation / "cross_sections.json").exists()
+    alone, together = (columns(one.ntuple("tautau"), *names) for one in (output, made))
+    np.testing.assert_array_equal(alone, together)
+    assert not output.cross_sections.exists()
 
 
 def test_strata_are_simulated_again_if_the_pilot_run_missed_the_largest_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setattr("punzinet.processors.simulation.needed_trials", lambda *_: 10_000)
-    output = OutputFolder(tmp_path)
-    simulate(small("tautau", luminosity=3.0), "default", output, Execution())
+    output = run(tmp_path, small("tautau", luminosity=3.0))
     (weight,) = columns(output.ntuple("tautau"), "weight")
     assert weight.max() == 1
-    (stratum,) = json.loads(output.simulation_record.read_text())["datasets"]["tautau"]["strata"]
+    (stratum,) = record_of(output)["tautau"]["strata"]
     assert stratum["trials"] > 50_000
 
 
-def test_all_processes_make_events(tmp_path: Path) -> None:
-    output = OutputFolder(tmp_path)
-    manifest = small("mumugamma", "eemumu", luminosity=1.0)
-    simulate(manifest, "default", output, Execution())
-    content = json.loads(output.simulation_record.read_text())["datasets"]
+def test_all_processes_make_events(tmp_path) -> None:
+    datasets = record_of(run(tmp_path, small("mumugamma", "eemumu")))
     for name in ("mumugamma", "eemumu"):
-        assert content[name]["entries"] > 10
-        assert len(content[name]["strata"]) > 1
+        assert datasets[name]["entries"] > 10
+        assert len(datasets[name]["strata"]) > 1
 
 
-def test_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_one_sentence(tmp_path) -> None:
     (tmp_path / "output").write_text("a file, not a folder")
     with pytest.raises(InputError, match="--output"):
-        simulate(
-            small("signal"),
-            "default",
-            OutputFolder(tmp_path / "output"),
-            Execution(),
-        )
+        run(tmp_path / "output", small("signal"))
 
 
-def test_a_killed_run_is_continued(
-    made: OutputFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    output = OutputFolder(tmp_path)
+def test_a_killed_run_is_continued(made, tmp_path, monkeypatch) -> None:
     calls = []
 
     def interrupted(*arguments: Any) -> Any:
@@ -209,10 +172,9 @@ def test_a_killed_run_is_continued(
 
     monkeypatch.setattr("punzinet.processors.simulation.simulate_batch", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        simulate(small("signal", "tautau"), "default", output, Execution())
+        run(tmp_path, small("signal", "tautau"))
     assert not results_in(tmp_path)
-    simulate(small("signal", "tautau"), "default", output, Execution())
+    run(tmp_path, small("signal", "tautau"))
     undisturbed = len(MASSES) + 2  # signal, a pilot run and its background
     assert len(calls) == undisturbed + 1
-    for path in results_in(tmp_path):
-        assert path.read_bytes() == (made.root / path.relative_to(tmp_path)).read_bytes()
+    assert contents(tmp_path) == contents(made.root)

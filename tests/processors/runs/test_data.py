@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from outputs import contents
 from scipy.stats import chi2
+from small_data import make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
@@ -30,7 +31,6 @@ from punzinet.stages.results import SELECT
 from punzinet.stages.stage import fingerprint, reasons
 from punzinet.stages.train import TRAIN
 
-Make = Callable[..., Manifest]
 BLINDED = "blinded: not to be seen before --unblind"
 #: fb^-1 of the data, and what it holds on average of each background of the small manifest, whose
 #: samples are of 100 fb^-1 and pass the trigger with 90 %.
@@ -45,15 +45,6 @@ def lines(path: Path, dataset: str = "measured") -> dict[str, int]:
     return {line["step"]: line["entries"] for line in cutflow}
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """All files of a folder."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def events_in(output: OutputFolder) -> set[tuple[int, ...]]:
     """Identities of the measured events that were written."""
     table = pl.read_parquet(output.data_tensors / "*" / "*.parquet")
@@ -62,12 +53,23 @@ def events_in(output: OutputFolder) -> set[tuple[int, ...]]:
     return set(table.select("production", "event").iter_rows())
 
 
+def run_on_data(manifest: Manifest, output: OutputFolder, *, unblind: bool = False) -> None:
+    """What a user does when data, or how much of it is seen, has changed."""
+    run_features(manifest, output, Execution(), data=True, unblind=unblind)
+    run_selection(manifest, output, Execution(), "punzi", unblind=unblind)
+
+
+def select_elsewhere(manifest: Manifest, done: OutputFolder, folder: Path) -> OutputFolder:
+    """The selection by the same network in another folder."""
+    output = OutputFolder(folder)
+    output.network("punzi").parent.mkdir(parents=True)
+    output.network("punzi").symlink_to(done.network("punzi"))
+    run_selection(manifest, output, Execution(), "punzi")
+    return output
+
+
 @pytest.fixture(scope="module")
-def measured(
-    tmp_path_factory: pytest.TempPathFactory,
-    make_events: Callable[..., dict[str, np.ndarray]],
-    write_ntuple: Callable[..., Path],
-) -> dict[str, Any]:
+def measured(tmp_path_factory) -> dict[str, Any]:
     """A dataset of pseudo-data: other events of the same mixture, without a generated mass."""
     rng = np.random.default_rng(8)
     folder = tmp_path_factory.mktemp("measured")
@@ -80,63 +82,42 @@ def measured(
 
 
 @pytest.fixture(scope="module")
-def manifest(ntuples: dict[str, Path], measured: dict[str, Any], make_manifest: Make) -> Manifest:
+def manifest(ntuples, measured) -> Manifest:
     return make_manifest({**ntuples, "measured": measured})
 
 
 @pytest.fixture(scope="module")
-def without(ntuples: dict[str, Path], make_manifest: Make) -> Manifest:
-    return make_manifest(ntuples)
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> OutputFolder:
+def done(tmp_path_factory, manifest) -> OutputFolder:
     """Features of simulation and data, a network, and its selection, all of it blinded."""
     output = OutputFolder(tmp_path_factory.mktemp("output"))
     run_features(manifest, output, Execution())
-    run_features(manifest, output, Execution(), data=True)
     network = PunziNet(FEATURES, [0.0, 0.0, -5.0, 0.0], [5.0] * 4, rng=np.random.default_rng(3))
     table = pl.read_parquet(output.tensors / "tautau" / "*.parquet")
     cut = float(np.median(network.logit_numpy(table[list(FEATURES)].to_numpy())))
     network.save(output.network("punzi"), Windows.read(output.windows), {}, {}, cut=cut)
-    run_selection(manifest, output, Execution(), "punzi")
+    run_on_data(manifest, output)
     return output
 
 
-@pytest.fixture
-def unblinded(done: OutputFolder, manifest: Manifest) -> Iterator[OutputFolder]:
-    """The same, unblinded while a test lasts."""
-    run_features(manifest, done, Execution(), data=True, unblind=True)
-    run_selection(manifest, done, Execution(), "punzi", unblind=True)
-    yield done
-    run_features(manifest, done, Execution(), data=True)
-    run_selection(manifest, done, Execution(), "punzi")
-
-
-def test_training_tensors_do_not_know_whether_there_is_data(
-    done: OutputFolder, without: Manifest, tmp_path: Path
-) -> None:
-    other = OutputFolder(tmp_path)
+def test_training_tensors_do_not_know_whether_there_is_data(done, ntuples, tmp_path) -> None:
+    without = make_manifest(ntuples)
+    other = select_elsewhere(without, done, tmp_path)
     run_features(without, other, Execution())
     assert contents(other.tensors) == contents(done.tensors)
     processes = pl.read_parquet(done.tensors / "*" / "*.parquet")["process"].unique()
     assert sorted(processes) == ["eemumu", "signal", "tautau"]
     assert "measured" not in json.loads(done.features_cutflow.read_text())["datasets"]
-    other.network("punzi").parent.mkdir()
-    other.network("punzi").symlink_to(done.network("punzi"))
-    run_selection(without, other, Execution(), "punzi")
     assert other.histograms.read_bytes() == done.histograms.read_bytes()
     assert not other.comparison.exists()
     assert "data" not in json.loads(other.selection_cutflow.read_text())
 
 
-def test_every_entry_is_kept_rejected_or_blinded(done: OutputFolder) -> None:
+def test_every_entry_is_kept_rejected_or_blinded(done) -> None:
     complete = json.loads(done.data_completeness.read_text())["datasets"]["measured"]
     found = lines(done.data_cutflow)
     assert complete["read"] == complete["present"] == found["entries read"]
     assert complete["read"] == complete["kept"] + complete["rejected"] + complete["blinded"]
-    assert complete["kept"] == found["kept"]
-    assert complete["blinded"] == found[BLINDED]
+    assert (complete["kept"], complete["blinded"]) == (found["kept"], found[BLINDED])
     usable = found["entries read"] - 20
     assert found["dropped: momentum, beam or weight is no finite number"] == 20
     spread = np.sqrt(usable * SHARE * (1 - SHARE))
@@ -144,54 +125,19 @@ def test_every_entry_is_kept_rejected_or_blinded(done: OutputFolder) -> None:
     assert lines(done.selection_cutflow)[BLINDED] == found[BLINDED]
 
 
-def test_nothing_is_written_of_what_is_blinded(done: OutputFolder, manifest: Manifest) -> None:
-    blind = events_in(done)
-    assert len(blind) == lines(done.data_cutflow)["kept"]
+def test_nothing_is_written_of_what_is_blinded(done, manifest) -> None:
+    assert len(events_in(done)) == lines(done.data_cutflow)["kept"]
+    found = lines(done.selection_cutflow)
     for stage in STAGES:
+        visible = found["kept"]
+        if stage == "before":
+            visible += found["dropped: network output below the cut"]
         for variable in ("m_recoil", *FEATURES):
             data, _ = read_comparison(done.comparison, stage, variable)
-            found = lines(done.selection_cutflow)
-            visible = found["kept"]
-            if stage == "before":
-                visible += found["dropped: network output below the cut"]
             assert data.values(flow=True).sum() == visible
     settings = json.loads(done.data_cutflow.read_text())["provenance"]["settings"]
     assert settings["blinding"] == manifest.blinding.model_dump(mode="json")
     assert "unblind" not in settings
-
-
-def test_unblinding_shows_all_and_blinding_hides_it_again(
-    done: OutputFolder, manifest: Manifest
-) -> None:
-    places = (done.root / "data", done.root / "selection")
-    blind, before = events_in(done), [contents(place) for place in places]
-    run_features(manifest, done, Execution(), data=True, unblind=True)
-    run_selection(manifest, done, Execution(), "punzi", unblind=True)
-    everything = events_in(done)
-    assert blind < everything
-    assert BLINDED not in lines(done.data_cutflow)
-    assert BLINDED not in lines(done.selection_cutflow)
-    data, _ = read_comparison(done.comparison, "before", "m_recoil")
-    assert data.values(flow=True).sum() == lines(done.data_cutflow)["entries read"] - 20
-    for path in (done.data_cutflow, done.data_completeness, done.selection_cutflow):
-        settings = json.loads(path.read_text())["provenance"]["settings"]
-        assert settings["unblind"] is True
-        assert "blinding" not in settings
-    run_features(manifest, done, Execution(), data=True)
-    run_selection(manifest, done, Execution(), "punzi")
-    assert [contents(place) for place in places] == before
-
-
-def test_another_name_shows_no_other_events(
-    done: OutputFolder, ntuples: dict[str, Path], measured: dict[str, Any], make_manifest: Make
-) -> None:
-    seen = events_in(done)
-    renamed = make_manifest({**ntuples, "later": measured})
-    other = OutputFolder(done.root / "renamed")
-    other.root.mkdir()
-    other.windows.write_bytes(done.windows.read_bytes())
-    run_features(renamed, other, Execution(), data=True)
-    assert events_in(other) == seen
 
 
 def compatibility(output: OutputFolder, stage: str, variable: str) -> float:
@@ -217,59 +163,63 @@ def assert_closure(output: OutputFolder, share: float) -> None:
             assert compatibility(output, stage, variable) > 0.001
 
 
-def test_closure_of_the_share_that_is_seen(done: OutputFolder) -> None:
+def test_unblinding_shows_all_and_blinding_hides_it_again(done, manifest) -> None:
     assert_closure(done, SHARE)
-
-
-def test_closure_of_all(unblinded: OutputFolder) -> None:
-    assert_closure(unblinded, 1.0)
-    record = json.loads(unblinded.selection_cutflow.read_text())
+    places = (done.root / "data", done.root / "selection")
+    blind, before = events_in(done), [contents(place) for place in places]
+    run_on_data(manifest, done, unblind=True)
+    assert blind < events_in(done)
+    assert BLINDED not in lines(done.data_cutflow)
+    assert BLINDED not in lines(done.selection_cutflow)
+    data, _ = read_comparison(done.comparison, "before", "m_recoil")
+    assert data.values(flow=True).sum() == lines(done.data_cutflow)["entries read"] - 20
+    for path in (done.data_cutflow, done.data_completeness, done.selection_cutflow):
+        settings = json.loads(path.read_text())["provenance"]["settings"]
+        assert settings["unblind"] is True
+        assert "blinding" not in settings
+    assert_closure(done, 1.0)
+    record = json.loads(done.selection_cutflow.read_text())
     assert "data" not in record["hypotheses"][0]["before"]
-    backgrounds, _ = read_spectrum(unblinded.histograms, "before", RECOIL.variable.mass)
+    backgrounds, _ = read_spectrum(done.histograms, "before", RECOIL.variable.mass)
     assert list(backgrounds.axes["process"]) == ["eemumu", "tautau"]
     for stage in STAGES:
         for m, row in enumerate(record["hypotheses"]):
             expected = sum(row[stage][name] for name in ("tautau", "eemumu")) * LUMINOSITY / 50
             seen = record["data"]["in_windows"][stage][m]
             assert seen == pytest.approx(expected, abs=4 * np.sqrt(1.4 * expected) + 3)
+    run_on_data(manifest, done)
+    assert [contents(place) for place in places] == before
 
 
-def test_a_wrong_luminosity_does_not_close(
-    done: OutputFolder, ntuples: dict[str, Path], measured: dict[str, Any], make_manifest: Make
-) -> None:
+def test_another_name_shows_no_other_events(done, ntuples, measured, tmp_path) -> None:
+    other = OutputFolder(tmp_path)
+    other.windows.write_bytes(done.windows.read_bytes())
+    renamed = make_manifest({**ntuples, "later": measured})
+    run_features(renamed, other, Execution(), data=True)
+    assert events_in(other) == events_in(done)
+
+
+def test_a_wrong_luminosity_does_not_close(done, ntuples, measured, tmp_path) -> None:
     wrong = make_manifest({**ntuples, "measured": {**measured, "luminosity": 1.5 * LUMINOSITY}})
-    output = OutputFolder(done.root / "wrong")
-    output.network("punzi").parent.mkdir(parents=True)
-    output.network("punzi").symlink_to(done.network("punzi"))
-    run_selection(wrong, output, Execution(), "punzi")
-    assert compatibility(output, "before", "m_recoil") < 1e-6
+    assert compatibility(select_elsewhere(wrong, done, tmp_path), "before", "m_recoil") < 1e-6
 
 
-def test_a_signal_region_is_empty_in_data_and_simulation(
-    done: OutputFolder, ntuples: dict[str, Path], measured: dict[str, Any], make_manifest: Make
-) -> None:
-    sideband = make_manifest(
-        {**ntuples, "measured": measured}, blinding={"signal_region": [2.0, 6.0]}
-    )
-    output = OutputFolder(done.root / "sideband")
-    output.network("punzi").parent.mkdir(parents=True)
-    output.network("punzi").symlink_to(done.network("punzi"))
-    run_selection(sideband, output, Execution(), "punzi")
+def test_a_signal_region_is_empty_in_data_and_simulation(done, ntuples, measured, tmp_path) -> None:
+    files = {**ntuples, "measured": measured}
+    sideband = make_manifest(files, blinding={"signal_region": [2.0, 6.0]})
+    output = select_elsewhere(sideband, done, tmp_path)
     for stage in STAGES:
         data, backgrounds = read_comparison(output.comparison, stage, "m_recoil")
-        total = backgrounds.project("m_recoil")
         edges = data.axes[0].edges
         hidden = (edges[:-1] > 1.99) & (edges[1:] < 6.01)
-        for histogram in (data, total):
+        for histogram in (data, backgrounds.project("m_recoil")):
             assert not histogram.values()[hidden].any()
             assert histogram.values()[~hidden].sum() > 0
     assert_closure(output, 1.0)
 
 
-def test_only_what_depends_on_data_runs_again(
-    done: OutputFolder, manifest: Manifest, without: Manifest
-) -> None:
-    options = Options(output=done.root, network="punzi")
+def test_only_what_depends_on_data_runs_again(done, manifest, ntuples) -> None:
+    options, without = Options(output=done.root, network="punzi"), make_manifest(ntuples)
     here, alone = Context(options, lambda: manifest), Context(options, lambda: without)
     for stage in (FEATURES_STAGE, DATA, TRAIN, SELECT):
         stage.finish(here, [], stage.begin(done))
@@ -291,6 +241,6 @@ def test_the_manifest_of_the_page_is_one() -> None:
     assert manifest.seen_of_data(unblind=False)["blinding"]["fraction"] == SHARE
 
 
-def test_data_needs_windows_first(manifest: Manifest, tmp_path: Path) -> None:
+def test_data_needs_windows_first(manifest, tmp_path) -> None:
     with pytest.raises(InputError, match="run `punzinet features` first"):
         run_features(manifest, OutputFolder(tmp_path), Execution(), data=True)

@@ -2,26 +2,24 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from punzinet.analysis.io.errors import InputError
 from punzinet.stages import DATA, FEATURES, LIMITS, PLOT, REPORT, SELECT, SIMULATE, TRAIN
 from punzinet.stages.options import Context
-from punzinet.stages.run import run_command
 from punzinet.stages.stage import Stage, differences, out_of_date, reasons, refusal
 
+SETTINGS: dict[str, Any] = {"luminosity": 50.0, "training": {"seed": 1, "rates": [1, 2]}}
 THEN: dict[str, Any] = {
     "version": "1",
-    "settings": {"luminosity": 50.0, "training": {"seed": 1, "rates": [1, 2]}},
+    "settings": SETTINGS,
     "after": {"features": "abc"},
     "files": [["a.root", 10, 20], ["b.root", 10, 20]],
 }
-
 COMMANDS = {"features": "punzinet features"}
+Make = Callable[..., Context]
 
 
 @pytest.mark.parametrize(
@@ -34,9 +32,10 @@ COMMANDS = {"features": "punzinet features"}
             ["`luminosity` changed from 50.0 to 40.0", "`training.seed` changed from 1 to 2"],
         ),
         (
-            {"settings": {"training": {"seed": 1, "rates": [1, 2], "device": "cuda"}}},
+            {"settings": {"training": {**SETTINGS["training"], "device": "cuda"}}},
             ["`luminosity` is gone: it was 50.0", '`training.device` is new: "cuda"'],
         ),
+        ({"settings": {**SETTINGS, "training": {"seed": 1, "rates": (1, 2)}}}, []),  # as JSON says
         ({"after": {"features": "xyz"}}, ["`punzinet features` has run again"]),
         (
             {"files": [["a.root", 11, 20], ["c.root", 10, 20]]},
@@ -52,19 +51,11 @@ def test_each_difference_is_one_line(change: dict[str, Any], said: list[str]) ->
     assert differences(THEN, {**THEN, **change}, COMMANDS) == said
 
 
-def test_tuples_and_paths_are_what_json_makes_of_them() -> None:
-    settings = {"luminosity": 50.0, "training": {"seed": 1, "rates": (1, 2)}}
-    assert differences(THEN, {**THEN, "settings": settings}, COMMANDS) == []
-
-
 def test_long_values_are_shortened() -> None:
-    settings = {**THEN["settings"], "masses": list(range(99))}
+    settings = {**SETTINGS, "masses": list(range(99))}
     (line,) = differences(THEN, {**THEN, "settings": settings}, COMMANDS)
     assert len(line) < 90
     assert len(differences({}, THEN, COMMANDS)) == 6  # of a record that says nothing
-
-
-Make = Callable[..., Context]
 
 
 def finish(context: Context, *stages: Stage) -> None:
@@ -79,51 +70,52 @@ def stale(stage: Stage, context: Context) -> list[str]:
 
 
 @pytest.mark.parametrize("what", ["uuid", "size", "time", "nothing"])
-def test_another_input_file_is_a_reason_to_run_again(
-    tmp_path: Path, context: Make, what: str
-) -> None:
+def test_another_input_file_is_a_reason_to_run_again(tmp_path: Path, context: Make, what) -> None:
     path = tmp_path / "x.root"
     path.write_bytes(b"root" + bytes(500))
     status = path.stat()
     stage = Stage(name="x", run=lambda _: (), files=lambda _: [str(path)])
-    here = context()
-    finish(here, stage)
+    finish(context(), stage)
     if what == "uuid":  # its place in the header of a ROOT file
         path.write_bytes(b"root" + bytes(43) + b"uuid" + bytes(453))
     elif what == "size":
         path.write_bytes(b"root" + bytes(501))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + (what == "time")))
     changed = [f"input file {path} has changed"]
-    assert reasons(stage, here) == ([] if what == "nothing" else changed)
+    assert reasons(stage, context()) == ([] if what == "nothing" else changed)
 
 
 def test_a_failure_is_told_until_the_stage_runs_again(context: Make) -> None:
-    here = context()
+    output = context().output
     stage = Stage(name="x", run=lambda _: ())
-    stage.begin(here.output)
-    stage.fail(here.output, "The file is gone.")
-    assert stage.failure(here.output) == ["The file is gone."]
-    assert not stage.has_run(here.output)
-    finish(here, stage)
-    assert stage.failure(here.output) == []
-    assert stage.has_run(here.output)
+    stage.begin(output)
+    stage.fail(output, "The file is gone.")
+    assert (stage.failure(output), stage.has_run(output)) == (["The file is gone."], False)
+    finish(context(), stage)
+    assert (stage.failure(output), stage.has_run(output)) == ([], True)
 
 
 def test_what_has_not_run_is_named_in_the_order_to_run_it(context: Make) -> None:
     here = context()
-    assert stale(SELECT, here) == ["simulate", "features", "train"]
+    assert stale(SELECT, here) == ["simulate", "features", "train"]  # no data where there is none
     said = refusal(SELECT, out_of_date(SELECT, here), here)
     assert f"`punzinet simulate` has not run in {here.output.root}; " in said
     assert said.endswith(
         "Run `punzinet simulate`, `punzinet features` and `punzinet train` first, or "
         "`punzinet select --upstream`."
     )
+    data = {"process": "data", "files": ["runs.root"], "luminosity": 1}
+    measured = context(
+        datasets={**here.manifest.model_dump(exclude_unset=True)["datasets"], "runs": data}
+    )
+    assert DATA in SELECT.before(measured)
 
 
 def test_another_luminosity_reaches_everything_that_follows(context: Make) -> None:
     before, now = context(luminosity=50.0), context(luminosity=40.0)
-    finish(before, SIMULATE, FEATURES, TRAIN, SELECT, LIMITS, PLOT, REPORT)
-    for stage in (FEATURES, TRAIN, SELECT, LIMITS, PLOT, REPORT):
+    chain = (FEATURES, TRAIN, SELECT, LIMITS, PLOT, REPORT)
+    finish(before, SIMULATE, *chain)
+    for stage in chain:
         assert stale(stage, before) == []
     assert stale(TRAIN, now) == ["features"]
     assert stale(REPORT, now) == ["features", "train", "select", "limits", "plot"]
@@ -131,9 +123,7 @@ def test_another_luminosity_reaches_everything_that_follows(context: Make) -> No
     assert said.startswith("`punzinet features` in ")
     assert "out of date with data_manifest.yaml: `luminosity` changed from 50.0 to 40.0. " in said
     titles = context(luminosity=50.0, processes={"signal": "A", "tautau": "B", "other": "C"})
-    assert [one for one in (FEATURES, TRAIN, SELECT, LIMITS, PLOT) if reasons(one, titles)] == [
-        PLOT
-    ]
+    assert [one for one in chain[:-1] if reasons(one, titles)] == [PLOT]
     finish(now, FEATURES)
     assert stale(SELECT, now) == ["train"]  # whose network is one of older features
     assert reasons(TRAIN, now) == ["`punzinet features` has run again"]
@@ -152,52 +142,10 @@ def test_trial_runs_and_networks_of_earlier_stages_are_those_of_their_last_run(
 ) -> None:
     trial = context({"limit_files": 1, "networks": 7})
     TRAIN.prepare(trial)
-    finish(trial, SIMULATE, FEATURES, TRAIN)
+    finish(trial, SIMULATE, FEATURES, TRAIN, SELECT)
     assert stale(SELECT, context()) == []
     assert stale(SELECT, context(training={"networks": 3})) == ["train"]
     (last,) = out_of_date(TRAIN, context(luminosity=7.0))
     assert "Run `punzinet features --limit-files 1` first" in refusal(TRAIN, [last], context())
     assert reasons(FEATURES, context()) == ['`trial` is gone: it was {"files": 1, "chunks": null}']
-
-
-def test_another_network_is_another_setting(context: Make) -> None:
-    finish(context(), SIMULATE, FEATURES, TRAIN, SELECT)
     assert stale(PLOT, context({"network": "punzi-01"})) == ["select"]
-
-
-def test_data_is_asked_for_only_where_there_is_any(context: Make) -> None:
-    assert DATA.name not in stale(SELECT, context())
-
-
-@pytest.mark.parametrize("force", [False, True])
-def test_upstream_runs_first_what_is_out_of_date(
-    context: Make, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,
-    force: bool,
-) -> None:  # fmt: skip
-    ran: list[str] = []
-
-    def stage(name: str, *after: Stage) -> Stage:
-        def run(_context: Context) -> list[Any]:
-            ran.append(name)
-            return []
-
-        return Stage(name=name, run=run, reads=("luminosity",), after=after)
-
-    first = stage("first")
-    second = stage("second", first)
-    third = stage("third", second)
-    here = context({"force": force})
-    load = {"load": lambda: here.manifest}
-    monkeypatch.setattr("punzinet.stages.run.Context", lambda options: Context(options, **load))
-    options = here.options
-    finish(context(luminosity=40.0), first, second, third)
-    with pytest.raises(InputError, match=r"first` in .* `luminosity` changed from 40\.0 to 50\.0"):
-        run_command(third, options)
-    assert ran == []
-    run_command(third, replace(options, upstream=True, dry_run=True))
-    assert ran == []
-    assert capsys.readouterr().out.count("would run") == 3
-    run_command(third, replace(options, upstream=True))
-    assert ran == ["first", "second", "third"]
-    run_command(third, options)
-    assert ran == ["first", "second", "third"] + ["third"] * force

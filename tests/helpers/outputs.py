@@ -1,0 +1,14 @@
+"""Files that a stage leaves in an output folder."""
+
+from pathlib import Path
+
+
+def results_in(folder: Path) -> list[Path]:
+    """All files of an output folder that are results, the ledger left out."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(path for path in files if not path.relative_to(folder).parts[0].startswith("."))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All results of a folder, by name."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in results_in(folder)}

@@ -53,10 +53,6 @@ class Stratum:
     generator: Generator
     batches: list[Batch]
 
-    def total(self, counts: dict[Batch, Counts]) -> Counts:
-        """Counts of all its batches."""
-        return _total(self.batches, counts)
-
     def record(self, counts: Counts) -> dict[str, Any]:
         """What was simulated, as JSON."""
         if isinstance(self.generator, SignalGenerator):
@@ -105,7 +101,8 @@ class _Simulation:
         backgrounds = [i for i, stratum in enumerate(strata) if not stratum.dataset.is_signal]
         pilot = _counts([self.run("pilot", [strata[i] for i in backgrounds], "Exploring weights")])
         for i in backgrounds:
-            first, trials = strata[i].batches[0], needed_trials(strata[i].total(pilot), luminosity)
+            first, seen = strata[i].batches[0], _total(strata[i].batches, pilot)
+            trials = needed_trials(seen, luminosity)
             batches = production_batches(first.dataset, first.stratum, trials, luminosity)
             strata[i] = replace(strata[i], batches=batches)
         steps = [self.run("events", strata, "Simulating events")]
@@ -113,7 +110,7 @@ class _Simulation:
             counts, again = _counts(steps), []
             for i in backgrounds:
                 old = strata[i].batches
-                batches = enough_batches(old, strata[i].total(counts), luminosity)
+                batches = enough_batches(old, _total(old, counts), luminosity)
                 if batches is not old:
                     strata[i] = replace(strata[i], batches=batches)
                     again.append(strata[i])
@@ -219,7 +216,7 @@ def _with_error(value: float, error: float) -> dict[str, float]:
 def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale) -> dict[str, Any]:
     """What was simulated of the dataset that some strata make up, as JSON."""
     dataset = strata[0].dataset
-    parts = [stratum.total(counts) for stratum in strata]
+    parts = [_total(stratum.batches, counts) for stratum in strata]
     total = _total((batch for stratum in strata for batch in stratum.batches), counts)
     if dataset.is_signal:
         made: dict[str, Any] = {"generated": size.signal_events}

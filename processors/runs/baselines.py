@@ -91,9 +91,9 @@ def run_baselines(
         InputError: If something that earlier stages make is missing or damaged.
         Interrupted: If a training was asked to stop.
     """
-    windows, fold = Windows.read(output.windows), manifest.training.validation_fold
-    trained = load_sample(output.tensors, windows, fold)
-    everything = load_sample(output.tensors, windows, fold, every_mass=True)
+    windows, training = Windows.read(output.windows), manifest.training
+    trained = load_sample(output.tensors, windows, training.validation_fold)
+    everything = load_sample(output.tensors, windows, training.validation_fold, every_mass=True)
     common = _Common(manifest, output, windows, trained, everything, resume)
     bce, punzi = (
         load_network(output.network(f"{loss}-00"), windows.search).network
@@ -108,7 +108,14 @@ def run_baselines(
     trees = judge.scores("Boosted trees", *scores)
     found |= {f"trees-{cut}": baseline for cut, baseline in trees.items()}
     found["rectangular"] = common.timed("rectangular cuts", lambda: _rectangular(common, judge))
-    significance = common.timed("significance loss", lambda: _significance(common))
+    changes = {
+        "significance_cross_section": training.significance_cross_section or 10.0,
+        "punzi": training.punzi.model_copy(update={"learning_rate": SIGNIFICANCE_RATE}),
+    }
+    significance = common.timed(
+        "significance loss",
+        lambda: _train(common, "significance", manifest.figure_of_merit, **changes),
+    )
     found["significance-single"] = _network(judge, "Significance loss", significance)["single"]
     comparison = common.collect(manifest.figure_of_merit, found)
     systematics = common.timed("systematics", lambda: _systematics(common, punzi))
@@ -183,18 +190,6 @@ def _train(common: _Common, name: str, figure_of_merit: FigureOfMerit, **changes
             reporters=[progress.report],
         )
     return result.punzi[0].network
-
-
-def _significance(common: _Common) -> PunziNet:
-    """Train a network with the significance loss."""
-    training = common.manifest.training
-    return _train(
-        common,
-        "significance",
-        common.manifest.figure_of_merit,
-        significance_cross_section=training.significance_cross_section or 10.0,
-        punzi=training.punzi.model_copy(update={"learning_rate": SIGNIFICANCE_RATE}),
-    )
 
 
 def _systematics(common: _Common, plain: PunziNet) -> Baselines:

@@ -113,9 +113,6 @@ def _make_tensors(
 
     What turns out to be unreadable changes the normalisation of what is left, so everything starts
     again without it; chunks whose result does not change are found in the ledger.
-
-    Raises:
-        InputError: If anything is wrong with the input.
     """
     problems: Mapping[Chunk, str] = {}
     while True:
@@ -162,11 +159,7 @@ def _make_tensors(
 def _fit_windows(
     inputs: Inputs, datasets: Mapping[str, DatasetInfo], process: Callable[..., Any]
 ) -> tuple[Windows | None, Mapping[Chunk, str]]:
-    """Fit all peaks and place the windows, or say what is wrong with chunks of signal.
-
-    Raises:
-        InputError: If a hypothesis has no signal at all.
-    """
+    """Fit all peaks and place the windows, or say what is wrong with chunks of signal."""
     processor = PeakProcessor(datasets.values())
     signal = [chunk for chunk in inputs.chunks() if datasets[chunk.dataset].is_signal]
     chunks, problems = process(processor, inputs.files, signal, step="peaks", title="Signal peaks")
@@ -195,9 +188,6 @@ def _tensor_folder(tensors: Path, outdated: Iterable[Path]) -> Iterator[Path]:
     lie side by side, and what is still good need not be made again; what was written along with it
     is outdated and removed. The folder has a new name in each run: a worker that outlived its run
     cannot write into that of the next.
-
-    Raises:
-        OutputError: If the folder around it cannot be written to.
     """
     folder = tensors.with_name(f".tensors.{secrets.token_hex(4)}")
     try:

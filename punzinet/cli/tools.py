@@ -239,12 +239,7 @@ def rebasket(
 
 
 def _like(manifest: Manifest, name: str | None) -> "Dataset":
-    """The dataset that says how files are read.
-
-    Raises:
-        InputError: If there is none of that name, or datasets are read in several ways and none
-            is named.
-    """
+    """The dataset that says how files are read: the named one, or any if all say the same."""
     if name is None:
         name, *others = manifest.datasets
         reading = _reading(manifest.datasets[name])
@@ -274,11 +269,7 @@ def _progress() -> Progress:
 
 
 def _targets(files: Sequence[str], to: Path | None, what: str) -> list[Path]:
-    """Where what is made of each file goes: to a file, or a folder, by default this one.
-
-    Raises:
-        InputError: If two of them, or a file and what is made of it, would be the same.
-    """
+    """Where what is made of each file goes: to a file, or a folder, by default this one."""
     if to is not None and len(files) == 1 and not to.is_dir():
         targets = [to]
     else:

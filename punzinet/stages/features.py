@@ -133,11 +133,7 @@ def _settings(manifest: Manifest, context: Context) -> dict[str, Any]:
 
 
 def _files(manifest: Manifest, context: Context) -> list[str]:
-    """Input files from outside of the output folder.
-
-    Raises:
-        InputError: If one is not there, unless it may be missing.
-    """
+    """Input files from outside of the output folder, which are there unless they may be missing."""
     return [
         file
         for dataset in manifest.datasets.values()

@@ -46,11 +46,7 @@ def _possible(context: Context) -> dict[str, Study]:
 
 
 def _chosen(context: Context) -> list[Study]:
-    """Variations that are asked for.
-
-    Raises:
-        InputError: If there is none of such a name.
-    """
+    """Variations that are asked for."""
     possible = _possible(context)
     names = [*possible] if context.options.studies else context.options.vary or []
     for name in names:

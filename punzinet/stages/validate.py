@@ -45,23 +45,22 @@ def _run(context: Context) -> Sequence[Path]:
     )
     from punzinet.plots.validation import make_validation_plots
 
-    output, manifest, pythia = context.output, context.manifest, _has_pythia()
-    seed = manifest.simulation.seed
+    output, manifest, spectra = context.output, context.manifest, []
+    seed, scale = manifest.simulation.seed, context.options.scale
     with console.status("Comparing with published numbers"):
         rows = compare_with_published(manifest, output)
         rows += [PublishedNumber(*row) for row in curve_rows(output)]
-    spectra = _spectra(manifest.beams.sqrt_s, seed) if pythia else []
-    missing = {
-        "missing": "The comparison with Pythia 8 needs the package pythia8mc: install it with "
-        "`pip install --only-binary pythia8mc pythia8mc` or `pip install --group dev`."
-    }
-    scale = context.options.scale
-    origin = provenance(manifest.digest, stage=VALIDATE.name, scale=scale, seed=seed)
     content: dict[str, Any] = {
-        "provenance": origin,
+        "provenance": provenance(manifest.digest, stage=VALIDATE.name, scale=scale, seed=seed),
         **{row.quantity: row.to_json() for row in rows},
-        "spectra": {one.process: one.to_json() for one in spectra} if pythia else missing,
+        "spectra": {
+            "missing": "The comparison with Pythia 8 needs the package pythia8mc: install it with "
+            "`pip install --only-binary pythia8mc pythia8mc` or `pip install --group dev`."
+        },
     }
+    if _has_pythia():
+        spectra = _spectra(manifest.beams.sqrt_s, seed)
+        content["spectra"] = {one.process: one.to_json() for one in spectra}
     if not any(row.quantity.startswith("sigma_min") for row in rows):
         content["note"] = (
             "No published sigma_min is compared: neither `punzinet paper` nor `punzinet train` "
@@ -70,9 +69,8 @@ def _run(context: Context) -> Sequence[Path]:
     write_json(output.validation, content)
     written = [output.validation, *make_validation_plots(output, manifest, rows, spectra)]
     _print(rows, spectra)
-    for note in (content.get("note"), content["spectra"].get("missing")):
-        if note:
-            console.print(note, markup=False)
+    for note in filter(None, (content.get("note"), content["spectra"].get("missing"))):
+        console.print(note, markup=False)
     console.print(f"validate-simulation: {len(written)} files in {output.simulation}")
     return written
 
@@ -94,8 +92,8 @@ def _spectra(sqrt_s: float, seed: int) -> "list[PythiaComparison]":
 
 def _print(rows: "Sequence[PublishedNumber]", spectra: "Sequence[PythiaComparison]") -> None:
     """Print a table of all comparisons, and what became of the spectra."""
-    table = Table(title="Default data against published values")
-    table.add_column("quantity", no_wrap=True)
+    table = Table("quantity", title="Default data against published values")
+    table.columns[0].no_wrap = True
     for heading in ("ours", "published", "ratio", "met"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:

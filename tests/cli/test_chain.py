@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import uproot
 import yaml
+from commands import PUNZINET, run
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -24,8 +25,6 @@ from punzinet.stages.run import lock
 
 # Where nothing is compiled yet, the first run of the whole chain takes minutes.
 pytestmark = pytest.mark.timeout(900)
-
-PUNZINET = (sys.executable, "-m", "punzinet")
 
 #: A small version of the default manifest: the same processes, fewer masses and events.
 SMALL: dict[str, Any] = {
@@ -55,10 +54,7 @@ def punzinet(
 
     It has to end with an exit code; with 1 what it says is the sentence that explains it.
     """
-    done = subprocess.run(
-        [*before, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False,
-        timeout=280,
-    )  # fmt: skip
+    done = run(*before, *arguments, folder=folder)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return " ".join((done.stderr if code else done.stdout).split())
@@ -89,34 +85,30 @@ def copy(chain: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(chain, tmp_path / "copy"))
 
 
-def test_every_contract_file_is_there(chain: Path) -> None:
+def test_every_contract_file_is_there_and_no_event_is_lost(chain: Path) -> None:
     output = chain / "output"
+    content = {
+        name: json.loads((output / name).read_text())
+        for name in (
+            "windows.json", "features/cutflow.json", "features/completeness.json",
+            "sensitivity.json", "selection/cutflow.json",
+        )
+    }  # fmt: skip
+    for name, one in content.items():
+        assert {"versions", "manifest", "settings"} <= set(one["provenance"]), name
     for name in SMALL["datasets"]:
         with uproot.open(output / "ntuples" / f"{name}.root") as file:
-            assert file["variables"].num_entries > 0
-    for name in (
-        "windows.json", "features/cutflow.json", "features/completeness.json", "sensitivity.json",
-        "selection/cutflow.json",
-    ):  # fmt: skip
-        content = json.loads((output / name).read_text())
-        assert {"versions", "manifest", "settings"} <= set(content["provenance"]), name
+            entries = file["variables"].num_entries
+        counts = content["features/completeness.json"]["datasets"][name]
+        assert counts["read"] == counts["present"] == entries > 0
+        kept = content["features/cutflow.json"]["datasets"][name]["cutflow"][-1]["entries"]
+        assert pq.read_table(output / "tensors" / name).num_rows == kept
     assert list((output / "networks").glob("punzi*/network.safetensors"))
     assert (output / "selection" / "histograms.root").is_file()
     pdf, png = ({p.stem for p in (output / "plots").glob(f"*.{kind}")} for kind in ("pdf", "png"))
     assert pdf == png
     assert len(pdf) >= 6
     assert not [path for path in output.rglob("*") if "partial" in path.name]
-
-
-def test_no_event_is_lost_between_the_stages(chain: Path) -> None:
-    complete, steps = (
-        json.loads((chain / "output" / "features" / name).read_text())["datasets"]
-        for name in ("completeness.json", "cutflow.json")
-    )
-    for name, record in complete.items():
-        assert record["read"] == record["present"]
-        rows = pq.read_table(chain / "output" / "tensors" / name).num_rows
-        assert rows == steps[name]["cutflow"][-1]["entries"]
 
 
 def test_a_second_run_does_nothing(chain: Path) -> None:
@@ -154,25 +146,28 @@ def test_status_says_what_is_damaged_and_shows_everything_else(chain: Path, dama
     assert said.count(f"delete it and run `punzinet {stage}` again.") == 1
 
 
-def test_a_second_run_in_the_same_folder_is_refused(chain: Path) -> None:
+def test_a_command_that_cannot_write_is_refused(chain: Path, tmp_path: Path) -> None:
     with lock(chain / "output", "train"):
         said = punzinet("select", "--force", folder=chain, code=1)
     assert f"`punzinet train` (process {os.getpid()} on " in said
     assert "is at work" in said
+    (tmp_path / "blocked").write_text("a file, not a folder")
+    blocked = tmp_path / "blocked" / "output"
+    assert "--output" in punzinet("simulate", "--output", blocked, folder=chain, code=1)
 
 
 HOSTILE = "<script>alert(1)</script>"
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     """A real browser without a screen."""
-    if BROWSER is None or DRIVER is None:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
         pytest.skip("there is no Chromium with its chromedriver on the PATH")
     options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
+    options.binary_location = program
     for flag in (
         "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
         "disable-background-networking", "disable-component-update", "disable-sync",
@@ -180,9 +175,8 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     ):  # fmt: skip
         options.add_argument(f"--{flag}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as opened:
+        yield opened
 
 
 def test_the_report_works_in_a_browser(copy: Path, browser: webdriver.Chrome) -> None:
@@ -243,41 +237,17 @@ def test_data_is_drawn_and_trains_nothing_again(copy: Path) -> None:
     assert "Data: entries read, present and expected" in page
 
 
-def test_own_ntuples_with_other_names(chain: Path, tmp_path: Path) -> None:
-    """The same events under other tree and branch names give the same tensors."""
-    names = {"px1": "mu0_px", "event": "evtNum", "weight": "w"}
-    old = {"px1": "daughter__bo0__cm__sppx__bc", "event": "__event__", "weight": "__weight__"}
-    datasets = {}
-    for name in SMALL["datasets"]:
-        with uproot.open(chain / "output" / "ntuples" / f"{name}.root") as file:
-            columns = file["variables"].arrays(library="np")
-        for key, branch in old.items():
-            columns[names[key]] = columns.pop(branch)
-        with uproot.recreate(tmp_path / f"{name}.root") as file:
-            tree = file.mktree("mine", {k: v.dtype for k, v in columns.items()})
-            tree.extend(columns)
-        size = {"generated": 2000} if name == "signal" else {"luminosity": 2.0}
-        datasets[name] = {
-            "process": name, "files": [f"{name}.root"], "tree": "mine", "branches": names, **size
-        }  # fmt: skip
-    run_chain(with_manifest(tmp_path, datasets=datasets), ["simulate", "features"])
-    for name in SMALL["datasets"]:
-        mine = pq.read_table(tmp_path / "output" / "tensors" / name)
-        assert mine.equals(pq.read_table(chain / "output" / "tensors" / name))
-
-
 @pytest.mark.parametrize("stage", BEGUN)
 def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
     chain: Path, tmp_path: Path, stage: str
 ) -> None:
     """Ctrl-C in the middle; the next run gives the same files as an undisturbed one."""
-    endless = {"epochs": 1_000_000, "learning_rate": 1e-6}
-    slow = {"pretraining": {"epochs": 15}, "punzi": endless}
     output = tmp_path / "output"
     if stage != "simulate":
         shutil.copytree(chain / "output", output)
         shutil.rmtree(output / ".ledger")  # its records would say that it has begun
-    with_manifest(tmp_path, **({"training": slow} if stage == "train" else {}))
+    endless = {"pretraining": {"epochs": 15}, "punzi": {"epochs": 10**6, "learning_rate": 1e-6}}
+    with_manifest(tmp_path, **({"training": endless} if stage == "train" else {}))
     process = subprocess.Popen(
         [*PUNZINET, stage, "--force"], cwd=tmp_path, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -293,17 +263,10 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
         assert not (output / "sensitivity.json").exists()
         assert list(output.glob(BEGUN[stage]))
         assert "the same command continues it" in errors
-        return
-    run_chain(tmp_path, ["simulate", "features"])
-    for path in (chain / "output" / "tensors").rglob("*.parquet"):
-        twin = tmp_path / path.relative_to(chain)
-        assert pq.read_table(twin).equals(pq.read_table(path))
-
-
-def test_an_unwritable_output_is_one_sentence(chain: Path, tmp_path: Path) -> None:
-    (tmp_path / "blocked").write_text("a file, not a folder")
-    blocked = tmp_path / "blocked" / "output"
-    assert "--output" in punzinet("simulate", "--output", blocked, folder=chain, code=1)
+    else:
+        run_chain(tmp_path, ["simulate", "features"])
+        for path in (chain / "output" / "tensors").rglob("*.parquet"):
+            assert pq.read_table(tmp_path / path.relative_to(chain)).equals(pq.read_table(path))
 
 
 def test_two_processes_train_an_ensemble_that_stays_one(copy: Path) -> None:

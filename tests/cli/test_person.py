@@ -6,42 +6,41 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
+from commands import PUNZINET, run, sentence_of
+from small_data import make_events, make_manifest, write_manifest, write_ntuple
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.cli import app
 from punzinet.stages.options import SHARED, console
 
 GROUP: Any = get_command(app)
-PUNZINET = (sys.executable, "-m", "punzinet")
 
 
 @pytest.fixture
-def folder(
-    tmp_path: Path,
-    ntuples: dict[str, Path],
-    make_manifest: Callable[..., Manifest],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Path:
+def folder(tmp_path: Path, ntuples: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a manifest of small ntuples, which is the current one."""
     manifest = make_manifest(dict(ntuples), features={"chunk_size": 2000})
-    content = manifest.model_dump(mode="json", exclude_unset=True)
-    for dataset in content["datasets"].values():
-        dataset.pop("name")
-    (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(content))
+    write_manifest(tmp_path / "data_manifest.yaml", manifest)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def change(folder: Path, old: str, new: str) -> None:
+    """Write something else in the manifest."""
+    path = folder / "data_manifest.yaml"
+    changed = re.sub(old, new, path.read_text())
+    assert changed != path.read_text()
+    path.write_text(changed)
 
 
 @pytest.fixture(autouse=True)
@@ -130,65 +129,54 @@ def test_a_dry_run_says_why_and_does_nothing(folder: Path) -> None:
     features()
     assert features(*dry).output == "features: up to date\n"
     assert "because --force asks for it" in features("--force", *dry).output
-    manifest = folder / "data_manifest.yaml"
-    manifest.write_text(manifest.read_text().replace("luminosity: 50.0", "luminosity: 40.0"))
+    change(folder, "luminosity: 50.0", "luminosity: 40.0")
     said = features(*dry).output
     assert said == "features: would run\n  because `luminosity` changed from 50.0 to 40.0\n"
     said = " ".join(punzinet("select", *dry).output.split())
     assert "select: cannot run: `punzinet features` in output is out of date with" in said
     assert "`punzinet train` has not run in output. Run `punzinet features` and" in said
     (folder / "output" / "features" / "cutflow.json").unlink()
-    manifest.write_text(manifest.read_text().replace("luminosity: 40.0", "luminosity: 50.0"))
+    change(folder, "luminosity: 40.0", "luminosity: 50.0")
     assert "features/cutflow.json is gone or has changed" in features(*dry).output
 
 
 def test_levels_of_talking(folder: Path) -> None:
-    runs = {}
-    for level in ("-q", "-v", "-vv"):
-        result = punzinet(level, "features", "--executor", "iterative", "--force")
+    def said(level: str, *options: str) -> str:
+        result = punzinet(level, "features", "--executor", "iterative", *options)
         assert result.exit_code == 0
-        runs[level] = result.output
-    assert runs["-q"] == ""
-    assert "Features: 0 of 12 chunks are done already" in runs["-v"]
-    assert "tautau-0-1750" not in runs["-v"]
-    assert "tautau-0-1750" in runs["-vv"]
-    manifest = folder / "data_manifest.yaml"
-    manifest.write_text(manifest.read_text().replace("luminosity: 50.0", "luminosity: 40.0"))
-    said = punzinet("-v", "features", "--executor", "iterative").output
-    assert "features runs: `luminosity` changed from 50.0 to 40.0" in said
+        return result.output
+
+    assert said("-q") == ""
+    told = said("-v", "--force")
+    assert "Features: 0 of 12 chunks are done already" in told
+    assert "tautau-0-1750" not in told
+    assert "tautau-0-1750" in said("-vv", "--force")
+    change(folder, "luminosity: 50.0", "luminosity: 40.0")
+    assert "features runs: `luminosity` changed from 50.0 to 40.0" in said("-v")
 
 
 def test_status_says_why_a_stage_failed_until_it_is_mended(folder: Path) -> None:
-    manifest = folder / "data_manifest.yaml"
-    good = manifest.read_text()
     (folder / "short.root").write_bytes(b"root")
-    manifest.write_text(re.sub(r"\S*tautau\.root", "short.root", good))
-    command = [*PUNZINET, "features", "--executor", "iterative"]
-    failed = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert failed.returncode == 1
+    good = (folder / "data_manifest.yaml").read_text()
+    change(folder, r"\S*tautau\.root", "short.root")
+    failed = run(*PUNZINET, "features", "--executor", "iterative", folder=folder)
     said = punzinet("status").output
     assert re.search(r"features +│ failed", said)
-    assert f"features: {failed.stderr.removeprefix('punzinet: ').strip()}" in " ".join(said.split())
-    manifest.write_text(good)
+    assert f"features: {sentence_of(failed)}" in " ".join(said.split())
+    (folder / "data_manifest.yaml").write_text(good)
     features()
     said = punzinet("status").output
     assert re.search(r"features +│ finished", said)
     assert "short.root" not in said
 
 
-def test_data_is_blinded_until_unblinding_is_asked_for(
-    folder: Path,
-    make_events: Callable[..., dict[str, np.ndarray]],
-    write_ntuple: Callable[..., Path],
-) -> None:
+def test_data_is_blinded_until_unblinding_is_asked_for(folder: Path) -> None:
     with pytest.raises(InputError, match="there is no data; give the manifest a dataset"):
         raise punzinet("features", "--unblind").exception or AssertionError
     write_ntuple(folder / "runs.root", make_events(9, 3000))
     manifest = folder / "data_manifest.yaml"
     content = yaml.safe_load(manifest.read_text())
-    content["datasets"]["runs"] = {
-        "process": "data", "files": ["runs.root"], "luminosity": 30, "branches": {}
-    }  # fmt: skip
+    content["datasets"]["runs"] = {"process": "data", "files": ["runs.root"], "luminosity": 30}
     features()
     manifest.write_text(yaml.safe_dump(content))
     said = features().output
@@ -226,7 +214,6 @@ def test_colours_are_for_terminals_only(folder: Path) -> None:
     wrong = (*PUNZINET, "features", "--manifest", "no.yaml")
     assert "\x1b[" in in_terminal(wrong, folder)
     assert "\x1b[31m" not in in_terminal(wrong, folder, NO_COLOR="1")
-    piped = subprocess.run(wrong, cwd=folder, capture_output=True, text=True, check=False)
-    assert piped.returncode == 1
+    piped = run(*wrong, folder=folder)
+    assert piped.stderr == f"punzinet: {sentence_of(piped)}\n"
     assert "\x1b" not in piped.stdout + piped.stderr
-    assert piped.stderr.startswith("punzinet: ")

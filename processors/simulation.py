@@ -25,7 +25,7 @@ from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import Generator
 from punzinet.analysis.simulation.generators import generators
 from punzinet.analysis.simulation.generators.signal import SignalGenerator
-from punzinet.analysis.simulation.ntuple import create_ntuple
+from punzinet.analysis.simulation.ntuple import write_ntuple
 from punzinet.analysis.simulation.sampling import (
     EVENT,
     Batch,
@@ -259,16 +259,15 @@ def simulate(
         places = {job.payload[0]: (records, job) for records in steps for job in records.jobs}
         for name, own in _by_dataset(strata):
             written.append(output.ntuple(name))
-            with create_ntuple(
+            parts = (places[batch] for stratum in own for batch in stratum.batches)
+            write_ntuple(
                 written[-1],
                 f"{name} {origin['settings']}",
                 zlib.crc32(name.encode()) >> 1,  # fits basf2's signed integer
                 manifest.beams,
+                (records.read(job).arrays["events"].view(EVENT) for records, job in parts),
                 signal=own[0].dataset.is_signal,
-            ) as ntuple:
-                for batch in (batch for stratum in own for batch in stratum.batches):
-                    records, job = places[batch]
-                    ntuple.append(records.read(job).arrays["events"].view(EVENT))
+            )
             digits = checksum(written[-1], "sha256")
             record[name] = {**_record(own, counts, size), "checksum": digits}
         write_json(output.simulation_record, {"provenance": origin, "datasets": record})

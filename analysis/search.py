@@ -109,34 +109,30 @@ def _values(name: str, pairs: "MuonPairs") -> FloatArray:
 class NtupleColumn(Section):
     """A column of the ntuples that is used as it is."""
 
-    label: str | None = Field(None, description="how figures write it; its name by default")
-    unit: Literal["", "GeV", "GeV^2"] = Field("", description="its unit")
+    label: str | None = None
+    """how figures write it; its name by default"""
+    unit: Literal["", "GeV", "GeV^2"] = ""
+    """its unit"""
 
 
 class SearchSettings(Section):
     """What is searched for, in which variable, with which features."""
 
-    particle: str = Field(
-        "Z'", description="the particle whose mass hypotheses differ in, as mathtext without $"
-    )
-    reaction: str = Field(
-        r"e^+e^-\to\mu^+\mu^-Z'", description="how it is made, as mathtext without $"
-    )
-    decay: str = Field(r"Z'\to\mathrm{inv.}", description="how it decays, as mathtext without $")
-    variable: str = Field(
-        "m2_recoil", description="observable or column that windows are in: a mass or its square"
-    )
-    features: tuple[str, ...] = Field(
-        FEATURES, min_length=1, description="observables or columns that the network sees"
-    )
-    columns: dict[str, NtupleColumn] = Field(
-        {}, description="columns of the ntuples that are used as they are, with label and unit"
-    )
-    peak_reach: Annotated[float, Field(gt=0)] | None = Field(
-        None,
-        description="how far histograms of signal peaks reach to either side, in the unit of the "
-        "variable; by default 0.6 GeV or 6 GeV^2",
-    )
+    particle: str = "Z'"
+    """the particle whose mass hypotheses differ in, as mathtext without $"""
+    reaction: str = r"e^+e^-\to\mu^+\mu^-Z'"
+    """how it is made, as mathtext without $"""
+    decay: str = r"Z'\to\mathrm{inv.}"
+    """how it decays, as mathtext without $"""
+    variable: str = "m2_recoil"
+    """observable or column that windows are in: a mass or its square"""
+    features: tuple[str, ...] = Field(FEATURES, min_length=1)
+    """observables or columns that the network sees"""
+    columns: dict[str, NtupleColumn] = Field({})
+    """columns of the ntuples that are used as they are, with label and unit"""
+    peak_reach: Annotated[float, Field(gt=0)] | None = None
+    """how far histograms of signal peaks reach to either side, in the unit of the variable; by
+    default 0.6 GeV or 6 GeV^2"""
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:

@@ -71,44 +71,34 @@ class OfProcess:
 class Dataset(Section, OfProcess):
     """One sample: ntuples of one process with one normalisation."""
 
-    name: str = Field("", description="name of the dataset, its key in the manifest")
-    process: str = Field(description="what happened in these events: one of `processes`, or `data`")
-    simulate: Simulated | None = Field(
-        None, description="generator of the default data that makes this dataset"
-    )
-    files: tuple[str, ...] = Field(
-        (), description="ROOT files: paths, globs or URLs; relative ones start at the manifest"
-    )
-    tree: str = Field("variables", min_length=1, description="name of the TTree or RNTuple")
-    branches: dict[str, str] = Field(
-        {}, description="branch aliases, e.g. `px1: mu0_px`, where they differ from basf2's"
-    )
-    frame: Literal["laboratory", "cms"] = Field(
-        "laboratory",
-        description="system that the momenta are given in; basf2's `cms` has z along the electron",
-    )
-    missing: tuple[float, ...] = Field(
-        (),
-        description="numbers that stand for a missing value, such as -999, besides NaN and "
-        "infinities; event numbers are left alone",
-    )
-    luminosity: Positive | None = Field(
-        None, description="integrated luminosity of the sample in fb^-1 (background and data)"
-    )
-    generated: Count | dict[Positive, Count] | None = Field(
-        None, description="generated signal events, one number for every mass or one for each"
-    )
-    mass: Positive | None = Field(
-        None, description="generated mass in GeV where all events of the sample share it"
-    )
-    entries: Count | dict[str, int] | None = Field(
-        None, description="expected entries: in total, or for each file (by its name)"
-    )
-    checksums: dict[str, Checksum] = Field(
-        {},
-        description="checksums of files on disk, by name, e.g. `adler32:0a1b2c3d`; they are "
-        "compared by every command that reads the files",
-    )
+    name: str = ""
+    """name of the dataset, its key in the manifest"""
+    process: str
+    """what happened in these events: one of `processes`, or `data`"""
+    simulate: Simulated | None = None
+    """generator of the default data that makes this dataset"""
+    files: tuple[str, ...] = ()
+    """ROOT files: paths, globs or URLs; relative ones start at the manifest"""
+    tree: str = Field("variables", min_length=1)
+    """name of the TTree or RNTuple"""
+    branches: dict[str, str] = Field({})
+    """branch aliases, e.g. `px1: mu0_px`, where they differ from basf2's"""
+    frame: Literal["laboratory", "cms"] = "laboratory"
+    """system that the momenta are given in; basf2's `cms` has z along the electron"""
+    missing: tuple[float, ...] = ()
+    """numbers that stand for a missing value, such as -999, besides NaN and infinities; event
+    numbers are left alone"""
+    luminosity: Positive | None = None
+    """integrated luminosity of the sample in fb^-1 (background and data)"""
+    generated: Count | dict[Positive, Count] | None = None
+    """generated signal events, one number for every mass or one for each"""
+    mass: Positive | None = None
+    """generated mass in GeV where all events of the sample share it"""
+    entries: Count | dict[str, int] | None = None
+    """expected entries: in total, or for each file (by its name)"""
+    checksums: dict[str, Checksum] = Field({})
+    """checksums of files on disk, by name, e.g. `adler32:0a1b2c3d`; they are compared by every
+    command that reads the files"""
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
@@ -192,12 +182,10 @@ class Blinding(Section):
     smaller one.
     """
 
-    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.1, description="share of all data that is seen"
-    )
-    signal_region: tuple[Mass, Mass] | None = Field(
-        None, description="masses in GeV, from and to, that are hidden instead; all others are seen"
-    )
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """share of all data that is seen"""
+    signal_region: tuple[Mass, Mass] | None = None
+    """masses in GeV, from and to, that are hidden instead; all others are seen"""
 
     @model_validator(mode="after")
     def _means_one_thing(self) -> Self:

@@ -20,9 +20,12 @@ PositiveMass = Annotated[float, Field(gt=0)]
 class MassGrid(Section):
     """Equidistant masses, both ends included."""
 
-    start: PositiveMass = Field(0.1, description="lightest mass in GeV")
-    stop: PositiveMass = Field(8.7, description="heaviest mass in GeV")
-    step: PositiveMass = Field(0.1, description="distance between masses in GeV")
+    start: PositiveMass = 0.1
+    """lightest mass in GeV"""
+    stop: PositiveMass = 8.7
+    """heaviest mass in GeV"""
+    step: PositiveMass = 0.1
+    """distance between masses in GeV"""
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:
@@ -42,14 +45,10 @@ class MassGrid(Section):
 class Hypotheses(Section):
     """All masses that are searched for (section "training" of the Punzi-loss paper)."""
 
-    masses: MassGrid | tuple[PositiveMass, ...] = Field(
-        MassGrid(), description="masses in GeV: a list, or a grid with start, stop and step"
-    )
-    training_every: int = Field(
-        2,
-        ge=1,
-        description="every n-th mass, from the lightest, trains; the rest check generalisation",
-    )
+    masses: MassGrid | tuple[PositiveMass, ...] = MassGrid()
+    """masses in GeV: a list, or a grid with start, stop and step"""
+    training_every: int = Field(2, ge=1)
+    """every n-th mass, from the lightest, trains; the rest check generalisation"""
 
     @model_validator(mode="after")
     def _masses_differ(self) -> Self:

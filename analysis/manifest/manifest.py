@@ -37,39 +37,36 @@ PROCESSES = {
 class Manifest(sections.Section):
     """Everything a run depends on, as `data_manifest.yaml` states it."""
 
-    luminosity: sections.Positive = Field(50.0, description="target luminosity in fb^-1")
-    beams: sections.Beams = Field(sections.Beams(), description="beams and their crossing angle")
-    corrections: dict[str, sections.Positive] = Field(
-        {}, description="factors on every event's weight, such as a trigger efficiency"
-    )
-    search: SearchSettings = Field(SearchSettings(), description="window variable and features")
-    hypotheses: Hypotheses = Field(Hypotheses(), description="masses that are searched for")
-    processes: dict[str, str] = Field(
-        PROCESSES, description="every process, and how figures write it"
-    )
-    datasets: dict[str, Dataset] = Field(min_length=1, description="the samples, by name")
-    blinding: Blinding = Field(Blinding(), description="data that is seen without `--unblind`")
-    simulation: sections.SimulationSettings = Field(
-        sections.SimulationSettings(), description="settings and seed of the default data"
-    )
-    features: sections.FeatureSettings = Field(
-        sections.FeatureSettings(), description="how ntuples are read and tensors are written"
-    )
-    figure_of_merit: FigureOfMerit = Field(
-        FigureOfMerit(), description="figure of merit that is trained for and quoted"
-    )
-    training: TrainingSettings = Field(
-        TrainingSettings(), description="recipe and seed of the training"
-    )
-    paper: sections.PaperSettings = Field(
-        sections.PaperSettings(), description="what is reproduced of the paper, with which effort"
-    )
-    baselines: sections.BaselineSettings = Field(
-        sections.BaselineSettings(), description="what the networks are compared with"
-    )
-    limits: sections.LimitSettings = Field(
-        sections.LimitSettings(), description="confidence level and uncertainties of upper limits"
-    )
+    luminosity: sections.Positive = 50.0
+    """target luminosity in fb^-1"""
+    beams: sections.Beams = sections.Beams()
+    """energies of the beams and their crossing angle"""
+    corrections: dict[str, sections.Positive] = Field({})
+    """factors on every event's weight, such as a trigger efficiency"""
+    search: SearchSettings = SearchSettings()
+    """variable of the windows and features of the network"""
+    hypotheses: Hypotheses = Hypotheses()
+    """masses that are searched for"""
+    processes: dict[str, str] = PROCESSES
+    """every process, and how figures write it"""
+    datasets: dict[str, Dataset] = Field(min_length=1)
+    """the samples, by name"""
+    blinding: Blinding = Blinding()
+    """what is seen of data before `--unblind` is given"""
+    simulation: sections.SimulationSettings = sections.SimulationSettings()
+    """settings and seed of the default data"""
+    features: sections.FeatureSettings = sections.FeatureSettings()
+    """how ntuples are read and tensors are written"""
+    figure_of_merit: FigureOfMerit = FigureOfMerit()
+    """figure of merit that is trained for and quoted"""
+    training: TrainingSettings = TrainingSettings()
+    """recipe and seed of the training"""
+    paper: sections.PaperSettings = sections.PaperSettings()
+    """what is reproduced of the paper, with how many networks"""
+    baselines: sections.BaselineSettings = sections.BaselineSettings()
+    """what the networks are compared with"""
+    limits: sections.LimitSettings = sections.LimitSettings()
+    """confidence level and uncertainties of the upper limits"""
 
     @model_validator(mode="before")
     @classmethod

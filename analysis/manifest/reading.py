@@ -93,7 +93,7 @@ def _sentence(path: Path, problem: ErrorDetails, model: type[BaseModel]) -> str:
     if not key:
         return f"{path}: {message}."
     meaning = _meaning(problem["loc"], model)
-    about = f"`{key}` ({meaning})" if meaning else f"`{key}`"
+    about = f"`{key}` ({' '.join(meaning.split())})" if meaning else f"`{key}`"
     if problem["type"] == "missing":
         return f"{path}: {about} is missing."
     if problem["type"] == "extra_forbidden":

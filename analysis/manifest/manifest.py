@@ -9,9 +9,11 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args, get_origin
 
-from pydantic import Field, field_validator, model_validator
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError, did_you_mean
@@ -21,7 +23,6 @@ from punzinet.analysis.io.provenance import digest
 from punzinet.analysis.manifest import sections
 from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, Blinding, Dataset
 from punzinet.analysis.manifest.hypotheses import Hypotheses
-from punzinet.analysis.manifest.reading import read_settings
 from punzinet.analysis.search import SearchSettings
 from punzinet.analysis.training.settings import TrainingSettings
 
@@ -32,6 +33,9 @@ PROCESSES = {
     "mumugamma": r"$\mu^+\mu^-(\gamma)$",
 }
 """Processes of the default data and how figures write them."""
+
+MOST_VALUES = 1_000_000
+"""Values that a file may stand for: aliases let a few lines stand for more than any memory."""
 
 
 class Manifest(sections.Section):
@@ -207,7 +211,7 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
         InputError: If the file cannot be read or anything in it is wrong; the sentence names
             the key and what it is for.
     """
-    manifest = read_settings(path, Manifest)
+    manifest = _read(path)
     size = manifest.simulation.size(scale)
     simulated = _simulated(output)
     settled: dict[str, Dataset] = {}
@@ -231,6 +235,101 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
             raise InputError(f"{path}: `limits.cross_sections`: there is no file {table}.")
         limits = limits.model_copy(update={"cross_sections": str(table)})
     return manifest.model_copy(update={"datasets": settled, "limits": limits})
+
+
+def _read(path: Path) -> Manifest:
+    """Read a manifest without executing anything in it; InputError with a sentence a problem."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        # A subclass of SafeLoader: it builds plain values only.
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} is not there; name your manifest with --manifest (MANIFEST= for make)."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as text: {error}.") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"{path}{line}: {error.problem}; correct the YAML.") from error
+    # The last ones are what a tag such as !!bool does to a value that is none.
+    except (
+        yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError, ValueError,
+    ) as error:  # fmt: skip
+        raise InputError(f"{path} is not valid YAML: {error}.") from error
+    if _count(content, {}) > MOST_VALUES:
+        raise InputError(
+            f"{path} repeats itself without end, or stands for more than {MOST_VALUES} values, by "
+            "its aliases (*); write out what they stand for."
+        )
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must be a mapping that holds at least `datasets`.")
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(_sentence(path, problem) for problem in error.errors())
+        raise InputError(problems) from None
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a mapping with the same key twice (plain YAML keeps the last)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float):
+                continue
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"`{key}` is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _count(content: Any, known: dict[int, float]) -> float:
+    """Values that content stands for; infinitely many if it contains itself.
+
+    Counts by the identity of what has been counted already are `known`, and added to.
+    """
+    if not isinstance(content, dict | list | tuple):
+        return 1
+    if id(content) not in known:
+        known[id(content)] = math.inf
+        inner = content.values() if isinstance(content, dict) else content
+        known[id(content)] = 1 + sum(_count(value, known) for value in inner)
+    return known[id(content)]
+
+
+def _sentence(path: Path, problem: ErrorDetails) -> str:
+    """One sentence about one problem that pydantic found, which says what the setting is for."""
+    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    key = ".".join(str(part) for part in problem["loc"])
+    if not key:
+        return f"{path}: {message}."
+    meaning = _meaning(problem["loc"])
+    about = f"`{key}` ({' '.join(meaning.split())})" if meaning else f"`{key}`"
+    if problem["type"] == "missing":
+        return f"{path}: {about} is missing."
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: `{key}` is not a setting; check its spelling."
+    shown = repr(problem["input"])
+    given = f", not {shown}" if len(shown) <= 60 and problem["type"] != "value_error" else ""
+    return f"{path}: {about}: {message[:1].lower()}{message[1:]}{given}."
+
+
+def _meaning(location: tuple[int | str, ...]) -> str | None:
+    """What the key at `location` is for, by the description of its field."""
+    meaning: str | None = None
+    model: Any = Manifest
+    for part in location:
+        fields = getattr(model, "model_fields", {})
+        if part in fields:
+            meaning, model = fields[part].description, fields[part].annotation
+            # Of a mapping, the keys are the user's; the values are what has fields.
+            model = get_args(model)[-1] if get_origin(model) is dict else model
+    return meaning
 
 
 def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:

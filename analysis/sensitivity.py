@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import Column, OrInfinite, read_result, write_json
-from punzinet.analysis.manifest.hypotheses import hypothesis_rows, read_hypotheses
+from punzinet.analysis.manifest.sections import hypothesis_rows, read_hypotheses
 from punzinet.analysis.types import BoolArray, FloatArray
 
 CUTS = ("optimal", "optimal_in_training", "single", "half")

@@ -14,8 +14,8 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
-from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.sections import MASS_TOLERANCE
 from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray

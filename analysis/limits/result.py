@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import Column, read_json, read_result, reason, write_json
-from punzinet.analysis.manifest.hypotheses import hypothesis_rows, read_hypotheses
+from punzinet.analysis.manifest.sections import hypothesis_rows, read_hypotheses
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import mass_index
 

@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import is_file
-from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
-from punzinet.analysis.manifest.sections import Positive, Section
+from punzinet.analysis.manifest.sections import MASS_TOLERANCE, Positive, Section
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 SIGNAL_PROCESS = "signal"

@@ -22,7 +22,6 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import digest
 from punzinet.analysis.manifest import sections
 from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, Blinding, Dataset
-from punzinet.analysis.manifest.hypotheses import Hypotheses
 from punzinet.analysis.search import SearchSettings
 from punzinet.analysis.training.settings import TrainingSettings
 
@@ -49,7 +48,7 @@ class Manifest(sections.Section):
     """factors on every event's weight, such as a trigger efficiency"""
     search: SearchSettings = SearchSettings()
     """variable of the windows and features of the network"""
-    hypotheses: Hypotheses = Hypotheses()
+    hypotheses: sections.Hypotheses = sections.Hypotheses()
     """masses that are searched for"""
     processes: dict[str, str] = PROCESSES
     """every process, and how figures write it"""

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
+from punzinet.analysis.manifest.sections import MASS_TOLERANCE
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.statistics import Statistics, mean_sigma
 from punzinet.analysis.paper.studies import MAIN

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
-from punzinet.analysis.manifest.hypotheses import MASS_TOLERANCE
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.sections import MASS_TOLERANCE
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.paper.claims import Effect
 from punzinet.analysis.paper.judgement import Judgement, PassingFraction

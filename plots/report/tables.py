@@ -13,7 +13,7 @@ import numpy as np
 
 from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.hypotheses import is_training
+from punzinet.analysis.manifest.sections import is_training
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
 from punzinet.analysis.windows import Windows

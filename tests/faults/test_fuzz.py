@@ -19,8 +19,8 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import Record, read_record, write_record
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import Dataset
-from punzinet.analysis.manifest.hypotheses import MOST_MASSES
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
+from punzinet.analysis.manifest.sections import MOST_MASSES
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.training.data import load_sample

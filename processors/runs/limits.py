@@ -10,8 +10,7 @@ import pyhf
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.provenance import provenance
-from punzinet.analysis.limits.asymptotic import asymptotic_limits
-from punzinet.analysis.limits.counting import counting_limits
+from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields
 from punzinet.analysis.limits.result import BANDS, Limits, SelectionLimits, read_sigma_over_g2

@@ -5,8 +5,7 @@ import time
 import numpy as np
 from stage import Figures
 
-from punzinet.analysis.limits.asymptotic import asymptotic_limits
-from punzinet.analysis.limits.counting import counting_limits
+from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.model import Background, CountingExperiment
 
 HYPOTHESES = 87

@@ -1,3 +1,5 @@
+"""Statistical models of yields, and as pyhf understands them."""
+
 import numpy as np
 import pyhf
 import pytest
@@ -6,9 +8,11 @@ from punzinet.analysis.limits.model import Background, CountingExperiment, Yield
 from punzinet.analysis.manifest.sections import LimitSettings
 
 
-def yields(background: list[float], error: list[float], efficiency: float = 0.2) -> Yields:
-    """Yields of one hypothesis."""
-    return Yields(
+def experiment_of(
+    background: list[float], error: list[float], efficiency: float = 0.2, **settings: object
+) -> CountingExperiment | None:
+    """Model of one hypothesis at 50 fb^-1."""
+    yields = Yields(
         backgrounds=("tautau", "eemumu"),
         efficiency=np.array([efficiency]),
         efficiency_error=np.array([0.01 * efficiency]),
@@ -16,66 +20,49 @@ def yields(background: list[float], error: list[float], efficiency: float = 0.2)
         background_error=np.array(error)[:, None],
         typical_weight=np.array([0.3]),
     )
-
-
-def experiment_of(content: Yields, **settings: object) -> CountingExperiment:
-    experiment = CountingExperiment.of(content, 0, 2.5, 50.0, LimitSettings(**settings))
-    assert experiment is not None
-    return experiment
-
-
-def test_signal_is_that_of_one_femtobarn() -> None:
-    assert experiment_of(yields([3.0, 1.0], [1.0, 0.5])).signal == pytest.approx(0.2 * 50)
+    return CountingExperiment.of(yields, 0, 2.5, 50.0, LimitSettings(**settings))
 
 
 def test_effective_events_are_those_of_a_poisson_count() -> None:
     weight, count = 0.3, 7
-    experiment = experiment_of(yields([count * weight, 0.0], [weight * np.sqrt(count), 0.0]))
-    assert [b.name for b in experiment.backgrounds] == ["tautau"]
-    assert experiment.backgrounds[0].effective == pytest.approx(count)
+    (one,) = experiment_of([count * weight, 0.0], [weight * np.sqrt(count), 0.0]).backgrounds
+    assert one.name == "tautau"
+    assert one.effective == pytest.approx(count)
 
 
 def test_where_nothing_is_left_half_an_event_stands_for_it() -> None:
-    (unseen,) = experiment_of(yields([0.0, 0.0], [0.0, 0.0])).backgrounds
+    (unseen,) = experiment_of([0.0, 0.0], [0.0, 0.0]).backgrounds
     assert unseen == Background("unseen", 0.15, 0.5, ("background", 0.1))
 
 
 def test_no_signal_no_limit() -> None:
-    empty = yields([1.0, 1.0], [1.0, 1.0], efficiency=0.0)
-    assert CountingExperiment.of(empty, 0, 2.5, 50.0, LimitSettings()) is None
+    assert experiment_of([1.0, 1.0], [1.0, 1.0], efficiency=0.0) is None
 
 
-def test_one_uncertainty_is_common_and_several_are_independent() -> None:
-    content = yields([3.0, 1.0], [1.0, 0.5])
-    common = experiment_of(content).workspace()
-    own = experiment_of(content, background_uncertainty={"tautau": 0.2, "eemumu": 0.3}).workspace()
-    names = [
-        [m["name"] for s in w["channels"][0]["samples"][1:] for m in s["modifiers"]
-         if m["name"].startswith("background")]
-        for w in (common, own)
-    ]  # fmt: skip
-    assert names == [["background"] * 2, ["background_tautau", "background_eemumu"]]
+@pytest.mark.parametrize(
+    ("uncertainty", "names"),
+    [
+        (0.1, ["background", "background"]),
+        ({"tautau": 0.2, "eemumu": 0.3}, ["background_tautau", "background_eemumu"]),
+    ],
+)
+def test_one_uncertainty_is_common_and_several_are_independent(
+    uncertainty: object, names: list[str]
+) -> None:
+    experiment = experiment_of([3.0, 1.0], [1.0, 0.5], background_uncertainty=uncertainty)
+    samples = experiment.workspace()["channels"][0]["samples"]
+    factors = [m for s in samples for m in s["modifiers"] if m["type"] == "normsys"]
+    assert [m["name"] for m in factors if m["name"].startswith("background")] == names
+    for factor in factors:  # log-normal
+        assert factor["data"]["hi"] * factor["data"]["lo"] == pytest.approx(1)
 
 
 def test_workspace_is_histfactory_and_expects_what_the_yields_say() -> None:
-    experiment = experiment_of(yields([3.0, 1.0], [1.0, 0.5]))
-    spec = experiment.workspace()
-    workspace = pyhf.Workspace(spec)
+    workspace = pyhf.Workspace(experiment_of([3.0, 1.0], [1.0, 0.5]).workspace())
     model = workspace.model()
     parameters = np.array(model.config.suggested_init())
     for cross_section in (0.0, 0.7):
         parameters[model.config.poi_index] = cross_section
         expected = model.expected_actualdata(parameters)
-        assert expected == pytest.approx([4.0 + 10.0 * cross_section])
+        assert expected == pytest.approx([4.0 + 0.2 * 50 * cross_section])
     assert workspace.data(model, include_auxdata=False) == [4.0]
-
-
-def test_normal_systematics_are_log_normal() -> None:
-    spec = experiment_of(yields([3.0, 1.0], [1.0, 0.5])).workspace()
-    factors = [
-        m["data"] for s in spec["channels"][0]["samples"] for m in s["modifiers"]
-        if m["type"] == "normsys"
-    ]  # fmt: skip
-    assert factors
-    for factor in factors:
-        assert factor["hi"] * factor["lo"] == pytest.approx(1)

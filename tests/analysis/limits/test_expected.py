@@ -1,0 +1,174 @@
+"""Expected limits against closed forms, Poisson sums, pyhf's fits and toys."""
+
+import numpy as np
+import pyhf
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.stats import norm, poisson
+
+from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits, target_roots
+from punzinet.analysis.limits.model import Background, CountingExperiment
+from punzinet.analysis.limits.result import BANDS
+
+TOYS = 400
+SIGNAL = 10.0
+"""Events for 1 fb."""
+
+
+def experiment_of(
+    background: float, effective: float = 1e7, size: float = 1e-4, signal: float = SIGNAL, **others
+) -> CountingExperiment:
+    """One background and uncertainties of the same relative size, unless others are given."""
+    return CountingExperiment(
+        mass=2.5,
+        signal=signal,
+        signal_systematics={"efficiency": others.get("efficiency", size)},
+        luminosity=others.get("luminosity", size),
+        backgrounds=(Background("tautau", background, effective, ("background", size)),),
+    )
+
+
+def closed_form(background: float, confidence_level: float) -> list[float]:
+    """Events excluded by a count without uncertainties (EPJC 71, 1554, Eq. 90 for the Asimov)."""
+
+    def root(s: float) -> float:
+        return float(np.sqrt(2 * (s - background * np.log1p(s / background))))
+
+    return [brentq(lambda s, t=t: root(s) - t, 0, 1e4) for t in target_roots(confidence_level)]
+
+
+@pytest.mark.parametrize("confidence_level", [0.9, 0.95])
+def test_without_uncertainties_asymptotic_limits_are_the_closed_form(confidence_level) -> None:
+    backgrounds = [0.3, 5.0, 400.0]
+    limits = asymptotic_limits([experiment_of(b) for b in backgrounds], confidence_level)
+    expected = [closed_form(background, confidence_level) for background in backgrounds]
+    assert SIGNAL * limits == pytest.approx(np.array(expected), rel=2e-3)
+
+
+def test_bands_of_a_gaussian() -> None:
+    # For large numbers: σ · (N + Φ⁻¹(1 − α Φ(N))).
+    (limits,) = SIGNAL * asymptotic_limits([experiment_of(1e6, 1e9, 1e-5)], 0.9)
+    assert limits == pytest.approx(1e3 * (BANDS + norm.isf(0.1 * norm.cdf(BANDS))), rel=3e-3)
+
+
+def model_of(experiment: CountingExperiment) -> tuple[pyhf.Model, list[float]]:
+    """pyhf's model, and the data that background alone is expected to give."""
+    spec = experiment.workspace()
+    parameters = spec["measurements"][0]["config"]["parameters"]
+    content = {"channels": spec["channels"], "parameters": parameters}
+    model = pyhf.Model(content, poi_name="cross_section", validate=False)
+    return model, [experiment.background, *model.config.auxdata]
+
+
+def test_pyhf_finds_the_same_cls() -> None:
+    """Experiments of one and of three backgrounds, solved together, each against pyhf's fits."""
+    backgrounds = (
+        Background("tautau", 0.9, 4.0, ("background_tautau", 0.1)),
+        Background("eemumu", 0.2, 1.0, ("background_eemumu", 0.2)),
+        Background("mumugamma", 5.0, 50.0, ("background_mumugamma", 0.3)),
+    )
+    systematics = {"efficiency": 0.05, "signal_statistics": 0.02}
+    experiments = [
+        experiment_of(0.7, 3.0, 0.1),
+        CountingExperiment(1.0, 8.0, systematics, 0.01, backgrounds),
+        experiment_of(50.0, 220.0, 0.1),
+    ]
+    for experiment, limits in zip(experiments, asymptotic_limits(experiments, 0.9), strict=True):
+        model, data = model_of(experiment)
+        for i, limit in enumerate(limits):
+            _, expected = pyhf.infer.hypotest(
+                limit, data, model, test_stat="qtilde", return_expected_set=True
+            )
+            assert float(expected[i]) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_uncertainties_weaken_limits() -> None:
+    experiments = [experiment_of(50.0, 1e7, size) for size in (0, 0.1, 0.3)]
+    median = asymptotic_limits(experiments, 0.9)[:, 2]
+    assert median[0] < 0.97 * median[1] < 0.9 * median[2]
+
+
+def test_no_experiment_no_limit() -> None:
+    assert asymptotic_limits([], 0.9).shape == counting_limits([], 0.9).shape == (0, 5)
+
+
+def test_asymptotic_limits_promise_too_much_where_little_is_expected() -> None:
+    """What the documentation warns of: no count excludes less than ln 10 = 2.30 events at 90 %."""
+    experiments = [experiment_of(1e-4), experiment_of(0.67, 3.0, 0.1)]
+    asymptotic, counting = (
+        SIGNAL * limits(experiments, 0.9) for limits in (asymptotic_limits, counting_limits)
+    )
+    assert asymptotic[0, 2] == pytest.approx(1.353, rel=0.01)
+    assert counting[0, 2] == pytest.approx(np.log(10), rel=1e-3)
+    assert asymptotic[1, 0] < 0.8 * np.log(10) < np.log(10) < counting[1, 0]
+
+
+@given(background=st.floats(0.01, 200))
+@example(background=1.841)  # where 0 events are all but exactly one sigma low
+@settings(max_examples=30)
+def test_without_uncertainties_cls_is_a_ratio_of_poisson_sums(background: float) -> None:
+    (limits,) = SIGNAL * counting_limits([experiment_of(background, 1e10, 0.0)], 0.9)
+    counts = poisson.ppf(norm.cdf([-2, -1, 0, 1, 2]), background)
+    cls = poisson.cdf(counts, background + limits) / poisson.cdf(counts, background)
+    assert cls == pytest.approx(np.full(5, 0.1), rel=1e-3)
+
+
+def test_the_unseen_background_excludes_a_little_more_than_ln_10_events() -> None:
+    # With 0 counted, CLs does not depend on the background at all: exp(−s).
+    (limits,) = SIGNAL * counting_limits([experiment_of(0.1, 0.5, 0.0)], 0.9)
+    assert limits[:3] == pytest.approx(np.full(3, np.log(10)), rel=1e-6)
+
+
+def test_points_of_the_average_suffice() -> None:
+    yields = ((0.7, 3.0), (6.5, 29.0), (900.0, 4000.0))
+    experiments = [experiment_of(*one, 0.1) for one in yields]
+    few, many = (counting_limits(experiments, 0.9, points) for points in (12, 15))
+    assert few == pytest.approx(many, rel=0.03)
+
+
+def test_points_that_lie_far_apart_are_no_obstacle() -> None:
+    # The probability falls in steps, one for each point, on which slopes lead nowhere.
+    (limits,) = SIGNAL * counting_limits([experiment_of(1e5, 0.5, 0.1)], 0.9)
+    expected = [88.842759, 4190.2073, 48256.164, 213833.44, 595401.85]
+    assert limits == pytest.approx(expected, rel=1e-6)
+
+
+def test_many_events_are_asymptotic() -> None:
+    experiments = [experiment_of(400.0, 1e6, 0.02)]
+    counting, asymptotic = (
+        limits(experiments, 0.9)[0, 2] for limits in (counting_limits, asymptotic_limits)
+    )
+    assert counting == pytest.approx(asymptotic, rel=0.02)
+
+
+def median_cls(experiment: CountingExperiment, cross_section: float) -> float:
+    """Expected CLs at a cross-section, from the distributions of q̃ over toys of pyhf."""
+    model, data = model_of(experiment)
+    np.random.seed(1)  # noqa: NPY002  # pyhf draws from numpy's global generator
+    calculator = pyhf.infer.calculators.ToyCalculator(data, model, ntoys=TOYS, track_progress=False)
+    with_signal, without = (
+        np.asarray(distribution.samples) for distribution in calculator.distributions(cross_section)
+    )
+    middle = np.median(without)
+    return float(np.mean(with_signal >= middle) / np.mean(without >= middle))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("background", "effective", "signal"),
+    [(50.85, 220.0, 8.2), (15.0, 66.0, 8.0), (6.52, 29.0, 7.85), (0.67, 3.0, 6.3)],
+)
+def test_toys_exclude_about_as_often(background: float, effective: float, signal: float) -> None:
+    """Yields of 1.3, 1.9 and 3.7 GeV of the default data, and some between the first two."""
+    others = {"efficiency": 0.05, "luminosity": 0.01}
+    experiment = experiment_of(background, effective, 0.1, signal, **others)
+    by_asymptotic, by_counting = (
+        median_cls(experiment, limits([experiment], 0.9)[0, 2])
+        for limits in (asymptotic_limits, counting_limits)
+    )
+    # CLs falls by about a tenth for 5 % more signal; 400 toys are good to 0.02.
+    assert 0.05 < by_counting < 0.15
+    if background > 5:
+        assert 0.05 < by_asymptotic < 0.15

@@ -1,7 +1,7 @@
 """Punzi-net: one network, one loss and one cut for a particle of unknown mass.
 
-The folders of the repository are subpackages: `punzinet.analysis` (physics, statistics,
-learning), `punzinet.processors` (coffea, stages, command line), `punzinet.plots` (figures).
+Folders of the repository are subpackages: `punzinet.analysis` (physics, statistics, learning),
+`punzinet.processors` (coffea), `punzinet.plots` (figures). On top are `stages` and `cli`.
 """
 
 from importlib import import_module

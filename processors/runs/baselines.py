@@ -179,7 +179,7 @@ def _rectangular(common: _Common, judge: Judge) -> Baseline:
 def _train(common: _Common, name: str, figure_of_merit: FigureOfMerit, **changes: Any) -> PunziNet:
     """Train one network with another loss or figure of merit than the manifest's."""
     settings = common.manifest.training.model_copy(update={"networks": 1, **changes})
-    with ProgressBar() as progress:
+    with ProgressBar(quiet=not LOG.isEnabledFor(logging.WARNING)) as progress:
         result = train_networks(
             common.trained,
             figure_of_merit,

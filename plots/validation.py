@@ -131,8 +131,8 @@ def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
         middle, half = 0.5 * (one.edges[1:] + one.edges[:-1]), 0.5 * np.diff(one.edges)
         upper.stairs(one.ours, one.edges, color=style.BLUE, label="this simulation")
         look: dict[str, Any] = {"color": "black", "elinewidth": 0.5, "label": "Pythia 8"}
-        style.draw_points(upper, middle, one.theirs, one.theirs_error, **look)
-        values = np.concatenate([one.ours, one.theirs])
+        style.draw_points(upper, middle, one.pythia, one.pythia_error, **look)
+        values = np.concatenate([one.ours, one.pythia])
         low, high = style.finite_range(values[values > 0])
         if high > 30 * low:
             upper.set_yscale("log")

@@ -27,69 +27,81 @@ from punzinet.analysis.windows import Windows
 
 TOLERANCE: Final = 0.2
 """Relative difference from a published number that counts as agreement."""
-
-CROSS_SECTIONS: Final = {"mumugamma": 1.148, "tautau": 0.919, "eemumu": 18.9}
-"""At 10.58 GeV, nb (Belle II Physics Book, arXiv:1808.10567)."""
-BRANCHING_RATIO: Final = 0.1739
-"""Of tau -> mu nu nu (PDG)."""
-WEIGHTED_SIGMAS: Final = {
-    0.1: 0.234,
-    0.9: 0.296,
-    1.7: 0.304,
-    2.5: 0.302,
-    3.3: 0.297,
-    4.1: 0.271,
-    4.9: 0.257,
-    5.7: 0.223,
-    6.5: 0.177,
-    7.3: 0.139,
-    8.1: 0.097,
-}
+SIGMA_MASSES: Final = (0.1, 0.9, 1.7, 2.5, 3.3, 4.1, 4.9, 5.7, 6.5, 7.3, 8.1)
+SIGMAS: Final = (0.234, 0.296, 0.304, 0.302, 0.297, 0.271, 0.257, 0.223, 0.177, 0.139, 0.097)
+WEIGHTED_SIGMAS: Final = dict(zip(SIGMA_MASSES, SIGMAS, strict=True))
 """Of the signal's peak in the squared recoil mass, GeV^2, by mass in GeV."""
 SIGNAL_IN_WINDOW: Final = 0.378
-"""Signal in its own window over generated, mean over the training masses."""
 BACKGROUNDS: Final = {"tautau": 152_000.0, "eemumu": 26_500.0, "mumugamma": 4_460.0}
 """Preselected events in the training windows at `LUMINOSITY`, before the trigger's efficiency."""
 LUMINOSITY: Final = 50.0
 """Of the search, fb^-1."""
-TRIGGER_EFFICIENCY: Final = 0.9
 SAMPLE_LUMINOSITY: Final = 1000.0
 """Of the background that the paper simulated, fb^-1."""
 SAMPLE_SIGNAL: Final = 20_000
 """Signal events that the paper generated at each mass."""
-SAMPLE_EVENTS: Final = 3.25e6
-"""Events of the paper's sample in the training windows."""
-SAMPLE_SIGNAL_SHARE: Final = 0.10
-
 TWO_PHOTON_MASS: Final = 0.5
 """Least mass of the pair in the total two-photon cross-section, GeV: the published number comes
 with the generator's default cut, and this one reproduces it."""
 TRIALS: Final = {"mumugamma": 400_000, "tautau": 200_000, "eemumu": 200_000}
 """Trials of each generator for the totals: errors below half a percent."""
 
+NUMBERS: Final = {
+    # at 10.58 GeV, Belle II Physics Book (arXiv:1808.10567)
+    "cross_section_mumugamma_nb": (
+        "cross-section mumugamma [nb]",
+        1.148,
+        "all photon energies and angles, from the muons' threshold on",
+    ),
+    "cross_section_tautau_nb": ("cross-section tautau [nb]", 0.919, "before decays"),
+    "cross_section_eemumu_nb": (
+        "cross-section eemumu [nb]",
+        18.9,
+        f"two-photon diagrams with a muon pair above {TWO_PHOTON_MASS} GeV; the published number "
+        "does not state its cut",
+    ),
+    # PDG
+    "branching_ratio_tau_to_mu": ("BR(tau -> mu nu nu)", 0.1739, "an input of the simulation"),
+    **{
+        f"weighted_sigma_{mass:g}_GeV2": (f"sigma at {mass:g} GeV [GeV^2]", sigma, "")
+        for mass, sigma in WEIGHTED_SIGMAS.items()
+    },
+    "signal_in_own_window": (
+        "signal in own window",
+        SIGNAL_IN_WINDOW,
+        "over generated, mean over the training masses",
+    ),
+    **{
+        f"background_{process}": (
+            f"{process} in windows",
+            number,
+            "in the training windows at 50 fb^-1, before the trigger's efficiency",
+        )
+        for process, number in BACKGROUNDS.items()
+    },
+    "trigger_scale": ("trigger scale", 0.9, "product of the manifest's corrections"),
+    # the paper's sample in the training windows
+    "paper_sample_events": ("sample: events", 3.25e6, ""),
+    "paper_sample_signal_share": ("sample: signal share", 0.10, ""),
+}
+"""Title with the unit, published value, and what exactly is compared, in the order of the file."""
+
 Measured = tuple[float, float]
 """A value and its statistical error."""
+Row = tuple[float | None, float | None, str]
+"""Our value and its error, None where there is none, and a note in place of that in `NUMBERS`."""
 
 
 @dataclass(frozen=True)
 class PublishedNumber:
-    """A published number beside ours.
+    """A published number beside ours."""
 
-    Attributes:
-        quantity: Its key in the file.
-        title: What it is, in words, with the unit.
-        published: The published value.
-        ours: Our value, None where this data does not have it.
-        error: Its statistical error, None where there is none.
-        note: What exactly is compared, or why there is no value.
-    """
-
-    quantity: str
-    title: str
+    quantity: str  # its key in the file
+    title: str  # with the unit
     published: float
-    ours: float | None
-    error: float | None = None
-    note: str = ""
+    ours: float | None  # None where this data does not have it
+    error: float | None = None  # statistical
+    note: str = ""  # what exactly is compared, or why there is no value
 
     @property
     def ratio(self) -> float | None:
@@ -103,13 +115,8 @@ class PublishedNumber:
 
     def to_json(self) -> dict[str, Any]:
         """All of it, without an error or a note that is not there."""
-        content = {
-            "ours": self.ours,
-            "published": self.published,
-            "ratio": self.ratio,
-            "tolerance": TOLERANCE,
-            "met": self.met,
-        }
+        content = {name: getattr(self, name) for name in ("ours", "published", "ratio")}
+        content |= {"tolerance": TOLERANCE, "met": self.met}
         extra = {"error": self.error, "note": self.note or None}
         return content | {key: value for key, value in extra.items() if value is not None}
 
@@ -122,60 +129,39 @@ def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[Pub
     """
     windows = Windows.read(output.windows)
     yields = background_yields(manifest, output, windows)
-    acceptance = signal_in_window(output, windows)
+    inside = signal_in_window(output, windows)
+    sections = cross_sections(manifest)
+    nothing = (None, None, "no dataset of this process in the manifest")
+    rows: dict[str, Row] = {
+        **{f"cross_section_{name}_nb": (*value, "") for name, value in sections.items()},
+        "branching_ratio_tau_to_mu": (BR_TAU_TO_MU, None, ""),
+        **widths(windows),
+        "signal_in_own_window": (*inside, ""),
+        **{f"background_{name}": nothing for name in BACKGROUNDS},
+        **{f"background_{name}": (*value, "") for name, value in yields.items()},
+        "trigger_scale": (manifest.correction, None, ""),
+        **_sample(manifest, yields, inside, int(windows.training.sum())),
+    }
     return [
-        *cross_section_rows(manifest),
-        *width_rows(windows),
-        PublishedNumber(
-            "signal_in_own_window",
-            "signal in own window",
-            SIGNAL_IN_WINDOW,
-            *acceptance,
-            "over generated, mean over the training masses",
-        ),
-        *_yield_rows(yields),
-        PublishedNumber(
-            "trigger_scale",
-            "trigger scale",
-            TRIGGER_EFFICIENCY,
-            manifest.correction,
-            note="product of the manifest's corrections",
-        ),
-        *_sample_rows(manifest, yields, acceptance, int(windows.training.sum())),
+        PublishedNumber(quantity, title, number, *rows[quantity][:2], rows[quantity][2] or note)
+        for quantity, (title, number, note) in NUMBERS.items()
     ]
 
 
-def cross_section_rows(manifest: Manifest) -> list[PublishedNumber]:
-    """Total cross-sections of the generators, without any detector."""
-    taus = [TauPairGenerator()]
-    processes: dict[str, tuple[Sequence[Generator], float, str]] = {
-        "mumugamma": (
-            mumugamma.whole(),
-            1.0,
-            "all photon energies and angles, from the muons' threshold on",
-        ),
-        "tautau": (taus, 1 / BR_TAU_TO_MU**2, "before decays"),
-        "eemumu": (
-            twophoton.whole(TWO_PHOTON_MASS),
-            1.0,
-            f"two-photon diagrams with a muon pair above {TWO_PHOTON_MASS} GeV; the published "
-            "number does not state its cut",
-        ),
+def cross_sections(manifest: Manifest) -> dict[str, Measured]:
+    """Total cross-sections of the generators, nb, without any detector."""
+    processes: dict[str, tuple[Sequence[Generator], float]] = {
+        "mumugamma": (mumugamma.whole(), 1.0),
+        "tautau": ([TauPairGenerator()], 1 / BR_TAU_TO_MU**2),
+        "eemumu": (twophoton.whole(TWO_PHOTON_MASS), 1.0),
     }
-    rows = []
-    for name, (generators, factor, note) in processes.items():
-        measured = total(generators, TRIALS[name], manifest.beams.sqrt_s, manifest.simulation.seed)
-        value, error = (1e-6 * (factor * number) for number in measured)
-        key, title = f"cross_section_{name}_nb", f"cross-section {name} [nb]"
-        rows.append(PublishedNumber(key, title, CROSS_SECTIONS[name], value, error, note))
-    branching = PublishedNumber(
-        "branching_ratio_tau_to_mu",
-        "BR(tau -> mu nu nu)",
-        BRANCHING_RATIO,
-        BR_TAU_TO_MU,
-        note="an input of the simulation",
-    )
-    return [*rows, branching]
+    sections = {}
+    for name, (generators, factor) in processes.items():
+        value, error = total(
+            generators, TRIALS[name], manifest.beams.sqrt_s, manifest.simulation.seed
+        )
+        sections[name] = (1e-6 * (factor * value), 1e-6 * (factor * error))
+    return sections
 
 
 def total(generators: Sequence[Generator], trials: int, sqrt_s: float, seed: int) -> Measured:
@@ -190,20 +176,17 @@ def total(generators: Sequence[Generator], trials: int, sqrt_s: float, seed: int
     return value, sqrt(variance)
 
 
-def width_rows(windows: Windows) -> list[PublishedNumber]:
+def widths(windows: Windows) -> dict[str, Row]:
     """Weighted sigmas of the peaks."""
-    masses = np.array(list(WEIGHTED_SIGMAS))
-    rows = []
-    for (mass, sigma), i in zip(
-        WEIGHTED_SIGMAS.items(), windows.index_of(masses).tolist(), strict=True
-    ):
-        ours, error, note = None, None, "no hypothesis of this manifest"
+    rows: dict[str, Row] = {}
+    index = windows.index_of(np.array(SIGMA_MASSES)).tolist()
+    for mass, i in zip(SIGMA_MASSES, index, strict=True):
+        row: Row = (None, None, "no hypothesis of this manifest")
         if i >= 0:
             fit = windows.fits[i]
-            ours, error = float(windows.sigma[i]), None if fit is None else fit.sigma_error
             note = "" if windows.fitted[i] else "interpolated between the fits of other masses"
-        key, title = f"weighted_sigma_{mass:g}_GeV2", f"sigma at {mass:g} GeV [GeV^2]"
-        rows.append(PublishedNumber(key, title, sigma, ours, error, note))
+            row = (float(windows.sigma[i]), None if fit is None else fit.sigma_error, note)
+        rows[f"weighted_sigma_{mass:g}_GeV2"] = row
     return rows
 
 
@@ -244,20 +227,17 @@ def background_yields(
         weights = [_training_weights(output, name, windows) for name in names]
         if weights:
             weight = np.concatenate(weights)
-            yields[process] = (
-                float(weight.sum()) * scale,
-                float(np.sqrt((weight**2).sum())) * scale,
-            )
+            error = float(np.sqrt((weight**2).sum()))
+            yields[process] = (float(weight.sum()) * scale, error * scale)
     return yields
 
 
 def _training_weights(output: OutputFolder, dataset: str, windows: Windows) -> FloatArray:
     """Weights (n,) of a dataset's events in the training windows."""
-    paths = sorted((output.tensors / dataset).glob("*.parquet"))
+    folder = output.tensors / dataset
+    paths = sorted(folder.glob("*.parquet"))
     if not paths:
-        raise InputError(
-            f"{output.tensors / dataset} holds no tensors; run `punzinet features` first."
-        )
+        raise InputError(f"{folder} holds no tensors; run `punzinet features` first.")
     columns = ["window_start", "window_stop", "weight"]
     weights = []
     for path in paths:
@@ -275,29 +255,16 @@ def _training_weights(output: OutputFolder, dataset: str, windows: Windows) -> F
     return np.concatenate(weights)
 
 
-def _yield_rows(yields: dict[str, Measured]) -> list[PublishedNumber]:
-    """The backgrounds in the training windows."""
-    rows = []
-    for process, value in BACKGROUNDS.items():
-        ours, error = yields.get(process, (None, None))
-        note = "in the training windows at 50 fb^-1, before the trigger's efficiency"
-        if ours is None:
-            note = "no dataset of this process in the manifest"
-        key, title = f"background_{process}", f"{process} in windows"
-        rows.append(PublishedNumber(key, title, value, ours, error, note))
-    return rows
-
-
-def _sample_rows(
-    manifest: Manifest, yields: dict[str, Measured], acceptance: Measured, masses: int
-) -> list[PublishedNumber]:
+def _sample(
+    manifest: Manifest, yields: dict[str, Measured], inside: Measured, masses: int
+) -> dict[str, Row]:
     """Size of the sample, scaled to what the paper simulated for so many training masses."""
     per_background = SAMPLE_LUMINOSITY / LUMINOSITY
     background, background_error = (
-        per_background * float(np.linalg.norm(column, ord))
-        for column, ord in zip(np.transpose(list(yields.values())), (1, 2), strict=True)
+        per_background * float(np.linalg.norm(column, order))
+        for column, order in zip(np.transpose(list(yields.values())), (1, 2), strict=True)
     )
-    signal, signal_error = (SAMPLE_SIGNAL * masses * number for number in acceptance)
+    signal, signal_error = (SAMPLE_SIGNAL * masses * number for number in inside)
     events = background + signal
     published = per_background * sum(BACKGROUNDS.values())
     published += SIGNAL_IN_WINDOW * SAMPLE_SIGNAL * masses
@@ -307,22 +274,12 @@ def _sample_rows(
         f"background simulated for {', '.join(made)} fb^-1 scaled to 1000 fb^-1, signal to 20 000 "
         "generated events a mass"
     )
-    return [
-        PublishedNumber(
-            "paper_sample_events",
-            "sample: events",
-            SAMPLE_EVENTS,
-            events,
-            hypot(background_error, signal_error),
-            f"{note}; the published yields at 50 fb^-1, scaled in the same way, are "
-            f"{published:.3g} events",
-        ),
-        PublishedNumber(
-            "paper_sample_signal_share",
-            "sample: signal share",
-            SAMPLE_SIGNAL_SHARE,
-            signal / events,
-            hypot(signal_error * background, background_error * signal) / events**2,
-            note,
-        ),
-    ]
+    yields_note = (
+        f"{note}; the published yields at 50 fb^-1, scaled in the same way, are "
+        f"{published:.3g} events"
+    )
+    share_error = hypot(signal_error * background, background_error * signal) / events**2
+    return {
+        "paper_sample_events": (events, hypot(background_error, signal_error), yields_note),
+        "paper_sample_signal_share": (signal / events, share_error, note),
+    }

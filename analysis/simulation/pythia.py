@@ -14,8 +14,9 @@ of those with 1.2 to 3.5 GeV.
 """
 
 import importlib
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final
 
@@ -121,102 +122,68 @@ def _start(process: str, sqrt_s: float, seed: int) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """One spectrum of ours and of Pythia, in k bins.
+    """One spectrum of ours and of Pythia, in k bins."""
 
-    Attributes:
-        edges: (k + 1,) edges of the bins.
-        ours: (k,) share of our cross-section in each bin over its width.
-        ours_error: (k,) its statistical error.
-        ours_events: (k,) effective number of our events, (sum w)^2 / sum w^2.
-        theirs: (k,) as `ours`, of Pythia.
-        theirs_error: (k,) its statistical error.
-        theirs_events: (k,) Pythia's events.
-    """
-
-    edges: FloatArray
-    ours: FloatArray
-    ours_error: FloatArray
-    ours_events: FloatArray
-    theirs: FloatArray
-    theirs_error: FloatArray
-    theirs_events: FloatArray
+    edges: FloatArray  # (k + 1,)
+    ours: FloatArray  # (k,) share of our cross-section in each bin over its width
+    ours_error: FloatArray  # (k,) its statistical error
+    ours_effective_events: FloatArray  # (k,) (sum w)^2 / sum w^2
+    pythia: FloatArray  # (k,) the same three of Pythia
+    pythia_error: FloatArray
+    pythia_events: FloatArray
 
     @cached_property
     def judged(self) -> BoolArray:
         """Which bins have enough events in both samples, (k,)."""
-        enough: BoolArray = np.minimum(self.ours_events, self.theirs_events) >= LEAST_EVENTS
-        return enough
+        fewest = np.minimum(self.ours_effective_events, self.pythia_events)
+        return np.asarray(fewest >= LEAST_EVENTS)
 
     @cached_property
     def ratio(self) -> FloatArray:
         """Ours over Pythia, (k,), NaN where Pythia has nothing."""
-        nothing = np.full_like(self.ours, np.nan)
-        return np.divide(self.ours, self.theirs, out=nothing, where=self.theirs > 0)
+        return self.ours / np.where(self.pythia > 0, self.pythia, np.nan)
 
     @cached_property
     def ratio_error(self) -> FloatArray:
         """Its statistical error, (k,)."""
-        nothing = np.full_like(self.ours, np.nan)
-        errors = np.hypot(self.ours_error, self.ratio * self.theirs_error)
-        return np.divide(errors, self.theirs, out=nothing, where=self.theirs > 0)
+        errors = np.hypot(self.ours_error, self.ratio * self.pythia_error)
+        return errors / np.where(self.pythia > 0, self.pythia, np.nan)
+
+    @property
+    def deviations(self) -> FloatArray:
+        """Relative differences from Pythia in the judged bins, (j,)."""
+        return np.abs(self.ratio[self.judged] - 1)
 
     @property
     def met(self) -> bool:
         """Whether all judged bins agree within the tolerance."""
         return bool(np.all(self.deviations <= TOLERANCE))
 
-    @property
-    def deviations(self) -> FloatArray:
-        """Relative differences from Pythia in the judged bins, (j,)."""
-        differences: FloatArray = np.abs(self.ratio[self.judged] - 1)
-        return differences
-
     def to_json(self) -> dict[str, Any]:
         """All bins and what follows from them; a ratio without meaning is null."""
-        content = {
-            "edges": self.edges,
-            "ours": self.ours,
-            "ours_error": self.ours_error,
-            "ours_effective_events": self.ours_events,
-            "pythia": self.theirs,
-            "pythia_error": self.theirs_error,
-            "pythia_events": self.theirs_events,
-            "ratio": self.ratio,
-            "ratio_error": self.ratio_error,
-            "judged": self.judged,
-        }
+        names = [*(field.name for field in fields(self)), "ratio", "ratio_error", "judged"]
         bins = {
-            name: [value if np.isfinite(value) else None for value in values.tolist()]
-            for name, values in content.items()
+            name: [value if np.isfinite(value) else None for value in getattr(self, name).tolist()]
+            for name in names
         }
         return {**bins, "tolerance": TOLERANCE, "met": self.met}
 
 
 @dataclass(frozen=True, eq=False)
 class PythiaComparison:
-    """All spectra of one process.
+    """All spectra of one process."""
 
-    Attributes:
-        process: One of `PROCESSES`.
-        ours: Our cross-section in the compared range, nb.
-        theirs: Pythia's.
-        spectra: By name, that of `OBSERVABLES`.
-    """
-
-    process: str
-    ours: float
-    theirs: float
-    spectra: dict[str, Spectrum]
+    process: str  # one of `PROCESSES`
+    ours: float  # our cross-section in the compared range, nb
+    theirs: float  # Pythia's
+    spectra: dict[str, Spectrum]  # by name, that of `OBSERVABLES`
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
+        section = {"ours": self.ours, "pythia": self.theirs, "ratio": self.ours / self.theirs}
         return {
             "least_pair_mass": LEAST_PAIR_MASS[self.process],
-            "cross_section_nb": {
-                "ours": self.ours,
-                "pythia": self.theirs,
-                "ratio": self.ours / self.theirs,
-            },
+            "cross_section_nb": section,
             **{name: spectrum.to_json() for name, spectrum in self.spectra.items()},
         }
 
@@ -235,10 +202,14 @@ def compare_with_pythia(process: str, sqrt_s: float, seed: int, n: int) -> Pythi
     )
     samples = [_above(g.generate(rng, energies), process) for g in generators]
     spectra = {}
-    for name, observable in OBSERVABLES.items():
+    for name, (observable, edges) in OBSERVABLES.items():
         ours, weight = _entries(samples, observable)
         other, _ = _entries([theirs], observable)
-        spectra[name] = fill(_edges(process, name, other), ours, weight, other)
+        inner = edges[1:-1]
+        if process == "tautau":  # few events of Pythia: equally filled bins
+            shares = np.linspace(0, 1, max(1, len(other) // _TAU_BINS) + 1)
+            inner = np.quantile(other, shares)[1:-1]
+        spectra[name] = fill(np.concatenate([edges[:1], inner, edges[-1:]]), ours, weight, other)
     return PythiaComparison(
         process,
         1e-6 * sum(float(sample.weight.sum()) for sample in samples) / TRIALS[process],
@@ -249,21 +220,20 @@ def compare_with_pythia(process: str, sqrt_s: float, seed: int, n: int) -> Pythi
 
 def fill(edges: FloatArray, ours: FloatArray, weight: FloatArray, theirs: FloatArray) -> Spectrum:
     """Fill a spectrum with our values (n,) and their weights, and Pythia's values (m,)."""
-    sums, squares, events = (
-        np.histogram(values, edges, weights=weights)[0].astype(np.float64)
-        for values, weights in ((ours, weight), (ours, weight**2), (theirs, None))
+    densities = (
+        _density(edges, *sample) for sample in ((ours, weight), (theirs, np.ones(len(theirs))))
     )
-    ours_norm = np.diff(edges) * weight.sum()
-    theirs_norm = np.diff(edges) * len(theirs)
-    return Spectrum(
-        edges=edges,
-        ours=sums / ours_norm,
-        ours_error=np.sqrt(squares) / ours_norm,
-        ours_events=np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0),
-        theirs=events / theirs_norm,
-        theirs_error=np.sqrt(events) / theirs_norm,
-        theirs_events=events,
-    )
+    return Spectrum(edges, *itertools.chain(*densities))
+
+
+def _density(
+    edges: FloatArray, values: FloatArray, weight: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Share of a sample in each bin over its width, its error, and effective events, (k,) each."""
+    sums, squares = (np.histogram(values, edges, weights=w)[0] for w in (weight, weight**2))
+    norm = np.diff(edges) * weight.sum()
+    events = np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
+    return sums / norm, np.sqrt(squares) / norm, events
 
 
 def _above(events: GeneratedEvents, process: str) -> GeneratedEvents:
@@ -278,20 +248,10 @@ def _entries(
     """Values and weights of an observable that has one or two entries an event, flat."""
     values = [observable(sample) for sample in samples]
     weights = [
-        np.broadcast_to(sample.weight[:, np.newaxis], value.shape).ravel()
+        np.repeat(sample.weight, value.shape[1])
         for sample, value in zip(samples, values, strict=True)
     ]
     return np.concatenate([value.ravel() for value in values]), np.concatenate(weights)
-
-
-def _edges(process: str, name: str, theirs: FloatArray) -> FloatArray:
-    """Edges of the bins: fixed for muon pairs, equally filled for the few tau pairs."""
-    if process == "mumugamma":
-        return MUMUGAMMA_EDGES[name]
-    shares = np.linspace(0, 1, max(1, len(theirs) // _TAU_BINS) + 1)
-    edges = np.quantile(theirs, shares)
-    edges[[0, -1]] = MUMUGAMMA_EDGES[name][[0, -1]]
-    return edges
 
 
 def _muons(events: GeneratedEvents) -> Any:
@@ -303,21 +263,17 @@ def _recoil(events: GeneratedEvents) -> FloatArray:
     """Squared recoil masses, (n, 1), GeV^2."""
     recoil = -events.mu_plus - events.mu_minus
     recoil[:, 0] += events.sqrt_s
-    mass2: FloatArray = momenta(recoil).mass2[:, np.newaxis]
-    return mass2
+    return np.asarray(momenta(recoil).mass2[:, np.newaxis])
 
 
 Observable = Callable[[GeneratedEvents], FloatArray]
-OBSERVABLES: Final[dict[str, Observable]] = {
-    "muon_momentum": lambda events: _muons(events).p,
-    "muon_cos_theta": lambda events: _muons(events).costheta,
-    "recoil_mass_squared": _recoil,
-}
-MUMUGAMMA_EDGES: Final = {
-    "muon_momentum": np.linspace(0.0, 5.4, 19),
-    "muon_cos_theta": np.linspace(-1.0, 1.0, 21),
-    "recoil_mass_squared": np.array(
-        [-0.5, 0.5, 1.5, 3.0, 5.0, 8.0, 12.0, 18.0, 26.0, 36.0, 50.0, 70.0, 112.0]
+OBSERVABLES: Final[dict[str, tuple[Observable, FloatArray]]] = {
+    "muon_momentum": (lambda events: _muons(events).p, np.linspace(0.0, 5.4, 19)),
+    "muon_cos_theta": (lambda events: _muons(events).costheta, np.linspace(-1.0, 1.0, 21)),
+    "recoil_mass_squared": (
+        _recoil,
+        np.array([-0.5, 0.5, 1.5, 3.0, 5.0, 8.0, 12.0, 18.0, 26.0, 36.0, 50.0, 70.0, 112.0]),
     ),
 }
-"""Edges of the bins of muon pairs: the recoil mass falls by orders of magnitude."""
+"""What is compared, and the edges of the bins of muon pairs: the recoil mass falls by orders of
+magnitude."""

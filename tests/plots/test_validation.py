@@ -9,7 +9,7 @@ from small_data import make_manifest
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.simulation.published import PublishedNumber
 from punzinet.analysis.simulation.pythia import (
-    MUMUGAMMA_EDGES,
+    OBSERVABLES,
     PythiaComparison,
     fill,
 )
@@ -38,7 +38,7 @@ def spectra() -> PythiaComparison:
             edges, *(rng.uniform(edges[0], edges[-1], 9000), np.ones(9000)),
             rng.uniform(edges[0], edges[-1], 9000),
         )
-        for name, edges in MUMUGAMMA_EDGES.items()
+        for name, (_, edges) in OBSERVABLES.items()
     }  # fmt: skip
     return PythiaComparison("mumugamma", 1.1, 1.0, drawn)
 

@@ -11,18 +11,23 @@ share a hash by accident: less than one below 6·10⁹ events.
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from punzinet.analysis.compiled import njit
 from punzinet.analysis.folds import identity_hash
 from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.types import IntArray
 from punzinet.processors.candidates import read_identity
 from punzinet.processors.chunks import Chunk, ChunkProcessor, name_of
 from punzinet.processors.datasets import DatasetInfo
 
+IDENTITY_ORDER = ("experiment", "run", "production", "event")
+"""Events of a file are usually in the order of these, the first one changing least often."""
 SLICES: Final = 1024
 """Ranges of hashes that can be merged one by one."""
 AT_ONCE: Final = 16_000_000
@@ -65,33 +70,76 @@ class IdentityProcessor(ChunkProcessor):
         return dataset.settings()["columns"]
 
 
+def summarise(identity: Mapping[str, IntArray]) -> dict[str, Any]:
+    """Summarise the identities of the entries of a chunk.
+
+    Returns:
+        The entries that belong to the same event as the entry before (``further``); whether events
+        are ``ascending`` in the order of their identity; and the identity of the ``first`` and the
+        ``last`` entry.
+    """
+    ordered = [identity[name] for name in IDENTITY_ORDER]
+    further, ascending = scan_identities(*ordered)
+    first, last = ([int(values[row]) for values in ordered] for row in (0, -1))
+    return {"further": further, "ascending": ascending, "first": first, "last": last}
+
+
+@njit(nogil=True, cache=True)
+def scan_identities(
+    experiment: IntArray, run: IntArray, production: IntArray, event: IntArray
+) -> tuple[int, bool]:
+    """Compare the identity of every entry, (n,) each, with that of the entry before.
+
+    Returns:
+        How many entries belong to the same event as the entry before, and whether the other
+        ones all have a later identity than the entry before.
+    """
+    further, ascending = 0, True
+    for i in range(1, len(event)):
+        if experiment[i] != experiment[i - 1]:
+            ascending &= experiment[i] > experiment[i - 1]
+        elif run[i] != run[i - 1]:
+            ascending &= run[i] > run[i - 1]
+        elif production[i] != production[i - 1]:
+            ascending &= production[i] > production[i - 1]
+        elif event[i] != event[i - 1]:
+            ascending &= event[i] > event[i - 1]
+        else:
+            further += 1
+    return further, ascending
+
+
+def further_candidates(chunks: Mapping[Chunk, Any]) -> int:
+    """Count entries that belong to the same event as the entry before them in their file."""
+    total: int = sum(part["further"] for part in chunks.values())
+    for (before, earlier), (chunk, part) in itertools.pairwise(chunks.items()):
+        total += chunk.continues(before) and earlier["last"] == part["first"]
+    return total
+
+
 def suspicious(summaries: Mapping[Chunk, Any]) -> list[Chunk]:
     """Chunks of a dataset that can share events with others or hold one twice.
 
-    Of what `FeatureProcessor` says of all its chunks, the order of events and their range matter:
-    where ranges overlap, or one is unknown as its events are not in order.
+    By the summaries of all chunks, these are those whose ranges of identities overlap; ranges are
+    unknown where events are not in order.
     """
     if not all(summary["ascending"] for summary in summaries.values()):
         return sorted(summaries)
     found = set()
     ranges = sorted((of["first"], of["last"], chunk) for chunk, of in summaries.items())
-    reach: tuple[list[int], Chunk] | None = None
-    for first, last, chunk in ranges:
+    ends = ((last, chunk) for _, last, chunk in ranges)
+    furthest = itertools.accumulate(ends, lambda *two: max(two, key=itemgetter(0)))
+    for (reach, before), (first, _, chunk) in zip(furthest, ranges[1:], strict=False):
         # Chunks that follow each other may share the candidates of one event.
-        beyond = (
-            reach is None or first > reach[0] or (first == reach[0] and chunk.continues(reach[1]))
-        )
-        if reach is not None and not beyond:
-            found |= {reach[1], chunk}
-        if reach is None or last > reach[0]:
-            reach = last, chunk
+        if first < reach or (first == reach and not chunk.continues(before)):
+            found |= {before, chunk}
     return sorted(found)
 
 
 def count_duplicates(hashes: Mapping[Chunk, Any], summaries: Mapping[Chunk, Any]) -> dict[str, int]:
     """Count events that are there more than once.
 
-    Takes the hashes of all chunks that could share events, and what else is known of chunks.
+    Takes the hashes of all chunks that could share events, and the summaries of chunks.
 
     Returns:
         By file, how often it repeats an event of an earlier place: of an earlier file or its own.

@@ -1,7 +1,8 @@
-"""Features: peaks of signal for the windows, and the tensors that networks are trained on."""
+"""Peaks of signal for the windows, tensors that networks are trained on, other observables."""
 
 import itertools
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hist import Hist, axis, storage
 
-from punzinet.analysis.compiled import njit
-from punzinet.analysis.folds import fold_of
+from punzinet.analysis.folds import fold_of, uniform_of
 from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.peak_fit import PEAK_BINS
 from punzinet.analysis.search import Search
-from punzinet.analysis.types import FloatArray, IntArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
 from punzinet.processors.chunks import Chunk, ChunkProcessor, name_of
 from punzinet.processors.datasets import DatasetInfo
+from punzinet.processors.duplicates import further_candidates, summarise
 
-IDENTITY_ORDER = ("experiment", "run", "production", "event")
-"""Events of a file are usually in the order of these, the first one changing least often."""
 NO_WINDOW = "dropped: {} in no window"
 NOT_ITS_WINDOW = "dropped: {} outside the window of the generated mass"
 _NAME = pa.dictionary(pa.int32(), pa.string())
@@ -97,10 +96,8 @@ class FeatureProcessor(ChunkProcessor):
 
         Returns:
             Its ``cutflow``; the ``hypotheses`` of signal, (H, 3) usable entries by generated mass,
-            those in their own window, and their efficiency; the entries that belong to the same
-            event as the entry before (``further``); whether events are ``ascending`` in the order
-            of their identity; the identity of the ``first`` and the ``last`` entry; and the
-            ``table``, or name and size of the file it is written to.
+            those in their own window, and their efficiency; what `summarise` says of identities;
+            and the ``table``, or name and size of the file it is written to.
         """
         candidates = read_candidates(dataset, events)
         usable = candidates.hypothesis[candidates.alive]
@@ -112,15 +109,7 @@ class FeatureProcessor(ChunkProcessor):
             candidates.require(NOT_ITS_WINDOW.format(mass), (start <= own) & (own < stop))
             start, stop = own, own + 1
         table = make_table(candidates, start, stop)
-        ordered = [candidates.identity[name] for name in IDENTITY_ORDER]
-        further, ascending = scan_identities(*ordered)
-        result = {
-            "cutflow": candidates.cutflow,
-            "further": further,
-            "ascending": ascending,
-            "first": [int(values[0]) for values in ordered],
-            "last": [int(values[-1]) for values in ordered],
-        }
+        result = {"cutflow": candidates.cutflow, **summarise(candidates.identity)}
         if dataset.is_signal:
             result["hypotheses"] = _count_hypotheses(candidates, usable)
         if self._folder is None:
@@ -138,7 +127,7 @@ class FeatureProcessor(ChunkProcessor):
             parts = own.values()
             merged[name] = {
                 "cutflow": merge_cutflows(part["cutflow"] for part in parts),
-                "further": _further_candidates(own),
+                "further": further_candidates(own),
             }
             if self.datasets[name].is_signal:
                 merged[name]["hypotheses"] = sum(part["hypotheses"] for part in parts)
@@ -235,31 +224,6 @@ def write_table(path: Path, table: pa.Table, search: Search) -> None:
         )
 
 
-@njit(nogil=True, cache=True)
-def scan_identities(
-    experiment: IntArray, run: IntArray, production: IntArray, event: IntArray
-) -> tuple[int, bool]:
-    """Compare the identity of every entry, (n,) each, with that of the entry before.
-
-    Returns:
-        How many entries belong to the same event as the entry before, and whether the other
-        ones all have a later identity than the entry before.
-    """
-    further, ascending = 0, True
-    for i in range(1, len(event)):
-        if experiment[i] != experiment[i - 1]:
-            ascending &= experiment[i] > experiment[i - 1]
-        elif run[i] != run[i - 1]:
-            ascending &= run[i] > run[i - 1]
-        elif production[i] != production[i - 1]:
-            ascending &= production[i] > production[i - 1]
-        elif event[i] != event[i - 1]:
-            ascending &= event[i] > event[i - 1]
-        else:
-            further += 1
-    return further, ascending
-
-
 def _count_hypotheses(candidates: Candidates, usable: IntArray) -> FloatArray:
     """Usable signal entries by hypothesis, those in their own window, and their weights: (H, 3)."""
     inside, weight = (of[candidates.alive] for of in (candidates.hypothesis, candidates.weight))
@@ -268,9 +232,65 @@ def _count_hypotheses(candidates: Candidates, usable: IntArray) -> FloatArray:
     return np.column_stack([*counts, np.bincount(inside, weight, minlength=size)])
 
 
-def _further_candidates(chunks: Mapping[Chunk, Any]) -> int:
-    """Count entries that belong to the same event as the entry before them in their file."""
-    total: int = sum(part["further"] for part in chunks.values())
-    for (before, earlier), (chunk, part) in itertools.pairwise(chunks.items()):
-        total += chunk.continues(before) and earlier["last"] == part["first"]
-    return total
+@dataclass(frozen=True, eq=False)
+class ObservedEvents:
+    """Events with all their candidate observables."""
+
+    observables: FloatArray  # (n, O) float32
+    signal: BoolArray  # (n,)
+    hypothesis: IntArray  # (n,), 0 for background
+    weight: FloatArray  # (n,)
+    fold: IntArray  # (n,)
+
+
+class ObservableProcessor(ChunkProcessor):
+    """Computes the observables of a random share of the events that networks train on.
+
+    Which events those are depends on their identity alone, so that neither chunks nor workers
+    change it. The output is `ObservedEvents`.
+    """
+
+    def __init__(
+        self, datasets: Iterable[DatasetInfo], windows: Windows, shares: Mapping[str, float]
+    ) -> None:
+        """Take the datasets, the windows, and the share of the events of each dataset."""
+        super().__init__(datasets)
+        self._windows = windows
+        self._shares = shares
+
+    def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
+        """Compute the observables of a chunk."""
+        candidates = read_candidates(dataset, events)
+        windows, hypothesis = self._windows, candidates.hypothesis
+        start, stop = windows.assign(candidates.variable)
+        first, last = windows.to_training(start, stop)
+        used = candidates.alive & (first < last)
+        if dataset.is_signal:
+            used &= (start <= hypothesis) & (hypothesis < stop) & windows.training[hypothesis]
+        share = self._shares[dataset.name]
+        used &= uniform_of(**candidates.identity, dataset=dataset.name) < share
+        rows = np.flatnonzero(used)
+        ranked = replace(dataset.search, features=dataset.search.candidates)
+        observables, _ = ranked.evaluate(candidates.pairs[rows])
+        identity = {name: values[rows] for name, values in candidates.identity.items()}
+        signal = np.full(len(rows), dataset.is_signal)
+        return {
+            "observables": observables.astype(np.float32),
+            "signal": signal,
+            "hypothesis": np.where(signal, hypothesis[rows], 0),
+            "weight": candidates.weight[rows].astype(np.float64),
+            "fold": fold_of(**identity, dataset=dataset.name),
+        }
+
+    def merge(self, chunks: Mapping[Chunk, Any]) -> ObservedEvents:
+        """Put the events of all chunks one after the other."""
+        parts = list(chunks.values())
+        return ObservedEvents(
+            **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        )
+
+    def settings(self, dataset: DatasetInfo) -> Any:
+        """What is taken of a dataset: its description, the windows, and the share."""
+        windows = self._windows
+        columns = [windows.mass.tolist(), windows.sigma.tolist(), windows.training.tolist()]
+        return [dataset.settings(), columns, self._shares[dataset.name]]

@@ -140,8 +140,7 @@ class Ledger:
         return Records(folder, jobs)
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a step of a stage is with one dataset."""
 
     step: str
@@ -154,10 +153,7 @@ class Progress:
 
 
 def read_progress(folder: Path) -> list[Progress]:
-    """Find out how far a stage is by its ledger, while it runs or afterwards.
-
-    Returns:
-        One item for each step and dataset; none if the stage has never run.
+    """How far each step of a stage is with each dataset, by the ledger of the stage.
 
     Raises:
         InputError: If a plan is damaged.
@@ -167,18 +163,11 @@ def read_progress(folder: Path) -> list[Progress]:
         with read_result(plan, "jobs", f"punzinet {command_of(folder.name)}") as content:
             jobs = _JOBS.validate_python(content["works"])
         for dataset in dict.fromkeys(job.dataset for job in jobs):
-            records = Records(folder / plan.stem, [job for job in jobs if job.dataset == dataset])
-            missing = records.unfinished()
-            entries = sum(job.entries for job in records.jobs)
-            found.append(
-                Progress(
-                    step=plan.stem,
-                    dataset=dataset,
-                    chunks=len(records.jobs),
-                    done=len(records.jobs) - len(missing),
-                    entries=entries,
-                    entries_done=entries - sum(job.entries for job in missing),
-                    failures={job.source: why for job in missing if (why := records.failure(job))},
-                )
-            )
+            own = [job for job in jobs if job.dataset == dataset]
+            records = Records(folder / plan.stem, own)
+            todo = records.unfinished()
+            failures = {job.source: why for job in todo if (why := records.failure(job))}
+            entries, missing = (sum(job.entries for job in some) for some in (own, todo))
+            done = (len(own) - len(todo), entries, entries - missing)
+            found.append(Progress(plan.stem, dataset, len(own), *done, failures))
     return found

@@ -31,10 +31,10 @@ from punzinet.analysis.training.train import ProgressBar, train_networks
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.features import ObservableProcessor, ObservedEvents
 from punzinet.processors.ledger import Ledger
 from punzinet.processors.ntuples.inputs import take_inputs
 from punzinet.processors.ntuples.trial import processed_of
-from punzinet.processors.observables import ObservableProcessor, ObservedEvents
 from punzinet.processors.runner import run_processor
 
 LOG = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import uproot
-from ntuples import BASKET, TREE, describe, save_network, simulate, write_background
-from stage import STEPS, WORKERS, Figures, measure, steady_rate
+from ntuples import TREE, prepare, run_stages, simulate, write_background
+from stage import STEPS, WORKERS, Figures, measure
 
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.sections import FeatureSettings
@@ -35,9 +35,7 @@ def run() -> Figures:
         simulate(folder / "simulated")
         write_background(folder / "simulated", [folder / "baskets.root"], *SMALL_BASKETS)
         for size, count in SIZES.items():
-            files = [folder / f"{size}.root"]
-            write_background(folder / "simulated", files, count, BASKET)
-            describe(folder / size, folder / "simulated", files)
+            prepare(folder / size, folder / "simulated", [folder / f"{size}.root"], count)
         measure(folder / "small", "features")  # compiles, and warms caches up
         reading, rates = float("inf"), dict.fromkeys(STEPS, 0.0)
         best = {(stage, size): (float("inf"), 0.0) for stage in STEPS for size in SIZES}
@@ -45,13 +43,9 @@ def run() -> Figures:
         for size, _ in itertools.product(SIZES, range(REPEATS)):
             if size == "large":
                 reading = min(reading, seconds_to_read(folder / "large.root"))
-            for stage, step in STEPS.items():
-                seconds, memory, _ = measure(folder / size, stage)
-                best[stage, size] = min(best[stage, size], (seconds, memory))
-                if stage == "features":
-                    save_network(folder / size)
+            for stage, (taken, rate) in run_stages(folder / size).items():
+                best[stage, size] = min(best[stage, size], taken[:2])
                 if size == "large":
-                    rate = steady_rate(folder / size, f"{stage}/{step}", "background")
                     rates[stage] = max(rate, rates[stage])
         small_baskets = SMALL_BASKETS[0] / seconds_to_read(folder / "baskets.root")
     figures: Figures = {

@@ -15,6 +15,7 @@ CONFIDENCE_LEVEL = 0.9
 
 def run() -> Figures:
     """Time them for backgrounds from less than one to some thousand events."""
+    signals, backgrounds = np.linspace(8, 2, HYPOTHESES), np.geomspace(0.5, 3000, HYPOTHESES)
     experiments = [
         CountingExperiment(
             mass=0.1 * (i + 1),
@@ -26,9 +27,7 @@ def run() -> Figures:
                 for name, share in (("tautau", 0.7), ("eemumu", 0.25), ("mumugamma", 0.05))
             ),
         )
-        for i, (signal, events) in enumerate(
-            zip(np.linspace(8, 2, HYPOTHESES), np.geomspace(0.5, 3000, HYPOTHESES), strict=True)
-        )
+        for i, (signal, events) in enumerate(zip(signals, backgrounds, strict=True))
     ]
     begin = time.perf_counter()
     for _ in range(SELECTIONS):

@@ -11,18 +11,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from ntuples import BASKET, describe, save_network, simulate, write_background
-from stage import STEPS, WORKERS, Figures, measure, steady_rate
+from ntuples import prepare, run_stages, simulate
+from stage import WORKERS, Figures, measure
 
 from punzinet.analysis.io.files import read_json
 from punzinet.plots import style
 
-EVENTS = (100_000, 1_000_000, 12_000_000)
-"""Events of a single file."""
-FILES = (10, 100, 1000)
-"""Files that the largest number of events is spread over."""
-BILLIONS = 10
-"""Size of the sample that rates are extrapolated to, in 10⁹ events."""
+EVENTS = (100_000, 1_000_000, 12_000_000)  # of a single file
+FILES = (10, 100, 1000)  # that the largest number of events is spread over
+BILLIONS = 10  # 10⁹ events of the sample that rates are extrapolated to
 RUN = re.compile(r"scaling\.(\w+)\.(\d+)_workers\.(\d+)_files\.(\d+)_events\.seconds")
 LINES = {1: (style.BLUE, style.DASHED), 2: (style.RED, "-")}
 """Colour and dash by number of workers."""
@@ -42,18 +39,14 @@ def run() -> Figures:
             place = folder / f"{files}_files_{events}"
             place.mkdir()
             paths = [place / f"background_{i:04d}.root" for i in range(files)]
-            write_background(folder / "simulated", paths, events, BASKET)
-            describe(place, folder / "simulated", paths)
+            prepare(place, folder / "simulated", paths, events)
         measure(folder / f"1_files_{EVENTS[0]}", "features")  # compiles, and warms caches up
         for files, events in configurations:
             place = folder / f"{files}_files_{events}"
             for workers in sorted({1, WORKERS} if files == 1 else {WORKERS}):
-                for stage, step in STEPS.items():
-                    taken = measure(place, stage, workers=workers)
-                    if stage == "features":
-                        save_network(place)
+                for stage, (taken, rate) in run_stages(place, workers).items():
                     if (files, events, workers) == (1, EVENTS[-1], WORKERS):
-                        rates[stage] = steady_rate(place, f"{stage}/{step}", "background")
+                        rates[stage] = rate
                     label = f"scaling.{stage}.{workers}_workers.{files}_files.{events}_events"
                     figures[f"{label}.seconds"] = (taken.seconds, "s")
                     figures[f"{label}.worker_memory_mib"] = (taken.worker_memory, "MiB")

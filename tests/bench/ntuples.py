@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import uproot
 import yaml
-from stage import measure
+from stage import STEPS, WORKERS, Measured, measure, steady_rate
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
@@ -17,10 +16,8 @@ from punzinet.stages.options import Context, Options
 from punzinet.stages.train import TRAIN
 
 TREE = "variables"
-BASKET = 65_536
-"""Events of a basket, as ROOT itself has them in files of our columns; basf2 has 200."""
-SIGNAL_EVENTS = 1000
-"""Generated signal events of each mass."""
+BASKET = 65_536  # events, as ROOT itself has them in files of our columns; basf2 has 200
+SIGNAL_EVENTS = 1000  # generated of each mass
 
 
 def simulate(folder: Path) -> None:
@@ -36,7 +33,9 @@ def simulate(folder: Path) -> None:
     measure(folder, "simulate")
 
 
-def write_background(folder: Path, targets: Sequence[Path], count: int, basket: int) -> None:
+def write_background(
+    folder: Path, targets: Sequence[Path], count: int, basket: int = BASKET
+) -> None:
     """Write the background over and over, compressed with zstd.
 
     Every event has a number of its own, and momenta that differ by a thousandth from those of
@@ -61,25 +60,34 @@ def write_background(folder: Path, targets: Sequence[Path], count: int, basket: 
                 tree.extend({**events, "__event__": number.astype(columns["__event__"].dtype)})
 
 
-def describe(folder: Path, simulated: Path, files: Sequence[Path]) -> None:
-    """Make a folder whose manifest has simulated signal and some files of background."""
-    datasets: dict[str, Any] = {
-        "signal": {
-            "process": SIGNAL_PROCESS,
-            "files": [str(simulated / "output" / "ntuples" / "signal.root")],
-            "generated": SIGNAL_EVENTS,
-        },
-        "background": {"process": "tautau", "files": [*map(str, files)], "luminosity": 1e3},
+def prepare(folder: Path, simulated: Path, files: Sequence[Path], count: int) -> None:
+    """Write a background, and make a folder whose manifest has it and simulated signal."""
+    write_background(simulated, files, count)
+    signal = {
+        "process": SIGNAL_PROCESS,
+        "files": [str(simulated / "output" / "ntuples" / "signal.root")],
+        "generated": SIGNAL_EVENTS,
     }
+    background = {"process": "tautau", "files": [*map(str, files)], "luminosity": 1e3}
+    datasets = {"signal": signal, "background": background}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "data_manifest.yaml").write_text(yaml.safe_dump({"datasets": datasets}))
 
 
-def save_network(folder: Path) -> None:
-    """Save an untrained network with a cut, as if trained, after `punzinet features`."""
-    output = OutputFolder(folder / "output")
-    windows = Windows.read(output.windows)
-    network = PunziNet(windows.search.feature_names, np.zeros(4), np.full(4, 5.0))
-    network.save(output.network("punzi-00"), windows, {}, {}, cut=0.0)
-    context = Context(Options(manifest=folder / "data_manifest.yaml", output=output.root))
-    TRAIN.finish(context, [], TRAIN.begin(output))
+def run_stages(folder: Path, workers: int = WORKERS) -> dict[str, tuple[Measured, float]]:
+    """What each columnar stage takes, and its steady rate on the background, events a second.
+
+    Between the two an untrained network with a cut is saved, as if it were trained.
+    """
+    taken = {}
+    for stage, step in STEPS.items():
+        measured = measure(folder, stage, workers=workers)
+        taken[stage] = measured, steady_rate(folder, f"{stage}/{step}", "background")
+        if stage == "features":
+            output = OutputFolder(folder / "output")
+            windows = Windows.read(output.windows)
+            network = PunziNet(windows.search.feature_names, np.zeros(4), np.full(4, 5.0))
+            network.save(output.network("punzi-00"), windows, {}, {}, cut=0.0)
+            options = Options(manifest=folder / "data_manifest.yaml", output=output.root)
+            TRAIN.finish(Context(options), [], TRAIN.begin(output))
+    return taken

@@ -35,11 +35,9 @@ def machine() -> dict[str, str | int | float]:
 
 def met(value: float, bound: str) -> str:
     """Whether a figure meets its bound, nothing where it has none."""
-    if not bound:
-        return ""
-    sign, limit = bound.split()
-    holds = {">=": operator.ge, "<=": operator.le}[sign](value, float(limit))
-    return "yes" if holds else "no"
+    sign, _, limit = bound.partition(" ")
+    holds = {">=": operator.ge, "<=": operator.le}.get(sign)
+    return "" if holds is None else "yes" if holds(value, float(limit)) else "no"
 
 
 def main() -> None:

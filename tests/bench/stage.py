@@ -81,6 +81,8 @@ def steady_rate(folder: Path, step: str, dataset: str) -> float:
     for path in (folder / "output" / ".ledger" / step / dataset).glob("*.safetensors"):
         _, first, last = path.stem.rsplit("-", 2)
         finished.append((path.stat().st_mtime, int(last) - int(first)))
+    if len(finished) < 2:
+        return float("nan")
     times, events = zip(*sorted(finished), strict=True)
     half = len(times) // 2
     return sum(events[half:]) / (times[-1] - times[half - 1])

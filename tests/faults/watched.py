@@ -33,6 +33,8 @@ def main() -> None:
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITING):
             return
         where = str(Path(os.fsdecode(path)).absolute())
+        if event in {"os.remove", "os.rmdir"} and arguments[1] != -1:  # relative to a folder
+            where = str(Path(f"/proc/self/fd/{arguments[1]}").resolve() / os.fsdecode(path))
         os.write(log, f"{event} {where}\n".encode(errors="replace"))
         if where.startswith(output):
             if number == kill_at:

@@ -35,7 +35,7 @@ def test_the_file_is_readable(tmp_path: Path) -> None:
         assert file["folder/1/h28"].values().tolist() == [0, 1, 0, 0]
         assert file["t"]["x"].array(library="np").tolist() == [1.0] * 1000
         assert {file.file.root_directory.created_on, file["folder"].modified_on} == {CLOCK}
-        assert {file.key(name).created_on for name in file.keys()} == {CLOCK}
+        assert {file.key(name).created_on for name in file} == {CLOCK}
 
 
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:

@@ -81,8 +81,7 @@ def comparison_figure(
         axes.fill_between(mass, *ends, color=colour, alpha=0.25, linewidth=0)
         axes.set_yscale("log")
     drawn = np.stack(list(curves.values()))
-    upper.set_ylim(0.5 * np.nanmin(drawn), 1.3 * np.nanmax(drawn))
-    upper.set_ylabel(style.SIGMA_MIN)
+    upper.set(ylim=(0.5 * np.nanmin(drawn), 1.3 * np.nanmax(drawn)), ylabel=style.SIGMA_MIN)
     upper.legend(loc="upper center", title=f"mean over {NEIGHBOURS} neighbouring masses")
     style.add_label(upper, results.luminosity)
     ratios = drawn / middle

@@ -141,8 +141,7 @@ def draw_curves(
     values += [np.asarray(line.get_ydata(), dtype=float) for line in points]
     low, high = style.finite_range(*(v[v > 0] for v in values))
     if not merit:  # room for the legend above
-        axes.set_yscale("log")
-        axes.set_ylim(0.6 * low, 1.5 * high * (high / low) ** 0.5)
+        axes.set(yscale="log", ylim=(0.6 * low, 1.5 * high * (high / low) ** 0.5))
     else:  # long error bars are cut off
         _, reach = style.finite_range(*(c.sigma + c.error for c, _ in shown), *values)
         axes.set_ylim(0, 1.4 * min(reach, 2 * high))
@@ -171,8 +170,7 @@ def draw_curve(axes: Axes, curve: Curve, colour: str, *, line: bool = True) -> N
 def ratio_limits(axes: Axes, *ratios: FloatArray) -> None:
     """Hold all ratios and 1, on a logarithmic axis, for they fluctuate by factors."""
     low, high = style.include((0.8, 1.25), *(ratio[ratio > 0] for ratio in ratios))
-    axes.set_yscale("log")
-    axes.set_ylim(0.8 * low, 1.25 * high)
+    axes.set(yscale="log", ylim=(0.8 * low, 1.25 * high))
     axes.set_yticks([tick for tick in RATIO_TICKS if 0.8 * low <= tick <= 1.25 * high])
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -80,10 +80,8 @@ def mass_figure(
         top = max([float(total.max(initial=0)), *peaks]) or 1.0
         low = float(total.min(where=total > 0, initial=top))
         low = max(0.5 * min([low, *(0.05 * p for p in peaks if p > 0)]), top / 10**DECADES)
-        axes.set_yscale("log")
-        axes.set_ylim(low, top * (top / low) ** 0.7)
-        axes.set_xlabel("")  # the histogram writes the name of its axis
-        axes.set_ylabel(f"events / {axis.widths[0]:.3g} GeV")
+        events = f"events / {axis.widths[0]:.3g} GeV"
+        axes.set(yscale="log", ylim=(low, top * (top / low) ** 0.7), xlabel="", ylabel=events)
         axes.text(0.97, 0.94, title, transform=axes.transAxes, ha="right", va="top")
     panels[0].legend(
         loc="upper left",
@@ -93,8 +91,7 @@ def mass_figure(
         title_fontsize=6.2,
         alignment="left",
     )
-    panels[1].set_xlim(axis.edges[0], axis.edges[-1])
-    panels[1].set_xlabel(axis.label)
+    panels[1].set(xlim=(axis.edges[0], axis.edges[-1]), xlabel=axis.label)
     style.add_label(panels[0], luminosity)
     figure.align_ylabels()
     return figure
@@ -146,8 +143,7 @@ def _draw_shapes(axes: Axes, drawn: list[tuple[FloatArray, FloatArray, dict[str,
         density *= 1 / area if area > 0 else 0.0
         top = max(top, float(density.values().max()))
         mplhep.histplot(density, ax=axes, yerr=False, flow="none", **look)
-    axes.set_xlim(axis.edges[0], axis.edges[-1])
-    axes.set_ylim(0, 1.08 * top or 1)
+    axes.set(xlim=(axis.edges[0], axis.edges[-1]), ylim=(0, 1.08 * top or 1))
 
 
 @style.style()
@@ -220,16 +216,14 @@ def _draw_comparison(
     scale = np.divide(1.0, total, out=np.full(len(total), np.nan), where=known)
     spread = np.where(known, np.sqrt(variance) * scale, 0)
     _draw_uncertainty(below, edges, known.astype(float), spread)
-    below.set_ylim(*RATIO_RANGE)
     for panel, factor, label in ((axes, np.ones(len(total)), "data"), (below, scale, None)):
         mplhep.histplot(
             values * factor, edges, ax=panel, yerr=errors * factor, histtype="errorbar",
             color="black", label=label, markersize=2.2, elinewidth=0.6, capsize=0,
         )  # fmt: skip
-        panel.set_xlim(edges[0], edges[-1])
-        panel.set_xlabel("")
+    axes.set(xlim=(edges[0], edges[-1]), xlabel="")
+    below.set(xlim=(edges[0], edges[-1]), xlabel=one.quantity.axis_label, ylim=RATIO_RANGE)
     below.axhline(1.0, color="#444444", linewidth=0.6)
-    below.set_xlabel(one.quantity.axis_label)
 
 
 def poisson_errors(values: FloatArray, variances: FloatArray) -> FloatArray:
@@ -240,9 +234,8 @@ def poisson_errors(values: FloatArray, variances: FloatArray) -> FloatArray:
     `hist.intervals`, whose import of all statistics takes half a second.
     """
     weight = np.divide(variances, values, out=np.ones_like(values), where=values > 0)
-    events = values / weight
-    low, high = gammaincinv([events, events + 1], ndtr([[-1], [1]]))
-    return np.stack([values - weight * np.where(events > 0, low, 0), weight * high - values])
+    low, high = gammaincinv(values / weight + [[0], [1]], ndtr([[-1], [1]]))
+    return np.stack([values - weight * np.where(values > 0, low, 0), weight * high - values])
 
 
 def draw_stack(

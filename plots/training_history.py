@@ -74,13 +74,11 @@ def history_figure(phases: Sequence[Phase]) -> Figure:
         upper.tick_params(labelbottom=False)
         lower.plot(epoch, rate, color="#333333", drawstyle="steps-mid")
         # From decade to decade, so that at least two ticks have a number.
-        lower.set_yscale("log")
-        low, high = style.finite_range(rate)
-        lower.set_ylim(10 ** np.floor(np.log10(0.9 * low)), 10 ** np.ceil(np.log10(1.1 * high)))
+        low, high = np.log10(style.finite_range(rate)) + np.log10([0.9, 1.1])
+        lower.set(yscale="log", ylim=(10 ** np.floor(low), 10 ** np.ceil(high)), xlabel="epoch")
         lower.yaxis.set_major_locator(LogLocator(numticks=4))
         lower.yaxis.set_minor_formatter(NullFormatter())
         lower.set_ylabel("learning\nrate", loc="center")
-        lower.set_xlabel("epoch")
         for axes in (upper, lower):
             axes.set_xlim(epoch[0] - 0.02 * len(epoch), epoch[-1] + 0.02 * len(epoch))
     style.add_label(grid[0])
@@ -98,8 +96,7 @@ def _draw_losses(axes: Axes, epoch: IntArray, loss: FloatArray, validation: Floa
         axes.plot(epoch[best], validation[best], label=f"best ({epoch[best]})", **star)
     low, high = style.finite_range(loss, validation)
     if low > 0 and high / low > LOGARITHMIC_FROM:
-        axes.set_yscale("log")
-        axes.set_ylim(low * (low / high) ** 0.05, high * (high / low) ** 0.5)
+        axes.set(yscale="log", ylim=(low * (low / high) ** 0.05, high * (high / low) ** 0.5))
     else:
         span = (high - low) or abs(high) or 1.0
         axes.set_ylim(low - 0.06 * span, high + 0.55 * span)
@@ -121,8 +118,7 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
             if name == "training":
                 mean = median_filter(mean, MEDIAN_OF, mode="nearest")
             axes.plot(evolution.epoch[seen], mean, color=colour, linewidth=0.9, label=label)
-        axes.set_yscale("log")
-        axes.set_ylabel(f"{name} loss [fb]")
+        axes.set(yscale="log", ylabel=f"{name} loss [fb]")
     low, high = style.finite_range(*(e.validation.mean(axis=0) for e in evolutions.values()))
     upper.set_ylim(0.93 * low, high * (high / low) ** 0.35)
     ticks = MaxNLocator(6).tick_values(low, high)
@@ -137,8 +133,7 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
         f"median of {MEDIAN_OF} epochs",
         title_fontsize=6.2,
     )
-    lower.set_xlabel("epoch")
-    lower.set_xlim(0, max(e.epoch[-1] for e in evolutions.values()))
+    lower.set(xlabel="epoch", xlim=(0, max(e.epoch[-1] for e in evolutions.values())))
     style.add_label(upper)
     figure.align_ylabels()
     return figure

@@ -82,8 +82,7 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
     axes.tick_params(axis="y", which="both", length=0)
     axes.tick_params(axis="y", which="minor", left=False, right=False)
     axes.set_xlim(style.include((0.68, 1.32), ratio - error - 0.03, ratio + error + 0.03))
-    axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_xlabel("ratio to the published value")
+    axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="ratio to the published value")
     style.add_label(axes)
     return figure
 
@@ -105,8 +104,7 @@ def widths_validation_figure(windows: Windows, published: Mapping[float, float])
     style.draw_points(upper, windows.mass, windows.sigma, error, 2.2, **look)
     upper.plot(masses, values, "D", color=style.RED, markersize=3.6, label="published")
     _, top = style.include((0, 0), windows.sigma + error, values)
-    upper.set_ylim(0, 1.25 * top)
-    upper.set_ylabel(r"$\sigma(M^2_\mathrm{rec})$ [GeV$^2$]")
+    upper.set(ylim=(0, 1.25 * top), ylabel=r"$\sigma(M^2_\mathrm{rec})$ [GeV$^2$]")
     upper.legend(loc="upper right")
     lower.axhspan(1 - TOLERANCE, 1 + TOLERANCE, **SHADE)
     style.draw_points(lower, masses[there], ratio, error[chosen] / reference, 2.8, **look)
@@ -135,8 +133,7 @@ def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
         values = np.concatenate([one.ours, one.pythia])
         low, high = style.finite_range(values[values > 0])
         if high > 30 * low:
-            upper.set_yscale("log")
-            upper.set_ylim(0.4 * low, 4 * high)
+            upper.set(yscale="log", ylim=(0.4 * low, 4 * high))
         else:
             upper.set_ylim(0, 1.45 * high)
         upper.tick_params(labelbottom=False)
@@ -151,13 +148,10 @@ def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
             points = (middle[rows], one.ratio[rows], one.ratio_error[rows])
             look = {"color": colour, "markerfacecolor": face}
             style.draw_points(lower, *points, xerr=half[rows], **look)
-        lower.set_ylim(0.75, 1.25)
         lower.set_ylabel("ratio", loc="center")
-        axis, density = SPECTRA[name]
-        upper.set_ylabel(density)
-        lower.set_xlabel(axis)
-        for axes in (upper, lower):
-            axes.set_xlim(one.edges[0], one.edges[-1])
+        label, density = SPECTRA[name]
+        upper.set(xlim=(one.edges[0], one.edges[-1]), ylabel=density)
+        lower.set(xlim=(one.edges[0], one.edges[-1]), xlabel=label, ylim=(0.75, 1.25))
     grid[0].set_title(process, loc="right", fontsize=7.0)
     style.add_label(grid[0])
     return figure

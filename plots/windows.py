@@ -95,10 +95,9 @@ def _draw_peak(
         axes.text(0.96, 0.95, said, transform=axes.transAxes, ha="right", va="top", fontsize=5.5)
     mass = f"${windows.mass[index]:g}$ GeV"
     axes.text(0.04, 0.95, mass, transform=axes.transAxes, va="top", fontsize=6.0)
-    axes.set_xlim(-reach, reach)
-    axes.locator_params(axis="x", nbins=4)
     _, top = style.include((0, 0), content + error)
-    axes.set_ylim(0, 1.5 * top or 1)
+    axes.set(xlim=(-reach, reach), ylim=(0, 1.5 * top or 1))
+    axes.locator_params(axis="x", nbins=4)
     axes.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
     axes.yaxis.get_offset_text().set_fontsize(5.5)
     axes.tick_params(labelsize=6.0)

@@ -135,11 +135,10 @@ def discontinuities_figure(
     signals = [s.signal for s in selections.values()]
     highest = max((s.passed[0] / np.maximum(s.total[0], 1e-300)).max(initial=0) for s in signals)
     middle.set_ylim(0, 1.45 * (highest or 1.0))
-    bottom.set_yscale("log")
     counts = np.concatenate([s.background.passed[0] for s in selections.values()])
     low, high = style.finite_range(counts[counts > 0])
-    bottom.set_ylim(0.4 * low, 8 * high)
-    bottom.set_ylabel(f"background / {edges[2] - edges[1]:.2g} GeV")
+    content = f"background / {edges[2] - edges[1]:.2g} GeV"
+    bottom.set(yscale="log", ylim=(0.4 * low, 8 * high), ylabel=content)
     for axes in (middle, bottom):
         axes.legend(loc="upper right")
     style.mass_axis(bottom, mass, r"$m_{Z'}$ (signal), $M_\mathrm{rec}$ (background)")

@@ -81,8 +81,7 @@ def network_figure(network: PunziNet) -> Figure:
         "connections: weight $>0$ red, $<0$ blue, width by size within a layer",
         ha="center", va="top", fontsize=6.2,
     )  # fmt: skip
-    axes.set_xlim(-1.25, len(widths) - 0.6)
-    axes.set_ylim(-0.85, 0.85)
+    axes.set(xlim=(-1.25, len(widths) - 0.6), ylim=(-0.85, 0.85))
     axes.set_axis_off()
     style.add_label(axes)
     return figure

@@ -286,11 +286,8 @@ def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
         path = output.network(name) / "network.json"
         with read_result(path, "settings of a network", "punzinet train") as saved:
             settings = dict(saved.get("settings", {}))
-            converged = Cell("–")
-            if "converged" in settings:
-                why = "; ".join(map(str, settings.get("messages", ())))
-                good = settings["converged"]
-                converged = Cell("yes", state="good") if good else Cell("no", why, state="bad")
+            why = "; ".join(map(str, settings.get("messages", ())))
+            converged = _verdict(settings.get("converged"), "yes", "no", why)
             ended = [text(settings.get(key)) for key in ("epoch", "validation_loss")]
         cut = float(1 / (1 + np.exp(-network.single_cut)))
         means = (mean_sigma(sensitivity, network, c) for c in ("single", "optimal_in_training"))
@@ -310,16 +307,15 @@ def mean_sigma(sensitivity: Sensitivity, network: NetworkSensitivity, cut: str) 
 def _complete(counts: Mapping[str, Any]) -> list[Any]:
     """Entries read, present and expected, and whether they agree."""
     read, present, expected = (counts[key] for key in ("read", "present", "expected"))
-    good = read == present and expected in {None, present}
-    agreed = Cell("complete", state="good") if good else Cell("incomplete", state="bad")
-    return [read, present, expected, agreed]
+    whole = read == present and expected in {None, present}
+    return [read, present, expected, _verdict(whole, "complete", "incomplete")]
 
 
-def _verdict(met: Any) -> Cell:
-    """Whether a target is met, by words and colour."""
+def _verdict(met: Any, yes: str = "met", no: str = "not met", why: str = "") -> Cell:
+    """Whether a target is met, by words and colour; if not, why; a dash if that is not known."""
     if met is None:
         return Cell("–")
-    return Cell("met", state="good") if met else Cell("not met", state="bad")
+    return Cell(yes, state="good") if met else Cell(no, why, state="bad")
 
 
 def _measured(claim: Mapping[str, Any]) -> Cell:

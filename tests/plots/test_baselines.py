@@ -4,14 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.text import Text
 
 from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.observables import CANDIDATES
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import Selection
-from punzinet.plots import style
 from punzinet.plots.baselines import LINES, comparison_figure, ranking_figure, write_figures
 
 NAMES = tuple(LINES)
@@ -29,38 +27,27 @@ def results(names: tuple[str, ...]) -> Baselines:
 
 
 def ranking() -> Ranking:
-    names = tuple(sorted(CANDIDATES))
-    values = np.linspace(0.2, 0.0, len(names))
-    return Ranking(names, values, 0.1 * values, values, 0.5 + values)
+    values = np.linspace(0.2, 0.0, len(CANDIDATES))
+    return Ranking(tuple(sorted(CANDIDATES)), values, 0.1 * values, values, 0.5 + values)
 
 
 def test_all_figures_are_written(tmp_path: Path) -> None:
     written = write_figures(tmp_path, results(NAMES[:6]), results(NAMES[6:]), ranking(), RECOIL)
-    assert {path.name for path in written} == {
-        f"{name}.{suffix}"
-        for name in ("baselines", "systematics", "observables")
-        for suffix in ("pdf", "png", "svg")
-    }
+    assert {path.stem for path in written} == {"baselines", "systematics", "observables"}
     assert all(path.stat().st_size > 1000 for path in written)
 
 
 @pytest.mark.parametrize("names", [NAMES[:6], NAMES[6:]])
-def test_every_curve_is_drawn_and_named(names: tuple[str, ...]) -> None:
-    reference = names[1]
-    figure = comparison_figure(results(names), reference, "ratio", RECOIL.parameter)
+def test_every_curve_is_drawn_and_named(names: tuple[str, ...], check) -> None:
+    figure = comparison_figure(results(names), names[1], "ratio", RECOIL.parameter)
+    assert "50" in check(figure)
     upper, lower = figure.axes
     assert [text.get_text() for text in upper.get_legend().get_texts()] == list(names)
     assert len(lower.lines) == len(names)
-    assert "fb" in upper.get_ylabel()
-    assert "GeV" in lower.get_xlabel()
-    said = " ".join(text.get_text() for text in figure.findobj(Text))
-    assert style.LABEL in said
-    assert "50" in said
 
 
 def test_features_stand_out_among_the_observables() -> None:
-    figure = ranking_figure(ranking(), RECOIL)
-    (axes,) = figure.axes
+    (axes,) = ranking_figure(ranking(), RECOIL).axes
     features, others = axes.containers[1], axes.containers[3]
     assert len(features.get_children()) + len(others.get_children()) == len(CANDIDATES)
     assert len(axes.get_yticks()) == len(CANDIDATES)

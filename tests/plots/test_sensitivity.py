@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -16,14 +14,14 @@ def test_trained_masses_are_circles_and_others_triangles(figures: dict[str, Figu
             assert np.isin(np.round(x, 6), np.round(expected, 6)).all()
 
 
-def test_an_infinite_sigma_is_not_drawn(make: SimpleNamespace) -> None:
+def test_an_infinite_sigma_is_not_drawn(make) -> None:
     curve = Curve.of(make.sensitivity(np.random.default_rng(1)), ["bce"], "optimal")
     assert np.isinf(curve.sigma[-1])
     assert curve.figure_of_merit.sigma[-1] == 0
     assert np.isnan(curve.over(curve).sigma[-1])
 
 
-def test_several_networks_give_mean_and_standard_error(make: SimpleNamespace) -> None:
+def test_several_networks_give_mean_and_standard_error(make) -> None:
     names = ("punzi-00", "punzi-01", "punzi-02", "bce-00")
     sensitivity = make.sensitivity(np.random.default_rng(1), names=names)
     punzi = networks_by_loss(sensitivity)["punzi"]

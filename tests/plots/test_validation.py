@@ -8,11 +8,7 @@ from small_data import make_manifest
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.simulation.published import PublishedNumber
-from punzinet.analysis.simulation.pythia import (
-    OBSERVABLES,
-    PythiaComparison,
-    fill,
-)
+from punzinet.analysis.simulation.pythia import OBSERVABLES, PythiaComparison, fill
 from punzinet.plots.validation import (
     LABELS,
     make_validation_plots,
@@ -33,30 +29,25 @@ def comparisons() -> list[PublishedNumber]:
 def spectra() -> PythiaComparison:
     """Random muons."""
     rng = np.random.default_rng(1)
-    drawn = {
-        name: fill(
-            edges, *(rng.uniform(edges[0], edges[-1], 9000), np.ones(9000)),
-            rng.uniform(edges[0], edges[-1], 9000),
-        )
-        for name, (_, edges) in OBSERVABLES.items()
-    }  # fmt: skip
+    drawn = {}
+    for name, (_, edges) in OBSERVABLES.items():
+        ours, theirs = rng.uniform(edges[0], edges[-1], (2, 9000))
+        drawn[name] = fill(edges, ours, np.ones(9000), theirs)
     return PythiaComparison("mumugamma", 1.1, 1.0, drawn)
 
 
-def test_a_ratio_without_a_value_is_not_drawn() -> None:
+def test_a_ratio_without_a_value_is_not_drawn(check) -> None:
     rows = comparisons()
     figure = ratios_figure(rows)
-    drawn = sorted(
-        x for line in figure.axes[0].get_lines() if line.get_marker() in {"o", "D"}
-        for x in line.get_xdata()
-    )  # fmt: skip
+    check(figure)
+    lines = [line for line in figure.axes[0].get_lines() if line.get_marker() in {"o", "D"}]
+    drawn = sorted(np.concatenate([line.get_xdata() for line in lines]))
     assert len(drawn) == len(rows) - 1
     assert drawn == sorted(row.ratio for row in rows if row.ratio is not None)
 
 
-def test_widths_show_all_hypotheses_and_ratios_where_published(make) -> None:  # type: ignore[no-untyped-def]
-    windows = make.windows()
-    upper, lower = widths_validation_figure(windows, {0.9: 0.296, 9.9: 0.1}).axes
+def test_widths_show_all_hypotheses_and_ratios_where_published(make) -> None:
+    upper, lower = widths_validation_figure(make.windows(), {0.9: 0.296, 9.9: 0.1}).axes
     assert max(len(line.get_xdata()) for line in upper.get_lines()) == 87
     points = [line for line in lower.get_lines() if line.get_marker() == "o"]
     assert [len(line.get_xdata()) for line in points] == [1]
@@ -74,10 +65,7 @@ def test_all_figures_are_written(tmp_path: Path, make) -> None:
     make.windows().write(output.windows, {})
     manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})
     written = make_validation_plots(output, manifest, comparisons(), [spectra()])
-    assert {path.stem for path in written} == {
-        "validation_widths",
-        "validation_ratios",
-        "validation_mumugamma",
-    }
+    names = {f"validation_{name}" for name in ("widths", "ratios", "mumugamma")}
+    assert {path.stem for path in written} == names
     assert {path.parent for path in written} == {output.simulation}
     assert all(path.stat().st_size > 1000 for path in written)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.plots.report.tables import (
+    MakeTables,
     Table,
     baselines_tables,
     claims_tables,
@@ -51,8 +52,7 @@ def lines(table: Table) -> list[dict[str, str]]:
 
 def test_couplings_follow_from_cross_sections() -> None:
     (table,) = limits_table(LIMITS)
-    couplings = [line["g′ (median)"] for line in lines(table)]
-    assert couplings == [f"{math.sqrt(9 / 4)}", "–"]
+    assert [line["g′ (median)"] for line in lines(table)] == [f"{math.sqrt(9 / 4)}", "–"]
 
 
 def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
@@ -67,12 +67,11 @@ def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
 
 
 def test_variations_are_lines_below_the_recipe_as_it_is() -> None:
-    def effect(label: str, value: float) -> dict[str, Any]:
+    effects = {}
+    for label, value in (("as it is", 1.0), ("wide", 2.0)):
         number = {"value": value, "error": 0.1, "error_sample": 0.25}
         numbers = {"1_to_4_gev": number, "worst": {**number, "text": "worst, 1.1 GeV"}}
-        return {"label": label, "networks": 3, "converged": 2, "numbers": numbers}
-
-    effects = {"main": effect("as it is", 1.0), "vary": effect("wide", 2.0)}
+        effects[label] = {"label": label, "networks": 3, "converged": 2, "numbers": numbers}
     (table,) = variations_table({"variations": effects})
     assert lines(table) == [
         {"changed": label, "1 to 4 GeV": value, "worst, 1.1 GeV": value}
@@ -103,30 +102,33 @@ def test_provenance_is_no_quantity() -> None:
     assert [line["quantity"] for line in lines(table)] == ["σ"]
 
 
-def dataset(read: int, files: int = 1, twice: int = 0, **more: Any) -> dict[str, Any]:
+def dataset(read: int, files: int = 1, twice: int = 0, **fates: int) -> dict[str, Any]:
     """A dataset of files that hold 100 entries each, all events there twice in the first one."""
     names = [f"/data/run{i}.root" for i in range(files)]
-    counts = {"present": 100, "expected": None}
     of_file = [100] * (files - 1) + [read - 100 * (files - 1)]
+    rows = [{"file": n, "read": r, "present": 100} for n, r in zip(names, of_file, strict=True)]
+    by_file = {names[0]: twice} if twice else {}
     return {
         "read": read,
         "present": 100 * files,
         "expected": None,
-        **more,
-        "duplicates": {"events": twice, "by_file": {names[0]: twice} if twice else {}},
-        "files": [{"file": n, "read": r, **counts} for n, r in zip(names, of_file, strict=True)],
+        **fates,
+        "duplicates": {"events": twice, "by_file": by_file},
+        "files": [{**row, "expected": None} for row in rows],
     }
 
 
 def test_simulation_says_what_was_read_and_is_there_twice() -> None:
     content = {"datasets": {"tautau": dataset(200, 2, 7), "mumu": dataset(60)}}
-    whole, first, second, cut = lines(*completeness_table("Entries", content))
-    said = [whole[key] for key in ("read", "verdict", "events there twice")]
-    assert said == ["200", "complete", "7"]
-    assert [first["file"], first["events there twice"]] == ["run0.root", "7"]
-    assert [second["file"], second["events there twice"]] == ["run1.root", "0"]
-    assert cut["verdict"] == "incomplete"
-    assert "blinded" not in whole
+    keys = ("file", "read", "verdict", "events there twice")
+    table = lines(*completeness_table("Entries", content))
+    assert [tuple(line[key] for key in keys) for line in table] == [
+        ("all", "200", "complete", "7"),
+        ("run0.root", "100", "complete", "7"),
+        ("run1.root", "100", "complete", "0"),
+        ("all", "60", "incomplete", "0"),
+    ]
+    assert "blinded" not in table[0]
 
 
 def test_data_says_what_became_of_the_entries() -> None:
@@ -142,13 +144,13 @@ def test_data_says_what_became_of_the_entries() -> None:
     [
         (limits_table, {**LIMITS, "selections": {}}),
         (variations_table, {"variations": {}}),
-        (lambda content: baselines_tables("methods", content), {**METHODS, "baselines": {"a": {}}}),
-        (lambda content: completeness_table("Entries", content), {"datasets": {"runs": {}}}),
+        (partial(baselines_tables, "methods"), {**METHODS, "baselines": {"a": {}}}),
+        (partial(completeness_table, "Entries"), {"datasets": {"runs": {}}}),
         (claims_tables, [1]),
     ],
 )
 def test_absent_is_no_table_and_damaged_one_sentence(
-    tmp_path: Path, tables: Callable[[Any], list[Table]], content: Any
+    tmp_path: Path, tables: MakeTables, content: Any
 ) -> None:
     path = tmp_path / "result.json"
     assert read_tables(path, "results", "punzinet stage", tables) == []

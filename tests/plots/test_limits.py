@@ -13,7 +13,7 @@ def limits() -> Limits:
     """Limits of which one is missing, and a coupling that is known for three masses."""
     bands = np.outer([2.0, 0.5, 0.6, np.inf], [0.5, 0.7, 1.0, 1.4, 2.0])
     one = SelectionLimits("punzi-00", MASS, MASS, MASS, bands, 1.1 * bands)
-    training, ratio = np.array([True, False] * 2), np.array([4.0e4, 1.0e4, np.nan, 100.0])
+    training, ratio = np.array([True, False] * 2), np.array([4.0e4, 100.0, np.nan, 100.0])
     return Limits(MASS, training, 50.0, 0.9, ratio, {"single": one, "best": one})
 
 

@@ -30,6 +30,8 @@ def main() -> None:
         path = arguments[CHANGES[event]]
         if not isinstance(path, str | bytes | os.PathLike):
             return  # a file that is open already
+        if event not in {"open", "os.truncate"} and arguments[-1] != -1:
+            return  # inside a folder that is open, and whose own removal follows
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITING):
             return
         where = str(Path(os.fsdecode(path)).absolute())

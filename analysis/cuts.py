@@ -147,19 +147,13 @@ def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> 
     return cuts
 
 
-class _Merit(NamedTuple):
-    """What compiled loops need to know of a figure of merit; see `FigureOfMerit`."""
+#: What compiled loops need to know of a figure of merit: constant, a and b; luminosity.
+_Merit = tuple[tuple[float, float, float], float, BackgroundUncertainty]
 
-    constant: float
-    a: float
-    b: float
-    luminosity: float
-    uncertainty: BackgroundUncertainty
 
-    @classmethod
-    def of(cls, merit: FigureOfMerit, luminosity: float, processes: Sequence[str]) -> Self:
-        uncertainty = merit.uncertainty_of(processes)
-        return cls(merit.constant, merit.a, merit.b, luminosity, uncertainty)
+def _merit(figure: FigureOfMerit, luminosity: float, processes: Sequence[str]) -> _Merit:
+    constants = figure.constant, figure.a, figure.b
+    return constants, luminosity, figure.uncertainty_of(processes)
 
 
 @njit(cache=True)
@@ -170,9 +164,9 @@ def _sigma_min(sums: FloatArray, background: float, merit: _Merit) -> float:
     """
     if sums[-1] <= 0:
         return np.inf
-    root = np.sqrt(_variance(background, sums, merit.uncertainty))
-    numerator = _numerator(root, merit.constant, merit.a, merit.b)
-    sigma: float = numerator / (sums[-1] * merit.luminosity)
+    constants, luminosity, uncertainty = merit
+    root = np.sqrt(_variance(background, sums, uncertainty))
+    sigma: float = _numerator(root, *constants) / (sums[-1] * luminosity)
     return sigma
 
 
@@ -205,9 +199,8 @@ def optimal_cuts(
     Cuts (H,) are infinite, selecting nothing, for a hypothesis without signal. The names of the
     background processes are needed only if the figure of merit has uncertainties by process.
     """
-    nowhere = np.zeros(events.hypotheses, dtype=bool)
-    cuts, _ = _scan(events, nowhere, _Merit.of(figure_of_merit, luminosity, processes))
-    return cuts
+    merit = _merit(figure_of_merit, luminosity, processes)
+    return _scan(events, np.zeros(events.hypotheses, dtype=bool), merit)[0]
 
 
 def best_single_cut(
@@ -232,8 +225,7 @@ def best_single_cut(
             "No training hypothesis has a signal event in its window, so that no cut is better "
             "than another; give the signal datasets more events."
         )
-    _, cut = _scan(events, used, _Merit.of(figure_of_merit, luminosity, processes))
-    return float(cut)
+    return float(_scan(events, used, _merit(figure_of_merit, luminosity, processes))[1])
 
 
 @njit(cache=True)

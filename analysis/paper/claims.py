@@ -25,7 +25,6 @@ from punzinet.analysis.paper.statistics import (
     Measured,
     Statistic,
     Statistics,
-    figures_of_merit,
     mean_sigma,
     over_networks,
     over_trend,
@@ -243,14 +242,8 @@ def combine_claims(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
         values = {folder: content[name].value for folder, content in claims.items()}
         numbers = np.array([*values.values()], np.float64)  # NaN where there is none
         mean = Claim.of(claim.text, over_networks(numbers), claim.at_least, claim.at_most)
-        combined[name] = {
-            "text": mean.text,
-            "values": values,
-            "value": mean.value,
-            "error": mean.error,
-            "target": mean.target,
-            "met": mean.met,
-        }
+        result = {key: getattr(mean, key) for key in ("value", "error", "target", "met")}
+        combined[name] = {"text": mean.text, "values": values, **result}
     return combined
 
 
@@ -311,13 +304,13 @@ def _of_recipes(main: Judgement) -> dict[str, tuple[str, Statistic]]:
             text = f"σ_min of BCE at best cuts over the Punzi-net at one cut, {words}"
             found[name] = text, ratio(*over, masses)
     single = "punzi/single", "punzi/best"
-    fom = {curve: figures_of_merit(main.arrays[f"{curve}/sigma"]) for curve in {*over, *single}}
+    unchanged = Statistics({MAIN: main})
     furthest: Any
     for name, text, curves, masses, furthest in (
         (WORST, "worst", over, trained & regions["1_to_4_gev"], np.argmin),
         (WORST_SINGLE, "one / best cuts", single, trained, np.argmax),
     ):
         if masses.any():
-            worst = main.mass[masses][int(ratio(*curves, masses, furthest)({MAIN: fom}))]
+            worst = main.mass[masses][int(unchanged.value(ratio(*curves, masses, furthest)))]
             found[name] = f"{text}, {worst:g} GeV", ratio(*curves, main.mass == worst)
     return found

@@ -74,7 +74,7 @@ class Statistics:
         self._nominal, self._replicas = (
             {
                 name: {
-                    key.removesuffix(end): figures_of_merit(array)
+                    key.removesuffix(end): _figures_of_merit(array)
                     for key, array in study.arrays.items()
                     if key.endswith(end)
                 }
@@ -83,6 +83,10 @@ class Statistics:
             for end in ("/sigma", "/replicas")
         )
 
+    def value(self, statistic: Statistic) -> float:
+        """Evaluate a statistic without its errors."""
+        return statistic(self._nominal)
+
     def measure(self, statistic: Statistic) -> Measured:
         """Evaluate a statistic.
 
@@ -90,7 +94,7 @@ class Statistics:
         its pretrained one, of which it was made) at a time; studies are independent. That from
         the simulation is the root mean square difference of replicas to the value.
         """
-        value = statistic(self._nominal)
+        value = self.value(statistic)
         variance = sum(self._jackknife(statistic, name) for name in self._nominal)
         count = min(a.shape[1] for arrays in self._replicas.values() for a in arrays.values())
         replicas = (
@@ -119,21 +123,17 @@ class Statistics:
         return float((networks - 1) * np.var(values)) if known else np.nan
 
 
-def figures_of_merit(sigma: FloatArray) -> FloatArray:
+def _figures_of_merit(sigma: FloatArray) -> FloatArray:
     """1/σ_min, 0 where it is infinite."""
-    fom: FloatArray = np.divide(
-        1.0, sigma, out=np.zeros(sigma.shape, np.float64), where=np.isfinite(sigma)
-    )
-    return fom
+    nothing = np.zeros(sigma.shape, np.float64)
+    return np.asarray(np.divide(1.0, sigma, out=nothing, where=np.isfinite(sigma)))
 
 
 def over_networks(values: FloatArray) -> Measured:
     """Mean of the networks' own values (N,) and its standard error; no error of the sample."""
-    if not np.isfinite(values).all():
-        return Measured(np.nan, np.nan, np.nan)
-    several = len(values) > 1
-    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if several else np.nan
-    return Measured(float(np.mean(values)), error, np.nan)
+    networks, finite = len(values), np.isfinite(values).all()
+    error = np.std(values, ddof=1) / np.sqrt(networks) if finite and networks > 1 else np.nan
+    return Measured(float(np.mean(values)) if finite else np.nan, float(error), np.nan)
 
 
 def geometric_mean(ratios: FloatArray) -> float:

@@ -10,16 +10,11 @@ from punzinet.analysis.paper.statistics import (
     Claim,
     Measured,
     Statistics,
-    figures_of_merit,
     ratio,
 )
 from punzinet.analysis.paper.studies import MAIN
 
 Make = Callable[..., Judgement]
-
-
-def test_nothing_found_counts_as_zero() -> None:
-    assert figures_of_merit(np.array([2.0, np.inf])).tolist() == [0.5, 0.0]
 
 
 def test_error_of_a_mean_is_its_standard_error(make_judgement: Make) -> None:

@@ -14,9 +14,7 @@ from punzinet.analysis.compiled import njit
 from punzinet.analysis.types import FloatArray, IntArray
 
 FOLDS = 5
-"""Number of folds of equal expected size."""
-VALIDATION_FOLD = 4
-"""The fold that validates; the other four train (80/20)."""
+"""Number of folds of equal expected size; one validates, the other four train (80/20)."""
 
 
 def fold_of(

@@ -1,12 +1,5 @@
 """The Punzi-loss: the mean minimum detectable cross-section, made differentiable (Eq. 10-12).
 
-In somebody else's training loop it takes three lines:
-
-    loss = PunziLoss.of_sample(mass, weight, process, start, stop, luminosity=50.0)
-    ...
-    value = loss(network(x[i]), weight[i], process[i], start[i], stop[i])
-    value.backward()
-
 **Events** are described by four columns. `weight` is normalised such that Σ weight · ŷ is the
 efficiency for signal, and the background expected at the target luminosity for background.
 `process` counts the background processes from 0, and is `SIGNAL` for signal. `start` and
@@ -39,12 +32,9 @@ from punzinet.analysis.io.errors import InputError
 
 SIGNAL = -1
 """Process code of signal events; background processes count from 0."""
-
 MIN_EFFICIENCY = 1e-12
-"""Efficiencies below this, which no sample could measure, are none.
-
-The gradient with respect to an output goes with 1/ε² and would overflow in single precision.
-"""
+"""Efficiencies below this, which no sample could measure, are none: the gradient with respect to an
+output goes with 1/ε² and would overflow in single precision."""
 
 
 class PunziLoss(torch.nn.Module):

@@ -76,13 +76,6 @@ class Comparison:
         region = None if self.blinding is None else self.blinding.signal_region
         return [self.mass, dict(self.ranges), region]
 
-    def empty(self, name: str) -> Hist[Any]:
-        """An empty histogram with the axis that belongs to ``<stage>/<variable>/<process>``."""
-        variable = name.split("/")[1]
-        if variable == self.mass:
-            return _weighted(axis.Regular(53, 0.0, 10.6, name=variable))
-        return _weighted(axis.Regular(FEATURE_BINS, *self.ranges[variable], name=variable))
-
     def fill(
         self,
         stage: str,
@@ -100,9 +93,13 @@ class Comparison:
             seen = self.blinding.beside_signal_region(mass)
         filled = {}
         for variable in (self.mass, *self.ranges):
-            values = mass if variable == self.mass else features[variable]
-            name = f"{stage}/{variable}/{process}"
-            filled[name] = self.empty(name).fill(values[seen], weight=weight[seen])
+            values, binning = mass, (53, 0.0, 10.6)
+            if variable != self.mass:
+                values, binning = features[variable], (FEATURE_BINS, *self.ranges[variable])
+            histogram = _weighted(axis.Regular(*binning, name=variable))
+            filled[f"{stage}/{variable}/{process}"] = histogram.fill(
+                values[seen], weight=weight[seen]
+            )
         return filled
 
 

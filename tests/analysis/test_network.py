@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -126,11 +127,17 @@ def test_a_network_knows_its_search(tmp_path):
             load_network(tmp_path / "punzi", other)
 
 
+def changed(**changes):
+    """Change some of a file of JSON."""
+    return lambda content: json.dumps(json.loads(content) | changes).encode()
+
+
 def test_a_network_of_an_earlier_version_is_of_the_search_of_the_paper(tmp_path):
     save(tmp_path)
-    content = json.loads((tmp_path / METADATA_FILE).read_text())
+    path = tmp_path / METADATA_FILE
+    content = json.loads(path.read_text())
     del content["search"]
-    (tmp_path / METADATA_FILE).write_text(json.dumps(content))
+    path.write_text(json.dumps(content))
     assert load_network(tmp_path).search == RECOIL
 
 
@@ -149,62 +156,46 @@ def test_saving_is_reproducible_and_leaves_nothing_else(tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-@pytest.mark.parametrize("name", [METADATA_FILE, WEIGHTS_FILE])
-def test_a_missing_file_is_named(tmp_path, name):
-    save(tmp_path)
-    (tmp_path / name).unlink()
-    with pytest.raises(InputError, match=rf"{name} is not there; run `punzinet train`"):
-        load_network(tmp_path)
-
-
-def test_truncated_weights_and_those_of_another_network_are_refused(tmp_path):
+def test_weights_of_another_network_or_a_pickle_are_refused(tmp_path):
+    """Even with a matching digest: a pickle is never opened."""
     save(tmp_path)
     network(9).save(tmp_path / "other", WINDOWS, {}, {})
-    weights = (tmp_path / WEIGHTS_FILE).read_bytes()
-    other = (tmp_path / "other" / WEIGHTS_FILE).read_bytes()
-    for wrong in (b"", weights[:5], weights[:100], weights[:-3], other):
-        (tmp_path / WEIGHTS_FILE).write_bytes(wrong)
-        with pytest.raises(InputError, match="is not the file that"):
-            load_network(tmp_path)
-
-
-def rewrite(path, **changes):
-    """Change some of a file of JSON."""
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    (tmp_path / WEIGHTS_FILE).write_bytes((tmp_path / "other" / WEIGHTS_FILE).read_bytes())
+    with pytest.raises(InputError, match="is not the file that"):
+        load_network(tmp_path)
+    pickled, metadata = b"\x80\x04pickle", tmp_path / METADATA_FILE
+    (tmp_path / WEIGHTS_FILE).write_bytes(pickled)
+    digest = hashlib.sha256(pickled).hexdigest()
+    metadata.write_bytes(changed(weights_sha256=digest)(metadata.read_bytes()))
+    with pytest.raises(InputError, match="does not hold a whole network"):
+        load_network(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "complaint"),
+    ("name", "damage", "complaint"),
     [
-        ("format", "onnx", r"\(format: "),
-        ("hidden", [8], "whole network"),
-        ("hidden", "8-4", r"\(hidden: "),
-        ("scaling", {}, "whole network"),
-        ("features", list(FEATURES[:3]), "whole network"),
-        ("cut", "high", r"\(cut: "),
-        ("extra", 1, r"\(extra: "),
+        (METADATA_FILE, None, "network.json is not there; run `punzinet train`"),
+        (WEIGHTS_FILE, None, "network.safetensors is not there; run `punzinet train`"),
+        *((WEIGHTS_FILE, itemgetter(slice(n)), "is not the file that") for n in (0, 5, 100, -3)),
+        (METADATA_FILE, lambda _: b"", METADATA_FILE),
+        (METADATA_FILE, lambda _: b"not JSON", METADATA_FILE),
+        (METADATA_FILE, lambda _: b"[1, 2]", METADATA_FILE),
+        (METADATA_FILE, lambda _: b"null", METADATA_FILE),
+        (METADATA_FILE, changed(format="onnx"), r"\(format: "),
+        (METADATA_FILE, changed(hidden=[8]), "whole network"),
+        (METADATA_FILE, changed(hidden="8-4"), r"\(hidden: "),
+        (METADATA_FILE, changed(scaling={}), "whole network"),
+        (METADATA_FILE, changed(features=list(FEATURES[:3])), "whole network"),
+        (METADATA_FILE, changed(cut="high"), r"\(cut: "),
+        (METADATA_FILE, changed(extra=1), r"\(extra: "),
     ],
 )
-def test_metadata_of_another_origin_is_refused(tmp_path, key, value, complaint):
+def test_files_that_hold_no_network_are_refused(tmp_path, name, damage, complaint):
     save(tmp_path)
-    rewrite(tmp_path / METADATA_FILE, **{key: value})
+    path = tmp_path / name
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=complaint):
-        load_network(tmp_path)
-
-
-@pytest.mark.parametrize("content", ["", "not JSON", "[1, 2]", "null"])
-def test_metadata_that_are_none_are_refused(tmp_path, content):
-    save(tmp_path)
-    (tmp_path / METADATA_FILE).write_text(content)
-    with pytest.raises(InputError, match=METADATA_FILE):
-        load_network(tmp_path)
-
-
-def test_weights_that_are_no_safetensors_are_refused(tmp_path):
-    """Even with a matching digest: a pickle is never opened."""
-    save(tmp_path)
-    pickled = b"\x80\x04pickle"
-    (tmp_path / WEIGHTS_FILE).write_bytes(pickled)
-    rewrite(tmp_path / METADATA_FILE, weights_sha256=hashlib.sha256(pickled).hexdigest())
-    with pytest.raises(InputError, match="does not hold a whole network"):
         load_network(tmp_path)

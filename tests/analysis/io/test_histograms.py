@@ -21,12 +21,11 @@ from punzinet.analysis.search import RECOIL
 M2 = RECOIL.variable
 
 
-@pytest.fixture
-def m2() -> np.ndarray:
-    return np.random.default_rng(1).uniform(-6, 115, 5000)
+SOME_M2 = np.random.default_rng(1).uniform(-6, 115, 5000)
 
 
-def test_contents_are_sums_of_weights(m2: np.ndarray) -> None:
+def test_contents_are_sums_of_weights() -> None:
+    m2 = SOME_M2
     weight = np.random.default_rng(2).exponential(size=len(m2))
     spectra = fill_spectra("before", "tautau", M2, m2, weight)
     assert set(spectra) == {"before/m_recoil/tautau", "before/m2_recoil/tautau"}
@@ -43,12 +42,12 @@ def test_contents_are_sums_of_weights(m2: np.ndarray) -> None:
     assert below == pytest.approx(weight[m2 < 0].sum())
 
 
-def test_file_round_trip(tmp_path: Path, m2: np.ndarray) -> None:
+def test_file_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "histograms.root"
     spectra = {}
     for i, name in enumerate(["tautau", "eemumu", "signal/0.1", "signal/8.7"]):
         for stage in ("before", "after"):
-            spectra |= fill_spectra(stage, name, M2, m2[i::4], np.full(len(m2[i::4]), 0.5))
+            spectra |= fill_spectra(stage, name, M2, SOME_M2[i::4], np.full(1250, 0.5))
     write_spectra(path, spectra)
     with uproot.open(path) as file:
         assert file.classnames()["after/m2_recoil/signal/8.7;1"] == "TH1D"

@@ -120,23 +120,28 @@ def run_processor(
         found: dict[Chunk, Any] = {}
         problems: dict[Chunk, str] = {}
         for _, own in itertools.groupby(sorted(items, key=_place), key=_place):
-            _process(run, list(own), found, problems)
+            _process(run, {chunk: items[chunk] for chunk in own}, found, problems)
         return found, problems
 
     found, problems = survive(attempt, records, title)
     for chunk, problem in problems.items():
         if is_remote(chunk.file) and not problem.endswith(" times."):
             problems[chunk] = f"{problem.rstrip('.')}; tried {ATTEMPTS} times."
-    used = {item.filename for item in items}
+    used = {chunk.file for chunk in items}
     _check_unchanged([file for file in files if file.location in used], remote=not problems)
+    found, problems = dict(sorted(found.items())), dict(sorted(problems.items()))
     if problems and not allow_missing:
-        raise InputError(_refusal(problems, ledger.folder.name))
-    return dict(sorted(found.items())), dict(sorted(problems.items()))
+        first, *others = dict.fromkeys(problems.values())
+        are = "is 1 more problem" if len(others) == 1 else f"are {len(others)} more"
+        command = f"punzinet {command_of(ledger.folder.name)}"
+        more = f" There {are}: `punzinet status` lists what is wrong with the input of `{command}`."
+        raise InputError(first + (more if others else ""))
+    return found, problems
 
 
 def _plan(
     processor: ChunkProcessor, files: Sequence[InputFile], chunks: Iterable[Chunk]
-) -> tuple[list[WorkItem], list[Job]]:
+) -> tuple[dict[Chunk, WorkItem], list[Job]]:
     """Every chunk as coffea takes it, and as the ledger lists it."""
     by_place = {(file.dataset, file.location): file for file in files}
     software = {"commit": git_commit(), "versions": versions()}
@@ -144,31 +149,26 @@ def _plan(
         name: digest([processor.settings(dataset), type(processor).__name__, software])
         for name, dataset in processor.datasets.items()
     }
-    items, jobs = [], []
+    items, jobs = {}, []
     for chunk in chunks:
         file = by_place[chunk.dataset, chunk.file]
         key = digest([settings[chunk.dataset], file.state, chunk.start, chunk.stop])
         name = f"{chunk.dataset}/{file.stem}-{chunk.start}-{chunk.stop}"
         uuid = UUID(file.uuid).bytes if file.uuid else b""
         where = (chunk.dataset, chunk.file, file.tree, chunk.start, chunk.stop)
-        items.append(WorkItem(*where, uuid, {"name": name, "key": key}))
+        items[chunk] = WorkItem(*where, uuid, {"name": name, "key": key})
         jobs.append(Job(name, key, chunk.dataset, file.path, chunk.entries))
     return items, jobs
 
 
-def _place(item: WorkItem) -> str:
+def _place(chunk: Chunk) -> str:
     """The protocol of a file on a server; nothing for one on a disk."""
-    return urlsplit(item.filename).scheme if is_remote(item.filename) else ""
-
-
-def _chunk(item: WorkItem) -> Chunk:
-    """The chunk that coffea calls a work item."""
-    return Chunk(item.dataset, item.filename, item.entrystart, item.entrystop)
+    return urlsplit(chunk.file).scheme if is_remote(chunk.file) else ""
 
 
 def _process(
     run: Callable[..., Any],
-    items: Sequence[WorkItem],
+    items: Mapping[Chunk, WorkItem],
     found: dict[Chunk, Any],
     problems: dict[Chunk, str],
 ) -> None:
@@ -176,47 +176,40 @@ def _process(
 
     Results and problems are added to those that there are.
     """
-    tries = ATTEMPTS if is_remote(items[0].filename) else 1
+    place = next(iter(items)).file
+    tries = ATTEMPTS if is_remote(place) else 1
     for number in range(1, tries + 1):
-        todo = [item for item in items if _chunk(item) not in found]
+        todo = [chunk for chunk in items if chunk not in found]
         if number > 1 and todo:
-            back_off(todo[0].filename, number - 1)
+            back_off(place, number - 1)
         while todo:
-            out, todo = _process_once(run, todo, last=number == tries)
-            found |= out["chunks"]
-            problems |= out["problems"]
+            try:
+                out = run([items[chunk] for chunk in todo], uproot_options=reading_options(place))
+            except Exception as error:
+                if is_lost_worker(error):
+                    raise
+                closed = _cannot_be_opened(todo, items)
+                if number == tries and not closed:
+                    raise
+                problems |= closed
+                todo = [chunk for chunk in todo if chunk not in closed] if closed else []
+            else:
+                found |= out["chunks"]
+                problems |= out["problems"]
+                break
     for chunk in problems.keys() & found.keys():
         del problems[chunk]
 
 
-def _process_once(
-    run: Callable[..., Any], items: Sequence[WorkItem], *, last: bool
-) -> tuple[dict[str, Any], list[WorkItem]]:
-    """Process chunks, or find those whose files cannot be opened any more, and return the others.
-
-    Anything else that goes wrong is raised at the last attempt.
-    """
-    try:
-        return run(items, uproot_options=reading_options(items[0].filename)), []
-    except Exception as error:
-        if is_lost_worker(error):
-            raise
-        closed = _cannot_be_opened(items)
-        if last and not closed:
-            raise
-    others = [item for item in items if _chunk(item) not in closed] if closed else []
-    return {"chunks": {}, "problems": closed}, others
-
-
-def _cannot_be_opened(items: Iterable[WorkItem]) -> dict[Chunk, str]:
+def _cannot_be_opened(chunks: Iterable[Chunk], items: Mapping[Chunk, WorkItem]) -> dict[Chunk, str]:
     """What is wrong with files that cannot be opened any more, by chunk."""
     problems: dict[Chunk, str] = {}
-    files = itertools.groupby(items, key=lambda item: (item.dataset, item.filename, item.treename))
-    for (dataset, path, tree), own in files:
+    for path, group in itertools.groupby(chunks, lambda chunk: chunk.file):
+        own = list(group)
         try:
-            patiently(path, partial(_uuid_of, dataset, path, tree))
+            patiently(path, partial(_uuid_of, own[0].dataset, path, items[own[0]].treename))
         except InputError as error:
-            problems |= dict.fromkeys(map(_chunk, own), str(error))
+            problems |= dict.fromkeys(own, str(error))
     return problems
 
 
@@ -240,17 +233,6 @@ def _check_unchanged(files: Sequence[InputFile], *, remote: bool) -> None:
                 f"{file.path} changed while it was being read; run the same command again, and "
                 "leave the file alone meanwhile."
             )
-
-
-def _refusal(problems: Mapping[Chunk, str], stage: str) -> str:
-    """Say what is wrong: the first problem, and how many more there are."""
-    first, *others = dict.fromkeys(problems[chunk] for chunk in sorted(problems))
-    if not others:
-        return first
-    return (
-        f"{first} There {'is 1 more problem' if len(others) == 1 else f'are {len(others)} more'}: "
-        f"`punzinet status` lists what is wrong with the input of `punzinet {command_of(stage)}`."
-    )
 
 
 class ByChunk(ProcessorABC):  # type: ignore[misc]  # coffea has no types

@@ -15,10 +15,8 @@ from punzinet.processors.chunks import Chunk, split
 from punzinet.processors.ntuples.preflight import (
     InputFile,
     MissingFile,
-    check_columns,
     expected_entries,
     preflight,
-    survey,
 )
 from punzinet.processors.ntuples.trial import Trial
 
@@ -135,8 +133,5 @@ def take_inputs(manifest: "Manifest", *, allow_missing: bool, trial: Trial | Non
     Raises:
         InputError: If anything is wrong with a file and nothing may be missing.
     """
-    if not allow_missing:
-        return Inputs(manifest, tuple(preflight(manifest)), trial=trial or Trial())
-    files, missing = survey(manifest, must_exist=False)
-    check_columns(files)
+    files, missing = preflight(manifest, allow_missing=allow_missing)
     return Inputs(manifest, tuple(files), tuple(missing), trial or Trial())

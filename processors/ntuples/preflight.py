@@ -70,37 +70,23 @@ class MissingFile:
     entries: int | None  # that it should have, None if the manifest does not say
 
 
-def preflight(manifest: "Manifest") -> list[InputFile]:
-    """Check all input files, and count their entries; they come in the order of the manifest.
-
-    Raises:
-        InputError: For the first file that is not what the manifest says.
-    """
-    files, missing = survey(manifest)
-    if missing:
-        raise InputError(missing[0].problem)
-    check_columns(files)
-    for dataset in manifest.datasets.values():
-        _check_entries(dataset, [file for file in files if file.dataset == dataset.name])
-    return files
-
-
-def survey(
-    manifest: "Manifest", *, must_exist: bool = True
+def preflight(
+    manifest: "Manifest", *, allow_missing: bool = False
 ) -> tuple[list[InputFile], list[MissingFile]]:
-    """Look at all input files; with `must_exist`, those that are named have to be there.
+    """Look at all input files, and count their entries.
 
     Returns:
         Those that can be processed and those that cannot, in the order of the manifest.
 
     Raises:
-        InputError: If a pattern matches no file, or a file is there twice.
+        InputError: If a pattern matches no file, a file is there twice, or the files of a dataset
+            differ; for the first that is not what the manifest says, unless files may be missing.
     """
-    further = manifest.search.resolved.columns
+    further, datasets = manifest.search.resolved.columns, manifest.datasets.values()
     todo = [
         (dataset, path, stem)
-        for dataset in manifest.datasets.values()
-        for path, stem in _stems(dataset.resolved_files(must_exist=must_exist)).items()
+        for dataset in datasets
+        for path, stem in _stems(dataset.resolved_files(must_exist=not allow_missing)).items()
     ]
 
     def look_at(dataset: Dataset, path: str, stem: str) -> InputFile | MissingFile:
@@ -114,25 +100,28 @@ def survey(
     files = [file for file in found if isinstance(file, InputFile)]
     _check_copies(files)
     missing = [file for file in found if isinstance(file, MissingFile)]
-    for dataset in manifest.datasets.values():
-        missing += _not_among(dataset, [path for one, path, _ in todo if one is dataset])
+    for dataset in datasets:
+        paths = {path for one, path, _ in todo if one is dataset}
+        names = {*paths, *(PurePosixPath(path).name for path in paths)}
+        missing += [
+            MissingFile(
+                dataset.name,
+                name,
+                f"Dataset {dataset.name}: the manifest expects a file {name}, which is none of its "
+                "`files`; fetch it, or correct `entries` and `checksums`.",
+                expected_entries(dataset, name),
+            )
+            for name in dataset.expected_files
+            if name not in names
+        ]
+    if missing and not allow_missing:
+        raise InputError(missing[0].problem)
+    for dataset in datasets:
+        own = [file for file in files if file.dataset == dataset.name]
+        _check_columns(dataset, own)
+        if not allow_missing:
+            _check_entries(dataset, own)
     return files, missing
-
-
-def _not_among(dataset: Dataset, paths: Sequence[str]) -> list[MissingFile]:
-    """Files that the manifest expects something of, and that match none of its patterns."""
-    there = {*paths, *(PurePosixPath(path).name for path in paths)}
-    return [
-        MissingFile(
-            dataset.name,
-            name,
-            f"Dataset {dataset.name}: the manifest expects a file {name}, which is none of its "
-            "`files`; fetch it, or correct `entries` and `checksums`.",
-            expected_entries(dataset, name),
-        )
-        for name in dataset.expected_files
-        if name not in there
-    ]
 
 
 def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] = ()) -> InputFile:
@@ -210,18 +199,12 @@ def _check_copies(files: Sequence[InputFile]) -> None:
             )
 
 
-def check_columns(files: Sequence[InputFile]) -> None:
-    """Make sure that all files of a dataset have the same columns.
-
-    Raises:
-        InputError: If some have optional columns that others have not.
-    """
-    seen: dict[str, InputFile] = {}
+def _check_columns(dataset: Dataset, files: Sequence[InputFile]) -> None:
+    """Make sure that all files of a dataset have the same columns, optional ones as well."""
     for file in files:
-        first = seen.setdefault(file.dataset, file)
-        if differing := sorted(file.columns.keys() ^ first.columns.keys()):
+        if differing := sorted(file.columns.keys() ^ files[0].columns.keys()):
             raise InputError(
-                f"Dataset {file.dataset}: only one of {first.path} and {file.path} has the "
+                f"Dataset {dataset.name}: only one of {files[0].path} and {file.path} has the "
                 f"columns {', '.join(differing)}; all files of a dataset must have the same."
             )
 

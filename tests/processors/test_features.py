@@ -136,16 +136,6 @@ def test_identities_are_compared_like_tuples(identities):
     )
 
 
-@pytest.mark.parametrize("chunk_size", [3, 4, 1000])
-def test_further_candidates_are_counted_across_chunks(chunk_size, run):
-    events = make_events(7, 12)
-    events["event"] = np.array([0, 0, 1, 2, 2, 2, 3, 4, 5, 5, 6, 6], dtype=np.uint32)
-    events["run"][-1] = 1
-    result = run(events, "tautau", chunk_size)
-    assert result["further"] == 4
-    assert entries_of(result)["entries read"] == 12
-
-
 def test_what_is_written_is_read_by_everybody(run, tmp_path):
     """One file a chunk, of one row group, and what repeats takes no space."""
     events, folder = make_events(8, 100_000), tmp_path / "tensors" / "tautau"
@@ -182,7 +172,7 @@ def test_no_rows_can_be_written_and_the_same_rows_are_the_same_bytes(run, tmp_pa
 @pytest.fixture
 def datasets(ntuples):
     manifest = make_manifest(ntuples)
-    return describe_datasets(manifest, preflight(manifest))
+    return describe_datasets(manifest, preflight(manifest)[0])
 
 
 @pytest.fixture

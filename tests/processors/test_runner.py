@@ -57,7 +57,8 @@ def look(ntuples, tmp_path):
 
     def look(events):
         path = write_ntuple(tmp_path / "x.root", events)
-        return preflight(make_manifest({"signal": ntuples["signal"], "tautau": path}))[1:]
+        files, _ = preflight(make_manifest({"signal": ntuples["signal"], "tautau": path}))
+        return files[1:]
 
     return look
 
@@ -71,7 +72,7 @@ def test_chunks_cover_every_entry_once_and_never_grow_too_large(entries, chunk_s
 
 @pytest.mark.parametrize(("executor", "workers"), [("iterative", 1), ("futures", 2)])
 def test_results_come_by_chunk_in_order(run, ntuples, executor, workers):
-    files = preflight(make_manifest(ntuples))
+    files, _ = preflight(make_manifest(ntuples))
     results = run(EventNumbers, files, executor=executor, workers=workers)
     assert list(results) == sorted(results)
     assert {chunk.dataset for chunk in results} == set(ntuples)
@@ -91,7 +92,7 @@ def test_a_wrong_input_surfaces_as_its_own_sentence(run, ntuples, capfd):
 
     sentence = r"^Entry 4000 is not .* There are 7 more: `punzinet status` lists"
     with pytest.raises(InputError, match=sentence):
-        run(Refusal, preflight(make_manifest(ntuples)))
+        run(Refusal, preflight(make_manifest(ntuples))[0])
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -101,7 +102,7 @@ def test_an_interruption_is_not_swallowed(run, ntuples):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(Interrupted, preflight(make_manifest(ntuples)))
+        run(Interrupted, preflight(make_manifest(ntuples))[0])
 
 
 def test_damage_in_the_middle_of_a_file_is_located(run, look, tmp_path):
@@ -131,7 +132,7 @@ def test_a_file_that_changes_during_the_run_is_noticed(run, look):
 
 
 def test_only_what_is_missing_is_done_again(run, tmp_path, ntuples):
-    files = preflight(make_manifest(ntuples))
+    files, _ = preflight(make_manifest(ntuples))
     first = run(EventNumbers, files)
     records = sorted((tmp_path / "ledger").rglob("*.safetensors"))
     assert len(records) == len(first) == 22

@@ -111,7 +111,7 @@ def test_a_network_without_a_cut_selects_nothing(done, manifest):
 
 
 def test_a_network_of_another_search_is_refused(done, manifest):
-    datasets = describe_datasets(manifest, preflight(manifest)).values()
+    datasets = describe_datasets(manifest, preflight(manifest)[0]).values()
     windows = Windows.read(done.windows)
     stranger = SimpleNamespace(features=("pt_mumu", "charm"))
     with pytest.raises(InputError, match="trained on pt_mumu, charm in windows of m2_recoil, but"):

@@ -77,7 +77,7 @@ def test_a_bit_that_flips_in_simulated_data_is_noticed(made, tmp_path) -> None:
     shutil.copytree(made.root, output.root)
     path = tmp_path / "data_manifest.yaml"
     write_manifest(path, small("signal", "tautau"))
-    assert len(preflight(load_manifest(path, output))) == 2
+    assert len(preflight(load_manifest(path, output))[0]) == 2
     ntuple = bytearray(output.ntuple("tautau").read_bytes())
     ntuple[len(ntuple) // 2] ^= 1
     output.ntuple("tautau").write_bytes(ntuple)

@@ -35,16 +35,21 @@ def test_equation_9_term_by_term(background):
     assert FigureOfMerit().sigma_min(0.2, background, 50.0) == pytest.approx(expected, rel=1e-14)
 
 
-def test_without_background_only_the_confidence_level_counts():
-    """Both b²/2 add up: b²/(ε L), whatever the significance asked for."""
-    for a in (1.0, 3.0, 5.0):
-        sigma = FigureOfMerit(a=a, b=2.0).sigma_min(0.1, 0.0, 50.0)
-        assert sigma == pytest.approx(4.0 / 5.0, rel=1e-14)
-
-
-def test_much_background_gives_a_plus_b_standard_deviations():
-    events = FigureOfMerit(a=5.0, b=1.64).sigma_min(1.0, 1e14, 1.0)
-    assert events / math.sqrt(1e14) == pytest.approx(6.64, rel=1e-6)
+@given(
+    a=st.floats(0.5, 6),
+    b=st.floats(0.5, 3),
+    efficiency=EFFICIENCY,
+    background=BACKGROUND,
+    relative=st.sampled_from([0.0, 0.03, 0.5]),
+)
+def test_the_smallest_signal_fulfils_the_condition_of_punzi(a, b, efficiency, background, relative):
+    """S above B + a√V at b sigmas (physics/0308063), B being as uncertain in both hypotheses."""
+    figure = FigureOfMerit(a=a, b=b, background_uncertainty=relative)
+    variance = background_variance(background, [], figure.uncertainty_of(()))
+    assert variance == background + (relative * background) ** 2
+    signal = float(figure.sigma_min(efficiency, variance, 50.0)) * efficiency * 50.0
+    needed = a * math.sqrt(variance) + b * math.sqrt(variance + signal)
+    assert signal == pytest.approx(needed, rel=1e-12)
 
 
 def test_improved_form_differs_by_its_constant_only():
@@ -103,18 +108,6 @@ def test_gradients_are_right_and_finite_without_background(figure):
 def test_settings_without_meaning_are_refused(setting):
     with pytest.raises(ValidationError):
         FigureOfMerit(**setting)
-
-
-@pytest.mark.parametrize("relative", [0.0, 0.03, 0.5])
-@pytest.mark.parametrize("background", [0.0, 3.0, 400.0])
-def test_the_smallest_signal_fulfils_the_condition_of_punzi(background, relative):
-    """S above B + a√V at b sigmas (physics/0308063), B being as uncertain in both hypotheses."""
-    figure = FigureOfMerit(a=5.0, background_uncertainty=relative)
-    variance = background_variance(background, [], figure.uncertainty_of(()))
-    assert variance == background + (relative * background) ** 2
-    signal = float(figure.sigma_min(1.0, variance, 1.0))
-    needed = figure.a * math.sqrt(variance) + figure.b * math.sqrt(variance + signal)
-    assert signal == pytest.approx(needed, rel=1e-12)
 
 
 def test_variances_of_processes_add_up():

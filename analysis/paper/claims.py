@@ -107,12 +107,11 @@ def _single_cut(main: Judgement) -> Iterator[Row]:
         yield name.format("mean"), text + mean, ratio(*curves), None, 1.05
         worst = "at the worst trained mass"
         yield name.format("worst"), text + worst, ratio(*curves, np.max), None, 1.15
-    yield (
-        "punzi_half_over_single_mean",
+    text = (
         "σ_min of the Punzi-net at an output of 0.5 over that at its best single cut, mean "
-        "over trained masses",
-        ratio("punzi/half", "punzi/single", main.training),
+        "over trained masses"
     )
+    yield "punzi_half_over_single_mean", text, ratio("punzi/half", "punzi/single", main.training)
 
 
 def _untrained(main: Judgement) -> Iterator[Row]:
@@ -121,17 +120,13 @@ def _untrained(main: Judgement) -> Iterator[Row]:
     inner = ~main.training & (main.mass > trained[0]) & (main.mass < trained[-1])
     if not inner.any():
         return
+    at = "at masses not trained on over the trend of the trained ones, geometric mean"
     for name, curve, words, *target in (
         ("punzi_single", "punzi/single", "the Punzi-net at one cut", 0.97, 1.03),
         ("bce_best", "bce/best", "BCE at interpolated best cuts"),
     ):
-        yield (
-            f"{name}_untrained_over_trend",
-            f"σ_min of {words} at masses not trained on over the trend of the trained ones, "
-            "geometric mean",
-            over_trend(str(curve), main.mass, main.training, inner),
-            *target,
-        )
+        number = over_trend(str(curve), main.mass, main.training, inner)
+        yield f"{name}_untrained_over_trend", f"σ_min of {words} {at}", number, *target
 
 
 def _ensemble(main: Judgement) -> Iterator[Row]:
@@ -157,62 +152,47 @@ def _ensemble(main: Judgement) -> Iterator[Row]:
 
 def _batches(main: Judgement) -> Iterator[Row]:
     """Training without batches against training with them."""
+    text = (
+        "σ_min of the Punzi-net trained without batches over that with batches, both at best "
+        "cuts, geometric mean over trained masses"
+    )
     for name, words, masses, *target in (
         ("", "", main.training, 1.0),
         ("_below_4_gev", " up to 4 GeV", main.training & (main.mass <= 4)),
         ("_above_4_gev", " above 4 GeV", main.training & (main.mass > 4)),
     ):
         if masses.any():
-            yield (
-                f"unbatched_over_batched{name}",
-                "σ_min of the Punzi-net trained without batches over that with batches, both "
-                f"at best cuts, geometric mean over trained masses{words}",
-                ratio("punzi/best", "punzi/best", masses, study=UNBATCHED),
-                *target,
-            )
+            number = ratio("punzi/best", "punzi/best", masses, study=UNBATCHED)
+            yield f"unbatched_over_batched{name}", text + words, number, *target
 
 
 def _convergence(studies: Mapping[str, Judgement]) -> Iterator[Row]:
     """How many networks converge; all of them are in every average."""
-    for name, study in studies.items():
-        networks = float(len(study.converged))
-        yield (
-            "networks_converged" if name == MAIN else f"networks_converged_{name}",
-            f"networks that converge of {networks:g}, study {name}; all are in the averages",
-            Measured(float(study.converged.sum()), 0.0, 0.0),
-            networks,
-            networks,
-        )
+    for study, judgement in studies.items():
+        networks = float(len(judgement.converged))
+        name = "networks_converged" if study == MAIN else f"networks_converged_{study}"
+        text = f"networks that converge of {networks:g}, study {study}; all are in the averages"
+        yield name, text, Measured(float(judgement.converged.sum()), 0.0, 0.0), networks, networks
 
 
 def _smoothness(main: Judgement) -> Iterator[Row]:
     """What interpolated and single cuts leave in the spectrum: 1 is as smooth as can be."""
     for process in ("signal", "background"):
-        roughness = f"roughness of the passing {process} fraction"
+        name, text = f"roughness_{process}", f"roughness of the passing {process} fraction"
         bce = main.arrays[f"bce/roughness/{process}/best"]
         punzi = main.arrays[f"punzi/roughness/{process}/single"]
-        text = f"{roughness} along the mass over what statistics alone makes; "
-        yield (
-            f"roughness_{process}_bce_best",
-            text + "interpolated best cuts, BCE",
-            over_networks(bce),
-        )
-        yield f"roughness_{process}_punzi_single", text + "one cut, Punzi-net", over_networks(punzi)
+        over = f"{text} along the mass over what statistics alone makes"
+        yield f"{name}_bce_best", f"{over}; interpolated best cuts, BCE", over_networks(bce)
+        yield f"{name}_punzi_single", f"{over}; one cut, Punzi-net", over_networks(punzi)
+        text += " with interpolated best cuts (BCE) over that with one cut (Punzi-net)"
         logarithm, error, _ = over_networks(np.log(bce / punzi))
         mean = float(np.exp(logarithm))
-        yield (
-            f"roughness_{process}_ratio",
-            f"{roughness} with interpolated best cuts (BCE) over that with one cut (Punzi-net), "
-            "geometric mean",
-            Measured(mean, error * mean, np.nan),
-            1.0,
-        )
+        number = Measured(mean, error * mean, np.nan)
+        yield f"{name}_ratio", f"{text}, geometric mean", number, 1.0
     background = main.arrays["punzi/single/background"][:, main.training]
-    yield (
-        "trained_masses_without_simulated_background",
-        "trained masses in whose window no simulated background passes the single cut",
-        over_networks((background == 0).sum(axis=1).astype(np.float64)),
-    )
+    text = "trained masses in whose window no simulated background passes the single cut"
+    number = over_networks((background == 0).sum(axis=1).astype(np.float64))
+    yield "trained_masses_without_simulated_background", text, number
 
 
 _CLAIMS = TypeAdapter(dict[str, Claim])

@@ -47,14 +47,6 @@ def sample(rng, events=(3000, 60), light=(0.02, 0.5), keep=0.4, generated=400):
     )
 
 
-def split(table, backgrounds=("tautau", "mumugamma")):
-    """The same events as training and validation part."""
-    columns = table.x[None], table.weight, table.process, table.start, table.stop
-    events = Events(*columns)
-    parts = events[~table.validation], events[table.validation]
-    return Sample(("x",), MASS, backgrounds, *parts)
-
-
 def true_sigma_min(cut, events, light, keep=0.4):
     """What `sample` has behind cuts on average: normal tails about +1 and -1."""
     efficiency = keep * norm.sf(cut, loc=1.0)
@@ -65,23 +57,31 @@ def true_sigma_min(cut, events, light, keep=0.4):
 
 def judge(table, backgrounds=("tautau", "mumugamma"), figure=FIGURE, **networks):
     networks = networks or {"n": identity()}
-    result = evaluate(networks, split(table, backgrounds), TRAINING, figure, 50.0)
+    columns = table.x[None], table.weight, table.process, table.start, table.stop
+    events, validation = Events(*columns), table.validation
+    parts = Sample(("x",), MASS, backgrounds, events[~validation], events[validation])
+    result = evaluate(networks, parts, TRAINING, figure, 50.0)
     return result if len(networks) > 1 else next(iter(result.networks.values()))
 
 
+def scaled_weights(events):
+    """Weights of validation events by the definition of the scaling, 0 for all others."""
+    weight = np.where(events.validation, events.weight, 0.0)
+    signal = events.process == SIGNAL
+    for kind in (
+        events.process == 0,
+        events.process == 1,
+        *(signal & (events.start == h) for h in range(3)),
+    ):
+        weight[kind] *= events.weight[kind].sum() / weight[kind].sum()
+    return weight
+
+
 def brute_force(events, cut, hypothesis):
-    """ε and B of one hypothesis at one cut, by masks and the definition of the scaling."""
-    inside = (events.start <= hypothesis) & (hypothesis < events.stop)
-    own = inside & (events.process == SIGNAL)
-    passed = events.validation & (events.x >= cut)
-    w = events.weight
-    efficiency = w[own].sum() * w[own & passed].sum() / w[own & events.validation].sum()
-    background = 0.0
-    for p in (0, 1):
-        mine = events.process == p
-        scale = w[mine].sum() / w[mine & events.validation].sum()
-        background += scale * w[mine & inside & passed].sum()
-    return efficiency, background
+    """ε and B of one hypothesis at one cut, by masks."""
+    passed = (events.start <= hypothesis) & (hypothesis < events.stop) & (events.x >= cut)
+    signal, weight = events.process == SIGNAL, scaled_weights(events)
+    return weight[passed & signal].sum(), weight[passed & ~signal].sum()
 
 
 def test_yields_are_those_of_masks_and_the_figure_of_merit():
@@ -159,15 +159,9 @@ def test_no_background_left_is_uncertain_by_what_one_cannot_see():
     half = judge(events).half
     assert (half.background == 0).all()
     assert 0 < half.sigma_min_error[2] < np.inf
-    validation = events.validation
+    weight = scaled_weights(events)
     for h in range(2):
-        scaled = []
-        for p in (0, 1):
-            mine = events.process == p
-            scale = events.weight[mine].sum() / events.weight[mine & validation].sum()
-            rows = mine & validation & (events.start <= h) & (h < events.stop)
-            scaled.append(events.weight[rows] * scale)
-        w = np.concatenate(scaled)
+        w = weight[background & (events.start <= h) & (h < events.stop)]
         above = FIGURE.sigma_min(half.efficiency[h], NONE_FOUND * (w**2).sum() / w.sum(), 50.0)
         unseen = above - half.sigma_min[h]
         assert unseen < half.sigma_min_error[h] < 1.5 * unseen

@@ -10,6 +10,8 @@ import importlib
 import logging
 import os
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
@@ -107,11 +109,19 @@ def open_executor(execution: Execution, entries: int | None = None) -> Iterator[
         raise InputError(f"There is no executor {name!r}: choose one of {', '.join(NAMES)}.")
 
 
-def _load() -> None:
+def _end_after(parent: int) -> None:
+    """End this process if it outlives that one: it would wait for ever to hand over a result."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _load(parent: int) -> None:
     """Load what chunks need, in all workers at once, not when each has its first chunk.
 
     Numba takes a second for the first function that it has compiled before.
     """
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     importlib.import_module("punzinet.processors.features")
     kinematics = importlib.import_module("punzinet.analysis.features")
     one = (np.ones(1, np.float32),) * 3
@@ -122,7 +132,9 @@ def _load() -> None:
 @contextmanager
 def _shared_pool(max_workers: int) -> Iterator[Any]:
     """Worker processes that outlive a stage's step, but not an error or Ctrl-C."""
-    pool = loky.get_reusable_executor(max_workers, initializer=_load, env=_MEMORY_IS_KEPT)
+    pool = loky.get_reusable_executor(
+        max_workers, initializer=_load, initargs=(os.getpid(),), env=_MEMORY_IS_KEPT
+    )
     try:
         yield pool
     except BaseException:

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from punzinet.analysis.io.errors import InputError
@@ -108,6 +109,28 @@ def test_a_killed_worker_costs_no_work(name, tmp_path, monkeypatch, record_prope
         records = do(dies_once, 8, executor, tmp_path)
     assert [content["number"] for content in contents_of(records)] == list(range(8))
     record_property("faults", 1)
+
+
+KILLED = """
+import os, signal
+from punzinet.processors.executors import Execution, open_executor
+with open_executor(Execution("futures", 2)) as executor, executor.pool(max_workers=2) as pool:
+    print(*{pool.submit(os.getpid).result() for _ in range(9)}, flush=True)
+    pool._processes_management_lock.acquire()  # as while it starts workers
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_of_a_killed_process_end(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": PATHS}
+    with (tmp_path / "workers").open("w") as file:  # a pipe would stay open as long as they live
+        subprocess.run([sys.executable, "-c", KILLED], env=environment, stdout=file, check=False)
+    workers = {int(number) for number in (tmp_path / "workers").read_text().split()}
+    assert workers
+    ends = time.monotonic() + 60
+    while any(map(psutil.pid_exists, workers)):
+        assert time.monotonic() < ends
+        time.sleep(0.2)
 
 
 @pytest.mark.faults

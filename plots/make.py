@@ -20,19 +20,10 @@ from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import Windows
-from punzinet.plots import style
+from punzinet.plots import spectra, style
 from punzinet.plots.limits import coupling_figure, cross_section_figure
 from punzinet.plots.network_output import Cuts, Outputs, output_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
-from punzinet.plots.spectra import (
-    DataSpectrum,
-    MassSpectrum,
-    SeenData,
-    data_features_figure,
-    data_mass_figure,
-    features_figure,
-    mass_figure,
-)
 from punzinet.plots.training_history import Phase, history_figure, read_history
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
@@ -103,12 +94,12 @@ def _of_events(
     sigma = judged.single.sigma_min
     strength = SIGNAL_STRENGTH * float(np.median(sigma[np.isfinite(sigma)]))
     before, after = (
-        MassSpectrum(backgrounds, {m: s for m, s in signals.items() if m in shown})
+        spectra.MassSpectrum(backgrounds, {m: s for m, s in signals.items() if m in shown})
         for backgrounds, signals in (read_spectrum(output.histograms, s, mass) for s in STAGES)
     )
     yield (
         mass.file_name,
-        mass_figure(
+        spectra.mass_figure(
             before,
             after,
             cross_section=float(f"{strength:.1g}"),
@@ -139,7 +130,7 @@ def _of_events(
 
     signals = {m: np.abs(events.mass - m) < MASS_TOLERANCE for m in windows.mass.tolist()}
     found = {name: events.process == name for name in processes if name != SIGNAL_PROCESS}
-    features = features_figure(
+    features = spectra.features_figure(
         search,
         {m: of(events.features, signals[m]) for m in shown},
         {name: of(events.features, rows) for name, rows in found.items() if rows.any()},
@@ -161,7 +152,7 @@ def _of_data(
     selection = read_json(output.selection_cutflow, "punzinet select")
     try:
         data, settings = selection["data"], selection["provenance"]["settings"]
-        seen = SeenData(data["luminosity"], data["seen"], manifest.processes)
+        seen = spectra.SeenData(data["luminosity"], data["seen"], manifest.processes)
         network = output.network(settings["network"])
     except (KeyError, TypeError) as error:
         raise InputError(
@@ -171,12 +162,14 @@ def _of_data(
     mass = search.variable.mass
     compared = [
         [
-            DataSpectrum(quantity, *read_comparison(output.comparison, stage, quantity.name))
+            spectra.DataSpectrum(
+                quantity, *read_comparison(output.comparison, stage, quantity.name)
+            )
             for quantity in (mass, *(f for f in search.features if f.name in used))
         ]
         for stage in STAGES
     ]
     before, after = (one[0] for one in compared)
-    yield f"data_{mass.file_name}", data_mass_figure(before, after, seen)
+    yield f"data_{mass.file_name}", spectra.data_mass_figure(before, after, seen)
     for stage, (_, *features) in zip(STAGES, compared, strict=True):
-        yield f"data_features_{stage}", data_features_figure(features, seen)
+        yield f"data_features_{stage}", spectra.data_features_figure(features, seen)

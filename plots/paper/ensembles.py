@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,11 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from punzinet.analysis.paper.claims import REGIONS, WORST, Effect
-from punzinet.analysis.paper.judgement import PassingFraction
+from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.published_curves import PUBLISHED, common_scale
 from punzinet.analysis.paper.statistics import Claim
 from punzinet.analysis.search import RECOIL
-from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 from punzinet.plots.sensitivity import Curve, draw_curve, draw_curves, ratio_limits
 
@@ -29,23 +28,17 @@ POINTS: dict[str, Any] = {
     "markerfacecolor": "white",
     "zorder": 4,
 }
-#: Colour and marker of what is compared: cross-entropy networks, and Punzi-nets.
-BCE, PUNZI = (style.ORANGE, "o"), (style.BLUE, "^")
+#: Label, loss, cuts, colour and marker of the selections whose spectra are compared.
+COMPARED = (
+    ("BCE, interpolated cuts", "bce", "best", style.ORANGE, "o"),
+    ("Punzi-net, one cut", "punzi", "single", style.BLUE, "^"),
+)
 #: Curves of which variations show the mean, with label, colour and marker.
 MEANS = {
     "bce/best": ("BCE, best cuts", style.ORANGE, "^"),
     "punzi/single": ("Punzi-net, one cut", style.BLUE, "o"),
 }
 SMALL = 5.8
-
-
-class SelectedSpectrum(NamedTuple):
-    """What one network selects along the mass."""
-
-    cut: FloatArray  # (H,) at each mass, on the output before the sigmoid
-    signal: PassingFraction  # in bins of the generated mass
-    background: PassingFraction  # in bins of the recoil mass
-    roughness: Mapping[str, float]  # of ``signal`` and of ``background``, mean over networks
 
 
 @style.style()
@@ -102,40 +95,34 @@ def published_figure(bce: Curve, punzi: Curve, *, luminosity: float) -> Figure:
 
 
 @style.style()
-def discontinuities_figure(
-    mass: FloatArray,
-    edges: FloatArray,
-    selections: Mapping[str, SelectedSpectrum],
-    *,
-    luminosity: float,
-) -> Figure:
+def discontinuities_figure(judged: Judgement, network: int, *, luminosity: float) -> Figure:
     """Draw what interpolated best cuts leave in the spectrum, and one cut does not.
 
-    Cuts, signal that passes and background that passes are drawn along the mass. There are up to
-    two selections by label, masses (H,) and edges (H + 1,) of bins in GeV.
+    Cuts of one of the networks, and signal and background that pass, are drawn along the mass;
+    roughness is the mean over networks.
     """
+    mass, arrays, edges = judged.mass, judged.arrays, judged.arrays["edges"]
     figure, (top, middle, bottom) = style.new_figure(
         1.5, nrows=3, sharex=True, height_ratios=(1, 1.3, 1.5)
     )
-    for (name, chosen), (colour, marker) in zip(selections.items(), (BCE, PUNZI), strict=False):
-        finite = np.where(np.isfinite(chosen.cut), chosen.cut, np.nan)
-        top.plot(mass, finite, color=colour, marker=marker, markersize=2, linewidth=0.7)
-        bottom.stairs(chosen.background.passed[0], edges, color=colour, linewidth=0.7)
-        whole = np.maximum(chosen.signal.total[0], 1e-300)
-        for axes, process, (passed, squares), scale in (
-            (middle, "signal", chosen.signal.passed, whole),
-            (bottom, "background", chosen.background.passed, 1.0),
-        ):
-            label = f"{name}, roughness {chosen.roughness[process]:.2f}"
+    scales = {"signal": np.maximum(arrays["total/signal"][0], 1e-300), "background": np.ones(1)}
+    seen: dict[str, list[Any]] = {process: [] for process in scales}
+    for name, loss, kind, colour, marker in COMPARED:
+        cut = arrays[f"{loss}/{kind}/cut"][network]
+        cut = np.where(np.isfinite(cut), cut, np.nan)
+        top.plot(mass, cut, color=colour, marker=marker, markersize=2, linewidth=0.7)
+        for axes, (process, scale) in zip((middle, bottom), scales.items(), strict=True):
+            passed, squares = arrays[f"{loss}/{process}/{kind}"][network]
+            seen[process].append(passed / scale)
+            roughness = np.mean(arrays[f"{loss}/roughness/{process}/{kind}"])
             look: dict[str, Any] = {"fmt": marker, "color": colour, "elinewidth": 0.5}
             points = mass, passed / scale, np.sqrt(squares) / scale
-            style.draw_points(axes, *points, label=label, **look)
+            style.draw_points(axes, *points, label=f"{name}, roughness {roughness:.2f}", **look)
+        bottom.stairs(seen["background"][-1], edges, color=colour, linewidth=0.7)
     top.set_ylabel("cut on output\nbefore sigmoid", loc="center")
     middle.set_ylabel("signal passing /\nsignal in window", loc="center")
-    signals = [s.signal for s in selections.values()]
-    highest = max((s.passed[0] / np.maximum(s.total[0], 1e-300)).max(initial=0) for s in signals)
-    middle.set_ylim(0, 1.45 * (highest or 1.0))
-    counts = np.concatenate([s.background.passed[0] for s in selections.values()])
+    middle.set_ylim(0, 1.45 * (np.max(seen["signal"]) or 1.0))
+    counts = np.concatenate(seen["background"])
     low, high = style.finite_range(counts[counts > 0])
     content = f"background / {edges[2] - edges[1]:.2g} GeV"
     bottom.set(yscale="log", ylim=(0.4 * low, 8 * high), ylabel=content)

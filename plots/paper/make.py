@@ -1,6 +1,7 @@
 """All figures of the paper, from the files that the studies left."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,12 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.paper.claims import Effect
-from punzinet.analysis.paper.judgement import Judgement, PassingFraction
+from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
 from punzinet.analysis.search import RECOIL
-from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
-from punzinet.plots.paper.ensembles import (
-    SelectedSpectrum,
-    discontinuities_figure,
-    ensembles_figure,
-    published_figure,
-    variations_figure,
-)
+from punzinet.plots.paper import ensembles
 from punzinet.plots.paper.network import feature_space_figure, network_figure
 from punzinet.plots.sensitivity import Curve
 from punzinet.plots.training_history import Evolution, loss_evolution_figure, read_history
@@ -56,7 +50,7 @@ def make_variations_figure(output: OutputFolder) -> list[Path]:
     """
     with read_result(output.variations, "variations", "punzinet paper --studies") as content:
         found = TypeAdapter(dict[str, Effect]).validate_python(content["variations"])
-    return style.save(variations_figure([*found.values()]), output.paper, "variations")
+    return style.save(ensembles.variations_figure([*found.values()]), output.paper, "variations")
 
 
 def _figures(
@@ -86,32 +80,23 @@ def _figures(
     if UNBATCHED in judged:
         best["Punzi-net, no batches"] = mean("punzi", "best_own", judged[UNBATCHED])
     best[f"Punzi-net, {studies[0].label}"] = mean("punzi", "best_own")
-    single = {
-        "BCE, best cuts": mean("bce", "best"),
-        "Punzi-net, one cut": mean("punzi", "single"),
-    }
+    single = {"BCE, best cuts": mean("bce", "best"), "Punzi-net, one cut": mean("punzi", "single")}
     of_sigma = "(ratio of $\\sigma_\\mathrm{min}$)"
     for name, curves, merit, ratio in (
         ("fig3_figure_of_merit", best, True, f"BCE / Punzi-net\n{of_sigma}"),
         ("fig4_sensitivity", best, False, "BCE / Punzi-net\n(ratio)"),
         ("fig7_single_cut", single, True, f"BCE / one cut\n{of_sigma}"),
     ):
-        figure = ensembles_figure(curves, luminosity=luminosity, merit=merit, ratio_label=ratio)
-        yield name, figure
+        draw = partial(ensembles.ensembles_figure, luminosity=luminosity, merit=merit)
+        yield name, draw(curves, ratio_label=ratio)
     for name, rows, content in (
         ("fig5_signal_output", events.signal, style.EFFICIENCY),
         ("fig6_background_output", ~events.signal, style.BACKGROUND),
     ):
         panels = _outputs(networks, main, events[rows])
         yield name, outputs_figure(panels, content, luminosity=luminosity)
-    yield "published", published_figure(*single.values(), luminosity=luminosity)
-    selections = {
-        "BCE, interpolated cuts": _selected(main.arrays, "bce", "best"),
-        "Punzi-net, one cut": _selected(main.arrays, "punzi", "single"),
-    }
-    edges = main.arrays["edges"]
-    figure = discontinuities_figure(main.mass, edges, selections, luminosity=luminosity)
-    yield "discontinuities", figure
+    yield "published", ensembles.published_figure(*single.values(), luminosity=luminosity)
+    yield "discontinuities", ensembles.discontinuities_figure(main, SHOWN, luminosity=luminosity)
 
 
 def _evolutions(output: OutputFolder, studies: Sequence[Study]) -> dict[str, Evolution]:
@@ -147,16 +132,3 @@ def _outputs(
         outputs = Outputs(mass, network.logit_numpy(events.features), events.weight)
         panels[name] = (outputs, Cuts(main.mass, best, float(single[0])))
     return panels
-
-
-def _selected(arrays: Mapping[str, FloatArray], loss: str, kind: str) -> SelectedSpectrum:
-    """What one network of a loss selects with one kind of cuts."""
-    signal, background = (
-        PassingFraction(arrays[f"{loss}/{process}/{kind}"][SHOWN], arrays[f"total/{process}"])
-        for process in ("signal", "background")
-    )
-    roughness = {
-        process: float(np.mean(arrays[f"{loss}/roughness/{process}/{kind}"]))
-        for process in ("signal", "background")
-    }
-    return SelectedSpectrum(arrays[f"{loss}/{kind}/cut"][SHOWN], signal, background, roughness)

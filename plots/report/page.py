@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
@@ -92,41 +91,35 @@ def _results(output: OutputFolder) -> dict[str, list[tables.Table]]:
     Raises:
         InputError: If a result is damaged.
     """
-    flow, complete = tables.cutflow_table, tables.completeness_table
-    simulated = partial(flow, "Simulation: events that are left", "events")
-    features = partial(flow, "Features: entries dropped and kept", "entries")
-    data = partial(flow, "Data: entries dropped, hidden and kept", "entries")
-    selected = partial(flow, "Selection: entries dropped and kept", "entries")
-    entries = partial(complete, "Entries read, present and expected")
-    of_data = partial(complete, "Data: entries read, present and expected")
-    counts, featured = "counts of entries", "punzinet features"
-    varied, validated = tables.variations_table, tables.validation_table
-    baselines = [
-        (
-            "baselines",
-            path,
-            "baselines",
-            "punzinet baselines",
-            partial(tables.baselines_tables, path.stem.replace("_", " ")),
-        )
-        for path in sorted(output.baselines.glob("*.json"))
-    ]
-    sources: tuple[tuple[str, Path, str, str, tables.MakeTables], ...] = (
-        ("claims", output.claims, "claims", "make paper", tables.claims_tables),
-        ("variations", output.variations, "variations", "make paper-studies", varied),
-        *baselines,
-        ("limits", output.limits, "limits", "punzinet limits", tables.limits_table),
-        ("validation", output.validation, "validation", "punzinet validate-simulation", validated),
-        ("cutflows", output.simulation_record, "cutflows", "punzinet simulate", simulated),
-        ("cutflows", output.features_cutflow, "cutflows", featured, features),
-        ("cutflows", output.data_cutflow, "cutflows", featured, data),
-        ("cutflows", output.selection_cutflow, "cutflows", "punzinet select", selected),
-        ("completeness", output.completeness, counts, featured, entries),
-        ("completeness", output.data_completeness, counts, featured, of_data),
-    )
     found: dict[str, list[tables.Table]] = {"baselines": []}
-    for section, path, content, made_by, make in sources:
-        found.setdefault(section, []).extend(tables.read_tables(path, content, made_by, make))
+
+    def read(section: str, *source: Any) -> None:
+        """Add tables to a section, as `read_tables` makes them."""
+        found.setdefault(section, []).extend(tables.read_tables(*source))
+
+    read("claims", output.claims, "claims", "make paper", tables.claims_tables)
+    varied = tables.variations_table
+    read("variations", output.variations, "variations", "make paper-studies", varied)
+    for path in sorted(output.baselines.glob("*.json")):
+        make, title = tables.baselines_tables, path.stem.replace("_", " ")
+        read("baselines", path, "baselines", "punzinet baselines", make, title)
+    read("limits", output.limits, "limits", "punzinet limits", tables.limits_table)
+    made_by = "punzinet validate-simulation"
+    read("validation", output.validation, "validation", made_by, tables.validation_table)
+    for path, stage, caption, events in (
+        (output.simulation_record, "simulate", "Simulation: events that are left", "events"),
+        (output.features_cutflow, "features", "Features: entries dropped and kept", "entries"),
+        (output.data_cutflow, "features", "Data: entries dropped, hidden and kept", "entries"),
+        (output.selection_cutflow, "select", "Selection: entries dropped and kept", "entries"),
+    ):
+        flow = tables.cutflow_table
+        read("cutflows", path, "cutflows", f"punzinet {stage}", flow, caption, events)
+    for path, caption in (
+        (output.completeness, "Entries read, present and expected"),
+        (output.data_completeness, "Data: entries read, present and expected"),
+    ):
+        content, complete = "counts of entries", tables.completeness_table
+        read("completeness", path, content, "punzinet features", complete, caption)
     return found
 
 

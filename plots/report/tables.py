@@ -51,18 +51,16 @@ class Table(NamedTuple):
         return len(self.rows) > LONG
 
 
-MakeTables = Callable[[Any], list[Table]]
-"""Makes tables of a result."""
-
-
 def make_table(caption: str, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Table:
     """Make a table of cells, and of anything else that can be written in one."""
     cells = [[x if isinstance(x, Cell) else Cell(text(x)) for x in row] for row in rows]
     return Table(caption, header, cells)
 
 
-def read_tables(path: Path, content: str, made_by: str, tables: MakeTables) -> list[Table]:
-    """Make tables of a result, a JSON file; none where it is absent.
+def read_tables(
+    path: Path, content: str, made_by: str, make: Callable[..., list[Table]], *arguments: str
+) -> list[Table]:
+    """Make tables of arguments and of a result, a JSON file; none where it is absent.
 
     The error says what it should hold, and which command makes it.
 
@@ -72,7 +70,7 @@ def read_tables(path: Path, content: str, made_by: str, tables: MakeTables) -> l
     if not path.exists():
         return []
     with read_result(path, content, made_by) as result:
-        return tables(result)
+        return make(*arguments, result)
 
 
 def claims_tables(content: Any) -> list[Table]:

@@ -7,11 +7,10 @@ from matplotlib.figure import Figure
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.paper.claims import REGIONS, WORST, Effect
-from punzinet.analysis.paper.judgement import PassingFraction, bin_edges
+from punzinet.analysis.paper.judgement import Judgement, bin_edges
 from punzinet.analysis.paper.statistics import Claim, Measured
 from punzinet.plots.network_output import Cuts, outputs_figure
 from punzinet.plots.paper.ensembles import (
-    SelectedSpectrum,
     discontinuities_figure,
     ensembles_figure,
     published_figure,
@@ -43,15 +42,17 @@ def loss_evolution() -> Figure:
     )
 
 
-def discontinuities() -> Figure:
-    """Two selections, one of them jagged."""
+def judgement() -> Judgement:
+    """One network of each loss, the cross-entropy network's selection jagged."""
     total = np.full((2, 87), 300.0)
-    selections = {}
-    for name, share in (("best", 0.3 + 0.1 * RNG.standard_normal(87)), ("one", np.full(87, 0.3))):
-        passing = PassingFraction(total * np.clip(share, 0, 1), total)
-        roughness = {"signal": 2.0, "background": 1.1}
-        selections[name] = SelectedSpectrum(np.full(87, 0.5), passing, passing, roughness)
-    return discontinuities_figure(MASS, bin_edges(MASS), selections, luminosity=50.0)
+    arrays = {"edges": bin_edges(MASS), "total/signal": total}
+    jagged = 0.3 + 0.1 * RNG.standard_normal(87)
+    for loss, kind, share in (("bce", "best", jagged), ("punzi", "single", np.full(87, 0.3))):
+        arrays[f"{loss}/{kind}/cut"] = np.full((1, 87), 0.5)
+        for process in ("signal", "background"):
+            arrays[f"{loss}/{process}/{kind}"] = total[None] * np.clip(share, 0, 1)
+            arrays[f"{loss}/roughness/{process}/{kind}"] = np.array([1.1])
+    return Judgement(MASS, np.ones(87, bool), np.ones(1, bool), arrays)
 
 
 def effects() -> list[Effect]:
@@ -87,7 +88,7 @@ def figures(make) -> dict[str, Figure]:
         "outputs": outputs_figure({"BCE": seen, "Punzi": seen}, "efficiency", luminosity=50.0),
         "feature_space": feature_space_figure(network, -0.2, signals),
         "published": published_figure(curves["BCE"], curves["batch"], luminosity=50.0),
-        "discontinuities": discontinuities(),
+        "discontinuities": discontinuities_figure(judgement(), 0, luminosity=50.0),
         "variations": variations_figure(effects()),
     }
 

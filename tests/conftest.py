@@ -39,23 +39,3 @@ def wide_windows() -> Windows:
     sigma = np.array([1.0, 1.2, 2.0, 3.0, 2.5, 2.0])
     every = np.ones(6, dtype=bool)
     return Windows(np.array(small_data.MASSES), sigma, np.arange(6) % 2 == 0, every, (None,) * 6)
-
-
-@pytest.fixture(scope="session")
-def make_events():
-    return small_data.make_events
-
-
-@pytest.fixture(scope="session")
-def write_ntuple():
-    return small_data.write_ntuple
-
-
-@pytest.fixture(scope="session")
-def make_manifest():
-    return small_data.make_manifest
-
-
-@pytest.fixture(scope="session")
-def damage():
-    return small_data.damage

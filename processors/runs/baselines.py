@@ -27,7 +27,6 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Sample, load_sample
-from punzinet.analysis.training.train import ProgressBar, train_networks
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution, open_executor
@@ -36,6 +35,7 @@ from punzinet.processors.ledger import Ledger
 from punzinet.processors.ntuples.inputs import take_inputs
 from punzinet.processors.ntuples.trial import processed_of
 from punzinet.processors.runner import run_processor
+from punzinet.processors.runs.training import train_visibly
 
 LOG = logging.getLogger(__name__)
 #: Permutations that rank each observable.
@@ -178,17 +178,10 @@ def _rectangular(common: _Common, judge: Judge) -> Baseline:
 
 def _train(common: _Common, name: str, figure_of_merit: FigureOfMerit, **changes: Any) -> PunziNet:
     """Train one network with another loss or figure of merit than the manifest's."""
-    settings = common.manifest.training.model_copy(update={"networks": 1, **changes})
-    with ProgressBar(quiet=not LOG.isEnabledFor(logging.WARNING)) as progress:
-        result = train_networks(
-            common.trained,
-            figure_of_merit,
-            common.manifest.luminosity,
-            settings,
-            OutputFolder(common.output.baselines / name),
-            resume=common.resume,
-            reporters=[progress.report],
-        )
+    manifest = common.manifest.model_copy(update={"figure_of_merit": figure_of_merit})
+    settings = manifest.training.model_copy(update={"networks": 1, **changes})
+    output = OutputFolder(common.output.baselines / name)
+    result = train_visibly(manifest, common.trained, settings, output, resume=common.resume)
     return result.punzi[0].network
 
 

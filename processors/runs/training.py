@@ -1,5 +1,6 @@
 """Training: the networks of the manifest and the ensembles of the paper, judged and compared."""
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -21,10 +22,11 @@ from punzinet.analysis.paper.judgement import Judgement, judge
 from punzinet.analysis.paper.studies import MAIN, Study
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import Sensitivity
-from punzinet.analysis.training.data import Sample, load_sample, open_sample
+from punzinet.analysis.training.data import Sample, StreamedSample, load_sample, open_sample
 from punzinet.analysis.training.ranks import Ranks
+from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import (
-    Reporter,
+    ProgressBar,
     TrainedNetwork,
     TrainingResult,
     train_networks,
@@ -33,6 +35,7 @@ from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
 
+LOG = logging.getLogger(__name__)
 #: Resampled samples behind the errors from finite simulation.
 REPLICAS = 100
 
@@ -42,7 +45,6 @@ def run_training(
     output: OutputFolder,
     *,
     resume: bool = True,
-    reporters: Sequence[Reporter] = (),
     ranks: Ranks | None = None,
 ) -> tuple[list[Path], TrainingResult, Sensitivity] | None:
     """Train all networks, find their cuts, and judge them at every mass; see `train_networks`.
@@ -56,18 +58,16 @@ def run_training(
         Interrupted: If the training was asked to stop; a checkpoint has been written.
     """
     settings = manifest.training
-    ranks = Ranks() if ranks is None else ranks
+    ranks = ranks or Ranks()
     if ranks.number == 0:
         _forget_finished(output)
     windows = Windows.read(output.windows)
-    result = train_networks(
+    result = train_visibly(
+        manifest,
         open_sample(output.tensors, windows, settings.validation_fold),
-        manifest.figure_of_merit,
-        manifest.luminosity,
         settings,
         output,
         resume=resume,
-        reporters=reporters,
         ranks=ranks,
     )
     if ranks.number > 0:
@@ -79,12 +79,7 @@ def run_training(
 
 
 def run_study(
-    manifest: Manifest,
-    output: OutputFolder,
-    study: Study,
-    *,
-    resume: bool = True,
-    reporters: Sequence[Reporter] = (),
+    manifest: Manifest, output: OutputFolder, study: Study, *, resume: bool = True
 ) -> list[Path]:
     """Train the networks of a study, judge them, and return all files written.
 
@@ -103,16 +98,9 @@ def run_study(
     sample = scale_background(load_sample(output.tensors, windows, fold), study.scaled)
     if study.background < 1:
         sample = thin_background(sample, study.background, np.random.default_rng(seed))
-    result = train_networks(
-        sample,
-        manifest.figure_of_merit,
-        manifest.luminosity,
-        settings,
-        folder,
-        pretrained=_pretrained(output, study),
-        may_fail=True,
-        resume=resume,
-        reporters=reporters,
+    pretrained = _pretrained(output, study)
+    result = train_visibly(
+        manifest, sample, settings, folder, pretrained=pretrained, may_fail=True, resume=resume
     )
     del sample
     about = _provenance(manifest, output, f"paper {study.name}", **study.recipe())
@@ -131,6 +119,20 @@ def run_study(
     content = {"provenance": about, "label": study.label, "networks": networks}
     write_json(folder.root / "study.json", content)
     return _files(folder.root)
+
+
+def train_visibly(
+    manifest: Manifest,
+    sample: StreamedSample,
+    settings: TrainingSettings,
+    output: OutputFolder,
+    **options: Any,
+) -> TrainingResult:
+    """As `train_networks`, and show how far it is unless commands are to be quiet."""
+    with ProgressBar(quiet=not LOG.isEnabledFor(logging.WARNING)) as bar:
+        options |= {"reporters": [bar.report]}
+        merit = manifest.figure_of_merit, manifest.luminosity
+        return train_networks(sample, *merit, settings, output, **options)
 
 
 def _forget_finished(output: OutputFolder) -> None:

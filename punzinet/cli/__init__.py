@@ -100,7 +100,7 @@ def _talk(
 ) -> None:
     """Settle how much is said, before any command runs; messages of libraries are theirs."""
     levels = (logging.WARNING, logging.INFO, logging.DEBUG)
-    console.quiet = quiet or SILENT
+    console.quiet = quiet = quiet or SILENT
     handler = RichHandler(console=Console(stderr=True), show_path=verbose > 1, show_time=False)
     logger = logging.getLogger("punzinet")
     logger.handlers = [handler]

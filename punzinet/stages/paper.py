@@ -61,13 +61,11 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
 
     def run(context: Context) -> Sequence[Path]:
         """Train the networks and judge them."""
-        from punzinet.analysis.training.train import ProgressBar
         from punzinet.processors.runs.training import run_study
 
         console.print(f"{name}: {study.label}, {study.settings.networks} networks")
-        manifest, resume = _manifest(context), context.options.resume
-        with ProgressBar(quiet=console.quiet) as bar:
-            return run_study(manifest, context.output, study, resume=resume, reporters=[bar.report])
+        resume = context.options.resume
+        return run_study(_manifest(context), context.output, study, resume=resume)
 
     name = f"paper {study.name}"
     pretrained = [study_stage(one, ()) for one in studies if one.name == study.pretrained]

@@ -85,14 +85,11 @@ def _run_training(context: Context) -> Sequence[Path] | None:
     With several processes: torchrun --nproc-per-node 2 -m punzinet train
     """
     from punzinet.analysis.training.ranks import open_ranks
-    from punzinet.analysis.training.train import ProgressBar
     from punzinet.processors.runs.training import run_training
 
     output, resume = context.output, context.options.resume
-    with open_ranks() as ranks, ProgressBar(quiet=console.quiet) as progress:
-        done = run_training(
-            _manifest(context), output, resume=resume, reporters=[progress.report], ranks=ranks
-        )
+    with open_ranks() as ranks:
+        done = run_training(_manifest(context), output, resume=resume, ranks=ranks)
     if done is None:
         return None
     written, result, sensitivity = done

@@ -21,7 +21,7 @@ import torch
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss, wide
-from punzinet.analysis.training.batches import TILE, Batch, PackedEvents
+from punzinet.analysis.training.batches import TILE, Batch, Batches, PackedEvents
 from punzinet.analysis.training.loss_kernels import (
     Descent,
     Labels,
@@ -67,31 +67,21 @@ class Engine(ABC):
         """Losses (N,) of networks, (N, K), for the batch of some tiles, and (N, K) gradients."""
 
     def epoch(
-        self,
-        loss: Loss,
-        parameters: FloatArray,
-        rate: FloatArray,
-        max_step: float,
-        batches: tuple[IntArray, IntArray],
+        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
     ) -> FloatArray:
-        """Train (N, K) float64 parameters, in place, for one epoch; (N,) mean losses of batches.
+        """Train networks, (N, K) float64, in place, for one epoch; (N,) mean losses of batches.
 
         A network of learning rate 0 is left alone. No step in parameter space is longer than
         `max_step` (Euclidean norm; may be infinite). The batches are those of `PackedEvents.epoch`.
         """
-        running, losses = np.flatnonzero(rate), np.zeros(len(parameters))
-        found = self._descend(loss, parameters[running], rate[running], max_step, batches)
-        parameters[running], losses[running] = found
+        running, losses = np.flatnonzero(rate), np.zeros(len(vectors))
+        found = self._descend(loss, vectors[running], rate[running], max_step, batches)
+        vectors[running], losses[running] = found
         return losses
 
     @abstractmethod
     def _descend(
-        self,
-        loss: Loss,
-        vectors: FloatArray,
-        rate: FloatArray,
-        max_step: float,
-        batches: tuple[IntArray, IntArray],
+        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
     ) -> tuple[FloatArray, FloatArray]:
         """`epoch` of networks that are not finished: new parameters, and mean losses of batches."""
 
@@ -151,12 +141,7 @@ class FusedEngine(Engine):
         return values.loss, self.ranks.sum(gradients.sum(axis=0))
 
     def _descend(
-        self,
-        loss: Loss,
-        vectors: FloatArray,
-        rate: FloatArray,
-        max_step: float,
-        batches: tuple[IntArray, IntArray],
+        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
     ) -> tuple[FloatArray, FloatArray]:
         """See `Engine`."""
         (order, bounds), mean = batches, np.zeros(len(vectors))
@@ -277,12 +262,7 @@ class AutogradEngine(Engine):
         self._all_tiles = int(events.strata.sum())
 
     def _descend(
-        self,
-        loss: Loss,
-        vectors: FloatArray,
-        rate: FloatArray,
-        max_step: float,
-        batches: tuple[IntArray, IntArray],
+        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
     ) -> tuple[FloatArray, FloatArray]:
         """See `Engine`; nothing waits for the device before the end."""
         parameters, rates = self._to_device(vectors), self._to_device(rate[:, np.newaxis])

@@ -38,7 +38,7 @@ from punzinet.analysis.training.batches import pack
 from punzinet.analysis.training.checkpoint import Checkpoint, TrainingState
 from punzinet.analysis.training.data import EventStream, StreamedSample
 from punzinet.analysis.training.engine import AutogradEngine, Engine, FusedEngine
-from punzinet.analysis.training.loop import Phase, Pretraining, PunziTraining
+from punzinet.analysis.training.loop import Phase, PunziTraining
 from punzinet.analysis.training.ranks import Ranks
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.types import FloatArray
@@ -220,7 +220,7 @@ def _phase(
     rng = _generator(settings, PACKING, index)(0)
     if index == 0:  # its batches are always random: a stratum means nothing to its loss
         training = engine(sample.training, settings.pretraining.batch_size, rng)
-        return Pretraining(training, engine(sample.validation), settings.pretraining)
+        return Phase(training, engine(sample.validation), settings.pretraining)
     punzi = settings.punzi
     batch_size = None if punzi.optimizer == "lbfgs" else punzi.batch_size
     training = engine(sample.training, batch_size, rng, stratified=punzi.batches == "stratified")

@@ -217,11 +217,8 @@ def usable_device(name: str) -> torch.device:
 class _Columns(NamedTuple):
     """n events as `PunziLoss` takes them, on the device, and what all ranks have of them."""
 
-    x: torch.Tensor
-    weight: torch.Tensor
-    process: torch.Tensor
-    start: torch.Tensor
-    stop: torch.Tensor
+    x: torch.Tensor  # (n, F)
+    columns: list[torch.Tensor]  # weight, process, start, stop
     group: torch.Tensor  # what each event is scaled with, see `PunziLoss.class_sums`
     held: torch.Tensor  # (P + H,) sums of weights of that on all ranks
 
@@ -330,8 +327,9 @@ class AutogradEngine(Engine):
     def _window_sums(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
         """ε, B and uncertain B_p, (N, H) each, of networks, (N, K), from events of all ranks."""
         output = torch.sigmoid(self._logit(parameters, batch.x))
-        weight = batch.weight * self.loss.scale(batch.held)[batch.group]
-        sums = self.loss.sums(output, weight, batch.process, batch.start, batch.stop)
+        weight, *windows = batch.columns
+        weight = weight * self.loss.scale(batch.held)[batch.group]
+        sums = self.loss.sums(output, weight, *windows)
         return self.ranks.sum_tensor(sums)
 
     def _punzi_loss(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
@@ -340,8 +338,8 @@ class AutogradEngine(Engine):
 
     def _cross_entropy(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
         """Weighted mean cross-entropies (N,) of networks, (N, K); the share of this rank."""
-        weight = batch.weight * self._bce_scale[batch.group]
-        label = (batch.process < 0).to(weight.dtype)
+        weight = batch.columns[0] * self._bce_scale[batch.group]
+        label = (batch.columns[1] < 0).to(weight.dtype)
         logit = self._logit(parameters, batch.x)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(
             logit, label.expand_as(logit), weight.expand_as(logit), reduction="none"
@@ -369,10 +367,9 @@ class AutogradEngine(Engine):
 
     def _columns(self, rows: torch.Tensor | slice) -> _Columns:
         """Some of the events."""
-        x, weight, process, start, stop = (column[rows] for column in self._all)
-        held, group = self.loss.class_sums(weight, process, start, stop)
-        held = self.ranks.sum_tensor(held)
-        return _Columns(x, weight, process, start, stop, group, held)
+        x, *columns = (column[rows] for column in self._all)
+        held, group = self.loss.class_sums(*columns)
+        return _Columns(x, columns, group, self.ranks.sum_tensor(held))
 
     def _to_device(self, values: FloatArray) -> torch.Tensor:
         """Numbers on the device, in the widest precision it has."""

@@ -16,7 +16,7 @@ the reference and not the fast path, they are the library's. The coefficients ar
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numba import types
@@ -38,16 +38,30 @@ PARTS = 16
 REORDERED = {"contract", "reassoc", "nsz", "arcp"}
 
 # Nobody counts who uses an array, which takes as long as a row's arithmetic: none can be created.
+# The types that numba declares do not know of all options.
 _OPTIONS: Any = {"fastmath": REORDERED, "error_model": "numpy", "_nrt": False}
-#: Compiles a function that loops over the events of blocks, into whatever calls it. A function of
-#: its own would be optimised once by itself and once more with its caller, which adds up in another
-#: order; and which of the two is called depends on whether the caller has just been compiled or
-#: comes from the cache.
-event_loop = njit(forceinline=True, **_OPTIONS)
-#: Compiles a function that is called from Python, from several threads at a time. All that it calls
-#: is an `event_loop`, so that its results are the same whether it has just been compiled or comes
-#: from the cache. Numba's own parallel loops are no such kernels.
-kernel = njit(cache=True, nogil=True, **_OPTIONS)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def event_loop(function: Function) -> Function:
+    """Compile a function that loops over the events of blocks, into whatever calls it.
+
+    A function of its own would be optimised once by itself and once more with its caller, which
+    adds up in another order; and which of the two is called depends on whether the caller has
+    just been compiled or comes from the cache.
+    """
+    compiled: Function = njit(forceinline=True, **_OPTIONS)(function)
+    return compiled
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function that is called from Python, from several threads at a time.
+
+    All that it calls is an `event_loop`, so that its results are the same whether it has just
+    been compiled or comes from the cache. Numba's own parallel loops are no such kernels.
+    """
+    compiled: Function = njit(cache=True, nogil=True, **_OPTIONS)(function)
+    return compiled
 
 
 def _floats(*values: float) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from punzinet.plots.sensitivity import Curve
+from punzinet.plots.sensitivity import Curve, sigma_min_figure
 
 
 def test_trained_masses_are_circles_and_others_triangles(figures: dict[str, Figure]) -> None:
@@ -28,6 +28,8 @@ def test_several_networks_give_mean_and_standard_error(make) -> None:
     sigma = np.array([sensitivity.networks[name].single.sigma_min for name in punzi])
     np.testing.assert_allclose(curve.sigma, sigma.mean(axis=0))
     np.testing.assert_allclose(curve.error, sigma.std(axis=0, ddof=1) / np.sqrt(3))
+    drawn = sigma_min_figure(sensitivity, "m").axes[0].lines
+    assert any(np.array_equal(line.get_ydata(), curve.sigma) for line in drawn)
 
 
 def test_an_ensemble_is_averaged_in_its_figure_of_merit() -> None:

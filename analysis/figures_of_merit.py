@@ -160,6 +160,6 @@ class FigureOfMerit(BaseModel):
 
 
 def _is_tensor(values: object) -> TypeGuard[torch.Tensor]:
-    """Whether something is a tensor; what is none does not make torch be imported."""
+    """What is no tensor does not make torch be imported."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(values, torch.Tensor)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:  # not at run time: `vector` is slow to import, and figures ne
 
 Dimension = Literal[0, 1, 2]
 """A power of GeV."""
-#: How figures and plain text write the powers of GeV.
-UNITS = {0: ("", ""), 1: ("GeV", "GeV"), 2: ("GeV$^2$", "GeV²")}
 
 #: The features of Table 1, in the order of the columns of `DimuonKinematics.features`.
 FEATURES = ("pt_thrust", "pt_mumin_mumax", "pl_mumin_mumax", "pt_mumu")
@@ -38,12 +36,12 @@ class Quantity:
     @property
     def unit(self) -> str:
         """Its unit as figures write it; empty for a pure number."""
-        return UNITS[self.dimension][0]
+        return ("", "GeV", "GeV$^2$")[self.dimension]
 
     @property
     def plain_unit(self) -> str:
         """Its unit in plain text."""
-        return UNITS[self.dimension][1]
+        return ("", "GeV", "GeV²")[self.dimension]
 
     @property
     def symbol(self) -> str:
@@ -142,46 +140,50 @@ def _energy_asymmetry(pairs: "MuonPairs") -> FloatArray:
     return np.asarray(np.abs(one - two) / (one + two))
 
 
+def _feature(column: int) -> Compute:
+    return lambda pairs: pairs.kinematics.features[:, column]
+
+
 _MIN, _MAX = r"\mu_\mathrm{min}", r"\mu_\mathrm{max}"
 #: Label, power of GeV and function of each observable; what has a sign by the charge goes without.
 _TABLE: dict[str, tuple[str, Dimension, Compute]] = {
-    "pt_thrust": (r"$p^*_{t,\mathrm{thrust}}(\mu)$", 1, lambda of: of.kinematics.features[:, 0]),
-    "pt_mumin_mumax": (f"$p^*_{{t,{_MIN}}}({_MAX})$", 1, lambda of: of.kinematics.features[:, 1]),
-    "pl_mumin_mumax": (f"$p^*_{{l,{_MIN}}}({_MAX})$", 1, lambda of: of.kinematics.features[:, 2]),
-    "pt_mumu": (r"$p^*_t(\mu^+\mu^-)$", 1, lambda of: of.kinematics.features[:, 3]),
-    "m2_recoil": (r"$M^2_\mathrm{rec}$", 2, lambda of: of.kinematics.m2_recoil),
+    "pt_thrust": (r"$p^*_{t,\mathrm{thrust}}(\mu)$", 1, _feature(0)),
+    "pt_mumin_mumax": (f"$p^*_{{t,{_MIN}}}({_MAX})$", 1, _feature(1)),
+    "pl_mumin_mumax": (f"$p^*_{{l,{_MIN}}}({_MAX})$", 1, _feature(2)),
+    "pt_mumu": (r"$p^*_t(\mu^+\mu^-)$", 1, _feature(3)),
+    "m2_recoil": (r"$M^2_\mathrm{rec}$", 2, lambda pair: pair.kinematics.m2_recoil),
     "pt_mumax_mumin": (
         f"$p^*_{{t,{_MAX}}}({_MIN})$", 1,
-        lambda of: _ratio(of.momenta[0].cross(of.momenta[1]).mag, of.largest.mag),
+        lambda pair: _ratio(pair.momenta[0].cross(pair.momenta[1]).mag, pair.largest.mag),
     ),
     "pl_mumax_mumin": (
         f"$p^*_{{l,{_MAX}}}({_MIN})$", 1,
-        lambda of: _ratio(of.momenta[0].dot(of.momenta[1]), of.largest.mag),
+        lambda pair: _ratio(pair.momenta[0].dot(pair.momenta[1]), pair.largest.mag),
     ),
-    "p_mumax": (f"$p^*({_MAX})$", 1, lambda of: of.largest.mag),
-    "p_mumin": (f"$p^*({_MIN})$", 1, lambda of: of.smallest.mag),
-    "pt_mumax": (f"$p^*_t({_MAX})$", 1, lambda of: of.largest.cross(of.z_axis).mag),
-    "pt_mumin": (f"$p^*_t({_MIN})$", 1, lambda of: of.smallest.cross(of.z_axis).mag),
+    "p_mumax": (f"$p^*({_MAX})$", 1, lambda pair: pair.largest.mag),
+    "p_mumin": (f"$p^*({_MIN})$", 1, lambda pair: pair.smallest.mag),
+    "pt_mumax": (f"$p^*_t({_MAX})$", 1, lambda pair: pair.largest.cross(pair.z_axis).mag),
+    "pt_mumin": (f"$p^*_t({_MIN})$", 1, lambda pair: pair.smallest.cross(pair.z_axis).mag),
     "cos_mumax": (
-        rf"$|\cos\theta^*({_MAX})|$", 0, lambda of: np.abs(_cosine(of.largest, of.z_axis))
+        rf"$|\cos\theta^*({_MAX})|$", 0, lambda pair: np.abs(_cosine(pair.largest, pair.z_axis))
     ),
     "cos_mumin": (
-        rf"$|\cos\theta^*({_MIN})|$", 0, lambda of: np.abs(_cosine(of.smallest, of.z_axis))
+        rf"$|\cos\theta^*({_MIN})|$", 0, lambda pair: np.abs(_cosine(pair.smallest, pair.z_axis))
     ),
-    "cos_opening": (r"$\cos\angle^*(\mu,\mu)$", 0, lambda of: _cosine(*of.momenta)),
+    "cos_opening": (r"$\cos\angle^*(\mu,\mu)$", 0, lambda pair: _cosine(*pair.momenta)),
     "acoplanarity": (r"$\pi-|\Delta\phi^*(\mu,\mu)|$", 0, _acoplanarity),
-    "p_mumu": (r"$p^*(\mu\mu)$", 1, lambda of: of.both.mag),
+    "p_mumu": (r"$p^*(\mu\mu)$", 1, lambda pair: pair.both.mag),
     "cos_mumu": (
-        r"$|\cos\theta^*(\mu\mu)|$", 0, lambda of: np.abs(_cosine(of.both, of.z_axis))
+        r"$|\cos\theta^*(\mu\mu)|$", 0, lambda pair: np.abs(_cosine(pair.both, pair.z_axis))
     ),
-    "m_mumu": (r"$m(\mu\mu)$", 1, lambda of: (of.muons[0] + of.muons[1]).mass),
+    "m_mumu": (r"$m(\mu\mu)$", 1, lambda pair: (pair.muons[0] + pair.muons[1]).mass),
     "thrust": (
         r"thrust of $\mu\mu$", 0,
-        lambda of: _ratio(of.thrust_axis.mag, of.momenta[0].mag + of.momenta[1].mag),
+        lambda pair: _ratio(pair.thrust_axis.mag, pair.momenta[0].mag + pair.momenta[1].mag),
     ),
     "cos_thrust": (
         r"$|\cos\theta^*_\mathrm{thrust}|$", 0,
-        lambda of: np.abs(_cosine(of.thrust_axis, of.z_axis)),
+        lambda pair: np.abs(_cosine(pair.thrust_axis, pair.z_axis)),
     ),
     "energy_asymmetry": (r"$\Delta E^*/\Sigma E^*$", 0, _energy_asymmetry),
     "cos_helicity": (r"$|\cos\theta_\mathrm{hel}(\mu)|$", 0, _cos_helicity),

@@ -144,11 +144,7 @@ def _of_events(
 def _of_data(
     output: OutputFolder, manifest: Manifest, search: Search
 ) -> Iterator[tuple[str, Figure]]:
-    """Data against simulation, as far as the selection has seen it.
-
-    Raises:
-        InputError: If the selection left nothing of data.
-    """
+    """Data against simulation, as far as the selection has seen it."""
     selection = read_json(output.selection_cutflow, "punzinet select")
     try:
         data, settings = selection["data"], selection["provenance"]["settings"]

@@ -103,21 +103,12 @@ def figure_of_merit_figure(sensitivity: Sensitivity, parameter: str) -> Figure:
     return figure
 
 
-def networks_by_loss(sensitivity: Sensitivity) -> dict[str, list[str]]:
-    """Names of the networks trained with each loss, ``bce`` or ``punzi``, by their prefix."""
-    return {
-        loss: sorted(name for name in sensitivity.networks if name.startswith(loss))
-        for loss in ("bce", "punzi")
-    }
-
-
 def _curves(sensitivity: Sensitivity) -> dict[str, tuple[Curve, str]]:
-    """The curves for which there are networks, and their colours, by label."""
-    networks = networks_by_loss(sensitivity)
+    """The curves for which there are networks, by the prefix of their names; colours by label."""
     return {
-        label: (Curve.of(sensitivity, networks[loss], cut), colour)
+        label: (Curve.of(sensitivity, names, cut), colour)
         for label, loss, cut, colour in CURVES
-        if networks[loss]
+        if (names := sorted(name for name in sensitivity.networks if name.startswith(loss)))
     }
 
 

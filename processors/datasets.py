@@ -126,25 +126,21 @@ def describe_datasets(
     return described
 
 
-def required_columns(dataset: Dataset, further: Sequence[str] = ()) -> tuple[str, ...]:
-    """Columns without which a dataset cannot be analysed; `further` are those of the search."""
-    own_mass = dataset.is_signal and dataset.mass is None
-    return (*IDENTITY, *MOMENTA, *(("generated_mass",) if own_mass else ()), *further)
-
-
 def find_columns(
     dataset: Dataset, file: str, branches: Mapping[str, str], further: Sequence[str] = ()
 ) -> dict[str, str]:
     """Find out which branch of a file each column is read from, given the types of all branches.
 
     The weight, both charges and the four components of the beam are used where a file has
-    them; everything else has to be there, and so has whatever the manifest gives an alias; what
-    the search reads besides momenta and beams is `further`.
+    them; everything else has to be there, and so has whatever the manifest gives an alias; the
+    generated mass is of signal of several masses only. What the search reads besides momenta and
+    beams is `further`.
 
     Raises:
         InputError: If a column is missing, or a branch does not hold one number per entry.
     """
-    required = required_columns(dataset, further)
+    own_mass = ("generated_mass",) if dataset.is_signal and dataset.mass is None else ()
+    required = (*IDENTITY, *MOMENTA, *own_mass, *further)
     needed = {*required, *dataset.branches}
     branch_of = {name: name for name in further} | dataset.branch_of
     columns = {}

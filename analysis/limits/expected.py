@@ -43,19 +43,13 @@ TOLERANCE = 1e-5
 UNLIKELY = 1e-100
 
 
-def target_roots(confidence_level: float) -> FloatArray:
-    """√q_A at which CLs excludes, for each of `BANDS`, (5,)."""
-    alpha = 1 - confidence_level
-    return np.asarray(BANDS - ndtri(alpha * ndtr(BANDS)))
-
-
 def asymptotic_limits(
     experiments: Sequence[CountingExperiment], confidence_level: float
 ) -> FloatArray:
     """Expected upper limits on the cross-section, (M, 5) in fb at `BANDS`."""
     if not experiments:
         return np.empty((0, len(BANDS)))
-    target = target_roots(confidence_level)
+    target = BANDS - ndtri((1 - confidence_level) * ndtr(BANDS))  # √q_A where CLs excludes
     likelihood = _Likelihood.of(experiments)
     found: FloatArray = np.array([[e.reach / 30] for e in experiments]) * target / target.max()
     for _ in range(FIT_STEPS):

@@ -212,11 +212,7 @@ def _inside(angle: float, degrees: Range) -> bool:
 
 @njit(cache=True)
 def _efficiency(p: float, angle: float, muons: MuonIdentification) -> float:
-    """Probability that a muon is found and identified.
-
-    A plateau times a Gaussian turn-on in momentum: a muon has to reach the yoke and to cross some
-    of its layers.
-    """
+    """Probability that a muon is found and identified: it has to cross some layers of the yoke."""
     if not _inside(angle, muons.polar_range):
         return 0.0
     barrel = _inside(angle, muons.barrel_range)
@@ -288,10 +284,7 @@ def in_region(particle: Momentum, region: int, to_laboratory: FloatArray, veto: 
 
 
 def lever_arm(angle: FloatArray, tracking: Tracking) -> FloatArray:
-    """Transverse lever arm of tracks at polar angles (...,) over that of a track through all wires.
-
-    It is 1 where the track leaves through the outer cylinder.
-    """
+    """Transverse lever arm of tracks at polar angles (...,) over that of one through all wires."""
     slope = np.tan(angle)
     length = np.where(slope > 0, tracking.forward_length, tracking.backward_length)
     return np.minimum(1.0, np.abs(slope) * length / tracking.outer_radius)

@@ -98,21 +98,21 @@ def transformed(p: Momentum, matrix: FloatArray) -> Momentum:
 
 
 @njit(cache=True)
-def to_rest_frame(p: Momentum, frame: Momentum) -> Momentum:
-    """Momentum in the rest frame of a massive system, without rotation of the axes."""
-    mass = sqrt(dot(frame, frame))
-    energy = dot(frame, p) / mass
-    shift = (p[0] + energy) / (frame[0] + mass)
-    return energy, p[1] - shift * frame[1], p[2] - shift * frame[2], p[3] - shift * frame[3]
-
-
-@njit(cache=True)
 def from_rest_frame(p: Momentum, frame: Momentum) -> Momentum:
-    """Inverse of `to_rest_frame`."""
+    """Momentum, given in the rest frame of a massive system, where that has the momentum `frame`.
+
+    The axes are not rotated.
+    """
     mass = sqrt(dot(frame, frame))
     energy = (frame[0] * p[0] + frame[1] * p[1] + frame[2] * p[2] + frame[3] * p[3]) / mass
     shift = (p[0] + energy) / (frame[0] + mass)
     return energy, p[1] + shift * frame[1], p[2] + shift * frame[2], p[3] + shift * frame[3]
+
+
+@njit(cache=True)
+def to_rest_frame(p: Momentum, frame: Momentum) -> Momentum:
+    """Inverse of `from_rest_frame`."""
+    return from_rest_frame(p, (frame[0], -frame[1], -frame[2], -frame[3]))
 
 
 @njit(cache=True)

@@ -88,7 +88,7 @@ def pythia_events(process: str, n: int, sqrt_s: float, seed: int) -> GeneratedEv
 
 
 def _start(process: str, sqrt_s: float, seed: int) -> Any:
-    """A Pythia engine, initialised; arguments and errors as in `pythia_events`."""
+    """A Pythia engine, initialised."""
     try:
         pythia8 = importlib.import_module("pythia8mc")
     except ImportError as error:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from punzinet.analysis.simulation.detector import VISIBILITY, Detector, measure, preselection
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator
-from punzinet.analysis.simulation.generators.signal import SignalGenerator, cross_section
+from punzinet.analysis.simulation.generators.signal import SignalGenerator
 from punzinet.analysis.types import BoolArray, FloatArray
 
 logger = logging.getLogger(__name__)
@@ -106,11 +106,7 @@ class Counts:
 def simulate_batch(
     batch: Batch, generator: Generator, detector: Detector, seed: int
 ) -> tuple[NDArray[np.void], Counts]:
-    """Generate and detect one batch, and unweight background.
-
-    A background's exposure of 0 asks for a pilot run, which keeps all events with their weights in
-    fb. Events have the dtype `EVENT`.
-    """
+    """Generate and detect one batch, and unweight background; events have the dtype `EVENT`."""
     if isinstance(generator, SignalGenerator):
         return _simulate_signal(batch, generator, detector, seed)
     return simulate_background(batch, generator, detector, seed)
@@ -119,7 +115,7 @@ def simulate_batch(
 def simulate_background(
     batch: Batch, generator: Generator, detector: Detector, seed: int
 ) -> tuple[NDArray[np.void], Counts]:
-    """As `simulate_batch`, for weighted trials."""
+    """As `simulate_batch`; an exposure of 0 asks for a pilot run, which keeps weights, in fb."""
     pilot = batch.exposure == 0
     rng = batch.rng(seed, _PILOT if pilot else _PRODUCTION)
     generated = generator.generate(rng, detector.colliding_energy(rng, batch.trials))
@@ -198,11 +194,7 @@ def _reconstruct(
     detector: Detector,
     counts: Counts,
 ) -> tuple[NDArray[np.void], BoolArray]:
-    """Measure n events that look like two muons, apply the preselection, and count.
-
-    Returns:
-        The preselected events, of dtype `EVENT`, and which of the n they are.
-    """
+    """Measure n events that look like two muons; those preselected, and which of the n they are."""
     muons = measure(rng, generated, detector)
     selected = np.ones(len(weight), dtype=bool)
     for step, passed in preselection(muons, detector):
@@ -217,13 +209,18 @@ def _reconstruct(
     return events, selected
 
 
-def integrate(mass: float, sqrt_s: float, seed: int) -> tuple[float, float]:
-    """Cross-section of the signal of one mass (GeV) over g'^2 with its error, fb.
-
-    There is no detector and no energy spread: sqrt_s is the nominal energy, GeV.
-    """
+def integrate(
+    mass: float, sqrt_s: float, seed: int, precision: float = 0.002
+) -> tuple[float, float]:
+    """Cross-section of the signal of one mass over g'^2, and its error below a precision, fb."""
     rng = Batch("signal", round(1e6 * mass), 0, 0).rng(seed, _INTEGRATION)
-    return cross_section(mass, sqrt_s, rng)
+    energies = np.full(50_000, sqrt_s)
+    weights = np.empty(0)
+    error = np.inf
+    while len(weights) == 0 or error > precision * weights.mean():
+        weights = np.append(weights, SignalGenerator(mass).generate(rng, energies).weight)
+        error = float(weights.std(ddof=1) / np.sqrt(len(weights)))
+    return float(weights.mean()), error
 
 
 def needed_trials(pilot: Counts, luminosity: float) -> int:

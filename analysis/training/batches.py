@@ -41,6 +41,8 @@ TILE = 64
 FILLED_TOGETHER = 2**30
 #: Bytes that are written at once to a file that is being made.
 WRITTEN_TOGETHER = 2**20
+#: The (tiles,) int32 order of the tiles of an epoch, and the (batches + 1,) bounds of the batches.
+Batches = tuple[IntArray, IntArray]
 
 
 class Batch(NamedTuple):
@@ -86,11 +88,10 @@ class PackedEvents:
         tiles = np.arange(len(self), dtype=np.int32) if tiles is None else tiles
         return Batch(self.values, self.values.view(np.uint32), tiles)
 
-    def epoch(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    def epoch(self, rng: np.random.Generator) -> Batches:
         """Draw the batches of one epoch; a single batch is not shuffled.
 
-        Returns the (tiles,) int32 order of tiles, and the (batches + 1,) bounds of the batches in
-        it. All ranks draw the same, and keep what is theirs.
+        All ranks draw the same, and keep what is theirs.
         """
         if self.batches == 1:
             return self.batch().tiles, np.array([0, len(self)])

@@ -114,7 +114,7 @@ class TrainingState:
         """What happened to one network, epoch by epoch."""
         columns = ("loss", "validation_loss", "learning_rate")
         history = {name: getattr(self, name)[:, network] for name in columns}
-        return {"epoch": np.arange(self.epoch + 1), **history}
+        return {"epoch": np.arange(self.epoch + 1)} | history
 
     def to_arrays(self) -> Arrays:
         """All numbers, for a checkpoint."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,16 +30,6 @@ from punzinet.analysis.windows import Windows
 #: Events that are handled at once, which bounds what that needs beyond the sample itself.
 ROWS = 200_000
 _RANGE = ("window_start", "window_stop")
-
-
-class EventStream(Protocol):
-    """Events that can be gone through any number of times, always in the same order."""
-
-    def __len__(self) -> int:
-        """How many there are."""
-
-    def pieces(self) -> "Iterator[Events]":
-        """All of them, not more than `ROWS` at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +53,80 @@ class Events:
             *(getattr(self, name)[rows] for name in ("weight", "process", "start", "stop")),
         )
 
-    def pieces(self) -> "Iterator[Events]":
-        """See `EventStream`."""
+    def pieces(self) -> Iterator["Events"]:
+        """All of them in order, not more than `ROWS` at a time."""
         return (self[start : start + ROWS] for start in range(0, len(self), ROWS))
+
+
+@dataclass(frozen=True, eq=False)
+class TensorEvents:
+    """The training or the validation events of Parquet files, which stay there."""
+
+    paths: Sequence[Path]
+    windows: Windows
+    codes: dict[str, int]  # of processes
+    validation_fold: int
+    validates: bool
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def pieces(self) -> Iterator[Events]:
+        """See `Events`."""
+        return (events for events, _ in self.folds())
+
+    def folds(self) -> Iterator[tuple[Events, IntArray]]:
+        """`pieces`, with the fold of each event.
+
+        Raises:
+            InputError: If a file cannot be read, a feature is not finite, or a weight is
+                negative or not finite.
+        """
+        names = self.windows.search.feature_names
+        for path in self.paths:
+            for table, start, stop in _read(path, self.windows, (*names, "process", "weight")):
+                features = np.stack([table[name].to_numpy() for name in names]).astype(np.float32)
+                weight = table["weight"].to_numpy().astype(np.float32)
+                if not (np.isfinite(features).all() and np.all((weight >= 0) & (weight < np.inf))):
+                    raise InputError(
+                        f"{path} holds an event whose features are not finite or whose weight is "
+                        "negative or not finite; check the momentum and weight branches of the "
+                        "ntuples."
+                    )
+                process = table["process"].dictionary_encode()
+                # A dictionary may list names that no row has.
+                known = [self.codes.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
+                code = np.array(known, dtype=np.int8)[process.indices.to_numpy()]
+                events = Events(
+                    features, weight, code, start.astype(np.int16), stop.astype(np.int16)
+                )
+                fold = table["fold"].to_numpy()
+                mine = ((fold == self.validation_fold) == self.validates) & (start < stop)
+                yield events[mine], fold[mine]
+
+    def load(self) -> tuple[Events, IntArray]:
+        """Copy them into memory, with the (n,) folds of the events."""
+        count = len(self)
+        whole = Events(
+            np.empty((len(self.windows.search.feature_names), count), np.float32),
+            np.empty(count, np.float32),
+            np.empty(count, np.int8),
+            np.empty(count, np.int16),
+            np.empty(count, np.int16),
+        )
+        fold, at = np.empty(count, np.int8), 0
+        for piece, folds in self.folds():
+            end = at + len(piece)
+            for name, column in vars(whole[at:end]).items():
+                column[:] = getattr(piece, name)
+            fold[at:end] = folds
+            at = end
+        return whole, fold
+
+
+#: Events that can be gone through any number of times, always in the same order.
+EventStream = Events | TensorEvents
 
 
 class _Summary:
@@ -161,73 +222,6 @@ class Sample(StreamedSample):
     validation: Events
 
 
-@dataclass(frozen=True, eq=False)
-class _TensorStream:
-    """The training or the validation events of Parquet files; see `EventStream`."""
-
-    paths: Sequence[Path]
-    windows: Windows
-    codes: dict[str, int]  # of processes
-    validation_fold: int
-    validates: bool
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def pieces(self) -> Iterator[Events]:
-        """See `EventStream`."""
-        return (events for events, _ in self.folds())
-
-    def folds(self) -> Iterator[tuple[Events, IntArray]]:
-        """`pieces`, with the fold of each event.
-
-        Raises:
-            InputError: If a file cannot be read, a feature is not finite, or a weight is
-                negative or not finite.
-        """
-        names = self.windows.search.feature_names
-        for path in self.paths:
-            for table, start, stop in _read(path, self.windows, (*names, "process", "weight")):
-                features = np.stack([table[name].to_numpy() for name in names]).astype(np.float32)
-                weight = table["weight"].to_numpy().astype(np.float32)
-                if not (np.isfinite(features).all() and np.all((weight >= 0) & (weight < np.inf))):
-                    raise InputError(
-                        f"{path} holds an event whose features are not finite or whose weight is "
-                        "negative or not finite; check the momentum and weight branches of the "
-                        "ntuples."
-                    )
-                process = table["process"].dictionary_encode()
-                # A dictionary may list names that no row has.
-                known = [self.codes.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
-                code = np.array(known, dtype=np.int8)[process.indices.to_numpy()]
-                events = Events(
-                    features, weight, code, start.astype(np.int16), stop.astype(np.int16)
-                )
-                fold = table["fold"].to_numpy()
-                mine = ((fold == self.validation_fold) == self.validates) & (start < stop)
-                yield events[mine], fold[mine]
-
-    def load(self) -> tuple[Events, IntArray]:
-        """Copy them into memory, with the (n,) folds of the events."""
-        count = len(self)
-        whole = Events(
-            np.empty((len(self.windows.search.feature_names), count), np.float32),
-            np.empty(count, np.float32),
-            np.empty(count, np.int8),
-            np.empty(count, np.int16),
-            np.empty(count, np.int16),
-        )
-        fold, at = np.empty(count, np.int8), 0
-        for piece, folds in self.folds():
-            end = at + len(piece)
-            for name, column in vars(whole[at:end]).items():
-                column[:] = getattr(piece, name)
-            fold[at:end] = folds
-            at = end
-        return whole, fold
-
-
 def open_sample(folder: Path, windows: Windows, validation_fold: int) -> StreamedSample:
     """Find the events of the tensors, and leave them where they are; see `load_sample`."""
     return StreamedSample(**_streams(folder, windows, validation_fold))
@@ -286,7 +280,7 @@ def _streams(
             count += (~validates).sum(), validates.sum()
     codes = {name: code for code, name in enumerate(names)} | {SIGNAL_PROCESS: SIGNAL}
     training, validation = (
-        _TensorStream(paths, windows, codes, validation_fold, validates, int(count[int(validates)]))
+        TensorEvents(paths, windows, codes, validation_fold, validates, int(count[int(validates)]))
         for validates in (False, True)
     )
     return {

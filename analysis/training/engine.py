@@ -21,7 +21,7 @@ import torch
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss, wide
-from punzinet.analysis.training.batches import TILE, Batch, PackedEvents
+from punzinet.analysis.training.batches import TILE, Batch, Batches, PackedEvents
 from punzinet.analysis.training.loss_kernels import (
     Descent,
     Labels,
@@ -67,31 +67,21 @@ class Engine(ABC):
         """Losses (N,) of networks, (N, K), for the batch of some tiles, and (N, K) gradients."""
 
     def epoch(
-        self,
-        loss: Loss,
-        parameters: FloatArray,
-        rate: FloatArray,
-        max_step: float,
-        batches: tuple[IntArray, IntArray],
+        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
     ) -> FloatArray:
-        """Train (N, K) float64 parameters, in place, for one epoch; (N,) mean losses of batches.
+        """Train networks, (N, K) float64, in place, for one epoch; (N,) mean losses of batches.
 
         A network of learning rate 0 is left alone. No step in parameter space is longer than
         `max_step` (Euclidean norm; may be infinite). The batches are those of `PackedEvents.epoch`.
         """
-        running, losses = np.flatnonzero(rate), np.zeros(len(parameters))
-        found = self._descend(loss, parameters[running], rate[running], max_step, batches)
-        parameters[running], losses[running] = found
+        running, losses = np.flatnonzero(rate), np.zeros(len(vectors))
+        found = self._descend(loss, vectors[running], rate[running], max_step, batches)
+        vectors[running], losses[running] = found
         return losses
 
     @abstractmethod
     def _descend(
-        self,
-        loss: Loss,
-        vectors: FloatArray,
-        rate: FloatArray,
-        max_step: float,
-        batches: tuple[IntArray, IntArray],
+        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
     ) -> tuple[FloatArray, FloatArray]:
         """`epoch` of networks that are not finished: new parameters, and mean losses of batches."""
 
@@ -151,12 +141,7 @@ class FusedEngine(Engine):
         return values.loss, self.ranks.sum(gradients.sum(axis=0))
 
     def _descend(
-        self,
-        loss: Loss,
-        vectors: FloatArray,
-        rate: FloatArray,
-        max_step: float,
-        batches: tuple[IntArray, IntArray],
+        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
     ) -> tuple[FloatArray, FloatArray]:
         """See `Engine`."""
         (order, bounds), mean = batches, np.zeros(len(vectors))
@@ -232,11 +217,8 @@ def usable_device(name: str) -> torch.device:
 class _Columns(NamedTuple):
     """n events as `PunziLoss` takes them, on the device, and what all ranks have of them."""
 
-    x: torch.Tensor
-    weight: torch.Tensor
-    process: torch.Tensor
-    start: torch.Tensor
-    stop: torch.Tensor
+    x: torch.Tensor  # (n, F)
+    columns: list[torch.Tensor]  # weight, process, start, stop
     group: torch.Tensor  # what each event is scaled with, see `PunziLoss.class_sums`
     held: torch.Tensor  # (P + H,) sums of weights of that on all ranks
 
@@ -277,12 +259,7 @@ class AutogradEngine(Engine):
         self._all_tiles = int(events.strata.sum())
 
     def _descend(
-        self,
-        loss: Loss,
-        vectors: FloatArray,
-        rate: FloatArray,
-        max_step: float,
-        batches: tuple[IntArray, IntArray],
+        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
     ) -> tuple[FloatArray, FloatArray]:
         """See `Engine`; nothing waits for the device before the end."""
         parameters, rates = self._to_device(vectors), self._to_device(rate[:, np.newaxis])
@@ -350,8 +327,9 @@ class AutogradEngine(Engine):
     def _window_sums(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
         """ε, B and uncertain B_p, (N, H) each, of networks, (N, K), from events of all ranks."""
         output = torch.sigmoid(self._logit(parameters, batch.x))
-        weight = batch.weight * self.loss.scale(batch.held)[batch.group]
-        sums = self.loss.sums(output, weight, batch.process, batch.start, batch.stop)
+        weight, *windows = batch.columns
+        weight = weight * self.loss.scale(batch.held)[batch.group]
+        sums = self.loss.sums(output, weight, *windows)
         return self.ranks.sum_tensor(sums)
 
     def _punzi_loss(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
@@ -360,8 +338,8 @@ class AutogradEngine(Engine):
 
     def _cross_entropy(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
         """Weighted mean cross-entropies (N,) of networks, (N, K); the share of this rank."""
-        weight = batch.weight * self._bce_scale[batch.group]
-        label = (batch.process < 0).to(weight.dtype)
+        weight = batch.columns[0] * self._bce_scale[batch.group]
+        label = (batch.columns[1] < 0).to(weight.dtype)
         logit = self._logit(parameters, batch.x)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(
             logit, label.expand_as(logit), weight.expand_as(logit), reduction="none"
@@ -389,10 +367,9 @@ class AutogradEngine(Engine):
 
     def _columns(self, rows: torch.Tensor | slice) -> _Columns:
         """Some of the events."""
-        x, weight, process, start, stop = (column[rows] for column in self._all)
-        held, group = self.loss.class_sums(weight, process, start, stop)
-        held = self.ranks.sum_tensor(held)
-        return _Columns(x, weight, process, start, stop, group, held)
+        x, *columns = (column[rows] for column in self._all)
+        held, group = self.loss.class_sums(*columns)
+        return _Columns(x, columns, group, self.ranks.sum_tensor(held))
 
     def _to_device(self, values: FloatArray) -> torch.Tensor:
         """Numbers on the device, in the widest precision it has."""

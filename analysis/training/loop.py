@@ -8,7 +8,6 @@ that counts in the mean, so that the other masses stop learning. Steps of limite
 it back, if anything does.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,11 +15,12 @@ import numpy as np
 import torch
 
 from punzinet.analysis.io.files import Arrays
+from punzinet.analysis.training.batches import Batches
 from punzinet.analysis.training.checkpoint import TrainingState
-from punzinet.analysis.training.engine import Engine, parameter_count
+from punzinet.analysis.training.engine import Engine, Loss, parameter_count
 from punzinet.analysis.training.loss_kernels import PunziValues
 from punzinet.analysis.training.settings import PretrainingSettings, PunziSettings
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import BoolArray, FloatArray
 
 #: A network that lets this share of the background pass, in the mean over windows, selects
 #: everything.
@@ -46,27 +46,20 @@ LISTS = {"old_dirs", "old_stps", "ro"}
 Evaluate = Callable[[FloatArray], tuple[float, FloatArray]]
 
 
-class Phase(ABC):
-    """Trains N networks for a number of epochs on one loss, with the events of two engines."""
+class Phase:
+    """Trains N networks for a number of epochs, with the events of two engines.
 
-    name: str
-    section: str  # of the training settings
+    This one trains on the weighted cross-entropy: the pretraining.
+    """
+
+    name: Loss = "bce"
+    section = "pretraining"  # of the training settings
     settings: PretrainingSettings | PunziSettings
-    engine: Engine
-    validation: Engine
 
-    @abstractmethod
-    def train_epoch(
-        self, state: TrainingState, rate: FloatArray, batches: tuple[IntArray, IntArray]
-    ) -> FloatArray:
-        """Train the networks of a state for one epoch; (N,) losses."""
-
-    @abstractmethod
-    def validate(self, state: TrainingState, networks: Sequence[int], epoch: int) -> FloatArray:
-        """Validation loss of some networks, (N,) with the last known ones for all others.
-
-        Networks that cannot be trained any further are stopped.
-        """
+    def __init__(
+        self, engine: Engine, validation: Engine, settings: PretrainingSettings | PunziSettings
+    ) -> None:
+        self.engine, self.validation, self.settings = engine, validation, settings
 
     def start(self, parameters: FloatArray) -> TrainingState:
         """State before the first epoch, from (N, K) parameters."""
@@ -109,23 +102,16 @@ class Phase(ABC):
             state.rate[state.rate < FINISHED * settings.learning_rate] = 0
             yield state.epoch
 
-
-class Pretraining(Phase):
-    """Weighted binary cross-entropy."""
-
-    name, section = "bce", "pretraining"
-
-    def __init__(self, engine: Engine, validation: Engine, settings: PretrainingSettings) -> None:
-        self.engine, self.validation, self.settings = engine, validation, settings
-
-    def train_epoch(
-        self, state: TrainingState, rate: FloatArray, batches: tuple[IntArray, IntArray]
-    ) -> FloatArray:
-        """See `Phase`."""
-        return self.engine.epoch("bce", state.parameters, rate, np.inf, batches)
+    def train_epoch(self, state: TrainingState, rate: FloatArray, batches: Batches) -> FloatArray:
+        """Train the networks of a state for one epoch; (N,) losses."""
+        longest = self.settings.max_step if isinstance(self.settings, PunziSettings) else None
+        return self.engine.epoch(self.name, state.parameters, rate, longest or np.inf, batches)
 
     def validate(self, state: TrainingState, networks: Sequence[int], epoch: int) -> FloatArray:
-        """See `Phase`."""
+        """Validation loss of some networks, (N,) with the last known ones for all others.
+
+        Networks that cannot be trained any further after that epoch are stopped.
+        """
         del epoch  # nothing is said of it
         loss: FloatArray = state.validation_loss[-1].copy()
         loss[networks] = self.validation.bce_losses(state.parameters[networks])
@@ -146,7 +132,7 @@ class PunziTraining(Phase):
         self, engine: Engine, validation: Engine, settings: PunziSettings, mass: FloatArray
     ) -> None:
         """Make the phase; the (H,) masses of the hypotheses in GeV are for messages."""
-        self.engine, self.validation, self.settings = engine, validation, settings
+        super().__init__(engine, validation, settings)
         self.mass = mass
         self.no_cut = without_cut(validation)
 
@@ -157,13 +143,10 @@ class PunziTraining(Phase):
             state.rate[:] = state.learning_rate[:] = 1
         return state
 
-    def train_epoch(
-        self, state: TrainingState, rate: FloatArray, batches: tuple[IntArray, IntArray]
-    ) -> FloatArray:
+    def train_epoch(self, state: TrainingState, rate: FloatArray, batches: Batches) -> FloatArray:
         """See `Phase`."""
         if self.settings.optimizer == "sgd":
-            longest = self.settings.max_step or np.inf
-            return self.engine.epoch("punzi", state.parameters, rate, longest, batches)
+            return super().train_epoch(state, rate, batches)
         losses: FloatArray = state.loss[-1].copy()
         for network in np.flatnonzero(rate).tolist():
             loss = None
@@ -319,10 +302,10 @@ def _pack(state: dict[str, Any]) -> Arrays:
 
 def _unpack(arrays: Arrays) -> dict[str, Any]:
     """What `_pack` has packed."""
-    state: dict[str, Any] = {}
-    for name, values in arrays.items():
-        if name in LISTS:
-            state[name] = [torch.from_numpy(np.array(one)) for one in values]
-        else:
-            state[name] = torch.from_numpy(values.copy()) if values.ndim else values.item()
+    state: dict[str, Any] = {
+        name: torch.from_numpy(values.copy()) if values.ndim > 0 else values.item()
+        for name, values in arrays.items()
+    }
+    for name in LISTS & arrays.keys():
+        state[name] = [torch.from_numpy(np.array(one)) for one in arrays[name]]
     return state

@@ -261,11 +261,22 @@ def losses_and_slopes(sums: Any, totals: Any, values: Any, slopes: Any) -> None:
         scale[process] = totals.background[process] / held if held > 0 else 0.0
     by_process = np.zeros((processes, hypotheses))
     for n in range(len(slopes)):
-        background = values.background[n]
-        _sum_backgrounds(sums[1 + n], scale, totals.ranges, background, by_process)
+        selected, background, by_cell = sums[1 + n], values.background[n], slopes[n]
+        background[:], by_process[:] = 0, 0
+        for r, (start, stop) in enumerate(totals.ranges):
+            for process in range(processes):
+                events = scale[process] * selected[hypotheses + r * processes + process]
+                for h in range(start, stop):
+                    by_process[process, h] += events
+                    background[h] += events
         terms = values.efficiency[n], background, by_process, values.sigma[n]
-        values.loss[n] = _loss_and_slopes(sums[1 + n], sums[0], totals, terms, slopes[n])
-        _spread_slopes(by_process, scale, totals.ranges, slopes[n])
+        values.loss[n] = _loss_and_slopes(selected, sums[0], totals, terms, by_cell)
+        for r, (start, stop) in enumerate(totals.ranges):
+            for process in range(processes):
+                total = 0.0
+                for h in range(start, stop):
+                    total += by_process[process, h]
+                by_cell[hypotheses + r * processes + process] = scale[process] * total
 
 
 @njit(cache=True, error_model="numpy")
@@ -319,31 +330,3 @@ def _term(variance: float, reach: float, present: int, totals: Any) -> tuple[flo
         return value, value, 0.0
     by_root = a + b * (a + 2 * root) / math.sqrt(b**2 + 4 * root * (a + root))
     return value, value, by_root / (2 * root * reach * present)
-
-
-@njit(cache=True, error_model="numpy")
-def _sum_backgrounds(
-    selected: Any, scale: Any, ranges: Any, background: Any, by_process: Any
-) -> None:
-    """Overwrite (H,) B and (P, H) B_p with the sums over the cells of each window."""
-    processes, hypotheses = by_process.shape
-    background[:] = 0
-    by_process[:] = 0
-    for number in range(len(ranges)):
-        for process in range(processes):
-            events = scale[process] * selected[hypotheses + number * processes + process]
-            for h in range(ranges[number, 0], ranges[number, 1]):
-                by_process[process, h] += events
-                background[h] += events
-
-
-@njit(cache=True, error_model="numpy")
-def _spread_slopes(by_process: Any, scale: Any, ranges: Any, by_cell: Any) -> None:
-    """Overwrite the slopes of background cells with the sums of (P, H) ∂loss/∂B_p."""
-    processes, hypotheses = by_process.shape
-    for number in range(len(ranges)):
-        for process in range(processes):
-            total = 0.0
-            for h in range(ranges[number, 0], ranges[number, 1]):
-                total += by_process[process, h]
-            by_cell[hypotheses + number * processes + process] = scale[process] * total

@@ -37,6 +37,9 @@ PARTS = 16
 #: that a diverging training is noticed.
 REORDERED = {"contract", "reassoc", "nsz", "arcp"}
 
+# Nobody counts who uses an array, which takes as long as a row's arithmetic: none can be created.
+# The types that numba declares do not know of all options.
+_OPTIONS: Any = {"fastmath": REORDERED, "error_model": "numpy", "_nrt": False}
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -47,7 +50,8 @@ def event_loop(function: Function) -> Function:
     adds up in another order; and which of the two is called depends on whether the caller has
     just been compiled or comes from the cache.
     """
-    return _compile(function, forceinline=True)
+    compiled: Function = njit(forceinline=True, **_OPTIONS)(function)
+    return compiled
 
 
 def kernel(function: Function) -> Function:
@@ -56,14 +60,7 @@ def kernel(function: Function) -> Function:
     All that it calls is an `event_loop`, so that its results are the same whether it has just
     been compiled or comes from the cache. Numba's own parallel loops are no such kernels.
     """
-    return _compile(function, cache=True, nogil=True)
-
-
-def _compile(function: Function, **options: Any) -> Function:
-    """Compile without counting who uses an array, which takes as long as a row's arithmetic."""
-    # The types that numba declares do not know of all options.
-    more: dict[str, Any] = {"_nrt": False, **options}
-    compiled: Function = njit(fastmath=REORDERED, error_model="numpy", **more)(function)
+    compiled: Function = njit(cache=True, nogil=True, **_OPTIONS)(function)
     return compiled
 
 
@@ -84,23 +81,25 @@ _TANH_LIMIT, _EXP_LIMIT, _HALF = _floats(7.9, 87.0, 0.5)
 _EXP_BIAS, _MANTISSA_BITS = np.int32(127), np.int32(23)
 
 
-def tanh(x: float) -> float:
-    """Hyperbolic tangent, to 5·10⁻⁷ (absolute) in single precision."""
-    return math.tanh(x)
+def _fast(library: Callable[[float], float]) -> Callable[[Any], Callable[[Any], Any]]:
+    """Make a function that compiled code replaces in single precision by the one decorated."""
+
+    def of(approximation: Any) -> Callable[[Any], Any]:
+        def plain(x: Any) -> Any:
+            return library(x)
+
+        @overload(plain, jit_options={"fastmath": REORDERED, "error_model": "numpy"})
+        def choose(x: Any) -> Any:
+            return approximation if x == types.float32 else plain
+
+        return plain
+
+    return of
 
 
-def exp(x: float) -> float:
-    """Exponential, to 3·10⁻⁷ (relative) in single precision; held constant beyond ±87."""
-    return math.exp(x)
-
-
-def log1p(x: float) -> float:
-    """log(1 + x) for 0 ≤ x ≤ 1, to 2·10⁻⁷ (absolute) in single precision."""
-    return math.log1p(x)
-
-
-def _rational_tanh(x: Any) -> Any:
-    """Rational function of x, odd, clamped where it is ±1 to single precision."""
+@_fast(math.tanh)
+def tanh(x: Any) -> Any:
+    """Hyperbolic tangent, to 5·10⁻⁷ (absolute): a rational function, clamped where it is ±1."""
     a0, a1, a2, a3 = _TANH_OVER
     b0, b1, b2, b3, b4 = _TANH_UNDER
     x = min(max(x, -_TANH_LIMIT), _TANH_LIMIT)
@@ -108,8 +107,12 @@ def _rational_tanh(x: Any) -> Any:
     return x * (a0 + u * (a1 + u * (a2 + u * a3))) / (b0 + u * (b1 + u * (b2 + u * (b3 + u * b4))))
 
 
-def _bitwise_exp(x: Any) -> Any:
-    """2^k · e^r with |r| ≤ ln 2 / 2: a polynomial, and k put straight into the exponent's bits."""
+@_fast(math.exp)
+def exp(x: Any) -> Any:
+    """Exponential, to 3·10⁻⁷ (relative); held constant beyond ±87.
+
+    2^k · e^r with |r| ≤ ln 2 / 2: a polynomial, and k put straight into the exponent's bits.
+    """
     c0, c1, c2, c3, c4, c5 = _EXP
     x = min(max(x, -_EXP_LIMIT), _EXP_LIMIT)
     k = np.floor(x * _LOG2_E + _HALF)
@@ -118,25 +121,11 @@ def _bitwise_exp(x: Any) -> Any:
     return power * (c0 + r * (c1 + r * (c2 + r * (c3 + r * (c4 + r * c5)))))
 
 
-def _polynomial_log1p(x: Any) -> Any:
+@_fast(math.log1p)
+def log1p(x: Any) -> Any:
+    """log(1 + x) for 0 ≤ x ≤ 1, to 2·10⁻⁷ (absolute): a polynomial without constant term."""
     c1, c2, c3, c4, c5, c6, c7, c8 = _LOG1P
     return x * (c1 + x * (c2 + x * (c3 + x * (c4 + x * (c5 + x * (c6 + x * (c7 + x * c8)))))))
-
-
-def _compile_as(plain: Any, library: Any, approximation: Any) -> None:
-    """Let compiled code take the approximation for `plain` in single precision."""
-
-    def in_double(x: Any) -> Any:
-        return library(x)
-
-    @overload(plain, jit_options={"fastmath": REORDERED, "error_model": "numpy"})
-    def choose(x: Any) -> Any:
-        return approximation if x == types.float32 else in_double
-
-
-_compile_as(tanh, math.tanh, _rational_tanh)
-_compile_as(exp, math.exp, _bitwise_exp)
-_compile_as(log1p, math.log1p, _polynomial_log1p)
 
 
 class Workspace(NamedTuple):

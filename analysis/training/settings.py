@@ -8,10 +8,12 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Width = Annotated[int, Field(ge=1, le=1024)]
 
 
-class PretrainingSettings(BaseModel):
-    """Weighted binary cross-entropy, without which the Punzi-loss does not converge."""
-
+class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PretrainingSettings(_Settings):
+    """Weighted binary cross-entropy, without which the Punzi-loss does not converge."""
 
     # The paper's recipe (EPJC 82, 121, section 4): 200 epochs of SGD in batches of 2048 at
     # learning rate 1, halved after 10 epochs without improvement.
@@ -29,10 +31,8 @@ class PretrainingSettings(BaseModel):
     )
 
 
-class PunziSettings(BaseModel):
+class PunziSettings(_Settings):
     """The Punzi-loss: the mean of σ_min over all training hypotheses, in fb."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     # The paper's recipe: 2000 epochs of SGD in batches of 50 000, halved on a plateau. Its
     # learning rate of 5e-4 goes with its sample. On the default data, one cut on the network
@@ -65,10 +65,8 @@ class PunziSettings(BaseModel):
     )
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(_Settings):
     """What is trained, on which events, and where."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     networks: int = Field(1, ge=1, description="independently initialised networks")
     seed: int = Field(1, ge=0, description="seed of initial parameters and of shuffling")

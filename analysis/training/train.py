@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -38,7 +39,7 @@ from punzinet.analysis.training.batches import pack
 from punzinet.analysis.training.checkpoint import Checkpoint, TrainingState
 from punzinet.analysis.training.data import EventStream, StreamedSample
 from punzinet.analysis.training.engine import AutogradEngine, Engine, FusedEngine
-from punzinet.analysis.training.loop import Phase, Pretraining, PunziTraining
+from punzinet.analysis.training.loop import Phase, PunziTraining
 from punzinet.analysis.training.ranks import Ranks
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.types import FloatArray
@@ -117,26 +118,22 @@ def train_networks(
     }
     if pretrained is not None:
         identity["pretrained"] = hashlib.sha256(pretrained.tobytes()).hexdigest()
-    path, ranks = output.network(CHECKPOINT), ranks or Ranks()
-    checkpoint = Checkpoint(path, identity, resume=resume)
+    ranks = ranks or Ranks()
+    checkpoint = Checkpoint(output.network(CHECKPOINT), identity, resume=resume)
     ranks.any(False)  # nobody writes before all have read
     loss_of_sample = _loss(sample, figure_of_merit, luminosity, settings)
     disk = output.root if settings.storage == "disk" else None
     vectors = pretrained
     if vectors is None:
-        vectors = np.stack(
-            [
-                parameters_to_vector(network.parameters()).detach().double().numpy()
-                for network in _networks(sample, settings)
-            ]
-        )
+        found = (parameters_to_vector(n.parameters()) for n in _networks(sample, settings))
+        vectors = torch.stack(list(found)).detach().double().numpy()
     with _noted_signals(REPEATS_OF_LAUNCHER if ranks.count > 1 else 0.0) as signal_came:
         for index in range(0 if pretrained is None else 1, 2):
             phase = _phase(index, sample, loss_of_sample, settings, disk=disk, ranks=ranks)
             if phase.name not in checkpoint.states:
                 checkpoint.states[phase.name] = phase.start(vectors)
             state = checkpoint.states[phase.name]
-            for _ in phase.epochs(state, _generator(settings, BATCHES, index)):
+            for _ in phase.epochs(state, partial(_generator, settings, BATCHES, index)):
                 if ranks.number == 0:
                     for report in reporters:
                         report(phase, state)
@@ -153,24 +150,20 @@ def train_networks(
         first = result.punzi[0]
         raise InputError(f"No network converged; {first.name}: {first.messages[-1]}.")
     if ranks.number == 0:
-        path.unlink(missing_ok=True)
+        output.network(CHECKPOINT).unlink(missing_ok=True)
     return result
 
 
-def _generator(
-    settings: TrainingSettings, purpose: int, index: int
-) -> Callable[[int], np.random.Generator]:
-    """Independent sources of random numbers, by what they are for."""
-    return lambda number: np.random.default_rng([settings.seed, purpose, index, number])
+def _generator(settings: TrainingSettings, *key: int) -> np.random.Generator:
+    """A source of random numbers of its own for every purpose, phase and number."""
+    return np.random.default_rng([settings.seed, *key])
 
 
 def _networks(sample: StreamedSample, settings: TrainingSettings) -> list[PunziNet]:
     """The networks, randomly initialised."""
-    rng = _generator(settings, PARAMETERS, 0)
-    return [
-        PunziNet(sample.features, *sample.scaling, settings.hidden, rng(number))
-        for number in range(settings.networks)
-    ]
+    sources = (_generator(settings, PARAMETERS, 0, n) for n in range(settings.networks))
+    about = sample.features, *sample.scaling, settings.hidden
+    return [PunziNet(*about, rng) for rng in sources]
 
 
 def _loss(
@@ -217,10 +210,10 @@ def _phase(
             return FusedEngine(packed, widths, loss, scale)
         return AutogradEngine(packed, widths, loss, scale, device=ranks.device(settings.device))
 
-    rng = _generator(settings, PACKING, index)(0)
+    rng = _generator(settings, PACKING, index, 0)
     if index == 0:  # its batches are always random: a stratum means nothing to its loss
         training = engine(sample.training, settings.pretraining.batch_size, rng)
-        return Pretraining(training, engine(sample.validation), settings.pretraining)
+        return Phase(training, engine(sample.validation), settings.pretraining)
     punzi = settings.punzi
     batch_size = None if punzi.optimizer == "lbfgs" else punzi.batch_size
     training = engine(sample.training, batch_size, rng, stratified=punzi.batches == "stratified")
@@ -291,9 +284,9 @@ def _trained(
             tuple(state.messages[number]),
         )
         if output is not None:
-            with atomic_path(output.network(trained.name) / "history.parquet") as partial:
-                history = pa.table(state.history(number))
-                pq.write_table(history, partial, write_page_checksum=True)
+            history = pa.table(state.history(number))
+            with atomic_path(output.network(trained.name) / "history.parquet") as path:
+                pq.write_table(history, path, write_page_checksum=True)
             if phase == "punzi" and not trained.converged:
                 LOG.warning("%s did not converge: %s", trained.name, trained.messages[-1])
         yield trained

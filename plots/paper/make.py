@@ -100,11 +100,7 @@ def _figures(
 
 
 def _evolutions(output: OutputFolder, studies: Sequence[Study]) -> dict[str, Evolution]:
-    """Losses of the networks that all studies have, by size of the batches.
-
-    Raises:
-        InputError: If a history is missing.
-    """
+    """Losses of the networks that all studies have, by size of the batches."""
     networks = range(min(study.settings.networks for study in studies))
     evolutions = {}
     for study in sorted(studies, key=lambda s: s.settings.punzi.batch_size or np.inf):

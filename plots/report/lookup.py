@@ -69,7 +69,7 @@ def lookup_data(
         "peak": _peaks(output.tensors, windows),
         "yields": _yields(output.selection_cutflow, keys),
         "signal": _generated(output.features_cutflow, keys),
-        "selections": map(list, zip(*compared.values(), strict=True)),
+        "selections": [[one[i] for one in compared.values()] for i in range(len(keys))],
         "cross_section": _finite(ratios),
         "further": _limits(output.limits, keys),
     }
@@ -144,11 +144,7 @@ def _selection(
 
 
 def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
-    """Efficiency of each hypothesis in `PEAK_BINS` equal bins over its own window, and error.
-
-    Raises:
-        InputError: If a tensor cannot be read.
-    """
+    """Efficiency of each hypothesis in `PEAK_BINS` equal bins over its own window, and error."""
     events = read_tensor_events(tensors, windows.search)
     index = windows.index_of(events.mass)
     inside = index >= 0
@@ -165,11 +161,7 @@ def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
 
 
 def _spectrum(histograms: Path, mass: Quantity) -> dict[str, Any]:
-    """Spectra of the backgrounds before and after the cut.
-
-    Raises:
-        InputError: If there are none.
-    """
+    """Spectra of the backgrounds before and after the cut."""
     edges = spectrum_axis(mass).edges
     result: dict[str, Any] = {"low": float(edges[0]), "high": float(edges[-1])}
     for stage in STAGES:
@@ -180,22 +172,14 @@ def _spectrum(histograms: Path, mass: Quantity) -> dict[str, Any]:
 
 
 def _yields(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Yields in the window of each hypothesis, by stage and process.
-
-    Raises:
-        InputError: If they are missing or damaged.
-    """
+    """Yields in the window of each hypothesis, by stage and process."""
     with read_result(path, "yields in the windows", "punzinet select") as content:
         rows = {_key(row["mass"]): row for row in content["hypotheses"]}
         return [{stage: dict(rows[key][stage]) for stage in STAGES} for key in keys]
 
 
 def _generated(path: Path, keys: Sequence[str]) -> list[dict[str, int]]:
-    """Generated and found signal events of each hypothesis, over all datasets that hold it.
-
-    Raises:
-        InputError: If they are missing or damaged.
-    """
+    """Generated and found signal events of each hypothesis, over all datasets that hold it."""
     found: dict[str, dict[str, int]] = {}
     with read_result(path, "signal events by mass", "punzinet features") as content:
         for dataset in content["datasets"].values():
@@ -208,11 +192,7 @@ def _generated(path: Path, keys: Sequence[str]) -> list[dict[str, int]]:
 
 
 def _limits(path: Path, keys: Sequence[str]) -> list[list[list[Any]]]:
-    """Title, quantity and value of the expected limits at each mass; nothing without limits.
-
-    Raises:
-        InputError: If they are damaged.
-    """
+    """Title, quantity and value of the expected limits at each mass; nothing without limits."""
     said: dict[str, list[list[Any]]] = {}
     if path.exists():
         with read_result(path, "limits", "punzinet limits") as content:

@@ -86,11 +86,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
 
 
 def _results(output: OutputFolder) -> dict[str, list[tables.Table]]:
-    """Tables of all results that there are, by section of the page.
-
-    Raises:
-        InputError: If a result is damaged.
-    """
+    """Tables of all results that there are, by section of the page."""
     found: dict[str, list[tables.Table]] = {"baselines": []}
 
     def read(section: str, *source: Any) -> None:
@@ -195,11 +191,7 @@ def read_pictures(folder: Path, captions: dict[str, list[str]]) -> list[Picture]
 
 
 def _address(path: Path) -> str:
-    """The content of a picture as an address.
-
-    Raises:
-        InputError: If it cannot be read, or is no vector graphic although it is called one.
-    """
+    """The content of a picture as an address."""
     problem: Exception | str = ""
     try:
         content = path.read_bytes()

@@ -1,7 +1,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from punzinet.plots.sensitivity import Curve, networks_by_loss
+from punzinet.plots.sensitivity import Curve, sigma_min_figure
 
 
 def test_trained_masses_are_circles_and_others_triangles(figures: dict[str, Figure]) -> None:
@@ -22,14 +22,14 @@ def test_an_infinite_sigma_is_not_drawn(make) -> None:
 
 
 def test_several_networks_give_mean_and_standard_error(make) -> None:
-    names = ("punzi-00", "punzi-01", "punzi-02", "bce-00")
-    sensitivity = make.sensitivity(np.random.default_rng(1), names=names)
-    punzi = networks_by_loss(sensitivity)["punzi"]
-    assert punzi == list(names[:3])
+    punzi = ("punzi-00", "punzi-01", "punzi-02")
+    sensitivity = make.sensitivity(np.random.default_rng(1), names=(*punzi, "bce-00"))
     curve = Curve.of(sensitivity, punzi, "single")
     sigma = np.array([sensitivity.networks[name].single.sigma_min for name in punzi])
     np.testing.assert_allclose(curve.sigma, sigma.mean(axis=0))
     np.testing.assert_allclose(curve.error, sigma.std(axis=0, ddof=1) / np.sqrt(3))
+    drawn = sigma_min_figure(sensitivity, "m").axes[0].lines
+    assert any(np.array_equal(line.get_ydata(), curve.sigma) for line in drawn)
 
 
 def test_an_ensemble_is_averaged_in_its_figure_of_merit() -> None:

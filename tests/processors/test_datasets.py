@@ -8,7 +8,7 @@ from small_data import make_events, write_ntuple
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
 from punzinet.processors.candidates import read_column
-from punzinet.processors.datasets import find_columns, required_columns
+from punzinet.processors.datasets import IDENTITY, MOMENTA, find_columns
 
 ALL = dict.fromkeys(BRANCHES.values(), "double")
 
@@ -27,15 +27,14 @@ def test_everything_a_file_has_is_used_and_weight_charges_and_beams_may_be_absen
     assert find_columns(dataset("signal"), "x.root", {**ALL, "unused": "char*"}) == BRANCHES
     with uproot.open(write_ntuple(tmp_path / "x.root", make_events(1, 10))) as file:
         found = find_columns(dataset(), "x.root", file["variables"].typenames())
-    assert set(found) == set(required_columns(dataset()))
-    optional = {"weight", "charge1", "charge2", "beam_E", "beam_px", "beam_py", "beam_pz"}
-    assert BRANCHES.keys() - found.keys() == {*optional, "generated_mass"}
+    assert set(found) == {*IDENTITY, *MOMENTA}
 
 
 def test_only_signal_of_several_masses_needs_the_generated_mass():
-    assert "generated_mass" in required_columns(dataset("signal"))
-    assert "generated_mass" not in required_columns(dataset("signal", mass=1.0))
-    assert "generated_mass" not in required_columns(dataset())
+    for other in (dataset("signal", mass=1.0), dataset()):
+        find_columns(other, "x.root", without("generated_mass"))
+    with pytest.raises(InputError, match="`generated_mass` is read from"):
+        find_columns(dataset("signal"), "x.root", without("generated_mass"))
 
 
 def test_aliases_lead_to_other_branches_also_of_what_the_search_reads_besides():

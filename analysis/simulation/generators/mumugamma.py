@@ -80,7 +80,7 @@ class HardestPhoton(NamedTuple):
 
 
 class SoftPhotons(NamedTuple):
-    """Muon pairs without any photon above an energy fraction, which is at most 0.9."""
+    """Muon pairs without any photon above an energy fraction, at most 0.9."""
 
     name: str
     below: float
@@ -101,16 +101,13 @@ def whole(threshold: float = 0.01) -> tuple[SoftPhotons, HardestPhoton]:
 
 
 def _angles_in_cms(detector: Detector, polar_range: Range) -> Range:
-    """Polar angles in the CMS that belong to a range in the laboratory at some azimuth, degrees.
-
-    The boost is not along the z axis of the laboratory; there is a margin of a degree.
-    """
+    """Polar angles in the CMS that belong to a range in the laboratory at some azimuth, degrees."""
     angle, azimuth = np.meshgrid(np.radians(polar_range), np.radians(np.arange(360)))
     sine = np.sin(angle)
     unit = sine * np.cos(azimuth), sine * np.sin(azimuth), np.cos(angle)
     photons = transform(np.stack([np.ones_like(sine), *unit], axis=-1), detector.from_laboratory)
     theta = np.degrees(momenta(photons).theta)
-    return float(theta.min()) - 1, float(theta.max()) + 1
+    return float(theta.min()) - 1, float(theta.max()) + 1  # with a margin
 
 
 def strata(detector: Detector) -> list[HardestPhoton]:
@@ -159,10 +156,8 @@ def largest_transverse(energy: float, x: float, y: float, softer: Fractions) -> 
     """Upper bound on the transverse momentum of all photons together in the CMS, GeV.
 
     The photons off the beams contribute at most their energy, and turn and boost the rest by
-    angles and velocities below the share of energy that they take.
-
-    x and y are energy fraction and 1 - cos of the hardest photon (to the electron); the energy is
-    that of a beam.
+    angles and velocities below the share of the beam's energy that they take. x and y are energy
+    fraction and 1 - cos of the hardest photon (to the electron).
     """
     of_beams = softer[0] + softer[1]
     of_muons = softer[2] + softer[3]
@@ -190,8 +185,7 @@ def hardest_photon(
     """Draw energy and angle of the hardest photon and the angle of the muons.
 
     Two channels: photons off the beams, peaked at both beams, with a spectrum that also rises
-    towards the lowest dimuon masses, and photons off the muons. Ranges and peaks depend on the
-    energy of the beams squared, s.
+    towards the lowest dimuon masses, and photons off the muons. The beams have the energy sqrt(s).
 
     Returns:
         x = 1 - s_mumu/s and y = 1 - cos of the photon to the electron, within their ranges; cosine
@@ -279,10 +273,7 @@ def _generate(rng: np.random.Generator, stratum: HardestPhoton, events: Generate
 
 @njit(cache=True)
 def _generate_without(rng: np.random.Generator, below: float, events: GeneratedEvents) -> None:
-    """As `_generate` without a photon harder than an energy fraction: the first is always zero.
-
-    The fraction is below 0.9, so that there is always energy for the muons.
-    """
+    """Fill events without a photon harder than an energy fraction; there is always enough left."""
     for i, sqrt_s in enumerate(events.sqrt_s):
         softer, of_softer = softer_fractions(rng, sqrt_s**2, sqrt_s**2, below)
         first, second, frame = radiate_off_beams(rng, sqrt_s, softer)

@@ -19,6 +19,7 @@ from punzinet.analysis.simulation.events import (
     Momentum,
     Vector,
     about_z,
+    direction,
     dot,
     from_rest_frame,
     minus,
@@ -32,6 +33,13 @@ SOFTEST: Final = 1e-6
 """Energy fraction below which photons are left out: a few keV, which nothing resolves."""
 DIMUON_THRESHOLD: Final = 4 * MUON_MASS**2
 """Least mass squared of a dimuon, GeV^2."""
+_HADRONS: Final = (
+    (0.7, 0.0023092, 3.9925370),
+    (2.0, 0.0022333, 4.2191779),
+    (4.0, 0.0024402, 3.2496684),
+    (10.0, 0.0027340, 2.0995092),
+)
+"""Upper ends in sqrt(s), GeV, with B and C of `hadron_loop` where A is zero."""
 _HARD_SHARE: Final = 0.06
 """Share of photons off the beams drawn from 1/(1 - z), which evens out the weights."""
 
@@ -68,14 +76,9 @@ def hadron_loop(s: float) -> float:
     The parametrisation of Burkhardt and Pietrzyk (Phys. Lett. B 513 (2001) 46) for space-like
     photons, which is smooth: resonances are not modelled.
     """
-    if s < 0.7**2:
-        return 0.0023092 * log(1 + 3.9925370 * s)
-    if s < 2.0**2:
-        return 0.0022333 * log(1 + 4.2191779 * s)
-    if s < 4.0**2:
-        return 0.0024402 * log(1 + 3.2496684 * s)
-    if s < 10.0**2:
-        return 0.0027340 * log(1 + 2.0995092 * s)
+    for end, scale, slope in _HADRONS:
+        if s < end**2:
+            return scale * log(1 + slope * s)
     return 0.0010485 + 0.0029431 * log(1 + s)
 
 
@@ -113,9 +116,7 @@ def emission_angle(uniform: float, energy: float, mass: float) -> float:
     The density of d = 1 - cos(theta) is d/(d + a)^2 with a = m^2/2E^2: the pattern
     1/(p.k) - m^2/(p.k)^2 of one charge, whose integral is the logarithm minus one in `exponent`.
     With v = ln(1 + d/a) the cumulative density is v - 1 + exp(-v), solved by Newton's method
-    from above, where it converges without overshooting.
-
-    Energy (GeV) and mass are those of the charge before it radiates.
+    from above, where it converges without overshooting. Energy and mass are those of the charge.
     """
     scale = mass**2 / (2 * energy**2)
     largest = log1p(2 / scale)
@@ -137,11 +138,8 @@ def softer_fraction(
 
     s is the mass squared of the pair that the charge belongs to, GeV^2. A `share` of the fractions
     is drawn from 1/(1 - z) instead of z^(b-1), because the cross-section of what is left of the
-    energy rises in this way.
-
-    Returns:
-        The fraction, zero below `SOFTEST`, and the event's weight for this charge: the
-        probability of nothing harder times the shape of the hard spectrum, normalised.
+    energy rises in this way. The fraction is zero below `SOFTEST`; with it comes the event's weight
+    for this charge: the probability of nothing harder times the hard spectrum, normalised.
     """
     strength = exponent(s, mass)
     if strength <= 0:
@@ -207,8 +205,7 @@ def radiate_off_beams(
         x = electron[1] / electron[0] - positron[1] / positron[0]
         y = electron[2] / electron[0] - positron[2] / positron[0]
         z = electron[3] / electron[0] - positron[3] / positron[0]
-        length = sqrt(x**2 + y**2 + z**2)
-        axis = (x / length, y / length, z / length)
+        axis = direction((0.0, x, y, z))
     return first, second, (reduced, axis)
 
 
@@ -233,11 +230,8 @@ def radiate_off_muons(
     """Radiate photons of given energies off the muons.
 
     The muons keep their common direction, `unit` that of the mu-, in their rest frame and share
-    what energy is left.
-
-    Returns:
-        mu+, mu- and the photons off each, in the rest frame of the dimuon before radiation (mass
-        squared s); muons of zero momentum where too little energy is left for them.
+    what energy is left; where that is too little they have zero momentum. mu+, mu- and the photons
+    off each are in the rest frame of the dimuon before radiation (mass squared s).
     """
     energy = sqrt(s) / 2
     opposite = (-unit[0], -unit[1], -unit[2])

@@ -68,32 +68,13 @@ class SignalGenerator(NamedTuple):
         return MARGIN * max(_largest(energy, self.mass) for energy in (sqrt_s.min(), sqrt_s.max()))
 
 
-def cross_section(
-    mass: float, sqrt_s: float, rng: np.random.Generator, precision: float = 0.002
-) -> tuple[float, float]:
-    """Cross-section of the signal over g'^2, without radiation.
-
-    Returns:
-        Value and statistical error, fb; the relative error is below `precision`.
-    """
-    energies = np.full(50_000, sqrt_s)
-    weights = np.empty(0)
-    error = np.inf
-    while len(weights) == 0 or error > precision * weights.mean():
-        weights = np.append(weights, SignalGenerator(mass).generate(rng, energies).weight)
-        error = float(weights.std(ddof=1) / np.sqrt(len(weights)))
-    return float(weights.mean()), error
-
-
 @njit(cache=True)
 def trace(s: float, d: Pair, masses2: Pair) -> float:
     """Trace -g_{aa'} H^{aa'}: the decay of an unpolarised virtual photon.
 
     It is H^xx + H^yy + H^zz in the rest frame of the photon, without dimension: three halves of the
-    mean of H^xx + H^yy over the orientations of the event.
-
-    s is the mass squared of the virtual photon; d are (p + k)^2 - m^2 of the mu- and of the mu+;
-    the masses are m^2 and M^2; all in GeV^2.
+    mean of H^xx + H^yy over the orientations of the event. s is the photon's mass squared; d are
+    (p + k)^2 - m^2 of the mu- and of the mu+; the masses are m^2 and M^2; all in GeV^2.
     """
     muon, boson = masses2
     product = d[0] * d[1]

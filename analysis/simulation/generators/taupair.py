@@ -132,8 +132,7 @@ def decay(
 ) -> tuple[Momentum, Vector]:
     """Decay a tau of known charge (-1 or 1) and polarisation, of a length up to one.
 
-    Returns:
-        Momentum of the muon or pion in the rest frame of the tau, GeV, and the polarimeter.
+    Momentum of the muon or pion, GeV, and polarimeter are in the rest frame of the tau.
     """
     if pion_share > 0 and rng.random() < pion_share:
         momentum, mass, power = PION_MOMENTUM, PION_MASS, -charge
@@ -188,11 +187,9 @@ def _pair_cosine(rng: np.random.Generator, gamma: float) -> float:
 def make_pair(
     rng: np.random.Generator, sqrt_s: float, pion_share: float
 ) -> tuple[Momentum, Momentum]:
-    """Make a tau pair and let it decay.
+    """Make a tau pair and let it decay, to a positive and a negative muon (or pion).
 
-    Returns:
-        Momenta of the positive and of the negative muon (or pion) in the rest frame of the
-        collision, z along the electron.
+    Their momenta are in the rest frame of the collision, z along the electron.
     """
     gamma = sqrt_s / THRESHOLD
     boost = sqrt(gamma * gamma - 1)
@@ -213,9 +210,8 @@ def make_pair(
 def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momentum:
     """Momentum in the rest frame of the collision of what a tau decays to.
 
-    Cosine and azimuth are those of the tau- to the electron, which is the z axis of the result; the
-    boost, beta gamma of the tau along the tau-, is negative for the tau+. The axes of `p` are those
-    of `spin_correlation`.
+    Cosine and azimuth are those of the tau- to the electron (z); the boost, beta gamma of the tau
+    along the tau-, is negative for the tau+. The axes of `p` are those of `spin_correlation`.
     """
     gamma = sqrt(1 + boost * boost)
     sine = sqrt(1 - cosine * cosine)
@@ -236,10 +232,7 @@ def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float
 
     The spectrum is that of `radiation`. It is sampled in proportion to b z^(b-1) + b / 2(1-z),
     because the cross-section of what is left rises as 1/(1-z): so that events after hard
-    radiation weigh no more than others.
-
-    Returns:
-        z, zero where the photon is too soft to be seen, and the weight.
+    radiation weigh no more than others. z is zero where the photon is too soft to be seen.
     """
     strength = exponent(s, ELECTRON_MASS)
     least = THRESHOLD * THRESHOLD / s

@@ -173,10 +173,7 @@ def scattered_electron(
 
 @njit(cache=True)
 def _power_at(slope: float, along: float, target: float) -> float:
-    """Exponential of the rapidity at which slope cosh + along sinh takes a value.
-
-    The coefficient of the sinh is the larger one; the value may be infinite.
-    """
+    """Exponential of the rapidity at which slope cosh + along sinh, along > slope, has a value."""
     root = sqrt(target**2 + along**2 - slope**2)
     # two forms of the same, of which one does not cancel
     below, above = (along - slope) / (root - target), (target + root) / (slope + along)
@@ -188,10 +185,8 @@ def _power_range(sqrt_s: float, transverse_mass: float, across: Pair, stratum: T
     """Range of the exponential of the pair's rapidity that leaves the recoil in reach.
 
     The recoil's momentum along the z axis of the laboratory falls with the rapidity, and its
-    transverse momentum there is that of the pair, at most the one of the photons, and that of
-    the boost, which is not quite along the axis. `across` is the transverse momentum of the pair
-    in the CMS if the photons take no energy, GeV. Where there is nothing, the upper end is below
-    the lower one.
+    transverse momentum there is that of the pair, at most the one of the photons (`across`, in the
+    CMS), and that of the boost, which is not quite along the axis. The range can be empty.
     """
     matrix = stratum.to_laboratory
     slope, along = matrix[0, 3], matrix[3, 3]
@@ -219,11 +214,8 @@ def _draw_photons(
 
     With Q^2 given, y = q.p'/p.p' of either photon (p and p' the momenta of its own and of the
     other beam) is the share of the pair's energy along its own beam plus the other photon's
-    Q^2/s. The shares are made of the transverse mass and the rapidity of the pair.
-
-    Returns:
-        Energy fractions y; virtualities; azimuths of the scattered electrons; the inverse density
-        of the first four, zero if out of reach.
+    Q^2/s. The shares are made of the transverse mass and the rapidity of the pair. With them and
+    the azimuths of the electrons comes the inverse density of y and Q^2, zero if out of reach.
     """
     nothing = (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), 0.0
     s = sqrt_s**2
@@ -317,14 +309,11 @@ def _muon_in_reach(muon: Momentum, stratum: TwoPhoton) -> bool:
 def _decay(
     rng: np.random.Generator, pair: Momentum, photon: Momentum, transverse: float
 ) -> tuple[Momentum, Momentum, float, float, Vector]:
-    """Draw the muons in the rest frame of the pair, from the electron's photon in the CMS.
+    """Draw mu- and mu+ in the rest frame of the pair with the photons along z.
 
-    The angle to the photons follows 1/(1 + a - c^2), the peaks of the two diagrams; muons below
-    the transverse momentum, GeV, are not wanted.
-
-    Returns:
-        mu- and mu+ in the rest frame with the photons along z; inverse density of the cosine;
-        velocity of the muons; direction of the electron's photon in the rest frame.
+    The angle follows 1/(1 + a - c^2), the peaks of the two diagrams; muons below the transverse
+    momentum are not wanted. With them come the inverse density of the cosine, their velocity, and
+    the direction of the electron's photon, given in the CMS, in the rest frame.
     """
     mass2 = dot(pair, pair)
     half = sqrt(mass2) / 2

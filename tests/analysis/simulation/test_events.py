@@ -3,16 +3,12 @@
 import numpy as np
 import pytest
 from four_vectors import at_rest, boosted, on_shell
-from four_vectors import dot as product
 from hypothesis import given
 from hypothesis import strategies as st
 
 from punzinet.analysis.simulation.events import (
     about_z,
-    dot,
     from_rest_frame,
-    minus,
-    momenta,
     rotate_from,
     rotate_to,
     to_rest_frame,
@@ -44,13 +40,6 @@ def test_rotation_brings_z_onto_the_axis_and_can_be_undone(axis: Vector, p: Vect
     assert turned[0] == a[0]
     assert np.dot(turned[1:], unit) == pytest.approx(p[2], abs=1e-12)
     np.testing.assert_allclose(rotate_from(unit, turned), a, atol=1e-12)
-
-
-def test_products_and_differences() -> None:
-    a, b = (5.0, 1.0, 2.0, 3.0), (4.0, 0.5, -1.0, 2.0)
-    assert dot(a, b) == pytest.approx(float(product(np.array(a), np.array(b))))
-    assert minus(a, b) == (1.0, 0.5, 3.0, 1.0)
-    assert momenta(np.array([a]))[0].tau2 == pytest.approx(dot(a, a))
 
 
 @given(st.floats(0, 2), st.floats(0, 2 * np.pi))

@@ -38,14 +38,25 @@ def of_batches(packed: PackedEvents, epoch: int) -> list[np.ndarray]:
 
 @KINDS
 @pytest.mark.parametrize(("batch_size", "count"), [(None, 1), (500, 19), (3000, 3), (10**6, 1)])
-def test_every_event_is_in_one_batch_of_an_epoch(
+def test_every_event_is_in_one_batch_of_an_epoch_with_all_that_it_has(
     small_sample: Sample, stratified: bool, batch_size: int | None, count: int
 ) -> None:
-    packed = training(small_sample, batch_size, stratified=stratified)
-    found = of_batches(packed, 1)
-    assert len(found) == count
-    weight = small_sample.training.weight
-    np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.sort(weight))
+    packed, events = (
+        training(small_sample, batch_size, stratified=stratified),
+        small_sample.training,
+    )
+    assert len(of_batches(packed, 1)) == count
+    order, _ = packed.epoch(np.random.default_rng(1))
+    columns = [column.reshape(len(packed), TILE, -1)[order] for column in packed.columns()]
+    found = np.concatenate(columns, axis=2).reshape(-1, 8)
+    found = found[found[:, 4] > 0]
+    low, high = (edge[:, np.newaxis] for edge in small_sample.scaling)
+    scaled = (events.features - low) / (high - low)
+    expected = np.stack([*scaled, events.weight, events.process, events.start, events.stop], axis=1)
+    assert (scaled.min(axis=1) == 0).all()
+    assert (scaled.max(axis=1) == 1).all()
+    assert len(found) == len(expected)
+    np.testing.assert_array_equal(*(np.unique(rows, axis=0) for rows in (found, expected)))
 
 
 @KINDS
@@ -87,26 +98,6 @@ def test_stratified_batches_hold_their_share_of_everything(small_sample: Sample)
 
 
 @KINDS
-def test_windows_of_all_batches_hold_together_what_those_of_the_sample_do(
-    small_sample: Sample, stratified: bool
-) -> None:
-    packed, events = training(small_sample, 900, stratified=stratified), small_sample.training
-
-    def in_windows(weight: Any, process: Any, start: Any, stop: Any) -> np.ndarray:
-        """(H, P) sums of weights."""
-        inside = [(start <= h) & (h < stop) & (process != SIGNAL) for h in range(7)]
-        return np.stack([np.bincount(process[i], weight[i], minlength=3) for i in inside])
-
-    columns = [column.reshape(-1, TILE) for column in packed.columns()[1:]]
-    total = np.zeros((7, 3))
-    order, bounds = packed.epoch(np.random.default_rng(4))
-    for a, b in pairwise(bounds.tolist()):
-        total += in_windows(*(column[order[a:b]].ravel() for column in columns))
-    expected = in_windows(events.weight, events.process, events.start, events.stop)
-    np.testing.assert_allclose(total, expected, rtol=1e-6)
-
-
-@KINDS
 def test_mean_batch_loss_approaches_the_unbatched_loss(
     synthetic_sample: Callable[..., Sample],
     make_objective: Callable[..., Any],
@@ -128,13 +119,6 @@ def test_mean_batch_loss_approaches_the_unbatched_loss(
         excess.append(abs(np.mean(losses) / whole.loss[0] - 1))
     assert excess[2] < 0.005
     assert excess[0] > excess[1] > excess[2]
-
-
-def test_features_are_scaled_by_the_training_sample(small_sample: Sample) -> None:
-    features, *_ = pack(small_sample, small_sample.training).columns()
-    held = features[: len(small_sample.training)]
-    np.testing.assert_array_equal(held.min(axis=0), 0)
-    np.testing.assert_array_equal(held.max(axis=0), 1)
 
 
 @KINDS

@@ -129,28 +129,26 @@ def test_networks_start_from_parameters_of_their_own(whole: TrainingResult) -> N
     assert len(np.unique(vectors(whole), axis=0)) == 4
 
 
-@pytest.mark.parametrize("when", [("bce", 4, signal.SIGINT), ("punzi", 5, signal.SIGTERM), None])
-def test_resumed_training_is_bit_identical(
-    train: Trainer, whole: TrainingResult, when: tuple[Any, ...] | None
+@pytest.mark.parametrize(
+    ("when", "changes"),
+    [
+        (("bce", 4, signal.SIGINT), {}),
+        (("punzi", 5, signal.SIGTERM), {"networks": 25, "pretraining": {"epochs": 2}}),
+        (("punzi", 3, signal.SIGTERM), {"punzi": {"epochs": 5, "optimizer": "lbfgs"}}),
+    ],
+)
+def test_resumed_training_writes_the_same_bytes(
+    train: Trainer,
+    tmp_path_factory: pytest.TempPathFactory,
+    when: tuple[Any, ...],
+    changes: dict[str, Any],
 ) -> None:
-    """Without a checkpoint, it starts from the beginning."""
-    if when is not None:
-        train.interrupt(recipe(), *when)
-    resumed = train(recipe(), resume=True)
+    other = Trainer(train.sample, tmp_path_factory.mktemp("parted"))
+    other.interrupt(recipe(**changes), *when)
+    whole = train(recipe(**changes), resume=True)  # without a checkpoint, from the beginning
+    resumed = other(recipe(**changes), resume=True)
     np.testing.assert_array_equal(vectors(resumed), vectors(whole))
     assert [n.loss for n in resumed.networks] == [n.loss for n in whole.networks]
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
-def test_resumed_ensemble_writes_the_same_bytes(
-    train: Trainer, tmp_path_factory: pytest.TempPathFactory, optimizer: str
-) -> None:
-    punzi = {"epochs": 5, "optimizer": optimizer}
-    settings = recipe(networks=25, pretraining={"epochs": 2}, punzi=punzi)
-    other = Trainer(train.sample, tmp_path_factory.mktemp("parted"))
-    other.interrupt(settings, "punzi", 3, signal.SIGTERM)
-    whole, resumed = train(settings), other(settings, resume=True)
-    np.testing.assert_array_equal(vectors(resumed), vectors(whole))
     for path in train.folder.rglob("*.parquet"):
         assert (other.folder / path.relative_to(train.folder)).read_bytes() == path.read_bytes()
 
@@ -194,23 +192,17 @@ def test_second_signal_ends_it_at_once(train: Trainer) -> None:
         ({"punzi": {"learning_rate": 1e-4}}, "training.punzi.learning_rate was 0.002 and is now"),
         ({"seed": 7}, "training.seed was 1 and is now 7"),
         ({"networks": 3}, "training.networks was 2 and is now 3"),
+        ({}, "another training: tensors was"),
     ],
 )
-def test_checkpoint_of_other_settings_is_refused(
-    train: Trainer, changes: dict[str, Any], message: str
+def test_checkpoint_of_other_settings_or_data_is_refused(
+    train: Trainer, synthetic_sample: Callable[..., Sample], changes: dict[str, Any], message: str
 ) -> None:
     train.interrupt(recipe(), "bce", 2, signal.SIGINT)
+    if not changes:
+        train.sample = synthetic_sample(12_000, hypotheses=7, seed=2)
     with pytest.raises(InputError, match=message):
         train(recipe(**changes), resume=True)
-
-
-def test_checkpoint_of_other_data_is_refused(
-    train: Trainer, synthetic_sample: Callable[..., Sample]
-) -> None:
-    train.interrupt(recipe(), "bce", 2, signal.SIGINT)
-    train.sample = synthetic_sample(12_000, hypotheses=7, seed=2)
-    with pytest.raises(InputError, match="another training: tensors was"):
-        train(recipe(), resume=True)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from four_vectors import (
     SQRT_S,
     UNIT,
     boosted,
-    dot,
     isotropic,
     mass2,
     on_shell,
@@ -22,12 +21,8 @@ from hypothesis import strategies as st
 from scipy.integrate import dblquad
 
 from punzinet.analysis.constants import ALPHA, FB_PER_GEV2, MUON_MASS
-from punzinet.analysis.simulation.generators.signal import (
-    SignalGenerator,
-    cross_section,
-    longitudinal,
-    trace,
-)
+from punzinet.analysis.simulation.generators.signal import SignalGenerator, longitudinal, trace
+from punzinet.analysis.simulation.sampling import integrate
 
 S = SQRT_S**2
 
@@ -63,14 +58,13 @@ def dalitz_integral(mass: float) -> float:
 
 @pytest.mark.parametrize("mass", [0.5, 3.0, 8.7])
 def test_rate_agrees_with_an_integration_in_other_variables(mass: float) -> None:
-    value, error = cross_section(mass, SQRT_S, np.random.default_rng(5), precision=1e-3)
+    value, error = integrate(mass, SQRT_S, seed=5, precision=1e-3)
     assert error <= 1e-3 * value
     assert abs(value - dalitz_integral(mass)) < 4 * error
 
 
 def test_rate_falls_over_the_range_of_masses_as_expected() -> None:
-    rng = np.random.default_rng(3)
-    values = [cross_section(mass, SQRT_S, rng)[0] for mass in (0.1, 2, 4, 6, 8, 9)]
+    values = [integrate(mass, SQRT_S, seed=3)[0] for mass in (0.1, 2, 4, 6, 8, 9)]
     assert values[0] == pytest.approx(6e5, rel=0.1)
     assert 1 < values[-1] < 5
     assert np.all(np.diff(values) < 0)
@@ -79,14 +73,12 @@ def test_rate_falls_over_the_range_of_masses_as_expected() -> None:
 def test_a_very_light_boson_is_radiated_like_a_soft_photon() -> None:
     # each factor ten in mass opens ln(10) of energy to soft emission off the born process:
     # (g'^2 / 4 pi^2) ((1 + beta^2)/beta ln((1 + beta)/(1 - beta)) - 2) per unit of ln(energy)
-    rng = np.random.default_rng(8)
-    (light, error), (lighter, other) = (
-        cross_section(mass, SQRT_S, rng, precision=1e-3) for mass in (1e-3, 1e-4)
-    )
+    rates = [integrate(mass, SQRT_S, seed=8, precision=1e-3) for mass in (1e-3, 1e-4)]
+    (light, lighter), errors = np.transpose(rates)
     beta = np.sqrt(1 - 4 * MUON_MASS**2 / S)
     born = FB_PER_GEV2 * 4 * np.pi * ALPHA**2 / (3 * S) * beta * (3 - beta**2) / 2
     soft = ((1 + beta**2) / beta * np.log((1 + beta) / (1 - beta)) - 2) / (4 * np.pi**2)
-    assert abs(lighter - light - born * soft * np.log(10)) < 4 * np.hypot(error, other)
+    assert abs(lighter - light - born * soft * np.log(10)) < 4 * np.linalg.norm(errors)
 
 
 @pytest.mark.parametrize("mass", [0.1, 0.9, 4.0, 8.7])
@@ -113,44 +105,25 @@ def current(minus, plus, k):
     return np.einsum("si,baij,tj->bast", bar, vertex, v)
 
 
-def event(k, half, sqrt_s):
-    """Momenta of mu-, mu+ and Z' from that of the Z', and of the mu- in the rest frame of both."""
+def event(mass, sqrt_s, seed):
+    """Momenta of mu-, mu+ and Z' at any point in phase space."""
+    rng = np.random.default_rng(seed)
+    pair = rng.uniform(2 * MUON_MASS, sqrt_s - mass)
+    k = on_shell(two_body_momentum(sqrt_s, pair, mass) * isotropic(rng, 1)[0], mass)
+    half = two_body_momentum(pair, MUON_MASS, MUON_MASS) * isotropic(rng, 1)[0]
     frame = np.array([sqrt_s, 0, 0, 0]) - k
     minus, plus = (boosted(on_shell(sign * half, MUON_MASS), frame) for sign in (1, -1))
     return minus, plus, k
 
 
-def any_event(mass, sqrt_s, seed):
-    """Any point in phase space."""
-    rng = np.random.default_rng(seed)
-    pair = rng.uniform(2 * MUON_MASS, sqrt_s - mass)
-    k = on_shell(two_body_momentum(sqrt_s, pair, mass) * isotropic(rng, 1)[0], mass)
-    half = two_body_momentum(pair, MUON_MASS, MUON_MASS) * isotropic(rng, 1)[0]
-    return event(k, half, sqrt_s)
-
-
-def invariants(minus, plus, k):
-    """Arguments of `trace`."""
-    d = tuple(mass2(p + k) - MUON_MASS**2 for p in (minus, plus))
-    return mass2(minus + plus + k), d, (MUON_MASS**2, mass2(k))
-
-
-events = st.builds(any_event, st.floats(0.05, 9.5), st.floats(9.9, 10.7), st.integers(0, 2**32))
-
-
-@given(events)
-def test_both_currents_are_conserved(momenta) -> None:
-    j = current(*momenta)
-    for axis, q in ((0, momenta[2]), (1, sum(momenta))):
-        scale = np.abs(q).max() * np.abs(j).max()
-        contracted = np.einsum("b,b...->...", METRIC @ q, np.moveaxis(j, axis, 0))
-        assert np.abs(contracted).max() < 1e-11 * scale
+events = st.builds(event, st.floats(0.05, 9.5), st.floats(9.9, 10.7), st.integers(0, 2**32))
 
 
 @given(events)
 def test_closed_form_is_the_sum_over_helicities(momenta) -> None:
-    minus, plus, _ = momenta
-    s, d, masses2 = invariants(*momenta)
+    minus, plus, k = momenta
+    s, masses2 = mass2(sum(momenta)), (MUON_MASS**2, mass2(k))
+    d = tuple(mass2(p + k) - MUON_MASS**2 for p in (minus, plus))
     j = current(*momenta)
     h = -np.einsum("bc,bast,cdst->ad", METRIC, j, j.conj())
     total = trace(s, d, masses2)
@@ -171,19 +144,3 @@ def test_massless_limit_is_the_gluon_spectrum() -> None:
     for x1, x2 in ((0.9, 0.7), (0.55, 0.6), (0.99, 0.98)):
         value = trace(s, (s * (1 - x2), s * (1 - x1)), (0.0, 0.0))
         assert value == pytest.approx(8 * (x1**2 + x2**2) / ((1 - x1) * (1 - x2)))
-
-
-def test_soft_limit_is_the_eikonal_factor() -> None:
-    # trace of gamma* -> mu+ mu- alone: 4 (s + 2 m^2)
-    errors = []
-    for softness in (1e-2, 1e-3, 1e-4):
-        k = on_shell(softness * np.array([0.5, 0.2, -0.7]), 0.3 * softness)
-        pair = np.sqrt(mass2(np.array([SQRT_S, 0, 0, 0]) - k))
-        half = two_body_momentum(pair, MUON_MASS, MUON_MASS) * np.array([0.6, 0.0, 0.8])
-        minus, plus, _ = event(k, half, SQRT_S)
-        eikonal = minus / dot(minus, k) - plus / dot(plus, k)
-        soft = -mass2(eikonal) * 4 * (S + 2 * MUON_MASS**2)
-        errors.append(abs(trace(*invariants(minus, plus, k)) / soft - 1))
-    assert errors[0] < 2e-2
-    assert errors[1] < errors[0] / 5
-    assert errors[2] < errors[1] / 5

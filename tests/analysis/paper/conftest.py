@@ -1,11 +1,12 @@
 """Made-up judgements whose claims are known beforehand."""
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import pytest
 
-from punzinet.analysis.paper.judgement import Judgement, bin_edges
+from punzinet.analysis.paper.judgement import Judgement
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,6 @@ def make_judgement() -> Callable[..., Judgement]:
     ) -> Judgement:
         rng = np.random.default_rng(2)
         mass = np.linspace(0.1, 8.7, 87)
-        shape = (networks, len(mass))
         arrays: dict[str, np.ndarray] = {}
         for loss, scale in (("bce", factor), ("punzi", 1.0)):
             for kind in ("best", "best_own", "best_in_sample", "single", "half"):
@@ -29,14 +29,9 @@ def make_judgement() -> Callable[..., Judgement]:
                 common = np.exp(sample * rng.standard_normal((1, replicas, 1)))
                 arrays[f"{loss}/{kind}/sigma"] = sigma
                 arrays[f"{loss}/{kind}/replicas"] = sigma[:, None] * common
-                arrays[f"{loss}/{kind}/cut"] = np.zeros(shape)
-                arrays[f"{loss}/{kind}/background"] = np.ones(shape)
-            for process in ("signal", "background"):
-                for kind in ("best", "single"):
-                    arrays[f"{loss}/{process}/{kind}"] = np.full((networks, 2, len(mass)), 50.0)
-                    arrays[f"{loss}/roughness/{process}/{kind}"] = np.full(networks, scale)
-        arrays |= {f"total/{p}": np.full((2, len(mass)), 100.0) for p in ("signal", "background")}
-        arrays["edges"] = bin_edges(mass)
+                arrays[f"{loss}/{kind}/background"] = np.ones((networks, len(mass)))
+            for name in product(("signal", "background"), ("best", "single")):
+                arrays[f"{loss}/roughness/{'/'.join(name)}"] = np.full(networks, scale)
         training = np.arange(len(mass)) % 2 == 0
         return Judgement(mass, training, np.ones(networks, dtype=bool), arrays)
 

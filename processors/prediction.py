@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from punzinet.analysis.features import MuonPairs
-from punzinet.analysis.io.provenance import digest
+from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.network import SavedNetwork
 from punzinet.processors.candidates import read_pairs

@@ -16,8 +16,7 @@ import numpy as np
 from coffea.processor.executor import ExecutorBase
 
 from punzinet.analysis.io.files import Record, checksum, write_json
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.provenance import digest, git_commit, provenance, versions
+from punzinet.analysis.io.output import OutputFolder, digest, git_commit, provenance, versions
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Scale

@@ -21,8 +21,7 @@ from punzinet.analysis.baselines.rectangular_cuts import CutSearch
 from punzinet.analysis.baselines.results import Baseline, Baselines, Judge, Ranking
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import write_json
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.provenance import provenance
+from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.punzi_loss import SIGNAL

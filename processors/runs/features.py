@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 from punzinet.analysis.io.errors import InputError, OutputError
 from punzinet.analysis.io.files import cannot_write, write_json
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.provenance import provenance
+from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
 from punzinet.analysis.windows import Windows, windows_from_fits

@@ -8,8 +8,7 @@ import numpy as np
 import pyhf
 
 from punzinet.analysis.io.files import write_json
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.provenance import provenance
+from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields

@@ -5,8 +5,7 @@ from pathlib import Path
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, write_spectra
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.provenance import digest_of_files, provenance
+from punzinet.analysis.io.output import OutputFolder, digest_of_files, provenance
 from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network

@@ -12,8 +12,7 @@ from torch.nn.utils import parameters_to_vector
 
 from punzinet.analysis.evaluation import evaluate
 from punzinet.analysis.io.files import write_json
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.provenance import provenance
+from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network

@@ -15,7 +15,7 @@ from typer import Option
 
 from punzinet.analysis.io.errors import InputError, Interrupted
 from punzinet.analysis.io.files import cannot_write, is_full_or_read_only
-from punzinet.analysis.io.provenance import versions
+from punzinet.analysis.io.output import versions
 from punzinet.cli import tools
 from punzinet.stages import STAGES
 from punzinet.stages.options import SHARED, SILENT, Options, console

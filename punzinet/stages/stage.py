@@ -19,8 +19,7 @@ from pydantic import BaseModel
 
 from punzinet.analysis.io.errors import OutputError
 from punzinet.analysis.io.files import cannot_write, is_file, read_result, write_json
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.provenance import digest, versions
+from punzinet.analysis.io.output import OutputFolder, digest, versions
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.options import KEPT, Context, Options
 

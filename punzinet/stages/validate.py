@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from punzinet.analysis.io.files import write_json
-from punzinet.analysis.io.provenance import provenance
+from punzinet.analysis.io.output import provenance
 from punzinet.analysis.paper.studies import MAIN
 from punzinet.stages.features import FEATURES, SIMULATE
 from punzinet.stages.options import Context, console

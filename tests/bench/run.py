@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from punzinet.analysis.io.files import write_json
-from punzinet.analysis.io.provenance import git_commit, versions
+from punzinet.analysis.io.output import git_commit, versions
 
 
 def machine() -> dict[str, str | int | float]:

@@ -1,6 +1,6 @@
 """Digests and where results come from."""
 
-from punzinet.analysis.io.provenance import digest, provenance
+from punzinet.analysis.io.output import digest, provenance
 
 
 def test_equal_content_has_equal_digests_in_any_order() -> None:

@@ -35,14 +35,11 @@ def write_figures(
     folder: Path, comparison: Baselines, systematics: Baselines, ranking: Ranking, search: Search
 ) -> list[Path]:
     """Draw all baselines, the study of systematics and the ranks; return the files written."""
-    uncertain = "ratio to uncertain,\ntrained for that"
+    one, uncertain = "ratio to\nPunzi-net, one cut", "ratio to uncertain,\ntrained for that"
+    mass = search.parameter
     figures = {
-        "baselines": comparison_figure(
-            comparison, "punzi-single", "ratio to\nPunzi-net, one cut", search.parameter
-        ),
-        "systematics": comparison_figure(
-            systematics, "aware-uncertain", uncertain, search.parameter
-        ),
+        "baselines": comparison_figure(comparison, "punzi-single", one, mass),
+        "systematics": comparison_figure(systematics, "aware-uncertain", uncertain, mass),
         "observables": ranking_figure(ranking, search),
     }
     return style.save_all(figures.items(), folder)

@@ -10,12 +10,7 @@ from punzinet.analysis.paper.claims import REGIONS, WORST, Effect
 from punzinet.analysis.paper.judgement import Judgement, bin_edges
 from punzinet.analysis.paper.statistics import Claim, Measured
 from punzinet.plots.network_output import Cuts, outputs_figure
-from punzinet.plots.paper.ensembles import (
-    discontinuities_figure,
-    ensembles_figure,
-    published_figure,
-    variations_figure,
-)
+from punzinet.plots.paper import ensembles
 from punzinet.plots.paper.network import feature_space_figure, network_figure
 from punzinet.plots.sensitivity import Curve
 from punzinet.plots.training_history import Evolution, loss_evolution_figure
@@ -84,12 +79,12 @@ def figures(make) -> dict[str, Figure]:
     return {
         "network": network_figure(network),
         "loss": loss_evolution(),
-        "ensembles": ensembles_figure(curves, luminosity=50.0, **label),
+        "ensembles": ensembles.ensembles_figure(curves, luminosity=50.0, **label),
         "outputs": outputs_figure({"BCE": seen, "Punzi": seen}, "efficiency", luminosity=50.0),
         "feature_space": feature_space_figure(network, -0.2, signals),
-        "published": published_figure(curves["BCE"], curves["batch"], luminosity=50.0),
-        "discontinuities": discontinuities_figure(judgement(), 0, luminosity=50.0),
-        "variations": variations_figure(effects()),
+        "published": ensembles.published_figure(curves["BCE"], curves["batch"], luminosity=50.0),
+        "discontinuities": ensembles.discontinuities_figure(judgement(), 0, luminosity=50.0),
+        "variations": ensembles.variations_figure(effects()),
     }
 
 

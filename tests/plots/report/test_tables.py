@@ -8,16 +8,7 @@ from typing import Any
 import pytest
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.plots.report.tables import (
-    Table,
-    baselines_tables,
-    claims_tables,
-    completeness_table,
-    limits_table,
-    read_tables,
-    validation_table,
-    variations_table,
-)
+from punzinet.plots.report import tables
 
 LIMITS = {
     "confidence_level": 0.9,
@@ -40,7 +31,7 @@ METHODS = {
 }
 
 
-def lines(table: Table) -> list[dict[str, str]]:
+def lines(table: tables.Table) -> list[dict[str, str]]:
     """Texts of a table by its header."""
     return [
         {name or "verdict": cell.text for name, cell in zip(table.header, row, strict=True)}
@@ -49,14 +40,14 @@ def lines(table: Table) -> list[dict[str, str]]:
 
 
 def test_couplings_follow_from_cross_sections() -> None:
-    (table,) = limits_table(LIMITS)
+    (table,) = tables.limits_table(LIMITS)
     assert [line["g′ (median)"] for line in lines(table)] == [f"{math.sqrt(9 / 4)}", "–"]
 
 
 def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
     claim = {"text": "in words", "value": 1.0, "error": 0.1, "target": "≥ 1.3", "met": False}
     further = {"value": 2.0, "error": 0.1, "target": None, "met": None, "error_sample": 0.25}
-    first, second = claims_tables({"two": further, "one": claim, "provenance": {}})
+    first, second = tables.claims_tables({"two": further, "one": claim, "provenance": {}})
     ((name, _, target, verdict),) = first.rows
     assert (name.text, target.text, verdict.state) == ("in words", "≥ 1.3", "bad")
     ((name, value, _, verdict),) = second.rows
@@ -70,7 +61,7 @@ def test_variations_are_lines_below_the_recipe_as_it_is() -> None:
         number = {"value": value, "error": 0.1, "error_sample": 0.25}
         numbers = {"1_to_4_gev": number, "worst": {**number, "text": "worst, 1.1 GeV"}}
         effects[label] = {"label": label, "networks": 3, "converged": 2, "numbers": numbers}
-    (table,) = variations_table({"variations": effects})
+    (table,) = tables.variations_table({"variations": effects})
     assert lines(table) == [
         {"changed": label, "1 to 4 GeV": value, "worst, 1.1 GeV": value}
         for label, value in (("as it is", "1.00 ± 0.10"), ("wide", "2.00 ± 0.10"))
@@ -80,7 +71,7 @@ def test_variations_are_lines_below_the_recipe_as_it_is() -> None:
 
 
 def test_methods_are_judged_on_trained_and_other_masses_apart() -> None:
-    (table,) = baselines_tables("methods", METHODS)
+    (table,) = tables.baselines_tables("methods", METHODS)
     assert [list(line.values()) for line in lines(table)] == [
         ["A", "2.00 ± 0.10", "5", "3", "0"],
         ["B", "∞", "5", "5", "1"],
@@ -89,14 +80,16 @@ def test_methods_are_judged_on_trained_and_other_masses_apart() -> None:
 
 def test_ranks_of_observables() -> None:
     ranks = [{"rank": 1, "observable": "pt_mumu", "auc": 0.75}]
-    (table,) = baselines_tables("observables", {"cross_entropy": 0.3, "observables": ranks})
+    (table,) = tables.baselines_tables("observables", {"cross_entropy": 0.3, "observables": ranks})
     assert lines(table) == [{"rank": "1", "observable": "pt_mumu", "auc": "0.75"}]
     assert "0.3" in table.caption
 
 
 def test_provenance_is_no_quantity() -> None:
     row = {"ours": 1.0, "published": 2.0, "ratio": 0.5, "tolerance": 0.2, "met": False}
-    (table,) = validation_table({"σ": row, "provenance": {"ours?": 1}, "spectra": {"x": [1]}})
+    (table,) = tables.validation_table(
+        {"σ": row, "provenance": {"ours?": 1}, "spectra": {"x": [1]}}
+    )
     assert [line["quantity"] for line in lines(table)] == ["σ"]
 
 
@@ -119,7 +112,7 @@ def dataset(read: int, files: int = 1, twice: int = 0, **fates: int) -> dict[str
 def test_simulation_says_what_was_read_and_is_there_twice() -> None:
     content = {"datasets": {"tautau": dataset(200, 2, 7), "mumu": dataset(60)}}
     keys = ("file", "read", "verdict", "events there twice")
-    table = lines(*completeness_table("Entries", content))
+    table = lines(*tables.completeness_table("Entries", content))
     assert [tuple(line[key] for key in keys) for line in table] == [
         ("all", "200", "complete", "7"),
         ("run0.root", "100", "complete", "7"),
@@ -132,26 +125,26 @@ def test_simulation_says_what_was_read_and_is_there_twice() -> None:
 def test_data_says_what_became_of_the_entries() -> None:
     fates = {"kept": 12, "rejected": 8, "blinded": 180}
     content = {"datasets": {"runs": dataset(200, 2, **fates)}}
-    whole, first, _ = lines(*completeness_table("Entries", content))
+    whole, first, _ = lines(*tables.completeness_table("Entries", content))
     assert {key: whole[key] for key in fates} == {"kept": "12", "rejected": "8", "blinded": "180"}
     assert not first["blinded"]
 
 
 @pytest.mark.parametrize(
-    ("content", "tables"),
+    ("content", "make"),
     [
-        ({**LIMITS, "selections": {}}, [limits_table]),
-        ({"variations": {}}, [variations_table]),
-        ({**METHODS, "baselines": {"a": {}}}, [baselines_tables, "methods"]),
-        ({"datasets": {"runs": {}}}, [completeness_table, "Entries"]),
-        ([1], [claims_tables]),
+        ({**LIMITS, "selections": {}}, [tables.limits_table]),
+        ({"variations": {}}, [tables.variations_table]),
+        ({**METHODS, "baselines": {"a": {}}}, [tables.baselines_tables, "methods"]),
+        ({"datasets": {"runs": {}}}, [tables.completeness_table, "Entries"]),
+        ([1], [tables.claims_tables]),
     ],
 )
 def test_absent_is_no_table_and_damaged_one_sentence(
-    tmp_path: Path, content: Any, tables: list[Any]
+    tmp_path: Path, content: Any, make: list[Any]
 ) -> None:
     path = tmp_path / "result.json"
-    assert read_tables(path, "results", "punzinet stage", *tables) == []
+    assert tables.read_tables(path, "results", "punzinet stage", *make) == []
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"result\.json does not hold .* `punzinet stage` again"):
-        read_tables(path, "results", "punzinet stage", *tables)
+        tables.read_tables(path, "results", "punzinet stage", *make)

@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from matplotlib.figure import Figure
-from matplotlib.text import Text
+from outputs import draft
 from typer.testing import CliRunner
 
 from punzinet.analysis.io.errors import InputError
@@ -80,13 +79,6 @@ def paper(folder: Path, *arguments: str) -> str:
     done = CliRunner().invoke(app, ["paper", *options, *arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
-
-
-def draft(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Instead of `style.save`: figures are rendered by their own tests."""
-    path = folder / f"{name}.txt"
-    path.write_text("\n".join(text.get_text() for text in figure.findobj(Text)))
-    return [path]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ A test says what it did by `record_property`: how many `faults` it injected, how
 `fuzzed`, and how many `events` were all there in the end.
 """
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from commands import PUNZINET, run, sentence_of
+from outputs import contents
 
 from punzinet.stages import CHAIN
 from punzinet.stages.run import holder_of
@@ -43,7 +43,7 @@ class Chain:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.after: dict[str, dict[str, str]] = {}  # digests of all results by name
+        self.after: dict[str, dict[str, bytes]] = {}  # all results by name
         self.seconds: dict[str, float] = {}  # of a stage, as soon as it holds the lock
         self.added: dict[str, int] = {}  # bytes in the output folder
         self.finished = now = folder / "now"
@@ -56,7 +56,7 @@ class Chain:
             begin = time.monotonic()
             assert process.wait(280) == 0, (now / "said").read_text()
             self.seconds[stage] = time.monotonic() - begin
-            self.after[stage] = self.results(now)
+            self.after[stage] = contents(now / "output")
             self.added[stage] = _size(now) - _size(before)
 
         def entries(path: str, count: Callable[[Any], int]) -> dict[str, int]:
@@ -106,7 +106,7 @@ class Chain:
 
     def check(self, folder: Path, stage: str) -> None:
         """Compare all results with those of an undisturbed run, and look for leftovers."""
-        found, expected = self.results(folder), self.after[stage]
+        found, expected = contents(folder / "output"), self.after[stage]
         assert {n for n in found.keys() | expected if found.get(n) != expected.get(n)} == set()
         assert not list((folder / "output").rglob("*.partial*"))
         assert not list((folder / "output").glob(".tensors*"))
@@ -121,16 +121,6 @@ class Chain:
             if holder is not None and holder.get("pid") == process.pid:
                 return
             time.sleep(0.01)
-
-    @staticmethod
-    def results(folder: Path) -> dict[str, str]:
-        """Digests of all results by name."""
-        output = folder / "output"
-        return {
-            str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in output.rglob("*")
-            if path.is_file() and not path.relative_to(output).parts[0].startswith(".")
-        }
 
 
 def _size(folder: Path) -> int:

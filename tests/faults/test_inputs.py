@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import PUNZINET, run, sentence_of
+from outputs import contents
 from small_data import damage, make_events, make_manifest, write_manifest, write_ntuple
 
 pytestmark = pytest.mark.faults
@@ -97,14 +98,8 @@ def test_a_file_that_changed_between_two_runs(
     folder: Path, features: Run, kind: str, check_events
 ) -> None:
     """By any of the three it is known to be another; only its own chunks are done again."""
-
-    def results() -> dict[str, bytes]:
-        output = folder / "output"
-        files = [*output.glob("tensors/*/*"), output / "windows.json", *output.glob("features/*")]
-        return {str(path.relative_to(output)): path.read_bytes() for path in files}
-
     assert features().returncode == 0
-    before, path = results(), folder / "tautau1.root"
+    before, path = contents(folder / "output"), folder / "tautau1.root"
     found = path.stat()
     if kind == "time":
         os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
@@ -121,7 +116,7 @@ def test_a_file_that_changed_between_two_runs(
     assert done.returncode == 0, done.stderr
     assert "input file" in done.stderr
     assert "tautau1.root has changed" in " ".join(done.stderr.split())
-    again = results()
+    again = contents(folder / "output")
     changed = {name for name in before if again.get(name) != before[name]}
     tensors_changed = {name for name in changed if name.startswith("tensors")}
     assert all("tautau1-" in name for name in tensors_changed)

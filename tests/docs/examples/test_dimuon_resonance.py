@@ -11,8 +11,7 @@ import polars as pl
 import pytest
 import uproot
 import yaml
-from matplotlib.figure import Figure
-from matplotlib.text import Text
+from outputs import draft
 from small_data import make_events, write_ntuple
 from typer.testing import CliRunner
 
@@ -36,14 +35,6 @@ def punzinet(folder: Path, command: str, *further: str | Path) -> None:
     options += ["--executor", "iterative"] if command in {"features", "select"} else []
     done = CliRunner().invoke(app, [command, *map(str, options)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-
-
-def draft(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Instead of `style.save`: rendering is tested elsewhere, here it is labels that matter."""
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{name}.txt"
-    path.write_text("\n".join(text.get_text() for text in figure.findobj(Text)))
-    return [path]
 
 
 @pytest.fixture(scope="module")

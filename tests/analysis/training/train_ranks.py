@@ -5,6 +5,8 @@ import os
 import runpy
 import signal
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,10 @@ from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import train_networks
 
 
-class At:
-    """Sends this process a signal after the first epoch of the Punzi-loss."""
-
-    def __init__(self, number: signal.Signals) -> None:
-        self.number = number
-
-    def __call__(self, phase: Phase, state: TrainingState) -> None:
-        if phase.name == "punzi" and state.epoch == 1:
-            os.kill(os.getpid(), self.number)
+def send(number: signal.Signals, phase: Phase, state: TrainingState) -> None:
+    """Send this process a signal after the first epoch of the Punzi-loss."""
+    if phase.name == "punzi" and state.epoch == 1:
+        os.kill(os.getpid(), number)
 
 
 def train(synthetic: Path, folder: Path, cases: dict[str, Any], ranks: Ranks) -> None:
@@ -39,35 +36,20 @@ def train(synthetic: Path, folder: Path, cases: dict[str, Any], ranks: Ranks) ->
     for name, recipe in cases.items():
         if name == "wrong" and ranks.number == 1:
             raise InputError("Nothing to train on.")
-        output = OutputFolder(folder / name)
-
-        def run(sabotage: list[At], output: OutputFolder = output, recipe: Any = recipe) -> Any:
-            settings = TrainingSettings.model_validate(recipe)
-            return train_networks(
-                sample,
-                FigureOfMerit(),
-                50.0,
-                settings,
-                output,
-                resume=True,
-                reporters=sabotage,
-                ranks=ranks,
-            )
-
+        output, settings = OutputFolder(folder / name), TrainingSettings.model_validate(recipe)
+        about = sample, FigureOfMerit(), 50.0, settings, output
+        run = partial(train_networks, *about, resume=True, ranks=ranks)
         if name == "interrupted":
-            try:
-                run([At(signal.SIGTERM)])
-            except Interrupted:
-                assert output.network("checkpoint.safetensors").exists()
-        result = run([At(signal.SIGKILL)] if name == "killed" else [])
+            with suppress(Interrupted):
+                run(reporters=[partial(send, signal.SIGTERM)])
+            assert output.network("checkpoint.safetensors").exists()
+        result = run(reporters=[partial(send, signal.SIGKILL)] if name == "killed" else [])
         networks = [trained.network for trained in result.networks]
         vectors = [parameters_to_vector(n.parameters()).detach().numpy() for n in networks]
-        arrays = {
-            "parameters": np.stack(vectors),
-            "loss": np.array([trained.loss for trained in result.networks]),
-        }
+        losses = np.array([trained.loss for trained in result.networks])
         output.root.mkdir(exist_ok=True)
-        save_file(arrays, output.root / f"rank{ranks.number}.safetensors")
+        path = output.root / f"rank{ranks.number}.safetensors"
+        save_file({"parameters": np.stack(vectors), "loss": losses}, path)
 
 
 if __name__ == "__main__":

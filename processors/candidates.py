@@ -14,8 +14,15 @@ from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index
-from punzinet.processors.chunks import Chunk, chunk_of
-from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA, DatasetInfo
+from punzinet.processors.datasets import (
+    BEAM,
+    CHARGES,
+    IDENTITY,
+    MOMENTA,
+    Chunk,
+    DatasetInfo,
+    chunk_of,
+)
 from punzinet.processors.ntuples.opening import is_remote, open_file, patiently, reading
 
 READ = "entries read"

@@ -1,14 +1,22 @@
-"""What processors have to know of a dataset: its branches, its beams and its normalisation."""
+"""What processors have to know of datasets, and the chunks that their entries come in.
 
-import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+Coffea adds results up in the order in which they happen to be ready, and sums of floating point
+numbers depend on their order. So every result carries its chunk along until `postprocess`, which
+adds them up in the order of the chunks.
+"""
+
+import itertools
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from coffea.processor import ProcessorABC
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, Dataset, OfProcess
+from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, OfProcess
 from punzinet.analysis.manifest.sections import Beams, CandidatePolicy
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
@@ -22,13 +30,6 @@ IDENTITY = ("experiment", "run", "event", "production")
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
 BEAM = ("beam_E", "beam_px", "beam_py", "beam_pz")
 CHARGES = ("charge1", "charge2")
-
-#: Types of a branch that hold one number for every entry, in ROOT's and in C++'s spelling.
-NUMBERS = frozenset(
-    {"double", "float", "Double32_t", "Float16_t", "bool", "char", "int", "short", "long"}
-    | {f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)}
-    | {f"unsigned {kind}" for kind in ("char", "int", "short", "long")}
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,49 +127,80 @@ def describe_datasets(
     return described
 
 
-def find_columns(
-    dataset: Dataset, file: str, branches: Mapping[str, str], further: Sequence[str] = ()
-) -> dict[str, str]:
-    """Find out which branch of a file each column is read from, given the types of all branches.
+class Chunk(NamedTuple):
+    """Consecutive entries of one file."""
 
-    The weight, both charges and the four components of the beam are used where a file has
-    them; everything else has to be there, and so has whatever the manifest gives an alias; the
-    generated mass is of signal of several masses only. What the search reads besides momenta and
-    beams is `further`.
+    dataset: str
+    file: str  # path or URL
+    start: int  # first entry
+    stop: int  # one past the last entry
 
-    Raises:
-        InputError: If a column is missing, or a branch does not hold one number per entry.
-    """
-    own_mass = ("generated_mass",) if dataset.is_signal and dataset.mass is None else ()
-    required = (*IDENTITY, *MOMENTA, *own_mass, *further)
-    needed = {*required, *dataset.branches}
-    branch_of = {name: name for name in further} | dataset.branch_of
-    columns = {}
-    for group in (*((name,) for name in required), ("weight",), CHARGES, BEAM):
-        names = {column: branch_of[column] for column in group}
-        missing = [column for column, name in names.items() if name not in branches]
-        if not missing:
-            columns.update(names)
-        elif len(missing) < len(names) or needed & set(group):
-            raise InputError(_missing_sentence(dataset, file, missing[0], branches, branch_of))
-    for column, name in columns.items():
-        if branches[name].removeprefix("std::") not in NUMBERS:
+    @property
+    def entries(self) -> int:
+        """Number of entries."""
+        return self.stop - self.start
+
+    def continues(self, before: "Chunk") -> bool:
+        """Whether its entries follow those of another chunk in the same file."""
+        return (before.file, before.stop) == (self.file, self.start)
+
+
+def chunk_of(metadata: Mapping[str, Any]) -> Chunk:
+    """The chunk that coffea hands over, by the metadata of its events."""
+    return Chunk(*(metadata[name] for name in ("dataset", "filename", "entrystart", "entrystop")))
+
+
+def name_of(metadata: Mapping[str, Any]) -> str:
+    """Name for what is made of a chunk: a path without suffix, with one folder a dataset."""
+    chunk = chunk_of(metadata)
+    by_default = f"{chunk.dataset}/{Path(chunk.file).stem}-{chunk.start}-{chunk.stop}"
+    return str(metadata.get("name", by_default))
+
+
+def split(dataset: str, file: str, entries: int, chunk_size: int) -> list[Chunk]:
+    """Cut a file into chunks of equal size, none of them above `chunk_size`."""
+    count = -(-entries // chunk_size)
+    edges = [entries * i // count for i in range(count + 1)] if count else []
+    return [Chunk(dataset, file, start, stop) for start, stop in itertools.pairwise(edges)]
+
+
+class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
+    """A coffea processor whose output is added up in the order of the chunks."""
+
+    def __init__(self, datasets: Iterable[DatasetInfo]) -> None:
+        """Take the descriptions of all datasets."""
+        self.datasets = {dataset.name: dataset for dataset in datasets}
+
+    def process(self, events: Any) -> dict[Chunk, Any]:
+        """Process a chunk (called by coffea).
+
+        Raises:
+            InputError: If something is wrong with the input.
+        """
+        chunk = chunk_of(events.metadata)
+        if chunk.dataset not in self.datasets:
             raise InputError(
-                f"Dataset {dataset.name}: branch {name} of {file} holds {branches[name]}, but "
-                f"`{column}` has to be one number for every entry."
+                f"Nothing is known of dataset {chunk.dataset}: describe it to the processor, which "
+                f"knows {', '.join(self.datasets)}."
             )
-    return columns
+        return {chunk: self.process_chunk(self.datasets[chunk.dataset], events)}
 
+    def postprocess(self, accumulator: dict[Chunk, Any]) -> Any:
+        """Add up the results of all chunks in their order (called by coffea)."""
+        return self.merge({chunk: accumulator[chunk] for chunk in sorted(accumulator)})
 
-def _missing_sentence(
-    dataset: Dataset, file: str, column: str, branches: Collection[str], of: Mapping[str, str]
-) -> str:
-    """Say which branch is missing and which ones, not used otherwise, are called similarly."""
-    free = sorted(set(branches) - set(dataset.branch_of.values()))
-    near = difflib.get_close_matches(of[column], free, n=3, cutoff=0.5)
-    near = near or difflib.get_close_matches(column, free, n=3, cutoff=0.4)
-    hint = f"; nearest are {', '.join(near)}" if near else ""
-    return (
-        f"Dataset {dataset.name}: tree {dataset.tree} of {file} has no branch {of[column]}, which "
-        f"`{column}` is read from{hint}; name the right one under `branches` in the manifest."
-    )
+    @abstractmethod
+    def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
+        """Turn the events of one chunk into numbers, strings, lists, arrays and histograms."""
+
+    def merge(self, chunks: Mapping[Chunk, Any]) -> Any:
+        """Add up the results of chunks, which are in their order; by default, they stay apart."""
+        return dict(chunks)
+
+    @abstractmethod
+    def settings(self, dataset: DatasetInfo) -> Any:
+        """Everything but the file that a result of this dataset depends on, for its digest."""
+
+    def still_holds(self, _result: dict[str, Any]) -> bool:
+        """Whether everything a chunk left beside its result is still there."""
+        return True

@@ -23,8 +23,7 @@ from punzinet.analysis.folds import identity_hash
 from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.types import IntArray
 from punzinet.processors.candidates import read_identity
-from punzinet.processors.chunks import Chunk, ChunkProcessor, name_of
-from punzinet.processors.datasets import DatasetInfo
+from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, name_of
 
 IDENTITY_ORDER = ("experiment", "run", "production", "event")
 """Events of a file are usually in the order of these, the first one changing least often."""

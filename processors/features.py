@@ -18,8 +18,7 @@ from punzinet.analysis.search import Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
-from punzinet.processors.chunks import Chunk, ChunkProcessor, name_of
-from punzinet.processors.datasets import DatasetInfo
+from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, name_of
 from punzinet.processors.duplicates import further_candidates, summarise
 
 NO_WINDOW = "dropped: {} in no window"

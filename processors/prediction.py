@@ -23,8 +23,7 @@ from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.network import SavedNetwork
 from punzinet.processors.candidates import read_pairs
-from punzinet.processors.chunks import Chunk, split
-from punzinet.processors.datasets import DatasetInfo
+from punzinet.processors.datasets import Chunk, DatasetInfo, split
 from punzinet.processors.ntuples.opening import open_file
 from punzinet.processors.ntuples.preflight import InputFile
 

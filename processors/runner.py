@@ -23,7 +23,7 @@ from hist import Hist
 from punzinet.analysis.io.errors import InputError, OutputError
 from punzinet.analysis.io.files import Arrays, Record
 from punzinet.analysis.io.output import command_of, digest, git_commit, versions
-from punzinet.processors.chunks import Chunk, ChunkProcessor, chunk_of
+from punzinet.processors.datasets import Chunk, ChunkProcessor, chunk_of
 from punzinet.processors.executors import is_lost_worker, survive
 from punzinet.processors.ledger import Job, Ledger, Records
 from punzinet.processors.ntuples.opening import (

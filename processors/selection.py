@@ -10,8 +10,7 @@ from punzinet.analysis.io.histograms import STAGES, Comparison, Spectra, fill_sp
 from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import merge_cutflows, read_candidates
-from punzinet.processors.chunks import Chunk, ChunkProcessor
-from punzinet.processors.datasets import DatasetInfo
+from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo
 
 if TYPE_CHECKING:
     # Not at run time: torch is slow to import.

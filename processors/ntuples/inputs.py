@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.processors.chunks import Chunk, split
+from punzinet.processors.datasets import Chunk, split
 from punzinet.processors.ntuples.preflight import (
     InputFile,
     MissingFile,

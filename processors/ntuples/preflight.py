@@ -1,9 +1,10 @@
 """Preflight: look at every file before the first event is processed."""
 
+import difflib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import checksum
 from punzinet.analysis.manifest.datasets import Dataset
-from punzinet.processors.datasets import find_columns
+from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
 from punzinet.processors.ntuples.opening import (
     find_tree,
     is_remote,
@@ -31,6 +32,14 @@ T = TypeVar("T")
 THREADS = 8
 _LONGEST_STEM: Final = 120
 """Longest name of a file that is kept: file systems allow 255 bytes with all that is added."""
+
+
+#: Types of a branch that hold one number for every entry, in ROOT's and in C++'s spelling.
+NUMBERS = frozenset(
+    {"double", "float", "Double32_t", "Float16_t", "bool", "char", "int", "short", "long"}
+    | {f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+    | {f"unsigned {kind}" for kind in ("char", "int", "short", "long")}
+)
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,54 @@ def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] 
         types, entries, uuid = tree.typenames(), int(tree.num_entries), str(file.file.uuid)
     columns = find_columns(dataset, path, types, further)
     return InputFile(dataset.name, path, dataset.tree, entries, columns, stem, uuid, size, changed)
+
+
+def find_columns(
+    dataset: Dataset, file: str, branches: Mapping[str, str], further: Sequence[str] = ()
+) -> dict[str, str]:
+    """Find out which branch of a file each column is read from, given the types of all branches.
+
+    The weight, both charges and the four components of the beam are used where a file has
+    them; everything else has to be there, and so has whatever the manifest gives an alias; the
+    generated mass is of signal of several masses only. What the search reads besides momenta and
+    beams is `further`.
+
+    Raises:
+        InputError: If a column is missing, or a branch does not hold one number per entry.
+    """
+    own_mass = ("generated_mass",) if dataset.is_signal and dataset.mass is None else ()
+    required = (*IDENTITY, *MOMENTA, *own_mass, *further)
+    needed = {*required, *dataset.branches}
+    branch_of = {name: name for name in further} | dataset.branch_of
+    columns = {}
+    for group in (*((name,) for name in required), ("weight",), CHARGES, BEAM):
+        names = {column: branch_of[column] for column in group}
+        missing = [column for column, name in names.items() if name not in branches]
+        if not missing:
+            columns.update(names)
+        elif len(missing) < len(names) or needed & set(group):
+            raise InputError(_missing_sentence(dataset, file, missing[0], branches, branch_of))
+    for column, name in columns.items():
+        if branches[name].removeprefix("std::") not in NUMBERS:
+            raise InputError(
+                f"Dataset {dataset.name}: branch {name} of {file} holds {branches[name]}, but "
+                f"`{column}` has to be one number for every entry."
+            )
+    return columns
+
+
+def _missing_sentence(
+    dataset: Dataset, file: str, column: str, branches: Collection[str], of: Mapping[str, str]
+) -> str:
+    """Say which branch is missing and which ones, not used otherwise, are called similarly."""
+    free = sorted(set(branches) - set(dataset.branch_of.values()))
+    near = difflib.get_close_matches(of[column], free, n=3, cutoff=0.5)
+    near = near or difflib.get_close_matches(column, free, n=3, cutoff=0.4)
+    hint = f"; nearest are {', '.join(near)}" if near else ""
+    return (
+        f"Dataset {dataset.name}: tree {dataset.tree} of {file} has no branch {of[column]}, which "
+        f"`{column}` is read from{hint}; name the right one under `branches` in the manifest."
+    )
 
 
 def _check_sum(dataset: Dataset, path: str) -> None:

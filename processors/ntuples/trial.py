@@ -20,7 +20,7 @@ from punzinet.analysis.io.output import OutputFolder
 
 if TYPE_CHECKING:
     # Not at run time: the command line has to know of trials, and coffea is slow to import.
-    from punzinet.processors.chunks import Chunk
+    from punzinet.processors.datasets import Chunk
 
 Limit = Annotated[int, Field(strict=True, ge=1)]
 

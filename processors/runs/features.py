@@ -20,8 +20,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
 from punzinet.analysis.windows import Windows, windows_from_fits
 from punzinet.processors.candidates import BLINDED, is_complete
-from punzinet.processors.chunks import Chunk
-from punzinet.processors.datasets import DatasetInfo, describe_datasets
+from punzinet.processors.datasets import Chunk, DatasetInfo, describe_datasets
 from punzinet.processors.duplicates import IdentityProcessor, count_duplicates, suspicious
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.features import FeatureProcessor, PeakProcessor

@@ -8,7 +8,8 @@ from small_data import make_events, write_ntuple
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
 from punzinet.processors.candidates import read_column
-from punzinet.processors.datasets import IDENTITY, MOMENTA, find_columns
+from punzinet.processors.datasets import IDENTITY, MOMENTA
+from punzinet.processors.ntuples.preflight import find_columns
 
 ALL = dict.fromkeys(BRANCHES.values(), "double")
 

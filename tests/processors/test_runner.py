@@ -9,8 +9,7 @@ from small_data import damage, make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.processors.candidates import read_column
-from punzinet.processors.chunks import ChunkProcessor, chunk_of, split
-from punzinet.processors.datasets import DatasetInfo
+from punzinet.processors.datasets import ChunkProcessor, DatasetInfo, chunk_of, split
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Ledger
 from punzinet.processors.ntuples.preflight import preflight

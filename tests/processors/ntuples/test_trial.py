@@ -10,7 +10,7 @@ from small_data import make_manifest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.processors.chunks import Chunk
+from punzinet.processors.datasets import Chunk
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.inputs import take_inputs
 from punzinet.processors.ntuples.trial import Trial, trial_of

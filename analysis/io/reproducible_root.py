@@ -63,6 +63,9 @@ def _set_times(content: mmap.mmap) -> None:
         else:
             after = position + struct.unpack_from(">i", content, position)[0]
             _set_key(content, position)
+            while position == free and after < end and _record(content, after) != after:
+                content[after] = 0  # what a longer list of gaps has left behind the present one
+                after += 1
         position = after
     _set_directory(content, begin + root)
 
@@ -84,21 +87,33 @@ def _set_key(content: mmap.mmap, position: int) -> int:
     return position + int(struct.unpack_from(">h", content, position + 14)[0])
 
 
+def _record(content: mmap.mmap, position: int) -> int:
+    """Where a record is, as its key says."""
+    (version,) = struct.unpack_from(">h", content, position + 4)
+    where: int = struct.unpack_from(
+        ">q" if version > _BIG_RECORD else ">i", content, position + 18
+    )[0]
+    return where
+
+
 def _set_directory(content: mmap.mmap, position: int) -> None:
-    """Set both times of a directory, and those in its list of keys; so for all below it."""
+    """Set both times of a directory and those in its list of keys, and so for all below it.
+
+    Keys of which there were more before have left something behind the list.
+    """
     (version,) = struct.unpack_from(">h", content, position)
     content[position + 2 : position + 10] = 2 * _TIME
     _, _, keys = struct.unpack_from(
         ">qqq" if version > _BIG_RECORD else ">iii", content, position + 18
     )
+    end = keys + struct.unpack_from(">i", content, keys)[0]
     position = _set_key(content, keys)
     (count,) = struct.unpack_from(">i", content, position)
     position += 4
     for _ in range(count):
         (version,) = struct.unpack_from(">h", content, position + 4)
-        pointers = struct.Struct(">qq" if version > _BIG_RECORD else ">ii")
-        record, _ = pointers.unpack_from(content, position + 18)
-        name = position + 18 + pointers.size
+        name = position + (34 if version > _BIG_RECORD else 26)
         if content[name + 1 : name + 1 + content[name]] == b"TDirectory":
-            _set_directory(content, _set_key(content, record))
+            _set_directory(content, _set_key(content, _record(content, position)))
         position = _set_key(content, position)
+    content[position:end] = bytes(end - position)

@@ -7,7 +7,7 @@ batches are written in their order, whichever was ready first.
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -29,11 +29,11 @@ from punzinet.analysis.simulation.sampling import (
     EVENT,
     Batch,
     Counts,
-    enough_batches,
+    batches,
     integrate,
+    more_trials,
     needed_trials,
-    pilot_batches,
-    production_batches,
+    pilot_trials,
     simulate_batch,
 )
 from punzinet.processors.executors import Execution, open_executor
@@ -44,13 +44,18 @@ from punzinet.processors.runner import run_jobs
 ATTEMPTS: Final = 3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Stratum:
     """A generator of a dataset, with its batches in the order in which they are written."""
 
     dataset: Dataset
+    index: int  # of the generator within the dataset
     generator: Generator
     batches: list[Batch]
+
+    def plan(self, trials: int, luminosity: float, attempt: int = 0) -> None:
+        """Have other batches."""
+        self.batches = batches(self.dataset.name, self.index, trials, luminosity, attempt)
 
     def record(self, counts: Counts) -> dict[str, Any]:
         """What was simulated, as JSON."""
@@ -76,45 +81,41 @@ class _Simulation:
     executor: ExecutorBase
     ledger: Ledger
 
-    def strata(self) -> list[Stratum]:
+    def strata(self) -> Iterator[Stratum]:
         """All strata: signal with its events, backgrounds with a pilot run."""
-        strata = []
+        pilot = pilot_trials(self.size.luminosity)
         for dataset in self.manifest.datasets.values():
             if dataset.simulate is None:
                 continue
             made = generators(dataset.simulate, self.manifest.hypotheses.mass, self.detector)
             for i, generator in enumerate(made):
-                batches = [Batch(dataset.name, i, 0, self.size.signal_events)]
-                if not dataset.is_signal:
-                    batches = pilot_batches(dataset.name, i, self.size.luminosity)
-                strata.append(Stratum(dataset, generator, batches))
-        return strata
+                own = [Batch(dataset.name, i, 0, self.size.signal_events)]
+                own = own if dataset.is_signal else batches(dataset.name, i, pilot)
+                yield Stratum(dataset, i, generator, own)
 
-    def produce(self) -> tuple[list[Stratum], list[Records]]:
+    def produce(self) -> tuple[list[Stratum], list[Records], dict[Batch, Counts]]:
         """Run the pilots, simulate all batches, and again those of strata that need more trials.
 
         Returns:
-            The strata with the batches that count in the end, and the steps that hold them.
+            The strata with the batches that count in the end, and steps and counts that hold them.
         """
-        strata, luminosity = self.strata(), self.size.luminosity
-        backgrounds = [i for i, stratum in enumerate(strata) if not stratum.dataset.is_signal]
-        pilot = _counts([self.run("pilot", [strata[i] for i in backgrounds], "Exploring weights")])
-        for i in backgrounds:
-            first, seen = strata[i].batches[0], _total(strata[i].batches, pilot)
-            trials = needed_trials(seen, luminosity)
-            batches = production_batches(first.dataset, first.stratum, trials, luminosity)
-            strata[i] = replace(strata[i], batches=batches)
+        strata, luminosity = list(self.strata()), self.size.luminosity
+        backgrounds = [stratum for stratum in strata if not stratum.dataset.is_signal]
+        pilot = _counts(self.run("pilot", backgrounds, "Exploring weights"))
+        for stratum in backgrounds:
+            stratum.plan(needed_trials(_total([stratum], pilot), luminosity), luminosity)
         steps = [self.run("events", strata, "Simulating events")]
+        counts = _counts(steps[0])
         for attempt in range(1, ATTEMPTS + 1):
-            counts, again = _counts(steps), []
-            for i in backgrounds:
-                old = strata[i].batches
-                batches = enough_batches(old, _total(old, counts), luminosity)
-                if batches is not old:
-                    strata[i] = replace(strata[i], batches=batches)
-                    again.append(strata[i])
-            steps.append(self.run(f"events-{attempt}", again, "Simulating again with more trials"))
-        return strata, steps
+            more = [(stratum, more_trials(_total([stratum], counts))) for stratum in backgrounds]
+            backgrounds = [stratum for stratum, trials in more if trials]
+            for stratum, trials in more:
+                if trials:
+                    stratum.plan(trials, luminosity, attempt)
+            title = "Simulating again with more trials"
+            steps.append(self.run(f"events-{attempt}", backgrounds, title))
+            counts |= _counts(steps[-1])
+        return strata, steps, counts
 
     def run(self, step: str, strata: Sequence[Stratum], title: str) -> Records:
         """Simulate batches that have not been simulated yet, one of each dataset in turn.
@@ -125,7 +126,7 @@ class _Simulation:
         detector = settings.detector.model_dump(mode="json")
         rows = [
             [(batch, stratum.generator) for stratum in group for batch in stratum.batches]
-            for _, group in _by_dataset(strata)
+            for group in _by_dataset(strata)
         ]
         turns = itertools.chain.from_iterable(itertools.zip_longest(*rows))
         jobs = [
@@ -152,8 +153,7 @@ class _Simulation:
             Job(f"{mass!r}", self.key([mass]), "signal", f"{mass:g} GeV", 0, mass)
             for mass in self.manifest.hypotheses.mass.tolist()
         ]
-        title = "Integrating cross-sections"
-        step = "cross-sections"
+        step, title = "cross-sections", "Integrating cross-sections"
         records = run_jobs(jobs, function, self.executor, self.ledger, step=step, title=title)
         return {f"{job.payload:g}": records.read(job).content for job in jobs}
 
@@ -164,10 +164,9 @@ class _Simulation:
         return digest([content, beams, seed, git_commit(), versions()])
 
 
-def _by_dataset(strata: Iterable[Stratum]) -> Iterator[tuple[str, list[Stratum]]]:
+def _by_dataset(strata: Sequence[Stratum]) -> list[list[Stratum]]:
     """Strata of each dataset, which stand next to each other."""
-    for name, group in itertools.groupby(strata, lambda stratum: stratum.dataset.name):
-        yield name, list(group)
+    return [list(own) for _, own in itertools.groupby(strata, lambda one: one.dataset.name)]
 
 
 def _describe(generator: Generator) -> list[str | float]:
@@ -190,20 +189,17 @@ def _integrated(mass: float, sqrt_s: float, seed: int) -> Record:
     return Record({"sigma_over_g2_fb": value, "error": error}, {})
 
 
-def _counts(steps: Sequence[Records]) -> dict[Batch, Counts]:
-    """Counts of all batches of some steps."""
-    return {
-        job.payload[0]: Counts(**records.read(job).content)
-        for records in steps
-        for job in records.jobs
-    }
+def _counts(records: Records) -> dict[Batch, Counts]:
+    """Counts of all batches of a step."""
+    return {job.payload[0]: Counts(**records.read(job).content) for job in records.jobs}
 
 
-def _total(batches: Iterable[Batch], counts: dict[Batch, Counts]) -> Counts:
-    """Counts of some batches, added up in their order."""
+def _total(strata: Iterable[Stratum], counts: dict[Batch, Counts]) -> Counts:
+    """Counts of all batches of some strata, added up in their order."""
     total = Counts()
-    for batch in batches:
-        total.add(counts[batch])
+    for stratum in strata:
+        for batch in stratum.batches:
+            total.add(counts[batch])
     return total
 
 
@@ -215,8 +211,8 @@ def _with_error(value: float, error: float) -> dict[str, float]:
 def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale) -> dict[str, Any]:
     """What was simulated of the dataset that some strata make up, as JSON."""
     dataset = strata[0].dataset
-    parts = [_total(stratum.batches, counts) for stratum in strata]
-    total = _total((batch for stratum in strata for batch in stratum.batches), counts)
+    parts = [_total([stratum], counts) for stratum in strata]
+    total = _total(strata, counts)
     if dataset.is_signal:
         made: dict[str, Any] = {"generated": size.signal_events}
     else:
@@ -253,10 +249,10 @@ def simulate(
     with open_executor(execution) as executor:
         ledger = Ledger(output.ledger("simulate"))
         simulation = _Simulation(manifest, size, detector, executor, ledger)
-        strata, steps = simulation.produce()
-        counts = _counts(steps)
+        strata, steps, counts = simulation.produce()
         places = {job.payload[0]: (records, job) for records in steps for job in records.jobs}
-        for name, own in _by_dataset(strata):
+        for own in _by_dataset(strata):
+            name = own[0].dataset.name
             written.append(output.ntuple(name))
             parts = (places[batch] for stratum in own for batch in stratum.batches)
             write_ntuple(
@@ -272,7 +268,7 @@ def simulate(
         write_json(output.simulation_record, {"provenance": origin, "datasets": record})
         written.append(output.simulation_record)
         if any(stratum.dataset.is_signal for stratum in strata):
-            written.append(output.simulation / "cross_sections.json")
+            written.append(output.cross_sections)
             write_json(written[-1], simulation.cross_sections())
     for records in steps:
         records.thin()  # the events are in the ntuples

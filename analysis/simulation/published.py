@@ -27,9 +27,8 @@ from punzinet.analysis.windows import Windows
 
 TOLERANCE: Final = 0.2
 """Relative difference from a published number that counts as agreement."""
-SIGMA_MASSES: Final = (0.1, 0.9, 1.7, 2.5, 3.3, 4.1, 4.9, 5.7, 6.5, 7.3, 8.1)
-SIGMAS: Final = (0.234, 0.296, 0.304, 0.302, 0.297, 0.271, 0.257, 0.223, 0.177, 0.139, 0.097)
-WEIGHTED_SIGMAS: Final = dict(zip(SIGMA_MASSES, SIGMAS, strict=True))
+_SIGMAS: Final = (0.234, 0.296, 0.304, 0.302, 0.297, 0.271, 0.257, 0.223, 0.177, 0.139, 0.097)
+WEIGHTED_SIGMAS: Final = {(1 + 8 * i) / 10: sigma for i, sigma in enumerate(_SIGMAS)}
 """Of the signal's peak in the squared recoil mass, GeV^2, by mass in GeV."""
 SIGNAL_IN_WINDOW: Final = 0.378
 BACKGROUNDS: Final = {"tautau": 152_000.0, "eemumu": 26_500.0, "mumugamma": 4_460.0}
@@ -45,51 +44,19 @@ TWO_PHOTON_MASS: Final = 0.5
 with the generator's default cut, and this one reproduces it."""
 TRIALS: Final = {"mumugamma": 400_000, "tautau": 200_000, "eemumu": 200_000}
 """Trials of each generator for the totals: errors below half a percent."""
-
-NUMBERS: Final = {
-    # at 10.58 GeV, Belle II Physics Book (arXiv:1808.10567)
-    "cross_section_mumugamma_nb": (
-        "cross-section mumugamma [nb]",
-        1.148,
-        "all photon energies and angles, from the muons' threshold on",
-    ),
-    "cross_section_tautau_nb": ("cross-section tautau [nb]", 0.919, "before decays"),
-    "cross_section_eemumu_nb": (
-        "cross-section eemumu [nb]",
+CROSS_SECTIONS: Final = {
+    "mumugamma": (1.148, "all photon energies and angles, from the muons' threshold on"),
+    "tautau": (0.919, "before decays"),
+    "eemumu": (
         18.9,
         f"two-photon diagrams with a muon pair above {TWO_PHOTON_MASS} GeV; the published number "
         "does not state its cut",
     ),
-    # PDG
-    "branching_ratio_tau_to_mu": ("BR(tau -> mu nu nu)", 0.1739, "an input of the simulation"),
-    **{
-        f"weighted_sigma_{mass:g}_GeV2": (f"sigma at {mass:g} GeV [GeV^2]", sigma, "")
-        for mass, sigma in WEIGHTED_SIGMAS.items()
-    },
-    "signal_in_own_window": (
-        "signal in own window",
-        SIGNAL_IN_WINDOW,
-        "over generated, mean over the training masses",
-    ),
-    **{
-        f"background_{process}": (
-            f"{process} in windows",
-            number,
-            "in the training windows at 50 fb^-1, before the trigger's efficiency",
-        )
-        for process, number in BACKGROUNDS.items()
-    },
-    "trigger_scale": ("trigger scale", 0.9, "product of the manifest's corrections"),
-    # the paper's sample in the training windows
-    "paper_sample_events": ("sample: events", 3.25e6, ""),
-    "paper_sample_signal_share": ("sample: signal share", 0.10, ""),
 }
-"""Title with the unit, published value, and what exactly is compared, in the order of the file."""
+"""At 10.58 GeV, nb (Belle II Physics Book, arXiv:1808.10567), and what exactly is compared."""
 
 Measured = tuple[float, float]
 """A value and its statistical error."""
-Row = tuple[float | None, float | None, str]
-"""Our value and its error, None where there is none, and a note in place of that in `NUMBERS`."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +83,9 @@ class PublishedNumber:
     def to_json(self) -> dict[str, Any]:
         """All of it, without an error or a note that is not there."""
         content = {name: getattr(self, name) for name in ("ours", "published", "ratio")}
-        content |= {"tolerance": TOLERANCE, "met": self.met}
-        extra = {"error": self.error, "note": self.note or None}
-        return content | {key: value for key, value in extra.items() if value is not None}
+        error = {} if self.error is None else {"error": self.error}
+        note = {"note": self.note} if self.note else {}
+        return {**content, "tolerance": TOLERANCE, "met": self.met, **error, **note}
 
 
 def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[PublishedNumber]:
@@ -130,38 +97,45 @@ def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[Pub
     windows = Windows.read(output.windows)
     yields = background_yields(manifest, output, windows)
     inside = signal_in_window(output, windows)
-    sections = cross_sections(manifest)
-    nothing = (None, None, "no dataset of this process in the manifest")
-    rows: dict[str, Row] = {
-        **{f"cross_section_{name}_nb": (*value, "") for name, value in sections.items()},
-        "branching_ratio_tau_to_mu": (BR_TAU_TO_MU, None, ""),
-        **widths(windows),
-        "signal_in_own_window": (*inside, ""),
-        **{f"background_{name}": nothing for name in BACKGROUNDS},
-        **{f"background_{name}": (*value, "") for name, value in yields.items()},
-        "trigger_scale": (manifest.correction, None, ""),
-        **_sample(manifest, yields, inside, int(windows.training.sum())),
-    }
-    return [
-        PublishedNumber(quantity, title, number, *rows[quantity][:2], rows[quantity][2] or note)
-        for quantity, (title, number, note) in NUMBERS.items()
+    rate, share = "branching_ratio_tau_to_mu", "over generated, mean over the training masses"
+    note = "an input of the simulation"
+    rows = [
+        *cross_sections(manifest),
+        PublishedNumber(rate, "BR(tau -> mu nu nu)", 0.1739, BR_TAU_TO_MU, None, note),  # PDG
+        *widths(windows),
+        PublishedNumber(
+            "signal_in_own_window", "signal in own window", SIGNAL_IN_WINDOW, *inside, share
+        ),
     ]
+    for process, number in BACKGROUNDS.items():
+        value, error = yields.get(process, (None, None))
+        note = "in the training windows at 50 fb^-1, before the trigger's efficiency"
+        note = "no dataset of this process in the manifest" if value is None else note
+        title = f"{process} in windows"
+        rows.append(PublishedNumber(f"background_{process}", title, number, value, error, note))
+    note = "product of the manifest's corrections"
+    rows.append(
+        PublishedNumber("trigger_scale", "trigger scale", 0.9, manifest.correction, None, note)
+    )
+    return rows + _sample(manifest, yields, inside, int(windows.training.sum()))
 
 
-def cross_sections(manifest: Manifest) -> dict[str, Measured]:
+def cross_sections(manifest: Manifest) -> list[PublishedNumber]:
     """Total cross-sections of the generators, nb, without any detector."""
     processes: dict[str, tuple[Sequence[Generator], float]] = {
         "mumugamma": (mumugamma.whole(), 1.0),
         "tautau": ([TauPairGenerator()], 1 / BR_TAU_TO_MU**2),
         "eemumu": (twophoton.whole(TWO_PHOTON_MASS), 1.0),
     }
-    sections = {}
+    sqrt_s, seed = manifest.beams.sqrt_s, manifest.simulation.seed
+    rows = []
     for name, (generators, factor) in processes.items():
-        value, error = total(
-            generators, TRIALS[name], manifest.beams.sqrt_s, manifest.simulation.seed
-        )
-        sections[name] = (1e-6 * (factor * value), 1e-6 * (factor * error))
-    return sections
+        fb = total(generators, TRIALS[name], sqrt_s, seed)
+        value, error = (1e-6 * (factor * number) for number in fb)
+        key, title = f"cross_section_{name}_nb", f"cross-section {name} [nb]"
+        published, note = CROSS_SECTIONS[name]
+        rows.append(PublishedNumber(key, title, published, value, error, note))
+    return rows
 
 
 def total(generators: Sequence[Generator], trials: int, sqrt_s: float, seed: int) -> Measured:
@@ -176,17 +150,19 @@ def total(generators: Sequence[Generator], trials: int, sqrt_s: float, seed: int
     return value, sqrt(variance)
 
 
-def widths(windows: Windows) -> dict[str, Row]:
+def widths(windows: Windows) -> list[PublishedNumber]:
     """Weighted sigmas of the peaks."""
-    rows: dict[str, Row] = {}
-    index = windows.index_of(np.array(SIGMA_MASSES)).tolist()
-    for mass, i in zip(SIGMA_MASSES, index, strict=True):
-        row: Row = (None, None, "no hypothesis of this manifest")
+    rows = []
+    value: float | None
+    index = windows.index_of(np.array(list(WEIGHTED_SIGMAS))).tolist()
+    for (mass, published), i in zip(WEIGHTED_SIGMAS.items(), index, strict=True):
+        value, error, note = None, None, "no hypothesis of this manifest"
         if i >= 0:
-            fit = windows.fits[i]
+            fit, value = windows.fits[i], float(windows.sigma[i])
+            error = None if fit is None else fit.sigma_error
             note = "" if windows.fitted[i] else "interpolated between the fits of other masses"
-            row = (float(windows.sigma[i]), None if fit is None else fit.sigma_error, note)
-        rows[f"weighted_sigma_{mass:g}_GeV2"] = row
+        key, title = f"weighted_sigma_{mass:g}_GeV2", f"sigma at {mass:g} GeV [GeV^2]"
+        rows.append(PublishedNumber(key, title, published, value, error, note))
     return rows
 
 
@@ -257,7 +233,7 @@ def _training_weights(output: OutputFolder, dataset: str, windows: Windows) -> F
 
 def _sample(
     manifest: Manifest, yields: dict[str, Measured], inside: Measured, masses: int
-) -> dict[str, Row]:
+) -> list[PublishedNumber]:
     """Size of the sample, scaled to what the paper simulated for so many training masses."""
     per_background = SAMPLE_LUMINOSITY / LUMINOSITY
     background, background_error = (
@@ -269,17 +245,18 @@ def _sample(
     published = per_background * sum(BACKGROUNDS.values())
     published += SIGNAL_IN_WINDOW * SAMPLE_SIGNAL * masses
     samples = manifest.without_data().datasets.values()
-    made = sorted({f"{sample.luminosity:g}" for sample in samples if sample.luminosity})
-    note = (
-        f"background simulated for {', '.join(made)} fb^-1 scaled to 1000 fb^-1, signal to 20 000 "
-        "generated events a mass"
-    )
-    yields_note = (
-        f"{note}; the published yields at 50 fb^-1, scaled in the same way, are "
-        f"{published:.3g} events"
-    )
+    made = ", ".join(sorted({f"{sample.luminosity:g}" for sample in samples if sample.luminosity}))
+    note = f"background simulated for {made} fb^-1 scaled to 1000 fb^-1, signal to 20 000 "
+    note += "generated events a mass"
+    scaled = f"the published yields at 50 fb^-1, scaled in the same way, are {published:.3g} events"
+    error = hypot(background_error, signal_error)
     share_error = hypot(signal_error * background, background_error * signal) / events**2
-    return {
-        "paper_sample_events": (events, hypot(background_error, signal_error), yields_note),
-        "paper_sample_signal_share": (signal / events, share_error, note),
-    }
+    names = ("sample: events", "sample: signal share")
+    return [
+        PublishedNumber(
+            "paper_sample_events", names[0], 3.25e6, events, error, f"{note}; {scaled}"
+        ),
+        PublishedNumber(
+            "paper_sample_signal_share", names[1], 0.10, signal / events, share_error, note
+        ),
+    ]

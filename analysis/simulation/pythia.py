@@ -14,7 +14,6 @@ of those with 1.2 to 3.5 GeV.
 """
 
 import importlib
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -77,14 +76,10 @@ def pythia_events(process: str, n: int, sqrt_s: float, seed: int) -> GeneratedEv
     rate = engine.infoPython().sigmaGen() * _FB_PER_MB
     # what Pythia calls its cross-section knows nothing of the decays that were switched off
     rate *= BR_TAU_TO_MU**2 if process == "tautau" else 1.0
-    events = GeneratedEvents.zeros(np.full(n, sqrt_s))
-    return events._replace(
-        mu_plus=sums[:, 0],
-        mu_minus=sums[:, 1],
-        photons=sums[:, 2:3],
-        invisible=sums[:, 3],
-        weight=np.full(n, rate),
-    )
+    plus, minus, photons, invisible = np.swapaxes(sums, 0, 1)
+    events = GeneratedEvents.zeros(np.full(n, sqrt_s))._replace(mu_plus=plus, mu_minus=minus)
+    weight = np.full(n, rate)
+    return events._replace(photons=photons[:, np.newaxis], invisible=invisible, weight=weight)
 
 
 def _start(process: str, sqrt_s: float, seed: int) -> Any:
@@ -162,10 +157,8 @@ class Spectrum:
     def to_json(self) -> dict[str, Any]:
         """All bins and what follows from them; a ratio without meaning is null."""
         names = [*(field.name for field in fields(self)), "ratio", "ratio_error", "judged"]
-        bins = {
-            name: [value if np.isfinite(value) else None for value in getattr(self, name).tolist()]
-            for name in names
-        }
+        bins = {name: getattr(self, name).tolist() for name in names}
+        bins = {name: [x if np.isfinite(x) else None for x in row] for name, row in bins.items()}
         return {**bins, "tolerance": TOLERANCE, "met": self.met}
 
 
@@ -197,33 +190,29 @@ def compare_with_pythia(process: str, sqrt_s: float, seed: int, n: int) -> Pythi
     theirs = _above(pythia_events(process, n, sqrt_s, seed % 900_000_000 + 1), process)
     rng = np.random.default_rng(seed)
     energies = np.full(TRIALS[process], sqrt_s)
-    generators: Sequence[Generator] = (
-        mumugamma.whole() if process == "mumugamma" else (TauPairGenerator(),)
-    )
-    samples = [_above(g.generate(rng, energies), process) for g in generators]
+    of: dict[str, Sequence[Generator]] = {
+        "mumugamma": mumugamma.whole(),
+        "tautau": [TauPairGenerator()],
+    }
+    samples = [_above(generator.generate(rng, energies), process) for generator in of[process]]
     spectra = {}
-    for name, (observable, edges) in OBSERVABLES.items():
-        ours, weight = _entries(samples, observable)
-        other, _ = _entries([theirs], observable)
-        inner = edges[1:-1]
+    for name, (observable, bins) in OBSERVABLES.items():
+        values = [observable(sample) for sample in samples]
+        weights = [np.repeat(s.weight, v.shape[1]) for s, v in zip(samples, values, strict=True)]
+        ours, other = np.concatenate([v.ravel() for v in values]), observable(theirs).ravel()
+        edges = bins
         if process == "tautau":  # few events of Pythia: equally filled bins
             shares = np.linspace(0, 1, max(1, len(other) // _TAU_BINS) + 1)
-            inner = np.quantile(other, shares)[1:-1]
-        spectra[name] = fill(np.concatenate([edges[:1], inner, edges[-1:]]), ours, weight, other)
-    return PythiaComparison(
-        process,
-        1e-6 * sum(float(sample.weight.sum()) for sample in samples) / TRIALS[process],
-        1e-6 * float(theirs.weight.sum()) / n,
-        spectra,
-    )
+            edges = np.concatenate([bins[:1], np.quantile(other, shares)[1:-1], bins[-1:]])
+        spectra[name] = fill(edges, ours, np.concatenate(weights), other)
+    section = 1e-6 * sum(float(sample.weight.sum()) for sample in samples) / TRIALS[process]
+    return PythiaComparison(process, section, 1e-6 * float(theirs.weight.sum()) / n, spectra)
 
 
 def fill(edges: FloatArray, ours: FloatArray, weight: FloatArray, theirs: FloatArray) -> Spectrum:
     """Fill a spectrum with our values (n,) and their weights, and Pythia's values (m,)."""
-    densities = (
-        _density(edges, *sample) for sample in ((ours, weight), (theirs, np.ones(len(theirs))))
-    )
-    return Spectrum(edges, *itertools.chain(*densities))
+    unweighted = np.ones(len(theirs))
+    return Spectrum(edges, *_density(edges, ours, weight), *_density(edges, theirs, unweighted))
 
 
 def _density(
@@ -242,18 +231,6 @@ def _above(events: GeneratedEvents, process: str) -> GeneratedEvents:
     return events.pick((events.weight > 0) & (pair.mass2 > LEAST_PAIR_MASS[process] ** 2))
 
 
-def _entries(
-    samples: Sequence[GeneratedEvents], observable: "Observable"
-) -> tuple[FloatArray, FloatArray]:
-    """Values and weights of an observable that has one or two entries an event, flat."""
-    values = [observable(sample) for sample in samples]
-    weights = [
-        np.repeat(sample.weight, value.shape[1])
-        for sample, value in zip(samples, values, strict=True)
-    ]
-    return np.concatenate([value.ravel() for value in values]), np.concatenate(weights)
-
-
 def _muons(events: GeneratedEvents) -> Any:
     """Both muons, (n, 2)."""
     return momenta(np.stack([events.mu_plus, events.mu_minus], axis=1))
@@ -267,13 +244,11 @@ def _recoil(events: GeneratedEvents) -> FloatArray:
 
 
 Observable = Callable[[GeneratedEvents], FloatArray]
+_MASSES2: Final = np.array([-0.5, 0.5, 1.5, 3, 5, 8, 12, 18, 26, 36, 50, 70, 112])
 OBSERVABLES: Final[dict[str, tuple[Observable, FloatArray]]] = {
     "muon_momentum": (lambda events: _muons(events).p, np.linspace(0.0, 5.4, 19)),
     "muon_cos_theta": (lambda events: _muons(events).costheta, np.linspace(-1.0, 1.0, 21)),
-    "recoil_mass_squared": (
-        _recoil,
-        np.array([-0.5, 0.5, 1.5, 3.0, 5.0, 8.0, 12.0, 18.0, 26.0, 36.0, 50.0, 70.0, 112.0]),
-    ),
+    "recoil_mass_squared": (_recoil, _MASSES2),
 }
 """What is compared, and the edges of the bins of muon pairs: the recoil mass falls by orders of
 magnitude."""

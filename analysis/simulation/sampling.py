@@ -13,7 +13,7 @@ made in any order by any number of processes.
 
 import logging
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 import numpy as np
@@ -223,40 +223,32 @@ def integrate(
     return float(weights.mean()), error
 
 
+def batches(
+    dataset: str, stratum: int, trials: int, luminosity: float = 0.0, attempt: int = 0
+) -> list[Batch]:
+    """Batches of a stratum for a luminosity in fb^-1: as few as possible, of nearly equal size.
+
+    Without a luminosity they are a pilot run, in which all events keep their weights in fb. The
+    random numbers of another attempt are new: with the old ones, trials would be added just where
+    an unlikely event happened to come early.
+    """
+    count = -(-trials // BATCH)
+    sizes = np.diff(np.arange(count + 1) * trials // count).tolist()
+    exposure = luminosity / trials
+    return [Batch(dataset, stratum, i, n, exposure, attempt) for i, n in enumerate(sizes)]
+
+
+def pilot_trials(luminosity: float) -> int:
+    """Trials of the pilot run of a stratum."""
+    return max(_FEWEST, int(_PILOT_RATE * luminosity))
+
+
 def needed_trials(pilot: Counts, luminosity: float) -> int:
     """Trials with which hardly any of a stratum stands for more than one event."""
     return max(_FEWEST, int(np.ceil(pilot.largest * luminosity)))
 
 
-def pilot_batches(dataset: str, stratum: int, luminosity: float) -> list[Batch]:
-    """The pilot run of a stratum, in which all events keep their weights in fb."""
-    trials = max(_FEWEST, int(_PILOT_RATE * luminosity))
-    return _split(Batch(dataset, stratum, 0, trials))
-
-
-def production_batches(
-    dataset: str, stratum: int, trials: int, luminosity: float, attempt: int = 0
-) -> list[Batch]:
-    """All batches of a stratum, for a luminosity in fb^-1."""
-    return _split(Batch(dataset, stratum, 0, trials, luminosity / trials, attempt))
-
-
-def _split(whole: Batch) -> list[Batch]:
-    """As few batches as possible, all of nearly equal size."""
-    count = -(-whole.trials // BATCH)
-    edges = np.arange(count + 1) * whole.trials // count
-    parts = enumerate(np.diff(edges).tolist())
-    return [replace(whole, index=index, trials=trials) for index, trials in parts]
-
-
-def enough_batches(batches: list[Batch], counts: Counts, luminosity: float) -> list[Batch]:
-    """The batches of a stratum, or new ones with more trials if `COPIES` do not suffice.
-
-    The random numbers of new ones are new: with the old ones, trials would be added just where
-    an unlikely event happened to come early.
-    """
-    if counts.largest <= COPIES:
-        return batches
-    trials = int(np.ceil(counts.trials * counts.largest * _HEADROOM))
-    old = batches[0]
-    return production_batches(old.dataset, old.stratum, trials, luminosity, old.attempt + 1)
+def more_trials(counts: Counts) -> int:
+    """Trials that a stratum needs after all; none if `COPIES` suffice."""
+    enough = counts.largest <= COPIES
+    return 0 if enough else int(np.ceil(counts.trials * counts.largest * _HEADROOM))

@@ -82,23 +82,21 @@ def test_signal_counts_training_masses(folder):
 
 
 def test_widths_are_found_by_mass():
-    rows = widths(make_windows())
-    assert len(rows) == 11
-    assert rows["weighted_sigma_0.9_GeV2"] == (0.296, 0.01, "")
-    assert rows["weighted_sigma_2.5_GeV2"][:2] == (0.4, None)
-    assert "interpolated" in rows["weighted_sigma_2.5_GeV2"][2]
-    assert rows["weighted_sigma_8.1_GeV2"][0] is None
+    first, fitted, _, interpolated, *_, last = found = widths(make_windows())
+    assert [row.quantity[15:-5] for row in (first, fitted, last)] == ["0.1", "0.9", "8.1"]
+    assert len(found) == 11
+    assert (fitted.ours, fitted.error, fitted.note) == (0.296, 0.01, "")
+    assert (interpolated.ours, interpolated.error) == (0.4, None)
+    assert "interpolated" in interpolated.note
+    assert first.ours is last.ours is None
 
 
 def test_total_cross_sections_are_the_published_ones(manifest, monkeypatch):
     for process in published.TRIALS:
         monkeypatch.setitem(published.TRIALS, process, 100_000)
-    sections = cross_sections(manifest)
-    for name, tolerance in (("mumugamma", 0.01), ("tautau", 0.01), ("eemumu", 0.04)):
-        value, error = sections[name]
-        expected = published.NUMBERS[f"cross_section_{name}_nb"][1]
-        assert value == pytest.approx(expected, rel=tolerance)
-        assert 0 < error < 0.01 * value
+    for row, tolerance in zip(cross_sections(manifest), (0.01, 0.01, 0.04), strict=True):
+        assert row.ratio == pytest.approx(1, abs=tolerance)
+        assert 0 < row.error < 0.01 * row.ours
 
 
 def test_parts_of_a_total_add_up():

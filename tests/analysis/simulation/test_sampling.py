@@ -24,10 +24,10 @@ from punzinet.analysis.simulation.sampling import (
     BATCH,
     Batch,
     Counts,
-    enough_batches,
+    batches,
+    more_trials,
     needed_trials,
-    pilot_batches,
-    production_batches,
+    pilot_trials,
     simulate_background,
     simulate_batch,
     unweighted,
@@ -111,40 +111,35 @@ def test_cutflow_never_grows_and_ends_at_the_entries_and_counts_add_up() -> None
 
 def test_batches_share_out_the_trials_and_the_luminosity() -> None:
     trials = 2 * BATCH + 17
-    batches = production_batches("toy", 4, trials, 200.0)
-    assert [(batch.stratum, batch.index) for batch in batches] == [(4, 0), (4, 1), (4, 2)]
-    assert sum(batch.trials for batch in batches) == trials
-    assert max(batch.trials for batch in batches) <= BATCH
+    parts = batches("toy", 4, trials, 200.0)
+    assert [(part.stratum, part.index) for part in parts] == [(4, 0), (4, 1), (4, 2)]
+    assert sum(part.trials for part in parts) == trials
+    assert max(part.trials for part in parts) <= BATCH
     # the mean weight times the sum of all exposures over trials is cross-section x luminosity
-    assert sum(batch.trials * batch.exposure for batch in batches) == pytest.approx(200.0)
-
-
-def test_pilot_runs_grow_with_the_luminosity_and_keep_weights() -> None:
-    small, large = pilot_batches("toy", 1, 0.1), pilot_batches("toy", 1, 1000.0)
-    assert [batch.trials for batch in small] == [20_000]
-    assert sum(batch.trials for batch in large) == 2_000_000
-    assert {batch.exposure for batch in small + large} == {0}
+    assert sum(part.trials * part.exposure for part in parts) == pytest.approx(200.0)
+    # pilot runs grow with the luminosity and keep weights
+    assert [pilot_trials(luminosity) for luminosity in (0.1, 1000.0)] == [20_000, 2_000_000]
+    assert {part.exposure for part in batches("toy", 1, 2_000_000)} == {0}
 
 
 def test_a_stratum_with_heavy_events_is_simulated_again_with_more_trials() -> None:
-    batches = production_batches("toy", 2, 40_000, 100.0)
-    _, counts = simulate_background(batches[0], Toy(), DETECTOR, seed=1)
-    again = enough_batches(batches, counts, 100.0)
-    more = sum(batch.trials for batch in again)
+    _, counts = simulated(40_000, 100.0)
+    more = more_trials(counts)
     assert more == pytest.approx(40_000 * counts.largest * 1.2, rel=1e-3)
-    assert all(batch.exposure == pytest.approx(100.0 / more) for batch in again)
+    again = batches("toy", 2, more, 100.0, attempt=1)
     _, lighter = simulate_background(again[0], Toy(), DETECTOR, seed=1)
     assert 0.7 < lighter.largest < 1
-    assert enough_batches(again, lighter, 100.0) is again
+    assert more_trials(lighter) == 0
 
 
 @pytest.mark.parametrize("generator", [Toy(), SignalGenerator(1.5)])
 def test_a_batch_depends_on_its_place_and_the_seed_alone(generator: Generator) -> None:
-    def momenta(dataset: str, stratum: int, index: int, seed: int) -> bytes:
-        batch = Batch(dataset, stratum, index, 1000, exposure=1e-3)
+    def momenta(dataset: str, stratum: int, index: int, attempt: int, seed: int) -> bytes:
+        batch = Batch(dataset, stratum, index, 1000, 1e-3, attempt)
         return simulate_batch(batch, generator, DETECTOR, seed)[0].tobytes()
 
-    places = [("a", 0, 0, 1), ("b", 0, 0, 1), ("a", 1, 0, 1), ("a", 0, 1, 1), ("a", 0, 0, 2)]
+    changes = np.concatenate([np.zeros((1, 4), int), np.eye(4, dtype=int)]).tolist()
+    places = [("b", 0, 0, 0, 0), *(("a", *change) for change in changes)]
     assert len({momenta(*place) for place in places}) == len(places)
     assert momenta(*places[0]) == momenta(*places[0])
 

@@ -238,10 +238,10 @@ def simulate(
         All files that were written: ntuples and the record of them.
 
     Raises:
-        InputError: If there is no such scale, or the output folder cannot be written to.
+        InputError: If the output folder cannot be written to.
     """
     settings = manifest.simulation
-    size = settings.size(scale)
+    size = settings.scales[scale]
     detector = Detector.varied(manifest.beams, settings.detector)
     origin = provenance(manifest.digest, scale=scale, simulation=settings.model_dump(mode="json"))
     record = {}

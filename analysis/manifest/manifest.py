@@ -210,7 +210,12 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
             the key and what it is for.
     """
     manifest = _read(path)
-    size = manifest.simulation.size(scale)
+    scales = manifest.simulation.scales
+    if scale not in scales:
+        raise InputError(
+            f"{path}: there is no scale {scale!r} in `simulation.scales`; choose one of "
+            f"{', '.join(scales)}."
+        )
     simulated = _simulated(output)
     settled: dict[str, Dataset] = {}
     for name, dataset in manifest.datasets.items():
@@ -221,9 +226,9 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
         else:
             changes = {"files": (str(output.ntuple(name)),), **simulated.get(name, {})}
             changes |= (
-                {"generated": size.signal_events}
+                {"generated": scales[scale].signal_events}
                 if dataset.is_signal
-                else {"luminosity": size.luminosity}
+                else {"luminosity": scales[scale].luminosity}
             )
         settled[name] = dataset.model_copy(update=changes)
     limits = manifest.limits

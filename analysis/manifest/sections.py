@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.types import BoolArray, FloatArray
 
 MASS_TOLERANCE = 1e-6
@@ -161,15 +160,6 @@ class SimulationSettings(Section):
     """sizes of the sample; `paper` is that of arXiv:2110.00810, section 6"""
     detector: DetectorSettings = DetectorSettings()
     """variations of the simulated detector"""
-
-    def size(self, scale: str) -> Scale:
-        """How much a scale simulates; InputError if there is no such scale."""
-        if scale not in self.scales:
-            raise InputError(
-                f"There is no scale {scale!r} in `simulation.scales`; "
-                f"choose one of {', '.join(self.scales)}."
-            )
-        return self.scales[scale]
 
 
 class FeatureSettings(Section):

@@ -1,7 +1,6 @@
 """`punzinet paper` as a user runs it, on synthetic tensors."""
 
 import json
-import runpy
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from outputs import draft
+from synthetic import synthetic_sample, synthetic_windows
 from typer.testing import CliRunner
 
 from punzinet.analysis.io.errors import InputError
@@ -22,7 +22,6 @@ from punzinet.stages.features import FEATURES as FEATURES_STAGE
 from punzinet.stages.features import SIMULATE
 from punzinet.stages.options import Context, Options
 
-SYNTHETIC = runpy.run_path(str(Path(__file__).parents[1] / "bench" / "synthetic.py"))
 HYPOTHESES = 9
 MANIFEST = {
     "datasets": {name: {"process": name, "simulate": name} for name in ("signal", "tautau")},
@@ -46,10 +45,10 @@ FIGURES = (
 
 def write_features(output: Path) -> None:
     """What the features stage leaves, from a synthetic sample."""
-    windows = SYNTHETIC["synthetic_windows"](HYPOTHESES)
+    windows = synthetic_windows(HYPOTHESES)
     windows = replace(windows, training=np.arange(HYPOTHESES) % 2 == 0)
     windows.write(output / "windows.json", {})
-    sample = SYNTHETIC["synthetic_sample"](9_000, hypotheses=HYPOTHESES)
+    sample = synthetic_sample(9_000, hypotheses=HYPOTHESES)
     names = np.array([*sample.backgrounds, "signal"])  # SIGNAL is -1, the last
     for part, fold in ((sample.training, 0), (sample.validation, 4)):
         signal = part.process < 0

@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ def run(*command: str | Path, folder: Path, **how: Any) -> subprocess.CompletedP
     """Run a command to its end."""
     how = {"timeout": 280, **how}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **how)
+
+
+def run_python(
+    *arguments: str | Path, folder: Path, env: Mapping[str, str] | None = None, **how: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a Python script to its end, which can import what this process can."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})}
+    return run(sys.executable, *arguments, folder=folder, env=env, **how)
 
 
 def sentence_of(refused: subprocess.CompletedProcess[str]) -> str:
@@ -47,10 +56,7 @@ def run_in_private_network(script: str, folder: Path) -> subprocess.CompletedPro
         with socket.socket() as any_socket:
             fcntl.ioctl(any_socket, set_flags, struct.pack("16sH", b"lo", up_and_running))
 
-    done = run(
-        sys.executable, script, folder, folder=folder, preexec_fn=leave, timeout=400,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
+    done = run_python(script, folder, folder=folder, preexec_fn=leave, timeout=400)
     if done.returncode == 77:
         pytest.skip("the system allows no private network")
     assert done.returncode == 0, done.stdout + done.stderr

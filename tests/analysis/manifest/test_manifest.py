@@ -165,7 +165,7 @@ def test_names_of_processes_are_names_of_histograms(tmp_path: Path, name: str) -
 
 
 def test_no_file_and_no_scale(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no scale 'huge' .*default, paper"):
+    with pytest.raises(InputError, match=r"manifest\.yaml: there is no scale 'huge' .*paper"):
         load(tmp_path, OWN, "huge")
     with pytest.raises(InputError, match="--manifest"):
         load_manifest(tmp_path / "none.yaml", OutputFolder(tmp_path))

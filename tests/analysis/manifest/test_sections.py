@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.sections import (
     Beams,
     Hypotheses,
@@ -33,10 +32,8 @@ def test_energy_against_the_closed_form(high: float, low: float, angle: float) -
 def test_scales_are_those_of_the_search_and_of_the_paper() -> None:
     settings = SimulationSettings(seed=7)
     assert SimulationSettings.model_validate(settings.model_dump(mode="json")) == settings
-    assert settings.size("default").luminosity >= 4 * 50
-    assert settings.size("paper") == Scale(luminosity=1000.0, signal_events=20000)
-    with pytest.raises(InputError, match=r"'huge'.*default, paper"):
-        settings.size("huge")
+    assert settings.scales["default"].luminosity >= 4 * 50
+    assert settings.scales["paper"] == Scale(luminosity=1000.0, signal_events=20000)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,11 @@
 """Synthetic samples for the tests of the training."""
 
-import runpy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from synthetic import synthetic_sample
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss
@@ -15,18 +14,7 @@ from punzinet.analysis.training.data import Sample
 
 
 @pytest.fixture(scope="session")
-def synthetic() -> dict[str, Any]:
-    """The makers of samples that the benchmarks use, too."""
-    return runpy.run_path(str(Path(__file__).parents[2] / "bench" / "synthetic.py"))
-
-
-@pytest.fixture(scope="session")
-def synthetic_sample(synthetic: dict[str, Any]) -> Callable[..., Sample]:
-    return synthetic["synthetic_sample"]
-
-
-@pytest.fixture(scope="session")
-def small_sample(synthetic_sample: Callable[..., Sample]) -> Sample:
+def small_sample() -> Sample:
     """12 000 events, seven hypotheses."""
     return synthetic_sample(12_000, hypotheses=7)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from synthetic import synthetic_sample, synthetic_windows, write_tensors
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
@@ -72,9 +73,7 @@ def test_random_batches_differ_in_size_by_one_tile(small_sample: Sample) -> None
     assert max(sizes) - min(sizes) <= 2 * TILE  # the last tile may be filled partly
 
 
-def test_random_batches_fluctuate_as_random_subsets_do(
-    synthetic_sample: Callable[..., Sample],
-) -> None:
+def test_random_batches_fluctuate_as_random_subsets_do() -> None:
     sample = synthetic_sample(60_000, hypotheses=5)
     packed = training(sample, 2000)
     signal = np.sort(sample.training.weight[sample.training.process == SIGNAL])
@@ -99,7 +98,6 @@ def test_stratified_batches_hold_their_share_of_everything(small_sample: Sample)
 
 @KINDS
 def test_mean_batch_loss_approaches_the_unbatched_loss(
-    synthetic_sample: Callable[..., Sample],
     make_objective: Callable[..., Any],
     stratified: bool,
 ) -> None:
@@ -147,9 +145,9 @@ def test_events_on_disk_are_the_same_bytes(
     assert not list((tmp_path / "events").iterdir())  # nothing that a crash could leave behind
 
 
-def test_streamed_sample_is_the_one_in_memory(tmp_path: Path, synthetic: dict[str, Any]) -> None:
-    synthetic["write_tensors"](tmp_path, 20_000, chunk=3000)
-    windows = synthetic["synthetic_windows"]()
+def test_streamed_sample_is_the_one_in_memory(tmp_path: Path) -> None:
+    write_tensors(tmp_path, 20_000, chunk=3000)
+    windows = synthetic_windows()
     streamed, whole = (read(tmp_path, windows, 4) for read in (open_sample, load_sample))
     assert streamed.digest == whole.digest
     for part in ("training", "validation"):

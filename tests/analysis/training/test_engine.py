@@ -7,6 +7,7 @@ import numba
 import numpy as np
 import pytest
 import torch
+from synthetic import synthetic_sample
 from torch.nn.utils import vector_to_parameters
 
 from punzinet.analysis.io.errors import InputError
@@ -106,9 +107,7 @@ def test_no_uncertainty_is_the_plain_loss_to_the_last_bit(
     np.testing.assert_array_equal(gradient, plain[1])
 
 
-def test_batch_without_some_signals_and_backgrounds(
-    synthetic_sample: Callable[..., Sample], make_objective: Callable[..., Any]
-) -> None:
+def test_batch_without_some_signals_and_backgrounds(make_objective: Callable[..., Any]) -> None:
     # Tiles of one kind of event each: batches then miss whole hypotheses and processes.
     sample = synthetic_sample(4000, hypotheses=9)
     events = sample.training

@@ -1,22 +1,19 @@
 """Processes that share the events train the networks that one process trains alone."""
 
 import json
-import os
 import runpy
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import run_python
 from safetensors.numpy import load_file
 
 from punzinet.analysis.training.ranks import Ranks
 
 PROGRAM = Path(__file__).parent / "train_ranks.py"
-SYNTHETIC = Path(__file__).parents[2] / "bench" / "synthetic.py"
-LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 #: Two networks and both losses; batches of a few runs, of which a rank may have none.
 RECIPE = {
@@ -32,26 +29,19 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def launch(folder: Path, cases: dict[str, Any], *launcher: str) -> subprocess.CompletedProcess[str]:
-    """Train in as many processes as the launcher starts."""
+def launch(folder: Path, cases: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Train in two processes."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cases.json").write_text(json.dumps(cases))
-    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
-    return subprocess.run(
-        [sys.executable, *launcher, str(PROGRAM), str(SYNTHETIC), str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=250,
-    )
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    return run_python(*launcher, PROGRAM, folder, folder=folder, env={"NUMBA_NUM_THREADS": "2"})
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All cases, trained by two processes."""
     folder = tmp_path_factory.mktemp("two")
-    done = launch(folder, CASES | {"interrupted": RECIPE}, *LAUNCHER)
+    done = launch(folder, CASES | {"interrupted": RECIPE})
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -60,7 +50,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All cases, trained by this process."""
     folder = tmp_path_factory.mktemp("one")
-    runpy.run_path(str(PROGRAM))["train"](SYNTHETIC, folder, CASES, Ranks())
+    runpy.run_path(str(PROGRAM))["train"](folder, CASES, Ranks())
     return folder
 
 
@@ -89,7 +79,7 @@ def test_histories_are_written_once_for_every_network(together: Path) -> None:
     ],
 )
 def test_what_ends_the_training_is_said_once(tmp_path: Path, case: str, said: str) -> None:
-    done = launch(tmp_path, {case: RECIPE}, *LAUNCHER)
+    done = launch(tmp_path, {case: RECIPE})
     assert done.returncode != 0
     assert done.stderr.count(said) == 1
     assert case == "killed" or "Another process" not in done.stderr

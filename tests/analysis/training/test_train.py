@@ -5,7 +5,6 @@ import os
 import runpy
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from commands import run_python
 from rich.console import Console
+from synthetic import synthetic_sample, write_tensors
 from torch.nn.utils import parameters_to_vector
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
@@ -196,7 +197,7 @@ def test_second_signal_ends_it_at_once(train: Trainer) -> None:
     ],
 )
 def test_checkpoint_of_other_settings_or_data_is_refused(
-    train: Trainer, synthetic_sample: Callable[..., Sample], changes: dict[str, Any], message: str
+    train: Trainer, changes: dict[str, Any], message: str
 ) -> None:
     train.interrupt(recipe(), "bce", 2, signal.SIGINT)
     if not changes:
@@ -278,14 +279,13 @@ def test_the_significance_is_trained_in_the_same_engine(train: Trainer) -> None:
 
 
 def test_training_of_a_sample_larger_than_the_memory(
-    tmp_path: Path, synthetic: dict[str, Any]
+    tmp_path: Path,
 ) -> None:
     """1.5 million events take 38 MB, and as much again when they are packed."""
-    synthetic["write_tensors"](tmp_path / "tensors", 1_500_000, chunk=100_000)
+    write_tensors(tmp_path / "tensors", 1_500_000, chunk=100_000)
 
     def limited(storage: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(LIMITED), str(tmp_path), storage, "30"]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
+        return run_python(LIMITED, tmp_path, storage, "30", folder=tmp_path)
 
     on_disk = limited("disk")
     assert on_disk.returncode == 0, on_disk.stderr

@@ -2,12 +2,12 @@
 
 import re
 import resource
-import runpy
 import sys
 import tempfile
 import threading
 from pathlib import Path
 
+from synthetic import synthetic_windows, write_tensors
 from torch.nn.utils import parameters_to_vector
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
@@ -16,14 +16,12 @@ from punzinet.analysis.training.data import open_sample
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import TrainingResult, train_networks
 
-SYNTHETIC = runpy.run_path(str(Path(__file__).parents[2] / "bench" / "synthetic.py"))
-
 
 def train(tensors: Path, output: Path, storage: str) -> TrainingResult:
     """Train for an epoch each."""
     recipe = {"storage": storage, "pretraining": {"epochs": 1}, "punzi": {"epochs": 1}}
     return train_networks(
-        open_sample(tensors, SYNTHETIC["synthetic_windows"](), 4),
+        open_sample(tensors, synthetic_windows(), 4),
         FigureOfMerit(),
         50.0,
         TrainingSettings.model_validate(recipe),
@@ -51,7 +49,7 @@ if __name__ == "__main__":
     threading.stack_size(2**20)  # of 8 MiB, those of many cores would be more than the sample
     with tempfile.TemporaryDirectory() as scratch:
         # What code and threads take does not count.
-        SYNTHETIC["write_tensors"](Path(scratch) / "tensors", 20_000)
+        write_tensors(Path(scratch) / "tensors", 20_000)
         train(Path(scratch) / "tensors", Path(scratch), sys.argv[2])
     limit = data_bytes() + mebibytes * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

@@ -1,8 +1,7 @@
-"""Trains a small sample in one of several processes: `torchrun train_ranks.py SYNTHETIC FOLDER`."""
+"""Trains a small sample in one of several processes: `torchrun train_ranks.py FOLDER`."""
 
 import json
 import os
-import runpy
 import signal
 import sys
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+from synthetic import synthetic_sample
 from torch.nn.utils import parameters_to_vector
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
@@ -30,9 +30,9 @@ def send(number: signal.Signals, phase: Phase, state: TrainingState) -> None:
         os.kill(os.getpid(), number)
 
 
-def train(synthetic: Path, folder: Path, cases: dict[str, Any], ranks: Ranks) -> None:
+def train(folder: Path, cases: dict[str, Any], ranks: Ranks) -> None:
     """Train all cases; every rank writes its networks."""
-    sample = runpy.run_path(str(synthetic))["synthetic_sample"](8000, hypotheses=5)
+    sample = synthetic_sample(8000, hypotheses=5)
     for name, recipe in cases.items():
         if name == "wrong" and ranks.number == 1:
             raise InputError("Nothing to train on.")
@@ -54,5 +54,5 @@ def train(synthetic: Path, folder: Path, cases: dict[str, Any], ranks: Ranks) ->
 
 if __name__ == "__main__":
     with open_ranks() as opened:
-        target = Path(sys.argv[2])
-        train(Path(sys.argv[1]), target, json.loads((target / "cases.json").read_text()), opened)
+        target = Path(sys.argv[1])
+        train(target, json.loads((target / "cases.json").read_text()), opened)

@@ -1,10 +1,8 @@
 """Less background stands for all of it; more of one process leaves the others alone."""
 
-import runpy
-from pathlib import Path
-
 import numpy as np
 import pytest
+from synthetic import synthetic_sample
 
 from punzinet.analysis.training.data import Sample
 from punzinet.processors.runs.training import scale_background, thin_background
@@ -12,9 +10,7 @@ from punzinet.processors.runs.training import scale_background, thin_background
 
 @pytest.fixture(scope="module")
 def sample() -> Sample:
-    synthetic = Path(__file__).parents[2] / "bench" / "synthetic.py"
-    made: Sample = runpy.run_path(str(synthetic))["synthetic_sample"](40_000, hypotheses=7)
-    return made
+    return synthetic_sample(40_000, hypotheses=7)
 
 
 def test_scaled_background_is_more_of_one_process_and_nothing_else(sample: Sample) -> None:

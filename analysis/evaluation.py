@@ -4,15 +4,13 @@ Everything is measured on the validation events, which no network was trained on
 to the whole sample as the Punzi-loss scales its batches: a background process by the total
 over the validation sum of its weights, the signal of each hypothesis by its own such ratio.
 
-Cuts are chosen on the validation events as well, as in the paper. For the single cut, one
-number for all masses, that is harmless. The optimal cut of each mass, though, also follows
-the fluctuations of the few background events in that one window, all the more the smaller
-the sample: its σ_min is optimistic. The same cuts chosen on the training events and judged by
-the validation events are not, and are given beside it.
+Cuts are chosen on the validation events as well, as in the paper. The optimal cut of each mass
+then follows the fluctuations of the few background events in its window: its σ_min is optimistic.
+That of cuts chosen on the training events is not, and is given beside it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
@@ -24,25 +22,21 @@ from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.training.data import Events, Sample
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import BoolArray, FloatArray
 
 NONE_FOUND = 1.148
 """Events that are excluded at one standard deviation (68.27 %) where none was found."""
 
 
 @dataclass(frozen=True, eq=False)
-class ScaledEvents:
-    """The v events of one fold with the weights that make them stand for the whole sample.
+class ScaledFold:
+    """The events of one fold with the weights that make them stand for the whole sample.
 
     Sums are (P + 1, H): background processes, and in the last row the signal, by hypothesis.
     A background is scaled as a whole: all of its row is equal.
     """
 
-    features: FloatArray  # (v, F) inputs of the networks
-    weight: FloatArray  # (v,) scaled
-    process: IntArray  # (v,)
-    start: IntArray  # (v,) first window
-    stop: IntArray  # (v,) one past the last window
+    events: Events  # with scaled weights
     total: FloatArray  # (P + 1, H) sum of weights of what is scaled together
     total_variance: FloatArray  # (P + 1, H)
     squares: FloatArray  # (P + 1, H) sum of squares of the scaled weights
@@ -72,11 +66,7 @@ class ScaledEvents:
         binomial = _stack(np.ones_like(background), 1 - signal.clip(max=1))
         both = (_sums(sample, part, part.weight**2) for part in (events, other))
         return cls(
-            features=events.features.T,
-            weight=weight,
-            process=events.process,
-            start=events.start,
-            stop=events.stop,
+            events=replace(events, weight=weight),
             total=total,
             total_variance=binomial * sum(both),
             squares=_sums(sample, events, weight**2),
@@ -84,10 +74,9 @@ class ScaledEvents:
         )
 
     def rank(self, logit: FloatArray) -> RankedEvents:
-        """Sort the events by a network's output before the sigmoid, (v,)."""
-        columns = self.weight, self.process, self.start, self.stop
+        """Sort the events by a network's output before the sigmoid, (n,)."""
         rows, hypotheses = self.total.shape
-        return RankedEvents.rank(logit, *columns, processes=rows - 1, hypotheses=hypotheses)
+        return rank_events(self.events, logit, rows - 1, hypotheses)
 
     def judge(
         self,
@@ -104,8 +93,8 @@ class ScaledEvents:
         variance V above and below, because √V bends where few events pass; where none does, it
         is that of the events which cannot be excluded.
 
-        The events are those that `rank` sorted, the target luminosity is in fb^-1. Returns what the
-        cut achieves, and the uncertainty of the mean σ_min in fb over `training` hypotheses (H,).
+        Events come from `rank`. Returns what the cut achieves at a luminosity in fb^-1, and the
+        uncertainty of the mean σ_min in fb over `training` hypotheses (H,).
         """
         sums, squares = selected(events, cut)
         statistical = self._variances(sums, squares)
@@ -155,8 +144,7 @@ class ScaledEvents:
         that of `_variances`. The signals of the hypotheses are independent of one another.
 
         The slopes (P, H) are changes of σ_min in fb for an event more of a process, `independent`
-        (H,) uncertainties of σ_min in fb that no other hypothesis shares: of the signal, and of a
-        window in which no background passes.
+        (H,) uncertainties of σ_min that no other hypothesis shares.
         """
         if np.isinf(selection.sigma_min[training]).any():
             return np.inf
@@ -194,6 +182,12 @@ class ScaledEvents:
         return weights
 
 
+def rank_events(events: Events, logit: FloatArray, processes: int, hypotheses: int) -> RankedEvents:
+    """Sort events by an output before the sigmoid, (n,)."""
+    columns = events.weight, events.process, events.start, events.stop
+    return RankedEvents.rank(logit, *columns, processes=processes, hypotheses=hypotheses)
+
+
 def _stack(background: np.ndarray, signal: np.ndarray) -> FloatArray:
     """(P + 1, H) of what backgrounds (P,) have for all hypotheses, and signals (H,) each."""
     return np.vstack([np.repeat(background[:, None], len(signal), axis=1), signal])
@@ -221,11 +215,11 @@ def evaluate(
     Raises:
         InputError: If a background process is missing in a fold, or an output is no number.
     """
-    folds = ScaledEvents.of(sample, "training"), ScaledEvents.of(sample, "validation")
+    folds = ScaledFold.of(sample, "training"), ScaledFold.of(sample, "validation")
     merit = figure_of_merit, luminosity
     results = {}
     for name, network in networks.items():
-        others, events = (fold.rank(network.logit_numpy(fold.features)) for fold in folds)
+        others, events = (fold.rank(network.logit_numpy(fold.events.features.T)) for fold in folds)
         cuts: dict[str, FloatArray | float] = {
             "optimal": optimal_cuts(events, *merit, sample.backgrounds),
             "optimal_in_training": optimal_cuts(others, *merit, sample.backgrounds),

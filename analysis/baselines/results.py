@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
 from punzinet.analysis.cuts import RankedEvents, best_single_cut, interpolated_cuts, optimal_cuts
-from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.evaluation import ScaledFold
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import OrInfinite, read_result, write_json
 from punzinet.analysis.sensitivity import SELECTION, Judged, Selection
@@ -75,31 +75,26 @@ class Judge:
     """Judges ways of selecting events on one sample."""
 
     def __init__(
-        self,
-        sample: Sample,
-        training: BoolArray,
-        figure_of_merit: FigureOfMerit,
-        luminosity: float,
+        self, sample: Sample, training: BoolArray, figure: FigureOfMerit, luminosity: float
     ) -> None:
         """Scale the events of both folds; windows count all hypotheses, `training` some (H,)."""
-        self.training_events = ScaledEvents.of(sample, "training")
-        self.validation_events = ScaledEvents.of(sample, "validation")
+        self.training_fold = ScaledFold.of(sample, "training")
+        self.validation_fold = ScaledFold.of(sample, "validation")
         self._sample, self._training = sample, training
-        self._merit = figure_of_merit, luminosity
+        self._merit = figure, luminosity
 
     def scores(
         self, label: str, in_training: FloatArray, in_validation: FloatArray
     ) -> dict[str, Baseline]:
         """Judge a classifier by its outputs before the sigmoid for the events of both folds.
 
-        Returns:
-            ``interpolated``: with the best cut of each training hypothesis on the training
-            events, interpolated to the others; ``single``: with the one cut that is best for
-            the validation events, as for networks.
+        There are ``interpolated``, the best cut of each training hypothesis on the training events
+        interpolated to the others, and ``single``, the one cut that is best for the validation
+        events, as for networks.
         """
         names, mass, known = self._sample.backgrounds, self._sample.mass, self._training
-        events = self.validation_events.rank(in_validation)
-        best = optimal_cuts(self.training_events.rank(in_training), *self._merit, names)
+        events = self.validation_fold.rank(in_validation)
+        best = optimal_cuts(self.training_fold.rank(in_training), *self._merit, names)
         cuts = interpolated_cuts(mass[known], best[known], mass)
         single = best_single_cut(events, known, *self._merit, names)
         return {
@@ -108,15 +103,11 @@ class Judge:
         }
 
     def rectangular(self, label: str, cuts: RectangularCuts) -> Baseline:
-        """Judge cuts on the features.
-
-        The uncertainty of the mean is an upper limit: that of windows that fluctuate together.
-        """
-        events = self.validation_events
-        columns = []
+        """Judge cuts on the features; the mean is uncertain as if all windows varied together."""
+        fold, columns = self.validation_fold, []
         for h in range(len(self._sample.mass)):
-            passes = cuts.passes(events.features, h).astype(np.float64)
-            one, _ = self._judge(events.rank(passes), 0.5)
+            passes = cuts.passes(fold.events.features, h).astype(np.float64)
+            one, _ = self._judge(fold.rank(passes), 0.5)
             columns.append([column[h] for column in astuple(one)])
         _, *achieved = np.array(columns).T
         selection = Selection(np.full(len(columns), np.inf), *achieved)  # of no output
@@ -124,8 +115,7 @@ class Judge:
         return Baseline(label, selection, error)
 
     def _judge(self, events: RankedEvents, cut: FloatArray | float) -> tuple[Selection, float]:
-        """What a cut on ranked validation events achieves, and the error of the mean σ_min."""
-        return self.validation_events.judge(events, cut, self._training, *self._merit)
+        return self.validation_fold.judge(events, cut, self._training, *self._merit)
 
 
 @dataclass(frozen=True, eq=False)

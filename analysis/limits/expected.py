@@ -4,16 +4,15 @@
 Median and bands all follow from one curve, √q_A of the background-only Asimov data against the
 cross-section: background N sigmas above expectation excludes, at CLs = α, the cross-section at
 which √q_A = N + Φ⁻¹(1 − α Φ(N)). The likelihood is that of `CountingExperiment.workspace`. pyhf
-would fit it too, one cross-section of one hypothesis at a time and with numerical derivatives,
-which takes a minute; tests compare. The approximation takes many events to be valid. Behind it
-stands a χ² distribution that a handful of counts does not have; without any background it
-promises 1.35 events where 2.30 can be excluded at 90 %.
+would fit it too, with numerical derivatives in a minute; tests compare. The approximation takes
+many events to be valid: without any background it promises 1.35 events where 2.30 can be excluded
+at 90 %.
 
 **Counting** is valid for any number of events, which are the test statistic themselves.
 Uncertainties are averaged over (Cousins and Highland 1992): the probability to count at most n
-events is the mean of Poisson sums over the luminosity, efficiency and backgrounds that are
-possible, which are a fixed, evenly spread set of points. With no uncertainty and no background it
-is the textbook limit of −ln(1 − CL) events.
+events is the mean of Poisson sums over a fixed, evenly spread set of points: the luminosity,
+efficiency and backgrounds that are possible. With no uncertainty and no background it is the
+textbook limit of −ln(1 − CL) events.
 """
 
 from collections.abc import Sequence
@@ -148,11 +147,9 @@ def counting_limits(
         return np.array([*found]).reshape(-1, len(BANDS))
 
 
-def _limits(
-    experiment: CountingExperiment, confidence_level: float, points_log2: int
-) -> FloatArray:
+def _limits(one: CountingExperiment, confidence_level: float, points_log2: int) -> FloatArray:
     """Limits of one experiment, (5,) in fb."""
-    signal, background = _possible(experiment, points_log2)
+    signal, background = _possible(one, points_log2)
     spread = float(np.sqrt(background.mean() + background.var()))
 
     @cache
@@ -176,7 +173,7 @@ def _limits(
 
     def limit(n: int) -> float:
         """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted."""
-        start = (2 + max(n - experiment.background, 0) + spread) / experiment.signal
+        start = (2 + max(n - one.background, 0) + spread) / one.signal
         return _allowed(n, signal, background, (1 - confidence_level) * at_most(n), start)
 
     counts, bands = np.unique([quantile(sigmas) for sigmas in BANDS.tolist()], return_inverse=True)

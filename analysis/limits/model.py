@@ -5,16 +5,14 @@ backgrounds. Uncertainties that are factors (luminosity, efficiency, background)
 log-normal. The finite number of simulated background events is a Poisson constraint for each
 process, whose effective number is (Σw)²/Σw² (Barlow and Beeston 1993).
 
-Where not one simulated event of any background passes, nothing would be expected, with
-certainty. There a sample named ``unseen`` stands for half an event of the typical weight, the
-mean of Jeffreys' posterior for a Poisson rate of which nothing was seen; it counts as half an
-effective event. A process without events beside others with events adds nothing: their
-constraint already is as wide as a few of its events.
+Where not one simulated event of any background passes, a sample named ``unseen`` stands for half
+an event of the typical weight, the mean of Jeffreys' posterior for a Poisson rate of which nothing
+was seen; it counts as half an effective event. A process without events beside others with events
+adds nothing: their constraint already is as wide as a few of its events.
 
-The yields are of all events of the tensors, whatever fold they are in. A single cut is the same
-for all of them. The best cut of each mass, though, would follow the fluctuations of the very
-events that it is judged by; therefore every fold is judged by the cuts that were best on the
-others.
+The yields are of all events of the tensors, whatever fold they are in. Best cuts of each mass
+would follow the fluctuations of the very events that judge them; therefore every fold is judged by
+the cuts that were best on the others.
 """
 
 from collections.abc import Mapping
@@ -25,13 +23,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from punzinet.analysis.cuts import RankedEvents, optimal_cuts, selected
-from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.cuts import optimal_cuts, selected
+from punzinet.analysis.evaluation import ScaledFold, rank_events
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.manifest.sections import LimitSettings
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.data import Events, load_folds
+from punzinet.analysis.training.data import load_folds
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import Windows
 
@@ -77,14 +75,16 @@ def measure_yields(
     for sample, validates in samples:
         names = sample.backgrounds
         shape = len(names), len(windows)
-        sums = [_select(sample.validation, np.zeros(validates.sum()), -np.inf, *shape)]
+        ranked = rank_events(sample.validation, np.zeros(validates.sum()), *shape)
+        sums = [selected(ranked, -np.inf)]
         for logit, (_, cut) in zip(logits, networks.values(), strict=True):
             cuts: FloatArray | float | None = cut
             if cuts is None:
-                ranked = ScaledEvents.of(sample, "training").rank(logit[~validates])
+                ranked = ScaledFold.of(sample, "training").rank(logit[~validates])
                 best = optimal_cuts(ranked, figure_of_merit, luminosity, names)
                 cuts = interpolate_cuts(windows.mass, best, windows.training)
-            sums.append(_select(sample.validation, logit[validates], cuts, *shape))
+            ranked = rank_events(sample.validation, logit[validates], *shape)
+            sums.append(selected(ranked, cuts))  # (2, P + 1, H), signal last
         folds.append(np.array(sums))
     before, *after = np.sum(folds, axis=0)
     weight, squares = before[:, :SIGNAL].sum(axis=1)
@@ -106,15 +106,6 @@ def interpolate_cuts(mass: FloatArray, cut: FloatArray, training: BoolArray) -> 
     if not known.any():
         return np.full(len(mass), np.inf)
     return np.interp(mass, mass[known], cut[known])
-
-
-def _select(
-    events: Events, logit: FloatArray, cut: FloatArray | float, processes: int, hypotheses: int
-) -> FloatArray:
-    """Sums of weights and of their squares of what passes a cut, (2, P + 1, H), signal last."""
-    columns = events.weight, events.process, events.start, events.stop
-    ranked = RankedEvents.rank(logit, *columns, processes=processes, hypotheses=hypotheses)
-    return np.stack(selected(ranked, cut))
 
 
 @dataclass(frozen=True)

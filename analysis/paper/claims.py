@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.published_curves import PUBLISHED
@@ -65,12 +65,10 @@ def make_claims(studies: Mapping[str, Judgement]) -> dict[str, Claim]:
 
 
 def _regions(main: Judgement) -> dict[str, BoolArray]:
-    """Masses (H,) by region."""
     return {name: (main.mass > low) & (main.mass <= high) for name, _, low, high, _ in REGIONS}
 
 
 def _ratios(main: Judgement) -> Iterator[Row]:
-    """The cross-entropy networks' best cuts against the Punzi-nets' one cut."""
     claim, punzi, regions = "bce_best_over_punzi_single", "punzi/single", _regions(main)
     for suffix, kind, how in CHOSEN:
         bce = f"bce/{kind}"
@@ -98,7 +96,6 @@ def _ratios(main: Judgement) -> Iterator[Row]:
 
 
 def _single_cut(main: Judgement) -> Iterator[Row]:
-    """One cut against the best cuts of the same Punzi-nets."""
     for suffix, kind, how in CHOSEN:
         text = f"σ_min of the Punzi-net at one cut over that at its best cuts{how}, "
         curves = "punzi/single", f"punzi/{kind}", main.training
@@ -107,30 +104,27 @@ def _single_cut(main: Judgement) -> Iterator[Row]:
         yield name.format("mean"), text + mean, ratio(*curves), None, 1.05
         worst = "at the worst trained mass"
         yield name.format("worst"), text + worst, ratio(*curves, np.max), None, 1.15
-    text = (
-        "σ_min of the Punzi-net at an output of 0.5 over that at its best single cut, mean "
-        "over trained masses"
-    )
-    yield "punzi_half_over_single_mean", text, ratio("punzi/half", "punzi/single", main.training)
+    text = "σ_min of the Punzi-net at an output of 0.5 over that at its best single cut, mean over "
+    half = ratio("punzi/half", "punzi/single", main.training)
+    yield "punzi_half_over_single_mean", f"{text}trained masses", half
 
 
 def _untrained(main: Judgement) -> Iterator[Row]:
-    """Masses that were not trained on, against the trend of those that were."""
     trained = main.mass[main.training]
     inner = ~main.training & (main.mass > trained[0]) & (main.mass < trained[-1])
     if not inner.any():
         return
     at = "at masses not trained on over the trend of the trained ones, geometric mean"
-    for name, curve, words, *target in (
-        ("punzi_single", "punzi/single", "the Punzi-net at one cut", 0.97, 1.03),
-        ("bce_best", "bce/best", "BCE at interpolated best cuts"),
-    ):
-        number = over_trend(str(curve), main.mass, main.training, inner)
-        yield f"{name}_untrained_over_trend", f"σ_min of {words} {at}", number, *target
+    punzi, bce = (
+        over_trend(curve, main.mass, main.training, inner) for curve in ("punzi/single", "bce/best")
+    )
+    text = f"σ_min of the Punzi-net at one cut {at}"
+    yield "punzi_single_untrained_over_trend", text, punzi, 0.97, 1.03
+    text = f"σ_min of BCE at interpolated best cuts {at}"
+    yield "bce_best_untrained_over_trend", text, bce
 
 
 def _ensemble(main: Judgement) -> Iterator[Row]:
-    """Mean σ_min and its spread over the networks."""
     curves = {"bce_best": "bce/best", "punzi_best": "punzi/best", "punzi_single": "punzi/single"}
     for claim, text, number in (
         ("sigma_min_fb", "σ_min in fb", mean_sigma),
@@ -151,7 +145,6 @@ def _ensemble(main: Judgement) -> Iterator[Row]:
 
 
 def _batches(main: Judgement) -> Iterator[Row]:
-    """Training without batches against training with them."""
     text = (
         "σ_min of the Punzi-net trained without batches over that with batches, both at best "
         "cuts, geometric mean over trained masses"
@@ -201,39 +194,32 @@ _CLAIMS = TypeAdapter(dict[str, Claim])
 def combine_claims(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Average the claims of several output folders, such as of several simulation seeds.
 
-    Returns, by claim, its text, target, the values by folder, their mean, its standard error from
-    their spread, and whether the mean meets the target. A claim without a value in some folder has
-    no mean.
+    There are, by claim, its text, target, the values by folder, their mean, its standard error and
+    whether it meets the target. A claim without a value in some folder has no mean.
 
     Raises:
         InputError: If a folder has no claims, or not the same ones as the first.
     """
-    claims = {str(folder): _read(OutputFolder(folder).claims) for folder in folders}
+    claims: dict[str, dict[str, Claim]] = {}
+    for folder in folders:
+        with read_result(OutputFolder(folder).claims, "claims", "punzinet paper") as content:
+            claims[str(folder)] = _CLAIMS.validate_python(content)
     first = claims[str(folders[0])]
-    for folder, content in claims.items():
-        if content.keys() != first.keys():
-            different = ", ".join(sorted(content.keys() ^ first.keys()))
+    for name, one in claims.items():
+        if one.keys() != first.keys():
+            different = ", ".join(sorted(one.keys() ^ first.keys()))
             raise InputError(
-                f"{folder} and {folders[0]} do not hold the same claims ({different}); make both "
+                f"{name} and {folders[0]} do not hold the same claims ({different}); make both "
                 "with the same settings."
             )
     combined = {}
     for name, claim in first.items():
-        values = {folder: content[name].value for folder, content in claims.items()}
+        values = {folder: one[name].value for folder, one in claims.items()}
         numbers = np.array([*values.values()], np.float64)  # NaN where there is none
         mean = Claim.of(claim.text, over_networks(numbers), claim.at_least, claim.at_most)
         result = {key: getattr(mean, key) for key in ("value", "error", "target", "met")}
         combined[name] = {"text": mean.text, "values": values, **result}
     return combined
-
-
-def _read(path: Path) -> dict[str, Claim]:
-    try:
-        return _CLAIMS.validate_python(read_json(path, "punzinet paper"))
-    except ValidationError as error:
-        raise InputError(
-            f"{path} does not hold claims; delete it and run `punzinet paper` again."
-        ) from error
 
 
 #: Names of the ratios at the masses where the unchanged recipe is worst.
@@ -253,8 +239,7 @@ class Effect:
 def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[str, Effect]:
     """Put variations into numbers, after the unchanged recipe with as many networks as the most.
 
-    There are judgements of the variations by name, and of the main study. Returns effects by name
-    of the study, the first one `MAIN`.
+    Judgements and effects are by name of the study, `MAIN` among them.
     """
     networks = max(len(judged[study.name].converged) for study in studies)
     compared = {MAIN: ("as it is", judged[MAIN].first(networks))}

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from safetensors import SafetensorError
@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.cuts import interpolated_cuts
-from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.evaluation import ScaledFold
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import atomic_path
@@ -80,11 +80,7 @@ class Judgement:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
-
-        Raises:
-            InputError: If the file is absent or damaged.
-        """
+        """Read what `write` wrote; InputError if the file is absent or damaged."""
         try:
             arrays = load(path.read_bytes())
             return cls(arrays.pop("mass"), arrays.pop("training"), arrays.pop("converged"), arrays)
@@ -108,10 +104,9 @@ def judge(
     """Judge the networks of a study, by name, by the validation events.
 
     `everything` has the windows of all hypotheses; `events` are the validation events with their
-    recoil masses. The seed of resampling and toys is the same for all studies, so that they share
-    replicas.
+    recoil masses. Studies with the same seed share replicas.
     """
-    validation = ScaledEvents.of(everything, "validation")
+    validation = ScaledFold.of(everything, "validation")
     resampled = Replicas(validation, replicas, np.random.default_rng([seed, REPLICAS]))
     mass, training = sensitivity.mass, sensitivity.training
     merit = sensitivity.figure_of_merit, sensitivity.luminosity
@@ -120,7 +115,8 @@ def judge(
     collected: dict[str, list[Any]] = defaultdict(list)
     for name in sorted(networks):
         loss = name.split("-")[0]
-        logit, recoiling = (networks[name].logit_numpy(e.features) for e in (validation, events))
+        inputs = validation.events.features.T, events.features
+        logit, recoiling = (networks[name].logit_numpy(features) for features in inputs)
         ranked = validation.rank(logit)
         for kind, cut in cuts_of(sensitivity.networks[name], mass, training).items():
             chosen, _ = validation.judge(ranked, cut, training, *merit)
@@ -146,9 +142,9 @@ def cuts_of(
 ) -> dict[str, FloatArray]:
     """The cuts (H,) of a network, by kind: best for each mass, one for all, or an output of 0.5.
 
-    Best cuts are chosen on training events. The paper interpolates them between the masses they
-    were found for. So are they here (``best``), at the masses that were not trained on, which have
-    their own as well (``best_own``); ``best_in_sample`` are chosen on the events that judge.
+    Best cuts are chosen on training events and, as in the paper, interpolated to masses that were
+    not trained on (``best``), which have their own as well (``best_own``); ``best_in_sample`` are
+    chosen on the events that judge.
     """
     own = judged.optimal_in_training.cut
     between = interpolated_cuts(mass[training], own[training], mass)
@@ -166,21 +162,19 @@ class Replicas:
 
     Each replica gives every event a Poisson weight of mean 1 (the bootstrap for counting
     experiments). All networks and cuts see the same replicas, so that what they share cancels in
-    their ratios, as it should, and an average over networks is as uncertain as its common events.
-
-    Where not one event passes a cut, every replica would find the same nothing. There the expected
-    background of a replica is drawn from what nothing allows: an exponential with the mean of one
-    typical event, whose 68 % quantile is the upper limit used elsewhere.
+    their ratios. Where not one event passes a cut, the expected background of a replica is drawn
+    from an exponential with the mean of one typical event, whose 68 % quantile is the upper limit
+    used elsewhere.
     """
 
-    def __init__(self, events: ScaledEvents, count: int, rng: np.random.Generator) -> None:
-        size = len(events.weight)
+    def __init__(self, fold: ScaledFold, count: int, rng: np.random.Generator) -> None:
+        events, size = fold.events, len(fold.events)
         drawn = rng.poisson(1.0, (size, count)).astype(np.uint8)
-        self._events = events
+        self._fold = fold
         self._counts = np.hstack([drawn, np.ones((size, 1), drawn.dtype)])  # last, the sample
         weight = events.weight[events.process >= 0]
         typical = float((weight**2).sum() / weight.sum()) if weight.size else 0.0
-        self._unseen = typical * rng.standard_exponential((events.total.shape[1], count))
+        self._unseen = typical * rng.standard_exponential((fold.total.shape[1], count))
 
     def sigma_min(
         self, logit: FloatArray, cut: FloatArray, figure_of_merit: FigureOfMerit, luminosity: float
@@ -189,13 +183,14 @@ class Replicas:
 
         `logit` (n,) are outputs before the sigmoid, in the order of the events.
         """
-        events, passing = self._events, np.flatnonzero(logit >= cut.min())
-        columns = logit, events.weight, events.process, events.start, events.stop, self._counts
-        chosen = tuple(column[passing] for column in columns)
-        sums = _sums(chosen, cut.astype(np.float64), len(events.backgrounds))
+        passing = np.flatnonzero(logit >= cut.min())
+        _, *columns = vars(self._fold.events).values()
+        chosen = tuple(column[passing] for column in (logit, *columns, self._counts))
+        backgrounds = self._fold.backgrounds
+        sums = _sums(chosen, cut.astype(np.float64), len(backgrounds))
         total = sums[:-1].sum(axis=0)
         background = np.where(total[:, -1:] > 0, total[:, :-1], self._unseen)
-        uncertainty = figure_of_merit.uncertainty_of(events.backgrounds)
+        uncertainty = figure_of_merit.uncertainty_of(backgrounds)
         variance = background_variance(background, sums[:-1, :, :-1], uncertainty)
         sigma: FloatArray = figure_of_merit.sigma_min(sums[-1, :, :-1], variance, luminosity)
         return sigma.T
@@ -216,24 +211,19 @@ def _sums(events: tuple[Any, ...], cut: FloatArray, processes: int) -> FloatArra
     return sums
 
 
-@dataclass(frozen=True, eq=False)
-class PassingFraction:
+class PassingFraction(NamedTuple):
     """What passes a selection, along the mass: sums of weights and of their squares."""
 
     passed: FloatArray  # (2, H) of what passes
     total: FloatArray  # (2, H) of all events
 
     def roughness(self, rng: np.random.Generator) -> float:
-        """Is a spectrum as smooth as its statistics allow, or does the selection put steps into it?
-
-        The paper's argument for a single cut: best cuts for each mass have to be interpolated
-        between the masses, and every fluctuation of the optimum leaves its trace in the spectrum.
+        """Steps that a selection puts into a spectrum, as fluctuations of interpolated cuts do.
 
         The measure is the sum of squared second differences of arcsin √p, with p the passing
         fraction in bins along the mass: it has the same variance whatever p is. It is divided by
         its mean over toy selections that pass binomially with a smooth fraction, so that 1 means as
-        smooth as the finite sample allows, in bins with any number of events. NaN if nothing
-        passes.
+        smooth as the finite sample allows. NaN if nothing passes.
         """
         weights, squares = self.total
         count = np.divide(weights**2, squares, out=np.zeros_like(weights), where=squares > 0)

@@ -27,9 +27,9 @@ _KINDS = (
 def common_scale(mass: FloatArray, bce: FloatArray, punzi: FloatArray) -> float:
     """The one factor, in fb, that brings the published points closest to our curves.
 
-    It is the geometric mean of ours over theirs, over all masses and both networks: the least
-    squares of the logarithms. Ours are σ_min (H,) in fb of the cross-entropy networks and of the
-    Punzi-nets at sorted masses (H,) in GeV. NaN if no curve is finite at the published masses.
+    It is the geometric mean of ours over theirs, over all masses and both networks. Ours are σ_min
+    (H,) in fb of the cross-entropy networks and of the Punzi-nets at sorted masses (H,) in GeV. NaN
+    if no curve is finite at the published masses.
     """
     differences = [
         np.interp(at, mass, np.log(curve)) - np.log(published)
@@ -46,10 +46,7 @@ def curve_rows(output: OutputFolder) -> list[Row]:
 
     They are those of the ensemble that `punzinet paper` has trained, or else those of the first
     networks of `punzinet train`. There is one row for each kind of network and published mass; none
-    without both kinds of networks, or if no value of theirs is finite.
-
-    Raises:
-        InputError: If a result is damaged.
+    without both kinds, or if no value of theirs is finite. InputError if a result is damaged.
     """
     if output.study(MAIN).judgement.exists():
         judgement = Judgement.read(output.study(MAIN).judgement)

@@ -52,19 +52,16 @@ class Claim:
     ) -> Self:
         """Compare a measured number with its target, if it has one; no value meets none."""
         value, error, sample = (float(x) if np.isfinite(x) else None for x in measured)
-        target = _in_words(at_least, at_most)
-        low = -np.inf if at_least is None else at_least
-        high = np.inf if at_most is None else at_most
-        met = None if target is None else value is not None and low <= value <= high
+        low, high, target = at_least, at_most, None
+        if low is not None and high is not None:
+            target = f"= {low:g}" if low == high else f"{low:g} to {high:g}"
+        elif low is not None or high is not None:
+            target = f"≤ {high:g}" if low is None else f"≥ {low:g}"
+        met = None
+        if target is not None:
+            low, high = -np.inf if low is None else low, np.inf if high is None else high
+            met = value is not None and low <= value <= high
         return cls(text, value, error, sample, target, at_least, at_most, met)
-
-
-def _in_words(at_least: float | None, at_most: float | None) -> str | None:
-    if at_least is None:
-        return None if at_most is None else f"≤ {at_most:g}"
-    if at_most is None:
-        return f"≥ {at_least:g}"
-    return f"= {at_least:g}" if at_least == at_most else f"{at_least:g} to {at_most:g}"
 
 
 class Statistics:
@@ -91,26 +88,26 @@ class Statistics:
         """Evaluate a statistic.
 
         The error from the networks is that of the jackknife, which leaves out one network (with
-        its pretrained one, of which it was made) at a time; studies are independent. That from
-        the simulation is the root mean square difference of replicas to the value.
+        its pretrained one) at a time; studies are independent. That from the simulation is the
+        root mean square difference of replicas to the value.
         """
         value = self.value(statistic)
         variance = sum(self._jackknife(statistic, name) for name in self._nominal)
         count = min(a.shape[1] for arrays in self._replicas.values() for a in arrays.values())
-        replicas = (
-            {
-                name: {key: array[:, number] for key, array in arrays.items()}
-                for name, arrays in self._replicas.items()
-            }
+        values = [
+            statistic(
+                {
+                    name: {key: array[:, number] for key, array in arrays.items()}
+                    for name, arrays in self._replicas.items()
+                }
+            )
             for number in range(count)
-        )
-        values = np.array([statistic(replica) for replica in replicas])
+        ]
         finite = np.isfinite([*values, value]).all()
-        sample = float(np.sqrt(np.mean((values - value) ** 2))) if finite else np.nan
+        sample = float(np.sqrt(np.mean((np.array(values) - value) ** 2))) if finite else np.nan
         return Measured(value, float(np.sqrt(variance)), sample)
 
     def _jackknife(self, statistic: Statistic, study: str) -> float:
-        """Variance from the networks of one study."""
         arrays = self._nominal[study]
         networks = max(len(array) for array in arrays.values())
         values = [

@@ -17,7 +17,7 @@ from punzinet.analysis.baselines.boosted_trees import (
     out_of_fold_scores,
     train_trees,
 )
-from punzinet.analysis.baselines.rectangular_cuts import CutSearch
+from punzinet.analysis.baselines.rectangular_cuts import rectangular_cuts
 from punzinet.analysis.baselines.results import Baseline, Baselines, Judge, Ranking
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import write_json
@@ -140,8 +140,8 @@ def run_baselines(
 
 def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]:
     """Judge a network as everything else is judged."""
-    folds = judge.training_events, judge.validation_events
-    return judge.scores(label, *(network.logit_numpy(events.features) for events in folds))
+    folds = judge.training_fold, judge.validation_fold
+    return judge.scores(label, *(network.logit_numpy(f.events.features.T) for f in folds))
 
 
 def _trees(common: _Common, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
@@ -152,26 +152,26 @@ def _trees(common: _Common, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
         of the validation events.
     """
     number, seed = common.manifest.baselines.trees, common.manifest.training.seed
-    events, others = common.trained.training, judge.training_events
+    events, others = common.trained.training, judge.training_fold.events
     weight = balanced_weights(events.process, events.start, events.weight)
     trees = train_trees(events.features.T, events.process == SIGNAL, weight, number, seed)
     signal = others.process == SIGNAL
     weight = balanced_weights(others.process, others.start, others.weight)
     fit = common.windows.training[others.start] | ~signal
-    scores = out_of_fold_scores(others.features, signal, weight, fit, number, seed=seed)
-    return scores, trees.decision_function(judge.validation_events.features)
+    scores = out_of_fold_scores(others.features.T, signal, weight, fit, number, seed=seed)
+    return scores, trees.decision_function(judge.validation_fold.events.features.T)
 
 
 def _rectangular(common: _Common, judge: Judge) -> Baseline:
     """Optimise cuts on the features on training events."""
-    search = CutSearch(
-        common.everything.training,
-        judge.training_events.weight,
+    cuts = rectangular_cuts(
+        judge.training_fold.events,
+        common.windows.mass,
+        common.windows.training,
         common.manifest.figure_of_merit,
         common.manifest.luminosity,
-        common.everything.backgrounds,
+        processes=common.everything.backgrounds,
     )
-    cuts = search.optimise(common.windows.mass, common.windows.training)
     return judge.rectangular("Rectangular cuts", cuts)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from punzinet.analysis.baselines.rectangular_cuts import CutSearch, RectangularCuts
+from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts, rectangular_cuts
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Events
@@ -28,8 +28,8 @@ def events() -> Events:
 
 
 def search(events: Events, masses_per_range: int) -> RectangularCuts:
-    found = CutSearch(events, events.weight, FIGURE, 50.0, ("tautau",))
-    return found.optimise(MASS, TRAINING, masses_per_range)
+    options = {"processes": ("tautau",), "masses_per_range": masses_per_range}
+    return rectangular_cuts(events, MASS, TRAINING, FIGURE, 50.0, **options)
 
 
 def test_cuts_surround_the_signal_and_move_with_the_mass(events: Events) -> None:
@@ -46,7 +46,7 @@ def test_no_box_of_the_true_edges_is_better(events: Events) -> None:
     signal, weight = events.process == SIGNAL, events.weight
     for h in np.flatnonzero(TRAINING):
         passing = (
-            cuts.passes(events.features.T, h) & (events.start == h)
+            cuts.passes(events.features, h) & (events.start == h)
             for cuts in (search(events, 1), true, everything)
         )
         found, best, worst = (

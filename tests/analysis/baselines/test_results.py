@@ -26,17 +26,17 @@ def judge() -> Judge:
 @pytest.fixture(scope="module")
 def found(judge: Judge) -> dict[str, Baseline]:
     """What the difference of two features achieves."""
-    folds = judge.training_events, judge.validation_events
-    return judge.scores("sum", *(scores_of(events.features) for events in folds))
+    folds = judge.training_fold, judge.validation_fold
+    return judge.scores("sum", *(scores_of(fold.events.features) for fold in folds))
 
 
 def scores_of(features: np.ndarray) -> np.ndarray:
-    return (features[:, 0] - features[:, 1]).astype(float)
+    return (features[0] - features[1]).astype(float)
 
 
 def test_scores_are_cut_as_those_of_networks(judge: Judge, found: dict[str, Baseline]) -> None:
-    events = judge.validation_events
-    ranked = events.rank(scores_of(events.features))
+    events = judge.validation_fold
+    ranked = events.rank(scores_of(events.events.features))
     for baseline in found.values():
         again, _ = events.judge(ranked, baseline.selection.cut, *MERIT)
         np.testing.assert_array_equal(baseline.selection.sigma_min, again.sigma_min)
@@ -53,8 +53,9 @@ def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(judge: Judge) -> None:
     low, high = np.full((7, 4), -100.0), np.full((7, 4), 100.0)
     low[:, 0] = np.linspace(1.0, 2.0, 7)
     rectangular = judge.rectangular("one", RectangularCuts(low, high)).selection
-    events = judge.validation_events
-    expected, _ = events.judge(events.rank(events.features[:, 0].astype(float)), low[:, 0], *MERIT)
+    events = judge.validation_fold
+    first = events.events.features[0].astype(float)
+    expected, _ = events.judge(events.rank(first), low[:, 0], *MERIT)
     for column in ("sigma_min", "sigma_min_error"):
         columns = (getattr(selection, column) for selection in (rectangular, expected))
         np.testing.assert_allclose(*columns, rtol=1e-12)

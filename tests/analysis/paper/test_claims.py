@@ -98,7 +98,7 @@ def test_other_claims_or_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run `punzinet paper` first"):
         combine_claims([tmp_path])
     (folders[0] / "paper" / "claims.json").write_text("[1]")
-    with pytest.raises(InputError, match="does not hold claims"):
+    with pytest.raises(InputError, match="does not hold the claims"):
         combine_claims(folders)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from punzinet.analysis.evaluation import ScaledEvents
+from punzinet.analysis.evaluation import ScaledFold
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.tensor_events import TensorEvents
@@ -20,6 +20,7 @@ from punzinet.analysis.paper.judgement import (
 )
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection
+from punzinet.analysis.training.data import Events
 
 Make = Callable[..., Judgement]
 FIGURE = FigureOfMerit()
@@ -67,18 +68,15 @@ def resampled(
     """σ_min in replicas of events of one hypothesis, background of weight 2, efficiency 0.5."""
     process = np.repeat([-1, 0], [signal, background])
     size, sums = len(process), np.array([[2.0 * background], [0.5]])
-    events = ScaledEvents(
-        features=np.zeros((size, 1)),
-        weight=np.where(process < 0, 0.5 / signal, 2.0),
-        process=process.astype(np.int8),
-        start=np.zeros(size, np.int16),
-        stop=np.ones(size, np.int16),
-        total=sums,
-        total_variance=0 * sums,
-        squares=sums,
-        backgrounds=("tautau",),
+    events = Events(
+        np.zeros((1, size)),
+        np.where(process < 0, 0.5 / signal, 2.0),
+        process.astype(np.int8),
+        np.zeros(size, np.int16),
+        np.ones(size, np.int16),
     )
-    replicas = Replicas(events, count, np.random.default_rng(1))
+    scaled = ScaledFold(events, sums, 0 * sums, sums, ("tautau",))
+    replicas = Replicas(scaled, count, np.random.default_rng(1))
     sigma = replicas.sigma_min(logit, np.full(1, cut), FIGURE, 50.0)
     assert sigma.shape == (count, 1)
     return sigma[:, 0]

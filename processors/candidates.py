@@ -2,8 +2,8 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import awkward as ak
@@ -14,15 +14,7 @@ from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index
-from punzinet.processors.datasets import (
-    BEAM,
-    CHARGES,
-    IDENTITY,
-    MOMENTA,
-    Chunk,
-    DatasetInfo,
-    chunk_of,
-)
+from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA, DatasetInfo, chunk_of
 from punzinet.processors.ntuples.opening import is_remote, open_file, patiently, reading
 
 READ = "entries read"
@@ -35,8 +27,7 @@ SAME_CHARGE = "dropped: the muons do not have opposite charges"
 NO_HYPOTHESIS = "dropped: generated mass is no hypothesis"
 BLINDED = "blinded: not to be seen before --unblind"
 
-#: Lines of ``step``, ``entries`` and ``weight``: what is read, what each requirement drops, and
-#: what is kept.
+#: Lines of ``step``, ``entries`` and ``weight``: what is read, each requirement drops, and is kept.
 Cutflow = list[dict[str, Any]]
 
 
@@ -55,31 +46,28 @@ class Candidates:
     variable: FloatArray  # (n,), the variable of its windows
     weight: FloatArray  # (n,), in all sums
     hypothesis: IntArray  # (n,), index of the generated mass, -1 for none
-    alive: BoolArray = field(init=False)  # (n,), which have met all requirements so far
-    lines: Cutflow = field(init=False)  # so far
 
     def __post_init__(self) -> None:
         """Begin with all entries; a weight that is not finite counts as 0."""
         finite = np.isfinite(self.weight)
         self._counted = self.weight if finite.all() else np.where(finite, self.weight, 0.0)
-        self.alive = np.ones(len(self.weight), dtype=bool)
-        self.lines = [self._line(READ, self.alive)]
+        self.alive: BoolArray = np.ones(len(self.weight), dtype=bool)  # met all requirements so far
+        self._lines = [self._line(READ, self.alive)]
 
     def _line(self, step: str, mask: BoolArray) -> dict[str, Any]:
-        """Count the entries of a mask (n,)."""
         entries = int(np.count_nonzero(mask))
         counted = self._counted if entries == len(mask) else self._counted[mask]
         return {"step": step, "entries": entries, "weight": float(counted.sum())}
 
     def require(self, otherwise: str, mask: BoolArray) -> None:
         """Drop the entries outside of a mask (n,), and count them in the line `otherwise`."""
-        self.lines.append(self._line(otherwise, self.alive & ~mask))
+        self._lines.append(self._line(otherwise, self.alive & ~mask))
         self.alive &= mask
 
     @property
     def cutflow(self) -> Cutflow:
         """All lines, the last one counting what is kept."""
-        return [*self.lines, self._line(KEPT, self.alive)]
+        return [*self._lines, self._line(KEPT, self.alive)]
 
     @cached_property
     def identity(self) -> dict[str, IntArray]:
@@ -113,9 +101,9 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     pairs = read_pairs(dataset, events)
     features, variable = search.evaluate(pairs)
     hypothesis = _hypothesis(dataset, events)
-    weight = dataset.scale[hypothesis if dataset.is_signal else 0]
+    weight = dataset.scale[0]
     if dataset.is_signal:
-        weight = np.where(hypothesis < 0, 0.0, weight)
+        weight = np.where(hypothesis < 0, 0.0, dataset.scale[hypothesis])
     if "weight" in columns:
         weight = weight * _read(dataset, events, "weight")
     weight = np.broadcast_to(weight, len(events))
@@ -149,11 +137,11 @@ def read_pairs(dataset: DatasetInfo, events: Any) -> MuonPairs:
     """All muon pairs of a chunk, with the further columns that the search reads."""
     columns = [_read(dataset, events, name) for name in MOMENTA]
     further = {name: _read(dataset, events, name) for name in dataset.search.columns}
-    beam = read_beam(dataset, events)
+    beam = _read_beam(dataset, events)
     return MuonPairs(columns[:3], columns[3:], beam, dataset.electron_direction, further)
 
 
-def read_beam(dataset: DatasetInfo, events: Any) -> FloatArray:
+def _read_beam(dataset: DatasetInfo, events: Any) -> FloatArray:
     """Four-momentum (E, px, py, pz) of the beams, GeV: (n, 4), or (4,) if it is always the same.
 
     It is that in the system of the momenta: at rest with the energy √s where that is the CMS.
@@ -165,13 +153,13 @@ def read_beam(dataset: DatasetInfo, events: Any) -> FloatArray:
             # Events of one run have the same: what follows from it is then computed once.
             parts = [part[0] for part in parts]
         beam = np.stack(parts, axis=-1, dtype=np.float64)
-    if not dataset.in_cms:
-        return beam
-    energy, px, py, pz = beam.T
-    # Beams without a real √s are dropped as no finite number.
-    with np.errstate(invalid="ignore", over="ignore"):
-        sqrt_s = np.sqrt(energy**2 - px**2 - py**2 - pz**2)
-    return np.stack([sqrt_s, *np.zeros((3, *sqrt_s.shape))], axis=-1)
+    if dataset.in_cms:
+        energy, px, py, pz = beam.T
+        # Beams without a real √s are dropped as no finite number.
+        with np.errstate(invalid="ignore", over="ignore"):
+            sqrt_s = np.sqrt(energy**2 - px**2 - py**2 - pz**2)
+        beam = np.stack([sqrt_s, *np.zeros((3, *sqrt_s.shape))], axis=-1)
+    return beam
 
 
 def read_identity(dataset: DatasetInfo, events: Any) -> dict[str, IntArray]:
@@ -191,8 +179,7 @@ def _read(dataset: DatasetInfo, events: Any, column: str) -> Any:
 def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDArray[Any]:
     """Read one branch of a chunk, (n,) numbers in the type that the file stores.
 
-    NaN is in place of numbers that stand for a missing value; integers are in double precision
-    then.
+    NaN is in place of numbers that stand for a missing value; integers become double precision.
 
     Raises:
         InputError: If there is no such branch, the file is damaged there, or its server fails.
@@ -227,41 +214,35 @@ def _neighbours(found: Candidates) -> tuple[BoolArray, BoolArray]:
 
     Candidates of one event stand next to each other; a chunk may begin or end among them.
     """
+    chunk, columns = chunk_of(found.events.metadata), found.dataset.columns_in(found.events.fields)
+    branches = [columns[name] for name in IDENTITY]
+
+    def identity_of(tree: Any, entry: int) -> list[int] | None:
+        if not 0 <= entry < tree.num_entries:
+            return None
+        where = {"entry_start": entry, "entry_stop": entry + 1, "library": "np"}
+        values = tree.arrays(filter_name=branches, **where)
+        return [int(values[name][0]) for name in branches]
+
+    def look() -> list[list[int] | None]:
+        unread = f"{chunk.file}: entries {chunk.start - 1} and {chunk.stop} cannot be read"
+        advice = "; the file is damaged, make or fetch it again"
+        with open_file(chunk.file, chunk.dataset) as file, reading(unread, advice):
+            tree = file[found.events.metadata["treename"]]
+            return [identity_of(tree, entry) for entry in (chunk.start - 1, chunk.stop)]
+
+    before, after = patiently(chunk.file, look)
     identity = np.column_stack(list(found.identity.values()))
     same = np.all(identity[1:] == identity[:-1], axis=1)
-    chunk = chunk_of(found.events.metadata)
-    before, after = patiently(chunk.file, partial(_identities_around, found, chunk))
     return (
         np.append(before == identity[0].tolist(), same),
         np.append(same, after == identity[-1].tolist()),
     )
 
 
-def _identities_around(found: Candidates, chunk: Chunk) -> list[list[int] | None]:
-    """Identities of the entries before and behind a chunk, None where its file has none."""
-    columns = found.dataset.columns_in(found.events.fields)
-    branches = [columns[name] for name in IDENTITY]
-    around: list[list[int] | None] = []
-    with (
-        open_file(chunk.file, chunk.dataset) as file,
-        reading(
-            f"{chunk.file}: entries {chunk.start - 1} and {chunk.stop} cannot be read",
-            "; the file is damaged, make or fetch it again",
-        ),
-    ):
-        tree = file[found.events.metadata["treename"]]
-        for entry in (chunk.start - 1, chunk.stop):
-            there = 0 <= entry < tree.num_entries
-            where = {"entry_start": entry, "entry_stop": entry + 1, "library": "np"}
-            values = tree.arrays(filter_name=branches, **where) if there else {}
-            around.append([int(values[name][0]) for name in branches] if there else None)
-    return around
-
-
 def _hypothesis(dataset: DatasetInfo, events: Any) -> IntArray:
     """Index of the generated mass of each event among the hypotheses, (n,), -1 for none."""
-    if not dataset.is_signal:
-        return np.full(len(events), -1)
-    if dataset.mass is not None:
-        return np.full(len(events), mass_index(dataset.hypotheses, np.array([dataset.mass]))[0])
-    return mass_index(dataset.hypotheses, _read(dataset, events, "generated_mass"))
+    if dataset.is_signal and dataset.mass is None:
+        return mass_index(dataset.hypotheses, _read(dataset, events, "generated_mass"))
+    own = mass_index(dataset.hypotheses, np.array([dataset.mass])) if dataset.is_signal else -1
+    return np.full(len(events), own)

@@ -39,9 +39,8 @@ class DatasetInfo(OfProcess):
     name: str
     process: str  # ``signal``, ``data`` or the name of a background
     # Factor on the weight of the events: (H,) for signal, by hypothesis, (1,) for others.
-    scale: FloatArray = field(default_factory=lambda: np.ones(1), repr=False)
-    # (H,) masses of all hypotheses, GeV, sorted.
-    hypotheses: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
+    scale: FloatArray = field(default_factory=lambda: np.ones(1))
+    hypotheses: FloatArray = field(default_factory=lambda: np.zeros(0))  # (H,) GeV, sorted
     mass: float | None = None  # of all signal events, GeV; None where each has its own
     columns: Mapping[str, str] | None = None  # their branches; None for those of basf2
     beams: Beams = field(default_factory=Beams)  # for files that do not hold those of each event
@@ -98,9 +97,8 @@ def describe_datasets(
             counts = [dataset.generated_at(mass) or 0 for mass in hypotheses]
             generated += share[name] * np.array(counts)
     # A hypothesis that nothing was generated for has no efficiency: its weights are 0.
-    efficiency = np.divide(
-        manifest.correction, generated, out=np.zeros(len(generated)), where=generated > 0
-    )
+    efficiency = np.zeros(len(generated))
+    np.divide(manifest.correction, generated, out=efficiency, where=generated > 0)
     columns = {file.dataset: file.columns for file in files}
     described = {}
     for name, dataset in manifest.datasets.items():
@@ -168,7 +166,6 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
     """A coffea processor whose output is added up in the order of the chunks."""
 
     def __init__(self, datasets: Iterable[DatasetInfo]) -> None:
-        """Take the descriptions of all datasets."""
         self.datasets = {dataset.name: dataset for dataset in datasets}
 
     def process(self, events: Any) -> dict[Chunk, Any]:

@@ -34,24 +34,20 @@ from punzinet.processors.ntuples.opening import prepare_xrootd, reason
 
 LOG = logging.getLogger(__name__)
 NAMES = ("auto", "iterative", "futures", "dask", "parsl")
-POOL_PAYS: Final = 8_000_000
-"""Entries from which on a pool of workers is worth its start, which takes four seconds."""
-CONNECT_SECONDS = 20
-"""How long a Dask scheduler may take to answer."""
-ROUNDS: Final = 4
-"""How often jobs are handed out anew when workers died under them."""
+POOL_PAYS: Final = 8_000_000  # entries that are worth the start of a pool, which takes 4 seconds
+CONNECT_SECONDS = 20  # that a Dask scheduler may take to answer
+ROUNDS: Final = 4  # that jobs are handed out in, anew when workers died under them
+#: Names of the exceptions with which Dask and Parsl say that workers are gone.
 _LOST_WORKERS: Final = frozenset(
     {"CommClosedError", "FutureCancelledError", "KilledWorker", "ManagerLost", "WorkerLost"}
 )
-"""Names of the exceptions with which Dask and Parsl say that workers are gone."""
+#: Environment of workers (read by glibc): the memory of one chunk is kept for the next one. By
+#: default large arrays are given back to the system, which then has to clear every page anew: that
+#: takes as long as reading the chunk. If a worker kept more, loky would start it anew, as leaking.
 _MEMORY_IS_KEPT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 1024**2),
 }
-"""Environment of workers (read by glibc): the memory of one chunk is kept for the next one. By
-default large arrays are given back to the system at once, which then has to clear every page
-anew: that takes as long as reading the chunk. Of more than this, loky would think it is lost, and
-start the worker anew."""
 
 Result = TypeVar("Result")
 
@@ -92,13 +88,9 @@ def open_executor(execution: Execution, entries: int | None = None) -> Iterator[
         # Merged in a thread, results need not be sent back; coffea's bar for merging in its main
         # thread would never fill.
         yield FuturesExecutor(
-            workers=execution.workers,
-            pool=_shared_pool,
-            merging=True,
-            mergepool=ThreadPoolExecutor,
-            compression=None,
-            retries=0,
-        )
+            workers=execution.workers, pool=_shared_pool, merging=True,
+            mergepool=ThreadPoolExecutor, compression=None, retries=0,
+        )  # fmt: skip
     elif name == "dask":
         with _dask_client(execution) as client:
             yield DaskExecutor(client=client, compression=None, retries=0)
@@ -117,13 +109,11 @@ def _end_after(parent: int) -> None:
 
 
 def _load(parent: int) -> None:
-    """Load what chunks need, in all workers at once, not when each has its first chunk.
-
-    Numba takes a second for the first function that it has compiled before.
-    """
+    """Load what chunks need, in all workers at once, not when each has its first chunk."""
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     importlib.import_module("punzinet.processors.features")
     kinematics = importlib.import_module("punzinet.analysis.features")
+    # Numba takes a second for the first function that it has compiled before.
     one = (np.ones(1, np.float32),) * 3
     kinematics.dimuon_kinematics(one, one, np.eye(4)[0], np.eye(3)[2])
     gc.freeze()  # what is imported stays: collections need not look at it again and again
@@ -143,7 +133,6 @@ def _shared_pool(max_workers: int) -> Iterator[Any]:
 
 
 def _load_optional(name: str, *modules: str) -> list[Any]:
-    """Load the libraries of an executor that most runs do without."""
     try:
         return [importlib.import_module(module) for module in modules]
     except ImportError:
@@ -176,13 +165,11 @@ def _dask_client(execution: Execution) -> Iterator[Any]:
         with (
             TemporaryDirectory(prefix="punzinet-dask-") as scratch,
             distributed.LocalCluster(
-                n_workers=execution.workers,
-                threads_per_worker=1,
-                dashboard_address=None,
+                n_workers=execution.workers, threads_per_worker=1, dashboard_address=None,
                 local_directory=scratch,
             ) as cluster,
             distributed.Client(cluster) as client,
-        ):
+        ):  # fmt: skip
             yield client
 
 
@@ -196,16 +183,13 @@ def _parsl_workers(workers: int) -> Iterator[None]:
     programs, path = str(Path(sys.executable).parent), os.environ.get("PATH", "")
     if programs not in path.split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([programs, path])
+    here = providers.LocalProvider(init_blocks=1, max_blocks=1)
+    processes = executors.HighThroughputExecutor(
+        "workers", here, address="127.0.0.1", max_workers_per_node=workers
+    )
     with TemporaryDirectory(prefix="punzinet-parsl-") as scratch:
-        processes = executors.HighThroughputExecutor(
-            label="workers",
-            address="127.0.0.1",
-            max_workers_per_node=workers,
-            provider=providers.LocalProvider(init_blocks=1, max_blocks=1),
-        )
-        runinfo = str(Path(scratch) / "runinfo")
-        settings = config.Config(executors=[processes], run_dir=runinfo, initialize_logging=False)
-        with parsl.load(settings):
+        runinfo = f"{scratch}/runinfo"
+        with parsl.load(config.Config([processes], run_dir=runinfo, initialize_logging=False)):
             yield
 
 

@@ -5,19 +5,14 @@ of a dataset that was processed, which has to be known exactly.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.processors.datasets import Chunk, split
-from punzinet.processors.ntuples.preflight import (
-    InputFile,
-    MissingFile,
-    expected_entries,
-    preflight,
-)
+from punzinet.processors.ntuples.preflight import InputFile, MissingFile, expected_entries
 from punzinet.processors.ntuples.trial import Trial
 
 if TYPE_CHECKING:
@@ -29,8 +24,8 @@ class Inputs:
     """Everything a stage reads."""
 
     manifest: "Manifest"  # says what there should be
-    files: tuple[InputFile, ...]
-    missing: tuple[MissingFile, ...] = ()
+    files: Sequence[InputFile]
+    missing: Sequence[MissingFile] = ()
     trial: Trial = field(default_factory=Trial)
     lost: Mapping[Chunk, str] = field(default_factory=dict)  # unreadable chunks of files, and why
 
@@ -43,17 +38,17 @@ class Inputs:
             for chunk in split(file.dataset, file.location, file.entries, size)
         ]
         whole = {name for name, one in self.manifest.datasets.items() if one.mixes_masses}
-        limited = set(self.trial.take(chunk for chunk in planned if chunk.dataset not in whole))
+        used = set(self.trial.take(chunk for chunk in planned if chunk.dataset not in whole))
         return [
             chunk
             for chunk in planned
-            if chunk not in self.lost and (chunk.dataset in whole or chunk in limited)
+            if (chunk.dataset in whole or chunk in used) and chunk not in self.lost
         ]
 
     @cached_property
     def processed(self) -> Counter[str]:
         """Entries that are processed, by dataset."""
-        entries: Counter[str] = Counter()
+        entries = Counter[str]()
         for chunk in self.chunks():
             entries[chunk.dataset] += chunk.entries
         return entries
@@ -67,20 +62,21 @@ class Inputs:
         section = self.manifest.datasets[dataset]
         if isinstance(section.entries, int):
             return section.entries
-        total = sum(
-            expected_entries(section, file.path) or file.entries
-            for file in self.files
-            if file.dataset == dataset
-        )
-        for gone in self.missing:
-            if gone.dataset == dataset:
-                if gone.entries is None:
-                    raise InputError(
-                        f"{gone.problem} To go on without it, say under `datasets.{dataset}."
-                        "entries` how many entries there should be: the normalisation of what is "
-                        "left depends on it."
-                    )
-                total += gone.entries
+        total = 0
+        files: list[InputFile | MissingFile] = [*self.files, *self.missing]
+        for file in files:
+            if file.dataset != dataset:
+                continue
+            entries = expected_entries(section, file.path)
+            if isinstance(file, InputFile):
+                entries = entries or file.entries
+            elif entries is None:
+                raise InputError(
+                    f"{file.problem} To go on without it, say under `datasets.{dataset}.entries` "
+                    "how many entries there should be: the normalisation of what is left depends "
+                    "on it."
+                )
+            total += entries
         return total
 
     def shares(self) -> dict[str, float]:
@@ -114,24 +110,12 @@ class Inputs:
 
     def to_json(self) -> list[dict[str, Any]]:
         """All that is missing, and why."""
-        path = {file.location: file.path for file in self.files}
-        rows: list[dict[str, Any]] = [
-            {"dataset": gone.dataset, "file": gone.path, "entries": gone.entries,
-             "reason": gone.problem}
-            for gone in self.missing
-        ]  # fmt: skip
-        return rows + [
-            {"dataset": chunk.dataset, "file": path[chunk.file], "first": chunk.start,
-             "entries": chunk.entries, "reason": why}
-            for chunk, why in sorted(self.lost.items())
-        ]  # fmt: skip
-
-
-def take_inputs(manifest: "Manifest", *, allow_missing: bool, trial: Trial | None = None) -> Inputs:
-    """Look at all input files.
-
-    Raises:
-        InputError: If anything is wrong with a file and nothing may be missing.
-    """
-    files, missing = preflight(manifest, allow_missing=allow_missing)
-    return Inputs(manifest, tuple(files), tuple(missing), trial or Trial())
+        rows: list[dict[str, Any]] = []
+        for name, path, problem in self.missing:
+            entries = expected_entries(self.manifest.datasets[name], path)
+            rows.append({"dataset": name, "file": path, "entries": entries, "reason": problem})
+        path_of = {file.location: file.path for file in self.files}
+        for chunk, problem in sorted(self.lost.items()):
+            where = {"file": path_of[chunk.file], "first": chunk.start, "entries": chunk.entries}
+            rows.append({"dataset": chunk.dataset, **where, "reason": problem})
+        return rows

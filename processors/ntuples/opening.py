@@ -12,21 +12,17 @@ import uproot
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import is_file
 
-ATTEMPTS: Final = 4
-"""How often a file on a server is tried."""
-BACK_OFF_SECONDS: Final = 1.0
-"""Wait after the first failure; twice as long after each further one."""
-ANSWER_SECONDS: Final = 30
-"""How long a server may be silent; XRootD takes whole seconds only."""
+ATTEMPTS: Final = 4  # for a file on a server
+BACK_OFF_SECONDS: Final = 1.0  # after the first failure; twice as long after each further one
+ANSWER_SECONDS: Final = 30  # that a server may be silent; XRootD takes whole seconds only
+#: Patience of XRootD's client, s, where the user has not settled it: by itself, it connects to a
+#: server that was away only minutes later, which no attempt here would live to see.
 _XROOTD: Final = {
     "XRD_CONNECTIONWINDOW": "10",
     "XRD_STREAMERRORWINDOW": "10",
     "XRD_TIMEOUTRESOLUTION": "1",
 }
-"""Patience of XRootD's client, s, where the user has not settled it: by itself, it connects to a
-server that was away only minutes later, which no attempt here would live to see."""
-_XROOTD_NOT_FOUND: Final = "[3011]"
-"""How an XRootD server says that there is no such file."""
+_XROOTD_NOT_FOUND: Final = "[3011]"  # how an XRootD server says that there is no such file
 
 T = TypeVar("T")
 
@@ -117,7 +113,6 @@ def reading_options(path: str) -> dict[str, Any]:
 
 
 def _source_of(path: str) -> dict[str, Any]:
-    """Options that are different for files, and for servers of different kinds."""
     if not is_remote(path):
         # Without a thread that every request is handed to, reading takes two thirds of the time.
         source = uproot.source.file.MultithreadedFileSource

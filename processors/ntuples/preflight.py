@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import checksum
@@ -29,11 +29,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 #: Files looked at at the same time: most of it is waiting for disks and networks.
-THREADS = 8
+THREADS: Final = 8
+#: Longest name of a file that is kept: file systems allow 255 bytes with all that is added.
 _LONGEST_STEM: Final = 120
-"""Longest name of a file that is kept: file systems allow 255 bytes with all that is added."""
-
-
 #: Types of a branch that hold one number for every entry, in ROOT's and in C++'s spelling.
 NUMBERS = frozenset(
     {"double", "float", "Double32_t", "Float16_t", "bool", "char", "int", "short", "long"}
@@ -69,23 +67,18 @@ class InputFile:
         return str(Path(self.path.removeprefix("file://")).absolute())
 
 
-@dataclass(frozen=True)
-class MissingFile:
+class MissingFile(NamedTuple):
     """A file that cannot be processed."""
 
     dataset: str
     path: str  # or URL
     problem: str
-    entries: int | None  # that it should have, None if the manifest does not say
 
 
 def preflight(
     manifest: "Manifest", *, allow_missing: bool = False
 ) -> tuple[list[InputFile], list[MissingFile]]:
-    """Look at all input files, and count their entries.
-
-    Returns:
-        Those that can be processed and those that cannot, in the order of the manifest.
+    """Look at all input files: those that can be processed and those that cannot, in order.
 
     Raises:
         InputError: If a pattern matches no file, a file is there twice, or the files of a dataset
@@ -98,31 +91,27 @@ def preflight(
         for path, stem in _stems(dataset.resolved_files(must_exist=not allow_missing)).items()
     ]
 
-    def look_at(dataset: Dataset, path: str, stem: str) -> InputFile | MissingFile:
+    def look_at(one: tuple[Dataset, str, str]) -> InputFile | MissingFile:
+        dataset, path, stem = one
         try:
             return patiently(path, lambda: inspect_file(dataset, path, stem, further))
         except InputError as error:
-            return MissingFile(dataset.name, path, str(error), expected_entries(dataset, path))
+            return MissingFile(dataset.name, path, str(error))
 
     with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(lambda one: look_at(*one), todo))
+        found = list(pool.map(look_at, todo))
     files = [file for file in found if isinstance(file, InputFile)]
     _check_copies(files)
     missing = [file for file in found if isinstance(file, MissingFile)]
     for dataset in datasets:
         paths = {path for one, path, _ in todo if one is dataset}
         names = {*paths, *(PurePosixPath(path).name for path in paths)}
-        missing += [
-            MissingFile(
-                dataset.name,
-                name,
+        for name in (name for name in dataset.expected_files if name not in names):
+            problem = (
                 f"Dataset {dataset.name}: the manifest expects a file {name}, which is none of its "
-                "`files`; fetch it, or correct `entries` and `checksums`.",
-                expected_entries(dataset, name),
+                "`files`; fetch it, or correct `entries` and `checksums`."
             )
-            for name in dataset.expected_files
-            if name not in names
-        ]
+            missing.append(MissingFile(dataset.name, name, problem))
     if missing and not allow_missing:
         raise InputError(missing[0].problem)
     for dataset in datasets:
@@ -134,10 +123,7 @@ def preflight(
 
 
 def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] = ()) -> InputFile:
-    """Look into one file of a dataset.
-
-    What is made of it will be named after its stem; `further` are the columns that the search
-    reads besides momenta and beams.
+    """Look into one file of a dataset; `further` columns are those of `find_columns`.
 
     Raises:
         InputError: If it is not a whole ROOT file with the tree and the branches.
@@ -158,10 +144,9 @@ def find_columns(
 ) -> dict[str, str]:
     """Find out which branch of a file each column is read from, given the types of all branches.
 
-    The weight, both charges and the four components of the beam are used where a file has
-    them; everything else has to be there, and so has whatever the manifest gives an alias; the
-    generated mass is of signal of several masses only. What the search reads besides momenta and
-    beams is `further`.
+    The weight, both charges and the four components of the beam are used where a file has them;
+    everything else has to be there, also what the manifest gives an alias and what the search
+    reads `further`. The generated mass is of signal of several masses only.
 
     Raises:
         InputError: If a column is missing, or a branch does not hold one number per entry.
@@ -190,7 +175,7 @@ def find_columns(
 def _missing_sentence(
     dataset: Dataset, file: str, column: str, branches: Collection[str], of: Mapping[str, str]
 ) -> str:
-    """Say which branch is missing and which ones, not used otherwise, are called similarly."""
+    """Say which branch is missing, and which ones that are free are called similarly."""
     free = sorted(set(branches) - set(dataset.branch_of.values()))
     near = difflib.get_close_matches(of[column], free, n=3, cutoff=0.5)
     near = near or difflib.get_close_matches(column, free, n=3, cutoff=0.4)
@@ -202,7 +187,6 @@ def _missing_sentence(
 
 
 def _check_sum(dataset: Dataset, path: str) -> None:
-    """Compare a file with its checksum, if the manifest has one."""
     expected = _said_of(path, dataset.checksums)
     if expected is None:
         return
@@ -225,15 +209,13 @@ def _check_sum(dataset: Dataset, path: str) -> None:
 def _stems(paths: Sequence[str]) -> dict[str, str]:
     """Names of files without folders and suffix, numbered where several have the same, by path.
 
-    Files of different grid jobs are often called the same in different folders. What is unusual
-    in the name of a file is replaced: programs that read tensors overlook names that begin with
-    a dot or an underscore, and URLs hold anything.
+    Files of grid jobs are often called the same in different folders. What is unusual in a name is
+    replaced: programs that read tensors overlook names that begin with a dot or an underscore, and
+    URLs hold anything.
     """
     names = [re.sub(r"[^A-Za-z0-9._-]", "_", PurePosixPath(path).stem) for path in paths]
     names = [name.lstrip("._-")[:_LONGEST_STEM] or "file" for name in names]
-    count = Counter(names)
-    taken = set(names)
-    stems = {}
+    count, taken, stems = Counter(names), set(names), {}
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
         stems[path] = name
         if count[name] > 1:
@@ -245,7 +227,7 @@ def _stems(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _check_copies(files: Sequence[InputFile]) -> None:
-    """Make sure that no two files of a dataset are the same: ROOT gives each a UUID of its own."""
+    """Refuse two files of a dataset that are the same: ROOT gives each a UUID of its own."""
     seen: dict[tuple[str, str], str] = {}
     for file in files:
         first = seen.setdefault((file.dataset, file.uuid or file.path), file.path)
@@ -257,7 +239,7 @@ def _check_copies(files: Sequence[InputFile]) -> None:
 
 
 def _check_columns(dataset: Dataset, files: Sequence[InputFile]) -> None:
-    """Make sure that all files of a dataset have the same columns, optional ones as well."""
+    """Refuse files of a dataset with different columns, optional ones as well."""
     for file in files:
         if differing := sorted(file.columns.keys() ^ files[0].columns.keys()):
             raise InputError(
@@ -267,7 +249,6 @@ def _check_columns(dataset: Dataset, files: Sequence[InputFile]) -> None:
 
 
 def _check_entries(dataset: Dataset, files: Sequence[InputFile]) -> None:
-    """Compare the files of a dataset with what the manifest expects."""
     for file in files:
         expected = expected_entries(dataset, file.path)
         if expected is not None and expected != file.entries:

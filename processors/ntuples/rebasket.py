@@ -16,17 +16,13 @@ from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.processors.ntuples.opening import find_tree, open_file, patiently, reading
 
-BASKET = 65_536
-"""Entries of a basket, and how many are in memory at once."""
+BASKET = 65_536  # entries, and how many are in memory at once
 
 
 def rebasket_file(path: str, tree: str, target: Path, advance: Callable[[int, int], None]) -> int:
-    """Copy a tree of plain columns, basket by large basket; what else is in the file stays behind.
+    """Copy a tree of plain columns, and return its entries; what else is in the file stays behind.
 
     `advance` is told of the number of entries done, and of all, after every basket.
-
-    Returns:
-        Number of entries.
 
     Raises:
         InputError: If the ntuple is damaged, has no such TTree or branches that are no plain
@@ -58,11 +54,7 @@ def rebasket_file(path: str, tree: str, target: Path, advance: Callable[[int, in
 
 
 def _types(tree: Any, path: str) -> dict[str, np.dtype[Any]]:
-    """Type of every branch.
-
-    Raises:
-        InputError: If a branch holds anything else than one number for each entry.
-    """
+    """Type of every branch, each of which has to hold one number for each entry."""
     types = {}
     for branch in tree.branches:
         plain = isinstance(branch.interpretation, uproot.AsDtype)

@@ -7,9 +7,10 @@ nothing says how many events of which mass its first files hold. Every result sa
 of a trial run.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import chain, groupby, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -41,19 +42,11 @@ class Trial:
         return {"trial": asdict(self)} if self else {}
 
     def take(self, chunks: Iterable["Chunk"]) -> list["Chunk"]:
-        """The chunks that a trial run processes."""
-        taken = []
-        files: dict[str, dict[str, int]] = {}
-        count: Counter[str] = Counter()
-        for chunk in chunks:
-            seen = files.setdefault(chunk.dataset, {})
-            number = seen.setdefault(chunk.file, len(seen))
-            if self.files is not None and number >= self.files:
-                continue
-            if self.chunks is not None and count[chunk.dataset] >= self.chunks:
-                continue
-            count[chunk.dataset] += 1
-            taken.append(chunk)
+        """The chunks that a trial run processes, of chunks in order of dataset and file."""
+        taken: list[Chunk] = []
+        for _, own in groupby(chunks, attrgetter("dataset")):
+            files = islice(groupby(own, attrgetter("file")), self.files)
+            taken += islice(chain.from_iterable(group for _, group in files), self.chunks)
         return taken
 
 
@@ -86,5 +79,4 @@ def _read(output: OutputFolder, stage: str) -> tuple[Trial, dict[str, float]]:
     with read_result(path, "counts and provenance", f"punzinet {stage}") as content:
         settings = content["provenance"]["settings"]
         shares = {name: float(share) for name, share in settings.get("processed", {}).items()}
-        trial = Trial(**settings.get("trial", {}))
-    return trial, shares
+        return Trial(**settings.get("trial", {})), shares

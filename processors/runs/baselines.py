@@ -31,7 +31,8 @@ from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.features import ObservableProcessor, ObservedEvents
 from punzinet.processors.ledger import Ledger
-from punzinet.processors.ntuples.inputs import take_inputs
+from punzinet.processors.ntuples.inputs import Inputs
+from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.ntuples.trial import processed_of
 from punzinet.processors.runner import run_processor
 from punzinet.processors.runs.training import train_visibly
@@ -249,7 +250,7 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
 def _observe(common: _Common, execution: Execution) -> ObservedEvents:
     """Read the candidate observables of a share of the events."""
     manifest = common.manifest.without_data()
-    inputs = take_inputs(manifest, allow_missing=False)
+    inputs = Inputs(manifest, *preflight(manifest))
     datasets = describe_datasets(manifest, inputs.files)
     folds = common.trained.training, common.trained.validation
     is_signal = np.concatenate([events.process for events in folds]) == SIGNAL

@@ -25,8 +25,8 @@ from punzinet.processors.duplicates import IdentityProcessor, count_duplicates, 
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.features import FeatureProcessor, PeakProcessor
 from punzinet.processors.ledger import Ledger
-from punzinet.processors.ntuples.inputs import Inputs, take_inputs
-from punzinet.processors.ntuples.preflight import expected_entries
+from punzinet.processors.ntuples.inputs import Inputs
+from punzinet.processors.ntuples.preflight import expected_entries, preflight
 from punzinet.processors.ntuples.trial import Trial
 from punzinet.processors.runner import run_processor
 
@@ -58,7 +58,8 @@ def run_features(
         tensors, *written = output.data_tensors, output.data_cutflow, output.data_completeness
     else:
         written.append(output.windows)
-    inputs = take_inputs(chosen, allow_missing=allow_missing, trial=trial)
+    looked_at = preflight(chosen, allow_missing=allow_missing)
+    inputs = Inputs(chosen, *looked_at, trial or Trial())
     with (
         _tensor_folder(tensors, outdated=written) as folder,
         open_executor(execution, inputs.processed.total()) as pool,

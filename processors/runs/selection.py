@@ -13,7 +13,8 @@ from punzinet.processors.candidates import is_complete
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Ledger
-from punzinet.processors.ntuples.inputs import take_inputs
+from punzinet.processors.ntuples.inputs import Inputs
+from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.ntuples.trial import Trial
 from punzinet.processors.runner import run_processor
 from punzinet.processors.selection import SelectionProcessor
@@ -39,7 +40,8 @@ def run_selection(
     saved = load_network(output.network(network))
     cut, windows = saved.single_cut, saved.windows
     comparison = _comparison(manifest, saved.network, unblind=unblind)
-    inputs = take_inputs(manifest, allow_missing=allow_missing, trial=trial)
+    looked_at = preflight(manifest, allow_missing=allow_missing)
+    inputs = Inputs(manifest, *looked_at, trial or Trial())
     ledger = Ledger(output.ledger("select"))
     with open_executor(execution, inputs.processed.total()) as pool:
         while True:

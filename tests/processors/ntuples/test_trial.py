@@ -12,7 +12,8 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.processors.datasets import Chunk
 from punzinet.processors.executors import Execution
-from punzinet.processors.ntuples.inputs import take_inputs
+from punzinet.processors.ntuples.inputs import Inputs
+from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.ntuples.trial import Trial, trial_of
 from punzinet.processors.runs.features import run_features
 from punzinet.stages.features import FEATURES
@@ -93,7 +94,7 @@ def test_signal_of_one_mass_is_limited_too(ntuples):
     manifest = make_manifest(
         {**ntuples, "signal": signal}, features={"chunk_size": 1000}, hypotheses={"masses": [1.0]}
     )
-    inputs = take_inputs(manifest, allow_missing=False, trial=Trial(chunks=1))
+    inputs = Inputs(manifest, *preflight(manifest), Trial(chunks=1))
     assert inputs.processed["signal"] == 1000
     assert inputs.shares()["signal"] == pytest.approx(1 / 12)
 

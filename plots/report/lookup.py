@@ -19,8 +19,7 @@ from punzinet.analysis.windows import HALF_WIDTH, Windows
 from punzinet.plots.report.numbers import plain_label
 from punzinet.plots.report.tables import centre_of, limit_rows
 
-#: Bins of a shown peak, over the width of its window.
-PEAK_BINS = 30
+PEAK_BINS = 30  # over the width of a window
 #: The selections that are compared: label, loss, and which of the network's cuts.
 SELECTIONS = (
     ("Punzi-net, one cut", "punzi", "single"),
@@ -43,7 +42,7 @@ def lookup_data(
 ) -> dict[str, Any]:
     """Collect everything about every hypothesis, as JSON.
 
-    The network is that whose cut the selection applied; processes are written as their labels.
+    The network is that whose cut the selection applied; labels are those of processes.
 
     Raises:
         InputError: If a result is missing or damaged.
@@ -55,16 +54,13 @@ def lookup_data(
         for label, loss, cut in SELECTIONS
         if (names := [name for name in sensitivity.networks if name.split("-")[0] == loss])
     }
-    known = output.cross_sections.exists()
-    unknown = np.full(len(windows), np.nan)
-    ratios = read_sigma_over_g2(output.cross_sections, windows.mass) if known else unknown
+    ratios = np.full(len(windows), np.nan)
+    if output.cross_sections.exists():
+        ratios = read_sigma_over_g2(output.cross_sections, windows.mass)
     columns: dict[str, Iterable[Any]] = {
         "mass": windows.mass.tolist(),
         "trained": windows.training.tolist(),
-        "sigma": windows.sigma.tolist(),
-        "low": windows.low.tolist(),
-        "high": windows.high.tolist(),
-        "fitted": windows.fitted.tolist(),
+        **{name: getattr(windows, name).tolist() for name in ("sigma", "low", "high", "fitted")},
         "fit": [PEAK_FIT.dump_python(fit) for fit in windows.fits],
         "peak": _peaks(output.tensors, windows),
         "yields": _yields(output.selection_cutflow, keys),
@@ -73,18 +69,13 @@ def lookup_data(
         "cross_section": _finite(ratios),
         "further": _limits(output.limits, keys),
     }
-    rows = zip(*columns.values(), strict=True)
-    hypotheses = [dict(zip(columns, row, strict=True)) for row in rows]
+    hypotheses = _rows(columns)
     found = dict.fromkeys(name for row in hypotheses for name in row["yields"]["before"])
     return {
         "luminosity": sensitivity.luminosity,
         "network": network,
         "halfWidth": HALF_WIDTH,
-        "labels": {
-            name: labels.get(name, name)
-            for name in dict.fromkeys([SIGNAL_PROCESS, *labels, *found])
-            if name in found
-        },
+        "labels": {n: labels.get(n, n) for n in [SIGNAL_PROCESS, *labels, *found] if n in found},
         "selections": list(compared),
         "particle": plain_label(windows.search.particle, windows.search.particle),
         "variable": {
@@ -104,6 +95,10 @@ def _key(mass: float) -> str:
     return f"{mass:.6f}"
 
 
+def _rows(columns: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
 def _finite(values: Iterable[float]) -> list[float | None]:
     """Numbers as JSON can express them."""
     return [float(value) if np.isfinite(value) else None for value in values]
@@ -119,8 +114,8 @@ def _selection(
 ) -> list[dict[str, Any]]:
     """What one kind of cut on the networks of a loss achieves for each hypothesis.
 
-    That is the cut on the output after the sigmoid, efficiency, background, σ_min and its error
-    of the network that is shown, or of that with the same number; and the mean σ_min over all.
+    Cuts are on the output after the sigmoid, of the network that is shown or that with the same
+    number; means are over all networks.
     """
     number = network.rsplit("-", 1)[-1]
     same = [name for name in names if name.rsplit("-", 1)[-1] == number]
@@ -140,7 +135,7 @@ def _selection(
         "meanError": _finite(error),
         "networks": [len(names)] * len(whole),
     }
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return _rows(columns)
 
 
 def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
@@ -149,8 +144,8 @@ def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
     index = windows.index_of(events.mass)
     inside = index >= 0
     index, value, weight = index[inside], events.variable[inside], events.weight[inside]
-    position = (value - windows.low[index]) / (windows.high[index] - windows.low[index])
-    bins = np.clip((position * PEAK_BINS).astype(int), 0, PEAK_BINS - 1)
+    low, high = windows.low[index], windows.high[index]
+    bins = np.clip(((value - low) / (high - low) * PEAK_BINS).astype(int), 0, PEAK_BINS - 1)
     flat, size = index * PEAK_BINS + bins, len(windows) * PEAK_BINS
     content = np.bincount(flat, weight, size).reshape(-1, PEAK_BINS)
     spread = np.sqrt(np.bincount(flat, weight**2, size)).reshape(-1, PEAK_BINS)

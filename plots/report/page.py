@@ -42,15 +42,14 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         )
     labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
     captions = read_captions(search.variable.mass)
-    figures = read_pictures(output.plots, {**captions["run"], **captions["limits"]})
+    pictures = read_pictures(output.plots, {**captions["run"], **captions["limits"]})
     timing, total = tables.timing_table(output.stages)
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    blocks = {"trim_blocks": True, "lstrip_blocks": True}
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, **blocks
     )
+    words = ("particle", "reaction", "decay")
     page = environment.get_template("report.html.j2").render(
         **_results(output),
         summary=_summary(sensitivity, network),
@@ -62,13 +61,10 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
             "low": number(float(windows.mass[0])),
             "high": number(float(windows.mass[-1])),
         },
-        search={
-            name: plain_label(search.particle, getattr(search, name))
-            for name in ("particle", "reaction", "decay")
-        },
+        search={name: plain_label(search.particle, getattr(search, name)) for name in words},
         mass_title=search.variable.mass.title,
-        figures=[picture for picture in figures if picture.name not in captions["limits"]],
-        limit_pictures=[picture for picture in figures if picture.name in captions["limits"]],
+        figures=[one for one in pictures if one.name not in captions["limits"]],
+        limit_pictures=[one for one in pictures if one.name in captions["limits"]],
         paper=read_pictures(output.paper, captions["paper"]),
         baseline_pictures=read_pictures(output.baselines, captions["baselines"]),
         validation_pictures=read_pictures(output.simulation, captions["validation"]),
@@ -87,49 +83,43 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
 
 def _results(output: OutputFolder) -> dict[str, list[tables.Table]]:
     """Tables of all results that there are, by section of the page."""
-    found: dict[str, list[tables.Table]] = {"baselines": []}
-
-    def read(section: str, *source: Any) -> None:
-        """Add tables to a section, as `read_tables` makes them."""
-        found.setdefault(section, []).extend(tables.read_tables(*source))
-
-    read("claims", output.claims, "claims", "make paper", tables.claims_tables)
-    varied = tables.variations_table
-    read("variations", output.variations, "variations", "make paper-studies", varied)
+    features, select = "punzinet features", "punzinet select"
+    entries = "read, present and expected"
+    flow, complete = tables.cutflow_table, tables.completeness_table
+    simulated, kept = "Simulation: events that are left", "entries dropped and kept"
+    selected, hidden = f"Selection: {kept}", "Data: entries dropped, hidden and kept"
+    # Section, file, command that makes it, and what makes its tables with which arguments.
+    sources: list[tuple[str, Path, str, *tuple[Any, ...]]] = [
+        ("claims", output.claims, "make paper", tables.claims_tables),
+        ("variations", output.variations, "make paper-studies", tables.variations_table),
+        ("limits", output.limits, "punzinet limits", tables.limits_table),
+        ("validation", output.validation, "punzinet validate-simulation", tables.validation_table),
+        ("cutflows", output.simulation_record, "punzinet simulate", flow, simulated, "events"),
+        ("cutflows", output.features_cutflow, features, flow, f"Features: {kept}", "entries"),
+        ("cutflows", output.data_cutflow, features, flow, hidden, "entries"),
+        ("cutflows", output.selection_cutflow, select, flow, selected, "entries"),
+        ("completeness", output.completeness, features, complete, f"Entries {entries}"),
+        ("completeness", output.data_completeness, features, complete, f"Data: entries {entries}"),
+    ]
     for path in sorted(output.baselines.glob("*.json")):
-        make, title = tables.baselines_tables, path.stem.replace("_", " ")
-        read("baselines", path, "baselines", "punzinet baselines", make, title)
-    read("limits", output.limits, "limits", "punzinet limits", tables.limits_table)
-    made_by = "punzinet validate-simulation"
-    read("validation", output.validation, "validation", made_by, tables.validation_table)
-    for path, stage, caption, events in (
-        (output.simulation_record, "simulate", "Simulation: events that are left", "events"),
-        (output.features_cutflow, "features", "Features: entries dropped and kept", "entries"),
-        (output.data_cutflow, "features", "Data: entries dropped, hidden and kept", "entries"),
-        (output.selection_cutflow, "select", "Selection: entries dropped and kept", "entries"),
-    ):
-        flow = tables.cutflow_table
-        read("cutflows", path, "cutflows", f"punzinet {stage}", flow, caption, events)
-    for path, caption in (
-        (output.completeness, "Entries read, present and expected"),
-        (output.data_completeness, "Data: entries read, present and expected"),
-    ):
-        content, complete = "counts of entries", tables.completeness_table
-        read("completeness", path, content, "punzinet features", complete, caption)
+        title = path.stem.replace("_", " ")
+        sources.append(("baselines", path, "punzinet baselines", tables.baselines_tables, title))
+    found: dict[str, list[tables.Table]] = {"baselines": []}
+    for section, path, made_by, *make in sources:
+        content = "counts of entries" if section == "completeness" else section
+        found.setdefault(section, []).extend(tables.read_tables(path, content, made_by, *make))
     return found
 
 
 def _summary(sensitivity: Sensitivity, network: str) -> dict[str, Any]:
     """The main numbers, with the single cut of one network."""
-    one, bce = (
-        [
-            tables.mean_sigma(sensitivity, result, cut)
-            for name, result in sensitivity.networks.items()
-            if name.split("-")[0] == loss
-        ]
-        for loss, cut in (("punzi", "single"), ("bce", "optimal_in_training"))
-    )
-    means = [float(np.mean(values)) if values else np.nan for values in (one, bce)]
+    found: dict[str, list[float]] = {"punzi": [], "bce": []}
+    for name, result in sensitivity.networks.items():
+        loss = name.split("-")[0]
+        cut = "optimal_in_training" if loss == "bce" else "single"
+        found.setdefault(loss, []).append(tables.mean_sigma(sensitivity, result, cut))
+    one = found["punzi"]
+    means = [float(np.mean(found[loss])) if found[loss] else np.nan for loss in ("punzi", "bce")]
     known = np.isfinite(means).all() and all(means)
     merit = sensitivity.figure_of_merit
     return {
@@ -148,10 +138,7 @@ def _summary(sensitivity: Sensitivity, network: str) -> dict[str, Any]:
 
 
 class Picture(NamedTuple):
-    """A figure of the report.
-
-    As an image, a vector graphic runs nothing, loads nothing and cannot clash with another one.
-    """
+    """A figure of the report; as an image, a vector graphic runs nothing and loads nothing."""
 
     name: str  # of its file, without suffix
     title: str
@@ -160,13 +147,9 @@ class Picture(NamedTuple):
 
 
 def read_captions(mass: Quantity) -> dict[str, dict[str, list[str]]]:
-    """Title and caption of each figure by its name, by section of the page.
-
-    The mass whose spectrum is drawn names that figure.
-    """
-    sections: dict[str, dict[str, list[str]]] = yaml.safe_load(
-        (TEMPLATES / "captions.yaml").read_text("utf-8")
-    )
+    """Title and caption of each figure by section and name; the mass names its spectrum."""
+    content = (TEMPLATES / "captions.yaml").read_text("utf-8")
+    sections: dict[str, dict[str, list[str]]] = yaml.safe_load(content)
     title, caption = sections["run"].pop("mass")
     spectrum = [title.format(title=mass.title.capitalize()), caption]
     sections["run"] = {mass.file_name: spectrum, **sections["run"]}
@@ -174,9 +157,9 @@ def read_captions(mass: Quantity) -> dict[str, dict[str, list[str]]]:
 
 
 def read_pictures(folder: Path, captions: dict[str, list[str]]) -> list[Picture]:
-    """Read all figures of a folder, vector graphics where there are some, else pixels.
+    """Read all figures of a folder that may be absent, vector graphics rather than pixels.
 
-    They come in the order of the captions, others follow by name; the folder may be absent.
+    They come in the order of the captions, others follow by name.
 
     Raises:
         InputError: If a figure is damaged.
@@ -192,13 +175,12 @@ def read_pictures(folder: Path, captions: dict[str, list[str]]) -> list[Picture]
 
 def _address(path: Path) -> str:
     """The content of a picture as an address."""
-    problem: Exception | str = ""
     try:
         content = path.read_bytes()
-        if path.suffix == ".svg" and not ET.fromstring(content).tag.endswith("svg"):  # noqa: S314
-            problem = "something else"
+        tag = ET.fromstring(content).tag if path.suffix == ".svg" else "svg"  # noqa: S314
+        problem = "" if tag.endswith("svg") else "something else"
     except (OSError, ET.ParseError) as error:
-        problem = error
+        problem = str(error)
     if problem:
         raise InputError(
             f"{path} is no vector graphic ({problem}); run `punzinet plot --force` again."
@@ -209,32 +191,25 @@ def _address(path: Path) -> str:
 
 def _provenance(output: OutputFolder) -> list[dict[str, str]]:
     """Where each result comes from: commit, manifest, versions and settings."""
-    files = {
-        "simulation": output.simulation_record,
-        "features": output.windows,
-        "training": output.sensitivity,
-        "selection": output.selection_cutflow,
-    }
     result = []
-    for stage, path in files.items():
+    for stage, path in (
+        ("simulation", output.simulation_record),
+        ("features", output.windows),
+        ("training", output.sensitivity),
+        ("selection", output.selection_cutflow),
+    ):
         about = read_json(path, "make").get("provenance") if path.exists() else None
         if isinstance(about, dict):
             versions = about.get("versions")
             known = versions.items() if isinstance(versions, dict) else ()
-            result.append(
-                {
-                    "stage": stage,
-                    "commit": str(about.get("git_commit") or "not from a git checkout"),
-                    "manifest": str(about.get("manifest")),
-                    "versions": ", ".join(f"{name} {version}" for name, version in known),
-                    "settings": _yaml(about.get("settings")),
-                }
-            )
+            commit = about.get("git_commit") or "not from a git checkout"
+            words = {"stage": stage, "commit": str(commit), "manifest": str(about.get("manifest"))}
+            words["versions"] = ", ".join(f"{name} {version}" for name, version in known)
+            result.append({**words, "settings": _yaml(about.get("settings"))})
     return result
 
 
 def _yaml(content: Any) -> str:
-    """Settings as people write them."""
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 

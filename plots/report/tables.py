@@ -1,13 +1,12 @@
 """Tables of the report, each made of what one stage wrote.
 
-What is missing in a result raises whatever looking it up raises; `read_tables` makes one sentence
-of that.
+What is missing in a result raises KeyError or the like, of which `read_tables` makes one sentence.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,14 +18,11 @@ from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report.numbers import duration, number, text, with_error
 
-#: More lines than this are shown in a box of their own that scrolls.
-LONG = 15
-#: How columns of `variations_table` are called; others are regions of mass or say it themselves.
+#: Columns of `variations_table`; others are regions of mass or say it themselves.
 EFFECTS = {"bce/best": "BCE, best cuts", "punzi/single": "Punzi-net, one cut"}
 #: What can become of a measured entry.
 FATES = ("kept", "rejected", "blinded")
-#: A hundred years in seconds: no stage takes longer.
-_LONGEST = 3.2e9
+_LONGEST = 3.2e9  # a hundred years in seconds: no stage takes longer
 
 
 class Cell(NamedTuple):
@@ -35,7 +31,7 @@ class Cell(NamedTuple):
     text: str
     detail: str = ""  # stands smaller below
     share: float | None = None  # length of the bar behind, 0 to 1
-    state: Literal["", "good", "bad"] = ""
+    state: str = ""  # or good, or bad
 
 
 class Table(NamedTuple):
@@ -44,11 +40,6 @@ class Table(NamedTuple):
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
-
-    @property
-    def long(self) -> bool:
-        """Whether it has so many lines that it scrolls."""
-        return len(self.rows) > LONG
 
 
 def make_table(caption: str, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Table:
@@ -62,10 +53,8 @@ def read_tables(
 ) -> list[Table]:
     """Make tables of arguments and of a result, a JSON file; none where it is absent.
 
-    The error says what it should hold, and which command makes it.
-
     Raises:
-        InputError: If the result is damaged.
+        InputError: If the result is damaged; with what it should hold, and which command makes it.
     """
     if not path.exists():
         return []
@@ -79,10 +68,9 @@ def claims_tables(content: Any) -> list[Table]:
     for name, claim in content.items():
         if "value" in claim:  # else it is the provenance
             target, words = claim.get("target"), _words(name)
-            said = text(claim.get("text", "")).replace("σ_min", "σₘᵢₙ") or words
-            rows["Further numbers" if target is None else "Claims as numbers"].append(
-                [Cell(said, words), _measured(claim), target, _verdict(claim.get("met"))]
-            )
+            said = Cell(text(claim.get("text", "")).replace("σ_min", "σₘᵢₙ") or words, words)
+            row = [said, _measured(claim), target, _verdict(claim.get("met"))]
+            rows["Further numbers" if target is None else "Claims as numbers"].append(row)
     header = ("claim", "value", "target", "")
     return [make_table(caption, header, lines) for caption, lines in rows.items() if lines]
 
@@ -91,13 +79,11 @@ def variations_table(content: Any) -> list[Table]:
     """What variations of the recipe change, one thing at a time."""
     effects = list(content["variations"].values())
     first = effects[0]["numbers"]
-    rows = [
-        [
-            Cell(text(effect["label"]), f"{effect['converged']} of {effect['networks']} converge"),
-            *(_measured(effect["numbers"][name]) for name in first),
-        ]
-        for effect in effects
-    ]
+    rows = []
+    for effect in effects:
+        converged = f"{effect['converged']} of {effect['networks']} converge"
+        numbers = [_measured(effect["numbers"][name]) for name in first]
+        rows.append([Cell(text(effect["label"]), converged), *numbers])
     header = [
         _words(name).replace("gev", "GeV")
         if name.endswith("_gev")
@@ -131,17 +117,14 @@ def baselines_tables(title: str, content: Any) -> list[Table]:
 
 def validation_table(content: Any) -> list[Table]:
     """Simulated quantities against published ones."""
-    rows = [
-        [
-            Cell(_words(name), text(row.get("note") or "")),
-            _measured({"value": row["ours"], "error": row.get("error")}),
-            *(row.get(key) for key in ("published", "ratio", "tolerance")),
-            _verdict(row.get("met")),
-        ]
-        for name, row in content.get("quantities", content).items()
-        if "ours" in row
-    ]
-    header = ("quantity", "ours", "published", "ratio", "tolerance", "")
+    rows = []
+    keys = ("published", "ratio", "tolerance")
+    for name, row in content.get("quantities", content).items():
+        if "ours" in row:
+            named = Cell(_words(name), text(row.get("note") or ""))
+            ours = _measured({**row, "value": row["ours"]})
+            rows.append([named, ours, *map(row.get, keys), _verdict(row.get("met"))])
+    header = ("quantity", "ours", *keys, "")
     return [make_table("Simulation against published figures", header, rows)] if rows else []
 
 
@@ -161,13 +144,9 @@ def limit_rows(content: Any) -> Iterator[tuple[float | None, ...]]:
 
 def limits_table(content: Any) -> list[Table]:
     """Expected upper limits of the single cut and of the best cuts, by mass."""
-    background = content["selections"]["single"]["background"]
-    rows = [
-        [f"{hypothesis['mass']:g}", events, *limits]
-        for hypothesis, events, limits in zip(
-            content["hypotheses"], background, limit_rows(content), strict=True
-        )
-    ]
+    background, limits = content["selections"]["single"]["background"], limit_rows(content)
+    columns = zip(content["hypotheses"], background, limits, strict=True)
+    rows = [[f"{hypothesis['mass']:g}", events, *row] for hypothesis, events, row in columns]
     level = f"{100 * content['confidence_level']:g} % CL"
     caption = f"Expected upper limits on σ·B at {level} in fb; exact Poisson sums where not said"
     header = ("mass [GeV]", "background", "−1σ", "median", "+1σ", "g′ (median)", "asymptotic")
@@ -175,10 +154,7 @@ def limits_table(content: Any) -> list[Table]:
 
 
 def cutflow_table(caption: str, events: str, content: Any) -> list[Table]:
-    """The cutflows of all datasets of a stage side by side.
-
-    In each line of one, the raw number of events is called `events`.
-    """
+    """The cutflows of all datasets of a stage side by side; `events` is the key of raw numbers."""
     flows = {
         name: {line["step"]: (line[events], line["weight"]) for line in dataset["cutflow"]}
         for name, dataset in content["datasets"].items()
@@ -190,31 +166,28 @@ def cutflow_table(caption: str, events: str, content: Any) -> list[Table]:
             if step not in steps:
                 steps.insert(place, step)
             place = steps.index(step) + 1
-
-    def cell(flow: Mapping[str, tuple[Any, Any]], step: str) -> Cell:
-        """Events of one dataset that are left after a step, none if it does not have the step."""
-        if step not in flow or flow[step][0] is None:
-            return Cell("")
-        count, weight = flow[step]
-        top = next(iter(flow.values()))[0]
-        return Cell(number(count), number(weight), min(count / top, 1.0) if top else 0.0)
-
-    rows = [[step, *(cell(flow, step) for flow in flows.values())] for step in steps]
+    rows: list[list[Any]] = [[step] for step in steps]
+    for flow in flows.values():
+        top = next(iter(flow.values()), (0,))[0]
+        for row in rows:
+            count, weight = flow.get(row[0], (None, None))
+            share = min(count / top, 1.0) if count is not None and top else 0.0
+            known = count is not None  # else the dataset does not have the step
+            row.append(Cell(number(count), number(weight), share) if known else "")
     return [make_table(caption, ["", *flows], rows)]
 
 
 def completeness_table(caption: str, content: Any) -> list[Table]:
-    """Entries read of every file against those present and expected.
+    """Entries read against those present and expected, of simulation or of data.
 
-    The content is that of the features stage, of simulation or of data; data also says what became
-    of the entries. There is one line a dataset, and one a file where it has several.
+    Data also says what became of them. Each dataset has a line, and each file where it has several.
     """
     datasets = content["datasets"]
     fates = [name for name in FATES if any(name in one for one in datasets.values())]
     rows: list[list[Any]] = []
     for name, dataset in datasets.items():
         twice = dataset["duplicates"]
-        became = [text(dataset.get(fate)) for fate in fates]
+        became = [dataset.get(fate) for fate in fates]
         rows.append([name, "all", *_complete(dataset), *became, twice["events"]])
         for file in dataset["files"] if len(dataset["files"]) > 1 else ():
             named = Cell(Path(file["file"]).name, file["file"])
@@ -239,10 +212,7 @@ def timing_table(folder: Path) -> tuple[list[Table], str]:
                     raise ValueError(f"{seconds!r} is no duration")
                 timed.append((str(record["started"]), seconds, path.stem))
     longest = max((seconds for _, seconds, _ in timed), default=0) or 1.0
-    rows = [
-        [name, started, Cell(duration(seconds), share=seconds / longest)]
-        for started, seconds, name in sorted(timed)
-    ]
+    rows = [(name, start, Cell(duration(s), share=s / longest)) for start, s, name in sorted(timed)]
     tables = [make_table("Stages", ("stage", "started (UTC)", "took"), rows)] if rows else []
     return tables, duration(sum(seconds for _, seconds, _ in timed))
 
@@ -258,8 +228,8 @@ def windows_table(windows: Windows) -> Table:
         shape: list[Any] = [None] * 5
         if fit:
             width, quality = with_error(fit.sigma, fit.sigma_error), number(fit.chi2, 3)
-            widths = fit.sigma_narrow, fit.sigma_wide
-            shape = [width, fit.mean, *widths, f"{quality} / {fit.ndof}"]
+            quality += f" / {fit.ndof}"
+            shape = [width, fit.mean, fit.sigma_narrow, fit.sigma_wide, quality]
         rows.append([f"{windows.mass[i]:g}", role, *edges, Cell(source, problem), *shape])
     variable = windows.search.variable
     caption = f"Windows in the {variable.title} and the fits they come from, in "
@@ -290,11 +260,17 @@ def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
         cut = float(1 / (1 + np.exp(-network.single_cut)))
         means = (mean_sigma(sensitivity, network, c) for c in ("single", "optimal_in_training"))
         rows.append([name, *ended, cut, *means, converged])
-    return make_table(
-        "Networks, and their σₘᵢₙ averaged over the trained masses in fb",
-        ("network", "best epoch", "validation loss", "cut", "one cut", "best cuts", "converged"),
-        rows,
+    caption = "Networks, and their σₘᵢₙ averaged over the trained masses in fb"
+    header = (
+        "network",
+        "best epoch",
+        "validation loss",
+        "cut",
+        "one cut",
+        "best cuts",
+        "converged",
     )
+    return make_table(caption, header, rows)
 
 
 def mean_sigma(sensitivity: Sensitivity, network: NetworkSensitivity, cut: str) -> float:
@@ -310,7 +286,7 @@ def _complete(counts: Mapping[str, Any]) -> list[Any]:
 
 
 def _verdict(met: Any, yes: str = "met", no: str = "not met", why: str = "") -> Cell:
-    """Whether a target is met, by words and colour; if not, why; a dash if that is not known."""
+    """Whether a target is met, and if not, why; a dash if that is not known."""
     if met is None:
         return Cell("–")
     return Cell(yes, state="good") if met else Cell(no, why, state="bad")
@@ -325,5 +301,4 @@ def _measured(claim: Mapping[str, Any]) -> Cell:
 
 
 def _words(name: Any) -> str:
-    """A key as a person reads it."""
     return str(name).replace("_", " ")

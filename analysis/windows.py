@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from scipy.interpolate import make_smoothing_spline
+import scipy
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.io.errors import InputError
@@ -235,5 +235,7 @@ def interpolate_sigma(
     inside = np.clip(mass, known_mass[0], known_mass[-1])
     if len(known_mass) < SPLINE_POINTS:
         return np.exp(np.interp(inside, known_mass, np.log(sigma)))
-    spline = make_smoothing_spline(known_mass, np.log(sigma), w=(sigma / error) ** 2)
+    precision = (sigma / error) ** 2
+    # Its module takes half a second to import, which scipy does when it is first used.
+    spline = scipy.interpolate.make_smoothing_spline(known_mass, np.log(sigma), w=precision)
     return np.exp(np.asarray(spline(inside)))

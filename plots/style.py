@@ -7,6 +7,7 @@ apart in black and white, marker or dash differs.
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -136,7 +137,9 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     Raises:
         InputError: If the folder cannot be written to, or a label is no mathtext.
     """
-    pool = ProcessPoolExecutor(1, get_context("spawn"), _begin_worker)
+    # Forked where that is safe, it has all modules; threads of torch or pyarrow it does not touch.
+    method = "fork" if sys.platform == "linux" else "spawn"
+    pool = ProcessPoolExecutor(1, get_context(method), _begin_worker)
     gc.disable()  # collecting looks at a million objects of figures again and again
     try:
         begun = [(name, one, pool.submit(save, one, folder, name)) for name, one in figures]

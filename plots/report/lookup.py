@@ -95,7 +95,7 @@ def _key(mass: float) -> str:
     return f"{mass:.6f}"
 
 
-def _rows(columns: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

@@ -44,11 +44,10 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
     captions = read_captions(search.variable.mass)
     pictures = read_pictures(output.plots, {**captions["run"], **captions["limits"]})
     timing, total = tables.timing_table(output.stages)
-    loader = jinja2.FileSystemLoader(TEMPLATES)
-    blocks = {"trim_blocks": True, "lstrip_blocks": True}
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, **blocks
+        undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.loader = jinja2.FileSystemLoader(TEMPLATES)
     words = ("particle", "reaction", "decay")
     page = environment.get_template("report.html.j2").render(
         **_results(output),

@@ -1,16 +1,12 @@
 """Batches without copying or shuffling the sample every epoch.
 
-The training events are packed once, in an order of their own, into **tiles** of `TILE`
-neighbouring events. An epoch is a random order of the tiles, and a batch the next so many of
-them: tile numbers are shuffled, and events are read from memory in long stretches. All networks
-of an ensemble see the same batches.
+The training events are packed once into **tiles** of `TILE` neighbouring events. An epoch is a
+random order of the tiles, and a batch the next so many of them: events are read from memory in long
+stretches. All networks of an ensemble see the same batches. There are round(events / batch size) of
+equal size, rather than full ones and a small rest, on which a non-linear loss means little.
 
-The sample is divided into round(events / batch size) batches of equal size, rather than into
-full ones and a small rest, on which a non-linear loss means little.
-
-*Random* batches: events are packed in a random order, drawn once, and every epoch has its own
-random order of the tiles. A batch is thus a random subset of the sample; but the same events
-share a tile in every epoch. Batches differ in size by one tile.
+*Random* batches: events are packed in a random order, drawn once. A batch is a random subset of the
+sample; but the same events share a tile in every epoch. Batches differ in size by one tile.
 
 *Stratified* batches: a stratum is one background process, or the signal of one hypothesis.
 Tiles hold events of one stratum only, in random order, and every batch has the same number of
@@ -46,10 +42,7 @@ Batches = tuple[IntArray, IntArray]
 
 
 class Batch(NamedTuple):
-    """Some tiles, as compiled code takes them.
-
-    All columns of a tile lie together in memory (384 bytes a row with four features), so that it
-    comes from one place; columns of the whole sample would come from seven.
+    """Some tiles, as compiled code takes them: all columns of a tile lie together in memory.
 
     Events that count in the same windows have the same **cell** in a table of sums. Signal of
     hypothesis h has cell h. The windows that a background event lies in are neighbours, and
@@ -89,10 +82,7 @@ class PackedEvents:
         return Batch(self.values, self.values.view(np.uint32), tiles)
 
     def epoch(self, rng: np.random.Generator) -> Batches:
-        """Draw the batches of one epoch; a single batch is not shuffled.
-
-        All ranks draw the same, and keep what is theirs.
-        """
+        """Draw the batches of one epoch, the same on all ranks; a single one is not shuffled."""
         if self.batches == 1:
             return self.batch().tiles, np.array([0, len(self)])
         bounds = np.linspace(0, self.strata.sum(), self.batches + 1).round().astype(np.int64)
@@ -146,19 +136,15 @@ def pack(
     order = np.arange(len(events), dtype=np.int32)
     if rng is not None:
         rng.shuffle(order)
-    if stratified:
-        strata, position = _stratified(sample, events, order, batches)
-    else:
-        strata, position = np.array([-(-len(events) // TILE)]), np.empty_like(order)
-        position[order] = np.arange(len(order), dtype=np.int32)
+    strata, position = _positions(sample, events, order, batches if stratified else None)
     del order
     ranks = ranks or Ranks()
-    total, hypotheses = int(strata.sum()), len(sample.mass)
-    own = len(range(ranks.number, total, ranks.count))
+    total, hypotheses, processes = int(strata.sum()), len(sample.mass), len(sample.backgrounds)
+    own, (low, high) = len(range(ranks.number, total, ranks.count)), sample.scaling
     values = _zeros((own, len(sample.features) + 2, TILE), disk)
     # Number of each range of windows that background lies in, as they are met.
     numbers = np.full((hypotheses + 1, hypotheses + 1), -1, np.int32)
-    together = own if disk is None else FILLED_TOGETHER // values[:1].nbytes
+    together = own if disk is None else max(1, FILLED_TOGETHER // values[:1].nbytes)
     for begin in range(0, own, max(1, together)):
         at = 0
         for piece in events.pieces():
@@ -167,25 +153,29 @@ def pack(
             at += len(piece)
             mine, tile = tile % ranks.count == ranks.number, tile // ranks.count
             mine &= (tile >= begin) & (tile < begin + together)
-            if mine.all():
-                _copy(sample, piece, numbers, values, (tile, slot))
-            else:
-                _copy(sample, piece[mine], numbers, values, (tile[mine], slot[mine]))
+            some, tile, slot = piece[mine], tile[mine], slot[mine]
+            for i, feature in enumerate(some.features):
+                values[tile, i, slot] = (feature - low[i]) / (high[i] - low[i])
+            values[tile, -2, slot] = some.weight
+            cell = hypotheses + processes * numbers[some.start, some.stop] + some.process
+            cell = np.where(some.process == SIGNAL, some.start, cell)
+            values.view(np.uint32)[tile, -1, slot] = cell
     ranges = np.argwhere(numbers >= 0)[numbers[numbers >= 0].argsort()]
-    processes, batches = len(sample.backgrounds), min(batches, total)
-    return PackedEvents(values, len(events), hypotheses, processes, ranges, batches, strata, ranks)
+    shape = len(events), hypotheses, processes, ranges, min(batches, total)
+    return PackedEvents(values, *shape, strata, ranks)
 
 
-def _stratified(
-    sample: StreamedSample, events: EventStream, order: IntArray, batches: int
+def _positions(
+    sample: StreamedSample, events: EventStream, order: IntArray, batches: int | None
 ) -> tuple[IntArray, IntArray]:
-    """Numbers of tiles (S,) of the strata, and positions (n,) of the events in the tiles."""
+    """Numbers of tiles (S,) of strata for some batches, or of all; positions (n,) in the tiles."""
+    position = np.empty_like(order)
+    if batches is None:
+        position[order] = np.arange(len(order), dtype=np.int32)
+        return np.array([-(-len(order) // TILE)]), position
     hypotheses = len(sample.mass)
     stratum = np.concatenate(
-        [
-            np.where(piece.process == SIGNAL, piece.start, hypotheses + piece.process)
-            for piece in events.pieces()
-        ]
+        [np.where(p.process == SIGNAL, p.start, hypotheses + p.process) for p in events.pieces()]
     )
     sizes = np.bincount(stratum, minlength=hypotheses + len(sample.backgrounds))
     strata = batches * -(-sizes // (batches * TILE))
@@ -194,18 +184,13 @@ def _stratified(
     inside = np.arange(strata.sum()) - np.repeat(strata.cumsum() - strata, strata)
     filled = np.repeat(held, strata) + (inside < np.repeat(extra, strata))
     first = TILE * np.arange(len(filled)) - (filled.cumsum() - filled)
-    position = np.empty_like(order)
-    sorted_order = order[np.argsort(stratum[order], kind="stable")]
-    position[sorted_order] = np.arange(len(order)) + np.repeat(first, filled)
+    by_stratum = order[np.argsort(stratum[order], kind="stable")]
+    position[by_stratum] = np.arange(len(order)) + np.repeat(first, filled)
     return strata, position
 
 
 def _zeros(shape: tuple[int, ...], disk: Path | None) -> FloatArray:
-    """Zeros in memory, or in a file of a folder, which vanishes with the process.
-
-    Raises:
-        InputError: If the disk has no room for them.
-    """
+    """Zeros in memory, or in a file of a folder, which vanishes with the process."""
     size = 4 * int(np.prod(shape))
     if disk is None or size == 0:
         return np.zeros(shape, np.float32)
@@ -232,21 +217,3 @@ def _number_ranges(events: Events, numbers: IntArray) -> None:
     new = code[(events.process != SIGNAL) & (known[code] < 0)]
     found, first = np.unique(new, return_index=True)
     known[found[first.argsort()]] = known.max() + 1 + np.arange(len(found))
-
-
-def _copy(
-    sample: StreamedSample,
-    events: Events,
-    numbers: IntArray,
-    values: FloatArray,
-    at: tuple[IntArray, IntArray],
-) -> None:
-    """Write n events, whose ranges of windows are known, into their slots of tiles."""
-    (tile, slot), (low, high) = at, sample.scaling
-    for i in range(len(low)):
-        values[tile, i, slot] = (events.features[i] - low[i]) / (high[i] - low[i])
-    values[tile, -2, slot] = events.weight
-    number = numbers[events.start, events.stop]
-    background = len(sample.mass) + len(sample.backgrounds) * number + events.process
-    cell = np.where(events.process == SIGNAL, events.start, background)
-    values.view(np.uint32)[tile, -1, slot] = cell

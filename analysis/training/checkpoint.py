@@ -1,8 +1,7 @@
 """Where a training stands: all that the next epoch depends on, and its checkpoint.
 
 A training that is interrupted anywhere continues to the same last bit. A checkpoint is a record
-with all numbers, whose JSON says what they belong to: damage is found out, so that no training
-goes on from wrong numbers. Shuffles need no saving: they follow from seed and epoch.
+with all numbers, whose JSON says what they belong to. Shuffles follow from seed and epoch.
 """
 
 import json
@@ -27,8 +26,7 @@ TIME_SHARE = 0.01
 class TrainingState:
     """State of N networks in one phase of the training, and what happened in the E epochs so far.
 
-    Histories begin with epoch 0, before any training. Smoothed is the running mean of the
-    validation loss, plateau the smallest one so far.
+    Histories begin with epoch 0, before any training.
     """
 
     epoch: int  # epochs done
@@ -37,8 +35,8 @@ class TrainingState:
     best_loss: FloatArray  # (N,) that loss
     best_epoch: IntArray  # (N,) that epoch
     rate: FloatArray  # (N,) learning rates; 0 for a network that is finished
-    smoothed: FloatArray  # (N,)
-    plateau: FloatArray  # (N,)
+    smoothed: FloatArray  # (N,) running means of the validation loss
+    plateau: FloatArray  # (N,) the smallest ones so far
     waited: IntArray  # (N,) epochs since the plateau, or since the learning rate was halved
     stopped: BoolArray  # (N,) networks that are trained no further
     dead: BoolArray  # (N, H) hypotheses found dead in the last epoch
@@ -52,22 +50,21 @@ class TrainingState:
     def start(cls, parameters: FloatArray, rate: float, hypotheses: int) -> Self:
         """State before the first epoch, from (N, K) parameters."""
         networks = len(parameters)
-        best_loss, smoothed, plateau = np.full((3, networks), np.inf)
-        loss, validation_loss = np.full((2, 1, networks), np.nan)
+        infinite, none = np.full((3, networks), np.inf), np.full((2, 1, networks), np.nan)
         return cls(
             epoch=0,
             parameters=parameters.copy(),
             best=parameters.copy(),
-            best_loss=best_loss,
+            best_loss=infinite[0],
             best_epoch=np.zeros(networks, np.int64),
             rate=np.full(networks, rate),
-            smoothed=smoothed,
-            plateau=plateau,
+            smoothed=infinite[1],
+            plateau=infinite[2],
             waited=np.zeros(networks, np.int64),
             stopped=np.zeros(networks, np.bool_),
             dead=np.zeros((networks, hypotheses), np.bool_),
-            loss=loss,
-            validation_loss=validation_loss,
+            loss=none[0],
+            validation_loss=none[1],
             learning_rate=np.full((1, networks), rate),
             messages=[[] for _ in range(networks)],
             curvature=[{} for _ in range(networks)],
@@ -101,9 +98,9 @@ class TrainingState:
         self.plateau[improved] = self.smoothed[improved]
         self.waited[running] += 1
         self.waited[improved] = 0
-        patience_lost = running & (self.waited >= patience)
-        self.rate[patience_lost] *= 0.5
-        self.waited[patience_lost] = 0
+        lost = running & (self.waited >= patience)
+        self.rate[lost] *= 0.5
+        self.waited[lost] = 0
 
     def stop(self, network: int, message: str) -> None:
         """Train a network no further; its best epoch so far is what remains of it."""
@@ -113,8 +110,8 @@ class TrainingState:
     def history(self, network: int) -> Arrays:
         """What happened to one network, epoch by epoch."""
         columns = ("loss", "validation_loss", "learning_rate")
-        history = {name: getattr(self, name)[:, network] for name in columns}
-        return {"epoch": np.arange(self.epoch + 1)} | history
+        epoch = {"epoch": np.arange(self.epoch + 1)}
+        return epoch | {name: getattr(self, name)[:, network] for name in columns}
 
     def to_arrays(self) -> Arrays:
         """All numbers, for a checkpoint."""
@@ -144,28 +141,22 @@ class Checkpoint:
         Raises:
             InputError: If the checkpoint is damaged, or belongs to other settings or data.
         """
-        self._path = path
-        self._identity = identity
+        self._path, self._identity = path, identity
         self._written, self._pause = time.monotonic(), 0.0
         self.states = self._read() if resume and path.exists() else {}
 
     def _read(self) -> dict[str, TrainingState]:
-        """States of the file; errors as of the class."""
         record = read_record(self._path)
         if record is None or FORMAT not in record.content:
             raise InputError(
                 f"{self._path} is not a checkpoint of this software, or is damaged; train from the "
                 "beginning with --restart."
             )
-        identity = json.loads(json.dumps(self._identity))
-        differences = [
-            f"{key} was {old} and is now {new}"
-            for key, old, new in _differences(record.content[FORMAT], identity)
-        ]
-        if differences:
+        now = json.loads(json.dumps(self._identity))
+        if differences := "; ".join(_differences(record.content[FORMAT], now)):
             raise InputError(
-                f"{self._path} belongs to another training: {'; '.join(differences)}. Change that "
-                "back, or train from the beginning with --restart."
+                f"{self._path} belongs to another training: {differences}. Change that back, or "
+                "train from the beginning with --restart."
             )
         return {
             name: TrainingState.from_arrays(_below(name, record.arrays), messages)
@@ -198,11 +189,11 @@ def _below(folder: str, arrays: Arrays) -> Arrays:
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
-def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Compare two JSON values; yield the dotted key of each difference and both values."""
+def _differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
+    """What to say of each difference between two JSON values, with its dotted key."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in sorted(old.keys() | new.keys()):
             inner = f"{key}.{name}" if key else name
             yield from _differences(old.get(name), new.get(name), inner)
     elif old != new:
-        yield key, old, new
+        yield f"{key} was {old} and is now {new}"

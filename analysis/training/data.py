@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -98,31 +97,19 @@ class TensorEvents:
                 # A dictionary may list names that no row has.
                 known = [self.codes.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
                 code = np.array(known, dtype=np.int8)[process.indices.to_numpy()]
-                events = Events(
-                    features, weight, code, start.astype(np.int16), stop.astype(np.int16)
-                )
+                edges = start.astype(np.int16), stop.astype(np.int16)
                 fold = table["fold"].to_numpy()
                 mine = ((fold == self.validation_fold) == self.validates) & (start < stop)
-                yield events[mine], fold[mine]
+                yield Events(features, weight, code, *edges)[mine], fold[mine]
 
     def load(self) -> tuple[Events, IntArray]:
         """Copy them into memory, with the (n,) folds of the events."""
-        count = len(self)
-        whole = Events(
-            np.empty((len(self.windows.search.feature_names), count), np.float32),
-            np.empty(count, np.float32),
-            np.empty(count, np.int8),
-            np.empty(count, np.int16),
-            np.empty(count, np.int16),
-        )
-        fold, at = np.empty(count, np.int8), 0
-        for piece, folds in self.folds():
-            end = at + len(piece)
-            for name, column in vars(whole[at:end]).items():
-                column[:] = getattr(piece, name)
-            fold[at:end] = folds
-            at = end
-        return whole, fold
+        kinds = np.float32, np.int8, np.int16, np.int16, np.int8
+        none = np.empty((len(self.windows.search.feature_names), 0), np.float32)
+        found = [(none, *(np.empty(0, kind) for kind in kinds))]  # files may hold no event
+        found += [(*vars(events).values(), fold) for events, fold in self.folds()]
+        *columns, fold = (np.concatenate(one, axis=-1) for one in zip(*found, strict=True))
+        return Events(*columns), fold
 
 
 #: Events that can be gone through any number of times, always in the same order.
@@ -153,14 +140,11 @@ class _Summary:
 
 @dataclass(frozen=True, eq=False)
 class StreamedSample:
-    """Training and validation events, and what they sum up to together.
+    """Training and validation events, and what they sum up to together."""
 
-    There are F features, H training hypotheses with masses in GeV, and P background processes.
-    """
-
-    features: tuple[str, ...]
-    mass: FloatArray
-    backgrounds: tuple[str, ...]
+    features: tuple[str, ...]  # F names
+    mass: FloatArray  # (H,) of the training hypotheses, GeV
+    backgrounds: tuple[str, ...]  # names of the P processes
     training: EventStream
     validation: EventStream
 
@@ -224,7 +208,8 @@ class Sample(StreamedSample):
 
 def open_sample(folder: Path, windows: Windows, validation_fold: int) -> StreamedSample:
     """Find the events of the tensors, and leave them where they are; see `load_sample`."""
-    return StreamedSample(**_streams(folder, windows, validation_fold))
+    about, *parts = _find(folder, windows, validation_fold)
+    return StreamedSample(*about, *parts)
 
 
 def load_sample(
@@ -238,10 +223,8 @@ def load_sample(
     Raises:
         InputError: If there are no tensors, one cannot be read, or their events cannot train.
     """
-    streams = _streams(folder, windows, validation_fold, every_mass=every_mass)
-    for part in ("training", "validation"):
-        streams[part], _ = streams[part].load()
-    return Sample(**streams)
+    about, *parts = _find(folder, windows, validation_fold, every_mass=every_mass)
+    return Sample(*about, *(part.load()[0] for part in parts))
 
 
 def load_folds(folder: Path, windows: Windows) -> tuple[Events, Iterator[tuple[Sample, BoolArray]]]:
@@ -250,20 +233,15 @@ def load_folds(folder: Path, windows: Windows) -> tuple[Events, Iterator[tuple[S
     Returns all n events, and for each fold what `load_sample` gives for it, with which of all
     events (n,) are the validation ones.
     """
-    streams = _streams(folder, windows, validation_fold=-1, every_mass=True)
-    events, fold = streams["training"].load()
-
-    def samples() -> Iterator[tuple[Sample, BoolArray]]:
-        for validates in (fold == one for one in range(FOLDS)):
-            parts = {"training": events[~validates], "validation": events[validates]}
-            yield Sample(**(streams | parts)), validates
-
-    return events, samples()
+    about, stream, _ = _find(folder, windows, validation_fold=-1, every_mass=True)
+    events, fold = stream.load()
+    validating = (fold == one for one in range(FOLDS))
+    return events, ((Sample(*about, events[~v], events[v]), v) for v in validating)
 
 
-def _streams(
+def _find(
     folder: Path, windows: Windows, validation_fold: int, *, every_mass: bool = False
-) -> dict[str, Any]:
+) -> tuple[tuple[tuple[str, ...], FloatArray, tuple[str, ...]], TensorEvents, TensorEvents]:
     """What a `StreamedSample` is made of; arguments as of `load_sample`."""
     if every_mass:
         windows = replace(windows, training=np.ones(len(windows), dtype=bool))
@@ -280,35 +258,25 @@ def _streams(
             count += (~validates).sum(), validates.sum()
     codes = {name: code for code, name in enumerate(names)} | {SIGNAL_PROCESS: SIGNAL}
     training, validation = (
-        TensorEvents(paths, windows, codes, validation_fold, validates, int(count[int(validates)]))
-        for validates in (False, True)
+        TensorEvents(paths, windows, codes, validation_fold, bool(part), int(count[part]))
+        for part in range(2)
     )
-    return {
-        "features": windows.search.feature_names,
-        "mass": windows.mass[windows.training],
-        "backgrounds": tuple(names),
-        "training": training,
-        "validation": validation,
-    }
+    about = windows.search.feature_names, windows.mass[windows.training], tuple(names)
+    return about, training, validation
 
 
 def _chunk_order(path: Path) -> tuple[str, str, int]:
     """Order of chunks: dataset, file, first entry (``<stem>-<start>-<stop>.parquet``)."""
     name = re.fullmatch(r"(.*)-(\d+)-(\d+)", path.stem)
-    if name is None:
-        return path.parent.name, path.stem, 0
-    return path.parent.name, name[1], int(name[2])
+    return (path.parent.name, *((name[1], int(name[2])) if name else (path.stem, 0)))
 
 
 def _read(
     path: Path, windows: Windows, columns: Sequence[str]
 ) -> Iterator[tuple[pa.RecordBatch, IntArray, IntArray]]:
-    """Read columns and folds from one file, piece by piece.
+    """Columns and folds of one file, piece by piece.
 
     They come with the window ranges, which count training hypotheses and are empty for no window.
-
-    Raises:
-        InputError: If the file cannot be read or lacks a column.
     """
     columns = (*columns, *_RANGE, "fold")
     try:

@@ -1,11 +1,10 @@
 """Losses and gradients of networks on packed events.
 
-An engine takes and returns the parameters of N networks as an (N, K) array, one row a network
-in the order of torch's `parameters_to_vector`. `Engine.gradients` is the door: the compiled kernels
-of `FusedEngine`, on all cores of the CPU, and the automatic differentiation of `AutogradEngine`,
-their reference and the engine of every other device, give the same numbers. An ensemble costs less
-than its networks one by one: a block of events is loaded once, and then stays in the cache for all
-of them.
+The parameters of N networks are an (N, K) array, one row a network in the order of torch's
+`parameters_to_vector`. The compiled kernels of `FusedEngine`, on all cores of the CPU, and the
+automatic differentiation of `AutogradEngine`, their reference and the engine of every other device,
+give the same numbers. An ensemble costs less than its networks one by one: a block of events is
+loaded once, and then stays in the cache for all of them.
 """
 
 import copy
@@ -38,6 +37,7 @@ from punzinet.analysis.training.network_kernels import PARTS, Workspace
 from punzinet.analysis.types import FloatArray, IntArray
 
 Loss = Literal["bce", "punzi"]
+Gradients = tuple[FloatArray, FloatArray]  # losses (N,) of networks, and their gradients (N, K)
 #: Outputs, over all events and networks, that automatic differentiation computes at once, which
 #: bounds the memory of activations: about 100 bytes each.
 TOGETHER = 2**24
@@ -61,29 +61,23 @@ class Engine(ABC):
         self.ranks = events.ranks
 
     @abstractmethod
-    def gradients(
-        self, loss: Loss, parameters: FloatArray, tiles: IntArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Losses (N,) of networks, (N, K), for the batch of some tiles, and (N, K) gradients."""
+    def gradients(self, loss: Loss, parameters: FloatArray, tiles: IntArray) -> Gradients:
+        """Losses and gradients of networks, (N, K), for the batch of some tiles."""
 
-    def epoch(
-        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
-    ) -> FloatArray:
-        """Train networks, (N, K) float64, in place, for one epoch; (N,) mean losses of batches.
+    def epoch(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
+        """Train networks in place for one epoch of `PackedEvents`; (N,) mean losses of batches.
 
-        A network of learning rate 0 is left alone. No step in parameter space is longer than
-        `max_step` (Euclidean norm; may be infinite). The batches are those of `PackedEvents.epoch`.
+        A network of learning rate 0 is left alone.
         """
-        running, losses = np.flatnonzero(rate), np.zeros(len(vectors))
-        found = self._descend(loss, vectors[running], rate[running], max_step, batches)
-        vectors[running], losses[running] = found
+        running, losses = np.flatnonzero(descent.rate), np.zeros(len(descent.rate))
+        some = Descent(descent.parameters[running], descent.rate[running], descent.longest)
+        losses[running] = self._descend(loss, some, batches)
+        descent.parameters[running] = some.parameters
         return losses
 
     @abstractmethod
-    def _descend(
-        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
-    ) -> tuple[FloatArray, FloatArray]:
-        """`epoch` of networks that are not finished: new parameters, and mean losses of batches."""
+    def _descend(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
+        """`epoch` of networks that are not finished."""
 
     @abstractmethod
     def bce_losses(self, parameters: FloatArray) -> FloatArray:
@@ -107,8 +101,7 @@ class FusedEngine(Engine):
     ) -> None:
         """Make an engine; double precision is for tests, and slow."""
         super().__init__(events, widths, loss)
-        self._dtype = dtype
-        self._widths = np.array(widths)
+        self._dtype, self._widths = dtype, np.array(widths)
         signal, background = np.split(bce_scale, [events.hypotheses])
         scale = np.concatenate([signal, np.tile(background, len(events.ranges))])
         self._labels = Labels(events.hypotheses, scale.astype(dtype))
@@ -126,9 +119,7 @@ class FusedEngine(Engine):
         self._threads = ThreadPoolExecutor(workers)
         self._work = [Workspace.of(widths, dtype) for _ in range(workers)]
 
-    def gradients(
-        self, loss: Loss, parameters: FloatArray, tiles: IntArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def gradients(self, loss: Loss, parameters: FloatArray, tiles: IntArray) -> Gradients:
         """See `Engine`."""
         batch = self.events.batch(tiles)
         if loss == "bce":
@@ -140,26 +131,23 @@ class FusedEngine(Engine):
         self._in_threads(gradient_parts, batch, self._networks(parameters), slopes, gradients)
         return values.loss, self.ranks.sum(gradients.sum(axis=0))
 
-    def _descend(
-        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
-    ) -> tuple[FloatArray, FloatArray]:
-        """See `Engine`."""
-        (order, bounds), mean = batches, np.zeros(len(vectors))
+    def _descend(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
+        (order, bounds), (vectors, rate, longest) = batches, descent
+        mean = np.zeros(len(vectors))
         if loss == "bce" and self.ranks.count == 1:
             # In one call: its batches are too short to be shared.
-            descent, networks = Descent(vectors, rate, max_step), self._networks(vectors)
-            sums = np.zeros((len(vectors), 2 + vectors.shape[1]))
+            networks, sums = self._networks(vectors), np.zeros((len(vectors), 2 + vectors.shape[1]))
             epoch = self.events.batch(order), bounds, descent, networks, self._labels, sums, mean
             self._in_threads(descend, *epoch, workers=len(vectors))
-            return vectors, mean
+            return mean
         for start, stop in pairwise(bounds.tolist()):
             losses, gradients = self.gradients(loss, vectors, order[start:stop])
             mean += losses / (len(bounds) - 1)
             for n, gradient in enumerate(gradients):
                 step = rate[n] * gradient
                 length = np.sqrt(step @ step)
-                vectors[n] -= step * (max_step / length if length > max_step else 1.0)
-        return vectors, mean
+                vectors[n] -= step * (longest / length if length > longest else 1.0)
+        return mean
 
     def bce_losses(self, parameters: FloatArray) -> FloatArray:
         """See `Engine`."""
@@ -215,7 +203,7 @@ def usable_device(name: str) -> torch.device:
 
 
 class _Columns(NamedTuple):
-    """n events as `PunziLoss` takes them, on the device, and what all ranks have of them."""
+    """n events as `PunziLoss` takes them, on the device."""
 
     x: torch.Tensor  # (n, F)
     columns: list[torch.Tensor]  # weight, process, start, stop
@@ -226,8 +214,8 @@ class _Columns(NamedTuple):
 class AutogradEngine(Engine):
     """Trains and evaluates networks with PyTorch, without any hand-written gradient.
 
-    Events, parameters and losses stay on the device for a whole epoch, which the host only gives
-    orders to; all networks go through a batch together.
+    Events, parameters and losses stay on the device for a whole epoch; all networks go through a
+    batch together.
     """
 
     def __init__(
@@ -255,31 +243,28 @@ class AutogradEngine(Engine):
         floats = [torch.from_numpy(one).to(dtype=dtype) for one in (features, weight, scale)]
         *floats, self._bce_scale = [one.to(self._device) for one in floats]
         self._all = [*floats, *(torch.from_numpy(one).to(self._device) for one in windows)]
-        self._everything = self._columns(slice(None))
+        self._everything = self._batch()
         self._all_tiles = int(events.strata.sum())
 
-    def _descend(
-        self, loss: Loss, vectors: FloatArray, rate: FloatArray, max_step: float, batches: Batches
-    ) -> tuple[FloatArray, FloatArray]:
-        """See `Engine`; nothing waits for the device before the end."""
-        parameters, rates = self._to_device(vectors), self._to_device(rate[:, np.newaxis])
+    def _descend(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
+        # Nothing waits for the device before the end.
+        parameters, rates = map(self._to_device, (descent.parameters, descent.rate[:, np.newaxis]))
         order, bounds = torch.from_numpy(batches[0].astype(np.int64)).to(self._device), batches[1]
         mean = torch.zeros_like(rates[:, 0])
         for start, stop in pairwise(bounds.tolist()):
             losses, gradient = self._gradient(loss, parameters, self._batch(order[start:stop]))
             step = rates * gradient
             length = torch.linalg.vector_norm(step, dim=1, keepdim=True)
-            parameters = parameters - step * (max_step / length).clamp(max=1.0)
+            parameters = parameters - step * (descent.longest / length).clamp(max=1.0)
             mean += losses / (len(bounds) - 1)
-        return _to_host(parameters), _to_host(mean)
+        descent.parameters[:] = _to_host(parameters)
+        return _to_host(mean)
 
-    def gradients(
-        self, loss: Loss, parameters: FloatArray, tiles: IntArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def gradients(self, loss: Loss, parameters: FloatArray, tiles: IntArray) -> Gradients:
         """See `Engine`."""
         batch = self._batch(torch.from_numpy(tiles.astype(np.int64)).to(self._device))
-        losses, gradient = self._gradient(loss, self._to_device(parameters), batch)
-        return _to_host(losses), _to_host(gradient)
+        found = self._gradient(loss, self._to_device(parameters), batch)
+        return _to_host(found[0]), _to_host(found[1])
 
     @torch.no_grad()
     def bce_losses(self, parameters: FloatArray) -> FloatArray:
@@ -301,10 +286,7 @@ class AutogradEngine(Engine):
     def _gradient(
         self, loss: Loss, parameters: torch.Tensor, batch: _Columns
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Losses (N,) of networks, (N, K), and their gradients (N, K), for the batch of all ranks.
-
-        Networks are taken as many at once as the memory of their activations allows.
-        """
+        """`gradients` on the device, for the batch of all ranks."""
         losses, gradients = [], []
         loss_of = self._cross_entropy if loss == "bce" else self._punzi_loss
         tiles = -(-self._all_tiles // self.events.batches)
@@ -329,8 +311,7 @@ class AutogradEngine(Engine):
         output = torch.sigmoid(self._logit(parameters, batch.x))
         weight, *windows = batch.columns
         weight = weight * self.loss.scale(batch.held)[batch.group]
-        sums = self.loss.sums(output, weight, *windows)
-        return self.ranks.sum_tensor(sums)
+        return self.ranks.sum_tensor(self.loss.sums(output, weight, *windows))
 
     def _punzi_loss(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
         """Punzi-losses (N,) of networks, (N, K)."""
@@ -360,13 +341,11 @@ class AutogradEngine(Engine):
             units = torch.baddbmm(bias, units if layer == 0 else units.tanh(), weight.mT)
         return units.squeeze(-1)
 
-    def _batch(self, tiles: torch.Tensor) -> _Columns:
-        """The events of some tiles."""
-        inside = torch.arange(TILE, device=self._device)
-        return self._columns((tiles[:, None] * TILE + inside).flatten())
-
-    def _columns(self, rows: torch.Tensor | slice) -> _Columns:
-        """Some of the events."""
+    def _batch(self, tiles: torch.Tensor | None = None) -> _Columns:
+        """The events of some tiles, or all."""
+        rows: torch.Tensor | slice = slice(None)
+        if tiles is not None:
+            rows = (tiles[:, None] * TILE + torch.arange(TILE, device=self._device)).flatten()
         x, *columns = (column[rows] for column in self._all)
         held, group = self.loss.class_sums(*columns)
         return _Columns(x, columns, group, self.ranks.sum_tensor(held))

@@ -18,7 +18,7 @@ from punzinet.analysis.io.files import Arrays
 from punzinet.analysis.training.batches import Batches
 from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.engine import Engine, Loss, parameter_count
-from punzinet.analysis.training.loss_kernels import PunziValues
+from punzinet.analysis.training.loss_kernels import Descent, PunziValues
 from punzinet.analysis.training.settings import PretrainingSettings, PunziSettings
 from punzinet.analysis.types import BoolArray, FloatArray
 
@@ -44,6 +44,7 @@ TRIALS = 25
 LISTS = {"old_dirs", "old_stps", "ro"}
 
 Evaluate = Callable[[FloatArray], tuple[float, FloatArray]]
+Settings = PretrainingSettings | PunziSettings
 
 
 class Phase:
@@ -53,12 +54,10 @@ class Phase:
     """
 
     name: Loss = "bce"
-    section = "pretraining"  # of the training settings
-    settings: PretrainingSettings | PunziSettings
+    section, hint = "pretraining", ""  # of the training settings, and what else to change there
+    smoothing, longest = 1, np.inf  # of the plateau test, and of a step
 
-    def __init__(
-        self, engine: Engine, validation: Engine, settings: PretrainingSettings | PunziSettings
-    ) -> None:
+    def __init__(self, engine: Engine, validation: Engine, settings: Settings) -> None:
         self.engine, self.validation, self.settings = engine, validation, settings
 
     def start(self, parameters: FloatArray) -> TrainingState:
@@ -79,9 +78,6 @@ class Phase:
             Each epoch when it is closed; the training may be left there.
         """
         settings = self.settings
-        smoothing, hint = 1, ""
-        if isinstance(settings, PunziSettings):
-            smoothing, hint = settings.smoothing, " or `training.punzi.max_step`"
         while state.epoch < settings.epochs and not (state.stopped | (state.rate == 0)).all():
             rate = np.where(state.stopped, 0.0, state.rate)
             batches = self.engine.events.epoch(generator(state.epoch + 1))
@@ -94,18 +90,19 @@ class Phase:
                 state.stop(
                     network,
                     f"in epoch {state.epoch + 1} the loss is no number any more: lower "
-                    f"`training.{self.section}.learning_rate` ({settings.learning_rate:g}){hint}",
+                    f"`training.{self.section}.learning_rate` ({settings.learning_rate:g})"
+                    f"{self.hint}",
                 )
             running = np.flatnonzero(~state.stopped & (state.rate > 0)).tolist()
             validation_loss = self.validate(state, running, state.epoch + 1)
-            state.advance(loss, validation_loss, settings.patience, smoothing)
+            state.advance(loss, validation_loss, settings.patience, self.smoothing)
             state.rate[state.rate < FINISHED * settings.learning_rate] = 0
             yield state.epoch
 
     def train_epoch(self, state: TrainingState, rate: FloatArray, batches: Batches) -> FloatArray:
         """Train the networks of a state for one epoch; (N,) losses."""
-        longest = self.settings.max_step if isinstance(self.settings, PunziSettings) else None
-        return self.engine.epoch(self.name, state.parameters, rate, longest or np.inf, batches)
+        descent = Descent(state.parameters, rate, self.longest)
+        return self.engine.epoch(self.name, descent, batches)
 
     def validate(self, state: TrainingState, networks: Sequence[int], epoch: int) -> FloatArray:
         """Validation loss of some networks, (N,) with the last known ones for all others.
@@ -126,33 +123,32 @@ class PunziTraining(Phase):
     """
 
     name = section = "punzi"
-    settings: PunziSettings
+    hint = " or `training.punzi.max_step`"
 
     def __init__(
         self, engine: Engine, validation: Engine, settings: PunziSettings, mass: FloatArray
     ) -> None:
         """Make the phase; the (H,) masses of the hypotheses in GeV are for messages."""
         super().__init__(engine, validation, settings)
-        self.mass = mass
+        self.smoothing, self.longest = settings.smoothing, settings.max_step or np.inf
+        self.lbfgs, self.mass = settings.optimizer == "lbfgs", mass
         self.no_cut = without_cut(validation)
 
     def start(self, parameters: FloatArray) -> TrainingState:
         """See `Phase`."""
         state = super().start(parameters)
-        if self.settings.optimizer == "lbfgs":
+        if self.lbfgs:
             state.rate[:] = state.learning_rate[:] = 1
         return state
 
     def train_epoch(self, state: TrainingState, rate: FloatArray, batches: Batches) -> FloatArray:
         """See `Phase`."""
-        if self.settings.optimizer == "sgd":
+        if not self.lbfgs:
             return super().train_epoch(state, rate, batches)
         losses: FloatArray = state.loss[-1].copy()
         for network in np.flatnonzero(rate).tolist():
-            loss = None
-            if rate[network] == 1:
-                parameters, curvature = state.parameters[network], state.curvature[network]
-                loss = lbfgs_step(parameters, curvature, self._evaluate)
+            about = state.parameters[network], state.curvature[network], self._evaluate
+            loss = lbfgs_step(*about) if rate[network] == 1 else None
             if loss is None:
                 state.rate[network] = 0
             else:
@@ -171,8 +167,8 @@ class PunziTraining(Phase):
         values = self.validation.punzi_values(state.parameters[networks])
         loss[networks] = values.loss
         everything = selects_everything(values, self.no_cut)
-        dead = dead_hypotheses(values, self.no_cut)
-        for index, network in enumerate(networks):
+        for index, dead in enumerate(dead_hypotheses(values, self.no_cut)):
+            network = networks[index]
             if epoch > 0 and everything[index]:
                 state.stop(
                     network,
@@ -180,8 +176,8 @@ class PunziTraining(Phase):
                     f"any cut {self.no_cut.loss[0]:.4g}): lower `training.punzi.learning_rate` "
                     f"({self.settings.learning_rate:g}) or `training.punzi.max_step`",
                 )
-            self._mind_dead(state, network, dead[index], epoch)
-            state.dead[network] = dead[index]
+            self._mind_dead(state, network, dead, epoch)
+            state.dead[network] = dead
         return loss
 
     def _mind_dead(self, state: TrainingState, network: int, dead: BoolArray, epoch: int) -> None:
@@ -293,19 +289,15 @@ def _iterate(parameters: FloatArray, curvature: Arrays, evaluate: Evaluate) -> f
 
 def _pack(state: dict[str, Any]) -> Arrays:
     """The state of PyTorch's optimiser as arrays, for the checkpoint; `al` is scratch."""
-    return {
-        name: np.array([np.asarray(one) for one in value]) if name in LISTS else np.asarray(value)
-        for name, value in state.items()
-        if name != "al"
-    }
+    return {name: np.asarray(value) for name, value in state.items() if name != "al"}
 
 
 def _unpack(arrays: Arrays) -> dict[str, Any]:
     """What `_pack` has packed."""
-    state: dict[str, Any] = {
-        name: torch.from_numpy(values.copy()) if values.ndim > 0 else values.item()
-        for name, values in arrays.items()
-    }
-    for name in LISTS & arrays.keys():
-        state[name] = [torch.from_numpy(np.array(one)) for one in arrays[name]]
+    state: dict[str, Any] = {}
+    for name, values in arrays.items():
+        tensor = torch.from_numpy(values.copy())
+        state[name] = tensor if tensor.ndim > 0 else tensor.item()
+        if name in LISTS:
+            state[name] = [one.clone() for one in tensor]
     return state

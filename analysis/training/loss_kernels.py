@@ -63,11 +63,11 @@ class Labels(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """Networks on their way down the gradient."""
+    """N networks on their way down the gradient."""
 
     parameters: FloatArray  # (N, K) float64
     rate: FloatArray  # (N,) learning rates
-    longest: float  # step in parameter space; infinite for no limit
+    longest: float  # step in parameter space (Euclidean norm); infinite for no limit
 
 
 @event_loop

@@ -60,15 +60,12 @@ Reporter = Callable[[Phase, TrainingState], None]
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
-    """One network after one phase, at the epoch with its smallest validation loss.
-
-    That is epoch 0 if training did not improve it. The loss is that of the validation.
-    """
+    """One network after one phase, at the epoch with its smallest validation loss."""
 
     name: str  # of its folder, such as ``punzi-00``
     network: PunziNet
-    loss: float  # cross-entropy, or fb
-    epoch: int
+    loss: float  # of the validation: cross-entropy, or fb
+    epoch: int  # 0 if training did not improve it
     converged: bool  # the training ran to its end, with no hypothesis dead
     messages: tuple[str, ...]
 
@@ -121,15 +118,13 @@ def train_networks(
     ranks = ranks or Ranks()
     checkpoint = Checkpoint(output.network(CHECKPOINT), identity, resume=resume)
     ranks.any(False)  # nobody writes before all have read
-    loss_of_sample = _loss(sample, figure_of_merit, luminosity, settings)
+    cross_section = settings.significance_cross_section
+    loss = loss_of(sample, figure_of_merit, luminosity, cross_section)
     disk = output.root if settings.storage == "disk" else None
-    vectors = pretrained
-    if vectors is None:
-        found = (parameters_to_vector(n.parameters()) for n in _networks(sample, settings))
-        vectors = torch.stack(list(found)).detach().double().numpy()
+    vectors = parameters_of(_networks(sample, settings)) if pretrained is None else pretrained
     with _noted_signals(REPEATS_OF_LAUNCHER if ranks.count > 1 else 0.0) as signal_came:
         for index in range(0 if pretrained is None else 1, 2):
-            phase = _phase(index, sample, loss_of_sample, settings, disk=disk, ranks=ranks)
+            phase = _phase(index, sample, loss, settings, disk=disk, ranks=ranks)
             if phase.name not in checkpoint.states:
                 checkpoint.states[phase.name] = phase.start(vectors)
             state = checkpoint.states[phase.name]
@@ -154,6 +149,13 @@ def train_networks(
     return result
 
 
+def parameters_of(networks: Sequence[PunziNet]) -> FloatArray:
+    """Weights and biases (N, K) of networks, float64."""
+    vectors = [parameters_to_vector(network.parameters()) for network in networks]
+    found: FloatArray = torch.stack(vectors).detach().double().numpy()
+    return found
+
+
 def _generator(settings: TrainingSettings, *key: int) -> np.random.Generator:
     """A source of random numbers of its own for every purpose, phase and number."""
     return np.random.default_rng([settings.seed, *key])
@@ -166,19 +168,19 @@ def _networks(sample: StreamedSample, settings: TrainingSettings) -> list[PunziN
     return [PunziNet(*about, rng) for rng in sources]
 
 
-def _loss(
+def loss_of(
     sample: StreamedSample,
     figure_of_merit: FigureOfMerit,
     luminosity: float,
-    settings: TrainingSettings,
+    cross_section: float | None = None,
 ) -> PunziLoss:
-    """What follows the pretraining."""
+    """The Punzi-loss of a sample; with a cross-section of the signal in fb, the significance."""
     signal, background = map(torch.from_numpy, sample.total)
     about = signal, background, luminosity, figure_of_merit, sample.backgrounds
-    if settings.significance_cross_section is None:
+    if cross_section is None:
         return PunziLoss(*about)
     loss = SignificanceLoss(*about)
-    loss.cross_section = settings.significance_cross_section
+    loss.cross_section = cross_section
     return loss
 
 
@@ -194,14 +196,9 @@ def _phase(
     """The first phase, or the second, with engines for its events; validation's as they come."""
     # In the cross-entropy, signal sums up to as much as background does.
     signal, background = sample.training_totals
-    scale = np.concatenate(
-        [
-            np.full(len(signal), background.sum() / signal.sum())
-            if settings.pretraining.signal_weights == "total"
-            else background.sum() / (len(signal) * signal),
-            np.ones(len(background)),
-        ]
-    )
+    together = settings.pretraining.signal_weights == "total"
+    shares = np.full(len(signal), signal.sum()) if together else len(signal) * signal
+    scale = np.concatenate([background.sum() / shares, np.ones(len(background))])
     widths = (len(sample.features), *settings.hidden, 1)
 
     def engine(events: EventStream, *order: Any, stratified: bool = False) -> Engine:
@@ -223,11 +220,7 @@ def _phase(
 def _end_if_asked(
     phase: str, state: TrainingState, checkpoint: Checkpoint, ranks: Ranks, signal_came: bool
 ) -> None:
-    """Write a checkpoint when it is time to, or when the training has to end here.
-
-    Raises:
-        Interrupted: If a signal came to any rank.
-    """
+    """Write a checkpoint when it is time to; Interrupted if a signal came to any rank."""
     ends = ranks.any(signal_came)
     if ranks.number == 0:
         checkpoint.write(at_once=ends)
@@ -268,11 +261,7 @@ def _noted_signals(repeats: float) -> Iterator[Callable[[], bool]]:
 def _trained(
     phase: str, state: TrainingState, networks: Sequence[PunziNet], output: OutputFolder | None
 ) -> Iterator[TrainedNetwork]:
-    """Networks at their best epochs of a phase; histories are written if there is a folder.
-
-    Raises:
-        InputError: If a history cannot be written.
-    """
+    """Networks at their best epochs of a phase; histories are written if there is a folder."""
     for number, network in enumerate(networks):
         vector_to_parameters(torch.from_numpy(state.best[number]).float(), network.parameters())
         trained = TrainedNetwork(
@@ -317,13 +306,14 @@ class ProgressBar(Progress):
         running = ~state.stopped if not state.stopped.all() else state.stopped
         before, self._clock = self._clock, time.perf_counter()
         seen = phase.engine.events.count * int(running.sum())
-        values: dict[str, Any] = {
-            "loss": float(np.mean(state.loss[-1, running])),
-            "validation": float(np.mean(state.validation_loss[-1, running])),
-            "best": float(np.mean(state.best_loss[running])),
-            "rate": float(np.mean(state.rate[running])),
-            "speed": seen / max(self._clock - before, 1e-9) / 1e6,
+        columns = {
+            "loss": state.loss[-1],
+            "validation": state.validation_loss[-1],
+            "best": state.best_loss,
+            "rate": state.rate,
         }
+        values: dict[str, Any] = {n: float(np.mean(v[running])) for n, v in columns.items()}
+        values["speed"] = seen / max(self._clock - before, 1e-9) / 1e6
         if phase.name not in self._phases:
             total = phase.settings.epochs
             self._phases[phase.name] = self.add_task(phase.name, total=total, **values)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.nn.utils import parameters_to_vector
 
 from punzinet.analysis.evaluation import evaluate
 from punzinet.analysis.io.files import write_json
@@ -28,6 +27,7 @@ from punzinet.analysis.training.train import (
     ProgressBar,
     TrainedNetwork,
     TrainingResult,
+    parameters_of,
     train_networks,
 )
 from punzinet.analysis.types import FloatArray
@@ -228,12 +228,8 @@ def _pretrained(output: OutputFolder, study: Study) -> FloatArray | None:
     if study.pretrained is None:
         return None
     folder = output.study(study.pretrained)
-    networks = [
-        load_network(folder.network(f"bce-{n:02d}")).network for n in range(study.settings.networks)
-    ]
-    return np.stack(
-        [parameters_to_vector(n.parameters()).detach().double().numpy() for n in networks]
-    )
+    names = (f"bce-{n:02d}" for n in range(study.settings.networks))
+    return parameters_of([load_network(folder.network(name)).network for name in names])
 
 
 def _judgements(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judgement]:

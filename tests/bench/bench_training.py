@@ -12,6 +12,7 @@ from punzinet.analysis.punzi_loss import PunziLoss
 from punzinet.analysis.training.batches import pack
 from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.engine import FusedEngine, Loss
+from punzinet.analysis.training.loss_kernels import Descent
 
 EVENTS = 2_500_000
 LUMINOSITY = 50.0
@@ -50,7 +51,6 @@ def epoch(
     loss_of_sample = PunziLoss(*sample.total, LUMINOSITY)
     events = pack(sample, sample.training, batch_size, rng)
     engine = FusedEngine(events, WIDTHS, loss_of_sample, scale)
-    parameters, rate = rng.normal(0, 0.5, (networks, 81)), np.full(networks, 1e-9)
-    return lambda: engine.epoch(
-        loss, parameters, rate, np.inf, events.epoch(np.random.default_rng(1))
-    )
+    start, rate = rng.normal(0, 0.5, (networks, 81)), np.full(networks, 1e-9)
+    descent = Descent(start, rate, np.inf)
+    return lambda: engine.epoch(loss, descent, events.epoch(np.random.default_rng(1)))

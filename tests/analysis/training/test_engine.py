@@ -22,6 +22,7 @@ from punzinet.analysis.training.engine import (
     Loss,
     parameter_count,
 )
+from punzinet.analysis.training.loss_kernels import Descent
 
 WIDTHS = (4, 8, 4, 1)
 BY_PROCESS = {"background_uncertainty": {"tautau": 0.1, "mumugamma": 0.3}}
@@ -138,7 +139,7 @@ def test_bce_epoch_is_that_of_autograd(
     results = []
     for engine in both(packed, objective):
         vectors = start.copy()
-        losses = engine.epoch("bce", vectors, rate, max_step, batches)
+        losses = engine.epoch("bce", Descent(vectors, rate, max_step), batches)
         results.append((vectors, losses, engine.bce_losses(vectors)))
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
@@ -156,10 +157,10 @@ def test_punzi_epoch_of_an_ensemble_is_that_of_its_networks(
     engine = FusedEngine(packed, WIDTHS, *objective)
     together, rate = parameters(4), np.array([1e-3, 5e-4, 0.0, 1e-3])
     batches = packed.epoch(np.random.default_rng(5))
-    losses = engine.epoch("punzi", together, rate, 0.05, batches)
+    losses = engine.epoch("punzi", Descent(together, rate, 0.05), batches)
     for n in range(4):
         alone = parameters(4)[n : n + 1]
-        loss = engine.epoch("punzi", alone, rate[n : n + 1], 0.05, batches)
+        loss = engine.epoch("punzi", Descent(alone, rate[n : n + 1], 0.05), batches)
         np.testing.assert_array_equal(alone[0], together[n])
         assert loss[0] == losses[n]
 
@@ -173,7 +174,7 @@ def test_results_do_not_depend_on_the_number_of_cores(packed: PackedEvents, obje
         vectors = parameters(3)
         engine = FusedEngine(packed, WIDTHS, *objective)
         for loss in ("bce", "punzi"):
-            engine.epoch(loss, vectors, np.full(3, 1e-3), np.inf, batches)
+            engine.epoch(loss, Descent(vectors, np.full(3, 1e-3), np.inf), batches)
         results.append((vectors, engine.punzi_values(vectors).loss, engine.bce_losses(vectors)))
     numba.set_num_threads(threads)
     for one, several in zip(results[0], results[-1], strict=True):
@@ -184,7 +185,7 @@ def test_no_step_is_longer_than_the_limit(small_sample: Sample, objective: Any) 
     vectors, packed = parameters(), pack(small_sample, small_sample.training)
     engine = FusedEngine(packed, WIDTHS, *objective)
     batches = packed.epoch(np.random.default_rng(5))
-    engine.epoch("punzi", vectors, np.array([1e3]), 0.005, batches)
+    engine.epoch("punzi", Descent(vectors, np.array([1e3]), 0.005), batches)
     assert np.linalg.norm(vectors - parameters()) == pytest.approx(0.005)
 
 
@@ -218,13 +219,13 @@ def test_networks_together_do_what_each_does_alone(
     batches = packed.epoch(np.random.default_rng(3))
     rate = np.array([2e-3, 0.0, 1e-3, 2e-3])
     together, parts = parameters(4), parameters(4)
-    losses = engine.epoch(loss, together, rate, max_step, batches)
+    losses = engine.epoch(loss, Descent(together, rate, max_step), batches)
     monkeypatch.setattr(engines, "TOGETHER", 5000)  # two at a time
-    assert (engine.epoch(loss, parts, rate, max_step, batches) != 0).sum() == 3
+    assert (engine.epoch(loss, Descent(parts, rate, max_step), batches) != 0).sum() == 3
     np.testing.assert_allclose(parts, together, rtol=1e-12)
     for n in range(4):
         alone = parameters(4)[n : n + 1]
-        of_one = engine.epoch(loss, alone, rate[n : n + 1], max_step, batches)
+        of_one = engine.epoch(loss, Descent(alone, rate[n : n + 1], max_step), batches)
         assert of_one == pytest.approx(losses[n : n + 1], rel=1e-10)
         np.testing.assert_allclose(alone[0], together[n], rtol=1e-10)
 
@@ -243,7 +244,7 @@ def test_gpu_trains_what_the_cpu_trains(packed: PackedEvents, objective: Any, lo
     for device in ("cpu", "cuda"):
         engine = AutogradEngine(packed, WIDTHS, *objective, device=device)
         trained = parameters(3)
-        losses = engine.epoch(loss, trained, np.full(3, 2e-3), 0.02, batches)
+        losses = engine.epoch(loss, Descent(trained, np.full(3, 2e-3), 0.02), batches)
         results.append((trained, losses, engine.punzi_values(trained).sigma))
     for cpu, gpu in zip(*results, strict=True):
         np.testing.assert_allclose(gpu, cpu, rtol=1e-4, atol=1e-6)

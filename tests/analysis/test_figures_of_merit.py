@@ -61,14 +61,6 @@ def test_improved_form_differs_by_its_constant_only():
 
 
 @pytest.mark.parametrize("figure", FORMS)
-@given(efficiency=EFFICIENCY, background=BACKGROUND, factor=st.floats(1.001, 10.0))
-def test_better_selections_are_better(figure, efficiency, background, factor):
-    sigma = figure.sigma_min(efficiency, background, 50.0)
-    assert figure.sigma_min(efficiency * factor, background, 50.0) < sigma
-    assert figure.sigma_min(efficiency, background * factor + 1e-3, 50.0) > sigma
-
-
-@pytest.mark.parametrize("figure", FORMS)
 @given(efficiency=EFFICIENCY, background=BACKGROUND)
 def test_numpy_torch_and_numba_agree(figure, efficiency, background):
     expected = float(figure.sigma_min(efficiency, background, 50.0))

@@ -78,6 +78,8 @@ def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path: P
         (("luminosty",), 50, "`luminosty` is not a setting"),
         (("beams", "electron_energy"), -7, r"`beams.electron_energy` \(electron \(HER\) energy"),
         (("datasets",), {}, "`datasets`"),
+        (("datasets",), {"t": OWN["datasets"]["taupair"]}, "no dataset of process `signal`"),
+        (("datasets",), {"z": OWN["datasets"]["zprime"]}, "no background"),
         (("datasets", "taupair", "process"), "tautua", "'tautua' is not listed .*mean tautau"),
         (("datasets", "taupair", "luminosity"), -1, "`datasets.taupair.luminosity` .*greater"),
         (("datasets", "taupair", "luminosity"), None, r"`luminosity` is missing"),
@@ -95,6 +97,10 @@ def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path: P
             "data is measured, so mass must not be set",
         ),
         (("processes",), {"signal": "s", "tautau": "t", "data": "d"}, "`data` is measured"),
+        *(
+            (("processes", name), "x", rf"`processes.{name}`: .* use letters, digits")
+            for name in ("../x", "signal/4.0", "a;2", "", "a b")
+        ),
         (UNCERTAINTY, {"signal": 0.1}, "signal' is no background of `processes`; known"),
         (UNCERTAINTY, {"tauttau": 0.1}, "tauttau' is no background of `processes`; known"),
         (("blinding", "fraction"), 2, r"`blinding.fraction` \(share of all data that is seen\)"),
@@ -104,14 +110,6 @@ def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path: P
 def test_mistakes(tmp_path: Path, keys: tuple[str, ...], to: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         load(tmp_path, changed(*keys, to=to))
-
-
-def test_no_signal_and_no_background(tmp_path: Path) -> None:
-    for lost, sentence in (("zprime", "no dataset of process `signal`"), ("taupair", "no backg")):
-        content = changed("luminosity", to=50)
-        del content["datasets"][lost]
-        with pytest.raises(InputError, match=sentence):
-            load(tmp_path, content)
 
 
 @pytest.mark.parametrize(
@@ -156,12 +154,6 @@ def test_a_few_lines_that_stand_for_very_many(tmp_path: Path) -> None:
 def test_what_no_setting_means(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         load(tmp_path, text)
-
-
-@pytest.mark.parametrize("name", ["../x", "signal/4.0", "a;2", "", "a b"])
-def test_names_of_processes_are_names_of_histograms(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match=rf"`processes.{name}`: .* use letters, digits"):
-        load(tmp_path, changed("processes", to={"signal": "s", "tautau": "t", name: "x"}))
 
 
 def test_no_file_and_no_scale(tmp_path: Path) -> None:

@@ -133,11 +133,9 @@ def slope_sums(events: RankedEvents, cut: FloatArray, slopes: FloatArray) -> Flo
 def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> FloatArray:
     """Interpolate cuts found for some masses to any other mass.
 
-    This is how a search with a best cut for each mass selects events between the masses that it
-    was optimised for. The interpolation is the shape-preserving cubic (PCHIP) of the finite cuts:
-    it passes through them without kinks, and never beyond two neighbours. Outside of their
-    masses, the nearest one's cut holds; a mass of NaN gets NaN. If no cut is finite all are
-    infinite.
+    The interpolation is the shape-preserving cubic (PCHIP) of the finite cuts: it passes through
+    them without kinks, and never beyond two neighbours. Outside of their masses, the nearest one's
+    cut holds; a mass of NaN gets NaN. If no cut is finite all are infinite.
     """
     finite = np.isfinite(cut)
     if finite.sum() < 2:

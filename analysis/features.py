@@ -74,9 +74,7 @@ def dimuon_kinematics(
     Everything is given in one system, such as the laboratory: the momenta of the muons, which may
     be exchanged; the four-momentum (E, px, py, pz) of the colliding beams in GeV, (4,) or (n, 4);
     and the direction (3,) of the electron beam, which boosted to the CMS is the z axis there.
-
-    Single and double precision are computed in double; what follows from a number that is not
-    finite is not finite either.
+    Everything is computed in double precision; what is not finite stays so.
     """
     single = all(np.asarray(values).dtype == np.float32 for values in (*mu_plus, *mu_minus))
     kind = np.float32 if single else np.float64
@@ -120,7 +118,7 @@ class MuonPairs:
 
     @cached_property
     def kinematics(self) -> DimuonKinematics:
-        """The features of Table 1 and the squared recoil mass."""
+        """What is computed in one loop."""
         return dimuon_kinematics(self.mu_plus, self.mu_minus, self.beam, self.electron_direction)
 
     @cached_property

@@ -48,9 +48,9 @@ class BackgroundUncertainty(NamedTuple):
 def background_variance(background: Count, by_process: Any, uncertainty: Any) -> Count:
     """Variance V = B + (rB)² + Σ (r_p B_p)² of the background events that will be counted.
 
-    There is the background B of any shape, the same by process, P times, and a
-    `BackgroundUncertainty`. Like `punzi_numerator` it is nothing but arithmetic, for numpy, torch
-    and numba alike. Without uncertainties it is the background itself, to the last bit.
+    There is B of any shape, the same by process, P times, and a `BackgroundUncertainty`. It is
+    nothing but arithmetic, for numpy, torch and numba alike; without uncertainties it is B itself,
+    to the last bit.
     """
     variance: Count = background + (background * uncertainty.overall) ** 2
     for process in range(len(uncertainty.by_process)):
@@ -80,8 +80,7 @@ class FigureOfMerit(BaseModel):
 
     σ_min is the cross-section above which a search claims a discovery of significance a, or
     else excludes at the confidence level of b, with a probability of at least that level
-    (Punzi, physics/0308063). Unlike S/√B it neither diverges without background nor needs a
-    cross-section for the signal.
+    (Punzi, physics/0308063). It needs no cross-section of the signal.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -138,11 +137,9 @@ class FigureOfMerit(BaseModel):
     ) -> torch.Tensor | FloatArray:
         """Minimum detectable cross-section in fb (Eq. 9), infinite where ε = 0.
 
-        There is the signal efficiency ε of any shape, the variance V ≥ 0 of the background events
-        (their number B itself if that is known, see `background_variance`) and L in fb^-1.
-
-        For tensors the result is differentiable. The slope of √V at V = 0 is infinite; it is
-        taken as zero there, so that a window without background has a finite (no) gradient.
+        There is the signal efficiency ε of any shape, the variance V ≥ 0 of the background (see
+        `background_variance`) and L in fb^-1. For tensors the result is differentiable; the
+        infinite slope of √V at V = 0 is taken as zero, so that gradients are finite.
         """
         constants = self.constant, self.a, self.b
         if _is_tensor(efficiency) and _is_tensor(variance):

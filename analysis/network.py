@@ -101,13 +101,10 @@ class PunziNet(torch.nn.Module):
     def logit_numpy(self, x: FloatArray) -> FloatArray:
         """Output before the sigmoid, (n,) float32, without torch: for selections and cut scans.
 
-        Every event is computed by the same element-wise operations whatever its neighbours, so
-        the result is the same to the last bit for any chunking, unlike that of a matrix
-        product. A cut that was placed on one event's output thus holds everywhere.
-
-        It is computed in double precision: in single precision, weights of order ten turn the
-        rounding of the first layer into 1e-5 of the output, and other programs, which evaluate
-        an exported network, would not agree.
+        Element-wise operations, unlike a matrix product, give the same to the last bit for any
+        chunking, so that a cut placed on one event's output holds everywhere. In single precision,
+        weights of order ten would turn the rounding of the first layer into 1e-5 of the output, and
+        other programs, which evaluate an exported network, would not agree.
         """
         offset, top = (edge.double().cpu().numpy() for edge in (self.scale_min, self.scale_max))
         scale = top - offset
@@ -134,10 +131,7 @@ class PunziNet(torch.nn.Module):
         provenance: Mapping[str, Any],
         cut: float | None = None,
     ) -> None:
-        """Write the network and what belongs to it; see `SavedNetwork`.
-
-        The files of an earlier network in the folder are replaced.
-        """
+        """Write the network and what belongs to it (`SavedNetwork`) in place of an earlier one."""
         weights = safetensors.torch.save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         )
@@ -160,7 +154,7 @@ class PunziNet(torch.nn.Module):
 
 
 def _affine(units: Sequence[FloatArray], weight: FloatArray, bias: np.float64) -> FloatArray:
-    """One neuron's input: bias + Σ weight · unit, always added in the same order."""
+    """One neuron's input, always added in the same order."""
     total: FloatArray = units[0] * weight[0]
     for unit, factor in zip(units[1:], weight[1:], strict=True):
         total += unit * factor

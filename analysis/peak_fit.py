@@ -21,8 +21,8 @@ from punzinet.analysis.types import FloatArray
 #: Bins of the histogram of a peak: with 6 GeV² to either side they are 0.005 GeV² wide, and peaks
 #: in the squared recoil mass 0.1 to 0.3 GeV².
 PEAK_BINS = 2400
-#: The fit reaches this many core widths to either side of the peak: less leaves the wide Gaussian
-#: undetermined, more lets the radiative tail pass for it.
+#: Core widths to either side that are fitted: less leaves the wide Gaussian undetermined, more lets
+#: the radiative tail pass for it.
 FIT_RANGE = 5.0
 #: Bins per core width in the fit: finer ones say no more about the widths, and bins with few
 #: weighted events bias a fit.
@@ -86,7 +86,6 @@ def fit_peak(
         return PeakFit(nan, nan, nan, nan, nan, nan, events, nan, 0, few)
 
     def cdf(x: FloatArray, mean: float, sigma: float, ratio: float, fraction: float) -> FloatArray:
-        """Distribution function of the peak, normalised to the fit range."""
         narrow, wide = _widths(sigma, ratio, fraction)
         z = x - mean
         value = fraction * ndtr(z / narrow) + (1 - fraction) * ndtr(z / wide)
@@ -117,7 +116,6 @@ def fit_peak(
 
 
 def _widths(sigma: float, ratio: float, fraction: float) -> tuple[float, float]:
-    """Narrow and wide width that have the given weighted mean `sigma` and `ratio`."""
     narrow = sigma / (fraction + (1 - fraction) * ratio)
     return narrow, ratio * narrow
 

@@ -41,7 +41,7 @@ class Search:
     peak_reach: float
 
     def __post_init__(self) -> None:
-        """Refuse a variable that no hypothesis can peak in."""
+        """Raise ValueError if no hypothesis can peak in the variable."""
         if self.variable.dimension == 0:
             raise ValueError(
                 f"`variable`: {self.variable.name} is neither a mass nor a squared mass, so no "
@@ -136,7 +136,6 @@ class SearchSettings(Section):
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
-        """Check that everything named is known, once, and fit for its purpose."""
         for name in self.columns:
             if name in OBSERVABLES or name in TENSOR_COLUMNS or not name.isidentifier():
                 raise ValueError(

@@ -37,15 +37,12 @@ class Selection:
 class NetworkSensitivity:
     """What one network achieves, with four kinds of cuts."""
 
-    #: The best cut for each hypothesis, chosen on the events that it is judged by: the best that
-    #: this network could do, and optimistic in small samples.
-    optimal: Selection
-    optimal_in_training: Selection  # the best cut for each hypothesis, chosen on other events
+    optimal: Selection  # best cuts of each hypothesis, chosen on the events that judge: optimistic
+    optimal_in_training: Selection  # best cuts of each hypothesis, chosen on other events
     single: Selection  # the one cut that is best on average over the training hypotheses
     half: Selection  # the plain cut at an output of 0.5
     #: Uncertainty of the mean σ_min over the training hypotheses in fb, from the finite simulated
-    #: sample, by cut. Neighbouring windows share events, so that it does not follow from the
-    #: uncertainties of each hypothesis.
+    #: sample, by cut; neighbouring windows share events.
     mean_error: Mapping[str, OrInfinite] = field(default_factory=dict)
 
     @property

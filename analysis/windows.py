@@ -1,10 +1,8 @@
 """Windows: which hypotheses an event speaks to.
 
 The window of a hypothesis of mass m is m² ± 2σ(m) in the squared recoil mass, strict at both
-ends; other searches have other variables, and m ± 2σ(m) where that is a mass. Neighbouring
-windows overlap, so an event may lie in several. Because both edges grow with the mass, the
-windows an event lies in are always next to each other, and a half-open range of indices says all
-there is to say about it.
+ends; other searches have other variables, and m ± 2σ(m) where that is a mass. Windows overlap, but
+both edges grow with the mass: those an event lies in are a half-open range of indices.
 """
 
 from collections.abc import Mapping, Sequence
@@ -104,18 +102,14 @@ class Windows:
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write windows.json."""
-        hypotheses = [
-            {
-                "mass": float(self.mass[i]),
-                "sigma": float(self.sigma[i]),
-                "low": float(self.low[i]),
-                "high": float(self.high[i]),
-                "source": "fitted" if self.fitted[i] else "interpolated",
-                "role": "training" if self.training[i] else "validation",
-                "fit": PEAK_FIT.dump_python(fit),
-            }
-            for i, fit in enumerate(self.fits)
-        ]
+        names = ("mass", "sigma", "low", "high", "source", "role", "fit")
+        columns = (
+            *(getattr(self, name).tolist() for name in names[:4]),
+            np.where(self.fitted, "fitted", "interpolated").tolist(),
+            np.where(self.training, "training", "validation").tolist(),
+            map(PEAK_FIT.dump_python, self.fits),
+        )
+        hypotheses = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
         search = SEARCH.dump_python(self.search, mode="json")
         content = {"provenance": dict(provenance), "search": search, "hypotheses": hypotheses}
         write_json(path, content)
@@ -137,11 +131,7 @@ class Windows:
 def _assign(
     variable: FloatArray, low: FloatArray, high: FloatArray, first: IntArray, last: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Find the windows each event lies in.
-
-    The first window (and one past the last) at the lower border of each of the `CELLS` is a first
-    guess. It is corrected by comparisons, so that no rounding of cells matters.
-    """
+    """Guess by the windows at the lower border of each of the `CELLS`; comparisons correct it."""
     count, highest = len(low), len(first) - 1.0
     bottom, top = low[0], high[-1]
     cells_per_unit = len(first) / (top - bottom)
@@ -178,10 +168,7 @@ def mass_index(hypotheses: FloatArray, mass: FloatArray) -> IntArray:
 
 
 def _disordered(centre: FloatArray, sigma: FloatArray) -> IntArray:
-    """Indices i for which window i + 1 does not lie above window i with both edges: nested ones.
-
-    Centres (H,) are sorted, and in the unit of sigma (H,).
-    """
+    """Indices i for which window i + 1 does not lie above window i with both edges."""
     step, change = np.diff(centre), HALF_WIDTH * np.diff(sigma)
     return np.flatnonzero(~((step - change > 0) & (step + change > 0)))
 
@@ -191,9 +178,8 @@ def windows_from_fits(
 ) -> Windows:
     """Turn fitted peaks into windows, filling in where there is no good fit.
 
-    Where statistical fluctuations of two neighbouring fits nest their windows in one another,
-    the less precise of the two fits counts as not good, for the widths of true peaks change
-    slowly with the mass.
+    Where fluctuations nest the windows of two neighbouring fits in one another, the less precise of
+    the two counts as not good, for the widths of true peaks change slowly with the mass.
 
     Raises:
         InputError: If not one fit is good, or the windows stay nested after interpolation.

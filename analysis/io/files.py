@@ -159,7 +159,6 @@ def _or_null(value: float) -> float | None:
 
 
 def _column_schema(_source: Any, handler: Any) -> core_schema.CoreSchema:
-    """How pydantic reads and writes a `Column`."""
     row = list[float | None]
 
     def read(column: Any) -> FloatArray:
@@ -231,7 +230,6 @@ _NO_RECORD = (OSError, RecursionError, SafetensorError, KeyError, TypeError, Val
 
 
 def _digest(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Digest of everything in a record."""
     state = hashlib.blake2b(text.encode(), digest_size=16)
     for name, values in sorted(arrays.items()):
         state.update(f"{name} {values.dtype.str} {values.shape}".encode())

@@ -154,7 +154,6 @@ def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], H
 
 
 def _read_histograms(path: Path, folder: str) -> Spectra:
-    """Read all one-dimensional histograms in a folder of a ROOT file."""
     try:
         with uproot.open(path) as file:
             inside = file[folder]

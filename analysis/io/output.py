@@ -93,10 +93,7 @@ def digest_of_files(folder: Path) -> str:
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the checkout this package runs from, with ``-dirty`` if it was changed.
-
-    None outside a git checkout (an installed wheel).
-    """
+    """Commit of the checkout this package runs from, ``-dirty`` if changed; None for a wheel."""
     here = Path(__file__)
 
     def git(*arguments: str) -> str:
@@ -127,8 +124,8 @@ def versions() -> dict[str, str]:
 def provenance(manifest_digest: str, **settings: Any) -> dict[str, Any]:
     """What is written into every JSON and every network.
 
-    It holds no time and no host name, so that equal inputs give equal bytes. The settings and
-    seeds are those that the stage used, as JSON can express them.
+    It holds no time and no host name, so that equal inputs give equal bytes. The settings are those
+    that the stage used, as JSON can express them.
     """
     return {
         "git_commit": git_commit(),

@@ -101,7 +101,6 @@ class Dataset(Section, OfProcess):
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
-        """Check what the types cannot: files or a generator, and a normalisation that fits."""
         given = self.model_fields_set
         measured = given & {"simulate", "generated", "mass"}
         made = given & {"files", "luminosity", "generated", "entries", "checksums"}
@@ -175,10 +174,8 @@ class Dataset(Section, OfProcess):
 class Blinding(Section):
     """What is seen of data before an analysis is final, and with which luminosity behind it.
 
-    Either a share of all events, drawn by a hash of their identity, or the sidebands of a region of
-    the mass that is searched in. Which events a share holds depends on nothing but their identity:
-    it is the same on each run, for each name of a dataset, and a larger share holds all of a
-    smaller one.
+    Either a share of all events, drawn by a hash of nothing but their identity, or the sidebands of
+    a region of the mass that is searched in. A larger share holds all of a smaller one.
     """
 
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -222,7 +219,6 @@ class Blinding(Section):
         return uniform_of(**identity, dataset=DATA) < self.fraction
 
     def __str__(self) -> str:
-        """What is seen, in words."""
         if self.signal_region is None:
             return f"{100 * self.fraction:g} % of the data"
         low, high = self.signal_region

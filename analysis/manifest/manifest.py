@@ -73,7 +73,6 @@ class Manifest(sections.Section):
     @model_validator(mode="before")
     @classmethod
     def _can_be_written_down(cls, content: Any) -> Any:
-        """Refuse infinities and NaN, and text that no file holds: no setting means them."""
         for key, value in _leaves(content):
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"`{key}`: {value} is no number to work with; give a finite one")
@@ -95,7 +94,6 @@ class Manifest(sections.Section):
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
-        """Check what the schema of a single section cannot."""
         for key, becomes in (("datasets", "a file name"), ("processes", "that of a histogram")):
             for name in getattr(self, key):
                 if not name.replace("_", "").replace("-", "").isalnum():
@@ -122,7 +120,6 @@ class Manifest(sections.Section):
         return self
 
     def _check_dataset(self, dataset: Dataset) -> None:
-        """Raise ValueError if its process is not listed, or nothing reads one of its branches."""
         key = f"`datasets.{dataset.name}"
         if dataset.process not in self.processes and not dataset.is_data:
             raise ValueError(
@@ -136,7 +133,6 @@ class Manifest(sections.Section):
                 raise ValueError(f"{key}.branches` names {alias!r}, which nothing reads; {hint}")
 
     def _check_uncertainties(self) -> None:
-        """Raise ValueError if uncertainties by process are not those of the backgrounds."""
         known = [process for process in self.processes if process != SIGNAL_PROCESS]
         uncertainty = self.figure_of_merit.background_uncertainty
         for name in uncertainty if isinstance(uncertainty, dict) else ():
@@ -164,8 +160,7 @@ class Manifest(sections.Section):
     def digest(self) -> str:
         """SHA-256 of the manifest as used, defaults included.
 
-        What the simulation has made is no part of it: a simulation that is repeated says the same
-        as the first one, which did not know.
+        What the simulation has made is no part of it: the first one did not know it.
         """
         content = self.model_dump(mode="json")
         for dataset in content["datasets"].values():
@@ -206,8 +201,7 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
     ntuple under the output folder and the normalisation of `scale`, one of `simulation.scales`.
 
     Raises:
-        InputError: If the file cannot be read or anything in it is wrong; the sentence names
-            the key and what it is for.
+        InputError: If the file cannot be read or anything in it is wrong.
     """
     manifest = _read(path)
     scales = manifest.simulation.scales
@@ -292,10 +286,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def _count(content: Any, known: dict[int, float]) -> float:
-    """Values that content stands for; infinitely many if it contains itself.
-
-    Counts by the identity of what has been counted already are `known`, and added to.
-    """
+    """Values that content stands for, infinitely many within itself; `known` is by identity."""
     if not isinstance(content, dict | list | tuple):
         return 1
     if id(content) not in known:
@@ -306,7 +297,6 @@ def _count(content: Any, known: dict[int, float]) -> float:
 
 
 def _sentence(path: Path, problem: ErrorDetails) -> str:
-    """One sentence about one problem that pydantic found, which says what the setting is for."""
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
     key = ".".join(str(part) for part in problem["loc"])
     if not key:

@@ -175,10 +175,7 @@ def test_weights_of_another_network_or_a_pickle_are_refused(tmp_path):
         (METADATA_FILE, None, "network.json is not there; run `punzinet train`"),
         (WEIGHTS_FILE, None, "network.safetensors is not there; run `punzinet train`"),
         *((WEIGHTS_FILE, itemgetter(slice(n)), "is not the file that") for n in (0, 5, 100, -3)),
-        *(
-            (METADATA_FILE, lambda _, b=b: b, METADATA_FILE)
-            for b in (b"", b"{", b"[1]", b"null")
-        ),
+        *((METADATA_FILE, lambda _, b=b: b, METADATA_FILE) for b in (b"", b"{", b"[1]", b"null")),
         (METADATA_FILE, changed(format="onnx"), r"\(format: "),
         (METADATA_FILE, changed(hidden=[8]), "whole network"),
         (METADATA_FILE, changed(hidden="8-4"), r"\(hidden: "),

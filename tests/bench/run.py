@@ -9,7 +9,6 @@ import importlib
 import operator
 import os
 import platform
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,6 @@ def met(value: float, bound: str) -> str:
 def main() -> None:
     """Run all benchmarks, or those whose names are given."""
     folder = Path(__file__).parent
-    sys.path.insert(0, str(folder))
     names = sorted(path.stem.removeprefix("bench_") for path in folder.glob("bench_*.py"))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("output"), help="output folder")

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 Figures = dict[str, tuple[float, str] | tuple[float, str, str]]
 """Value, unit and bound, such as ">= 1e6", of measured numbers by name: dotted, stage first."""
 WORKERS = min(2, os.cpu_count() or 1)
@@ -53,21 +55,17 @@ def measure(folder: Path, stage: str, *options: str, workers: int = WORKERS) -> 
 
 
 def family_memory(root: int) -> list[float]:
-    """Resident memory in MiB of a process and of each of its descendants (Linux).
+    """Resident memory in MiB of a process and of each of its descendants.
 
     Pages that several share count in parts, so that the sum has them once.
     """
-    family = [root]
-    for pid in family:  # grows while it is read
-        with suppress(OSError):
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-            family += [int(child) for child in children.split()]
-    memory = [0.0] * len(family)
-    for i, pid in enumerate(family):
-        with suppress(OSError):  # it may have ended meanwhile
-            usage = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            pages = sum(float(line.split()[1]) for line in usage if line.startswith("Pss:"))
-            memory[i] = pages / 1024
+    memory = [0.0]
+    with suppress(psutil.NoSuchProcess):  # it may have ended meanwhile
+        process = psutil.Process(root)
+        memory[0] = process.memory_full_info().pss / 2**20
+        for child in process.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                memory.append(child.memory_full_info().pss / 2**20)
     return memory
 
 

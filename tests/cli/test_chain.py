@@ -19,6 +19,7 @@ from commands import PUNZINET, run
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
+from small_data import simulated
 
 from punzinet.stages import CHAIN
 from punzinet.stages.run import lock
@@ -26,18 +27,7 @@ from punzinet.stages.run import lock
 # Where nothing is compiled yet, the first run of the whole chain takes minutes.
 pytestmark = pytest.mark.timeout(900)
 
-#: A small version of the default manifest: the same processes, fewer masses and events.
-SMALL: dict[str, Any] = {
-    "luminosity": 50,
-    "corrections": {"trigger_efficiency": 0.9},
-    "hypotheses": {"masses": {"start": 1.0, "stop": 7.0, "step": 1.0}},
-    "datasets": {
-        name: {"process": name, "simulate": name}
-        for name in ("signal", "mumugamma", "tautau", "eemumu")
-    },
-    "simulation": {"scales": {"default": {"luminosity": 2.0, "signal_events": 2000}}},
-    "training": {"pretraining": {"epochs": 15}, "punzi": {"epochs": 20}},
-}
+SMALL = simulated(luminosity=2.0, step=1.0, epochs=20)
 
 #: What is there as soon as a stage is in the middle of its work.
 BEGUN = {

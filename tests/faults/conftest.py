@@ -7,9 +7,12 @@ A test says what it did by `record_property`: how many `faults` it injected, how
 import json
 import shutil
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +20,12 @@ import pytest
 import yaml
 from commands import PUNZINET, run, sentence_of
 from outputs import contents
+from small_data import simulated
 
 from punzinet.stages import CHAIN
 from punzinet.stages.run import holder_of
 
-MANIFEST: dict[str, Any] = {
-    "luminosity": 50,
-    "corrections": {"trigger_efficiency": 0.9},
-    "hypotheses": {"masses": {"start": 1.0, "stop": 7.0, "step": 2.0}},
-    "datasets": {
-        name: {"process": name, "simulate": name}
-        for name in ("signal", "mumugamma", "tautau", "eemumu")
-    },
-    "simulation": {"scales": {"default": {"luminosity": 1.0, "signal_events": 2000}}},
-    "features": {"chunk_size": 1000},
-    "training": {"pretraining": {"epochs": 15}, "punzi": {"epochs": 60}},
-}
+Done = subprocess.CompletedProcess[str]
 
 
 class Chain:
@@ -48,7 +41,9 @@ class Chain:
         self.added: dict[str, int] = {}  # bytes in the output folder
         self.finished = now = folder / "now"
         now.mkdir()
-        (now / "data_manifest.yaml").write_text(yaml.safe_dump(MANIFEST))
+        manifest = simulated(luminosity=1.0, step=2.0, epochs=60)
+        manifest["features"] = {"chunk_size": 1000}
+        (now / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
         for stage in self.stages:
             before = shutil.copytree(now, folder / stage)
             process = self.start(now, stage)
@@ -59,15 +54,14 @@ class Chain:
             self.after[stage] = contents(now / "output")
             self.added[stage] = _size(now) - _size(before)
 
-        def entries(path: str, count: Callable[[Any], int]) -> dict[str, int]:
+        def entries(path: str, *keys: Any) -> dict[str, int]:
             datasets = json.loads((now / "output" / path).read_text())["datasets"]
-            return {name: count(dataset) for name, dataset in datasets.items()}
+            return {name: reduce(getitem, keys, dataset) for name, dataset in datasets.items()}
 
-        simulated = entries("ntuples/simulation.json", lambda one: one["entries"])
-        read = entries("features/completeness.json", lambda one: one["read"])
-        selected = entries("selection/cutflow.json", lambda one: one["cutflow"][0]["entries"])
-        assert simulated == read == selected
-        self.events = sum(simulated.values())
+        made, read = entries("ntuples/simulation.json", "entries"), ("cutflow", 0, "entries")
+        assert made == entries("features/completeness.json", "read")
+        assert made == entries("selection/cutflow.json", *read)
+        self.events = sum(made.values())
 
     def before(self, stage: str, target: Path) -> Path:
         """A copy of the folder in which a stage comes next."""
@@ -87,22 +81,25 @@ class Chain:
             command = self.command(stage, *options)
             return subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
 
-    def run(
-        self, folder: Path, stage: str, *options: str, **how: Any
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, folder: Path, stage: str, *options: str, **how: Any) -> Done:
         """Run a stage to its end."""
         return run(*self.command(stage, *options), folder=folder, **how)
+
+    def watched(self, folder: Path, stage: str, log: Path, number: int = -1, **how: Any) -> Done:
+        """Run a stage in one process under `watched.py`, as far as its change of a number."""
+        command = [sys.executable, Path(__file__).with_name("watched.py"), log, str(number), stage]
+        command += ["--executor", "iterative"] if stage in self.spread else []
+        return run(*command, folder=folder, **how)
 
     def refused(self, folder: Path, stage: str, *options: str, **how: Any) -> str:
         """The sentence with which a stage refuses to run."""
         return sentence_of(self.run(folder, stage, *options, **how))
 
-    def complete(self, folder: Path, stage: str, *options: str) -> str:
-        """Run a stage, which has to give what it gives undisturbed; what it says."""
+    def complete(self, folder: Path, stage: str, *options: str) -> None:
+        """Run a stage, which has to give what it gives undisturbed."""
         done = self.run(folder, stage, *options)
         assert done.returncode == 0, done.stderr
         self.check(folder, stage)
-        return done.stdout
 
     def check(self, folder: Path, stage: str) -> None:
         """Compare all results with those of an undisturbed run, and look for leftovers."""
@@ -117,8 +114,7 @@ class Chain:
         """Wait until a process has the output folder to itself, or has ended."""
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
-            holder = holder_of(folder / "output")
-            if holder is not None and holder.get("pid") == process.pid:
+            if (holder_of(folder / "output") or {}).get("pid") == process.pid:
                 return
             time.sleep(0.01)
 

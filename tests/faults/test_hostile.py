@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 import uproot
 import yaml
-from commands import run
 from outputs import contents
 
 from punzinet.analysis.io.errors import InputError
@@ -28,7 +26,6 @@ FILES = {
     "tautau": "$(touch outside);-rf ~.root",
     "eemumu": "\\..\\outside\n\u202e'\"&lt;.root",
 }
-WATCHED = Path(__file__).with_name("watched.py")
 
 
 class Structure(HTMLParser):
@@ -86,9 +83,7 @@ def test_a_hostile_manifest_and_ntuples(chain, tmp_path: Path, record_property) 
     environment |= dict.fromkeys(("TMPDIR", "MPLCONFIGDIR", "HOME"), str(scratch))
     log = scratch / "log"
     for stage in chain.stages[1:]:
-        command = [sys.executable, WATCHED, log, "-1", stage]
-        command += ["--executor", "iterative"] if stage in chain.spread else []
-        done = run(*command, folder=folder, env=environment)
+        done = chain.watched(folder, stage, log, env=environment)
         assert done.returncode == 0, done.stderr
         places = {line.partition(" ")[2] for line in log.read_text().splitlines()}
         allowed = (str(folder / "output"), str(scratch), "/dev/")

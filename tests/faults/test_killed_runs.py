@@ -4,19 +4,16 @@ import contextlib
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from commands import run
 
 from punzinet.stages import CHAIN
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 EVERY_STAGE = pytest.mark.parametrize("stage", [*CHAIN, "report"])
-WATCHED = Path(__file__).with_name("watched.py")
 KILLS = 4
 
 
@@ -57,11 +54,9 @@ def test_killed_at_a_change_of_the_output(
     """Right before a file is opened, renamed or removed: where an order of writing shows."""
     rng = np.random.default_rng([21, chain.stages.index(stage)])
     folder, log = tmp_path / "run", tmp_path / "log"
-    iterative = ["--executor", "iterative"] if stage in chain.spread else []
 
     def watched(number: int) -> int:
-        command = [sys.executable, WATCHED, log, str(number), stage, *iterative]
-        return run(*command, folder=folder).returncode
+        return chain.watched(folder, stage, log, number).returncode
 
     def changes() -> int:
         output = str(folder / "output")

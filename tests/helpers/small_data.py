@@ -116,6 +116,19 @@ def make_manifest(files: dict[str, Any], **changes: Any) -> Manifest:
     return Manifest.model_validate({**content, **changes})
 
 
+def simulated(luminosity: float, step: float, epochs: int) -> dict[str, Any]:
+    """A small version of the default manifest: its processes, with fewer masses and events."""
+    names = ("signal", "mumugamma", "tautau", "eemumu")
+    return {
+        "luminosity": 50,
+        "corrections": {"trigger_efficiency": 0.9},
+        "hypotheses": {"masses": {"start": 1.0, "stop": 7.0, "step": step}},
+        "datasets": {name: {"process": name, "simulate": name} for name in names},
+        "simulation": {"scales": {"default": {"luminosity": luminosity, "signal_events": 2000}}},
+        "training": {"pretraining": {"epochs": 15}, "punzi": {"epochs": epochs}},
+    }
+
+
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write a manifest as its author would have."""
     content = manifest.model_dump(mode="json", exclude_unset=True)

@@ -66,19 +66,23 @@ def synthetic_sample(
     )
 
 
-def write_tensors(folder: Path, events: int, chunk: int = 500_000) -> None:
+def write_tensors(folder: Path, events: int, hypotheses: int = 44, chunk: int = 500_000) -> None:
     """Write a synthetic sample as the features stage writes tensors, in files of a chunk."""
-    sample = synthetic_sample(events)
+    sample, windows = synthetic_sample(events, hypotheses), synthetic_windows(hypotheses)
     names = np.array([*sample.backgrounds, "signal"])  # SIGNAL is -1, the last
     for part, fold in ((sample.training, 0), (sample.validation, 4)):
         dataset = folder / f"fold{fold}"
         dataset.mkdir(parents=True)
         for start in range(0, len(part), chunk):
             rows = part[np.arange(start, min(start + chunk, len(part)))]
+            mass = np.where(rows.process == SIGNAL, windows.mass[rows.start], np.nan)
+            middle = 0.5 * (windows.low[rows.start] + windows.high[rows.stop - 1])
             columns = dict(zip(FEATURES, rows.features, strict=True)) | {
                 "window_start": rows.start,
                 "window_stop": rows.stop,
                 "weight": rows.weight.astype(np.float64),
+                "m2_recoil": np.where(rows.process == SIGNAL, mass**2, middle),
+                "mass": mass,
                 "fold": np.full(len(rows), fold, np.int8),
             }
             arrays = {name: pa.array(column) for name, column in columns.items()}

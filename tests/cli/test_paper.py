@@ -6,16 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from outputs import draft
-from synthetic import synthetic_sample, synthetic_windows
+from synthetic import synthetic_windows, write_tensors
 from typer.testing import CliRunner
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.observables import FEATURES
 from punzinet.cli import app
 from punzinet.plots import style
 from punzinet.stages.features import FEATURES as FEATURES_STAGE
@@ -48,25 +45,7 @@ def write_features(output: Path) -> None:
     windows = synthetic_windows(HYPOTHESES)
     windows = replace(windows, training=np.arange(HYPOTHESES) % 2 == 0)
     windows.write(output / "windows.json", {})
-    sample = synthetic_sample(9_000, hypotheses=HYPOTHESES)
-    names = np.array([*sample.backgrounds, "signal"])  # SIGNAL is -1, the last
-    for part, fold in ((sample.training, 0), (sample.validation, 4)):
-        signal = part.process < 0
-        middle = 0.5 * (windows.low[part.start] + windows.high[part.stop - 1])
-        m2_recoil = np.where(signal, windows.mass[part.start] ** 2, middle)
-        columns = dict(zip(FEATURES, part.features, strict=True)) | {
-            "window_start": part.start,
-            "window_stop": part.stop,
-            "weight": part.weight.astype(np.float64),
-            "m2_recoil": m2_recoil,
-            "mass": np.where(signal, windows.mass[part.start], np.nan),
-            "fold": np.full(len(part), fold, np.int8),
-        }
-        arrays = {name: pa.array(column) for name, column in columns.items()}
-        arrays["process"] = pa.array(names[part.process]).dictionary_encode()
-        path = output / "tensors" / f"fold{fold}" / "events-0-1.parquet"
-        path.parent.mkdir(parents=True)
-        pq.write_table(pa.table(arrays), path)
+    write_tensors(output / "tensors", 9_000, HYPOTHESES)
     context = Context(Options(manifest=output.parent / "manifest.yaml", output=output))
     for stage in (SIMULATE, FEATURES_STAGE):
         stage.finish(context, [], stage.begin(context.output))

@@ -1,10 +1,10 @@
 """Judging baselines: the same numbers as networks get, interpolated cuts, files."""
 
-import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
+from synthetic import synthetic_sample
 
 from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
 from punzinet.analysis.baselines.results import Baseline, Baselines, Judge
@@ -12,15 +12,13 @@ from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError
 
 FIGURE = FigureOfMerit()
-SYNTHETIC = Path(__file__).parents[2] / "bench" / "synthetic.py"
 TRAINING = np.arange(7) % 2 == 0
 MERIT = TRAINING, FIGURE, 50.0
 
 
 @pytest.fixture(scope="module")
 def judge() -> Judge:
-    sample = runpy.run_path(str(SYNTHETIC))["synthetic_sample"](12_000, hypotheses=7)
-    return Judge(sample, *MERIT)
+    return Judge(synthetic_sample(12_000, hypotheses=7), *MERIT)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """The parametrised detector: what a Belle II-like experiment sees of a generated event.
 
-`Detector.visibility` gives the probability that an event looks like two muons and nothing else.
-It multiplies into the weight of the event, so that the rare failure of a veto need not be waited
-for. `measure` then smears the muons, and `preselection` says what enters an ntuple.
+`Detector.visibility` gives the probability that an event looks like two muons and nothing else:
+a weight, so that the rare failure of a veto need not be waited for. `measure` then smears the
+muons, and `preselection` says what enters an ntuple.
 
 Sources of the numbers: "TDR" is the Belle II technical design report (arXiv:1011.0352), "search"
 the selection of the searches for an invisible Z' (PRL 124, 141801 and PRL 130, 231801), of which
@@ -22,10 +22,14 @@ import vector
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.manifest.sections import Beams, DetectorSettings
-from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, momenta, transformed
+from punzinet.analysis.simulation.events import (
+    GeneratedEvents,
+    Momentum,
+    Pair,
+    momenta,
+    transformed,
+)
 from punzinet.analysis.types import BoolArray, FloatArray
-
-Range = tuple[float, float]
 
 VISIBILITY: Final = (
     "both muons in the drift chamber",
@@ -42,7 +46,7 @@ one in ten thousand of the preselected events need more."""
 class Tracking(NamedTuple):
     """Drift chamber and vertex detectors."""
 
-    polar_range: Range = (17.0, 150.0)  # acceptance, degrees (TDR: drift chamber)
+    polar_range: Pair = (17.0, 150.0)  # acceptance, degrees (TDR: drift chamber)
     # part of sigma(pT)/pT that grows with pT, per GeV (TDR: 0.1 % pT)
     curvature_resolution: float = 0.001
     # constant part of sigma(pT)/pT, over beta (TDR: 0.3 %; a little less gives the published peak
@@ -51,11 +55,11 @@ class Tracking(NamedTuple):
     outer_radius: float = 1.13  # of the outermost wires, metres (TDR, rounded)
     forward_length: float = 1.59  # from the collision to the forward end of the wires, likewise
     backward_length: float = 0.83  # to the backward end
-    # a track that leaves through an end plate has the curvature part larger by (full/own lever
-    # arm)^power: 2 for the sagitta, 1/2 for the number of wires (Gluckstern)
+    # a track through an end plate has the curvature part larger by (full/own lever arm)^power: 2
+    # for the sagitta, 1/2 for the number of wires (Gluckstern)
     lever_arm_power: float = 2.5
-    # share of tracks with a bad fit, and by how much their curvature part is larger; the tails
-    # widen the peaks most at low Z' masses, where muons are hardest: set by the published widths
+    # share of tracks with a bad fit, and by how much their curvature part is larger, which widens
+    # peaks most at low Z' masses, where muons are hardest: set by the published widths
     tail_fraction: float = 0.10
     tail_scale: float = 3.0
     angle_resolution: float = 0.0005  # of stiff tracks, radian; assumed, hardly matters
@@ -65,8 +69,8 @@ class Tracking(NamedTuple):
 class MuonIdentification(NamedTuple):
     """Track finding, and identification by penetration into the return yoke (KLM)."""
 
-    polar_range: Range = (20.0, 155.0)  # where there is a yoke to cross, degrees (TDR: KLM)
-    barrel_range: Range = (32.0, 130.0)  # where identification is best, degrees (search)
+    polar_range: Pair = (20.0, 155.0)  # where there is a yoke to cross, degrees (TDR: KLM)
+    barrel_range: Pair = (32.0, 130.0)  # where identification is best, degrees (search)
     # plateau in the barrel; assumed (Belle: 0.89 with the end caps, NIM A 491, 69)
     barrel_efficiency: float = 0.95
     # outside; set by the yield of two-photon events, two thirds of which have a muon there
@@ -81,8 +85,8 @@ class Veto(NamedTuple):
     threshold: float  # least energy in the laboratory, GeV
     inefficiency: float
     gap_inefficiency: float
-    gaps: tuple[Range, Range] = ((0.0, 0.0), (0.0, 0.0))  # degrees
-    polar_range: Range = (12.4, 155.1)  # acceptance, degrees (TDR)
+    gaps: tuple[Pair, Pair] = ((0.0, 0.0), (0.0, 0.0))  # degrees
+    polar_range: Pair = (12.4, 155.1)  # acceptance, degrees (TDR)
 
 
 PHOTONS: Final = Veto(
@@ -93,8 +97,16 @@ PHOTONS: Final = Veto(
 )
 ELECTRONS: Final = Veto(0.15, 0.001, 0.001)
 """Electrons leave a track or a cluster, a track in the gaps too; assumed."""
-BLIND: Final = Veto(inf, 1.0, 1.0)
-"""A calorimeter that sees nothing."""
+MISSED, GAP, SEEN, EVERYWHERE = range(4)
+"""Outside the calorimeter or below threshold; in its gaps; the rest; all three."""
+
+
+class Region(NamedTuple):
+    """Where particles go: generators fill one region of the detector after the other."""
+
+    where: int = EVERYWHERE  # or `SEEN`, or `MISSED` with the gaps
+    veto: Veto = Veto(inf, 1.0, 1.0)
+    to_laboratory: FloatArray = np.eye(4)  # matrix that takes CMS momenta, from the left
 
 
 class Preselection(NamedTuple):
@@ -102,13 +114,13 @@ class Preselection(NamedTuple):
 
     muon_transverse_momentum: float = 0.4  # lowest of either muon in the laboratory, GeV (search)
     # in the laboratory, degrees: where a lost photon would have hit the calorimeter barrel (search)
-    recoil_polar_range: Range = (33.0, 128.0)
-    # least momentum of the recoil across the beams in the CMS, GeV; it keeps out what is lost along
-    # both beams, and events that miss no particle, which the resolution would carry into the
+    recoil_polar_range: Pair = (33.0, 128.0)
+    # least momentum of the recoil across the beams in the CMS, GeV; keeps out what is lost along
+    # both beams, and events without a lost particle, which the resolution would carry into the
     # lowest windows: set by the yield of two-photon events
     recoil_transverse_momentum: float = 0.85
     # GeV^2; holds the windows of all masses from 0.1 to 8.7 GeV
-    recoil_mass_squared: Range = (-2.0, 77.0)
+    recoil_mass_squared: Pair = (-2.0, 77.0)
 
 
 @dataclass(frozen=True)
@@ -145,8 +157,7 @@ class Detector:
     def to_laboratory(self) -> FloatArray:
         """(4, 4) matrix that takes CMS momenta (rows, from the left) to the laboratory.
 
-        It turns the CMS z axis to where the electron flies in the CMS and boosts by the
-        velocity of the colliding system. The axes are such that y stays y.
+        It turns the z axis to where the electron flies in the CMS, and boosts; y stays y.
         """
         total, electron = (
             vector.obj(E=p[0], px=p[1], py=p[2], pz=p[3])
@@ -168,19 +179,14 @@ class Detector:
     def colliding_energy(
         self, rng: np.random.Generator, n: int, *, signal: bool = False
     ) -> FloatArray:
-        """Energy of the colliding beams of n events, (n,), GeV.
-
-        Both beams are taken to deviate by the same factor, so that the boost stays nominal.
-        """
+        """Energy of the colliding beams of n events, (n,), GeV; the boost stays nominal."""
         spread = self.signal_energy_spread if signal else self.energy_spread
         return rng.normal(self.beams.sqrt_s, spread, n)
 
     def visibility(self, events: GeneratedEvents) -> FloatArray:
         """Probabilities (n, 4) to pass the steps `VISIBILITY` up to and including each."""
-        vetoes = self.electrons, self.photons
-        return _visibility(
-            events, self.to_laboratory, self.tracking.polar_range, self.muons, vetoes
-        )
+        chamber, vetoes = self.tracking.polar_range, (self.electrons, self.photons)
+        return _visibility(events, self.to_laboratory, chamber, self.muons, vetoes)
 
 
 def components(p: vector.MomentumNumpy4D) -> FloatArray:
@@ -205,7 +211,7 @@ def _in_laboratory(p: Momentum, matrix: FloatArray) -> tuple[float, float, float
 
 
 @njit(cache=True)
-def _inside(angle: float, degrees: Range) -> bool:
+def _inside(angle: float, degrees: Pair) -> bool:
     """Whether an angle in radian is within a range in degrees."""
     return radians(degrees[0]) < angle < radians(degrees[1])
 
@@ -221,22 +227,38 @@ def _efficiency(p: float, angle: float, muons: MuonIdentification) -> float:
 
 
 @njit(cache=True)
-def _miss(particle: Momentum, to_laboratory: FloatArray, veto: Veto) -> float:
-    """Probability that a particle does not veto: 1 below threshold and outside the calorimeter."""
+def _place(particle: Momentum, to_laboratory: FloatArray, veto: Veto) -> int:
+    """Whether the calorimeter has `MISSED` or `SEEN` a particle (CMS), or a `GAP` was hit."""
     energy, _, angle = _in_laboratory(particle, to_laboratory)
     if energy < veto.threshold or not _inside(angle, veto.polar_range):
-        return 1.0
+        return MISSED
     for gap in veto.gaps:
         if _inside(angle, gap):
-            return veto.gap_inefficiency
-    return veto.inefficiency
+            return GAP
+    return SEEN
+
+
+@njit(cache=True)
+def _miss(particle: Momentum, to_laboratory: FloatArray, veto: Veto) -> float:
+    """Probability that a particle does not veto."""
+    place = _place(particle, to_laboratory, veto)
+    return (1.0, veto.gap_inefficiency, veto.inefficiency)[place]
+
+
+@njit(cache=True)
+def in_region(particle: Momentum, region: Region) -> bool:
+    """Whether a particle, in the CMS, belongs to a region of the detector."""
+    if region.where == EVERYWHERE:
+        return True
+    place = _place(particle, region.to_laboratory, region.veto)
+    return (place == SEEN) == (region.where == SEEN)
 
 
 @njit(cache=True)
 def _visibility(
     events: GeneratedEvents,
     to_laboratory: FloatArray,
-    chamber: Range,
+    chamber: Pair,
     identification: MuonIdentification,
     vetoes: tuple[Veto, Veto],
 ) -> FloatArray:
@@ -262,27 +284,6 @@ def _visibility(
     return passed
 
 
-EVERYWHERE: Final = 0
-MISSED: Final = 1
-SEEN: Final = 2
-
-
-@njit(cache=True)
-def in_region(particle: Momentum, region: int, to_laboratory: FloatArray, veto: Veto) -> bool:
-    """Whether a particle, in the CMS, belongs to a region of the detector.
-
-    It is `EVERYWHERE`, `SEEN` (above threshold in the calorimeter, not in its gaps) or `MISSED`
-    (the rest): generators fill one region after the other.
-    """
-    if region == EVERYWHERE:
-        return True
-    energy, _, angle = _in_laboratory(particle, to_laboratory)
-    seen = energy > veto.threshold and _inside(angle, veto.polar_range)
-    for gap in veto.gaps:
-        seen = seen and not _inside(angle, gap)
-    return seen == (region == SEEN)
-
-
 def lever_arm(angle: FloatArray, tracking: Tracking) -> FloatArray:
     """Transverse lever arm of tracks at polar angles (...,) over that of one through all wires."""
     slope = np.tan(angle)
@@ -295,9 +296,8 @@ def momentum_resolution(
 ) -> FloatArray:
     """Relative resolution of the transverse momentum, sigma(pT)/pT.
 
-    The curvature part, larger where the lever arm is short, and multiple scattering over beta,
-    added in quadrature (Gluckstern, NIM 24, 381). Of muons (...,) in the laboratory; the curvature
-    part of tracks with a bad fit is larger.
+    The curvature part, larger where the lever arm is short or the fit is bad, and multiple
+    scattering over beta, in quadrature (Gluckstern, NIM 24, 381); muons (...,) in the laboratory.
     """
     beta = muons.p / np.hypot(muons.p, MUON_MASS)
     curvature = tracking.curvature_resolution * muons.pt
@@ -312,14 +312,12 @@ def smear(
     """Measured momenta of muons in the laboratory, (...,).
 
     What a tracker measures with a Gaussian error is the curvature, so 1/pT is smeared, by `scale`
-    times the resolution; a share of the tracks has a larger error. Both angles are smeared alike
-    (azimuth over sine). It takes four random numbers a muon.
+    times the resolution. Both angles are smeared alike (azimuth over sine).
     """
     shape = muons.shape
     worse = rng.random(shape) < tracking.tail_fraction
     relative = scale * momentum_resolution(muons, worse, tracking)
-    # A curvature that fluctuates through zero would turn the charge; such a track is not kept
-    # apart from one that is merely very stiff.
+    # a track whose curvature fluctuates through zero, and whose charge turns, is a very stiff one
     curvature = np.maximum(1 + relative * rng.standard_normal(shape), 0.05)
     beta = muons.p / np.hypot(muons.p, MUON_MASS)
     angular = np.hypot(tracking.angle_resolution, tracking.angle_scattering / (muons.p * beta))

@@ -1,7 +1,7 @@
 """Generated events, and the four-vectors of the compiled loops that make them.
 
-A loop that makes one event after the other has no time for objects: with those of `vector` the
-generators take several times as long. There a four-momentum (E, px, py, pz) is a tuple.
+With objects of `vector` the generators take several times as long: in their loops a four-momentum
+(E, px, py, pz) is a tuple.
 """
 
 from math import cos, hypot, sin, sqrt
@@ -19,10 +19,9 @@ Pair = tuple[float, float]
 
 
 class GeneratedEvents(NamedTuple):
-    """Generated events in the centre-of-mass system of the colliding beams.
+    """Generated events in the centre-of-mass system of the colliding beams, the electron along z.
 
-    The z axis is the direction of the electron; four-momenta are (E, px, py, pz) in GeV, zeros
-    where there is no particle.
+    Four-momenta are (E, px, py, pz) in GeV, zeros where there is no particle.
     """
 
     mu_plus: FloatArray  # (n, 4), the positive muon, or the hadron that is taken for one
@@ -99,10 +98,7 @@ def transformed(p: Momentum, matrix: FloatArray) -> Momentum:
 
 @njit(cache=True)
 def from_rest_frame(p: Momentum, frame: Momentum) -> Momentum:
-    """Momentum, given in the rest frame of a massive system, where that has the momentum `frame`.
-
-    The axes are not rotated.
-    """
+    """Momentum, given in the rest frame of a massive system, where that has the one of `frame`."""
     mass = sqrt(dot(frame, frame))
     energy = (frame[0] * p[0] + frame[1] * p[1] + frame[2] * p[2] + frame[3] * p[3]) / mass
     shift = (p[0] + energy) / (frame[0] + mass)
@@ -125,11 +121,7 @@ def _azimuth(axis: Vector) -> Vector:
 
 @njit(cache=True)
 def rotate_to(axis: Vector, p: Momentum) -> Momentum:
-    """Rotation that brings the z axis onto a unit vector.
-
-    R = Rz(phi) Ry(theta) with the polar angles of the axis: the turned x axis stays in the plane
-    of z and `axis`.
-    """
+    """Rotation Rz(phi) Ry(theta) that brings the z axis onto a unit vector."""
     across, cos_phi, sin_phi = _azimuth(axis)
     radial = axis[2] * p[1] + across * p[3]
     return (

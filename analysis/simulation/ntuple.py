@@ -35,16 +35,14 @@ def write_ntuple(
 ) -> None:
     """Write a ROOT file that appears under its name when complete.
 
-    The file's UUID is made from the text `identity`; files with other content should have another.
-    Production number and nominal beams are the same in every event. Signal has a branch with the
-    generated mass. Events (n,), of dtype `EVENT`, come in parts and are numbered in their order.
+    Its UUID is made from the text `identity`; files with other content should have another. Signal
+    has a branch with the generated mass. Events (n,), of dtype `EVENT`, come in parts.
 
     Raises:
         InputError: If the folder cannot be made or written to.
     """
 
     def branches(events: NDArray[np.void], first: int) -> dict[str, NDArray[Any]]:
-        """All branches of consecutive events, of which the first has a number."""
         n = len(events)
         columns: dict[str, NDArray[Any]] = {
             "__experiment__": np.full(n, EXPERIMENT, np.int32),

@@ -1,14 +1,12 @@
 """From generators to events for the ntuple: batches, detector, weights, counts.
 
-A background is generated with weights; a trial of weight w fb that the detector turns into an
-event with probability v stands for w v L / N expected events of the simulated luminosity L,
-N being the number of trials. It is kept with just this probability and then weighs 1. N comes
-from a pilot run such that the expectation hardly ever exceeds 1; where it does, up to `COPIES`
-events are made of the trial, each measured anew and kept with its share of the expectation.
-Signal is generated unweighted, a fixed number of events at each mass.
+A background trial of weight w fb that the detector turns into an event with probability v stands
+for w v L / N expected events of the luminosity L, N being the number of trials. It is kept with
+just this probability and then weighs 1. N comes from a pilot run such that the expectation hardly
+ever exceeds 1; where it does, up to `COPIES` events are made of the trial, each measured anew and
+kept with its share of the expectation. Signal is unweighted, a fixed number of events at each mass.
 
-All randomness of a batch comes from the seed and the batch's own place, so that batches can be
-made in any order by any number of processes.
+Batches can be made in any order by any number of processes.
 """
 
 import logging
@@ -46,7 +44,7 @@ EVENT: Final = np.dtype(
 
 @dataclass(frozen=True)
 class Batch:
-    """Trials of one stratum whose result depends on nothing but the fields below and the seed."""
+    """Trials of one stratum, whose events depend on the seed and these fields only."""
 
     dataset: str  # its name, which is part of the seed
     stratum: int  # index of the generator within the dataset
@@ -166,8 +164,7 @@ def unweighted(
 
     Trials of an event are repeated, with its beam energy, until one is accepted with the
     probability weight / maximum. An accepted trial above the maximum keeps its excess as
-    weight, so that no distribution is distorted, and the log says so. All others weigh one
-    (without unit: they stand for the cross-section together).
+    weight, and the log says so. All others weigh one.
     """
     maximum = generator.maximum(sqrt_s)
     events = GeneratedEvents.zeros(sqrt_s.copy())

@@ -1,17 +1,16 @@
 """e+e- -> mu+mu- with any number of photons, sorted by the hardest of them.
 
 The hardest photon follows the exact matrix element of one-photon emission; softer ones are
-radiated by each of the two beams and two muons, in leading-logarithm approximation, with
-energy fractions below that of the hardest. With b_i the strengths of the four charges, no
-harder photon off any of them has the probability x^(sum b_i): this factor multiplies the exact
-spectrum, and the softer photons follow b z^(b-1) below x. To leading logarithm this is the
-exponentiated radiation of every charge (the sum over which of its photons is the hardest is
-b z^(b-1) again), and the hardest photon is right at any angle and energy.
+radiated by each of the two beams and two muons, to leading logarithm, with energy fractions below
+that of the hardest, x. With b_i the strengths of the four charges, no harder photon off any of
+them has the probability x^(sum b_i): this factor multiplies the exact spectrum, and the softer
+photons follow b z^(b-1) below x. To leading logarithm this is the exponentiated radiation of every
+charge (the sum over which of its photons is the hardest is b z^(b-1) again), and the hardest photon
+is right at any angle and energy.
 
-The generators split the phase space by the energy fraction x and the polar angle of the hardest
-photon, both in the frame where it is radiated, which all but coincides with the CMS, and by
-whether it hits the calorimeter: the regions differ by orders of magnitude in how often the event
-looks like two muons and nothing else.
+The generators split the phase space by x and the polar angle of the hardest photon, both in the
+frame where it is radiated, which all but coincides with the CMS, and by whether it hits the
+calorimeter: how often the event looks like two muons differs by orders of magnitude.
 """
 
 from itertools import pairwise, product
@@ -23,13 +22,10 @@ import numpy as np
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.detector import (
-    BLIND,
-    EVERYWHERE,
     MISSED,
     SEEN,
     Detector,
-    Range,
-    Veto,
+    Region,
     in_region,
     transform,
 )
@@ -68,9 +64,7 @@ class HardestPhoton(NamedTuple):
     opening: Pair = (0.0, 2.0)  # range of 1 - cos of the photon's polar angle
     # transverse momentum of all photons together below which events are left out, CMS, GeV
     least_transverse: float = 0.0
-    region: int = EVERYWHERE  # or `MISSED` or `SEEN`: where the photon has to go
-    to_laboratory: FloatArray = np.eye(4)  # matrix that takes CMS momenta, from the left
-    veto: Veto = BLIND
+    region: Region = Region()  # where the photon has to go
 
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV; rows of zeros if it fails."""
@@ -100,7 +94,7 @@ def whole(threshold: float = 0.01) -> tuple[SoftPhotons, HardestPhoton]:
     return SoftPhotons("soft photons", threshold), HardestPhoton("hard photon", (threshold, 1.0))
 
 
-def _angles_in_cms(detector: Detector, polar_range: Range) -> Range:
+def _angles_in_cms(detector: Detector, polar_range: Pair) -> Pair:
     """Polar angles in the CMS that belong to a range in the laboratory at some azimuth, degrees."""
     angle, azimuth = np.meshgrid(np.radians(polar_range), np.radians(np.arange(360)))
     sine = np.sin(angle)
@@ -115,12 +109,10 @@ def strata(detector: Detector) -> list[HardestPhoton]:
 
     Left out are events whose photons together have too little transverse momentum to pass the
     preselection even after the resolution, and, as part of them, events without a photon of at
-    least three quarters of that: two of them in the same direction are rarer than the
-    resolution's tails.
+    least three quarters of that: two in the same direction are rarer than the resolution's tails.
 
-    A photon that the calorimeter can see comes with the small probability that it does not, and
-    needs few trials. The others are split into bands of the polar angle, at the edges and gaps of
-    the calorimeter, where the photon is missed more or less often, and by energy: a photon below
+    A photon that the calorimeter can see is rarely missed, and needs few trials. The others are
+    split by polar angle, at the edges and gaps of the calorimeter, and by energy: a photon below
     threshold is missed everywhere.
     """
     veto = detector.photons
@@ -138,16 +130,15 @@ def strata(detector: Detector) -> list[HardestPhoton]:
         edges.extend(_angles_in_cms(detector, feature))
     edges.append(180.0)
     everywhere = (0.0, 2.0)
-    missed = (transverse, MISSED, detector.to_laboratory, veto)
-    seen = (transverse, SEEN, detector.to_laboratory, veto)
+    missed, seen = (Region(where, veto, detector.to_laboratory) for where in (MISSED, SEEN))
     parts = [
-        HardestPhoton("photon seen", (softest, 1.0), everywhere, *seen),
-        HardestPhoton("soft photon missed", (softest, threshold), everywhere, *missed),
+        HardestPhoton("photon seen", (softest, 1.0), everywhere, transverse, seen),
+        HardestPhoton("soft photon missed", (softest, threshold), everywhere, transverse, missed),
     ]
     for (low, high), fraction in product(pairwise(edges), ((threshold, 0.5), (0.5, 1.0))):
         opening = float(1 - np.cos(np.radians(low))), float(1 - np.cos(np.radians(high)))
         name = f"photon of x > {fraction[0]:.2f} missed at {low:.0f}-{high:.0f} degrees"
-        parts.append(HardestPhoton(name, fraction, opening, *missed))
+        parts.append(HardestPhoton(name, fraction, opening, transverse, missed))
     return parts
 
 
@@ -156,8 +147,8 @@ def largest_transverse(energy: float, x: float, y: float, softer: Fractions) -> 
     """Upper bound on the transverse momentum of all photons together in the CMS, GeV.
 
     The photons off the beams contribute at most their energy, and turn and boost the rest by
-    angles and velocities below the share of the beam's energy that they take. x and y are energy
-    fraction and 1 - cos of the hardest photon (to the electron).
+    angles and velocities below their share of the beam's energy. x and y are energy fraction and
+    1 - cos of the hardest photon (to the electron).
     """
     of_beams = softer[0] + softer[1]
     of_muons = softer[2] + softer[3]
@@ -189,8 +180,8 @@ def hardest_photon(
 
     Returns:
         x = 1 - s_mumu/s and y = 1 - cos of the photon to the electron, within their ranges; cosine
-        of the angle between mu- and the direction opposite to the photon in the dimuon rest frame;
-        the inverse of the density of the three.
+        of the mu- to the direction opposite to the photon in the dimuon rest frame; the inverse of
+        the density of the three.
     """
     x_low, x_high = x_range[0], min(x_range[1], 1 - DIMUON_THRESHOLD / s)
     y_low, y_high = y_range
@@ -244,7 +235,7 @@ def _generate(rng: np.random.Generator, stratum: HardestPhoton, events: Generate
         energy = x * sqrt(s) / 2
         photon = about_z(energy, energy, y, 2 * pi * rng.random())
         hardest = into_cms(photon, frame)
-        if not in_region(hardest, stratum.region, stratum.to_laboratory, stratum.veto):
+        if not in_region(hardest, stratum.region):
             continue
         dimuon = (sqrt(s) - energy, -photon[1], -photon[2], -photon[3])
         backwards = (dimuon[1] / energy, dimuon[2] / energy, dimuon[3] / energy)
@@ -297,8 +288,8 @@ def _generate_without(rng: np.random.Generator, below: float, events: GeneratedE
 def born_element(s: float, cosine: float) -> float:
     """Matrix element squared of e+e- -> mu+mu-, averaged and summed over spins.
 
-    With the running coupling and massless electrons; the cosine is that of the angle between mu-
-    and e- in the rest frame of the collision.
+    With the running coupling and massless electrons; the cosine is that of the mu- to the e- in
+    the rest frame of the collision.
     """
     ratio = 4 * MUON_MASS**2 / s
     coupling = 4 * pi * ALPHA / (1 - vacuum_polarisation(s))
@@ -316,9 +307,8 @@ def radiative_element(
     terms of order m_mu^2 over the dimuon mass squared. The photon couples with the coupling at
     rest, the virtual photons with the running one.
 
-    The z axis is the direction of the electron, and the colliding electrons are back to back.
-    `opening`, 1 - cos of the angle between photon and electron, is given apart from the momenta
-    because it keeps its digits.
+    The electron flies along z, the positron against it. `opening`, 1 - cos of the angle between
+    photon and electron, is given apart from the momenta because it keeps its digits.
     """
     energy = sqrt(s) / 2
     beam = sqrt(energy**2 - ELECTRON_MASS**2)
@@ -334,9 +324,8 @@ def radiative_element(
     like_1, like_2 = 2 * dot(electron, minus), 2 * dot(positron, plus)
     unlike_1, unlike_2 = 2 * dot(electron, plus), 2 * dot(positron, minus)
 
-    initial = _off_the_beams(
-        s, s_mumu, (k_electron, k_positron), (like_1, like_2), (unlike_1, unlike_2)
-    )
+    like, unlike = (like_1, like_2), (unlike_1, unlike_2)
+    initial = _off_the_beams(s, s_mumu, (k_electron, k_positron), like, unlike)
     hard = (like_1**2 + like_2**2 + unlike_1**2 + unlike_2**2) / (s * s_mumu)
     dipole = 2 * dot(minus, plus) / (k_minus * k_plus)
     mass_minus = (like_2**2 + unlike_1**2) / k_minus**2
@@ -362,8 +351,8 @@ def _off_the_beams(s: float, s_mumu: float, photon: Pair, like: Pair, unlike: Pa
     The exact tensor with the electron mass (up to its fourth power), contracted with that of
     massive muons, over s_mumu^2 (Binner, Kuehn and Melnikov, Phys. Lett. B 459 (1999) 279).
 
-    Products of momenta are those of the photon with electron and positron, twice those of electron
-    and mu- and of positron and mu+ (like), and of electron and mu+ and of positron and mu-.
+    Products of momenta are those of the photon with electron and positron, and twice those of
+    electron with mu- and positron with mu+ (like), electron with mu+ and positron with mu-.
     """
     y1, y2 = 2 * photon[0] / s, 2 * photon[1] / s
     q2 = s_mumu / s

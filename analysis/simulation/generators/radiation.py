@@ -3,9 +3,7 @@
 Every charge radiates one photon that stands for all its radiation below a given energy. Its
 energy fraction z follows the exponentiated structure function b z^(b-1) (1 + (1-z)^2)/2 with
 b = (alpha/pi) (ln(s/m^2) - 1) (Gribov and Lipatov; Kuraev and Fadin, Sov. J. Nucl. Phys. 41 (1985)
-466), its angle the radiation pattern of a charge with mass. The photons are four-vectors: the
-system that is left has transverse momentum, and what leaves along a beam can be told from what a
-calorimeter sees.
+466), its angle the radiation pattern of a charge with mass, and what is left recoils.
 """
 
 from math import atan, exp, expm1, log, log1p, pi, sqrt
@@ -30,7 +28,7 @@ from punzinet.analysis.simulation.events import (
 SOFT_AND_VIRTUAL: Final = 1 + ALPHA / np.pi * (np.pi**2 / 3 - 0.5)
 """First-order vertex correction of the annihilation that no logarithm carries (Kuraev, Fadin)."""
 SOFTEST: Final = 1e-6
-"""Energy fraction below which photons are left out: a few keV, which nothing resolves."""
+"""Energy fraction below which photons are left out: a few keV."""
 DIMUON_THRESHOLD: Final = 4 * MUON_MASS**2
 """Least mass squared of a dimuon, GeV^2."""
 _HADRONS: Final = (
@@ -51,10 +49,7 @@ Frame = tuple[Momentum, Vector]
 
 @njit(cache=True)
 def lepton_loop(s: float, mass: float) -> float:
-    """Contribution of one lepton to `vacuum_polarisation`, to one loop.
-
-    It is (alpha/3 pi) (ln(s/m^2) - 5/3) far above threshold.
-    """
+    """Contribution of one lepton to `vacuum_polarisation`, to one loop."""
     ratio = 4 * mass**2 / s
     if ratio > 1e4:
         # leading term of the expansion in s: the closed form below has lost its digits
@@ -73,8 +68,8 @@ def lepton_loop(s: float, mass: float) -> float:
 def hadron_loop(s: float) -> float:
     """Contribution of the hadrons, A + B ln(1 + C s) in five ranges of sqrt(s) up to the Z.
 
-    The parametrisation of Burkhardt and Pietrzyk (Phys. Lett. B 513 (2001) 46) for space-like
-    photons, which is smooth: resonances are not modelled.
+    From Burkhardt and Pietrzyk (Phys. Lett. B 513 (2001) 46), for space-like photons: without
+    resonances.
     """
     for end, scale, slope in _HADRONS:
         if s < end**2:
@@ -84,20 +79,16 @@ def hadron_loop(s: float) -> float:
 
 @njit(cache=True)
 def vacuum_polarisation(s: float) -> float:
-    """Delta alpha(s): the coupling at s is alpha / (1 - Delta alpha).
-
-    The photon is time-like, its mass squared s (GeV^2) above zero and below the Z.
-    """
+    """Delta alpha(s): the coupling at s, GeV^2, up to the Z is alpha / (1 - Delta alpha)."""
     leptons = lepton_loop(s, ELECTRON_MASS) + lepton_loop(s, MUON_MASS) + lepton_loop(s, TAU_MASS)
     return leptons + hadron_loop(s)
 
 
 @njit(cache=True)
 def exponent(s: float, mass: float) -> float:
-    """Strength of the radiation of one charge, b = (alpha/pi) (ln(s/m^2) - 1).
+    """Strength b of the radiation of one charge: the mean number of photons per unit of ln(energy).
 
-    It is the mean number of photons per unit of ln(energy); s is the mass squared of the pair
-    that the charge belongs to.
+    s is the mass squared of the pair that the charge belongs to, GeV^2.
     """
     return ALPHA / pi * (log(s / mass**2) - 1)
 
@@ -116,7 +107,7 @@ def emission_angle(uniform: float, energy: float, mass: float) -> float:
     The density of d = 1 - cos(theta) is d/(d + a)^2 with a = m^2/2E^2: the pattern
     1/(p.k) - m^2/(p.k)^2 of one charge, whose integral is the logarithm minus one in `exponent`.
     With v = ln(1 + d/a) the cumulative density is v - 1 + exp(-v), solved by Newton's method
-    from above, where it converges without overshooting. Energy and mass are those of the charge.
+    from above, without overshooting. Energy and mass are those of the charge.
     """
     scale = mass**2 / (2 * energy**2)
     largest = log1p(2 / scale)
@@ -136,10 +127,10 @@ def softer_fraction(
 ) -> tuple[float, float]:
     """Energy fraction of the photon off one charge, below that of the hardest photon.
 
-    s is the mass squared of the pair that the charge belongs to, GeV^2. A `share` of the fractions
-    is drawn from 1/(1 - z) instead of z^(b-1), because the cross-section of what is left of the
-    energy rises in this way. The fraction is zero below `SOFTEST`; with it comes the event's weight
-    for this charge: the probability of nothing harder times the hard spectrum, normalised.
+    s is that of `exponent`. A `share` of the fractions is drawn from 1/(1 - z) instead of z^(b-1):
+    so does the cross-section of what is left rise. The fraction is zero below `SOFTEST`; with it
+    comes the event's weight for this charge: the probability of nothing harder times the hard
+    spectrum, normalised.
     """
     strength = exponent(s, mass)
     if strength <= 0:
@@ -161,10 +152,7 @@ def softer_fraction(
 def softer_fractions(
     rng: np.random.Generator, s: float, s_mumu: float, below: float
 ) -> tuple[Fractions, float]:
-    """Energy fractions, all below that of the hardest photon, and the weight of an event.
-
-    The weight holds the soft and virtual corrections.
-    """
+    """Energy fractions below that of the hardest, and the weight, with virtual corrections."""
     share = _HARD_SHARE if below > 0.5 else 0.0
     electron, weight_1 = softer_fraction(rng, s, ELECTRON_MASS, below, share)
     positron, weight_2 = softer_fraction(rng, s, ELECTRON_MASS, below, share)
@@ -189,9 +177,8 @@ def radiate_off_beams(
 ) -> tuple[Momentum, Momentum, Frame]:
     """Radiate photons of given energies off the beams, and find the frame of the collision.
 
-    There the two beams are no longer back to back if a photon took transverse momentum away; the
-    direction of the electron is the bisector of the electron and the reversed positron (Collins
-    and Soper, Phys. Rev. D 16 (1977) 2219).
+    Where the two beams are no longer back to back there, the bisector of electron and reversed
+    positron is the direction of the electron (Collins and Soper, Phys. Rev. D 16 (1977) 2219).
     """
     energy = sqrt_s / 2
     first = _photon(rng, fractions[0], energy, ELECTRON_MASS)

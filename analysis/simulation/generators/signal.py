@@ -7,16 +7,15 @@ give the amplitude (e^2 g' / s) [vbar(e+) gamma_a u(e-)] eps*_b J^{ba} with the 
                         - gamma^a (p+slash + kslash - m) gamma^b / d_plus ] v(p+),
 
 where k is the momentum of the Z', d = (p + k)^2 - m^2 for either muon, m the muon mass and M the
-Z' mass. Electrons are massless. Summed over the spins of the muons and of the Z', it leaves
-the tensor H^{aa'} of the decay of the virtual photon. It obeys q_a H^{aa'} = 0, and averaged over
-the beam spins the electrons give the photon the polarisation sum (s/2) (xx + yy) with z
-along the beams, so that
+Z' mass. Summed over the spins of the muons and of the Z', it leaves the tensor H^{aa'} of the decay
+of the virtual photon, with q_a H^{aa'} = 0. Averaged over the beam spins, massless electrons along
+z give the photon the polarisation sum (s/2) (xx + yy), so that
 
     mean |M|^2 = (e^2 g' / s)^2 (s/2) (H^xx + H^yy),    H^xx + H^yy = trace - H^zz.
 
 Phase space is a chain of two-body decays, sampled along the peaks of the matrix element: the
-energy E of the Z' with density 1/E, and the cosine c of the mu- to the Z' in the rest frame of the
-muon pair with density 1/((a - c)(a + c)), the product of the two muon propagators.
+energy E of the Z' as 1/E, and the cosine c of the mu- to the Z' in the rest frame of the muon pair
+as the product of the two muon propagators, 1/((a - c)(a + c)).
 
 Beams do not radiate: the published sample was made with MadGraph at leading order
 (arXiv:2110.00810, section 6). With radiation a quarter of the signal would leave its window.
@@ -45,9 +44,7 @@ class SignalGenerator(NamedTuple):
     name: str = "signal"
 
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
-        """One weighted trial for each energy of the beams (n,), GeV.
-
-        The mean of the weights is the cross-section over g'^2, in fb.
+        """One weighted trial for each energy of the beams (n,), GeV; weights in fb at g' = 1.
 
         Raises:
             ValueError: If a beam energy is not above threshold.
@@ -60,21 +57,16 @@ class SignalGenerator(NamedTuple):
         return events
 
     def maximum(self, sqrt_s: FloatArray) -> float:
-        """Largest weight that a trial can have at energies of the beams (n,), from a scan.
-
-        Every shape counts in its best orientation, so the scan has two dimensions, in which the
-        weight is smooth; `MARGIN` covers the distance between its points.
-        """
+        """Largest weight that a trial can have at energies of the beams (n,), from a scan."""
         return MARGIN * max(_largest(energy, self.mass) for energy in (sqrt_s.min(), sqrt_s.max()))
 
 
 @njit(cache=True)
 def trace(s: float, d: Pair, masses2: Pair) -> float:
-    """Trace -g_{aa'} H^{aa'}: the decay of an unpolarised virtual photon.
+    """Trace -g_{aa'} H^{aa'}: the decay of an unpolarised virtual photon, without dimension.
 
-    It is H^xx + H^yy + H^zz in the rest frame of the photon, without dimension: three halves of the
-    mean of H^xx + H^yy over the orientations of the event. s is the photon's mass squared; d are
-    (p + k)^2 - m^2 of the mu- and of the mu+; the masses are m^2 and M^2; all in GeV^2.
+    It is three halves of the mean of H^xx + H^yy over the orientations of the event. s is the
+    photon's mass squared; d are those of the mu- and of the mu+; masses are m^2, M^2; all in GeV^2.
     """
     muon, boson = masses2
     product = d[0] * d[1]

@@ -1,13 +1,13 @@
 """Tau pairs: e+ e- -> tau+ tau- (gamma), both taus decaying to a muon and two neutrinos.
 
 The Born process has the tau mass and the full spin correlation of the pair. The first tau decays
-without polarisation; its polarimeter then fixes the polarisation of the second, which decays with
-it: the joint distribution 1 + sum C_ij h_i h_j is exact, without weights.
+without polarisation; its polarimeter fixes the polarisation of the second: the joint distribution
+1 + sum C_ij h_i h_j is exact, without weights.
 
 Decays are tau -> mu nu nu with the muon mass, and tau -> pi nu. In its rest frame a tau- with the
-polarisation P decays with the probability dGamma (1 + P.h), h the polarimeter of the decay: a
-vector along the charged particle, whose length is the analysing power. The Standard Model's V-A
-coupling fixes it; the tau+ has the opposite sign.
+polarisation P decays with the probability dGamma (1 + P.h). The polarimeter h is a vector along
+the charged particle, its length the analysing power of the V-A coupling; that of the tau+ has the
+opposite sign.
 """
 
 from math import cos, log, pi, sin, sqrt
@@ -64,8 +64,8 @@ class TauPairGenerator(NamedTuple):
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV.
 
-        Weights vary by radiation alone, and none is more than a fifth above the mean, which is
-        the cross-section times the branching ratios (and misidentification rates), in fb.
+        Weights, in fb with the branching ratios and misidentification rates, vary by radiation
+        alone, and none is more than a fifth above the mean.
         """
         pions = self.pion_misidentification * BR_TAU_TO_PI
         share = BR_TAU_TO_MU + pions
@@ -153,13 +153,11 @@ def decay(
 
 @njit(cache=True)
 def spin_correlation(cosine: float, gamma: float) -> tuple[Vector, Vector, Vector]:
-    """Spin correlation C_ij of the tau pair made by a virtual photon.
+    """Spin correlation C_ij of tau- (rows) and tau+, Tsai, Phys. Rev. D 4 (1971) 2821.
 
     The axes are those of both rest frames: z along the tau-, x in the plane of the reaction on
-    the side of the electron (electron.x > 0), y normal to it. Neither tau is polarised on its
-    own. (Tsai, Phys. Rev. D 4 (1971) 2821.)
-
-    The cosine is that of the tau- to the electron; rows are those of the tau-, columns of the tau+.
+    the side of the electron (electron.x > 0), y normal to it. The cosine is that of the tau- to
+    the electron.
     """
     sine2 = 1 - cosine * cosine
     lightness = 1 / (gamma * gamma)
@@ -187,9 +185,9 @@ def _pair_cosine(rng: np.random.Generator, gamma: float) -> float:
 def make_pair(
     rng: np.random.Generator, sqrt_s: float, pion_share: float
 ) -> tuple[Momentum, Momentum]:
-    """Make a tau pair and let it decay, to a positive and a negative muon (or pion).
+    """Positive and negative muon (or pion) of a tau pair, in the collision's rest frame.
 
-    Their momenta are in the rest frame of the collision, z along the electron.
+    The z axis is along the electron.
     """
     gamma = sqrt_s / THRESHOLD
     boost = sqrt(gamma * gamma - 1)
@@ -228,11 +226,10 @@ def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momen
 
 @njit(cache=True)
 def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float]:
-    """Draw the energy fraction z of the photon off one beam, with more hard ones than there are.
+    """Draw the energy fraction z of the photon off one beam, and its weight.
 
-    The spectrum is that of `radiation`. It is sampled in proportion to b z^(b-1) + b / 2(1-z),
-    because the cross-section of what is left rises as 1/(1-z): so that events after hard
-    radiation weigh no more than others. z is zero where the photon is too soft to be seen.
+    Sampled in proportion to b z^(b-1) + b / 2(1-z), because the cross-section of what is left rises
+    as 1/(1-z): events after hard radiation weigh no more than others. z is zero below `SOFTEST`.
     """
     strength = exponent(s, ELECTRON_MASS)
     least = THRESHOLD * THRESHOLD / s
@@ -248,7 +245,7 @@ def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float
 
 @njit(cache=True)
 def _generate(rng: np.random.Generator, pion_share: float, events: GeneratedEvents) -> None:
-    """Radiate off the beams, make tau pairs, and let them decay; weights without branching ratios.
+    """Fill events, without branching ratios.
 
     Where radiation leaves too little energy the weight stays zero and the neutrinos have all of it.
     """

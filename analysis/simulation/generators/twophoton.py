@@ -1,12 +1,11 @@
 """e+e- -> e+e- mu+mu- by the collision of two virtual photons.
 
-The matrix element is exact (see `twophoton_matrix_element`), as are all four momenta. For most
-events both virtualities Q^2 are tiny and the pair has no transverse momentum; what looks like
-signal has one photon of Q^2 above some 0.03 GeV^2. The harder photon's virtuality is drawn evenly
-in its logarithm above a lower end, the softer one's below that of the harder; then transverse
-mass and rapidity of the pair, between the ends that energy and direction of the recoil leave
-them. Which of the beams radiates the harder photon, and whether the calorimeter sees a scattered
-electron, makes the strata.
+The matrix element is exact (see `twophoton_matrix_element`), as are all momenta. In most events
+both virtualities Q^2 are tiny and the pair has no transverse momentum; what looks like signal has
+one photon of Q^2 above some 0.03 GeV^2. The harder photon's virtuality is drawn evenly in its
+logarithm, the softer one's below that of the harder; then transverse mass and rapidity of the pair,
+between the ends that energy and direction of the recoil leave them. Which beam radiates the harder
+photon, and whether the calorimeter sees a scattered electron, makes the strata.
 
 Left out are other diagrams of the same order (muon pairs off a virtual photon that an electron
 radiates), which matter for dimuon masses below some 0.5 GeV, and radiation off the beams.
@@ -20,15 +19,7 @@ import numpy as np
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
-from punzinet.analysis.simulation.detector import (
-    BLIND,
-    EVERYWHERE,
-    MISSED,
-    SEEN,
-    Detector,
-    Veto,
-    in_region,
-)
+from punzinet.analysis.simulation.detector import MISSED, SEEN, Detector, Region, in_region
 from punzinet.analysis.simulation.events import (
     GeneratedEvents,
     Momentum,
@@ -86,10 +77,7 @@ class TwoPhoton(NamedTuple):
     recoil_mass2: float = inf  # largest mass squared of the recoil, GeV^2
     muon_slope: Pair = ALL  # of both muons
     muon_transverse: float = 0.0  # least one of either muon in the laboratory, GeV
-    # `MISSED` if both scattered electrons have to be, `SEEN` if not both, or `EVERYWHERE`
-    region: int = EVERYWHERE
-    to_laboratory: FloatArray = np.eye(4)  # matrix that takes CMS momenta, from the left
-    veto: Veto = BLIND
+    region: Region = Region()  # `MISSED` if both scattered electrons have to be, `SEEN` if not both
 
     def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV; rows of zeros if it fails."""
@@ -114,11 +102,10 @@ def _slopes(low: float, high: float) -> Pair:
 def strata(detector: Detector) -> list[TwoPhoton]:
     """Generators of all two-photon events that the detector may take for signal.
 
-    Left out are events that cannot pass the acceptance and the preselection even after the
-    resolution: muons outside the drift chamber or with too little transverse momentum, and
-    recoils with too little of it or too far from the calorimeter barrel. As the transverse
-    momentum of the pair is at most the sum of the roots of both virtualities, the larger one is
-    at least a quarter of its square.
+    Left out are events that cannot pass acceptance and preselection even after the resolution:
+    muons outside the drift chamber or of too little transverse momentum, recoils of too little of
+    it or too far from the calorimeter barrel. The pair has at most the sum of the roots of both
+    virtualities, so the larger one is at least a quarter of its square.
     """
     preselection = detector.preselection
     low, high = preselection.recoil_polar_range
@@ -138,15 +125,14 @@ def strata(detector: Detector) -> list[TwoPhoton]:
             recoil_mass2=preselection.recoil_mass_squared[1] + MASS_MARGIN,
             muon_slope=_slopes(*detector.tracking.polar_range),
             muon_transverse=least_muon,
-            region=SEEN,
-            to_laboratory=detector.to_laboratory,
-            veto=detector.electrons,
+            region=Region(SEEN, detector.electrons, detector.to_laboratory),
         )
         parts.append(seen)
         for ends in pairwise(edges):
             q2 = f"{ends[0]:.2f} < Q2 < {ends[1]:.2f}"
             name = f"{beam}'s photon of {q2} harder, electrons missed"
-            parts.append(seen._replace(name=name, virtuality=ends, region=MISSED))
+            missed = seen.region._replace(where=MISSED)
+            parts.append(seen._replace(name=name, virtuality=ends, region=missed))
     return parts
 
 
@@ -184,11 +170,11 @@ def _power_at(slope: float, along: float, target: float) -> float:
 def _power_range(sqrt_s: float, transverse_mass: float, across: Pair, stratum: TwoPhoton) -> Pair:
     """Range of the exponential of the pair's rapidity that leaves the recoil in reach.
 
-    The recoil's momentum along the z axis of the laboratory falls with the rapidity, and its
-    transverse momentum there is that of the pair, at most the one of the photons (`across`, in the
-    CMS), and that of the boost, which is not quite along the axis. The range can be empty.
+    The recoil's momentum along z in the laboratory falls with the rapidity; across z it has that of
+    the pair, at most the one of the photons (`across`, in the CMS), and that of the boost, which is
+    not quite along z. The range can be empty.
     """
-    matrix = stratum.to_laboratory
+    matrix = stratum.region.to_laboratory
     slope, along = matrix[0, 3], matrix[3, 3]
     # of the boost of the energy that the pair leaves, about 85 % of all
     x, y = 0.85 * sqrt_s * matrix[0, 1], 0.85 * sqrt_s * matrix[0, 2]
@@ -214,8 +200,8 @@ def _draw_photons(
 
     With Q^2 given, y = q.p'/p.p' of either photon (p and p' the momenta of its own and of the
     other beam) is the share of the pair's energy along its own beam plus the other photon's
-    Q^2/s. The shares are made of the transverse mass and the rapidity of the pair. With them and
-    the azimuths of the electrons comes the inverse density of y and Q^2, zero if out of reach.
+    Q^2/s; transverse mass and rapidity of the pair make the shares. With y, Q^2 and the azimuths
+    of the electrons comes the inverse density of y and Q^2, zero if out of reach.
     """
     nothing = (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), 0.0
     s = sqrt_s**2
@@ -283,24 +269,21 @@ def _pair_in_reach(sqrt_s: float, pair: Momentum, stratum: TwoPhoton) -> bool:
     recoil = (sqrt_s - pair[0], -pair[1], -pair[2], -pair[3])
     if dot(recoil, recoil) > stratum.recoil_mass2:
         return False
-    slope, _ = _slope(recoil, stratum.to_laboratory)
+    slope, _ = _slope(recoil, stratum.region.to_laboratory)
     return stratum.recoil_slope[0] <= slope <= stratum.recoil_slope[1]
 
 
 @njit(cache=True)
 def _electrons_in_reach(first: Momentum, second: Momentum, stratum: TwoPhoton) -> bool:
     """Whether the calorimeter misses or sees the scattered electrons as it should."""
-    if stratum.region == EVERYWHERE:
-        return True
-    missed = in_region(first, MISSED, stratum.to_laboratory, stratum.veto)
-    missed = missed and in_region(second, MISSED, stratum.to_laboratory, stratum.veto)
-    return missed == (stratum.region == MISSED)
+    one, other = in_region(first, stratum.region), in_region(second, stratum.region)
+    return (one or other) if stratum.region.where == SEEN else (one and other)
 
 
 @njit(cache=True)
 def _muon_in_reach(muon: Momentum, stratum: TwoPhoton) -> bool:
     """Whether a muon may pass acceptance and preselection."""
-    slope, across = _slope(muon, stratum.to_laboratory)
+    slope, across = _slope(muon, stratum.region.to_laboratory)
     inside = stratum.muon_slope[0] <= slope <= stratum.muon_slope[1]
     return inside and across >= stratum.muon_transverse
 

@@ -8,9 +8,8 @@ vectors, into whose outer products its tensor falls apart,
 with n along the electron's momentum as far as it is orthogonal to the photon's, l orthogonal to
 n in the plane of electron and photon axis, and y normal to this plane: two helicities and the
 flip that the mass allows (compare the density matrices of Budnev et al., Phys. Rep. 15 (1975)
-181). The amplitudes of the pair are those of the two diagrams of Compton scattering, crossed,
-for virtual photons. Nothing is neglected: no virtuality against the mass of the pair, no
-scalar polarisation, no correlation in azimuth.
+181). The amplitudes of the pair are those of Compton scattering, crossed, for virtual photons:
+no virtuality, scalar polarisation or correlation in azimuth is neglected.
 """
 
 from math import hypot, sqrt

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.stats import chi2
 
+from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, momenta
@@ -30,10 +31,24 @@ def mean(weight: np.ndarray) -> tuple[float, float]:
     return weight.mean(), weight.std() / np.sqrt(len(weight))
 
 
+def rate(generator: Generator, n: int, seed: int) -> tuple[float, float]:
+    """Mean of the weights and its statistical error, fb."""
+    return mean(sample(generator, n, seed).weight)
+
+
 def add(parts: list[tuple[float, float]]) -> tuple[float, float]:
     """Sum of independent values, and its error."""
     values, errors = np.transpose(parts)
     return values.sum(), np.linalg.norm(errors)
+
+
+def assert_agreement(
+    one: tuple[float, float], other: tuple[float, float], precision: float
+) -> None:
+    """Two values within four errors, which together are small against the second value."""
+    error = np.hypot(one[1], other[1])
+    assert error <= precision * other[0]
+    assert abs(one[0] - other[0]) < 4 * error
 
 
 def probability(
@@ -113,3 +128,20 @@ def spinors(p: np.ndarray, mass: float, *, antiparticle: bool = False) -> np.nda
 def currents(left: np.ndarray, vertex: np.ndarray, right: np.ndarray) -> np.ndarray:
     """All spin combinations of left-bar vertex^mu right, (2, 2, 4)."""
     return np.einsum("ai,mij,bj->abm", left.conj() @ GAMMA[0], vertex, right)
+
+
+def propagator(p: np.ndarray, mass: float) -> np.ndarray:
+    return (slash(p) + mass * UNIT) / (mass2(p) - mass**2)
+
+
+def pair_amplitudes(minus: np.ndarray, plus: np.ndarray, boson: np.ndarray) -> np.ndarray:
+    """Components of a boson (m), radiated by mu- mu+, and of their photon, and spins, (4, 4, 2, 2).
+
+    Both diagrams, without couplings; a boson of negative energy is absorbed.
+    """
+    left = spinors(minus, MUON_MASS).conj() @ GAMMA[0]
+    right = spinors(plus, MUON_MASS, antiparticle=True)
+    inner = propagator(minus + boson, MUON_MASS), propagator(-plus - boson, MUON_MASS)
+    tensor = np.einsum("mij,jk,nkl->mnil", GAMMA, inner[0], GAMMA)
+    tensor = tensor + np.einsum("nij,jk,mkl->mnil", GAMMA, inner[1], GAMMA)
+    return np.einsum("si,mnil,tl->mnst", left, tensor, right)

@@ -6,14 +6,14 @@ from four_vectors import (
     GAMMA,
     METRIC,
     SQRT_S,
-    UNIT,
+    assert_agreement,
     boosted,
     isotropic,
     mass2,
     on_shell,
+    pair_amplitudes,
     sample,
     slash,
-    spinors,
     two_body_momentum,
 )
 from hypothesis import given
@@ -56,18 +56,10 @@ def dalitz_integral(mass: float) -> float:
     return FB_PER_GEV2 * rate
 
 
-@pytest.mark.parametrize("mass", [0.5, 3.0, 8.7])
+@pytest.mark.parametrize("mass", [0.1, 0.5, 3.0, 8.7])
 def test_rate_agrees_with_an_integration_in_other_variables(mass: float) -> None:
-    value, error = integrate(mass, SQRT_S, seed=5, precision=1e-3)
-    assert error <= 1e-3 * value
-    assert abs(value - dalitz_integral(mass)) < 4 * error
-
-
-def test_rate_falls_over_the_range_of_masses_as_expected() -> None:
-    values = [integrate(mass, SQRT_S, seed=3)[0] for mass in (0.1, 2, 4, 6, 8, 9)]
-    assert values[0] == pytest.approx(6e5, rel=0.1)
-    assert 1 < values[-1] < 5
-    assert np.all(np.diff(values) < 0)
+    expected = dalitz_integral(mass), 0.0
+    assert_agreement(expected, integrate(mass, SQRT_S, seed=5, precision=1e-3), 1e-3)
 
 
 def test_a_very_light_boson_is_radiated_like_a_soft_photon() -> None:
@@ -94,17 +86,6 @@ def test_beams_below_threshold_are_refused() -> None:
         sample(SignalGenerator(10.5), 3, 0)
 
 
-def current(minus, plus, k):
-    """J^{ba} for all spins of the muons: (b, a, spin of mu-, spin of mu+)."""
-    first = (slash(minus + k) + MUON_MASS * UNIT) / (mass2(minus + k) - MUON_MASS**2)
-    second = (-slash(plus + k) + MUON_MASS * UNIT) / (mass2(plus + k) - MUON_MASS**2)
-    vertex = np.einsum("bij,jk,akl->bail", GAMMA, first, GAMMA)
-    vertex = vertex + np.einsum("aij,jk,bkl->bail", GAMMA, second, GAMMA)
-    bar = spinors(minus, MUON_MASS).conj() @ GAMMA[0]
-    v = spinors(plus, MUON_MASS, antiparticle=True)
-    return np.einsum("si,baij,tj->bast", bar, vertex, v)
-
-
 def event(mass, sqrt_s, seed):
     """Momenta of mu-, mu+ and Z' at any point in phase space."""
     rng = np.random.default_rng(seed)
@@ -124,7 +105,7 @@ def test_closed_form_is_the_sum_over_helicities(momenta) -> None:
     minus, plus, k = momenta
     s, masses2 = mass2(sum(momenta)), (MUON_MASS**2, mass2(k))
     d = tuple(mass2(p + k) - MUON_MASS**2 for p in (minus, plus))
-    j = current(*momenta)
+    j = pair_amplitudes(*momenta)
     h = -np.einsum("bc,bast,cdst->ad", METRIC, j, j.conj())
     total = trace(s, d, masses2)
     assert total == pytest.approx(-np.einsum("ab,ab->", METRIC, h).real, rel=1e-8)

@@ -25,12 +25,10 @@ from punzinet.analysis.types import IntArray
 from punzinet.processors.candidates import read_identity
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, name_of
 
+#: Events of a file are usually in the order of these, the first one changing least often.
 IDENTITY_ORDER = ("experiment", "run", "production", "event")
-"""Events of a file are usually in the order of these, the first one changing least often."""
-SLICES: Final = 1024
-"""Ranges of hashes that can be merged one by one."""
-AT_ONCE: Final = 16_000_000
-"""Hashes that are merged at once at most, unless a single slice holds more."""
+SLICES: Final = 1024  # ranges of hashes that can be merged one by one
+AT_ONCE: Final = 16_000_000  # hashes that are merged at most, unless a single slice holds more
 
 
 class IdentityProcessor(ChunkProcessor):
@@ -44,11 +42,7 @@ class IdentityProcessor(ChunkProcessor):
         self._folder = folder.absolute()
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
-        """Hash and sort the identities of a chunk.
-
-        Returns:
-            The ``file`` of the hashes, and the (SLICES + 1,) ``offsets`` where each slice begins.
-        """
+        """Hash and sort identities: the ``file``, and (SLICES + 1,) ``offsets`` of its slices."""
         hashes = identity_hash(**read_identity(dataset, events), dataset=dataset.name)
         # Equal neighbours are candidates of one event.
         ordered = np.sort(hashes[np.concatenate(([True], hashes[1:] != hashes[:-1]))])
@@ -70,13 +64,7 @@ class IdentityProcessor(ChunkProcessor):
 
 
 def summarise(identity: Mapping[str, IntArray]) -> dict[str, Any]:
-    """Summarise the identities of the entries of a chunk.
-
-    Returns:
-        The entries that belong to the same event as the entry before (``further``); whether events
-        are ``ascending`` in the order of their identity; and the identity of the ``first`` and the
-        ``last`` entry.
-    """
+    """Summarise the identities of a chunk: what `scan_identities` finds, and that of both ends."""
     ordered = [identity[name] for name in IDENTITY_ORDER]
     further, ascending = scan_identities(*ordered)
     first, last = ([int(values[row]) for values in ordered] for row in (0, -1))
@@ -87,11 +75,9 @@ def summarise(identity: Mapping[str, IntArray]) -> dict[str, Any]:
 def scan_identities(
     experiment: IntArray, run: IntArray, production: IntArray, event: IntArray
 ) -> tuple[int, bool]:
-    """Compare the identity of every entry, (n,) each, with that of the entry before.
+    """How many entries, of (n,), belong to the same event as the entry before (``further``).
 
-    Returns:
-        How many entries belong to the same event as the entry before, and whether the other
-        ones all have a later identity than the entry before.
+    And whether the other ones all have a later identity than the entry before (``ascending``).
     """
     further, ascending = 0, True
     for i in range(1, len(event)):
@@ -136,12 +122,9 @@ def suspicious(summaries: Mapping[Chunk, Any]) -> list[Chunk]:
 
 
 def count_duplicates(hashes: Mapping[Chunk, Any], summaries: Mapping[Chunk, Any]) -> dict[str, int]:
-    """Count events that are there more than once.
+    """By file, how often it repeats an event of an earlier place: of an earlier file or its own.
 
     Takes the hashes of all chunks that could share events, and the summaries of chunks.
-
-    Returns:
-        By file, how often it repeats an event of an earlier place: of an earlier file or its own.
     """
     chunks = sorted(hashes)
     repeated = np.zeros(len(chunks), dtype=np.int64)
@@ -157,14 +140,13 @@ def count_duplicates(hashes: Mapping[Chunk, Any], summaries: Mapping[Chunk, Any]
         # Candidates of one event on both sides of a border between chunks are no duplicate.
         same = summaries[before]["last"] == summaries[chunk]["first"]
         repeated[number] -= same and chunk.continues(before)
-    counts: Counter[str] = Counter()
+    counts = Counter[str]()
     for chunk, count in zip(chunks, repeated.tolist(), strict=True):
         counts[chunk.file] += count
     return {file: count for file, count in counts.items() if count}
 
 
 def _slice(hashes: Any, low: int, high: int) -> NDArray[np.uint64]:
-    """The hashes of a range of slices."""
     first, last = (int(hashes["offsets"][border]) for border in (low, high))
     return np.fromfile(hashes["file"], np.uint64, last - first, offset=8 * first)
 

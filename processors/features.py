@@ -72,16 +72,13 @@ class FeatureProcessor(ChunkProcessor):
 
     Background is kept if it lies in at least one window, signal if it lies in the window of
     its own generated mass. The output is by dataset: its cutflow, and its table if there is no
-    folder that tables are written to.
+    folder that tables are written to as Parquet. It would hold one folder a dataset, which has to
+    exist, with one file a chunk.
     """
 
     def __init__(
         self, datasets: Iterable[DatasetInfo], windows: Windows, folder: Path | None = None
     ) -> None:
-        """Take the datasets, the windows, and where tables are written to as Parquet.
-
-        The folder holds one folder a dataset, which has to exist, with one file a chunk.
-        """
         super().__init__(datasets)
         self._windows = windows
         self._folder = folder and folder.absolute()
@@ -91,12 +88,11 @@ class FeatureProcessor(ChunkProcessor):
         return [dataset.settings(), self._windows.mass.tolist(), self._windows.sigma.tolist()]
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
-        """Make the tensor of a chunk.
+        """Make the tensor of a chunk, as ``table``, or name and size of the file that holds it.
 
-        Returns:
-            Its ``cutflow``; the ``hypotheses`` of signal, (H, 3) usable entries by generated mass,
-            those in their own window, and their efficiency; what `summarise` says of identities;
-            and the ``table``, or name and size of the file it is written to.
+        There are also its ``cutflow``, what `summarise` says of identities, and the ``hypotheses``
+        of signal: (H, 3) usable entries by generated mass, those in their own window, and their
+        efficiency.
         """
         candidates = read_candidates(dataset, events)
         usable = candidates.hypothesis[candidates.alive]
@@ -152,9 +148,8 @@ class FeatureProcessor(ChunkProcessor):
 def tensor_schema(search: Search) -> pa.Schema:
     """Columns of a tensor, in their order.
 
-    `mass` is the generated mass in GeV, null for background; then come the features, and the
-    variable of the windows, by their names; the event lies in the windows `window_start` to
-    `window_stop` - 1 of all hypotheses sorted by mass (a signal event counts in its own window
+    `mass` is the generated mass in GeV, null for background; the event lies in the windows
+    `window_start` to `window_stop` - 1 of all hypotheses sorted by mass (a signal event in its own
     only); sums of `weight` are events at the target luminosity for background and efficiencies
     for signal.
     """
@@ -206,8 +201,7 @@ def write_table(path: Path, table: pa.Table, search: Search) -> None:
         InputError: If the file cannot be written.
     """
     # Numbers that repeat are small as a dictionary, small numbers as differences, which takes less
-    # time. Compression would make the file another tenth smaller, for more time than reading
-    # takes that part of the ntuples.
+    # time. Compression saves another tenth, and takes longer than to read that part of the ntuples.
     others = {*_DIFFERENCES, search.variable.name, *search.feature_names}
     with atomic_path(path) as partial:
         pq.write_table(
@@ -243,7 +237,7 @@ class ObservedEvents:
 
 
 class ObservableProcessor(ChunkProcessor):
-    """Computes the observables of a random share of the events that networks train on.
+    """Computes the observables of a random share of the events of each dataset that train networks.
 
     Which events those are depends on their identity alone, so that neither chunks nor workers
     change it. The output is `ObservedEvents`.
@@ -252,7 +246,6 @@ class ObservableProcessor(ChunkProcessor):
     def __init__(
         self, datasets: Iterable[DatasetInfo], windows: Windows, shares: Mapping[str, float]
     ) -> None:
-        """Take the datasets, the windows, and the share of the events of each dataset."""
         super().__init__(datasets)
         self._windows = windows
         self._shares = shares
@@ -283,9 +276,9 @@ class ObservableProcessor(ChunkProcessor):
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> ObservedEvents:
         """Put the events of all chunks one after the other."""
-        parts = list(chunks.values())
+        names = next(iter(chunks.values()))
         return ObservedEvents(
-            **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            **{name: np.concatenate([part[name] for part in chunks.values()]) for name in names}
         )
 
     def settings(self, dataset: DatasetInfo) -> Any:

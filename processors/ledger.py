@@ -1,11 +1,11 @@
 """The ledger: every finished job of a stage has a record, so that none is done twice.
 
 A job is what a worker does at once: it reads a chunk of a file, or simulates a batch. Finished, it
-leaves its record, with all there is to say about it; whoever started the workers collects the
-records. A stage that was killed goes on from the records it left. A record counts only while
-everything its result depends on is as it was: that is its key. Under ``output/.ledger/<stage>``
-there are, for each step of the stage, ``<step>.json`` with all jobs and a folder with their
-records and failures. Nothing here imports coffea: `punzinet status` has to be quick.
+leaves its record, which whoever started the workers collects, or a run after one that was killed. A
+record counts only while everything its result depends on is as it was: that is its key. Under
+``output/.ledger/<stage>`` there are, for each step of the stage, ``<step>.json`` with all jobs and
+a folder with their records and failures. Nothing here imports coffea: `punzinet status` has to be
+quick.
 """
 
 from collections.abc import Sequence
@@ -101,11 +101,10 @@ class Records:
 
     def unfinished(self) -> list[Job]:
         """Jobs without a record, by the headers of the records alone."""
-        contents = [read_content(self.path(job.name)) for job in self.jobs]
         return [
             job
-            for job, content in zip(self.jobs, contents, strict=True)
-            if content is None or content.get("key") != job.key
+            for job in self.jobs
+            if (read_content(self.path(job.name)) or {}).get("key") != job.key
         ]
 
     def thin(self) -> None:

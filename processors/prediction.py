@@ -27,8 +27,7 @@ from punzinet.processors.datasets import Chunk, DatasetInfo, split
 from punzinet.processors.ntuples.opening import open_file
 from punzinet.processors.ntuples.preflight import InputFile
 
-TREE = "punzinet"
-"""Name of the friend tree."""
+TREE = "punzinet"  # name of the friend tree
 
 
 class Prediction(NamedTuple):
@@ -48,10 +47,9 @@ def predict_file(
     chunk_size: int,
     advance: Callable[[int], None],
 ) -> Prediction:
-    """Write the friend tree of one ntuple, chunk by chunk.
+    """Write the friend tree of one ntuple, which is read like the dataset, chunk by chunk.
 
-    The ntuple is read like the dataset, with the search and the single cut of the network;
-    `advance` is told of the number of entries done, after every chunk.
+    Search and single cut are those of the network; `advance` is told of the entries of each chunk.
 
     Raises:
         InputError: If the ntuple is damaged, the network has no cut or takes something that is

@@ -48,10 +48,9 @@ def run_jobs(
     step: str,
     title: str,
 ) -> Records:
-    """Do the jobs of a step that reads no files.
+    """Do the jobs of a step that reads no files; the title is what the progress bar says.
 
-    The function takes the payload of a job and returns the record of what was done; the title is
-    what the progress bar says.
+    The function takes the payload of a job and returns the record of what was done.
 
     Raises:
         InputError: If workers die again and again, or the folder cannot be written to.
@@ -91,13 +90,9 @@ def run_processor(
     title: str,
     allow_missing: bool = False,
 ) -> tuple[dict[Chunk, Any], dict[Chunk, str]]:
-    """Run a processor over chunks of files.
+    """Run a processor over chunks of files: the results by chunk in their order, and problems.
 
-    With `allow_missing`, what is wrong with chunks that cannot be read is handed back instead of
-    raised.
-
-    Returns:
-        The results, and what is wrong with the input, by chunk in their order.
+    These are what is wrong with the input of chunks if some may be missing.
 
     Raises:
         InputError: If the input is wrong somewhere and nothing may be missing.
@@ -161,7 +156,6 @@ def _plan(
 
 
 def _place(chunk: Chunk) -> str:
-    """The protocol of a file on a server; nothing for one on a disk."""
     return urlsplit(chunk.file).scheme if is_remote(chunk.file) else ""
 
 
@@ -171,9 +165,9 @@ def _process(
     found: dict[Chunk, Any],
     problems: dict[Chunk, str],
 ) -> None:
-    """Process chunks of files that are opened in the same way; several times on servers.
+    """Process chunks of files that are opened in the same way, on servers several times.
 
-    Results and problems are added to those that there are.
+    Results and problems are added to those there are.
     """
     place = next(iter(items)).file
     tries = ATTEMPTS if is_remote(place) else 1
@@ -206,18 +200,22 @@ def _cannot_be_opened(chunks: Iterable[Chunk], items: Mapping[Chunk, WorkItem]) 
     for path, group in itertools.groupby(chunks, lambda chunk: chunk.file):
         own = list(group)
         try:
-            patiently(path, partial(_uuid_of, own[0].dataset, path, items[own[0]].treename))
+            _uuid_of(own[0].dataset, path, items[own[0]].treename)
         except InputError as error:
             problems |= dict.fromkeys(own, str(error))
     return problems
 
 
 def _uuid_of(dataset: str, path: str, tree: str) -> str:
-    """The UUID that a file has now, in which the tree has to be."""
-    what = f"Dataset {dataset}: tree {tree} of {path} cannot be read"
-    with open_file(path, dataset) as file, reading(what):
-        _ = file[tree]
-        return str(file.file.uuid)
+    """The UUID that a file has now; the tree has to be there."""
+
+    def look() -> str:
+        what = f"Dataset {dataset}: tree {tree} of {path} cannot be read"
+        with open_file(path, dataset) as file, reading(what):
+            _ = file[tree]
+            return str(file.file.uuid)
+
+    return patiently(path, look)
 
 
 def _check_unchanged(files: Sequence[InputFile], *, remote: bool) -> None:
@@ -225,8 +223,7 @@ def _check_unchanged(files: Sequence[InputFile], *, remote: bool) -> None:
     for file in files:
         changed = state_of(file.path) != file.state[:2]
         if remote and is_remote(file.path):
-            now = partial(_uuid_of, file.dataset, file.path, file.tree)
-            changed |= patiently(file.path, now) != file.uuid
+            changed |= _uuid_of(file.dataset, file.path, file.tree) != file.uuid
         if changed:
             raise InputError(
                 f"{file.path} changed while it was being read; run the same command again, and "

@@ -42,10 +42,9 @@ class SelectionProcessor(ChunkProcessor):
         comparison: Comparison | None = None,
         network_digest: str = "",
     ) -> None:
-        """Make the processor.
+        """Select events with an output before the sigmoid of at least `cut`.
 
-        Events with an output before the sigmoid of at least `cut` are selected. Data, if there is
-        any, is compared with backgrounds as `comparison` says; `network_digest` tells this network
+        Data is compared with backgrounds as `comparison` says; `network_digest` tells this network
         from any other.
 
         Raises:
@@ -62,11 +61,8 @@ class SelectionProcessor(ChunkProcessor):
                     f"features {', '.join(search.feature_names)} and the variable "
                     f"{search.variable.name}; run `punzinet features` and `punzinet train` again."
                 )
-        self._windows = windows
-        self._network = network
-        self._cut = cut
-        self._comparison = comparison
-        self._network_digest = network_digest
+        self._windows, self._network, self._cut = windows, network, cut
+        self._comparison, self._network_digest = comparison, network_digest
 
     def settings(self, dataset: DatasetInfo) -> Any:
         """What a selection depends on: its dataset, the windows, the network, the cut, the axes."""
@@ -99,12 +95,8 @@ class SelectionProcessor(ChunkProcessor):
                 named = dict(zip(search.feature_names, candidates.features.T[:, rows], strict=True))
                 mass = search.variable.signed_mass(variable)
                 compared |= self._comparison.fill(stage, dataset.process, mass, named, weight)
-        return {
-            "cutflow": candidates.cutflow,
-            "in_windows": in_windows,
-            "spectra": spectra,
-            "compared": compared,
-        }
+        result = {"cutflow": candidates.cutflow, "in_windows": in_windows}
+        return {**result, "spectra": spectra, "compared": compared}
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, dict[str, Any]]:
         """Add up what was selected."""
@@ -138,7 +130,6 @@ class SelectionProcessor(ChunkProcessor):
 def _fill(
     stage: str, dataset: DatasetInfo, values: FloatArray, hypothesis: IntArray, weight: FloatArray
 ) -> Spectra:
-    """Fill the spectra of what is left of a chunk at a stage of the selection."""
     variable = dataset.search.variable
     if not dataset.is_signal:
         return fill_spectra(stage, dataset.process, variable, values, weight)

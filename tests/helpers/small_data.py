@@ -77,8 +77,39 @@ def kinematics_of(events: Columns, beam: np.ndarray | None = None) -> Any:
     )
 
 
+def with_beams(events: Columns, beams: np.ndarray | None = None) -> Columns:
+    """Events with the beams of each of them, (n, 4) or (4,), or the nominal ones."""
+    shape = (len(events["event"]), 4)
+    parts = np.broadcast_to(Beams().total if beams is None else beams, shape).T
+    names = ("beam_E", "beam_px", "beam_py", "beam_pz")
+    return events | {name: part.copy() for name, part in zip(names, parts, strict=True)}
+
+
+def to_cms(events: Columns, beams: np.ndarray) -> Columns:
+    """The same events with momenta in the CMS of beams (n, 4), z along the electron."""
+    n = len(events["px1"])
+    total = vector.array(dict(zip(("E", "px", "py", "pz"), beams.T, strict=True)))
+
+    def boosted(momenta: np.ndarray, mass: float) -> vector.VectorNumpy3D:
+        named = dict(zip(("px", "py", "pz"), momenta, strict=True))
+        of_mass = vector.array({**named, "mass": np.full(n, mass)})
+        return of_mass.boostCM_of_p4(total).to_Vector3D()
+
+    electron = boosted(np.tile(Beams().electron_direction, (n, 1)).T, 0.0)
+    found = dict(events)
+    for i in (1, 2):
+        muon = boosted(np.array([events[f"p{x}{i}"] for x in "xyz"]), MUON_MASS)
+        turned = muon.rotateZ(-electron.phi).rotateY(-electron.theta)
+        found |= {f"p{x}{i}": np.asarray(getattr(turned, x)) for x in "xyz"}
+    return found
+
+
 def write_ntuple(
-    path: Path, columns: Columns, tree: str = "variables", names: dict[str, str] | None = None
+    path: Path,
+    columns: Columns,
+    tree: str = "variables",
+    names: dict[str, str] | None = None,
+    basket: int = 10**9,
 ) -> Path:
     """Write columns as a flat TTree; `names` are those of branches that differ from basf2's."""
     branches = {**BRANCHES, **(names or {})}
@@ -86,7 +117,8 @@ def write_ntuple(
     path.parent.mkdir(parents=True, exist_ok=True)
     with uproot.recreate(path) as file:
         target = file.mktree(tree, {name: values.dtype for name, values in renamed.items()})
-        target.extend(renamed)
+        for start in range(0, max(map(len, renamed.values())), basket) or [0]:
+            target.extend({of: values[start : start + basket] for of, values in renamed.items()})
     return path
 
 

@@ -17,3 +17,11 @@ def _run(processor, files, chunk_size=100_000):
 def run_processor():
     """Function (processor, file by dataset, chunk_size) that runs it in coffea's runner."""
     return _run
+
+
+@pytest.fixture
+def broken(tmp_path, ntuples):
+    """A background: 3000 entries of a good file, and 7000 of another that was cut off."""
+    bad = tmp_path / "bad.root"
+    bad.write_bytes(ntuples["tautau"].read_bytes()[:100_000])
+    return {"process": "tautau", "files": [str(ntuples["eemumu"]), str(bad)]}

@@ -1,13 +1,11 @@
 import numpy as np
 import pytest
-import vector
-from small_data import MASSES, kinematics_of, make_events, make_manifest
+from small_data import MASSES, kinematics_of, make_events, make_manifest, to_cms, with_beams
 
-from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.processors import candidates
 from punzinet.processors.candidates import KEPT, READ, SAME_CHARGE, merge_cutflows, read_candidates
-from punzinet.processors.datasets import BEAM, describe_datasets
+from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.ntuples.preflight import InputFile
 
 
@@ -44,16 +42,10 @@ def lines_of(found):
     return {line["step"]: line for line in found.cutflow}
 
 
-def with_beams(events, beams):
-    """Events with the beams of each of them, (n, 4) or (4,)."""
-    parts = np.broadcast_to(beams, (len(events["px1"]), 4)).T
-    return events | {name: part.copy() for name, part in zip(BEAM, parts, strict=True)}
-
-
 @pytest.mark.parametrize("column", ["px1", "pz2", "weight", "beam_E", "beam_px"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_no_finite_number_is_dropped_and_counted(column, value):
-    events = with_beams(make_events(1, 50), Beams().total) | {"weight": np.full(50, 2.0)}
+    events = with_beams(make_events(1, 50)) | {"weight": np.full(50, 2.0)}
     events[column][[7, 30]] = value
     found = read(events)
     assert np.flatnonzero(~found.alive).tolist() == [7, 30]
@@ -116,22 +108,6 @@ def test_beams_of_the_event_win_over_those_of_the_manifest(factor):
         expected = kinematics_of(events, beams)
         np.testing.assert_array_equal(found.variable, expected.m2_recoil)
         np.testing.assert_array_equal(found.features, expected.features)
-
-
-def to_cms(events, beams):
-    """The same events with momenta in the CMS, z along the electron."""
-    n = len(events["px1"])
-    total = vector.array(dict(zip(("E", "px", "py", "pz"), beams.T, strict=True)))
-    axis = np.tile(Beams().electron_direction, (n, 1)).T
-    electron = vector.array({**dict(zip(("px", "py", "pz"), axis, strict=True)),
-                             "mass": np.zeros(n)}).boostCM_of_p4(total).to_Vector3D()  # fmt: skip
-    found = dict(events)
-    for i in (1, 2):
-        momenta = {f"p{x}": events[f"p{x}{i}"] for x in "xyz"}
-        muon = vector.array({**momenta, "mass": np.full(n, MUON_MASS)}).boostCM_of_p4(total)
-        turned = muon.to_Vector3D().rotateZ(-electron.phi).rotateY(-electron.theta)
-        found |= {f"p{x}{i}": np.asarray(getattr(turned, x)) for x in "xyz"}
-    return found
 
 
 @pytest.mark.parametrize("of_each_event", [False, True])

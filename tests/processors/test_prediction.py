@@ -2,10 +2,17 @@ import numpy as np
 import pytest
 import uproot
 from scipy.special import expit
-from small_data import kinematics_of, make_events, make_manifest, write_manifest, write_ntuple
+from small_data import (
+    kinematics_of,
+    make_events,
+    make_manifest,
+    to_cms,
+    with_beams,
+    write_manifest,
+    write_ntuple,
+)
 from typer.testing import CliRunner
 
-from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.datasets import CMS_BRANCHES
 from punzinet.analysis.manifest.sections import Beams
@@ -13,7 +20,7 @@ from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.cli import app
-from punzinet.processors.datasets import BEAM, describe_datasets
+from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.ntuples.preflight import inspect_file
 from punzinet.processors.prediction import TREE, predict_file
 
@@ -97,22 +104,14 @@ def test_a_network_without_cut_is_refused_and_nothing_is_left(ntuple, tmp_path):
 
 def test_a_file_is_read_as_a_dataset_of_the_manifest(ntuple, events, tmp_path):
     """Frame, missing values and beams of each event give what the laboratory gives."""
-    head_on = Beams(crossing_angle=0.0)
-    total = head_on.total
-    # The same events in the CMS, z along the electron.
-    moved = events | {name: np.full(ENTRIES, part) for name, part in zip(BEAM, total, strict=True)}
-    mass, beta = np.sqrt(total[0] ** 2 - total[3] ** 2), total[3] / total[0]
-    for i in "12":
-        x, y, z = (events[f"p{axis}{i}"] for axis in "xyz")
-        moved[f"pz{i}"] = total[0] / mass * (z - beta * np.sqrt(MUON_MASS**2 + x**2 + y**2 + z**2))
-    moved["px1"] = np.nan_to_num(moved["px1"], nan=-999.0)
+    # The same events in the CMS, with their beams: those of the manifest are others.
+    moved = to_cms(with_beams(events), np.tile(Beams().total, (ENTRIES, 1)))
     moved["beam_E"][2] = -999.0
     other = write_ntuple(tmp_path / "other.root", moved, "variables", CMS_BRANCHES)
-    done, laboratory = predict(ntuple, tmp_path / "laboratory.friend", beams=head_on)
+    done, laboratory = predict(ntuple, tmp_path / "laboratory.friend")
     assert done.undefined == 3
     like = {"frame": "cms", "missing": [-999], "tree": "variables", "branches": {}}
-    # The beams of the manifest are others: those of each event win.
-    done, cms = predict(other, tmp_path / "cms.friend", **like)
+    done, cms = predict(other, tmp_path / "cms.friend", beams=Beams(crossing_angle=0.0), **like)
     assert done.undefined == 4
     good = GOOD & (np.arange(ENTRIES) != 2)
     for name, values in laboratory.items():

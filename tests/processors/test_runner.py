@@ -1,11 +1,9 @@
-import os
-
 import numpy as np
 import pytest
 from hist import Hist
 from hypothesis import given
 from hypothesis import strategies as st
-from small_data import damage, make_events, make_manifest, write_ntuple
+from small_data import make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.processors.candidates import read_column
@@ -102,20 +100,6 @@ def test_an_interruption_is_not_swallowed(run, ntuples):
 
     with pytest.raises(KeyboardInterrupt):
         run(Interrupted, preflight(make_manifest(ntuples))[0])
-
-
-def test_damage_in_the_middle_of_a_file_is_located(run, look, tmp_path):
-    files, path = look(make_events(1, 5000)), tmp_path / "x.root"
-    status = path.stat()
-    damage(path)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # nobody notices from outside
-
-    class ReadAll(EventNumbers):
-        def process_chunk(self, _dataset, events):
-            return {name: read_column(events, name) for name in files[0].columns.values()}
-
-    with pytest.raises(InputError, match=r"x\.root: branch \S+ cannot be read .* is damaged"):
-        run(ReadAll, files)
 
 
 def test_a_file_that_changes_during_the_run_is_noticed(run, look):

@@ -121,13 +121,9 @@ def test_a_network_of_another_search_is_refused(done, manifest):
         SelectionProcessor(datasets, of_pairs, make_network(), 0.0)
 
 
-def test_luminosity_shrinks_with_what_was_selected(tmp_path, ntuples):
+def test_luminosity_shrinks_with_what_was_selected(tmp_path, ntuples, broken):
     """3000 of 10000 entries: each of them stands for as many events more."""
-    bad = tmp_path / "bad.root"
-    bad.write_bytes(ntuples["tautau"].read_bytes()[:100_000])
-    files = [str(ntuples["eemumu"]), str(bad)]
-    tautau = {"process": "tautau", "files": files, "entries": 10_000}
-    manifest = make_manifest({**ntuples, "tautau": tautau})
+    manifest = make_manifest({**ntuples, "tautau": {**broken, "entries": 10_000}})
     output = OutputFolder(tmp_path / "output")
     run_features(manifest, output, Execution(), allow_missing=True)
     make_network().save(output.network("punzi"), Windows.read(output.windows), {}, {}, cut=0.0)

@@ -20,22 +20,15 @@ def completeness(ntuples, folder, background, *, allow_missing=True, **changes):
     return json.loads(OutputFolder(folder).completeness.read_text())
 
 
-@pytest.fixture
-def broken(tmp_path, ntuples):
-    """3000 entries of a good file, and 7000 of another that was cut off."""
-    bad = tmp_path / "bad.root"
-    bad.write_bytes(ntuples["tautau"].read_bytes()[:100_000])
-    return {"process": "tautau", "files": [str(ntuples["eemumu"]), str(bad)]}
-
-
-def test_nothing_may_be_missing_unless_said(tmp_path, ntuples, broken):
-    with pytest.raises(InputError, match=r"bad\.root is truncated"):
-        completeness(ntuples, tmp_path, {"tautau": broken}, allow_missing=False)
-
-
-def test_the_missing_entries_have_to_be_known(tmp_path, ntuples, broken):
-    with pytest.raises(InputError, match=r"bad\.root is truncated.*`datasets\.tautau\.entries`"):
-        completeness(ntuples, tmp_path, {"tautau": broken})
+@pytest.mark.parametrize(
+    ("allow_missing", "sentence"),
+    [(False, r"bad\.root is truncated"), (True, r"bad\.root .*`datasets\.tautau\.entries`")],
+)
+def test_what_is_missing_has_to_be_allowed_and_known(
+    allow_missing, sentence, tmp_path, ntuples, broken
+):
+    with pytest.raises(InputError, match=sentence):
+        completeness(ntuples, tmp_path, {"tautau": broken}, allow_missing=allow_missing)
 
 
 def test_luminosity_shrinks_with_what_was_processed(tmp_path, ntuples, broken):

@@ -4,6 +4,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from small_data import write_ntuple
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.cli import main
@@ -24,12 +25,7 @@ def ntuple(tmp_path):
         "flag": rng.random(ENTRIES) < 0.5,
     }
     columns["single"][7] = np.nan
-    path = tmp_path / "small.root"
-    with uproot.recreate(path) as file:
-        tree = file.mktree("variables", {name: values.dtype for name, values in columns.items()})
-        for start in range(0, ENTRIES, 200):
-            tree.extend({name: values[start : start + 200] for name, values in columns.items()})
-    return path
+    return write_ntuple(tmp_path / "small.root", columns, basket=200)
 
 
 def test_every_entry_is_copied_bit_by_bit_into_one_basket(ntuple, tmp_path):

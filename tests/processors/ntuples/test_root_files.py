@@ -15,17 +15,16 @@ import numpy as np
 import polars as pl
 import pytest
 import uproot
-from small_data import MASSES, make_events, make_manifest, write_ntuple
+from small_data import MASSES, make_events, make_manifest, with_beams, write_ntuple
 
 from punzinet.analysis.io.histograms import fill_spectra, write_spectra
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import BRANCHES
-from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
-from punzinet.processors.datasets import BEAM, describe_datasets
+from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.preflight import inspect_file
 from punzinet.processors.prediction import TREE, predict_file
@@ -56,12 +55,10 @@ def in_root(script, *arguments):
 def events():
     """Events by dataset."""
     samples = {
-        "signal": make_events(1, 6 * 2000, np.repeat(MASSES, 2000)),
-        "tautau": make_events(2, 3000),
+        "signal": with_beams(make_events(1, 6 * 2000, np.repeat(MASSES, 2000))),
+        "tautau": with_beams(make_events(2, 3000)),
     }
     for columns in samples.values():
-        beams = dict(zip(BEAM, Beams().total, strict=True))
-        columns |= {name: np.full(len(columns["event"]), value) for name, value in beams.items()}
         # As `useFloat=True` writes them.
         columns["px1"] = columns["px1"].astype(np.float32)
     return samples

@@ -25,9 +25,7 @@ LINES: Mapping[str, tuple[str, Any, float]] = {
     "aware-uncertain": (style.BLUE, "-", 1.4),
     "aware-known": (style.VIOLET, style.DOTTED, 0.9),
 }
-#: Masses that lines average over.
-NEIGHBOURS = 5
-#: Ratios that are written at the axis, which is logarithmic.
+NEIGHBOURS = 5  # masses that lines average over
 RATIO_TICKS = (0.2, 0.3, 0.5, 0.7, 1, 1.4, 2, 3, 5)
 
 
@@ -53,15 +51,12 @@ def comparison_figure(
 
     In small samples σ_min falls wherever by chance no background event passes. Lines are
     geometric means over neighbouring masses, dots the σ_min of the reference itself; the band is
-    its uncertainty from the finite simulated sample. The mass of a hypothesis is written as
-    `parameter`.
+    its uncertainty from the finite simulated sample.
     """
     mass = results.mass
     base = results.baselines[reference].selection
-    curves = {
-        name: np.exp(_running_mean(np.log(baseline.selection.sigma_min)))
-        for name, baseline in results.baselines.items()
-    }
+    sigmas = {name: one.selection.sigma_min for name, one in results.baselines.items()}
+    curves = {name: np.exp(_running_mean(np.log(sigma))) for name, sigma in sigmas.items()}
     middle = curves[reference]
     with np.errstate(invalid="ignore"):
         error = _running_mean(base.sigma_min_error / base.sigma_min)
@@ -108,10 +103,8 @@ def ranking_figure(ranking: Ranking, search: Search) -> Figure:
     place = np.arange(len(ranking.names))
     is_feature = np.isin(ranking.names, search.feature_names)
     figure, axes = style.new_figure(1.25)
-    for rows, colour, label in (
-        (is_feature, style.BLUE, "features"),
-        (~is_feature, style.GREY, "other candidates"),
-    ):
+    others = (~is_feature, style.GREY, "other candidates")
+    for rows, colour, label in ((is_feature, style.BLUE, "features"), others):
         bars = {"xerr": ranking.error[rows], "error_kw": {"elinewidth": 0.6}}
         axes.barh(place[rows], ranking.importance[rows], 0.7, color=colour, label=label, **bars)
     axes.plot(ranking.gain, place, "D", color="black", label="share of the gain")

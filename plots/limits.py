@@ -12,8 +12,7 @@ from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 
-#: The colours of ±1σ and ±2σ, told apart without colour by their lightness.
-INNER, OUTER = "#7fb6e6", "#d3e5f5"
+INNER, OUTER = "#7fb6e6", "#d3e5f5"  # ±1σ and ±2σ, told apart without colour by their lightness
 
 
 def cross_section_figure(limits: Limits, search: Search) -> Figure:
@@ -22,10 +21,7 @@ def cross_section_figure(limits: Limits, search: Search) -> Figure:
 
 
 def coupling_figure(limits: Limits, search: Search) -> Figure:
-    """Draw limits on g′ for a Z′ that only decays as the search has it.
-
-    Cross-sections over g′² have to be known for at least one mass.
-    """
+    """Draw limits on g′ for a Z′ that only decays as the search has it; one has to be known."""
     quantity = rf"$g'$  for $\mathcal{{B}}({search.decay})=1$"
     return _figure(limits, search, limits.coupling, quantity)
 
@@ -34,10 +30,7 @@ def coupling_figure(limits: Limits, search: Search) -> Figure:
 def _figure(
     limits: Limits, search: Search, transform: Callable[[FloatArray], FloatArray], quantity: str
 ) -> Figure:
-    """Draw median and bands of the single cut, with the other limits as lines.
-
-    What is drawn is the quantity that `transform` makes of cross-sections (H, 5) in fb.
-    """
+    """Draw bands of the single cut, and all limits as lines, of what `transform` makes of fb."""
 
     def drawable(values: FloatArray) -> FloatArray:
         """(5, H) ends of the bands and the median between them, without what is infinite."""
@@ -60,13 +53,10 @@ def _figure(
         axes.plot(limits.mass, values, color=colour, linestyle=dash, label=label)
     axes.set_yscale("log")
     low, high = style.finite_range(bands.ravel(), *(line[1] for line in lines))
-    # A legend of three rows takes three tenths of the height.
-    axes.set_ylim(0.7 * low, 1.3 * high * (high / low) ** 0.25)
+    axes.set_ylim(0.7 * low, 1.3 * high * (high / low) ** 0.25)  # room for a legend of three rows
     axes.set_ylabel(f"{100 * limits.confidence_level:g} % CL upper limit on\n{quantity}")
-    bars = [
-        Patch(color=colour, label=rf"expected $\pm {n}\sigma$")
-        for n, colour in ((1, INNER), (2, OUTER))
-    ]
+    colours = ((1, INNER), (2, OUTER))
+    bars = [Patch(color=colour, label=rf"expected $\pm {n}\sigma$") for n, colour in colours]
     axes.legend(handles=[*axes.lines, *bars], ncols=2, loc="upper left")
     style.mass_axis(axes, limits.mass, search.parameter)
     style.add_label(axes, limits.luminosity)

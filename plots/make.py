@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -34,8 +35,7 @@ LOSSES = {
     "punzi": ("Punzi-loss", r"mean $\sigma_\mathrm{min}$ [fb]"),
     "significance": ("significance loss", "mean $1/Z^2$"),
 }
-#: Signals are drawn for this many times the median σ_min, so that they are seen.
-SIGNAL_STRENGTH = 10
+SIGNAL_STRENGTH = 10  # times the median σ_min, so that signals are seen
 
 
 def make_plots(
@@ -52,7 +52,6 @@ def make_plots(
 def _figures(
     output: OutputFolder, manifest: Manifest, network: str, *, limits: bool
 ) -> Iterator[tuple[str, Figure]]:
-    """All figures by file name, as `make_plots` has them."""
     windows = Windows.read(output.windows)
     sensitivity = Sensitivity.read(output.sensitivity)
     search = windows.search
@@ -97,17 +96,15 @@ def _of_events(
         spectra.MassSpectrum(backgrounds, {m: s for m, s in signals.items() if m in shown})
         for backgrounds, signals in (read_spectrum(output.histograms, s, mass) for s in STAGES)
     )
-    yield (
-        mass.file_name,
-        spectra.mass_figure(
-            before,
-            after,
-            cross_section=float(f"{strength:.1g}"),
-            luminosity=manifest.luminosity,
-            processes=processes,
-            parameter=search.parameter,
-        ),
+    drawn = spectra.mass_figure(
+        before,
+        after,
+        cross_section=float(f"{strength:.1g}"),
+        luminosity=manifest.luminosity,
+        processes=processes,
+        parameter=search.parameter,
     )
+    yield mass.file_name, drawn
     events = read_tensor_events(output.tensors, search)
     # Torch takes a second to import, in which the other process saves figures.
     evaluated = punzinet.load_network(output.network(network), search).network
@@ -118,14 +115,11 @@ def _of_events(
         for rows in (events.signal, ~events.signal)
     )
     cuts = Cuts(sensitivity.mass, judged.optimal_in_training.cut, judged.single_cut)
-    luminosity, variable = sensitivity.luminosity, search.variable
-    yield (
-        "output_vs_mass",
-        output_figure(signal, background, cuts, luminosity=luminosity, variable=variable),
-    )
+    kind: dict[str, Any] = {"luminosity": sensitivity.luminosity, "variable": search.variable}
+    yield "output_vs_mass", output_figure(signal, background, cuts, **kind)
 
     def of(column: FloatArray, rows: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """Some of the events: what is in a column, and their weights."""
+        """What is in a column of some events, and their weights."""
         return column[rows], events.weight[rows]
 
     signals = {m: np.abs(events.mass - m) < MASS_TOLERANCE for m in windows.mass.tolist()}
@@ -156,15 +150,11 @@ def _of_data(
         ) from error
     used = punzinet.load_network(network).network.features
     mass = search.variable.mass
-    compared = [
-        [
-            spectra.DataSpectrum(
-                quantity, *read_comparison(output.comparison, stage, quantity.name)
-            )
-            for quantity in (mass, *(f for f in search.features if f.name in used))
-        ]
-        for stage in STAGES
-    ]
+    shown = mass, *(feature for feature in search.features if feature.name in used)
+    compared = []
+    for stage in STAGES:
+        found = (read_comparison(output.comparison, stage, quantity.name) for quantity in shown)
+        compared.append([spectra.DataSpectrum(q, *h) for q, h in zip(shown, found, strict=True)])
     before, after = (one[0] for one in compared)
     yield f"data_{mass.file_name}", spectra.data_mass_figure(before, after, seen)
     for stage, (_, *features) in zip(STAGES, compared, strict=True):

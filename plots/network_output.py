@@ -15,8 +15,7 @@ from punzinet.analysis.observables import Quantity
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 
-#: Bins of mass and output, where the output is upwards; where it is to the right, the reverse.
-BINS = (90, 60)
+BINS = (90, 60)  # of mass and output
 OUTPUT = "output before sigmoid"
 SINGLE: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2)), "label": "single cut"}
 
@@ -46,8 +45,7 @@ def output_figure(
 ) -> Figure:
     """Draw the density of signal (above) and background (below) with both kinds of cut.
 
-    Signal events are those in the windows of their own masses, background events those in any
-    window of the variable; the luminosity is in fb^-1.
+    Events lie in their own windows or, of background, in any; the luminosity is in fb^-1.
     """
     mass = _ends(cuts.mass, signal.mass, background.mass)
     low, high = style.include((cuts.single, cuts.single), signal.logit, background.logit)
@@ -75,12 +73,11 @@ def outputs_figure(
 ) -> Figure:
     """Draw the same events as several networks see them, output to the right as in the paper.
 
-    Outputs and cuts are by what the figure calls each network; the content is what their weights
-    are, such as ``signal efficiency``; the luminosity is in fb^-1.
+    Outputs and cuts are by label of the network; the content is what weights are, such as
+    ``signal efficiency``; the luminosity is in fb^-1.
     """
-    mass = _ends(
-        next(iter(panels.values()))[1].mass, *(events.mass for events, _ in panels.values())
-    )
+    (_, first), *_ = panels.values()
+    mass = _ends(first.mass, *(events.mass for events, _ in panels.values()))
     figure, grid = style.new_figure(1.5, nrows=len(panels), sharey=True, squeeze=False)
     for axes, (name, (events, cuts)) in zip(grid[:, 0], panels.items(), strict=True):
         output = style.include((cuts.single, cuts.single), events.logit)
@@ -97,7 +94,6 @@ def outputs_figure(
 
 
 def _ends(hypotheses: FloatArray, *masses: FloatArray) -> tuple[float, float]:
-    """Smallest and largest mass."""
     return style.include((float(hypotheses[0]), float(hypotheses[-1])), *masses)
 
 
@@ -112,24 +108,14 @@ def _draw_density(
     axes: Axes, sides: tuple[Side, Side], bins: tuple[int, int], weight: FloatArray, content: str
 ) -> None:
     """Draw events in two dimensions with the colour bar; the upper ends belong to the last bins."""
-    regular = [
-        Regular(n, low, float(np.nextafter(high, np.inf)))
-        for n, (_, (low, high)) in zip(bins, sides, strict=True)
-    ]
-    density: Hist[Any] = Hist(*regular)
+    ends = ((low, float(np.nextafter(high, np.inf))) for _, (low, high) in sides)
+    density: Hist[Any] = Hist(*(Regular(n, *end) for n, end in zip(bins, ends, strict=True)))
     density.fill(*(values for values, _ in sides), weight=weight)
     filled = density.values()[density.values() > 0]
     top = float(filled.max()) if len(filled) else 1.0
     low = max(float(filled.min()), top / 1e4) if len(filled) else 0.1
-    artists = mplhep.hist2dplot(
-        density,
-        ax=axes,
-        cbar=False,
-        flow="none",
-        cmap="cividis_r",
-        norm=LogNorm(low, max(top, 1.01 * low)),
-        rasterized=True,
-    )
+    look = {"cmap": "cividis_r", "norm": LogNorm(low, max(top, 1.01 * low)), "rasterized": True}
+    artists = mplhep.hist2dplot(density, ax=axes, cbar=False, flow="none", **look)
     axes.set(xlabel="", ylabel="")  # names of the histogram's axes
     bar = axes.figure.colorbar(artists.pcolormesh, ax=axes, pad=0.01, fraction=0.06)
     bar.set_label(f"{content} / bin")

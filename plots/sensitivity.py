@@ -15,7 +15,6 @@ from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.plots import style
 
 Cut = Literal["optimal", "optimal_in_training", "single", "half"]
-#: Ratios that are written at a logarithmic axis.
 RATIO_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 #: Label, loss of the networks, their cut, and colour of each curve. Best cuts are chosen on
 #: training events: chosen on the events that judge them, they follow fluctuations of a handful of
@@ -121,7 +120,7 @@ def draw_curves(
 ) -> None:
     """Draw curves with their legend: the figure of merit, or σ_min on a logarithmic axis.
 
-    Curves and colours are by label. The last one of further points explains them in the legend.
+    The last one of further points explains them in the legend.
     """
     shown = [(c.figure_of_merit if merit else c, colour) for c, colour in curves.values()]
     for curve, colour in shown:
@@ -146,7 +145,7 @@ def draw_curves(
 
 
 def draw_curve(axes: Axes, curve: Curve, colour: str, *, line: bool = True) -> None:
-    """Draw a curve, with a line or without: circles for trained masses, triangles for others."""
+    """Draw a curve: circles for trained masses, triangles for others."""
     finite = np.isfinite(curve.sigma)
     if line:
         shown = np.where(finite, curve.sigma, np.nan)

@@ -1,6 +1,7 @@
 """Spectra: backgrounds stacked, with signals or data over them; and features by their shape."""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import mplhep
@@ -17,14 +18,10 @@ from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 
-#: The logarithmic axis reaches down to this share of the largest bin, if the signals do not end
-#: above.
-DECADES = 6.0
-#: Height of the panel of a ratio, as a share of the panel above it, and what it shows.
-RATIO_HEIGHT, RATIO_RANGE = 0.36, (0.0, 2.0)
+DECADES = 6.0  # of the logarithmic axis below the largest bin, if the signals do not end above
+RATIO_HEIGHT, RATIO_RANGE = 0.36, (0.0, 2.0)  # as a share of the panel above
 TITLES = ("before the cut", "after the single cut")
-#: Bins of a feature.
-BINS = 40
+BINS = 40  # of a feature
 #: (n, F) features of events of one kind, and their weights (n,).
 WeightedFeatures = tuple[FloatArray, FloatArray]
 
@@ -64,8 +61,8 @@ def mass_figure(
 ) -> Figure:
     """Draw the mass before (above) and after (below) the single cut.
 
-    Signals are drawn for a cross-section in fb, everything for a luminosity in fb^-1; `processes`
-    and `parameter` say how figures write processes and the mass of a signal.
+    Signals are drawn for a cross-section in fb, everything for a luminosity in fb^-1. Processes
+    and the mass of a signal are written as `processes` and `parameter` say.
     """
     axis = before.backgrounds.axes[1]
     figure, panels = style.new_figure(1.25, nrows=2, sharex=True)
@@ -83,14 +80,9 @@ def mass_figure(
         events = f"events / {axis.widths[0]:.3g} GeV"
         axes.set(yscale="log", ylim=(low, top * (top / low) ** 0.7), xlabel="", ylabel=events)
         axes.text(0.97, 0.94, title, transform=axes.transAxes, ha="right", va="top")
-    panels[0].legend(
-        loc="upper left",
-        bbox_to_anchor=(0, 0.9),
-        ncols=2,
-        title=rf"signals drawn for $\sigma = {cross_section:g}$ fb",
-        title_fontsize=6.2,
-        alignment="left",
-    )
+    drawn = rf"signals drawn for $\sigma = {cross_section:g}$ fb"
+    look = {"title": drawn, "title_fontsize": 6.2, "alignment": "left"}
+    panels[0].legend(loc="upper left", bbox_to_anchor=(0, 0.9), ncols=2, **look)
     panels[1].set(xlim=(axis.edges[0], axis.edges[-1]), xlabel=axis.label)
     style.add_label(panels[0], luminosity)
     figure.align_ylabels()
@@ -104,10 +96,7 @@ def features_figure(
     backgrounds: Mapping[str, WeightedFeatures],
     processes: Mapping[str, str],
 ) -> Figure:
-    """Draw each feature, normalised to unit area, of backgrounds and up to three signals.
-
-    `search` and `processes` say how features, masses and processes are written.
-    """
+    """Draw each feature, normalised to unit area, of backgrounds and up to three signals."""
     features = search.features
     drawn: list[tuple[WeightedFeatures, dict[str, Any]]] = []
     for name, colour in style.process_colours(list(backgrounds)).items():
@@ -122,8 +111,7 @@ def features_figure(
     for i, (axes, feature) in enumerate(zip(grid.flat, features, strict=False)):
         _draw_shapes(axes, [(values[:, i], weight, look) for (values, weight), look in drawn])
         axes.set_xlabel(feature.axis_label)
-    units = {feature.unit for feature in features}
-    unit = units.pop() if len(units) == 1 else ""
+    unit = features[0].unit if len({feature.unit for feature in features}) == 1 else ""
     for axes in grid[:, 0]:
         axes.set_ylabel(f"density [1/{unit}]" if unit else "density")
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
@@ -132,7 +120,6 @@ def features_figure(
 
 
 def _draw_shapes(axes: Axes, drawn: list[tuple[FloatArray, FloatArray, dict[str, Any]]]) -> None:
-    """Draw one feature: values, weights and look of everything."""
     values = np.concatenate([v for v, *_ in drawn if len(v)] or [np.array([0.0, 1.0])])
     low, high = float(values.min()), float(values.max())
     axis = Regular(BINS, low, float(np.nextafter(high, np.inf)) if high > low else low + 1)
@@ -170,32 +157,22 @@ def _draw_data(
 ) -> tuple[Figure, Any]:
     """Draw spectra with the ratio of data to simulation below each; places left over stay empty."""
     rows = -(-len(compared) // columns)
-    figure, grid = style.new_figure(
-        height,
-        nrows=2 * rows,
-        ncols=columns,
-        squeeze=False,
-        height_ratios=[1.0, RATIO_HEIGHT] * rows,
-    )
-    for i, (axes, below) in enumerate(zip(grid[::2].flat, grid[1::2].flat, strict=True)):
-        if i < len(compared):
-            axes.tick_params(labelbottom=False)
-            _draw_comparison(axes, below, compared[i], seen.processes)
-        else:
+    shape: dict[str, Any] = {"nrows": 2 * rows, "ncols": columns, "squeeze": False}
+    figure, grid = style.new_figure(height, height_ratios=[1.0, RATIO_HEIGHT] * rows, **shape)
+    for axes, below, one in zip_longest(grid[::2].flat, grid[1::2].flat, compared):
+        if one is None:
             axes.set_axis_off()
             below.set_axis_off()
+        else:
+            axes.tick_params(labelbottom=False)
+            _draw_comparison(axes, below, one, seen.processes)
     for below in grid[1::2, 0]:
         below.set_ylabel("data / sim.")
-    figure.legend(
-        *grid[0, 0].get_legend_handles_labels(),
-        loc="outside upper center",
-        ncols=3,
-        title=f"Seen: {seen.what}",
-        title_fontsize=6.5,
-    )
+    title = {"title": f"Seen: {seen.what}", "title_fontsize": 6.5}
+    handles = grid[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=3, **title)
     style.add_label(grid[0, 0], label=style.DATA_LABEL)
-    luminosity = rf"$L = {seen.luminosity:.3g}\ \mathrm{{fb}}^{{-1}}$"
-    grid[0, -1].set_title(luminosity, loc="right")
+    grid[0, -1].set_title(rf"$L = {seen.luminosity:.3g}\ \mathrm{{fb}}^{{-1}}$", loc="right")
     figure.align_ylabels()
     return figure, grid
 
@@ -216,11 +193,10 @@ def _draw_comparison(
     scale = np.divide(1.0, total, out=np.full(len(total), np.nan), where=known)
     spread = np.where(known, np.sqrt(variance) * scale, 0)
     _draw_uncertainty(below, edges, known.astype(float), spread)
+    look: dict[str, Any] = {"color": "black", "markersize": 2.2, "elinewidth": 0.6, "capsize": 0}
     for panel, factor, label in ((axes, np.ones(len(total)), "data"), (below, scale, None)):
-        mplhep.histplot(
-            values * factor, edges, ax=panel, yerr=errors * factor, histtype="errorbar",
-            color="black", label=label, markersize=2.2, elinewidth=0.6, capsize=0,
-        )  # fmt: skip
+        content = {"ax": panel, "yerr": errors * factor, "histtype": "errorbar", "label": label}
+        mplhep.histplot(values * factor, edges, **content, **look)
     axes.set(xlim=(edges[0], edges[-1]), xlabel="")
     below.set(xlim=(edges[0], edges[-1]), xlabel=one.quantity.axis_label, ylim=RATIO_RANGE)
     below.axhline(1.0, color="#444444", linewidth=0.6)
@@ -229,9 +205,8 @@ def _draw_comparison(
 def poisson_errors(values: FloatArray, variances: FloatArray) -> FloatArray:
     """Distances down and up to the ends of the central 68 % interval of each bin, (2, k).
 
-    Values and variances, (k,), are sums of weights and of their squares; so many events of the mean
-    weight have the same power. An empty bin is taken as no event of weight 1. As in
-    `hist.intervals`, whose import of all statistics takes half a second.
+    Values and variances, (k,), are sums of weights and of their squares; an empty bin is no event
+    of weight 1. As in `hist.intervals`, whose import of all statistics takes half a second.
     """
     weight = np.divide(variances, values, out=np.ones_like(values), where=values > 0)
     low, high = gammaincinv(values / weight + [[0], [1]], ndtr([[-1], [1]]))
@@ -243,23 +218,17 @@ def draw_stack(
 ) -> tuple[FloatArray, FloatArray]:
     """Draw the largest process on top, and a band for the uncertainty of the sum.
 
-    The histogram has the axes ``process`` (categories) and that of the variable. Returned are (k,)
-    contents and (k,) variances of the sum.
+    The axes are ``process`` and the variable; contents and variances of the sum, (k,), come back.
     """
     variable = backgrounds.axes[1]
     values = dict(zip(backgrounds.axes["process"], backgrounds.values(), strict=True))
     colours = style.process_colours(list(values))
     names = sorted(values, key=lambda name: float(values[name].sum()))
-    mplhep.histplot(
-        [values[name] for name in names],
-        variable.edges,
-        ax=axes,
-        stack=True,
-        histtype="fill",
-        color=[colours[name] for name in names],
-        label=[processes.get(name, name) for name in names],
-        edgecolor="none",
-    )
+    look: dict[str, Any] = {"histtype": "fill", "edgecolor": "none"}
+    look["color"] = [colours[name] for name in names]
+    look["label"] = [processes.get(name, name) for name in names]
+    contents = [values[name] for name in names]
+    mplhep.histplot(contents, variable.edges, ax=axes, stack=True, **look)
     whole = backgrounds.project(variable.name)
     total, variance = (np.asarray(v, np.float64) for v in (whole.values(), whole.variances()))
     _draw_uncertainty(axes, variable.edges, total, np.sqrt(variance), label="stat. uncertainty")
@@ -270,14 +239,6 @@ def _draw_uncertainty(
     axes: Axes, edges: FloatArray, centre: FloatArray, error: FloatArray, label: str | None = None
 ) -> None:
     """Draw the statistical uncertainty (k,) of contents (k,), never negative, hatched."""
-    axes.stairs(
-        centre + error,
-        edges,
-        baseline=np.maximum(centre - error, 0),
-        fill=True,
-        facecolor="none",
-        edgecolor="#444444",
-        linewidth=0,
-        hatch="//////",
-        label=label,
-    )
+    low = np.maximum(centre - error, 0)
+    look: dict[str, Any] = {"facecolor": "none", "edgecolor": "#444444", "hatch": "//////"}
+    axes.stairs(centre + error, edges, baseline=low, fill=True, linewidth=0, label=label, **look)

@@ -25,8 +25,7 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.types import FloatArray
 
-#: Width of one column, 8.6 cm, in inches.
-COLUMN_WIDTH = 8.6 / 2.54
+COLUMN_WIDTH = 8.6 / 2.54  # of a journal, 8.6 cm, in inches
 LABEL = "Punzi-net simulation"
 #: Whose data it is only their owner can say: a manifest names files, and no experiment.
 DATA_LABEL = "Data and simulation"
@@ -70,10 +69,7 @@ def style() -> Iterator[None]:
 
 
 def new_figure(height: float, **subplots: Any) -> tuple[Figure, Any]:
-    """Make a figure of one column's width that pyplot does not know of, and its axes.
-
-    Its height is a share of its width; the axes are as for `Figure.subplots`.
-    """
+    """Make a figure without pyplot, its height a share of its width, with axes as `subplots`."""
     figure = Figure(figsize=(COLUMN_WIDTH, height * COLUMN_WIDTH))
     return figure, figure.subplots(**subplots)
 

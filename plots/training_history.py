@@ -17,8 +17,7 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.plots import style
 
-#: More than this factor between the largest and the smallest loss is drawn on a logarithmic axis.
-LOGARITHMIC_FROM = 8.0
+LOGARITHMIC_FROM = 8.0  # times as large as the smallest loss
 #: Epochs of the running median of the training loss: single batches in which a rare hypothesis
 #: has hardly any signal throw that of small batches up by orders of magnitude.
 MEDIAN_OF = 21
@@ -49,10 +48,9 @@ def read_history(network: Path, command: str) -> dict[str, np.ndarray[Any, Any]]
         InputError: If it is missing or damaged.
     """
     path = network / "history.parquet"
+    checked: dict[str, Any] = {"partitioning": None, "page_checksum_verification": True}
     try:
-        table = pq.read_table(
-            path, columns=COLUMNS, partitioning=None, page_checksum_verification=True
-        )
+        table = pq.read_table(path, columns=COLUMNS, **checked)
         return {name: table[name].to_numpy() for name in COLUMNS}
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise InputError(
@@ -63,9 +61,9 @@ def read_history(network: Path, command: str) -> dict[str, np.ndarray[Any, Any]]
 @style.style()
 def history_figure(phases: Sequence[Phase]) -> Figure:
     """Draw the losses of every phase, the best epoch marked, with the learning rate below."""
-    figure, grid = style.new_figure(
-        0.62 * len(phases) + 0.12, nrows=2 * len(phases), height_ratios=[2.4, 1] * len(phases)
-    )
+    count = len(phases)
+    shape: dict[str, Any] = {"nrows": 2 * count, "height_ratios": [2.4, 1] * count}
+    figure, grid = style.new_figure(0.62 * count + 0.12, **shape)
     for upper, lower, phase in zip(grid[::2], grid[1::2], phases, strict=True):
         epoch, *losses, rate = (phase.history[name] for name in COLUMNS)
         _draw_losses(upper, epoch, *losses)
@@ -87,7 +85,6 @@ def history_figure(phases: Sequence[Phase]) -> Figure:
 
 
 def _draw_losses(axes: Axes, epoch: IntArray, loss: FloatArray, validation: FloatArray) -> None:
-    """Draw the losses of a phase, and leave room for the legend above."""
     axes.plot(epoch, loss, color=style.BLUE, linewidth=0.8, label="training")
     axes.plot(epoch, validation, color=style.ORANGE, linestyle=(0, (3, 1)), label="validation")
     if np.any(np.isfinite(validation)):
@@ -104,10 +101,10 @@ def _draw_losses(axes: Axes, epoch: IntArray, loss: FloatArray, validation: Floa
 
 @style.style()
 def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
-    """Draw the mean losses of the training (above) and the validation (below).
+    """Draw the mean losses of training (above) and validation (below), by batch size.
 
-    Evolutions are by batch size, as the figure calls it. The training loss is a running median
-    over `MEDIAN_OF` epochs. The axis holds all validation losses.
+    The training loss is a running median over `MEDIAN_OF` epochs; the axis holds all validation
+    losses.
     """
     figure, (upper, lower) = style.new_figure(1.1, nrows=2, sharex=True, sharey=True)
     for axes, name in ((upper, "training"), (lower, "validation")):
@@ -126,13 +123,9 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
     upper.yaxis.set_major_formatter(ScalarFormatter())
     upper.yaxis.set_minor_formatter(NullFormatter())
     networks = len(next(iter(evolutions.values())).validation)
-    lower.legend(
-        loc="upper right",
-        ncols=2,
-        title=f"mean of {networks} network{'s' if networks > 1 else ''}; training: running "
-        f"median of {MEDIAN_OF} epochs",
-        title_fontsize=6.2,
-    )
+    title = f"mean of {networks} network{'s' if networks > 1 else ''}"
+    title += f"; training: running median of {MEDIAN_OF} epochs"
+    lower.legend(loc="upper right", ncols=2, title=title, title_fontsize=6.2)
     lower.set(xlabel="epoch", xlim=(0, max(e.epoch[-1] for e in evolutions.values())))
     style.add_label(upper)
     figure.align_ylabels()

@@ -36,7 +36,7 @@ SPECTRA = {
     "muon_cos_theta": (r"muon $\cos\theta^*$", "share / unit"),
     "recoil_mass_squared": (r"$M^2_\mathrm{rec}$ [GeV$^2$]", r"share / GeV$^2$"),
 }
-#: How ratios that count as agreement are shaded.
+#: Of ratios that count as agreement.
 SHADE: dict[str, Any] = {"color": style.GREY, "alpha": 0.3, "linewidth": 0}
 
 
@@ -46,9 +46,7 @@ def make_validation_plots(
     comparisons: Sequence[PublishedNumber],
     spectra: Sequence[PythiaComparison],
 ) -> list[Path]:
-    """Draw all figures of the validation, and return the files written.
-
-    Spectra are those with Pythia, none if it is not there.
+    """Draw all figures of the validation, and return the files written; spectra are with Pythia.
 
     Raises:
         InputError: If there are no windows, or the folder cannot be written to.
@@ -59,8 +57,8 @@ def make_validation_plots(
         "validation_ratios": ratios_figure(comparisons),
     }
     for one in spectra:
-        label = manifest.processes.get(one.process, one.process)
-        figures[f"validation_{one.process}"] = spectra_figure(one, label)
+        name = one.process
+        figures[f"validation_{name}"] = spectra_figure(one, manifest.processes.get(name, name))
     return style.save_all(figures.items(), output.simulation)
 
 
@@ -89,10 +87,7 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
 
 @style.style()
 def widths_validation_figure(windows: Windows, published: Mapping[float, float]) -> Figure:
-    """Draw widths against mass, and below the ratio where a value is published.
-
-    Published widths in GeV^2 are by mass in GeV.
-    """
+    """Draw widths, and below the ratio where one is published, GeV^2 by mass in GeV."""
     error = np.array([0.0 if fit is None else fit.sigma_error for fit in windows.fits])
     masses, values = np.array(list(published.items())).T
     index = windows.index_of(masses)
@@ -123,9 +118,8 @@ def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
     """
     count = len(comparison.spectra)
     figure, grid = style.new_figure(0.72 * count, nrows=2 * count, height_ratios=(2.2, 1) * count)
-    for upper, lower, (name, one) in zip(
-        grid[::2], grid[1::2], comparison.spectra.items(), strict=True
-    ):
+    panels = zip(grid[::2], grid[1::2], comparison.spectra.items(), strict=True)
+    for upper, lower, (name, one) in panels:
         middle, half = 0.5 * (one.edges[1:] + one.edges[:-1]), 0.5 * np.diff(one.edges)
         upper.stairs(one.ours, one.edges, color=style.BLUE, label="this simulation")
         look: dict[str, Any] = {"color": "black", "elinewidth": 0.5, "label": "Pythia 8"}
@@ -141,13 +135,11 @@ def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
             upper.legend(loc="upper center")
         lower.axhspan(1 - SPECTRUM_TOLERANCE, 1 + SPECTRUM_TOLERANCE, **SHADE)
         lower.axhline(1, color="black", linewidth=0.6)
-        for rows, colour, face in (
-            (one.judged, style.BLUE, style.BLUE),
-            (~one.judged, style.GREY, "white"),
-        ):
+        faces = (one.judged, style.BLUE, style.BLUE), (~one.judged, style.GREY, "white")
+        for rows, colour, face in faces:
             points = (middle[rows], one.ratio[rows], one.ratio_error[rows])
-            look = {"color": colour, "markerfacecolor": face}
-            style.draw_points(lower, *points, xerr=half[rows], **look)
+            look = {"color": colour, "markerfacecolor": face, "xerr": half[rows]}
+            style.draw_points(lower, *points, **look)
         lower.set_ylabel("ratio", loc="center")
         label, density = SPECTRA[name]
         upper.set(xlim=(one.edges[0], one.edges[-1]), ylabel=density)

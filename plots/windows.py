@@ -12,25 +12,19 @@ from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 from punzinet.plots import style
 
-#: Masses in the grid of examples.
-EXAMPLES = 6
-#: Bins of a shown peak, and steps of the curve in each.
-PEAK_BINS, STEPS = 25, 8
+EXAMPLES = 6  # masses in the grid
+PEAK_BINS, STEPS = 25, 8  # bins of a shown peak, and steps of the curve in each
 
 
 @style.style()
 def widths_figure(windows: Windows) -> Figure:
-    """Draw the weighted sigma of the window variable for every hypothesis.
-
-    Fitted widths are filled and carry the error of the fit, interpolated ones are open.
-    """
+    """Draw the weighted sigma of every hypothesis: fitted with errors, interpolated ones open."""
     error = np.array([np.nan if f is None else f.sigma_error for f in windows.fits])
     error[~windows.fitted] = np.nan
     figure, axes = style.new_figure(0.75)
-    for rows, label, face in (
-        (windows.fitted, "fitted", style.BLUE),
-        (~windows.fitted, "interpolated", "white"),
-    ):
+    fitted = windows.fitted
+    kinds = (fitted, "fitted", style.BLUE), (~fitted, "interpolated", "white")
+    for rows, label, face in kinds:
         bars = error[rows] if label == "fitted" else None
         points = (windows.mass[rows], windows.sigma[rows], bars)
         look = {"color": style.BLUE, "markerfacecolor": face, "markeredgewidth": 0.7}
@@ -56,8 +50,8 @@ def example_masses(windows: Windows) -> list[int]:
 def peaks_figure(windows: Windows, samples: Mapping[int, tuple[FloatArray, FloatArray]]) -> Figure:
     """Draw example peaks with their fits.
 
-    By index of the hypothesis, a sample has values (n,) of the variable and weights (n,) of the
-    events inside of the window; so the curve is normalised to those.
+    By index of the hypothesis, a sample has values (n,) of the variable and weights (n,); the curve
+    is normalised to the events inside of the window.
     """
     columns = min(2, max(len(samples), 1))
     rows = -(-max(len(samples), 1) // columns)
@@ -78,7 +72,6 @@ def peaks_figure(windows: Windows, samples: Mapping[int, tuple[FloatArray, Float
 def _draw_peak(
     axes: Axes, windows: Windows, index: int, values: FloatArray, weight: FloatArray
 ) -> None:
-    """Draw the events of one hypothesis inside its window, and its fit."""
     reach = HALF_WIDTH * windows.sigma[index]
     edges = np.linspace(-reach, reach, PEAK_BINS + 1)
     difference = values - windows.centre[index]

@@ -18,16 +18,10 @@ from punzinet.analysis.search import RECOIL
 from punzinet.plots import style
 from punzinet.plots.sensitivity import Curve, draw_curve, draw_curves, ratio_limits
 
-#: Colours of the curves, in the order in which they come.
 COLOURS = (style.ORANGE, style.BLUE, style.PURPLE)
 #: How the published points are drawn.
-POINTS: dict[str, Any] = {
-    "linestyle": "",
-    "marker": "D",
-    "markersize": 5.0,
-    "markerfacecolor": "white",
-    "zorder": 4,
-}
+POINTS: dict[str, Any] = {"marker": "D", "markersize": 5.0, "markerfacecolor": "white"}
+POINTS |= {"linestyle": "", "zorder": 4}
 #: Label, loss, cuts, colour and marker of the selections whose spectra are compared.
 COMPARED = (
     ("BCE, interpolated cuts", "bce", "best", style.ORANGE, "o"),
@@ -45,14 +39,13 @@ SMALL = 5.8
 def ensembles_figure(
     curves: Mapping[str, Curve], *, luminosity: float, merit: bool, ratio_label: str
 ) -> Figure:
-    """Draw means over networks with their standard errors, and below what they are to the first.
+    """Draw means over networks with their standard errors, and below ratios of the first to others.
 
-    There are at least two curves by label. Either their figure of merit is drawn, or σ_min; the
-    ratio is that of σ_min of the first one to the others. The luminosity is in fb^-1.
+    Of at least two curves by label, the figure of merit is drawn, or σ_min; the ratio is that of
+    σ_min. The luminosity is in fb^-1.
     """
-    drawn = {
-        label: (c, colour) for (label, c), colour in zip(curves.items(), COLOURS, strict=False)
-    }
+    colours = zip(curves.values(), COLOURS, strict=False)
+    drawn = dict(zip(curves, colours, strict=True))
     figure, upper, lower = style.ratio_panels(1.05)
     draw_curves(upper, drawn, merit=merit)
     style.add_label(upper, luminosity)
@@ -69,16 +62,11 @@ def ensembles_figure(
 
 @style.style()
 def published_figure(bce: Curve, punzi: Curve, *, luminosity: float) -> Figure:
-    """Draw our σ_min with the published points, which have one common arbitrary scale.
-
-    Ours are of cross-entropy networks at their best cuts and of Punzi-nets at one.
-    """
+    """Draw our σ_min, of best cuts and of one, with published points on an arbitrary scale."""
     scale = common_scale(bce.mass, bce.sigma, punzi.sigma)
     mass, *published = np.array(PUBLISHED).T
-    points = [
-        Line2D(mass, scale * theirs, color=colour, **POINTS)
-        for theirs, colour in zip(published, COLOURS, strict=False)
-    ]
+    coloured = zip(published, COLOURS, strict=False)
+    points = [Line2D(mass, scale * y, color=colour, **POINTS) for y, colour in coloured]
     points.append(Line2D([], [], color="black", label=f"published × {scale:.2f} fb", **POINTS))
     ours = {"BCE, best cuts": (bce, COLOURS[0]), "Punzi-net, one cut": (punzi, COLOURS[1])}
     figure, upper, lower = style.ratio_panels(1.05)
@@ -96,15 +84,13 @@ def published_figure(bce: Curve, punzi: Curve, *, luminosity: float) -> Figure:
 
 @style.style()
 def discontinuities_figure(judged: Judgement, network: int, *, luminosity: float) -> Figure:
-    """Draw what interpolated best cuts leave in the spectrum, and one cut does not.
+    """Draw what interpolated best cuts of a network leave in the spectrum, and one cut does not.
 
-    Cuts of one of the networks, and signal and background that pass, are drawn along the mass;
-    roughness is the mean over networks.
+    Roughness is the mean over networks.
     """
     mass, arrays, edges = judged.mass, judged.arrays, judged.arrays["edges"]
-    figure, (top, middle, bottom) = style.new_figure(
-        1.5, nrows=3, sharex=True, height_ratios=(1, 1.3, 1.5)
-    )
+    figure, panels = style.new_figure(1.5, nrows=3, sharex=True, height_ratios=(1, 1.3, 1.5))
+    top, middle, bottom = panels
     scales = {"signal": np.maximum(arrays["total/signal"][0], 1e-300), "background": np.ones(1)}
     seen: dict[str, list[Any]] = {process: [] for process in scales}
     for name, loss, kind, colour, marker in COMPARED:
@@ -136,10 +122,10 @@ def discontinuities_figure(judged: Judgement, network: int, *, luminosity: float
 
 @style.style()
 def variations_figure(effects: Sequence[Effect]) -> Figure:
-    """Draw a row for every recipe, the first as it is; thick bars are the error from networks.
+    """Draw a row for every recipe, the first as it is; columns are mean σ_min and ratios.
 
-    Thin bars add the error of the finite sample, which is common to all rows. Columns are mean
-    σ_min, and the ratios by region.
+    Thick bars are the error from networks; thin ones add that of the finite sample, which is common
+    to all rows.
     """
     ratios = [
         (name, textwrap.fill(words.removeprefix("from "), 6), target)
@@ -147,13 +133,10 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
     ]
     ratios.append((WORST, "worst,\n1 to 4\nGeV", 1.0))
     ratios = [r for r in ratios if all(r[0] in effect.numbers for effect in effects)]
-    figure, ((first, *others),) = style.new_figure(
-        0.4 + 0.075 * len(effects),
-        ncols=1 + len(ratios),
-        sharey=True,
-        squeeze=False,
-        width_ratios=[1.4] + [1] * len(ratios),
-    )
+    shape: dict[str, Any] = {"width_ratios": [1.4] + [1] * len(ratios), "squeeze": False}
+    height, columns = 0.4 + 0.075 * len(effects), 1 + len(ratios)
+    figure, (row,) = style.new_figure(height, ncols=columns, sharey=True, **shape)
+    first, *others = row
     for curve, (label, colour, marker) in MEANS.items():
         _draw_column(first, [effect.numbers[curve] for effect in effects], colour, marker, label)
     for axes, (name, title, target) in zip(others, ratios, strict=True):
@@ -163,11 +146,11 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
         axes.axvline(1, color="black", linewidth=0.6)
         axes.axvline(target, color=style.RED, linewidth=0.6, linestyle=(0, (4, 2)))
         axes.set_title(title, fontsize=SMALL)
-    labels = [
-        effect.label + (f" ({lost} lost)" if (lost := effect.networks - effect.converged) else "")
-        for effect in effects
-    ]
-    first.set_yticks(range(len(effects))[::-1], [textwrap.fill(label, 24) for label in labels])
+    labels = []
+    for effect in effects:
+        lost = effect.networks - effect.converged
+        labels.append(textwrap.fill(effect.label + (f" ({lost} lost)" if lost else ""), 24))
+    first.set_yticks(range(len(effects))[::-1], labels)
     first.set_ylim(-0.6, len(effects) - 0.4)
     first.set_title("mean " + r"$\sigma_\mathrm{min}$" + "\n[fb]", fontsize=SMALL)
     if others:  # below the middle one, for all of them

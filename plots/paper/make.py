@@ -1,8 +1,8 @@
 """All figures of the paper, from the files that the studies left."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -25,8 +25,7 @@ from punzinet.plots.paper.network import feature_space_figure, network_figure
 from punzinet.plots.sensitivity import Curve
 from punzinet.plots.training_history import Evolution, loss_evolution_figure, read_history
 
-#: Number of the network that is shown where figures show one.
-SHOWN = 0
+SHOWN = 0  # number of the network that is shown where figures show one
 #: Masses of Fig. 8, as shares of the way through the training masses.
 FEATURE_SPACE_MASSES = (0.12, 0.5, 0.8)
 
@@ -34,7 +33,7 @@ FEATURE_SPACE_MASSES = (0.12, 0.5, 0.8)
 def make_paper_figures(
     output: OutputFolder, manifest: Manifest, studies: Sequence[Study]
 ) -> list[Path]:
-    """Draw all figures of the paper from the studies, the main one first; return what is written.
+    """Draw all figures of the paper from studies, the main one first, and return what is written.
 
     Raises:
         InputError: If a result is missing or damaged.
@@ -56,14 +55,11 @@ def make_variations_figure(output: OutputFolder) -> list[Path]:
 def _figures(
     output: OutputFolder, luminosity: float, studies: Sequence[Study]
 ) -> Iterator[tuple[str, Figure]]:
-    """All figures by file name, as `make_paper_figures` has them."""
     judged = {s.name: Judgement.read(output.study(s.name).judgement) for s in studies}
     main, folder = judged[MAIN], output.study(MAIN)
     events = read_tensor_events(output.tensors, RECOIL)
-    networks = {
-        loss: load_network(folder.network(f"{loss}-{SHOWN:02d}")).network
-        for loss in ("bce", "punzi")
-    }
+    losses = "bce", "punzi"
+    networks = {n: load_network(folder.network(f"{n}-{SHOWN:02d}")).network for n in losses}
     trained = main.mass[main.training]
     shown = sorted({float(trained[round(s * (len(trained) - 1))]) for s in FEATURE_SPACE_MASSES})
     signals = {m: events.features[np.abs(events.mass - m) < MASS_TOLERANCE] for m in shown}
@@ -73,7 +69,6 @@ def _figures(
     yield "fig2_loss", loss_evolution_figure(_evolutions(output, studies))
 
     def mean(loss: str, kind: str, study: Judgement = main) -> Curve:
-        """Average over the networks of a study."""
         return Curve.of_ensemble(main.mass, main.training, study.sigma(loss, kind))
 
     best = {"BCE": mean("bce", "best_own")}
@@ -87,8 +82,8 @@ def _figures(
         ("fig4_sensitivity", best, False, "BCE / Punzi-net\n(ratio)"),
         ("fig7_single_cut", single, True, f"BCE / one cut\n{of_sigma}"),
     ):
-        draw = partial(ensembles.ensembles_figure, luminosity=luminosity, merit=merit)
-        yield name, draw(curves, ratio_label=ratio)
+        words: dict[str, Any] = {"merit": merit, "ratio_label": ratio}
+        yield name, ensembles.ensembles_figure(curves, luminosity=luminosity, **words)
     for name, rows, content in (
         ("fig5_signal_output", events.signal, style.EFFICIENCY),
         ("fig6_background_output", ~events.signal, style.BACKGROUND),
@@ -104,16 +99,10 @@ def _evolutions(output: OutputFolder, studies: Sequence[Study]) -> dict[str, Evo
     networks = range(min(study.settings.networks for study in studies))
     evolutions = {}
     for study in sorted(studies, key=lambda s: s.settings.punzi.batch_size or np.inf):
-        folder = output.study(study.name)
-        histories = [
-            read_history(folder.network(f"punzi-{number:02d}"), "punzinet paper")
-            for number in networks
-        ]
-        training, validation = (
-            np.stack([history[name] for history in histories])
-            for name in ("loss", "validation_loss")
-        )
-        evolutions[study.label] = Evolution(np.arange(training.shape[1]), training, validation)
+        folders = (output.study(study.name).network(f"punzi-{number:02d}") for number in networks)
+        histories = [read_history(folder, "punzinet paper") for folder in folders]
+        losses = [np.stack([one[n] for one in histories]) for n in ("loss", "validation_loss")]
+        evolutions[study.label] = Evolution(np.arange(losses[0].shape[1]), *losses)
     return evolutions
 
 

@@ -15,14 +15,11 @@ from punzinet.analysis.observables import OBSERVABLES
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 
-#: Size of a neuron, in points, and the width of the strongest connection.
-NEURON, STRONGEST = 13.0, 2.2
+NEURON, STRONGEST = 13.0, 2.2  # size of a neuron, and width of the strongest connection, points
 #: Feature that is held fixed, at this value and within this distance of it, GeV.
 FIXED, VALUE, HALF_WIDTH = "pt_mumu", 2.2, 0.5
-#: Points of the grid on which the surface is looked for, along each axis.
-GRID = 28
-#: At most this many events of each mass are drawn.
-EVENTS = 700
+GRID = 28  # points along each axis, among which the surface is looked for
+EVENTS = 700  # of each mass are drawn at most
 #: The six tetrahedra (6, 4, 3) around the diagonal of a unit cube, as corners.
 _TETRAHEDRA = np.cumsum(
     [[(0, 0, 0), *np.eye(3, dtype=int)[list(axes)]] for axes in permutations(range(3))], axis=1
@@ -36,12 +33,8 @@ _EDGES = (
     (3, ((0, 3), (1, 3), (2, 3))),
 )
 GREEN = "#3f9b4f"
-GRID_STYLE: dict[Any, Any] = {
-    "xtick.minor.visible": False,
-    "ytick.minor.visible": False,
-    "grid.linewidth": 0.3,
-    "grid.color": "#cccccc",
-}
+GRID_STYLE: dict[Any, Any] = {"grid.linewidth": 0.3, "grid.color": "#cccccc"}
+GRID_STYLE |= {"xtick.minor.visible": False, "ytick.minor.visible": False}
 
 
 @style.style()
@@ -56,14 +49,11 @@ def network_figure(network: PunziNet) -> Figure:
         y = step * (0.5 * (width - 1) - np.arange(width))
         places.append(np.column_stack([np.full(width, float(x)), y]))
     for (left, right), weight in zip(pairwise(places), weights, strict=True):
-        lines = LineCollection(
-            [np.stack([a, b]) for b in right for a in left],
-            linewidths=0.15 + STRONGEST * (np.abs(weight) / np.abs(weight).max()).ravel(),
-            colors=[style.RED if w > 0 else style.BLUE for w in weight.ravel()],
-            alpha=0.6,
-            zorder=1,
-        )
-        axes.add_collection(lines)
+        strength = (np.abs(weight) / np.abs(weight).max()).ravel()
+        colours = [style.RED if w > 0 else style.BLUE for w in weight.ravel()]
+        look = {"linewidths": 0.15 + STRONGEST * strength, "colors": colours, "alpha": 0.6}
+        lines = [np.stack([a, b]) for b in right for a in left]
+        axes.add_collection(LineCollection(lines, zorder=1, **look))
     look = {"marker": "o", "markersize": NEURON, "markeredgewidth": 0.8, "linestyle": ""}
     for place in places:
         axes.plot(*place.T, **look, color="white", markeredgecolor="black", zorder=2)
@@ -93,8 +83,8 @@ def feature_space_figure(
 ) -> Figure:
     """Draw signal events, scaled as the network scales them, with the boundary of its cut.
 
-    One of the network's four inputs is the feature that is held fixed. The cut is on the output
-    before the sigmoid; features, (n, 4) in GeV, of up to three signals are by mass in GeV.
+    One of the four inputs is held fixed. The cut is on the output before the sigmoid; features,
+    (n, 4) in GeV, of up to three signals are by mass in GeV.
     """
     names = list(network.features)
     fixed = names.index(FIXED)
@@ -117,22 +107,18 @@ def feature_space_figure(
     figure.set_layout_engine("none")
     axes: Any = figure.add_axes((0.0, 0.02, 0.93, 0.86), projection="3d")
     axes.computed_zorder = False
-    if len(corners):
-        axes.plot_trisurf(
-            *corners.T,
-            triangles=np.arange(len(corners)).reshape(-1, 3),
-            color=GREEN,
-            edgecolor="none",
-            alpha=0.28,
-            zorder=1,
-            rasterized=True,  # thousands of shapes, which no reader would zoom into
-        )
+    if len(corners):  # thousands of shapes, which no reader would zoom into
+        triangles = np.arange(len(corners)).reshape(-1, 3)
+        look = {"color": GREEN, "edgecolor": "none", "alpha": 0.28, "rasterized": True}
+        axes.plot_trisurf(*corners.T, triangles=triangles, zorder=1, **look)
     handles = []
+    spot: dict[str, Any] = {"linestyle": "", "marker": "o"}
     for line, (mass, scaled) in zip(style.SIGNAL_LINES, drawn, strict=False):
         points = {"s": 1.6, "linewidths": 0, "alpha": 0.75, "rasterized": True}
         axes.scatter(*scaled.T, color=line["color"], zorder=2, **points)
-        handles.append(_marker("o", line["color"], f"{mass:g} GeV"))
-    handles.append(_marker("s", GREEN, "single cut", alpha=0.5))
+        handles.append(Line2D([], [], color=line["color"], label=f"{mass:g} GeV", **spot))
+    spot["marker"] = "s"
+    handles.append(Line2D([], [], color=GREEN, label="single cut", alpha=0.5, **spot))
     for axis, i, limits in zip("xyz", free, box.T, strict=True):
         label = f"{OBSERVABLES[names[i]].quantity.label}, scaled"
         axes.set(**{f"{axis}label": label, f"{axis}lim": tuple(limits)})
@@ -144,11 +130,6 @@ def feature_space_figure(
     held = rf"{OBSERVABLES[FIXED].quantity.label} $= {VALUE:g} \pm {HALF_WIDTH:g}$ GeV"
     figure.text(0.98, 0.955, held, ha="right", fontsize=6.5)
     return figure
-
-
-def _marker(marker: str, colour: str, label: str, **look: Any) -> Line2D:
-    """A marker in the legend."""
-    return Line2D([], [], linestyle="", marker=marker, color=colour, label=label, **look)
 
 
 def _box(points: FloatArray) -> FloatArray:

@@ -5,8 +5,7 @@ import re
 import unicodedata
 from typing import Any
 
-#: Digits of a number that comes without an uncertainty.
-DIGITS = 4
+DIGITS = 4  # of a number that comes without an uncertainty
 _SUPERSCRIPTS = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -26,10 +25,7 @@ def number(value: float | None, digits: int = DIGITS) -> str:
 
 
 def with_error(value: float | None, error: float | None) -> str:
-    """Write a number with its uncertainty, both to the second digit of the uncertainty.
-
-    An uncertainty that is None, 0 or not finite is not known.
-    """
+    """Write a number with its uncertainty, if that is known, both to the second digit of it."""
     if value is None or not error or not math.isfinite(value) or not math.isfinite(error):
         return number(value)
     places = 1 - math.floor(math.log10(abs(error)))

@@ -22,6 +22,8 @@ _TIME: Final = struct.pack(">I", (2010 - 1995) << 26 | 1 << 22 | 1 << 17)
 _NAMESPACE: Final = uuid.UUID("6f1d5c0e-2b0b-5d3e-9a57-0c6a52f4b0a1")
 #: From this version of a file on, and of a record, positions have eight bytes.
 _BIG_FILE, _BIG_RECORD = 1_000_000, 1_000
+#: Bytes that the key of a record has at least.
+_KEY = 26
 
 
 @contextmanager
@@ -60,12 +62,12 @@ def _set_times(content: mmap.mmap) -> None:
         if position in gaps:
             after = gaps[position] + 1
             content[position:after] = bytes(after - position)
-        else:
-            after = position + struct.unpack_from(">i", content, position)[0]
+        elif position + _KEY <= end and _record(content, position) == position:
             _set_key(content, position)
-            while position == free and after < end and _record(content, after) != after:
-                content[after] = 0  # what a longer list of gaps has left behind the present one
-                after += 1
+            after = position + struct.unpack_from(">i", content, position)[0]
+        else:  # a list of gaps that became shorter left its end behind
+            content[position] = 0
+            after = position + 1
         position = after
     _set_directory(content, begin + root)
 

@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from sklearn.inspection import permutation_importance
@@ -27,14 +28,11 @@ from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Sample, load_sample
 from punzinet.analysis.windows import Windows
-from punzinet.processors.datasets import describe_datasets
-from punzinet.processors.executors import Execution, open_executor
+from punzinet.processors.datasets import DatasetInfo
+from punzinet.processors.executors import Execution
 from punzinet.processors.features import ObservableProcessor, ObservedEvents
-from punzinet.processors.ledger import Ledger
-from punzinet.processors.ntuples.inputs import Inputs
-from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.ntuples.trial import processed_of
-from punzinet.processors.runner import run_processor
+from punzinet.processors.runs.reading import open_reading
 from punzinet.processors.runs.training import train_visibly
 
 LOG = logging.getLogger(__name__)
@@ -42,7 +40,6 @@ LOG = logging.getLogger(__name__)
 REPETITIONS = 5
 #: Learning rate of the significance loss, whose slopes are not those of a σ_min in fb.
 SIGNIFICANCE_RATE = 1.0
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,22 +56,21 @@ class _Common:
 
     def judge(self, figure_of_merit: FigureOfMerit) -> Judge:
         """Judge of what selections achieve at all masses."""
-        return Judge(
-            self.everything, self.windows.training, figure_of_merit, self.manifest.luminosity
-        )
+        luminosity = self.manifest.luminosity
+        return Judge(self.everything, self.windows.training, figure_of_merit, luminosity)
 
     def collect(self, figure_of_merit: FigureOfMerit, found: dict[str, Baseline]) -> Baselines:
         """Put results together with the masses they are for."""
         windows, luminosity = self.windows, self.manifest.luminosity
         return Baselines(windows.mass, windows.training, figure_of_merit, luminosity, found)
 
-    def timed(self, name: str, work: Callable[[], Result]) -> Result:
-        """Do some work, and note how long it took."""
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Note how long some work takes."""
         LOG.info("%s", name)
         begin = time.perf_counter()
-        result = work()
+        yield
         self.seconds[name] = round(time.perf_counter() - begin, 2)
-        return result
 
 
 def run_baselines(
@@ -92,41 +88,45 @@ def run_baselines(
         Interrupted: If a training was asked to stop.
     """
     windows, training = Windows.read(output.windows), manifest.training
-    trained = load_sample(output.tensors, windows, training.validation_fold)
-    everything = load_sample(output.tensors, windows, training.validation_fold, every_mass=True)
+    trained, everything = (
+        load_sample(output.tensors, windows, training.validation_fold, every_mass=every)
+        for every in (False, True)
+    )
     common = _Common(manifest, output, windows, trained, everything, resume)
     bce, punzi = (
-        load_network(output.network(f"{loss}-00"), windows.search).network
-        for loss in ("bce", "punzi")
+        load_network(output.network(name), windows.search).network
+        for name in ("bce-00", "punzi-00")
     )
-    judge = common.judge(manifest.figure_of_merit)
+    merit = manifest.figure_of_merit
+    judge = common.judge(merit)
     found = {
         "bce-interpolated": _network(judge, "BCE net", bce)["interpolated"],
         "punzi-single": _network(judge, "Punzi-net", punzi)["single"],
     }
-    scores = common.timed("boosted trees", lambda: _trees(common, judge))
+    with common.timed("boosted trees"):
+        scores = _trees(common, judge)
     trees = judge.scores("Boosted trees", *scores)
     found |= {f"trees-{cut}": baseline for cut, baseline in trees.items()}
-    found["rectangular"] = common.timed("rectangular cuts", lambda: _rectangular(common, judge))
+    with common.timed("rectangular cuts"):
+        found["rectangular"] = _rectangular(common, judge)
     changes = {
         "significance_cross_section": training.significance_cross_section or 10.0,
         "punzi": training.punzi.model_copy(update={"learning_rate": SIGNIFICANCE_RATE}),
     }
-    significance = common.timed(
-        "significance loss",
-        lambda: _train(common, "significance", manifest.figure_of_merit, **changes),
-    )
+    with common.timed("significance loss"):
+        significance = _train(common, "significance", merit, **changes)
     found["significance-single"] = _network(judge, "Significance loss", significance)["single"]
-    comparison = common.collect(manifest.figure_of_merit, found)
-    systematics = common.timed("systematics", lambda: _systematics(common, punzi))
-    ranking, loss = common.timed("ranking of observables", lambda: _rank(common, execution))
+    comparison = common.collect(merit, found)
+    with common.timed("systematics"):
+        systematics = _systematics(common, punzi)
+    with common.timed("ranking of observables"):
+        ranking, loss = _rank(common, execution)
 
-    sections = manifest.model_dump(mode="json", include={"baselines", "figure_of_merit"})
     about = provenance(
         manifest.digest,
         stage="baselines",
-        baselines=sections["baselines"],
-        figure_of_merit=sections["figure_of_merit"],
+        baselines=manifest.baselines.model_dump(mode="json"),
+        figure_of_merit=merit.model_dump(mode="json"),
         luminosity=manifest.luminosity,
         **processed_of(output),
     )
@@ -146,12 +146,7 @@ def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]
 
 
 def _trees(common: _Common, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
-    """Train trees on the features, as the networks are.
-
-    Returns:
-        Scores of the training events of all hypotheses, each by trees that did not see it, and
-        of the validation events.
-    """
+    """Scores of all training events, by trees that did not see them, and of validation events."""
     number, seed = common.manifest.baselines.trees, common.manifest.training.seed
     events, others = common.trained.training, judge.training_fold.events
     weight = balanced_weights(events.process, events.start, events.weight)
@@ -212,11 +207,7 @@ def _systematics(common: _Common, plain: PunziNet) -> Baselines:
 
 
 def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
-    """Rank candidate observables by what they are worth to boosted trees.
-
-    Returns:
-        The ranking, and the cross-entropy of the trees.
-    """
+    """Rank candidate observables by what they are worth to trees, and the trees' cross-entropy."""
     manifest, events = common.manifest, _observe(common, execution)
     number, seed = manifest.baselines.trees, manifest.training.seed
     process = np.where(events.signal, SIGNAL, 0)
@@ -228,14 +219,9 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
     observables, signal = events.observables[~training], events.signal[~training]
     weight = weights[~training]
     permuted = permutation_importance(
-        trees,
-        observables,
-        signal,
-        scoring="neg_log_loss",
-        n_repeats=REPETITIONS,
-        random_state=seed,
-        sample_weight=weight,
-    )
+        trees, observables, signal, scoring="neg_log_loss", n_repeats=REPETITIONS,
+        random_state=seed, sample_weight=weight,
+    )  # fmt: skip
     mean, error = permuted.importances_mean, permuted.importances_std
     area = np.array([roc_auc_score(signal, x, sample_weight=weight) for x in observables.T])
     order = np.argsort(-mean, kind="stable")
@@ -250,24 +236,17 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
 def _observe(common: _Common, execution: Execution) -> ObservedEvents:
     """Read the candidate observables of a share of the events."""
     manifest = common.manifest.without_data()
-    inputs = Inputs(manifest, *preflight(manifest))
-    datasets = describe_datasets(manifest, inputs.files)
     folds = common.trained.training, common.trained.validation
     is_signal = np.concatenate([events.process for events in folds]) == SIGNAL
     wanted = manifest.baselines.ranking_events
     shares = {
         name: wanted / max(int(np.sum(is_signal == dataset.is_signal)), 1)
-        for name, dataset in datasets.items()
+        for name, dataset in manifest.datasets.items()
     }
-    processor = ObservableProcessor(datasets.values(), common.windows, shares)
-    with open_executor(execution, inputs.processed.total()) as executor:
-        observed, _ = run_processor(
-            processor,
-            inputs.files,
-            inputs.chunks(),
-            executor,
-            Ledger(common.output.ledger("baselines")),
-            step="observables",
-            title="Observables",
-        )
-    return processor.merge(observed)
+
+    def observe(datasets: dict[str, DatasetInfo]) -> ObservedEvents:
+        processor = ObservableProcessor(datasets.values(), common.windows, shares)
+        return processor.merge(reading.process(processor, "observables", "Observables"))
+
+    with open_reading(manifest, common.output.ledger("baselines"), execution) as reading:
+        return reading.repeat(observe)

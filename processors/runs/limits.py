@@ -29,7 +29,8 @@ def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[
     Raises:
         InputError: If anything is wrong with tensors, networks or cross-sections.
     """
-    settings, windows = manifest.limits, Windows.read(output.windows)
+    settings, luminosity = manifest.limits, manifest.luminosity
+    windows = Windows.read(output.windows)
     names, reference = {"single": network}, f"bce-{network.rsplit('-', 1)[-1]}"
     if output.network(reference).is_dir():
         names["best"] = reference
@@ -37,25 +38,25 @@ def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[
     cut = saved[network].single_cut
     cuts = {"single": cut, "best": None}
     networks = {key: (saved[name].network, cuts[key]) for key, name in names.items()}
-    yields = measure_yields(
-        output.tensors, windows, networks, manifest.figure_of_merit, manifest.luminosity
-    )
+    merit = manifest.figure_of_merit, luminosity
+    yields = measure_yields(output.tensors, windows, networks, *merit)
     experiments = {
         key: [
-            CountingExperiment.of(one, i, float(mass), manifest.luminosity, settings)
+            CountingExperiment.of(one, i, float(mass), luminosity, settings)
             for i, mass in enumerate(windows.mass)
         ]
         for key, one in yields.items()
     }
+    level = settings.confidence_level
     limits = Limits(
         mass=windows.mass,
         training=windows.training,
-        luminosity=manifest.luminosity,
-        confidence_level=settings.confidence_level,
+        luminosity=luminosity,
+        confidence_level=level,
         sigma_over_g2=_sigma_over_g2(manifest, output, windows.mass),
         selections={
-            key: _limits_of(names[key], yields[key], experiments[key], settings.confidence_level)
-            for key in names
+            key: _limits_of(name, yields[key], experiments[key], level)
+            for key, name in names.items()
         },
     )
     about = provenance(

@@ -1,6 +1,7 @@
 """The selection stage: from ntuples and a network to the final spectra."""
 
 from pathlib import Path
+from typing import Any
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import write_json
@@ -10,64 +11,35 @@ from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.processors.candidates import is_complete
-from punzinet.processors.datasets import describe_datasets
-from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.ledger import Ledger
-from punzinet.processors.ntuples.inputs import Inputs
-from punzinet.processors.ntuples.preflight import preflight
-from punzinet.processors.ntuples.trial import Trial
-from punzinet.processors.runner import run_processor
+from punzinet.processors.datasets import Chunk, DatasetInfo
+from punzinet.processors.executors import Execution
+from punzinet.processors.runs.reading import open_reading
 from punzinet.processors.selection import SelectionProcessor
 
 
 def run_selection(
-    manifest: Manifest,
-    output: OutputFolder,
-    execution: Execution,
-    network: str,
-    *,
-    unblind: bool = False,
-    allow_missing: bool = False,
-    trial: Trial | None = None,
+    manifest: Manifest, output: OutputFolder, execution: Execution, network: str, **options: Any
 ) -> list[Path]:
     """Apply the single cut of a network to all ntuples, and return all files written.
 
-    What is finished is not done again; options are those of `run_features`.
+    What is finished is not done again; the options are those of `open_reading`.
 
     Raises:
         InputError: If anything is wrong with the input, or the network has no cut.
     """
     saved = load_network(output.network(network))
     cut, windows = saved.single_cut, saved.windows
+    unblind = options.get("unblind", False)
     comparison = _comparison(manifest, saved.network, unblind=unblind)
-    looked_at = preflight(manifest, allow_missing=allow_missing)
-    inputs = Inputs(manifest, *looked_at, trial or Trial())
-    ledger = Ledger(output.ledger("select"))
-    with open_executor(execution, inputs.processed.total()) as pool:
-        while True:
-            datasets = describe_datasets(manifest, inputs.files, inputs.shares(), unblind=unblind)
-            processor = SelectionProcessor(
-                datasets.values(),
-                windows,
-                saved.network,
-                cut,
-                comparison=comparison,
-                network_digest=digest_of_files(output.network(network)),
-            )
-            chunks, problems = run_processor(
-                processor,
-                inputs.files,
-                inputs.chunks(),
-                pool,
-                ledger,
-                step="selection",
-                title="Selection",
-                allow_missing=allow_missing,
-            )
-            if not problems:
-                break
-            inputs = inputs.without(problems)
-    selected = processor.merge(chunks)
+    about = {"comparison": comparison, "network_digest": digest_of_files(output.network(network))}
+
+    def select(datasets: dict[str, DatasetInfo]) -> tuple[SelectionProcessor, dict[Chunk, Any]]:
+        made = SelectionProcessor(datasets.values(), windows, saved.network, cut, **about)
+        return made, reading.process(made, "selection", "Selection")
+
+    with open_reading(manifest, output.ledger("select"), execution, **options) as reading:
+        processor, chunks = reading.repeat(select)
+    inputs, selected = reading.inputs, processor.merge(chunks)
     cutflows, totals = selected["cutflows"], selected["in_windows"]
     for name, cutflow in cutflows.items():
         if not is_complete(cutflow, inputs.processed[name]):
@@ -81,8 +53,7 @@ def run_selection(
         network=network,
         cut=cut,
         **manifest.seen_of_data(unblind=unblind),
-        **({"processed": inputs.shares()} if allow_missing or trial else {}),
-        **inputs.trial.to_json(),
+        **reading.processed(),
     )
     write_spectra(output.histograms, selected["spectra"])
     observed = totals.pop(DATA, None)
@@ -90,7 +61,7 @@ def run_selection(
         "provenance": settings,
         "datasets": {
             name: {"process": dataset.process, "cutflow": cutflows[name]}
-            for name, dataset in datasets.items()
+            for name, dataset in processor.datasets.items()
         },
         # In the window of each: efficiency of signal, background at the target luminosity.
         "hypotheses": [

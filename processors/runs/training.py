@@ -40,35 +40,24 @@ REPLICAS = 100
 
 
 def run_training(
-    manifest: Manifest,
-    output: OutputFolder,
-    *,
-    resume: bool = True,
-    ranks: Ranks | None = None,
+    manifest: Manifest, output: OutputFolder, *, resume: bool = True, ranks: Ranks | None = None
 ) -> tuple[list[Path], TrainingResult, Sensitivity] | None:
     """Train all networks, find their cuts, and judge them at every mass; see `train_networks`.
 
     Returns:
-        All files written, the networks, and their sensitivity; None on all ranks but the first,
-        which have nothing to do but train.
+        All files written, the networks, and their sensitivity; None on all ranks but the first.
 
     Raises:
         InputError: If anything is wrong with tensors, checkpoint or settings.
         Interrupted: If the training was asked to stop; a checkpoint has been written.
     """
-    settings = manifest.training
-    ranks = ranks or Ranks()
+    settings, ranks = manifest.training, ranks or Ranks()
     if ranks.number == 0:
         _forget_finished(output)
     windows = Windows.read(output.windows)
-    result = train_visibly(
-        manifest,
-        open_sample(output.tensors, windows, settings.validation_fold),
-        settings,
-        output,
-        resume=resume,
-        ranks=ranks,
-    )
+    sample = open_sample(output.tensors, windows, settings.validation_fold)
+    result = train_visibly(manifest, sample, settings, output, resume=resume, ranks=ranks)
+    del sample
     if ranks.number > 0:
         return None
     about = _provenance(manifest, output, "train", training=settings.model_dump(mode="json"))
@@ -173,21 +162,13 @@ def _judge_and_save(
 
     The events have the windows of all hypotheses.
     """
-    sensitivity = evaluate(
-        {trained.name: trained.network for trained in result.networks},
-        everything,
-        windows.training,
-        manifest.figure_of_merit,
-        manifest.luminosity,
-    )
+    networks = {trained.name: trained.network for trained in result.networks}
+    merit = manifest.figure_of_merit, manifest.luminosity
+    sensitivity = evaluate(networks, everything, windows.training, *merit)
     for trained in result.networks:
-        trained.network.save(
-            output.network(trained.name),
-            windows,
-            {**about["settings"], **_outcome(trained)},
-            about,
-            cut=sensitivity.networks[trained.name].single_cut,
-        )
+        settings = {**about["settings"], **_outcome(trained)}
+        cut = sensitivity.networks[trained.name].single_cut
+        trained.network.save(output.network(trained.name), windows, settings, about, cut=cut)
     sensitivity.write(output.sensitivity, about)
     return sensitivity
 
@@ -238,7 +219,7 @@ def _judgements(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judge
 
 
 def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str]) -> list[Path]:
-    """Put the claims on studies, by name, into numbers, and return all files written.
+    """Put the claims on studies into numbers, and return all files written.
 
     Raises:
         InputError: If a study is missing or damaged.

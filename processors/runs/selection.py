@@ -31,7 +31,8 @@ def run_selection(
     cut, windows = saved.single_cut, saved.windows
     unblind = options.get("unblind", False)
     comparison = _comparison(manifest, saved.network, unblind=unblind)
-    about = {"comparison": comparison, "network_digest": digest_of_files(output.network(network))}
+    digest = digest_of_files(output.network(network))
+    about: dict[str, Any] = {"comparison": comparison, "network_digest": digest}
 
     def select(datasets: dict[str, DatasetInfo]) -> tuple[SelectionProcessor, dict[Chunk, Any]]:
         made = SelectionProcessor(datasets.values(), windows, saved.network, cut, **about)

@@ -1,9 +1,8 @@
 """Exact cuts on the network's output: no grid, every distinct output is a candidate.
 
-Events are ranked once from the most to the least signal-like output. One pass down that list
-keeps the efficiency and background of every hypothesis up to date, and so meets every
-selection that a cut can make. With weights that are not negative, background alone never
-improves a selection: only candidates that add signal need to be looked at.
+One pass over the events, from the most to the least signal-like output, keeps the efficiency and
+background of every hypothesis up to date, and so meets every selection that a cut can make. With
+weights that are not negative only candidates that add signal need to be looked at.
 
 A cut is a value of the output before the sigmoid; an event is selected if its own is at least
 that. Where several candidates are equally good the tightest is taken.

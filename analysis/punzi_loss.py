@@ -9,11 +9,9 @@ signal, the one of its own mass. An event in no window (`start == stop`) takes n
 **Sub-samples.** A batch, or the validation fold, stands for the whole sample: what it holds is
 multiplied by total/subset, measured by sums of weights, separately for every background
 process and for every signal hypothesis. For signal this makes ε_m the mean output of those
-signal events of mass m that are in the subset, times the known acceptance of the window. The
-number of them that happens to be in the subset (about a hundred per mass in a batch of
-50 000 events: ten per cent of noise on ε_m, and a bias of σ_min, which goes with 1/ε_m) then
-drops out, as it would not if all masses were scaled by one common factor. For background the
-windows of one process share their events, so one factor per process is what there is.
+signal events of mass m that are in the subset, times the known acceptance of the window: their
+number in the subset (about a hundred per mass in a batch of 50 000 events, ten per cent of noise
+on ε_m) drops out, as it would not with one factor for all masses.
 
 **Hypotheses without signal** in the subset are left out of the mean: the subset says nothing
 about them. A subset without any signal gives zero and no gradient. A hypothesis whose signal
@@ -57,9 +55,8 @@ class PunziLoss(torch.nn.Module):
     ) -> None:
         """Make the loss from what the whole sample sums up to, for a luminosity in fb^-1.
 
-        The figure of merit is Eq. 9 with its default constants if not given. The names of the
-        background processes, in the order of their codes, are needed only if it has uncertainties
-        by process.
+        The figure of merit is Eq. 9 with its default constants if not given. Background processes,
+        in the order of their codes, need names only if it has uncertainties by process.
         """
         super().__init__()
         for name, total in (("signal", signal_total), ("background", background_total)):
@@ -203,9 +200,8 @@ def window_sums(values: Tensor, start: Tensor, stop: Tensor, windows: int) -> Te
     """Sum (..., n) values over the events of each window, (..., H).
 
     Each value is added where its range of windows starts and taken away again where it ends;
-    the running sum of that is the sum of each window. It needs neither loops nor matrices, and
-    O(events + windows) operations. The sums are differences of larger ones and therefore taken
-    in double precision, see `wide`; a window without events gives exactly zero.
+    the running sum of that, O(events + windows), is the sum of each window. The sums are
+    differences of larger ones and therefore `wide`; a window without events gives exactly zero.
     """
     values, start, stop = wide(values), start.long(), stop.long()
     edges = _group_sums(values, start, windows + 1) - _group_sums(values, stop, windows + 1)

@@ -2,10 +2,9 @@
 
 The graph takes the unscaled features, an (n, F) tensor of floats called ``features``, and
 gives the (n, 1) tensor ``output`` in (0, 1): scaling and sigmoid are inside. It agrees with
-`PunziNet.logit_numpy`, which selections cut on, to better than 1e-6. What one has to
-know to use it is in its metadata, each a text: ``features`` (names in order, separated by
-commas), ``cut`` (an event is selected if its output is at least that), ``cut_logit`` (the same
-before the sigmoid, which rounds less near 0 and 1) and ``provenance`` (JSON).
+`PunziNet.logit_numpy`, which selections cut on, to better than 1e-6. Its metadata are texts:
+``features`` (names in order, separated by commas), ``cut`` (an event is selected if its output is
+at least that), ``cut_logit`` (the same before the sigmoid) and ``provenance`` (JSON).
 """
 
 import json

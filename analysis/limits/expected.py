@@ -15,6 +15,7 @@ efficiency and backgrounds that are possible. With no uncertainty and no backgro
 textbook limit of −ln(1 − CL) events.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -166,10 +167,7 @@ def _limits(one: CountingExperiment, confidence_level: float, points_log2: int) 
             low, high, step = high, high + step, 2 * step
         while at_most(low) >= share:
             low, high, step = max(low - step, -1), low, 2 * step
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if at_most(middle) < share else (low, middle)
-        return high
+        return low + 1 + bisect_left(range(low + 1, high), share, key=at_most)
 
     def limit(n: int) -> float:
         """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted."""

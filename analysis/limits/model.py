@@ -92,8 +92,9 @@ def measure_yields(
     np.divide(squares, weight, out=typical, where=weight > 0)
     found = {}
     for name, (sums, variances) in zip(networks, after, strict=True):
-        signal, background = ((v[SIGNAL], v[:SIGNAL]) for v in (sums, np.sqrt(variances)))
-        found[name] = Yields(names, signal[0], background[0], signal[1], background[1], typical)
+        error = np.sqrt(variances)
+        columns = sums[SIGNAL], error[SIGNAL], sums[:SIGNAL], error[:SIGNAL]
+        found[name] = Yields(names, *columns, typical)
     return found
 
 
@@ -132,10 +133,7 @@ class CountingExperiment:
     def of(
         cls, yields: Yields, index: int, mass: float, luminosity: float, settings: LimitSettings
     ) -> Self | None:
-        """Build the model of the hypothesis at an index of the yields.
-
-        Luminosity is in fb^-1. Without any signal there is no limit, and the model is None.
-        """
+        """Model of the hypothesis at an index of the yields, at fb^-1; None without any signal."""
         efficiency = float(yields.efficiency[index])
         if efficiency == 0:
             return None
@@ -160,13 +158,9 @@ class CountingExperiment:
             "efficiency": settings.efficiency_uncertainty,
             "signal_statistics": float(yields.efficiency_error[index]) / efficiency,
         }
-        return cls(
-            mass,
-            efficiency * luminosity,
-            signal_systematics,
-            settings.luminosity_uncertainty,
-            tuple(backgrounds),
-        )
+        common = settings.luminosity_uncertainty
+        events = efficiency * luminosity
+        return cls(mass, events, signal_systematics, common, tuple(backgrounds))
 
     @property
     def background(self) -> float:

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+from small_data import random_muons
 
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.features import DimuonKinematics, dimuon_kinematics
@@ -13,15 +14,6 @@ BEAMS = Beams()
 #: Beams that collide at rest along z: the laboratory is the centre-of-mass system.
 AT_REST = np.array([10.0, 0.0, 0.0, 0.0])
 Z = np.array([0.0, 0.0, 1.0])
-
-
-def random_muons(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Two (3, n) momenta with sizes from soft to the kinematic limit."""
-    rng = np.random.default_rng(seed)
-    direction = rng.standard_normal((2, 3, n))
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    p = direction * rng.uniform(0.05, 5.0, (2, 1, n))
-    return p[0], p[1]
 
 
 def lab(p1: np.ndarray, p2: np.ndarray) -> DimuonKinematics:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from small_data import random_muons
 
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.features import MuonPairs, dimuon_kinematics
@@ -12,15 +13,6 @@ from punzinet.analysis.observables import CANDIDATES, FEATURES, OBSERVABLES
 AT_REST = np.array([10.58, 0.0, 0.0, 0.0])
 Z = np.array([0.0, 0.0, 1.0])
 BEAMS = Beams()
-
-
-def muons(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Two (3, n) momenta in GeV."""
-    rng = np.random.default_rng(seed)
-    direction = rng.standard_normal((2, 3, n))
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    p = direction * rng.uniform(0.1, 5.0, (2, 1, n))
-    return p[0], p[1]
 
 
 def observe(
@@ -33,7 +25,7 @@ def observe(
 
 
 def test_the_features_are_among_them_for_beams_of_every_event() -> None:
-    p1, p2 = muons(300)
+    p1, p2 = random_muons(300)
     found = observe(p1, p2, BEAMS.total, BEAMS.electron_direction)
     kinematics = dimuon_kinematics(p1, p2, BEAMS.total, BEAMS.electron_direction)
     assert len(CANDIDATES) == 20
@@ -46,7 +38,7 @@ def test_the_features_are_among_them_for_beams_of_every_event() -> None:
 
 
 def test_definitions_in_the_centre_of_mass_system() -> None:
-    p1, p2 = muons(500, seed=2)
+    p1, p2 = random_muons(500, seed=2)
     found = observe(p1, p2)
     size = np.linalg.norm([p1, p2], axis=1)
     order = size[0] >= size[1]
@@ -86,7 +78,7 @@ def test_definitions_in_the_centre_of_mass_system() -> None:
 
 
 def test_charges_and_turns_about_the_beams_change_nothing() -> None:
-    p1, p2 = muons(200, seed=3)
+    p1, p2 = random_muons(200, seed=3)
     found = observe(p1, p2)
     turn = Rotation.from_rotvec([0, 0, 1.234]).as_matrix()
     turned, swapped = observe(turn @ p1, turn @ p2), observe(p2, p1)

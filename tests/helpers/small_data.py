@@ -19,6 +19,15 @@ MASSES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)  # of the small manifest, GeV
 GENERATED = 2000  # signal events for each of them
 
 
+def random_muons(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Two (3, n) momenta in all directions, from soft to the kinematic limit."""
+    rng = np.random.default_rng(seed)
+    direction = rng.standard_normal((2, 3, n))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    p1, p2 = direction * rng.uniform(0.05, 5.0, (2, 1, n))
+    return p1, p2
+
+
 def _momentum(total: np.ndarray, m1: np.ndarray, m2: np.ndarray) -> np.ndarray:
     """Momentum (n,) of the daughters of a mass `total` at rest."""
     return np.sqrt((total**2 - (m1 + m2) ** 2) * (total**2 - (m1 - m2) ** 2)) / (2 * total)

@@ -102,10 +102,8 @@ def describe_datasets(
     columns = {file.dataset: file.columns for file in files}
     described = {}
     for name, dataset in manifest.datasets.items():
-        scale = efficiency
-        if dataset.is_data:
-            scale = np.ones(1)
-        elif dataset.luminosity is not None:
+        scale = np.ones(1) if dataset.is_data else efficiency
+        if dataset.luminosity is not None and not dataset.is_data:
             luminosity = share[name] * dataset.luminosity
             scale = np.array([manifest.correction * manifest.luminosity / luminosity])
         described[name] = DatasetInfo(

@@ -106,7 +106,10 @@ class FeatureProcessor(ChunkProcessor):
         table = make_table(candidates, start, stop)
         result = {"cutflow": candidates.cutflow, **summarise(candidates.identity)}
         if dataset.is_signal:
-            result["hypotheses"] = _count_hypotheses(candidates, usable)
+            inside, size = candidates.hypothesis[candidates.alive], len(dataset.hypotheses)
+            counts = [np.bincount(of, minlength=size) for of in (usable, inside)]
+            efficiency = np.bincount(inside, candidates.weight[candidates.alive], minlength=size)
+            result["hypotheses"] = np.column_stack([*counts, efficiency])
         if self._folder is None:
             return {**result, "table": table}
         tensor = f"{name_of(events.metadata)}.parquet"
@@ -215,14 +218,6 @@ def write_table(path: Path, table: pa.Table, search: Search) -> None:
             write_statistics=False,
             write_page_checksum=True,
         )
-
-
-def _count_hypotheses(candidates: Candidates, usable: IntArray) -> FloatArray:
-    """Usable signal entries by hypothesis, those in their own window, and their weights: (H, 3)."""
-    inside, weight = (of[candidates.alive] for of in (candidates.hypothesis, candidates.weight))
-    size = len(candidates.dataset.hypotheses)
-    counts = [np.bincount(hypothesis, minlength=size) for hypothesis in (usable, inside)]
-    return np.column_stack([*counts, np.bincount(inside, weight, minlength=size)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,12 +99,9 @@ def run_processor(
     """
     items, jobs = _plan(processor, files, chunks)
     records = ledger.plan(step, jobs)
+    checkpointer = ChunkRecords(Records(records.folder))
     run = partial(
-        Runner(
-            executor.copy(desc=title),
-            schema=BaseSchema,
-            checkpointer=ChunkRecords(Records(records.folder)),
-        ),
+        Runner(executor.copy(desc=title), schema=BaseSchema, checkpointer=checkpointer),
         processor_instance=ByChunk(processor),
         iteritems_options={"filter_name": sorted({b for f in files for b in f.columns.values()})},
     )

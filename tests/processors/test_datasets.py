@@ -90,19 +90,21 @@ class Column(dict):
     )
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int32])
-def test_numbers_that_stand_for_a_missing_value_are_none(kind):
-    column = np.array([1, -999, 7, 2], dtype=kind)
-    np.testing.assert_array_equal(read_column(Column(b=column), "b"), column)
-    found = read_column(Column(b=column), "b", (-999.0, 1e300, 2.0))
-    np.testing.assert_array_equal(found, [1, np.nan, 7, np.nan])
-
-
-def test_a_sentinel_is_recognised_in_single_precision():
-    column = np.array([3.4e38, 0.1, 3.0, 1.0], dtype=np.float32)
-    np.testing.assert_array_equal(
-        read_column(Column(b=column), "b", (3.4e38, 0.1)), [np.nan, np.nan, 3.0, 1.0]
-    )
+@pytest.mark.parametrize(
+    ("kind", "column", "missing", "expected"),
+    [
+        *(
+            (kind, [1, -999, 7, 2], (-999.0, 1e300, 2.0), [1, np.nan, 7, np.nan])
+            for kind in (np.float32, np.float64, np.int32)
+        ),
+        # As single precision rounds them.
+        (np.float32, [3.4e38, 0.1, 3.0, 1.0], (3.4e38, 0.1), [np.nan, np.nan, 3.0, 1.0]),
+    ],
+)
+def test_numbers_that_stand_for_a_missing_value_are_none(kind, column, missing, expected):
+    events = Column(b=np.array(column, dtype=kind))
+    np.testing.assert_array_equal(read_column(events, "b"), events["b"])
+    np.testing.assert_array_equal(read_column(events, "b", missing), expected)
 
 
 class Damaged(Column):

@@ -8,9 +8,10 @@ import pytest
 from synthetic import synthetic_sample
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss
+from punzinet.analysis.punzi_loss import PunziLoss
 from punzinet.analysis.training.batches import PackedEvents, pack
 from punzinet.analysis.training.data import Sample
+from punzinet.analysis.training.train import loss_of
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +31,7 @@ def make_objective() -> Callable[..., tuple[PunziLoss, np.ndarray]]:
     """Make the loss of a sample, and factors for the cross-entropy."""
 
     def make(sample: Sample, cross_section: float | None = None, **merit: object) -> Any:
-        about = *sample.total, 50.0, FigureOfMerit(**merit), sample.backgrounds
-        loss = PunziLoss(*about) if cross_section is None else SignificanceLoss(*about)
-        if isinstance(loss, SignificanceLoss):
-            loss.cross_section = cross_section
+        loss = loss_of(sample, FigureOfMerit(**merit), 50.0, cross_section)
         return loss, np.linspace(0.5, 2.0, len(sample.mass) + len(sample.backgrounds))
 
     return make

@@ -25,6 +25,7 @@ from punzinet.analysis.training.engine import (
 from punzinet.analysis.training.loss_kernels import Descent
 
 WIDTHS = (4, 8, 4, 1)
+RANDOM = np.random.default_rng
 BY_PROCESS = {"background_uncertainty": {"tautau": 0.1, "mumugamma": 0.3}}
 LOSSES = pytest.mark.parametrize("loss", ["bce", "punzi"])
 STEPS = pytest.mark.parametrize("max_step", [np.inf, 0.01])
@@ -33,7 +34,7 @@ NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA de
 
 def parameters(networks: int = 1, widths: tuple[int, ...] = WIDTHS) -> np.ndarray:
     """Random parameters of networks."""
-    return np.random.default_rng(3).normal(0, 0.5, (networks, parameter_count(widths)))
+    return RANDOM(3).normal(0, 0.5, (networks, parameter_count(widths)))
 
 
 def both(
@@ -60,7 +61,7 @@ def test_gradient_is_that_of_autograd(
     packed: PackedEvents, objective: Any, dtype: Any, rtol: float, widths: tuple[int, ...]
 ) -> None:
     pair = both(packed, objective, widths, dtype)
-    order = np.random.default_rng(1).permutation(len(packed)).astype(np.int32)
+    order = RANDOM(1).permutation(len(packed)).astype(np.int32)
     for tiles in (order, order[5:55]):
         assert_same_gradient(pair, parameters(1, widths), tiles, rtol)
 
@@ -122,12 +123,10 @@ def test_batch_without_some_signals_and_backgrounds(make_objective: Callable[...
 def test_saturated_outputs_have_finite_gradients(
     packed: PackedEvents, objective: Any, bias: float
 ) -> None:
-    vectors = parameters()
+    vectors, engine = parameters(), FusedEngine(packed, WIDTHS, *objective)
     vectors[0, -1] = bias
-    engine = FusedEngine(packed, WIDTHS, *objective)
-    loss, gradient = engine.gradients("punzi", vectors, packed.batch().tiles)
-    assert np.isfinite(loss).all()
-    assert np.isfinite(gradient).all()
+    for found in engine.gradients("punzi", vectors, packed.batch().tiles):
+        assert np.isfinite(found).all()
 
 
 @STEPS
@@ -135,7 +134,7 @@ def test_bce_epoch_is_that_of_autograd(
     packed: PackedEvents, objective: Any, max_step: float
 ) -> None:
     start, rate = parameters(3), np.array([0.5, 0.0, 0.1])
-    batches = packed.epoch(np.random.default_rng(5))
+    batches = packed.epoch(RANDOM(5))
     results = []
     for engine in both(packed, objective):
         vectors = start.copy()
@@ -149,50 +148,30 @@ def test_bce_epoch_is_that_of_autograd(
         assert after[0] < FusedEngine(packed, WIDTHS, *objective).bce_losses(start)[0]
 
 
-@pytest.mark.parametrize("batch_size", [None, 2000])
-def test_punzi_epoch_of_an_ensemble_is_that_of_its_networks(
-    small_sample: Sample, objective: Any, batch_size: int | None
-) -> None:
-    packed = pack(small_sample, small_sample.training, batch_size, np.random.default_rng(0))
-    engine = FusedEngine(packed, WIDTHS, *objective)
-    together, rate = parameters(4), np.array([1e-3, 5e-4, 0.0, 1e-3])
-    batches = packed.epoch(np.random.default_rng(5))
-    losses = engine.epoch("punzi", Descent(together, rate, 0.05), batches)
-    for n in range(4):
-        alone = parameters(4)[n : n + 1]
-        loss = engine.epoch("punzi", Descent(alone, rate[n : n + 1], 0.05), batches)
-        np.testing.assert_array_equal(alone[0], together[n])
-        assert loss[0] == losses[n]
-
-
 def test_results_do_not_depend_on_the_number_of_cores(packed: PackedEvents, objective: Any) -> None:
-    results = []
-    batches = packed.epoch(np.random.default_rng(5))
-    threads = numba.get_num_threads()
-    for count in {1, threads}:
+    results, threads = [], numba.get_num_threads()
+    for count in (1, threads):
         numba.set_num_threads(count)
-        vectors = parameters(3)
-        engine = FusedEngine(packed, WIDTHS, *objective)
+        vectors, engine = parameters(3), FusedEngine(packed, WIDTHS, *objective)
+        descent = Descent(vectors, np.full(3, 1e-3), np.inf)
         for loss in ("bce", "punzi"):
-            engine.epoch(loss, Descent(vectors, np.full(3, 1e-3), np.inf), batches)
+            engine.epoch(loss, descent, packed.epoch(RANDOM(5)))
         results.append((vectors, engine.punzi_values(vectors).loss, engine.bce_losses(vectors)))
-    numba.set_num_threads(threads)
-    for one, several in zip(results[0], results[-1], strict=True):
+    for one, several in zip(*results, strict=True):
         np.testing.assert_array_equal(one, several)
 
 
 def test_no_step_is_longer_than_the_limit(small_sample: Sample, objective: Any) -> None:
     vectors, packed = parameters(), pack(small_sample, small_sample.training)
-    engine = FusedEngine(packed, WIDTHS, *objective)
-    batches = packed.epoch(np.random.default_rng(5))
-    engine.epoch("punzi", Descent(vectors, np.array([1e3]), 0.005), batches)
+    descent = Descent(vectors, np.array([1e3]), 0.005)
+    FusedEngine(packed, WIDTHS, *objective).epoch("punzi", descent, packed.epoch(RANDOM(5)))
     assert np.linalg.norm(vectors - parameters()) == pytest.approx(0.005)
 
 
 def test_autograd_is_what_module_and_loss_give(small_sample: Sample, objective: Any) -> None:
     """The whole training sample, through the classes that a user's own loop would use."""
     events = small_sample.training
-    packed = pack(small_sample, events, None, np.random.default_rng(0))
+    packed = pack(small_sample, events, None, RANDOM(0))
     engine = AutogradEngine(packed, WIDTHS, *objective, dtype=torch.float64)
     (loss,), (gradient,) = engine.gradients("punzi", parameters(), packed.batch().tiles)
     network = PunziNet(small_sample.features, *small_sample.scaling)
@@ -208,26 +187,33 @@ def test_autograd_is_what_module_and_loss_give(small_sample: Sample, objective: 
 
 @LOSSES
 @STEPS
+@pytest.mark.parametrize(("kind", "rtol"), [(FusedEngine, 0.0), (AutogradEngine, 1e-10)])
 def test_networks_together_do_what_each_does_alone(
+    *,
     packed: PackedEvents,
     objective: Any,
     loss: Loss,
     max_step: float,
+    kind: Any,
+    rtol: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine = AutogradEngine(packed, WIDTHS, *objective, dtype=torch.float64)
-    batches = packed.epoch(np.random.default_rng(3))
-    rate = np.array([2e-3, 0.0, 1e-3, 2e-3])
-    together, parts = parameters(4), parameters(4)
-    losses = engine.epoch(loss, Descent(together, rate, max_step), batches)
-    monkeypatch.setattr(engines, "TOGETHER", 5000)  # two at a time
-    assert (engine.epoch(loss, Descent(parts, rate, max_step), batches) != 0).sum() == 3
-    np.testing.assert_allclose(parts, together, rtol=1e-12)
+    """The compiled kernels to the last bit."""
+    more = {"dtype": torch.float64} if kind is AutogradEngine else {}
+    engine, batches = kind(packed, WIDTHS, *objective, **more), packed.epoch(RANDOM(3))
+
+    def train(which: slice) -> tuple[np.ndarray, np.ndarray]:
+        vectors, rate = parameters(4)[which], np.array([2e-3, 0.0, 1e-3, 2e-3])[which]
+        return engine.epoch(loss, Descent(vectors, rate, max_step), batches), vectors
+
+    losses, together = train(slice(4))
+    assert (losses != 0).sum() == 3
     for n in range(4):
-        alone = parameters(4)[n : n + 1]
-        of_one = engine.epoch(loss, Descent(alone, rate[n : n + 1], max_step), batches)
-        assert of_one == pytest.approx(losses[n : n + 1], rel=1e-10)
-        np.testing.assert_allclose(alone[0], together[n], rtol=1e-10)
+        of_one, alone = train(slice(n, n + 1))
+        np.testing.assert_allclose(of_one, losses[n : n + 1], rtol=rtol)
+        np.testing.assert_allclose(alone[0], together[n], rtol=rtol)
+    monkeypatch.setattr(engines, "TOGETHER", 5000)  # autograd takes two at a time
+    np.testing.assert_allclose(train(slice(4))[1], together, rtol=rtol)
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "nonsense", "meta:x"])
@@ -239,7 +225,7 @@ def test_missing_device_is_one_sentence(packed: PackedEvents, objective: Any, na
 @NEEDS_GPU
 @LOSSES
 def test_gpu_trains_what_the_cpu_trains(packed: PackedEvents, objective: Any, loss: Loss) -> None:
-    batches = packed.epoch(np.random.default_rng(3))
+    batches = packed.epoch(RANDOM(3))
     results = []
     for device in ("cpu", "cuda"):
         engine = AutogradEngine(packed, WIDTHS, *objective, device=device)
@@ -253,7 +239,7 @@ def test_gpu_trains_what_the_cpu_trains(packed: PackedEvents, objective: Any, lo
 @NEEDS_GPU
 def test_gpu_is_not_waited_for_within_an_epoch(packed: PackedEvents, objective: Any) -> None:
     engine = AutogradEngine(packed, WIDTHS, *objective, device="cuda")
-    order, bounds = packed.epoch(np.random.default_rng(3))
+    order, bounds = packed.epoch(RANDOM(3))
     tiles = torch.from_numpy(order.astype(np.int64)).cuda()
     vectors = torch.from_numpy(parameters(3)).cuda()
     torch.cuda.set_sync_debug_mode("error")

@@ -14,7 +14,6 @@ from punzinet.analysis.training.loop import (
     PunziTraining,
     dead_hypotheses,
     lbfgs_step,
-    selects_everything,
     without_cut,
 )
 from punzinet.analysis.training.loss_kernels import PunziValues
@@ -46,16 +45,10 @@ def test_no_cut_keeps_all_signal_and_background(phase: PunziTraining, small_samp
     assert (values.background > 0).all()
 
 
-def test_selects_everything_only_if_it_does(phase: PunziTraining) -> None:
-    values = phase.engine.punzi_values(constant(6.0, 1.0))
-    assert selects_everything(values, phase.no_cut).tolist() == [True, False]
-
-
 def test_dead_hypotheses_are_those_without_efficiency() -> None:
     reference = PunziValues(np.ones(1), *np.multiply.outer([0.4, 100.0, 2.0], np.ones((1, 3))))
-    efficiency, background = [0.3, 1e-6, 1e-3], [10.0, 1e-5, 0.0]
-    sigma = [0.5, 1e5, 5.0]
-    values = PunziValues(np.ones(1), *(np.array([v]) for v in (efficiency, background, sigma)))
+    terms = [[0.3, 1e-6, 1e-3]], [[10.0, 1e-5, 0.0]], [[0.5, 1e5, 5.0]]
+    values = PunziValues(np.ones(1), *map(np.array, terms))
     # The third keeps little signal, but no background either, which is a good cut.
     assert dead_hypotheses(values, reference).tolist() == [[False, True, False]]
 
@@ -81,11 +74,11 @@ def test_a_network_that_revives_nothing_is_stopped(phase: PunziTraining) -> None
     assert "still rejected" in state.messages[0][-1]
 
 
-def test_everything_is_signal_stops_a_network(phase: PunziTraining) -> None:
-    state = phase.start(constant(0.0))
-    state.parameters[:] = constant(10.0)
-    phase.validate(state, [0], 1)
-    assert state.stopped[0]
+def test_everything_is_signal_stops_a_network_that_selects_it(phase: PunziTraining) -> None:
+    state = phase.start(constant(0.0, 0.0))
+    state.parameters[:] = constant(6.0, 1.0)
+    phase.validate(state, [0, 1], 1)
+    assert state.stopped.tolist() == [True, False]
     assert "in epoch 1 everything is signal" in state.messages[0][-1]
 
 

@@ -88,11 +88,8 @@ def test_functions_are_accurate(
     np.testing.assert_allclose(found, getattr(np, name)(x.astype(float)), **tolerance)
     if name == "tanh":
         assert np.abs(found).max() <= 1 + 3e-7
-
-
-def test_exp_never_overflows() -> None:
-    x = np.array([-1e30, 1e30, np.inf, -np.inf], np.float32)
-    assert np.isfinite(compiled("exp")(x)).all()
+    if name == "exp":  # it never overflows
+        assert np.isfinite(compiled(name)(np.float32([-1e30, 1e30, np.inf, -np.inf]))).all()
 
 
 @pytest.mark.parametrize("name", ["tanh", "exp", "log1p"])

@@ -6,8 +6,8 @@ import runpy
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ import pytest
 from commands import run_python
 from rich.console import Console
 from synthetic import synthetic_sample, write_tensors
-from torch.nn.utils import parameters_to_vector
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError, Interrupted
@@ -30,6 +29,7 @@ from punzinet.analysis.training.train import (
     CHECKPOINT,
     ProgressBar,
     TrainingResult,
+    parameters_of,
     train_networks,
 )
 
@@ -47,24 +47,24 @@ def recipe(**changes: Any) -> TrainingSettings:
 
 def vectors(result: TrainingResult) -> np.ndarray:
     """Parameters of all networks."""
-    networks = [trained.network for trained in result.networks]
-    return np.stack([parameters_to_vector(n.parameters()).detach().numpy() for n in networks])
+    return parameters_of([trained.network for trained in result.networks])
 
 
+@dataclass
 class Trainer:
     """Trains a sample in a folder."""
 
-    def __init__(self, sample: Sample, folder: Path) -> None:
-        self.sample = sample
-        self.folder = folder
+    sample: Sample
+    folder: Path
 
     def __call__(self, settings: TrainingSettings, **more: Any) -> TrainingResult:
         output = OutputFolder(self.folder)
         return train_networks(self.sample, FigureOfMerit(), LUMINOSITY, settings, output, **more)
 
-    def interrupt(self, settings: TrainingSettings, *when: Any) -> None:
+    def interrupt(
+        self, settings: TrainingSettings, phase: str, epoch: int, number: signal.Signals
+    ) -> None:
         """Train until this process gets a signal after an epoch of a phase."""
-        phase, epoch, number = when
         reporter = At(phase, epoch, lambda: os.kill(os.getpid(), number))
         with pytest.raises(Interrupted, match=f"after epoch {epoch} of phase {phase}.*continues"):
             self(settings, reporters=[reporter])
@@ -74,18 +74,19 @@ class Trainer:
         return pq.read_table(self.folder / "networks" / name / "history.parquet").to_pandas()
 
 
+@dataclass
 class At:
     """A reporter that does something after an epoch of a phase."""
 
-    def __init__(self, phase: str, epoch: int, action: Callable[[], None]) -> None:
-        self.when = phase, epoch
-        self.action = action
-        self.epochs: list[int] = []
+    phase: str
+    epoch: int
+    action: Callable[[], None]
+    epochs: list[int] = field(default_factory=list)
 
     def __call__(self, phase: Phase, state: TrainingState) -> None:
         self.epochs.append(state.epoch)
         self.state = state
-        if (phase.name, state.epoch) == self.when:
+        if (phase.name, state.epoch) == (self.phase, self.epoch):
             self.action()
 
 
@@ -100,8 +101,12 @@ def whole(small_sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Tra
     return Trainer(small_sample, tmp_path_factory.mktemp("whole"))(recipe())
 
 
-def test_both_phases_make_their_loss_smaller(train: Trainer) -> None:
-    for trained in train(recipe()).networks:
+def test_both_phases_make_their_loss_smaller(train: Trainer, whole: TrainingResult) -> None:
+    result = train(recipe())
+    np.testing.assert_array_equal(vectors(result), vectors(whole))
+    assert [n.name for n in result.networks] == ["bce-00", "bce-01", "punzi-00", "punzi-01"]
+    assert len(np.unique(vectors(result), axis=0)) == 4
+    for trained in result.networks:
         history = train.history(trained.name)
         assert list(history.columns) == ["epoch", "loss", "validation_loss", "learning_rate"]
         assert trained.loss == history.validation_loss.min()
@@ -112,7 +117,7 @@ def test_both_phases_make_their_loss_smaller(train: Trainer) -> None:
 
 
 def test_a_pretraining_need_not_be_repeated(train: Trainer, whole: TrainingResult) -> None:
-    result = train(recipe(networks=1), pretrained=vectors(whole)[:1].astype(float))
+    result = train(recipe(networks=1), pretrained=vectors(whole)[:1])
     assert [n.name for n in result.networks] == ["punzi-00"]
     # Saved networks are rounded to single precision, so that the last digits differ.
     np.testing.assert_allclose(vectors(result)[0], vectors(whole)[2], atol=1e-4)
@@ -123,11 +128,6 @@ def test_a_network_whose_rate_has_fallen_to_nothing_is_finished(train: Trainer) 
     for trained in train(recipe(punzi={"epochs": 50, "patience": 1, "learning_rate": 1e-30})).punzi:
         assert train.history(trained.name).epoch.tolist() == list(range(11))
         assert trained.converged
-
-
-def test_networks_start_from_parameters_of_their_own(whole: TrainingResult) -> None:
-    assert [n.name for n in whole.networks] == ["bce-00", "bce-01", "punzi-00", "punzi-01"]
-    assert len(np.unique(vectors(whole), axis=0)) == 4
 
 
 @pytest.mark.parametrize(
@@ -187,34 +187,37 @@ def test_second_signal_ends_it_at_once(train: Trainer) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.fixture
+def interrupted(train: Trainer) -> Path:
+    """A checkpoint."""
+    train.interrupt(recipe(), "bce", 2, signal.SIGINT)
+    return train.folder / "networks" / CHECKPOINT
+
+
+@pytest.mark.usefixtures("interrupted")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"punzi": {"learning_rate": 1e-4}}, "training.punzi.learning_rate was 0.002 and is now"),
-        ({"seed": 7}, "training.seed was 1 and is now 7"),
-        ({"networks": 3}, "training.networks was 2 and is now 3"),
+        ({"seed": 7, "networks": 3}, "training.networks was 2 and is now 3; training.seed was 1"),
         ({}, "another training: tensors was"),
     ],
 )
 def test_checkpoint_of_other_settings_or_data_is_refused(
     train: Trainer, changes: dict[str, Any], message: str
 ) -> None:
-    train.interrupt(recipe(), "bce", 2, signal.SIGINT)
     if not changes:
         train.sample = synthetic_sample(12_000, hypotheses=7, seed=2)
     with pytest.raises(InputError, match=message):
         train(recipe(**changes), resume=True)
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda c: c[:-20] + bytes([c[-20] ^ 1]) + c[-19:], lambda _: b"x"]
-)
-def test_damaged_checkpoint_is_refused(train: Trainer, damage: Callable[[bytes], bytes]) -> None:
-    train.interrupt(recipe(), "bce", 2, signal.SIGINT)
-    path = train.folder / "networks" / CHECKPOINT
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=r"not a checkpoint .*is damaged; train .*--restart"):
-        train(recipe(), resume=True)
+def test_damaged_checkpoint_is_refused(train: Trainer, interrupted: Path) -> None:
+    good = interrupted.read_bytes()
+    for damaged in (good[:-20] + bytes([good[-20] ^ 1]) + good[-19:], b"x"):
+        interrupted.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"not a checkpoint .*is damaged; train .*--restart"):
+            train(recipe(), resume=True)
 
 
 def test_autograd_trains_the_same_networks(train: Trainer) -> None:
@@ -278,9 +281,7 @@ def test_the_significance_is_trained_in_the_same_engine(train: Trainer) -> None:
     assert result.punzi[0].converged
 
 
-def test_training_of_a_sample_larger_than_the_memory(
-    tmp_path: Path,
-) -> None:
+def test_training_of_a_sample_larger_than_the_memory(tmp_path: Path) -> None:
     """1.5 million events take 38 MB, and as much again when they are packed."""
     write_tensors(tmp_path / "tensors", 1_500_000, chunk=100_000)
 
@@ -289,20 +290,22 @@ def test_training_of_a_sample_larger_than_the_memory(
 
     on_disk = limited("disk")
     assert on_disk.returncode == 0, on_disk.stderr
-    program = runpy.run_path(str(LIMITED))
-    unlimited = program["train"](tmp_path / "tensors", tmp_path / "memory", "memory")
-    assert on_disk.stdout == program["describe"](unlimited)
+    train = runpy.run_path(str(LIMITED))["train"]
+    assert on_disk.stdout == train(tmp_path / "tensors", tmp_path / "memory", "memory")
     assert "MemoryError" in limited("memory").stderr
 
 
-def test_progress_shows_losses_rate_and_speed() -> None:
-    state = TrainingState.start(np.zeros((2, 5)), 0.25, 3)
-    state.begin(np.array([9.0, 11.0]))
-    state.advance(np.array([7.0, 8.0]), np.array([8.5, 9.5]), patience=10)
-    engine = SimpleNamespace(events=SimpleNamespace(count=1_000_000))
-    phase: Any = SimpleNamespace(name="punzi", settings=SimpleNamespace(epochs=40), engine=engine)
+def test_progress_shows_losses_rate_and_speed(train: Trainer) -> None:
     shown = io.StringIO()
     with ProgressBar(Console(file=shown, force_terminal=True, width=200)) as progress:
-        progress.report(phase, state)
-    for part in ("punzi", "1/40", "loss 7.5", "validation 9 ", "best 9", "0.25", "M events/s"):
-        assert part in shown.getvalue()
+        trained = train(recipe(), reporters=[progress.report]).punzi
+    ends = [train.history(one.name).iloc[-1] for one in trained]
+    loss, validation = (
+        np.mean([end[name] for end in ends]) for name in ("loss", "validation_loss")
+    )
+    best = np.mean([one.loss for one in trained])
+    (*_, line) = (line for line in shown.getvalue().splitlines() if "punzi" in line)
+    for part in ("8/8", f"loss {loss:.5g}", f"validation {validation:.5g} (best {best:.5g})"):
+        assert part in line
+    assert "rate 0.002" in line
+    assert "M events/s" in line

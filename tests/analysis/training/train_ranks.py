@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 from synthetic import synthetic_sample
-from torch.nn.utils import parameters_to_vector
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError, Interrupted
@@ -21,7 +20,7 @@ from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.loop import Phase
 from punzinet.analysis.training.ranks import Ranks, open_ranks
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.training.train import train_networks
+from punzinet.analysis.training.train import parameters_of, train_networks
 
 
 def send(number: signal.Signals, phase: Phase, state: TrainingState) -> None:
@@ -44,12 +43,12 @@ def train(folder: Path, cases: dict[str, Any], ranks: Ranks) -> None:
                 run(reporters=[partial(send, signal.SIGTERM)])
             assert output.network("checkpoint.safetensors").exists()
         result = run(reporters=[partial(send, signal.SIGKILL)] if name == "killed" else [])
-        networks = [trained.network for trained in result.networks]
-        vectors = [parameters_to_vector(n.parameters()).detach().numpy() for n in networks]
-        losses = np.array([trained.loss for trained in result.networks])
+        found = {
+            "parameters": parameters_of([trained.network for trained in result.networks]),
+            "loss": np.array([trained.loss for trained in result.networks]),
+        }
         output.root.mkdir(exist_ok=True)
-        path = output.root / f"rank{ranks.number}.safetensors"
-        save_file({"parameters": np.stack(vectors), "loss": losses}, path)
+        save_file(found, output.root / f"rank{ranks.number}.safetensors")
 
 
 if __name__ == "__main__":

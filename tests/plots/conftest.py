@@ -37,7 +37,7 @@ LUMINOSITY = 50.0
 MASS = np.linspace(0.1, 8.7, 87)
 #: Axes that show a pure number.
 NO_UNIT = re.compile(
-    r"epoch|learning|ratio|before sigmoid|BCE loss|efficiency|signal passing|/ bin|scaled|^$|\$g'\$"
+    r"epoch|learning|ratio|before sigmoid|BCE loss|efficiency|signal passing|/ bin|/ unit|scaled|^$|\$g'\$"
 )
 
 
@@ -85,15 +85,15 @@ def make_sensitivity(
     punzi = np.interp(mass, knots, (8.0, 3.0, 2.8, 3.9, 21.0, 60.0))
     bce = np.interp(mass, knots, (12.0, 5.4, 3.4, 3.8, 20.0, np.inf))
     wiggle = rng.normal(0, 0.4, len(mass))
-    networks = {
-        name: NetworkSensitivity(
-            optimal=selection(bce if name.startswith("bce") else 0.98 * punzi, 1 + wiggle),
+    networks = {}
+    for name in names:
+        best, one = (bce, 1.3 * bce) if name.startswith("bce") else (0.98 * punzi, punzi)
+        networks[name] = NetworkSensitivity(
+            optimal=selection(best, 1 + wiggle),
             optimal_in_training=selection(punzi, wiggle),
-            single=selection(1.3 * bce if name.startswith("bce") else punzi, 0.3),
+            single=selection(one, 0.3),
             half=selection(1.1 * punzi, 0.0),
         )
-        for name in names
-    }
     return Sensitivity(mass, np.arange(len(mass)) % 2 == 0, FigureOfMerit(), LUMINOSITY, networks)
 
 
@@ -127,12 +127,9 @@ def make_phase(
     """Losses that fall and settle while the learning rate is halved."""
     epoch = np.arange(1, epochs + 1)
     loss = span[1] + (span[0] - span[1]) * np.exp(-5 * epoch / epochs)
-    history = {
-        "epoch": epoch,
-        "loss": loss * rng.normal(1, 0.01, epochs),
-        "validation_loss": 1.02 * loss * rng.normal(1, 0.005, epochs),
-        "learning_rate": rate * 0.5 ** (6 * epoch // epochs),
-    }
+    history = {"epoch": epoch, "loss": loss * rng.normal(1, 0.01, epochs)}
+    history["validation_loss"] = 1.02 * loss * rng.normal(1, 0.005, epochs)
+    history["learning_rate"] = rate * 0.5 ** (6 * epoch // epochs)
     return Phase("a phase", label, history)
 
 

@@ -7,32 +7,27 @@ from matplotlib.figure import Figure
 
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.search import RECOIL
-from punzinet.plots.spectra import (
-    DataSpectrum,
-    SeenData,
-    data_features_figure,
-    data_mass_figure,
-    draw_stack,
-    poisson_errors,
-)
+from punzinet.plots import spectra
 
-SEEN = SeenData(4.5, "10 % of the data", {"tautau": r"$\tau^+\tau^-$"})
+SEEN = spectra.SeenData(4.5, "10 % of the data", {"tautau": r"$\tau^+\tau^-$"})
 
 
 def compared(
     data: list[float], simulated: list[float], quantity: Quantity = RECOIL.features[0]
-) -> DataSpectrum:
+) -> spectra.DataSpectrum:
     """One background of ten bins, of weight one half, and data."""
     backgrounds = Hist.new.StrCat(["tautau"], name="process").Reg(10, 0, 10, name="x").Weight()
     backgrounds.view()["value"][0] = simulated
     backgrounds.view()["variance"][0] = 0.5 * np.array(simulated)
     points = Hist.new.Reg(10, 0, 10, name="x").Weight()
     points.view()["value"] = points.view()["variance"] = data
-    return DataSpectrum(quantity, points, backgrounds)
+    return spectra.DataSpectrum(quantity, points, backgrounds)
 
 
 ONE = compared([8, 12, 0, 20, 5, 7, 9, 1, 0, 0], [10, 10, 2, 10, 5, 7, 6, 2, 0, 0])
 OTHER = compared([1.0] * 10, [2.0] * 10, Quantity("other", "other", 0, "something else"))
+OF_MASS = spectra.data_mass_figure(ONE, ONE, SEEN)
+OF_FEATURES = spectra.data_features_figure([ONE, ONE, OTHER], SEEN)
 
 
 def points(figure: Figure, panel: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -44,25 +39,22 @@ def points(figure: Figure, panel: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def test_points_are_the_data_and_the_ratio_to_the_simulation() -> None:
-    figure = data_mass_figure(ONE, ONE, SEEN)
-    assert len(figure.axes) == 4
+    assert len(OF_MASS.axes) == 4
     values, simulated = ONE.data.values()[:8], ONE.backgrounds.values()[0][:8]
-    drawn, low, high = points(figure, 0)
-    ratio, *ratio_ends = points(figure, 1)
+    drawn, low, high = points(OF_MASS, 0)
+    ratio, *ratio_ends = points(OF_MASS, 1)
     np.testing.assert_allclose(drawn[:8], values)
     np.testing.assert_allclose(ratio[:8], values / simulated)
     assert ((low <= values) & (values <= high)).all()
     np.testing.assert_allclose(ratio_ends, [low / simulated, high / simulated])
     # Nothing is drawn where nothing may be seen, and everything else is inside.
     assert np.isnan([drawn[8:], ratio[8:]]).all()
-    bottom, top = figure.axes[0].get_ylim()
+    bottom, top = OF_MASS.axes[0].get_ylim()
     assert bottom == 0
     assert top > high.max()
 
 
-@pytest.mark.parametrize(
-    "figure", [data_mass_figure(ONE, ONE, SEEN), data_features_figure([ONE, ONE, OTHER], SEEN)]
-)
+@pytest.mark.parametrize("figure", [OF_MASS, OF_FEATURES])
 def test_labels_say_what_is_seen_and_not_whose_it_is(figure: Figure) -> None:
     titles = [axes.get_title(loc) for axes in figure.axes for loc in ("left", "right")]
     assert "Data and simulation" in titles
@@ -74,8 +66,7 @@ def test_labels_say_what_is_seen_and_not_whose_it_is(figure: Figure) -> None:
 
 
 def test_each_feature_has_two_panels_and_empty_places_stay_empty() -> None:
-    figure = data_features_figure([ONE, ONE, OTHER], SEEN)
-    shown = [axes for axes in figure.axes if axes.axison]
+    shown = [axes for axes in OF_FEATURES.axes if axes.axison]
     assert len(shown) == 6
     labels = {axes.get_xlabel() for axes in shown}
     assert labels == {"", RECOIL.features[0].axis_label, "other"}
@@ -83,15 +74,15 @@ def test_each_feature_has_two_panels_and_empty_places_stay_empty() -> None:
 
 def test_intervals_are_those_of_a_poisson_distribution() -> None:
     # Garwood's central intervals of 68.27 % (for example in the PDG review of statistics).
-    errors = poisson_errors(np.array([0.0, 1.0, 5.0]), np.array([0.0, 1.0, 5.0]))
+    errors = spectra.poisson_errors(np.array([0.0, 1.0, 5.0]), np.array([0.0, 1.0, 5.0]))
     np.testing.assert_allclose(errors[0], [0.0, 0.827, 2.16], atol=0.005)
     np.testing.assert_allclose(errors[1], [1.841, 2.30, 3.38], atol=0.005)
-    weighted = poisson_errors(np.array([10.0]), np.array([20.0]))
+    weighted = spectra.poisson_errors(np.array([10.0]), np.array([20.0]))
     np.testing.assert_allclose(weighted, 2 * errors[:, 2:], rtol=1e-6)
 
 
 def test_the_stack_is_the_sum_of_its_parts(make) -> None:
     spectrum = make.spectrum(np.random.default_rng(2), make.windows(), 0.1)
-    total, variance = draw_stack(Figure().subplots(), spectrum.backgrounds, {})
+    total, variance = spectra.draw_stack(Figure().subplots(), spectrum.backgrounds, {})
     np.testing.assert_allclose(total, spectrum.backgrounds.values().sum(axis=0))
     np.testing.assert_allclose(variance, 0.9 * total)

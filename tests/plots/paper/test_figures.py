@@ -32,9 +32,8 @@ def loss_evolution() -> Figure:
     fall = 6 + 8 * np.exp(-epoch / 20) + RNG.normal(0, 0.05, (2, 101))
     training = np.hstack([np.full((2, 1), np.nan), fall[:, 1:]])
     spiky = np.where(epoch == 50, 1e5, training)
-    return loss_evolution_figure(
-        {"batch 50 000": Evolution(epoch, training, fall), "small": Evolution(epoch, spiky, fall)}
-    )
+    runs = {"batch 50 000": training, "small": spiky}
+    return loss_evolution_figure({n: Evolution(epoch, run, fall) for n, run in runs.items()})
 
 
 def judgement() -> Judgement:
@@ -53,19 +52,15 @@ def judgement() -> Judgement:
 def effects() -> list[Effect]:
     """Three recipes, one with a number that is not finite."""
     names = ["bce/best", "punzi/single", *(region[0] for region in REGIONS), WORST]
-    return [
-        Effect(
-            label,
-            3,
-            3 - lost,
-            {n: Claim.of(n, Measured(v, 0.1, 0.2)) for n, v in zip(names, values, strict=True)},
-        )
-        for label, lost, values in (
-            ("as it is", 0, (6.4, 6.1, 1.0, 1.1, 1.0, 0.9)),
-            ("learning rate × 3", 1, (6.4, np.inf, 0.9, 1.2, 1.1, 1.0)),
-            ("a tenth of the pretraining", 0, (7.0, 6.5, 1.0, 1.3, 1.0, 1.1)),
-        )
-    ]
+    made = []
+    for label, lost, values in (
+        ("as it is", 0, (6.4, 6.1, 1.0, 1.1, 1.0, 0.9)),
+        ("learning rate × 3", 1, (6.4, np.inf, 0.9, 1.2, 1.1, 1.0)),
+        ("a tenth of the pretraining", 0, (7.0, 6.5, 1.0, 1.3, 1.0, 1.1)),
+    ):
+        claims = (Claim.of(n, Measured(v, 0.1, 0.2)) for n, v in zip(names, values, strict=True))
+        made.append(Effect(label, 3, 3 - lost, dict(zip(names, claims, strict=True))))
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -39,8 +39,8 @@ def identity_hash(
 ) -> NDArray[np.uint64]:
     """Hash the identity of every event to 64 bits, (n,).
 
-    Each further number is mixed in by a bijection, so that of events which differ in one of
-    them only, no two have the same hash; any other two have with a probability of 2⁻⁶⁴.
+    Numbers are mixed in by bijections: events which differ in one of them only never have the same
+    hash, any other two with a probability of 2⁻⁶⁴.
     """
     seed = hashlib.blake2b(dataset.encode(), digest_size=8).digest()
     hashes = np.full(len(event), int.from_bytes(seed, "little"), dtype=np.uint64)
@@ -51,17 +51,13 @@ def identity_hash(
 
 @njit(nogil=True, cache=True)
 def _mix_in(states: NDArray[np.uint64], numbers: IntArray) -> None:
-    """Mix a number into each state, in place."""
     for i in range(len(states)):
         states[i] = _mix(states[i], numbers[i])
 
 
 @njit(nogil=True, cache=True)
 def _mix(state: np.uint64, number: np.int64) -> np.uint64:
-    """Mix a number into a state.
-
-    One step of splitmix64 (Steele, Lea, Flood 2014), a bijection that scatters all bits.
-    """
+    """One step of splitmix64 (Steele, Lea, Flood 2014), a bijection that scatters all bits."""
     x = (state ^ np.uint64(number)) + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

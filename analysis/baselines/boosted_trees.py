@@ -59,8 +59,8 @@ def out_of_fold_scores(
 ) -> FloatArray:
     """Score training events, (n,) before the sigmoid, by trees trained on other training events.
 
-    Trees know the events they were trained on too well for cuts to be chosen on them: the
-    background seems to lie far below the signal. Only the events that `used` (n,) marks train.
+    Trees know the events they were trained on too well for cuts to be chosen on them. Only the
+    events that `used` (n,) marks train.
     """
     fold = np.random.default_rng([seed, FOLDS]).integers(0, FOLDS, len(signal))
     scores = np.empty(len(signal))
@@ -73,11 +73,7 @@ def out_of_fold_scores(
 
 
 def gains(trees: HistGradientBoostingClassifier, observables: int) -> FloatArray:
-    """Share of each of F observables in the gain of all splits: how they lower the loss, (F,).
-
-    That is the importance that boosted trees are usually ranked by. Of several observables that
-    say the same, each gets a part.
-    """
+    """Share of each of F observables in the gain of all splits: how they lower the loss, (F,)."""
     # scikit-learn does not offer the gain of these trees in any other way.
     nodes = np.concatenate([tree.nodes for (tree,) in trees._predictors])
     splits = nodes[nodes["is_leaf"] == 0]

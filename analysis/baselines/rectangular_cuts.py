@@ -76,10 +76,8 @@ def _of_range(
     processes: int,
     mean_sigma: Callable[[FloatArray, float], FloatArray],
 ) -> FloatArray:
-    """Find the cuts of one mass range, (2, F), from the indices of its hypotheses.
-
-    Its events are taken once for each window of the range that they lie in.
-    """
+    """Find the cuts of one mass range, (2, F), by the indices of its hypotheses."""
+    # An event is taken once for each window of the range that it lies in.
     inside = [np.flatnonzero((events.start <= m) & (m < events.stop)) for m in members]
     events = events[np.concatenate(inside)]
     signal = events.process == SIGNAL

@@ -38,11 +38,7 @@ _SELECTIONS = TypeAdapter(dict[str, SelectionLimits])
 
 @dataclass(frozen=True, eq=False)
 class Limits:
-    """Limits behind several selections.
-
-    They are ``single`` (one cut) and, where there is a network for it, ``best`` (the best cut of
-    each mass).
-    """
+    """Limits behind selections: ``single`` (one cut), or also ``best`` (one for each mass)."""
 
     mass: FloatArray  # (H,) of the hypotheses in GeV
     training: BoolArray  # (H,) which of them the networks were trained on

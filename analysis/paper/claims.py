@@ -160,7 +160,6 @@ def _batches(main: Judgement) -> Iterator[Row]:
 
 
 def _convergence(studies: Mapping[str, Judgement]) -> Iterator[Row]:
-    """How many networks converge; all of them are in every average."""
     for study, judgement in studies.items():
         networks = float(len(judgement.converged))
         name = "networks_converged" if study == MAIN else f"networks_converged_{study}"

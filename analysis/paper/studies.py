@@ -68,10 +68,7 @@ def _batch_label(batch_size: int | None) -> str:
 def variations(
     training: TrainingSettings, paper: PaperSettings, backgrounds: Sequence[str]
 ) -> list[Study]:
-    """Variations of the main recipe, one thing at a time, to see what a result depends on.
-
-    All are judged by the same, unchanged events.
-    """
+    """Variations of the main recipe, one thing at a time, all judged by the same events."""
     main = _with(training, networks=min(paper.further_networks, paper.networks))
     rate, epochs = training.punzi.learning_rate, training.punzi.epochs
     optimizer = "lbfgs" if training.punzi.optimizer == "sgd" else "sgd"

@@ -46,9 +46,9 @@ def test_scores_of_unseen_events_do_not_flatter_noise(monkeypatch: pytest.Monkey
     monkeypatch.setattr(boosted_trees, "EVENTS_PER_LEAF", 2)
     rng = np.random.default_rng(3)
     noise, signal = rng.normal(size=(2000, 4)), rng.random(2000) < 0.5
-    weight, greedy = np.ones(2000), 100
-    seen = train_trees(noise, signal, weight, greedy, 1).decision_function(noise)
-    unseen = out_of_fold_scores(noise, signal, weight, np.ones(2000, bool), greedy, seed=1)
+    events, used = (noise, signal, np.ones(2000)), np.ones(2000, bool)
+    seen = train_trees(*events, 100, 1).decision_function(noise)
+    unseen = out_of_fold_scores(*events, used, 100, seed=1)
     assert seen[signal].mean() - seen[~signal].mean() > 1
     assert abs(unseen[signal].mean() - unseen[~signal].mean()) < 0.1
 

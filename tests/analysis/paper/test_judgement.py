@@ -143,8 +143,7 @@ def test_cuts_are_interpolated_in_the_recoil_mass() -> None:
         np.ones(4),
         np.zeros(4, np.int8),
     )
-    mass = np.array([1.0, 2.0])
-    logit = np.array([0.1, 0.4, 0.9, 0.6])
+    mass, logit = np.array([1.0, 2.0]), np.array([0.1, 0.4, 0.9, 0.6])
     found = passing_fractions(events, logit, bin_edges(mass), mass, np.array([0.0, 1.0]))
     assert found["background"].passed[0].tolist() == [1, 0]
     assert found["background"].total[0].sum() == 3

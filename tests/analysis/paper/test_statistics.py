@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.statistics import (
-    Claim,
-    Measured,
-    Statistics,
-    ratio,
-)
+from punzinet.analysis.paper.statistics import Claim, Measured, Statistics, ratio
 from punzinet.analysis.paper.studies import MAIN
 
 Make = Callable[..., Judgement]

@@ -37,7 +37,7 @@ LUMINOSITY = 50.0
 MASS = np.linspace(0.1, 8.7, 87)
 #: Axes that show a pure number.
 NO_UNIT = re.compile(
-    r"epoch|learning|ratio|before sigmoid|BCE loss|efficiency|signal passing|/ bin|/ unit|scaled|^$|\$g'\$"
+    r"epoch|learning|ratio|before sigmoid|BCE loss|efficiency|signal passing|/ bin|scaled|^$|\$g'\$"
 )
 
 

@@ -1,12 +1,15 @@
-"""What make types for the user: the same switches for every stage that has them."""
+"""What make types for the user: the same switches for every stage that has them; benchmarks."""
 
 import os
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from commands import run
+
+BENCHMARKS = sorted((Path(__file__).parent / "bench").glob("bench_*.py"))
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
@@ -21,3 +24,8 @@ def test_the_executor_is_chosen_for_all_stages_that_have_one() -> None:
         spread = '--executor dask --workers 3 --scheduler "tcp://there:8786"'
         assert (spread in options) == (stage != "train")
         assert '--output "elsewhere"' in options
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_every_benchmark_finds_what_it_measures(path: Path) -> None:
+    assert callable(import_module(path.stem).run)

@@ -28,7 +28,7 @@ from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, nam
 #: Events of a file are usually in the order of these, the first one changing least often.
 IDENTITY_ORDER = ("experiment", "run", "production", "event")
 SLICES: Final = 1024  # ranges of hashes that can be merged one by one
-AT_ONCE: Final = 16_000_000  # hashes that are merged at most, unless a single slice holds more
+AT_ONCE: Final = 16_000_000  # hashes that are merged at most, besides those of one slice
 
 
 class IdentityProcessor(ChunkProcessor):
@@ -129,7 +129,10 @@ def count_duplicates(hashes: Mapping[Chunk, Any], summaries: Mapping[Chunk, Any]
     chunks = sorted(hashes)
     repeated = np.zeros(len(chunks), dtype=np.int64)
     sizes = np.sum([np.diff(hashes[chunk]["offsets"]) for chunk in chunks], axis=0)
-    for low, high in _groups(sizes.tolist()):
+    # Consecutive slices are merged that together hold as many hashes as should be in memory.
+    groups = np.cumsum(sizes) // AT_ONCE
+    borders = np.flatnonzero(np.diff(groups, prepend=-1, append=-1)).tolist()
+    for low, high in itertools.pairwise(borders):
         parts = [_slice(hashes[chunk], low, high) for chunk in chunks]
         values = np.concatenate(parts)
         origin = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
@@ -149,14 +152,3 @@ def count_duplicates(hashes: Mapping[Chunk, Any], summaries: Mapping[Chunk, Any]
 def _slice(hashes: Any, low: int, high: int) -> NDArray[np.uint64]:
     first, last = (int(hashes["offsets"][border]) for border in (low, high))
     return np.fromfile(hashes["file"], np.uint64, last - first, offset=8 * first)
-
-
-def _groups(sizes: Iterable[int]) -> Iterable[tuple[int, int]]:
-    """Consecutive slices that together hold no more than `AT_ONCE` hashes, as ranges."""
-    low = number = total = 0
-    for number, size in enumerate(sizes):
-        if total and total + size > AT_ONCE:
-            yield low, number
-            low, total = number, 0
-        total += size
-    yield low, number + 1

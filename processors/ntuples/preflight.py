@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -48,7 +48,7 @@ class InputFile:
     path: str  # or URL
     tree: str
     entries: int
-    columns: dict[str, str] = field(hash=False)  # branch of each column
+    columns: dict[str, str]  # branch of each
     stem: str  # name for what is made of it, unique in its dataset
     uuid: str = ""  # written by ROOT
     size: int = -1  # bytes; of a URL, -1

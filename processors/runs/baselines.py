@@ -140,7 +140,6 @@ def run_baselines(
 
 
 def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]:
-    """Judge a network as everything else is judged."""
     folds = judge.training_fold, judge.validation_fold
     return judge.scores(label, *(network.logit_numpy(f.events.features.T) for f in folds))
 
@@ -159,7 +158,6 @@ def _trees(common: _Common, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rectangular(common: _Common, judge: Judge) -> Baseline:
-    """Optimise cuts on the features on training events."""
     cuts = rectangular_cuts(
         judge.training_fold.events,
         common.windows.mass,

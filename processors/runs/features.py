@@ -167,7 +167,6 @@ def _remove_others(folder: Path, tensors: set[str]) -> None:
 
 
 def _fates(dataset: DatasetInfo, counts: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
-    """What became of the entries of a dataset, as JSON."""
     found = {
         "process": dataset.process,
         "cutflow": counts["cutflow"],

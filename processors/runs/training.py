@@ -131,14 +131,12 @@ def _forget_finished(output: OutputFolder) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    """All files in a folder."""
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def _provenance(
     manifest: Manifest, output: OutputFolder, stage: str, **recipe: Any
 ) -> dict[str, Any]:
-    """Provenance of networks and all that is made of them."""
     return provenance(
         manifest.digest,
         stage=stage,
@@ -214,7 +212,6 @@ def _pretrained(output: OutputFolder, study: Study) -> FloatArray | None:
 
 
 def _judgements(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judgement]:
-    """What the networks of studies achieve."""
     return {name: Judgement.read(output.study(name).judgement) for name in studies}
 
 

@@ -82,7 +82,6 @@ _VERBOSE = "say why a stage runs and what it goes on from; -vv: name every chunk
 
 
 def _show_version(wanted: bool) -> None:
-    """Print the version and end."""
     if wanted:
         typer.echo(f"punzinet {versions()['punzinet']}")
         raise typer.Exit

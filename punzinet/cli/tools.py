@@ -56,22 +56,21 @@ def status(
     folder = context.output
     holder = holder_of(folder.root) or {}
     stages = Table("stage", Column("state", overflow="fold"))
+    names = ("chunks done", "entries done", "of", "failed")
+    numbers = (Column(name, justify="right", no_wrap=True) for name in names)
     dataset = Column("dataset", overflow="fold")
-    chunks = Table("stage", "step", dataset, box=SIMPLE_HEAD, padding=0)
-    for name in ("chunks done", "entries done", "of", "failed"):
-        chunks.add_column(name, justify="right", no_wrap=True)
+    chunks = Table("stage", "step", dataset, *numbers, box=SIMPLE_HEAD, padding=0)
     failures: list[str] = []
     damaged: list[str] = []
+    incomplete: list[str] = []
     for stage in STAGES:
         why: list[str] = []
         with _noting(damaged):
             for row in read_progress(folder.ledger(stage.name)):
                 why += row.failures.values()
-                numbers = (row.entries_done, row.entries, len(row.failures))
-                chunks.add_row(
-                    *(stage.name, row.step, escape(row.dataset), f"{row.done:,}/{row.chunks:,}"),
-                    *map("{:,}".format, numbers),
-                )
+                counts = map("{:,}".format, (row.entries_done, row.entries, len(row.failures)))
+                done = f"{row.done:,}/{row.chunks:,}"
+                chunks.add_row(stage.name, row.step, escape(row.dataset), done, *counts)
         with _noting(damaged):
             why += stage.failure(folder)
         failures += [f"{stage.name}: {one}" for one in why]
@@ -84,7 +83,6 @@ def status(
     for name in ("features", "select"):
         with _noting(damaged):
             say_trial(folder, name)
-    incomplete: list[str] = []
     for path in (folder.completeness, folder.data_completeness):
         with _noting(damaged):
             incomplete += _incomplete(path)
@@ -94,7 +92,7 @@ def status(
 
 @contextmanager
 def _noting(damaged: list[str]) -> Iterator[None]:
-    """Keep the sentence about a damaged file, so that everything else is shown."""
+    """Keep the sentence about a damaged file: everything else is shown."""
     try:
         yield
     except InputError as error:
@@ -127,14 +125,12 @@ def _incomplete(path: Path) -> list[str]:
         return []
     with read_result(path, "counts", "punzinet features") as content:
         missing = content.get("missing", [])
-        lines = [f"features: allowed to be missing: {row['reason']}" for row in missing]
-        for name, dataset in content["datasets"].items():
-            for file, count in dataset["duplicates"]["by_file"].items():
-                lines.append(
-                    f"features: dataset {name}: {file} repeats {count} events that are in it or "
-                    "in an earlier file"
-                )
-    return lines
+        return [f"features: allowed to be missing: {row['reason']}" for row in missing] + [
+            f"features: dataset {name}: {file} repeats {count} events that are in it or in an "
+            "earlier file"
+            for name, dataset in content["datasets"].items()
+            for file, count in dataset["duplicates"]["by_file"].items()
+        ]
 
 
 def export(
@@ -240,12 +236,17 @@ def rebasket(
 
 def _like(manifest: Manifest, name: str | None) -> "Dataset":
     """The dataset that says how files are read: the named one, or any if all say the same."""
+
+    def reading(one: str) -> dict[str, Any]:
+        said = manifest.datasets[one].model_dump(include={"branches", "tree", "frame", "missing"})
+        said["branches"].pop("generated_mass", None)
+        return said
+
     if name is None:
         name, *others = manifest.datasets
-        reading = _reading(manifest.datasets[name])
         for other in others:
-            for setting, value in _reading(manifest.datasets[other]).items():
-                if value != reading[setting]:
+            for setting, value in reading(other).items():
+                if value != reading(name)[setting]:
                     raise InputError(
                         f"Datasets {name} and {other} differ in `{setting}`: say with --dataset "
                         "which of them the files are like."
@@ -256,12 +257,6 @@ def _like(manifest: Manifest, name: str | None) -> "Dataset":
     return manifest.datasets[name].model_copy(update={"mass": 1.0})
 
 
-def _reading(dataset: "Dataset") -> dict[str, Any]:
-    """The settings of a dataset that say how momenta, beams and columns are read."""
-    branches = {key: name for key, name in dataset.branches.items() if key != "generated_mass"}
-    return {"branches": branches, **dataset.model_dump(include={"tree", "frame", "missing"})}
-
-
 def _progress() -> Progress:
     """A bar for every file, with the number of its entries that are done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -270,10 +265,9 @@ def _progress() -> Progress:
 
 def _targets(files: Sequence[str], to: Path | None, what: str) -> list[Path]:
     """Where what is made of each file goes: to a file, or a folder, by default this one."""
+    targets = [(to or Path()) / f"{Path(name).stem}.{what}.root" for name in files]
     if to is not None and len(files) == 1 and not to.is_dir():
         targets = [to]
-    else:
-        targets = [(to or Path()) / f"{Path(name).stem}.{what}.root" for name in files]
     for target in targets:
         if targets.count(target) > 1:
             raise InputError(

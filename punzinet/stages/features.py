@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json
@@ -24,12 +24,11 @@ NTUPLE_OPTIONS = ("unblind", "allow_missing", "limit_files", "limit_chunks")
 
 
 def _simulated(manifest: Manifest) -> dict[str, str]:
-    """Which process each dataset is simulated as."""
+    """Process that each dataset is simulated as."""
     return {d.name: d.simulate for d in manifest.datasets.values() if d.simulate}
 
 
 def _prepare_simulation(context: Context) -> None:
-    """Say so if there is nothing to do."""
     if not _simulated(context.manifest):
         console.print("simulate: nothing to do, every dataset has its own files")
 
@@ -80,10 +79,9 @@ def say_trial(output: OutputFolder, stage: str) -> None:
     Raises:
         InputError: If they are damaged.
     """
-    trial = trial_of(output, stage)
-    given = {"--limit-files": trial.files, "--limit-chunks": trial.chunks}
-    options = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
-    if trial:
+    if trial := trial_of(output, stage):
+        given = {"--limit-files": trial.files, "--limit-chunks": trial.chunks}
+        options = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
         console.print(
             f"[yellow]Trial run[/yellow]: `punzinet {stage}` processed only a part of the events "
             f"({options}) and scaled it up to all (signal of several "
@@ -95,16 +93,15 @@ def say_trial(output: OutputFolder, stage: str) -> None:
 def say_cutflow(path: Path, manifest: Manifest) -> None:
     """Show what became of the entries of all datasets, from the cutflow of a stage.
 
-    For every dataset and step that has any entries, their number, their share, and what they stand
-    for: events of background at the target luminosity, or of signal the efficiency, averaged over
-    masses; data has no other luminosity than its own.
+    They stand for events of background at the target luminosity, or of signal for the efficiency,
+    averaged over masses; data has no other luminosity than its own.
 
     Raises:
         InputError: If the cutflow cannot be read.
     """
-    table = Table("dataset", "step", title="Cutflow", title_justify="left")
-    for heading in ("entries", "share", f"at {manifest.luminosity:g} fb⁻¹"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("entries", "share", f"at {manifest.luminosity:g} fb⁻¹")
+    numbers = (Column(heading, justify="right", no_wrap=True) for heading in headings)
+    table = Table("dataset", "step", *numbers, title="Cutflow", title_justify="left")
     for name, dataset in read_json(path, "punzinet features")["datasets"].items():
         title, lines = name, dataset["cutflow"]
         for line in lines:
@@ -152,7 +149,7 @@ def _run_features(context: Context) -> Sequence[Path]:
     from punzinet.processors.runs.features import run_features
 
     manifest, output = context.manifest, context.output
-    written = run_features(manifest, output, context.execution, **context.limits)
+    written = run_features(manifest, output, context.execution, **context.reading)
     say_cutflow(output.features_cutflow, manifest)
     say_trial(output, "features")
     console.print(f"features: windows in {output.windows}, tensors in {output.tensors}")
@@ -163,10 +160,8 @@ def _run_data(context: Context) -> Sequence[Path]:
     """Turn measured ntuples into features; what may not be seen is counted and not written."""
     from punzinet.processors.runs.features import run_features
 
-    manifest, output, unblind = context.manifest, context.output, context.options.unblind
-    written = run_features(
-        manifest, output, context.execution, data=True, unblind=unblind, **context.limits
-    )
+    manifest, output = context.manifest, context.output
+    written = run_features(manifest, output, context.execution, data=True, **context.reading)
     say_cutflow(output.data_cutflow, manifest)
     say_seen(context)
     console.print(f"data: features in {output.data_tensors}")

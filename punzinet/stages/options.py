@@ -135,9 +135,12 @@ class Context:
         return Trial(self.options.limit_files, self.options.limit_chunks)
 
     @property
-    def limits(self) -> dict[str, Any]:
-        """What may be left out of the ntuples, as `run_features` and others take it."""
-        return {"allow_missing": self.options.allow_missing, "trial": self.trial}
+    def reading(self) -> dict[str, Any]:
+        """What of the ntuples may be seen and left out, as `open_reading` takes it."""
+        options = self.options
+        return {
+            "unblind": options.unblind, "allow_missing": options.allow_missing, "trial": self.trial
+        }  # fmt: skip
 
     @property
     def execution(self) -> "Execution":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_json, write_json
@@ -31,7 +31,6 @@ def _manifest(context: Context) -> Manifest:
 
 
 def _main(context: Context) -> list[Study]:
-    """The studies that the paper's figures need."""
     manifest = _manifest(context)
     return paper_studies(manifest.training, manifest.paper)
 
@@ -46,7 +45,6 @@ def _possible(context: Context) -> dict[str, Study]:
 
 
 def _chosen(context: Context) -> list[Study]:
-    """Variations that are asked for."""
     possible = _possible(context)
     names = [*possible] if context.options.studies else context.options.vary or []
     for name in names:
@@ -86,7 +84,6 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
 
 
 def _stages(context: Context, studies: Iterable[Study]) -> list[Stage]:
-    """The stages of some studies."""
     main = _main(context)
     return [study_stage(one, main) for one in studies]
 
@@ -135,15 +132,12 @@ def _combine(context: Context, folders: Sequence[Path]) -> None:
 
 
 def _table(claims: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Claims as a table."""
-
     def number(value: float | None) -> str:
         return "–" if value is None else f"{value:.3g}"
 
     several = any("values" in claim for claim in claims.values())
-    table = Table()
-    for column in ("claim", *(["each"] if several else []), "value", "error", "target", "met"):
-        table.add_column(column, overflow="fold")
+    names = ("claim", *(["each"] if several else []), "value", "error", "target", "met")
+    table = Table(*(Column(name, overflow="fold") for name in names))
     for name, claim in claims.items():
         each = [" ".join(map(number, claim["values"].values()))] if several else []
         met = {True: "yes", False: "no", None: ""}[claim["met"]]

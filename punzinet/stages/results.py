@@ -27,7 +27,6 @@ SHOWN = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 
 
 def _network(context: Context) -> dict[str, str]:
-    """The network as a setting."""
     return {"network": context.options.network}
 
 
@@ -40,9 +39,8 @@ def _run_selection(context: Context) -> Sequence[Path]:
     """
     from punzinet.processors.runs.selection import run_selection
 
-    manifest, output, options = context.manifest, context.output, context.options
-    where = output, context.execution, options.network
-    written = run_selection(manifest, *where, unblind=options.unblind, **context.limits)
+    manifest, output, network = context.manifest, context.output, context.options.network
+    written = run_selection(manifest, output, context.execution, network, **context.reading)
     say_cutflow(output.selection_cutflow, manifest)
     say_trial(output, "select")
     say_seen(context)

@@ -26,11 +26,11 @@ _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 def run_command(stage: Stage, options: Options) -> None:
-    """Run the stages of a command, as far as they are not up to date.
+    """Run the stages of a command that are not up to date.
 
     Raises:
-        InputError: If a stage that comes before is out of date, another run is at work in the
-            output folder, or anything is wrong with an input.
+        InputError: If an earlier stage is out of date, another run is at work in the output folder,
+            or anything is wrong with an input.
     """
     context = Context(options)
     for part in stage.parts(context) if stage.parts else (stage,):
@@ -149,7 +149,6 @@ def holder_of(folder: Path) -> dict[str, Any] | None:
 
 
 def _busy(folder: Path) -> str:
-    """Say who is at work in an output folder."""
     who = "another run"
     with suppress(KeyError):
         who = "`punzinet {stage}` (process {pid} on {host})".format(**holder_of(folder) or {})

@@ -173,7 +173,7 @@ class Stage:
 
 
 def fingerprint(inputs: Mapping[str, Any]) -> str:
-    """Digest of everything a result depends on."""
+    """Digest of everything that a result depends on."""
     return digest({**inputs, "after": list(inputs["after"].values())})
 
 
@@ -268,19 +268,17 @@ def out_of_date(stage: Stage, context: Context) -> list[OutOfDate]:
 
 def refusal(stage: Stage, stale: Sequence[OutOfDate], context: Context) -> str:
     """Say which stages have to run before one, why, and what to type."""
-    causes, folder = [], context.output.root
+    causes, folder, manifest = [], context.output.root, context.options.manifest
     for one in stale:
         if one.reasons == [NOT_RUN]:
             causes.append(f"{one.typed} has not run in {folder}")
         elif one.reasons:
-            more = f" and {len(one.reasons) - 1} more" if len(one.reasons) > 1 else ""
-            manifest = context.options.manifest
-            causes.append(
-                f"{one.typed} in {folder} is out of date with {manifest}: {one.reasons[0]}{more}"
-            )
-    *others, last = dict.fromkeys(one.typed for one in stale)
-    first = f"{', '.join(others)} and {last}" if others else last
-    return f"{'; '.join(causes)}. Run {first} first, or `{stage.typed} --upstream`."
+            first, *others = one.reasons
+            why = f"{first} and {len(others)} more" if others else first
+            causes.append(f"{one.typed} in {folder} is out of date with {manifest}: {why}")
+    *before, last = dict.fromkeys(one.typed for one in stale)
+    commands = f"{', '.join(before)} and {last}" if before else last
+    return f"{'; '.join(causes)}. Run {commands} first, or `{stage.typed} --upstream`."
 
 
 def differences(
@@ -291,11 +289,13 @@ def differences(
     Of the stages before it, `commands` says what to type.
     """
     then, now = (json.loads(json.dumps(one, default=str)) for one in (then, now))
-    lines = list(_changes("version of punzinet", then.get("version"), now["version"]))
-    lines += _changes("", then.get("settings", {}), now["settings"])
     old, new = then.get("after", {}), now["after"]
     again = dict.fromkeys(commands[name] for name in new if old.get(name) != new[name])
-    lines += [f"`{command}` has run again" for command in again]
+    lines = [
+        *_changes("version of punzinet", then.get("version"), now["version"]),
+        *_changes("", then.get("settings", {}), now["settings"]),
+        *(f"`{command}` has run again" for command in again),
+    ]
     old, new = ({name: state for name, *state in one.get("files", [])} for one in (then, now))
     lines += [f"input file {name} is new" for name in new if name not in old]
     lines += [f"input file {name} is not used any more" for name in old if name not in new]
@@ -304,7 +304,6 @@ def differences(
 
 
 def _changes(key: str, then: Any, now: Any) -> Iterator[str]:
-    """Lines about a setting and all settings in it."""
     if then == now:
         return
     if isinstance(then, dict) and isinstance(now, dict):
@@ -320,6 +319,5 @@ def _changes(key: str, then: Any, now: Any) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
-    """A value as it stands in a manifest, shortened where it is long."""
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

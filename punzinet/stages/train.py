@@ -23,7 +23,7 @@ class _Ensemble(BaseModel):
 
 
 def _memory(context: Context) -> Path:
-    """Where it is kept in mind how many networks were asked for."""
+    """Where it is kept how many networks were asked for."""
     return context.output.stages / "networks.json"
 
 
@@ -48,14 +48,12 @@ def networks_to_train(context: Context) -> int:
 def _manifest(context: Context) -> Manifest:
     """The manifest with the number of networks and the device that the options ask for."""
     training = context.manifest.training
-    changes: dict[str, Any] = {"networks": networks_to_train(context)}
-    if context.options.device is not None:
-        changes["device"] = context.options.device
+    device = context.options.device or training.device
+    changes = {"networks": networks_to_train(context), "device": device}
     return context.manifest.model_copy(update={"training": training.model_copy(update=changes)})
 
 
 def _recipe(context: Context) -> dict[str, Any]:
-    """The recipe, without where and how it is run."""
     training = _manifest(context).training
     return {"training": training.model_dump(mode="json", exclude={"device", "storage"})}
 
@@ -87,9 +85,9 @@ def _run_training(context: Context) -> Sequence[Path] | None:
     from punzinet.analysis.training.ranks import open_ranks
     from punzinet.processors.runs.training import run_training
 
-    output, resume = context.output, context.options.resume
+    output = context.output
     with open_ranks() as ranks:
-        done = run_training(_manifest(context), output, resume=resume, ranks=ranks)
+        done = run_training(_manifest(context), output, resume=context.options.resume, ranks=ranks)
     if done is None:
         return None
     written, result, sensitivity = done

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import provenance
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 def _has_pythia() -> bool:
-    """Whether there is Pythia to compare with."""
     return find_spec("pythia8mc") is not None
 
 
@@ -39,10 +38,7 @@ def _run(context: Context) -> Sequence[Path]:
     Example: punzinet validate-simulation --output output
     """
     from punzinet.analysis.paper.published_curves import curve_rows
-    from punzinet.analysis.simulation.published import (
-        PublishedNumber,
-        compare_with_published,
-    )
+    from punzinet.analysis.simulation.published import PublishedNumber, compare_with_published
     from punzinet.plots.validation import make_validation_plots
 
     output, manifest, spectra = context.output, context.manifest, []
@@ -76,12 +72,7 @@ def _run(context: Context) -> Sequence[Path]:
 
 
 def _spectra(sqrt_s: float, seed: int) -> "list[PythiaComparison]":
-    """All spectra of both generators."""
-    from punzinet.analysis.simulation.pythia import (
-        EVENTS,
-        PROCESSES,
-        compare_with_pythia,
-    )
+    from punzinet.analysis.simulation.pythia import EVENTS, PROCESSES, compare_with_pythia
 
     spectra = []
     for process in PROCESSES:
@@ -92,10 +83,10 @@ def _spectra(sqrt_s: float, seed: int) -> "list[PythiaComparison]":
 
 def _print(rows: "Sequence[PublishedNumber]", spectra: "Sequence[PythiaComparison]") -> None:
     """Print a table of all comparisons, and what became of the spectra."""
-    table = Table("quantity", title="Default data against published values")
-    table.columns[0].no_wrap = True
-    for heading in ("ours", "published", "ratio", "met"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("ours", "published", "ratio", "met")
+    numbers = (Column(heading, justify="right", no_wrap=True) for heading in headings)
+    quantity = Column("quantity", no_wrap=True)
+    table = Table(quantity, *numbers, title="Default data against published values")
     for row in rows:
         ours = "-" if row.ours is None else f"{row.ours:.4g}"
         if row.error:

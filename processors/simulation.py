@@ -1,7 +1,6 @@
 """Make the default data: batches on all workers, then one ROOT file a dataset.
 
-The result does not depend on the number of workers: every batch has its own seed, and the
-batches are written in their order, whichever was ready first.
+Every batch has its own seed, and batches are written in their order, whichever was ready first.
 """
 
 import itertools
@@ -96,8 +95,7 @@ class _Simulation:
     def produce(self) -> tuple[list[Stratum], list[Records], dict[Batch, Counts]]:
         """Run the pilots, simulate all batches, and again those of strata that need more trials.
 
-        Returns:
-            The strata with the batches that count in the end, and steps and counts that hold them.
+        The strata have the batches that count in the end, the steps and counts hold them.
         """
         strata, luminosity = list(self.strata()), self.size.luminosity
         backgrounds = [stratum for stratum in strata if not stratum.dataset.is_signal]
@@ -184,7 +182,6 @@ def _simulated(
 
 
 def _integrated(mass: float, sqrt_s: float, seed: int) -> Record:
-    """The record of a cross-section."""
     value, error = integrate(mass, sqrt_s, seed)
     return Record({"sigma_over_g2_fb": value, "error": error}, {})
 
@@ -204,7 +201,6 @@ def _total(strata: Iterable[Stratum], counts: dict[Batch, Counts]) -> Counts:
 
 
 def _with_error(value: float, error: float) -> dict[str, float]:
-    """A measured number as JSON."""
     return {"value": float(value), "error": float(error)}
 
 

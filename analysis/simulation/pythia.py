@@ -1,16 +1,15 @@
 """Spectra of the generators against those of Pythia 8 (arXiv:2203.11601), before any detector.
 
-Pythia is an optional package, `pythia8mc`, used for nothing but this. Its showers radiate off beams
-and final state; its tau decays carry the spin correlation of the pair, which makes them slow: some
-twenty pairs a second, against thousands of muon pairs.
+Pythia is an optional package, `pythia8mc`. Its showers radiate off beams and final state; its tau
+decays carry the spin correlation of the pair.
 
-Muon momentum, muon polar angle and squared recoil mass in the CMS, both muons of an event in the
-same histogram: Pythia has no interference of radiation off beams and off muons, and with it none
-of the charge asymmetry that this makes. Shapes and total cross-sections are compared apart.
+Both muons of an event enter the same histogram: Pythia has no interference of radiation off beams
+and off muons, and none of the charge asymmetry that this makes. Shapes and total cross-sections are
+compared apart.
 
 Muon pairs are compared above a mass of 0.35 GeV: Pythia makes none whose virtual photon has less
-than 2 m_mu + 0.1 GeV, which with the photon pole is two percent of all pairs, and one muon in ten
-of those with 1.2 to 3.5 GeV.
+than 2 m_mu + 0.1 GeV, which is two percent of all pairs, and one muon in ten of those with 1.2 to
+3.5 GeV.
 """
 
 import importlib
@@ -30,7 +29,7 @@ from punzinet.analysis.types import BoolArray, FloatArray
 
 PROCESSES: Final = ("mumugamma", "tautau")
 EVENTS: Final = {"mumugamma": 150_000, "tautau": 3000}
-"""Events of Pythia: half a minute and two or three minutes."""
+"""Events of Pythia: half a minute, and, at twenty tau pairs a second, two or three."""
 TRIALS: Final = {"mumugamma": 1_000_000, "tautau": 400_000}
 """Trials of each of our generators."""
 LEAST_PAIR_MASS: Final = {"mumugamma": 0.35, "tautau": 0.0}
@@ -40,7 +39,7 @@ LEAST_EVENTS: Final = 1000
 TOLERANCE: Final = 0.1
 """Relative difference of a bin that counts as agreement."""
 _TAU_BINS: Final = 1200
-"""Entries of Pythia that bins of tau pairs aim at: they are few, so their bins are equally full."""
+"""Entries of Pythia in a bin of tau pairs, which are few."""
 
 _DECAYS: Final = {
     "mumugamma": ("23:onIfAny = 13",),
@@ -56,10 +55,9 @@ _FB_PER_MB: Final = 1e12
 
 
 def pythia_events(process: str, n: int, sqrt_s: float, seed: int) -> GeneratedEvents:
-    """Generate n unweighted events of one of `PROCESSES` that end in two muons.
+    """Generate n events of one of `PROCESSES` that end in two muons, with all photons summed.
 
-    All photons of an event are summed in one row of `photons`; `weight` is the cross-section times
-    the branching ratios, fb, the same for all. The seed is between 1 and 9e8.
+    The weight is the cross-section times the branching ratios, fb. The seed is from 1 to 9e8.
 
     Raises:
         InputError: If pythia8mc is not installed.
@@ -201,7 +199,7 @@ def compare_with_pythia(process: str, sqrt_s: float, seed: int, n: int) -> Pythi
         weights = [np.repeat(s.weight, v.shape[1]) for s, v in zip(samples, values, strict=True)]
         ours, other = np.concatenate([v.ravel() for v in values]), observable(theirs).ravel()
         edges = bins
-        if process == "tautau":  # few events of Pythia: equally filled bins
+        if process == "tautau":
             shares = np.linspace(0, 1, max(1, len(other) // _TAU_BINS) + 1)
             edges = np.concatenate([bins[:1], np.quantile(other, shares)[1:-1], bins[-1:]])
         spectra[name] = fill(edges, ours, np.concatenate(weights), other)
@@ -250,5 +248,4 @@ OBSERVABLES: Final[dict[str, tuple[Observable, FloatArray]]] = {
     "muon_cos_theta": (lambda events: _muons(events).costheta, np.linspace(-1.0, 1.0, 21)),
     "recoil_mass_squared": (_recoil, _MASSES2),
 }
-"""What is compared, and the edges of the bins of muon pairs: the recoil mass falls by orders of
-magnitude."""
+"""What is compared in the CMS, and the edges of the bins of muon pairs."""

@@ -56,7 +56,6 @@ class Batch:
 
     def rng(self, seed: int, purpose: int) -> np.random.Generator:
         """The batch's own source of randomness."""
-        # The name is hashed so that a dataset's events do not depend on which others there are.
         name = zlib.crc32(self.dataset.encode())
         place = [seed, name, self.stratum, self.index, purpose + self.attempt]
         return np.random.default_rng(np.random.SeedSequence(place))

@@ -39,16 +39,7 @@ from punzinet.analysis.simulation.events import (
     momenta,
     rotate_to,
 )
-from punzinet.analysis.simulation.generators.radiation import (
-    DIMUON_THRESHOLD,
-    Fractions,
-    back_to_back,
-    into_cms,
-    radiate_off_beams,
-    radiate_off_muons,
-    softer_fractions,
-    vacuum_polarisation,
-)
+from punzinet.analysis.simulation.generators import radiation
 from punzinet.analysis.types import FloatArray
 
 PHOTONS: Final = 5
@@ -87,21 +78,18 @@ class SoftPhotons(NamedTuple):
 
 
 def whole(threshold: float = 0.01) -> tuple[SoftPhotons, HardestPhoton]:
-    """Generators of all muon pairs, as no detector sees them.
-
-    `threshold`, the energy fraction from which on a photon is hard, changes nothing.
-    """
+    """Generators of all muon pairs, whatever energy fraction makes a photon hard."""
     return SoftPhotons("soft photons", threshold), HardestPhoton("hard photon", (threshold, 1.0))
 
 
 def _angles_in_cms(detector: Detector, polar_range: Pair) -> Pair:
-    """Polar angles in the CMS that belong to a range in the laboratory at some azimuth, degrees."""
+    """Range of polar angles in the CMS of one in the laboratory, with a margin, degrees."""
     angle, azimuth = np.meshgrid(np.radians(polar_range), np.radians(np.arange(360)))
     sine = np.sin(angle)
     unit = sine * np.cos(azimuth), sine * np.sin(azimuth), np.cos(angle)
     photons = transform(np.stack([np.ones_like(sine), *unit], axis=-1), detector.from_laboratory)
     theta = np.degrees(momenta(photons).theta)
-    return float(theta.min()) - 1, float(theta.max()) + 1  # with a margin
+    return float(theta.min()) - 1, float(theta.max()) + 1
 
 
 def strata(detector: Detector) -> list[HardestPhoton]:
@@ -110,10 +98,8 @@ def strata(detector: Detector) -> list[HardestPhoton]:
     Left out are events whose photons together have too little transverse momentum to pass the
     preselection even after the resolution, and, as part of them, events without a photon of at
     least three quarters of that: two in the same direction are rarer than the resolution's tails.
-
-    A photon that the calorimeter can see is rarely missed, and needs few trials. The others are
-    split by polar angle, at the edges and gaps of the calorimeter, and by energy: a photon below
-    threshold is missed everywhere.
+    Photons that the calorimeter misses are split by polar angle, at its edges and gaps, and by
+    energy: below threshold all are missed.
     """
     veto = detector.photons
     transverse = detector.least_transverse
@@ -143,7 +129,7 @@ def strata(detector: Detector) -> list[HardestPhoton]:
 
 
 @njit(cache=True)
-def largest_transverse(energy: float, x: float, y: float, softer: Fractions) -> float:
+def largest_transverse(energy: float, x: float, y: float, softer: radiation.Fractions) -> float:
     """Upper bound on the transverse momentum of all photons together in the CMS, GeV.
 
     The photons off the beams contribute at most their energy, and turn and boost the rest by
@@ -157,10 +143,9 @@ def largest_transverse(energy: float, x: float, y: float, softer: Fractions) -> 
 
 @njit(cache=True)
 def _peak(low: float, high: float, scale: float, uniform: float) -> tuple[float, float]:
-    """Draw y in [low, high] within [0, 2] from a density that peaks at both ends of [0, 2].
+    """Draw y in [low, high] as 1/(scale + y) + 1/(scale + 2 - y), and the integral of that.
 
-    The density is 1/(scale + y) + 1/(scale + 2 - y), the pattern of two opposite charges; its
-    integral over the range is the second number.
+    It is the pattern of two opposite charges, which peaks at 0 and 2.
     """
     bottom = log((scale + low) / (scale + 2 - low))
     norm = log((scale + high) / (scale + 2 - high)) - bottom
@@ -183,7 +168,7 @@ def hardest_photon(
         of the mu- to the direction opposite to the photon in the dimuon rest frame; the inverse of
         the density of the three.
     """
-    x_low, x_high = x_range[0], min(x_range[1], 1 - DIMUON_THRESHOLD / s)
+    x_low, x_high = x_range[0], min(x_range[1], 1 - radiation.DIMUON_THRESHOLD / s)
     y_low, y_high = y_range
     beam_scale = 2 * ELECTRON_MASS**2 / s
     log_norm = log(x_high / x_low)
@@ -204,7 +189,7 @@ def hardest_photon(
         x = x_low * exp(rng.random() * log_norm)
         y = y_low + rng.random() * (y_high - y_low)
     # 1 - velocity of the muons in their rest frame is half the width of their peaks
-    muon_scale = DIMUON_THRESHOLD / (2 * s * (1 - x))
+    muon_scale = radiation.DIMUON_THRESHOLD / (2 * s * (1 - x))
     _, c_norm = _peak(0.0, 2.0, muon_scale, 0.0)
     flat, peaked = 2 * rng.random() - 1, 1 - _peak(0.0, 2.0, muon_scale, rng.random())[0]
     c = flat if from_beams else peaked
@@ -218,46 +203,47 @@ def hardest_photon(
 
 @njit(cache=True)
 def _generate(rng: np.random.Generator, stratum: HardestPhoton, events: GeneratedEvents) -> None:
-    """Fill events; trials out of the stratum or with too little energy stay as they are."""
+    """Fill events; trials out of the stratum or of too little energy stay as they are."""
     transverse = stratum.least_transverse
     for i, sqrt_s in enumerate(events.sqrt_s):
         s_beams = sqrt_s**2
         x, y, c, volume = hardest_photon(rng, s_beams, stratum.fraction, stratum.opening)
-        softer, of_softer = softer_fractions(rng, s_beams, s_beams * (1 - x), x)
+        softer, of_softer = radiation.softer_fractions(rng, s_beams, s_beams * (1 - x), x)
         if largest_transverse(sqrt_s / 2, x, y, softer) < transverse:
             continue
-        first, second, frame = radiate_off_beams(rng, sqrt_s, softer)
+        first, second, frame = radiation.radiate_off_beams(rng, sqrt_s, softer)
         s = dot(frame[0], frame[0])
         s_mumu = s * (1 - x)
-        if s_mumu <= DIMUON_THRESHOLD:
+        if s_mumu <= radiation.DIMUON_THRESHOLD:
             continue
-        # the hard photon and the dimuon, where they are produced
         energy = x * sqrt(s) / 2
         photon = about_z(energy, energy, y, 2 * pi * rng.random())
-        hardest = into_cms(photon, frame)
+        hardest = radiation.into_cms(photon, frame)
         if not in_region(hardest, stratum.region):
             continue
         dimuon = (sqrt(s) - energy, -photon[1], -photon[2], -photon[3])
         backwards = (dimuon[1] / energy, dimuon[2] / energy, dimuon[3] / energy)
         turned = rotate_to(backwards, about_z(1.0, 1.0, 1 - c, 2 * pi * rng.random()))
         unit = (turned[1], turned[2], turned[3])
-        mu_plus, mu_minus, off_plus, off_minus = radiate_off_muons(rng, s_mumu, softer, unit)
-        off_plus = into_cms(from_rest_frame(off_plus, dimuon), frame)
-        off_minus = into_cms(from_rest_frame(off_minus, dimuon), frame)
+        mu_plus, mu_minus, off_plus, off_minus = radiation.radiate_off_muons(
+            rng, s_mumu, softer, unit
+        )
+        off_plus = radiation.into_cms(from_rest_frame(off_plus, dimuon), frame)
+        off_minus = radiation.into_cms(from_rest_frame(off_minus, dimuon), frame)
         recoil_x = hardest[1] + first[1] + second[1] + off_plus[1] + off_minus[1]
         recoil_y = hardest[2] + first[2] + second[2] + off_plus[2] + off_minus[2]
         if mu_plus[0] == 0 or hypot(recoil_x, recoil_y) < transverse:
             continue
-        velocity = sqrt(1 - DIMUON_THRESHOLD / s_mumu)
+        velocity = sqrt(1 - radiation.DIMUON_THRESHOLD / s_mumu)
         half = sqrt(s_mumu) / 2
-        plus, minus = back_to_back(half, half * velocity, unit)
+        plus, minus = radiation.back_to_back(half, half * velocity, unit)
         plus, minus = from_rest_frame(plus, dimuon), from_rest_frame(minus, dimuon)
         element = radiative_element(s, y, photon, minus, plus)
         # flux 1/2s, and three-body phase space in x, y, c and two azimuths
         volume *= x * velocity / (8 * pi) ** 2 / (2 * pi) / 4 / 2
         events.weight[i] = FB_PER_GEV2 * element * volume * of_softer
-        events.mu_plus[i] = into_cms(from_rest_frame(mu_plus, dimuon), frame)
-        events.mu_minus[i] = into_cms(from_rest_frame(mu_minus, dimuon), frame)
+        events.mu_plus[i] = radiation.into_cms(from_rest_frame(mu_plus, dimuon), frame)
+        events.mu_minus[i] = radiation.into_cms(from_rest_frame(mu_minus, dimuon), frame)
         for k, radiated in enumerate((hardest, first, second, off_plus, off_minus)):
             events.photons[i, k] = radiated
 
@@ -266,22 +252,22 @@ def _generate(rng: np.random.Generator, stratum: HardestPhoton, events: Generate
 def _generate_without(rng: np.random.Generator, below: float, events: GeneratedEvents) -> None:
     """Fill events without a photon harder than an energy fraction; there is always enough left."""
     for i, sqrt_s in enumerate(events.sqrt_s):
-        softer, of_softer = softer_fractions(rng, sqrt_s**2, sqrt_s**2, below)
-        first, second, frame = radiate_off_beams(rng, sqrt_s, softer)
+        softer, of_softer = radiation.softer_fractions(rng, sqrt_s**2, sqrt_s**2, below)
+        first, second, frame = radiation.radiate_off_beams(rng, sqrt_s, softer)
         s = dot(frame[0], frame[0])
         cosine = 2 * rng.random() - 1
         turned = about_z(1.0, 1.0, 1 - cosine, 2 * pi * rng.random())
         unit = (turned[1], turned[2], turned[3])
-        mu_plus, mu_minus, off_plus, off_minus = radiate_off_muons(rng, s, softer, unit)
+        mu_plus, mu_minus, off_plus, off_minus = radiation.radiate_off_muons(rng, s, softer, unit)
         # flux and two-body phase space
-        volume = sqrt(1 - DIMUON_THRESHOLD / s) / (8 * pi) / (2 * s)
+        volume = sqrt(1 - radiation.DIMUON_THRESHOLD / s) / (8 * pi) / (2 * s)
         events.weight[i] = FB_PER_GEV2 * born_element(s, cosine) * volume * of_softer
-        events.mu_plus[i] = into_cms(mu_plus, frame)
-        events.mu_minus[i] = into_cms(mu_minus, frame)
+        events.mu_plus[i] = radiation.into_cms(mu_plus, frame)
+        events.mu_minus[i] = radiation.into_cms(mu_minus, frame)
         events.photons[i, 1] = first
         events.photons[i, 2] = second
-        events.photons[i, 3] = into_cms(off_plus, frame)
-        events.photons[i, 4] = into_cms(off_minus, frame)
+        events.photons[i, 3] = radiation.into_cms(off_plus, frame)
+        events.photons[i, 4] = radiation.into_cms(off_minus, frame)
 
 
 @njit(cache=True)
@@ -292,7 +278,7 @@ def born_element(s: float, cosine: float) -> float:
     the rest frame of the collision.
     """
     ratio = 4 * MUON_MASS**2 / s
-    coupling = 4 * pi * ALPHA / (1 - vacuum_polarisation(s))
+    coupling = 4 * pi * ALPHA / (1 - radiation.vacuum_polarisation(s))
     return coupling**2 * (1 + ratio + (1 - ratio) * cosine**2)
 
 
@@ -337,8 +323,8 @@ def radiative_element(
         - unlike_1 / (k_electron * k_plus)
         - unlike_2 / (k_positron * k_minus)
     )
-    before = 1 / (1 - vacuum_polarisation(s))
-    after = 1 / (1 - vacuum_polarisation(s_mumu))
+    before = 1 / (1 - radiation.vacuum_polarisation(s))
+    after = 1 / (1 - radiation.vacuum_polarisation(s_mumu))
     total = initial * after**2 + final * before**2 + interference * before * after
     # what the interference neglects can make a cancelling sum negative
     return (4 * pi * ALPHA) ** 3 * max(total, 0.0)

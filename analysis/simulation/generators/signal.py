@@ -101,12 +101,11 @@ def longitudinal(s: float, d: Pair, z: Pair, masses2: Pair) -> float:
 def _phase_space(
     energy_random: float, angle_random: float, s: float, boson2: float
 ) -> tuple[float, float, Pair, float]:
-    """Map two random numbers in [0, 1] to the shape of the event: Z' energy, angle of the mu-.
+    """Map two random numbers in [0, 1] to the shape of the event.
 
     Returns:
-        y = 2 sqrt(s) E, GeV^2; c; with b = 1/a the denominators d = y (1 -/+ b c)/2 of the muon
-        propagators, GeV^2; and the phase space per unit of the random numbers, GeV^2, without the
-        powers of 2 pi in `RATE`.
+        y = 2 sqrt(s) E, GeV^2; c; with b = 1/a the denominators d = y (1 -/+ b c)/2 of mu- and mu+,
+        GeV^2; the phase space per unit of the random numbers, GeV^2, without the 2 pi in `RATE`.
     """
     muon2 = MUON_MASS * MUON_MASS
     y_min = 2 * np.sqrt(s * boson2)
@@ -128,10 +127,7 @@ def _phase_space(
 
 @njit(cache=True)
 def _largest(sqrt_s: float, mass: float) -> float:
-    """Largest weight in fb at g' = 1 of a grid of shapes, each in its best orientation.
-
-    No event of such a shape weighs more, and two thirds of it is the mean over orientations.
-    """
+    """Largest weight in fb at g' = 1 of a grid of shapes, each in its best orientation."""
     s = sqrt_s * sqrt_s
     masses2 = (MUON_MASS * MUON_MASS, mass * mass)
     largest = 0.0
@@ -144,7 +140,7 @@ def _largest(sqrt_s: float, mass: float) -> float:
 
 @njit(cache=True)
 def _generate(rng: np.random.Generator, mass: float, events: GeneratedEvents) -> None:
-    """Fill weighted trials in fb at g' = 1, of which all energies are above threshold."""
+    """Fill weighted trials in fb at g' = 1."""
     masses2 = (MUON_MASS * MUON_MASS, mass * mass)
     for i, sqrt_s in enumerate(events.sqrt_s):
         s = sqrt_s * sqrt_s

@@ -34,15 +34,7 @@ from punzinet.analysis.simulation.events import (
     dot,
     rotate_to,
 )
-from punzinet.analysis.simulation.generators.radiation import (
-    SOFT_AND_VIRTUAL,
-    SOFTEST,
-    exponent,
-    hard_spectrum,
-    into_cms,
-    radiate_off_beams,
-    vacuum_polarisation,
-)
+from punzinet.analysis.simulation.generators import radiation
 from punzinet.analysis.types import FloatArray
 
 THRESHOLD: Final = 2 * TAU_MASS
@@ -81,7 +73,7 @@ def born_cross_section(s: float) -> float:
     (4 pi alpha^2 / 3s) beta (3 - beta^2) / 2, with the running alpha; zero below threshold.
     """
     beta = sqrt(max(0.0, 1 - THRESHOLD * THRESHOLD / s))
-    coupling = ALPHA / (1 - vacuum_polarisation(s))
+    coupling = ALPHA / (1 - radiation.vacuum_polarisation(s))
     return FB_PER_GEV2 * 2 * pi * coupling * coupling / (3 * s) * beta * (3 - beta * beta)
 
 
@@ -130,10 +122,7 @@ def _cosine(rng: np.random.Generator, slope: float) -> float:
 def decay(
     rng: np.random.Generator, charge: float, polarisation: Vector, pion_share: float
 ) -> tuple[Momentum, Vector]:
-    """Decay a tau of known charge (-1 or 1) and polarisation, of a length up to one.
-
-    Momentum of the muon or pion, GeV, and polarimeter are in the rest frame of the tau.
-    """
+    """Muon or pion, GeV, and polarimeter of a tau of some charge and polarisation, at rest."""
     if pion_share > 0 and rng.random() < pion_share:
         momentum, mass, power = PION_MOMENTUM, PION_MASS, -charge
     else:
@@ -208,8 +197,8 @@ def make_pair(
 def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momentum:
     """Momentum in the rest frame of the collision of what a tau decays to.
 
-    Cosine and azimuth are those of the tau- to the electron (z); the boost, beta gamma of the tau
-    along the tau-, is negative for the tau+. The axes of `p` are those of `spin_correlation`.
+    Cosine and azimuth are those of the tau- to the electron (z); the boost is beta gamma, negative
+    for the tau+. The axes of `p` are those of `spin_correlation`.
     """
     gamma = sqrt(1 + boost * boost)
     sine = sqrt(1 - cosine * cosine)
@@ -231,7 +220,7 @@ def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float
     Sampled in proportion to b z^(b-1) + b / 2(1-z), because the cross-section of what is left rises
     as 1/(1-z): events after hard radiation weigh no more than others. z is zero below `SOFTEST`.
     """
-    strength = exponent(s, ELECTRON_MASS)
+    strength = radiation.exponent(s, ELECTRON_MASS)
     least = THRESHOLD * THRESHOLD / s
     hard = -strength / 2 * log(least)
     soft = (1 - least) ** strength
@@ -240,7 +229,7 @@ def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float
     else:
         z = (1 - least) * rng.random() ** (1 / strength)
     sampled = (1 + z ** (1 - strength) / (2 * (1 - z))) / (hard + soft)
-    return z if z > SOFTEST else 0.0, hard_spectrum(z, strength) / sampled
+    return z if z > radiation.SOFTEST else 0.0, radiation.hard_spectrum(z, strength) / sampled
 
 
 @njit(cache=True)
@@ -252,15 +241,15 @@ def _generate(rng: np.random.Generator, pion_share: float, events: GeneratedEven
     for i, sqrt_s in enumerate(events.sqrt_s):
         z1, weight1 = _radiated_fraction(rng, sqrt_s**2)
         z2, weight2 = _radiated_fraction(rng, sqrt_s**2)
-        first, second, frame = radiate_off_beams(rng, sqrt_s, (z1, z2, 0.0, 0.0))
+        first, second, frame = radiation.radiate_off_beams(rng, sqrt_s, (z1, z2, 0.0, 0.0))
         s = dot(frame[0], frame[0])
         if s <= THRESHOLD * THRESHOLD:
             events.invisible[i, 0] = sqrt_s
             continue
-        events.weight[i] = SOFT_AND_VIRTUAL * weight1 * weight2 * born_cross_section(s)
+        events.weight[i] = radiation.SOFT_AND_VIRTUAL * weight1 * weight2 * born_cross_section(s)
         plus, minus = make_pair(rng, sqrt(s), pion_share)
-        events.mu_plus[i] = into_cms(plus, frame)
-        events.mu_minus[i] = into_cms(minus, frame)
+        events.mu_plus[i] = radiation.into_cms(plus, frame)
+        events.mu_minus[i] = radiation.into_cms(minus, frame)
         events.photons[i, 0] = first
         events.photons[i, 1] = second
         events.invisible[i] = np.array(frame[0]) - events.mu_plus[i] - events.mu_minus[i]

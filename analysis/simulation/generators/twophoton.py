@@ -63,8 +63,7 @@ ALL: Final = (-inf, inf)
 class TwoPhoton(NamedTuple):
     """Muon pairs from two photons, and what they must have to be possibly taken for signal.
 
-    A slope is a momentum along the axis over that across it in the laboratory, the cotangent of
-    the polar angle.
+    A slope is the cotangent of the polar angle in the laboratory.
     """
 
     name: str
@@ -87,7 +86,7 @@ class TwoPhoton(NamedTuple):
 
 
 def whole(pair_mass: float) -> list[TwoPhoton]:
-    """Generators of all events above a mass of the muon pair (GeV), as no detector sees them."""
+    """Generators of all events above a mass of the muon pair, GeV."""
     return [
         TwoPhoton(f"{beam}'s photon harder", harder, (0.0, inf), pair_mass, pair_mass)
         for harder, beam in enumerate(BEAMS)
@@ -294,9 +293,9 @@ def _decay(
 ) -> tuple[Momentum, Momentum, float, float, Vector]:
     """Draw mu- and mu+ in the rest frame of the pair with the photons along z.
 
-    The angle follows 1/(1 + a - c^2), the peaks of the two diagrams; muons below the transverse
-    momentum are not wanted. With them come the inverse density of the cosine, their velocity, and
-    the direction of the electron's photon, given in the CMS, in the rest frame.
+    The cosine follows 1/(1 + a - c^2), the peaks of the two diagrams above a transverse momentum.
+    With them come its inverse density, their velocity, and the direction there of the electron's
+    photon, given in the CMS.
     """
     mass2 = dot(pair, pair)
     half = sqrt(mass2) / 2

@@ -43,9 +43,8 @@ def element_square(
 ) -> float:
     """Matrix element squared without couplings and photon propagators.
 
-    The pair's momentum is in the CMS of the beams. The axis is the direction of the electron's
-    photon in the rest frame of the pair, the muons are mu- and mu+ there with this axis as z.
-    Virtualities are those of both photons, GeV^2.
+    The pair is in the CMS of the beams. The axis is the direction of the electron's photon in the
+    rest frame of the pair, the muons are mu- and mu+ there with this axis as z.
     """
     mass = sqrt(dot(pair, pair))
     energy = (mass**2 - virtualities[0] + virtualities[1]) / (2 * mass)
@@ -69,8 +68,8 @@ def _polarisation_vectors(
     """The polarisation vectors (3, 4) of the photon that an electron radiates: Q y, Q l and 2m n.
 
     The last two are up to multiples of the photon's momentum, to which the amplitudes are blind.
-    All momenta are in the rest frame of the muon pair with the photons along the z axis, that of
-    the electron before it radiates; `towards` is -1 if its photon flies against the axis, else 1.
+    All momenta are in the rest frame of the pair with the photons along z, the electron's before
+    it radiates; `towards` is -1 if its photon flies against z, else 1.
     """
     virtuality = -dot(photon, photon)
     q = sqrt(virtuality)

@@ -8,6 +8,8 @@ from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, momenta
 
+Measured = tuple[float, float]  # a value and its statistical error
+
 SQRT_S = 10.58
 BEAMS = Beams()
 DETECTOR = Detector(BEAMS)
@@ -26,34 +28,29 @@ def sample(generator: Generator, n: int, seed: int) -> GeneratedEvents:
     return generator.generate(np.random.default_rng(seed), np.full(n, SQRT_S))
 
 
-def mean(weight: np.ndarray) -> tuple[float, float]:
-    """Mean and its statistical error."""
+def mean(weight: np.ndarray) -> Measured:
     return weight.mean(), weight.std() / np.sqrt(len(weight))
 
 
-def rate(generator: Generator, n: int, seed: int) -> tuple[float, float]:
+def rate(generator: Generator, n: int, seed: int) -> Measured:
     """Mean of the weights and its statistical error, fb."""
     return mean(sample(generator, n, seed).weight)
 
 
-def add(parts: list[tuple[float, float]]) -> tuple[float, float]:
+def add(parts: list[Measured]) -> Measured:
     """Sum of independent values, and its error."""
     values, errors = np.transpose(parts)
     return values.sum(), np.linalg.norm(errors)
 
 
-def assert_agreement(
-    one: tuple[float, float], other: tuple[float, float], precision: float
-) -> None:
+def assert_agreement(one: Measured, other: Measured, precision: float) -> None:
     """Two values within four errors, which together are small against the second value."""
     error = np.hypot(one[1], other[1])
     assert error <= precision * other[0]
     assert abs(one[0] - other[0]) < 4 * error
 
 
-def probability(
-    values: np.ndarray, reference: np.ndarray, weight: np.ndarray, bins: int = 30
-) -> float:
+def probability(values, reference, weight, bins: int = 30) -> float:
     """That values follow a weighted reference, by chi^2 in equally filled bins."""
     edges = np.quantile(values, np.linspace(0, 1, bins + 1))
     edges[[0, -1]] = -np.inf, np.inf

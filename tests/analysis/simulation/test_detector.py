@@ -8,17 +8,8 @@ from four_vectors import BEAMS, DETECTOR, boosted, dot, mass2, on_shell
 
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.manifest.sections import DetectorSettings
-from punzinet.analysis.simulation.detector import (
-    Detector,
-    Preselection,
-    Tracking,
-    lever_arm,
-    measure,
-    momentum_resolution,
-    preselection,
-    smear,
-    transform,
-)
+from punzinet.analysis.simulation import detector as simulated
+from punzinet.analysis.simulation.detector import Detector, Preselection, Tracking, transform
 from punzinet.analysis.simulation.events import GeneratedEvents, momenta
 
 MUONS = DETECTOR.muons
@@ -38,9 +29,7 @@ def central(n: int = 1) -> np.ndarray:
     return at_angle(np.full(n, 3.0), 90.0, MUON_MASS)
 
 
-def steps(
-    plus: np.ndarray, minus: np.ndarray, photon: object = 0.0, electron: object = 0.0
-) -> np.ndarray:
+def steps(plus: np.ndarray, minus: np.ndarray, photon=0.0, electron=0.0) -> np.ndarray:
     """Probabilities of each step on its own, (4, n), NaN after one that is never passed."""
     events = GeneratedEvents.zeros(np.full(len(plus), BEAMS.sqrt_s), photons=3)
     events.photons[:, 1:] = photon
@@ -127,14 +116,14 @@ def test_settings_vary_what_is_least_known() -> None:
 
 def test_lever_arm_is_full_through_the_outer_cylinder_and_falls_towards_the_ends() -> None:
     angle = np.radians([17.0, 25, 35.5, 60, 90, 120, 126.2, 140, 150])
-    arm = lever_arm(angle, Tracking())
+    arm = simulated.lever_arm(angle, Tracking())
     np.testing.assert_array_equal(arm[2:7], 1.0)
     assert np.all(np.diff(arm[:3]) > 0)
     assert np.all(np.diff(arm[6:]) < 0)
     # a straight line from the interaction point to the corner of the drift chamber
     corner = np.arctan2(1.13, 1.59)
     expected = np.tan(corner / 2) / np.tan(corner)
-    assert lever_arm(np.array(corner / 2), Tracking()) == pytest.approx(expected)
+    assert simulated.lever_arm(np.array(corner / 2), Tracking()) == pytest.approx(expected)
 
 
 def test_resolution_is_the_quoted_one_for_central_tracks() -> None:
@@ -143,7 +132,7 @@ def test_resolution_is_the_quoted_one_for_central_tracks() -> None:
     muons = momenta(on_shell(pt[:, np.newaxis] * [1, 0, 0], MUON_MASS))
     beta = pt / np.hypot(pt, MUON_MASS)
     for worse, scale in ((False, 1.0), (True, settings.tail_scale)):
-        found = momentum_resolution(muons, np.full(3, worse), settings)
+        found = simulated.momentum_resolution(muons, np.full(3, worse), settings)
         np.testing.assert_allclose(found, np.hypot(0.001 * scale * pt, 0.003 / beta))
 
 
@@ -152,10 +141,10 @@ def test_smeared_curvature_and_angles_have_the_stated_widths(scale: float) -> No
     settings = Tracking(tail_fraction=0.0)
     n = 200_000
     true = momenta(on_shell(np.tile([2.0, 2.0, 1.0], (n, 1)), MUON_MASS))
-    seen = smear(np.random.default_rng(3), true, settings, scale)
+    seen = simulated.smear(np.random.default_rng(3), true, settings, scale)
     np.testing.assert_allclose(seen.mass2, MUON_MASS**2, atol=1e-12)
     ratio = true.pt / seen.pt - 1
-    expected = scale * momentum_resolution(true, np.zeros(n, dtype=bool), settings)[0]
+    expected = scale * simulated.momentum_resolution(true, np.zeros(n, dtype=bool), settings)[0]
     assert ratio.mean() == pytest.approx(0, abs=5 * expected / np.sqrt(n))
     assert ratio.std() == pytest.approx(expected, rel=0.01)
     angular = np.hypot(0.0005, 0.001 / 3.0 * np.hypot(3, MUON_MASS) / 3)
@@ -166,7 +155,7 @@ def test_smeared_curvature_and_angles_have_the_stated_widths(scale: float) -> No
 def test_tails_are_as_frequent_as_stated() -> None:
     settings = Tracking(scattering_resolution=0.0, tail_fraction=0.2, tail_scale=4.0)
     true = momenta(on_shell(np.tile([3.0, 0.0, 0.0], (200_000, 1)), MUON_MASS))
-    seen = smear(np.random.default_rng(4), true, settings)
+    seen = simulated.smear(np.random.default_rng(4), true, settings)
     pull = (3 / seen.pt - 1) / 0.003
     assert pull.var() == pytest.approx(0.8 + 0.2 * 16, rel=0.03)
     assert np.mean(np.abs(pull) > 4) == pytest.approx(0.2 * 0.3173, rel=0.05)
@@ -180,7 +169,7 @@ def test_measurement_is_of_the_laboratory_momenta() -> None:
     lab = on_shell(np.array([[[0.0, 3.0, 2.0]], [[1.0, 0.0, -2.0]]]), MUON_MASS)
     plus, minus = transform(lab, detector.from_laboratory)
     events = GeneratedEvents.zeros(np.ones(1))._replace(mu_plus=plus, mu_minus=minus)
-    measured = measure(np.random.default_rng(5), events, detector)
+    measured = simulated.measure(np.random.default_rng(5), events, detector)
     for axis in ("px", "py", "pz"):
         np.testing.assert_allclose(measured[axis][0], momenta(lab)[axis][:, 0], atol=1e-12)
 
@@ -212,11 +201,11 @@ SOFTER = np.hypot(CLEAR[..., 1], CLEAR[..., 2]).min()
         ("both muons", CLEAR[:, ::-1], "muon_transverse_momentum", SOFTER - 0.01, SOFTER + 0.01),
     ],
 )
-def test_preselection_cuts_where_it_says(
-    step: str, muons: np.ndarray, cut: str, passing: object, failing: object
-) -> None:
-    assert all(mask[0] for _, mask in preselection(momenta(CLEAR), DETECTOR))
+def test_preselection_cuts_where_it_says(step, muons, cut, passing, failing) -> None:
+    assert all(mask[0] for _, mask in simulated.preselection(momenta(CLEAR), DETECTOR))
     for value, expected in ((passing, True), (failing, False)):
         detector = replace(DETECTOR, preselection=Preselection(**{cut: value}))
-        (mask,) = (mask for name, mask in preselection(momenta(muons), detector) if step in name)
+        (mask,) = (
+            mask for name, mask in simulated.preselection(momenta(muons), detector) if step in name
+        )
         assert mask[0] == expected

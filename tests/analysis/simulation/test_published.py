@@ -12,15 +12,6 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.simulation import published
 from punzinet.analysis.simulation.generators.taupair import TauPairGenerator, born_cross_section
-from punzinet.analysis.simulation.published import (
-    PublishedNumber,
-    background_yields,
-    compare_with_published,
-    cross_sections,
-    signal_in_window,
-    total,
-    widths,
-)
 from punzinet.analysis.windows import Windows
 
 MASSES = np.array([0.9, 1.7, 2.5, 3.0])
@@ -67,22 +58,24 @@ def manifest():
 
 
 def test_yields_count_training_windows_at_50_per_fb_without_corrections(folder, manifest):
-    yields = background_yields(manifest, folder, make_windows())
+    yields = published.background_yields(manifest, folder, make_windows())
     # of the trigger's 0.9 nothing is left: 0.5 in window 0 and 2.0 in windows 1 and 2
     assert yields["tautau"] == pytest.approx((2.5, np.hypot(0.5, 2.0)))
     assert "mumugamma" not in yields
     half = manifest.model_copy(update={"luminosity": 25.0})
-    assert background_yields(half, folder, make_windows())["tautau"][0] == pytest.approx(5.0)
+    assert published.background_yields(half, folder, make_windows())["tautau"][0] == pytest.approx(
+        5.0
+    )
 
 
 def test_signal_counts_training_masses(folder):
-    share, error = signal_in_window(folder, make_windows())
+    share, error = published.signal_in_window(folder, make_windows())
     assert share == pytest.approx(0.35)
     assert error == pytest.approx(np.sqrt(0.3 * 0.7 + 0.4 * 0.6) / np.sqrt(1000) / 2)
 
 
 def test_widths_are_found_by_mass():
-    first, fitted, _, interpolated, *_, last = found = widths(make_windows())
+    first, fitted, _, interpolated, *_, last = found = published.widths(make_windows())
     assert [row.quantity[15:-5] for row in (first, fitted, last)] == ["0.1", "0.9", "8.1"]
     assert len(found) == 11
     assert (fitted.ours, fitted.error, fitted.note) == (0.296, 0.01, "")
@@ -94,13 +87,13 @@ def test_widths_are_found_by_mass():
 def test_total_cross_sections_are_the_published_ones(manifest, monkeypatch):
     for process in published.TRIALS:
         monkeypatch.setitem(published.TRIALS, process, 100_000)
-    for row, tolerance in zip(cross_sections(manifest), (0.01, 0.01, 0.04), strict=True):
+    for row, tolerance in zip(published.cross_sections(manifest), (0.01, 0.01, 0.04), strict=True):
         assert row.ratio == pytest.approx(1, abs=tolerance)
         assert 0 < row.error < 0.01 * row.ours
 
 
 def test_parts_of_a_total_add_up():
-    one, two = (total([TauPairGenerator()] * n, 20_000, 10.58, 1) for n in (1, 2))
+    one, two = (published.total([TauPairGenerator()] * n, 20_000, 10.58, 1) for n in (1, 2))
     assert two[0] == pytest.approx(2 * one[0], rel=0.01)
     assert two[1] == pytest.approx(np.sqrt(2) * one[1], rel=0.1)
     born = born_cross_section(10.58**2) * 0.1739**2
@@ -112,7 +105,7 @@ def test_every_quantity_is_there_once_and_scaled_to_the_size_of_the_paper(
 ):
     for process in published.TRIALS:
         monkeypatch.setitem(published.TRIALS, process, 2000)
-    found = compare_with_published(manifest, folder)
+    found = published.compare_with_published(manifest, folder)
     rows = {row.quantity: row for row in found}
     assert len(rows) == len(found) == 4 + 11 + 1 + 3 + 1 + 2
     # two backgrounds of 2.5 events at 50/fb; 35 % of 20 000 at each of two training masses
@@ -130,20 +123,20 @@ def test_missing_and_damaged_results_are_one_sentence(folder, manifest):
     tensor = folder.tensors / "tautau" / "part.parquet"
     tensor.write_text("no tensor")
     with pytest.raises(InputError, match="no tensor of this software"):
-        background_yields(manifest, folder, make_windows())
+        published.background_yields(manifest, folder, make_windows())
     tensor.unlink()
     with pytest.raises(InputError, match="punzinet features"):
-        background_yields(manifest, folder, make_windows())
+        published.background_yields(manifest, folder, make_windows())
     write_json(folder.features_cutflow, {"datasets": {"signal": {"hypotheses": [{}]}}})
     with pytest.raises(InputError, match="no cutflow"):
-        signal_in_window(folder, make_windows())
+        published.signal_in_window(folder, make_windows())
 
 
 @pytest.mark.parametrize(
     ("ours", "met"), [(7.9, False), (8.1, True), (11.9, True), (12.1, False), (None, None)]
 )
 def test_agreement_is_within_the_tolerance_and_a_missing_value_has_none(ours, met):
-    row = PublishedNumber("q", "t", 10.0, ours, 0.5, "why")
+    row = published.PublishedNumber("q", "t", 10.0, ours, 0.5, "why")
     assert row.met is met
     content = row.to_json()
     assert (content["met"], content["error"], content["note"]) == (met, 0.5, "why")

@@ -18,20 +18,9 @@ from four_vectors import (
 )
 
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.simulation import sampling
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator
 from punzinet.analysis.simulation.generators.signal import SignalGenerator
-from punzinet.analysis.simulation.sampling import (
-    BATCH,
-    Batch,
-    Counts,
-    batches,
-    more_trials,
-    needed_trials,
-    pilot_trials,
-    simulate_background,
-    simulate_batch,
-    unweighted,
-)
 
 
 class Toy(NamedTuple):
@@ -50,18 +39,18 @@ class Toy(NamedTuple):
         )
 
 
-def simulated(trials: int, luminosity: float = 0.0, seed: int = 1) -> tuple[np.ndarray, Counts]:
+def simulated(
+    trials: int, luminosity: float = 0.0, seed: int = 1
+) -> tuple[np.ndarray, sampling.Counts]:
     """Events of the toy at a luminosity, or from a pilot run, from a batch of so many trials."""
-    batch = Batch("toy", 0, 0, trials, exposure=luminosity / trials)
-    return simulate_background(batch, Toy(), DETECTOR, seed)
+    batch = sampling.Batch("toy", 0, 0, trials, exposure=luminosity / trials)
+    return sampling.simulate_background(batch, Toy(), DETECTOR, seed)
 
 
 @pytest.mark.parametrize(
     ("trials", "luminosity", "largest"), [(50_000, 20.0, (0.5, 1)), (40_000, 100.0, (3, 5))]
 )
-def test_unweighted_events_have_the_yield_of_the_weighted_ones(
-    trials: int, luminosity: float, largest: tuple[float, float]
-) -> None:
+def test_unweighted_events_have_the_yield_of_the_weighted_ones(trials, luminosity, largest):
     """Even where there are too few trials, so that several events are made of one."""
     weight = simulated(100_000, seed=99)[0]["weight"] / 100_000 * luminosity
     events, counts = simulated(trials, luminosity)
@@ -77,12 +66,16 @@ def test_pilot_run_finds_the_trials_that_keep_weights_at_one() -> None:
     _, pilot = simulated(50_000)
     # weights reach 2000 fb, times the identification of both muons
     largest = 2000 * DETECTOR.muons.barrel_efficiency**2
-    trials = needed_trials(pilot, 200.0)
+    trials = sampling.needed_trials(pilot, 200.0)
     assert trials == pytest.approx(largest * 200.0, rel=0.02)
     again, counts = simulated(50_000, 50_000 * 200.0 / trials, seed=2)
     assert len(again) == counts.entries > 0
     assert counts.largest == pytest.approx(1, rel=0.02)
-    assert needed_trials(pilot, 1e-6) == needed_trials(Counts(), 200.0) == 20_000
+    assert (
+        sampling.needed_trials(pilot, 1e-6)
+        == sampling.needed_trials(sampling.Counts(), 200.0)
+        == 20_000
+    )
 
 
 def test_cross_section_is_the_mean_weight() -> None:
@@ -100,7 +93,7 @@ def test_cutflow_never_grows_and_ends_at_the_entries_and_counts_add_up() -> None
     unweighting = list(counts.cutflow).index("kept as unweighted events")
     assert np.all(np.diff(weights[:unweighting]) <= 0)
     assert (left[-1], weights[-1]) == (len(events), events["weight"].sum())
-    total = Counts()
+    total = sampling.Counts()
     for _ in range(3):
         total.add(counts)
     assert total.trials == total.cutflow["generated"][0] == 60_000
@@ -110,33 +103,36 @@ def test_cutflow_never_grows_and_ends_at_the_entries_and_counts_add_up() -> None
 
 
 def test_batches_share_out_the_trials_and_the_luminosity() -> None:
-    trials = 2 * BATCH + 17
-    parts = batches("toy", 4, trials, 200.0)
+    trials = 2 * sampling.BATCH + 17
+    parts = sampling.batches("toy", 4, trials, 200.0)
     assert [(part.stratum, part.index) for part in parts] == [(4, 0), (4, 1), (4, 2)]
     assert sum(part.trials for part in parts) == trials
-    assert max(part.trials for part in parts) <= BATCH
+    assert max(part.trials for part in parts) <= sampling.BATCH
     # the mean weight times the sum of all exposures over trials is cross-section x luminosity
     assert sum(part.trials * part.exposure for part in parts) == pytest.approx(200.0)
     # pilot runs grow with the luminosity and keep weights
-    assert [pilot_trials(luminosity) for luminosity in (0.1, 1000.0)] == [20_000, 2_000_000]
-    assert {part.exposure for part in batches("toy", 1, 2_000_000)} == {0}
+    assert [sampling.pilot_trials(luminosity) for luminosity in (0.1, 1000.0)] == [
+        20_000,
+        2_000_000,
+    ]
+    assert {part.exposure for part in sampling.batches("toy", 1, 2_000_000)} == {0}
 
 
 def test_a_stratum_with_heavy_events_is_simulated_again_with_more_trials() -> None:
     _, counts = simulated(40_000, 100.0)
-    more = more_trials(counts)
+    more = sampling.more_trials(counts)
     assert more == pytest.approx(40_000 * counts.largest * 1.2, rel=1e-3)
-    again = batches("toy", 2, more, 100.0, attempt=1)
-    _, lighter = simulate_background(again[0], Toy(), DETECTOR, seed=1)
+    again = sampling.batches("toy", 2, more, 100.0, attempt=1)
+    _, lighter = sampling.simulate_background(again[0], Toy(), DETECTOR, seed=1)
     assert 0.7 < lighter.largest < 1
-    assert more_trials(lighter) == 0
+    assert sampling.more_trials(lighter) == 0
 
 
 @pytest.mark.parametrize("generator", [Toy(), SignalGenerator(1.5)])
 def test_a_batch_depends_on_its_place_and_the_seed_alone(generator: Generator) -> None:
     def momenta(dataset: str, stratum: int, index: int, attempt: int, seed: int) -> bytes:
-        batch = Batch(dataset, stratum, index, 1000, 1e-3, attempt)
-        return simulate_batch(batch, generator, DETECTOR, seed)[0].tobytes()
+        batch = sampling.Batch(dataset, stratum, index, 1000, 1e-3, attempt)
+        return sampling.simulate_batch(batch, generator, DETECTOR, seed)[0].tobytes()
 
     changes = np.concatenate([np.zeros((1, 4), int), np.eye(4, dtype=int)]).tolist()
     places = [("b", 0, 0, 0, 0), *(("a", *change) for change in changes)]
@@ -146,18 +142,24 @@ def test_a_batch_depends_on_its_place_and_the_seed_alone(generator: Generator) -
 
 def test_signal_is_counted_from_the_generated_events_and_survives_as_often_as_weights_say() -> None:
     generator = SignalGenerator(5.0)
-    events, counts = simulate_batch(Batch("s", 0, 0, 20_000), generator, DETECTOR, seed=7)
+    events, counts = sampling.simulate_batch(
+        sampling.Batch("s", 0, 0, 20_000), generator, DETECTOR, seed=7
+    )
     assert counts.cutflow["generated"] == (20_000, 20_000.0)
     assert np.all(events["weight"] == 1)
     assert np.all(events["mass"] == 5.0)
-    _, pilot = simulate_background(Batch("s", 0, 0, 50_000), generator, DETECTOR, seed=8)
+    _, pilot = sampling.simulate_background(
+        sampling.Batch("s", 0, 0, 50_000), generator, DETECTOR, seed=8
+    )
     share = counts.entries / 20_000
     expected = pilot.cutflow["recoil mass in range"][1] / pilot.sum_weight
     assert share == pytest.approx(expected, abs=5 * np.sqrt(share / 20_000))
 
 
 def drawn(mass: float, n: int, seed: int) -> GeneratedEvents:
-    return unweighted(SignalGenerator(mass), np.random.default_rng(seed), np.full(n, SQRT_S))
+    return sampling.unweighted(
+        SignalGenerator(mass), np.random.default_rng(seed), np.full(n, SQRT_S)
+    )
 
 
 def test_unweighted_signal_follows_the_weights() -> None:
@@ -183,9 +185,7 @@ def test_charges_of_the_signal_are_alike_and_the_beam_axis_is_felt() -> None:
     assert 0.345 < np.mean(cosine(events.mu_plus) ** 2) < 0.4
 
 
-def test_signal_above_the_maximum_keeps_its_weight(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_signal_above_the_maximum_keeps_its_weight(caplog, monkeypatch):
     monkeypatch.setattr(SignalGenerator, "maximum", lambda *_: 2e4)
     with caplog.at_level(logging.WARNING):
         events = drawn(2.0, 20_000, 2)

@@ -27,22 +27,16 @@ from four_vectors import (
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.detector import MISSED, SEEN, Region
 from punzinet.analysis.simulation.events import about_z, rotate_to
-from punzinet.analysis.simulation.generators.mumugamma import (
-    HardestPhoton,
-    born_element,
-    hardest_photon,
-    largest_transverse,
-    radiative_element,
-    strata,
-    whole,
-)
+from punzinet.analysis.simulation.generators import mumugamma
 from punzinet.analysis.simulation.generators.radiation import vacuum_polarisation
 
 S = SQRT_S**2
 
 
 def test_the_total_is_the_published_one_wherever_hard_photons_begin():
-    parts = [[rate(part, 400_000, 3) for part in whole(least)] for least in (0.003, 0.01, 0.05)]
+    parts = [
+        [rate(part, 400_000, 3) for part in mumugamma.whole(least)] for least in (0.003, 0.01, 0.05)
+    ]
     totals, errors = np.transpose([add(both) for both in parts])
     assert errors.max() < 0.002e6
     # 1.148 nb, without any normalisation
@@ -52,7 +46,7 @@ def test_the_total_is_the_published_one_wherever_hard_photons_begin():
 
 def shares(least, parts, n):
     """Parts of all photons above an energy fraction, which they have to be together."""
-    expected = rate(HardestPhoton("all", (least, 1.0)), 400_000, 5)
+    expected = rate(mumugamma.HardestPhoton("all", (least, 1.0)), 400_000, 5)
     rates = [rate(part, n, seed) for seed, part in enumerate(parts)]
     assert_agreement(add(rates), expected, 0.005)
     return [value / expected[0] for value, _ in rates]
@@ -60,11 +54,11 @@ def shares(least, parts, n):
 
 def test_ranges_of_energy_and_angle_add_up():
     energies, angles = ((0.05, 0.3), (0.3, 1.0)), ((0.0, 0.05), (0.05, 1.9), (1.9, 2.0))
-    shares(0.05, [HardestPhoton("part", x, y) for x in energies for y in angles], 150_000)
+    shares(0.05, [mumugamma.HardestPhoton("part", x, y) for x in energies for y in angles], 150_000)
 
 
 def test_seen_and_missed_photons_add_up():
-    seen = strata(DETECTOR)[0]._replace(fraction=(0.1, 1.0), least_transverse=0.0)
+    seen = mumugamma.strata(DETECTOR)[0]._replace(fraction=(0.1, 1.0), least_transverse=0.0)
     where, *detector = seen.region
     assert where == SEEN
     share, _ = shares(0.1, [seen, seen._replace(region=Region(MISSED, *detector))], 300_000)
@@ -78,18 +72,18 @@ def visible(generator, n, seed):
 
 
 def test_the_strata_hold_all_that_the_detector_takes_for_signal():
-    regions = strata(DETECTOR)
+    regions = mumugamma.strata(DETECTOR)
     transverse = regions[0].least_transverse
     assert transverse == pytest.approx(DETECTOR.least_transverse)
     # without stratification: all photons, at any transverse momentum
-    events, weight = visible(HardestPhoton("all", (0.03, 1.0)), 600_000, 9)
+    events, weight = visible(mumugamma.HardestPhoton("all", (0.03, 1.0)), 600_000, 9)
     across = np.hypot(*events.photons.sum(axis=1)[:, 1:3].T) > transverse
     parts = [mean(visible(part, 60_000, 100 + seed)[1]) for seed, part in enumerate(regions)]
     assert_agreement(add(parts), mean(weight * across), 0.1)
 
 
 def test_the_quick_bound_loses_no_event():
-    events = sample(HardestPhoton("all", (0.02, 1.0)), 300_000, 10)
+    events = sample(mumugamma.HardestPhoton("all", (0.02, 1.0)), 300_000, 10)
     events = events.pick(events.weight > 0)
     across = np.hypot(*events.photons.sum(axis=1)[:, 1:3].T)
     energy = SQRT_S / 2
@@ -103,19 +97,21 @@ def test_the_quick_bound_loses_no_event():
     soft = (first + second < 0.05) & (of_muons < 0.05)
     y = 1 - events.photons[:, 0, 3] / events.photons[:, 0, 0]
     rows = zip(x[soft], y[soft], first[soft], second[soft], of_muons[soft], strict=True)
-    bound = np.array([largest_transverse(energy, a, b, (c, d, e, 0.0)) for a, b, c, d, e in rows])
+    bound = np.array(
+        [mumugamma.largest_transverse(energy, a, b, (c, d, e, 0.0)) for a, b, c, d, e in rows]
+    )
     assert np.all(across[soft] < bound * 1.001 + 1e-6)
 
 
 def test_the_density_of_the_hardest_photon_is_normalised():
     rng = np.random.default_rng(11)
-    drawn = [hardest_photon(rng, S, (0.1, 0.8), (0.2, 1.5))[3] for _ in range(40_000)]
+    drawn = [mumugamma.hardest_photon(rng, S, (0.1, 0.8), (0.2, 1.5))[3] for _ in range(40_000)]
     # the mean inverse density is the volume of x, y and the cosine
     assert_agreement(mean(np.array(drawn)), (0.7 * 1.3 * 2, 0.0), 0.01)
 
 
 def test_nothing_prefers_a_charge_once_the_angle_is_averaged():
-    events = sample(HardestPhoton("all", (0.05, 1.0)), 300_000, 12)
+    events = sample(mumugamma.HardestPhoton("all", (0.05, 1.0)), 300_000, 12)
     difference, error = mean(events.weight * (events.mu_plus[:, 0] - events.mu_minus[:, 0]))
     assert abs(difference) < 4 * error
 
@@ -155,7 +151,7 @@ def configuration(x, opening, c, azimuth):
 
 
 def square_of(opening, photon, minus, plus):
-    return radiative_element(S, opening, tuple(photon), tuple(minus), tuple(plus))
+    return mumugamma.radiative_element(S, opening, tuple(photon), tuple(minus), tuple(plus))
 
 
 @pytest.mark.parametrize("x", [0.01, 0.3, 0.8, 0.97, 0.995])
@@ -179,13 +175,13 @@ def test_soft_photons_factorise():
     charges = ((electron, 1), (positron, -1), (minus, -1), (plus, 1))
     eikonal = sum(sign * p / dot(p, photon) for p, sign in charges)
     cosine = minus[3] / np.linalg.norm(minus[1:])
-    expected = -4 * np.pi * ALPHA * mass2(eikonal) * born_element(S, cosine)
+    expected = -4 * np.pi * ALPHA * mass2(eikonal) * mumugamma.born_element(S, cosine)
     assert square_of(opening, photon, minus, plus) == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_born_cross_section_is_the_point_cross_section():
     cosine, weight = (x.tolist() for x in np.polynomial.legendre.leggauss(8))
-    element = sum(w * born_element(S, c) for c, w in zip(cosine, weight, strict=True))
+    element = sum(w * mumugamma.born_element(S, c) for c, w in zip(cosine, weight, strict=True))
     velocity = np.sqrt(1 - 4 * MUON_MASS**2 / S)
     cross_section = FB_PER_GEV2 * element / 2 * velocity / (8 * np.pi) / (2 * S)
     coupling = ALPHA / (1 - vacuum_polarisation(S))

@@ -6,19 +6,10 @@ from four_vectors import SQRT_S, mass2, mean
 from scipy.integrate import quad
 
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
-from punzinet.analysis.simulation.generators.radiation import (
-    emission_angle,
-    exponent,
-    hadron_loop,
-    hard_spectrum,
-    lepton_loop,
-    radiate_off_beams,
-    softer_fraction,
-    vacuum_polarisation,
-)
+from punzinet.analysis.simulation.generators import radiation
 
 S = SQRT_S**2
-B = exponent(S, ELECTRON_MASS)
+B = radiation.exponent(S, ELECTRON_MASS)
 
 
 def radiate(n: int, seed: int) -> tuple[np.ndarray, ...]:
@@ -26,8 +17,10 @@ def radiate(n: int, seed: int) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(seed)
     rows = []
     for _ in range(n):
-        (z1, w1), (z2, w2) = (softer_fraction(rng, S, ELECTRON_MASS, 0.99, 0.0) for _ in range(2))
-        first, second, frame = radiate_off_beams(rng, SQRT_S, (z1, z2, 0.0, 0.0))
+        (z1, w1), (z2, w2) = (
+            radiation.softer_fraction(rng, S, ELECTRON_MASS, 0.99, 0.0) for _ in range(2)
+        )
+        first, second, frame = radiation.radiate_off_beams(rng, SQRT_S, (z1, z2, 0.0, 0.0))
         rows.append(((z1, z2), (first, second), *frame, w1 * w2))
     return tuple(np.array(column) for column in zip(*rows, strict=True))
 
@@ -35,7 +28,7 @@ def radiate(n: int, seed: int) -> tuple[np.ndarray, ...]:
 def test_the_first_order_of_the_radiator_is_the_splitting_function() -> None:
     z = np.array([0.1, 0.5, 0.9])
     b = 1e-7
-    density = b * z ** (b - 1) * hard_spectrum(z, b)
+    density = b * z ** (b - 1) * radiation.hard_spectrum(z, b)
     np.testing.assert_allclose(density / b, (1 + (1 - z) ** 2) / (2 * z), rtol=1e-5)
 
 
@@ -43,10 +36,12 @@ def test_the_first_order_of_the_radiator_is_the_splitting_function() -> None:
 def test_the_angles_follow_the_pattern_of_a_massive_charge(mass: float) -> None:
     uniform = np.linspace(0, 1, 1001)
     a = 2 * mass**2 / S
-    opening = np.array([emission_angle(u, SQRT_S / 2, mass) for u in uniform[:-1]] + [2.0])
+    opening = np.array(
+        [radiation.emission_angle(u, SQRT_S / 2, mass) for u in uniform[:-1]] + [2.0]
+    )
     cumulative = np.log1p(opening / a) - opening / (opening + a)
     # the integrated pattern is the logarithm minus one
-    assert ALPHA / np.pi * cumulative[-1] == pytest.approx(exponent(S, mass), rel=1e-3)
+    assert ALPHA / np.pi * cumulative[-1] == pytest.approx(radiation.exponent(S, mass), rel=1e-3)
     # rounding of the closed form at the smallest angles sets the absolute tolerance
     np.testing.assert_allclose(cumulative / cumulative[-1], uniform, rtol=1e-6, atol=1e-12)
 
@@ -67,12 +62,14 @@ def test_the_axis_is_the_beam_axis_for_soft_photons() -> None:
 def test_the_radiator_is_normalised_and_weights_are_the_probability_of_nothing_harder() -> None:
     def up_to(z: float) -> float:
         # substitute u = z^b, under which the density b z^(b-1) is flat
-        return quad(lambda u: hard_spectrum(u ** (1 / B), B), 0, z**B)[0]
+        return quad(lambda u: radiation.hard_spectrum(u ** (1 / B), B), 0, z**B)[0]
 
     assert up_to(1.0) == pytest.approx(1, rel=1e-9)
     for below, share in ((0.2, 0.0), (0.99, 0.0), (0.99, 0.06)):
         rng = np.random.default_rng(2)
-        draws = [softer_fraction(rng, S, ELECTRON_MASS, below, share) for _ in range(100_000)]
+        draws = [
+            radiation.softer_fraction(rng, S, ELECTRON_MASS, below, share) for _ in range(100_000)
+        ]
         fraction, weight = np.array(draws).T
         assert fraction.max() < below
         value, error = mean(weight)
@@ -89,16 +86,18 @@ def test_the_energy_after_radiation_matches_the_convolution_of_two_radiators() -
 
 def test_the_coupling_has_its_published_values() -> None:
     # one-loop leptonic contribution at the Z mass: 0.031419 (Steinhauser 1998)
-    leptons = sum(lepton_loop(91.1876**2, m) for m in (ELECTRON_MASS, MUON_MASS, TAU_MASS))
+    leptons = sum(
+        radiation.lepton_loop(91.1876**2, m) for m in (ELECTRON_MASS, MUON_MASS, TAU_MASS)
+    )
     assert leptons == pytest.approx(0.031419, rel=1e-3)
     # 0.02761 +- 0.00036 (Burkhardt and Pietrzyk 2001)
-    assert hadron_loop(91.1876**2) == pytest.approx(0.02761, abs=0.00036)
-    assert vacuum_polarisation(111.9) == pytest.approx(0.0364, rel=0.02)
+    assert radiation.hadron_loop(91.1876**2) == pytest.approx(0.02761, abs=0.00036)
+    assert radiation.vacuum_polarisation(111.9) == pytest.approx(0.0364, rel=0.02)
 
 
 @pytest.mark.parametrize("edge", [0.7, 2.0, 4.0, 10.0])
 def test_the_hadronic_pieces_join(edge: float) -> None:
-    below, above = hadron_loop(edge**2 - 1e-9), hadron_loop(edge**2 + 1e-9)
+    below, above = radiation.hadron_loop(edge**2 - 1e-9), radiation.hadron_loop(edge**2 + 1e-9)
     assert above == pytest.approx(below, rel=3e-4)
 
 
@@ -113,11 +112,13 @@ def test_a_loop_fulfils_its_dispersion_relation() -> None:
         return v * (3 - v**2) / 2 / (other * (other - s)) * threshold / x**2
 
     integral, _ = quad(integrand, 0, 1)
-    assert lepton_loop(s, MUON_MASS) == pytest.approx(-ALPHA * s / (3 * np.pi) * integral, rel=1e-6)
+    assert radiation.lepton_loop(s, MUON_MASS) == pytest.approx(
+        -ALPHA * s / (3 * np.pi) * integral, rel=1e-6
+    )
 
 
 def test_a_heavy_loop_decouples_smoothly() -> None:
     for s in (0.999e-4, 1.001e-4):
         expected = -ALPHA * s / (15 * np.pi)
-        assert lepton_loop(4 * s, 1.0) == pytest.approx(4 * expected, rel=1e-3)
-    assert abs(vacuum_polarisation(1e-12)) < 1e-6
+        assert radiation.lepton_loop(4 * s, 1.0) == pytest.approx(4 * expected, rel=1e-3)
+    assert abs(radiation.vacuum_polarisation(1e-12)) < 1e-6

@@ -37,14 +37,12 @@ def sample(rng, events=(3000, 60), light=(0.02, 0.5), keep=0.4, generated=400):
         [rng.integers(0, 3, sum(n_background)), np.repeat([0, 1, 2], accepted)]
     ).astype(np.int16)
     stop = np.where(process == SIGNAL, start + 1, np.minimum(start + 2, 3)).astype(np.int16)
-    weight = np.where(
-        process == SIGNAL, 1 / generated, np.array([*light, 0.0])[process]
-    ) * rng.uniform(0.8, 1.2, len(process))
+    mean = np.where(process == SIGNAL, 1 / generated, np.array([*light, 0.0])[process])
+    weight = mean * rng.uniform(0.8, 1.2, len(process))
     x = rng.normal(np.where(process == SIGNAL, 1.0, -1.0), 1.0).astype(np.float32)
     validation = rng.random(len(process)) < 0.2
-    return SimpleNamespace(
-        x=x, weight=weight, process=process, start=start, stop=stop, validation=validation
-    )
+    columns = {"weight": weight, "process": process, "start": start, "stop": stop}
+    return SimpleNamespace(x=x, **columns, validation=validation)
 
 
 def true_sigma_min(cut, events, light, keep=0.4):
@@ -68,11 +66,8 @@ def scaled_weights(events):
     """Weights of validation events by the definition of the scaling, 0 for all others."""
     weight = np.where(events.validation, events.weight, 0.0)
     signal = events.process == SIGNAL
-    for kind in (
-        events.process == 0,
-        events.process == 1,
-        *(signal & (events.start == h) for h in range(3)),
-    ):
+    backgrounds = (events.process == process for process in (0, 1))
+    for kind in (*backgrounds, *(signal & (events.start == h) for h in range(3))):
         weight[kind] *= events.weight[kind].sum() / weight[kind].sum()
     return weight
 
@@ -105,11 +100,8 @@ def test_evaluation_and_loss_scale_alike():
     """A network with outputs of 0 and 1 only has σ_min at the cut 0.5 for its loss."""
     events = sample(np.random.default_rng(1))
     half = judge(events).half
-    columns = [
-        torch.from_numpy(c) for c in (events.weight, events.process, events.start, events.stop)
-    ]
+    _, *columns, rows = map(torch.from_numpy, vars(events).values())
     loss = PunziLoss.of_sample(MASS, *columns, luminosity=50.0)
-    rows = torch.from_numpy(events.validation)
     hard = torch.from_numpy(events.x[events.validation] >= 0).double()
     value = loss(hard, *(c[rows] for c in columns))
     assert value.item() == pytest.approx(half.sigma_min.mean(), rel=1e-12)

@@ -116,8 +116,6 @@ def test_slope_of_the_variance_equals_finite_differences():
     events = np.array([20.0, 70.0])
     for process in range(2):
         above, below = (events + step * np.eye(2)[process] for step in (1e-3, -1e-3))
-        difference = background_variance(above.sum(), above, uncertainty) - background_variance(
-            below.sum(), below, uncertainty
-        )
+        high, low = (background_variance(b.sum(), b, uncertainty) for b in (above, below))
         slope = variance_slope(90.0, events[process], 0.3, uncertainty.by_process[process])
-        assert difference / 2e-3 == pytest.approx(slope, rel=1e-8)
+        assert (high - low) / 2e-3 == pytest.approx(slope, rel=1e-8)

@@ -78,11 +78,10 @@ def test_prefix_sums_of_single_precision_equal_dense_matrices(setting, n, size):
     assert value.item() == pytest.approx(dense_loss(batch, whole, figure), rel=1e-12)
 
 
-@given(
-    ranges=st.lists(
-        st.tuples(st.integers(0, 6), st.integers(0, 6), st.floats(0, 1e6)), min_size=1, max_size=40
-    )
-)
+RANGE = st.tuples(st.integers(0, 6), st.integers(0, 6), st.floats(0, 1e6))
+
+
+@given(ranges=st.lists(RANGE, min_size=1, max_size=40))
 def test_window_sums_equal_brute_force(ranges):
     start = torch.tensor([min(r[:2]) for r in ranges])
     stop = torch.tensor([max(r[:2]) for r in ranges])
@@ -178,9 +177,8 @@ def test_events_in_no_training_window_take_no_part():
     window = torch.tensor([0, 5, 12], dtype=torch.int16)
     more = torch.ones(3), torch.ones(3), torch.full((3,), SIGNAL), window, window
     lost_signal = [torch.cat(both) for both in zip(whole, more, strict=True)]
-    assert loss_of(lost_signal)(*lost_signal).item() == pytest.approx(
-        loss_of(whole)(*whole).item(), rel=1e-12
-    )
+    value, other = (loss_of(events)(*events).item() for events in (lost_signal, whole))
+    assert value == pytest.approx(other, rel=1e-12)
 
 
 def test_batches_add_up_to_the_whole():
@@ -220,9 +218,8 @@ def test_scaling_each_mass_by_itself_takes_the_noise_out():
         assert value == pytest.approx(expected, rel=1e-9)
     # A perfect miniature of a sample has its loss.
     thrice = tuple(torch.cat([c, c, c]) for c in whole)
-    assert loss_of(thrice)(*whole).item() == pytest.approx(
-        loss_of(thrice)(*thrice).item(), rel=1e-12
-    )
+    small, large = (loss_of(thrice)(*events).item() for events in (whole, thrice))
+    assert small == pytest.approx(large, rel=1e-12)
 
 
 def test_columns_without_meaning_are_refused():
@@ -260,10 +257,8 @@ def test_no_uncertainty_is_the_plain_loss_to_the_last_bit(zero):
     whole = sample()
     figure = FigureOfMerit(background_uncertainty=zero)
     zeroed = loss_of(whole, figure_of_merit=figure, processes=PROCESSES)
-    for value, plain in zip(
-        gradient(zeroed, *whole), gradient(loss_of(whole), *whole), strict=True
-    ):
-        assert torch.equal(value, plain)
+    both = gradient(zeroed, *whole), gradient(loss_of(whole), *whole)
+    assert all(torch.equal(value, plain) for value, plain in zip(*both, strict=True))
 
 
 def test_the_other_loss_is_the_inverse_squared_significance_of_a_counting_experiment():

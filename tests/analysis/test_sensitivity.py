@@ -24,10 +24,7 @@ def written(tmp_path):
     """Sensitivities, and their file."""
     networks = {
         name: NetworkSensitivity(
-            selection(i),
-            selection(i + 9),
-            selection(i + 1, cut=0.75),
-            selection(i + 2, 0.0),
+            *(selection(i), selection(i + 9), selection(i + 1, cut=0.75), selection(i + 2, 0.0)),
             {"single": 0.5, "half": np.inf},
         )
         for i, name in enumerate(("bce", "punzi"))
@@ -60,12 +57,8 @@ def test_the_file_says_what_it_is(written):
     """The figure of merit, the luminosity, trained masses; infinity is null, for JSON has none."""
     content = json.loads(written[1].read_text())
     assert content["provenance"] == {"seed": 3}
-    assert content["figure_of_merit"] == {
-        "form": "punzi-improved",
-        "a": 5.0,
-        "b": 1.28155,
-        "background_uncertainty": 0.0,
-    }
+    figure = {"form": "punzi-improved", "a": 5.0, "b": 1.28155, "background_uncertainty": 0.0}
+    assert content["figure_of_merit"] == figure
     assert content["luminosity"] == 50.0
     assert [row["role"] for row in content["hypotheses"]] == ["training", "validation", "training"]
     assert content["networks"]["bce"]["optimal"]["sigma_min"][2] is None

@@ -29,14 +29,13 @@ from punzinet.analysis.training.data import Events, EventStream, StreamedSample
 from punzinet.analysis.training.ranks import Ranks
 from punzinet.analysis.types import FloatArray, IntArray
 
-#: Neighbouring events that share the way into a batch. With four features they are 1.5 KiB in
-#: one place of the memory, long enough to be read ahead; a tile of 16 costs twice the time.
+#: Neighbouring events that share the way into a batch, with four features 1.5 KiB in one place of
+#: the memory, long enough to be read ahead; a tile of 16 costs twice the time.
 TILE = 64
-#: Bytes of a file that are filled together, before the next so many: filling a file that is
-#: larger than the memory here and there reads and writes it again and again.
+#: Bytes of a file that are filled together: filling one that is larger than the memory here and
+#: there reads and writes it again and again.
 FILLED_TOGETHER = 2**30
-#: Bytes that are written at once to a file that is being made.
-WRITTEN_TOGETHER = 2**20
+WRITTEN_TOGETHER = 2**20  # bytes that are written at once to a file that is being made
 #: The (tiles,) int32 order of the tiles of an epoch, and the (batches + 1,) bounds of the batches.
 Batches = tuple[IntArray, IntArray]
 

@@ -18,8 +18,7 @@ from punzinet.analysis.io.files import Arrays, Record, read_record, write_record
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 FORMAT = "punzinet-checkpoint-3"
-#: Share of the time that is spent on writing checkpoints.
-TIME_SHARE = 0.01
+TIME_SHARE = 0.01  # of a training, that is spent on writing checkpoints
 
 
 @dataclass(eq=False)
@@ -164,11 +163,7 @@ class Checkpoint:
         }
 
     def write(self, *, at_once: bool) -> None:
-        """Write all states; if not at once, then when writing has taken its share of the time.
-
-        Raises:
-            InputError: If the folder cannot be written to.
-        """
+        """Write all states; if not at once, then when writing has taken its share of the time."""
         begin = time.monotonic()
         if not at_once and begin - self._written < self._pause:
             return
@@ -184,7 +179,7 @@ class Checkpoint:
 
 
 def _below(folder: str, arrays: Arrays) -> Arrays:
-    """The arrays whose names begin with that of a folder, without it."""
+    """Arrays of a folder, without its name."""
     prefix = f"{folder}/"
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 

@@ -1,11 +1,9 @@
 """The events that train and validate, read from the tensors.
 
-Columns are arrays of their own (structure of arrays), 25 bytes an event. Only what training
-can use is kept: background in the window of at least one training hypothesis, and signal of
-training hypotheses. Window ranges count training hypotheses.
-
-A `Sample` holds its events in memory. A `StreamedSample` reads them piece by piece whenever they
-are gone through: training needs them only once, to pack them into batches.
+Only what training can use is kept: background in the window of at least one training hypothesis,
+and signal of training hypotheses. Window ranges count training hypotheses. A `Sample` holds its
+events in memory, in columns of 25 bytes an event. A `StreamedSample` reads them piece by piece
+whenever they are gone through: training needs them only once, to pack them into batches.
 """
 
 import hashlib

@@ -38,8 +38,7 @@ from punzinet.analysis.types import FloatArray, IntArray
 
 Loss = Literal["bce", "punzi"]
 Gradients = tuple[FloatArray, FloatArray]  # losses (N,) of networks, and their gradients (N, K)
-#: Outputs, over all events and networks, that automatic differentiation computes at once, which
-#: bounds the memory of activations: about 100 bytes each.
+#: Outputs that automatic differentiation computes at once, about 100 bytes of activations each.
 TOGETHER = 2**24
 
 
@@ -185,11 +184,7 @@ class FusedEngine(Engine):
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of a name such as ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-
-    Raises:
-        InputError: If there is no such device.
-    """
+    """The device of a name such as ``cpu``, ``cuda:1`` or ``mps``; InputError if there is none."""
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -228,11 +223,7 @@ class AutogradEngine(Engine):
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        """Make an engine.
-
-        Raises:
-            InputError: If there is no such device.
-        """
+        """Make an engine; InputError if there is no such device."""
         self._device = usable_device(device)
         self._dtype = dtype
         self._wide = wide(torch.zeros(1, device=self._device)).dtype

@@ -22,26 +22,20 @@ from punzinet.analysis.training.loss_kernels import Descent, PunziValues
 from punzinet.analysis.training.settings import PretrainingSettings, PunziSettings
 from punzinet.analysis.types import BoolArray, FloatArray
 
-#: A network that lets this share of the background pass, in the mean over windows, selects
+#: Share of the background, in the mean over windows, that only a network lets pass that selects
 #: everything.
 ALL_BACKGROUND = 0.95
 #: A hypothesis that keeps less than this share of its signal, ...
 DEAD_EFFICIENCY = 0.01
-#: ... and has a σ_min this many times that without any cut, is dead.
+#: ... and has a σ_min this many times that without any cut, is dead, ...
 DEAD_SIGMA = 10.0
-#: A dead hypothesis is given this many times the patience of the plateau to come back.
+#: ... and is given this many times the patience of the plateau to come back.
 DEAD_PATIENCE = 4
-#: A network whose learning rate has fallen to less than this share of the first one goes nowhere
-#: any more, and is finished.
-FINISHED = 1e-3
-#: Steps that L-BFGS remembers, ...
-MEMORY = 30
-#: ... length of its first step, of which nothing is known but the direction, ...
-FIRST_STEP = 0.02
-#: ... and evaluations after which the search for a length ends.
-TRIALS = 25
-#: What PyTorch's L-BFGS keeps as a list, one entry a step.
-LISTS = {"old_dirs", "old_stps", "ro"}
+FINISHED = 1e-3  # share of the first learning rate; with less, a network is finished
+MEMORY = 30  # steps that L-BFGS remembers
+FIRST_STEP = 0.02  # length of its first step, of which nothing is known but the direction
+TRIALS = 25  # evaluations after which the search for a length ends
+LISTS = {"old_dirs", "old_stps", "ro"}  # what PyTorch's L-BFGS keeps as lists, one entry a step
 
 Evaluate = Callable[[FloatArray], tuple[float, FloatArray]]
 Settings = PretrainingSettings | PunziSettings
@@ -72,10 +66,8 @@ class Phase:
     ) -> Iterator[int]:
         """Train until all epochs are done, or all networks have finished or stopped.
 
-        Changes the state; the generator gives the source of the shuffling in an epoch.
-
-        Yields:
-            Each epoch when it is closed; the training may be left there.
+        Changes the state; the generator gives the source of the shuffling in an epoch. Each epoch
+        is yielded when it is closed; the training may be left there.
         """
         settings = self.settings
         while state.epoch < settings.epochs and not (state.stopped | (state.rate == 0)).all():
@@ -118,8 +110,8 @@ class Phase:
 class PunziTraining(Phase):
     """The Punzi-loss, by stochastic gradient descent or by L-BFGS.
 
-    An epoch of L-BFGS is one step with all events. The learning rate is one while a network is
-    trained, and zero when no step leads down any more, or when a plateau has halved it.
+    An epoch of L-BFGS is one step with all events, at a learning rate of one; zero when no step
+    leads down any more, or when a plateau has halved it.
     """
 
     name = section = "punzi"
@@ -226,10 +218,8 @@ def lbfgs_step(parameters: FloatArray, curvature: Arrays, evaluate: Evaluate) ->
     """Make one step of PyTorch's L-BFGS, of a length that meets the strong Wolfe conditions.
 
     Changes the (K,) parameters and what is known of the curvature of the loss around them, nothing
-    at first; `evaluate` gives the loss and its (K,) gradient. All events are seen in every
-    evaluation: changes of the gradient must not be those of a batch. SciPy's L-BFGS-B cannot be
-    left and entered again between iterations, where the networks of an ensemble are validated and a
-    checkpoint may be written.
+    at first; `evaluate` gives the loss of all events and its (K,) gradient. SciPy's L-BFGS-B cannot
+    be left and entered again between iterations, where a checkpoint may be written.
 
     Returns the loss after the step; None if nothing leads down any more, but for rounding.
     """

@@ -3,9 +3,8 @@
 Activations are never stored beyond a block in the cache: to fetch them from memory takes as long
 as to compute them again. A block is loaded once for all networks.
 
-*Cross-entropy.* A batch of 2048 events is too short to be shared between cores; the networks of an
-ensemble are shared between them instead. Each worker walks through the batches of a whole epoch
-with its networks, and each network makes steps of its own.
+*Cross-entropy.* A batch of 2048 events is too short to be shared between cores: each worker walks
+through the batches of a whole epoch with its networks, and each network makes steps of its own.
 
 *Punzi-loss.* The first pass over a batch sums up ε and B of every window; the loss and its slopes
 with respect to these sums follow; the second pass turns the slopes into the gradient.
@@ -40,8 +39,7 @@ from punzinet.analysis.training.network_kernels import (
 )
 from punzinet.analysis.types import FloatArray, IntArray
 
-#: Keeps a step of length zero from being divided by.
-TINY = 1e-300
+TINY = 1e-300  # keeps a step of length zero from being divided by
 
 _numerator: Any = njit(punzi_numerator)
 _variance: Any = njit(background_variance)

@@ -4,14 +4,12 @@ A block is `BLOCK` events, one row a unit: the rows of all layers lie below one 
 buffer that stays in the cache, and each row is a loop that the compiler vectorises. Any number
 of layers of any widths will do; hidden units are tanh, and the last row holds the logit.
 
-The parameters of a network are one vector, in the order of torch's `parameters_to_vector`: for
-each layer its weights, row by row, then its biases. `widths` are the units of all layers, inputs
-first, 1 last.
+The (K,) parameters are, for each layer, its weights, row by row, then its biases, as of torch's
+`parameters_to_vector`. `widths` are the units of all layers, inputs first, 1 last.
 
-tanh, exp and log(1+x) are a few multiplications and at most one division here, for eight or
-sixteen events at a time; the library's are called once per number. In double precision, which is
-the reference and not the fast path, they are the library's. The coefficients are minimax fits
-(least squares, reweighted until the error oscillates evenly).
+tanh, exp and log(1+x) are a few multiplications and at most one division here, for eight or sixteen
+events at a time; in double precision, the reference, they are the library's. The coefficients are
+minimax fits (least squares, reweighted until the error oscillates evenly).
 """
 
 import math
@@ -26,9 +24,7 @@ from punzinet.analysis.compiled import njit
 from punzinet.analysis.training.batches import TILE
 from punzinet.analysis.types import FloatArray, IntArray
 
-#: Events of a block. The rows of a 4-8-4-1 network are 34 KiB in single precision.
-BLOCK = 512
-#: Tiles of a block.
+BLOCK = 512  # events; the rows of a 4-8-4-1 network are 34 KiB in single precision
 TILES = BLOCK // TILE
 #: Parts into which the blocks of a batch are divided. Each is summed up by itself, and the
 #: parts' sums are added in their order, so that results do not depend on the number of cores.
@@ -46,9 +42,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def event_loop(function: Function) -> Function:
     """Compile a function that loops over the events of blocks, into whatever calls it.
 
-    A function of its own would be optimised once by itself and once more with its caller, which
-    adds up in another order; and which of the two is called depends on whether the caller has
-    just been compiled or comes from the cache.
+    A function of its own would be optimised by itself and once more with its caller, which adds up
+    in another order; which is called depends on whether the caller comes from the cache.
     """
     compiled: Function = njit(forceinline=True, **_OPTIONS)(function)
     return compiled

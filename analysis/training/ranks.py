@@ -1,9 +1,9 @@
 """Several processes that train together, each on its share of the events.
 
-`torchrun` starts them. Every process (a *rank*) has the same networks and walks through the same
-batches, but holds only its share of the events of each. What a batch sums up to is added up over
-the ranks before anything that is not linear is done with it, and so is the gradient. All ranks
-then take the same step, which but for rounding is that of one process. Rank 0 writes.
+Every process that `torchrun` starts (a *rank*) has the same networks and batches, but only its
+share of the events of each. What a batch sums up to is added up over the ranks before anything that
+is not linear is done with it, and so is the gradient. All ranks then take the same step, which but
+for rounding is that of one process. Rank 0 writes.
 """
 
 import os
@@ -37,10 +37,7 @@ class Ranks:
         """Add up tensors over all ranks, the same to the last bit on each.
 
         All ranks share the one loss that comes of it: the gradient with respect to a rank's own
-        values is that with respect to the sum.
-
-        Raises:
-            LostRankError: If another process has ended.
+        values is that with respect to the sum. LostRankError if another process has ended.
         """
         if self.count == 1:
             return values

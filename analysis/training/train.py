@@ -48,14 +48,11 @@ LOG = logging.getLogger(__name__)
 
 #: What a random number is for; with the seed of the settings it seeds a generator.
 PARAMETERS, PACKING, BATCHES = range(3)
-#: Settings that change no result.
-WITHOUT_CONSEQUENCE = {"storage"}
+WITHOUT_CONSEQUENCE = {"storage"}  # settings that change no result
 #: Seconds in which torchrun repeats a signal that its processes had already from the terminal.
 REPEATS_OF_LAUNCHER = 2.0
 CHECKPOINT = "checkpoint.safetensors"
-
-#: Is told of every epoch.
-Reporter = Callable[[Phase, TrainingState], None]
+Reporter = Callable[[Phase, TrainingState], None]  # is told of every epoch
 
 
 @dataclass(frozen=True, eq=False)

@@ -187,8 +187,7 @@ def thin_background(sample: Sample, share: float, rng: np.random.Generator) -> S
     kept = np.flatnonzero((events.process == SIGNAL) | (rng.random(len(events)) < share))
     thinned = events[kept]
     weight = np.where(thinned.process == SIGNAL, thinned.weight, thinned.weight / share)
-    training = replace(thinned, weight=weight.astype(events.weight.dtype))
-    return replace(sample, training=training)
+    return replace(sample, training=replace(thinned, weight=weight.astype(events.weight.dtype)))
 
 
 def scale_background(sample: Sample, factors: Mapping[str, float]) -> Sample:

@@ -117,14 +117,20 @@ def lock(folder: Path, stage: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         held.acquire()
     except Timeout:
-        raise InputError(_busy(folder)) from None
+        who = "another run"
+        with suppress(KeyError):
+            who = "`punzinet {stage}` (process {pid} on {host})".format(**holder_of(folder) or {})
+        raise InputError(
+            f"{who} is at work in {folder}; wait until it has ended, or choose another folder "
+            "with --output (OUTPUT= for make)."
+        ) from None
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise OutputError(cannot_write(folder, error)) from error
         LOG.warning("The file system of %s has no locks: nothing keeps a second run out.", folder)
     try:
-        who = {"pid": os.getpid(), "host": socket.gethostname(), "stage": stage}
-        write_json(folder / HOLDER, who)
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "stage": stage}
+        write_json(folder / HOLDER, holder)
         yield
     finally:
         (folder / HOLDER).unlink(missing_ok=True)
@@ -146,13 +152,3 @@ def holder_of(folder: Path) -> dict[str, Any] | None:
     except OSError:
         pass
     return None
-
-
-def _busy(folder: Path) -> str:
-    who = "another run"
-    with suppress(KeyError):
-        who = "`punzinet {stage}` (process {pid} on {host})".format(**holder_of(folder) or {})
-    return (
-        f"{who} is at work in {folder}; wait until it has ended, or choose another folder "
-        "with --output (OUTPUT= for make)."
-    )

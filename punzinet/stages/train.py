@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 from rich.table import Table
 
 from punzinet.analysis.io.files import read_result, write_json
@@ -13,13 +13,6 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage
-
-
-class _Ensemble(BaseModel):
-    """How many networks were asked for the last time, and what the manifest said then."""
-
-    asked: int
-    manifest: int
 
 
 def _memory(context: Context) -> Path:
@@ -41,8 +34,8 @@ def networks_to_train(context: Context) -> int:
     if asked is not None or not _memory(context).exists():
         return asked or usual
     with read_result(_memory(context), "number of networks", "punzinet train") as content:
-        last = _Ensemble.model_validate(content, strict=True)
-    return last.asked if last.manifest == usual else usual
+        last = TypeAdapter(dict[str, int]).validate_python(content, strict=True)
+        return last["asked"] if last["manifest"] == usual else usual
 
 
 def _manifest(context: Context) -> Manifest:

@@ -1,7 +1,6 @@
 """What makes a stage run again, asked of the whole chain, and what is said of it."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ THEN: dict[str, Any] = {
     "files": [["a.root", 10, 20], ["b.root", 10, 20]],
 }
 COMMANDS = {"features": "punzinet features"}
-Make = Callable[..., Context]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +68,7 @@ def stale(stage: Stage, context: Context) -> list[str]:
 
 
 @pytest.mark.parametrize("what", ["uuid", "size", "time", "nothing"])
-def test_another_input_file_is_a_reason_to_run_again(tmp_path: Path, context: Make, what) -> None:
+def test_another_input_file_is_a_reason_to_run_again(tmp_path: Path, context, what) -> None:
     path = tmp_path / "x.root"
     path.write_bytes(b"root" + bytes(500))
     status = path.stat()
@@ -85,7 +83,7 @@ def test_another_input_file_is_a_reason_to_run_again(tmp_path: Path, context: Ma
     assert reasons(stage, context()) == ([] if what == "nothing" else changed)
 
 
-def test_a_failure_is_told_until_the_stage_runs_again(context: Make) -> None:
+def test_a_failure_is_told_until_the_stage_runs_again(context) -> None:
     output = context().output
     stage = Stage(name="x", run=lambda _: ())
     stage.begin(output)
@@ -95,7 +93,7 @@ def test_a_failure_is_told_until_the_stage_runs_again(context: Make) -> None:
     assert (stage.failure(output), stage.has_run(output)) == ([], True)
 
 
-def test_what_has_not_run_is_named_in_the_order_to_run_it(context: Make) -> None:
+def test_what_has_not_run_is_named_in_the_order_to_run_it(context) -> None:
     here = context()
     assert stale(SELECT, here) == ["simulate", "features", "train"]  # no data where there is none
     said = refusal(SELECT, out_of_date(SELECT, here), here)
@@ -111,7 +109,7 @@ def test_what_has_not_run_is_named_in_the_order_to_run_it(context: Make) -> None
     assert DATA in SELECT.before(measured)
 
 
-def test_another_luminosity_reaches_everything_that_follows(context: Make) -> None:
+def test_another_luminosity_reaches_everything_that_follows(context) -> None:
     before, now = context(luminosity=50.0), context(luminosity=40.0)
     chain = (FEATURES, TRAIN, SELECT, LIMITS, PLOT, REPORT)
     finish(before, SIMULATE, *chain)
@@ -129,7 +127,7 @@ def test_another_luminosity_reaches_everything_that_follows(context: Make) -> No
     assert reasons(TRAIN, now) == ["`punzinet features` has run again"]
 
 
-def test_limits_are_shown_if_there_are_any_of_the_same_settings(context: Make) -> None:
+def test_limits_are_shown_if_there_are_any_of_the_same_settings(context) -> None:
     before, now = context(), context(limits={"confidence_level": 0.95})
     finish(before, SIMULATE, FEATURES, TRAIN, SELECT, PLOT)
     assert stale(REPORT, now) == []
@@ -137,9 +135,7 @@ def test_limits_are_shown_if_there_are_any_of_the_same_settings(context: Make) -
     assert stale(REPORT, now) == ["limits", "plot"]
 
 
-def test_trial_runs_and_networks_of_earlier_stages_are_those_of_their_last_run(
-    context: Make,
-) -> None:
+def test_trial_runs_and_networks_of_earlier_stages_are_those_of_their_last_run(context) -> None:
     trial = context({"limit_files": 1, "networks": 7})
     TRAIN.prepare(trial)
     finish(trial, SIMULATE, FEATURES, TRAIN, SELECT)

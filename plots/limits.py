@@ -1,6 +1,5 @@
 """Expected upper limits on the cross-section and on the coupling against the mass."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,26 +14,19 @@ from punzinet.plots import style
 INNER, OUTER = "#7fb6e6", "#d3e5f5"  # ±1σ and ±2σ, told apart without colour by their lightness
 
 
-def cross_section_figure(limits: Limits, search: Search) -> Figure:
-    """Draw limits on the cross-section times branching fraction, σ(e⁺e⁻ → μ⁺μ⁻Z′)·B."""
-    return _figure(limits, search, lambda values: values, f"{search.cross_section} [fb]")
-
-
-def coupling_figure(limits: Limits, search: Search) -> Figure:
-    """Draw limits on g′ for a Z′ that only decays as the search has it; one has to be known."""
-    quantity = rf"$g'$  for $\mathcal{{B}}({search.decay})=1$"
-    return _figure(limits, search, limits.coupling, quantity)
-
-
 @style.style()
-def _figure(
-    limits: Limits, search: Search, transform: Callable[[FloatArray], FloatArray], quantity: str
-) -> Figure:
-    """Draw bands of the single cut, and all limits as lines, of what `transform` makes of fb."""
+def limits_figure(limits: Limits, search: Search, *, coupling: bool) -> Figure:
+    """Draw bands of the single cut and all limits as lines, on σ(e⁺e⁻ → μ⁺μ⁻Z′)·B.
+
+    Or on the coupling g′ of a Z′ that only decays as the search has it; one has to be known.
+    """
+    quantity = f"{search.cross_section} [fb]"
+    if coupling:
+        quantity = rf"$g'$  for $\mathcal{{B}}({search.decay})=1$"
 
     def drawable(values: FloatArray) -> FloatArray:
-        """(5, H) ends of the bands and the median between them, without what is infinite."""
-        drawn = transform(values)
+        """(5, H) ends of the bands and the median between them, of limits (H, 5) in fb."""
+        drawn = limits.coupling(values) if coupling else values
         return np.where(np.isfinite(drawn), drawn, np.nan).T
 
     single = limits.selections["single"]

@@ -19,10 +19,9 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
 from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
-from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra, style
-from punzinet.plots.limits import coupling_figure, cross_section_figure
+from punzinet.plots.limits import limits_figure
 from punzinet.plots.network_output import Cuts, Outputs, output_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
 from punzinet.plots.training_history import Phase, history_figure, read_history
@@ -57,22 +56,20 @@ def _figures(
     search = windows.search
     # Those that need no events come first: the second process saves them while events are read.
     yield "sigma_min", sigma_min_figure(sensitivity, search.parameter)
-    phases = [
-        Phase(*words, read_history(output.network(name), "punzinet train"))
-        for loss, words in (
-            ("bce", ("pretraining", "weighted cross-entropy")),
-            ("punzi", LOSSES[manifest.training.loss]),
-        )
-        for name in [f"{loss}-{network.rsplit('-', 1)[-1]}"]
-    ]
+    trainings = {"bce": ("pretraining", "weighted cross-entropy")}
+    trainings["punzi"] = LOSSES[manifest.training.loss]
+    phases = []
+    for loss, words in trainings.items():
+        folder = output.network(f"{loss}-{network.rsplit('-', 1)[-1]}")
+        phases.append(Phase(*words, read_history(folder, "punzinet train")))
     yield "training_history", history_figure([one for one in phases if len(one.history["epoch"])])
     yield "figure_of_merit", figure_of_merit_figure(sensitivity, search.parameter)
     yield "window_widths", widths_figure(windows)
     if limits:
         result = Limits.read(output.limits)
-        yield "limit_cross_section", cross_section_figure(result, search)
+        yield "limit_cross_section", limits_figure(result, search, coupling=False)
         if np.isfinite(result.sigma_over_g2).any():
-            yield "limit_coupling", coupling_figure(result, search)
+            yield "limit_coupling", limits_figure(result, search, coupling=True)
     if manifest.has_data:
         yield from _of_data(output, manifest, search)
     yield from _of_events(output, manifest, windows, sensitivity, network)
@@ -117,21 +114,18 @@ def _of_events(
     cuts = Cuts(sensitivity.mass, judged.optimal_in_training.cut, judged.single_cut)
     kind: dict[str, Any] = {"luminosity": sensitivity.luminosity, "variable": search.variable}
     yield "output_vs_mass", output_figure(signal, background, cuts, **kind)
-
-    def of(column: FloatArray, rows: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """What is in a column of some events, and their weights."""
-        return column[rows], events.weight[rows]
-
-    signals = {m: np.abs(events.mass - m) < MASS_TOLERANCE for m in windows.mass.tolist()}
-    found = {name: events.process == name for name in processes if name != SIGNAL_PROCESS}
+    examples = {i: float(windows.mass[i]) for i in example_masses(windows)}
+    masses = {*shown, *examples.values()}
+    signals = {m: events[np.abs(events.mass - m) < MASS_TOLERANCE] for m in masses}
+    found = {n: events[events.process == n] for n in processes if n != SIGNAL_PROCESS}
     features = spectra.features_figure(
         search,
-        {m: of(events.features, signals[m]) for m in shown},
-        {name: of(events.features, rows) for name, rows in found.items() if rows.any()},
+        {m: (signals[m].features, signals[m].weight) for m in shown},
+        {name: (one.features, one.weight) for name, one in found.items() if len(one.weight)},
         processes,
     )
     yield "features", features
-    peaks = {i: of(events.variable, signals[windows.mass[i]]) for i in example_masses(windows)}
+    peaks = {i: (signals[m].variable, signals[m].weight) for i, m in examples.items()}
     yield "signal_peaks", peaks_figure(windows, peaks)
 
 

@@ -19,8 +19,7 @@ BINS = (90, 60)  # of mass and output
 OUTPUT = "output before sigmoid"
 SINGLE: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2)), "label": "single cut"}
 
-#: Values (n,) along an axis, and where that begins and ends.
-Side = tuple[FloatArray, tuple[float, float]]
+Side = tuple[FloatArray, tuple[float, float]]  # values (n,) along an axis, and its ends
 
 
 class Outputs(NamedTuple):
@@ -47,7 +46,7 @@ def output_figure(
 
     Events lie in their own windows or, of background, in any; the luminosity is in fb^-1.
     """
-    mass = _ends(cuts.mass, signal.mass, background.mass)
+    mass = style.include((cuts.mass[0], cuts.mass[-1]), signal.mass, background.mass)
     low, high = style.include((cuts.single, cuts.single), signal.logit, background.logit)
     margin = 0.04 * ((high - low) or 1.0)
     low, high = low - margin, high + margin
@@ -77,7 +76,8 @@ def outputs_figure(
     ``signal efficiency``; the luminosity is in fb^-1.
     """
     (_, first), *_ = panels.values()
-    mass = _ends(first.mass, *(events.mass for events, _ in panels.values()))
+    masses = (events.mass for events, _ in panels.values())
+    mass = style.include((first.mass[0], first.mass[-1]), *masses)
     figure, grid = style.new_figure(1.5, nrows=len(panels), sharey=True, squeeze=False)
     for axes, (name, (events, cuts)) in zip(grid[:, 0], panels.items(), strict=True):
         output = style.include((cuts.single, cuts.single), events.logit)
@@ -91,10 +91,6 @@ def outputs_figure(
     grid[-1, 0].set_xlabel(OUTPUT)
     style.add_label(grid[0, 0], luminosity)
     return figure
-
-
-def _ends(hypotheses: FloatArray, *masses: FloatArray) -> tuple[float, float]:
-    return style.include((float(hypotheses[0]), float(hypotheses[-1])), *masses)
 
 
 def _draw_best(axes: Axes, x: FloatArray, y: FloatArray) -> None:

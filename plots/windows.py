@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import ndtr
 
-from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 from punzinet.plots import style
@@ -81,7 +80,9 @@ def _draw_peak(
     style.draw_points(axes, *points, 1.8, color="black", elinewidth=0.5, zorder=2)
     if (fit := windows.fits[index]) is not None:
         fine = np.linspace(-reach, reach, STEPS * PEAK_BINS + 1)
-        below = _share_below(fit, fine)
+        z = fine - fit.mean
+        narrow, wide = ndtr(z / fit.sigma_narrow), ndtr(z / fit.sigma_wide)
+        below = fit.fraction * narrow + (1 - fit.fraction) * wide
         shares = STEPS * content.sum() * (np.diff(below) / (below[-1] - below[0]))
         axes.plot(0.5 * (fine[1:] + fine[:-1]), shares, color=style.BLUE, zorder=3)
         said = f"$\\sigma = {fit.sigma:.3f}$\n$\\chi^2/\\nu = {fit.chi2:.0f}/{fit.ndof}$"
@@ -94,10 +95,3 @@ def _draw_peak(
     axes.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
     axes.yaxis.get_offset_text().set_fontsize(5.5)
     axes.tick_params(labelsize=6.0)
-
-
-def _share_below(fit: PeakFit, distance: FloatArray) -> FloatArray:
-    """Share of the double Gaussian below distances (n,) from the centre of the window."""
-    z = distance - fit.mean
-    narrow, wide = ndtr(z / fit.sigma_narrow), ndtr(z / fit.sigma_wide)
-    return np.asarray(fit.fraction * narrow + (1 - fit.fraction) * wide)

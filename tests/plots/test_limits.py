@@ -3,7 +3,7 @@ import pytest
 
 from punzinet.analysis.limits.result import Limits, SelectionLimits
 from punzinet.analysis.search import RECOIL
-from punzinet.plots.limits import coupling_figure, cross_section_figure
+from punzinet.plots.limits import limits_figure
 
 MASS = np.array([1.0, 2.0, 3.0, 4.0])
 
@@ -17,9 +17,9 @@ def limits() -> Limits:
     return Limits(MASS, training, 50.0, 0.9, ratio, {"single": one, "best": one})
 
 
-@pytest.mark.parametrize("draw", [cross_section_figure, coupling_figure])
-def test_all_that_is_drawn_is_inside_and_named(draw, limits: Limits, check) -> None:
-    figure = draw(limits, RECOIL)
+@pytest.mark.parametrize("coupling", [False, True])
+def test_all_that_is_drawn_is_inside_and_named(limits: Limits, check, *, coupling: bool) -> None:
+    figure = limits_figure(limits, RECOIL, coupling=coupling)
     said = check(figure)
     assert "90 % CL" in said
     assert "BCE" in said
@@ -33,6 +33,6 @@ def test_all_that_is_drawn_is_inside_and_named(draw, limits: Limits, check) -> N
 
 
 def test_unknown_cross_sections_leave_a_gap(limits: Limits) -> None:
-    (axes,) = coupling_figure(limits, RECOIL).axes
+    (axes,) = limits_figure(limits, RECOIL, coupling=True).axes
     drawn = np.asarray(axes.lines[0].get_ydata(), dtype=float)
     assert np.isfinite(drawn).tolist() == [True, True, False, False]

@@ -81,7 +81,6 @@ def seconds_to_read(path: Path) -> float:
 
 
 def _read(part: Part) -> None:
-    """Read a chunk, and forget it."""
     path, start, stop = part
     with uproot.open(path) as file:
         file[TREE].arrays(COLUMNS, entry_start=start, entry_stop=stop, library="np")

@@ -28,7 +28,6 @@ GALLERY = Path(__file__).parents[2] / "plots" / "gallery"
 
 
 def run() -> Figures:
-    """Measure features and selection in every configuration."""
     figures: Figures = {}
     rates: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:

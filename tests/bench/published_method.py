@@ -57,7 +57,6 @@ class PublishedMethod:
         return efficiency, self.merit.sigma_min(efficiency, background, self.luminosity)
 
     def punzi_epoch(self) -> None:
-        """One step on all events."""
         self.optimiser.zero_grad()
         _, sigma = self._sigma_min(self.network(self.x).squeeze(1) * self.weight)
         sigma.mean().backward()
@@ -75,11 +74,9 @@ class PublishedMethod:
 
     @torch.no_grad()
     def logit(self) -> np.ndarray:
-        """Outputs before the sigmoid."""
         return np.asarray(self.network[:-1](self.x).squeeze(1))
 
     def bce_batches(self, size: int, count: int) -> None:
-        """Some steps on shuffled batches."""
         order = torch.randperm(len(self.x))
         for rows in order.split(size)[:count]:
             self.optimiser.zero_grad()

@@ -20,7 +20,6 @@ from punzinet.analysis.io.output import git_commit, versions
 
 
 def machine() -> dict[str, str | int | float]:
-    """What the figures were measured on."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text().splitlines() if cpu.exists() else []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -40,7 +39,6 @@ def met(value: float, bound: str) -> str:
 
 
 def main() -> None:
-    """Run all benchmarks, or those whose names are given."""
     folder = Path(__file__).parent
     names = sorted(path.stem.removeprefix("bench_") for path in folder.glob("bench_*.py"))
     parser = argparse.ArgumentParser(description=__doc__)

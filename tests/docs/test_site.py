@@ -47,7 +47,6 @@ def test_every_module_has_its_place_in_the_api() -> None:
 
 
 def rows(page: str, pattern: str) -> list[Any]:
-    """What rows of a page's tables say."""
     return re.findall(rf"^\| {pattern} \|", (DOCS / page).read_text(), re.MULTILINE)
 
 

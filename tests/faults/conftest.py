@@ -68,7 +68,6 @@ class Chain:
         return Path(shutil.copytree(self._folder / stage, target, dirs_exist_ok=True))
 
     def command(self, stage: str, *options: str) -> list[str]:
-        """The command of a stage."""
         spread = ["--executor", "futures", "--workers", "2"] if stage in self.spread else []
         return [*PUNZINET, stage, *spread, *options]
 
@@ -82,7 +81,6 @@ class Chain:
             return subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
 
     def run(self, folder: Path, stage: str, *options: str, **how: Any) -> Done:
-        """Run a stage to its end."""
         return run(*self.command(stage, *options), folder=folder, **how)
 
     def watched(self, folder: Path, stage: str, log: Path, number: int = -1, **how: Any) -> Done:

@@ -71,7 +71,6 @@ def fuzz(request: pytest.FixtureRequest, record_property) -> Iterator[Callable[.
 
 
 def damaged(data: bytes, damage: Change) -> bytes:
-    """Overwrite some places, then cut the end off."""
     places, cut = damage
     changed = bytearray(data)
     for share, content in places:

@@ -52,7 +52,6 @@ class Server:
         self._log = folder / "xrootd.log"
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
@@ -65,7 +64,6 @@ class Server:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """End it without a warning."""
         self._process.kill()
         self._process.wait()
 

@@ -18,7 +18,6 @@ WRITING = os.O_WRONLY | os.O_RDWR
 
 
 def main() -> None:
-    """Watch, and run the command."""
     log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     kill_at, number = int(sys.argv[2]), 0
     output = str(Path("output").absolute())

@@ -17,7 +17,6 @@ PUNZINET = (sys.executable, "-m", "punzinet")
 
 
 def run(*command: str | Path, folder: Path, **how: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
     how = {"timeout": 280, **how}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **how)
 

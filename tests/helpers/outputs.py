@@ -13,7 +13,6 @@ def results_in(folder: Path) -> list[Path]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All results of a folder, by name."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in results_in(folder)}
 
 

@@ -82,7 +82,7 @@ def measure_yields(
             if cuts is None:
                 ranked = ScaledFold.of(sample, "training").rank(logit[~validates])
                 best = optimal_cuts(ranked, figure_of_merit, luminosity, names)
-                cuts = interpolate_cuts(windows.mass, best, windows.training)
+                cuts = linear_cuts(windows.mass, best, windows.training)
             ranked = rank_events(sample.validation, logit[validates], *shape)
             sums.append(selected(ranked, cuts))  # (2, P + 1, H), signal last
         folds.append(np.array(sums))
@@ -98,7 +98,7 @@ def measure_yields(
     return found
 
 
-def interpolate_cuts(mass: FloatArray, cut: FloatArray, training: BoolArray) -> FloatArray:
+def linear_cuts(mass: FloatArray, cut: FloatArray, training: BoolArray) -> FloatArray:
     """Cuts (H,) for all masses from the finite ones of the training masses, linear in between.
 
     They are infinite, selecting nothing, where no training mass has one.

@@ -56,7 +56,7 @@ class Events:
 
 
 @dataclass(frozen=True, eq=False)
-class TensorEvents:
+class StoredEvents:
     """The training or the validation events of Parquet files, which stay there."""
 
     paths: Sequence[Path]
@@ -111,7 +111,7 @@ class TensorEvents:
 
 
 #: Events that can be gone through any number of times, always in the same order.
-EventStream = Events | TensorEvents
+EventStream = Events | StoredEvents
 
 
 class _Summary:
@@ -239,7 +239,7 @@ def load_folds(folder: Path, windows: Windows) -> tuple[Events, Iterator[tuple[S
 
 def _find(
     folder: Path, windows: Windows, validation_fold: int, *, every_mass: bool = False
-) -> tuple[tuple[tuple[str, ...], FloatArray, tuple[str, ...]], TensorEvents, TensorEvents]:
+) -> tuple[tuple[tuple[str, ...], FloatArray, tuple[str, ...]], StoredEvents, StoredEvents]:
     """What a `StreamedSample` is made of; arguments as of `load_sample`."""
     if every_mass:
         windows = replace(windows, training=np.ones(len(windows), dtype=bool))
@@ -256,7 +256,7 @@ def _find(
             count += (~validates).sum(), validates.sum()
     codes = {name: code for code, name in enumerate(names)} | {SIGNAL_PROCESS: SIGNAL}
     training, validation = (
-        TensorEvents(paths, windows, codes, validation_fold, bool(part), int(count[part]))
+        StoredEvents(paths, windows, codes, validation_fold, bool(part), int(count[part]))
         for part in range(2)
     )
     about = windows.search.feature_names, windows.mass[windows.training], tuple(names)

@@ -12,7 +12,7 @@ from small_data import make_manifest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.limits.model import interpolate_cuts
+from punzinet.analysis.limits.model import linear_cuts
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
@@ -105,7 +105,7 @@ def test_cuts_are_interpolated_in_the_mass() -> None:
     mass = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     cut = np.array([0.0, 99.0, 2.0, 99.0, np.inf])
     training = np.array([True, False, True, False, True])
-    assert interpolate_cuts(mass, cut, training).tolist() == [0.0, 1.0, 2.0, 2.0, 2.0]
+    assert linear_cuts(mass, cut, training).tolist() == [0.0, 1.0, 2.0, 2.0, 2.0]
 
 
 def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import gc
 import importlib
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -110,6 +111,7 @@ def _end_after(parent: int) -> None:
 
 def _load(parent: int) -> None:
     """Load what chunks need, in all workers at once, not when each has its first chunk."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     importlib.import_module("punzinet.processors.features")
     kinematics = importlib.import_module("punzinet.analysis.features")

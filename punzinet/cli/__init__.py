@@ -1,5 +1,6 @@
 """The command line, on top of everything: `punzinet --help`."""
 
+import gc
 import inspect
 import logging
 import sys
@@ -125,3 +126,5 @@ def main() -> None:
         what = str(stop) or "interrupted; the same command goes on."
         errors.print(f"punzinet: {what}", markup=False)
         sys.exit(130)
+    finally:
+        gc.freeze()  # the process ends: looking for garbage among all figures took a second more

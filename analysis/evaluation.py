@@ -107,13 +107,9 @@ class ScaledFold:
         spread = np.sqrt((slopes**2 * statistical[:SIGNAL]).sum(axis=0))
         found, none = efficiency > 0, background == 0
         unseen = NONE_FOUND * self._typical_weights(events)
+        varied = variance + np.where(none, unseen, spread), np.maximum(variance - spread, 0)
         sigma, above, below = (
-            figure_of_merit.sigma_min(efficiency, varied, luminosity)
-            for varied in (
-                variance,
-                variance + np.where(none, unseen, spread),
-                np.maximum(variance - spread, 0),
-            )
+            figure_of_merit.sigma_min(efficiency, v, luminosity) for v in (variance, *varied)
         )
         with np.errstate(divide="ignore", invalid="ignore"):  # nothing found
             from_signal = sigma * np.sqrt(statistical[SIGNAL]) / efficiency

@@ -20,7 +20,7 @@ of the improved form is fitted to Poisson counts and stays as it is, an approxim
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeGuard, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,12 +28,12 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
     from numpy.typing import ArrayLike
+    from torch import Tensor
 
     from punzinet.analysis.types import FloatArray
 
-Count = TypeVar("Count", "float", "FloatArray", "torch.Tensor")
+Count = TypeVar("Count", "float", "FloatArray", "Tensor")
 """Numbers of events: a number, an array or a tensor."""
 Relative = Annotated[float, Field(ge=0, le=10)]
 
@@ -122,19 +122,12 @@ class FigureOfMerit(BaseModel):
         return punzi if self.form == "punzi" else improved
 
     @overload
-    def sigma_min(
-        self, efficiency: torch.Tensor, variance: torch.Tensor, luminosity: float
-    ) -> torch.Tensor: ...
+    def sigma_min(self, efficiency: Tensor, variance: Tensor, luminosity: float) -> Tensor: ...
     @overload
     def sigma_min(
         self, efficiency: ArrayLike, variance: ArrayLike, luminosity: float
     ) -> FloatArray: ...
-    def sigma_min(
-        self,
-        efficiency: torch.Tensor | ArrayLike,
-        variance: torch.Tensor | ArrayLike,
-        luminosity: float,
-    ) -> torch.Tensor | FloatArray:
+    def sigma_min(self, efficiency: Any, variance: Any, luminosity: float) -> Any:
         """Minimum detectable cross-section in fb (Eq. 9), infinite where ε = 0.
 
         There is the signal efficiency ε of any shape, the variance V ≥ 0 of the background (see
@@ -142,21 +135,11 @@ class FigureOfMerit(BaseModel):
         infinite slope of √V at V = 0 is taken as zero, so that gradients are finite.
         """
         constants = self.constant, self.a, self.b
-        if _is_tensor(efficiency) and _is_tensor(variance):
-            math = sys.modules["torch"]
+        torch = sys.modules.get("torch")  # what is no tensor does not make it be imported
+        if torch and all(isinstance(values, torch.Tensor) for values in (efficiency, variance)):
             present = variance > 0
-            root = math.where(present, math.where(present, variance, 1.0).sqrt(), 0.0)
-            numerator: torch.Tensor = punzi_numerator(root, *constants)
-            return numerator / (efficiency * luminosity)
-        counted: FloatArray = np.sqrt(np.asarray(variance, dtype=np.float64))
+            root = torch.where(present, torch.where(present, variance, 1.0).sqrt(), 0.0)
+            return punzi_numerator(root, *constants) / (efficiency * luminosity)
+        efficiency, variance = (np.asarray(v, dtype=np.float64) for v in (efficiency, variance))
         with np.errstate(divide="ignore"):
-            sigma: FloatArray = punzi_numerator(counted, *constants) / (
-                np.asarray(efficiency, dtype=np.float64) * luminosity
-            )
-        return sigma
-
-
-def _is_tensor(values: object) -> TypeGuard[torch.Tensor]:
-    """What is no tensor does not make torch be imported."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(values, torch.Tensor)
+            return punzi_numerator(np.sqrt(variance), *constants) / (efficiency * luminosity)

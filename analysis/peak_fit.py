@@ -93,11 +93,9 @@ def fit_peak(
 
     start = {"mean": centre, "sigma": 1.3 * core_width, "ratio": 2.0, "fraction": 0.7}
     minuit = Minuit(BinnedNLL(counts, edges, cdf), **start)
-    reach = edges[-1] - edges[0]
-    minuit.limits["mean"] = (edges[0], edges[-1])
-    minuit.limits["sigma"] = (0.01 * reach, reach)
-    minuit.limits["ratio"] = WIDTH_RATIO_LIMITS
-    minuit.limits["fraction"] = FRACTION_LIMITS
+    low, high = edges[0], edges[-1]
+    reach = high - low
+    minuit.limits = [(low, high), (0.01 * reach, reach), WIDTH_RATIO_LIMITS, FRACTION_LIMITS]
     minuit.migrad()
     minuit.hesse()
     mean, sigma, ratio, fraction = minuit.values

@@ -169,14 +169,9 @@ class SearchSettings(Section):
     def resolved(self) -> Search:
         """The search with everything that its names stand for."""
         variable = self._quantity(self.variable)
-        return Search(
-            tuple(self._quantity(name) for name in self.features),
-            variable,
-            self.particle,
-            self.reaction,
-            self.decay,
-            self.peak_reach or PEAK_REACH.get(variable.dimension, 0.0),
-        )
+        features = tuple(self._quantity(name) for name in self.features)
+        reach = self.peak_reach or PEAK_REACH.get(variable.dimension, 0.0)
+        return Search(features, variable, self.particle, self.reaction, self.decay, reach)
 
     def require_recoil(self, command: str) -> None:
         """Raise an InputError for any other search than the paper's, which `command` is about."""

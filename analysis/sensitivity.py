@@ -51,8 +51,6 @@ class NetworkSensitivity:
         return float(self.single.cut[0])
 
 
-SELECTION = TypeAdapter(Selection)
-"""Reads and writes a selection as JSON has it."""
 _NETWORKS = TypeAdapter(dict[str, NetworkSensitivity])
 
 

@@ -42,8 +42,7 @@ def make_plots(
 ) -> list[Path]:
     """Draw all figures, with outputs and history of a network, and return the files written.
 
-    Raises:
-        InputError: If a result is missing or damaged.
+    InputError if a result is missing or damaged.
     """
     return style.save_all(_figures(output, manifest, network, limits=limits), output.plots)
 
@@ -93,15 +92,9 @@ def _of_events(
         spectra.MassSpectrum(backgrounds, {m: s for m, s in signals.items() if m in shown})
         for backgrounds, signals in (read_spectrum(output.histograms, s, mass) for s in STAGES)
     )
-    drawn = spectra.mass_figure(
-        before,
-        after,
-        cross_section=float(f"{strength:.1g}"),
-        luminosity=manifest.luminosity,
-        processes=processes,
-        parameter=search.parameter,
-    )
-    yield mass.file_name, drawn
+    words: dict[str, Any] = {"processes": processes, "parameter": search.parameter}
+    words |= {"cross_section": float(f"{strength:.1g}"), "luminosity": manifest.luminosity}
+    yield mass.file_name, spectra.mass_figure(before, after, **words)
     events = read_tensor_events(output.tensors, search)
     # Torch takes a second to import, in which the other process saves figures.
     evaluated = punzinet.load_network(output.network(network), search).network
@@ -112,19 +105,16 @@ def _of_events(
         for rows in (events.signal, ~events.signal)
     )
     cuts = Cuts(sensitivity.mass, judged.optimal_in_training.cut, judged.single_cut)
-    kind: dict[str, Any] = {"luminosity": sensitivity.luminosity, "variable": search.variable}
-    yield "output_vs_mass", output_figure(signal, background, cuts, **kind)
+    luminosity, variable = sensitivity.luminosity, search.variable
+    outputs = output_figure(signal, background, cuts, luminosity=luminosity, variable=variable)
+    yield "output_vs_mass", outputs
     examples = {i: float(windows.mass[i]) for i in example_masses(windows)}
     masses = {*shown, *examples.values()}
     signals = {m: events[np.abs(events.mass - m) < MASS_TOLERANCE] for m in masses}
     found = {n: events[events.process == n] for n in processes if n != SIGNAL_PROCESS}
-    features = spectra.features_figure(
-        search,
-        {m: (signals[m].features, signals[m].weight) for m in shown},
-        {name: (one.features, one.weight) for name, one in found.items() if len(one.weight)},
-        processes,
-    )
-    yield "features", features
+    backgrounds = {n: (one.features, one.weight) for n, one in found.items() if len(one.weight)}
+    drawn = {m: (signals[m].features, signals[m].weight) for m in shown}
+    yield "features", spectra.features_figure(search, drawn, backgrounds, processes)
     peaks = {i: (signals[m].variable, signals[m].weight) for i, m in examples.items()}
     yield "signal_peaks", peaks_figure(windows, peaks)
 

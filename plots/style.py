@@ -128,11 +128,7 @@ def finite_range(*values: FloatArray) -> tuple[float, float]:
 
 
 def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
-    """Write figures by file name without suffix, as they come, with a second process.
-
-    Raises:
-        InputError: If the folder cannot be written to, or a label is no mathtext.
-    """
+    """`save` figures by file name without suffix, as they come, with a second process."""
     # Forked where that is safe, it has all modules; threads of torch or pyarrow it does not touch.
     method = "fork" if sys.platform == "linux" else "spawn"
     pool = ProcessPoolExecutor(1, get_context(method), _begin_worker)

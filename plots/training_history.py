@@ -23,6 +23,9 @@ LOGARITHMIC_FROM = 8.0  # times as large as the smallest loss
 MEDIAN_OF = 21
 COLUMNS = ["epoch", "loss", "validation_loss", "learning_rate"]
 COLOURS = (style.BLUE, style.ORANGE, style.PURPLE, style.GREY, style.RED, "#111111")
+#: Losses of training and validation of N networks in fb, (N, n) each; epoch 0 is before the
+#: training, which has no loss there.
+Evolution = tuple[FloatArray, FloatArray]
 
 
 class Phase(NamedTuple):
@@ -33,24 +36,15 @@ class Phase(NamedTuple):
     history: Mapping[str, np.ndarray[Any, Any]]  # (n,) columns of `COLUMNS`, epochs from 1
 
 
-class Evolution(NamedTuple):
-    """Losses of the same N networks in fb, by epoch; epoch 0 is before the training."""
-
-    epoch: IntArray  # (n,)
-    training: FloatArray  # (N, n), NaN in epoch 0
-    validation: FloatArray  # (N, n)
-
-
 def read_history(network: Path, command: str) -> dict[str, np.ndarray[Any, Any]]:
-    """Read the columns of the history of the network in a folder, which a command trains.
+    """Read the history of the network in a folder, which a command trains, by column.
 
-    Raises:
-        InputError: If it is missing or damaged.
+    InputError if it is missing or damaged.
     """
     path = network / "history.parquet"
-    checked: dict[str, Any] = {"partitioning": None, "page_checksum_verification": True}
     try:
-        table = pq.read_table(path, columns=COLUMNS, **checked)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read(COLUMNS)
         return {name: table[name].to_numpy() for name in COLUMNS}
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise InputError(
@@ -107,26 +101,26 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
     losses.
     """
     figure, (upper, lower) = style.new_figure(1.1, nrows=2, sharex=True, sharey=True)
-    for axes, name in ((upper, "training"), (lower, "validation")):
-        for (label, evolution), colour in zip(evolutions.items(), cycle(COLOURS), strict=False):
-            loss = getattr(evolution, name)
-            seen = np.isfinite(loss).all(axis=0)
-            mean = loss[:, seen].mean(axis=0)
+    for axes, part, name in ((upper, 0, "training"), (lower, 1, "validation")):
+        for (label, losses), colour in zip(evolutions.items(), cycle(COLOURS), strict=False):
+            seen = np.isfinite(losses[part]).all(axis=0)
+            mean = losses[part][:, seen].mean(axis=0)
             if name == "training":
                 mean = median_filter(mean, MEDIAN_OF, mode="nearest")
-            axes.plot(evolution.epoch[seen], mean, color=colour, linewidth=0.9, label=label)
+            axes.plot(np.flatnonzero(seen), mean, color=colour, linewidth=0.9, label=label)
         axes.set(yscale="log", ylabel=f"{name} loss [fb]")
-    low, high = style.finite_range(*(e.validation.mean(axis=0) for e in evolutions.values()))
+    validation = [losses for _, losses in evolutions.values()]
+    low, high = style.finite_range(*(losses.mean(axis=0) for losses in validation))
     upper.set_ylim(0.93 * low, high * (high / low) ** 0.35)
     ticks = MaxNLocator(6).tick_values(low, high)
     upper.set_yticks([tick for tick in ticks if low <= tick <= high])
     upper.yaxis.set_major_formatter(ScalarFormatter())
     upper.yaxis.set_minor_formatter(NullFormatter())
-    networks = len(next(iter(evolutions.values())).validation)
+    networks, _ = validation[0].shape
     title = f"mean of {networks} network{'s' if networks > 1 else ''}"
     title += f"; training: running median of {MEDIAN_OF} epochs"
     lower.legend(loc="upper right", ncols=2, title=title, title_fontsize=6.2)
-    lower.set(xlabel="epoch", xlim=(0, max(e.epoch[-1] for e in evolutions.values())))
+    lower.set(xlabel="epoch", xlim=(0, max(losses.shape[1] for losses in validation) - 1))
     style.add_label(upper)
     figure.align_ylabels()
     return figure

@@ -48,8 +48,7 @@ def make_validation_plots(
 ) -> list[Path]:
     """Draw all figures of the validation, and return the files written; spectra are with Pythia.
 
-    Raises:
-        InputError: If there are no windows, or the folder cannot be written to.
+    InputError if there are no windows, or the folder cannot be written to.
     """
     windows = Windows.read(output.windows)
     figures = {

@@ -16,7 +16,7 @@ from punzinet.analysis.cuts import RankedEvents, best_single_cut, interpolated_c
 from punzinet.analysis.evaluation import ScaledFold
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import OrInfinite, read_result, write_json
-from punzinet.analysis.sensitivity import SELECTION, Judged, Selection
+from punzinet.analysis.sensitivity import Judged, Selection
 from punzinet.analysis.training.data import Sample
 from punzinet.analysis.types import BoolArray, FloatArray
 
@@ -27,14 +27,14 @@ class Baseline:
 
     label: str  # how figures and tables call it
     selection: Selection
-    mean_error: float  # of the mean σ_min over the training hypotheses in fb, from the sample
+    mean_error: OrInfinite  # of the mean σ_min over the training hypotheses in fb, from the sample
 
     def mean(self, chosen: BoolArray) -> float:
         """Mean σ_min over some hypotheses, (H,), in fb."""
         return float(self.selection.sigma_min[chosen].mean())
 
 
-_MEAN_ERROR = TypeAdapter(OrInfinite)
+_BASELINES = TypeAdapter(dict[str, Baseline])
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,28 +45,17 @@ class Baselines(Judged):
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write them as JSON; what is infinite there is null."""
-        entries = {
-            name: {
-                "label": one.label,
-                "mean_error": _MEAN_ERROR.dump_python(one.mean_error),
-                **SELECTION.dump_python(one.selection),
-            }
-            for name, one in self.baselines.items()
-        }
+        entries = _BASELINES.dump_python(self.baselines)
+        for name, entry in entries.items():  # columns stand beside the rest
+            entries[name] = entry | entry.pop("selection")
         self._write(path, provenance, baselines=entries)
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read what `write` wrote; InputError if the file is absent or something else."""
         with read_result(path, "baselines", "punzinet baselines") as content:
-            found = {
-                name: Baseline(
-                    str(entry["label"]),
-                    SELECTION.validate_python(entry),
-                    _MEAN_ERROR.validate_python(entry["mean_error"]),
-                )
-                for name, entry in content["baselines"].items()
-            }
+            entries = content["baselines"].items()
+            found = _BASELINES.validate_python({name: {**e, "selection": e} for name, e in entries})
             selections = [one.selection for one in found.values()]
             return cls(**cls._frame(content, selections), baselines=found)
 

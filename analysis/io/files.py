@@ -25,8 +25,8 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, GetPydanticSchema, PlainSerializer, ValidationError
-from pydantic_core import core_schema
+from pydantic import AfterValidator, BeforeValidator, GetPydanticSchema, PlainSerializer
+from pydantic_core import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from punzinet.analysis.io.errors import InputError, OutputError
@@ -158,26 +158,20 @@ def _or_null(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _column_schema(_source: Any, handler: Any) -> core_schema.CoreSchema:
-    row = list[float | None]
-
-    def read(column: Any) -> FloatArray:
-        numbers = np.array(column, dtype=np.float64)
-        return np.where(np.isnan(numbers), np.inf, numbers)
-
-    def write(column: FloatArray) -> Any:
-        cells = column.astype(object)
-        cells[~np.isfinite(column)] = None
-        return cells.tolist()
-
-    return core_schema.no_info_after_validator_function(
-        read,
-        handler.generate_schema(row | list[row]),
-        serialization=core_schema.plain_serializer_function_ser_schema(write),
-    )
+def _to_array(cells: Any) -> FloatArray:
+    numbers = np.array(cells, dtype=np.float64)
+    return np.where(np.isnan(numbers), np.inf, numbers)
 
 
-Column = Annotated[FloatArray, GetPydanticSchema(_column_schema)]
+def _to_cells(column: FloatArray) -> Any:
+    cells = column.astype(object)
+    cells[~np.isfinite(column)] = None
+    return cells.tolist()
+
+
+_Row = list[float | None]
+_Cells = Annotated[_Row | list[_Row], AfterValidator(_to_array), PlainSerializer(_to_cells)]
+Column = Annotated[FloatArray, GetPydanticSchema(lambda _, handler: handler(_Cells))]
 """(n,) or (n, k) numbers; null in JSON where one is infinite."""
 OrInfinite = Annotated[
     float, BeforeValidator(lambda v: math.inf if v is None else v), PlainSerializer(_or_null)

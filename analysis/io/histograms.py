@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import uproot
 from hist import Hist, axis, storage
 
@@ -55,12 +54,11 @@ def fill_spectra(
     The name is that of a process, or ``signal/<mass>``.
     """
     columns = {variable.mass.name: variable.signed_mass(values), variable.name: values}
-    return {
-        f"{stage}/{drawn}/{name}": _weighted(spectrum_axis(quantity)).fill(
-            columns[drawn], weight=weight
-        )
-        for drawn, quantity in drawn_quantities(variable).items()
-    }
+    filled = {}
+    for drawn, quantity in drawn_quantities(variable).items():
+        histogram = _weighted(spectrum_axis(quantity))
+        filled[f"{stage}/{drawn}/{name}"] = histogram.fill(columns[drawn], weight=weight)
+    return filled
 
 
 @dataclass(frozen=True)
@@ -88,18 +86,14 @@ class Comparison:
 
         Masses, (n,) in GeV, are negative where the square is, which counts as underflow.
         """
-        seen = np.ones(len(mass), dtype=bool)
-        if self.blinding is not None:
-            seen = self.blinding.beside_signal_region(mass)
+        seen = (self.blinding or Blinding()).beside_signal_region(mass)
+        binnings = {self.mass: (53, 0.0, 10.6)}
+        binnings |= {name: (FEATURE_BINS, *ends) for name, ends in self.ranges.items()}
         filled = {}
-        for variable in (self.mass, *self.ranges):
-            values, binning = mass, (53, 0.0, 10.6)
-            if variable != self.mass:
-                values, binning = features[variable], (FEATURE_BINS, *self.ranges[variable])
-            histogram = _weighted(axis.Regular(*binning, name=variable))
-            filled[f"{stage}/{variable}/{process}"] = histogram.fill(
-                values[seen], weight=weight[seen]
-            )
+        for name, binning in binnings.items():
+            values = mass if name == self.mass else features[name]
+            histogram = _weighted(axis.Regular(*binning, name=name))
+            filled[f"{stage}/{name}/{process}"] = histogram.fill(values[seen], weight=weight[seen])
         return filled
 
 

@@ -77,8 +77,7 @@ def _gaps(content: mmap.mmap, position: int) -> Iterator[tuple[int, int]]:
     end = position + struct.unpack_from(">i", content, position)[0]
     position += struct.unpack_from(">h", content, position + 14)[0]
     while position < end:
-        (version,) = struct.unpack_from(">h", content, position)
-        segment = struct.Struct(">qq" if version > _BIG_RECORD else ">ii")
+        segment = struct.Struct(">qq" if _is_big(content, position) else ">ii")
         yield segment.unpack_from(content, position + 2)
         position += 2 + segment.size
 
@@ -89,13 +88,15 @@ def _set_key(content: mmap.mmap, position: int) -> int:
     return position + int(struct.unpack_from(">h", content, position + 14)[0])
 
 
+def _is_big(content: mmap.mmap, position: int) -> bool:
+    """Whether a record, by the version that stands there, has positions of eight bytes."""
+    return bool(struct.unpack_from(">h", content, position)[0] > _BIG_RECORD)
+
+
 def _record(content: mmap.mmap, position: int) -> int:
     """Where a record is, as its key says."""
-    (version,) = struct.unpack_from(">h", content, position + 4)
-    where: int = struct.unpack_from(
-        ">q" if version > _BIG_RECORD else ">i", content, position + 18
-    )[0]
-    return where
+    kind = ">q" if _is_big(content, position + 4) else ">i"
+    return int(struct.unpack_from(kind, content, position + 18)[0])
 
 
 def _set_directory(content: mmap.mmap, position: int) -> None:
@@ -103,18 +104,15 @@ def _set_directory(content: mmap.mmap, position: int) -> None:
 
     Keys of which there were more before have left something behind the list.
     """
-    (version,) = struct.unpack_from(">h", content, position)
     content[position + 2 : position + 10] = 2 * _TIME
-    _, _, keys = struct.unpack_from(
-        ">qqq" if version > _BIG_RECORD else ">iii", content, position + 18
-    )
+    kind = ">qqq" if _is_big(content, position) else ">iii"
+    _, _, keys = struct.unpack_from(kind, content, position + 18)
     end = keys + struct.unpack_from(">i", content, keys)[0]
     position = _set_key(content, keys)
     (count,) = struct.unpack_from(">i", content, position)
     position += 4
     for _ in range(count):
-        (version,) = struct.unpack_from(">h", content, position + 4)
-        name = position + (34 if version > _BIG_RECORD else 26)
+        name = position + (34 if _is_big(content, position + 4) else _KEY)
         if content[name + 1 : name + 1 + content[name]] == b"TDirectory":
             _set_directory(content, _set_key(content, _record(content, position)))
         position = _set_key(content, position)

@@ -1,7 +1,5 @@
 """The published σ_min curves beside those of networks that were trained on the default data."""
 
-from itertools import product
-
 import numpy as np
 
 from punzinet.analysis.io.output import OutputFolder
@@ -64,21 +62,15 @@ def curve_rows(output: OutputFolder) -> list[Row]:
         return []
     note = f"{whose}; in the published unit, {unit:.4g} fb by a fit to both curves"
     rows: list[Row] = []
-    for (at, *published), number in product(PUBLISHED, range(len(_KINDS))):
-        (kind, meaning), (sigma, error) = _KINDS[number], curves[number]
+    for at, *published in PUBLISHED:
         i = int(np.argmin(np.abs(mass - at)))
-        there = bool(abs(mass[i] - at) < MASS_TOLERANCE and np.isfinite(sigma[i]))
-        known = there and bool(np.isfinite(error[i]))
-        rows.append(
-            (
-                f"sigma_min_{kind}_{at:g}_GeV",
-                f"sigma_min at {at:g} GeV, {kind}",
-                published[number],
-                float(sigma[i]) / unit if there else None,
-                float(error[i]) / unit if known else None,
-                f"{meaning}; {note}",
+        near = abs(mass[i] - at) < MASS_TOLERANCE
+        for (kind, meaning), value, curve in zip(_KINDS, published, curves, strict=True):
+            ours, error = (
+                float(x[i]) / unit if near and np.isfinite(x[i]) else None for x in curve
             )
-        )
+            name, title = f"sigma_min_{kind}_{at:g}_GeV", f"sigma_min at {at:g} GeV, {kind}"
+            rows.append((name, title, value, ours, error, f"{meaning}; {note}"))
     return rows
 
 

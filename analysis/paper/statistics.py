@@ -93,16 +93,13 @@ class Statistics:
         """
         value = self.value(statistic)
         variance = sum(self._jackknife(statistic, name) for name in self._nominal)
-        count = min(a.shape[1] for arrays in self._replicas.values() for a in arrays.values())
-        values = [
-            statistic(
-                {
-                    name: {key: array[:, number] for key, array in arrays.items()}
-                    for name, arrays in self._replicas.items()
-                }
-            )
-            for number in range(count)
-        ]
+        replicas = self._replicas
+        count = min(a.shape[1] for arrays in replicas.values() for a in arrays.values())
+        samples = (
+            {name: {key: a[:, n] for key, a in arrays.items()} for name, arrays in replicas.items()}
+            for n in range(count)
+        )
+        values = [statistic(sample) for sample in samples]
         finite = np.isfinite([*values, value]).all()
         sample = float(np.sqrt(np.mean((np.array(values) - value) ** 2))) if finite else np.nan
         return Measured(value, float(np.sqrt(variance)), sample)

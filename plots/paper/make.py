@@ -23,7 +23,7 @@ from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
 from punzinet.plots.paper import ensembles
 from punzinet.plots.paper.network import feature_space_figure, network_figure
 from punzinet.plots.sensitivity import Curve
-from punzinet.plots.training_history import Evolution, loss_evolution_figure, read_history
+from punzinet.plots.training_history import COLUMNS, Evolution, loss_evolution_figure, read_history
 
 SHOWN = 0  # number of the network that is shown where figures show one
 #: Masses of Fig. 8, as shares of the way through the training masses.
@@ -35,18 +35,13 @@ def make_paper_figures(
 ) -> list[Path]:
     """Draw all figures of the paper from studies, the main one first, and return what is written.
 
-    Raises:
-        InputError: If a result is missing or damaged.
+    InputError if a result is missing or damaged.
     """
     return style.save_all(_figures(output, manifest.luminosity, studies), output.paper)
 
 
 def make_variations_figure(output: OutputFolder) -> list[Path]:
-    """Draw what variations of the recipe change, and return the files written.
-
-    Raises:
-        InputError: If the result is missing or damaged.
-    """
+    """Draw what variations of the recipe change; InputError if that is missing or damaged."""
     with read_result(output.variations, "variations", "punzinet paper --studies") as content:
         found = TypeAdapter(dict[str, Effect]).validate_python(content["variations"])
     return style.save(ensembles.variations_figure([*found.values()]), output.paper, "variations")
@@ -97,12 +92,12 @@ def _figures(
 def _evolutions(output: OutputFolder, studies: Sequence[Study]) -> dict[str, Evolution]:
     """Losses of the networks that all studies have, by size of the batches."""
     networks = range(min(study.settings.networks for study in studies))
-    evolutions = {}
+    evolutions: dict[str, Evolution] = {}
     for study in sorted(studies, key=lambda s: s.settings.punzi.batch_size or np.inf):
         folders = (output.study(study.name).network(f"punzi-{number:02d}") for number in networks)
         histories = [read_history(folder, "punzinet paper") for folder in folders]
-        losses = [np.stack([one[n] for one in histories]) for n in ("loss", "validation_loss")]
-        evolutions[study.label] = Evolution(np.arange(losses[0].shape[1]), *losses)
+        training, validation = (np.stack([h[n] for h in histories]) for n in COLUMNS[1:3])
+        evolutions[study.label] = training, validation
     return evolutions
 
 

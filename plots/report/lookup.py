@@ -42,10 +42,8 @@ def lookup_data(
 ) -> dict[str, Any]:
     """Collect everything about every hypothesis, as JSON.
 
-    The network is that whose cut the selection applied; labels are those of processes.
-
-    Raises:
-        InputError: If a result is missing or damaged.
+    The network is that whose cut the selection applied; labels are those of processes. InputError
+    if a result is missing or damaged.
     """
     keys = [_key(mass) for mass in windows.mass.tolist()]
     variable = windows.search.variable

@@ -29,8 +29,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
     """Write the report of all results, with the network whose cut the selection applied.
 
-    Raises:
-        InputError: If a result of the chain is missing, or any result is damaged.
+    InputError if a result of the chain is missing, or any result is damaged.
     """
     windows = Windows.read(output.windows)
     search = windows.search
@@ -158,10 +157,7 @@ def read_captions(mass: Quantity) -> dict[str, dict[str, list[str]]]:
 def read_pictures(folder: Path, captions: dict[str, list[str]]) -> list[Picture]:
     """Read all figures of a folder that may be absent, vector graphics rather than pixels.
 
-    They come in the order of the captions, others follow by name.
-
-    Raises:
-        InputError: If a figure is damaged.
+    They come in the order of the captions, others follow by name. InputError if one is damaged.
     """
     found = {path.stem: path for kind in ("png", "svg") for path in folder.glob(f"*.{kind}")}
     pictures = []

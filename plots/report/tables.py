@@ -53,8 +53,7 @@ def read_tables(
 ) -> list[Table]:
     """Make tables of arguments and of a result, a JSON file; none where it is absent.
 
-    Raises:
-        InputError: If the result is damaged; with what it should hold, and which command makes it.
+    InputError if the result is damaged: it says what it should hold, and which command makes it.
     """
     if not path.exists():
         return []
@@ -198,10 +197,9 @@ def completeness_table(caption: str, content: Any) -> list[Table]:
 
 
 def timing_table(folder: Path) -> tuple[list[Table], str]:
-    """When each stage ran and for how long, from the records that it left, and how long in all.
+    """When each stage ran and for how long, by its record, and how long in all.
 
-    Raises:
-        InputError: If one of the records is damaged.
+    InputError if one of the records is damaged.
     """
     timed = []
     for path in folder.glob("*.json"):
@@ -244,11 +242,7 @@ def centre_of(variable: Quantity) -> str:
 
 
 def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
-    """All networks: where their training ended, and what they achieve.
-
-    Raises:
-        InputError: If one is missing or damaged.
-    """
+    """Where the training of networks ended, what they achieve; InputError if one is damaged."""
     rows: list[list[Any]] = []
     for name, network in sensitivity.networks.items():
         path = output.network(name) / "network.json"
@@ -261,16 +255,8 @@ def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
         means = (mean_sigma(sensitivity, network, c) for c in ("single", "optimal_in_training"))
         rows.append([name, *ended, cut, *means, converged])
     caption = "Networks, and their σₘᵢₙ averaged over the trained masses in fb"
-    header = (
-        "network",
-        "best epoch",
-        "validation loss",
-        "cut",
-        "one cut",
-        "best cuts",
-        "converged",
-    )
-    return make_table(caption, header, rows)
+    header = ("network", "best epoch", "validation loss", "cut")
+    return make_table(caption, (*header, "one cut", "best cuts", "converged"), rows)
 
 
 def mean_sigma(sensitivity: Sensitivity, network: NetworkSensitivity, cut: str) -> float:

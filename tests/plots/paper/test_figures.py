@@ -13,7 +13,7 @@ from punzinet.plots.network_output import Cuts, outputs_figure
 from punzinet.plots.paper import ensembles
 from punzinet.plots.paper.network import feature_space_figure, network_figure
 from punzinet.plots.sensitivity import Curve
-from punzinet.plots.training_history import Evolution, loss_evolution_figure
+from punzinet.plots.training_history import loss_evolution_figure
 
 RNG = np.random.default_rng(4)
 MASS = np.linspace(0.1, 8.7, 87)
@@ -33,7 +33,7 @@ def loss_evolution() -> Figure:
     training = np.hstack([np.full((2, 1), np.nan), fall[:, 1:]])
     spiky = np.where(epoch == 50, 1e5, training)
     runs = {"batch 50 000": training, "small": spiky}
-    return loss_evolution_figure({n: Evolution(epoch, run, fall) for n, run in runs.items()})
+    return loss_evolution_figure({name: (run, fall) for name, run in runs.items()})
 
 
 def judgement() -> Judgement:

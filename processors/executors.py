@@ -232,10 +232,7 @@ def survive(attempt: Callable[[], Result], records: Records, title: str) -> Resu
 
 @contextmanager
 def _progress() -> Iterator[None]:
-    """Let coffea show its progress on stderr unless the command is to be quiet.
-
-    Tracebacks of exceptions that coffea prints, and raises as well, are silenced.
-    """
+    """Show coffea's progress on stderr unless commands are quiet; silence tracebacks it prints."""
     quiet = coffea_console.quiet
     coffea_console.quiet = not LOG.isEnabledFor(logging.WARNING)
     coffea_console.file = sys.stderr

@@ -2,9 +2,9 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -176,6 +176,7 @@ def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Ta
     rows = np.flatnonzero(candidates.alive)
     identity = {name: values[rows] for name, values in candidates.identity.items()}
     same = np.zeros(len(rows), dtype=np.int32)
+    named = zip(search.feature_names, candidates.features.T, strict=True)
     mass: Any = pa.nulls(len(rows), pa.float64())
     if dataset.is_signal:
         mass = dataset.hypotheses[candidates.hypothesis[rows]]
@@ -184,10 +185,7 @@ def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Ta
         "dataset": pa.DictionaryArray.from_arrays(same, [dataset.name]),
         "process": pa.DictionaryArray.from_arrays(same, [dataset.process]),
         "mass": mass,
-        **{
-            name: candidates.features[:, i].take(rows).astype(np.float32)
-            for i, name in enumerate(search.feature_names)
-        },
+        **{name: values.take(rows).astype(np.float32) for name, values in named},
         search.variable.name: candidates.variable[rows],
         "window_start": start[rows].astype(np.int16),
         "window_stop": stop[rows].astype(np.int16),
@@ -220,8 +218,7 @@ def write_table(path: Path, table: pa.Table, search: Search) -> None:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class ObservedEvents:
+class ObservedEvents(NamedTuple):
     """Events with all their candidate observables."""
 
     observables: FloatArray  # (n, O) float32
@@ -261,20 +258,18 @@ class ObservableProcessor(ChunkProcessor):
         observables, _ = ranked.evaluate(candidates.pairs[rows])
         identity = {name: values[rows] for name, values in candidates.identity.items()}
         signal = np.full(len(rows), dataset.is_signal)
-        return {
-            "observables": observables.astype(np.float32),
-            "signal": signal,
-            "hypothesis": np.where(signal, hypothesis[rows], 0),
-            "weight": candidates.weight[rows].astype(np.float64),
-            "fold": fold_of(**identity, dataset=dataset.name),
-        }
+        return ObservedEvents(
+            observables.astype(np.float32),
+            signal,
+            np.where(signal, hypothesis[rows], 0),
+            candidates.weight[rows].astype(np.float64),
+            fold_of(**identity, dataset=dataset.name),
+        )._asdict()
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> ObservedEvents:
         """Put the events of all chunks one after the other."""
-        names = next(iter(chunks.values()))
-        return ObservedEvents(
-            **{name: np.concatenate([part[name] for part in chunks.values()]) for name in names}
-        )
+        columns = zip(*(part.values() for part in chunks.values()), strict=True)
+        return ObservedEvents(*map(np.concatenate, columns))
 
     def settings(self, dataset: DatasetInfo) -> Any:
         """What is taken of a dataset: its description, the windows, and the share."""

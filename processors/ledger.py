@@ -15,17 +15,9 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter
 
+from punzinet.analysis.io import files
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import (
-    Record,
-    is_file,
-    read_content,
-    read_json,
-    read_record,
-    read_result,
-    write_json,
-    write_record,
-)
+from punzinet.analysis.io.files import Record
 from punzinet.analysis.io.output import command_of
 
 RECORD = ".safetensors"
@@ -56,7 +48,7 @@ class Records:
     def find(self, name: str, key: str) -> Record | None:
         """The record of a job; any other that has its name is removed."""
         path = self.path(name)
-        record = read_record(path)
+        record = files.read_record(path)
         if record and record.content.get("key") == key and "thin" not in record.content:
             return Record(record.content["result"], record.arrays)
         path.unlink(missing_ok=True)
@@ -80,11 +72,11 @@ class Records:
     def write(self, name: str, key: str, record: Record) -> None:
         """Leave the record of a job."""
         content = {"key": key, "result": record.content}
-        write_record(self.path(name), Record(content, record.arrays))
+        files.write_record(self.path(name), Record(content, record.arrays))
 
     def fail(self, name: str, key: str, reason: str) -> None:
         """Leave what is wrong with the input of a job."""
-        write_json(self.path(name, FAILURE), {"key": key, "reason": reason})
+        files.write_json(self.path(name, FAILURE), {"key": key, "reason": reason})
 
     def failure(self, job: Job) -> str | None:
         """What is wrong with the input of a job, if it failed.
@@ -93,9 +85,9 @@ class Records:
             InputError: If what it left is damaged.
         """
         path = self.path(job.name, FAILURE)
-        if not is_file(path):
+        if not files.is_file(path):
             return None
-        said = read_json(path, f"punzinet {command_of(self.folder.parent.name)}")
+        said = files.read_json(path, f"punzinet {command_of(self.folder.parent.name)}")
         own = isinstance(said, dict) and said.get("key") == job.key
         return str(said.get("reason")) if own else None
 
@@ -104,14 +96,14 @@ class Records:
         return [
             job
             for job in self.jobs
-            if (read_content(self.path(job.name)) or {}).get("key") != job.key
+            if (files.read_content(self.path(job.name)) or {}).get("key") != job.key
         ]
 
     def thin(self) -> None:
         """Throw the arrays of all records away: they still say what was done, and count no more."""
         for job in self.jobs:
             content = {"key": job.key, "result": self.read(job).content, "thin": True}
-            write_record(self.path(job.name), Record(content, {}))
+            files.write_record(self.path(job.name), Record(content, {}))
 
     def path(self, name: str, suffix: str = RECORD) -> Path:
         """Where the record of a job is, or its failure."""
@@ -128,7 +120,7 @@ class Ledger:
     def plan(self, step: str, jobs: Sequence[Job]) -> Records:
         """Write down all jobs of a step, and remove what other jobs left."""
         folder = self.folder / step
-        write_json(self.folder / f"{step}.json", {"works": [job[:5] for job in jobs]})
+        files.write_json(self.folder / f"{step}.json", {"works": [job[:5] for job in jobs]})
         names = {job.name for job in jobs}
         for path in [*folder.rglob(f"*{RECORD}"), *folder.rglob(f"*{FAILURE}")]:
             # Of failures, none is left.
@@ -159,7 +151,7 @@ def read_progress(folder: Path) -> list[Progress]:
     """
     found = []
     for plan in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
-        with read_result(plan, "jobs", f"punzinet {command_of(folder.name)}") as content:
+        with files.read_result(plan, "jobs", f"punzinet {command_of(folder.name)}") as content:
             jobs = _JOBS.validate_python(content["works"])
         for dataset in dict.fromkeys(job.dataset for job in jobs):
             own = [job for job in jobs if job.dataset == dataset]

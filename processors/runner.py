@@ -26,16 +26,7 @@ from punzinet.analysis.io.output import command_of, digest, git_commit, versions
 from punzinet.processors.datasets import Chunk, ChunkProcessor, chunk_of
 from punzinet.processors.executors import is_lost_worker, survive
 from punzinet.processors.ledger import Job, Ledger, Records
-from punzinet.processors.ntuples.opening import (
-    ATTEMPTS,
-    back_off,
-    is_remote,
-    open_file,
-    patiently,
-    reading,
-    reading_options,
-    state_of,
-)
+from punzinet.processors.ntuples import opening
 from punzinet.processors.ntuples.preflight import InputFile
 
 
@@ -116,8 +107,8 @@ def run_processor(
 
     found, problems = survive(attempt, records, title)
     for chunk, problem in problems.items():
-        if is_remote(chunk.file) and not problem.endswith(" times."):
-            problems[chunk] = f"{problem.rstrip('.')}; tried {ATTEMPTS} times."
+        if opening.is_remote(chunk.file) and not problem.endswith(" times."):
+            problems[chunk] = f"{problem.rstrip('.')}; tried {opening.ATTEMPTS} times."
     used = {chunk.file for chunk in items}
     _check_unchanged([file for file in files if file.location in used], remote=not problems)
     found, problems = dict(sorted(found.items())), dict(sorted(problems.items()))
@@ -153,7 +144,7 @@ def _plan(
 
 
 def _place(chunk: Chunk) -> str:
-    return urlsplit(chunk.file).scheme if is_remote(chunk.file) else ""
+    return urlsplit(chunk.file).scheme if opening.is_remote(chunk.file) else ""
 
 
 def _process(
@@ -162,19 +153,17 @@ def _process(
     found: dict[Chunk, Any],
     problems: dict[Chunk, str],
 ) -> None:
-    """Process chunks of files that are opened in the same way, on servers several times.
-
-    Results and problems are added to those there are.
-    """
+    """Process chunks of files opened in the same way, on servers several times; add to `found`."""
     place = next(iter(items)).file
-    tries = ATTEMPTS if is_remote(place) else 1
+    tries = opening.ATTEMPTS if opening.is_remote(place) else 1
     for number in range(1, tries + 1):
         todo = [chunk for chunk in items if chunk not in found]
         if number > 1 and todo:
-            back_off(place, number - 1)
+            opening.back_off(place, number - 1)
         while todo:
             try:
-                out = run([items[chunk] for chunk in todo], uproot_options=reading_options(place))
+                how = opening.reading_options(place)
+                out = run([items[chunk] for chunk in todo], uproot_options=how)
             except Exception as error:
                 if is_lost_worker(error):
                     raise
@@ -208,18 +197,18 @@ def _uuid_of(dataset: str, path: str, tree: str) -> str:
 
     def look() -> str:
         what = f"Dataset {dataset}: tree {tree} of {path} cannot be read"
-        with open_file(path, dataset) as file, reading(what):
+        with opening.open_file(path, dataset) as file, opening.reading(what):
             _ = file[tree]
             return str(file.file.uuid)
 
-    return patiently(path, look)
+    return opening.patiently(path, look)
 
 
 def _check_unchanged(files: Sequence[InputFile], *, remote: bool) -> None:
     """Compare files with what `preflight` found, and also those on servers if `remote`."""
     for file in files:
-        changed = state_of(file.path) != file.state[:2]
-        if remote and is_remote(file.path):
+        changed = opening.state_of(file.path) != file.state[:2]
+        if remote and opening.is_remote(file.path):
             changed |= _uuid_of(file.dataset, file.path, file.tree) != file.uuid
         if changed:
             raise InputError(

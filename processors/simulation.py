@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from coffea.processor.executor import ExecutorBase
@@ -19,22 +19,13 @@ from punzinet.analysis.io.output import OutputFolder, digest, git_commit, proven
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Scale
+from punzinet.analysis.simulation import sampling
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import Generator
 from punzinet.analysis.simulation.generators import generators
 from punzinet.analysis.simulation.generators.signal import SignalGenerator
 from punzinet.analysis.simulation.ntuple import write_ntuple
-from punzinet.analysis.simulation.sampling import (
-    EVENT,
-    Batch,
-    Counts,
-    batches,
-    integrate,
-    more_trials,
-    needed_trials,
-    pilot_trials,
-    simulate_batch,
-)
+from punzinet.analysis.simulation.sampling import Batch, Counts
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Job, Ledger, Records
 from punzinet.processors.runner import run_jobs
@@ -54,7 +45,8 @@ class Stratum:
 
     def plan(self, trials: int, luminosity: float, attempt: int = 0) -> None:
         """Have other batches."""
-        self.batches = batches(self.dataset.name, self.index, trials, luminosity, attempt)
+        name = self.dataset.name
+        self.batches = sampling.batches(name, self.index, trials, luminosity, attempt)
 
     def record(self, counts: Counts) -> dict[str, Any]:
         """What was simulated, as JSON."""
@@ -70,9 +62,8 @@ class Stratum:
         }
 
 
-@dataclass(frozen=True)
-class _Simulation:
-    """What all datasets share: manifest, scale, detector, the executor and records of batches."""
+class _Simulation(NamedTuple):
+    """What all datasets share."""
 
     manifest: Manifest
     size: Scale
@@ -82,15 +73,15 @@ class _Simulation:
 
     def strata(self) -> Iterator[Stratum]:
         """All strata: signal with its events, backgrounds with a pilot run."""
-        pilot = pilot_trials(self.size.luminosity)
+        pilot = sampling.pilot_trials(self.size.luminosity)
         for dataset in self.manifest.datasets.values():
             if dataset.simulate is None:
                 continue
             made = generators(dataset.simulate, self.manifest.hypotheses.mass, self.detector)
             for i, generator in enumerate(made):
-                own = [Batch(dataset.name, i, 0, self.size.signal_events)]
-                own = own if dataset.is_signal else batches(dataset.name, i, pilot)
-                yield Stratum(dataset, i, generator, own)
+                own = Batch(dataset.name, i, 0, self.size.signal_events)
+                explored = sampling.batches(dataset.name, i, pilot)
+                yield Stratum(dataset, i, generator, [own] if dataset.is_signal else explored)
 
     def produce(self) -> tuple[list[Stratum], list[Records], dict[Batch, Counts]]:
         """Run the pilots, simulate all batches, and again those of strata that need more trials.
@@ -101,15 +92,16 @@ class _Simulation:
         backgrounds = [stratum for stratum in strata if not stratum.dataset.is_signal]
         pilot = _counts(self.run("pilot", backgrounds, "Exploring weights"))
         for stratum in backgrounds:
-            stratum.plan(needed_trials(_total([stratum], pilot), luminosity), luminosity)
+            needed = sampling.needed_trials(_total([stratum], pilot), luminosity)
+            stratum.plan(needed, luminosity)
         steps = [self.run("events", strata, "Simulating events")]
         counts = _counts(steps[0])
         for attempt in range(1, ATTEMPTS + 1):
-            more = [(stratum, more_trials(_total([stratum], counts))) for stratum in backgrounds]
-            backgrounds = [stratum for stratum, trials in more if trials]
-            for stratum, trials in more:
+            more = [sampling.more_trials(_total([stratum], counts)) for stratum in backgrounds]
+            for stratum, trials in zip(backgrounds, more, strict=True):
                 if trials:
                     stratum.plan(trials, luminosity, attempt)
+            backgrounds = list(itertools.compress(backgrounds, more))
             title = "Simulating again with more trials"
             steps.append(self.run(f"events-{attempt}", backgrounds, title))
             counts |= _counts(steps[-1])
@@ -121,26 +113,21 @@ class _Simulation:
         Workers that begin with different processes do not all compile the same code first.
         """
         settings = self.manifest.simulation
-        detector = settings.detector.model_dump(mode="json")
+        detector, seed = settings.detector.model_dump(mode="json"), settings.seed
         rows = [
             [(batch, stratum.generator) for stratum in group for batch in stratum.batches]
             for group in _by_dataset(strata)
         ]
-        turns = itertools.chain.from_iterable(itertools.zip_longest(*rows))
-        jobs = [
-            Job(
-                f"{batch.dataset}/{batch.stratum}-{batch.attempt}-{batch.index}",
-                self.key([asdict(batch), _describe(generator), detector]),
-                batch.dataset,
-                f"stratum {batch.stratum}, batch {batch.index}",
-                batch.trials,
-                (batch, generator),
-            )
-            for batch, generator in filter(None, turns)
-        ]
-        function = partial(
-            _simulated, detector=self.detector, seed=settings.seed, with_events=step != "pilot"
-        )
+        jobs = []
+        for task in filter(None, itertools.chain.from_iterable(itertools.zip_longest(*rows))):
+            batch, generator = task
+            which = generator.mass if isinstance(generator, SignalGenerator) else generator.name
+            key = self.key([asdict(batch), [type(generator).__name__, which], detector])
+            name = f"{batch.dataset}/{batch.stratum}-{batch.attempt}-{batch.index}"
+            source = f"stratum {batch.stratum}, batch {batch.index}"
+            jobs.append(Job(name, key, batch.dataset, source, batch.trials, task))
+        kept = step != "pilot"
+        function = partial(_simulated, detector=self.detector, seed=seed, with_events=kept)
         return run_jobs(jobs, function, self.executor, self.ledger, step=step, title=title)
 
     def cross_sections(self) -> dict[str, dict[str, float]]:
@@ -163,40 +150,32 @@ class _Simulation:
 
 
 def _by_dataset(strata: Sequence[Stratum]) -> list[list[Stratum]]:
-    """Strata of each dataset, which stand next to each other."""
+    # Those of a dataset stand next to each other.
     return [list(own) for _, own in itertools.groupby(strata, lambda one: one.dataset.name)]
-
-
-def _describe(generator: Generator) -> list[str | float]:
-    """What tells a generator from any other of the same detector."""
-    which = generator.mass if isinstance(generator, SignalGenerator) else generator.name
-    return [type(generator).__name__, which]
 
 
 def _simulated(
     task: tuple[Batch, Generator], detector: Detector, seed: int, with_events: bool
 ) -> Record:
     """The record of a batch; of a pilot run only the counts matter."""
-    events, counts = simulate_batch(*task, detector, seed)
+    events, counts = sampling.simulate_batch(*task, detector, seed)
     return Record(asdict(counts), {"events": events.view(np.uint8)} if with_events else {})
 
 
 def _integrated(mass: float, sqrt_s: float, seed: int) -> Record:
-    value, error = integrate(mass, sqrt_s, seed)
+    value, error = sampling.integrate(mass, sqrt_s, seed)
     return Record({"sigma_over_g2_fb": value, "error": error}, {})
 
 
 def _counts(records: Records) -> dict[Batch, Counts]:
-    """Counts of all batches of a step."""
     return {job.payload[0]: Counts(**records.read(job).content) for job in records.jobs}
 
 
 def _total(strata: Iterable[Stratum], counts: dict[Batch, Counts]) -> Counts:
     """Counts of all batches of some strata, added up in their order."""
     total = Counts()
-    for stratum in strata:
-        for batch in stratum.batches:
-            total.add(counts[batch])
+    for batch in itertools.chain.from_iterable(stratum.batches for stratum in strata):
+        total.add(counts[batch])
     return total
 
 
@@ -228,10 +207,7 @@ def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale)
 def simulate(
     manifest: Manifest, scale: str, output: OutputFolder, execution: Execution
 ) -> list[Path]:
-    """Simulate all datasets that ask for it, at one of the manifest's scales.
-
-    Returns:
-        All files that were written: ntuples and the record of them.
+    """Simulate all datasets that ask for it, at one of the manifest's scales; return all files.
 
     Raises:
         InputError: If the output folder cannot be written to.
@@ -240,27 +216,21 @@ def simulate(
     size = settings.scales[scale]
     detector = Detector.varied(manifest.beams, settings.detector)
     origin = provenance(manifest.digest, scale=scale, simulation=settings.model_dump(mode="json"))
-    record = {}
-    written = []
+    record, written = {}, []
     with open_executor(execution) as executor:
         ledger = Ledger(output.ledger("simulate"))
         simulation = _Simulation(manifest, size, detector, executor, ledger)
         strata, steps, counts = simulation.produce()
         places = {job.payload[0]: (records, job) for records in steps for job in records.jobs}
         for own in _by_dataset(strata):
-            name = own[0].dataset.name
-            written.append(output.ntuple(name))
+            name, signal = own[0].dataset.name, own[0].dataset.is_signal
             parts = (places[batch] for stratum in own for batch in stratum.batches)
-            write_ntuple(
-                written[-1],
-                f"{name} {origin['settings']}",
-                zlib.crc32(name.encode()) >> 1,  # fits basf2's signed integer
-                manifest.beams,
-                (records.read(job).arrays["events"].view(EVENT) for records, job in parts),
-                signal=own[0].dataset.is_signal,
-            )
-            digits = checksum(written[-1], "sha256")
-            record[name] = {**_record(own, counts, size), "checksum": digits}
+            made = (step.read(job).arrays["events"].view(sampling.EVENT) for step, job in parts)
+            production = zlib.crc32(name.encode()) >> 1  # fits basf2's signed integer
+            path, title = output.ntuple(name), f"{name} {origin['settings']}"
+            write_ntuple(path, title, production, manifest.beams, made, signal=signal)
+            record[name] = {**_record(own, counts, size), "checksum": checksum(path, "sha256")}
+            written.append(path)
         write_json(output.simulation_record, {"provenance": origin, "datasets": record})
         written.append(output.simulation_record)
         if any(stratum.dataset.is_signal for stratum in strata):

@@ -14,15 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FigureOfMerit", "PunziLoss", "load_network"]
 
-_HOMES = {
-    "FigureOfMerit": "punzinet.analysis.figures_of_merit",
-    "PunziLoss": "punzinet.analysis.punzi_loss",
-    "load_network": "punzinet.analysis.network",
-}
+_HOMES = {"FigureOfMerit": "figures_of_merit", "PunziLoss": "punzi_loss", "load_network": "network"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: `punzinet --help` needs no torch."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"punzinet.analysis.{_HOMES[name]}"), name)

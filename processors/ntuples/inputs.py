@@ -4,9 +4,10 @@ Usually nothing may be missing. If the user allows it, normalisations are rescal
 of a dataset that was processed, which has to be known exactly.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -32,18 +33,12 @@ class Inputs:
     def chunks(self) -> list[Chunk]:
         """All chunks to process."""
         size = self.manifest.features.chunk_size
-        planned = [
-            chunk
-            for file in self.files
-            for chunk in split(file.dataset, file.location, file.entries, size)
-        ]
+        by_file = (split(f.dataset, f.location, f.entries, size) for f in self.files)
+        planned = list(itertools.chain.from_iterable(by_file))
         whole = {name for name, one in self.manifest.datasets.items() if one.mixes_masses}
-        used = set(self.trial.take(chunk for chunk in planned if chunk.dataset not in whole))
-        return [
-            chunk
-            for chunk in planned
-            if (chunk.dataset in whole or chunk in used) and chunk not in self.lost
-        ]
+        used = {chunk for chunk in planned if chunk.dataset in whole}
+        used |= set(self.trial.take(chunk for chunk in planned if chunk not in used))
+        return [chunk for chunk in planned if chunk in used and chunk not in self.lost]
 
     @cached_property
     def processed(self) -> Counter[str]:
@@ -64,9 +59,7 @@ class Inputs:
             return section.entries
         total = 0
         files: list[InputFile | MissingFile] = [*self.files, *self.missing]
-        for file in files:
-            if file.dataset != dataset:
-                continue
+        for file in (file for file in files if file.dataset == dataset):
             entries = expected_entries(section, file.path)
             if isinstance(file, InputFile):
                 entries = entries or file.entries
@@ -103,10 +96,6 @@ class Inputs:
                 )
             found[name] = processed / expected
         return found
-
-    def without(self, problems: Mapping[Chunk, str]) -> "Inputs":
-        """The same input without chunks that turned out to be unreadable."""
-        return replace(self, lost={**self.lost, **problems})
 
     def to_json(self) -> list[dict[str, Any]]:
         """All that is missing, and why."""

@@ -17,11 +17,8 @@ BACK_OFF_SECONDS: Final = 1.0  # after the first failure; twice as long after ea
 ANSWER_SECONDS: Final = 30  # that a server may be silent; XRootD takes whole seconds only
 #: Patience of XRootD's client, s, where the user has not settled it: by itself, it connects to a
 #: server that was away only minutes later, which no attempt here would live to see.
-_XROOTD: Final = {
-    "XRD_CONNECTIONWINDOW": "10",
-    "XRD_STREAMERRORWINDOW": "10",
-    "XRD_TIMEOUTRESOLUTION": "1",
-}
+_WINDOWS: Final = {"XRD_CONNECTIONWINDOW": "10", "XRD_STREAMERRORWINDOW": "10"}
+_XROOTD: Final = {**_WINDOWS, "XRD_TIMEOUTRESOLUTION": "1"}
 _XROOTD_NOT_FOUND: Final = "[3011]"  # how an XRootD server says that there is no such file
 
 T = TypeVar("T")

@@ -14,14 +14,7 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import checksum
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
-from punzinet.processors.ntuples.opening import (
-    find_tree,
-    is_remote,
-    open_file,
-    patiently,
-    reading,
-    state_of,
-)
+from punzinet.processors.ntuples import opening
 
 if TYPE_CHECKING:
     # Not at run time: workers have no use for the manifest, and its sections are slow to import.
@@ -62,7 +55,7 @@ class InputFile:
     @property
     def location(self) -> str:
         """Where a worker finds it that runs in another folder: its absolute path, or its URL."""
-        if is_remote(self.path):
+        if opening.is_remote(self.path):
             return self.path
         return str(Path(self.path.removeprefix("file://")).absolute())
 
@@ -94,7 +87,7 @@ def preflight(
     def look_at(one: tuple[Dataset, str, str]) -> InputFile | MissingFile:
         dataset, path, stem = one
         try:
-            return patiently(path, lambda: inspect_file(dataset, path, stem, further))
+            return opening.patiently(path, lambda: inspect_file(dataset, path, stem, further))
         except InputError as error:
             return MissingFile(dataset.name, path, str(error))
 
@@ -128,12 +121,12 @@ def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] 
     Raises:
         InputError: If it is not a whole ROOT file with the tree and the branches.
     """
-    size, changed = state_of(path)
+    size, changed = opening.state_of(path)
     _check_sum(dataset, path)
-    owner = f"Dataset {dataset.name}: {path}"
-    unread = f"tree {dataset.tree} of {path} cannot be read: it is damaged or out of reach"
-    with open_file(path, dataset.name) as file, reading(f"Dataset {dataset.name}: {unread}"):
-        tree = find_tree(file, dataset.tree, owner, "set `tree` in the manifest")
+    named, advice = f"Dataset {dataset.name}", "set `tree` in the manifest"
+    unread = f"{named}: tree {dataset.tree} of {path} cannot be read: it is damaged or out of reach"
+    with opening.open_file(path, dataset.name) as file, opening.reading(unread):
+        tree = opening.find_tree(file, dataset.tree, f"{named}: {path}", advice)
         types, entries, uuid = tree.typenames(), int(tree.num_entries), str(file.file.uuid)
     columns = find_columns(dataset, path, types, further)
     return InputFile(dataset.name, path, dataset.tree, entries, columns, stem, uuid, size, changed)
@@ -190,7 +183,7 @@ def _check_sum(dataset: Dataset, path: str) -> None:
     expected = _said_of(path, dataset.checksums)
     if expected is None:
         return
-    if is_remote(path):
+    if opening.is_remote(path):
         raise InputError(
             f"Dataset {dataset.name}: {path} is on a server, and `checksums` are those of files on "
             "disk; leave this one out."

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,12 @@ import numpy as np
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import log_loss, roc_auc_score
 
-from punzinet.analysis.baselines.boosted_trees import (
-    balanced_weights,
-    gains,
-    out_of_fold_scores,
-    train_trees,
-)
+from punzinet.analysis.baselines import boosted_trees
 from punzinet.analysis.baselines.rectangular_cuts import rectangular_cuts
 from punzinet.analysis.baselines.results import Baseline, Baselines, Judge, Ranking
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import write_json
-from punzinet.analysis.io.output import OutputFolder, provenance
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.punzi_loss import SIGNAL
@@ -31,9 +27,8 @@ from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import DatasetInfo
 from punzinet.processors.executors import Execution
 from punzinet.processors.features import ObservableProcessor, ObservedEvents
-from punzinet.processors.ntuples.trial import processed_of
 from punzinet.processors.runs.reading import open_reading
-from punzinet.processors.runs.training import train_visibly
+from punzinet.processors.runs.training import provenance_of, train_visibly
 
 LOG = logging.getLogger(__name__)
 #: Permutations that rank each observable.
@@ -44,8 +39,6 @@ SIGNIFICANCE_RATE = 1.0
 
 @dataclass(frozen=True, eq=False)
 class _Common:
-    """What all baselines share."""
-
     manifest: Manifest
     output: OutputFolder
     windows: Windows
@@ -78,25 +71,19 @@ def run_baselines(
 ) -> tuple[list[Path], Baselines, Baselines, Ranking]:
     """Train and judge all baselines.
 
-    Without `resume` the checkpoints of interrupted trainings are thrown away.
-
-    Returns:
-        All files written; the baselines; the study of systematics; the ranks of observables.
+    Without `resume` the checkpoints of interrupted trainings are thrown away. The result is all
+    files written, the baselines, the study of systematics, and the ranks of observables.
 
     Raises:
         InputError: If something that earlier stages make is missing or damaged.
         Interrupted: If a training was asked to stop.
     """
     windows, training = Windows.read(output.windows), manifest.training
-    trained, everything = (
-        load_sample(output.tensors, windows, training.validation_fold, every_mass=every)
-        for every in (False, True)
-    )
+    sample = partial(load_sample, output.tensors, windows, training.validation_fold)
+    trained, everything = (sample(every_mass=every) for every in (False, True))
     common = _Common(manifest, output, windows, trained, everything, resume)
-    bce, punzi = (
-        load_network(output.network(name), windows.search).network
-        for name in ("bce-00", "punzi-00")
-    )
+    folders = (output.network(name) for name in ("bce-00", "punzi-00"))
+    bce, punzi = (load_network(folder, windows.search).network for folder in folders)
     merit = manifest.figure_of_merit
     judge = common.judge(merit)
     found = {
@@ -108,12 +95,14 @@ def run_baselines(
     trees = judge.scores("Boosted trees", *scores)
     found |= {f"trees-{cut}": baseline for cut, baseline in trees.items()}
     with common.timed("rectangular cuts"):
-        found["rectangular"] = _rectangular(common, judge)
-    changes = {
-        "significance_cross_section": training.significance_cross_section or 10.0,
-        "punzi": training.punzi.model_copy(update={"learning_rate": SIGNIFICANCE_RATE}),
-    }
+        chosen = windows.mass, windows.training, merit, manifest.luminosity
+        fold, processes = judge.training_fold.events, everything.backgrounds
+        cuts = rectangular_cuts(fold, *chosen, processes=processes)
+        found["rectangular"] = judge.rectangular("Rectangular cuts", cuts)
+    section = training.significance_cross_section or 10.0
+    slow = training.punzi.model_copy(update={"learning_rate": SIGNIFICANCE_RATE})
     with common.timed("significance loss"):
+        changes = {"significance_cross_section": section, "punzi": slow}
         significance = _train(common, "significance", merit, **changes)
     found["significance-single"] = _network(judge, "Significance loss", significance)["single"]
     comparison = common.collect(merit, found)
@@ -122,14 +111,8 @@ def run_baselines(
     with common.timed("ranking of observables"):
         ranking, loss = _rank(common, execution)
 
-    about = provenance(
-        manifest.digest,
-        stage="baselines",
-        baselines=manifest.baselines.model_dump(mode="json"),
-        figure_of_merit=merit.model_dump(mode="json"),
-        luminosity=manifest.luminosity,
-        **processed_of(output),
-    )
+    settings = manifest.baselines.model_dump(mode="json")
+    about = provenance_of(manifest, output, "baselines", baselines=settings)
     names = ("baselines.json", "systematics.json", "observables.json", "seconds.json")
     written = [output.baselines / name for name in names]
     comparison.write(written[0], about)
@@ -148,25 +131,13 @@ def _trees(common: _Common, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
     """Scores of all training events, by trees that did not see them, and of validation events."""
     number, seed = common.manifest.baselines.trees, common.manifest.training.seed
     events, others = common.trained.training, judge.training_fold.events
-    weight = balanced_weights(events.process, events.start, events.weight)
-    trees = train_trees(events.features.T, events.process == SIGNAL, weight, number, seed)
-    signal = others.process == SIGNAL
-    weight = balanced_weights(others.process, others.start, others.weight)
-    fit = common.windows.training[others.start] | ~signal
-    scores = out_of_fold_scores(others.features.T, signal, weight, fit, number, seed=seed)
+    signal, is_signal = events.process == SIGNAL, others.process == SIGNAL
+    weight = boosted_trees.balanced_weights(events.process, events.start, events.weight)
+    trees = boosted_trees.train_trees(events.features.T, signal, weight, number, seed)
+    weight = boosted_trees.balanced_weights(others.process, others.start, others.weight)
+    told = others.features.T, is_signal, weight, common.windows.training[others.start] | ~is_signal
+    scores = boosted_trees.out_of_fold_scores(*told, number, seed=seed)
     return scores, trees.decision_function(judge.validation_fold.events.features.T)
-
-
-def _rectangular(common: _Common, judge: Judge) -> Baseline:
-    cuts = rectangular_cuts(
-        judge.training_fold.events,
-        common.windows.mass,
-        common.windows.training,
-        common.manifest.figure_of_merit,
-        common.manifest.luminosity,
-        processes=common.everything.backgrounds,
-    )
-    return judge.rectangular("Rectangular cuts", cuts)
 
 
 def _train(common: _Common, name: str, figure_of_merit: FigureOfMerit, **changes: Any) -> PunziNet:
@@ -209,13 +180,11 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
     manifest, events = common.manifest, _observe(common, execution)
     number, seed = manifest.baselines.trees, manifest.training.seed
     process = np.where(events.signal, SIGNAL, 0)
-    weights = balanced_weights(process, events.hypothesis, events.weight)
+    weights = boosted_trees.balanced_weights(process, events.hypothesis, events.weight)
     training = events.fold != manifest.training.validation_fold
-    trees = train_trees(
-        events.observables[training], events.signal[training], weights[training], number, seed
-    )
-    observables, signal = events.observables[~training], events.signal[~training]
-    weight = weights[~training]
+    columns = events.observables, events.signal, weights
+    trees = boosted_trees.train_trees(*(column[training] for column in columns), number, seed)
+    observables, signal, weight = (column[~training] for column in columns)
     permuted = permutation_importance(
         trees, observables, signal, scoring="neg_log_loss", n_repeats=REPETITIONS,
         random_state=seed, sample_weight=weight,
@@ -225,8 +194,9 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
     order = np.argsort(-mean, kind="stable")
     candidates = manifest.search.resolved.candidates
     names = tuple(candidates[i].name for i in order)
-    columns = mean, error, gains(trees, len(candidates)), np.maximum(area, 1 - area)
-    ranking = Ranking(names, *(column[order] for column in columns))
+    gains = boosted_trees.gains(trees, len(candidates))
+    measures = mean, error, gains, np.maximum(area, 1 - area)
+    ranking = Ranking(names, *(measure[order] for measure in measures))
     loss = log_loss(signal, trees.predict_proba(observables), sample_weight=weight)
     return ranking, float(loss)
 

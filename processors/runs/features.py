@@ -59,13 +59,9 @@ def run_features(
         make = partial(_make_tensors, reading, given, folder)
         windows, processor, chunks, repeated = reading.repeat(make)
         _remove_others(folder, {part["tensor"] for part in chunks.values()})
-    settings = provenance(
-        manifest.digest,
-        stage=stage,
-        **manifest.features.model_dump(mode="json"),
-        **reading.processed(),
-        **chosen.seen_of_data(unblind=reading.unblind),
-    )
+    recipe = manifest.features.model_dump(mode="json")
+    seen = reading.processed() | chosen.seen_of_data(unblind=reading.unblind)
+    settings = provenance(manifest.digest, stage=stage, **recipe, **seen)
     if not data:
         windows.write(output.windows, settings)
     read = Counter[tuple[str, str]]()
@@ -85,11 +81,7 @@ def run_features(
 def _make_tensors(
     reading: Reading, given: Windows | None, folder: Path, datasets: Mapping[str, DatasetInfo]
 ) -> tuple[Windows, FeatureProcessor, dict[Chunk, Any], dict[str, dict[str, int]]]:
-    """Fit windows, unless they are given, write tensors, and count duplicates by dataset and file.
-
-    Returns:
-        The windows, the processor and its results, and how often each file repeats an event.
-    """
+    """Fit windows, unless given, write tensors, and count duplicates by dataset and file."""
     windows = given or _fit_windows(reading, datasets)
     for name in datasets:
         (folder / name).mkdir(exist_ok=True)
@@ -112,7 +104,6 @@ def _make_tensors(
 
 
 def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> Windows:
-    """Fit the peaks of all hypotheses and place the windows."""
     manifest, processor = reading.inputs.manifest, PeakProcessor(datasets.values())
     signal = [chunk for chunk in reading.inputs.chunks() if datasets[chunk.dataset].is_signal]
     peaks: Any = processor.merge(reading.process(processor, "peaks", "Signal peaks", signal)).view()
@@ -157,7 +148,6 @@ def _tensor_folder(tensors: Path, outdated: Iterable[Path]) -> Iterator[Path]:
 
 
 def _remove_others(folder: Path, tensors: set[str]) -> None:
-    """Remove everything from a folder of tensors that is none of this run."""
     for path in folder.rglob("*"):
         if path.is_file() and str(path.relative_to(folder)) not in tensors:
             path.unlink()
@@ -167,23 +157,15 @@ def _remove_others(folder: Path, tensors: set[str]) -> None:
 
 
 def _fates(dataset: DatasetInfo, counts: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
-    found = {
-        "process": dataset.process,
-        "cutflow": counts["cutflow"],
-        "further_candidates": counts["further"],
-    }
+    cutflow, further = counts["cutflow"], counts["further"]
+    found = {"process": dataset.process, "cutflow": cutflow, "further_candidates": further}
     if dataset.is_signal:
         rows = zip(dataset.hypotheses.tolist(), counts["hypotheses"].tolist(), strict=True)
-        found["hypotheses"] = [
-            {
-                "mass": mass,
-                "generated": manifest.generated(mass),
-                "usable": int(usable),
-                "in_own_window": int(inside),
-                "efficiency": efficiency,
-            }
-            for mass, (usable, inside, efficiency) in rows
-        ]
+        found["hypotheses"] = []
+        for mass, (usable, inside, efficiency) in rows:
+            own = {"usable": int(usable), "in_own_window": int(inside), "efficiency": efficiency}
+            row = {"mass": mass, "generated": manifest.generated(mass), **own}
+            found["hypotheses"].append(row)
     return found
 
 
@@ -194,21 +176,14 @@ def _completeness(
     repeated: Mapping[str, int],
     cutflow: Cutflow,
 ) -> dict[str, Any]:
-    """Entries read of a dataset against entries present and expected, as JSON.
-
-    Of a measured one they were kept, rejected or hidden.
-    """
+    """Entries of a dataset as JSON: read, present, expected; of data kept, rejected, hidden."""
     section = inputs.manifest.datasets[dataset.name]
     files = [file for file in inputs.files if file.dataset == dataset.name]
-    rows = [
-        {
-            "file": file.path,
-            "read": read[file.dataset, file.location],
-            "present": file.entries,
-            "expected": expected_entries(section, file.path),
-        }
-        for file in files
-    ]
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        entries, expected = read[file.dataset, file.location], expected_entries(section, file.path)
+        row = {"read": entries, "present": file.entries, "expected": expected}
+        rows.append({"file": file.path, **row})
     by_file = {file.path: repeated[file.location] for file in files if file.location in repeated}
     fates = {}
     if dataset.is_data:

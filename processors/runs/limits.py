@@ -21,10 +21,7 @@ from punzinet.processors.ntuples.trial import processed_of
 
 
 def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[list[Path], Limits]:
-    """Work out the limits of a network's single cut, and of the BCE network's best cuts.
-
-    Returns:
-        All files written, and the limits.
+    """Write, and return, the limits of a network's single cut and of the BCE network's best cuts.
 
     Raises:
         InputError: If anything is wrong with tensors, networks or cross-sections.
@@ -34,39 +31,21 @@ def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[
     names, reference = {"single": network}, f"bce-{network.rsplit('-', 1)[-1]}"
     if output.network(reference).is_dir():
         names["best"] = reference
-    saved = {name: load_network(output.network(name), windows.search) for name in names.values()}
-    cut = saved[network].single_cut
-    cuts = {"single": cut, "best": None}
-    networks = {key: (saved[name].network, cuts[key]) for key, name in names.items()}
+    saved = {key: load_network(output.network(name), windows.search) for key, name in names.items()}
+    cut = saved["single"].single_cut
+    networks = {key: (one.network, cut if key == "single" else None) for key, one in saved.items()}
     merit = manifest.figure_of_merit, luminosity
     yields = measure_yields(output.tensors, windows, networks, *merit)
+    masses = list(enumerate(windows.mass.tolist()))
     experiments = {
-        key: [
-            CountingExperiment.of(one, i, float(mass), luminosity, settings)
-            for i, mass in enumerate(windows.mass)
-        ]
+        key: [CountingExperiment.of(one, i, mass, luminosity, settings) for i, mass in masses]
         for key, one in yields.items()
     }
-    level = settings.confidence_level
-    limits = Limits(
-        mass=windows.mass,
-        training=windows.training,
-        luminosity=luminosity,
-        confidence_level=level,
-        sigma_over_g2=_sigma_over_g2(manifest, output, windows.mass),
-        selections={
-            key: _limits_of(name, yields[key], experiments[key], level)
-            for key, name in names.items()
-        },
-    )
-    about = provenance(
-        manifest.digest,
-        stage="limits",
-        networks=names,
-        cut=cut,
-        limits=settings.model_dump(mode="json"),
-        **processed_of(output),
-    )
+    level, section = settings.confidence_level, _sigma_over_g2(manifest, output, windows.mass)
+    found = {key: _limits_of(of, yields[key], experiments[key], level) for key, of in names.items()}
+    limits = Limits(windows.mass, windows.training, luminosity, level, section, found)
+    more = {"limits": settings.model_dump(mode="json"), **processed_of(output)}
+    about = provenance(manifest.digest, stage="limits", networks=names, cut=cut, **more)
     limits.write(output.limits, about)
     workspaces = _write_workspaces(output.workspaces, experiments["single"])
     tables = write_hepdata(output.limits.parent / "hepdata", limits, windows.search)
@@ -74,10 +53,7 @@ def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[
 
 
 def _limits_of(
-    network: str,
-    yields: Yields,
-    experiments: Sequence[CountingExperiment | None],
-    confidence_level: float,
+    network: str, yields: Yields, experiments: Sequence[CountingExperiment | None], level: float
 ) -> SelectionLimits:
     """Limits of all hypotheses behind one selection; none where there is no experiment."""
     background, effective = yields.background.sum(axis=0), np.zeros(len(experiments))
@@ -86,8 +62,8 @@ def _limits_of(
     models = [one for one in experiments if one is not None]
     background[known] = [one.background for one in models]
     effective[known] = [one.effective_events for one in models]
-    asymptotic[known] = asymptotic_limits(models, confidence_level)
-    counting[known] = counting_limits(models, confidence_level)
+    asymptotic[known] = asymptotic_limits(models, level)
+    counting[known] = counting_limits(models, level)
     return SelectionLimits(network, yields.efficiency, background, effective, asymptotic, counting)
 
 
@@ -104,9 +80,7 @@ def _sigma_over_g2(manifest: Manifest, output: OutputFolder, mass: FloatArray) -
 def _write_workspaces(folder: Path, experiments: Sequence[CountingExperiment | None]) -> list[Path]:
     """Write the HistFactory workspace of every hypothesis that has a limit."""
     shutil.rmtree(folder, ignore_errors=True)
-    known = {
-        folder / f"{one.mass:g}.json": one.workspace() for one in experiments if one is not None
-    }
+    known = {folder / f"{one.mass:g}.json": one.workspace() for one in experiments if one}
     # All as one workspace: pyhf resolves its schema anew whenever it is asked.
     parts = ("channels", "observations", "measurements")
     together = {part: [row for one in known.values() for row in one[part]] for part in parts}

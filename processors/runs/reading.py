@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,36 +42,24 @@ class Reading:
         """
         while True:
             inputs = self.inputs
-            datasets = describe_datasets(
-                inputs.manifest, inputs.files, inputs.shares(), unblind=self.unblind
-            )
+            given = inputs.manifest, inputs.files, inputs.shares()
             try:
-                return work(datasets)
+                return work(describe_datasets(*given, unblind=self.unblind))
             except _UnreadableError as lost:
-                self.inputs = inputs.without(*lost.args)
+                self.inputs = replace(inputs, lost={**inputs.lost, **lost.args[0]})
 
     def process(
-        self,
-        processor: ChunkProcessor,
-        step: str,
-        title: str,
-        only: Sequence[Chunk] | None = None,
+        self, processor: ChunkProcessor, step: str, title: str, only: Sequence[Chunk] | None = None
     ) -> dict[Chunk, Any]:
         """Run a processor over all chunks, or some, and return their results in their order.
 
         Raises:
             InputError: If anything is wrong with the input, and nothing may be missing.
         """
-        found, problems = run_processor(
-            processor,
-            self.inputs.files,
-            self.inputs.chunks() if only is None else only,
-            self.executor,
-            self.ledger,
-            step=step,
-            title=title,
-            allow_missing=self.allow_missing,
-        )
+        chunks = self.inputs.chunks() if only is None else only
+        where = self.executor, self.ledger
+        about = {"step": step, "title": title, "allow_missing": self.allow_missing}
+        found, problems = run_processor(processor, self.inputs.files, chunks, *where, **about)
         if problems:
             raise _UnreadableError(problems)
         return found

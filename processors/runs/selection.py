@@ -28,11 +28,10 @@ def run_selection(
         InputError: If anything is wrong with the input, or the network has no cut.
     """
     saved = load_network(output.network(network))
-    cut, windows = saved.single_cut, saved.windows
-    unblind = options.get("unblind", False)
+    cut, windows, unblind = saved.single_cut, saved.windows, options.get("unblind", False)
     comparison = _comparison(manifest, saved.network, unblind=unblind)
-    digest = digest_of_files(output.network(network))
-    about: dict[str, Any] = {"comparison": comparison, "network_digest": digest}
+    about: dict[str, Any] = {"comparison": comparison}
+    about["network_digest"] = digest_of_files(output.network(network))
 
     def select(datasets: dict[str, DatasetInfo]) -> tuple[SelectionProcessor, dict[Chunk, Any]]:
         made = SelectionProcessor(datasets.values(), windows, saved.network, cut, **about)
@@ -48,35 +47,22 @@ def run_selection(
                 f"Dataset {name}: not every entry is accounted for in the selection; run the same "
                 "command with --force."
             )
-    settings = provenance(
-        manifest.digest,
-        stage="select",
-        network=network,
-        cut=cut,
-        **manifest.seen_of_data(unblind=unblind),
-        **reading.processed(),
-    )
+    seen = {**manifest.seen_of_data(unblind=unblind), **reading.processed()}
+    settings = provenance(manifest.digest, stage="select", network=network, cut=cut, **seen)
     write_spectra(output.histograms, selected["spectra"])
     observed = totals.pop(DATA, None)
-    content = {
-        "provenance": settings,
-        "datasets": {
-            name: {"process": dataset.process, "cutflow": cutflows[name]}
-            for name, dataset in processor.datasets.items()
-        },
-        # In the window of each: efficiency of signal, background at the target luminosity.
-        "hypotheses": [
-            {
-                "mass": float(mass),
-                "role": "training" if windows.training[m] else "validation",
-                **{
-                    stage: {process: float(total[i, m]) for process, total in totals.items()}
-                    for i, stage in enumerate(STAGES)
-                },
-            }
-            for m, mass in enumerate(windows.mass)
-        ],
+    datasets = {
+        name: {"process": dataset.process, "cutflow": cutflows[name]}
+        for name, dataset in processor.datasets.items()
     }
+    # In the window of each: efficiency of signal, background at the target luminosity.
+    hypotheses = []
+    for m, (mass, trained) in enumerate(zip(windows.mass, windows.training, strict=True)):
+        sums = ({process: float(of[i, m]) for process, of in totals.items()} for i in (0, 1))
+        role = "training" if trained else "validation"
+        counts = dict(zip(STAGES, sums, strict=True))
+        hypotheses.append({"mass": float(mass), "role": role, **counts})
+    content = {"provenance": settings, "datasets": datasets, "hypotheses": hypotheses}
     written = [output.histograms, output.selection_cutflow]
     output.comparison.unlink(missing_ok=True)
     if comparison is not None:

@@ -20,16 +20,10 @@ from punzinet.analysis.paper.judgement import Judgement, judge
 from punzinet.analysis.paper.studies import MAIN, Study
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.training import train
 from punzinet.analysis.training.data import Sample, StreamedSample, load_sample, open_sample
 from punzinet.analysis.training.ranks import Ranks
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.training.train import (
-    ProgressBar,
-    TrainedNetwork,
-    TrainingResult,
-    parameters_of,
-    train_networks,
-)
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
@@ -41,11 +35,10 @@ REPLICAS = 100
 
 def run_training(
     manifest: Manifest, output: OutputFolder, *, resume: bool = True, ranks: Ranks | None = None
-) -> tuple[list[Path], TrainingResult, Sensitivity] | None:
+) -> tuple[list[Path], train.TrainingResult, Sensitivity] | None:
     """Train all networks, find their cuts, and judge them at every mass; see `train_networks`.
 
-    Returns:
-        All files written, the networks, and their sensitivity; None on all ranks but the first.
+    The result is all files written, networks and their sensitivity; None on all other ranks.
 
     Raises:
         InputError: If anything is wrong with tensors, checkpoint or settings.
@@ -60,7 +53,7 @@ def run_training(
     del sample
     if ranks.number > 0:
         return None
-    about = _provenance(manifest, output, "train", training=settings.model_dump(mode="json"))
+    about = provenance_of(manifest, output, "train", training=settings.model_dump(mode="json"))
     everything = load_sample(output.tensors, windows, settings.validation_fold, every_mass=True)
     sensitivity = _judge_and_save(manifest, everything, windows, result, output, about=about)
     return [output.sensitivity, *_files(output.network(""))], result, sensitivity
@@ -91,18 +84,14 @@ def run_study(
         manifest, sample, settings, folder, pretrained=pretrained, may_fail=True, resume=resume
     )
     del sample
-    about = _provenance(manifest, output, f"paper {study.name}", **study.recipe())
+    about = provenance_of(manifest, output, f"paper {study.name}", **study.recipe())
     everything = load_sample(output.tensors, windows, fold, every_mass=True)
     sensitivity = _judge_and_save(manifest, everything, windows, result, folder, about=about)
-    judge(
-        {trained.name: trained.network for trained in result.networks},
-        sensitivity,
-        everything,
-        read_tensor_events(output.tensors, windows.search).of_fold(fold),
-        np.array([trained.converged for trained in result.punzi], dtype=bool),
-        replicas=REPLICAS,
-        seed=seed,
-    ).write(folder.judgement)
+    nets = {trained.name: trained.network for trained in result.networks}
+    events = read_tensor_events(output.tensors, windows.search).of_fold(fold)
+    converged = np.array([trained.converged for trained in result.punzi], dtype=bool)
+    judged = judge(nets, sensitivity, everything, events, converged, replicas=REPLICAS, seed=seed)
+    judged.write(folder.judgement)
     networks = {trained.name: _outcome(trained) for trained in result.networks}
     content = {"provenance": about, "label": study.label, "networks": networks}
     write_json(folder.root / "study.json", content)
@@ -115,12 +104,12 @@ def train_visibly(
     settings: TrainingSettings,
     output: OutputFolder,
     **options: Any,
-) -> TrainingResult:
+) -> train.TrainingResult:
     """As `train_networks`, and show how far it is unless commands are to be quiet."""
-    with ProgressBar(quiet=not LOG.isEnabledFor(logging.WARNING)) as bar:
+    with train.ProgressBar(quiet=not LOG.isEnabledFor(logging.WARNING)) as bar:
         options |= {"reporters": [bar.report]}
         merit = manifest.figure_of_merit, manifest.luminosity
-        return train_networks(sample, *merit, settings, output, **options)
+        return train.train_networks(sample, *merit, settings, output, **options)
 
 
 def _forget_finished(output: OutputFolder) -> None:
@@ -134,9 +123,10 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def _provenance(
+def provenance_of(
     manifest: Manifest, output: OutputFolder, stage: str, **recipe: Any
 ) -> dict[str, Any]:
+    """Provenance of what is made of tensors by a recipe, for the figure of merit."""
     return provenance(
         manifest.digest,
         stage=stage,
@@ -151,15 +141,12 @@ def _judge_and_save(
     manifest: Manifest,
     everything: Sample,
     windows: Windows,
-    result: TrainingResult,
+    result: train.TrainingResult,
     output: OutputFolder,
     *,
     about: Mapping[str, Any],
 ) -> Sensitivity:
-    """Find the cuts of trained networks, judge them at every mass, and save both with provenance.
-
-    The events have the windows of all hypotheses.
-    """
+    """Find the cuts of trained networks, judge them at every mass, and save both."""
     networks = {trained.name: trained.network for trained in result.networks}
     merit = manifest.figure_of_merit, manifest.luminosity
     sensitivity = evaluate(networks, everything, windows.training, *merit)
@@ -171,7 +158,7 @@ def _judge_and_save(
     return sensitivity
 
 
-def _outcome(trained: TrainedNetwork) -> dict[str, Any]:
+def _outcome(trained: train.TrainedNetwork) -> dict[str, Any]:
     """What became of the training of a network, as JSON."""
     return {
         "validation_loss": trained.loss if np.isfinite(trained.loss) else None,
@@ -207,7 +194,7 @@ def _pretrained(output: OutputFolder, study: Study) -> FloatArray | None:
         return None
     folder = output.study(study.pretrained)
     names = (f"bce-{n:02d}" for n in range(study.settings.networks))
-    return parameters_of([load_network(folder.network(name)).network for name in names])
+    return train.parameters_of([load_network(folder.network(name)).network for name in names])
 
 
 def _judgements(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judgement]:
@@ -223,13 +210,9 @@ def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str
     claims = make_claims(_judgements(output, studies))
     write_json(output.claims, {name: asdict(claim) for name, claim in claims.items()})
     sections = {"paper", "training", "figure_of_merit", "luminosity"}
-    about = provenance(
-        manifest.digest,
-        stage="paper",
-        **manifest.model_dump(mode="json", include=sections),
-        simulation_seed=manifest.simulation.seed,
-        **processed_of(output),
-    )
+    recipe = manifest.model_dump(mode="json", include=sections)
+    more = {"simulation_seed": manifest.simulation.seed, **processed_of(output)}
+    about = provenance(manifest.digest, stage="paper", **recipe, **more)
     write_json(output.paper / "provenance.json", about)
     return [output.claims, output.paper / "provenance.json"]
 

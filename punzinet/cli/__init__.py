@@ -5,9 +5,8 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -58,17 +57,11 @@ def _command(stage: Stage) -> Callable[..., None]:
     def run(**options: Any) -> None:
         run_command(stage, Options(**options))
 
-    hints = get_type_hints(Options, include_extras=True)
-    defaults = {field.name: field.default for field in fields(Options)}
+    given = inspect.signature(Options).parameters
     names = (*stage.options, *stage.further_options, *SHARED)
-    parameters = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=hints[name]
-        )
-        for name in names
-    ]
+    parameters = [given[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in names]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {name: hints[name] for name in names}
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
 
 

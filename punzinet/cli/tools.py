@@ -1,5 +1,6 @@
 """Commands beside the stages: status, and what is done with networks and ntuples elsewhere."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,17 +17,9 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import read_result
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ledger import read_progress
-from punzinet.stages import CHAIN, STAGES
+from punzinet.stages import CHAIN, STAGES, options
 from punzinet.stages.features import say_trial
-from punzinet.stages.options import (
-    Context,
-    ManifestOption,
-    NetworkOption,
-    Options,
-    OutputOption,
-    ScaleOption,
-    console,
-)
+from punzinet.stages.options import Context, Options, console
 from punzinet.stages.run import holder_of
 from punzinet.stages.stage import Stage, out_of_date, reasons
 
@@ -42,9 +35,9 @@ ToOption = Annotated[
 
 
 def status(
-    manifest: ManifestOption = Options.manifest,
-    output: OutputOption = Options.output,
-    scale: ScaleOption = Options.scale,
+    manifest: options.ManifestOption = Options.manifest,
+    output: options.OutputOption = Options.output,
+    scale: options.ScaleOption = Options.scale,
 ) -> None:
     """Show how far every stage is with every dataset, what is out of date, and what went wrong.
 
@@ -60,9 +53,7 @@ def status(
     numbers = (Column(name, justify="right", no_wrap=True) for name in names)
     dataset = Column("dataset", overflow="fold")
     chunks = Table("stage", "step", dataset, *numbers, box=SIMPLE_HEAD, padding=0)
-    failures: list[str] = []
-    damaged: list[str] = []
-    incomplete: list[str] = []
+    failures, damaged, incomplete = list[str](), list[str](), list[str]()
     for stage in STAGES:
         why: list[str] = []
         with _noting(damaged):
@@ -125,22 +116,22 @@ def _incomplete(path: Path) -> list[str]:
         return []
     with read_result(path, "counts", "punzinet features") as content:
         missing = content.get("missing", [])
-        return [f"features: allowed to be missing: {row['reason']}" for row in missing] + [
-            f"features: dataset {name}: {file} repeats {count} events that are in it or in an "
-            "earlier file"
-            for name, dataset in content["datasets"].items()
-            for file, count in dataset["duplicates"]["by_file"].items()
-        ]
+        said = [f"features: allowed to be missing: {row['reason']}" for row in missing]
+        for name, dataset in content["datasets"].items():
+            for file, count in dataset["duplicates"]["by_file"].items():
+                again = f"{file} repeats {count} events that are in it or in an earlier file"
+                said.append(f"features: dataset {name}: {again}")
+        return said
 
 
 def export(
     file: Annotated[
         Path | None, typer.Argument(help="the ONNX file; by default beside the network")
     ] = None,
-    network: NetworkOption = Options.network,
-    manifest: ManifestOption = Options.manifest,
-    output: OutputOption = Options.output,
-    scale: ScaleOption = Options.scale,
+    network: options.NetworkOption = Options.network,
+    manifest: options.ManifestOption = Options.manifest,
+    output: options.OutputOption = Options.output,
+    scale: options.ScaleOption = Options.scale,
 ) -> None:
     """Write a network as ONNX, with scaling and sigmoid inside and the cut in its metadata.
 
@@ -156,14 +147,14 @@ def export(
         raise InputError(
             f"`punzinet export` needs {error.name}: run `pip install 'punzinet[export]'`."
         ) from error
-    path = file if file is not None else folder / "network.onnx"
+    path = file or folder / "network.onnx"
     write_onnx(saved, path)
     console.print(f"export: {path}", markup=False)
 
 
 def predict(
     files: FilesArgument,
-    network: NetworkOption = Options.network,
+    network: options.NetworkOption = Options.network,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -172,9 +163,9 @@ def predict(
         ),
     ] = None,
     to: ToOption = None,
-    manifest: ManifestOption = Options.manifest,
-    output: OutputOption = Options.output,
-    scale: ScaleOption = Options.scale,
+    manifest: options.ManifestOption = Options.manifest,
+    output: options.OutputOption = Options.output,
+    scale: options.ScaleOption = Options.scale,
 ) -> None:
     """Evaluate a network on ntuples and write its output as a friend tree `punzinet`.
 
@@ -244,13 +235,12 @@ def _like(manifest: Manifest, name: str | None) -> "Dataset":
 
     if name is None:
         name, *others = manifest.datasets
-        for other in others:
-            for setting, value in reading(other).items():
-                if value != reading(name)[setting]:
-                    raise InputError(
-                        f"Datasets {name} and {other} differ in `{setting}`: say with --dataset "
-                        "which of them the files are like."
-                    )
+        for other, setting in itertools.product(others, reading(name)):
+            if reading(other)[setting] != reading(name)[setting]:
+                raise InputError(
+                    f"Datasets {name} and {other} differ in `{setting}`: say with --dataset which "
+                    "of them the files are like."
+                )
     if name not in manifest.datasets:
         raise InputError(f"--dataset {name}: the manifest only has {', '.join(manifest.datasets)}.")
     # Of whatever mass the events are, nothing needs to know.

@@ -47,11 +47,7 @@ def _run_simulation(context: Context) -> Sequence[Path]:
 
 
 def check_unblind(context: Context) -> None:
-    """Make sure that there is something to be unblinded.
-
-    Raises:
-        InputError: If there is not.
-    """
+    """Raise InputError if there is nothing to be unblinded."""
     if context.options.unblind and not context.manifest.has_data:
         raise InputError(
             "--unblind: there is no data; give the manifest a dataset with `process: data`, or "
@@ -59,10 +55,11 @@ def check_unblind(context: Context) -> None:
         )
 
 
-def ntuple_settings(context: Context) -> dict[str, Any]:
-    """What the result of a stage that reads ntuples depends on beside the manifest."""
+def ntuple_settings(manifest: Manifest, context: Context) -> dict[str, Any]:
+    """What the result of a stage that reads ntuples depends on beside sections of the manifest."""
+    seen = manifest.seen_of_data(unblind=context.options.unblind)
     missing = {"allow_missing": True} if context.options.allow_missing else {}
-    return {**missing, **context.trial.to_json()}
+    return {**seen, **missing, **context.trial.to_json()}
 
 
 def say_seen(context: Context) -> None:
@@ -108,11 +105,9 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
             entries, weight = line["entries"], line["weight"]
             if not entries:
                 continue
-            meaning = f"{weight:,.0f}"
-            if dataset["process"] == datasets.SIGNAL_PROCESS:
-                meaning = f"ε = {weight / len(manifest.hypotheses.mass):.3f}"
-            elif dataset["process"] == datasets.DATA:
-                meaning = ""
+            efficiency = f"ε = {weight / len(manifest.hypotheses.mass):.3f}"
+            meanings = {datasets.SIGNAL_PROCESS: efficiency, datasets.DATA: ""}
+            meaning = meanings.get(dataset["process"], f"{weight:,.0f}")
             share = f"{entries / lines[0]['entries']:.1%}"
             table.add_row(title, line["step"], f"{entries:,}", share, meaning)
             title = ""
@@ -121,12 +116,8 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
 
 
 def _settings(manifest: Manifest, context: Context) -> dict[str, Any]:
-    """What tensors of the datasets of a manifest depend on beside its sections."""
-    return {
-        **manifest.model_dump(mode="json", include={"datasets"}),
-        **manifest.seen_of_data(unblind=context.options.unblind),
-        **ntuple_settings(context),
-    }
+    sections = manifest.model_dump(mode="json", include={"datasets"})
+    return {**sections, **ntuple_settings(manifest, context)}
 
 
 def _files(manifest: Manifest, context: Context) -> list[str]:
@@ -172,10 +163,7 @@ SIMULATE = Stage(
     name="simulate",
     run=_run_simulation,
     reads=("beams", "hypotheses", "simulation"),
-    also=lambda context: {
-        "datasets": _simulated(context.manifest),
-        "scale": context.options.scale,
-    },
+    also=lambda on: {"datasets": _simulated(on.manifest), "scale": on.options.scale},
     writes=("ntuples/simulation.json",),
     wanted=lambda manifest: bool(_simulated(manifest)),
     prepare=_prepare_simulation,

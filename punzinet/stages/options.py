@@ -137,10 +137,8 @@ class Context:
     @property
     def reading(self) -> dict[str, Any]:
         """What of the ntuples may be seen and left out, as `open_reading` takes it."""
-        options = self.options
-        return {
-            "unblind": options.unblind, "allow_missing": options.allow_missing, "trial": self.trial
-        }  # fmt: skip
+        given = {name: getattr(self.options, name) for name in ("unblind", "allow_missing")}
+        return {**given, "trial": self.trial}
 
     @property
     def execution(self) -> "Execution":

@@ -58,7 +58,6 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
     """One ensemble; the study with whose pretrained networks it begins is among `studies`."""
 
     def run(context: Context) -> Sequence[Path]:
-        """Train the networks and judge them."""
         from punzinet.processors.runs.training import run_study
 
         console.print(f"{name}: {study.label}, {study.settings.networks} networks")
@@ -73,10 +72,7 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
         command="paper" if varied == study.name else f"paper --vary {varied}",
         run=run,
         reads=("figure_of_merit", "luminosity"),
-        also=lambda context: {
-            **study.recipe(),
-            "simulation_seed": context.manifest.simulation.seed,
-        },
+        also=lambda on: {**study.recipe(), "simulation_seed": on.manifest.simulation.seed},
         after=(FEATURES, *pretrained),
         writes=(f"paper/studies/{study.name}/study.json",),
         options=("networks",),
@@ -89,16 +85,13 @@ def _stages(context: Context, studies: Iterable[Study]) -> list[Stage]:
 
 
 def _varied(context: Context) -> list[Study]:
-    """Variations that are asked for or up to date.
-
-    Other batch sizes are variations as well, which the figures of the paper need anyway.
-    """
+    """Variations asked for or up to date, and other batch sizes, which figures need anyway."""
     main, asked = _main(context), _chosen(context)
-    return main[1:] + [
-        study
-        for study in _possible(context).values()
-        if study in asked or not reasons(study_stage(study, main), context)
-    ]
+
+    def shown(study: Study) -> bool:
+        return study in asked or not reasons(study_stage(study, main), context)
+
+    return [*main[1:], *filter(shown, _possible(context).values())]
 
 
 def _parts(context: Context) -> Iterator[Stage]:

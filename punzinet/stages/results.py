@@ -6,17 +6,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from punzinet.stages import paper
-from punzinet.stages.features import (
-    DATA,
-    FEATURES,
-    NTUPLE_OPTIONS,
-    check_unblind,
-    ntuple_settings,
-    say_cutflow,
-    say_seen,
-    say_trial,
-)
+from punzinet.stages import features, paper
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage
 from punzinet.stages.train import BASELINES, TRAIN
@@ -41,9 +31,9 @@ def _run_selection(context: Context) -> Sequence[Path]:
 
     manifest, output, network = context.manifest, context.output, context.options.network
     written = run_selection(manifest, output, context.execution, network, **context.reading)
-    say_cutflow(output.selection_cutflow, manifest)
-    say_trial(output, "select")
-    say_seen(context)
+    features.say_cutflow(output.selection_cutflow, manifest)
+    features.say_trial(output, "select")
+    features.say_seen(context)
     console.print(f"select: histograms in {output.histograms}")
     return written
 
@@ -66,13 +56,10 @@ def _run_limits(context: Context) -> Sequence[Path]:
     coupling = limits.coupling(single.asymptotic)[:, 2]
     for i in sorted({round(share * (len(limits.mass) - 1)) for share in SHOWN}):
         low, median, high = single.asymptotic[i, 1:4]
-        table.add_row(
-            f"{limits.mass[i]:g}",
-            f"{single.background[i]:.3g}",
-            f"{median:.3g} ({low:.3g} to {high:.3g})",
-            f"{single.counting[i, 2]:.3g}",
-            f"{coupling[i]:.2g}" if np.isfinite(coupling[i]) else "-",
-        )
+        band = f"{median:.3g} ({low:.3g} to {high:.3g})"
+        numbers = f"{single.background[i]:.3g}", band, f"{single.counting[i, 2]:.3g}"
+        strength = f"{coupling[i]:.2g}" if np.isfinite(coupling[i]) else "-"
+        table.add_row(f"{limits.mass[i]:g}", *numbers, strength)
     console.print(table)
     console.print(f"limits: {len(written)} files in {output.limits.parent}")
     return written
@@ -87,8 +74,7 @@ def _run_plot(context: Context) -> Sequence[Path]:
     """
     from punzinet.plots.make import make_plots
 
-    output = context.output
-    limits = LIMITS.has_run(output)
+    output, limits = context.output, LIMITS.has_run(context.output)
     written = make_plots(output, context.manifest, context.options.network, limits=limits)
     console.print(f"plot: {len(written)} files in {output.plots}")
     return written
@@ -118,22 +104,18 @@ def _report_files(context: Context) -> list[str]:
 SELECT = Stage(
     name="select",
     run=_run_selection,
-    also=lambda context: {
-        **_network(context),
-        **context.manifest.seen_of_data(unblind=context.options.unblind),
-        **ntuple_settings(context),
-    },
-    after=(FEATURES, DATA, TRAIN),
+    also=lambda on: {**_network(on), **features.ntuple_settings(on.manifest, on)},
+    after=(features.FEATURES, features.DATA, TRAIN),
     writes=("selection/histograms.root", "selection/cutflow.json"),
-    options=("network", *NTUPLE_OPTIONS),
-    prepare=check_unblind,
+    options=("network", *features.NTUPLE_OPTIONS),
+    prepare=features.check_unblind,
 )
 LIMITS = Stage(
     name="limits",
     run=_run_limits,
     reads=("figure_of_merit", "limits"),
     also=_network,
-    after=(FEATURES, TRAIN),
+    after=(features.FEATURES, TRAIN),
     # The user's table, if there is one.
     files=lambda context: list(filter(None, [context.manifest.limits.cross_sections])),
     writes=("limits/limits.json",),
@@ -144,7 +126,7 @@ PLOT = Stage(
     run=_run_plot,
     reads=("processes",),
     also=_network,
-    after=(FEATURES, TRAIN, SELECT),
+    after=(features.FEATURES, TRAIN, SELECT),
     shows=lambda _: (LIMITS,),
     options=("network",),
 )
@@ -152,7 +134,7 @@ REPORT = Stage(
     name="report",
     run=_run_report,
     also=lambda context: {"manifest": context.manifest.digest, **_network(context)},
-    after=(FEATURES, TRAIN, SELECT, PLOT),
+    after=(features.FEATURES, TRAIN, SELECT, PLOT),
     # Nobody has to have these, but those that are there must be of the same settings.
     shows=lambda context: (LIMITS, BASELINES, *paper.everything(context), VALIDATE),
     files=_report_files,

@@ -145,10 +145,10 @@ def holder_of(folder: Path) -> dict[str, Any] | None:
             with FileLock(path, timeout=0):
                 pass
     except Timeout:
+        holder = None
         with suppress(InputError):
             holder = read_json(folder / HOLDER, "the same command")
-            return holder if isinstance(holder, dict) else {}
-        return {}
+        return holder if isinstance(holder, dict) else {}
     except OSError:
         pass
     return None

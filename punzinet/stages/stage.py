@@ -207,13 +207,11 @@ class OutOfDate(NamedTuple):
     @property
     def typed(self) -> str:
         """The command with the options that are not the usual ones, as a user types it."""
-        given = {name: getattr(self.context.options, name) for name in self.stage.options}
-        options = [
-            f" --{name.replace('_', '-')}" + ("" if value is True else f" {value}")
-            for name, value in given.items()
-            if value != getattr(Options, name)
-        ]
-        return f"`{self.stage.typed}{''.join(options)}`"
+        typed = self.stage.typed
+        for name in self.stage.options:
+            if (value := getattr(self.context.options, name)) != getattr(Options, name):
+                typed += f" --{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+        return f"`{typed}`"
 
 
 def reasons(stage: Stage, context: Context) -> list[str]:

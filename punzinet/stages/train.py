@@ -40,9 +40,8 @@ def networks_to_train(context: Context) -> int:
 
 def _manifest(context: Context) -> Manifest:
     """The manifest with the number of networks and the device that the options ask for."""
-    training = context.manifest.training
-    device = context.options.device or training.device
-    changes = {"networks": networks_to_train(context), "device": device}
+    training, device = context.manifest.training, context.options.device
+    changes = {"networks": networks_to_train(context), "device": device or training.device}
     return context.manifest.model_copy(update={"training": training.model_copy(update=changes)})
 
 
@@ -112,10 +111,9 @@ def _run_baselines(context: Context) -> Sequence[Path]:
     from punzinet.plots.baselines import write_figures
     from punzinet.processors.runs.baselines import run_baselines
 
-    manifest, output = context.manifest, context.output
-    written, comparison, systematics, ranking = run_baselines(
-        manifest, output, context.execution, resume=context.options.resume
-    )
+    manifest, output, resume = context.manifest, context.output, context.options.resume
+    done = run_baselines(manifest, output, context.execution, resume=resume)
+    written, comparison, systematics, ranking = done
     search = manifest.search.resolved
     written += write_figures(output.baselines, comparison, systematics, ranking, search)
     for results in (comparison, systematics):

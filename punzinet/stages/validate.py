@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from punzinet.analysis.simulation.pythia import PythiaComparison
 
 
+_NO_PYTHIA = (
+    "The comparison with Pythia 8 needs the package pythia8mc: install it with "
+    "`pip install --only-binary pythia8mc pythia8mc` or `pip install --group dev`."
+)
+
+
 def _has_pythia() -> bool:
     return find_spec("pythia8mc") is not None
 
@@ -46,22 +52,16 @@ def _run(context: Context) -> Sequence[Path]:
     with console.status("Comparing with published numbers"):
         rows = compare_with_published(manifest, output)
         rows += [PublishedNumber(*row) for row in curve_rows(output)]
-    content: dict[str, Any] = {
-        "provenance": provenance(manifest.digest, stage=VALIDATE.name, scale=scale, seed=seed),
-        **{row.quantity: row.to_json() for row in rows},
-        "spectra": {
-            "missing": "The comparison with Pythia 8 needs the package pythia8mc: install it with "
-            "`pip install --only-binary pythia8mc pythia8mc` or `pip install --group dev`."
-        },
-    }
+    about = provenance(manifest.digest, stage=VALIDATE.name, scale=scale, seed=seed)
+    content: dict[str, Any] = {"provenance": about}
+    content |= {row.quantity: row.to_json() for row in rows}
+    content["spectra"] = {"missing": _NO_PYTHIA}
     if _has_pythia():
         spectra = _spectra(manifest.beams.sqrt_s, seed)
         content["spectra"] = {one.process: one.to_json() for one in spectra}
     if not any(row.quantity.startswith("sigma_min") for row in rows):
-        content["note"] = (
-            "No published sigma_min is compared: neither `punzinet paper` nor `punzinet train` "
-            "has run."
-        )
+        none_ran = "neither `punzinet paper` nor `punzinet train` has run."
+        content["note"] = f"No published sigma_min is compared: {none_ran}"
     write_json(output.validation, content)
     written = [output.validation, *make_validation_plots(output, manifest, rows, spectra)]
     _print(rows, spectra)

@@ -140,7 +140,7 @@ def test_datasets_do_not_depend_on_one_another(made, tmp_path) -> None:
 def test_strata_are_simulated_again_if_the_pilot_run_missed_the_largest_weights(
     tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("punzinet.processors.simulation.needed_trials", lambda *_: 10_000)
+    monkeypatch.setattr("punzinet.analysis.simulation.sampling.needed_trials", lambda *_: 10_000)
     output = run(tmp_path, small("tautau", luminosity=3.0))
     (weight,) = columns(output.ntuple("tautau"), "weight")
     assert weight.max() == 1
@@ -170,7 +170,7 @@ def test_a_killed_run_is_continued(made, tmp_path, monkeypatch) -> None:
             raise KeyboardInterrupt
         return simulate_batch(*arguments)
 
-    monkeypatch.setattr("punzinet.processors.simulation.simulate_batch", interrupted)
+    monkeypatch.setattr("punzinet.analysis.simulation.sampling.simulate_batch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, small("signal", "tautau"))
     assert not results_in(tmp_path)

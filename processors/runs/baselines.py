@@ -183,7 +183,8 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
     weights = boosted_trees.balanced_weights(process, events.hypothesis, events.weight)
     training = events.fold != manifest.training.validation_fold
     columns = events.observables, events.signal, weights
-    trees = boosted_trees.train_trees(*(column[training] for column in columns), number, seed)
+    observables, signal, weight = (column[training] for column in columns)
+    trees = boosted_trees.train_trees(observables, signal, weight, number, seed)
     observables, signal, weight = (column[~training] for column in columns)
     permuted = permutation_importance(
         trees, observables, signal, scoring="neg_log_loss", n_repeats=REPETITIONS,

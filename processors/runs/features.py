@@ -24,7 +24,6 @@ from punzinet.processors.datasets import Chunk, DatasetInfo
 from punzinet.processors.duplicates import IdentityProcessor, count_duplicates, suspicious
 from punzinet.processors.executors import Execution
 from punzinet.processors.features import FeatureProcessor, PeakProcessor
-from punzinet.processors.ntuples.inputs import Inputs
 from punzinet.processors.ntuples.preflight import expected_entries
 from punzinet.processors.runs.reading import Reading, open_reading
 
@@ -71,8 +70,8 @@ def run_features(
     for name, counts in processor.merge(chunks).items():
         dataset, cutflow = processor.datasets[name], counts["cutflow"]
         fates[name] = _fates(dataset, counts, chosen)
-        complete[name] = _completeness(dataset, reading.inputs, read, repeated[name], cutflow)
-    missing = {"missing": reading.inputs.to_json()} if reading.allow_missing else {}
+        complete[name] = _completeness(dataset, reading, read, repeated[name], cutflow)
+    missing = {"missing": reading.gaps()} if reading.allow_missing else {}
     write_json(written[0], {"provenance": settings, "datasets": fates})
     write_json(written[1], {"provenance": settings, "datasets": complete, **missing})
     return [*written, *tensors.glob("*/*.parquet")]
@@ -104,8 +103,8 @@ def _make_tensors(
 
 
 def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> Windows:
-    manifest, processor = reading.inputs.manifest, PeakProcessor(datasets.values())
-    signal = [chunk for chunk in reading.inputs.chunks() if datasets[chunk.dataset].is_signal]
+    manifest, processor = reading.manifest, PeakProcessor(datasets.values())
+    signal = [chunk for chunk in reading.chunks() if datasets[chunk.dataset].is_signal]
     peaks: Any = processor.merge(reading.process(processor, "peaks", "Signal peaks", signal)).view()
     hypotheses, search = manifest.hypotheses, manifest.search.resolved
     empty = hypotheses.mass[~(peaks["value"] > 0).any(axis=1)]
@@ -171,14 +170,14 @@ def _fates(dataset: DatasetInfo, counts: Mapping[str, Any], manifest: Manifest) 
 
 def _completeness(
     dataset: DatasetInfo,
-    inputs: Inputs,
+    reading: Reading,
     read: Mapping[tuple[str, str], int],
     repeated: Mapping[str, int],
     cutflow: Cutflow,
 ) -> dict[str, Any]:
     """Entries of a dataset as JSON: read, present, expected; of data kept, rejected, hidden."""
-    section = inputs.manifest.datasets[dataset.name]
-    files = [file for file in inputs.files if file.dataset == dataset.name]
+    section = reading.manifest.datasets[dataset.name]
+    files = [file for file in reading.files if file.dataset == dataset.name]
     rows: list[dict[str, Any]] = []
     for file in files:
         entries, expected = read[file.dataset, file.location], expected_entries(section, file.path)

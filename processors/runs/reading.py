@@ -1,19 +1,27 @@
-"""How a stage reads its ntuples: again without what turns out to be unreadable, if it may be."""
+"""How a stage reads its ntuples: which chunks there are, which are missing, and what that means.
 
+Usually nothing may be missing. If the user allows it, normalisations are rescaled by the share
+of a dataset that was processed, which has to be known exactly.
+"""
+
+import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from coffea.processor.executor import ExecutorBase
 
+from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, describe_datasets
+from punzinet.processors import datasets
+from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Ledger
-from punzinet.processors.ntuples.inputs import Inputs
-from punzinet.processors.ntuples.preflight import preflight
+from punzinet.processors.ntuples import preflight
+from punzinet.processors.ntuples.preflight import InputFile, MissingFile
 from punzinet.processors.ntuples.trial import Trial
 from punzinet.processors.runner import run_processor
 
@@ -28,11 +36,93 @@ class _UnreadableError(Exception):
 class Reading:
     """The ntuples of a stage, and what they are processed with."""
 
-    inputs: Inputs
-    executor: ExecutorBase
+    manifest: Manifest  # says what there should be
+    files: Sequence[InputFile]
+    missing: Sequence[MissingFile]
     ledger: Ledger
     unblind: bool
     allow_missing: bool
+    trial: Trial
+    executor: ExecutorBase = field(init=False)
+    lost: dict[Chunk, str] = field(default_factory=dict)  # unreadable chunks of files, and why
+
+    def chunks(self) -> list[Chunk]:
+        """All chunks to process."""
+        size = self.manifest.features.chunk_size
+        by_file = (datasets.split(f.dataset, f.location, f.entries, size) for f in self.files)
+        planned = list(itertools.chain.from_iterable(by_file))
+        whole = {name for name, one in self.manifest.datasets.items() if one.mixes_masses}
+        used = {chunk for chunk in planned if chunk.dataset in whole}
+        used |= set(self.trial.take(chunk for chunk in planned if chunk not in used))
+        return [chunk for chunk in planned if chunk in used and chunk not in self.lost]
+
+    def entries(self) -> Counter[str]:
+        """Entries that are processed, by dataset."""
+        entries = Counter[str]()
+        for chunk in self.chunks():
+            entries[chunk.dataset] += chunk.entries
+        return entries
+
+    def expected(self, dataset: str) -> int:
+        """Entries that a dataset should have, by the manifest where it says so.
+
+        Raises:
+            InputError: If a file is missing and nothing says how many entries it has.
+        """
+        section = self.manifest.datasets[dataset]
+        if isinstance(section.entries, int):
+            return section.entries
+        total = 0
+        files: list[InputFile | MissingFile] = [*self.files, *self.missing]
+        for file in (file for file in files if file.dataset == dataset):
+            entries = preflight.expected_entries(section, file.path)
+            if isinstance(file, InputFile):
+                entries = entries or file.entries
+            elif entries is None:
+                raise InputError(
+                    f"{file.problem} To go on without it, say under `datasets.{dataset}.entries` "
+                    "how many entries there should be: the normalisation of what is left depends "
+                    "on it."
+                )
+            total += entries
+        return total
+
+    def shares(self) -> dict[str, float]:
+        """Processed share of each dataset that is not processed whole.
+
+        Raises:
+            InputError: If a share is unknown, zero, more than all, or different for each mass.
+        """
+        found, entries = {}, self.entries()
+        for name, section in self.manifest.datasets.items():
+            processed, expected = entries[name], self.expected(name)
+            if processed == expected:
+                continue
+            if not 0 < processed < expected:
+                raise InputError(
+                    f"Dataset {name}: {processed} entries can be read of {expected} expected ones; "
+                    "correct `files` or `entries`, or leave the dataset out."
+                )
+            if section.mixes_masses:
+                raise InputError(
+                    f"Dataset {name}: {expected - processed} entries are missing, and nothing says "
+                    "of which generated mass they are; repair the files, or give the files of each "
+                    "mass a dataset of their own with `mass`."
+                )
+            found[name] = processed / expected
+        return found
+
+    def gaps(self) -> list[dict[str, Any]]:
+        """All that is missing, and why, as JSON."""
+        rows: list[dict[str, Any]] = []
+        for name, path, problem in self.missing:
+            entries = preflight.expected_entries(self.manifest.datasets[name], path)
+            rows.append({"dataset": name, "file": path, "entries": entries, "reason": problem})
+        path_of = {file.location: file.path for file in self.files}
+        for chunk, problem in sorted(self.lost.items()):
+            where = {"file": path_of[chunk.file], "first": chunk.start, "entries": chunk.entries}
+            rows.append({"dataset": chunk.dataset, **where, "reason": problem})
+        return rows
 
     def repeat(self, work: Callable[[dict[str, DatasetInfo]], Result]) -> Result:
         """Do some work on the datasets, again without the chunks that it cannot read.
@@ -41,12 +131,11 @@ class Reading:
         result does not change are found in the ledger.
         """
         while True:
-            inputs = self.inputs
-            given = inputs.manifest, inputs.files, inputs.shares()
+            given = self.manifest, self.files, self.shares()
             try:
-                return work(describe_datasets(*given, unblind=self.unblind))
+                return work(datasets.describe_datasets(*given, unblind=self.unblind))
             except _UnreadableError as lost:
-                self.inputs = replace(inputs, lost={**inputs.lost, **lost.args[0]})
+                self.lost |= lost.args[0]
 
     def process(
         self, processor: ChunkProcessor, step: str, title: str, only: Sequence[Chunk] | None = None
@@ -56,19 +145,17 @@ class Reading:
         Raises:
             InputError: If anything is wrong with the input, and nothing may be missing.
         """
-        chunks = self.inputs.chunks() if only is None else only
-        where = self.executor, self.ledger
-        about = {"step": step, "title": title, "allow_missing": self.allow_missing}
-        found, problems = run_processor(processor, self.inputs.files, chunks, *where, **about)
+        chunks, where = self.chunks() if only is None else only, (self.executor, self.ledger)
+        about: dict[str, Any] = {"step": step, "title": title, "allow_missing": self.allow_missing}
+        found, problems = run_processor(processor, self.files, chunks, *where, **about)
         if problems:
             raise _UnreadableError(problems)
         return found
 
     def processed(self) -> dict[str, Any]:
         """What provenance says of shares that were processed, if there may be any."""
-        trial = self.inputs.trial
-        shares = {"processed": self.inputs.shares()} if self.allow_missing or trial else {}
-        return {**shares, **trial.to_json()}
+        shares = {"processed": self.shares()} if self.allow_missing or self.trial else {}
+        return {**shares, **self.trial.to_json()}
 
 
 @contextmanager
@@ -89,7 +176,7 @@ def open_reading(
     Raises:
         InputError: If anything is wrong with a file, or with the executor.
     """
-    looked_at = preflight(manifest, allow_missing=allow_missing)
-    inputs = Inputs(manifest, *looked_at, trial or Trial())
-    with open_executor(execution, inputs.processed.total()) as executor:
-        yield Reading(inputs, executor, Ledger(ledger), unblind, allow_missing)
+    found = preflight.preflight(manifest, allow_missing=allow_missing)
+    reading = Reading(manifest, *found, Ledger(ledger), unblind, allow_missing, trial or Trial())
+    with open_executor(execution, reading.entries().total()) as reading.executor:
+        yield reading

@@ -39,10 +39,10 @@ def run_selection(
 
     with open_reading(manifest, output.ledger("select"), execution, **options) as reading:
         processor, chunks = reading.repeat(select)
-    inputs, selected = reading.inputs, processor.merge(chunks)
+    entries, selected = reading.entries(), processor.merge(chunks)
     cutflows, totals = selected["cutflows"], selected["in_windows"]
     for name, cutflow in cutflows.items():
-        if not is_complete(cutflow, inputs.processed[name]):
+        if not is_complete(cutflow, entries[name]):
             raise InputError(
                 f"Dataset {name}: not every entry is accounted for in the selection; run the same "
                 "command with --force."
@@ -66,7 +66,7 @@ def run_selection(
     written = [output.histograms, output.selection_cutflow]
     output.comparison.unlink(missing_ok=True)
     if comparison is not None:
-        shares, blinding = inputs.shares(), comparison.blinding
+        shares, blinding = reading.shares(), comparison.blinding
         luminosity = (1.0 if blinding is None else blinding.exposure) * sum(
             shares.get(name, 1.0) * (dataset.luminosity or 0)
             for name, dataset in manifest.only_data().datasets.items()

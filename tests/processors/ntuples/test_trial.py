@@ -12,10 +12,9 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.processors.datasets import Chunk
 from punzinet.processors.executors import Execution
-from punzinet.processors.ntuples.inputs import Inputs
-from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.ntuples.trial import Trial, trial_of
 from punzinet.processors.runs.features import run_features
+from punzinet.processors.runs.reading import open_reading
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, Options
 from punzinet.stages.results import SELECT
@@ -89,14 +88,14 @@ def test_background_is_scaled_up_and_mixed_signal_taken_whole(manifest, tmp_path
     assert not trial_of(folders[1], "select")
 
 
-def test_signal_of_one_mass_is_limited_too(ntuples):
+def test_signal_of_one_mass_is_limited_too(ntuples, tmp_path):
     signal = {"process": "signal", "files": [str(ntuples["signal"])], "mass": 1.0}
     manifest = make_manifest(
         {**ntuples, "signal": signal}, features={"chunk_size": 1000}, hypotheses={"masses": [1.0]}
     )
-    inputs = Inputs(manifest, *preflight(manifest), Trial(chunks=1))
-    assert inputs.processed["signal"] == 1000
-    assert inputs.shares()["signal"] == pytest.approx(1 / 12)
+    with open_reading(manifest, tmp_path, Execution(), trial=Trial(chunks=1)) as reading:
+        assert reading.entries()["signal"] == 1000
+        assert reading.shares()["signal"] == pytest.approx(1 / 12)
 
 
 def test_a_trial_run_is_never_taken_for_a_whole_one(manifest, tmp_path):

@@ -73,18 +73,15 @@ class Judged:
         write_json(path, content | entries)
 
     @staticmethod
-    def _frame(content: Any, selections: Iterable[Selection]) -> dict[str, Any]:
+    def _frame(
+        content: Any, selections: Iterable[Selection]
+    ) -> tuple[FloatArray, BoolArray, FigureOfMerit, float]:
         """The fields from the content of a file, whose hypotheses all selections must have."""
         rows = content["hypotheses"]
         if any(len(selection.cut) != len(rows) for selection in selections):
             raise ValueError(f"columns need {len(rows)} numbers")
-        mass, training = read_hypotheses(rows)
-        return {
-            "mass": mass,
-            "training": training,
-            "figure_of_merit": FigureOfMerit.model_validate(content["figure_of_merit"]),
-            "luminosity": float(content["luminosity"]),
-        }
+        figure_of_merit = FigureOfMerit.model_validate(content["figure_of_merit"])
+        return *read_hypotheses(rows), figure_of_merit, float(content["luminosity"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,4 +100,4 @@ class Sensitivity(Judged):
         with read_result(path, "sensitivities", "punzinet train") as content:
             networks = _NETWORKS.validate_python(content["networks"])
             selections = [getattr(one, cut) for one in networks.values() for cut in CUTS]
-            return cls(**cls._frame(content, selections), networks=networks)
+            return cls(*cls._frame(content, selections), networks)

@@ -57,7 +57,7 @@ class Baselines(Judged):
             entries = content["baselines"].items()
             found = _BASELINES.validate_python({name: {**e, "selection": e} for name, e in entries})
             selections = [one.selection for one in found.values()]
-            return cls(**cls._frame(content, selections), baselines=found)
+            return cls(*cls._frame(content, selections), found)
 
 
 class Judge:

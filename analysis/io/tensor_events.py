@@ -73,7 +73,5 @@ def read_tensor_events(folder: Path, search: Search) -> TensorEvents:
         np.column_stack([table[name].to_numpy() for name in names]),
         np.array(table["process"].cast(pa.string()).to_pylist(), dtype=str),
         table["mass"].fill_null(np.nan).to_numpy(),
-        table[variable].to_numpy(),
-        table["weight"].to_numpy(),
-        table["fold"].to_numpy(),
+        *(table[name].to_numpy() for name in (variable, "weight", "fold")),
     )

@@ -219,11 +219,10 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
             changes = {"files": tuple(files)}
         else:
             changes = {"files": (str(output.ntuple(name)),), **simulated.get(name, {})}
-            changes |= (
-                {"generated": scales[scale].signal_events}
-                if dataset.is_signal
-                else {"luminosity": scales[scale].luminosity}
-            )
+            if dataset.is_signal:
+                changes["generated"] = scales[scale].signal_events
+            else:
+                changes["luminosity"] = scales[scale].luminosity
         settled[name] = dataset.model_copy(update=changes)
     limits = manifest.limits
     if limits.cross_sections is not None:

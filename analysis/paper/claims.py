@@ -249,11 +249,8 @@ def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[s
     statistics = _of_recipes(judged[MAIN])
     found = {}
     for name, (label, judgement) in compared.items():
-        ensemble, converged = Statistics({MAIN: judgement}), judgement.converged
-        numbers = {
-            key: Claim.of(text, ensemble.measure(statistic))
-            for key, (text, statistic) in statistics.items()
-        }
+        measure, converged = Statistics({MAIN: judgement}).measure, judgement.converged
+        numbers = {key: Claim.of(text, measure(one)) for key, (text, one) in statistics.items()}
         found[name] = Effect(label, len(converged), int(converged.sum()), numbers)
     return found
 

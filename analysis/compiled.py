@@ -17,7 +17,7 @@ from numba import njit
 
 __all__ = ["njit"]
 
-_IMPORTED = re.compile(r"^\s*from (punzinet[\w.]+) import ", re.MULTILINE)
+_IMPORTED = re.compile(r"^\s*(?:from|import) (punzinet[\w.]+) (?:import|as) ", re.MULTILINE)
 
 
 def compiled_sources(package: Path) -> dict[str, str]:

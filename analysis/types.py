@@ -1,4 +1,4 @@
-"""Names for the array types that signatures use."""
+"""Names for the types that signatures use."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,3 +6,4 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
 BoolArray = NDArray[np.bool_]
+Random = np.random.Generator  # a source of random numbers

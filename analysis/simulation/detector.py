@@ -19,17 +19,12 @@ from typing import Final, NamedTuple, Self, cast
 import numpy as np
 import vector
 
+import punzinet.analysis.simulation.events as p4
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.manifest.sections import Beams, DetectorSettings
-from punzinet.analysis.simulation.events import (
-    GeneratedEvents,
-    Momentum,
-    Pair,
-    momenta,
-    transformed,
-)
-from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.simulation.events import GeneratedEvents, Momenta, Momentum, Pair
+from punzinet.analysis.types import BoolArray, FloatArray, Random
 
 VISIBILITY: Final = (
     "both muons in the drift chamber",
@@ -164,7 +159,8 @@ class Detector:
             for p in (self.beams.total, self.beams.electron)
         )
         axis = electron.boostCM_of_p4(total)
-        return components(momenta(np.eye(4)).rotateY(axis.theta).rotateZ(axis.phi).boost_p4(total))
+        turned = p4.momenta(np.eye(4)).rotateY(axis.theta).rotateZ(axis.phi)
+        return p4.components(turned.boost_p4(total))
 
     @cached_property
     def from_laboratory(self) -> FloatArray:
@@ -176,9 +172,7 @@ class Detector:
         """Transverse momentum of the recoil below which no event passes the preselection, GeV."""
         return self.preselection.recoil_transverse_momentum - TRANSVERSE_MARGIN
 
-    def colliding_energy(
-        self, rng: np.random.Generator, n: int, *, signal: bool = False
-    ) -> FloatArray:
+    def colliding_energy(self, rng: Random, n: int, *, signal: bool = False) -> FloatArray:
         """Energy of the colliding beams of n events, (n,), GeV; the boost stays nominal."""
         spread = self.signal_energy_spread if signal else self.energy_spread
         return rng.normal(self.beams.sqrt_s, spread, n)
@@ -189,23 +183,10 @@ class Detector:
         return _visibility(events, self.to_laboratory, chamber, self.muons, vetoes)
 
 
-def components(p: vector.MomentumNumpy4D) -> FloatArray:
-    """Inverse of `momenta`: an array (...) of `vector` as an array (..., 4)."""
-    return np.stack([p.E, p.px, p.py, p.pz], axis=-1)
-
-
-def transform(p: FloatArray, matrix: FloatArray) -> FloatArray:
-    """Apply a (4, 4) matrix to (..., 4) momenta, from the right.
-
-    Not by BLAS, whose last digit can depend on its number of threads.
-    """
-    return np.asarray(np.einsum("...i,ij->...j", p, matrix))
-
-
 @njit(cache=True)
 def _in_laboratory(p: Momentum, matrix: FloatArray) -> tuple[float, float, float]:
     """Energy, momentum and polar angle in the laboratory of one CMS momentum."""
-    energy, x, y, z = transformed(p, matrix)
+    energy, x, y, z = p4.transformed(p, matrix)
     across = hypot(x, y)
     return energy, hypot(across, z), atan2(across, z)
 
@@ -291,9 +272,7 @@ def lever_arm(angle: FloatArray, tracking: Tracking) -> FloatArray:
     return np.minimum(1.0, np.abs(slope) * length / tracking.outer_radius)
 
 
-def momentum_resolution(
-    muons: vector.MomentumNumpy4D, worse: BoolArray, tracking: Tracking
-) -> FloatArray:
+def momentum_resolution(muons: Momenta, worse: BoolArray, tracking: Tracking) -> FloatArray:
     """Relative resolution of the transverse momentum, sigma(pT)/pT.
 
     The curvature part, larger where the lever arm is short or the fit is bad, and multiple
@@ -306,9 +285,7 @@ def momentum_resolution(
     return np.asarray(np.hypot(curvature, tracking.scattering_resolution / beta))
 
 
-def smear(
-    rng: np.random.Generator, muons: vector.MomentumNumpy4D, tracking: Tracking, scale: float = 1.0
-) -> vector.MomentumNumpy4D:
+def smear(rng: Random, muons: Momenta, tracking: Tracking, scale: float = 1.0) -> Momenta:
     """Measured momenta of muons in the laboratory, (...,).
 
     What a tracker measures with a Gaussian error is the curvature, so 1/pT is smeared, by `scale`
@@ -325,34 +302,27 @@ def smear(
     azimuth = muons.phi + angular / np.sin(angle) * rng.standard_normal(shape)
     mass = np.full(shape, MUON_MASS)
     seen = {"pt": muons.pt / curvature, "phi": azimuth, "theta": angle, "mass": mass}
-    return cast("vector.MomentumNumpy4D", vector.array(seen).to_pxpypzenergy())
+    return cast("Momenta", vector.array(seen).to_pxpypzenergy())
 
 
-def measure(
-    rng: np.random.Generator, events: GeneratedEvents, detector: Detector
-) -> vector.MomentumNumpy4D:
+def measure(rng: Random, events: GeneratedEvents, detector: Detector) -> Momenta:
     """Measured momenta (n, 2) in the laboratory, first the positive muon."""
-    true = transform(np.stack([events.mu_plus, events.mu_minus], axis=1), detector.to_laboratory)
-    return smear(rng, momenta(true), detector.tracking, detector.momentum_resolution)
+    true = p4.transform(np.stack([events.mu_plus, events.mu_minus], axis=1), detector.to_laboratory)
+    return smear(rng, p4.momenta(true), detector.tracking, detector.momentum_resolution)
 
 
-def preselection(
-    muons: vector.MomentumNumpy4D, detector: Detector
-) -> Iterator[tuple[str, BoolArray]]:
-    """Steps of the preselection of measured muons (n, 2), each on its own, as in the cutflow.
+def preselection(muons: Momenta, detector: Detector) -> Iterator[tuple[str, BoolArray]]:
+    """Steps of the preselection, as in the cutflow, each with which muons (n, 2) pass it, (n,).
 
     Two muons, and a recoil that would have left a cluster in the barrel of the calorimeter had it
     been a photon (PRL 124, 141801 and PRL 130, 231801). The beams are the nominal ones: an
     experiment does not know the energy of one collision.
-
-    Yields:
-        The step's name and which events pass it, (n,).
     """
     cuts = detector.preselection
     hard = muons.pt.min(axis=1) > cuts.muon_transverse_momentum
     yield "both muons of sufficient transverse momentum", hard
-    lab = detector.beams.total - components(muons).sum(axis=1)
-    recoil, in_cms = momenta(lab), momenta(transform(lab, detector.from_laboratory))
+    lab = detector.beams.total - p4.components(muons).sum(axis=1)
+    recoil, in_cms = p4.momenta(lab), p4.momenta(p4.transform(lab, detector.from_laboratory))
     low, high = np.radians(cuts.recoil_polar_range)
     yield "recoil points to the calorimeter barrel", (recoil.theta > low) & (recoil.theta < high)
     yield "recoil across the beams", in_cms.pt > cuts.recoil_transverse_momentum

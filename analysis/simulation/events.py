@@ -11,11 +11,12 @@ import numpy as np
 import vector
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray, Random
 
 Momentum = tuple[float, float, float, float]
 Vector = tuple[float, float, float]
 Pair = tuple[float, float]
+Momenta = vector.MomentumNumpy4D
 
 
 class GeneratedEvents(NamedTuple):
@@ -53,17 +54,28 @@ class Generator(Protocol):
     @property
     def name(self) -> str:
         """What the record calls it."""
-        ...
 
-    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+    def generate(self, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), in GeV; weight zero if it fails."""
-        ...
 
 
-def momenta(p: FloatArray) -> vector.MomentumNumpy4D:
+def momenta(p: FloatArray) -> Momenta:
     """An array (..., 4) as an array (...) of `vector`."""
     columns = {"E": p[..., 0], "px": p[..., 1], "py": p[..., 2], "pz": p[..., 3]}
-    return cast("vector.MomentumNumpy4D", vector.array(columns))
+    return cast("Momenta", vector.array(columns))
+
+
+def components(p: Momenta) -> FloatArray:
+    """Inverse of `momenta`: an array (...) of `vector` as an array (..., 4)."""
+    return np.stack([p.E, p.px, p.py, p.pz], axis=-1)
+
+
+def transform(p: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Apply a (4, 4) matrix to (..., 4) momenta, from the right.
+
+    Not by BLAS, whose last digit can depend on its number of threads.
+    """
+    return np.asarray(np.einsum("...i,ij->...j", p, matrix))
 
 
 @njit(cache=True)

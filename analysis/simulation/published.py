@@ -4,10 +4,11 @@ The numbers come from the paper (arXiv:2110.00810, EPJC 82, 121) and its poster 
 otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import hypot, sqrt
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -97,27 +98,25 @@ def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[Pub
     windows = Windows.read(output.windows)
     yields = background_yields(manifest, output, windows)
     inside = signal_in_window(output, windows)
-    rate, share = "branching_ratio_tau_to_mu", "over generated, mean over the training masses"
-    note = "an input of the simulation"
-    rows = [
-        *cross_sections(manifest),
-        PublishedNumber(rate, "BR(tau -> mu nu nu)", 0.1739, BR_TAU_TO_MU, None, note),  # PDG
-        *widths(windows),
-        PublishedNumber(
-            "signal_in_own_window", "signal in own window", SIGNAL_IN_WINDOW, *inside, share
-        ),
-    ]
+    rate = "branching_ratio_tau_to_mu", "BR(tau -> mu nu nu)", 0.1739, BR_TAU_TO_MU  # PDG
+    own = "signal_in_own_window", "signal in own window", SIGNAL_IN_WINDOW, *inside
+    trigger = "trigger_scale", "trigger scale", 0.9, manifest.correction
+    there = "in the training windows at 50 fb^-1, before the trigger's efficiency"
+    backgrounds = []
     for process, number in BACKGROUNDS.items():
         value, error = yields.get(process, (None, None))
-        note = "in the training windows at 50 fb^-1, before the trigger's efficiency"
-        note = "no dataset of this process in the manifest" if value is None else note
-        title = f"{process} in windows"
-        rows.append(PublishedNumber(f"background_{process}", title, number, value, error, note))
-    note = "product of the manifest's corrections"
-    rows.append(
-        PublishedNumber("trigger_scale", "trigger scale", 0.9, manifest.correction, None, note)
-    )
-    return rows + _sample(manifest, yields, inside, int(windows.training.sum()))
+        note = "no dataset of this process in the manifest" if value is None else there
+        about = f"background_{process}", f"{process} in windows", number, value, error, note
+        backgrounds.append(PublishedNumber(*about))
+    return [
+        *cross_sections(manifest),
+        PublishedNumber(*rate, note="an input of the simulation"),
+        *widths(windows),
+        PublishedNumber(*own, "over generated, mean over the training masses"),
+        *backgrounds,
+        PublishedNumber(*trigger, note="product of the manifest's corrections"),
+        *_sample(manifest, yields, inside, int(windows.training.sum())),
+    ]
 
 
 def cross_sections(manifest: Manifest) -> list[PublishedNumber]:
@@ -200,22 +199,20 @@ def background_yields(
     yields = {}
     for process in BACKGROUNDS:
         names = [d.name for d in manifest.datasets.values() if d.process == process]
-        weights = [_training_weights(output, name, windows) for name in names]
-        if weights:
+        folders = [output.tensors / name for name in names]
+        if weights := [w for folder in folders for w in _training_weights(folder, windows)]:
             weight = np.concatenate(weights)
             error = float(np.sqrt((weight**2).sum()))
             yields[process] = (float(weight.sum()) * scale, error * scale)
     return yields
 
 
-def _training_weights(output: OutputFolder, dataset: str, windows: Windows) -> FloatArray:
-    """Weights (n,) of a dataset's events in the training windows."""
-    folder = output.tensors / dataset
+def _training_weights(folder: Path, windows: Windows) -> Iterator[FloatArray]:
+    """Weights (n,) of a dataset's events in the training windows, file by file."""
     paths = sorted(folder.glob("*.parquet"))
     if not paths:
         raise InputError(f"{folder} holds no tensors; run `punzinet features` first.")
     columns = ["window_start", "window_stop", "weight"]
-    weights = []
     for path in paths:
         try:
             table = pq.read_table(
@@ -227,23 +224,22 @@ def _training_weights(output: OutputFolder, dataset: str, windows: Windows) -> F
                 f"{path} is no tensor of this software ({error}); run `punzinet features --force`."
             ) from error
         first, last = windows.to_training(start, stop)
-        weights.append(weight[last > first])
-    return np.concatenate(weights)
+        yield weight[last > first]
 
 
 def _sample(
     manifest: Manifest, yields: dict[str, Measured], inside: Measured, masses: int
 ) -> list[PublishedNumber]:
     """Size of the sample, scaled to what the paper simulated for so many training masses."""
-    per_background = SAMPLE_LUMINOSITY / LUMINOSITY
+    scale = SAMPLE_LUMINOSITY / LUMINOSITY
+    values, errors = np.transpose(list(yields.values()))
     background, background_error = (
-        per_background * float(np.linalg.norm(column, order))
-        for column, order in zip(np.transpose(list(yields.values())), (1, 2), strict=True)
+        scale * float(values.sum()),
+        scale * float(np.linalg.norm(errors)),
     )
     signal, signal_error = (SAMPLE_SIGNAL * masses * number for number in inside)
     events = background + signal
-    published = per_background * sum(BACKGROUNDS.values())
-    published += SIGNAL_IN_WINDOW * SAMPLE_SIGNAL * masses
+    published = scale * sum(BACKGROUNDS.values()) + SIGNAL_IN_WINDOW * SAMPLE_SIGNAL * masses
     samples = manifest.without_data().datasets.values()
     made = ", ".join(sorted({f"{sample.luminosity:g}" for sample in samples if sample.luminosity}))
     note = f"background simulated for {made} fb^-1 scaled to 1000 fb^-1, signal to 20 000 "
@@ -251,12 +247,7 @@ def _sample(
     scaled = f"the published yields at 50 fb^-1, scaled in the same way, are {published:.3g} events"
     error = hypot(background_error, signal_error)
     share_error = hypot(signal_error * background, background_error * signal) / events**2
-    names = ("sample: events", "sample: signal share")
-    return [
-        PublishedNumber(
-            "paper_sample_events", names[0], 3.25e6, events, error, f"{note}; {scaled}"
-        ),
-        PublishedNumber(
-            "paper_sample_signal_share", names[1], 0.10, signal / events, share_error, note
-        ),
-    ]
+    size = "paper_sample_events", "sample: events", 3.25e6, events, error, f"{note}; {scaled}"
+    name = "paper_sample_signal_share", "sample: signal share"
+    share = PublishedNumber(*name, 0.10, signal / events, share_error, note)
+    return [PublishedNumber(*size), share]

@@ -188,21 +188,18 @@ def compare_with_pythia(process: str, sqrt_s: float, seed: int, n: int) -> Pythi
     theirs = _above(pythia_events(process, n, sqrt_s, seed % 900_000_000 + 1), process)
     rng = np.random.default_rng(seed)
     energies = np.full(TRIALS[process], sqrt_s)
-    of: dict[str, Sequence[Generator]] = {
-        "mumugamma": mumugamma.whole(),
-        "tautau": [TauPairGenerator()],
-    }
-    samples = [_above(generator.generate(rng, energies), process) for generator in of[process]]
+    ours: Sequence[Generator] = [TauPairGenerator()] if process == "tautau" else mumugamma.whole()
+    samples = [_above(generator.generate(rng, energies), process) for generator in ours]
     spectra = {}
     for name, (observable, bins) in OBSERVABLES.items():
         values = [observable(sample) for sample in samples]
         weights = [np.repeat(s.weight, v.shape[1]) for s, v in zip(samples, values, strict=True)]
-        ours, other = np.concatenate([v.ravel() for v in values]), observable(theirs).ravel()
+        own, other = np.concatenate([v.ravel() for v in values]), observable(theirs).ravel()
         edges = bins
         if process == "tautau":
             shares = np.linspace(0, 1, max(1, len(other) // _TAU_BINS) + 1)
             edges = np.concatenate([bins[:1], np.quantile(other, shares)[1:-1], bins[-1:]])
-        spectra[name] = fill(edges, ours, np.concatenate(weights), other)
+        spectra[name] = fill(edges, own, np.concatenate(weights), other)
     section = 1e-6 * sum(float(sample.weight.sum()) for sample in samples) / TRIALS[process]
     return PythiaComparison(process, section, 1e-6 * float(theirs.weight.sum()) / n, spectra)
 
@@ -213,9 +210,7 @@ def fill(edges: FloatArray, ours: FloatArray, weight: FloatArray, theirs: FloatA
     return Spectrum(edges, *_density(edges, ours, weight), *_density(edges, theirs, unweighted))
 
 
-def _density(
-    edges: FloatArray, values: FloatArray, weight: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _density(edges: FloatArray, values: FloatArray, weight: FloatArray) -> tuple[FloatArray, ...]:
     """Share of a sample in each bin over its width, its error, and effective events, (k,) each."""
     sums, squares = (np.histogram(values, edges, weights=w)[0] for w in (weight, weight**2))
     norm = np.diff(edges) * weight.sum()

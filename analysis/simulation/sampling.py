@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punzinet.analysis.simulation.detector import VISIBILITY, Detector, measure, preselection
-from punzinet.analysis.simulation.events import GeneratedEvents, Generator
+from punzinet.analysis.simulation.events import GeneratedEvents, Generator, Pair
 from punzinet.analysis.simulation.generators.signal import SignalGenerator
-from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.types import BoolArray, FloatArray, Random
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Batch:
     exposure: float = 0.0
     attempt: int = 0  # how often the stratum was simulated before, with too few trials
 
-    def rng(self, seed: int, purpose: int) -> np.random.Generator:
+    def rng(self, seed: int, purpose: int) -> Random:
         """The batch's own source of randomness."""
         name = zlib.crc32(self.dataset.encode())
         place = [seed, name, self.stratum, self.index, purpose + self.attempt]
@@ -100,19 +100,17 @@ class Counts:
         return mean, float(np.sqrt(max(variance, 0.0) / self.trials))
 
 
-def simulate_batch(
-    batch: Batch, generator: Generator, detector: Detector, seed: int
-) -> tuple[NDArray[np.void], Counts]:
-    """Generate and detect one batch, and unweight background; events have the dtype `EVENT`."""
+Simulated = tuple[NDArray[np.void], Counts]
+"""Events of the dtype `EVENT`, and what was counted on the way to them."""
+
+
+def simulate_batch(batch: Batch, generator: Generator, detector: Detector, seed: int) -> Simulated:
+    """Generate and detect one batch, and unweight background.
+
+    An exposure of 0 asks for a pilot run of a background, which keeps weights, in fb.
+    """
     if isinstance(generator, SignalGenerator):
         return _simulate_signal(batch, generator, detector, seed)
-    return simulate_background(batch, generator, detector, seed)
-
-
-def simulate_background(
-    batch: Batch, generator: Generator, detector: Detector, seed: int
-) -> tuple[NDArray[np.void], Counts]:
-    """As `simulate_batch`; an exposure of 0 asks for a pilot run, which keeps weights, in fb."""
     pilot = batch.exposure == 0
     rng = batch.rng(seed, _PILOT if pilot else _PRODUCTION)
     generated = generator.generate(rng, detector.colliding_energy(rng, batch.trials))
@@ -139,7 +137,7 @@ def simulate_background(
 
 def _simulate_signal(
     batch: Batch, generator: SignalGenerator, detector: Detector, seed: int
-) -> tuple[NDArray[np.void], Counts]:
+) -> Simulated:
     """As `simulate_batch`, for unweighted events."""
     rng = batch.rng(seed, _PRODUCTION)
     energy = detector.colliding_energy(rng, batch.trials, signal=True)
@@ -156,9 +154,7 @@ def _simulate_signal(
     return events, counts
 
 
-def unweighted(
-    generator: SignalGenerator, rng: np.random.Generator, sqrt_s: FloatArray
-) -> GeneratedEvents:
+def unweighted(generator: SignalGenerator, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
     """One event for each energy of the beams (n,), GeV, by acceptance and rejection.
 
     Trials of an event are repeated, with its beam energy, until one is accepted with the
@@ -184,11 +180,7 @@ def unweighted(
 
 
 def _reconstruct(
-    rng: np.random.Generator,
-    generated: GeneratedEvents,
-    weight: FloatArray,
-    detector: Detector,
-    counts: Counts,
+    rng: Random, generated: GeneratedEvents, weight: FloatArray, detector: Detector, counts: Counts
 ) -> tuple[NDArray[np.void], BoolArray]:
     """Measure n events that look like two muons; those preselected, and which of the n they are."""
     muons = measure(rng, generated, detector)
@@ -205,9 +197,7 @@ def _reconstruct(
     return events, selected
 
 
-def integrate(
-    mass: float, sqrt_s: float, seed: int, precision: float = 0.002
-) -> tuple[float, float]:
+def integrate(mass: float, sqrt_s: float, seed: int, precision: float = 0.002) -> Pair:
     """Cross-section of the signal of one mass over g'^2, and its error below a precision, fb."""
     rng = Batch("signal", round(1e6 * mass), 0, 0).rng(seed, _INTEGRATION)
     energies = np.full(50_000, sqrt_s)

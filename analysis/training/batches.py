@@ -27,7 +27,7 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Events, EventStream, StreamedSample
 from punzinet.analysis.training.ranks import Ranks
-from punzinet.analysis.types import FloatArray, IntArray
+from punzinet.analysis.types import FloatArray, IntArray, Random
 
 #: Neighbouring events that share the way into a batch, with four features 1.5 KiB in one place of
 #: the memory, long enough to be read ahead; a tile of 16 costs twice the time.
@@ -80,7 +80,7 @@ class PackedEvents:
         tiles = np.arange(len(self), dtype=np.int32) if tiles is None else tiles
         return Batch(self.values, self.values.view(np.uint32), tiles)
 
-    def epoch(self, rng: np.random.Generator) -> Batches:
+    def epoch(self, rng: Random) -> Batches:
         """Draw the batches of one epoch, the same on all ranks; a single one is not shuffled."""
         if self.batches == 1:
             return self.batch().tiles, np.array([0, len(self)])
@@ -116,7 +116,7 @@ def pack(
     sample: StreamedSample,
     events: EventStream,
     batch_size: int | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     *,
     stratified: bool = False,
     disk: Path | None = None,

@@ -147,12 +147,7 @@ class StreamedSample:
     validation: EventStream
 
     def __post_init__(self) -> None:
-        """Check that there is something to train on.
-
-        Raises:
-            InputError: If a hypothesis has no signal, or there is no background, in the
-                training or the validation part.
-        """
+        """InputError if a hypothesis has no signal in one part, or there is no background in it."""
         for part, summary in zip(("training", "validation"), self._summaries, strict=True):
             if not np.all(summary.signal > 0):
                 missing = ", ".join(f"{m:g}" for m in self.mass[~(summary.signal > 0)])

@@ -9,7 +9,7 @@ loaded once, and then stays in the cache for all of them.
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
@@ -18,21 +18,11 @@ import numba
 import numpy as np
 import torch
 
+import punzinet.analysis.training.loss_kernels as kernels
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss, wide
 from punzinet.analysis.training.batches import TILE, Batch, Batches, PackedEvents
-from punzinet.analysis.training.loss_kernels import (
-    Descent,
-    Labels,
-    Networks,
-    PunziValues,
-    Totals,
-    bce_parts,
-    descend,
-    gradient_parts,
-    losses_and_slopes,
-    sum_parts,
-)
+from punzinet.analysis.training.loss_kernels import Descent, Labels, Networks, PunziValues, Totals
 from punzinet.analysis.training.network_kernels import PARTS, Workspace
 from punzinet.analysis.types import FloatArray, IntArray
 
@@ -127,7 +117,7 @@ class FusedEngine(Engine):
             return sums[:, 0], sums[:, 2:]
         values, slopes = self._evaluate(parameters, batch)
         gradients = np.empty((PARTS, *parameters.shape))
-        self._in_threads(gradient_parts, batch, self._networks(parameters), slopes, gradients)
+        self._in_threads(kernels.gradient_parts, batch, parameters, slopes, gradients)
         return values.loss, self.ranks.sum(gradients.sum(axis=0))
 
     def _descend(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
@@ -135,9 +125,9 @@ class FusedEngine(Engine):
         mean = np.zeros(len(vectors))
         if loss == "bce" and self.ranks.count == 1:
             # In one call: its batches are too short to be shared.
-            networks, sums = self._networks(vectors), np.zeros((len(vectors), 2 + vectors.shape[1]))
-            epoch = self.events.batch(order), bounds, descent, networks, self._labels, sums, mean
-            self._in_threads(descend, *epoch, workers=len(vectors))
+            sums, epoch = np.zeros((len(vectors), 2 + vectors.shape[1])), self.events.batch(order)
+            about = vectors, bounds, descent, self._labels, (sums, mean)
+            self._in_threads(kernels.descend, epoch, *about, workers=len(vectors))
             return mean
         for start, stop in pairwise(bounds.tolist()):
             losses, gradients = self.gradients(loss, vectors, order[start:stop])
@@ -161,26 +151,26 @@ class FusedEngine(Engine):
         """First pass: what the losses of networks are made of, and their (N, cells) slopes."""
         count, hypotheses, cells = len(parameters), self.events.hypotheses, len(self._labels.scale)
         sums = np.empty((PARTS, 1 + count, cells))
-        self._in_threads(sum_parts, batch, self._networks(parameters), sums)
+        self._in_threads(kernels.sum_parts, batch, parameters, sums)
         values = PunziValues(np.empty(count), *(np.empty((count, hypotheses)) for _ in range(3)))
         slopes = np.empty((count, cells), self._dtype)
-        losses_and_slopes(self.ranks.sum(sums.sum(axis=0)), self._totals, values, slopes)
+        kernels.losses_and_slopes(self.ranks.sum(sums.sum(axis=0)), self._totals, values, slopes)
         return values, slopes
 
     def _cross_entropies(self, parameters: FloatArray, batch: Batch, columns: int) -> FloatArray:
         """(N, columns) cross-entropies, weights and, if there are more, gradients of networks."""
         sums = np.empty((PARTS, len(parameters), columns))
-        self._in_threads(bce_parts, batch, self._networks(parameters), self._labels, sums)
+        self._in_threads(kernels.bce_parts, batch, parameters, self._labels, sums)
         return self.ranks.sum(sums.sum(axis=0))
 
-    def _networks(self, parameters: FloatArray) -> Networks:
-        return Networks(parameters.astype(self._dtype), self._widths)
-
-    def _in_threads(self, kernel: Callable[..., None], *about: Any, workers: int = PARTS) -> None:
+    def _in_threads(
+        self, kernel: Any, batch: Batch, parameters: FloatArray, *about: Any, workers: int = PARTS
+    ) -> None:
         """Let a kernel run for each of some workers; which of them does what changes no result."""
         workers = min(workers, len(self._work))
+        given = batch, Networks(parameters.astype(self._dtype), self._widths), *about
         run = map if workers == 1 else self._threads.map
-        list(run(lambda n: kernel(n, workers, self._work[n], *about), range(workers)))
+        list(run(lambda n: kernel((n, workers, self._work[n]), *given), range(workers)))
 
 
 def usable_device(name: str) -> torch.device:

@@ -20,7 +20,7 @@ from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.engine import Engine, Loss, parameter_count
 from punzinet.analysis.training.loss_kernels import Descent, PunziValues
 from punzinet.analysis.training.settings import PretrainingSettings, PunziSettings
-from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.types import BoolArray, FloatArray, Random
 
 #: Share of the background, in the mean over windows, that only a network lets pass that selects
 #: everything.
@@ -53,17 +53,15 @@ class Phase:
 
     def __init__(self, engine: Engine, validation: Engine, settings: Settings) -> None:
         self.engine, self.validation, self.settings = engine, validation, settings
+        self.first_rate: float = settings.learning_rate
 
     def start(self, parameters: FloatArray) -> TrainingState:
         """State before the first epoch, from (N, K) parameters."""
-        settings, hypotheses = self.settings, self.engine.events.hypotheses
-        state = TrainingState.start(parameters, settings.learning_rate, hypotheses)
+        state = TrainingState.start(parameters, self.first_rate, self.engine.events.hypotheses)
         state.begin(self.validate(state, range(len(parameters)), 0))
         return state
 
-    def epochs(
-        self, state: TrainingState, generator: Callable[[int], np.random.Generator]
-    ) -> Iterator[int]:
+    def epochs(self, state: TrainingState, generator: Callable[[int], Random]) -> Iterator[int]:
         """Train until all epochs are done, or all networks have finished or stopped.
 
         Changes the state; the generator gives the source of the shuffling in an epoch. Each epoch
@@ -124,14 +122,8 @@ class PunziTraining(Phase):
         super().__init__(engine, validation, settings)
         self.smoothing, self.longest = settings.smoothing, settings.max_step or np.inf
         self.lbfgs, self.mass = settings.optimizer == "lbfgs", mass
+        self.first_rate = 1.0 if self.lbfgs else settings.learning_rate
         self.no_cut = without_cut(validation)
-
-    def start(self, parameters: FloatArray) -> TrainingState:
-        """See `Phase`."""
-        state = super().start(parameters)
-        if self.lbfgs:
-            state.rate[:] = state.learning_rate[:] = 1
-        return state
 
     def train_epoch(self, state: TrainingState, rate: FloatArray, batches: Batches) -> FloatArray:
         """See `Phase`."""
@@ -269,21 +261,17 @@ def _iterate(parameters: FloatArray, curvature: Arrays, evaluate: Evaluate) -> f
     )
     optimizer.state[vector].update(_unpack(curvature))
     optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch's
-    curvature.clear()
-    curvature.update(_pack(optimizer.state[vector]))
+    curvature.clear()  # of the state, `al` is scratch
+    found = optimizer.state[vector].items()
+    curvature |= {name: np.asarray(value) for name, value in found if name != "al"}
     parameters[:] = vector.detach().numpy()
     loss, gradient = known[parameters.tobytes()]
     curvature |= {"loss": np.array(loss), "gradient": gradient}
     return loss if loss < before else None
 
 
-def _pack(state: dict[str, Any]) -> Arrays:
-    """The state of PyTorch's optimiser as arrays, for the checkpoint; `al` is scratch."""
-    return {name: np.asarray(value) for name, value in state.items() if name != "al"}
-
-
 def _unpack(arrays: Arrays) -> dict[str, Any]:
-    """What `_pack` has packed."""
+    """The state of PyTorch's optimiser, of which a checkpoint has arrays."""
     state: dict[str, Any] = {}
     for name, values in arrays.items():
         tensor = torch.from_numpy(values.copy())

@@ -8,6 +8,8 @@ through the batches of a whole epoch with its networks, and each network makes s
 
 *Punzi-loss.* The first pass over a batch sums up ε and B of every window; the loss and its slopes
 with respect to these sums follow; the second pass turns the slopes into the gradient.
+
+The `share` of a worker in the work is its number, that of all workers, and its `Workspace`.
 """
 
 import math
@@ -15,35 +17,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import punzinet.analysis.figures_of_merit as merit
+import punzinet.analysis.training.network_kernels as net
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.figures_of_merit import (
-    BackgroundUncertainty,
-    background_variance,
-    punzi_numerator,
-    variance_slope,
-)
 from punzinet.analysis.punzi_loss import MIN_EFFICIENCY
 from punzinet.analysis.training.batches import Batch
-from punzinet.analysis.training.network_kernels import (
-    BLOCK,
-    PARTS,
-    backward,
-    block_count,
-    blocks_of_part,
-    event_loop,
-    exp,
-    forward,
-    kernel,
-    load_block,
-    log1p,
-)
+from punzinet.analysis.training.network_kernels import BLOCK, PARTS, event_loop, exp, kernel, log1p
 from punzinet.analysis.types import FloatArray, IntArray
 
 TINY = 1e-300  # keeps a step of length zero from being divided by
 
-_numerator: Any = njit(punzi_numerator)
-_variance: Any = njit(background_variance)
-_slope: Any = njit(variance_slope)
+_numerator: Any = njit(merit.punzi_numerator)
+_variance: Any = njit(merit.background_variance)
+_slope: Any = njit(merit.variance_slope)
 
 
 class Networks(NamedTuple):
@@ -93,51 +79,44 @@ def _add_block(
     They are (N, 2 or 2 + K) float64: Σ weight · cross-entropy, Σ weight and, if they are so many,
     the gradient of the former.
     """
-    load_block(batch, block, work)
+    net.load_block(batch, block, work)
     weight, cell = work.weight, work.cell
     total = weight.dtype.type(0)
     for event in range(BLOCK):
         weight[event] *= labels.scale[cell[event]]
         total += weight[event]
     for n in range(which[0], len(networks.parameters), which[1]):
-        forward(networks.parameters[n], networks.widths, work.rows)
+        net.forward(networks.parameters[n], networks.widths, work.rows)
         sums[n, 0] += _cross_entropy(labels, work)
         sums[n, 1] += total
         if sums.shape[1] > 2:
-            backward(networks.parameters[n], networks.widths, work.rows, work.slopes, sums[n, 2:])
+            about = networks.parameters[n], networks.widths, work.rows, work.slopes
+            net.backward(*about, sums[n, 2:])
 
 
 @kernel
-def bce_parts(
-    worker: Any, workers: Any, work: Any, batch: Any, networks: Any, labels: Any, sums: Any
-) -> None:
+def bce_parts(share: Any, batch: Any, networks: Any, labels: Any, sums: Any) -> None:
     """Overwrite (PARTS, N, 2 or 2 + K) sums of a worker's parts of a batch, see `_add_block`."""
+    worker, workers, work = share
     for part in range(worker, PARTS, workers):
         sums[part, :, :] = 0
-        begin, end = blocks_of_part(batch, part)
+        begin, end = net.blocks_of_part(batch, part)
         for block in range(begin, end):
             _add_block(work, batch, block, networks, labels, sums[part], (0, 1))
 
 
 @kernel
 def descend(
-    worker: Any,
-    workers: Any,
-    work: Any,
-    epoch: Any,
-    bounds: Any,
-    descent: Any,
-    networks: Any,
-    labels: Any,
-    sums: Any,
-    losses: Any,
+    share: Any, epoch: Any, networks: Any, bounds: Any, descent: Any, labels: Any, results: Any
 ) -> None:
     """Train a worker's networks for one epoch of stochastic gradient descent.
 
     The `Batch` of all tiles is in the order of the epoch, with (batches + 1,) bounds of the
-    batches in it. Parameters of the `Descent` change; those of `Networks` and the (N, 2 + K)
-    sums are scratch. The (N,) losses become means over batches of the weighted mean cross-entropy.
+    batches in it. Parameters of the `Descent` change; those of `Networks` and the first results,
+    (N, 2 + K) sums, are scratch. The second, (N,) losses, become means over batches of the
+    weighted mean cross-entropy.
     """
+    (worker, workers, work), (sums, losses) = share, results
     count, batches = len(losses), len(bounds) - 1
     for n in range(worker, count, workers):
         losses[n] = 0
@@ -147,7 +126,7 @@ def descend(
             sums[n, :] = 0
             for k in range(descent.parameters.shape[1]):
                 networks.parameters[n, k] = descent.parameters[n, k]
-        for block in range(block_count(batch)):
+        for block in range(net.block_count(batch)):
             _add_block(work, batch, block, networks, labels, sums, (worker, workers))
         for n in range(worker, count, workers):
             if sums[n, 1] > 0:
@@ -170,7 +149,7 @@ def _step(descent: Any, network: Any, sums: Any) -> None:
 @event_loop
 def _evaluate(networks: Any, n: Any, rows: Any) -> None:
     """Forward pass of one network for one block, with the output ŷ in place of the logit."""
-    forward(networks.parameters[n], networks.widths, rows)
+    net.forward(networks.parameters[n], networks.widths, rows)
     output = rows[-1]
     one = rows.dtype.type(1)
     for event in range(BLOCK):
@@ -178,18 +157,19 @@ def _evaluate(networks: Any, n: Any, rows: Any) -> None:
 
 
 @kernel
-def sum_parts(worker: Any, workers: Any, work: Any, batch: Any, networks: Any, sums: Any) -> None:
+def sum_parts(share: Any, batch: Any, networks: Any, sums: Any) -> None:
     """First pass over a worker's parts of a batch.
 
     Overwrites (PARTS, 1 + N, cells) float64 sums: Σ weight, and Σ weight · ŷ of each network.
     """
+    worker, workers, work = share
     rows, weight, cell = work.rows, work.weight, work.cell
     output = rows[-1]
     for part in range(worker, PARTS, workers):
         sums[part, :, :] = 0
-        begin, end = blocks_of_part(batch, part)
+        begin, end = net.blocks_of_part(batch, part)
         for block in range(begin, end):
-            load_block(batch, block, work)
+            net.load_block(batch, block, work)
             for event in range(BLOCK):
                 sums[part, 0, cell[event]] += np.float64(weight[event])
             for n in range(len(networks.parameters)):
@@ -200,20 +180,19 @@ def sum_parts(worker: Any, workers: Any, work: Any, batch: Any, networks: Any, s
 
 
 @kernel
-def gradient_parts(
-    worker: Any, workers: Any, work: Any, batch: Any, networks: Any, slopes: Any, gradients: Any
-) -> None:
+def gradient_parts(share: Any, batch: Any, networks: Any, slopes: Any, gradients: Any) -> None:
     """Second pass over a worker's parts of a batch: (PARTS, N, K) gradients are overwritten.
 
     The (N, cells) slopes are ∂loss/∂(weight · ŷ) of the events of each cell.
     """
+    worker, workers, work = share
     rows, weight, cell = work.rows, work.weight, work.cell
     output, slope, one = rows[-1], work.slopes[-1], rows.dtype.type(1)
     for part in range(worker, PARTS, workers):
         gradients[part, :, :] = 0
-        begin, end = blocks_of_part(batch, part)
+        begin, end = net.blocks_of_part(batch, part)
         for block in range(begin, end):
-            load_block(batch, block, work)
+            net.load_block(batch, block, work)
             for n in range(len(networks.parameters)):
                 _evaluate(networks, n, rows)
                 by_cell = slopes[n]
@@ -221,7 +200,7 @@ def gradient_parts(
                     by_output = by_cell[cell[event]] * weight[event]
                     slope[event] = by_output * output[event] * (one - output[event])
                 parameters, gradient = networks.parameters[n], gradients[part, n]
-                backward(parameters, networks.widths, rows, work.slopes, gradient)
+                net.backward(parameters, networks.widths, rows, work.slopes, gradient)
 
 
 class Totals(NamedTuple):
@@ -232,7 +211,7 @@ class Totals(NamedTuple):
     ranges: IntArray  # (R, 2) ranges of windows, see `PackedEvents`
     luminosity: float  # L in fb^-1
     constants: FloatArray  # (3,) constant term, a and b of the figure of merit
-    uncertainty: BackgroundUncertainty
+    uncertainty: merit.BackgroundUncertainty
     cross_section: float  # of the signal in the significance loss, fb; 0 for the Punzi-loss
 
 

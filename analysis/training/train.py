@@ -42,7 +42,7 @@ from punzinet.analysis.training.engine import AutogradEngine, Engine, FusedEngin
 from punzinet.analysis.training.loop import Phase, PunziTraining
 from punzinet.analysis.training.ranks import Ranks
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray, Random
 
 LOG = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ def train_networks(
     if pretrained is not None:
         identity["pretrained"] = hashlib.sha256(pretrained.tobytes()).hexdigest()
     ranks = ranks or Ranks()
+    leads = ranks.number == 0
     checkpoint = Checkpoint(output.network(CHECKPOINT), identity, resume=resume)
     ranks.any(False)  # nobody writes before all have read
     cross_section = settings.significance_cross_section
@@ -126,22 +127,28 @@ def train_networks(
                 checkpoint.states[phase.name] = phase.start(vectors)
             state = checkpoint.states[phase.name]
             for _ in phase.epochs(state, partial(_generator, settings, BATCHES, index)):
-                if ranks.number == 0:
-                    for report in reporters:
-                        report(phase, state)
-                _end_if_asked(phase.name, state, checkpoint, ranks, signal_came())
+                for report in reporters if leads else ():
+                    report(phase, state)
+                ends = ranks.any(signal_came())
+                if leads:
+                    checkpoint.write(at_once=ends)
+                if ends:
+                    ranks.any(False)  # nobody leaves before it is written
+                    raise Interrupted(
+                        f"the training was interrupted after epoch {state.epoch} of phase "
+                        f"{phase.name}; nothing is lost: the same command continues it."
+                    )
             vectors = state.best
             del phase  # and with it a copy of the events, before the next one is made
-    folder = output if ranks.number == 0 else None
     trained = {
-        name: tuple(_trained(name, state, _networks(sample, settings), folder))
+        name: tuple(_trained(name, state, _networks(sample, settings), output if leads else None))
         for name, state in checkpoint.states.items()
     }
     result = TrainingResult(trained.get("bce", ()), trained["punzi"])
     if not may_fail and not any(network.converged for network in result.punzi):
         first = result.punzi[0]
         raise InputError(f"No network converged; {first.name}: {first.messages[-1]}.")
-    if ranks.number == 0:
+    if leads:
         output.network(CHECKPOINT).unlink(missing_ok=True)
     return result
 
@@ -153,7 +160,7 @@ def parameters_of(networks: Sequence[PunziNet]) -> FloatArray:
     return found
 
 
-def _generator(settings: TrainingSettings, *key: int) -> np.random.Generator:
+def _generator(settings: TrainingSettings, *key: int) -> Random:
     """A source of random numbers of its own for every purpose, phase and number."""
     return np.random.default_rng([settings.seed, *key])
 
@@ -212,21 +219,6 @@ def _phase(
     batch_size = None if punzi.optimizer == "lbfgs" else punzi.batch_size
     training = engine(sample.training, batch_size, rng, stratified=punzi.batches == "stratified")
     return PunziTraining(training, engine(sample.validation), punzi, sample.mass)
-
-
-def _end_if_asked(
-    phase: str, state: TrainingState, checkpoint: Checkpoint, ranks: Ranks, signal_came: bool
-) -> None:
-    """Write a checkpoint when it is time to; Interrupted if a signal came to any rank."""
-    ends = ranks.any(signal_came)
-    if ranks.number == 0:
-        checkpoint.write(at_once=ends)
-    if ends:
-        ranks.any(False)  # nobody leaves before it is written
-        raise Interrupted(
-            f"the training was interrupted after epoch {state.epoch} of phase {phase}; "
-            "nothing is lost: the same command continues it."
-        )
 
 
 @contextmanager

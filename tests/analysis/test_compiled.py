@@ -7,7 +7,7 @@ from punzinet.analysis.compiled import compiled_sources
 SOURCES = {
     "kernels": "from punzinet.analysis.compiled import njit\n"
     "from punzinet.analysis.deep import (\n    helper,\n)\n",
-    "deep/helper": "from punzinet.analysis.constants import PI\n",
+    "deep/helper": "import punzinet.analysis.constants as natural\n",
     "constants": "PI = 3.14\n",
     "manifest": "from punzinet.analysis import kernels\n",
 }

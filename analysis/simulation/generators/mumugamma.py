@@ -19,28 +19,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+import punzinet.analysis.simulation.events as p4
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
-from punzinet.analysis.simulation.detector import (
-    MISSED,
-    SEEN,
-    Detector,
-    Region,
-    in_region,
-    transform,
-)
-from punzinet.analysis.simulation.events import (
-    GeneratedEvents,
-    Momentum,
-    Pair,
-    about_z,
-    dot,
-    from_rest_frame,
-    momenta,
-    rotate_to,
-)
+from punzinet.analysis.simulation.detector import MISSED, SEEN, Detector, Region, in_region
+from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, Pair
 from punzinet.analysis.simulation.generators import radiation
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray, Random
 
 PHOTONS: Final = 5
 """Rows of photons: the hardest one; those off electron, positron, mu+ and mu-."""
@@ -57,7 +42,7 @@ class HardestPhoton(NamedTuple):
     least_transverse: float = 0.0
     region: Region = Region()  # where the photon has to go
 
-    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+    def generate(self, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV; rows of zeros if it fails."""
         events = GeneratedEvents.zeros(sqrt_s, PHOTONS)
         _generate(rng, self, events)
@@ -70,7 +55,7 @@ class SoftPhotons(NamedTuple):
     name: str
     below: float
 
-    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+    def generate(self, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV."""
         events = GeneratedEvents.zeros(sqrt_s, PHOTONS)
         _generate_without(rng, self.below, events)
@@ -87,8 +72,8 @@ def _angles_in_cms(detector: Detector, polar_range: Pair) -> Pair:
     angle, azimuth = np.meshgrid(np.radians(polar_range), np.radians(np.arange(360)))
     sine = np.sin(angle)
     unit = sine * np.cos(azimuth), sine * np.sin(azimuth), np.cos(angle)
-    photons = transform(np.stack([np.ones_like(sine), *unit], axis=-1), detector.from_laboratory)
-    theta = np.degrees(momenta(photons).theta)
+    photons = p4.transform(np.stack([np.ones_like(sine), *unit], axis=-1), detector.from_laboratory)
+    theta = np.degrees(p4.momenta(photons).theta)
     return float(theta.min()) - 1, float(theta.max()) + 1
 
 
@@ -156,7 +141,7 @@ def _peak(low: float, high: float, scale: float, uniform: float) -> tuple[float,
 
 @njit(cache=True)
 def hardest_photon(
-    rng: np.random.Generator, s: float, x_range: Pair, y_range: Pair
+    rng: Random, s: float, x_range: Pair, y_range: Pair
 ) -> tuple[float, float, float, float]:
     """Draw energy and angle of the hardest photon and the angle of the muons.
 
@@ -202,7 +187,7 @@ def hardest_photon(
 
 
 @njit(cache=True)
-def _generate(rng: np.random.Generator, stratum: HardestPhoton, events: GeneratedEvents) -> None:
+def _generate(rng: Random, stratum: HardestPhoton, events: GeneratedEvents) -> None:
     """Fill events; trials out of the stratum or of too little energy stay as they are."""
     transverse = stratum.least_transverse
     for i, sqrt_s in enumerate(events.sqrt_s):
@@ -212,53 +197,51 @@ def _generate(rng: np.random.Generator, stratum: HardestPhoton, events: Generate
         if largest_transverse(sqrt_s / 2, x, y, softer) < transverse:
             continue
         first, second, frame = radiation.radiate_off_beams(rng, sqrt_s, softer)
-        s = dot(frame[0], frame[0])
+        s = p4.dot(frame[0], frame[0])
         s_mumu = s * (1 - x)
         if s_mumu <= radiation.DIMUON_THRESHOLD:
             continue
         energy = x * sqrt(s) / 2
-        photon = about_z(energy, energy, y, 2 * pi * rng.random())
+        photon = p4.about_z(energy, energy, y, 2 * pi * rng.random())
         hardest = radiation.into_cms(photon, frame)
         if not in_region(hardest, stratum.region):
             continue
         dimuon = (sqrt(s) - energy, -photon[1], -photon[2], -photon[3])
         backwards = (dimuon[1] / energy, dimuon[2] / energy, dimuon[3] / energy)
-        turned = rotate_to(backwards, about_z(1.0, 1.0, 1 - c, 2 * pi * rng.random()))
+        turned = p4.rotate_to(backwards, p4.about_z(1.0, 1.0, 1 - c, 2 * pi * rng.random()))
         unit = (turned[1], turned[2], turned[3])
-        mu_plus, mu_minus, off_plus, off_minus = radiation.radiate_off_muons(
-            rng, s_mumu, softer, unit
-        )
-        off_plus = radiation.into_cms(from_rest_frame(off_plus, dimuon), frame)
-        off_minus = radiation.into_cms(from_rest_frame(off_minus, dimuon), frame)
-        recoil_x = hardest[1] + first[1] + second[1] + off_plus[1] + off_minus[1]
-        recoil_y = hardest[2] + first[2] + second[2] + off_plus[2] + off_minus[2]
+        mu_plus, mu_minus, third, fourth = radiation.radiate_off_muons(rng, s_mumu, softer, unit)
+        third = radiation.into_cms(p4.from_rest_frame(third, dimuon), frame)
+        fourth = radiation.into_cms(p4.from_rest_frame(fourth, dimuon), frame)
+        recoil_x = hardest[1] + first[1] + second[1] + third[1] + fourth[1]
+        recoil_y = hardest[2] + first[2] + second[2] + third[2] + fourth[2]
         if mu_plus[0] == 0 or hypot(recoil_x, recoil_y) < transverse:
             continue
         velocity = sqrt(1 - radiation.DIMUON_THRESHOLD / s_mumu)
         half = sqrt(s_mumu) / 2
         plus, minus = radiation.back_to_back(half, half * velocity, unit)
-        plus, minus = from_rest_frame(plus, dimuon), from_rest_frame(minus, dimuon)
+        plus, minus = p4.from_rest_frame(plus, dimuon), p4.from_rest_frame(minus, dimuon)
         element = radiative_element(s, y, photon, minus, plus)
         # flux 1/2s, and three-body phase space in x, y, c and two azimuths
         volume *= x * velocity / (8 * pi) ** 2 / (2 * pi) / 4 / 2
         events.weight[i] = FB_PER_GEV2 * element * volume * of_softer
-        events.mu_plus[i] = radiation.into_cms(from_rest_frame(mu_plus, dimuon), frame)
-        events.mu_minus[i] = radiation.into_cms(from_rest_frame(mu_minus, dimuon), frame)
-        for k, radiated in enumerate((hardest, first, second, off_plus, off_minus)):
+        events.mu_plus[i] = radiation.into_cms(p4.from_rest_frame(mu_plus, dimuon), frame)
+        events.mu_minus[i] = radiation.into_cms(p4.from_rest_frame(mu_minus, dimuon), frame)
+        for k, radiated in enumerate((hardest, first, second, third, fourth)):
             events.photons[i, k] = radiated
 
 
 @njit(cache=True)
-def _generate_without(rng: np.random.Generator, below: float, events: GeneratedEvents) -> None:
+def _generate_without(rng: Random, below: float, events: GeneratedEvents) -> None:
     """Fill events without a photon harder than an energy fraction; there is always enough left."""
     for i, sqrt_s in enumerate(events.sqrt_s):
         softer, of_softer = radiation.softer_fractions(rng, sqrt_s**2, sqrt_s**2, below)
         first, second, frame = radiation.radiate_off_beams(rng, sqrt_s, softer)
-        s = dot(frame[0], frame[0])
+        s = p4.dot(frame[0], frame[0])
         cosine = 2 * rng.random() - 1
-        turned = about_z(1.0, 1.0, 1 - cosine, 2 * pi * rng.random())
+        turned = p4.about_z(1.0, 1.0, 1 - cosine, 2 * pi * rng.random())
         unit = (turned[1], turned[2], turned[3])
-        mu_plus, mu_minus, off_plus, off_minus = radiation.radiate_off_muons(rng, s, softer, unit)
+        mu_plus, mu_minus, third, fourth = radiation.radiate_off_muons(rng, s, softer, unit)
         # flux and two-body phase space
         volume = sqrt(1 - radiation.DIMUON_THRESHOLD / s) / (8 * pi) / (2 * s)
         events.weight[i] = FB_PER_GEV2 * born_element(s, cosine) * volume * of_softer
@@ -266,8 +249,8 @@ def _generate_without(rng: np.random.Generator, below: float, events: GeneratedE
         events.mu_minus[i] = radiation.into_cms(mu_minus, frame)
         events.photons[i, 1] = first
         events.photons[i, 2] = second
-        events.photons[i, 3] = radiation.into_cms(off_plus, frame)
-        events.photons[i, 4] = radiation.into_cms(off_minus, frame)
+        events.photons[i, 3] = radiation.into_cms(third, frame)
+        events.photons[i, 4] = radiation.into_cms(fourth, frame)
 
 
 @njit(cache=True)
@@ -300,20 +283,20 @@ def radiative_element(
     beam = sqrt(energy**2 - ELECTRON_MASS**2)
     electron = (energy, 0.0, 0.0, beam)
     positron = (energy, 0.0, 0.0, -beam)
-    s_mumu = 2 * (MUON_MASS**2 + dot(minus, plus))
+    s_mumu = 2 * (MUON_MASS**2 + p4.dot(minus, plus))
     # products with the photon: (1 - velocity) + velocity (1 - cos), without cancellation
     slow = ELECTRON_MASS**2 / (energy + beam)
     k_electron = photon[0] * (slow + beam * opening)
     k_positron = photon[0] * (slow + beam * (2 - opening))
-    k_minus, k_plus = dot(minus, photon), dot(plus, photon)
+    k_minus, k_plus = p4.dot(minus, photon), p4.dot(plus, photon)
     # like charges: electron with mu-, positron with mu+
-    like_1, like_2 = 2 * dot(electron, minus), 2 * dot(positron, plus)
-    unlike_1, unlike_2 = 2 * dot(electron, plus), 2 * dot(positron, minus)
+    like_1, like_2 = 2 * p4.dot(electron, minus), 2 * p4.dot(positron, plus)
+    unlike_1, unlike_2 = 2 * p4.dot(electron, plus), 2 * p4.dot(positron, minus)
 
     like, unlike = (like_1, like_2), (unlike_1, unlike_2)
     initial = _off_the_beams(s, s_mumu, (k_electron, k_positron), like, unlike)
     hard = (like_1**2 + like_2**2 + unlike_1**2 + unlike_2**2) / (s * s_mumu)
-    dipole = 2 * dot(minus, plus) / (k_minus * k_plus)
+    dipole = 2 * p4.dot(minus, plus) / (k_minus * k_plus)
     mass_minus = (like_2**2 + unlike_1**2) / k_minus**2
     mass_plus = (like_1**2 + unlike_2**2) / k_plus**2
     final = hard * dipole - 2 * MUON_MASS**2 / s**2 * (mass_minus + mass_plus)

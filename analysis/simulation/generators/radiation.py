@@ -11,19 +11,11 @@ from typing import Final
 
 import numpy as np
 
+import punzinet.analysis.simulation.events as p4
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
-from punzinet.analysis.simulation.events import (
-    Momentum,
-    Vector,
-    about_z,
-    direction,
-    dot,
-    from_rest_frame,
-    minus,
-    rotate_to,
-    to_rest_frame,
-)
+from punzinet.analysis.simulation.events import Momentum, Pair, Vector
+from punzinet.analysis.types import Random
 
 SOFT_AND_VIRTUAL: Final = 1 + ALPHA / np.pi * (np.pi**2 / 3 - 0.5)
 """First-order vertex correction of the annihilation that no logarithm carries (Kuraev, Fadin)."""
@@ -122,9 +114,7 @@ def emission_angle(uniform: float, energy: float, mass: float) -> float:
 
 
 @njit(cache=True)
-def softer_fraction(
-    rng: np.random.Generator, s: float, mass: float, below: float, share: float
-) -> tuple[float, float]:
+def softer_fraction(rng: Random, s: float, mass: float, below: float, share: float) -> Pair:
     """Energy fraction of the photon off one charge, below that of the hardest photon.
 
     s is that of `exponent`. A `share` of the fractions is drawn from 1/(1 - z) instead of z^(b-1):
@@ -149,9 +139,7 @@ def softer_fraction(
 
 
 @njit(cache=True)
-def softer_fractions(
-    rng: np.random.Generator, s: float, s_mumu: float, below: float
-) -> tuple[Fractions, float]:
+def softer_fractions(rng: Random, s: float, s_mumu: float, below: float) -> tuple[Fractions, float]:
     """Energy fractions below that of the hardest, and the weight, with virtual corrections."""
     share = _HARD_SHARE if below > 0.5 else 0.0
     electron, weight_1 = softer_fraction(rng, s, ELECTRON_MASS, below, share)
@@ -163,17 +151,17 @@ def softer_fractions(
 
 
 @njit(cache=True)
-def _photon(rng: np.random.Generator, fraction: float, energy: float, mass: float) -> Momentum:
+def _photon(rng: Random, fraction: float, energy: float, mass: float) -> Momentum:
     """A photon of an energy fraction off a charge of some energy and mass along the z axis."""
     if fraction == 0:
         return 0.0, 0.0, 0.0, 0.0
     opening = emission_angle(rng.random(), energy, mass)
-    return about_z(fraction * energy, fraction * energy, opening, 2 * pi * rng.random())
+    return p4.about_z(fraction * energy, fraction * energy, opening, 2 * pi * rng.random())
 
 
 @njit(cache=True)
 def radiate_off_beams(
-    rng: np.random.Generator, sqrt_s: float, fractions: Fractions
+    rng: Random, sqrt_s: float, fractions: Fractions
 ) -> tuple[Momentum, Momentum, Frame]:
     """Radiate photons of given energies off the beams, and find the frame of the collision.
 
@@ -184,15 +172,15 @@ def radiate_off_beams(
     first = _photon(rng, fractions[0], energy, ELECTRON_MASS)
     mirrored = _photon(rng, fractions[1], energy, ELECTRON_MASS)
     second = (mirrored[0], mirrored[1], mirrored[2], -mirrored[3])
-    reduced = minus(minus((sqrt_s, 0.0, 0.0, 0.0), first), second)
+    reduced = p4.minus(p4.minus((sqrt_s, 0.0, 0.0, 0.0), first), second)
     axis = (0.0, 0.0, 1.0)
-    if first[0] + second[0] > 0 and dot(reduced, reduced) > DIMUON_THRESHOLD:
-        electron = to_rest_frame((energy, 0.0, 0.0, energy), reduced)
-        positron = to_rest_frame((energy, 0.0, 0.0, -energy), reduced)
+    if first[0] + second[0] > 0 and p4.dot(reduced, reduced) > DIMUON_THRESHOLD:
+        electron = p4.to_rest_frame((energy, 0.0, 0.0, energy), reduced)
+        positron = p4.to_rest_frame((energy, 0.0, 0.0, -energy), reduced)
         x = electron[1] / electron[0] - positron[1] / positron[0]
         y = electron[2] / electron[0] - positron[2] / positron[0]
         z = electron[3] / electron[0] - positron[3] / positron[0]
-        axis = direction((0.0, x, y, z))
+        axis = p4.direction((0.0, x, y, z))
     return first, second, (reduced, axis)
 
 
@@ -200,7 +188,7 @@ def radiate_off_beams(
 def into_cms(p: Momentum, frame: Frame) -> Momentum:
     """From the frame of the collision, with the electron along z, to the CMS of the beams."""
     reduced, axis = frame
-    return from_rest_frame(rotate_to(axis, p), reduced)
+    return p4.from_rest_frame(p4.rotate_to(axis, p), reduced)
 
 
 @njit(cache=True)
@@ -212,7 +200,7 @@ def back_to_back(energy: float, momentum: float, unit: Vector) -> tuple[Momentum
 
 @njit(cache=True)
 def radiate_off_muons(
-    rng: np.random.Generator, s: float, fractions: Fractions, unit: Vector
+    rng: Random, s: float, fractions: Fractions, unit: Vector
 ) -> tuple[Momentum, Momentum, Momentum, Momentum]:
     """Radiate photons of given energies off the muons.
 
@@ -222,13 +210,13 @@ def radiate_off_muons(
     """
     energy = sqrt(s) / 2
     opposite = (-unit[0], -unit[1], -unit[2])
-    off_plus = rotate_to(opposite, _photon(rng, fractions[2], energy, MUON_MASS))
-    off_minus = rotate_to(unit, _photon(rng, fractions[3], energy, MUON_MASS))
-    dimuon = minus(minus((2 * energy, 0.0, 0.0, 0.0), off_plus), off_minus)
-    left = dot(dimuon, dimuon)
+    off_plus = p4.rotate_to(opposite, _photon(rng, fractions[2], energy, MUON_MASS))
+    off_minus = p4.rotate_to(unit, _photon(rng, fractions[3], energy, MUON_MASS))
+    dimuon = p4.minus(p4.minus((2 * energy, 0.0, 0.0, 0.0), off_plus), off_minus)
+    left = p4.dot(dimuon, dimuon)
     if left <= DIMUON_THRESHOLD:
         nothing = (0.0, 0.0, 0.0, 0.0)
         return nothing, nothing, off_plus, off_minus
     plus, negative = back_to_back(sqrt(left) / 2, sqrt(left / 4 - MUON_MASS**2), unit)
-    mu_plus, mu_minus = from_rest_frame(plus, dimuon), from_rest_frame(negative, dimuon)
+    mu_plus, mu_minus = p4.from_rest_frame(plus, dimuon), p4.from_rest_frame(negative, dimuon)
     return mu_plus, mu_minus, off_plus, off_minus

@@ -28,7 +28,7 @@ import numpy as np
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.events import GeneratedEvents, Pair
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray, Random
 
 RATE: Final = FB_PER_GEV2 * ALPHA**2 / (32 * np.pi)
 """(e^2)^2 / (4 s^2) of the averaged matrix element and the flux, times s^2 and the powers of
@@ -43,7 +43,7 @@ class SignalGenerator(NamedTuple):
     mass: float
     name: str = "signal"
 
-    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+    def generate(self, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV; weights in fb at g' = 1.
 
         Raises:
@@ -139,7 +139,7 @@ def _largest(sqrt_s: float, mass: float) -> float:
 
 
 @njit(cache=True)
-def _generate(rng: np.random.Generator, mass: float, events: GeneratedEvents) -> None:
+def _generate(rng: Random, mass: float, events: GeneratedEvents) -> None:
     """Fill weighted trials in fb at g' = 1."""
     masses2 = (MUON_MASS * MUON_MASS, mass * mass)
     for i, sqrt_s in enumerate(events.sqrt_s):

@@ -15,35 +15,20 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+import punzinet.analysis.constants as const
+import punzinet.analysis.simulation.events as p4
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.constants import (
-    ALPHA,
-    BR_TAU_TO_MU,
-    BR_TAU_TO_PI,
-    ELECTRON_MASS,
-    FB_PER_GEV2,
-    MUON_MASS,
-    PION_MASS,
-    TAU_MASS,
-)
-from punzinet.analysis.simulation.events import (
-    GeneratedEvents,
-    Momentum,
-    Vector,
-    about_z,
-    dot,
-    rotate_to,
-)
+from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, Vector
 from punzinet.analysis.simulation.generators import radiation
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray, Random
 
-THRESHOLD: Final = 2 * TAU_MASS
+THRESHOLD: Final = 2 * const.TAU_MASS
 """Least energy of a collision, GeV."""
-LARGEST_ENERGY: Final = (TAU_MASS**2 + MUON_MASS**2) / (2 * TAU_MASS)
+LARGEST_ENERGY: Final = (const.TAU_MASS**2 + const.MUON_MASS**2) / (2 * const.TAU_MASS)
 """Energy of the muon, GeV, when both neutrinos run against it: W = (M^2 + m^2) / 2M."""
-LEAST_FRACTION: Final = MUON_MASS / LARGEST_ENERGY
+LEAST_FRACTION: Final = const.MUON_MASS / LARGEST_ENERGY
 """x0 = m/W, the energy fraction of a muon at rest."""
-PION_MOMENTUM: Final = (TAU_MASS**2 - PION_MASS**2) / (2 * TAU_MASS)
+PION_MOMENTUM: Final = (const.TAU_MASS**2 - const.PION_MASS**2) / (2 * const.TAU_MASS)
 
 
 class TauPairGenerator(NamedTuple):
@@ -53,14 +38,14 @@ class TauPairGenerator(NamedTuple):
     pion_misidentification: float = 0.0
     name: str = "tautau"
 
-    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+    def generate(self, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV.
 
         Weights, in fb with the branching ratios and misidentification rates, vary by radiation
         alone, and none is more than a fifth above the mean.
         """
-        pions = self.pion_misidentification * BR_TAU_TO_PI
-        share = BR_TAU_TO_MU + pions
+        pions = self.pion_misidentification * const.BR_TAU_TO_PI
+        share = const.BR_TAU_TO_MU + pions
         events = GeneratedEvents.zeros(sqrt_s)
         _generate(rng, pions / share, events)
         return events._replace(weight=events.weight * share**2)
@@ -73,8 +58,8 @@ def born_cross_section(s: float) -> float:
     (4 pi alpha^2 / 3s) beta (3 - beta^2) / 2, with the running alpha; zero below threshold.
     """
     beta = sqrt(max(0.0, 1 - THRESHOLD * THRESHOLD / s))
-    coupling = ALPHA / (1 - radiation.vacuum_polarisation(s))
-    return FB_PER_GEV2 * 2 * pi * coupling * coupling / (3 * s) * beta * (3 - beta * beta)
+    coupling = const.ALPHA / (1 - radiation.vacuum_polarisation(s))
+    return const.FB_PER_GEV2 * 2 * pi * coupling * coupling / (3 * s) * beta * (3 - beta * beta)
 
 
 @njit(cache=True)
@@ -101,7 +86,7 @@ def muon_analysing_power(x: float) -> float:
 
 
 @njit(cache=True)
-def _muon_fraction(rng: np.random.Generator) -> float:
+def _muon_fraction(rng: Random) -> float:
     """Draw x of `michel_spectrum`: x^2 uniform, then rejection against 9/8 of x (9 of 10 pass)."""
     least2 = LEAST_FRACTION * LEAST_FRACTION
     while True:
@@ -111,7 +96,7 @@ def _muon_fraction(rng: np.random.Generator) -> float:
 
 
 @njit(cache=True)
-def _cosine(rng: np.random.Generator, slope: float) -> float:
+def _cosine(rng: Random, slope: float) -> float:
     """Draw a cosine c of density (1 + slope c) / 2, for a slope between -1 and 1."""
     centred = slope + 2 * (2 * rng.random() - 1)
     # root of slope c^2 + 2c = centred that has no pole at slope zero
@@ -120,22 +105,22 @@ def _cosine(rng: np.random.Generator, slope: float) -> float:
 
 @njit(cache=True)
 def decay(
-    rng: np.random.Generator, charge: float, polarisation: Vector, pion_share: float
+    rng: Random, charge: float, polarisation: Vector, pion_share: float
 ) -> tuple[Momentum, Vector]:
     """Muon or pion, GeV, and polarimeter of a tau of some charge and polarisation, at rest."""
     if pion_share > 0 and rng.random() < pion_share:
-        momentum, mass, power = PION_MOMENTUM, PION_MASS, -charge
+        momentum, mass, power = PION_MOMENTUM, const.PION_MASS, -charge
     else:
         x = _muon_fraction(rng)
         momentum = LARGEST_ENERGY * sqrt(x * x - LEAST_FRACTION * LEAST_FRACTION)
-        mass, power = MUON_MASS, -charge * muon_analysing_power(x)
+        mass, power = const.MUON_MASS, -charge * muon_analysing_power(x)
     length = sqrt(polarisation[0] ** 2 + polarisation[1] ** 2 + polarisation[2] ** 2)
     energy = sqrt(momentum * momentum + mass * mass)
     opening = 1 - _cosine(rng, power * length)
-    p = about_z(energy, momentum, opening, 2 * pi * rng.random())
+    p = p4.about_z(energy, momentum, opening, 2 * pi * rng.random())
     if length > 0:
         axis = (polarisation[0] / length, polarisation[1] / length, polarisation[2] / length)
-        p = rotate_to(axis, p)
+        p = p4.rotate_to(axis, p)
     scale = power / momentum if momentum > 0 else 0.0
     return p, (scale * p[1], scale * p[2], scale * p[3])
 
@@ -160,7 +145,7 @@ def spin_correlation(cosine: float, gamma: float) -> tuple[Vector, Vector, Vecto
 
 
 @njit(cache=True)
-def _pair_cosine(rng: np.random.Generator, gamma: float) -> float:
+def _pair_cosine(rng: Random, gamma: float) -> float:
     """Draw the cosine of the tau- to the electron, density 1 + c^2 + (1 - c^2) / gamma^2."""
     lightness = 1 / (gamma * gamma)
     while True:
@@ -171,9 +156,7 @@ def _pair_cosine(rng: np.random.Generator, gamma: float) -> float:
 
 
 @njit(cache=True)
-def make_pair(
-    rng: np.random.Generator, sqrt_s: float, pion_share: float
-) -> tuple[Momentum, Momentum]:
+def make_pair(rng: Random, sqrt_s: float, pion_share: float) -> tuple[Momentum, Momentum]:
     """Positive and negative muon (or pion) of a tau pair, in the collision's rest frame.
 
     The z axis is along the electron.
@@ -214,13 +197,13 @@ def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momen
 
 
 @njit(cache=True)
-def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float]:
+def _radiated_fraction(rng: Random, s: float) -> tuple[float, float]:
     """Draw the energy fraction z of the photon off one beam, and its weight.
 
     Sampled in proportion to b z^(b-1) + b / 2(1-z), because the cross-section of what is left rises
     as 1/(1-z): events after hard radiation weigh no more than others. z is zero below `SOFTEST`.
     """
-    strength = radiation.exponent(s, ELECTRON_MASS)
+    strength = radiation.exponent(s, const.ELECTRON_MASS)
     least = THRESHOLD * THRESHOLD / s
     hard = -strength / 2 * log(least)
     soft = (1 - least) ** strength
@@ -233,7 +216,7 @@ def _radiated_fraction(rng: np.random.Generator, s: float) -> tuple[float, float
 
 
 @njit(cache=True)
-def _generate(rng: np.random.Generator, pion_share: float, events: GeneratedEvents) -> None:
+def _generate(rng: Random, pion_share: float, events: GeneratedEvents) -> None:
     """Fill events, without branching ratios.
 
     Where radiation leaves too little energy the weight stays zero and the neutrinos have all of it.
@@ -242,7 +225,7 @@ def _generate(rng: np.random.Generator, pion_share: float, events: GeneratedEven
         z1, weight1 = _radiated_fraction(rng, sqrt_s**2)
         z2, weight2 = _radiated_fraction(rng, sqrt_s**2)
         first, second, frame = radiation.radiate_off_beams(rng, sqrt_s, (z1, z2, 0.0, 0.0))
-        s = dot(frame[0], frame[0])
+        s = p4.dot(frame[0], frame[0])
         if s <= THRESHOLD * THRESHOLD:
             events.invisible[i, 0] = sqrt_s
             continue

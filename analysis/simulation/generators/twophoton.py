@@ -15,27 +15,13 @@ from itertools import pairwise
 from math import cos, exp, hypot, inf, log, pi, radians, sin, sqrt, tan
 from typing import Final, NamedTuple
 
-import numpy as np
-
+import punzinet.analysis.simulation.events as p4
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.detector import MISSED, SEEN, Detector, Region, in_region
-from punzinet.analysis.simulation.events import (
-    GeneratedEvents,
-    Momentum,
-    Pair,
-    Vector,
-    about_z,
-    direction,
-    dot,
-    from_rest_frame,
-    minus,
-    rotate_to,
-    to_rest_frame,
-    transformed,
-)
+from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, Pair, Vector
 from punzinet.analysis.simulation.generators.twophoton_matrix_element import element_square
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray, Random
 
 ANGLE_MARGIN: Final = 2.0
 """By how many degrees the resolution may turn the recoil: with the default tracking, one in a
@@ -78,7 +64,7 @@ class TwoPhoton(NamedTuple):
     muon_transverse: float = 0.0  # least one of either muon in the laboratory, GeV
     region: Region = Region()  # `MISSED` if both scattered electrons have to be, `SEEN` if not both
 
-    def generate(self, rng: np.random.Generator, sqrt_s: FloatArray) -> GeneratedEvents:
+    def generate(self, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV; rows of zeros if it fails."""
         events = GeneratedEvents.zeros(sqrt_s, photons=0)
         _generate(rng, self, events)
@@ -192,9 +178,7 @@ def _power_range(sqrt_s: float, transverse_mass: float, across: Pair, stratum: T
 
 
 @njit(cache=True)
-def _draw_photons(
-    rng: np.random.Generator, sqrt_s: float, stratum: TwoPhoton
-) -> tuple[Pair, Pair, Pair, float]:
+def _draw_photons(rng: Random, sqrt_s: float, stratum: TwoPhoton) -> tuple[Pair, Pair, Pair, float]:
     """Draw both photons.
 
     With Q^2 given, y = q.p'/p.p' of either photon (p and p' the momenta of its own and of the
@@ -255,7 +239,7 @@ def _draw_photons(
 @njit(cache=True)
 def _slope(p: Momentum, matrix: FloatArray) -> Pair:
     """Slope of a momentum in the laboratory, and what it has across the axis there, GeV."""
-    _, x, y, z = transformed(p, matrix)
+    _, x, y, z = p4.transformed(p, matrix)
     across = sqrt(x**2 + y**2)
     return z / max(across, TINY), across
 
@@ -263,20 +247,13 @@ def _slope(p: Momentum, matrix: FloatArray) -> Pair:
 @njit(cache=True)
 def _pair_in_reach(sqrt_s: float, pair: Momentum, stratum: TwoPhoton) -> bool:
     """Whether the recoil of a muon pair (CMS) may pass the preselection."""
-    if dot(pair, pair) < stratum.pair_mass**2 or hypot(pair[1], pair[2]) < stratum.transverse:
+    if p4.dot(pair, pair) < stratum.pair_mass**2 or hypot(pair[1], pair[2]) < stratum.transverse:
         return False
     recoil = (sqrt_s - pair[0], -pair[1], -pair[2], -pair[3])
-    if dot(recoil, recoil) > stratum.recoil_mass2:
+    if p4.dot(recoil, recoil) > stratum.recoil_mass2:
         return False
     slope, _ = _slope(recoil, stratum.region.to_laboratory)
     return stratum.recoil_slope[0] <= slope <= stratum.recoil_slope[1]
-
-
-@njit(cache=True)
-def _electrons_in_reach(first: Momentum, second: Momentum, stratum: TwoPhoton) -> bool:
-    """Whether the calorimeter misses or sees the scattered electrons as it should."""
-    one, other = in_region(first, stratum.region), in_region(second, stratum.region)
-    return (one or other) if stratum.region.where == SEEN else (one and other)
 
 
 @njit(cache=True)
@@ -289,7 +266,7 @@ def _muon_in_reach(muon: Momentum, stratum: TwoPhoton) -> bool:
 
 @njit(cache=True)
 def _decay(
-    rng: np.random.Generator, pair: Momentum, photon: Momentum, transverse: float
+    rng: Random, pair: Momentum, photon: Momentum, stratum: TwoPhoton
 ) -> tuple[Momentum, Momentum, float, float, Vector]:
     """Draw mu- and mu+ in the rest frame of the pair with the photons along z.
 
@@ -297,22 +274,23 @@ def _decay(
     With them come its inverse density, their velocity, and the direction there of the electron's
     photon, given in the CMS.
     """
-    mass2 = dot(pair, pair)
+    mass2 = p4.dot(pair, pair)
     half = sqrt(mass2) / 2
     momentum = sqrt(half**2 - MUON_MASS**2)
-    edge = sqrt(1 + (4 * MUON_MASS**2 + transverse**2) / mass2)
+    edge = sqrt(1 + (4 * MUON_MASS**2 + stratum.muon_transverse**2) / mass2)
     norm = log((edge + 1) / (edge - 1))
     odds = exp((2 * rng.random() - 1) * norm)
     c = edge * (odds - 1) / (odds + 1)
     volume = norm * (edge**2 - c**2) / edge
-    negative = about_z(half, momentum, 1 - c, 2 * pi * rng.random())
+    negative = p4.about_z(half, momentum, 1 - c, 2 * pi * rng.random())
     positive = (half, -negative[1], -negative[2], -negative[3])
-    return negative, positive, volume, momentum / half, direction(to_rest_frame(photon, pair))
+    return negative, positive, volume, momentum / half, p4.direction(p4.to_rest_frame(photon, pair))
 
 
 @njit(cache=True)
-def _generate(rng: np.random.Generator, stratum: TwoPhoton, events: GeneratedEvents) -> None:
+def _generate(rng: Random, stratum: TwoPhoton, events: GeneratedEvents) -> None:
     """Fill events; trials that are out of reach stay as they are."""
+    region = stratum.region
     for i, sqrt_s in enumerate(events.sqrt_s):
         s = sqrt_s**2
         y, q2, azimuth, volume = _draw_photons(rng, sqrt_s, stratum)
@@ -323,17 +301,16 @@ def _generate(rng: np.random.Generator, stratum: TwoPhoton, events: GeneratedEve
         if not (exists and both):
             continue
         beam = sqrt(s / 4 - ELECTRON_MASS**2)
-        photon = minus((sqrt_s / 2, 0.0, 0.0, beam), first)
-        pair = minus(minus((sqrt_s, 0.0, 0.0, 0.0), first), second)
+        photon = p4.minus((sqrt_s / 2, 0.0, 0.0, beam), first)
+        pair = p4.minus(p4.minus((sqrt_s, 0.0, 0.0, 0.0), first), second)
         if not _pair_in_reach(sqrt_s, pair, stratum):
             continue
-        if not _electrons_in_reach(first, second, stratum):
+        one, other = in_region(first, region), in_region(second, region)
+        if not ((one or other) if region.where == SEEN else (one and other)):
             continue
-        mu_minus, mu_plus, of_angle, velocity, axis = _decay(
-            rng, pair, photon, stratum.muon_transverse
-        )
-        in_cms = from_rest_frame(rotate_to(axis, mu_minus), pair)
-        opposite = from_rest_frame(rotate_to(axis, mu_plus), pair)
+        mu_minus, mu_plus, of_angle, velocity, axis = _decay(rng, pair, photon, stratum)
+        in_cms = p4.from_rest_frame(p4.rotate_to(axis, mu_minus), pair)
+        opposite = p4.from_rest_frame(p4.rotate_to(axis, mu_plus), pair)
         if not (_muon_in_reach(in_cms, stratum) and _muon_in_reach(opposite, stratum)):
             continue
         square = element_square(sqrt_s, pair, q2, axis, (mu_minus, mu_plus))

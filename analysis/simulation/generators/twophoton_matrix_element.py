@@ -17,42 +17,35 @@ from typing import Final
 
 import numpy as np
 
+import punzinet.analysis.simulation.events as p4
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS
-from punzinet.analysis.simulation.events import (
-    Momentum,
-    Pair,
-    Vector,
-    dot,
-    minus,
-    rotate_from,
-    to_rest_frame,
-)
+from punzinet.analysis.simulation.events import Momentum, Pair, Vector
 from punzinet.analysis.types import FloatArray
 
 NO_FLIP: Final = 1e6 * ELECTRON_MASS**2
 """Virtuality above which electrons keep their helicity to some 1e-6, GeV^2."""
 
 ComplexArray = np.ndarray[tuple[int, ...], np.dtype[np.complexfloating]]
-Momenta = tuple[Momentum, Momentum]
+TwoMomenta = tuple[Momentum, Momentum]
 
 
 @njit(cache=True)
 def element_square(
-    sqrt_s: float, pair: Momentum, virtualities: Pair, axis: Vector, muons: Momenta
+    sqrt_s: float, pair: Momentum, virtualities: Pair, axis: Vector, muons: TwoMomenta
 ) -> float:
     """Matrix element squared without couplings and photon propagators.
 
     The pair is in the CMS of the beams. The axis is the direction of the electron's photon in the
     rest frame of the pair, the muons are mu- and mu+ there with this axis as z.
     """
-    mass = sqrt(dot(pair, pair))
+    mass = sqrt(p4.dot(pair, pair))
     energy = (mass**2 - virtualities[0] + virtualities[1]) / (2 * mass)
     momentum = sqrt(energy**2 + virtualities[0])
     photons = ((energy, 0.0, 0.0, momentum), (mass - energy, 0.0, 0.0, -momentum))
     beam = sqrt(sqrt_s**2 / 4 - ELECTRON_MASS**2)
-    electron = rotate_from(axis, to_rest_frame((sqrt_s / 2, 0.0, 0.0, beam), pair))
-    positron = rotate_from(axis, to_rest_frame((sqrt_s / 2, 0.0, 0.0, -beam), pair))
+    electron = p4.rotate_from(axis, p4.to_rest_frame((sqrt_s / 2, 0.0, 0.0, beam), pair))
+    positron = p4.rotate_from(axis, p4.to_rest_frame((sqrt_s / 2, 0.0, 0.0, -beam), pair))
     first = _polarisation_vectors(electron, photons[0], photons[1], 1.0)
     second = _polarisation_vectors(positron, photons[1], photons[0], -1.0)
     # the flip of an electron's helicity is of order m^2/Q^2
@@ -71,14 +64,14 @@ def _polarisation_vectors(
     All momenta are in the rest frame of the pair with the photons along z, the electron's before
     it radiates; `towards` is -1 if its photon flies against z, else 1.
     """
-    virtuality = -dot(photon, photon)
+    virtuality = -p4.dot(photon, photon)
     q = sqrt(virtuality)
-    product = dot(photon, other)
-    root = sqrt(product**2 + virtuality * dot(other, other))
+    product = p4.dot(photon, other)
+    root = sqrt(product**2 + virtuality * p4.dot(other, other))
     across = hypot(electron[1], electron[2])
     x, y = (electron[1] / across, electron[2] / across) if across > 0 else (1.0, 0.0)
     # electron times the scalar polarisation vector, and the length of its orthogonal part
-    along = q / root * (dot(electron, other) - product / 2)
+    along = q / root * (p4.dot(electron, other) - product / 2)
     length = sqrt(ELECTRON_MASS**2 + virtuality / 4)
     # scalar vector minus photon / Q
     scalar = q / (abs(photon[3]) + photon[0])
@@ -132,7 +125,9 @@ def _spinors(p: Momentum, mass: float, sign: float) -> ComplexArray:
 
 
 @njit(cache=True)
-def pair_square(first: FloatArray, second: FloatArray, photons: Momenta, muons: Momenta) -> float:
+def pair_square(
+    first: FloatArray, second: FloatArray, photons: TwoMomenta, muons: TwoMomenta
+) -> float:
     """Square of the amplitude of gamma* gamma* -> mu+mu- without couplings.
 
     It is summed over the polarisation vectors of both photons, (n, 4) and (m, 4), and over spins.
@@ -151,8 +146,8 @@ def pair_square(first: FloatArray, second: FloatArray, photons: Momenta, muons: 
         v = (vector[0], vector[1], vector[2], vector[3])
         _slash(v, outgoing, near[i])
         # a photon next to mu+ leaves the other one next to mu-
-        inner = minus(negative, photons[1] if i < n else photons[0])
-        norm = 1 / (dot(inner, inner) - MUON_MASS**2)
+        inner = p4.minus(negative, photons[1] if i < n else photons[0])
+        norm = 1 / (p4.dot(inner, inner) - MUON_MASS**2)
         for spin in range(2):
             _slash(v, incoming[spin], vertex)
             _slash(inner, vertex, far[i, spin])

@@ -9,8 +9,8 @@ from four_vectors import BEAMS, DETECTOR, boosted, dot, mass2, on_shell
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.manifest.sections import DetectorSettings
 from punzinet.analysis.simulation import detector as simulated
-from punzinet.analysis.simulation.detector import Detector, Preselection, Tracking, transform
-from punzinet.analysis.simulation.events import GeneratedEvents, momenta
+from punzinet.analysis.simulation.detector import Detector, Preselection, Tracking
+from punzinet.analysis.simulation.events import GeneratedEvents, momenta, transform
 
 MUONS = DETECTOR.muons
 PHOTONS, ELECTRONS = DETECTOR.photons, DETECTOR.electrons

@@ -44,7 +44,7 @@ def simulated(
 ) -> tuple[np.ndarray, sampling.Counts]:
     """Events of the toy at a luminosity, or from a pilot run, from a batch of so many trials."""
     batch = sampling.Batch("toy", 0, 0, trials, exposure=luminosity / trials)
-    return sampling.simulate_background(batch, Toy(), DETECTOR, seed)
+    return sampling.simulate_batch(batch, Toy(), DETECTOR, seed)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_stratum_with_heavy_events_is_simulated_again_with_more_trials() -> No
     more = sampling.more_trials(counts)
     assert more == pytest.approx(40_000 * counts.largest * 1.2, rel=1e-3)
     again = sampling.batches("toy", 2, more, 100.0, attempt=1)
-    _, lighter = sampling.simulate_background(again[0], Toy(), DETECTOR, seed=1)
+    _, lighter = sampling.simulate_batch(again[0], Toy(), DETECTOR, seed=1)
     assert 0.7 < lighter.largest < 1
     assert sampling.more_trials(lighter) == 0
 
@@ -142,7 +142,7 @@ def test_signal_is_counted_from_the_generated_events_and_survives_as_often_as_we
     assert counts.cutflow["generated"] == (20_000, 20_000.0)
     assert np.all(events["weight"] == 1)
     assert np.all(events["mass"] == 5.0)
-    _, pilot = sampling.simulate_background(
+    _, pilot = sampling.simulate_batch(
         sampling.Batch("s", 0, 0, 50_000), generator, DETECTOR, seed=8
     )
     share = counts.entries / 20_000

@@ -24,8 +24,8 @@ from four_vectors import (
 )
 
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
-from punzinet.analysis.simulation.detector import EVERYWHERE, transform
-from punzinet.analysis.simulation.events import momenta, rotate_to
+from punzinet.analysis.simulation.detector import EVERYWHERE
+from punzinet.analysis.simulation.events import momenta, rotate_to, transform
 from punzinet.analysis.simulation.generators.twophoton import ALL, scattered_electron, strata, whole
 from punzinet.analysis.simulation.generators.twophoton_matrix_element import (
     element_square,

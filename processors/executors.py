@@ -197,11 +197,8 @@ def _parsl_workers(workers: int) -> Iterator[None]:
 
 def is_lost_worker(error: BaseException) -> bool:
     """Whether an exception means that workers are gone, and not that something is wrong."""
-    return (
-        isinstance(error, BrokenExecutor | CancelledError)
-        or type(error).__name__ in _LOST_WORKERS
-        or "KilledWorker" in str(error)
-    )
+    named = type(error).__name__ in _LOST_WORKERS or "KilledWorker" in str(error)
+    return named or isinstance(error, BrokenExecutor | CancelledError)
 
 
 def survive(attempt: Callable[[], Result], records: Records, title: str) -> Result:

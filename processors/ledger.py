@@ -93,11 +93,9 @@ class Records:
 
     def unfinished(self) -> list[Job]:
         """Jobs without a record, by the headers of the records alone."""
-        return [
-            job
-            for job in self.jobs
-            if (files.read_content(self.path(job.name)) or {}).get("key") != job.key
-        ]
+        contents = (files.read_content(self.path(job.name)) or {} for job in self.jobs)
+        both = zip(self.jobs, contents, strict=True)
+        return [job for job, content in both if content.get("key") != job.key]
 
     def thin(self) -> None:
         """Throw the arrays of all records away: they still say what was done, and count no more."""

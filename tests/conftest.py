@@ -36,6 +36,5 @@ def ntuples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def wide_windows() -> Windows:
     """Windows of the small manifest's masses that overlap here and there and leave gaps between."""
-    sigma = np.array([1.0, 1.2, 2.0, 3.0, 2.5, 2.0])
-    every = np.ones(6, dtype=bool)
-    return Windows(np.array(small_data.MASSES), sigma, np.arange(6) % 2 == 0, every, (None,) * 6)
+    sigma = [1.0, 1.2, 2.0, 3.0, 2.5, 2.0]
+    return small_data.windows_of(small_data.MASSES, sigma, np.arange(6) % 2 == 0)

@@ -1,7 +1,5 @@
 """Compiled code is kept apart by the sources that it was compiled from."""
 
-from pathlib import Path
-
 from punzinet.analysis.compiled import compiled_sources
 
 SOURCES = {
@@ -13,7 +11,7 @@ SOURCES = {
 }
 
 
-def test_compiled_functions_depend_on_all_they_import_and_nothing_else(tmp_path: Path) -> None:
+def test_compiled_functions_depend_on_all_they_import_and_nothing_else(tmp_path):
     for name, content in SOURCES.items():
         path = tmp_path / "analysis" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import synthetic_sample
 
 from punzinet.analysis.cuts import (
     RankedEvents,
@@ -18,14 +19,7 @@ from punzinet.analysis.punzi_loss import SIGNAL
 
 H = 4
 PLAIN = FigureOfMerit()
-FIGURES = pytest.mark.parametrize(
-    "figure",
-    [
-        PLAIN,
-        FigureOfMerit(form="punzi-improved", a=5.0),
-        FigureOfMerit(background_uncertainty={"a": 0.5, "c": 2.0}),
-    ],
-)
+UNCERTAIN = FigureOfMerit(background_uncertainty={"a": 0.5, "c": 2.0})
 MERIT = 50.0, ("a", "b", "c")
 
 
@@ -58,7 +52,6 @@ def masked_sums(columns, cuts):
 
 
 def sigma_of(sums, figure):
-    """σ_min (H,) of sums (4, H)."""
     uncertainty = figure.uncertainty_of(MERIT[1])
     variance = background_variance(sums[:SIGNAL].sum(axis=0), sums[:SIGNAL], uncertainty)
     return figure.sigma_min(sums[SIGNAL], variance, 50.0)
@@ -70,7 +63,7 @@ def test_selected_sums_equal_masks(columns, cut):
     np.testing.assert_allclose(selected(rank(columns, H), cuts), masked_sums(columns, cuts), 1e-12)
 
 
-@FIGURES
+@pytest.mark.parametrize("figure", [PLAIN, FigureOfMerit(form="punzi-improved", a=5.0), UNCERTAIN])
 @settings(max_examples=150)
 @given(columns=event_columns(), training=st.tuples(*[st.booleans()] * H))
 def test_cuts_are_those_of_an_exhaustive_search(figure, columns, training):
@@ -93,24 +86,15 @@ def test_cuts_are_those_of_an_exhaustive_search(figure, columns, training):
 
 def many(n):
     """Events at the true spacing of the hypotheses, whose windows overlap at low mass."""
-    rng = np.random.default_rng(0)
-    mass = 0.1 * np.arange(1, 88)
-    sigma = np.interp(mass, [0.1, 4.0, 8.7], [0.25, 0.28, 0.08])
-    m2 = rng.uniform(-0.4, 76.0, n)
-    signal, own = rng.random(n) < 0.1, rng.integers(0, 87, n)
-    start = np.searchsorted(mass**2 + 2 * sigma, m2, side="right")
-    stop = np.searchsorted(mass**2 - 2 * sigma, m2, side="left")
-    process = np.where(signal, SIGNAL, rng.integers(0, 3, n))
-    weight = np.where(signal, 5e-5, 0.05) * rng.uniform(0.5, 2.0, n)
-    logit = rng.normal(2.0 * signal, 1.0).astype(np.float32)
-    start, stop = np.where(signal, own, start), np.where(signal, own + 1, stop)
-    return logit, weight, process, start.astype(np.int16), stop.astype(np.int16)
+    events, rng = synthetic_sample(n, hypotheses=87).training, np.random.default_rng(0)
+    logit = rng.normal(2.0 * (events.process == SIGNAL), 1.0).astype(np.float32)
+    return logit, events.weight.astype(float), events.process, events.start, events.stop
 
 
 def test_the_order_of_the_events_does_not_matter():
     columns = many(20_000)
     columns[0].round(1, out=columns[0])
-    shuffle = np.random.default_rng(1).permutation(20_000)
+    shuffle = np.random.default_rng(1).permutation(len(columns[0]))
     events, other = rank(columns), rank([c[shuffle] for c in columns])
     training = np.arange(87) % 2 == 0
     np.testing.assert_array_equal(optimal_cuts(events, PLAIN, 50.0), optimal_cuts(other, PLAIN, 50))
@@ -133,16 +117,14 @@ def test_no_events_select_nothing():
         *((c, code, ValueError, "out of range") for c, code in ((2, -2), (2, 3), (3, -1), (4, 88))),
     ],
 )
-def test_columns_without_meaning_are_refused_before_compiled_loops_see_them(
-    column, value, kind, sentence
-):
+def test_columns_are_checked_before_compiled_loops_see_them(column, value, kind, sentence):
     columns = many(100)
     columns[column][7] = value
     with pytest.raises(kind, match=sentence):
         rank(columns)
 
 
-def test_interpolated_cuts_pass_through_the_known_ones_and_never_beyond_neighbours() -> None:
+def test_interpolated_cuts_pass_through_the_known_ones_and_never_beyond_neighbours():
     mass = np.array([1.0, 1.5, 2.0, 3.0, 4.0])
     cut = np.array([0.3, -1.0, np.inf, 2.0, 1.9])
     finite = np.isfinite(cut)

@@ -21,7 +21,6 @@ def lab(p1: np.ndarray, p2: np.ndarray) -> DimuonKinematics:
 
 
 def at_rest(p1: np.ndarray, p2: np.ndarray, z: np.ndarray = Z) -> dict[str, np.ndarray]:
-    """Features by name of muons given in the centre-of-mass system."""
     features = dimuon_kinematics(p1, p2, AT_REST, z).features
     return dict(zip(FEATURES, features.T, strict=True))
 
@@ -38,7 +37,7 @@ def boost_matrix(total: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def test_thrust_axis_is_the_one_that_maximises_the_thrust() -> None:
+def test_thrust_axis_is_the_one_that_maximises_the_thrust():
     p1, p2 = random_muons(20)
     pt = at_rest(p1, p2)["pt_thrust"]
     thrust = sum(np.sqrt((p**2).sum(axis=0) - pt**2) for p in (p1, p2))
@@ -54,7 +53,7 @@ def test_thrust_axis_is_the_one_that_maximises_the_thrust() -> None:
         assert best == pytest.approx(thrust[i], rel=1e-7)
 
 
-def test_components_with_respect_to_the_softer_muon() -> None:
+def test_components_with_respect_to_the_softer_muon():
     p1, p2 = random_muons(500)
     result = at_rest(p1, p2)
     first_harder = (p1**2).sum(axis=0) > (p2**2).sum(axis=0)
@@ -78,7 +77,7 @@ def test_components_with_respect_to_the_softer_muon() -> None:
         ([1, 0, 1], [0, 0, -2], [2 / np.sqrt(10), np.sqrt(2), -np.sqrt(2), 1]),
     ],
 )
-def test_events_made_by_hand(p1: list[float], p2: list[float], expected: list[float]) -> None:
+def test_events_made_by_hand(p1, p2, expected):
     columns = (np.array(p, float)[:, None] for p in (p1, p2))
     result = dimuon_kinematics(*columns, AT_REST, Z)
     np.testing.assert_allclose(result.features[0], expected, atol=1e-14)
@@ -87,7 +86,7 @@ def test_events_made_by_hand(p1: list[float], p2: list[float], expected: list[fl
     assert result.m2_recoil[0] == pytest.approx(recoil, rel=1e-12)
 
 
-def test_everything_is_symmetric_in_the_two_muons() -> None:
+def test_everything_is_symmetric_in_the_two_muons():
     p1, p2 = random_muons(300)
     one, other = lab(p1, p2), lab(p2, p1)
     np.testing.assert_allclose(one.features, other.features, rtol=1e-12, atol=1e-13)
@@ -95,7 +94,7 @@ def test_everything_is_symmetric_in_the_two_muons() -> None:
 
 
 @given(st.integers(0, 1000))
-def test_only_the_dimuon_transverse_momentum_knows_the_beam(seed: int) -> None:
+def test_only_the_dimuon_transverse_momentum_knows_the_beam(seed):
     p1, p2 = random_muons(20, seed)
     rotation = Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
     before, after = at_rest(p1, p2), at_rest(rotation @ p1, rotation @ p2)
@@ -107,7 +106,7 @@ def test_only_the_dimuon_transverse_momentum_knows_the_beam(seed: int) -> None:
 
 
 @pytest.mark.parametrize("each", [False, True], ids=["the same beams", "beams of each event"])
-def test_features_are_those_of_the_boosted_muons(each: bool) -> None:
+def test_features_are_those_of_the_boosted_muons(each):
     p1, p2 = random_muons(300)
     beams = np.tile(BEAMS.total, (300, 1))
     if each:
@@ -126,14 +125,14 @@ def test_features_are_those_of_the_boosted_muons(each: bool) -> None:
     assert (result.m2_recoil < 0).any()
 
 
-def test_muons_at_rest_in_the_centre_of_mass_are_defined() -> None:
+def test_muons_at_rest_in_the_centre_of_mass_are_defined():
     rest, moving = np.zeros((3, 1)), np.array([[0.3], [0.4], [1.2]])
     np.testing.assert_allclose([*at_rest(moving, rest).values()], [[0], [0], [0], [0.5]])
     np.testing.assert_array_equal([*at_rest(rest, rest).values()], 0)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_stays_so_and_harms_no_neighbour(bad: float) -> None:
+def test_what_is_not_finite_stays_so_and_harms_no_neighbour(bad):
     p1, p2 = random_muons(5)
     clean = lab(p1, p2)
     p1[1, 2] = bad
@@ -144,7 +143,7 @@ def test_what_is_not_finite_stays_so_and_harms_no_neighbour(bad: float) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 100])
-def test_single_precision_input_is_computed_in_double(n: int) -> None:
+def test_single_precision_input_is_computed_in_double(n):
     single = [p.astype(np.float32) for p in random_muons(n)]
     result, expected = lab(*single), lab(*(p.astype(np.float64) for p in single))
     assert result.features.dtype == np.float64

@@ -10,37 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from punzinet.analysis.figures_of_merit import (
-    BackgroundUncertainty,
-    FigureOfMerit,
-    background_variance,
-    punzi_numerator,
-    variance_slope,
-)
+from punzinet.analysis import figures_of_merit
+from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
 
 FORMS = [FigureOfMerit(), FigureOfMerit(form="punzi-improved")]
 EFFICIENCY = st.floats(1e-4, 1.0)
 BACKGROUND = st.floats(0.0, 1e7)
-COMPILED = numba.njit("f8(f8, f8, f8, f8)")(punzi_numerator)
+COMPILED = numba.njit("f8(f8, f8, f8, f8)")(figures_of_merit.punzi_numerator)
 
 
 @pytest.mark.parametrize("background", [0.0, 0.3, 12.0, 4e4])
 def test_equation_9_term_by_term(background):
     a, b = 3.0, 1.28155
-    expected = (
-        b**2 / 2
-        + a * math.sqrt(background)
-        + b / 2 * math.sqrt(b**2 + 4 * a * math.sqrt(background) + 4 * background)
-    ) / (0.2 * 50)
-    assert FigureOfMerit().sigma_min(0.2, background, 50.0) == pytest.approx(expected, rel=1e-14)
+    root = math.sqrt(background)
+    signal = b**2 / 2 + a * root + b / 2 * math.sqrt(b**2 + 4 * a * root + 4 * background)
+    found = FigureOfMerit().sigma_min(0.2, background, 50.0)
+    assert found == pytest.approx(signal / (0.2 * 50), rel=1e-14)
 
 
 @given(
-    a=st.floats(0.5, 6),
-    b=st.floats(0.5, 3),
-    efficiency=EFFICIENCY,
-    background=BACKGROUND,
-    relative=st.sampled_from([0.0, 0.03, 0.5]),
+    st.floats(0.5, 6), st.floats(0.5, 3), EFFICIENCY, BACKGROUND, st.sampled_from([0, 0.03, 0.5])
 )
 def test_the_smallest_signal_fulfils_the_condition_of_punzi(a, b, efficiency, background, relative):
     """S above B + a√V at b sigmas (physics/0308063), B being as uncertain in both hypotheses."""
@@ -64,11 +53,8 @@ def test_improved_form_differs_by_its_constant_only():
 @given(efficiency=EFFICIENCY, background=BACKGROUND)
 def test_numpy_torch_and_numba_agree(figure, efficiency, background):
     expected = float(figure.sigma_min(efficiency, background, 50.0))
-    tensor = figure.sigma_min(
-        torch.tensor([efficiency], dtype=torch.float64),
-        torch.tensor([background], dtype=torch.float64),
-        50.0,
-    )
+    tensors = (torch.tensor([x], dtype=torch.float64) for x in (efficiency, background))
+    tensor = figure.sigma_min(*tensors, 50.0)
     assert tensor.item() == pytest.approx(expected, rel=1e-14)
     compiled = COMPILED(math.sqrt(background), figure.constant, figure.a, figure.b)
     assert compiled / (efficiency * 50.0) == pytest.approx(expected, rel=1e-14)
@@ -84,9 +70,8 @@ def test_no_efficiency_is_infinitely_insensitive():
 def test_gradients_are_right_and_finite_without_background(figure):
     efficiency = torch.tensor([0.1, 0.4, 0.9], dtype=torch.float64, requires_grad=True)
     background = torch.tensor([0.5, 30.0, 8e3], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(
-        lambda e, b: figure.sigma_min(e, b, 50.0), (efficiency, background), rtol=1e-6
-    )
+    sums = efficiency, background
+    assert torch.autograd.gradcheck(lambda *s: figure.sigma_min(*s, 50.0), sums, rtol=1e-6)
     empty = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     figure.sigma_min(efficiency, empty, 50.0).sum().backward()
     assert empty.grad is not None
@@ -112,10 +97,11 @@ def test_variances_of_processes_add_up():
 
 
 def test_slope_of_the_variance_equals_finite_differences():
-    uncertainty = BackgroundUncertainty(0.3, np.array([0.1, 0.2]))
+    uncertainty = figures_of_merit.BackgroundUncertainty(0.3, np.array([0.1, 0.2]))
     events = np.array([20.0, 70.0])
     for process in range(2):
         above, below = (events + step * np.eye(2)[process] for step in (1e-3, -1e-3))
         high, low = (background_variance(b.sum(), b, uncertainty) for b in (above, below))
-        slope = variance_slope(90.0, events[process], 0.3, uncertainty.by_process[process])
+        own = events[process], 0.3, uncertainty.by_process[process]
+        slope = figures_of_merit.variance_slope(90.0, *own)
         assert (high - low) / 2e-3 == pytest.approx(slope, rel=1e-8)

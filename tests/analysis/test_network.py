@@ -8,18 +8,18 @@ from operator import itemgetter
 import numpy as np
 import pytest
 import torch
+from small_data import windows_of
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.network import METADATA_FILE, WEIGHTS_FILE, PunziNet, load_network
 from punzinet.analysis.search import RECOIL, SearchSettings
-from punzinet.analysis.windows import Windows
 
 FEATURES = ("pt_thrust", "pt_mumin_mumax", "pl_mumin_mumax", "pt_mumu")
 LOW, HIGH = [0.0, -1.0, -4.5, 0.25], [3.0, 2.0, 5.1, 4.75]
-WINDOWS = Windows(
-    np.array([0.1, 0.2, 0.3]), np.array([0.23, 0.231, 0.2349]), np.array([True, False, True]),
-    np.array([True, True, False]), (None, None, None),
-)  # fmt: skip
+WINDOWS = replace(
+    windows_of([0.1, 0.2, 0.3], [0.23, 0.231, 0.2349], [True, False, True]),
+    fitted=np.array([True, True, False]),
+)
 
 
 def network(seed=3, hidden=(8, 4)):
@@ -106,8 +106,7 @@ def save(folder, cut=-0.125):
 def test_a_saved_network_comes_back_to_the_last_bit(tmp_path, cut):
     net = save(tmp_path / "punzi", cut)
     saved = load_network(tmp_path / "punzi")
-    assert saved.network.features == FEATURES
-    assert saved.network.hidden == (8, 4)
+    assert (saved.network.features, saved.network.hidden) == (FEATURES, (8, 4))
     assert np.array_equal(saved.network.logit_numpy(events()), net.logit_numpy(events()))
     for key, tensor in net.state_dict().items():
         assert torch.equal(saved.network.state_dict()[key], tensor)
@@ -128,7 +127,6 @@ def test_a_network_knows_its_search(tmp_path):
 
 
 def changed(**changes):
-    """Change some of a file of JSON."""
     return lambda content: json.dumps(json.loads(content) | changes).encode()
 
 

@@ -15,16 +15,14 @@ Z = np.array([0.0, 0.0, 1.0])
 BEAMS = Beams()
 
 
-def observe(
-    p1: np.ndarray, p2: np.ndarray, beam: np.ndarray = AT_REST, z: np.ndarray = Z
-) -> dict[str, np.ndarray]:
+def observe(p1, p2, beam=AT_REST, z=Z):
     pairs = MuonPairs(p1, p2, beam, z)
     found = {name: observable.compute(pairs) for name, observable in OBSERVABLES.items()}
     assert {values.shape for values in found.values()} == {(p1.shape[1],)}
     return found
 
 
-def test_the_features_are_among_them_for_beams_of_every_event() -> None:
+def test_the_features_are_among_them_for_beams_of_every_event():
     p1, p2 = random_muons(300)
     found = observe(p1, p2, BEAMS.total, BEAMS.electron_direction)
     kinematics = dimuon_kinematics(p1, p2, BEAMS.total, BEAMS.electron_direction)
@@ -37,7 +35,7 @@ def test_the_features_are_among_them_for_beams_of_every_event() -> None:
         np.testing.assert_allclose(each[name], values, rtol=1e-9, atol=1e-12)
 
 
-def test_definitions_in_the_centre_of_mass_system() -> None:
+def test_definitions_in_the_centre_of_mass_system():
     p1, p2 = random_muons(500, seed=2)
     found = observe(p1, p2)
     size = np.linalg.norm([p1, p2], axis=1)
@@ -77,7 +75,7 @@ def test_definitions_in_the_centre_of_mass_system() -> None:
     assert (2 * found["pt_thrust"] <= size.sum(axis=0) * (1 + 1e-12)).all()
 
 
-def test_charges_and_turns_about_the_beams_change_nothing() -> None:
+def test_charges_and_turns_about_the_beams_change_nothing():
     p1, p2 = random_muons(200, seed=3)
     found = observe(p1, p2)
     turn = Rotation.from_rotvec([0, 0, 1.234]).as_matrix()
@@ -88,6 +86,6 @@ def test_charges_and_turns_about_the_beams_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("p2", [[0.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
-def test_what_has_no_direction_is_a_number_all_the_same(p2: list[float]) -> None:
+def test_what_has_no_direction_is_a_number_all_the_same(p2):
     one, two = np.array([[1.0], [0.0], [0.0]]), np.array(p2)[:, np.newaxis]
     assert np.isfinite(list(observe(one, two).values())).all()

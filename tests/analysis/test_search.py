@@ -1,7 +1,6 @@
 """The section `search` of the manifest, and what it stands for."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,18 +10,18 @@ from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.observables import FEATURES, OBSERVABLES, Quantity, observable
-from punzinet.analysis.search import RECOIL, SEARCH, Search, SearchSettings
+from punzinet.analysis.search import RECOIL, SEARCH, SearchSettings
 
 
 @pytest.fixture
-def pairs() -> MuonPairs:
+def pairs():
     rng = np.random.default_rng(1)
     one, two = (tuple(rng.normal(0, 2, (3, 100))) for _ in range(2))
     columns = {"roe": rng.uniform(size=100)}
     return MuonPairs(one, two, Beams().total, Beams().electron_direction, columns)
 
 
-def test_the_default_is_the_search_of_the_paper(pairs: MuonPairs) -> None:
+def test_the_default_is_the_search_of_the_paper(pairs):
     features, variable = RECOIL.evaluate(pairs)
     np.testing.assert_array_equal(features, pairs.kinematics.features)
     np.testing.assert_array_equal(variable, pairs.kinematics.m2_recoil)
@@ -32,7 +31,7 @@ def test_the_default_is_the_search_of_the_paper(pairs: MuonPairs) -> None:
     SearchSettings().require_recoil("punzinet paper")
 
 
-def test_windows_lie_around_the_mass_in_the_unit_of_the_variable(pairs: MuonPairs) -> None:
+def test_windows_lie_around_the_mass_in_the_unit_of_the_variable(pairs):
     search = SearchSettings(variable="m_mumu", features=("pt_mumu", "cos_mumu")).resolved
     mass = np.array([2.0, 3.0])
     np.testing.assert_array_equal(search.centre(mass), mass)
@@ -43,7 +42,7 @@ def test_windows_lie_around_the_mass_in_the_unit_of_the_variable(pairs: MuonPair
     assert search.peak_reach == 0.6
 
 
-def test_columns_of_the_ntuples_are_taken_as_they_are(pairs: MuonPairs) -> None:
+def test_columns_of_the_ntuples_are_taken_as_they_are(pairs):
     settings = SearchSettings.model_validate(
         {"features": ["roe", "pt_mumu"], "columns": {"roe": {"label": "$E$", "unit": "GeV"}}}
     )
@@ -53,7 +52,7 @@ def test_columns_of_the_ntuples_are_taken_as_they_are(pairs: MuonPairs) -> None:
     np.testing.assert_array_equal(search.evaluate(pairs)[0][:, 0], pairs.columns["roe"])
 
 
-def test_a_new_observable_says_which_columns_it_reads(pairs: MuonPairs) -> None:
+def test_a_new_observable_says_which_columns_it_reads(pairs):
     @observable("$2E$", 1, columns=("roe",))
     def twice_the_rest(pairs: MuonPairs) -> np.ndarray:
         return 2 * pairs.columns["roe"]
@@ -66,7 +65,7 @@ def test_a_new_observable_says_which_columns_it_reads(pairs: MuonPairs) -> None:
         del OBSERVABLES["twice_the_rest"]
 
 
-def test_what_cannot_be_computed_is_no_number_and_no_warning() -> None:
+def test_what_cannot_be_computed_is_no_number_and_no_warning():
     broken = np.array([1.0, np.nan, np.inf, 1e308])
     momenta = (broken, np.ones(4), np.ones(4))
     pairs = MuonPairs(momenta, momenta, Beams().total, Beams().electron_direction)
@@ -92,19 +91,19 @@ def test_what_cannot_be_computed_is_no_number_and_no_warning() -> None:
         ({"peak_reach": 0}, "greater than 0"),
     ],
 )
-def test_mistakes(settings: dict[str, Any], sentence: str) -> None:
+def test_mistakes(settings, sentence):
     with pytest.raises(ValidationError, match=sentence):
         SearchSettings.model_validate(settings)
 
 
-def test_only_the_search_of_the_paper_reproduces_the_paper() -> None:
+def test_only_the_search_of_the_paper_reproduces_the_paper():
     for settings in (SearchSettings(variable="m_mumu"), SearchSettings(features=("m_mumu",))):
         with pytest.raises(InputError, match="`punzinet paper` is about the recoil-mass search"):
             settings.require_recoil("punzinet paper")
 
 
 @pytest.mark.parametrize("search", [RECOIL, SearchSettings(variable="m_mumu").resolved])
-def test_json_round_trip(search: Search) -> None:
+def test_json_round_trip(search):
     content = SEARCH.dump_python(search, mode="json")
     assert SEARCH.validate_python(content) == search
     damaged = ({"variable": 3}, {"features": "pt"}, {"decay": None})
@@ -113,7 +112,7 @@ def test_json_round_trip(search: Search) -> None:
             SEARCH.validate_python(other)
 
 
-def test_a_squared_mass_keeps_its_sign_as_a_mass() -> None:
+def test_a_squared_mass_keeps_its_sign_as_a_mass():
     squared = Quantity("x2", "$x^2$", 2, "squared x")
     np.testing.assert_array_equal(squared.signed_mass(np.array([-4.0, 0.0, 9.0])), [-2, 0, 3])
     assert squared.mass.axis_label == r"$\sqrt{x^2}$ [GeV]"

@@ -1,13 +1,14 @@
 """sensitivity.json: what is written comes back, and nothing else is read."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.sensitivity import CUTS, NetworkSensitivity, Selection, Sensitivity
+from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 
 
 def selection(seed, cut=None):
@@ -21,7 +22,6 @@ def selection(seed, cut=None):
 
 @pytest.fixture
 def written(tmp_path):
-    """Sensitivities, and their file."""
     networks = {
         name: NetworkSensitivity(
             *(selection(i), selection(i + 9), selection(i + 1, cut=0.75), selection(i + 2, 0.0)),
@@ -40,17 +40,9 @@ def written(tmp_path):
 def test_what_is_written_comes_back(written):
     sensitivity, path = written
     read = Sensitivity.read(path)
-    assert np.array_equal(read.mass, sensitivity.mass)
-    assert np.array_equal(read.training, sensitivity.training)
-    assert read.figure_of_merit == sensitivity.figure_of_merit
-    assert read.luminosity == 50.0
+    np.testing.assert_equal(asdict(read), asdict(sensitivity))
     assert list(read.networks) == ["bce", "punzi"]
-    for name, network in sensitivity.networks.items():
-        for kind in CUTS:
-            columns = (vars(getattr(one, kind)) for one in (read.networks[name], network))
-            np.testing.assert_equal(*columns)
     assert read.networks["punzi"].single_cut == 0.75
-    assert read.networks["bce"].mean_error == {"single": 0.5, "half": np.inf}
 
 
 def test_the_file_says_what_it_is(written):

@@ -49,7 +49,6 @@ def run() -> Figures:
 
 
 def main(tensors: Path, output: Path) -> None:
-    """Train for an epoch each."""
     begin = time.perf_counter()
     sample = open_sample(tensors, synthetic_windows(), 4)
     once = {"pretraining": {"epochs": 1}, "punzi": {"epochs": 1}}

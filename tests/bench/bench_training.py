@@ -42,14 +42,12 @@ def run() -> Figures:
     return figures
 
 
-def epoch(
-    sample: Sample, loss: Loss, batch_size: int | None, networks: int
-) -> Callable[[], object]:
+def epoch(sample: Sample, loss: Loss, size: int | None, networks: int) -> Callable[[], object]:
     """An epoch of some networks, with steps too short to matter."""
     rng = np.random.default_rng(1)
     scale = np.ones(len(sample.mass) + len(sample.backgrounds))
     loss_of_sample = PunziLoss(*sample.total, LUMINOSITY)
-    events = pack(sample, sample.training, batch_size, rng)
+    events = pack(sample, sample.training, size, rng)
     engine = FusedEngine(events, WIDTHS, loss_of_sample, scale)
     start, rate = rng.normal(0, 0.5, (networks, 81)), np.full(networks, 1e-9)
     descent = Descent(start, rate, np.inf)

@@ -21,7 +21,6 @@ SIGNAL_EVENTS = 1000  # generated of each mass
 
 
 def simulate(folder: Path) -> None:
-    """Make signal of all masses and a background, both small, in `folder`."""
     scale = {"luminosity": 5.0, "signal_events": SIGNAL_EVENTS}
     names = {"signal": SIGNAL_PROCESS, "background": "tautau"}
     manifest = {

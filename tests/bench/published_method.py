@@ -13,8 +13,6 @@ from punzinet.analysis.training.data import Sample
 
 
 class PublishedMethod:
-    """Trains a 4-8-4-1 network on the training part of a sample."""
-
     def __init__(self, sample: Sample, luminosity: float) -> None:
         events = sample.training
         low, high = sample.scaling
@@ -81,7 +79,6 @@ class PublishedMethod:
         for rows in order.split(size)[:count]:
             self.optimiser.zero_grad()
             output = self.network(self.x[rows]).squeeze(1)
-            torch.nn.functional.binary_cross_entropy(
-                output, self.label[rows], self.weight[rows]
-            ).backward()
+            entropy = torch.nn.functional.binary_cross_entropy
+            entropy(output, self.label[rows], self.weight[rows]).backward()
             self.optimiser.step()

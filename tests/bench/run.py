@@ -32,7 +32,6 @@ def machine() -> dict[str, str | int | float]:
 
 
 def met(value: float, bound: str) -> str:
-    """Whether a figure meets its bound, nothing where it has none."""
     sign, _, limit = bound.partition(" ")
     holds = {">=": operator.ge, "<=": operator.le}.get(sign)
     return "" if holds is None else "yes" if holds(value, float(limit)) else "no"

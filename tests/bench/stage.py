@@ -38,7 +38,6 @@ def fastest(*calls: Callable[[], object], repeats: int = 3) -> list[float]:
 
 
 def measure(folder: Path, stage: str, *options: str, workers: int = WORKERS) -> Measured:
-    """Run a stage, with more options, in a folder that holds manifest and output folder."""
     command = [sys.executable, "-m", "punzinet", stage, *options]
     command += ["--executor", "futures", "--workers", str(workers), "--force"]
     start = time.perf_counter()

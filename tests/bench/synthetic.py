@@ -52,18 +52,13 @@ def synthetic_sample(
     weight = rng.uniform(0.5, 1.5, events) * np.where(
         signal, ACCEPTANCE * hypotheses / (signal_share * events), 2e5 / events
     )
-    columns = Events(
-        features.astype(np.float32),
-        weight.astype(np.float32),
-        process.astype(np.int8),
-        start.astype(np.int16),
-        stop.astype(np.int16),
-    )
+    columns = features, weight, process, start, stop
+    types = np.float32, np.float32, np.int8, np.int16, np.int16
+    table = Events(*(column.astype(of) for column, of in zip(columns, types, strict=True)))
     used = stop > start
     validation = rng.random(events) < 0.2
-    return Sample(
-        FEATURES, mass, BACKGROUNDS, columns[used & ~validation], columns[used & validation]
-    )
+    parts = table[used & ~validation], table[used & validation]
+    return Sample(FEATURES, mass, BACKGROUNDS, *parts)
 
 
 def write_tensors(folder: Path, events: int, hypotheses: int = 44, chunk: int = 500_000) -> None:

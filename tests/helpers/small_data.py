@@ -13,10 +13,18 @@ from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams
+from punzinet.analysis.windows import Windows
 
 Columns = dict[str, np.ndarray]
 MASSES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)  # of the small manifest, GeV
 GENERATED = 2000  # signal events for each of them
+
+
+def windows_of(mass: Any, sigma: Any, training: Any = True) -> Windows:
+    """Windows that are all fitted, and trained unless said otherwise."""
+    every, none = np.ones(len(mass), dtype=bool), (None,) * len(mass)
+    mass, sigma = (np.array(values, dtype=float) for values in (mass, sigma))
+    return Windows(mass, sigma, every & training, every, none)
 
 
 def random_muons(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:

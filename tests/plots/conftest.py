@@ -1,7 +1,6 @@
 """Made-up results that look like real ones, and all figures drawn from them."""
 
 import re
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,11 +27,7 @@ from punzinet.plots.training_history import Phase, history_figure
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
 #: Share of each background in the sample, where it peaks in recoil mass and how widely, GeV.
-BACKGROUNDS = {
-    "tautau": (0.83, 6.0, 2.2),
-    "eemumu": (0.145, 7.5, 1.0),
-    "mumugamma": (0.025, 1.5, 1.5),
-}
+BACKGROUNDS = {"tautau": (0.83, 6, 2.2), "eemumu": (0.145, 7.5, 1), "mumugamma": (0.025, 1.5, 1.5)}
 LUMINOSITY = 50.0
 MASS = np.linspace(0.1, 8.7, 87)
 #: Axes that show a pure number.
@@ -71,9 +66,7 @@ def make_windows(mass: np.ndarray = MASS) -> Windows:
     return Windows(mass, sigma, np.arange(len(mass)) % 2 == 0, fitted, fits)
 
 
-def make_sensitivity(
-    rng: np.random.Generator, mass: np.ndarray = MASS, names: tuple[str, ...] = ("bce", "punzi")
-) -> Sensitivity:
+def make_sensitivity(rng, mass=MASS, names=("bce", "punzi")):
     """Curves of the published shape; the heaviest mass of the BCE network selects nothing."""
 
     def selection(shape: np.ndarray, cut: np.ndarray | float) -> Selection:
@@ -121,9 +114,7 @@ def make_outputs(rng: np.random.Generator, mass: np.ndarray, n: int, *, signal: 
     return Outputs(RECOIL.variable.signed_mass(m2), logit, np.full(n, 0.9))
 
 
-def make_phase(
-    rng: np.random.Generator, label: str, span: tuple[float, float], rate: float, epochs: int
-) -> Phase:
+def make_phase(rng, label, span, rate, epochs):
     """Losses that fall and settle while the learning rate is halved."""
     epoch = np.arange(1, epochs + 1)
     loss = span[1] + (span[0] - span[1]) * np.exp(-5 * epoch / epochs)
@@ -134,7 +125,6 @@ def make_phase(
 
 
 def make_features(rng: np.random.Generator, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Four features and weights of one kind of events."""
     one, two = np.abs(rng.normal(scale, 0.3, 5000)), rng.gamma(2, 0.3 * scale, 5000)
     three, four = rng.gamma(2, 0.5 * scale, 5000), rng.normal(scale - 1, 1, 5000)
     return np.column_stack([one, two, 2 - three, 3 * expit(four)]), np.full(5000, 0.1)
@@ -180,14 +170,13 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
 
 
 @pytest.fixture(scope="session")
-def figures() -> dict[str, Figure]:
+def figures():
     """Every figure of a run by name, from results as large as the real ones."""
     return make_figures()
 
 
 @pytest.fixture(scope="session")
-def make() -> SimpleNamespace:
-    """The makers of made-up results."""
+def make():
     return SimpleNamespace(
         windows=make_windows, sensitivity=make_sensitivity, spectrum=make_spectrum,
         outputs=make_outputs, figures=make_figures,
@@ -195,6 +184,5 @@ def make() -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def check() -> Callable[[Figure], str]:
-    """What every figure must say, and must not."""
+def check():
     return check_figure

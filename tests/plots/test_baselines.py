@@ -1,7 +1,5 @@
 """Figures of the baselines: all curves, the features in colour, readable."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -31,14 +29,14 @@ def ranking() -> Ranking:
     return Ranking(tuple(sorted(CANDIDATES)), values, 0.1 * values, values, 0.5 + values)
 
 
-def test_all_figures_are_written(tmp_path: Path) -> None:
+def test_all_figures_are_written(tmp_path):
     written = write_figures(tmp_path, results(NAMES[:6]), results(NAMES[6:]), ranking(), RECOIL)
     assert {path.stem for path in written} == {"baselines", "systematics", "observables"}
     assert all(path.stat().st_size > 1000 for path in written)
 
 
 @pytest.mark.parametrize("names", [NAMES[:6], NAMES[6:]])
-def test_every_curve_is_drawn_and_named(names: tuple[str, ...], check) -> None:
+def test_every_curve_is_drawn_and_named(names, check):
     figure = comparison_figure(results(names), names[1], "ratio", RECOIL.parameter)
     assert "50" in check(figure)
     upper, lower = figure.axes
@@ -46,7 +44,7 @@ def test_every_curve_is_drawn_and_named(names: tuple[str, ...], check) -> None:
     assert len(lower.lines) == len(names)
 
 
-def test_features_stand_out_among_the_observables() -> None:
+def test_features_stand_out_among_the_observables():
     (axes,) = ranking_figure(ranking(), RECOIL).axes
     features, others = axes.containers[1], axes.containers[3]
     assert len(features.get_children()) + len(others.get_children()) == len(CANDIDATES)

@@ -1,7 +1,5 @@
 """All figures of a run, and how figures are saved."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -14,13 +12,13 @@ OTHERS = ("training_history", "output_vs_mass", "features", "widths", "peaks")
 
 
 @pytest.mark.parametrize("name", [*LUMINOUS, *OTHERS])
-def test_what_every_figure_says(figures: dict[str, Figure], name: str, check) -> None:
+def test_what_every_figure_says(figures, name, check):
     said = check(figures[name])
     assert name not in LUMINOUS or ("50" in said and "fb" in said)
 
 
 @pytest.mark.parametrize("name", ["sigma_min", "widths"])
-def test_all_points_are_inside_the_axes(figures: dict[str, Figure], name: str) -> None:
+def test_all_points_are_inside_the_axes(figures, name):
     axes = figures[name].axes[0]
     low, high = axes.get_ylim()
     for line in axes.get_lines():
@@ -29,13 +27,13 @@ def test_all_points_are_inside_the_axes(figures: dict[str, Figure], name: str) -
             assert low <= y.min() <= y.max() <= high
 
 
-def test_small_samples_can_be_drawn(make) -> None:
+def test_small_samples_can_be_drawn(make):
     for figure in make.figures(masses=3, events=20, epochs=2).values():
         with style.style():
             figure.draw_without_rendering()
 
 
-def test_the_same_figure_gives_the_same_bytes_in_any_process(tmp_path: Path, make) -> None:
+def test_the_same_figure_gives_the_same_bytes_in_any_process(tmp_path, make):
     names = ("recoil_mass", "sigma_min", "widths")
     first, second = (make.figures(masses=9, events=500, epochs=10) for _ in range(2))
     alone = [path for name in names for path in style.save(first[name], tmp_path / "one", name)]
@@ -46,14 +44,14 @@ def test_the_same_figure_gives_the_same_bytes_in_any_process(tmp_path: Path, mak
         assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "plots").write_text("in the way")
     with pytest.raises(InputError, match="Cannot write"):
         style.save_all([(name, Figure()) for name in ("one", "two")], tmp_path / "plots")
 
 
 @pytest.mark.parametrize("label", [r"$\frac{$", r"$\nonsense$"])
-def test_a_label_that_is_no_mathtext_is_one_sentence(label: str, tmp_path: Path) -> None:
+def test_a_label_that_is_no_mathtext_is_one_sentence(label, tmp_path):
     figure = Figure()
     figure.text(0.5, 0.5, label)
     with pytest.raises(InputError, match=r"figure x is no mathtext .* correct it in the manifest"):

@@ -9,7 +9,7 @@ MASS = np.array([1.0, 2.0, 3.0, 4.0])
 
 
 @pytest.fixture
-def limits() -> Limits:
+def limits():
     """Limits of which one is missing, and a coupling that is known for three masses."""
     bands = np.outer([2.0, 0.5, 0.6, np.inf], [0.5, 0.7, 1.0, 1.4, 2.0])
     one = SelectionLimits("punzi-00", MASS, MASS, MASS, bands, 1.1 * bands)
@@ -18,7 +18,7 @@ def limits() -> Limits:
 
 
 @pytest.mark.parametrize("coupling", [False, True])
-def test_all_that_is_drawn_is_inside_and_named(limits: Limits, check, *, coupling: bool) -> None:
+def test_all_that_is_drawn_is_inside_and_named(limits, check, *, coupling):
     figure = limits_figure(limits, RECOIL, coupling=coupling)
     said = check(figure)
     assert "90 % CL" in said
@@ -32,7 +32,7 @@ def test_all_that_is_drawn_is_inside_and_named(limits: Limits, check, *, couplin
         assert low < np.nanmin(values) <= np.nanmax(values) < high
 
 
-def test_unknown_cross_sections_leave_a_gap(limits: Limits) -> None:
+def test_unknown_cross_sections_leave_a_gap(limits):
     (axes,) = limits_figure(limits, RECOIL, coupling=True).axes
     drawn = np.asarray(axes.lines[0].get_ydata(), dtype=float)
     assert np.isfinite(drawn).tolist() == [True, True, False, False]

@@ -1,10 +1,9 @@
 import numpy as np
-from matplotlib.figure import Figure
 
 from punzinet.plots.sensitivity import Curve, sigma_min_figure
 
 
-def test_trained_masses_are_circles_and_others_triangles(figures: dict[str, Figure]) -> None:
+def test_trained_masses_are_circles_and_others_triangles(figures):
     mass = np.linspace(0.1, 8.7, 87)
     lines = figures["sigma_min"].axes[0].get_lines()
     for marker, expected in (("o", mass[::2]), ("^", mass[1::2])):
@@ -14,14 +13,14 @@ def test_trained_masses_are_circles_and_others_triangles(figures: dict[str, Figu
             assert np.isin(np.round(x, 6), np.round(expected, 6)).all()
 
 
-def test_an_infinite_sigma_is_not_drawn(make) -> None:
+def test_an_infinite_sigma_is_not_drawn(make):
     curve = Curve.of(make.sensitivity(np.random.default_rng(1)), ["bce"], "optimal")
     assert np.isinf(curve.sigma[-1])
     assert curve.figure_of_merit.sigma[-1] == 0
     assert np.isnan(curve.over(curve).sigma[-1])
 
 
-def test_several_networks_give_mean_and_standard_error(make) -> None:
+def test_several_networks_give_mean_and_standard_error(make):
     punzi = ("punzi-00", "punzi-01", "punzi-02")
     sensitivity = make.sensitivity(np.random.default_rng(1), names=(*punzi, "bce-00"))
     curve = Curve.of(sensitivity, punzi, "single")
@@ -32,7 +31,7 @@ def test_several_networks_give_mean_and_standard_error(make) -> None:
     assert any(np.array_equal(line.get_ydata(), curve.sigma) for line in drawn)
 
 
-def test_an_ensemble_is_averaged_in_its_figure_of_merit() -> None:
+def test_an_ensemble_is_averaged_in_its_figure_of_merit():
     sigma = 2 + np.random.default_rng(4).random((5, 87))
     sigma[0, -1] = np.inf
     fom = np.where(np.isfinite(sigma), 1 / sigma, 0)

@@ -12,9 +12,7 @@ from punzinet.plots import spectra
 SEEN = spectra.SeenData(4.5, "10 % of the data", {"tautau": r"$\tau^+\tau^-$"})
 
 
-def compared(
-    data: list[float], simulated: list[float], quantity: Quantity = RECOIL.features[0]
-) -> spectra.DataSpectrum:
+def compared(data, simulated, quantity=RECOIL.features[0]):
     """One background of ten bins, of weight one half, and data."""
     backgrounds = Hist.new.StrCat(["tautau"], name="process").Reg(10, 0, 10, name="x").Weight()
     backgrounds.view()["value"][0] = simulated
@@ -38,7 +36,7 @@ def points(figure: Figure, panel: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.asarray(line.get_ydata(), dtype=float), ends[:8, 0], ends[:8, 1]
 
 
-def test_points_are_the_data_and_the_ratio_to_the_simulation() -> None:
+def test_points_are_the_data_and_the_ratio_to_the_simulation():
     assert len(OF_MASS.axes) == 4
     values, simulated = ONE.data.values()[:8], ONE.backgrounds.values()[0][:8]
     drawn, low, high = points(OF_MASS, 0)
@@ -55,7 +53,7 @@ def test_points_are_the_data_and_the_ratio_to_the_simulation() -> None:
 
 
 @pytest.mark.parametrize("figure", [OF_MASS, OF_FEATURES])
-def test_labels_say_what_is_seen_and_not_whose_it_is(figure: Figure) -> None:
+def test_labels_say_what_is_seen_and_not_whose_it_is(figure):
     titles = [axes.get_title(loc) for axes in figure.axes for loc in ("left", "right")]
     assert "Data and simulation" in titles
     assert any("4.5" in title for title in titles)
@@ -65,14 +63,14 @@ def test_labels_say_what_is_seen_and_not_whose_it_is(figure: Figure) -> None:
     assert labels == [r"$\tau^+\tau^-$", "stat. uncertainty", "data"]
 
 
-def test_each_feature_has_two_panels_and_empty_places_stay_empty() -> None:
+def test_each_feature_has_two_panels_and_empty_places_stay_empty():
     shown = [axes for axes in OF_FEATURES.axes if axes.axison]
     assert len(shown) == 6
     labels = {axes.get_xlabel() for axes in shown}
     assert labels == {"", RECOIL.features[0].axis_label, "other"}
 
 
-def test_intervals_are_those_of_a_poisson_distribution() -> None:
+def test_intervals_are_those_of_a_poisson_distribution():
     # Garwood's central intervals of 68.27 % (for example in the PDG review of statistics).
     errors = spectra.poisson_errors(np.array([0.0, 1.0, 5.0]), np.array([0.0, 1.0, 5.0]))
     np.testing.assert_allclose(errors[0], [0.0, 0.827, 2.16], atol=0.005)
@@ -81,7 +79,7 @@ def test_intervals_are_those_of_a_poisson_distribution() -> None:
     np.testing.assert_allclose(weighted, 2 * errors[:, 2:], rtol=1e-6)
 
 
-def test_the_stack_is_the_sum_of_its_parts(make) -> None:
+def test_the_stack_is_the_sum_of_its_parts(make):
     spectrum = make.spectrum(np.random.default_rng(2), make.windows(), 0.1)
     total, variance = spectra.draw_stack(Figure().subplots(), spectrum.backgrounds, {})
     np.testing.assert_allclose(total, spectrum.backgrounds.values().sum(axis=0))

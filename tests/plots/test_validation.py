@@ -1,7 +1,5 @@
 """Figures of the validation."""
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.text import Text
 from small_data import make_manifest
@@ -20,7 +18,6 @@ def comparisons() -> list[PublishedNumber]:
 
 
 def spectra() -> PythiaComparison:
-    """Random muons."""
     rng = np.random.default_rng(1)
     drawn = {}
     for name, (_, edges) in OBSERVABLES.items():
@@ -29,7 +26,7 @@ def spectra() -> PythiaComparison:
     return PythiaComparison("mumugamma", 1.1, 1.0, drawn)
 
 
-def test_a_ratio_without_a_value_is_not_drawn(check) -> None:
+def test_a_ratio_without_a_value_is_not_drawn(check):
     rows = comparisons()
     figure = ratios_figure(rows)
     check(figure)
@@ -39,20 +36,20 @@ def test_a_ratio_without_a_value_is_not_drawn(check) -> None:
     assert drawn == sorted(row.ratio for row in rows if row.ratio is not None)
 
 
-def test_widths_show_all_hypotheses_and_ratios_where_published(make) -> None:
+def test_widths_show_all_hypotheses_and_ratios_where_published(make):
     upper, lower = validation.widths_validation_figure(make.windows(), {0.9: 0.296, 9.9: 0.1}).axes
     assert max(len(line.get_xdata()) for line in upper.get_lines()) == 87
     points = [line for line in lower.get_lines() if line.get_marker() == "o"]
     assert [len(line.get_xdata()) for line in points] == [1]
 
 
-def test_spectra_say_what_they_are() -> None:
+def test_spectra_say_what_they_are():
     figure = spectra_figure(spectra(), "muon pairs")
     said = " ".join(text.get_text() for text in figure.findobj(Text))
     assert all(words in said for words in ("Pythia 8", "muon pairs", "GeV", "ratio"))
 
 
-def test_all_figures_are_written(tmp_path: Path, make) -> None:
+def test_all_figures_are_written(tmp_path, make):
     output = OutputFolder(tmp_path)
     make.windows().write(output.windows, {})
     manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})

@@ -4,12 +4,6 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.baselines import boosted_trees
-from punzinet.analysis.baselines.boosted_trees import (
-    balanced_weights,
-    gains,
-    out_of_fold_scores,
-    train_trees,
-)
 from punzinet.analysis.punzi_loss import SIGNAL
 
 TREES = 30
@@ -20,13 +14,13 @@ SEPARATED = RNG.random(N) < 0.3
 EVENTS = RNG.normal(SEPARATED[:, None] * [2.0, 0.5, 0.0], 1.0), SEPARATED, np.ones(N)
 
 
-def test_every_hypothesis_weighs_the_same_and_all_signal_as_much_as_background() -> None:
+def test_every_hypothesis_weighs_the_same_and_all_signal_as_much_as_background():
     rng = np.random.default_rng(2)
     process = rng.integers(-1, 3, 5000)
     hypothesis = np.minimum(rng.integers(0, 9, 5000), 5)
     hypothesis[hypothesis == 2] = 3
     weight = rng.uniform(0, 1, 5000).astype(np.float32)
-    balanced = balanced_weights(process, hypothesis, weight)
+    balanced = boosted_trees.balanced_weights(process, hypothesis, weight)
     signal = process == SIGNAL
     sums = np.bincount(hypothesis[signal], balanced[signal])
     assert sums[2] == 0
@@ -36,28 +30,28 @@ def test_every_hypothesis_weighs_the_same_and_all_signal_as_much_as_background()
     assert np.ptp(balanced[~signal] / weight[~signal]) == pytest.approx(0, abs=1e-6)
 
 
-def test_gains_rank_by_what_separates() -> None:
-    share = gains(train_trees(*EVENTS, TREES, 1), 3)
+def test_gains_rank_by_what_separates():
+    share = boosted_trees.gains(boosted_trees.train_trees(*EVENTS, TREES, 1), 3)
     assert share.sum() == pytest.approx(1)
     assert share[0] > share[1] > share[2]
 
 
-def test_scores_of_unseen_events_do_not_flatter_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_of_unseen_events_do_not_flatter_noise(monkeypatch):
     monkeypatch.setattr(boosted_trees, "EVENTS_PER_LEAF", 2)
     rng = np.random.default_rng(3)
     noise, signal = rng.normal(size=(2000, 4)), rng.random(2000) < 0.5
     events, used = (noise, signal, np.ones(2000)), np.ones(2000, bool)
-    seen = train_trees(*events, 100, 1).decision_function(noise)
-    unseen = out_of_fold_scores(*events, used, 100, seed=1)
+    seen = boosted_trees.train_trees(*events, 100, 1).decision_function(noise)
+    unseen = boosted_trees.out_of_fold_scores(*events, used, 100, seed=1)
     assert seen[signal].mean() - seen[~signal].mean() > 1
     assert abs(unseen[signal].mean() - unseen[~signal].mean()) < 0.1
 
 
-def test_events_that_do_not_train_are_scored_only() -> None:
+def test_events_that_do_not_train_are_scored_only():
     x, signal, weight = EVENTS
     used = np.arange(N) % 2 == 0
     scores, again = (
-        out_of_fold_scores(x, labels, weight, used, TREES, seed=1)
+        boosted_trees.out_of_fold_scores(x, labels, weight, used, TREES, seed=1)
         for labels in (signal, signal ^ ~used)
     )
     np.testing.assert_array_equal(scores, again)

@@ -15,7 +15,7 @@ CENTRE = np.column_stack([MASS / 5, np.full(4, 0.5)])
 
 
 @pytest.fixture(scope="module")
-def events() -> Events:
+def events():
     """Background all over the unit square; signal of mass m within 0.1 of (m/5, 0.5)."""
     n, rng = 20_000, np.random.default_rng(1)
     signal = rng.random(n) < 0.3
@@ -32,7 +32,7 @@ def search(events: Events, masses_per_range: int) -> RectangularCuts:
     return rectangular_cuts(events, MASS, TRAINING, FIGURE, 50.0, **options)
 
 
-def test_cuts_surround_the_signal_and_move_with_the_mass(events: Events) -> None:
+def test_cuts_surround_the_signal_and_move_with_the_mass(events):
     cuts = search(events, 1)
     np.testing.assert_allclose(cuts.low, CENTRE - 0.1, atol=0.01)
     np.testing.assert_allclose(cuts.high, CENTRE + 0.1, atol=0.01)
@@ -40,7 +40,7 @@ def test_cuts_surround_the_signal_and_move_with_the_mass(events: Events) -> None
     np.testing.assert_allclose(cuts.low[1], (cuts.low[0] + cuts.low[2]) / 2)
 
 
-def test_no_box_of_the_true_edges_is_better(events: Events) -> None:
+def test_no_box_of_the_true_edges_is_better(events):
     everything = RectangularCuts(np.full((4, 2), -1.0), np.full((4, 2), 2.0))
     true = RectangularCuts(CENTRE - 0.1, CENTRE + 0.1)
     signal, weight = events.process == SIGNAL, events.weight
@@ -57,7 +57,7 @@ def test_no_box_of_the_true_edges_is_better(events: Events) -> None:
         assert found == pytest.approx(best, rel=0.03)
 
 
-def test_a_range_shares_its_cuts(events: Events) -> None:
+def test_a_range_shares_its_cuts(events):
     cuts = search(events, 3)
     assert (cuts.low == cuts.low[0]).all()
     assert cuts.low[0, 0] < 0.2

@@ -1,13 +1,13 @@
 """Judging baselines: the same numbers as networks get, interpolated cuts, files."""
 
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from synthetic import synthetic_sample
 
 from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
-from punzinet.analysis.baselines.results import Baseline, Baselines, Judge
+from punzinet.analysis.baselines.results import Baselines, Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.errors import InputError
 
@@ -17,12 +17,12 @@ MERIT = TRAINING, FIGURE, 50.0
 
 
 @pytest.fixture(scope="module")
-def judge() -> Judge:
+def judge():
     return Judge(synthetic_sample(12_000, hypotheses=7), *MERIT)
 
 
 @pytest.fixture(scope="module")
-def found(judge: Judge) -> dict[str, Baseline]:
+def found(judge):
     """What the difference of two features achieves."""
     folds = judge.training_fold, judge.validation_fold
     return judge.scores("sum", *(scores_of(fold.events.features) for fold in folds))
@@ -32,7 +32,7 @@ def scores_of(features: np.ndarray) -> np.ndarray:
     return (features[0] - features[1]).astype(float)
 
 
-def test_scores_are_cut_as_those_of_networks(judge: Judge, found: dict[str, Baseline]) -> None:
+def test_scores_are_cut_as_those_of_networks(judge, found):
     events = judge.validation_fold
     ranked = events.rank(scores_of(events.events.features))
     for baseline in found.values():
@@ -47,7 +47,7 @@ def test_scores_are_cut_as_those_of_networks(judge: Judge, found: dict[str, Base
     assert cuts[[0, 2]].min() <= cuts[1] <= cuts[[0, 2]].max()
 
 
-def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(judge: Judge) -> None:
+def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(judge):
     low, high = np.full((7, 4), -100.0), np.full((7, 4), 100.0)
     low[:, 0] = np.linspace(1.0, 2.0, 7)
     rectangular = judge.rectangular("one", RectangularCuts(low, high)).selection
@@ -59,15 +59,13 @@ def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(judge: Judge) -> None:
         np.testing.assert_allclose(*columns, rtol=1e-12)
 
 
-def test_results_come_back_from_their_file(found: dict[str, Baseline], tmp_path: Path) -> None:
+def test_results_come_back_from_their_file(found, tmp_path):
     path = tmp_path / "baselines.json"
-    Baselines(np.arange(7.0), *MERIT, found).write(path, {"seed": 1})
+    baselines = Baselines(np.arange(7.0), *MERIT, found)
+    baselines.write(path, {"seed": 1})
     read = Baselines.read(path)
     assert list(read.baselines) == list(found)
-    for name, baseline in found.items():
-        assert read.baselines[name].label == baseline.label
-        assert read.baselines[name].mean_error == baseline.mean_error
-        np.testing.assert_equal(vars(read.baselines[name].selection), vars(baseline.selection))
+    np.testing.assert_equal(asdict(read), asdict(baselines))
     path.write_text('{"baselines": {}}')
     with pytest.raises(InputError, match=r"baselines\.json does not hold the baselines"):
         Baselines.read(path)

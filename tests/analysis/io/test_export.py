@@ -8,11 +8,11 @@ import onnxruntime
 import pytest
 import torch
 from scipy.special import expit
+from small_data import windows_of
 
 from punzinet.analysis.io.export import write_onnx
 from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.observables import FEATURES
-from punzinet.analysis.windows import Windows
 
 LOW, HIGH = [0.01, -0.3, -5.0, 0.02], [5.2, 4.9, 5.3, 4.8]
 
@@ -26,12 +26,12 @@ def saved_network(cut: float | None, seed: int = 3) -> SavedNetwork:
     # About half of the events on either side.
     events = np.random.default_rng(1).uniform(LOW, HIGH, (1000, 4))
     network.linear_layers[-1].bias.data -= float(np.median(network.logit_numpy(events)))
-    windows = Windows(np.array([1.0]), np.array([0.3]), np.array([True]), np.array([True]), (None,))
-    return SavedNetwork(network, windows, cut, {}, {"git_commit": "abc", "seed": seed})
+    provenance = {"git_commit": "abc", "seed": seed}
+    return SavedNetwork(network, windows_of([1.0], [0.3]), cut, {}, provenance)
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(tmp_path_factory):
     path = tmp_path_factory.mktemp("onnx") / "network.onnx"
     write_onnx(saved_network(0.4), path)
     return path
@@ -41,7 +41,7 @@ def metadata_of(path: Path) -> dict[str, str]:
     return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
 
 
-def test_onnxruntime_agrees_to_1e_6_over_a_million_events(exported: Path) -> None:
+def test_onnxruntime_agrees_to_1e_6_over_a_million_events(exported):
     """Up to a tenth beyond the training range to either side."""
     network, tenth = saved_network(0.4).network, 0.1 * (np.array(HIGH) - LOW)
     events = np.random.default_rng(0).uniform(LOW - tenth, HIGH + tenth, (1_000_000, 4))
@@ -63,7 +63,7 @@ def test_onnxruntime_agrees_to_1e_6_over_a_million_events(exported: Path) -> Non
     assert np.abs(logit[differing] - 0.4).max(initial=0) < 1e-6
 
 
-def test_metadata_says_how_to_use_it(exported: Path, tmp_path: Path) -> None:
+def test_metadata_says_how_to_use_it(exported, tmp_path):
     graph, metadata = onnx.load(exported).graph, metadata_of(exported)
     assert metadata["features"].split(",") == list(FEATURES)
     assert float(metadata["cut"]) == pytest.approx(1 / (1 + np.exp(-0.4)), rel=1e-15)

@@ -1,14 +1,12 @@
 """Files are whole or absent."""
 
-from pathlib import Path
-
 import pytest
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import atomic_path, checksum, read_json, write_json
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "result.json"
     write_json(target, {"value": 1})
 
@@ -25,7 +23,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_what_cannot_be_written_or_is_not_there(tmp_path: Path) -> None:
+def test_what_cannot_be_written_or_is_not_there(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="choose another"):
         write_json(tmp_path / "file" / "result.json", {})
@@ -38,7 +36,7 @@ def test_what_cannot_be_written_or_is_not_there(tmp_path: Path) -> None:
     ['{"a": [', "[" * 100_000, "1" * 5000, "[1e999]", "[-Infinity]", '{"a": NaN}', "1" + 309 * "0"],
     ids=["half", "deep", "long", "too large", "infinite", "nan", "too large a whole number"],
 )
-def test_json_that_python_gives_up_on(tmp_path: Path, content: str) -> None:
+def test_json_that_python_gives_up_on(tmp_path, content):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(InputError, match=r"x\.json cannot be read as JSON .* delete it and run `p"):
         read_json(tmp_path / "x.json", "punzinet features")
@@ -53,6 +51,6 @@ def test_json_that_python_gives_up_on(tmp_path: Path, content: str) -> None:
         ("abc", "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),  # FIPS
     ],
 )
-def test_checksums_are_those_that_are_published(tmp_path: Path, text: str, expected: str) -> None:
+def test_checksums_are_those_that_are_published(tmp_path, text, expected):
     (tmp_path / "x").write_text(text)
     assert checksum(tmp_path / "x", expected.partition(":")[0]) == expected

@@ -25,7 +25,7 @@ def write(path: Path, identity: str, seed: int) -> bytes:
     return path.read_bytes()
 
 
-def test_same_contents_same_bytes_whatever_the_name_and_the_time(tmp_path: Path) -> None:
+def test_same_contents_same_bytes_whatever_the_name_and_the_time(tmp_path):
     first = [write(tmp_path / "a.root", "x", seed) for seed in range(8)]
     time.sleep(1.1)  # ROOT counts seconds
     assert [write(tmp_path / "other" / "b.root", "x", seed) for seed in range(8)] == first
@@ -33,7 +33,7 @@ def test_same_contents_same_bytes_whatever_the_name_and_the_time(tmp_path: Path)
     assert len(set(first)) == 8
 
 
-def test_all_that_was_written_can_be_read(tmp_path: Path) -> None:
+def test_all_that_was_written_can_be_read(tmp_path):
     write(tmp_path / "a.root", "x", 3)
     with uproot.open(tmp_path / "a.root") as file:
         kinds = file.classnames()
@@ -45,13 +45,13 @@ def test_all_that_was_written_can_be_read(tmp_path: Path) -> None:
         assert {file.key(name).created_on for name in kinds} == {CLOCK}
 
 
-def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
+def test_a_failure_leaves_no_file(tmp_path):
     with pytest.raises(RuntimeError), create_root_file(tmp_path / "a.root", "x"):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_to_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="Cannot write"):
         write(tmp_path / "file" / "a.root", "x", 0)

@@ -12,5 +12,5 @@ from punzinet.analysis.search import RECOIL
         (r"\mathrm{e}^{+}e^-\to\mu^+\mu^-\phi", "E+ E- --> MU+ MU- PHI"),
     ],
 )
-def test_reactions_are_written_as_hepdata_does(mathtext: str, words: str) -> None:
+def test_reactions_are_written_as_hepdata_does(mathtext, words):
     assert hepdata_reaction(mathtext) == words

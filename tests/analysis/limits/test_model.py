@@ -8,10 +8,7 @@ from punzinet.analysis.limits.model import Background, CountingExperiment, Yield
 from punzinet.analysis.manifest.sections import LimitSettings
 
 
-def experiment_of(
-    background: list[float], error: list[float], efficiency: float = 0.2, **settings: object
-) -> CountingExperiment | None:
-    """Model of one hypothesis at 50 fb^-1."""
+def experiment_of(background, error, efficiency=0.2, **settings):
     yields = Yields(
         backgrounds=("tautau", "eemumu"),
         efficiency=np.array([efficiency]),
@@ -23,19 +20,19 @@ def experiment_of(
     return CountingExperiment.of(yields, 0, 2.5, 50.0, LimitSettings(**settings))
 
 
-def test_effective_events_are_those_of_a_poisson_count() -> None:
+def test_effective_events_are_those_of_a_poisson_count():
     weight, count = 0.3, 7
     (one,) = experiment_of([count * weight, 0.0], [weight * np.sqrt(count), 0.0]).backgrounds
     assert one.name == "tautau"
     assert one.effective == pytest.approx(count)
 
 
-def test_where_nothing_is_left_half_an_event_stands_for_it() -> None:
+def test_where_nothing_is_left_half_an_event_stands_for_it():
     (unseen,) = experiment_of([0.0, 0.0], [0.0, 0.0]).backgrounds
     assert unseen == Background("unseen", 0.15, 0.5, ("background", 0.1))
 
 
-def test_no_signal_no_limit() -> None:
+def test_no_signal_no_limit():
     assert experiment_of([1.0, 1.0], [1.0, 1.0], efficiency=0.0) is None
 
 
@@ -46,9 +43,7 @@ def test_no_signal_no_limit() -> None:
         ({"tautau": 0.2, "eemumu": 0.3}, ["background_tautau", "background_eemumu"]),
     ],
 )
-def test_one_uncertainty_is_common_and_several_are_independent(
-    uncertainty: object, names: list[str]
-) -> None:
+def test_one_uncertainty_is_common_and_several_are_independent(uncertainty, names):
     experiment = experiment_of([3.0, 1.0], [1.0, 0.5], background_uncertainty=uncertainty)
     samples = experiment.workspace()["channels"][0]["samples"]
     factors = [m for s in samples for m in s["modifiers"] if m["type"] == "normsys"]
@@ -57,7 +52,7 @@ def test_one_uncertainty_is_common_and_several_are_independent(
         assert factor["data"]["hi"] * factor["data"]["lo"] == pytest.approx(1)
 
 
-def test_workspace_is_histfactory_and_expects_what_the_yields_say() -> None:
+def test_workspace_is_histfactory_and_expects_what_the_yields_say():
     workspace = pyhf.Workspace(experiment_of([3.0, 1.0], [1.0, 0.5]).workspace())
     model = workspace.model()
     parameters = np.array(model.config.suggested_init())

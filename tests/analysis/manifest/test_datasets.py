@@ -13,7 +13,7 @@ def identity(event: np.ndarray) -> dict[str, np.ndarray]:
     return {"experiment": event % 7, "run": event % 11, "event": event, "production": event * 0}
 
 
-def test_a_tenth_is_seen_by_default_and_a_larger_share_holds_the_smaller_one() -> None:
+def test_a_tenth_is_seen_by_default_and_a_larger_share_holds_the_smaller_one():
     shares = [Blinding(), Blinding(fraction=0.4)]
     small, large = (share.shown(identity(np.arange(N)), np.zeros(N)) for share in shares)
     assert small.mean() == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / N))
@@ -35,7 +35,7 @@ def test_a_tenth_is_seen_by_default_and_a_larger_share_holds_the_smaller_one() -
         ((0.0, 8.0), [False, False, False, False, False, True]),
     ],
 )
-def test_sidebands(region: tuple[float, float], seen: list[bool]) -> None:
+def test_sidebands(region, seen):
     blinding = Blinding(signal_region=region)
     mass = np.array([-0.7, 0.0, 1.99, 2.0, 7.99, 8.0])
     assert blinding.shown(identity(np.arange(6)), mass).tolist() == seen
@@ -52,12 +52,12 @@ def test_sidebands(region: tuple[float, float], seen: list[bool]) -> None:
         ({"fraction": 0.0}, "greater than 0"),
     ],
 )
-def test_contradictions_are_refused(settings: dict[str, object], sentence: str) -> None:
+def test_contradictions_are_refused(settings, sentence):
     with pytest.raises(ValidationError, match=sentence):
         Blinding.model_validate(settings)
 
 
-def test_it_says_in_words_what_is_seen() -> None:
+def test_it_says_in_words_what_is_seen():
     assert str(Blinding(fraction=0.25)) == "25 % of the data"
     region = Blinding(signal_region=(1, 8.5))
     assert str(region) == "data outside of masses from 1 to 8.5 GeV"

@@ -21,9 +21,8 @@ OWN: dict[str, Any] = {
         "taupair": {"process": "tautau", "files": ["tau.root"], "luminosity": 100},
     },
 }
-
-
 UNCERTAINTY = ("figure_of_merit", "background_uncertainty")
+DATA = {"process": "data", "files": ["data.root"]}
 
 
 def load(folder: Path, content: Any, scale: str = "default") -> Manifest:
@@ -33,7 +32,6 @@ def load(folder: Path, content: Any, scale: str = "default") -> Manifest:
 
 
 def changed(*keys: str, to: Any) -> dict[str, Any]:
-    """The good manifest with one value changed."""
     content: dict[str, Any] = yaml.safe_load(yaml.safe_dump(OWN))
     section = content
     for key in keys[:-1]:
@@ -42,12 +40,11 @@ def changed(*keys: str, to: Any) -> dict[str, Any]:
     return content
 
 
-def test_the_projects_own_manifest_whether_it_has_been_simulated_or_not(tmp_path: Path) -> None:
+def test_the_projects_own_manifest_whether_it_has_been_simulated_or_not(tmp_path):
     output = OutputFolder(tmp_path)
     manifest, paper = (load_manifest(PROJECT, output, scale) for scale in ("default", "paper"))
-    assert manifest.correction == 0.9
-    assert paper.generated(0.1) == 20000
-    assert paper.datasets["tautau"].luminosity == 1000
+    found = manifest.correction, paper.generated(0.1), paper.datasets["tautau"].luminosity
+    assert found == (0.9, 20000, 1000)
     assert paper.digest != manifest.digest
     made = {"tautau": {"entries": 7, "checksum": "md5:0"}}
     write_json(output.simulation_record, {"datasets": made})
@@ -56,7 +53,7 @@ def test_the_projects_own_manifest_whether_it_has_been_simulated_or_not(tmp_path
     assert after.digest == manifest.digest
 
 
-def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path: Path) -> None:
+def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path):
     for name in ("b.root", "a.root"):
         (tmp_path / name).touch()
     given = ["*.root", "https://example.org/c.root"]
@@ -89,13 +86,9 @@ def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path: P
         (("datasets", "zprime", "generated"), None, "zprime.*`generated` is missing"),
         (("datasets", "zprime", "generated"), {1.0: 1000}, "`generated` count for 2 GeV"),
         (("datasets", "../up"), OWN["datasets"]["taupair"], "becomes a file name"),
-        (("datasets", "runs"), {"process": "data", "files": ["d.root"]}, "data needs its fb"),
+        (("datasets", "runs"), DATA, "data needs its fb"),
+        (("datasets", "runs"), DATA | {"luminosity": 1, "mass": 1.0}, "so mass must not be set"),
         (("datasets", "runs"), {"process": "data", "simulate": "tautau"}, "measured, so simulate"),
-        (
-            ("datasets", "runs"),
-            {"process": "data", "files": ["d.root"], "luminosity": 1, "mass": 1.0},
-            "data is measured, so mass must not be set",
-        ),
         (("processes",), {"signal": "s", "tautau": "t", "data": "d"}, "`data` is measured"),
         *(
             (("processes", name), "x", rf"`processes.{name}`: .* use letters, digits")
@@ -107,7 +100,7 @@ def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path: P
         (("hypotheses", "masses"), [1.0, 1.0], "`hypotheses.*two masses are the same"),
     ],
 )
-def test_mistakes(tmp_path: Path, keys: tuple[str, ...], to: Any, sentence: str) -> None:
+def test_mistakes(tmp_path, keys, to, sentence):
     with pytest.raises(InputError, match=sentence):
         load(tmp_path, changed(*keys, to=to))
 
@@ -118,12 +111,12 @@ def test_mistakes(tmp_path: Path, keys: tuple[str, ...], to: Any, sentence: str)
      "a: !!bool x", "a: !!timestamp x", "a: !!int x", "a: 2001-99-99", "[" * 20_000,
      "a: &b {<<: *b}", "? {a: 1}\n: 1"],
 )  # fmt: skip
-def test_no_manifest_at_all(tmp_path: Path, text: str) -> None:
+def test_no_manifest_at_all(tmp_path, text):
     with pytest.raises(InputError):
         load(tmp_path, text)
 
 
-def test_a_few_lines_that_stand_for_very_many(tmp_path: Path) -> None:
+def test_a_few_lines_that_stand_for_very_many(tmp_path):
     names = "abcdefghij"
     lines = [f"{name}: &{name} [{', '.join([f'*{last}'] * 10)}]"
              for last, name in itertools.pairwise(names)]  # fmt: skip
@@ -151,21 +144,20 @@ def test_a_few_lines_that_stand_for_very_many(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_no_setting_means(tmp_path: Path, text: str, sentence: str) -> None:
+def test_what_no_setting_means(tmp_path, text, sentence):
     with pytest.raises(InputError, match=sentence):
         load(tmp_path, text)
 
 
-def test_no_file_and_no_scale(tmp_path: Path) -> None:
+def test_no_file_and_no_scale(tmp_path):
     with pytest.raises(InputError, match=r"manifest\.yaml: there is no scale 'huge' .*paper"):
         load(tmp_path, OWN, "huge")
     with pytest.raises(InputError, match="--manifest"):
         load_manifest(tmp_path / "none.yaml", OutputFolder(tmp_path))
 
 
-def test_data_is_neither_signal_nor_background(tmp_path: Path) -> None:
-    data = {"process": "data", "files": ["data.root"], "luminosity": 20}
-    content = changed("datasets", "runs", to=data)
+def test_data_is_neither_signal_nor_background(tmp_path):
+    content = changed("datasets", "runs", to=DATA | {"luminosity": 20})
     content["limits"] = {"background_uncertainty": {"tautau": 0.1}}
     content["figure_of_merit"] = {"background_uncertainty": {"tautau": 0.1}}
     manifest, without = load(tmp_path, content), load(tmp_path, OWN)

@@ -6,16 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from punzinet.analysis.manifest.sections import (
-    Beams,
-    Hypotheses,
-    Scale,
-    SimulationSettings,
-    is_training,
-)
+from punzinet.analysis.manifest import sections
+from punzinet.analysis.manifest.sections import Beams, Hypotheses, SimulationSettings
 
 
-def test_superkekb_collides_at_the_upsilon_4s_at_an_angle() -> None:
+def test_superkekb_collides_at_the_upsilon_4s_at_an_angle():
     beams = Beams()
     assert beams.sqrt_s == pytest.approx(10.58, abs=0.005)
     cosine = beams.electron[1:] @ beams.positron[1:] / (beams.electron[0] * beams.positron[0])
@@ -23,17 +18,17 @@ def test_superkekb_collides_at_the_upsilon_4s_at_an_angle() -> None:
 
 
 @given(st.floats(1, 10), st.floats(1, 10), st.floats(0, 0.5))
-def test_energy_against_the_closed_form(high: float, low: float, angle: float) -> None:
+def test_energy_against_the_closed_form(high, low, angle):
     beams = Beams(electron_energy=high, positron_energy=low, crossing_angle=angle)
     # Massless beams at opening angle pi - angle: s = 2 E1 E2 (1 + cos angle).
     assert beams.sqrt_s == pytest.approx(np.sqrt(2 * high * low * (1 + np.cos(angle))))
 
 
-def test_scales_are_those_of_the_search_and_of_the_paper() -> None:
+def test_scales_are_those_of_the_search_and_of_the_paper():
     settings = SimulationSettings(seed=7)
     assert SimulationSettings.model_validate(settings.model_dump(mode="json")) == settings
     assert settings.scales["default"].luminosity >= 4 * 50
-    assert settings.scales["paper"] == Scale(luminosity=1000.0, signal_events=20000)
+    assert settings.scales["paper"] == sections.Scale(luminosity=1000.0, signal_events=20000)
 
 
 @pytest.mark.parametrize(
@@ -45,12 +40,12 @@ def test_scales_are_those_of_the_search_and_of_the_paper() -> None:
         {"detector": {"momentum_resolution": 0}},
     ],
 )
-def test_nonsense_is_refused(wrong: dict[str, object]) -> None:
+def test_nonsense_is_refused(wrong):
     with pytest.raises(ValidationError):
         SimulationSettings.model_validate(wrong)
 
 
-def test_the_papers_masses() -> None:
+def test_the_papers_masses():
     hypotheses = Hypotheses()
     assert (len(hypotheses.mass), hypotheses.training.sum()) == (87, 44)
     np.testing.assert_array_equal(hypotheses.mass[:3], [0.1, 0.2, 0.3])
@@ -72,13 +67,13 @@ def test_the_papers_masses() -> None:
         ),
     ],
 )
-def test_masses_that_make_no_search(masses: object, sentence: str) -> None:
+def test_masses_that_make_no_search(masses, sentence):
     with pytest.raises(ValidationError, match=sentence):
         Hypotheses.model_validate({"masses": masses})
 
 
-def test_roles_are_two() -> None:
-    assert is_training("training")
-    assert not is_training("validation")
+def test_roles_are_two():
+    assert sections.is_training("training")
+    assert not sections.is_training("validation")
     with pytest.raises(ValueError, match="the role of a mass is 'Training'"):
-        is_training("Training")
+        sections.is_training("Training")

@@ -1,6 +1,5 @@
 """Made-up judgements whose claims are known beforehand."""
 
-from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -10,16 +9,10 @@ from punzinet.analysis.paper.judgement import Judgement
 
 
 @pytest.fixture(scope="session")
-def make_judgement() -> Callable[..., Judgement]:
+def make_judgement():
     """Make a judgement in which BCE is worse than the Punzi-net by a factor."""
 
-    def make(
-        factor: float = 1.5,
-        networks: int = 4,
-        replicas: int = 30,
-        spread: float = 0.05,
-        sample: float = 0.1,
-    ) -> Judgement:
+    def make(factor=1.5, networks=4, replicas=30, spread=0.05, sample=0.1):
         rng = np.random.default_rng(2)
         mass = np.linspace(0.1, 8.7, 87)
         arrays: dict[str, np.ndarray] = {}

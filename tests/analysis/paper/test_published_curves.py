@@ -1,14 +1,10 @@
 """Published curves of σ_min have one free factor, whoever's networks they are compared with."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.published_curves import PUBLISHED, common_scale, curve_rows
 from punzinet.analysis.paper.studies import MAIN
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
@@ -21,7 +17,7 @@ def selection(sigma: np.ndarray) -> Selection:
 
 
 @pytest.fixture
-def output(tmp_path: Path) -> OutputFolder:
+def output(tmp_path):
     return OutputFolder(tmp_path)
 
 
@@ -34,7 +30,7 @@ def write_sensitivity(output: OutputFolder, **sigma: np.ndarray) -> None:
     Sensitivity(MASS, np.full(4, True), FigureOfMerit(), 50.0, curves).write(output.sensitivity, {})
 
 
-def test_one_factor_scales_all_sigma_min(output: OutputFolder) -> None:
+def test_one_factor_scales_all_sigma_min(output):
     assert curve_rows(output) == []
     write_sensitivity(output, punzi=PUNZI)  # one kind has nothing to share a factor with
     assert curve_rows(output) == []
@@ -46,14 +42,12 @@ def test_one_factor_scales_all_sigma_min(output: OutputFolder) -> None:
         assert error == pytest.approx(0.1 * published)
 
 
-def test_without_a_published_mass_there_is_no_factor() -> None:
+def test_without_a_published_mass_there_is_no_factor():
     assert common_scale(MASS, 2.5 * BCE, 2.5 * PUNZI) == pytest.approx(2.5)
     assert np.isnan(common_scale(*3 * [np.array([0.1, 0.2])]))
 
 
-def test_an_ensemble_is_preferred_and_averaged_in_the_figure_of_merit(
-    output: OutputFolder, make_judgement: Callable[..., Judgement]
-) -> None:
+def test_an_ensemble_is_preferred_and_averaged_in_the_figure_of_merit(output, make_judgement):
     write_sensitivity(output, bce=BCE, punzi=PUNZI)
     judgement = make_judgement(networks=2)
     at = [int(np.argmin(np.abs(judgement.mass - mass))) for mass in MASS]

@@ -1,18 +1,13 @@
 """Errors of ensembles against closed forms."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
-from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.statistics import Claim, Measured, Statistics, ratio
 from punzinet.analysis.paper.studies import MAIN
 
-Make = Callable[..., Judgement]
 
-
-def test_error_of_a_mean_is_its_standard_error(make_judgement: Make) -> None:
+def test_error_of_a_mean_is_its_standard_error(make_judgement):
     judgement = make_judgement(networks=7)
     measured = Statistics({MAIN: judgement}).measure(
         lambda ensembles: float(ensembles[MAIN]["punzi/single"][:, 5].mean())
@@ -22,7 +17,7 @@ def test_error_of_a_mean_is_its_standard_error(make_judgement: Make) -> None:
     assert measured.error == pytest.approx(fom.std(ddof=1) / np.sqrt(7))
 
 
-def test_what_curves_share_cancels_in_their_ratio(make_judgement: Make) -> None:
+def test_what_curves_share_cancels_in_their_ratio(make_judgement):
     judgement = make_judgement(replicas=400, sample=0.1)
     statistics = Statistics({MAIN: judgement})
     same, other = (
@@ -33,7 +28,7 @@ def test_what_curves_share_cancels_in_their_ratio(make_judgement: Make) -> None:
     assert other.error_sample / other.value == pytest.approx(0.1 * np.sqrt(2), rel=0.15)
 
 
-def test_fluctuations_of_ratios_are_no_improvement(make_judgement: Make) -> None:
+def test_fluctuations_of_ratios_are_no_improvement(make_judgement):
     judgement = make_judgement(1.0, spread=0.0)
     noise = np.exp(np.random.default_rng(1).normal(0, 0.7, (2, 1, 87)))
     for factor, curve in zip(noise, ("bce/best", "punzi/single"), strict=True):
@@ -56,9 +51,7 @@ def test_fluctuations_of_ratios_are_no_improvement(make_judgement: Make) -> None
         (3.0, None, None, None, None),
     ],
 )
-def test_targets(
-    value: float, low: float | None, high: float | None, words: str | None, met: bool | None
-) -> None:
+def test_targets(value, low, high, words, met):
     claim = Claim.of("a ratio", Measured(value, np.nan, 0.1), low, high)
     assert (claim.target, claim.met) == (words, met)
     assert (claim.value, claim.error) == (value if np.isfinite(value) else None, None)

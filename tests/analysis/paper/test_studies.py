@@ -19,7 +19,7 @@ def differences(a: Any, b: Any, key: str = "") -> set[str]:
     return {key} if a != b else set()
 
 
-def test_the_main_study_is_the_recipe_itself() -> None:
+def test_the_main_study_is_the_recipe_itself():
     studies = paper_studies(TRAINING, PAPER)
     assert [s.name for s in studies] == [MAIN, "batch-25000", "batch-200000", UNBATCHED]
     assert studies[0].settings == TRAINING.model_copy(update={"networks": 25})
@@ -30,20 +30,20 @@ def test_the_main_study_is_the_recipe_itself() -> None:
         assert study.pretrained == MAIN
 
 
-def test_no_study_has_more_networks_than_there_are_pretrained() -> None:
+def test_no_study_has_more_networks_than_there_are_pretrained():
     studies = paper_studies(TRAINING, PAPER.model_copy(update={"networks": 2}))
     assert {s.settings.networks for s in studies} == {2}
 
 
 @pytest.mark.parametrize("size", [None, 25_000])
-def test_a_batch_size_is_not_studied_twice(size: int | None) -> None:
+def test_a_batch_size_is_not_studied_twice(size):
     training = TrainingSettings(punzi=PunziSettings(batch_size=size))
     studies = paper_studies(training, PAPER)
     sizes = [s.settings.punzi.batch_size for s in studies]
     assert len(set(sizes)) == len(sizes)
 
 
-def test_variations_change_one_thing_at_a_time() -> None:
+def test_variations_change_one_thing_at_a_time():
     base = TRAINING.model_copy(update={"networks": PAPER.further_networks}).model_dump()
     studies = variations(TRAINING, PAPER, ["eemumu", "tautau"])
     assert len({s.name for s in studies}) == len(studies)
@@ -56,7 +56,7 @@ def test_variations_change_one_thing_at_a_time() -> None:
         assert (study.pretrained == MAIN) is reusable
 
 
-def test_hypotheses_are_left_out_from_the_light_end_and_in_between() -> None:
+def test_hypotheses_are_left_out_from_the_light_end_and_in_between():
     mass = np.arange(1, 88) / 10
     training = np.arange(87) % 2 == 0
     heavy = Study("", "", TRAINING, without_lightest=0.125).trained(training)

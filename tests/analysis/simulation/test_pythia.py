@@ -4,7 +4,8 @@ import sys
 
 import numpy as np
 import pytest
-from four_vectors import SQRT_S, mass2, sample
+from collisions import SQRT_S, sample
+from four_vectors import mass2
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.simulation import pythia
@@ -51,10 +52,8 @@ def test_pythia_makes_no_pair_near_threshold_and_ours_are_compared_above():
     pytest.importorskip("pythia8mc")
 
     def light(events):
-        pair2 = mass2(events.mu_plus + events.mu_minus)
-        return (
-            events.weight[pair2 < pythia.LEAST_MASS["mumugamma"] ** 2].sum() / events.weight.sum()
-        )
+        below = mass2(events.mu_plus + events.mu_minus) < pythia.LEAST_MASS["mumugamma"] ** 2
+        return events.weight[below].sum() / events.weight.sum()
 
     theirs = pythia_events("mumugamma", 5000, SQRT_S, seed=3)
     total = theirs.mu_plus + theirs.mu_minus + theirs.photons.sum(axis=1) + theirs.invisible
@@ -87,7 +86,7 @@ def test_spectra_agree_with_pythia(monkeypatch, process, n, tolerance, errors):
     assert len(content["muon_momentum"]["edges"]) == len(content["muon_momentum"]["ratio"]) + 1
 
 
-def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pythia8mc", None)
     with pytest.raises(InputError, match="pythia8mc"):
         pythia_events("tautau", 1, SQRT_S, 1)

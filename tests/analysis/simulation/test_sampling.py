@@ -1,25 +1,17 @@
 """Sampling: weights, unweighting and counts, against a toy process whose yield is known."""
 
 import logging
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from four_vectors import (
-    DETECTOR,
-    SQRT_S,
-    boosted,
-    cosine,
-    isotropic,
-    mass2,
-    on_shell,
-    probability,
-    sample,
-)
+from collisions import DETECTOR, SQRT_S, probability, sample
+from four_vectors import boosted, cosine, isotropic, mass2, on_shell
 
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.simulation import sampling
-from punzinet.analysis.simulation.events import GeneratedEvents, Generator
+from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.generators.signal import SignalGenerator
 
 
@@ -39,9 +31,7 @@ class Toy(NamedTuple):
         )
 
 
-def simulated(
-    trials: int, luminosity: float = 0.0, seed: int = 1
-) -> tuple[np.ndarray, sampling.Counts]:
+def simulated(trials, luminosity=0.0, seed=1):
     """Events of the toy at a luminosity, or from a pilot run, from a batch of so many trials."""
     batch = sampling.Batch("toy", 0, 0, trials, exposure=luminosity / trials)
     return sampling.simulate_batch(batch, Toy(), DETECTOR, seed)
@@ -62,7 +52,7 @@ def test_unweighted_events_have_the_yield_of_the_weighted_ones(trials, luminosit
     assert len(events) == pytest.approx(weight.sum(), abs=5 * spread)
 
 
-def test_pilot_run_finds_the_trials_that_keep_weights_at_one() -> None:
+def test_pilot_run_finds_the_trials_that_keep_weights_at_one():
     _, pilot = simulated(50_000)
     # weights reach 2000 fb, times the identification of both muons
     largest = 2000 * DETECTOR.muons.barrel_efficiency**2
@@ -75,13 +65,13 @@ def test_pilot_run_finds_the_trials_that_keep_weights_at_one() -> None:
     assert {sampling.needed_trials(*one) for one in fewest} == {20_000}
 
 
-def test_cross_section_is_the_mean_weight() -> None:
+def test_cross_section_is_the_mean_weight():
     value, error = simulated(100_000, seed=3)[1].cross_section()
     assert error == pytest.approx(1000 / np.sqrt(3) / np.sqrt(100_000), rel=0.01)
     assert value == pytest.approx(1000, abs=5 * error)
 
 
-def test_cutflow_never_grows_and_ends_at_the_entries_and_counts_add_up() -> None:
+def test_cutflow_never_grows_and_ends_at_the_entries_and_counts_add_up():
     events, counts = simulated(20_000, 2.0, seed=4)
     left, weights = zip(*counts.cutflow.values(), strict=True)
     assert next(iter(counts.cutflow)) == "generated"
@@ -99,7 +89,7 @@ def test_cutflow_never_grows_and_ends_at_the_entries_and_counts_add_up() -> None
     assert total.largest == counts.largest
 
 
-def test_batches_share_out_the_trials_and_the_luminosity() -> None:
+def test_batches_share_out_the_trials_and_the_luminosity():
     trials = 2 * sampling.BATCH + 17
     parts = sampling.batches("toy", 4, trials, 200.0)
     assert [(part.stratum, part.index) for part in parts] == [(4, 0), (4, 1), (4, 2)]
@@ -112,7 +102,7 @@ def test_batches_share_out_the_trials_and_the_luminosity() -> None:
     assert {part.exposure for part in sampling.batches("toy", 1, 2_000_000)} == {0}
 
 
-def test_a_stratum_with_heavy_events_is_simulated_again_with_more_trials() -> None:
+def test_a_stratum_with_heavy_events_is_simulated_again_with_more_trials():
     _, counts = simulated(40_000, 100.0)
     more = sampling.more_trials(counts)
     assert more == pytest.approx(40_000 * counts.largest * 1.2, rel=1e-3)
@@ -123,7 +113,7 @@ def test_a_stratum_with_heavy_events_is_simulated_again_with_more_trials() -> No
 
 
 @pytest.mark.parametrize("generator", [Toy(), SignalGenerator(1.5)])
-def test_a_batch_depends_on_its_place_and_the_seed_alone(generator: Generator) -> None:
+def test_a_batch_depends_on_its_place_and_the_seed_alone(generator):
     def momenta(dataset: str, stratum: int, index: int, attempt: int, seed: int) -> bytes:
         batch = sampling.Batch(dataset, stratum, index, 1000, 1e-3, attempt)
         return sampling.simulate_batch(batch, generator, DETECTOR, seed)[0].tobytes()
@@ -134,29 +124,25 @@ def test_a_batch_depends_on_its_place_and_the_seed_alone(generator: Generator) -
     assert momenta(*places[0]) == momenta(*places[0])
 
 
-def test_signal_is_counted_from_the_generated_events_and_survives_as_often_as_weights_say() -> None:
+def test_signal_is_counted_from_the_generated_events_and_survives_as_often_as_weights_say():
     generator = SignalGenerator(5.0)
-    events, counts = sampling.simulate_batch(
-        sampling.Batch("s", 0, 0, 20_000), generator, DETECTOR, seed=7
-    )
+    batch = partial(sampling.Batch, "s", 0, 0)
+    events, counts = sampling.simulate_batch(batch(20_000), generator, DETECTOR, seed=7)
     assert counts.cutflow["generated"] == (20_000, 20_000.0)
     assert np.all(events["weight"] == 1)
     assert np.all(events["mass"] == 5.0)
-    _, pilot = sampling.simulate_batch(
-        sampling.Batch("s", 0, 0, 50_000), generator, DETECTOR, seed=8
-    )
+    _, pilot = sampling.simulate_batch(batch(50_000), generator, DETECTOR, seed=8)
     share = counts.entries / 20_000
     expected = pilot.cutflow["recoil mass in range"][1] / pilot.sum_weight
     assert share == pytest.approx(expected, abs=5 * np.sqrt(share / 20_000))
 
 
 def drawn(mass: float, n: int, seed: int) -> GeneratedEvents:
-    return sampling.unweighted(
-        SignalGenerator(mass), np.random.default_rng(seed), np.full(n, SQRT_S)
-    )
+    rng = np.random.default_rng(seed)
+    return sampling.unweighted(SignalGenerator(mass), rng, np.full(n, SQRT_S))
 
 
-def test_unweighted_signal_follows_the_weights() -> None:
+def test_unweighted_signal_follows_the_weights():
     trials = sample(SignalGenerator(1.0), 400_000, 1)
     events = drawn(1.0, 200_000, 2)
     assert len(events.weight) == 200_000
@@ -170,7 +156,7 @@ def test_unweighted_signal_follows_the_weights() -> None:
         assert probability(of(events), of(trials), trials.weight) > 1e-3
 
 
-def test_charges_of_the_signal_are_alike_and_the_beam_axis_is_felt() -> None:
+def test_charges_of_the_signal_are_alike_and_the_beam_axis_is_felt():
     events = drawn(0.5, 100_000, 6)
     error = 5 / np.sqrt(len(events.weight))
     assert abs(np.mean(np.sign(events.mu_plus[:, 3]))) < error

@@ -1,6 +1,5 @@
 """Synthetic samples for the tests of the training."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,28 +7,24 @@ import pytest
 from synthetic import synthetic_sample
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.punzi_loss import PunziLoss
-from punzinet.analysis.training.batches import PackedEvents, pack
+from punzinet.analysis.training.batches import pack
 from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.train import loss_of
 
 
 @pytest.fixture(scope="session")
-def small_sample() -> Sample:
-    """12 000 events, seven hypotheses."""
+def small_sample():
     return synthetic_sample(12_000, hypotheses=7)
 
 
 @pytest.fixture(scope="session")
-def packed(small_sample: Sample) -> PackedEvents:
+def packed(small_sample):
     """Its training events, for random batches of 1000."""
     return pack(small_sample, small_sample.training, 1000, np.random.default_rng(0))
 
 
 @pytest.fixture(scope="session")
-def make_objective() -> Callable[..., tuple[PunziLoss, np.ndarray]]:
-    """Make the loss of a sample, and factors for the cross-entropy."""
-
+def make_objective():
     def make(sample: Sample, cross_section: float | None = None, **merit: object) -> Any:
         loss = loss_of(sample, FigureOfMerit(**merit), 50.0, cross_section)
         return loss, np.linspace(0.5, 2.0, len(sample.mass) + len(sample.backgrounds))
@@ -38,6 +33,5 @@ def make_objective() -> Callable[..., tuple[PunziLoss, np.ndarray]]:
 
 
 @pytest.fixture(scope="session")
-def objective(small_sample: Sample, make_objective: Callable[..., Any]) -> Any:
-    """That of the small sample."""
+def objective(small_sample, make_objective):
     return make_objective(small_sample)

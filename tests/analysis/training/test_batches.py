@@ -1,11 +1,8 @@
 """Batches are honest: every event once an epoch, random subsets, or exact shares of strata."""
 
 import resource
-from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +12,7 @@ from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training import batches
 from punzinet.analysis.training.batches import TILE, PackedEvents, pack
-from punzinet.analysis.training.data import Sample, load_sample, open_sample
+from punzinet.analysis.training.data import load_sample, open_sample
 from punzinet.analysis.training.engine import FusedEngine
 from punzinet.analysis.training.ranks import Ranks
 
@@ -23,9 +20,7 @@ WIDTHS = (4, 8, 4, 1)
 KINDS = pytest.mark.parametrize("stratified", [False, True])
 
 
-def training(
-    sample: Sample, batch_size: int | None, *, stratified: bool = False, **more: Any
-) -> PackedEvents:
+def training(sample, batch_size, *, stratified=False, **more):
     rng = np.random.default_rng(1)
     return pack(sample, sample.training, batch_size, rng, stratified=stratified, **more)
 
@@ -39,9 +34,7 @@ def of_batches(packed: PackedEvents, epoch: int) -> list[np.ndarray]:
 
 @KINDS
 @pytest.mark.parametrize(("batch_size", "count"), [(None, 1), (500, 19), (3000, 3), (10**6, 1)])
-def test_every_event_is_in_one_batch_of_an_epoch_with_all_that_it_has(
-    small_sample: Sample, stratified: bool, batch_size: int | None, count: int
-) -> None:
+def test_every_event_is_whole_and_in_one_batch(small_sample, stratified, batch_size, count):
     packed = training(small_sample, batch_size, stratified=stratified)
     events = small_sample.training
     assert len(of_batches(packed, 1)) == count
@@ -58,19 +51,19 @@ def test_every_event_is_in_one_batch_of_an_epoch_with_all_that_it_has(
 
 
 @KINDS
-def test_epochs_differ_and_repeat_with_their_seed(small_sample: Sample, stratified: bool) -> None:
+def test_epochs_differ_and_repeat_with_their_seed(small_sample, stratified):
     packed = training(small_sample, 1000, stratified=stratified)
     first, again, other = (of_batches(packed, epoch)[0] for epoch in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.isin(first, other).mean() < 0.5
 
 
-def test_random_batches_differ_in_size_by_one_tile(small_sample: Sample) -> None:
+def test_random_batches_differ_in_size_by_one_tile(small_sample):
     sizes = [len(batch) for batch in of_batches(training(small_sample, 700), 1)]
     assert max(sizes) - min(sizes) <= 2 * TILE  # the last tile may be filled partly
 
 
-def test_random_batches_fluctuate_as_random_subsets_do() -> None:
+def test_random_batches_fluctuate_as_random_subsets_do():
     sample = synthetic_sample(60_000, hypotheses=5)
     packed = training(sample, 2000)
     signal = np.sort(sample.training.weight[sample.training.process == SIGNAL])
@@ -82,7 +75,7 @@ def test_random_batches_fluctuate_as_random_subsets_do() -> None:
     assert np.var(counts) == pytest.approx(expected, rel=0.35)
 
 
-def test_stratified_batches_hold_their_share_of_everything(small_sample: Sample) -> None:
+def test_stratified_batches_hold_their_share_of_everything(small_sample):
     events = small_sample.training
     packed = training(small_sample, 1000, stratified=True)
     strata = [events.weight[(events.process == SIGNAL) & (events.start == h)] for h in range(7)]
@@ -94,10 +87,7 @@ def test_stratified_batches_hold_their_share_of_everything(small_sample: Sample)
 
 
 @KINDS
-def test_mean_batch_loss_approaches_the_unbatched_loss(
-    make_objective: Callable[..., Any],
-    stratified: bool,
-) -> None:
+def test_mean_batch_loss_approaches_the_unbatched_loss(make_objective, stratified):
     sample = synthetic_sample(60_000, hypotheses=5)
     objective = make_objective(sample)
     vector = np.random.default_rng(8).normal(0, 0.7, (1, 81))
@@ -118,9 +108,7 @@ def test_mean_batch_loss_approaches_the_unbatched_loss(
 
 @KINDS
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_batches_are_the_union_of_the_shares_of_ranks(
-    small_sample: Sample, stratified: bool, ranks: int
-) -> None:
+def test_batches_are_the_union_of_the_shares_of_ranks(small_sample, stratified, ranks):
     make = partial(training, small_sample, 900, stratified=stratified)
     shares = [of_batches(make(ranks=Ranks(number, ranks)), 4) for number in range(ranks)]
     for expected, *held in zip(of_batches(make(), 4), *shares, strict=True):
@@ -130,9 +118,7 @@ def test_batches_are_the_union_of_the_shares_of_ranks(
 
 
 @KINDS
-def test_events_on_disk_are_the_same_bytes(
-    small_sample: Sample, tmp_path: Path, stratified: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_events_on_disk_are_the_same_bytes(small_sample, tmp_path, stratified, monkeypatch):
     in_memory = training(small_sample, 900, stratified=stratified)
     monkeypatch.setattr("punzinet.analysis.training.data.ROWS", 1000)
     monkeypatch.setattr(batches, "FILLED_TOGETHER", 50_000)  # filled in several goes
@@ -142,7 +128,7 @@ def test_events_on_disk_are_the_same_bytes(
     assert not list((tmp_path / "events").iterdir())  # nothing that a crash could leave behind
 
 
-def test_streamed_sample_is_the_one_in_memory(tmp_path: Path) -> None:
+def test_streamed_sample_is_the_one_in_memory(tmp_path):
     write_tensors(tmp_path, 20_000, chunk=3000)
     windows = synthetic_windows()
     streamed, whole = (read(tmp_path, windows, 4) for read in (open_sample, load_sample))
@@ -152,7 +138,7 @@ def test_streamed_sample_is_the_one_in_memory(tmp_path: Path) -> None:
         assert ours.values.tobytes() == theirs.values.tobytes()
 
 
-def test_full_disk_is_one_sentence(small_sample: Sample, tmp_path: Path) -> None:
+def test_full_disk_is_one_sentence(small_sample, tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, before[1]))
     try:

@@ -25,27 +25,25 @@ def run_plateau(losses: list[float], patience: int = 10, smoothing: int = 1) -> 
         ([5, 4, *[4] * 6], 0.25),
     ],
 )
-def test_rate_is_halved_after_patience_epochs_without_improvement(
-    losses: list[float], rate: float
-) -> None:
+def test_rate_is_halved_after_patience_epochs_without_improvement(losses, rate):
     assert run_plateau(losses, patience=3).rate[0] == rate
 
 
-def test_smoothing_sees_a_trend_through_noise() -> None:
+def test_smoothing_sees_a_trend_through_noise():
     rng = np.random.default_rng(1)
     losses = (10 - 0.01 * np.arange(300) + rng.normal(0, 1.0, 300)).tolist()
     assert run_plateau(losses, patience=30).rate[0] < 1.0
     assert run_plateau(losses, patience=30, smoothing=30).rate[0] == 1.0
 
 
-def test_best_epoch_is_kept() -> None:
+def test_best_epoch_is_kept():
     state = run_plateau([5, 4, 3, 3.5, 6])
     assert (state.best_loss[0], state.best_epoch[0]) == (3, 2)
     assert (state.best == 2).all()
     assert (state.parameters == 4).all()
 
 
-def test_state_survives_as_arrays() -> None:
+def test_state_survives_as_arrays():
     state = run_plateau([5, 4, 3])
     state.stop(0, "enough")
     state.curvature[0]["d"] = np.arange(3.0)

@@ -8,26 +8,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_data import windows_of
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.data import Sample, load_folds, load_sample
-from punzinet.analysis.windows import Windows
+from punzinet.analysis.training.data import load_folds, load_sample
 
 Columns = dict[str, dict[str, np.ndarray]]
 #: Four overlapping windows, of which the first and the third train.
-WINDOWS = Windows(
-    np.array([1.0, 2.0, 3.0, 4.0]),
-    np.full(4, 1.5),
-    np.array([True, False, True, False]),
-    np.ones(4, bool),
-    (None,) * 4,
-)
+WINDOWS = windows_of([1.0, 2.0, 3.0, 4.0], [1.5] * 4, [True, False, True, False])
 
 
 @pytest.fixture
-def columns() -> Columns:
+def columns():
     """Events of two datasets, as the features stage keeps them."""
     rng = np.random.default_rng(3)
     own, ranges = rng.integers(0, 4, 1000), WINDOWS.assign(rng.uniform(0, 18, 3000))
@@ -49,7 +43,6 @@ def columns() -> Columns:
 
 
 def write(folder: Path, columns: Columns, chunk: int) -> Path:
-    """Write tensors in chunks of a given size."""
     for name, table in columns.items():
         (folder / name).mkdir(parents=True)
         for start in range(0, len(table["weight"]), chunk):
@@ -60,15 +53,13 @@ def write(folder: Path, columns: Columns, chunk: int) -> Path:
     return folder
 
 
-def test_sample_does_not_depend_on_chunks(tmp_path: Path, columns: Columns) -> None:
+def test_sample_does_not_depend_on_chunks(tmp_path, columns):
     folders = [write(tmp_path / str(chunk), columns, chunk) for chunk in (90, 1100, 10**6)]
     (digest,) = {load_sample(folder, WINDOWS, 4).digest for folder in folders}
     assert digest != load_sample(folders[0], WINDOWS, 3).digest
 
 
-def test_folds_are_the_samples_that_each_of_them_validates(
-    tmp_path: Path, columns: Columns
-) -> None:
+def test_folds_are_the_samples_that_each_of_them_validates(tmp_path, columns):
     events, samples = load_folds(write(tmp_path, columns, 500), WINDOWS)
     for fold, (sample, validates) in enumerate(samples):
         assert sample.digest == load_sample(tmp_path, WINDOWS, fold, every_mass=True).digest
@@ -76,7 +67,7 @@ def test_folds_are_the_samples_that_each_of_them_validates(
     assert fold == 4
 
 
-def test_only_training_hypotheses_train(tmp_path: Path, columns: Columns) -> None:
+def test_only_training_hypotheses_train(tmp_path, columns):
     """Window by window, the events are what a mask over the original ranges finds."""
     sample = load_sample(write(tmp_path, columns, 500), WINDOWS, 4)
     np.testing.assert_array_equal(sample.mass, [1.0, 3.0])
@@ -89,15 +80,13 @@ def test_only_training_hypotheses_train(tmp_path: Path, columns: Columns) -> Non
             for events, validates in ((sample.training, False), (sample.validation, True)):
                 mine = (events.process == code) & (events.start <= h) & (h < events.stop)
                 expected = inside & ((table["fold"] == 4) == validates)
-                for found, column in zip(
-                    (*events.features, events.weight), (*FEATURES, "weight"), strict=True
-                ):
-                    np.testing.assert_array_equal(
-                        found[mine], table[column][expected].astype(np.float32)
-                    )
+                found = zip((*FEATURES, "weight"), (*events.features, events.weight), strict=True)
+                for of, column in found:
+                    values = table[of][expected].astype(np.float32)
+                    np.testing.assert_array_equal(column[mine], values)
 
 
-def test_totals_and_scaling(small_sample: Sample) -> None:
+def test_totals_and_scaling(small_sample):
     training, validation = small_sample.training, small_sample.validation
     signal, background = np.zeros(7), np.zeros(3)
     for part in (training, validation):
@@ -112,7 +101,6 @@ def test_totals_and_scaling(small_sample: Sample) -> None:
 
 
 def put(dataset: str, column: str, value: float) -> Callable[[Columns], Any]:
-    """Change one number."""
     return lambda columns: columns[dataset][column].__setitem__(17, value)
 
 
@@ -128,9 +116,7 @@ def put(dataset: str, column: str, value: float) -> Callable[[Columns], Any]:
         (lambda c: c.pop("background"), "no background event"),
     ],
 )
-def test_tensors_that_cannot_train_are_refused(
-    tmp_path: Path, columns: Columns, change: Callable[[Columns], Any], message: str
-) -> None:
+def test_tensors_that_cannot_train_are_refused(tmp_path, columns, change, message):
     change(columns)
     with pytest.raises(InputError, match=message):
         load_sample(write(tmp_path, columns, 500), WINDOWS, 4)
@@ -139,7 +125,7 @@ def test_tensors_that_cannot_train_are_refused(
 @pytest.mark.parametrize(
     "damage", [lambda c: c[:-100], lambda c: c.replace(b"weight", b"weigh\xde")]
 )
-def test_damaged_tensor(tmp_path: Path, columns: Columns, damage: Callable[[bytes], bytes]) -> None:
+def test_damaged_tensor(tmp_path, columns, damage):
     path = next(write(tmp_path, columns, 10**6).glob("signal/*"))
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match="is not a tensor file"):

@@ -1,21 +1,11 @@
 """What goes wrong in a Punzi training is noticed, said, and ends what has no future."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
+from punzinet.analysis.training import loop
 from punzinet.analysis.training.batches import pack
-from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.engine import FusedEngine
-from punzinet.analysis.training.loop import (
-    DEAD_PATIENCE,
-    MEMORY,
-    PunziTraining,
-    dead_hypotheses,
-    lbfgs_step,
-    without_cut,
-)
 from punzinet.analysis.training.loss_kernels import PunziValues
 from punzinet.analysis.training.settings import PunziSettings
 from punzinet.analysis.types import FloatArray
@@ -24,36 +14,35 @@ PATIENCE = 2
 
 
 @pytest.fixture(scope="module")
-def phase(small_sample: Sample, objective: Any) -> PunziTraining:
+def phase(small_sample, objective):
     engine = FusedEngine(pack(small_sample, small_sample.validation), (4, 8, 4, 1), *objective)
     settings = PunziSettings(epochs=5, patience=PATIENCE)
-    return PunziTraining(engine, engine, settings, small_sample.mass)
+    return loop.PunziTraining(engine, engine, settings, small_sample.mass)
 
 
 def constant(*logits: float) -> np.ndarray:
-    """Parameters of networks with the same output everywhere."""
     vectors = np.zeros((len(logits), 81))
     vectors[:, -1] = logits
     return vectors
 
 
-def test_no_cut_keeps_all_signal_and_background(phase: PunziTraining, small_sample: Sample) -> None:
-    values = without_cut(phase.engine)
+def test_no_cut_keeps_all_signal_and_background(phase, small_sample):
+    values = loop.without_cut(phase.engine)
     signal, background = small_sample.total
     np.testing.assert_allclose(values.efficiency[0], signal, rtol=1e-6)
     assert (values.background <= background.sum()).all()
     assert (values.background > 0).all()
 
 
-def test_dead_hypotheses_are_those_without_efficiency() -> None:
+def test_dead_hypotheses_are_those_without_efficiency():
     reference = PunziValues(np.ones(1), *np.multiply.outer([0.4, 100.0, 2.0], np.ones((1, 3))))
     terms = [[0.3, 1e-6, 1e-3]], [[10.0, 1e-5, 0.0]], [[0.5, 1e5, 5.0]]
     values = PunziValues(np.ones(1), *map(np.array, terms))
     # The third keeps little signal, but no background either, which is a good cut.
-    assert dead_hypotheses(values, reference).tolist() == [[False, True, False]]
+    assert loop.dead_hypotheses(values, reference).tolist() == [[False, True, False]]
 
 
-def test_death_and_revival_are_said(phase: PunziTraining) -> None:
+def test_death_and_revival_are_said(phase):
     state = phase.start(constant(-14.0, 0.0))
     assert "in epoch 0 the signal of 0.1, 1.53333" in state.messages[0][0]
     assert state.messages[1] == []
@@ -63,9 +52,9 @@ def test_death_and_revival_are_said(phase: PunziTraining) -> None:
     assert not state.stopped.any()
 
 
-def test_a_network_that_revives_nothing_is_stopped(phase: PunziTraining) -> None:
+def test_a_network_that_revives_nothing_is_stopped(phase):
     state = phase.start(constant(-14.0))
-    for epoch in range(1, DEAD_PATIENCE * PATIENCE + 2):
+    for epoch in range(1, loop.DEAD_PATIENCE * PATIENCE + 2):
         assert not state.stopped[0]
         state.advance(np.ones(1), np.full(1, 1e12), PATIENCE)
         phase.validate(state, [0], epoch)
@@ -74,7 +63,7 @@ def test_a_network_that_revives_nothing_is_stopped(phase: PunziTraining) -> None
     assert "still rejected" in state.messages[0][-1]
 
 
-def test_everything_is_signal_stops_a_network_that_selects_it(phase: PunziTraining) -> None:
+def test_everything_is_signal_stops_a_network_that_selects_it(phase):
     state = phase.start(constant(0.0, 0.0))
     state.parameters[:] = constant(6.0, 1.0)
     phase.validate(state, [0, 1], 1)
@@ -89,10 +78,10 @@ def rosenbrock(x: FloatArray) -> tuple[float, FloatArray]:
     return float(loss), np.array([-2 * x[0] * slope - 2 * (1 - x[0]), slope])
 
 
-def test_lbfgs_finds_the_end_of_a_curved_valley_and_falls_with_every_step() -> None:
+def test_lbfgs_finds_the_end_of_a_curved_valley_and_falls_with_every_step():
     x, losses = np.array([-1.2, 1.0]), [np.inf]
     curvature: dict[str, np.ndarray] = {}
-    while (loss := lbfgs_step(x, curvature, rosenbrock)) is not None:
+    while (loss := loop.lbfgs_step(x, curvature, rosenbrock)) is not None:
         assert loss == rosenbrock(x)[0]
         losses.append(loss)
     assert np.all(np.diff(losses) < 0)
@@ -100,7 +89,7 @@ def test_lbfgs_finds_the_end_of_a_curved_valley_and_falls_with_every_step() -> N
     np.testing.assert_allclose(x, 1, rtol=1e-6)
 
 
-def test_memory_is_limited_and_no_point_is_evaluated_twice() -> None:
+def test_memory_is_limited_and_no_point_is_evaluated_twice():
     seen, scale = [], np.geomspace(1, 1e4, 60)
 
     def evaluate(x: FloatArray) -> tuple[float, FloatArray]:
@@ -109,14 +98,14 @@ def test_memory_is_limited_and_no_point_is_evaluated_twice() -> None:
 
     x = np.linspace(0.5, 2, 60)
     curvature: dict[str, np.ndarray] = {}
-    for _ in range(MEMORY + 5):
-        lbfgs_step(x, curvature, evaluate)
-    assert len(curvature["old_dirs"]) == MEMORY
+    for _ in range(loop.MEMORY + 5):
+        loop.lbfgs_step(x, curvature, evaluate)
+    assert len(curvature["old_dirs"]) == loop.MEMORY
     assert len(set(seen)) == len(seen)
 
 
 @pytest.mark.parametrize("evaluate", [rosenbrock, lambda x: (np.nan, np.full_like(x, np.nan))])
-def test_a_minimum_or_a_loss_that_is_no_number_has_no_step_to_make(evaluate: Any) -> None:
+def test_a_minimum_or_a_loss_that_is_no_number_has_no_step_to_make(evaluate):
     x = np.ones(2)
-    assert lbfgs_step(x, {}, evaluate) is None
+    assert loop.lbfgs_step(x, {}, evaluate) is None
     np.testing.assert_array_equal(x, 1)

@@ -18,7 +18,6 @@ WIDTHS = st.lists(st.integers(1, 11), min_size=2, max_size=5).map(lambda w: (*w,
 
 
 def make(widths: tuple[int, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random parameters, and rows with random inputs."""
     rng = np.random.default_rng(seed)
     parameters = rng.normal(0, 0.6, sum((a + 1) * b for a, b in pairwise(widths)))
     rows = np.zeros((sum(widths), BLOCK))
@@ -28,7 +27,7 @@ def make(widths: tuple[int, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @given(WIDTHS, st.integers(0, 1000))
 @settings(max_examples=25)
-def test_forward_is_the_networks_logit(widths: tuple[int, ...], seed: int) -> None:
+def test_forward_is_the_networks_logit(widths, seed):
     parameters, rows = make(widths, seed)
     forward(parameters, np.array(widths), rows)
     inputs, *hidden, _ = widths
@@ -41,7 +40,7 @@ def test_forward_is_the_networks_logit(widths: tuple[int, ...], seed: int) -> No
 
 @given(WIDTHS, st.integers(0, 1000))
 @settings(max_examples=10)
-def test_backward_is_the_slope_of_forward(widths: tuple[int, ...], seed: int) -> None:
+def test_backward_is_the_slope_of_forward(widths, seed):
     parameters, rows = make(widths, seed)
     rng = np.random.default_rng(seed)
     weight = rng.normal(size=BLOCK)
@@ -61,7 +60,6 @@ def test_backward_is_the_slope_of_forward(widths: tuple[int, ...], seed: int) ->
 
 
 def compiled(name: str) -> np.ufunc:
-    """One of the functions, for arrays."""
     function = getattr(network_kernels, name)
 
     @njit(fastmath=REORDERED, error_model="numpy")
@@ -80,9 +78,7 @@ def compiled(name: str) -> np.ufunc:
         ("log1p", 0, 1, {"atol": 2e-7, "rtol": 0}),
     ],
 )
-def test_functions_are_accurate(
-    name: str, low: float, high: float, tolerance: dict[str, float]
-) -> None:
+def test_functions_are_accurate(name, low, high, tolerance):
     x = np.linspace(low, high, 200_001).astype(np.float32)
     found = compiled(name)(x)
     np.testing.assert_allclose(found, getattr(np, name)(x.astype(float)), **tolerance)
@@ -93,7 +89,7 @@ def test_functions_are_accurate(
 
 
 @pytest.mark.parametrize("name", ["tanh", "exp", "log1p"])
-def test_double_precision_is_the_librarys(name: str) -> None:
+def test_double_precision_is_the_librarys(name):
     x = np.linspace(0, 1, 101)
     np.testing.assert_allclose(compiled(name)(x), getattr(np, name)(x), rtol=1e-15)
     plain = getattr(network_kernels, name)(0.3)

@@ -30,7 +30,6 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def launch(folder: Path, cases: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Train in two processes."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cases.json").write_text(json.dumps(cases))
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -38,8 +37,7 @@ def launch(folder: Path, cases: dict[str, Any]) -> subprocess.CompletedProcess[s
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All cases, trained by two processes."""
+def together(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     done = launch(folder, CASES | {"interrupted": RECIPE})
     assert done.returncode == 0, done.stderr
@@ -47,15 +45,14 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All cases, trained by this process."""
+def alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("one")
     runpy.run_path(str(PROGRAM))["train"](folder, CASES, Ranks())
     return folder
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_two_processes_train_the_networks_of_one(together: Path, alone: Path, case: str) -> None:
+def test_two_processes_train_the_networks_of_one(together, alone, case):
     """And stay the same to the last bit."""
     one, two = (load_file(folder / case / "rank0.safetensors") for folder in (alone, together))
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=2e-5)
@@ -65,7 +62,7 @@ def test_two_processes_train_the_networks_of_one(together: Path, alone: Path, ca
     assert all((two[name] == second[name]).all() for name in two)
 
 
-def test_histories_are_written_once_for_every_network(together: Path) -> None:
+def test_histories_are_written_once_for_every_network(together):
     found = sorted(p.parent.name for p in (together / "fused").rglob("history.parquet"))
     assert found == ["bce-00", "bce-01", "punzi-00", "punzi-01"]
     assert not list(together.rglob("checkpoint.safetensors"))
@@ -78,15 +75,13 @@ def test_histories_are_written_once_for_every_network(together: Path) -> None:
         ("wrong", "InputError: Nothing to train on"),
     ],
 )
-def test_what_ends_the_training_is_said_once(tmp_path: Path, case: str, said: str) -> None:
+def test_what_ends_the_training_is_said_once(tmp_path, case, said):
     done = launch(tmp_path, {case: RECIPE})
     assert done.returncode != 0
     assert done.stderr.count(said) == 1
     assert case == "killed" or "Another process" not in done.stderr
 
 
-def test_signal_to_one_process_interrupts_all_and_resuming_is_bit_identical(together: Path) -> None:
-    resumed, whole = (
-        load_file(together / case / "rank0.safetensors") for case in ("interrupted", "fused")
-    )
-    np.testing.assert_array_equal(resumed["parameters"], whole["parameters"])
+def test_signal_to_one_process_interrupts_all_and_resuming_is_bit_identical(together):
+    cases = (load_file(together / case / "rank0.safetensors") for case in ("interrupted", "fused"))
+    np.testing.assert_array_equal(*(case["parameters"] for case in cases))

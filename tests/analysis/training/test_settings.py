@@ -1,14 +1,12 @@
 """The recipe is the paper's unless said otherwise, and nonsense is refused."""
 
-from typing import Any
-
 import pytest
 from pydantic import ValidationError
 
 from punzinet.analysis.training.settings import TrainingSettings
 
 
-def test_pretraining_is_the_papers() -> None:
+def test_pretraining_is_the_papers():
     pretraining = TrainingSettings().pretraining
     assert (pretraining.epochs, pretraining.batch_size, pretraining.learning_rate) == (200, 2048, 1)
     assert pretraining.patience == 10
@@ -26,6 +24,6 @@ def test_pretraining_is_the_papers() -> None:
         {"punzi": {"batches": "sorted"}},
     ],
 )
-def test_nonsense_is_refused(content: dict[str, Any]) -> None:
+def test_nonsense_is_refused(content):
     with pytest.raises(ValidationError):
         TrainingSettings.model_validate(content)

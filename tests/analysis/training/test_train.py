@@ -38,7 +38,6 @@ LIMITED = Path(__file__).parent / "train_limited.py"
 
 
 def recipe(**changes: Any) -> TrainingSettings:
-    """A short recipe."""
     pretraining = {"epochs": 6, "batch_size": 512} | changes.pop("pretraining", {})
     punzi = {"epochs": 8, "batch_size": 3000, "learning_rate": 2e-3} | changes.pop("punzi", {})
     content = {"networks": 2, "pretraining": pretraining, "punzi": punzi, **changes}
@@ -46,14 +45,11 @@ def recipe(**changes: Any) -> TrainingSettings:
 
 
 def vectors(result: TrainingResult) -> np.ndarray:
-    """Parameters of all networks."""
     return parameters_of([trained.network for trained in result.networks])
 
 
 @dataclass
 class Trainer:
-    """Trains a sample in a folder."""
-
     sample: Sample
     folder: Path
 
@@ -61,16 +57,13 @@ class Trainer:
         output = OutputFolder(self.folder)
         return train_networks(self.sample, FigureOfMerit(), LUMINOSITY, settings, output, **more)
 
-    def interrupt(
-        self, settings: TrainingSettings, phase: str, epoch: int, number: signal.Signals
-    ) -> None:
+    def interrupt(self, settings, phase, epoch, number):
         """Train until this process gets a signal after an epoch of a phase."""
         reporter = At(phase, epoch, lambda: os.kill(os.getpid(), number))
         with pytest.raises(Interrupted, match=f"after epoch {epoch} of phase {phase}.*continues"):
             self(settings, reporters=[reporter])
 
     def history(self, name: str) -> Any:
-        """The history of a network, as a data frame."""
         return pq.read_table(self.folder / "networks" / name / "history.parquet").to_pandas()
 
 
@@ -91,17 +84,16 @@ class At:
 
 
 @pytest.fixture
-def train(small_sample: Sample, tmp_path: Path) -> Trainer:
+def train(small_sample, tmp_path):
     return Trainer(small_sample, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def whole(small_sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
-    """An uninterrupted training."""
+def whole(small_sample, tmp_path_factory):
     return Trainer(small_sample, tmp_path_factory.mktemp("whole"))(recipe())
 
 
-def test_both_phases_make_their_loss_smaller(train: Trainer, whole: TrainingResult) -> None:
+def test_both_phases_make_their_loss_smaller(train, whole):
     result = train(recipe())
     np.testing.assert_array_equal(vectors(result), vectors(whole))
     assert [n.name for n in result.networks] == ["bce-00", "bce-01", "punzi-00", "punzi-01"]
@@ -116,14 +108,14 @@ def test_both_phases_make_their_loss_smaller(train: Trainer, whole: TrainingResu
     assert not (train.folder / "networks" / CHECKPOINT).exists()
 
 
-def test_a_pretraining_need_not_be_repeated(train: Trainer, whole: TrainingResult) -> None:
+def test_a_pretraining_need_not_be_repeated(train, whole):
     result = train(recipe(networks=1), pretrained=vectors(whole)[:1])
     assert [n.name for n in result.networks] == ["punzi-00"]
     # Saved networks are rounded to single precision, so that the last digits differ.
     np.testing.assert_allclose(vectors(result)[0], vectors(whole)[2], atol=1e-4)
 
 
-def test_a_network_whose_rate_has_fallen_to_nothing_is_finished(train: Trainer) -> None:
+def test_a_network_whose_rate_has_fallen_to_nothing_is_finished(train):
     # Steps so short that rounding hides them: nothing is better, and the rate is halved at once.
     for trained in train(recipe(punzi={"epochs": 50, "patience": 1, "learning_rate": 1e-30})).punzi:
         assert train.history(trained.name).epoch.tolist() == list(range(11))
@@ -138,12 +130,7 @@ def test_a_network_whose_rate_has_fallen_to_nothing_is_finished(train: Trainer) 
         (("punzi", 3, signal.SIGTERM), {"punzi": {"epochs": 5, "optimizer": "lbfgs"}}),
     ],
 )
-def test_resumed_training_writes_the_same_bytes(
-    train: Trainer,
-    tmp_path_factory: pytest.TempPathFactory,
-    when: tuple[Any, ...],
-    changes: dict[str, Any],
-) -> None:
+def test_resumed_training_writes_the_same_bytes(train, tmp_path_factory, when, changes):
     other = Trainer(train.sample, tmp_path_factory.mktemp("parted"))
     other.interrupt(recipe(**changes), *when)
     whole = train(recipe(**changes), resume=True)  # without a checkpoint, from the beginning
@@ -154,7 +141,7 @@ def test_resumed_training_writes_the_same_bytes(
         assert (other.folder / path.relative_to(train.folder)).read_bytes() == path.read_bytes()
 
 
-def test_quasi_newton_needs_fewer_epochs(train: Trainer) -> None:
+def test_quasi_newton_needs_fewer_epochs(train):
     sgd, lbfgs = (
         np.mean([n.loss for n in train(recipe(punzi={"epochs": 20, "optimizer": name})).punzi])
         for name in ("sgd", "lbfgs")
@@ -162,9 +149,7 @@ def test_quasi_newton_needs_fewer_epochs(train: Trainer) -> None:
     assert lbfgs < sgd
 
 
-def test_power_cut_loses_only_what_came_after_the_last_checkpoint(
-    train: Trainer, whole: TrainingResult, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_power_cut_loses_only_what_came_after_the_last_checkpoint(train, whole, monkeypatch):
     def cut_power() -> None:
         raise ZeroDivisionError  # not an orderly end
 
@@ -177,7 +162,7 @@ def test_power_cut_loses_only_what_came_after_the_last_checkpoint(
     np.testing.assert_array_equal(vectors(resumed), vectors(whole))
 
 
-def test_second_signal_ends_it_at_once(train: Trainer) -> None:
+def test_second_signal_ends_it_at_once(train):
     def twice() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
@@ -188,8 +173,7 @@ def test_second_signal_ends_it_at_once(train: Trainer) -> None:
 
 
 @pytest.fixture
-def interrupted(train: Trainer) -> Path:
-    """A checkpoint."""
+def interrupted(train):
     train.interrupt(recipe(), "bce", 2, signal.SIGINT)
     return train.folder / "networks" / CHECKPOINT
 
@@ -203,16 +187,14 @@ def interrupted(train: Trainer) -> Path:
         ({}, "another training: tensors was"),
     ],
 )
-def test_checkpoint_of_other_settings_or_data_is_refused(
-    train: Trainer, changes: dict[str, Any], message: str
-) -> None:
+def test_checkpoint_of_other_settings_or_data_is_refused(train, changes, message):
     if not changes:
         train.sample = synthetic_sample(12_000, hypotheses=7, seed=2)
     with pytest.raises(InputError, match=message):
         train(recipe(**changes), resume=True)
 
 
-def test_damaged_checkpoint_is_refused(train: Trainer, interrupted: Path) -> None:
+def test_damaged_checkpoint_is_refused(train, interrupted):
     good = interrupted.read_bytes()
     for damaged in (good[:-20] + bytes([good[-20] ^ 1]) + good[-19:], b"x"):
         interrupted.write_bytes(damaged)
@@ -220,7 +202,7 @@ def test_damaged_checkpoint_is_refused(train: Trainer, interrupted: Path) -> Non
             train(recipe(), resume=True)
 
 
-def test_autograd_trains_the_same_networks(train: Trainer) -> None:
+def test_autograd_trains_the_same_networks(train):
     pretraining = {"epochs": 2, "batch_size": 1000}
     kernels, autograd = (
         vectors(train(recipe(networks=1, device=d, pretraining=pretraining, punzi={"epochs": 3})))
@@ -229,7 +211,7 @@ def test_autograd_trains_the_same_networks(train: Trainer) -> None:
     np.testing.assert_allclose(kernels, autograd, atol=1e-5)
 
 
-def test_stratified_batches_train_as_well(train: Trainer, whole: TrainingResult) -> None:
+def test_stratified_batches_train_as_well(train, whole):
     result = train(recipe(punzi={"batches": "stratified"}))
     for mine, random in zip(result.punzi, whole.punzi, strict=True):
         assert mine.converged
@@ -237,9 +219,7 @@ def test_stratified_batches_train_as_well(train: Trainer, whole: TrainingResult)
         assert mine.loss != random.loss
 
 
-def test_one_factor_for_all_signal_weights_is_another_pretraining(
-    train: Trainer, whole: TrainingResult
-) -> None:
+def test_one_factor_for_all_signal_weights_is_another_pretraining(train, whole):
     result = train(recipe(pretraining={"signal_weights": "total"}))
     assert not np.allclose(vectors(result), vectors(whole))
 
@@ -252,14 +232,12 @@ def test_one_factor_for_all_signal_weights_is_another_pretraining(
         (30.0, "everything is signal .*training.punzi"),
     ],
 )
-def test_steps_that_are_too_long_are_noticed(train: Trainer, rate: float, message: str) -> None:
+def test_steps_that_are_too_long_are_noticed(train, rate, message):
     with pytest.raises(InputError, match=message):
         train(recipe(punzi={"learning_rate": rate, "max_step": None}))
 
 
-def test_one_lost_network_does_not_end_the_others(
-    train: Trainer, whole: TrainingResult, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_lost_network_does_not_end_the_others(train, whole, caplog):
     def lose_first() -> None:
         reporter.state.parameters[0] = np.nan
 
@@ -271,7 +249,7 @@ def test_one_lost_network_does_not_end_the_others(
     np.testing.assert_array_equal(vectors(result)[-1], vectors(whole)[-1])
 
 
-def test_the_significance_is_trained_in_the_same_engine(train: Trainer) -> None:
+def test_the_significance_is_trained_in_the_same_engine(train):
     """1/Z² falls; the Punzi-loss of the same recipe is another network."""
     punzi = {"learning_rate": 0.5}
     result = train(recipe(networks=1, significance_cross_section=5.0, punzi=punzi))
@@ -281,7 +259,7 @@ def test_the_significance_is_trained_in_the_same_engine(train: Trainer) -> None:
     assert result.punzi[0].converged
 
 
-def test_training_of_a_sample_larger_than_the_memory(tmp_path: Path) -> None:
+def test_training_of_a_sample_larger_than_the_memory(tmp_path):
     """1.5 million events take 38 MB, and as much again when they are packed."""
     write_tensors(tmp_path / "tensors", 1_500_000, chunk=100_000)
 
@@ -295,17 +273,13 @@ def test_training_of_a_sample_larger_than_the_memory(tmp_path: Path) -> None:
     assert "MemoryError" in limited("memory").stderr
 
 
-def test_progress_shows_losses_rate_and_speed(train: Trainer) -> None:
+def test_progress_shows_losses_rate_and_speed(train):
     shown = io.StringIO()
     with ProgressBar(Console(file=shown, force_terminal=True, width=200)) as progress:
         trained = train(recipe(), reporters=[progress.report]).punzi
     ends = [train.history(one.name).iloc[-1] for one in trained]
-    loss, validation = (
-        np.mean([end[name] for end in ends]) for name in ("loss", "validation_loss")
-    )
+    loss, validation = (np.mean([end[of] for end in ends]) for of in ("loss", "validation_loss"))
     best = np.mean([one.loss for one in trained])
     (*_, line) = (line for line in shown.getvalue().splitlines() if "punzi" in line)
-    for part in ("8/8", f"loss {loss:.5g}", f"validation {validation:.5g} (best {best:.5g})"):
-        assert part in line
-    assert "rate 0.002" in line
-    assert "M events/s" in line
+    parts = f"loss {loss:.5g}", f"validation {validation:.5g} (best {best:.5g})"
+    assert all(part in line for part in ("8/8", *parts, "rate 0.002", "M events/s"))

@@ -30,7 +30,6 @@ def send(number: signal.Signals, phase: Phase, state: TrainingState) -> None:
 
 
 def train(folder: Path, cases: dict[str, Any], ranks: Ranks) -> None:
-    """Train all cases; every rank writes its networks."""
     sample = synthetic_sample(8000, hypotheses=5)
     for name, recipe in cases.items():
         if name == "wrong" and ranks.number == 1:

@@ -64,8 +64,7 @@ def effects() -> list[Effect]:
 
 
 @pytest.fixture(scope="module")
-def figures(make) -> dict[str, Figure]:
-    """Every figure by name."""
+def figures(make):
     network = PunziNet(FEATURES, np.zeros(4), np.full(4, 3.0), rng=np.random.default_rng(2))
     seen = make.outputs(RNG, MASS, 5000, signal=True), Cuts(MASS, RNG.normal(0, 1, 87), 0.3)
     curves = {"BCE": ensemble(1.2), "no batches": ensemble(1.1), "batch": ensemble(1.0)}
@@ -83,18 +82,18 @@ def figures(make) -> dict[str, Figure]:
     }
 
 
-def test_what_every_figure_says(figures: dict[str, Figure], check) -> None:
+def test_what_every_figure_says(figures, check):
     for figure in figures.values():
         check(figure)
 
 
-def test_spikes_of_the_training_loss_leave_the_axis(figures: dict[str, Figure]) -> None:
+def test_spikes_of_the_training_loss_leave_the_axis(figures):
     low, high = figures["loss"].axes[0].get_ylim()
     assert low < 6
     assert 14 < high < 100
 
 
-def test_the_diagram_has_every_neuron_and_every_connection(figures: dict[str, Figure]) -> None:
+def test_the_diagram_has_every_neuron_and_every_connection(figures):
     axes = figures["network"].axes[0]
     assert sum(len(line.get_xdata()) for line in axes.get_lines()) == 4 + 8 + 4 + 1
     assert sum(len(c.get_segments()) for c in axes.collections) == 4 * 8 + 8 * 4 + 4

@@ -6,7 +6,7 @@ import pytest
 from punzinet.plots.paper.network import isosurface
 
 
-def test_a_sphere_has_its_radius_and_its_area() -> None:
+def test_a_sphere_has_its_radius_and_its_area():
     grid = np.linspace(0, 1, 31)
     x, y, z = np.meshgrid(grid, grid, grid, indexing="ij")
     triangles = isosurface(np.sqrt((x - 0.5) ** 2 + (y - 0.5) ** 2 + (z - 0.5) ** 2), 0.4)
@@ -17,5 +17,5 @@ def test_a_sphere_has_its_radius_and_its_area() -> None:
     assert area == pytest.approx(4 * np.pi * 0.4**2, rel=0.01)
 
 
-def test_a_level_that_is_not_crossed_has_no_surface() -> None:
+def test_a_level_that_is_not_crossed_has_no_surface():
     assert isosurface(np.zeros((3, 4, 5)), 1.0).shape == (0, 3, 3)

@@ -12,5 +12,5 @@ from punzinet.plots.report.numbers import plain_label
         (r"$\frac{a}{b}$", "the name"),
     ],
 )
-def test_labels_without_tex(mathtext: str, plain: str) -> None:
+def test_labels_without_tex(mathtext, plain):
     assert plain_label("the name", mathtext) == plain

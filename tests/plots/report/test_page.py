@@ -1,7 +1,6 @@
 """Figures inside of the report."""
 
 import base64
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from punzinet.plots.report.page import read_captions, read_pictures
 GRAPHIC = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 
 
-def test_figures_are_images_in_the_order_of_the_captions(tmp_path: Path) -> None:
+def test_figures_are_images_in_the_order_of_the_captions(tmp_path):
     captions = read_captions(RECOIL.variable.mass)["run"]
     for name in ("features", "sigma_min", "another_one", "recoil_mass"):
         (tmp_path / f"{name}.svg").write_text(GRAPHIC)
@@ -31,7 +30,7 @@ def test_figures_are_images_in_the_order_of_the_captions(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", ["", "<html/>", "<svg>", "\x00"])
-def test_what_is_no_graphic_is_one_sentence(tmp_path: Path, content: str) -> None:
+def test_what_is_no_graphic_is_one_sentence(tmp_path, content):
     (tmp_path / "figure.svg").write_text(content)
     with pytest.raises(InputError, match="no vector graphic"):
         read_pictures(tmp_path, {})

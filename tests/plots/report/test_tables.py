@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,17 +26,16 @@ METHODS = {
 
 
 def lines(table: tables.Table) -> list[dict[str, str]]:
-    """Texts of a table by its header."""
     header = [name or "verdict" for name in table.header]
     return [dict(zip(header, (cell.text for cell in row), strict=True)) for row in table.rows]
 
 
-def test_couplings_follow_from_cross_sections() -> None:
+def test_couplings_follow_from_cross_sections():
     (table,) = tables.limits_table(LIMITS)
     assert [line["g′ (median)"] for line in lines(table)] == [f"{math.sqrt(9 / 4)}", "–"]
 
 
-def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
+def test_a_claim_that_is_not_met_is_shown_as_such():
     claim = {"text": "in words", "value": 1.0, "error": 0.1, "target": "≥ 1.3", "met": False}
     further = {"value": 2.0, "error": 0.1, "target": None, "met": None, "error_sample": 0.25}
     first, second = tables.claims_tables({"two": further, "one": claim, "provenance": {}})
@@ -48,7 +46,7 @@ def test_a_claim_that_is_not_met_is_shown_as_such() -> None:
     assert "0.25" in value.detail
 
 
-def test_variations_are_lines_below_the_recipe_as_it_is() -> None:
+def test_variations_are_lines_below_the_recipe_as_it_is():
     effects = {}
     for label, value in (("as it is", 1.0), ("wide", 2.0)):
         number = {"value": value, "error": 0.1, "error_sample": 0.25}
@@ -63,21 +61,21 @@ def test_variations_are_lines_below_the_recipe_as_it_is() -> None:
     assert "0.25" in table.rows[0][1].detail
 
 
-def test_methods_are_judged_on_trained_and_other_masses_apart() -> None:
+def test_methods_are_judged_on_trained_and_other_masses_apart():
     (table,) = tables.baselines_tables("methods", METHODS)
     first, second = (list(line.values()) for line in lines(table))
     assert first == ["A", "2.00 ± 0.10", "5", "3", "0"]
     assert second == ["B", "∞", "5", "5", "1"]
 
 
-def test_ranks_of_observables() -> None:
+def test_ranks_of_observables():
     ranks = [{"rank": 1, "observable": "pt_mumu", "auc": 0.75}]
     (table,) = tables.baselines_tables("observables", {"cross_entropy": 0.3, "observables": ranks})
     assert lines(table) == [{"rank": "1", "observable": "pt_mumu", "auc": "0.75"}]
     assert "0.3" in table.caption
 
 
-def test_provenance_is_no_quantity() -> None:
+def test_provenance_is_no_quantity():
     row = {"ours": 1.0, "published": 2.0, "ratio": 0.5, "tolerance": 0.2, "met": False}
     content = {"σ": row, "provenance": {"ours?": 1}, "spectra": {"x": [1]}}
     (table,) = tables.validation_table(content)
@@ -94,7 +92,7 @@ def dataset(read: int, files: int = 1, twice: int = 0, **fates: int) -> dict[str
     return {**whole, **fates, "duplicates": found, "files": rows}
 
 
-def test_simulation_says_what_was_read_and_is_there_twice() -> None:
+def test_simulation_says_what_was_read_and_is_there_twice():
     content = {"datasets": {"tautau": dataset(200, 2, 7), "mumu": dataset(60)}}
     keys = ("file", "read", "verdict", "events there twice")
     table = lines(*tables.completeness_table("Entries", content))
@@ -105,7 +103,7 @@ def test_simulation_says_what_was_read_and_is_there_twice() -> None:
     assert "blinded" not in table[0]
 
 
-def test_data_says_what_became_of_the_entries() -> None:
+def test_data_says_what_became_of_the_entries():
     fates = {"kept": 12, "rejected": 8, "blinded": 180}
     content = {"datasets": {"runs": dataset(200, 2, **fates)}}
     whole, first, _ = lines(*tables.completeness_table("Entries", content))
@@ -123,9 +121,7 @@ def test_data_says_what_became_of_the_entries() -> None:
         ([1], [tables.claims_tables]),
     ],
 )
-def test_absent_is_no_table_and_damaged_one_sentence(
-    tmp_path: Path, content: Any, make: list[Any]
-) -> None:
+def test_absent_is_no_table_and_damaged_one_sentence(tmp_path, content, make):
     path = tmp_path / "result.json"
     assert tables.read_tables(path, "results", "punzinet stage", *make) == []
     path.write_text(json.dumps(content))

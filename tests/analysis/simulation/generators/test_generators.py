@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from four_vectors import DETECTOR, SQRT_S, mass2, sample
+from collisions import DETECTOR, SQRT_S, sample
+from four_vectors import mass2
 
 from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS, PION_MASS
 from punzinet.analysis.simulation.generators import twophoton
@@ -23,7 +24,7 @@ GENERATORS = [
 
 
 @pytest.mark.parametrize(("generator", "tolerances"), GENERATORS)
-def test_momentum_is_conserved_and_particles_are_on_shell(generator, tolerances) -> None:
+def test_momentum_is_conserved_and_particles_are_on_shell(generator, tolerances):
     n, of_sum, of_mass = tolerances
     rng = np.random.default_rng(1)
     events = generator.generate(rng, rng.normal(SQRT_S, 0.005, n))
@@ -52,7 +53,7 @@ def test_momentum_is_conserved_and_particles_are_on_shell(generator, tolerances)
 
 
 @pytest.mark.parametrize("generator", [generator for generator, _ in GENERATORS])
-def test_seeds_make_events(generator) -> None:
+def test_seeds_make_events(generator):
     first, again, other = (sample(generator, 500, seed) for seed in (11, 11, 12))
     for one, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, same)

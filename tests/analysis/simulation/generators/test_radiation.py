@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
-from four_vectors import SQRT_S, mass2, mean
+from collisions import SQRT_S, mean
+from four_vectors import mass2
 from scipy.integrate import quad
 
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
 from punzinet.analysis.simulation.generators import radiation
 
 S = SQRT_S**2
-B = radiation.exponent(S, ELECTRON_MASS)
+BEAM = S, ELECTRON_MASS
+B = radiation.exponent(*BEAM)
 
 
 def radiate(n: int, seed: int) -> tuple[np.ndarray, ...]:
@@ -17,15 +19,13 @@ def radiate(n: int, seed: int) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(seed)
     rows = []
     for _ in range(n):
-        (z1, w1), (z2, w2) = (
-            radiation.softer_fraction(rng, S, ELECTRON_MASS, 0.99, 0.0) for _ in range(2)
-        )
+        (z1, w1), (z2, w2) = (radiation.softer_fraction(rng, *BEAM, 0.99, 0.0) for _ in range(2))
         first, second, frame = radiation.radiate_off_beams(rng, SQRT_S, (z1, z2, 0.0, 0.0))
         rows.append(((z1, z2), (first, second), *frame, w1 * w2))
     return tuple(np.array(column) for column in zip(*rows, strict=True))
 
 
-def test_the_first_order_of_the_radiator_is_the_splitting_function() -> None:
+def test_the_first_order_of_the_radiator_is_the_splitting_function():
     z = np.array([0.1, 0.5, 0.9])
     b = 1e-7
     density = b * z ** (b - 1) * radiation.hard_spectrum(z, b)
@@ -33,20 +33,18 @@ def test_the_first_order_of_the_radiator_is_the_splitting_function() -> None:
 
 
 @pytest.mark.parametrize("mass", [ELECTRON_MASS, MUON_MASS])
-def test_the_angles_follow_the_pattern_of_a_massive_charge(mass: float) -> None:
+def test_the_angles_follow_the_pattern_of_a_massive_charge(mass):
     uniform = np.linspace(0, 1, 1001)
     a = 2 * mass**2 / S
-    opening = np.array(
-        [radiation.emission_angle(u, SQRT_S / 2, mass) for u in uniform[:-1]] + [2.0]
-    )
-    cumulative = np.log1p(opening / a) - opening / (opening + a)
+    angle = np.array([radiation.emission_angle(u, SQRT_S / 2, mass) for u in uniform[:-1]] + [2.0])
+    cumulative = np.log1p(angle / a) - angle / (angle + a)
     # the integrated pattern is the logarithm minus one
     assert ALPHA / np.pi * cumulative[-1] == pytest.approx(radiation.exponent(S, mass), rel=1e-3)
     # rounding of the closed form at the smallest angles sets the absolute tolerance
     np.testing.assert_allclose(cumulative / cumulative[-1], uniform, rtol=1e-6, atol=1e-12)
 
 
-def test_the_axis_is_the_beam_axis_for_soft_photons() -> None:
+def test_the_axis_is_the_beam_axis_for_soft_photons():
     fraction, photons, _, axis, _ = radiate(100_000, 3)
     np.testing.assert_allclose(np.linalg.norm(axis, axis=1), 1, rtol=1e-12)
     soft = fraction.max(axis=1) < 1e-5
@@ -59,7 +57,7 @@ def test_the_axis_is_the_beam_axis_for_soft_photons() -> None:
     assert np.median(positron[:, 3] / positron[:, 0]) < -0.999
 
 
-def test_the_radiator_is_normalised_and_weights_are_the_probability_of_nothing_harder() -> None:
+def test_the_radiator_is_normalised_and_weights_are_the_probability_of_nothing_harder():
     def up_to(z: float) -> float:
         # substitute u = z^b, under which the density b z^(b-1) is flat
         return quad(lambda u: radiation.hard_spectrum(u ** (1 / B), B), 0, z**B)[0]
@@ -67,16 +65,14 @@ def test_the_radiator_is_normalised_and_weights_are_the_probability_of_nothing_h
     assert up_to(1.0) == pytest.approx(1, rel=1e-9)
     for below, share in ((0.2, 0.0), (0.99, 0.0), (0.99, 0.06)):
         rng = np.random.default_rng(2)
-        draws = [
-            radiation.softer_fraction(rng, S, ELECTRON_MASS, below, share) for _ in range(100_000)
-        ]
+        draws = [radiation.softer_fraction(rng, *BEAM, below, share) for _ in range(100_000)]
         fraction, weight = np.array(draws).T
         assert fraction.max() < below
         value, error = mean(weight)
         assert value == pytest.approx(up_to(below), abs=4 * error)
 
 
-def test_the_energy_after_radiation_matches_the_convolution_of_two_radiators() -> None:
+def test_the_energy_after_radiation_matches_the_convolution_of_two_radiators():
     _, _, reduced, _, weight = radiate(200_000, 4)
     lost = 0.1
     fraction = weight[mass2(reduced) / S > 1 - lost].sum() / weight.sum()
@@ -84,24 +80,23 @@ def test_the_energy_after_radiation_matches_the_convolution_of_two_radiators() -
     assert fraction == pytest.approx(lost ** (2 * B) * (1 + 1.5 * B) - 2 * B * lost, rel=0.01)
 
 
-def test_the_coupling_has_its_published_values() -> None:
+def test_the_coupling_has_its_published_values():
     # one-loop leptonic contribution at the Z mass: 0.031419 (Steinhauser 1998)
-    leptons = sum(
-        radiation.lepton_loop(91.1876**2, m) for m in (ELECTRON_MASS, MUON_MASS, TAU_MASS)
-    )
+    z = 91.1876**2
+    leptons = sum(radiation.lepton_loop(z, m) for m in (ELECTRON_MASS, MUON_MASS, TAU_MASS))
     assert leptons == pytest.approx(0.031419, rel=1e-3)
     # 0.02761 +- 0.00036 (Burkhardt and Pietrzyk 2001)
-    assert radiation.hadron_loop(91.1876**2) == pytest.approx(0.02761, abs=0.00036)
+    assert radiation.hadron_loop(z) == pytest.approx(0.02761, abs=0.00036)
     assert radiation.vacuum_polarisation(111.9) == pytest.approx(0.0364, rel=0.02)
 
 
 @pytest.mark.parametrize("edge", [0.7, 2.0, 4.0, 10.0])
-def test_the_hadronic_pieces_join(edge: float) -> None:
+def test_the_hadronic_pieces_join(edge):
     below, above = radiation.hadron_loop(edge**2 - 1e-9), radiation.hadron_loop(edge**2 + 1e-9)
     assert above == pytest.approx(below, rel=3e-4)
 
 
-def test_a_loop_fulfils_its_dispersion_relation() -> None:
+def test_a_loop_fulfils_its_dispersion_relation():
     # Delta alpha(s) = (alpha s / 3 pi) P int ds' R(s') / (s' (s - s')), here below threshold,
     # where nothing is singular; R = v (3 - v^2)/2
     s, threshold = 2 * MUON_MASS**2, 4 * MUON_MASS**2
@@ -111,13 +106,11 @@ def test_a_loop_fulfils_its_dispersion_relation() -> None:
         v = np.sqrt(1 - x)
         return v * (3 - v**2) / 2 / (other * (other - s)) * threshold / x**2
 
-    integral, _ = quad(integrand, 0, 1)
-    assert radiation.lepton_loop(s, MUON_MASS) == pytest.approx(
-        -ALPHA * s / (3 * np.pi) * integral, rel=1e-6
-    )
+    expected = -ALPHA * s / (3 * np.pi) * quad(integrand, 0, 1)[0]
+    assert radiation.lepton_loop(s, MUON_MASS) == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_heavy_loop_decouples_smoothly() -> None:
+def test_a_heavy_loop_decouples_smoothly():
     for s in (0.999e-4, 1.001e-4):
         expected = -ALPHA * s / (15 * np.pi)
         assert radiation.lepton_loop(4 * s, 1.0) == pytest.approx(4 * expected, rel=1e-3)

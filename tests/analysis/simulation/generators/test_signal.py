@@ -2,20 +2,9 @@
 
 import numpy as np
 import pytest
-from four_vectors import (
-    GAMMA,
-    METRIC,
-    SQRT_S,
-    assert_agreement,
-    boosted,
-    isotropic,
-    mass2,
-    on_shell,
-    pair_amplitudes,
-    sample,
-    slash,
-    two_body_momentum,
-)
+from collisions import SQRT_S, assert_agreement, sample
+from dirac import GAMMA, METRIC, pair_amplitudes, slash
+from four_vectors import boosted, isotropic, mass2, on_shell, two_body_momentum
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import dblquad
@@ -57,12 +46,12 @@ def dalitz_integral(mass: float) -> float:
 
 
 @pytest.mark.parametrize("mass", [0.1, 0.5, 3.0, 8.7])
-def test_rate_agrees_with_an_integration_in_other_variables(mass: float) -> None:
+def test_rate_agrees_with_an_integration_in_other_variables(mass):
     expected = dalitz_integral(mass), 0.0
     assert_agreement(expected, integrate(mass, SQRT_S, seed=5, precision=1e-3), 1e-3)
 
 
-def test_a_very_light_boson_is_radiated_like_a_soft_photon() -> None:
+def test_a_very_light_boson_is_radiated_like_a_soft_photon():
     # each factor ten in mass opens ln(10) of energy to soft emission off the born process:
     # (g'^2 / 4 pi^2) ((1 + beta^2)/beta ln((1 + beta)/(1 - beta)) - 2) per unit of ln(energy)
     rates = [integrate(mass, SQRT_S, seed=8, precision=1e-3) for mass in (1e-3, 1e-4)]
@@ -74,20 +63,19 @@ def test_a_very_light_boson_is_radiated_like_a_soft_photon() -> None:
 
 
 @pytest.mark.parametrize("mass", [0.1, 0.9, 4.0, 8.7])
-def test_no_weight_exceeds_the_maximum(mass: float) -> None:
+def test_no_weight_exceeds_the_maximum(mass):
     rng = np.random.default_rng(4)
     sqrt_s = rng.normal(SQRT_S, 0.005, 300_000)
     generator = SignalGenerator(mass)
     assert generator.generate(rng, sqrt_s).weight.max() < generator.maximum(sqrt_s)
 
 
-def test_beams_below_threshold_are_refused() -> None:
+def test_beams_below_threshold_are_refused():
     with pytest.raises(ValueError, match="needs beams above"):
         sample(SignalGenerator(10.5), 3, 0)
 
 
 def event(mass, sqrt_s, seed):
-    """Momenta of mu-, mu+ and Z' at any point in phase space."""
     rng = np.random.default_rng(seed)
     pair = rng.uniform(2 * MUON_MASS, sqrt_s - mass)
     k = on_shell(two_body_momentum(sqrt_s, pair, mass) * isotropic(rng, 1)[0], mass)
@@ -101,7 +89,7 @@ events = st.builds(event, st.floats(0.05, 9.5), st.floats(9.9, 10.7), st.integer
 
 
 @given(events)
-def test_closed_form_is_the_sum_over_helicities(momenta) -> None:
+def test_closed_form_is_the_sum_over_helicities(momenta):
     minus, plus, k = momenta
     s, masses2 = mass2(sum(momenta)), (MUON_MASS**2, mass2(k))
     d = tuple(mass2(p + k) - MUON_MASS**2 for p in (minus, plus))
@@ -119,7 +107,7 @@ def test_closed_form_is_the_sum_over_helicities(momenta) -> None:
     assert contracted == pytest.approx(s / 2 * (total - along), rel=1e-8)
 
 
-def test_massless_limit_is_the_gluon_spectrum() -> None:
+def test_massless_limit_is_the_gluon_spectrum():
     # e+ e- -> q qbar g: (x1^2 + x2^2) / ((1 - x1) (1 - x2))  (Ellis, Gaillard, Ross 1976)
     s = 110.0
     for x1, x2 in ((0.9, 0.7), (0.55, 0.6), (0.99, 0.98)):

@@ -2,35 +2,15 @@
 
 import numpy as np
 import pytest
-from four_vectors import (
-    DETECTOR,
-    GAMMA,
-    METRIC,
-    SQRT_S,
-    add,
-    assert_agreement,
-    at_rest,
-    beam_momenta,
-    boosted,
-    currents,
-    isotropic,
-    mass2,
-    mean,
-    on_shell,
-    pair_amplitudes,
-    rate,
-    sample,
-    spinors,
-)
+from collisions import DETECTOR, SQRT_S, add, assert_agreement, beam_momenta, mean, rate, sample
+from dirac import GAMMA, METRIC, currents, pair_amplitudes, spinors
+from four_vectors import at_rest, boosted, isotropic, mass2, on_shell
 
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.detector import EVERYWHERE
 from punzinet.analysis.simulation.events import momenta, rotate_to, transform
+from punzinet.analysis.simulation.generators import twophoton_matrix_element
 from punzinet.analysis.simulation.generators.twophoton import ALL, scattered_electron, strata, whole
-from punzinet.analysis.simulation.generators.twophoton_matrix_element import (
-    element_square,
-    pair_square,
-)
 
 BEAMS = beam_momenta(ELECTRON_MASS)
 
@@ -77,13 +57,9 @@ def test_the_strata_hold_all_that_can_pass():
     parts = []
     for seed in (0, 1):
         loose = reach._replace(
-            harder=seed,
-            virtuality=(0.0, np.inf),
-            recoil_slope=ALL,
-            recoil_mass2=np.inf,
-            transverse_mass=0.4,
-            region=reach.region._replace(where=EVERYWHERE),
-        )
+            harder=seed, virtuality=(0.0, np.inf), recoil_slope=ALL, recoil_mass2=np.inf,
+            transverse_mass=0.4, region=reach.region._replace(where=EVERYWHERE),
+        )  # fmt: skip
         events = sample(loose, 1_500_000, 50 + seed)
         recoil = np.array([SQRT_S, 0, 0, 0]) - events.mu_plus - events.mu_minus
         slope = 1 / np.tan(momenta(transform(recoil, DETECTOR.to_laboratory)).theta)
@@ -132,7 +108,7 @@ def test_the_square_is_that_of_the_diagrams(q2):
     upper, lower = currents(ubar, GAMMA, u), currents(v, GAMMA, vbar)
     metric = METRIC.diagonal()
     amplitudes = np.einsum("abm,m,cdn,n,mnrs->abcdrs", upper, metric, lower, metric, pairs)
-    square = element_square(SQRT_S, tuple(pair), q2, axis, tuple(muons))
+    square = twophoton_matrix_element.element_square(SQRT_S, tuple(pair), q2, axis, tuple(muons))
     # the components of the explicit currents cancel against each other for soft photons
     assert square == pytest.approx((abs(amplitudes) ** 2).sum() / 4, rel=1e-5)
 
@@ -145,7 +121,8 @@ def test_real_photons_have_the_known_angular_distribution(mass, cosine):
     photons = (half, 0.0, 0.0, half), (half, 0.0, 0.0, -half)
     x, z = half * v * sine, half * v * cosine
     vectors = np.eye(4)[1:3]
-    square = pair_square(vectors, vectors, photons, ((half, x, 0.0, z), (half, -x, 0.0, -z))) / 4
+    muons = (half, x, 0.0, z), (half, -x, 0.0, -z)
+    square = twophoton_matrix_element.pair_square(vectors, vectors, photons, muons) / 4
     known = 1 + 2 * v**2 * sine**2 - v**4 - v**4 * sine**4
     known *= 2 * np.pi * ALPHA**2 * v / mass**2 / (1 - v**2 * cosine**2) ** 2
     ours = (4 * np.pi * ALPHA) ** 2 * square * v / (32 * np.pi * mass**2)

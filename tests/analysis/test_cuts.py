@@ -84,15 +84,15 @@ def test_cuts_are_those_of_an_exhaustive_search(figure, columns, training):
     assert mean[candidates == cut] == pytest.approx(mean.min(), rel=1e-12)
 
 
-def many(n):
+def many():
     """Events at the true spacing of the hypotheses, whose windows overlap at low mass."""
-    events, rng = synthetic_sample(n, hypotheses=87).training, np.random.default_rng(0)
+    events, rng = synthetic_sample(20_000, hypotheses=87).training, np.random.default_rng(0)
     logit = rng.normal(2.0 * (events.process == SIGNAL), 1.0).astype(np.float32)
     return logit, events.weight.astype(float), events.process, events.start, events.stop
 
 
 def test_the_order_of_the_events_does_not_matter():
-    columns = many(20_000)
+    columns = many()
     columns[0].round(1, out=columns[0])
     shuffle = np.random.default_rng(1).permutation(len(columns[0]))
     events, other = rank(columns), rank([c[shuffle] for c in columns])
@@ -118,7 +118,7 @@ def test_no_events_select_nothing():
     ],
 )
 def test_columns_are_checked_before_compiled_loops_see_them(column, value, kind, sentence):
-    columns = many(100)
+    columns = many()
     columns[column][7] = value
     with pytest.raises(kind, match=sentence):
         rank(columns)

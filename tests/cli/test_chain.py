@@ -2,20 +2,20 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import uproot
 import yaml
-from commands import PUNZINET, run
+from commands import PUNZINET, run, wait_for
+from outputs import datasets_of, settings_of, times
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -29,17 +29,15 @@ pytestmark = pytest.mark.timeout(900)
 
 SMALL = simulated(luminosity=2.0, step=1.0, epochs=20)
 
-#: What is there as soon as a stage is in the middle of its work.
+#: What is there as soon as a stage is in the middle of its work, and what only when it is done.
 BEGUN = {
-    "simulate": ".ledger/simulate/events/*/*.safetensors",
-    "features": ".ledger/features/features/*/*.safetensors",
-    "train": "networks/checkpoint.safetensors",
+    "simulate": (".ledger/simulate/events/*/*.safetensors", "ntuples/simulation.json"),
+    "features": (".ledger/features/features/*/*.safetensors", "windows.json"),
+    "train": ("networks/checkpoint.safetensors", "sensitivity.json"),
 }
 
 
-def punzinet(
-    *arguments: str | Path, folder: Path, before: Sequence[str] = PUNZINET, code: int = 0
-) -> str:
+def punzinet(*arguments, folder, before=PUNZINET, code=0):
     """What a command says in a folder that holds `data_manifest.yaml`, as one line.
 
     It has to end with an exit code; with 1 what it says is the sentence that explains it.
@@ -50,19 +48,19 @@ def punzinet(
     return " ".join((done.stderr if code else done.stdout).split())
 
 
-def run_chain(folder: Path, stages: Sequence[str] = CHAIN) -> str:
+def run_chain(folder, stages=CHAIN):
     """Run stages one after the other and return what they said."""
     return " ".join(punzinet(stage, folder=folder) for stage in stages)
 
 
-def with_manifest(folder: Path, **sections: Any) -> Path:
+def with_manifest(folder, **sections):
     """The folder, with some sections of the small manifest changed."""
     (folder / "data_manifest.yaml").write_text(yaml.safe_dump({**SMALL, **sections}))
     return folder
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def chain(tmp_path_factory):
     """A folder in which the whole chain has run once."""
     folder = with_manifest(tmp_path_factory.mktemp("chain"))
     run_chain(folder)
@@ -70,28 +68,24 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copy(chain: Path, tmp_path: Path) -> Path:
+def copy(chain, tmp_path):
     """A copy of that folder, to be changed."""
     return Path(shutil.copytree(chain, tmp_path / "copy"))
 
 
-def test_every_contract_file_is_there_and_no_event_is_lost(chain: Path) -> None:
+def test_every_contract_file_is_there_and_no_event_is_lost(chain):
     output = chain / "output"
-    content = {
-        name: json.loads((output / name).read_text())
-        for name in (
-            "windows.json", "features/cutflow.json", "features/completeness.json",
-            "sensitivity.json", "selection/cutflow.json",
-        )
-    }  # fmt: skip
-    for name, one in content.items():
-        assert {"versions", "manifest", "settings"} <= set(one["provenance"]), name
+    cutflow, complete = (output / "features" / f"{n}.json" for n in ("cutflow", "completeness"))
+    others = ("windows.json", "sensitivity.json", "selection/cutflow.json")
+    for path in (cutflow, complete, *(output / name for name in others)):
+        provenance = json.loads(path.read_text())["provenance"]
+        assert {"versions", "manifest", "settings"} <= set(provenance), path
     for name in SMALL["datasets"]:
         with uproot.open(output / "ntuples" / f"{name}.root") as file:
             entries = file["variables"].num_entries
-        counts = content["features/completeness.json"]["datasets"][name]
+        counts = datasets_of(complete)[name]
         assert counts["read"] == counts["present"] == entries > 0
-        kept = content["features/cutflow.json"]["datasets"][name]["cutflow"][-1]["entries"]
+        kept = datasets_of(cutflow)[name]["cutflow"][-1]["entries"]
         assert pq.read_table(output / "tensors" / name).num_rows == kept
     assert list((output / "networks").glob("punzi*/network.safetensors"))
     assert (output / "selection" / "histograms.root").is_file()
@@ -101,13 +95,13 @@ def test_every_contract_file_is_there_and_no_event_is_lost(chain: Path) -> None:
     assert not [path for path in output.rglob("*") if "partial" in path.name]
 
 
-def test_a_second_run_does_nothing(chain: Path) -> None:
-    before = {p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()}
+def test_a_second_run_does_nothing(chain):
+    before = times(chain / "output")
     assert run_chain(chain).count("up to date") == len(CHAIN)
-    assert before == {p: p.stat().st_mtime_ns for p in (chain / "output").rglob("*") if p.is_file()}
+    assert times(chain / "output") == before
 
 
-def test_status_tells_how_far_everything_is(chain: Path, tmp_path: Path) -> None:
+def test_status_tells_how_far_everything_is(chain, tmp_path):
     said = punzinet("status", folder=chain)
     assert said.count("finished") == len(CHAIN)
     assert "eemumu" in said
@@ -120,7 +114,7 @@ def test_status_tells_how_far_everything_is(chain: Path, tmp_path: Path) -> None
     assert punzinet("status", folder=tmp_path).count("not run") == len(CHAIN)
 
 
-def test_status_says_what_is_damaged_and_shows_everything_else(copy: Path) -> None:
+def test_status_says_what_is_damaged_and_shows_everything_else(copy):
     damaged = {
         "features/completeness.json": "features",
         "selection/cutflow.json": "select",
@@ -136,21 +130,22 @@ def test_status_says_what_is_damaged_and_shows_everything_else(copy: Path) -> No
         assert f"delete it and run `punzinet {stage}` again." in said
 
 
-def test_a_command_that_cannot_write_is_refused(chain: Path, tmp_path: Path) -> None:
+def test_a_command_that_cannot_write_is_refused(chain, tmp_path):
     with lock(chain / "output", "train"):
         said = punzinet("select", "--force", folder=chain, code=1)
     assert f"`punzinet train` (process {os.getpid()} on " in said
     assert "is at work" in said
     (tmp_path / "blocked").write_text("a file, not a folder")
     blocked = tmp_path / "blocked" / "output"
-    assert "--output" in punzinet("simulate", "--output", blocked, folder=chain, code=1)
+    said = punzinet("simulate", "--output", blocked, folder=chain, code=1)
+    assert re.search("Cannot write .*blocked.* Make the folder writable, or .* --output", said)
 
 
 HOSTILE = "<script>alert(1)</script>"
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+def browser(tmp_path):
     """A real browser without a screen."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
@@ -158,18 +153,16 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
         pytest.skip("there is no Chromium with its chromedriver on the PATH")
     options = webdriver.ChromeOptions()
     options.binary_location = program
-    for flag in (
-        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-        "disable-background-networking", "disable-component-update", "disable-sync",
-        f"user-data-dir={tmp_path / 'profile'}",
-    ):  # fmt: skip
+    flags = "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-sync"
+    more = "disable-background-networking disable-component-update"
+    for flag in (*flags.split(), *more.split(), f"user-data-dir={tmp_path / 'profile'}"):
         options.add_argument(f"--{flag}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     with webdriver.Chrome(options, webdriver.ChromeService(driver)) as opened:
         yield opened
 
 
-def test_the_report_works_in_a_browser(copy: Path, browser: webdriver.Chrome) -> None:
+def test_the_report_works_in_a_browser(copy, browser):
     with_manifest(copy, processes={**{n: n for n in SMALL["datasets"]}, "tautau": HOSTILE})
     punzinet("report", "--upstream", folder=copy)
     for width in (1280, 375):
@@ -194,7 +187,7 @@ def test_the_report_works_in_a_browser(copy: Path, browser: webdriver.Chrome) ->
     assert loaded == 0
 
 
-def test_a_report_of_two_settings_is_refused(copy: Path) -> None:
+def test_a_report_of_two_settings_is_refused(copy):
     with_manifest(copy, luminosity=40)
     for stage in ("train", "select", "limits", "plot", "report"):
         said = punzinet(stage, "--force", folder=copy, code=1)
@@ -204,12 +197,11 @@ def test_a_report_of_two_settings_is_refused(copy: Path) -> None:
     assert states.count("out of date: `punzinet features` is out of date") == len(CHAIN) - 2
     punzinet("report", "--upstream", folder=copy)
     assert punzinet("status", folder=copy).count("finished") == len(CHAIN) + 1
-    judged = json.loads((copy / "output" / "sensitivity.json").read_text())
-    assert judged["provenance"]["settings"]["luminosity"] == 40
+    assert settings_of(copy / "output" / "sensitivity.json")["luminosity"] == 40
 
 
 @pytest.mark.slow
-def test_data_is_drawn_and_trains_nothing_again(copy: Path) -> None:
+def test_data_is_drawn_and_trains_nothing_again(copy):
     # Not measured, and its own simulation: enough to be drawn.
     data = {"process": "data", "files": ["output/ntuples/eemumu.root"], "luminosity": 2.0}
     said = run_chain(with_manifest(copy, datasets={**SMALL["datasets"], "runs": data}))
@@ -228,9 +220,7 @@ def test_data_is_drawn_and_trains_nothing_again(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", BEGUN)
-def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
-    chain: Path, tmp_path: Path, stage: str
-) -> None:
+def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(chain, tmp_path, stage):
     """Ctrl-C in the middle; the next run gives the same files as an undisturbed one."""
     output = tmp_path / "output"
     if stage != "simulate":
@@ -238,20 +228,25 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
         shutil.rmtree(output / ".ledger")  # its records would say that it has begun
     endless = {"pretraining": {"epochs": 15}, "punzi": {"epochs": 10**6, "learning_rate": 1e-6}}
     with_manifest(tmp_path, **({"training": endless} if stage == "train" else {}))
+    spread = () if stage == "train" else ("--executor", "futures", "--workers", "2")
     process = subprocess.Popen(
-        [*PUNZINET, stage, "--force"], cwd=tmp_path, stdout=subprocess.PIPE,
+        [*PUNZINET, stage, "--force", *spread], cwd=tmp_path, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not list(output.glob(BEGUN[stage])) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
+    begun, result = BEGUN[stage]
+    wait_for(lambda: process.poll() is not None or any(output.glob(begun)))
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert workers or stage == "train"
+    # A terminal interrupts the workers as well; a batch system need not.
+    (os.kill if stage == "features" else os.killpg)(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+    assert not (output / result).exists()
     if stage == "train":
-        assert not (output / "sensitivity.json").exists()
-        assert list(output.glob(BEGUN[stage]))
+        assert list(output.glob(begun))
         assert "the same command continues it" in errors
     else:
         run_chain(tmp_path, ["simulate", "features"])
@@ -259,7 +254,7 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(
             assert pq.read_table(tmp_path / path.relative_to(chain)).equals(pq.read_table(path))
 
 
-def test_two_processes_train_an_ensemble_that_stays_one(copy: Path) -> None:
+def test_two_processes_train_an_ensemble_that_stays_one(copy):
     with_manifest(copy, training={"pretraining": {"epochs": 2}, "punzi": {"epochs": 2}})
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     before = (sys.executable, *launcher, *PUNZINET[1:])

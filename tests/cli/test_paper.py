@@ -1,19 +1,16 @@
 """`punzinet paper` as a user runs it, on synthetic tensors."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from outputs import draft
+from commands import run_here
+from outputs import draft, times
 from synthetic import synthetic_windows, write_tensors
-from typer.testing import CliRunner
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.cli import app
 from punzinet.plots import style
 from punzinet.stages.features import FEATURES as FEATURES_STAGE
 from punzinet.stages.features import SIMULATE
@@ -27,10 +24,8 @@ MANIFEST = {
         "punzi": {"epochs": 3, "batch_size": 2000, "learning_rate": 2e-3},
     },
     "paper": {
-        "networks": 2,
-        "unbatched_networks": 2,
+        **dict.fromkeys(("networks", "unbatched_networks", "further_networks"), 2),
         "further_batch_sizes": [1000],
-        "further_networks": 2,
     },
 }
 FIGURES = (
@@ -40,7 +35,7 @@ FIGURES = (
 )
 
 
-def write_features(output: Path) -> None:
+def write_features(output):
     """What the features stage leaves, from a synthetic sample."""
     windows = synthetic_windows(HYPOTHESES)
     windows = replace(windows, training=np.arange(HYPOTHESES) % 2 == 0)
@@ -51,16 +46,13 @@ def write_features(output: Path) -> None:
         stage.finish(context, [], stage.begin(context.output))
 
 
-def paper(folder: Path, *arguments: str) -> str:
-    """Run the command and return what it printed."""
-    options = ["--manifest", str(folder / "manifest.yaml"), "--output", str(folder / "output")]
-    done = CliRunner().invoke(app, ["paper", *options, *arguments], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.output
+def paper(folder, *arguments):
+    options = ("--manifest", folder / "manifest.yaml", "--output", folder / "output")
+    return run_here("paper", *options, *arguments)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory):
     """A folder in which the paper has been reproduced, with some of the variations."""
     folder = tmp_path_factory.mktemp("paper")
     (folder / "manifest.yaml").write_text(yaml.safe_dump(MANIFEST))
@@ -75,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def test_every_figure_and_claim_is_there(folder: Path) -> None:
+def test_every_figure_and_claim_is_there(folder):
     results = folder / "output" / "paper"
     for name in FIGURES:
         assert style.LABEL in (results / f"{name}.txt").read_text()
@@ -92,34 +84,29 @@ def test_every_figure_and_claim_is_there(folder: Path) -> None:
     assert rows.keys() > {"vary-rate-low", "vary-background-0.25", "vary-spacing"}
 
 
-@pytest.mark.parametrize(
-    ("study", "pretrains"),
-    [("main", True), ("unbatched", False), ("vary-rate-low", False), ("vary-wide", True)],
-)
-def test_a_pretraining_is_done_once(folder: Path, study: str, pretrains: bool) -> None:
-    networks = folder / "output" / "paper" / "studies" / study / "networks"
-    assert (networks / "bce-00").is_dir() == pretrains
+def test_a_pretraining_is_done_once(folder):
+    studies = (folder / "output" / "paper" / "studies").glob("*/networks/bce-00")
+    pretrained = {path.parents[1].name for path in studies}
+    assert pretrained >= {"main", "vary-wide"}
+    assert not pretrained & {"unbatched", "vary-rate-low"}
 
 
-def test_a_variation_that_there_is_not(folder: Path) -> None:
+def test_a_variation_that_there_is_not(folder):
     with pytest.raises(InputError, match=r"--vary wider: .* only optimizer, batches, .*heavy"):
         paper(folder, "--vary", "wider")
 
 
-def test_a_second_run_does_nothing(folder: Path) -> None:
-    files = [p for p in (folder / "output").rglob("*") if p.is_file()]
-    before = {p: p.stat().st_mtime_ns for p in files}
+def test_a_second_run_does_nothing(folder):
+    before = times(folder / "output")
     said = paper(folder, "--vary", "rate-low", "--vary", "wide")
     assert said.count("up to date") == said.count("\n") == 7
-    assert before == {p: p.stat().st_mtime_ns for p in files}
+    assert times(folder / "output") == before
 
 
-def test_claims_of_several_folders_are_averaged(folder: Path) -> None:
+def test_claims_of_several_folders_are_averaged(folder):
     output = folder / "output"
     assert "claims of 2 folders" in paper(folder, *2 * ("--combine", str(output)))
-    combined, claims = (
-        json.loads((output / "paper" / f"{name}.json").read_text())["networks_converged"]
-        for name in ("combined", "claims")
-    )
+    paths = [output / "paper" / f"{name}.json" for name in ("combined", "claims")]
+    combined, claims = (json.loads(path.read_text())["networks_converged"] for path in paths)
     assert combined["value"] == claims["value"]
-    (output / "paper" / "combined.json").unlink()
+    paths[0].unlink()

@@ -4,30 +4,27 @@ import logging
 import os
 import pty
 import re
+import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from importlib import metadata
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from commands import PUNZINET, run, sentence_of
-from small_data import make_events, make_manifest, write_manifest, write_ntuple
+from commands import PUNZINET, run, run_python, sentence_of
+from small_data import damage, make_events, make_manifest, write_manifest, write_ntuple
 from typer.main import get_command
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.cli import app
 from punzinet.stages.options import SHARED, console
 
-GROUP: Any = get_command(app)
+GROUP = get_command(app)
 
 
 @pytest.fixture
-def folder(tmp_path: Path, ntuples: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path, ntuples, monkeypatch):
     """A folder with a manifest of small ntuples, which is the current one."""
     manifest = make_manifest(dict(ntuples), features={"chunk_size": 2000})
     write_manifest(tmp_path / "data_manifest.yaml", manifest)
@@ -35,7 +32,7 @@ def folder(tmp_path: Path, ntuples: dict[str, Path], monkeypatch: pytest.MonkeyP
     return tmp_path
 
 
-def change(folder: Path, old: str, new: str) -> None:
+def change(folder, old, new):
     """Write something else in the manifest."""
     path = folder / "data_manifest.yaml"
     changed = re.sub(old, new, path.read_text())
@@ -44,7 +41,7 @@ def change(folder: Path, old: str, new: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _loggers() -> Iterator[None]:
+def _loggers():
     """Leave the logger of the package as it was."""
     logger = logging.getLogger("punzinet")
     handlers, level = logger.handlers, logger.level
@@ -54,61 +51,54 @@ def _loggers() -> Iterator[None]:
     logger.setLevel(level)
 
 
-def punzinet(*arguments: str) -> Result:
+def punzinet(*arguments):
     """Run a command in this process."""
     return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
 
 
-def features(*arguments: str) -> Result:
+def features(*arguments):
     """Run the features stage in this process."""
     result = punzinet("features", "--executor", "iterative", *arguments)
     assert result.exit_code == 0, result.output
     return result
 
 
-def test_the_version_is_that_of_the_package() -> None:
+def test_the_version_is_that_of_the_package():
     assert punzinet("--version").output == f"punzinet {metadata.version('punzinet')}\n"
 
 
 @pytest.mark.parametrize("command", sorted(GROUP.commands))
-def test_every_command_has_an_example(command: str) -> None:
+def test_every_command_has_an_example(command):
     said = punzinet(command, "--help").output
     assert f"Example: punzinet {command}" in said
     if command not in {"export", "predict", "rebasket", "status"}:
         assert "--dry-run" in said
 
 
-def test_help_documents_exit_codes_and_completion() -> None:
+def test_help_documents_exit_codes_and_completion():
     said = re.sub(r"\s+", " ", punzinet("--help").output)
     for text in ("Exit codes: 0 done, 1", "2 wrong usage, 130 interrupted", "--install-completion"):
         assert text in said
 
 
-def test_parameters_are_few() -> None:
-    own = [one for command in GROUP.commands.values() for one in command.params]
-    assert (
-        len([one for one in own if one.name not in SHARED]) + len(GROUP.params) + len(SHARED) <= 60
-    )
+def test_parameters_are_few():
+    every = [one.name for command in GROUP.commands.values() for one in command.params]
+    own = [name for name in every if name not in SHARED]
+    assert len(own) + len(GROUP.params) + len(SHARED) <= 60
 
 
 @pytest.mark.parametrize("wrong", [("--no-such-option",), ("--limit-files", "0")])
-def test_wrong_usage_is_exit_code_2(wrong: tuple[str, ...]) -> None:
+def test_wrong_usage_is_exit_code_2(wrong):
     assert punzinet("features", *wrong).exit_code == 2
 
 
-def test_completion_offers_commands() -> None:
-    environment = {
-        **os.environ, "_PUNZINET_COMPLETE": "complete_bash", "COMP_WORDS": "punzinet fe",
-        "COMP_CWORD": "1",
-    }  # fmt: skip
+def test_completion_offers_commands():
+    asked = {"_PUNZINET_COMPLETE": "complete_bash", "COMP_WORDS": "punzinet fe", "COMP_CWORD": "1"}
     program = "import sys; sys.argv[0] = 'punzinet'; from punzinet.cli import app; app()"
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["features"]
+    assert run_python("-c", program, folder=None, env=asked).stdout.split() == ["features"]
 
 
-def test_features_end_with_a_cutflow_and_a_trial_run_says_so(folder: Path) -> None:
+def test_features_end_with_a_cutflow_and_a_trial_run_says_so(folder):
     assert "--limit-chunks 1" in features("--limit-chunks", "1").output
     assert "Trial run" in punzinet("status").output
     for path in (folder / "output" / "tensors").rglob("*.parquet"):
@@ -121,7 +111,7 @@ def test_features_end_with_a_cutflow_and_a_trial_run_says_so(folder: Path) -> No
     assert "Trial run" not in said + punzinet("status").output
 
 
-def test_a_dry_run_says_why_and_does_nothing(folder: Path) -> None:
+def test_a_dry_run_says_why_and_does_nothing(folder):
     dry = ("--dry-run",)
     assert "would run\n  because it has not run to its end" in features(*dry).output
     assert punzinet("train", "--networks", "7", *dry).exit_code == 0
@@ -140,8 +130,8 @@ def test_a_dry_run_says_why_and_does_nothing(folder: Path) -> None:
     assert "features/cutflow.json is gone or has changed" in features(*dry).output
 
 
-def test_levels_of_talking(folder: Path) -> None:
-    def said(level: str, *options: str) -> str:
+def test_levels_of_talking(folder):
+    def said(level, *options):
         result = punzinet(level, "features", "--executor", "iterative", *options)
         assert result.exit_code == 0
         return result.output
@@ -155,22 +145,28 @@ def test_levels_of_talking(folder: Path) -> None:
     assert "features runs: `luminosity` changed from 50.0 to 40.0" in said("-v")
 
 
-def test_status_says_why_a_stage_failed_until_it_is_mended(folder: Path) -> None:
-    (folder / "short.root").write_bytes(b"root")
+def test_status_says_why_a_stage_failed_until_it_is_mended(folder, ntuples):
+    """A file that can be opened, and whose middle cannot be read."""
+    shutil.copy(ntuples["tautau"], folder / "other.root")
+    damage(folder / "other.root")
     good = (folder / "data_manifest.yaml").read_text()
-    change(folder, r"\S*tautau\.root", "short.root")
+    change(folder, r"\S*tautau\.root", "other.root")
     failed = run(*PUNZINET, "features", "--executor", "iterative", folder=folder)
     said = punzinet("status").output
     assert re.search(r"features +│ failed", said)
-    assert f"features: {sentence_of(failed)}" in " ".join(said.split())
+    why = sentence_of(failed)
+    assert re.search(r"other\.root: branch \S+ cannot be read", why)
+    assert f"features: {why}" in " ".join(said.split())
+    # Chunks are counted that are done, and files that have failed.
+    assert re.search(r"features +features +tautau +[1-3]/4 +[\d,]+ +7,000 +1\b", said)
     (folder / "data_manifest.yaml").write_text(good)
     features()
     said = punzinet("status").output
     assert re.search(r"features +│ finished", said)
-    assert "short.root" not in said
+    assert "other.root" not in said
 
 
-def test_data_is_blinded_until_unblinding_is_asked_for(folder: Path) -> None:
+def test_data_is_blinded_until_unblinding_is_asked_for(folder):
     with pytest.raises(InputError, match="there is no data; give the manifest a dataset"):
         raise punzinet("features", "--unblind").exception or AssertionError
     write_ntuple(folder / "runs.root", make_events(9, 3000))
@@ -193,7 +189,7 @@ def test_data_is_blinded_until_unblinding_is_asked_for(folder: Path) -> None:
     assert "Blinded: only 10 %" in features().output
 
 
-def in_terminal(command: tuple[str, ...], folder: Path, **environment: str) -> str:
+def in_terminal(command, folder, **environment):
     """What a command writes if its output is a terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -210,7 +206,7 @@ def in_terminal(command: tuple[str, ...], folder: Path, **environment: str) -> s
     return said.decode()
 
 
-def test_colours_are_for_terminals_only(folder: Path) -> None:
+def test_colours_are_for_terminals_only(folder):
     wrong = (*PUNZINET, "features", "--manifest", "no.yaml")
     assert "\x1b[" in in_terminal(wrong, folder)
     assert "\x1b[31m" not in in_terminal(wrong, folder, NO_COLOR="1")

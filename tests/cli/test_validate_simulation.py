@@ -1,15 +1,13 @@
 """The validation command, where Pythia is not installed and where stages have not run."""
 
 import json
-from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner
+from commands import run_here
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.simulation import published
-from punzinet.cli import app
 
 SMALL = {
     "hypotheses": {"masses": {"start": 0.9, "stop": 4.1, "step": 0.8}},
@@ -20,7 +18,7 @@ SMALL = {
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path, monkeypatch):
     """A folder with a manifest, on a machine without Pythia."""
     (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(SMALL))
     monkeypatch.chdir(tmp_path)
@@ -28,21 +26,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*arguments: str) -> str:
-    """Run a command and return what it printed."""
-    done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert done.exit_code == 0
-    return done.output
-
-
-def test_a_small_sample_is_validated(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_sample_is_validated(folder, monkeypatch):
     for process in published.TRIALS:
         monkeypatch.setitem(published.TRIALS, process, 20_000)
     with pytest.raises(InputError, match="`punzinet simulate` has not run in output"):
-        run("validate-simulation")
-    run("simulate", "--executor", "iterative")
-    run("features", "--executor", "iterative")
-    said = " ".join(run("validate-simulation").split())
+        run_here("validate-simulation")
+    run_here("simulate", "--executor", "iterative")
+    run_here("features", "--executor", "iterative")
+    said = " ".join(run_here("validate-simulation").split())
     assert "--group dev" in said
     assert "sigma_min" in said
     content = json.loads((folder / "output/simulation/validation.json").read_text())
@@ -56,4 +47,4 @@ def test_a_small_sample_is_validated(folder: Path, monkeypatch: pytest.MonkeyPat
     for name in ("widths", "ratios"):
         for kind in ("pdf", "png"):
             assert (folder / f"output/simulation/validation_{name}.{kind}").exists()
-    assert "up to date" in run("validate-simulation")
+    assert "up to date" in run_here("validate-simulation")

@@ -1,43 +1,38 @@
 """The code that README and documentation print runs, and gives what the commands give."""
 
 import json
-import re
 import shutil
-from pathlib import Path
-from typing import Any
 
 import loky
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from outputs import datasets_of
+from pages import ROOT, blocks
 from small_data import make_manifest
+from small_runs import make_features, save_network
 
 from punzinet.analysis.io.histograms import read_spectrum
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.network import PunziNet
-from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
-from punzinet.processors.runs.features import run_features
 from punzinet.processors.runs.selection import run_selection
 
-ROOT = Path(__file__).parents[2]
 MASSES = np.array([1.0, 2.0, 3.0])
 
 
-def execute(page: str, word: str, names: dict[str, Any], *replace: str) -> None:
+def execute(page, word, names, *replace):
     """Run the Python of a page in which a word occurs."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    code = "".join(block for block in blocks if word in block)
+    code = "".join(block for block in blocks("python", ROOT / page) if word in block)
     assert code
     exec(code.replace(*replace) if replace else code, names)  # noqa: S102 - our own page
 
 
 @pytest.fixture
-def names() -> dict[str, Any]:
+def names():
     """What a training loop has: a network, its features and the columns of each event."""
     rng = np.random.default_rng(4)
     sigma = np.full(3, 0.4)
@@ -68,7 +63,7 @@ def names() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/loss.md"])
-def test_the_lines_train_somebody_elses_network(page: str, names: dict[str, Any]) -> None:
+def test_the_lines_train_somebody_elses_network(page, names):
     execute(page, "PunziLoss.of_sample", names)
     assert isinstance(names["value"], torch.Tensor)
     assert names["value"].shape == ()
@@ -77,33 +72,28 @@ def test_the_lines_train_somebody_elses_network(page: str, names: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, ntuples: dict[str, Path]) -> Path:
+def folder(tmp_path_factory, ntuples):
     """Ntuples, and what the commands make of them, with a network that nobody has trained."""
     folder = tmp_path_factory.mktemp("notebook")
     files = {name: shutil.copy(ntuples[name], folder) for name in ("signal", "tautau")}
     manifest = make_manifest(files, corrections={}, features={"chunk_size": 500_000})
-    output = OutputFolder(folder / "output")
-    run_features(manifest, output, Execution())
-    network = PunziNet(FEATURES, [0.0] * 4, [5.0] * 4, rng=np.random.default_rng(3))
-    network.save(output.network("punzi-00"), Windows.read(output.windows), {}, {}, cut=0.0)
+    output = make_features(manifest, folder / "output")
+    save_network(output, "punzi-00", 0.0)
     run_selection(manifest, output, Execution(), "punzi-00")
     return folder
 
 
 @pytest.mark.parametrize("executor", ["IterativeExecutor()", "FuturesExecutor(pool=workers)"])
-def test_the_notebook_gives_what_the_commands_give(
-    executor: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_notebook_gives_what_the_commands_give(executor, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    names: dict[str, Any] = {"workers": loky.get_reusable_executor(2)}  # started once
+    names = {"workers": loky.get_reusable_executor(2)}  # started once
     execute("docs/processors.md", "", names, "IterativeExecutor()", executor)
     output = OutputFolder(folder / "output")
     np.testing.assert_array_equal(names["windows"].sigma, Windows.read(output.windows).sigma)
     table = pl.read_parquet(output.tensors / "tautau" / "*.parquet").to_pandas()
     for name in table.columns:
         np.testing.assert_array_equal(names["table"][name], table[name])
-    counts = json.loads(output.features_cutflow.read_text())["datasets"]["tautau"]
-    assert names["cutflow"] == counts["cutflow"]
+    assert names["cutflow"] == datasets_of(output.features_cutflow)["tautau"]["cutflow"]
     spectra, _ = read_spectrum(output.histograms, "after", RECOIL.variable.mass)
     np.testing.assert_array_equal(names["background"].values(), spectra["tautau", :].values())
     rows = json.loads(output.selection_cutflow.read_text())["hypotheses"]

@@ -1,16 +1,12 @@
 """The documentation builds without a warning, and holds what it promises."""
 
 import html
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
-from typing import Any
 
 import pytest
+from commands import run_python
+from pages import ROOT
 from pydantic import BaseModel
 
 from punzinet.analysis.manifest.datasets import Dataset
@@ -18,11 +14,10 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.observables import OBSERVABLES
 from punzinet.stages import CHAIN
 
-ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 
-def settings(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+def settings(model):
     """Names and descriptions of all settings of a section, and of the sections inside."""
     for name, field in model.model_fields.items():
         yield name, field.description or ""
@@ -31,12 +26,12 @@ def settings(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("command", [*CHAIN, "paper", "predict", "export"])
-def test_every_stage_has_a_page(command: str) -> None:
+def test_every_stage_has_a_page(command):
     pages = [path.read_text() for path in (DOCS / "stages").glob("*.md")]
     assert [page for page in pages if f"\npunzinet {command}" in page]
 
 
-def test_every_module_has_its_place_in_the_api() -> None:
+def test_every_module_has_its_place_in_the_api():
     pages = "\n".join(path.read_text() for path in (DOCS / "api").glob("*.md"))
     listed = set(re.findall(r"^::: (\S+)$", pages, re.MULTILINE))
     whole = re.findall(r"^::: (\S+)\n +options: {show_submodules: true}", pages, re.MULTILINE)
@@ -46,16 +41,16 @@ def test_every_module_has_its_place_in_the_api() -> None:
             assert module in listed or module.startswith(tuple(f"{name}." for name in whole))
 
 
-def rows(page: str, pattern: str) -> list[Any]:
+def rows(page, pattern):
     return re.findall(rf"^\| {pattern} \|", (DOCS / page).read_text(), re.MULTILINE)
 
 
-def test_every_observable_is_described() -> None:
+def test_every_observable_is_described():
     described = re.findall(r"`(\w+)`", " ".join(rows("other_searches.md", r"(`[^|]*)")))
     assert set(described) >= OBSERVABLES.keys()
 
 
-def test_the_names_to_learn_are_there_and_twenty() -> None:
+def test_the_names_to_learn_are_there_and_twenty():
     names = rows("names.md", r"`(\w+)` \| `([\w.]+)`")
     assert len(names) == 20
     for name, module in names:
@@ -63,12 +58,9 @@ def test_the_names_to_learn_are_there_and_twenty() -> None:
 
 
 @pytest.mark.slow
-def test_the_site_builds_and_shows_every_setting(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
-        cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+def test_the_site_builds_and_shows_every_setting(tmp_path):
+    build = ("-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path)
+    done = run_python(*build, folder=ROOT, env={"NO_MKDOCS_2_WARNING": "1"}, timeout=None)
     assert done.returncode == 0, done.stdout + done.stderr
     pages = " ".join(path.read_text() for path in tmp_path.glob("api/*/index.html"))
     words = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", "", pages)))

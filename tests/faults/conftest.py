@@ -4,28 +4,23 @@ A test says what it did by `record_property`: how many `faults` it injected, how
 `fuzzed`, and how many `events` were all there in the end.
 """
 
-import json
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from commands import PUNZINET, run, sentence_of
-from outputs import contents
+from outputs import contents, datasets_of
 from small_data import simulated
 
 from punzinet.stages import CHAIN
 from punzinet.stages.run import holder_of
-
-Done = subprocess.CompletedProcess[str]
 
 
 class Chain:
@@ -34,11 +29,11 @@ class Chain:
     stages = (*CHAIN, "report")
     spread = frozenset({"simulate", "features", "select"})  # stages that know executors
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         self._folder = folder
-        self.after: dict[str, dict[str, bytes]] = {}  # all results by name
-        self.seconds: dict[str, float] = {}  # of a stage, as soon as it holds the lock
-        self.added: dict[str, int] = {}  # bytes in the output folder
+        self.after = {}  # all results by name
+        self.seconds = {}  # of a stage, as soon as it holds the lock
+        self.added = {}  # bytes in the output folder
         self.finished = now = folder / "now"
         now.mkdir()
         manifest = simulated(luminosity=1.0, step=2.0, epochs=60)
@@ -54,24 +49,24 @@ class Chain:
             self.after[stage] = contents(now / "output")
             self.added[stage] = _size(now) - _size(before)
 
-        def entries(path: str, *keys: Any) -> dict[str, int]:
-            datasets = json.loads((now / "output" / path).read_text())["datasets"]
-            return {name: reduce(getitem, keys, dataset) for name, dataset in datasets.items()}
+        def entries(path, *keys):
+            datasets = datasets_of(now / "output" / path).items()
+            return {name: reduce(getitem, keys, dataset) for name, dataset in datasets}
 
         made, read = entries("ntuples/simulation.json", "entries"), ("cutflow", 0, "entries")
         assert made == entries("features/completeness.json", "read")
         assert made == entries("selection/cutflow.json", *read)
         self.events = sum(made.values())
 
-    def before(self, stage: str, target: Path) -> Path:
+    def before(self, stage, target):
         """A copy of the folder in which a stage comes next."""
         return Path(shutil.copytree(self._folder / stage, target, dirs_exist_ok=True))
 
-    def command(self, stage: str, *options: str) -> list[str]:
+    def command(self, stage, *options):
         spread = ["--executor", "futures", "--workers", "2"] if stage in self.spread else []
         return [*PUNZINET, stage, *spread, *options]
 
-    def start(self, folder: Path, stage: str, *options: str) -> subprocess.Popen[bytes]:
+    def start(self, folder, stage, *options):
         """Start a stage; it is left to the caller to end it.
 
         What it says goes to a file: workers that outlive it would keep a pipe open.
@@ -80,26 +75,26 @@ class Chain:
             command = self.command(stage, *options)
             return subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
 
-    def run(self, folder: Path, stage: str, *options: str, **how: Any) -> Done:
+    def run(self, folder, stage, *options, **how):
         return run(*self.command(stage, *options), folder=folder, **how)
 
-    def watched(self, folder: Path, stage: str, log: Path, number: int = -1, **how: Any) -> Done:
+    def watched(self, folder, stage, log, number=-1, **how):
         """Run a stage in one process under `watched.py`, as far as its change of a number."""
         command = [sys.executable, Path(__file__).with_name("watched.py"), log, str(number), stage]
         command += ["--executor", "iterative"] if stage in self.spread else []
         return run(*command, folder=folder, **how)
 
-    def refused(self, folder: Path, stage: str, *options: str, **how: Any) -> str:
+    def refused(self, folder, stage, *options, **how):
         """The sentence with which a stage refuses to run."""
         return sentence_of(self.run(folder, stage, *options, **how))
 
-    def complete(self, folder: Path, stage: str, *options: str) -> None:
+    def complete(self, folder, stage, *options):
         """Run a stage, which has to give what it gives undisturbed."""
         done = self.run(folder, stage, *options)
         assert done.returncode == 0, done.stderr
         self.check(folder, stage)
 
-    def check(self, folder: Path, stage: str) -> None:
+    def check(self, folder, stage):
         """Compare all results with those of an undisturbed run, and look for leftovers."""
         found, expected = contents(folder / "output"), self.after[stage]
         assert {n for n in found.keys() | expected if found.get(n) != expected.get(n)} == set()
@@ -108,7 +103,7 @@ class Chain:
         assert holder_of(folder / "output") is None
 
     @staticmethod
-    def wait_for_lock(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    def wait_for_lock(folder, process):
         """Wait until a process has the output folder to itself, or has ended."""
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
@@ -117,24 +112,24 @@ class Chain:
             time.sleep(0.01)
 
 
-def _size(folder: Path) -> int:
+def _size(folder):
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.fixture(scope="session")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+def chain(tmp_path_factory):
     """The chain, after it has run once."""
     return Chain(tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.fixture
-def survived(chain: Chain, record_property) -> Callable[..., None]:
+def survived(chain, record_property):
     """Function (folder, stage, faults) that checks a stage's results, and counts its events.
 
     They are the same bytes as those of the undisturbed run, of which no event is missing.
     """
 
-    def check(folder: Path, stage: str, faults: int = 1) -> None:
+    def check(folder, stage, faults=1):
         chain.check(folder, stage)
         record_property("faults", faults)
         record_property("events", chain.events * (stage in chain.spread))
@@ -142,9 +137,9 @@ def survived(chain: Chain, record_property) -> Callable[..., None]:
     return check
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter):
     """Add up what the tests did, and how much of it was survived."""
-    totals: Counter[str] = Counter()
+    totals = Counter()
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
             if report.when == "call":

@@ -4,24 +4,20 @@ import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from outputs import contents
 
 from punzinet.stages import CHAIN
 
-pytestmark = [
-    pytest.mark.faults, pytest.mark.timeout(900),
-    pytest.mark.parametrize("stage", [*CHAIN, "report"]),
-]  # fmt: skip
+EVERY_STAGE = pytest.mark.parametrize("stage", [*CHAIN, "report"])
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900), EVERY_STAGE]
 PAGE = resource.getpagesize()
 SHARES = (0.0, 0.5)  # of what a stage writes there is room for
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path):
     """A disk in memory."""
     if os.getuid() != 0:
         pytest.skip("only the superuser may mount a disk")
@@ -33,11 +29,11 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
-def remount(disk: Path, option: str) -> None:
+def remount(disk, option):
     subprocess.run(["mount", "-o", f"remount,{option}", disk], check=True)
 
 
-def test_a_full_disk_ends_in_a_sentence_and_costs_nothing(chain, disk, stage, survived) -> None:
+def test_a_full_disk_ends_in_a_sentence_and_costs_nothing(chain, disk, stage, survived):
     chain.before(stage, disk)
     for share in SHARES:
         pages = shutil.disk_usage(disk).used // PAGE + int(share * (chain.added[stage] // PAGE))
@@ -49,11 +45,11 @@ def test_a_full_disk_ends_in_a_sentence_and_costs_nothing(chain, disk, stage, su
     survived(disk, stage, faults=len(SHARES))
 
 
-def test_a_quota_ends_in_a_sentence(chain, tmp_path: Path, stage, record_property) -> None:
+def test_a_quota_ends_in_a_sentence(chain, tmp_path, stage, record_property):
     """Not even a small file can be written; this needs no superuser."""
     folder = chain.before(stage, tmp_path)
 
-    def limit() -> None:
+    def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 
     said = chain.refused(folder, stage, preexec_fn=limit)
@@ -64,7 +60,7 @@ def test_a_quota_ends_in_a_sentence(chain, tmp_path: Path, stage, record_propert
 
 def test_an_output_that_cannot_be_written_to_ends_in_a_sentence(
     chain, disk, stage, record_property
-) -> None:
+):
     chain.before(stage, disk)
     before = contents(disk / "output")
     remount(disk, "ro")

@@ -12,14 +12,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from commands import PUNZINET, run_in_private_network
+from commands import PUNZINET, run_in_private_network, wait_for
+from pages import ROOT, blocks
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
-PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
 #: What a user sees of HTCondor: a job is described by a file, gets a number, and can be removed.
 SUBMIT = r"""#!{python}
 import os, pathlib, re, subprocess, sys
@@ -46,7 +45,7 @@ for name in sys.argv[1:]:
 """
 
 
-def main(folder: Path) -> None:
+def main(folder):
     """Start the cluster, run the stage, kill one of the jobs meanwhile, and end the cluster."""
     programs, jobs = folder / "programs", folder / "jobs"
     programs.mkdir()
@@ -59,16 +58,12 @@ def main(folder: Path) -> None:
     cluster = subprocess.Popen([sys.executable, "cluster.py"], text=True, **pipes)
     try:
         (address,) = re.findall(r"tcp://[0-9.:]+", cluster.stdout.readline())
-        deadline = time.monotonic() + 200
-        while len(list(jobs.iterdir())) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: len(list(jobs.iterdir())) == 2, 200)
         command = [*PUNZINET, "features", "--executor", "dask", "--scheduler", address]
         stage = subprocess.Popen(command)
-        records = folder / "output" / ".ledger" / "features" / "features"
-        while len(list(records.rglob("*.safetensors"))) < 2 and time.monotonic() < deadline:
-            assert stage.poll() is None
-            time.sleep(0.005)
+        pattern = "output/.ledger/features/features/**/*.safetensors"
+        wait_for(lambda: len(list(folder.glob(pattern))) > 1 or stage.poll() is not None, 200)
+        assert stage.poll() is None
         started = sorted(jobs.iterdir())
         os.killpg(int(started[0].read_text()), signal.SIGKILL)
         assert stage.wait(200) == 0
@@ -86,19 +81,16 @@ def main(folder: Path) -> None:
     ("stage", "executor"),
     [("simulate", "dask"), ("features", "dask"), ("select", "dask"), ("features", "parsl")],
 )
-def test_a_stage_gives_the_same_bytes_with(
-    chain, tmp_path: Path, stage: str, executor: str, survived
-) -> None:
+def test_a_stage_gives_the_same_bytes_with(chain, tmp_path, stage, executor, survived):
     """Undisturbed, it runs with processes on this machine."""
     folder = chain.before(stage, tmp_path)
     chain.complete(folder, stage, "--executor", executor)
     survived(folder, stage, faults=0)
 
 
-def test_the_example_on_htcondor_runs_and_loses_a_worker(chain, tmp_path: Path, survived) -> None:
+def test_the_example_on_htcondor_runs_and_loses_a_worker(chain, tmp_path, survived):
     folder = chain.before("features", tmp_path / "run")
-    _, _, block = PAGE.read_text().partition("```python\n")
-    example, _, _ = block.partition("```")
+    example, *_ = blocks("python", ROOT / "docs" / "clusters.md")
     assert "HTCondorCluster(" in example
     (folder / "cluster.py").write_text(example.replace("jobs=100", "jobs=2"))
     run_in_private_network(__file__, folder)

@@ -2,10 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +10,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nonsense import NONSENSE, attempt, leaves, replaced
-from outputs import contents
+from outputs import contents, datasets_of
+from pages import ROOT
 from small_data import make_manifest
+from small_runs import make_features, untrained
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import Record, read_record, write_record
@@ -22,15 +21,11 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 from punzinet.analysis.manifest.sections import MOST_MASSES
-from punzinet.analysis.network import PunziNet, load_network
-from punzinet.analysis.observables import FEATURES
+from punzinet.analysis.network import load_network
 from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
-from punzinet.processors.executors import Execution
-from punzinet.processors.runs.features import run_features
 from punzinet.stages.run import holder_of
 
-ROOT = Path(__file__).parents[2]
 #: What may be done to a file: bytes that are put at places, which are shares of its size, and where
 #: it is cut off.
 Change = tuple[list[tuple[float, bytes]], float]
@@ -42,7 +37,7 @@ DAMAGE = st.tuples(
 )
 
 
-def amount(few: int, many: int) -> Any:
+def amount(few, many):
     """Runs a law on few examples in the fast suite, and on many among the faults."""
     many_among_faults = pytest.param(many, id="many", marks=pytest.mark.faults)
     cases = [pytest.param(few, id="few"), many_among_faults]
@@ -50,15 +45,15 @@ def amount(few: int, many: int) -> Any:
 
 
 @pytest.fixture
-def fuzz(request: pytest.FixtureRequest, record_property) -> Iterator[Callable[..., Any]]:
+def fuzz(request, record_property):
     """Decorator that runs a law on examples of some strategies, and counts them."""
     calls = itertools.count()
 
-    def decorate(*strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], None]:
-        def run(law: Callable[..., None]) -> None:
+    def decorate(*strategies):
+        def run(law):
             @settings(max_examples=request.param, suppress_health_check=list(HealthCheck))
             @given(st.tuples(*strategies))
-            def check(example: tuple[Any, ...]) -> None:
+            def check(example):
                 next(calls)
                 law(*example)
 
@@ -70,7 +65,7 @@ def fuzz(request: pytest.FixtureRequest, record_property) -> Iterator[Callable[.
     record_property("fuzzed", next(calls))
 
 
-def damaged(data: bytes, damage: Change) -> bytes:
+def damaged(data, damage):
     places, cut = damage
     changed = bytearray(data)
     for share, content in places:
@@ -80,26 +75,25 @@ def damaged(data: bytes, damage: Change) -> bytes:
 
 
 @amount(25, 400)
-def test_root_files(fuzz, tmp_path: Path, ntuples: dict[str, Path]) -> None:
+def test_root_files(fuzz, tmp_path, ntuples):
     """A damaged file is refused, or nothing that matters was touched: the result is the same.
 
     This is so because zlib, with which it is compressed, has checksums of its own.
     """
     good, path = ntuples["eemumu"].read_bytes(), tmp_path / "eemumu.root"
     manifest = make_manifest({"signal": ntuples["signal"], "eemumu": path})
-    output = OutputFolder(tmp_path / "output")
     path.write_bytes(good)
-    run_features(manifest, output, Execution())
+    output = make_features(manifest, tmp_path / "output")
     expected = contents(output.tensors / "eemumu")
 
     @fuzz(DAMAGE)
-    def check(damage: Change) -> None:
+    def check(damage):
         path.write_bytes(damaged(good, damage))
-        _, refusal = attempt(lambda: run_features(manifest, output, Execution()))
+        _, refusal = attempt(lambda: make_features(manifest, output.root))
         if refusal is not None:
             assert path.read_bytes() != good
             return
-        record = json.loads(output.completeness.read_text())["datasets"]["eemumu"]
+        record = datasets_of(output.completeness)["eemumu"]
         assert record["read"] == record["present"]
         assert contents(output.tensors / "eemumu") == expected
 
@@ -130,7 +124,7 @@ YAML = st.lists(
 ).map("".join)  # fmt: skip
 
 
-def with_sections(name: str, dataset: dict[str, Any], sections: dict[str, Any]) -> Any:
+def with_sections(name, dataset, sections):
     """A small manifest with one more dataset, and other sections."""
     datasets = {"signal": SIGNAL, "tautau": TAUTAU, name: {**TAUTAU, **dataset}}
     return {"datasets": datasets, **sections}
@@ -155,12 +149,12 @@ MANIFESTS = {
 
 @pytest.mark.parametrize("kind", MANIFESTS)
 @amount(100, 3000)
-def test_manifests(fuzz, tmp_path: Path, kind: str) -> None:
+def test_manifests(fuzz, tmp_path, kind):
     """It is refused, or it can be written down and compared, and stays in the output folder."""
     path, output = tmp_path / "manifest.yaml", OutputFolder(tmp_path / "output")
 
     @fuzz(MANIFESTS[kind])
-    def check(content: Any) -> None:
+    def check(content):
         if not isinstance(content, bytes):
             content = yaml.safe_dump(content).encode(errors="replace")
         path.write_bytes(content)
@@ -175,32 +169,30 @@ def test_manifests(fuzz, tmp_path: Path, kind: str) -> None:
             assert output.ntuple(name).resolve().parent == (output.root / "ntuples").resolve()
 
 
-def network(folder: Path, _: Any) -> Callable[[], Any]:
+def network(folder, _):
     every = np.ones(2, dtype=bool)
     windows = Windows(np.array([1.0, 2.0]), np.full(2, 0.3), every, every, (None, None))
-    network = PunziNet(FEATURES, [0.0] * 4, [5.0] * 4, rng=np.random.default_rng(3))
-    network.save(folder, windows, {}, {}, cut=0.3)
+    untrained().save(folder, windows, {}, {}, cut=0.3)
 
-    def is_finite() -> bool:
+    def is_finite():
         cut = load_network(folder).cut
         return cut is None or bool(np.isfinite(cut))
 
     return is_finite
 
 
-def tensors(folder: Path, ntuples: dict[str, Path]) -> Callable[[], Any]:
-    output = OutputFolder(folder.parent / "output")
-    run_features(make_manifest(ntuples), output, Execution())
+def tensors(folder, ntuples):
+    output = make_features(make_manifest(ntuples), folder.parent / "output")
     output.tensors.rename(folder)
     windows = Windows.read(output.windows)
     return lambda: load_sample(folder, windows, 4).digest
 
 
-def record(folder: Path, _: Any) -> Callable[[], Any]:
+def record(folder, _):
     path = folder / "record.safetensors"
     write_record(path, Record({"a": [1, 2.5, "b"]}, {"x": np.arange(20.0), "y": np.eye(3)}))
 
-    def content() -> Any:
+    def content():
         found = read_record(path)
         if found is None:
             raise InputError("A record that is found out to be damaged is no record.")
@@ -211,13 +203,13 @@ def record(folder: Path, _: Any) -> Callable[[], Any]:
 
 @pytest.mark.parametrize("save", [network, tensors, record])
 @amount(100, 3000)
-def test_what_is_saved(fuzz, tmp_path: Path, ntuples: dict[str, Path], save) -> None:
+def test_what_is_saved(fuzz, tmp_path, ntuples, save):
     """A damaged file is found out, or says the same."""
     read = save(tmp_path / "saved", ntuples)
     good, expected = contents(tmp_path / "saved"), read()
 
     @fuzz(st.sampled_from(sorted(good)), DAMAGE)
-    def check(which: str, damage: Change) -> None:
+    def check(which, damage):
         path = tmp_path / "saved" / which
         path.write_bytes(damaged(good[which], damage))
         found, refusal = attempt(read)
@@ -226,10 +218,10 @@ def test_what_is_saved(fuzz, tmp_path: Path, ntuples: dict[str, Path], save) -> 
 
 
 @amount(60, 1000)
-def test_lock_files(fuzz, tmp_path: Path) -> None:
+def test_lock_files(fuzz, tmp_path):
     """What a killed run left in the lock file keeps nobody out."""
 
     @fuzz(st.binary(max_size=60))
-    def check(content: bytes) -> None:
+    def check(content):
         (tmp_path / ".lock").write_bytes(content)
         assert holder_of(tmp_path) is None

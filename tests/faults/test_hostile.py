@@ -3,10 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
-from typing import Any
 
 import pytest
 import uproot
@@ -31,25 +28,25 @@ FILES = {
 class Structure(HTMLParser):
     """The elements of a page and its text, as a browser sees them."""
 
-    def __init__(self, page: str) -> None:
+    def __init__(self, page):
         super().__init__()
-        self.tags: list[str] = []
-        self.attributes: set[str] = set()
-        self.loaded: set[str] = set()
+        self.tags = []
+        self.attributes = set()
+        self.loaded = set()
         self.text = ""
         self.feed(page)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes |= {name for name, _ in attrs}
         links = [value or "" for name, value in attrs if name in {"src", "href"}]
         self.loaded |= {link.partition(":")[0][:1] for link in links}
 
-    def handle_data(self, data: str) -> None:
+    def handle_data(self, data):
         self.text += data
 
 
-def assert_harmless(page: str, good: Structure) -> Structure:
+def assert_harmless(page, good):
     """Compare a page with one that nobody tampered with."""
     found = Structure(page)
     assert found.tags.count("script") == good.tags.count("script")
@@ -59,7 +56,7 @@ def assert_harmless(page: str, good: Structure) -> Structure:
     return found
 
 
-def test_a_hostile_manifest_and_ntuples(chain, tmp_path: Path, record_property) -> None:
+def test_a_hostile_manifest_and_ntuples(chain, tmp_path, record_property):
     folder, scratch = tmp_path / "a" / "b" / "run", tmp_path / "scratch"
     (folder / "input").mkdir(parents=True)
     scratch.mkdir()
@@ -99,7 +96,7 @@ def test_a_hostile_manifest_and_ntuples(chain, tmp_path: Path, record_property) 
 
 
 @pytest.fixture(scope="module")
-def results(chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(chain, tmp_path_factory):
     """All results but the figures, and results of studies."""
     folder = tmp_path_factory.mktemp("results") / "run"
     shutil.copytree(chain.finished, folder)
@@ -119,7 +116,7 @@ def results(chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tampered(content: Any) -> Any:
+def tampered(content):
     """The same JSON with markup in every text."""
     if isinstance(content, dict):
         return {key: tampered(value) for key, value in content.items()}
@@ -128,7 +125,7 @@ def tampered(content: Any) -> Any:
     return f"{content}{MARKUP}" if isinstance(content, str) else content
 
 
-def at_each_level(content: Any) -> Iterator[Any]:
+def at_each_level(content):
     """Variants of a JSON file with markup in all texts, and in the keys below each of its keys."""
     yield tampered(content)
     for key, value in content.items():
@@ -138,7 +135,7 @@ def at_each_level(content: Any) -> Iterator[Any]:
             yield {**content, key: changed}
 
 
-def test_a_report_of_hostile_results(results: Path, chain, record_property) -> None:
+def test_a_report_of_hostile_results(results, chain, record_property):
     """Every text in turn is shown as it is, or refused."""
     output = OutputFolder(results / "output")
     manifest = load_manifest(results / "data_manifest.yaml", output)
@@ -167,7 +164,7 @@ def test_a_report_of_hostile_results(results: Path, chain, record_property) -> N
 
 
 @pytest.mark.parametrize("name", ["../../outside", "/etc", "a/../../..", "n" * 5000, "<b>"])
-def test_a_hostile_name_of_a_network(chain, tmp_path: Path, name: str, record_property) -> None:
+def test_a_hostile_name_of_a_network(chain, tmp_path, name, record_property):
     folder = chain.before("select", tmp_path)
     before = contents(folder / "output")
     assert "network" in chain.refused(folder, "select", "--network", name)

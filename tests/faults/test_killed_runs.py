@@ -4,7 +4,6 @@ import contextlib
 import shutil
 import signal
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -18,7 +17,7 @@ KILLS = 4
 
 
 @EVERY_STAGE
-def test_killed_at_random_moments(chain, tmp_path: Path, stage: str, survived) -> None:
+def test_killed_at_random_moments(chain, tmp_path, stage, survived):
     """Workers of a killed run are alive for a while, beside those of the next."""
     rng = np.random.default_rng([20, chain.stages.index(stage)])
     folder = chain.before(stage, tmp_path / "run")
@@ -48,17 +47,15 @@ def test_killed_at_random_moments(chain, tmp_path: Path, stage: str, survived) -
 
 
 @EVERY_STAGE
-def test_killed_at_a_change_of_the_output(
-    chain, tmp_path: Path, stage: str, record_property
-) -> None:
+def test_killed_at_a_change_of_the_output(chain, tmp_path, stage, record_property):
     """Right before a file is opened, renamed or removed: where an order of writing shows."""
     rng = np.random.default_rng([21, chain.stages.index(stage)])
     folder, log = tmp_path / "run", tmp_path / "log"
 
-    def watched(number: int) -> int:
+    def watched(number):
         return chain.watched(folder, stage, log, number).returncode
 
-    def changes() -> int:
+    def changes():
         output = str(folder / "output")
         return sum(line.split()[1].startswith(output) for line in log.read_text().splitlines())
 
@@ -84,9 +81,7 @@ def test_killed_at_a_change_of_the_output(
     record_property("faults", killed)
 
 
-def test_a_second_run_is_refused_while_the_first_is_at_work(
-    chain, tmp_path: Path, record_property
-) -> None:
+def test_a_second_run_is_refused_while_the_first_is_at_work(chain, tmp_path, record_property):
     folder = chain.before("features", tmp_path)
     first = chain.start(folder, "features", "--executor", "iterative")
     chain.wait_for_lock(folder, first)

@@ -3,14 +3,11 @@
 import json
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from commands import sentence_of
+from commands import sentence_of, wait_for
 from nonsense import NONSENSE, attempt, leaves, replaced
 from safetensors import safe_open
 
@@ -40,31 +37,33 @@ CHECKPOINT = Path("output", "networks", "checkpoint.safetensors")
 
 
 @pytest.fixture(scope="module")
-def finished(chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(chain, tmp_path_factory):
     """A finished output folder with a checkpoint, without figures, which nobody reads here."""
     folder = chain.before("report", tmp_path_factory.mktemp("finished") / "run")
     shutil.rmtree(folder / "output" / "plots")
     training = chain.before("train", tmp_path_factory.mktemp("training") / "run")
     process = chain.start(training, "train")
-    deadline = time.monotonic() + 100
-    while not (training / CHECKPOINT).exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_for((training / CHECKPOINT).exists)
     process.kill()
     process.wait()
     shutil.copy(training / CHECKPOINT, folder / CHECKPOINT)
     return Path(folder)
 
 
-def readers(folder: Path) -> dict[str, Callable[[], Any]]:
+def readers(folder):
     """For each kind of result, what reads it."""
     output = OutputFolder(folder / "output")
     manifest = load_manifest(folder / "data_manifest.yaml", output)
     context = Context(Options(output=output.root), lambda: manifest)
     mass = np.array([1.0, 3.0])
-    with safe_open(folder / CHECKPOINT, framework="numpy") as file:
+    path = folder / CHECKPOINT
+    with safe_open(path, framework="numpy") as file:
         identity = json.loads(file.metadata()["content"])[FORMAT]
 
-    def report() -> Any:
+    def network():
+        return load_network(output.network(NETWORK))
+
+    def report():
         return make_report(output, manifest, NETWORK)
 
     return {
@@ -73,11 +72,9 @@ def readers(folder: Path) -> dict[str, Callable[[], Any]]:
         "limits/limits.json": lambda: Limits.read(output.limits),
         "simulation/cross_sections.json": lambda: read_sigma_over_g2(output.cross_sections, mass),
         "ntuples/simulation.json": lambda: load_manifest(folder / "data_manifest.yaml", output),
-        f"networks/{NETWORK}/network.json": lambda: load_network(output.network(NETWORK)),
-        f"networks/{NETWORK}/network.safetensors": lambda: load_network(output.network(NETWORK)),
-        "networks/checkpoint.safetensors": lambda: Checkpoint(
-            folder / CHECKPOINT, identity, resume=True
-        ),
+        f"networks/{NETWORK}/network.json": network,
+        f"networks/{NETWORK}/network.safetensors": network,
+        "networks/checkpoint.safetensors": lambda: Checkpoint(path, identity, resume=True),
         "features/completeness.json": lambda: trial_of(output, "features"),
         "features/cutflow.json": report,
         "selection/cutflow.json": report,
@@ -96,7 +93,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Any]]:
     }
 
 
-def damaged(good: bytes, amount: int, rng: np.random.Generator) -> Iterator[bytes]:
+def damaged(good, amount, rng):
     """A file with other bytes, or cut off; and, if it is JSON, with other values."""
     for _ in range(amount):
         data = bytearray(good)
@@ -116,9 +113,7 @@ def damaged(good: bytes, amount: int, rng: np.random.Generator) -> Iterator[byte
 
 
 @pytest.mark.parametrize("number", range(17))
-def test_a_damaged_result_is_refused(
-    finished: Path, tmp_path: Path, number: int, record_property
-) -> None:
+def test_a_damaged_result_is_refused(finished, tmp_path, number, record_property):
     """No reader raises anything but the sentence that names the file and the way out."""
     folder = Path(shutil.copytree(finished, tmp_path / "run"))
     kind, read = list(readers(folder).items())[number]
@@ -156,8 +151,8 @@ def test_a_damaged_result_is_refused(
     ],
 )
 def test_a_stage_gets_over_what_is_left_behind(
-    *, chain, finished: Path, tmp_path: Path, damaged_file: str, stage: str, survived
-) -> None:
+    *, chain, finished, tmp_path, damaged_file, stage, survived
+):
     """It is done again, or the sentence says what to do; and that helps."""
     following = chain.stages[chain.stages.index(stage) + 1]
     folder = chain.before(following, tmp_path / "run")

@@ -13,20 +13,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from commands import run_in_private_network
+from commands import run_in_private_network, wait_for
+from outputs import contents
 from small_data import make_manifest
+from small_runs import make_features
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples import opening
-from punzinet.processors.runs.features import run_features
 
 pytestmark = pytest.mark.faults
 URL = "root://127.0.0.1//served/tautau.root"
@@ -42,7 +40,7 @@ xrd.port 1094
 class Server:
     """An XRootD server of the files in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         (folder / "xrootd.cfg").write_text(CONFIGURATION.format(folder=folder))
         (folder / "admin").mkdir()
         (folder / "admin").chmod(0o777)
@@ -51,28 +49,27 @@ class Server:
             self._command += ["-R", "nobody"]
         self._log = folder / "xrootd.log"
 
-    def start(self) -> None:
+    def start(self):
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", 1094), timeout=1).close()
-                return
-            assert self._process.poll() is None, self._log.read_text()
-            assert time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.05)
 
-    def kill(self) -> None:
+        def answers():
+            assert self._process.poll() is None, self._log.read_text()
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", 1094)):
+                return True
+
+        wait_for(answers, 30)
+
+    def kill(self):
         self._process.kill()
         self._process.wait()
 
 
 @contextlib.contextmanager
-def away_after(records: int, folder: Path, server: Server, seconds: float) -> Iterator[None]:
+def away_after(records, folder, server, seconds):
     """Kill the server once there are so many records of its file, and start it again later."""
 
-    def watch() -> None:
+    def watch():
         while len(list(folder.glob(".ledger/*/features/tautau/*"))) < records:
             time.sleep(0.002)
         server.kill()
@@ -87,16 +84,14 @@ def away_after(records: int, folder: Path, server: Server, seconds: float) -> It
         watcher.join()
 
 
-def main(folder: Path) -> None:
+def main(folder):
     """Read the same file from the disk, from a server, and from one that is away for a while."""
-    opening.ANSWER_SECONDS, opening.BACK_OFF_SECONDS = 4, 0.2  # type: ignore[misc]
+    opening.ANSWER_SECONDS, opening.BACK_OFF_SECONDS = 4, 0.2
     os.environ |= {"XRD_CONNECTIONWINDOW": "1", "XRD_STREAMERRORWINDOW": "1"}
     content = json.loads((folder / "manifest.json").read_text())
 
-    def features(name: str) -> dict[str, bytes]:
-        output = folder / name
-        run_features(Manifest.model_validate(content), OutputFolder(output), Execution())
-        return {path.name: path.read_bytes() for path in (output / "tensors").rglob("*.parquet")}
+    def features(name):
+        return contents(make_features(Manifest.model_validate(content), folder / name).tensors)
 
     expected = features("local")
     content["datasets"]["tautau"]["files"] = [URL]
@@ -123,9 +118,7 @@ def main(folder: Path) -> None:
         server.kill()
 
 
-def test_a_server_that_dies_is_waited_for_and_then_named(
-    tmp_path: Path, ntuples: dict[str, Path], record_property
-) -> None:
+def test_a_server_that_dies_is_waited_for_and_then_named(tmp_path, ntuples, record_property):
     if shutil.which("xrootd") is None:
         pytest.skip("there is no xrootd on the PATH (Debian: xrootd-server)")
     if find_spec("fsspec_xrootd") is None:

@@ -17,12 +17,12 @@ CHANGES = {
 WRITING = os.O_WRONLY | os.O_RDWR
 
 
-def main() -> None:
+def main():
     log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     kill_at, number = int(sys.argv[2]), 0
     output = str(Path("output").absolute())
 
-    def watch(event: str, arguments: tuple[object, ...]) -> None:
+    def watch(event, arguments):
         nonlocal number
         if event not in CHANGES:
             return

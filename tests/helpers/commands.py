@@ -7,16 +7,20 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from punzinet.cli import app
 
 PUNZINET = (sys.executable, "-m", "punzinet")
 
 
-def run(*command: str | Path, folder: Path, **how: Any) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, folder: Path | None, **how: Any) -> subprocess.CompletedProcess[str]:
     how = {"timeout": 280, **how}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **how)
 
@@ -27,6 +31,22 @@ def run_python(
     """Run a Python script to its end, which can import what this process can."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})}
     return run(sys.executable, *arguments, folder=folder, env=env, **how)
+
+
+def run_here(command: str, *arguments: str | Path) -> str:
+    """What a command says in this process; a refusal is raised."""
+    done = CliRunner().invoke(app, [command, *map(str, arguments)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    """What a condition says as soon as that is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
 
 
 def sentence_of(refused: subprocess.CompletedProcess[str]) -> str:

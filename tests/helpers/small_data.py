@@ -139,6 +139,20 @@ def write_ntuple(
     return path
 
 
+class InMemory(dict[str, np.ndarray]):
+    """A chunk of columns by branch, as coffea hands it over; it may hold less than it should."""
+
+    def __init__(self, columns: Columns, start: int = 0, stop: int | None = None) -> None:
+        super().__init__(columns)
+        (length, *_) = map(len, columns.values())
+        self.fields, where = list(columns), (start, start + length if stop is None else stop)
+        names = ("dataset", "filename", "entrystart", "entrystop")
+        self.metadata = dict(zip(names, ("d", "x.root", *where), strict=True))
+
+    def __len__(self) -> int:
+        return self.metadata["entrystop"] - self.metadata["entrystart"]
+
+
 def damage(path: Path) -> None:
     """Overwrite the middle of a ROOT file, so that it can be opened and some of it not be read."""
     data = bytearray(path.read_bytes())

@@ -1,6 +1,14 @@
 import numpy as np
 import pytest
-from small_data import MASSES, kinematics_of, make_events, make_manifest, to_cms, with_beams
+from small_data import (
+    MASSES,
+    InMemory,
+    kinematics_of,
+    make_events,
+    make_manifest,
+    to_cms,
+    with_beams,
+)
 
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.processors import candidates
@@ -9,33 +17,16 @@ from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.ntuples.preflight import InputFile
 
 
-class ChunkOfEvents(dict):
-    """Columns by name of the branch, with the length and the metadata of a chunk."""
-
-    @property
-    def metadata(self):
-        return {"dataset": "any", "filename": "x.root", "entrystart": 0, "entrystop": len(self)}
-
-    @property
-    def fields(self):
-        return list(self)
-
-    def __len__(self):
-        return len(self["px1"])
-
-
 def read(columns, process="tautau", search=None, **settings):
     """Candidates of columns, read as from a file whose branches are named like the columns."""
-    files = {
-        name: {"files": ["x.root"], **(settings if name == process else {})}
-        for name in ("signal", "tautau")
-    }
+    files = {name: {"files": ["x.root"]} for name in ("signal", "tautau")}
+    files[process] |= settings
     if "mass" in settings:
         files["others"] = {"files": ["o.root"], "process": "signal", "generated": 1}
     branches = {name: name for name in columns}
     found = [InputFile(name, "x", "t", 1, branches, "x") for name in files]
     described = describe_datasets(make_manifest(files, search=search or {}), found)
-    return read_candidates(described[process], ChunkOfEvents(columns))
+    return read_candidates(described[process], InMemory(columns))
 
 
 def lines_of(found):
@@ -99,13 +90,11 @@ def test_a_dataset_can_be_of_one_mass():
     ],
 )
 def test_beams_of_the_event_win_over_those_of_the_manifest(factor):
-    events = make_events(1, 500)
-    for found, beams in (
-        (read(events), Beams().total),
-        # Never one beam for all here: which events share a chunk must not change a single bit.
-        (read(with_beams(events, Beams().total * factor)), Beams().total * factor),
-    ):
-        expected = kinematics_of(events, beams)
+    events, nominal = make_events(1, 500), Beams().total
+    found_in = {"manifest": read(events), "event": read(with_beams(events, nominal * factor))}
+    # Never one beam for all there: which events share a chunk must not change a single bit.
+    for where, found in found_in.items():
+        expected = kinematics_of(events, nominal * (factor if where == "event" else 1))
         np.testing.assert_array_equal(found.variable, expected.m2_recoil)
         np.testing.assert_array_equal(found.features, expected.features)
 
@@ -124,9 +113,8 @@ def test_momenta_in_the_cms_give_the_same_as_in_the_laboratory(of_each_event):
 def test_old_conventions_for_missing_values_are_dropped_and_counted():
     events = make_events(1, 50) | {"weight": np.ones(50), "charge1": np.ones(50)}
     events["charge2"] = -np.ones(50)
-    for row, (column, value) in enumerate(
-        [("px1", -999), ("pz2", 1e30), ("weight", -999), ("charge2", -999)]
-    ):
+    wrong = {"px1": -999, "pz2": 1e30, "weight": -999, "charge2": -999}
+    for row, (column, value) in enumerate(wrong.items()):
         events[column][row] = value
     found = read(events, missing=[-999, 1e30])
     assert np.flatnonzero(~found.alive).tolist() == [0, 1, 2, 3]

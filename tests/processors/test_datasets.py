@@ -1,9 +1,7 @@
-from types import MappingProxyType
-
 import numpy as np
 import pytest
 import uproot
-from small_data import make_events, write_ntuple
+from small_data import InMemory, make_events, write_ntuple
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
@@ -81,17 +79,13 @@ def test_momenta_in_the_cms_have_other_names():
     assert cms["charge1"] == BRANCHES["charge1"]
 
 
-class Column(dict):
-    """A branch in memory."""
-
-    fields = ("b",)
-    metadata = MappingProxyType(
-        {"dataset": "d", "filename": "x.root", "entrystart": 10, "entrystop": 14}
-    )
+def column(values, kind=InMemory):
+    """Values of branch b of entries 10 to 13."""
+    return kind({"b": np.array(values)}, 10, 14)
 
 
 @pytest.mark.parametrize(
-    ("kind", "column", "missing", "expected"),
+    ("kind", "values", "missing", "expected"),
     [
         *(
             (kind, [1, -999, 7, 2], (-999.0, 1e300, 2.0), [1, np.nan, 7, np.nan])
@@ -101,13 +95,13 @@ class Column(dict):
         (np.float32, [3.4e38, 0.1, 3.0, 1.0], (3.4e38, 0.1), [np.nan, np.nan, 3.0, 1.0]),
     ],
 )
-def test_numbers_that_stand_for_a_missing_value_are_none(kind, column, missing, expected):
-    events = Column(b=np.array(column, dtype=kind))
+def test_numbers_that_stand_for_a_missing_value_are_none(kind, values, missing, expected):
+    events = column(np.array(values, dtype=kind))
     np.testing.assert_array_equal(read_column(events, "b"), events["b"])
     np.testing.assert_array_equal(read_column(events, "b", missing), expected)
 
 
-class Damaged(Column):
+class Damaged(InMemory):
     """Events whose columns cannot be read."""
 
     def __getitem__(self, name):
@@ -118,11 +112,11 @@ class Damaged(Column):
     ("events", "branch", "sentence"),
     [
         (
-            Damaged(), "b", r"^x.root: branch b cannot be read between entries 10 and 14 "
-            r"\(expected 100 bytes\); the file is damaged, make or fetch it again\.$",
+            column(np.zeros(4), Damaged), "b", r"^x.root: branch b cannot be read between entries "
+            r"10 and 14 \(expected 100 bytes\); the file is damaged, make or fetch it again\.$",
         ),
-        (Column(b=np.zeros(4)), "c", r"^Dataset d: x\.root has no branch c\.$"),
-        (Column(b=np.zeros(3)), "b", "holds 3 instead of 4 entries from entry 10 on"),
+        (column(np.zeros(4)), "c", r"^Dataset d: x\.root has no branch c\.$"),
+        (column(np.zeros(3)), "b", "holds 3 instead of 4 entries from entry 10 on"),
     ],
 )  # fmt: skip
 def test_damage_inside_of_a_file_is_located(events, branch, sentence):

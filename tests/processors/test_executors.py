@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from commands import wait_for
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import Record
@@ -89,10 +90,7 @@ def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(tmp_path, record
             started = subprocess.Popen(command, cwd=tmp_path, **quiet)
             processes.append(stack.enter_context(started))
             stack.callback(processes[-1].kill)
-        deadline = time.monotonic() + 60
-        while not address.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(address.exists)
         where = json.loads(address.read_text())["address"]
         with open_executor(Execution("dask", scheduler=where)) as executor:
             executor.client.wait_for_workers(2, timeout=60)
@@ -127,10 +125,7 @@ def test_workers_of_a_killed_process_end(tmp_path):
         subprocess.run([sys.executable, "-c", KILLED], env=environment, stdout=file, check=False)
     workers = {int(number) for number in (tmp_path / "workers").read_text().split()}
     assert workers
-    ends = time.monotonic() + 60
-    while any(map(psutil.pid_exists, workers)):
-        assert time.monotonic() < ends
-        time.sleep(0.2)
+    wait_for(lambda: not any(map(psutil.pid_exists, workers)), 60)
 
 
 @pytest.mark.faults

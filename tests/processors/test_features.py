@@ -10,23 +10,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from outputs import entries_of
 from small_data import MASSES, kinematics_of, make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.folds import fold_of
 from punzinet.analysis.observables import CANDIDATES, FEATURES
 from punzinet.analysis.peak_fit import peak_edges
 from punzinet.analysis.search import RECOIL
+from punzinet.processors import features
 from punzinet.processors.datasets import IDENTITY, DatasetInfo, describe_datasets
 from punzinet.processors.duplicates import scan_identities
-from punzinet.processors.features import (
-    NO_WINDOW,
-    NOT_ITS_WINDOW,
-    FeatureProcessor,
-    ObservableProcessor,
-    PeakProcessor,
-    tensor_schema,
-    write_table,
-)
+from punzinet.processors.features import FeatureProcessor, ObservableProcessor, PeakProcessor
 from punzinet.processors.ntuples.preflight import preflight
 
 SCALE = 0.9 / 2000
@@ -68,10 +62,6 @@ def run(tmp_path, wide_windows, run_processor):
     return make
 
 
-def entries_of(result):
-    return {line["step"]: line["entries"] for line in result["cutflow"]}
-
-
 def test_background_is_kept_in_any_window(wide_windows, run):
     events = make_events(5, 3000) | {"weight": np.linspace(0.5, 2.0, 3000)}
     expected, m2 = kinematics_of(events)
@@ -93,9 +83,9 @@ def test_background_is_kept_in_any_window(wide_windows, run):
     np.testing.assert_array_equal(table["fold"], fold_of(*identity, "tautau")[kept])
     assert table["mass"].null_count() == len(table)
     assert set(table["dataset"]) == set(table["process"]) == {"tautau"}
-    entries = entries_of(result)
+    entries = entries_of(result["cutflow"])
     assert entries["entries read"] == 3000
-    assert entries[NO_WINDOW.format("recoil mass")] == 3000 - kept.sum()
+    assert entries[features.NO_WINDOW.format("recoil mass")] == 3000 - kept.sum()
     assert result["cutflow"][-1]["weight"] == pytest.approx(table["weight"].sum())
 
 
@@ -113,7 +103,10 @@ def test_signal_is_kept_in_its_own_window_only(wide_windows, run):
     np.testing.assert_array_equal(table["window_start"], own[kept])
     np.testing.assert_array_equal(table["window_stop"], own[kept] + 1)
     np.testing.assert_array_equal(table["mass"], mass[kept])
-    assert entries_of(result)[NOT_ITS_WINDOW.format("recoil mass")] == in_another.sum()
+    assert (
+        entries_of(result["cutflow"])[features.NOT_ITS_WINDOW.format("recoil mass")]
+        == in_another.sum()
+    )
     for m, (usable, inside, efficiency) in enumerate(result["hypotheses"]):
         assert usable == (own == m).sum()
         assert inside == (kept & (own == m)).sum()
@@ -123,10 +116,8 @@ def test_signal_is_kept_in_its_own_window_only(wide_windows, run):
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 4), min_size=1, max_size=20))
 def test_identities_are_compared_like_tuples(identities):
     pairs = list(itertools.pairwise(identities))
-    assert scan_identities(*np.array(identities).T) == (
-        sum(one == next_ for one, next_ in pairs),
-        all(one <= next_ for one, next_ in pairs),
-    )
+    expected = sum(a == b for a, b in pairs), all(a <= b for a, b in pairs)
+    assert scan_identities(*np.array(identities).T) == expected
 
 
 def test_what_is_written_is_read_by_everybody(run, tmp_path):
@@ -138,14 +129,14 @@ def test_what_is_written_is_read_by_everybody(run, tmp_path):
     paths = sorted(folder.iterdir())
     names = ["tautau-0-50000.parquet", "tautau-50000-100000.parquet"]
     assert [path.name for path in paths] == names
-    assert pq.read_schema(paths[0]).remove_metadata().equals(tensor_schema(RECOIL))
+    assert pq.read_schema(paths[0]).remove_metadata().equals(features.tensor_schema(RECOIL))
     read = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
     also = pl.read_parquet(paths)
     for name in expected.columns:
         np.testing.assert_array_equal(read[name], expected[name])
         np.testing.assert_array_equal(also[name].to_pandas(), expected[name])
-    features = torch.from_numpy(also[list(FEATURES)].to_numpy(writable=True))
-    assert features.dtype == torch.float32
+    tensor = torch.from_numpy(also[list(FEATURES)].to_numpy(writable=True))
+    assert tensor.dtype == torch.float32
     metadata = pq.ParquetFile(paths[0]).metadata
     assert metadata.num_row_groups == 1
     group = metadata.row_group(0)
@@ -157,7 +148,7 @@ def test_what_is_written_is_read_by_everybody(run, tmp_path):
 def test_no_rows_can_be_written_and_the_same_rows_are_the_same_bytes(run, tmp_path):
     table = run(make_events(8, 500), "tautau")["table"]
     for name, rows in (("a", table), ("b", table), ("none", table[:0])):
-        write_table(tmp_path / name, rows, RECOIL)
+        features.write_table(tmp_path / name, rows, RECOIL)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert pq.read_table(tmp_path / "none").num_rows == 0
 
@@ -190,10 +181,8 @@ def test_they_are_the_events_that_networks_train_on(
     run_processor(FeatureProcessor(datasets.values(), wide_windows, tmp_path), ntuples, 1000)
     trained, observed = load_sample(tmp_path, wide_windows, 4), observe()
     assert observed.observables.shape == (len(observed.weight), len(CANDIDATES))
-    for events, rows in (
-        (trained.training, observed.fold != 4),
-        (trained.validation, observed.fold == 4),
-    ):
+    held_back = observed.fold == 4
+    for events, rows in ((trained.training, ~held_back), (trained.validation, held_back)):
         assert len(events) == np.count_nonzero(rows)
         mine = observed.observables[rows][:, : len(FEATURES)]
         order, others = np.lexsort(mine.T), np.lexsort(events.features)

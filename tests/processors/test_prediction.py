@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import uproot
+from commands import run_here
 from scipy.special import expit
 from small_data import (
     kinematics_of,
@@ -11,35 +12,30 @@ from small_data import (
     write_manifest,
     write_ntuple,
 )
-from typer.testing import CliRunner
+from small_runs import ONE_WINDOW, range_of, untrained
+from small_runs import predict as predict_in_steps
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.manifest.datasets import CMS_BRANCHES
 from punzinet.analysis.manifest.sections import Beams
-from punzinet.analysis.network import PunziNet, SavedNetwork
+from punzinet.analysis.network import SavedNetwork
 from punzinet.analysis.observables import FEATURES
-from punzinet.analysis.windows import Windows
-from punzinet.cli import app
-from punzinet.processors.datasets import describe_datasets
-from punzinet.processors.ntuples.preflight import inspect_file
-from punzinet.processors.prediction import TREE, predict_file
+from punzinet.processors.prediction import TREE
 
 ENTRIES, BROKEN = 5000, (0, 1700, 4999)
 GOOD = np.isin(np.arange(ENTRIES), BROKEN, invert=True)
 CUT = -0.2
 LIKE = {"tree": "mine", "branches": {"px1": "mu_px"}}
-LOW = [0.0, -5.0, 0.0, 0.0]
 
 
 def saved_network(cut):
     """A network that takes the features in another order."""
-    network = PunziNet(FEATURES[::-1], LOW, [5.0] * 4, rng=np.random.default_rng(3))
+    network = untrained(FEATURES[::-1])
     # Half of all features uniform in the range of the training are on either side of `CUT`.
-    uniform = np.random.default_rng(1).uniform(LOW, 5.0, (1000, 4))
+    uniform = np.random.default_rng(1).uniform(*range_of(network.features), (1000, 4))
     shift = CUT - float(np.median(network.logit_numpy(uniform)))
     network.linear_layers[-1].bias.data += shift
-    windows = Windows(np.array([1.0]), np.array([0.3]), np.array([True]), np.array([True]), (None,))
-    return SavedNetwork(network, windows, cut, {}, {})
+    return SavedNetwork(network, ONE_WINDOW, cut, {}, {})
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +50,9 @@ def ntuple(tmp_path_factory, events):
     return write_ntuple(tmp_path_factory.mktemp("predict") / "mine.root", events, *LIKE.values())
 
 
-def predict(ntuple, target, chunk_size=1300, cut=CUT, beams=None, **settings):
-    """Write the friend of an ntuple, which is read like the dataset `mine`, and read it."""
-    mine = {"process": "tautau", "files": [str(ntuple)], **LIKE, **settings}
-    manifest = make_manifest({"mine": mine, "signal": "s.root"}, beams=beams or Beams())
-    alone = manifest.model_copy(update={"datasets": {"mine": manifest.datasets["mine"]}})
-    file = inspect_file(manifest.datasets["mine"], str(ntuple), "mine")
-    dataset, steps = describe_datasets(alone, [file])["mine"], []
-    network = saved_network(cut)
-    done = predict_file(file, network, dataset, target, chunk_size=chunk_size, advance=steps.append)
+def predict(ntuple, target, chunk_size=1300, cut=CUT, **how):
+    """Write the friend of an ntuple, and read it."""
+    done, steps = predict_in_steps(saved_network(cut), ntuple, target, chunk_size, **LIKE | how)
     assert sum(steps) == ENTRIES
     assert max(steps) <= chunk_size
     with uproot.open(target) as friend:
@@ -130,7 +120,5 @@ def test_a_file_is_read_as_a_dataset_of_the_manifest(ntuple, events, tmp_path):
 def test_where_datasets_are_read_differently_one_has_to_be_named(further, sentence, tmp_path):
     manifest = make_manifest({"signal": "s.root", "tautau": {"files": ["t.root"], "frame": "cms"}})
     write_manifest(tmp_path / "mine.yaml", manifest)
-    command = ["predict", "x.root", "-m", str(tmp_path / "mine.yaml"), "-o", str(tmp_path)]
-    result = CliRunner().invoke(app, [*command, *further])
-    assert isinstance(result.exception, InputError)
-    assert sentence in str(result.exception)
+    with pytest.raises(InputError, match=sentence):
+        run_here("predict", "x.root", "-m", tmp_path / "mine.yaml", "-o", tmp_path, *further)

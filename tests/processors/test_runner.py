@@ -1,3 +1,5 @@
+from itertools import chain
+
 import numpy as np
 import pytest
 from hist import Hist
@@ -30,17 +32,12 @@ class EventNumbers(ChunkProcessor):
 def run(tmp_path):
     """Function (class of a processor, files, …) that runs it in a ledger of its own."""
 
-    def run(kind, files, chunk_size=1000, **how):
-        chunks = [
-            chunk
-            for file in files
-            for chunk in split(file.dataset, file.location, file.entries, chunk_size)
-        ]
-        names = dict.fromkeys(file.dataset for file in files)
-        processor = kind([DatasetInfo(name, name) for name in names])
+    def run(kind, files, **how):
+        of_file = (split(one.dataset, one.location, one.entries, 1000) for one in files)
+        processor = kind([DatasetInfo(name, name) for name in {one.dataset for one in files}])
         with open_executor(Execution(**how)) as executor:
             found, _ = run_processor(
-                processor, files, chunks, executor, Ledger(tmp_path / "ledger"),
+                processor, files, [*chain(*of_file)], executor, Ledger(tmp_path / "ledger"),
                 step="test", title="Test",
             )  # fmt: skip
         return found
@@ -91,15 +88,6 @@ def test_a_wrong_input_surfaces_as_its_own_sentence(run, ntuples, capfd):
     with pytest.raises(InputError, match=sentence):
         run(Refusal, preflight(make_manifest(ntuples))[0])
     assert "Traceback" not in capfd.readouterr().err
-
-
-def test_an_interruption_is_not_swallowed(run, ntuples):
-    class Interrupted(EventNumbers):
-        def process_chunk(self, _dataset, _events):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(Interrupted, preflight(make_manifest(ntuples))[0])
 
 
 def test_a_file_that_changes_during_the_run_is_noticed(run, look):

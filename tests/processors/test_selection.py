@@ -5,31 +5,27 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+from outputs import datasets_of, entries_of, settings_of
 from small_data import MASSES, make_manifest
+from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.histograms import drawn_quantities, read_spectrum
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL, SearchSettings
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.preflight import preflight
-from punzinet.processors.runs.features import run_features
 from punzinet.processors.runs.selection import run_selection
 from punzinet.processors.selection import SelectionProcessor
 
-
-def make_network():
-    return PunziNet(FEATURES[::-1], [0.0, -5.0, 0.0, 0.0], [5.0] * 4, rng=np.random.default_rng(3))
+NETWORK = untrained(FEATURES[::-1])  # its inputs are in another order
 
 
 def outputs_of(table):
     """Outputs of the network before the sigmoid."""
-    network = make_network()
-    return network.logit_numpy(table[list(network.features)].to_numpy())
+    return NETWORK.logit_numpy(table[list(NETWORK.features)].to_numpy())
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +35,12 @@ def manifest(ntuples):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, manifest):
-    """Tensors, a network with its inputs in another order, and its selection."""
-    output = OutputFolder(tmp_path_factory.mktemp("output"))
-    run_features(manifest, output, Execution())
-    windows = Windows.read(output.windows)
+    """Tensors, a network, and its selection."""
+    output = make_features(manifest, tmp_path_factory.mktemp("output"))
     # The cut lies on the output of one of the events, as an optimal cut always does.
     outputs = np.sort(outputs_of(pl.read_parquet(output.tensors / "*" / "*.parquet")))
-    cut = float(outputs[len(outputs) // 2])
-    make_network().save(output.network("punzi"), windows, {}, {}, cut=cut)
-    make_network().save(output.network("cutless"), windows, {}, {})
+    save_network(output, "punzi", float(outputs[len(outputs) // 2]), NETWORK)
+    save_network(output, "cutless", None, NETWORK)
     written = run_selection(manifest, output, Execution(), network="punzi")
     assert written == [output.histograms, output.selection_cutflow]
     return output
@@ -69,8 +62,8 @@ def test_selection_agrees_with_the_tensors(done):
 
 
 def test_spectra_hold_every_usable_event(done):
-    record = json.loads(done.selection_cutflow.read_text())["datasets"]
-    kept = {name: one["cutflow"][-1]["weight"] for name, one in record.items()}
+    record = datasets_of(done.selection_cutflow).items()
+    kept = {name: one["cutflow"][-1]["weight"] for name, one in record}
     everything = {"tautau": 7000 * 0.9 * 0.5, "eemumu": 3000 * 0.9 * 0.5, "signal": 0.9 * 6}
     for variable in drawn_quantities(RECOIL.variable).values():
         for stage, expected in (("before", everything), ("after", kept)):
@@ -92,8 +85,8 @@ def test_signal_peaks_at_its_mass(done):
 
 
 def test_the_cutflow_names_what_the_cut_drops(done):
-    for dataset in json.loads(done.selection_cutflow.read_text())["datasets"].values():
-        lines = {line["step"]: line["entries"] for line in dataset["cutflow"]}
+    for dataset in datasets_of(done.selection_cutflow).values():
+        lines = entries_of(dataset["cutflow"])
         below = lines["dropped: network output below the cut"]
         assert 0 < below < lines["entries read"]
         assert lines["kept"] == lines["entries read"] - below
@@ -118,20 +111,18 @@ def test_a_network_of_another_search_is_refused(done, manifest):
         SelectionProcessor(datasets, windows, stranger, 0.0)
     of_pairs = replace(windows, search=SearchSettings(variable="m_mumu").resolved)
     with pytest.raises(InputError, match=r"in windows of m_mumu, but .* the variable m2_recoil"):
-        SelectionProcessor(datasets, of_pairs, make_network(), 0.0)
+        SelectionProcessor(datasets, of_pairs, NETWORK, 0.0)
 
 
 def test_luminosity_shrinks_with_what_was_selected(tmp_path, ntuples, broken):
     """3000 of 10000 entries: each of them stands for as many events more."""
     manifest = make_manifest({**ntuples, "tautau": {**broken, "entries": 10_000}})
-    output = OutputFolder(tmp_path / "output")
-    run_features(manifest, output, Execution(), allow_missing=True)
-    make_network().save(output.network("punzi"), Windows.read(output.windows), {}, {}, cut=0.0)
+    output = make_features(manifest, tmp_path / "output", allow_missing=True)
+    save_network(output, "punzi", 0.0, NETWORK)
     with pytest.raises(InputError, match=r"bad\.root is truncated"):
         run_selection(manifest, output, Execution(), network="punzi")
     run_selection(manifest, output, Execution(), network="punzi", allow_missing=True)
-    record = json.loads(output.selection_cutflow.read_text())
-    assert record["provenance"]["settings"]["processed"] == {"tautau": 0.3}
-    first = record["datasets"]["tautau"]["cutflow"][0]
+    assert settings_of(output.selection_cutflow)["processed"] == {"tautau": 0.3}
+    first = datasets_of(output.selection_cutflow)["tautau"]["cutflow"][0]
     assert first["entries"] == 3000
     assert first["weight"] == pytest.approx(3000 * 0.9 * 50 / (100 * 0.3))

@@ -2,13 +2,11 @@
 
 import json
 import shutil
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import uproot
-from outputs import contents, results_in
+from outputs import contents, datasets_of, results_in
 from small_data import write_manifest
 
 from punzinet.analysis.io.errors import InputError
@@ -23,24 +21,19 @@ from punzinet.processors.simulation import simulate
 MASSES = (1.0, 4.0, 7.0)
 
 
-def small(*datasets: str, seed: int = 1, luminosity: float = 1.0) -> Manifest:
+def small(*datasets, seed=1, luminosity=1.0):
     """Manifest with simulated datasets and whatever else a manifest must have."""
-    others: dict[str, Any] = {
+    others = {
         "signal": {"process": "signal", "files": ["none.root"], "generated": 1},
         "tautau": {"process": "tautau", "files": ["none.root"], "luminosity": 1},
     }
     made = {name: {"process": name, "simulate": name} for name in datasets}
     scales = {"default": {"luminosity": luminosity, "signal_events": 400}}
-    return Manifest.model_validate(
-        {
-            "hypotheses": {"masses": MASSES},
-            "datasets": {**others, **made},
-            "simulation": {"seed": seed, "scales": scales},
-        }
-    )
+    content = {"hypotheses": {"masses": MASSES}, "datasets": {**others, **made}}
+    return Manifest.model_validate({**content, "simulation": {"seed": seed, "scales": scales}})
 
 
-def run(folder: Path, manifest: Manifest, *execution: Any) -> OutputFolder:
+def run(folder, manifest, *execution):
     """Simulate into a folder; everything that is there is said."""
     output = OutputFolder(folder)
     written = simulate(manifest, "default", output, Execution(*execution))
@@ -48,23 +41,21 @@ def run(folder: Path, manifest: Manifest, *execution: Any) -> OutputFolder:
     return output
 
 
-def record_of(output: OutputFolder) -> dict[str, Any]:
-    """What is said of the datasets."""
-    datasets: dict[str, Any] = json.loads(output.simulation_record.read_text())["datasets"]
-    return datasets
+def record_of(output):
+    return datasets_of(output.simulation_record)
 
 
-def columns(path: Path, *names: str) -> list[np.ndarray]:
+def columns(path, *names):
     with uproot.open(path) as file:
         return [file["variables"][BRANCHES[name]].array(library="np") for name in names]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> OutputFolder:
+def made(tmp_path_factory):
     return run(tmp_path_factory.mktemp("made"), small("signal", "tautau"))
 
 
-def test_events_are_kept_once(made) -> None:
+def test_events_are_kept_once(made):
     names = {"ntuples/signal.root", "ntuples/tautau.root", "ntuples/simulation.json"}
     assert contents(made.root).keys() == names | {"simulation/cross_sections.json"}
     records = list((made.ledger("simulate") / "events" / "signal").rglob("*.safetensors"))
@@ -72,7 +63,7 @@ def test_events_are_kept_once(made) -> None:
     assert all(path.stat().st_size < 5000 for path in records)  # the events are in the ntuple
 
 
-def test_a_bit_that_flips_in_simulated_data_is_noticed(made, tmp_path) -> None:
+def test_a_bit_that_flips_in_simulated_data_is_noticed(made, tmp_path):
     output = OutputFolder(tmp_path / "output")
     shutil.copytree(made.root, output.root)
     path = tmp_path / "data_manifest.yaml"
@@ -85,7 +76,7 @@ def test_a_bit_that_flips_in_simulated_data_is_noticed(made, tmp_path) -> None:
         preflight(load_manifest(path, output))
 
 
-def test_signal_has_its_masses_and_efficiencies(made) -> None:
+def test_signal_has_its_masses_and_efficiencies(made):
     mass, weight = columns(made.ntuple("signal"), "generated_mass", "weight")
     assert sorted(set(mass)) == list(MASSES)
     assert np.all(weight == 1)
@@ -98,7 +89,7 @@ def test_signal_has_its_masses_and_efficiencies(made) -> None:
     ]
 
 
-def test_background_has_the_yield_of_its_luminosity(made) -> None:
+def test_background_has_the_yield_of_its_luminosity(made):
     weight, event = columns(made.ntuple("tautau"), "weight", "event")
     np.testing.assert_array_equal(event, np.arange(len(event)))
     tautau = record_of(made)["tautau"]
@@ -111,7 +102,7 @@ def test_background_has_the_yield_of_its_luminosity(made) -> None:
     assert section["value"] == pytest.approx(919_000 * 0.1739**2, rel=0.1)
 
 
-def test_cross_sections_fall_with_the_mass(made) -> None:
+def test_cross_sections_fall_with_the_mass(made):
     content = json.loads(made.cross_sections.read_text())
     assert list(content) == ["1", "4", "7"]
     values = [entry["sigma_over_g2_fb"] for entry in content.values()]
@@ -119,17 +110,17 @@ def test_cross_sections_fall_with_the_mass(made) -> None:
     assert all(entry["error"] < 0.005 * entry["sigma_over_g2_fb"] for entry in content.values())
 
 
-def test_workers_do_not_change_a_byte(made, tmp_path) -> None:
+def test_workers_do_not_change_a_byte(made, tmp_path):
     output = run(tmp_path, small("signal", "tautau"), "futures", 2)
     assert contents(output.root) == contents(made.root)
 
 
-def test_another_seed_makes_other_events(made, tmp_path) -> None:
+def test_another_seed_makes_other_events(made, tmp_path):
     output = run(tmp_path, small("signal", seed=2))
     assert output.ntuple("signal").read_bytes() != made.ntuple("signal").read_bytes()
 
 
-def test_datasets_do_not_depend_on_one_another(made, tmp_path) -> None:
+def test_datasets_do_not_depend_on_one_another(made, tmp_path):
     output = run(tmp_path, small("tautau"))
     names = ("event", "production", "px1", "pz2", "weight")
     alone, together = (columns(one.ntuple("tautau"), *names) for one in (output, made))
@@ -139,7 +130,7 @@ def test_datasets_do_not_depend_on_one_another(made, tmp_path) -> None:
 
 def test_strata_are_simulated_again_if_the_pilot_run_missed_the_largest_weights(
     tmp_path, monkeypatch
-) -> None:
+):
     monkeypatch.setattr("punzinet.analysis.simulation.sampling.needed_trials", lambda *_: 10_000)
     output = run(tmp_path, small("tautau", luminosity=3.0))
     (weight,) = columns(output.ntuple("tautau"), "weight")
@@ -148,23 +139,17 @@ def test_strata_are_simulated_again_if_the_pilot_run_missed_the_largest_weights(
     assert stratum["trials"] > 50_000
 
 
-def test_all_processes_make_events(tmp_path) -> None:
+def test_all_processes_make_events(tmp_path):
     datasets = record_of(run(tmp_path, small("mumugamma", "eemumu")))
     for name in ("mumugamma", "eemumu"):
         assert datasets[name]["entries"] > 10
         assert len(datasets[name]["strata"]) > 1
 
 
-def test_an_unwritable_folder_is_one_sentence(tmp_path) -> None:
-    (tmp_path / "output").write_text("a file, not a folder")
-    with pytest.raises(InputError, match="--output"):
-        run(tmp_path / "output", small("signal"))
-
-
-def test_a_killed_run_is_continued(made, tmp_path, monkeypatch) -> None:
+def test_a_killed_run_is_continued(made, tmp_path, monkeypatch):
     calls = []
 
-    def interrupted(*arguments: Any) -> Any:
+    def interrupted(*arguments):
         calls.append(arguments)
         if len(calls) == 4:
             raise KeyboardInterrupt

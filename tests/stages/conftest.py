@@ -1,9 +1,5 @@
 """A small manifest of generated datasets, and an output folder in which nothing has run."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from punzinet.analysis.manifest.manifest import Manifest
@@ -13,10 +9,10 @@ DATASETS = {name: {"process": name, "simulate": name} for name in ("signal", "ta
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Callable[..., Context]:
+def context(tmp_path):
     """Function (options=None, **sections of the manifest) that makes a context."""
 
-    def make(options: dict[str, Any] | None = None, **sections: Any) -> Context:
+    def make(options=None, **sections):
         manifest = Manifest.model_validate({"datasets": DATASETS, **sections})
         return Context(Options(output=tmp_path, **(options or {})), lambda: manifest)
 

@@ -5,8 +5,6 @@ import fcntl
 import logging
 import os
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,13 +15,12 @@ from punzinet.stages.stage import Stage
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_upstream_runs_first_what_is_out_of_date(context, capsys, monkeypatch, force) -> None:
-    ran: list[str] = []
+def test_upstream_runs_first_what_is_out_of_date(context, capsys, monkeypatch, force):
+    ran = []
 
-    def stage(name: str, *after: Stage) -> Stage:
-        return Stage(
-            name=name, run=lambda _: ran.append(name) or [], reads=("luminosity",), after=after
-        )
+    def stage(name, *after):
+        note = ran.append
+        return Stage(name=name, run=lambda _: note(name) or [], reads=("luminosity",), after=after)
 
     first = stage("first")
     second = stage("second", first)
@@ -45,7 +42,7 @@ def test_upstream_runs_first_what_is_out_of_date(context, capsys, monkeypatch, f
     assert ran == ["first", "second", "third"] + ["third"] * force
 
 
-def test_a_second_run_is_told_who_is_at_work(tmp_path: Path) -> None:
+def test_a_second_run_is_told_who_is_at_work(tmp_path):
     folder = tmp_path / "output"
     assert holder_of(folder) is None
     with lock(folder, "train"):
@@ -63,8 +60,8 @@ def test_a_second_run_is_told_who_is_at_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog, number) -> None:
-    def no_lock(*_arguments: Any) -> None:
+def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog, number):
+    def no_lock(*_arguments):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", no_lock)
@@ -73,7 +70,7 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog,
         assert holder_of(tmp_path) is None
 
 
-def test_of_several_processes_the_first_holds_the_lock(tmp_path, monkeypatch) -> None:
+def test_of_several_processes_the_first_holds_the_lock(tmp_path, monkeypatch):
     with lock(tmp_path, "train"):
         monkeypatch.setenv("RANK", "1")
         with lock(tmp_path, "train"):

@@ -3,42 +3,39 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import uproot
 import yaml
+from commands import run_here
 from outputs import draft
+from pages import ROOT
 from small_data import make_events, write_ntuple
-from typer.testing import CliRunner
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import load_network
 from punzinet.analysis.windows import Windows
-from punzinet.cli import app
 from punzinet.plots import style
 
-EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "dimuon_resonance.yaml"
+EXAMPLE = ROOT / "docs" / "examples" / "dimuon_resonance.yaml"
 STAGES = ("features", "train", "select", "limits", "plot", "report")
 MASSES = np.arange(2.0, 6.1)
 GENERATED = 1000
 
 
-def punzinet(folder: Path, command: str, *further: str | Path) -> None:
+def punzinet(folder, command, *further):
     """Run a command with the example's manifest."""
     options = ["--output", folder / "output", *further]
     options += ["--manifest", folder / EXAMPLE.name] if command != "export" else []
     options += ["--executor", "iterative"] if command in {"features", "select"} else []
-    done = CliRunner().invoke(app, [command, *map(str, options)], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    run_here(command, *options)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory):
     """A folder in which the example has run, on resonances and backgrounds made for it."""
     folder = tmp_path_factory.mktemp("resonance")
     shutil.copy(EXAMPLE, folder)
@@ -53,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def test_windows_lie_around_the_mass_itself(folder: Path) -> None:
+def test_windows_lie_around_the_mass_itself(folder):
     windows = Windows.read(OutputFolder(folder / "output").windows)
     np.testing.assert_allclose(windows.mass, MASSES)
     np.testing.assert_allclose(windows.low + windows.high, 2 * MASSES)
@@ -62,7 +59,7 @@ def test_windows_lie_around_the_mass_itself(folder: Path) -> None:
     np.testing.assert_allclose(windows.sigma, 0.0028 * MASSES, rtol=0.1)
 
 
-def test_tensors_hold_the_features_and_the_mass_of_the_pair(folder: Path) -> None:
+def test_tensors_hold_the_features_and_the_mass_of_the_pair(folder):
     manifest = yaml.safe_load((folder / EXAMPLE.name).read_text())
     features = manifest["search"]["features"]
     windows = Windows.read(OutputFolder(folder / "output").windows)
@@ -78,7 +75,7 @@ def test_tensors_hold_the_features_and_the_mass_of_the_pair(folder: Path) -> Non
     assert abs(signal["m2_recoil"].median()) < 0.2 < background["m2_recoil"].median()
 
 
-def test_the_network_finds_the_resonance(folder: Path) -> None:
+def test_the_network_finds_the_resonance(folder):
     output = OutputFolder(folder / "output")
     network = load_network(output.network("punzi-00"))
     assert network.network.features == network.windows.search.feature_names
@@ -90,7 +87,7 @@ def test_the_network_finds_the_resonance(folder: Path) -> None:
     assert signal > 3 * max(backgrounds)
 
 
-def test_figures_tables_and_histograms_name_the_variable(folder: Path) -> None:
+def test_figures_tables_and_histograms_name_the_variable(folder):
     output = folder / "output"
     said = {path.stem: path.read_text() for path in (output / "plots").glob("*.txt")}
     assert {"limit_cross_section", "features"} <= set(said)
@@ -114,7 +111,7 @@ def test_figures_tables_and_histograms_name_the_variable(folder: Path) -> None:
     assert "E+ E- --> GAMMA X" in submission
 
 
-def test_the_report_names_the_variable(folder: Path) -> None:
+def test_the_report_names_the_variable(folder):
     page = (folder / "output" / "report.html").read_text()
     body = page[page.index("<body") :]
     for text in (
@@ -126,7 +123,7 @@ def test_the_report_names_the_variable(folder: Path) -> None:
     assert not re.search("[Rr]ecoil mass|Z′", body)
 
 
-def test_prediction_and_export_take_the_features_of_the_network(folder: Path) -> None:
+def test_prediction_and_export_take_the_features_of_the_network(folder):
     friend = folder / "friend.root"
     punzinet(folder, "predict", folder / "continuum.root", "--to", friend)
     with uproot.open(friend) as file:
@@ -138,7 +135,7 @@ def test_prediction_and_export_take_the_features_of_the_network(folder: Path) ->
     assert ",".join(features).encode() in (folder / "network.onnx").read_bytes()
 
 
-def test_a_network_of_another_search_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_network_of_another_search_is_refused(folder, tmp_path):
     manifest = yaml.safe_load((folder / EXAMPLE.name).read_text())
     for dataset in manifest["datasets"].values():
         dataset["files"] = [str(folder / name) for name in dataset["files"]]

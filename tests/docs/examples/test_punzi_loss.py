@@ -3,15 +3,15 @@
 import json
 import re
 import runpy
-from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from pages import ROOT
 
-SCRIPT = Path(__file__).parents[3] / "docs" / "examples" / "punzi_loss.py"
+SCRIPT = ROOT / "docs" / "examples" / "punzi_loss.py"
 
 
-def test_training_makes_the_minimum_detectable_cross_section_small() -> None:
+def test_training_makes_the_minimum_detectable_cross_section_small():
     mpl.use("agg")
     example = runpy.run_path(str(SCRIPT))
     plt.close("all")
@@ -20,7 +20,7 @@ def test_training_makes_the_minimum_detectable_cross_section_small() -> None:
     assert example["after"] < example["before"]
 
 
-def test_the_notebook_is_the_script_executed() -> None:
+def test_the_notebook_is_the_script_executed():
     cells = json.loads(SCRIPT.with_suffix(".ipynb").read_text())["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     parts = re.split(r"^# %%.*\n", SCRIPT.read_text(), flags=re.MULTILINE)

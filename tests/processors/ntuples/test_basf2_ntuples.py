@@ -1,10 +1,7 @@
 """The page on basf2 ntuples, followed literally on files as basf2 would write them."""
 
-import json
 import re
-import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 from unittest.mock import MagicMock
 
@@ -12,34 +9,27 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from commands import PUNZINET, run
+from outputs import datasets_of, entries_of
+from pages import ROOT, blocks
 from small_data import make_events, with_beams, write_ntuple
 
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
 from punzinet.processors.datasets import IDENTITY
 
-README = Path(__file__).parents[3] / "README.md"
-PAGE = Path(__file__).parents[3] / "docs" / "ntuples.md"
+README, PAGE = ROOT / "README.md", ROOT / "docs" / "ntuples.md"
 #: What basf2 writes in place of characters that a branch name must not hold.
 ESCAPES = str.maketrans({" ": "__sp", ",": "__cm", "(": "__bo", ")": "__bc"})
 
 
-def blocks(language, text):
-    """All blocks of a language on a page."""
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-
-
 def steer(monkeypatch):
-    """Run the steering file with a basf2 that only listens.
-
-    Returns:
-        The branches that would be written, and the options of `variablesToNtuple`.
-    """
+    """Branches and options of `variablesToNtuple` in the steering file, to a basf2 that listens."""
     listener = MagicMock()
     modules = {name: ModuleType(name) for name in ("basf2", "modularAnalysis", "variables")}
     for name, module in modules.items():
         module.__getattr__ = getattr(listener, name).__getattr__
         monkeypatch.setitem(sys.modules, name, module)
-    exec(compile(blocks("python", PAGE.read_text())[0], str(PAGE), "exec"), {})  # noqa: S102 - our own page
+    exec(compile(blocks("python", PAGE)[0], str(PAGE), "exec"), {})  # noqa: S102 - our own page
     (call,) = listener.modularAnalysis.variablesToNtuple.call_args_list
     assert call.args[0] == "vpho:mumu"
     return [variable.translate(ESCAPES) for variable in call.args[1]], call.kwargs
@@ -56,16 +46,13 @@ def write(path, tree, events, branches, aliases=None):
     write_ntuple(path, columns, tree, aliases, basket=200)
 
 
-def run(folder, *command):
-    done = subprocess.run(
-        [sys.executable, "-m", "punzinet", *command],
-        cwd=folder, check=False, capture_output=True, text=True,
-    )  # fmt: skip
+def punzinet(folder, *command):
+    done = run(*PUNZINET, *command, folder=folder, timeout=None)
     assert done.returncode == 0, done.stderr
 
 
 def test_what_the_page_says_of_whole_files_is_a_dataset():
-    (content,) = yaml.safe_load(blocks("yaml", PAGE.read_text())[1]).values()
+    (content,) = yaml.safe_load(blocks("yaml", PAGE)[1]).values()
     assert Dataset.model_validate(content).expected_files == ["taupair_01.root", "taupair_02.root"]
 
 
@@ -81,14 +68,14 @@ def test_the_page_can_be_followed_literally(tmp_path, monkeypatch):
         events = make_events(number, 1000)
         events["event"][1::10] = events["event"][::10]  # a second candidate in each tenth row
         write(tmp_path / f"{name}.root", options["treename"], events, background)
-    (tmp_path / "mine.yaml").write_text(blocks("yaml", PAGE.read_text())[0])
-    program, *command = blocks("sh", PAGE.read_text())[0].split()
+    (tmp_path / "mine.yaml").write_text(blocks("yaml", PAGE)[0])
+    program, *command = blocks("sh", PAGE)[0].split()
     assert program == "punzinet"
-    run(tmp_path, *command, "--executor", "iterative")
-    record = json.loads((tmp_path / "output/features/cutflow.json").read_text())["datasets"]
+    punzinet(tmp_path, *command, "--executor", "iterative")
+    record = datasets_of(tmp_path / "output/features/cutflow.json")
     assert {row["usable"] for row in record["zprime"]["hypotheses"]} == {2000}
     for name in ("taupair", "twophoton"):
-        lines = {line["step"]: line["entries"] for line in record[name]["cutflow"]}
+        lines = entries_of(record[name]["cutflow"])
         assert lines["entries read"] == 1000
         assert lines["dropped: not the first candidate of its event"] == 100
         tensor = pl.read_parquet(tmp_path / f"output/tensors/{name}/*.parquet")
@@ -118,9 +105,9 @@ def test_the_readme_can_be_followed_literally(tmp_path):
     events = {name: values[forward] for name, values in events.items()}
     write(tmp_path / "data" / "taupair" / "1.root", "variables", events, branches)
     for target in targets.split():
-        run(tmp_path, "plot" if target == "plots" else target, "--manifest", "mine.yaml")
+        punzinet(tmp_path, "plot" if target == "plots" else target, "--manifest", "mine.yaml")
     output = tmp_path / "output"
-    cutflow = json.loads((output / "features" / "cutflow.json").read_text())["datasets"]
-    assert [row["usable"] for row in cutflow["zprime"]["hypotheses"]] == [800] * len(masses)
+    record = datasets_of(output / "features" / "cutflow.json")
+    assert [row["usable"] for row in record["zprime"]["hypotheses"]] == [800] * len(masses)
     for made in ("sensitivity.json", "selection/histograms.root", "plots/recoil_mass.pdf"):
         assert (output / made).is_file()

@@ -9,20 +9,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from outputs import contents
 from small_data import make_manifest
+from small_runs import make_features
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.preflight import preflight
-from punzinet.processors.runs.features import run_features
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a file; every request first asks `trouble`, a function without arguments, what to do.
-
-    It counts requests, and those that open the file.
-    """
+    """Serves a file, and counts requests; each of them asks `trouble` what to do."""
 
     daemon_threads = True
     requests = openings = 0
@@ -51,29 +47,22 @@ class Handler(BaseHTTPRequestHandler):
             return
         if trouble == "silent":
             time.sleep(3)
-        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        start, stop = 0, len(data)
-        if match:
-            start = int(match[1])
-            stop = min(int(match[2]) + 1, stop) if match[2] else stop
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
-        else:
-            self.send_response(200)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "bytes=0-"))
+        start, stop = int(asked[1]), min(int(asked[2] or len(data)) + 1, len(data))
+        self.send_response(206 if "Range" in self.headers else 200)
+        self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(stop - start))
         self.end_headers()
-        if not body:
-            return
-        if trouble == "reset":
+        if body and trouble == "reset":
             self.wfile.write(data[start : (start + stop) // 2])
             self.wfile.flush()
             linger = struct.pack("ii", 1, 0)  # close() sends a reset
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.connection.close()
             self.close_connection = True
-            return
-        self.wfile.write(data[start:stop])
+        elif body:
+            self.wfile.write(data[start:stop])
 
 
 @pytest.fixture
@@ -89,16 +78,19 @@ def server(monkeypatch, ntuples):
         running.shutdown()
 
 
+def served(server, ntuples, name="tautau", **changes):
+    """A manifest of the small files, with the background from a server."""
+    url = f"http://127.0.0.1:{server.server_port}/data/{name}.root"
+    return make_manifest({**ntuples, "tautau": url}, **changes)
+
+
 @pytest.fixture
 def manifest(server, ntuples):
-    """The small files, the background from the server."""
-    url = f"http://127.0.0.1:{server.server_port}/data/tautau.root"
-    return make_manifest({**ntuples, "tautau": url})
+    return served(server, ntuples)
 
 
 def tensors_of(manifest, folder):
-    run_features(manifest, OutputFolder(folder), Execution())
-    return {path.name: path.read_bytes() for path in (folder / "tensors").rglob("*.parquet")}
+    return contents(make_features(manifest, folder).tensors)
 
 
 def test_a_url_gives_the_same_tensors_whatever_happens_on_the_way(
@@ -127,9 +119,8 @@ def test_a_server_that_never_works_ends_in_one_sentence(trouble, server, manifes
 
 
 def test_a_url_that_leads_nowhere_is_not_tried_again(server, ntuples):
-    url = f"http://127.0.0.1:{server.server_port}/data/gone.root"
     with pytest.raises(InputError, match=r"gone\.root is not there"):
-        preflight(make_manifest({**ntuples, "tautau": url}))
+        preflight(served(server, ntuples, "gone"))
     assert server.requests < 4
 
 
@@ -138,12 +129,11 @@ def test_a_server_that_dies_after_the_first_look_is_named(server, manifest, tmp_
     looks = server.requests
     server.trouble = lambda: "503" if server.requests > 2 * looks else ""
     with pytest.raises(InputError, match=r"tautau\.root.*tried 4 times"):
-        run_features(manifest, OutputFolder(tmp_path), Execution())
+        make_features(manifest, tmp_path)
 
 
-def test_a_server_whose_disk_is_damaged_is_asked_as_often_as_is_said(server, manifest, tmp_path):
-    whole = manifest.features.model_copy(update={"chunk_size": 10**6})
-    manifest = manifest.model_copy(update={"features": whole})
+def test_a_server_whose_disk_is_damaged_is_asked_as_often_as_is_said(server, ntuples, tmp_path):
+    manifest = served(server, ntuples, features={"chunk_size": 10**6})
     preflight(manifest)
     looks = server.openings
     # What describes the file is at its end, the columns are before.
@@ -152,5 +142,5 @@ def test_a_server_whose_disk_is_damaged_is_asked_as_often_as_is_said(server, man
     data[middle] = bytes(len(data[middle]))
     server.data = bytes(data)
     with pytest.raises(InputError, match=r"its server fails or it is damaged.*tried 4 times"):
-        run_features(manifest, OutputFolder(tmp_path), Execution())
+        make_features(manifest, tmp_path)
     assert server.openings == 2 * looks + 4

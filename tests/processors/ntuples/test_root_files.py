@@ -6,8 +6,6 @@ tests, among the slow ones.
 """
 
 import importlib.util
-import json
-import subprocess
 import sys
 import textwrap
 
@@ -15,20 +13,17 @@ import numpy as np
 import polars as pl
 import pytest
 import uproot
+from commands import run
+from outputs import datasets_of
 from small_data import MASSES, make_events, make_manifest, with_beams, write_ntuple
+from small_runs import ONE_WINDOW, make_features, predict, range_of, untrained
 
 from punzinet.analysis.io.histograms import fill_spectra, write_spectra
-from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import BRANCHES
-from punzinet.analysis.network import PunziNet, SavedNetwork
+from punzinet.analysis.network import SavedNetwork
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
-from punzinet.analysis.windows import Windows
-from punzinet.processors.datasets import describe_datasets
-from punzinet.processors.executors import Execution
-from punzinet.processors.ntuples.preflight import inspect_file
-from punzinet.processors.prediction import TREE, predict_file
-from punzinet.processors.runs.features import run_features
+from punzinet.processors.prediction import TREE
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,10 +38,8 @@ KINDS = {"TTree": "TTree", "RNTuple": "ROOT::RNTuple"}
 def in_root(script, *arguments):
     """Run a script with ROOT, the arguments in `sys.argv`, and return what it printed."""
     start = "import sys, warnings; warnings.simplefilter('ignore'); import ROOT, numpy as np\n"
-    done = subprocess.run(
-        [sys.executable, "-c", start + textwrap.dedent(script), *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    program = start + textwrap.dedent(script)
+    done = run(sys.executable, "-c", program, *map(str, arguments), folder=None)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -95,12 +88,10 @@ def test_files_of_root_give_the_same_tensors(kind, written, events, tmp_path):
     }
     tables = []
     for name, inputs in (("theirs", written[kind]), ("ours", ours)):
-        output = OutputFolder(tmp_path / name)
-        run_features(make_manifest(inputs), output, Execution())
+        output = make_features(make_manifest(inputs), tmp_path / name)
         table = pl.read_parquet(output.tensors / "*" / "*.parquet")
         tables.append(table.sort("dataset", "production", "event"))
-        cutflow = json.loads(output.features_cutflow.read_text())["datasets"]["tautau"]["cutflow"]
-        assert cutflow[0]["entries"] == 3000
+        assert datasets_of(output.features_cutflow)["tautau"]["cutflow"][0]["entries"] == 3000
     assert len(tables[0]) > 3000
     assert tables[0].equals(tables[1])
 
@@ -108,16 +99,9 @@ def test_files_of_root_give_the_same_tensors(kind, written, events, tmp_path):
 def test_root_opens_ntuples_and_friends_that_we_write(tmp_path):
     columns = make_events(5, 2000)
     ntuple, friend = write_ntuple(tmp_path / "mine.root", columns), tmp_path / "friend.root"
-    manifest = make_manifest({"mine": {"process": "tautau", "files": [str(ntuple)]}, "signal": "s"})
-    manifest = manifest.model_copy(update={"datasets": {"mine": manifest.datasets["mine"]}})
-    windows = Windows(np.array([1.0]), np.array([0.3]), np.array([True]), np.array([True]), (None,))
-    low, rng = [0.0, 0.0, -5.0, 0.0], np.random.default_rng(3)
-    network = PunziNet(FEATURES, low, [5.0] * 4, rng=rng)
-    cut = float(np.median(network.logit_numpy(rng.uniform(low, 5.0, (1000, 4)))))
-    saved = SavedNetwork(network, windows, cut, {}, {})
-    file = inspect_file(manifest.datasets["mine"], str(ntuple), "mine")
-    dataset = describe_datasets(manifest, [file])["mine"]
-    done = predict_file(file, saved, dataset, friend, chunk_size=700, advance=lambda _: None)
+    network, rng = untrained(), np.random.default_rng(4)
+    cut = float(np.median(network.logit_numpy(rng.uniform(*range_of(FEATURES), (1000, 4)))))
+    done, _ = predict(SavedNetwork(network, ONE_WINDOW, cut, {}, {}), ntuple, friend, 700)
     said = in_root(
         """
         file = ROOT.TFile.Open(sys.argv[1])

@@ -1,23 +1,19 @@
 """Trial runs: what is processed, and that its normalisation is that of all of it."""
 
-import json
-
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from outputs import datasets_of, settings_of
 from small_data import make_manifest
+from small_runs import make_features
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.processors.datasets import Chunk
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.trial import Trial, trial_of
-from punzinet.processors.runs.features import run_features
 from punzinet.processors.runs.reading import open_reading
-from punzinet.stages.features import FEATURES
-from punzinet.stages.options import Context, Options
-from punzinet.stages.results import SELECT
 
 
 @given(
@@ -41,10 +37,10 @@ def test_the_first_files_and_chunks_of_each_dataset_are_taken(sizes, files, chun
 
 @pytest.mark.parametrize(
     "settings",
-    ["", "{", "[]", '{"provenance": {}}', '{"provenance": {"settings": {"trial": {"x": 1}}}}']
+    ["", "{", "[]", '{"provenance": {}}']
     + [
-        f'{{"provenance": {{"settings": {{"trial": {{"files": {files}}}}}}}}}'
-        for files in ("0", "true", "1.5", '"1"')
+        f'{{"provenance": {{"settings": {{"trial": {{{trial}}}}}}}}}'
+        for trial in ('"x": 1', '"files": 0', '"files": true', '"files": 1.5', '"files": "1"')
     ],
 )
 def test_a_damaged_result_is_not_taken_for_a_whole_run(settings, tmp_path):
@@ -65,24 +61,19 @@ def manifest(ntuples):
 
 
 def test_background_is_scaled_up_and_mixed_signal_taken_whole(manifest, tmp_path):
-    folders = [OutputFolder(tmp_path / name) for name in ("all", "trial")]
-    for folder, trial in zip(folders, (Trial(), Trial(chunks=3)), strict=True):
-        run_features(manifest, folder, Execution(), trial=trial)
+    folders = [
+        make_features(manifest, tmp_path / name, trial=trial)
+        for name, trial in (("all", Trial()), ("trial", Trial(chunks=3)))
+    ]
     for name, share in {"signal": 1, "tautau": 3 / 7, "eemumu": 1}.items():
-        (whole, part) = (
-            json.loads(folder.features_cutflow.read_text())["datasets"][name]["cutflow"]
-            for folder in folders
-        )
+        whole, part = (datasets_of(one.features_cutflow)[name]["cutflow"] for one in folders)
         assert part[0]["entries"] == round(share * whole[0]["entries"])
         assert part[0]["weight"] == pytest.approx(whole[0]["weight"])
         events = [pq.read_table(folder.tensors / name).num_rows for folder in folders]
         assert events[1] == pytest.approx(share * events[0], rel=0.1)
-    whole, part = (
-        json.loads(folder.completeness.read_text())["provenance"]["settings"] for folder in folders
-    )
-    assert part["trial"] == {"files": None, "chunks": 3}
-    assert part["processed"] == {"tautau": pytest.approx(3 / 7)}
-    assert not {"trial", "processed"} & whole.keys()
+    whole, part = (settings_of(folder.completeness) for folder in folders)
+    processed = {"tautau": pytest.approx(3 / 7)}
+    assert part == {**whole, "trial": {"files": None, "chunks": 3}, "processed": processed}
     assert trial_of(folders[1], "features") == Trial(chunks=3)
     assert not trial_of(folders[0], "features")
     assert not trial_of(folders[1], "select")
@@ -96,12 +87,3 @@ def test_signal_of_one_mass_is_limited_too(ntuples, tmp_path):
     with open_reading(manifest, tmp_path, Execution(), trial=Trial(chunks=1)) as reading:
         assert reading.entries()["signal"] == 1000
         assert reading.shares()["signal"] == pytest.approx(1 / 12)
-
-
-def test_a_trial_run_is_never_taken_for_a_whole_one(manifest, tmp_path):
-    for stage in (FEATURES, SELECT):
-        settings = [
-            stage.inputs(Context(Options(output=tmp_path, limit_files=n), lambda: manifest))
-            for n in (None, 1, 2)
-        ]
-        assert len({json.dumps(one) for one in settings}) == 3

@@ -4,25 +4,23 @@ import json
 
 import numpy as np
 from small_data import make_manifest
+from small_runs import make_features
 
 from punzinet.analysis.baselines import boosted_trees
 from punzinet.analysis.baselines.results import Baselines
-from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.observables import CANDIDATES
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.baselines import run_baselines
-from punzinet.processors.runs.features import run_features
 from punzinet.processors.runs.training import run_training
 
 
-def test_everything_is_judged_ranked_and_written(ntuples, tmp_path, monkeypatch) -> None:
+def test_everything_is_judged_ranked_and_written(ntuples, tmp_path, monkeypatch):
     monkeypatch.setattr(boosted_trees, "EVENTS_PER_LEAF", 10)
     few = {"epochs": 3}
     manifest = make_manifest(
         ntuples, training={"pretraining": few, "punzi": few}, baselines={"trees": 5}
     )
-    output = OutputFolder(tmp_path)
-    run_features(manifest, output, Execution())
+    output = make_features(manifest, tmp_path)
     run_training(manifest, output)
     written, comparison, systematics, ranking = run_baselines(manifest, output, Execution())
     assert all(path.is_file() for path in written)

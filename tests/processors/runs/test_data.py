@@ -1,28 +1,25 @@
 """Data made of the simulated mixture: what is seen of it, and what it leaves alone."""
 
 import json
-import re
-from pathlib import Path
-from typing import Any
+import shutil
 
 import numpy as np
 import polars as pl
 import pytest
 import yaml
-from outputs import contents
+from outputs import contents, datasets_of, entries_of, settings_of
+from pages import ROOT, blocks
 from scipy.stats import chi2
 from small_data import make_events, make_manifest, write_ntuple
+from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
-from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
-from punzinet.processors.runs.features import run_features
 from punzinet.processors.runs.selection import run_selection
 from punzinet.stages.features import DATA
 from punzinet.stages.features import FEATURES as FEATURES_STAGE
@@ -39,13 +36,12 @@ EXPECTED = {"tautau": 7000 * 3 * 0.9, "eemumu": 3000 * 3 * 0.9}
 SHARE = 0.1
 
 
-def lines(path: Path, dataset: str = "measured") -> dict[str, int]:
+def lines(path, dataset="measured"):
     """Entries by line of a cutflow."""
-    cutflow = json.loads(path.read_text())["datasets"][dataset]["cutflow"]
-    return {line["step"]: line["entries"] for line in cutflow}
+    return entries_of(datasets_of(path)[dataset]["cutflow"])
 
 
-def events_in(output: OutputFolder) -> set[tuple[int, ...]]:
+def events_in(output):
     """Identities of the measured events that were written."""
     table = pl.read_parquet(output.data_tensors / "*" / "*.parquet")
     assert table["process"].unique().to_list() == ["data"]
@@ -53,13 +49,13 @@ def events_in(output: OutputFolder) -> set[tuple[int, ...]]:
     return set(table.select("production", "event").iter_rows())
 
 
-def run_on_data(manifest: Manifest, output: OutputFolder, *, unblind: bool = False) -> None:
+def run_on_data(manifest, output, *, unblind=False):
     """What a user does when data, or how much of it is seen, has changed."""
-    run_features(manifest, output, Execution(), data=True, unblind=unblind)
+    make_features(manifest, output.root, data=True, unblind=unblind)
     run_selection(manifest, output, Execution(), "punzi", unblind=unblind)
 
 
-def select_elsewhere(manifest: Manifest, done: OutputFolder, folder: Path) -> OutputFolder:
+def select_elsewhere(manifest, done, folder):
     """The selection by the same network in another folder."""
     output = OutputFolder(folder)
     output.network("punzi").parent.mkdir(parents=True)
@@ -69,7 +65,7 @@ def select_elsewhere(manifest: Manifest, done: OutputFolder, folder: Path) -> Ou
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory) -> dict[str, Any]:
+def measured(tmp_path_factory):
     """A dataset of pseudo-data: other events of the same mixture, without a generated mass."""
     rng = np.random.default_rng(8)
     folder = tmp_path_factory.mktemp("measured")
@@ -82,38 +78,36 @@ def measured(tmp_path_factory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def manifest(ntuples, measured) -> Manifest:
+def manifest(ntuples, measured):
     return make_manifest({**ntuples, "measured": measured})
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, manifest) -> OutputFolder:
+def done(tmp_path_factory, manifest):
     """Features of simulation and data, a network, and its selection, all of it blinded."""
-    output = OutputFolder(tmp_path_factory.mktemp("output"))
-    run_features(manifest, output, Execution())
-    network = PunziNet(FEATURES, [0.0, 0.0, -5.0, 0.0], [5.0] * 4, rng=np.random.default_rng(3))
+    output = make_features(manifest, tmp_path_factory.mktemp("output"))
     table = pl.read_parquet(output.tensors / "tautau" / "*.parquet")
-    cut = float(np.median(network.logit_numpy(table[list(FEATURES)].to_numpy())))
-    network.save(output.network("punzi"), Windows.read(output.windows), {}, {}, cut=cut)
+    cut = float(np.median(untrained().logit_numpy(table[list(FEATURES)].to_numpy())))
+    save_network(output, "punzi", cut)
     run_on_data(manifest, output)
     return output
 
 
-def test_training_tensors_do_not_know_whether_there_is_data(done, ntuples, tmp_path) -> None:
+def test_training_tensors_do_not_know_whether_there_is_data(done, ntuples, tmp_path):
     without = make_manifest(ntuples)
     other = select_elsewhere(without, done, tmp_path)
-    run_features(without, other, Execution())
+    make_features(without, tmp_path)
     assert contents(other.tensors) == contents(done.tensors)
     processes = pl.read_parquet(done.tensors / "*" / "*.parquet")["process"].unique()
     assert sorted(processes) == ["eemumu", "signal", "tautau"]
-    assert "measured" not in json.loads(done.features_cutflow.read_text())["datasets"]
+    assert "measured" not in datasets_of(done.features_cutflow)
     assert other.histograms.read_bytes() == done.histograms.read_bytes()
     assert not other.comparison.exists()
     assert "data" not in json.loads(other.selection_cutflow.read_text())
 
 
-def test_every_entry_is_kept_rejected_or_blinded(done) -> None:
-    complete = json.loads(done.data_completeness.read_text())["datasets"]["measured"]
+def test_every_entry_is_kept_rejected_or_blinded(done):
+    complete = datasets_of(done.data_completeness)["measured"]
     found = lines(done.data_cutflow)
     assert complete["read"] == complete["present"] == found["entries read"]
     assert complete["read"] == complete["kept"] + complete["rejected"] + complete["blinded"]
@@ -125,7 +119,7 @@ def test_every_entry_is_kept_rejected_or_blinded(done) -> None:
     assert lines(done.selection_cutflow)[BLINDED] == found[BLINDED]
 
 
-def test_nothing_is_written_of_what_is_blinded(done, manifest) -> None:
+def test_nothing_is_written_of_what_is_blinded(done, manifest):
     assert len(events_in(done)) == lines(done.data_cutflow)["kept"]
     found = lines(done.selection_cutflow)
     for stage in STAGES:
@@ -135,12 +129,12 @@ def test_nothing_is_written_of_what_is_blinded(done, manifest) -> None:
         for variable in ("m_recoil", *FEATURES):
             data, _ = read_comparison(done.comparison, stage, variable)
             assert data.values(flow=True).sum() == visible
-    settings = json.loads(done.data_cutflow.read_text())["provenance"]["settings"]
+    settings = settings_of(done.data_cutflow)
     assert settings["blinding"] == manifest.blinding.model_dump(mode="json")
     assert "unblind" not in settings
 
 
-def compatibility(output: OutputFolder, stage: str, variable: str) -> float:
+def compatibility(output, stage, variable):
     """Probability of a χ² between data and simulation at least as large as the one found."""
     data, backgrounds = read_comparison(output.comparison, stage, variable)
     simulated = backgrounds.project(variable)
@@ -150,7 +144,7 @@ def compatibility(output: OutputFolder, stage: str, variable: str) -> float:
     return float(chi2.sf((distance / variance[filled]).sum(), filled.sum()))
 
 
-def assert_closure(output: OutputFolder, share: float) -> None:
+def assert_closure(output, share):
     """Data of the simulated mixture agrees with the simulation, in size and in shape."""
     record = json.loads(output.selection_cutflow.read_text())["data"]
     assert record["luminosity"] == pytest.approx(share * LUMINOSITY)
@@ -163,7 +157,7 @@ def assert_closure(output: OutputFolder, share: float) -> None:
             assert compatibility(output, stage, variable) > 0.001
 
 
-def test_unblinding_shows_all_and_blinding_hides_it_again(done, manifest) -> None:
+def test_unblinding_shows_all_and_blinding_hides_it_again(done, manifest):
     assert_closure(done, SHARE)
     places = (done.root / "data", done.root / "selection")
     blind, before = events_in(done), [contents(place) for place in places]
@@ -174,7 +168,7 @@ def test_unblinding_shows_all_and_blinding_hides_it_again(done, manifest) -> Non
     data, _ = read_comparison(done.comparison, "before", "m_recoil")
     assert data.values(flow=True).sum() == lines(done.data_cutflow)["entries read"] - 20
     for path in (done.data_cutflow, done.data_completeness, done.selection_cutflow):
-        settings = json.loads(path.read_text())["provenance"]["settings"]
+        settings = settings_of(path)
         assert settings["unblind"] is True
         assert "blinding" not in settings
     assert_closure(done, 1.0)
@@ -191,20 +185,18 @@ def test_unblinding_shows_all_and_blinding_hides_it_again(done, manifest) -> Non
     assert [contents(place) for place in places] == before
 
 
-def test_another_name_shows_no_other_events(done, ntuples, measured, tmp_path) -> None:
-    other = OutputFolder(tmp_path)
-    other.windows.write_bytes(done.windows.read_bytes())
+def test_another_name_shows_no_other_events(done, ntuples, measured, tmp_path):
+    shutil.copy(done.windows, tmp_path)
     renamed = make_manifest({**ntuples, "later": measured})
-    run_features(renamed, other, Execution(), data=True)
-    assert events_in(other) == events_in(done)
+    assert events_in(make_features(renamed, tmp_path, data=True)) == events_in(done)
 
 
-def test_a_wrong_luminosity_does_not_close(done, ntuples, measured, tmp_path) -> None:
+def test_a_wrong_luminosity_does_not_close(done, ntuples, measured, tmp_path):
     wrong = make_manifest({**ntuples, "measured": {**measured, "luminosity": 1.5 * LUMINOSITY}})
     assert compatibility(select_elsewhere(wrong, done, tmp_path), "before", "m_recoil") < 1e-6
 
 
-def test_a_signal_region_is_empty_in_data_and_simulation(done, ntuples, measured, tmp_path) -> None:
+def test_a_signal_region_is_empty_in_data_and_simulation(done, ntuples, measured, tmp_path):
     files = {**ntuples, "measured": measured}
     sideband = make_manifest(files, blinding={"signal_region": [2.0, 6.0]})
     output = select_elsewhere(sideband, done, tmp_path)
@@ -218,7 +210,7 @@ def test_a_signal_region_is_empty_in_data_and_simulation(done, ntuples, measured
     assert_closure(output, 1.0)
 
 
-def test_only_what_depends_on_data_runs_again(done, manifest, ntuples) -> None:
+def test_only_what_depends_on_data_runs_again(done, manifest, ntuples):
     options, without = Options(output=done.root, network="punzi"), make_manifest(ntuples)
     here, alone = Context(options, lambda: manifest), Context(options, lambda: without)
     for stage in (FEATURES_STAGE, DATA, TRAIN, SELECT):
@@ -234,13 +226,12 @@ def test_only_what_depends_on_data_runs_again(done, manifest, ntuples) -> None:
     assert reasons(TRAIN, here) == []
 
 
-def test_the_manifest_of_the_page_is_one() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
-    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+def test_the_manifest_of_the_page_is_one():
+    (block,) = blocks("yaml", ROOT / "docs" / "data.md")
     manifest = Manifest.model_validate(yaml.safe_load(block) | {"hypotheses": {"masses": [1.0]}})
     assert manifest.seen_of_data(unblind=False)["blinding"]["fraction"] == SHARE
 
 
-def test_data_needs_windows_first(manifest, tmp_path) -> None:
+def test_data_needs_windows_first(manifest, tmp_path):
     with pytest.raises(InputError, match="run `punzinet features` first"):
-        run_features(manifest, OutputFolder(tmp_path), Execution(), data=True)
+        make_features(manifest, tmp_path, data=True)

@@ -1,68 +1,55 @@
 import json
 import math
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyhf
 import pytest
 import yaml
 from hepdata_validator.full_submission_validator import FullSubmissionValidator
+from outputs import settings_of
 from small_data import make_manifest
+from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.limits.model import linear_cuts
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
-from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.network import PunziNet
-from punzinet.analysis.observables import FEATURES
-from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.trial import Trial
-from punzinet.processors.runs.features import run_features
 from punzinet.processors.runs.limits import run_limits
 from punzinet.processors.runs.selection import run_selection
 
 
 @pytest.fixture(scope="module")
-def manifest(ntuples, tmp_path_factory) -> Manifest:
+def manifest(ntuples, tmp_path_factory):
     table = tmp_path_factory.mktemp("table") / "table.json"
     table.write_text(json.dumps({"2": {"sigma_over_g2_fb": 4.0e4}}))
     return make_manifest(ntuples, limits={"cross_sections": str(table)})
 
 
-def limits_of(manifest: Manifest, folder: Path, *networks: str, **options: Any) -> OutputFolder:
+def limits_of(manifest, folder, *networks, **options):
     """Features, networks that know nothing, and limits."""
-    output = OutputFolder(folder)
-    run_features(manifest, output, Execution(), **options)
-    windows = Windows.read(output.windows)
+    output = make_features(manifest, folder, **options)
     for seed, name in enumerate(networks):
-        rng = np.random.default_rng(seed)
-        network = PunziNet(FEATURES, [0.0, 0.0, -5.0, 0.0], [5.0] * 4, rng=rng)
-        network.save(output.network(name), windows, {}, {}, cut=-10.0)
+        save_network(output, name, -10.0, untrained(seed=seed))
     run_limits(manifest, output, "punzi-00")
     return output
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, manifest) -> OutputFolder:
+def done(tmp_path_factory, manifest):
     output = limits_of(manifest, tmp_path_factory.mktemp("limits"), "punzi-00", "bce-00")
     run_selection(manifest, output, Execution(), "punzi-00")
     return output
 
 
-def test_limits_of_a_part_of_the_events_say_so(tmp_path, manifest) -> None:
+def test_limits_of_a_part_of_the_events_say_so(tmp_path, manifest):
     output = limits_of(manifest, tmp_path, "punzi-00", trial=Trial(chunks=1))
-    found, expected = (
-        json.loads(path.read_text())["provenance"]["settings"]
-        for path in (output.limits, output.completeness)
-    )
+    found, expected = map(settings_of, (output.limits, output.completeness))
     assert found["trial"] == {"files": None, "chunks": 1}
     assert found["processed"] == expected["processed"]
 
 
-def test_single_cut_counts_what_the_selection_counts(done) -> None:
+def test_single_cut_counts_what_the_selection_counts(done):
     single = Limits.read(done.limits).selections["single"]
     rows = json.loads(done.selection_cutflow.read_text())["hypotheses"]
     for i, row in enumerate(rows):
@@ -71,7 +58,7 @@ def test_single_cut_counts_what_the_selection_counts(done) -> None:
         assert single.background[i] == pytest.approx(background, rel=1e-4)
 
 
-def test_limits_grow_along_the_bands_and_give_the_coupling(done) -> None:
+def test_limits_grow_along_the_bands_and_give_the_coupling(done):
     limits = Limits.read(done.limits)
     assert set(limits.selections) == {"single", "best"}
     for selection in limits.selections.values():
@@ -83,7 +70,7 @@ def test_limits_grow_along_the_bands_and_give_the_coupling(done) -> None:
     assert coupling[1] == pytest.approx(math.sqrt(median[1] / 4e4))
 
 
-def test_every_workspace_is_one_for_pyhf(done) -> None:
+def test_every_workspace_is_one_for_pyhf(done):
     paths = sorted(done.workspaces.glob("*.json"))
     assert [path.stem for path in paths] == ["1", "2", "3", "4", "5", "6"]
     for path in paths:
@@ -92,7 +79,7 @@ def test_every_workspace_is_one_for_pyhf(done) -> None:
 
 # The validator leaves files to the garbage collector to be closed.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-def test_hepdata_takes_the_submission(done) -> None:
+def test_hepdata_takes_the_submission(done):
     folder = done.limits.parent / "hepdata"
     validator = FullSubmissionValidator()
     assert validator.validate(directory=str(folder)), validator.get_messages()
@@ -101,14 +88,13 @@ def test_hepdata_takes_the_submission(done) -> None:
     assert len(table["independent_variables"][0]["values"]) == 6
 
 
-def test_cuts_are_interpolated_in_the_mass() -> None:
-    mass = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+def test_cuts_are_interpolated_in_the_mass():
+    mass, training = np.arange(1.0, 6.0), np.arange(5) % 2 == 0
     cut = np.array([0.0, 99.0, 2.0, 99.0, np.inf])
-    training = np.array([True, False, True, False, True])
     assert linear_cuts(mass, cut, training).tolist() == [0.0, 1.0, 2.0, 2.0, 2.0]
 
 
-def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path: Path) -> None:
+def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path):
     path = tmp_path / "table.json"
     path.write_text('{"1": {"sigma_over_g2_fb": -1}}')
     with pytest.raises(InputError, match="does not hold cross-sections by mass"):

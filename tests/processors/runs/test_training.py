@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 from synthetic import synthetic_sample
 
-from punzinet.analysis.training.data import Sample
 from punzinet.processors.runs.training import scale_background, thin_background
 
 
 @pytest.fixture(scope="module")
-def sample() -> Sample:
+def sample():
     return synthetic_sample(40_000, hypotheses=7)
 
 
-def test_scaled_background_is_more_of_one_process_and_nothing_else(sample: Sample) -> None:
+def test_scaled_background_is_more_of_one_process_and_nothing_else(sample):
     scaled = scale_background(sample, {"eemumu": 2.0})
     factor = np.array([{"eemumu": 2.0}.get(name, 1.0) for name in sample.backgrounds])
     for before, after, f in zip(sample.total, scaled.total, (1.0, factor), strict=True):
@@ -21,7 +20,7 @@ def test_scaled_background_is_more_of_one_process_and_nothing_else(sample: Sampl
     np.testing.assert_array_equal(scaled.training.features, sample.training.features)
 
 
-def test_thinned_background_stands_for_all(sample: Sample) -> None:
+def test_thinned_background_stands_for_all(sample):
     thinned = thin_background(sample, 0.25, np.random.default_rng(1))
     assert thinned.validation is sample.validation
     before, after = sample.training_totals, thinned.training_totals

@@ -1,5 +1,11 @@
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 import uproot
 from outputs import contents, datasets_of, results_in, settings_of
@@ -220,3 +226,40 @@ def test_tensors_of_a_dataset_that_is_gone_are_gone(tmp_path, ntuples):
     run(make_manifest(ntuples), tmp_path)
     output = run(make_manifest({name: ntuples[name] for name in ("signal", "tautau")}), tmp_path)
     assert sorted(path.name for path in output.tensors.iterdir()) == ["signal", "tautau"]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.processors.executors import Execution
+from punzinet.processors.runs.features import run_features
+if __name__ == "__main__":
+    manifest = Manifest.model_validate_json(Path(sys.argv[1]).read_text())
+    run_features(manifest, OutputFolder(Path(sys.argv[2])), Execution("futures", 2))
+"""
+
+
+def test_ctrl_c_ends_all_processes_and_leaves_no_result(tmp_path, ntuples):
+    manifest = make_manifest(ntuples, features={"chunk_size": 200})
+    (tmp_path / "manifest.json").write_text(manifest.model_dump_json())
+    (tmp_path / "script.py").write_text(SCRIPT)
+    output = tmp_path / "output"
+    command = [sys.executable, "script.py", "manifest.json", str(output)]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(output.glob(".tensors.*/*/*.parquet")):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        assert workers
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) != 0
+        gone, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+    assert len(gone) == len(workers)
+    assert not results_in(output)

@@ -6,7 +6,7 @@ apart in black and white, marker or dash differs.
 
 import gc
 import logging
-import signal
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 from punzinet.analysis.io.errors import InputError
 from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.workers import end_with
 from punzinet.analysis.types import FloatArray
 
 COLUMN_WIDTH = 8.6 / 2.54  # of a journal, 8.6 cm, in inches
@@ -131,7 +132,7 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     """`save` figures by file name without suffix, as they come, with a second process."""
     # Forked where that is safe, it has all modules; threads of torch or pyarrow it does not touch.
     method = "fork" if sys.platform == "linux" else "spawn"
-    pool = ProcessPoolExecutor(1, get_context(method), _begin_worker)
+    pool = ProcessPoolExecutor(1, get_context(method), _begin_worker, (os.getpid(),))
     gc.disable()  # collecting looks at a million objects of figures again and again
     try:
         begun = [(name, one, pool.submit(save, one, folder, name)) for name, one in figures]
@@ -146,9 +147,8 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     return [path for paths in reversed(written) for path in paths]
 
 
-def _begin_worker() -> None:
-    """Leave interrupts to the process that began this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _begin_worker(parent: int) -> None:
+    end_with(parent)
     gc.disable()
 
 

@@ -9,10 +9,7 @@ import gc
 import importlib
 import logging
 import os
-import signal
 import sys
-import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
@@ -30,6 +27,7 @@ from coffea.processor.executor import ExecutorBase
 from coffea.util import coffea_console
 
 from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.workers import end_with
 from punzinet.processors.ledger import Records
 from punzinet.processors.ntuples.opening import prepare_xrootd, reason
 
@@ -102,17 +100,9 @@ def open_executor(execution: Execution, entries: int | None = None) -> Iterator[
         raise InputError(f"There is no executor {name!r}: choose one of {', '.join(NAMES)}.")
 
 
-def _end_after(parent: int) -> None:
-    """End this process if it outlives that one: it would wait for ever to hand over a result."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
 def _load(parent: int) -> None:
     """Load what chunks need, in all workers at once, not when each has its first chunk."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
-    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+    end_with(parent)
     importlib.import_module("punzinet.processors.features")
     kinematics = importlib.import_module("punzinet.analysis.features")
     # Numba takes a second for the first function that it has compiled before.

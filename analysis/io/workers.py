@@ -1,0 +1,21 @@
+"""How long worker processes live."""
+
+import os
+import signal
+import threading
+import time
+
+
+def end_with(parent: int) -> None:
+    """Let this worker end soon after its parent does, and leave Ctrl-C to that one.
+
+    A worker whose parent was killed would wait for ever, for a job or to hand over a result.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

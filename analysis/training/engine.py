@@ -178,7 +178,7 @@ def usable_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
-    # What PyTorch raises without the device, without its support, and for one that cannot hold data.
+    # What PyTorch raises without the device, without support for it, and where it holds no data.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(

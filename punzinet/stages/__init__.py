@@ -1,9 +1,14 @@
 """All stages: each stands in one file, which declares what it reads, follows, writes and does."""
 
-from punzinet.stages.features import DATA, FEATURES, SIMULATE
+from punzinet.stages.baselines import BASELINES
+from punzinet.stages.features import DATA, FEATURES
+from punzinet.stages.limits import LIMITS
 from punzinet.stages.paper import PAPER
-from punzinet.stages.results import LIMITS, PLOT, REPORT, SELECT
-from punzinet.stages.train import BASELINES, TRAIN
+from punzinet.stages.plot import PLOT
+from punzinet.stages.report import REPORT
+from punzinet.stages.select import SELECT
+from punzinet.stages.simulate import SIMULATE
+from punzinet.stages.train import TRAIN
 from punzinet.stages.validate import VALIDATE
 
 #: In the order in which they run, those last that not everybody needs.

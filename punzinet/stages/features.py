@@ -1,4 +1,4 @@
-"""From nothing to tensors: the default data, windows and training tensors, and measured events.
+"""From ntuples to tensors: windows and training tensors, and the features of measured events.
 
 Data is a stage of its own, because networks depend on the features of what is simulated: neither
 other data nor seeing more of it trains any of them again.
@@ -17,33 +17,11 @@ from punzinet.analysis.manifest import datasets
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ntuples.trial import trial_of
 from punzinet.stages.options import Context, console
+from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.stage import Stage
 
 #: Options of every stage that reads ntuples.
 NTUPLE_OPTIONS = ("unblind", "allow_missing", "limit_files", "limit_chunks")
-
-
-def _simulated(manifest: Manifest) -> dict[str, str]:
-    """Process that each dataset is simulated as."""
-    return {d.name: d.simulate for d in manifest.datasets.values() if d.simulate}
-
-
-def _prepare_simulation(context: Context) -> None:
-    if not _simulated(context.manifest):
-        console.print("simulate: nothing to do, every dataset has its own files")
-
-
-def _run_simulation(context: Context) -> Sequence[Path]:
-    """Make the default data: one ROOT file for every dataset with `simulate` in the manifest.
-
-    Example: punzinet simulate --scale paper
-    """
-    from punzinet.processors.simulation import simulate
-
-    output = context.output
-    written = simulate(context.manifest, context.options.scale, output, context.execution)
-    console.print(f"simulate: wrote {len(written)} files to {output.simulation_record.parent}")
-    return written
 
 
 def check_unblind(context: Context) -> None:
@@ -159,15 +137,6 @@ def _run_data(context: Context) -> Sequence[Path]:
     return written
 
 
-SIMULATE = Stage(
-    name="simulate",
-    run=_run_simulation,
-    reads=("beams", "hypotheses", "simulation"),
-    also=lambda on: {"datasets": _simulated(on.manifest), "scale": on.options.scale},
-    writes=("ntuples/simulation.json",),
-    wanted=lambda manifest: bool(_simulated(manifest)),
-    prepare=_prepare_simulation,
-)
 FEATURES: Stage = Stage(
     name="features",
     run=_run_features,

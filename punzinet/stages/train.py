@@ -1,4 +1,4 @@
-"""The networks, their cuts and their sensitivity, and what they are compared with."""
+"""The networks, their cuts and their sensitivity."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +50,7 @@ def _recipe(context: Context) -> dict[str, Any]:
     return {"training": training.model_dump(mode="json", exclude={"device", "storage"})}
 
 
-def _prepare_training(context: Context) -> None:
+def _prepare(context: Context) -> None:
     """Keep in mind how many networks are asked for, and look for the device."""
     asked, usual = context.options.networks, context.manifest.training.networks
     if asked is not None and not context.options.dry_run:
@@ -67,7 +67,7 @@ def _prepare_training(context: Context) -> None:
         usable_device(training.device)
 
 
-def _run_training(context: Context) -> Sequence[Path] | None:
+def _run(context: Context) -> Sequence[Path] | None:
     """Pretrain with cross-entropy, train with the Punzi-loss, find the cuts, judge both.
 
     Example: punzinet train --networks 25
@@ -100,54 +100,13 @@ def _run_training(context: Context) -> Sequence[Path] | None:
     return written
 
 
-def _run_baselines(context: Context) -> Sequence[Path]:
-    """Boosted trees, rectangular cuts, the significance loss; uncertain background; features.
-
-    Needs the networks of `punzinet train`. Tables and figures go to baselines/
-    in the output folder.
-
-    Example: punzinet baselines --output output
-    """
-    from punzinet.plots.baselines import write_figures
-    from punzinet.processors.runs.baselines import run_baselines
-
-    manifest, output, resume = context.manifest, context.output, context.options.resume
-    done = run_baselines(manifest, output, context.execution, resume=resume)
-    written, comparison, systematics, ranking = done
-    search = manifest.search.resolved
-    written += write_figures(output.baselines, comparison, systematics, ranking, search)
-    for results in (comparison, systematics):
-        low = (results.mass >= 1) & (results.mass <= 4)
-        table = Table("selection", "mean σ_min, trained masses (fb)", "other masses", "1-4 GeV")
-        for baseline in results.baselines.values():
-            trained = f"{baseline.mean(results.training):.4g} ± {baseline.mean_error:.2g}"
-            others = (baseline.mean(chosen) for chosen in (~results.training, low))
-            table.add_row(baseline.label, trained, *(f"{value:.4g}" for value in others))
-        console.print(table)
-    table = Table("rank", "observable", "importance", "gain", "alone (AUC)")
-    columns = zip(ranking.names, ranking.importance, ranking.gain, ranking.separation, strict=True)
-    for rank, (name, importance, gain, area) in enumerate(columns, 1):
-        table.add_row(str(rank), name, f"{importance:.4f}", f"{gain:.1%}", f"{area:.3f}")
-    console.print(table)
-    console.print(f"baselines: {len(written)} files in {output.baselines}")
-    return written
-
-
 TRAIN = Stage(
     name="train",
-    run=_run_training,
+    run=_run,
     reads=("figure_of_merit",),
     also=_recipe,
     after=(FEATURES,),
     writes=("sensitivity.json",),
     further_options=("networks", "device", "resume"),
-    prepare=_prepare_training,
-)
-BASELINES = Stage(
-    name="baselines",
-    run=_run_baselines,
-    reads=("figure_of_merit", "training", "baselines"),
-    after=(FEATURES, TRAIN),
-    writes=("baselines/baselines.json",),
-    further_options=("resume",),
+    prepare=_prepare,
 )

@@ -10,8 +10,9 @@ from rich.table import Column, Table
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import provenance
 from punzinet.analysis.paper.studies import MAIN
-from punzinet.stages.features import FEATURES, SIMULATE
+from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
+from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.stage import Stage
 
 if TYPE_CHECKING:

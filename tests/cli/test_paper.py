@@ -13,8 +13,8 @@ from synthetic import synthetic_windows, write_tensors
 from punzinet.analysis.io.errors import InputError
 from punzinet.plots import style
 from punzinet.stages.features import FEATURES as FEATURES_STAGE
-from punzinet.stages.features import SIMULATE
 from punzinet.stages.options import Context, Options
+from punzinet.stages.simulate import SIMULATE
 
 HYPOTHESES = 9
 MANIFEST = {

@@ -24,7 +24,7 @@ from punzinet.processors.runs.selection import run_selection
 from punzinet.stages.features import DATA
 from punzinet.stages.features import FEATURES as FEATURES_STAGE
 from punzinet.stages.options import Context, Options
-from punzinet.stages.results import SELECT
+from punzinet.stages.select import SELECT
 from punzinet.stages.stage import fingerprint, reasons
 from punzinet.stages.train import TRAIN
 

@@ -1,0 +1,37 @@
+"""All figures of what the other stages left."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from punzinet.stages.features import FEATURES
+from punzinet.stages.limits import LIMITS
+from punzinet.stages.options import Context, console
+from punzinet.stages.select import SELECT
+from punzinet.stages.stage import Stage
+from punzinet.stages.train import TRAIN
+
+
+def _run(context: Context) -> Sequence[Path]:
+    """Draw all figures of what the other stages left, as PDF, PNG and SVG.
+
+    Upper limits are drawn if `punzinet limits` has run.
+
+    Example: punzinet plot --output output
+    """
+    from punzinet.plots.make import make_plots
+
+    output, limits = context.output, LIMITS.has_run(context.output)
+    written = make_plots(output, context.manifest, context.options.network, limits=limits)
+    console.print(f"plot: {len(written)} files in {output.plots}")
+    return written
+
+
+PLOT = Stage(
+    name="plot",
+    run=_run,
+    reads=("processes",),
+    also=lambda on: {"network": on.options.network},
+    after=(FEATURES, TRAIN, SELECT),
+    shows=lambda _: (LIMITS,),
+    options=("network",),
+)

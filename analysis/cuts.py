@@ -21,7 +21,7 @@ from punzinet.analysis.figures_of_merit import (
     background_variance,
     punzi_numerator,
 )
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 

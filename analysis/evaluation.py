@@ -17,7 +17,7 @@ import numpy as np
 
 from punzinet.analysis.cuts import RankedEvents, best_single_cut, optimal_cuts, selected, slope_sums
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, variance_slope
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity

@@ -18,8 +18,7 @@ import torch
 from pydantic import ConfigDict, ValidationError
 from safetensors import SafetensorError
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import atomic_path, read_json, reason, write_json
+from punzinet.analysis.io.files import InputError, atomic_path, read_json, reason, write_json
 from punzinet.analysis.manifest.sections import Section
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 
 SIGNAL = -1
 """Process code of signal events; background processes count from 0."""

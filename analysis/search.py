@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, TypeAdapter, model_validator
 
-from punzinet.analysis.io.errors import InputError, did_you_mean
+from punzinet.analysis.io.files import InputError, did_you_mean
 from punzinet.analysis.manifest.sections import Section
 from punzinet.analysis.observables import CANDIDATES, FEATURES, OBSERVABLES, Dimension, Quantity
 from punzinet.analysis.types import FloatArray

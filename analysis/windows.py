@@ -14,8 +14,7 @@ import numpy as np
 import scipy
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_result, write_json
+from punzinet.analysis.io.files import InputError, read_result, write_json
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE, read_hypotheses
 from punzinet.analysis.peak_fit import PEAK_FIT, PeakFit
 from punzinet.analysis.search import RECOIL, SEARCH, Search

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import punzinet
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events

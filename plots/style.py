@@ -21,8 +21,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.files import InputError, atomic_path
 from punzinet.analysis.io.workers import end_with
 from punzinet.analysis.types import FloatArray
 

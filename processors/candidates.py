@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punzinet.analysis.features import MuonPairs
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA, DatasetInfo, chunk_of

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from coffea.processor import ProcessorABC
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, OfProcess
 from punzinet.analysis.manifest.sections import Beams, CandidatePolicy
 from punzinet.analysis.search import RECOIL, Search

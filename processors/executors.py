@@ -26,7 +26,7 @@ from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor, P
 from coffea.processor.executor import ExecutorBase
 from coffea.util import coffea_console
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.workers import end_with
 from punzinet.processors.ledger import Records
 from punzinet.processors.ntuples.opening import prepare_xrootd, reason

@@ -16,8 +16,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, TypeAdapter
 
 from punzinet.analysis.io import files
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import Record
+from punzinet.analysis.io.files import InputError, Record
 from punzinet.analysis.io.output import command_of
 
 RECORD = ".safetensors"

@@ -20,8 +20,7 @@ from coffea.processor import CheckpointerABC, ProcessorABC, Runner
 from coffea.processor.executor import ExecutorBase, WorkItem
 from hist import Hist
 
-from punzinet.analysis.io.errors import InputError, OutputError
-from punzinet.analysis.io.files import Arrays, Record
+from punzinet.analysis.io.files import Arrays, InputError, OutputError, Record
 from punzinet.analysis.io.output import command_of, digest, git_commit, versions
 from punzinet.processors.datasets import Chunk, ChunkProcessor, chunk_of
 from punzinet.processors.executors import is_lost_worker, survive

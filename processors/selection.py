@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import STAGES, Comparison, Spectra, fill_spectra
 from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.analysis.windows import Windows

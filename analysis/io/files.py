@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: results as JSON, and records.
+"""Files that are either whole or absent, and the errors whose messages a user is meant to read.
 
 Everything the workflow writes goes to a temporary name in the same folder first and is renamed
 when complete: a killed run leaves no half-written output behind (the habit of b2luigi).
@@ -10,6 +10,7 @@ A record is what is known of a finished piece of work: a safetensors file of arr
 its header, so that nothing in it can be executed. A digest tells a damaged record from a good one.
 """
 
+import difflib
 import errno
 import hashlib
 import json
@@ -29,7 +30,6 @@ from pydantic import AfterValidator, BeforeValidator, GetPydanticSchema, PlainSe
 from pydantic_core import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from punzinet.analysis.io.errors import InputError, OutputError
 from punzinet.analysis.types import FloatArray
 
 #: A full disk, a quota, a limit on the size of files.
@@ -37,6 +37,28 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 _IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 _PART = 2**20  # bytes of a file that are read at once
+
+
+class InputError(Exception):
+    """Something outside this software is not as it must be.
+
+    One sentence for the person at the keyboard: which file, tree, branch or setting, what was
+    expected there, and what to do. The command line prints it without a traceback.
+    """
+
+
+class OutputError(InputError):
+    """Something cannot be written: no input is to blame, so nothing may be done without it."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C or a termination request; says what was saved and how to go on."""
+
+
+def did_you_mean(name: str, known: list[str], otherwise: str) -> str:
+    """What was probably meant by a name, or everything there is (``known are``)."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    return f"did you mean {' or '.join(near)}?" if near else f"{otherwise} {', '.join(known)}"
 
 
 @contextmanager

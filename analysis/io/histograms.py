@@ -18,7 +18,7 @@ from typing import Any
 import uproot
 from hist import Hist, axis, storage
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS, Blinding
 from punzinet.analysis.observables import Quantity

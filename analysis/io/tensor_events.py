@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray

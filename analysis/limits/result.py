@@ -8,8 +8,8 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import Column, read_json, read_result, reason, write_json
+from punzinet.analysis.io import files
+from punzinet.analysis.io.files import Column, InputError
 from punzinet.analysis.manifest.sections import hypothesis_rows, read_hypotheses
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import mass_index
@@ -67,12 +67,12 @@ class Limits:
             "hypotheses": rows,
             "selections": _SELECTIONS.dump_python(self.selections),
         }
-        write_json(path, content)
+        files.write_json(path, content)
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read limits.json; InputError if the file is absent or does not hold limits."""
-        with read_result(path, "limits", "punzinet limits") as content:
+        with files.read_result(path, "limits", "punzinet limits") as content:
             rows = content["hypotheses"]
             selections = _SELECTIONS.validate_python(content["selections"])
             one, bands = (len(rows),), (len(rows), len(BANDS))
@@ -103,13 +103,13 @@ def read_sigma_over_g2(path: Path, mass: FloatArray) -> FloatArray:
     Raises:
         InputError: If the file cannot be read or holds something else.
     """
-    content = read_json(path, "punzinet simulate")
+    content = files.read_json(path, "punzinet simulate")
     try:
         known = sorted(TypeAdapter(dict[float, _CrossSection]).validate_python(content).items())
     except ValidationError as error:
         raise InputError(
-            f"{path} does not hold cross-sections by mass ({reason(error)}); it should read like "
-            '{"0.5": {"sigma_over_g2_fb": 2.0e5}}.'
+            f"{path} does not hold cross-sections by mass ({files.reason(error)}); it should read "
+            'like {"0.5": {"sigma_over_g2_fb": 2.0e5}}.'
         ) from error
     if not known:
         return np.full(len(mass), np.nan)

@@ -6,8 +6,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import is_file
+from punzinet.analysis.io.files import InputError, is_file
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE, Positive, Section
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 

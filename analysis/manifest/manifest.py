@@ -16,8 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.errors import InputError, did_you_mean
-from punzinet.analysis.io.files import is_file, read_result
+from punzinet.analysis.io.files import InputError, did_you_mean, is_file, read_result
 from punzinet.analysis.io.output import OutputFolder, digest
 from punzinet.analysis.manifest import sections
 from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, Blinding, Dataset

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_result
+from punzinet.analysis.io.files import InputError, read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.published_curves import PUBLISHED

@@ -15,8 +15,7 @@ from punzinet.analysis.compiled import njit
 from punzinet.analysis.cuts import interpolated_cuts
 from punzinet.analysis.evaluation import ScaledFold
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.files import InputError, atomic_path
 from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity

@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from punzinet.analysis.constants import BR_TAU_TO_MU
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.simulation.events import Generator

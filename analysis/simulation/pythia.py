@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from punzinet.analysis.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, momenta
 from punzinet.analysis.simulation.generators import mumugamma
 from punzinet.analysis.simulation.generators.taupair import TauPairGenerator

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Events, EventStream, StreamedSample
 from punzinet.analysis.training.ranks import Ranks

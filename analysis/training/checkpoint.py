@@ -13,8 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import Arrays, Record, read_record, write_record
+from punzinet.analysis.io.files import Arrays, InputError, Record, read_record, write_record
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 FORMAT = "punzinet-checkpoint-3"

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from punzinet.analysis.folds import FOLDS
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import punzinet.analysis.training.loss_kernels as kernels
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss, wide
 from punzinet.analysis.training.batches import TILE, Batch, Batches, PackedEvents
 from punzinet.analysis.training.loss_kernels import Descent, Labels, Networks, PunziValues, Totals

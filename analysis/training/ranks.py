@@ -18,7 +18,7 @@ import torch
 from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 
-from punzinet.analysis.io.errors import InputError, Interrupted
+from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.types import FloatArray
 
 

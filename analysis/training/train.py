@@ -30,8 +30,7 @@ from rich.progress import TimeRemainingColumn as TimeRemaining
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.errors import InputError, Interrupted
-from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.files import InputError, Interrupted, atomic_path
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss

@@ -12,8 +12,7 @@ import numpy as np
 import yaml
 from markupsafe import Markup
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import atomic_path, read_json
+from punzinet.analysis.io.files import InputError, atomic_path, read_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.observables import Quantity

@@ -9,8 +9,7 @@ from typing import Any, Final, TypeVar
 
 import uproot
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import is_file
+from punzinet.analysis.io.files import InputError, is_file
 
 ATTEMPTS: Final = 4  # for a file on a server
 BACK_OFF_SECONDS: Final = 1.0  # after the first failure; twice as long after each further one

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import checksum
+from punzinet.analysis.io.files import InputError, checksum
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
 from punzinet.processors.ntuples import opening

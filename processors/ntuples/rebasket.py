@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import uproot
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.processors.ntuples.opening import find_tree, open_file, patiently, reading

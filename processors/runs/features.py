@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.io.errors import InputError, OutputError
-from punzinet.analysis.io.files import cannot_write, write_json
+from punzinet.analysis.io.files import InputError, OutputError, cannot_write, write_json
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from coffea.processor.executor import ExecutorBase
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors import datasets
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, write_spectra
 from punzinet.analysis.io.output import OutputFolder, digest_of_files, provenance
 from punzinet.analysis.manifest.datasets import DATA

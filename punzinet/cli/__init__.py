@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from typer import Option
 
-from punzinet.analysis.io.errors import InputError, Interrupted
-from punzinet.analysis.io.files import cannot_write, is_full_or_read_only
+from punzinet.analysis.io.files import InputError, Interrupted, cannot_write, is_full_or_read_only
 from punzinet.analysis.io.output import versions
 from punzinet.cli import tools
 from punzinet.stages import STAGES

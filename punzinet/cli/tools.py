@@ -13,8 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_result
+from punzinet.analysis.io.files import InputError, read_result
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ledger import read_progress
 from punzinet.stages import CHAIN, STAGES, options

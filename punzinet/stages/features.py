@@ -10,8 +10,7 @@ from typing import Any
 
 from rich.table import Column, Table
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest import datasets
 from punzinet.analysis.manifest.manifest import Manifest

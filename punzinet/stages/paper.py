@@ -9,8 +9,7 @@ from typing import Any
 
 from rich.table import Column, Table
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import read_json, write_json
+from punzinet.analysis.io.files import InputError, read_json, write_json
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations

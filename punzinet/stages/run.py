@@ -12,8 +12,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from punzinet.analysis.io.errors import InputError, OutputError
-from punzinet.analysis.io.files import cannot_write, read_json, remove_partial_files, write_json
+from punzinet.analysis.io.files import (
+    InputError,
+    OutputError,
+    cannot_write,
+    read_json,
+    remove_partial_files,
+    write_json,
+)
 from punzinet.stages.features import say_trial
 from punzinet.stages.options import Context, Options, console
 from punzinet.stages.stage import OutOfDate, Stage, out_of_date, reasons, refusal

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from punzinet.analysis.io.errors import OutputError
-from punzinet.analysis.io.files import cannot_write, is_file, read_result, write_json
+from punzinet.analysis.io.files import OutputError, cannot_write, is_file, read_result, write_json
 from punzinet.analysis.io.output import OutputFolder, digest, versions
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.options import KEPT, Context, Options

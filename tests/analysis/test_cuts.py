@@ -14,7 +14,7 @@ from punzinet.analysis.cuts import (
     selected,
 )
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 
 H = 4

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from punzinet.analysis.evaluation import NONE_FOUND, evaluate
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL, PunziLoss
 from punzinet.analysis.training.data import Events, Sample

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_data import windows_of
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import METADATA_FILE, WEIGHTS_FILE, PunziNet, load_network
 from punzinet.analysis.search import RECOIL, SearchSettings
 

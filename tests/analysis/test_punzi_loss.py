@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from punzinet.analysis import punzi_loss
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL, PunziLoss, SignificanceLoss
 
 MASSES = tuple(0.5 + 0.5 * i for i in range(12))

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from punzinet.analysis.features import MuonPairs
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.observables import FEATURES, OBSERVABLES, Quantity, observable
 from punzinet.analysis.search import RECOIL, SEARCH, SearchSettings

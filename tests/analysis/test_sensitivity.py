@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 
 

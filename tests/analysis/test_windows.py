@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from small_data import windows_of
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.windows import Windows, interpolate_sigma, windows_from_fits
 

@@ -10,7 +10,7 @@ from commands import run_here
 from outputs import draft, times
 from synthetic import synthetic_windows, write_tensors
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.plots import style
 from punzinet.stages.features import FEATURES as FEATURES_STAGE
 from punzinet.stages.options import Context, Options

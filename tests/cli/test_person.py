@@ -16,7 +16,7 @@ from small_data import damage, make_events, make_manifest, write_manifest, write
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.cli import app
 from punzinet.stages.options import SHARED, console
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from commands import run_here
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.simulation import published
 
 SMALL = {

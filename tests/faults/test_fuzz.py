@@ -15,8 +15,7 @@ from pages import ROOT
 from small_data import make_manifest
 from small_runs import make_features, untrained
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import Record, read_record, write_record
+from punzinet.analysis.io.files import InputError, Record, read_record, write_record
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest

@@ -10,7 +10,7 @@ import uproot
 import yaml
 from outputs import contents
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.plots.report.page import make_report

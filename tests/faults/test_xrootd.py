@@ -22,7 +22,7 @@ from outputs import contents
 from small_data import make_manifest
 from small_runs import make_features
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ntuples import opening
 

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 
 NONSENSE: list[Any] = [
     None, True, -1, 0, 0.5, 1e308, 10**400, -(10**30), 10**30, math.inf, math.nan, "", "x", "../x",

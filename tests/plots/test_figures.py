@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.plots import style
 
 LUMINOUS = ("recoil_mass", "sigma_min", "figure_of_merit")

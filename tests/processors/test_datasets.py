@@ -3,7 +3,7 @@ import pytest
 import uproot
 from small_data import InMemory, make_events, write_ntuple
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
 from punzinet.processors.candidates import read_column
 from punzinet.processors.datasets import IDENTITY, MOMENTA

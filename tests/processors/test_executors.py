@@ -14,8 +14,7 @@ import psutil
 import pytest
 from commands import wait_for
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import Record
+from punzinet.analysis.io.files import InputError, Record
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Job, Ledger
 from punzinet.processors.runner import run_jobs

@@ -15,7 +15,7 @@ from small_data import (
 from small_runs import ONE_WINDOW, range_of, untrained
 from small_runs import predict as predict_in_steps
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import CMS_BRANCHES
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.network import SavedNetwork

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_data import make_events, make_manifest, write_ntuple
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.processors.candidates import read_column
 from punzinet.processors.datasets import ChunkProcessor, DatasetInfo, chunk_of, split
 from punzinet.processors.executors import Execution, open_executor

@@ -9,7 +9,7 @@ from outputs import datasets_of, entries_of, settings_of
 from small_data import MASSES, make_manifest
 from small_runs import make_features, save_network, untrained
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import drawn_quantities, read_spectrum
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL, SearchSettings

@@ -9,7 +9,7 @@ import uproot
 from outputs import contents, datasets_of, results_in
 from small_data import write_manifest
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.stages.options import Context
 from punzinet.stages.run import holder_of, lock, run_command
 from punzinet.stages.stage import Stage

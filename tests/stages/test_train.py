@@ -2,7 +2,7 @@
 
 import pytest
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.stages.stage import fingerprint
 from punzinet.stages.train import TRAIN, networks_to_train
 

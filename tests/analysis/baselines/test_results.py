@@ -9,7 +9,7 @@ from synthetic import synthetic_sample
 from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
 from punzinet.analysis.baselines.results import Baselines, Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 
 FIGURE = FigureOfMerit()
 TRAINING = np.arange(7) % 2 == 0

@@ -2,8 +2,7 @@
 
 import pytest
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import atomic_path, checksum, read_json, write_json
+from punzinet.analysis.io.files import InputError, atomic_path, checksum, read_json, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

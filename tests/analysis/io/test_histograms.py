@@ -3,7 +3,7 @@ import pytest
 import uproot
 
 from punzinet.analysis.io import histograms
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import Blinding
 from punzinet.analysis.search import RECOIL
 

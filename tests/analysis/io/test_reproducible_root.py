@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import uproot
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.reproducible_root import create_root_file
 
 CLOCK = datetime(2010, 1, 1)

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 

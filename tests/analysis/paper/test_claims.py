@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.paper.claims import WORST, WORST_SINGLE, combine_claims, effects, make_claims
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.statistics import Claim, Measured

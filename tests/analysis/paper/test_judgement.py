@@ -7,7 +7,7 @@ import pytest
 
 from punzinet.analysis.evaluation import ScaledFold
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.paper import judgement
 from punzinet.analysis.search import RECOIL

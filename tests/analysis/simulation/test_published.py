@@ -6,8 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_data import make_manifest
 
-from punzinet.analysis.io.errors import InputError
-from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.simulation import published

@@ -7,7 +7,7 @@ import pytest
 from collisions import SQRT_S, sample
 from four_vectors import mass2
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.simulation import pythia
 from punzinet.analysis.simulation.generators.mumugamma import whole
 from punzinet.analysis.simulation.pythia import compare_with_pythia, fill, pythia_events

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from synthetic import synthetic_sample, synthetic_windows, write_tensors
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training import batches
 from punzinet.analysis.training.batches import TILE, PackedEvents, pack

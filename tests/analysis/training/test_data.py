@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_data import windows_of
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import load_folds, load_sample

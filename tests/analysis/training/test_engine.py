@@ -7,7 +7,7 @@ import torch
 from synthetic import synthetic_sample
 from torch.nn.utils import vector_to_parameters
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.training import engine as engines
 from punzinet.analysis.training.batches import pack

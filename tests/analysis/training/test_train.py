@@ -18,7 +18,7 @@ from rich.console import Console
 from synthetic import synthetic_sample, write_tensors
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.errors import InputError, Interrupted
+from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training import checkpoint
 from punzinet.analysis.training.checkpoint import TrainingState

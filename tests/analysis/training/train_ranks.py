@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from synthetic import synthetic_sample
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.errors import InputError, Interrupted
+from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.loop import Phase

@@ -14,7 +14,7 @@ from outputs import draft
 from pages import ROOT
 from small_data import make_events, write_ntuple
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import load_network
 from punzinet.analysis.windows import Windows

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.search import RECOIL
 from punzinet.plots.report.page import read_captions, read_pictures
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.plots.report import tables
 
 BANDS = [[1.0, 2.0, 9.0, 16.0, 25.0], [1.0, 2.0, 3.0, 4.0, 5.0]]

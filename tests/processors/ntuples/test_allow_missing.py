@@ -8,7 +8,7 @@ import pytest
 from small_data import damage, make_manifest
 from small_runs import make_features
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 
 
 def completeness(ntuples, folder, background, *, allow_missing=True, **changes):

@@ -13,7 +13,7 @@ from outputs import contents
 from small_data import make_manifest
 from small_runs import make_features
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.processors.ntuples.preflight import preflight
 
 

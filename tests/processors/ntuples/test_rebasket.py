@@ -6,7 +6,7 @@ import pytest
 import uproot
 from small_data import write_ntuple
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.cli import main
 from punzinet.processors.ntuples.rebasket import BASKET, rebasket_file
 

@@ -8,7 +8,7 @@ from outputs import datasets_of, settings_of
 from small_data import make_manifest
 from small_runs import make_features
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.processors.datasets import Chunk
 from punzinet.processors.executors import Execution

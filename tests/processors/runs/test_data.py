@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from small_data import make_events, make_manifest, write_ntuple
 from small_runs import make_features, save_network, untrained
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest

@@ -11,7 +11,7 @@ import uproot
 from outputs import contents, datasets_of, results_in, settings_of
 from small_data import MASSES, make_events, make_manifest, write_ntuple
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.windows import Windows

@@ -10,7 +10,7 @@ from outputs import settings_of
 from small_data import make_manifest
 from small_runs import make_features, save_network, untrained
 
-from punzinet.analysis.io.errors import InputError
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.limits.model import linear_cuts
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
 from punzinet.processors.executors import Execution

@@ -12,7 +12,7 @@ from small_data import make_manifest, write_manifest
 ROOT = Path(__file__).parents[1]
 
 
-def run(*command: str | Path, folder: Path) -> str:
+def run(*command, folder):
     """What a command says without a trace of this checkout."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = commands.run(*command, folder=folder, env=environment, timeout=3600)
@@ -21,7 +21,7 @@ def run(*command: str | Path, folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT, folder=ROOT)
     (wheel,) = folder.glob("punzinet-*.whl")
@@ -29,25 +29,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_everything(wheel: Path) -> None:
+def test_the_wheel_holds_everything(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"punzinet"}
     assert "punzinet/py.typed" in names
     for package in ("", "analysis", "plots", "processors"):
-        data = {
-            str(path.relative_to(ROOT))
-            for path in (ROOT / "punzinet" / package).rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
-        }
+        paths = [path for path in (ROOT / "punzinet" / package).rglob("*") if path.is_file()]
+        data = {str(path.relative_to(ROOT)) for path in paths if "__pycache__" not in path.parts}
         assert data
         assert data <= names
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)  # two gigabytes are fetched, and everything is compiled anew
-def test_the_wheel_works_in_a_fresh_environment(
-    wheel: Path, tmp_path: Path, ntuples: dict[str, Path]
-) -> None:
+def test_the_wheel_works_in_a_fresh_environment(wheel, tmp_path, ntuples):
     run(sys.executable, "-m", "venv", tmp_path / "venv", folder=tmp_path)
     python, punzinet = (tmp_path / "venv" / "bin" / name for name in ("python", "punzinet"))
     lock = ROOT / "requirements.lock"
@@ -55,8 +50,7 @@ def test_the_wheel_works_in_a_fresh_environment(
     run(python, "-m", "pip", "check", folder=tmp_path)
 
     elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "analysis").mkdir()  # somebody's own
+    (elsewhere / "analysis").mkdir(parents=True)  # somebody's own
     (elsewhere / "analysis" / "__init__.py").write_text("raise ImportError\n")
     where = run(python, "-c", "import punzinet; print(punzinet.__file__)", folder=elsewhere)
     assert Path(where.strip()).is_relative_to(tmp_path / "venv")

@@ -15,7 +15,7 @@ FORBIDDEN = {
 }
 
 
-def imported(path: Path) -> set[str]:
+def imported(path):
     """Top-level packages that a module imports, wherever in it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -26,24 +26,24 @@ def imported(path: Path) -> set[str]:
     return {name.removeprefix("punzinet.").split(".")[0] for name in names}
 
 
-def modules(*packages: str) -> list[Path]:
+def modules(*packages):
     found = [path for package in packages for path in (ROOT / package).rglob("*.py")]
     assert found
     return found
 
 
-def test_there_is_one_importable_name() -> None:
+def test_there_is_one_importable_name():
     for path in modules("analysis", "processors", "plots", "tests", "docs"):
         assert not BARE.search(path.read_text()), path
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
-def test_imports_run_one_way(package: str) -> None:
+def test_imports_run_one_way(package):
     for path in modules(package):
         assert not imported(path) & FORBIDDEN[package], path
 
 
-def test_nothing_imports_stages_and_command_line_or_unpickles() -> None:
+def test_nothing_imports_stages_and_command_line_or_unpickles():
     for path in modules(*FORBIDDEN):
         text = path.read_text()
         assert not re.search(r"punzinet[.](cli|stages)\b", text), path
@@ -51,7 +51,7 @@ def test_nothing_imports_stages_and_command_line_or_unpickles() -> None:
         assert not imported(path) & {"pickle", "cloudpickle", "dill", "joblib"}, path
 
 
-def test_the_simulation_is_a_house_of_its_own() -> None:
+def test_the_simulation_is_a_house_of_its_own():
     house = ROOT / "analysis" / "simulation"
     for path in modules("analysis"):
         other = "paper" if house in path.parents else "simulation"

@@ -13,7 +13,7 @@ BENCHMARKS = sorted((Path(__file__).parent / "bench").glob("bench_*.py"))
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-def test_the_executor_is_chosen_for_all_stages_that_have_one() -> None:
+def test_the_executor_is_chosen_for_all_stages_that_have_one():
     variables = ("EXECUTOR=dask", "WORKERS=3", "SCHEDULER=tcp://there:8786", "OUTPUT=elsewhere")
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     make = ("make", "--dry-run", "select", *variables)
@@ -27,5 +27,5 @@ def test_the_executor_is_chosen_for_all_stages_that_have_one() -> None:
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
-def test_every_benchmark_finds_what_it_measures(path: Path) -> None:
+def test_every_benchmark_finds_what_it_measures(path):
     assert callable(import_module(path.stem).run)

@@ -8,9 +8,6 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -20,36 +17,33 @@ from punzinet.cli import app
 PUNZINET = (sys.executable, "-m", "punzinet")
 
 
-def run(*command: str | Path, folder: Path | None, **how: Any) -> subprocess.CompletedProcess[str]:
+def run(*command, folder, **how):
     how = {"timeout": 280, **how}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **how)
 
 
-def run_python(
-    *arguments: str | Path, folder: Path, env: Mapping[str, str] | None = None, **how: Any
-) -> subprocess.CompletedProcess[str]:
+def run_python(*arguments, folder, env=None, **how):
     """Run a Python script to its end, which can import what this process can."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})}
     return run(sys.executable, *arguments, folder=folder, env=env, **how)
 
 
-def run_here(command: str, *arguments: str | Path) -> str:
+def run_here(command, *arguments):
     """What a command says in this process; a refusal is raised."""
     done = CliRunner().invoke(app, [command, *map(str, arguments)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
-    """What a condition says as soon as that is true."""
+def wait_for(condition, seconds=120):
+    """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    return found
 
 
-def sentence_of(refused: subprocess.CompletedProcess[str]) -> str:
+def sentence_of(refused):
     """The sentence with which a command refused to work, progress bars left out."""
     said = refused.stderr
     assert refused.returncode == 1, f"exit code {refused.returncode}: {said}"
@@ -60,7 +54,7 @@ def sentence_of(refused: subprocess.CompletedProcess[str]) -> str:
     return sentence.strip()
 
 
-def run_in_private_network(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_in_private_network(script, folder):
     """Run a script on a folder, which sees nothing but a loopback of its own.
 
     No port is open to anyone and none is taken; the test is skipped if the system forbids it.
@@ -69,7 +63,7 @@ def run_in_private_network(script: str, folder: Path) -> subprocess.CompletedPro
     set_flags, up_and_running = 0x8914, 0x41
     libc = ctypes.CDLL(None)
 
-    def leave() -> None:
+    def leave():
         if libc.unshare(new_network | (0 if os.getuid() == 0 else new_user)) != 0:
             os._exit(77)
         with socket.socket() as any_socket:

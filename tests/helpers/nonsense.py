@@ -5,19 +5,16 @@ import copy
 import functools
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from punzinet.analysis.io.files import InputError
 
-NONSENSE: list[Any] = [
+NONSENSE = [
     None, True, -1, 0, 0.5, 1e308, 10**400, -(10**30), 10**30, math.inf, math.nan, "", "x", "../x",
     "/x", "x" * 5000, [], {}, [None], [[1]], {"a": [1]}, "<b>", "[/b]", "\0",
 ]  # fmt: skip
-Key = tuple[Any, ...]
 
 
-def leaves(content: Any, key: Key = ()) -> Iterator[Key]:
+def leaves(content, key=()):
     """Keys of all values in nested mappings and lists, outer ones first."""
     inner = content.items() if isinstance(content, dict) else enumerate(content)
     for name, value in inner:
@@ -26,7 +23,7 @@ def leaves(content: Any, key: Key = ()) -> Iterator[Key]:
             yield from leaves(value, (*key, name))
 
 
-def replaced(content: Any, changes: Iterable[tuple[Key, Any]]) -> Any:
+def replaced(content, changes):
     """A copy with other values at some keys, as far as they are still there."""
     changed = copy.deepcopy(content)
     for key, value in changes:
@@ -35,7 +32,7 @@ def replaced(content: Any, changes: Iterable[tuple[Key, Any]]) -> Any:
     return changed
 
 
-def attempt(function: Callable[[], Any]) -> tuple[Any, str | None]:
+def attempt(function):
     """What a function returns, or the sentence it refuses its input with."""
     try:
         return function(), None

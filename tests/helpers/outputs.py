@@ -1,46 +1,42 @@
 """Files that a stage leaves in an output folder."""
 
 import json
-from pathlib import Path
-from typing import Any
 
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 
-def results_in(folder: Path) -> list[Path]:
+def results_in(folder):
     """All files of an output folder that are results, the ledger left out."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return sorted(path for path in files if not path.relative_to(folder).parts[0].startswith("."))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def contents(folder):
+    """The bytes of each result."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in results_in(folder)}
 
 
-def times(folder: Path) -> dict[Path, int]:
+def times(folder):
     """When each file was written."""
     return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
-def datasets_of(path: Path) -> dict[str, Any]:
+def datasets_of(path):
     """What a result says of each dataset."""
-    found: dict[str, Any] = json.loads(path.read_text())["datasets"]
-    return found
+    return json.loads(path.read_text())["datasets"]
 
 
-def settings_of(path: Path) -> dict[str, Any]:
+def settings_of(path):
     """The settings that a result was made with."""
-    found: dict[str, Any] = json.loads(path.read_text())["provenance"]["settings"]
-    return found
+    return json.loads(path.read_text())["provenance"]["settings"]
 
 
-def entries_of(cutflow: list[dict[str, Any]]) -> dict[str, int]:
+def entries_of(cutflow):
     """Entries by line of a cutflow."""
     return {line["step"]: line["entries"] for line in cutflow}
 
 
-def draft(figure: Figure, folder: Path, name: str) -> list[Path]:
+def draft(figure, folder, name):
     """Instead of `style.save`, where not the rendering matters but what a figure says."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.txt"

@@ -1,8 +1,5 @@
 """Small events, ROOT files and manifests for tests of everything that reads data."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import uproot
 import vector
@@ -15,19 +12,18 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.windows import Windows
 
-Columns = dict[str, np.ndarray]
 MASSES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)  # of the small manifest, GeV
 GENERATED = 2000  # signal events for each of them
 
 
-def windows_of(mass: Any, sigma: Any, training: Any = True) -> Windows:
+def windows_of(mass, sigma, training=True):
     """Windows that are all fitted, and trained unless said otherwise."""
     every, none = np.ones(len(mass), dtype=bool), (None,) * len(mass)
     mass, sigma = (np.array(values, dtype=float) for values in (mass, sigma))
     return Windows(mass, sigma, every & training, every, none)
 
 
-def random_muons(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def random_muons(n, seed=1):
     """Two (3, n) momenta in all directions, from soft to the kinematic limit."""
     rng = np.random.default_rng(seed)
     direction = rng.standard_normal((2, 3, n))
@@ -36,23 +32,16 @@ def random_muons(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     return p1, p2
 
 
-def _momentum(total: np.ndarray, m1: np.ndarray, m2: np.ndarray) -> np.ndarray:
+def _momentum(total, m1, m2):
     """Momentum (n,) of the daughters of a mass `total` at rest."""
     return np.sqrt((total**2 - (m1 + m2) ** 2) * (total**2 - (m1 - m2) ** 2)) / (2 * total)
 
 
-def _vectors(vectors: np.ndarray) -> vector.VectorNumpy3D:
+def _vectors(vectors):
     return vector.array(dict(zip("xyz", vectors.T, strict=True)))
 
 
-def make_events(
-    seed: int,
-    n: int,
-    mass: float | np.ndarray | None = None,
-    resolution: float = 0.004,
-    *,
-    of_pair: bool = False,
-) -> Columns:
+def make_events(seed, n, mass=None, resolution=0.004, *, of_pair=False):
     """Muon pairs by phase space that recoil against something, by canonical column.
 
     The generated `mass` (GeV) is that recoiled against, of the pair if `of_pair` (which then
@@ -60,7 +49,7 @@ def make_events(
     """
     rng, beams = np.random.default_rng(seed), Beams()
     recoil = rng.uniform(0.05, 9.0, n) if mass is None else np.broadcast_to(mass, n)
-    pair: np.ndarray = rng.uniform(2 * MUON_MASS + 0.01, beams.sqrt_s - recoil - 0.01, n)
+    pair = rng.uniform(2 * MUON_MASS + 0.01, beams.sqrt_s - recoil - 0.01, n)
     if mass is not None and of_pair:
         pair, recoil = recoil, np.zeros(n)
     k = _momentum(np.full(n, beams.sqrt_s), pair, recoil)
@@ -68,7 +57,7 @@ def make_events(
     muon = _momentum(pair, muon_mass, muon_mass)
     flight, direction = (_vectors(rng.standard_normal((n, 3))).unit() for _ in range(2))
     lab = vector.obj(**dict(zip("xyz", beams.total[1:] / beams.total[0], strict=True)))
-    columns: Columns = {}
+    columns = {}
     for number, sign in ((1, 1), (2, -1)):
         at_rest = (direction * (sign * muon)).to_Vector4D(tau=muon_mass)
         momentum = at_rest.boost_beta3(flight * (k / np.hypot(k, pair))).boost_beta3(lab)
@@ -85,16 +74,14 @@ def make_events(
     return columns
 
 
-def kinematics_of(events: Columns, beam: np.ndarray | None = None) -> Any:
+def kinematics_of(events, beam=None):
     """Features and M²_rec of events, in nominal beams if no others are given."""
     muons = [[events[f"p{axis}{number}"] for axis in "xyz"] for number in (1, 2)]
-    beams = Beams()
-    return dimuon_kinematics(
-        *muons, beams.total if beam is None else beam, beams.electron_direction
-    )
+    beam = Beams().total if beam is None else beam
+    return dimuon_kinematics(*muons, beam, Beams().electron_direction)
 
 
-def with_beams(events: Columns, beams: np.ndarray | None = None) -> Columns:
+def with_beams(events, beams=None):
     """Events with the beams of each of them, (n, 4) or (4,), or the nominal ones."""
     shape = (len(events["event"]), 4)
     parts = np.broadcast_to(Beams().total if beams is None else beams, shape).T
@@ -102,12 +89,12 @@ def with_beams(events: Columns, beams: np.ndarray | None = None) -> Columns:
     return events | {name: part.copy() for name, part in zip(names, parts, strict=True)}
 
 
-def to_cms(events: Columns, beams: np.ndarray) -> Columns:
+def to_cms(events, beams):
     """The same events with momenta in the CMS of beams (n, 4), z along the electron."""
     n = len(events["px1"])
     total = vector.array(dict(zip(("E", "px", "py", "pz"), beams.T, strict=True)))
 
-    def boosted(momenta: np.ndarray, mass: float) -> vector.VectorNumpy3D:
+    def boosted(momenta, mass):
         named = dict(zip(("px", "py", "pz"), momenta, strict=True))
         of_mass = vector.array({**named, "mass": np.full(n, mass)})
         return of_mass.boostCM_of_p4(total).to_Vector3D()
@@ -121,13 +108,7 @@ def to_cms(events: Columns, beams: np.ndarray) -> Columns:
     return found
 
 
-def write_ntuple(
-    path: Path,
-    columns: Columns,
-    tree: str = "variables",
-    names: dict[str, str] | None = None,
-    basket: int = 10**9,
-) -> Path:
+def write_ntuple(path, columns, tree="variables", names=None, basket=10**9):
     """Write columns as a flat TTree; `names` are those of branches that differ from basf2's."""
     branches = {**BRANCHES, **(names or {})}
     renamed = {branches.get(name, name): values for name, values in columns.items()}
@@ -139,21 +120,21 @@ def write_ntuple(
     return path
 
 
-class InMemory(dict[str, np.ndarray]):
+class InMemory(dict):
     """A chunk of columns by branch, as coffea hands it over; it may hold less than it should."""
 
-    def __init__(self, columns: Columns, start: int = 0, stop: int | None = None) -> None:
+    def __init__(self, columns, start=0, stop=None):
         super().__init__(columns)
         (length, *_) = map(len, columns.values())
         self.fields, where = list(columns), (start, start + length if stop is None else stop)
         names = ("dataset", "filename", "entrystart", "entrystop")
         self.metadata = dict(zip(names, ("d", "x.root", *where), strict=True))
 
-    def __len__(self) -> int:
+    def __len__(self):
         return self.metadata["entrystop"] - self.metadata["entrystart"]
 
 
-def damage(path: Path) -> None:
+def damage(path):
     """Overwrite the middle of a ROOT file, so that it can be opened and some of it not be read."""
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
@@ -161,15 +142,15 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-def make_manifest(files: dict[str, Any], **changes: Any) -> Manifest:
+def make_manifest(files, **changes):
     """A manifest of files by dataset name; a dictionary instead of a file gives more settings."""
     datasets = {}
     for name, file in files.items():
-        settings = dict(file) if isinstance(file, dict) else {"files": [str(file)]}
-        process = settings.setdefault("process", name)
-        extra = {"generated": GENERATED} if process == "signal" else {"luminosity": 100.0}
-        datasets[name] = {**extra, **settings}
-    content: dict[str, Any] = {
+        settings = file if isinstance(file, dict) else {"files": [str(file)]}
+        signal = settings.get("process", name) == "signal"
+        extra = {"generated": GENERATED} if signal else {"luminosity": 100.0}
+        datasets[name] = {"process": name, **extra, **settings}
+    content = {
         "luminosity": 50.0,
         "corrections": {"trigger_efficiency": 0.9},
         "hypotheses": {"masses": MASSES},
@@ -179,7 +160,7 @@ def make_manifest(files: dict[str, Any], **changes: Any) -> Manifest:
     return Manifest.model_validate({**content, **changes})
 
 
-def simulated(luminosity: float, step: float, epochs: int) -> dict[str, Any]:
+def simulated(luminosity, step, epochs):
     """A small version of the default manifest: its processes, with fewer masses and events."""
     names = ("signal", "mumugamma", "tautau", "eemumu")
     return {
@@ -192,7 +173,7 @@ def simulated(luminosity: float, step: float, epochs: int) -> dict[str, Any]:
     }
 
 
-def write_manifest(path: Path, manifest: Manifest) -> None:
+def write_manifest(path, manifest):
     """Write a manifest as its author would have."""
     content = manifest.model_dump(mode="json", exclude_unset=True)
     for dataset in content["datasets"].values():

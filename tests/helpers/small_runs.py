@@ -1,14 +1,10 @@
 """Stages of small samples, and networks that nobody has trained."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 from small_data import make_manifest
 
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.network import PunziNet, SavedNetwork
+from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
@@ -20,33 +16,29 @@ from punzinet.processors.runs.features import run_features
 ONE_WINDOW = Windows(np.ones(1), np.full(1, 0.3), np.ones(1, bool), np.ones(1, bool), (None,))
 
 
-def make_features(manifest: Manifest, folder: Path, *execution: Any, **options: Any) -> Any:
+def make_features(manifest, folder, *execution, **options):
     """Run the features stage in a folder, with what an execution and the stage are given."""
     output = OutputFolder(folder)
     run_features(manifest, output, Execution(*execution), **options)
     return output
 
 
-def range_of(features: tuple[str, ...]) -> tuple[list[float], list[float]]:
+def range_of(features):
     """Smallest and largest values of features for a network; the third of all has both signs."""
     return [-5.0 if name == FEATURES[2] else 0.0 for name in features], [5.0] * len(features)
 
 
-def untrained(features: tuple[str, ...] = FEATURES, seed: int = 3) -> PunziNet:
+def untrained(features=FEATURES, seed=3):
     return PunziNet(features, *range_of(features), rng=np.random.default_rng(seed))
 
 
-def save_network(
-    output: OutputFolder, name: str, cut: float | None = None, network: PunziNet | None = None
-) -> None:
+def save_network(output, name, cut=None, network=None):
     """Save an untrained network, or another, for the windows of an output folder."""
     network = network or untrained()
     network.save(output.network(name), Windows.read(output.windows), {}, {}, cut=cut)
 
 
-def predict(
-    network: SavedNetwork, ntuple: Path, target: Path, chunk_size: int, **how: Any
-) -> tuple[Any, list[int]]:
+def predict(network, ntuple, target, chunk_size, **how):
     """Write the friend of an ntuple of background, and tell the steps in which that was done.
 
     `how` may hold `beams`, and settings of the dataset.

@@ -1,15 +1,14 @@
 import signal
 import subprocess
-import sys
-import time
 
 import numpy as np
 import polars as pl
 import psutil
 import pytest
 import uproot
+from commands import PUNZINET, wait_for
 from outputs import contents, datasets_of, results_in, settings_of
-from small_data import MASSES, make_events, make_manifest, write_ntuple
+from small_data import MASSES, make_events, make_manifest, write_manifest, write_ntuple
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
@@ -228,38 +227,16 @@ def test_tensors_of_a_dataset_that_is_gone_are_gone(tmp_path, ntuples):
     assert sorted(path.name for path in output.tensors.iterdir()) == ["signal", "tautau"]
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.processors.executors import Execution
-from punzinet.processors.runs.features import run_features
-if __name__ == "__main__":
-    manifest = Manifest.model_validate_json(Path(sys.argv[1]).read_text())
-    run_features(manifest, OutputFolder(Path(sys.argv[2])), Execution("futures", 2))
-"""
-
-
 def test_ctrl_c_ends_all_processes_and_leaves_no_result(tmp_path, ntuples):
+    """Also if only the process that started the others hears of it."""
     manifest = make_manifest(ntuples, features={"chunk_size": 200})
-    (tmp_path / "manifest.json").write_text(manifest.model_dump_json())
-    (tmp_path / "script.py").write_text(SCRIPT)
-    output = tmp_path / "output"
-    command = [sys.executable, "script.py", "manifest.json", str(output)]
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        deadline = time.monotonic() + 120
-        while not list(output.glob(".tensors.*/*/*.parquet")):
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    write_manifest(tmp_path / "data_manifest.yaml", manifest)
+    command = [*PUNZINET, "features", "--executor", "futures", "--workers", "2"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: any(tmp_path.glob("output/.tensors.*/*/*.parquet")))
         workers = psutil.Process(process.pid).children(recursive=True)
-        assert workers
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) != 0
-        gone, alive = psutil.wait_procs(workers, timeout=10)
-    assert not alive
-    assert len(gone) == len(workers)
-    assert not results_in(output)
+        assert process.wait(30) == 130
+    assert workers
+    assert not psutil.wait_procs(workers, timeout=10)[1]
+    assert not results_in(tmp_path / "output")

@@ -12,8 +12,7 @@ from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.types import FloatArray, IntArray
 
-#: Momentum components (px, py, pz) of n muons, (n,) each, in GeV.
-Momenta = Sequence[FloatArray]
+Momenta = Sequence[FloatArray]  # momentum components (px, py, pz) of n muons, (n,) each, in GeV
 
 
 class DimuonKinematics(NamedTuple):

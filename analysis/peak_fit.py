@@ -27,16 +27,11 @@ FIT_RANGE = 5.0
 #: Bins per core width in the fit: finer ones say no more about the widths, and bins with few
 #: weighted events bias a fit.
 BINS_PER_CORE_WIDTH = 5.0
-#: Limits of wide over narrow width; more is a tail, not a second resolution.
-WIDTH_RATIO_LIMITS = (1.0, 5.0)
-#: Limits of the share of the narrow Gaussian.
-FRACTION_LIMITS = (0.2, 1.0)
-#: Fewer events than this inside the fit range say too little about two widths.
-MIN_EVENTS = 200.0
-#: A weighted sigma with a larger relative error is better interpolated.
-MAX_RELATIVE_ERROR = 0.1
-#: The shortest interval that holds half of a Gaussian is this many sigmas long.
-HALF_SAMPLE_WIDTH = 1.3489795
+WIDTH_RATIO_LIMITS = (1.0, 5.0)  # of wide over narrow: more is a tail, not a second resolution
+FRACTION_LIMITS = (0.2, 1.0)  # limits of the share of the narrow Gaussian
+MIN_EVENTS = 200.0  # fewer events than this inside the fit range say too little about two widths
+MAX_RELATIVE_ERROR = 0.1  # a weighted sigma with a larger relative error is better interpolated
+HALF_SAMPLE_WIDTH = 1.3489795  # sigmas in the shortest interval that holds half of a Gaussian
 
 
 @dataclass(frozen=True)

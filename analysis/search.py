@@ -95,8 +95,7 @@ class Search:
         return features.T, variable
 
 
-#: Searches as JSON: beside windows and networks stands what they were made for.
-SEARCH = TypeAdapter(Search)
+SEARCH = TypeAdapter(Search)  # as JSON it stands beside the windows and networks made for it
 
 
 def _values(name: str, pairs: "MuonPairs") -> FloatArray:
@@ -183,5 +182,4 @@ class SearchSettings(Section):
             )
 
 
-#: The search of the paper, which is the default.
-RECOIL = SearchSettings().resolved
+RECOIL = SearchSettings().resolved  # the search of the paper, which is the default

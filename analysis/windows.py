@@ -20,14 +20,10 @@ from punzinet.analysis.peak_fit import PEAK_FIT, PeakFit
 from punzinet.analysis.search import RECOIL, SEARCH, Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
-#: A window reaches this many weighted sigmas to either side of its centre.
-HALF_WIDTH = 2.0
-#: Masses in GeV and widths in GeV² stay below this, so that their squares are numbers.
-_LARGEST = 1e150
-#: Cells of equal width that the range of all windows is cut into, to look up windows quickly.
-CELLS = 4096
-#: Fewer fits than this cannot carry a smoothing spline and are interpolated linearly.
-SPLINE_POINTS = 5
+HALF_WIDTH = 2.0  # a window reaches this many weighted sigmas to either side of its centre
+_LARGEST = 1e150  # masses in GeV and widths in GeV² stay below, so that their squares are numbers
+CELLS = 4096  # of equal width, into which the range of all windows is cut to look them up quickly
+SPLINE_POINTS = 5  # fewer fits cannot carry a smoothing spline and are interpolated linearly
 
 
 @dataclass(frozen=True, eq=False)

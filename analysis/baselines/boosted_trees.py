@@ -6,12 +6,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
-#: Parts of the training events that are scored by trees trained on all other parts.
-FOLDS = 3
-#: Share of each tree's answer that is added, and the most leaves of a tree.
-LEARNING_RATE, LEAVES = 0.1, 15
-#: Fewest training events of a leaf.
-EVENTS_PER_LEAF = 200
+FOLDS = 3  # parts of the training events that are scored by trees trained on all other parts
+LEARNING_RATE, LEAVES = 0.1, 15  # share of each tree's answer that is added; most leaves of a tree
+EVENTS_PER_LEAF = 200  # fewest training events of a leaf
 
 
 def balanced_weights(process: IntArray, hypothesis: IntArray, weight: FloatArray) -> FloatArray:

@@ -17,12 +17,9 @@ from punzinet.analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL
 from punzinet.analysis.training.data import Events
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
-#: Neighbouring training hypotheses that share cuts.
-MASSES_PER_RANGE = 4
-#: Places for cuts between which the signal of a range is divided evenly, for each feature.
-GRID = 40
-#: Rounds over the features; three or four are enough for nothing to improve any more.
-ROUNDS = 10
+MASSES_PER_RANGE = 4  # neighbouring training hypotheses that share cuts
+GRID = 40  # places for cuts between which the signal of a range is divided evenly, for each feature
+ROUNDS = 10  # rounds over the features; three or four are enough for nothing to improve any more
 
 
 class RectangularCuts(NamedTuple):

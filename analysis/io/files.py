@@ -32,8 +32,7 @@ from safetensors import SafetensorError, safe_open
 
 from punzinet.analysis.types import FloatArray
 
-#: A full disk, a quota, a limit on the size of files.
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # a full disk, a quota, a limit on size
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 _IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 _PART = 2**20  # bytes of a file that are read at once

@@ -22,8 +22,7 @@ _TIME: Final = struct.pack(">I", (2010 - 1995) << 26 | 1 << 22 | 1 << 17)
 _NAMESPACE: Final = uuid.UUID("6f1d5c0e-2b0b-5d3e-9a57-0c6a52f4b0a1")
 #: From this version of a file on, and of a record, positions have eight bytes.
 _BIG_FILE, _BIG_RECORD = 1_000_000, 1_000
-#: Bytes that the key of a record has at least.
-_KEY = 26
+_KEY = 26  # bytes that the key of a record has at least
 
 
 @contextmanager

@@ -29,18 +29,12 @@ from punzinet.analysis.limits.model import CountingExperiment
 from punzinet.analysis.limits.result import BANDS
 from punzinet.analysis.types import FloatArray
 
-#: Newton steps for the asymptotic limits, and for the fit at each of them; about 6 are needed.
-FIT_STEPS = 40
-#: Relative change of the cross-sections at which they are found.
-FIT_TOLERANCE = 1e-12
-#: Points of the average, as a power of 2.
-POINTS_LOG2 = 12
-#: Steps to a counting limit at most; about 4 are needed.
-STEPS = 100
-#: Relative size of the last step; what it leaves is of the order of its square.
-TOLERANCE = 1e-5
-#: Probability below which no limit lies, and numbers lose their digits.
-UNLIKELY = 1e-100
+FIT_STEPS = 40  # Newton steps to asymptotic limits, and of the fit at each; about 6 are needed
+FIT_TOLERANCE = 1e-12  # relative change of the cross-sections at which they are found
+POINTS_LOG2 = 12  # points of the average, as a power of 2
+STEPS = 100  # steps to a counting limit at most; about 4 are needed
+TOLERANCE = 1e-5  # relative size of the last step; what it leaves is of the order of its square
+UNLIKELY = 1e-100  # probability below which no limit lies, and numbers lose their digits
 
 
 def asymptotic_limits(

@@ -19,8 +19,7 @@ SELECTIONS = {
     "best": "network trained with cross-entropy, best cut for each mass",
 }
 METHODS = {"asymptotic": "asymptotic formulas", "counting": "exact Poisson sums"}
-#: Digits that are written: simulated samples never support more.
-DIGITS = 4
+DIGITS = 4  # digits that are written: simulated samples never support more
 COMMENT = (
     "Expected upper limits from simulated events; there is no observation. Uncertainties of a "
     "limit are the bands that contain 68% and 95% of background-only experiments."

@@ -33,8 +33,7 @@ from punzinet.analysis.training.data import load_folds
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import Windows
 
-#: Simulated events that stand for none seen.
-UNSEEN_EVENTS = 0.5
+UNSEEN_EVENTS = 0.5  # simulated events that stand for none seen
 POI = "cross_section"
 """Parameter of interest, cross-section times branching fraction in fb."""
 

@@ -14,8 +14,7 @@ from punzinet.analysis.manifest.sections import hypothesis_rows, read_hypotheses
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import mass_index
 
-#: Median and bands, in standard deviations of the background.
-BANDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+BANDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])  # and median, in sigmas of the background
 
 
 @dataclass(frozen=True, eq=False)

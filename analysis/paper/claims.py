@@ -41,8 +41,7 @@ REGIONS: tuple[tuple[str, str, float, float, float], ...] = (
 )
 #: Ends of claims' names, how their best cuts were chosen, and what these are called.
 CHOSEN = (("", "best", ""), ("_in_sample", "best_in_sample", ", in-sample"))
-#: Name, text, number or function that gives it, and the ends of the target, if it has one.
-Row = tuple[Any, ...]
+Row = tuple[Any, ...]  # name, text, number or the function that gives it, ends of a target
 
 
 def make_claims(studies: Mapping[str, Judgement]) -> dict[str, Claim]:
@@ -220,8 +219,7 @@ def combine_claims(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
     return combined
 
 
-#: Names of the ratios at the masses where the unchanged recipe is worst.
-WORST, WORST_SINGLE = "worst", "worst_single_over_best"
+WORST, WORST_SINGLE = "worst", "worst_single_over_best"  # at the recipe's own worst masses
 
 
 @dataclass(frozen=True)

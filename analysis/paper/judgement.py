@@ -23,12 +23,9 @@ from punzinet.analysis.training.data import Sample
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 LOSSES = ("bce", "punzi")
-#: What is done with the random numbers that judging needs.
-REPLICAS, TOYS = range(2)
-#: Toy selections that say what statistics alone makes of a smooth one.
-SELECTIONS = 400
-#: Width of the smoothing that defines "smooth", in bins.
-SMOOTHING = 3.0
+REPLICAS, TOYS = range(2)  # what is done with the random numbers that judging needs
+SELECTIONS = 400  # toy selections that say what statistics alone makes of a smooth one
+SMOOTHING = 3.0  # width of the smoothing that defines "smooth", in bins
 
 
 @dataclass(frozen=True, eq=False)

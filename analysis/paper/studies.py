@@ -10,11 +10,9 @@ from punzinet.analysis.manifest.sections import PaperSettings
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.types import BoolArray
 
-#: The study that everything is compared with.
-MAIN = "main"
+MAIN = "main"  # the study that everything is compared with
 UNBATCHED = "unbatched"
-#: What names of variations begin with.
-VARIATION = "vary-"
+VARIATION = "vary-"  # what names of variations begin with
 
 
 @dataclass(frozen=True)
@@ -24,8 +22,7 @@ class Study:
     name: str  # of its folder
     label: str  # what figures call it
     settings: TrainingSettings
-    #: Study whose pretrained networks it begins with; None to pretrain its own.
-    pretrained: str | None = MAIN
+    pretrained: str | None = MAIN  # study whose pretrained networks it begins with; None: its own
     background: float = 1.0  # share of the simulated training background that it may use
     #: Factors on the normalisation of background processes in the training.
     scaled: Mapping[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The paper's claims as numbers, each with its uncertainty and its target.
+"""The paper's claims and curves as numbers, each with its uncertainty, and a claim's target.
 
 Ratios are of σ_min at the same mass; above 1 the Punzi-net is better.
 "best" cuts are chosen on training events, for each trained mass, and interpolated to all
@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 
 from punzinet.analysis.io.files import InputError, read_result
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.sections import MASS_TOLERANCE
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.published_curves import PUBLISHED
 from punzinet.analysis.paper.statistics import (
     Claim,
     Ensembles,
@@ -31,8 +31,12 @@ from punzinet.analysis.paper.statistics import (
     spread,
 )
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
-from punzinet.analysis.types import BoolArray
+from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.types import BoolArray, FloatArray
 
+#: Mass in GeV, σ_min of the cross-entropy network at its best cut for each mass, and of the
+#: Punzi-net at one cut, both read off Fig. 7 of arXiv:2110.00810 in one arbitrary unit.
+PUBLISHED = ((2.0, 5.4, 3.0), (4.0, 3.4, 2.8), (6.0, 3.8, 3.9), (8.0, 20.0, 21.0))
 #: Regions of mass in GeV, what they are called, and what the mean ratio should be at least.
 REGIONS: tuple[tuple[str, str, float, float, float], ...] = (
     ("below_1_gev", "below 1 GeV", 0.0, 1.0 - 1e-9, 0.95),
@@ -41,6 +45,8 @@ REGIONS: tuple[tuple[str, str, float, float, float], ...] = (
 )
 #: Ends of claims' names, how their best cuts were chosen, and what these are called.
 CHOSEN = (("", "best", ""), ("_in_sample", "best_in_sample", ", in-sample"))
+#: Key, title, published value, ours, its error (both may be missing), note.
+CurveRow = tuple[str, str, float, float | None, float | None, str]
 Row = tuple[Any, ...]  # name, text, number or the function that gives it, ends of a target
 
 
@@ -75,11 +81,9 @@ def _ratios(main: Judgement) -> Iterator[Row]:
                 f"σ_min of BCE at its best cuts{how} over the Punzi-net at one cut, geometric mean "
                 "over {}trained masses " + words
             )
-            trained = regions[name] & main.training
-            others = regions[name] & ~main.training
+            trained, others = regions[name] & main.training, regions[name] & ~main.training
             if trained.any():
-                number = ratio(bce, punzi, trained)
-                yield f"{claim}_{name}{suffix}", text.format(""), number, target
+                yield f"{claim}_{name}{suffix}", text.format(""), ratio(bce, punzi, trained), target
             if others.any():
                 number = ratio(bce, punzi, others)
                 yield f"{claim}_{name}_untrained{suffix}", text.format("un"), number
@@ -104,7 +108,7 @@ def _single_cut(main: Judgement) -> Iterator[Row]:
         yield name.format("worst"), text + worst, ratio(*curves, np.max), None, 1.15
     text = "σ_min of the Punzi-net at an output of 0.5 over that at its best single cut, mean over "
     half = ratio("punzi/half", "punzi/single", main.training)
-    yield "punzi_half_over_single_mean", f"{text}trained masses", half
+    yield "punzi_half_over_single_mean", text + "trained masses", half
 
 
 def _untrained(main: Judgement) -> Iterator[Row]:
@@ -113,9 +117,8 @@ def _untrained(main: Judgement) -> Iterator[Row]:
     if not inner.any():
         return
     at = "at masses not trained on over the trend of the trained ones, geometric mean"
-    punzi, bce = (
-        over_trend(curve, main.mass, main.training, inner) for curve in ("punzi/single", "bce/best")
-    )
+    where = main.mass, main.training, inner
+    punzi, bce = (over_trend(curve, *where) for curve in ("punzi/single", "bce/best"))
     text = f"σ_min of the Punzi-net at one cut {at}"
     yield "punzi_single_untrained_over_trend", text, punzi, 0.97, 1.03
     text = f"σ_min of BCE at interpolated best cuts {at}"
@@ -272,3 +275,68 @@ def _of_recipes(main: Judgement) -> dict[str, tuple[str, Statistic]]:
             worst = main.mass[masses][int(unchanged.value(ratio(*curves, masses, furthest)))]
             found[name] = f"{text}, {worst:g} GeV", ratio(*curves, main.mass == worst)
     return found
+
+
+def common_scale(mass: FloatArray, bce: FloatArray, punzi: FloatArray) -> float:
+    """The one factor, in fb, that brings the published points closest to our curves.
+
+    It is the geometric mean of ours over theirs, over all masses and both networks. Ours are σ_min
+    (H,) in fb of the cross-entropy networks and of the Punzi-nets at sorted masses (H,) in GeV. NaN
+    if no curve is finite at the published masses.
+    """
+    differences = [
+        np.interp(at, mass, np.log(curve)) - np.log(published)
+        for at, *both in PUBLISHED
+        for curve, published in zip((bce, punzi), both, strict=True)
+        if mass[0] <= at <= mass[-1]
+    ]
+    finite = np.array(differences)[np.isfinite(differences)]
+    return float(np.exp(finite.mean())) if finite.size else np.nan
+
+
+def curve_rows(output: OutputFolder) -> list[CurveRow]:
+    """The smallest detectable cross-sections, up to one factor that is fitted to all of them.
+
+    They are those of the ensemble that `punzinet paper` has trained, or else those of the first
+    networks of `punzinet train`. There is one row for each kind of network and published mass; none
+    without both kinds, or if no value of theirs is finite. InputError if a result is damaged.
+    """
+    if (judged := output.study(MAIN).judgement).exists():
+        judgement = Judgement.read(judged)
+        mass, measure = judgement.mass, Statistics({MAIN: judgement}).measure
+        masses = np.eye(len(mass), dtype=bool)
+        whose = f"mean of {len(judgement.converged)} networks"
+        measured = (
+            np.array([measure(mean_sigma(curve, one)) for one in masses])
+            for curve in ("bce/best", "punzi/single")
+        )
+        curves = [(m[:, 0], np.hypot(m[:, 1], m[:, 2])) for m in measured]
+    elif output.sensitivity.exists():
+        sensitivity = Sensitivity.read(output.sensitivity)
+        mass, networks, whose = sensitivity.mass, sensitivity.networks, "one network"
+        first = {name.split("-")[0]: networks[name] for name in sorted(networks, reverse=True)}
+        if not {"bce", "punzi"} <= first.keys():
+            return []
+        cuts = first["bce"].optimal_in_training, first["punzi"].single
+        curves = [(one.sigma_min, one.sigma_min_error) for one in cuts]
+    else:
+        return []
+    unit = common_scale(mass, *(sigma for sigma, _ in curves))
+    if not np.isfinite(unit):
+        return []
+    note = f"{whose}; in the published unit, {unit:.4g} fb by a fit to both curves"
+    kinds = (
+        ("bce", "trained with cross-entropy, best cut for each mass chosen on other events"),
+        ("punzi", "Punzi-net, one cut"),
+    )
+    rows: list[CurveRow] = []
+    for at, *published in PUBLISHED:
+        i = int(np.argmin(np.abs(mass - at)))
+        near = abs(mass[i] - at) < MASS_TOLERANCE
+        for (kind, meaning), value, curve in zip(kinds, published, curves, strict=True):
+            ours, error = (
+                float(x[i]) / unit if near and np.isfinite(x[i]) else None for x in curve
+            )
+            name, title = f"sigma_min_{kind}_{at:g}_GeV", f"sigma_min at {at:g} GeV, {kind}"
+            rows.append((name, title, value, ours, error, f"{meaning}; {note}"))
+    return rows

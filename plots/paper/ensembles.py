@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from punzinet.analysis.paper.claims import REGIONS, WORST, Effect
+from punzinet.analysis.paper.claims import PUBLISHED, REGIONS, WORST, Effect, common_scale
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.published_curves import PUBLISHED, common_scale
 from punzinet.analysis.paper.statistics import Claim
 from punzinet.analysis.search import RECOIL
 from punzinet.plots import style

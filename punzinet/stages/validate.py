@@ -44,7 +44,7 @@ def _run(context: Context) -> Sequence[Path]:
 
     Example: punzinet validate-simulation --output output
     """
-    from punzinet.analysis.paper.published_curves import curve_rows
+    from punzinet.analysis.paper.claims import curve_rows
     from punzinet.analysis.simulation.published import PublishedNumber, compare_with_published
     from punzinet.plots.validation import make_validation_plots
 

@@ -5,7 +5,7 @@ import pytest
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.paper.published_curves import PUBLISHED, common_scale, curve_rows
+from punzinet.analysis.paper.claims import PUBLISHED, common_scale, curve_rows
 from punzinet.analysis.paper.studies import MAIN
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 

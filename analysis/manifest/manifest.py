@@ -172,14 +172,9 @@ class Manifest(sections.Section):
         """Whether any dataset is measured."""
         return any(dataset.is_data for dataset in self.datasets.values())
 
-    def without_data(self) -> Self:
-        """The same manifest with the simulated datasets only: all that networks are made from."""
-        chosen = {name: one for name, one in self.datasets.items() if not one.is_data}
-        return self.model_copy(update={"datasets": chosen})
-
-    def only_data(self) -> Self:
-        """The same manifest with the measured datasets only."""
-        chosen = {name: one for name, one in self.datasets.items() if one.is_data}
+    def part(self, *, data: bool) -> Self:
+        """The same manifest with the measured datasets alone, or with the simulated ones."""
+        chosen = {name: one for name, one in self.datasets.items() if one.is_data == data}
         return self.model_copy(update={"datasets": chosen})
 
     def seen_of_data(self, *, unblind: bool) -> dict[str, Any]:

@@ -239,7 +239,7 @@ def _sample(
     signal, signal_error = (SAMPLE_SIGNAL * masses * number for number in inside)
     events = background + signal
     published = scale * sum(BACKGROUNDS.values()) + SIGNAL_IN_WINDOW * SAMPLE_SIGNAL * masses
-    samples = manifest.without_data().datasets.values()
+    samples = manifest.part(data=False).datasets.values()
     made = ", ".join(sorted({f"{sample.luminosity:g}" for sample in samples if sample.luminosity}))
     note = f"background simulated for {made} fb^-1 scaled to 1000 fb^-1, signal to 20 000 "
     note += "generated events a mass"

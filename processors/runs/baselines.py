@@ -204,7 +204,7 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
 
 def _observe(common: _Common, execution: Execution) -> ObservedEvents:
     """Read the candidate observables of a share of the events."""
-    manifest = common.manifest.without_data()
+    manifest = common.manifest.part(data=False)
     folds = common.trained.training, common.trained.validation
     is_signal = np.concatenate([events.process for events in folds]) == SIGNAL
     wanted = manifest.baselines.ranking_events

@@ -43,10 +43,10 @@ def run_features(
     Raises:
         InputError: If anything is wrong with the input; nothing is left half-written.
     """
-    stage, chosen, given = "features", manifest.without_data(), None
+    stage, chosen, given = "features", manifest.part(data=False), None
     tensors, *written = output.tensors, output.features_cutflow, output.completeness
     if data:
-        stage, chosen, given = "data", manifest.only_data(), Windows.read(output.windows)
+        stage, chosen, given = "data", manifest.part(data=True), Windows.read(output.windows)
         tensors, *written = output.data_tensors, output.data_cutflow, output.data_completeness
     else:
         written.append(output.windows)

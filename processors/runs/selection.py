@@ -68,7 +68,7 @@ def run_selection(
         shares, blinding = reading.shares(), comparison.blinding
         luminosity = (1.0 if blinding is None else blinding.exposure) * sum(
             shares.get(name, 1.0) * (dataset.luminosity or 0)
-            for name, dataset in manifest.only_data().datasets.items()
+            for name, dataset in manifest.part(data=True).datasets.items()
         )
         compared = scaled_to_data(selected["compared"], luminosity / manifest.luminosity)
         write_spectra(output.comparison, compared)

@@ -160,8 +160,8 @@ def test_data_is_neither_signal_nor_background(tmp_path):
     content["limits"] = {"background_uncertainty": {"tautau": 0.1}}
     content["figure_of_merit"] = {"background_uncertainty": {"tautau": 0.1}}
     manifest, without = load(tmp_path, content), load(tmp_path, OWN)
-    assert list(manifest.only_data().datasets) == ["runs"]
-    assert manifest.without_data().datasets == without.datasets
+    assert list(manifest.part(data=True).datasets) == ["runs"]
+    assert manifest.part(data=False).datasets == without.datasets
     assert (manifest.has_data, manifest.datasets["runs"].is_signal) == (True, False)
     assert without.seen_of_data(unblind=False) == {}
     assert manifest.seen_of_data(unblind=True) == {"unblind": True}

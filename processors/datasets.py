@@ -163,8 +163,10 @@ def split(dataset: str, file: str, entries: int, chunk_size: int) -> list[Chunk]
 class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
     """A coffea processor whose output is added up in the order of the chunks."""
 
-    def __init__(self, datasets: Iterable[DatasetInfo]) -> None:
+    def __init__(self, datasets: Iterable[DatasetInfo], *depends_on: Any) -> None:
+        """Of these datasets, with whatever else results depend on, as JSON can express it."""
         self.datasets = {dataset.name: dataset for dataset in datasets}
+        self._depends_on = depends_on
 
     def process(self, events: Any) -> dict[Chunk, Any]:
         """Process a chunk (called by coffea).
@@ -192,9 +194,9 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
         """Add up the results of chunks, which are in their order; by default, they stay apart."""
         return dict(chunks)
 
-    @abstractmethod
     def settings(self, dataset: DatasetInfo) -> Any:
         """Everything but the file that a result of this dataset depends on, for its digest."""
+        return [dataset.settings(), *self._depends_on]
 
     def still_holds(self, _result: dict[str, Any]) -> bool:
         """Whether everything a chunk left beside its result is still there."""

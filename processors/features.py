@@ -53,10 +53,6 @@ class PeakProcessor(ChunkProcessor):
                 total.view(flow=True)[m] += part["peaks"].view(flow=True)[row]
         return total
 
-    def settings(self, dataset: DatasetInfo) -> Any:
-        """What a histogram depends on: its dataset and the bins."""
-        return [dataset.settings(), dataset.search.peak_reach, PEAK_BINS]
-
 
 def _empty_peaks(hypotheses: list[int], reach: float) -> Hist[Any]:
     """An empty histogram around the centres of some hypotheses."""
@@ -79,13 +75,9 @@ class FeatureProcessor(ChunkProcessor):
     def __init__(
         self, datasets: Iterable[DatasetInfo], windows: Windows, folder: Path | None = None
     ) -> None:
-        super().__init__(datasets)
+        super().__init__(datasets, windows.mass.tolist(), windows.sigma.tolist())
         self._windows = windows
         self._folder = folder and folder.absolute()
-
-    def settings(self, dataset: DatasetInfo) -> Any:
-        """What a tensor depends on: its dataset and the windows."""
-        return [dataset.settings(), self._windows.mass.tolist(), self._windows.sigma.tolist()]
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Make the tensor of a chunk, as ``table``, or name and size of the file that holds it.
@@ -238,7 +230,8 @@ class ObservableProcessor(ChunkProcessor):
     def __init__(
         self, datasets: Iterable[DatasetInfo], windows: Windows, shares: Mapping[str, float]
     ) -> None:
-        super().__init__(datasets)
+        columns = windows.mass, windows.sigma, windows.training
+        super().__init__(datasets, *(column.tolist() for column in columns), dict(shares))
         self._windows = windows
         self._shares = shares
 
@@ -270,9 +263,3 @@ class ObservableProcessor(ChunkProcessor):
         """Put the events of all chunks one after the other."""
         columns = zip(*(part.values() for part in chunks.values()), strict=True)
         return ObservedEvents(*map(np.concatenate, columns))
-
-    def settings(self, dataset: DatasetInfo) -> Any:
-        """What is taken of a dataset: its description, the windows, and the share."""
-        windows = self._windows
-        columns = [windows.mass.tolist(), windows.sigma.tolist(), windows.training.tolist()]
-        return [dataset.settings(), columns, self._shares[dataset.name]]

@@ -107,25 +107,18 @@ class Records:
         return self.folder / f"{name}{suffix}"
 
 
-class Ledger:
-    """All records of a stage, in a folder that is made when it is needed."""
-
-    def __init__(self, folder: Path) -> None:
-        # Workers of a cluster may run in another folder.
-        self.folder = folder.absolute()
-
-    def plan(self, step: str, jobs: Sequence[Job]) -> Records:
-        """Write down all jobs of a step, and remove what other jobs left."""
-        folder = self.folder / step
-        files.write_json(self.folder / f"{step}.json", {"works": [job[:5] for job in jobs]})
-        names = {job.name for job in jobs}
-        for path in [*folder.rglob(f"*{RECORD}"), *folder.rglob(f"*{FAILURE}")]:
-            # Of failures, none is left.
-            if str(path.relative_to(folder)).removesuffix(RECORD) not in names:
-                path.unlink(missing_ok=True)
-        for parent in {Path(name).parent for name in names}:
-            (folder / parent).mkdir(parents=True, exist_ok=True)
-        return Records(folder, jobs)
+def plan_step(ledger: Path, step: str, jobs: Sequence[Job]) -> Records:
+    """Write down all jobs of a step in the ledger of its stage, and remove what other jobs left."""
+    folder = ledger.absolute() / step  # workers of a cluster may run in another folder
+    files.write_json(ledger / f"{step}.json", {"works": [job[:5] for job in jobs]})
+    names = {job.name for job in jobs}
+    for path in [*folder.rglob(f"*{RECORD}"), *folder.rglob(f"*{FAILURE}")]:
+        # Of failures, none is left.
+        if str(path.relative_to(folder)).removesuffix(RECORD) not in names:
+            path.unlink(missing_ok=True)
+    for parent in {Path(name).parent for name in names}:
+        (folder / parent).mkdir(parents=True, exist_ok=True)
+    return Records(folder, jobs)
 
 
 class Progress(NamedTuple):

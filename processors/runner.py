@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -24,7 +25,7 @@ from punzinet.analysis.io.files import Arrays, InputError, OutputError, Record
 from punzinet.analysis.io.output import command_of, digest, git_commit, versions
 from punzinet.processors.datasets import Chunk, ChunkProcessor, chunk_of
 from punzinet.processors.executors import is_lost_worker, survive
-from punzinet.processors.ledger import Job, Ledger, Records
+from punzinet.processors.ledger import Job, Records, plan_step
 from punzinet.processors.ntuples import opening
 from punzinet.processors.ntuples.preflight import InputFile
 
@@ -33,7 +34,7 @@ def run_jobs(
     jobs: Sequence[Job],
     function: Callable[[Any], Record],
     executor: ExecutorBase,
-    ledger: Ledger,
+    ledger: Path,
     *,
     step: str,
     title: str,
@@ -45,7 +46,7 @@ def run_jobs(
     Raises:
         InputError: If workers die again and again, or the folder cannot be written to.
     """
-    records = ledger.plan(step, jobs)
+    records = plan_step(ledger, step, jobs)
     for job in jobs:
         records.find(job.name, job.key)  # what is damaged does not count as done
 
@@ -74,7 +75,7 @@ def run_processor(
     files: Sequence[InputFile],
     chunks: Iterable[Chunk],
     executor: ExecutorBase,
-    ledger: Ledger,
+    ledger: Path,
     *,
     step: str,
     title: str,
@@ -88,7 +89,7 @@ def run_processor(
         InputError: If the input is wrong somewhere and nothing may be missing.
     """
     items, jobs = _plan(processor, files, chunks)
-    records = ledger.plan(step, jobs)
+    records = plan_step(ledger, step, jobs)
     checkpointer = ChunkRecords(Records(records.folder))
     run = partial(
         Runner(executor.copy(desc=title), schema=BaseSchema, checkpointer=checkpointer),
@@ -114,7 +115,7 @@ def run_processor(
     if problems and not allow_missing:
         first, *others = dict.fromkeys(problems.values())
         are = "is 1 more problem" if len(others) == 1 else f"are {len(others)} more"
-        command = f"punzinet {command_of(ledger.folder.name)}"
+        command = f"punzinet {command_of(ledger.name)}"
         more = f" There {are}: `punzinet status` lists what is wrong with the input of `{command}`."
         raise InputError(first + (more if others else ""))
     return found, problems

@@ -51,7 +51,8 @@ class SelectionProcessor(ChunkProcessor):
             InputError: If the network has an input that is none of the features, or windows in
                 another variable.
         """
-        super().__init__(datasets)
+        depends_on = windows.mass.tolist(), windows.sigma.tolist(), network_digest, cut
+        super().__init__(datasets, *depends_on, comparison and comparison.to_json())
         for search in {dataset.search for dataset in self.datasets.values()}:
             unknown = set(network.features) - set(search.feature_names)
             if unknown or windows.search.variable.name != search.variable.name:
@@ -61,14 +62,8 @@ class SelectionProcessor(ChunkProcessor):
                     f"features {', '.join(search.feature_names)} and the variable "
                     f"{search.variable.name}; run `punzinet features` and `punzinet train` again."
                 )
-        self._windows, self._network, self._cut = windows, network, cut
-        self._comparison, self._network_digest = comparison, network_digest
-
-    def settings(self, dataset: DatasetInfo) -> Any:
-        """What a selection depends on: its dataset, the windows, the network, the cut, the axes."""
-        windows = [self._windows.mass.tolist(), self._windows.sigma.tolist()]
-        compared = self._comparison and self._comparison.to_json()
-        return [dataset.settings(), windows, self._network_digest, self._cut, compared]
+        self._windows, self._network = windows, network
+        self._cut, self._comparison = cut, comparison
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Select the events of a chunk."""

@@ -27,7 +27,7 @@ from punzinet.analysis.simulation.generators.signal import SignalGenerator
 from punzinet.analysis.simulation.ntuple import write_ntuple
 from punzinet.analysis.simulation.sampling import Batch, Counts
 from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.ledger import Job, Ledger, Records
+from punzinet.processors.ledger import Job, Records
 from punzinet.processors.runner import run_jobs
 
 #: How often a stratum is simulated again because its pilot run missed the largest weights.
@@ -69,7 +69,7 @@ class _Simulation(NamedTuple):
     size: Scale
     detector: Detector
     executor: ExecutorBase
-    ledger: Ledger
+    ledger: Path
 
     def strata(self) -> Iterator[Stratum]:
         """All strata: signal with its events, backgrounds with a pilot run."""
@@ -218,8 +218,7 @@ def simulate(
     origin = provenance(manifest.digest, scale=scale, simulation=settings.model_dump(mode="json"))
     record, written = {}, []
     with open_executor(execution) as executor:
-        ledger = Ledger(output.ledger("simulate"))
-        simulation = _Simulation(manifest, size, detector, executor, ledger)
+        simulation = _Simulation(manifest, size, detector, executor, output.ledger("simulate"))
         strata, steps, counts = simulation.produce()
         places = {job.payload[0]: (records, job) for records in steps for job in records.jobs}
         for own in _by_dataset(strata):

@@ -50,33 +50,19 @@ class Trial:
         return taken
 
 
-def trial_of(output: OutputFolder, stage: str) -> Trial:
-    """How much of every dataset features or select processed when it ran last; all if it never has.
+def processed_of(output: OutputFolder, stage: str = "features") -> dict[str, Any]:
+    """What provenance of all that is made of a stage's results says if they are of a part only.
+
+    That is the trial of features or select, and the processed share of datasets.
 
     Raises:
         InputError: If what it left is damaged: then nobody knows whether it was a trial run.
     """
-    return _read(output, stage)[0]
-
-
-def processed_of(output: OutputFolder) -> dict[str, Any]:
-    """What provenance of all that is made of tensors says if they are of a part of the events.
-
-    That is the trial, and the processed share of every dataset.
-
-    Raises:
-        InputError: If what the features stage left is damaged.
-    """
-    trial, shares = _read(output, "features")
-    return {**({"processed": shares} if shares else {}), **trial.to_json()}
-
-
-def _read(output: OutputFolder, stage: str) -> tuple[Trial, dict[str, float]]:
-    """The trial of a stage, and the processed shares if anything may be missing."""
     path = {"features": output.completeness, "select": output.selection_cutflow}[stage]
     if not path.exists():
-        return Trial(), {}
+        return {}
     with read_result(path, "counts and provenance", f"punzinet {stage}") as content:
         settings = content["provenance"]["settings"]
         shares = {name: float(share) for name, share in settings.get("processed", {}).items()}
-        return Trial(**settings.get("trial", {})), shares
+        trial = Trial(**settings.get("trial", {}))
+    return {**({"processed": shares} if shares else {}), **trial.to_json()}

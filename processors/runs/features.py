@@ -95,7 +95,7 @@ def _make_tensors(
     for name, dataset in datasets.items():
         own = {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
         again, step = suspicious(own), f"identities-{name}"
-        hashing = IdentityProcessor([dataset], reading.ledger.folder / step)
+        hashing = IdentityProcessor([dataset], reading.ledger / step)
         hashes = reading.process(hashing, step, "Identities", again) if again else {}
         repeated[name] = count_duplicates(hashes, own) if again else {}
     return windows, processor, chunks, repeated

@@ -19,7 +19,6 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors import datasets
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo
 from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.ledger import Ledger
 from punzinet.processors.ntuples import preflight
 from punzinet.processors.ntuples.preflight import InputFile, MissingFile
 from punzinet.processors.ntuples.trial import Trial
@@ -39,7 +38,7 @@ class Reading:
     manifest: Manifest  # says what there should be
     files: Sequence[InputFile]
     missing: Sequence[MissingFile]
-    ledger: Ledger
+    ledger: Path
     unblind: bool
     allow_missing: bool
     trial: Trial
@@ -177,6 +176,6 @@ def open_reading(
         InputError: If anything is wrong with a file, or with the executor.
     """
     found = preflight.preflight(manifest, allow_missing=allow_missing)
-    reading = Reading(manifest, *found, Ledger(ledger), unblind, allow_missing, trial or Trial())
+    reading = Reading(manifest, *found, ledger, unblind, allow_missing, trial or Trial())
     with open_executor(execution, reading.entries().total()) as reading.executor:
         yield reading

@@ -14,7 +14,7 @@ from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest import datasets
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.ntuples.trial import trial_of
+from punzinet.processors.ntuples.trial import processed_of
 from punzinet.stages.options import Context, console
 from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.stage import Stage
@@ -53,9 +53,8 @@ def say_trial(output: OutputFolder, stage: str) -> None:
     Raises:
         InputError: If they are damaged.
     """
-    if trial := trial_of(output, stage):
-        given = {"--limit-files": trial.files, "--limit-chunks": trial.chunks}
-        options = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+    if trial := processed_of(output, stage).get("trial"):
+        options = " ".join(f"--limit-{name} {n}" for name, n in trial.items() if n is not None)
         console.print(
             f"[yellow]Trial run[/yellow]: `punzinet {stage}` processed only a part of the events "
             f"({options}) and scaled it up to all (signal of several "

@@ -48,7 +48,7 @@ def _run(context: Context) -> Sequence[Path]:
     from punzinet.analysis.simulation.published import PublishedNumber, compare_with_published
     from punzinet.plots.validation import make_validation_plots
 
-    output, manifest, spectra = context.output, context.manifest, []
+    output, manifest = context.output, context.manifest
     seed, scale = manifest.simulation.seed, context.options.scale
     with console.status("Comparing with published numbers"):
         rows = compare_with_published(manifest, output)
@@ -57,8 +57,14 @@ def _run(context: Context) -> Sequence[Path]:
     content: dict[str, Any] = {"provenance": about}
     content |= {row.quantity: row.to_json() for row in rows}
     content["spectra"] = {"missing": _NO_PYTHIA}
+    spectra: list[PythiaComparison] = []
     if _has_pythia():
-        spectra = _spectra(manifest.beams.sqrt_s, seed)
+        from punzinet.analysis.simulation import pythia
+
+        for process, events in pythia.EVENTS.items():
+            with console.status(f"Comparing {events} events of {process} with Pythia 8"):
+                found = pythia.compare_with_pythia(process, manifest.beams.sqrt_s, seed, events)
+                spectra.append(found)
         content["spectra"] = {one.process: one.to_json() for one in spectra}
     if not any(row.quantity.startswith("sigma_min") for row in rows):
         none_ran = "neither `punzinet paper` nor `punzinet train` has run."
@@ -70,16 +76,6 @@ def _run(context: Context) -> Sequence[Path]:
         console.print(note, markup=False)
     console.print(f"validate-simulation: {len(written)} files in {output.simulation}")
     return written
-
-
-def _spectra(sqrt_s: float, seed: int) -> "list[PythiaComparison]":
-    from punzinet.analysis.simulation.pythia import EVENTS, PROCESSES, compare_with_pythia
-
-    spectra = []
-    for process in PROCESSES:
-        with console.status(f"Comparing {EVENTS[process]} events of {process} with Pythia 8"):
-            spectra.append(compare_with_pythia(process, sqrt_s, seed, EVENTS[process]))
-    return spectra
 
 
 def _print(rows: "Sequence[PublishedNumber]", spectra: "Sequence[PythiaComparison]") -> None:

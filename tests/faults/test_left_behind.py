@@ -25,7 +25,7 @@ from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report.page import make_report
 from punzinet.processors.ledger import read_progress
-from punzinet.processors.ntuples.trial import trial_of
+from punzinet.processors.ntuples.trial import processed_of
 from punzinet.stages.options import Context, Options
 from punzinet.stages.stage import out_of_date, reasons
 from punzinet.stages.train import TRAIN
@@ -75,7 +75,7 @@ def readers(folder):
         f"networks/{NETWORK}/network.json": network,
         f"networks/{NETWORK}/network.safetensors": network,
         "networks/checkpoint.safetensors": lambda: Checkpoint(path, identity, resume=True),
-        "features/completeness.json": lambda: trial_of(output, "features"),
+        "features/completeness.json": lambda: processed_of(output),
         "features/cutflow.json": report,
         "selection/cutflow.json": report,
         ".ledger/features/features.json": lambda: read_progress(output.ledger("features")),

@@ -16,7 +16,7 @@ from commands import wait_for
 
 from punzinet.analysis.io.files import InputError, Record
 from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.ledger import Job, Ledger
+from punzinet.processors.ledger import Job
 from punzinet.processors.runner import run_jobs
 
 #: Where workers find this package and this file.
@@ -26,7 +26,7 @@ PATHS = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).pare
 def do(function, count, executor, folder):
     """What a function says of the numbers below a count; each job is told the folder as well."""
     jobs = [Job(f"d/{i}", f"key {i}", "d", f"number {i}", 1, (i, folder)) for i in range(count)]
-    return run_jobs(jobs, function, executor, Ledger(folder / "l"), step="step", title="Title")
+    return run_jobs(jobs, function, executor, folder / "l", step="step", title="Title")
 
 
 def contents_of(records):

@@ -11,7 +11,6 @@ from punzinet.analysis.io.files import InputError
 from punzinet.processors.candidates import read_column
 from punzinet.processors.datasets import ChunkProcessor, DatasetInfo, chunk_of, split
 from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.ledger import Ledger
 from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.runner import run_processor
 
@@ -24,9 +23,6 @@ class EventNumbers(ChunkProcessor):
         histogram = Hist.new.Reg(10, 0, 10_000, name="n").Weight().fill(numbers, weight=0.1)
         return {"numbers": numbers, "first": [int(numbers[0]), None, "x"], "histogram": histogram}
 
-    def settings(self, dataset):
-        return dataset.name
-
 
 @pytest.fixture
 def run(tmp_path):
@@ -37,7 +33,7 @@ def run(tmp_path):
         processor = kind([DatasetInfo(name, name) for name in {one.dataset for one in files}])
         with open_executor(Execution(**how)) as executor:
             found, _ = run_processor(
-                processor, files, [*chain(*of_file)], executor, Ledger(tmp_path / "ledger"),
+                processor, files, [*chain(*of_file)], executor, tmp_path / "ledger",
                 step="test", title="Test",
             )  # fmt: skip
         return found

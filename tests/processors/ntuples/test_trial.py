@@ -12,7 +12,7 @@ from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.processors.datasets import Chunk
 from punzinet.processors.executors import Execution
-from punzinet.processors.ntuples.trial import Trial, trial_of
+from punzinet.processors.ntuples.trial import Trial, processed_of
 from punzinet.processors.runs.reading import open_reading
 
 
@@ -46,12 +46,12 @@ def test_the_first_files_and_chunks_of_each_dataset_are_taken(sizes, files, chun
 def test_a_damaged_result_is_not_taken_for_a_whole_run(settings, tmp_path):
     output = OutputFolder(tmp_path)
     for stage, path in (("features", output.completeness), ("select", output.selection_cutflow)):
-        assert trial_of(output, stage) == Trial()
+        assert processed_of(output, stage) == {}
         path.parent.mkdir()
         path.write_text(settings)
         sentence = rf"{path} .*; delete it and run `punzinet {stage}` again\."
         with pytest.raises(InputError, match=sentence):
-            trial_of(output, stage)
+            processed_of(output, stage)
 
 
 @pytest.fixture
@@ -74,9 +74,9 @@ def test_background_is_scaled_up_and_mixed_signal_taken_whole(manifest, tmp_path
     whole, part = (settings_of(folder.completeness) for folder in folders)
     processed = {"tautau": pytest.approx(3 / 7)}
     assert part == {**whole, "trial": {"files": None, "chunks": 3}, "processed": processed}
-    assert trial_of(folders[1], "features") == Trial(chunks=3)
-    assert not trial_of(folders[0], "features")
-    assert not trial_of(folders[1], "select")
+    assert processed_of(folders[1])["trial"] == {"files": None, "chunks": 3}
+    assert not processed_of(folders[0])
+    assert not processed_of(folders[1], "select")
 
 
 def test_signal_of_one_mass_is_limited_too(ntuples, tmp_path):

@@ -22,10 +22,8 @@ from punzinet.analysis.manifest.sections import Scale
 from punzinet.analysis.simulation import sampling
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import Generator
-from punzinet.analysis.simulation.generators import generators
-from punzinet.analysis.simulation.generators.signal import SignalGenerator
-from punzinet.analysis.simulation.ntuple import write_ntuple
 from punzinet.analysis.simulation.sampling import Batch, Counts
+from punzinet.analysis.simulation.signal import SignalGenerator
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Job, Records
 from punzinet.processors.runner import run_jobs
@@ -73,11 +71,11 @@ class _Simulation(NamedTuple):
 
     def strata(self) -> Iterator[Stratum]:
         """All strata: signal with its events, backgrounds with a pilot run."""
-        pilot = sampling.pilot_trials(self.size.luminosity)
+        pilot, masses = sampling.pilot_trials(self.size.luminosity), self.manifest.hypotheses.mass
         for dataset in self.manifest.datasets.values():
             if dataset.simulate is None:
                 continue
-            made = generators(dataset.simulate, self.manifest.hypotheses.mass, self.detector)
+            made = sampling.generators(dataset.simulate, masses, self.detector)
             for i, generator in enumerate(made):
                 own = Batch(dataset.name, i, 0, self.size.signal_events)
                 explored = sampling.batches(dataset.name, i, pilot)
@@ -227,7 +225,7 @@ def simulate(
             made = (step.read(job).arrays["events"].view(sampling.EVENT) for step, job in parts)
             production = zlib.crc32(name.encode()) >> 1  # fits basf2's signed integer
             path, title = output.ntuple(name), f"{name} {origin['settings']}"
-            write_ntuple(path, title, production, manifest.beams, made, signal=signal)
+            sampling.write_ntuple(path, title, production, manifest.beams, made, signal=signal)
             record[name] = {**_record(own, counts, size), "checksum": checksum(path, "sha256")}
             written.append(path)
         write_json(output.simulation_record, {"provenance": origin, "datasets": record})

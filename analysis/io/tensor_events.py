@@ -1,5 +1,6 @@
-"""All events of the tensors with the variable of the windows, as figures and spectra need them."""
+"""The events of the tensors: all at once, as figures and spectra need them, or file by file."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.windows import Windows
+
+#: Events that are handled at once, which bounds what that needs beyond the events themselves.
+ROWS = 200_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +59,10 @@ def read_tensor_events(folder: Path, search: Search) -> TensorEvents:
     """Read the tensors in a folder that were made for a search; InputError if there are none."""
     names, variable = search.feature_names, search.variable.name
     columns = [*names, "process", "mass", variable, "weight", "fold"]
-    paths = sorted(folder.glob("*/*.parquet"))
-    if not paths:
-        raise InputError(f"{folder} holds no tensors; run `punzinet features` first.")
     try:
         tables = [
             pq.read_table(path, columns=columns, partitioning=None, page_checksum_verification=True)
-            for path in paths
+            for path in tensor_paths(folder)
         ]
         table = pa.concat_tables(table.cast(tables[0].schema) for table in tables)
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
@@ -75,3 +77,35 @@ def read_tensor_events(folder: Path, search: Search) -> TensorEvents:
         table["mass"].fill_null(np.nan).to_numpy(),
         *(table[name].to_numpy() for name in (variable, "weight", "fold")),
     )
+
+
+def tensor_paths(folder: Path, pattern: str = "*/*.parquet") -> list[Path]:
+    """Files of tensors in a folder, by name; InputError if there are none."""
+    if paths := sorted(folder.glob(pattern)):
+        return paths
+    raise InputError(f"{folder} holds no tensors; run `punzinet features` first.")
+
+
+def read_in_windows(
+    path: Path, windows: Windows, columns: Sequence[str]
+) -> Iterator[tuple[pa.RecordBatch, IntArray, IntArray]]:
+    """Columns of one file of tensors, not more than `ROWS` events at a time.
+
+    With them come first, and one past last, of the training hypotheses whose windows hold the
+    events, (n,) each, equal for none. InputError if the file cannot be read.
+    """
+    edges = ("window_start", "window_stop")
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            if missing := {*columns, *edges} - set(file.schema_arrow.names):
+                raise InputError(
+                    f"{path} lacks the columns {', '.join(sorted(missing))}; delete it and run "
+                    "`punzinet features` again."
+                )
+            for table in file.iter_batches(ROWS, columns=[*columns, *edges]):
+                yield table, *windows.to_training(*(table[edge].to_numpy() for edge in edges))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path} is not a tensor file of this software ({error}); delete it and run "
+            "`punzinet features` again."
+        ) from error

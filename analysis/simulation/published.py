@@ -4,25 +4,22 @@ The numbers come from the paper (arXiv:2110.00810, EPJC 82, 121) and its poster 
 otherwise.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import hypot, sqrt
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from punzinet.analysis.constants import BR_TAU_TO_MU
-from punzinet.analysis.io.files import InputError, read_json
+from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.tensor_events import read_in_windows, tensor_paths
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.simulation import mumugamma, twophoton
 from punzinet.analysis.simulation.events import Generator
-from punzinet.analysis.simulation.generators import mumugamma, twophoton
-from punzinet.analysis.simulation.generators.taupair import TauPairGenerator
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.simulation.taupair import TauPairGenerator
 from punzinet.analysis.windows import Windows
 
 TOLERANCE: Final = 0.2
@@ -99,23 +96,21 @@ def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[Pub
     inside = signal_in_window(output, windows)
     rate = "branching_ratio_tau_to_mu", "BR(tau -> mu nu nu)", 0.1739, BR_TAU_TO_MU  # PDG
     own = "signal_in_own_window", "signal in own window", SIGNAL_IN_WINDOW, *inside
-    trigger = "trigger_scale", "trigger scale", 0.9, manifest.correction
-    there = "in the training windows at 50 fb^-1, before the trigger's efficiency"
-    backgrounds = []
-    for process, number in BACKGROUNDS.items():
-        value, error = yields.get(process, (None, None))
-        note = "no dataset of this process in the manifest" if value is None else there
-        about = f"background_{process}", f"{process} in windows", number, value, error, note
-        backgrounds.append(PublishedNumber(*about))
-    return [
+    rows = [
         *cross_sections(manifest),
         PublishedNumber(*rate, note="an input of the simulation"),
         *widths(windows),
         PublishedNumber(*own, "over generated, mean over the training masses"),
-        *backgrounds,
-        PublishedNumber(*trigger, note="product of the manifest's corrections"),
-        *_sample(manifest, yields, inside, int(windows.training.sum())),
     ]
+    for process, number in BACKGROUNDS.items():
+        value, error = yields.get(process, (None, None))
+        there = "in the training windows at 50 fb^-1, before the trigger's efficiency"
+        note = "no dataset of this process in the manifest" if value is None else there
+        about = f"background_{process}", f"{process} in windows", number, value, error, note
+        rows.append(PublishedNumber(*about))
+    trigger = "trigger_scale", "trigger scale", 0.9, manifest.correction
+    rows.append(PublishedNumber(*trigger, note="product of the manifest's corrections"))
+    return rows + _sample(manifest, yields, inside, int(windows.training.sum()))
 
 
 def cross_sections(manifest: Manifest) -> list[PublishedNumber]:
@@ -170,15 +165,9 @@ def signal_in_window(output: OutputFolder, windows: Windows) -> Measured:
     Raises:
         InputError: If the cutflow of the features is missing or damaged.
     """
-    path = output.features_cutflow
-    content = read_json(path, "punzinet features")
-    try:
-        datasets = [d["hypotheses"] for d in content["datasets"].values() if "hypotheses" in d]
+    with read_result(output.features_cutflow, "cutflow", "punzinet features") as content:
+        datasets = [d.get("hypotheses", ()) for d in content["datasets"].values()]
         rows = [(row["mass"], row["in_own_window"], row["generated"]) for row in chain(*datasets)]
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is no cutflow of this software ({error!r}); run `punzinet features --force`."
-        ) from error
     mass, inside, generated = np.array(rows, dtype=np.float64).T
     training = windows.training[windows.index_of(mass)]
     share = inside[training] / generated[training]
@@ -198,32 +187,14 @@ def background_yields(
     yields = {}
     for process in BACKGROUNDS:
         names = [d.name for d in manifest.datasets.values() if d.process == process]
-        folders = [output.tensors / name for name in names]
-        if weights := [w for folder in folders for w in _training_weights(folder, windows)]:
-            weight = np.concatenate(weights)
+        paths = chain(*(tensor_paths(output.tensors / name, "*.parquet") for name in names))
+        pieces = (piece for path in paths for piece in read_in_windows(path, windows, ["weight"]))
+        weights = [table["weight"].to_numpy()[first < last] for table, first, last in pieces]
+        if names:
+            weight = np.concatenate(weights or [np.empty(0)])
             error = float(np.sqrt((weight**2).sum()))
             yields[process] = (float(weight.sum()) * scale, error * scale)
     return yields
-
-
-def _training_weights(folder: Path, windows: Windows) -> Iterator[FloatArray]:
-    """Weights (n,) of a dataset's events in the training windows, file by file."""
-    paths = sorted(folder.glob("*.parquet"))
-    if not paths:
-        raise InputError(f"{folder} holds no tensors; run `punzinet features` first.")
-    columns = ["window_start", "window_stop", "weight"]
-    for path in paths:
-        try:
-            table = pq.read_table(
-                path, columns=columns, partitioning=None, page_checksum_verification=True
-            )
-            start, stop, weight = (table[name].to_numpy() for name in columns)
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-            raise InputError(
-                f"{path} is no tensor of this software ({error}); run `punzinet features --force`."
-            ) from error
-        first, last = windows.to_training(start, stop)
-        yield weight[last > first]
 
 
 def _sample(
@@ -232,20 +203,17 @@ def _sample(
     """Size of the sample, scaled to what the paper simulated for so many training masses."""
     scale = SAMPLE_LUMINOSITY / LUMINOSITY
     values, errors = np.transpose(list(yields.values()))
-    background, background_error = (
-        scale * float(values.sum()),
-        scale * float(np.linalg.norm(errors)),
-    )
+    background, background_error = scale * values.sum(), scale * np.linalg.norm(errors)
     signal, signal_error = (SAMPLE_SIGNAL * masses * number for number in inside)
     events = background + signal
-    published = scale * sum(BACKGROUNDS.values()) + SIGNAL_IN_WINDOW * SAMPLE_SIGNAL * masses
+    error = hypot(background_error, signal_error)
+    share_error = hypot(signal_error * background, background_error * signal) / events**2
     samples = manifest.part(data=False).datasets.values()
     made = ", ".join(sorted({f"{sample.luminosity:g}" for sample in samples if sample.luminosity}))
     note = f"background simulated for {made} fb^-1 scaled to 1000 fb^-1, signal to 20 000 "
     note += "generated events a mass"
+    published = scale * sum(BACKGROUNDS.values()) + SIGNAL_IN_WINDOW * SAMPLE_SIGNAL * masses
     scaled = f"the published yields at 50 fb^-1, scaled in the same way, are {published:.3g} events"
-    error = hypot(background_error, signal_error)
-    share_error = hypot(signal_error * background, background_error * signal) / events**2
     size = "paper_sample_events", "sample: events", 3.25e6, events, error, f"{note}; {scaled}"
     name = "paper_sample_signal_share", "sample: signal share"
     share = PublishedNumber(*name, 0.10, signal / events, share_error, note)

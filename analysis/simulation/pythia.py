@@ -22,9 +22,9 @@ import numpy as np
 
 from punzinet.analysis.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.simulation import mumugamma
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, momenta
-from punzinet.analysis.simulation.generators import mumugamma
-from punzinet.analysis.simulation.generators.taupair import TauPairGenerator
+from punzinet.analysis.simulation.taupair import TauPairGenerator
 from punzinet.analysis.types import BoolArray, FloatArray
 
 PROCESSES: Final = ("mumugamma", "tautau")

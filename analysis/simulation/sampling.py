@@ -1,4 +1,4 @@
-"""From generators to events for the ntuple: batches, detector, weights, counts.
+"""From generators to events in ntuples: batches, detector, weights, counts.
 
 A background trial of weight w fb that the detector turns into an event with probability v stands
 for w v L / N expected events of the luminosity L, N being the number of trials. It is kept with
@@ -6,20 +6,29 @@ just this probability and then weighs 1. N comes from a pilot run such that the 
 ever exceeds 1; where it does, up to `COPIES` events are made of the trial, each measured anew and
 kept with its share of the expectation. Signal is unweighted, a fixed number of events at each mass.
 
-Batches can be made in any order by any number of processes.
+Batches can be made in any order by any number of processes. An ntuple is as basf2 writes it: a flat
+TTree whose branches bear basf2's escaped names; the same events give the same bytes.
 """
 
 import logging
 import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Self
+from pathlib import Path
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.io.reproducible_root import create_root_file
+from punzinet.analysis.manifest.datasets import BRANCHES, Simulated
+from punzinet.analysis.manifest.sections import Beams
+from punzinet.analysis.simulation import mumugamma, twophoton
 from punzinet.analysis.simulation.detector import VISIBILITY, Detector, measure, preselection
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, Pair
-from punzinet.analysis.simulation.generators.signal import SignalGenerator
+from punzinet.analysis.simulation.signal import SignalGenerator
+from punzinet.analysis.simulation.taupair import TauPairGenerator
 from punzinet.analysis.types import BoolArray, FloatArray, Random
 
 logger = logging.getLogger(__name__)
@@ -40,6 +49,25 @@ EVENT: Final = np.dtype(
     [("p_plus", "f4", 3), ("p_minus", "f4", 3), ("weight", "f8"), ("mass", "f8")]
 )
 """An event on its way to the ntuple: measured lab momenta, GeV, weight, generated mass."""
+
+TREE: Final = "variables"
+EXPERIMENT: Final = 1003
+"""Experiment number of Belle II's run-independent simulation; its run number is 0."""
+_BASKET: Final = 1 << 16
+"""Events per basket: 256 kB of single precision, above the 100 kB that make reading efficient."""
+
+
+def generators(process: Simulated, masses: FloatArray, detector: Detector) -> Sequence[Generator]:
+    """The strata whose events together are a process; of the signal, one a Z' mass (GeV)."""
+    match process:
+        case "signal":
+            return [SignalGenerator(float(mass)) for mass in masses]
+        case "tautau":
+            return [TauPairGenerator(detector.pion_misidentification)]
+        case "mumugamma":
+            return mumugamma.strata(detector)
+        case "eemumu":
+            return twophoton.strata(detector)
 
 
 @dataclass(frozen=True)
@@ -100,57 +128,39 @@ class Counts:
         return mean, float(np.sqrt(max(variance, 0.0) / self.trials))
 
 
-Simulated = tuple[NDArray[np.void], Counts]
-"""Events of the dtype `EVENT`, and what was counted on the way to them."""
-
-
-def simulate_batch(batch: Batch, generator: Generator, detector: Detector, seed: int) -> Simulated:
-    """Generate and detect one batch, and unweight background.
+def simulate_batch(
+    batch: Batch, generator: Generator, detector: Detector, seed: int
+) -> tuple[NDArray[np.void], Counts]:
+    """Generate, detect and unweight one batch: events of the dtype `EVENT`, and their counts.
 
     An exposure of 0 asks for a pilot run of a background, which keeps weights, in fb.
     """
+    signal = isinstance(generator, SignalGenerator)
+    exposed = batch.exposure > 0 and not signal
+    rng = batch.rng(seed, _PRODUCTION if signal or exposed else _PILOT)
+    energy = detector.colliding_energy(rng, batch.trials, signal=signal)
     if isinstance(generator, SignalGenerator):
-        return _simulate_signal(batch, generator, detector, seed)
-    pilot = batch.exposure == 0
-    rng = batch.rng(seed, _PILOT if pilot else _PRODUCTION)
-    generated = generator.generate(rng, detector.colliding_energy(rng, batch.trials))
+        generated, luck = unweighted(generator, rng, energy), rng.random(batch.trials)
+    else:
+        generated = generator.generate(rng, energy)
     counts = Counts.generated(generated.weight)
     generated = generated.pick(generated.weight > 0)
-    weight = generated.weight * (1.0 if pilot else batch.exposure)
+    weight = left = generated.weight * (batch.exposure if exposed else 1.0)
     counts.step("generated", weight)
     for step, passed in zip(VISIBILITY, detector.visibility(generated).T, strict=True):
-        counts.step(step, weight * passed)
-    weight = weight * passed
-    if pilot:
-        trial = np.flatnonzero(weight)
-        expected = weight[trial]
-    else:
-        copies = np.maximum(np.ceil(weight), 1.0)
-        trial = np.repeat(np.arange(len(weight)), copies.astype(int))
-        trial = trial[rng.random(len(trial)) < (weight / copies)[trial]]
+        left = weight * (luck < passed if signal else passed)
+        counts.step(step, left)
+    trial = np.flatnonzero(left)
+    expected = left[trial]
+    if exposed:
+        copies = np.maximum(np.ceil(left), 1.0)
+        trial = np.repeat(np.arange(len(left)), copies.astype(int))
+        trial = trial[rng.random(len(trial)) < (left / copies)[trial]]
         expected = np.ones(len(trial))
         counts.step("kept as unweighted events", expected)
     events, selected = _reconstruct(rng, generated.pick(trial), expected, detector, counts)
-    counts.largest = float(weight[trial[selected]].max(initial=0.0))
-    return events, counts
-
-
-def _simulate_signal(
-    batch: Batch, generator: SignalGenerator, detector: Detector, seed: int
-) -> Simulated:
-    """As `simulate_batch`, for unweighted events."""
-    rng = batch.rng(seed, _PRODUCTION)
-    energy = detector.colliding_energy(rng, batch.trials, signal=True)
-    generated = unweighted(generator, rng, energy)
-    weight = generated.weight
-    counts = Counts.generated(weight)
-    counts.step("generated", weight)
-    luck = rng.random(batch.trials)
-    for step, passed in zip(VISIBILITY, detector.visibility(generated).T, strict=True):
-        weight = np.where(luck < passed, weight, 0.0)
-        counts.step(step, weight)
-    seen = weight > 0
-    events, _ = _reconstruct(rng, generated.pick(seen), weight[seen], detector, counts)
+    if not signal:
+        counts.largest = float(left[trial[selected]].max(initial=0.0))
     return events, counts
 
 
@@ -238,3 +248,63 @@ def more_trials(counts: Counts) -> int:
     """Trials that a stratum needs after all; none if `COPIES` suffice."""
     enough = counts.largest <= COPIES
     return 0 if enough else int(np.ceil(counts.trials * counts.largest * _HEADROOM))
+
+
+def write_ntuple(
+    path: Path,
+    identity: str,
+    production: int,
+    beams: Beams,
+    parts: Iterable[NDArray[np.void]],
+    *,
+    signal: bool,
+) -> None:
+    """Write a ROOT file that appears under its name when complete.
+
+    Its UUID is made from the text `identity`; files with other content should have another. Signal
+    has a branch with the generated mass. Events (n,), of dtype `EVENT`, come in parts.
+
+    Raises:
+        InputError: If the folder cannot be made or written to.
+    """
+
+    def branches(events: NDArray[np.void], first: int) -> dict[str, NDArray[Any]]:
+        n = len(events)
+        columns: dict[str, NDArray[Any]] = {
+            "__experiment__": np.full(n, EXPERIMENT, np.int32),
+            "__run__": np.zeros(n, np.int32),
+            "__event__": np.arange(first, first + n, dtype=np.uint32),
+            "__production__": np.full(n, production, np.int32),
+            "__candidate__": np.zeros(n, np.int32),
+            "__ncandidates__": np.ones(n, np.int32),
+            "__weight__": events["weight"],
+        }
+        for daughter, (name, charge) in enumerate([("p_plus", 1), ("p_minus", -1)]):
+            p, prefix = events[name], f"daughter__bo{daughter}__cm__sp"
+            for axis, component in zip("xyz", p.T, strict=True):
+                columns[f"{prefix}p{axis}__bc"] = np.ascontiguousarray(component)
+            energy = np.sqrt((p.astype(float) ** 2).sum(axis=1) + MUON_MASS**2)
+            columns[f"{prefix}E__bc"] = energy.astype(np.float32)
+            columns[f"{prefix}charge__bc"] = np.full(n, charge, np.float32)
+        for axis, value in zip(("E", "px", "py", "pz"), beams.total, strict=True):
+            columns[BRANCHES[f"beam_{axis}"]] = np.full(n, value)
+        if signal:
+            columns[BRANCHES["generated_mass"]] = events["mass"]
+        return columns
+
+    with create_root_file(path, identity) as file:
+        empty = branches(np.empty(0, EVENT), 0)
+        tree = file.mktree(TREE, {name: column.dtype for name, column in empty.items()})
+        for i, events in enumerate(_baskets(parts)):
+            tree.extend(branches(events, i * _BASKET))
+
+
+def _baskets(parts: Iterable[NDArray[np.void]]) -> Iterator[NDArray[np.void]]:
+    """The same events in arrays of `_BASKET`; the last may have fewer."""
+    waiting = np.empty(0, EVENT)
+    for part in parts:
+        events = np.concatenate([waiting, part])
+        *full, waiting = np.split(events, range(_BASKET, len(events) + 1, _BASKET))
+        yield from full
+    if len(waiting):
+        yield waiting

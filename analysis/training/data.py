@@ -14,19 +14,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+import punzinet.analysis.io.tensor_events as tensors
 from punzinet.analysis.folds import FOLDS
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
-
-#: Events that are handled at once, which bounds what that needs beyond the sample itself.
-ROWS = 200_000
-_RANGE = ("window_start", "window_stop")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +46,9 @@ class Events:
         )
 
     def pieces(self) -> Iterator["Events"]:
-        """All of them in order, not more than `ROWS` at a time."""
-        return (self[start : start + ROWS] for start in range(0, len(self), ROWS))
+        """All of them in order, not more than `tensor_events.ROWS` at a time."""
+        rows = tensors.ROWS
+        return (self[start : start + rows] for start in range(0, len(self), rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +77,9 @@ class StoredEvents:
                 negative or not finite.
         """
         names = self.windows.search.feature_names
+        columns = (*names, "process", "weight", "fold")
         for path in self.paths:
-            for table, start, stop in _read(path, self.windows, (*names, "process", "weight")):
+            for table, start, stop in tensors.read_in_windows(path, self.windows, columns):
                 features = np.stack([table[name].to_numpy() for name in names]).astype(np.float32)
                 weight = table["weight"].to_numpy().astype(np.float32)
                 if not (np.isfinite(features).all() and np.all((weight >= 0) & (weight < np.inf))):
@@ -238,13 +235,11 @@ def _find(
     """What a `StreamedSample` is made of; arguments as of `load_sample`."""
     if every_mass:
         windows = replace(windows, training=np.ones(len(windows), dtype=bool))
-    paths = sorted(folder.glob("*/*.parquet"), key=_chunk_order)
-    if not paths:
-        raise InputError(f"{folder} holds no tensors; run `punzinet features` first.")
+    paths = sorted(tensors.tensor_paths(folder), key=_chunk_order)
     names: list[str] = []
     count = np.zeros(2, np.int64)
     for path in paths:
-        for table, start, stop in _read(path, windows, ("process",)):
+        for table, start, stop in tensors.read_in_windows(path, windows, ("process", "fold")):
             found = set(table["process"].unique().to_pylist()) - {SIGNAL_PROCESS, *names}
             names += sorted(found)
             validates = table["fold"].to_numpy()[start < stop] == validation_fold
@@ -262,28 +257,3 @@ def _chunk_order(path: Path) -> tuple[str, str, int]:
     """Order of chunks: dataset, file, first entry (``<stem>-<start>-<stop>.parquet``)."""
     name = re.fullmatch(r"(.*)-(\d+)-(\d+)", path.stem)
     return (path.parent.name, *((name[1], int(name[2])) if name else (path.stem, 0)))
-
-
-def _read(
-    path: Path, windows: Windows, columns: Sequence[str]
-) -> Iterator[tuple[pa.RecordBatch, IntArray, IntArray]]:
-    """Columns and folds of one file, piece by piece.
-
-    They come with the window ranges, which count training hypotheses and are empty for no window.
-    """
-    columns = (*columns, *_RANGE, "fold")
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            missing = set(columns) - set(file.schema_arrow.names)
-            if missing:
-                raise InputError(
-                    f"{path} lacks the columns {', '.join(sorted(missing))}; delete it and run "
-                    "`punzinet features` again."
-                )
-            for table in file.iter_batches(ROWS, columns=list(columns)):
-                yield table, *windows.to_training(*(table[edge].to_numpy() for edge in _RANGE))
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path} is not a tensor file of this software ({error}); delete it and run "
-            "`punzinet features` again."
-        ) from error

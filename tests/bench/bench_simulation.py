@@ -13,7 +13,7 @@ import numpy as np
 from stage import Figures, fastest, measure
 
 from punzinet.analysis.manifest.sections import Beams
-from punzinet.analysis.simulation.generators.signal import SignalGenerator
+from punzinet.analysis.simulation.signal import SignalGenerator
 
 TRIALS = 500_000
 MASSES = (0.1, 2.5, 8.1)

@@ -9,8 +9,7 @@ from collisions import BEAMS
 
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.manifest.datasets import BRANCHES
-from punzinet.analysis.simulation.ntuple import TREE, write_ntuple
-from punzinet.analysis.simulation.sampling import EVENT
+from punzinet.analysis.simulation.sampling import EVENT, TREE, write_ntuple
 
 
 def random_events(n: int) -> np.ndarray:

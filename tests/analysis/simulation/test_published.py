@@ -10,7 +10,7 @@ from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.simulation import published
-from punzinet.analysis.simulation.generators.taupair import TauPairGenerator, born_cross_section
+from punzinet.analysis.simulation.taupair import TauPairGenerator, born_cross_section
 from punzinet.analysis.windows import Windows
 
 MASSES = np.array([0.9, 1.7, 2.5, 3.0])
@@ -118,13 +118,13 @@ def test_every_quantity_is_there_once_at_the_size_of_the_paper(folder, manifest,
 def test_missing_and_damaged_results_are_one_sentence(folder, manifest):
     tensor = folder.tensors / "tautau" / "part.parquet"
     tensor.write_text("no tensor")
-    with pytest.raises(InputError, match="no tensor of this software"):
+    with pytest.raises(InputError, match="is not a tensor file of this software"):
         published.background_yields(manifest, folder, make_windows())
     tensor.unlink()
     with pytest.raises(InputError, match="punzinet features"):
         published.background_yields(manifest, folder, make_windows())
     write_json(folder.features_cutflow, {"datasets": {"signal": {"hypotheses": [{}]}}})
-    with pytest.raises(InputError, match="no cutflow"):
+    with pytest.raises(InputError, match="not hold the cutflow of this software"):
         published.signal_in_window(folder, make_windows())
 
 

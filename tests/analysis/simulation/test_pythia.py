@@ -9,7 +9,7 @@ from four_vectors import mass2
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.simulation import pythia
-from punzinet.analysis.simulation.generators.mumugamma import whole
+from punzinet.analysis.simulation.mumugamma import whole
 from punzinet.analysis.simulation.pythia import compare_with_pythia, fill, pythia_events
 
 EDGES = np.array([0.0, 1.0, 2.0])

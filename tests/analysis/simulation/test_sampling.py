@@ -12,7 +12,7 @@ from four_vectors import boosted, cosine, isotropic, mass2, on_shell
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.simulation import sampling
 from punzinet.analysis.simulation.events import GeneratedEvents
-from punzinet.analysis.simulation.generators.signal import SignalGenerator
+from punzinet.analysis.simulation.signal import SignalGenerator
 
 
 class Toy(NamedTuple):

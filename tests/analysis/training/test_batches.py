@@ -120,7 +120,7 @@ def test_batches_are_the_union_of_the_shares_of_ranks(small_sample, stratified, 
 @KINDS
 def test_events_on_disk_are_the_same_bytes(small_sample, tmp_path, stratified, monkeypatch):
     in_memory = training(small_sample, 900, stratified=stratified)
-    monkeypatch.setattr("punzinet.analysis.training.data.ROWS", 1000)
+    monkeypatch.setattr("punzinet.analysis.io.tensor_events.ROWS", 1000)
     monkeypatch.setattr(batches, "FILLED_TOGETHER", 50_000)  # filled in several goes
     on_disk = training(small_sample, 900, stratified=stratified, disk=tmp_path / "events")
     assert on_disk.values.tobytes() == in_memory.values.tobytes()

@@ -7,10 +7,10 @@ from dirac import GAMMA, METRIC, currents, pair_amplitudes, spinors
 from four_vectors import at_rest, boosted, isotropic, mass2, on_shell
 
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.simulation import twophoton_matrix_element
 from punzinet.analysis.simulation.detector import EVERYWHERE
 from punzinet.analysis.simulation.events import momenta, rotate_to, transform
-from punzinet.analysis.simulation.generators import twophoton_matrix_element
-from punzinet.analysis.simulation.generators.twophoton import ALL, scattered_electron, strata, whole
+from punzinet.analysis.simulation.twophoton import ALL, scattered_electron, strata, whole
 
 BEAMS = beam_momenta(ELECTRON_MASS)
 

@@ -20,7 +20,7 @@ from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation.detector import MISSED, SEEN, Detector, Region, in_region
 from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, Pair, Vector
-from punzinet.analysis.simulation.generators.twophoton_matrix_element import element_square
+from punzinet.analysis.simulation.twophoton_matrix_element import element_square
 from punzinet.analysis.types import FloatArray, Random
 
 ANGLE_MARGIN: Final = 2.0

@@ -7,10 +7,10 @@ from dirac import GAMMA, METRIC, currents, pair_amplitudes, propagator, slash, s
 from four_vectors import at_rest, boosted, dot, mass2
 
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.simulation import mumugamma
 from punzinet.analysis.simulation.detector import MISSED, SEEN, Region
 from punzinet.analysis.simulation.events import about_z, rotate_to
-from punzinet.analysis.simulation.generators import mumugamma
-from punzinet.analysis.simulation.generators.radiation import vacuum_polarisation
+from punzinet.analysis.simulation.radiation import vacuum_polarisation
 
 S = SQRT_S**2
 

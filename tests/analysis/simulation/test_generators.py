@@ -6,10 +6,10 @@ from collisions import DETECTOR, SQRT_S, sample
 from four_vectors import mass2
 
 from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS, PION_MASS
-from punzinet.analysis.simulation.generators import twophoton
-from punzinet.analysis.simulation.generators.mumugamma import HardestPhoton, SoftPhotons
-from punzinet.analysis.simulation.generators.signal import SignalGenerator
-from punzinet.analysis.simulation.generators.taupair import TauPairGenerator
+from punzinet.analysis.simulation import twophoton
+from punzinet.analysis.simulation.mumugamma import HardestPhoton, SoftPhotons
+from punzinet.analysis.simulation.signal import SignalGenerator
+from punzinet.analysis.simulation.taupair import TauPairGenerator
 
 #: Trials, tolerances of sums of momenta (GeV) and of squared masses (GeV^2).
 EXACT, RADIATED, ROTATED = (100_000, 1e-12, 1e-12), (50_000, 1e-10, 1e-12), (20_000, 1e-12, 1e-11)

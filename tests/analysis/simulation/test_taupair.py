@@ -14,7 +14,7 @@ from scipy.integrate import quad
 from scipy.stats import chi2
 
 from punzinet.analysis.constants import BR_TAU_TO_MU, ELECTRON_MASS, MUON_MASS, PION_MASS, TAU_MASS
-from punzinet.analysis.simulation.generators import radiation, taupair
+from punzinet.analysis.simulation import radiation, taupair
 
 X0, LARGEST = taupair.LEAST_FRACTION, taupair.LARGEST_ENERGY
 GAMMA5 = np.kron(PAULI[0], ONE)

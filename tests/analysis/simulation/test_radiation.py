@@ -7,7 +7,7 @@ from four_vectors import mass2
 from scipy.integrate import quad
 
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
-from punzinet.analysis.simulation.generators import radiation
+from punzinet.analysis.simulation import radiation
 
 S = SQRT_S**2
 BEAM = S, ELECTRON_MASS

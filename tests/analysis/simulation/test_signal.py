@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.integrate import dblquad
 
 from punzinet.analysis.constants import ALPHA, FB_PER_GEV2, MUON_MASS
-from punzinet.analysis.simulation.generators.signal import SignalGenerator, longitudinal, trace
 from punzinet.analysis.simulation.sampling import integrate
+from punzinet.analysis.simulation.signal import SignalGenerator, longitudinal, trace
 
 S = SQRT_S**2
 

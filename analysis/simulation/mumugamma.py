@@ -22,9 +22,9 @@ import numpy as np
 import punzinet.analysis.simulation.events as p4
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.simulation import radiation
 from punzinet.analysis.simulation.detector import MISSED, SEEN, Detector, Region, in_region
 from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, Pair
-from punzinet.analysis.simulation.generators import radiation
 from punzinet.analysis.types import FloatArray, Random
 
 PHOTONS: Final = 5

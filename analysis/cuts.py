@@ -15,12 +15,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.figures_of_merit import (
-    BackgroundUncertainty,
-    FigureOfMerit,
-    background_variance,
-    punzi_numerator,
-)
+from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, punzi_numerator
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
@@ -144,8 +139,8 @@ def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> 
     return cuts
 
 
-#: What compiled loops need to know of a figure of merit: constant, a and b; luminosity.
-_Merit = tuple[tuple[float, float, float], float, BackgroundUncertainty]
+#: What compiled loops need of a figure of merit: constant, a and b; luminosity; uncertainties.
+_Merit = tuple[tuple[float, float, float], float, Any]
 
 
 def _merit(figure: FigureOfMerit, luminosity: float, processes: Sequence[str]) -> _Merit:
@@ -186,24 +181,21 @@ def _add_equal(events: RankedEvents, first: int, sums: FloatArray, background: F
 
 
 def optimal_cuts(
-    events: RankedEvents,
-    figure_of_merit: FigureOfMerit,
-    luminosity: float,
-    processes: Sequence[str] = (),
+    events: RankedEvents, figure: FigureOfMerit, luminosity: float, processes: Sequence[str] = ()
 ) -> FloatArray:
     """Find the cut with the smallest σ_min for each hypothesis by itself.
 
     Cuts (H,) are infinite, selecting nothing, for a hypothesis without signal. The names of the
     background processes are needed only if the figure of merit has uncertainties by process.
     """
-    merit = _merit(figure_of_merit, luminosity, processes)
+    merit = _merit(figure, luminosity, processes)
     return _scan(events, np.zeros(events.hypotheses, dtype=bool), merit)[0]
 
 
 def best_single_cut(
     events: RankedEvents,
     training: BoolArray,
-    figure_of_merit: FigureOfMerit,
+    figure: FigureOfMerit,
     luminosity: float,
     processes: Sequence[str] = (),
 ) -> float:
@@ -222,7 +214,7 @@ def best_single_cut(
             "No training hypothesis has a signal event in its window, so that no cut is better "
             "than another; give the signal datasets more events."
         )
-    return float(_scan(events, used, _merit(figure_of_merit, luminosity, processes))[1])
+    return float(_scan(events, used, _merit(figure, luminosity, processes))[1])
 
 
 @njit(cache=True)

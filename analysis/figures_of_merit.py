@@ -23,7 +23,9 @@ import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from punzinet.analysis.manifest.sections import Section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +77,7 @@ def punzi_numerator(root: Count, constant: float, significance: float, confidenc
     return numerator
 
 
-class FigureOfMerit(BaseModel):
+class FigureOfMerit(Section):
     """Minimum detectable cross-section σ_min, the inverse of the Punzi figure of merit.
 
     σ_min is the cross-section above which a search claims a discovery of significance a, or
@@ -83,24 +85,18 @@ class FigureOfMerit(BaseModel):
     (Punzi, physics/0308063). It needs no cross-section of the signal.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
-    form: Literal["punzi", "punzi-improved"] = Field(
-        default="punzi",
-        description="'punzi' is Eq. 9 of the paper, its constant term b²/2; 'punzi-improved' has "
-        "the constant a²/8 + 9b²/13 of Punzi's improved approximation, used by the published code.",
-    )
-    a: float = Field(default=3.0, gt=0, description="Significance of a discovery, in sigmas.")
-    b: float = Field(
-        default=1.28155,
-        gt=0,
-        description="Confidence level of an exclusion, in one-sided sigmas; 1.28155 is 90 %.",
-    )
-    background_uncertainty: Relative | dict[str, Relative] = Field(
-        default=0.0,
-        description="relative systematic uncertainty of the background: one number for all of it "
-        "together, or one for each process by name, independent of one another",
-    )
+    form: Literal["punzi", "punzi-improved"] = "punzi"
+    """'punzi' is Eq. 9 of the paper, its constant term b²/2; 'punzi-improved' has the constant
+    a²/8 + 9b²/13 of Punzi's improved approximation, used by the published code."""
+    a: float = Field(3.0, gt=0)
+    """Significance of a discovery, in sigmas."""
+    b: float = Field(1.28155, gt=0)
+    """Confidence level of an exclusion, in one-sided sigmas; 1.28155 is 90 %."""
+    background_uncertainty: Relative | dict[str, Relative] = 0.0
+    """relative systematic uncertainty of the background: one number for all of it together, or one
+    for each process by name, independent of one another"""
 
     def uncertainty_of(self, processes: Sequence[str]) -> BackgroundUncertainty:
         """Uncertainties of the background processes of a sample, in its order.

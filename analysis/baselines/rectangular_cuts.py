@@ -68,10 +68,7 @@ def rectangular_cuts(
 
 
 def _of_range(
-    events: Events,
-    members: IntArray,
-    processes: int,
-    mean_sigma: Callable[[FloatArray, float], FloatArray],
+    events: Events, members: IntArray, processes: int, mean_sigma: Callable[..., FloatArray]
 ) -> FloatArray:
     """Find the cuts of one mass range, (2, F), by the indices of its hypotheses."""
     # An event is taken once for each window of the range that it lies in.

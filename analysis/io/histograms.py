@@ -54,11 +54,10 @@ def fill_spectra(
     The name is that of a process, or ``signal/<mass>``.
     """
     columns = {variable.mass.name: variable.signed_mass(values), variable.name: values}
-    filled = {}
-    for drawn, quantity in drawn_quantities(variable).items():
-        histogram = _weighted(spectrum_axis(quantity))
-        filled[f"{stage}/{drawn}/{name}"] = histogram.fill(columns[drawn], weight=weight)
-    return filled
+    return {
+        f"{stage}/{drawn}/{name}": _weighted(spectrum_axis(one)).fill(columns[drawn], weight=weight)
+        for drawn, one in drawn_quantities(variable).items()
+    }
 
 
 @dataclass(frozen=True)
@@ -89,12 +88,12 @@ class Comparison:
         seen = (self.blinding or Blinding()).beside_signal_region(mass)
         binnings = {self.mass: (53, 0.0, 10.6)}
         binnings |= {name: (FEATURE_BINS, *ends) for name, ends in self.ranges.items()}
-        filled = {}
-        for name, binning in binnings.items():
-            values = mass if name == self.mass else features[name]
-            histogram = _weighted(axis.Regular(*binning, name=name))
-            filled[f"{stage}/{name}/{process}"] = histogram.fill(values[seen], weight=weight[seen])
-        return filled
+        columns, weight = {**features, self.mass: mass}, weight[seen]
+        empty = {name: _weighted(axis.Regular(*ends, name=name)) for name, ends in binnings.items()}
+        return {
+            f"{stage}/{name}/{process}": histogram.fill(columns[name][seen], weight=weight)
+            for name, histogram in empty.items()
+        }
 
 
 def scaled_to_data(spectra: Spectra, factor: float) -> Spectra:

@@ -31,7 +31,6 @@ from punzinet.analysis.types import FloatArray
 
 FIT_STEPS = 40  # Newton steps to asymptotic limits, and of the fit at each; about 6 are needed
 FIT_TOLERANCE = 1e-12  # relative change of the cross-sections at which they are found
-POINTS_LOG2 = 12  # points of the average, as a power of 2
 STEPS = 100  # steps to a counting limit at most; about 4 are needed
 TOLERANCE = 1e-5  # relative size of the last step; what it leaves is of the order of its square
 UNLIKELY = 1e-100  # probability below which no limit lies, and numbers lose their digits
@@ -128,11 +127,9 @@ class _Likelihood(NamedTuple):
 
 
 def counting_limits(
-    experiments: Sequence[CountingExperiment],
-    confidence_level: float,
-    points_log2: int = POINTS_LOG2,
+    experiments: Sequence[CountingExperiment], confidence_level: float, points_log2: int = 12
 ) -> FloatArray:
-    """Expected upper limits on the cross-section, (M, 5) in fb at `BANDS`.
+    """Expected upper limits on the cross-section, (M, 5) in fb at `BANDS`, by so many points.
 
     The counts at which they are taken are the quantiles of what the background alone gives;
     being integers, neighbouring bands can coincide where few events are expected.

@@ -44,24 +44,19 @@ class Claim:
 
     @classmethod
     def of(
-        cls,
-        text: str,
-        measured: Measured,
-        at_least: float | None = None,
-        at_most: float | None = None,
+        cls, text: str, measured: Measured, low: float | None = None, high: float | None = None
     ) -> Self:
         """Compare a measured number with its target, if it has one; no value meets none."""
         value, error, sample = (float(x) if np.isfinite(x) else None for x in measured)
-        low, high, target = at_least, at_most, None
+        target = met = None
         if low is not None and high is not None:
             target = f"= {low:g}" if low == high else f"{low:g} to {high:g}"
         elif low is not None or high is not None:
             target = f"≤ {high:g}" if low is None else f"≥ {low:g}"
-        met = None
         if target is not None:
-            low, high = -np.inf if low is None else low, np.inf if high is None else high
-            met = value is not None and low <= value <= high
-        return cls(text, value, error, sample, target, at_least, at_most, met)
+            least, most = -np.inf if low is None else low, np.inf if high is None else high
+            met = value is not None and least <= value <= most
+        return cls(text, value, error, sample, target, low, high, met)
 
 
 class Statistics:

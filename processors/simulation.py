@@ -48,16 +48,12 @@ class Stratum:
 
     def record(self, counts: Counts) -> dict[str, Any]:
         """What was simulated, as JSON."""
+        made, entries = counts.trials, counts.entries
         if isinstance(self.generator, SignalGenerator):
-            mass = self.generator.mass
-            return {"mass": mass, "generated": counts.trials, "entries": counts.entries}
-        return {
-            "name": self.generator.name,
-            "trials": counts.trials,
-            "entries": counts.entries,
-            "largest_expectation": counts.largest,
-            "cross_section_fb": _with_error(*counts.cross_section()),
-        }
+            return {"mass": self.generator.mass, "generated": made, "entries": entries}
+        found = {"name": self.generator.name, "trials": made, "entries": entries}
+        section = _with_error(*counts.cross_section())
+        return {**found, "largest_expectation": counts.largest, "cross_section_fb": section}
 
 
 class _Simulation(NamedTuple):
@@ -87,21 +83,19 @@ class _Simulation(NamedTuple):
         The strata have the batches that count in the end, the steps and counts hold them.
         """
         strata, luminosity = list(self.strata()), self.size.luminosity
-        backgrounds = [stratum for stratum in strata if not stratum.dataset.is_signal]
-        pilot = _counts(self.run("pilot", backgrounds, "Exploring weights"))
-        for stratum in backgrounds:
-            needed = sampling.needed_trials(_total([stratum], pilot), luminosity)
-            stratum.plan(needed, luminosity)
+        again = [stratum for stratum in strata if not stratum.dataset.is_signal]
+        pilot = _counts(self.run("pilot", again, "Exploring weights"))
+        for stratum in again:
+            stratum.plan(sampling.needed_trials(_total([stratum], pilot), luminosity), luminosity)
         steps = [self.run("events", strata, "Simulating events")]
         counts = _counts(steps[0])
         for attempt in range(1, ATTEMPTS + 1):
-            more = [sampling.more_trials(_total([stratum], counts)) for stratum in backgrounds]
-            for stratum, trials in zip(backgrounds, more, strict=True):
-                if trials:
-                    stratum.plan(trials, luminosity, attempt)
-            backgrounds = list(itertools.compress(backgrounds, more))
-            title = "Simulating again with more trials"
-            steps.append(self.run(f"events-{attempt}", backgrounds, title))
+            more = {stratum: sampling.more_trials(_total([stratum], counts)) for stratum in again}
+            again = [stratum for stratum, trials in more.items() if trials]
+            for stratum in again:
+                stratum.plan(more[stratum], luminosity, attempt)
+            step, title = f"events-{attempt}", "Simulating again with more trials"
+            steps.append(self.run(step, again, title))
             counts |= _counts(steps[-1])
         return strata, steps, counts
 

@@ -127,14 +127,9 @@ def provenance_of(
     manifest: Manifest, output: OutputFolder, stage: str, **recipe: Any
 ) -> dict[str, Any]:
     """Provenance of what is made of tensors by a recipe, for the figure of merit."""
-    return provenance(
-        manifest.digest,
-        stage=stage,
-        **recipe,
-        figure_of_merit=manifest.figure_of_merit.model_dump(mode="json"),
-        luminosity=manifest.luminosity,
-        **processed_of(output),
-    )
+    merit = manifest.figure_of_merit.model_dump(mode="json")
+    judged_by = {"figure_of_merit": merit, "luminosity": manifest.luminosity}
+    return provenance(manifest.digest, stage=stage, **recipe, **judged_by, **processed_of(output))
 
 
 def _judge_and_save(

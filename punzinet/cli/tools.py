@@ -176,8 +176,8 @@ def predict(
     """
     from punzinet.analysis.network import load_network
     from punzinet.processors.datasets import describe_datasets
+    from punzinet.processors.ntuples.derived import predict_file
     from punzinet.processors.ntuples.preflight import inspect_file
-    from punzinet.processors.prediction import predict_file
 
     context = Context(Options(manifest, output, scale))
     like = _like(context.manifest, dataset)
@@ -211,7 +211,7 @@ def rebasket(
 
     Example: punzinet rebasket /data/taupair_*.root --to large
     """
-    from punzinet.processors.ntuples.rebasket import rebasket_file
+    from punzinet.processors.ntuples.derived import rebasket_file
 
     with _progress() as progress:
         for path, target in zip(files, _targets(files, to, "rebasket"), strict=True):

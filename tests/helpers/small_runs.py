@@ -9,8 +9,8 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution
+from punzinet.processors.ntuples.derived import predict_file
 from punzinet.processors.ntuples.preflight import inspect_file
-from punzinet.processors.prediction import predict_file
 from punzinet.processors.runs.features import run_features
 
 ONE_WINDOW = Windows(np.ones(1), np.full(1, 0.3), np.ones(1, bool), np.ones(1, bool), (None,))

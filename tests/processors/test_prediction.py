@@ -20,7 +20,7 @@ from punzinet.analysis.manifest.datasets import CMS_BRANCHES
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.network import SavedNetwork
 from punzinet.analysis.observables import FEATURES
-from punzinet.processors.prediction import TREE
+from punzinet.processors.ntuples.derived import TREE
 
 ENTRIES, BROKEN = 5000, (0, 1700, 4999)
 GOOD = np.isin(np.arange(ENTRIES), BROKEN, invert=True)

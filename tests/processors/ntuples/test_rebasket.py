@@ -8,7 +8,7 @@ from small_data import write_ntuple
 
 from punzinet.analysis.io.files import InputError
 from punzinet.cli import main
-from punzinet.processors.ntuples.rebasket import BASKET, rebasket_file
+from punzinet.processors.ntuples.derived import BASKET, rebasket_file
 
 ENTRIES = 1234
 

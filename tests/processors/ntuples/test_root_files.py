@@ -23,7 +23,7 @@ from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.network import SavedNetwork
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
-from punzinet.processors.prediction import TREE
+from punzinet.processors.ntuples.derived import TREE
 
 pytestmark = [
     pytest.mark.slow,

@@ -65,13 +65,8 @@ class ScaledFold:
         # The number accepted of the generated signal events is binomial, of efficiency `total`.
         binomial = _stack(np.ones_like(background), 1 - signal.clip(max=1))
         both = (_sums(sample, part, part.weight**2) for part in (events, other))
-        return cls(
-            events=replace(events, weight=weight),
-            total=total,
-            total_variance=binomial * sum(both),
-            squares=_sums(sample, events, weight**2),
-            backgrounds=sample.backgrounds,
-        )
+        squares, scaled = _sums(sample, events, weight**2), replace(events, weight=weight)
+        return cls(scaled, total, binomial * sum(both), squares, sample.backgrounds)
 
     def rank(self, logit: FloatArray) -> RankedEvents:
         """Sort the events by a network's output before the sigmoid, (n,)."""

@@ -35,13 +35,9 @@ def train_trees(
     a random part of large samples.
     """
     classifier = HistGradientBoostingClassifier(
-        max_iter=trees,
-        learning_rate=LEARNING_RATE,
-        max_leaf_nodes=LEAVES,
-        min_samples_leaf=EVENTS_PER_LEAF,
-        early_stopping=False,
-        random_state=seed,
-    )
+        max_iter=trees, learning_rate=LEARNING_RATE, max_leaf_nodes=LEAVES,
+        min_samples_leaf=EVENTS_PER_LEAF, early_stopping=False, random_state=seed,
+    )  # fmt: skip
     return classifier.fit(features, signal, weight)
 
 

@@ -128,9 +128,7 @@ def read_json(path: Path, made_by: str) -> Any:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(
-            text, parse_constant=_finite, parse_float=_finite, parse_int=_finite_integer
-        )
+        return json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_finite)
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `{made_by}` first.") from None
     except (OSError, RecursionError, ValueError) as error:
@@ -143,12 +141,7 @@ def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text[:20]} is no number to work with")
-    return value
-
-
-def _finite_integer(text: str) -> int:
-    _finite(text)
-    return int(text)
+    return int(text) if text.lstrip("-").isdecimal() else value
 
 
 @contextmanager
@@ -185,9 +178,7 @@ def _to_array(cells: Any) -> FloatArray:
 
 
 def _to_cells(column: FloatArray) -> Any:
-    cells = column.astype(object)
-    cells[~np.isfinite(column)] = None
-    return cells.tolist()
+    return np.where(np.isfinite(column), column.astype(object), None).tolist()
 
 
 _Row = list[float | None]

@@ -79,13 +79,9 @@ class Limits:
                 _, *columns = vars(selection).values()
                 if [column.shape for column in columns] != [one, one, one, bands, bands]:
                     raise ValueError(f"columns need {len(rows)} rows")
-            return cls(
-                *read_hypotheses(rows),
-                luminosity=float(content["luminosity"]),
-                confidence_level=float(content["confidence_level"]),
-                sigma_over_g2=np.array([row["sigma_over_g2_fb"] for row in rows], np.float64),
-                selections=selections,
-            )
+            known = np.array([row["sigma_over_g2_fb"] for row in rows], np.float64)
+            numbers = (float(content[key]) for key in ("luminosity", "confidence_level"))
+            return cls(*read_hypotheses(rows), *numbers, known, selections)
 
 
 class _CrossSection(BaseModel):

@@ -30,6 +30,12 @@ def test_the_main_study_is_the_recipe_itself():
         assert study.pretrained == MAIN
 
 
+def test_pretraining_is_the_papers():
+    found = TRAINING.pretraining.model_dump()
+    expected = {"epochs": 200, "batch_size": 2048, "learning_rate": 1, "patience": 10}
+    assert found | expected == found
+
+
 def test_no_study_has_more_networks_than_there_are_pretrained():
     studies = paper_studies(TRAINING, PAPER.model_copy(update={"networks": 2}))
     assert {s.settings.networks for s in studies} == {2}

@@ -1,45 +1,80 @@
 """Processes that share the events train the networks that one process trains alone."""
 
-import json
-import runpy
+import os
+import signal
 import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from commands import run_python
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
+from synthetic import synthetic_sample
 
-from punzinet.analysis.training.ranks import Ranks
-
-PROGRAM = Path(__file__).parent / "train_ranks.py"
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.io.files import InputError, Interrupted
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.training.checkpoint import TrainingState
+from punzinet.analysis.training.loop import Phase
+from punzinet.analysis.training.ranks import Ranks, open_ranks
+from punzinet.analysis.training.settings import TrainingSettings
+from punzinet.analysis.training.train import parameters_of, train_networks
 
 #: Two networks and both losses; batches of a few runs, of which a rank may have none.
-RECIPE = {
-    "networks": 2,
-    "pretraining": {"epochs": 2, "batch_size": 200},
-    "punzi": {"epochs": 3, "batch_size": 3000, "learning_rate": 2e-3},
-}
+PUNZI = {"epochs": 3, "batch_size": 3000, "learning_rate": 2e-3}
+RECIPE = {"networks": 2, "pretraining": {"epochs": 2, "batch_size": 200}, "punzi": PUNZI}
 CASES: dict[str, dict[str, Any]] = {
     "fused": RECIPE,
-    "stratified": RECIPE | {"punzi": RECIPE["punzi"] | {"batches": "stratified"}},
-    "whole": RECIPE | {"punzi": RECIPE["punzi"] | {"batch_size": None}, "storage": "disk"},
+    "stratified": RECIPE | {"punzi": PUNZI | {"batches": "stratified"}},
+    "whole": RECIPE | {"punzi": PUNZI | {"batch_size": None}, "storage": "disk"},
     "autograd": RECIPE | {"device": "cpu:0"},
 }
 
 
-def launch(folder: Path, cases: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cases.json").write_text(json.dumps(cases))
+def send(number: signal.Signals, phase: Phase, state: TrainingState) -> None:
+    """Send this process a signal after the first epoch of the Punzi-loss."""
+    if phase.name == "punzi" and state.epoch == 1:
+        os.kill(os.getpid(), number)
+
+
+def train(folder: Path, cases: Iterable[str], ranks: Ranks) -> None:
+    """Train in one of several processes; what is not among `CASES` is something that happens."""
+    sample = synthetic_sample(8000, hypotheses=5)
+    for name in cases:
+        if name == "wrong" and ranks.number == 1:
+            raise InputError("Nothing to train on.")
+        output = OutputFolder(folder / name)
+        settings = TrainingSettings.model_validate(CASES.get(name, RECIPE))
+        about = sample, FigureOfMerit(), 50.0, settings, output
+        run = partial(train_networks, *about, resume=True, ranks=ranks)
+        if name == "interrupted":
+            with suppress(Interrupted):
+                run(reporters=[partial(send, signal.SIGTERM)])
+            assert output.network("checkpoint.safetensors").exists()
+        result = run(reporters=[partial(send, signal.SIGKILL)] if name == "killed" else [])
+        parameters = parameters_of([trained.network for trained in result.networks])
+        loss = np.array([trained.loss for trained in result.networks])
+        output.root.mkdir(exist_ok=True)
+        found = {"parameters": parameters, "loss": loss}
+        save_file(found, output.root / f"rank{ranks.number}.safetensors")
+
+
+def launch(folder: Path, *cases: str) -> subprocess.CompletedProcess[str]:
+    """Train in two processes, each of which runs this file."""
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    return run_python(*launcher, PROGRAM, folder, folder=folder, env={"NUMBA_NUM_THREADS": "2"})
+    threads = {"NUMBA_NUM_THREADS": "2"}
+    return run_python(*launcher, __file__, folder, *cases, folder=folder, env=threads)
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    done = launch(folder, CASES | {"interrupted": RECIPE})
+    done = launch(folder, *CASES, "interrupted")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -47,7 +82,7 @@ def together(tmp_path_factory):
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("one")
-    runpy.run_path(str(PROGRAM))["train"](folder, CASES, Ranks())
+    train(folder, CASES, Ranks())
     return folder
 
 
@@ -76,7 +111,7 @@ def test_histories_are_written_once_for_every_network(together):
     ],
 )
 def test_what_ends_the_training_is_said_once(tmp_path, case, said):
-    done = launch(tmp_path, {case: RECIPE})
+    done = launch(tmp_path, case)
     assert done.returncode != 0
     assert done.stderr.count(said) == 1
     assert case == "killed" or "Another process" not in done.stderr
@@ -85,3 +120,8 @@ def test_what_ends_the_training_is_said_once(tmp_path, case, said):
 def test_signal_to_one_process_interrupts_all_and_resuming_is_bit_identical(together):
     cases = (load_file(together / case / "rank0.safetensors") for case in ("interrupted", "fused"))
     np.testing.assert_array_equal(*(case["parameters"] for case in cases))
+
+
+if __name__ == "__main__":
+    with open_ranks() as opened:
+        train(Path(sys.argv[1]), sys.argv[2:], opened)

@@ -20,9 +20,8 @@ from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra, style
-from punzinet.plots.limits import limits_figure
 from punzinet.plots.network_output import Cuts, Outputs, output_figure
-from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
+from punzinet.plots.sensitivity import figure_of_merit_figure, limits_figure, sigma_min_figure
 from punzinet.plots.training_history import Phase, history_figure, read_history
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
@@ -87,13 +86,10 @@ def _of_events(
     shown = sorted({float(trained[round(s * (len(trained) - 1))]) for s in SHOWN_SIGNALS})
     sigma = judged.single.sigma_min
     strength = SIGNAL_STRENGTH * float(np.median(sigma[np.isfinite(sigma)]))
-    before, after = (
-        spectra.MassSpectrum(backgrounds, {m: s for m, s in signals.items() if m in shown})
-        for backgrounds, signals in (read_spectrum(output.histograms, s, mass) for s in STAGES)
-    )
+    drawn = [read_spectrum(output.histograms, stage, mass) for stage in STAGES]
     words: dict[str, Any] = {"processes": processes, "parameter": search.parameter}
     words |= {"cross_section": float(f"{strength:.1g}"), "luminosity": manifest.luminosity}
-    yield mass.file_name, spectra.mass_figure(before, after, **words)
+    yield mass.file_name, spectra.mass_figure(drawn, shown, **words)
     events = read_tensor_events(output.tensors, search)
     # Torch takes a second to import, in which the other process saves figures.
     evaluated = punzinet.load_network(output.network(network), search).network
@@ -112,8 +108,8 @@ def _of_events(
     signals = {m: events[np.abs(events.mass - m) < MASS_TOLERANCE] for m in masses}
     found = {n: events[events.process == n] for n in processes if n != SIGNAL_PROCESS}
     backgrounds = {n: (one.features, one.weight) for n, one in found.items() if len(one.weight)}
-    drawn = {m: (signals[m].features, signals[m].weight) for m in shown}
-    yield "features", spectra.features_figure(search, drawn, backgrounds, processes)
+    shapes = {m: (signals[m].features, signals[m].weight) for m in shown}
+    yield "features", spectra.features_figure(search, shapes, backgrounds, processes)
     peaks = {i: (signals[m].variable, signals[m].weight) for i, m in examples.items()}
     yield "signal_peaks", peaks_figure(windows, peaks)
 

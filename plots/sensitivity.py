@@ -1,15 +1,18 @@
-"""Minimum detectable cross-section and Punzi figure of merit against the mass (Fig. 3, 4, 7)."""
+"""σ_min, the figure of merit (Fig. 3, 4, 7) and expected upper limits against the mass."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
+from punzinet.analysis.limits.result import Limits
+from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.plots import style
@@ -24,6 +27,8 @@ CURVES: tuple[tuple[str, str, Cut, str], ...] = (
     ("Punzi-net, best cut per mass", "punzi", "optimal_in_training", style.GREY),
     ("Punzi-net, one cut", "punzi", "single", style.BLUE),
 )
+BCE_OVER_ONE = "BCE / one cut\n(ratio)"
+INNER, OUTER = "#7fb6e6", "#d3e5f5"  # ±1σ and ±2σ, told apart without colour by their lightness
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,36 +79,30 @@ class Curve:
         return replace(self, sigma=ratio, error=ratio * relative)
 
 
-@style.style()
+#: Curves and their colours, by label.
+Curves = Mapping[str, tuple[Curve, str]]
+
+
 def sigma_min_figure(sensitivity: Sensitivity, parameter: str) -> Figure:
     """Draw σ_min of the cuts against the mass, written so, and the ratio of BCE to Punzi-net."""
     curves = _curves(sensitivity)
-    figure, upper, lower = style.ratio_panels(1.05)
-    draw_curves(upper, curves, merit=False)
-    style.add_label(upper, sensitivity.luminosity)
     bce, punzi = (curves.get(CURVES[i][0]) for i in (0, 2))
-    if bce and punzi:
-        ratio = bce[0].over(punzi[0])
-        draw_curve(lower, ratio, "#333333", line=False)
-        ratio_limits(lower, ratio.sigma)
-    lower.set_ylabel("BCE / one cut\n(ratio)", loc="center")
-    style.mass_axis(lower, sensitivity.mass, parameter)
-    figure.align_ylabels()
-    return figure
+    ratios = [(bce[0].over(punzi[0]), "#333333")] if bce and punzi else []
+    return ratio_figure(curves, ratios, BCE_OVER_ONE, sensitivity.luminosity, parameter)
 
 
 @style.style()
 def figure_of_merit_figure(sensitivity: Sensitivity, parameter: str) -> Figure:
     """Draw the figure of merit 1/σ_min of the cuts against the mass, as `sigma_min_figure`."""
     figure, axes = style.new_figure(0.8)
-    draw_curves(axes, _curves(sensitivity), merit=True)
+    _draw_curves(axes, _curves(sensitivity), merit=True)
     style.mass_axis(axes, sensitivity.mass, parameter)
     style.add_label(axes, sensitivity.luminosity)
     return figure
 
 
-def _curves(sensitivity: Sensitivity) -> dict[str, tuple[Curve, str]]:
-    """The curves for which there are networks, by the prefix of their names; colours by label."""
+def _curves(sensitivity: Sensitivity) -> Curves:
+    """The curves for which there are networks, by the prefix of their names."""
     return {
         label: (Curve.of(sensitivity, names, cut), colour)
         for label, loss, cut, colour in CURVES
@@ -111,20 +110,48 @@ def _curves(sensitivity: Sensitivity) -> dict[str, tuple[Curve, str]]:
     }
 
 
-def draw_curves(
-    axes: Axes,
-    curves: Mapping[str, tuple[Curve, str]],
+@style.style()
+def ratio_figure(
+    curves: Curves,
+    ratios: Sequence[tuple[Curve, str]],
+    ratio_label: str,
+    luminosity: float,
+    parameter: str,
     *,
-    merit: bool,
+    merit: bool = False,
     points: Sequence[Line2D] = (),
-) -> None:
-    """Draw curves with their legend: the figure of merit, or σ_min on a logarithmic axis.
+    below: Sequence[Line2D] = (),
+) -> Figure:
+    """Draw curves, σ_min or the figure of merit, and below them ratios with their colours.
 
-    The last one of further points explains them in the legend.
+    Further points are drawn in the upper panel, the last of them in the legend only, and below.
     """
+    figure, upper, lower = style.ratio_panels(1.05)
+    _draw_curves(upper, curves, merit=merit, points=points)
+    style.add_label(upper, luminosity)
+    for ratio, colour in ratios:
+        _draw_curve(lower, ratio, colour, line=False)
+    for line in below:
+        lower.add_line(line)
+    if ratios:  # on a logarithmic axis, for they fluctuate by factors
+        drawn = [ratio.sigma for ratio, _ in ratios]
+        drawn += [np.asarray(line.get_ydata(), dtype=float) for line in below]
+        low, high = style.include((0.8, 1.25), *(values[values > 0] for values in drawn))
+        lower.set(yscale="log", ylim=(0.8 * low, 1.25 * high))
+        lower.set_yticks([tick for tick in RATIO_TICKS if 0.8 * low <= tick <= 1.25 * high])
+        lower.yaxis.set_major_formatter("{x:g}")
+        lower.yaxis.set_minor_formatter(NullFormatter())
+    lower.set_ylabel(ratio_label, loc="center")
+    style.mass_axis(lower, next(iter(curves.values()))[0].mass, parameter)
+    figure.align_ylabels()
+    return figure
+
+
+def _draw_curves(axes: Axes, curves: Curves, *, merit: bool, points: Sequence[Line2D] = ()) -> None:
+    """Draw curves with their legend: the figure of merit, or σ_min on a logarithmic axis."""
     shown = [(c.figure_of_merit if merit else c, colour) for c, colour in curves.values()]
     for curve, colour in shown:
-        draw_curve(axes, curve, colour)
+        _draw_curve(axes, curve, colour)
     for line in points:
         axes.add_line(line)
     values = [curve.sigma for curve, _ in shown]
@@ -144,7 +171,7 @@ def draw_curves(
     axes.legend(handles=[*handles, *points[-1:]], ncols=2, loc="upper left")
 
 
-def draw_curve(axes: Axes, curve: Curve, colour: str, *, line: bool = True) -> None:
+def _draw_curve(axes: Axes, curve: Curve, colour: str, *, line: bool = True) -> None:
     """Draw a curve: circles for trained masses, triangles for others."""
     finite = np.isfinite(curve.sigma)
     if line:
@@ -157,10 +184,42 @@ def draw_curve(axes: Axes, curve: Curve, colour: str, *, line: bool = True) -> N
         style.draw_points(axes, curve.mass[rows], curve.sigma[rows], error[rows], 2.8, **look)
 
 
-def ratio_limits(axes: Axes, *ratios: FloatArray) -> None:
-    """Hold all ratios and 1, on a logarithmic axis, for they fluctuate by factors."""
-    low, high = style.include((0.8, 1.25), *(ratio[ratio > 0] for ratio in ratios))
-    axes.set(yscale="log", ylim=(0.8 * low, 1.25 * high))
-    axes.set_yticks([tick for tick in RATIO_TICKS if 0.8 * low <= tick <= 1.25 * high])
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
+@style.style()
+def limits_figure(limits: Limits, search: Search, *, coupling: bool) -> Figure:
+    """Draw bands of the single cut and all limits as lines, on σ(e⁺e⁻ → μ⁺μ⁻Z′)·B.
+
+    Or on the coupling g′ of a Z′ that only decays as the search has it; one has to be known.
+    """
+    quantity = f"{search.cross_section} [fb]"
+    if coupling:
+        quantity = rf"$g'$  for $\mathcal{{B}}({search.decay})=1$"
+
+    def drawable(values: FloatArray) -> FloatArray:
+        """(5, H) ends of the bands and the median between them, of limits (H, 5) in fb."""
+        drawn = limits.coupling(values) if coupling else values
+        return np.where(np.isfinite(drawn), drawn, np.nan).T
+
+    single = limits.selections["single"]
+    bands = drawable(single.asymptotic)
+    lines: list[tuple[str, FloatArray, str, Any]] = [
+        ("expected (asymptotic), one cut", bands[2], "black", "-"),
+        ("exact sums, one cut", drawable(single.counting)[2], "black", style.DOTTED),
+    ]
+    if "best" in limits.selections:
+        best = drawable(limits.selections["best"].asymptotic)[2]
+        lines.append(("BCE, best cut per mass", best, style.ORANGE, (0, (5, 1.5))))
+    figure, axes = style.new_figure(0.9)
+    axes.fill_between(limits.mass, bands[0], bands[4], color=OUTER, linewidth=0)
+    axes.fill_between(limits.mass, bands[1], bands[3], color=INNER, linewidth=0)
+    for label, values, colour, dash in lines:
+        axes.plot(limits.mass, values, color=colour, linestyle=dash, label=label)
+    axes.set_yscale("log")
+    low, high = style.finite_range(bands.ravel(), *(line[1] for line in lines))
+    axes.set_ylim(0.7 * low, 1.3 * high * (high / low) ** 0.25)  # room for a legend of three rows
+    axes.set_ylabel(f"{100 * limits.confidence_level:g} % CL upper limit on\n{quantity}")
+    colours = ((1, INNER), (2, OUTER))
+    bars = [Patch(color=colour, label=rf"expected $\pm {n}\sigma$") for n, colour in colours]
+    axes.legend(handles=[*axes.lines, *bars], ncols=2, loc="upper left")
+    style.mass_axis(axes, limits.mass, search.parameter)
+    style.add_label(axes, limits.luminosity)
+    return figure

@@ -1,6 +1,6 @@
 """Spectra: backgrounds stacked, with signals or data over them; and features by their shape."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -24,13 +24,9 @@ TITLES = ("before the cut", "after the single cut")
 BINS = 40  # of a feature
 #: (n, F) features of events of one kind, and their weights (n,).
 WeightedFeatures = tuple[FloatArray, FloatArray]
-
-
-class MassSpectrum(NamedTuple):
-    """The spectrum of the mass at one stage of the selection."""
-
-    backgrounds: Hist[Any]  # axes ``process`` and the mass in GeV; events at the luminosity
-    signals: Mapping[float, Hist[Any]]  # efficiencies, by generated mass in GeV
+#: Backgrounds, with the axes ``process`` and the mass in GeV, events at the luminosity; and the
+#: efficiencies of signals by generated mass in GeV, as `io.histograms` reads them.
+MassSpectrum = tuple[Hist[Any], Mapping[float, Hist[Any]]]
 
 
 class DataSpectrum(NamedTuple):
@@ -51,26 +47,26 @@ class SeenData(NamedTuple):
 
 @style.style()
 def mass_figure(
-    before: MassSpectrum,
-    after: MassSpectrum,
+    spectra: Sequence[MassSpectrum],
+    shown: Iterable[float],
     *,
     cross_section: float,
     luminosity: float,
     processes: Mapping[str, str],
     parameter: str,
 ) -> Figure:
-    """Draw the mass before (above) and after (below) the single cut.
+    """Draw the mass before (above) and after (below) the single cut, with up to three signals.
 
     Signals are drawn for a cross-section in fb, everything for a luminosity in fb^-1. Processes
     and the mass of a signal are written as `processes` and `parameter` say.
     """
-    axis = before.backgrounds.axes[1]
+    axis = spectra[0][0].axes[1]
     figure, panels = style.new_figure(1.25, nrows=2, sharex=True)
-    for axes, spectrum, title in zip(panels, (before, after), TITLES, strict=True):
-        total, _ = draw_stack(axes, spectrum.backgrounds, processes)
+    for axes, (backgrounds, signals), title in zip(panels, spectra, TITLES, strict=True):
+        total, _ = draw_stack(axes, backgrounds, processes)
         peaks = []
-        for look, mass in style.signal_looks(spectrum.signals, parameter):
-            values = cross_section * luminosity * spectrum.signals[mass].values()
+        for look, mass in style.signal_looks(signals.keys() & shown, parameter):
+            values = cross_section * luminosity * signals[mass].values()
             mplhep.histplot(values, axis.edges, ax=axes, yerr=False, **look)
             peaks.append(float(values.max(initial=0)))
         # From the smallest bin that matters to room for the legend above the largest.

@@ -116,8 +116,7 @@ def signal_looks(masses: Iterable[float], parameter: str) -> Iterator[tuple[dict
 
 def include(limits: tuple[float, float], *values: FloatArray) -> tuple[float, float]:
     """Widen limits until they hold all finite values."""
-    flat = np.concatenate([np.array(limits), *(v[np.isfinite(v)] for v in values)])
-    return float(flat.min()), float(flat.max())
+    return finite_range(np.array(limits), *values)
 
 
 def finite_range(*values: FloatArray) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.statistics import Claim
 from punzinet.analysis.search import RECOIL
 from punzinet.plots import style
-from punzinet.plots.sensitivity import Curve, draw_curve, draw_curves, ratio_limits
+from punzinet.plots.sensitivity import BCE_OVER_ONE, Curve, ratio_figure
 
 COLOURS = (style.ORANGE, style.BLUE, style.PURPLE)
 #: How the published points are drawn.
@@ -34,9 +34,8 @@ MEANS = {
 SMALL = 5.8
 
 
-@style.style()
 def ensembles_figure(
-    curves: Mapping[str, Curve], *, luminosity: float, merit: bool, ratio_label: str
+    curves: Mapping[str, Curve], ratio_label: str, *, luminosity: float, merit: bool
 ) -> Figure:
     """Draw means over networks with their standard errors, and below ratios of the first to others.
 
@@ -45,21 +44,11 @@ def ensembles_figure(
     """
     colours = zip(curves.values(), COLOURS, strict=False)
     drawn = dict(zip(curves, colours, strict=True))
-    figure, upper, lower = style.ratio_panels(1.05)
-    draw_curves(upper, drawn, merit=merit)
-    style.add_label(upper, luminosity)
     (first, _), *others = drawn.values()
-    ratios = [first.over(curve) for curve, _ in others]
-    for ratio, (_, colour) in zip(ratios, others, strict=True):
-        draw_curve(lower, ratio, colour, line=False)
-    ratio_limits(lower, *(ratio.sigma for ratio in ratios))
-    lower.set_ylabel(ratio_label, loc="center")
-    style.mass_axis(lower, first.mass, RECOIL.parameter)
-    figure.align_ylabels()
-    return figure
+    ratios = [(first.over(curve), colour) for curve, colour in others]
+    return ratio_figure(drawn, ratios, ratio_label, luminosity, RECOIL.parameter, merit=merit)
 
 
-@style.style()
 def published_figure(bce: Curve, punzi: Curve, *, luminosity: float) -> Figure:
     """Draw our σ_min, of best cuts and of one, with published points on an arbitrary scale."""
     scale = common_scale(bce.mass, bce.sigma, punzi.sigma)
@@ -67,18 +56,11 @@ def published_figure(bce: Curve, punzi: Curve, *, luminosity: float) -> Figure:
     coloured = zip(published, COLOURS, strict=False)
     points = [Line2D(mass, scale * y, color=colour, **POINTS) for y, colour in coloured]
     points.append(Line2D([], [], color="black", label=f"published × {scale:.2f} fb", **POINTS))
+    below = [Line2D(mass, published[0] / published[1], color=style.RED, **POINTS)]
     ours = {"BCE, best cuts": (bce, COLOURS[0]), "Punzi-net, one cut": (punzi, COLOURS[1])}
-    figure, upper, lower = style.ratio_panels(1.05)
-    draw_curves(upper, ours, merit=False, points=points)
-    style.add_label(upper, luminosity)
-    ratio, theirs = bce.over(punzi), published[0] / published[1]
-    draw_curve(lower, ratio, "#333333", line=False)
-    lower.plot(mass, theirs, color=style.RED, **POINTS)
-    ratio_limits(lower, ratio.sigma, theirs)
-    lower.set_ylabel("BCE / one cut\n(ratio)", loc="center")
-    style.mass_axis(lower, bce.mass, RECOIL.parameter)
-    figure.align_ylabels()
-    return figure
+    further: dict[str, Any] = {"points": points, "below": below}
+    ratios = [(bce.over(punzi), "#333333")]
+    return ratio_figure(ours, ratios, BCE_OVER_ONE, luminosity, RECOIL.parameter, **further)
 
 
 @style.style()

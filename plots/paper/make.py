@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -77,8 +76,7 @@ def _figures(
         ("fig4_sensitivity", best, False, "BCE / Punzi-net\n(ratio)"),
         ("fig7_single_cut", single, True, f"BCE / one cut\n{of_sigma}"),
     ):
-        words: dict[str, Any] = {"merit": merit, "ratio_label": ratio}
-        yield name, ensembles.ensembles_figure(curves, luminosity=luminosity, **words)
+        yield name, ensembles.ensembles_figure(curves, ratio, luminosity=luminosity, merit=merit)
     for name, rows, content in (
         ("fig5_signal_output", events.signal, style.EFFICIENCY),
         ("fig6_background_output", ~events.signal, style.BACKGROUND),

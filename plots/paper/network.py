@@ -95,7 +95,11 @@ def feature_space_figure(
         near = np.abs(features[:, fixed] - VALUE) < HALF_WIDTH
         scaled = ((features[near] - low) / (high - low))[:, free]
         drawn.append((mass, scaled[:: max(len(scaled) // EVENTS, 1)]))
-    box = _box(np.concatenate([scaled for _, scaled in drawn]))
+    box = np.array([[0.0] * 3, [1.0] * 3])
+    if len(points := np.concatenate([scaled for _, scaled in drawn])):  # nearly all, with a margin
+        bottom, top = np.quantile(points, [0.005, 0.995], axis=0)
+        margin = 0.05 * np.maximum(top - bottom, 0.05)
+        box = np.stack([np.maximum(bottom - margin, 0), np.minimum(top + margin, 1)])
     sides = np.linspace(box[0], box[1], GRID).T
     grid = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 3)
     features = np.full((len(grid), len(names)), VALUE)
@@ -114,8 +118,8 @@ def feature_space_figure(
     handles = []
     spot: dict[str, Any] = {"linestyle": "", "marker": "o"}
     for line, (mass, scaled) in zip(style.SIGNAL_LINES, drawn, strict=False):
-        points = {"s": 1.6, "linewidths": 0, "alpha": 0.75, "rasterized": True}
-        axes.scatter(*scaled.T, color=line["color"], zorder=2, **points)
+        dots = {"s": 1.6, "linewidths": 0, "alpha": 0.75, "rasterized": True}
+        axes.scatter(*scaled.T, color=line["color"], zorder=2, **dots)
         handles.append(Line2D([], [], color=line["color"], label=f"{mass:g} GeV", **spot))
     spot["marker"] = "s"
     handles.append(Line2D([], [], color=GREEN, label="single cut", alpha=0.5, **spot))
@@ -130,15 +134,6 @@ def feature_space_figure(
     held = rf"{OBSERVABLES[FIXED].quantity.label} $= {VALUE:g} \pm {HALF_WIDTH:g}$ GeV"
     figure.text(0.98, 0.955, held, ha="right", fontsize=6.5)
     return figure
-
-
-def _box(points: FloatArray) -> FloatArray:
-    """Lower and upper limits (2, 3) that hold nearly all points (n, 3), with a margin."""
-    if not len(points):
-        return np.array([[0.0] * 3, [1.0] * 3])
-    low, high = np.quantile(points, [0.005, 0.995], axis=0)
-    margin = 0.05 * np.maximum(high - low, 0.05)
-    return np.stack([np.maximum(low - margin, 0), np.minimum(high + margin, 1)])
 
 
 def isosurface(values: FloatArray, level: float) -> FloatArray:

@@ -1,7 +1,7 @@
 """The report: everything a run has found on one page that needs nothing else."""
 
 import base64
-import json
+import math
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,6 @@ from xml.etree import ElementTree as ET
 import jinja2
 import numpy as np
 import yaml
-from markupsafe import Markup
 
 from punzinet.analysis.io.files import InputError, atomic_path, read_json
 from punzinet.analysis.io.output import OutputFolder
@@ -23,6 +22,8 @@ from punzinet.plots.report.lookup import lookup_data
 from punzinet.plots.report.numbers import number, plain_label
 
 TEMPLATES = Path(__file__).parent / "templates"
+#: How the data of the page is written; the filter escapes what would close the script around it.
+JSON = {"allow_nan": False, "separators": (",", ":"), "ensure_ascii": False}
 
 
 def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
@@ -46,18 +47,18 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment.filters |= {"number": number, "yaml": _yaml}
+    environment.policies["json.dumps_kwargs"] = JSON
     words = ("particle", "reaction", "decay")
     page = environment.get_template("report.html.j2").render(
         **_results(output),
-        summary=_summary(sensitivity, network),
-        luminosity=number(manifest.luminosity),
+        **_averages(sensitivity),
+        # The median, not the smallest: that is where no simulated background happens to pass.
+        median=float(np.median(sensitivity.networks[network].single.sigma_min)),
+        sensitivity=sensitivity,
         network=network,
-        masses={
-            "count": number(len(windows)),
-            "training": number(int(windows.training.sum())),
-            "low": number(float(windows.mass[0])),
-            "high": number(float(windows.mass[-1])),
-        },
+        mass=windows.mass.tolist(),
+        trained=int(windows.training.sum()),
         search={name: plain_label(search.particle, getattr(search, name)) for name in words},
         mass_title=search.variable.mass.title,
         figures=[one for one in pictures if one.name not in captions["limits"]],
@@ -70,8 +71,8 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         timing=timing,
         total=total,
         provenance=_provenance(output),
-        manifest=_yaml(manifest.model_dump(mode="json")),
-        data=_embedded(lookup_data(output, windows, sensitivity, network, labels)),
+        manifest=manifest,
+        data=lookup_data(output, windows, sensitivity, network, labels),
     )
     with atomic_path(output.report) as partial_path:
         partial_path.write_text(page, encoding="utf-8")
@@ -108,30 +109,23 @@ def _results(output: OutputFolder) -> dict[str, list[tables.Table]]:
     return found
 
 
-def _summary(sensitivity: Sensitivity, network: str) -> dict[str, Any]:
-    """The main numbers, with the single cut of one network."""
-    found: dict[str, list[float]] = {"punzi": [], "bce": []}
-    for name, result in sensitivity.networks.items():
-        loss = name.split("-")[0]
-        cut = "optimal_in_training" if loss == "bce" else "single"
-        found.setdefault(loss, []).append(tables.mean_sigma(sensitivity, result, cut))
-    one = found["punzi"]
-    means = [float(np.mean(found[loss])) if found[loss] else np.nan for loss in ("punzi", "bce")]
-    known = np.isfinite(means).all() and all(means)
-    merit = sensitivity.figure_of_merit
-    return {
-        "form": merit.form,
-        "a": number(merit.a),
-        "b": number(merit.b, 6),
-        "luminosity": number(sensitivity.luminosity),
-        "networks": len(one),
-        "unseen": int(np.sum(~np.isfinite(one))),
-        "one": number(means[0], 3),
-        "bce": number(means[1], 3),
-        "ratio": number(means[1] / means[0] if known else None, 3),
-        # The median, not the smallest: that is where no simulated background happens to pass.
-        "median": number(float(np.median(sensitivity.networks[network].single.sigma_min)), 3),
+def _averages(sensitivity: Sensitivity) -> dict[str, Any]:
+    """Mean σ_min in fb of all Punzi-nets at one cut and of BCE at its best cuts, if there are any.
+
+    And the ratio of the two, how many Punzi-nets there are, and how many without a finite mean.
+    """
+    found = {
+        loss: [
+            tables.mean_sigma(sensitivity, result, cut)
+            for name, result in sensitivity.networks.items()
+            if name.split("-")[0] == loss
+        ]
+        for loss, cut in (("punzi", "single"), ("bce", "optimal_in_training"))
     }
+    one, bce = (float(np.mean(means)) if means else None for means in found.values())
+    ratio = bce / one if one and bce and math.isfinite(one + bce) else None
+    unseen = sum(not math.isfinite(mean) for mean in found["punzi"])
+    return {"one": one, "bce": bce, "ratio": ratio, "count": len(found["punzi"]), "unseen": unseen}
 
 
 class Picture(NamedTuple):
@@ -183,7 +177,7 @@ def _address(path: Path) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _provenance(output: OutputFolder) -> list[dict[str, str]]:
+def _provenance(output: OutputFolder) -> list[dict[str, Any]]:
     """Where each result comes from: commit, manifest, versions and settings."""
     result = []
     for stage, path in (
@@ -197,19 +191,11 @@ def _provenance(output: OutputFolder) -> list[dict[str, str]]:
             versions = about.get("versions")
             known = versions.items() if isinstance(versions, dict) else ()
             commit = about.get("git_commit") or "not from a git checkout"
-            words = {"stage": stage, "commit": str(commit), "manifest": str(about.get("manifest"))}
+            words = {"stage": stage, "commit": commit, "manifest": about.get("manifest")}
             words["versions"] = ", ".join(f"{name} {version}" for name, version in known)
-            result.append({**words, "settings": _yaml(about.get("settings"))})
+            result.append({**words, "settings": about.get("settings")})
     return result
 
 
 def _yaml(content: Any) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-
-
-def _embedded(data: Any) -> Markup:
-    """JSON inside of a script element, which nothing in it can close."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 - no character of it means anything in HTML

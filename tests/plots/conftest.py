@@ -102,7 +102,7 @@ def make_spectrum(rng: np.random.Generator, windows: Windows, passing: float) ->
         m2 = windows.mass[i] ** 2 + rng.normal(0, windows.sigma[i], 4000)
         signal = Hist(axis, storage=Weight()).fill(np.sqrt(np.abs(m2)), weight=0.3 / 4000)
         signals[float(windows.mass[i])] = signal
-    return MassSpectrum(backgrounds, signals)
+    return backgrounds, signals
 
 
 def make_outputs(rng: np.random.Generator, mass: np.ndarray, n: int, *, signal: bool) -> Outputs:
@@ -141,16 +141,16 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
     }
     punzi = sensitivity.networks["punzi"]
     outputs = (make_outputs(rng, windows.mass, events, signal=signal) for signal in (True, False))
-    spectra = (make_spectrum(rng, windows, passing) for passing in (1.0, 0.01))
     phases = (
         make_phase(rng, "BCE loss (no unit)", (0.69, 0.31), 1.0, epochs),
         make_phase(rng, style.SIGMA_MIN, (21.0, 7.5), 5e-4, epochs),
     )
+    spectra = [make_spectrum(rng, windows, passing) for passing in (1.0, 0.01)]
     cuts = Cuts(windows.mass, punzi.optimal.cut, punzi.single_cut)
     return {
         "recoil_mass": mass_figure(
-            *spectra, cross_section=20.0, luminosity=LUMINOSITY, processes=PROCESSES,
-            parameter=RECOIL.parameter,
+            spectra, spectra[0][1], cross_section=20.0, luminosity=LUMINOSITY,
+            processes=PROCESSES, parameter=RECOIL.parameter,
         ),
         "sigma_min": sigma_min_figure(sensitivity, RECOIL.parameter),
         "figure_of_merit": figure_of_merit_figure(sensitivity, RECOIL.parameter),

@@ -3,7 +3,7 @@ import pytest
 
 from punzinet.analysis.limits.result import Limits, SelectionLimits
 from punzinet.analysis.search import RECOIL
-from punzinet.plots.limits import limits_figure
+from punzinet.plots.sensitivity import limits_figure
 
 MASS = np.array([1.0, 2.0, 3.0, 4.0])
 

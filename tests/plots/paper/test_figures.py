@@ -69,11 +69,10 @@ def figures(make):
     seen = make.outputs(RNG, MASS, 5000, signal=True), Cuts(MASS, RNG.normal(0, 1, 87), 0.3)
     curves = {"BCE": ensemble(1.2), "no batches": ensemble(1.1), "batch": ensemble(1.0)}
     signals = {m: RNG.uniform(0, 3, (900, 4)) for m in (1.1, 4.5, 6.9)}
-    label = {"merit": True, "ratio_label": "ratio"}
     return {
         "network": network_figure(network),
         "loss": loss_evolution(),
-        "ensembles": ensembles.ensembles_figure(curves, luminosity=50.0, **label),
+        "ensembles": ensembles.ensembles_figure(curves, "ratio", luminosity=50.0, merit=True),
         "outputs": outputs_figure({"BCE": seen, "Punzi": seen}, "efficiency", luminosity=50.0),
         "feature_space": feature_space_figure(network, -0.2, signals),
         "published": ensembles.published_figure(curves["BCE"], curves["batch"], luminosity=50.0),

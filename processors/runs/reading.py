@@ -39,9 +39,9 @@ class Reading:
     files: Sequence[InputFile]
     missing: Sequence[MissingFile]
     ledger: Path
-    unblind: bool
-    allow_missing: bool
-    trial: Trial
+    allow_missing: bool = False  # leave out what cannot be read, and rescale what is left
+    unblind: bool = False  # show all of the data
+    trial: Trial = field(default_factory=Trial)  # take a part of every dataset, and rescale it
     executor: ExecutorBase = field(init=False)
     lost: dict[Chunk, str] = field(default_factory=dict)  # unreadable chunks of files, and why
 
@@ -159,23 +159,17 @@ class Reading:
 
 @contextmanager
 def open_reading(
-    manifest: Manifest,
-    ledger: Path,
-    execution: Execution,
-    *,
-    unblind: bool = False,
-    allow_missing: bool = False,
-    trial: Trial | None = None,
+    manifest: Manifest, ledger: Path, execution: Execution, **options: Any
 ) -> Iterator[Reading]:
     """Look at the ntuples of a manifest, and start what processes them.
 
-    With `allow_missing` files and chunks that cannot be read are left out, a `trial` takes a part
-    of every dataset: what is left is rescaled. Measured data is blinded unless `unblind` is set.
+    The options are `allow_missing`, `unblind` and `trial` of a `Reading`.
 
     Raises:
         InputError: If anything is wrong with a file, or with the executor.
     """
-    found = preflight.preflight(manifest, allow_missing=allow_missing)
-    reading = Reading(manifest, *found, ledger, unblind, allow_missing, trial or Trial())
+    missing = options.get("allow_missing", False)
+    files = preflight.preflight(manifest, allow_missing=missing)
+    reading = Reading(manifest, *files, ledger, **options)
     with open_executor(execution, reading.entries().total()) as reading.executor:
         yield reading

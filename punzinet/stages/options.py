@@ -137,8 +137,8 @@ class Context:
     @property
     def reading(self) -> dict[str, Any]:
         """What of the ntuples may be seen and left out, as `open_reading` takes it."""
-        given = {name: getattr(self.options, name) for name in ("unblind", "allow_missing")}
-        return {**given, "trial": self.trial}
+        on = self.options
+        return {"unblind": on.unblind, "allow_missing": on.allow_missing, "trial": self.trial}
 
     @property
     def execution(self) -> "Execution":

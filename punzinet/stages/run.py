@@ -12,14 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from punzinet.analysis.io.files import (
-    InputError,
-    OutputError,
-    cannot_write,
-    read_json,
-    remove_partial_files,
-    write_json,
-)
+from punzinet.analysis.io import files
 from punzinet.stages.features import say_trial
 from punzinet.stages.options import Context, Options, console
 from punzinet.stages.stage import OutOfDate, Stage, out_of_date, reasons, refusal
@@ -52,7 +45,7 @@ def _run_part(stage: Stage, context: Context) -> None:
     try:
         stale = _stale(stage, context)
         why = [AGAIN] if stale else reasons(stage, context)
-    except InputError as error:
+    except files.InputError as error:
         if not options.dry_run:
             raise
         console.print(f"{stage.name}: cannot run: {error}", markup=False)
@@ -70,7 +63,7 @@ def _stale(stage: Stage, context: Context) -> list[OutOfDate]:
     stale = out_of_date(stage, context)
     # Of several processes that torchrun started all would run them.
     if stale and (not context.options.upstream or "RANK" in os.environ):
-        raise InputError(refusal(stage, stale, context))
+        raise files.InputError(refusal(stage, stale, context))
     return stale
 
 
@@ -92,13 +85,13 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
     for reason in why:
         LOG.info("%s runs: %s", stage.name, reason)
     with lock(output.root.absolute(), stage.name):
-        remove_partial_files(output.root)
+        files.remove_partial_files(output.root)
         if options.force:
             shutil.rmtree(output.ledger(stage.name), ignore_errors=True)
         begun = stage.begin(output)
         try:
             written = stage.run(context)
-        except InputError as error:
+        except files.InputError as error:
             stage.fail(output, str(error))
             raise
         if written is not None:
@@ -126,17 +119,17 @@ def lock(folder: Path, stage: str) -> Iterator[None]:
         who = "another run"
         with suppress(KeyError):
             who = "`punzinet {stage}` (process {pid} on {host})".format(**holder_of(folder) or {})
-        raise InputError(
+        raise files.InputError(
             f"{who} is at work in {folder}; wait until it has ended, or choose another folder "
             "with --output (OUTPUT= for make)."
         ) from None
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
-            raise OutputError(cannot_write(folder, error)) from error
+            raise files.OutputError(files.cannot_write(folder, error)) from error
         LOG.warning("The file system of %s has no locks: nothing keeps a second run out.", folder)
     try:
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "stage": stage}
-        write_json(folder / HOLDER, holder)
+        files.write_json(folder / HOLDER, holder)
         yield
     finally:
         (folder / HOLDER).unlink(missing_ok=True)
@@ -152,8 +145,8 @@ def holder_of(folder: Path) -> dict[str, Any] | None:
                 pass
     except Timeout:
         holder = None
-        with suppress(InputError):
-            holder = read_json(folder / HOLDER, "the same command")
+        with suppress(files.InputError):
+            holder = files.read_json(folder / HOLDER, "the same command")
         return holder if isinstance(holder, dict) else {}
     except OSError:
         pass

@@ -111,14 +111,11 @@ class Stage:
         """Everything that the result depends on: version, settings, stages before and files."""
         output = context.output
         settings = context.manifest.model_dump(mode="json", include=set(self.reads))
+        before = (stage for stage in self.before(context) if stage.has_run(output))
         return {
             "version": versions()["punzinet"],
             "settings": {**settings, **self.also(context)},
-            "after": {
-                stage.name: stage.record(output).fingerprint
-                for stage in self.before(context)
-                if stage.has_run(output)
-            },
+            "after": {stage.name: stage.record(output).fingerprint for stage in before},
             "files": [_state(name) for name in self.files(context)],
         }
 
@@ -224,11 +221,9 @@ def reasons(stage: Stage, context: Context) -> list[str]:
         return [NOT_RUN]
     now, last = stage.inputs(context), stage.record(output)
     if last.fingerprint == fingerprint(now):
-        return [
-            f"{name} is gone or has changed"
-            for name, size in last.outputs.items()
-            if _size(output.root / name) != size
-        ]
+        then = last.outputs.items()
+        changed = (name for name, size in then if _size(output.root / name) != size)
+        return [f"{name} is gone or has changed" for name in changed]
     commands = {one.name: one.typed for one in stage.before(context)}
     found = []
     with suppress(AttributeError, TypeError, ValueError):  # the record is damaged

@@ -94,8 +94,7 @@ def is_complete(cutflow: Cutflow, entries: int) -> bool:
 def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     """Read the muon pairs of a chunk and drop those that cannot be used or must not be seen.
 
-    Raises:
-        InputError: If the file is damaged.
+    InputError if the file is damaged.
     """
     columns, search = dataset.columns_in(events.fields), dataset.search
     pairs = read_pairs(dataset, events)
@@ -180,9 +179,7 @@ def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDAr
     """Read one branch of a chunk, (n,) numbers in the type that the file stores.
 
     NaN is in place of numbers that stand for a missing value; integers become double precision.
-
-    Raises:
-        InputError: If there is no such branch, the file is damaged there, or its server fails.
+    InputError if there is no such branch, the file is damaged there, or its server fails.
     """
     chunk = chunk_of(events.metadata)
     if branch not in events.fields:

@@ -169,11 +169,7 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
         self._depends_on = depends_on
 
     def process(self, events: Any) -> dict[Chunk, Any]:
-        """Process a chunk (called by coffea).
-
-        Raises:
-            InputError: If something is wrong with the input.
-        """
+        """Process a chunk (called by coffea); InputError if something is wrong with the input."""
         chunk = chunk_of(events.metadata)
         if chunk.dataset not in self.datasets:
             raise InputError(

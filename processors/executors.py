@@ -64,11 +64,8 @@ class Execution:
 def open_executor(execution: Execution, entries: int | None = None) -> Iterator[ExecutorBase]:
     """Make one of coffea's executors, and end what was started for it afterwards.
 
-    How many entries there are to process is said if that is what takes the time.
-
-    Raises:
-        InputError: If there is no executor of that name, a library for it is not installed, or
-            the scheduler does not answer.
+    How many entries there are to process is said if that is what takes the time. InputError if
+    there is no such executor, a library is not installed, or the scheduler does not answer.
     """
     name = execution.executor
     if execution.scheduler is not None and name != "dask":
@@ -192,11 +189,7 @@ def is_lost_worker(error: BaseException) -> bool:
 
 
 def survive(attempt: Callable[[], Result], records: Records, title: str) -> Result:
-    """Do the jobs that have no record, and again if workers die; `title` is what they are called.
-
-    Raises:
-        InputError: If workers die again and again.
-    """
+    """Do the jobs that have no record, again if workers die; InputError if they go on dying."""
     todo, count = records.unfinished(), len(records.jobs)
     LOG.info("%s: %d of %d chunks are done already", title, count - len(todo), count)
     for job in todo:

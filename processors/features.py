@@ -67,9 +67,8 @@ class FeatureProcessor(ChunkProcessor):
     """Assigns windows and makes the tensor of each chunk: a table of one row an event.
 
     Background is kept if it lies in at least one window, signal if it lies in the window of
-    its own generated mass. The output is by dataset: its cutflow, and its table if there is no
-    folder that tables are written to as Parquet. It would hold one folder a dataset, which has to
-    exist, with one file a chunk.
+    its own generated mass. The output is by dataset: its cutflow, and its table unless there is a
+    folder for tables: it has to hold one of each dataset, for one Parquet file a chunk.
     """
 
     def __init__(
@@ -188,11 +187,7 @@ def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Ta
 
 
 def write_table(path: Path, table: pa.Table, search: Search) -> None:
-    """Write the tensor of a chunk; it appears under its name when complete.
-
-    Raises:
-        InputError: If the file cannot be written.
-    """
+    """Write the tensor of a chunk, whole or not at all; InputError if that is impossible."""
     # Numbers that repeat are small as a dictionary, small numbers as differences, which takes less
     # time. Compression saves another tenth, and takes longer than to read that part of the ntuples.
     others = {*_DIFFERENCES, search.variable.name, *search.feature_names}

@@ -54,11 +54,7 @@ class Records:
         return None
 
     def read(self, job: Job) -> Record:
-        """The record of a job.
-
-        Raises:
-            InputError: If the job could not be done, or its record is not there any more.
-        """
+        """The record of a job; InputError if it could not be done, or its record is gone."""
         record = self.find(job.name, job.key)
         if record is None:
             raise InputError(
@@ -78,11 +74,7 @@ class Records:
         files.write_json(self.path(name, FAILURE), {"key": key, "reason": reason})
 
     def failure(self, job: Job) -> str | None:
-        """What is wrong with the input of a job, if it failed.
-
-        Raises:
-            InputError: If what it left is damaged.
-        """
+        """What is wrong with the input of a job, if it failed; InputError if that is damaged."""
         path = self.path(job.name, FAILURE)
         if not files.is_file(path):
             return None
@@ -134,11 +126,7 @@ class Progress(NamedTuple):
 
 
 def read_progress(folder: Path) -> list[Progress]:
-    """How far each step of a stage is with each dataset, by the ledger of the stage.
-
-    Raises:
-        InputError: If a plan is damaged.
-    """
+    """How far each step of a stage is with each dataset; InputError if a plan is damaged."""
     found = []
     for plan in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
         with files.read_result(plan, "jobs", f"punzinet {command_of(folder.name)}") as content:

@@ -41,10 +41,8 @@ def run_jobs(
 ) -> Records:
     """Do the jobs of a step that reads no files; the title is what the progress bar says.
 
-    The function takes the payload of a job and returns the record of what was done.
-
-    Raises:
-        InputError: If workers die again and again, or the folder cannot be written to.
+    The function takes the payload of a job and returns the record of what was done. InputError if
+    workers die again and again, or the folder cannot be written to.
     """
     records = plan_step(ledger, step, jobs)
     for job in jobs:
@@ -83,10 +81,8 @@ def run_processor(
 ) -> tuple[dict[Chunk, Any], dict[Chunk, str]]:
     """Run a processor over chunks of files: the results by chunk in their order, and problems.
 
-    These are what is wrong with the input of chunks if some may be missing.
-
-    Raises:
-        InputError: If the input is wrong somewhere and nothing may be missing.
+    These are what is wrong with the input of chunks if some may be missing. InputError if the input
+    is wrong somewhere and nothing may be missing.
     """
     items, jobs = _plan(processor, files, chunks)
     records = plan_step(ledger, step, jobs)

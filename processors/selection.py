@@ -45,11 +45,8 @@ class SelectionProcessor(ChunkProcessor):
         """Select events with an output before the sigmoid of at least `cut`.
 
         Data is compared with backgrounds as `comparison` says; `network_digest` tells this network
-        from any other.
-
-        Raises:
-            InputError: If the network has an input that is none of the features, or windows in
-                another variable.
+        from any other. InputError if the network has an input that is none of the features, or
+        windows in another variable.
         """
         depends_on = windows.mass.tolist(), windows.sigma.tolist(), network_digest, cut
         super().__init__(datasets, *depends_on, comparison and comparison.to_json())

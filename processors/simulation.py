@@ -201,8 +201,7 @@ def simulate(
 ) -> list[Path]:
     """Simulate all datasets that ask for it, at one of the manifest's scales; return all files.
 
-    Raises:
-        InputError: If the output folder cannot be written to.
+    InputError if the output folder cannot be written to.
     """
     settings = manifest.simulation
     size = settings.scales[scale]

@@ -56,10 +56,8 @@ def predict_file(
     """Write the friend tree of one ntuple, which is read like the dataset, chunk by chunk.
 
     Search and single cut are those of the network; `advance` is told of the entries of each chunk.
-
-    Raises:
-        InputError: If the ntuple is damaged, the network has no cut or takes something that is
-            computed nowhere, or `target` cannot be written.
+    InputError if the ntuple is damaged, the network has no cut or takes something that is computed
+    nowhere, or `target` cannot be written.
     """
     cut, search = saved.single_cut, saved.search
     dataset = replace(dataset, search=search)
@@ -123,11 +121,8 @@ def _evaluate(pairs: MuonPairs, saved: SavedNetwork, cut: float) -> dict[str, ND
 def rebasket_file(path: str, tree: str, target: Path, advance: Callable[[int, int], None]) -> int:
     """Copy a tree of plain columns, and return its entries; what else is in the file stays behind.
 
-    `advance` is told of the number of entries done, and of all, after every basket.
-
-    Raises:
-        InputError: If the ntuple is damaged, has no such TTree or branches that are no plain
-            columns, or `target` cannot be written.
+    `advance` is told of the entries done, and of all, after every basket. InputError if the ntuple
+    is damaged, has no such TTree or other branches, or `target` cannot be written.
     """
     unread = f"{path}: tree {tree} cannot be read: it is damaged or out of reach"
 

@@ -45,8 +45,7 @@ def state_of(path: str) -> tuple[int, int]:
 def reading(what: str, advice: str = "") -> Iterator[None]:
     """Say that something cannot be read, with the reason and advice, whatever damage does to it.
 
-    Raises:
-        Unreadable: If anything goes wrong.
+    Unreadable if anything goes wrong.
     """
     try:
         yield
@@ -60,9 +59,7 @@ def reading(what: str, advice: str = "") -> Iterator[None]:
 def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
     """Open a ROOT file by its path or URL, as uproot does; the dataset is named in messages.
 
-    Raises:
-        Unreadable: If it cannot be opened.
-        InputError: If it is not there, empty, no ROOT file or truncated.
+    Unreadable if it cannot be opened; InputError if it is not there, empty, truncated or other.
     """
     name = path if dataset is None else f"Dataset {dataset}: {path}"
     named = "its name" if dataset is None else "`files` in the manifest"
@@ -92,8 +89,7 @@ def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
 def find_tree(file: Any, name: str, owner: str, advice: str, *, rntuple: bool = True) -> Any:
     """Get a TTree, or an RNTuple, out of an open file; `owner` is what the file is called.
 
-    Raises:
-        InputError: If there is none of that name; the sentence lists those there are.
+    InputError if there is none of that name; the sentence lists those there are.
     """
     kinds = ["TTree", "TNtuple*", *(["ROOT::RNTuple"] if rntuple else [])]
     trees = sorted(set(file.keys(cycle=False, filter_classname=kinds)))
@@ -125,11 +121,7 @@ def _source_of(path: str) -> dict[str, Any]:
 
 
 def patiently(path: str, attempt: Callable[[], T]) -> T:
-    """Do something with a file, several times if it is on a server that fails.
-
-    Raises:
-        InputError: What the last attempt raised.
-    """
+    """Do something with a file, again if its server fails; InputError of the last attempt."""
     number = 1
     while True:
         try:

@@ -72,9 +72,8 @@ def preflight(
 ) -> tuple[list[InputFile], list[MissingFile]]:
     """Look at all input files: those that can be processed and those that cannot, in order.
 
-    Raises:
-        InputError: If a pattern matches no file, a file is there twice, or the files of a dataset
-            differ; for the first that is not what the manifest says, unless files may be missing.
+    InputError if a pattern matches no file, a file is there twice, or the files of a dataset
+    differ; for the first that is not what the manifest says, unless files may be missing.
     """
     further, datasets = manifest.search.resolved.columns, manifest.datasets.values()
     todo = [
@@ -117,8 +116,7 @@ def preflight(
 def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] = ()) -> InputFile:
     """Look into one file of a dataset; `further` columns are those of `find_columns`.
 
-    Raises:
-        InputError: If it is not a whole ROOT file with the tree and the branches.
+    InputError if it is not a whole ROOT file with the tree and the branches.
     """
     size, changed = opening.state_of(path)
     _check_sum(dataset, path)
@@ -137,11 +135,9 @@ def find_columns(
     """Find out which branch of a file each column is read from, given the types of all branches.
 
     The weight, both charges and the four components of the beam are used where a file has them;
-    everything else has to be there, also what the manifest gives an alias and what the search
-    reads `further`. The generated mass is of signal of several masses only.
-
-    Raises:
-        InputError: If a column is missing, or a branch does not hold one number per entry.
+    everything else has to be there, also what the manifest gives an alias and what the search reads
+    `further`. The generated mass is of signal of several masses only. InputError if a column is
+    missing, or a branch does not hold one number per entry.
     """
     own_mass = ("generated_mass",) if dataset.is_signal and dataset.mass is None else ()
     required = (*IDENTITY, *MOMENTA, *own_mass, *further)

@@ -53,10 +53,8 @@ class Trial:
 def processed_of(output: OutputFolder, stage: str = "features") -> dict[str, Any]:
     """What provenance of all that is made of a stage's results says if they are of a part only.
 
-    That is the trial of features or select, and the processed share of datasets.
-
-    Raises:
-        InputError: If what it left is damaged: then nobody knows whether it was a trial run.
+    That is the trial of features or select, and the processed share of datasets. InputError if what
+    it left is damaged: then nobody knows whether it was a trial run.
     """
     path = {"features": output.completeness, "select": output.selection_cutflow}[stage]
     if not path.exists():

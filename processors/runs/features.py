@@ -38,10 +38,8 @@ def run_features(
     """Make windows and tensors, and return all files; what an earlier run finished is kept.
 
     Measured `data` is turned into tensors in the windows that simulation has settled; what may not
-    be seen of it is counted and not written. The options are those of `open_reading`.
-
-    Raises:
-        InputError: If anything is wrong with the input; nothing is left half-written.
+    be seen of it is counted and not written. The options are those of `open_reading`. InputError if
+    anything is wrong with the input; nothing is left half-written.
     """
     stage, chosen, given = "features", manifest.part(data=False), None
     tensors, *written = output.tensors, output.features_cutflow, output.completeness

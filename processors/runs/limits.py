@@ -23,8 +23,7 @@ from punzinet.processors.ntuples.trial import processed_of
 def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[list[Path], Limits]:
     """Write, and return, the limits of a network's single cut and of the BCE network's best cuts.
 
-    Raises:
-        InputError: If anything is wrong with tensors, networks or cross-sections.
+    InputError if anything is wrong with tensors, networks or cross-sections.
     """
     settings, luminosity = manifest.limits, manifest.luminosity
     windows = Windows.read(output.windows)

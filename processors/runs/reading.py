@@ -63,11 +63,7 @@ class Reading:
         return entries
 
     def expected(self, dataset: str) -> int:
-        """Entries that a dataset should have, by the manifest where it says so.
-
-        Raises:
-            InputError: If a file is missing and nothing says how many entries it has.
-        """
+        """Entries that a dataset should have; InputError if those of a missing file are unknown."""
         section = self.manifest.datasets[dataset]
         if isinstance(section.entries, int):
             return section.entries
@@ -89,8 +85,7 @@ class Reading:
     def shares(self) -> dict[str, float]:
         """Processed share of each dataset that is not processed whole.
 
-        Raises:
-            InputError: If a share is unknown, zero, more than all, or different for each mass.
+        InputError if a share is unknown, zero, more than all, or different for each mass.
         """
         found, entries = {}, self.entries()
         for name, section in self.manifest.datasets.items():
@@ -141,8 +136,7 @@ class Reading:
     ) -> dict[Chunk, Any]:
         """Run a processor over all chunks, or some, and return their results in their order.
 
-        Raises:
-            InputError: If anything is wrong with the input, and nothing may be missing.
+        InputError if anything is wrong with the input, and nothing may be missing.
         """
         chunks, where = self.chunks() if only is None else only, (self.executor, self.ledger)
         about: dict[str, Any] = {"step": step, "title": title, "allow_missing": self.allow_missing}
@@ -163,10 +157,8 @@ def open_reading(
 ) -> Iterator[Reading]:
     """Look at the ntuples of a manifest, and start what processes them.
 
-    The options are `allow_missing`, `unblind` and `trial` of a `Reading`.
-
-    Raises:
-        InputError: If anything is wrong with a file, or with the executor.
+    The options are `allow_missing`, `unblind` and `trial` of a `Reading`. InputError if anything is
+    wrong with a file, or with the executor.
     """
     missing = options.get("allow_missing", False)
     files = preflight.preflight(manifest, allow_missing=missing)

@@ -21,10 +21,8 @@ def run_selection(
 ) -> list[Path]:
     """Apply the single cut of a network to all ntuples, and return all files written.
 
-    What is finished is not done again; the options are those of `open_reading`.
-
-    Raises:
-        InputError: If anything is wrong with the input, or the network has no cut.
+    What is finished is not done again; the options are those of `open_reading`. InputError if
+    anything is wrong with the input, or the network has no cut.
     """
     saved = load_network(output.network(network))
     cut, windows, unblind = saved.single_cut, saved.windows, options.get("unblind", False)

@@ -39,10 +39,8 @@ def run_training(
     """Train all networks, find their cuts, and judge them at every mass; see `train_networks`.
 
     The result is all files written, networks and their sensitivity; None on all other ranks.
-
-    Raises:
-        InputError: If anything is wrong with tensors, checkpoint or settings.
-        Interrupted: If the training was asked to stop; a checkpoint has been written.
+    InputError if anything is wrong with tensors, checkpoint or settings. Interrupted if the
+    training was asked to stop; a checkpoint has been written.
     """
     settings, ranks = manifest.training, ranks or Ranks()
     if ranks.number == 0:
@@ -65,11 +63,8 @@ def run_study(
     """Train the networks of a study, judge them, and return all files written.
 
     Tensors are read from the output folder, in which the study has a folder of its own. Without
-    `resume` the checkpoint of an interrupted training is thrown away.
-
-    Raises:
-        InputError: If anything is wrong with tensors, checkpoint or settings.
-        Interrupted: If the training was asked to stop; a checkpoint has been written.
+    `resume` the checkpoint of an interrupted training is thrown away. It raises what `run_training`
+    does.
     """
     folder, settings, seed = output.study(study.name), study.settings, manifest.training.seed
     fold = settings.validation_fold
@@ -197,11 +192,7 @@ def _judgements(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judge
 
 
 def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str]) -> list[Path]:
-    """Put the claims on studies into numbers, and return all files written.
-
-    Raises:
-        InputError: If a study is missing or damaged.
-    """
+    """Put the claims on studies into numbers; InputError if a study is missing or damaged."""
     claims = make_claims(_judgements(output, studies))
     write_json(output.claims, {name: asdict(claim) for name, claim in claims.items()})
     sections = {"paper", "training", "figure_of_merit", "luminosity"}
@@ -213,11 +204,7 @@ def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str
 
 
 def write_effects(manifest: Manifest, output: OutputFolder, studies: Sequence[Study]) -> list[Path]:
-    """Put what variations of the recipe change into numbers, and return all files written.
-
-    Raises:
-        InputError: If a study is missing or damaged.
-    """
+    """Put into numbers what variations change; InputError if a study is missing or damaged."""
     found = effects(studies, _judgements(output, [MAIN, *(study.name for study in studies)]))
     about = provenance(manifest.digest, stage="paper studies", paper=manifest.paper.model_dump())
     content = {name: asdict(effect) for name, effect in found.items()}

@@ -48,11 +48,7 @@ def say_seen(context: Context) -> None:
 
 
 def say_trial(output: OutputFolder, stage: str) -> None:
-    """Say so if the results of a stage, features or select, are those of a trial run.
-
-    Raises:
-        InputError: If they are damaged.
-    """
+    """Say so if features or select left results of a trial run; InputError if they are damaged."""
     if trial := processed_of(output, stage).get("trial"):
         options = " ".join(f"--limit-{name} {n}" for name, n in trial.items() if n is not None)
         console.print(
@@ -67,10 +63,7 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
     """Show what became of the entries of all datasets, from the cutflow of a stage.
 
     They stand for events of background at the target luminosity, or of signal for the efficiency,
-    averaged over masses; data has no other luminosity than its own.
-
-    Raises:
-        InputError: If the cutflow cannot be read.
+    averaged over masses; data has no luminosity but its own. InputError if that cannot be read.
     """
     headings = ("entries", "share", f"at {manifest.luminosity:g} fb⁻¹")
     numbers = (Column(heading, justify="right", no_wrap=True) for heading in headings)

@@ -118,11 +118,7 @@ class Context:
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest, read when it is first needed.
-
-        Raises:
-            InputError: If anything is wrong with it.
-        """
+        """The manifest, read when it is first needed; InputError if anything is wrong with it."""
         return self._load()
 
     def with_options(self, **changes: Any) -> Self:

@@ -27,9 +27,8 @@ _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 def run_command(stage: Stage, options: Options) -> None:
     """Run the stages of a command that are not up to date.
 
-    Raises:
-        InputError: If an earlier stage is out of date, another run is at work in the output folder,
-            or anything is wrong with an input.
+    InputError if an earlier stage is out of date, another run is at work in the output folder, or
+    anything is wrong with an input.
     """
     context = Context(options)
     for part in stage.parts(context) if stage.parts else (stage,):
@@ -103,10 +102,8 @@ def lock(folder: Path, stage: str) -> Iterator[None]:
     """Keep other runs out of an output folder while a stage runs; the folder is made if need be.
 
     The operating system lets the lock go when the process ends, however it ends. Of several
-    processes that torchrun started the first one holds it for all.
-
-    Raises:
-        InputError: If another run is at work there, or the folder cannot be written to.
+    processes that torchrun started the first one holds it for all. InputError if another run is at
+    work there, or the folder cannot be written to.
     """
     if int(os.environ.get("RANK") or 0) > 0:
         yield

@@ -85,11 +85,7 @@ class Stage:
         return self.has_run(output) or any((output.root / name).exists() for name in self.writes)
 
     def record(self, output: OutputFolder) -> StageRecord:
-        """What its last run left.
-
-        Raises:
-            InputError: If that is damaged.
-        """
+        """What its last run left; InputError if that is damaged."""
         with read_result(self._path(output), "record of a stage", self.typed) as content:
             return StageRecord.model_validate(content, strict=True)
 
@@ -122,8 +118,7 @@ class Stage:
     def begin(self, output: OutputFolder) -> datetime:
         """Forget the last run, so that one that is cut off is never taken for finished.
 
-        Raises:
-            InputError: If the output folder cannot be written to.
+        InputError if the output folder cannot be written to.
         """
         try:
             output.stages.mkdir(parents=True, exist_ok=True)
@@ -152,11 +147,7 @@ class Stage:
             write_json(self._path(output, "failed"), {"reason": reason})
 
     def failure(self, output: OutputFolder) -> list[str]:
-        """Why its last run failed, in one sentence; nothing if it did not.
-
-        Raises:
-            InputError: If what is left of it is damaged.
-        """
+        """Why its last run failed, in one sentence, if it did; InputError if that is damaged."""
         path = self._path(output, "failed")
         if not path.exists():
             return []
@@ -213,8 +204,7 @@ class OutOfDate(NamedTuple):
 def reasons(stage: Stage, context: Context) -> list[str]:
     """Why a stage has to run, stages before it being as they are; nothing if it is up to date.
 
-    Raises:
-        InputError: If a record is damaged, or input files are not there.
+    InputError if a record is damaged, or input files are not there.
     """
     output = context.output
     if not stage.has_run(output):
@@ -234,11 +224,8 @@ def reasons(stage: Stage, context: Context) -> list[str]:
 def out_of_date(stage: Stage, context: Context) -> list[OutOfDate]:
     """Stages before one that have to run again, in the order in which they have to.
 
-    Each of them is asked with the options of its last run: what was a trial run or unblinded
-    stays so. The network is that of the stage that asks.
-
-    Raises:
-        InputError: If a record is damaged, or input files are not there.
+    Each of them is asked with the options of its last run, so that a trial run stays one; the
+    network is that of the stage that asks. InputError if a record is damaged, or files are missing.
     """
     found: dict[str, OutOfDate] = {}
     asked: set[str] = set()

@@ -25,10 +25,7 @@ def networks_to_train(context: Context) -> int:
 
     An ensemble that was asked for once stays one: running the chain again without asking neither
     throws it away nor refuses to continue it. What the manifest says counts again when it says
-    something else.
-
-    Raises:
-        InputError: If what was kept in mind is damaged.
+    something else. InputError if what was kept in mind is damaged.
     """
     asked, usual = context.options.networks, context.manifest.training.networks
     if asked is not None or not _memory(context).exists():

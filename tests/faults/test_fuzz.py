@@ -218,9 +218,10 @@ def test_what_is_saved(fuzz, tmp_path, ntuples, save):
 
 @amount(60, 1000)
 def test_lock_files(fuzz, tmp_path):
-    """What a killed run left in the lock file keeps nobody out."""
+    """What a killed run left in the files of its lock keeps nobody out."""
 
     @fuzz(st.binary(max_size=60))
     def check(content):
-        (tmp_path / ".lock").write_bytes(content)
+        for name in (".lock", ".running.json"):
+            (tmp_path / name).write_bytes(content)
         assert holder_of(tmp_path) is None

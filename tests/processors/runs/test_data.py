@@ -21,12 +21,6 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.selection import run_selection
-from punzinet.stages.features import DATA
-from punzinet.stages.features import FEATURES as FEATURES_STAGE
-from punzinet.stages.options import Context, Options
-from punzinet.stages.select import SELECT
-from punzinet.stages.stage import fingerprint, reasons
-from punzinet.stages.train import TRAIN
 
 BLINDED = "blinded: not to be seen before --unblind"
 #: fb^-1 of the data, and what it holds on average of each background of the small manifest, whose
@@ -208,22 +202,6 @@ def test_a_signal_region_is_empty_in_data_and_simulation(done, ntuples, measured
             assert not histogram.values()[hidden].any()
             assert histogram.values()[~hidden].sum() > 0
     assert_closure(output, 1.0)
-
-
-def test_only_what_depends_on_data_runs_again(done, manifest, ntuples):
-    options, without = Options(output=done.root, network="punzi"), make_manifest(ntuples)
-    here, alone = Context(options, lambda: manifest), Context(options, lambda: without)
-    for stage in (FEATURES_STAGE, DATA, TRAIN, SELECT):
-        stage.finish(here, [], stage.begin(done))
-    for stage in (FEATURES_STAGE, TRAIN):
-        assert fingerprint(stage.inputs(alone)) == fingerprint(stage.inputs(here))
-    unblinded = here.with_options(unblind=True)
-    for stage in (DATA, SELECT):
-        assert reasons(stage, here) == []
-        assert any("unblind" in reason for reason in reasons(stage, unblinded))
-    DATA.finish(unblinded, [], DATA.begin(done))
-    assert reasons(SELECT, here) == ["`punzinet features` has run again"]
-    assert reasons(TRAIN, here) == []
 
 
 def test_the_manifest_of_the_page_is_one():

@@ -1,11 +1,20 @@
-"""What makes a stage run again, asked of the whole chain, and what is said of it."""
+"""Stages: what makes one run again, asked of the whole chain, what runs before it, and locks."""
 
+import errno
+import fcntl
+import logging
 import os
+from dataclasses import replace
 
 import pytest
 
+from punzinet.analysis.io.files import InputError
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages import DATA, FEATURES, LIMITS, PLOT, REPORT, SELECT, SIMULATE, TRAIN
-from punzinet.stages.stage import Stage, differences, out_of_date, reasons, refusal
+from punzinet.stages.options import Context, Options
+from punzinet.stages.run import holder_of, lock, run_command
+from punzinet.stages.stage import Stage, differences, fingerprint, out_of_date, reasons, refusal
+from punzinet.stages.train import networks_to_train
 
 SETTINGS = {"luminosity": 50.0, "training": {"seed": 1, "rates": [1, 2]}}
 FILES = [["a.root", 10, 20], ["b.root", 10, 20]]
@@ -41,6 +50,20 @@ def test_each_difference_is_one_line_of_some_length(change, said):
     (line,) = differences(THEN, {**THEN, "settings": settings}, COMMANDS)
     assert len(line) < 90
     assert len(differences({}, THEN, COMMANDS)) == 6  # of a record that says nothing
+
+
+DATASETS = {name: {"process": name, "simulate": name} for name in ("signal", "tautau")}
+
+
+@pytest.fixture
+def context(tmp_path):
+    """Function (options=None, **sections of the manifest) that makes a context."""
+
+    def make(options=None, **sections):
+        manifest = Manifest.model_validate({"datasets": DATASETS, **sections})
+        return Context(Options(output=tmp_path, **(options or {})), lambda: manifest)
+
+    return make
 
 
 def finish(context, *stages):
@@ -92,11 +115,23 @@ def test_what_has_not_run_is_named_in_the_order_to_run_it(context):
         "Run `punzinet simulate`, `punzinet features` and `punzinet train` first, or "
         "`punzinet select --upstream`."
     )
-    data = {"process": "data", "files": ["runs.root"], "luminosity": 1}
-    measured = context(
-        datasets={**here.manifest.model_dump(exclude_unset=True)["datasets"], "runs": data}
-    )
-    assert DATA in SELECT.before(measured)
+
+
+def test_only_what_depends_on_data_runs_again(tmp_path, context):
+    (tmp_path / "runs.root").write_bytes(CONTENT)
+    data = {"process": "data", "files": [str(tmp_path / "runs.root")], "luminosity": 1}
+    datasets = {**DATASETS, "runs": data}
+    here, unblinded = (context({"unblind": u}, datasets=datasets) for u in (False, True))
+    assert DATA in SELECT.before(here)
+    finish(here, FEATURES, DATA, TRAIN, SELECT)
+    for stage in (FEATURES, TRAIN):
+        assert fingerprint(stage.inputs(context())) == fingerprint(stage.inputs(here))
+    for stage in (DATA, SELECT):
+        assert reasons(stage, here) == []
+        assert any("unblind" in reason for reason in reasons(stage, unblinded))
+    finish(unblinded, DATA)
+    assert reasons(SELECT, here) == ["`punzinet features` has run again"]
+    assert reasons(TRAIN, here) == []
 
 
 def test_another_luminosity_reaches_everything_that_follows(context):
@@ -137,3 +172,80 @@ def test_trial_runs_and_networks_of_earlier_stages_are_those_of_their_last_run(c
         (reason,) = reasons(stage, context())
         assert reason == '`trial` is gone: it was {"files": 1, "chunks": null}'
     assert stale(PLOT, context({"network": "punzi-01"})) == ["select"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "manifest", "trained"),
+    # In the last case the manifest says something else than at that time.
+    [((), 1, 1), ((25,), 1, 25), ((25, None, None), 1, 25), ((25, 1, None), 1, 1), ((25,), 3, 3)],
+)
+def test_an_ensemble_that_was_asked_for_stays_one(context, asked, manifest, trained):
+    for networks in asked:
+        TRAIN.prepare(context({"networks": networks}, training={"networks": 1}))
+    assert networks_to_train(context(training={"networks": manifest})) == trained
+
+
+@pytest.mark.parametrize("content", ["25", '{"asked": 25}', '{"asked": "x", "manifest": 1}', "{"])
+def test_damaged_memory_is_one_sentence(context, content):
+    here = context()
+    here.output.stages.mkdir()
+    (here.output.stages / "networks.json").write_text(content)
+    with pytest.raises(InputError, match=r"networks.json .*again"):
+        networks_to_train(here)
+
+
+def test_where_a_training_runs_is_no_reason_to_repeat_it(context):
+    def inputs(**training):
+        return fingerprint(TRAIN.inputs(context(training=training)))
+
+    assert inputs() == inputs(device="cuda") == inputs(storage="disk")
+    assert len({inputs(), inputs(networks=2), inputs(seed=2)}) == 3
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_upstream_runs_first_what_is_out_of_date(context, capsys, monkeypatch, force):
+    ran = []
+
+    def stage(name, *after):
+        note = ran.append
+        return Stage(name=name, run=lambda _: note(name) or [], reads=("luminosity",), after=after)
+
+    first = stage("first")
+    second = stage("second", first)
+    third = stage("third", second)
+    here, before = context({"force": force}), context(luminosity=40.0)
+    monkeypatch.setattr(
+        "punzinet.stages.run.Context", lambda options: Context(options, lambda: here.manifest)
+    )
+    for one in (first, second, third):
+        one.finish(before, [], one.begin(before.output))
+    with pytest.raises(InputError, match=r"first` in .* `luminosity` changed from 40\.0 to 50\.0"):
+        run_command(third, here.options)
+    run_command(third, replace(here.options, upstream=True, dry_run=True))
+    assert ran == []
+    assert capsys.readouterr().out.count("would run") == 3
+    run_command(third, replace(here.options, upstream=True))
+    assert ran == ["first", "second", "third"]
+    run_command(third, here.options)
+    assert ran == ["first", "second", "third"] + ["third"] * force
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog, number):
+    def no_lock(*_arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", no_lock)
+    with caplog.at_level(logging.WARNING), lock(tmp_path, "train"):
+        assert "has no locks: nothing keeps a second run out" in caplog.text
+        assert holder_of(tmp_path) is None
+
+
+def test_of_several_processes_the_first_holds_the_lock(tmp_path, monkeypatch):
+    with lock(tmp_path, "train"):
+        monkeypatch.setenv("RANK", "1")
+        with lock(tmp_path, "train"):
+            pass
+        monkeypatch.delenv("RANK")
+        assert holder_of(tmp_path)["stage"] == "train"
+    assert holder_of(tmp_path) is None

@@ -12,9 +12,8 @@ from synthetic import synthetic_windows, write_tensors
 
 from punzinet.analysis.io.files import InputError
 from punzinet.plots import style
-from punzinet.stages.features import FEATURES as FEATURES_STAGE
+from punzinet.stages import FEATURES, SIMULATE
 from punzinet.stages.options import Context, Options
-from punzinet.stages.simulate import SIMULATE
 
 HYPOTHESES = 9
 MANIFEST = {
@@ -35,17 +34,6 @@ FIGURES = (
 )
 
 
-def write_features(output):
-    """What the features stage leaves, from a synthetic sample."""
-    windows = synthetic_windows(HYPOTHESES)
-    windows = replace(windows, training=np.arange(HYPOTHESES) % 2 == 0)
-    windows.write(output / "windows.json", {})
-    write_tensors(output / "tensors", 9_000, HYPOTHESES)
-    context = Context(Options(manifest=output.parent / "manifest.yaml", output=output))
-    for stage in (SIMULATE, FEATURES_STAGE):
-        stage.finish(context, [], stage.begin(context.output))
-
-
 def paper(folder, *arguments):
     options = ("--manifest", folder / "manifest.yaml", "--output", folder / "output")
     return run_here("paper", *options, *arguments)
@@ -53,12 +41,16 @@ def paper(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder in which the paper has been reproduced, with some of the variations."""
+    """A folder in which the paper was reproduced with some variations, on synthetic tensors."""
     folder = tmp_path_factory.mktemp("paper")
     (folder / "manifest.yaml").write_text(yaml.safe_dump(MANIFEST))
-    (folder / "output").mkdir()
-    write_features(folder / "output")
-
+    context = Context(Options(manifest=folder / "manifest.yaml", output=folder / "output"))
+    context.output.root.mkdir()
+    windows = replace(synthetic_windows(HYPOTHESES), training=np.arange(HYPOTHESES) % 2 == 0)
+    windows.write(context.output.windows, {})
+    write_tensors(context.output.tensors, 9_000, HYPOTHESES)
+    for stage in (SIMULATE, FEATURES):
+        stage.finish(context, [], stage.begin(context.output))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "save", draft)
         # One variation that needs a pretraining of its own, one that does not, two of data.

@@ -6,12 +6,10 @@ import pty
 import re
 import shutil
 import subprocess
-from contextlib import suppress
 from importlib import metadata
 
 import pytest
-import yaml
-from commands import PUNZINET, run, run_python, sentence_of
+from commands import PUNZINET, run, run_here, run_python, sentence_of
 from small_data import damage, make_events, make_manifest, write_manifest, write_ntuple
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -26,14 +24,13 @@ GROUP = get_command(app)
 @pytest.fixture
 def folder(tmp_path, ntuples, monkeypatch):
     """A folder with a manifest of small ntuples, which is the current one."""
-    manifest = make_manifest(dict(ntuples), features={"chunk_size": 2000})
+    manifest = make_manifest(ntuples, features={"chunk_size": 2000})
     write_manifest(tmp_path / "data_manifest.yaml", manifest)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def change(folder, old, new):
-    """Write something else in the manifest."""
     path = folder / "data_manifest.yaml"
     changed = re.sub(old, new, path.read_text())
     assert changed != path.read_text()
@@ -52,12 +49,10 @@ def _loggers():
 
 
 def punzinet(*arguments):
-    """Run a command in this process."""
     return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
 
 
 def features(*arguments):
-    """Run the features stage in this process."""
     result = punzinet("features", "--executor", "iterative", *arguments)
     assert result.exit_code == 0, result.output
     return result
@@ -152,10 +147,9 @@ def test_status_says_why_a_stage_failed_until_it_is_mended(folder, ntuples):
     write_ntuple(folder / "other2.root", make_events(7, 3000))
     good = (folder / "data_manifest.yaml").read_text()
     change(folder, r"\S*tautau\.root", "other*.root")
-    failed = run(*PUNZINET, "features", "--executor", "iterative", folder=folder)
+    why = sentence_of(run(*PUNZINET, "features", "--executor", "iterative", folder=folder))
     said = punzinet("status").output
     assert re.search(r"features +│ failed", said)
-    why = sentence_of(failed)
     assert re.search(r"other\.root: branch \S+ cannot be read", why)
     assert "".join(f"features: {why}".split()) in "".join(said.split())  # long paths are cut
     # Chunks are counted that are done, and files that have failed.
@@ -168,15 +162,14 @@ def test_status_says_why_a_stage_failed_until_it_is_mended(folder, ntuples):
     assert "other.root" not in said
 
 
-def test_data_is_blinded_until_unblinding_is_asked_for(folder):
+def test_data_is_blinded_until_unblinding_is_asked_for(folder, ntuples):
     with pytest.raises(InputError, match="there is no data; give the manifest a dataset"):
         raise punzinet("features", "--unblind").exception or AssertionError
-    write_ntuple(folder / "runs.root", make_events(9, 3000))
-    manifest = folder / "data_manifest.yaml"
-    content = yaml.safe_load(manifest.read_text())
-    content["datasets"]["runs"] = {"process": "data", "files": ["runs.root"], "luminosity": 30}
     features()
-    manifest.write_text(yaml.safe_dump(content))
+    path = write_ntuple(folder / "runs.root", make_events(9, 3000))
+    data = {"process": "data", "files": [str(path)], "luminosity": 30}
+    manifest = make_manifest({**ntuples, "runs": data}, features={"chunk_size": 2000})
+    write_manifest(folder / "data_manifest.yaml", manifest)
     said = features().output
     assert "features: up to date" in said
     assert "Blinded: only 10 % of the data is seen; --unblind shows all." in said
@@ -191,21 +184,31 @@ def test_data_is_blinded_until_unblinding_is_asked_for(folder):
     assert "Blinded: only 10 %" in features().output
 
 
+@pytest.mark.parametrize(
+    ("further", "sentence"),
+    [
+        ([], "Datasets signal and tautau differ in `frame`: say with --dataset which"),
+        (["--dataset", "mumu"], "--dataset mumu: the manifest only has signal, tautau"),
+        (["--dataset", "tautau"], "punzi-00"),  # the next thing that is missing
+    ],
+)
+def test_where_datasets_are_read_differently_one_has_to_be_named(further, sentence, tmp_path):
+    manifest = make_manifest({"signal": "s.root", "tautau": {"files": ["t.root"], "frame": "cms"}})
+    write_manifest(tmp_path / "mine.yaml", manifest)
+    with pytest.raises(InputError, match=sentence):
+        run_here("predict", "x.root", "-m", tmp_path / "mine.yaml", "-o", tmp_path, *further)
+
+
 def in_terminal(command, folder, **environment):
     """What a command writes if its output is a terminal."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=theirs, stderr=theirs,
-        env={**os.environ, "TERM": "xterm-256color", **environment},
-    )  # fmt: skip
-    os.close(theirs)
-    said = b""
-    with suppress(OSError):  # how Linux says that the other end is closed
-        while part := os.read(ours, 65536):
-            said += part
-    process.wait(timeout=60)
+    environment = {**os.environ, "TERM": "xterm-256color", **environment}
+    terminal = {"stdout": theirs, "stderr": theirs}
+    subprocess.run(command, cwd=folder, env=environment, check=False, timeout=60, **terminal)
+    said = os.read(ours, 65536).decode()  # a refusal is shorter than what a terminal holds back
     os.close(ours)
-    return said.decode()
+    os.close(theirs)
+    return said
 
 
 def test_colours_are_for_terminals_only(folder):

@@ -17,16 +17,10 @@ SMALL = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder with a manifest, on a machine without Pythia."""
+def test_a_small_sample_is_validated_on_a_machine_without_pythia(tmp_path, monkeypatch):
     (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(SMALL))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("punzinet.stages.validate.find_spec", lambda _name: None)
-    return tmp_path
-
-
-def test_a_small_sample_is_validated(folder, monkeypatch):
     for process in published.TRIALS:
         monkeypatch.setitem(published.TRIALS, process, 20_000)
     with pytest.raises(InputError, match="`punzinet simulate` has not run in output"):
@@ -36,7 +30,8 @@ def test_a_small_sample_is_validated(folder, monkeypatch):
     said = " ".join(run_here("validate-simulation").split())
     assert "--group dev" in said
     assert "sigma_min" in said
-    content = json.loads((folder / "output/simulation/validation.json").read_text())
+    results = tmp_path / "output" / "simulation"
+    content = json.loads((results / "validation.json").read_text())
     assert {"versions", "manifest", "settings"} <= set(content["provenance"])
     assert "pythia8mc" in content["spectra"]["missing"]
     # a small sample of the default data is the default data but for its statistics
@@ -44,7 +39,8 @@ def test_a_small_sample_is_validated(folder, monkeypatch):
     assert content["cross_section_tautau_nb"]["met"]
     assert content["background_tautau"]["ours"] > 0
     assert content["background_eemumu"]["ours"] is None
-    for name in ("widths", "ratios"):
-        for kind in ("pdf", "png"):
-            assert (folder / f"output/simulation/validation_{name}.{kind}").exists()
+    figures = {
+        f"validation_{name}.{kind}" for name in ("widths", "ratios") for kind in ("pdf", "png")
+    }
+    assert figures <= {path.name for path in results.iterdir()}
     assert "up to date" in run_here("validate-simulation")

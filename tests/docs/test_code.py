@@ -10,7 +10,7 @@ import pytest
 import torch
 from outputs import datasets_of
 from pages import ROOT, blocks
-from small_data import make_manifest
+from small_data import make_manifest, windows_of
 from small_runs import make_features, save_network
 
 from punzinet.analysis.io.histograms import read_spectrum
@@ -42,8 +42,7 @@ def names():
     found = {"lower": MASSES**2 - 2 * sigma, "upper": MASSES**2 + 2 * sigma, "np": np}
     found["variable"] = value
     execute("docs/loss.md", "searchsorted", found)
-    every = np.ones(3, dtype=bool)
-    expected = Windows(MASSES, sigma, every, ~every, (None,) * 3).assign(value)
+    expected = windows_of(MASSES, sigma).assign(value)
     np.testing.assert_array_equal((found["start"], found["stop"]), expected)
     inside = (found["start"] <= own) & (own < found["stop"])
     columns = {

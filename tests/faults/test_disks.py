@@ -45,7 +45,7 @@ def test_a_full_disk_ends_in_a_sentence_and_costs_nothing(chain, disk, stage, su
     survived(disk, stage, faults=len(SHARES))
 
 
-def test_a_quota_ends_in_a_sentence(chain, tmp_path, stage, record_property):
+def test_a_quota_ends_in_a_sentence(chain, tmp_path, stage):
     """Not even a small file can be written; this needs no superuser."""
     folder = chain.before(stage, tmp_path)
 
@@ -55,12 +55,9 @@ def test_a_quota_ends_in_a_sentence(chain, tmp_path, stage, record_property):
     said = chain.refused(folder, stage, preexec_fn=limit)
     assert "File too large. Make room there, and run the same command" in said
     assert str(folder / "output") in said or "output/" in said
-    record_property("faults", 1)
 
 
-def test_an_output_that_cannot_be_written_to_ends_in_a_sentence(
-    chain, disk, stage, record_property
-):
+def test_an_output_that_cannot_be_written_to_ends_in_a_sentence(chain, disk, stage):
     chain.before(stage, disk)
     before = contents(disk / "output")
     remount(disk, "ro")
@@ -68,4 +65,3 @@ def test_an_output_that_cannot_be_written_to_ends_in_a_sentence(
     assert "Read-only file system. Make the folder writable, or choose another with" in said
     assert contents(disk / "output") == before
     assert chain.run(disk, "status").returncode == 0
-    record_property("faults", 1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nonsense import NONSENSE, attempt, leaves, replaced
 from outputs import contents, datasets_of
 from pages import ROOT
-from small_data import make_manifest
+from small_data import make_manifest, windows_of
 from small_runs import make_features, untrained
 
 from punzinet.analysis.io.files import InputError, Record, read_record, write_record
@@ -27,29 +27,25 @@ from punzinet.stages.run import holder_of
 
 #: What may be done to a file: bytes that are put at places, which are shares of its size, and where
 #: it is cut off.
-Change = tuple[list[tuple[float, bytes]], float]
-DAMAGE = st.tuples(
-    st.lists(
-        st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=40)), max_size=6
-    ),
-    st.one_of(st.just(1.0), st.floats(0, 1)),
-)
+BYTES = st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=40))
+DAMAGE = st.tuples(st.lists(BYTES, max_size=6), st.just(1.0) | st.floats(0, 1))
 
 
 def amount(few, many):
     """Runs a law on few examples in the fast suite, and on many among the faults."""
-    many_among_faults = pytest.param(many, id="many", marks=pytest.mark.faults)
-    cases = [pytest.param(few, id="few"), many_among_faults]
+    many = pytest.param(many, id="many", marks=pytest.mark.faults)
+    cases = [pytest.param(few, id="few"), many]
     return pytest.mark.parametrize("fuzz", cases, indirect=True)
 
 
 @pytest.fixture
 def fuzz(request, record_property):
     """Decorator that runs a law on examples of some strategies, and counts them."""
-    calls = itertools.count()
 
     def decorate(*strategies):
         def run(law):
+            calls = itertools.count()
+
             @settings(max_examples=request.param, suppress_health_check=list(HealthCheck))
             @given(st.tuples(*strategies))
             def check(example):
@@ -57,11 +53,11 @@ def fuzz(request, record_property):
                 law(*example)
 
             check()
+            record_property("fuzzed", next(calls))
 
         return run
 
-    yield decorate
-    record_property("fuzzed", next(calls))
+    return decorate
 
 
 def damaged(data, damage):
@@ -105,11 +101,10 @@ SIGNAL, TAUTAU = (
 SETTINGS["datasets"] = {"signal": SIGNAL, "tautau": TAUTAU}
 SIMPLE = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8))
 WORDS = ["signal", "tautau", "../x", "/etc/passwd", "a/../../b", "*", "http://x"]
+KEY = st.text(max_size=6)
 TREE = st.recursive(
-    st.one_of(SIMPLE, st.sampled_from(WORDS)),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)
-    ),
+    SIMPLE | st.sampled_from(WORDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=3),
     max_leaves=6,
 )
 #: What YAML takes to mean something, and numbers that are written in every way.
@@ -169,9 +164,7 @@ def test_manifests(fuzz, tmp_path, kind):
 
 
 def network(folder, _):
-    every = np.ones(2, dtype=bool)
-    windows = Windows(np.array([1.0, 2.0]), np.full(2, 0.3), every, every, (None, None))
-    untrained().save(folder, windows, {}, {}, cut=0.3)
+    untrained().save(folder, windows_of([1.0, 2.0], [0.3, 0.3]), {}, {}, cut=0.3)
 
     def is_finite():
         cut = load_network(folder).cut

@@ -108,13 +108,14 @@ def to_cms(events, beams):
     return found
 
 
-def write_ntuple(path, columns, tree="variables", names=None, basket=10**9):
-    """Write columns as a flat TTree; `names` are those of branches that differ from basf2's."""
+def write_ntuple(path, columns, tree="variables", names=None, *, basket=10**9, kind="mktree"):
+    """Write columns as a flat tree; `names` are those of branches that differ from basf2's."""
     branches = {**BRANCHES, **(names or {})}
     renamed = {branches.get(name, name): values for name, values in columns.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with uproot.recreate(path) as file:
-        target = file.mktree(tree, {name: values.dtype for name, values in renamed.items()})
+        types = {name: values.dtype for name, values in renamed.items()}
+        target = getattr(file, kind)(tree, types)
         for start in range(0, max(map(len, renamed.values())), basket) or [0]:
             target.extend({of: values[start : start + basket] for of, values in renamed.items()})
     return path
@@ -132,6 +133,13 @@ class InMemory(dict):
 
     def __len__(self):
         return self.metadata["entrystop"] - self.metadata["entrystart"]
+
+
+def broken(ntuples, folder):
+    """A background: 3000 entries of a good file, and 7000 of another that was cut off."""
+    bad = folder / "bad.root"
+    bad.write_bytes(ntuples["tautau"].read_bytes()[:100_000])
+    return {"process": "tautau", "files": [str(ntuples["eemumu"]), str(bad)]}
 
 
 def damage(path):

@@ -1,7 +1,7 @@
 """Stages of small samples, and networks that nobody has trained."""
 
 import numpy as np
-from small_data import make_manifest
+from small_data import make_manifest, windows_of
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import PunziNet
@@ -13,7 +13,7 @@ from punzinet.processors.ntuples.derived import predict_file
 from punzinet.processors.ntuples.preflight import inspect_file
 from punzinet.processors.runs.features import run_features
 
-ONE_WINDOW = Windows(np.ones(1), np.full(1, 0.3), np.ones(1, bool), np.ones(1, bool), (None,))
+ONE_WINDOW = windows_of([1.0], [0.3])
 
 
 def make_features(manifest, folder, *execution, **options):

@@ -73,20 +73,17 @@ def test_all_executors_give_the_same(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.faults
-def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(tmp_path, record_property):
+def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(tmp_path):
     """Scheduler and workers are processes of their own, as on a batch system."""
     address = tmp_path / "scheduler.json"
-    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    scheduler = [*dask, "--scheduler-file", str(address), "--port", "0", "--no-dashboard"]
-    worker = [
-        sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(address),
-        "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(tmp_path),
-    ]  # fmt: skip
-    quiet = {"stderr": subprocess.DEVNULL, "env": {**os.environ, "PYTHONPATH": PATHS}}
+    program, options = [sys.executable, "-m"], ["--scheduler-file", address, "--no-dashboard"]
+    scheduler = [*program, "distributed.cli.dask_scheduler", *options, "--port", "0"]
+    worker = [*program, "distributed.cli.dask_worker", *options, "--nthreads", "1", "--no-nanny"]
+    env = {**os.environ, "PYTHONPATH": PATHS, "DASK_TEMPORARY_DIRECTORY": str(tmp_path)}
     with contextlib.ExitStack() as stack:
         processes = []
         for command in (scheduler, worker, worker):
-            started = subprocess.Popen(command, cwd=tmp_path, **quiet)
+            started = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=env)
             processes.append(stack.enter_context(started))
             stack.callback(processes[-1].kill)
         wait_for(address.exists)
@@ -96,16 +93,14 @@ def test_a_running_dask_cluster_is_joined_and_may_lose_a_worker(tmp_path, record
             threading.Timer(1.0, processes[1].kill).start()
             records = do(slowly, 30, executor, tmp_path)
             assert [content["number"] for content in contents_of(records)] == list(range(30))
-    record_property("faults", 1)
 
 
 @pytest.mark.parametrize("name", ["futures", pytest.param("dask", marks=pytest.mark.faults)])
-def test_a_killed_worker_costs_no_work(name, tmp_path, monkeypatch, record_property):
+def test_a_killed_worker_costs_no_work(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", PATHS)
     with open_executor(Execution(name, 2)) as executor:
         records = do(dies_once, 8, executor, tmp_path)
     assert [content["number"] for content in contents_of(records)] == list(range(8))
-    record_property("faults", 1)
 
 
 KILLED = """
@@ -128,28 +123,24 @@ def test_workers_of_a_killed_process_end(tmp_path):
 
 
 @pytest.mark.faults
-def test_workers_that_always_die_end_in_one_sentence(tmp_path, record_property):
+def test_workers_that_always_die_end_in_one_sentence(tmp_path):
     with (
         open_executor(Execution("futures", 2)) as executor,
         pytest.raises(InputError, match=r"die again and again .* 2 of 2 chunks are missing"),
     ):
         do(dies_always, 2, executor, tmp_path)
-    record_property("faults", 1)
 
 
 @pytest.mark.parametrize(
     ("execution", "library", "sentence"),
     [
-        (
-            Execution("condor"), None,
-            "no executor 'condor': choose one of auto, iterative, futures, dask",
-        ),
+        (Execution("condor"), None, "'condor': choose one of auto, iterative, futures, dask"),
         (Execution("futures", scheduler="tcp://x:1"), None, "add `--executor dask`"),
         (Execution("dask", scheduler="tcp://127.0.0.1:9"), None, "No Dask scheduler answers"),
         (Execution("dask"), "dask.dataframe", r"pip install 'punzinet\[dask\]'"),
         (Execution("parsl"), "parsl", r"pip install 'punzinet\[parsl\]'"),
     ],
-)  # fmt: skip
+)
 def test_refusals_are_one_sentence(execution, library, sentence, monkeypatch):
     monkeypatch.setattr("punzinet.processors.executors.CONNECT_SECONDS", 1)
     if library:

@@ -1,17 +1,8 @@
 import numpy as np
 import pytest
 import uproot
-from commands import run_here
 from scipy.special import expit
-from small_data import (
-    kinematics_of,
-    make_events,
-    make_manifest,
-    to_cms,
-    with_beams,
-    write_manifest,
-    write_ntuple,
-)
+from small_data import kinematics_of, make_events, to_cms, with_beams, write_ntuple
 from small_runs import ONE_WINDOW, range_of, untrained
 from small_runs import predict as predict_in_steps
 
@@ -107,18 +98,3 @@ def test_a_file_is_read_as_a_dataset_of_the_manifest(ntuple, events, tmp_path):
     for name, values in laboratory.items():
         np.testing.assert_allclose(values[good], cms[name][good], atol=1e-5)
         assert not good[np.isnan(cms[name])].any()
-
-
-@pytest.mark.parametrize(
-    ("further", "sentence"),
-    [
-        ([], "Datasets signal and tautau differ in `frame`: say with --dataset which"),
-        (["--dataset", "mumu"], "--dataset mumu: the manifest only has signal, tautau"),
-        (["--dataset", "tautau"], "punzi-00"),  # the next thing that is missing
-    ],
-)
-def test_where_datasets_are_read_differently_one_has_to_be_named(further, sentence, tmp_path):
-    manifest = make_manifest({"signal": "s.root", "tautau": {"files": ["t.root"], "frame": "cms"}})
-    write_manifest(tmp_path / "mine.yaml", manifest)
-    with pytest.raises(InputError, match=sentence):
-        run_here("predict", "x.root", "-m", tmp_path / "mine.yaml", "-o", tmp_path, *further)

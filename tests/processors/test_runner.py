@@ -43,8 +43,6 @@ def run(tmp_path):
 
 @pytest.fixture
 def look(ntuples, tmp_path):
-    """Function (events) that writes them as x.root and looks at it."""
-
     def look(events):
         path = write_ntuple(tmp_path / "x.root", events)
         files, _ = preflight(make_manifest({"signal": ntuples["signal"], "tautau": path}))

@@ -41,10 +41,6 @@ def run(folder, manifest, *execution):
     return output
 
 
-def record_of(output):
-    return datasets_of(output.simulation_record)
-
-
 def columns(path, *names):
     with uproot.open(path) as file:
         return [file["variables"][BRANCHES[name]].array(library="np") for name in names]
@@ -80,7 +76,7 @@ def test_signal_has_its_masses_and_efficiencies(made):
     mass, weight = columns(made.ntuple("signal"), "generated_mass", "weight")
     assert sorted(set(mass)) == list(MASSES)
     assert np.all(weight == 1)
-    signal = record_of(made)["signal"]
+    signal = datasets_of(made.simulation_record)["signal"]
     assert signal["generated"] == 400
     assert signal["entries"] == len(mass)
     assert signal["cutflow"][0] == {"step": "generated", "events": 1200, "weight": 1200.0}
@@ -92,7 +88,7 @@ def test_signal_has_its_masses_and_efficiencies(made):
 def test_background_has_the_yield_of_its_luminosity(made):
     weight, event = columns(made.ntuple("tautau"), "weight", "event")
     np.testing.assert_array_equal(event, np.arange(len(event)))
-    tautau = record_of(made)["tautau"]
+    tautau = datasets_of(made.simulation_record)["tautau"]
     assert np.all(weight == 1)
     assert tautau["luminosity"] == 1.0
     assert tautau["cutflow"][-1]["weight"] == weight.sum() == tautau["entries"]
@@ -135,12 +131,13 @@ def test_strata_are_simulated_again_if_the_pilot_run_missed_the_largest_weights(
     output = run(tmp_path, small("tautau", luminosity=3.0))
     (weight,) = columns(output.ntuple("tautau"), "weight")
     assert weight.max() == 1
-    (stratum,) = record_of(output)["tautau"]["strata"]
+    (stratum,) = datasets_of(output.simulation_record)["tautau"]["strata"]
     assert stratum["trials"] > 50_000
 
 
 def test_all_processes_make_events(tmp_path):
-    datasets = record_of(run(tmp_path, small("mumugamma", "eemumu")))
+    output = run(tmp_path, small("mumugamma", "eemumu"))
+    datasets = datasets_of(output.simulation_record)
     for name in ("mumugamma", "eemumu"):
         assert datasets[name]["entries"] > 10
         assert len(datasets[name]["strata"]) > 1
@@ -160,6 +157,5 @@ def test_a_killed_run_is_continued(made, tmp_path, monkeypatch):
         run(tmp_path, small("signal", "tautau"))
     assert not results_in(tmp_path)
     run(tmp_path, small("signal", "tautau"))
-    undisturbed = len(MASSES) + 2  # signal, a pilot run and its background
-    assert len(calls) == undisturbed + 1
+    assert len(calls) == len(MASSES) + 2 + 1  # signal, a pilot run, its background, what was lost
     assert contents(tmp_path) == contents(made.root)

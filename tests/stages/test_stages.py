@@ -27,21 +27,15 @@ COMMANDS = {"features": "punzinet features"}
     [
         ({}, []),
         ({"version": "2"}, ['`version of punzinet` changed from "1" to "2"']),
-        (
-            {"settings": {"luminosity": 40.0, "training": {"seed": 2, "rates": [1, 2]}}},
-            ["`luminosity` changed from 50.0 to 40.0", "`training.seed` changed from 1 to 2"],
-        ),
-        (
-            {"settings": {"training": {**SETTINGS["training"], "device": "cuda"}}},
-            ["`luminosity` is gone: it was 50.0", '`training.device` is new: "cuda"'],
-        ),
+        ({"settings": {"luminosity": 40.0, "training": {"seed": 2, "rates": [1, 2]}}},
+         ["`luminosity` changed from 50.0 to 40.0", "`training.seed` changed from 1 to 2"]),
+        ({"settings": {"training": {**SETTINGS["training"], "device": "cuda"}}},
+         ["`luminosity` is gone: it was 50.0", '`training.device` is new: "cuda"']),
         ({"settings": {**SETTINGS, "training": {"seed": 1, "rates": (1, 2)}}}, []),  # as JSON says
         ({"after": {"features": "xyz"}}, ["`punzinet features` has run again"]),
-        (
-            {"files": [["a.root", 11, 20], ["c.root", 10, 20]]},
-            ["input file c.root is new", "input file b.root is not used any more",
-             "input file a.root has changed"],
-        ),
+        ({"files": [["a.root", 11, 20], ["c.root", 10, 20]]},
+         ["input file c.root is new", "input file b.root is not used any more",
+          "input file a.root has changed"]),
     ],
 )  # fmt: skip
 def test_each_difference_is_one_line_of_some_length(change, said):
@@ -94,16 +88,6 @@ def test_another_input_file_is_a_reason_to_run_again(tmp_path, context, content,
     path.write_bytes(content)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + later))
     assert reasons(stage, context()) == [f"input file {path} has changed"] * changed
-
-
-def test_a_failure_is_told_until_the_stage_runs_again(context):
-    output = context().output
-    stage = Stage(name="x", run=lambda _: ())
-    stage.begin(output)
-    stage.fail(output, "The file is gone.")
-    assert (stage.failure(output), stage.has_run(output)) == (["The file is gone."], False)
-    finish(context(), stage)
-    assert (stage.failure(output), stage.has_run(output)) == ([], True)
 
 
 def test_what_has_not_run_is_named_in_the_order_to_run_it(context):

@@ -27,7 +27,6 @@ GENERATED = 1000
 
 
 def punzinet(folder, command, *further):
-    """Run a command with the example's manifest."""
     options = ["--output", folder / "output", *further]
     options += ["--manifest", folder / EXAMPLE.name] if command != "export" else []
     options += ["--executor", "iterative"] if command in {"features", "select"} else []

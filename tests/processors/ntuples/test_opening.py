@@ -32,14 +32,9 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         """Print nothing."""
 
-    def do_HEAD(self):
-        self._answer(body=False)
-
     def do_GET(self):
-        self.server.openings += self.headers.get("Range", "").startswith("bytes=0-")
-        self._answer(body=True)
-
-    def _answer(self, *, body):
+        body = self.command == "GET"
+        self.server.openings += body and self.headers.get("Range", "").startswith("bytes=0-")
         self.server.requests += 1
         trouble, data = self.server.trouble(), self.server.data
         if self.path != "/data/tautau.root" or trouble == "503":
@@ -64,15 +59,15 @@ class Handler(BaseHTTPRequestHandler):
         elif body:
             self.wfile.write(data[start:stop])
 
+    do_HEAD = do_GET
+
 
 @pytest.fixture
 def server(monkeypatch, ntuples):
-    """A server with a background file."""
     monkeypatch.setattr("punzinet.processors.ntuples.opening.BACK_OFF_SECONDS", 0.01)
     monkeypatch.setattr("punzinet.processors.ntuples.opening.ANSWER_SECONDS", 1)
     with Server(("127.0.0.1", 0), Handler) as running:
-        running.data = ntuples["tautau"].read_bytes()
-        running.trouble = lambda: ""
+        running.data, running.trouble = ntuples["tautau"].read_bytes(), lambda: ""
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.shutdown()

@@ -26,11 +26,9 @@ def check(ntuples):
 
 def test_files_are_found_and_counted(ntuples):
     files, _ = preflight(make_manifest(ntuples))
-    assert [(file.dataset, file.entries, file.stem) for file in files] == [
-        ("signal", 12000, "signal"),
-        ("tautau", 7000, "tautau"),
-        ("eemumu", 3000, "eemumu"),
-    ]
+    entries = {"signal": 12000, "tautau": 7000, "eemumu": 3000}
+    found = [(file.dataset, file.stem, file.entries) for file in files]
+    assert found == [(name, name, count) for name, count in entries.items()]
     assert files[0].columns["generated_mass"] == "generatedMass"
     assert "weight" not in files[1].columns
 
@@ -78,7 +76,8 @@ def test_what_the_manifest_says_of_files_has_to_be_true(tmp_path, ntuples, check
     write_ntuple(tmp_path / "more" / "b.root", events | {"weight": np.ones(10)})
     with uproot.recreate(tmp_path / "h.root") as file:
         file["variables"] = np.histogram([1.0])
-    pattern, on_server = [f"{tmp_path}/copy*"], ["http://127.0.0.1:9/x.root"]
+    pattern, more = [f"{tmp_path}/copy*"], [f"{tmp_path}/more/*.root"]
+    on_server = ["http://127.0.0.1:9/x.root"]
     missed = r"expects a file two\.root, which is none of its `files`"
     for wrong, sentence in (
         ({"tree": "ntuple"}, r"has no tree ntuple; it has variables; set `tree`"),
@@ -88,10 +87,7 @@ def test_what_the_manifest_says_of_files_has_to_be_true(tmp_path, ntuples, check
         ({"files": pattern, "entries": {"two.root": 5}}, missed),
         ({"files": pattern, "checksums": {"two.root": "md5:0"}}, missed),
         ({"files": on_server, "checksums": {"x.root": "md5:0"}}, r"on a server.*leave this one"),
-        (
-            {"files": [f"{tmp_path}/more/*.root"]},
-            r"only one of .*a\.root and .*b\.root has .* weight",
-        ),
+        ({"files": more}, r"only one of .*a\.root and .*b\.root has .* weight"),
         ({"files": [*files, str(copy)]}, r"copy\.root are copies of the same file"),
     ):
         with pytest.raises(InputError, match=sentence):

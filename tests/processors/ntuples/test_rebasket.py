@@ -4,10 +4,10 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from commands import run_here
 from small_data import write_ntuple
 
 from punzinet.analysis.io.files import InputError
-from punzinet.cli import main
 from punzinet.processors.ntuples.derived import BASKET, rebasket_file
 
 ENTRIES = 1234
@@ -61,16 +61,12 @@ def test_what_is_no_plain_column_is_one_sentence(tree, sentence, tmp_path):
         rebasket_file(str(path), tree, tmp_path / "large.root", lambda *_: None)
 
 
-def test_damage_is_one_sentence_and_leaves_nothing(ntuple, monkeypatch, capsys):
+def test_damage_is_one_sentence_and_leaves_nothing(ntuple):
     with uproot.open(ntuple) as file:
         cursor = file["variables"]["single"].basket_chunk_cursor(3)[1].index
     content, folder = bytearray(ntuple.read_bytes()), ntuple.parent / "large"
     content[cursor : cursor + 60] = bytes(60)
     ntuple.write_bytes(content)
-    command = ["punzinet", "rebasket", str(ntuple), "--to", f"{folder}/x.root"]
-    monkeypatch.setattr("sys.argv", command)
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 1
-    assert f"{ntuple}: tree variables cannot be read: it is damaged" in capsys.readouterr().err
+    with pytest.raises(InputError, match=f"{ntuple}: tree variables cannot be read: it is damaged"):
+        run_here("rebasket", ntuple, "--to", folder / "x.root")
     assert not list(folder.glob("*"))

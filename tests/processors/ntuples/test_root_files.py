@@ -5,9 +5,9 @@ pre-release of half a gigabyte, so it is in no lock file: ``pip install '.[root]
 tests, among the slow ones.
 """
 
-import importlib.util
 import sys
 import textwrap
+from importlib.util import find_spec
 
 import numpy as np
 import polars as pl
@@ -25,13 +25,8 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL
 from punzinet.processors.ntuples.derived import TREE
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        importlib.util.find_spec("ROOT") is None,
-        reason="ROOT is not installed (`pip install '.[root]'`)",
-    ),
-]
+MISSING = "ROOT is not installed (`pip install '.[root]'`)"
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not find_spec("ROOT"), reason=MISSING)]
 KINDS = {"TTree": "TTree", "RNTuple": "ROOT::RNTuple"}
 
 
@@ -46,7 +41,6 @@ def in_root(script, *arguments):
 
 @pytest.fixture(scope="module")
 def events():
-    """Events by dataset."""
     samples = {
         "signal": with_beams(make_events(1, 6 * 2000, np.repeat(MASSES, 2000))),
         "tautau": with_beams(make_events(2, 3000)),
@@ -82,10 +76,7 @@ def written(tmp_path_factory, events):
 def test_files_of_root_give_the_same_tensors(kind, written, events, tmp_path):
     with uproot.open(written[kind]["tautau"]) as file:
         assert file.classname_of("variables") == KINDS[kind]
-    ours = {
-        dataset: write_ntuple(tmp_path / f"{dataset}.root", columns)
-        for dataset, columns in events.items()
-    }
+    ours = {name: write_ntuple(tmp_path / f"{name}.root", some) for name, some in events.items()}
     tables = []
     for name, inputs in (("theirs", written[kind]), ("ours", ours)):
         output = make_features(make_manifest(inputs), tmp_path / name)

@@ -1,11 +1,14 @@
-"""Trial runs: what is processed, and that its normalisation is that of all of it."""
+"""Trial runs and missing files: what is processed, normalised as all of it would be."""
 
-import pyarrow.parquet as pq
+import json
+import shutil
+
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outputs import datasets_of, settings_of
-from small_data import make_manifest
+from small_data import broken, damage, make_manifest
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
@@ -54,13 +57,9 @@ def test_a_damaged_result_is_not_taken_for_a_whole_run(settings, tmp_path):
             processed_of(output, stage)
 
 
-@pytest.fixture
-def manifest(ntuples):
-    """Datasets of several chunks: 12000 entries of signal, 7000 and 3000 of background."""
-    return make_manifest(ntuples, features={"chunk_size": 1000})
-
-
-def test_background_is_scaled_up_and_mixed_signal_taken_whole(manifest, tmp_path):
+def test_background_is_scaled_up_and_mixed_signal_taken_whole(ntuples, tmp_path):
+    """Of 12000 entries of signal, 7000 and 3000 of background."""
+    manifest = make_manifest(ntuples, features={"chunk_size": 1000})
     folders = [
         make_features(manifest, tmp_path / name, trial=trial)
         for name, trial in (("all", Trial()), ("trial", Trial(chunks=3)))
@@ -69,7 +68,7 @@ def test_background_is_scaled_up_and_mixed_signal_taken_whole(manifest, tmp_path
         whole, part = (datasets_of(one.features_cutflow)[name]["cutflow"] for one in folders)
         assert part[0]["entries"] == round(share * whole[0]["entries"])
         assert part[0]["weight"] == pytest.approx(whole[0]["weight"])
-        events = [pq.read_table(folder.tensors / name).num_rows for folder in folders]
+        events = [len(pl.read_parquet(one.tensors / name / "*.parquet")) for one in folders]
         assert events[1] == pytest.approx(share * events[0], rel=0.1)
     whole, part = (settings_of(folder.completeness) for folder in folders)
     processed = {"tautau": pytest.approx(3 / 7)}
@@ -81,9 +80,55 @@ def test_background_is_scaled_up_and_mixed_signal_taken_whole(manifest, tmp_path
 
 def test_signal_of_one_mass_is_limited_too(ntuples, tmp_path):
     signal = {"process": "signal", "files": [str(ntuples["signal"])], "mass": 1.0}
-    manifest = make_manifest(
-        {**ntuples, "signal": signal}, features={"chunk_size": 1000}, hypotheses={"masses": [1.0]}
-    )
+    few = {"features": {"chunk_size": 1000}, "hypotheses": {"masses": [1.0]}}
+    manifest = make_manifest({**ntuples, "signal": signal}, **few)
     with open_reading(manifest, tmp_path, Execution(), trial=Trial(chunks=1)) as reading:
         assert reading.entries()["signal"] == 1000
         assert reading.shares()["signal"] == pytest.approx(1 / 12)
+
+
+def completeness(ntuples, folder, background, *, allow_missing=True):
+    """What is said of the small files with another background; nothing may go wrong."""
+    manifest = make_manifest({**ntuples, **background}, features={"chunk_size": 500})
+    output = make_features(manifest, folder, allow_missing=allow_missing)
+    return json.loads(output.completeness.read_text())
+
+
+def test_what_is_missing_has_to_be_allowed_and_known(tmp_path, ntuples):
+    shutil.copy(ntuples["tautau"], tmp_path)
+    damage(tmp_path / "tautau.root")
+    cut_off = broken(ntuples, tmp_path)
+    files = [str(ntuples["signal"]), str(tmp_path / "gone.root")]
+    several = {"process": "signal", "files": files, "entries": 13_000}
+    for background, allow_missing, sentence in (
+        ({"tautau": cut_off}, False, r"bad\.root is truncated"),
+        ({"tautau": cut_off}, True, r"bad\.root .*`datasets\.tautau\.entries`"),
+        ({"tautau": tmp_path / "tautau.root"}, False, r"tautau\.root: branch \S+ cannot be read"),
+        ({"tautau": tmp_path / "tautau.root"}, True, "can be read of 7000 expected"),
+        ({"signal": several}, True, "nothing says of which generated mass"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            completeness(ntuples, tmp_path, background, allow_missing=allow_missing)
+
+
+def test_luminosity_shrinks_with_what_was_processed(tmp_path, ntuples):
+    background = {"tautau": {**broken(ntuples, tmp_path), "entries": 10_000}}
+    complete = completeness(ntuples, tmp_path, background)
+    assert complete["provenance"]["settings"]["processed"] == {"tautau": 0.3}
+    (missing,) = complete["missing"]
+    assert missing["file"] == str(tmp_path / "bad.root")
+    table = pl.read_parquet(tmp_path / "tensors/tautau/*.parquet")
+    assert table["weight"].to_numpy() == pytest.approx(0.9 * 50 / (100 * 0.3))
+    shutil.copy(ntuples["tautau"], tmp_path / "bad.root")
+    mended = completeness(ntuples, tmp_path, background)
+    assert mended["provenance"]["settings"]["processed"] == {}
+    assert mended["datasets"]["tautau"]["read"] == 10_000
+
+
+def test_a_file_that_the_pattern_does_not_find_is_missing(tmp_path, ntuples):
+    shutil.copy(ntuples["eemumu"], tmp_path / "one.root")
+    entries = {"one.root": 3000, "two.root": 7000}
+    files = {"process": "tautau", "files": [str(tmp_path / "*.root")], "entries": entries}
+    complete = completeness(ntuples, tmp_path, {"tautau": files})
+    assert complete["provenance"]["settings"]["processed"] == {"tautau": 0.3}
+    assert [one["file"] for one in complete["missing"]] == ["two.root"]

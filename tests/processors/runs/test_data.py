@@ -31,7 +31,6 @@ SHARE = 0.1
 
 
 def lines(path, dataset="measured"):
-    """Entries by line of a cutflow."""
     return entries_of(datasets_of(path)[dataset]["cutflow"])
 
 

@@ -5,14 +5,12 @@ import numpy as np
 import polars as pl
 import psutil
 import pytest
-import uproot
 from commands import PUNZINET, wait_for
 from outputs import contents, datasets_of, results_in, settings_of
 from small_data import MASSES, make_events, make_manifest, write_manifest, write_ntuple
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.windows import Windows
 from punzinet.processors import features
 from punzinet.processors.executors import Execution
@@ -103,10 +101,8 @@ def test_names_and_kinds_of_files_change_no_event(done, tmp_path, ntuples):
     events = make_events(1, 12000, np.repeat(MASSES, 2000))
     path = write_ntuple(tmp_path / "zp.root", events, "tree/of/mine", names)
     dataset = {"files": [str(path)], "tree": "tree/of/mine", "branches": names}
-    with uproot.recreate(tmp_path / "tautau.root") as file:
-        columns = {BRANCHES[name]: values for name, values in make_events(2, 7000).items()}
-        file.mkrntuple("variables", columns)
-    url = f"file://{tmp_path}/tautau.root"
+    rntuple = write_ntuple(tmp_path / "tautau.root", make_events(2, 7000), kind="mkrntuple")
+    url = f"file://{rntuple}"
     other = run(make_manifest({**ntuples, "signal": dataset, "tautau": url}), tmp_path / "output")
     assert tensors_of(other, "signal").equals(tensors_of(done, "signal"))
     name = "tautau/tautau-0-3500.parquet"
@@ -188,14 +184,9 @@ def test_candidates_of_an_event_are_chosen_by_the_policy(tmp_path, ntuples, kind
     events = make_events(2, 900)
     for first, last in ((0, 1), (449, 450), (897, 899)):
         events["event"][first : last + 1] = events["event"][first]
-    columns = {BRANCHES[name]: values for name, values in events.items()}
-    with uproot.recreate(tmp_path / "tautau.root") as file:
-        types = {name: values.dtype for name, values in columns.items()}
-        getattr(file, kind)("variables", types).extend(columns)
-    manifest = make_manifest(
-        {"signal": ntuples["signal"], "tautau": tmp_path / "tautau.root"},
-        features={"chunk_size": 450, "candidates": policy},
-    )
+    path = write_ntuple(tmp_path / "tautau.root", events, kind=kind)
+    files = {"signal": ntuples["signal"], "tautau": path}
+    manifest = make_manifest(files, features={"chunk_size": 450, "candidates": policy})
     output = run(manifest, tmp_path / "output")
     counts = datasets_of(output.features_cutflow)
     assert counts["tautau"]["further_candidates"] == 4

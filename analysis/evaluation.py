@@ -73,83 +73,7 @@ class ScaledFold:
         rows, hypotheses = self.total.shape
         return rank_events(self.events, logit, rows - 1, hypotheses)
 
-    def judge(
-        self,
-        events: RankedEvents,
-        cut: FloatArray | float,
-        training: BoolArray,
-        figure_of_merit: FigureOfMerit,
-        luminosity: float,
-    ) -> tuple[Selection, float]:
-        """Evaluate a cut on the output before the sigmoid, one for all or (H,).
-
-        The uncertainty of σ_min is that of efficiency and background, propagated. For the
-        background it is half the difference of σ_min between one standard deviation of its
-        variance V above and below, because √V bends where few events pass; where none does, it
-        is that of the events which cannot be excluded.
-
-        Events come from `rank`. Returns what the cut achieves at a luminosity in fb^-1, and the
-        uncertainty of the mean σ_min in fb over `training` hypotheses (H,).
-        """
-        sums, squares = selected(events, cut)
-        statistical = self._variances(sums, squares)
-        efficiency, by_process = sums[SIGNAL], sums[:SIGNAL]
-        background = by_process.sum(axis=0)
-        uncertainty = figure_of_merit.uncertainty_of(self.backgrounds)
-        own = uncertainty.by_process[:, None] if len(uncertainty.by_process) else 0.0
-        slopes = variance_slope(background, by_process, uncertainty.overall, own)
-        variance = background_variance(background, by_process, uncertainty)
-        spread = np.sqrt((slopes**2 * statistical[:SIGNAL]).sum(axis=0))
-        found, none = efficiency > 0, background == 0
-        unseen = NONE_FOUND * self._typical_weights(events)
-        varied = variance + np.where(none, unseen, spread), np.maximum(variance - spread, 0)
-        sigma, above, below = (
-            figure_of_merit.sigma_min(efficiency, v, luminosity) for v in (variance, *varied)
-        )
-        with np.errstate(divide="ignore", invalid="ignore"):  # nothing found
-            from_signal = sigma * np.sqrt(statistical[SIGNAL]) / efficiency
-            from_background = (above - below) / np.where(none, 1, 2)
-            per_event = (above - below) / (2 * spread)
-        error, independent = (
-            np.where(found, np.hypot(from_signal, other), np.inf)
-            for other in (from_background, np.where(none, from_background, 0.0))
-        )
-        slopes = slopes * np.where(found & ~none & (spread > 0), per_event, 0.0)
-        cuts = np.full(sigma.shape, cut, dtype=np.float64)
-        selection = Selection(cuts, efficiency, background, sigma, error)
-        return selection, self._mean_error(events, selection, slopes, independent, training)
-
-    def _mean_error(
-        self,
-        events: RankedEvents,
-        selection: Selection,
-        slopes: FloatArray,
-        independent: FloatArray,
-        training: BoolArray,
-    ) -> float:
-        """Uncertainty of the mean σ_min over hypotheses, infinite if one has no efficiency.
-
-        An event counts in all its windows, and all windows of a process share its total. With
-        g the sum of ∂(mean σ_min)/∂B over the windows in which an event passes, the variance
-        is Σ w²(g - ḡ)² + ḡ² var T for each process, where ḡ = Σ wg/T: for a single window it is
-        that of `_variances`. The signals of the hypotheses are independent of one another.
-
-        The slopes (P, H) are changes of σ_min in fb for an event more of a process, `independent`
-        (H,) uncertainties of σ_min that no other hypothesis shares.
-        """
-        if np.isinf(selection.sigma_min[training]).any():
-            return np.inf
-        share = training / training.sum()
-        slopes = np.where(training, slopes * share, 0.0)
-        linear, quadratic, mixed = slope_sums(events, selection.cut, slopes)
-        total = self.total[:SIGNAL, 0]
-        mean = np.divide(linear, total, out=np.zeros_like(linear), where=total > 0)
-        known = self.squares[:SIGNAL, 0] + self.total_variance[:SIGNAL, 0]
-        background = quadratic - 2 * mean * mixed + mean**2 * known
-        alone = (share[training] * independent[training]) ** 2
-        return float(np.sqrt(background.clip(min=0).sum() + alone.sum()))
-
-    def _variances(self, sums: FloatArray, squares: FloatArray) -> FloatArray:
+    def variances(self, sums: FloatArray, squares: FloatArray) -> FloatArray:
         """Variances (P + 1, H) of what passes, from the finite number of simulated events.
 
         A sum is the total T of the whole sample times the fraction f that passes, a ratio of
@@ -161,7 +85,7 @@ class ScaledFold:
         variances: FloatArray = squares * (1 - 2 * fraction) + fraction**2 * known
         return variances.clip(min=0)
 
-    def _typical_weights(self, events: RankedEvents) -> FloatArray:
+    def typical_weights(self, events: RankedEvents) -> FloatArray:
         """Weight of a typical background event in each window, Σw²/Σw, (H,).
 
         Where a window has none, that of all background.
@@ -191,35 +115,111 @@ def _sums(sample: Sample, events: Events, values: FloatArray) -> FloatArray:
     return _stack(background, np.bincount(events.start[signal], values[signal], len(sample.mass)))
 
 
-def evaluate(
-    networks: Mapping[str, PunziNet],
-    sample: Sample,
-    training: BoolArray,
-    figure_of_merit: FigureOfMerit,
-    luminosity: float,
-) -> Sensitivity:
-    """Judge networks by what they select of the validation events.
+class Judge:
+    """Finds cuts and judges selections of the events of one sample, by one figure of merit."""
 
-    The sample's windows count all hypotheses, and `training` (H,) says which of them the networks
-    were trained on; its weights are normalised to the luminosity in fb^-1.
+    def __init__(
+        self, sample: Sample, training: BoolArray, figure: FigureOfMerit, luminosity: float
+    ) -> None:
+        """Scale the events of both folds, with weights normalised to the luminosity in fb^-1.
 
-    Raises:
-        InputError: If a background process is missing in a fold, or an output is no number.
-    """
-    folds = ScaledFold.of(sample, "training"), ScaledFold.of(sample, "validation")
-    merit = figure_of_merit, luminosity
-    results = {}
+        The sample's windows count all hypotheses; networks are trained for some of them, (H,).
+        InputError if a background process is missing in a fold.
+        """
+        self.mass, self.training, self.merit = sample.mass, training, (figure, luminosity)
+        self.training_fold = ScaledFold.of(sample, "training")
+        self.validation_fold = ScaledFold.of(sample, "validation")
+
+    def best(self, events: RankedEvents) -> FloatArray:
+        """The best cut of each hypothesis, (H,), for events of one of the folds."""
+        return optimal_cuts(events, *self.merit, self.training_fold.backgrounds)
+
+    def single(self, events: RankedEvents) -> float:
+        """The one cut that is best on average over the training hypotheses."""
+        names = self.training_fold.backgrounds
+        return best_single_cut(events, self.training, *self.merit, names)
+
+    def judge(self, events: RankedEvents, cut: FloatArray | float) -> tuple[Selection, float]:
+        """Evaluate a cut on the output before the sigmoid, one for all or (H,).
+
+        The uncertainty of σ_min is that of efficiency and background, propagated. For the
+        background it is half the difference of σ_min between one standard deviation of its
+        variance V above and below, because √V bends where few events pass; where none does, it
+        is that of the events which cannot be excluded.
+
+        The events are ranked ones of the validation fold. Returns what the cut achieves, and the
+        uncertainty of the mean σ_min over the training hypotheses in fb.
+        """
+        fold, (figure, luminosity) = self.validation_fold, self.merit
+        sums, squares = selected(events, cut)
+        statistical = fold.variances(sums, squares)
+        efficiency, by_process = sums[SIGNAL], sums[:SIGNAL]
+        background = by_process.sum(axis=0)
+        uncertainty = figure.uncertainty_of(fold.backgrounds)
+        own = uncertainty.by_process[:, None] if len(uncertainty.by_process) else 0.0
+        slopes = variance_slope(background, by_process, uncertainty.overall, own)
+        variance = background_variance(background, by_process, uncertainty)
+        spread = np.sqrt((slopes**2 * statistical[:SIGNAL]).sum(axis=0))
+        found, none = efficiency > 0, background == 0
+        unseen = NONE_FOUND * fold.typical_weights(events)
+        varied = variance + np.where(none, unseen, spread), np.maximum(variance - spread, 0)
+        sigma, above, below = (
+            figure.sigma_min(efficiency, v, luminosity) for v in (variance, *varied)
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):  # nothing found
+            from_signal = sigma * np.sqrt(statistical[SIGNAL]) / efficiency
+            from_background = (above - below) / np.where(none, 1, 2)
+            per_event = (above - below) / (2 * spread)
+        error, independent = (
+            np.where(found, np.hypot(from_signal, other), np.inf)
+            for other in (from_background, np.where(none, from_background, 0.0))
+        )
+        slopes = slopes * np.where(found & ~none & (spread > 0), per_event, 0.0)
+        cuts = np.full(sigma.shape, cut, dtype=np.float64)
+        selection = Selection(cuts, efficiency, background, sigma, error)
+        return selection, self._mean_error(events, selection, slopes, independent)
+
+    def _mean_error(
+        self, events: RankedEvents, selection: Selection, slopes: FloatArray, own: FloatArray
+    ) -> float:
+        """Uncertainty of the mean σ_min over hypotheses, infinite if one has no efficiency.
+
+        An event counts in all its windows, and all windows of a process share its total. With
+        g the sum of ∂(mean σ_min)/∂B over the windows in which an event passes, the variance
+        is Σ w²(g - ḡ)² + ḡ² var T for each process, where ḡ = Σ wg/T: for a single window it is
+        that of `variances`. The signals of the hypotheses are independent of one another.
+
+        The slopes (P, H) are changes of σ_min in fb for an event more of a process, `own` (H,) are
+        uncertainties of σ_min that no other hypothesis shares.
+        """
+        fold, training = self.validation_fold, self.training
+        if np.isinf(selection.sigma_min[training]).any():
+            return np.inf
+        share = training / training.sum()
+        slopes = np.where(training, slopes * share, 0.0)
+        linear, quadratic, mixed = slope_sums(events, selection.cut, slopes)
+        total = fold.total[:SIGNAL, 0]
+        mean = np.divide(linear, total, out=np.zeros_like(linear), where=total > 0)
+        known = fold.squares[:SIGNAL, 0] + fold.total_variance[:SIGNAL, 0]
+        background = quadratic - 2 * mean * mixed + mean**2 * known
+        alone = (share[training] * own[training]) ** 2
+        return float(np.sqrt(background.clip(min=0).sum() + alone.sum()))
+
+
+def evaluate(networks: Mapping[str, PunziNet], judge: Judge) -> Sensitivity:
+    """Judge networks, by name, by what they select; InputError if an output is no number."""
+    folds, results = (judge.training_fold, judge.validation_fold), {}
     for name, network in networks.items():
         others, events = (fold.rank(network.logit_numpy(fold.events.features.T)) for fold in folds)
         cuts: dict[str, FloatArray | float] = {
-            "optimal": optimal_cuts(events, *merit, sample.backgrounds),
-            "optimal_in_training": optimal_cuts(others, *merit, sample.backgrounds),
-            "single": best_single_cut(events, training, *merit, sample.backgrounds),
+            "optimal": judge.best(events),
+            "optimal_in_training": judge.best(others),
+            "single": judge.single(events),
             "half": 0.0,
         }
-        judged = {k: folds[1].judge(events, cut, training, *merit) for k, cut in cuts.items()}
+        judged = {kind: judge.judge(events, cut) for kind, cut in cuts.items()}
         results[name] = NetworkSensitivity(
             **{kind: selection for kind, (selection, _) in judged.items()},
             mean_error={kind: error for kind, (_, error) in judged.items()},
         )
-    return Sensitivity(sample.mass, training, *merit, results)
+    return Sensitivity(judge.mass, judge.training, *judge.merit, results)

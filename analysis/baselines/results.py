@@ -12,12 +12,10 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
-from punzinet.analysis.cuts import RankedEvents, best_single_cut, interpolated_cuts, optimal_cuts
-from punzinet.analysis.evaluation import ScaledFold
-from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.cuts import interpolated_cuts
+from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import OrInfinite, read_result, write_json
 from punzinet.analysis.sensitivity import Judged, Selection
-from punzinet.analysis.training.data import Sample
 from punzinet.analysis.types import BoolArray, FloatArray
 
 
@@ -60,51 +58,35 @@ class Baselines(Judged):
             return cls(*cls._frame(content, selections), found)
 
 
-class Judge:
-    """Judges ways of selecting events on one sample."""
+def judge_scores(
+    judge: Judge, label: str, in_training: FloatArray, in_validation: FloatArray
+) -> dict[str, Baseline]:
+    """Judge a classifier by its outputs before the sigmoid for the events of both folds.
 
-    def __init__(
-        self, sample: Sample, training: BoolArray, figure: FigureOfMerit, luminosity: float
-    ) -> None:
-        """Scale the events of both folds; windows count all hypotheses, `training` some (H,)."""
-        self.training_fold = ScaledFold.of(sample, "training")
-        self.validation_fold = ScaledFold.of(sample, "validation")
-        self._sample, self._training = sample, training
-        self._merit = figure, luminosity
+    There are ``interpolated``, the best cut of each training hypothesis on the training events
+    interpolated to the others, and ``single``, the one cut that is best for the validation
+    events, as for networks.
+    """
+    events, known = judge.validation_fold.rank(in_validation), judge.training
+    best = judge.best(judge.training_fold.rank(in_training))
+    cuts = interpolated_cuts(judge.mass[known], best[known], judge.mass)
+    single = judge.single(events)
+    return {
+        "interpolated": Baseline(f"{label}, interpolated cuts", *judge.judge(events, cuts)),
+        "single": Baseline(f"{label}, one cut", *judge.judge(events, single)),
+    }
 
-    def scores(
-        self, label: str, in_training: FloatArray, in_validation: FloatArray
-    ) -> dict[str, Baseline]:
-        """Judge a classifier by its outputs before the sigmoid for the events of both folds.
 
-        There are ``interpolated``, the best cut of each training hypothesis on the training events
-        interpolated to the others, and ``single``, the one cut that is best for the validation
-        events, as for networks.
-        """
-        names, mass, known = self._sample.backgrounds, self._sample.mass, self._training
-        events = self.validation_fold.rank(in_validation)
-        best = optimal_cuts(self.training_fold.rank(in_training), *self._merit, names)
-        cuts = interpolated_cuts(mass[known], best[known], mass)
-        single = best_single_cut(events, known, *self._merit, names)
-        return {
-            "interpolated": Baseline(f"{label}, interpolated cuts", *self._judge(events, cuts)),
-            "single": Baseline(f"{label}, one cut", *self._judge(events, single)),
-        }
-
-    def rectangular(self, label: str, cuts: RectangularCuts) -> Baseline:
-        """Judge cuts on the features; the mean is uncertain as if all windows varied together."""
-        fold, columns = self.validation_fold, []
-        for h in range(len(self._sample.mass)):
-            passes = cuts.passes(fold.events.features, h).astype(np.float64)
-            one, _ = self._judge(fold.rank(passes), 0.5)
-            columns.append([column[h] for column in astuple(one)])
-        _, *achieved = np.array(columns).T
-        selection = Selection(np.full(len(columns), np.inf), *achieved)  # of no output
-        error = float(selection.sigma_min_error[self._training].mean())
-        return Baseline(label, selection, error)
-
-    def _judge(self, events: RankedEvents, cut: FloatArray | float) -> tuple[Selection, float]:
-        return self.validation_fold.judge(events, cut, self._training, *self._merit)
+def judge_rectangular(judge: Judge, label: str, cuts: RectangularCuts) -> Baseline:
+    """Judge cuts on the features; the mean is uncertain as if all windows varied together."""
+    fold, columns = judge.validation_fold, []
+    for h in range(len(judge.mass)):
+        passes = cuts.passes(fold.events.features, h).astype(np.float64)
+        one, _ = judge.judge(fold.rank(passes), 0.5)
+        columns.append([column[h] for column in astuple(one)])
+    _, *achieved = np.array(columns).T
+    selection = Selection(np.full(len(columns), np.inf), *achieved)  # of no output
+    return Baseline(label, selection, float(selection.sigma_min_error[judge.training].mean()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.cuts import interpolated_cuts
-from punzinet.analysis.evaluation import ScaledFold
+from punzinet.analysis.evaluation import Judge, ScaledFold
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
 from punzinet.analysis.io.files import InputError, atomic_path
 from punzinet.analysis.io.tensor_events import TensorEvents
@@ -102,10 +102,11 @@ def judge(
     `everything` has the windows of all hypotheses; `events` are the validation events with their
     recoil masses. Studies with the same seed share replicas.
     """
-    validation = ScaledFold.of(everything, "validation")
-    resampled = Replicas(validation, replicas, np.random.default_rng([seed, REPLICAS]))
-    mass, training = sensitivity.mass, sensitivity.training
     merit = sensitivity.figure_of_merit, sensitivity.luminosity
+    mass, training = sensitivity.mass, sensitivity.training
+    own = Judge(everything, training, *merit)
+    validation = own.validation_fold
+    resampled = Replicas(validation, replicas, np.random.default_rng([seed, REPLICAS]))
     edges = bin_edges(mass)
     arrays: dict[str, FloatArray] = {}
     collected: dict[str, list[Any]] = defaultdict(list)
@@ -115,7 +116,7 @@ def judge(
         logit, recoiling = (networks[name].logit_numpy(features) for features in inputs)
         ranked = validation.rank(logit)
         for kind, cut in cuts_of(sensitivity.networks[name], mass, training).items():
-            chosen, _ = validation.judge(ranked, cut, training, *merit)
+            chosen, _ = own.judge(ranked, cut)
             sigma = resampled.sigma_min(logit, cut, *merit).astype(np.float32)
             collected[f"{loss}/{kind}/cut"].append(cut)
             collected[f"{loss}/{kind}/sigma"].append(chosen.sigma_min)

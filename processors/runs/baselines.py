@@ -13,9 +13,10 @@ import numpy as np
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import log_loss, roc_auc_score
 
-from punzinet.analysis.baselines import boosted_trees
+from punzinet.analysis.baselines import boosted_trees, results
 from punzinet.analysis.baselines.rectangular_cuts import rectangular_cuts
-from punzinet.analysis.baselines.results import Baseline, Baselines, Judge, Ranking
+from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
+from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder
@@ -52,11 +53,6 @@ class _Common:
         luminosity = self.manifest.luminosity
         return Judge(self.everything, self.windows.training, figure_of_merit, luminosity)
 
-    def collect(self, figure_of_merit: FigureOfMerit, found: dict[str, Baseline]) -> Baselines:
-        """Put results together with the masses they are for."""
-        windows, luminosity = self.windows, self.manifest.luminosity
-        return Baselines(windows.mass, windows.training, figure_of_merit, luminosity, found)
-
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
         """Note how long some work takes."""
@@ -89,20 +85,20 @@ def run_baselines(
     }
     with common.timed("boosted trees"):
         scores = _trees(common, judge)
-    trees = judge.scores("Boosted trees", *scores)
+    trees = results.judge_scores(judge, "Boosted trees", *scores)
     found |= {f"trees-{cut}": baseline for cut, baseline in trees.items()}
     with common.timed("rectangular cuts"):
         chosen = windows.mass, windows.training, merit, manifest.luminosity
         fold, processes = judge.training_fold.events, everything.backgrounds
         cuts = rectangular_cuts(fold, *chosen, processes=processes)
-        found["rectangular"] = judge.rectangular("Rectangular cuts", cuts)
+        found["rectangular"] = results.judge_rectangular(judge, "Rectangular cuts", cuts)
     section = training.significance_cross_section or 10.0
     slow = training.punzi.model_copy(update={"learning_rate": SIGNIFICANCE_RATE})
     with common.timed("significance loss"):
         changes = {"significance_cross_section": section, "punzi": slow}
         significance = _train(common, "significance", merit, **changes)
     found["significance-single"] = _network(judge, "Significance loss", significance)["single"]
-    comparison = common.collect(merit, found)
+    comparison = Baselines(judge.mass, judge.training, *judge.merit, found)
     with common.timed("systematics"):
         systematics = _systematics(common, punzi)
     with common.timed("ranking of observables"):
@@ -120,8 +116,9 @@ def run_baselines(
 
 
 def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]:
-    folds = judge.training_fold, judge.validation_fold
-    return judge.scores(label, *(network.logit_numpy(f.events.features.T) for f in folds))
+    events = (fold.events for fold in (judge.training_fold, judge.validation_fold))
+    scores = (network.logit_numpy(one.features.T) for one in events)
+    return results.judge_scores(judge, label, *scores)
 
 
 def _trees(common: _Common, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +166,7 @@ def _systematics(common: _Common, plain: PunziNet) -> Baselines:
         name: replace(_network(judge, label, network)["single"], label=label)
         for name, (judge, network, label) in cases.items()
     }
-    return common.collect(uncertain, found)
+    return Baselines(including.mass, including.training, *including.merit, found)
 
 
 def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from punzinet.analysis.evaluation import evaluate
+from punzinet.analysis.evaluation import Judge, evaluate
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.io.tensor_events import read_tensor_events
@@ -139,7 +139,7 @@ def _judge_and_save(
     """Find the cuts of trained networks, judge them at every mass, and save both."""
     networks = {trained.name: trained.network for trained in result.networks}
     merit = manifest.figure_of_merit, manifest.luminosity
-    sensitivity = evaluate(networks, everything, windows.training, *merit)
+    sensitivity = evaluate(networks, Judge(everything, windows.training, *merit))
     for trained in result.networks:
         settings = {**about["settings"], **_outcome(trained)}
         cut = sensitivity.networks[trained.name].single_cut

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from punzinet.analysis.evaluation import NONE_FOUND, evaluate
+from punzinet.analysis.evaluation import NONE_FOUND, Judge, evaluate
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import PunziNet
@@ -57,7 +57,7 @@ def judge(table, backgrounds=("tautau", "mumugamma"), figure=FIGURE, **networks)
     columns = table.x[None], table.weight, table.process, table.start, table.stop
     events, validation = Events(*columns), table.validation
     parts = Sample(("x",), MASS, backgrounds, events[~validation], events[validation])
-    result = evaluate(networks, parts, TRAINING, figure, 50.0)
+    result = evaluate(networks, Judge(parts, TRAINING, figure, 50.0))
     return result if len(networks) > 1 else next(iter(result.networks.values()))
 
 

@@ -7,7 +7,8 @@ import pytest
 from synthetic import synthetic_sample
 
 from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts
-from punzinet.analysis.baselines.results import Baselines, Judge
+from punzinet.analysis.baselines.results import Baselines, judge_rectangular, judge_scores
+from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError
 
@@ -25,7 +26,7 @@ def judge():
 def found(judge):
     """What the difference of two features achieves."""
     folds = judge.training_fold, judge.validation_fold
-    return judge.scores("sum", *(scores_of(fold.events.features) for fold in folds))
+    return judge_scores(judge, "sum", *(scores_of(fold.events.features) for fold in folds))
 
 
 def scores_of(features: np.ndarray) -> np.ndarray:
@@ -36,7 +37,7 @@ def test_scores_are_cut_as_those_of_networks(judge, found):
     events = judge.validation_fold
     ranked = events.rank(scores_of(events.events.features))
     for baseline in found.values():
-        again, _ = events.judge(ranked, baseline.selection.cut, *MERIT)
+        again, _ = judge.judge(ranked, baseline.selection.cut)
         np.testing.assert_array_equal(baseline.selection.sigma_min, again.sigma_min)
         # A cut found elsewhere may leave a mass without any signal in this small sample.
         assert np.isinf(baseline.mean_error) == np.isinf(baseline.mean(TRAINING))
@@ -50,10 +51,10 @@ def test_scores_are_cut_as_those_of_networks(judge, found):
 def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(judge):
     low, high = np.full((7, 4), -100.0), np.full((7, 4), 100.0)
     low[:, 0] = np.linspace(1.0, 2.0, 7)
-    rectangular = judge.rectangular("one", RectangularCuts(low, high)).selection
+    rectangular = judge_rectangular(judge, "one", RectangularCuts(low, high)).selection
     events = judge.validation_fold
     first = events.events.features[0].astype(float)
-    expected, _ = events.judge(events.rank(first), low[:, 0], *MERIT)
+    expected, _ = judge.judge(events.rank(first), low[:, 0])
     for column in ("sigma_min", "sigma_min_error"):
         columns = (getattr(selection, column) for selection in (rectangular, expected))
         np.testing.assert_allclose(*columns, rtol=1e-12)

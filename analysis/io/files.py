@@ -178,7 +178,9 @@ def _to_array(cells: Any) -> FloatArray:
 
 
 def _to_cells(column: FloatArray) -> Any:
-    return np.where(np.isfinite(column), column.astype(object), None).tolist()
+    cells = column.astype(object)
+    cells[~np.isfinite(column)] = None
+    return cells.tolist()
 
 
 _Row = list[float | None]

@@ -80,8 +80,8 @@ class Limits:
                 if [column.shape for column in columns] != [one, one, one, bands, bands]:
                     raise ValueError(f"columns need {len(rows)} rows")
             known = np.array([row["sigma_over_g2_fb"] for row in rows], np.float64)
-            numbers = (float(content[key]) for key in ("luminosity", "confidence_level"))
-            return cls(*read_hypotheses(rows), *numbers, known, selections)
+            luminosity, level = (float(content[key]) for key in ("luminosity", "confidence_level"))
+            return cls(*read_hypotheses(rows), luminosity, level, known, selections)
 
 
 class _CrossSection(BaseModel):

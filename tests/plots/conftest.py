@@ -9,9 +9,9 @@ from hist import Hist
 from hist.axis import Regular, StrCategory
 from hist.storage import Weight
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from scipy.special import expit
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.manifest.manifest import PROCESSES
@@ -23,7 +23,7 @@ from punzinet.plots import style
 from punzinet.plots.network_output import Cuts, Outputs, output_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
 from punzinet.plots.spectra import MassSpectrum, features_figure, mass_figure
-from punzinet.plots.training_history import Phase, history_figure
+from punzinet.plots.training_history import COLUMNS, Phase, history_figure
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
 #: Share of each background in the sample, where it peaks in recoil mass and how widely, GeV.
@@ -46,9 +46,8 @@ def check_figure(figure: Figure) -> str:
     assert not re.search("TeV|Belle", said)
     with style.style():
         figure.draw_without_rendering()
-    legends = [axes.get_legend() for axes in figure.axes]
     boxes = [axes.get_tightbbox() for axes in figure.axes]
-    boxes += [legend.get_window_extent() for legend in legends if legend is not None]
+    boxes += [legend.get_window_extent() for legend in figure.findobj(Legend)]
     page = figure.bbox.padded(1)
     assert Bbox.union([page, *boxes]).bounds == page.bounds
     return said
@@ -59,21 +58,19 @@ def make_windows(mass: np.ndarray = MASS) -> Windows:
     published = [0.234, 0.296, 0.304, 0.302, 0.297, 0.271, 0.257, 0.223, 0.177, 0.139, 0.097]
     sigma = np.interp(mass, np.linspace(0.1, 8.1, 11), published)
     fitted = np.arange(len(mass)) % 7 != 3
-    fits = tuple(
-        PeakFit(0.0, 0.8 * s, 1.8 * s, 0.8, s, 0.02 * s, 7000.0, 52.3, 46, None) if good else None
-        for s, good in zip(sigma, fitted, strict=True)
-    )
+    fits = [PeakFit(0, 0.8 * s, 1.8 * s, 0.8, s, 0.02 * s, 7000, 52.3, 46, None) for s in sigma]
+    fits = tuple(fit if good else None for fit, good in zip(fits, fitted, strict=True))
     return Windows(mass, sigma, np.arange(len(mass)) % 2 == 0, fitted, fits)
+
+
+def make_selection(rng, shape, cut=0.3):
+    """σ_min (H,) that scatters around a shape."""
+    sigma = shape * rng.normal(1, 0.03, len(shape))
+    return Selection(np.broadcast_to(cut, sigma.shape), 1 / sigma, sigma, sigma, 0.05 * sigma)
 
 
 def make_sensitivity(rng, mass=MASS, names=("bce", "punzi")):
     """Curves of the published shape; the heaviest mass of the BCE network selects nothing."""
-
-    def selection(shape: np.ndarray, cut: np.ndarray | float) -> Selection:
-        sigma = shape * rng.normal(1, 0.03, len(mass))
-        cuts = np.broadcast_to(cut, mass.shape).astype(float)
-        return Selection(cuts, 1 / sigma, sigma, sigma, 0.05 * sigma)
-
     knots = (0.1, 2.0, 4.0, 6.0, 8.0, 8.7)
     punzi = np.interp(mass, knots, (8.0, 3.0, 2.8, 3.9, 21.0, 60.0))
     bce = np.interp(mass, knots, (12.0, 5.4, 3.4, 3.8, 20.0, np.inf))
@@ -81,12 +78,8 @@ def make_sensitivity(rng, mass=MASS, names=("bce", "punzi")):
     networks = {}
     for name in names:
         best, one = (bce, 1.3 * bce) if name.startswith("bce") else (0.98 * punzi, punzi)
-        networks[name] = NetworkSensitivity(
-            optimal=selection(best, 1 + wiggle),
-            optimal_in_training=selection(punzi, wiggle),
-            single=selection(one, 0.3),
-            half=selection(1.1 * punzi, 0.0),
-        )
+        cuts = (best, 1 + wiggle), (punzi, wiggle), (one, 0.3), (1.1 * punzi, 0.0)
+        networks[name] = NetworkSensitivity(*(make_selection(rng, *one) for one in cuts))
     return Sensitivity(mass, np.arange(len(mass)) % 2 == 0, FigureOfMerit(), LUMINOSITY, networks)
 
 
@@ -118,16 +111,13 @@ def make_phase(rng, label, span, rate, epochs):
     """Losses that fall and settle while the learning rate is halved."""
     epoch = np.arange(1, epochs + 1)
     loss = span[1] + (span[0] - span[1]) * np.exp(-5 * epoch / epochs)
-    history = {"epoch": epoch, "loss": loss * rng.normal(1, 0.01, epochs)}
-    history["validation_loss"] = 1.02 * loss * rng.normal(1, 0.005, epochs)
-    history["learning_rate"] = rate * 0.5 ** (6 * epoch // epochs)
-    return Phase("a phase", label, history)
+    losses = loss * rng.normal(1, 0.01, epochs), 1.02 * loss * rng.normal(1, 0.005, epochs)
+    columns = epoch, *losses, rate * 0.5 ** (6 * epoch // epochs)
+    return Phase("a phase", label, dict(zip(COLUMNS, columns, strict=True)))
 
 
 def make_features(rng: np.random.Generator, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    one, two = np.abs(rng.normal(scale, 0.3, 5000)), rng.gamma(2, 0.3 * scale, 5000)
-    three, four = rng.gamma(2, 0.5 * scale, 5000), rng.normal(scale - 1, 1, 5000)
-    return np.column_stack([one, two, 2 - three, 3 * expit(four)]), np.full(5000, 0.1)
+    return rng.gamma(2, 0.4 * scale, (5000, 4)) - [0, 0, 2, 0], np.full(5000, 0.1)
 
 
 def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> dict[str, Figure]:
@@ -177,10 +167,9 @@ def figures():
 
 @pytest.fixture(scope="session")
 def make():
-    return SimpleNamespace(
-        windows=make_windows, sensitivity=make_sensitivity, spectrum=make_spectrum,
-        outputs=make_outputs, figures=make_figures,
-    )  # fmt: skip
+    """All makers, without the first word of their names."""
+    found = {name: one for name, one in globals().items() if name.startswith("make_")}
+    return SimpleNamespace(**{name.removeprefix("make_"): one for name, one in found.items()})
 
 
 @pytest.fixture(scope="session")

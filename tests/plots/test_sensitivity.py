@@ -1,6 +1,13 @@
-import numpy as np
+"""Curves of networks against the mass, and bands of upper limits."""
 
-from punzinet.plots.sensitivity import Curve, sigma_min_figure
+import numpy as np
+import pytest
+
+from punzinet.analysis.limits.result import Limits, SelectionLimits
+from punzinet.analysis.search import RECOIL
+from punzinet.plots.sensitivity import Curve, limits_figure, sigma_min_figure
+
+MASS = np.array([1.0, 2.0, 3.0, 4.0])
 
 
 def test_trained_masses_are_circles_and_others_triangles(figures):
@@ -9,8 +16,7 @@ def test_trained_masses_are_circles_and_others_triangles(figures):
     for marker, expected in (("o", mass[::2]), ("^", mass[1::2])):
         drawn = [line.get_xdata() for line in lines if line.get_marker() == marker]
         assert drawn
-        for x in drawn:
-            assert np.isin(np.round(x, 6), np.round(expected, 6)).all()
+        assert np.isin(np.round(np.concatenate(drawn), 6), np.round(expected, 6)).all()
 
 
 def test_an_infinite_sigma_is_not_drawn(make):
@@ -40,3 +46,22 @@ def test_an_ensemble_is_averaged_in_its_figure_of_merit():
     inverse = curve.figure_of_merit
     np.testing.assert_allclose(inverse.sigma, fom.mean(axis=0))
     np.testing.assert_allclose(inverse.error, fom.std(axis=0, ddof=1) / np.sqrt(5))
+
+
+@pytest.mark.parametrize("coupling", [False, True])
+def test_limits_are_inside_and_named_and_unknown_ones_leave_a_gap(check, *, coupling):
+    bands = np.outer([2.0, 0.5, 0.6, np.inf], [0.5, 0.7, 1.0, 1.4, 2.0])
+    one = SelectionLimits("punzi-00", MASS, MASS, MASS, bands, 1.1 * bands)
+    training, ratio = np.array([True, False] * 2), np.array([4.0e4, 100.0, np.nan, 100.0])
+    limits = Limits(MASS, training, 50.0, 0.9, ratio, {"single": one, "best": one})
+    figure = limits_figure(limits, RECOIL, coupling=coupling)
+    said = check(figure)
+    assert "90 % CL" in said
+    assert "BCE" in said
+    (axes,) = figure.axes
+    assert sum("sigma" in text.get_text() for text in axes.get_legend().get_texts()) == 2
+    assert axes.get_yscale() == "log"
+    drawn = np.array([line.get_ydata() for line in axes.lines], dtype=float)
+    assert np.isfinite(drawn[0]).tolist() == [True, True, not coupling, False]
+    low, high = axes.get_ylim()
+    assert low < np.nanmin(drawn) <= np.nanmax(drawn) < high

@@ -28,19 +28,17 @@ OF_MASS = spectra.data_mass_figure(ONE, ONE, SEEN)
 OF_FEATURES = spectra.data_features_figure([ONE, ONE, OTHER], SEEN)
 
 
-def points(figure: Figure, panel: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the points of a panel are at, (10,), and the ends of the bars of those drawn."""
-    (container,) = figure.axes[panel].containers
-    line, _, (bars,) = container
+def points(figure: Figure, panel: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the points of a panel are at, (10,), and the ends (2, 8) of the bars of those drawn."""
+    ((line, _, (bars,)),) = figure.axes[panel].containers
     ends = np.array([segment[:, 1] for segment in bars.get_segments() if len(segment)])
-    return np.asarray(line.get_ydata(), dtype=float), ends[:8, 0], ends[:8, 1]
+    return np.asarray(line.get_ydata(), dtype=float), ends[:8].T
 
 
 def test_points_are_the_data_and_the_ratio_to_the_simulation():
     assert len(OF_MASS.axes) == 4
     values, simulated = ONE.data.values()[:8], ONE.backgrounds.values()[0][:8]
-    drawn, low, high = points(OF_MASS, 0)
-    ratio, *ratio_ends = points(OF_MASS, 1)
+    (drawn, (low, high)), (ratio, ratio_ends) = (points(OF_MASS, panel) for panel in (0, 1))
     np.testing.assert_allclose(drawn[:8], values)
     np.testing.assert_allclose(ratio[:8], values / simulated)
     assert ((low <= values) & (values <= high)).all()
@@ -54,9 +52,9 @@ def test_points_are_the_data_and_the_ratio_to_the_simulation():
 
 @pytest.mark.parametrize("figure", [OF_MASS, OF_FEATURES])
 def test_labels_say_what_is_seen_and_not_whose_it_is(figure):
-    titles = [axes.get_title(loc) for axes in figure.axes for loc in ("left", "right")]
+    titles = " ".join(axes.get_title(loc) for axes in figure.axes for loc in ("left", "right"))
     assert "Data and simulation" in titles
-    assert any("4.5" in title for title in titles)
+    assert "4.5" in titles
     (legend,) = figure.legends
     assert legend.get_title().get_text() == "Seen: 10 % of the data"
     labels = [text.get_text() for text in legend.get_texts()]
@@ -72,9 +70,8 @@ def test_each_feature_has_two_panels_and_empty_places_stay_empty():
 
 def test_intervals_are_those_of_a_poisson_distribution():
     # Garwood's central intervals of 68.27 % (for example in the PDG review of statistics).
-    errors = spectra.poisson_errors(np.array([0.0, 1.0, 5.0]), np.array([0.0, 1.0, 5.0]))
-    np.testing.assert_allclose(errors[0], [0.0, 0.827, 2.16], atol=0.005)
-    np.testing.assert_allclose(errors[1], [1.841, 2.30, 3.38], atol=0.005)
+    errors = spectra.poisson_errors(*[np.array([0.0, 1.0, 5.0])] * 2)
+    np.testing.assert_allclose(errors, [[0.0, 0.827, 2.16], [1.841, 2.30, 3.38]], atol=0.005)
     weighted = spectra.poisson_errors(np.array([10.0]), np.array([20.0]))
     np.testing.assert_allclose(weighted, 2 * errors[:, 2:], rtol=1e-6)
 

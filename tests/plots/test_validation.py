@@ -1,39 +1,29 @@
 """Figures of the validation."""
 
 import numpy as np
-from matplotlib.text import Text
+from outputs import draft
 from small_data import make_manifest
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.simulation.published import PublishedNumber
 from punzinet.analysis.simulation.pythia import OBSERVABLES, PythiaComparison, fill
-from punzinet.plots import validation
-from punzinet.plots.validation import LABELS, ratios_figure, spectra_figure
+from punzinet.plots import style, validation
+from punzinet.plots.validation import LABELS
 
-
-def comparisons() -> list[PublishedNumber]:
-    """Every second one agrees, and the last has no value."""
-    values = [*np.resize([13.0, 11.0], len(LABELS) - 1), None]
-    return [PublishedNumber(k, k, 10.0, v, 0.1) for k, v in zip(LABELS, values, strict=True)]
-
-
-def spectra() -> PythiaComparison:
-    rng = np.random.default_rng(1)
-    drawn = {}
-    for name, (_, edges) in OBSERVABLES.items():
-        ours, theirs = rng.uniform(edges[0], edges[-1], (2, 9000))
-        drawn[name] = fill(edges, ours, np.ones(9000), theirs)
-    return PythiaComparison("mumugamma", 1.1, 1.0, drawn)
+#: Every second one agrees, and the last has no value.
+NUMBERS = [
+    PublishedNumber(name, name, 10.0, value, 0.1)
+    for name, value in zip(LABELS, [*np.resize([13.0, 11.0], len(LABELS) - 1), None], strict=True)
+]
 
 
 def test_a_ratio_without_a_value_is_not_drawn(check):
-    rows = comparisons()
-    figure = ratios_figure(rows)
+    figure = validation.ratios_figure(NUMBERS)
     check(figure)
     lines = [line for line in figure.axes[0].get_lines() if line.get_marker() in {"o", "D"}]
     drawn = sorted(np.concatenate([line.get_xdata() for line in lines]))
-    assert len(drawn) == len(rows) - 1
-    assert drawn == sorted(row.ratio for row in rows if row.ratio is not None)
+    assert len(drawn) == len(NUMBERS) - 1
+    assert drawn == sorted(row.ratio for row in NUMBERS if row.ratio is not None)
 
 
 def test_widths_show_all_hypotheses_and_ratios_where_published(make):
@@ -43,18 +33,18 @@ def test_widths_show_all_hypotheses_and_ratios_where_published(make):
     assert [len(line.get_xdata()) for line in points] == [1]
 
 
-def test_spectra_say_what_they_are():
-    figure = spectra_figure(spectra(), "muon pairs")
-    said = " ".join(text.get_text() for text in figure.findobj(Text))
-    assert all(words in said for words in ("Pythia 8", "muon pairs", "GeV", "ratio"))
-
-
-def test_all_figures_are_written(tmp_path, make):
-    output = OutputFolder(tmp_path)
+def test_all_figures_are_written_and_spectra_say_what_they_are(tmp_path, make, monkeypatch):
+    monkeypatch.setattr(style, "save", draft)
+    output, rng, drawn = OutputFolder(tmp_path), np.random.default_rng(1), {}
     make.windows().write(output.windows, {})
+    for name, (_, edges) in OBSERVABLES.items():
+        ours, theirs = rng.uniform(edges[0], edges[-1], (2, 9000))
+        drawn[name] = fill(edges, ours, np.ones(9000), theirs)
+    spectra = [PythiaComparison("mumugamma", 1.1, 1.0, drawn)]
     manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})
-    written = validation.make_validation_plots(output, manifest, comparisons(), [spectra()])
-    names = {f"validation_{name}" for name in ("widths", "ratios", "mumugamma")}
-    assert {path.stem for path in written} == names
-    assert {path.parent for path in written} == {output.simulation}
-    assert all(path.stat().st_size > 1000 for path in written)
+    written = validation.make_validation_plots(output, manifest, NUMBERS, spectra)
+    names = ("widths", "ratios", "mumugamma")
+    assert written == [output.simulation / f"validation_{name}.txt" for name in names]
+    said = written[-1].read_text()
+    process = manifest.processes["mumugamma"]
+    assert all(words in said for words in ("Pythia 8", process, "GeV", "ratio"))

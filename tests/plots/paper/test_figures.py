@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
@@ -11,12 +10,18 @@ from punzinet.analysis.paper.judgement import Judgement, bin_edges
 from punzinet.analysis.paper.statistics import Claim, Measured
 from punzinet.plots.network_output import Cuts, outputs_figure
 from punzinet.plots.paper import ensembles
-from punzinet.plots.paper.network import feature_space_figure, network_figure
+from punzinet.plots.paper.network import feature_space_figure, isosurface, network_figure
 from punzinet.plots.sensitivity import Curve
 from punzinet.plots.training_history import loss_evolution_figure
 
 RNG = np.random.default_rng(4)
 MASS = np.linspace(0.1, 8.7, 87)
+#: Recipes with the networks that do not converge and the numbers, one of which is not finite.
+RECIPES = (
+    ("as it is", 0, (6.4, 6.1, 1.0, 1.1, 1.0, 0.9)),
+    ("learning rate × 3", 1, (6.4, np.inf, 0.9, 1.2, 1.1, 1.0)),
+    ("a tenth of the pretraining", 0, (7.0, 6.5, 1.0, 1.3, 1.0, 1.1)),
+)
 
 
 def ensemble(factor: float) -> Curve:
@@ -26,14 +31,12 @@ def ensemble(factor: float) -> Curve:
     return Curve.of_ensemble(MASS, np.arange(87) % 2 == 0, sigma)
 
 
-def loss_evolution() -> Figure:
+def evolutions():
     """Losses of two batch sizes; one of them with spikes."""
     epoch = np.arange(101)
     fall = 6 + 8 * np.exp(-epoch / 20) + RNG.normal(0, 0.05, (2, 101))
-    training = np.hstack([np.full((2, 1), np.nan), fall[:, 1:]])
-    spiky = np.where(epoch == 50, 1e5, training)
-    runs = {"batch 50 000": training, "small": spiky}
-    return loss_evolution_figure({name: (run, fall) for name, run in runs.items()})
+    training = np.where(epoch == 0, np.nan, fall)
+    return {"batch 50 000": (training, fall), "small": (np.where(epoch == 50, 1e5, training), fall)}
 
 
 def judgement() -> Judgement:
@@ -50,17 +53,13 @@ def judgement() -> Judgement:
 
 
 def effects() -> list[Effect]:
-    """Three recipes, one with a number that is not finite."""
     names = ["bce/best", "punzi/single", *(region[0] for region in REGIONS), WORST]
-    made = []
-    for label, lost, values in (
-        ("as it is", 0, (6.4, 6.1, 1.0, 1.1, 1.0, 0.9)),
-        ("learning rate × 3", 1, (6.4, np.inf, 0.9, 1.2, 1.1, 1.0)),
-        ("a tenth of the pretraining", 0, (7.0, 6.5, 1.0, 1.3, 1.0, 1.1)),
-    ):
-        claims = (Claim.of(n, Measured(v, 0.1, 0.2)) for n, v in zip(names, values, strict=True))
-        made.append(Effect(label, 3, 3 - lost, dict(zip(names, claims, strict=True))))
-    return made
+    claims = [
+        {n: Claim.of(n, Measured(v, 0.1, 0.2)) for n, v in zip(names, values, strict=True)}
+        for *_, values in RECIPES
+    ]
+    recipes = zip(RECIPES, claims, strict=True)
+    return [Effect(label, 3, 3 - lost, numbers) for (label, lost, _), numbers in recipes]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def figures(make):
     signals = {m: RNG.uniform(0, 3, (900, 4)) for m in (1.1, 4.5, 6.9)}
     return {
         "network": network_figure(network),
-        "loss": loss_evolution(),
+        "loss": loss_evolution_figure(evolutions()),
         "ensembles": ensembles.ensembles_figure(curves, "ratio", luminosity=50.0, merit=True),
         "outputs": outputs_figure({"BCE": seen, "Punzi": seen}, "efficiency", luminosity=50.0),
         "feature_space": feature_space_figure(network, -0.2, signals),
@@ -96,3 +95,13 @@ def test_the_diagram_has_every_neuron_and_every_connection(figures):
     axes = figures["network"].axes[0]
     assert sum(len(line.get_xdata()) for line in axes.get_lines()) == 4 + 8 + 4 + 1
     assert sum(len(c.get_segments()) for c in axes.collections) == 4 * 8 + 8 * 4 + 4
+
+
+def test_a_sphere_has_its_radius_and_its_area():
+    centred = np.indices((31, 31, 31)) / 30 - 0.5
+    triangles = isosurface(np.linalg.norm(centred, axis=0), 0.4)
+    np.testing.assert_allclose(np.linalg.norm(triangles - 0.5, axis=-1), 0.4, atol=2e-3)
+    a, b, c = np.moveaxis(triangles, 1, 0)
+    area = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=-1).sum()
+    assert area == pytest.approx(4 * np.pi * 0.4**2, rel=0.01)
+    assert isosurface(np.zeros((3, 4, 5)), 1.0).shape == (0, 3, 3)

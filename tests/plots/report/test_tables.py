@@ -61,14 +61,11 @@ def test_variations_are_lines_below_the_recipe_as_it_is():
     assert "0.25" in table.rows[0][1].detail
 
 
-def test_methods_are_judged_on_trained_and_other_masses_apart():
+def test_methods_are_judged_on_trained_and_other_masses_apart_and_observables_ranked():
     (table,) = tables.baselines_tables("methods", METHODS)
     first, second = (list(line.values()) for line in lines(table))
     assert first == ["A", "2.00 ± 0.10", "5", "3", "0"]
     assert second == ["B", "∞", "5", "5", "1"]
-
-
-def test_ranks_of_observables():
     ranks = [{"rank": 1, "observable": "pt_mumu", "auc": 0.75}]
     (table,) = tables.baselines_tables("observables", {"cross_entropy": 0.3, "observables": ranks})
     assert lines(table) == [{"rank": "1", "observable": "pt_mumu", "auc": "0.75"}]
@@ -82,33 +79,28 @@ def test_provenance_is_no_quantity():
     assert [line["quantity"] for line in lines(table)] == ["σ"]
 
 
-def dataset(read: int, files: int = 1, twice: int = 0, **fates: int) -> dict[str, Any]:
+def dataset(*read: int, twice: int = 0, **fates: int) -> dict[str, Any]:
     """A dataset of files that hold 100 entries each, all events there twice in the first one."""
-    row = {"read": 100, "present": 100, "expected": None}
-    rows = [{"file": f"/data/run{i}.root", **row} for i in range(files)]
-    rows[-1]["read"] = read - 100 * (files - 1)
-    found = {"events": twice, "by_file": {"/data/run0.root": twice} if twice else {}}
-    whole = {"read": read, "present": 100 * files, "expected": None}
-    return {**whole, **fates, "duplicates": found, "files": rows}
+    rows = [{"read": count, "present": 100, "expected": None} for count in read]
+    files = [{"file": f"/data/run{i}.root", **row} for i, row in enumerate(rows)]
+    whole = {"read": sum(read), "present": 100 * len(read), "expected": None}
+    found = {"events": twice, "by_file": {"/data/run0.root": twice}}
+    return {**whole, **fates, "duplicates": found, "files": files}
 
 
-def test_simulation_says_what_was_read_and_is_there_twice():
-    content = {"datasets": {"tautau": dataset(200, 2, 7), "mumu": dataset(60)}}
-    keys = ("file", "read", "verdict", "events there twice")
-    table = lines(*tables.completeness_table("Entries", content))
-    assert [" ".join(line[key] for key in keys) for line in table] == [
-        "all 200 complete 7", "run0.root 100 complete 7", "run1.root 100 complete 0",
-        "all 60 incomplete 0",
+def test_entries_that_are_read_and_there_twice_and_what_became_of_data():
+    def table(**datasets: dict[str, Any]) -> list[str]:
+        (found,) = tables.completeness_table("Entries", {"datasets": datasets})
+        rows = (line.items() for line in lines(found))
+        return [" ".join(v for k, v in row if k not in {"present", "expected"}) for row in rows]
+
+    assert table(tautau=dataset(100, 100, twice=7), mumu=dataset(60)) == [
+        "tautau all 200 complete 7", " run0.root 100 complete 7", " run1.root 100 complete 0",
+        "mumu all 60 incomplete 0",
     ]  # fmt: skip
-    assert "blinded" not in table[0]
-
-
-def test_data_says_what_became_of_the_entries():
-    fates = {"kept": 12, "rejected": 8, "blinded": 180}
-    content = {"datasets": {"runs": dataset(200, 2, **fates)}}
-    whole, first, _ = lines(*tables.completeness_table("Entries", content))
-    assert {key: whole[key] for key in fates} == {"kept": "12", "rejected": "8", "blinded": "180"}
-    assert not first["blinded"]
+    whole, first, _ = table(runs=dataset(100, 100, kept=12, rejected=8, blinded=180))
+    assert whole == "runs all 200 complete 12 8 180 0"
+    assert first == " run0.root 100 complete    0"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +18,8 @@ from punzinet.analysis.io.files import InputError, Interrupted, cannot_write, is
 from punzinet.analysis.io.output import versions
 from punzinet.cli import tools
 from punzinet.stages import STAGES
-from punzinet.stages.options import SHARED, SILENT, Options, console
+from punzinet.stages.options import SHARED, SILENT, Context, Options, console
 from punzinet.stages.run import run_command
-from punzinet.stages.stage import Stage
 
 app = typer.Typer(
     name="punzinet",
@@ -50,25 +50,33 @@ app = typer.Typer(
 )
 
 
-def _command(stage: Stage) -> Callable[..., None]:
-    """What the command of a stage does; its options are parameters, for typer to look at."""
+def _add_command(name: str, run: Callable[..., None], text: str | None, *names: str) -> None:
+    """Add a command of a context with these options, and with whatever else it takes."""
 
-    def run(**options: Any) -> None:
-        run_command(stage, Options(**options))
+    def command(**given: Any) -> None:
+        options = Options(**{name: given.pop(name) for name in names})
+        run(Context(options), **given)
 
-    given = inspect.signature(Options).parameters
-    names = (*stage.options, *stage.further_options, *SHARED)
-    parameters = [given[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in names]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
-    return run
+    every = inspect.signature(Options).parameters
+    _, *own = inspect.signature(run).parameters.values()
+    parameters = [
+        one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for one in (*own, *(every[name] for name in names))
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    app.command(name, help=text)(command)
 
 
 for _stage in STAGES:
     if not _stage.command:
-        app.command(_stage.name, help=inspect.getdoc(_stage.run))(_command(_stage))
-for _tool in (tools.status, tools.export, tools.predict, tools.rebasket):
-    app.command()(_tool)
+        _names = (*_stage.options, *_stage.further_options, *SHARED)
+        _run = partial(run_command, _stage)
+        _add_command(_stage.name, _run, inspect.getdoc(_stage.run), *_names)
+_add_command("status", tools.status, tools.status.__doc__, *tools.READ)
+_add_command("export", tools.export, tools.export.__doc__, "network", *tools.READ)
+_add_command("predict", tools.predict, tools.predict.__doc__, "network", *tools.READ)
+app.command()(tools.rebasket)
 
 
 _VERBOSE = "say why a stage runs and what it goes on from; -vv: name every chunk"

@@ -16,15 +16,16 @@ from rich.table import Column, Table
 from punzinet.analysis.io.files import InputError, read_result
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ledger import read_progress
-from punzinet.stages import CHAIN, STAGES, options
+from punzinet.stages import CHAIN, STAGES
 from punzinet.stages.features import say_trial
-from punzinet.stages.options import Context, Options, console
+from punzinet.stages.options import Context, console
 from punzinet.stages.run import holder_of
 from punzinet.stages.stage import Stage, out_of_date, reasons
 
 if TYPE_CHECKING:
     from punzinet.analysis.manifest.datasets import Dataset
 
+READ = ("manifest", "output", "scale")  # options of commands that change no results
 NOT_RUN = "not run"
 FilesArgument = Annotated[list[str], typer.Argument(help="ROOT files, paths or URLs")]
 ToOption = Annotated[
@@ -33,18 +34,13 @@ ToOption = Annotated[
 ]
 
 
-def status(
-    manifest: options.ManifestOption = Options.manifest,
-    output: options.OutputOption = Options.output,
-    scale: options.ScaleOption = Options.scale,
-) -> None:
+def status(context: Context) -> None:
     """Show how far every stage is with every dataset, what is out of date, and what went wrong.
 
     Also while a stage runs.
 
     Example: punzinet status --output output
     """
-    context = Context(Options(manifest, output, scale))
     folder = context.output
     holder = holder_of(folder.root) or {}
     stages = Table("stage", Column("state", overflow="fold"))
@@ -124,13 +120,10 @@ def _incomplete(path: Path) -> list[str]:
 
 
 def export(
+    context: Context,
     file: Annotated[
         Path | None, typer.Argument(help="the ONNX file; by default beside the network")
     ] = None,
-    network: options.NetworkOption = Options.network,
-    manifest: options.ManifestOption = Options.manifest,
-    output: options.OutputOption = Options.output,
-    scale: options.ScaleOption = Options.scale,
 ) -> None:
     """Write a network as ONNX, with scaling and sigmoid inside and the cut in its metadata.
 
@@ -138,7 +131,7 @@ def export(
     """
     from punzinet.analysis.network import load_network
 
-    folder = Context(Options(manifest, output, scale)).output.network(network)
+    folder = context.output.network(context.options.network)
     saved = load_network(folder)
     try:
         from punzinet.analysis.io.export import write_onnx
@@ -152,8 +145,8 @@ def export(
 
 
 def predict(
+    context: Context,
     files: FilesArgument,
-    network: options.NetworkOption = Options.network,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -162,9 +155,6 @@ def predict(
         ),
     ] = None,
     to: ToOption = None,
-    manifest: options.ManifestOption = Options.manifest,
-    output: options.OutputOption = Options.output,
-    scale: options.ScaleOption = Options.scale,
 ) -> None:
     """Evaluate a network on ntuples and write its output as a friend tree `punzinet`.
 
@@ -179,10 +169,9 @@ def predict(
     from punzinet.processors.ntuples.derived import predict_file
     from punzinet.processors.ntuples.preflight import inspect_file
 
-    context = Context(Options(manifest, output, scale))
     like = _like(context.manifest, dataset)
     alone = context.manifest.model_copy(update={"datasets": {like.name: like}})
-    saved = load_network(context.output.network(network))
+    saved = load_network(context.output.network(context.options.network))
     inputs = [inspect_file(like, path, Path(path).stem, saved.search.columns) for path in files]
     targets = _targets(files, to, "punzinet")
     with _progress() as progress:

@@ -30,23 +30,19 @@ SHARED = ("manifest", "output", "scale", "executor", "workers", "scheduler", "fo
 KEPT = ("unblind", "allow_missing", "limit_files", "limit_chunks", "networks", "network")
 
 Executor = StrEnum("Executor", "AUTO ITERATIVE FUTURES DASK PARSL")
-ManifestOption = Annotated[
-    Path, Option("--manifest", "-m", help="what is analysed, and with which settings")
-]
-OutputOption = Annotated[Path, Option("--output", "-o", help="folder for all results")]
-ScaleOption = Annotated[
-    str, Option(help="size of the default data, default or paper; none on your own")
-]
-NetworkOption = Annotated[str, Option(help="network whose single cut is used")]
 
 
 @dataclass(frozen=True)
 class Options:
     """All options of all stages; each stage names those of its own."""
 
-    manifest: ManifestOption = Path("data_manifest.yaml")
-    output: OutputOption = Path("output")
-    scale: ScaleOption = "default"
+    manifest: Annotated[
+        Path, Option("--manifest", "-m", help="what is analysed, and with which settings")
+    ] = Path("data_manifest.yaml")
+    output: Annotated[Path, Option("--output", "-o", help="folder of all results")] = Path("output")
+    scale: Annotated[
+        str, Option(help="size of the default data, default or paper; none on your own")
+    ] = "default"
     executor: Annotated[
         Executor,
         Option(
@@ -67,7 +63,7 @@ class Options:
     upstream: Annotated[
         bool, Option("--upstream", help="run earlier stages that are out of date first")
     ] = False
-    network: NetworkOption = "punzi-00"
+    network: Annotated[str, Option(help="network whose single cut is used")] = "punzi-00"
     unblind: Annotated[
         bool, Option("--unblind", help="see all of the data, not only what `blinding` allows")
     ] = False

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from punzinet.analysis.io import files
 from punzinet.stages.features import say_trial
-from punzinet.stages.options import Context, Options, console
+from punzinet.stages.options import Context, console
 from punzinet.stages.stage import OutOfDate, Stage, out_of_date, reasons, refusal
 
 LOG = logging.getLogger(__name__)
@@ -24,13 +24,12 @@ AGAIN = "a stage before it runs again"
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
-def run_command(stage: Stage, options: Options) -> None:
+def run_command(stage: Stage, context: Context) -> None:
     """Run the stages of a command that are not up to date.
 
     InputError if an earlier stage is out of date, another run is at work in the output folder, or
     anything is wrong with an input.
     """
-    context = Context(options)
     for part in stage.parts(context) if stage.parts else (stage,):
         _run_part(part, context)
 

@@ -4,7 +4,6 @@ import errno
 import fcntl
 import logging
 import os
-from dataclasses import replace
 
 import pytest
 
@@ -187,7 +186,7 @@ def test_where_a_training_runs_is_no_reason_to_repeat_it(context):
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_upstream_runs_first_what_is_out_of_date(context, capsys, monkeypatch, force):
+def test_upstream_runs_first_what_is_out_of_date(context, capsys, force):
     ran = []
 
     def stage(name, *after):
@@ -198,19 +197,16 @@ def test_upstream_runs_first_what_is_out_of_date(context, capsys, monkeypatch, f
     second = stage("second", first)
     third = stage("third", second)
     here, before = context({"force": force}), context(luminosity=40.0)
-    monkeypatch.setattr(
-        "punzinet.stages.run.Context", lambda options: Context(options, lambda: here.manifest)
-    )
     for one in (first, second, third):
         one.finish(before, [], one.begin(before.output))
     with pytest.raises(InputError, match=r"first` in .* `luminosity` changed from 40\.0 to 50\.0"):
-        run_command(third, here.options)
-    run_command(third, replace(here.options, upstream=True, dry_run=True))
+        run_command(third, here)
+    run_command(third, here.with_options(upstream=True, dry_run=True))
     assert ran == []
     assert capsys.readouterr().out.count("would run") == 3
-    run_command(third, replace(here.options, upstream=True))
+    run_command(third, here.with_options(upstream=True))
     assert ran == ["first", "second", "third"]
-    run_command(third, here.options)
+    run_command(third, here)
     assert ran == ["first", "second", "third"] + ["third"] * force
 
 

@@ -184,7 +184,7 @@ class Detector:
 
 
 @njit(cache=True)
-def _in_laboratory(p: Momentum, matrix: FloatArray) -> tuple[float, float, float]:
+def _in_laboratory(p: Momentum, matrix: FloatArray) -> p4.Vector:
     """Energy, momentum and polar angle in the laboratory of one CMS momentum."""
     energy, x, y, z = p4.transformed(p, matrix)
     across = hypot(x, y)
@@ -246,16 +246,14 @@ def _visibility(
     """See `Detector.visibility`."""
     passed = np.zeros((len(events.weight), 4))
     for i in range(len(passed)):
-        probability = 1.0
-        inside = True
+        probability, inside = 1.0, True
         for muon in (events.mu_plus[i], events.mu_minus[i]):
             _, p, angle = _in_laboratory(muon, to_laboratory)
             inside = inside and _inside(angle, chamber)
             probability *= _efficiency(p, angle, identification)
         if not inside:
             continue
-        passed[i, 0] = 1.0
-        passed[i, 1] = probability
+        passed[i, :2] = 1.0, probability
         for electron in events.electrons[i]:
             probability *= _miss(electron, to_laboratory, vetoes[0])
         passed[i, 2] = probability
@@ -280,8 +278,8 @@ def momentum_resolution(muons: Momenta, worse: BoolArray, tracking: Tracking) ->
     """
     beta = muons.p / np.hypot(muons.p, MUON_MASS)
     curvature = tracking.curvature_resolution * muons.pt
-    curvature = curvature * lever_arm(muons.theta, tracking) ** -tracking.lever_arm_power
-    curvature = curvature * np.where(worse, tracking.tail_scale, 1.0)
+    curvature *= lever_arm(muons.theta, tracking) ** -tracking.lever_arm_power
+    curvature *= np.where(worse, tracking.tail_scale, 1.0)
     return np.asarray(np.hypot(curvature, tracking.scattering_resolution / beta))
 
 

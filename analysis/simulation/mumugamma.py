@@ -13,7 +13,7 @@ frame where it is radiated, which all but coincides with the CMS, and by whether
 calorimeter: how often the event looks like two muons differs by orders of magnitude.
 """
 
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 from math import exp, hypot, log, pi, sqrt
 from typing import Final, NamedTuple
 
@@ -27,8 +27,7 @@ from punzinet.analysis.simulation.detector import MISSED, SEEN, Detector, Region
 from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, Pair
 from punzinet.analysis.types import FloatArray, Random
 
-PHOTONS: Final = 5
-"""Rows of photons: the hardest one; those off electron, positron, mu+ and mu-."""
+PHOTONS: Final = 5  # rows of photons: the hardest one; those off electron, positron, mu+ and mu-
 
 
 class HardestPhoton(NamedTuple):
@@ -96,10 +95,8 @@ def strata(detector: Detector) -> list[HardestPhoton]:
     threshold = max(veto.threshold * boosted / energy, 1.5 * softest)
 
     low, high = veto.polar_range
-    edges = [0.0]
-    for feature in sorted([(low, low), *veto.gaps, (high, high)]):
-        edges.extend(_angles_in_cms(detector, feature))
-    edges.append(180.0)
+    features = sorted([(low, low), *veto.gaps, (high, high)])
+    edges = [0.0, *chain(*(_angles_in_cms(detector, feature) for feature in features)), 180.0]
     everywhere = (0.0, 2.0)
     missed, seen = (Region(where, veto, detector.to_laboratory) for where in (MISSED, SEEN))
     parts = [
@@ -121,8 +118,7 @@ def largest_transverse(energy: float, x: float, y: float, softer: radiation.Frac
     angles and velocities below their share of the beam's energy. x and y are energy fraction and
     1 - cos of the hardest photon (to the electron).
     """
-    of_beams = softer[0] + softer[1]
-    of_muons = softer[2] + softer[3]
+    of_beams, of_muons = softer[0] + softer[1], softer[2] + softer[3]
     return energy * (x * sqrt(y * (2 - y)) + of_beams * (1 + 2 * x) + of_muons)
 
 
@@ -208,8 +204,7 @@ def _generate(rng: Random, stratum: HardestPhoton, events: GeneratedEvents) -> N
             continue
         dimuon = (sqrt(s) - energy, -photon[1], -photon[2], -photon[3])
         backwards = (dimuon[1] / energy, dimuon[2] / energy, dimuon[3] / energy)
-        turned = p4.rotate_to(backwards, p4.about_z(1.0, 1.0, 1 - c, 2 * pi * rng.random()))
-        unit = (turned[1], turned[2], turned[3])
+        unit = p4.rotate_to(backwards, p4.about_z(1.0, 1.0, 1 - c, 2 * pi * rng.random()))[1:]
         mu_plus, mu_minus, third, fourth = radiation.radiate_off_muons(rng, s_mumu, softer, unit)
         third = radiation.into_cms(p4.from_rest_frame(third, dimuon), frame)
         fourth = radiation.into_cms(p4.from_rest_frame(fourth, dimuon), frame)
@@ -239,18 +234,16 @@ def _generate_without(rng: Random, below: float, events: GeneratedEvents) -> Non
         first, second, frame = radiation.radiate_off_beams(rng, sqrt_s, softer)
         s = p4.dot(frame[0], frame[0])
         cosine = 2 * rng.random() - 1
-        turned = p4.about_z(1.0, 1.0, 1 - cosine, 2 * pi * rng.random())
-        unit = (turned[1], turned[2], turned[3])
+        unit = p4.about_z(1.0, 1.0, 1 - cosine, 2 * pi * rng.random())[1:]
         mu_plus, mu_minus, third, fourth = radiation.radiate_off_muons(rng, s, softer, unit)
         # flux and two-body phase space
         volume = sqrt(1 - radiation.DIMUON_THRESHOLD / s) / (8 * pi) / (2 * s)
         events.weight[i] = FB_PER_GEV2 * born_element(s, cosine) * volume * of_softer
         events.mu_plus[i] = radiation.into_cms(mu_plus, frame)
         events.mu_minus[i] = radiation.into_cms(mu_minus, frame)
-        events.photons[i, 1] = first
-        events.photons[i, 2] = second
-        events.photons[i, 3] = radiation.into_cms(third, frame)
-        events.photons[i, 4] = radiation.into_cms(fourth, frame)
+        third, fourth = radiation.into_cms(third, frame), radiation.into_cms(fourth, frame)
+        for k, radiated in enumerate((first, second, third, fourth)):
+            events.photons[i, 1 + k] = radiated
 
 
 @njit(cache=True)
@@ -281,8 +274,7 @@ def radiative_element(
     """
     energy = sqrt(s) / 2
     beam = sqrt(energy**2 - ELECTRON_MASS**2)
-    electron = (energy, 0.0, 0.0, beam)
-    positron = (energy, 0.0, 0.0, -beam)
+    electron, positron = (energy, 0.0, 0.0, beam), (energy, 0.0, 0.0, -beam)
     s_mumu = 2 * (MUON_MASS**2 + p4.dot(minus, plus))
     # products with the photon: (1 - velocity) + velocity (1 - cos), without cancellation
     slow = ELECTRON_MASS**2 / (energy + beam)
@@ -324,8 +316,7 @@ def _off_the_beams(s: float, s_mumu: float, photon: Pair, like: Pair, unlike: Pa
     electron with mu- and positron with mu+ (like), electron with mu+ and positron with mu-.
     """
     y1, y2 = 2 * photon[0] / s, 2 * photon[1] / s
-    q2 = s_mumu / s
-    m2 = ELECTRON_MASS**2 / s
+    q2, m2 = s_mumu / s, ELECTRON_MASS**2 / s
     # the muon tensor, contracted with the metric and with pairs of beam momenta, units of s
     metric = -4 * (q2 + 2 * MUON_MASS**2 / s)
     electrons = 2 * (like[0] * unlike[0] / s**2 - m2 * q2)

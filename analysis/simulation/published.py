@@ -22,20 +22,16 @@ from punzinet.analysis.simulation.events import Generator
 from punzinet.analysis.simulation.taupair import TauPairGenerator
 from punzinet.analysis.windows import Windows
 
-TOLERANCE: Final = 0.2
-"""Relative difference from a published number that counts as agreement."""
+TOLERANCE: Final = 0.2  # relative difference from a published number that counts as agreement
 _SIGMAS: Final = (0.234, 0.296, 0.304, 0.302, 0.297, 0.271, 0.257, 0.223, 0.177, 0.139, 0.097)
 WEIGHTED_SIGMAS: Final = {(1 + 8 * i) / 10: sigma for i, sigma in enumerate(_SIGMAS)}
 """Of the signal's peak in the squared recoil mass, GeV^2, by mass in GeV."""
 SIGNAL_IN_WINDOW: Final = 0.378
 BACKGROUNDS: Final = {"tautau": 152_000.0, "eemumu": 26_500.0, "mumugamma": 4_460.0}
 """Preselected events in the training windows at `LUMINOSITY`, before the trigger's efficiency."""
-LUMINOSITY: Final = 50.0
-"""Of the search, fb^-1."""
-SAMPLE_LUMINOSITY: Final = 1000.0
-"""Of the background that the paper simulated, fb^-1."""
-SAMPLE_SIGNAL: Final = 20_000
-"""Signal events that the paper generated at each mass."""
+LUMINOSITY: Final = 50.0  # of the search, fb^-1
+SAMPLE_LUMINOSITY: Final = 1000.0  # of the background that the paper simulated, fb^-1
+SAMPLE_SIGNAL: Final = 20_000  # signal events that the paper generated at each mass
 TWO_PHOTON_MASS: Final = 0.5
 """Least mass of the pair in the total two-photon cross-section, GeV: the published number comes
 with the generator's default cut, and this one reproduces it."""
@@ -52,8 +48,7 @@ CROSS_SECTIONS: Final = {
 }
 """At 10.58 GeV, nb (Belle II Physics Book, arXiv:1808.10567), and what exactly is compared."""
 
-Measured = tuple[float, float]
-"""A value and its statistical error."""
+Measured = tuple[float, float]  # a value and its statistical error
 
 
 @dataclass(frozen=True)

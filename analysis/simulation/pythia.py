@@ -23,23 +23,18 @@ import numpy as np
 from punzinet.analysis.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.simulation import mumugamma
-from punzinet.analysis.simulation.events import GeneratedEvents, Generator, momenta
+from punzinet.analysis.simulation.events import GeneratedEvents, Generator, Momenta, momenta
 from punzinet.analysis.simulation.taupair import TauPairGenerator
 from punzinet.analysis.types import BoolArray, FloatArray
 
 PROCESSES: Final = ("mumugamma", "tautau")
 EVENTS: Final = {"mumugamma": 150_000, "tautau": 3000}
 """Events of Pythia: half a minute, and, at twenty tau pairs a second, two or three."""
-TRIALS: Final = {"mumugamma": 1_000_000, "tautau": 400_000}
-"""Trials of each of our generators."""
-LEAST_PAIR_MASS: Final = {"mumugamma": 0.35, "tautau": 0.0}
-"""Mass of the two muons from which on they are compared, GeV."""
-LEAST_EVENTS: Final = 1000
-"""Events that a bin needs in both samples to be judged."""
-TOLERANCE: Final = 0.1
-"""Relative difference of a bin that counts as agreement."""
-_TAU_BINS: Final = 1200
-"""Entries of Pythia in a bin of tau pairs, which are few."""
+TRIALS: Final = {"mumugamma": 1_000_000, "tautau": 400_000}  # trials of each of our generators
+LEAST_PAIR_MASS: Final = {"mumugamma": 0.35, "tautau": 0.0}  # of both muons to be compared, GeV
+LEAST_EVENTS: Final = 1000  # events that a bin needs in both samples to be judged
+TOLERANCE: Final = 0.1  # relative difference of a bin that counts as agreement
+_TAU_BINS: Final = 1200  # entries of Pythia in a bin of tau pairs, which are few
 
 _DECAYS: Final = {
     "mumugamma": ("23:onIfAny = 13",),
@@ -49,8 +44,7 @@ _DECAYS: Final = {
 LEAST_MASS: Final = {"mumugamma": 2 * MUON_MASS + 0.1, "tautau": 2 * TAU_MASS + 0.1}
 """Mass of the pair, GeV, below which Pythia makes none: it opens no decay of a resonance within
 0.1 GeV of the threshold."""
-_ROWS: Final = {-13: 0, 13: 1, 22: 2}
-"""Place of mu+, mu- and photons in the record; all else comes fourth."""
+_ROWS: Final = {-13: 0, 13: 1, 22: 2}  # of mu+, mu- and photons in the record; all else is fourth
 _FB_PER_MB: Final = 1e12
 
 
@@ -81,7 +75,6 @@ def pythia_events(process: str, n: int, sqrt_s: float, seed: int) -> GeneratedEv
 
 
 def _start(process: str, sqrt_s: float, seed: int) -> Any:
-    """A Pythia engine, initialised."""
     try:
         pythia8 = importlib.import_module("pythia8mc")
     except ImportError as error:
@@ -224,7 +217,7 @@ def _above(events: GeneratedEvents, process: str) -> GeneratedEvents:
     return events.pick((events.weight > 0) & (pair.mass2 > LEAST_PAIR_MASS[process] ** 2))
 
 
-def _muons(events: GeneratedEvents) -> Any:
+def _muons(events: GeneratedEvents) -> Momenta:
     """Both muons, (n, 2)."""
     return momenta(np.stack([events.mu_plus, events.mu_minus], axis=1))
 

@@ -19,10 +19,8 @@ from punzinet.analysis.types import Random
 
 SOFT_AND_VIRTUAL: Final = 1 + ALPHA / np.pi * (np.pi**2 / 3 - 0.5)
 """First-order vertex correction of the annihilation that no logarithm carries (Kuraev, Fadin)."""
-SOFTEST: Final = 1e-6
-"""Energy fraction below which photons are left out: a few keV."""
-DIMUON_THRESHOLD: Final = 4 * MUON_MASS**2
-"""Least mass squared of a dimuon, GeV^2."""
+SOFTEST: Final = 1e-6  # energy fraction below which photons are left out: a few keV
+DIMUON_THRESHOLD: Final = 4 * MUON_MASS**2  # least mass squared of a dimuon, GeV^2
 _HADRONS: Final = (
     (0.7, 0.0023092, 3.9925370),
     (2.0, 0.0022333, 4.2191779),
@@ -30,8 +28,7 @@ _HADRONS: Final = (
     (10.0, 0.0027340, 2.0995092),
 )
 """Upper ends in sqrt(s), GeV, with B and C of `hadron_loop` where A is zero."""
-_HARD_SHARE: Final = 0.06
-"""Share of photons off the beams drawn from 1/(1 - z), which evens out the weights."""
+_HARD_SHARE: Final = 0.06  # of photons off the beams drawn from 1/(1 - z), which evens out weights
 
 Fractions = tuple[float, float, float, float]
 """Energies of the photons off electron, positron, mu+ and mu- over that of their charge."""

@@ -33,16 +33,12 @@ from punzinet.analysis.types import BoolArray, FloatArray, Random
 
 logger = logging.getLogger(__name__)
 
-BATCH: Final = 200_000
-"""Trials of a batch; bounds the memory of a worker."""
-_FEWEST: Final = 20_000
-"""Trials of a stratum at least, which measure its cross-section."""
+BATCH: Final = 200_000  # trials of a batch; bounds the memory of a worker
+_FEWEST: Final = 20_000  # trials of a stratum at least, which measure its cross-section
 _PILOT_RATE: Final = 2000.0
 """Trials of a stratum's pilot run per fb^-1 of luminosity: more events, more of them rare."""
-COPIES: Final = 2
-"""Events that may come from one trial: measured differently, but not independent."""
-_HEADROOM: Final = 1.2
-"""Trials beyond those that the weights seen so far need, where `COPIES` did not suffice."""
+COPIES: Final = 2  # events that may come from one trial: measured differently, but not independent
+_HEADROOM: Final = 1.2  # factor on the trials that weights ask for, where `COPIES` do not suffice
 _INTEGRATION, _PILOT, _PRODUCTION = 1, 2, 3
 
 EVENT: Final = np.dtype(
@@ -51,8 +47,7 @@ EVENT: Final = np.dtype(
 """An event on its way to the ntuple: measured lab momenta, GeV, weight, generated mass."""
 
 TREE: Final = "variables"
-EXPERIMENT: Final = 1003
-"""Experiment number of Belle II's run-independent simulation; its run number is 0."""
+EXPERIMENT: Final = 1003  # number of Belle II's run-independent simulation; its run number is 0
 _BASKET: Final = 1 << 16
 """Events per basket: 256 kB of single precision, above the 100 kB that make reading efficient."""
 

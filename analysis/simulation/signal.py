@@ -33,8 +33,7 @@ from punzinet.analysis.types import FloatArray, Random
 RATE: Final = FB_PER_GEV2 * ALPHA**2 / (32 * np.pi)
 """(e^2)^2 / (4 s^2) of the averaged matrix element and the flux, times s^2 and the powers of
 2 pi in phase space, in fb."""
-MARGIN: Final = 1.02
-"""Allowance on the largest weight for what its scan can miss between two points."""
+MARGIN: Final = 1.02  # on the largest weight, for what its scan can miss between two points
 
 
 class SignalGenerator(NamedTuple):

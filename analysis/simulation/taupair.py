@@ -22,12 +22,10 @@ from punzinet.analysis.simulation import radiation
 from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, Vector
 from punzinet.analysis.types import FloatArray, Random
 
-THRESHOLD: Final = 2 * const.TAU_MASS
-"""Least energy of a collision, GeV."""
+THRESHOLD: Final = 2 * const.TAU_MASS  # least energy of a collision, GeV
 LARGEST_ENERGY: Final = (const.TAU_MASS**2 + const.MUON_MASS**2) / (2 * const.TAU_MASS)
 """Energy of the muon, GeV, when both neutrinos run against it: W = (M^2 + m^2) / 2M."""
-LEAST_FRACTION: Final = const.MUON_MASS / LARGEST_ENERGY
-"""x0 = m/W, the energy fraction of a muon at rest."""
+LEAST_FRACTION: Final = const.MUON_MASS / LARGEST_ENERGY  # x0 = m/W, energy fraction at rest
 PION_MOMENTUM: Final = (const.TAU_MASS**2 - const.PION_MASS**2) / (2 * const.TAU_MASS)
 
 
@@ -233,6 +231,5 @@ def _generate(rng: Random, pion_share: float, events: GeneratedEvents) -> None:
         plus, minus = make_pair(rng, sqrt(s), pion_share)
         events.mu_plus[i] = radiation.into_cms(plus, frame)
         events.mu_minus[i] = radiation.into_cms(minus, frame)
-        events.photons[i, 0] = first
-        events.photons[i, 1] = second
+        events.photons[i, 0], events.photons[i, 1] = first, second
         events.invisible[i] = np.array(frame[0]) - events.mu_plus[i] - events.mu_minus[i]

@@ -26,22 +26,16 @@ from punzinet.analysis.types import FloatArray, Random
 ANGLE_MARGIN: Final = 2.0
 """By how many degrees the resolution may turn the recoil: with the default tracking, one in a
 hundred thousand of the preselected events needs more."""
-MASS_MARGIN: Final = 0.2
-"""By how much the resolution may change the largest squared recoil mass, GeV^2."""
-MUON_MARGIN: Final = 0.97
-"""Share of the preselection's least transverse momentum of a muon that a muon must have."""
+MASS_MARGIN: Final = 0.2  # GeV^2 by which the resolution may change the largest recoil mass squared
+MUON_MARGIN: Final = 0.97  # of the preselection's transverse momentum that a muon must have
 BOOST_SHARE: Final = 0.8
 """Share of a muon's transverse momentum in the laboratory that it has at least in the CMS."""
-VIRTUALITIES: Final = (0.3, 0.8, 2.0, 4.0)
-"""Larger virtualities at which strata are cut, GeV^2."""
-COMPARABLE: Final = 3.0
-"""Logarithm of the ratio of virtualities below which both are comparable."""
+VIRTUALITIES: Final = (0.3, 0.8, 2.0, 4.0)  # larger virtualities at which strata are cut, GeV^2
+COMPARABLE: Final = 3.0  # logarithm of the ratio of virtualities below which both are comparable
 COMPARABLE_SHARE: Final = 0.1
 """Share of events drawn with comparable virtualities, where weights are largest."""
-TINY: Final = 1e-30
-"""Transverse momentum that stands for none, GeV."""
-TRANSVERSE_SLACK: Final = 0.1
-"""What bounds on the recoil's transverse momentum in the laboratory leave out, GeV."""
+TINY: Final = 1e-30  # transverse momentum that stands for none, GeV
+TRANSVERSE_SLACK: Final = 0.1  # GeV that bounds on the recoil's transverse momentum (lab) leave out
 BEAMS: Final = ("electron", "positron")
 ALL: Final = (-inf, inf)
 
@@ -219,10 +213,9 @@ def _draw_photons(rng: Random, sqrt_s: float, stratum: TwoPhoton) -> tuple[Pair,
 
     azimuth = (2 * pi * rng.random(), 2 * pi * rng.random())
     q2 = (hard, soft) if stratum.harder == 0 else (soft, hard)
-    first, second = sqrt(q2[0]), sqrt(q2[1])
+    first, second, root = sqrt(q2[0]), sqrt(q2[1]), sqrt(product)
     x = -first * cos(azimuth[0]) - second * cos(azimuth[1])
     y = -first * sin(azimuth[0]) - second * sin(azimuth[1])
-    root = sqrt(product)
     low, high = _power_range(sqrt_s, sqrt_s * root, (x, y), stratum)
     # neither photon takes more than all energy
     low = max(low, root / (1 - q2[0] / s))
@@ -318,7 +311,5 @@ def _generate(rng: Random, stratum: TwoPhoton, events: GeneratedEvents) -> None:
         # flux, phase space of the muons in c, of both electrons in y and Q^2
         volume *= 1 / (2 * s) * velocity / (16 * pi) * of_angle / (16 * pi**2) ** 2
         events.weight[i] = FB_PER_GEV2 * square * volume
-        events.mu_plus[i] = opposite
-        events.mu_minus[i] = in_cms
-        events.electrons[i, 0] = first
-        events.electrons[i, 1] = second
+        events.mu_plus[i], events.mu_minus[i] = opposite, in_cms
+        events.electrons[i, 0], events.electrons[i, 1] = first, second

@@ -222,9 +222,9 @@ class AutogradEngine(Engine):
         super().__init__(events, widths, loss)
         features, weight, *windows = events.columns()
         scale = np.roll(bce_scale, events.processes)  # backgrounds first, here
-        floats = [torch.from_numpy(one).to(dtype=dtype) for one in (features, weight, scale)]
-        *floats, self._bce_scale = [one.to(self._device) for one in floats]
-        self._all = [*floats, *(torch.from_numpy(one).to(self._device) for one in windows)]
+        floats = [torch.from_numpy(one).to(dtype=dtype) for one in (scale, features, weight)]
+        integers = [torch.from_numpy(one) for one in windows]
+        self._bce_scale, *self._all = [one.to(self._device) for one in floats + integers]
         self._everything = self._batch()
         self._all_tiles = int(events.strata.sum())
 
@@ -245,8 +245,8 @@ class AutogradEngine(Engine):
     def gradients(self, loss: Loss, parameters: FloatArray, tiles: IntArray) -> Gradients:
         """See `Engine`."""
         batch = self._batch(torch.from_numpy(tiles.astype(np.int64)).to(self._device))
-        found = self._gradient(loss, self._to_device(parameters), batch)
-        return _to_host(found[0]), _to_host(found[1])
+        losses, gradient = self._gradient(loss, self._to_device(parameters), batch)
+        return _to_host(losses), _to_host(gradient)
 
     @torch.no_grad()
     def bce_losses(self, parameters: FloatArray) -> FloatArray:
@@ -270,14 +270,15 @@ class AutogradEngine(Engine):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`gradients` on the device, for the batch of all ranks."""
         losses, gradients = [], []
-        loss_of = self._cross_entropy if loss == "bce" else self._punzi_loss
         tiles = -(-self._all_tiles // self.events.batches)
         for some in self._groups(parameters, tiles):
             vectors = some.detach().requires_grad_()
-            value = loss_of(vectors, batch)
-            (gradient,) = torch.autograd.grad(value.sum(), vectors)
+            if loss == "bce":
+                value = self._cross_entropy(vectors, batch)
+            else:
+                value = self.loss.values(self._window_sums(vectors, batch), batch.held)[1]
+            gradients.append(torch.autograd.grad(value.sum(), vectors)[0])
             losses.append(value.detach())
-            gradients.append(gradient)
         value, gradient = torch.cat(losses), self.ranks.sum_tensor(torch.cat(gradients))
         return self.ranks.sum_tensor(value) if loss == "bce" else value, gradient
 
@@ -295,10 +296,6 @@ class AutogradEngine(Engine):
         weight = weight * self.loss.scale(batch.held)[batch.group]
         return self.ranks.sum_tensor(self.loss.sums(output, weight, *windows))
 
-    def _punzi_loss(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
-        """Punzi-losses (N,) of networks, (N, K)."""
-        return self.loss.values(self._window_sums(parameters, batch), batch.held)[1]
-
     def _cross_entropy(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
         """Weighted mean cross-entropies (N,) of networks, (N, K); the share of this rank."""
         weight = batch.columns[0] * self._bce_scale[batch.group]
@@ -312,15 +309,12 @@ class AutogradEngine(Engine):
 
     def _logit(self, parameters: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Outputs (N, n) before the sigmoid of networks, (N, K), for scaled features (n, F)."""
-        vectors = parameters.to(self._dtype)
-        units = x.expand(len(vectors), *x.shape)
-        at = 0
-        for layer, (inputs, outputs) in enumerate(pairwise(self.widths)):
-            weight = vectors[:, at : at + inputs * outputs].reshape(-1, outputs, inputs)
-            at += inputs * outputs
-            bias = vectors[:, None, at : at + outputs]
-            at += outputs
-            units = torch.baddbmm(bias, units if layer == 0 else units.tanh(), weight.mT)
+        sizes = [size for n, units in pairwise(self.widths) for size in (n * units, units)]
+        parts = torch.split(parameters.to(self._dtype), sizes, dim=1)
+        units = x.expand(len(parameters), *x.shape)
+        for layer, (weight, bias) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
+            matrix = weight.reshape(len(weight), bias.shape[1], -1).mT
+            units = torch.baddbmm(bias[:, None], units if layer == 0 else units.tanh(), matrix)
         return units.squeeze(-1)
 
     def _batch(self, tiles: torch.Tensor | None = None) -> _Columns:
@@ -338,5 +332,4 @@ class AutogradEngine(Engine):
 
 
 def _to_host(values: torch.Tensor) -> FloatArray:
-    array: FloatArray = values.double().cpu().numpy()
-    return array
+    return np.asarray(values.double().cpu())

@@ -195,15 +195,13 @@ def selects_everything(values: PunziValues, no_cut: PunziValues) -> BoolArray:
     """(N,) whether nearly all background passes, in the mean over windows that hold any."""
     held = no_cut.background[0] > 0
     passing = values.background[:, held] / no_cut.background[0, held]
-    everything: BoolArray = passing.mean(axis=1) > ALL_BACKGROUND
-    return everything
+    return np.asarray(passing.mean(axis=1) > ALL_BACKGROUND)
 
 
 def dead_hypotheses(values: PunziValues, no_cut: PunziValues) -> BoolArray:
     """(N, H) hypotheses that have their signal rejected."""
-    return (values.efficiency < DEAD_EFFICIENCY * no_cut.efficiency) & (
-        values.sigma > DEAD_SIGMA * no_cut.sigma
-    )
+    rejected = values.efficiency < DEAD_EFFICIENCY * no_cut.efficiency
+    return rejected & (values.sigma > DEAD_SIGMA * no_cut.sigma)
 
 
 def lbfgs_step(parameters: FloatArray, curvature: Arrays, evaluate: Evaluate) -> float | None:

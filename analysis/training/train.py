@@ -24,9 +24,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from rich import progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.progress import TimeRemainingColumn as TimeRemaining
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
@@ -34,12 +33,11 @@ from punzinet.analysis.io.files import InputError, Interrupted, atomic_path
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss
-from punzinet.analysis.training.batches import pack
+from punzinet.analysis.training.batches import ALONE, Ranks, pack
 from punzinet.analysis.training.checkpoint import Checkpoint, TrainingState
 from punzinet.analysis.training.data import EventStream, StreamedSample
 from punzinet.analysis.training.engine import AutogradEngine, Engine, FusedEngine
 from punzinet.analysis.training.loop import Phase, PunziTraining
-from punzinet.analysis.training.ranks import Ranks
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.types import FloatArray, Random
 
@@ -90,14 +88,14 @@ def train_networks(
     may_fail: bool = False,
     resume: bool = False,
     reporters: Sequence[Reporter] = (),
-    ranks: Ranks | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainingResult:
     """Pretrain and train networks; write their histories, and checkpoints on the way.
 
     The luminosity is the target in fb^-1. With `pretrained`, (N, K) parameters from an earlier
     pretraining with the same settings, that is not repeated, and the result has no pretrained
     networks of its own. With `may_fail` there is a result even if not one network converged; with
-    `resume` a checkpoint is continued. Without `ranks`, this process trains alone.
+    `resume` a checkpoint is continued.
 
     Raises:
         Interrupted: If the training was asked to stop; a checkpoint has been written.
@@ -111,12 +109,10 @@ def train_networks(
     }
     if pretrained is not None:
         identity["pretrained"] = hashlib.sha256(pretrained.tobytes()).hexdigest()
-    ranks = ranks or Ranks()
     leads = ranks.number == 0
     checkpoint = Checkpoint(output.network(CHECKPOINT), identity, resume=resume)
     ranks.any(False)  # nobody writes before all have read
-    cross_section = settings.significance_cross_section
-    loss = loss_of(sample, figure_of_merit, luminosity, cross_section)
+    loss = loss_of(sample, figure_of_merit, luminosity, settings.significance_cross_section)
     disk = output.root if settings.storage == "disk" else None
     vectors = parameters_of(_networks(sample, settings)) if pretrained is None else pretrained
     with _noted_signals(REPEATS_OF_LAUNCHER if ranks.count > 1 else 0.0) as signal_came:
@@ -155,8 +151,7 @@ def train_networks(
 def parameters_of(networks: Sequence[PunziNet]) -> FloatArray:
     """Weights and biases (N, K) of networks, float64."""
     vectors = [parameters_to_vector(network.parameters()) for network in networks]
-    found: FloatArray = torch.stack(vectors).detach().double().numpy()
-    return found
+    return np.asarray(torch.stack(vectors).detach().double())
 
 
 def _generator(settings: TrainingSettings, *key: int) -> Random:
@@ -269,40 +264,33 @@ def _trained(
         yield trained
 
 
-class ProgressBar(Progress):
+class ProgressBar(progress.Progress):
     """Shows a line for each phase: losses, learning rate, events per second."""
 
     def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
         """Show it on a console; on standard error if not given; nowhere if quiet."""
         super().__init__(
-            TextColumn("{task.description:>5}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.5g}"),
-            TextColumn("validation {task.fields[validation]:.5g} (best {task.fields[best]:.5g})"),
-            TextColumn("rate {task.fields[rate]:.2g}"),
-            TextColumn("{task.fields[speed]:.3g} M events/s"),
-            TimeRemaining(),
+            progress.TextColumn("{task.description:>5}"),
+            progress.BarColumn(bar_width=20),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[values]}"),
+            progress.TimeRemainingColumn(),
             console=console or Console(stderr=True),
             disable=quiet,
         )
-        self._phases: dict[str, TaskID] = {}
+        self._phases: dict[str, progress.TaskID] = {}
         self._clock = time.perf_counter()
 
     def report(self, phase: Phase, state: TrainingState) -> None:
         """Be a `Reporter`; of an ensemble, means over the networks still in training."""
         running = ~state.stopped if not state.stopped.all() else state.stopped
         before, self._clock = self._clock, time.perf_counter()
-        seen = phase.engine.events.count * int(running.sum())
-        columns = {
-            "loss": state.loss[-1],
-            "validation": state.validation_loss[-1],
-            "best": state.best_loss,
-            "rate": state.rate,
-        }
-        values: dict[str, Any] = {n: float(np.mean(v[running])) for n, v in columns.items()}
-        values["speed"] = seen / max(self._clock - before, 1e-9) / 1e6
+        speed = phase.engine.events.count * int(running.sum()) / max(self._clock - before, 1e-9)
+        columns = state.loss[-1], state.validation_loss[-1], state.best_loss, state.rate
+        loss, validation, best, rate = (np.mean(column[running]) for column in columns)
+        values = f"loss {loss:.5g} validation {validation:.5g} (best {best:.5g}) rate {rate:.2g} "
+        values += f"{speed / 1e6:.3g} M events/s"
         if phase.name not in self._phases:
             total = phase.settings.epochs
-            self._phases[phase.name] = self.add_task(phase.name, total=total, **values)
-        self.update(self._phases[phase.name], completed=state.epoch, **values)
+            self._phases[phase.name] = self.add_task(phase.name, total=total, values=values)
+        self.update(self._phases[phase.name], completed=state.epoch, values=values)

@@ -21,8 +21,8 @@ from punzinet.analysis.paper.studies import MAIN, Study
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training import train
+from punzinet.analysis.training.batches import ALONE, Ranks
 from punzinet.analysis.training.data import Sample, StreamedSample, load_sample, open_sample
-from punzinet.analysis.training.ranks import Ranks
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
@@ -34,7 +34,7 @@ REPLICAS = 100
 
 
 def run_training(
-    manifest: Manifest, output: OutputFolder, *, resume: bool = True, ranks: Ranks | None = None
+    manifest: Manifest, output: OutputFolder, *, resume: bool = True, ranks: Ranks = ALONE
 ) -> tuple[list[Path], train.TrainingResult, Sensitivity] | None:
     """Train all networks, find their cuts, and judge them at every mass; see `train_networks`.
 
@@ -42,7 +42,7 @@ def run_training(
     InputError if anything is wrong with tensors, checkpoint or settings. Interrupted if the
     training was asked to stop; a checkpoint has been written.
     """
-    settings, ranks = manifest.training, ranks or Ranks()
+    settings = manifest.training
     if ranks.number == 0:
         _forget_finished(output)
     windows = Windows.read(output.windows)

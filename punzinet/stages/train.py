@@ -71,7 +71,7 @@ def _run(context: Context) -> Sequence[Path] | None:
 
     With several processes: torchrun --nproc-per-node 2 -m punzinet train
     """
-    from punzinet.analysis.training.ranks import open_ranks
+    from punzinet.analysis.training.batches import open_ranks
     from punzinet.processors.runs.training import run_training
 
     output = context.output

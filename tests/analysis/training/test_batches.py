@@ -11,10 +11,9 @@ from synthetic import synthetic_sample, synthetic_windows, write_tensors
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training import batches
-from punzinet.analysis.training.batches import TILE, PackedEvents, pack
+from punzinet.analysis.training.batches import TILE, PackedEvents, Ranks, pack
 from punzinet.analysis.training.data import load_sample, open_sample
 from punzinet.analysis.training.engine import FusedEngine
-from punzinet.analysis.training.ranks import Ranks
 
 WIDTHS = (4, 8, 4, 1)
 KINDS = pytest.mark.parametrize("stratified", [False, True])

@@ -19,9 +19,9 @@ from synthetic import synthetic_sample
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.training.batches import Ranks, open_ranks
 from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.loop import Phase
-from punzinet.analysis.training.ranks import Ranks, open_ranks
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import parameters_of, train_networks
 

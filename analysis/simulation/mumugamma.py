@@ -144,10 +144,9 @@ def hardest_photon(
     Two channels: photons off the beams, peaked at both beams, with a spectrum that also rises
     towards the lowest dimuon masses, and photons off the muons. The beams have the energy sqrt(s).
 
-    Returns:
-        x = 1 - s_mumu/s and y = 1 - cos of the photon to the electron, within their ranges; cosine
-        of the mu- to the direction opposite to the photon in the dimuon rest frame; the inverse of
-        the density of the three.
+    The results are x = 1 - s_mumu/s and y = 1 - cos of the photon to the electron, within their
+    ranges; the cosine of the mu- to the direction opposite to the photon in the dimuon rest frame;
+    the inverse of the density of the three.
     """
     x_low, x_high = x_range[0], min(x_range[1], 1 - radiation.DIMUON_THRESHOLD / s)
     y_low, y_high = y_range

@@ -81,11 +81,7 @@ class PublishedNumber:
 
 
 def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[PublishedNumber]:
-    """Compare what `simulate` and `features` left with what is published.
-
-    Raises:
-        InputError: If a result is missing or damaged.
-    """
+    """Compare what `simulate` and `features` left; InputError if any is missing or damaged."""
     windows = Windows.read(output.windows)
     yields = background_yields(manifest, output, windows)
     inside = signal_in_window(output, windows)
@@ -157,8 +153,7 @@ def widths(windows: Windows) -> list[PublishedNumber]:
 def signal_in_window(output: OutputFolder, windows: Windows) -> Measured:
     """Share of the generated signal that lies in its own window, mean over training masses.
 
-    Raises:
-        InputError: If the cutflow of the features is missing or damaged.
+    InputError if the cutflow of the features is missing or damaged.
     """
     with read_result(output.features_cutflow, "cutflow", "punzinet features") as content:
         datasets = [d.get("hypotheses", ()) for d in content["datasets"].values()]
@@ -175,8 +170,7 @@ def background_yields(
 ) -> dict[str, Measured]:
     """Events of each background in the training windows, at 50 fb^-1 and before corrections.
 
-    Raises:
-        InputError: If tensors are missing or damaged.
+    InputError if tensors are missing or damaged.
     """
     scale = LUMINOSITY / manifest.luminosity / manifest.correction
     yields = {}

@@ -52,9 +52,7 @@ def pythia_events(process: str, n: int, sqrt_s: float, seed: int) -> GeneratedEv
     """Generate n events of one of `PROCESSES` that end in two muons, with all photons summed.
 
     The weight is the cross-section times the branching ratios, fb. The seed is from 1 to 9e8.
-
-    Raises:
-        InputError: If pythia8mc is not installed.
+    InputError if pythia8mc is not installed.
     """
     engine = _start(process, sqrt_s, seed)
     sums = np.zeros((n, 4, 4))
@@ -175,8 +173,7 @@ class PythiaComparison:
 def compare_with_pythia(process: str, sqrt_s: float, seed: int, n: int) -> PythiaComparison:
     """Generate events with both generators, n of them with Pythia, and fill their spectra.
 
-    Raises:
-        InputError: If pythia8mc is not installed.
+    InputError if pythia8mc is not installed.
     """
     theirs = _above(pythia_events(process, n, sqrt_s, seed % 900_000_000 + 1), process)
     rng = np.random.default_rng(seed)

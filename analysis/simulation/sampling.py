@@ -257,10 +257,8 @@ def write_ntuple(
     """Write a ROOT file that appears under its name when complete.
 
     Its UUID is made from the text `identity`; files with other content should have another. Signal
-    has a branch with the generated mass. Events (n,), of dtype `EVENT`, come in parts.
-
-    Raises:
-        InputError: If the folder cannot be made or written to.
+    has a branch with the generated mass. Events (n,), of dtype `EVENT`, come in parts. InputError
+    if the folder cannot be made or written to.
     """
 
     def branches(events: NDArray[np.void], first: int) -> dict[str, NDArray[Any]]:

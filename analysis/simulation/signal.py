@@ -45,8 +45,7 @@ class SignalGenerator(NamedTuple):
     def generate(self, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
         """One weighted trial for each energy of the beams (n,), GeV; weights in fb at g' = 1.
 
-        Raises:
-            ValueError: If a beam energy is not above threshold.
+        ValueError if a beam energy is not above threshold.
         """
         threshold = self.mass + 2 * MUON_MASS
         if np.any(sqrt_s <= threshold):
@@ -102,9 +101,8 @@ def _phase_space(
 ) -> tuple[float, float, Pair, float]:
     """Map two random numbers in [0, 1] to the shape of the event.
 
-    Returns:
-        y = 2 sqrt(s) E, GeV^2; c; with b = 1/a the denominators d = y (1 -/+ b c)/2 of mu- and mu+,
-        GeV^2; the phase space per unit of the random numbers, GeV^2, without the 2 pi in `RATE`.
+    It is y = 2 sqrt(s) E, GeV^2; c; with b = 1/a the denominators d = y (1 -/+ b c)/2 of mu- and
+    mu+, GeV^2; the phase space per unit of the random numbers, GeV^2, without the 2 pi in `RATE`.
     """
     muon2 = MUON_MASS * MUON_MASS
     y_min = 2 * np.sqrt(s * boson2)

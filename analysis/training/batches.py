@@ -184,10 +184,7 @@ def pack(
 
     Batches have the size asked for, or as close to it as equal batches come; all events are one if
     there is none. The events are shuffled by `rng`, or packed as they come. They are kept in
-    memory, or in files of the folder `disk`.
-
-    Raises:
-        InputError: If the disk has no room for them.
+    memory, or in files of the folder `disk`; InputError if it has no room for them.
     """
     batches = 1 if batch_size is None else max(1, round(len(events) / batch_size))
     order = np.arange(len(events), dtype=np.int32)
@@ -279,12 +276,9 @@ def _number_ranges(events: Events, numbers: IntArray) -> None:
 def open_ranks() -> Iterator[Ranks]:
     """Join the other processes that torchrun has started; without it, there is one alone.
 
-    The cores of a machine are divided between its ranks.
-
-    Raises:
-        InputError: If the processes do not find each other, or one of them ended without a word.
-        SystemExit: Instead of an `InputError` or `Interrupted`, on all ranks but the one that
-            is first to say what is wrong.
+    The cores of a machine are divided between its ranks. InputError if the processes do not find
+    each other, or one of them ended without a word; in place of it, or of `Interrupted`, SystemExit
+    on all ranks but the one that is first to say what is wrong.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE

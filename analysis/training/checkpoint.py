@@ -135,9 +135,7 @@ class Checkpoint:
         """Begin anew, or where an earlier training of the same identity was, if there is one.
 
         The identity is what the training depends on, settings and data, as JSON can express it.
-
-        Raises:
-            InputError: If the checkpoint is damaged, or belongs to other settings or data.
+        InputError if the checkpoint is damaged, or belongs to other settings or data.
         """
         self._path, self._identity = path, identity
         self._written, self._pause = time.monotonic(), 0.0

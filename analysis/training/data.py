@@ -72,9 +72,8 @@ class StoredEvents:
     def folds(self) -> Iterator[tuple[Events, IntArray]]:
         """`pieces`, with the fold of each event.
 
-        Raises:
-            InputError: If a file cannot be read, a feature is not finite, or a weight is
-                negative or not finite.
+        InputError if a file cannot be read, or holds features that are not finite, or weights
+        that are negative or not finite.
         """
         names = self.windows.search.feature_names
         columns = (*names, "process", "weight", "fold")
@@ -208,10 +207,8 @@ def load_sample(
     """Read the tensors into memory, in the order of dataset, file and entry.
 
     They lie in one Parquet file a chunk, made with the same windows. With `every_mass` the
-    hypotheses that are not trained on count, too.
-
-    Raises:
-        InputError: If there are no tensors, one cannot be read, or their events cannot train.
+    hypotheses that are not trained on count, too. InputError if there are no tensors, one cannot
+    be read, or their events cannot train.
     """
     about, *parts = _find(folder, windows, validation_fold, every_mass=every_mass)
     return Sample(*about, *(part.load()[0] for part in parts))

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 
     from punzinet.analysis.types import FloatArray
 
-Count = TypeVar("Count", "float", "FloatArray", "Tensor")
-"""Numbers of events: a number, an array or a tensor."""
+Count = TypeVar("Count", "float", "FloatArray", "Tensor")  # of events
 Relative = Annotated[float, Field(ge=0, le=10)]
 
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.types import FloatArray, IntArray
 
-FOLDS = 5
-"""Number of folds of equal expected size; one validates, the other four train (80/20)."""
+FOLDS = 5  # number of folds of equal expected size; one validates, the other four train (80/20)
 
 
 def fold_of(

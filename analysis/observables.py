@@ -16,8 +16,7 @@ from punzinet.analysis.types import FloatArray
 if TYPE_CHECKING:  # not at run time: `vector` is slow to import, and figures need only names
     from punzinet.analysis.features import MuonPairs
 
-Dimension = Literal[0, 1, 2]
-"""A power of GeV."""
+Dimension = Literal[0, 1, 2]  # a power of GeV
 
 #: The features of Table 1, in the order of the columns of `DimuonKinematics.features`.
 FEATURES = ("pt_thrust", "pt_mumin_mumax", "pl_mumin_mumax", "pt_mumu")
@@ -73,8 +72,7 @@ class Quantity:
         return np.copysign(np.sqrt(np.abs(values)), values)
 
 
-Compute = Callable[["MuonPairs"], FloatArray]
-"""Values (n,) of n muon pairs."""
+Compute = Callable[["MuonPairs"], FloatArray]  # values (n,) of n muon pairs
 
 
 @dataclass(frozen=True)

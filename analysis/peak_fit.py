@@ -54,8 +54,7 @@ class PeakFit:
     problem: str | None  # why the fit is not to be used; None for a good one
 
 
-PEAK_FIT: TypeAdapter[PeakFit | None] = TypeAdapter(PeakFit | None)
-"""Reads and writes a fit as JSON has it."""
+PEAK_FIT: TypeAdapter[PeakFit | None] = TypeAdapter(PeakFit | None)  # a fit as JSON has it
 
 
 def peak_edges(reach: float) -> FloatArray:

@@ -18,10 +18,8 @@ from punzinet.analysis.types import FloatArray
 if TYPE_CHECKING:  # not at run time: `vector` is slow to import
     from punzinet.analysis.features import MuonPairs
 
-DIMENSIONS: dict[str, Dimension] = {"": 0, "GeV": 1, "GeV^2": 2}
-"""Power of GeV of every unit that a manifest can say."""
-PEAK_REACH = {1: 0.6, 2: 6.0}
-"""How far histograms of signal peaks reach to either side, in GeV or GeV², by dimension."""
+DIMENSIONS: dict[str, Dimension] = {"": 0, "GeV": 1, "GeV^2": 2}  # of units in a manifest
+PEAK_REACH = {1: 0.6, 2: 6.0}  # of histograms of peaks to either side, in GeV or GeV², by dimension
 TENSOR_COLUMNS = (
     *("experiment", "run", "event", "production", "dataset", "process", "mass"),
     *("window_start", "window_stop", "weight", "fold"),

@@ -85,8 +85,8 @@ class SelectionProcessor(ChunkProcessor):
                 spectra |= _fill(stage, dataset, variable, hypothesis, weight)
             if self._comparison is not None and not dataset.is_signal:
                 named = dict(zip(search.feature_names, candidates.features.T[:, rows], strict=True))
-                mass = search.variable.signed_mass(variable)
-                compared |= self._comparison.fill(stage, dataset.process, mass, named, weight)
+                named[self._comparison.mass] = search.variable.signed_mass(variable)
+                compared |= self._comparison.fill(stage, dataset.process, named, weight)
         result = {"cutflow": candidates.cutflow, "in_windows": in_windows}
         return {**result, "spectra": spectra, "compared": compared}
 

@@ -24,16 +24,12 @@ from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS, Blinding
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.types import FloatArray
 
-STAGES = ("before", "after")
-"""Before and after the selection."""
+STAGES = ("before", "after")  # before and after the selection
 
-BINNING = {1: (106, 0.0, 10.6), 2: (464, -4.0, 112.0)}
-"""Bins, lower and upper end of axes, in GeV and GeV²."""
-
+BINNING = {1: (106, 0.0, 10.6), 2: (464, -4.0, 112.0)}  # bins and ends of axes, in GeV and GeV²
 FEATURE_BINS = 40
 
-Spectra = dict[str, Hist[Any]]
-"""Histograms by their name in the file."""
+Spectra = dict[str, Hist[Any]]  # histograms by their name in the file
 
 
 def drawn_quantities(variable: Quantity) -> dict[str, Quantity]:
@@ -74,24 +70,18 @@ class Comparison:
         return [self.mass, dict(self.ranges), region]
 
     def fill(
-        self,
-        stage: str,
-        process: str,
-        mass: FloatArray,
-        features: Mapping[str, FloatArray],
-        weight: FloatArray,
+        self, stage: str, process: str, columns: Mapping[str, FloatArray], weight: FloatArray
     ) -> Spectra:
         """Fill one histogram for each variable, with what lies where data is seen at all.
 
         Masses, (n,) in GeV, are negative where the square is, which counts as underflow.
         """
-        seen = (self.blinding or Blinding()).beside_signal_region(mass)
+        seen = (self.blinding or Blinding()).beside_signal_region(columns[self.mass])
         binnings = {self.mass: (53, 0.0, 10.6)}
         binnings |= {name: (FEATURE_BINS, *ends) for name, ends in self.ranges.items()}
-        columns, weight = {**features, self.mass: mass}, weight[seen]
         empty = {name: _weighted(axis.Regular(*ends, name=name)) for name, ends in binnings.items()}
         return {
-            f"{stage}/{name}/{process}": histogram.fill(columns[name][seen], weight=weight)
+            f"{stage}/{name}/{process}": histogram.fill(columns[name][seen], weight=weight[seen])
             for name, histogram in empty.items()
         }
 

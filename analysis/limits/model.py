@@ -34,8 +34,7 @@ from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import Windows
 
 UNSEEN_EVENTS = 0.5  # simulated events that stand for none seen
-POI = "cross_section"
-"""Parameter of interest, cross-section times branching fraction in fb."""
+POI = "cross_section"  # parameter of interest, cross-section times branching fraction in fb
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,8 @@ from punzinet.analysis.io.files import InputError, is_file
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE, Positive, Section
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
-SIGNAL_PROCESS = "signal"
-"""The process whose events belong to one mass hypothesis each."""
-DATA = "data"
-"""What is measured and not simulated: nobody knows the process of such an event."""
+SIGNAL_PROCESS = "signal"  # the process whose events belong to one mass hypothesis each
+DATA = "data"  # what is measured and not simulated: nobody knows the process of such an event
 
 BRANCHES = {
     "experiment": "__experiment__",

@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from punzinet.analysis.types import BoolArray, FloatArray
 
-MASS_TOLERANCE = 1e-6
-"""Two masses closer than this (GeV) are the same hypothesis."""
+MASS_TOLERANCE = 1e-6  # two masses closer than this (GeV) are the same hypothesis
 MOST_MASSES = 10_000
 """Masses that a grid may have: many more than any search needs, and few enough for memory."""
 

@@ -64,14 +64,7 @@ class Statistics:
 
     def __init__(self, studies: Mapping[str, Judgement]) -> None:
         self._nominal, self._replicas = (
-            {
-                name: {
-                    key.removesuffix(end): _figures_of_merit(array)
-                    for key, array in study.arrays.items()
-                    if key.endswith(end)
-                }
-                for name, study in studies.items()
-            }
+            {name: _figures_of_merit(study, end) for name, study in studies.items()}
             for end in ("/sigma", "/replicas")
         )
 
@@ -112,10 +105,15 @@ class Statistics:
         return float((networks - 1) * np.var(values)) if known else np.nan
 
 
-def _figures_of_merit(sigma: FloatArray) -> FloatArray:
-    """1/σ_min, 0 where it is infinite."""
-    nothing = np.zeros(sigma.shape, np.float64)
-    return np.asarray(np.divide(1.0, sigma, out=nothing, where=np.isfinite(sigma)))
+def _figures_of_merit(study: Judgement, end: str) -> dict[str, FloatArray]:
+    """1/σ_min of the arrays whose names have this end, 0 where it is infinite."""
+    found = {}
+    for key, sigma in study.arrays.items():
+        if key.endswith(end):
+            fom = np.zeros(sigma.shape, np.float64)
+            np.divide(1.0, sigma, out=fom, where=np.isfinite(sigma))
+            found[key.removesuffix(end)] = fom
+    return found
 
 
 def over_networks(values: FloatArray) -> Measured:

@@ -62,7 +62,7 @@ def test_a_file_of_something_else_says_what_to_run(tmp_path, content):
 
 
 MASS = np.array([-1.0, 1.0, 3.0, 5.0, 9.0])
-FEATURES = {"pt_mumu": np.array([0.1, 0.5, 1.0, 2.0, 7.0])}
+COLUMNS = {"m_recoil": MASS, "pt_mumu": np.array([0.1, 0.5, 1.0, 2.0, 7.0])}
 
 
 def comparison(blinding=None):
@@ -75,7 +75,7 @@ def comparison(blinding=None):
     ids=["everything is seen", "a share hides no simulation", "simulation is hidden as data is"],
 )
 def test_every_event_that_is_seen_is_in_every_histogram(blinding, events):
-    filled = comparison(blinding).fill("before", "tautau", MASS, FEATURES, np.arange(1.0, 6.0))
+    filled = comparison(blinding).fill("before", "tautau", COLUMNS, np.arange(1.0, 6.0))
     assert set(filled) == {"before/m_recoil/tautau", "before/pt_mumu/tautau"}
     assert [histogram.values(flow=True).sum() for histogram in filled.values()] == [events] * 2
     # A negative squared mass is an underflow, a feature beyond the trained range an overflow.
@@ -91,7 +91,7 @@ def test_what_is_written_is_read(tmp_path):
     weight = np.full(5, 0.5)
     spectra = {}
     for process in ("tautau", "data", "eemumu"):
-        spectra |= comparison().fill("before", process, MASS, FEATURES, weight)
+        spectra |= comparison().fill("before", process, COLUMNS, weight)
     path = tmp_path / "comparison.root"
     histograms.write_spectra(path, histograms.scaled_to_data(spectra, 3.0))
     data, backgrounds = histograms.read_comparison(path, "before", "pt_mumu")
@@ -106,9 +106,7 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_a_file_without_data_is_refused(tmp_path):
     path = tmp_path / "comparison.root"
-    histograms.write_spectra(
-        path, comparison().fill("before", "tautau", MASS, FEATURES, np.ones(5))
-    )
+    histograms.write_spectra(path, comparison().fill("before", "tautau", COLUMNS, np.ones(5)))
     for stage in ("before", "after"):
         with pytest.raises(InputError, match="run `punzinet select` first"):
             histograms.read_comparison(path, stage, "m_recoil")

@@ -88,12 +88,9 @@ def _of_range(
     best, before = np.inf, np.inf
     for _ in range(ROUNDS):
         for f, grid in enumerate(grids):
-            others = [
-                (index >= first) & (index < last)
-                for i, (index, (first, last)) in enumerate(zip(bins, box, strict=True))
-                if i != f
-            ]
-            rows, places = np.flatnonzero(np.logical_and.reduce(others)), len(grid) - 1
+            passed = [(i >= first) & (i < last) for i, (first, last) in zip(bins, box, strict=True)]
+            passed[f][:] = True
+            rows, places = np.flatnonzero(np.logical_and.reduce(passed)), len(grid) - 1
             index = group[rows] * places + bins[f][rows]
             held = np.bincount(index, events.weight[rows], len(members) * classes * places)
             held = held.reshape(len(members), classes, places).transpose(1, 0, 2)

@@ -53,19 +53,12 @@ def write_onnx(saved: SavedNetwork, path: Path) -> None:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["events", columns])
         for name, columns in (("features", len(network.features)), ("output", 1))
     )
-    values = [
-        numpy_helper.from_array(np.asarray(value, dtype=np.float64), name)
-        for name, value in constants.items()
-    ]
+    values = [numpy_helper.from_array(v.astype(np.float64), name) for name, v in constants.items()]
     graph = helper.make_graph(nodes, "punzinet", [given], [gives], values)
-    opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(
-        graph, producer_name="punzinet", opset_imports=opsets, ir_version=IR_VERSION
-    )
-    metadata = {
-        "features": ",".join(network.features),
-        "provenance": json.dumps(saved.provenance, sort_keys=True),
-    }
+    of = {"opset_imports": [helper.make_opsetid("", OPSET)], "ir_version": IR_VERSION}
+    model = helper.make_model(graph, producer_name="punzinet", **of)
+    metadata = {"features": ",".join(network.features)}
+    metadata["provenance"] = json.dumps(saved.provenance, sort_keys=True)
     if saved.cut is not None:
         metadata["cut"] = repr(float(expit(saved.cut)))
         metadata["cut_logit"] = repr(float(saved.cut))

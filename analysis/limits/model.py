@@ -136,12 +136,10 @@ class CountingExperiment:
         if efficiency == 0:
             return None
         given = settings.background_uncertainty
-        systematics = {
-            name: (f"background_{name}", given[name])
-            if isinstance(given, dict)
-            else ("background", given)
-            for name in yields.backgrounds
-        }
+        if isinstance(given, dict):
+            systematics = {name: (f"background_{name}", given[name]) for name in yields.backgrounds}
+        else:
+            systematics = dict.fromkeys(yields.backgrounds, ("background", given))
         columns = yields.background[:, index].tolist(), yields.background_error[:, index].tolist()
         backgrounds = [
             Background(name, events, (events / error) ** 2, systematics[name])

@@ -268,13 +268,11 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str | int | float):
-                continue
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"`{key}` is given twice", key_node.start_mark
-                )
-            seen.add(key)
+            if isinstance(key, str | int | float):
+                if key in seen:
+                    problem = f"`{key}` is given twice"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
+                seen.add(key)
         return super().construct_mapping(node, deep)
 
 

@@ -107,7 +107,7 @@ class Statistics:
 
 def _figures_of_merit(study: Judgement, end: str) -> dict[str, FloatArray]:
     """1/σ_min of the arrays whose names have this end, 0 where it is infinite."""
-    found = {}
+    found: dict[str, FloatArray] = {}
     for key, sigma in study.arrays.items():
         if key.endswith(end):
             fom = np.zeros(sigma.shape, np.float64)

@@ -1,19 +1,19 @@
 import numpy as np
 import pytest
 
-from punzinet.analysis.peak_fit import PEAK_FIT, PeakFit, fit_peak, peak_edges
+from punzinet.analysis.peak_fit import PEAK_FIT, fit_peak, peak_edges
 from punzinet.analysis.search import RECOIL
 
 EDGES = peak_edges(RECOIL.peak_reach)
 
 
-def sample(seed: int, n: int, fraction: float = 0.7) -> np.ndarray:
+def sample(seed, n, fraction=0.7):
     """M²_rec - m² of n signal events with a double-Gaussian resolution."""
     rng = np.random.default_rng(seed)
     return 0.03 + np.where(rng.random(n) < fraction, 0.2, 0.45) * rng.standard_normal(n)
 
 
-def fit(values: np.ndarray, weights: np.ndarray | None = None) -> PeakFit:
+def fit(values, weights=None):
     weights = np.ones(len(values)) if weights is None else weights
     sums = [np.histogram(values, EDGES, weights=w)[0] for w in (weights, weights**2)]
     result = fit_peak(*sums, EDGES)

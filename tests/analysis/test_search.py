@@ -54,7 +54,7 @@ def test_columns_of_the_ntuples_are_taken_as_they_are(pairs):
 
 def test_a_new_observable_says_which_columns_it_reads(pairs):
     @observable("$2E$", 1, columns=("roe",))
-    def twice_the_rest(pairs: MuonPairs) -> np.ndarray:
+    def twice_the_rest(pairs):
         return 2 * pairs.columns["roe"]
 
     try:

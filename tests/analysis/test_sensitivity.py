@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from itertools import product
 
 import numpy as np
 import pytest
@@ -59,15 +60,10 @@ def test_the_file_says_what_it_is(written):
 @pytest.mark.parametrize(
     ("key", "value"),  # `...`: without this key
     [
-        ("networks", ...),
-        ("networks", None),
-        ("networks", []),
-        ("networks.bce.single.background", ...),
-        ("networks.bce.single.background", None),
+        *(("networks", value) for value in (..., None, [])),
+        *product(("networks.bce.single.background", "networks.punzi.half"), (..., None)),
         ("networks.bce.single.background", [1.0]),
         ("networks.bce.single.background", ["many", 1.0, 1.0]),
-        ("networks.punzi.half", ...),
-        ("networks.punzi.half", None),
         ("figure_of_merit.form", "asimov"),
         ("luminosity", None),
         ("hypotheses", [1, 2, 3]),

@@ -13,22 +13,22 @@ from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.windows import Windows, interpolate_sigma, windows_from_fits
 
 
-def make_windows() -> Windows:
+def make_windows():
     """87 hypotheses with the published shape of the widths, every second one trained."""
     mass = np.round(np.arange(1, 88) * 0.1, 3)
     sigma = 0.304 * np.exp(-(((mass - 1.9) / 6.0) ** 2))
     return windows_of(mass, sigma, np.arange(87) % 2 == 0)
 
 
-def make_fit(sigma: float, error: float = 0.002) -> PeakFit:
+def make_fit(sigma, error=0.002):
     return PeakFit(0.0, sigma / 2, sigma * 2, 2 / 3, sigma, error, 1e4, 100.0, 100, None)
 
 
-def brute_force(windows: Windows, m2: np.ndarray) -> np.ndarray:
+def brute_force(windows, m2):
     return (m2[:, None] > windows.low) & (m2[:, None] < windows.high)
 
 
-def as_mask(ranges: tuple[np.ndarray, np.ndarray], count: int) -> np.ndarray:
+def as_mask(ranges, count):
     """(n, H) membership that (n,) starts and stops stand for."""
     start, stop = ranges
     assert start.dtype == stop.dtype == np.int16
@@ -129,24 +129,15 @@ def test_interpolation_goes_between_the_fits_and_stays_flat_outside():
 
 def test_masses_without_a_good_fit_are_interpolated():
     truth = make_windows()
-    fits: list[PeakFit | None] = [make_fit(sigma) for sigma in truth.sigma]
+    fits = [make_fit(sigma) for sigma in truth.sigma]
     fits[10] = None
     fits[20] = replace(make_fit(5.0), problem="χ² too large")
+    fits[5] = make_fit(truth.sigma[5] + 0.2, error=0.05)  # the less precise of two nested ones
     windows = windows_from_fits(truth.mass, truth.training, fits)
-    np.testing.assert_array_equal(np.flatnonzero(~windows.fitted), [10, 20])
+    np.testing.assert_array_equal(np.flatnonzero(~windows.fitted), [5, 10, 20])
+    assert windows.fits[5].problem == "window nested in its neighbour's"
     np.testing.assert_allclose(windows.sigma, truth.sigma, rtol=0.01)
     np.testing.assert_array_equal(windows.sigma[windows.fitted], truth.sigma[windows.fitted])
-
-
-def test_of_two_nested_windows_the_less_precise_fit_gives_way():
-    truth = make_windows()
-    fits = [make_fit(sigma) for sigma in truth.sigma]
-    fits[5] = make_fit(truth.sigma[5] + 0.2, error=0.05)
-    windows = windows_from_fits(truth.mass, truth.training, fits)
-    np.testing.assert_array_equal(np.flatnonzero(~windows.fitted), [5])
-    assert windows.fits[5] is not None
-    assert windows.fits[5].problem == "window nested in its neighbour's"
-    np.testing.assert_allclose(windows.sigma[5], truth.sigma[5], rtol=0.01)
 
 
 def test_fits_that_make_no_windows_are_an_error():
@@ -154,7 +145,7 @@ def test_fits_that_make_no_windows_are_an_error():
         windows_from_fits(np.array([1.0, 2.0]), np.ones(2, dtype=bool), [None, None])
     # Masses too close for widths that jump.
     mass = np.round(np.linspace(1.0, 1.2, 21), 6)
-    fits: list[PeakFit | None] = [make_fit(0.01), *(None,) * 19, make_fit(1.0)]
+    fits = [make_fit(0.01), *(None,) * 19, make_fit(1.0)]
     nested = r"^The windows of masses 1\.\d+ and 1\.\d+ GeV are nested"
     with pytest.raises(InputError, match=nested):
         windows_from_fits(mass, np.ones(21, dtype=bool), fits)

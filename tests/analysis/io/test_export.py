@@ -1,6 +1,5 @@
 import copy
 import json
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -17,7 +16,7 @@ from punzinet.analysis.observables import FEATURES
 LOW, HIGH = [0.01, -0.3, -5.0, 0.02], [5.2, 4.9, 5.3, 4.8]
 
 
-def saved_network(cut: float | None, seed: int = 3) -> SavedNetwork:
+def saved_network(cut, seed=3):
     """A network with weights as large as training makes them."""
     network = PunziNet(FEATURES, LOW, HIGH, rng=np.random.default_rng(seed))
     for layer in network.linear_layers:
@@ -37,7 +36,7 @@ def exported(tmp_path_factory):
     return path
 
 
-def metadata_of(path: Path) -> dict[str, str]:
+def metadata_of(path):
     return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
 
 

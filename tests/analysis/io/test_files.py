@@ -1,15 +1,22 @@
-"""Files are whole or absent."""
+"""Files are whole or absent, and the same for the same contents."""
 
+import time
+from datetime import datetime
+
+import numpy as np
 import pytest
+import uproot
 
 from punzinet.analysis.io.files import InputError, atomic_path, checksum, read_json, write_json
+from punzinet.analysis.io.output import digest, provenance
+from punzinet.analysis.io.reproducible_root import create_root_file
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "result.json"
     write_json(target, {"value": 1})
 
-    def half_a_write() -> None:
+    def half_a_write():
         with atomic_path(target) as partial:
             partial.write_text("half of it")
             raise RuntimeError("cut off")
@@ -26,6 +33,8 @@ def test_what_cannot_be_written_or_is_not_there(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="choose another"):
         write_json(tmp_path / "file" / "result.json", {})
+    with pytest.raises(InputError, match="Cannot write"):
+        write_root(tmp_path / "file" / "a.root", "x", 0)
     with pytest.raises(InputError, match="run `punzinet features` first"):
         read_json(tmp_path / "windows.json", "punzinet features")
 
@@ -53,3 +62,54 @@ def test_json_that_python_gives_up_on(tmp_path, content):
 def test_checksums_are_those_that_are_published(tmp_path, text, expected):
     (tmp_path / "x").write_text(text)
     assert checksum(tmp_path / "x", expected.partition(":")[0]) == expected
+
+
+CLOCK = datetime(2010, 1, 1)
+
+
+def write_root(path, identity, seed):
+    """Histograms and trees by chance: lists of keys and of gaps grow and shrink on the way."""
+    rng = np.random.default_rng(seed)
+    with create_root_file(path, identity) as file:
+        tree = file.mktree("t", {"x": np.dtype("f8")})
+        for number in range(rng.integers(5, 150)):
+            folder = "/".join("abc"[kind] * rng.integers(1, 30) for kind in rng.integers(3, size=2))
+            file[f"{folder}/h{number}"] = np.histogram([1.0], bins=rng.integers(1, 500))
+            if rng.random() < 0.3:
+                tree.extend({"x": np.arange(rng.integers(1, 40_000), dtype="f8")})
+    return path.read_bytes()
+
+
+def test_same_contents_same_bytes_whatever_the_name_and_the_time(tmp_path):
+    first = [write_root(tmp_path / "a.root", "x", seed) for seed in range(8)]
+    time.sleep(1.1)  # ROOT counts seconds
+    assert [write_root(tmp_path / "other" / "b.root", "x", seed) for seed in range(8)] == first
+    assert write_root(tmp_path / "c.root", "y", 0) != first[0]
+    assert len(set(first)) == 8
+
+
+def test_all_that_was_written_can_be_read(tmp_path):
+    write_root(tmp_path / "a.root", "x", 3)
+    with uproot.open(tmp_path / "a.root") as file:
+        kinds = file.classnames()
+        assert sum(file[name].values().sum() for name, kind in kinds.items() if kind == "TH1D") > 5
+        x = file["t"]["x"].array(library="np")
+        assert (np.diff(x)[x[1:] > 0] == 1).all()
+        folders = [file[name] for name, kind in kinds.items() if kind == "TDirectory"]
+        assert {folder.modified_on for folder in [file, *folders]} == {CLOCK}
+        assert {file.key(name).created_on for name in kinds} == {CLOCK}
+
+
+def test_a_failure_leaves_no_file(tmp_path):
+    with pytest.raises(RuntimeError), create_root_file(tmp_path / "a.root", "x"):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_say_what_made_them():
+    assert digest({"a": 1, "b": [1.0, None]}) == digest({"b": [1.0, None], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+    record = provenance("0123", seed=7)
+    assert record["manifest"] == "0123"
+    assert record["settings"] == {"seed": 7}
+    assert {"python", "punzinet", "torch", "coffea"} <= set(record["versions"])

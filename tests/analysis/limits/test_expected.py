@@ -28,10 +28,10 @@ def experiment_of(background, effective=1e7, size=1e-4, signal=SIGNAL, **others)
     )
 
 
-def closed_form(background: float, confidence_level: float) -> list[float]:
+def closed_form(background, confidence_level):
     """Events excluded by a count without uncertainties (EPJC 71, 1554, Eq. 90 for the Asimov)."""
 
-    def root(s: float) -> float:
+    def root(s):
         return float(np.sqrt(2 * (s - background * np.log1p(s / background))))
 
     targets = BANDS + norm.isf((1 - confidence_level) * norm.cdf(BANDS))
@@ -47,7 +47,7 @@ def test_without_uncertainties_asymptotic_limits_are_the_closed_form(confidence_
     assert SIGNAL * limits == pytest.approx(np.array(expected), rel=2e-3)
 
 
-def model_of(experiment: CountingExperiment) -> tuple[pyhf.Model, list[float]]:
+def model_of(experiment):
     """pyhf's model, and the data that background alone is expected to give."""
     workspace = pyhf.Workspace(experiment.workspace())
     model = workspace.model()
@@ -123,7 +123,7 @@ def test_many_events_are_asymptotic():
     assert counting == pytest.approx(asymptotic, rel=0.02)
 
 
-def median_cls(experiment: CountingExperiment, cross_section: float) -> float:
+def median_cls(experiment, cross_section):
     """Expected CLs at a cross-section, from the distributions of q̃ over toys of pyhf."""
     model, data = model_of(experiment)
     np.random.seed(1)  # noqa: NPY002  # pyhf draws from numpy's global generator

@@ -1,11 +1,13 @@
-"""Statistical models of yields, and as pyhf understands them."""
+"""Statistical models of yields, and as pyhf and HEPData understand them."""
 
 import numpy as np
 import pyhf
 import pytest
 
+from punzinet.analysis.limits.hepdata import hepdata_reaction
 from punzinet.analysis.limits.model import Background, CountingExperiment, Yields
 from punzinet.analysis.manifest.sections import LimitSettings
+from punzinet.analysis.search import RECOIL
 
 
 def experiment_of(background, error, efficiency=0.2, **settings):
@@ -61,3 +63,15 @@ def test_workspace_is_histfactory_and_expects_what_the_yields_say():
         expected = model.expected_actualdata(parameters)
         assert expected == pytest.approx([4.0 + 0.2 * 50 * cross_section])
     assert workspace.data(model, include_auxdata=False) == [4.0]
+
+
+@pytest.mark.parametrize(
+    ("mathtext", "words"),
+    [
+        (RECOIL.reaction, "E+ E- --> MU+ MU- Z'"),
+        (r"e^+e^-\to\gamma X", "E+ E- --> GAMMA X"),
+        (r"\mathrm{e}^{+}e^-\to\mu^+\mu^-\phi", "E+ E- --> MU+ MU- PHI"),
+    ],
+)
+def test_reactions_are_written_as_hepdata_does(mathtext, words):
+    assert hepdata_reaction(mathtext) == words

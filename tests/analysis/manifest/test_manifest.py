@@ -2,17 +2,16 @@
 
 import itertools
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.manifest import Manifest, load_manifest
+from punzinet.analysis.manifest.manifest import load_manifest
 
 PROJECT = Path(__file__).parents[3] / "data_manifest.yaml"
-OWN: dict[str, Any] = {
+OWN = {
     "luminosity": 50,
     "hypotheses": {"masses": [1.0, 2.0]},
     "datasets": {
@@ -24,14 +23,14 @@ UNCERTAINTY = ("figure_of_merit", "background_uncertainty")
 DATA = {"process": "data", "files": ["data.root"]}
 
 
-def load(folder: Path, content: Any, scale: str = "default") -> Manifest:
+def load(folder, content, scale="default"):
     path = folder / "manifest.yaml"
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     return load_manifest(path, OutputFolder(folder / "output"), scale)
 
 
-def changed(*keys: str, to: Any) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(yaml.safe_dump(OWN))
+def changed(*keys, to):
+    content = yaml.safe_load(yaml.safe_dump(OWN))
     section = content
     for key in keys[:-1]:
         section = section.setdefault(key, {})

@@ -15,7 +15,7 @@ def make_judgement():
     def make(factor=1.5, networks=4, replicas=30, spread=0.05, sample=0.1):
         rng = np.random.default_rng(2)
         mass = np.linspace(0.1, 8.7, 87)
-        arrays: dict[str, np.ndarray] = {}
+        arrays = {}
         for loss, scale in (("bce", factor), ("punzi", 1.0)):
             for kind in ("best", "best_own", "best_in_sample", "single", "half"):
                 sigma = scale * (1 + mass) * np.exp(spread * rng.standard_normal((networks, 1)))

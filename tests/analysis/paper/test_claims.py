@@ -1,40 +1,96 @@
-"""Claims of judgements whose numbers are known beforehand, and what variations do to them."""
+"""Claims and curves of judgements whose numbers are known beforehand, and their errors."""
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.paper.claims import WORST, WORST_SINGLE, combine_claims, effects, make_claims
-from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.statistics import Claim, Measured
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.paper.claims import (
+    PUBLISHED,
+    WORST,
+    WORST_SINGLE,
+    combine_claims,
+    common_scale,
+    curve_rows,
+    effects,
+    make_claims,
+)
+from punzinet.analysis.paper.statistics import Claim, Measured, Statistics, ratio
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
+from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.training.settings import TrainingSettings
+
+
+def test_error_of_a_mean_is_its_standard_error(make_judgement):
+    judgement = make_judgement(networks=7)
+    measured = Statistics({MAIN: judgement}).measure(
+        lambda ensembles: float(ensembles[MAIN]["punzi/single"][:, 5].mean())
+    )
+    fom = 1 / judgement.sigma("punzi", "single")[:, 5]
+    assert measured.value == pytest.approx(fom.mean())
+    assert measured.error == pytest.approx(fom.std(ddof=1) / np.sqrt(7))
+
+
+def test_what_curves_share_cancels_in_their_ratio(make_judgement):
+    judgement = make_judgement(replicas=400, sample=0.1)
+    statistics = Statistics({MAIN: judgement})
+    same, other = (
+        statistics.measure(ratio("punzi/single", curve, judgement.training))
+        for curve in ("punzi/single", "bce/best")
+    )
+    assert same.error_sample == pytest.approx(0.0, abs=1e-12)
+    assert other.error_sample / other.value == pytest.approx(0.1 * np.sqrt(2), rel=0.15)
+
+
+def test_fluctuations_of_ratios_are_no_improvement(make_judgement):
+    judgement = make_judgement(1.0, spread=0.0)
+    noise = np.exp(np.random.default_rng(1).normal(0, 0.7, (2, 1, 87)))
+    for factor, curve in zip(noise, ("bce/best", "punzi/single"), strict=True):
+        judgement.arrays[f"{curve}/sigma"] *= factor
+    statistics = Statistics({MAIN: judgement})
+    there = statistics.measure(ratio("bce/best", "punzi/single", judgement.training))
+    back = statistics.measure(ratio("punzi/single", "bce/best", judgement.training))
+    assert there.value * back.value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words", "met"),
+    [
+        (1.2, 1.3, None, "≥ 1.3", False),
+        (1.3, 1.3, None, "≥ 1.3", True),
+        (1.1, None, 1.15, "≤ 1.15", True),
+        (1.04, 0.97, 1.03, "0.97 to 1.03", False),
+        (25.0, 25.0, 25.0, "= 25", True),
+        (np.inf, 1.0, None, "≥ 1", False),
+        (3.0, None, None, None, None),
+    ],
+)
+def test_targets(value, low, high, words, met):
+    claim = Claim.of("a ratio", Measured(value, np.nan, 0.1), low, high)
+    assert (claim.target, claim.met) == (words, met)
+    assert (claim.value, claim.error) == (value if np.isfinite(value) else None, None)
+
 
 VARIED = Study("vary-wide", "wide", TrainingSettings(), pretrained=None)
 
 
-def test_ratios_have_their_values_and_meet_their_targets(make_judgement):
-    claims = make_claims({MAIN: make_judgement(1.5, spread=0.0)})
+@pytest.mark.parametrize("factor", [1.5, 0.9])
+def test_ratios_have_their_values_and_meet_their_targets_or_not(make_judgement, factor):
+    claims = make_claims({MAIN: make_judgement(factor, spread=0.0)})
     for region in ("below_1_gev", "1_to_4_gev", "above_4_gev"):
         for suffix in ("", "_untrained", "_in_sample", "_untrained_in_sample"):
             claim = claims[f"bce_best_over_punzi_single_{region}{suffix}"]
-            assert claim.value == pytest.approx(1.5)
-            assert claim.met is (None if "untrained" in suffix else True)
-    assert claims["bce_best_over_punzi_single_worst_1_to_4_gev"].value == pytest.approx(1.5)
+            assert claim.value == pytest.approx(factor)
+            assert claim.met is (None if "untrained" in suffix else factor > 1)
+    assert claims["bce_best_over_punzi_single_worst_1_to_4_gev"].value == pytest.approx(factor)
     assert claims["punzi_single_over_best_mean"].value == pytest.approx(1.0)
     assert claims["punzi_single_untrained_over_trend"].value == pytest.approx(1.0, abs=1e-2)
-    assert claims["roughness_signal_ratio"].value == pytest.approx(1.5)
+    assert claims["roughness_signal_ratio"].value == pytest.approx(factor)
     assert claims["bce_best_over_punzi_single_at_2_gev"].text.endswith("published: 1.80")
-
-
-def test_a_target_that_is_missed_is_said_to_be(make_judgement):
-    claims = make_claims({MAIN: make_judgement(0.9, spread=0.0)})
-    for region in ("1_to_4_gev", "above_4_gev"):
-        assert claims[f"bce_best_over_punzi_single_{region}"].met is False
 
 
 def test_no_network_is_dropped(make_judgement):
@@ -58,7 +114,7 @@ def test_batches_are_compared_with_none(make_judgement):
     assert claims[f"networks_converged_{UNBATCHED}"].value == 4
 
 
-def write(folder: Path, **values: float) -> Path:
+def write(folder, **values):
     """Write claims that should be at least 1."""
     (folder / "paper").mkdir(parents=True)
     claims = {k: asdict(Claim.of(k, Measured(v, np.nan, np.nan), 1.0)) for k, v in values.items()}
@@ -94,7 +150,7 @@ def test_other_claims_or_none_are_refused(tmp_path):
         combine_claims(folders)
 
 
-def scaled(judgement: Judgement, *changes: tuple[str, float, float]) -> Judgement:
+def scaled(judgement, *changes):
     """The same, with σ_min of curves multiplied at a mass by a factor."""
     arrays = dict(judgement.arrays)
     for curve, mass, factor in changes:
@@ -121,3 +177,56 @@ def test_an_untrained_mass_or_one_outside_of_the_region_is_not_the_worst(make_ju
     main = scaled(plain, ("punzi/single", 0.5, 4.0), ("punzi/single", 1.2, 4.0))
     number = effects([VARIED], {MAIN: main, VARIED.name: plain})[MAIN].numbers[WORST]
     assert number.value == pytest.approx(1.5)
+
+
+MASS, BCE, PUNZI = np.array(PUBLISHED).T
+
+
+def selection(sigma):
+    return Selection(sigma, sigma, sigma, sigma, 0.1 * sigma)
+
+
+@pytest.fixture
+def output(tmp_path):
+    return OutputFolder(tmp_path)
+
+
+def write_sensitivity(output, **sigma):
+    """A network of each kind, with σ_min in the published unit at the published masses."""
+    curves = {}
+    for kind, values in sigma.items():
+        best, other = selection(values / 1.7), selection(9 * values)
+        curves[f"{kind}-00"] = NetworkSensitivity(other, best, best, other)
+    Sensitivity(MASS, np.full(4, True), FigureOfMerit(), 50.0, curves).write(output.sensitivity, {})
+
+
+def test_one_factor_scales_all_sigma_min(output):
+    assert curve_rows(output) == []
+    write_sensitivity(output, punzi=PUNZI)  # one kind has nothing to share a factor with
+    assert curve_rows(output) == []
+    write_sensitivity(output, bce=BCE, punzi=PUNZI)
+    rows = curve_rows(output)
+    assert len(rows) == 2 * len(PUBLISHED)
+    for _, _, published, ours, error, _ in rows:
+        assert ours == pytest.approx(published)
+        assert error == pytest.approx(0.1 * published)
+
+
+def test_without_a_published_mass_there_is_no_factor():
+    assert common_scale(MASS, 2.5 * BCE, 2.5 * PUNZI) == pytest.approx(2.5)
+    assert np.isnan(common_scale(*3 * [np.array([0.1, 0.2])]))
+
+
+def test_an_ensemble_is_preferred_and_averaged_in_the_figure_of_merit(output, make_judgement):
+    write_sensitivity(output, bce=BCE, punzi=PUNZI)
+    judgement = make_judgement(networks=2)
+    at = [int(np.argmin(np.abs(judgement.mass - mass))) for mass in MASS]
+    for key, values in (("bce/best", BCE), ("punzi/single", PUNZI)):
+        # Two networks whose figures of merit are 0.5 and 1.5 times the published ones.
+        judgement.arrays[f"{key}/sigma"][:, at] = values / np.array([[0.5], [1.5]]) / 1.7
+    judgement.write(output.study(MAIN).judgement)
+    for _, _, published, ours, error, note in curve_rows(output):
+        assert ours == pytest.approx(published)
+        # of the jackknife alone: half the difference of the networks, at least
+        assert error >= 0.5 * published
+        assert "mean of 2 networks" in note

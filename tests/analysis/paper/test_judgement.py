@@ -83,7 +83,7 @@ def test_no_background_seen_is_not_no_background():
     assert np.mean(sigma < limit) == pytest.approx(0.68, abs=0.03)
 
 
-def drawn(fraction: np.ndarray, total: int, rng: np.random.Generator, weight: float = 1.0) -> float:
+def drawn(fraction, total, rng, weight=1.0):
     """Roughness of events that pass with some fraction in each bin, all of one weight."""
     scale = np.array([[weight], [weight**2]])
     passed = scale * rng.binomial(total, fraction)

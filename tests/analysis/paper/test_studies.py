@@ -1,7 +1,5 @@
 """What is trained for the paper."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ from punzinet.analysis.training.settings import PunziSettings, TrainingSettings
 TRAINING, PAPER = TrainingSettings(seed=3), PaperSettings()
 
 
-def differences(a: Any, b: Any, key: str = "") -> set[str]:
+def differences(a, b, key=""):
     """Dotted names of the settings that differ."""
     if isinstance(a, dict):
         return set().union(*(differences(a[k], b[k], f"{key}.{k}") for k in a))

@@ -12,27 +12,27 @@ UNIT = np.eye(4)
 GAMMA = np.array([np.kron(PAULI[2], ONE), *(np.kron(1j * PAULI[1], s) for s in PAULI)])
 
 
-def slash(p: np.ndarray) -> np.ndarray:
+def slash(p):
     return np.einsum("...a,aij->...ij", p @ METRIC, GAMMA)
 
 
-def spinors(p: np.ndarray, mass: float, *, antiparticle: bool = False) -> np.ndarray:
+def spinors(p, mass, *, antiparticle=False):
     """Both spin states, u or v, in the Dirac representation, (2, 4)."""
     small = np.einsum("k,kij->ij", p[1:], PAULI) / (p[0] + mass)
     parts = (small, ONE) if antiparticle else (ONE, small)
     return np.sqrt(p[0] + mass) * np.concatenate(parts).T
 
 
-def currents(left: np.ndarray, vertex: np.ndarray, right: np.ndarray) -> np.ndarray:
+def currents(left, vertex, right):
     """All spin combinations of left-bar vertex^mu right, (2, 2, 4)."""
     return np.einsum("ai,mij,bj->abm", left.conj() @ GAMMA[0], vertex, right)
 
 
-def propagator(p: np.ndarray, mass: float) -> np.ndarray:
+def propagator(p, mass):
     return (slash(p) + mass * UNIT) / (mass2(p) - mass**2)
 
 
-def pair_amplitudes(minus: np.ndarray, plus: np.ndarray, boson: np.ndarray) -> np.ndarray:
+def pair_amplitudes(minus, plus, boson):
     """Components of a boson (m), radiated by mu- mu+, and of their photon, and spins, (4, 4, 2, 2).
 
     Both diagrams, without couplings; a boson of negative energy is absorbed.

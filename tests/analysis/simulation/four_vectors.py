@@ -5,40 +5,40 @@ import numpy as np
 from punzinet.analysis.simulation.events import momenta
 
 
-def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def dot(a, b):
     return a[..., 0] * b[..., 0] - (a[..., 1:] * b[..., 1:]).sum(axis=-1)
 
 
-def mass2(p: np.ndarray) -> np.ndarray:
+def mass2(p):
     return dot(p, p)
 
 
-def cosine(p: np.ndarray) -> np.ndarray:
+def cosine(p):
     return p[..., 3] / np.linalg.norm(p[..., 1:], axis=-1)
 
 
-def on_shell(vector: np.ndarray, mass: np.ndarray | float) -> np.ndarray:
+def on_shell(vector, mass):
     energy = np.sqrt((vector**2).sum(axis=-1) + np.square(mass))
     return np.concatenate([energy[..., np.newaxis], vector], axis=-1)
 
 
-def boosted(p: np.ndarray, frame: np.ndarray) -> np.ndarray:
+def boosted(p, frame):
     """Momenta, given in the rest frame of a system, where that has the momentum `frame`."""
     p, frame = np.broadcast_arrays(p, frame)
     moved = momenta(p).boost_p4(momenta(frame))
     return np.stack([moved.E, moved.px, moved.py, moved.pz], axis=-1).reshape(p.shape)
 
 
-def at_rest(p: np.ndarray, frame: np.ndarray) -> np.ndarray:
+def at_rest(p, frame):
     return boosted(p, frame * [1, -1, -1, -1])
 
 
-def two_body_momentum(mass: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def two_body_momentum(mass, first, second):
     above = np.maximum(np.square(mass) - np.square(np.add(first, second)), 0.0)
     return np.sqrt(above * (np.square(mass) - np.square(np.subtract(first, second)))) / (2 * mass)
 
 
-def isotropic(rng: np.random.Generator, n: int) -> np.ndarray:
+def isotropic(rng, n):
     polar, azimuth = rng.uniform(-1, 1, n), rng.uniform(0, 2 * np.pi, n)
     sine = np.sqrt((1 - polar) * (1 + polar))
     return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), polar], axis=-1)

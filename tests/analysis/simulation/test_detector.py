@@ -17,7 +17,7 @@ MUONS = DETECTOR.muons
 PHOTONS, ELECTRONS = DETECTOR.photons, DETECTOR.electrons
 
 
-def at_angle(energy: np.ndarray | float, degrees: np.ndarray | float, mass: float) -> np.ndarray:
+def at_angle(energy, degrees, mass):
     """CMS momenta (n, 4) of particles with these energies and polar angles in the laboratory."""
     energy, angle = np.broadcast_arrays(np.atleast_1d(energy), np.radians(degrees))
     p = np.sqrt(energy**2 - mass**2)
@@ -25,12 +25,12 @@ def at_angle(energy: np.ndarray | float, degrees: np.ndarray | float, mass: floa
     return transform(lab, DETECTOR.from_laboratory)
 
 
-def central(n: int = 1) -> np.ndarray:
+def central(n=1):
     """Muons that are always seen, but for the plateau of the barrel."""
     return at_angle(np.full(n, 3.0), 90.0, MUON_MASS)
 
 
-def steps(plus: np.ndarray, minus: np.ndarray, photon=0.0, electron=0.0) -> np.ndarray:
+def steps(plus, minus, photon=0.0, electron=0.0):
     """Probabilities of each step on its own, (4, n), NaN after one that is never passed."""
     events = GeneratedEvents.zeros(np.full(len(plus), BEAMS.sqrt_s), photons=3)
     events.photons[:, 1:] = photon
@@ -173,7 +173,7 @@ def test_measurement_is_of_the_laboratory_momenta():
         np.testing.assert_allclose(measured[axis][0], momenta(lab)[axis][:, 0], atol=1e-12)
 
 
-def pair_against(mass: float, energy: float, cosine: float) -> np.ndarray:
+def pair_against(mass, energy, cosine):
     """Laboratory momenta (1, 2, 4) of muons that leave a recoil of these properties in the CMS."""
     p = np.sqrt(energy**2 - mass**2)
     sine = np.sqrt(1 - cosine**2)

@@ -14,7 +14,7 @@ BEAM = S, ELECTRON_MASS
 B = radiation.exponent(*BEAM)
 
 
-def radiate(n: int, seed: int) -> tuple[np.ndarray, ...]:
+def radiate(n, seed):
     """Fractions (n, 2), photons (n, 2, 4), what collides, axes and weights of radiating beams."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -58,7 +58,7 @@ def test_the_axis_is_the_beam_axis_for_soft_photons():
 
 
 def test_the_radiator_is_normalised_and_weights_are_the_probability_of_nothing_harder():
-    def up_to(z: float) -> float:
+    def up_to(z):
         # substitute u = z^b, under which the density b z^(b-1) is flat
         return quad(lambda u: radiation.hard_spectrum(u ** (1 / B), B), 0, z**B)[0]
 
@@ -101,7 +101,7 @@ def test_a_loop_fulfils_its_dispersion_relation():
     # where nothing is singular; R = v (3 - v^2)/2
     s, threshold = 2 * MUON_MASS**2, 4 * MUON_MASS**2
 
-    def integrand(x: float) -> float:
+    def integrand(x):
         other = threshold / x
         v = np.sqrt(1 - x)
         return v * (3 - v**2) / 2 / (other * (other - s)) * threshold / x**2

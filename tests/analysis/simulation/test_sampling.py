@@ -2,7 +2,7 @@
 
 import logging
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ class Toy(NamedTuple):
 
     name: str = "toy"
 
-    def generate(self, rng: np.random.Generator, sqrt_s: np.ndarray) -> GeneratedEvents:
+    def generate(self, rng, sqrt_s):
         n = len(sqrt_s)
         recoil = on_shell(2.0 * isotropic(rng, n), 3.0)
         dimuon = np.column_stack([sqrt_s - recoil[:, 0], -recoil[:, 1:]])
@@ -114,7 +114,7 @@ def test_a_stratum_with_heavy_events_is_simulated_again_with_more_trials():
 
 @pytest.mark.parametrize("generator", [Toy(), SignalGenerator(1.5)])
 def test_a_batch_depends_on_its_place_and_the_seed_alone(generator):
-    def momenta(dataset: str, stratum: int, index: int, attempt: int, seed: int) -> bytes:
+    def momenta(dataset, stratum, index, attempt, seed):
         batch = sampling.Batch(dataset, stratum, index, 1000, 1e-3, attempt)
         return sampling.simulate_batch(batch, generator, DETECTOR, seed)[0].tobytes()
 
@@ -137,7 +137,7 @@ def test_signal_is_counted_from_the_generated_events_and_survives_as_often_as_we
     assert share == pytest.approx(expected, abs=5 * np.sqrt(share / 20_000))
 
 
-def drawn(mass: float, n: int, seed: int) -> GeneratedEvents:
+def drawn(mass, n, seed):
     rng = np.random.default_rng(seed)
     return sampling.unweighted(SignalGenerator(mass), rng, np.full(n, SQRT_S))
 
@@ -172,7 +172,7 @@ def test_signal_above_the_maximum_keeps_its_weight(caplog, monkeypatch):
     assert "weigh more than one" in caplog.text
     trials = sample(SignalGenerator(2.0), 200_000, 3)
 
-    def mean(e: Any) -> tuple[float, float]:
+    def mean(e):
         value = mass2(e.mu_plus + e.mu_minus)
         return np.average(value, weights=e.weight), value.std()
 

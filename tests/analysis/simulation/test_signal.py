@@ -16,14 +16,14 @@ from punzinet.analysis.simulation.signal import SignalGenerator, longitudinal, t
 S = SQRT_S**2
 
 
-def dalitz_integral(mass: float) -> float:
+def dalitz_integral(mass):
     """Cross-section, fb, over the energies of the two muons instead of the generator's variables.
 
     Three-body phase space is flat there, dE dE' / 32 pi^3, and the mean over orientations of
     H^xx + H^yy is two thirds of the trace.
     """
 
-    def limit(energy: float, sign: int) -> float:
+    def limit(energy, sign):
         """End of the range of the mu+ energy at a mu- energy: two-body decay of the other pair."""
         other2 = S + MUON_MASS**2 - 2 * SQRT_S * energy
         other = np.sqrt(other2)
@@ -32,7 +32,7 @@ def dalitz_integral(mass: float) -> float:
         spread = k * np.sqrt(max(0.0, energy**2 - MUON_MASS**2)) / other
         return own * (SQRT_S - energy) / other + sign * spread
 
-    def integrand(plus: float, minus: float) -> float:
+    def integrand(plus, minus):
         # (q - p+)^2 = (p- + k)^2 and the other way round
         d = (S - 2 * SQRT_S * plus, S - 2 * SQRT_S * minus)
         return trace(S, d, (MUON_MASS**2, mass**2))

@@ -1,14 +1,11 @@
 """Synthetic samples for the tests of the training."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from synthetic import synthetic_sample
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.training.batches import pack
-from punzinet.analysis.training.data import Sample
 from punzinet.analysis.training.train import loss_of
 
 
@@ -25,7 +22,7 @@ def packed(small_sample):
 
 @pytest.fixture(scope="session")
 def make_objective():
-    def make(sample: Sample, cross_section: float | None = None, **merit: object) -> Any:
+    def make(sample, cross_section=None, **merit):
         loss = loss_of(sample, FigureOfMerit(**merit), 50.0, cross_section)
         return loss, np.linspace(0.5, 2.0, len(sample.mass) + len(sample.backgrounds))
 

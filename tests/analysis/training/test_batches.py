@@ -11,7 +11,7 @@ from synthetic import synthetic_sample, synthetic_windows, write_tensors
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training import batches
-from punzinet.analysis.training.batches import TILE, PackedEvents, Ranks, pack
+from punzinet.analysis.training.batches import TILE, Ranks, pack
 from punzinet.analysis.training.data import load_sample, open_sample
 from punzinet.analysis.training.engine import FusedEngine
 
@@ -24,7 +24,7 @@ def training(sample, batch_size, *, stratified=False, **more):
     return pack(sample, sample.training, batch_size, rng, stratified=stratified, **more)
 
 
-def of_batches(packed: PackedEvents, epoch: int) -> list[np.ndarray]:
+def of_batches(packed, epoch):
     """Weights of the events of each batch, empty places left out; weights tell events apart."""
     order, bounds = packed.epoch(np.random.default_rng(epoch))
     held = [packed.values[order[a:b], -2].ravel() for a, b in pairwise(bounds.tolist())]

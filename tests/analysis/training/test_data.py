@@ -1,9 +1,5 @@
 """Reading tensors: the same sample whatever the chunks, and nothing that cannot train."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,7 +38,7 @@ def columns():
     return tables
 
 
-def write(folder: Path, columns: Columns, chunk: int) -> Path:
+def write(folder, columns, chunk):
     for name, table in columns.items():
         (folder / name).mkdir(parents=True)
         for start in range(0, len(table["weight"]), chunk):
@@ -100,7 +96,7 @@ def test_totals_and_scaling(small_sample):
     np.testing.assert_array_equal(high, training.features.max(axis=1))
 
 
-def put(dataset: str, column: str, value: float) -> Callable[[Columns], Any]:
+def put(dataset, column, value):
     return lambda columns: columns[dataset][column].__setitem__(17, value)
 
 

@@ -22,7 +22,7 @@ STEPS = pytest.mark.parametrize("max_step", [np.inf, 0.01])
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
-def parameters(networks: int = 1, widths: tuple[int, ...] = WIDTHS) -> np.ndarray:
+def parameters(networks=1, widths=WIDTHS):
     return RANDOM(3).normal(0, 0.5, (networks, parameter_count(widths)))
 
 
@@ -164,7 +164,7 @@ def test_networks_together_do_what_each_does_alone(
     more = {"dtype": torch.float64} if kind is AutogradEngine else {}
     engine, batches = kind(packed, WIDTHS, *objective, **more), packed.epoch(RANDOM(3))
 
-    def train(which: slice) -> tuple[np.ndarray, np.ndarray]:
+    def train(which):
         vectors, rate = parameters(4)[which], np.array([2e-3, 0.0, 1e-3, 2e-3])[which]
         return engine.epoch(loss, Descent(vectors, rate, max_step), batches), vectors
 

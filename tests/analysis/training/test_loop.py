@@ -1,14 +1,60 @@
-"""What goes wrong in a Punzi training is noticed, said, and ends what has no future."""
+"""Plateaus and best epochs; what goes wrong is noticed, said, and ends what has no future."""
 
 import numpy as np
 import pytest
 
 from punzinet.analysis.training import loop
 from punzinet.analysis.training.batches import pack
+from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.engine import FusedEngine
 from punzinet.analysis.training.loss_kernels import PunziValues
 from punzinet.analysis.training.settings import PunziSettings
-from punzinet.analysis.types import FloatArray
+
+
+def run_plateau(losses, patience=10, smoothing=1):
+    """A network that has had these validation losses."""
+    state = TrainingState.start(np.zeros((1, 81)), 1.0, 3)
+    state.begin(np.array(losses[:1], dtype=float))
+    for epoch, loss in enumerate(losses[1:], start=1):
+        state.parameters[:] = epoch
+        state.advance(np.zeros(1), np.array([loss]), patience, smoothing)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("losses", "rate"),
+    [
+        ([5, 4, 4, 4], 1.0),
+        ([5, 4, 4, 4, 4], 0.5),
+        ([5, 4, 4, 4, 3.9, 4, 4], 1.0),
+        ([5, 4, *[4] * 6], 0.25),
+    ],
+)
+def test_rate_is_halved_after_patience_epochs_without_improvement(losses, rate):
+    assert run_plateau(losses, patience=3).rate[0] == rate
+
+
+def test_smoothing_sees_a_trend_through_noise():
+    rng = np.random.default_rng(1)
+    losses = (10 - 0.01 * np.arange(300) + rng.normal(0, 1.0, 300)).tolist()
+    assert run_plateau(losses, patience=30).rate[0] < 1.0
+    assert run_plateau(losses, patience=30, smoothing=30).rate[0] == 1.0
+
+
+def test_best_epoch_is_kept():
+    state = run_plateau([5, 4, 3, 3.5, 6])
+    assert (state.best_loss[0], state.best_epoch[0]) == (3, 2)
+    assert (state.best == 2).all()
+    assert (state.parameters == 4).all()
+
+
+def test_state_survives_as_arrays():
+    state = run_plateau([5, 4, 3])
+    state.stop(0, "enough")
+    state.curvature[0]["d"] = np.arange(3.0)
+    copy = TrainingState.from_arrays(state.to_arrays(), state.messages)
+    np.testing.assert_equal(vars(copy), vars(state))
+
 
 PATIENCE = 2
 
@@ -20,7 +66,7 @@ def phase(small_sample, objective):
     return loop.PunziTraining(engine, engine, settings, small_sample.mass)
 
 
-def constant(*logits: float) -> np.ndarray:
+def constant(*logits):
     vectors = np.zeros((len(logits), 81))
     vectors[:, -1] = logits
     return vectors
@@ -71,7 +117,7 @@ def test_everything_is_signal_stops_a_network_that_selects_it(phase):
     assert "in epoch 1 everything is signal" in state.messages[0][-1]
 
 
-def rosenbrock(x: FloatArray) -> tuple[float, FloatArray]:
+def rosenbrock(x):
     """A curved valley, with its minimum of 0 at (1, 1)."""
     loss = 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
     slope = 200 * (x[1] - x[0] ** 2)
@@ -80,7 +126,7 @@ def rosenbrock(x: FloatArray) -> tuple[float, FloatArray]:
 
 def test_lbfgs_finds_the_end_of_a_curved_valley_and_falls_with_every_step():
     x, losses = np.array([-1.2, 1.0]), [np.inf]
-    curvature: dict[str, np.ndarray] = {}
+    curvature = {}
     while (loss := loop.lbfgs_step(x, curvature, rosenbrock)) is not None:
         assert loss == rosenbrock(x)[0]
         losses.append(loss)
@@ -92,12 +138,12 @@ def test_lbfgs_finds_the_end_of_a_curved_valley_and_falls_with_every_step():
 def test_memory_is_limited_and_no_point_is_evaluated_twice():
     seen, scale = [], np.geomspace(1, 1e4, 60)
 
-    def evaluate(x: FloatArray) -> tuple[float, FloatArray]:
+    def evaluate(x):
         seen.append(x.tobytes())
         return float((scale * x**2).sum()), 2 * scale * x
 
     x = np.linspace(0.5, 2, 60)
-    curvature: dict[str, np.ndarray] = {}
+    curvature = {}
     for _ in range(loop.MEMORY + 5):
         loop.lbfgs_step(x, curvature, evaluate)
     assert len(curvature["old_dirs"]) == loop.MEMORY

@@ -17,7 +17,7 @@ from punzinet.analysis.training.network_kernels import BLOCK, REORDERED, backwar
 WIDTHS = st.lists(st.integers(1, 11), min_size=2, max_size=5).map(lambda w: (*w, 1))
 
 
-def make(widths: tuple[int, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
+def make(widths, seed):
     rng = np.random.default_rng(seed)
     parameters = rng.normal(0, 0.6, sum((a + 1) * b for a, b in pairwise(widths)))
     rows = np.zeros((sum(widths), BLOCK))
@@ -59,11 +59,11 @@ def test_backward_is_the_slope_of_forward(widths, seed):
     assert abs(gradient @ direction - slope) < 1e-8 * scale + 1e-9
 
 
-def compiled(name: str) -> np.ufunc:
+def compiled(name):
     function = getattr(network_kernels, name)
 
     @njit(fastmath=REORDERED, error_model="numpy")
-    def of_array(x: np.ndarray) -> np.ndarray:
+    def of_array(x):
         return np.array([function(value) for value in x])
 
     return of_array

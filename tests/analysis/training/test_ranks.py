@@ -2,13 +2,10 @@
 
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,15 +17,13 @@ from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training.batches import Ranks, open_ranks
-from punzinet.analysis.training.checkpoint import TrainingState
-from punzinet.analysis.training.loop import Phase
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import parameters_of, train_networks
 
 #: Two networks and both losses; batches of a few runs, of which a rank may have none.
 PUNZI = {"epochs": 3, "batch_size": 3000, "learning_rate": 2e-3}
 RECIPE = {"networks": 2, "pretraining": {"epochs": 2, "batch_size": 200}, "punzi": PUNZI}
-CASES: dict[str, dict[str, Any]] = {
+CASES = {
     "fused": RECIPE,
     "stratified": RECIPE | {"punzi": PUNZI | {"batches": "stratified"}},
     "whole": RECIPE | {"punzi": PUNZI | {"batch_size": None}, "storage": "disk"},
@@ -36,13 +31,13 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def send(number: signal.Signals, phase: Phase, state: TrainingState) -> None:
+def send(number, phase, state):
     """Send this process a signal after the first epoch of the Punzi-loss."""
     if phase.name == "punzi" and state.epoch == 1:
         os.kill(os.getpid(), number)
 
 
-def train(folder: Path, cases: Iterable[str], ranks: Ranks) -> None:
+def train(folder, cases, ranks):
     """Train in one of several processes; what is not among `CASES` is something that happens."""
     sample = synthetic_sample(8000, hypotheses=5)
     for name in cases:
@@ -64,7 +59,7 @@ def train(folder: Path, cases: Iterable[str], ranks: Ranks) -> None:
         save_file(found, output.root / f"rank{ranks.number}.safetensors")
 
 
-def launch(folder: Path, *cases: str) -> subprocess.CompletedProcess[str]:
+def launch(folder, *cases):
     """Train in two processes, each of which runs this file."""
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     threads = {"NUMBA_NUM_THREADS": "2"}

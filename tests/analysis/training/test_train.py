@@ -5,14 +5,12 @@ import os
 import re
 import resource
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -25,27 +23,24 @@ from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training import checkpoint
-from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.data import Sample, open_sample
-from punzinet.analysis.training.loop import Phase
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import (
     CHECKPOINT,
     ProgressBar,
-    TrainingResult,
     parameters_of,
     train_networks,
 )
 
 
-def recipe(**changes: Any) -> TrainingSettings:
+def recipe(**changes):
     pretraining = {"epochs": 6, "batch_size": 512} | changes.pop("pretraining", {})
     punzi = {"epochs": 8, "batch_size": 3000, "learning_rate": 2e-3} | changes.pop("punzi", {})
     content = {"networks": 2, "pretraining": pretraining, "punzi": punzi, **changes}
     return TrainingSettings.model_validate(content)
 
 
-def vectors(result: TrainingResult) -> np.ndarray:
+def vectors(result):
     return parameters_of([trained.network for trained in result.networks])
 
 
@@ -54,7 +49,7 @@ class Trainer:
     sample: Sample
     folder: Path
 
-    def __call__(self, settings: TrainingSettings, **more: Any) -> TrainingResult:
+    def __call__(self, settings, **more):
         output = OutputFolder(self.folder)
         return train_networks(self.sample, FigureOfMerit(), 50.0, settings, output, **more)
 
@@ -64,7 +59,7 @@ class Trainer:
         with pytest.raises(Interrupted, match=f"after epoch {epoch} of phase {phase}.*continues"):
             self(settings, reporters=[reporter])
 
-    def history(self, name: str) -> Any:
+    def history(self, name):
         return pq.read_table(self.folder / "networks" / name / "history.parquet").to_pandas()
 
 
@@ -77,7 +72,7 @@ class At:
     action: Callable[[], None]
     epochs: list[int] = field(default_factory=list)
 
-    def __call__(self, phase: Phase, state: TrainingState) -> None:
+    def __call__(self, phase, state):
         self.epochs.append(state.epoch)
         self.state = state
         if (phase.name, state.epoch) == (self.phase, self.epoch):
@@ -151,7 +146,7 @@ def test_quasi_newton_needs_fewer_epochs(train):
 
 
 def test_power_cut_loses_only_what_came_after_the_last_checkpoint(train, whole, monkeypatch):
-    def cut_power() -> None:
+    def cut_power():
         raise ZeroDivisionError  # not an orderly end
 
     monkeypatch.setattr(checkpoint, "TIME_SHARE", np.inf)
@@ -164,7 +159,7 @@ def test_power_cut_loses_only_what_came_after_the_last_checkpoint(train, whole, 
 
 
 def test_second_signal_ends_it_at_once(train):
-    def twice() -> None:
+    def twice():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -236,7 +231,7 @@ def test_steps_that_are_too_long_are_noticed(train, rate, message):
 
 
 def test_one_lost_network_does_not_end_the_others(train, whole, caplog):
-    def lose_first() -> None:
+    def lose_first():
         reporter.state.parameters[0] = np.nan
 
     reporter = At("punzi", 2, lose_first)
@@ -257,7 +252,7 @@ def test_the_significance_is_trained_in_the_same_engine(train):
     assert result.punzi[0].converged
 
 
-def train_tensors(tensors: Path, output: Path, storage: str) -> str:
+def train_tensors(tensors, output, storage):
     """Train for an epoch each; losses, and all parameters to the last bit."""
     settings = recipe(networks=1, storage=storage, pretraining={"epochs": 1}, punzi={"epochs": 1})
     result = Trainer(open_sample(tensors, synthetic_windows(), 4), output)(settings)
@@ -268,7 +263,7 @@ def test_training_of_a_sample_larger_than_the_memory(tmp_path):
     """1.5 million events take 38 MB, and as much again when they are packed."""
     write_tensors(tmp_path / "tensors", 1_500_000, chunk=100_000)
 
-    def limited(storage: str) -> subprocess.CompletedProcess[str]:
+    def limited(storage):
         return run_python(__file__, tmp_path, storage, "30", folder=tmp_path)
 
     on_disk = limited("disk")

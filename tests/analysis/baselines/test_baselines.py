@@ -1,0 +1,181 @@
+"""Rectangular cuts and boosted trees on known samples, judged as networks are."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from synthetic import synthetic_sample
+
+from punzinet.analysis.baselines import boosted_trees
+from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts, rectangular_cuts
+from punzinet.analysis.baselines.results import Baselines, judge_rectangular, judge_scores
+from punzinet.analysis.evaluation import Judge
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.io.files import InputError
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training.data import Events
+
+FIGURE = FigureOfMerit()
+MASS = np.array([1.0, 2.0, 3.0, 4.0])
+TRAINING = np.array([True, False, True, True])
+CENTRE = np.column_stack([MASS / 5, np.full(4, 0.5)])
+
+
+@pytest.fixture(scope="module")
+def events():
+    """Background all over the unit square; signal of mass m within 0.1 of (m/5, 0.5)."""
+    n, rng = 20_000, np.random.default_rng(1)
+    signal = rng.random(n) < 0.3
+    window = rng.integers(0, 4, n)
+    near = CENTRE[window].T + rng.uniform(-0.1, 0.1, (2, n))
+    weight = np.where(signal, 0.4 * 4 / signal.sum(), 0.5)
+    start = window.astype(np.int16)
+    features = np.where(signal, near, rng.random((2, n)))
+    return Events(features, weight, np.where(signal, SIGNAL, 0), start, start + 1)
+
+
+def search(events, masses_per_range):
+    options = {"processes": ("tautau",), "masses_per_range": masses_per_range}
+    return rectangular_cuts(events, MASS, TRAINING, FIGURE, 50.0, **options)
+
+
+def test_cuts_surround_the_signal_and_move_with_the_mass(events):
+    cuts = search(events, 1)
+    np.testing.assert_allclose(cuts.low, CENTRE - 0.1, atol=0.01)
+    np.testing.assert_allclose(cuts.high, CENTRE + 0.1, atol=0.01)
+    # The mass that chose nothing gets what lies between its neighbours.
+    np.testing.assert_allclose(cuts.low[1], (cuts.low[0] + cuts.low[2]) / 2)
+
+
+def test_no_box_of_the_true_edges_is_better(events):
+    everything = RectangularCuts(np.full((4, 2), -1.0), np.full((4, 2), 2.0))
+    true = RectangularCuts(CENTRE - 0.1, CENTRE + 0.1)
+    signal, weight = events.process == SIGNAL, events.weight
+    for h in np.flatnonzero(TRAINING):
+        passing = (
+            cuts.passes(events.features, h) & (events.start == h)
+            for cuts in (search(events, 1), true, everything)
+        )
+        found, best, worst = (
+            FIGURE.sigma_min(weight[own & signal].sum(), weight[own & ~signal].sum(), 50.0)
+            for own in passing
+        )
+        assert found < 0.5 * worst
+        assert found == pytest.approx(best, rel=0.03)
+
+
+def test_a_range_shares_its_cuts(events):
+    cuts = search(events, 3)
+    assert (cuts.low == cuts.low[0]).all()
+    assert cuts.low[0, 0] < 0.2
+    assert cuts.high[0, 0] > 0.8
+    # Transverse to the path of the signal nothing is shared away.
+    assert cuts.high[0, 1] - cuts.low[0, 1] == pytest.approx(0.2, abs=0.02)
+
+
+TREES = 30
+RNG = np.random.default_rng(1)
+N = 4000
+SEPARATED = RNG.random(N) < 0.3
+#: Three observables: one separates well, one a little, one not at all.
+EVENTS = RNG.normal(SEPARATED[:, None] * [2.0, 0.5, 0.0], 1.0), SEPARATED, np.ones(N)
+
+
+def test_every_hypothesis_weighs_the_same_and_all_signal_as_much_as_background():
+    rng = np.random.default_rng(2)
+    process = rng.integers(-1, 3, 5000)
+    hypothesis = np.minimum(rng.integers(0, 9, 5000), 5)
+    hypothesis[hypothesis == 2] = 3
+    weight = rng.uniform(0, 1, 5000).astype(np.float32)
+    balanced = boosted_trees.balanced_weights(process, hypothesis, weight)
+    signal = process == SIGNAL
+    sums = np.bincount(hypothesis[signal], balanced[signal])
+    assert sums[2] == 0
+    np.testing.assert_allclose(sums[sums > 0], sums[0])
+    assert sums.sum() == pytest.approx(balanced[~signal].sum())
+    assert balanced.mean() == pytest.approx(1)
+    assert np.ptp(balanced[~signal] / weight[~signal]) == pytest.approx(0, abs=1e-6)
+
+
+def test_gains_rank_by_what_separates():
+    share = boosted_trees.gains(boosted_trees.train_trees(*EVENTS, TREES, 1), 3)
+    assert share.sum() == pytest.approx(1)
+    assert share[0] > share[1] > share[2]
+
+
+def test_scores_of_unseen_events_do_not_flatter_noise(monkeypatch):
+    monkeypatch.setattr(boosted_trees, "EVENTS_PER_LEAF", 2)
+    rng = np.random.default_rng(3)
+    noise, signal = rng.normal(size=(2000, 4)), rng.random(2000) < 0.5
+    events, used = (noise, signal, np.ones(2000)), np.ones(2000, bool)
+    seen = boosted_trees.train_trees(*events, 100, 1).decision_function(noise)
+    unseen = boosted_trees.out_of_fold_scores(*events, used, 100, seed=1)
+    assert seen[signal].mean() - seen[~signal].mean() > 1
+    assert abs(unseen[signal].mean() - unseen[~signal].mean()) < 0.1
+
+
+def test_events_that_do_not_train_are_scored_only():
+    x, signal, weight = EVENTS
+    used = np.arange(N) % 2 == 0
+    scores, again = (
+        boosted_trees.out_of_fold_scores(x, labels, weight, used, TREES, seed=1)
+        for labels in (signal, signal ^ ~used)
+    )
+    np.testing.assert_array_equal(scores, again)
+    assert scores[signal].mean() > scores[~signal].mean() + 1
+
+
+MERIT = np.arange(7) % 2 == 0, FIGURE, 50.0
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return Judge(synthetic_sample(12_000, hypotheses=7), *MERIT)
+
+
+def scores_of(fold):
+    """The difference of two features."""
+    return np.subtract(*fold.events.features[:2]).astype(float)
+
+
+@pytest.fixture(scope="module")
+def found(judge):
+    return judge_scores(judge, "sum", *map(scores_of, (judge.training_fold, judge.validation_fold)))
+
+
+def test_scores_are_cut_as_those_of_networks(judge, found):
+    ranked = judge.validation_fold.rank(scores_of(judge.validation_fold))
+    for baseline in found.values():
+        again, _ = judge.judge(ranked, baseline.selection.cut)
+        np.testing.assert_array_equal(baseline.selection.sigma_min, again.sigma_min)
+        # A cut found elsewhere may leave a mass without any signal in this small sample.
+        assert np.isinf(baseline.mean_error) == np.isinf(baseline.mean(MERIT[0]))
+    assert 0 < found["single"].mean_error < found["single"].mean(MERIT[0])
+    assert len(set(found["single"].selection.cut.tolist())) == 1
+    # An untrained mass has a cut between those of its trained neighbours.
+    cuts = found["interpolated"].selection.cut
+    assert cuts[[0, 2]].min() <= cuts[1] <= cuts[[0, 2]].max()
+
+
+def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(judge):
+    low, high = np.full((7, 4), -100.0), np.full((7, 4), 100.0)
+    low[:, 0] = np.linspace(1.0, 2.0, 7)
+    rectangular = judge_rectangular(judge, "one", RectangularCuts(low, high)).selection
+    events = judge.validation_fold
+    first = events.events.features[0].astype(float)
+    expected, _ = judge.judge(events.rank(first), low[:, 0])
+    for column in ("sigma_min", "sigma_min_error"):
+        columns = (getattr(selection, column) for selection in (rectangular, expected))
+        np.testing.assert_allclose(*columns, rtol=1e-12)
+
+
+def test_results_come_back_from_their_file(found, tmp_path):
+    path = tmp_path / "baselines.json"
+    baselines = Baselines(np.arange(7.0), *MERIT, found)
+    baselines.write(path, {"seed": 1})
+    read = Baselines.read(path)
+    assert list(read.baselines) == list(found)
+    np.testing.assert_equal(asdict(read), asdict(baselines))
+    path.write_text('{"baselines": {}}')
+    with pytest.raises(InputError, match=r"baselines\.json does not hold the baselines"):
+        Baselines.read(path)

@@ -99,10 +99,10 @@ class Records:
         return self.folder / f"{name}{suffix}"
 
 
-def plan_step(ledger: Path, step: str, jobs: Sequence[Job]) -> Records:
-    """Write down all jobs of a step in the ledger of its stage, and remove what other jobs left."""
-    folder = ledger.absolute() / step  # workers of a cluster may run in another folder
-    files.write_json(ledger / f"{step}.json", {"works": [job[:5] for job in jobs]})
+def plan_step(folder: Path, jobs: Sequence[Job]) -> Records:
+    """Write down all jobs of a step beside its folder, and remove what other jobs left in it."""
+    folder = folder.absolute()  # workers of a cluster may run in another one
+    files.write_json(folder.with_name(f"{folder.name}.json"), {"works": [job[:5] for job in jobs]})
     names = {job.name for job in jobs}
     for path in [*folder.rglob(f"*{RECORD}"), *folder.rglob(f"*{FAILURE}")]:
         # Of failures, none is left.

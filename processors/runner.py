@@ -31,36 +31,30 @@ from punzinet.processors.ntuples.preflight import InputFile
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    function: Callable[[Any], Record],
-    executor: ExecutorBase,
-    ledger: Path,
-    *,
-    step: str,
-    title: str,
+    jobs: Sequence[Job], do: Callable[[Any], Record], executor: ExecutorBase, step: Path, title: str
 ) -> Records:
-    """Do the jobs of a step that reads no files; the title is what the progress bar says.
+    """Do the jobs of a step, a folder of the ledger; the title is what the progress bar says.
 
-    The function takes the payload of a job and returns the record of what was done. InputError if
-    workers die again and again, or the folder cannot be written to.
+    What does a job takes its payload and returns the record of what was done. InputError if workers
+    die again and again, or the folder cannot be written to.
     """
-    records = plan_step(ledger, step, jobs)
+    records = plan_step(step, jobs)
     for job in jobs:
         records.find(job.name, job.key)  # what is damaged does not count as done
 
     def attempt() -> None:
-        do = partial(_do, function=function, records=Records(records.folder))
         if todo := records.unfinished():
-            executor.copy(desc=title)(todo, do, {})
+            function = partial(_do, do=do, records=Records(records.folder))
+            executor.copy(desc=title)(todo, function, {})
 
     survive(attempt, records, title)
     return records
 
 
-def _do(job: Job, function: Callable[[Any], Record], records: Records) -> dict[str, Any]:
+def _do(job: Job, do: Callable[[Any], Record], records: Records) -> dict[str, Any]:
     """Do a job and leave its record, or what is wrong with its input."""
     try:
-        records.write(job.name, job.key, function(job.payload))
+        records.write(job.name, job.key, do(job.payload))
     except OutputError:  # no fault of the input
         raise
     except InputError as error:
@@ -73,19 +67,18 @@ def run_processor(
     files: Sequence[InputFile],
     chunks: Iterable[Chunk],
     executor: ExecutorBase,
-    ledger: Path,
     *,
-    step: str,
+    step: Path,
     title: str,
     allow_missing: bool = False,
 ) -> tuple[dict[Chunk, Any], dict[Chunk, str]]:
     """Run a processor over chunks of files: the results by chunk in their order, and problems.
 
-    These are what is wrong with the input of chunks if some may be missing. InputError if the input
-    is wrong somewhere and nothing may be missing.
+    The step is a folder of the ledger. Problems are what is wrong with the input of chunks if some
+    may be missing. InputError if the input is wrong somewhere and nothing may be missing.
     """
     items, jobs = _plan(processor, files, chunks)
-    records = plan_step(ledger, step, jobs)
+    records = plan_step(step, jobs)
     checkpointer = ChunkRecords(Records(records.folder))
     run = partial(
         Runner(executor.copy(desc=title), schema=BaseSchema, checkpointer=checkpointer),
@@ -111,7 +104,7 @@ def run_processor(
     if problems and not allow_missing:
         first, *others = dict.fromkeys(problems.values())
         are = "is 1 more problem" if len(others) == 1 else f"are {len(others)} more"
-        command = f"punzinet {command_of(ledger.name)}"
+        command = f"punzinet {command_of(step.parent.name)}"
         more = f" There {are}: `punzinet status` lists what is wrong with the input of `{command}`."
         raise InputError(first + (more if others else ""))
     return found, problems

@@ -120,7 +120,7 @@ class _Simulation(NamedTuple):
             jobs.append(Job(name, key, batch.dataset, source, batch.trials, task))
         kept = step != "pilot"
         function = partial(_simulated, detector=self.detector, seed=seed, with_events=kept)
-        return run_jobs(jobs, function, self.executor, self.ledger, step=step, title=title)
+        return run_jobs(jobs, function, self.executor, self.ledger / step, title)
 
     def cross_sections(self) -> dict[str, dict[str, float]]:
         """Cross-section of the signal at all masses without radiation, as JSON."""
@@ -130,8 +130,8 @@ class _Simulation(NamedTuple):
             Job(f"{mass!r}", self.key([mass]), "signal", f"{mass:g} GeV", 0, mass)
             for mass in self.manifest.hypotheses.mass.tolist()
         ]
-        step, title = "cross-sections", "Integrating cross-sections"
-        records = run_jobs(jobs, function, self.executor, self.ledger, step=step, title=title)
+        step, title = self.ledger / "cross-sections", "Integrating cross-sections"
+        records = run_jobs(jobs, function, self.executor, step, title)
         return {f"{job.payload:g}": records.read(job).content for job in jobs}
 
     def key(self, content: list[Any]) -> str:

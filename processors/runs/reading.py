@@ -138,9 +138,10 @@ class Reading:
 
         InputError if anything is wrong with the input, and nothing may be missing.
         """
-        chunks, where = self.chunks() if only is None else only, (self.executor, self.ledger)
-        about: dict[str, Any] = {"step": step, "title": title, "allow_missing": self.allow_missing}
-        found, problems = run_processor(processor, self.files, chunks, *where, **about)
+        chunks = self.chunks() if only is None else only
+        how: dict[str, Any] = {"title": title, "allow_missing": self.allow_missing}
+        how["step"] = self.ledger / step
+        found, problems = run_processor(processor, self.files, chunks, self.executor, **how)
         if problems:
             raise _UnreadableError(problems)
         return found

@@ -26,7 +26,7 @@ PATHS = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).pare
 def do(function, count, executor, folder):
     """What a function says of the numbers below a count; each job is told the folder as well."""
     jobs = [Job(f"d/{i}", f"key {i}", "d", f"number {i}", 1, (i, folder)) for i in range(count)]
-    return run_jobs(jobs, function, executor, folder / "l", step="step", title="Title")
+    return run_jobs(jobs, function, executor, folder / "l" / "step", "Title")
 
 
 def contents_of(records):

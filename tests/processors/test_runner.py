@@ -32,10 +32,8 @@ def run(tmp_path):
         of_file = (split(one.dataset, one.location, one.entries, 1000) for one in files)
         processor = kind([DatasetInfo(name, name) for name in {one.dataset for one in files}])
         with open_executor(Execution(**how)) as executor:
-            found, _ = run_processor(
-                processor, files, [*chain(*of_file)], executor, tmp_path / "ledger",
-                step="test", title="Test",
-            )  # fmt: skip
+            where = {"step": tmp_path / "ledger" / "test", "title": "Test"}
+            found, _ = run_processor(processor, files, [*chain(*of_file)], executor, **where)
         return found
 
     return run

@@ -211,8 +211,7 @@ def _generate(rng: Random, stratum: HardestPhoton, events: GeneratedEvents) -> N
         recoil_y = hardest[2] + first[2] + second[2] + third[2] + fourth[2]
         if mu_plus[0] == 0 or hypot(recoil_x, recoil_y) < transverse:
             continue
-        velocity = sqrt(1 - radiation.DIMUON_THRESHOLD / s_mumu)
-        half = sqrt(s_mumu) / 2
+        half, velocity = sqrt(s_mumu) / 2, sqrt(1 - radiation.DIMUON_THRESHOLD / s_mumu)
         plus, minus = radiation.back_to_back(half, half * velocity, unit)
         plus, minus = p4.from_rest_frame(plus, dimuon), p4.from_rest_frame(minus, dimuon)
         element = radiative_element(s, y, photon, minus, plus)

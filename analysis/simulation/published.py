@@ -124,8 +124,7 @@ def cross_sections(manifest: Manifest) -> list[PublishedNumber]:
 
 def total(generators: Sequence[Generator], trials: int, sqrt_s: float, seed: int) -> Measured:
     """Cross-section of generators that do not overlap, fb, from as many trials of each."""
-    rng = np.random.default_rng(seed)
-    energies = np.full(trials, sqrt_s)
+    rng, energies = np.random.default_rng(seed), np.full(trials, sqrt_s)
     value, variance = 0.0, 0.0
     for generator in generators:
         weight = generator.generate(rng, energies).weight

@@ -163,11 +163,8 @@ class PythiaComparison:
     def to_json(self) -> dict[str, Any]:
         """All of it."""
         section = {"ours": self.ours, "pythia": self.theirs, "ratio": self.ours / self.theirs}
-        return {
-            "least_pair_mass": LEAST_PAIR_MASS[self.process],
-            "cross_section_nb": section,
-            **{name: spectrum.to_json() for name, spectrum in self.spectra.items()},
-        }
+        about = {"least_pair_mass": LEAST_PAIR_MASS[self.process], "cross_section_nb": section}
+        return about | {name: spectrum.to_json() for name, spectrum in self.spectra.items()}
 
 
 def compare_with_pythia(process: str, sqrt_s: float, seed: int, n: int) -> PythiaComparison:

@@ -212,8 +212,7 @@ def radiate_off_muons(
     dimuon = p4.minus(p4.minus((2 * energy, 0.0, 0.0, 0.0), off_plus), off_minus)
     left = p4.dot(dimuon, dimuon)
     if left <= DIMUON_THRESHOLD:
-        nothing = (0.0, 0.0, 0.0, 0.0)
-        return nothing, nothing, off_plus, off_minus
-    plus, negative = back_to_back(sqrt(left) / 2, sqrt(left / 4 - MUON_MASS**2), unit)
-    mu_plus, mu_minus = p4.from_rest_frame(plus, dimuon), p4.from_rest_frame(negative, dimuon)
-    return mu_plus, mu_minus, off_plus, off_minus
+        return (0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0), off_plus, off_minus
+    plus, minus = back_to_back(sqrt(left) / 2, sqrt(left / 4 - MUON_MASS**2), unit)
+    plus, minus = p4.from_rest_frame(plus, dimuon), p4.from_rest_frame(minus, dimuon)
+    return plus, minus, off_plus, off_minus

@@ -205,9 +205,7 @@ def _reconstruct(
 def integrate(mass: float, sqrt_s: float, seed: int, precision: float = 0.002) -> Pair:
     """Cross-section of the signal of one mass over g'^2, and its error below a precision, fb."""
     rng = Batch("signal", round(1e6 * mass), 0, 0).rng(seed, _INTEGRATION)
-    energies = np.full(50_000, sqrt_s)
-    weights = np.empty(0)
-    error = np.inf
+    energies, weights, error = np.full(50_000, sqrt_s), np.empty(0), np.inf
     while len(weights) == 0 or error > precision * weights.mean():
         weights = np.append(weights, SignalGenerator(mass).generate(rng, energies).weight)
         error = float(weights.std(ddof=1) / np.sqrt(len(weights)))

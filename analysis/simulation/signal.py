@@ -67,9 +67,7 @@ def trace(s: float, d: Pair, masses2: Pair) -> float:
     photon's mass squared; d are those of the mu- and of the mu+; masses are m^2, M^2; all in GeV^2.
     """
     muon, boson = masses2
-    product = d[0] * d[1]
-    total = d[0] + d[1]
-    squares = d[0] * d[0] + d[1] * d[1]
+    product, total, squares = d[0] * d[1], d[0] + d[1], d[0] * d[0] + d[1] * d[1]
     numerator = product * ((s - d[0]) ** 2 + (s - d[1]) ** 2)
     numerator += 2 * boson * product * (boson - total)
     numerator += boson * s * (4 * product - squares)
@@ -153,8 +151,7 @@ def _generate(rng: Random, mass: float, events: GeneratedEvents) -> None:
         # orientation: the direction of the Z', and the muons about it
         polar = 2 * rng.random() - 1
         sine = np.sqrt(1 - polar * polar)
-        azimuth = 2 * np.pi * rng.random()
-        roll = 2 * np.pi * rng.random()
+        azimuth, roll = 2 * np.pi * rng.random(), 2 * np.pi * rng.random()
         for muon, sign in ((events.mu_plus[i], -1.0), (events.mu_minus[i], 1.0)):
             radial = sign * across * np.cos(roll)
             normal = sign * across * np.sin(roll)
@@ -164,11 +161,8 @@ def _generate(rng: Random, mass: float, events: GeneratedEvents) -> None:
             muon[1] = np.cos(azimuth) * in_plane - np.sin(azimuth) * normal
             muon[2] = np.sin(azimuth) * in_plane + np.cos(azimuth) * normal
             muon[3] = polar * axial - sine * radial
-        boson = events.invisible[i]
-        boson[0] = energy
-        boson[1] = recoil * sine * np.cos(azimuth)
-        boson[2] = recoil * sine * np.sin(azimuth)
-        boson[3] = recoil * polar
+        x, y = recoil * sine * np.cos(azimuth), recoil * sine * np.sin(azimuth)
+        events.invisible[i] = (energy, x, y, recoil * polar)
         z = (events.mu_minus[i, 3], events.mu_plus[i, 3])
         rate = trace(s, d, masses2) - longitudinal(s, d, z, masses2)
         events.weight[i] = RATE * volume * rate / (s * s * s)

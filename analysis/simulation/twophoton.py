@@ -126,8 +126,7 @@ def scattered_electron(
     energy = sqrt_s / 2
     beam2 = energy**2 - ELECTRON_MASS**2
     # products of the momentum with those of both beams
-    with_own = ELECTRON_MASS**2 + virtuality / 2
-    with_other = (1 - y) * (energy**2 + beam2)
+    with_own, with_other = ELECTRON_MASS**2 + virtuality / 2, (1 - y) * (energy**2 + beam2)
     scattered = (with_own + with_other) / (2 * energy)
     along = (with_other - with_own) / (2 * sqrt(beam2))
     across2 = scattered**2 - ELECTRON_MASS**2 - along**2

@@ -94,8 +94,7 @@ class Ranks:
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if several else name
 
 
-ALONE: Final = Ranks()
-"""One process, which trains without others."""
+ALONE: Final = Ranks()  # one process, which trains without others
 
 
 class Batch(NamedTuple):

@@ -2,36 +2,34 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from punzinet.analysis.manifest.sections import Section
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Width = Annotated[int, Field(ge=1, le=1024)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PretrainingSettings(_Settings):
+class PretrainingSettings(Section):
     """Weighted binary cross-entropy, without which the Punzi-loss does not converge."""
 
     # The paper's recipe (EPJC 82, 121, section 4): 200 epochs of SGD in batches of 2048 at
     # learning rate 1, halved after 10 epochs without improvement.
-    epochs: int = Field(200, ge=0, description="passes over the training sample")
-    batch_size: int | None = Field(2048, ge=1, description="events a step; null for all at once")
-    learning_rate: Positive = Field(1.0, description="of SGD at the start")
-    patience: int = Field(
-        10, ge=1, description="epochs without a better validation loss that halve the rate"
-    )
-    signal_weights: Literal["total", "hypothesis"] = Field(
-        "hypothesis",
-        description="'total' scales all signal weights by one factor so that their sum is the "
-        "background's, as in the paper; 'hypothesis' gives every hypothesis an equal share of "
-        "that sum, so that one with few accepted events is not given up",
-    )
+    epochs: int = Field(200, ge=0)
+    """passes over the training sample"""
+    batch_size: int | None = Field(2048, ge=1)
+    """events a step; null for all at once"""
+    learning_rate: Positive = 1.0
+    """of SGD at the start"""
+    patience: int = Field(10, ge=1)
+    """epochs without a better validation loss that halve the rate"""
+    signal_weights: Literal["total", "hypothesis"] = "hypothesis"
+    """'total' scales all signal weights by one factor so that their sum is the background's, as in
+    the paper; 'hypothesis' gives every hypothesis an equal share of that sum, so that one with few
+    accepted events is not given up"""
 
 
-class PunziSettings(_Settings):
+class PunziSettings(Section):
     """The Punzi-loss: the mean of σ_min over all training hypotheses, in fb."""
 
     # The paper's recipe: 2000 epochs of SGD in batches of 50 000, halved on a plateau. Its
@@ -40,57 +38,51 @@ class PunziSettings(_Settings):
     # 6.3 when the pretraining also weights all hypotheses alike. The step limit is ours; it
     # keeps one hypothesis with hardly any signal left from throwing the parameters away, and
     # leaves the optimum where it is.
-    epochs: int = Field(2000, ge=0, description="passes over the training sample")
-    optimizer: Literal["sgd", "lbfgs"] = Field(
-        "sgd",
-        description="'sgd' is the paper's; 'lbfgs' makes quasi-Newton steps with all events at "
-        "once, whatever batch_size, learning_rate and max_step say, and ends when the plateau "
-        "test would halve the rate",
-    )
-    batch_size: int | None = Field(50_000, ge=1, description="events a step; null for all at once")
-    batches: Literal["random", "stratified"] = Field(
-        "random",
-        description="'random' batches are random subsets of the sample; 'stratified' ones hold "
-        "their share of every background process and of every hypothesis' signal",
-    )
-    learning_rate: Positive = Field(1e-2, description="of SGD at the start, per fb")
-    patience: int = Field(
-        60, ge=1, description="epochs without a better validation loss that halve the rate"
-    )
-    smoothing: int = Field(
-        10, ge=1, description="epochs over which that loss is averaged (exponentially) for it"
-    )
-    max_step: Positive | None = Field(
-        0.02, description="longest step in parameter space (Euclidean norm); null for no limit"
-    )
+    epochs: int = Field(2000, ge=0)
+    """passes over the training sample"""
+    optimizer: Literal["sgd", "lbfgs"] = "sgd"
+    """'sgd' is the paper's; 'lbfgs' makes quasi-Newton steps with all events at once, whatever
+    batch_size, learning_rate and max_step say, and ends when the plateau test would halve the
+    rate"""
+    batch_size: int | None = Field(50_000, ge=1)
+    """events a step; null for all at once"""
+    batches: Literal["random", "stratified"] = "random"
+    """'random' batches are random subsets of the sample; 'stratified' ones hold their share of
+    every background process and of every hypothesis' signal"""
+    learning_rate: Positive = 1e-2
+    """of SGD at the start, per fb"""
+    patience: int = Field(60, ge=1)
+    """epochs without a better validation loss that halve the rate"""
+    smoothing: int = Field(10, ge=1)
+    """epochs over which that loss is averaged (exponentially) for it"""
+    max_step: Positive | None = 0.02
+    """longest step in parameter space (Euclidean norm); null for no limit"""
 
 
-class TrainingSettings(_Settings):
+class TrainingSettings(Section):
     """What is trained, on which events, and where."""
 
-    networks: int = Field(1, ge=1, description="independently initialised networks")
-    seed: int = Field(1, ge=0, description="seed of initial parameters and of shuffling")
-    hidden: tuple[Width, ...] = Field((8, 4), min_length=1, description="units of hidden layers")
-    validation_fold: int = Field(4, ge=0, le=4, description="fold (of 5) kept for validation")
-    device: str = Field(
-        "cpu",
-        description="'cpu' runs compiled kernels; any other name is a device of PyTorch, such as "
-        "cuda or mps, whose automatic differentiation is used there (cpu:0 for it on the CPU)",
-    )
-    storage: Literal["memory", "disk"] = Field(
-        "memory",
-        description="where the events lie that are trained on: in memory, or, if they are more "
-        "than it holds, in files of the output folder that are mapped into it",
-    )
-    significance_cross_section: Positive | None = Field(
-        None,
-        description="of every signal, in fb: with it, 1/Z² of the significance Z = S/√(S+B) "
-        "(arXiv:1806.00322), averaged over the hypotheses, takes the place of the Punzi-loss",
-    )
-    pretraining: PretrainingSettings = Field(
-        PretrainingSettings(), description="recipe of the weighted cross-entropy"
-    )
-    punzi: PunziSettings = Field(PunziSettings(), description="recipe of the Punzi-loss")
+    networks: int = Field(1, ge=1)
+    """independently initialised networks"""
+    seed: int = Field(1, ge=0)
+    """seed of initial parameters and of shuffling"""
+    hidden: tuple[Width, ...] = Field((8, 4), min_length=1)
+    """units of hidden layers"""
+    validation_fold: int = Field(4, ge=0, le=4)
+    """fold (of 5) kept for validation"""
+    device: str = "cpu"
+    """'cpu' runs compiled kernels; any other name is a device of PyTorch, such as cuda or mps,
+    whose automatic differentiation is used there (cpu:0 for it on the CPU)"""
+    storage: Literal["memory", "disk"] = "memory"
+    """where the events lie that are trained on: in memory, or, if they are more than it holds, in
+    files of the output folder that are mapped into it"""
+    significance_cross_section: Positive | None = None
+    """of every signal, in fb: with it, 1/Z² of the significance Z = S/√(S+B) (arXiv:1806.00322),
+    averaged over the hypotheses, takes the place of the Punzi-loss"""
+    pretraining: PretrainingSettings = PretrainingSettings()
+    """recipe of the weighted cross-entropy"""
+    punzi: PunziSettings = PunziSettings()
+    """recipe of the Punzi-loss"""
 
     @property
     def loss(self) -> Literal["punzi", "significance"]:

@@ -15,8 +15,8 @@ from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
+from punzinet.analysis.paper import judgement
 from punzinet.analysis.paper.claims import effects, make_claims
-from punzinet.analysis.paper.judgement import Judgement, judge
 from punzinet.analysis.paper.studies import MAIN, Study
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import Sensitivity
@@ -53,7 +53,8 @@ def run_training(
         return None
     about = provenance_of(manifest, output, "train", training=settings.model_dump(mode="json"))
     everything = load_sample(output.tensors, windows, settings.validation_fold, every_mass=True)
-    sensitivity = _judge_and_save(manifest, everything, windows, result, output, about=about)
+    judge = Judge(everything, windows.training, manifest.figure_of_merit, manifest.luminosity)
+    sensitivity = _judge_and_save(result, judge, windows, output, about)
     return [output.sensitivity, *_files(output.network(""))], result, sensitivity
 
 
@@ -81,11 +82,13 @@ def run_study(
     del sample
     about = provenance_of(manifest, output, f"paper {study.name}", **study.recipe())
     everything = load_sample(output.tensors, windows, fold, every_mass=True)
-    sensitivity = _judge_and_save(manifest, everything, windows, result, folder, about=about)
+    judge = Judge(everything, windows.training, manifest.figure_of_merit, manifest.luminosity)
+    sensitivity = _judge_and_save(result, judge, windows, folder, about)
     nets = {trained.name: trained.network for trained in result.networks}
     events = read_tensor_events(output.tensors, windows.search).of_fold(fold)
     converged = np.array([trained.converged for trained in result.punzi], dtype=bool)
-    judged = judge(nets, sensitivity, everything, events, converged, replicas=REPLICAS, seed=seed)
+    drawn: dict[str, Any] = {"replicas": REPLICAS, "seed": seed}
+    judged = judgement.judge(nets, sensitivity, everything, events, converged, **drawn)
     judged.write(folder.judgement)
     networks = {trained.name: _outcome(trained) for trained in result.networks}
     content = {"provenance": about, "label": study.label, "networks": networks}
@@ -128,18 +131,11 @@ def provenance_of(
 
 
 def _judge_and_save(
-    manifest: Manifest,
-    everything: Sample,
-    windows: Windows,
-    result: train.TrainingResult,
-    output: OutputFolder,
-    *,
-    about: Mapping[str, Any],
+    result: train.TrainingResult, judge: Judge, windows: Windows, output: OutputFolder, about: Any
 ) -> Sensitivity:
     """Find the cuts of trained networks, judge them at every mass, and save both."""
     networks = {trained.name: trained.network for trained in result.networks}
-    merit = manifest.figure_of_merit, manifest.luminosity
-    sensitivity = evaluate(networks, Judge(everything, windows.training, *merit))
+    sensitivity = evaluate(networks, judge)
     for trained in result.networks:
         settings = {**about["settings"], **_outcome(trained)}
         cut = sensitivity.networks[trained.name].single_cut
@@ -187,8 +183,8 @@ def _pretrained(output: OutputFolder, study: Study) -> FloatArray | None:
     return train.parameters_of([load_network(folder.network(name)).network for name in names])
 
 
-def _judgements(output: OutputFolder, studies: Sequence[str]) -> dict[str, Judgement]:
-    return {name: Judgement.read(output.study(name).judgement) for name in studies}
+def _judgements(output: OutputFolder, studies: Sequence[str]) -> dict[str, judgement.Judgement]:
+    return {name: judgement.Judgement.read(output.study(name).judgement) for name in studies}
 
 
 def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str]) -> list[Path]:

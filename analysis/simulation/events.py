@@ -136,12 +136,8 @@ def rotate_to(axis: Vector, p: Momentum) -> Momentum:
     """Rotation Rz(phi) Ry(theta) that brings the z axis onto a unit vector."""
     across, cos_phi, sin_phi = _azimuth(axis)
     radial = axis[2] * p[1] + across * p[3]
-    return (
-        p[0],
-        cos_phi * radial - sin_phi * p[2],
-        sin_phi * radial + cos_phi * p[2],
-        axis[2] * p[3] - across * p[1],
-    )
+    x, y = cos_phi * radial - sin_phi * p[2], sin_phi * radial + cos_phi * p[2]
+    return p[0], x, y, axis[2] * p[3] - across * p[1]
 
 
 @njit(cache=True)
@@ -149,12 +145,8 @@ def rotate_from(axis: Vector, p: Momentum) -> Momentum:
     """Inverse of `rotate_to`: the rotation that brings a unit vector onto the z axis."""
     across, cos_phi, sin_phi = _azimuth(axis)
     radial = cos_phi * p[1] + sin_phi * p[2]
-    return (
-        p[0],
-        axis[2] * radial - across * p[3],
-        cos_phi * p[2] - sin_phi * p[1],
-        across * radial + axis[2] * p[3],
-    )
+    x, z = axis[2] * radial - across * p[3], across * radial + axis[2] * p[3]
+    return p[0], x, cos_phi * p[2] - sin_phi * p[1], z
 
 
 @njit(cache=True)

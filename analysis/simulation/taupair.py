@@ -186,12 +186,9 @@ def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momen
     along = gamma * p[3] + boost * p[0]
     # the axes: z = (sine, 0, cosine), x = (-cosine, 0, sine) and y = (0, -1, 0) at azimuth zero
     in_plane = sine * along - cosine * p[1]
-    return (
-        gamma * p[0] + boost * p[3],
-        cos(azimuth) * in_plane + sin(azimuth) * p[2],
-        sin(azimuth) * in_plane - cos(azimuth) * p[2],
-        cosine * along + sine * p[1],
-    )
+    x = cos(azimuth) * in_plane + sin(azimuth) * p[2]
+    y = sin(azimuth) * in_plane - cos(azimuth) * p[2]
+    return gamma * p[0] + boost * p[3], x, y, cosine * along + sine * p[1]
 
 
 @njit(cache=True)

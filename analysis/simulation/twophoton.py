@@ -67,10 +67,8 @@ class TwoPhoton(NamedTuple):
 
 def whole(pair_mass: float) -> list[TwoPhoton]:
     """Generators of all events above a mass of the muon pair, GeV."""
-    return [
-        TwoPhoton(f"{beam}'s photon harder", harder, (0.0, inf), pair_mass, pair_mass)
-        for harder, beam in enumerate(BEAMS)
-    ]
+    about = (0.0, inf), pair_mass, pair_mass
+    return [TwoPhoton(f"{beam}'s photon harder", i, *about) for i, beam in enumerate(BEAMS)]
 
 
 def _slopes(low: float, high: float) -> Pair:

@@ -164,12 +164,9 @@ class Checkpoint:
         begin = time.monotonic()
         if not at_once and begin - self._written < self._pause:
             return
-        arrays = {
-            f"{name}/{key}": array
-            for name, state in self.states.items()
-            for key, array in state.to_arrays().items()
-        }
-        messages = {name: state.messages for name, state in self.states.items()}
+        states = self.states.items()
+        arrays = {f"{k}/{n}": v for k, state in states for n, v in state.to_arrays().items()}
+        messages = {name: state.messages for name, state in states}
         write_record(self._path, Record({FORMAT: self._identity, "messages": messages}, arrays))
         self._written = time.monotonic()
         self._pause = (self._written - begin) / TIME_SHARE

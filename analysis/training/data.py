@@ -242,10 +242,8 @@ def _find(
             validates = table["fold"].to_numpy()[start < stop] == validation_fold
             count += (~validates).sum(), validates.sum()
     codes = {name: code for code, name in enumerate(names)} | {SIGNAL_PROCESS: SIGNAL}
-    training, validation = (
-        StoredEvents(paths, windows, codes, validation_fold, bool(part), int(count[part]))
-        for part in range(2)
-    )
+    where = paths, windows, codes, validation_fold
+    training, validation = (StoredEvents(*where, bool(i), n) for i, n in enumerate(count.tolist()))
     about = windows.search.feature_names, windows.mass[windows.training], tuple(names)
     return about, training, validation
 

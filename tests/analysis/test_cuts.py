@@ -6,13 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import synthetic_sample
 
-from punzinet.analysis.cuts import (
-    RankedEvents,
-    best_single_cut,
-    interpolated_cuts,
-    optimal_cuts,
-    selected,
-)
+from punzinet.analysis import cuts as exact
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
@@ -37,7 +31,7 @@ def event_columns(draw):
 
 
 def rank(columns, hypotheses=87):
-    return RankedEvents.rank(*columns, processes=3, hypotheses=hypotheses)
+    return exact.RankedEvents.rank(*columns, processes=3, hypotheses=hypotheses)
 
 
 def masked_sums(columns, cuts):
@@ -60,7 +54,9 @@ def sigma_of(sums, figure):
 @given(columns=event_columns(), cut=st.integers(-14, 14))
 def test_selected_sums_equal_masks(columns, cut):
     cuts = np.float32(cut) / np.float32(3) + np.array([0.0, 0.5, -0.5, np.inf])
-    np.testing.assert_allclose(selected(rank(columns, H), cuts), masked_sums(columns, cuts), 1e-12)
+    np.testing.assert_allclose(
+        exact.selected(rank(columns, H), cuts), masked_sums(columns, cuts), 1e-12
+    )
 
 
 @pytest.mark.parametrize("figure", [PLAIN, FigureOfMerit(form="punzi-improved", a=5.0), UNCERTAIN])
@@ -70,16 +66,16 @@ def test_cuts_are_those_of_an_exhaustive_search(figure, columns, training):
     events, training = rank(columns, H), np.array(training)
     candidates = np.unique(columns[0])
     sigma = np.array([sigma_of(masked_sums(columns, np.full(H, c))[0], figure) for c in candidates])
-    cuts, best = optimal_cuts(events, figure, *MERIT), sigma.min(axis=0)
+    cuts, best = exact.optimal_cuts(events, figure, *MERIT), sigma.min(axis=0)
     np.testing.assert_allclose(sigma_of(masked_sums(columns, cuts)[0], figure), best, rtol=1e-12)
     assert np.isin(cuts[np.isfinite(cuts)], candidates).all()
     assert np.array_equal(np.isinf(cuts), np.isinf(best))
     used = training & np.isfinite(best)
     if not used.any():
         with pytest.raises(InputError, match="No training hypothesis has a signal event"):
-            best_single_cut(events, training, figure, *MERIT)
+            exact.best_single_cut(events, training, figure, *MERIT)
         return
-    cut = best_single_cut(events, training, figure, *MERIT)
+    cut = exact.best_single_cut(events, training, figure, *MERIT)
     mean = sigma[:, used].mean(axis=1)
     assert mean[candidates == cut] == pytest.approx(mean.min(), rel=1e-12)
 
@@ -95,18 +91,17 @@ def test_the_order_of_the_events_does_not_matter():
     columns = many()
     columns[0].round(1, out=columns[0])
     shuffle = np.random.default_rng(1).permutation(len(columns[0]))
-    events, other = rank(columns), rank([c[shuffle] for c in columns])
-    training = np.arange(87) % 2 == 0
-    np.testing.assert_array_equal(optimal_cuts(events, PLAIN, 50.0), optimal_cuts(other, PLAIN, 50))
-    single = best_single_cut(events, training, PLAIN, 50.0)
-    assert single == best_single_cut(other, training, PLAIN, 50.0)
+    both, training = (rank(columns), rank([c[shuffle] for c in columns])), np.arange(87) % 2 == 0
+    np.testing.assert_array_equal(*(exact.optimal_cuts(events, PLAIN, 50.0) for events in both))
+    one, other = (exact.best_single_cut(events, training, PLAIN, 50.0) for events in both)
+    assert one == other
 
 
 def test_no_events_select_nothing():
     empty = [np.empty(0, dtype=t) for t in (np.float32, float, np.int16, np.int16, np.int16)]
     events = rank(empty, 3)
-    assert np.isinf(optimal_cuts(events, PLAIN, 50.0)).all()
-    np.testing.assert_array_equal(selected(events, 0.0), np.zeros((2, 4, 3)))
+    assert np.isinf(exact.optimal_cuts(events, PLAIN, 50.0)).all()
+    np.testing.assert_array_equal(exact.selected(events, 0.0), np.zeros((2, 4, 3)))
 
 
 @pytest.mark.parametrize(
@@ -128,13 +123,15 @@ def test_interpolated_cuts_pass_through_the_known_ones_and_never_beyond_neighbou
     mass = np.array([1.0, 1.5, 2.0, 3.0, 4.0])
     cut = np.array([0.3, -1.0, np.inf, 2.0, 1.9])
     finite = np.isfinite(cut)
-    np.testing.assert_allclose(interpolated_cuts(mass, cut, mass[finite]), cut[finite], atol=1e-12)
-    between = interpolated_cuts(mass, cut, np.linspace(1.5, 3.0, 50))
+    np.testing.assert_allclose(
+        exact.interpolated_cuts(mass, cut, mass[finite]), cut[finite], atol=1e-12
+    )
+    between = exact.interpolated_cuts(mass, cut, np.linspace(1.5, 3.0, 50))
     assert np.all(np.diff(between) >= 0)
     assert between.min() >= -1.0
     assert between.max() <= 2.0
-    outside = interpolated_cuts(mass, cut, np.array([0.0, 9.0, np.nan]))
+    outside = exact.interpolated_cuts(mass, cut, np.array([0.0, 9.0, np.nan]))
     np.testing.assert_array_equal(outside, [0.3, 1.9, np.nan])
     for known, everywhere in (([np.inf, 0.4], 0.4), ([np.inf, np.inf], np.inf)):
-        found = interpolated_cuts(mass[:2], np.array(known), np.array([0.5, 1.2]))
+        found = exact.interpolated_cuts(mass[:2], np.array(known), np.array([0.5, 1.2]))
         assert found.tolist() == [everywhere, everywhere]

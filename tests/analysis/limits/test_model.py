@@ -29,12 +29,9 @@ def test_effective_events_are_those_of_a_poisson_count():
     assert one.effective == pytest.approx(count)
 
 
-def test_where_nothing_is_left_half_an_event_stands_for_it():
+def test_half_an_event_stands_for_no_background_and_no_signal_has_no_limit():
     (unseen,) = experiment_of([0.0, 0.0], [0.0, 0.0]).backgrounds
     assert unseen == Background("unseen", 0.15, 0.5, ("background", 0.1))
-
-
-def test_no_signal_no_limit():
     assert experiment_of([1.0, 1.0], [1.0, 1.0], efficiency=0.0) is None
 
 

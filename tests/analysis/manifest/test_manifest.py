@@ -19,6 +19,7 @@ OWN = {
         "taupair": {"process": "tautau", "files": ["tau.root"], "luminosity": 100},
     },
 }
+MASSES = ("hypotheses", "masses")
 UNCERTAINTY = ("figure_of_merit", "background_uncertainty")
 DATA = {"process": "data", "files": ["data.root"]}
 
@@ -94,8 +95,18 @@ def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path):
         ),
         (UNCERTAINTY, {"signal": 0.1}, "signal' is no background of `processes`; known"),
         (UNCERTAINTY, {"tauttau": 0.1}, "tauttau' is no background of `processes`; known"),
-        (("blinding", "fraction"), 2, r"`blinding.fraction` \(share of all data that is seen\)"),
-        (("hypotheses", "masses"), [1.0, 1.0], "`hypotheses.*two masses are the same"),
+        (("blinding", "fraction"), 1, r"`blinding.fraction` \(share of all data .*less than 1"),
+        (("blinding", "fraction"), 0, r"`blinding.fraction` .*greater than 0"),
+        (("blinding",), {"fraction": 0.1, "signal_region": [1.0, 2.0]}, "not both"),
+        (("blinding", "signal_region"), [2.0, 1.0], "from a smaller to a larger"),
+        (MASSES, [1.0, 1.0], "`hypotheses.*two masses are the same"),
+        (MASSES, [], "at least one mass"),
+        (MASSES, [1.0, -2.0], "greater than 0"),
+        (MASSES, {"start": 0.1, "stop": 1.0, "step": 0.2}, "never reach"),
+        *(  # a grid is of a sensible size
+            (MASSES, {"stop": stop, "step": step}, "are none, or 10000 or more")
+            for stop, step in ((1e308, 0.1), (8.7, 1e-320), (8.7, 1e-9), (0.05, 0.1))
+        ),
     ],
 )
 def test_mistakes(tmp_path, keys, to, sentence):

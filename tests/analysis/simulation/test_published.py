@@ -1,38 +1,36 @@
 """Comparisons with published numbers: what is counted, what agrees, what is missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_data import make_manifest
+from small_data import make_manifest, windows_of
 
 from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.simulation import published
 from punzinet.analysis.simulation.taupair import TauPairGenerator, born_cross_section
-from punzinet.analysis.windows import Windows
 
 MASSES = np.array([0.9, 1.7, 2.5, 3.0])
 
 
-def make_windows():
-    """Published widths, the third interpolated; every second mass trains."""
-    sigma = np.array([0.296, 0.304, 0.4, 0.3])
-    fitted = np.array([True, True, False, True])
-    fits = tuple(
-        PeakFit(0.0, s, 2 * s, 0.8, s, 0.01, 500.0, 40.0, 46, None) if f else None
-        for s, f in zip(sigma, fitted, strict=True)
-    )
-    return Windows(MASSES, sigma, np.array([True, False, True, False]), fitted, fits)
+FIT = PeakFit(0.0, 0.3, 0.6, 0.8, 0.3, 0.01, 500.0, 40.0, 46, None)
+#: Published widths, the third interpolated; every second mass trains.
+WINDOWS = replace(
+    windows_of(MASSES, [0.296, 0.304, 0.4, 0.3], [True, False, True, False]),
+    fitted=np.array([True, True, False, True]),
+    fits=(FIT, FIT, None, FIT),
+)
 
 
 @pytest.fixture
 def folder(tmp_path):
     """What the features stage leaves: four background events, one in training windows twice."""
     output = OutputFolder(tmp_path)
-    windows = make_windows()
-    windows.write(output.windows, {})
+    WINDOWS.write(output.windows, {})
     # windows 0, 1, 2 and none
     start, stop = np.array([0, 1, 1, 3]), np.array([1, 2, 3, 3])
     for name in ("tautau", "eemumu"):
@@ -57,23 +55,23 @@ def manifest():
 
 
 def test_yields_count_training_windows_at_50_per_fb_without_corrections(folder, manifest):
-    yields = published.background_yields(manifest, folder, make_windows())
+    yields = published.background_yields(manifest, folder, WINDOWS)
     # of the trigger's 0.9 nothing is left: 0.5 in window 0 and 2.0 in windows 1 and 2
     assert yields["tautau"] == pytest.approx((2.5, np.hypot(0.5, 2.0)))
     assert "mumugamma" not in yields
     half = manifest.model_copy(update={"luminosity": 25.0})
-    doubled = published.background_yields(half, folder, make_windows())["tautau"]
+    doubled = published.background_yields(half, folder, WINDOWS)["tautau"]
     assert doubled[0] == pytest.approx(5.0)
 
 
 def test_signal_counts_training_masses(folder):
-    share, error = published.signal_in_window(folder, make_windows())
+    share, error = published.signal_in_window(folder, WINDOWS)
     assert share == pytest.approx(0.35)
     assert error == pytest.approx(np.sqrt(0.3 * 0.7 + 0.4 * 0.6) / np.sqrt(1000) / 2)
 
 
 def test_widths_are_found_by_mass():
-    first, fitted, _, interpolated, *_, last = found = published.widths(make_windows())
+    first, fitted, _, interpolated, *_, last = found = published.widths(WINDOWS)
     assert [row.quantity[15:-5] for row in (first, fitted, last)] == ["0.1", "0.9", "8.1"]
     assert len(found) == 11
     assert (fitted.ours, fitted.error, fitted.note) == (0.296, 0.01, "")
@@ -119,13 +117,13 @@ def test_missing_and_damaged_results_are_one_sentence(folder, manifest):
     tensor = folder.tensors / "tautau" / "part.parquet"
     tensor.write_text("no tensor")
     with pytest.raises(InputError, match="is not a tensor file of this software"):
-        published.background_yields(manifest, folder, make_windows())
+        published.background_yields(manifest, folder, WINDOWS)
     tensor.unlink()
     with pytest.raises(InputError, match="punzinet features"):
-        published.background_yields(manifest, folder, make_windows())
+        published.background_yields(manifest, folder, WINDOWS)
     write_json(folder.features_cutflow, {"datasets": {"signal": {"hypotheses": [{}]}}})
     with pytest.raises(InputError, match="not hold the cutflow of this software"):
-        published.signal_in_window(folder, make_windows())
+        published.signal_in_window(folder, WINDOWS)
 
 
 @pytest.mark.parametrize(

@@ -88,12 +88,9 @@ def test_the_coupling_has_its_published_values():
     # 0.02761 +- 0.00036 (Burkhardt and Pietrzyk 2001)
     assert radiation.hadron_loop(z) == pytest.approx(0.02761, abs=0.00036)
     assert radiation.vacuum_polarisation(111.9) == pytest.approx(0.0364, rel=0.02)
-
-
-@pytest.mark.parametrize("edge", [0.7, 2.0, 4.0, 10.0])
-def test_the_hadronic_pieces_join(edge):
-    below, above = radiation.hadron_loop(edge**2 - 1e-9), radiation.hadron_loop(edge**2 + 1e-9)
-    assert above == pytest.approx(below, rel=3e-4)
+    for edge in (0.7, 2.0, 4.0, 10.0):  # the hadronic pieces join
+        below, above = (radiation.hadron_loop(edge**2 + step) for step in (-1e-9, 1e-9))
+        assert above == pytest.approx(below, rel=3e-4)
 
 
 def test_a_loop_fulfils_its_dispersion_relation():

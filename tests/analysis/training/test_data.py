@@ -11,7 +11,6 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import load_folds, load_sample
 
-Columns = dict[str, dict[str, np.ndarray]]
 #: Four overlapping windows, of which the first and the third train.
 WINDOWS = windows_of([1.0, 2.0, 3.0, 4.0], [1.5] * 4, [True, False, True, False])
 
@@ -41,10 +40,10 @@ def columns():
 def write(folder, columns, chunk):
     for name, table in columns.items():
         (folder / name).mkdir(parents=True)
-        for start in range(0, len(table["weight"]), chunk):
-            rows = pa.table({key: column[start : start + chunk] for key, column in table.items()})
-            at = rows.schema.get_field_index("process")
-            rows = rows.set_column(at, "process", rows["process"].dictionary_encode())
+        process = pa.array(table["process"]).dictionary_encode()
+        whole = pa.table(table | {"process": process})
+        for start in range(0, len(whole), chunk):
+            rows = whole.slice(start, chunk)
             pq.write_table(rows, folder / name / f"file-{start}-{start + len(rows)}.parquet")
     return folder
 

@@ -8,8 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +54,7 @@ class Trainer:
 
     def interrupt(self, settings, phase, epoch, number):
         """Train until this process gets a signal after an epoch of a phase."""
-        reporter = At(phase, epoch, lambda: os.kill(os.getpid(), number))
+        reporter = at(phase, epoch, lambda _: os.kill(os.getpid(), number))
         with pytest.raises(Interrupted, match=f"after epoch {epoch} of phase {phase}.*continues"):
             self(settings, reporters=[reporter])
 
@@ -63,20 +62,14 @@ class Trainer:
         return pq.read_table(self.folder / "networks" / name / "history.parquet").to_pandas()
 
 
-@dataclass
-class At:
-    """A reporter that does something after an epoch of a phase."""
+def at(phase, epoch, action):
+    """A reporter that does something to the state after an epoch of a phase."""
 
-    phase: str
-    epoch: int
-    action: Callable[[], None]
-    epochs: list[int] = field(default_factory=list)
+    def report(now, state):
+        if (now.name, state.epoch) == (phase, epoch):
+            action(state)
 
-    def __call__(self, phase, state):
-        self.epochs.append(state.epoch)
-        self.state = state
-        if (phase.name, state.epoch) == (self.phase, self.epoch):
-            self.action()
+    return report
 
 
 @pytest.fixture
@@ -146,25 +139,23 @@ def test_quasi_newton_needs_fewer_epochs(train):
 
 
 def test_power_cut_loses_only_what_came_after_the_last_checkpoint(train, whole, monkeypatch):
-    def cut_power():
+    def cut_power(_):
         raise ZeroDivisionError  # not an orderly end
 
     monkeypatch.setattr(checkpoint, "TIME_SHARE", np.inf)
     with pytest.raises(ZeroDivisionError):
-        train(recipe(), reporters=[At("punzi", 3, cut_power)])
-    count = At("", 0, cut_power)
-    resumed = train(recipe(), resume=True, reporters=[count])
-    assert count.epochs == [3, 4, 5, 6, 7, 8]
+        train(recipe(), reporters=[at("punzi", 3, cut_power)])
+    epochs = []
+    reporters = [lambda _, state: epochs.append(state.epoch)]
+    resumed = train(recipe(), resume=True, reporters=reporters)
+    assert epochs == [3, 4, 5, 6, 7, 8]
     np.testing.assert_array_equal(vectors(resumed), vectors(whole))
 
 
 def test_second_signal_ends_it_at_once(train):
-    def twice():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-
+    interrupt = at("bce", 2, lambda _: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        train(recipe(), reporters=[At("bce", 2, twice)])
+        train(recipe(), reporters=[interrupt] * 2)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -231,11 +222,8 @@ def test_steps_that_are_too_long_are_noticed(train, rate, message):
 
 
 def test_one_lost_network_does_not_end_the_others(train, whole, caplog):
-    def lose_first():
-        reporter.state.parameters[0] = np.nan
-
-    reporter = At("punzi", 2, lose_first)
-    result = train(recipe(), reporters=[reporter])
+    lose_first = at("punzi", 2, lambda state: state.parameters[0].fill(np.nan))
+    result = train(recipe(), reporters=[lose_first])
     assert [n.converged for n in result.punzi] == [False, True]
     assert "punzi-00 did not converge: in epoch 3 the loss is no number" in caplog.text
     assert np.isfinite(vectors(result)).all()

@@ -8,13 +8,12 @@ import numpy as np
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import STAGES, Comparison, Spectra, fill_spectra
 from punzinet.analysis.types import FloatArray, IntArray
-from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import merge_cutflows, read_candidates
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo
 
 if TYPE_CHECKING:
     # Not at run time: torch is slow to import.
-    from punzinet.analysis.network import PunziNet
+    from punzinet.analysis.network import SavedNetwork
 
 BELOW_CUT = "dropped: network output below the cut"
 
@@ -35,20 +34,17 @@ class SelectionProcessor(ChunkProcessor):
     def __init__(
         self,
         datasets: Iterable[DatasetInfo],
-        windows: Windows,
-        network: "PunziNet",
-        cut: float,
-        *,
+        saved: "SavedNetwork",
         comparison: Comparison | None = None,
-        network_digest: str = "",
     ) -> None:
-        """Select events with an output before the sigmoid of at least `cut`.
+        """Select events with the single cut of a network, and compare data with backgrounds.
 
-        Data is compared with backgrounds as `comparison` says; `network_digest` tells this network
-        from any other. InputError if the network has an input that is none of the features, or
-        windows in another variable.
+        InputError if the network has no cut, an input that is none of the features, or windows in
+        another variable.
         """
-        depends_on = windows.mass.tolist(), windows.sigma.tolist(), network_digest, cut
+        windows, network, cut = saved.windows, saved.network, saved.single_cut
+        weights = {name: values.tolist() for name, values in network.state_dict().items()}
+        depends_on = windows.mass.tolist(), windows.sigma.tolist(), network.features, weights, cut
         super().__init__(datasets, *depends_on, comparison and comparison.to_json())
         for search in {dataset.search for dataset in self.datasets.values()}:
             unknown = set(network.features) - set(search.feature_names)

@@ -13,8 +13,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.io.files import checksum
-
 LIBRARIES = (
     *("awkward", "coffea", "hist", "iminuit", "numba", "numpy", "pyarrow", "torch"),
     *("uproot", "vector"),
@@ -83,12 +81,6 @@ def digest(content: Any) -> str:
     """SHA-256 of anything that JSON can express; equal content gives equal digests."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def digest_of_files(folder: Path) -> str:
-    """SHA-256 of all files in a folder, names included; equal folders give equal digests."""
-    files = (path for path in folder.iterdir() if path.is_file())
-    return digest({path.name: checksum(path, "sha256") for path in files})
 
 
 @cache

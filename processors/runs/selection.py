@@ -5,7 +5,7 @@ from typing import Any
 
 from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, write_spectra
-from punzinet.analysis.io.output import OutputFolder, digest_of_files, provenance
+from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
@@ -27,11 +27,9 @@ def run_selection(
     saved = load_network(output.network(network))
     cut, windows, unblind = saved.single_cut, saved.windows, options.get("unblind", False)
     comparison = _comparison(manifest, saved.network, unblind=unblind)
-    about: dict[str, Any] = {"comparison": comparison}
-    about["network_digest"] = digest_of_files(output.network(network))
 
     def select(datasets: dict[str, DatasetInfo]) -> tuple[SelectionProcessor, dict[Chunk, Any]]:
-        made = SelectionProcessor(datasets.values(), windows, saved.network, cut, **about)
+        made = SelectionProcessor(datasets.values(), saved, comparison)
         return made, reading.process(made, "selection", "Selection")
 
     with open_reading(manifest, output.ledger("select"), execution, **options) as reading:

@@ -1,6 +1,5 @@
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -11,6 +10,7 @@ from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import drawn_quantities, read_spectrum
+from punzinet.analysis.network import PunziNet, SavedNetwork
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.search import RECOIL, SearchSettings
 from punzinet.analysis.windows import Windows
@@ -102,12 +102,12 @@ def test_a_network_without_a_cut_selects_nothing(done, manifest):
 def test_a_network_of_another_search_is_refused(done, manifest):
     datasets = describe_datasets(manifest, preflight(manifest)[0]).values()
     windows = Windows.read(done.windows)
-    stranger = SimpleNamespace(features=("pt_mumu", "charm"))
+    stranger = PunziNet(("pt_mumu", "charm"), [0, 0], [1, 1])
     with pytest.raises(InputError, match="trained on pt_mumu, charm in windows of m2_recoil, but"):
-        SelectionProcessor(datasets, windows, stranger, 0.0)
+        SelectionProcessor(datasets, SavedNetwork(stranger, windows, 0.0, {}, {}))
     of_pairs = replace(windows, search=SearchSettings(variable="m_mumu").resolved)
     with pytest.raises(InputError, match=r"in windows of m_mumu, but .* the variable m2_recoil"):
-        SelectionProcessor(datasets, of_pairs, NETWORK, 0.0)
+        SelectionProcessor(datasets, SavedNetwork(NETWORK, of_pairs, 0.0, {}, {}))
 
 
 def test_luminosity_shrinks_with_what_was_selected(tmp_path, ntuples):

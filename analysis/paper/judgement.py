@@ -19,7 +19,6 @@ from punzinet.analysis.io.files import InputError, atomic_path
 from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
-from punzinet.analysis.training.data import Sample
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 LOSSES = ("bce", "punzi")
@@ -90,7 +89,7 @@ class Judgement:
 def judge(
     networks: Mapping[str, PunziNet],
     sensitivity: Sensitivity,
-    everything: Sample,
+    scaled: Judge,
     events: TensorEvents,
     converged: BoolArray,
     *,
@@ -99,13 +98,10 @@ def judge(
 ) -> Judgement:
     """Judge the networks of a study, by name, by the validation events.
 
-    `everything` has the windows of all hypotheses; `events` are the validation events with their
-    recoil masses. Studies with the same seed share replicas.
+    `scaled` are the events in the windows of all hypotheses, `events` those of validation with
+    their recoil masses. Studies with the same seed share replicas.
     """
-    merit = sensitivity.figure_of_merit, sensitivity.luminosity
-    mass, training = sensitivity.mass, sensitivity.training
-    own = Judge(everything, training, *merit)
-    validation = own.validation_fold
+    mass, training, validation = scaled.mass, scaled.training, scaled.validation_fold
     resampled = Replicas(validation, replicas, np.random.default_rng([seed, REPLICAS]))
     edges = bin_edges(mass)
     arrays: dict[str, FloatArray] = {}
@@ -116,8 +112,8 @@ def judge(
         logit, recoiling = (networks[name].logit_numpy(features) for features in inputs)
         ranked = validation.rank(logit)
         for kind, cut in cuts_of(sensitivity.networks[name], mass, training).items():
-            chosen, _ = own.judge(ranked, cut)
-            sigma = resampled.sigma_min(logit, cut, *merit).astype(np.float32)
+            chosen, _ = scaled.judge(ranked, cut)
+            sigma = resampled.sigma_min(logit, cut, *scaled.merit).astype(np.float32)
             collected[f"{loss}/{kind}/cut"].append(cut)
             collected[f"{loss}/{kind}/sigma"].append(chosen.sigma_min)
             collected[f"{loss}/{kind}/background"].append(chosen.background)

@@ -88,7 +88,7 @@ def run_study(
     events = read_tensor_events(output.tensors, windows.search).of_fold(fold)
     converged = np.array([trained.converged for trained in result.punzi], dtype=bool)
     drawn: dict[str, Any] = {"replicas": REPLICAS, "seed": seed}
-    judged = judgement.judge(nets, sensitivity, everything, events, converged, **drawn)
+    judged = judgement.judge(nets, sensitivity, judge, events, converged, **drawn)
     judged.write(folder.judgement)
     networks = {trained.name: _outcome(trained) for trained in result.networks}
     content = {"provenance": about, "label": study.label, "networks": networks}

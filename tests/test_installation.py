@@ -7,9 +7,8 @@ from pathlib import Path
 
 import commands
 import pytest
+from pages import ROOT
 from small_data import make_manifest, write_manifest
-
-ROOT = Path(__file__).parents[1]
 
 
 def run(*command, folder):

@@ -2,11 +2,10 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
+from pages import ROOT
 
-ROOT = Path(__file__).parents[1]
 BARE = re.compile(r"^\s*(from|import) (analysis|processors|plots)\b", re.MULTILINE)
 FORBIDDEN = {
     "analysis": {"processors", "plots", "coffea", "matplotlib", "mplhep"},

@@ -4,12 +4,12 @@ import os
 import re
 import shutil
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from commands import run
+from pages import ROOT
 
-BENCHMARKS = sorted((Path(__file__).parent / "bench").glob("bench_*.py"))
+BENCHMARKS = sorted((ROOT / "tests" / "bench").glob("bench_*.py"))
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
@@ -17,7 +17,7 @@ def test_the_executor_is_chosen_for_all_stages_that_have_one():
     variables = ("EXECUTOR=dask", "WORKERS=3", "SCHEDULER=tcp://there:8786", "OUTPUT=elsewhere")
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     make = ("make", "--dry-run", "select", *variables)
-    printed = run(*make, folder=Path(__file__).parents[1], env=environment).stdout
+    printed = run(*make, folder=ROOT, env=environment).stdout
     commands = re.findall(r"bin/punzinet (\w+) (.*)", printed)
     assert [stage for stage, _ in commands] == ["simulate", "features", "train", "select"]
     for stage, options in commands:

@@ -160,10 +160,8 @@ def test_the_report_works_in_a_browser(copy, browser):
     with_manifest(copy, processes={**{n: n for n in SMALL["datasets"]}, "tautau": HOSTILE})
     punzinet("report", "--upstream", folder=copy)
     for width in (1280, 375):
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600},
-        )
+        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         browser.get((copy / "output" / "report.html").as_uri())
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.get_log("browser") == []

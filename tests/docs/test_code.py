@@ -35,15 +35,13 @@ def execute(page, word, names, *replace):
 def names():
     """What a training loop has: a network, its features and the columns of each event."""
     rng = np.random.default_rng(4)
-    sigma = np.full(3, 0.4)
+    windows = windows_of(MASSES, np.full(3, 0.4))
     own = np.append(np.repeat(np.arange(3), 200), np.full(400, -1))
     signal = own >= 0
     value = np.where(signal, MASSES[own] ** 2 + rng.normal(0, 0.3, 1000), rng.uniform(0, 10, 1000))
-    found = {"lower": MASSES**2 - 2 * sigma, "upper": MASSES**2 + 2 * sigma, "np": np}
-    found["variable"] = value
+    found = {"lower": windows.low, "upper": windows.high, "variable": value, "np": np}
     execute("docs/loss.md", "searchsorted", found)
-    expected = windows_of(MASSES, sigma).assign(value)
-    np.testing.assert_array_equal((found["start"], found["stop"]), expected)
+    np.testing.assert_array_equal((found["start"], found["stop"]), windows.assign(value))
     inside = (found["start"] <= own) & (own < found["stop"])
     columns = {
         "mass": MASSES,

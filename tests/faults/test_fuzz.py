@@ -101,6 +101,7 @@ SIGNAL, TAUTAU = (
 SETTINGS["datasets"] = {"signal": SIGNAL, "tautau": TAUTAU}
 SIMPLE = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8))
 WORDS = ["signal", "tautau", "../x", "/etc/passwd", "a/../../b", "*", "http://x"]
+CHANGE = st.tuples(st.sampled_from([*leaves(SETTINGS)]), SIMPLE | st.sampled_from(NONSENSE))
 KEY = st.text(max_size=6)
 TREE = st.recursive(
     SIMPLE | st.sampled_from(WORDS),
@@ -133,12 +134,8 @@ MANIFESTS = {
         st.dictionaries(st.sampled_from([*Dataset.model_fields]), TREE, max_size=3),
         st.dictionaries(st.sampled_from([*Manifest.model_fields, "nonsense"]), TREE, max_size=2),
     ),
-    "settings": st.lists(
-        st.tuples(
-            st.sampled_from(list(leaves(SETTINGS))), st.one_of(SIMPLE, st.sampled_from(NONSENSE))
-        ), min_size=1, max_size=3,
-    ).map(partial(replaced, SETTINGS)),
-}  # fmt: skip
+    "settings": st.lists(CHANGE, min_size=1, max_size=3).map(partial(replaced, SETTINGS)),
+}
 
 
 @pytest.mark.parametrize("kind", MANIFESTS)

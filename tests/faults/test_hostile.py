@@ -30,10 +30,7 @@ class Structure(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.tags = []
-        self.attributes = set()
-        self.loaded = set()
-        self.text = ""
+        self.tags, self.attributes, self.loaded, self.text = [], set(), set(), ""
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
@@ -164,9 +161,8 @@ def test_a_report_of_hostile_results(results, chain, record_property):
 
 
 @pytest.mark.parametrize("name", ["../../outside", "/etc", "a/../../..", "n" * 5000, "<b>"])
-def test_a_hostile_name_of_a_network(chain, tmp_path, name, record_property):
+def test_a_hostile_name_of_a_network(chain, tmp_path, name):
     folder = chain.before("select", tmp_path)
     before = contents(folder / "output")
     assert "network" in chain.refused(folder, "select", "--network", name)
     assert contents(folder / "output") == before
-    record_property("fuzzed", 1)

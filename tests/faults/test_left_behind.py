@@ -135,7 +135,7 @@ def test_a_damaged_result_is_refused(finished, tmp_path, number, record_property
 
 
 @pytest.mark.parametrize(
-    ("damaged_file", "stage"),
+    ("left", "stage"),
     [
         ("networks/checkpoint.safetensors", "train"),
         (".ledger/features/*/signal/*.safetensors", "features"),
@@ -150,18 +150,16 @@ def test_a_damaged_result_is_refused(finished, tmp_path, number, record_property
         ("networks/*/network.safetensors", "train"),
     ],
 )
-def test_a_stage_gets_over_what_is_left_behind(
-    *, chain, finished, tmp_path, damaged_file, stage, survived
-):
+def test_a_stage_gets_over_what_is_left_behind(*, chain, finished, tmp_path, left, stage, survived):
     """It is done again, or the sentence says what to do; and that helps."""
     following = chain.stages[chain.stages.index(stage) + 1]
     folder = chain.before(following, tmp_path / "run")
     output = folder / "output"
     if stage == "train":
         shutil.copy(finished / CHECKPOINT, folder / CHECKPOINT)
-    if damaged_file != f".stages/{stage}.json":
+    if left != f".stages/{stage}.json":
         (output / ".stages" / f"{stage}.json").unlink()
-    for path in sorted(output.glob(damaged_file))[:2]:
+    for path in sorted(output.glob(left))[:2]:
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2] + os.urandom(200))
     done = chain.run(folder, stage)

@@ -142,11 +142,12 @@ def broken(ntuples, folder):
     return {"process": "tautau", "files": [str(ntuples["eemumu"]), str(bad)]}
 
 
-def damage(path):
-    """Overwrite the middle of a ROOT file, so that it can be opened and some of it not be read."""
+def damage(path, size=20_000):
+    """Overwrite the middle of a file; by default, one of ROOT can be opened and not all be read."""
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
-    data[middle : middle + 20_000] = bytes(20_000)
+    data[middle] ^= 1  # all that a size of 1 does
+    data[middle + 1 : middle + size] = bytes(size - 1)
     path.write_bytes(data)
 
 

@@ -47,11 +47,9 @@ def test_aliases_lead_to_other_branches_also_of_what_the_search_reads_besides():
 @pytest.mark.parametrize(
     ("branches", "further", "aliases", "sentence"),
     [
-        (
-            {**without("px1"), "daughter__bo0__cm__sppx": "double"}, [], {},
-            r"Dataset tautau: tree variables of x\.root has no branch daughter__bo0__cm__sppx__bc, "
-            r"which `px1` is read from; nearest are daughter__bo0__cm__sppx; name",
-        ),
+        ({**without("px1"), "daughter__bo0__cm__sppx": "double"}, [], {},
+         r"Dataset tautau: tree variables of x\.root has no branch daughter__bo0__cm__sppx__bc, "
+         r"which `px1` is read from; nearest are daughter__bo0__cm__sppx; name"),
         ({"Q": "double"}, [], {}, r"`experiment` is read from; name the right one"),
         # Half of a group is an error.
         (without("beam_py"), [], {}, "has no branch beamPy"),
@@ -103,10 +101,8 @@ class Damaged(InMemory):
 @pytest.mark.parametrize(
     ("events", "branch", "sentence"),
     [
-        (
-            column(np.zeros(4), Damaged), "b", r"^x.root: branch b cannot be read between entries "
-            r"10 and 14 \(expected 100 bytes\); the file is damaged, make or fetch it again\.$",
-        ),
+        (column(np.zeros(4), Damaged), "b", r"^x.root: branch b cannot be read between entries "
+         r"10 and 14 \(expected 100 bytes\); the file is damaged, make or fetch it again\.$"),
         (column(np.zeros(4)), "c", r"^Dataset d: x\.root has no branch c\.$"),
         (column(np.zeros(3)), "b", "holds 3 instead of 4 entries from entry 10 on"),
     ],

@@ -124,11 +124,9 @@ def test_workers_of_a_killed_process_end(tmp_path):
 
 @pytest.mark.faults
 def test_workers_that_always_die_end_in_one_sentence(tmp_path):
-    with (
-        open_executor(Execution("futures", 2)) as executor,
-        pytest.raises(InputError, match=r"die again and again .* 2 of 2 chunks are missing"),
-    ):
-        do(dies_always, 2, executor, tmp_path)
+    sentence = r"die again and again .* 2 of 2 chunks are missing"
+    with open_executor(Execution("futures", 2)) as pool, pytest.raises(InputError, match=sentence):
+        do(dies_always, 2, pool, tmp_path)
 
 
 @pytest.mark.parametrize(

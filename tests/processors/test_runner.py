@@ -5,7 +5,7 @@ import pytest
 from hist import Hist
 from hypothesis import given
 from hypothesis import strategies as st
-from small_data import make_events, make_manifest, write_ntuple
+from small_data import damage, make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.files import InputError
 from punzinet.processors.candidates import read_column
@@ -101,9 +101,7 @@ def test_only_what_is_missing_is_done_again(run, tmp_path, ntuples):
     assert len(records) == len(first) == 22
     before = [path.stat().st_mtime_ns for path in records]
     records[3].write_bytes(records[3].read_bytes()[:-1])
-    flipped = bytearray(records[5].read_bytes())
-    flipped[-20] ^= 1
-    records[5].write_bytes(flipped)
+    damage(records[5], 1)
     records[7].unlink()
     again = run(EventNumbers, files)
     assert list(again) == list(first)

@@ -88,9 +88,7 @@ def tensors_of(manifest, folder):
     return contents(make_features(manifest, folder).tensors)
 
 
-def test_a_url_gives_the_same_tensors_whatever_happens_on_the_way(
-    server, manifest, tmp_path, ntuples
-):
+def test_a_url_gives_the_same_tensors_whatever_happens(server, manifest, tmp_path, ntuples):
     rng, troubles = np.random.default_rng(1), []
 
     def sometimes():

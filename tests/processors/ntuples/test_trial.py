@@ -60,10 +60,8 @@ def test_a_damaged_result_is_not_taken_for_a_whole_run(settings, tmp_path):
 def test_background_is_scaled_up_and_mixed_signal_taken_whole(ntuples, tmp_path):
     """Of 12000 entries of signal, 7000 and 3000 of background."""
     manifest = make_manifest(ntuples, features={"chunk_size": 1000})
-    folders = [
-        make_features(manifest, tmp_path / name, trial=trial)
-        for name, trial in (("all", Trial()), ("trial", Trial(chunks=3)))
-    ]
+    trials = {"all": Trial(), "trial": Trial(chunks=3)}.items()
+    folders = [make_features(manifest, tmp_path / name, trial=trial) for name, trial in trials]
     for name, share in {"signal": 1, "tautau": 3 / 7, "eemumu": 1}.items():
         whole, part = (datasets_of(one.features_cutflow)[name]["cutflow"] for one in folders)
         assert part[0]["entries"] == round(share * whole[0]["entries"])

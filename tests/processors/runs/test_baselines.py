@@ -16,10 +16,8 @@ from punzinet.processors.runs.training import run_training
 
 def test_everything_is_judged_ranked_and_written(ntuples, tmp_path, monkeypatch):
     monkeypatch.setattr(boosted_trees, "EVENTS_PER_LEAF", 10)
-    few = {"epochs": 3}
-    manifest = make_manifest(
-        ntuples, training={"pretraining": few, "punzi": few}, baselines={"trees": 5}
-    )
+    few = {"pretraining": {"epochs": 3}, "punzi": {"epochs": 3}}
+    manifest = make_manifest(ntuples, training=few, baselines={"trees": 5})
     output = make_features(manifest, tmp_path)
     run_training(manifest, output)
     written, comparison, systematics, ranking = run_baselines(manifest, output, Execution())
@@ -29,9 +27,8 @@ def test_everything_is_judged_ranked_and_written(ntuples, tmp_path, monkeypatch)
     assert set(comparison.baselines) == trees | others
     read = Baselines.read(output.baselines / "baselines.json")
     for name, baseline in comparison.baselines.items():
-        np.testing.assert_array_equal(
-            read.baselines[name].selection.sigma_min, baseline.selection.sigma_min
-        )
+        found = read.baselines[name].selection.sigma_min
+        np.testing.assert_array_equal(found, baseline.selection.sigma_min)
     known = systematics.baselines["plain-known"].selection
     uncertain = systematics.baselines["plain-uncertain"].selection
     assert (uncertain.sigma_min >= known.sigma_min.min()).all()

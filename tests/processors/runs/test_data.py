@@ -30,8 +30,8 @@ EXPECTED = {"tautau": 7000 * 3 * 0.9, "eemumu": 3000 * 3 * 0.9}
 SHARE = 0.1
 
 
-def lines(path, dataset="measured"):
-    return entries_of(datasets_of(path)[dataset]["cutflow"])
+def lines(path):
+    return entries_of(datasets_of(path)["measured"]["cutflow"])
 
 
 def events_in(output):

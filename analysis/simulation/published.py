@@ -70,7 +70,7 @@ class PublishedNumber:
     @property
     def met(self) -> bool | None:
         """Whether the ratio is within the tolerance; None where there is no value."""
-        return None if self.ratio is None else abs(self.ratio - 1) <= TOLERANCE
+        return None if self.ratio is None else bool(abs(self.ratio - 1) <= TOLERANCE)
 
     def to_json(self) -> dict[str, Any]:
         """All of it, without an error or a note that is not there."""

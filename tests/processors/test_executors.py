@@ -19,8 +19,8 @@ from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Job
 from punzinet.processors.runner import run_jobs
 
-#: Where workers find this package and this file.
-PATHS = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])
+#: Where workers find this file, and what it imports.
+PATHS = os.pathsep.join([str(Path(__file__).parent), *sys.path])
 
 
 def do(function, count, executor, folder):

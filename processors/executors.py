@@ -153,9 +153,10 @@ def _dask_client(execution: Execution) -> Iterator[Any]:
         logging.getLogger("distributed").setLevel(logging.ERROR)
         with (
             TemporaryDirectory(prefix="punzinet-dask-") as scratch,
+            # Two runs at once need two ports.
             distributed.LocalCluster(
                 n_workers=execution.workers, threads_per_worker=1, dashboard_address=None,
-                local_directory=scratch,
+                local_directory=scratch, scheduler_kwargs={"dashboard_address": ":0"},
             ) as cluster,
             distributed.Client(cluster) as client,
         ):  # fmt: skip

@@ -66,14 +66,11 @@ def test_constant_weights_change_nothing_but_varying_ones_cost_precision():
     assert varying.sigma_error == pytest.approx(np.sqrt(2) * plain.sigma_error, rel=0.2)
 
 
-def test_too_few_events_are_no_good_fit_and_none_is_no_fit():
+def test_few_events_are_no_good_fit_none_is_no_fit_and_a_flat_spectrum_no_peak():
     result = fit(sample(5, 100))
     assert result.problem == "fewer than 200 events"
     assert PEAK_FIT.validate_python(PEAK_FIT.dump_python(result)).problem == result.problem
     assert fit_peak(np.zeros(2400), np.zeros(2400), EDGES) is None
-
-
-def test_a_flat_spectrum_is_no_peak_and_one_in_a_single_bin_ends_in_a_statement():
     assert fit(np.random.default_rng(6).uniform(-6, 6, 300)).problem is not None
-    result = fit(np.full(1000, 0.001))
+    result = fit(np.full(1000, 0.001))  # in a single bin
     assert result.sigma < 0.02 or result.problem is not None

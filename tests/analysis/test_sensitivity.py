@@ -44,17 +44,13 @@ def test_what_is_written_comes_back(written):
     np.testing.assert_equal(asdict(read), asdict(sensitivity))
     assert list(read.networks) == ["bce", "punzi"]
     assert read.networks["punzi"].single_cut == 0.75
-
-
-def test_the_file_says_what_it_is(written):
-    """The figure of merit, the luminosity, trained masses; infinity is null, for JSON has none."""
-    content = json.loads(written[1].read_text())
+    content = json.loads(path.read_text())
     assert content["provenance"] == {"seed": 3}
     figure = {"form": "punzi-improved", "a": 5.0, "b": 1.28155, "background_uncertainty": 0.0}
     assert content["figure_of_merit"] == figure
     assert content["luminosity"] == 50.0
     assert [row["role"] for row in content["hypotheses"]] == ["training", "validation", "training"]
-    assert content["networks"]["bce"]["optimal"]["sigma_min"][2] is None
+    assert content["networks"]["bce"]["optimal"]["sigma_min"][2] is None  # JSON has no infinity
 
 
 @pytest.mark.parametrize(

@@ -74,13 +74,10 @@ def test_pyhf_finds_the_same_cls():
             assert float(expected[i]) == pytest.approx(0.1, rel=1e-3)
 
 
-def test_no_experiment_no_limit():
-    assert asymptotic_limits([], 0.9).shape == counting_limits([], 0.9).shape == (0, 5)
-
-
 def test_asymptotic_limits_promise_too_much_where_little_is_expected():
     """What the documentation warns of: no count excludes less than ln 10 = 2.30 events at 90 %."""
     experiments = [experiment_of(1e-4), experiment_of(0.67, 3.0, 0.1)]
+    assert {limits([], 0.9).shape for limits in BOTH} == {(0, 5)}
     asymptotic, counting = (SIGNAL * limits(experiments, 0.9) for limits in BOTH)
     assert asymptotic[0, 2] == pytest.approx(1.353, rel=0.01)
     assert counting[0, 2] == pytest.approx(np.log(10), rel=1e-3)

@@ -58,6 +58,7 @@ def test_a_tenth_is_seen_by_default_and_a_larger_share_holds_the_smaller_one():
     small, large = (share.shown(identity(np.arange(N)), np.zeros(N)) for share in shares)
     assert small.mean() == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / N))
     assert [share.exposure for share in shares] == [0.1, 0.4]
+    assert list(map(str, shares)) == ["10 % of the data", "40 % of the data"]
     assert not (small & ~large).any()
     assert large.sum() > small.sum()
     # It does not depend on order or mass, and simulation is seen everywhere.
@@ -81,9 +82,4 @@ def test_sidebands(region, seen):
     assert blinding.shown(identity(np.arange(6)), mass).tolist() == seen
     assert blinding.beside_signal_region(mass).tolist() == seen
     assert blinding.exposure == 1.0
-
-
-def test_it_says_in_words_what_is_seen():
-    assert str(Blinding(fraction=0.25)) == "25 % of the data"
-    region = Blinding(signal_region=(1, 8.5))
-    assert str(region) == "data outside of masses from 1 to 8.5 GeV"
+    assert str(blinding) == f"data outside of masses from {region[0]:g} to 8 GeV"

@@ -41,15 +41,11 @@ def test_smoothing_sees_a_trend_through_noise():
     assert run_plateau(losses, patience=30, smoothing=30).rate[0] == 1.0
 
 
-def test_best_epoch_is_kept():
+def test_best_epoch_is_kept_and_the_state_survives_as_arrays():
     state = run_plateau([5, 4, 3, 3.5, 6])
     assert (state.best_loss[0], state.best_epoch[0]) == (3, 2)
     assert (state.best == 2).all()
     assert (state.parameters == 4).all()
-
-
-def test_state_survives_as_arrays():
-    state = run_plateau([5, 4, 3])
     state.stop(0, "enough")
     state.curvature[0]["d"] = np.arange(3.0)
     copy = TrainingState.from_arrays(state.to_arrays(), state.messages)

@@ -313,7 +313,7 @@ class AutogradEngine(Engine):
         parts = torch.split(parameters.to(self._dtype), sizes, dim=1)
         units = x.expand(len(parameters), *x.shape)
         for layer, (weight, bias) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
-            matrix = weight.reshape(len(weight), bias.shape[1], -1).mT
+            matrix = weight.reshape(-1, bias.shape[1], units.shape[-1]).mT
             units = torch.baddbmm(bias[:, None], units if layer == 0 else units.tanh(), matrix)
         return units.squeeze(-1)
 

@@ -51,10 +51,6 @@ def test_numpy_torch_and_numba_agree(figure, efficiency, background):
     assert tensor.item() == pytest.approx(expected, rel=1e-14)
     compiled = COMPILED(math.sqrt(background), figure.constant, figure.a, figure.b)
     assert compiled / (efficiency * 50.0) == pytest.approx(expected, rel=1e-14)
-
-
-def test_no_efficiency_is_infinitely_insensitive():
-    figure = FigureOfMerit()
     assert np.isinf(figure.sigma_min(np.zeros(2), np.array([0.0, 3.0]), 50.0)).all()
     assert torch.isinf(figure.sigma_min(torch.zeros(2), torch.tensor([0.0, 3.0]), 50.0)).all()
 

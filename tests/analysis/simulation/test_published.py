@@ -54,7 +54,7 @@ def manifest():
     return make_manifest({"signal": "s.root", "tautau": "t.root", "eemumu": "e.root"})
 
 
-def test_yields_count_training_windows_at_50_per_fb_without_corrections(folder, manifest):
+def test_training_windows_count_at_50_per_fb_without_corrections(folder, manifest):
     yields = published.background_yields(manifest, folder, WINDOWS)
     # of the trigger's 0.9 nothing is left: 0.5 in window 0 and 2.0 in windows 1 and 2
     assert yields["tautau"] == pytest.approx((2.5, np.hypot(0.5, 2.0)))
@@ -62,9 +62,6 @@ def test_yields_count_training_windows_at_50_per_fb_without_corrections(folder, 
     half = manifest.model_copy(update={"luminosity": 25.0})
     doubled = published.background_yields(half, folder, WINDOWS)["tautau"]
     assert doubled[0] == pytest.approx(5.0)
-
-
-def test_signal_counts_training_masses(folder):
     share, error = published.signal_in_window(folder, WINDOWS)
     assert share == pytest.approx(0.35)
     assert error == pytest.approx(np.sqrt(0.3 * 0.7 + 0.4 * 0.6) / np.sqrt(1000) / 2)

@@ -40,9 +40,7 @@ def test_bins_with_few_events_are_not_judged():
     assert same.met
     # large weights are few events
     assert not fill(EDGES, ours, np.where(np.arange(5000) % 50, 1e-6, 1.0), ours).judged.any()
-
-
-def test_an_empty_bin_of_pythia_has_no_ratio():
+    # an empty bin of Pythia has no ratio
     content = fill(EDGES, np.array([0.5, 1.5]), np.ones(2), np.array([0.5])).to_json()
     assert content["ratio"] == [0.5, None]
     assert content["pythia_events"] == [1, 0]

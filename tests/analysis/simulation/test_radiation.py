@@ -105,9 +105,7 @@ def test_a_loop_fulfils_its_dispersion_relation():
 
     expected = -ALPHA * s / (3 * np.pi) * quad(integrand, 0, 1)[0]
     assert radiation.lepton_loop(s, MUON_MASS) == pytest.approx(expected, rel=1e-6)
-
-
-def test_a_heavy_loop_decouples_smoothly():
+    # a heavy loop decouples smoothly
     for s in (0.999e-4, 1.001e-4):
         expected = -ALPHA * s / (15 * np.pi)
         assert radiation.lepton_loop(4 * s, 1.0) == pytest.approx(4 * expected, rel=1e-3)

@@ -24,12 +24,7 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training import checkpoint
 from punzinet.analysis.training.data import Sample, open_sample
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.training.train import (
-    CHECKPOINT,
-    ProgressBar,
-    parameters_of,
-    train_networks,
-)
+from punzinet.analysis.training.train import CHECKPOINT, ProgressBar, parameters_of, train_networks
 
 
 def recipe(**changes):

@@ -25,8 +25,6 @@ MANY = SIZES["large"]
 SMALL_BASKETS = (400_000, 200)  # events of a file with baskets like basf2's, and of each basket
 REPEATS = 3
 
-Part = tuple[Path, int, int]
-
 
 def run() -> Figures:
     """Measure features and selection on files of two sizes, and reading also with small baskets."""
@@ -37,33 +35,35 @@ def run() -> Figures:
         for size, count in SIZES.items():
             prepare(folder / size, folder / "simulated", [folder / f"{size}.root"], count)
         measure(folder / "small", "features")  # compiles, and warms caches up
-        reading, rates = float("inf"), dict.fromkeys(STEPS, 0.0)
-        best = {(stage, size): (float("inf"), 0.0) for stage in STEPS for size in SIZES}
+        readings, runs = [], {pair: [] for pair in itertools.product(STEPS, SIZES)}
         # What is compared is run in turn, so that a busy machine is unfair to nobody.
         for size, _ in itertools.product(SIZES, range(REPEATS)):
             if size == "large":
-                reading = min(reading, seconds_to_read(folder / "large.root"))
-            for stage, (taken, rate) in run_stages(folder / size).items():
-                best[stage, size] = min(best[stage, size], taken[:2])
-                if size == "large":
-                    rates[stage] = max(rate, rates[stage])
+                readings.append(seconds_to_read(folder / "large.root"))
+            for stage, one in run_stages(folder / size).items():
+                runs[stage, size].append(one)
         small_baskets = SMALL_BASKETS[0] / seconds_to_read(folder / "baskets.root")
+    reading = min(readings)
     figures: Figures = {
         "reading.events_per_s": (MANY / reading, "1/s"),
         "reading.small_baskets_events_per_s": (small_baskets, "1/s"),
-        "features.large_file_s": (best["features", "large"][0], "s"),
     }
-    for stage, rate in rates.items():
-        figures[f"{stage}.events_per_s"] = (rate, "1/s", ">= 2e6")
-        figures[f"{stage}.start_s"] = (best[stage, "large"][0] - MANY / rate, "s")
+    for stage in STEPS:
+        (small, _), (large, _) = (min(runs[stage, size]) for size in SIZES)
+        rate = max(rate for _, rate in runs[stage, "large"])
         bound = ">= 0.6" if stage == "features" else ""
-        figures[f"{stage}.share_of_reading"] = (rate * reading / MANY, "1", bound)
-        figures[f"{stage}.peak_memory_small_mib"] = (best[stage, "small"][1], "MiB")
-        figures[f"{stage}.peak_memory_mib"] = (best[stage, "large"][1], "MiB", "<= 2048")
+        figures |= {
+            f"{stage}.large_file_s": (large.seconds, "s"),
+            f"{stage}.events_per_s": (rate, "1/s", ">= 2e6"),
+            f"{stage}.start_s": (large.seconds - MANY / rate, "s"),
+            f"{stage}.share_of_reading": (rate * reading / MANY, "1", bound),
+            f"{stage}.peak_memory_small_mib": (small.memory, "MiB"),
+            f"{stage}.peak_memory_mib": (large.memory, "MiB", "<= 2048"),
+        }
     return figures
 
 
-def seconds_to_read(path: Path) -> float:
+def seconds_to_read(path):
     """Read all columns that the features stage reads of a background, chunk by chunk.
 
     The processes are started, and have read once, before time counts.
@@ -72,7 +72,7 @@ def seconds_to_read(path: Path) -> float:
         entries = file[TREE].num_entries
     count = -(-entries // FeatureSettings().chunk_size)
     edges = [entries * i // count for i in range(count + 1)]
-    parts = [(path, start, stop) for start, stop in itertools.pairwise(edges)]
+    parts = [(path, *ends) for ends in itertools.pairwise(edges)]
     with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
         list(pool.map(_read, [parts[0]] * 2 * WORKERS))
         begin = time.perf_counter()
@@ -80,7 +80,7 @@ def seconds_to_read(path: Path) -> float:
         return time.perf_counter() - begin
 
 
-def _read(part: Part) -> None:
+def _read(part):
     path, start, stop = part
     with uproot.open(path) as file:
         file[TREE].arrays(COLUMNS, entry_start=start, entry_stop=stop, library="np")

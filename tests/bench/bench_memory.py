@@ -1,16 +1,15 @@
 """A training in a process of its own, from the tensors to the network: its memory, and what the
 first one compiles.
-
-`run` starts this file as that process: TENSORS OUTPUT.
 """
 
 import os
 import re
-import subprocess
-import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from unittest import mock
 
 from stage import Figures
 from synthetic import synthetic_windows, write_tensors
@@ -28,37 +27,30 @@ def run() -> Figures:
     """Peak memory beyond 500 MiB, and what a first training takes longer than a second."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-
-        def train_once(tensors: str, **environment: str) -> list[float]:
-            """Training events, peak memory in bytes, seconds after importing."""
-            done = subprocess.run(
-                [sys.executable, __file__, folder / tensors, folder],
-                env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True,
-            )  # fmt: skip
-            return [float(value) for value in done.stdout.split()]
-
         write_tensors(folder / "many", EVENTS)
-        events, peak, _ = train_once("many")
         write_tensors(folder / "few", 20_000)
-        cache = {"NUMBA_CACHE_DIR": str(folder / "cache")}
-        first, second = (train_once("few", **cache)[2] for _ in range(2))
+        events, peak, _ = in_new_process(folder / "many")
+        with mock.patch.dict(os.environ, NUMBA_CACHE_DIR=str(folder / "cache")):
+            first, second = (in_new_process(folder / "few")[2] for _ in range(2))
     return {
         "train.peak_memory_bytes_per_event": ((peak - 500 * 2**20) / events, "B", "<= 150"),
         "train.compilation_s": (first - second, "s", "<= 20"),
     }
 
 
-def main(tensors: Path, output: Path) -> None:
+def in_new_process(tensors):
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(train_once, tensors).result()
+
+
+def train_once(tensors):
+    """Training events, peak memory in bytes, seconds after importing."""
     begin = time.perf_counter()
     sample = open_sample(tensors, synthetic_windows(), 4)
     once = {"pretraining": {"epochs": 1}, "punzi": {"epochs": 1}}
-    settings = TrainingSettings.model_validate(once)
-    train_networks(sample, FigureOfMerit(), 50.0, settings, OutputFolder(output))
+    settings, output = TrainingSettings.model_validate(once), OutputFolder(tensors.parent)
+    train_networks(sample, FigureOfMerit(), 50.0, settings, output)
     # ru_maxrss would count the process that started this one, too.
     status = Path("/proc/self/status").read_text()
     peak = 1024 * int(re.findall(r"VmHWM:\s+(\d+)", status)[0])
-    print(len(sample.training), peak, time.perf_counter() - begin)  # noqa: T201 - its result
-
-
-if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    return len(sample.training), peak, time.perf_counter() - begin

@@ -1,12 +1,9 @@
 """Large ntuples from a small simulated one, and manifests for them."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import uproot
 import yaml
-from stage import STEPS, WORKERS, Measured, measure, steady_rate
+from stage import STEPS, WORKERS, measure, steady_rate
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
@@ -20,7 +17,7 @@ BASKET = 65_536  # events, as ROOT itself has them in files of our columns; basf
 SIGNAL_EVENTS = 1000  # generated of each mass
 
 
-def simulate(folder: Path) -> None:
+def simulate(folder):
     scale = {"luminosity": 5.0, "signal_events": SIGNAL_EVENTS}
     names = {"signal": SIGNAL_PROCESS, "background": "tautau"}
     manifest = {
@@ -32,9 +29,7 @@ def simulate(folder: Path) -> None:
     measure(folder, "simulate")
 
 
-def write_background(
-    folder: Path, targets: Sequence[Path], count: int, basket: int = BASKET
-) -> None:
+def write_background(folder, targets, count, basket=BASKET):
     """Write the background over and over, compressed with zstd.
 
     Every event has a number of its own, and momenta that differ by a thousandth from those of
@@ -59,21 +54,18 @@ def write_background(
                 tree.extend({**events, "__event__": number.astype(columns["__event__"].dtype)})
 
 
-def prepare(folder: Path, simulated: Path, files: Sequence[Path], count: int) -> None:
+def prepare(folder, simulated, files, count):
     """Write a background, and make a folder whose manifest has it and simulated signal."""
     write_background(simulated, files, count)
-    signal = {
-        "process": SIGNAL_PROCESS,
-        "files": [str(simulated / "output" / "ntuples" / "signal.root")],
-        "generated": SIGNAL_EVENTS,
-    }
+    signal = {"process": SIGNAL_PROCESS, "generated": SIGNAL_EVENTS}
+    signal["files"] = [str(simulated / "output" / "ntuples" / "signal.root")]
     background = {"process": "tautau", "files": [*map(str, files)], "luminosity": 1e3}
     datasets = {"signal": signal, "background": background}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "data_manifest.yaml").write_text(yaml.safe_dump({"datasets": datasets}))
 
 
-def run_stages(folder: Path, workers: int = WORKERS) -> dict[str, tuple[Measured, float]]:
+def run_stages(folder, workers=WORKERS):
     """What each columnar stage takes, and its steady rate on the background, events a second.
 
     Between the two an untrained network with a cut is saved, as if it were trained.
@@ -81,7 +73,7 @@ def run_stages(folder: Path, workers: int = WORKERS) -> dict[str, tuple[Measured
     taken = {}
     for stage, step in STEPS.items():
         measured = measure(folder, stage, workers=workers)
-        taken[stage] = measured, steady_rate(folder, f"{stage}/{step}", "background")
+        taken[stage] = measured, steady_rate(folder, f"{stage}/{step}")
         if stage == "features":
             output = OutputFolder(folder / "output")
             windows = Windows.read(output.windows)

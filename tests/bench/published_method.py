@@ -6,14 +6,15 @@ matrices of hypotheses times events.
 
 import numpy as np
 import torch
+from torch.nn import Linear, Sequential, Sigmoid, Tanh
+from torch.nn.functional import binary_cross_entropy
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.data import Sample
 
 
 class PublishedMethod:
-    def __init__(self, sample: Sample, luminosity: float) -> None:
+    def __init__(self, sample, luminosity):
         events = sample.training
         low, high = sample.scaling
         scaled = (events.features - low[:, np.newaxis]) / (high - low)[:, np.newaxis]
@@ -28,17 +29,12 @@ class PublishedMethod:
         self.luminosity = luminosity
         self.merit = FigureOfMerit()
         torch.manual_seed(1)
-        linear = torch.nn.Linear
-        self.network = torch.nn.Sequential(
-            linear(4, 8), torch.nn.Tanh(), linear(8, 4), torch.nn.Tanh(),
-            linear(4, 1), torch.nn.Sigmoid(),
-        )  # fmt: skip
+        hidden = Linear(4, 8), Tanh(), Linear(8, 4), Tanh()
+        self.network = Sequential(*hidden, Linear(4, 1), Sigmoid())
         self.optimiser = torch.optim.SGD(self.network.parameters(), lr=1e-6)
 
     @staticmethod
-    def _matrix(
-        start: np.ndarray, stop: np.ndarray, chosen: np.ndarray, hypotheses: int
-    ) -> torch.Tensor:
+    def _matrix(start, stop, chosen, hypotheses):
         """Sparse (hypotheses, n) matrix: which of the chosen events lie in which window."""
         inside = [np.flatnonzero(chosen & (start <= h) & (h < stop)) for h in range(hypotheses)]
         rows = np.repeat(np.arange(hypotheses), [len(columns) for columns in inside])
@@ -47,21 +43,28 @@ class PublishedMethod:
             shape = (hypotheses, len(start))
             return torch.sparse_coo_tensor(index, torch.ones(len(rows)), shape).coalesce()
 
-    def _sigma_min(self, selected: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _sigma_min(self, selected):
         """Efficiency and σ_min of each hypothesis from the weights (n,) of selected events."""
         efficiency, background = (
             torch.sparse.mm(window, selected.unsqueeze(1)).squeeze(1) for window in self.windows
         )
         return efficiency, self.merit.sigma_min(efficiency, background, self.luminosity)
 
-    def punzi_epoch(self) -> None:
+    def punzi_epoch(self):
         self.optimiser.zero_grad()
         _, sigma = self._sigma_min(self.network(self.x).squeeze(1) * self.weight)
         sigma.mean().backward()
         self.optimiser.step()
 
+    def bce_batches(self, size, count):
+        for rows in torch.randperm(len(self.x)).split(size)[:count]:
+            self.optimiser.zero_grad()
+            output = self.network(self.x[rows]).squeeze(1)
+            binary_cross_entropy(output, self.label[rows], self.weight[rows]).backward()
+            self.optimiser.step()
+
     @torch.no_grad()
-    def cut_scan(self, cuts: np.ndarray) -> np.ndarray:
+    def cut_scan(self, cuts):
         """Evaluate cuts on the output one by one; the best σ_min of each hypothesis."""
         output = self.network(self.x).squeeze(1)
         best = torch.full((len(self.windows[0]),), np.inf)
@@ -71,14 +74,5 @@ class PublishedMethod:
         return best.numpy()
 
     @torch.no_grad()
-    def logit(self) -> np.ndarray:
+    def logit(self):
         return np.asarray(self.network[:-1](self.x).squeeze(1))
-
-    def bce_batches(self, size: int, count: int) -> None:
-        order = torch.randperm(len(self.x))
-        for rows in order.split(size)[:count]:
-            self.optimiser.zero_grad()
-            output = self.network(self.x[rows]).squeeze(1)
-            entropy = torch.nn.functional.binary_cross_entropy
-            entropy(output, self.label[rows], self.weight[rows]).backward()
-            self.optimiser.step()

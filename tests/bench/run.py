@@ -9,9 +9,10 @@ import importlib
 import operator
 import os
 import platform
+import re
 from pathlib import Path
-from typing import Any
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -19,32 +20,31 @@ from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import git_commit, versions
 
 
-def machine() -> dict[str, str | int | float]:
+def machine():
     cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    model = re.search(r"model name\s*: (.*)", cpu.read_text() if cpu.exists() else "")
     return {
-        "processor": models[0] if models else platform.processor(),
+        "processor": model[1] if model else platform.processor(),
         "cores": os.cpu_count() or 1,
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
     }
 
 
-def met(value: float, bound: str) -> str:
+def met(value, bound):
     sign, _, limit = bound.partition(" ")
     holds = {">=": operator.ge, "<=": operator.le}.get(sign)
     return "" if holds is None else "yes" if holds(value, float(limit)) else "no"
 
 
-def main() -> None:
+def main():
     folder = Path(__file__).parent
     names = sorted(path.stem.removeprefix("bench_") for path in folder.glob("bench_*.py"))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("output"), help="output folder")
     parser.add_argument("names", nargs="*", help=f"any of {', '.join(names)}; all by default")
     arguments = parser.parse_args()
-    figures: dict[str, dict[str, Any]] = {}
+    figures = {}
     table = Table("figure", "value", "unit", "bound", "met")
     for module in arguments.names or names:
         for name, figure in importlib.import_module(f"bench_{module}").run().items():

@@ -41,10 +41,10 @@ def measure(folder: Path, stage: str, *options: str, workers: int = WORKERS) -> 
     command = [sys.executable, "-m", "punzinet", stage, *options]
     command += ["--executor", "futures", "--workers", str(workers), "--force"]
     start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    process = psutil.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     peak = largest = 0.0
     while process.poll() is None:
-        own, *started = family_memory(process.pid)
+        own, *started = family_memory(process)
         peak = max(peak, own + sum(started))
         largest = max([largest, *started])
         time.sleep(0.2)
@@ -53,33 +53,25 @@ def measure(folder: Path, stage: str, *options: str, workers: int = WORKERS) -> 
     return Measured(time.perf_counter() - start, peak, largest)
 
 
-def family_memory(root: int) -> list[float]:
-    """Resident memory in MiB of a process and of each of its descendants.
-
-    Pages that several share count in parts, so that the sum has them once.
-    """
-    memory = [0.0]
+def family_memory(root: psutil.Process) -> list[float]:
+    """Resident memory in MiB of a process and of its descendants, shared pages counted in parts."""
+    memory = []
     with suppress(psutil.NoSuchProcess):  # it may have ended meanwhile
-        process = psutil.Process(root)
-        memory[0] = process.memory_full_info().pss / 2**20
-        for child in process.children(recursive=True):
+        for one in (root, *root.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
-                memory.append(child.memory_full_info().pss / 2**20)
-    return memory
+                memory.append(one.memory_full_info().pss / 2**20)
+    return memory or [0.0]
 
 
-def steady_rate(folder: Path, step: str, dataset: str) -> float:
-    """Events a second over the later half of the chunks, from the times of the records.
+def steady_rate(folder: Path, step: str) -> float:
+    """Events of the background a second over the later half of the chunks, by their records.
 
     Starts of processes, imports and fits are not in it, nor what comes after the last chunk. A
     step is called as in the ledger: ``features/features``.
     """
-    finished = []
-    for path in (folder / "output" / ".ledger" / step / dataset).glob("*.safetensors"):
-        _, first, last = path.stem.rsplit("-", 2)
-        finished.append((path.stat().st_mtime, int(last) - int(first)))
-    if len(finished) < 2:
+    records = (folder / "output" / ".ledger" / step / "background").glob("*.safetensors")
+    found = sorted((path.stat().st_mtime, *map(int, path.stem.split("-")[-2:])) for path in records)
+    if (half := len(found) // 2) == 0:
         return float("nan")
-    times, events = zip(*sorted(finished), strict=True)
-    half = len(times) // 2
-    return sum(events[half:]) / (times[-1] - times[half - 1])
+    events = sum(last - first for _, first, last in found[half:])
+    return events / (found[-1][0] - found[half - 1][0])

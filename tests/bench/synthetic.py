@@ -1,7 +1,5 @@
 """Events with the shape of the real ones and nothing of their physics, in any number."""
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +14,7 @@ SHARES = (0.83, 0.14, 0.03)
 ACCEPTANCE = 0.38
 
 
-def synthetic_windows(hypotheses: int = 44) -> Windows:
+def synthetic_windows(hypotheses=44):
     """Windows as wide as the published ones, or as it takes to leave no gap; all masses train."""
     mass = np.linspace(0.1, 8.7, hypotheses)
     sigma = np.interp(mass, [0.1, 1.7, 4.1, 6.5, 8.1, 8.7], [0.23, 0.30, 0.27, 0.18, 0.10, 0.09])
@@ -25,9 +23,7 @@ def synthetic_windows(hypotheses: int = 44) -> Windows:
     return Windows(mass, sigma, every, every, (None,) * hypotheses)
 
 
-def synthetic_sample(
-    events: int, hypotheses: int = 44, seed: int = 1, signal_share: float = 0.1
-) -> Sample:
+def synthetic_sample(events, hypotheses=44, seed=1, signal_share=0.1):
     """Make a sample of which a fifth validates.
 
     The recoil mass squared is uniform for background; windows are as wide as the published
@@ -49,19 +45,17 @@ def synthetic_sample(
     mean = np.stack([1 + path, 2 - path, 3 * path, path * (1 - path)])
     shift = np.array([0.9, -0.5, 0.4, 0.8])[:, np.newaxis] * (0.3 + path)
     features = mean + np.where(signal, shift, 0) + rng.normal(0, 0.5, (4, events))
-    weight = rng.uniform(0.5, 1.5, events) * np.where(
-        signal, ACCEPTANCE * hypotheses / (signal_share * events), 2e5 / events
-    )
+    mean_weight = ACCEPTANCE * hypotheses / (signal_share * events), 2e5 / events
+    weight = rng.uniform(0.5, 1.5, events) * np.where(signal, *mean_weight)
     columns = features, weight, process, start, stop
     types = np.float32, np.float32, np.int8, np.int16, np.int16
     table = Events(*(column.astype(of) for column, of in zip(columns, types, strict=True)))
-    used = stop > start
-    validation = rng.random(events) < 0.2
+    used, validation = stop > start, rng.random(events) < 0.2
     parts = table[used & ~validation], table[used & validation]
     return Sample(FEATURES, mass, BACKGROUNDS, *parts)
 
 
-def write_tensors(folder: Path, events: int, hypotheses: int = 44, chunk: int = 500_000) -> None:
+def write_tensors(folder, events, hypotheses=44, chunk=500_000):
     """Write a synthetic sample as the features stage writes tensors, in files of a chunk."""
     sample, windows = synthetic_sample(events, hypotheses), synthetic_windows(hypotheses)
     names = np.array([*sample.backgrounds, "signal"])  # SIGNAL is -1, the last

@@ -16,8 +16,7 @@ from punzinet.analysis.observables import Quantity
 from punzinet.analysis.peak_fit import PEAK_FIT
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import HALF_WIDTH, Windows
-from punzinet.plots.report.numbers import plain_label
-from punzinet.plots.report.tables import centre_of, limit_rows
+from punzinet.plots.report.tables import centre_of, limit_rows, plain_label
 
 PEAK_BINS = 30  # over the width of a window
 #: The selections that are compared: label, loss, and which of the network's cuts.

@@ -19,7 +19,7 @@ from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report import tables
 from punzinet.plots.report.lookup import lookup_data
-from punzinet.plots.report.numbers import number, plain_label
+from punzinet.plots.report.tables import number, plain_label
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: How the data of the page is written; the filter escapes what would close the script around it.

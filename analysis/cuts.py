@@ -6,6 +6,9 @@ weights that are not negative only candidates that add signal need to be looked 
 
 A cut is a value of the output before the sigmoid; an event is selected if its own is at least
 that. Where several candidates are equally good the tightest is taken.
+
+Where no simulated background passes, the upper limit on it takes the place of none: no cut gains by
+emptying a window.
 """
 
 from collections.abc import Sequence
@@ -19,6 +22,11 @@ from punzinet.analysis.figures_of_merit import FigureOfMerit, background_varianc
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+
+NONE_FOUND = 1.148
+"""Events that are excluded at one standard deviation (68.27 %) where none was found."""
+LEADING = 10
+"""The most signal-like background events of a window, whose weights are those of what may pass."""
 
 _numerator: Any = njit(cache=True)(punzi_numerator)
 _variance: Any = njit(cache=True)(background_variance)
@@ -124,6 +132,34 @@ def slope_sums(events: RankedEvents, cut: FloatArray, slopes: FloatArray) -> Flo
     return sums
 
 
+def unseen_background(events: RankedEvents) -> FloatArray:
+    """Upper limit (68.27 %) on the background of each window where none of it passes, (H,).
+
+    It is `NONE_FOUND` events of the weight Σw²/Σw that the most signal-like background of a window
+    has; of all windows where one holds none.
+    """
+    squares, sums = _leading_sums(events, LEADING)
+    total = sums.sum()
+    weights = np.full(len(sums), squares.sum() / total if total > 0 else 0.0)
+    np.divide(squares, sums, out=weights, where=sums > 0)
+    return NONE_FOUND * weights
+
+
+@njit(cache=True)
+def _leading_sums(events: RankedEvents, count: int) -> FloatArray:
+    """Σw² and Σw, (2, H), of the first background events of each window, so many."""
+    sums, found = np.zeros((2, events.hypotheses)), np.zeros(events.hypotheses, np.int64)
+    for i in range(len(events.logit)):
+        if events.process[i] < 0 or events.weight[i] == 0:
+            continue
+        for window in range(events.start[i], events.stop[i]):
+            if found[window] < count:
+                found[window] += 1
+                sums[0, window] += events.weight[i] ** 2
+                sums[1, window] += events.weight[i]
+    return sums
+
+
 def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> FloatArray:
     """Interpolate cuts found for some masses to any other mass.
 
@@ -189,7 +225,8 @@ def optimal_cuts(
     background processes are needed only if the figure of merit has uncertainties by process.
     """
     merit = _merit(figure, luminosity, processes)
-    return _scan(events, np.zeros(events.hypotheses, dtype=bool), merit)[0]
+    none = np.zeros(events.hypotheses, dtype=bool)
+    return _scan(events, none, unseen_background(events), merit)[0]
 
 
 def best_single_cut(
@@ -214,12 +251,17 @@ def best_single_cut(
             "No training hypothesis has a signal event in its window, so that no cut is better "
             "than another; give the signal datasets more events."
         )
-    return float(_scan(events, used, _merit(figure, luminosity, processes))[1])
+    merit = _merit(figure, luminosity, processes)
+    return float(_scan(events, used, unseen_background(events), merit)[1])
 
 
 @njit(cache=True)
-def _scan(events: RankedEvents, used: BoolArray, merit: _Merit) -> tuple[FloatArray, float]:
+def _scan(
+    events: RankedEvents, used: BoolArray, unseen: FloatArray, merit: _Merit
+) -> tuple[FloatArray, float]:
     """Best cut of each hypothesis (H,), and the best one for the mean over the `used` ones (H,).
+
+    A window without background has that which is `unseen` (H,).
 
     The σ_min of a hypothesis is only worked out again if its sums have changed, but their
     total is always taken afresh: it carries no rounding from one candidate to the next.
@@ -240,7 +282,7 @@ def _scan(events: RankedEvents, used: BoolArray, merit: _Merit) -> tuple[FloatAr
             changed[own : events.stop[k]] = True
             if events.process[k] < 0 and own < events.stop[k]:
                 adds_signal |= used[own]
-                sigma[own] = _sigma_min(sums[own], background[own], merit)
+                sigma[own] = _sigma_min(sums[own], background[own] or unseen[own], merit)
                 if sigma[own] < best[own]:
                     best[own], cuts[own] = sigma[own], events.logit[k]
         if not adds_signal:
@@ -249,7 +291,7 @@ def _scan(events: RankedEvents, used: BoolArray, merit: _Merit) -> tuple[FloatAr
         for h in range(hypotheses):
             if used[h]:
                 if changed[h]:
-                    sigma[h] = _sigma_min(sums[h], background[h], merit)
+                    sigma[h] = _sigma_min(sums[h], background[h] or unseen[h], merit)
                     changed[h] = False
                 total += sigma[h]
         if total < least:

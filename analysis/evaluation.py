@@ -1,12 +1,12 @@
 """Judging networks: what their cuts select of a sample, and the σ_min that follows.
 
-Everything is measured on the validation events, which no network was trained on, and scaled
-to the whole sample as the Punzi-loss scales its batches: a background process by the total
-over the validation sum of its weights, the signal of each hypothesis by its own such ratio.
+Everything is measured on the test events, which neither trained nor chose anything, and scaled to
+the whole sample as the Punzi-loss scales its batches: a background process by the total over the
+test sum of its weights, the signal of each hypothesis by its own such ratio. Cuts are chosen on the
+validation events.
 
-Cuts are chosen on the validation events as well, as in the paper. The optimal cut of each mass
-then follows the fluctuations of the few background events in its window: its σ_min is optimistic.
-That of cuts chosen on the training events is not, and is given beside it.
+In the paper there are no test events. The validation events judge then, and the best cuts, which
+follow the fluctuations of a few background events, are optimistic.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,14 @@ from typing import Literal, Self
 
 import numpy as np
 
-from punzinet.analysis.cuts import RankedEvents, best_single_cut, optimal_cuts, selected, slope_sums
+from punzinet.analysis.cuts import (
+    RankedEvents,
+    best_single_cut,
+    optimal_cuts,
+    selected,
+    slope_sums,
+    unseen_background,
+)
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, variance_slope
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import PunziNet
@@ -24,8 +31,8 @@ from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensiti
 from punzinet.analysis.training.data import Events, Sample
 from punzinet.analysis.types import BoolArray, FloatArray
 
-NONE_FOUND = 1.148
-"""Events that are excluded at one standard deviation (68.27 %) where none was found."""
+Part = Literal["training", "validation", "test"]
+PARTS: tuple[Part, ...] = ("training", "validation", "test")  # the last one with events judges
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,32 +48,38 @@ class ScaledFold:
     total_variance: FloatArray  # (P + 1, H)
     squares: FloatArray  # (P + 1, H) sum of squares of the scaled weights
     backgrounds: tuple[str, ...]  # names of the P processes
+    scale: FloatArray  # (P + 1, H) factors on the weights of the events
 
     @classmethod
-    def of(cls, sample: Sample, fold: Literal["training", "validation"]) -> Self:
-        """Scale the events of a fold of a sample, whose windows count all hypotheses to judge.
+    def of(cls, sample: Sample, part: Part) -> Self:
+        """Scale the events of a part of a sample, whose windows count all hypotheses to judge.
 
-        InputError if a background process has events, but none in this fold.
+        What trains or validates is scaled to the total that both make expect, without any look at
+        test events.
+
+        InputError if a background process has events, but none in this part.
         """
-        events, other = sample.training, sample.validation
-        if fold == "validation":
-            events, other = other, events
-        signal, background = sample.total
+        events, (signal, background) = getattr(sample, part), sample.total
+        parts, known = [sample.training, sample.validation], sample.known
+        if part == "test":
+            parts, known = [*parts, sample.test], 1.0
+            sums = np.sum([_sums(sample, one, one.weight) for one in parts], axis=0)
+            signal, background = sums[SIGNAL], sums[:SIGNAL, 0]
         total = _stack(background, signal)
         subset = _sums(sample, events, events.weight)
-        for name, whole, part in zip(sample.backgrounds, background, subset[:, 0], strict=False):
-            if whole > 0 and part == 0:
+        for name, whole, own in zip(sample.backgrounds, background, subset[:, 0], strict=False):
+            if whole > 0 and own == 0:
                 raise InputError(
-                    f"None of the {name} events in the mass windows is in the {fold} fold, so "
+                    f"None of the {name} events in the mass windows is in the {part} fold, so "
                     "that this background cannot be estimated; give it more events."
                 )
         scale = np.divide(total, subset, out=np.zeros_like(total), where=subset > 0)
         weight = events.weight * scale[events.process, events.start]
         # The number accepted of the generated signal events is binomial, of efficiency `total`.
         binomial = _stack(np.ones_like(background), 1 - signal.clip(max=1))
-        both = (_sums(sample, part, part.weight**2) for part in (events, other))
+        variance = binomial * sum(_sums(sample, one, one.weight**2) for one in parts) / known**2
         squares, scaled = _sums(sample, events, weight**2), replace(events, weight=weight)
-        return cls(scaled, total, binomial * sum(both), squares, sample.backgrounds)
+        return cls(scaled, total, variance, squares, sample.backgrounds, scale)
 
     def rank(self, logit: FloatArray) -> RankedEvents:
         """Sort the events by a network's output before the sigmoid, (n,)."""
@@ -84,17 +97,6 @@ class ScaledFold:
         known = self.squares + self.total_variance
         variances: FloatArray = squares * (1 - 2 * fraction) + fraction**2 * known
         return variances.clip(min=0)
-
-    def typical_weights(self, events: RankedEvents) -> FloatArray:
-        """Weight of a typical background event in each window, Σw²/Σw, (H,).
-
-        Where a window has none, that of all background.
-        """
-        sums, squares = (array[:SIGNAL].sum(axis=0) for array in selected(events, -np.inf))
-        total, total_squares = self.total[:SIGNAL, 0].sum(), self.squares[:SIGNAL, 0].sum()
-        weights = np.full(sums.shape, total_squares / total if total > 0 else 0.0)
-        np.divide(squares, sums, out=weights, where=sums > 0)
-        return weights
 
 
 def rank_events(events: Events, logit: FloatArray, processes: int, hypotheses: int) -> RankedEvents:
@@ -121,66 +123,79 @@ class Judge:
     def __init__(
         self, sample: Sample, training: BoolArray, figure: FigureOfMerit, luminosity: float
     ) -> None:
-        """Scale the events of both folds, with weights normalised to the luminosity in fb^-1.
+        """Scale the events of all parts, with weights normalised to the luminosity in fb^-1.
 
         The sample's windows count all hypotheses; networks are trained for some of them, (H,).
         InputError if a background process is missing in a fold.
         """
         self.mass, self.training, self.merit = sample.mass, training, (figure, luminosity)
-        self.training_fold = ScaledFold.of(sample, "training")
-        self.validation_fold = ScaledFold.of(sample, "validation")
+        self.folds = {
+            name: ScaledFold.of(sample, name) for name in PARTS if len(getattr(sample, name))
+        }
+        *_, self.judging_fold = self.folds.values()
 
     def best(self, events: RankedEvents) -> FloatArray:
-        """The best cut of each hypothesis, (H,), for events of one of the folds."""
-        return optimal_cuts(events, *self.merit, self.training_fold.backgrounds)
+        """The best cut of each hypothesis, (H,), for events of a fold."""
+        return optimal_cuts(events, *self.merit, self.judging_fold.backgrounds)
 
     def single(self, events: RankedEvents) -> float:
         """The one cut that is best on average over the training hypotheses."""
-        names = self.training_fold.backgrounds
+        names = self.judging_fold.backgrounds
         return best_single_cut(events, self.training, *self.merit, names)
 
-    def judge(self, events: RankedEvents, cut: FloatArray | float) -> tuple[Selection, float]:
+    def judge(
+        self, events: RankedEvents, cut: FloatArray | float, fold: ScaledFold | None = None
+    ) -> tuple[Selection, float]:
         """Evaluate a cut on the output before the sigmoid, one for all or (H,).
 
         The uncertainty of σ_min is that of efficiency and background, propagated. For the
         background it is half the difference of σ_min between one standard deviation of its
-        variance V above and below, because √V bends where few events pass; where none does, it
-        is that of the events which cannot be excluded.
+        variance V above and below, because √V bends where few events pass. Where none does, the
+        background is the `unseen_background`, and as uncertain as it is large.
 
-        The events are ranked ones of the validation fold. Returns what the cut achieves, and the
-        uncertainty of the mean σ_min over the training hypotheses in fb.
+        The events are ranked ones of a fold, of the one that judges if it is not given. Returns
+        what the cut achieves, and the uncertainty of the mean σ_min over the training hypotheses
+        in fb.
         """
-        fold, (figure, luminosity) = self.validation_fold, self.merit
+        fold, (figure, luminosity) = fold or self.judging_fold, self.merit
         sums, squares = selected(events, cut)
         statistical = fold.variances(sums, squares)
         efficiency, by_process = sums[SIGNAL], sums[:SIGNAL]
         background = by_process.sum(axis=0)
+        found, none = efficiency > 0, background == 0
+        background = np.where(none, unseen_background(events), background)
         uncertainty = figure.uncertainty_of(fold.backgrounds)
         own = uncertainty.by_process[:, None] if len(uncertainty.by_process) else 0.0
         slopes = variance_slope(background, by_process, uncertainty.overall, own)
         variance = background_variance(background, by_process, uncertainty)
         spread = np.sqrt((slopes**2 * statistical[:SIGNAL]).sum(axis=0))
-        found, none = efficiency > 0, background == 0
-        unseen = NONE_FOUND * fold.typical_weights(events)
-        varied = variance + np.where(none, unseen, spread), np.maximum(variance - spread, 0)
+        spread = np.where(none, background, spread)
+        varied = variance + spread, np.maximum(variance - spread, 0)
         sigma, above, below = (
             figure.sigma_min(efficiency, v, luminosity) for v in (variance, *varied)
         )
         with np.errstate(divide="ignore", invalid="ignore"):  # nothing found
             from_signal = sigma * np.sqrt(statistical[SIGNAL]) / efficiency
-            from_background = (above - below) / np.where(none, 1, 2)
+            from_background = (above - below) / 2
             per_event = (above - below) / (2 * spread)
         error, independent = (
             np.where(found, np.hypot(from_signal, other), np.inf)
             for other in (from_background, np.where(none, from_background, 0.0))
         )
         slopes = slopes * np.where(found & ~none & (spread > 0), per_event, 0.0)
+        passed = squares[:SIGNAL].sum(axis=0)
+        effective = np.divide(background**2, passed, out=np.zeros_like(passed), where=passed > 0)
         cuts = np.full(sigma.shape, cut, dtype=np.float64)
-        selection = Selection(cuts, efficiency, background, sigma, error)
-        return selection, self._mean_error(events, selection, slopes, independent)
+        selection = Selection(cuts, efficiency, background, sigma, error, effective)
+        return selection, self._mean_error(fold, events, selection, slopes, independent)
 
     def _mean_error(
-        self, events: RankedEvents, selection: Selection, slopes: FloatArray, own: FloatArray
+        self,
+        fold: ScaledFold,
+        events: RankedEvents,
+        selection: Selection,
+        slopes: FloatArray,
+        own: FloatArray,
     ) -> float:
         """Uncertainty of the mean σ_min over hypotheses, infinite if one has no efficiency.
 
@@ -192,7 +207,7 @@ class Judge:
         The slopes (P, H) are changes of σ_min in fb for an event more of a process, `own` (H,) are
         uncertainties of σ_min that no other hypothesis shares.
         """
-        fold, training = self.validation_fold, self.training
+        training = self.training
         if np.isinf(selection.sigma_min[training]).any():
             return np.inf
         share = training / training.sum()
@@ -208,18 +223,24 @@ class Judge:
 
 def evaluate(networks: Mapping[str, PunziNet], judge: Judge) -> Sensitivity:
     """Judge networks, by name, by what they select; InputError if an output is no number."""
-    folds, results = (judge.training_fold, judge.validation_fold), {}
+    results = {}
     for name, network in networks.items():
-        others, events = (fold.rank(network.logit_numpy(fold.events.features.T)) for fold in folds)
-        cuts: dict[str, FloatArray | float] = {
-            "optimal": judge.best(events),
-            "optimal_in_training": judge.best(others),
-            "single": judge.single(events),
-            "half": 0.0,
+        ranked = {
+            part: fold.rank(network.logit_numpy(fold.events.features.T))
+            for part, fold in judge.folds.items()
         }
+        chooses, (*_, events) = ranked["validation"], ranked.values()
+        single = judge.single(chooses)
+        cuts: dict[str, FloatArray | float] = {"optimal": judge.best(chooses), "single": single}
+        cuts["half"] = 0.0
         judged = {kind: judge.judge(events, cut) for kind, cut in cuts.items()}
+        by_events: dict[str, float] = {
+            part: judge.judge(ranked[part], single, fold)[0].mean(judge.training)
+            for part, fold in judge.folds.items()
+        }
         results[name] = NetworkSensitivity(
             **{kind: selection for kind, (selection, _) in judged.items()},
             mean_error={kind: error for kind, (_, error) in judged.items()},
+            by_events=by_events,
         )
     return Sensitivity(judge.mass, judge.training, *judge.merit, results)

@@ -6,14 +6,41 @@ event share its fold, so no event can be in training and validation at once.
 """
 
 import hashlib
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.types import FloatArray, IntArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
-FOLDS = 5  # number of folds of equal expected size; one validates, the other four train (80/20)
+FOLDS = 5  # number of folds of equal expected size
+
+
+class Folds(NamedTuple):
+    """Which fold validates, and which one judges; the others train.
+
+    Validation events choose: the best epoch, and cuts. Without test events they also judge, as in
+    the paper (80/20).
+    """
+
+    validation: int
+    test: int | None
+
+    @property
+    def judging(self) -> int:
+        """The fold that everything quoted is measured on."""
+        return self.validation if self.test is None else self.test
+
+    def rows(self, fold: IntArray) -> tuple[BoolArray, BoolArray, BoolArray]:
+        """Which of n events, by their folds, train, validate and test, (n,) each."""
+        validates, tests = fold == self.validation, fold == self.test
+        return ~(validates | tests), validates, tests
+
+    @property
+    def known(self) -> float:
+        """Share of all events that train or validate, as expected."""
+        return 1.0 if self.test is None else (FOLDS - 1) / FOLDS
 
 
 def fold_of(

@@ -13,7 +13,7 @@ from punzinet.analysis.io.files import Column, OrInfinite, read_result, write_js
 from punzinet.analysis.manifest.sections import hypothesis_rows, read_hypotheses
 from punzinet.analysis.types import BoolArray, FloatArray
 
-CUTS = ("optimal", "optimal_in_training", "single", "half")
+CUTS = ("optimal", "single", "half")
 """Kinds of cuts that every network is judged by, attributes of `NetworkSensitivity`."""
 
 
@@ -23,27 +23,40 @@ class Selection:
 
     cut: Column  # on the output before the sigmoid; infinite where nothing is selected
     efficiency: Column  # selected signal in the window over generated
-    background: Column  # events in the window at the target luminosity
+    #: Events in the window at the target luminosity; an upper limit where none was found.
+    background: Column
     sigma_min: Column  # minimum detectable cross-section in fb, infinite without efficiency
     sigma_min_error: Column  # one standard deviation from the finite simulated sample in fb
+    effective: Column  # simulated background events (Σw)²/Σw² behind it; 0 where none was found
 
     def __post_init__(self) -> None:
         """Raise ValueError if columns differ in length."""
         if len({np.shape(column) for column in vars(self).values()}) != 1:
             raise ValueError("columns of a selection differ in length")
 
+    @property
+    def bound(self) -> BoolArray:
+        """(H,) where no background was found, and σ_min is an upper limit."""
+        return np.equal(self.effective, 0)
+
+    def mean(self, hypotheses: BoolArray) -> float:
+        """Mean σ_min in fb over some of the hypotheses (H,)."""
+        return float(self.sigma_min[hypotheses].mean())
+
 
 @dataclass(frozen=True, eq=False)
 class NetworkSensitivity:
-    """What one network achieves, with four kinds of cuts."""
+    """What one network achieves on the events that judge, with three kinds of cuts."""
 
-    optimal: Selection  # best cuts of each hypothesis, chosen on the events that judge: optimistic
-    optimal_in_training: Selection  # best cuts of each hypothesis, chosen on other events
+    optimal: Selection  # the best cut of each hypothesis by itself
     single: Selection  # the one cut that is best on average over the training hypotheses
     half: Selection  # the plain cut at an output of 0.5
     #: Uncertainty of the mean σ_min over the training hypotheses in fb, from the finite simulated
     #: sample, by cut; neighbouring windows share events.
     mean_error: Mapping[str, OrInfinite] = field(default_factory=dict)
+    #: Mean σ_min over the training hypotheses in fb behind the single cut, by the events that it is
+    #: measured on: those that trained, validated, and test; what the first two gain is optimism.
+    by_events: Mapping[str, OrInfinite] = field(default_factory=dict)
 
     @property
     def single_cut(self) -> float:

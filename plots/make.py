@@ -99,7 +99,7 @@ def _of_events(
         Outputs(measured[rows], logit[rows], events.weight[rows])
         for rows in (events.signal, ~events.signal)
     )
-    cuts = Cuts(sensitivity.mass, judged.optimal_in_training.cut, judged.single_cut)
+    cuts = Cuts(sensitivity.mass, judged.optimal.cut, judged.single_cut)
     luminosity, variable = sensitivity.luminosity, search.variable
     outputs = output_figure(signal, background, cuts, luminosity=luminosity, variable=variable)
     yield "output_vs_mass", outputs

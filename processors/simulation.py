@@ -41,10 +41,9 @@ class Stratum:
     generator: Generator
     batches: list[Batch]
 
-    def plan(self, trials: int, luminosity: float, attempt: int = 0) -> None:
+    def plan(self, trials: int, size: Scale, attempt: int = 0) -> None:
         """Have other batches."""
-        name = self.dataset.name
-        self.batches = sampling.batches(name, self.index, trials, luminosity, attempt)
+        self.batches = sampling.batches(self.dataset.name, self.index, trials, size, attempt)
 
     def record(self, counts: Counts) -> dict[str, Any]:
         """What was simulated, as JSON."""
@@ -74,7 +73,7 @@ class _Simulation(NamedTuple):
             made = sampling.generators(dataset.simulate, masses, self.detector)
             for i, generator in enumerate(made):
                 own = Batch(dataset.name, i, 0, self.size.signal_events)
-                explored = sampling.batches(dataset.name, i, pilot)
+                explored = sampling.batches(dataset.name, i, pilot, self.size)
                 yield Stratum(dataset, i, generator, [own] if dataset.is_signal else explored)
 
     def produce(self) -> tuple[list[Stratum], list[Records], dict[Batch, Counts]]:
@@ -82,18 +81,21 @@ class _Simulation(NamedTuple):
 
         The strata have the batches that count in the end, the steps and counts hold them.
         """
-        strata, luminosity = list(self.strata()), self.size.luminosity
+        strata = list(self.strata())
         again = [stratum for stratum in strata if not stratum.dataset.is_signal]
         pilot = _counts(self.run("pilot", again, "Exploring weights"))
-        for stratum in again:
-            stratum.plan(sampling.needed_trials(_total([stratum], pilot), luminosity), luminosity)
+        for process in _by_dataset(again):
+            pilots = [_total([stratum], pilot) for stratum in process]
+            needed = sampling.needed_trials(pilots, self.size)
+            for stratum, trials in zip(process, needed, strict=True):
+                stratum.plan(trials, self.size)
         steps = [self.run("events", strata, "Simulating events")]
         counts = _counts(steps[0])
         for attempt in range(1, ATTEMPTS + 1):
             more = {stratum: sampling.more_trials(_total([stratum], counts)) for stratum in again}
             again = [stratum for stratum, trials in more.items() if trials]
             for stratum in again:
-                stratum.plan(more[stratum], luminosity, attempt)
+                stratum.plan(more[stratum], self.size, attempt)
             step, title = f"events-{attempt}", "Simulating again with more trials"
             steps.append(self.run(step, again, title))
             counts |= _counts(steps[-1])

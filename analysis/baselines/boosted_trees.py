@@ -6,7 +6,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
-FOLDS = 3  # parts of the training events that are scored by trees trained on all other parts
 LEARNING_RATE, LEAVES = 0.1, 15  # share of each tree's answer that is added; most leaves of a tree
 EVENTS_PER_LEAF = 200  # fewest training events of a leaf
 
@@ -39,30 +38,6 @@ def train_trees(
         min_samples_leaf=EVENTS_PER_LEAF, early_stopping=False, random_state=seed,
     )  # fmt: skip
     return classifier.fit(features, signal, weight)
-
-
-def out_of_fold_scores(
-    features: FloatArray,
-    signal: BoolArray,
-    weight: FloatArray,
-    used: BoolArray,
-    trees: int,
-    *,
-    seed: int,
-) -> FloatArray:
-    """Score training events, (n,) before the sigmoid, by trees trained on other training events.
-
-    Trees know the events they were trained on too well for cuts to be chosen on them. Only the
-    events that `used` (n,) marks train.
-    """
-    fold = np.random.default_rng([seed, FOLDS]).integers(0, FOLDS, len(signal))
-    scores = np.empty(len(signal))
-    for number in range(FOLDS):
-        own = fold == number
-        rows = used & ~own
-        trained = train_trees(features[rows], signal[rows], weight[rows], trees, seed)
-        scores[own] = trained.decision_function(features[own])
-    return scores
 
 
 def gains(trees: HistGradientBoostingClassifier, observables: int) -> FloatArray:

@@ -59,18 +59,17 @@ class Baselines(Judged):
 
 
 def judge_scores(
-    judge: Judge, label: str, in_training: FloatArray, in_validation: FloatArray
+    judge: Judge, label: str, in_validation: FloatArray, in_judging: FloatArray
 ) -> dict[str, Baseline]:
     """Judge a classifier by its outputs before the sigmoid for the events of both folds.
 
-    There are ``interpolated``, the best cut of each training hypothesis on the training events
-    interpolated to the others, and ``single``, the one cut that is best for the validation
-    events, as for networks.
+    There are ``interpolated``, the best cut of each training hypothesis interpolated to the others,
+    and ``single``, the one cut that is best; as for networks, validation events choose.
     """
-    events, known = judge.validation_fold.rank(in_validation), judge.training
-    best = judge.best(judge.training_fold.rank(in_training))
+    chooses, known = judge.folds["validation"].rank(in_validation), judge.training
+    events, best = judge.judging_fold.rank(in_judging), judge.best(chooses)
     cuts = interpolated_cuts(judge.mass[known], best[known], judge.mass)
-    single = judge.single(events)
+    single = judge.single(chooses)
     return {
         "interpolated": Baseline(f"{label}, interpolated cuts", *judge.judge(events, cuts)),
         "single": Baseline(f"{label}, one cut", *judge.judge(events, single)),
@@ -79,7 +78,7 @@ def judge_scores(
 
 def judge_rectangular(judge: Judge, label: str, cuts: RectangularCuts) -> Baseline:
     """Judge cuts on the features; the mean is uncertain as if all windows varied together."""
-    fold, columns = judge.validation_fold, []
+    fold, columns = judge.judging_fold, []
     for h in range(len(judge.mass)):
         passes = cuts.passes(fold.events.features, h).astype(np.float64)
         one, _ = judge.judge(fold.rank(passes), 0.5)

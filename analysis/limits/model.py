@@ -5,35 +5,28 @@ backgrounds. Uncertainties that are factors (luminosity, efficiency, background)
 log-normal. The finite number of simulated background events is a Poisson constraint for each
 process, whose effective number is (Σw)²/Σw² (Barlow and Beeston 1993).
 
-Where not one simulated event of any background passes, a sample named ``unseen`` stands for half
-an event of the typical weight, the mean of Jeffreys' posterior for a Poisson rate of which nothing
-was seen; it counts as half an effective event. A process without events beside others with events
-adds nothing: their constraint already is as wide as a few of its events.
+Where not one simulated event of any background passes, a sample named ``unseen`` stands for the
+largest background that cannot be excluded (`unseen_background`), as uncertain as one event. A
+process without events beside others with events adds nothing: their constraint already is as wide
+as a few of its events.
 
-The yields are of all events of the tensors, whatever fold they are in. Best cuts of each mass
-would follow the fluctuations of the very events that judge them; therefore every fold is judged by
-the cuts that were best on the others.
+The yields are those of the test events, scaled to all events of the tensors.
 """
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from punzinet.analysis.cuts import optimal_cuts, selected
-from punzinet.analysis.evaluation import ScaledFold, rank_events
-from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.cuts import interpolated_cuts, selected, unseen_background
+from punzinet.analysis.evaluation import Judge, ScaledFold
 from punzinet.analysis.manifest.sections import LimitSettings
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.data import load_folds
-from punzinet.analysis.types import BoolArray, FloatArray
-from punzinet.analysis.windows import Windows
+from punzinet.analysis.types import FloatArray
 
-UNSEEN_EVENTS = 0.5  # simulated events that stand for none seen
+UNSEEN = "unseen"  # name of the background where none was found
 POI = "cross_section"  # parameter of interest, cross-section times branching fraction in fb
 
 
@@ -46,65 +39,33 @@ class Yields:
     efficiency_error: FloatArray  # (H,)
     background: FloatArray  # (P, H) events at the target luminosity
     background_error: FloatArray  # (P, H)
-    #: (H,) weight of a typical simulated background event of the window before the selection,
-    #: Σw²/Σw, in events; that of all windows where one has no background.
-    typical_weight: FloatArray
+    unseen: FloatArray  # (H,) events that cannot be excluded where no background passes
 
 
 def measure_yields(
-    tensors: Path,
-    windows: Windows,
-    networks: Mapping[str, tuple[PunziNet, float | None]],
-    figure_of_merit: FigureOfMerit,
-    luminosity: float,
+    judge: Judge, networks: Mapping[str, tuple[PunziNet, float | None]]
 ) -> dict[str, Yields]:
-    """Count signal and background behind cuts in the folder of the tensors.
+    """Count signal and background behind cuts.
 
-    Networks, by name, have one cut on the output before the sigmoid, or None for the cut that is
-    best by a figure of merit for every training mass, interpolated between them for the others.
-
-    Raises:
-        InputError: If the tensors cannot be read, or a fold lacks signal or background.
+    Networks, by name, have one cut on the output before the sigmoid, or None for the best cut of
+    every training mass, interpolated between them for the others; validation events choose these.
     """
-    events, samples = load_folds(tensors, windows)
-    with ThreadPoolExecutor(2) as pool:  # numpy does not hold Python's lock
-        logits = [*pool.map(lambda one: one[0].logit_numpy(events.features.T), networks.values())]
-    folds = []
-    for sample, validates in samples:
-        names = sample.backgrounds
-        shape = len(names), len(windows)
-        ranked = rank_events(sample.validation, np.zeros(validates.sum()), *shape)
-        sums = [selected(ranked, -np.inf)]
-        for logit, (_, cut) in zip(logits, networks.values(), strict=True):
-            cuts: FloatArray | float | None = cut
-            if cuts is None:
-                ranked = ScaledFold.of(sample, "training").rank(logit[~validates])
-                best = optimal_cuts(ranked, figure_of_merit, luminosity, names)
-                cuts = linear_cuts(windows.mass, best, windows.training)
-            ranked = rank_events(sample.validation, logit[validates], *shape)
-            sums.append(selected(ranked, cuts))  # (2, P + 1, H), signal last
-        folds.append(np.array(sums))
-    before, *after = np.sum(folds, axis=0)
-    weight, squares = before[:, :SIGNAL].sum(axis=1)
-    typical = np.full_like(weight, squares.sum() / weight.sum())
-    np.divide(squares, weight, out=typical, where=weight > 0)
-    found = {}
-    for name, (sums, variances) in zip(networks, after, strict=True):
-        error = np.sqrt(variances)
+    found, (chooses, counts) = {}, (judge.folds["validation"], judge.judging_fold)
+    for name, (network, one_cut) in networks.items():
+        cut: FloatArray | float | None = one_cut
+        if cut is None:
+            known, ranked = judge.training, chooses.rank(_logit(network, chooses))
+            cut = interpolated_cuts(judge.mass[known], judge.best(ranked)[known], judge.mass)
+        ranked = counts.rank(_logit(network, counts))
+        sums, squares = selected(ranked, cut)  # (P + 1, H), signal last
+        error = np.sqrt(counts.variances(sums, squares))
         columns = sums[SIGNAL], error[SIGNAL], sums[:SIGNAL], error[:SIGNAL]
-        found[name] = Yields(names, *columns, typical)
+        found[name] = Yields(counts.backgrounds, *columns, unseen_background(ranked))
     return found
 
 
-def linear_cuts(mass: FloatArray, cut: FloatArray, training: BoolArray) -> FloatArray:
-    """Cuts (H,) for all masses from the finite ones of the training masses, linear in between.
-
-    They are infinite, selecting nothing, where no training mass has one.
-    """
-    known = training & np.isfinite(cut)
-    if not known.any():
-        return np.full(len(mass), np.inf)
-    return np.interp(mass, mass[known], cut[known])
+def _logit(network: PunziNet, fold: ScaledFold) -> FloatArray:
+    return network.logit_numpy(fold.events.features.T)
 
 
 @dataclass(frozen=True)
@@ -147,9 +108,9 @@ class CountingExperiment:
             if events > 0
         ]
         if not backgrounds:
-            events = UNSEEN_EVENTS * float(yields.typical_weight[index])
             largest = max(size for _, size in systematics.values())
-            backgrounds = [Background("unseen", events, UNSEEN_EVENTS, ("background", largest))]
+            events = float(yields.unseen[index])
+            backgrounds = [Background(UNSEEN, events, 1.0, ("background", largest))]
         signal_systematics = {
             "efficiency": settings.efficiency_uncertainty,
             "signal_statistics": float(yields.efficiency_error[index]) / efficiency,
@@ -165,7 +126,9 @@ class CountingExperiment:
 
     @property
     def effective_events(self) -> float:
-        """Effective number of simulated events behind all backgrounds."""
+        """Effective number of simulated events behind all backgrounds; 0 if they are `UNSEEN`."""
+        if self.backgrounds[0].name == UNSEEN:
+            return 0.0
         return self.background**2 / sum(b.events**2 / b.effective for b in self.backgrounds)
 
     @property

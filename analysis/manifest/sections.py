@@ -130,8 +130,10 @@ class Scale(Section):
     """How much to simulate."""
 
     luminosity: Positive
-    """simulated luminosity of every background, fb^-1; its events weigh 1, hence the target
-    luminosity over this once normalised"""
+    """simulated luminosity of every background, fb^-1; an event weighs 1, or less where background
+    is aimed at, hence at most the target luminosity over this once normalised"""
+    aim: float = Field(40.0, ge=1)
+    """how much more often background that looks like signal is simulated, at most"""
     signal_events: int = Field(gt=0)
     """generated signal events at each mass"""
 

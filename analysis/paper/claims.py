@@ -1,9 +1,7 @@
 """The paper's claims and curves as numbers, each with its uncertainty, and a claim's target.
 
 Ratios are of σ_min at the same mass; above 1 the Punzi-net is better.
-"best" cuts are chosen on training events, for each trained mass, and interpolated to all
-others; those chosen on the very events that judge them (``_in_sample``), as in the paper, are
-given beside them, but follow the fluctuations of a few background events.
+"best" cuts are chosen for each trained mass, and interpolated to all others.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,8 +41,6 @@ REGIONS: tuple[tuple[str, str, float, float, float], ...] = (
     ("1_to_4_gev", "from 1 to 4 GeV", 1.0 - 1e-9, 4.0 + 1e-9, 1.3),
     ("above_4_gev", "above 4 GeV", 4.0 + 1e-9, np.inf, 0.95),
 )
-#: Ends of claims' names, how their best cuts were chosen, and what these are called.
-CHOSEN = (("", "best", ""), ("_in_sample", "best_in_sample", ", in-sample"))
 #: Key, title, published value, ours, its error (both may be missing), note.
 CurveRow = tuple[str, str, float, float | None, float | None, str]
 Row = tuple[Any, ...]  # name, text, number or the function that gives it, ends of a target
@@ -73,39 +69,37 @@ def _regions(main: Judgement) -> dict[str, BoolArray]:
 
 
 def _ratios(main: Judgement) -> Iterator[Row]:
-    claim, punzi, regions = "bce_best_over_punzi_single", "punzi/single", _regions(main)
-    for suffix, kind, how in CHOSEN:
-        bce = f"bce/{kind}"
-        for name, words, _, _, target in REGIONS:
-            text = (
-                f"σ_min of BCE at its best cuts{how} over the Punzi-net at one cut, geometric mean "
-                "over {}trained masses " + words
-            )
-            trained, others = regions[name] & main.training, regions[name] & ~main.training
-            if trained.any():
-                yield f"{claim}_{name}{suffix}", text.format(""), ratio(bce, punzi, trained), target
-            if others.any():
-                number = ratio(bce, punzi, others)
-                yield f"{claim}_{name}_untrained{suffix}", text.format("un"), number
-            if name == "1_to_4_gev" and trained.any():
-                text = f"the same at the worst trained mass {words}{how}"
-                yield f"{claim}_worst_{name}{suffix}", text, ratio(bce, punzi, trained, np.min), 1.0
+    claim, over, regions = (
+        "bce_best_over_punzi_single",
+        ("bce/best", "punzi/single"),
+        _regions(main),
+    )
+    for name, words, _, _, target in REGIONS:
+        text = (
+            "σ_min of BCE at its best cuts over the Punzi-net at one cut, geometric mean over "
+            "{}trained masses " + words
+        )
+        trained, others = regions[name] & main.training, regions[name] & ~main.training
+        if trained.any():
+            yield f"{claim}_{name}", text.format(""), ratio(*over, trained), target
+        if others.any():
+            yield f"{claim}_{name}_untrained", text.format("un"), ratio(*over, others)
+        if name == "1_to_4_gev" and trained.any():
+            text = f"the same at the worst trained mass {words}"
+            yield f"{claim}_worst_{name}", text, ratio(*over, trained, np.min), 1.0
     for mass, bce_sigma, punzi_sigma in PUBLISHED:
         at = np.isclose(main.mass, mass)
         if at.any():
             text = f"the same at {mass:g} GeV; published: {bce_sigma / punzi_sigma:.2f}"
-            yield f"{claim}_at_{mass:g}_gev", text, ratio("bce/best", punzi, at)
+            yield f"{claim}_at_{mass:g}_gev", text, ratio(*over, at)
 
 
 def _single_cut(main: Judgement) -> Iterator[Row]:
-    for suffix, kind, how in CHOSEN:
-        text = f"σ_min of the Punzi-net at one cut over that at its best cuts{how}, "
-        curves = "punzi/single", f"punzi/{kind}", main.training
-        name = "punzi_single_over_best_{}" + suffix
-        mean = "geometric mean over trained masses"
-        yield name.format("mean"), text + mean, ratio(*curves), None, 1.05
-        worst = "at the worst trained mass"
-        yield name.format("worst"), text + worst, ratio(*curves, np.max), None, 1.15
+    text = "σ_min of the Punzi-net at one cut over that at its best cuts, "
+    curves, name = ("punzi/single", "punzi/best", main.training), "punzi_single_over_best_"
+    mean, worst = "geometric mean over trained masses", "at the worst trained mass"
+    yield f"{name}mean", text + mean, ratio(*curves), None, 1.05
+    yield f"{name}worst", text + worst, ratio(*curves, np.max), None, 1.15
     text = "σ_min of the Punzi-net at an output of 0.5 over that at its best single cut, mean over "
     half = ratio("punzi/half", "punzi/single", main.training)
     yield "punzi_half_over_single_mean", text + "trained masses", half
@@ -182,9 +176,9 @@ def _smoothness(main: Judgement) -> Iterator[Row]:
         mean = float(np.exp(logarithm))
         number = Measured(mean, error * mean, np.nan)
         yield f"{name}_ratio", f"{text}, geometric mean", number, 1.0
-    background = main.arrays["punzi/single/background"][:, main.training]
+    effective = main.arrays["punzi/single/effective"][:, main.training]
     text = "trained masses in whose window no simulated background passes the single cut"
-    number = over_networks((background == 0).sum(axis=1).astype(np.float64))
+    number = over_networks((effective == 0).sum(axis=1).astype(np.float64))
     yield "trained_masses_without_simulated_background", text, number
 
 
@@ -317,7 +311,7 @@ def curve_rows(output: OutputFolder) -> list[CurveRow]:
         first = {name.split("-")[0]: networks[name] for name in sorted(networks, reverse=True)}
         if not {"bce", "punzi"} <= first.keys():
             return []
-        cuts = first["bce"].optimal_in_training, first["punzi"].single
+        cuts = first["bce"].optimal, first["punzi"].single
         curves = [(one.sigma_min, one.sigma_min_error) for one in cuts]
     else:
         return []

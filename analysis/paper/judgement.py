@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 from scipy.ndimage import gaussian_filter1d
 
 from punzinet.analysis.compiled import njit
-from punzinet.analysis.cuts import interpolated_cuts
+from punzinet.analysis.cuts import NONE_FOUND, interpolated_cuts, unseen_background
 from punzinet.analysis.evaluation import Judge, ScaledFold
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
 from punzinet.analysis.io.files import InputError, atomic_path
@@ -33,8 +33,8 @@ class Judgement:
 
     The arrays have names. Each begins with the loss, ``bce`` or ``punzi``, and goes on with
 
-    - ``<kind>/cut``, ``<kind>/background`` (events) and ``<kind>/sigma`` (σ_min in fb), (N, H),
-      for the kinds of `cuts_of`;
+    - ``<kind>/cut``, ``<kind>/background`` (events), ``<kind>/effective`` (simulated events behind
+      that) and ``<kind>/sigma`` (σ_min in fb), (N, H), for the kinds of `cuts_of`;
     - ``<kind>/replicas``, σ_min in R resampled samples, (N, R, H);
     - ``signal/<kind>`` and ``background/<kind>`` for the kinds ``best`` and ``single``: sums of
       weights and of their squares of what passes along the mass, (N, 2, H);
@@ -96,27 +96,29 @@ def judge(
     replicas: int,
     seed: int,
 ) -> Judgement:
-    """Judge the networks of a study, by name, by the validation events.
+    """Judge the networks of a study, by name.
 
-    `scaled` are the events in the windows of all hypotheses, `events` those of validation with
-    their recoil masses. Studies with the same seed share replicas.
+    `scaled` are the events in the windows of all hypotheses, `events` those that judge with their
+    recoil masses. Studies with the same seed share replicas.
     """
-    mass, training, validation = scaled.mass, scaled.training, scaled.validation_fold
-    resampled = Replicas(validation, replicas, np.random.default_rng([seed, REPLICAS]))
+    mass, training, judges = scaled.mass, scaled.training, scaled.judging_fold
+    resampled = Replicas(judges, replicas, np.random.default_rng([seed, REPLICAS]))
     edges = bin_edges(mass)
     arrays: dict[str, FloatArray] = {}
     collected: dict[str, list[Any]] = defaultdict(list)
     for name in sorted(networks):
         loss = name.split("-")[0]
-        inputs = validation.events.features.T, events.features
+        inputs = judges.events.features.T, events.features
         logit, recoiling = (networks[name].logit_numpy(features) for features in inputs)
-        ranked = validation.rank(logit)
+        ranked = judges.rank(logit)
+        unseen = unseen_background(ranked)
         for kind, cut in cuts_of(sensitivity.networks[name], mass, training).items():
             chosen, _ = scaled.judge(ranked, cut)
-            sigma = resampled.sigma_min(logit, cut, *scaled.merit).astype(np.float32)
+            sigma = resampled.sigma_min(logit, cut, unseen, *scaled.merit).astype(np.float32)
             collected[f"{loss}/{kind}/cut"].append(cut)
             collected[f"{loss}/{kind}/sigma"].append(chosen.sigma_min)
             collected[f"{loss}/{kind}/background"].append(chosen.background)
+            collected[f"{loss}/{kind}/effective"].append(chosen.effective)
             collected[f"{loss}/{kind}/replicas"].append(sigma)
             if kind not in {"best", "single"}:
                 continue
@@ -135,16 +137,14 @@ def cuts_of(
 ) -> dict[str, FloatArray]:
     """The cuts (H,) of a network, by kind: best for each mass, one for all, or an output of 0.5.
 
-    Best cuts are chosen on training events and, as in the paper, interpolated to masses that were
-    not trained on (``best``), which have their own as well (``best_own``); ``best_in_sample`` are
-    chosen on the events that judge.
+    Best cuts are, as in the paper, interpolated to masses that were not trained on (``best``),
+    which have their own as well (``best_own``).
     """
-    own = judged.optimal_in_training.cut
+    own = judged.optimal.cut
     between = interpolated_cuts(mass[training], own[training], mass)
     return {
         "best": np.where(training, own, between),
         "best_own": own,
-        "best_in_sample": judged.optimal.cut,
         "single": judged.single.cut,
         "half": judged.half.cut,
     }
@@ -156,25 +156,28 @@ class Replicas:
     Each replica gives every event a Poisson weight of mean 1 (the bootstrap for counting
     experiments). All networks and cuts see the same replicas, so that what they share cancels in
     their ratios. Where not one event passes a cut, the expected background of a replica is drawn
-    from an exponential with the mean of one typical event, whose 68 % quantile is the upper limit
-    used elsewhere.
+    from an exponential whose 68 % quantile is the `unseen_background`.
     """
 
     def __init__(self, fold: ScaledFold, count: int, rng: np.random.Generator) -> None:
-        events, size = fold.events, len(fold.events)
+        size = len(fold.events)
         drawn = rng.poisson(1.0, (size, count)).astype(np.uint8)
         self._fold = fold
         self._counts = np.hstack([drawn, np.ones((size, 1), drawn.dtype)])  # last, the sample
-        weight = events.weight[events.process >= 0]
-        typical = float((weight**2).sum() / weight.sum()) if weight.size else 0.0
-        self._unseen = typical * rng.standard_exponential((fold.total.shape[1], count))
+        self._unseen = rng.standard_exponential((fold.total.shape[1], count)) / NONE_FOUND
 
     def sigma_min(
-        self, logit: FloatArray, cut: FloatArray, figure_of_merit: FigureOfMerit, luminosity: float
+        self,
+        logit: FloatArray,
+        cut: FloatArray,
+        unseen: FloatArray,
+        figure_of_merit: FigureOfMerit,
+        luminosity: float,
     ) -> FloatArray:
         """σ_min (R, H) in fb behind a cut (H,) in every replica, infinite where nothing passes.
 
-        `logit` (n,) are outputs before the sigmoid, in the order of the events.
+        `logit` (n,) are outputs before the sigmoid, in the order of the events, and `unseen` is
+        their `unseen_background` (H,).
         """
         passing = np.flatnonzero(logit >= cut.min())
         _, *columns = vars(self._fold.events).values()
@@ -182,7 +185,8 @@ class Replicas:
         backgrounds = self._fold.backgrounds
         sums = _sums(chosen, cut.astype(np.float64), len(backgrounds))
         total = sums[:-1].sum(axis=0)
-        background = np.where(total[:, -1:] > 0, total[:, :-1], self._unseen)
+        background = total[:, :-1]
+        background = np.where(total[:, -1:] > 0, background, self._unseen * unseen[:, None])
         uncertainty = figure_of_merit.uncertainty_of(backgrounds)
         variance = background_variance(background, sums[:-1, :, :-1], uncertainty)
         sigma: FloatArray = figure_of_merit.sigma_min(sums[-1, :, :-1], variance, luminosity)

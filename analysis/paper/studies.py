@@ -65,10 +65,9 @@ def _batch_label(batch_size: int | None) -> str:
 def variations(
     training: TrainingSettings, paper: PaperSettings, backgrounds: Sequence[str]
 ) -> list[Study]:
-    """Variations of the main recipe, one thing at a time, all judged by the same events."""
+    """Variations of the main recipe, one thing at a time, all but one judged by the same events."""
     main = _with(training, networks=min(paper.further_networks, paper.networks))
     rate, epochs = training.punzi.learning_rate, training.punzi.epochs
-    optimizer = "lbfgs" if training.punzi.optimizer == "sgd" else "sgd"
     batches = "stratified" if training.punzi.batches == "random" else "random"
     pretraining = training.pretraining
     weights = "total" if pretraining.signal_weights == "hypothesis" else "hypothesis"
@@ -84,7 +83,8 @@ def variations(
         return Study(f"{VARIATION}{name}", label, main, None, **changes)
 
     return [
-        recipe("optimizer", f"optimiser: {optimizer}", punzi={"optimizer": optimizer}),
+        recipe("published", "published recipe, no finish", finish=0),
+        recipe("split", "published split 80/20, events that chose judge", test_fold=None),
         recipe("batches", f"{batches} batches", punzi={"batches": batches}),
         recipe("rate-low", "learning rate / 3", punzi={"learning_rate": rate / 3}),
         recipe("rate-high", "learning rate × 3", punzi={"learning_rate": rate * 3}),

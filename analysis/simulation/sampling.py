@@ -1,10 +1,12 @@
 """From generators to events in ntuples: batches, detector, weights, counts.
 
 A background trial of weight w fb that the detector turns into an event with probability v stands
-for w v L / N expected events of the luminosity L, N being the number of trials. It is kept with
-just this probability and then weighs 1. N comes from a pilot run such that the expectation hardly
-ever exceeds 1; where it does, up to `COPIES` events are made of the trial, each measured anew and
-kept with its share of the expectation. Signal is unweighted, a fixed number of events at each mass.
+for e = w v L / N expected events of the luminosity L, N being the number of trials. It is kept with
+just this probability and then weighs 1; or, if it is aimed at (see `aim`), up to f times as often,
+with a weight of e, but not less than 1/f. N comes from a pilot run: the expectation hardly ever
+exceeds 1, and there are enough trials where the aim is. Of a trial that stands for more, up to
+`COPIES` events are made, each measured anew and kept with its share of the expectation. Signal is
+unweighted, a fixed number of events at each mass.
 
 Batches can be made in any order by any number of processes. An ntuple is as basf2 writes it: a flat
 TTree whose branches bear basf2's escaped names; the same events give the same bytes.
@@ -23,8 +25,9 @@ from numpy.typing import NDArray
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.manifest.datasets import BRANCHES, Simulated
-from punzinet.analysis.manifest.sections import Beams
+from punzinet.analysis.manifest.sections import Beams, Scale
 from punzinet.analysis.simulation import mumugamma, twophoton
+from punzinet.analysis.simulation.aim import aim_factors
 from punzinet.analysis.simulation.detector import VISIBILITY, Detector, measure, preselection
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, Pair
 from punzinet.analysis.simulation.signal import SignalGenerator
@@ -37,6 +40,8 @@ BATCH: Final = 200_000  # trials of a batch; bounds the memory of a worker
 _FEWEST: Final = 20_000  # trials of a stratum at least, which measure its cross-section
 _PILOT_RATE: Final = 2000.0
 """Trials of a stratum's pilot run per fb^-1 of luminosity: more events, more of them rare."""
+_AIMED_RATE: Final = 200_000.0
+"""Trials of a process per fb^-1 of luminosity that are shared out for what is aimed at."""
 COPIES: Final = 2  # events that may come from one trial: measured differently, but not independent
 _HEADROOM: Final = 1.2  # factor on the trials that weights ask for, where `COPIES` do not suffice
 _INTEGRATION, _PILOT, _PRODUCTION = 1, 2, 3
@@ -75,6 +80,7 @@ class Batch:
     trials: int  # trials (background) or generated events (signal)
     # expected events per fb of a trial's weight (L / N), fb^-1; 0 for signal and in the pilot run
     exposure: float = 0.0
+    aim: float = 1.0  # largest factor by which background comes more often, see `aim_factors`
     attempt: int = 0  # how often the stratum was simulated before, with too few trials
 
     def rng(self, seed: int, purpose: int) -> Random:
@@ -95,6 +101,8 @@ class Counts:
     sum_weight: float = 0.0  # of the generator's weights over the trials, fb
     sum_weight2: float = 0.0  # of their squares, fb^2
     entries: int = 0  # events for the ntuple
+    # sum of the squares of the weights of visible trials that are aimed at, fb^2 in a pilot run
+    aimed_weight2: float = 0.0
     # largest expectation of a trial that one of these comes from; fb in a pilot run
     largest: float = 0.0
 
@@ -112,7 +120,7 @@ class Counts:
         for step, (events, weight) in other.cutflow.items():
             before = self.cutflow.get(step, (0, 0.0))
             self.cutflow[step] = (before[0] + events, before[1] + weight)
-        for name in ("trials", "sum_weight", "sum_weight2", "entries"):
+        for name in ("trials", "sum_weight", "sum_weight2", "entries", "aimed_weight2"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.largest = max(self.largest, other.largest)
 
@@ -145,15 +153,20 @@ def simulate_batch(
     for step, passed in zip(VISIBILITY, detector.visibility(generated).T, strict=True):
         left = weight * (luck < passed if signal else passed)
         counts.step(step, left)
-    trial = np.flatnonzero(left)
-    expected = left[trial]
+    visible = left > 0
+    generated, left = generated.pick(visible), left[visible]
+    trial, own = np.arange(len(left)), left
+    if not signal:
+        factor = aim_factors(generated, batch.aim)
+        counts.aimed_weight2 = float((left**2 * (factor - 1)).sum())
     if exposed:
-        copies = np.maximum(np.ceil(left), 1.0)
-        trial = np.repeat(np.arange(len(left)), copies.astype(int))
-        trial = trial[rng.random(len(trial)) < (left / copies)[trial]]
-        expected = np.ones(len(trial))
-        counts.step("kept as unweighted events", expected)
-    events, selected = _reconstruct(rng, generated.pick(trial), expected, detector, counts)
+        own = np.clip(left, 1 / factor, 1.0)
+        copies = np.ceil(left / own)
+        trial = np.repeat(trial, copies.astype(int))
+        trial = trial[rng.random(len(trial)) < (left / own / copies)[trial]]
+        own = own[trial]
+        counts.step("kept as events", own)
+    events, selected = _reconstruct(rng, generated.pick(trial), own, detector, counts)
     if not signal:
         counts.largest = float(left[trial[selected]].max(initial=0.0))
     return events, counts
@@ -213,18 +226,20 @@ def integrate(mass: float, sqrt_s: float, seed: int, precision: float = 0.002) -
 
 
 def batches(
-    dataset: str, stratum: int, trials: int, luminosity: float = 0.0, attempt: int = 0
+    dataset: str, stratum: int, trials: int, size: Scale, attempt: int | None = None
 ) -> list[Batch]:
-    """Batches of a stratum for a luminosity in fb^-1: as few as possible, of nearly equal size.
+    """Batches of a stratum: as few as possible, of nearly equal size.
 
-    Without a luminosity they are a pilot run, in which all events keep their weights in fb. The
+    Without an attempt they are a pilot run, in which all events keep their weights in fb. The
     random numbers of another attempt are new: with the old ones, trials would be added just where
     an unlikely event happened to come early.
     """
     count = -(-trials // BATCH)
     sizes = np.diff(np.arange(count + 1) * trials // count).tolist()
-    exposure = luminosity / trials
-    return [Batch(dataset, stratum, i, n, exposure, attempt) for i, n in enumerate(sizes)]
+    exposure = 0.0 if attempt is None else size.luminosity / trials
+    return [
+        Batch(dataset, stratum, i, n, exposure, size.aim, attempt or 0) for i, n in enumerate(sizes)
+    ]
 
 
 def pilot_trials(luminosity: float) -> int:
@@ -232,9 +247,19 @@ def pilot_trials(luminosity: float) -> int:
     return max(_FEWEST, int(_PILOT_RATE * luminosity))
 
 
-def needed_trials(pilot: Counts, luminosity: float) -> int:
-    """Trials with which hardly any of a stratum stands for more than one event."""
-    return max(_FEWEST, int(np.ceil(pilot.largest * luminosity)))
+def needed_trials(pilots: Sequence[Counts], size: Scale) -> list[int]:
+    """Trials of each stratum of a process, from its pilot runs.
+
+    With them hardly any trial stands for more than one event. What is aimed at has most events for
+    its trials if they are shared out in proportion to the root of the mean square of its weights
+    in each stratum (J. Neyman, J. R. Stat. Soc. 97 (1934) 558).
+    """
+    roots = np.sqrt([pilot.aimed_weight2 / pilot.trials for pilot in pilots])
+    shares = _AIMED_RATE * size.luminosity * roots / max(roots.sum(), np.finfo(float).tiny)
+    return [
+        max(_FEWEST, int(np.ceil(pilot.largest * size.luminosity)), int(share))
+        for pilot, share in zip(pilots, shares, strict=True)
+    ]
 
 
 def more_trials(counts: Counts) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from punzinet.analysis.io.files import Arrays, InputError, Record, read_record, write_record
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
-FORMAT = "punzinet-checkpoint-3"
+FORMAT = "punzinet-checkpoint-4"
 TIME_SHARE = 0.01  # of a training, that is spent on writing checkpoints
 
 
@@ -28,6 +28,7 @@ class TrainingState:
     """
 
     epoch: int  # epochs done
+    finish: int  # the epoch after which steps are those of the finish; -1 until then
     parameters: FloatArray  # (N, K)
     best: FloatArray  # (N, K) parameters of the epoch with the smallest validation loss
     best_loss: FloatArray  # (N,) that loss
@@ -38,9 +39,9 @@ class TrainingState:
     waited: IntArray  # (N,) epochs since the plateau, or since the learning rate was halved
     stopped: BoolArray  # (N,) networks that are trained no further
     dead: BoolArray  # (N, H) hypotheses found dead in the last epoch
-    loss: FloatArray  # (E + 1, N) training loss, mean over batches
-    validation_loss: FloatArray  # (E + 1, N) after the epoch
-    learning_rate: FloatArray  # (E + 1, N) in the epoch
+    loss: FloatArray  # (E + 1, N) training loss after the epoch
+    validation_loss: FloatArray  # (E + 1, N) likewise
+    learning_rate: FloatArray  # (E + 1, N) in the epoch; NaN in the finish
     messages: list[list[str]]  # what was said of each network, the last thing last
     curvature: list[Arrays]  # what L-BFGS knows of the loss of each network
 
@@ -51,6 +52,7 @@ class TrainingState:
         infinite, none = np.full((3, networks), np.inf), np.full((2, 1, networks), np.nan)
         return cls(
             epoch=0,
+            finish=-1,
             parameters=parameters.copy(),
             best=parameters.copy(),
             best_loss=infinite[0],
@@ -68,10 +70,19 @@ class TrainingState:
             curvature=[{} for _ in range(networks)],
         )
 
-    def begin(self, validation_loss: FloatArray) -> None:
-        """Note the (N,) validation losses before the first epoch."""
+    def begin(self, loss: FloatArray, validation_loss: FloatArray) -> None:
+        """Note the (N,) losses before the first epoch."""
+        self.loss[0] = loss
         for known in (self.best_loss, self.smoothed, self.plateau, self.validation_loss[0]):
             known[:] = validation_loss
+
+    def begin_finish(self) -> None:
+        """Go back to the best epoch, from which the steps of the finish follow."""
+        self.finish = self.epoch
+        self.parameters = self.best.copy()
+        self.rate = np.where(self.stopped, 0.0, 1.0)
+        self.waited[:] = 0
+        self.smoothed[:] = self.plateau[:] = self.best_loss
 
     def advance(
         self, loss: FloatArray, validation_loss: FloatArray, patience: int, smoothing: int = 1
@@ -85,7 +96,8 @@ class TrainingState:
         self.epoch += 1
         self.loss = np.vstack([self.loss, loss])
         self.validation_loss = np.vstack([self.validation_loss, validation_loss])
-        self.learning_rate = np.vstack([self.learning_rate, self.rate])
+        rate = self.rate if self.finish < 0 else np.full_like(self.rate, np.nan)
+        self.learning_rate = np.vstack([self.learning_rate, rate])
         running = ~self.stopped
         better = running & (validation_loss < self.best_loss)
         self.best[better] = self.parameters[better]
@@ -123,7 +135,8 @@ class TrainingState:
     def from_arrays(cls, arrays: Arrays, messages: list[list[str]]) -> Self:
         """What `to_arrays` and `messages` say."""
         values: dict[str, Any] = {k: v.copy() for k, v in arrays.items() if "/" not in k}
-        values |= {"epoch": int(arrays["epoch"]), "messages": messages}
+        values |= {name: int(arrays[name]) for name in ("epoch", "finish")}
+        values["messages"] = messages
         known = [_below(f"curvature/{network}", arrays) for network in range(len(messages))]
         return cls(**values, curvature=known)
 

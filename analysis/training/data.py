@@ -1,4 +1,4 @@
-"""The events that train and validate, read from the tensors.
+"""The events that train, validate and test, read from the tensors.
 
 Only what training can use is kept: background in the window of at least one training hypothesis,
 and signal of training hypotheses. Window ranges count training hypotheses. A `Sample` holds its
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import punzinet.analysis.io.tensor_events as tensors
-from punzinet.analysis.folds import FOLDS
+from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.punzi_loss import SIGNAL
@@ -51,26 +51,25 @@ class Events:
         return (self[start : start + rows] for start in range(0, len(self), rows))
 
 
+PARTS = ("training", "validation", "test")
+
+
 @dataclass(frozen=True, eq=False)
 class StoredEvents:
-    """The training or the validation events of Parquet files, which stay there."""
+    """The training, validation or test events of Parquet files, which stay there."""
 
     paths: Sequence[Path]
     windows: Windows
     codes: dict[str, int]  # of processes
-    validation_fold: int
-    validates: bool
+    chosen: Folds
+    part: int  # of `PARTS`
     count: int
 
     def __len__(self) -> int:
         return self.count
 
     def pieces(self) -> Iterator[Events]:
-        """See `Events`."""
-        return (events for events, _ in self.folds())
-
-    def folds(self) -> Iterator[tuple[Events, IntArray]]:
-        """`pieces`, with the fold of each event.
+        """See `Events`.
 
         InputError if a file cannot be read, or holds features that are not finite, or weights
         that are negative or not finite.
@@ -92,18 +91,16 @@ class StoredEvents:
                 known = [self.codes.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
                 code = np.array(known, dtype=np.int8)[process.indices.to_numpy()]
                 edges = start.astype(np.int16), stop.astype(np.int16)
-                fold = table["fold"].to_numpy()
-                mine = ((fold == self.validation_fold) == self.validates) & (start < stop)
-                yield Events(features, weight, code, *edges)[mine], fold[mine]
+                mine = self.chosen.rows(table["fold"].to_numpy())[self.part] & (start < stop)
+                yield Events(features, weight, code, *edges)[mine]
 
-    def load(self) -> tuple[Events, IntArray]:
-        """Copy them into memory, with the (n,) folds of the events."""
-        kinds = np.float32, np.int8, np.int16, np.int16, np.int8
+    def load(self) -> Events:
+        """Copy them into memory."""
+        kinds = np.float32, np.int8, np.int16, np.int16
         none = np.empty((len(self.windows.search.feature_names), 0), np.float32)
         found = [(none, *(np.empty(0, kind) for kind in kinds))]  # files may hold no event
-        found += [(*vars(events).values(), fold) for events, fold in self.folds()]
-        *columns, fold = (np.concatenate(one, axis=-1) for one in zip(*found, strict=True))
-        return Events(*columns), fold
+        found += [tuple(vars(events).values()) for events in self.pieces()]
+        return Events(*(np.concatenate(one, axis=-1) for one in zip(*found, strict=True)))
 
 
 #: Events that can be gone through any number of times, always in the same order.
@@ -134,17 +131,18 @@ class _Summary:
 
 @dataclass(frozen=True, eq=False)
 class StreamedSample:
-    """Training and validation events, and what they sum up to together."""
+    """Training and validation events, and what they say of all events."""
 
     features: tuple[str, ...]  # F names
     mass: FloatArray  # (H,) of the training hypotheses, GeV
     backgrounds: tuple[str, ...]  # names of the P processes
+    known: float  # share of all events that these are
     training: EventStream
     validation: EventStream
 
     def __post_init__(self) -> None:
         """InputError if a hypothesis has no signal in one part, or there is no background in it."""
-        for part, summary in zip(("training", "validation"), self._summaries, strict=True):
+        for part, summary in zip(PARTS, self._summaries, strict=False):
             if not np.all(summary.signal > 0):
                 missing = ", ".join(f"{m:g}" for m in self.mass[~(summary.signal > 0)])
                 raise InputError(
@@ -170,9 +168,13 @@ class StreamedSample:
 
     @property
     def total(self) -> tuple[FloatArray, FloatArray]:
-        """Sums of weights per hypothesis (H,) and per background (P,) of all events."""
+        """Sums of weights per hypothesis (H,) and per background (P,) of all events.
+
+        Test events are not looked at: their share is.
+        """
         training, validation = self._summaries
-        return training.signal + validation.signal, training.background + validation.background
+        signal = training.signal + validation.signal
+        return signal / self.known, (training.background + validation.background) / self.known
 
     @property
     def scaling(self) -> tuple[FloatArray, FloatArray]:
@@ -189,20 +191,21 @@ class StreamedSample:
 
 @dataclass(frozen=True, eq=False)
 class Sample(StreamedSample):
-    """Training and validation events in memory."""
+    """Training and validation events in memory, and those that test, which may be none."""
 
     training: Events
     validation: Events
+    test: Events
 
 
-def open_sample(folder: Path, windows: Windows, validation_fold: int) -> StreamedSample:
+def open_sample(folder: Path, windows: Windows, chosen: Folds) -> StreamedSample:
     """Find the events of the tensors, and leave them where they are; see `load_sample`."""
-    about, *parts = _find(folder, windows, validation_fold)
-    return StreamedSample(*about, *parts)
+    about, stored = _find(folder, windows, chosen)
+    return StreamedSample(*about, chosen.known, *stored[:2])
 
 
 def load_sample(
-    folder: Path, windows: Windows, validation_fold: int, *, every_mass: bool = False
+    folder: Path, windows: Windows, chosen: Folds, *, every_mass: bool = False
 ) -> Sample:
     """Read the tensors into memory, in the order of dataset, file and entry.
 
@@ -210,42 +213,30 @@ def load_sample(
     hypotheses that are not trained on count, too. InputError if there are no tensors, one cannot
     be read, or their events cannot train.
     """
-    about, *parts = _find(folder, windows, validation_fold, every_mass=every_mass)
-    return Sample(*about, *(part.load()[0] for part in parts))
-
-
-def load_folds(folder: Path, windows: Windows) -> tuple[Events, Iterator[tuple[Sample, BoolArray]]]:
-    """Read the tensors once, with every mass, and let one fold after the other validate.
-
-    Returns all n events, and for each fold what `load_sample` gives for it, with which of all
-    events (n,) are the validation ones.
-    """
-    about, stream, _ = _find(folder, windows, validation_fold=-1, every_mass=True)
-    events, fold = stream.load()
-    validating = (fold == one for one in range(FOLDS))
-    return events, ((Sample(*about, events[~v], events[v]), v) for v in validating)
+    about, stored = _find(folder, windows, chosen, every_mass=every_mass)
+    return Sample(*about, chosen.known, *(part.load() for part in stored))
 
 
 def _find(
-    folder: Path, windows: Windows, validation_fold: int, *, every_mass: bool = False
-) -> tuple[tuple[tuple[str, ...], FloatArray, tuple[str, ...]], StoredEvents, StoredEvents]:
-    """What a `StreamedSample` is made of; arguments as of `load_sample`."""
+    folder: Path, windows: Windows, chosen: Folds, *, every_mass: bool = False
+) -> tuple[tuple[tuple[str, ...], FloatArray, tuple[str, ...]], list[StoredEvents]]:
+    """What a `StreamedSample` is made of, and its `PARTS`; arguments as of `load_sample`."""
     if every_mass:
         windows = replace(windows, training=np.ones(len(windows), dtype=bool))
     paths = sorted(tensors.tensor_paths(folder), key=_chunk_order)
     names: list[str] = []
-    count = np.zeros(2, np.int64)
+    count = np.zeros(len(PARTS), np.int64)
     for path in paths:
         for table, start, stop in tensors.read_in_windows(path, windows, ("process", "fold")):
             found = set(table["process"].unique().to_pylist()) - {SIGNAL_PROCESS, *names}
             names += sorted(found)
-            validates = table["fold"].to_numpy()[start < stop] == validation_fold
-            count += (~validates).sum(), validates.sum()
+            count += np.sum(chosen.rows(table["fold"].to_numpy()[start < stop]), axis=1)
     codes = {name: code for code, name in enumerate(names)} | {SIGNAL_PROCESS: SIGNAL}
-    where = paths, windows, codes, validation_fold
-    training, validation = (StoredEvents(*where, bool(i), n) for i, n in enumerate(count.tolist()))
-    about = windows.search.feature_names, windows.mass[windows.training], tuple(names)
-    return about, training, validation
+    stored = [
+        StoredEvents(paths, windows, codes, chosen, part, size)
+        for part, size in enumerate(count.tolist())
+    ]
+    return (windows.search.feature_names, windows.mass[windows.training], tuple(names)), stored
 
 
 def _chunk_order(path: Path) -> tuple[str, str, int]:

@@ -69,12 +69,12 @@ class Engine(ABC):
         """`epoch` of networks that are not finished."""
 
     @abstractmethod
-    def bce_losses(self, parameters: FloatArray) -> FloatArray:
-        """Weighted mean cross-entropies (N,) of networks, (N, K), over all events."""
+    def bce_losses(self, parameters: FloatArray, tiles: IntArray | None = None) -> FloatArray:
+        """Weighted mean cross-entropies (N,) of networks, (N, K), over some tiles, or all."""
 
     @abstractmethod
-    def punzi_values(self, parameters: FloatArray) -> PunziValues:
-        """Punzi-losses of networks, (N, K), over all events."""
+    def punzi_values(self, parameters: FloatArray, tiles: IntArray | None = None) -> PunziValues:
+        """Punzi-losses of networks, (N, K), over some tiles, or all."""
 
 
 class FusedEngine(Engine):
@@ -138,14 +138,14 @@ class FusedEngine(Engine):
                 vectors[n] -= step * (longest / length if length > longest else 1.0)
         return mean
 
-    def bce_losses(self, parameters: FloatArray) -> FloatArray:
+    def bce_losses(self, parameters: FloatArray, tiles: IntArray | None = None) -> FloatArray:
         """See `Engine`."""
-        sums = self._cross_entropies(parameters, self.events.batch(), 2)
+        sums = self._cross_entropies(parameters, self.events.batch(tiles), 2)
         return sums[:, 0] / sums[:, 1]
 
-    def punzi_values(self, parameters: FloatArray) -> PunziValues:
+    def punzi_values(self, parameters: FloatArray, tiles: IntArray | None = None) -> PunziValues:
         """See `Engine`."""
-        return self._evaluate(parameters, self.events.batch())[0]
+        return self._evaluate(parameters, self.events.batch(tiles))[0]
 
     def _evaluate(self, parameters: FloatArray, batch: Batch) -> tuple[PunziValues, FloatArray]:
         """First pass: what the losses of networks are made of, and their (N, cells) slopes."""
@@ -244,24 +244,26 @@ class AutogradEngine(Engine):
 
     def gradients(self, loss: Loss, parameters: FloatArray, tiles: IntArray) -> Gradients:
         """See `Engine`."""
-        batch = self._batch(torch.from_numpy(tiles.astype(np.int64)).to(self._device))
-        losses, gradient = self._gradient(loss, self._to_device(parameters), batch)
-        return _to_host(losses), _to_host(gradient)
+        found = self._gradient(loss, self._to_device(parameters), self._some(tiles))
+        return _to_host(found[0]), _to_host(found[1])
 
     @torch.no_grad()
-    def bce_losses(self, parameters: FloatArray) -> FloatArray:
+    def bce_losses(self, parameters: FloatArray, tiles: IntArray | None = None) -> FloatArray:
         """See `Engine`."""
-        groups = self._groups(self._to_device(parameters), self._all_tiles)
-        losses = torch.cat([self._cross_entropy(some, self._everything) for some in groups])
+        groups, batch = (
+            self._groups(self._to_device(parameters), self._all_tiles),
+            self._some(tiles),
+        )
+        losses = torch.cat([self._cross_entropy(some, batch) for some in groups])
         return _to_host(self.ranks.sum_tensor(losses))
 
     @torch.no_grad()
-    def punzi_values(self, parameters: FloatArray) -> PunziValues:
+    def punzi_values(self, parameters: FloatArray, tiles: IntArray | None = None) -> PunziValues:
         """See `Engine`."""
-        found = []
+        found, batch = [], self._some(tiles)
         for vectors in self._groups(self._to_device(parameters), self._all_tiles):
-            sums = self._window_sums(vectors, self._everything)
-            sigma, loss = self.loss.values(sums, self._everything.held)
+            sums = self._window_sums(vectors, batch)
+            sigma, loss = self.loss.values(sums, batch.held)
             found.append((loss, sums[0], sums[1], sigma))
         return PunziValues(*(_to_host(torch.cat(column)) for column in zip(*found, strict=True)))
 
@@ -316,6 +318,12 @@ class AutogradEngine(Engine):
             matrix = weight.reshape(-1, bias.shape[1], units.shape[-1]).mT
             units = torch.baddbmm(bias[:, None], units if layer == 0 else units.tanh(), matrix)
         return units.squeeze(-1)
+
+    def _some(self, tiles: IntArray | None) -> _Columns:
+        """The events of some tiles, or all, of which there is a copy already."""
+        if tiles is None:
+            return self._everything
+        return self._batch(torch.from_numpy(tiles.astype(np.int64)).to(self._device))
 
     def _batch(self, tiles: torch.Tensor | None = None) -> _Columns:
         """The events of some tiles, or all."""

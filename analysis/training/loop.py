@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from punzinet.analysis.io.files import Arrays
-from punzinet.analysis.training.batches import Batches
 from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.engine import Engine, Loss, parameter_count
 from punzinet.analysis.training.loss_kernels import Descent, PunziValues
@@ -42,7 +41,10 @@ Settings = PretrainingSettings | PunziSettings
 
 
 class Phase:
-    """Trains N networks for a number of epochs, with the events of two engines.
+    """Trains N networks: epochs of gradient descent in batches, then the finish by L-BFGS.
+
+    A step of the finish is one epoch with all events at once, at a learning rate of one; zero when
+    no step leads down any more, or when a plateau has halved it.
 
     This one trains on the weighted cross-entropy: the pretraining.
     """
@@ -51,14 +53,23 @@ class Phase:
     section, hint = "pretraining", ""  # of the training settings, and what else to change there
     smoothing, longest = 1, np.inf  # of the plateau test, and of a step
 
-    def __init__(self, engine: Engine, validation: Engine, settings: Settings) -> None:
-        self.engine, self.validation, self.settings = engine, validation, settings
-        self.first_rate: float = settings.learning_rate
+    def __init__(
+        self, engine: Engine, validation: Engine, settings: Settings, finish: int = 0
+    ) -> None:
+        self.engine, self.validation = engine, validation
+        self.settings, self.finish = settings, finish
+        # Training losses are those of as many events as validate, so that both mean the same.
+        events = engine.events
+        every = max(1, round(events.count / max(validation.events.count, 1)))
+        numbers = np.arange(len(events)) * events.ranks.count + events.ranks.number
+        self.measured = np.flatnonzero(numbers % every == 0).astype(np.int32)
 
     def start(self, parameters: FloatArray) -> TrainingState:
         """State before the first epoch, from (N, K) parameters."""
-        state = TrainingState.start(parameters, self.first_rate, self.engine.events.hypotheses)
-        state.begin(self.validate(state, range(len(parameters)), 0))
+        rate, hypotheses = self.settings.learning_rate, self.engine.events.hypotheses
+        state = TrainingState.start(parameters, rate, hypotheses)
+        everything = range(len(parameters))
+        state.begin(self.training_loss(parameters), self.validate(state, everything, 0))
         return state
 
     def epochs(self, state: TrainingState, generator: Callable[[int], Random]) -> Iterator[int]:
@@ -68,14 +79,23 @@ class Phase:
         is yielded when it is closed; the training may be left there.
         """
         settings = self.settings
-        while state.epoch < settings.epochs and not (state.stopped | (state.rate == 0)).all():
+        while True:
+            idle = (state.stopped | (state.rate == 0)).all()
+            if state.finish < 0 and (idle or state.epoch >= settings.epochs):
+                state.begin_finish()
+                continue
+            if state.finish >= 0 and (idle or state.epoch >= state.finish + self.finish):
+                return
             rate = np.where(state.stopped, 0.0, state.rate)
-            batches = self.engine.events.epoch(generator(state.epoch + 1))
             # What is no number any more is noticed below, network by network.
             with np.errstate(over="ignore", invalid="ignore"):
-                loss = self.train_epoch(state, rate, batches)
-            loss = np.where(rate == 0, state.loss[-1], loss)
-            finite = np.isfinite(state.parameters).all(axis=1) & np.isfinite(loss)
+                if state.finish < 0:
+                    batches = self.engine.events.epoch(generator(state.epoch + 1))
+                    descent = Descent(state.parameters, rate, self.longest)
+                    loss = self.engine.epoch(self.name, descent, batches)
+                else:
+                    loss = self._finish(state, rate)
+            finite = (rate == 0) | (np.isfinite(state.parameters).all(axis=1) & np.isfinite(loss))
             for network in np.flatnonzero(~state.stopped & ~finite).tolist():
                 state.stop(
                     network,
@@ -84,15 +104,17 @@ class Phase:
                     f"{self.hint}",
                 )
             running = np.flatnonzero(~state.stopped & (state.rate > 0)).tolist()
+            training_loss: FloatArray = state.loss[-1].copy()
+            training_loss[running] = self.training_loss(state.parameters[running])
             validation_loss = self.validate(state, running, state.epoch + 1)
-            state.advance(loss, validation_loss, settings.patience, self.smoothing)
-            state.rate[state.rate < FINISHED * settings.learning_rate] = 0
+            state.advance(training_loss, validation_loss, settings.patience, self.smoothing)
+            least = FINISHED * settings.learning_rate if state.finish < 0 else 1.0
+            state.rate[state.rate < least] = 0
             yield state.epoch
 
-    def train_epoch(self, state: TrainingState, rate: FloatArray, batches: Batches) -> FloatArray:
-        """Train the networks of a state for one epoch; (N,) losses."""
-        descent = Descent(state.parameters, rate, self.longest)
-        return self.engine.epoch(self.name, descent, batches)
+    def training_loss(self, parameters: FloatArray) -> FloatArray:
+        """Losses (N,) of networks, (N, K), over as many training events as validate."""
+        return self.engine.bce_losses(parameters, self.measured)
 
     def validate(self, state: TrainingState, networks: Sequence[int], epoch: int) -> FloatArray:
         """Validation loss of some networks, (N,) with the last known ones for all others.
@@ -104,35 +126,12 @@ class Phase:
         loss[networks] = self.validation.bce_losses(state.parameters[networks])
         return loss
 
-
-class PunziTraining(Phase):
-    """The Punzi-loss, by stochastic gradient descent or by L-BFGS.
-
-    An epoch of L-BFGS is one step with all events, at a learning rate of one; zero when no step
-    leads down any more, or when a plateau has halved it.
-    """
-
-    name = section = "punzi"
-    hint = " or `training.punzi.max_step`"
-
-    def __init__(
-        self, engine: Engine, validation: Engine, settings: PunziSettings, mass: FloatArray
-    ) -> None:
-        """Make the phase; the (H,) masses of the hypotheses in GeV are for messages."""
-        super().__init__(engine, validation, settings)
-        self.smoothing, self.longest = settings.smoothing, settings.max_step or np.inf
-        self.lbfgs, self.mass = settings.optimizer == "lbfgs", mass
-        self.first_rate = 1.0 if self.lbfgs else settings.learning_rate
-        self.no_cut = without_cut(validation)
-
-    def train_epoch(self, state: TrainingState, rate: FloatArray, batches: Batches) -> FloatArray:
-        """See `Phase`."""
-        if not self.lbfgs:
-            return super().train_epoch(state, rate, batches)
-        losses: FloatArray = state.loss[-1].copy()
+    def _finish(self, state: TrainingState, rate: FloatArray) -> FloatArray:
+        """Make one step of L-BFGS for the networks of a state that have a rate; (N,) losses."""
+        losses = np.zeros(len(rate))
         for network in np.flatnonzero(rate).tolist():
             about = state.parameters[network], state.curvature[network], self._evaluate
-            loss = lbfgs_step(*about) if rate[network] == 1 else None
+            loss = lbfgs_step(*about)
             if loss is None:
                 state.rate[network] = 0
             else:
@@ -142,8 +141,32 @@ class PunziTraining(Phase):
     def _evaluate(self, parameters: FloatArray) -> tuple[float, FloatArray]:
         """Loss of one network, (K,), over all events, and its (K,) gradient."""
         tiles = self.engine.events.batch().tiles
-        (loss,), (gradient,) = self.engine.gradients("punzi", parameters[np.newaxis], tiles)
+        (loss,), (gradient,) = self.engine.gradients(self.name, parameters[np.newaxis], tiles)
         return float(loss), gradient
+
+
+class PunziTraining(Phase):
+    """The Punzi-loss."""
+
+    name = section = "punzi"
+    hint = " or `training.punzi.max_step`"
+
+    def __init__(
+        self,
+        engine: Engine,
+        validation: Engine,
+        settings: PunziSettings,
+        finish: int,
+        mass: FloatArray,
+    ) -> None:
+        """Make the phase; the (H,) masses of the hypotheses in GeV are for messages."""
+        super().__init__(engine, validation, settings, finish)
+        self.smoothing, self.longest = settings.smoothing, settings.max_step or np.inf
+        self.mass, self.no_cut = mass, without_cut(validation)
+
+    def training_loss(self, parameters: FloatArray) -> FloatArray:
+        """See `Phase`."""
+        return self.engine.punzi_values(parameters, self.measured).loss
 
     def validate(self, state: TrainingState, networks: Sequence[int], epoch: int) -> FloatArray:
         """See `Phase`."""
@@ -153,7 +176,8 @@ class PunziTraining(Phase):
         everything = selects_everything(values, self.no_cut)
         for index, dead in enumerate(dead_hypotheses(values, self.no_cut)):
             network = networks[index]
-            if epoch > 0 and everything[index]:
+            # A step of the finish goes down: there it may be the best to select everything.
+            if epoch > 0 and state.finish < 0 and everything[index]:
                 state.stop(
                     network,
                     f"in epoch {epoch} everything is signal (loss {loss[network]:.4g}, without "

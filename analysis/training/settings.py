@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from punzinet.analysis.folds import Folds
 from punzinet.analysis.manifest.sections import Section
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -40,10 +41,6 @@ class PunziSettings(Section):
     # leaves the optimum where it is.
     epochs: int = Field(2000, ge=0)
     """passes over the training sample"""
-    optimizer: Literal["sgd", "lbfgs"] = "sgd"
-    """'sgd' is the paper's; 'lbfgs' makes quasi-Newton steps with all events at once, whatever
-    batch_size, learning_rate and max_step say, and ends when the plateau test would halve the
-    rate"""
     batch_size: int | None = Field(50_000, ge=1)
     """events a step; null for all at once"""
     batches: Literal["random", "stratified"] = "random"
@@ -69,7 +66,10 @@ class TrainingSettings(Section):
     hidden: tuple[Width, ...] = Field((8, 4), min_length=1)
     """units of hidden layers"""
     validation_fold: int = Field(4, ge=0, le=4)
-    """fold (of 5) kept for validation"""
+    """fold (of 5) that chooses: the best epoch and the cuts"""
+    test_fold: int | None = Field(3, ge=0, le=4)
+    """fold (of 5) that judges: everything quoted is measured on it; null to judge by the validation
+    fold, as in the paper"""
     device: str = "cpu"
     """'cpu' runs compiled kernels; any other name is a device of PyTorch, such as cuda or mps,
     whose automatic differentiation is used there (cpu:0 for it on the CPU)"""
@@ -79,10 +79,25 @@ class TrainingSettings(Section):
     significance_cross_section: Positive | None = None
     """of every signal, in fb: with it, 1/Z² of the significance Z = S/√(S+B) (arXiv:1806.00322),
     averaged over the hypotheses, takes the place of the Punzi-loss"""
+    finish: int = Field(400, ge=0)
+    """quasi-Newton steps (L-BFGS) with all events at once, at most, that follow in both phases from
+    the best epoch on, until the plateau test would halve the rate; 0 for none, as in the paper"""
     pretraining: PretrainingSettings = PretrainingSettings()
     """recipe of the weighted cross-entropy"""
     punzi: PunziSettings = PunziSettings()
     """recipe of the Punzi-loss"""
+
+    @field_validator("test_fold")
+    @classmethod
+    def _folds_differ(cls, fold: int | None, info: ValidationInfo) -> int | None:
+        if fold is not None and fold == info.data.get("validation_fold"):
+            raise ValueError("events of one fold cannot both validate and test")
+        return fold
+
+    @property
+    def folds(self) -> Folds:
+        """Which events train, validate and test."""
+        return Folds(self.validation_fold, self.test_fold)
 
     @property
     def loss(self) -> Literal["punzi", "significance"]:

@@ -1,6 +1,6 @@
 """Training of an ensemble of networks, from a sample to finished networks.
 
-    sample = open_sample(tensors, windows, settings.validation_fold)
+    sample = open_sample(tensors, windows, settings.folds)
     result = train_networks(sample, figure_of_merit, luminosity, settings, output)
 
 All N networks start from parameters of their own and see the same batches. Each is pretrained
@@ -206,11 +206,11 @@ def _phase(
     rng = _generator(settings, PACKING, index, 0)
     if index == 0:  # its batches are always random: a stratum means nothing to its loss
         training = engine(sample.training, settings.pretraining.batch_size, rng)
-        return Phase(training, engine(sample.validation), settings.pretraining)
+        return Phase(training, engine(sample.validation), settings.pretraining, settings.finish)
     punzi = settings.punzi
-    batch_size = None if punzi.optimizer == "lbfgs" else punzi.batch_size
-    training = engine(sample.training, batch_size, rng, stratified=punzi.batches == "stratified")
-    return PunziTraining(training, engine(sample.validation), punzi, sample.mass)
+    stratified = punzi.batches == "stratified"
+    training = engine(sample.training, punzi.batch_size, rng, stratified=stratified)
+    return PunziTraining(training, engine(sample.validation), punzi, settings.finish, sample.mass)
 
 
 @contextmanager
@@ -289,6 +289,6 @@ class ProgressBar(progress.Progress):
         values = f"loss {loss:.5g} validation {validation:.5g} (best {best:.5g}) rate {rate:.2g} "
         values += f"{speed / 1e6:.3g} M events/s"
         if phase.name not in self._phases:
-            total = phase.settings.epochs
+            total = phase.settings.epochs + phase.finish
             self._phases[phase.name] = self.add_task(phase.name, total=total, values=values)
         self.update(self._phases[phase.name], completed=state.epoch, values=values)

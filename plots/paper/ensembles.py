@@ -90,9 +90,10 @@ def discontinuities_figure(judged: Judgement, network: int, *, luminosity: float
     middle.set_ylabel("signal passing /\nsignal in window", loc="center")
     middle.set_ylim(0, 1.45 * (np.max(seen["signal"]) or 1.0))
     counts = np.concatenate(seen["background"])
-    low, high = style.finite_range(counts[counts > 0])
-    content = f"background / {edges[2] - edges[1]:.2g} GeV"
-    bottom.set(yscale="log", ylim=(0.4 * low, 8 * high), ylabel=content)
+    if (counts > 0).any():
+        low, high = style.finite_range(counts[counts > 0])
+        bottom.set(yscale="log", ylim=(0.4 * low, 8 * high))
+    bottom.set_ylabel(f"background / {edges[2] - edges[1]:.2g} GeV")
     for axes in (middle, bottom):
         axes.legend(loc="upper right")
     style.mass_axis(bottom, mass, r"$m_{Z'}$ (signal), $M_\mathrm{rec}$ (background)")

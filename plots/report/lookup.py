@@ -22,8 +22,8 @@ PEAK_BINS = 30  # over the width of a window
 #: The selections that are compared: label, loss, and which of the network's cuts.
 SELECTIONS = (
     ("Punzi-net, one cut", "punzi", "single"),
-    ("Punzi-net, best cut", "punzi", "optimal_in_training"),
-    ("BCE net, best cut", "bce", "optimal_in_training"),
+    ("Punzi-net, best cut", "punzi", "optimal"),
+    ("BCE net, best cut", "bce", "optimal"),
 )
 #: What `limit_rows` gives.
 LIMITS = (

@@ -120,7 +120,7 @@ def _averages(sensitivity: Sensitivity) -> dict[str, Any]:
             for name, result in sensitivity.networks.items()
             if name.split("-")[0] == loss
         ]
-        for loss, cut in (("punzi", "single"), ("bce", "optimal_in_training"))
+        for loss, cut in (("punzi", "single"), ("bce", "optimal"))
     }
     one, bce = (float(np.mean(means)) if means else None for means in found.values())
     ratio = bce / one if one and bce and math.isfinite(one + bce) else None

@@ -255,7 +255,7 @@ def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
             converged = _verdict(settings.get("converged"), "yes", "no", why)
             ended = [text(settings.get(key)) for key in ("epoch", "validation_loss")]
         cut = float(1 / (1 + np.exp(-network.single_cut)))
-        means = (mean_sigma(sensitivity, network, c) for c in ("single", "optimal_in_training"))
+        means = (mean_sigma(sensitivity, network, c) for c in ("single", "optimal"))
         rows.append([name, *ended, cut, *means, converged])
     caption = "Networks, and their σₘᵢₙ averaged over the trained masses in fb"
     header = ("network", "best epoch", "validation loss", "cut")

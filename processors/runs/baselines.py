@@ -24,6 +24,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Sample, load_sample
+from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import DatasetInfo
 from punzinet.processors.executors import Execution
@@ -72,7 +73,7 @@ def run_baselines(
     if a result of earlier stages is missing or damaged; Interrupted if a training was to stop.
     """
     windows, training = Windows.read(output.windows), manifest.training
-    sample = partial(load_sample, output.tensors, windows, training.validation_fold)
+    sample = partial(load_sample, output.tensors, windows, training.folds)
     trained, everything = (sample(every_mass=every) for every in (False, True))
     common = _Common(manifest, output, windows, trained, everything, resume)
     folders = (output.network(name) for name in ("bce-00", "punzi-00"))
@@ -89,7 +90,7 @@ def run_baselines(
     found |= {f"trees-{cut}": baseline for cut, baseline in trees.items()}
     with common.timed("rectangular cuts"):
         chosen = windows.mass, windows.training, merit, manifest.luminosity
-        fold, processes = judge.training_fold.events, everything.backgrounds
+        fold, processes = judge.folds["training"].events, everything.backgrounds
         cuts = rectangular_cuts(fold, *chosen, processes=processes)
         found["rectangular"] = results.judge_rectangular(judge, "Rectangular cuts", cuts)
     section = training.significance_cross_section or 10.0
@@ -116,22 +117,20 @@ def run_baselines(
 
 
 def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]:
-    events = (fold.events for fold in (judge.training_fold, judge.validation_fold))
+    events = (fold.events for fold in (judge.folds["validation"], judge.judging_fold))
     scores = (network.logit_numpy(one.features.T) for one in events)
     return results.judge_scores(judge, label, *scores)
 
 
-def _trees(common: _Common, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of all training events, by trees that did not see them, and of validation events."""
+def _trees(common: _Common, judge: Judge) -> Iterator[FloatArray]:
+    """Scores of validation events, and of those that judge."""
     number, seed = common.manifest.baselines.trees, common.manifest.training.seed
-    events, others = common.trained.training, judge.training_fold.events
-    signal, is_signal = events.process == SIGNAL, others.process == SIGNAL
+    events = common.trained.training
     weight = boosted_trees.balanced_weights(events.process, events.start, events.weight)
+    signal = events.process == SIGNAL
     trees = boosted_trees.train_trees(events.features.T, signal, weight, number, seed)
-    weight = boosted_trees.balanced_weights(others.process, others.start, others.weight)
-    told = others.features.T, is_signal, weight, common.windows.training[others.start] | ~is_signal
-    scores = boosted_trees.out_of_fold_scores(*told, number, seed=seed)
-    return scores, trees.decision_function(judge.validation_fold.events.features.T)
+    for fold in (judge.folds["validation"], judge.judging_fold):
+        yield trees.decision_function(fold.events.features.T)
 
 
 def _train(common: _Common, name: str, figure_of_merit: FigureOfMerit, **changes: Any) -> PunziNet:
@@ -175,11 +174,12 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
     number, seed = manifest.baselines.trees, manifest.training.seed
     process = np.where(events.signal, SIGNAL, 0)
     weights = boosted_trees.balanced_weights(process, events.hypothesis, events.weight)
-    training = events.fold != manifest.training.validation_fold
-    columns = events.observables, events.signal, weights
-    observables, signal, weight = (column[training] for column in columns)
-    trees = boosted_trees.train_trees(observables, signal, weight, number, seed)
-    observables, signal, weight = (column[~training] for column in columns)
+    folds = manifest.training.folds
+    training, judging = folds.rows(events.fold)[0], events.fold == folds.judging
+    observables, signal, weight = events.observables, events.signal, weights
+    sample = observables[training], signal[training], weight[training]
+    trees = boosted_trees.train_trees(*sample, number, seed)
+    observables, signal, weight = observables[judging], signal[judging], weight[judging]
     permuted = permutation_importance(
         trees, observables, signal, scoring="neg_log_loss", n_repeats=REPETITIONS,
         random_state=seed, sample_weight=weight,
@@ -199,7 +199,7 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
 def _observe(common: _Common, execution: Execution) -> ObservedEvents:
     """Read the candidate observables of a share of the events."""
     manifest = common.manifest.part(data=False)
-    folds = common.trained.training, common.trained.validation
+    folds = common.trained.training, common.trained.validation, common.trained.test
     is_signal = np.concatenate([events.process for events in folds]) == SIGNAL
     wanted = manifest.baselines.ranking_events
     shares = {

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyhf
 
+from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
@@ -15,6 +16,7 @@ from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_y
 from punzinet.analysis.limits.result import BANDS, Limits, SelectionLimits, read_sigma_over_g2
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
+from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
@@ -33,8 +35,10 @@ def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[
     saved = {key: load_network(output.network(name), windows.search) for key, name in names.items()}
     cut = saved["single"].single_cut
     networks = {key: (one.network, cut if key == "single" else None) for key, one in saved.items()}
-    merit = manifest.figure_of_merit, luminosity
-    yields = measure_yields(output.tensors, windows, networks, *merit)
+    folds = manifest.training.folds
+    sample = load_sample(output.tensors, windows, folds, every_mass=True)
+    judge = Judge(sample, windows.training, manifest.figure_of_merit, luminosity)
+    yields = measure_yields(judge, networks)
     masses = list(enumerate(windows.mass.tolist()))
     experiments = {
         key: [CountingExperiment.of(one, i, mass, luminosity, settings) for i, mass in masses]

@@ -3,17 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, write_spectra
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
+from punzinet.analysis.training.data import load_sample
+from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import is_complete
 from punzinet.processors.datasets import Chunk, DatasetInfo
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.reading import open_reading
-from punzinet.processors.selection import SelectionProcessor
+from punzinet.processors.selection import Judging, SelectionProcessor
 
 
 def run_selection(
@@ -27,9 +30,10 @@ def run_selection(
     saved = load_network(output.network(network))
     cut, windows, unblind = saved.single_cut, saved.windows, options.get("unblind", False)
     comparison = _comparison(manifest, saved.network, unblind=unblind)
+    judging = _judging(manifest, output, windows)
 
     def select(datasets: dict[str, DatasetInfo]) -> tuple[SelectionProcessor, dict[Chunk, Any]]:
-        made = SelectionProcessor(datasets.values(), saved, comparison)
+        made = SelectionProcessor(datasets.values(), saved, comparison, judging)
         return made, reading.process(made, "selection", "Selection")
 
     with open_reading(manifest, output.ledger("select"), execution, **options) as reading:
@@ -76,6 +80,16 @@ def run_selection(
         }
     write_json(output.selection_cutflow, content)
     return written
+
+
+def _judging(manifest: Manifest, output: OutputFolder, windows: Windows) -> Judging:
+    """The events that judge the network in its sensitivity, scaled as there."""
+    folds = manifest.training.folds
+    sample = load_sample(output.tensors, windows, folds, every_mass=True)
+    merit = manifest.figure_of_merit, manifest.luminosity
+    *backgrounds, signal = Judge(sample, windows.training, *merit).judging_fold.scale
+    factors = (float(row[0]) for row in backgrounds)
+    return Judging(folds.judging, dict(zip(sample.backgrounds, factors, strict=True)), signal)
 
 
 def _comparison(manifest: Manifest, network: PunziNet, *, unblind: bool) -> Comparison | None:

@@ -46,13 +46,13 @@ def run_training(
     if ranks.number == 0:
         _forget_finished(output)
     windows = Windows.read(output.windows)
-    sample = open_sample(output.tensors, windows, settings.validation_fold)
+    sample = open_sample(output.tensors, windows, settings.folds)
     result = train_visibly(manifest, sample, settings, output, resume=resume, ranks=ranks)
     del sample
     if ranks.number > 0:
         return None
     about = provenance_of(manifest, output, "train", training=settings.model_dump(mode="json"))
-    everything = load_sample(output.tensors, windows, settings.validation_fold, every_mass=True)
+    everything = load_sample(output.tensors, windows, settings.folds, every_mass=True)
     judge = Judge(everything, windows.training, manifest.figure_of_merit, manifest.luminosity)
     sensitivity = _judge_and_save(result, judge, windows, output, about)
     return [output.sensitivity, *_files(output.network(""))], result, sensitivity
@@ -68,11 +68,10 @@ def run_study(
     does.
     """
     folder, settings, seed = output.study(study.name), study.settings, manifest.training.seed
-    fold = settings.validation_fold
     _forget_finished(folder)
     windows = Windows.read(output.windows)
     windows = replace(windows, training=study.trained(windows.training))
-    sample = scale_background(load_sample(output.tensors, windows, fold), study.scaled)
+    sample = scale_background(load_sample(output.tensors, windows, settings.folds), study.scaled)
     if study.background < 1:
         sample = thin_background(sample, study.background, np.random.default_rng(seed))
     pretrained = _pretrained(output, study)
@@ -81,11 +80,11 @@ def run_study(
     )
     del sample
     about = provenance_of(manifest, output, f"paper {study.name}", **study.recipe())
-    everything = load_sample(output.tensors, windows, fold, every_mass=True)
+    everything = load_sample(output.tensors, windows, settings.folds, every_mass=True)
     judge = Judge(everything, windows.training, manifest.figure_of_merit, manifest.luminosity)
     sensitivity = _judge_and_save(result, judge, windows, folder, about)
     nets = {trained.name: trained.network for trained in result.networks}
-    events = read_tensor_events(output.tensors, windows.search).of_fold(fold)
+    events = read_tensor_events(output.tensors, windows.search).of_fold(settings.folds.judging)
     converged = np.array([trained.converged for trained in result.punzi], dtype=bool)
     drawn: dict[str, Any] = {"replicas": REPLICAS, "seed": seed}
     judged = judgement.judge(nets, sensitivity, judge, events, converged, **drawn)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PositiveInt
 
 from punzinet.analysis.io.files import OutputError, cannot_write, is_file, read_result, write_json
 from punzinet.analysis.io.output import OutputFolder, digest, versions
@@ -35,7 +35,7 @@ class StageRecord(BaseModel):
     fingerprint: str  # of the inputs
     inputs: dict[str, Any] = {}
     outputs: dict[str, int]  # size of each file that it wrote, bytes
-    options: dict[str, Any] = {}
+    options: dict[str, str | bool | PositiveInt | None] = {}
     started: str = ""  # UTC
     seconds: float = 0.0
 

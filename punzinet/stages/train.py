@@ -86,7 +86,7 @@ def _run(context: Context) -> Sequence[Path] | None:
         best, one = (
             f"{np.mean(getattr(judged, kind).sigma_min[sensitivity.training]):.4g} "
             f"± {judged.mean_error[kind]:.2g}"
-            for kind in ("optimal_in_training", "single")
+            for kind in ("optimal", "single")
         )
         name = trained.name if trained.converged else f"{trained.name} (not converged)"
         cut = 1 / (1 + np.exp(-judged.single_cut))

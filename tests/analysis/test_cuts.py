@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import poisson
 from synthetic import synthetic_sample
 
 from punzinet.analysis import cuts as exact
@@ -45,9 +46,11 @@ def masked_sums(columns, cuts):
     return sums
 
 
-def sigma_of(sums, figure):
-    uncertainty = figure.uncertainty_of(MERIT[1])
-    variance = background_variance(sums[:SIGNAL].sum(axis=0), sums[:SIGNAL], uncertainty)
+def sigma_of(sums, unseen, figure):
+    """σ_min (H,), with what cannot be excluded in place of no background."""
+    uncertainty, background = figure.uncertainty_of(MERIT[1]), sums[:SIGNAL].sum(axis=0)
+    background = np.where(background > 0, background, unseen)
+    variance = background_variance(background, sums[:SIGNAL], uncertainty)
     return figure.sigma_min(sums[SIGNAL], variance, 50.0)
 
 
@@ -63,10 +66,19 @@ def test_selected_sums_equal_masks(columns, cut):
 @given(columns=event_columns(), training=st.tuples(*[st.booleans()] * H))
 def test_cuts_are_those_of_an_exhaustive_search(figure, columns, training):
     events, training = rank(columns, H), np.array(training)
-    candidates = np.unique(columns[0])
-    sigma = np.array([sigma_of(masked_sums(columns, np.full(H, c))[0], figure) for c in candidates])
-    cuts, best = exact.optimal_cuts(events, figure, *MERIT), sigma.min(axis=0)
-    np.testing.assert_allclose(sigma_of(masked_sums(columns, cuts)[0], figure), best, rtol=1e-12)
+    candidates, unseen = np.unique(columns[0]), exact.unseen_background(events)
+
+    def sigma_behind(cuts):
+        return sigma_of(masked_sums(columns, cuts)[0], unseen, figure)
+
+    sigma = np.array([sigma_behind(np.full(H, c)) for c in candidates])
+    # Only a cut that signal lies at gains anything.
+    logit, _, process, start, stop = columns
+    signal = (process == SIGNAL) & (start < stop)
+    at = [[(signal & (start == h) & (logit == c)).any() for h in range(H)] for c in candidates]
+    cuts = exact.optimal_cuts(events, figure, *MERIT)
+    best = np.where(at, sigma, np.inf).min(axis=0)
+    np.testing.assert_allclose(sigma_behind(cuts), best, rtol=1e-12)
     assert np.isin(cuts[np.isfinite(cuts)], candidates).all()
     assert np.array_equal(np.isinf(cuts), np.isinf(best))
     used = training & np.isfinite(best)
@@ -75,8 +87,30 @@ def test_cuts_are_those_of_an_exhaustive_search(figure, columns, training):
             exact.best_single_cut(events, training, figure, *MERIT)
         return
     cut = exact.best_single_cut(events, training, figure, *MERIT)
-    mean = sigma[:, used].mean(axis=1)
-    assert mean[candidates == cut] == pytest.approx(mean.min(), rel=1e-12)
+    mean, possible = sigma[:, used].mean(axis=1), np.array(at)[:, used].any(axis=1)
+    assert mean[candidates == cut] == pytest.approx(mean[possible].min(), rel=1e-12)
+
+
+def test_no_cut_gains_by_emptying_a_window():
+    """Two events of background, far apart: behind the first one, less is known than in front."""
+    logit, process = np.array([3.0, 2.0, 1.0, 0.0], np.float32), np.array([-1, 0, -1, 0])
+    columns = logit, np.array([0.2, 0.5, 0.01, 0.5]), process, np.zeros(4, int), np.ones(4, int)
+    events = rank(columns, 1)
+    (limit,) = exact.unseen_background(events)
+    assert limit == pytest.approx(exact.NONE_FOUND * 0.5)
+    assert exact.optimal_cuts(events, PLAIN, *MERIT) == [1.0]
+
+
+@pytest.mark.parametrize("weight", [0.02, 3.0])
+def test_unseen_background_is_the_upper_limit_of_the_most_signal_like_weights(weight):
+    rng, n = np.random.default_rng(2), 200
+    leading = np.arange(n) < exact.LEADING
+    weights, zeros = np.where(leading, weight, 50.0), np.zeros(n, int)
+    columns = np.where(leading, 5.0, rng.random(n)), weights, zeros, zeros, zeros + 1
+    found = exact.unseen_background(rank([c.astype(c.dtype) for c in columns], 2))
+    assert found[0] == pytest.approx(exact.NONE_FOUND * weight)
+    assert found[1] == pytest.approx(found[0])  # a window without any background
+    assert poisson.pmf(0, exact.NONE_FOUND) == pytest.approx(1 - 0.6827, abs=1e-4)
 
 
 def many():

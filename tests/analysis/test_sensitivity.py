@@ -13,7 +13,7 @@ from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensiti
 
 
 def selection(seed, cut=None):
-    columns = np.random.default_rng(seed).uniform(0.1, 9.0, (5, 3))
+    columns = np.random.default_rng(seed).uniform(0.1, 9.0, (6, 3))
     if cut is None:
         columns[[0, 3, 4], 2] = np.inf
     else:
@@ -25,8 +25,9 @@ def selection(seed, cut=None):
 def written(tmp_path):
     networks = {
         name: NetworkSensitivity(
-            *(selection(i), selection(i + 9), selection(i + 1, cut=0.75), selection(i + 2, 0.0)),
-            {"single": 0.5, "half": np.inf},
+            *(selection(i), selection(i + 1, cut=0.75), selection(i + 2, 0.0)),
+            mean_error={"single": 0.5, "half": np.inf},
+            by_events={"training": 0.4, "test": 0.5},
         )
         for i, name in enumerate(("bce", "punzi"))
     }

@@ -51,8 +51,8 @@ def synthetic_sample(events, hypotheses=44, seed=1, signal_share=0.1):
     types = np.float32, np.float32, np.int8, np.int16, np.int16
     table = Events(*(column.astype(of) for column, of in zip(columns, types, strict=True)))
     used, validation = stop > start, rng.random(events) < 0.2
-    parts = table[used & ~validation], table[used & validation]
-    return Sample(FEATURES, mass, BACKGROUNDS, *parts)
+    parts = table[used & ~validation], table[used & validation], table[:0]
+    return Sample(FEATURES, mass, BACKGROUNDS, 1.0, *parts)
 
 
 def write_tensors(folder, events, hypotheses=44, chunk=500_000):

@@ -19,6 +19,7 @@ HYPOTHESES = 9
 MANIFEST = {
     "datasets": {name: {"process": name, "simulate": name} for name in ("signal", "tautau")},
     "training": {
+        "finish": 2,
         "pretraining": {"epochs": 3, "batch_size": 512},
         "punzi": {"epochs": 3, "batch_size": 2000, "learning_rate": 2e-3},
     },
@@ -84,7 +85,7 @@ def test_a_pretraining_is_done_once(folder):
 
 
 def test_a_variation_that_there_is_not(folder):
-    with pytest.raises(InputError, match=r"--vary wider: .* only optimizer, batches, .*heavy"):
+    with pytest.raises(InputError, match=r"--vary wider: .* only published, split, .*heavy"):
         paper(folder, "--vary", "wider")
 
 

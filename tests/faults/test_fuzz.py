@@ -15,6 +15,7 @@ from pages import ROOT
 from small_data import make_manifest, windows_of
 from small_runs import make_features, untrained
 
+from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError, Record, read_record, write_record
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import Dataset
@@ -174,7 +175,7 @@ def tensors(folder, ntuples):
     output = make_features(make_manifest(ntuples), folder.parent / "output")
     output.tensors.rename(folder)
     windows = Windows.read(output.windows)
-    return lambda: load_sample(folder, windows, 4).digest
+    return lambda: load_sample(folder, windows, Folds(4, 3)).digest
 
 
 def record(folder, _):

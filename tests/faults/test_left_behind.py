@@ -11,6 +11,7 @@ from commands import sentence_of, wait_for
 from nonsense import NONSENSE, attempt, leaves, replaced
 from safetensors import safe_open
 
+from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.histograms import STAGES as SELECTIONS
 from punzinet.analysis.io.histograms import read_spectrum
 from punzinet.analysis.io.output import OutputFolder
@@ -84,7 +85,7 @@ def readers(folder):
         ".stages/simulate.json": report,
         "tensors/signal/*.parquet": lambda: (
             read_tensor_events(output.tensors, RECOIL),
-            load_sample(output.tensors, Windows.read(output.windows), 4),
+            load_sample(output.tensors, Windows.read(output.windows), Folds(4, 3)),
         ),
         # The last one: uproot believes for ever what a damaged file says of ROOT's classes.
         "selection/histograms.root": lambda: [

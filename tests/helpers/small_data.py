@@ -178,7 +178,7 @@ def simulated(luminosity, step, epochs):
         "hypotheses": {"masses": {"start": 1.0, "stop": 7.0, "step": step}},
         "datasets": {name: {"process": name, "simulate": name} for name in names},
         "simulation": {"scales": {"default": {"luminosity": luminosity, "signal_events": 2000}}},
-        "training": {"pretraining": {"epochs": 15}, "punzi": {"epochs": epochs}},
+        "training": {"finish": 5, "pretraining": {"epochs": 15}, "punzi": {"epochs": epochs}},
     }
 
 

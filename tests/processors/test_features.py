@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from outputs import entries_of
 from small_data import MASSES, kinematics_of, make_events, make_manifest, write_ntuple
 
-from punzinet.analysis.folds import fold_of
+from punzinet.analysis.folds import Folds, fold_of
 from punzinet.analysis.observables import CANDIDATES, FEATURES
 from punzinet.analysis.peak_fit import peak_edges
 from punzinet.analysis.search import RECOIL
@@ -185,10 +185,11 @@ def test_networks_train_on_the_same_events(observe, datasets, ntuples, wide_wind
     for name in datasets:
         (tmp_path / name).mkdir()
     run_processor(FeatureProcessor(datasets.values(), wide_windows, tmp_path), ntuples, 1000)
-    trained, observed = load_sample(tmp_path, wide_windows, 4), observe()
+    folds = Folds(validation=4, test=3)
+    sample, observed = load_sample(tmp_path, wide_windows, folds), observe()
     assert observed.observables.shape == (len(observed.weight), len(CANDIDATES))
-    held_back = observed.fold == 4
-    for events, rows in ((trained.training, ~held_back), (trained.validation, held_back)):
+    parts = sample.training, sample.validation, sample.test
+    for events, rows in zip(parts, folds.rows(observed.fold), strict=True):
         assert len(events) == np.count_nonzero(rows)
         mine = observed.observables[rows][:, : len(FEATURES)]
         order, others = np.lexsort(mine.T), np.lexsort(events.features)

@@ -87,9 +87,11 @@ def test_background_has_the_yield_of_its_luminosity(made):
     weight, event = columns(made.ntuple("tautau"), "weight", "event")
     np.testing.assert_array_equal(event, np.arange(len(event)))
     tautau = datasets_of(made.simulation_record)["tautau"]
-    assert np.all(weight == 1)
+    assert weight.max() == 1
+    assert weight.min() >= 1 / 40
     assert tautau["luminosity"] == 1.0
-    assert tautau["cutflow"][-1]["weight"] == weight.sum() == tautau["entries"]
+    assert tautau["entries"] == len(weight)
+    assert tautau["cutflow"][-1]["weight"] == pytest.approx(weight.sum())
     section = tautau["cross_section_fb"]
     generated = tautau["cutflow"][0]["weight"]
     assert generated == pytest.approx(section["value"] * 1.0, rel=1e-9)
@@ -123,7 +125,7 @@ def test_datasets_do_not_depend_on_one_another(made, tmp_path):
 
 
 def test_strata_whose_largest_weights_the_pilot_run_missed_are_repeated(tmp_path, monkeypatch):
-    monkeypatch.setattr("punzinet.analysis.simulation.sampling.needed_trials", lambda *_: 10_000)
+    monkeypatch.setattr("punzinet.analysis.simulation.sampling.needed_trials", lambda *_: [10_000])
     output = run(tmp_path, small("tautau", luminosity=3.0))
     (weight,) = columns(output.ntuple("tautau"), "weight")
     assert weight.max() == 1

@@ -103,28 +103,6 @@ def test_gains_rank_by_what_separates():
     assert share[0] > share[1] > share[2]
 
 
-def test_scores_of_unseen_events_do_not_flatter_noise(monkeypatch):
-    monkeypatch.setattr(boosted_trees, "EVENTS_PER_LEAF", 2)
-    rng = np.random.default_rng(3)
-    noise, signal = rng.normal(size=(2000, 4)), rng.random(2000) < 0.5
-    events, used = (noise, signal, np.ones(2000)), np.ones(2000, bool)
-    seen = boosted_trees.train_trees(*events, 100, 1).decision_function(noise)
-    unseen = boosted_trees.out_of_fold_scores(*events, used, 100, seed=1)
-    assert seen[signal].mean() - seen[~signal].mean() > 1
-    assert abs(unseen[signal].mean() - unseen[~signal].mean()) < 0.1
-
-
-def test_events_that_do_not_train_are_scored_only():
-    x, signal, weight = EVENTS
-    used = np.arange(N) % 2 == 0
-    scores, again = (
-        boosted_trees.out_of_fold_scores(x, labels, weight, used, TREES, seed=1)
-        for labels in (signal, signal ^ ~used)
-    )
-    np.testing.assert_array_equal(scores, again)
-    assert scores[signal].mean() > scores[~signal].mean() + 1
-
-
 MERIT = np.arange(7) % 2 == 0, FIGURE, 50.0
 
 
@@ -140,11 +118,11 @@ def scores_of(fold):
 
 @pytest.fixture(scope="module")
 def found(judge):
-    return judge_scores(judge, "sum", *map(scores_of, (judge.training_fold, judge.validation_fold)))
+    return judge_scores(judge, "sum", *[scores_of(judge.judging_fold)] * 2)
 
 
 def test_scores_are_cut_as_those_of_networks(judge, found):
-    ranked = judge.validation_fold.rank(scores_of(judge.validation_fold))
+    ranked = judge.judging_fold.rank(scores_of(judge.judging_fold))
     for baseline in found.values():
         again, _ = judge.judge(ranked, baseline.selection.cut)
         np.testing.assert_array_equal(baseline.selection.sigma_min, again.sigma_min)
@@ -161,7 +139,7 @@ def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(judge):
     low, high = np.full((7, 4), -100.0), np.full((7, 4), 100.0)
     low[:, 0] = np.linspace(1.0, 2.0, 7)
     rectangular = judge_rectangular(judge, "one", RectangularCuts(low, high)).selection
-    events = judge.validation_fold
+    events = judge.judging_fold
     first = events.events.features[0].astype(float)
     expected, _ = judge.judge(events.rank(first), low[:, 0])
     for column in ("sigma_min", "sigma_min_error"):

@@ -23,7 +23,7 @@ def counted(background, error, efficiency=0.2, **settings):
         efficiency_error=np.array([0.01 * efficiency]),
         background=np.array(background)[:, None],
         background_error=np.array(error)[:, None],
-        typical_weight=np.array([0.3]),
+        unseen=np.array([0.3]),
     )
     return CountingExperiment.of(yields, 0, 2.5, 50.0, LimitSettings(**settings))
 
@@ -35,9 +35,10 @@ def test_effective_events_are_those_of_a_poisson_count():
     assert one.effective == pytest.approx(count)
 
 
-def test_half_an_event_stands_for_no_background_and_no_signal_has_no_limit():
-    (unseen,) = counted([0.0, 0.0], [0.0, 0.0]).backgrounds
-    assert unseen == Background("unseen", 0.15, 0.5, ("background", 0.1))
+def test_what_cannot_be_excluded_stands_for_no_background_and_no_signal_has_no_limit():
+    nothing = counted([0.0, 0.0], [0.0, 0.0])
+    assert nothing.backgrounds == (Background("unseen", 0.3, 1.0, ("background", 0.1)),)
+    assert nothing.effective_events == 0
     assert counted([1.0, 1.0], [1.0, 1.0], efficiency=0.0) is None
 
 

@@ -126,6 +126,7 @@ def test_mistakes(tmp_path, keys, to, sentence):
         ("training.hidden", []),
         ("training.pretraining.batchsize", 4),
         ("training.validation_fold", 5),
+        ("training.test_fold", 4),
         ("training.punzi.batches", "sorted"),
     ],
 )

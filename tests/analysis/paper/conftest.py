@@ -17,12 +17,12 @@ def make_judgement():
         mass = np.linspace(0.1, 8.7, 87)
         arrays = {}
         for loss, scale in (("bce", factor), ("punzi", 1.0)):
-            for kind in ("best", "best_own", "best_in_sample", "single", "half"):
+            for kind in ("best", "best_own", "single", "half"):
                 sigma = scale * (1 + mass) * np.exp(spread * rng.standard_normal((networks, 1)))
                 common = np.exp(sample * rng.standard_normal((1, replicas, 1)))
                 arrays[f"{loss}/{kind}/sigma"] = sigma
                 arrays[f"{loss}/{kind}/replicas"] = sigma[:, None] * common
-                arrays[f"{loss}/{kind}/background"] = np.ones((networks, len(mass)))
+                arrays[f"{loss}/{kind}/effective"] = np.ones((networks, len(mass)))
             for name in product(("signal", "background"), ("best", "single")):
                 arrays[f"{loss}/roughness/{'/'.join(name)}"] = np.full(networks, scale)
         training = np.arange(len(mass)) % 2 == 0

@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 from collisions import DETECTOR, SQRT_S, probability, sample
 from four_vectors import boosted, cosine, isotropic, mass2, on_shell
+from scipy.stats import chi2
 
 from punzinet.analysis.constants import MUON_MASS
-from punzinet.analysis.simulation import sampling
+from punzinet.analysis.features import dimuon_kinematics
+from punzinet.analysis.manifest.sections import Scale
+from punzinet.analysis.simulation import mumugamma, sampling
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.signal import SignalGenerator
+
+
+def size(luminosity, aim=1.0):
+    return Scale(luminosity=luminosity, signal_events=1, aim=aim)
 
 
 class Toy(NamedTuple):
@@ -59,13 +66,54 @@ def test_pilot_run_finds_the_trials_that_keep_weights_at_one():
     assert value == pytest.approx(1000, abs=5 * error)
     # weights reach 2000 fb, times the identification of both muons
     largest = 2000 * DETECTOR.muons.barrel_efficiency**2
-    trials = sampling.needed_trials(pilot, 200.0)
+    (trials,) = sampling.needed_trials([pilot], size(200.0))
     assert trials == pytest.approx(largest * 200.0, rel=0.02)
     again, counts = simulated(50_000, 50_000 * 200.0 / trials, seed=2)
     assert len(again) == counts.entries > 0
     assert counts.largest == pytest.approx(1, rel=0.02)
-    fewest = ((pilot, 1e-6), (sampling.Counts(), 200.0))
-    assert {sampling.needed_trials(*one) for one in fewest} == {20_000}
+    nothing = sampling.Counts(trials=1)
+    for pilots, luminosity in (([pilot], 1e-6), ([nothing, nothing], 200.0)):
+        assert set(sampling.needed_trials(pilots, size(luminosity))) == {20_000}
+
+
+def spectra(events):
+    """Expected events and their variances (5, 12), in bins of the features and of M²_rec."""
+    beam, muons = DETECTOR.beams, (events["p_plus"].T, events["p_minus"].T)
+    features, m2_recoil = dimuon_kinematics(*muons, beam.total, beam.electron_direction)
+    ranges = (0, 2), (0, 5), (-5, 5), (0, 5), (0, 64)
+    columns = list(zip([*features.T, m2_recoil], ranges, strict=True))
+    weights = events["weight"], events["weight"] ** 2
+    return np.array([[np.histogram(x, 12, r, weights=w)[0] for x, r in columns] for w in weights])
+
+
+def aimed(stratum, aim, trials, luminosity, seed):
+    generator = next(one for one in mumugamma.strata(DETECTOR) if one.name.startswith(stratum))
+    batch = sampling.Batch("mumugamma", 0, 0, trials, luminosity / trials, aim)
+    return sampling.simulate_batch(batch, generator, DETECTOR, seed)[0]
+
+
+def test_aimed_background_has_the_same_spectra_and_more_events_where_it_looks_like_signal():
+    stratum = "photon of x > 0.50 missed at 138"
+    plain, often = (aimed(stratum, aim, 500_000, 200.0, seed=5) for aim in (1.0, 40.0))
+    assert np.all(plain["weight"] == 1)
+    assert np.all(often["weight"] <= 1)
+    assert 1 / 40 <= often["weight"].min() < 0.1
+    (first, variance), (second, other) = spectra(plain), spectra(often)
+    used = variance > 8
+    pull = (first - second)[used] / np.sqrt(variance + other)[used]
+    assert used.sum() > 30
+    assert chi2.sf((pull**2).sum(), used.sum()) > 1e-3
+    # What looks like signal has a large transverse momentum, and is known better.
+    assert second[3, 6:].sum() ** 2 / other[3, 6:].sum() > 2 * first[3, 6:].sum()
+
+
+def test_trials_go_where_what_is_aimed_at_has_large_weights():
+    flat, none = (sampling.Counts(trials=1000, aimed_weight2=w) for w in (1000.0, 0.0))
+    steep = sampling.Counts(trials=1000, aimed_weight2=9000.0)
+    one, three, least = sampling.needed_trials([flat, steep, none], size(100.0))
+    assert three == pytest.approx(3 * one, rel=1e-6)
+    assert one + three == pytest.approx(20_000_000, rel=1e-6)
+    assert least == 20_000
 
 
 def test_cutflow_never_grows_and_ends_at_the_entries_and_counts_add_up():
@@ -74,7 +122,7 @@ def test_cutflow_never_grows_and_ends_at_the_entries_and_counts_add_up():
     assert next(iter(counts.cutflow)) == "generated"
     assert left[0] == counts.trials == 20_000
     assert np.all(np.diff(left) <= 0)
-    unweighting = list(counts.cutflow).index("kept as unweighted events")
+    unweighting = list(counts.cutflow).index("kept as events")
     assert np.all(np.diff(weights[:unweighting]) <= 0)
     assert (left[-1], weights[-1]) == (len(events), events["weight"].sum())
     total = sampling.Counts()
@@ -88,7 +136,7 @@ def test_cutflow_never_grows_and_ends_at_the_entries_and_counts_add_up():
 
 def test_batches_share_out_the_trials_and_the_luminosity():
     trials = 2 * sampling.BATCH + 17
-    parts = sampling.batches("toy", 4, trials, 200.0)
+    parts = sampling.batches("toy", 4, trials, size(200.0), attempt=0)
     assert [(part.stratum, part.index) for part in parts] == [(4, 0), (4, 1), (4, 2)]
     assert sum(part.trials for part in parts) == trials
     assert max(part.trials for part in parts) <= sampling.BATCH
@@ -96,14 +144,14 @@ def test_batches_share_out_the_trials_and_the_luminosity():
     assert sum(part.trials * part.exposure for part in parts) == pytest.approx(200.0)
     # pilot runs grow with the luminosity and keep weights
     assert list(map(sampling.pilot_trials, (0.1, 1000.0))) == [20_000, 2_000_000]
-    assert {part.exposure for part in sampling.batches("toy", 1, 2_000_000)} == {0}
+    assert {part.exposure for part in sampling.batches("toy", 1, 2_000_000, size(1.0))} == {0}
 
 
 def test_a_stratum_with_heavy_events_is_simulated_again_with_more_trials():
     _, counts = simulated(40_000, 100.0)
     more = sampling.more_trials(counts)
     assert more == pytest.approx(40_000 * counts.largest * 1.2, rel=1e-3)
-    again = sampling.batches("toy", 2, more, 100.0, attempt=1)
+    again = sampling.batches("toy", 2, more, size(100.0), attempt=1)
     _, lighter = sampling.simulate_batch(again[0], Toy(), DETECTOR, seed=1)
     assert 0.7 < lighter.largest < 1
     assert sampling.more_trials(lighter) == 0
@@ -112,7 +160,7 @@ def test_a_stratum_with_heavy_events_is_simulated_again_with_more_trials():
 @pytest.mark.parametrize("generator", [Toy(), SignalGenerator(1.5)])
 def test_a_batch_depends_on_its_place_and_the_seed_alone(generator):
     def momenta(dataset, stratum, index, attempt, seed):
-        batch = sampling.Batch(dataset, stratum, index, 1000, 1e-3, attempt)
+        batch = sampling.Batch(dataset, stratum, index, 1000, 1e-3, attempt=attempt)
         return sampling.simulate_batch(batch, generator, DETECTOR, seed)[0].tobytes()
 
     changes = np.concatenate([np.zeros((1, 4), int), np.eye(4, dtype=int)]).tolist()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from synthetic import synthetic_sample, synthetic_windows, write_tensors
 
+from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training import batches
@@ -127,7 +128,7 @@ def test_events_on_disk_are_the_same_bytes(small_sample, tmp_path, stratified, m
 def test_streamed_sample_is_the_one_in_memory(tmp_path):
     write_tensors(tmp_path, 20_000, chunk=3000)
     windows = synthetic_windows()
-    streamed, whole = (read(tmp_path, windows, 4) for read in (open_sample, load_sample))
+    streamed, whole = (read(tmp_path, windows, Folds(4, 3)) for read in (open_sample, load_sample))
     assert streamed.digest == whole.digest
     for part in ("training", "validation"):
         ours, theirs = (pack(sample, getattr(sample, part)) for sample in (streamed, whole))

@@ -6,13 +6,15 @@ import pyarrow.parquet as pq
 import pytest
 from small_data import windows_of
 
+from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.training.data import load_folds, load_sample
+from punzinet.analysis.training.data import PARTS, load_sample
 
 #: Four overlapping windows, of which the first and the third train.
 WINDOWS = windows_of([1.0, 2.0, 3.0, 4.0], [1.5] * 4, [True, False, True, False])
+FOLDS = Folds(validation=4, test=3)
 
 
 @pytest.fixture
@@ -50,21 +52,34 @@ def write(folder, columns, chunk):
 
 def test_sample_does_not_depend_on_chunks(tmp_path, columns):
     folders = [write(tmp_path / str(chunk), columns, chunk) for chunk in (90, 1100, 10**6)]
-    (digest,) = {load_sample(folder, WINDOWS, 4).digest for folder in folders}
-    assert digest != load_sample(folders[0], WINDOWS, 3).digest
+    (digest,) = {load_sample(folder, WINDOWS, FOLDS).digest for folder in folders}
+    assert digest != load_sample(folders[0], WINDOWS, Folds(3, 4)).digest
 
 
-def test_folds_are_the_samples_that_each_of_them_validates(tmp_path, columns):
-    events, samples = load_folds(write(tmp_path, columns, 500), WINDOWS)
-    for fold, (sample, validates) in enumerate(samples):
-        assert sample.digest == load_sample(tmp_path, WINDOWS, fold, every_mass=True).digest
-        np.testing.assert_array_equal(events.weight[validates], sample.validation.weight)
-    assert fold == 4
+def test_without_a_test_fold_its_events_train(tmp_path, columns):
+    folder = write(tmp_path, columns, 500)
+    judged, published = (load_sample(folder, WINDOWS, Folds(4, test)) for test in (3, None))
+    assert len(published.test) == 0
+    assert len(published.training) == len(judged.training) + len(judged.test)
+    np.testing.assert_array_equal(published.validation.weight, judged.validation.weight)
+
+
+def test_test_events_are_not_looked_at(tmp_path, columns):
+    """They stand neither in the totals of the loss, nor in the scaling, nor in the digest."""
+    samples = [load_sample(write(tmp_path / "before", columns, 500), WINDOWS, FOLDS)]
+    for table in columns.values():
+        table["weight"][table["fold"] == 3] *= 100
+        table["pt_mumu"][table["fold"] == 3] *= 100
+    samples.append(load_sample(write(tmp_path / "after", columns, 500), WINDOWS, FOLDS))
+    assert samples[0].digest == samples[1].digest
+    for one, other in zip(samples[0].total, samples[1].total, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert samples[1].test.weight.sum() > 50 * samples[0].test.weight.sum()
 
 
 def test_only_training_hypotheses_train(tmp_path, columns):
     """Window by window, the events are what a mask over the original ranges finds."""
-    sample = load_sample(write(tmp_path, columns, 500), WINDOWS, 4)
+    sample = load_sample(write(tmp_path, columns, 500), WINDOWS, FOLDS)
     np.testing.assert_array_equal(sample.mass, [1.0, 3.0])
     assert sample.backgrounds == ("eemumu", "tautau")
     for h, full in enumerate((0, 2)):
@@ -72,9 +87,10 @@ def test_only_training_hypotheses_train(tmp_path, columns):
             table = columns["signal" if name == "signal" else "background"]
             inside = (table["window_start"] <= full) & (full < table["window_stop"])
             inside &= table["process"] == name
-            for events, validates in ((sample.training, False), (sample.validation, True)):
+            for part, folds in zip(PARTS, ([0, 1, 2], [4], [3]), strict=True):
+                events = getattr(sample, part)
                 mine = (events.process == code) & (events.start <= h) & (h < events.stop)
-                expected = inside & ((table["fold"] == 4) == validates)
+                expected = inside & np.isin(table["fold"], folds)
                 found = zip((*FEATURES, "weight"), (*events.features, events.weight), strict=True)
                 for of, column in found:
                     values = table[of][expected].astype(np.float32)
@@ -114,7 +130,7 @@ def put(dataset, column, value):
 def test_tensors_that_cannot_train_are_refused(tmp_path, columns, change, message):
     change(columns)
     with pytest.raises(InputError, match=message):
-        load_sample(write(tmp_path, columns, 500), WINDOWS, 4)
+        load_sample(write(tmp_path, columns, 500), WINDOWS, FOLDS)
 
 
 @pytest.mark.parametrize(
@@ -124,4 +140,4 @@ def test_damaged_tensor(tmp_path, columns, damage):
     path = next(write(tmp_path, columns, 10**6).glob("signal/*"))
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match="is not a tensor file"):
-        load_sample(tmp_path, WINDOWS, 4)
+        load_sample(tmp_path, WINDOWS, FOLDS)

@@ -14,7 +14,7 @@ from punzinet.analysis.training.settings import PunziSettings
 def run_plateau(losses, patience=10, smoothing=1):
     """A network that has had these validation losses."""
     state = TrainingState.start(np.zeros((1, 81)), 1.0, 3)
-    state.begin(np.array(losses[:1], dtype=float))
+    state.begin(np.zeros(1), np.array(losses[:1], dtype=float))
     for epoch, loss in enumerate(losses[1:], start=1):
         state.parameters[:] = epoch
         state.advance(np.zeros(1), np.array([loss]), patience, smoothing)
@@ -59,7 +59,7 @@ PATIENCE = 2
 def phase(small_sample, objective):
     engine = FusedEngine(pack(small_sample, small_sample.validation), (4, 8, 4, 1), *objective)
     settings = PunziSettings(epochs=5, patience=PATIENCE)
-    return loop.PunziTraining(engine, engine, settings, small_sample.mass)
+    return loop.PunziTraining(engine, engine, settings, 0, small_sample.mass)
 
 
 def constant(*logits):

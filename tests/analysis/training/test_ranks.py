@@ -22,12 +22,18 @@ from punzinet.analysis.training.train import parameters_of, train_networks
 
 #: Two networks and both losses; batches of a few runs, of which a rank may have none.
 PUNZI = {"epochs": 3, "batch_size": 3000, "learning_rate": 2e-3}
-RECIPE = {"networks": 2, "pretraining": {"epochs": 2, "batch_size": 200}, "punzi": PUNZI}
+RECIPE = {
+    "networks": 2,
+    "finish": 0,
+    "pretraining": {"epochs": 2, "batch_size": 200},
+    "punzi": PUNZI,
+}
 CASES = {
     "fused": RECIPE,
     "stratified": RECIPE | {"punzi": PUNZI | {"batches": "stratified"}},
     "whole": RECIPE | {"punzi": PUNZI | {"batch_size": None}, "storage": "disk"},
     "autograd": RECIPE | {"device": "cpu:0"},
+    "finish": RECIPE | {"finish": 2},
 }
 
 

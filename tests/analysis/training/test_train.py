@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from rich.console import Console
 from synthetic import synthetic_sample, synthetic_windows, write_tensors
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training import checkpoint
@@ -30,7 +31,7 @@ from punzinet.analysis.training.train import CHECKPOINT, ProgressBar, parameters
 def recipe(**changes):
     pretraining = {"epochs": 6, "batch_size": 512} | changes.pop("pretraining", {})
     punzi = {"epochs": 8, "batch_size": 3000, "learning_rate": 2e-3} | changes.pop("punzi", {})
-    content = {"networks": 2, "pretraining": pretraining, "punzi": punzi, **changes}
+    content = {"networks": 2, "finish": 3, "pretraining": pretraining, "punzi": punzi, **changes}
     return TrainingSettings.model_validate(content)
 
 
@@ -92,16 +93,19 @@ def test_both_phases_make_their_loss_smaller(train, whole):
     assert not (train.folder / "networks" / CHECKPOINT).exists()
 
 
-def test_a_pretraining_need_not_be_repeated(train, whole):
-    result = train(recipe(networks=1), pretrained=vectors(whole)[:1])
+def test_a_pretraining_need_not_be_repeated(train):
+    settings = recipe(networks=1, finish=0)
+    whole = vectors(train(settings))
+    result = train(settings, pretrained=whole[:1])
     assert [n.name for n in result.networks] == ["punzi-00"]
     # Saved networks are rounded to single precision, so that the last digits differ.
-    np.testing.assert_allclose(vectors(result)[0], vectors(whole)[2], atol=1e-4)
+    np.testing.assert_allclose(vectors(result)[0], whole[1], atol=1e-4)
 
 
 def test_a_network_whose_rate_has_fallen_to_nothing_is_finished(train):
     # Steps so short that rounding hides them: nothing is better, and the rate is halved at once.
-    for trained in train(recipe(punzi={"epochs": 50, "patience": 1, "learning_rate": 1e-30})).punzi:
+    punzi = {"epochs": 50, "patience": 1, "learning_rate": 1e-30}
+    for trained in train(recipe(finish=0, punzi=punzi)).punzi:
         assert train.history(trained.name).epoch.tolist() == list(range(11))
         assert trained.converged
 
@@ -111,7 +115,8 @@ def test_a_network_whose_rate_has_fallen_to_nothing_is_finished(train):
     [
         (("bce", 4, signal.SIGINT), {}),
         (("punzi", 5, signal.SIGTERM), {"networks": 25, "pretraining": {"epochs": 2}}),
-        (("punzi", 3, signal.SIGTERM), {"punzi": {"epochs": 5, "optimizer": "lbfgs"}}),
+        (("bce", 7, signal.SIGTERM), {}),
+        (("punzi", 10, signal.SIGTERM), {}),
     ],
 )
 def test_resumed_training_writes_the_same_bytes(train, tmp_path_factory, when, changes):
@@ -125,12 +130,23 @@ def test_resumed_training_writes_the_same_bytes(train, tmp_path_factory, when, c
         assert (other.folder / path.relative_to(train.folder)).read_bytes() == path.read_bytes()
 
 
-def test_quasi_newton_needs_fewer_epochs(train):
-    sgd, lbfgs = (
-        np.mean([n.loss for n in train(recipe(punzi={"epochs": 20, "optimizer": name})).punzi])
-        for name in ("sgd", "lbfgs")
-    )
-    assert lbfgs < sgd
+def test_the_finish_begins_at_the_best_epoch_and_lowers_the_training_loss_with_every_step(train):
+    train(recipe(finish=15))
+    for name, epochs in (("bce-00", 6), ("punzi-01", 8)):
+        history = train.history(name)
+        assert np.isnan(history.learning_rate).tolist() == [*[False] * (epochs + 1), *[True] * 15]
+        end, finish = history.loss[:epochs].min(), history.loss[epochs + 1 :]
+        assert finish.iloc[-1] < 0.99 * end
+
+
+def test_training_and_validation_loss_are_the_same_quantity(train):
+    """Of one network for the same events, they are the same number."""
+    events = train.sample.training[::2]
+    train.sample = replace(train.sample, training=events, validation=events)
+    train(recipe())
+    for name in ("bce-00", "punzi-00"):
+        history = train.history(name)
+        np.testing.assert_allclose(history.loss, history.validation_loss, rtol=1e-6)
 
 
 def test_power_cut_loses_only_what_came_after_the_last_checkpoint(train, whole, monkeypatch):
@@ -143,7 +159,7 @@ def test_power_cut_loses_only_what_came_after_the_last_checkpoint(train, whole, 
     epochs = []
     reporters = [lambda _, state: epochs.append(state.epoch)]
     resumed = train(recipe(), resume=True, reporters=reporters)
-    assert epochs == [3, 4, 5, 6, 7, 8]
+    assert epochs == [3, 4, 5, 6, 7, 8, 9, 10, 11]
     np.testing.assert_array_equal(vectors(resumed), vectors(whole))
 
 
@@ -185,10 +201,10 @@ def test_damaged_checkpoint_is_refused(train, interrupted):
 
 
 def test_autograd_trains_the_same_networks(train):
-    pretraining = {"epochs": 2, "batch_size": 1000}
+    epochs = {"pretraining": {"epochs": 2, "batch_size": 1000}, "punzi": {"epochs": 3}}
     kernels, autograd = (
-        vectors(train(recipe(networks=1, device=d, pretraining=pretraining, punzi={"epochs": 3})))
-        for d in ("cpu", "cpu:0")
+        vectors(train(recipe(networks=1, finish=0, device=device, **epochs)))
+        for device in ("cpu", "cpu:0")
     )
     np.testing.assert_allclose(kernels, autograd, atol=1e-5)
 
@@ -238,7 +254,7 @@ def test_the_significance_is_trained_in_the_same_engine(train):
 def train_tensors(tensors, output, storage):
     """Train for an epoch each; losses, and all parameters to the last bit."""
     settings = recipe(networks=1, storage=storage, pretraining={"epochs": 1}, punzi={"epochs": 1})
-    result = Trainer(open_sample(tensors, synthetic_windows(), 4), output)(settings)
+    result = Trainer(open_sample(tensors, synthetic_windows(), Folds(4, 3)), output)(settings)
     return f"{[trained.loss for trained in result.networks]} {vectors(result).tobytes().hex()}"
 
 
@@ -264,7 +280,7 @@ def test_progress_shows_losses_rate_and_speed(train):
     best = np.mean([one.loss for one in trained])
     (*_, line) = (line for line in shown.getvalue().splitlines() if "punzi" in line)
     parts = f"loss {loss:.5g}", f"validation {validation:.5g} (best {best:.5g})"
-    assert all(part in line for part in ("8/8", *parts, "rate 0.002", "M events/s"))
+    assert all(part in line for part in ("11/11", *parts, "rate 1", "M events/s"))
 
 
 if __name__ == "__main__":  # train from tensors with little memory

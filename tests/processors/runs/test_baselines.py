@@ -16,7 +16,7 @@ from punzinet.processors.runs.training import run_training
 
 def test_everything_is_judged_ranked_and_written(ntuples, tmp_path, monkeypatch):
     monkeypatch.setattr(boosted_trees, "EVENTS_PER_LEAF", 10)
-    few = {"pretraining": {"epochs": 3}, "punzi": {"epochs": 3}}
+    few = {"finish": 2, "pretraining": {"epochs": 3}, "punzi": {"epochs": 3}}
     manifest = make_manifest(ntuples, training=few, baselines={"trees": 5})
     output = make_features(manifest, tmp_path)
     run_training(manifest, output)

@@ -53,6 +53,8 @@ def select_elsewhere(manifest, done, folder):
     output = OutputFolder(folder)
     output.network("punzi").parent.mkdir(parents=True)
     output.network("punzi").symlink_to(done.network("punzi"))
+    if not output.tensors.exists():
+        output.tensors.symlink_to(done.tensors)
     run_selection(manifest, output, Execution(), "punzi")
     return output
 
@@ -88,8 +90,8 @@ def done(tmp_path_factory, manifest):
 
 def test_training_tensors_do_not_know_whether_there_is_data(done, ntuples, tmp_path):
     without = make_manifest(ntuples)
-    other = select_elsewhere(without, done, tmp_path)
     make_features(without, tmp_path)
+    other = select_elsewhere(without, done, tmp_path)
     assert contents(other.tensors) == contents(done.tensors)
     processes = pl.read_parquet(done.tensors / "*" / "*.parquet")["process"].unique()
     assert sorted(processes) == ["eemumu", "signal", "tautau"]

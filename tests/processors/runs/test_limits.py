@@ -11,7 +11,6 @@ from small_data import make_manifest
 from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.limits.model import linear_cuts
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.trial import Trial
@@ -86,12 +85,6 @@ def test_hepdata_takes_the_submission(done):
     table = yaml.safe_load((folder / "cross_section.yaml").read_text())
     assert len(table["dependent_variables"]) == 4
     assert len(table["independent_variables"][0]["values"]) == 6
-
-
-def test_cuts_are_interpolated_in_the_mass():
-    mass, training = np.arange(1.0, 6.0), np.arange(5) % 2 == 0
-    cut = np.array([0.0, 99.0, 2.0, 99.0, np.inf])
-    assert linear_cuts(mass, cut, training).tolist() == [0.0, 1.0, 2.0, 2.0, 2.0]
 
 
 def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path):

@@ -1,4 +1,4 @@
-"""Baselines judged as networks are: cuts chosen on training events, σ_min on validation events.
+"""Baselines judged as networks are: cuts chosen on validation events, σ_min on test events.
 
 What they achieve at every mass has the form of sensitivity.json.
 """

@@ -175,13 +175,15 @@ def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> 
     return cuts
 
 
-#: What compiled loops need of a figure of merit: constant, a and b; luminosity; uncertainties.
-_Merit = tuple[tuple[float, float, float], float, Any]
+#: What compiled loops need of a figure of merit: constant, a and b; luminosity; uncertainties;
+#: whether it is averaged geometrically.
+_Merit = tuple[tuple[float, float, float], float, Any, bool]
 
 
 def _merit(figure: FigureOfMerit, luminosity: float, processes: Sequence[str]) -> _Merit:
     constants = figure.constant, figure.a, figure.b
-    return constants, luminosity, figure.uncertainty_of(processes)
+    geometric = figure.average == "geometric"
+    return constants, luminosity, figure.uncertainty_of(processes), geometric
 
 
 @njit(cache=True)
@@ -192,7 +194,7 @@ def _sigma_min(sums: FloatArray, background: float, merit: _Merit) -> float:
     """
     if sums[-1] <= 0:
         return np.inf
-    constants, luminosity, uncertainty = merit
+    constants, luminosity, uncertainty, _ = merit
     root = np.sqrt(_variance(background, sums, uncertainty))
     sigma: float = _numerator(root, *constants) / (sums[-1] * luminosity)
     return sigma
@@ -236,7 +238,7 @@ def best_single_cut(
     luminosity: float,
     processes: Sequence[str] = (),
 ) -> float:
-    """Find the one cut with the smallest mean σ_min over the training hypotheses.
+    """Find the one cut with the smallest average σ_min over the training hypotheses.
 
     As in the Punzi-loss, a hypothesis without any signal among the events is left out of the
     mean. `training` (H,) says which hypotheses count; the rest is as for `optimal_cuts`.
@@ -259,7 +261,7 @@ def best_single_cut(
 def _scan(
     events: RankedEvents, used: BoolArray, unseen: FloatArray, merit: _Merit
 ) -> tuple[FloatArray, float]:
-    """Best cut of each hypothesis (H,), and the best one for the mean over the `used` ones (H,).
+    """Best cut of each hypothesis (H,), and the best one for the average over the `used` ones (H,).
 
     A window without background has that which is `unseen` (H,).
 
@@ -293,7 +295,7 @@ def _scan(
                 if changed[h]:
                     sigma[h] = _sigma_min(sums[h], background[h] or unseen[h], merit)
                     changed[h] = False
-                total += sigma[h]
+                total += np.log(sigma[h]) if merit[-1] else sigma[h]
         if total < least:
             single, least = events.logit[first], total
     return cuts, single

@@ -89,6 +89,10 @@ class FigureOfMerit(Section):
     form: Literal["punzi", "punzi-improved"] = "punzi"
     """'punzi' is Eq. 9 of the paper, its constant term b²/2; 'punzi-improved' has the constant
     a²/8 + 9b²/13 of Punzi's improved approximation, used by the published code."""
+    average: Literal["mean", "geometric"] = "mean"
+    """how σ_min is averaged over the training masses, in the loss and where the single cut is
+    chosen; the paper's mean is ruled by the masses with the largest σ_min, to the geometric mean a
+    percent of one mass counts as much as of any other"""
     a: float = Field(3.0, gt=0)
     """Significance of a discovery, in sigmas."""
     b: float = Field(1.28155, gt=0)

@@ -160,14 +160,18 @@ class PunziLoss(torch.nn.Module):
     def values(self, sums: Tensor, subset: Tensor) -> tuple[Tensor, Tensor]:
         """What `sums`, scaled to the whole sample, and `class_sums` of a subset amount to.
 
-        (..., H) terms of all hypotheses, 0 for one without signal, and their mean over the others.
+        (..., H) terms of all hypotheses, 0 for one without signal, and the average of the others.
         """
         present = subset[len(self.background_total) :] > 0
         efficiency, background, *by_process = sums
         efficiency = torch.where(present, efficiency, 1.0).clamp(min=MIN_EFFICIENCY)
         variance = background_variance(background, by_process, self.uncertainty)
-        terms = torch.where(present, self.term(efficiency, variance), 0.0)
-        return terms, terms.sum(-1) / present.sum().clamp(min=1)
+        terms, count = self.term(efficiency, variance), present.sum().clamp(min=1)
+        if self.figure_of_merit.average == "geometric":
+            average = (torch.where(present, terms, 1.0).log().sum(-1) / count).exp()
+        else:
+            average = torch.where(present, terms, 0.0).sum(-1) / count
+        return torch.where(present, terms, 0.0), average
 
     def term(self, efficiency: Tensor, variance: Tensor) -> Tensor:
         """What is averaged over the hypotheses: σ_min in fb."""

@@ -103,6 +103,7 @@ class FusedEngine(Engine):
             np.array([merit.constant, merit.a, merit.b]),
             loss.uncertainty,
             loss.cross_section if isinstance(loss, SignificanceLoss) else 0.0,
+            merit.average == "geometric",
         )
         workers = min(PARTS, numba.get_num_threads())
         self._threads = ThreadPoolExecutor(workers)

@@ -213,6 +213,7 @@ class Totals(NamedTuple):
     constants: FloatArray  # (3,) constant term, a and b of the figure of merit
     uncertainty: merit.BackgroundUncertainty
     cross_section: float  # of the signal in the significance loss, fb; 0 for the Punzi-loss
+    geometric: bool  # whether the average over the hypotheses is
 
 
 class PunziValues(NamedTuple):
@@ -279,6 +280,12 @@ def _loss_and_slopes(selected: Any, weight: Any, totals: Any, terms: Any, by_cel
             loss += sigma[h] / present
             if efficiency[h] > MIN_EFFICIENCY:
                 by_cell[h] = -pull / (efficiency[h] * present) * scale
+    if totals.geometric:
+        held = weight[:hypotheses] > 0
+        loss = np.exp(np.log(sigma[held]).sum() / present)
+        for h in np.flatnonzero(held):
+            by_cell[h] *= loss / sigma[h]
+            by_variance[h] *= loss / sigma[h]
     uncertain = len(totals.uncertainty.by_process) > 0
     for process in range(len(by_process)):
         own = totals.uncertainty.by_process[process] if uncertain else 0.0

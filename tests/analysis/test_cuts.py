@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import poisson
+from scipy.stats import gmean, poisson
 from synthetic import synthetic_sample
 
 from punzinet.analysis import cuts as exact
@@ -15,6 +15,8 @@ from punzinet.analysis.punzi_loss import SIGNAL
 H = 4
 PLAIN = FigureOfMerit()
 UNCERTAIN = FigureOfMerit(background_uncertainty={"a": 0.5, "c": 2.0})
+OTHERS = {"form": "punzi-improved", "a": 5.0}, {"average": "geometric"}
+FIGURES = (PLAIN, UNCERTAIN, *(FigureOfMerit(**settings) for settings in OTHERS))
 MERIT = 50.0, ("a", "b", "c")
 
 
@@ -61,7 +63,7 @@ def test_selected_sums_equal_masks(columns, cut):
     np.testing.assert_allclose(found, masked_sums(columns, cuts), 1e-12)
 
 
-@pytest.mark.parametrize("figure", [PLAIN, FigureOfMerit(form="punzi-improved", a=5.0), UNCERTAIN])
+@pytest.mark.parametrize("figure", FIGURES)
 @settings(max_examples=150)
 @given(columns=event_columns(), training=st.tuples(*[st.booleans()] * H))
 def test_cuts_are_those_of_an_exhaustive_search(figure, columns, training):
@@ -87,7 +89,8 @@ def test_cuts_are_those_of_an_exhaustive_search(figure, columns, training):
             exact.best_single_cut(events, training, figure, *MERIT)
         return
     cut = exact.best_single_cut(events, training, figure, *MERIT)
-    mean, possible = sigma[:, used].mean(axis=1), np.array(at)[:, used].any(axis=1)
+    average = gmean if figure.average == "geometric" else np.mean
+    mean, possible = average(sigma[:, used], axis=1), np.array(at)[:, used].any(axis=1)
     assert mean[candidates == cut] == pytest.approx(mean[possible].min(), rel=1e-12)
 
 

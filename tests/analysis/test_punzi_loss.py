@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import gmean
 
 from punzinet.analysis import punzi_loss
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
@@ -58,11 +59,15 @@ def dense_loss(subset, whole, figure=None):
             total = all_weight[of_mass].sum()
             efficiency = total * (weight * output)[own].sum() / weight[own].sum()
             sigma.append(float(figure.sigma_min(efficiency, variance[m], 50.0)))
-    return np.mean(sigma)
+    return gmean(sigma) if figure.average == "geometric" else np.mean(sigma)
 
 
 @pytest.mark.parametrize(
-    "setting", [{}, {"form": "punzi-improved"}, *({"background_uncertainty": u} for u in UNCERTAIN)]
+    "setting",
+    [
+        *({}, {"form": "punzi-improved"}, {"average": "geometric"}),
+        *({"background_uncertainty": u} for u in UNCERTAIN),
+    ],
 )
 @pytest.mark.parametrize(
     ("n", "size"), [(4000, 4000), (4000, 1500), (4000, 60), (200_000, 200_000)]

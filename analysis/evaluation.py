@@ -48,7 +48,6 @@ class ScaledFold:
     total_variance: FloatArray  # (P + 1, H)
     squares: FloatArray  # (P + 1, H) sum of squares of the scaled weights
     backgrounds: tuple[str, ...]  # names of the P processes
-    scale: FloatArray  # (P + 1, H) factors on the weights of the events
 
     @classmethod
     def of(cls, sample: Sample, part: Part) -> Self:
@@ -59,16 +58,13 @@ class ScaledFold:
 
         InputError if a background process has events, but none in this part.
         """
-        events, (signal, background) = getattr(sample, part), sample.total
+        events, ((signal, background), own) = getattr(sample, part), sample.totals_of(part)
+        total, subset = _stack(background, signal), _stack(own[1], own[0])
         parts, known = [sample.training, sample.validation], sample.known
         if part == "test":
             parts, known = [*parts, sample.test], 1.0
-            sums = np.sum([_sums(sample, one, one.weight) for one in parts], axis=0)
-            signal, background = sums[SIGNAL], sums[:SIGNAL, 0]
-        total = _stack(background, signal)
-        subset = _sums(sample, events, events.weight)
-        for name, whole, own in zip(sample.backgrounds, background, subset[:, 0], strict=False):
-            if whole > 0 and own == 0:
+        for name, whole, held in zip(sample.backgrounds, background, own[1], strict=True):
+            if whole > 0 and held == 0:
                 raise InputError(
                     f"None of the {name} events in the mass windows is in the {part} fold, so "
                     "that this background cannot be estimated; give it more events."
@@ -79,7 +75,7 @@ class ScaledFold:
         binomial = _stack(np.ones_like(background), 1 - signal.clip(max=1))
         variance = binomial * sum(_sums(sample, one, one.weight**2) for one in parts) / known**2
         squares, scaled = _sums(sample, events, weight**2), replace(events, weight=weight)
-        return cls(scaled, total, variance, squares, sample.backgrounds, scale)
+        return cls(scaled, total, variance, squares, sample.backgrounds)
 
     def rank(self, logit: FloatArray) -> RankedEvents:
         """Sort the events by a network's output before the sigmoid, (n,)."""

@@ -52,6 +52,8 @@ class Events:
 
 
 PARTS = ("training", "validation", "test")
+#: Sums of weights per hypothesis (H,) and per background (P,).
+Totals = tuple[FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,14 +133,15 @@ class _Summary:
 
 @dataclass(frozen=True, eq=False)
 class StreamedSample:
-    """Training and validation events, and what they say of all events."""
+    """Training and validation events, what they say of all events, and events that only judge."""
 
     features: tuple[str, ...]  # F names
     mass: FloatArray  # (H,) of the training hypotheses, GeV
     backgrounds: tuple[str, ...]  # names of the P processes
-    known: float  # share of all events that these are
+    known: float  # share of all events that train or validate
     training: EventStream
     validation: EventStream
+    test: EventStream  # maybe none; nothing reads them before everything is chosen
 
     def __post_init__(self) -> None:
         """InputError if a hypothesis has no signal in one part, or there is no background in it."""
@@ -158,16 +161,33 @@ class StreamedSample:
     @cached_property
     def _summaries(self) -> tuple[_Summary, _Summary]:
         """What training and validation part amount to."""
-        sizes = len(self.features), len(self.mass), len(self.backgrounds)
-        return _Summary(self.training, *sizes), _Summary(self.validation, *sizes)
+        return self._summary(self.training), self._summary(self.validation)
+
+    def _summary(self, events: EventStream) -> _Summary:
+        return _Summary(events, len(self.features), len(self.mass), len(self.backgrounds))
+
+    def totals_of(self, part: str) -> tuple[Totals, Totals]:
+        """What a part is scaled to when it stands for all events, and what it sums up to.
+
+        Test events are scaled to the sum of all, the others to `total`.
+        """
+        if part != "test":
+            own = self._summaries[PARTS.index(part)]
+            return self.total, (own.signal, own.background)
+        (signal, background), own = self.total, self._summary(self.test)
+        signal, background = (
+            self.known * signal + own.signal,
+            self.known * background + own.background,
+        )
+        return (signal, background), (own.signal, own.background)
 
     @property
-    def training_totals(self) -> tuple[FloatArray, FloatArray]:
+    def training_totals(self) -> Totals:
         """Sums of weights per hypothesis (H,) and per background (P,) of the training part."""
         return self._summaries[0].signal, self._summaries[0].background
 
     @property
-    def total(self) -> tuple[FloatArray, FloatArray]:
+    def total(self) -> Totals:
         """Sums of weights per hypothesis (H,) and per background (P,) of all events.
 
         Test events are not looked at: their share is.
@@ -191,17 +211,19 @@ class StreamedSample:
 
 @dataclass(frozen=True, eq=False)
 class Sample(StreamedSample):
-    """Training and validation events in memory, and those that test, which may be none."""
+    """All events in memory."""
 
     training: Events
     validation: Events
     test: Events
 
 
-def open_sample(folder: Path, windows: Windows, chosen: Folds) -> StreamedSample:
+def open_sample(
+    folder: Path, windows: Windows, chosen: Folds, *, every_mass: bool = False
+) -> StreamedSample:
     """Find the events of the tensors, and leave them where they are; see `load_sample`."""
-    about, stored = _find(folder, windows, chosen)
-    return StreamedSample(*about, chosen.known, *stored[:2])
+    about, stored = _find(folder, windows, chosen, every_mass=every_mass)
+    return StreamedSample(*about, chosen.known, *stored)
 
 
 def load_sample(

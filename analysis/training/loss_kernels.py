@@ -283,9 +283,8 @@ def _loss_and_slopes(selected: Any, weight: Any, totals: Any, terms: Any, by_cel
     if totals.geometric:
         held = weight[:hypotheses] > 0
         loss = np.exp(np.log(sigma[held]).sum() / present)
-        for h in np.flatnonzero(held):
-            by_cell[h] *= loss / sigma[h]
-            by_variance[h] *= loss / sigma[h]
+        by_cell[:hypotheses][held] *= loss / sigma[held]
+        by_variance[held] *= loss / sigma[held]
     uncertain = len(totals.uncertainty.by_process) > 0
     for process in range(len(by_process)):
         own = totals.uncertainty.by_process[process] if uncertain else 0.0

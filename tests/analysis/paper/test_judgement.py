@@ -55,7 +55,7 @@ def resampled(signal, background, count, logit, cut):
     size, sums = len(process), np.array([[2.0 * background], [0.5]])
     weight, start = np.where(process < 0, 0.5 / signal, 2.0), np.zeros(size, np.int16)
     events = Events(np.zeros((1, size)), weight, process.astype(np.int8), start, start + 1)
-    scaled = ScaledFold(events, sums, 0 * sums, sums, ("tautau",), np.ones((2, 1)))
+    scaled = ScaledFold(events, sums, 0 * sums, sums, ("tautau",))
     replicas = judgement.Replicas(scaled, count, np.random.default_rng(1))
     unseen = np.full(1, NONE_FOUND * 2.0)
     sigma = replicas.sigma_min(logit, np.full(1, cut), unseen, FIGURE, 50.0)

@@ -1,6 +1,6 @@
 """σ_min of every hypothesis behind the cuts of every network: the result, and its file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -102,6 +102,24 @@ class Sensitivity(Judged):
     """What several networks, by name, achieve on the same events."""
 
     networks: dict[str, NetworkSensitivity]
+
+    def average(
+        self, networks: Sequence[str], cut: str
+    ) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """Average σ_min behind a kind of cut over networks, at least one.
+
+        Returns the mean in fb; its error, that of the finite simulated sample for one network and
+        the standard error of the mean for several; and where it is an upper limit, which it is if
+        that of any network is. All are (H,).
+        """
+        chosen: list[Selection] = [getattr(self.networks[name], cut) for name in networks]
+        sigma, error = np.array([one.sigma_min for one in chosen]), chosen[0].sigma_min_error
+        whole = np.isfinite(sigma).all(axis=0)
+        if len(chosen) > 1:
+            error = np.full(len(whole), np.inf)
+            error[whole] = sigma[:, whole].std(axis=0, ddof=1) / np.sqrt(len(chosen))
+        bound = np.any([one.bound for one in chosen], axis=0)
+        return sigma.mean(axis=0), error, bound & whole
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write sensitivity.json; what is infinite there is null."""

@@ -11,6 +11,7 @@ from punzinet.analysis.baselines.results import Baselines, Ranking
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
+from punzinet.plots.sensitivity import OPEN
 
 #: Colour, dash and width of each baseline.
 LINES: Mapping[str, tuple[str, Any, float]] = {
@@ -49,9 +50,9 @@ def comparison_figure(
 ) -> Figure:
     """Draw σ_min against mass, and below the ratio to the selection called `reference`.
 
-    In small samples σ_min falls wherever by chance no background event passes. Lines are
-    geometric means over neighbouring masses, dots the σ_min of the reference itself; the band is
-    its uncertainty from the finite simulated sample.
+    In small samples σ_min depends on the few background events that pass. Lines are geometric means
+    over neighbouring masses; dots are the σ_min of the reference itself, open triangles its upper
+    limits where none passes; the band is its uncertainty from the finite simulated sample.
     """
     mass = results.mass
     base = results.baselines[reference].selection
@@ -68,6 +69,7 @@ def comparison_figure(
         lower.plot(mass, curve / middle, **look)
     colour = LINES[reference][0]
     upper.plot(mass, base.sigma_min, "o", color=colour, markersize=1.6, markeredgewidth=0)
+    upper.plot(mass[base.bound], base.sigma_min[base.bound], "v", color=colour, **OPEN)
     for axes, centre in ((upper, middle), (lower, np.ones(len(mass)))):
         ends = centre * (1 - error).clip(0.05), centre * (1 + error)
         axes.fill_between(mass, *ends, color=colour, alpha=0.25, linewidth=0)

@@ -20,7 +20,7 @@ from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra, style
-from punzinet.plots.network_output import Cuts, Outputs, output_figure
+from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, limits_figure, sigma_min_figure
 from punzinet.plots.training_history import Phase, history_figure, read_history
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
@@ -29,7 +29,7 @@ from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 SHOWN_SIGNALS = (0.2, 0.5, 0.8)
 #: What losses are called, and the value that they make small.
 LOSSES = {
-    "punzi": ("Punzi-loss", r"mean $\sigma_\mathrm{min}$ [fb]"),
+    "punzi": ("Punzi-loss", r"average $\sigma_\mathrm{min}$ [fb]"),
     "significance": ("significance loss", "mean $1/Z^2$"),
 }
 SIGNAL_STRENGTH = 10  # times the median σ_min, so that signals are seen
@@ -95,14 +95,14 @@ def _of_events(
     evaluated = punzinet.load_network(output.network(network), search).network
     logit = evaluated.logit_numpy(events.features)
     measured = search.variable.signed_mass(events.variable)
-    signal, background = (
-        Outputs(measured[rows], logit[rows], events.weight[rows])
-        for rows in (events.signal, ~events.signal)
-    )
     cuts = Cuts(sensitivity.mass, judged.optimal.cut, judged.single_cut)
-    luminosity, variable = sensitivity.luminosity, search.variable
-    outputs = output_figure(signal, background, cuts, luminosity=luminosity, variable=variable)
-    yield "output_vs_mass", outputs
+    signal, background = (
+        (Outputs(measured[rows], logit[rows], events.weight[rows], content), cuts)
+        for rows, content in ((events.signal, style.EFFICIENCY), (~events.signal, style.BACKGROUND))
+    )
+    panels = {"signal": signal, "background": background}
+    words = {"luminosity": manifest.luminosity, "variable": search.variable}
+    yield "output_vs_mass", outputs_figure(panels, **words)
     examples = {i: float(windows.mass[i]) for i in example_masses(windows)}
     masses = {*shown, *examples.values()}
     signals = {m: events[np.abs(events.mass - m) < MASS_TOLERANCE] for m in masses}

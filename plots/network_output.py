@@ -15,11 +15,8 @@ from punzinet.analysis.observables import Quantity
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 
-BINS = (90, 60)  # of mass and output
-OUTPUT = "output before sigmoid"
+BINS = (60, 90)  # of output and mass
 SINGLE: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2)), "label": "single cut"}
-
-Side = tuple[FloatArray, tuple[float, float]]  # values (n,) along an axis, and its ends
 
 
 class Outputs(NamedTuple):
@@ -27,7 +24,8 @@ class Outputs(NamedTuple):
 
     mass: FloatArray  # (n,) measured, GeV; negative where the squared mass is
     logit: FloatArray  # (n,) before the sigmoid
-    weight: FloatArray  # (n,) efficiencies for signal, events for background
+    weight: FloatArray  # (n,)
+    content: str  # what the weights are, such as ``signal efficiency``
 
 
 class Cuts(NamedTuple):
@@ -39,56 +37,30 @@ class Cuts(NamedTuple):
 
 
 @style.style()
-def output_figure(
-    signal: Outputs, background: Outputs, cuts: Cuts, *, luminosity: float, variable: Quantity
-) -> Figure:
-    """Draw the density of signal (above) and background (below) with both kinds of cut.
-
-    Events lie in their own windows or, of background, in any; the luminosity is in fb^-1.
-    """
-    mass = style.include((cuts.mass[0], cuts.mass[-1]), signal.mass, background.mass)
-    low, high = style.include((cuts.single, cuts.single), signal.logit, background.logit)
-    margin = 0.04 * ((high - low) or 1.0)
-    low, high = low - margin, high + margin
-    figure, panels = style.new_figure(1.35, nrows=2, sharex=True, sharey=True)
-    contents = (style.EFFICIENCY, style.BACKGROUND)
-    for axes, content, events in zip(panels, contents, (signal, background), strict=True):
-        sides = (events.mass, mass), (events.logit, (low, high))
-        _draw_density(axes, sides, BINS, events.weight, content)
-        _draw_best(axes, cuts.mass, cuts.optimal)
-        axes.axhline(cuts.single, **SINGLE)
-        axes.set_ylabel(OUTPUT)
-    panels[0].set(xlim=mass, ylim=(low, high + 0.22 * (high - low)))
-    panels[0].legend(loc="upper left", ncols=2)
-    remark = f"  ($<0$ where ${variable.symbol}<0$)" if mass[0] < 0 else ""
-    panels[1].set_xlabel(variable.mass.axis_label + remark)
-    style.add_label(panels[0], luminosity)
-    return figure
-
-
-@style.style()
 def outputs_figure(
-    panels: Mapping[str, tuple[Outputs, Cuts]], content: str, *, luminosity: float
+    panels: Mapping[str, tuple[Outputs, Cuts]], *, luminosity: float, variable: Quantity
 ) -> Figure:
-    """Draw the same events as several networks see them, output to the right as in the paper.
+    """Draw the density of events with both kinds of cut, output to the right as in the paper.
 
-    Outputs and cuts are by label of the network; the content is what weights are, such as
-    ``signal efficiency``; the luminosity is in fb^-1.
+    Panels, by title, have one axis of the output if they are of one network. Events lie in their
+    own windows or, of background, in any; the luminosity is in fb^-1.
     """
-    (_, first), *_ = panels.values()
-    masses = (events.mass for events, _ in panels.values())
-    mass = style.include((first.mass[0], first.mass[-1]), *masses)
-    figure, grid = style.new_figure(1.5, nrows=len(panels), sharey=True, squeeze=False)
+    (_, first), *others = panels.values()
+    low, high = style.include(
+        (first.mass[0], first.mass[-1]), *(o.mass for o, _ in panels.values())
+    )
+    shape = {"sharex": all(cuts is first for _, cuts in others), "sharey": True}
+    figure, grid = style.new_figure(1.5, nrows=len(panels), squeeze=False, **shape)
+    remark = f"\n($<0$ where ${variable.symbol}<0$)" if low < 0 else ""
     for axes, (name, (events, cuts)) in zip(grid[:, 0], panels.items(), strict=True):
         output = style.include((cuts.single, cuts.single), events.logit)
-        sides = (events.logit, output), (events.mass, mass)
-        _draw_density(axes, sides, BINS[::-1], events.weight, content)
+        _draw_density(axes, events, output, (low, high))
         _draw_best(axes, cuts.optimal, cuts.mass)
-        axes.plot([cuts.single] * 2, mass, **SINGLE)
-        room = mass[1] + 0.16 * (mass[1] - mass[0])
-        axes.set(xlim=output, ylim=(mass[0], room), ylabel=r"$M_\mathrm{rec}$ [GeV]")
+        axes.plot([cuts.single] * 2, [low, high], **SINGLE)
+        axes.set_ylabel(variable.mass.axis_label + remark)
         axes.legend(loc="upper left", ncols=3, title=name, title_fontsize=6.5, alignment="left")
-    grid[-1, 0].set_xlabel(OUTPUT)
+    grid[0, 0].set_ylim(low, high + 0.16 * (high - low))
+    grid[-1, 0].set_xlabel("output before sigmoid")
     style.add_label(grid[0, 0], luminosity)
     return figure
 
@@ -100,13 +72,11 @@ def _draw_best(axes: Axes, x: FloatArray, y: FloatArray) -> None:
     axes.plot(x, y, label="best cut per mass", **look)
 
 
-def _draw_density(
-    axes: Axes, sides: tuple[Side, Side], bins: tuple[int, int], weight: FloatArray, content: str
-) -> None:
+def _draw_density(axes: Axes, events: Outputs, *ranges: tuple[float, float]) -> None:
     """Draw events in two dimensions with the colour bar; the upper ends belong to the last bins."""
-    ends = ((low, float(np.nextafter(high, np.inf))) for _, (low, high) in sides)
-    density: Hist[Any] = Hist(*(Regular(n, *end) for n, end in zip(bins, ends, strict=True)))
-    density.fill(*(values for values, _ in sides), weight=weight)
+    ends = ((low, float(np.nextafter(high, np.inf))) for low, high in ranges)
+    density: Hist[Any] = Hist(*(Regular(n, *end) for n, end in zip(BINS, ends, strict=True)))
+    density.fill(events.logit, events.mass, weight=events.weight)
     filled = density.values()[density.values() > 0]
     top = float(filled.max()) if len(filled) else 1.0
     low = max(float(filled.min()), top / 1e4) if len(filled) else 0.1
@@ -114,5 +84,5 @@ def _draw_density(
     artists = mplhep.hist2dplot(density, ax=axes, cbar=False, flow="none", **look)
     axes.set(xlabel="", ylabel="")  # names of the histogram's axes
     bar = axes.figure.colorbar(artists.pcolormesh, ax=axes, pad=0.01, fraction=0.06)
-    bar.set_label(f"{content} / bin")
+    bar.set_label(f"{events.content} / bin")
     bar.ax.tick_params(which="both", right=True, left=False)

@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
 from punzinet.analysis.limits.result import Limits
@@ -26,6 +25,16 @@ CURVES: tuple[tuple[str, str, Cut, str], ...] = (
     ("Punzi-net, one cut", "punzi", "single", style.BLUE),
 )
 BCE_OVER_ONE = "BCE / one cut\n(ratio)"
+#: How a limit is drawn, by its sign: where no simulated background passes, σ_min is below.
+LIMIT_MARKERS = {-1: "v", 1: "^"}
+OPEN: dict[str, Any] = {"linestyle": "", "markersize": 4, "markerfacecolor": "white", "zorder": 4}
+UNSEEN = "no background"
+#: Label, selection and method, colour and dash of each limit.
+LIMIT_LINES: tuple[tuple[str, str, str, str, Any], ...] = (
+    ("asymptotic, one cut", "single", "asymptotic", "black", "-"),
+    ("exact sums, one cut", "single", "counting", "black", style.DOTTED),
+    ("BCE, best cut per mass", "best", "asymptotic", style.ORANGE, (0, (5, 1.5))),
+)
 INNER, OUTER = "#7fb6e6", "#d3e5f5"  # ±1σ and ±2σ, told apart without colour by their lightness
 
 
@@ -37,18 +46,13 @@ class Curve:
     training: BoolArray  # (H,) which masses were trained on
     sigma: FloatArray  # (H,) fb, infinite where nothing is selected
     error: FloatArray  # (H,) fb, of the finite simulated sample, or the standard error of the mean
+    limit: FloatArray  # (H,) -1 where that is an upper limit, 1 where a lower one, and 0 elsewhere
 
     @classmethod
     def of(cls, sensitivity: Sensitivity, networks: Sequence[str], cut: Cut) -> Self:
         """Average σ_min behind a cut over networks, at least one."""
-        chosen = [getattr(sensitivity.networks[name], cut) for name in networks]
-        sigma = np.array([selection.sigma_min for selection in chosen])
-        error = chosen[0].sigma_min_error
-        if len(chosen) > 1:
-            seen = np.all(np.isfinite(sigma), axis=0)
-            error = np.full(sigma.shape[1], np.inf)
-            error[seen] = sigma[:, seen].std(axis=0, ddof=1) / np.sqrt(len(chosen))
-        return cls(sensitivity.mass, sensitivity.training, sigma.mean(axis=0), error)
+        sigma, error, bound = sensitivity.average(networks, cut)
+        return cls(sensitivity.mass, sensitivity.training, sigma, error, -1.0 * bound)
 
     @classmethod
     def of_ensemble(cls, mass: FloatArray, training: BoolArray, sigma: FloatArray) -> Self:
@@ -58,7 +62,7 @@ class Curve:
         """
         fom = np.divide(1.0, sigma, out=np.zeros_like(sigma), where=np.isfinite(sigma))
         error = fom.std(axis=0, ddof=1) / np.sqrt(len(fom))
-        return cls(mass, training, fom.mean(axis=0), error).figure_of_merit
+        return cls(mass, training, fom.mean(axis=0), error, 0 * mass).figure_of_merit
 
     @property
     def figure_of_merit(self) -> Self:
@@ -66,15 +70,19 @@ class Curve:
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse, error = 1 / self.sigma, self.error / self.sigma**2
         seen = np.isfinite(self.sigma) & np.isfinite(inverse)
-        return replace(self, sigma=inverse, error=np.where(seen, error, np.inf))
+        error = np.where(seen, error, np.inf)
+        return replace(self, sigma=inverse, error=error, limit=-self.limit)
 
     def over(self, other: "Curve") -> Self:
-        """Ratio of two curves, errors as if they were independent; NaN where either is infinite."""
-        seen = np.isfinite(self.sigma) & np.isfinite(other.sigma)
+        """Ratio of two curves, errors as if they were independent.
+
+        It is NaN where either is infinite, or both are limits.
+        """
+        seen = np.isfinite(self.sigma) & np.isfinite(other.sigma) & (self.limit * other.limit == 0)
         with np.errstate(invalid="ignore"):
             ratio = np.where(seen, self.sigma / other.sigma, np.nan)
             relative = np.hypot(self.error / self.sigma, other.error / other.sigma)
-        return replace(self, sigma=ratio, error=ratio * relative)
+        return replace(self, sigma=ratio, error=ratio * relative, limit=self.limit - other.limit)
 
 
 #: Curves and their colours, by label.
@@ -155,31 +163,34 @@ def _draw_curves(axes: Axes, curves: Curves, *, merit: bool, points: Sequence[Li
     values = [curve.sigma for curve, _ in shown]
     values += [np.asarray(line.get_ydata(), dtype=float) for line in points]
     low, high = style.finite_range(*(v[v > 0] for v in values))
-    if not merit:  # room for the legend above
+    if merit:  # room for the legend above; long error bars are cut off
+        axes.set_ylim(0, 1.55 * high)
+    else:
         axes.set(yscale="log", ylim=(0.6 * low, 1.5 * high * (high / low) ** 0.5))
-    else:  # long error bars are cut off
-        _, reach = style.finite_range(*(c.sigma + c.error for c, _ in shown), *values)
-        axes.set_ylim(0, 1.4 * min(reach, 2 * high))
     axes.set_ylabel(style.FIGURE_OF_MERIT if merit else style.SIGMA_MIN)
     handles = [Line2D([], [], color=c, marker="o", label=name) for name, (_, c) in curves.items()]
-    handles += [
-        Line2D([], [], color="black", linestyle="", marker=marker, label=label)
-        for marker, label in (("o", "trained mass"), ("^", "other mass"))
-    ]
+    alone: dict[str, Any] = {"linestyle": ""}
+    marks = [("o", "trained mass", alone), ("^", "other mass", alone)]
+    if any(curve.limit.any() for curve, _ in shown):
+        marks.append((LIMIT_MARKERS[1 if merit else -1], UNSEEN, OPEN))
+    handles += [Line2D([], [], color="black", marker=m, label=of, **look) for m, of, look in marks]
     axes.legend(handles=[*handles, *points[-1:]], ncols=2, loc="upper left")
 
 
 def _draw_curve(axes: Axes, curve: Curve, colour: str, *, line: bool = True) -> None:
-    """Draw a curve: circles for trained masses, triangles for others."""
+    """Draw a curve: circles for trained masses, triangles for others, open ones for limits."""
     finite = np.isfinite(curve.sigma)
     if line:
         shown = np.where(finite, curve.sigma, np.nan)
         axes.plot(curve.mass, shown, color=colour, linewidth=0.6, alpha=0.7)
     error = np.where(np.isfinite(curve.error), curve.error, np.nan)
     for chosen, marker in ((curve.training, "o"), (~curve.training, "^")):
-        rows = chosen & finite
+        rows = chosen & finite & (curve.limit == 0)
         look = {"fmt": marker, "color": colour, "elinewidth": 0.5, "markeredgewidth": 0}
         style.draw_points(axes, curve.mass[rows], curve.sigma[rows], error[rows], 2.8, **look)
+    for sign, marker in LIMIT_MARKERS.items():
+        rows = finite & (curve.limit == sign)
+        axes.plot(curve.mass[rows], curve.sigma[rows], marker, color=colour, **OPEN)
 
 
 @style.style()
@@ -197,27 +208,26 @@ def limits_figure(limits: Limits, search: Search, *, coupling: bool) -> Figure:
         drawn = limits.coupling(values) if coupling else values
         return np.where(np.isfinite(drawn), drawn, np.nan).T
 
-    single = limits.selections["single"]
-    bands = drawable(single.asymptotic)
-    lines: list[tuple[str, FloatArray, str, Any]] = [
-        ("expected (asymptotic), one cut", bands[2], "black", "-"),
-        ("exact sums, one cut", drawable(single.counting)[2], "black", style.DOTTED),
-    ]
-    if "best" in limits.selections:
-        best = drawable(limits.selections["best"].asymptotic)[2]
-        lines.append(("BCE, best cut per mass", best, style.ORANGE, (0, (5, 1.5))))
+    bands = drawable(limits.selections["single"].asymptotic)
     figure, axes = style.new_figure(0.9)
-    axes.fill_between(limits.mass, bands[0], bands[4], color=OUTER, linewidth=0)
-    axes.fill_between(limits.mass, bands[1], bands[3], color=INNER, linewidth=0)
-    for label, values, colour, dash in lines:
-        axes.plot(limits.mass, values, color=colour, linestyle=dash, label=label)
+    drawn, unseen = [bands.ravel()], []
+    for label, key, method, colour, dash in LIMIT_LINES:
+        if (selection := limits.selections.get(key)) is not None:
+            drawn.append(values := drawable(getattr(selection, method))[2])
+            axes.plot(limits.mass, values, color=colour, linestyle=dash, label=label)
+            unseen.append(np.where(selection.effective_events == 0, values, np.nan))
+    for n, colour in ((1, INNER), (2, OUTER)):
+        look = {"color": colour, "linewidth": 0, "zorder": 2 - n}
+        label = rf"expected $\pm {n}\sigma$"
+        axes.fill_between(limits.mass, bands[2 - n], bands[2 + n], label=label, **look)
+    if np.isfinite(unseen).any():
+        points = np.tile(limits.mass, len(unseen)), np.ravel(unseen)
+        axes.plot(*points, color="black", marker="v", label=UNSEEN, **OPEN)
     axes.set_yscale("log")
-    low, high = style.finite_range(bands.ravel(), *(line[1] for line in lines))
+    low, high = style.finite_range(*drawn)
     axes.set_ylim(0.7 * low, 1.3 * high * (high / low) ** 0.25)  # room for a legend of three rows
     axes.set_ylabel(f"{100 * limits.confidence_level:g} % CL upper limit on\n{quantity}")
-    colours = ((1, INNER), (2, OUTER))
-    bars = [Patch(color=colour, label=rf"expected $\pm {n}\sigma$") for n, colour in colours]
-    axes.legend(handles=[*axes.lines, *bars], ncols=2, loc="upper left")
+    axes.legend(ncols=2, loc="upper left")
     style.mass_axis(axes, limits.mass, search.parameter)
     style.add_label(axes, limits.luminosity)
     return figure

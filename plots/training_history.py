@@ -11,20 +11,17 @@ import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
-from scipy.ndimage import median_filter
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.plots import style
 
 LOGARITHMIC_FROM = 8.0  # times as large as the smallest loss
-#: Epochs of the running median of the training loss: single batches in which a rare hypothesis
-#: has hardly any signal throw that of small batches up by orders of magnitude.
-MEDIAN_OF = 21
+FALL = 0.02  # share of the epochs, at first, whose losses may lie above the axis
 COLUMNS = ["epoch", "loss", "validation_loss", "learning_rate"]
+FINISH: dict[str, Any] = {"color": "#e6e6e6", "linewidth": 0}
 COLOURS = (style.BLUE, style.ORANGE, style.PURPLE, style.GREY, style.RED, "#111111")
-#: Losses of training and validation of N networks in fb, (N, n) each; epoch 0 is before the
-#: training, which has no loss there.
+#: Losses of training and validation of N networks in fb, (N, n) each; epoch 0 is untrained.
 Evolution = tuple[FloatArray, FloatArray]
 
 
@@ -33,7 +30,7 @@ class Phase(NamedTuple):
 
     name: str  # what the figure calls it
     loss_label: str  # with the unit
-    history: Mapping[str, np.ndarray[Any, Any]]  # (n,) columns of `COLUMNS`, epochs from 1
+    history: Mapping[str, np.ndarray[Any, Any]]  # (n,) columns of `COLUMNS`, epochs from 0
 
 
 def read_history(network: Path, command: str) -> dict[str, np.ndarray[Any, Any]]:
@@ -54,15 +51,21 @@ def read_history(network: Path, command: str) -> dict[str, np.ndarray[Any, Any]]
 
 @style.style()
 def history_figure(phases: Sequence[Phase]) -> Figure:
-    """Draw the losses of every phase, the best epoch marked, with the learning rate below."""
+    """Draw the losses of every phase, the best epoch marked, with the learning rate below.
+
+    The finish, which has no learning rate, is shaded.
+    """
     count = len(phases)
     shape: dict[str, Any] = {"nrows": 2 * count, "height_ratios": [2.4, 1] * count}
     figure, grid = style.new_figure(0.62 * count + 0.12, **shape)
     for upper, lower, phase in zip(grid[::2], grid[1::2], phases, strict=True):
         epoch, *losses, rate = (phase.history[name] for name in COLUMNS)
         _draw_losses(upper, epoch, *losses)
+        finish = epoch[np.isnan(rate)]
+        for axes in (upper, lower) if len(finish) else ():
+            axes.axvspan(finish[0] - 0.5, finish[-1] + 0.5, label="finish (L-BFGS)", **FINISH)
         upper.set_ylabel(phase.loss_label)
-        upper.legend(loc="upper right", title=phase.name, title_fontsize=6.5, ncols=3)
+        upper.legend(loc="upper right", title=phase.name, title_fontsize=6.5, ncols=2)
         upper.tick_params(labelbottom=False)
         lower.plot(epoch, rate, color="#333333", drawstyle="steps-mid")
         # From decade to decade, so that at least two ticks have a number.
@@ -85,7 +88,8 @@ def _draw_losses(axes: Axes, epoch: IntArray, loss: FloatArray, validation: Floa
         best = np.nanargmin(validation)
         star: dict[str, Any] = {"marker": "*", "markersize": 5, "color": "black", "linestyle": ""}
         axes.plot(epoch[best], validation[best], label=f"best ({epoch[best]})", **star)
-    low, high = style.finite_range(loss, validation)
+    first = int(FALL * len(epoch))
+    low, high = style.finite_range(loss[first:], validation[first:])
     if low > 0 and high / low > LOGARITHMIC_FROM:
         axes.set(yscale="log", ylim=(low * (low / high) ** 0.05, high * (high / low) ** 0.5))
     else:
@@ -97,16 +101,13 @@ def _draw_losses(axes: Axes, epoch: IntArray, loss: FloatArray, validation: Floa
 def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
     """Draw the mean losses of training (above) and validation (below), by batch size.
 
-    The training loss is a running median over `MEDIAN_OF` epochs; the axis holds all validation
-    losses.
+    The axis holds all validation losses.
     """
     figure, (upper, lower) = style.new_figure(1.1, nrows=2, sharex=True, sharey=True)
     for axes, part, name in ((upper, 0, "training"), (lower, 1, "validation")):
         for (label, losses), colour in zip(evolutions.items(), cycle(COLOURS), strict=False):
             seen = np.isfinite(losses[part]).all(axis=0)
             mean = losses[part][:, seen].mean(axis=0)
-            if name == "training":
-                mean = median_filter(mean, MEDIAN_OF, mode="nearest")
             axes.plot(np.flatnonzero(seen), mean, color=colour, linewidth=0.9, label=label)
         axes.set(yscale="log", ylabel=f"{name} loss [fb]")
     validation = [losses for _, losses in evolutions.values()]
@@ -118,7 +119,6 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
     upper.yaxis.set_minor_formatter(NullFormatter())
     networks, _ = validation[0].shape
     title = f"mean of {networks} network{'s' if networks > 1 else ''}"
-    title += f"; training: running median of {MEDIAN_OF} epochs"
     lower.legend(loc="upper right", ncols=2, title=title, title_fontsize=6.2)
     lower.set(xlabel="epoch", xlim=(0, max(losses.shape[1] for losses in validation) - 1))
     style.add_label(upper)

@@ -77,7 +77,6 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
         style.draw_points(axes, ratio[rows], place[rows], size=3.2, xerr=error[rows], **look)
     axes.set_yticks(place, [LABELS[row.quantity] for row in shown])
     axes.tick_params(axis="y", which="both", length=0)
-    axes.tick_params(axis="y", which="minor", left=False, right=False)
     axes.set_xlim(style.include((0.68, 1.32), ratio - error - 0.03, ratio + error + 0.03))
     axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="ratio to the published value")
     style.add_label(axes)
@@ -134,11 +133,11 @@ def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
             upper.legend(loc="upper center")
         lower.axhspan(1 - SPECTRUM_TOLERANCE, 1 + SPECTRUM_TOLERANCE, **SHADE)
         lower.axhline(1, color="black", linewidth=0.6)
-        faces = (one.judged, style.BLUE, style.BLUE), (~one.judged, style.GREY, "white")
-        for rows, colour, face in faces:
-            points = (middle[rows], one.ratio[rows], one.ratio_error[rows])
+        for rows, colour, face in (
+            (one.judged, style.BLUE, style.BLUE), (~one.judged, style.GREY, "white")
+        ):  # fmt: skip
             look = {"color": colour, "markerfacecolor": face, "xerr": half[rows]}
-            style.draw_points(lower, *points, **look)
+            style.draw_points(lower, middle[rows], one.ratio[rows], one.ratio_error[rows], **look)
         lower.set_ylabel("ratio", loc="center")
         label, density = SPECTRA[name]
         upper.set(xlim=(one.edges[0], one.edges[-1]), ylabel=density)

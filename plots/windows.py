@@ -22,11 +22,9 @@ def widths_figure(windows: Windows) -> Figure:
     error[~windows.fitted] = np.nan
     figure, axes = style.new_figure(0.75)
     fitted = windows.fitted
-    kinds = (fitted, "fitted", style.BLUE), (~fitted, "interpolated", "white")
-    for rows, label, face in kinds:
-        bars = error[rows] if label == "fitted" else None
-        points = (windows.mass[rows], windows.sigma[rows], bars)
+    for rows, label, face in (fitted, "fitted", style.BLUE), (~fitted, "interpolated", "white"):
         look = {"color": style.BLUE, "markerfacecolor": face, "markeredgewidth": 0.7}
+        points = windows.mass[rows], windows.sigma[rows], error[rows]
         style.draw_points(axes, *points, 3.0, label=label, **look)
     _, top = style.include((0, 0), windows.sigma + np.nan_to_num(error))
     axes.set_ylim(0, 1.3 * top)

@@ -58,9 +58,9 @@ def published_figure(bce: Curve, punzi: Curve, *, luminosity: float) -> Figure:
     points.append(Line2D([], [], color="black", label=f"published × {scale:.2f} fb", **POINTS))
     below = [Line2D(mass, published[0] / published[1], color=style.RED, **POINTS)]
     ours = {"BCE, best cuts": (bce, COLOURS[0]), "Punzi-net, one cut": (punzi, COLOURS[1])}
-    further: dict[str, Any] = {"points": points, "below": below}
     ratios = [(bce.over(punzi), "#333333")]
-    return ratio_figure(ours, ratios, BCE_OVER_ONE, luminosity, RECOIL.parameter, **further)
+    about = BCE_OVER_ONE, luminosity, RECOIL.parameter
+    return ratio_figure(ours, ratios, *about, points=points, below=below)
 
 
 @style.style()

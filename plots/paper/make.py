@@ -81,8 +81,8 @@ def _figures(
         ("fig5_signal_output", events.signal, style.EFFICIENCY),
         ("fig6_background_output", ~events.signal, style.BACKGROUND),
     ):
-        panels = _outputs(networks, main, events[rows])
-        yield name, outputs_figure(panels, content, luminosity=luminosity)
+        panels = _outputs(networks, main, events[rows], content)
+        yield name, outputs_figure(panels, luminosity=luminosity, variable=RECOIL.variable)
     yield "published", ensembles.published_figure(*single.values(), luminosity=luminosity)
     yield "discontinuities", ensembles.discontinuities_figure(main, SHOWN, luminosity=luminosity)
 
@@ -100,13 +100,13 @@ def _evolutions(output: OutputFolder, studies: Sequence[Study]) -> dict[str, Evo
 
 
 def _outputs(
-    networks: Mapping[str, PunziNet], main: Judgement, events: TensorEvents
+    networks: Mapping[str, PunziNet], main: Judgement, events: TensorEvents, content: str
 ) -> dict[str, tuple[Outputs, Cuts]]:
     """Outputs and cuts of one network before and after the Punzi training."""
     mass = RECOIL.variable.signed_mass(events.variable)
     panels = {}
     for (loss, network), name in zip(networks.items(), ("BCE", "Punzi-net"), strict=True):
         best, single = (main.arrays[f"{loss}/{kind}/cut"][SHOWN] for kind in ("best_own", "single"))
-        outputs = Outputs(mass, network.logit_numpy(events.features), events.weight)
-        panels[name] = (outputs, Cuts(main.mass, best, float(single[0])))
+        outputs = Outputs(mass, network.logit_numpy(events.features), events.weight, content)
+        panels[name] = outputs, Cuts(main.mass, best, float(single[0]))
     return panels

@@ -117,20 +117,18 @@ def _selection(
     number = network.rsplit("-", 1)[-1]
     same = [name for name in names if name.rsplit("-", 1)[-1] == number]
     chosen = getattr(sensitivity.networks[(same or names)[0]], cut)
-    sigma = np.array([getattr(sensitivity.networks[name], cut).sigma_min for name in names])
-    whole = np.isfinite(sigma).all(axis=0)
-    error = np.full(len(whole), np.inf)
-    if len(names) > 1:
-        error[whole] = sigma[:, whole].std(axis=0, ddof=1) / np.sqrt(len(names))
+    mean, error, below = sensitivity.average(names, cut)
     columns = {
         "cut": _finite(1 / (1 + np.exp(-chosen.cut))),
         "efficiency": _finite(chosen.efficiency),
         "background": _finite(chosen.background),
         "sigma": _finite(chosen.sigma_min),
         "error": _finite(chosen.sigma_min_error),
-        "mean": _finite(sigma.mean(axis=0)),
+        "bound": chosen.bound.tolist(),
+        "mean": _finite(mean),
         "meanError": _finite(error),
-        "networks": [len(names)] * len(whole),
+        "meanBound": below.tolist(),
+        "networks": [len(names)] * len(mean),
     }
     return _rows(columns)
 
@@ -189,7 +187,7 @@ def _limits(path: Path, keys: Sequence[str]) -> list[list[list[Any]]]:
     if path.exists():
         with read_result(path, "limits", "punzinet limits") as content:
             title = f"Expected limits, {100 * content['confidence_level']:g} % CL"
-            for hypothesis, limits in zip(content["hypotheses"], limit_rows(content), strict=True):
+            for mass, _, *limits in limit_rows(content):
                 rows = zip(LIMITS, limits, strict=True)
-                said[_key(hypothesis["mass"])] = [[title, *row] for row in rows]
+                said[_key(float(mass))] = [[title, *row] for row in rows]
     return [said.get(key, []) for key in keys]

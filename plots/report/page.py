@@ -19,7 +19,7 @@ from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report import tables
 from punzinet.plots.report.lookup import lookup_data
-from punzinet.plots.report.tables import number, plain_label
+from punzinet.plots.report.tables import below, number, plain_label
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: How the data of the page is written; the filter escapes what would close the script around it.
@@ -53,7 +53,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
     page = environment.get_template("report.html.j2").render(
         **_results(output),
         **_averages(sensitivity),
-        # The median, not the smallest: that is where no simulated background happens to pass.
+        # The median, not the smallest: that is where hardly any simulated background passes.
         median=float(np.median(sensitivity.networks[network].single.sigma_min)),
         sensitivity=sensitivity,
         network=network,
@@ -68,6 +68,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         validation_pictures=read_pictures(output.simulation, captions["validation"]),
         windows=tables.windows_table(windows),
         networks=tables.networks_table(sensitivity, output),
+        optimism=tables.optimism_table(sensitivity),
         timing=timing,
         total=total,
         provenance=_provenance(output),
@@ -110,22 +111,21 @@ def _results(output: OutputFolder) -> dict[str, list[tables.Table]]:
 
 
 def _averages(sensitivity: Sensitivity) -> dict[str, Any]:
-    """Mean σ_min in fb of all Punzi-nets at one cut and of BCE at its best cuts, if there are any.
+    """Mean σ_min in fb of all Punzi-nets at one cut and of BCE at its best cuts, as it is written.
 
     And the ratio of the two, how many Punzi-nets there are, and how many without a finite mean.
     """
-    found = {
-        loss: [
-            tables.mean_sigma(sensitivity, result, cut)
-            for name, result in sensitivity.networks.items()
-            if name.split("-")[0] == loss
-        ]
-        for loss, cut in (("punzi", "single"), ("bce", "optimal"))
-    }
-    one, bce = (float(np.mean(means)) if means else None for means in found.values())
-    ratio = bce / one if one and bce and math.isfinite(one + bce) else None
-    unseen = sum(not math.isfinite(mean) for mean in found["punzi"])
-    return {"one": one, "bce": bce, "ratio": ratio, "count": len(found["punzi"]), "unseen": unseen}
+    trained, means, limits = sensitivity.training, [], []
+    for loss, cut in (("punzi", "single"), ("bce", "optimal")):
+        networks = sensitivity.networks.items()
+        chosen = [getattr(one, cut) for name, one in networks if name.split("-")[0] == loss]
+        means.append([one.mean(trained) for one in chosen] or [np.nan])
+        limits.append(any(one.bound[trained].any() for one in chosen))
+    one, bce = (float(np.mean(each)) for each in means)
+    known = math.isfinite(one + bce)
+    said = {"one": below(one, limits[0], digits=3), "bce": below(bce, limits[1], digits=3)}
+    said["ratio"] = "≈ " * (known and any(limits)) + number(bce / one if known else None, 3)
+    return {**said, "count": len(means[0]), "unseen": int(np.isinf(means[0]).sum())}
 
 
 class Picture(NamedTuple):

@@ -16,7 +16,7 @@ from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.sections import is_training
 from punzinet.analysis.observables import Quantity
-from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
+from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 
 #: Columns of `variations_table`; others are regions of mass or say it themselves.
@@ -108,7 +108,8 @@ def baselines_tables(title: str, content: Any) -> list[Table]:
     rows = []
     for method in content["baselines"].values():
         sigma = np.array([np.inf if s is None else s for s in method["sigma_min"]], dtype=float)
-        mean = with_error(float(sigma[training].mean()), method["mean_error"])
+        unseen = np.equal(method["effective"], 0)[training].any()
+        mean = below(float(sigma[training].mean()), unseen, method["mean_error"])
         other = None if training.all() else float(sigma[~training].mean())
         missed = int(np.isinf(sigma).sum())
         rows.append([method["label"], mean, other, float(np.median(sigma)), missed])
@@ -130,10 +131,10 @@ def validation_table(content: Any) -> list[Table]:
     return [make_table("Simulation against published figures", header, rows)] if rows else []
 
 
-def limit_rows(content: Any) -> Iterator[tuple[float | None, ...]]:
-    """Limits of each mass in fb: of one cut −1σ, median, +1σ, g′ and asymptotic; of best cuts.
+def limit_rows(content: Any) -> Iterator[list[str]]:
+    """Mass; background, limits −1σ, median, +1σ in fb, g′ and asymptotic of one cut; of best cuts.
 
-    The coupling g′ belongs to the median; it is None where σ/g′² is not known.
+    The coupling g′ belongs to the median; there is a dash where σ/g′² is not known.
     """
     single, best = (content["selections"][name] for name in ("single", "best"))
     for i, hypothesis in enumerate(content["hypotheses"]):
@@ -141,18 +142,18 @@ def limit_rows(content: Any) -> Iterator[tuple[float | None, ...]]:
         section = hypothesis.get("sigma_over_g2_fb")
         unknown = median is None or section is None
         coupling = None if unknown else math.sqrt(median / section)
-        yield low, median, high, coupling, single["asymptotic"][i][2], best["counting"][i][2]
+        of_one = single["background"][i], low, median, high, coupling, single["asymptotic"][i][2]
+        unseen, other = (cuts["effective_events"][i] == 0 for cuts in (single, best))
+        row = [f"{hypothesis['mass']:g}", *(below(value, unseen) for value in of_one)]
+        yield [*row, below(best["counting"][i][2], other)]
 
 
 def limits_table(content: Any) -> list[Table]:
     """Expected upper limits of the single cut and of the best cuts, by mass."""
-    background, limits = content["selections"]["single"]["background"], limit_rows(content)
-    columns = zip(content["hypotheses"], background, limits, strict=True)
-    rows = [[f"{hypothesis['mass']:g}", events, *row] for hypothesis, events, row in columns]
     level = f"{100 * content['confidence_level']:g} % CL"
     caption = f"Expected upper limits on σ·B at {level} in fb; exact Poisson sums where not said"
     header = ("mass [GeV]", "background", "−1σ", "median", "+1σ", "g′ (median)", "asymptotic")
-    return [make_table(caption, (*header, "BCE net, best cuts"), rows)]
+    return [make_table(caption, (*header, "BCE net, best cuts"), limit_rows(content))]
 
 
 def cutflow_table(caption: str, events: str, content: Any) -> list[Table]:
@@ -255,16 +256,26 @@ def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
             converged = _verdict(settings.get("converged"), "yes", "no", why)
             ended = [text(settings.get(key)) for key in ("epoch", "validation_loss")]
         cut = float(1 / (1 + np.exp(-network.single_cut)))
-        means = (mean_sigma(sensitivity, network, c) for c in ("single", "optimal"))
+        trained, chosen = sensitivity.training, (network.single, network.optimal)
+        means = (below(one.mean(trained), one.bound[trained].any()) for one in chosen)
         rows.append([name, *ended, cut, *means, converged])
     caption = "Networks, and their σₘᵢₙ averaged over the trained masses in fb"
     header = ("network", "best epoch", "validation loss", "cut")
     return make_table(caption, (*header, "one cut", "best cuts", "converged"), rows)
 
 
-def mean_sigma(sensitivity: Sensitivity, network: NetworkSensitivity, cut: str) -> float:
-    """Mean σ_min over the trained masses in fb; infinite if one of them is never found."""
-    return float(np.mean(getattr(network, cut).sigma_min[sensitivity.training]))
+def optimism_table(sensitivity: Sensitivity) -> list[Table]:
+    """Mean σ_min behind the single cut on events of every fold; nothing where that is not known."""
+    rows: list[list[Any]] = []
+    for name, network in sensitivity.networks.items():
+        if not network.by_events:
+            return []
+        (*parts, last), (*others, judged) = network.by_events, network.by_events.values()
+        unseen = network.single.bound[sensitivity.training].any()
+        measured = below(judged, unseen, network.mean_error.get("single"))
+        rows.append([name, *others, measured, *(judged / other for other in others)])
+    caption = "Optimism: σₘᵢₙ of one cut averaged over the trained masses in fb, by events"
+    return [make_table(caption, ["network", *parts, last, *(f"{last} / {p}" for p in parts)], rows)]
 
 
 def _complete(counts: Mapping[str, Any]) -> list[Any]:
@@ -317,6 +328,12 @@ def with_error(value: float | None, error: float | None) -> str:
         return f"{number(value)} ± {number(error, 2)}"
     shown = max(places, 0)
     return f"{round(value, places):.{shown}f} ± {round(error, places):.{shown}f}".replace("-", "−")
+
+
+def below(value: float | None, bound: Any, error: float | None = None, digits: int = DIGITS) -> str:
+    """Write a number with its uncertainty if that is known, as an upper limit if it is one."""
+    written = with_error(value, error) if error else number(value, digits)
+    return f"< {written}" if bound and value is not None and math.isfinite(value) else written
 
 
 def text(value: Any) -> str:

@@ -81,12 +81,13 @@ def _run(context: Context) -> Sequence[Path] | None:
         return None
     written, result, sensitivity = done
     table = Table("network", "epoch", "mean σ_min, best cuts (fb)", "one cut (fb)", "cut")
+    masses = sensitivity.training
     for trained in result.networks:
         judged = sensitivity.networks[trained.name]
         best, one = (
-            f"{np.mean(getattr(judged, kind).sigma_min[sensitivity.training]):.4g} "
+            f"{'< ' * bool(cuts.bound[masses].any())}{cuts.mean(masses):.4g} "
             f"± {judged.mean_error[kind]:.2g}"
-            for kind in ("optimal", "single")
+            for kind, cuts in (("optimal", judged.optimal), ("single", judged.single))
         )
         name = trained.name if trained.converged else f"{trained.name} (not converged)"
         cut = 1 / (1 + np.exp(-judged.single_cut))

@@ -20,7 +20,7 @@ from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
-from punzinet.plots.network_output import Cuts, Outputs, output_figure
+from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
 from punzinet.plots.spectra import MassSpectrum, features_figure, mass_figure
 from punzinet.plots.training_history import COLUMNS, Phase, history_figure
@@ -67,7 +67,7 @@ def make_selection(rng, shape, cut=0.3):
     """σ_min (H,) that scatters around a shape."""
     sigma = shape * rng.normal(1, 0.03, len(shape))
     return Selection(
-        np.broadcast_to(cut, sigma.shape), 1 / sigma, sigma, sigma, 0.05 * sigma, sigma
+        np.broadcast_to(cut, sigma.shape), 1 / sigma, sigma, sigma, 0.05 * sigma, 9 * sigma
     )
 
 
@@ -106,15 +106,16 @@ def make_outputs(rng: np.random.Generator, mass: np.ndarray, n: int, *, signal: 
     upper = rng.random(n) < (0.7 if signal else 0.1)
     logit = np.where(upper, rng.normal(2.2, 0.8, n), rng.normal(-4, 1.2, n))
     m2 = true**2 + rng.normal(0, 0.25 if signal else 1e-9, n)
-    return Outputs(RECOIL.variable.signed_mass(m2), logit, np.full(n, 0.9))
+    return Outputs(RECOIL.variable.signed_mass(m2), logit, np.full(n, 0.9), "events")
 
 
 def make_phase(rng, label, span, rate, epochs):
-    """Losses that fall and settle while the learning rate is halved."""
+    """Losses that fall and settle while the learning rate is halved, then a finish."""
     epoch = np.arange(1, epochs + 1)
     loss = span[1] + (span[0] - span[1]) * np.exp(-5 * epoch / epochs)
     losses = loss * rng.normal(1, 0.01, epochs), 1.02 * loss * rng.normal(1, 0.005, epochs)
-    columns = epoch, *losses, rate * 0.5 ** (6 * epoch // epochs)
+    rates = np.where(epoch > 0.8 * epochs, np.nan, rate * 0.5 ** (6 * epoch // epochs))
+    columns = epoch, *losses, rates
     return Phase("a phase", label, dict(zip(COLUMNS, columns, strict=True)))
 
 
@@ -132,13 +133,14 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
         for i in example_masses(windows)
     }
     punzi = sensitivity.networks["punzi"]
-    outputs = (make_outputs(rng, windows.mass, events, signal=signal) for signal in (True, False))
+    cuts = Cuts(windows.mass, punzi.optimal.cut, punzi.single_cut)
+    made = (make_outputs(rng, windows.mass, events, signal=signal) for signal in (True, False))
+    outputs = {f"panel {i}": (one, cuts) for i, one in enumerate(made)}
     phases = (
         make_phase(rng, "BCE loss (no unit)", (0.69, 0.31), 1.0, epochs),
         make_phase(rng, style.SIGMA_MIN, (21.0, 7.5), 5e-4, epochs),
     )
     spectra = [make_spectrum(rng, windows, passing) for passing in (1.0, 0.01)]
-    cuts = Cuts(windows.mass, punzi.optimal.cut, punzi.single_cut)
     return {
         "recoil_mass": mass_figure(
             spectra, spectra[0][1], cross_section=20.0, luminosity=LUMINOSITY,
@@ -147,9 +149,7 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
         "sigma_min": sigma_min_figure(sensitivity, RECOIL.parameter),
         "figure_of_merit": figure_of_merit_figure(sensitivity, RECOIL.parameter),
         "training_history": history_figure(list(phases)),
-        "output_vs_mass": output_figure(
-            *outputs, cuts, luminosity=LUMINOSITY, variable=RECOIL.variable
-        ),
+        "output_vs_mass": outputs_figure(outputs, luminosity=50.0, variable=RECOIL.variable),
         "features": features_figure(
             RECOIL,
             {mass: make_features(rng, 2 - mass / 8) for mass in (1.1, 4.1, 7.1)},

@@ -25,6 +25,12 @@ def test_all_points_are_inside_the_axes(figures, name):
             assert low <= y.min() <= y.max() <= high
 
 
+def test_the_finish_is_shaded(figures, check):
+    for axes in figures["training_history"].axes:
+        assert [(one.get_x(), one.get_width()) for one in axes.patches] == [(160.5, 40)]
+    assert "finish (L-BFGS)" in check(figures["training_history"])
+
+
 def test_small_samples_can_be_drawn(make):
     for figure in make.figures(masses=3, events=20, epochs=2).values():
         with style.style():

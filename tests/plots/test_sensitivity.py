@@ -5,7 +5,8 @@ import pytest
 
 from punzinet.analysis.limits.result import Limits, SelectionLimits
 from punzinet.analysis.search import RECOIL
-from punzinet.plots.sensitivity import Curve, limits_figure, sigma_min_figure
+from punzinet.plots import sensitivity as plots
+from punzinet.plots.sensitivity import Curve, sigma_min_figure
 
 MASS = np.array([1.0, 2.0, 3.0, 4.0])
 
@@ -48,20 +49,38 @@ def test_an_ensemble_is_averaged_in_its_figure_of_merit():
     np.testing.assert_allclose(inverse.error, fom.std(axis=0, ddof=1) / np.sqrt(5))
 
 
+def test_windows_in_which_nothing_passes_are_limits(make, check):
+    sensitivity = make.sensitivity(np.random.default_rng(1), names=("bce-00", "punzi-00"))
+    bce, punzi = (sensitivity.networks[name] for name in ("bce-00", "punzi-00"))
+    assert "no background" not in check(sigma_min_figure(sensitivity, "m"))
+    bce.optimal.effective[[5, 6]] = punzi.single.effective[[6, 7]] = 0
+    drawn = [of(sensitivity, "m") for of in (plots.figure_of_merit_figure, sigma_min_figure)]
+    assert all("no background" in check(figure) for figure in drawn)
+    lines = [line for figure in drawn for axes in figure.axes for line in axes.lines]
+    lines = [line for line in lines if line.get_markerfacecolor() == "white"]
+    marked = [line.get_marker() + str((10 * line.get_xdata()).round()) for line in lines]
+    # σ_min is below, its inverse above; of a ratio of two limits nothing is known.
+    seen = ["^[6. 7.]", "^[7. 8.]", "v[6. 7.]", "v[7. 8.]", "v[6.]", "^[8.]"]
+    assert [one for one in marked if "." in one] == seen
+
+
 @pytest.mark.parametrize("coupling", [False, True])
 def test_limits_are_inside_and_named_and_unknown_ones_leave_a_gap(check, *, coupling):
     bands = np.outer([2.0, 0.5, 0.6, np.inf], [0.5, 0.7, 1.0, 1.4, 2.0])
-    one = SelectionLimits("punzi-00", MASS, MASS, MASS, bands, 1.1 * bands)
+    one = SelectionLimits("punzi-00", MASS, MASS, np.arange(4), bands, 1.1 * bands)
     training, ratio = np.array([True, False] * 2), np.array([4.0e4, 100.0, np.nan, 100.0])
     limits = Limits(MASS, training, 50.0, 0.9, ratio, {"single": one, "best": one})
-    figure = limits_figure(limits, RECOIL, coupling=coupling)
+    figure = plots.limits_figure(limits, RECOIL, coupling=coupling)
     said = check(figure)
     assert "90 % CL" in said
     assert "BCE" in said
     (axes,) = figure.axes
     assert sum("sigma" in text.get_text() for text in axes.get_legend().get_texts()) == 2
     assert axes.get_yscale() == "log"
-    drawn = np.array([line.get_ydata() for line in axes.lines], dtype=float)
+    *lines, unseen = axes.lines
+    assert unseen.get_label() == "no background"
+    assert np.isfinite(unseen.get_ydata()).nonzero()[0].tolist() == [0, 4, 8]
+    drawn = np.array([line.get_ydata() for line in lines], dtype=float)
     assert np.isfinite(drawn[0]).tolist() == [True, True, not coupling, False]
     low, high = axes.get_ylim()
     assert low < np.nanmin(drawn) <= np.nanmax(drawn) < high

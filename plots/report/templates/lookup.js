@@ -31,6 +31,9 @@
     return `${round(value)} ± ${round(error)}`;
   }
 
+  // What no simulated background passes is an upper limit.
+  const atMost = (bound, value, error) => (bound && value !== null ? `<\u00a0${number(value, 3)}` : measured(value, error));
+
   // Small drawings: elements only, never markup from data.
   function draw(parent, name, attributes, text) {
     const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -194,8 +197,8 @@
     drawSpectrum(h);
     const coupling = h.cross_section && first.sigma ? Math.sqrt(first.sigma / h.cross_section) : null;
     at("said").textContent = `With a mass of ${number(h.mass)} GeV (${h.trained ? "one of the trained masses" : "not trained on"}) the ${data.particle} ` +
-      (first.sigma === null ? "is not found by the single cut." : `is found by the single cut from ${measured(first.sigma, first.error)} fb on` +
-      (coupling ? `, that is a coupling g′ of ${number(coupling, 2)}.` : "."));
+      (first.sigma === null ? "is not found by the single cut." : `is found by the single cut from ${atMost(first.bound, first.sigma, first.error)} fb on` +
+      (coupling ? `, that is a coupling g′ of ${first.bound ? "<\u00a0" : ""}${number(coupling, 2)}.` : "."));
     fill("yields", Object.entries(data.labels).filter(([name]) => name in h.yields.before).map(([name, label]) => {
       const before = h.yields.before[name], after = h.yields.after[name];
       const unit = name === "signal" ? (v) => `${number(100 * v, 3)} %` : (v) => number(v, 3);
@@ -203,8 +206,8 @@
     }));
     fill("cuts", data.selections.map((label, i) => {
       const s = h.selections[i];
-      const mean = s.networks > 1 ? `mean of ${s.networks}: ${measured(s.mean, s.meanError)}` : "";
-      return [label, [measured(s.sigma, s.error), mean], s.efficiency === null ? "–" : `${number(100 * s.efficiency, 3)} %`, number(s.background, 3), number(s.cut, 3)];
+      const mean = s.networks > 1 ? `mean of ${s.networks}: ${atMost(s.meanBound, s.mean, s.meanError)}` : "";
+      return [label, [atMost(s.bound, s.sigma, s.error), mean], s.efficiency === null ? "–" : `${number(100 * s.efficiency, 3)} %`, (s.bound && s.background ? "< " : "") + number(s.background, 3), number(s.cut, 3)];
     }));
     const fit = h.fit || {}, found = h.signal;
     fill("window", [

@@ -8,6 +8,7 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.paper.claims import REGIONS, WORST, Effect
 from punzinet.analysis.paper.judgement import Judgement, bin_edges
 from punzinet.analysis.paper.statistics import Claim, Measured
+from punzinet.analysis.search import RECOIL
 from punzinet.plots.network_output import Cuts, outputs_figure
 from punzinet.plots.paper import ensembles
 from punzinet.plots.paper.network import feature_space_figure, isosurface, network_figure
@@ -72,7 +73,7 @@ def figures(make):
         "network": network_figure(network),
         "loss": loss_evolution_figure(evolutions()),
         "ensembles": ensembles.ensembles_figure(curves, "ratio", luminosity=50.0, merit=True),
-        "outputs": outputs_figure({"BCE": seen, "Punzi": seen}, "efficiency", luminosity=50.0),
+        "outputs": outputs_figure({"BCE": seen}, luminosity=50.0, variable=RECOIL.variable),
         "feature_space": feature_space_figure(network, -0.2, signals),
         "published": ensembles.published_figure(curves["BCE"], curves["batch"], luminosity=50.0),
         "discontinuities": ensembles.discontinuities_figure(judgement(), 0, luminosity=50.0),

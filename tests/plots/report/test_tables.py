@@ -2,15 +2,18 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from punzinet.analysis.io.files import InputError
 from punzinet.plots.report import tables
 
 BANDS = [[1.0, 2.0, 9.0, 16.0, 25.0], [1.0, 2.0, 3.0, 4.0, 5.0]]
-SELECTION = {"background": [3.0, 0.0], "counting": BANDS, "asymptotic": [[8.0] * 5] * 2}
+SELECTION = {"background": [3.0, 1.0], "counting": BANDS, "asymptotic": [[8.0] * 5] * 2}
+SELECTION["effective_events"] = [7.0, 0.0]
 LIMITS = {
     "confidence_level": 0.9,
     "hypotheses": [{"mass": 1.0, "sigma_over_g2_fb": 4.0}, {"mass": 2.0}],
@@ -23,6 +26,8 @@ METHODS = {
         "b": {"label": "B", "sigma_min": [1.0, 5.0, None], "mean_error": None},
     },
 }
+for one in METHODS["baselines"].values():
+    one["effective"] = [1.0, 1.0, 0.0]
 
 
 def lines(table: tables.Table) -> list[dict[str, str]]:
@@ -46,6 +51,9 @@ def test_labels_without_tex(mathtext, plain):
 def test_couplings_follow_from_cross_sections():
     (table,) = tables.limits_table(LIMITS)
     assert [line["g′ (median)"] for line in lines(table)] == [f"{math.sqrt(9 / 4)}", "–"]
+    # Of the heavier mass no simulated background passes.
+    for name, numbers in (("background", ["3", "< 1"]), ("median", ["9", "< 3"])):
+        assert [line[name] for line in lines(table)] == numbers
 
 
 def test_a_claim_that_is_not_met_is_shown_as_such():
@@ -77,7 +85,7 @@ def test_variations_are_lines_below_the_recipe_as_it_is():
 def test_methods_are_judged_on_trained_and_other_masses_apart_and_observables_ranked():
     (table,) = tables.baselines_tables("methods", METHODS)
     first, second = (list(line.values()) for line in lines(table))
-    assert first == ["A", "2.00 ± 0.10", "5", "3", "0"]
+    assert first == ["A", "< 2.00 ± 0.10", "5", "3", "0"]
     assert second == ["B", "∞", "5", "5", "1"]
     ranks = [{"rank": 1, "observable": "pt_mumu", "auc": 0.75}]
     (table,) = tables.baselines_tables("observables", {"cross_entropy": 0.3, "observables": ranks})
@@ -132,3 +140,12 @@ def test_absent_is_no_table_and_damaged_one_sentence(tmp_path, content, make):
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"result\.json does not hold .* `punzinet stage` again"):
         tables.read_tables(path, "results", "punzinet stage", *make)
+
+
+def test_optimism_is_that_of_the_events_that_judge_over_others(make):
+    sensitivity = make.sensitivity(np.random.default_rng(1))
+    assert tables.optimism_table(sensitivity) == []
+    seen = {"training": 4.0, "validation": 5.0, "test": 6.0}
+    one = replace(sensitivity.networks["punzi"], by_events=seen, mean_error={"single": 0.25})
+    (table,) = tables.optimism_table(replace(sensitivity, networks={"punzi": one}))
+    assert [*lines(table)[0].values()] == ["punzi", "4", "5", "6.00 ± 0.25", "1.5", "1.2"]

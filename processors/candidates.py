@@ -99,10 +99,7 @@ def is_complete(cutflow: Cutflow, entries: int) -> bool:
 
 
 def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
-    """Read the muon pairs of a chunk and drop those that cannot be used or must not be seen.
-
-    InputError if the file is damaged.
-    """
+    """Read a chunk and drop what cannot be used or must not be seen; InputError if damaged."""
     columns, search = dataset.columns_in(events.fields), dataset.search
     pairs = read_pairs(dataset, events)
     features, variable = search.evaluate(pairs)

@@ -32,10 +32,7 @@ AT_ONCE: Final = 16_000_000  # hashes that are merged at most, besides those of 
 
 
 class IdentityProcessor(ChunkProcessor):
-    """Hashes the identities of a chunk, and writes the hashes to a file of a folder, sorted.
-
-    Further candidates of the same event are left out.
-    """
+    """Writes the hashed identities of a chunk to a file, sorted, without further candidates."""
 
     def __init__(self, datasets: Iterable[DatasetInfo], folder: Path) -> None:
         super().__init__(datasets)

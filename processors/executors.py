@@ -81,8 +81,7 @@ def open_executor(execution: Execution, entries: int | None = None) -> Iterator[
     if name == "iterative":
         yield IterativeExecutor(retries=0)
     elif name == "futures":
-        # Merged in a thread, results need not be sent back; coffea's bar for merging in its main
-        # thread would never fill.
+        # Merged in a thread, results need not be sent back; coffea's own bar would never fill.
         yield FuturesExecutor(
             workers=execution.workers, pool=_shared_pool, merging=True,
             mergepool=ThreadPoolExecutor, compression=None, retries=0,

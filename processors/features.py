@@ -30,8 +30,7 @@ _DIFFERENCES = ("event", "window_start", "window_stop", "fold")
 class PeakProcessor(ChunkProcessor):
     """Fills M²_rec - m² of signal, or what the search has, for each mass that a chunk holds.
 
-    The output is a histogram with the axes ``hypothesis``, the index of the mass among the
-    hypotheses, and ``distance``.
+    The output is a histogram with the axes ``hypothesis`` (index of the mass) and ``distance``.
     """
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:

@@ -4,8 +4,7 @@ A job is what a worker does at once: it reads a chunk of a file, or simulates a 
 leaves its record, which whoever started the workers collects, or a run after one that was killed. A
 record counts only while everything its result depends on is as it was: that is its key. Under
 ``output/.ledger/<stage>`` there are, for each step of the stage, ``<step>.json`` with all jobs and
-a folder with their records and failures. Nothing here imports coffea: `punzinet status` has to be
-quick.
+a folder with their records and failures. Nothing here imports coffea: `status` has to be quick.
 """
 
 from collections.abc import Sequence

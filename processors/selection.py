@@ -51,10 +51,8 @@ class SelectionProcessor(ChunkProcessor):
         """Select events with the single cut of a network, and compare data with backgrounds.
 
         Behind the cut only the events count that judge, if it is said which: all others trained
-        the network, or chose its cut.
-
-        InputError if the network has no cut, an input that is none of the features, or windows in
-        another variable.
+        the network, or chose its cut. InputError if the network has no cut, an input that is none
+        of the features, or windows in another variable.
         """
         windows, network, cut = saved.windows, saved.network, saved.single_cut
         weights = {name: values.tolist() for name, values in network.state_dict().items()}

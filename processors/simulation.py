@@ -201,10 +201,7 @@ def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale)
 def simulate(
     manifest: Manifest, scale: str, output: OutputFolder, execution: Execution
 ) -> list[Path]:
-    """Simulate all datasets that ask for it, at one of the manifest's scales; return all files.
-
-    InputError if the output folder cannot be written to.
-    """
+    """Simulate all datasets that ask for it at one scale; InputError if nothing can be written."""
     settings = manifest.simulation
     size = settings.scales[scale]
     detector = Detector.varied(manifest.beams, settings.detector)

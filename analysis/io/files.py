@@ -64,10 +64,8 @@ def did_you_mean(name: str, known: list[str], otherwise: str) -> str:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to, and rename it to `path` if nothing was raised.
 
-    Missing parent folders are made; the temporary path has the same folder and suffix.
-
-    Raises:
-        OutputError: If the folder cannot be made or written to.
+    Missing parent folders are made; the temporary path has the same folder and suffix. OutputError
+    if the folder cannot be made or written to.
     """
     unique = f"{os.getpid()}-{secrets.token_hex(4)}"
     partial = path.with_name(f".{path.stem}.{unique}.partial{path.suffix}")
@@ -168,10 +166,6 @@ def reason(error: Exception) -> str:
     return repr(error)
 
 
-def _or_null(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
 def _to_array(cells: Any) -> FloatArray:
     numbers = np.array(cells, dtype=np.float64)
     return np.where(np.isnan(numbers), np.inf, numbers)
@@ -183,17 +177,14 @@ def _to_cells(column: FloatArray) -> Any:
     return cells.tolist()
 
 
+_OR_NULL = PlainSerializer(lambda v: float(v) if math.isfinite(v) else None)
 _Row = list[float | None]
 _Cells = Annotated[_Row | list[_Row], AfterValidator(_to_array), PlainSerializer(_to_cells)]
 Column = Annotated[FloatArray, GetPydanticSchema(lambda _, handler: handler(_Cells))]
 """(n,) or (n, k) numbers; null in JSON where one is infinite."""
-OrInfinite = Annotated[
-    float, BeforeValidator(lambda v: math.inf if v is None else v), PlainSerializer(_or_null)
-]
+OrInfinite = Annotated[float, BeforeValidator(lambda v: math.inf if v is None else v), _OR_NULL]
 """A number; null in JSON if it is infinite."""
-OrNaN = Annotated[
-    float, BeforeValidator(lambda v: math.nan if v is None else v), PlainSerializer(_or_null)
-]
+OrNaN = Annotated[float, BeforeValidator(lambda v: math.nan if v is None else v), _OR_NULL]
 """A number; null in JSON if it is none."""
 
 Arrays = dict[str, NDArray[Any]]
@@ -246,10 +237,7 @@ def _digest(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def checksum(path: Path, kind: str) -> str:
-    """Checksum of a file, as catalogues of the grid write it: ``adler32:0a1b2c3d``.
-
-    The kinds are ``adler32``, ``md5`` and ``sha256``.
-    """
+    """The adler32, md5 or sha256 of a file, as grid catalogues write it: ``adler32:0a1b2c3d``."""
     with path.open("rb") as file:
         if kind != "adler32":
             return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"

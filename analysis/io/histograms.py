@@ -45,10 +45,7 @@ def spectrum_axis(quantity: Quantity) -> axis.Regular:
 def fill_spectra(
     stage: str, name: str, variable: Quantity, values: FloatArray, weight: FloatArray
 ) -> Spectra:
-    """Fill one histogram for each of `drawn_quantities` of (n,) values of the window variable.
-
-    The name is that of a process, or ``signal/<mass>``.
-    """
+    """Fill `drawn_quantities` of values (n,) for a name, of a process or ``signal/<mass>``."""
     columns = {variable.mass.name: variable.signed_mass(values), variable.name: values}
     return {
         f"{stage}/{drawn}/{name}": _weighted(spectrum_axis(one)).fill(columns[drawn], weight=weight)
@@ -87,10 +84,7 @@ class Comparison:
 
 
 def scaled_to_data(spectra: Spectra, factor: float) -> Spectra:
-    """Scale the simulated histograms and leave those of data alone.
-
-    The factor is the luminosity behind the data that is seen, over the target luminosity.
-    """
+    """Scale what is simulated by the luminosity behind the data that is seen, over the target's."""
     return {
         name: histogram if name.split("/")[2] == DATA else histogram * factor
         for name, histogram in spectra.items()

@@ -13,10 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = (
-    *("awkward", "coffea", "hist", "iminuit", "numba", "numpy", "pyarrow", "torch"),
-    *("uproot", "vector"),
-)
+LIBRARIES = ("awkward", "coffea", "hist", "iminuit", "numba", "numpy", "pyarrow", "torch",
+             "uproot", "vector")  # fmt: skip
 """Libraries whose version can change a number."""
 
 

@@ -27,12 +27,9 @@ _KEY = 26  # bytes that the key of a record has at least
 
 @contextmanager
 def create_root_file(path: Path, identity: str) -> Iterator[Any]:
-    """Write a ROOT file that appears under its name when complete.
+    """An open `uproot.WritableDirectory`, whose file appears under its name when complete.
 
     The UUID is made from the text `identity`; files with other content should have another.
-
-    Yields:
-        The open file, an `uproot.WritableDirectory`.
     """
     same = uuid.uuid5(_NAMESPACE, identity)
     with atomic_path(path) as partial:
@@ -47,10 +44,7 @@ def create_root_file(path: Path, identity: str) -> Iterator[Any]:
 
 
 def _set_times(content: mmap.mmap) -> None:
-    """Set the time in every record of a ROOT file, and clear the gaps between them.
-
-    The layout is that of ROOT's classes TFile, TKey, TDirectory and TFree.
-    """
+    """Set the time in all of ROOT's TFile, TKey, TDirectory and TFree records, and clear gaps."""
     version, begin = struct.unpack_from(">ii", content, 4)
     positions = struct.Struct(">qq" if version >= _BIG_FILE else ">ii")
     end, free = positions.unpack_from(content, 12)

@@ -7,10 +7,7 @@ import time
 
 
 def end_with(parent: int) -> None:
-    """Let this worker end soon after its parent does, and leave Ctrl-C to that one.
-
-    A worker whose parent was killed would wait for ever, for a job or to hand over a result.
-    """
+    """Let this worker end soon after its parent, not wait for ever, and leave Ctrl-C to that."""
 
     def watch() -> None:
         while os.getppid() == parent:

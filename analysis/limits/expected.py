@@ -5,8 +5,7 @@ Median and bands all follow from one curve, √q_A of the background-only Asimov
 cross-section: background N sigmas above expectation excludes, at CLs = α, the cross-section at
 which √q_A = N + Φ⁻¹(1 − α Φ(N)). The likelihood is that of `CountingExperiment.workspace`. pyhf
 would fit it too, with numerical derivatives in a minute; tests compare. The approximation takes
-many events to be valid: without any background it promises 1.35 events where 2.30 can be excluded
-at 90 %.
+many events to be valid: without background, at 90 %, it promises 1.35 events instead of 2.30.
 
 **Counting** is valid for any number of events, which are the test statistic themselves.
 Uncertainties are averaged over (Cousins and Highland 1992): the probability to count at most n

@@ -19,10 +19,7 @@ BANDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])  # and median, in sigmas of the ba
 
 @dataclass(frozen=True, eq=False)
 class SelectionLimits:
-    """Limits behind one selection, for each of H hypotheses.
-
-    Limits on the cross-section are in fb at `BANDS`, and infinite without efficiency.
-    """
+    """Limits behind one selection for H hypotheses: fb at `BANDS`, infinite without efficiency."""
 
     network: str  # its name
     efficiency: Column  # (H,) of signal
@@ -47,10 +44,7 @@ class Limits:
     selections: dict[str, SelectionLimits]
 
     def coupling(self, cross_section: FloatArray) -> FloatArray:
-        """Turn limits on the cross-section (H, …) into limits on g′, for a branching fraction of 1.
-
-        They are NaN where σ/g′² is not known.
-        """
+        """Limits on g′ from those on σ (H, …), at a branching of 1; NaN if σ/g′² is not known."""
         return np.sqrt((cross_section.T / self.sigma_over_g2).T)
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
@@ -93,10 +87,8 @@ class _CrossSection(BaseModel):
 def read_sigma_over_g2(path: Path, mass: FloatArray) -> FloatArray:
     """Read cross-sections over g′² of hypotheses (H,) in GeV: (H,) in fb, NaN where not known.
 
-    The JSON reads ``{"0.5": {"sigma_over_g2_fb": 2.0e5}, …}`` with masses in GeV.
-
-    Raises:
-        InputError: If the file cannot be read or holds something else.
+    The JSON reads ``{"0.5": {"sigma_over_g2_fb": 2.0e5}, …}`` with masses in GeV. InputError if it
+    cannot be read or holds something else.
     """
     content = files.read_json(path, "punzinet simulate")
     try:

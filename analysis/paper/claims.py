@@ -15,19 +15,9 @@ from pydantic import TypeAdapter
 from punzinet.analysis.io.files import InputError, read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
+from punzinet.analysis.paper import statistics as stats
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.statistics import (
-    Claim,
-    Ensembles,
-    Measured,
-    Statistic,
-    Statistics,
-    mean_sigma,
-    over_networks,
-    over_trend,
-    ratio,
-    spread,
-)
+from punzinet.analysis.paper.statistics import Claim, Measured, Statistics, over_networks, ratio
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray
@@ -69,16 +59,11 @@ def _regions(main: Judgement) -> dict[str, BoolArray]:
 
 
 def _ratios(main: Judgement) -> Iterator[Row]:
-    claim, over, regions = (
-        "bce_best_over_punzi_single",
-        ("bce/best", "punzi/single"),
-        _regions(main),
-    )
+    claim, over = "bce_best_over_punzi_single", ("bce/best", "punzi/single")
+    regions = _regions(main)
     for name, words, _, _, target in REGIONS:
-        text = (
-            "σ_min of BCE at its best cuts over the Punzi-net at one cut, geometric mean over "
-            "{}trained masses " + words
-        )
+        text = "σ_min of BCE at its best cuts over the Punzi-net at one cut, geometric mean over "
+        text += "{}trained masses " + words
         trained, others = regions[name] & main.training, regions[name] & ~main.training
         if trained.any():
             yield f"{claim}_{name}", text.format(""), ratio(*over, trained), target
@@ -112,7 +97,7 @@ def _untrained(main: Judgement) -> Iterator[Row]:
         return
     at = "at masses not trained on over the trend of the trained ones, geometric mean"
     where = main.mass, main.training, inner
-    punzi, bce = (over_trend(curve, *where) for curve in ("punzi/single", "bce/best"))
+    punzi, bce = (stats.over_trend(curve, *where) for curve in ("punzi/single", "bce/best"))
     text = f"σ_min of the Punzi-net at one cut {at}"
     yield "punzi_single_untrained_over_trend", text, punzi, 0.97, 1.03
     text = f"σ_min of BCE at interpolated best cuts {at}"
@@ -121,17 +106,18 @@ def _untrained(main: Judgement) -> Iterator[Row]:
 
 def _ensemble(main: Judgement) -> Iterator[Row]:
     curves = {"bce_best": "bce/best", "punzi_best": "punzi/best", "punzi_single": "punzi/single"}
+    relative = "relative standard deviation over networks of the figure of merit"
     for claim, text, number in (
-        ("sigma_min_fb", "σ_min in fb", mean_sigma),
-        ("spread", "relative standard deviation over networks of the figure of merit", spread),
+        ("sigma_min_fb", "σ_min in fb", stats.mean_sigma),
+        ("spread", relative, stats.spread),
     ):
         for name, curve in curves.items():
             at = f"{name.replace('_', ' at ')} cut, mean over trained masses"
             yield f"{name}_{claim}", f"{text}, {at}", number(curve, main.training)
 
-    bce, punzi = (spread(curve, main.training) for curve in ("bce/best", "punzi/best"))
+    bce, punzi = (stats.spread(curve, main.training) for curve in ("bce/best", "punzi/best"))
 
-    def compare(ensembles: Ensembles) -> float:
+    def compare(ensembles: stats.Ensembles) -> float:
         below = punzi(ensembles)
         return bce(ensembles) / below if below > 0 else np.nan
 
@@ -189,10 +175,8 @@ def combine_claims(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Average the claims of several output folders, such as of several simulation seeds.
 
     There are, by claim, its text, target, the values by folder, their mean, its standard error and
-    whether it meets the target. A claim without a value in some folder has no mean.
-
-    Raises:
-        InputError: If a folder has no claims, or not the same ones as the first.
+    whether it meets the target. A claim without a value in some folder has no mean. InputError if a
+    folder has no claims, or not the same ones as the first.
     """
     claims: dict[str, dict[str, Claim]] = {}
     for folder in folders:
@@ -249,10 +233,10 @@ def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[s
     return found
 
 
-def _of_recipes(main: Judgement) -> dict[str, tuple[str, Statistic]]:
+def _of_recipes(main: Judgement) -> dict[str, tuple[str, stats.Statistic]]:
     """Texts and statistics by name, at the masses that the unchanged recipe trained on."""
     trained, regions, over = main.training, _regions(main), ("bce/best", "punzi/single")
-    found = {curve: (f"mean σ_min in fb, {curve}", mean_sigma(curve, trained)) for curve in over}
+    found = {one: (f"mean σ_min in fb, {one}", stats.mean_sigma(one, trained)) for one in over}
     for name, words, *_ in REGIONS:
         masses = trained & regions[name]
         if masses.any():
@@ -301,7 +285,7 @@ def curve_rows(output: OutputFolder) -> list[CurveRow]:
         masses = np.eye(len(mass), dtype=bool)
         whose = f"mean of {len(judgement.converged)} networks"
         measured = (
-            np.array([measure(mean_sigma(curve, one)) for one in masses])
+            np.array([measure(stats.mean_sigma(curve, one)) for one in masses])
             for curve in ("bce/best", "punzi/single")
         )
         curves = [(m[:, 0], np.hypot(m[:, 1], m[:, 2])) for m in measured]

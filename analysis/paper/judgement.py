@@ -141,13 +141,8 @@ def cuts_of(
     which have their own as well (``best_own``).
     """
     own = judged.optimal.cut
-    between = interpolated_cuts(mass[training], own[training], mass)
-    return {
-        "best": np.where(training, own, between),
-        "best_own": own,
-        "single": judged.single.cut,
-        "half": judged.half.cut,
-    }
+    best = np.where(training, own, interpolated_cuts(mass[training], own[training], mass))
+    return {"best": best, "best_own": own, "single": judged.single.cut, "half": judged.half.cut}
 
 
 class Replicas:

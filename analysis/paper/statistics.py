@@ -95,12 +95,10 @@ class Statistics:
     def _jackknife(self, statistic: Statistic, study: str) -> float:
         arrays = self._nominal[study]
         networks = max(len(array) for array in arrays.values())
-        values = [
-            statistic(
-                {**self._nominal, study: {k: np.delete(a, n, axis=0) for k, a in arrays.items()}}
-            )
-            for n in range(networks if networks > 1 else 0)
-        ]
+        values = []
+        for n in range(networks if networks > 1 else 0):
+            others = {key: np.delete(array, n, axis=0) for key, array in arrays.items()}
+            values.append(statistic({**self._nominal, study: others}))
         known = values and np.isfinite(values).all()
         return float((networks - 1) * np.var(values)) if known else np.nan
 

@@ -7,7 +7,6 @@ knows the background; what it expects does not depend on them.
 """
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +24,7 @@ _NETWORKS: Final = Path(__file__).with_name("pilot_networks.json")
 def aim_factors(events: GeneratedEvents, largest: float) -> FloatArray:
     """How much more often than unaimed each event is wanted, (n,), from 1 to `largest`.
 
-    The factor rises exponentially with the output of a pilot network before the sigmoid; the
-    larger one of both counts.
+    The larger one of both pilot networks counts: exponential in the output before the sigmoid.
     """
     factors = np.ones(len(events.weight))
     if largest == 1:
@@ -36,15 +34,10 @@ def aim_factors(events: GeneratedEvents, largest: float) -> FloatArray:
     plus, minus = ([*muon[:, 1:].T] for muon in (events.mu_plus, events.mu_minus))
     features, m2_recoil = dimuon_kinematics(plus, minus, beams, np.array([0.0, 0.0, 1.0]))
     inside = np.flatnonzero((m2_recoil > MASSES[0] ** 2) & (m2_recoil < MASSES[1] ** 2))
-    likeness = [_likeness(network, features[inside]) for network in _pilot_networks()]
+    networks = json.loads(_NETWORKS.read_text(encoding="utf-8"))
+    likeness = [_likeness(network, features[inside]) for network in networks]
     factors[inside] = largest ** np.max(likeness, axis=0)
     return factors
-
-
-@cache
-def _pilot_networks() -> list[dict[str, Any]]:
-    networks: list[dict[str, Any]] = json.loads(_NETWORKS.read_text(encoding="utf-8"))
-    return networks
 
 
 def _likeness(network: dict[str, Any], features: FloatArray) -> FloatArray:

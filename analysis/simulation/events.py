@@ -71,10 +71,7 @@ def components(p: Momenta) -> FloatArray:
 
 
 def transform(p: FloatArray, matrix: FloatArray) -> FloatArray:
-    """Apply a (4, 4) matrix to (..., 4) momenta, from the right.
-
-    Not by BLAS, whose last digit can depend on its number of threads.
-    """
+    """(..., 4) momenta times a (4, 4) matrix; not by BLAS, whose last digit depends on threads."""
     return np.asarray(np.einsum("...i,ij->...j", p, matrix))
 
 

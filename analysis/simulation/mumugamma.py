@@ -248,8 +248,7 @@ def _generate_without(rng: Random, below: float, events: GeneratedEvents) -> Non
 def born_element(s: float, cosine: float) -> float:
     """Matrix element squared of e+e- -> mu+mu-, averaged and summed over spins.
 
-    With the running coupling and massless electrons; the cosine is that of the mu- to the e- in
-    the rest frame of the collision.
+    With the running coupling, massless electrons, and the cosine of mu- to e- in their rest frame.
     """
     ratio = 4 * MUON_MASS**2 / s
     coupling = 4 * pi * ALPHA / (1 - radiation.vacuum_polarisation(s))

@@ -1,7 +1,6 @@
 """The default data against published numbers, from generators, windows and yields.
 
-The numbers come from the paper (arXiv:2110.00810, EPJC 82, 121) and its poster unless said
-otherwise.
+Numbers without a source come from the paper (arXiv:2110.00810, EPJC 82, 121) and its poster.
 """
 
 from collections.abc import Sequence
@@ -150,10 +149,7 @@ def widths(windows: Windows) -> list[PublishedNumber]:
 
 
 def signal_in_window(output: OutputFolder, windows: Windows) -> Measured:
-    """Share of the generated signal that lies in its own window, mean over training masses.
-
-    InputError if the cutflow of the features is missing or damaged.
-    """
+    """Mean share of signal in its own window, at training masses; InputError without a cutflow."""
     with read_result(output.features_cutflow, "cutflow", "punzinet features") as content:
         datasets = [d.get("hypotheses", ()) for d in content["datasets"].values()]
         rows = [(row["mass"], row["in_own_window"], row["generated"]) for row in chain(*datasets)]
@@ -167,10 +163,7 @@ def signal_in_window(output: OutputFolder, windows: Windows) -> Measured:
 def background_yields(
     manifest: Manifest, output: OutputFolder, windows: Windows
 ) -> dict[str, Measured]:
-    """Events of each background in the training windows, at 50 fb^-1 and before corrections.
-
-    InputError if tensors are missing or damaged.
-    """
+    """Background in training windows, 50 fb^-1, uncorrected; InputError without whole tensors."""
     scale = LUMINOSITY / manifest.luminosity / manifest.correction
     yields = {}
     for process in BACKGROUNDS:

@@ -46,6 +46,10 @@ LEAST_MASS: Final = {"mumugamma": 2 * MUON_MASS + 0.1, "tautau": 2 * TAU_MASS + 
 0.1 GeV of the threshold."""
 _ROWS: Final = {-13: 0, 13: 1, 22: 2}  # of mu+, mu- and photons in the record; all else is fourth
 _FB_PER_MB: Final = 1e12
+MISSING: Final = (
+    "The comparison with Pythia 8 needs the package pythia8mc: install it with "
+    "`pip install --only-binary pythia8mc pythia8mc` or `pip install --group dev`."
+)
 
 
 def pythia_events(process: str, n: int, sqrt_s: float, seed: int) -> GeneratedEvents:
@@ -76,10 +80,7 @@ def _start(process: str, sqrt_s: float, seed: int) -> Any:
     try:
         pythia8 = importlib.import_module("pythia8mc")
     except ImportError as error:
-        raise InputError(
-            "The comparison with Pythia needs the package pythia8mc; install the development "
-            "extras with `pip install --only-binary pythia8mc pythia8mc`."
-        ) from error
+        raise InputError(MISSING) from error
     engine = pythia8.Pythia("", False)
     for setting in (
         "Print:quiet = on",
@@ -168,10 +169,7 @@ class PythiaComparison:
 
 
 def compare_with_pythia(process: str, sqrt_s: float, seed: int, n: int) -> PythiaComparison:
-    """Generate events with both generators, n of them with Pythia, and fill their spectra.
-
-    InputError if pythia8mc is not installed.
-    """
+    """Fill spectra of our events and of n of Pythia; InputError if pythia8mc is not installed."""
     theirs = _above(pythia_events(process, n, sqrt_s, seed % 900_000_000 + 1), process)
     rng = np.random.default_rng(seed)
     energies = np.full(TRIALS[process], sqrt_s)

@@ -57,8 +57,7 @@ def lepton_loop(s: float, mass: float) -> float:
 def hadron_loop(s: float) -> float:
     """Contribution of the hadrons, A + B ln(1 + C s) in five ranges of sqrt(s) up to the Z.
 
-    From Burkhardt and Pietrzyk (Phys. Lett. B 513 (2001) 46), for space-like photons: without
-    resonances.
+    Burkhardt and Pietrzyk (Phys. Lett. B 513 (2001) 46), space-like photons: no resonances.
     """
     for end, scale, slope in _HADRONS:
         if s < end**2:

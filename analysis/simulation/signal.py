@@ -43,10 +43,7 @@ class SignalGenerator(NamedTuple):
     name: str = "signal"
 
     def generate(self, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
-        """One weighted trial for each energy of the beams (n,), GeV; weights in fb at g' = 1.
-
-        ValueError if a beam energy is not above threshold.
-        """
+        """A trial for each beam energy (n,), GeV, in fb at g' = 1; ValueError below threshold."""
         threshold = self.mass + 2 * MUON_MASS
         if np.any(sqrt_s <= threshold):
             raise ValueError(f"A Z' of {self.mass} GeV needs beams above {threshold:.3f} GeV.")

@@ -128,8 +128,7 @@ def spin_correlation(cosine: float, gamma: float) -> tuple[Vector, Vector, Vecto
     """Spin correlation C_ij of tau- (rows) and tau+, Tsai, Phys. Rev. D 4 (1971) 2821.
 
     The axes are those of both rest frames: z along the tau-, x in the plane of the reaction on
-    the side of the electron (electron.x > 0), y normal to it. The cosine is that of the tau- to
-    the electron.
+    the side of the electron (electron.x > 0), y normal to it. The cosine: tau- to electron.
     """
     sine2 = 1 - cosine * cosine
     lightness = 1 / (gamma * gamma)
@@ -155,10 +154,7 @@ def _pair_cosine(rng: Random, gamma: float) -> float:
 
 @njit(cache=True)
 def make_pair(rng: Random, sqrt_s: float, pion_share: float) -> tuple[Momentum, Momentum]:
-    """Positive and negative muon (or pion) of a tau pair, in the collision's rest frame.
-
-    The z axis is along the electron.
-    """
+    """mu+ and mu- (or pions) of a tau pair in its rest frame, with the electron along z."""
     gamma = sqrt_s / THRESHOLD
     boost = sqrt(gamma * gamma - 1)
     cosine = _pair_cosine(rng, gamma)
@@ -212,10 +208,7 @@ def _radiated_fraction(rng: Random, s: float) -> tuple[float, float]:
 
 @njit(cache=True)
 def _generate(rng: Random, pion_share: float, events: GeneratedEvents) -> None:
-    """Fill events, without branching ratios.
-
-    Where radiation leaves too little energy the weight stays zero and the neutrinos have all of it.
-    """
+    """Fill events (no branching ratios); of weight zero and all invisible if energy is lacking."""
     for i, sqrt_s in enumerate(events.sqrt_s):
         z1, weight1 = _radiated_fraction(rng, sqrt_s**2)
         z2, weight2 = _radiated_fraction(rng, sqrt_s**2)

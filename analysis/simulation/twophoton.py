@@ -117,10 +117,7 @@ def strata(detector: Detector) -> list[TwoPhoton]:
 def scattered_electron(
     sqrt_s: float, y: float, virtuality: float, azimuth: float, towards: float
 ) -> tuple[Momentum, bool]:
-    """Momentum of a scattered electron from the invariants of its photon, and whether it exists.
-
-    `towards` is +1 for the beam along z, -1 for the other.
-    """
+    """Scattered electron by its photon, and whether it exists; `towards` is +1 along z, else -1."""
     energy = sqrt_s / 2
     beam2 = energy**2 - ELECTRON_MASS**2
     # products of the momentum with those of both beams

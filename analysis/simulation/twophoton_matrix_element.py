@@ -108,10 +108,7 @@ def _bar_product(left: ComplexArray, right: ComplexArray) -> complex:
 
 @njit(cache=True)
 def _spinors(p: Momentum, mass: float, sign: float) -> ComplexArray:
-    """Both spin states (2, 4) of a fermion, from those at rest by (p + m); u-bar u = 2m.
-
-    The sign is +1 for a particle and -1 for an antiparticle.
-    """
+    """Spin states (2, 4), by (p + m) from rest, u-bar u = 2m; sign +1 particle, -1 antiparticle."""
     out = np.empty((2, 4), np.complex128)
     rest = np.zeros(4, np.complex128)
     norm = 1 / sqrt(2 * (p[0] + mass))

@@ -43,10 +43,7 @@ def state_of(path: str) -> tuple[int, int]:
 
 @contextmanager
 def reading(what: str, advice: str = "") -> Iterator[None]:
-    """Say that something cannot be read, with the reason and advice, whatever damage does to it.
-
-    Unreadable if anything goes wrong.
-    """
+    """Turn whatever goes wrong in reading into Unreadable, with the reason and advice."""
     try:
         yield
     except InputError:

@@ -197,9 +197,8 @@ def _check_sum(dataset: Dataset, path: str) -> None:
 def _stems(paths: Sequence[str]) -> dict[str, str]:
     """Names of files without folders and suffix, numbered where several have the same, by path.
 
-    Files of grid jobs are often called the same in different folders. What is unusual in a name is
-    replaced: programs that read tensors overlook names that begin with a dot or an underscore, and
-    URLs hold anything.
+    Files of grid jobs are often called the same in different folders. What is unusual is replaced:
+    URLs hold anything, and names that begin with a dot or an underscore are overlooked by readers.
     """
     names = [re.sub(r"[^A-Za-z0-9._-]", "_", PurePosixPath(path).stem) for path in paths]
     names = [name.lstrip("._-")[:_LONGEST_STEM] or "file" for name in names]

@@ -3,8 +3,7 @@
 What is left is scaled up by the share of entries that is processed, so that efficiencies and
 event numbers keep their meaning, with larger errors. This takes for granted that the first files
 of a dataset are like the others. Signal of several masses in one dataset is processed whole:
-nothing says how many events of which mass its first files hold. Every result says that it is one
-of a trial run.
+nothing says how many events of which mass its first files hold. Every result of a trial says so.
 """
 
 from collections.abc import Iterable

@@ -64,8 +64,7 @@ def run_study(
     """Train the networks of a study, judge them, and return all files written.
 
     Tensors are read from the output folder, in which the study has a folder of its own. Without
-    `resume` the checkpoint of an interrupted training is thrown away. It raises what `run_training`
-    does.
+    `resume` the checkpoint of an interrupted training is thrown away. Raises as `run_training`.
     """
     folder, settings, seed = output.study(study.name), study.settings, manifest.training.seed
     _forget_finished(folder)

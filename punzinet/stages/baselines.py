@@ -1,17 +1,14 @@
 """What the networks are compared with."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from rich.table import Table
 
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import TRAIN
 
 
-def _run(context: Context) -> Sequence[Path]:
+def _run(context: Context) -> Written:
     """Boosted trees, rectangular cuts, the significance loss; uncertain background; features.
 
     Needs the networks of `punzinet train`. Tables and figures go to baselines/

@@ -4,7 +4,6 @@ Data is a stage of its own, because networks depend on the features of what is s
 other data nor seeing more of it trains any of them again.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ntuples.trial import processed_of
 from punzinet.stages.options import Context, console
 from punzinet.stages.simulate import SIMULATE
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import Stage, Written
 
 #: Options of every stage that reads ntuples.
 NTUPLE_OPTIONS = ("unblind", "allow_missing", "limit_files", "limit_chunks")
@@ -99,7 +98,7 @@ def _files(manifest: Manifest, context: Context) -> list[str]:
     ]
 
 
-def _run_features(context: Context) -> Sequence[Path]:
+def _run_features(context: Context) -> Written:
     """Turn ntuples into mass windows and training tensors, and count every event.
 
     Example: punzinet features --manifest my_manifest.yaml --workers 2
@@ -116,7 +115,7 @@ def _run_features(context: Context) -> Sequence[Path]:
     return written
 
 
-def _run_data(context: Context) -> Sequence[Path]:
+def _run_data(context: Context) -> Written:
     """Turn measured ntuples into features; what may not be seen is counted and not written."""
     from punzinet.processors.runs.features import run_features
 

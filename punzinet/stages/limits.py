@@ -1,21 +1,18 @@
 """Expected upper limits of the single cut, for every mass."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 from rich.table import Table
 
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import TRAIN
 
 #: Masses that the table of limits shows, as shares of the way through all of them.
 SHOWN = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 
 
-def _run(context: Context) -> Sequence[Path]:
+def _run(context: Context) -> Written:
     """Work out expected upper limits on the cross-section and on g' for every mass.
 
     Example: punzinet limits --network punzi-00

@@ -1,17 +1,14 @@
 """All figures of what the other stages left."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from punzinet.stages.features import FEATURES
 from punzinet.stages.limits import LIMITS
 from punzinet.stages.options import Context, console
 from punzinet.stages.select import SELECT
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import TRAIN
 
 
-def _run(context: Context) -> Sequence[Path]:
+def _run(context: Context) -> Written:
     """Draw all figures of what the other stages left, as PDF, PNG and SVG.
 
     Upper limits are drawn if `punzinet limits` has run.

@@ -1,8 +1,5 @@
 """Everything on one page."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from punzinet.stages.baselines import BASELINES
 from punzinet.stages.features import FEATURES
 from punzinet.stages.limits import LIMITS
@@ -10,12 +7,12 @@ from punzinet.stages.options import Context, console
 from punzinet.stages.paper import everything
 from punzinet.stages.plot import PLOT
 from punzinet.stages.select import SELECT
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import TRAIN
 from punzinet.stages.validate import VALIDATE
 
 
-def _run(context: Context) -> Sequence[Path]:
+def _run(context: Context) -> Written:
     """Show all results on one page, report.html, that needs no network and no other file.
 
     Example: punzinet report --output output

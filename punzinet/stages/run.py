@@ -27,8 +27,7 @@ _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 def run_command(stage: Stage, context: Context) -> None:
     """Run the stages of a command that are not up to date.
 
-    InputError if an earlier stage is out of date, another run is at work in the output folder, or
-    anything is wrong with an input.
+    InputError if an earlier stage is out of date, another run is at work, or an input is wrong.
     """
     for part in stage.parts(context) if stage.parts else (stage,):
         _run_part(part, context)

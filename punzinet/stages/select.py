@@ -1,15 +1,12 @@
 """The single cut on all ntuples, and spectra before and behind it."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from punzinet.stages import features
 from punzinet.stages.options import Context, console
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import TRAIN
 
 
-def _run(context: Context) -> Sequence[Path]:
+def _run(context: Context) -> Written:
     """Apply the single cut of the Punzi-net to all ntuples and fill histograms of the mass.
 
     Example: punzinet select --manifest my_manifest.yaml --workers 2

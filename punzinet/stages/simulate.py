@@ -1,11 +1,8 @@
 """The default data: one ROOT file for every dataset that is to be simulated."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.options import Context, console
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import Stage, Written
 
 
 def _simulated(manifest: Manifest) -> dict[str, str]:
@@ -18,7 +15,7 @@ def _prepare(context: Context) -> None:
         console.print("simulate: nothing to do, every dataset has its own files")
 
 
-def _run(context: Context) -> Sequence[Path]:
+def _run(context: Context) -> Written:
     """Make the default data: one ROOT file for every dataset with `simulate` in the manifest.
 
     Example: punzinet simulate --scale paper

@@ -3,8 +3,7 @@
 The record says what the result depends on (the settings that the stage reads, the records of the
 stages before it, size and time of files from outside) and what was written. The stage is up to
 date while all of that still holds. Executor and number of workers are no dependency: they do not
-change a byte. Neither is where a training runs and keeps its events: that changes its result by
-rounding only.
+change a byte. Neither is where a training runs and keeps its events, which changes rounding only.
 """
 
 import json
@@ -23,6 +22,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.options import KEPT, Context, Options
 
 NOT_RUN = "it has not run to its end"
+Written = Sequence[Path]  # what a stage returns: all files that it wrote
 #: Bytes at the beginning of a ROOT file that hold its UUID, and where everything else lies.
 _HEAD = 100
 #: Where a setting is in one run only.
@@ -45,9 +45,8 @@ class Stage:
     """One stage of the chain."""
 
     name: str  # in most cases that of its command
-    #: What it does: returns all files that it wrote, or None in a process that only helps another
-    #: one. Its docstring is the help of the command.
-    run: Callable[[Context], Sequence[Path] | None]
+    #: What it does; None in a process that only helps another. Its docstring is the command's help.
+    run: Callable[[Context], Written | None]
     reads: tuple[str, ...] = ()  # sections of the manifest that its result depends on
     #: What else its result depends on; takes precedence over sections.
     also: Callable[[Context], Mapping[str, Any]] = lambda _: {}
@@ -55,8 +54,7 @@ class Stage:
     shows: Callable[[Context], Iterable["Stage"]] = lambda _: ()  # and those it reads if there
     files: Callable[[Context], Sequence[str]] = lambda _: ()  # paths or URLs from outside
     writes: tuple[str, ...] = ()  # main results, below the output folder
-    #: Options that change its result. Its record keeps them: with them later stages ask whether it
-    #: is up to date.
+    #: Options that change its result, kept in its record: later stages ask with them for its state.
     options: tuple[str, ...] = ()
     further_options: tuple[str, ...] = ()  # of its command, which the record does not keep
     command: str = ""  # what runs it, if that is not its name
@@ -90,10 +88,7 @@ class Stage:
             return StageRecord.model_validate(content, strict=True)
 
     def of_last_run(self, context: Context, *, network: bool = False) -> Context:
-        """The same context with the options of its last run that change its result.
-
-        The network is that of its last run only if `network` says so.
-        """
+        """The same with the options of its last run; its network too only if `network` says so."""
         if not self.has_run(context.output):
             return context
         kept = self.record(context.output).options
@@ -116,10 +111,7 @@ class Stage:
         }
 
     def begin(self, output: OutputFolder) -> datetime:
-        """Forget the last run, so that one that is cut off is never taken for finished.
-
-        InputError if the output folder cannot be written to.
-        """
+        """Forget the last run, lest one cut off count as finished; InputError if it cannot."""
         try:
             output.stages.mkdir(parents=True, exist_ok=True)
             for suffix in ("json", "failed"):

@@ -1,6 +1,5 @@
 """The networks, their cuts and their sensitivity."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from punzinet.analysis.io.files import read_result, write_json
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import Stage, Written
 
 
 def _memory(context: Context) -> Path:
@@ -64,7 +63,7 @@ def _prepare(context: Context) -> None:
         usable_device(training.device)
 
 
-def _run(context: Context) -> Sequence[Path] | None:
+def _run(context: Context) -> Written | None:
     """Pretrain with cross-entropy, train with the Punzi-loss, find the cuts, judge both.
 
     Example: punzinet train --networks 25

@@ -1,8 +1,6 @@
 """The default data against what is known."""
 
-from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
@@ -13,17 +11,11 @@ from punzinet.analysis.paper.studies import MAIN
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
 from punzinet.stages.simulate import SIMULATE
-from punzinet.stages.stage import Stage
+from punzinet.stages.stage import Stage, Written
 
 if TYPE_CHECKING:
     from punzinet.analysis.simulation.published import PublishedNumber
     from punzinet.analysis.simulation.pythia import PythiaComparison
-
-
-_NO_PYTHIA = (
-    "The comparison with Pythia 8 needs the package pythia8mc: install it with "
-    "`pip install --only-binary pythia8mc pythia8mc` or `pip install --group dev`."
-)
 
 
 def _has_pythia() -> bool:
@@ -36,7 +28,7 @@ def _files(context: Context) -> list[str]:
     return [str(path) for path in judged if path.exists()]
 
 
-def _run(context: Context) -> Sequence[Path]:
+def _run(context: Context) -> Written:
     """Compare the default data with published numbers and with Pythia 8.
 
     Writes validation.json and figures to the folder simulation/ of the output.
@@ -45,6 +37,7 @@ def _run(context: Context) -> Sequence[Path]:
     Example: punzinet validate-simulation --output output
     """
     from punzinet.analysis.paper.claims import curve_rows
+    from punzinet.analysis.simulation import pythia
     from punzinet.analysis.simulation.published import PublishedNumber, compare_with_published
     from punzinet.plots.validation import make_validation_plots
 
@@ -56,11 +49,9 @@ def _run(context: Context) -> Sequence[Path]:
     about = provenance(manifest.digest, stage=VALIDATE.name, scale=scale, seed=seed)
     content: dict[str, Any] = {"provenance": about}
     content |= {row.quantity: row.to_json() for row in rows}
-    content["spectra"] = {"missing": _NO_PYTHIA}
+    content["spectra"] = {"missing": pythia.MISSING}
     spectra: list[PythiaComparison] = []
     if _has_pythia():
-        from punzinet.analysis.simulation import pythia
-
         for process, events in pythia.EVENTS.items():
             with console.status(f"Comparing {events} events of {process} with Pythia 8"):
                 found = pythia.compare_with_pythia(process, manifest.beams.sqrt_s, seed, events)
@@ -78,7 +69,7 @@ def _run(context: Context) -> Sequence[Path]:
     return written
 
 
-def _print(rows: "Sequence[PublishedNumber]", spectra: "Sequence[PythiaComparison]") -> None:
+def _print(rows: "list[PublishedNumber]", spectra: "list[PythiaComparison]") -> None:
     """Print a table of all comparisons, and what became of the spectra."""
     headings = ("ours", "published", "ratio", "met")
     numbers = (Column(heading, justify="right", no_wrap=True) for heading in headings)

@@ -30,6 +30,8 @@ DEAD_EFFICIENCY = 0.01
 DEAD_SIGMA = 10.0
 #: ... and is given this many times the patience of the plateau to come back.
 DEAD_PATIENCE = 4
+#: Steps of the finish without a better validation loss that end it: it may take some to go on.
+FINISH_PATIENCE = 60
 FINISHED = 1e-3  # share of the first learning rate; with less, a network is finished
 MEMORY = 30  # steps that L-BFGS remembers
 FIRST_STEP = 0.02  # length of its first step, of which nothing is known but the direction
@@ -107,8 +109,10 @@ class Phase:
             training_loss: FloatArray = state.loss[-1].copy()
             training_loss[running] = self.training_loss(state.parameters[running])
             validation_loss = self.validate(state, running, state.epoch + 1)
-            state.advance(training_loss, validation_loss, settings.patience, self.smoothing)
-            least = FINISHED * settings.learning_rate if state.finish < 0 else 1.0
+            patience, least = settings.patience, FINISHED * settings.learning_rate
+            if state.finish >= 0:
+                patience, least = FINISH_PATIENCE, 1.0
+            state.advance(training_loss, validation_loss, patience, self.smoothing)
             state.rate[state.rate < least] = 0
             yield state.epoch
 

@@ -106,11 +106,10 @@ class Sensitivity(Judged):
     def average(
         self, networks: Sequence[str], cut: str
     ) -> tuple[FloatArray, FloatArray, BoolArray]:
-        """Average σ_min behind a kind of cut over networks, at least one.
+        """Average σ_min in fb behind a kind of cut over networks, at least one.
 
-        Returns the mean in fb; its error, that of the finite simulated sample for one network and
-        the standard error of the mean for several; and where it is an upper limit, which it is if
-        that of any network is. All are (H,).
+        Returns (H,) means; their errors, of one network those of the finite simulated sample, else
+        standard errors of the mean; and where a mean is an upper limit, as that of any network is.
         """
         chosen: list[Selection] = [getattr(self.networks[name], cut) for name in networks]
         sigma, error = np.array([one.sigma_min for one in chosen]), chosen[0].sigma_min_error

@@ -130,8 +130,8 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     """`save` figures by file name without suffix, as they come, with a second process."""
     # Forked where that is safe, it has all modules; threads of torch or pyarrow it does not touch.
     method = "fork" if sys.platform == "linux" else "spawn"
-    pool = ProcessPoolExecutor(1, get_context(method), _begin_worker, (os.getpid(),))
-    gc.disable()  # collecting looks at a million objects of figures again and again
+    pool = ProcessPoolExecutor(1, get_context(method), end_with, (os.getpid(),))
+    gc.disable()  # collecting looks at a million objects of figures again and again, in forks too
     try:
         begun = [(name, one, pool.submit(save, one, folder, name)) for name, one in figures]
         # What the other process has not begun is done here, beginning at the other end.
@@ -143,11 +143,6 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
         gc.enable()
         pool.shutdown(cancel_futures=True)
     return [path for paths in reversed(written) for path in paths]
-
-
-def _begin_worker(parent: int) -> None:
-    end_with(parent)
-    gc.disable()
 
 
 @style()

@@ -20,8 +20,7 @@ def widths_figure(windows: Windows) -> Figure:
     """Draw the weighted sigma of every hypothesis: fitted with errors, interpolated ones open."""
     error = np.array([np.nan if f is None else f.sigma_error for f in windows.fits])
     error[~windows.fitted] = np.nan
-    figure, axes = style.new_figure(0.75)
-    fitted = windows.fitted
+    (figure, axes), fitted = style.new_figure(0.75), windows.fitted
     for rows, label, face in (fitted, "fitted", style.BLUE), (~fitted, "interpolated", "white"):
         look = {"color": style.BLUE, "markerfacecolor": face, "markeredgewidth": 0.7}
         points = windows.mass[rows], windows.sigma[rows], error[rows]

@@ -54,9 +54,8 @@ def network_figure(network: PunziNet) -> Figure:
         look = {"linewidths": 0.15 + STRONGEST * strength, "colors": colours, "alpha": 0.6}
         lines = [np.stack([a, b]) for b in right for a in left]
         axes.add_collection(LineCollection(lines, zorder=1, **look))
-    look = {"marker": "o", "markersize": NEURON, "markeredgewidth": 0.8, "linestyle": ""}
-    for place in places:
-        axes.plot(*place.T, **look, color="white", markeredgecolor="black", zorder=2)
+    look = {"color": "white", "markeredgecolor": "black", "markeredgewidth": 0.8, "zorder": 2}
+    axes.plot(*np.concatenate(places).T, "o", markersize=NEURON, **look)
     beside = {"textcoords": "offset points", "va": "center"}
     for name, place in zip(network.features, places[0], strict=True):
         label = OBSERVABLES[name].quantity.label

@@ -16,7 +16,7 @@ from punzinet.analysis.observables import Quantity
 from punzinet.analysis.peak_fit import PEAK_FIT
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import HALF_WIDTH, Windows
-from punzinet.plots.report.tables import centre_of, limit_rows, plain_label
+from punzinet.plots.report.tables import LIMITS, centre_of, limit_rows, plain_label
 
 PEAK_BINS = 30  # over the width of a window
 #: The selections that are compared: label, loss, and which of the network's cuts.
@@ -24,11 +24,6 @@ SELECTIONS = (
     ("Punzi-net, one cut", "punzi", "single"),
     ("Punzi-net, best cut", "punzi", "optimal"),
     ("BCE net, best cut", "bce", "optimal"),
-)
-#: What `limit_rows` gives.
-LIMITS = (
-    *("−1σ [fb]", "σ·B, one cut [fb]", "+1σ [fb]"),
-    *("g′, one cut", "asymptotic [fb]", "BCE net, best cuts [fb]"),
 )
 
 
@@ -117,7 +112,7 @@ def _selection(
     number = network.rsplit("-", 1)[-1]
     same = [name for name in names if name.rsplit("-", 1)[-1] == number]
     chosen = getattr(sensitivity.networks[(same or names)[0]], cut)
-    mean, error, below = sensitivity.average(names, cut)
+    mean, error, bound = sensitivity.average(names, cut)
     columns = {
         "cut": _finite(1 / (1 + np.exp(-chosen.cut))),
         "efficiency": _finite(chosen.efficiency),
@@ -127,7 +122,7 @@ def _selection(
         "bound": chosen.bound.tolist(),
         "mean": _finite(mean),
         "meanError": _finite(error),
-        "meanBound": below.tolist(),
+        "meanBound": bound.tolist(),
         "networks": [len(names)] * len(mean),
     }
     return _rows(columns)
@@ -186,8 +181,8 @@ def _limits(path: Path, keys: Sequence[str]) -> list[list[list[Any]]]:
     said: dict[str, list[list[Any]]] = {}
     if path.exists():
         with read_result(path, "limits", "punzinet limits") as content:
-            title = f"Expected limits, {100 * content['confidence_level']:g} % CL"
-            for mass, _, *limits in limit_rows(content):
-                rows = zip(LIMITS, limits, strict=True)
-                said[_key(float(mass))] = [[title, *row] for row in rows]
+            title = f"Expected limits in fb, {100 * content['confidence_level']:g} % CL"
+            for hypothesis, limits in zip(content["hypotheses"], limit_rows(content), strict=True):
+                rows = zip(LIMITS[1:], limits[1:], strict=True)
+                said[_key(hypothesis["mass"])] = [[title, *row] for row in rows]
     return [said.get(key, []) for key in keys]

@@ -21,6 +21,8 @@ from punzinet.analysis.windows import Windows
 
 #: Columns of `variations_table`; others are regions of mass or say it themselves.
 EFFECTS = {"bce/best": "BCE, best cuts", "punzi/single": "Punzi-net, one cut"}
+#: Columns of `limits_table`; limits are exact Poisson sums where not said, BCE at its best cuts.
+LIMITS = ("mass [GeV]", "background", "−1σ", "median", "+1σ", "g′ (median)", "asymptotic", "BCE")
 #: What can become of a measured entry.
 FATES = ("kept", "rejected", "blinded")
 DIGITS = 4  # of a number that comes without an uncertainty
@@ -132,7 +134,7 @@ def validation_table(content: Any) -> list[Table]:
 
 
 def limit_rows(content: Any) -> Iterator[list[str]]:
-    """Mass; background, limits −1σ, median, +1σ in fb, g′ and asymptotic of one cut; of best cuts.
+    """`LIMITS` of each mass, those on the cross-section in fb.
 
     The coupling g′ belongs to the median; there is a dash where σ/g′² is not known.
     """
@@ -144,16 +146,15 @@ def limit_rows(content: Any) -> Iterator[list[str]]:
         coupling = None if unknown else math.sqrt(median / section)
         of_one = single["background"][i], low, median, high, coupling, single["asymptotic"][i][2]
         unseen, other = (cuts["effective_events"][i] == 0 for cuts in (single, best))
-        row = [f"{hypothesis['mass']:g}", *(below(value, unseen) for value in of_one)]
+        row = [f"{hypothesis['mass']:g}", *(below(one, unseen) for one in of_one)]
         yield [*row, below(best["counting"][i][2], other)]
 
 
 def limits_table(content: Any) -> list[Table]:
     """Expected upper limits of the single cut and of the best cuts, by mass."""
     level = f"{100 * content['confidence_level']:g} % CL"
-    caption = f"Expected upper limits on σ·B at {level} in fb; exact Poisson sums where not said"
-    header = ("mass [GeV]", "background", "−1σ", "median", "+1σ", "g′ (median)", "asymptotic")
-    return [make_table(caption, (*header, "BCE net, best cuts"), limit_rows(content))]
+    caption = f"Expected upper limits on σ·B at {level} in fb, behind one cut"
+    return [make_table(caption, LIMITS, limit_rows(content))]
 
 
 def cutflow_table(caption: str, events: str, content: Any) -> list[Table]:

@@ -124,10 +124,8 @@ def _load_optional(name: str, *modules: str) -> list[Any]:
     try:
         return [importlib.import_module(module) for module in modules]
     except ImportError:
-        raise InputError(
-            f"The {name} executor needs libraries that are not installed: pip install "
-            f"'punzinet[{name}]'."
-        ) from None
+        install = f"pip install 'punzinet[{name}]'"
+        raise InputError(f"The {name} executor needs more libraries: {install}.") from None
 
 
 @contextmanager

@@ -25,6 +25,7 @@ LOSSES = ("bce", "punzi")
 REPLICAS, TOYS = range(2)  # what is done with the random numbers that judging needs
 SELECTIONS = 400  # toy selections that say what statistics alone makes of a smooth one
 SMOOTHING = 3.0  # width of the smoothing that defines "smooth", in bins
+Merit = tuple[FigureOfMerit, float]  # with the luminosity, fb^-1
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +115,7 @@ def judge(
         unseen = unseen_background(ranked)
         for kind, cut in cuts_of(sensitivity.networks[name], mass, training).items():
             chosen, _ = scaled.judge(ranked, cut)
-            sigma = resampled.sigma_min(logit, cut, unseen, *scaled.merit).astype(np.float32)
+            sigma = resampled.sigma_min(logit, cut, unseen, scaled.merit).astype(np.float32)
             collected[f"{loss}/{kind}/cut"].append(cut)
             collected[f"{loss}/{kind}/sigma"].append(chosen.sigma_min)
             collected[f"{loss}/{kind}/background"].append(chosen.background)
@@ -162,18 +163,14 @@ class Replicas:
         self._unseen = rng.standard_exponential((fold.total.shape[1], count)) / NONE_FOUND
 
     def sigma_min(
-        self,
-        logit: FloatArray,
-        cut: FloatArray,
-        unseen: FloatArray,
-        figure_of_merit: FigureOfMerit,
-        luminosity: float,
+        self, logit: FloatArray, cut: FloatArray, unseen: FloatArray, merit: Merit
     ) -> FloatArray:
         """σ_min (R, H) in fb behind a cut (H,) in every replica, infinite where nothing passes.
 
         `logit` (n,) are outputs before the sigmoid, in the order of the events, and `unseen` is
         their `unseen_background` (H,).
         """
+        figure, luminosity = merit
         passing = np.flatnonzero(logit >= cut.min())
         _, *columns = vars(self._fold.events).values()
         chosen = tuple(column[passing] for column in (logit, *columns, self._counts))
@@ -182,9 +179,9 @@ class Replicas:
         total = sums[:-1].sum(axis=0)
         background = total[:, :-1]
         background = np.where(total[:, -1:] > 0, background, self._unseen * unseen[:, None])
-        uncertainty = figure_of_merit.uncertainty_of(backgrounds)
+        uncertainty = figure.uncertainty_of(backgrounds)
         variance = background_variance(background, sums[:-1, :, :-1], uncertainty)
-        sigma: FloatArray = figure_of_merit.sigma_min(sums[-1, :, :-1], variance, luminosity)
+        sigma: FloatArray = figure.sigma_min(sums[-1, :, :-1], variance, luminosity)
         return sigma.T
 
 
@@ -258,10 +255,8 @@ def passing_fractions(
         weights = events.weight[rows], events.weight[rows] ** 2
         return np.stack([np.histogram(where[rows], edges, weights=w)[0] for w in weights])
 
-    return {
-        name: PassingFraction(fill(where, rows & passes), fill(where, rows))
-        for name, rows, where in (
-            ("background", ~events.signal, events.measured_mass),
-            ("signal", events.signal, events.mass),
-        )
-    }
+    def passing(where: FloatArray, rows: BoolArray) -> PassingFraction:
+        return PassingFraction(fill(where, rows & passes), fill(where, rows))
+
+    background = passing(events.measured_mass, ~events.signal)
+    return {"background": background, "signal": passing(events.mass, events.signal)}

@@ -85,17 +85,12 @@ def predict_file(
 
 def _read(source: Any, file: InputFile, chunk: Chunk, dataset: DatasetInfo) -> MuonPairs:
     """The muon pairs of a chunk of an open file."""
-    where = {"entrystart": chunk.start, "entrystop": chunk.stop}
+    names = "dataset", "filename", "entrystart", "entrystop"
     factory = NanoEventsFactory.from_root(
-        source,
-        treepath=file.tree,
-        schemaclass=BaseSchema,
-        metadata={"dataset": chunk.dataset, "filename": chunk.file, **where},
-        mode="virtual",
-        entry_start=chunk.start,
-        entry_stop=chunk.stop,
+        source, treepath=file.tree, entry_start=chunk.start, entry_stop=chunk.stop,
+        mode="virtual", schemaclass=BaseSchema, metadata=dict(zip(names, chunk, strict=True)),
         iteritems_options={"filter_name": sorted(file.columns.values())},
-    )
+    )  # fmt: skip
     return read_pairs(dataset, factory.events())
 
 

@@ -76,10 +76,8 @@ def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
     with file:
         size = file.file.source.num_bytes
         if size is not None and file.file.fEND > size:
-            raise InputError(
-                f"{name} is truncated: it has {size} bytes of {file.file.fEND}; make or fetch it "
-                "again."
-            )
+            has = f"{size} bytes of {file.file.fEND}"
+            raise InputError(f"{name} is truncated: it has {has}; make or fetch it again.")
         yield file
 
 

@@ -249,8 +249,7 @@ def _targets(files: Sequence[str], to: Path | None, what: str) -> list[Path]:
     for target in targets:
         if targets.count(target) > 1:
             raise InputError(
-                f"Two of the files would both be written to {target}; take them one by one with "
-                "--to."
+                f"Two files would be written to {target}; give each a --to of its own."
             )
         if any(target.resolve() == Path(name).resolve() for name in files):
             raise InputError(f"--to {target} is one of the inputs; write to another file.")

@@ -47,8 +47,7 @@ class Options:
         Executor,
         Option(
             help="where chunks are processed. iterative: this process; futures: one process a "
-            "worker; auto: the first for few events, else the second; dask, parsl: likewise, or "
-            "on a cluster"
+            "worker; auto: the first for few events, else the second; dask, parsl: also on clusters"
         ),
     ] = Executor.AUTO
     workers: Annotated[int, Option(min=1, help="number of worker processes")] = WORKERS
@@ -79,9 +78,7 @@ class Options:
     networks: Annotated[
         int | None,
         Option(
-            min=1,
-            help="independently initialised networks; by default what the manifest says (train: "
-            "or as many as the last time)",
+            min=1, help="independent networks, by default as in the manifest (train: as before)"
         ),
     ] = None
     device: Annotated[

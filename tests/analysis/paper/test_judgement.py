@@ -58,7 +58,7 @@ def resampled(signal, background, count, logit, cut):
     scaled = ScaledFold(events, sums, 0 * sums, sums, ("tautau",))
     replicas = judgement.Replicas(scaled, count, np.random.default_rng(1))
     unseen = np.full(1, NONE_FOUND * 2.0)
-    sigma = replicas.sigma_min(logit, np.full(1, cut), unseen, FIGURE, 50.0)
+    sigma = replicas.sigma_min(logit, np.full(1, cut), unseen, (FIGURE, 50.0))
     assert sigma.shape == (count, 1)
     return sigma[:, 0]
 

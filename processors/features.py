@@ -192,16 +192,12 @@ def write_table(path: Path, table: pa.Table, search: Search) -> None:
     others = {*_DIFFERENCES, search.variable.name, *search.feature_names}
     with atomic_path(path) as partial:
         pq.write_table(
-            table,
-            partial,
-            compression="none",
+            table, partial, compression="none", row_group_size=max(table.num_rows, 1),
             use_dictionary=[name for name in table.column_names if name not in others],
             column_encoding=dict.fromkeys(_DIFFERENCES, "DELTA_BINARY_PACKED"),
-            row_group_size=max(table.num_rows, 1),
-            # Whoever reads a tensor reads all of its rows.
-            write_statistics=False,
             write_page_checksum=True,
-        )
+            write_statistics=False,  # whoever reads a tensor reads all of its rows
+        )  # fmt: skip
 
 
 class ObservedEvents(NamedTuple):

@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 
 from punzinet.analysis.cuts import interpolated_cuts, selected, unseen_background
-from punzinet.analysis.evaluation import Judge, ScaledFold
+from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.manifest.sections import LimitSettings
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL
@@ -54,18 +54,15 @@ def measure_yields(
     for name, (network, one_cut) in networks.items():
         cut: FloatArray | float | None = one_cut
         if cut is None:
-            known, ranked = judge.training, chooses.rank(_logit(network, chooses))
+            logit = network.logit_numpy(chooses.events.features.T)
+            known, ranked = judge.training, chooses.rank(logit)
             cut = interpolated_cuts(judge.mass[known], judge.best(ranked)[known], judge.mass)
-        ranked = counts.rank(_logit(network, counts))
+        ranked = counts.rank(network.logit_numpy(counts.events.features.T))
         sums, squares = selected(ranked, cut)  # (P + 1, H), signal last
         error = np.sqrt(counts.variances(sums, squares))
         columns = sums[SIGNAL], error[SIGNAL], sums[:SIGNAL], error[:SIGNAL]
         found[name] = Yields(counts.backgrounds, *columns, unseen_background(ranked))
     return found
-
-
-def _logit(network: PunziNet, fold: ScaledFold) -> FloatArray:
-    return network.logit_numpy(fold.events.features.T)
 
 
 @dataclass(frozen=True)

@@ -214,10 +214,7 @@ class Effect:
 
 
 def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[str, Effect]:
-    """Put variations into numbers, after the unchanged recipe with as many networks as the most.
-
-    Judgements and effects are by name of the study, `MAIN` among them.
-    """
+    """Effects by name of the study, `MAIN` first, with as many networks as the largest study."""
     networks = max(len(judged[study.name].converged) for study in studies)
     compared = {MAIN: ("as it is", judged[MAIN].first(networks))}
     for study in studies:

@@ -41,10 +41,7 @@ ALL: Final = (-inf, inf)
 
 
 class TwoPhoton(NamedTuple):
-    """Muon pairs from two photons, and what they must have to be possibly taken for signal.
-
-    A slope is the cotangent of the polar angle in the laboratory.
-    """
+    """Muon pairs from two photons that may pass for signal; slopes are cot(theta) in the lab."""
 
     name: str
     harder: int  # which of `BEAMS` radiates the photon of larger virtuality

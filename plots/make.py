@@ -27,10 +27,10 @@ from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
 #: Signals that are drawn over backgrounds, as shares of the way through the training masses.
 SHOWN_SIGNALS = (0.2, 0.5, 0.8)
-#: What losses are called, and the value that they make small.
+#: What losses are called, and the value that they make small, for any `FigureOfMerit.average`.
 LOSSES = {
     "punzi": ("Punzi-loss", r"average $\sigma_\mathrm{min}$ [fb]"),
-    "significance": ("significance loss", "mean $1/Z^2$"),
+    "significance": ("significance loss", "average $1/Z^2$"),
 }
 SIGNAL_STRENGTH = 10  # times the median σ_min, so that signals are seen
 
@@ -54,7 +54,9 @@ def _figures(
     # Those that need no events come first: the second process saves them while events are read.
     yield "sigma_min", sigma_min_figure(sensitivity, search.parameter)
     trainings = {"bce": ("pretraining", "weighted cross-entropy")}
-    trainings["punzi"] = LOSSES[manifest.training.loss]
+    loss, label = LOSSES[manifest.training.loss]
+    average = {"mean": "mean", "geometric": "geometric mean"}[manifest.figure_of_merit.average]
+    trainings["punzi"] = loss, label.replace("average", average)
     phases = []
     for loss, words in trainings.items():
         folder = output.network(f"{loss}-{network.rsplit('-', 1)[-1]}")

@@ -218,11 +218,9 @@ class Sample(StreamedSample):
     test: Events
 
 
-def open_sample(
-    folder: Path, windows: Windows, chosen: Folds, *, every_mass: bool = False
-) -> StreamedSample:
+def open_sample(folder: Path, windows: Windows, chosen: Folds) -> StreamedSample:
     """Find the events of the tensors, and leave them where they are; see `load_sample`."""
-    about, stored = _find(folder, windows, chosen, every_mass=every_mass)
+    about, stored = _find(folder, windows, chosen)
     return StreamedSample(*about, chosen.known, *stored)
 
 
@@ -237,6 +235,35 @@ def load_sample(
     """
     about, stored = _find(folder, windows, chosen, every_mass=every_mass)
     return Sample(*about, chosen.known, *(part.load() for part in stored))
+
+
+def judging_factors(
+    folder: Path, windows: Windows, chosen: Folds
+) -> tuple[dict[str, float], FloatArray]:
+    """For how many events each of those that judge stands, as where networks are judged.
+
+    There is a factor for every background process, and (H,) for the signal of the hypotheses.
+    """
+    everything = replace(windows, training=np.ones(len(windows), dtype=bool))
+    sums: dict[str, FloatArray] = {}  # of all events, and of those that judge
+    for path in tensors.tensor_paths(folder):
+        columns = ("process", "weight", "fold")
+        for table, start, stop in tensors.read_in_windows(path, everything, columns):
+            weight = table["weight"].to_numpy() * (start < stop)
+            judged = weight * (table["fold"].to_numpy() == chosen.judging)
+            process = table["process"].dictionary_encode()
+            code = process.indices.to_numpy()
+            for number, name in enumerate(process.dictionary.to_pylist()):
+                mine = code == number
+                where = start[mine] if name == SIGNAL_PROCESS else np.zeros(mine.sum(), np.int64)
+                held = [np.bincount(where, w[mine], len(windows) + 1) for w in (weight, judged)]
+                sums[name] = sums.get(name, 0.0) + np.array(held)
+    factors = {
+        name: np.divide(whole, own, out=np.zeros_like(whole), where=own > 0)
+        for name, (whole, own) in sums.items()
+    }
+    signal = factors.pop(SIGNAL_PROCESS)[:-1]
+    return {name: float(factor[0]) for name, factor in factors.items()}, signal
 
 
 def _find(

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, write_spectra
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
-from punzinet.analysis.training.data import open_sample
+from punzinet.analysis.training.data import judging_factors
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import is_complete
 from punzinet.processors.datasets import Chunk, DatasetInfo
@@ -86,14 +84,7 @@ def run_selection(
 def _judging(manifest: Manifest, output: OutputFolder, windows: Windows) -> Judging:
     """The events that judge the network in its sensitivity, scaled as there."""
     folds = manifest.training.folds
-    sample = open_sample(output.tensors, windows, folds, every_mass=True)
-    part = "validation" if folds.test is None else "test"
-    signal, background = (
-        np.divide(whole, own, out=np.zeros_like(whole), where=own > 0)
-        for whole, own in zip(*sample.totals_of(part), strict=True)
-    )
-    factors = dict(zip(sample.backgrounds, background.tolist(), strict=True))
-    return Judging(folds.judging, factors, signal)
+    return Judging(folds.judging, *judging_factors(output.tensors, windows, folds))
 
 
 def _comparison(manifest: Manifest, network: PunziNet, *, unblind: bool) -> Comparison | None:

@@ -48,6 +48,7 @@ def test_what_is_written_comes_back(written):
     content = json.loads(path.read_text())
     assert content["provenance"] == {"seed": 3}
     figure = {"form": "punzi-improved", "a": 5.0, "b": 1.28155, "background_uncertainty": 0.0}
+    figure["average"] = "mean"
     assert content["figure_of_merit"] == figure
     assert content["luminosity"] == 50.0
     assert [row["role"] for row in content["hypotheses"]] == ["training", "validation", "training"]

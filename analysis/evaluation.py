@@ -139,6 +139,10 @@ class Judge:
         names = self.judging_fold.backgrounds
         return best_single_cut(events, self.training, *self.merit, names)
 
+    def averaged(self, selection: Selection) -> float:
+        """Average σ_min in fb over the training hypotheses."""
+        return self.merit[0].averaged(selection.sigma_min[self.training])
+
     def judge(
         self, events: RankedEvents, cut: FloatArray | float, fold: ScaledFold | None = None
     ) -> tuple[Selection, float]:
@@ -150,8 +154,8 @@ class Judge:
         background is the `unseen_background`, and as uncertain as it is large.
 
         The events are ranked ones of a fold, of the one that judges if it is not given. Returns
-        what the cut achieves, and the uncertainty of the mean σ_min over the training hypotheses
-        in fb.
+        what the cut achieves, and the uncertainty of the average σ_min over the training
+        hypotheses in fb.
         """
         fold, (figure, luminosity) = fold or self.judging_fold, self.merit
         sums, squares = selected(events, cut)
@@ -193,10 +197,10 @@ class Judge:
         slopes: FloatArray,
         own: FloatArray,
     ) -> float:
-        """Uncertainty of the mean σ_min over hypotheses, infinite if one has no efficiency.
+        """Uncertainty of the average σ_min over hypotheses, infinite if one has no efficiency.
 
         An event counts in all its windows, and all windows of a process share its total. With
-        g the sum of ∂(mean σ_min)/∂B over the windows in which an event passes, the variance
+        g the sum of ∂(average σ_min)/∂B over the windows in which an event passes, the variance
         is Σ w²(g - ḡ)² + ḡ² var T for each process, where ḡ = Σ wg/T: for a single window it is
         that of `variances`. The signals of the hypotheses are independent of one another.
 
@@ -207,6 +211,8 @@ class Judge:
         if np.isinf(selection.sigma_min[training]).any():
             return np.inf
         share = training / training.sum()
+        if self.merit[0].average == "geometric":
+            share = share * self.averaged(selection) / selection.sigma_min
         slopes = np.where(training, slopes * share, 0.0)
         linear, quadratic, mixed = slope_sums(events, selection.cut, slopes)
         total = fold.total[:SIGNAL, 0]
@@ -231,7 +237,7 @@ def evaluate(networks: Mapping[str, PunziNet], judge: Judge) -> Sensitivity:
         cuts["half"] = 0.0
         judged = {kind: judge.judge(events, cut) for kind, cut in cuts.items()}
         by_events: dict[str, float] = {
-            part: judge.judge(ranked[part], single, fold)[0].mean(judge.training)
+            part: judge.averaged(judge.judge(ranked[part], single, fold)[0])
             for part, fold in judge.folds.items()
         }
         results[name] = NetworkSensitivity(

@@ -120,6 +120,12 @@ class FigureOfMerit(Section):
         punzi, improved = self.b**2 / 2, self.a**2 / 8 + 9 * self.b**2 / 13
         return punzi if self.form == "punzi" else improved
 
+    def averaged(self, sigma_min: FloatArray) -> float:
+        """Average of σ_min over some hypotheses (n,), infinite if one is."""
+        if self.average == "geometric":
+            return float(np.exp(np.log(sigma_min).mean()))
+        return float(sigma_min.mean())
+
     @overload
     def sigma_min(self, efficiency: Tensor, variance: Tensor, luminosity: float) -> Tensor: ...
     @overload

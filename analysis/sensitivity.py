@@ -39,10 +39,6 @@ class Selection:
         """(H,) where no background was found, and σ_min is an upper limit."""
         return np.equal(self.effective, 0)
 
-    def mean(self, hypotheses: BoolArray) -> float:
-        """Mean σ_min in fb over some of the hypotheses (H,)."""
-        return float(self.sigma_min[hypotheses].mean())
-
 
 @dataclass(frozen=True, eq=False)
 class NetworkSensitivity:
@@ -51,11 +47,11 @@ class NetworkSensitivity:
     optimal: Selection  # the best cut of each hypothesis by itself
     single: Selection  # the one cut that is best on average over the training hypotheses
     half: Selection  # the plain cut at an output of 0.5
-    #: Uncertainty of the mean σ_min over the training hypotheses in fb, from the finite simulated
-    #: sample, by cut; neighbouring windows share events.
+    #: Uncertainty of the average σ_min over the training hypotheses in fb, from the finite
+    #: simulated sample, by cut; neighbouring windows share events.
     mean_error: Mapping[str, OrInfinite] = field(default_factory=dict)
-    #: Mean σ_min over the training hypotheses in fb behind the single cut, by the events that it is
-    #: measured on: those that trained, validated, and test; what the first two gain is optimism.
+    #: That average in fb behind the single cut, by the events that it is measured on: those that
+    #: trained, validated, and test; what the first two gain is optimism.
     by_events: Mapping[str, OrInfinite] = field(default_factory=dict)
 
     @property

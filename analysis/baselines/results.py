@@ -16,7 +16,7 @@ from punzinet.analysis.cuts import interpolated_cuts
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import OrInfinite, read_result, write_json
 from punzinet.analysis.sensitivity import Judged, Selection
-from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +26,6 @@ class Baseline:
     label: str  # how figures and tables call it
     selection: Selection
     mean_error: OrInfinite  # of the mean σ_min over the training hypotheses in fb, from the sample
-
-    def mean(self, chosen: BoolArray) -> float:
-        """Mean σ_min over some hypotheses, (H,), in fb."""
-        return float(self.selection.sigma_min[chosen].mean())
 
 
 _BASELINES = TypeAdapter(dict[str, Baseline])

@@ -111,15 +111,16 @@ def _results(output: OutputFolder) -> dict[str, list[tables.Table]]:
 
 
 def _averages(sensitivity: Sensitivity) -> dict[str, Any]:
-    """Mean σ_min in fb of all Punzi-nets at one cut and of BCE at its best cuts, as it is written.
+    """Average σ_min in fb of all Punzi-nets at one cut and of BCE at best cuts, as it is written.
 
     And the ratio of the two, how many Punzi-nets there are, and how many without a finite mean.
     """
+    average = sensitivity.figure_of_merit.averaged
     trained, means, limits = sensitivity.training, [], []
     for loss, cut in (("punzi", "single"), ("bce", "optimal")):
         networks = sensitivity.networks.items()
         chosen = [getattr(one, cut) for name, one in networks if name.split("-")[0] == loss]
-        means.append([one.mean(trained) for one in chosen] or [np.nan])
+        means.append([average(one.sigma_min[trained]) for one in chosen] or [np.nan])
         limits.append(any(one.bound[trained].any() for one in chosen))
     one, bce = (float(np.mean(each)) for each in means)
     known = math.isfinite(one + bce)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.sections import is_training
@@ -107,15 +108,16 @@ def baselines_tables(title: str, content: Any) -> list[Table]:
     if not {"hypotheses", "baselines"} <= set(content):
         return []
     training = np.array([is_training(row["role"]) for row in content["hypotheses"]])
+    figure = FigureOfMerit.model_validate(content["figure_of_merit"])
     rows = []
     for method in content["baselines"].values():
         sigma = np.array([np.inf if s is None else s for s in method["sigma_min"]], dtype=float)
         unseen = np.equal(method["effective"], 0)[training].any()
-        mean = below(float(sigma[training].mean()), unseen, method["mean_error"])
-        other = None if training.all() else float(sigma[~training].mean())
+        mean = below(figure.averaged(sigma[training]), unseen, method["mean_error"])
+        other = None if training.all() else figure.averaged(sigma[~training])
         missed = int(np.isinf(sigma).sum())
         rows.append([method["label"], mean, other, float(np.median(sigma)), missed])
-    header = ("method", "mean, trained masses", "mean, other masses", "median", "masses not found")
+    header = ("method", "average, trained masses", "other masses", "median", "masses not found")
     caption = f"{title.capitalize()}: minimum detectable cross-section in fb"
     return [make_table(caption, header, rows)]
 
@@ -258,7 +260,8 @@ def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
             ended = [text(settings.get(key)) for key in ("epoch", "validation_loss")]
         cut = float(1 / (1 + np.exp(-network.single_cut)))
         trained, chosen = sensitivity.training, (network.single, network.optimal)
-        means = (below(one.mean(trained), one.bound[trained].any()) for one in chosen)
+        average = sensitivity.figure_of_merit.averaged
+        means = (below(average(one.sigma_min[trained]), one.bound[trained].any()) for one in chosen)
         rows.append([name, *ended, cut, *means, converged])
     caption = "Networks, and their σₘᵢₙ averaged over the trained masses in fb"
     header = ("network", "best epoch", "validation loss", "cut")
@@ -266,7 +269,7 @@ def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
 
 
 def optimism_table(sensitivity: Sensitivity) -> list[Table]:
-    """Mean σ_min behind the single cut on events of every fold; nothing where that is not known."""
+    """Average σ_min behind the single cut on events of every fold; nothing if that is not known."""
     rows: list[list[Any]] = []
     for name, network in sensitivity.networks.items():
         if not network.by_events:

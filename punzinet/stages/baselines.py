@@ -26,10 +26,12 @@ def _run(context: Context) -> Written:
     written += write_figures(output.baselines, comparison, systematics, ranking, search)
     for results in (comparison, systematics):
         low = (results.mass >= 1) & (results.mass <= 4)
-        table = Table("selection", "mean σ_min, trained masses (fb)", "other masses", "1-4 GeV")
+        table = Table("selection", "average σ_min, trained masses (fb)", "other masses", "1-4 GeV")
         for baseline in results.baselines.values():
-            trained = f"{baseline.mean(results.training):.4g} ± {baseline.mean_error:.2g}"
-            others = (baseline.mean(chosen) for chosen in (~results.training, low))
+            chosen = results.training, ~results.training, low
+            sigma = (baseline.selection.sigma_min[masses] for masses in chosen)
+            first, *others = map(results.figure_of_merit.averaged, sigma)
+            trained = f"{first:.4g} ± {baseline.mean_error:.2g}"
             table.add_row(baseline.label, trained, *(f"{value:.4g}" for value in others))
         console.print(table)
     table = Table("rank", "observable", "importance", "gain", "alone (AUC)")

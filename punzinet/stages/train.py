@@ -79,12 +79,12 @@ def _run(context: Context) -> Written | None:
     if done is None:
         return None
     written, result, sensitivity = done
-    table = Table("network", "epoch", "mean σ_min, best cuts (fb)", "one cut (fb)", "cut")
-    masses = sensitivity.training
+    table = Table("network", "epoch", "average σ_min, best cuts (fb)", "one cut (fb)", "cut")
+    masses, figure = sensitivity.training, sensitivity.figure_of_merit
     for trained in result.networks:
         judged = sensitivity.networks[trained.name]
         best, one = (
-            f"{'< ' * bool(cuts.bound[masses].any())}{cuts.mean(masses):.4g} "
+            f"{'< ' * bool(cuts.bound[masses].any())}{figure.averaged(cuts.sigma_min[masses]):.4g} "
             f"± {judged.mean_error[kind]:.2g}"
             for kind, cuts in (("optimal", judged.optimal), ("single", judged.single))
         )

@@ -21,6 +21,7 @@ LIMITS = {
 }
 METHODS = {
     "hypotheses": [{"role": role} for role in ("training", "validation", "training")],
+    "figure_of_merit": {},
     "baselines": {
         "a": {"label": "A", "sigma_min": [1.0, 5.0, 3.0], "mean_error": 0.1},
         "b": {"label": "B", "sigma_min": [1.0, 5.0, None], "mean_error": None},

@@ -135,6 +135,7 @@ def _read_histograms(path: Path, folder: str) -> Spectra:
         with uproot.open(path) as file:
             inside = file[folder]
             names = inside.keys(cycle=False, filter_classname="TH1D")
+            "".join(names).encode()  # damaged ones may be no text
             return {name: inside[name].to_hist() for name in sorted(names)}
     except Exception as error:  # whatever damage does to a ROOT file
         raise InputError(

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, PositiveInt
+from pydantic import BaseModel, field_validator
 
 from punzinet.analysis.io.files import OutputError, cannot_write, is_file, read_result, write_json
 from punzinet.analysis.io.output import OutputFolder, digest, versions
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.processors.ntuples.trial import Trial
 from punzinet.stages.options import KEPT, Context, Options
 
 NOT_RUN = "it has not run to its end"
@@ -35,9 +36,15 @@ class StageRecord(BaseModel):
     fingerprint: str  # of the inputs
     inputs: dict[str, Any] = {}
     outputs: dict[str, int]  # size of each file that it wrote, bytes
-    options: dict[str, str | bool | PositiveInt | None] = {}
+    options: dict[str, Any] = {}
     started: str = ""  # UTC
     seconds: float = 0.0
+
+    @field_validator("options")
+    @classmethod
+    def _name_a_trial(cls, options: dict[str, Any]) -> dict[str, Any]:
+        Trial(*(options.get(f"limit_{name}") for name in ("files", "chunks")))
+        return options
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,8 @@ def _run(context: Context) -> Written:
     for i in sorted({round(share * (len(limits.mass) - 1)) for share in SHOWN}):
         low, median, high = single.asymptotic[i, 1:4]
         band = f"{median:.3g} ({low:.3g} to {high:.3g})"
-        numbers = f"{single.background[i]:.3g}", band, f"{single.counting[i, 2]:.3g}"
+        background = f"{'< ' * bool(single.effective_events[i] == 0)}{single.background[i]:.3g}"
+        numbers = background, band, f"{single.counting[i, 2]:.3g}"
         strength = f"{coupling[i]:.2g}" if np.isfinite(coupling[i]) else "-"
         table.add_row(f"{limits.mass[i]:g}", *numbers, strength)
     console.print(table)

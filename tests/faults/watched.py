@@ -20,11 +20,11 @@ WRITING = os.O_WRONLY | os.O_RDWR
 def main():
     log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     kill_at, number = int(sys.argv[2]), 0
-    output = str(Path("output").absolute())
+    output, lead = str(Path("output").absolute()), os.getpid()
 
     def watch(event, arguments):
         nonlocal number
-        if event not in CHANGES:
+        if event not in CHANGES or os.getpid() != lead:  # forked ones count for themselves
             return
         path = arguments[CHANGES[event]]
         if not isinstance(path, str | bytes | os.PathLike):

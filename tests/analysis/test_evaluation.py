@@ -234,5 +234,3 @@ def test_each_fold_does_its_own_and_nothing_else():
     assert plain.single_cut != validated.single_cut
     # What trained counts in the totals alone, which scale all that one process has alike.
     assert plain.single_cut == trained.single_cut
-    for h in range(3):
-        assert brute_force(poisoned(events, 4), 0.0, h)[0] > 0

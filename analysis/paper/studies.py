@@ -68,7 +68,6 @@ def variations(
     """Variations of the main recipe, one thing at a time, all but one judged by the same events."""
     main = _with(training, networks=min(paper.further_networks, paper.networks))
     rate, epochs = training.punzi.learning_rate, training.punzi.epochs
-    batches = "stratified" if training.punzi.batches == "random" else "random"
     pretraining = training.pretraining
     weights = "total" if pretraining.signal_weights == "hypothesis" else "hypothesis"
     short = max(pretraining.epochs // 10, 1)
@@ -85,7 +84,6 @@ def variations(
     return [
         recipe("published", "published recipe, no finish", finish=0),
         recipe("split", "published split 80/20, events that chose judge", test_fold=None),
-        recipe("batches", f"{batches} batches", punzi={"batches": batches}),
         recipe("rate-low", "learning rate / 3", punzi={"learning_rate": rate / 3}),
         recipe("rate-high", "learning rate × 3", punzi={"learning_rate": rate * 3}),
         recipe("epochs-half", "half the epochs", punzi={"epochs": max(epochs // 2, 1)}),

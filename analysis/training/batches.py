@@ -5,15 +5,9 @@ random order of the tiles, and a batch the next so many of them: events are read
 stretches. All networks of an ensemble see the same batches. There are round(events / batch size) of
 equal size, rather than full ones and a small rest, on which a non-linear loss means little.
 
-*Random* batches: events are packed in a random order, drawn once. A batch is a random subset of the
-sample; but the same events share a tile in every epoch. Batches differ in size by one tile.
-
-*Stratified* batches: a stratum is one background process, or the signal of one hypothesis.
-Tiles hold events of one stratum only, in random order, and every batch has the same number of
-tiles of each. They are filled evenly, so that every batch has its share of every stratum but for
-one event a tile.
-
-What a tile does not fill has weight zero, and takes part in nothing.
+Events are packed in a random order, drawn once, so that a batch is a random subset of the sample;
+but the same events share a tile in every epoch. What the last tile does not fill has weight zero,
+and takes part in nothing. Batches differ in size by one tile.
 
 Every process that `torchrun` starts (a *rank*) has the same networks and batches, but only its
 share of the events of each. What a batch sums up to is added up over the ranks before anything that
@@ -123,9 +117,7 @@ class PackedEvents:
     processes: int  # P, of background
     ranges: IntArray  # (R, 2) first, and one past the last, of the windows of each range
     batches: int  # of an epoch
-    # (S,) tiles of each stratum, which lie one after the other, each a multiple of `batches`; or
-    # the number of tiles, if there are no strata. Those of all ranks count.
-    strata: IntArray
+    tiles: int  # of all ranks
     ranks: Ranks  # tile number t of all is number t div `ranks.count` of rank t mod that
 
     def __len__(self) -> int:
@@ -141,13 +133,8 @@ class PackedEvents:
         """Draw the batches of one epoch, the same on all ranks; a single one is not shuffled."""
         if self.batches == 1:
             return self.batch().tiles, np.array([0, len(self)])
-        bounds = np.linspace(0, self.strata.sum(), self.batches + 1).round().astype(np.int64)
-        rows = self.batches if len(self.strata) > 1 else 1
-        order = [
-            (rng.permutation(tiles) + begin).astype(np.int32).reshape(rows, -1)
-            for begin, tiles in zip(self.strata.cumsum() - self.strata, self.strata, strict=True)
-        ]
-        drawn = np.concatenate(order, axis=1).ravel()
+        bounds = np.linspace(0, self.tiles, self.batches + 1).round().astype(np.int64)
+        drawn = rng.permutation(self.tiles).astype(np.int32)
         mine = drawn % self.ranks.count == self.ranks.number
         before = np.concatenate([[0], np.cumsum(mine)])
         return drawn[mine] // np.int32(self.ranks.count), before[bounds]
@@ -175,7 +162,6 @@ def pack(
     batch_size: int | None = None,
     rng: Random | None = None,
     *,
-    stratified: bool = False,
     disk: Path | None = None,
     ranks: Ranks = ALONE,
 ) -> PackedEvents:
@@ -189,9 +175,14 @@ def pack(
     order = np.arange(len(events), dtype=np.int32)
     if rng is not None:
         rng.shuffle(order)
-    strata, position = _positions(sample, events, order, batches if stratified else None)
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order), dtype=np.int32)
     del order
-    total, hypotheses, processes = int(strata.sum()), len(sample.mass), len(sample.backgrounds)
+    total, hypotheses, processes = (
+        -(-len(events) // TILE),
+        len(sample.mass),
+        len(sample.backgrounds),
+    )
     own, (low, high) = len(range(ranks.number, total, ranks.count)), sample.scaling
     values = _zeros((own, len(sample.features) + 2, TILE), disk)
     # Number of each range of windows that background lies in, as they are met.
@@ -214,31 +205,7 @@ def pack(
             values.view(np.uint32)[tile, -1, slot] = cell
     ranges = np.argwhere(numbers >= 0)[numbers[numbers >= 0].argsort()]
     shape = len(events), hypotheses, processes, ranges, min(batches, total)
-    return PackedEvents(values, *shape, strata, ranks)
-
-
-def _positions(
-    sample: StreamedSample, events: EventStream, order: IntArray, batches: int | None
-) -> tuple[IntArray, IntArray]:
-    """Numbers of tiles (S,) of strata for some batches, or of all; positions (n,) in the tiles."""
-    position = np.empty_like(order)
-    if batches is None:
-        position[order] = np.arange(len(order), dtype=np.int32)
-        return np.array([-(-len(order) // TILE)]), position
-    hypotheses = len(sample.mass)
-    stratum = np.concatenate(
-        [np.where(p.process == SIGNAL, p.start, hypotheses + p.process) for p in events.pieces()]
-    )
-    sizes = np.bincount(stratum, minlength=hypotheses + len(sample.backgrounds))
-    strata = batches * -(-sizes // (batches * TILE))
-    held, extra = np.divmod(sizes, np.maximum(strata, 1))
-    # The first tiles of a stratum hold one event more than the others.
-    inside = np.arange(strata.sum()) - np.repeat(strata.cumsum() - strata, strata)
-    filled = np.repeat(held, strata) + (inside < np.repeat(extra, strata))
-    first = TILE * np.arange(len(filled)) - (filled.cumsum() - filled)
-    by_stratum = order[np.argsort(stratum[order], kind="stable")]
-    position[by_stratum] = np.arange(len(order)) + np.repeat(first, filled)
-    return strata, position
+    return PackedEvents(values, *shape, total, ranks)
 
 
 def _zeros(shape: tuple[int, ...], disk: Path | None) -> FloatArray:

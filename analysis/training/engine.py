@@ -227,7 +227,6 @@ class AutogradEngine(Engine):
         integers = [torch.from_numpy(one) for one in windows]
         self._bce_scale, *self._all = [one.to(self._device) for one in floats + integers]
         self._everything = self._batch()
-        self._all_tiles = int(events.strata.sum())
 
     def _descend(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
         # Nothing waits for the device before the end.
@@ -252,7 +251,7 @@ class AutogradEngine(Engine):
     def bce_losses(self, parameters: FloatArray, tiles: IntArray | None = None) -> FloatArray:
         """See `Engine`."""
         groups, batch = (
-            self._groups(self._to_device(parameters), self._all_tiles),
+            self._groups(self._to_device(parameters), self.events.tiles),
             self._some(tiles),
         )
         losses = torch.cat([self._cross_entropy(some, batch) for some in groups])
@@ -262,7 +261,7 @@ class AutogradEngine(Engine):
     def punzi_values(self, parameters: FloatArray, tiles: IntArray | None = None) -> PunziValues:
         """See `Engine`."""
         found, batch = [], self._some(tiles)
-        for vectors in self._groups(self._to_device(parameters), self._all_tiles):
+        for vectors in self._groups(self._to_device(parameters), self.events.tiles):
             sums = self._window_sums(vectors, batch)
             sigma, loss = self.loss.values(sums, batch.held)
             found.append((loss, sums[0], sums[1], sigma))
@@ -273,7 +272,7 @@ class AutogradEngine(Engine):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`gradients` on the device, for the batch of all ranks."""
         losses, gradients = [], []
-        tiles = -(-self._all_tiles // self.events.batches)
+        tiles = -(-self.events.tiles // self.events.batches)
         for some in self._groups(parameters, tiles):
             vectors = some.detach().requires_grad_()
             if loss == "bce":

@@ -41,9 +41,6 @@ class PunziSettings(Section):
     """passes over the training sample"""
     batch_size: int | None = Field(50_000, ge=1)
     """events a step; null for all at once"""
-    batches: Literal["random", "stratified"] = "random"
-    """'random' batches are random subsets of the sample; 'stratified' ones hold their share of
-    every background process and of every hypothesis' signal"""
     learning_rate: Positive = 1e-2
     """of SGD at the start, per fb"""
     patience: int = Field(60, ge=1)

@@ -38,7 +38,7 @@ from punzinet.analysis.training.checkpoint import Checkpoint, TrainingState
 from punzinet.analysis.training.data import EventStream, StreamedSample
 from punzinet.analysis.training.engine import AutogradEngine, Engine, FusedEngine
 from punzinet.analysis.training.loop import Phase, PunziTraining
-from punzinet.analysis.training.settings import TrainingSettings
+from punzinet.analysis.training.settings import PunziSettings, TrainingSettings
 from punzinet.analysis.types import FloatArray, Random
 
 LOG = logging.getLogger(__name__)
@@ -197,20 +197,18 @@ def _phase(
     scale = np.concatenate([background.sum() / shares, np.ones(len(background))])
     widths = (len(sample.features), *settings.hidden, 1)
 
-    def engine(events: EventStream, *order: Any, stratified: bool = False) -> Engine:
-        packed = pack(sample, events, *order, stratified=stratified, disk=disk, ranks=ranks)
+    def engine(events: EventStream, *order: Any) -> Engine:
+        packed = pack(sample, events, *order, disk=disk, ranks=ranks)
         if settings.device == "cpu":
             return FusedEngine(packed, widths, loss, scale)
         return AutogradEngine(packed, widths, loss, scale, device=ranks.device(settings.device))
 
     rng = _generator(settings, PACKING, index, 0)
-    if index == 0:  # its batches are always random: a stratum means nothing to its loss
-        training = engine(sample.training, settings.pretraining.batch_size, rng)
-        return Phase(training, engine(sample.validation), settings.pretraining, settings.finish)
-    punzi = settings.punzi
-    stratified = punzi.batches == "stratified"
-    training = engine(sample.training, punzi.batch_size, rng, stratified=stratified)
-    return PunziTraining(training, engine(sample.validation), punzi, settings.finish, sample.mass)
+    recipe = settings.punzi if index else settings.pretraining
+    engines = engine(sample.training, recipe.batch_size, rng), engine(sample.validation)
+    if isinstance(recipe, PunziSettings):
+        return PunziTraining(*engines, recipe, settings.finish, sample.mass)
+    return Phase(*engines, recipe, settings.finish)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
-"""Batches are honest: every event once an epoch, random subsets, or exact shares of strata."""
+"""Batches are honest: every event once an epoch, in random subsets."""
 
 import resource
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -12,17 +11,13 @@ from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training import batches
-from punzinet.analysis.training.batches import TILE, Ranks, pack
+from punzinet.analysis.training.batches import TILE, pack
 from punzinet.analysis.training.data import load_sample, open_sample
-from punzinet.analysis.training.engine import FusedEngine
-
-WIDTHS = (4, 8, 4, 1)
-KINDS = pytest.mark.parametrize("stratified", [False, True])
 
 
-def training(sample, batch_size, *, stratified=False, **more):
+def training(sample, batch_size, **more):
     rng = np.random.default_rng(1)
-    return pack(sample, sample.training, batch_size, rng, stratified=stratified, **more)
+    return pack(sample, sample.training, batch_size, rng, **more)
 
 
 def of_batches(packed, epoch):
@@ -32,14 +27,13 @@ def of_batches(packed, epoch):
     return [batch[batch > 0] for batch in held]
 
 
-@KINDS
 @pytest.mark.parametrize(("batch_size", "count"), [(None, 1), (500, 19), (3000, 3), (10**6, 1)])
-def test_every_event_is_whole_and_in_one_batch(small_sample, stratified, batch_size, count):
-    packed = training(small_sample, batch_size, stratified=stratified)
+def test_every_event_is_whole_and_in_one_batch(small_sample, batch_size, count):
+    packed = training(small_sample, batch_size)
     events = small_sample.training
     sizes = [len(batch) for batch in of_batches(packed, 1)]
     assert len(sizes) == count
-    assert stratified or np.ptp(sizes) <= 2 * TILE  # the last tile may be filled partly
+    assert np.ptp(sizes) <= 2 * TILE  # the last tile may be filled partly
     order, _ = packed.epoch(np.random.default_rng(1))
     columns = [column.reshape(len(packed), TILE, -1)[order] for column in packed.columns()]
     found = np.concatenate(columns, axis=2).reshape(-1, 8)
@@ -52,9 +46,8 @@ def test_every_event_is_whole_and_in_one_batch(small_sample, stratified, batch_s
     np.testing.assert_array_equal(*(rows[np.lexsort(rows.T)] for rows in (found, expected)))
 
 
-@KINDS
-def test_epochs_differ_and_repeat_with_their_seed(small_sample, stratified):
-    packed = training(small_sample, 1000, stratified=stratified)
+def test_epochs_differ_and_repeat_with_their_seed(small_sample):
+    packed = training(small_sample, 1000)
     first, again, other = (of_batches(packed, epoch)[0] for epoch in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.isin(first, other).mean() < 0.5
@@ -72,54 +65,11 @@ def test_random_batches_fluctuate_as_random_subsets_do():
     assert np.var(counts) == pytest.approx(expected, rel=0.35)
 
 
-def test_stratified_batches_hold_their_share_of_everything(small_sample):
-    events = small_sample.training
-    packed = training(small_sample, 1000, stratified=True)
-    strata = [events.weight[(events.process == SIGNAL) & (events.start == h)] for h in range(7)]
-    strata += [events.weight[events.process == p] for p in range(3)]
-    for batch in of_batches(packed, 3):
-        for stratum in strata:
-            held, share = np.isin(batch, stratum).sum(), len(stratum) / packed.batches
-            assert abs(held - share) <= -(-share // TILE)
-
-
-@KINDS
-def test_mean_batch_loss_approaches_the_unbatched_loss(make_objective, stratified):
-    sample = synthetic_sample(60_000, hypotheses=5)
-    objective = make_objective(sample)
-    vector = np.random.default_rng(8).normal(0, 0.7, (1, 81))
-    whole = FusedEngine(pack(sample, sample.training), WIDTHS, *objective).punzi_values(vector)
-    excess = []
-    for size in (800, 3200, 12_800):
-        packed = training(sample, size, stratified=stratified)
-        engine = FusedEngine(packed, WIDTHS, *objective)
-        losses = [
-            engine.gradients("punzi", vector, order[a:b])[0]
-            for order, bounds in (packed.epoch(np.random.default_rng(epoch)) for epoch in range(3))
-            for a, b in pairwise(bounds.tolist())
-        ]
-        excess.append(abs(np.mean(losses) / whole.loss[0] - 1))
-    assert excess[2] < 0.005
-    assert excess[0] > excess[1] > excess[2]
-
-
-@KINDS
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_batches_are_the_union_of_the_shares_of_ranks(small_sample, stratified, ranks):
-    make = partial(training, small_sample, 900, stratified=stratified)
-    shares = [of_batches(make(ranks=Ranks(number, ranks)), 4) for number in range(ranks)]
-    for expected, *held in zip(of_batches(make(), 4), *shares, strict=True):
-        np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.sort(expected))
-    sizes = [len(make(ranks=Ranks(number, ranks))) for number in range(ranks)]
-    assert max(sizes) - min(sizes) <= 1
-
-
-@KINDS
-def test_events_on_disk_are_the_same_bytes(small_sample, tmp_path, stratified, monkeypatch):
-    in_memory = training(small_sample, 900, stratified=stratified)
+def test_events_on_disk_are_the_same_bytes(small_sample, tmp_path, monkeypatch):
+    in_memory = training(small_sample, 900)
     monkeypatch.setattr("punzinet.analysis.io.tensor_events.ROWS", 1000)
     monkeypatch.setattr(batches, "FILLED_TOGETHER", 50_000)  # filled in several goes
-    on_disk = training(small_sample, 900, stratified=stratified, disk=tmp_path / "events")
+    on_disk = training(small_sample, 900, disk=tmp_path / "events")
     assert on_disk.values.tobytes() == in_memory.values.tobytes()
     assert isinstance(on_disk.values.base, np.memmap)
     assert not list((tmp_path / "events").iterdir())  # nothing that a crash could leave behind

@@ -131,13 +131,3 @@ def test_tensors_that_cannot_train_are_refused(tmp_path, columns, change, messag
     change(columns)
     with pytest.raises(InputError, match=message):
         load_sample(write(tmp_path, columns, 500), WINDOWS, FOLDS)
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda c: c[:-100], lambda c: c.replace(b"weight", b"weigh\xde")]
-)
-def test_damaged_tensor(tmp_path, columns, damage):
-    path = next(write(tmp_path, columns, 10**6).glob("signal/*"))
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match="is not a tensor file"):
-        load_sample(tmp_path, WINDOWS, FOLDS)

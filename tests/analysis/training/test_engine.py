@@ -1,13 +1,9 @@
 """The compiled kernels against automatic differentiation, that against a plain loop."""
 
-from itertools import pairwise
-
 import numba
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.stats import gmean
 from synthetic import synthetic_sample
 from torch.nn.utils import vector_to_parameters
@@ -20,7 +16,7 @@ from punzinet.analysis.training import network_kernels
 from punzinet.analysis.training.batches import pack
 from punzinet.analysis.training.engine import AutogradEngine, FusedEngine, parameter_count
 from punzinet.analysis.training.loss_kernels import Descent
-from punzinet.analysis.training.network_kernels import BLOCK, REORDERED, backward, forward
+from punzinet.analysis.training.network_kernels import REORDERED
 
 WIDTHS = (4, 8, 4, 1)
 RANDOM = np.random.default_rng
@@ -49,7 +45,7 @@ def assert_same_gradient(pair, vectors, tiles, rtol=1e-10):
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 1e-4), (np.float64, 1e-10)])
-@pytest.mark.parametrize("widths", [WIDTHS, (4, 7, 5, 1), (4, 3, 1), (4, 9, 6, 5, 1)])
+@pytest.mark.parametrize("widths", [WIDTHS, (4, 7, 5, 1), (4, 1, 2, 1), (4, 9, 6, 3, 1)])
 def test_gradient_is_that_of_autograd(packed, objective, dtype, rtol, widths):
     pair = both(packed, objective, widths, dtype)
     order = RANDOM(1).permutation(len(packed)).astype(np.int32)
@@ -221,51 +217,6 @@ def test_gpu_is_not_waited_for_within_an_epoch(packed, objective):
         torch.cuda.set_sync_debug_mode("default")
 
 
-ANY_WIDTHS = st.lists(st.integers(1, 11), min_size=2, max_size=5).map(lambda w: (*w, 1))
-
-
-def random_rows(widths, seed):
-    rng = np.random.default_rng(seed)
-    parameters = rng.normal(0, 0.6, sum((a + 1) * b for a, b in pairwise(widths)))
-    rows = np.zeros((sum(widths), BLOCK))
-    rows[: widths[0]] = rng.random((widths[0], BLOCK))
-    return parameters, rows
-
-
-@given(ANY_WIDTHS, st.integers(0, 1000))
-@settings(max_examples=25)
-def test_forward_is_the_networks_logit(widths, seed):
-    parameters, rows = random_rows(widths, seed)
-    forward(parameters, np.array(widths), rows)
-    inputs, *hidden, _ = widths
-    network = PunziNet(list(map(str, range(inputs))), [0] * inputs, [1] * inputs, hidden).double()
-    vector_to_parameters(torch.from_numpy(parameters), network.parameters())
-    with torch.no_grad():
-        logit = network.logit(torch.from_numpy(rows[:inputs].T.copy())).numpy()
-    np.testing.assert_allclose(rows[-1], logit, rtol=1e-12, atol=1e-13)
-
-
-@given(ANY_WIDTHS, st.integers(0, 1000))
-@settings(max_examples=10)
-def test_backward_is_the_slope_of_forward(widths, seed):
-    parameters, rows = random_rows(widths, seed)
-    rng = np.random.default_rng(seed)
-    weight = rng.normal(size=BLOCK)
-    slopes = np.zeros((sum(widths[1:]), BLOCK))
-    slopes[-1] = weight
-    gradient = np.zeros(len(parameters))
-    forward(parameters, np.array(widths), rows)
-    backward(parameters, np.array(widths), rows, slopes, gradient)
-    direction = rng.normal(size=len(parameters))
-    values = []
-    for step in (1e-5, -1e-5):
-        forward(parameters + step * direction, np.array(widths), rows)
-        values.append(weight @ rows[-1])
-    slope = (values[0] - values[1]) / 2e-5
-    scale = np.abs(gradient * direction).sum()
-    assert abs(gradient @ direction - slope) < 1e-8 * scale + 1e-9
-
-
 def compiled(name):
     function = getattr(network_kernels, name)
 
@@ -293,11 +244,3 @@ def test_functions_are_accurate(name, low, high, tolerance):
         assert np.abs(found).max() <= 1 + 3e-7
     if name == "exp":  # it never overflows
         assert np.isfinite(compiled(name)(np.float32([-1e30, 1e30, np.inf, -np.inf]))).all()
-
-
-@pytest.mark.parametrize("name", ["tanh", "exp", "log1p"])
-def test_double_precision_is_the_librarys(name):
-    x = np.linspace(0, 1, 101)
-    np.testing.assert_allclose(compiled(name)(x), getattr(np, name)(x), rtol=1e-15)
-    plain = getattr(network_kernels, name)(0.3)
-    assert plain == pytest.approx(float(getattr(np, name)(np.float64(0.3))), rel=1e-15)

@@ -30,7 +30,6 @@ RECIPE = {
 }
 CASES = {
     "fused": RECIPE,
-    "stratified": RECIPE | {"punzi": PUNZI | {"batches": "stratified"}},
     "whole": RECIPE | {"punzi": PUNZI | {"batch_size": None}, "storage": "disk"},
     "autograd": RECIPE | {"device": "cpu:0"},
     "finish": RECIPE | {"finish": 2},
@@ -96,6 +95,11 @@ def test_two_processes_train_the_networks_of_one(together, alone, case):
     assert len(np.unique(one["parameters"], axis=0)) == 4
     second = load_file(together / case / "rank1.safetensors")
     assert all((two[name] == second[name]).all() for name in two)
+
+
+def test_autograd_trains_the_networks_of_the_kernels(alone):
+    both = (load_file(alone / case / "rank0.safetensors") for case in ("autograd", "fused"))
+    np.testing.assert_allclose(*(one["parameters"] for one in both), atol=2e-5)
 
 
 def test_histories_are_written_once_for_every_network(together):

@@ -200,20 +200,9 @@ def test_damaged_checkpoint_is_refused(train, interrupted):
             train(recipe(), resume=True)
 
 
-def test_autograd_trains_the_same_networks(train):
-    epochs = {"pretraining": {"epochs": 2, "batch_size": 1000}, "punzi": {"epochs": 3}}
-    kernels, autograd = (
-        vectors(train(recipe(networks=1, finish=0, device=device, **epochs)))
-        for device in ("cpu", "cpu:0")
-    )
-    np.testing.assert_allclose(kernels, autograd, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "changes", [{"punzi": {"batches": "stratified"}}, {"pretraining": {"signal_weights": "total"}}]
-)
-def test_other_batches_and_other_weights_train_as_well(train, whole, changes):
-    for mine, usual in zip(train(recipe(**changes)).punzi, whole.punzi, strict=True):
+def test_other_weights_train_as_well(train, whole):
+    result = train(recipe(pretraining={"signal_weights": "total"}))
+    for mine, usual in zip(result.punzi, whole.punzi, strict=True):
         assert mine.converged
         assert mine.loss == pytest.approx(usual.loss, rel=0.05)
         assert mine.loss != usual.loss

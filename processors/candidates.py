@@ -222,8 +222,7 @@ def _neighbours(found: Candidates) -> tuple[BoolArray, BoolArray]:
         if not 0 <= entry < tree.num_entries:
             return None
         where = {"entry_start": entry, "entry_stop": entry + 1, "library": "np"}
-        values = tree.arrays(filter_name=branches, **where)
-        return [int(values[name][0]) for name in branches]
+        return [int(tree[name].array(**where)[0]) for name in branches]
 
     def look() -> list[list[int] | None]:
         unread = f"{chunk.file}: entries {chunk.start - 1} and {chunk.stop} cannot be read"

@@ -80,10 +80,12 @@ def run_processor(
     items, jobs = _plan(processor, files, chunks)
     records = plan_step(step, jobs)
     checkpointer = ChunkRecords(Records(records.folder))
+    # Names alone would be taken for patterns.
+    used = {branch for file in files for branch in file.columns.values()}
     run = partial(
         Runner(executor.copy(desc=title), schema=BaseSchema, checkpointer=checkpointer),
         processor_instance=ByChunk(processor),
-        iteritems_options={"filter_name": sorted({b for f in files for b in f.columns.values()})},
+        iteritems_options={"filter_name": used.__contains__},
     )
     gc.freeze()  # what is imported stays: collections need not look at it again and again
 
@@ -98,8 +100,8 @@ def run_processor(
     for chunk, problem in problems.items():
         if opening.is_remote(chunk.file) and not problem.endswith(" times."):
             problems[chunk] = f"{problem.rstrip('.')}; tried {opening.ATTEMPTS} times."
-    used = {chunk.file for chunk in items}
-    _check_unchanged([file for file in files if file.location in used], remote=not problems)
+    places = {chunk.file for chunk in items}
+    _check_unchanged([file for file in files if file.location in places], remote=not problems)
     found, problems = dict(sorted(found.items())), dict(sorted(problems.items()))
     if problems and not allow_missing:
         first, *others = dict.fromkeys(problems.values())

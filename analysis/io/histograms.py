@@ -132,7 +132,8 @@ def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], H
 
 def _read_histograms(path: Path, folder: str) -> Spectra:
     try:
-        with uproot.open(path) as file:
+        # A path would be taken for an address: what is before `::` in it, or a home before `/`.
+        with path.open("rb") as source, uproot.open(source) as file:
             inside = file[folder]
             names = inside.keys(cycle=False, filter_classname="TH1D")
             "".join(names).encode()  # damaged ones may be no text

@@ -1,6 +1,8 @@
 """Datasets of the manifest: which files, of which process, normalised to what."""
 
 import glob
+import os
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -74,7 +76,8 @@ class Dataset(Section, OfProcess):
     simulate: Simulated | None = None
     """generator of the default data that makes this dataset"""
     files: tuple[str, ...] = ()
-    """ROOT files: paths, globs or URLs; relative ones start at the manifest"""
+    """ROOT files: paths, patterns where no such path exists, or URLs; relative ones start at the
+    manifest"""
     tree: str = Field("variables", min_length=1)
     """name of the TTree or RNTuple"""
     branches: dict[str, str] = Field({})
@@ -146,19 +149,21 @@ class Dataset(Section, OfProcess):
         return near[0] if near else None
 
     def resolved_files(self, *, must_exist: bool = True) -> list[str]:
-        """All files, globs expanded, in a fixed order.
+        """All files, patterns replaced by what they match, in a fixed order.
 
         Raises:
-            InputError: If a path or a glob matches no file, or a file is named twice.
+            InputError: If a path or a pattern matches no file, or a file is named twice.
         """
         found: list[str] = []
-        for pattern in self.files:
-            is_glob = "://" not in pattern and glob.has_magic(pattern)
-            matches = sorted(glob.glob(pattern)) if is_glob else [pattern]
-            on_disk = "://" in pattern or not must_exist or (matches and is_file(matches[0]))
+        for name in self.files:
+            is_pattern = glob.has_magic(name) and "://" not in name and not os.path.lexists(name)
+            matches = _matching(Path(name)) if is_pattern else [name]
+            on_disk = "://" in name or not must_exist or (matches and is_file(matches[0]))
             if not matches or not on_disk:
-                made = "; run `punzinet simulate` first" if self.simulate else ""
-                raise InputError(f"Dataset {self.name}: there is no file {pattern}{made}.")
+                hint = "; run `punzinet simulate` first" if self.simulate else ""
+                if is_pattern:
+                    hint = ", nor one that it matches as a pattern ([12] is 1 or 2, * is anything)"
+                raise InputError(f"Dataset {self.name}: there is no file {name}{hint}.")
             found += matches
         twice = {name for name in found if found.count(name) > 1}
         if twice:
@@ -166,6 +171,13 @@ class Dataset(Section, OfProcess):
                 f"Dataset {self.name}: {min(twice)} is named twice; its events would count double."
             )
         return found
+
+
+def _matching(pattern: Path) -> list[str]:
+    """Files that a pattern matches, sorted; folders that exist are no part of it."""
+    folder = next(one for one in pattern.parents if os.path.lexists(one))
+    found = glob.glob(str(pattern.relative_to(folder)), root_dir=folder)
+    return sorted(str(folder / name) for name in found)
 
 
 class Blinding(Section):

@@ -124,8 +124,22 @@ def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] 
     unread = f"{named}: tree {dataset.tree} of {path} cannot be read: it is damaged or out of reach"
     with opening.open_file(path, dataset.name) as file, opening.reading(unread):
         tree = opening.find_tree(file, dataset.tree, f"{named}: {path}", advice)
-        types, entries, uuid = tree.typenames(), int(tree.num_entries), str(file.file.uuid)
-    columns = find_columns(dataset, path, types, further)
+        branches, entries, uuid = dict(tree.iteritems()), int(tree.num_entries), str(file.file.uuid)
+        types = {name: branch.typename for name, branch in branches.items()}
+        columns = find_columns(dataset, path, types, further)
+        for column, name in columns.items():
+            source, found = f"{named}: branch {name} of {path}", branches[name].num_entries
+            # Of these, uproot would read another branch, and coffea none at all.
+            if tree.get(name) is not branches[name] or {",", "!"} & set(name):
+                raise InputError(
+                    f"{source}, which `{column}` is read from, cannot be told by its name from "
+                    "others: give it one without / , and ! that no other branch has."
+                )
+            if found != entries:
+                raise InputError(
+                    f"{source} has {found} entries, but tree {dataset.tree} has {entries}, and "
+                    f"`{column}` has to be one number for each of them; make the file again."
+                )
     return InputFile(dataset.name, path, dataset.tree, entries, columns, stem, uuid, size, changed)
 
 

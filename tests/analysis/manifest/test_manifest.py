@@ -52,18 +52,36 @@ def test_the_projects_own_manifest_whether_it_has_been_simulated_or_not(tmp_path
     assert after.digest == manifest.digest
 
 
-def test_files_start_at_the_manifest_and_globs_are_expanded_in_order(tmp_path):
-    for name in ("b.root", "a.root"):
-        (tmp_path / name).touch()
-    given = ["*.root", "https://example.org/c.root"]
-    manifest = load(tmp_path, changed("datasets", "taupair", "files", to=given))
-    expected = [str(tmp_path / "a.root"), str(tmp_path / "b.root"), given[1]]
-    assert manifest.datasets["taupair"].resolved_files() == expected
-    with pytest.raises(InputError, match=r"Dataset zprime: there is no file .*zprime\.root"):
-        manifest.datasets["zprime"].resolved_files()
-    manifest = load(tmp_path, changed("datasets", "taupair", "files", to=["a.root", "*.root"]))
+def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(tmp_path):
+    """In names of folders and files that are there, brackets are no pattern."""
+    own, other = tmp_path / "run[12]", tmp_path / "run1"
+    for name in ("b.root", "a.root", "tt[12].root", "tt1.root"):
+        for folder in (own, other):
+            folder.mkdir(exist_ok=True)
+            (folder / name).touch()
+
+    def files(*given):
+        manifest = load(own, changed("datasets", "taupair", "files", to=given))
+        with pytest.raises(InputError, match=r"Dataset zprime: there is no file .*zprime\.root"):
+            manifest.datasets["zprime"].resolved_files()
+        found = manifest.datasets["taupair"].resolved_files()
+        return [file.removeprefix(f"{own}/") for file in found]
+
+    url = "https://example.org/c[1].root"
+    assert files("?.root", url) == ["a.root", "b.root", url]
+    assert files("tt[12].root", "tt1.root") == ["tt[12].root", "tt1.root"]
+    assert files("t[s-u]*.root") == ["tt1.root", "tt[12].root"]
+    assert files("../run[12]/[a].root", "../run[1]/a.root") == [
+        "../run[12]/a.root",
+        "../run1/a.root",
+    ]
     with pytest.raises(InputError, match=r"taupair: .*a\.root is named twice"):
-        manifest.datasets["taupair"].resolved_files()
+        files("a.root", "?.root")
+    (own / "c[12].root").symlink_to("gone.root")
+    (own / "c1.root").touch()
+    for gone in ("c[12].root", "x[12].root"):
+        with pytest.raises(InputError, match=r"taupair: there is no file .*12\]\.root"):
+            files(gone)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ ENTRIES, BROKEN = 5000, (0, 1700, 4999)
 GOOD = np.isin(np.arange(ENTRIES), BROKEN, invert=True)
 CUT = -0.2
 ROWS = 1234  # of the ntuple with small baskets
-LIKE = {"tree": "mine", "branches": {"px1": "mu_px"}}
+LIKE = {"tree": "mine", "branches": {"px1": "mu*[0]_px"}}
 
 
 def saved_network(cut):

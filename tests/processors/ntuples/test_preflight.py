@@ -1,6 +1,9 @@
+import re
 import shutil
+import struct
 import zlib
 
+import awkward as ak
 import numpy as np
 import pytest
 import uproot
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from small_data import make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.processors.ntuples.preflight import preflight
 
 
@@ -31,6 +35,57 @@ def test_files_are_found_and_counted(ntuples):
     assert found == [(name, name, count) for name, count in entries.items()]
     assert files[0].columns["generated_mass"] == "generatedMass"
     assert "weight" not in files[1].columns
+
+
+@given(name=st.text("a1[]*?!{}-:~%# é", min_size=1, max_size=9), folder=st.text("a1[]*?!"))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_that_is_there_is_that_file_whatever_its_name(name, folder, tmp_path, check):
+    """Beside others that the name would be a pattern of."""
+    few, many = (write_ntuple(tmp_path / f"{n}.root", make_events(n, n)) for n in (10, 20))
+    for other in (f"{part}.root" for part in ("a", "1", "aa", "a1", "11")):
+        shutil.copy(few, tmp_path / other)
+    path = tmp_path / folder / f"{name}.root"
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(many, path)
+    (found,) = check({"files": [str(path)]})
+    assert (found.path, found.entries) == (str(path), 20)
+    path.unlink()
+
+
+@pytest.mark.parametrize("entries", [5000, 3501, 7001])
+def test_a_branch_of_another_length_than_its_tree_is_refused(entries, tmp_path, check):
+    columns = make_events(2, 7000) | {"weight": np.ones(7000)}
+    path = write_ntuple(tmp_path / "x.root", columns)
+    content, length = bytearray(path.read_bytes()), struct.pack(">q", 7000)
+    # The second number behind the title of a branch is that of its entries.
+    place = content.index(length, content.index(length, content.index(b"__weight__/D")) + 1)
+    content[place : place + 8] = struct.pack(">q", entries)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"__weight__ of .* has {entries} .* variables has 7000"):
+        check(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "values"),
+    [
+        *((name, "float64", np.ones(9)) for name in ("/x/", "/.*/", "a,b", "a!b")),
+        ("mu", "3 * float64", np.ones((9, 3))),
+        ("mu", "var * float64", ak.Array(9 * [[1.0]])),
+        ("mu", "string", ak.Array(9 * ["1"])),
+    ],
+)
+def test_a_branch_that_cannot_be_read_as_numbers_is_refused(name, kind, values, tmp_path, check):
+    branches, events = {**BRANCHES, "px1": name}, make_events(2, 9)
+    columns = {branches[column]: numbers for column, numbers in events.items()} | {"x": np.ones(9)}
+    kinds = {of: numbers.dtype for of, numbers in columns.items()}
+    with uproot.recreate(tmp_path / "x.root") as file:
+        file.mktree("variables", {**kinds, name: kind}).extend({**columns, name: values})
+    held = {"3 * float64": "double[3]", "var * float64": "double[]", "string": "char*"}
+    sentence = ", which `px1` is read from, cannot be told by its name"
+    if kind in held:
+        sentence = f" holds {held[kind]}, but `px1` has to be one number for every entry"
+    with pytest.raises(InputError, match=re.escape(f"{name} of {tmp_path}/x.root{sentence}")):
+        check({"files": [str(tmp_path / "x.root")], "branches": {"px1": name}})
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.99, 0.9999])

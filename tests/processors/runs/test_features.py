@@ -13,6 +13,7 @@ from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.windows import Windows
 from punzinet.processors import features
+from punzinet.processors.datasets import MOMENTA
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.features import run_features
 
@@ -95,10 +96,11 @@ def test_the_size_of_chunks_changes_no_event(done, tmp_path, ntuples):
 
 
 def test_names_and_kinds_of_files_change_no_event(done, tmp_path, ntuples):
-    """Other names of trees and branches; an RNTuple behind a URL."""
-    names = {f"p{axis}{i}": f"mu{i}_{axis}" for axis in "xyz" for i in (1, 2)}
-    names |= {"event": "eventNumber", "generated_mass": "mZ"}
+    """Other names of trees and branches, beside others that they would match; a URL, an RNTuple."""
+    others = ("a*b", "px[0]", "[^a]", "where", "x+1", "y:z", "event é", "E.f")
+    names = dict(zip((*MOMENTA, "event", "generated_mass"), others, strict=True))
     events = make_events(1, 12000, np.repeat(MASSES, 2000))
+    events |= {other: np.zeros(12000) for other in ("ab", "px0", "x", "y", "z", "E", "f", "a")}
     path = write_ntuple(tmp_path / "zp.root", events, "tree/of/mine", names)
     dataset = {"files": [str(path)], "tree": "tree/of/mine", "branches": names}
     rntuple = write_ntuple(tmp_path / "tautau.root", make_events(2, 7000), kind="mkrntuple")

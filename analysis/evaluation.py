@@ -11,7 +11,7 @@ follow the fluctuations of a few background events, are optimistic.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 
@@ -28,11 +28,8 @@ from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
-from punzinet.analysis.training.data import Events, Sample
+from punzinet.analysis.training.data import PARTS, Events, Sample
 from punzinet.analysis.types import BoolArray, FloatArray
-
-Part = Literal["training", "validation", "test"]
-PARTS: tuple[Part, ...] = ("training", "validation", "test")  # the last one with events judges
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +47,7 @@ class ScaledFold:
     backgrounds: tuple[str, ...]  # names of the P processes
 
     @classmethod
-    def of(cls, sample: Sample, part: Part) -> Self:
+    def of(cls, sample: Sample, part: str) -> Self:
         """Scale the events of a part of a sample, whose windows count all hypotheses to judge.
 
         What trains or validates is scaled to the total that both make expect, without any look at
@@ -79,8 +76,9 @@ class ScaledFold:
 
     def rank(self, logit: FloatArray) -> RankedEvents:
         """Sort the events by a network's output before the sigmoid, (n,)."""
-        rows, hypotheses = self.total.shape
-        return rank_events(self.events, logit, rows - 1, hypotheses)
+        _, *columns = vars(self.events).values()
+        processes, hypotheses = len(self.backgrounds), self.total.shape[1]
+        return RankedEvents.rank(logit, *columns, processes=processes, hypotheses=hypotheses)
 
     def variances(self, sums: FloatArray, squares: FloatArray) -> FloatArray:
         """Variances (P + 1, H) of what passes, from the finite number of simulated events.
@@ -93,12 +91,6 @@ class ScaledFold:
         known = self.squares + self.total_variance
         variances: FloatArray = squares * (1 - 2 * fraction) + fraction**2 * known
         return variances.clip(min=0)
-
-
-def rank_events(events: Events, logit: FloatArray, processes: int, hypotheses: int) -> RankedEvents:
-    """Sort events by an output before the sigmoid, (n,)."""
-    columns = events.weight, events.process, events.start, events.stop
-    return RankedEvents.rank(logit, *columns, processes=processes, hypotheses=hypotheses)
 
 
 def _stack(background: np.ndarray, signal: np.ndarray) -> FloatArray:
@@ -128,7 +120,7 @@ class Judge:
         self.folds = {
             name: ScaledFold.of(sample, name) for name in PARTS if len(getattr(sample, name))
         }
-        *_, self.judging_fold = self.folds.values()
+        *_, self.judging_fold = self.folds.values()  # the last one with events
 
     def best(self, events: RankedEvents) -> FloatArray:
         """The best cut of each hypothesis, (H,), for events of a fold."""

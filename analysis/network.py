@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 
 from punzinet.analysis.io.files import InputError, atomic_path, read_json, reason, write_json
 from punzinet.analysis.manifest.sections import Section
-from punzinet.analysis.search import RECOIL, Search
+from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 
@@ -172,7 +172,7 @@ class _NetworkFile(Section):
     hidden: list[int]
     scaling: dict[str, tuple[float, float]]
     windows: dict[str, list[bool] | list[float]]
-    search: Search | None = None
+    search: Search
     cut: float | None
     settings: dict[str, Any]
     provenance: dict[str, Any]
@@ -233,8 +233,7 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
         network = PunziNet(metadata.features, low, high, metadata.hidden)
         network.load_state_dict(safetensors.torch.load(weights))
         mass, sigma, training, fitted = (np.array(metadata.windows[n]) for n in _WINDOW_COLUMNS)
-        # Networks of earlier versions are of the only search there was.
-        of = metadata.search or RECOIL
+        of = metadata.search
         windows = Windows(mass, sigma, training, fitted, (None,) * len(mass), of)
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `punzinet train` first.") from None

@@ -1,10 +1,7 @@
 """The baselines stage: everything the Punzi-net is compared with, on the same events."""
 
-import logging
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,6 @@ from punzinet.analysis.baselines.rectangular_cuts import rectangular_cuts
 from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
@@ -32,7 +28,6 @@ from punzinet.processors.features import ObservableProcessor, ObservedEvents
 from punzinet.processors.runs.reading import open_reading
 from punzinet.processors.runs.training import provenance_of, train_visibly
 
-LOG = logging.getLogger(__name__)
 #: Permutations that rank each observable.
 REPETITIONS = 5
 #: Learning rate of the significance loss, whose slopes are not those of a σ_min in fb.
@@ -47,20 +42,11 @@ class _Common:
     trained: Sample  # events of the training hypotheses
     everything: Sample  # of all hypotheses
     resume: bool  # whether interrupted trainings are continued
-    seconds: dict[str, float] = field(default_factory=dict)  # duration of each baseline
 
     def judge(self, figure_of_merit: FigureOfMerit) -> Judge:
         """Judge of what selections achieve at all masses."""
         luminosity = self.manifest.luminosity
         return Judge(self.everything, self.windows.training, figure_of_merit, luminosity)
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Note how long some work takes."""
-        LOG.info("%s", name)
-        begin = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - begin, 2)
 
 
 def run_baselines(
@@ -84,35 +70,27 @@ def run_baselines(
         "bce-interpolated": _network(judge, "BCE net", bce)["interpolated"],
         "punzi-single": _network(judge, "Punzi-net", punzi)["single"],
     }
-    with common.timed("boosted trees"):
-        scores = _trees(common, judge)
-    trees = results.judge_scores(judge, "Boosted trees", *scores)
+    trees = results.judge_scores(judge, "Boosted trees", *_trees(common, judge))
     found |= {f"trees-{cut}": baseline for cut, baseline in trees.items()}
-    with common.timed("rectangular cuts"):
-        chosen = windows.mass, windows.training, merit, manifest.luminosity
-        fold, processes = judge.folds["training"].events, everything.backgrounds
-        cuts = rectangular_cuts(fold, *chosen, processes=processes)
-        found["rectangular"] = results.judge_rectangular(judge, "Rectangular cuts", cuts)
+    chosen = windows.mass, windows.training, merit, manifest.luminosity
+    fold, processes = judge.folds["training"].events, everything.backgrounds
+    cuts = rectangular_cuts(fold, *chosen, processes=processes)
+    found["rectangular"] = results.judge_rectangular(judge, "Rectangular cuts", cuts)
     section = training.significance_cross_section or 10.0
     slow = training.punzi.model_copy(update={"learning_rate": SIGNIFICANCE_RATE})
-    with common.timed("significance loss"):
-        changes = {"significance_cross_section": section, "punzi": slow}
-        significance = _train(common, "significance", merit, **changes)
+    changes = {"significance_cross_section": section, "punzi": slow}
+    significance = _train(common, "significance", merit, **changes)
     found["significance-single"] = _network(judge, "Significance loss", significance)["single"]
     comparison = Baselines(judge.mass, judge.training, *judge.merit, found)
-    with common.timed("systematics"):
-        systematics = _systematics(common, punzi)
-    with common.timed("ranking of observables"):
-        ranking, loss = _rank(common, execution)
+    systematics, (ranking, loss) = _systematics(common, punzi), _rank(common, execution)
 
     settings = manifest.baselines.model_dump(mode="json")
     about = provenance_of(manifest, output, "baselines", baselines=settings)
-    names = ("baselines.json", "systematics.json", "observables.json", "seconds.json")
+    names = ("baselines.json", "systematics.json", "observables.json")
     written = [output.baselines / name for name in names]
     comparison.write(written[0], about)
     systematics.write(written[1], about)
     ranking.write(written[2], about, loss)
-    write_json(written[3], common.seconds)
     return written, comparison, systematics, ranking
 
 

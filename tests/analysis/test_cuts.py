@@ -123,16 +123,6 @@ def many():
     return logit, events.weight.astype(float), events.process, events.start, events.stop
 
 
-def test_the_order_of_the_events_does_not_matter():
-    columns = many()
-    columns[0].round(1, out=columns[0])
-    shuffle = np.random.default_rng(1).permutation(len(columns[0]))
-    both, training = (rank(columns), rank([c[shuffle] for c in columns])), np.arange(87) % 2 == 0
-    np.testing.assert_array_equal(*(exact.optimal_cuts(events, PLAIN, 50.0) for events in both))
-    one, other = (exact.best_single_cut(events, training, PLAIN, 50.0) for events in both)
-    assert one == other
-
-
 def test_no_events_select_nothing():
     empty = [np.empty(0, dtype=t) for t in (np.float32, float, np.int16, np.int16, np.int16)]
     events = rank(empty, 3)

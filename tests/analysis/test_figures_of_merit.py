@@ -75,14 +75,3 @@ def test_variances_of_processes_add_up():
     assert variance == pytest.approx(3e3 + 100**2 + 400**2)
     none = FigureOfMerit(background_uncertainty={"tautau": 0.0}).uncertainty_of(names)
     assert background_variance(events.sum(), events, none) == 3e3
-
-
-def test_slope_of_the_variance_equals_finite_differences():
-    uncertainty = figures_of_merit.BackgroundUncertainty(0.3, np.array([0.1, 0.2]))
-    events = np.array([20.0, 70.0])
-    for process in range(2):
-        above, below = (events + step * np.eye(2)[process] for step in (1e-3, -1e-3))
-        high, low = (background_variance(b.sum(), b, uncertainty) for b in (above, below))
-        own = events[process], 0.3, uncertainty.by_process[process]
-        slope = figures_of_merit.variance_slope(90.0, *own)
-        assert (high - low) / 2e-3 == pytest.approx(slope, rel=1e-8)

@@ -115,13 +115,6 @@ def changed(**changes):
     return lambda content: json.dumps(json.loads(content) | changes).encode()
 
 
-def test_a_network_of_an_earlier_version_is_of_the_search_of_the_paper(tmp_path):
-    save(tmp_path)
-    path = tmp_path / METADATA_FILE
-    path.write_bytes(changed(search=None)(path.read_bytes()))
-    assert load_network(tmp_path).search == RECOIL
-
-
 def test_an_input_that_its_search_does_not_have_is_refused(tmp_path):
     search = SearchSettings(features=("pt_mumu",)).resolved
     network().save(tmp_path / "punzi", replace(WINDOWS, search=search), {}, {})
@@ -149,8 +142,8 @@ def test_weights_of_another_network_or_a_pickle_are_refused(tmp_path):
     [
         (METADATA_FILE, None, "network.json is not there; run `punzinet train`"),
         (WEIGHTS_FILE, None, "network.safetensors is not there; run `punzinet train`"),
-        *((WEIGHTS_FILE, itemgetter(slice(n)), "is not the file that") for n in (0, 5, 100, -3)),
-        *((METADATA_FILE, lambda _, b=b: b, METADATA_FILE) for b in (b"", b"{", b"[1]", b"null")),
+        (WEIGHTS_FILE, itemgetter(slice(-3)), "is not the file that"),
+        *((METADATA_FILE, lambda _, b=b: b, METADATA_FILE) for b in (b"", b"[1]")),
         (METADATA_FILE, changed(format="onnx"), r"\(format: "),
         (METADATA_FILE, changed(hidden=[8]), "whole network"),
         (METADATA_FILE, changed(hidden="8-4"), r"\(hidden: "),

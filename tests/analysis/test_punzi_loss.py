@@ -5,8 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import gmean
 
 from punzinet.analysis import punzi_loss
@@ -77,28 +75,6 @@ def test_prefix_sums_of_single_precision_equal_dense_matrices(setting, n, size):
     batch = tuple(c[:size] for c in (whole[0].float(), *whole[1:]))
     value = loss_of(whole, figure_of_merit=figure, processes=PROCESSES)(*batch)
     assert value.item() == pytest.approx(dense_loss(batch, whole, figure), rel=1e-12)
-
-
-RANGE = st.tuples(st.integers(0, 6), st.integers(0, 6), st.floats(0, 1e6))
-
-
-@given(ranges=st.lists(RANGE, min_size=1, max_size=40))
-def test_window_sums_equal_brute_force(ranges):
-    start = torch.tensor([min(r[:2]) for r in ranges])
-    stop = torch.tensor([max(r[:2]) for r in ranges])
-    values = torch.tensor([r[2] for r in ranges], dtype=torch.float64)
-    sums = punzi_loss.window_sums(values, start, stop, 6)
-    for window in range(6):
-        inside = (start <= window) & (window < stop)
-        expected = values[inside].sum()
-        assert sums[window].item() == pytest.approx(expected.item(), rel=1e-12, abs=1e-8)
-        assert inside.any() or sums[window] == 0
-
-
-def test_single_precision_values_are_summed_in_double():
-    start = torch.zeros(3_000_000, dtype=torch.int16)
-    sums = punzi_loss.window_sums(torch.full((3_000_000,), 0.1), start, start + 1, 2)
-    assert sums[0].item() == pytest.approx(3e6 * float(np.float32(0.1)), rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -223,15 +199,6 @@ def test_gradient_with_uncertain_background_equals_finite_differences(kind, unce
         return loss(y, *columns) / scale
 
     assert torch.autograd.gradcheck(relative, (output.requires_grad_(),), eps=1e-6, rtol=1e-5)
-
-
-@pytest.mark.parametrize("zero", [0.0, {"tautau": 0.0}])
-def test_no_uncertainty_is_the_plain_loss_to_the_last_bit(zero):
-    whole = sample()
-    figure = FigureOfMerit(background_uncertainty=zero)
-    zeroed = loss_of(whole, figure_of_merit=figure, processes=PROCESSES)
-    both = gradient(zeroed, *whole), gradient(loss_of(whole), *whole)
-    assert all(torch.equal(value, plain) for value, plain in zip(*both, strict=True))
 
 
 def test_the_other_loss_is_the_inverse_squared_significance_of_a_counting_experiment():

@@ -10,7 +10,7 @@ from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.observables import FEATURES, OBSERVABLES, Quantity, observable
-from punzinet.analysis.search import RECOIL, SEARCH, SearchSettings
+from punzinet.analysis.search import RECOIL, SearchSettings
 
 
 @pytest.fixture
@@ -100,16 +100,6 @@ def test_only_the_search_of_the_paper_reproduces_the_paper():
     for settings in (SearchSettings(variable="m_mumu"), SearchSettings(features=("m_mumu",))):
         with pytest.raises(InputError, match="`punzinet paper` is about the recoil-mass search"):
             settings.require_recoil("punzinet paper")
-
-
-@pytest.mark.parametrize("search", [RECOIL, SearchSettings(variable="m_mumu").resolved])
-def test_json_round_trip(search):
-    content = SEARCH.dump_python(search, mode="json")
-    assert SEARCH.validate_python(content) == search
-    damaged = ({"variable": 3}, {"features": "pt"}, {"decay": None})
-    for other in (None, *(content | damage for damage in damaged)):
-        with pytest.raises(ValueError, match="validation error"):
-            SEARCH.validate_python(other)
 
 
 def test_a_squared_mass_keeps_its_sign_as_a_mass():

@@ -47,23 +47,6 @@ def test_cuts_surround_the_signal_and_move_with_the_mass(events):
     np.testing.assert_allclose(cuts.low[1], (cuts.low[0] + cuts.low[2]) / 2)
 
 
-def test_no_box_of_the_true_edges_is_better(events):
-    everything = RectangularCuts(np.full((4, 2), -1.0), np.full((4, 2), 2.0))
-    true = RectangularCuts(CENTRE - 0.1, CENTRE + 0.1)
-    signal, weight = events.process == SIGNAL, events.weight
-    for h in np.flatnonzero(TRAINING):
-        passing = (
-            cuts.passes(events.features, h) & (events.start == h)
-            for cuts in (search(events, 1), true, everything)
-        )
-        found, best, worst = (
-            FIGURE.sigma_min(weight[own & signal].sum(), weight[own & ~signal].sum(), 50.0)
-            for own in passing
-        )
-        assert found < 0.5 * worst
-        assert found == pytest.approx(best, rel=0.03)
-
-
 def test_a_range_shares_its_cuts(events):
     cuts = search(events, 3)
     assert (cuts.low == cuts.low[0]).all()

@@ -78,16 +78,6 @@ def test_every_loss_is_that_of_the_loss_module(small_sample, make_objective, pac
         assert (values.sigma > plain.punzi_values(parameters()).sigma).all()
 
 
-@pytest.mark.parametrize("zero", [0.0, {"tautau": 0.0, "eemumu": 0.0}])
-def test_no_uncertainty_is_the_plain_loss_to_the_bit(small_sample, make_objective, packed, zero):
-    found = []
-    for options in ({"background_uncertainty": zero}, {}):
-        engine = FusedEngine(packed, WIDTHS, *make_objective(small_sample, **options))
-        found.append(engine.gradients("punzi", parameters(), packed.batch().tiles[:50]))
-    for ours, plain in zip(*found, strict=True):
-        np.testing.assert_array_equal(ours, plain)
-
-
 def test_batch_without_some_signals_and_backgrounds(make_objective):
     # Tiles of one kind of event each: batches then miss whole hypotheses and processes.
     sample = synthetic_sample(4000, hypotheses=9)

@@ -230,16 +230,6 @@ def test_one_lost_network_does_not_end_the_others(train, whole, caplog):
     np.testing.assert_array_equal(vectors(result)[-1], vectors(whole)[-1])
 
 
-def test_the_significance_is_trained_in_the_same_engine(train):
-    """1/Z² falls; the Punzi-loss of the same recipe is another network."""
-    punzi = {"learning_rate": 0.5}
-    result = train(recipe(networks=1, significance_cross_section=5.0, punzi=punzi))
-    history = train.history("punzi-00").validation_loss.to_numpy()
-    assert result.punzi[0].loss == pytest.approx(history.min())
-    assert history[-1] < history[0]
-    assert result.punzi[0].converged
-
-
 def train_tensors(tensors, output, storage):
     """Train for an epoch each; losses, and all parameters to the last bit."""
     settings = recipe(networks=1, storage=storage, pretraining={"epochs": 1}, punzi={"epochs": 1})

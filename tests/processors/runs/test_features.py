@@ -1,13 +1,8 @@
-import signal
-import subprocess
-
 import numpy as np
 import polars as pl
-import psutil
 import pytest
-from commands import PUNZINET, wait_for
 from outputs import contents, datasets_of, results_in, settings_of
-from small_data import MASSES, damage, make_events, make_manifest, write_manifest, write_ntuple
+from small_data import MASSES, damage, make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
@@ -214,18 +209,3 @@ def test_tensors_of_a_dataset_that_is_gone_are_gone(tmp_path, ntuples):
     run(make_manifest(ntuples), tmp_path)
     output = run(make_manifest({name: ntuples[name] for name in ("signal", "tautau")}), tmp_path)
     assert sorted(path.name for path in output.tensors.iterdir()) == ["signal", "tautau"]
-
-
-def test_ctrl_c_ends_all_processes_and_leaves_no_result(tmp_path, ntuples):
-    """Also if only the process that started the others hears of it."""
-    manifest = make_manifest(ntuples, features={"chunk_size": 200})
-    write_manifest(tmp_path / "data_manifest.yaml", manifest)
-    command = [*PUNZINET, "features", "--executor", "futures", "--workers", "2"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
-        wait_for(lambda: any(tmp_path.glob("output/.tensors.*/*/*.parquet")))
-        workers = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
-    assert workers
-    assert not psutil.wait_procs(workers, timeout=10)[1]
-    assert not results_in(tmp_path / "output")

@@ -20,28 +20,25 @@ from punzinet.analysis.manifest.sections import FeatureSettings
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
 
 COLUMNS = [BRANCHES[name] for name in (*IDENTITY, *MOMENTA, "weight", *CHARGES, *BEAM)]
-SIZES = {"small": 1_000_000, "large": 24_000_000}  # events of a file
-MANY = SIZES["large"]
+MANY = 24_000_000  # events of the file
 SMALL_BASKETS = (400_000, 200)  # events of a file with baskets like basf2's, and of each basket
 REPEATS = 3
 
 
 def run() -> Figures:
-    """Measure features and selection on files of two sizes, and reading also with small baskets."""
+    """Measure features and selection of a large file, and reading also with small baskets."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         simulate(folder / "simulated")
         write_background(folder / "simulated", [folder / "baskets.root"], *SMALL_BASKETS)
-        for size, count in SIZES.items():
-            prepare(folder / size, folder / "simulated", [folder / f"{size}.root"], count)
-        measure(folder / "small", "features")  # compiles, and warms caches up
-        readings, runs = [], {pair: [] for pair in itertools.product(STEPS, SIZES)}
+        prepare(folder / "large", folder / "simulated", [folder / "large.root"], MANY)
+        measure(folder / "large", "features")  # compiles, and warms caches up
+        readings, runs = [], {stage: [] for stage in STEPS}
         # What is compared is run in turn, so that a busy machine is unfair to nobody.
-        for size, _ in itertools.product(SIZES, range(REPEATS)):
-            if size == "large":
-                readings.append(seconds_to_read(folder / "large.root"))
-            for stage, one in run_stages(folder / size).items():
-                runs[stage, size].append(one)
+        for _ in range(REPEATS):
+            readings.append(seconds_to_read(folder / "large.root"))
+            for stage, one in run_stages(folder / "large").items():
+                runs[stage].append(one)
         small_baskets = SMALL_BASKETS[0] / seconds_to_read(folder / "baskets.root")
     reading = min(readings)
     figures: Figures = {
@@ -49,15 +46,14 @@ def run() -> Figures:
         "reading.small_baskets_events_per_s": (small_baskets, "1/s"),
     }
     for stage in STEPS:
-        (small, _), (large, _) = (min(runs[stage, size]) for size in SIZES)
-        rate = max(rate for _, rate in runs[stage, "large"])
+        large, _ = min(runs[stage])
+        rate = max(rate for _, rate in runs[stage])
         bound = ">= 0.6" if stage == "features" else ""
         figures |= {
             f"{stage}.large_file_s": (large.seconds, "s"),
             f"{stage}.events_per_s": (rate, "1/s", ">= 2e6"),
             f"{stage}.start_s": (large.seconds - MANY / rate, "s"),
             f"{stage}.share_of_reading": (rate * reading / MANY, "1", bound),
-            f"{stage}.peak_memory_small_mib": (small.memory, "MiB"),
             f"{stage}.peak_memory_mib": (large.memory, "MiB", "<= 2048"),
         }
     return figures

@@ -2,9 +2,9 @@
 
 A background trial of weight w fb that the detector turns into an event with probability v stands
 for e = w v L / N expected events of the luminosity L, N being the number of trials. It is kept with
-just this probability and then weighs 1; or, if it is aimed at (see `aim`), up to f times as often,
-with a weight of e, but not less than 1/f. N comes from a pilot run: the expectation hardly ever
-exceeds 1, and there are enough trials where the aim is. Of a trial that stands for more, up to
+just this probability and then weighs 1; or, if it is aimed at (`aim_factors`), up to f times as
+often, with a weight of e, but not less than 1/f. N comes from a pilot run: the expectation hardly
+ever exceeds 1, and there are enough trials where the aim is. Of a trial that stands for more, up to
 `COPIES` events are made, each measured anew and kept with its share of the expectation. Signal is
 unweighted, a fixed number of events at each mass.
 
@@ -12,6 +12,7 @@ Batches can be made in any order by any number of processes. An ntuple is as bas
 TTree whose branches bear basf2's escaped names; the same events give the same bytes.
 """
 
+import json
 import logging
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.manifest.datasets import BRANCHES, Simulated
 from punzinet.analysis.manifest.sections import Beams, Scale
 from punzinet.analysis.simulation import mumugamma, twophoton
-from punzinet.analysis.simulation.aim import aim_factors
 from punzinet.analysis.simulation.detector import VISIBILITY, Detector, measure, preselection
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, Pair
 from punzinet.analysis.simulation.signal import SignalGenerator
@@ -45,6 +46,9 @@ _AIMED_RATE: Final = 200_000.0
 COPIES: Final = 2  # events that may come from one trial: measured differently, but not independent
 _HEADROOM: Final = 1.2  # factor on the trials that weights ask for, where `COPIES` do not suffice
 _INTEGRATION, _PILOT, _PRODUCTION = 1, 2, 3
+AIMED_MASSES: Final = (1.2, 7.6)
+"""Generated recoil masses that are aimed at, GeV; outside, enough background passes anyway."""
+_NETWORKS: Final = Path(__file__).with_name("pilot_networks.json")
 
 EVENT: Final = np.dtype(
     [("p_plus", "f4", 3), ("p_minus", "f4", 3), ("weight", "f8"), ("mass", "f8")]
@@ -170,6 +174,40 @@ def simulate_batch(
     if not signal:
         counts.largest = float(left[trial[selected]].max(initial=0.0))
     return events, counts
+
+
+def aim_factors(events: GeneratedEvents, largest: float) -> FloatArray:
+    """How much more often than unaimed each event is wanted, (n,), from 1 to `largest`.
+
+    Behind a good selection hardly any event of an unaimed sample is left. Two pilot networks say
+    what looks like signal, by the four features of the generated muons: one finished with the
+    Punzi-loss, one with the cross-entropy, both trained on unaimed default data. The larger output
+    before the sigmoid counts, exponentially. They steer how well the simulation knows the
+    background; what it expects does not depend on them.
+    """
+    factors = np.ones(len(events.weight))
+    if largest == 1:
+        return factors
+    beams = np.zeros((len(factors), 4))
+    beams[:, 0] = events.sqrt_s
+    plus, minus = ([*muon[:, 1:].T] for muon in (events.mu_plus, events.mu_minus))
+    features, m2_recoil = dimuon_kinematics(plus, minus, beams, np.array([0.0, 0.0, 1.0]))
+    inside = np.flatnonzero((m2_recoil > AIMED_MASSES[0] ** 2) & (m2_recoil < AIMED_MASSES[1] ** 2))
+    networks = json.loads(_NETWORKS.read_text(encoding="utf-8"))
+    likeness = [_likeness(network, features[inside]) for network in networks]
+    factors[inside] = largest ** np.max(likeness, axis=0)
+    return factors
+
+
+def _likeness(network: dict[str, Any], features: FloatArray) -> FloatArray:
+    """How much events look like signal, (n,), from 0 at one output of a network to 1 at another."""
+    units = features
+    for depth, (weights, biases) in enumerate(network["layers"]):
+        units = units if depth == 0 else np.tanh(units)
+        # Not by BLAS, whose last digit can depend on its number of threads.
+        units = np.einsum("ni,oi->no", units, np.array(weights)) + np.array(biases)
+    low, high = network["from"], network["to"]
+    return np.asarray(np.clip((units[:, 0] - low) / (high - low), 0.0, 1.0))
 
 
 def unweighted(generator: SignalGenerator, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:

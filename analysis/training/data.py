@@ -182,11 +182,6 @@ class StreamedSample:
         return (signal, background), (own.signal, own.background)
 
     @property
-    def training_totals(self) -> Totals:
-        """Sums of weights per hypothesis (H,) and per background (P,) of the training part."""
-        return self._summaries[0].signal, self._summaries[0].background
-
-    @property
     def total(self) -> Totals:
         """Sums of weights per hypothesis (H,) and per background (P,) of all events.
 

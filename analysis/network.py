@@ -2,7 +2,7 @@
 
 A saved network is a folder with two files: the weights in ``network.safetensors``, which can
 be read but never run, and everything a person or a later stage wants to know about them in
-``network.json``, which names the weights by their digest.
+``network.json``, which names the weights, and the rest of itself, by their digests.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from pydantic import ConfigDict, ValidationError
 from safetensors import SafetensorError
 
 from punzinet.analysis.io.files import InputError, atomic_path, read_json, reason, write_json
+from punzinet.analysis.io.output import digest
 from punzinet.analysis.manifest.sections import Section
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
@@ -26,6 +27,7 @@ from punzinet.analysis.windows import Windows
 
 WEIGHTS_FILE = "network.safetensors"
 METADATA_FILE = "network.json"
+ONNX_FILE = "network.onnx"  # what `punzinet export` makes of them by default
 _WINDOW_COLUMNS = ("mass", "sigma", "training", "fitted")
 _BLOCK = 8192  # events that are evaluated together: all activations of a layer fit into the cache
 
@@ -136,6 +138,7 @@ class PunziNet(torch.nn.Module):
         )
         with atomic_path(folder / WEIGHTS_FILE) as partial:
             partial.write_bytes(weights)
+        (folder / ONNX_FILE).unlink(missing_ok=True)  # made of another network
         scaling = zip(self.scale_min.tolist(), self.scale_max.tolist(), strict=True)
         content = _NetworkFile(
             format="punzinet-network-1",
@@ -149,7 +152,8 @@ class PunziNet(torch.nn.Module):
             settings=dict(settings),
             provenance=dict(provenance),
         )
-        write_json(folder / METADATA_FILE, content.model_dump(mode="json"))
+        described = content.model_dump(mode="json", exclude={"digest"})
+        write_json(folder / METADATA_FILE, {**described, "digest": digest(described)})
 
 
 def _affine(units: Sequence[FloatArray], weight: FloatArray, bias: np.float64) -> FloatArray:
@@ -176,6 +180,7 @@ class _NetworkFile(Section):
     cut: float | None
     settings: dict[str, Any]
     provenance: dict[str, Any]
+    digest: str | None = None  # of everything above; earlier versions had none
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +228,9 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
     content = read_json(described, "punzinet train")
     try:
         metadata = _NetworkFile.model_validate(content)
+        found = digest({key: value for key, value in content.items() if key != "digest"})
+        if metadata.digest not in (None, found):
+            raise InputError(f"{described} was changed; run `punzinet train` again.")
         weights = path.read_bytes()
         if hashlib.sha256(weights).hexdigest() != metadata.weights_sha256:
             raise InputError(

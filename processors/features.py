@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from hist import Hist, axis, storage
 
 from punzinet.analysis.folds import fold_of, uniform_of
-from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.files import atomic_path, file_digest
 from punzinet.analysis.peak_fit import PEAK_BINS
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
@@ -78,7 +78,7 @@ class FeatureProcessor(ChunkProcessor):
         self._folder = folder and folder.absolute()
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
-        """Make the tensor of a chunk, as ``table``, or name and size of the file that holds it.
+        """Make the tensor of a chunk, as ``table``, or name and digest of the file that holds it.
 
         There are also its ``cutflow``, what `summarise` says of identities, and the ``hypotheses``
         of signal: (H, 3) usable entries by generated mass, those in their own window, and their
@@ -105,7 +105,7 @@ class FeatureProcessor(ChunkProcessor):
         tensor = f"{name_of(events.metadata)}.parquet"
         path = self._folder / tensor
         write_table(path, table, dataset.search)
-        return {**result, "tensor": tensor, "size": path.stat().st_size}
+        return {**result, "tensor": tensor, "digest": file_digest(path)}
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, dict[str, Any]]:
         """Put the results of each dataset together."""
@@ -128,14 +128,7 @@ class FeatureProcessor(ChunkProcessor):
         """Whether the tensor of a chunk is still there, and undamaged."""
         if self._folder is None:
             return True
-        path = self._folder / result["tensor"]
-        try:
-            if path.stat().st_size != result["size"]:
-                return False
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                return bool(file.read().num_rows == result["cutflow"][-1]["entries"])
-        except (OSError, ValueError, pa.ArrowException):
-            return False
+        return bool(file_digest(self._folder / result["tensor"]) == result["digest"])
 
 
 def tensor_schema(search: Search) -> pa.Schema:

@@ -7,7 +7,8 @@ record counts only while everything its result depends on is as it was: that is 
 a folder with their records and failures. Nothing here imports coffea: `status` has to be quick.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -103,13 +104,36 @@ def plan_step(folder: Path, jobs: Sequence[Job]) -> Records:
     folder = folder.absolute()  # workers of a cluster may run in another one
     files.write_json(folder.with_name(f"{folder.name}.json"), {"works": [job[:5] for job in jobs]})
     names = {job.name for job in jobs}
-    for path in [*folder.rglob(f"*{RECORD}"), *folder.rglob(f"*{FAILURE}")]:
-        # Of failures, none is left.
-        if str(path.relative_to(folder)).removesuffix(RECORD) not in names:
-            path.unlink(missing_ok=True)
+    _remove(folder, names)
     for parent in {Path(name).parent for name in names}:
         (folder / parent).mkdir(parents=True, exist_ok=True)
     return Records(folder, jobs)
+
+
+def planned(folder: Path) -> list[str]:
+    """Names of the jobs that a step had last, if that is known."""
+    with suppress(InputError):
+        return [job.name for job in _read_plan(folder)]
+    return []
+
+
+def _read_plan(folder: Path) -> list[Job]:
+    path = folder.with_name(f"{folder.name}.json")
+    with files.read_result(path, "jobs", f"punzinet {command_of(folder.parent.name)}") as content:
+        return _JOBS.validate_python(content["works"])
+
+
+def forget(folder: Path) -> None:
+    """Remove the records of all steps of a stage; that they were planned is still known."""
+    for plan in folder.glob("*.json"):
+        _remove(plan.with_suffix(""))
+
+
+def _remove(folder: Path, names: Collection[str] = ()) -> None:
+    """Remove the records of jobs of other names, and all failures."""
+    for path in [*folder.rglob(f"*{RECORD}"), *folder.rglob(f"*{FAILURE}")]:
+        if str(path.relative_to(folder)).removesuffix(RECORD) not in names:
+            path.unlink(missing_ok=True)
 
 
 class Progress(NamedTuple):
@@ -128,8 +152,7 @@ def read_progress(folder: Path) -> list[Progress]:
     """How far each step of a stage is with each dataset; InputError if a plan is damaged."""
     found = []
     for plan in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
-        with files.read_result(plan, "jobs", f"punzinet {command_of(folder.name)}") as content:
-            jobs = _JOBS.validate_python(content["works"])
+        jobs = _read_plan(plan.with_suffix(""))
         for dataset in dict.fromkeys(job.dataset for job in jobs):
             own = [job for job in jobs if job.dataset == dataset]
             records = Records(folder / plan.stem, own)

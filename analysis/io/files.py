@@ -16,15 +16,18 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import safetensors.numpy
+import xxhash
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, GetPydanticSchema, PlainSerializer
 from pydantic_core import ValidationError
@@ -36,6 +39,7 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # a full disk, a quota, a
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 _IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 _PART = 2**20  # bytes of a file that are read at once
+_PARTIAL = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.partial(\.[^.]*)?")  # as `atomic_path` makes them
 
 
 class InputError(Exception):
@@ -84,9 +88,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def remove_partial_files(folder: Path) -> None:
     """Remove what killed processes left under a folder; nothing else may be writing there."""
-    for path in folder.rglob(".*.partial*"):
-        with suppress(OSError):
-            path.unlink()
+    for parent, _, names in os.walk(folder):  # which follows no links
+        for name in filter(_PARTIAL.fullmatch, names):
+            with suppress(OSError):
+                Path(parent, name).unlink()
+
+
+def refuse_links(root: Path, names: Iterable[str]) -> None:
+    """InputError if a result below a folder, or a folder it lies in, is a link to elsewhere."""
+    for place in dict.fromkeys(one for name in names for one in (name, *_above(name))):
+        if (root / place).is_symlink():
+            raise InputError(
+                f"{root / place} is a link, and nothing behind a link is replaced or removed; "
+                "take it away, or choose a folder on another disk with --output (OUTPUT= for make)."
+            )
+
+
+def _above(name: str) -> list[str]:
+    return [str(parent) for parent in Path(name).parents[:-1]]
 
 
 def is_full_or_read_only(error: OSError) -> bool:
@@ -234,6 +253,21 @@ def _digest(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
         state.update(f"{name} {values.dtype.str} {values.shape}".encode())
         state.update(values.tobytes())
     return state.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """XXH3 of a file, which tells any change by accident; empty if there is none to be read."""
+    with suppress(OSError):
+        if path.is_file():
+            status = path.stat()
+            return _file_digest(path, status.st_ino, status.st_size, status.st_ctime_ns)
+    return ""
+
+
+@cache
+def _file_digest(path: Path, *_state: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
 
 
 def checksum(path: Path, kind: str) -> str:

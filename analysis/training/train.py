@@ -49,6 +49,7 @@ WITHOUT_CONSEQUENCE = {"storage"}  # settings that change no result
 #: Seconds in which torchrun repeats a signal that its processes had already from the terminal.
 REPEATS_OF_LAUNCHER = 2.0
 CHECKPOINT = "checkpoint.safetensors"
+HISTORY = "history.parquet"
 Reporter = Callable[[Phase, TrainingState], None]  # is told of every epoch
 
 
@@ -253,7 +254,7 @@ def _trained(
         )
         if output is not None:
             history = pa.table(state.history(number))
-            with atomic_path(output.network(trained.name) / "history.parquet") as path:
+            with atomic_path(output.network(trained.name) / HISTORY) as path:
                 pq.write_table(history, path, write_page_checksum=True)
             if phase == "punzi" and not trained.converged:
                 LOG.warning("%s did not converge: %s", trained.name, trained.messages[-1])

@@ -3,6 +3,7 @@
 import base64
 import math
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
@@ -26,9 +27,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 JSON = {"allow_nan": False, "separators": (",", ":"), "ensure_ascii": False}
 
 
-def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[Path]:
+def make_report(
+    output: OutputFolder, manifest: Manifest, network: str, *, own: Collection[Path] | None = None
+) -> list[Path]:
     """Write the report of all results, with the network whose cut the selection applied.
 
+    Of figures and baselines only its `own` files are shown, if it is said which these are.
     InputError if a result of the chain is missing, or any result is damaged.
     """
     windows = Windows.read(output.windows)
@@ -41,7 +45,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         )
     labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
     captions = read_captions(search.variable.mass)
-    pictures = read_pictures(output.plots, {**captions["run"], **captions["limits"]})
+    pictures = read_pictures(output.plots, {**captions["run"], **captions["limits"]}, own)
     timing, total = tables.timing_table(output.stages)
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -51,7 +55,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
     environment.policies["json.dumps_kwargs"] = JSON
     words = ("particle", "reaction", "decay")
     page = environment.get_template("report.html.j2").render(
-        **_results(output),
+        **_results(output, own),
         **_averages(sensitivity),
         # The median, not the smallest: that is where hardly any simulated background passes.
         median=float(np.median(sensitivity.networks[network].single.sigma_min)),
@@ -63,9 +67,9 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
         mass_title=search.variable.mass.title,
         figures=[one for one in pictures if one.name not in captions["limits"]],
         limit_pictures=[one for one in pictures if one.name in captions["limits"]],
-        paper=read_pictures(output.paper, captions["paper"]),
-        baseline_pictures=read_pictures(output.baselines, captions["baselines"]),
-        validation_pictures=read_pictures(output.simulation, captions["validation"]),
+        paper=read_pictures(output.paper, captions["paper"], own),
+        baseline_pictures=read_pictures(output.baselines, captions["baselines"], own),
+        validation_pictures=read_pictures(output.simulation, captions["validation"], own),
         windows=tables.windows_table(windows),
         networks=tables.networks_table(sensitivity, output),
         optimism=tables.optimism_table(sensitivity),
@@ -80,7 +84,7 @@ def make_report(output: OutputFolder, manifest: Manifest, network: str) -> list[
     return [output.report]
 
 
-def _results(output: OutputFolder) -> dict[str, list[tables.Table]]:
+def _results(output: OutputFolder, own: Collection[Path] | None) -> dict[str, list[tables.Table]]:
     """Tables of all results that there are, by section of the page."""
     features, select = "punzinet features", "punzinet select"
     entries = "read, present and expected"
@@ -100,7 +104,7 @@ def _results(output: OutputFolder) -> dict[str, list[tables.Table]]:
         ("completeness", output.completeness, features, complete, f"Entries {entries}"),
         ("completeness", output.data_completeness, features, complete, f"Data: entries {entries}"),
     ]
-    for path in sorted(output.baselines.glob("*.json")):
+    for path in _found(output.baselines, "json", own):
         title = path.stem.replace("_", " ")
         sources.append(("baselines", path, "punzinet baselines", tables.baselines_tables, title))
     found: dict[str, list[tables.Table]] = {"baselines": []}
@@ -148,12 +152,19 @@ def read_captions(mass: Quantity) -> dict[str, dict[str, list[str]]]:
     return sections
 
 
-def read_pictures(folder: Path, captions: dict[str, list[str]]) -> list[Picture]:
+def _found(folder: Path, kind: str, own: Collection[Path] | None) -> list[Path]:
+    """The user's files beside them are not the report's."""
+    return [path for path in sorted(folder.glob(f"*.{kind}")) if own is None or path in own]
+
+
+def read_pictures(
+    folder: Path, captions: dict[str, list[str]], own: Collection[Path] | None = None
+) -> list[Picture]:
     """Read all figures of a folder that may be absent, vector graphics rather than pixels.
 
     They come in the order of the captions, others follow by name. InputError if one is damaged.
     """
-    found = {path.stem: path for kind in ("png", "svg") for path in folder.glob(f"*.{kind}")}
+    found = {path.stem: path for kind in ("png", "svg") for path in _found(folder, kind, own)}
     pictures = []
     for name in [*(name for name in captions if name in found), *sorted({*found} - {*captions})]:
         words = re.sub(r"[_-]+", " ", name).strip().capitalize()

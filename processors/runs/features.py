@@ -7,13 +7,19 @@ nothing that networks are trained on.
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.io.files import InputError, OutputError, cannot_write, write_json
+from punzinet.analysis.io.files import (
+    InputError,
+    OutputError,
+    cannot_write,
+    refuse_links,
+    write_json,
+)
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
@@ -23,6 +29,7 @@ from punzinet.processors.datasets import Chunk, DatasetInfo
 from punzinet.processors.duplicates import IdentityProcessor, count_duplicates, suspicious
 from punzinet.processors.executors import Execution
 from punzinet.processors.features import FeatureProcessor, PeakProcessor
+from punzinet.processors.ledger import planned
 from punzinet.processors.ntuples.preflight import expected_entries
 from punzinet.processors.runs.reading import Reading, open_reading
 
@@ -48,13 +55,14 @@ def run_features(
         tensors, *written = output.data_tensors, output.data_cutflow, output.data_completeness
     else:
         written.append(output.windows)
-    with (
-        open_reading(chosen, output.ledger(stage), execution, **options) as reading,
-        _tensor_folder(tensors, outdated=written) as folder,
-    ):
+    within = tensors.relative_to(output.root)
+    refuse_links(output.root, [str(within / name) for name in chosen.datasets])
+    with open_reading(chosen, output.ledger(stage), execution, **options) as reading:
+        own = [f"{name}.parquet" for name in planned(reading.ledger / "features")]
+        folder = _work_folder(tensors, own, written)
         make = partial(_make_tensors, reading, given, folder)
         windows, processor, chunks, repeated = reading.repeat(make)
-        _remove_others(folder, {part["tensor"] for part in chunks.values()})
+        written += _put(folder, tensors, [part["tensor"] for part in chunks.values()])
     recipe = manifest.features.model_dump(mode="json")
     seen = reading.processed() | chosen.seen_of_data(unblind=reading.unblind)
     settings = provenance(manifest.digest, stage=stage, **recipe, **seen)
@@ -71,7 +79,7 @@ def run_features(
     missing = {"missing": reading.gaps()} if reading.allow_missing else {}
     write_json(written[0], {"provenance": settings, "datasets": fates})
     write_json(written[1], {"provenance": settings, "datasets": complete, **missing})
-    return [*written, *tensors.glob("*/*.parquet")]
+    return written
 
 
 def _make_tensors(
@@ -116,40 +124,47 @@ def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> Windo
     return windows_from_fits(hypotheses.mass, hypotheses.training, fits, search)
 
 
-@contextmanager
-def _tensor_folder(tensors: Path, outdated: Iterable[Path]) -> Iterator[Path]:
-    """A folder for tensors that takes its final name when all of them are written.
+def _work_folder(tensors: Path, own: Iterable[str], outdated: Iterable[Path]) -> Path:
+    """A folder for tensors until all of them are written.
 
     What an earlier run left is moved there, so that windows and tensors of different runs never
-    lie side by side, and what is still good need not be made again; what was written along with it
-    is outdated and removed. The folder has a new name in each run: a worker that outlived its run
-    cannot write into that of the next.
+    lie side by side, and what is still good need not be made again: its `own` files, no others.
+    What was written along with them is outdated and removed. The folder has a new name in each run:
+    a worker that outlived its run cannot write into that of the next.
     """
     folder = tensors.with_name(f".tensors.{secrets.token_hex(4)}")
     try:
         for path in outdated:
             path.unlink(missing_ok=True)
-        leftovers = [path for path in tensors.parent.glob(".tensors.*") if path.is_dir()]
-        if tensors.is_dir():
-            leftovers.append(tensors)
-        if leftovers:
-            leftovers.pop().rename(folder)
-        for leftover in leftovers:
+        left = tensors.parent.glob(".tensors." + 8 * "[0-9a-f]")
+        leftovers = [path for path in left if path.is_dir() and not path.is_symlink()]
+        for leftover in leftovers[:1]:
+            leftover.rename(folder)
+        for leftover in leftovers[1:]:
             shutil.rmtree(leftover)
         folder.mkdir(parents=True, exist_ok=True)
+        _move(tensors, folder, (name for name in own if (tensors / name).is_file()))
     except OSError as error:
         raise OutputError(cannot_write(tensors.parent, error)) from error
-    yield folder
-    folder.rename(tensors)
+    return folder
 
 
-def _remove_others(folder: Path, tensors: set[str]) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file() and str(path.relative_to(folder)) not in tensors:
-            path.unlink()
-    for path in folder.iterdir():
-        if not any(path.iterdir()):
-            path.rmdir()
+def _put(folder: Path, tensors: Path, names: Sequence[str]) -> list[Path]:
+    """Give tensors their final names, and remove those that no chunk made."""
+    try:
+        _move(folder, tensors, names)
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(cannot_write(tensors, error)) from error
+    return [tensors / name for name in names]
+
+
+def _move(source: Path, target: Path, names: Iterable[str]) -> None:
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).replace(target / name)
+        with suppress(OSError):
+            (source / name).parent.rmdir()  # if that was all
 
 
 def _fates(dataset: DatasetInfo, counts: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:

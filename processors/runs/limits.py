@@ -1,6 +1,5 @@
 """The limits stage: from networks and tensors to expected upper limits."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,7 +81,6 @@ def _sigma_over_g2(manifest: Manifest, output: OutputFolder, mass: FloatArray) -
 
 def _write_workspaces(folder: Path, experiments: Sequence[CountingExperiment | None]) -> list[Path]:
     """Write the HistFactory workspace of every hypothesis that has a limit."""
-    shutil.rmtree(folder, ignore_errors=True)
     known = {folder / f"{one.mass:g}.json": one.workspace() for one in experiments if one}
     # All as one workspace: pyhf resolves its schema anew whenever it is asked.
     parts = ("channels", "observations", "measurements")

@@ -62,7 +62,6 @@ def run_selection(
         hypotheses.append({"mass": float(mass), "role": role, **counts})
     content = {"provenance": settings, "datasets": datasets, "hypotheses": hypotheses}
     written = [output.histograms, output.selection_cutflow]
-    output.comparison.unlink(missing_ok=True)
     if comparison is not None:
         shares, blinding = reading.shares(), comparison.blinding
         luminosity = (1.0 if blinding is None else blinding.exposure) * sum(

@@ -1,7 +1,6 @@
 """Training: the networks of the manifest and the ensembles of the paper, judged and compared."""
 
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.network import load_network
+from punzinet.analysis.network import METADATA_FILE, WEIGHTS_FILE, load_network
 from punzinet.analysis.paper import judgement
 from punzinet.analysis.paper.claims import effects, make_claims
 from punzinet.analysis.paper.studies import MAIN, Study
@@ -43,8 +42,6 @@ def run_training(
     training was asked to stop; a checkpoint has been written.
     """
     settings = manifest.training
-    if ranks.number == 0:
-        _forget_finished(output)
     windows = Windows.read(output.windows)
     sample = open_sample(output.tensors, windows, settings.folds)
     result = train_visibly(manifest, sample, settings, output, resume=resume, ranks=ranks)
@@ -54,8 +51,8 @@ def run_training(
     about = provenance_of(manifest, output, "train", training=settings.model_dump(mode="json"))
     everything = load_sample(output.tensors, windows, settings.folds, every_mass=True)
     judge = Judge(everything, windows.training, manifest.figure_of_merit, manifest.luminosity)
-    sensitivity = _judge_and_save(result, judge, windows, output, about)
-    return [output.sensitivity, *_files(output.network(""))], result, sensitivity
+    sensitivity, written = _judge_and_save(result, judge, windows, output, about)
+    return written, result, sensitivity
 
 
 def run_study(
@@ -67,7 +64,6 @@ def run_study(
     `resume` the checkpoint of an interrupted training is thrown away. Raises as `run_training`.
     """
     folder, settings, seed = output.study(study.name), study.settings, manifest.training.seed
-    _forget_finished(folder)
     windows = Windows.read(output.windows)
     windows = replace(windows, training=study.trained(windows.training))
     sample = scale_background(load_sample(output.tensors, windows, settings.folds), study.scaled)
@@ -81,7 +77,7 @@ def run_study(
     about = provenance_of(manifest, output, f"paper {study.name}", **study.recipe())
     everything = load_sample(output.tensors, windows, settings.folds, every_mass=True)
     judge = Judge(everything, windows.training, manifest.figure_of_merit, manifest.luminosity)
-    sensitivity = _judge_and_save(result, judge, windows, folder, about)
+    sensitivity, written = _judge_and_save(result, judge, windows, folder, about)
     nets = {trained.name: trained.network for trained in result.networks}
     events = read_tensor_events(output.tensors, windows.search).of_fold(settings.folds.judging)
     converged = np.array([trained.converged for trained in result.punzi], dtype=bool)
@@ -91,7 +87,7 @@ def run_study(
     networks = {trained.name: _outcome(trained) for trained in result.networks}
     content = {"provenance": about, "label": study.label, "networks": networks}
     write_json(folder.root / "study.json", content)
-    return _files(folder.root)
+    return [folder.root / "study.json", folder.judgement, *written]
 
 
 def train_visibly(
@@ -108,17 +104,6 @@ def train_visibly(
         return train.train_networks(sample, *merit, settings, output, **options)
 
 
-def _forget_finished(output: OutputFolder) -> None:
-    """Remove networks of an earlier training, but not the checkpoint of an interrupted one."""
-    output.sensitivity.unlink(missing_ok=True)
-    for folder in output.network("").glob("*/"):
-        shutil.rmtree(folder)
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
-
-
 def provenance_of(
     manifest: Manifest, output: OutputFolder, stage: str, **recipe: Any
 ) -> dict[str, Any]:
@@ -130,8 +115,8 @@ def provenance_of(
 
 def _judge_and_save(
     result: train.TrainingResult, judge: Judge, windows: Windows, output: OutputFolder, about: Any
-) -> Sensitivity:
-    """Find the cuts of trained networks, judge them at every mass, and save both."""
+) -> tuple[Sensitivity, list[Path]]:
+    """Find the cuts of trained networks, judge them at every mass, save all; and the files."""
     networks = {trained.name: trained.network for trained in result.networks}
     sensitivity = evaluate(networks, judge)
     for trained in result.networks:
@@ -139,7 +124,9 @@ def _judge_and_save(
         cut = sensitivity.networks[trained.name].single_cut
         trained.network.save(output.network(trained.name), windows, settings, about, cut=cut)
     sensitivity.write(output.sensitivity, about)
-    return sensitivity
+    files = (METADATA_FILE, WEIGHTS_FILE, train.HISTORY)
+    written = [output.network(name) / file for name in networks for file in files]
+    return sensitivity, [output.sensitivity, *written]
 
 
 def _outcome(trained: train.TrainedNetwork) -> dict[str, Any]:

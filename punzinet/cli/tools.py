@@ -21,6 +21,7 @@ from punzinet.stages.features import say_trial
 from punzinet.stages.options import Context, console
 from punzinet.stages.run import holder_of
 from punzinet.stages.stage import Stage, out_of_date, reasons
+from punzinet.stages.train import TRAIN, network_files
 
 if TYPE_CHECKING:
     from punzinet.analysis.manifest.datasets import Dataset
@@ -93,12 +94,13 @@ def _state(
     if str(holder.get("stage", "")).split(" ")[0] == stage.name:
         return f"running (process {holder.get('pid')} on {holder.get('host')})"
     if stage.has_run(output):
+        said = ["damaged, see below"]
         with _noting(damaged):
             last = stage.of_last_run(context, network=True)
             before = [f"`{one.stage.typed}` is out of date" for one in out_of_date(stage, last)]
-            if why := [*reasons(stage, last), *before]:
-                return f"out of date: {why[0]}"
-        return "finished"
+            why = [*reasons(stage, last), *before]
+            said += [f"out of date: {why[0]}" if why else "finished"]
+        return said[-1]
     if failed:
         return "failed"
     begun = stage.has_begun(output) or any(output.ledger(stage.name).glob("*.json"))
@@ -131,7 +133,7 @@ def export(
     """
     from punzinet.analysis.network import load_network
 
-    folder = context.output.network(context.options.network)
+    folder = _network(context)
     saved = load_network(folder)
     try:
         from punzinet.analysis.io.export import write_onnx
@@ -171,7 +173,7 @@ def predict(
 
     like = _like(context.manifest, dataset)
     alone = context.manifest.model_copy(update={"datasets": {like.name: like}})
-    saved = load_network(context.output.network(context.options.network))
+    saved = load_network(_network(context))
     inputs = [inspect_file(like, path, Path(path).stem, saved.search.columns) for path in files]
     targets = _targets(files, to, "punzinet")
     with _progress() as progress:
@@ -211,6 +213,13 @@ def rebasket(
 
             entries = rebasket_file(path, tree, target, advance)
             progress.console.print(f"rebasket: {target}: {entries} entries", markup=False)
+
+
+def _network(context: Context) -> Path:
+    """Folder of a network; InputError if it is in the output folder, and not as train left it."""
+    if not network_files(context):
+        TRAIN.check(context.output)
+    return context.output.network(context.options.network)
 
 
 def _like(manifest: Manifest, name: str | None) -> "Dataset":

@@ -135,6 +135,7 @@ FEATURES: Stage = Stage(
     after=(SIMULATE,),
     files=lambda context: _files(context.manifest.part(data=False), context),
     writes=("windows.json", "tensors", "features/cutflow.json", "features/completeness.json"),
+    finds="tensors/*/*.parquet",
     options=NTUPLE_OPTIONS,
     prepare=check_unblind,
     parts=lambda _: (FEATURES, DATA),
@@ -148,6 +149,7 @@ DATA: Stage = Stage(
     after=(FEATURES,),
     files=lambda context: _files(context.manifest.part(data=True), context),
     writes=("data/tensors", "data/cutflow.json", "data/completeness.json"),
+    finds="data/tensors/*/*.parquet",
     options=NTUPLE_OPTIONS,
     wanted=lambda manifest: manifest.has_data,
 )

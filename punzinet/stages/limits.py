@@ -6,7 +6,7 @@ from rich.table import Table
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage, Written
-from punzinet.stages.train import TRAIN
+from punzinet.stages.train import TRAIN, network_files
 
 #: Masses that the table of limits shows, as shares of the way through all of them.
 SHOWN = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
@@ -46,8 +46,8 @@ LIMITS = Stage(
     reads=("figure_of_merit", "limits"),
     also=lambda on: {"network": on.options.network},
     after=(FEATURES, TRAIN),
-    # The user's table, if there is one.
-    files=lambda context: list(filter(None, [context.manifest.limits.cross_sections])),
+    # The user's table and network, if there are any.
+    files=lambda on: [*filter(None, [on.manifest.limits.cross_sections]), *network_files(on)],
     writes=("limits/limits.json",),
     options=("network",),
 )

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Column, Table
 
 from punzinet.analysis.io.files import InputError, read_json, write_json
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
@@ -63,7 +64,7 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
         resume = context.options.resume
         return run_study(_manifest(context), context.output, study, resume=resume)
 
-    name = f"paper {study.name}"
+    name, study_folder = f"paper {study.name}", f"paper/studies/{study.name}"
     pretrained = [study_stage(one, ()) for one in studies if one.name == study.pretrained]
     varied = study.name.removeprefix(VARIATION)
     return Stage(
@@ -73,7 +74,7 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
         reads=("figure_of_merit", "luminosity"),
         also=lambda on: {**study.recipe(), "simulation_seed": on.manifest.simulation.seed},
         after=(FEATURES, *pretrained),
-        writes=(f"paper/studies/{study.name}/study.json",),
+        writes=(f"{study_folder}/study.json", f"{study_folder}/judgement.safetensors"),
         options=("networks",),
     )
 
@@ -81,6 +82,11 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
 def _stages(context: Context, studies: Iterable[Study]) -> list[Stage]:
     main = _main(context)
     return [study_stage(one, main) for one in studies]
+
+
+def main_study(context: Context) -> Stage:
+    """The ensembles of the paper's own recipe."""
+    return _stages(context, _main(context))[0]
 
 
 def _varied(context: Context) -> list[Study]:
@@ -116,6 +122,8 @@ def _combine(context: Context, folders: Sequence[Path]) -> None:
     """Average the claims of several folders, say so and write it."""
     from punzinet.analysis.paper.claims import combine_claims
 
+    for folder in folders:
+        PAPER.check(OutputFolder(folder))
     combined = combine_claims(folders)
     path = context.output.paper / "combined.json"
     write_json(path, combined)

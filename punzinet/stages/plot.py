@@ -30,5 +30,6 @@ PLOT = Stage(
     also=lambda on: {"network": on.options.network},
     after=(FEATURES, TRAIN, SELECT),
     shows=lambda _: (LIMITS,),
+    writes=("plots",),
     options=("network",),
 )

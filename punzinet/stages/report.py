@@ -19,18 +19,14 @@ def _run(context: Context) -> Written:
     """
     from punzinet.plots.report.page import make_report
 
-    written = make_report(context.output, context.manifest, context.options.network)
-    console.print(f"report: open {context.output.report} in a browser")
+    output, shown = context.output, REPORT.before(context)
+    own = {output.root / name for one in shown for name in one.record(output).outputs}
+    for path in output.stages.glob("*.json"):
+        if path.stem != "networks":  # which is no record
+            Stage(name=path.stem, run=_run).record(output)
+    written = make_report(output, context.manifest, context.options.network, own=own)
+    console.print(f"report: open {output.report} in a browser")
     return written
-
-
-def _files(context: Context) -> list[str]:
-    """Records of the stages, for their times, and results of whatever else is shown."""
-    output = context.output
-    records = [path for path in output.stages.glob("*.json") if path.stem != "report"]
-    folders = (output.paper, output.baselines, output.limits.parent)
-    results = [path for folder in folders for path in folder.glob("*.*")]
-    return sorted(str(path) for path in [*records, *results, *output.simulation.glob("*.json")])
 
 
 REPORT = Stage(
@@ -40,7 +36,6 @@ REPORT = Stage(
     after=(FEATURES, TRAIN, SELECT, PLOT),
     # Nobody has to have these, but those that are there must be of the same settings.
     shows=lambda context: (LIMITS, BASELINES, *everything(context), VALIDATE),
-    files=_files,
     writes=("report.html",),
     options=("network",),
 )

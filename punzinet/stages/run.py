@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from punzinet.analysis.io import files
+from punzinet.processors.ledger import forget
 from punzinet.stages.features import say_trial
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import OutOfDate, Stage, out_of_date, reasons, refusal
@@ -83,9 +83,9 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
         LOG.info("%s runs: %s", stage.name, reason)
     with lock(output.root.absolute(), stage.name):
         files.remove_partial_files(output.root)
-        if options.force:
-            shutil.rmtree(output.ledger(stage.name), ignore_errors=True)
         begun = stage.begin(output)
+        if options.force:
+            forget(output.ledger(stage.name))
         try:
             written = stage.run(context)
         except files.InputError as error:

@@ -3,7 +3,7 @@
 from punzinet.stages import features
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage, Written
-from punzinet.stages.train import TRAIN
+from punzinet.stages.train import TRAIN, network_files
 
 
 def _run(context: Context) -> Written:
@@ -29,6 +29,7 @@ SELECT = Stage(
     run=_run,
     also=lambda on: {"network": on.options.network, **features.ntuple_settings(on.manifest, on)},
     after=(features.FEATURES, features.DATA, TRAIN),
+    files=network_files,
     writes=("selection/histograms.root", "selection/cutflow.json"),
     options=("network", *features.NTUPLE_OPTIONS),
     prepare=features.check_unblind,

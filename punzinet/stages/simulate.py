@@ -33,7 +33,7 @@ SIMULATE = Stage(
     run=_run,
     reads=("beams", "hypotheses", "simulation"),
     also=lambda on: {"datasets": _simulated(on.manifest), "scale": on.options.scale},
-    writes=("ntuples/simulation.json",),
+    writes=("ntuples/simulation.json", "simulation/cross_sections.json"),
     wanted=lambda manifest: bool(_simulated(manifest)),
     prepare=_prepare,
 )

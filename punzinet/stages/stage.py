@@ -1,13 +1,15 @@
 """A stage of the chain: its declaration, the record it leaves, and whether that still holds.
 
-The record says what the result depends on (the settings that the stage reads, the records of the
-stages before it, size and time of files from outside) and what was written. The stage is up to
-date while all of that still holds. Executor and number of workers are no dependency: they do not
-change a byte. Neither is where a training runs and keeps its events, which changes rounding only.
+The record says what the result depends on (the settings that the stage reads, the results of the
+stages before it, size and time of files from outside) and which files were written, with their
+digests. The stage is up to date while all of that still holds. No file is ever removed that no
+record names. Executor and number of workers are no dependency: they do not change a byte. Neither
+is where a training runs and keeps its events, which changes rounding only.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +18,16 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, field_validator
 
-from punzinet.analysis.io.files import OutputError, cannot_write, is_file, read_result, write_json
+from punzinet.analysis.io.files import (
+    InputError,
+    OutputError,
+    cannot_write,
+    file_digest,
+    is_file,
+    read_result,
+    refuse_links,
+    write_json,
+)
 from punzinet.analysis.io.output import OutputFolder, digest, versions
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ntuples.trial import Trial
@@ -35,10 +46,20 @@ class StageRecord(BaseModel):
 
     fingerprint: str  # of the inputs
     inputs: dict[str, Any] = {}
-    outputs: dict[str, int]  # size of each file that it wrote, bytes
+    outputs: dict[str, str]  # digest of each file that it wrote
     options: dict[str, Any] = {}
     started: str = ""  # UTC
     seconds: float = 0.0
+    seal: str = ""  # digest of all this and the name of the stage
+
+    @property
+    def result(self) -> str:
+        """Digest of what went in and what came out, on which later stages depend."""
+        return digest([self.fingerprint, self.outputs])
+
+    def sealed(self, name: str) -> str:
+        """The seal of the record of a stage."""
+        return digest([name, self.model_dump(exclude={"seal"})])
 
     @field_validator("options")
     @classmethod
@@ -61,6 +82,7 @@ class Stage:
     shows: Callable[[Context], Iterable["Stage"]] = lambda _: ()  # and those it reads if there
     files: Callable[[Context], Sequence[str]] = lambda _: ()  # paths or URLs from outside
     writes: tuple[str, ...] = ()  # main results, below the output folder
+    finds: str = ""  # pattern by which later stages find results: nothing else may match it
     #: Options that change its result, kept in its record: later stages ask with them for its state.
     options: tuple[str, ...] = ()
     further_options: tuple[str, ...] = ()  # of its command, which the record does not keep
@@ -89,10 +111,37 @@ class Stage:
         """Whether there is any result of it, of a whole run or not."""
         return self.has_run(output) or any((output.root / name).exists() for name in self.writes)
 
-    def record(self, output: OutputFolder) -> StageRecord:
-        """What its last run left; InputError if that is damaged."""
-        with read_result(self._path(output), "record of a stage", self.typed) as content:
-            return StageRecord.model_validate(content, strict=True)
+    def record(self, output: OutputFolder, suffix: str = "json") -> StageRecord:
+        """What its last run left; InputError if that is not there or damaged."""
+        path = self._path(output, suffix)
+        with read_result(path, "record of a stage", self.typed) as content:
+            record = StageRecord.model_validate(content, strict=True)
+            if record.seal != record.sealed(self.name):
+                raise ValueError("it was changed")
+            return record
+
+    def changed(self, output: OutputFolder) -> list[str]:
+        """Files that are not as its last run left them.
+
+        InputError if its record is damaged, or if there are others that later stages would find.
+        """
+        outputs = self.record(output).outputs
+        found = output.root.glob(self.finds) if self.finds else ()
+        if others := sorted({str(path.relative_to(output.root)) for path in found} - {*outputs}):
+            more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
+            raise InputError(
+                f"{output.root / others[0]}{more} is no file of the last `{self.typed}`, and would "
+                "be read as one: move it out of there, or delete it."
+            )
+        now = _digests(output.root, outputs)
+        return [name for name, then in outputs.items() if now[name] != then]
+
+    def check(self, output: OutputFolder) -> None:
+        """InputError if it has not run to its end, or its results are not as it left them."""
+        for name in self.changed(output):
+            raise InputError(
+                f"{output.root / name} is gone or has changed; run `{self.typed}` again."
+            )
 
     def of_last_run(self, context: Context, *, network: bool = False) -> Context:
         """The same with the options of its last run; its network too only if `network` says so."""
@@ -113,32 +162,56 @@ class Stage:
         return {
             "version": versions()["punzinet"],
             "settings": {**settings, **self.also(context)},
-            "after": {stage.name: stage.record(output).fingerprint for stage in before},
+            "after": {stage.name: stage.record(output).result for stage in before},
             "files": [_state(name) for name in self.files(context)],
         }
 
     def begin(self, output: OutputFolder) -> datetime:
-        """Forget the last run, lest one cut off count as finished; InputError if it cannot."""
+        """Put the last record aside, lest a run cut off count as finished; InputError if it cannot.
+
+        Nor may there be a link to elsewhere where it writes.
+        """
+        refuse_links(output.root, [".ledger", ".stages", *self.writes, *self._last(output)])
         try:
             output.stages.mkdir(parents=True, exist_ok=True)
-            for suffix in ("json", "failed"):
-                self._path(output, suffix).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                self._path(output).replace(self._path(output, "last"))
+            self._path(output, "failed").unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(cannot_write(output.root, error)) from error
         return datetime.now(UTC)
 
     def finish(self, context: Context, outputs: Iterable[Path], begun: datetime) -> None:
-        """Record that it ran to its end."""
-        root, inputs = context.output.root, self.inputs(context)
+        """Record that it ran to its end, and remove what only its last run wrote.
+
+        InputError if there is something else that later stages would read.
+        """
+        output, inputs = context.output, self.inputs(context)
+        names = [str(path.relative_to(output.root)) for path in sorted(outputs)]
         record = StageRecord(
             fingerprint=fingerprint(inputs),
             inputs=inputs,
-            outputs={str(path.relative_to(root)): _size(path) for path in sorted(outputs)},
+            outputs=_digests(output.root, names),
             options={name: getattr(context.options, name) for name in self.options},
             started=begun.isoformat(" ", "seconds").removesuffix("+00:00"),
             seconds=round((datetime.now(UTC) - begun).total_seconds(), 1),
         )
-        write_json(self._path(context.output), record.model_dump())
+        record.seal = record.sealed(self.name)
+        for name, then in self._last(output).items():
+            path = output.root / name
+            if name not in record.outputs and file_digest(path) == then:
+                with suppress(OSError):
+                    path.unlink()
+                    path.parent.rmdir()  # if there is nothing else
+        write_json(self._path(output), record.model_dump())
+        self._path(output, "last").unlink(missing_ok=True)
+        self.changed(output)
+
+    def _last(self, output: OutputFolder) -> dict[str, str]:
+        """What the last run wrote that came to its end, whatever has begun since, if known."""
+        with suppress(InputError):
+            return self.record(output, "json" if self.has_run(output) else "last").outputs
+        return {}
 
     def fail(self, output: OutputFolder, reason: str) -> None:
         """Leave word of why a run did not come to its end, if that can be written."""
@@ -163,6 +236,12 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
     return digest({**inputs, "after": list(inputs["after"].values())})
 
 
+def _digests(root: Path, names: Iterable[str]) -> dict[str, str]:
+    """Digests of files in a folder; empty for one that is not there."""
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(names, pool.map(lambda name: file_digest(root / name), names), strict=True))
+
+
 def _state(name: str) -> list[Any]:
     """Name, size, time and digest of the first bytes of a local file.
 
@@ -176,11 +255,6 @@ def _state(name: str) -> list[Any]:
     with suppress(OSError), path.open("rb") as file:  # the stage itself says what it cannot read
         head = file.read(_HEAD)
     return [name, status.st_size, status.st_mtime_ns, digest(head.hex())]
-
-
-def _size(path: Path) -> int:
-    """Size of a file in bytes, -1 where there is none."""
-    return path.stat().st_size if path.is_file() else -1
 
 
 class OutOfDate(NamedTuple):
@@ -210,9 +284,7 @@ def reasons(stage: Stage, context: Context) -> list[str]:
         return [NOT_RUN]
     now, last = stage.inputs(context), stage.record(output)
     if last.fingerprint == fingerprint(now):
-        then = last.outputs.items()
-        changed = (name for name, size in then if _size(output.root / name) != size)
-        return [f"{name} is gone or has changed" for name in changed]
+        return [f"{name} is gone or has changed" for name in stage.changed(output)]
     commands = {one.name: one.typed for one in stage.before(context)}
     found = []
     with suppress(AttributeError, TypeError, ValueError):  # the record is damaged

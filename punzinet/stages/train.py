@@ -97,13 +97,22 @@ def _run(context: Context) -> Written | None:
     return written
 
 
+def network_files(context: Context) -> list[str]:
+    """Files of the network that a stage asks for, if it is not one of the output folder."""
+    folder = context.output.network(context.options.network)
+    if folder.is_relative_to(context.output.network("")):
+        return []
+    return [str(folder / name) for name in ("network.json", "network.safetensors")]
+
+
 TRAIN = Stage(
     name="train",
     run=_run,
     reads=("figure_of_merit",),
     also=_recipe,
     after=(FEATURES,),
-    writes=("sensitivity.json",),
+    writes=("sensitivity.json", "networks"),
+    finds="networks/*/network.json",
     further_options=("networks", "device", "resume"),
     prepare=_prepare,
 )

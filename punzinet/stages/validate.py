@@ -7,11 +7,12 @@ from rich.table import Column, Table
 
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import provenance
-from punzinet.analysis.paper.studies import MAIN
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
+from punzinet.stages.paper import main_study
 from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.stage import Stage, Written
+from punzinet.stages.train import TRAIN
 
 if TYPE_CHECKING:
     from punzinet.analysis.simulation.published import PublishedNumber
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
 
 def _has_pythia() -> bool:
     return find_spec("pythia8mc") is not None
-
-
-def _files(context: Context) -> list[str]:
-    """Judged networks, if any."""
-    judged = (context.output.sensitivity, context.output.study(MAIN).judgement)
-    return [str(path) for path in judged if path.exists()]
 
 
 def _run(context: Context) -> Written:
@@ -97,7 +92,7 @@ VALIDATE = Stage(
     run=_run,
     also=lambda context: {"pythia": _has_pythia(), "seed": context.manifest.simulation.seed},
     after=(SIMULATE, FEATURES),
-    files=_files,
+    shows=lambda context: (TRAIN, main_study(context)),  # whose sensitivity it compares
     writes=("simulation/validation.json",),
     prepare=lambda context: context.manifest.search.require_recoil("punzinet validate-simulation"),
 )

@@ -112,7 +112,7 @@ def test_a_network_knows_its_search(tmp_path):
 
 
 def changed(**changes):
-    return lambda content: json.dumps(json.loads(content) | changes).encode()
+    return lambda content: json.dumps(json.loads(content) | {"digest": None, **changes}).encode()
 
 
 def test_an_input_that_its_search_does_not_have_is_refused(tmp_path):
@@ -151,6 +151,7 @@ def test_weights_of_another_network_or_a_pickle_are_refused(tmp_path):
         (METADATA_FILE, changed(features=list(FEATURES[:3])), "whole network"),
         (METADATA_FILE, changed(cut="high"), r"\(cut: "),
         (METADATA_FILE, changed(extra=1), r"\(extra: "),
+        (METADATA_FILE, lambda content: content.replace(b"0.125", b"0.126"), "was changed"),
     ],
 )
 def test_files_that_hold_no_network_are_refused(tmp_path, name, damage, complaint):

@@ -16,7 +16,13 @@ from small_data import make_manifest, windows_of
 from small_runs import make_features, untrained
 
 from punzinet.analysis.folds import Folds
-from punzinet.analysis.io.files import InputError, Record, read_record, write_record
+from punzinet.analysis.io.files import (
+    InputError,
+    Record,
+    _file_digest,
+    read_record,
+    write_record,
+)
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
@@ -24,6 +30,10 @@ from punzinet.analysis.manifest.sections import MOST_MASSES
 from punzinet.analysis.network import load_network
 from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
+from punzinet.processors.executors import Execution
+from punzinet.processors.runs.features import run_features
+from punzinet.stages import FEATURES
+from punzinet.stages.options import Context, Options
 from punzinet.stages.run import holder_of
 
 #: What may be done to a file: bytes that are put at places, which are shares of its size, and where
@@ -172,10 +182,17 @@ def network(folder, _):
 
 
 def tensors(folder, ntuples):
-    output = make_features(make_manifest(ntuples), folder.parent / "output")
-    output.tensors.rename(folder)
-    windows = Windows.read(output.windows)
-    return lambda: load_sample(folder, windows, Folds(4, 3)).digest
+    """As every command reads them: Parquet has bytes that no checksum of its own covers."""
+    manifest, output = make_manifest(ntuples), OutputFolder(folder)
+    written, begun = run_features(manifest, output, Execution()), FEATURES.begin(output)
+    FEATURES.finish(Context(Options(output=folder), lambda: manifest), written, begun)
+
+    def digest():
+        _file_digest.cache_clear()  # all of this takes less than a tick of the clock
+        FEATURES.check(output)
+        return load_sample(output.tensors, Windows.read(output.windows), Folds(4, 3)).digest
+
+    return digest
 
 
 def record(folder, _):

@@ -180,12 +180,6 @@ def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> 
 _Merit = tuple[tuple[float, float, float], float, Any, bool]
 
 
-def _merit(figure: FigureOfMerit, luminosity: float, processes: Sequence[str]) -> _Merit:
-    constants = figure.constant, figure.a, figure.b
-    geometric = figure.average == "geometric"
-    return constants, luminosity, figure.uncertainty_of(processes), geometric
-
-
 @njit(cache=True)
 def _sigma_min(sums: FloatArray, background: float, merit: _Merit) -> float:
     """σ_min of one selection, infinite without efficiency.
@@ -218,30 +212,19 @@ def _add_equal(events: RankedEvents, first: int, sums: FloatArray, background: F
     return i
 
 
-def optimal_cuts(
-    events: RankedEvents, figure: FigureOfMerit, luminosity: float, processes: Sequence[str] = ()
-) -> FloatArray:
-    """Find the cut with the smallest σ_min for each hypothesis by itself.
-
-    Cuts (H,) are infinite, selecting nothing, for a hypothesis without signal. The names of the
-    background processes are needed only if the figure of merit has uncertainties by process.
-    """
-    merit = _merit(figure, luminosity, processes)
-    none = np.zeros(events.hypotheses, dtype=bool)
-    return _scan(events, none, unseen_background(events), merit)[0]
-
-
-def best_single_cut(
+def best_cuts(
     events: RankedEvents,
     training: BoolArray,
     figure: FigureOfMerit,
     luminosity: float,
     processes: Sequence[str] = (),
-) -> float:
-    """Find the one cut with the smallest average σ_min over the training hypotheses.
+) -> tuple[FloatArray, float]:
+    """Find the cuts with the smallest σ_min: of each hypothesis by itself, and the one for all.
 
-    As in the Punzi-loss, a hypothesis without any signal among the events is left out of the
-    mean. `training` (H,) says which hypotheses count; the rest is as for `optimal_cuts`.
+    Cuts (H,) are infinite, selecting nothing, for a hypothesis without signal. The one cut has the
+    smallest average σ_min over the `training` hypotheses (H,); as in the Punzi-loss, one without
+    any signal among the events is left out of it. The names of the background processes are needed
+    only if the figure of merit has uncertainties by process.
 
     Raises:
         InputError: If no training hypothesis has signal.
@@ -253,8 +236,11 @@ def best_single_cut(
             "No training hypothesis has a signal event in its window, so that no cut is better "
             "than another; give the signal datasets more events."
         )
-    merit = _merit(figure, luminosity, processes)
-    return float(_scan(events, used, unseen_background(events), merit)[1])
+    constants = figure.constant, figure.a, figure.b
+    geometric = figure.average == "geometric"
+    merit = constants, luminosity, figure.uncertainty_of(processes), geometric
+    cuts, single = _scan(events, used, unseen_background(events), merit)
+    return cuts, float(single)
 
 
 @njit(cache=True)

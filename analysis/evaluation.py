@@ -17,8 +17,7 @@ import numpy as np
 
 from punzinet.analysis.cuts import (
     RankedEvents,
-    best_single_cut,
-    optimal_cuts,
+    best_cuts,
     selected,
     slope_sums,
     unseen_background,
@@ -122,14 +121,9 @@ class Judge:
         }
         *_, self.judging_fold = self.folds.values()  # the last one with events
 
-    def best(self, events: RankedEvents) -> FloatArray:
-        """The best cut of each hypothesis, (H,), for events of a fold."""
-        return optimal_cuts(events, *self.merit, self.judging_fold.backgrounds)
-
-    def single(self, events: RankedEvents) -> float:
-        """The one cut that is best on average over the training hypotheses."""
-        names = self.judging_fold.backgrounds
-        return best_single_cut(events, self.training, *self.merit, names)
+    def cuts(self, events: RankedEvents) -> tuple[FloatArray, float]:
+        """The best cut of each hypothesis (H,), and the one that is best on average, see `cuts`."""
+        return best_cuts(events, self.training, *self.merit, self.judging_fold.backgrounds)
 
     def averaged(self, selection: Selection) -> float:
         """Average σ_min in fb over the training hypotheses."""
@@ -224,9 +218,8 @@ def evaluate(networks: Mapping[str, PunziNet], judge: Judge) -> Sensitivity:
             for part, fold in judge.folds.items()
         }
         chooses, (*_, events) = ranked["validation"], ranked.values()
-        single = judge.single(chooses)
-        cuts: dict[str, FloatArray | float] = {"optimal": judge.best(chooses), "single": single}
-        cuts["half"] = 0.0
+        optimal, single = judge.cuts(chooses)
+        cuts: dict[str, FloatArray | float] = {"optimal": optimal, "single": single, "half": 0.0}
         judged = {kind: judge.judge(events, cut) for kind, cut in cuts.items()}
         by_events: dict[str, float] = {
             part: judge.averaged(judge.judge(ranked[part], single, fold)[0])

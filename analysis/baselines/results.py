@@ -63,9 +63,8 @@ def judge_scores(
     and ``single``, the one cut that is best; as for networks, validation events choose.
     """
     chooses, known = judge.folds["validation"].rank(in_validation), judge.training
-    events, best = judge.judging_fold.rank(in_judging), judge.best(chooses)
+    events, (best, single) = judge.judging_fold.rank(in_judging), judge.cuts(chooses)
     cuts = interpolated_cuts(judge.mass[known], best[known], judge.mass)
-    single = judge.single(chooses)
     return {
         "interpolated": Baseline(f"{label}, interpolated cuts", *judge.judge(events, cuts)),
         "single": Baseline(f"{label}, one cut", *judge.judge(events, single)),

@@ -55,8 +55,8 @@ def measure_yields(
         cut: FloatArray | float | None = one_cut
         if cut is None:
             logit = network.logit_numpy(chooses.events.features.T)
-            known, ranked = judge.training, chooses.rank(logit)
-            cut = interpolated_cuts(judge.mass[known], judge.best(ranked)[known], judge.mass)
+            known, (best, _) = judge.training, judge.cuts(chooses.rank(logit))
+            cut = interpolated_cuts(judge.mass[known], best[known], judge.mass)
         ranked = counts.rank(network.logit_numpy(counts.events.features.T))
         sums, squares = selected(ranked, cut)  # (P + 1, H), signal last
         error = np.sqrt(counts.variances(sums, squares))

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from punzinet import FigureOfMerit, PunziLoss
-from punzinet.analysis.cuts import RankedEvents, best_single_cut
+from punzinet.analysis.cuts import RankedEvents, best_cuts
 from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.windows import Windows
@@ -139,7 +139,7 @@ with torch.no_grad():
 events = RankedEvents.rank(
     logit, *(column.numpy() for column in columns), processes=1, hypotheses=len(MASSES)
 )
-cut = best_single_cut(events, every, FigureOfMerit(), LUMINOSITY)
+_, cut = best_cuts(events, every, FigureOfMerit(), LUMINOSITY)
 with torch.no_grad():
     everything = torch.ones(len(x))
     kept = torch.tensor(logit >= cut).double()

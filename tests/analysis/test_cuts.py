@@ -78,17 +78,16 @@ def test_cuts_are_those_of_an_exhaustive_search(figure, columns, training):
     logit, _, process, start, stop = columns
     signal = (process == SIGNAL) & (start < stop)
     at = [[(signal & (start == h) & (logit == c)).any() for h in range(H)] for c in candidates]
-    cuts = exact.optimal_cuts(events, figure, *MERIT)
     best = np.where(at, sigma, np.inf).min(axis=0)
-    np.testing.assert_allclose(sigma_behind(cuts), best, rtol=1e-12)
-    assert np.isin(cuts[np.isfinite(cuts)], candidates).all()
-    assert np.array_equal(np.isinf(cuts), np.isinf(best))
     used = training & np.isfinite(best)
     if not used.any():
         with pytest.raises(InputError, match="No training hypothesis has a signal event"):
-            exact.best_single_cut(events, training, figure, *MERIT)
+            exact.best_cuts(events, training, figure, *MERIT)
         return
-    cut = exact.best_single_cut(events, training, figure, *MERIT)
+    cuts, cut = exact.best_cuts(events, training, figure, *MERIT)
+    np.testing.assert_allclose(sigma_behind(cuts), best, rtol=1e-12)
+    assert np.isin(cuts[np.isfinite(cuts)], candidates).all()
+    assert np.array_equal(np.isinf(cuts), np.isinf(best))
     average = gmean if figure.average == "geometric" else np.mean
     mean, possible = average(sigma[:, used], axis=1), np.array(at)[:, used].any(axis=1)
     assert mean[candidates == cut] == pytest.approx(mean[possible].min(), rel=1e-12)
@@ -101,7 +100,7 @@ def test_no_cut_gains_by_emptying_a_window():
     events = rank(columns, 1)
     (limit,) = exact.unseen_background(events)
     assert limit == pytest.approx(exact.NONE_FOUND * 0.5)
-    assert exact.optimal_cuts(events, PLAIN, *MERIT) == [1.0]
+    assert exact.best_cuts(events, np.ones(1, bool), PLAIN, *MERIT) == ([1.0], 1.0)
 
 
 @pytest.mark.parametrize("weight", [0.02, 3.0])
@@ -126,7 +125,6 @@ def many():
 def test_no_events_select_nothing():
     empty = [np.empty(0, dtype=t) for t in (np.float32, float, np.int16, np.int16, np.int16)]
     events = rank(empty, 3)
-    assert np.isinf(exact.optimal_cuts(events, PLAIN, 50.0)).all()
     np.testing.assert_array_equal(exact.selected(events, 0.0), np.zeros((2, 4, 3)))
 
 

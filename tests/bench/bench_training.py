@@ -7,7 +7,7 @@ from published_method import PublishedMethod
 from stage import Figures, fastest
 from synthetic import synthetic_sample
 
-from punzinet.analysis.cuts import RankedEvents, best_single_cut, optimal_cuts
+from punzinet.analysis.cuts import RankedEvents, best_cuts
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.punzi_loss import PunziLoss
 from punzinet.analysis.training.batches import pack
@@ -64,8 +64,7 @@ def cut_scan() -> Figures:
 
     def scan() -> None:
         ranked = RankedEvents.rank(logit, *columns, **counts)
-        optimal_cuts(ranked, merit, LUMINOSITY)
-        best_single_cut(ranked, np.ones(SCANNED_HYPOTHESES, bool), merit, LUMINOSITY)
+        best_cuts(ranked, np.ones(SCANNED_HYPOTHESES, bool), merit, LUMINOSITY)
 
     ours, theirs = fastest(scan, partial(published.cut_scan, np.full(1, 0.5)))
     return {

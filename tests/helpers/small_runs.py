@@ -39,13 +39,9 @@ def save_network(output, name, cut=None, network=None):
 
 
 def predict(network, ntuple, target, chunk_size, **how):
-    """Write the friend of an ntuple of background, and tell the steps in which that was done.
-
-    `how` may hold `beams`, and settings of the dataset.
-    """
-    beams = {"beams": how.pop("beams")} if "beams" in how else {}
+    """Write the friend of an ntuple of background, read like `how`; the steps it took as well."""
     mine = {"process": "tautau", "files": [str(ntuple)], **how}
-    manifest = make_manifest({"mine": mine, "signal": "s.root"}, **beams)
+    manifest = make_manifest({"mine": mine, "signal": "s.root"})
     alone = manifest.model_copy(update={"datasets": {"mine": manifest.datasets["mine"]}})
     file, steps = inspect_file(manifest.datasets["mine"], str(ntuple), "mine"), []
     dataset = describe_datasets(alone, [file])["mine"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from collisions import DETECTOR, SQRT_S, add, assert_agreement, beam_momenta, mean, rate, sample
 from dirac import GAMMA, METRIC, currents, pair_amplitudes, propagator, slash, spinors
-from four_vectors import at_rest, boosted, dot, mass2
+from four_vectors import at_rest, boosted, mass2
 
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation import mumugamma
@@ -139,16 +139,6 @@ def test_the_square_is_that_of_the_amplitudes(x, opening, c):
     # terms of order m_mu^2/s_mumu are neglected in the muons' part only
     neglected = (abs(parts[1]) + abs(parts[2])) * before**2 * (2e-3 + 8 * MUON_MASS**2 / s_mumu)
     assert abs(square / (4 * np.pi * ALPHA) ** 3 - expected) < 1e-6 * expected + neglected
-
-
-def test_soft_photons_factorise():
-    opening = 0.9
-    electron, positron, minus, plus, photon = configuration(1e-6, opening, 0.3, 1.1)
-    charges = ((electron, 1), (positron, -1), (minus, -1), (plus, 1))
-    eikonal = sum(sign * p / dot(p, photon) for p, sign in charges)
-    cosine = minus[3] / np.linalg.norm(minus[1:])
-    expected = -4 * np.pi * ALPHA * mass2(eikonal) * mumugamma.born_element(S, cosine)
-    assert square_of(opening, photon, minus, plus) == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_born_cross_section_is_the_point_cross_section():

@@ -14,7 +14,6 @@ from outputs import draft
 from pages import ROOT
 from small_data import make_events, write_ntuple
 
-from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import load_network
 from punzinet.analysis.windows import Windows
@@ -132,19 +131,3 @@ def test_prediction_and_export_take_the_features_of_the_network(folder):
     pytest.importorskip("onnx")
     punzinet(folder, "export", folder / "network.onnx")
     assert ",".join(features).encode() in (folder / "network.onnx").read_bytes()
-
-
-def test_a_network_of_another_search_is_refused(folder, tmp_path):
-    manifest = yaml.safe_load((folder / EXAMPLE.name).read_text())
-    for dataset in manifest["datasets"].values():
-        dataset["files"] = [str(folder / name) for name in dataset["files"]]
-    manifest["search"]["features"] = ["m2_recoil", "pt_mumu"]
-    (tmp_path / EXAMPLE.name).write_text(yaml.safe_dump(manifest))
-    shutil.copytree(folder / "output", tmp_path / "output")
-    with pytest.raises(InputError, match=r"`search\.features` changed .* `punzinet features` and"):
-        punzinet(tmp_path, "select", "--force")
-    with pytest.raises(InputError, match="about the recoil-mass search of the paper"):
-        punzinet(tmp_path, "paper")
-    punzinet(tmp_path, "features")
-    with pytest.raises(InputError, match=r"`punzinet train` in .* is out of date"):
-        punzinet(tmp_path, "limits")

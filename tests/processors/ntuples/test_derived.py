@@ -6,13 +6,11 @@ import pytest
 import uproot
 from commands import run_here
 from scipy.special import expit
-from small_data import kinematics_of, make_events, to_cms, with_beams, write_ntuple
+from small_data import kinematics_of, make_events, write_ntuple
 from small_runs import ONE_WINDOW, range_of, untrained
 from small_runs import predict as predict_in_steps
 
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.manifest.datasets import CMS_BRANCHES
-from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.network import SavedNetwork
 from punzinet.analysis.observables import FEATURES
 from punzinet.processors.ntuples.derived import BASKET, TREE, rebasket_file
@@ -86,23 +84,6 @@ def test_a_network_without_cut_is_refused_and_nothing_is_left(ntuple, tmp_path):
     with pytest.raises(InputError, match="no cut"):
         predict(ntuple, tmp_path / "friend.root", cut=None)
     assert not list(tmp_path.iterdir())
-
-
-def test_a_file_is_read_as_a_dataset_of_the_manifest(ntuple, events, tmp_path):
-    """Frame, missing values and beams of each event give what the laboratory gives."""
-    # The same events in the CMS, with their beams: those of the manifest are others.
-    moved = to_cms(with_beams(events), np.tile(Beams().total, (ENTRIES, 1)))
-    moved["beam_E"][2] = -999.0
-    other = write_ntuple(tmp_path / "other.root", moved, "variables", CMS_BRANCHES)
-    done, laboratory = predict(ntuple, tmp_path / "laboratory.friend")
-    assert done.undefined == 3
-    like = {"frame": "cms", "missing": [-999], "tree": "variables", "branches": {}}
-    done, cms = predict(other, tmp_path / "cms.friend", beams=Beams(crossing_angle=0.0), **like)
-    assert done.undefined == 4
-    good = GOOD & (np.arange(ENTRIES) != 2)
-    for name, values in laboratory.items():
-        np.testing.assert_allclose(values[good], cms[name][good], atol=1e-5)
-        assert not good[np.isnan(cms[name])].any()
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 
 from punzinet.analysis.io.files import InputError, Interrupted
+from punzinet.analysis.io.workers import rank_and_count
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Events, EventStream, StreamedSample
 from punzinet.analysis.types import FloatArray, IntArray, Random
@@ -246,7 +247,7 @@ def open_ranks() -> Iterator[Ranks]:
     each other, or one of them ended without a word; in place of it, or of `Interrupted`, SystemExit
     on all ranks but the one that is first to say what is wrong.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if rank_and_count()[1] == 1:
         yield ALONE
         return
     try:
@@ -254,11 +255,10 @@ def open_ranks() -> Iterator[Ranks]:
         distributed.init_process_group("gloo", store=store, rank=rank, world_size=count)
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"The processes of the training do not find each other ({error}); start them with "
-            "torchrun, which sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT."
+            f"The processes of the training do not find each other ({error}); start all of them "
+            "with one torchrun."
         ) from error
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", str(count)))
-    numba.set_num_threads(max(1, numba.get_num_threads() // local))
+    numba.set_num_threads(max(1, numba.get_num_threads() // int(os.environ["LOCAL_WORLD_SIZE"])))
     try:
         yield Ranks(rank, count)
     except (InputError, Interrupted, LostRankError) as error:

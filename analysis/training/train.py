@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError, Interrupted, atomic_path
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.workers import heard_once
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss
 from punzinet.analysis.training.batches import ALONE, Ranks, pack
@@ -46,8 +46,6 @@ LOG = logging.getLogger(__name__)
 #: What a random number is for; with the seed of the settings it seeds a generator.
 PARAMETERS, PACKING, BATCHES = range(3)
 WITHOUT_CONSEQUENCE = {"storage"}  # settings that change no result
-#: Seconds in which torchrun repeats a signal that its processes had already from the terminal.
-REPEATS_OF_LAUNCHER = 2.0
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.parquet"
 Reporter = Callable[[Phase, TrainingState], None]  # is told of every epoch
@@ -114,7 +112,7 @@ def train_networks(
     loss = loss_of(sample, figure_of_merit, luminosity, settings.significance_cross_section)
     disk = output.root if settings.storage == "disk" else None
     vectors = parameters_of(_networks(sample, settings)) if pretrained is None else pretrained
-    with _noted_signals(REPEATS_OF_LAUNCHER if ranks.count > 1 else 0.0) as signal_came:
+    with _noted_signals() as signal_came:
         for index in range(0 if pretrained is None else 1, 2):
             phase = _phase(index, sample, loss, settings, disk=disk, ranks=ranks)
             if phase.name not in checkpoint.states:
@@ -213,26 +211,19 @@ def _phase(
 
 
 @contextmanager
-def _noted_signals(repeats: float) -> Iterator[Callable[[], bool]]:
+def _noted_signals() -> Iterator[Callable[[], bool]]:
     """Note Ctrl-C and SIGTERM instead of dying of them; gives whether one has come.
 
-    A second signal is not waited for: it raises KeyboardInterrupt at once, unless it comes within
-    `repeats` seconds, from a launcher that repeats the first one. Outside the main thread, where
-    Python delivers no signals, nothing is changed.
+    A second signal is heard as `heard_once` says. Outside the main thread, where Python delivers no
+    signals, nothing is changed.
     """
-    came: list[float] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if came and time.monotonic() - came[0] >= repeats:
-            raise KeyboardInterrupt
-        came.append(time.monotonic())
-
+    came = threading.Event()
+    hear = heard_once(came.set)
     is_main = threading.current_thread() is threading.main_thread()
     numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
-    previous = {number: signal.signal(number, note) for number in numbers}
+    previous = {number: signal.signal(number, hear) for number in numbers}
     try:
-        yield lambda: bool(came)
+        yield came.is_set
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

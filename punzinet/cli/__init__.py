@@ -3,22 +3,27 @@
 import gc
 import inspect
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from typer import Option
+from typer.main import get_command
 
 from punzinet.analysis.io.files import InputError, Interrupted, cannot_write, is_full_or_read_only
 from punzinet.analysis.io.output import versions
+from punzinet.analysis.io.workers import heard_once
 from punzinet.cli import tools
 from punzinet.stages import STAGES
-from punzinet.stages.options import SHARED, SILENT, Context, Options, console
+from punzinet.stages.options import PLAIN, SHARED, SILENT, Context, Options, console
 from punzinet.stages.run import run_command
 
 app = typer.Typer(
@@ -38,8 +43,8 @@ app = typer.Typer(
         "what is done, out of date, missing and failed. Trained networks go elsewhere by "
         "[b]export[/b] and [b]predict[/b]; [b]rebasket[/b] makes ntuples of basf2 faster to "
         "read.\n\n"
-        "Exit codes: 0 done, 1 something is wrong with an input (one sentence says what), "
-        "2 wrong usage, 130 interrupted.\n\n"
+        "Exit codes: 0 done, 1 something is wrong (one sentence says what; [b]--debug[/b] shows "
+        "where), 2 wrong usage, 130 interrupted.\n\n"
         "Example: punzinet simulate, then punzinet -v features --workers 2, and so on; "
         "[b]--dry-run[/b] says what a command would do and why. "
         "punzinet --install-completion completes commands and options in your shell."
@@ -55,7 +60,10 @@ def _add_command(name: str, run: Callable[..., None], text: str | None, *names: 
 
     def command(**given: Any) -> None:
         options = Options(**{name: given.pop(name) for name in names})
-        run(Context(options), **given)
+        try:
+            run(Context(options), **given)
+        except KeyboardInterrupt:  # of which typer would say nothing
+            raise Interrupted("interrupted; the same command goes on.") from None
 
     every = inspect.signature(Options).parameters
     _, *own = inspect.signature(run).parameters.values()
@@ -94,6 +102,9 @@ def _talk(
     quiet: Annotated[
         bool, Option("--quiet", "-q", help="say nothing but errors, and show no progress")
     ] = False,
+    debug: Annotated[
+        bool, Option("--debug", help="show the traceback of whatever goes wrong")
+    ] = False,
     _version: Annotated[
         bool, Option("--version", callback=_show_version, is_eager=True, help="print it and end")
     ] = False,
@@ -105,26 +116,40 @@ def _talk(
     logger = logging.getLogger("punzinet")
     logger.handlers = [handler]
     logger.setLevel(logging.ERROR if quiet else levels[min(verbose, 2)])
+    if debug:
+        sys.excepthook = sys.__excepthook__
 
 
 def main() -> None:
-    """Run a command; a wrong input ends in one sentence and exit code 1, not in a traceback."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    """Run a command; whatever goes wrong ends in one sentence and an exit code, see `app`."""
+    signal.signal(
+        signal.SIGINT, heard_once(partial(signal.default_int_handler, signal.SIGINT, None))
+    )
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=PLAIN)
+    sys.excepthook = _say
     try:
-        app()
-    except InputError as error:
-        errors.print("[bold red]punzinet:[/bold red]", end=" ")
-        errors.print(str(error), markup=False)
-        sys.exit(1)
-    except OSError as error:
-        if not is_full_or_read_only(error):
-            raise
-        where = Path(error.filename or "output")
-        errors.print(f"punzinet: {cannot_write(where, error)}", markup=False)
-        sys.exit(1)
-    except (Interrupted, KeyboardInterrupt) as stop:
-        what = str(stop) or "interrupted; the same command goes on."
-        errors.print(f"punzinet: {what}", markup=False)
+        get_command(app)()  # past the exceptions that Typer writes itself
+    except Interrupted as stop:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _say(Interrupted, stop, None)
         sys.exit(130)
     finally:
         gc.freeze()  # the process ends: looking for garbage among all figures took a second more
+
+
+def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say in one sentence what went wrong, in place of Python's traceback."""
+    del trace
+    said = str(error)
+    if isinstance(error, OSError) and is_full_or_read_only(error):
+        said = cannot_write(Path(error.filename or "output"), error)
+    elif isinstance(error, MemoryError):
+        said = "there is not enough memory: give it more, or fewer --workers."
+    elif not isinstance(error, InputError | Interrupted):
+        what = " ".join(f"{kind.__name__}: {error}".split())
+        said = f"unexpected error: {what}; run with --debug (punzinet --debug ...) and report it."
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors.print("[bold red]punzinet:[/bold red]", end=" ")
+    errors.print(said, markup=False)

@@ -1,7 +1,10 @@
 """The options of all stages, what a stage runs on, and the terminal that it talks to."""
 
+import codecs
 import os
+import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -9,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from rich.console import Console
+from rich.text import Text
 from typer import Option
 
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.workers import rank_and_count
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 from punzinet.processors.ntuples.trial import Trial
 
@@ -19,8 +24,10 @@ if TYPE_CHECKING:
     from punzinet.processors.executors import Execution
 
 #: Of several processes, started by torchrun, only the first says anything.
-SILENT = os.environ.get("RANK", "0") != "0"
-console = Console(highlight=False, quiet=SILENT)
+SILENT = rank_and_count()[0] > 0
+#: How text is encoded for terminals that do not know all of its letters, see `in_plain_letters`.
+PLAIN = "punzinet-plain"
+_PLAIN_LETTERS = {"⁻": "^-", "¹": "1", "²": "^2", "±": "+-", "–": "-", "′": "'", "√": "sqrt"}
 #: As many as this process may use, where the system tells.
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 #: Options of every stage.
@@ -30,6 +37,38 @@ SHARED = ("manifest", "output", "scale", "executor", "workers", "scheduler", "fo
 KEPT = ("unblind", "allow_missing", "limit_files", "limit_chunks", "networks", "network")
 
 Executor = StrEnum("Executor", "AUTO ITERATIVE FUTURES DASK PARSL")
+
+
+def in_plain_letters(error: UnicodeError) -> tuple[str, int]:
+    """Write σ as sigma, fb⁻¹ as fb^-1, and letters of other names by number: for `PLAIN`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+
+    def plain(letter: str) -> str:
+        alphabet, *_, name = unicodedata.name(letter, "?").split()
+        known = name.lower() if alphabet == "GREEK" else _PLAIN_LETTERS.get(letter, letter)
+        return known.encode("ascii", "backslashreplace").decode()
+
+    return "".join(map(plain, error.object[error.start : error.end])), error.end
+
+
+codecs.register_error(PLAIN, in_plain_letters)
+
+
+class Terminal(Console):
+    """A console for terminals of any encoding; what nobody reads any more is of no consequence."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Write in letters that the terminal has, before tables are laid out."""
+        return super().render_str(text.encode(self.encoding, PLAIN).decode(self.encoding), **how)
+
+    def on_broken_pipe(self) -> None:
+        """Go on in silence: a stage finishes its work."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+
+
+console = Terminal(highlight=False, quiet=SILENT)
 
 
 @dataclass(frozen=True)

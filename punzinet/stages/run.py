@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from punzinet.analysis.io import files
+from punzinet.analysis.io.workers import rank_and_count
 from punzinet.processors.ledger import forget
 from punzinet.stages.features import say_trial
 from punzinet.stages.options import Context, console
@@ -59,7 +60,7 @@ def _stale(stage: Stage, context: Context) -> list[OutOfDate]:
     """Stages that have to run before one; InputError if it is not asked for to run them."""
     stale = out_of_date(stage, context)
     # Of several processes that torchrun started all would run them.
-    if stale and (not context.options.upstream or "RANK" in os.environ):
+    if stale and (not context.options.upstream or rank_and_count()[1] > 1):
         raise files.InputError(refusal(stage, stale, context))
     return stale
 
@@ -81,7 +82,7 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
         return
     for reason in why:
         LOG.info("%s runs: %s", stage.name, reason)
-    with lock(output.root.absolute(), stage.name):
+    with lock(output.root.absolute(), stage.name, together=stage.together):
         files.remove_partial_files(output.root)
         begun = stage.begin(output)
         if options.force:
@@ -96,14 +97,14 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
 
 
 @contextmanager
-def lock(folder: Path, stage: str) -> Iterator[None]:
+def lock(folder: Path, stage: str, *, together: bool = False) -> Iterator[None]:
     """Keep other runs out of an output folder while a stage runs; the folder is made if need be.
 
-    The operating system lets the lock go when the process ends, however it ends. Of several
-    processes that torchrun started the first one holds it for all. InputError if another run is at
-    work there, or the folder cannot be written to.
+    The operating system lets the lock go when the process ends, however it ends. Of processes that
+    torchrun started, and that do it together, the first one holds it for all. InputError if another
+    run is at work there, or the folder cannot be written to.
     """
-    if int(os.environ.get("RANK") or 0) > 0:
+    if together and rank_and_count()[0] > 0:
         yield
         return
     held = FileLock(folder / ".lock", timeout=0)

@@ -87,6 +87,7 @@ class Stage:
     options: tuple[str, ...] = ()
     further_options: tuple[str, ...] = ()  # of its command, which the record does not keep
     command: str = ""  # what runs it, if that is not its name
+    together: bool = False  # whether processes that torchrun started share its work
     wanted: Callable[[Manifest], bool] = lambda _: True  # whether there is anything to do
     #: What is checked or said before it is asked whether it is up to date.
     prepare: Callable[[Context], None] = lambda _: None

@@ -114,5 +114,6 @@ TRAIN = Stage(
     writes=("sensitivity.json", "networks"),
     finds="networks/*/network.json",
     further_options=("networks", "device", "resume"),
+    together=True,
     prepare=_prepare,
 )

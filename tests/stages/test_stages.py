@@ -4,6 +4,7 @@ import errno
 import fcntl
 import logging
 import os
+from contextlib import nullcontext
 
 import pytest
 
@@ -221,11 +222,35 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog,
         assert holder_of(tmp_path) is None
 
 
-def test_of_several_processes_the_first_holds_the_lock(tmp_path, monkeypatch):
-    with lock(tmp_path, "train"):
-        monkeypatch.setenv("RANK", "1")
-        with lock(tmp_path, "train"):
-            pass
-        monkeypatch.delenv("RANK")
+#: What torchrun tells the second of two processes.
+SECOND = {
+    "RANK": "1",
+    "WORLD_SIZE": "2",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "2",
+    "MASTER_ADDR": "localhost",
+    "MASTER_PORT": "29500",
+    "TORCHELASTIC_RUN_ID": "a",
+}
+
+
+@pytest.mark.parametrize(
+    ("told", "passes"),
+    [
+        ({}, True),
+        ({"RANK": "abc"}, False),
+        ({"RANK": "2"}, False),
+        ({"LOCAL_WORLD_SIZE": "0"}, False),
+        *(({name: ""}, False) for name in SECOND),
+    ],
+)
+def test_of_processes_of_torchrun_the_first_holds_the_lock(tmp_path, monkeypatch, told, passes):
+    with lock(tmp_path, "train", together=True):
+        for name, value in (SECOND | told).items():
+            monkeypatch.setenv(name, value)
+        for together in (True, False):
+            refused = nullcontext() if passes and together else pytest.raises(InputError)
+            with refused, lock(tmp_path, "train", together=together):
+                pass
         assert holder_of(tmp_path)["stage"] == "train"
-    assert holder_of(tmp_path) is None
+    assert not (tmp_path / ".running.json").exists()

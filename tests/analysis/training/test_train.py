@@ -20,6 +20,7 @@ from synthetic import synthetic_sample, synthetic_windows, write_tensors
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.folds import Folds
+from punzinet.analysis.io import workers
 from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training import checkpoint
@@ -163,9 +164,13 @@ def test_power_cut_loses_only_what_came_after_the_last_checkpoint(train, whole, 
     np.testing.assert_array_equal(vectors(resumed), vectors(whole))
 
 
-def test_second_signal_ends_it_at_once(train):
+@pytest.mark.parametrize(("repeats", "ends"), [(0.0, KeyboardInterrupt), (60.0, Interrupted)])
+def test_a_second_signal_ends_it_at_once_unless_it_repeats_the_first(
+    train, monkeypatch, repeats, ends
+):
+    monkeypatch.setattr(workers, "REPEATS", repeats)
     interrupt = at("bce", 2, lambda _: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(ends):
         train(recipe(), reporters=[interrupt] * 2)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

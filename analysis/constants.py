@@ -14,3 +14,4 @@ TAU_MASS: Final = 1.77693
 FB_PER_GEV2: Final = 0.3893793721e12  # cross-section conversion (hbar c)^2: 1 GeV^-2 in fb
 BR_TAU_TO_MU: Final = 0.1739
 BR_TAU_TO_PI: Final = 0.1082
+FB_PER_NB: Final = 1e6

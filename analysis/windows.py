@@ -22,6 +22,8 @@ from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 HALF_WIDTH = 2.0  # a window reaches this many weighted sigmas to either side of its centre
 _LARGEST = 1e150  # masses in GeV and widths in GeV² stay below, so that their squares are numbers
+FAR = 4.0  # spans of all windows, beside which no event belongs
+SINGLE_PRECISION = 1e-7  # relative rounding of a mass that a branch of floats holds, and more
 CELLS = 4096  # of equal width, into which the range of all windows is cut to look them up quickly
 SPLINE_POINTS = 5  # fewer fits cannot carry a smoothing spline and are interpolated linearly
 
@@ -82,6 +84,12 @@ class Windows:
         first = np.searchsorted(high, borders, side="right")
         last = np.searchsorted(low, borders, side="left")
         return _assign(np.ascontiguousarray(variable, dtype=np.float64), low, high, first, last)
+
+    def far_from(self, variable: FloatArray) -> BoolArray:
+        """Which of (n,) values are so far from all windows that something must be wrong."""
+        low, high = self.low[0], self.high[-1]
+        reach = FAR * (high - low)
+        return np.asarray((variable < low - reach) | (variable > high + reach))
 
     def index_of(self, mass: FloatArray) -> IntArray:
         """Hypotheses of (n,) generated masses; see `mass_index`."""
@@ -152,14 +160,17 @@ def _assign(
     return starts, stops
 
 
-def mass_index(hypotheses: FloatArray, mass: FloatArray) -> IntArray:
+def mass_index(
+    hypotheses: FloatArray, mass: FloatArray, relative: float = SINGLE_PRECISION
+) -> IntArray:
     """Find hypotheses, (H,) sorted masses, by the value of their mass, never by rank.
 
-    Indices (n,) are -1 where no hypothesis has this mass, or it is NaN.
+    Indices (n,) are -1 where no hypothesis has this mass, but for rounding, or it is NaN.
     """
     halfway = hypotheses[:-1] + np.diff(hypotheses) / 2
     nearest = np.searchsorted(halfway, mass, side="right")
-    return np.where(np.abs(hypotheses[nearest] - mass) < MASS_TOLERANCE, nearest, -1)
+    tolerance = np.maximum(MASS_TOLERANCE, relative * hypotheses[nearest])
+    return np.where(np.abs(hypotheses[nearest] - mass) < tolerance, nearest, -1)
 
 
 def _disordered(centre: FloatArray, sigma: FloatArray) -> IntArray:

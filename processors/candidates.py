@@ -1,6 +1,7 @@
 """Muon pairs of a chunk: columns read, checked, weighted, and turned into kinematics."""
 
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,9 @@ NOT_FINITE = "dropped: momentum, beam or weight is no finite number"
 NOT_FINITE_COLUMN = "dropped: momentum, beam, weight or column is no finite number"
 SAME_CHARGE = "dropped: the muons do not have opposite charges"
 NO_HYPOTHESIS = "dropped: generated mass is no hypothesis"
+LARGEST = 1e30  # weights, features and variable stay below, so that float32 and sums hold them
+NEAR = 1e-3  # relative distance of a generated mass that no grid of hypotheses is as fine as
+_SENTINEL = re.compile(r"-?(9{2,6}|1e\+\d\d)")  # -999 and the like
 BLINDED = "blinded: not to be seen before --unblind"
 
 #: Lines of ``step``, ``entries`` and ``weight``: what is read, each requirement drops, and is kept.
@@ -48,8 +52,8 @@ class Candidates:
     hypothesis: IntArray  # (n,), index of the generated mass, -1 for none
 
     def __post_init__(self) -> None:
-        """Begin with all entries; a weight that is not finite counts as 0."""
-        finite = np.isfinite(self.weight)
+        """Begin with all entries; a weight that is not finite, or above `LARGEST`, counts as 0."""
+        finite = np.abs(self.weight) < LARGEST
         self._counted = self.weight if finite.all() else np.where(finite, self.weight, 0.0)
         self.alive: BoolArray = np.ones(len(self.weight), dtype=bool)  # met all requirements so far
         self._lines = [self._line(READ, self.alive)]
@@ -81,6 +85,33 @@ class Candidates:
         """What tells events apart, by name: (n,) int64 each."""
         return read_identity(self.dataset, self.events)
 
+    @property
+    def weights(self) -> IntArray:
+        """Entries that have to weigh something; that do, that weigh less than 0, too much, (4,)."""
+        weight, n = self._counted, len(self.weight)
+        if weight is self.weight and weight.min(initial=1.0) > 0:
+            return np.array([n, n, 0, 0])
+        due = self.hypothesis >= 0 if self.dataset.is_signal else np.ones(n, dtype=bool)
+        huge = np.isfinite(self.weight) & (np.abs(self.weight) >= LARGEST)
+        return np.array([np.count_nonzero(one) for one in (due, weight > 0, weight < 0, huge)])
+
+    def unsaid(self, impossible: BoolArray) -> dict[str, int]:
+        """How many entries hold a number that stands for a missing one elsewhere, by what it is.
+
+        Momenta and beams are looked at where events (n,) are `impossible`, for the sake of speed.
+        """
+        found: dict[str, int] = {}
+        further = self.dataset.search.columns
+        columns = self.dataset.columns_in(self.events.fields)
+        for name in (*(MOMENTA + BEAM if impossible.any() else ()), *further):
+            if name in columns:
+                values = _read(self.dataset, self.events, name)
+                looked_at = values[np.isfinite(values) & (impossible | (name in further))]
+                for value in {float(f(looked_at)) for f in (np.min, np.max) if len(looked_at)}:
+                    if _SENTINEL.fullmatch(f"{value:g}"):
+                        found[f"{columns[name]} is {value:g}"] = int(np.sum(values == value))
+        return found
+
 
 def merge_cutflows(cutflows: Iterable[Cutflow]) -> Cutflow:
     """Add up cutflows line by line, in the order given."""
@@ -108,7 +139,8 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     if dataset.is_signal:
         weight = np.where(hypothesis < 0, 0.0, dataset.scale[hypothesis])
     if "weight" in columns:
-        weight = weight * _read(dataset, events, "weight")
+        with np.errstate(all="ignore"):
+            weight = weight * _read(dataset, events, "weight")
     weight = np.broadcast_to(weight, len(events))
     found = Candidates(dataset, events, pairs, features, variable, weight, hypothesis)
     if dataset.policy != "all":
@@ -117,12 +149,13 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
             found.require(FURTHER, ~further)
         else:
             found.require(SEVERAL, ~(further | followed))
-    # A sum is finite only if all its terms are.
-    with np.errstate(invalid="ignore"):
+    # A sum is a number, also in the single precision of tensors, only if all its terms are.
+    with np.errstate(all="ignore"):
         everything = variable + weight
         for feature in features.T:
             everything += feature
-    found.require(NOT_FINITE_COLUMN if search.columns else NOT_FINITE, np.isfinite(everything))
+        finite = np.abs(everything) < LARGEST
+    found.require(NOT_FINITE_COLUMN if search.columns else NOT_FINITE, finite)
     if "charge1" in columns:
         first, second = (_read(dataset, events, name) for name in CHARGES)
         opposite = ((first > 0) & (second < 0)) | ((first < 0) & (second > 0))
@@ -166,11 +199,24 @@ def _read_beam(dataset: DatasetInfo, events: Any) -> FloatArray:
 
 
 def read_identity(dataset: DatasetInfo, events: Any) -> dict[str, IntArray]:
-    """Experiment, run, event and production number of every entry, (n,) int64 each."""
+    """Experiment, run, event and production number of every entry, (n,) int64 each.
+
+    InputError if one is no whole number, or its type cannot tell it from its neighbours.
+    """
     columns = dataset.columns_in(events.fields)
-    return {
-        name: read_column(events, columns.get(name, name)).astype(np.int64) for name in IDENTITY
-    }
+    identity: dict[str, IntArray] = {}
+    for name in IDENTITY:
+        values = read_column(events, branch := columns.get(name, name))
+        if np.issubdtype(values.dtype, np.floating):
+            exact = (np.abs(values) < 2 / np.finfo(values.dtype).eps) & (values == np.rint(values))
+            if not exact.all():
+                raise InputError(
+                    f"Dataset {dataset.name}: branch {branch} of {chunk_of(events.metadata).file} "
+                    f"holds {values[~exact][0]:.10g} as {values.dtype}, but `{name}` has to be a "
+                    "whole number that this type holds exactly; write it as an integer."
+                )
+        identity[name] = values.astype(np.int64)
+    return identity
 
 
 def _read(dataset: DatasetInfo, events: Any, column: str) -> Any:
@@ -222,7 +268,8 @@ def _neighbours(found: Candidates) -> tuple[BoolArray, BoolArray]:
         if not 0 <= entry < tree.num_entries:
             return None
         where = {"entry_start": entry, "entry_stop": entry + 1, "library": "np"}
-        return [int(tree[name].array(**where)[0]) for name in branches]
+        values = (tree[name].array(**where)[0] for name in branches)
+        return [int(np.nan_to_num(value)) for value in values]
 
     def look() -> list[list[int] | None]:
         unread = f"{chunk.file}: entries {chunk.start - 1} and {chunk.stop} cannot be read"
@@ -241,8 +288,22 @@ def _neighbours(found: Candidates) -> tuple[BoolArray, BoolArray]:
 
 
 def _hypothesis(dataset: DatasetInfo, events: Any) -> IntArray:
-    """Index of the generated mass of each event among the hypotheses, (n,), -1 for none."""
+    """Index of the generated mass of each event among the hypotheses, (n,), -1 for none.
+
+    InputError if one is so near a hypothesis that it must have been meant.
+    """
     if dataset.is_signal and dataset.mass is None:
-        return mass_index(dataset.hypotheses, _read(dataset, events, "generated_mass"))
-    own = mass_index(dataset.hypotheses, np.array([dataset.mass])) if dataset.is_signal else -1
-    return np.full(len(events), own)
+        mass = _read(dataset, events, "generated_mass")
+        own = mass_index(dataset.hypotheses, mass)
+        beside = mass[own < 0]
+        near = beside[mass_index(dataset.hypotheses, beside, NEAR) >= 0]
+        if len(near):
+            branch = dataset.columns_in(events.fields)["generated_mass"]
+            raise InputError(
+                f"Dataset {dataset.name}: {len(near)} entries of {chunk_of(events.metadata).file} "
+                f"have {near[0]:.9g} GeV in branch {branch}, nearly a mass of `hypotheses` but not "
+                "equal to it; give the samples of each mass a dataset of their own with `mass`."
+            )
+        return own
+    one = mass_index(dataset.hypotheses, np.array([dataset.mass])) if dataset.is_signal else -1
+    return np.full(len(events), one)

@@ -1,6 +1,7 @@
 """Peaks of signal for the windows, tensors that networks are trained on, other observables."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,8 @@ class PeakProcessor(ChunkProcessor):
         distance = candidates.variable[candidates.alive] - centre
         peaks = _empty_peaks(np.unique(hypothesis).tolist() or [0], dataset.search.peak_reach)
         weight = candidates.weight[candidates.alive]
-        return {"peaks": peaks.fill(hypothesis, distance, weight=weight)}
+        peaks.fill(hypothesis, distance, weight=weight)
+        return {"peaks": peaks, "cutflow": candidates.cutflow, "weights": candidates.weights}
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> Hist[Any]:
         """Add up the histograms of all chunks, with every hypothesis."""
@@ -80,12 +82,13 @@ class FeatureProcessor(ChunkProcessor):
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Make the tensor of a chunk, as ``table``, or name and digest of the file that holds it.
 
-        There are also its ``cutflow``, what `summarise` says of identities, and the ``hypotheses``
-        of signal: (H, 3) usable entries by generated mass, those in their own window, and their
-        efficiency.
+        There are also its ``cutflow``, what `check_numbers` looks at, ``unsaid`` missing numbers,
+        what `summarise` says of identities, and the ``hypotheses`` of signal: (H, 5) usable entries
+        by generated mass, those in their own window, their efficiency, and sums of weights and of
+        their squares of the usable ones.
         """
         candidates = read_candidates(dataset, events)
-        usable = candidates.hypothesis[candidates.alive]
+        usable, weight = (of[candidates.alive] for of in (candidates.hypothesis, candidates.weight))
         start, stop = self._windows.assign(candidates.variable)
         mass = dataset.search.variable.mass.title
         candidates.require(NO_WINDOW.format(mass), start < stop)
@@ -94,12 +97,19 @@ class FeatureProcessor(ChunkProcessor):
             candidates.require(NOT_ITS_WINDOW.format(mass), (start <= own) & (own < stop))
             start, stop = own, own + 1
         table = make_table(candidates, start, stop)
-        result = {"cutflow": candidates.cutflow, **summarise(candidates.identity)}
+        result = {
+            "cutflow": candidates.cutflow,
+            "weights": candidates.weights,
+            "unsaid": candidates.unsaid(self._windows.far_from(candidates.variable)),
+            **summarise(candidates.identity),
+        }
         if dataset.is_signal:
-            inside, size = candidates.hypothesis[candidates.alive], len(dataset.hypotheses)
-            counts = [np.bincount(of, minlength=size) for of in (usable, inside)]
-            efficiency = np.bincount(inside, candidates.weight[candidates.alive], minlength=size)
-            result["hypotheses"] = np.column_stack([*counts, efficiency])
+            inside = candidates.hypothesis[candidates.alive], candidates.weight[candidates.alive]
+            sums = (usable, None), (inside[0], None), inside, (usable, weight), (usable, weight**2)
+            size = len(dataset.hypotheses)
+            result["hypotheses"] = np.column_stack(
+                [np.bincount(of, weights, size) for of, weights in sums]
+            )
         if self._folder is None:
             return {**result, "table": table}
         tensor = f"{name_of(events.metadata)}.parquet"
@@ -116,6 +126,7 @@ class FeatureProcessor(ChunkProcessor):
             merged[name] = {
                 "cutflow": merge_cutflows(part["cutflow"] for part in parts),
                 "further": further_candidates(own),
+                "unsaid": sum((Counter(part["unsaid"]) for part in parts), Counter()),
             }
             if self.datasets[name].is_signal:
                 merged[name]["hypotheses"] = sum(part["hypotheses"] for part in parts)

@@ -8,12 +8,15 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from punzinet.analysis.constants import FB_PER_NB
 from punzinet.analysis.io.files import InputError, is_file
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE, Positive, Section
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 SIGNAL_PROCESS = "signal"  # the process whose events belong to one mass hypothesis each
 DATA = "data"  # what is measured and not simulated: nobody knows the process of such an event
+
+LUMINOSITY_TOLERANCE = 0.05  # relative; a cross-section is known about as well
 
 BRANCHES = {
     "experiment": "__experiment__",
@@ -90,7 +93,10 @@ class Dataset(Section, OfProcess):
     luminosity: Positive | None = None
     """integrated luminosity of the sample in fb^-1 (background and data)"""
     generated: Count | dict[Positive, Count] | None = None
-    """generated signal events, one number for every mass or one for each"""
+    """generated events before any selection: of signal, one number for every mass or one for each;
+    of a background, what its `cross_section` is compared with"""
+    cross_section: Positive | None = None
+    """cross-section of a background in nb, by which `generated` events are its `luminosity`"""
     mass: Positive | None = None
     """generated mass in GeV where all events of the sample share it"""
     entries: Count | dict[str, int] | None = None
@@ -102,8 +108,8 @@ class Dataset(Section, OfProcess):
     @model_validator(mode="after")
     def _means_something(self) -> Self:
         given = self.model_fields_set
-        measured = given & {"simulate", "generated", "mass"}
-        made = given & {"files", "luminosity", "generated", "entries", "checksums"}
+        measured = given & {"simulate", "generated", "mass", "cross_section"}
+        made = given & {"files", "luminosity", "generated", "cross_section", "entries", "checksums"}
         if self.is_data and measured:
             raise ValueError(f"data is measured, so {', '.join(sorted(measured))} must not be set")
         if self.simulate is not None:
@@ -121,6 +127,22 @@ class Dataset(Section, OfProcess):
         if not self.is_signal and self.luminosity is None:
             kind = "data needs" if self.is_data else "a background needs"
             raise ValueError(f"`luminosity` is missing: {kind} its fb^-1")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_cross_section(self) -> Self:
+        if self.cross_section is not None:
+            if self.is_signal or not isinstance(self.generated, int):
+                raise ValueError(
+                    "`cross_section` is that of a background and needs its `generated` events"
+                )
+            expected = self.generated / (self.cross_section * FB_PER_NB)
+            if abs((self.luminosity or 0) / expected - 1) > LUMINOSITY_TOLERANCE:
+                raise ValueError(
+                    f"{self.generated} events `generated` at a `cross_section` of "
+                    f"{self.cross_section:g} nb are {expected:.4g} fb^-1, but `luminosity` is "
+                    f"{self.luminosity:g}; correct the one that is wrong"
+                )
         return self
 
     @property

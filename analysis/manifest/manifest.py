@@ -6,7 +6,7 @@ the key and says what the key is for.
 """
 
 import math
-import sys
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin
@@ -31,6 +31,10 @@ PROCESSES = {
 }
 """Processes of the default data and how figures write them."""
 
+LARGEST = 1e18
+"""Settings are below it and above its inverse: products of several stay numbers."""
+LONGEST_NAME = 100
+"""Bytes of a name that becomes part of those of files, which have 255."""
 MOST_VALUES = 1_000_000
 """Values that a file may stand for: aliases let a few lines stand for more than any memory."""
 
@@ -73,10 +77,7 @@ class Manifest(sections.Section):
     @classmethod
     def _can_be_written_down(cls, content: Any) -> Any:
         for key, value in _leaves(content):
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"`{key}`: {value} is no number to work with; give a finite one")
-            if isinstance(value, int) and abs(value) > sys.float_info.max:
-                raise ValueError(f"`{key}`: no number is as large as this one; give a smaller one")
+            _check_number(key, value)
             if any("\ud800" <= character <= "\udfff" for character in f"{key}{value}"):
                 raise ValueError(f"{key!a}: {value!a} holds half of a character; correct the text")
         return content
@@ -93,15 +94,9 @@ class Manifest(sections.Section):
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
-        for key, becomes in (("datasets", "a file name"), ("processes", "that of a histogram")):
-            for name in getattr(self, key):
-                if not name.replace("_", "").replace("-", "").isalnum():
-                    raise ValueError(
-                        f"`{key}.{name}`: this name becomes {becomes}; use letters, digits, - and "
-                        "_ only"
-                    )
-        if DATA in self.processes:
-            raise ValueError("`processes`: `data` is measured, so it must not be listed there")
+        for key, value in _leaves(self.model_dump()):
+            _check_number(key, value)  # also what was a text before
+        self._check_names()
         for dataset in self.datasets.values():
             self._check_dataset(dataset)
         signals = [d for d in self.datasets.values() if d.is_signal]
@@ -117,6 +112,18 @@ class Manifest(sections.Section):
                 )
         self._check_uncertainties()
         return self
+
+    def _check_names(self) -> None:
+        for key, becomes in (("datasets", "a file name"), ("processes", "that of a histogram")):
+            for name in getattr(self, key):
+                known = name.replace("_", "").replace("-", "").isalnum()
+                if not known or len(name.encode()) > LONGEST_NAME:
+                    raise ValueError(
+                        f"`{key}.{name[:LONGEST_NAME]}`: this name becomes {becomes}; use letters, "
+                        f"digits, - and _ only, and not more than {LONGEST_NAME} of them"
+                    )
+        if DATA in self.processes:
+            raise ValueError("`processes`: `data` is measured, so it must not be listed there")
 
     def _check_dataset(self, dataset: Dataset) -> None:
         key = f"`datasets.{dataset.name}"
@@ -232,7 +239,7 @@ def _read(path: Path) -> Manifest:
     try:
         text = path.read_text(encoding="utf-8")
         # A subclass of SafeLoader: it builds plain values only.
-        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
+        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506
     except FileNotFoundError:
         raise InputError(
             f"{path} is not there; name your manifest with --manifest (MANIFEST= for make)."
@@ -261,8 +268,21 @@ def _read(path: Path) -> Manifest:
         raise InputError(problems) from None
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a mapping with the same key twice (plain YAML keeps the last)."""
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses what reads as something else than a person means.
+
+    These are a key that is given twice, of which plain YAML keeps the last, and numbers to base 8
+    and 60, by a leading zero and by colons, as YAML 1.1 has them.
+    """
+
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        """Construct a number."""
+        of = self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float
+        number = of(node)
+        if re.match(r"[-+]?(0[0-7_]+$|.*:)", node.value):
+            problem = f"`{node.value}` is read as {number} (a leading zero is base 8, a colon 60)"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return number
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -274,6 +294,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                     raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
                 seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+for _kind in ("int", "float"):
+    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _StrictLoader.construct_number)
 
 
 def _count(content: Any, known: dict[int, float]) -> float:
@@ -314,6 +338,21 @@ def _meaning(location: tuple[int | str, ...]) -> str | None:
             # Of a mapping, the keys are the user's; the values are what has fields.
             model = get_args(model)[-1] if get_origin(model) is dict else model
     return meaning
+
+
+def _check_number(key: str, value: Any) -> None:
+    """Raise ValueError for a number that cannot be meant; `missing` may be what others wrote."""
+    if value is True or value is False:
+        raise ValueError(f"`{key}`: {value} (yes, no, on, off) is no setting; put a name in quotes")
+    if not isinstance(value, int | float) or ".missing." in key:
+        return
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"`{key}`: {value} is no number to work with; give a finite one")
+    if abs(value) > LARGEST or 0 < abs(value) < 1 / LARGEST:
+        raise ValueError(
+            f"`{key}`: no setting is as large or small as this number; give one between "
+            f"{1 / LARGEST:g} and {LARGEST:g}"
+        )
 
 
 def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -31,6 +31,7 @@ from punzinet.processors.executors import Execution
 from punzinet.processors.features import FeatureProcessor, PeakProcessor
 from punzinet.processors.ledger import planned
 from punzinet.processors.ntuples.preflight import expected_entries
+from punzinet.processors.numbers import check_efficiencies, check_numbers
 from punzinet.processors.runs.reading import Reading, open_reading
 
 
@@ -91,6 +92,9 @@ def _make_tensors(
         (folder / name).mkdir(exist_ok=True)
     processor = FeatureProcessor(datasets.values(), windows, folder)
     chunks = reading.process(processor, "features", "Features")
+    check_numbers(datasets, chunks)
+    if given is None:
+        check_efficiencies(datasets, chunks, reading.manifest.correction)
     for chunk, part in chunks.items():
         if not is_complete(part["cutflow"], chunk.entries):
             raise InputError(
@@ -110,7 +114,9 @@ def _make_tensors(
 def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> Windows:
     manifest, processor = reading.manifest, PeakProcessor(datasets.values())
     signal = [chunk for chunk in reading.chunks() if datasets[chunk.dataset].is_signal]
-    peaks: Any = processor.merge(reading.process(processor, "peaks", "Signal peaks", signal)).view()
+    found = reading.process(processor, "peaks", "Signal peaks", signal)
+    check_numbers(datasets, found)
+    peaks: Any = processor.merge(found).view()
     hypotheses, search = manifest.hypotheses, manifest.search.resolved
     empty = hypotheses.mass[~(peaks["value"] > 0).any(axis=1)]
     if len(empty):
@@ -170,10 +176,12 @@ def _move(source: Path, target: Path, names: Iterable[str]) -> None:
 def _fates(dataset: DatasetInfo, counts: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
     cutflow, further = counts["cutflow"], counts["further"]
     found = {"process": dataset.process, "cutflow": cutflow, "further_candidates": further}
+    if counts["unsaid"]:
+        found["not_missing"] = dict(counts["unsaid"])
     if dataset.is_signal:
         rows = zip(dataset.hypotheses.tolist(), counts["hypotheses"].tolist(), strict=True)
         found["hypotheses"] = []
-        for mass, (usable, inside, efficiency) in rows:
+        for mass, (usable, inside, efficiency, *_) in rows:
             own = {"usable": int(usable), "in_own_window": int(inside), "efficiency": efficiency}
             row = {"mass": mass, "generated": manifest.generated(mass), **own}
             found["hypotheses"].append(row)

@@ -67,7 +67,8 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
     headings = ("entries", "share", f"at {manifest.luminosity:g} fb⁻¹")
     numbers = (Column(heading, justify="right", no_wrap=True) for heading in headings)
     table = Table("dataset", "step", *numbers, title="Cutflow", title_justify="left")
-    for name, dataset in read_json(path, "punzinet features")["datasets"].items():
+    found = read_json(path, "punzinet features")["datasets"]
+    for name, dataset in found.items():
         title, lines = name, dataset["cutflow"]
         for line in lines:
             entries, weight = line["entries"], line["weight"]
@@ -81,6 +82,13 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
             title = ""
         table.add_section()
     console.print(table)
+    for name, dataset in found.items():
+        for what, entries in dataset.get("not_missing", {}).items():
+            value = what.rpartition(" ")[2]
+            console.print(
+                f"[yellow]Dataset {name}[/yellow]: in {entries:,} entries {what}; if that stands "
+                f"for a missing value, say `missing: [{value}]`.", soft_wrap=True,
+            )  # fmt: skip
 
 
 def _settings(manifest: Manifest, context: Context) -> dict[str, Any]:

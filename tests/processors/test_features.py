@@ -115,7 +115,7 @@ def test_signal_is_kept_in_its_own_window_only(wide_windows, run):
     np.testing.assert_array_equal(table["mass"], mass[kept])
     entries = entries_of(result["cutflow"])
     assert entries[features.NOT_ITS_WINDOW.format("recoil mass")] == in_another.sum()
-    for m, (usable, inside, efficiency) in enumerate(result["hypotheses"]):
+    for m, (usable, inside, efficiency, *_) in enumerate(result["hypotheses"]):
         assert usable == (own == m).sum()
         assert inside == (kept & (own == m)).sum()
         assert efficiency == pytest.approx(inside * SCALE)

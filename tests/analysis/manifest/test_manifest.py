@@ -21,6 +21,7 @@ OWN = {
 }
 MASSES = ("hypotheses", "masses")
 UNCERTAINTY = ("figure_of_merit", "background_uncertainty")
+NORMALISED = OWN["datasets"]["taupair"] | {"generated": 91_900_000, "cross_section": 0.919}
 DATA = {"process": "data", "files": ["data.root"]}
 
 
@@ -89,6 +90,8 @@ def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(t
     [
         (("luminosity",), 0, r"`luminosity` \(target luminosity in fb\^-1\): .*greater than 0"),
         (("luminosity",), "much", r"`luminosity` .*valid number.*'much'"),
+        (("luminosity",), "1e308", "`luminosity`: no setting is as large"),
+        (("luminosity",), "inf", "`luminosity`: inf is no number to work with"),
         (("luminosty",), 50, "`luminosty` is not a setting"),
         (("beams", "electron_energy"), -7, r"`beams.electron_energy` \(electron \(HER\) energy"),
         (("datasets",), {}, "`datasets`"),
@@ -102,6 +105,14 @@ def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(t
         (("datasets", "taupair", "simulate"), "tautau", "files, luminosity must not be set"),
         (("datasets", "zprime", "generated"), None, "zprime.*`generated` is missing"),
         (("datasets", "zprime", "generated"), {1.0: 1000}, "`generated` count for 2 GeV"),
+        (("datasets", "taupair", "cross_section"), 0.919, "needs its `generated` events"),
+        (("datasets", "zprime", "cross_section"), 0.919, "that of a background"),
+        (
+            ("datasets", "taupair"),
+            NORMALISED | {"luminosity": 110},
+            r"are 100 fb.*, but .* is 110;",
+        ),
+        (("datasets", "t" * 101), OWN["datasets"]["taupair"], "not more than 100 of them"),
         (("datasets", "../up"), OWN["datasets"]["taupair"], "becomes a file name"),
         (("datasets", "runs"), DATA, "data needs its fb"),
         (("datasets", "runs"), DATA | {"luminosity": 1, "mass": 1.0}, "so mass must not be set"),
@@ -123,7 +134,7 @@ def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(t
         (MASSES, {"start": 0.1, "stop": 1.0, "step": 0.2}, "never reach"),
         *(  # a grid is of a sensible size
             (MASSES, {"stop": stop, "step": step}, "are none, or 10000 or more")
-            for stop, step in ((1e308, 0.1), (8.7, 1e-320), (8.7, 1e-9), (0.05, 0.1))
+            for stop, step in ((1e17, 0.1), (8.7, 1e-17), (8.7, 1e-9), (0.05, 0.1))
         ),
     ],
 )
@@ -183,8 +194,14 @@ def test_a_few_lines_that_stand_for_very_many(tmp_path):
                 ("simulation.detector.photon_loss", "simulation: {detector: {photon_loss: ", "}}"),
             )
         ),
-        (f"luminosity: 0x{'f' * 5000}", "`luminosity`: no number is as large as this one"),
-        (f"luminosity: {'1' * 310}", "`luminosity`: no number is as large as this one"),
+        *(
+            (f"luminosity: {value}", "`luminosity`: no setting is as large or small as this number")
+            for value in (f"0x{'f' * 5000}", "1" * 310, "1.0e+308", "1.0e-320")
+        ),
+        *((f"luminosity: {value}", "no setting; put a name") for value in ("yes", "true", "off")),
+        ("luminosity: 02000", "line 1: `02000` is read as 1024"),
+        ("luminosity: 50:30", "line 1: `50:30` is read as 3030"),
+        ("luminosity: 1:30.5", "line 1: `1:30.5` is read as 90.5"),
         ('processes: {signal: "\\ud800"}', "'processes.signal': .* holds half of a character"),
         (
             "datasets:\n  tau: {process: tautau}\n  tau: {process: tautau}\n",
@@ -202,6 +219,10 @@ def test_no_file_and_no_scale(tmp_path):
         load(tmp_path, OWN, "huge")
     with pytest.raises(InputError, match="--manifest"):
         load_manifest(tmp_path / "none.yaml", OutputFolder(tmp_path))
+
+
+def test_a_luminosity_is_that_of_events_and_cross_section_within_a_few_percent(tmp_path):
+    load(tmp_path, changed("datasets", "taupair", to=NORMALISED | {"luminosity": 102}))
 
 
 def test_data_is_neither_signal_nor_background(tmp_path):

@@ -1,0 +1,148 @@
+"""Numbers that cannot be: refused before anything is written; those that can be are used."""
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from outputs import contents, datasets_of
+from small_data import MASSES, make_events, make_manifest, with_beams, write_ntuple
+
+from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.processors.datasets import Chunk, DatasetInfo
+from punzinet.processors.executors import Execution
+from punzinet.processors.numbers import check_efficiencies
+from punzinet.processors.runs.features import run_features
+
+N = 400  # signal events of each mass
+RNG = np.random.default_rng(1)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Function (dataset, columns, settings) that makes features of samples with other columns."""
+    events = {"signal": make_events(1, 6 * N, np.repeat(MASSES, N)), "tautau": make_events(2, 900)}
+
+    def make(dataset, columns, **settings):
+        files = {name: {"files": [str(tmp_path / f"{name}.root")]} for name in events}
+        files["signal"]["generated"] = N
+        files[dataset] |= settings
+        for name, own in events.items():
+            write_ntuple(tmp_path / f"{name}.root", own | (columns if name == dataset else {}))
+        manifest = make_manifest(files, features={"chunk_size": 500})
+        output = OutputFolder(tmp_path / "output")
+        try:
+            run_features(manifest, output, Execution("iterative", 1))
+        except InputError:
+            assert not contents(output.root)
+            raise
+        return datasets_of(output.features_cutflow)[dataset]
+
+    return make
+
+
+def ones(n, at=(), value=0.0, kind=np.float64):
+    """Ones but for another value here and there."""
+    values = np.ones(n, dtype=kind)
+    values[at] = value
+    return values
+
+
+def masses(at, value):
+    values = np.repeat(MASSES, N)
+    values[at] = value
+    return values
+
+
+EVERY = slice(None)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "columns", "settings", "sentence"),
+    [
+        ("tautau", {"weight": ones(900, slice(0, 900, 3), -1)}, {},
+         r"tautau: the weight of 300 of 900 entries is negative.*__weight__, first in .*tautau"),
+        ("signal", {"weight": ones(6 * N, slice(0, 6 * N, 2), -1)}, {}, "of 1200 of 2400 .*negat"),
+        ("tautau", {"weight": ones(900, EVERY, np.nan)}, {}, "900 of 900 entries is zero"),
+        ("signal", {"weight": ones(6 * N, EVERY, 0)}, {}, "2400 of 2400 entries is zero"),
+        ("tautau", {"weight": ones(900, 7, 1e308)}, {}, "of 1 of 900 entries is 1e.30 or more"),
+        ("tautau", {"px1": ones(900, EVERY, np.nan)}, {}, r"not one .*used \(900 dropped: m"),
+        ("tautau", {"charge1": ones(900), "charge2": ones(900)}, {}, "not one of its .* charges"),
+        ("signal", {}, {"generated": N // 2}, "400 usable .* 1 GeV .* efficiency of 2 of 200"),
+        ("signal", {}, {"generated": N - 1}, "to 400, an efficiency of 1.003 of 399 gener"),
+        ("signal", {"weight": ones(6 * N, EVERY, 3)}, {}, "to 1200, an efficiency of 3 of 400"),
+        ("signal", {"generated_mass": masses(slice(0, 9), 1.0003)}, {},
+         r"9 entries of .*signal\.root have 1\.0003 GeV in branch generatedMass, nearly"),
+        ("tautau", {"event": np.zeros(900, np.uint32)}, {}, "900 entries of .*root are 2 ev"),
+        *(
+            ("tautau", {"event": values}, {}, rf"__event__ of .*tautau.root holds {said}, but")
+            for values, said in (
+                (np.arange(900, dtype=np.float32) + 2**24 - 100, "16777216 as float32"),
+                (np.arange(900.0) + 2**53, "9.007199255e.15 as float64"),
+                (np.arange(900) + 0.5, "0.5 as float64"),
+                (ones(900, 800, np.nan), "nan as float64"),
+                (ones(900, 800, np.inf), "inf as float64"),
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_numbers_that_cannot_be(run, dataset, columns, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        run(dataset, columns, **settings)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "columns", "dropped"),
+    [
+        ("tautau", {"weight": ones(900, slice(0, 90), np.nan)}, 90),
+        ("tautau", {"weight": ones(900, slice(0, 90), -np.inf)}, 90),
+        ("tautau", {"weight": ones(900, slice(0, 90))}, 0),
+        ("tautau", {"event": np.arange(900, dtype=np.float32)}, 0),
+        ("signal", {"weight": RNG.exponential(size=6 * N)}, 0),
+        ("signal", {"event": np.repeat(np.arange(2 * N), 3).astype(np.int32)}, 0),
+        # Masses that nothing searches for, and single precision.
+        ("signal", {"generated_mass": masses(slice(0, 90), 1.5)}, 90),
+        ("signal", {"generated_mass": np.repeat(MASSES, N).astype(np.float32)}, 0),
+    ],
+)
+def test_numbers_that_can_be(run, dataset, columns, dropped):
+    steps = {line["step"]: line["entries"] for line in run(dataset, columns)["cutflow"]}
+    no_window = sum(count for step, count in steps.items() if "window" in step)
+    assert steps["entries read"] - no_window - steps["kept"] == dropped
+
+
+@pytest.mark.parametrize("value", [-999.0, 9999.0, -1e10])
+def test_a_number_that_may_stand_for_a_missing_one_is_counted_unless_it_is_said(run, value):
+    def said(**settings):
+        momenta = {"px1": RNG.normal(size=900), "py2": RNG.normal(size=900)}
+        momenta["px1"][:37] = momenta["py2"][100:105] = value
+        return run("tautau", with_beams(make_events(2, 900)) | momenta, **settings)
+
+    branches = {f"daughter__bo{i}__cm__spp{x}__bc": n for i, x, n in ((0, "x", 37), (1, "y", 5))}
+    counts = {f"{branch} is {value:g}": n for branch, n in branches.items()}
+    assert said()["not_missing"] == counts
+    assert "not_missing" not in said(missing=[value])
+
+
+@given(
+    st.integers(1, 10_000), st.integers(0, 10_000), st.integers(0, 20),
+    st.floats(0, 2), st.floats(0.5, 1.2),
+)  # fmt: skip
+def test_an_efficiency_is_refused_where_it_is_above_one_by_more_than_its_error(
+    generated, usable, further, spread, correction
+):
+    """With weights 1 ± spread, half of them each, and all events in their windows."""
+    signal = DatasetInfo("z", "signal", np.array([correction / generated]), np.array([1.0]))
+    scale = signal.scale[0]
+    sums = [usable, usable, usable * scale, usable * scale, usable * (1 + spread**2) * scale**2]
+    part = {"further": further, "hypotheses": np.array([sums])}
+    allowed = generated + further + 5 * spread * np.sqrt(usable)
+    above = max(1.0, correction) * usable - allowed
+    assume(abs(above) > 1e-6 * generated or above == 0)
+    wrong = (
+        pytest.raises(InputError, match="Dataset z: the weights of") if above > 0 else nullcontext()
+    )
+    with wrong:
+        check_efficiencies({"z": signal}, {Chunk("z", "z.root", 0, usable): part}, correction)

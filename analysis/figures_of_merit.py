@@ -20,7 +20,7 @@ of the improved form is fitted to Poisson counts and stays as it is, an approxim
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -30,7 +30,6 @@ from punzinet.analysis.manifest.sections import Section
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike
     from torch import Tensor
 
     from punzinet.analysis.types import FloatArray
@@ -126,12 +125,6 @@ class FigureOfMerit(Section):
             return float(np.exp(np.log(sigma_min).mean()))
         return float(sigma_min.mean())
 
-    @overload
-    def sigma_min(self, efficiency: Tensor, variance: Tensor, luminosity: float) -> Tensor: ...
-    @overload
-    def sigma_min(
-        self, efficiency: ArrayLike, variance: ArrayLike, luminosity: float
-    ) -> FloatArray: ...
     def sigma_min(self, efficiency: Any, variance: Any, luminosity: float) -> Any:
         """Minimum detectable cross-section in fb (Eq. 9), infinite where ε = 0.
 

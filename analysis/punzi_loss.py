@@ -175,7 +175,8 @@ class PunziLoss(torch.nn.Module):
 
     def term(self, efficiency: Tensor, variance: Tensor) -> Tensor:
         """What is averaged over the hypotheses: σ_min in fb."""
-        return self.figure_of_merit.sigma_min(efficiency, variance, self.luminosity)
+        sigma: Tensor = self.figure_of_merit.sigma_min(efficiency, variance, self.luminosity)
+        return sigma
 
 
 class SignificanceLoss(PunziLoss):

@@ -109,11 +109,10 @@ def ranking_figure(ranking: Ranking, search: Search) -> Figure:
     for rows, colour, label in ((is_feature, style.BLUE, "features"), others):
         bars = {"xerr": ranking.error[rows], "error_kw": {"elinewidth": 0.6}}
         axes.barh(place[rows], ranking.importance[rows], 0.7, color=colour, label=label, **bars)
-    axes.plot(ranking.gain, place, "D", color="black", label="share of the gain")
     axes.set_yticks(place, [labels[name] for name in ranking.names])
     axes.tick_params(axis="y", which="both", left=False, right=False)
     axes.set_ylim(len(place) - 0.4, -0.6)
-    axes.set_xlabel("growth of the cross-entropy when permuted; share of the gain")
+    axes.set_xlabel("growth of the cross-entropy when permuted")
     axes.legend(loc="lower right")
     style.add_label(axes)
     return figure

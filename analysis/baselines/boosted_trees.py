@@ -1,4 +1,4 @@
-"""Boosted decision trees: a classifier without a loss of its own, and what it finds important."""
+"""Boosted decision trees: a classifier without a loss of its own."""
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -38,12 +38,3 @@ def train_trees(
         min_samples_leaf=EVENTS_PER_LEAF, early_stopping=False, random_state=seed,
     )  # fmt: skip
     return classifier.fit(features, signal, weight)
-
-
-def gains(trees: HistGradientBoostingClassifier, observables: int) -> FloatArray:
-    """Share of each of F observables in the gain of all splits: how they lower the loss, (F,)."""
-    # scikit-learn does not offer the gain of these trees in any other way.
-    nodes = np.concatenate([tree.nodes for (tree,) in trees._predictors])
-    splits = nodes[nodes["is_leaf"] == 0]
-    total = np.bincount(splits["feature_idx"], splits["gain"], minlength=observables)
-    return np.asarray(total / total.sum(), dtype=np.float64)

@@ -90,12 +90,11 @@ class Ranking:
     names: tuple[str, ...]
     importance: FloatArray  # growth of the cross-entropy when each is permuted
     error: FloatArray  # standard deviation of that between permutations
-    gain: FloatArray  # share of each in the gain of all splits
     separation: FloatArray  # area under the ROC curve of each by itself, at least 0.5
 
     def write(self, path: Path, provenance: Mapping[str, Any], cross_entropy: float) -> None:
         """Write the table as JSON, with the cross-entropy of the trees with all observables."""
-        keys = ("rank", "observable", "importance", "error", "gain", "auc")
+        keys = ("rank", "observable", "importance", "error", "auc")
         columns = (np.asarray(column).tolist() for column in vars(self).values())
         rows = zip(range(1, len(self.names) + 1), *columns, strict=True)
         content = {"provenance": dict(provenance), "cross_entropy": cross_entropy}

@@ -7,11 +7,13 @@ whenever they are gone through: training needs them only once, to pack them into
 """
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -109,26 +111,27 @@ class StoredEvents:
 EventStream = Events | StoredEvents
 
 
-class _Summary:
-    """Sums of weights per hypothesis (H,) and background (P,), extreme features, and checksum."""
+class _Summary(NamedTuple):
+    """What events amount to."""
 
-    def __init__(self, events: EventStream, features: int, hypotheses: int, processes: int) -> None:
-        self.signal, self.background = np.zeros(hypotheses), np.zeros(processes)
-        self.low = np.full(features, np.inf, np.float32)
-        self.high = np.full(features, -np.inf, np.float32)
-        checksums = [hashlib.sha256() for _ in range(features + 4)]
+    signal: FloatArray  # (H,) sums of weights of the hypotheses
+    background: FloatArray  # (P,) and of the processes
+    low: FloatArray  # (F,) smallest value of each feature
+    high: FloatArray  # (F,) and largest
+
+    @classmethod
+    def of(cls, events: EventStream, features: int, hypotheses: int, processes: int) -> Self:
+        """Go through events, one after the other, so that rounding is the same for any pieces."""
+        signal, background = np.zeros(hypotheses), np.zeros(processes)
+        low = np.full(features, np.inf, np.float32)
+        high = np.full(features, -np.inf, np.float32)
         for piece in events.pieces():
             is_signal = piece.process == SIGNAL
-            # One event after the other, so that rounding is the same for any pieces.
-            np.add.at(self.signal, piece.start[is_signal], piece.weight[is_signal])
-            np.add.at(self.background, piece.process[~is_signal], piece.weight[~is_signal])
-            self.low = np.minimum(self.low, piece.features.min(axis=1, initial=np.inf))
-            self.high = np.maximum(self.high, piece.features.max(axis=1, initial=-np.inf))
-            columns = (*piece.features, piece.weight, piece.process, piece.start, piece.stop)
-            for checksum, column in zip(checksums, columns, strict=True):
-                checksum.update(np.ascontiguousarray(column).data)
-        digest = "".join(checksum.hexdigest() for checksum in checksums)
-        self.digest = hashlib.sha256(digest.encode()).hexdigest()
+            np.add.at(signal, piece.start[is_signal], piece.weight[is_signal])
+            np.add.at(background, piece.process[~is_signal], piece.weight[~is_signal])
+            low = np.minimum(low, piece.features.min(axis=1, initial=np.inf))
+            high = np.maximum(high, piece.features.max(axis=1, initial=-np.inf))
+        return cls(signal, background, low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +167,8 @@ class StreamedSample:
         return self._summary(self.training), self._summary(self.validation)
 
     def _summary(self, events: EventStream) -> _Summary:
-        return _Summary(events, len(self.features), len(self.mass), len(self.backgrounds))
+        sizes = len(self.features), len(self.mass), len(self.backgrounds)
+        return _Summary.of(events, *sizes)
 
     def totals_of(self, part: str) -> tuple[Totals, Totals]:
         """What a part is scaled to when it stands for all events, and what it sums up to.
@@ -198,10 +202,11 @@ class StreamedSample:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it."""
-        names = [*self.features, *(repr(float(m)) for m in self.mass), *self.backgrounds]
-        names += [summary.digest for summary in self._summaries]
-        return hashlib.sha256("\n".join(names).encode()).hexdigest()
+        """SHA-256 of names, numbers of events, sums of weights and ranges of features."""
+        names = self.features, self.backgrounds, len(self.training), len(self.validation)
+        arrays = itertools.chain([self.mass], *self._summaries)
+        content = repr(names).encode() + b"".join(array.tobytes() for array in arrays)
+        return hashlib.sha256(content).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

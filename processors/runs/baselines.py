@@ -167,9 +167,8 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
     order = np.argsort(-mean, kind="stable")
     candidates = manifest.search.resolved.candidates
     names = tuple(candidates[i].name for i in order)
-    gains = boosted_trees.gains(trees, len(candidates))
-    measures = mean, error, gains, np.maximum(area, 1 - area)
-    ranking = Ranking(names, *(measure[order] for measure in measures))
+    measures = (measure[order] for measure in (mean, error, np.maximum(area, 1 - area)))
+    ranking = Ranking(names, *measures)
     loss = log_loss(signal, trees.predict_proba(observables), sample_weight=weight)
     return ranking, float(loss)
 

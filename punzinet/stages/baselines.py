@@ -34,10 +34,10 @@ def _run(context: Context) -> Written:
             trained = f"{first:.4g} ± {baseline.mean_error:.2g}"
             table.add_row(baseline.label, trained, *(f"{value:.4g}" for value in others))
         console.print(table)
-    table = Table("rank", "observable", "importance", "gain", "alone (AUC)")
-    columns = zip(ranking.names, ranking.importance, ranking.gain, ranking.separation, strict=True)
-    for rank, (name, importance, gain, area) in enumerate(columns, 1):
-        table.add_row(str(rank), name, f"{importance:.4f}", f"{gain:.1%}", f"{area:.3f}")
+    table = Table("rank", "observable", "importance", "alone (AUC)")
+    columns = zip(ranking.names, ranking.importance, ranking.separation, strict=True)
+    for rank, (name, importance, area) in enumerate(columns, 1):
+        table.add_row(str(rank), name, f"{importance:.4f}", f"{area:.3f}")
     console.print(table)
     console.print(f"baselines: {len(written)} files in {output.baselines}")
     return written

@@ -13,7 +13,7 @@ from punzinet.plots.baselines import LINES, comparison_figure, ranking_figure, w
 
 METHODS, SYSTEMATICS = tuple(LINES)[:6], tuple(LINES)[6:]
 VALUES = np.linspace(0.2, 0.0, len(CANDIDATES))
-RANKING = Ranking(tuple(sorted(CANDIDATES)), VALUES, 0.1 * VALUES, VALUES, 0.5 + VALUES)
+RANKING = Ranking(tuple(sorted(CANDIDATES)), VALUES, 0.1 * VALUES, 0.5 + VALUES)
 
 
 @pytest.fixture

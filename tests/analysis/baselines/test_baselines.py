@@ -56,14 +56,6 @@ def test_a_range_shares_its_cuts(events):
     assert cuts.high[0, 1] - cuts.low[0, 1] == pytest.approx(0.2, abs=0.02)
 
 
-TREES = 30
-RNG = np.random.default_rng(1)
-N = 4000
-SEPARATED = RNG.random(N) < 0.3
-#: Three observables: one separates well, one a little, one not at all.
-EVENTS = RNG.normal(SEPARATED[:, None] * [2.0, 0.5, 0.0], 1.0), SEPARATED, np.ones(N)
-
-
 def test_every_hypothesis_weighs_the_same_and_all_signal_as_much_as_background():
     rng = np.random.default_rng(2)
     process = rng.integers(-1, 3, 5000)
@@ -78,12 +70,6 @@ def test_every_hypothesis_weighs_the_same_and_all_signal_as_much_as_background()
     assert sums.sum() == pytest.approx(balanced[~signal].sum())
     assert balanced.mean() == pytest.approx(1)
     assert np.ptp(balanced[~signal] / weight[~signal]) == pytest.approx(0, abs=1e-6)
-
-
-def test_gains_rank_by_what_separates():
-    share = boosted_trees.gains(boosted_trees.train_trees(*EVENTS, TREES, 1), 3)
-    assert share.sum() == pytest.approx(1)
-    assert share[0] > share[1] > share[2]
 
 
 MERIT = np.arange(7) % 2 == 0, FIGURE, 50.0

@@ -8,6 +8,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -79,6 +80,31 @@ def digest(content: Any) -> str:
     """SHA-256 of anything that JSON can express; equal content gives equal digests."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+#: Where a setting is in one of two runs only.
+_ABSENT = object()
+
+
+def changes(key: str, then: Any, now: Any) -> Iterator[str]:
+    """What to say of each difference between two JSON values, with its dotted key."""
+    if then == now:
+        return
+    if isinstance(then, dict) and isinstance(now, dict):
+        for name in dict.fromkeys([*then, *now]):
+            inner = f"{key}.{name}" if key else name
+            yield from changes(inner, then.get(name, _ABSENT), now.get(name, _ABSENT))
+    elif then is _ABSENT:
+        yield f"`{key}` is new: {_shown(now)}"
+    elif now is _ABSENT:
+        yield f"`{key}` is gone: it was {_shown(then)}"
+    else:
+        yield f"`{key}` changed from {_shown(then)} to {_shown(now)}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 @cache

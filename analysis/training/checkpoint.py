@@ -6,7 +6,7 @@ with all numbers, whose JSON says what they belong to. Shuffles follow from seed
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from punzinet.analysis.io.files import Arrays, InputError, Record, read_record, write_record
+from punzinet.analysis.io.output import changes
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 FORMAT = "punzinet-checkpoint-4"
@@ -162,9 +163,9 @@ class Checkpoint:
                 "beginning with --restart."
             )
         now = json.loads(json.dumps(self._identity))
-        if differences := "; ".join(_differences(record.content[FORMAT], now)):
+        if different := "; ".join(changes("", record.content[FORMAT], now)):
             raise InputError(
-                f"{self._path} belongs to another training: {differences}. Change that back, or "
+                f"{self._path} belongs to another training: {different}. Change that back, or "
                 "train from the beginning with --restart."
             )
         return {
@@ -189,13 +190,3 @@ def _below(folder: str, arrays: Arrays) -> Arrays:
     """Arrays of a folder, without its name."""
     prefix = f"{folder}/"
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-
-
-def _differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
-    """What to say of each difference between two JSON values, with its dotted key."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted(old.keys() | new.keys()):
-            inner = f"{key}.{name}" if key else name
-            yield from _differences(old.get(name), new.get(name), inner)
-    elif old != new:
-        yield f"{key} was {old} and is now {new}"

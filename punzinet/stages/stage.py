@@ -8,7 +8,7 @@ is where a training runs and keeps its events, which changes rounding only.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from punzinet.analysis.io.files import (
     refuse_links,
     write_json,
 )
-from punzinet.analysis.io.output import OutputFolder, digest, versions
+from punzinet.analysis.io.output import OutputFolder, changes, digest, versions
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ntuples.trial import Trial
 from punzinet.stages.options import KEPT, Context, Options
@@ -37,8 +37,6 @@ NOT_RUN = "it has not run to its end"
 Written = Sequence[Path]  # what a stage returns: all files that it wrote
 #: Bytes at the beginning of a ROOT file that hold its UUID, and where everything else lies.
 _HEAD = 100
-#: Where a setting is in one run only.
-_ABSENT = object()
 
 
 class StageRecord(BaseModel):
@@ -343,8 +341,8 @@ def differences(
     old, new = then.get("after", {}), now["after"]
     again = dict.fromkeys(commands[name] for name in new if old.get(name) != new[name])
     lines = [
-        *_changes("version of punzinet", then.get("version"), now["version"]),
-        *_changes("", then.get("settings", {}), now["settings"]),
+        *changes("version of punzinet", then.get("version"), now["version"]),
+        *changes("", then.get("settings", {}), now["settings"]),
         *(f"`{command}` has run again" for command in again),
     ]
     old, new = ({name: state for name, *state in one.get("files", [])} for one in (then, now))
@@ -352,23 +350,3 @@ def differences(
     lines += [f"input file {name} is not used any more" for name in old if name not in new]
     changed = [name for name in new if name in old and old[name] != new[name]]
     return lines + [f"input file {name} has changed" for name in changed]
-
-
-def _changes(key: str, then: Any, now: Any) -> Iterator[str]:
-    if then == now:
-        return
-    if isinstance(then, dict) and isinstance(now, dict):
-        for name in dict.fromkeys([*then, *now]):
-            inner = f"{key}.{name}" if key else name
-            yield from _changes(inner, then.get(name, _ABSENT), now.get(name, _ABSENT))
-    elif then is _ABSENT:
-        yield f"`{key}` is new: {_shown(now)}"
-    elif now is _ABSENT:
-        yield f"`{key}` is gone: it was {_shown(then)}"
-    else:
-        yield f"`{key}` changed from {_shown(then)} to {_shown(now)}"
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -185,9 +185,15 @@ def interrupted(train):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"punzi": {"learning_rate": 1e-4}}, "training.punzi.learning_rate was 0.002 and is now"),
-        ({"seed": 7, "networks": 3}, "training.networks was 2 and is now 3; training.seed was 1"),
-        ({}, "another training: tensors was"),
+        (
+            {"punzi": {"learning_rate": 1e-4}},
+            "`training.punzi.learning_rate` changed from 0.002 to",
+        ),
+        (
+            {"seed": 7, "networks": 3},
+            "`training.networks` changed from 2 to 3; `training.seed` changed from 1",
+        ),
+        ({}, "another training: `tensors` changed"),
     ],
 )
 def test_checkpoint_of_other_settings_or_data_is_refused(train, changes, message):

@@ -166,12 +166,12 @@ class Manifest(sections.Section):
     def digest(self) -> str:
         """SHA-256 of the manifest as used, defaults included.
 
-        What the simulation has made is no part of it: the first one did not know it.
+        What the simulation has made is no part of it, nor where: the first one did not know it.
         """
         content = self.model_dump(mode="json")
         for dataset in content["datasets"].values():
             if dataset["simulate"] is not None:
-                del dataset["entries"], dataset["checksums"]
+                del dataset["entries"], dataset["checksums"], dataset["files"]
         return digest(content)
 
     @property

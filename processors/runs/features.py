@@ -13,13 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.io.files import (
-    InputError,
-    OutputError,
-    cannot_write,
-    refuse_links,
-    write_json,
-)
+from punzinet.analysis.io import files
+from punzinet.analysis.io.files import InputError, OutputError, write_json
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
@@ -57,7 +52,7 @@ def run_features(
     else:
         written.append(output.windows)
     within = tensors.relative_to(output.root)
-    refuse_links(output.root, [str(within / name) for name in chosen.datasets])
+    files.refuse_links(output.root, [str(within / name) for name in chosen.datasets])
     with open_reading(chosen, output.ledger(stage), execution, **options) as reading:
         own = [f"{name}.parquet" for name in planned(reading.ledger / "features")]
         folder = _work_folder(tensors, own, written)
@@ -143,15 +138,14 @@ def _work_folder(tensors: Path, own: Iterable[str], outdated: Iterable[Path]) ->
         for path in outdated:
             path.unlink(missing_ok=True)
         left = tensors.parent.glob(".tensors." + 8 * "[0-9a-f]")
-        leftovers = [path for path in left if path.is_dir() and not path.is_symlink()]
-        for leftover in leftovers[:1]:
-            leftover.rename(folder)
-        for leftover in leftovers[1:]:
+        leftovers = [path for path in left if not path.is_symlink()]
+        folder.mkdir(parents=True)
+        for place in (tensors, *leftovers):
+            _move(place, folder, [name for name in own if (place / name).is_file()])
+        for leftover in leftovers:
             shutil.rmtree(leftover)
-        folder.mkdir(parents=True, exist_ok=True)
-        _move(tensors, folder, (name for name in own if (tensors / name).is_file()))
     except OSError as error:
-        raise OutputError(cannot_write(tensors.parent, error)) from error
+        raise OutputError(files.cannot_write(tensors.parent, error)) from error
     return folder
 
 
@@ -161,7 +155,7 @@ def _put(folder: Path, tensors: Path, names: Sequence[str]) -> list[Path]:
         _move(folder, tensors, names)
         shutil.rmtree(folder)
     except OSError as error:
-        raise OutputError(cannot_write(tensors, error)) from error
+        raise OutputError(files.cannot_write(tensors, error)) from error
     return [tensors / name for name in names]
 
 

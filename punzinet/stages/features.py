@@ -93,6 +93,9 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
 
 def _settings(manifest: Manifest, context: Context) -> dict[str, Any]:
     sections = manifest.model_dump(mode="json", include={"datasets"})
+    for dataset in sections["datasets"].values():
+        if dataset["simulate"]:
+            del dataset["files"]  # elsewhere in a copy of the output folder
     return {**sections, **ntuple_settings(manifest, context)}
 
 

@@ -8,7 +8,7 @@ is where a training runs and keeps its events, which changes rounding only.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,21 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel
 
-from punzinet.analysis.io.files import (
-    InputError,
-    OutputError,
-    cannot_write,
-    file_digest,
-    is_file,
-    read_result,
-    refuse_links,
-    write_json,
-)
+from punzinet.analysis.io import files
 from punzinet.analysis.io.output import OutputFolder, changes, digest, versions
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.ntuples.trial import Trial
 from punzinet.stages.options import KEPT, Context, Options
 
 NOT_RUN = "it has not run to its end"
@@ -58,12 +48,6 @@ class StageRecord(BaseModel):
     def sealed(self, name: str) -> str:
         """The seal of the record of a stage."""
         return digest([name, self.model_dump(exclude={"seal"})])
-
-    @field_validator("options")
-    @classmethod
-    def _name_a_trial(cls, options: dict[str, Any]) -> dict[str, Any]:
-        Trial(*(options.get(f"limit_{name}") for name in ("files", "chunks")))
-        return options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +97,7 @@ class Stage:
     def record(self, output: OutputFolder, suffix: str = "json") -> StageRecord:
         """What its last run left; InputError if that is not there or damaged."""
         path = self._path(output, suffix)
-        with read_result(path, "record of a stage", self.typed) as content:
+        with files.read_result(path, "record of a stage", self.typed) as content:
             record = StageRecord.model_validate(content, strict=True)
             if record.seal != record.sealed(self.name):
                 raise ValueError("it was changed")
@@ -128,7 +112,7 @@ class Stage:
         found = output.root.glob(self.finds) if self.finds else ()
         if others := sorted({str(path.relative_to(output.root)) for path in found} - {*outputs}):
             more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
-            raise InputError(
+            raise files.InputError(
                 f"{output.root / others[0]}{more} is no file of the last `{self.typed}`, and would "
                 "be read as one: move it out of there, or delete it."
             )
@@ -138,7 +122,7 @@ class Stage:
     def check(self, output: OutputFolder) -> None:
         """InputError if it has not run to its end, or its results are not as it left them."""
         for name in self.changed(output):
-            raise InputError(
+            raise files.InputError(
                 f"{output.root / name} is gone or has changed; run `{self.typed}` again."
             )
 
@@ -170,14 +154,14 @@ class Stage:
 
         Nor may there be a link to elsewhere where it writes.
         """
-        refuse_links(output.root, [".ledger", ".stages", *self.writes, *self._last(output)])
+        files.refuse_links(output.root, [".ledger", ".stages", *self.writes, *self._last(output)])
         try:
             output.stages.mkdir(parents=True, exist_ok=True)
             with suppress(FileNotFoundError):
                 self._path(output).replace(self._path(output, "last"))
             self._path(output, "failed").unlink(missing_ok=True)
         except OSError as error:
-            raise OutputError(cannot_write(output.root, error)) from error
+            raise files.OutputError(files.cannot_write(output.root, error)) from error
         return datetime.now(UTC)
 
     def finish(self, context: Context, outputs: Iterable[Path], begun: datetime) -> None:
@@ -198,31 +182,31 @@ class Stage:
         record.seal = record.sealed(self.name)
         for name, then in self._last(output).items():
             path = output.root / name
-            if name not in record.outputs and file_digest(path) == then:
+            if name not in record.outputs and files.file_digest(path) == then:
                 with suppress(OSError):
                     path.unlink()
                     path.parent.rmdir()  # if there is nothing else
-        write_json(self._path(output), record.model_dump())
+        files.write_json(self._path(output), record.model_dump())
         self._path(output, "last").unlink(missing_ok=True)
         self.changed(output)
 
     def _last(self, output: OutputFolder) -> dict[str, str]:
         """What the last run wrote that came to its end, whatever has begun since, if known."""
-        with suppress(InputError):
+        with suppress(files.InputError):
             return self.record(output, "json" if self.has_run(output) else "last").outputs
         return {}
 
     def fail(self, output: OutputFolder, reason: str) -> None:
         """Leave word of why a run did not come to its end, if that can be written."""
-        with suppress(OutputError, OSError):
-            write_json(self._path(output, "failed"), {"reason": reason})
+        with suppress(files.OutputError, OSError):
+            files.write_json(self._path(output, "failed"), {"reason": reason})
 
     def failure(self, output: OutputFolder) -> list[str]:
         """Why its last run failed, in one sentence, if it did; InputError if that is damaged."""
         path = self._path(output, "failed")
         if not path.exists():
             return []
-        with read_result(path, "reason of a failure", self.typed) as content:
+        with files.read_result(path, "reason of a failure", self.typed) as content:
             return [str(content["reason"])]
 
     def _path(self, output: OutputFolder, suffix: str = "json") -> Path:
@@ -235,10 +219,11 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
     return digest({**inputs, "after": list(inputs["after"].values())})
 
 
-def _digests(root: Path, names: Iterable[str]) -> dict[str, str]:
+def _digests(root: Path, names: Collection[str]) -> dict[str, str]:
     """Digests of files in a folder; empty for one that is not there."""
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip(names, pool.map(lambda name: file_digest(root / name), names), strict=True))
+        found = pool.map(files.file_digest, [root / name for name in names])
+        return dict(zip(names, found, strict=True))
 
 
 def _state(name: str) -> list[Any]:
@@ -248,7 +233,7 @@ def _state(name: str) -> list[Any]:
     size and time. A URL or a missing file is known by its name alone.
     """
     path = Path(name.removeprefix("file://"))
-    if "://" in str(path) or not is_file(path):
+    if "://" in str(path) or not files.is_file(path):
         return [name]
     status, head = path.stat(), b""
     with suppress(OSError), path.open("rb") as file:  # the stage itself says what it cannot read
@@ -285,10 +270,7 @@ def reasons(stage: Stage, context: Context) -> list[str]:
     if last.fingerprint == fingerprint(now):
         return [f"{name} is gone or has changed" for name in stage.changed(output)]
     commands = {one.name: one.typed for one in stage.before(context)}
-    found = []
-    with suppress(AttributeError, TypeError, ValueError):  # the record is damaged
-        found = differences(last.inputs, now, commands)
-    return found or ["what it depends on has changed"]
+    return differences(last.inputs, now, commands) or ["what it depends on has changed"]
 
 
 def out_of_date(stage: Stage, context: Context) -> list[OutOfDate]:

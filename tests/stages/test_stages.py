@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.files import InputError, _file_digest
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages import DATA, FEATURES, LIMITS, PLOT, REPORT, SELECT, SIMULATE, TRAIN
 from punzinet.stages.options import Context, Options
@@ -176,6 +176,71 @@ def test_damaged_memory_is_one_sentence(context, content):
     (here.output.stages / "networks.json").write_text(content)
     with pytest.raises(InputError, match=r"networks.json .*again"):
         networks_to_train(here)
+
+
+def written(context, *names):
+    """Files of a stage, and the stage that makes the first of them, or as many as it is told."""
+    paths = [context.output.root / name for name in names]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(path.name)
+    return paths
+
+
+FOUND = Stage(name="found", run=lambda _: (), writes=("a",), finds="a/*.txt")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_only_what_the_last_record_names_is_removed(context, killed):
+    here = context()
+    own, edited, again = written(here, "a/own.txt", "a/edited.txt", "a/again.txt")
+    deep, mine = written(here, "a/deep/own.txt", "a/mine.dat")
+    FOUND.finish(here, [own, edited, again, deep], FOUND.begin(here.output))
+    edited.write_text("by me")
+    if killed:
+        FOUND.begin(here.output)
+    with pytest.raises(InputError, match=r"a/edited.txt is no file of the last `punzinet found`"):
+        FOUND.finish(here, [again], FOUND.begin(here.output))
+    assert {*here.output.root.glob("a/*")} == {edited, again, mine}
+    edited.unlink()
+    assert reasons(FOUND, here) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda own, *_: own.write_text("num.txt"), "a/own.txt is gone or has changed"),
+        (lambda own, other, _: other.replace(own), "a/other.txt is gone or has changed"),
+        (lambda own, *_: own.with_name("x.txt").touch(), "a/x.txt is no file of the last `punzin"),
+        (lambda *of: of[2].write_text(of[2].read_text().replace("own", "x")), "changed.*delete it"),
+    ],
+)
+def test_files_that_a_stage_did_not_write_are_found_out(context, change, said):
+    here, later = context(), Stage(name="later", run=lambda _: (), after=(FOUND,))
+    own, other = written(here, "a/own.txt", "a/other.txt")
+    FOUND.finish(here, [own, other], FOUND.begin(here.output))
+    finish(here, later)
+    change(own, other, here.output.stages / "found.json")
+    _file_digest.cache_clear()  # all of this takes less than a tick of the clock
+    with pytest.raises(InputError, match=said):
+        FOUND.check(here.output)
+    with pytest.raises(InputError, match=said):
+        run_command(later, here)
+
+
+@pytest.mark.parametrize("place", ["a", "a/own.txt", ".ledger"])
+def test_nothing_is_written_behind_a_link(context, tmp_path_factory, place):
+    here, elsewhere = context(), tmp_path_factory.mktemp("elsewhere")
+    finish(here, SIMULATE)
+    FOUND.finish(here, written(here, "a/own.txt"), FOUND.begin(here.output))
+    path = here.output.root / place
+    if path.exists():
+        path.rename(elsewhere / "moved")
+    path.symlink_to(elsewhere / "moved")
+    assert reasons(FOUND, here) == []
+    with pytest.raises(InputError, match=rf"{place} is a link, and nothing behind a link is"):
+        run_command(FOUND, here.with_options(force=True))
+    assert reasons(FOUND, here) == []
 
 
 def test_where_a_training_runs_is_no_reason_to_repeat_it(context):

@@ -134,7 +134,7 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     columns, search = dataset.columns_in(events.fields), dataset.search
     pairs = read_pairs(dataset, events)
     features, variable = search.evaluate(pairs)
-    hypothesis = _hypothesis(dataset, events)
+    hypothesis = read_hypothesis(dataset, events)
     weight = dataset.scale[0]
     if dataset.is_signal:
         weight = np.where(hypothesis < 0, 0.0, dataset.scale[hypothesis])
@@ -287,7 +287,7 @@ def _neighbours(found: Candidates) -> tuple[BoolArray, BoolArray]:
     )
 
 
-def _hypothesis(dataset: DatasetInfo, events: Any) -> IntArray:
+def read_hypothesis(dataset: DatasetInfo, events: Any) -> IntArray:
     """Index of the generated mass of each event among the hypotheses, (n,), -1 for none.
 
     InputError if one is so near a hypothesis that it must have been meant.

@@ -138,7 +138,7 @@ class Chunk(NamedTuple):
 
     def continues(self, before: "Chunk") -> bool:
         """Whether its entries follow those of another chunk in the same file."""
-        return (before.file, before.stop) == (self.file, self.start)
+        return (*before[:2], before.stop) == self[:3]
 
 
 def chunk_of(metadata: Mapping[str, Any]) -> Chunk:

@@ -1,4 +1,4 @@
-"""Duplicates: events that a dataset holds more than once, wherever in its files.
+"""Duplicates: events that the datasets of a process hold more than once, wherever in their files.
 
 Several candidates of an event stand next to each other in a file; they are no duplicates. Most
 files hold their events in the order of their identity, and then it is enough to compare the
@@ -9,7 +9,6 @@ share a hash by accident: less than one below 6·10⁹ events.
 """
 
 import itertools
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from pathlib import Path
@@ -22,12 +21,13 @@ from punzinet.analysis.compiled import njit
 from punzinet.analysis.folds import identity_hash
 from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.types import IntArray
-from punzinet.processors.candidates import read_identity
+from punzinet.processors.candidates import read_hypothesis, read_identity
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, name_of
 
 #: Events of a file are usually in the order of these, the first one changing least often.
 IDENTITY_ORDER = ("experiment", "run", "production", "event")
 SLICES: Final = 1024  # ranges of hashes that can be merged one by one
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # odd, so that its multiples differ
 AT_ONCE: Final = 16_000_000  # hashes that are merged at most, besides those of one slice
 
 
@@ -40,7 +40,9 @@ class IdentityProcessor(ChunkProcessor):
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Hash and sort identities: the ``file``, and (SLICES + 1,) ``offsets`` of its slices."""
-        hashes = identity_hash(**read_identity(dataset, events), dataset=dataset.name)
+        hashes = identity_hash(**read_identity(dataset, events), dataset=dataset.process)
+        # Events of another mass are others, even if every job numbers its own from zero.
+        hashes ^= _GOLDEN * read_hypothesis(dataset, events).astype(np.uint64)
         # Equal neighbours are candidates of one event.
         ordered = np.sort(hashes[np.concatenate(([True], hashes[1:] != hashes[:-1]))])
         borders = np.arange(SLICES, dtype=np.uint64) * np.uint64(2**64 // SLICES)
@@ -56,8 +58,9 @@ class IdentityProcessor(ChunkProcessor):
         return path.exists() and path.stat().st_size == size
 
     def settings(self, dataset: DatasetInfo) -> Any:
-        """What a hash depends on: where the identity is read from."""
-        return dataset.settings()["columns"]
+        """What a hash depends on: where the identity is read from, and the generated mass."""
+        said = dataset.settings()
+        return [said[of] for of in ("process", "columns", "mass", "hypotheses", "missing")]
 
 
 def summarise(identity: Mapping[str, IntArray]) -> dict[str, Any]:
@@ -100,7 +103,7 @@ def further_candidates(chunks: Mapping[Chunk, Any]) -> int:
 
 
 def suspicious(summaries: Mapping[Chunk, Any]) -> list[Chunk]:
-    """Chunks of a dataset that can share events with others or hold one twice.
+    """Chunks of a process that can share events with others or hold one twice.
 
     By the summaries of all chunks, these are those whose ranges of identities overlap; ranges are
     unknown where events are not in order.
@@ -118,8 +121,10 @@ def suspicious(summaries: Mapping[Chunk, Any]) -> list[Chunk]:
     return sorted(found)
 
 
-def count_duplicates(hashes: Mapping[Chunk, Any], summaries: Mapping[Chunk, Any]) -> dict[str, int]:
-    """By file, how often it repeats an event of an earlier place: of an earlier file or its own.
+def count_duplicates(
+    hashes: Mapping[Chunk, Any], summaries: Mapping[Chunk, Any]
+) -> dict[Chunk, int]:
+    """By chunk, how often it repeats an event of an earlier place: of an earlier chunk or its own.
 
     Takes the hashes of all chunks that could share events, and the summaries of chunks.
     """
@@ -140,10 +145,48 @@ def count_duplicates(hashes: Mapping[Chunk, Any], summaries: Mapping[Chunk, Any]
         # Candidates of one event on both sides of a border between chunks are no duplicate.
         same = summaries[before]["last"] == summaries[chunk]["first"]
         repeated[number] -= same and chunk.continues(before)
-    counts = Counter[str]()
-    for chunk, count in zip(chunks, repeated.tolist(), strict=True):
-        counts[chunk.file] += count
-    return {file: count for file, count in counts.items() if count}
+    found = zip(chunks, repeated.tolist(), strict=True)
+    return {chunk: count for chunk, count in found if count > 0}
+
+
+def say_twice(
+    dataset: DatasetInfo,
+    chunks: Mapping[Chunk, Any],
+    repeated: Mapping[Chunk, int],
+    shared: Mapping[str, str],
+    luminosity: float,
+) -> list[str]:
+    """Sentences on what counts more than once in a dataset, and how much of its yield that makes.
+
+    Takes what `FeatureProcessor` says of its chunks, what `count_duplicates` says of them, which
+    other dataset has a file of it as well, and the target luminosity in fb^-1.
+    """
+    kept = {chunk: part["cutflow"][-1]["weight"] for chunk, part in chunks.items()}
+    further = {chunk: part["further"] for chunk, part in chunks.items()}
+    cases: list[tuple[Mapping[Chunk, int], str, str]] = [
+        (repeated, "repeats {} events of its own or of an earlier file of its process",
+         "take copies out of `files`; other events that have the same numbers may stay"),
+        (further if dataset.policy == "all" else {}, "holds {} further candidates of an event",
+         "`features.candidates` says which of them are used"),
+    ]  # fmt: skip
+    for file, other in shared.items():
+        own = {chunk: chunk.entries for chunk in chunks if chunk.file == file}
+        what = f"with {{}} entries is a file of dataset {other} as well"
+        cases.append((own, what, "name it once, unless that is meant"))
+    scale, form, unit = 1, ",.0f", "events"
+    if dataset.is_signal:
+        scale, form, unit = len(dataset.hypotheses), ".3f", "in efficiency"
+    elif not dataset.is_data:
+        unit = f"events at {luminosity:g} fb⁻¹"
+    said, whole = [], sum(kept.values()) / scale
+    for entries, what, advice in cases:
+        if count := sum(entries.values()):
+            file, *more = dict.fromkeys(chunk.file for chunk, n in entries.items() if n)
+            where = f"{file}, with {len(more)} more," if more else file
+            part = sum(n * kept[chunk] / chunk.entries for chunk, n in entries.items()) / scale
+            makes = f"which makes about {part:{form}} of {whole:{form}} {unit}"
+            said.append(f"Dataset {dataset.name}: {where} {what.format(count)}, {makes}; {advice}.")
+    return said
 
 
 def _slice(hashes: Any, low: int, high: int) -> NDArray[np.uint64]:

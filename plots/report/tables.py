@@ -187,6 +187,7 @@ def completeness_table(caption: str, content: Any) -> list[Table]:
     """Entries read against those present and expected, of simulation or of data.
 
     Data also says what became of them. Each dataset has a line, and each file where it has several.
+    What counts more than once has a table of its own.
     """
     datasets = content["datasets"]
     fates = [name for name in FATES if any(name in one for one in datasets.values())]
@@ -200,7 +201,11 @@ def completeness_table(caption: str, content: Any) -> list[Table]:
             copies = twice["by_file"].get(file["file"], 0)
             rows.append(["", named, *_complete(file), *[""] * len(fates), copies])
     header = ("dataset", "file", "read", "present", "expected", "", *fates, "events there twice")
-    return [make_table(caption, header, rows)]
+    tables = [make_table(caption, header, rows)]
+    if said := content.get("twice"):
+        heading = ("what it is, which part of the yield it makes, and what to do",)
+        tables.append(make_table("What counts more than once", heading, [[line] for line in said]))
+    return tables
 
 
 def timing_table(folder: Path) -> tuple[list[Table], str]:

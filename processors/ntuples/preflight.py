@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -52,6 +53,13 @@ class InputFile:
         return self.size, self.changed, self.uuid, self.path, self.entries, self.tree
 
     @property
+    def source(self) -> str:
+        """What tells its tree from any other, but not from a copy: UUID and name of the tree."""
+        # Whoever wants the same bytes for the same content leaves the UUID empty.
+        uuid = self.uuid if self.uuid.strip("0-") else os.path.realpath(self.location)
+        return f"{uuid}/{self.tree}"
+
+    @property
     def location(self) -> str:
         """Where a worker finds it that runs in another folder: its absolute path, or its URL."""
         if opening.is_remote(self.path):
@@ -92,7 +100,7 @@ def preflight(
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(look_at, todo))
     files = [file for file in found if isinstance(file, InputFile)]
-    _check_copies(files)
+    _check_copies(files, manifest.datasets)
     missing = [file for file in found if isinstance(file, MissingFile)]
     for dataset in datasets:
         paths = {path for one, path, _ in todo if one is dataset}
@@ -227,15 +235,16 @@ def _stems(paths: Sequence[str]) -> dict[str, str]:
     return stems
 
 
-def _check_copies(files: Sequence[InputFile]) -> None:
-    """Refuse two files of a dataset that are the same: ROOT gives each a UUID of its own."""
-    seen: dict[tuple[str, str], str] = {}
+def _check_copies(files: Sequence[InputFile], datasets: Mapping[str, Dataset]) -> None:
+    """Refuse two files of a process that are the same: ROOT gives each a UUID of its own."""
+    seen: dict[tuple[str, str], InputFile] = {}
     for file in files:
-        first = seen.setdefault((file.dataset, file.uuid or file.path), file.path)
-        if first != file.path:
+        first = seen.setdefault((datasets[file.dataset].process, file.source), file)
+        if first is not file:
+            other = "" if first.dataset == file.dataset else f" of dataset {first.dataset}"
             raise InputError(
-                f"Dataset {file.dataset}: {first} and {file.path} are copies of the same file "
-                "(they have the same UUID); its events would count double, name it once."
+                f"Dataset {file.dataset}: {first.path}{other} and {file.path} are copies of the "
+                "same file (they have the same UUID); its events would count double, name it once."
             )
 
 

@@ -6,7 +6,7 @@ nothing that networks are trained on.
 
 import secrets
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -21,11 +21,16 @@ from punzinet.analysis.peak_fit import fit_peak, peak_edges
 from punzinet.analysis.windows import Windows, windows_from_fits
 from punzinet.processors.candidates import BLINDED, Cutflow, is_complete
 from punzinet.processors.datasets import Chunk, DatasetInfo
-from punzinet.processors.duplicates import IdentityProcessor, count_duplicates, suspicious
+from punzinet.processors.duplicates import (
+    IdentityProcessor,
+    count_duplicates,
+    say_twice,
+    suspicious,
+)
 from punzinet.processors.executors import Execution
 from punzinet.processors.features import FeatureProcessor, PeakProcessor
 from punzinet.processors.ledger import planned
-from punzinet.processors.ntuples.preflight import expected_entries
+from punzinet.processors.ntuples.preflight import InputFile, expected_entries
 from punzinet.processors.numbers import check_efficiencies, check_numbers
 from punzinet.processors.runs.reading import Reading, open_reading
 
@@ -64,24 +69,25 @@ def run_features(
     settings = provenance(manifest.digest, stage=stage, **recipe, **seen)
     if not data:
         windows.write(output.windows, settings)
-    read = Counter[tuple[str, str]]()
-    for chunk in chunks:
-        read[chunk.dataset, chunk.file] += chunk.entries
-    fates, complete = {}, {}
+    fates, complete, twice = {}, {}, list[str]()
+    shared = _shared_files(reading.files, output.completeness if data else None)
     for name, counts in processor.merge(chunks).items():
-        dataset, cutflow = processor.datasets[name], counts["cutflow"]
+        dataset, own = processor.datasets[name], _of_dataset(name, chunks)
         fates[name] = _fates(dataset, counts, chosen)
-        complete[name] = _completeness(dataset, reading, read, repeated[name], cutflow)
+        again = _of_dataset(name, repeated)
+        complete[name] = _completeness(dataset, reading, own, again, counts["cutflow"])
+        twice += say_twice(dataset, own, again, shared[name], chosen.luminosity)
     missing = {"missing": reading.gaps()} if reading.allow_missing else {}
     write_json(written[0], {"provenance": settings, "datasets": fates})
-    write_json(written[1], {"provenance": settings, "datasets": complete, **missing})
+    counts = {"provenance": settings, "datasets": complete, "twice": twice}
+    write_json(written[1], {**counts, **missing})
     return written
 
 
 def _make_tensors(
     reading: Reading, given: Windows | None, folder: Path, datasets: Mapping[str, DatasetInfo]
-) -> tuple[Windows, FeatureProcessor, dict[Chunk, Any], dict[str, dict[str, int]]]:
-    """Fit windows, unless given, write tensors, and count duplicates by dataset and file."""
+) -> tuple[Windows, FeatureProcessor, dict[Chunk, Any], dict[Chunk, int]]:
+    """Fit windows, unless given, write tensors, and count duplicates by chunk."""
     windows = given or _fit_windows(reading, datasets)
     for name in datasets:
         (folder / name).mkdir(exist_ok=True)
@@ -96,14 +102,36 @@ def _make_tensors(
                 f"{chunk.file}: entries {chunk.start} to {chunk.stop} are not all accounted for; "
                 "run the same command with --force."
             )
-    repeated = {}
-    for name, dataset in datasets.items():
-        own = {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
-        again, step = suspicious(own), f"identities-{name}"
-        hashing = IdentityProcessor([dataset], reading.ledger / step)
-        hashes = reading.process(hashing, step, "Identities", again) if again else {}
-        repeated[name] = count_duplicates(hashes, own) if again else {}
+    repeated: dict[Chunk, int] = {}
+    for process in dict.fromkeys(one.process for one in datasets.values()):
+        same = {name for name, one in datasets.items() if one.process == process}
+        own = {chunk: part for chunk, part in chunks.items() if chunk.dataset in same}
+        if again := suspicious(own):
+            step = f"identities-{process}"
+            hashing = IdentityProcessor(datasets.values(), reading.ledger / step)
+            hashes = reading.process(hashing, step, "Identities", again)
+            repeated |= count_duplicates(hashes, own)
     return windows, processor, chunks, repeated
+
+
+def _of_dataset(name: str, chunks: Mapping[Chunk, Any]) -> dict[Chunk, Any]:
+    return {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
+
+
+def _shared_files(inputs: Iterable[InputFile], simulated: Path | None) -> dict[str, dict[str, str]]:
+    """Files that an earlier dataset has as well, and which, by dataset; and what is `simulated`.
+
+    InputError if what is said of simulation cannot be read.
+    """
+    first, shared = dict[str, str](), defaultdict[str, dict[str, str]](dict)
+    if simulated is not None:
+        with files.read_result(simulated, "files", "punzinet features") as said:
+            of_each = said["datasets"].items()
+            first = {row["source"]: name for name, one in of_each for row in one["files"]}
+    for file in inputs:
+        if (other := first.setdefault(file.source, file.dataset)) != file.dataset:
+            shared[file.dataset][file.location] = other
+    return shared
 
 
 def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> Windows:
@@ -185,19 +213,23 @@ def _fates(dataset: DatasetInfo, counts: Mapping[str, Any], manifest: Manifest) 
 def _completeness(
     dataset: DatasetInfo,
     reading: Reading,
-    read: Mapping[tuple[str, str], int],
-    repeated: Mapping[str, int],
+    chunks: Iterable[Chunk],
+    repeated: Mapping[Chunk, int],
     cutflow: Cutflow,
 ) -> dict[str, Any]:
     """Entries of a dataset as JSON: read, present, expected; of data kept, rejected, hidden."""
     section = reading.manifest.datasets[dataset.name]
     files = [file for file in reading.files if file.dataset == dataset.name]
+    read, twice = Counter[str](), Counter[str]()
+    for chunk in chunks:
+        read[chunk.file] += chunk.entries
+        twice[chunk.file] += repeated.get(chunk, 0)
     rows: list[dict[str, Any]] = []
     for file in files:
-        entries, expected = read[file.dataset, file.location], expected_entries(section, file.path)
+        entries, expected = read[file.location], expected_entries(section, file.path)
         row = {"read": entries, "present": file.entries, "expected": expected}
-        rows.append({"file": file.path, **row})
-    by_file = {file.path: repeated[file.location] for file in files if file.location in repeated}
+        rows.append({"file": file.path, "source": file.source, **row})
+    by_file = {file.path: count for file in files if (count := twice[file.location])}
     fates = {}
     if dataset.is_data:
         _, *others, kept = cutflow

@@ -74,7 +74,7 @@ def status(context: Context) -> None:
         with _noting(damaged):
             incomplete += _incomplete(path)
     for line in dict.fromkeys([*incomplete, *failures, *damaged]):
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -114,11 +114,7 @@ def _incomplete(path: Path) -> list[str]:
     with read_result(path, "counts", "punzinet features") as content:
         missing = content.get("missing", [])
         said = [f"features: allowed to be missing: {row['reason']}" for row in missing]
-        for name, dataset in content["datasets"].items():
-            for file, count in dataset["duplicates"]["by_file"].items():
-                again = f"{file} repeats {count} events that are in it or in an earlier file"
-                said.append(f"features: dataset {name}: {again}")
-        return said
+        return said + [f"features: {line}" for line in content.get("twice", [])]
 
 
 def export(

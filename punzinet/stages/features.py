@@ -91,6 +91,12 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
             )  # fmt: skip
 
 
+def say_twice(path: Path) -> None:
+    """Say what counts more than once, by the completeness of a stage; InputError if damaged."""
+    for line in read_json(path, "punzinet features").get("twice", ()):
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
+
+
 def _settings(manifest: Manifest, context: Context) -> dict[str, Any]:
     sections = manifest.model_dump(mode="json", include={"datasets"})
     for dataset in sections["datasets"].values():
@@ -121,6 +127,7 @@ def _run_features(context: Context) -> Written:
     manifest, output = context.manifest, context.output
     written = run_features(manifest, output, context.execution, **context.reading)
     say_cutflow(output.features_cutflow, manifest)
+    say_twice(output.completeness)
     say_trial(output, "features")
     console.print(f"features: windows in {output.windows}, tensors in {output.tensors}")
     return written
@@ -133,6 +140,7 @@ def _run_data(context: Context) -> Written:
     manifest, output = context.manifest, context.output
     written = run_features(manifest, output, context.execution, data=True, **context.reading)
     say_cutflow(output.data_cutflow, manifest)
+    say_twice(output.data_completeness)
     say_seen(context)
     console.print(f"data: features in {output.data_tensors}")
     return written

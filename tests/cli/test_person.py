@@ -106,6 +106,19 @@ def test_features_end_with_a_cutflow_and_a_trial_run_says_so(folder):
     assert "Trial run" not in said + punzinet("status").output
 
 
+def test_events_that_count_twice_are_said_at_the_end_and_in_the_status(folder):
+    """A merged file that was left beside its parts has another UUID and the same events."""
+    write_ntuple(folder / "more.root", make_events(2, 7000))
+    change(folder, r"( +- )(\S*tautau\.root)", r"\1\2\n\1more.root")
+    for said in (features().output, punzinet("status").output):
+        (found,) = re.finditer(
+            r"Dataset tautau: \S+ repeats 7000 events .*, which makes about ([\d,]+) of ([\d,]+) "
+            r"events at 50 fb⁻¹; take copies out of `files`", said,
+        )  # fmt: skip
+        part, whole = (int(number.replace(",", "")) for number in found.groups())
+        assert whole == pytest.approx(2 * part, abs=1)
+
+
 def test_a_dry_run_says_why_and_does_nothing(folder):
     dry = ("--dry-run",)
     assert "would run\n  because it has not run to its end" in features(*dry).output

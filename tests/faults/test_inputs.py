@@ -54,10 +54,3 @@ def test_a_file_that_changed_between_two_runs(tmp_path, features, kind, record_p
     assert not any(one["duplicates"]["events"] for one in every)
     assert sum(one["read"] for one in every) == 24_000
     record_property("events", 24_000)
-
-
-def test_status_shows_events_that_are_there_twice(tmp_path, features):
-    """A merged file that was left beside its parts has another UUID and the same events."""
-    write_ntuple(tmp_path / "tautau9.root", make_events(10, 3000))  # the events of the first
-    features()
-    assert "repeats 3000 events" in run(*PUNZINET, "status", folder=tmp_path).stdout

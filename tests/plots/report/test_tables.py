@@ -120,6 +120,9 @@ def test_entries_that_are_read_and_there_twice_and_what_became_of_data():
     whole, first, _ = table(runs=dataset(100, 100, kept=12, rejected=8, blinded=180))
     assert whole == "runs all 200 complete 12 8 180 0"
     assert first == " run0.root 100 complete    0"
+    content = {"datasets": {"tautau": dataset(100)}, "twice": ["Dataset tautau repeats itself."]}
+    _, (caption, _, ((cell,),)) = tables.completeness_table("Entries", content)
+    assert (caption, cell.text) == ("What counts more than once", "Dataset tautau repeats itself.")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import re
 import shutil
 import struct
 import zlib
+from uuid import UUID
 
 import awkward as ak
 import numpy as np
@@ -123,7 +124,7 @@ def test_a_tree_without_entries_is_fine_among_others_but_not_alone(tmp_path, che
 
 def test_what_the_manifest_says_of_files_has_to_be_true(tmp_path, ntuples, check):
     files = [str(ntuples["tautau"])]
-    copy = shutil.copy(files[0], tmp_path / "copy.root")
+    shutil.copy(files[0], tmp_path / "copy.root")
     for entries in (7000, {"tautau.root": 7000}, {files[0]: 7000}):
         check({"files": files, "entries": entries})
     events = make_events(1, 10)
@@ -143,10 +144,45 @@ def test_what_the_manifest_says_of_files_has_to_be_true(tmp_path, ntuples, check
         ({"files": pattern, "checksums": {"two.root": "md5:0"}}, missed),
         ({"files": on_server, "checksums": {"x.root": "md5:0"}}, r"on a server.*leave this one"),
         ({"files": more}, r"only one of .*a\.root and .*b\.root has .* weight"),
-        ({"files": [*files, str(copy)]}, r"copy\.root are copies of the same file"),
     ):
         with pytest.raises(InputError, match=sentence):
             check({"files": files, **wrong})
+
+
+@pytest.mark.parametrize("dataset", ["tautau", "others"])
+@pytest.mark.parametrize("kind", ["path", "detour", "url", "symlink", "hard link", "copy"])
+def test_a_file_that_a_process_has_twice_is_refused(kind, dataset, tmp_path, ntuples):
+    (tmp_path / "x").mkdir()
+    first, second = shutil.copy(ntuples["tautau"], tmp_path / "a.root"), tmp_path / "b.root"
+    if kind in {"path", "detour", "url"}:
+        detour = f"{tmp_path}/x/../a.root"
+        second = {"path": first, "detour": detour, "url": f"file://{first}"}[kind]
+    else:
+        {"symlink": second.symlink_to, "hard link": second.hardlink_to}.get(
+            kind, lambda path: shutil.copy(path, second)
+        )(first)
+    files = {name: {"process": "tautau", "files": []} for name in ("tautau", dataset)}
+    files["tautau"]["files"].append(str(first))
+    files[dataset]["files"].append(str(second))
+    with pytest.raises(InputError, match=rf"Dataset {dataset}: .*(same file|is named twice)"):
+        preflight(make_manifest({"signal": ntuples["signal"], **files}))
+
+
+def test_two_trees_of_a_file_are_different_and_so_are_files_without_uuid(tmp_path, ntuples):
+    """As with a tree for each mass; and ROOT leaves the UUID empty to write the same bytes."""
+    files = {"signal": ntuples["signal"]}
+    with uproot.recreate(tmp_path / "x.root", uuid_function=lambda: UUID(int=0)) as file:
+        for tree in "ab":
+            columns = {BRANCHES[name]: values for name, values in make_events(1, 9).items()}
+            file.mktree(tree, {of: values.dtype for of, values in columns.items()}).extend(columns)
+            path = str(tmp_path / "x.root")
+            files[tree] = {"process": "tautau", "files": [path], "tree": tree}
+    shutil.copy(tmp_path / "x.root", tmp_path / "y.root")
+    files["c"] = files["a"] | {"files": [str(tmp_path / "y.root")]}
+    assert len(preflight(make_manifest(files))[0]) == 4
+    files["d"] = files["a"]
+    with pytest.raises(InputError, match=r"Dataset d: .*x\.root of dataset a and .*x\.root are"):
+        preflight(make_manifest(files))
 
 
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))

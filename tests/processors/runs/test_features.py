@@ -1,8 +1,13 @@
+import json
+import re
+from fractions import Fraction
+
 import numpy as np
 import polars as pl
 import pytest
 from outputs import contents, datasets_of, results_in, settings_of
 from small_data import MASSES, damage, make_events, make_manifest, write_ntuple
+from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
@@ -168,6 +173,59 @@ def test_events_that_are_there_twice_are_reported(tmp_path, ntuples):
     assert datasets["tautau"]["duplicates"] == {"events": 15, "by_file": {paths[1]: 15}}
     assert datasets["signal"]["duplicates"] == {"events": 0, "by_file": {}}
     assert datasets_of(output.features_cutflow)["tautau"]["further_candidates"] == 2
+
+
+EVENTS, ALL = make_events(7, 600), np.arange(600)
+
+
+def again(*order):
+    """Events in another order, some of them, or several times."""
+    return {name: values[np.concatenate(order)] for name, values in EVENTS.items()}
+
+
+@pytest.mark.parametrize(
+    ("a", "other", "expected"),
+    [
+        (again(ALL[::-1]), None, []),
+        (again(ALL, ALL), None, ["first a repeats 600 1/2"]),
+        (again(np.repeat(ALL, 2)), None, ["first a holds 600 1/2"]),
+        (EVENTS, ("tautau", again(ALL[::2])), ["second b repeats 300 1/1"]),
+        (EVENTS, ("eemumu", again(ALL[::2])), []),
+        (EVENTS, ("eemumu", None), ["second a with 600 1/1"]),
+        (EVENTS, ("data", None), ["second a with 600 1/1"]),
+    ],
+)
+def test_what_counts_more_than_once_is_said_with_what_it_makes(
+    a, other, expected, tmp_path, ntuples
+):
+    """In one file, in two datasets of a process, of two processes, of simulation and data."""
+    path = write_ntuple(tmp_path / "a.root", a)
+    files = {"signal": ntuples["signal"], "first": {"process": "tautau", "files": [str(path)]}}
+    process, events = other or ("", None)
+    if other:
+        path = path if events is None else write_ntuple(tmp_path / "b.root", events)
+        files["second"] = {"process": process, "files": [str(path)]}
+    manifest = make_manifest(files, blinding={"signal_region": [8.9, 9.0]})
+    output = run(manifest, tmp_path / "output")
+    completeness = output.completeness
+    if process == "data":
+        make_features(manifest, output.root, data=True)
+        completeness = output.data_completeness
+    said = " ".join(json.loads(completeness.read_text())["twice"])
+    found = re.findall(r"Dataset (\w+): \S+/(\w)\.root (\w+) (\d+) .* (\d+) of (\d+) events", said)
+    parts = [Fraction(int(part), int(whole)).limit_denominator(9) for *_, part, whole in found]
+    ratios = [f"{part.numerator}/{part.denominator}" for part in parts]
+    assert [" ".join([*line[:4], r]) for line, r in zip(found, ratios, strict=True)] == expected
+
+
+def test_events_of_another_mass_are_others_though_numbered_alike(tmp_path, ntuples):
+    files = {"tautau": ntuples["tautau"]}
+    for mass in (1.0, 2.0):
+        path = write_ntuple(tmp_path / f"{mass}.root", make_events(1, 2000, mass))
+        files[f"of{mass:g}"] = {"process": "signal", "mass": mass, "files": [str(path)]}
+    manifest = make_manifest(files, hypotheses={"masses": [1.0, 2.0]})
+    output = run(manifest, tmp_path / "output")
+    assert '"twice": []' in output.completeness.read_text()
 
 
 @pytest.mark.parametrize("kind", ["mktree", "mkrntuple"])

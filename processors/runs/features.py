@@ -72,15 +72,15 @@ def run_features(
     fates, complete, twice = {}, {}, list[str]()
     shared = _shared_files(reading.files, output.completeness if data else None)
     for name, counts in processor.merge(chunks).items():
-        dataset, own = processor.datasets[name], _of_dataset(name, chunks)
+        dataset, again = processor.datasets[name], _of_dataset(name, repeated)
+        parts = _of_dataset(name, chunks)
         fates[name] = _fates(dataset, counts, chosen)
-        again = _of_dataset(name, repeated)
-        complete[name] = _completeness(dataset, reading, own, again, counts["cutflow"])
-        twice += say_twice(dataset, own, again, shared[name], chosen.luminosity)
+        complete[name] = _completeness(dataset, reading, parts, again, counts["cutflow"])
+        twice += say_twice(dataset, parts, again, shared[name], chosen.luminosity)
     missing = {"missing": reading.gaps()} if reading.allow_missing else {}
     write_json(written[0], {"provenance": settings, "datasets": fates})
-    counts = {"provenance": settings, "datasets": complete, "twice": twice}
-    write_json(written[1], {**counts, **missing})
+    found = {"datasets": complete, "twice": twice, **missing}
+    write_json(written[1], {"provenance": settings, **found})
     return written
 
 

@@ -70,7 +70,7 @@ def run_features(
     if not data:
         windows.write(output.windows, settings)
     fates, complete, twice = {}, {}, list[str]()
-    shared = _shared_files(reading.files, output.completeness if data else None)
+    shared = _shared_files(reading.files, output.completeness)
     for name, counts in processor.merge(chunks).items():
         dataset, again = processor.datasets[name], _of_dataset(name, repeated)
         parts = _of_dataset(name, chunks)
@@ -118,13 +118,13 @@ def _of_dataset(name: str, chunks: Mapping[Chunk, Any]) -> dict[Chunk, Any]:
     return {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
 
 
-def _shared_files(inputs: Iterable[InputFile], simulated: Path | None) -> dict[str, dict[str, str]]:
-    """Files that an earlier dataset has as well, and which, by dataset; and what is `simulated`.
+def _shared_files(inputs: Iterable[InputFile], simulated: Path) -> dict[str, dict[str, str]]:
+    """Files of each dataset that an earlier one has as well, or a simulated one, and which.
 
-    InputError if what is said of simulation cannot be read.
+    InputError if the completeness of what was `simulated`, which comes first, cannot be read.
     """
     first, shared = dict[str, str](), defaultdict[str, dict[str, str]](dict)
-    if simulated is not None:
+    if simulated.exists():
         with files.read_result(simulated, "files", "punzinet features") as said:
             of_each = said["datasets"].items()
             first = {row["source"]: name for name, one in of_each for row in one["files"]}

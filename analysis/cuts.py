@@ -236,11 +236,54 @@ def best_cuts(
             "No training hypothesis has a signal event in its window, so that no cut is better "
             "than another; give the signal datasets more events."
         )
-    constants = figure.constant, figure.a, figure.b
-    geometric = figure.average == "geometric"
-    merit = constants, luminosity, figure.uncertainty_of(processes), geometric
+    merit = _merit(figure, luminosity, processes)
     cuts, single = _scan(events, used, unseen_background(events), merit)
     return cuts, float(single)
+
+
+def nearly_best_cuts(
+    events: RankedEvents,
+    tolerance: float,
+    figure: FigureOfMerit,
+    luminosity: float,
+    processes: Sequence[str] = (),
+) -> FloatArray:
+    """Find the loosest and the tightest cut with a σ_min within a relative tolerance of the best.
+
+    Both, (2, H), are NaN for a hypothesis without signal; the rest is as for `best_cuts`.
+    """
+    merit = _merit(figure, luminosity, processes)
+    return _span(events, 1 + tolerance, unseen_background(events), merit)
+
+
+def _merit(figure: FigureOfMerit, luminosity: float, processes: Sequence[str]) -> _Merit:
+    constants = figure.constant, figure.a, figure.b
+    geometric = figure.average == "geometric"
+    return constants, luminosity, figure.uncertainty_of(processes), geometric
+
+
+@njit(cache=True)
+def _span(events: RankedEvents, factor: float, unseen: FloatArray, merit: _Merit) -> FloatArray:
+    """First and last cut, (2, H), with a σ_min of at most `factor` times the best."""
+    best, ends = np.full(events.hypotheses, np.inf), np.full((2, events.hypotheses), np.nan)
+    for finds_best in (True, False):
+        sums = np.zeros((events.hypotheses, events.processes + 1))
+        background = np.zeros(events.hypotheses)
+        i = 0
+        while i < len(events.logit):
+            first = i
+            i = _add_equal(events, first, sums, background)
+            for k in range(first, i):
+                own = events.start[k]
+                if events.process[k] < 0 and own < events.stop[k]:
+                    sigma = _sigma_min(sums[own], background[own] or unseen[own], merit)
+                    if finds_best:
+                        best[own] = min(best[own], sigma)
+                    elif sigma <= factor * best[own]:
+                        ends[0, own] = events.logit[k]
+                        if np.isnan(ends[1, own]):
+                            ends[1, own] = events.logit[k]
+    return ends
 
 
 @njit(cache=True)

@@ -27,7 +27,7 @@ LINES: Mapping[str, tuple[str, Any, float]] = {
     "aware-known": (style.VIOLET, style.DOTTED, 0.9),
 }
 NEIGHBOURS = 5  # masses that lines average over
-RATIO_TICKS = (0.2, 0.3, 0.5, 0.7, 1, 1.4, 2, 3, 5)
+RATIO_RANGE = (0.2, 5.0)
 
 
 def write_figures(
@@ -73,15 +73,14 @@ def comparison_figure(
     for axes, centre in ((upper, middle), (lower, np.ones(len(mass)))):
         ends = centre * (1 - error).clip(0.05), centre * (1 + error)
         axes.fill_between(mass, *ends, color=colour, alpha=0.25, linewidth=0)
-        axes.set_yscale("log")
     drawn = np.stack(list(curves.values()))
-    upper.set(ylim=(0.5 * np.nanmin(drawn), 1.3 * np.nanmax(drawn)), ylabel=style.SIGMA_MIN)
-    upper.legend(loc="upper center", title=f"mean over {NEIGHBOURS} neighbouring masses")
+    style.log_axis(upper, *style.finite_range(drawn.ravel()))
+    upper.set_ylabel(style.SIGMA_MIN)
+    title = f"mean over {NEIGHBOURS} neighbouring masses"
+    style.add_legend(figure, upper.get_legend_handles_labels()[0], 2, title=title)
     style.add_label(upper, results.luminosity)
     ratios = drawn / middle
-    lower.set_yticks(RATIO_TICKS, [f"{tick:g}" for tick in RATIO_TICKS])
-    lower.set_yticks([], minor=True)
-    lower.set_ylim(0.9 * max(np.nanmin(ratios), 0.2), 1.1 * min(np.nanmax(ratios), 5.0))
+    style.log_axis(lower, *style.finite_range(ratios.ravel().clip(*RATIO_RANGE)))
     lower.set_ylabel(ratio_label, loc="center")
     style.mass_axis(lower, mass, parameter)
     figure.align_ylabels()

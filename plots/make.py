@@ -8,19 +8,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import punzinet
-from punzinet.analysis.io.files import InputError, read_json
+from punzinet.analysis.cuts import SIGNAL, RankedEvents, nearly_optimal_cuts
+from punzinet.analysis.io.files import InputError, read_json, read_result
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.tensor_events import read_tensor_events
+from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
-from punzinet.analysis.search import Search
+from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.simulation.published import WEIGHTED_SIGMAS
+from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra, style
-from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
+from punzinet.plots.network_output import TOLERANCE, Cuts, Outputs, outputs_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, limits_figure, sigma_min_figure
 from punzinet.plots.training_history import Phase, history_figure, read_history
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
@@ -42,7 +45,8 @@ def make_plots(
 
     InputError if a result is missing or damaged.
     """
-    return style.save_all(_figures(output, manifest, network, limits=limits), output.plots)
+    with style.labelled(manifest):
+        return style.save_all(_figures(output, manifest, network, limits=limits), output.plots)
 
 
 def _figures(
@@ -63,7 +67,8 @@ def _figures(
         phases.append(Phase(*words, read_history(folder, "punzinet train")))
     yield "training_history", history_figure([one for one in phases if len(one.history["epoch"])])
     yield "figure_of_merit", figure_of_merit_figure(sensitivity, search.parameter)
-    yield "window_widths", widths_figure(windows)
+    default = style.is_ours(manifest) and search.variable == RECOIL.variable
+    yield "window_widths", widths_figure(windows, WEIGHTED_SIGMAS if default else {})
     if limits:
         result = Limits.read(output.limits)
         yield "limit_cross_section", limits_figure(result, search, coupling=False)
@@ -91,13 +96,16 @@ def _of_events(
     drawn = [read_spectrum(output.histograms, stage, mass) for stage in STAGES]
     words: dict[str, Any] = {"processes": processes, "parameter": search.parameter}
     words |= {"cross_section": float(f"{strength:.1g}"), "luminosity": manifest.luminosity}
+    words["efficiency"] = _efficiency(output.selection_cutflow, windows)
+    words["searched"] = windows.mass
     yield mass.file_name, spectra.mass_figure(drawn, shown, **words)
     events = read_tensor_events(output.tensors, search)
     # Torch takes a second to import, in which the other process saves figures.
     evaluated = punzinet.load_network(output.network(network), search).network
     logit = evaluated.logit_numpy(events.features)
     measured = search.variable.signed_mass(events.variable)
-    cuts = Cuts(sensitivity.mass, judged.optimal.cut, judged.single_cut)
+    flat = _nearly_optimal(events, logit, windows, sensitivity)
+    cuts = Cuts(sensitivity.mass, judged.optimal.cut, judged.single_cut, flat)
     signal, background = (
         (Outputs(measured[rows], logit[rows], events.weight[rows], content), cuts)
         for rows, content in ((events.signal, style.EFFICIENCY), (~events.signal, style.BACKGROUND))
@@ -114,6 +122,34 @@ def _of_events(
     yield "features", spectra.features_figure(search, shapes, backgrounds, processes)
     peaks = {i: (signals[m].variable, signals[m].weight) for i, m in examples.items()}
     yield "signal_peaks", peaks_figure(windows, peaks)
+
+
+def _efficiency(path: Path, windows: Windows) -> list[FloatArray]:
+    """Efficiencies (H,) of the signals in their own windows, before and after the cut."""
+    with read_result(path, "yields in the windows", "punzinet select") as content:
+        rows = content["hypotheses"]
+        index = windows.index_of(np.array([row["mass"] for row in rows], dtype=np.float64))
+        found = [np.array([row[stage][SIGNAL_PROCESS] for row in rows]) for stage in STAGES]
+        return [values[np.argsort(index)] for values in found]
+
+
+def _nearly_optimal(
+    events: TensorEvents, logit: FloatArray, windows: Windows, sensitivity: Sensitivity
+) -> FloatArray:
+    """Ends (2, H) of the cuts that are about as good as the best, by all events."""
+    names, code = np.unique(events.process, return_inverse=True)
+    backgrounds = [name for name in names if name != SIGNAL_PROCESS]
+    place = {name: i for i, name in enumerate(backgrounds)} | {SIGNAL_PROCESS: SIGNAL}
+    process = np.array([place[name] for name in names])[code]
+    start, stop = windows.assign(events.variable)
+    own = windows.index_of(events.mass)
+    inside = (start <= own) & (own < stop)
+    start = np.where(events.signal, np.where(inside, own, 0), start)
+    stop = np.where(events.signal, np.where(inside, own + 1, 0), stop)
+    size = {"processes": len(backgrounds), "hypotheses": len(windows)}
+    ranked = RankedEvents.rank(logit, events.weight, process, start, stop, **size)
+    about = sensitivity.figure_of_merit, sensitivity.luminosity, backgrounds
+    return nearly_optimal_cuts(ranked, *about, tolerance=TOLERANCE)
 
 
 def _of_data(

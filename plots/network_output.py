@@ -16,6 +16,7 @@ from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 
 BINS = (60, 90)  # of output and mass
+TOLERANCE = 0.05  # of σ_min, within which one cut is as good as another
 SINGLE: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2)), "label": "single cut"}
 
 
@@ -34,6 +35,8 @@ class Cuts(NamedTuple):
     mass: FloatArray  # (H,) of the hypotheses, GeV
     optimal: FloatArray  # (H,) best for each; infinite where nothing is selected
     single: float
+    #: (2, H) ends of the cuts whose σ_min is within `TOLERANCE` of the best.
+    nearly_optimal: FloatArray | None = None
 
 
 @style.style()
@@ -55,21 +58,25 @@ def outputs_figure(
     for axes, (name, (events, cuts)) in zip(grid[:, 0], panels.items(), strict=True):
         output = style.include((cuts.single, cuts.single), events.logit)
         _draw_density(axes, events, output, (low, high))
-        _draw_best(axes, cuts.optimal, cuts.mass)
+        _draw_best(axes, cuts)
         axes.plot([cuts.single] * 2, [low, high], **SINGLE)
         axes.set_ylabel(variable.mass.axis_label + remark)
-        axes.legend(loc="upper left", ncols=3, title=name, title_fontsize=6.5, alignment="left")
-    grid[0, 0].set_ylim(low, high + 0.16 * (high - low))
+        axes.text(0.03, 0.97, name, transform=axes.transAxes, va="top", fontweight="bold")
+    grid[0, 0].set_ylim(low, high + 0.08 * (high - low))
     grid[-1, 0].set_xlabel("output before sigmoid")
+    style.add_legend(figure, grid[0, 0].get_legend_handles_labels()[0], 2)
     style.add_label(grid[0, 0], luminosity)
     return figure
 
 
-def _draw_best(axes: Axes, x: FloatArray, y: FloatArray) -> None:
-    """Draw the best cut of each mass, with a gap where nothing is selected."""
-    look: dict[str, Any] = {"color": style.RED, "marker": "o", "markersize": 1.5, "linewidth": 0.7}
-    x, y = (np.where(np.isfinite(x) & np.isfinite(y), v, np.nan) for v in (x, y))
-    axes.plot(x, y, label="best cut per mass", **look)
+def _draw_best(axes: Axes, cuts: Cuts) -> None:
+    """Draw the best cut of each mass that has one, and between which cuts σ_min hardly changes."""
+    finite = np.isfinite(cuts.optimal)
+    look: dict[str, Any] = {"color": style.RED, "marker": "o", "markersize": 1.5, "linestyle": ""}
+    axes.plot(cuts.optimal[finite], cuts.mass[finite], label="best cut per mass", **look)
+    if cuts.nearly_optimal is not None:
+        label = rf"$\sigma_\mathrm{{min}}$ within {100 * TOLERANCE:g} % of the best"
+        axes.hlines(cuts.mass, *cuts.nearly_optimal, colors=style.RED, linewidth=0.5, label=label)
 
 
 def _draw_density(axes: Axes, events: Outputs, *ranges: tuple[float, float]) -> None:

@@ -1,6 +1,6 @@
 """σ_min, the figure of merit (Fig. 3, 4, 7) and expected upper limits against the mass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
 
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.search import Search
@@ -17,7 +16,6 @@ from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.plots import style
 
 Cut = Literal["optimal", "single", "half"]
-RATIO_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 #: Label, loss of the networks, their cut, and colour of each curve.
 CURVES: tuple[tuple[str, str, Cut, str], ...] = (
     ("BCE, best cut per mass", "bce", "optimal", style.ORANGE),
@@ -31,9 +29,9 @@ OPEN: dict[str, Any] = {"linestyle": "", "markersize": 4, "markerfacecolor": "wh
 UNSEEN = "no background"
 #: Label, selection and method, colour and dash of each limit.
 LIMIT_LINES: tuple[tuple[str, str, str, str, Any], ...] = (
-    ("asymptotic, one cut", "single", "asymptotic", "black", "-"),
-    ("exact sums, one cut", "single", "counting", "black", style.DOTTED),
-    ("BCE, best cut per mass", "best", "asymptotic", style.ORANGE, (0, (5, 1.5))),
+    ("one cut, exact sums", "single", "counting", "black", "-"),
+    ("one cut, asymptotic", "single", "asymptotic", style.RED, style.DOTTED),
+    ("BCE, best cut per mass", "best", "counting", style.ORANGE, style.DASHED),
 )
 INNER, OUTER = "#7fb6e6", "#d3e5f5"  # ±1σ and ±2σ, told apart without colour by their lightness
 
@@ -135,18 +133,13 @@ def ratio_figure(
     figure, upper, lower = style.ratio_panels(1.05)
     _draw_curves(upper, curves, merit=merit, points=points)
     style.add_label(upper, luminosity)
+    ends = style.include((0.8, 1.25), np.array(_ends([r for r, _ in ratios], below)))
     for ratio, colour in ratios:
-        _draw_curve(lower, ratio, colour, line=False)
+        _draw_curve(lower, ratio, colour, ends, line=False)
     for line in below:
         lower.add_line(line)
     if ratios:  # on a logarithmic axis, for they fluctuate by factors
-        drawn = [ratio.sigma for ratio, _ in ratios]
-        drawn += [np.asarray(line.get_ydata(), dtype=float) for line in below]
-        low, high = style.include((0.8, 1.25), *(values[values > 0] for values in drawn))
-        lower.set(yscale="log", ylim=(0.8 * low, 1.25 * high))
-        lower.set_yticks([tick for tick in RATIO_TICKS if 0.8 * low <= tick <= 1.25 * high])
-        lower.yaxis.set_major_formatter("{x:g}")
-        lower.yaxis.set_minor_formatter(NullFormatter())
+        style.log_axis(lower, *ends)
     lower.set_ylabel(ratio_label, loc="center")
     style.mass_axis(lower, next(iter(curves.values()))[0].mass, parameter)
     figure.align_ylabels()
@@ -156,41 +149,62 @@ def ratio_figure(
 def _draw_curves(axes: Axes, curves: Curves, *, merit: bool, points: Sequence[Line2D] = ()) -> None:
     """Draw curves with their legend: the figure of merit, or σ_min on a logarithmic axis."""
     shown = [(c.figure_of_merit if merit else c, colour) for c, colour in curves.values()]
+    _, high = ends = _ends([curve for curve, _ in shown], points)
     for curve, colour in shown:
-        _draw_curve(axes, curve, colour)
+        _draw_curve(axes, curve, colour, ends)
     for line in points:
         axes.add_line(line)
-    values = [curve.sigma for curve, _ in shown]
-    values += [np.asarray(line.get_ydata(), dtype=float) for line in points]
-    low, high = style.finite_range(*(v[v > 0] for v in values))
-    if merit:  # room for the legend above; long error bars are cut off
-        axes.set_ylim(0, 1.55 * high)
+    if merit:  # long error bars are cut off
+        axes.set_ylim(0, 1.08 * high)
     else:
-        axes.set(yscale="log", ylim=(0.6 * low, 1.5 * high * (high / low) ** 0.5))
+        style.log_axis(axes, *ends)
     axes.set_ylabel(style.FIGURE_OF_MERIT if merit else style.SIGMA_MIN)
-    handles = [Line2D([], [], color=c, marker="o", label=name) for name, (_, c) in curves.items()]
-    alone: dict[str, Any] = {"linestyle": ""}
+    handles = [
+        Line2D([], [], color=c, linestyle=style.DASHES.get(c, "-"), marker="o", label=name)
+        for name, (_, c) in curves.items()
+    ]
+    alone: dict[str, Any] = {"linestyle": "", "color": "black"}
     marks = [("o", "trained mass", alone), ("^", "other mass", alone)]
     if any(curve.limit.any() for curve, _ in shown):
-        marks.append((LIMIT_MARKERS[1 if merit else -1], UNSEEN, OPEN))
-    handles += [Line2D([], [], color="black", marker=m, label=of, **look) for m, of, look in marks]
-    axes.legend(handles=[*handles, *points[-1:]], ncols=2, loc="upper left")
+        marks.append((LIMIT_MARKERS[1 if merit else -1], UNSEEN, alone | OPEN))
+    handles += [Line2D([], [], marker=marker, label=of, **look) for marker, of, look in marks]
+    style.add_legend(axes.figure, [*handles, *points[-1:]], 2)
 
 
-def _draw_curve(axes: Axes, curve: Curve, colour: str, *, line: bool = True) -> None:
-    """Draw a curve: circles for trained masses, triangles for others, open ones for limits."""
+def _ends(curves: Iterable[Curve], points: Iterable[Line2D] = ()) -> tuple[float, float]:
+    """Smallest and largest value above 0 that an axis has to hold.
+
+    What is known to lie below some value needs no room below it, and what lies above, none above.
+    """
+    further = [np.asarray(line.get_ydata(), dtype=float) for line in points]
+    above, below = (
+        [*(curve.sigma[curve.limit != sign] for curve in curves), *further] for sign in (-1, 1)
+    )
+    low, _ = style.finite_range(*(values[values > 0] for values in above))
+    _, high = style.finite_range(*below)
+    return min(low, high), high
+
+
+def _draw_curve(
+    axes: Axes, curve: Curve, colour: str, ends: tuple[float, float], *, line: bool = True
+) -> None:
+    """Draw a curve: circles for trained masses, triangles for others, open ones for limits.
+
+    Limits beyond the ends stand there: what they say is true there too.
+    """
     finite = np.isfinite(curve.sigma)
+    known = finite & (curve.limit == 0)
     if line:
-        shown = np.where(finite, curve.sigma, np.nan)
-        axes.plot(curve.mass, shown, color=colour, linewidth=0.6, alpha=0.7)
+        look = {"color": colour, "linestyle": style.DASHES.get(colour, "-"), "linewidth": 0.8}
+        axes.plot(curve.mass[known], curve.sigma[known], **look)
     error = np.where(np.isfinite(curve.error), curve.error, np.nan)
     for chosen, marker in ((curve.training, "o"), (~curve.training, "^")):
-        rows = chosen & finite & (curve.limit == 0)
+        rows = chosen & known
         look = {"fmt": marker, "color": colour, "elinewidth": 0.5, "markeredgewidth": 0}
         style.draw_points(axes, curve.mass[rows], curve.sigma[rows], error[rows], 2.8, **look)
     for sign, marker in LIMIT_MARKERS.items():
         rows = finite & (curve.limit == sign)
-        axes.plot(curve.mass[rows], curve.sigma[rows], marker, color=colour, **OPEN)
+        axes.plot(curve.mass[rows], curve.sigma[rows].clip(*ends), marker, color=colour, **OPEN)
 
 
 @style.style()
@@ -208,7 +222,7 @@ def limits_figure(limits: Limits, search: Search, *, coupling: bool) -> Figure:
         drawn = limits.coupling(values) if coupling else values
         return np.where(np.isfinite(drawn), drawn, np.nan).T
 
-    bands = drawable(limits.selections["single"].asymptotic)
+    bands = drawable(limits.selections["single"].counting)
     figure, axes = style.new_figure(0.9)
     drawn, unseen = [bands.ravel()], []
     for label, key, method, colour, dash in LIMIT_LINES:
@@ -223,11 +237,9 @@ def limits_figure(limits: Limits, search: Search, *, coupling: bool) -> Figure:
     if np.isfinite(unseen).any():
         points = np.tile(limits.mass, len(unseen)), np.ravel(unseen)
         axes.plot(*points, color="black", marker="v", label=UNSEEN, **OPEN)
-    axes.set_yscale("log")
-    low, high = style.finite_range(*drawn)
-    axes.set_ylim(0.7 * low, 1.3 * high * (high / low) ** 0.25)  # room for a legend of three rows
+    style.log_axis(axes, *style.finite_range(*drawn))
     axes.set_ylabel(f"{100 * limits.confidence_level:g} % CL upper limit on\n{quantity}")
-    axes.legend(ncols=2, loc="upper left")
+    style.add_legend(figure, axes.get_legend_handles_labels()[0], 2)
     style.mass_axis(axes, limits.mass, search.parameter)
     style.add_label(axes, limits.luminosity)
     return figure

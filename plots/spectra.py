@@ -1,7 +1,7 @@
 """Spectra: backgrounds stacked, with signals or data over them; and features by their shape."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import zip_longest
+from itertools import cycle, zip_longest
 from typing import Any, NamedTuple
 
 import mplhep
@@ -21,7 +21,9 @@ from punzinet.plots import style
 DECADES = 6.0  # of the logarithmic axis below the largest bin, if the signals do not end above
 RATIO_HEIGHT, RATIO_RANGE = 0.36, (0.0, 2.0)  # as a share of the panel above
 TITLES = ("before the cut", "after the single cut")
+SEARCHED: dict[str, Any] = {"color": "#eef1f6", "zorder": -2, "label": "masses searched for"}
 BINS = 40  # of a feature
+HATCHES = ("////", "\\\\\\\\", "....", "xxxx")
 #: (n, F) features of events of one kind, and their weights (n,).
 WeightedFeatures = tuple[FloatArray, FloatArray]
 #: Backgrounds, with the axes ``process`` and the mass in GeV, events at the luminosity; and the
@@ -50,36 +52,51 @@ def mass_figure(
     spectra: Sequence[MassSpectrum],
     shown: Iterable[float],
     *,
+    efficiency: Sequence[FloatArray],
+    searched: FloatArray,
     cross_section: float,
     luminosity: float,
     processes: Mapping[str, str],
     parameter: str,
 ) -> Figure:
-    """Draw the mass before (above) and after (below) the single cut, with up to three signals.
+    """Draw the mass before and after the single cut, up to three signals, and efficiencies.
 
-    Signals are drawn for a cross-section in fb, everything for a luminosity in fb^-1. Processes
-    and the mass of a signal are written as `processes` and `parameter` say.
+    Signals are drawn for a cross-section in fb, everything for a luminosity in fb^-1. Efficiencies
+    before and after, (H,) each, are those of the masses that are searched for, (H,) in GeV, in
+    their own windows. Processes and the mass of a signal are written as `processes` and
+    `parameter` say.
     """
     axis = spectra[0][0].axes[1]
-    figure, panels = style.new_figure(1.25, nrows=2, sharex=True)
-    for axes, (backgrounds, signals), title in zip(panels, spectra, TITLES, strict=True):
-        total, _ = draw_stack(axes, backgrounds, processes)
+    figure, panels = style.new_figure(1.45, nrows=3, sharex=True, height_ratios=(1.5, 1.5, 1))
+    order = [name for name, _ in _by_size(spectra[0][0])]
+    for axes, (backgrounds, signals), title in zip(panels, spectra, TITLES, strict=False):
+        total, _ = draw_stack(axes, backgrounds, processes, order)
         peaks = []
         for look, mass in style.signal_looks(signals.keys() & shown, parameter):
             values = cross_section * luminosity * signals[mass].values()
             mplhep.histplot(values, axis.edges, ax=axes, yerr=False, **look)
             peaks.append(float(values.max(initial=0)))
-        # From the smallest bin that matters to room for the legend above the largest.
+        # From the smallest bin that matters to room for the title above the largest.
         top = max([float(total.max(initial=0)), *peaks]) or 1.0
         low = float(total.min(where=total > 0, initial=top))
         low = max(0.5 * min([low, *(0.05 * p for p in peaks if p > 0)]), top / 10**DECADES)
         events = f"events / {axis.widths[0]:.3g} GeV"
-        axes.set(yscale="log", ylim=(low, top * (top / low) ** 0.7), xlabel="", ylabel=events)
+        axes.set(yscale="log", ylim=(low, top * (top / low) ** 0.2), xlabel="", ylabel=events)
         axes.text(0.97, 0.94, title, transform=axes.transAxes, ha="right", va="top")
+    for axes in panels:
+        axes.axvspan(searched[0], searched[-1], **SEARCHED)
+    for values, title, face in zip(efficiency, TITLES, ("white", "black"), strict=True):
+        look = {"color": "black", "markerfacecolor": face, "markeredgewidth": 0.4, "label": title}
+        style.draw_points(panels[2], searched, 100 * values, size=1.8, **look)
+    _, top = style.include((0, 0), *efficiency)
+    panels[2].set(ylim=(0, 130 * top or 1), ylabel="signal eff. [%]", xlabel=axis.label)
+    panels[2].legend(handles=panels[2].containers, ncols=2, loc="upper right")
+    filled = np.flatnonzero(spectra[0][0].project(axis.name).values())
+    last = axis.edges[filled[-1] + 1] if len(filled) else axis.edges[-1]
+    panels[2].set_xlim(axis.edges[0], max(float(last), searched[-1] + 0.1))
     drawn = rf"signals drawn for $\sigma = {cross_section:g}$ fb"
-    look = {"title": drawn, "title_fontsize": 6.2, "alignment": "left"}
-    panels[0].legend(loc="upper left", bbox_to_anchor=(0, 0.9), ncols=2, **look)
-    panels[1].set(xlim=(axis.edges[0], axis.edges[-1]), xlabel=axis.label)
+    handles, _ = panels[0].get_legend_handles_labels()
+    style.add_legend(figure, handles, 3, title=drawn, title_fontsize=6.2)
     style.add_label(panels[0], luminosity)
     figure.align_ylabels()
     return figure
@@ -95,10 +112,11 @@ def features_figure(
     """Draw each feature, normalised to unit area, of backgrounds and up to three signals."""
     features = search.features
     drawn: list[tuple[WeightedFeatures, dict[str, Any]]] = []
-    for name, colour in style.process_colours(list(backgrounds)).items():
-        fill = {"color": colour, "histtype": "fill", "alpha": 0.3, "linewidth": 0}
-        line = {"color": colour, "linewidth": 0.8, "label": processes.get(name, name)}
-        drawn += [(backgrounds[name], fill), (backgrounds[name], line)]
+    colours = style.process_colours(list(backgrounds)).items()
+    for (name, colour), hatch in zip(colours, cycle(HATCHES), strict=False):
+        look = {"histtype": "fill", "facecolor": "none", "edgecolor": colour, "hatch": hatch}
+        look |= {"linewidth": 0.8, "label": processes.get(name, name)}
+        drawn.append((backgrounds[name], look))
     for look, mass in style.signal_looks(signals, search.parameter):
         drawn.append((signals[mass], {**look, "linewidth": 0.9}))
     figure, grid = style.new_figure(1.05, nrows=-(-len(features) // 2), ncols=2, squeeze=False)
@@ -110,7 +128,7 @@ def features_figure(
     unit = features[0].unit if len({feature.unit for feature in features}) == 1 else ""
     for axes in grid[:, 0]:
         axes.set_ylabel(f"density [1/{unit}]" if unit else "density")
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    style.add_legend(figure, grid[0, 0].get_legend_handles_labels()[0], 3)
     style.add_label(grid[0, 0])
     return figure
 
@@ -127,6 +145,7 @@ def _draw_shapes(axes: Axes, drawn: list[tuple[FloatArray, FloatArray, dict[str,
         top = max(top, float(density.values().max()))
         mplhep.histplot(density, ax=axes, yerr=False, flow="none", **look)
     axes.set(xlim=(axis.edges[0], axis.edges[-1]), ylim=(0, 1.08 * top or 1))
+    axes.locator_params(nbins=5)
 
 
 @style.style()
@@ -165,9 +184,10 @@ def _draw_data(
     for below in grid[1::2, 0]:
         below.set_ylabel("data / sim.")
     title = {"title": f"Seen: {seen.what}", "title_fontsize": 6.5}
-    handles = grid[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=3, **title)
-    style.add_label(grid[0, 0], label=style.DATA_LABEL)
+    style.add_legend(figure, grid[0, 0].get_legend_handles_labels()[0], 3, **title)
+    shown = style.SHOWN_LABEL.get()  # one of ours says whose simulation it is, and not whose data
+    ours = shown in {style.LABEL, style.OTHER_LABEL}
+    style.add_label(grid[0, 0], label=style.DATA_LABEL if ours else shown)
     grid[0, -1].set_title(rf"$L = {seen.luminosity:.3g}\ \mathrm{{fb}}^{{-1}}$", loc="right")
     figure.align_ylabels()
     return figure, grid
@@ -209,18 +229,26 @@ def poisson_errors(values: FloatArray, variances: FloatArray) -> FloatArray:
     return np.stack([values - weight * np.where(values > 0, low, 0), weight * high - values])
 
 
+def _by_size(backgrounds: Hist[Any]) -> list[tuple[str, FloatArray]]:
+    """Contents (k,) of each process by name, the smallest one first."""
+    contents = zip(backgrounds.axes["process"], backgrounds.values(), strict=True)
+    return sorted(contents, key=lambda one: float(one[1].sum()))
+
+
 def draw_stack(
-    axes: Axes, backgrounds: Hist[Any], processes: Mapping[str, str]
+    axes: Axes,
+    backgrounds: Hist[Any],
+    processes: Mapping[str, str],
+    order: Sequence[str] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Draw the largest process on top, and a band for the uncertainty of the sum.
+    """Draw processes from below in some order, by default by size, and the sum's uncertainty.
 
     The axes are ``process`` and the variable; contents and variances of the sum, (k,), come back.
     """
-    variable = backgrounds.axes[1]
-    values = dict(zip(backgrounds.axes["process"], backgrounds.values(), strict=True))
-    colours = style.process_colours(list(values))
-    names = sorted(values, key=lambda name: float(values[name].sum()))
-    look: dict[str, Any] = {"histtype": "fill", "edgecolor": "none"}
+    variable, values = backgrounds.axes[1], dict(_by_size(backgrounds))
+    colours = style.process_colours(list(backgrounds.axes["process"]))
+    names = [*values] if order is None else order
+    look: dict[str, Any] = {"histtype": "fill", "edgecolor": "black", "linewidth": 0.3}
     look["color"] = [colours[name] for name in names]
     look["label"] = [processes.get(name, name) for name in names]
     contents = [values[name] for name in names]

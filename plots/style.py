@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,27 +21,33 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from punzinet.analysis.io.files import InputError, atomic_path
 from punzinet.analysis.io.workers import end_with
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.types import FloatArray
 
 COLUMN_WIDTH = 8.6 / 2.54  # of a journal, 8.6 cm, in inches
 LABEL = "Punzi-net simulation"
-#: Whose data it is only their owner can say: a manifest names files, and no experiment.
-DATA_LABEL = "Data and simulation"
+#: Whose events they are only their owner can say: a manifest may give them a label.
+OTHER_LABEL, DATA_LABEL = "Simulation", "Data and simulation"
+#: What the figures that are being drawn call the events.
+SHOWN_LABEL = ContextVar("label", default=LABEL)
 SIGMA_MIN = r"$\sigma_\mathrm{min}$ [fb]"
 FIGURE_OF_MERIT = r"Punzi FOM $1/\sigma_\mathrm{min}$ [fb$^{-1}$]"
 EFFICIENCY, BACKGROUND = "signal efficiency", "background events"
 
 #: Six colours made for colour-blind readers and for overlaps (M. A. Petroff, arXiv:2107.02270).
 BLUE, ORANGE, RED = "#5790fc", "#f89c20", "#e42536"
-PURPLE, GREY, VIOLET = "#964a8b", "#9c9ca1", "#7a21dd"
+PURPLE, GREY, VIOLET, SLATE = "#964a8b", "#9c9ca1", "#7a21dd", "#5d606b"
 #: Colours of the backgrounds of the default data, the same in every figure.
-PROCESS_COLOURS = {"tautau": BLUE, "eemumu": ORANGE, "mumugamma": GREY}
+PROCESS_COLOURS = {"tautau": BLUE, "eemumu": ORANGE, "mumugamma": SLATE}
 #: Colours of further backgrounds, in the order in which they come.
 OTHER_COLOURS = ("#86c8dd", "#ffa90e", "#b9ac70", "#717581", "#92dadd", "#a96b59")
 DASHED, DOTTED = (0, (4, 1.5)), (0, (1.2, 1.2))
+#: A colour of a line has the same dash everywhere, to be told apart without colour.
+DASHES = {ORANGE: DASHED, GREY: DOTTED, PURPLE: (0, (3, 1, 1, 1))}
 #: Colour and dash of up to three signals, by growing mass.
 SIGNAL_LINES: tuple[dict[str, Any], ...] = (
     {"color": RED, "linestyle": "-"},
@@ -81,11 +88,48 @@ def ratio_panels(height: float, upper: float = 2.4) -> tuple[Figure, Axes, Axes]
     return figure, axes, below
 
 
-def add_label(axes: Axes, luminosity: float | None = None, label: str = LABEL) -> None:
+def is_ours(manifest: Manifest) -> bool:
+    """Whether all simulated events are the default data."""
+    return all(dataset.simulate or dataset.is_data for dataset in manifest.datasets.values())
+
+
+def label_of(manifest: Manifest) -> str:
+    """What figures call the simulated events of a manifest."""
+    return manifest.label or (LABEL if is_ours(manifest) else OTHER_LABEL)
+
+
+@contextmanager
+def labelled(manifest: Manifest) -> Iterator[None]:
+    """Inside of the context, draw with the label of a manifest."""
+    before = SHOWN_LABEL.set(label_of(manifest))
+    try:
+        yield
+    finally:
+        SHOWN_LABEL.reset(before)
+
+
+def add_label(axes: Axes, luminosity: float | None = None, label: str = "") -> None:
     """Say above the uppermost axes what the data is, and the luminosity (fb^-1) it is scaled to."""
-    axes.set_title(label, loc="left", fontweight="bold")
+    axes.set_title(label or SHOWN_LABEL.get(), loc="left", fontweight="bold")
     if luminosity is not None:
         axes.set_title(rf"$L = {luminosity:g}\ \mathrm{{fb}}^{{-1}}$", loc="right")
+
+
+def add_legend(figure: Any, handles: Sequence[Any], columns: int, **look: Any) -> None:
+    """Put a legend above all axes, where it covers nothing."""
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, **look)
+
+
+def log_axis(axes: Axes, low: float, high: float) -> None:
+    """Make the y axis logarithmic with a margin around its ends, and plain numbers if it can be."""
+    margin = 1.12 * (high / low) ** 0.05
+    axes.set(yscale="log", ylim=(low / margin, high * margin))
+    steps = (1, 2, 5) if high < 100 * low else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=8))
+    axes.yaxis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=99))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    if low > 1e-4 and high < 1e4:
+        axes.yaxis.set_major_formatter("{x:g}")
 
 
 def mass_axis(axes: Axes, mass: FloatArray, parameter: str) -> None:

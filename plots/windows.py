@@ -1,6 +1,7 @@
 """Widths of the signal peaks: σ of the window variable against the mass, and its fits."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,24 +14,35 @@ from punzinet.plots import style
 
 EXAMPLES = 6  # masses in the grid
 PEAK_BINS, STEPS = 25, 8  # bins of a shown peak, and steps of the curve in each
+PULLS = 3.8  # end of the axis of pulls
 
 
 @style.style()
-def widths_figure(windows: Windows) -> Figure:
-    """Draw the weighted sigma of every hypothesis: fitted with errors, interpolated ones open."""
-    error = np.array([np.nan if f is None else f.sigma_error for f in windows.fits])
-    error[~windows.fitted] = np.nan
-    (figure, axes), fitted = style.new_figure(0.75), windows.fitted
-    for rows, label, face in (fitted, "fitted", style.BLUE), (~fitted, "interpolated", "white"):
-        look = {"color": style.BLUE, "markerfacecolor": face, "markeredgewidth": 0.7}
-        points = windows.mass[rows], windows.sigma[rows], error[rows]
-        style.draw_points(axes, *points, 3.0, label=label, **look)
-    _, top = style.include((0, 0), windows.sigma + np.nan_to_num(error))
-    axes.set_ylim(0, 1.3 * top)
-    style.mass_axis(axes, windows.mass, windows.search.parameter)
+def widths_figure(windows: Windows, published: Mapping[float, float]) -> Figure:
+    """Draw the weighted sigma of every hypothesis: fitted with errors, interpolated ones open.
+
+    Fits that are not used are crosses, published widths, by mass in GeV, diamonds.
+    """
+    mass, fitted, blue = windows.mass, windows.fitted, {"color": style.BLUE}
+    fits = [(fit.sigma, fit.sigma_error) if fit else (np.nan, np.nan) for fit in windows.fits]
+    value, error = np.array(fits).T
+    (figure, axes), unused = style.new_figure(0.8), ~fitted & np.isfinite(value)
+    filled = {**blue, "label": "fitted"}
+    style.draw_points(axes, mass[fitted], value[fitted], error[fitted], 3.0, **filled)
+    if unused.any():
+        look = {"fmt": "x", "color": style.SLATE, "label": "fit that is not used"}
+        style.draw_points(axes, mass[unused], value[unused], error[unused], 3.0, **look)
+    look = {**blue, "markerfacecolor": "white", "markeredgewidth": 0.7, "label": "interpolated"}
+    style.draw_points(axes, mass[~fitted], windows.sigma[~fitted], size=3.0, **look)
+    if published:
+        look = {"fmt": "D", "color": style.RED, "markerfacecolor": "none", "label": "published"}
+        style.draw_points(axes, list(published), list(published.values()), size=4.0, **look)
+    _, top = style.include((0, 0), windows.sigma, np.array([*published.values()]))
+    axes.set_ylim(0, 1.15 * top)
+    style.mass_axis(axes, mass, windows.search.parameter)
     variable = windows.search.variable
     axes.set_ylabel(rf"$\sigma({variable.symbol})$ [{variable.unit}]")
-    axes.legend(loc="upper right", ncols=2)
+    style.add_legend(figure, axes.get_legend_handles_labels()[0], 2)
     style.add_label(axes)
     return figure
 
@@ -44,51 +56,61 @@ def example_masses(windows: Windows) -> list[int]:
 
 @style.style()
 def peaks_figure(windows: Windows, samples: Mapping[int, tuple[FloatArray, FloatArray]]) -> Figure:
-    """Draw example peaks with their fits.
+    """Draw example peaks in their windows with their fits, and below the pulls of all bins.
 
     By index of the hypothesis, a sample has values (n,) of the variable and weights (n,); the curve
     is normalised to the events inside of the window.
     """
     columns = min(2, max(len(samples), 1))
     rows = -(-max(len(samples), 1) // columns)
-    figure, grid = style.new_figure(0.38 * rows + 0.12, nrows=rows, ncols=columns, squeeze=False)
-    for axes in grid.flat[len(samples) :]:
+    shape: dict[str, Any] = {"ncols": columns, "squeeze": False, "height_ratios": [2.6, 1] * rows}
+    figure, grid = style.new_figure(0.46 * rows + 0.12, nrows=2 * rows, sharex=True, **shape)
+    panels = [*zip(grid[::2].flat, grid[1::2].flat, strict=True)]
+    for axes in (axes for pair in panels[len(samples) :] for axes in pair):
         axes.set_axis_off()
-    for axes, (index, (values, weight)) in zip(grid.flat, samples.items(), strict=False):
-        _draw_peak(axes, windows, index, values, weight)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("efficiency / bin", fontsize=6.5)
+    for pair, (index, sample) in zip(panels, samples.items(), strict=False):
+        _draw_peak(pair, windows, index, *sample)
+    for axes, below in zip(grid[::2, 0], grid[1::2, 0], strict=True):
+        axes.set_ylabel(rf"eff. [%] / {2 * HALF_WIDTH / PEAK_BINS:g}$\sigma$", fontsize=6.5)
+        below.set_ylabel("pull", loc="center", fontsize=6.5)
     variable, mass = windows.search.variable, windows.search.parameter.strip("$")
     centre = mass if variable.dimension == 1 else f"{mass}^{variable.dimension}"
-    figure.supxlabel(f"${variable.symbol} - {centre}$ [{variable.unit}]", fontsize=7.5)
+    label = rf"$({variable.symbol} - {centre})\,/\,\sigma$, up to the ends of the window"
+    figure.supxlabel(label, fontsize=7.5)
     style.add_label(grid[0, 0])
+    figure.align_ylabels()
     return figure
 
 
 def _draw_peak(
-    axes: Axes, windows: Windows, index: int, values: FloatArray, weight: FloatArray
+    panels: tuple[Axes, Axes], windows: Windows, index: int, values: FloatArray, weight: FloatArray
 ) -> None:
-    reach = HALF_WIDTH * windows.sigma[index]
-    edges = np.linspace(-reach, reach, PEAK_BINS + 1)
-    difference = values - windows.centre[index]
-    content, _ = np.histogram(difference, edges, weights=weight)
-    error = np.sqrt(np.histogram(difference, edges, weights=weight**2)[0])
-    points = (0.5 * (edges[1:] + edges[:-1]), content, error)
-    style.draw_points(axes, *points, 1.8, color="black", elinewidth=0.5, zorder=2)
-    if (fit := windows.fits[index]) is not None:
-        fine = np.linspace(-reach, reach, STEPS * PEAK_BINS + 1)
-        z = fine - fit.mean
+    axes, below = panels
+    sigma, fit = windows.sigma[index], windows.fits[index]
+    edges = np.linspace(-HALF_WIDTH, HALF_WIDTH, PEAK_BINS + 1)
+    distance = (values - windows.centre[index]) / sigma
+    content, _ = np.histogram(distance, edges, weights=100 * weight)
+    error = np.sqrt(np.histogram(distance, edges, weights=(100 * weight) ** 2)[0])
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    style.draw_points(axes, middle, content, error, 1.8, color="black", elinewidth=0.5, zorder=2)
+    if fit is not None:
+        fine = np.linspace(-HALF_WIDTH, HALF_WIDTH, STEPS * PEAK_BINS + 1)
+        z = sigma * fine - fit.mean
         narrow, wide = ndtr(z / fit.sigma_narrow), ndtr(z / fit.sigma_wide)
-        below = fit.fraction * narrow + (1 - fit.fraction) * wide
-        shares = STEPS * content.sum() * (np.diff(below) / (below[-1] - below[0]))
-        axes.plot(0.5 * (fine[1:] + fine[:-1]), shares, color=style.BLUE, zorder=3)
-        said = f"$\\sigma = {fit.sigma:.3f}$\n$\\chi^2/\\nu = {fit.chi2:.0f}/{fit.ndof}$"
-        axes.text(0.96, 0.95, said, transform=axes.transAxes, ha="right", va="top", fontsize=5.5)
+        share = np.diff(fit.fraction * narrow + (1 - fit.fraction) * wide)
+        share *= content.sum() / share.sum()
+        axes.plot(0.5 * (fine[1:] + fine[:-1]), STEPS * share, color=style.BLUE, zorder=3)
+        expected = share.reshape(PEAK_BINS, STEPS).sum(axis=1)
+        pull = np.divide(content - expected, error, out=np.zeros(PEAK_BINS), where=error > 0)
+        below.bar(middle, pull.clip(-PULLS, PULLS), edges[1] - edges[0], color=style.SLATE)
+        unit = windows.search.variable.unit
+        said = f"$\\sigma = {fit.sigma:.3f}$ {unit}\n$\\chi^2/\\nu = {fit.chi2:.0f}/{fit.ndof}$"
+        axes.text(0.95, 0.92, said, transform=axes.transAxes, ha="right", va="top", fontsize=5.5)
     mass = f"${windows.mass[index]:g}$ GeV"
-    axes.text(0.04, 0.95, mass, transform=axes.transAxes, va="top", fontsize=6.0)
+    axes.text(0.06, 0.92, mass, transform=axes.transAxes, va="top", fontsize=6.0)
     _, top = style.include((0, 0), content + error)
-    axes.set(xlim=(-reach, reach), ylim=(0, 1.5 * top or 1))
-    axes.locator_params(axis="x", nbins=4)
-    axes.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
-    axes.yaxis.get_offset_text().set_fontsize(5.5)
-    axes.tick_params(labelsize=6.0)
+    axes.set(xlim=(-HALF_WIDTH, HALF_WIDTH), ylim=(0, 1.5 * top or 1))
+    axes.tick_params(labelbottom=False)
+    below.set(ylim=(-PULLS, PULLS), yticks=(-2, 0, 2))
+    for each in (axes, below):
+        each.tick_params(labelsize=6.0)

@@ -42,6 +42,8 @@ MOST_VALUES = 1_000_000
 class Manifest(sections.Section):
     """Everything a run depends on, as `data_manifest.yaml` states it."""
 
+    label: str | None = Field(None, min_length=1, max_length=40)
+    """what figures call the events, such as the name of an experiment"""
     luminosity: sections.Positive = 50.0
     """target luminosity in fb^-1"""
     beams: sections.Beams = sections.Beams()

@@ -142,7 +142,7 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
         axes.tick_params(axis="both", labelsize=SMALL)
         axes.tick_params(axis="y", which="both", length=0)
         axes.axhline(len(effects) - 1.5, color="#bbbbbb", linewidth=0.5)
-    figure.suptitle(style.LABEL, fontsize=6.5, fontweight="bold", x=0.02, ha="left")
+    figure.suptitle(style.SHOWN_LABEL.get(), fontsize=6.5, fontweight="bold", x=0.02, ha="left")
     figure.legend(loc="outside upper right", ncols=2)
     return figure
 

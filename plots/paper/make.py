@@ -36,7 +36,8 @@ def make_paper_figures(
 
     InputError if a result is missing or damaged.
     """
-    return style.save_all(_figures(output, manifest.luminosity, studies), output.paper)
+    with style.labelled(manifest):
+        return style.save_all(_figures(output, manifest.luminosity, studies), output.paper)
 
 
 def make_variations_figure(output: OutputFolder) -> list[Path]:

@@ -129,7 +129,7 @@ def feature_space_figure(
     axes.xaxis.labelpad = axes.yaxis.labelpad = axes.zaxis.labelpad = -5
     axes.view_init(elev=22, azim=-58)
     figure.legend(handles=handles, loc="upper center", ncols=4, bbox_to_anchor=(0.5, 0.945))
-    figure.text(0.02, 0.955, style.LABEL, fontweight="bold", fontsize=6.5)
+    figure.text(0.02, 0.955, style.SHOWN_LABEL.get(), fontweight="bold", fontsize=6.5)
     held = rf"{OBSERVABLES[FIXED].quantity.label} $= {VALUE:g} \pm {HALF_WIDTH:g}$ GeV"
     figure.text(0.98, 0.955, held, ha="right", fontsize=6.5)
     return figure

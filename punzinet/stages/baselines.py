@@ -17,13 +17,15 @@ def _run(context: Context) -> Written:
     Example: punzinet baselines --output output
     """
     from punzinet.plots.baselines import write_figures
+    from punzinet.plots.style import labelled
     from punzinet.processors.runs.baselines import run_baselines
 
     manifest, output, resume = context.manifest, context.output, context.options.resume
     done = run_baselines(manifest, output, context.execution, resume=resume)
     written, comparison, systematics, ranking = done
     search = manifest.search.resolved
-    written += write_figures(output.baselines, comparison, systematics, ranking, search)
+    with labelled(manifest):
+        written += write_figures(output.baselines, comparison, systematics, ranking, search)
     for results in (comparison, systematics):
         low = (results.mass >= 1) & (results.mass <= 4)
         table = Table("selection", "average σ_min, trained masses (fb)", "other masses", "1-4 GeV")
@@ -46,7 +48,7 @@ def _run(context: Context) -> Written:
 BASELINES = Stage(
     name="baselines",
     run=_run,
-    reads=("figure_of_merit", "training", "baselines"),
+    reads=("label", "figure_of_merit", "training", "baselines"),
     after=(FEATURES, TRAIN),
     writes=("baselines/baselines.json",),
     further_options=("resume",),

@@ -166,11 +166,13 @@ def _run(context: Context) -> Sequence[Path]:
 def _run_variations(context: Context) -> Sequence[Path]:
     """Put what the variations change into numbers and draw it."""
     from punzinet.plots.paper.make import make_variations_figure
+    from punzinet.plots.style import labelled
     from punzinet.processors.runs.training import write_effects
 
     output = context.output
     written = write_effects(_manifest(context), output, _varied(context))
-    written += make_variations_figure(output)
+    with labelled(context.manifest):
+        written += make_variations_figure(output)
     console.print(f"paper: variations in {output.variations}")
     return written
 
@@ -178,7 +180,7 @@ def _run_variations(context: Context) -> Sequence[Path]:
 PAPER = Stage(
     name="paper",
     run=_run,
-    reads=("processes",),
+    reads=("label", "processes"),
     also=lambda context: {"studies": [one.name for one in _main(context)]},
     after=(FEATURES,),
     shows=lambda context: _stages(context, _main(context)),
@@ -191,7 +193,7 @@ VARIATIONS = Stage(
     name="paper studies",
     command="paper --vary NAME",
     run=_run_variations,
-    reads=("processes",),
+    reads=("label", "processes"),
     also=lambda context: {"studies": [one.name for one in _varied(context)]},
     after=(FEATURES,),
     shows=lambda context: _stages(context, _varied(context)),

@@ -26,7 +26,7 @@ def _run(context: Context) -> Written:
 PLOT = Stage(
     name="plot",
     run=_run,
-    reads=("processes",),
+    reads=("label", "processes"),
     also=lambda on: {"network": on.options.network},
     after=(FEATURES, TRAIN, SELECT),
     shows=lambda _: (LIMITS,),

@@ -30,26 +30,42 @@ from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 BACKGROUNDS = {"tautau": (0.83, 6, 2.2), "eemumu": (0.145, 7.5, 1), "mumugamma": (0.025, 1.5, 1.5)}
 LUMINOSITY = 50.0
 MASS = np.linspace(0.1, 8.7, 87)
+SMALLEST = 5.0  # text, points
 #: Axes that show a pure number.
 NO_UNIT = re.compile(
-    r"epoch|learning|ratio|before sigmoid|BCE loss|efficiency|signal passing|/ bin|scaled|^$|\$g'\$"
+    r"epoch|learning|ratio|before sigmoid|BCE loss|eff|signal passing|/ bin|scaled|pull|^$|\$g'\$"
 )
 
 
 def check_figure(figure: Figure) -> str:
-    """Axes have units, it is our simulation and nobody else's, nothing is outside; all texts."""
+    """Axes have units, it is our simulation and nobody else's, nothing is outside; all texts.
+
+    At column width all texts can be read, and no legend covers data or axes.
+    """
     for axes in figure.axes:
         for label in (axes.get_xlabel(), axes.get_ylabel()):
             assert "GeV" in label or "fb" in label or NO_UNIT.search(label), label
-    said = " ".join(text.get_text() for text in figure.findobj(Text))
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    said = " ".join(text.get_text() for text in texts)
     assert style.LABEL in said
     assert not re.search("TeV|Belle", said)
+    assert figure.get_figwidth() == style.COLUMN_WIDTH
+    assert min(text.get_fontsize() for text in texts) >= SMALLEST
     with style.style():
         figure.draw_without_rendering()
     boxes = [axes.get_tightbbox() for axes in figure.axes]
     boxes += [legend.get_window_extent() for legend in figure.findobj(Legend)]
     page = figure.bbox.padded(1)
     assert Bbox.union([page, *boxes]).bounds == page.bounds
+    for legend in figure.legends:
+        flat = [axes.bbox for axes in figure.axes if axes.name != "3d"]
+        assert not legend.get_window_extent().count_overlaps(flat)
+    for axes in figure.axes:
+        if legend := axes.get_legend():
+            box = legend.get_window_extent()
+            for line in axes.lines:
+                x, y = axes.transData.transform(line.get_xydata()).T
+                assert not ((box.x0 < x) & (x < box.x1) & (box.y0 < y) & (y < box.y1)).any()
     return said
 
 
@@ -143,7 +159,8 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
     spectra = [make_spectrum(rng, windows, passing) for passing in (1.0, 0.01)]
     return {
         "recoil_mass": mass_figure(
-            spectra, spectra[0][1], cross_section=20.0, luminosity=LUMINOSITY,
+            spectra, spectra[0][1], efficiency=[np.full(masses, e) for e in (0.38, 0.31)],
+            searched=windows.mass, cross_section=20.0, luminosity=LUMINOSITY,
             processes=PROCESSES, parameter=RECOIL.parameter,
         ),
         "sigma_min": sigma_min_figure(sensitivity, RECOIL.parameter),
@@ -156,7 +173,7 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
             {name: make_features(rng, 0.4 + 0.3 * i) for i, name in enumerate(BACKGROUNDS)},
             PROCESSES,
         ),
-        "widths": widths_figure(windows),
+        "widths": widths_figure(windows, {0.9: 0.3, 4.1: 0.27}),
         "peaks": peaks_figure(windows, peaks),
     }  # fmt: skip
 

@@ -39,8 +39,8 @@ def test_all_figures_are_written(tmp_path, results, monkeypatch):
 def test_every_curve_is_drawn_and_named(names, results, check):
     figure = comparison_figure(results(names), names[1], "ratio", RECOIL.parameter)
     assert "50" in check(figure)
-    upper, lower = figure.axes
-    assert [text.get_text() for text in upper.get_legend().get_texts()] == list(names)
+    _, lower = figure.axes
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(names)
     assert len(lower.lines) == len(names)
 
 

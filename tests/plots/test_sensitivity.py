@@ -74,8 +74,8 @@ def test_limits_are_inside_and_named_and_unknown_ones_leave_a_gap(check, *, coup
     said = check(figure)
     assert "90 % CL" in said
     assert "BCE" in said
-    (axes,) = figure.axes
-    assert sum("sigma" in text.get_text() for text in axes.get_legend().get_texts()) == 2
+    (axes,), (legend,) = figure.axes, figure.legends
+    assert sum("sigma" in text.get_text() for text in legend.get_texts()) == 2
     assert axes.get_yscale() == "log"
     *lines, unseen = axes.lines
     assert unseen.get_label() == "no background"

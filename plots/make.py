@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import punzinet
-from punzinet.analysis.cuts import SIGNAL, RankedEvents, nearly_optimal_cuts
+from punzinet.analysis.cuts import RankedEvents, nearly_optimal_cuts
 from punzinet.analysis.io.files import InputError, read_json, read_result
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
@@ -17,6 +17,7 @@ from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
+from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.simulation.published import WEIGHTED_SIGMAS

@@ -76,7 +76,9 @@ def _draw_best(axes: Axes, cuts: Cuts) -> None:
     axes.plot(cuts.optimal[finite], cuts.mass[finite], label="best cut per mass", **look)
     if cuts.nearly_optimal is not None:
         label = rf"$\sigma_\mathrm{{min}}$ within {100 * TOLERANCE:g} % of the best"
-        axes.hlines(cuts.mass, *cuts.nearly_optimal, colors=style.RED, linewidth=0.5, label=label)
+        loosest, tightest = cuts.nearly_optimal
+        look = {"colors": style.RED, "linewidth": 0.5, "label": label}
+        axes.hlines(cuts.mass, loosest, tightest, **look)
 
 
 def _draw_density(axes: Axes, events: Outputs, *ranges: tuple[float, float]) -> None:

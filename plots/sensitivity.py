@@ -195,8 +195,8 @@ def _draw_curve(
     finite = np.isfinite(curve.sigma)
     known = finite & (curve.limit == 0)
     if line:
-        look = {"color": colour, "linestyle": style.DASHES.get(colour, "-"), "linewidth": 0.8}
-        axes.plot(curve.mass[known], curve.sigma[known], **look)
+        look: dict[str, Any] = {"linestyle": style.DASHES.get(colour, "-"), "linewidth": 0.8}
+        axes.plot(curve.mass[known], curve.sigma[known], color=colour, **look)
     error = np.where(np.isfinite(curve.error), curve.error, np.nan)
     for chosen, marker in ((curve.training, "o"), (~curve.training, "^")):
         rows = chosen & known

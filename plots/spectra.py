@@ -114,9 +114,9 @@ def features_figure(
     drawn: list[tuple[WeightedFeatures, dict[str, Any]]] = []
     colours = style.process_colours(list(backgrounds)).items()
     for (name, colour), hatch in zip(colours, cycle(HATCHES), strict=False):
-        look = {"histtype": "fill", "facecolor": "none", "edgecolor": colour, "hatch": hatch}
-        look |= {"linewidth": 0.8, "label": processes.get(name, name)}
-        drawn.append((backgrounds[name], look))
+        fill = {"histtype": "fill", "facecolor": "none", "edgecolor": colour, "hatch": hatch}
+        label = processes.get(name, name)
+        drawn.append((backgrounds[name], {**fill, "linewidth": 0.8, "label": label}))
     for look, mass in style.signal_looks(signals, search.parameter):
         drawn.append((signals[mass], {**look, "linewidth": 0.9}))
     figure, grid = style.new_figure(1.05, nrows=-(-len(features) // 2), ncols=2, squeeze=False)

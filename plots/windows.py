@@ -23,16 +23,17 @@ def widths_figure(windows: Windows, published: Mapping[float, float]) -> Figure:
 
     Fits that are not used are crosses, published widths, by mass in GeV, diamonds.
     """
-    mass, fitted, blue = windows.mass, windows.fitted, {"color": style.BLUE}
+    mass, fitted = windows.mass, windows.fitted
     fits = [(fit.sigma, fit.sigma_error) if fit else (np.nan, np.nan) for fit in windows.fits]
     value, error = np.array(fits).T
     (figure, axes), unused = style.new_figure(0.8), ~fitted & np.isfinite(value)
-    filled = {**blue, "label": "fitted"}
-    style.draw_points(axes, mass[fitted], value[fitted], error[fitted], 3.0, **filled)
+    look: dict[str, Any] = {"color": style.BLUE, "label": "fitted"}
+    style.draw_points(axes, mass[fitted], value[fitted], error[fitted], 3.0, **look)
     if unused.any():
         look = {"fmt": "x", "color": style.SLATE, "label": "fit that is not used"}
         style.draw_points(axes, mass[unused], value[unused], error[unused], 3.0, **look)
-    look = {**blue, "markerfacecolor": "white", "markeredgewidth": 0.7, "label": "interpolated"}
+    look = {"color": style.BLUE, "label": "interpolated"}
+    look |= {"markerfacecolor": "white", "markeredgewidth": 0.7}
     style.draw_points(axes, mass[~fitted], windows.sigma[~fitted], size=3.0, **look)
     if published:
         look = {"fmt": "D", "color": style.RED, "markerfacecolor": "none", "label": "published"}

@@ -279,7 +279,7 @@ def _span(events: RankedEvents, factor: float, unseen: FloatArray, merit: _Merit
                     sigma = _sigma_min(sums[own], background[own] or unseen[own], merit)
                     if finds_best:
                         best[own] = min(best[own], sigma)
-                    elif sigma <= factor * best[own]:
+                    elif sigma <= factor * best[own] < np.inf:
                         ends[0, own] = events.logit[k]
                         if np.isnan(ends[1, own]):
                             ends[1, own] = events.logit[k]

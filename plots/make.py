@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import punzinet
-from punzinet.analysis.cuts import RankedEvents, nearly_optimal_cuts
+from punzinet.analysis.cuts import RankedEvents, nearly_best_cuts
 from punzinet.analysis.io.files import InputError, read_json, read_result
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
@@ -150,7 +150,7 @@ def _nearly_optimal(
     size = {"processes": len(backgrounds), "hypotheses": len(windows)}
     ranked = RankedEvents.rank(logit, events.weight, process, start, stop, **size)
     about = sensitivity.figure_of_merit, sensitivity.luminosity, backgrounds
-    return nearly_optimal_cuts(ranked, *about, tolerance=TOLERANCE)
+    return nearly_best_cuts(ranked, TOLERANCE, *about)
 
 
 def _of_data(

@@ -80,11 +80,9 @@ def test_cuts_are_those_of_an_exhaustive_search(figure, columns, training):
     at = [[(signal & (start == h) & (logit == c)).any() for h in range(H)] for c in candidates]
     best = np.where(at, sigma, np.inf).min(axis=0)
     near = np.array(at) & (sigma <= 1.05 * best) & np.isfinite(sigma)
-    span = [
-        [min(candidates[of]), max(candidates[of])] if of.any() else [np.nan] * 2 for of in near.T
-    ]
+    ends = [candidates[of][[0, -1]] if of.any() else [np.nan] * 2 for of in near.T]
     found = exact.nearly_best_cuts(events, 0.05, figure, *MERIT)
-    np.testing.assert_array_equal(found.T, [*ends])
+    np.testing.assert_array_equal(found.T, ends)
     used = training & np.isfinite(best)
     if not used.any():
         with pytest.raises(InputError, match="No training hypothesis has a signal event"):

@@ -100,7 +100,7 @@ def _run(context: Context) -> Written | None:
 def network_files(context: Context) -> list[str]:
     """Files of the network that a stage asks for, if it is not one of the output folder."""
     folder = context.output.network(context.options.network)
-    if folder.is_relative_to(context.output.network("")):
+    if folder.resolve().parent == context.output.network("").resolve():
         return []
     return [str(folder / name) for name in ("network.json", "network.safetensors")]
 

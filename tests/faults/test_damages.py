@@ -135,3 +135,20 @@ def test_a_damage_is_found_out_or_has_no_effect(finished, tmp_path, damage, reco
         shutil.rmtree(folder)
         shutil.copytree(good / "output", folder)
     record_property("faults", EACH)
+
+
+def test_nothing_of_the_user_is_removed(finished, tmp_path):
+    folder = Path(shutil.copytree(finished[0], tmp_path / "run")) / "output"
+    for place in [*folder.rglob("*/"), folder]:
+        (place / "mine").mkdir()
+        for name in ("mine.txt", ".mine.partial.txt", "mine.json", "mine.svg"):
+            if place.name != ".stages":
+                (place / name).write_text("mine")
+    before = everything(folder)
+    for stage in ("features", "train", "limits", "plot", "report"):
+        options = "--manifest", folder.parent / "data_manifest.yaml", "--output", folder
+        run_here(stage, *options, "--force")
+    after = everything(folder)
+    assert {name for name in before if "mine" in name} == {name for name in after if "mine" in name}
+    assert all(path.is_dir() for path in folder.rglob("mine"))
+    assert {name for name in contents(folder) if after[name] != before[name]} == set()

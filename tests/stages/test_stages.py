@@ -228,6 +228,13 @@ def test_files_that_a_stage_did_not_write_are_found_out(context, change, said):
         run_command(later, here)
 
 
+@pytest.mark.parametrize(("network", "files"), [("punzi-00", 0), ("../x", 2), ("/x", 2)])
+def test_a_network_from_elsewhere_is_an_input(context, network, files):
+    here = context({"network": network})
+    for stage in (SELECT, LIMITS):
+        assert len(stage.inputs(here)["files"]) == files
+
+
 @pytest.mark.parametrize("place", ["a", "a/own.txt", ".ledger"])
 def test_nothing_is_written_behind_a_link(context, tmp_path_factory, place):
     here, elsewhere = context(), tmp_path_factory.mktemp("elsewhere")

@@ -60,6 +60,28 @@ def test_every_hypothesis_has_a_fitted_window_with_most_of_its_peak(done):
         assert row["efficiency"] == pytest.approx(0.9 * row["in_own_window"] / 2000)
 
 
+def test_files_of_the_user_stay_where_they_are(tmp_path, ntuples):
+    manifest, output = make_manifest(ntuples), OutputFolder(tmp_path)
+    old = run_features(manifest, output, Execution())
+    mine = [tmp_path / "tensors" / name for name in ("mine/a.txt", "tautau/a.parquet", "empty/a")]
+    mine.append(tmp_path / ".tensors.mine" / "a.txt")
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    mine[2].unlink()
+    smaller = manifest.features.model_copy(update={"chunk_size": 3000})
+    new = run_features(manifest.model_copy(update={"features": smaller}), output, Execution())
+    assert {*results_in(tmp_path)} == {*new, *mine[:2]}
+    assert not {path.name for path in old} <= {path.name for path in new}
+    assert mine[2].parent.is_dir()
+    assert mine[3].exists()
+    (tmp_path / "tensors" / "eemumu").rename(tmp_path / "elsewhere")
+    (tmp_path / "tensors" / "eemumu").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"tensors/eemumu is a link"):
+        run_features(manifest, output, Execution())
+    assert len([*(tmp_path / "elsewhere").iterdir()]) == 1
+
+
 def test_every_entry_is_accounted_for(done):
     counts, complete = map(datasets_of, (done.features_cutflow, done.completeness))
     assert set(counts) == {"signal", "tautau", "eemumu"}

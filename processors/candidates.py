@@ -87,29 +87,24 @@ class Candidates:
 
     @property
     def weights(self) -> IntArray:
-        """Entries that have to weigh something; that do, that weigh less than 0, too much, (4,)."""
-        weight, n = self._counted, len(self.weight)
-        if weight is self.weight and weight.min(initial=1.0) > 0:
-            return np.array([n, n, 0, 0])
-        due = self.hypothesis >= 0 if self.dataset.is_signal else np.ones(n, dtype=bool)
-        huge = np.isfinite(self.weight) & (np.abs(self.weight) >= LARGEST)
-        return np.array([np.count_nonzero(one) for one in (due, weight > 0, weight < 0, huge)])
+        """How many entries have a negative weight, and one that is too large, (2,)."""
+        huge = np.isfinite(self.weight) & (self._counted != self.weight)
+        return np.array([np.count_nonzero(self._counted < 0), np.count_nonzero(huge)])
 
     def unsaid(self, impossible: BoolArray) -> dict[str, int]:
         """How many entries hold a number that stands for a missing one elsewhere, by what it is.
 
         Momenta and beams are looked at where events (n,) are `impossible`, for the sake of speed.
         """
-        found: dict[str, int] = {}
-        further = self.dataset.search.columns
+        found, further = dict[str, int](), self.dataset.search.columns
         columns = self.dataset.columns_in(self.events.fields)
-        for name in (*(MOMENTA + BEAM if impossible.any() else ()), *further):
-            if name in columns:
-                values = _read(self.dataset, self.events, name)
-                looked_at = values[np.isfinite(values) & (impossible | (name in further))]
-                for value in {float(f(looked_at)) for f in (np.min, np.max) if len(looked_at)}:
-                    if _SENTINEL.fullmatch(f"{value:g}"):
-                        found[f"{columns[name]} is {value:g}"] = int(np.sum(values == value))
+        looked_at = (*(MOMENTA + BEAM if impossible.any() else ()), *further)
+        for name in (name for name in looked_at if name in columns):
+            values = _read(self.dataset, self.events, name)
+            some = values[np.isfinite(values) & (impossible | (name in further))]
+            for value in {*some[[some.argmin(), some.argmax()]].tolist()} if len(some) else ():
+                if _SENTINEL.fullmatch(f"{value:g}"):
+                    found[f"{columns[name]} is {value:g}"] = int(np.sum(values == value))
         return found
 
 
@@ -292,18 +287,17 @@ def read_hypothesis(dataset: DatasetInfo, events: Any) -> IntArray:
 
     InputError if one is so near a hypothesis that it must have been meant.
     """
-    if dataset.is_signal and dataset.mass is None:
-        mass = _read(dataset, events, "generated_mass")
-        own = mass_index(dataset.hypotheses, mass)
-        beside = mass[own < 0]
-        near = beside[mass_index(dataset.hypotheses, beside, NEAR) >= 0]
-        if len(near):
-            branch = dataset.columns_in(events.fields)["generated_mass"]
-            raise InputError(
-                f"Dataset {dataset.name}: {len(near)} entries of {chunk_of(events.metadata).file} "
-                f"have {near[0]:.9g} GeV in branch {branch}, nearly a mass of `hypotheses` but not "
-                "equal to it; give the samples of each mass a dataset of their own with `mass`."
-            )
-        return own
-    one = mass_index(dataset.hypotheses, np.array([dataset.mass])) if dataset.is_signal else -1
-    return np.full(len(events), one)
+    if not dataset.is_signal or dataset.mass is not None:
+        one = mass_index(dataset.hypotheses, np.array([dataset.mass])) if dataset.is_signal else -1
+        return np.full(len(events), one)
+    mass = _read(dataset, events, "generated_mass")
+    own = mass_index(dataset.hypotheses, mass)
+    beside = mass[own < 0]
+    near = beside[mass_index(dataset.hypotheses, beside, NEAR) >= 0]
+    if len(near):
+        raise InputError(
+            f"Dataset {dataset.name}: {len(near)} entries of {chunk_of(events.metadata).file} have "
+            f"{dataset.columns_in(events.fields)['generated_mass']} = {near[0]:.9g} GeV, nearly a "
+            "mass of `hypotheses`; correct it, or give each mass a dataset of its own with `mass`."
+        )
+    return own

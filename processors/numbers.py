@@ -33,28 +33,26 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
     """
     for name, group in itertools.groupby(chunks, lambda chunk: chunk.dataset):
         own = list(group)
-        due, above, below, large = sum(chunks[chunk]["weights"] for chunk in own)
-        branch = (datasets[name].columns or BRANCHES).get("weight", "of weights")
-        advice = "correct the branch, or say which number is `missing`"
-        for count, kind, what in (
-            (below, 2, "negative, with which nothing can be trained"),
-            (large, 3, f"{candidates.LARGEST:g} or more once it is scaled"),
-            (0 if above else due, 0, "zero or missing"),
+        (read, *others) = candidates.merge_cutflows(chunks[chunk]["cutflow"] for chunk in own)
+        counts = {line["step"]: line["entries"] for line in others if line["entries"]}
+        lost = {step: counts.pop(step) for step in _UNUSABLE if step in counts}
+        none = read["entries"] == sum(lost.values())
+        # Signal of no hypothesis weighs nothing.
+        weightless = read["weight"] == 0 and candidates.NO_HYPOTHESIS not in counts
+        negative, large = sum(chunks[chunk]["weights"] for chunk in own)
+        branch = (datasets[name].columns or BRANCHES).get("weight")
+        file = next((c.file for c in own if chunks[c]["weights"].any()), own[0].file)
+        for count, problem in (
+            (negative, f"have a negative weight ({branch}), with which nothing can be trained"),
+            (large, f"have a weight ({branch}) of {candidates.LARGEST:g} or more once scaled"),
+            (weightless * read["entries"], f"have no weight above zero ({branch})"),
+            (none * read["entries"], f"cannot be used ({', '.join(lost)})"),
         ):
             if count:
-                file = next(chunk.file for chunk in own if chunks[chunk]["weights"][kind])
                 raise InputError(
-                    f"Dataset {name}: the weight of {count} of {due} entries is {what} (branch "
-                    f"{branch}, first in {file}); {advice}."
+                    f"Dataset {name}: {count} of its {read['entries']} entries {problem}, first in "
+                    f"{file}; correct its branches, or leave it out."
                 )
-        lines = candidates.merge_cutflows(chunks[chunk]["cutflow"] for chunk in own)
-        lost = {line["step"]: line["entries"] for line in lines if line["step"] in _UNUSABLE}
-        if 0 < (entries := lines[0]["entries"]) == sum(lost.values()):
-            why = ", ".join(f"{count} {step}" for step, count in lost.items())
-            raise InputError(
-                f"Dataset {name}: not one of its {entries} entries can be used ({why}); correct "
-                "`branches`, or leave the dataset out."
-            )
         for file, parts in itertools.groupby(own, lambda chunk: chunk.file):
             rows = np.array([[chunk.entries, chunks[chunk].get("further", 0)] for chunk in parts])
             entries, further = rows.sum(axis=0)
@@ -74,20 +72,18 @@ def check_efficiencies(
     The number of events that pass is never larger than that of all; what fluctuates is their
     weights. Further candidates of an event may come on top. InputError names the first mass.
     """
-    parts = {chunk: part for chunk, part in chunks.items() if datasets[chunk.dataset].is_signal}
-    dataset = datasets[next(iter(parts)).dataset]
-    further = sum(part["further"] for part in parts.values())
-    sums = sum(part["hypotheses"] for part in parts.values())
-    (usable, _, inside, *_), generated = sums.T, correction / dataset.scale
-    weight, squares = sums.T[3] / dataset.scale, sums.T[4] / dataset.scale**2
-    variance = np.maximum(squares - weight**2 / np.maximum(usable, 1), 0.0)
-    found = np.maximum(weight, generated * inside)
-    limit = generated * (1 + 1e-9) + FLUCTUATION * np.sqrt(variance) + further
-    names = ", ".join(dict.fromkeys(chunk.dataset for chunk in parts))
-    for m in np.flatnonzero(found > limit):
+    signal = [chunk for chunk in chunks if datasets[chunk.dataset].is_signal]
+    dataset = datasets[signal[0].dataset]
+    usable, _, inside, weight, squares = sum(chunks[chunk]["hypotheses"] for chunk in signal).T
+    generated = correction / dataset.scale
+    variance = np.maximum(squares - weight**2 / np.maximum(usable, 1), 0) / dataset.scale**2
+    found = np.maximum(weight / dataset.scale, inside * generated)
+    limit = generated * (1 + 1e-9) + FLUCTUATION * np.sqrt(variance)
+    for m in np.flatnonzero(found > limit + sum(chunks[chunk]["further"] for chunk in signal)):
         raise InputError(
-            f"Dataset {names}: the weights of the {usable[m]:.0f} usable entries of "
-            f"{dataset.hypotheses[m]:g} GeV sum up to {found[m]:.6g}, an efficiency of "
-            f"{found[m] / generated[m]:.4g} of {generated[m]:.6g} generated events; correct "
-            "`generated`, which counts events before any selection, the weights or `corrections`."
+            f"Dataset {', '.join({chunk.dataset: 0 for chunk in signal})}: the weights of "
+            f"{usable[m]:.0f} usable entries of {dataset.hypotheses[m]:g} GeV sum up to "
+            f"{found[m]:.6g}, an efficiency of {found[m] / generated[m]:.4g} of {generated[m]:.6g} "
+            "generated events; correct `generated`, which counts events before any selection, the "
+            "weights or `corrections`."
         )

@@ -5,6 +5,7 @@ fit the processes, masses with a generated count). Each failure is one sentence 
 the key and says what the key is for.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -242,6 +243,7 @@ def _read(path: Path) -> Manifest:
         text = path.read_text(encoding="utf-8")
         # A subclass of SafeLoader: it builds plain values only.
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506
+        size = sum(1 for _ in itertools.islice(_leaves(content), MOST_VALUES))
     except FileNotFoundError:
         raise InputError(
             f"{path} is not there; name your manifest with --manifest (MANIFEST= for make)."
@@ -251,15 +253,16 @@ def _read(path: Path) -> Manifest:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: {error.problem}; correct the YAML.") from error
-    # The last ones are what a tag such as !!bool does to a value that is none.
+    # The last ones are what a tag such as !!bool does to a value that is none; a list in itself
+    # has no end.
     except (
         yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError, ValueError,
     ) as error:  # fmt: skip
         raise InputError(f"{path} is not valid YAML: {error}.") from error
-    if _count(content, {}) > MOST_VALUES:
+    if size == MOST_VALUES:
         raise InputError(
-            f"{path} repeats itself without end, or stands for more than {MOST_VALUES} values, by "
-            "its aliases (*); write out what they stand for."
+            f"{path} stands for {MOST_VALUES} values or more, by its aliases (*); write out what "
+            "they stand for."
         )
     if not isinstance(content, dict):
         raise InputError(f"{path} must be a mapping that holds at least `datasets`.")
@@ -300,17 +303,6 @@ class _StrictLoader(yaml.SafeLoader):
 
 for _kind in ("int", "float"):
     _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _StrictLoader.construct_number)
-
-
-def _count(content: Any, known: dict[int, float]) -> float:
-    """Values that content stands for, infinitely many within itself; `known` is by identity."""
-    if not isinstance(content, dict | list | tuple):
-        return 1
-    if id(content) not in known:
-        known[id(content)] = math.inf
-        inner = content.values() if isinstance(content, dict) else content
-        known[id(content)] = 1 + sum(_count(value, known) for value in inner)
-    return known[id(content)]
 
 
 def _sentence(path: Path, problem: ErrorDetails) -> str:
@@ -358,8 +350,8 @@ def _check_number(key: str, value: Any) -> None:
 
 
 def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """All values of nested mappings and lists, with their dotted keys."""
-    if not isinstance(content, dict | list | tuple):
+    """All values of nested mappings and lists, or empty ones, with their dotted keys."""
+    if not isinstance(content, dict | list | tuple) or not content:
         yield key, content
         return
     for name, value in content.items() if isinstance(content, dict) else enumerate(content):

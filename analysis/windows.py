@@ -22,7 +22,6 @@ from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 HALF_WIDTH = 2.0  # a window reaches this many weighted sigmas to either side of its centre
 _LARGEST = 1e150  # masses in GeV and widths in GeV² stay below, so that their squares are numbers
-FAR = 4.0  # spans of all windows, beside which no event belongs
 SINGLE_PRECISION = 1e-7  # relative rounding of a mass that a branch of floats holds, and more
 CELLS = 4096  # of equal width, into which the range of all windows is cut to look them up quickly
 SPLINE_POINTS = 5  # fewer fits cannot carry a smoothing spline and are interpolated linearly
@@ -84,12 +83,6 @@ class Windows:
         first = np.searchsorted(high, borders, side="right")
         last = np.searchsorted(low, borders, side="left")
         return _assign(np.ascontiguousarray(variable, dtype=np.float64), low, high, first, last)
-
-    def far_from(self, variable: FloatArray) -> BoolArray:
-        """Which of (n,) values are so far from all windows that something must be wrong."""
-        low, high = self.low[0], self.high[-1]
-        reach = FAR * (high - low)
-        return np.asarray((variable < low - reach) | (variable > high + reach))
 
     def index_of(self, mass: FloatArray) -> IntArray:
         """Hypotheses of (n,) generated masses; see `mass_index`."""

@@ -28,6 +28,7 @@ SAME_CHARGE = "dropped: the muons do not have opposite charges"
 NO_HYPOTHESIS = "dropped: generated mass is no hypothesis"
 LARGEST = 1e30  # weights, features and variable stay below, so that float32 and sums hold them
 NEAR = 1e-3  # relative distance of a generated mass that no grid of hypotheses is as fine as
+IMPOSSIBLE = -500.0  # GeV or GeV², which the variable of no event falls to at these beams
 _SENTINEL = re.compile(r"-?(9{2,6}|1e\+\d\d)")  # -999 and the like
 BLINDED = "blinded: not to be seen before --unblind"
 
@@ -88,15 +89,17 @@ class Candidates:
     @property
     def weights(self) -> IntArray:
         """How many entries have a negative weight, and one that is too large, (2,)."""
-        huge = np.isfinite(self.weight) & (self._counted != self.weight)
+        dropped = self._counted is not self.weight
+        huge = np.isfinite(self.weight) & (self._counted != self.weight) if dropped else False
         return np.array([np.count_nonzero(self._counted < 0), np.count_nonzero(huge)])
 
-    def unsaid(self, impossible: BoolArray) -> dict[str, int]:
+    def unsaid(self) -> dict[str, int]:
         """How many entries hold a number that stands for a missing one elsewhere, by what it is.
 
-        Momenta and beams are looked at where events (n,) are `impossible`, for the sake of speed.
+        Momenta and beams are looked at in impossible events only, for the sake of speed.
         """
         found, further = dict[str, int](), self.dataset.search.columns
+        impossible = self.variable < IMPOSSIBLE
         columns = self.dataset.columns_in(self.events.fields)
         looked_at = (*(MOMENTA + BEAM if impossible.any() else ()), *further)
         for name in (name for name in looked_at if name in columns):

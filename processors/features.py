@@ -100,7 +100,7 @@ class FeatureProcessor(ChunkProcessor):
         result = {
             "cutflow": candidates.cutflow,
             "weights": candidates.weights,
-            "unsaid": candidates.unsaid(self._windows.far_from(candidates.variable)),
+            "unsaid": candidates.unsaid(),
             **summarise(candidates.identity),
         }
         if dataset.is_signal:

@@ -338,11 +338,8 @@ def _check_number(key: str, value: Any) -> None:
     """Raise ValueError for a number that cannot be meant; `missing` may be what others wrote."""
     if value is True or value is False:
         raise ValueError(f"`{key}`: {value} (yes, no, on, off) is no setting; put a name in quotes")
-    if not isinstance(value, int | float) or ".missing." in key:
-        return
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"`{key}`: {value} is no number to work with; give a finite one")
-    if abs(value) > LARGEST or 0 < abs(value) < 1 / LARGEST:
+    is_number = isinstance(value, int | float) and value and ".missing." not in key
+    if is_number and not 1 / LARGEST <= abs(value) <= LARGEST:
         raise ValueError(
             f"`{key}`: no setting is as large or small as this number; give one between "
             f"{1 / LARGEST:g} and {LARGEST:g}"

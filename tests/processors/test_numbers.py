@@ -64,7 +64,7 @@ EVERY = slice(None)
     [
         ("tautau", {"weight": ones(900, slice(0, 900, 3), -1)}, {},
          r"tautau: 300 of its 900 entries have a negative weight .__weight__.*, first in .*tautau"),
-        ("signal", {"weight": ones(6 * N, slice(0, 6 * N, 2), -1)}, {}, "1200 of its 2400 .*negative"),
+        ("signal", {"weight": ones(6 * N, slice(0, 2 * N), -1)}, {}, "800 of its 2400 .*neg"),
         ("tautau", {"weight": ones(900, EVERY, np.nan)}, {}, "900 of its 900 .*no weight"),
         ("signal", {"weight": ones(6 * N, EVERY, 0)}, {}, "2400 of its 2400 .* no weight"),
         ("tautau", {"weight": ones(900, 7, 1e308)}, {}, "1 of its 900 .* of 1e.30 or more"),

@@ -15,9 +15,8 @@ from pydantic import TypeAdapter
 from punzinet.analysis.io.files import InputError, read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
-from punzinet.analysis.paper import statistics as stats
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.statistics import Claim, Measured, Statistics, over_networks, ratio
+from punzinet.analysis.paper.statistics import Claim, Measured, Statistics, over_networks
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray
@@ -33,17 +32,18 @@ REGIONS: tuple[tuple[str, str, float, float, float], ...] = (
 )
 #: Key, title, published value, ours, its error (both may be missing), note.
 CurveRow = tuple[str, str, float, float | None, float | None, str]
-Row = tuple[Any, ...]  # name, text, number or the function that gives it, ends of a target
+OVER = "bce/best", "punzi/single"  # curves whose ratio says what the Punzi-net is worth
+Row = tuple[Any, ...]  # name, text, number or its variants, ends of a target
 
 
 def make_claims(studies: Mapping[str, Judgement]) -> dict[str, Claim]:
     """Put all claims on the judged studies, `MAIN` among them, into numbers."""
     main = studies[MAIN]
     own = Statistics({MAIN: main})
-    parts = [(own, rows(main)) for rows in (_ratios, _single_cut, _untrained, _ensemble)]
+    parts = [(own, rows(own, main)) for rows in (_ratios, _single_cut, _untrained, _ensemble)]
     if UNBATCHED in studies:
         both = Statistics({name: studies[name] for name in (MAIN, UNBATCHED)})
-        parts.append((both, _batches(main)))
+        parts.append((both, _batches(both, main)))
     parts += [(own, _convergence(studies)), (own, _smoothness(main))]
     return {
         name: Claim.of(
@@ -58,74 +58,69 @@ def _regions(main: Judgement) -> dict[str, BoolArray]:
     return {name: (main.mass > low) & (main.mass <= high) for name, _, low, high, _ in REGIONS}
 
 
-def _ratios(main: Judgement) -> Iterator[Row]:
-    claim, over = "bce_best_over_punzi_single", ("bce/best", "punzi/single")
-    regions = _regions(main)
+def _ratios(statistics: Statistics, main: Judgement) -> Iterator[Row]:
+    claim, regions = "bce_best_over_punzi_single", _regions(main)
     for name, words, _, _, target in REGIONS:
         text = "σ_min of BCE at its best cuts over the Punzi-net at one cut, geometric mean over "
         text += "{}trained masses " + words
         trained, others = regions[name] & main.training, regions[name] & ~main.training
         if trained.any():
-            yield f"{claim}_{name}", text.format(""), ratio(*over, trained), target
+            yield f"{claim}_{name}", text.format(""), statistics.ratio(*OVER, trained), target
         if others.any():
-            yield f"{claim}_{name}_untrained", text.format("un"), ratio(*over, others)
+            yield f"{claim}_{name}_untrained", text.format("un"), statistics.ratio(*OVER, others)
         if name == "1_to_4_gev" and trained.any():
             text = f"the same at the worst trained mass {words}"
-            yield f"{claim}_worst_{name}", text, ratio(*over, trained, np.min), 1.0
+            yield f"{claim}_worst_{name}", text, statistics.ratio(*OVER, trained, np.min), 1.0
     for mass, bce_sigma, punzi_sigma in PUBLISHED:
         at = np.isclose(main.mass, mass)
         if at.any():
             text = f"the same at {mass:g} GeV; published: {bce_sigma / punzi_sigma:.2f}"
-            yield f"{claim}_at_{mass:g}_gev", text, ratio(*over, at)
+            yield f"{claim}_at_{mass:g}_gev", text, statistics.ratio(*OVER, at)
 
 
-def _single_cut(main: Judgement) -> Iterator[Row]:
+def _single_cut(statistics: Statistics, main: Judgement) -> Iterator[Row]:
     text = "σ_min of the Punzi-net at one cut over that at its best cuts, "
     curves, name = ("punzi/single", "punzi/best", main.training), "punzi_single_over_best_"
     mean, worst = "geometric mean over trained masses", "at the worst trained mass"
-    yield f"{name}mean", text + mean, ratio(*curves), None, 1.05
-    yield f"{name}worst", text + worst, ratio(*curves, np.max), None, 1.15
+    yield f"{name}mean", text + mean, statistics.ratio(*curves), None, 1.05
+    yield f"{name}worst", text + worst, statistics.ratio(*curves, np.max), None, 1.15
     text = "σ_min of the Punzi-net at an output of 0.5 over that at its best single cut, mean over "
-    half = ratio("punzi/half", "punzi/single", main.training)
+    half = statistics.ratio("punzi/half", "punzi/single", main.training)
     yield "punzi_half_over_single_mean", text + "trained masses", half
 
 
-def _untrained(main: Judgement) -> Iterator[Row]:
+def _untrained(statistics: Statistics, main: Judgement) -> Iterator[Row]:
     trained = main.mass[main.training]
     inner = ~main.training & (main.mass > trained[0]) & (main.mass < trained[-1])
     if not inner.any():
         return
     at = "at masses not trained on over the trend of the trained ones, geometric mean"
     where = main.mass, main.training, inner
-    punzi, bce = (stats.over_trend(curve, *where) for curve in ("punzi/single", "bce/best"))
+    punzi, bce = (statistics.over_trend(curve, *where) for curve in ("punzi/single", "bce/best"))
     text = f"σ_min of the Punzi-net at one cut {at}"
     yield "punzi_single_untrained_over_trend", text, punzi, 0.97, 1.03
     text = f"σ_min of BCE at interpolated best cuts {at}"
     yield "bce_best_untrained_over_trend", text, bce
 
 
-def _ensemble(main: Judgement) -> Iterator[Row]:
+def _ensemble(statistics: Statistics, main: Judgement) -> Iterator[Row]:
     curves = {"bce_best": "bce/best", "punzi_best": "punzi/best", "punzi_single": "punzi/single"}
     relative = "relative standard deviation over networks of the figure of merit"
     for claim, text, number in (
-        ("sigma_min_fb", "σ_min in fb", stats.mean_sigma),
-        ("spread", relative, stats.spread),
+        ("sigma_min_fb", "σ_min in fb", statistics.mean_sigma),
+        ("spread", relative, statistics.spread),
     ):
         for name, curve in curves.items():
             at = f"{name.replace('_', ' at ')} cut, mean over trained masses"
             yield f"{name}_{claim}", f"{text}, {at}", number(curve, main.training)
 
-    bce, punzi = (stats.spread(curve, main.training) for curve in ("bce/best", "punzi/best"))
-
-    def compare(ensembles: stats.Ensembles) -> float:
-        below = punzi(ensembles)
-        return bce(ensembles) / below if below > 0 else np.nan
-
+    bce, punzi = (statistics.spread(curve, main.training) for curve in ("bce/best", "punzi/best"))
+    compared = np.divide(bce, punzi, out=np.full(bce.shape, np.nan), where=punzi > 0)
     text = "spread over networks of BCE over that of the Punzi-nets, both at best cuts"
-    yield "bce_over_punzi_spread", text, compare, 1.0
+    yield "bce_over_punzi_spread", text, compared, 1.0
 
 
-def _batches(main: Judgement) -> Iterator[Row]:
+def _batches(statistics: Statistics, main: Judgement) -> Iterator[Row]:
     text = (
         "σ_min of the Punzi-net trained without batches over that with batches, both at best "
         "cuts, geometric mean over trained masses"
@@ -136,7 +131,7 @@ def _batches(main: Judgement) -> Iterator[Row]:
         ("_above_4_gev", " above 4 GeV", main.training & (main.mass > 4)),
     ):
         if masses.any():
-            number = ratio("punzi/best", "punzi/best", masses, study=UNBATCHED)
+            number = statistics.ratio("punzi/best", "punzi/best", masses, study=UNBATCHED)
             yield f"unbatched_over_batched{name}", text + words, number, *target
 
 
@@ -221,35 +216,43 @@ def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[s
         own = judged[study.name]
         begun = judged[study.pretrained].first(len(own.converged)) if study.pretrained else own
         compared[study.name] = study.label, own.after(begun)
-    statistics = _of_recipes(judged[MAIN])
-    found = {}
+    main, found = judged[MAIN], {}
+    worst = list(_worst_masses(main))
     for name, (label, judgement) in compared.items():
-        measure, converged = Statistics({MAIN: judgement}).measure, judgement.converged
-        numbers = {key: Claim.of(text, measure(one)) for key, (text, one) in statistics.items()}
+        statistics, converged = Statistics({MAIN: judgement}), judgement.converged
+        numbers = {
+            key: Claim.of(text, statistics.measure(values))
+            for key, text, values in _of_recipe(statistics, main, worst)
+        }
         found[name] = Effect(label, len(converged), int(converged.sum()), numbers)
     return found
 
 
-def _of_recipes(main: Judgement) -> dict[str, tuple[str, stats.Statistic]]:
-    """Texts and statistics by name, at the masses that the unchanged recipe trained on."""
-    trained, regions, over = main.training, _regions(main), ("bce/best", "punzi/single")
-    found = {one: (f"mean σ_min in fb, {one}", stats.mean_sigma(one, trained)) for one in over}
-    for name, words, *_ in REGIONS:
-        masses = trained & regions[name]
-        if masses.any():
-            text = f"σ_min of BCE at best cuts over the Punzi-net at one cut, {words}"
-            found[name] = text, ratio(*over, masses)
-    single = "punzi/single", "punzi/best"
-    unchanged = Statistics({MAIN: main})
+def _worst_masses(main: Judgement) -> Iterator[tuple[str, str, str, str, BoolArray]]:
+    """Where the unchanged recipe is worst: name, text, two curves, and the mass among all."""
+    trained, statistics = main.training, Statistics({MAIN: main})
     furthest: Any
-    for name, text, curves, masses, furthest in (
-        (WORST, "worst", over, trained & regions["1_to_4_gev"], np.argmin),
-        (WORST_SINGLE, "one / best cuts", single, trained, np.argmax),
+    for name, text, above, below, masses, furthest in (
+        (WORST, "worst", *OVER, trained & _regions(main)["1_to_4_gev"], np.argmin),
+        (WORST_SINGLE, "one / best cuts", "punzi/single", "punzi/best", trained, np.argmax),
     ):
         if masses.any():
-            worst = main.mass[masses][int(unchanged.value(ratio(*curves, masses, furthest)))]
-            found[name] = f"{text}, {worst:g} GeV", ratio(*curves, main.mass == worst)
-    return found
+            index = int(statistics.ratio(above, below, masses, furthest)[0])
+            mass = main.mass[masses][index]
+            yield name, f"{text}, {mass:g} GeV", above, below, main.mass == mass
+
+
+def _of_recipe(statistics: Statistics, main: Judgement, worst: Sequence[Any]) -> Iterator[Row]:
+    """Numbers of a recipe, at the masses that the unchanged one trained on."""
+    trained, regions = main.training, _regions(main)
+    for one in OVER:
+        yield one, f"mean σ_min in fb, {one}", statistics.mean_sigma(one, trained)
+    for name, words, *_ in REGIONS:
+        if (masses := trained & regions[name]).any():
+            text = f"σ_min of BCE at best cuts over the Punzi-net at one cut, {words}"
+            yield name, text, statistics.ratio(*OVER, masses)
+    for name, text, above, below, at in worst:
+        yield name, text, statistics.ratio(above, below, at)
 
 
 def common_scale(mass: FloatArray, bce: FloatArray, punzi: FloatArray) -> float:
@@ -278,12 +281,12 @@ def curve_rows(output: OutputFolder) -> list[CurveRow]:
     """
     if (judged := output.study(MAIN).judgement).exists():
         judgement = Judgement.read(judged)
-        mass, measure = judgement.mass, Statistics({MAIN: judgement}).measure
+        mass, statistics = judgement.mass, Statistics({MAIN: judgement})
         masses = np.eye(len(mass), dtype=bool)
         whose = f"mean of {len(judgement.converged)} networks"
         measured = (
-            np.array([measure(stats.mean_sigma(curve, one)) for one in masses])
-            for curve in ("bce/best", "punzi/single")
+            np.array([statistics.measure(statistics.mean_sigma(curve, one)) for one in masses])
+            for curve in OVER
         )
         curves = [(m[:, 0], np.hypot(m[:, 1], m[:, 2])) for m in measured]
     elif output.sensitivity.exists():

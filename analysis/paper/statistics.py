@@ -6,19 +6,16 @@ masses: where few simulated events pass they fluctuate by factors, up as often a
 arithmetic mean would make an improvement, whichever way round they are taken.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from scipy.stats import gmean
 
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.studies import MAIN
 from punzinet.analysis.types import BoolArray, FloatArray
-
-#: (N, H) figures of merit in 1/fb, by study and ``<loss>/<kind>``.
-Ensembles = Mapping[str, Mapping[str, FloatArray]]
-Statistic = Callable[[Ensembles], float]
 
 
 class Measured(NamedTuple):
@@ -60,58 +57,92 @@ class Claim:
 
 
 class Statistics:
-    """Evaluates statistics on studies, on studies with a network less, and on replicas."""
+    """Figures of merit of studies, 1/σ_min in 1/fb, in V variants, which tell the errors.
+
+    The first variant is the studies as they are. In the next ones one network is left out (with
+    its pretrained one), of one study after the other; in the last ones all are judged by replicas.
+    """
 
     def __init__(self, studies: Mapping[str, Judgement]) -> None:
-        self._nominal, self._replicas = (
-            {name: _figures_of_merit(study, end) for name, study in studies.items()}
-            for end in ("/sigma", "/replicas")
-        )
+        self._studies = studies
+        self._networks = {name: len(study.converged) for name, study in studies.items()}
+        every = [study.arrays.items() for study in studies.values()]
+        sizes = (a.shape[1] for arrays in every for key, a in arrays if key.endswith("/replicas"))
+        self._replicas = min(sizes)
 
-    def value(self, statistic: Statistic) -> float:
-        """Evaluate a statistic without its errors."""
-        return statistic(self._nominal)
+    def measure(self, values: FloatArray) -> Measured:
+        """A number with its errors, from its (V,) variants.
 
-    def measure(self, statistic: Statistic) -> Measured:
-        """Evaluate a statistic.
-
-        The error from the networks is that of the jackknife, which leaves out one network (with
-        its pretrained one) at a time; studies are independent. That from the simulation is the
-        root mean square difference of replicas to the value.
+        The error from the networks is that of the jackknife; studies are independent. That from
+        the simulation is the root mean square difference of replicas to the value.
         """
-        value = self.value(statistic)
-        variance = sum(self._jackknife(statistic, name) for name in self._nominal)
-        replicas = self._replicas
-        count = min(a.shape[1] for arrays in replicas.values() for a in arrays.values())
-        samples = (
-            {name: {key: a[:, n] for key, a in arrays.items()} for name, arrays in replicas.items()}
-            for n in range(count)
-        )
-        values = [statistic(sample) for sample in samples]
-        finite = np.isfinite([*values, value]).all()
-        sample = float(np.sqrt(np.mean((np.array(values) - value) ** 2))) if finite else np.nan
-        return Measured(value, float(np.sqrt(variance)), sample)
+        value, left_out, replicas = np.split(values, [1, len(values) - self._replicas])
+        parts = np.split(left_out, np.cumsum([*self._networks.values()])[:-1])
+        with np.errstate(invalid="ignore"):  # what is infinite has no error
+            of_networks = sum((len(p) - 1) * np.var(p) if len(p) > 1 else np.nan for p in parts)
+            of_sample = np.mean((replicas - value) ** 2)
+        errors = (np.sqrt(v) if np.isfinite(v) else np.nan for v in (of_networks, of_sample))
+        return Measured(float(value[0]), *map(float, errors))
 
-    def _jackknife(self, statistic: Statistic, study: str) -> float:
-        arrays = self._nominal[study]
-        networks = max(len(array) for array in arrays.values())
+    def mean(self, curve: str, study: str = MAIN) -> FloatArray:
+        """Mean over networks of ``<loss>/<kind>`` of a study, (V, H)."""
+        return np.array([fom.mean(axis=0) for fom in self._variants(curve, study)])
+
+    def ratio(
+        self,
+        numerator: str,
+        denominator: str,
+        masses: BoolArray,
+        reduce: Callable[..., Any] = gmean,
+        study: str = MAIN,
+    ) -> FloatArray:
+        """Ratio of σ_min, of the inverse mean figures of merit, reduced over some masses (H,).
+
+        The numerator is a curve of a study, the denominator one of the main study.
+        """
+        above, below = self.mean(numerator, study)[:, masses], self.mean(denominator)[:, masses]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = np.where(above > 0, below / above, np.inf)
+            return np.asarray(reduce(ratios, axis=1), np.float64)
+
+    def mean_sigma(self, curve: str, masses: BoolArray) -> FloatArray:
+        """Mean over masses of the inverse mean figure of merit, fb."""
+        with np.errstate(divide="ignore"):
+            return np.asarray((1 / self.mean(curve)[:, masses]).mean(axis=1))
+
+    def spread(self, curve: str, masses: BoolArray) -> FloatArray:
+        """Relative standard deviation over networks, mean over masses; NaN where one finds none."""
         values = []
-        for n in range(networks if networks > 1 else 0):
-            others = {key: np.delete(array, n, axis=0) for key, array in arrays.items()}
-            values.append(statistic({**self._nominal, study: others}))
-        known = values and np.isfinite(values).all()
-        return float((networks - 1) * np.var(values)) if known else np.nan
+        for fom in self._variants(curve, MAIN):
+            mean, known = fom[:, masses].mean(axis=0), len(fom) > 1
+            known &= bool((mean > 0).all())
+            values.append(np.mean(fom[:, masses].std(axis=0, ddof=1) / mean) if known else np.nan)
+        return np.array(values)
 
+    def over_trend(
+        self, curve: str, mass: FloatArray, training: BoolArray, masses: BoolArray
+    ) -> FloatArray:
+        """Geometric mean of σ_min over what lies between trained neighbours, logarithmically."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sigma = -np.log(self.mean(curve))
+            trend = [np.interp(mass[masses], mass[training], row[training]) for row in sigma]
+            above = np.exp(np.mean(sigma[:, masses] - trend, axis=1))
+        return np.where(np.isfinite(sigma).all(axis=1), above, np.nan)
 
-def _figures_of_merit(study: Judgement, end: str) -> dict[str, FloatArray]:
-    """1/σ_min of the arrays whose names have this end, 0 where it is infinite."""
-    found: dict[str, FloatArray] = {}
-    for key, sigma in study.arrays.items():
-        if key.endswith(end):
-            fom = np.zeros(sigma.shape, np.float64)
-            np.divide(1.0, sigma, out=fom, where=np.isfinite(sigma))
-            found[key.removesuffix(end)] = fom
-    return found
+    def _variants(self, curve: str, study: str) -> Iterator[FloatArray]:
+        """(N, H) of each variant, 0 where σ_min is infinite."""
+        sigma, replicas = (
+            self._studies[study].arrays[f"{curve}/{end}"] for end in ("sigma", "replicas")
+        )
+        fom, others = (
+            np.divide(1.0, a, out=np.zeros(a.shape), where=np.isfinite(a))
+            for a in (sigma, replicas)
+        )
+        yield fom
+        for name, networks in self._networks.items():
+            for n in range(networks):
+                yield np.delete(fom, n, axis=0) if name == study and networks > 1 else fom
+        yield from np.moveaxis(others[:, : self._replicas], 1, 0)
 
 
 def over_networks(values: FloatArray) -> Measured:
@@ -119,66 +150,3 @@ def over_networks(values: FloatArray) -> Measured:
     networks, finite = len(values), np.isfinite(values).all()
     error = np.std(values, ddof=1) / np.sqrt(networks) if finite and networks > 1 else np.nan
     return Measured(float(np.mean(values)) if finite else np.nan, float(error), np.nan)
-
-
-def geometric_mean(ratios: FloatArray) -> float:
-    """Exponential of the mean logarithm; 0 or infinite if one of the ratios is."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.exp(np.mean(np.log(ratios))))
-
-
-def ratio(
-    numerator: str,
-    denominator: str,
-    masses: BoolArray,
-    reduce: Callable[[FloatArray], Any] = geometric_mean,
-    study: str = MAIN,
-) -> Statistic:
-    """Ratio of σ_min, of the inverse mean figures of merit, reduced over some masses (H,).
-
-    The numerator is ``<loss>/<kind>`` of a study, the denominator that of the main study.
-    """
-
-    def statistic(ensembles: Ensembles) -> float:
-        above = ensembles[study][numerator][:, masses].mean(axis=0)
-        below = ensembles[MAIN][denominator][:, masses].mean(axis=0)
-        infinite = np.full(below.shape, np.inf)
-        return float(reduce(np.divide(below, above, out=infinite, where=above > 0)))
-
-    return statistic
-
-
-def mean_sigma(curve: str, masses: BoolArray) -> Statistic:
-    """Mean over masses of the inverse mean figure of merit, fb."""
-
-    def statistic(ensembles: Ensembles) -> float:
-        fom = ensembles[MAIN][curve][:, masses].mean(axis=0)
-        return float(np.mean(1 / fom)) if (fom > 0).all() else np.inf
-
-    return statistic
-
-
-def spread(curve: str, masses: BoolArray) -> Statistic:
-    """Relative standard deviation over networks, mean over masses."""
-
-    def statistic(ensembles: Ensembles) -> float:
-        fom = ensembles[MAIN][curve][:, masses]
-        if len(fom) < 2 or not (fom.mean(axis=0) > 0).all():
-            return np.nan
-        return float(np.mean(fom.std(axis=0, ddof=1) / fom.mean(axis=0)))
-
-    return statistic
-
-
-def over_trend(curve: str, mass: FloatArray, training: BoolArray, masses: BoolArray) -> Statistic:
-    """Geometric mean of σ_min over what lies between the trained neighbours, logarithmically."""
-
-    def statistic(ensembles: Ensembles) -> float:
-        fom = ensembles[MAIN][curve].mean(axis=0)
-        if not (fom > 0).all():
-            return np.nan
-        sigma = -np.log(fom)
-        trend = np.interp(mass[masses], mass[training], sigma[training])
-        return float(np.exp(np.mean(sigma[masses] - trend)))
-
-    return statistic

@@ -19,7 +19,7 @@ from punzinet.analysis.paper.claims import (
     effects,
     make_claims,
 )
-from punzinet.analysis.paper.statistics import Claim, Measured, Statistics, ratio
+from punzinet.analysis.paper.statistics import Claim, Measured, Statistics
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.training.settings import TrainingSettings
@@ -27,9 +27,8 @@ from punzinet.analysis.training.settings import TrainingSettings
 
 def test_error_of_a_mean_is_its_standard_error(make_judgement):
     judgement = make_judgement(networks=7)
-    measured = Statistics({MAIN: judgement}).measure(
-        lambda ensembles: float(ensembles[MAIN]["punzi/single"][:, 5].mean())
-    )
+    statistics = Statistics({MAIN: judgement})
+    measured = statistics.measure(statistics.mean("punzi/single")[:, 5])
     fom = 1 / judgement.sigma("punzi", "single")[:, 5]
     assert measured.value == pytest.approx(fom.mean())
     assert measured.error == pytest.approx(fom.std(ddof=1) / np.sqrt(7))
@@ -39,7 +38,7 @@ def test_what_curves_share_cancels_in_their_ratio(make_judgement):
     judgement = make_judgement(replicas=400, sample=0.1)
     statistics = Statistics({MAIN: judgement})
     same, other = (
-        statistics.measure(ratio("punzi/single", curve, judgement.training))
+        statistics.measure(statistics.ratio("punzi/single", curve, judgement.training))
         for curve in ("punzi/single", "bce/best")
     )
     assert same.error_sample == pytest.approx(0.0, abs=1e-12)
@@ -52,8 +51,10 @@ def test_fluctuations_of_ratios_are_no_improvement(make_judgement):
     for factor, curve in zip(noise, ("bce/best", "punzi/single"), strict=True):
         judgement.arrays[f"{curve}/sigma"] *= factor
     statistics = Statistics({MAIN: judgement})
-    there = statistics.measure(ratio("bce/best", "punzi/single", judgement.training))
-    back = statistics.measure(ratio("punzi/single", "bce/best", judgement.training))
+    there, back = (
+        statistics.measure(statistics.ratio(*curves, judgement.training))
+        for curves in (("bce/best", "punzi/single"), ("punzi/single", "bce/best"))
+    )
     assert there.value * back.value == pytest.approx(1.0)
 
 

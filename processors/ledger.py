@@ -104,7 +104,7 @@ def plan_step(folder: Path, jobs: Sequence[Job]) -> Records:
     folder = folder.absolute()  # workers of a cluster may run in another one
     files.write_json(folder.with_name(f"{folder.name}.json"), {"works": [job[:5] for job in jobs]})
     names = {job.name for job in jobs}
-    _remove(folder, names)
+    forget(folder, but=names)
     for parent in {Path(name).parent for name in names}:
         (folder / parent).mkdir(parents=True, exist_ok=True)
     return Records(folder, jobs)
@@ -123,16 +123,10 @@ def _read_plan(folder: Path) -> list[Job]:
         return _JOBS.validate_python(content["works"])
 
 
-def forget(folder: Path) -> None:
-    """Remove the records of all steps of a stage; that they were planned is still known."""
-    for plan in folder.glob("*.json"):
-        _remove(plan.with_suffix(""))
-
-
-def _remove(folder: Path, names: Collection[str] = ()) -> None:
-    """Remove the records of jobs of other names, and all failures."""
+def forget(folder: Path, but: Collection[str] = ()) -> None:
+    """Remove records, of a step `but` those of some jobs, and all failures; plans are kept."""
     for path in [*folder.rglob(f"*{RECORD}"), *folder.rglob(f"*{FAILURE}")]:
-        if str(path.relative_to(folder)).removesuffix(RECORD) not in names:
+        if str(path.relative_to(folder)).removesuffix(RECORD) not in but:
             path.unlink(missing_ok=True)
 
 

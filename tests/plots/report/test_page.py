@@ -2,9 +2,6 @@
 
 import base64
 
-import pytest
-
-from punzinet.analysis.io.files import InputError
 from punzinet.analysis.search import RECOIL
 from punzinet.plots.report.page import read_captions, read_pictures
 
@@ -27,10 +24,3 @@ def test_figures_are_images_in_the_order_of_the_captions(tmp_path):
         *["data:image/svg+xml;base64"] * 4, "data:image/png;base64",
     ]  # fmt: skip
     assert base64.b64decode(pictures[0].data.partition(",")[2]).decode() == GRAPHIC
-
-
-@pytest.mark.parametrize("content", ["", "<html/>", "<svg>", "\x00"])
-def test_what_is_no_graphic_is_one_sentence(tmp_path, content):
-    (tmp_path / "figure.svg").write_text(content)
-    with pytest.raises(InputError, match="no vector graphic"):
-        read_pictures(tmp_path, {})

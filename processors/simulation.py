@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from coffea.processor.executor import ExecutorBase
 
-from punzinet.analysis.io.files import Record, checksum, write_json
+from punzinet.analysis.io.files import Record, write_json
 from punzinet.analysis.io.output import OutputFolder, digest, git_commit, provenance, versions
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
@@ -218,7 +218,7 @@ def simulate(
             production = zlib.crc32(name.encode()) >> 1  # fits basf2's signed integer
             path, title = output.ntuple(name), f"{name} {origin['settings']}"
             sampling.write_ntuple(path, title, production, manifest.beams, made, signal=signal)
-            record[name] = {**_record(own, counts, size), "checksum": checksum(path, "sha256")}
+            record[name] = _record(own, counts, size)
             written.append(path)
         write_json(output.simulation_record, {"provenance": origin, "datasets": record})
         written.append(output.simulation_record)

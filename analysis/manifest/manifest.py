@@ -174,7 +174,7 @@ class Manifest(sections.Section):
         content = self.model_dump(mode="json")
         for dataset in content["datasets"].values():
             if dataset["simulate"] is not None:
-                del dataset["entries"], dataset["checksums"], dataset["files"]
+                del dataset["entries"], dataset["files"]
         return digest(content)
 
     @property
@@ -222,7 +222,7 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
             files = (file if "://" in file else str(path.parent / file) for file in dataset.files)
             changes = {"files": tuple(files)}
         else:
-            changes = {"files": (str(output.ntuple(name)),), **simulated.get(name, {})}
+            changes = {"files": (str(output.ntuple(name)),), "entries": simulated.get(name)}
             if dataset.is_signal:
                 changes["generated"] = scales[scale].signal_events
             else:
@@ -355,15 +355,9 @@ def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield from _leaves(value, f"{key}.{name}" if key else str(name))
 
 
-def _simulated(output: OutputFolder) -> dict[str, dict[str, Any]]:
-    """What the simulation says it wrote, by dataset; nothing where it has not run."""
+def _simulated(output: OutputFolder) -> dict[str, int]:
+    """Entries that the simulation says it wrote, by dataset; nothing where it has not run."""
     if not output.simulation_record.exists():
         return {}
     with read_result(output.simulation_record, "ntuples", "punzinet simulate") as record:
-        return {
-            name: {
-                "entries": int(dataset["entries"]),
-                "checksums": {output.ntuple(name).name: str(dataset["checksum"])},
-            }
-            for name, dataset in record["datasets"].items()
-        }
+        return {name: int(dataset["entries"]) for name, dataset in record["datasets"].items()}

@@ -11,7 +11,6 @@ import hashlib
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +22,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from rich import progress
-from rich.console import Console
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
@@ -250,35 +247,3 @@ def _trained(
             if phase == "punzi" and not trained.converged:
                 LOG.warning("%s did not converge: %s", trained.name, trained.messages[-1])
         yield trained
-
-
-class ProgressBar(progress.Progress):
-    """Shows a line for each phase: losses, learning rate, events per second."""
-
-    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
-        """Show it on a console; on standard error if not given; nowhere if quiet."""
-        super().__init__(
-            progress.TextColumn("{task.description:>5}"),
-            progress.BarColumn(bar_width=20),
-            progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[values]}"),
-            progress.TimeRemainingColumn(),
-            console=console or Console(stderr=True),
-            disable=quiet,
-        )
-        self._phases: dict[str, progress.TaskID] = {}
-        self._clock = time.perf_counter()
-
-    def report(self, phase: Phase, state: TrainingState) -> None:
-        """Be a `Reporter`; of an ensemble, means over the networks still in training."""
-        running = ~state.stopped if not state.stopped.all() else state.stopped
-        before, self._clock = self._clock, time.perf_counter()
-        speed = phase.engine.events.count * int(running.sum()) / max(self._clock - before, 1e-9)
-        columns = state.loss[-1], state.validation_loss[-1], state.best_loss, state.rate
-        loss, validation, best, rate = (np.mean(column[running]) for column in columns)
-        values = f"loss {loss:.5g} validation {validation:.5g} (best {best:.5g}) rate {rate:.2g} "
-        values += f"{speed / 1e6:.3g} M events/s"
-        if phase.name not in self._phases:
-            total = phase.settings.epochs + phase.finish
-            self._phases[phase.name] = self.add_task(phase.name, total=total, values=values)
-        self.update(self._phases[phase.name], completed=state.epoch, values=values)

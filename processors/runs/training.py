@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.progress import Progress, TaskID
 
 from punzinet.analysis.evaluation import Judge, evaluate
 from punzinet.analysis.io.files import write_json
@@ -21,7 +23,9 @@ from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training import train
 from punzinet.analysis.training.batches import ALONE, Ranks
+from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.data import Sample, StreamedSample, load_sample, open_sample
+from punzinet.analysis.training.loop import Phase
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
@@ -98,9 +102,21 @@ def train_visibly(
     **options: Any,
 ) -> train.TrainingResult:
     """As `train_networks`, and show how far it is unless commands are to be quiet."""
-    with train.ProgressBar(quiet=not LOG.isEnabledFor(logging.WARNING)) as bar:
-        options |= {"reporters": [bar.report]}
+    tasks: dict[str, TaskID] = {}
+
+    def report(phase: Phase, state: TrainingState) -> None:
+        """Show means over the networks that are still trained."""
+        running = ~state.stopped | state.stopped.all()
+        last, best = (np.mean(of[running]) for of in (state.validation_loss[-1], state.best_loss))
+        said = f"{phase.name}: validation loss {last:.5g}, best {best:.5g}"
+        if phase.name not in tasks:
+            tasks[phase.name] = bar.add_task(said, total=phase.settings.epochs + phase.finish)
+        bar.update(tasks[phase.name], completed=state.epoch, description=said)
+
+    quiet = not LOG.isEnabledFor(logging.WARNING)
+    with Progress(console=Console(stderr=True), disable=quiet) as bar:
         merit = manifest.figure_of_merit, manifest.luminosity
+        options |= {"reporters": [report]}
         return train.train_networks(sample, *merit, settings, output, **options)
 
 

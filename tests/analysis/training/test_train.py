@@ -1,6 +1,5 @@
 """Whole trainings of small samples: better networks, the same networks, and honest failures."""
 
-import io
 import os
 import re
 import resource
@@ -15,7 +14,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from commands import run_python
-from rich.console import Console
 from synthetic import synthetic_sample, synthetic_windows, write_tensors
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
@@ -26,7 +24,7 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training import checkpoint
 from punzinet.analysis.training.data import Sample, open_sample
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.training.train import CHECKPOINT, ProgressBar, parameters_of, train_networks
+from punzinet.analysis.training.train import CHECKPOINT, parameters_of, train_networks
 
 
 def recipe(**changes):
@@ -259,18 +257,6 @@ def test_training_of_a_sample_larger_than_the_memory(tmp_path):
     assert on_disk.returncode == 0, on_disk.stderr
     assert on_disk.stdout == train_tensors(tmp_path / "tensors", tmp_path / "memory", "memory")
     assert "MemoryError" in limited("memory").stderr
-
-
-def test_progress_shows_losses_rate_and_speed(train):
-    shown = io.StringIO()
-    with ProgressBar(Console(file=shown, force_terminal=True, width=200)) as progress:
-        trained = train(recipe(), reporters=[progress.report]).punzi
-    ends = [train.history(one.name).iloc[-1] for one in trained]
-    loss, validation = (np.mean([end[of] for end in ends]) for of in ("loss", "validation_loss"))
-    best = np.mean([one.loss for one in trained])
-    (*_, line) = (line for line in shown.getvalue().splitlines() if "punzi" in line)
-    parts = f"loss {loss:.5g}", f"validation {validation:.5g} (best {best:.5g})"
-    assert all(part in line for part in ("11/11", *parts, "rate 1", "M events/s"))
 
 
 if __name__ == "__main__":  # train from tensors with little memory

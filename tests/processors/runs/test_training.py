@@ -1,10 +1,15 @@
 """Less background stands for all of it; more of one process leaves the others alone."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from synthetic import synthetic_sample
 
-from punzinet.processors.runs.training import scale_background, thin_background
+from punzinet.analysis.figures_of_merit import FigureOfMerit
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.training.settings import TrainingSettings
+from punzinet.processors.runs.training import scale_background, thin_background, train_visibly
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +33,14 @@ def test_thinned_background_stands_for_all(sample):
     assert after[1].sum() == pytest.approx(before[1].sum(), rel=0.03)
     background = [np.sum(part.training.process >= 0) for part in (sample, thinned)]
     assert background[1] / background[0] == pytest.approx(0.25, rel=0.05)
+
+
+def test_training_shows_its_epochs_and_losses(sample, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    once = {"finish": 0, "pretraining": {"epochs": 1}, "punzi": {"epochs": 2}}
+    manifest = SimpleNamespace(figure_of_merit=FigureOfMerit(), luminosity=50.0)
+    settings = TrainingSettings.model_validate(once)
+    trained = train_visibly(manifest, sample, settings, OutputFolder(tmp_path)).punzi[0]
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"best {trained.loss:.5g}" in said
+    assert "100%" in said

@@ -122,7 +122,7 @@ class Judge:
         *_, self.judging_fold = self.folds.values()  # the last one with events
 
     def cuts(self, events: RankedEvents) -> tuple[FloatArray, float]:
-        """The best cut of each hypothesis (H,), and the one that is best on average, see `cuts`."""
+        """The best cut of each hypothesis (H,), and the one for all; see `best_cuts`."""
         return best_cuts(events, self.training, *self.merit, self.judging_fold.backgrounds)
 
     def averaged(self, selection: Selection) -> float:

@@ -179,11 +179,8 @@ def pack(
     position = np.empty_like(order)
     position[order] = np.arange(len(order), dtype=np.int32)
     del order
-    total, hypotheses, processes = (
-        -(-len(events) // TILE),
-        len(sample.mass),
-        len(sample.backgrounds),
-    )
+    total = -(-len(events) // TILE)
+    hypotheses, processes = len(sample.mass), len(sample.backgrounds)
     own, (low, high) = len(range(ranks.number, total, ranks.count)), sample.scaling
     values = _zeros((own, len(sample.features) + 2, TILE), disk)
     # Number of each range of windows that background lies in, as they are met.

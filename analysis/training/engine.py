@@ -250,10 +250,8 @@ class AutogradEngine(Engine):
     @torch.no_grad()
     def bce_losses(self, parameters: FloatArray, tiles: IntArray | None = None) -> FloatArray:
         """See `Engine`."""
-        groups, batch = (
-            self._groups(self._to_device(parameters), self.events.tiles),
-            self._some(tiles),
-        )
+        batch = self._some(tiles)
+        groups = self._groups(self._to_device(parameters), self.events.tiles)
         losses = torch.cat([self._cross_entropy(some, batch) for some in groups])
         return _to_host(self.ranks.sum_tensor(losses))
 

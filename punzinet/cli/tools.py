@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
@@ -57,13 +56,13 @@ def status(context: Context) -> None:
                 why += row.failures.values()
                 counts = map("{:,}".format, (row.entries_done, row.entries, len(row.failures)))
                 done = f"{row.done:,}/{row.chunks:,}"
-                chunks.add_row(stage.name, row.step, escape(row.dataset), done, *counts)
+                chunks.add_row(stage.name, row.step, row.dataset, done, *counts)
         with _noting(damaged):
             why += stage.failure(folder)
         failures += [f"{stage.name}: {one}" for one in why]
         state = _state(stage, context, holder, damaged, failed=bool(why))
         if stage.name in CHAIN or state != NOT_RUN:
-            stages.add_row(stage.name, escape(state))
+            stages.add_row(stage.name, state)
     console.print(stages)
     if chunks.row_count:
         console.print(chunks)
@@ -74,7 +73,7 @@ def status(context: Context) -> None:
         with _noting(damaged):
             incomplete += _incomplete(path)
     for line in dict.fromkeys([*incomplete, *failures, *damaged]):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 @contextmanager
@@ -139,7 +138,7 @@ def export(
         ) from error
     path = file or folder / "network.onnx"
     write_onnx(saved, path)
-    console.print(f"export: {path}", markup=False)
+    console.print(f"export: {path}")
 
 
 def predict(
@@ -182,7 +181,7 @@ def predict(
             said = f"predict: {target}: {done.entries} entries, {done.selected} selected"
             if done.undefined:
                 said += f", {done.undefined} without output (input is not a number)"
-            progress.console.print(said, markup=False)
+            progress.console.print(said)
 
 
 def rebasket(
@@ -208,7 +207,7 @@ def rebasket(
                 progress.update(task, completed=done, total=entries)
 
             entries = rebasket_file(path, tree, target, advance)
-            progress.console.print(f"rebasket: {target}: {entries} entries", markup=False)
+            progress.console.print(f"rebasket: {target}: {entries} entries")
 
 
 def _network(context: Context) -> Path:
@@ -242,7 +241,7 @@ def _like(manifest: Manifest, name: str | None) -> "Dataset":
 
 def _progress() -> Progress:
     """A bar for every file, with the number of its entries that are done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console)
 
 

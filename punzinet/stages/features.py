@@ -41,7 +41,7 @@ def ntuple_settings(manifest: Manifest, context: Context) -> dict[str, Any]:
 def say_seen(context: Context) -> None:
     """Say what is seen of data, if there is any."""
     if context.options.unblind:
-        console.print("[yellow]Unblinded[/yellow]: all of the data is seen.")
+        console.print("[yellow]Unblinded[/yellow]: all of the data is seen.", markup=True)
     elif context.manifest.has_data:
         console.print(f"Blinded: only {context.manifest.blinding} is seen; --unblind shows all.")
 
@@ -54,6 +54,7 @@ def say_trial(output: OutputFolder, stage: str) -> None:
             f"[yellow]Trial run[/yellow]: `punzinet {stage}` processed only a part of the events "
             f"({options}) and scaled it up to all (signal of several "
             "masses in one dataset is taken whole); it is no result to quote.",
+            markup=True,
             soft_wrap=True,
         )
 
@@ -86,15 +87,15 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
         for what, entries in dataset.get("not_missing", {}).items():
             value = what.rpartition(" ")[2]
             console.print(
-                f"[yellow]Dataset {name}[/yellow]: in {entries:,} entries {what}; if that stands "
-                f"for a missing value, say `missing: [{value}]`.", soft_wrap=True,
+                f"Dataset {name}: in {entries:,} entries {what}; if that stands for a missing "
+                f"value, say `missing: [{value}]`.", style="yellow", soft_wrap=True,
             )  # fmt: skip
 
 
 def say_twice(path: Path) -> None:
     """Say what counts more than once, by the completeness of a stage; InputError if damaged."""
     for line in read_json(path, "punzinet features").get("twice", ()):
-        console.print(line, style="yellow", markup=False, soft_wrap=True)
+        console.print(line, style="yellow", soft_wrap=True)
 
 
 def _settings(manifest: Manifest, context: Context) -> dict[str, Any]:

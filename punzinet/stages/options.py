@@ -68,7 +68,8 @@ class Terminal(Console):
             super().on_broken_pipe()
 
 
-console = Terminal(highlight=False, quiet=SILENT)
+# Without markup: folders and branches may have brackets in their names.
+console = Terminal(highlight=False, markup=False, quiet=SILENT)
 
 
 @dataclass(frozen=True)

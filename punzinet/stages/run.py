@@ -46,7 +46,7 @@ def _run_part(stage: Stage, context: Context) -> None:
     except files.InputError as error:
         if not options.dry_run:
             raise
-        console.print(f"{stage.name}: cannot run: {error}", markup=False)
+        console.print(f"{stage.name}: cannot run: {error}")
         return
     for earlier in stale:
         if not options.dry_run:
@@ -72,7 +72,7 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
         why = ["--force asks for it", *why] if options.force else why
         console.print(f"{stage.name}: {'would run' if why else 'up to date'}")
         for reason in why:
-            console.print(f"  because {reason}", markup=False)
+            console.print(f"  because {reason}")
         return
     for name in ("features", "select"):
         if any(one.name == name for one in stage.after):

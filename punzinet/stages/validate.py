@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
+from rich.text import Text
 
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import provenance
@@ -59,7 +60,7 @@ def _run(context: Context) -> Written:
     written = [output.validation, *make_validation_plots(output, manifest, rows, spectra)]
     _print(rows, spectra)
     for note in filter(None, (content.get("note"), content["spectra"].get("missing"))):
-        console.print(note, markup=False)
+        console.print(note)
     console.print(f"validate-simulation: {len(written)} files in {output.simulation}")
     return written
 
@@ -75,15 +76,14 @@ def _print(rows: "list[PublishedNumber]", spectra: "list[PythiaComparison]") -> 
         if row.error:
             ours += f" ± {row.error:.1g}"
         ratio = "-" if row.ratio is None else f"{row.ratio:.3f}"
-        met = {True: "yes", False: "[red]no[/red]", None: "-"}[row.met]
-        table.add_row(row.title.replace("[", r"\["), ours, f"{row.published:g}", ratio, met)
+        met = Text("no", "red") if row.met is False else "yes" if row.met else "-"
+        table.add_row(row.title, ours, f"{row.published:g}", ratio, met)
     console.print(table)
     for one in spectra:
         bins = [s for spectrum in one.spectra.values() for s in spectrum.deviations.tolist()]
         console.print(
             f"{one.process}: {one.ours / one.theirs:.3f} of Pythia's cross-section; largest "
-            f"difference of the spectra {max(bins):.1%}, in {len(bins)} bins with enough events",
-            markup=False,
+            f"difference of the spectra {max(bins):.1%}, in {len(bins)} bins with enough events"
         )
 
 

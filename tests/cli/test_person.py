@@ -110,7 +110,8 @@ def test_events_that_count_twice_are_said_at_the_end_and_in_the_status(folder):
     """A merged file that was left beside its parts has another UUID and the same events."""
     write_ntuple(folder / "more.root", make_events(2, 7000))
     change(folder, r"( +- )(\S*tautau\.root)", r"\1\2\n\1more.root")
-    for said in (features().output, punzinet("status").output):
+    where = ("--output", "out[red]/[/y]")  # a name, and no colour
+    for said in (features(*where).output, punzinet("status", *where).output):
         (found,) = re.finditer(
             r"Dataset tautau: \S+ repeats 7000 events .*, which makes about ([\d,]+) of ([\d,]+) "
             r"events at 50 fb⁻¹; take copies out of `files`", said,

@@ -142,22 +142,15 @@ class Manifest(sections.Section):
                 raise ValueError(f"{key}.branches` names {alias!r}, which nothing reads; {hint}")
 
     def _check_uncertainties(self) -> None:
-        known = [process for process in self.processes if process != SIGNAL_PROCESS]
-        uncertainty = self.figure_of_merit.background_uncertainty
-        for name in uncertainty if isinstance(uncertainty, dict) else ():
-            if name not in known:
+        present = {d.process for d in self.datasets.values()} - {SIGNAL_PROCESS, DATA}
+        for section, needed in (("figure_of_merit", set[str]()), ("limits", present)):
+            given = getattr(self, section).background_uncertainty
+            named = set(given) if isinstance(given, dict) else needed
+            for name in sorted(needed - named | named - (set(self.processes) - {SIGNAL_PROCESS})):
                 raise ValueError(
-                    f"`figure_of_merit.background_uncertainty`: {name!r} is no background of "
-                    f"`processes`; known are {', '.join(known)}"
-                )
-        scaled = self.limits.background_uncertainty
-        if isinstance(scaled, dict):
-            present = {d.process for d in self.datasets.values()} - {SIGNAL_PROCESS, DATA}
-            for process in sorted((present - set(scaled)) | (set(scaled) - set(self.processes))):
-                raise ValueError(
-                    f"`limits.background_uncertainty`: {process!r} is "
-                    f"{'missing' if process in present else 'not listed in `processes`'}; give "
-                    "one number for all backgrounds, or one for each of their processes"
+                    f"`{section}.background_uncertainty`: {name!r} is "
+                    f"{'missing' if name in needed else 'no background of `processes`'}; give one "
+                    f"number, or one for each of {', '.join(sorted(present))}"
                 )
 
     @property

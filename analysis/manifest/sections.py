@@ -82,14 +82,10 @@ class MassGrid(Section):
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:
         steps = (self.stop - self.start) / self.step
-        if not 0 <= steps < MOST_MASSES:
+        if not 0 <= steps < MOST_MASSES or abs(steps - round(steps)) > 1e-6:
             raise ValueError(
-                f"masses from {self.start} to {self.stop} in steps of {self.step} are none, or "
+                f"masses from {self.start} in steps of {self.step} never reach {self.stop}, or are "
                 f"{MOST_MASSES} or more"
-            )
-        if abs(steps - round(steps)) > 1e-6:
-            raise ValueError(
-                f"masses from {self.start} in steps of {self.step} never reach {self.stop}"
             )
         return self
 

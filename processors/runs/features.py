@@ -19,7 +19,13 @@ from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
 from punzinet.analysis.windows import Windows, windows_from_fits
-from punzinet.processors.candidates import BLINDED, Cutflow, is_complete
+from punzinet.processors.candidates import (
+    BLINDED,
+    NO_HYPOTHESIS,
+    Cutflow,
+    is_complete,
+    merge_cutflows,
+)
 from punzinet.processors.datasets import Chunk, DatasetInfo
 from punzinet.processors.duplicates import (
     IdentityProcessor,
@@ -144,9 +150,12 @@ def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> Windo
     empty = hypotheses.mass[~(peaks["value"] > 0).any(axis=1)]
     if len(empty):
         masses = ", ".join(f"{mass:g}" for mass in empty)
+        lines = merge_cutflows(part["cutflow"] for part in found.values())
+        beside = sum(line["entries"] for line in lines if line["step"] == NO_HYPOTHESIS)
         raise InputError(
-            f"There is no signal event near the peak of generated mass {masses} GeV: add the "
-            "ntuples, or take these masses out of `hypotheses.masses`."
+            f"There is no signal event near the peak of generated mass {masses} GeV ({beside} "
+            "entries have one that is no hypothesis): add the ntuples, correct the generated mass, "
+            "or take these masses out of `hypotheses.masses`."
         )
     edges = peak_edges(search.peak_reach)
     fits = [fit_peak(peak["value"], peak["variance"], edges) for peak in peaks]

@@ -111,11 +111,6 @@ def test_workers_do_not_change_a_byte(made, tmp_path):
     assert contents(output.root) == contents(made.root)
 
 
-def test_another_seed_makes_other_events(made, tmp_path):
-    output = run(tmp_path, small("signal", seed=2))
-    assert output.ntuple("signal").read_bytes() != made.ntuple("signal").read_bytes()
-
-
 def test_datasets_do_not_depend_on_one_another(made, tmp_path):
     output = run(tmp_path, small("tautau"))
     names = ("event", "production", "px1", "pz2", "weight")

@@ -40,13 +40,6 @@ def test_rotation_brings_z_onto_the_axis_and_can_be_undone(axis, p):
     np.testing.assert_allclose(events.rotate_from(unit, turned), a, atol=1e-12)
 
 
-@given(st.floats(0, 2), st.floats(0, 2 * np.pi))
-def test_momenta_about_the_axis_have_their_length_and_angle(opening, azimuth):
-    p = events.about_z(5.0, 4.0, opening, azimuth)
-    assert np.linalg.norm(p[1:]) == pytest.approx(4)
-    assert p[3] == pytest.approx(4 * (1 - opening))
-
-
 def random_events(n):
     rng = np.random.default_rng(1)
     events = np.empty(n, EVENT)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from collisions import DETECTOR, SQRT_S, sample
+from collisions import DETECTOR, SQRT_S
 from four_vectors import mass2
 
 from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS, PION_MASS
@@ -50,11 +50,3 @@ def test_momentum_is_conserved_and_particles_are_on_shell(generator, tolerances)
     # neutrinos together: never space-like
     assert mass2(events.invisible).min() > -1e-9
     assert np.all(events.invisible[:, 0] >= 0)
-
-
-@pytest.mark.parametrize("generator", [generator for generator, _ in GENERATORS])
-def test_seeds_make_events(generator):
-    first, again, other = (sample(generator, 500, seed) for seed in (11, 11, 12))
-    for one, same in zip(first, again, strict=True):
-        np.testing.assert_array_equal(one, same)
-    assert not np.array_equal(first.mu_plus, other.mu_plus)

@@ -68,7 +68,7 @@ def _figures(
         phases.append(Phase(*words, read_history(folder, "punzinet train")))
     yield "training_history", history_figure([one for one in phases if len(one.history["epoch"])])
     yield "figure_of_merit", figure_of_merit_figure(sensitivity, search.parameter)
-    default = style.is_ours(manifest) and search.variable == RECOIL.variable
+    default = manifest.is_default_data and search.variable == RECOIL.variable
     yield "window_widths", widths_figure(windows, WEIGHTED_SIGMAS if default else {})
     if limits:
         result = Limits.read(output.limits)
@@ -160,7 +160,8 @@ def _of_data(
     selection = read_json(output.selection_cutflow, "punzinet select")
     try:
         data, settings = selection["data"], selection["provenance"]["settings"]
-        seen = spectra.SeenData(data["luminosity"], data["seen"], manifest.processes)
+        about = manifest.processes, manifest.label or style.DATA_LABEL
+        seen = spectra.SeenData(data["luminosity"], data["seen"], *about)
         network = output.network(settings["network"])
     except (KeyError, TypeError) as error:
         raise InputError(

@@ -45,6 +45,7 @@ class SeenData(NamedTuple):
     luminosity: float  # behind the data that is seen, fb^-1
     what: str  # what is seen of the data, in words
     processes: Mapping[str, str]  # how figures write each process
+    label: str = style.DATA_LABEL
 
 
 @style.style()
@@ -185,9 +186,7 @@ def _draw_data(
         below.set_ylabel("data / sim.")
     title = {"title": f"Seen: {seen.what}", "title_fontsize": 6.5}
     style.add_legend(figure, grid[0, 0].get_legend_handles_labels()[0], 3, **title)
-    shown = style.SHOWN_LABEL.get()  # one of ours says whose simulation it is, and not whose data
-    ours = shown in {style.LABEL, style.OTHER_LABEL}
-    style.add_label(grid[0, 0], label=style.DATA_LABEL if ours else shown)
+    style.add_label(grid[0, 0], label=seen.label)
     grid[0, -1].set_title(rf"$L = {seen.luminosity:.3g}\ \mathrm{{fb}}^{{-1}}$", loc="right")
     figure.align_ylabels()
     return figure, grid

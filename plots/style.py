@@ -25,13 +25,13 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from punzinet.analysis.io.files import InputError, atomic_path
 from punzinet.analysis.io.workers import end_with
-from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.manifest import OWN_LABEL, Manifest
 from punzinet.analysis.types import FloatArray
 
 COLUMN_WIDTH = 8.6 / 2.54  # of a journal, 8.6 cm, in inches
-LABEL = "Punzi-net simulation"
-#: Whose events they are only their owner can say: a manifest may give them a label.
-OTHER_LABEL, DATA_LABEL = "Simulation", "Data and simulation"
+LABEL = OWN_LABEL
+#: Whose data it is only their owner can say: a manifest may give it a label.
+DATA_LABEL = "Data and simulation"
 #: What the figures that are being drawn call the events.
 SHOWN_LABEL = ContextVar("label", default=LABEL)
 SIGMA_MIN = r"$\sigma_\mathrm{min}$ [fb]"
@@ -88,20 +88,10 @@ def ratio_panels(height: float, upper: float = 2.4) -> tuple[Figure, Axes, Axes]
     return figure, axes, below
 
 
-def is_ours(manifest: Manifest) -> bool:
-    """Whether all simulated events are the default data."""
-    return all(dataset.simulate or dataset.is_data for dataset in manifest.datasets.values())
-
-
-def label_of(manifest: Manifest) -> str:
-    """What figures call the simulated events of a manifest."""
-    return manifest.label or (LABEL if is_ours(manifest) else OTHER_LABEL)
-
-
 @contextmanager
 def labelled(manifest: Manifest) -> Iterator[None]:
     """Inside of the context, draw with the label of a manifest."""
-    before = SHOWN_LABEL.set(label_of(manifest))
+    before = SHOWN_LABEL.set(manifest.shown_label)
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from punzinet.analysis.windows import HALF_WIDTH, Windows
 from punzinet.plots import style
 
 EXAMPLES = 6  # masses in the grid
-PEAK_BINS, STEPS = 25, 8  # bins of a shown peak, and steps of the curve in each
+PEAK_BINS, STEPS = 25, 4  # bins of a shown peak, and steps of the curve in each
 PULLS = 3.8  # end of the axis of pulls
 
 

@@ -36,6 +36,8 @@ LARGEST = 1e18
 """Settings are below it and above its inverse: products of several stay numbers."""
 LONGEST_NAME = 100
 """Bytes of a name that becomes part of those of files, which have 255."""
+OWN_LABEL = "Punzi-net simulation"
+
 MOST_VALUES = 1_000_000
 """Values that a file may stand for: aliases let a few lines stand for more than any memory."""
 
@@ -152,6 +154,16 @@ class Manifest(sections.Section):
                     f"{'missing' if name in needed else 'no background of `processes`'}; give one "
                     f"number, or one for each of {', '.join(sorted(present))}"
                 )
+
+    @property
+    def is_default_data(self) -> bool:
+        """Whether all that is simulated is the default data."""
+        return all(dataset.simulate or dataset.is_data for dataset in self.datasets.values())
+
+    @property
+    def shown_label(self) -> str:
+        """What figures and report call the simulated events: only the default data is our own."""
+        return self.label or (OWN_LABEL if self.is_default_data else "Simulation")
 
     @property
     def correction(self) -> float:

@@ -78,6 +78,7 @@ def lookup_data(
             "squared": variable.dimension == 2,
         },
         "spectrum": _spectrum(output.histograms, variable.mass),
+        "around": _spectrum(output.histograms, variable),
         "hypotheses": hypotheses,
     }
 
@@ -145,12 +146,12 @@ def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
     ]
 
 
-def _spectrum(histograms: Path, mass: Quantity) -> dict[str, Any]:
+def _spectrum(histograms: Path, quantity: Quantity) -> dict[str, Any]:
     """Spectra of the backgrounds before and after the cut."""
-    edges = spectrum_axis(mass).edges
+    edges = spectrum_axis(quantity).edges
     result: dict[str, Any] = {"low": float(edges[0]), "high": float(edges[-1])}
     for stage in STAGES:
-        backgrounds, _ = read_spectrum(histograms, stage, mass)
+        backgrounds, _ = read_spectrum(histograms, stage, quantity)
         contents = zip(backgrounds.axes["process"], backgrounds.values(), strict=True)
         result[stage] = {name: _rounded(content, 5) for name, content in contents}
     return result

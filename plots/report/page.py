@@ -26,12 +26,26 @@ TEMPLATES = Path(__file__).parent / "templates"
 JSON = {"allow_nan": False, "separators": (",", ":"), "ensure_ascii": False}
 
 
+class Comparison(NamedTuple):
+    """What another run differs in."""
+
+    other: OutputFolder
+    tables: list[tables.Table]
+    figures: list[Path]  # files of all figures drawn
+
+
 def make_report(
-    output: OutputFolder, manifest: Manifest, network: str, *, own: Collection[Path] | None = None
+    output: OutputFolder,
+    manifest: Manifest,
+    network: str,
+    *,
+    own: Collection[Path] | None = None,
+    compared: Comparison | None = None,
 ) -> list[Path]:
     """Write the report of all results, with the network whose cut the selection applied.
 
-    Of figures and baselines only its `own` files are shown, if it is said which these are.
+    Of figures and baselines only its `own` files are shown, if it is said which these are; beside
+    them a comparison with another run.
     InputError if a result of the chain is missing, or any result is damaged.
     """
     windows = Windows.read(output.windows)
@@ -64,11 +78,14 @@ def make_report(
         trained=int(windows.training.sum()),
         search={name: plain_label(search.particle, getattr(search, name)) for name in words},
         mass_title=search.variable.mass.title,
+        variable_title=search.variable.title,
         figures=[one for one in pictures if one.name not in captions["limits"]],
         limit_pictures=[one for one in pictures if one.name in captions["limits"]],
         paper=read_pictures(output.paper, captions["paper"], own),
         baseline_pictures=read_pictures(output.baselines, captions["baselines"], own),
         validation_pictures=read_pictures(output.simulation, captions["validation"], own),
+        compared=compared,
+        compared_pictures=_compared(output, captions, compared),
         windows=tables.windows_table(windows),
         networks=tables.networks_table(sensitivity, output),
         optimism=tables.optimism_table(sensitivity),
@@ -171,6 +188,21 @@ def read_pictures(
         data = base64.b64encode(found[name].read_bytes()).decode()
         kind = {".svg": "svg+xml"}.get(found[name].suffix, "png")
         pictures.append(Picture(name, title, caption, f"data:image/{kind};base64,{data}"))
+    return pictures
+
+
+def _compared(
+    output: OutputFolder, captions: dict[str, Any], compared: Comparison | None
+) -> list[Picture]:
+    """Figures of a comparison, and the spectrum of the mass of both runs."""
+    if compared is None:
+        return []
+    folder = output.root / "compared"
+    pictures = read_pictures(folder, captions["compared"], compared.figures)
+    spectrum = next(iter(captions["run"]))
+    for run, shown in {"this run": output, "the other run": compared.other}.items():
+        found = read_pictures(shown.plots, captions["run"], [shown.plots / f"{spectrum}.svg"])
+        pictures += [one._replace(title=f"{one.title}: {run}") for one in found]
     return pictures
 
 

@@ -34,7 +34,8 @@ WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 
 SHARED = ("manifest", "output", "scale", "executor", "workers", "scheduler", "force", "dry_run",
           "upstream")  # fmt: skip
 #: Options that change results: each stage is asked with its own ones.
-KEPT = ("unblind", "allow_missing", "limit_files", "limit_chunks", "networks", "network")
+KEPT = ("unblind", "allow_missing", "limit_files", "limit_chunks", "networks", "network",
+        "compare")  # fmt: skip
 
 Executor = StrEnum("Executor", "AUTO ITERATIVE FUTURES DASK PARSL")
 
@@ -133,6 +134,9 @@ class Options:
     ] = False
     vary: Annotated[
         list[str] | None, Option(help="one of these variations, such as wide or seed; repeat it")
+    ] = None
+    compare: Annotated[
+        str | None, Option(help="output folder of another run, to be shown beside this one")
     ] = None
     combine: Annotated[
         list[Path] | None, Option(help="average the claims of these output folders; repeat it")

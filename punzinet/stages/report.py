@@ -1,5 +1,8 @@
 """Everything on one page."""
 
+from pathlib import Path
+
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.stages.baselines import BASELINES
 from punzinet.stages.features import FEATURES
 from punzinet.stages.limits import LIMITS
@@ -15,6 +18,8 @@ from punzinet.stages.validate import VALIDATE
 def _run(context: Context) -> Written:
     """Show all results on one page, report.html, that needs no network and no other file.
 
+    With --compare it shows another run beside this one: settings that differ, and what they change.
+
     Example: punzinet report --output output
     """
     from punzinet.plots.report.page import make_report
@@ -24,18 +29,34 @@ def _run(context: Context) -> Written:
     for path in output.stages.glob("*.json"):
         if path.stem != "networks":  # which is no record
             Stage(name=path.stem, run=_run).record(output)
-    written = make_report(output, context.manifest, context.options.network, own=own)
+    network, other, compared = context.options.network, context.options.compare, None
+    if other:
+        from punzinet.plots.report.other_run import compare_runs  # and matplotlib
+
+        parameter = context.manifest.search.resolved.parameter
+        compared = compare_runs(output, OutputFolder(Path(other)), network, parameter)
+    written = make_report(output, context.manifest, network, own=own, compared=compared)
+    written += compared.figures if compared else []
     console.print(f"report: open {output.report} in a browser")
     return written
+
+
+def _compared(folder: str | None) -> list[str]:
+    """The result of another run that is shown."""
+    return [str(OutputFolder(Path(folder)).sensitivity)] if folder else []
 
 
 REPORT = Stage(
     name="report",
     run=_run,
-    also=lambda context: {"manifest": context.manifest.digest, "network": context.options.network},
+    also=lambda context: (
+        {"manifest": context.manifest.digest, "network": context.options.network}
+        | ({"compare": context.options.compare} if context.options.compare else {})
+    ),
     after=(FEATURES, TRAIN, SELECT, PLOT),
     # Nobody has to have these, but those that are there must be of the same settings.
     shows=lambda context: (LIMITS, BASELINES, *everything(context), VALIDATE),
     writes=("report.html",),
-    options=("network",),
+    files=lambda context: _compared(context.options.compare),
+    options=("network", "compare"),
 )

@@ -159,11 +159,13 @@ def browser(tmp_path):
 def test_the_report_works_in_a_browser(copy, browser):
     with_manifest(copy, processes={**{n: n for n in SMALL["datasets"]}, "tautau": HOSTILE})
     punzinet("report", "--upstream", folder=copy)
-    for width in (1280, 375):
+    check = (Path(pages.__file__).parent / "accessibility.js").read_text()
+    for width in (2000, 1300, 390):
         screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         browser.get((copy / "output" / "report.html").as_uri())
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        assert browser.execute_script(check) == []
     assert browser.get_log("browser") == []
     pictures = browser.find_elements(By.CSS_SELECTOR, "figure svg, figure img")
     assert len(pictures) > 8

@@ -96,7 +96,7 @@ def make_sensitivity(rng, mass=MASS, names=("bce", "punzi")):
     networks = {}
     for name in names:
         best, one = (bce, 1.3 * bce) if name.startswith("bce") else (0.98 * punzi, punzi)
-        cuts = (best, 1 + wiggle), (punzi, wiggle), (one, 0.3), (1.1 * punzi, 0.0)
+        cuts = (best, 1 + wiggle), (one, 0.3), (1.1 * punzi, 0.0)
         networks[name] = NetworkSensitivity(*(make_selection(rng, *one) for one in cuts))
     return Sensitivity(mass, np.arange(len(mass)) % 2 == 0, FigureOfMerit(), LUMINOSITY, networks)
 

@@ -144,26 +144,35 @@
     });
   }
 
-  function drawSpectrum(h) {
-    const s = data.spectrum, sum = (stage) => Object.values(s[stage]).reduce((a, b) => a.map((v, i) => v + b[i]));
+  // Backgrounds before and after the cut, of bins `from` to `to`, with the window as a band.
+  function drawSpectrum(id, s, title, window, from = 0, to = undefined) {
+    const step = (s.high - s.low) / Object.values(s.before)[0].length, low0 = s.low + from * step;
+    const sum = (stage) => Object.values(s[stage]).reduce((a, b) => a.map((v, i) => v + b[i])).slice(from, to);
     const stages = { before: sum("before"), after: sum("after") };
     const filled = Object.values(stages).flat().filter((v) => v > 0);
     const high = Math.max(...filled, 1) * 8, low = Math.max(Math.min(...filled, 1), high / 1e7) / 2;
-    const { px, py } = axes(at("spectrum"), { low: s.low, high: s.high }, { low, high, log: true }, `${v.mass} [GeV]`, `events / ${number((s.high - s.low) / Object.values(s.before)[0].length, 3)} GeV`);
-    const from = px(asMass(h.low)), to = px(asMass(h.high));
-    draw(at("spectrum"), "rect", { class: "band", x: from, y: BOX.top, width: Math.max(to - from, 3), height: BOX.bottom - BOX.top });
-    const step = (s.high - s.low) / stages.before.length;
+    const end = low0 + stages.before.length * step, svg = at(id);
+    const { px, py } = axes(svg, { low: low0, high: end }, { low, high, log: true }, title, `events / ${number(step, 3)} ${title.match(/\[(.*)\]/)[1]}`);
+    const [left, right] = window.map((v) => Math.min(Math.max(px(v), BOX.left), BOX.right));
+    draw(svg, "rect", { class: "band", x: left, y: BOX.top, width: Math.max(right - left, 3), height: BOX.bottom - BOX.top });
     Object.entries(stages).forEach(([stage, values], i) => {
       const xs = [], ys = [];
       values.forEach((v, k) => {
         const y = Math.min(py(Math.max(v, low)), BOX.bottom);
-        xs.push(px(s.low + k * step), px(s.low + (k + 1) * step));
+        xs.push(px(low0 + k * step), px(low0 + (k + 1) * step));
         ys.push(y, y);
       });
-      draw(at("spectrum"), "path", { class: `line ${stage}`, d: line(xs, ys) });
-      draw(at("spectrum"), "line", { class: `line ${stage}`, x1: BOX.left + 10 + 135 * i, x2: BOX.left + 34 + 135 * i, y1: BOX.top + 14, y2: BOX.top + 14 });
-      draw(at("spectrum"), "text", { x: BOX.left + 40 + 135 * i, y: BOX.top + 18 }, `${stage} the cut`);
+      draw(svg, "path", { class: `line ${stage}`, d: line(xs, ys) });
+      draw(svg, "line", { class: `line ${stage}`, x1: BOX.left + 10 + 135 * i, x2: BOX.left + 34 + 135 * i, y1: BOX.top + 14, y2: BOX.top + 14 });
+      draw(svg, "text", { x: BOX.left + 40 + 135 * i, y: BOX.top + 18 }, `${stage} the cut`);
     });
+  }
+  function drawSpectra(h) {
+    drawSpectrum("spectrum", data.spectrum, `${v.mass} [GeV]`, [asMass(h.low), asMass(h.high)]);
+    const s = data.around, step = (s.high - s.low) / Object.values(s.before)[0].length;
+    const reach = Math.max(3 * (h.high - h.low), 8 * step), middle = (h.low + h.high) / 2;
+    const bin = (x) => Math.max(Math.round((x - s.low) / step), 0);
+    drawSpectrum("around", s, `${v.title} [${v.unit}]`, [h.low, h.high], bin(middle - reach), bin(middle + reach));
   }
 
   function fill(id, rows) {
@@ -194,7 +203,7 @@
     at("higher").disabled = index === all.length - 1;
     drawPeak(h);
     drawCurve(h);
-    drawSpectrum(h);
+    drawSpectra(h);
     const coupling = h.cross_section && first.sigma ? Math.sqrt(first.sigma / h.cross_section) : null;
     at("said").textContent = `With a mass of ${number(h.mass)} GeV (${h.trained ? "one of the trained masses" : "not trained on"}) the ${data.particle} ` +
       (first.sigma === null ? "is not found by the single cut." : `is found by the single cut from ${atMost(first.bound, first.sigma, first.error)} fb on` +

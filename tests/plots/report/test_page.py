@@ -2,9 +2,16 @@
 
 import base64
 
+import numpy as np
+import pytest
+
+from punzinet.analysis.io.files import InputError, write_json
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.search import RECOIL
+from punzinet.plots.report.other_run import compare_runs
 from punzinet.plots.report.page import read_captions, read_pictures
 
+MASS = np.arange(5.0)
 GRAPHIC = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 
 
@@ -24,3 +31,24 @@ def test_figures_are_images_in_the_order_of_the_captions(tmp_path):
         *["data:image/svg+xml;base64"] * 4, "data:image/png;base64",
     ]  # fmt: skip
     assert base64.b64decode(pictures[0].data.partition(",")[2]).decode() == GRAPHIC
+
+
+def test_two_runs_are_compared_at_the_masses_that_both_have(tmp_path, make):
+    runs = [OutputFolder(tmp_path / name) for name in ("one", "other")]
+    for run, masses, epochs in zip(runs, (MASS[:4], MASS[1:]), (100, 200), strict=True):
+        run.root.mkdir()
+        names = ("punzi-00",)
+        make.sensitivity(np.random.default_rng(1), masses, names).write(run.sensitivity, {})
+        simulated = {"simulate": "signal", "files": [str(run.root)]}
+        settings = {"training": {"epochs": epochs}, "datasets": {"signal": simulated}}
+        write_json(run.stages / "train.json", {"inputs": {"settings": settings}})
+    settings, sigma = compare_runs(*runs, "punzi-00", "m").tables
+    said = [[cell.text for cell in row] for row in settings.rows]
+    assert said == [["`training.epochs` changed from 200 to 100"]]
+    assert [row[0].text for row in sigma.rows] == ["1", "2", "3"]
+    one, other, ratio = (float(cell.text) for cell in sigma.rows[0][1:])
+    assert ratio == pytest.approx(other / one, rel=1e-3)
+    assert len(list((runs[0].root / "compared").glob("sigma_min.*"))) == 3
+    for network, other in (("punzi-01", runs[1]), ("punzi-00", OutputFolder(tmp_path))):
+        with pytest.raises(InputError, match=r"(has no network punzi-01|run `punzinet train`)"):
+            compare_runs(runs[0], other, network, "m")

@@ -1,0 +1,72 @@
+"""This run beside another one: settings that differ, and σ_min of every hypothesis."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from punzinet.analysis.io.files import InputError, read_result
+from punzinet.analysis.io.output import OutputFolder, changes, command_of
+from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.windows import mass_index
+from punzinet.plots import style
+from punzinet.plots.report.page import Comparison
+from punzinet.plots.report.tables import below, make_table
+from punzinet.plots.sensitivity import Curve, ratio_figure
+
+RUNS = ("this run", "other run")
+
+
+def compare_runs(
+    output: OutputFolder, other: OutputFolder, network: str, parameter: str
+) -> Comparison:
+    """Compare the settings of two runs, and σ_min behind the single cut of a network.
+
+    A figure is written, in which the mass is written as `parameter` says. InputError if
+    a result of the other run is missing, or the runs share no mass.
+    """
+    ours, theirs = runs = [Sensitivity.read(one.sensitivity) for one in (output, other)]
+    index = mass_index(theirs.mass, ours.mass)
+    if network not in theirs.networks or not (index >= 0).any():
+        raise InputError(
+            f"{other.sensitivity} has no network {network}, or none of the masses of "
+            f"{output.sensitivity}: compare runs that have both (--network, --compare)."
+        )
+    curves = []
+    for run, rows in zip(runs, (np.flatnonzero(index >= 0), index[index >= 0]), strict=True):
+        curve = Curve.of(run, [network], "single")
+        curves.append(Curve(*(getattr(curve, one.name)[rows] for one in fields(Curve))))
+    ratio = curves[1].over(curves[0])
+    said = [map(below, one.sigma.tolist(), one.limit < 0) for one in curves]
+    rows = zip([f"{m:g}" for m in ratio.mass], *said, ratio.sigma.tolist(), strict=True)
+    header = ("mass [GeV]", *RUNS, "other / this")
+    sigma = make_table(f"σₘᵢₙ behind the single cut of {network} in fb", header, rows)
+    differ = [[line] for line in _differences(output, other)] or [["none"]]
+    drawn = dict(zip(RUNS, zip(curves, (style.BLUE, style.ORANGE), strict=True), strict=True))
+    about = "other / this\n(ratio)", ours.luminosity, parameter
+    figure = ratio_figure(drawn, [(ratio, "#333333")], *about)
+    settings = make_table("Settings: from the other run to this one", ["difference"], differ)
+    written = style.save(figure, output.root / "compared", "sigma_min")
+    return Comparison(other, [settings, sigma], written)
+
+
+def _differences(output: OutputFolder, other: OutputFolder) -> list[str]:
+    """What differs in the settings of the stages that both runs have."""
+    found: dict[str, None] = {}
+    for path in sorted(output.stages.glob("*.json")):
+        if path.stem != "report" and (other.stages / path.name).exists():
+            then, now = (_settings(folder.stages / path.name) for folder in (other, output))
+            found |= dict.fromkeys(changes("", then, now))
+    return [*found]
+
+
+def _settings(path: Path) -> Any:
+    with read_result(path, "settings", f"punzinet {command_of(path.stem)}") as record:
+        settings = record.get("inputs", {}).get("settings", {})
+        for dataset in settings.get("datasets", {}).values():
+            if isinstance(dataset, dict) and dataset.get(
+                "simulate"
+            ):  # its file lies in the output folder
+                dataset["files"] = None
+        return settings

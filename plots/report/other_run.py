@@ -39,9 +39,9 @@ def compare_runs(
         curves.append(Curve(*(getattr(curve, one.name)[rows] for one in fields(Curve))))
     ratio = curves[1].over(curves[0])
     said = [map(below, one.sigma.tolist(), one.limit < 0) for one in curves]
-    rows = zip([f"{m:g}" for m in ratio.mass], *said, ratio.sigma.tolist(), strict=True)
+    lines = zip([f"{m:g}" for m in ratio.mass], *said, ratio.sigma.tolist(), strict=True)
     header = ("mass [GeV]", *RUNS, "other / this")
-    sigma = make_table(f"σₘᵢₙ behind the single cut of {network} in fb", header, rows)
+    sigma = make_table(f"σₘᵢₙ behind the single cut of {network} in fb", header, lines)
     differ = [[line] for line in _differences(output, other)] or [["none"]]
     drawn = dict(zip(RUNS, zip(curves, (style.BLUE, style.ORANGE), strict=True), strict=True))
     about = "other / this\n(ratio)", ours.luminosity, parameter

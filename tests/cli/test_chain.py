@@ -15,6 +15,7 @@ import uproot
 import yaml
 from commands import PUNZINET, run, wait_for
 from outputs import datasets_of, settings_of, times
+from pages import ROOT
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -159,7 +160,7 @@ def browser(tmp_path):
 def test_the_report_works_in_a_browser(copy, browser):
     with_manifest(copy, processes={**{n: n for n in SMALL["datasets"]}, "tautau": HOSTILE})
     punzinet("report", "--upstream", folder=copy)
-    check = (Path(pages.__file__).parent / "accessibility.js").read_text()
+    check = (ROOT / "tests" / "helpers" / "accessibility.js").read_text()
     for width in (2000, 1300, 390):
         screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)

@@ -65,8 +65,6 @@ def _settings(path: Path) -> Any:
     with read_result(path, "settings", f"punzinet {command_of(path.stem)}") as record:
         settings = record.get("inputs", {}).get("settings", {})
         for dataset in settings.get("datasets", {}).values():
-            if isinstance(dataset, dict) and dataset.get(
-                "simulate"
-            ):  # its file lies in the output folder
+            if isinstance(dataset, dict) and dataset.get("simulate"):
                 dataset["files"] = None
         return settings

@@ -94,7 +94,7 @@ def test_figures_tables_and_histograms_name_the_variable(folder):
         "dimuon_mass": r"$m(\mu\mu)$ [GeV]",
         "output_vs_mass": r"$m(\mu\mu)$ [GeV]",
         "window_widths": r"$\sigma(m(\mu\mu))$ [GeV]",
-        "signal_peaks": r"$m(\mu\mu) - m_{X}$ [GeV]",
+        "signal_peaks": r"$(m(\mu\mu) - m_{X})",
         "limit_cross_section": r"e^+e^-\to\gamma X",
     }.items():
         assert text in said[name]

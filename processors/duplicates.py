@@ -161,31 +161,27 @@ def say_twice(
     Takes what `FeatureProcessor` says of its chunks, what `count_duplicates` says of them, which
     other dataset has a file of it as well, and the target luminosity in fb^-1.
     """
-    kept = {chunk: part["cutflow"][-1]["weight"] for chunk, part in chunks.items()}
-    further = {chunk: part["further"] for chunk, part in chunks.items()}
-    cases: list[tuple[Mapping[Chunk, int], str, str]] = [
+    kept = {chunk: part["cutflow"][-1]["weight"] / chunk.entries for chunk, part in chunks.items()}
+    further = {chunk: part["further"] for chunk, part in chunks.items() if dataset.policy == "all"}
+    cases = [
         (repeated, "repeats {} events of its own or of an earlier file of its process",
          "take copies out of `files`; other events that have the same numbers may stay"),
-        (further if dataset.policy == "all" else {}, "holds {} further candidates of an event",
+        (further, "holds {} further candidates of an event",
          "`features.candidates` says which of them are used"),
+        *(({chunk: chunk.entries for chunk in chunks if chunk.file == file},
+           f"with {{}} entries is a file of dataset {other} as well",
+           "name it once, unless that is meant") for file, other in shared.items()),
     ]  # fmt: skip
-    for file, other in shared.items():
-        own = {chunk: chunk.entries for chunk in chunks if chunk.file == file}
-        what = f"with {{}} entries is a file of dataset {other} as well"
-        cases.append((own, what, "name it once, unless that is meant"))
-    scale, form, unit = 1, ",.0f", "events"
+    scale, form, unit = 1, ",.0f", "events" + f" at {luminosity:g} fb⁻¹" * (not dataset.is_data)
     if dataset.is_signal:
         scale, form, unit = len(dataset.hypotheses), ".3f", "in efficiency"
-    elif not dataset.is_data:
-        unit = f"events at {luminosity:g} fb⁻¹"
-    said, whole = [], sum(kept.values()) / scale
+    whole, said = sum(chunk.entries * kept[chunk] for chunk in chunks) / scale, []
     for entries, what, advice in cases:
-        if count := sum(entries.values()):
-            file, *more = dict.fromkeys(chunk.file for chunk, n in entries.items() if n)
-            where = f"{file}, with {len(more)} more," if more else file
-            part = sum(n * kept[chunk] / chunk.entries for chunk, n in entries.items()) / scale
-            makes = f"which makes about {part:{form}} of {whole:{form}} {unit}"
-            said.append(f"Dataset {dataset.name}: {where} {what.format(count)}, {makes}; {advice}.")
+        if files := list(dict.fromkeys(chunk.file for chunk, count in entries.items() if count)):
+            where = files[0] + f" (with {len(files) - 1} more)" * (len(files) > 1)
+            part = sum(count * kept[chunk] for chunk, count in entries.items()) / scale
+            makes = f"{what.format(sum(entries.values()))}, which makes about {part:{form}} of {whole:{form}} {unit}"
+            said.append(f"Dataset {dataset.name}: {where} {makes}; {advice}.")
     return said
 
 

@@ -59,7 +59,7 @@ def test_aliases_lead_to_other_branches_also_of_what_the_search_reads_besides():
         (ALL, ["roe"], {}, "has no branch roe, which `roe` is read from"),
         (ALL, [], {"weight": "w8"}, "has no branch w8"),
         *(({**ALL, BRANCHES["pz2"]: kind}, [], {}, "has to be one number for every entry")
-          for kind in ("std::vector<double>", "double[3]", "char*")),
+          for kind in ("std::vector<double>", "double[]", "double[3]", "char*")),
     ],
 )  # fmt: skip
 def test_a_branch_that_is_missing_or_no_number_is_named(branches, further, aliases, sentence):

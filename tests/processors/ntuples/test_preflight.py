@@ -4,7 +4,6 @@ import struct
 import zlib
 from uuid import UUID
 
-import awkward as ak
 import numpy as np
 import pytest
 import uproot
@@ -66,27 +65,14 @@ def test_a_branch_of_another_length_than_its_tree_is_refused(entries, tmp_path, 
         check(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "values"),
-    [
-        *((name, "float64", np.ones(9)) for name in ("/x/", "/.*/", "a,b", "a!b")),
-        ("mu", "3 * float64", np.ones((9, 3))),
-        ("mu", "var * float64", ak.Array(9 * [[1.0]])),
-        ("mu", "string", ak.Array(9 * ["1"])),
-    ],
-)
-def test_a_branch_that_cannot_be_read_as_numbers_is_refused(name, kind, values, tmp_path, check):
-    branches, events = {**BRANCHES, "px1": name}, make_events(2, 9)
-    columns = {branches[column]: numbers for column, numbers in events.items()} | {"x": np.ones(9)}
-    kinds = {of: numbers.dtype for of, numbers in columns.items()}
-    with uproot.recreate(tmp_path / "x.root") as file:
-        file.mktree("variables", {**kinds, name: kind}).extend({**columns, name: values})
-    held = {"3 * float64": "double[3]", "var * float64": "double[]", "string": "char*"}
-    sentence = ", which `px1` is read from, cannot be told by its name"
-    if kind in held:
-        sentence = f" holds {held[kind]}, but `px1` has to be one number for every entry"
-    with pytest.raises(InputError, match=re.escape(f"{name} of {tmp_path}/x.root{sentence}")):
-        check({"files": [str(tmp_path / "x.root")], "branches": {"px1": name}})
+@pytest.mark.parametrize("name", ["/x/", "/.*/", "a,b", "a!b"])
+def test_a_branch_that_its_name_does_not_lead_to_is_refused(name, tmp_path, check):
+    events = make_events(2, 9) | {"x": np.ones(9)}
+    path = write_ntuple(tmp_path / "x.root", events, names={"px1": name})
+    with pytest.raises(
+        InputError, match=re.escape(f"branch {name} of {path}, which `px1` is read")
+    ):
+        check({"files": [str(path)], "branches": {"px1": name}})
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.99, 0.9999])
@@ -150,39 +136,36 @@ def test_what_the_manifest_says_of_files_has_to_be_true(tmp_path, ntuples, check
 
 
 @pytest.mark.parametrize("dataset", ["tautau", "others"])
-@pytest.mark.parametrize("kind", ["path", "detour", "url", "symlink", "hard link", "copy"])
-def test_a_file_that_a_process_has_twice_is_refused(kind, dataset, tmp_path, ntuples):
+@pytest.mark.parametrize("again", ["/a", "/x/../a", "file:///a", "/link", "/hard", "/copy"])
+def test_a_file_that_a_process_has_twice_is_refused(again, dataset, tmp_path, ntuples):
     (tmp_path / "x").mkdir()
-    first, second = shutil.copy(ntuples["tautau"], tmp_path / "a.root"), tmp_path / "b.root"
-    if kind in {"path", "detour", "url"}:
-        detour = f"{tmp_path}/x/../a.root"
-        second = {"path": first, "detour": detour, "url": f"file://{first}"}[kind]
-    else:
-        {"symlink": second.symlink_to, "hard link": second.hardlink_to}.get(
-            kind, lambda path: shutil.copy(path, second)
-        )(first)
+    first = shutil.copy(ntuples["tautau"], tmp_path / "a.root")
+    (tmp_path / "link.root").symlink_to(first)
+    (tmp_path / "hard.root").hardlink_to(first)
+    shutil.copy(first, tmp_path / "copy.root")
     files = {name: {"process": "tautau", "files": []} for name in ("tautau", dataset)}
     files["tautau"]["files"].append(str(first))
-    files[dataset]["files"].append(str(second))
+    url, place = again.rpartition("//")[0], again.removeprefix("file://")
+    files[dataset]["files"].append(f"{url and url + '//'}{tmp_path}{place}.root")
     with pytest.raises(InputError, match=rf"Dataset {dataset}: .*(same file|is named twice)"):
         preflight(make_manifest({"signal": ntuples["signal"], **files}))
 
 
-def test_two_trees_of_a_file_are_different_and_so_are_files_without_uuid(tmp_path, ntuples):
+def test_trees_of_one_file_and_files_without_uuid_are_different(tmp_path, ntuples):
     """As with a tree for each mass; and ROOT leaves the UUID empty to write the same bytes."""
-    files = {"signal": ntuples["signal"]}
-    with uproot.recreate(tmp_path / "x.root", uuid_function=lambda: UUID(int=0)) as file:
+    path, copy = tmp_path / "x.root", tmp_path / "y.root"
+    columns = {BRANCHES[name]: values for name, values in make_events(1, 9).items()}
+    with uproot.recreate(path, uuid_function=lambda: UUID(int=0)) as file:
         for tree in "ab":
-            columns = {BRANCHES[name]: values for name, values in make_events(1, 9).items()}
-            file.mktree(tree, {of: values.dtype for of, values in columns.items()}).extend(columns)
-            path = str(tmp_path / "x.root")
-            files[tree] = {"process": "tautau", "files": [path], "tree": tree}
-    shutil.copy(tmp_path / "x.root", tmp_path / "y.root")
-    files["c"] = files["a"] | {"files": [str(tmp_path / "y.root")]}
-    assert len(preflight(make_manifest(files))[0]) == 4
-    files["d"] = files["a"]
+            file.mktree(tree, {of: v.dtype for of, v in columns.items()}).extend(columns)
+    shutil.copy(path, copy)
+    places = {"a": (path, "a"), "b": (path, "b"), "c": (copy, "a"), "d": (path, "a")}
+    files = {
+        name: {"process": "tautau", "files": [str(of)], "tree": tree}
+        for name, (of, tree) in places.items()
+    }
     with pytest.raises(InputError, match=r"Dataset d: .*x\.root of dataset a and .*x\.root are"):
-        preflight(make_manifest(files))
+        preflight(make_manifest({"signal": ntuples["signal"], **files}))
 
 
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))

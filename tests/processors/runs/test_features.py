@@ -1,6 +1,5 @@
 import json
 import re
-from fractions import Fraction
 
 import numpy as np
 import polars as pl
@@ -208,13 +207,13 @@ def again(*order):
 @pytest.mark.parametrize(
     ("a", "other", "expected"),
     [
-        (again(ALL[::-1]), None, []),
-        (again(ALL, ALL), None, ["first a repeats 600 1/2"]),
-        (again(np.repeat(ALL, 2)), None, ["first a holds 600 1/2"]),
-        (EVENTS, ("tautau", again(ALL[::2])), ["second b repeats 300 1/1"]),
-        (EVENTS, ("eemumu", again(ALL[::2])), []),
-        (EVENTS, ("eemumu", None), ["second a with 600 1/1"]),
-        (EVENTS, ("data", None), ["second a with 600 1/1"]),
+        (again(ALL[::-1]), None, None),
+        (again(ALL, ALL), None, ("first", "a", "repeats", "600", 0.5)),
+        (again(np.repeat(ALL, 2)), None, ("first", "a", "holds", "600", 0.5)),
+        (EVENTS, ("tautau", again(ALL[::2])), ("second", "b", "repeats", "300", 1.0)),
+        (EVENTS, ("eemumu", again(ALL[::2])), None),
+        (EVENTS, ("eemumu", None), ("second", "a", "with", "600", 1.0)),
+        (EVENTS, ("data", None), ("second", "a", "with", "600", 1.0)),
     ],
 )
 def test_what_counts_more_than_once_is_said_with_what_it_makes(
@@ -224,8 +223,9 @@ def test_what_counts_more_than_once_is_said_with_what_it_makes(
     path = write_ntuple(tmp_path / "a.root", a)
     files = {"signal": ntuples["signal"], "first": {"process": "tautau", "files": [str(path)]}}
     process, events = other or ("", None)
-    if other:
-        path = path if events is None else write_ntuple(tmp_path / "b.root", events)
+    if events:
+        path = write_ntuple(tmp_path / "b.root", events)
+    if process:
         files["second"] = {"process": process, "files": [str(path)]}
     manifest = make_manifest(files, blinding={"signal_region": [8.9, 9.0]})
     output = run(manifest, tmp_path / "output")
@@ -235,9 +235,8 @@ def test_what_counts_more_than_once_is_said_with_what_it_makes(
         completeness = output.data_completeness
     said = " ".join(json.loads(completeness.read_text())["twice"])
     found = re.findall(r"Dataset (\w+): \S+/(\w)\.root (\w+) (\d+) .* (\d+) of (\d+) events", said)
-    parts = [Fraction(int(part), int(whole)).limit_denominator(9) for *_, part, whole in found]
-    ratios = [f"{part.numerator}/{part.denominator}" for part in parts]
-    assert [" ".join([*line[:4], r]) for line, r in zip(found, ratios, strict=True)] == expected
+    shares = [(*what, pytest.approx(int(part) / int(whole), 0.01)) for *what, part, whole in found]
+    assert shares == ([expected] if expected else [])
 
 
 def test_events_of_another_mass_are_others_though_numbered_alike(tmp_path, ntuples):

@@ -180,8 +180,9 @@ def say_twice(
         if files := list(dict.fromkeys(chunk.file for chunk, count in entries.items() if count)):
             where = files[0] + f" (with {len(files) - 1} more)" * (len(files) > 1)
             part = sum(count * kept[chunk] for chunk, count in entries.items()) / scale
-            makes = f"{what.format(sum(entries.values()))}, which makes about {part:{form}} of {whole:{form}} {unit}"
-            said.append(f"Dataset {dataset.name}: {where} {makes}; {advice}.")
+            amount = f"about {part:{form}} of {whole:{form}} {unit}; {advice}"
+            twice = f"{where} {what.format(sum(entries.values()))}"
+            said.append(f"Dataset {dataset.name}: {twice}, which makes {amount}.")
     return said
 
 

@@ -139,7 +139,7 @@ class FeatureProcessor(ChunkProcessor):
         """Whether the tensor of a chunk is still there, and undamaged."""
         if self._folder is None:
             return True
-        return bool(file_digest(self._folder / result["tensor"]) == result["digest"])
+        return bool(file_digest(self._folder / result["tensor"]) == result.get("digest"))
 
 
 def tensor_schema(search: Search) -> pa.Schema:

@@ -7,7 +7,7 @@ nothing that networks are trained on.
 import secrets
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -48,12 +48,13 @@ def run_features(
     *,
     data: bool = False,
     **options: Any,
-) -> list[Path]:
-    """Make windows and tensors, and return all files; what an earlier run finished is kept.
+) -> dict[Path, str]:
+    """Make windows and tensors, and return all files, tensors with their digests.
 
-    Measured `data` is turned into tensors in the windows that simulation has settled; what may not
-    be seen of it is counted and not written. The options are those of `open_reading`. InputError if
-    anything is wrong with the input; nothing is left half-written.
+    What an earlier run finished is kept. Measured `data` is turned into tensors in the windows that
+    simulation has settled; what may not be seen of it is counted and not written. The options are
+    those of `open_reading`. InputError if anything is wrong with the input; nothing is left
+    half-written.
     """
     stage, chosen, given = "features", manifest.part(data=False), None
     tensors, *written = output.tensors, output.features_cutflow, output.completeness
@@ -69,7 +70,8 @@ def run_features(
         folder = _work_folder(tensors, own, written)
         make = partial(_make_tensors, reading, given, folder)
         windows, processor, chunks, repeated = reading.repeat(make)
-        written += _put(folder, tensors, [part["tensor"] for part in chunks.values()])
+        known = {part["tensor"]: part["digest"] for part in chunks.values()}
+        _put(folder, tensors, known)
     recipe = manifest.features.model_dump(mode="json")
     seen = reading.processed() | chosen.seen_of_data(unblind=reading.unblind)
     settings = provenance(manifest.digest, stage=stage, **recipe, **seen)
@@ -87,7 +89,7 @@ def run_features(
     write_json(written[0], {"provenance": settings, "datasets": fates})
     found = {"datasets": complete, "twice": twice, **missing}
     write_json(written[1], {"provenance": settings, **found})
-    return written
+    return dict.fromkeys(written, "") | {tensors / name: known[name] for name in known}
 
 
 def _make_tensors(
@@ -186,14 +188,13 @@ def _work_folder(tensors: Path, own: Iterable[str], outdated: Iterable[Path]) ->
     return folder
 
 
-def _put(folder: Path, tensors: Path, names: Sequence[str]) -> list[Path]:
+def _put(folder: Path, tensors: Path, names: Iterable[str]) -> None:
     """Give tensors their final names, and remove those that no chunk made."""
     try:
         _move(folder, tensors, names)
         shutil.rmtree(folder)
     except OSError as error:
         raise OutputError(files.cannot_write(tensors, error)) from error
-    return [tensors / name for name in names]
 
 
 def _move(source: Path, target: Path, names: Iterable[str]) -> None:

@@ -24,7 +24,8 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.options import KEPT, Context, Options
 
 NOT_RUN = "it has not run to its end"
-Written = Sequence[Path]  # what a stage returns: all files that it wrote
+#: What a stage returns: all files that it wrote, with their digests if it knows them (or empty).
+Written = Sequence[Path] | Mapping[Path, str]
 #: Bytes at the beginning of a ROOT file that hold its UUID, and where everything else lies.
 _HEAD = 100
 
@@ -109,6 +110,11 @@ class Stage:
         InputError if its record is damaged, or if there are others that later stages would find.
         """
         outputs = self.record(output).outputs
+        self._refuse_others(output, outputs)
+        now = _digests(output.root, outputs)
+        return [name for name, then in outputs.items() if now[name] != then]
+
+    def _refuse_others(self, output: OutputFolder, outputs: Mapping[str, str]) -> None:
         found = output.root.glob(self.finds) if self.finds else ()
         if others := sorted({str(path.relative_to(output.root)) for path in found} - {*outputs}):
             more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
@@ -116,8 +122,6 @@ class Stage:
                 f"{output.root / others[0]}{more} is no file of the last `{self.typed}`, and would "
                 "be read as one: move it out of there, or delete it."
             )
-        now = _digests(output.root, outputs)
-        return [name for name, then in outputs.items() if now[name] != then]
 
     def check(self, output: OutputFolder) -> None:
         """InputError if it has not run to its end, or its results are not as it left them."""
@@ -164,17 +168,18 @@ class Stage:
             raise files.OutputError(files.cannot_write(output.root, error)) from error
         return datetime.now(UTC)
 
-    def finish(self, context: Context, outputs: Iterable[Path], begun: datetime) -> None:
+    def finish(self, context: Context, outputs: Written, begun: datetime) -> None:
         """Record that it ran to its end, and remove what only its last run wrote.
 
         InputError if there is something else that later stages would read.
         """
         output, inputs = context.output, self.inputs(context)
-        names = [str(path.relative_to(output.root)) for path in sorted(outputs)]
+        given = outputs if isinstance(outputs, Mapping) else dict.fromkeys(outputs, "")
+        known = {str(path.relative_to(output.root)): given[path] for path in sorted(given)}
         record = StageRecord(
             fingerprint=fingerprint(inputs),
             inputs=inputs,
-            outputs=_digests(output.root, names),
+            outputs=known | _digests(output.root, [name for name in known if not known[name]]),
             options={name: getattr(context.options, name) for name in self.options},
             started=begun.isoformat(" ", "seconds").removesuffix("+00:00"),
             seconds=round((datetime.now(UTC) - begun).total_seconds(), 1),
@@ -188,7 +193,7 @@ class Stage:
                     path.parent.rmdir()  # if there is nothing else
         files.write_json(self._path(output), record.model_dump())
         self._path(output, "last").unlink(missing_ok=True)
-        self.changed(output)
+        self._refuse_others(output, known)
 
     def _last(self, output: OutputFolder) -> dict[str, str]:
         """What the last run wrote that came to its end, whatever has begun since, if known."""

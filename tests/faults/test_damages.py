@@ -4,7 +4,6 @@ import itertools
 import os
 import shutil
 from fnmatch import fnmatch
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,14 +111,16 @@ def refuse(stage, context):
 @pytest.mark.parametrize(
     "damage", [delete, add, add_folder, swap, truncate, edit, edit_unseen, link]
 )
-def test_a_damage_is_found_out_or_has_no_effect(finished, tmp_path, damage, record_property):
+def test_a_damage_is_found_out_or_has_no_effect(
+    finished, tmp_path, damage, record_property, monkeypatch
+):
     """By all stages that stand on the file, and no others; commands do as they say."""
     (good, owner), rng = finished, np.random.default_rng([23, len(damage.__name__)])
     folder = Path(shutil.copytree(good, tmp_path / "run")) / "output"
-    output, settings = OutputFolder(folder), folder.parent / "data_manifest.yaml"
-    manifest, before = load_manifest(settings, output), everything(folder)
+    monkeypatch.chdir(folder.parent)
+    output, before = OutputFolder(folder), everything(folder)
+    manifest = load_manifest(Path("data_manifest.yaml"), output)
     context = Context(Options(output=folder), lambda: manifest)
-    command = "report", "--manifest", settings, "--output", folder, "--force"
     for number in range(EACH):
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         damage(files[rng.integers(len(files))], rng, files)
@@ -129,7 +130,7 @@ def test_a_damage_is_found_out_or_has_no_effect(finished, tmp_path, damage, reco
             found = refuse(stage, context)
             assert bool(found) == (stage.name in expected), (stage.name, found)
         if number < FOR_REAL:
-            _, refusal = attempt(partial(run_here, *command))
+            _, refusal = attempt(lambda: run_here("report", "--force"))
             assert refusal or not expected - {"report"}
             assert refusal or output.report.read_bytes() == before["report.html"]
         shutil.rmtree(folder)
@@ -137,7 +138,7 @@ def test_a_damage_is_found_out_or_has_no_effect(finished, tmp_path, damage, reco
     record_property("faults", EACH)
 
 
-def test_nothing_of_the_user_is_removed(finished, tmp_path):
+def test_nothing_of_the_user_is_removed(finished, tmp_path, monkeypatch):
     folder = Path(shutil.copytree(finished[0], tmp_path / "run")) / "output"
     for place in [*folder.rglob("*/"), folder]:
         (place / "mine").mkdir()
@@ -145,9 +146,9 @@ def test_nothing_of_the_user_is_removed(finished, tmp_path):
             if place.name != ".stages":
                 (place / name).write_text("mine")
     before = everything(folder)
+    monkeypatch.chdir(folder.parent)
     for stage in ("features", "train", "limits", "plot", "report"):
-        options = "--manifest", folder.parent / "data_manifest.yaml", "--output", folder
-        run_here(stage, *options, "--force")
+        run_here(stage, "--force")
     after = everything(folder)
     assert {name for name in before if "mine" in name} == {name for name in after if "mine" in name}
     assert all(path.is_dir() for path in folder.rglob("mine"))

@@ -80,5 +80,6 @@ def run_stages(folder, workers=WORKERS):
             network = PunziNet(windows.search.feature_names, np.zeros(4), np.full(4, 5.0))
             network.save(output.network("punzi-00"), windows, {}, {}, cut=0.0)
             options = Options(manifest=folder / "data_manifest.yaml", output=output.root)
-            TRAIN.finish(Context(options), [], TRAIN.begin(output))
+            written = [path for path in output.network("").rglob("*") if path.is_file()]
+            TRAIN.finish(Context(options), written, TRAIN.begin(output))
     return taken

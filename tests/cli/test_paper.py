@@ -50,8 +50,9 @@ def folder(tmp_path_factory):
     windows = replace(synthetic_windows(HYPOTHESES), training=np.arange(HYPOTHESES) % 2 == 0)
     windows.write(context.output.windows, {})
     write_tensors(context.output.tensors, 9_000, HYPOTHESES)
-    for stage in (SIMULATE, FEATURES):
-        stage.finish(context, [], stage.begin(context.output))
+    written = [context.output.windows, *context.output.tensors.rglob("*.parquet")]
+    for stage, outputs in ((SIMULATE, []), (FEATURES, written)):
+        stage.finish(context, outputs, stage.begin(context.output))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "save", draft)
         # One variation that needs a pretraining of its own, one that does not, two of data.

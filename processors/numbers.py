@@ -37,15 +37,16 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
         counts = {line["step"]: line["entries"] for line in others if line["entries"]}
         lost = {step: counts.pop(step) for step in _UNUSABLE if step in counts}
         none = read["entries"] == sum(lost.values())
-        # Signal of no hypothesis weighs nothing.
-        weightless = read["weight"] == 0 and candidates.NO_HYPOTHESIS not in counts
+        # Signal of no hypothesis weighs nothing; squares of what weighs less than this may be zero.
+        least = read["entries"] / candidates.LARGEST
+        weightless = read["weight"] <= least and candidates.NO_HYPOTHESIS not in counts
         negative, large = sum(chunks[chunk]["weights"] for chunk in own)
         branch = (datasets[name].columns or BRANCHES).get("weight")
         file = next((c.file for c in own if chunks[c]["weights"].any()), own[0].file)
         for count, problem in (
             (negative, f"have a negative weight ({branch}), with which nothing can be trained"),
             (large, f"have a weight ({branch}) of {candidates.LARGEST:g} or more once scaled"),
-            (weightless * read["entries"], f"have no weight above zero ({branch})"),
+            (weightless * read["entries"], f"have no weight to speak of ({branch})"),
             (none * read["entries"], f"cannot be used ({', '.join(lost)})"),
         ):
             if count:

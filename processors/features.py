@@ -88,7 +88,7 @@ class FeatureProcessor(ChunkProcessor):
         their squares of the usable ones.
         """
         candidates = read_candidates(dataset, events)
-        usable, weight = (of[candidates.alive] for of in (candidates.hypothesis, candidates.weight))
+        usable = candidates.alive.copy()
         start, stop = self._windows.assign(candidates.variable)
         mass = dataset.search.variable.mass.title
         candidates.require(NO_WINDOW.format(mass), start < stop)
@@ -104,12 +104,12 @@ class FeatureProcessor(ChunkProcessor):
             **summarise(candidates.identity),
         }
         if dataset.is_signal:
+            all_of, weight = candidates.hypothesis[usable], candidates.weight[usable]
             inside = candidates.hypothesis[candidates.alive], candidates.weight[candidates.alive]
-            sums = (usable, None), (inside[0], None), inside, (usable, weight), (usable, weight**2)
-            size = len(dataset.hypotheses)
-            result["hypotheses"] = np.column_stack(
-                [np.bincount(of, weights, size) for of, weights in sums]
-            )
+            size, squares = len(dataset.hypotheses), weight**2
+            sums = (all_of, None), (inside[0], None), inside, (all_of, weight), (all_of, squares)
+            counts = [np.bincount(of, weights, size) for of, weights in sums]
+            result["hypotheses"] = np.column_stack(counts)
         if self._folder is None:
             return {**result, "table": table}
         tensor = f"{name_of(events.metadata)}.parquet"

@@ -343,8 +343,9 @@ def _check_number(key: str, value: Any) -> None:
     """Raise ValueError for a number that cannot be meant; `missing` may be what others wrote."""
     if value is True or value is False:
         raise ValueError(f"`{key}`: {value} (yes, no, on, off) is no setting; put a name in quotes")
-    is_number = isinstance(value, int | float) and value and ".missing." not in key
-    if is_number and not 1 / LARGEST <= abs(value) <= LARGEST:
+    if not isinstance(value, int | float) or value == 0 or re.search(r"\.missing\.\d+$", key):
+        return
+    if not 1 / LARGEST <= abs(value) <= LARGEST:
         raise ValueError(
             f"`{key}`: no setting is as large or small as this number; give one between "
             f"{1 / LARGEST:g} and {LARGEST:g}"

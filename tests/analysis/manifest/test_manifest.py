@@ -113,6 +113,11 @@ def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(t
             r"are 100 fb.*, but .* is 110;",
         ),
         (("datasets", "t" * 101), OWN["datasets"]["taupair"], "not more than 100 of them"),
+        (
+            ("datasets", "missing"),
+            OWN["datasets"]["taupair"] | {"luminosity": 1e20},
+            "no setting is",
+        ),
         (("datasets", "../up"), OWN["datasets"]["taupair"], "becomes a file name"),
         (("datasets", "runs"), DATA, "data needs its fb"),
         (("datasets", "runs"), DATA | {"luminosity": 1, "mass": 1.0}, "so mass must not be set"),
@@ -222,7 +227,8 @@ def test_no_file_and_no_scale(tmp_path):
 
 
 def test_a_luminosity_is_that_of_events_and_cross_section_within_a_few_percent(tmp_path):
-    load(tmp_path, changed("datasets", "taupair", to=NORMALISED | {"luminosity": 102}))
+    other = {"luminosity": 102, "missing": [-999, 1e308]}
+    load(tmp_path, changed("datasets", "taupair", to=NORMALISED | other))
 
 
 def test_data_is_neither_signal_nor_background(tmp_path):

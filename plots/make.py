@@ -1,6 +1,6 @@
 """All figures of a finished chain, from the files that its stages left."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,8 @@ def _of_events(
     evaluated = punzinet.load_network(output.network(network), search).network
     logit = evaluated.logit_numpy(events.features)
     measured = search.variable.signed_mass(events.variable)
-    flat = _nearly_optimal(events, logit, windows, sensitivity)
+    backgrounds = [name for name in processes if name != SIGNAL_PROCESS]
+    flat = _nearly_optimal(events, logit, windows, sensitivity, backgrounds)
     cuts = Cuts(sensitivity.mass, judged.optimal.cut, judged.single_cut, flat)
     signal, background = (
         (Outputs(measured[rows], logit[rows], events.weight[rows], content), cuts)
@@ -117,10 +118,10 @@ def _of_events(
     examples = {i: float(windows.mass[i]) for i in example_masses(windows)}
     masses = {*shown, *examples.values()}
     signals = {m: events[np.abs(events.mass - m) < MASS_TOLERANCE] for m in masses}
-    found = {n: events[events.process == n] for n in processes if n != SIGNAL_PROCESS}
-    backgrounds = {n: (one.features, one.weight) for n, one in found.items() if len(one.weight)}
+    found = {n: events[events.process == n] for n in backgrounds}
+    spread = {n: (one.features, one.weight) for n, one in found.items() if len(one.weight)}
     shapes = {m: (signals[m].features, signals[m].weight) for m in shown}
-    yield "features", spectra.features_figure(search, shapes, backgrounds, processes)
+    yield "features", spectra.features_figure(search, shapes, spread, processes)
     peaks = {i: (signals[m].variable, signals[m].weight) for i, m in examples.items()}
     yield "signal_peaks", peaks_figure(windows, peaks)
 
@@ -130,18 +131,23 @@ def _efficiency(path: Path, windows: Windows) -> list[FloatArray]:
     with read_result(path, "yields in the windows", "punzinet select") as content:
         rows = content["hypotheses"]
         index = windows.index_of(np.array([row["mass"] for row in rows], dtype=np.float64))
+        if sorted(index.tolist()) != [*range(len(windows))]:
+            raise ValueError("its masses are not those of the windows")
         found = [np.array([row[stage][SIGNAL_PROCESS] for row in rows]) for stage in STAGES]
         return [values[np.argsort(index)] for values in found]
 
 
 def _nearly_optimal(
-    events: TensorEvents, logit: FloatArray, windows: Windows, sensitivity: Sensitivity
+    events: TensorEvents,
+    logit: FloatArray,
+    windows: Windows,
+    sensitivity: Sensitivity,
+    backgrounds: Sequence[str],
 ) -> FloatArray:
     """Ends (2, H) of the cuts that are about as good as the best, by all events."""
-    names, code = np.unique(events.process, return_inverse=True)
-    backgrounds = [name for name in names if name != SIGNAL_PROCESS]
-    place = {name: i for i, name in enumerate(backgrounds)} | {SIGNAL_PROCESS: SIGNAL}
-    process = np.array([place[name] for name in names])[code]
+    process = np.full(len(logit), SIGNAL)
+    for i, name in enumerate(backgrounds):
+        process[events.process == name] = i
     start, stop = windows.assign(events.variable)
     own = windows.index_of(events.mass)
     inside = (start <= own) & (own < stop)

@@ -130,7 +130,8 @@ def ratio_figure(
 
     Further points are drawn in the upper panel, the last of them in the legend only, and below.
     """
-    figure, upper, lower = style.ratio_panels(1.05)
+    figure, (upper, lower) = style.new_figure(1.05, nrows=2, sharex=True, height_ratios=(2.4, 1))
+    lower.axhline(1, color="black", linewidth=0.6)
     _draw_curves(upper, curves, merit=merit, points=points)
     style.add_label(upper, luminosity)
     ends = style.include((0.8, 1.25), np.array(_ends([r for r, _ in ratios], below)))

@@ -81,13 +81,6 @@ def new_figure(height: float, **subplots: Any) -> tuple[Figure, Any]:
     return figure, figure.subplots(**subplots)
 
 
-def ratio_panels(height: float, upper: float = 2.4) -> tuple[Figure, Axes, Axes]:
-    """Make a figure as `new_figure` with a lower panel for ratios; the upper one is higher."""
-    figure, (axes, below) = new_figure(height, nrows=2, sharex=True, height_ratios=(upper, 1))
-    below.axhline(1, color="black", linewidth=0.6)
-    return figure, axes, below
-
-
 @contextmanager
 def labelled(manifest: Manifest) -> Iterator[None]:
     """Inside of the context, draw with the label of a manifest."""

@@ -1,6 +1,6 @@
 """Figures of the validation of the default data: against published values and Pythia 8."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from punzinet.analysis.simulation.pythia import TOLERANCE as SPECTRUM_TOLERANCE
 from punzinet.analysis.simulation.pythia import PythiaComparison
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
+from punzinet.plots.windows import widths_figure
 
 #: What the figure of ratios shows, and how it is written; widths have a figure of their own.
 LABELS = {
@@ -52,7 +53,7 @@ def make_validation_plots(
     """
     windows = Windows.read(output.windows)
     figures = {
-        "validation_widths": widths_validation_figure(windows, published.WEIGHTED_SIGMAS),
+        "validation_widths": widths_figure(windows, published.WEIGHTED_SIGMAS),
         "validation_ratios": ratios_figure(comparisons),
     }
     for one in spectra:
@@ -80,31 +81,6 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
     axes.set_xlim(style.include((0.68, 1.32), ratio - error - 0.03, ratio + error + 0.03))
     axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="ratio to the published value")
     style.add_label(axes)
-    return figure
-
-
-@style.style()
-def widths_validation_figure(windows: Windows, published: Mapping[float, float]) -> Figure:
-    """Draw widths, and below the ratio where one is published, GeV^2 by mass in GeV."""
-    error = np.array([0.0 if fit is None else fit.sigma_error for fit in windows.fits])
-    masses, values = np.array(list(published.items())).T
-    index = windows.index_of(masses)
-    there = index >= 0
-    chosen, reference = index[there], values[there]
-    ratio = windows.sigma[chosen] / reference
-    look = {"color": style.BLUE, "label": "this simulation"}
-    figure, upper, lower = style.ratio_panels(0.95, 2.5)
-    style.draw_points(upper, windows.mass, windows.sigma, error, 2.2, **look)
-    upper.plot(masses, values, "D", color=style.RED, markersize=3.6, label="published")
-    _, top = style.include((0, 0), windows.sigma + error, values)
-    upper.set(ylim=(0, 1.25 * top), ylabel=r"$\sigma(M^2_\mathrm{rec})$ [GeV$^2$]")
-    upper.legend(loc="upper right")
-    lower.axhspan(1 - TOLERANCE, 1 + TOLERANCE, **SHADE)
-    style.draw_points(lower, masses[there], ratio, error[chosen] / reference, 2.8, **look)
-    lower.set_ylim(style.include((0.7, 1.3), ratio * 0.97, ratio * 1.03))
-    lower.set_ylabel("ratio", loc="center")
-    style.mass_axis(lower, windows.mass, windows.search.parameter)
-    style.add_label(upper)
     return figure
 
 

@@ -12,7 +12,7 @@ from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 from punzinet.plots import style
 
-EXAMPLES = 6  # masses in the grid
+EXAMPLES = 4  # masses in the grid
 PEAK_BINS, STEPS = 25, 4  # bins of a shown peak, and steps of the curve in each
 PULLS = 3.8  # end of the axis of pulls
 
@@ -115,3 +115,4 @@ def _draw_peak(
     below.set(ylim=(-PULLS, PULLS), yticks=(-2, 0, 2))
     for each in (axes, below):
         each.tick_params(labelsize=6.0)
+        each.minorticks_off()  # thousands of lines in all

@@ -31,6 +31,12 @@ def test_the_finish_is_shaded(figures, check):
     assert "finish (L-BFGS)" in check(figures["training_history"])
 
 
+def test_widths_are_those_of_all_fits_and_published_ones(figures):
+    (axes,) = figures["widths"].axes
+    drawn = {one.get_label(): len(one.lines[0].get_xdata()) for one in axes.containers}
+    assert drawn == {"fitted": 75, "interpolated": 12, "published": 2}
+
+
 def test_small_samples_can_be_drawn(make):
     for figure in make.figures(masses=3, events=20, epochs=2).values():
         with style.style():

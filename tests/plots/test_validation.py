@@ -26,13 +26,6 @@ def test_a_ratio_without_a_value_is_not_drawn(check):
     assert drawn == sorted(row.ratio for row in NUMBERS if row.ratio is not None)
 
 
-def test_widths_show_all_hypotheses_and_ratios_where_published(make):
-    upper, lower = validation.widths_validation_figure(make.windows(), {0.9: 0.296, 9.9: 0.1}).axes
-    assert max(len(line.get_xdata()) for line in upper.get_lines()) == 87
-    points = [line for line in lower.get_lines() if line.get_marker() == "o"]
-    assert [len(line.get_xdata()) for line in points] == [1]
-
-
 def test_all_figures_are_written_and_spectra_say_what_they_are(tmp_path, make, monkeypatch):
     monkeypatch.setattr(style, "save", draft)
     output, rng, drawn = OutputFolder(tmp_path), np.random.default_rng(1), {}

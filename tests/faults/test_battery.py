@@ -193,10 +193,8 @@ def settings(case, seed):
 
 def names(case, seed):
     """Odd names of files, folders, trees and branches, beside what they match as patterns."""
-    word, form = (
-        case.some(*WORDS),
-        ["{}.root", "{}/x.root", "a{0}/{0}.root", "{}/tautau.root"][seed % 4],
-    )
+    form = ["{}.root", "{}/x.root", "a{0}/{0}.root", "{}/tautau.root"][seed % 4]
+    word = case.some(*WORDS)
     other, name = WORDS[word], case.some(*case.files)
     case.put("tautau", form.format(other), make_events(99, 40))
     path, file = case.files["tautau"].popitem()
@@ -324,9 +322,9 @@ def reading(case, name, low, high):
 
 
 def equal(one, other):
-    one, other = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
-    small = np.max(np.abs(one), initial=0) < 1e-3  # such as weights of hardly any luminosity
-    return one.shape == other.shape and np.allclose(one, other, 2e-6, 0 if small else 1e-5)
+    one, other = (np.asarray(values, dtype=float) for values in (one, other))
+    near = 1e-6 * np.max(np.abs(other), initial=0)
+    return one.shape == other.shape and np.allclose(one, other, 2e-6, near)
 
 
 def differences(case, output):
@@ -338,9 +336,8 @@ def differences(case, output):
     expected = {"windows": ([mass, *edges], [MASSES, low, high])}
     for name, dataset in case.datasets.items():
         place = "data" if dataset["process"] == "data" else "features"
-        told, complete = (
-            datasets_of(output / place / f"{n}.json")[name] for n in ("cutflow", "completeness")
-        )
+        results = (output / place / f"{one}.json" for one in ("cutflow", "completeness"))
+        told, complete = (datasets_of(path)[name] for path in results)
         told["hypotheses"] = [[h[k] for k in ("usable", "in_own_window", "efficiency")]
                               for h in told.get("hypotheses", [])]  # fmt: skip
         lines, rows, hypotheses, identities = reading(case, name, low, high)
@@ -358,7 +355,8 @@ def differences(case, output):
             f"{name}: entries": ([n["entries"] for n in told["cutflow"] if n["entries"]], lines),
             f"{name}: sum of weights": (told["cutflow"][-1]["weight"], rows[:, 6].sum()),
             f"{name}: hypotheses": (told["hypotheses"], hypotheses),
-            **{f"{name}: {c}": (found[:, i], rows[:, i]) for i, c in enumerate(ROW)},
+            f"{name}: identities, windows": (np.array_equal(found[:, :6], rows[:, :6]), True),
+            **{f"{name}: {ROW[i]}": (found[:, i], rows[:, i]) for i in range(6, len(ROW))},
         }
     for process, identities in seen.items():
         every = np.concatenate(identities)

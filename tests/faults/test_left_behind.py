@@ -24,16 +24,13 @@ from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training.checkpoint import FORMAT, Checkpoint
 from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
-from punzinet.plots.report.page import make_report
 from punzinet.processors.ledger import read_progress
 from punzinet.processors.ntuples.trial import processed_of
-from punzinet.stages.options import Context, Options
-from punzinet.stages.stage import out_of_date, reasons
-from punzinet.stages.train import TRAIN
+from punzinet.stages import FEATURES
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 NETWORK = "punzi-00"
-DAMAGES, DAMAGES_OF_REPORTS = 300, 100  # of a file, and of one for which the report is made
+DAMAGES = 300  # of a file
 CHECKPOINT = Path("output", "networks", "checkpoint.safetensors")
 
 
@@ -54,8 +51,6 @@ def finished(chain, tmp_path_factory):
 def readers(folder):
     """For each kind of result, what reads it."""
     output = OutputFolder(folder / "output")
-    manifest = load_manifest(folder / "data_manifest.yaml", output)
-    context = Context(Options(output=output.root), lambda: manifest)
     mass = np.array([1.0, 3.0])
     path = folder / CHECKPOINT
     with safe_open(path, framework="numpy") as file:
@@ -63,9 +58,6 @@ def readers(folder):
 
     def network():
         return load_network(output.network(NETWORK))
-
-    def report():
-        return make_report(output, manifest, NETWORK)
 
     return {
         "windows.json": lambda: Windows.read(output.windows),
@@ -77,12 +69,8 @@ def readers(folder):
         f"networks/{NETWORK}/network.safetensors": network,
         "networks/checkpoint.safetensors": lambda: Checkpoint(path, identity, resume=True),
         "features/completeness.json": lambda: processed_of(output),
-        "features/cutflow.json": report,
-        "selection/cutflow.json": report,
         ".ledger/features/features.json": lambda: read_progress(output.ledger("features")),
-        ".stages/features.json": lambda: out_of_date(TRAIN, context),
-        ".stages/train.json": lambda: reasons(TRAIN, context),
-        ".stages/simulate.json": report,
+        ".stages/features.json": lambda: FEATURES.record(output),
         "tensors/signal/*.parquet": lambda: (
             read_tensor_events(output.tensors, RECOIL),
             load_sample(output.tensors, Windows.read(output.windows), Folds(4, 3)),
@@ -113,7 +101,7 @@ def damaged(good, amount, rng):
     yield from (b"", b"null", b"[]", b"{}", b"[" * 100_000, b"1" * 5000)
 
 
-@pytest.mark.parametrize("number", range(17))
+@pytest.mark.parametrize("number", range(13))
 def test_a_damaged_result_is_refused(finished, tmp_path, number, record_property):
     """No reader raises anything but the sentence that names the file and the way out."""
     folder = Path(shutil.copytree(finished, tmp_path / "run"))
@@ -122,8 +110,7 @@ def test_a_damaged_result_is_refused(finished, tmp_path, number, record_property
     good = path.read_bytes()
     read()
     count = refused = 0
-    amount = DAMAGES_OF_REPORTS if read.__name__ == "report" else DAMAGES
-    for content in damaged(good, amount, np.random.default_rng([22, number])):
+    for content in damaged(good, DAMAGES, np.random.default_rng([22, number])):
         path.write_bytes(content)
         try:
             _, sentence = attempt(read)
@@ -131,7 +118,7 @@ def test_a_damaged_result_is_refused(finished, tmp_path, number, record_property
             pytest.fail(f"{kind}: {error!r} on {content[:3000]!r}")
         count += 1
         refused += sentence is not None
-    assert refused > 0.3 * amount
+    assert refused > 0.3 * DAMAGES
     record_property("fuzzed", count)
 
 

@@ -164,7 +164,7 @@ def say_twice(
     kept = {chunk: part["cutflow"][-1]["weight"] / chunk.entries for chunk, part in chunks.items()}
     further = {chunk: part["further"] for chunk, part in chunks.items() if dataset.policy == "all"}
     cases = [
-        (repeated, "repeats {} events of its own or of an earlier file of its process",
+        (repeated, "repeats {} events of its own or of another file of its process",
          "take copies out of `files`; other events that have the same numbers may stay"),
         (further, "holds {} further candidates of an event",
          "`features.candidates` says which of them are used"),

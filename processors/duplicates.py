@@ -150,19 +150,16 @@ def count_duplicates(
 
 
 def say_twice(
-    dataset: DatasetInfo,
-    chunks: Mapping[Chunk, Any],
-    repeated: Mapping[Chunk, int],
-    shared: Mapping[str, str],
-    luminosity: float,
+    dataset: DatasetInfo, chunks: Mapping[Chunk, Any], shared: Mapping[str, str], luminosity: float
 ) -> list[str]:
     """Sentences on what counts more than once in a dataset, and how much of its yield that makes.
 
-    Takes what `FeatureProcessor` says of its chunks, what `count_duplicates` says of them, which
-    other dataset has a file of it as well, and the target luminosity in fb^-1.
+    Takes what `FeatureProcessor` says of its chunks, with events that are ``repeated``, which other
+    dataset has a file of it as well, and the target luminosity in fb^-1.
     """
     kept = {chunk: part["cutflow"][-1]["weight"] / chunk.entries for chunk, part in chunks.items()}
     further = {chunk: part["further"] for chunk, part in chunks.items() if dataset.policy == "all"}
+    repeated = {chunk: part.get("repeated", 0) for chunk, part in chunks.items()}
     cases = [
         (repeated, "repeats {} events of its own or of another file of its process",
          "take copies out of `files`; other events that have the same numbers may stay"),

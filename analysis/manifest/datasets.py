@@ -180,8 +180,8 @@ class Dataset(Section, OfProcess):
         for name in self.files:
             is_pattern = glob.has_magic(name) and "://" not in name and not os.path.lexists(name)
             matches = _matching(Path(name)) if is_pattern else [name]
-            on_disk = "://" in name or not must_exist or (matches and is_file(matches[0]))
-            if not matches or not on_disk:
+            is_there = is_pattern or "://" in name or not must_exist or is_file(name)
+            if not matches or not is_there:
                 hint = "; run `punzinet simulate` first" if self.simulate else ""
                 if is_pattern:
                     hint = ", nor one that it matches as a pattern ([12] is 1 or 2, * is anything)"

@@ -19,6 +19,7 @@ from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
 from punzinet.analysis.windows import Windows, windows_from_fits
+from punzinet.processors import duplicates
 from punzinet.processors.candidates import (
     BLINDED,
     NO_HYPOTHESIS,
@@ -27,12 +28,6 @@ from punzinet.processors.candidates import (
     merge_cutflows,
 )
 from punzinet.processors.datasets import Chunk, DatasetInfo
-from punzinet.processors.duplicates import (
-    IdentityProcessor,
-    count_duplicates,
-    say_twice,
-    suspicious,
-)
 from punzinet.processors.executors import Execution
 from punzinet.processors.features import FeatureProcessor, PeakProcessor
 from punzinet.processors.ledger import planned
@@ -69,7 +64,7 @@ def run_features(
         own = [f"{name}.parquet" for name in planned(reading.ledger / "features")]
         folder = _work_folder(tensors, own, written)
         make = partial(_make_tensors, reading, given, folder)
-        windows, processor, chunks, repeated = reading.repeat(make)
+        windows, processor, chunks = reading.repeat(make)
         known = {part["tensor"]: part["digest"] for part in chunks.values()}
         _put(folder, tensors, known)
     recipe = manifest.features.model_dump(mode="json")
@@ -80,11 +75,11 @@ def run_features(
     fates, complete, twice = {}, {}, list[str]()
     shared = _shared_files(reading.files, output.completeness)
     for name, counts in processor.merge(chunks).items():
-        dataset, again = processor.datasets[name], _of_dataset(name, repeated)
-        parts = _of_dataset(name, chunks)
+        dataset = processor.datasets[name]
+        parts = {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
         fates[name] = _fates(dataset, counts, chosen)
-        complete[name] = _completeness(dataset, reading, parts, again, counts["cutflow"])
-        twice += say_twice(dataset, parts, again, shared[name], chosen.luminosity)
+        complete[name] = _completeness(dataset, reading, parts, counts["cutflow"])
+        twice += duplicates.say_twice(dataset, parts, shared[name], chosen.luminosity)
     missing = {"missing": reading.gaps()} if reading.allow_missing else {}
     write_json(written[0], {"provenance": settings, "datasets": fates})
     found = {"datasets": complete, "twice": twice, **missing}
@@ -94,8 +89,8 @@ def run_features(
 
 def _make_tensors(
     reading: Reading, given: Windows | None, folder: Path, datasets: Mapping[str, DatasetInfo]
-) -> tuple[Windows, FeatureProcessor, dict[Chunk, Any], dict[Chunk, int]]:
-    """Fit windows, unless given, write tensors, and count duplicates by chunk."""
+) -> tuple[Windows, FeatureProcessor, dict[Chunk, Any]]:
+    """Fit windows, unless given, write tensors, and count events that chunks have ``repeated``."""
     windows = given or _fit_windows(reading, datasets)
     for name in datasets:
         (folder / name).mkdir(exist_ok=True)
@@ -110,20 +105,16 @@ def _make_tensors(
                 f"{chunk.file}: entries {chunk.start} to {chunk.stop} are not all accounted for; "
                 "run the same command with --force."
             )
-    repeated: dict[Chunk, int] = {}
     for process in dict.fromkeys(one.process for one in datasets.values()):
         same = {name for name, one in datasets.items() if one.process == process}
         own = {chunk: part for chunk, part in chunks.items() if chunk.dataset in same}
-        if again := suspicious(own):
+        if again := duplicates.suspicious(own):
             step = f"identities-{process}"
-            hashing = IdentityProcessor(datasets.values(), reading.ledger / step)
+            hashing = duplicates.IdentityProcessor(datasets.values(), reading.ledger / step)
             hashes = reading.process(hashing, step, "Identities", again)
-            repeated |= count_duplicates(hashes, own)
-    return windows, processor, chunks, repeated
-
-
-def _of_dataset(name: str, chunks: Mapping[Chunk, Any]) -> dict[Chunk, Any]:
-    return {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
+            for chunk, count in duplicates.count_duplicates(hashes, own).items():
+                chunks[chunk]["repeated"] = count
+    return windows, processor, chunks
 
 
 def _shared_files(inputs: Iterable[InputFile], simulated: Path) -> dict[str, dict[str, str]]:
@@ -221,19 +212,15 @@ def _fates(dataset: DatasetInfo, counts: Mapping[str, Any], manifest: Manifest) 
 
 
 def _completeness(
-    dataset: DatasetInfo,
-    reading: Reading,
-    chunks: Iterable[Chunk],
-    repeated: Mapping[Chunk, int],
-    cutflow: Cutflow,
+    dataset: DatasetInfo, reading: Reading, chunks: Mapping[Chunk, Any], cutflow: Cutflow
 ) -> dict[str, Any]:
     """Entries of a dataset as JSON: read, present, expected; of data kept, rejected, hidden."""
     section = reading.manifest.datasets[dataset.name]
     files = [file for file in reading.files if file.dataset == dataset.name]
     read, twice = Counter[str](), Counter[str]()
-    for chunk in chunks:
+    for chunk, part in chunks.items():
         read[chunk.file] += chunk.entries
-        twice[chunk.file] += repeated.get(chunk, 0)
+        twice[chunk.file] += part.get("repeated", 0)
     rows: list[dict[str, Any]] = []
     for file in files:
         entries, expected = read[file.location], expected_entries(section, file.path)

@@ -83,23 +83,6 @@ def test_a_truncated_file_is_recognised(share, tmp_path, ntuples, check):
         check(path)
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ("these are notes\n" * 100, r"x\.root is not a ROOT file; check `files`"),
-        ("", r"x\.root is empty \(0 bytes\)"),
-        (None, r"x\.root is not there"),
-    ],
-)
-def test_a_file_that_is_none_of_root_is_recognised(content, sentence, tmp_path, check, monkeypatch):
-    named = "punzinet.analysis.manifest.datasets.Dataset.resolved_files"
-    monkeypatch.setattr(named, lambda self, **_: list(self.files))  # it vanished after that
-    if content is not None:
-        (tmp_path / "x.root").write_text(content)
-    with pytest.raises(InputError, match=sentence):
-        check(tmp_path / "x.root")
-
-
 def test_a_tree_without_entries_is_fine_among_others_but_not_alone(tmp_path, check):
     empty = write_ntuple(tmp_path / "a.root", make_events(1, 0))
     other = write_ntuple(tmp_path / "b.root", make_events(1, 5))
@@ -118,12 +101,18 @@ def test_what_the_manifest_says_of_files_has_to_be_true(tmp_path, ntuples, check
     write_ntuple(tmp_path / "more" / "b.root", events | {"weight": np.ones(10)})
     with uproot.recreate(tmp_path / "h.root") as file:
         file["variables"] = np.histogram([1.0])
+    (tmp_path / "none.root").write_text("these are notes\n" * 100)
+    (tmp_path / "empty.root").touch()
+    (tmp_path / "away.root").symlink_to("gone.root")
     pattern, more = [f"{tmp_path}/copy*"], [f"{tmp_path}/more/*.root"]
     on_server = ["http://127.0.0.1:9/x.root"]
     missed = r"expects a file two\.root, which is none of its `files`"
     for wrong, sentence in (
         ({"tree": "ntuple"}, r"has no tree ntuple; it has variables; set `tree`"),
         ({"files": [f"{tmp_path}/h.root"]}, "has no tree variables; it has no tree at all"),
+        ({"files": [f"{tmp_path}/none.root"]}, r"none\.root is not a ROOT file; check `files`"),
+        ({"files": [f"{tmp_path}/empty.root"]}, r"empty\.root is empty \(0 bytes\)"),
+        ({"files": [f"{tmp_path}/awa?.root", *files]}, r"away\.root is not there"),
         ({"entries": 6999}, "files have 7000 entries, but the manifest expects 6999"),
         ({"entries": {"tautau.root": 7001}}, r"tautau\.root has 7000 .* manifest expects 7001"),
         ({"files": pattern, "entries": {"two.root": 5}}, missed),

@@ -2,8 +2,8 @@
 
 The fit is binned, so that signal samples of any size are read once and in pieces. Its
 parameters are the weighted sigma itself, the ratio of the two widths and the share of the
-narrow one: where a single Gaussian would do, ratio and share are undetermined, but the
-weighted sigma and its error, which are all that windows need, are not.
+narrow one: where a single Gaussian would do, the share is undetermined, but the weighted sigma
+and its error, which are all that windows need, are not.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from iminuit import Minuit
-from iminuit.cost import BinnedNLL
+from iminuit.cost import BinnedNLL, NormalConstraint
 from pydantic import TypeAdapter
 from scipy.special import ndtr
 
@@ -27,9 +27,12 @@ FIT_RANGE = 5.0
 #: Bins per core width in the fit: finer ones say no more about the widths, and bins with few
 #: weighted events bias a fit.
 BINS_PER_CORE_WIDTH = 5.0
+#: Wide over narrow, and how well that is known beforehand: few events in the wide Gaussian leave
+#: its width open, and with it the weighted sigma.
+WIDTH_RATIO = (2.0, 0.5)
 WIDTH_RATIO_LIMITS = (1.0, 5.0)  # of wide over narrow: more is a tail, not a second resolution
 FRACTION_LIMITS = (0.2, 1.0)  # limits of the share of the narrow Gaussian
-MIN_EVENTS = 200.0  # fewer events than this inside the fit range say too little about two widths
+MIN_EVENTS = 100.0  # fewer events than this inside the fit range say too little about two widths
 MAX_RELATIVE_ERROR = 0.1  # a weighted sigma with a larger relative error is better interpolated
 HALF_SAMPLE_WIDTH = 1.3489795  # sigmas in the shortest interval that holds half of a Gaussian
 
@@ -85,8 +88,9 @@ def fit_peak(
         value = fraction * ndtr(z / narrow) + (1 - fraction) * ndtr(z / wide)
         return np.asarray((value - value[0]) / (value[-1] - value[0]))
 
-    start = {"mean": centre, "sigma": 1.3 * core_width, "ratio": 2.0, "fraction": 0.7}
-    minuit = Minuit(BinnedNLL(counts, edges, cdf), **start)
+    start = {"mean": centre, "sigma": 1.3 * core_width, "ratio": WIDTH_RATIO[0], "fraction": 0.7}
+    likelihood = BinnedNLL(counts, edges, cdf) + NormalConstraint("ratio", *WIDTH_RATIO)
+    minuit = Minuit(likelihood, **start)
     low, high = edges[0], edges[-1]
     reach = high - low
     minuit.limits = [(low, high), (0.01 * reach, reach), WIDTH_RATIO_LIMITS, FRACTION_LIMITS]
@@ -103,7 +107,7 @@ def fit_peak(
         problem = f"sigma is known to worse than {MAX_RELATIVE_ERROR:.0%}"
     elif sigma > 0.25 * reach:
         problem = "there is no peak in the fit range"
-    widths, ndof = _widths(sigma, ratio, fraction), len(counts) - minuit.nfit
+    widths, ndof = _widths(sigma, ratio, fraction), likelihood.ndata - minuit.nfit
     return PeakFit(mean, *widths, fraction, sigma, error, events, minuit.fval, ndof, problem)
 
 

@@ -16,7 +16,7 @@ from coffea.processor.executor import ExecutorBase
 
 from punzinet.analysis.io.files import Record, write_json
 from punzinet.analysis.io.output import OutputFolder, digest, git_commit, provenance, versions
-from punzinet.analysis.manifest.datasets import Dataset
+from punzinet.analysis.manifest.datasets import Dataset, Simulated
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Scale
 from punzinet.analysis.simulation import sampling
@@ -64,14 +64,18 @@ class _Simulation(NamedTuple):
     executor: ExecutorBase
     ledger: Path
 
+    def generators(self, process: Simulated) -> Sequence[Generator]:
+        """Those of a process."""
+        masses, radiates = self.manifest.hypotheses.mass, self.manifest.simulation.signal_radiates
+        return sampling.generators(process, masses, self.detector, radiates=radiates)
+
     def strata(self) -> Iterator[Stratum]:
         """All strata: signal with its events, backgrounds with a pilot run."""
-        pilot, masses = sampling.pilot_trials(self.size.luminosity), self.manifest.hypotheses.mass
+        pilot = sampling.pilot_trials(self.size.luminosity)
         for dataset in self.manifest.datasets.values():
             if dataset.simulate is None:
                 continue
-            made = sampling.generators(dataset.simulate, masses, self.detector)
-            for i, generator in enumerate(made):
+            for i, generator in enumerate(self.generators(dataset.simulate)):
                 own = Batch(dataset.name, i, 0, self.size.signal_events)
                 explored = sampling.batches(dataset.name, i, pilot, self.size)
                 yield Stratum(dataset, i, generator, [own] if dataset.is_signal else explored)
@@ -115,7 +119,7 @@ class _Simulation(NamedTuple):
         jobs = []
         for task in filter(None, itertools.chain.from_iterable(itertools.zip_longest(*rows))):
             batch, generator = task
-            which = generator.mass if isinstance(generator, SignalGenerator) else generator.name
+            which = generator if isinstance(generator, SignalGenerator) else generator.name
             key = self.key([asdict(batch), [type(generator).__name__, which], detector])
             name = f"{batch.dataset}/{batch.stratum}-{batch.attempt}-{batch.index}"
             source = f"stratum {batch.stratum}, batch {batch.index}"
@@ -125,16 +129,16 @@ class _Simulation(NamedTuple):
         return run_jobs(jobs, function, self.executor, self.ledger / step, title)
 
     def cross_sections(self) -> dict[str, dict[str, float]]:
-        """Cross-section of the signal at all masses without radiation, as JSON."""
+        """Cross-section of the signal at all masses, as JSON."""
         sqrt_s, seed = self.manifest.beams.sqrt_s, self.manifest.simulation.seed
         function = partial(_integrated, sqrt_s=sqrt_s, seed=seed)
         jobs = [
-            Job(f"{mass!r}", self.key([mass]), "signal", f"{mass:g} GeV", 0, mass)
-            for mass in self.manifest.hypotheses.mass.tolist()
+            Job(f"{one.mass!r}", self.key([one]), "signal", f"{one.mass:g} GeV", 0, one)
+            for one in self.generators("signal")
         ]
         step, title = self.ledger / "cross-sections", "Integrating cross-sections"
         records = run_jobs(jobs, function, self.executor, step, title)
-        return {f"{job.payload:g}": records.read(job).content for job in jobs}
+        return {f"{job.payload.mass:g}": records.read(job).content for job in jobs}
 
     def key(self, content: list[Any]) -> str:
         """Digest of everything that the result of a job depends on."""
@@ -156,8 +160,8 @@ def _simulated(
     return Record(asdict(counts), {"events": events.view(np.uint8)} if with_events else {})
 
 
-def _integrated(mass: float, sqrt_s: float, seed: int) -> Record:
-    value, error = sampling.integrate(mass, sqrt_s, seed)
+def _integrated(signal: SignalGenerator, sqrt_s: float, seed: int) -> Record:
+    value, error = sampling.integrate(signal, sqrt_s, seed)
     return Record({"sigma_over_g2_fb": value, "error": error}, {})
 
 

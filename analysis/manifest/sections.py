@@ -157,6 +157,9 @@ class SimulationSettings(Section):
     """sizes of the sample; `paper` is that of arXiv:2110.00810, section 6"""
     detector: DetectorSettings = DetectorSettings()
     """variations of the simulated detector"""
+    signal_radiates: bool = False
+    """whether the beams radiate in signal, as they do in background; the published sample is at
+    leading order"""
 
 
 class FeatureSettings(Section):

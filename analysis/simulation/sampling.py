@@ -61,11 +61,13 @@ _BASKET: Final = 1 << 16
 """Events per basket: 256 kB of single precision, above the 100 kB that make reading efficient."""
 
 
-def generators(process: Simulated, masses: FloatArray, detector: Detector) -> Sequence[Generator]:
+def generators(
+    process: Simulated, masses: FloatArray, detector: Detector, *, radiates: bool = False
+) -> Sequence[Generator]:
     """The strata whose events together are a process; of the signal, one a Z' mass (GeV)."""
     match process:
         case "signal":
-            return [SignalGenerator(float(mass)) for mass in masses]
+            return [SignalGenerator(mass, radiates) for mass in masses.tolist()]
         case "tautau":
             return [TauPairGenerator(detector.pion_misidentification)]
         case "mumugamma":
@@ -253,12 +255,12 @@ def _reconstruct(
     return events, selected
 
 
-def integrate(mass: float, sqrt_s: float, seed: int, precision: float = 0.002) -> Pair:
+def integrate(signal: SignalGenerator, sqrt_s: float, seed: int, precision: float = 0.002) -> Pair:
     """Cross-section of the signal of one mass over g'^2, and its error below a precision, fb."""
-    rng = Batch("signal", round(1e6 * mass), 0, 0).rng(seed, _INTEGRATION)
+    rng = Batch("signal", round(1e6 * signal.mass), 0, 0).rng(seed, _INTEGRATION)
     energies, weights, error = np.full(50_000, sqrt_s), np.empty(0), np.inf
     while len(weights) == 0 or error > precision * weights.mean():
-        weights = np.append(weights, SignalGenerator(mass).generate(rng, energies).weight)
+        weights = np.append(weights, signal.generate(rng, energies).weight)
         error = float(weights.std(ddof=1) / np.sqrt(len(weights)))
     return float(weights.mean()), error
 

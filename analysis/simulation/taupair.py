@@ -10,7 +10,7 @@ the charged particle, its length the analysing power of the V-A coupling; that o
 opposite sign.
 """
 
-from math import cos, log, pi, sin, sqrt
+from math import cos, pi, sin, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -188,30 +188,11 @@ def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momen
 
 
 @njit(cache=True)
-def _radiated_fraction(rng: Random, s: float) -> tuple[float, float]:
-    """Draw the energy fraction z of the photon off one beam, and its weight.
-
-    Sampled in proportion to b z^(b-1) + b / 2(1-z), because the cross-section of what is left rises
-    as 1/(1-z): events after hard radiation weigh no more than others. z is zero below `SOFTEST`.
-    """
-    strength = radiation.exponent(s, const.ELECTRON_MASS)
-    least = THRESHOLD * THRESHOLD / s
-    hard = -strength / 2 * log(least)
-    soft = (1 - least) ** strength
-    if (hard + soft) * rng.random() < hard:
-        z = 1 - least ** rng.random()
-    else:
-        z = (1 - least) * rng.random() ** (1 / strength)
-    sampled = (1 + z ** (1 - strength) / (2 * (1 - z))) / (hard + soft)
-    return z if z > radiation.SOFTEST else 0.0, radiation.hard_spectrum(z, strength) / sampled
-
-
-@njit(cache=True)
 def _generate(rng: Random, pion_share: float, events: GeneratedEvents) -> None:
     """Fill events (no branching ratios); of weight zero and all invisible if energy is lacking."""
     for i, sqrt_s in enumerate(events.sqrt_s):
-        z1, weight1 = _radiated_fraction(rng, sqrt_s**2)
-        z2, weight2 = _radiated_fraction(rng, sqrt_s**2)
+        z1, weight1 = radiation.fraction_off_beam(rng, sqrt_s, THRESHOLD)
+        z2, weight2 = radiation.fraction_off_beam(rng, sqrt_s, THRESHOLD)
         first, second, frame = radiation.radiate_off_beams(rng, sqrt_s, (z1, z2, 0.0, 0.0))
         s = p4.dot(frame[0], frame[0])
         if s <= THRESHOLD * THRESHOLD:

@@ -16,6 +16,7 @@ EXACT, RADIATED, ROTATED = (100_000, 1e-12, 1e-12), (50_000, 1e-10, 1e-12), (20_
 STRATA = twophoton.strata(DETECTOR)
 GENERATORS = [
     *((SignalGenerator(mass), ROTATED) for mass in (0.1, 4.0, 9.0)),
+    *((SignalGenerator(mass, radiates=True), ROTATED) for mass in (0.1, 9.0)),
     *((TauPairGenerator(misidentified), ROTATED) for misidentified in (0.0, 0.5)),
     (HardestPhoton("hard", (0.01, 1.0)), RADIATED),
     (SoftPhotons("soft", 0.5), RADIATED),

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import dblquad
 
-from punzinet.analysis.constants import ALPHA, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.simulation import radiation
 from punzinet.analysis.simulation.sampling import integrate
 from punzinet.analysis.simulation.signal import SignalGenerator, longitudinal, trace
 
@@ -48,13 +49,16 @@ def dalitz_integral(mass):
 @pytest.mark.parametrize("mass", [0.1, 0.5, 3.0, 8.7])
 def test_rate_agrees_with_an_integration_in_other_variables(mass):
     expected = dalitz_integral(mass), 0.0
-    assert_agreement(expected, integrate(mass, SQRT_S, seed=5, precision=1e-3), 1e-3)
+    assert_agreement(
+        expected, integrate(SignalGenerator(mass), SQRT_S, seed=5, precision=1e-3), 1e-3
+    )
 
 
 def test_a_very_light_boson_is_radiated_like_a_soft_photon():
     # each factor ten in mass opens ln(10) of energy to soft emission off the born process:
     # (g'^2 / 4 pi^2) ((1 + beta^2)/beta ln((1 + beta)/(1 - beta)) - 2) per unit of ln(energy)
-    rates = [integrate(mass, SQRT_S, seed=8, precision=1e-3) for mass in (1e-3, 1e-4)]
+    light = (SignalGenerator(mass) for mass in (1e-3, 1e-4))
+    rates = [integrate(one, SQRT_S, seed=8, precision=1e-3) for one in light]
     (light, lighter), errors = np.transpose(rates)
     beta = np.sqrt(1 - 4 * MUON_MASS**2 / S)
     born = FB_PER_GEV2 * 4 * np.pi * ALPHA**2 / (3 * S) * beta * (3 - beta**2) / 2
@@ -62,12 +66,30 @@ def test_a_very_light_boson_is_radiated_like_a_soft_photon():
     assert abs(lighter - light - born * soft * np.log(10)) < 4 * np.linalg.norm(errors)
 
 
+@pytest.mark.parametrize("mass", [0.5, 8.0])
+def test_rate_with_radiation_is_the_convolution_of_two_radiators(mass):
+    generator = SignalGenerator(mass)
+    energies = np.linspace(generator.threshold, SQRT_S, 25)[1:]
+    rates = [integrate(generator, energy, seed=5)[0] for energy in energies]
+    # photons along the beams leave s (1 - z1) (1 - z2); under u = z^b the density is flat
+    b = radiation.exponent(S, ELECTRON_MASS)
+    z = ((np.arange(2000) + 0.5) / 2000) ** (1 / b)
+    density = radiation.hard_spectrum(z, b)
+    left = SQRT_S * np.sqrt(np.outer(1 - z, 1 - z))
+    rate = np.interp(left, energies, rates, left=0.0) * np.outer(density, density)
+    expected = radiation.SOFT_AND_VIRTUAL * rate.mean()
+    radiated, _ = integrate(SignalGenerator(mass, radiates=True), SQRT_S, seed=6)
+    assert radiated == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(("radiates", "exceed"), [(False, 0.0), (True, 1e-5)])
 @pytest.mark.parametrize("mass", [0.1, 0.9, 4.0, 8.7])
-def test_no_weight_exceeds_the_maximum(mass):
+def test_no_weight_exceeds_the_maximum(mass, radiates, exceed):
     rng = np.random.default_rng(4)
     sqrt_s = rng.normal(SQRT_S, 0.005, 300_000)
-    generator = SignalGenerator(mass)
-    assert generator.generate(rng, sqrt_s).weight.max() < generator.maximum(sqrt_s)
+    generator = SignalGenerator(mass, radiates)
+    weight = generator.generate(rng, sqrt_s).weight
+    assert np.mean(weight > generator.maximum(sqrt_s)) <= exceed
 
 
 def test_beams_below_threshold_are_refused():

@@ -23,7 +23,7 @@ from punzinet.analysis.types import FloatArray
 PEAK_BINS = 2400
 #: Core widths to either side that are fitted: less leaves the wide Gaussian undetermined, more lets
 #: the radiative tail pass for it.
-FIT_RANGE = 5.0
+FIT_RANGE = 6.0
 #: Bins per core width in the fit: finer ones say no more about the widths, and bins with few
 #: weighted events bias a fit.
 BINS_PER_CORE_WIDTH = 5.0
@@ -107,7 +107,7 @@ def fit_peak(
         problem = f"sigma is known to worse than {MAX_RELATIVE_ERROR:.0%}"
     elif sigma > 0.25 * reach:
         problem = "there is no peak in the fit range"
-    widths, ndof = _widths(sigma, ratio, fraction), likelihood.ndata - minuit.nfit
+    widths, ndof = _widths(sigma, ratio, fraction), len(counts) + 1 - minuit.nfit
     return PeakFit(mean, *widths, fraction, sigma, error, events, minuit.fval, ndof, problem)
 
 

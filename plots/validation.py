@@ -42,12 +42,9 @@ SHADE: dict[str, Any] = {"color": style.GREY, "alpha": 0.3, "linewidth": 0}
 
 
 def make_validation_plots(
-    output: OutputFolder,
-    manifest: Manifest,
-    comparisons: Sequence[PublishedNumber],
-    spectra: Sequence[PythiaComparison],
+    output: OutputFolder, comparisons: Sequence[PublishedNumber]
 ) -> list[Path]:
-    """Draw all figures of the validation, and return the files written; spectra are with Pythia.
+    """Draw the comparisons with published numbers, and return the files written.
 
     InputError if there are no windows, or the folder cannot be written to.
     """
@@ -56,10 +53,19 @@ def make_validation_plots(
         "validation_widths": widths_figure(windows, published.WEIGHTED_SIGMAS),
         "validation_ratios": ratios_figure(comparisons),
     }
-    for one in spectra:
-        name = one.process
-        figures[f"validation_{name}"] = spectra_figure(one, manifest.processes.get(name, name))
     return style.save_all(figures.items(), output.simulation)
+
+
+def make_spectra_plots(
+    output: OutputFolder, manifest: Manifest, spectra: Sequence[PythiaComparison]
+) -> list[Path]:
+    """Draw the comparisons with Pythia, and return the files written; InputError if it cannot."""
+    title = manifest.processes
+    figures = (
+        (f"validation_{one.process}", spectra_figure(one, title.get(one.process, one.process)))
+        for one in spectra
+    )
+    return style.save_all(figures, output.simulation)
 
 
 @style.style()

@@ -29,7 +29,8 @@ class OutputFolder:
         self.simulation = root / "simulation"  # what the simulation says about itself
         self.simulation_record = root / "ntuples" / "simulation.json"  # entries, luminosity, seeds
         self.cross_sections = self.simulation / "cross_sections.json"  # of signal over g'^2
-        self.validation = self.simulation / "validation.json"  # against others' numbers
+        self.validation = self.simulation / "validation.json"  # against published numbers
+        self.spectra = self.simulation / "spectra.json"  # against Pythia 8
 
         self.windows = root / "windows.json"
         self.tensors = root / "tensors"  # training tensors, one Parquet file a chunk

@@ -56,7 +56,7 @@ class Tracking(NamedTuple):
     lever_arm_power: float = 2.5
     # share of tracks with a bad fit, and by how much their curvature part is larger, which widens
     # peaks most at low Z' masses, where muons are hardest: set by the published widths
-    tail_fraction: float = 0.13
+    tail_fraction: float = 0.12
     tail_scale: float = 3.0
     angle_resolution: float = 0.0005  # of stiff tracks, radian; assumed, hardly matters
     angle_scattering: float = 0.001  # angular resolution times p beta, radian GeV; assumed

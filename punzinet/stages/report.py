@@ -12,7 +12,7 @@ from punzinet.stages.plot import PLOT
 from punzinet.stages.select import SELECT
 from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import TRAIN
-from punzinet.stages.validate import VALIDATE
+from punzinet.stages.validate import PUBLISHED, VALIDATE
 
 
 def _run(context: Context) -> Written:
@@ -55,7 +55,8 @@ REPORT = Stage(
     ),
     after=(FEATURES, TRAIN, SELECT, PLOT),
     # Nobody has to have these, but those that are there must be of the same settings.
-    shows=lambda context: (LIMITS, BASELINES, *everything(context), VALIDATE),
+    shows=lambda context: (LIMITS, BASELINES, *everything(context), PUBLISHED, VALIDATE),
+    parts=lambda _: (PUBLISHED, REPORT),  # the first costs seconds
     writes=("report.html",),
     files=lambda context: _compared(context.options.compare),
     options=("network", "compare"),

@@ -35,7 +35,8 @@ def test_all_figures_are_written_and_spectra_say_what_they_are(tmp_path, make, m
         drawn[name] = fill(edges, ours, np.ones(9000), theirs)
     spectra = [PythiaComparison("mumugamma", 1.1, 1.0, drawn)]
     manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})
-    written = validation.make_validation_plots(output, manifest, NUMBERS, spectra)
+    written = validation.make_validation_plots(output, NUMBERS)
+    written += validation.make_spectra_plots(output, manifest, spectra)
     names = ("widths", "ratios", "mumugamma")
     assert written == [output.simulation / f"validation_{name}.txt" for name in names]
     said = written[-1].read_text()

@@ -66,7 +66,8 @@ class _Simulation(NamedTuple):
 
     def generators(self, process: Simulated) -> Sequence[Generator]:
         """Those of a process."""
-        masses, radiates = self.manifest.hypotheses.mass, self.manifest.simulation.signal_radiates
+        masses, settings = self.manifest.hypotheses.mass, self.manifest.simulation
+        radiates = settings.signal_radiation == "beams"
         return sampling.generators(process, masses, self.detector, radiates=radiates)
 
     def strata(self) -> Iterator[Stratum]:

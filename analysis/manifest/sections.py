@@ -157,9 +157,8 @@ class SimulationSettings(Section):
     """sizes of the sample; `paper` is that of arXiv:2110.00810, section 6"""
     detector: DetectorSettings = DetectorSettings()
     """variations of the simulated detector"""
-    signal_radiates: bool = False
-    """whether the beams radiate in signal, as they do in background; the published sample is at
-    leading order"""
+    signal_radiation: Literal["none", "beams"] = "none"
+    """whether the beams radiate in signal, as in background; the published sample has none"""
 
 
 class FeatureSettings(Section):

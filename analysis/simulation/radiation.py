@@ -110,13 +110,6 @@ def emission_angle(uniform: float, energy: float, mass: float) -> float:
 
 
 @njit(cache=True)
-def _shares(sqrt_s: float, threshold: float) -> tuple[float, float, float]:
-    """Integrals of b z^(b-1) and b / 2(1-z) down to the least 1-z, which is the third result."""
-    strength, least = exponent(sqrt_s**2, ELECTRON_MASS), (threshold / sqrt_s) ** 2
-    return (1 - least) ** strength, -strength / 2 * log(least), least
-
-
-@njit(cache=True)
 def fraction_off_beam(rng: Random, sqrt_s: float, threshold: float) -> Pair:
     """Draw the energy fraction z of the photon off one beam, and its weight.
 
@@ -124,21 +117,14 @@ def fraction_off_beam(rng: Random, sqrt_s: float, threshold: float) -> Pair:
     as 1/(1-z): events after hard radiation weigh no more than others. What needs the energy
     `threshold` is left it by either photon alone; z is zero below `SOFTEST`.
     """
-    strength = exponent(sqrt_s**2, ELECTRON_MASS)
-    soft, hard, least = _shares(sqrt_s, threshold)
+    strength, least = exponent(sqrt_s**2, ELECTRON_MASS), (threshold / sqrt_s) ** 2
+    soft, hard = (1 - least) ** strength, -strength / 2 * log(least)
     if (hard + soft) * rng.random() < hard:
         z = 1 - least ** rng.random()
     else:
         z = (1 - least) * rng.random() ** (1 / strength)
     weight = (hard + soft) / (1 + z ** (1 - strength) / (2 * (1 - z)))
     return z if z > SOFTEST else 0.0, weight * hard_spectrum(z, strength)
-
-
-@njit(cache=True)
-def largest_weight(sqrt_s: float, threshold: float) -> float:
-    """Largest weight of `fraction_off_beam`: that of no photon."""
-    soft, hard, _ = _shares(sqrt_s, threshold)
-    return (soft + hard) * hard_spectrum(0.0, exponent(sqrt_s**2, ELECTRON_MASS))
 
 
 @njit(cache=True)

@@ -35,6 +35,7 @@ from punzinet.analysis.types import FloatArray, Random
 RATE: Final = FB_PER_GEV2 * ALPHA**2 / (32 * np.pi)
 """(e^2)^2 / (4 s^2) of the averaged matrix element and the flux, times s^2 and the powers of
 2 pi in phase space, in fb."""
+RADIATED: Final = 1.5  # radiating beams: weight of no photon, or of one and the rate it leaves
 MARGIN: Final = 1.02  # on the largest weight, for what its scan can miss between two points
 
 
@@ -45,15 +46,11 @@ class SignalGenerator(NamedTuple):
     radiates: bool = False  # whether the beams do
     name: str = "signal"
 
-    @property
-    def threshold(self) -> float:
-        """Least energy of a collision, GeV."""
-        return self.mass + 2 * MUON_MASS
-
     def generate(self, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
         """A trial for each beam energy (n,), GeV, in fb at g' = 1; ValueError below threshold."""
-        if np.any(sqrt_s <= self.threshold):
-            raise ValueError(f"A Z' of {self.mass} GeV needs beams above {self.threshold:.3f} GeV.")
+        threshold = self.mass + 2 * MUON_MASS
+        if np.any(sqrt_s <= threshold):
+            raise ValueError(f"A Z' of {self.mass} GeV needs beams above {threshold:.3f} GeV.")
         events = GeneratedEvents.zeros(sqrt_s, mass=self.mass)
         _generate(rng, self.mass, self.radiates, events)
         return events
@@ -63,12 +60,8 @@ class SignalGenerator(NamedTuple):
 
         Of radiating beams, one in a million trials exceeds it: two hard photons to one side.
         """
-        ends = float(sqrt_s.min()), float(sqrt_s.max())
-        largest = MARGIN * max(_largest(energy, self.mass) for energy in ends)
-        if not self.radiates:
-            return largest
-        off_beam = radiation.largest_weight(ends[1], self.threshold)
-        return largest * radiation.SOFT_AND_VIRTUAL * off_beam**2
+        margin = MARGIN * RADIATED if self.radiates else MARGIN
+        return margin * max(_largest(energy, self.mass) for energy in (sqrt_s.min(), sqrt_s.max()))
 
 
 @njit(cache=True)

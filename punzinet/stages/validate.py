@@ -1,7 +1,7 @@
 """The default data against what is known."""
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Column, Table
 from rich.text import Text
@@ -16,17 +16,9 @@ from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import TRAIN
 
-if TYPE_CHECKING:
-    from punzinet.analysis.simulation.published import PublishedNumber
-
 
 def _has_pythia() -> bool:
     return find_spec("pythia8mc") is not None
-
-
-def _provenance(context: Context, stage: str) -> dict[str, Any]:
-    manifest, scale = context.manifest, context.options.scale
-    return provenance(manifest.digest, stage=stage, scale=scale, seed=manifest.simulation.seed)
 
 
 def _compare(context: Context) -> Written:
@@ -39,14 +31,25 @@ def _compare(context: Context) -> Written:
     with console.status("Comparing with published numbers"):
         rows = compare_with_published(context.manifest, output)
         rows += [PublishedNumber(*row) for row in curve_rows(output)]
-    content: dict[str, Any] = {"provenance": _provenance(context, PUBLISHED.name)}
-    content |= {row.quantity: row.to_json() for row in rows}
-    _print(rows)
+    about = provenance(context.manifest.digest, stage=PUBLISHED.name, scale=context.options.scale)
+    content: dict[str, Any] = {row.quantity: row.to_json() for row in rows}
+    headings = ("ours", "published", "ratio", "met")
+    numbers = (Column(heading, justify="right", no_wrap=True) for heading in headings)
+    quantity = Column("quantity", no_wrap=True)
+    table = Table(quantity, *numbers, title="Default data against published values")
+    for row in rows:
+        ours = "-" if row.ours is None else f"{row.ours:.4g}"
+        if row.error:
+            ours += f" ± {row.error:.1g}"
+        ratio = "-" if row.ratio is None else f"{row.ratio:.3f}"
+        met = Text("no", "red") if row.met is False else "yes" if row.met else "-"
+        table.add_row(row.title, ours, f"{row.published:g}", ratio, met)
+    console.print(table)
     if not any(row.quantity.startswith("sigma_min") for row in rows):
         none_ran = "neither `punzinet paper` nor `punzinet train` has run."
         content["note"] = f"No published sigma_min is compared: {none_ran}"
         console.print(content["note"])
-    write_json(output.validation, content)
+    write_json(output.validation, {"provenance": about, **content})
     written = [output.validation, *make_validation_plots(output, rows)]
     console.print(f"published-numbers: {len(written)} files in {output.simulation}")
     return written
@@ -75,30 +78,15 @@ def _run(context: Context) -> Written:
             f"{process}: {one.ours / one.theirs:.3f} of Pythia's cross-section; largest "
             f"difference of the spectra {max(bins):.1%}, in {len(bins)} bins with enough events",
         )
-    found = {one.process: one.to_json() for one in spectra}
+    found: dict[str, Any] = {one.process: one.to_json() for one in spectra}
     if not spectra:
         found["missing"] = pythia.MISSING
         console.print(pythia.MISSING)
-    write_json(output.spectra, {"provenance": _provenance(context, VALIDATE.name), **found})
+    about = provenance(manifest.digest, stage=VALIDATE.name, seed=seed)
+    write_json(output.spectra, {"provenance": about, **found})
     written = [output.spectra, *make_spectra_plots(output, manifest, spectra)]
     console.print(f"validate-simulation: {len(written)} files in {output.simulation}")
     return written
-
-
-def _print(rows: "list[PublishedNumber]") -> None:
-    """Print a table of all comparisons."""
-    headings = ("ours", "published", "ratio", "met")
-    numbers = (Column(heading, justify="right", no_wrap=True) for heading in headings)
-    quantity = Column("quantity", no_wrap=True)
-    table = Table(quantity, *numbers, title="Default data against published values")
-    for row in rows:
-        ours = "-" if row.ours is None else f"{row.ours:.4g}"
-        if row.error:
-            ours += f" ± {row.error:.1g}"
-        ratio = "-" if row.ratio is None else f"{row.ratio:.3f}"
-        met = Text("no", "red") if row.met is False else "yes" if row.met else "-"
-        table.add_row(row.title, ours, f"{row.published:g}", ratio, met)
-    console.print(table)
 
 
 PUBLISHED = Stage(

@@ -69,7 +69,7 @@ def test_a_very_light_boson_is_radiated_like_a_soft_photon():
 @pytest.mark.parametrize("mass", [0.5, 8.0])
 def test_rate_with_radiation_is_the_convolution_of_two_radiators(mass):
     generator = SignalGenerator(mass)
-    energies = np.linspace(generator.threshold, SQRT_S, 25)[1:]
+    energies = np.linspace(mass + 2 * MUON_MASS, SQRT_S, 25)[1:]
     rates = [integrate(generator, energy, seed=5)[0] for energy in energies]
     # photons along the beams leave s (1 - z1) (1 - z2); under u = z^b the density is flat
     b = radiation.exponent(S, ELECTRON_MASS)

@@ -16,7 +16,7 @@ from coffea.processor.executor import ExecutorBase
 
 from punzinet.analysis.io.files import Record, write_json
 from punzinet.analysis.io.output import OutputFolder, digest, git_commit, provenance, versions
-from punzinet.analysis.manifest.datasets import Dataset, Simulated
+from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Scale
 from punzinet.analysis.simulation import sampling
@@ -64,11 +64,11 @@ class _Simulation(NamedTuple):
     executor: ExecutorBase
     ledger: Path
 
-    def generators(self, process: Simulated) -> Sequence[Generator]:
-        """Those of a process."""
-        masses, settings = self.manifest.hypotheses.mass, self.manifest.simulation
-        radiates = settings.signal_radiation == "beams"
-        return sampling.generators(process, masses, self.detector, radiates=radiates)
+    @property
+    def signal(self) -> list[SignalGenerator]:
+        """Generators of the signal, by mass."""
+        radiates = self.manifest.simulation.signal_radiation == "beams"
+        return [SignalGenerator(m, radiates) for m in self.manifest.hypotheses.mass.tolist()]
 
     def strata(self) -> Iterator[Stratum]:
         """All strata: signal with its events, backgrounds with a pilot run."""
@@ -76,7 +76,8 @@ class _Simulation(NamedTuple):
         for dataset in self.manifest.datasets.values():
             if dataset.simulate is None:
                 continue
-            for i, generator in enumerate(self.generators(dataset.simulate)):
+            made = sampling.generators(dataset.simulate, self.signal, self.detector)
+            for i, generator in enumerate(made):
                 own = Batch(dataset.name, i, 0, self.size.signal_events)
                 explored = sampling.batches(dataset.name, i, pilot, self.size)
                 yield Stratum(dataset, i, generator, [own] if dataset.is_signal else explored)
@@ -135,7 +136,7 @@ class _Simulation(NamedTuple):
         function = partial(_integrated, sqrt_s=sqrt_s, seed=seed)
         jobs = [
             Job(f"{one.mass!r}", self.key([one]), "signal", f"{one.mass:g} GeV", 0, one)
-            for one in self.generators("signal")
+            for one in self.signal
         ]
         step, title = self.ledger / "cross-sections", "Integrating cross-sections"
         records = run_jobs(jobs, function, self.executor, step, title)

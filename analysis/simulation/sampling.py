@@ -62,12 +62,12 @@ _BASKET: Final = 1 << 16
 
 
 def generators(
-    process: Simulated, masses: FloatArray, detector: Detector, *, radiates: bool = False
+    process: Simulated, signal: Sequence[Generator], detector: Detector
 ) -> Sequence[Generator]:
-    """The strata whose events together are a process; of the signal, one a Z' mass (GeV)."""
+    """The strata whose events together are a process; those of the `signal` are given."""
     match process:
         case "signal":
-            return [SignalGenerator(mass, radiates) for mass in masses.tolist()]
+            return signal
         case "tautau":
             return [TauPairGenerator(detector.pion_misidentification)]
         case "mumugamma":

@@ -46,7 +46,7 @@ def _compared(folder: str | None) -> list[str]:
     return [str(OutputFolder(Path(folder)).sensitivity)] if folder else []
 
 
-REPORT = Stage(
+REPORT: Stage = Stage(
     name="report",
     run=_run,
     also=lambda context: (

@@ -101,7 +101,7 @@ PUBLISHED = Stage(
         SIMULATE.wanted(manifest) and manifest.search.variable == RECOIL.variable.name
     ),
 )
-VALIDATE = Stage(
+VALIDATE: Stage = Stage(
     name="validate-simulation",
     run=_run,
     reads=("beams",),

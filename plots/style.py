@@ -55,6 +55,8 @@ SIGNAL_LINES: tuple[dict[str, Any], ...] = (
     {"color": "#111111", "linestyle": DOTTED},
 )
 
+#: Where a logarithmic axis has numbers, by the largest factor between its ends.
+LOG_STEPS = {5: (1, 1.4, 2, 3, 5, 7), 100: (1, 2, 5), np.inf: (1,)}
 RC_PARAMS = mpl.rc_params_from_file(
     Path(__file__).with_name("punzinet.mplstyle"), use_default_template=False
 )
@@ -107,7 +109,8 @@ def log_axis(axes: Axes, low: float, high: float) -> None:
     """Make the y axis logarithmic with a margin around its ends, and plain numbers if it can be."""
     margin = 1.12 * (high / low) ** 0.05
     axes.set(yscale="log", ylim=(low / margin, high * margin))
-    steps = (1, 2, 5) if high < 100 * low else (1,)
+    # Two numbers at least, and not more than there is room for.
+    steps = next(at for factor, at in LOG_STEPS.items() if high <= factor * low)
     axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=8))
     axes.yaxis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=99))
     axes.yaxis.set_minor_formatter(NullFormatter())

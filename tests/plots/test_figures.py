@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from small_data import make_manifest
 
 from punzinet.analysis.io.files import InputError
 from punzinet.plots import style
@@ -35,6 +36,18 @@ def test_widths_are_those_of_all_fits_and_published_ones(figures):
     (axes,) = figures["widths"].axes
     drawn = {one.get_label(): len(one.lines[0].get_xdata()) for one in axes.containers}
     assert drawn == {"fitted": 75, "interpolated": 12, "published": 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [({}, "Simulation"), ({"label": "Our experiment"}, "Our experiment")],
+)
+def test_only_the_default_data_is_called_our_own(changes, shown):
+    manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})
+    axes = Figure().subplots()
+    with style.style(), style.labelled(manifest.model_copy(update=changes)):
+        style.add_label(axes)
+    assert axes.get_title("left") == shown
 
 
 def test_small_samples_can_be_drawn(make):

@@ -64,6 +64,20 @@ def test_windows_in_which_nothing_passes_are_limits(make, check):
     assert [one for one in marked if "." in one] == seen
 
 
+def test_axes_follow_what_is_measured_and_limits_beyond_stand_at_their_ends(make):
+    sensitivity = make.sensitivity(np.random.default_rng(1), names=("bce-00", "punzi-00"))
+    single = sensitivity.networks["punzi-00"].single
+    single.effective[6], single.sigma_min[6], single.sigma_min_error[50] = 0, 1e-3, 900.0
+    for figure in (sigma_min_figure, plots.figure_of_merit_figure):
+        axes = figure(sensitivity, "m").axes[0]
+        low, high = axes.get_ylim()
+        assert 0 <= low < high < 100
+        (limit,) = (
+            y for y in axes.lines if y.get_markerfacecolor() == "white" and len(y.get_xdata())
+        )
+        assert low < limit.get_ydata()[0] < high
+
+
 @pytest.mark.parametrize("coupling", [False, True])
 def test_limits_are_inside_and_named_and_unknown_ones_leave_a_gap(check, *, coupling):
     bands = np.outer([2.0, 0.5, 0.6, np.inf], [0.5, 0.7, 1.0, 1.4, 2.0])

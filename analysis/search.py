@@ -146,7 +146,7 @@ class SearchSettings(Section):
                 if name not in known:
                     raise ValueError(
                         f"`{key}` names {name!r}, which is no observable and not listed under "
-                        f"`columns`; {did_you_mean(name, known, 'there are')}"
+                        f"`columns` {did_you_mean(name, known, 'there are')}"
                     )
         if len({*self.features, self.variable}) <= len(self.features):
             raise ValueError(

@@ -59,9 +59,9 @@ class Interrupted(Exception):
 
 
 def did_you_mean(name: str, known: list[str], otherwise: str) -> str:
-    """What was probably meant by a name, or everything there is (``known are``)."""
+    """What was probably meant by a name, or everything there is (``known are``), in brackets."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    return f"did you mean {' or '.join(near)}?" if near else f"{otherwise} {', '.join(known)}"
+    return f"(did you mean {' or '.join(near)}?)" if near else f"({otherwise} {', '.join(known)})"
 
 
 @contextmanager

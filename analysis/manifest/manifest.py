@@ -8,7 +8,7 @@ the key and says what the key is for.
 import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin
 
@@ -134,14 +134,14 @@ class Manifest(sections.Section):
         key = f"`datasets.{dataset.name}"
         if dataset.process not in self.processes and not dataset.is_data:
             raise ValueError(
-                f"{key}.process`: {dataset.process!r} is not listed in `processes`; "
+                f"{key}.process`: {dataset.process!r} is not listed in `processes` "
                 f"{did_you_mean(dataset.process, [*self.processes], 'known are')}"
             )
         known = [*BRANCHES, *self.search.resolved.columns]
         for alias in dataset.branches:
             if alias not in known:
                 hint = did_you_mean(alias, known, "use")
-                raise ValueError(f"{key}.branches` names {alias!r}, which nothing reads; {hint}")
+                raise ValueError(f"{key}.branches` names {alias!r}, which nothing reads {hint}")
 
     def _check_uncertainties(self) -> None:
         present = {d.process for d in self.datasets.values()} - {SIGNAL_PROCESS, DATA}
@@ -274,8 +274,10 @@ def _read(path: Path) -> Manifest:
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
-        problems = "\n".join(_sentence(path, problem) for problem in error.errors())
-        raise InputError(problems) from None
+        problems = error.errors()
+        # What else is wrong may come of it.
+        misspelt = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+        raise InputError("\n".join(_sentence(path, one) for one in misspelt or problems)) from None
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -312,31 +314,38 @@ for _kind in ("int", "float"):
 
 def _sentence(path: Path, problem: ErrorDetails) -> str:
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    key = ".".join(str(part) for part in problem["loc"])
+    *above, name = map(str, problem["loc"] or ("",))
+    above = [part for part in above if "[" not in part]  # what pydantic tried of several types
+    key = ".".join([*above, name])
     if not key:
         return f"{path}: {message}."
-    meaning = _meaning(problem["loc"])
+    meaning, _ = _described([*above, name])
     about = f"`{key}` ({' '.join(meaning.split())})" if meaning else f"`{key}`"
     if problem["type"] == "missing":
         return f"{path}: {about} is missing."
     if problem["type"] == "extra_forbidden":
-        return f"{path}: `{key}` is not a setting; check its spelling."
+        return (
+            f"{path}: `{key}` is not a setting {did_you_mean(name, _described(above)[1], 'use')}."
+        )
     shown = repr(problem["input"])
     given = f", not {shown}" if len(shown) <= 60 and problem["type"] != "value_error" else ""
     return f"{path}: {about}: {message[:1].lower()}{message[1:]}{given}."
 
 
-def _meaning(location: tuple[int | str, ...]) -> str | None:
-    """What the key at `location` is for, by the description of its field."""
+def _described(location: Iterable[str]) -> tuple[str | None, list[str]]:
+    """What the key at `location` is for, by the description of its field, and what keys it has."""
     meaning: str | None = None
-    model: Any = Manifest
-    for part in location:
-        fields = getattr(model, "model_fields", {})
+    fields = Manifest.model_fields
+    parts = iter(location)
+    for part in parts:
         if part in fields:
-            meaning, model = fields[part].description, fields[part].annotation
-            # Of a mapping, the keys are the user's; the values are what has fields.
-            model = get_args(model)[-1] if get_origin(model) is dict else model
-    return meaning
+            meaning, types = fields[part].description, [fields[part].annotation]
+            if get_origin(types[0]) is dict:
+                next(parts, None)  # the keys are the user's
+            while types and not hasattr(types[0], "model_fields"):
+                types = [*get_args(types.pop(0)), *types]
+            fields = types[0].model_fields if types else {}
+    return meaning, list(fields)
 
 
 def _check_number(key: str, value: Any) -> None:

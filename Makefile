@@ -87,11 +87,15 @@ format: $(READY) ## put the code into shape
 bench: $(READY) ## measured speed and memory, in $(OUTPUT)/bench.json
 	@$(VENV)/bin/python tests/bench/run.py --output "$(OUTPUT)"
 
-lock: ## newest versions that fit together, into requirements.lock
+lock: ## newest versions that fit together, with their hashes, into requirements.lock
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/pip install --quiet --upgrade pip
 	@$(VENV)-lock/bin/pip install --quiet --only-binary pythia8mc torch==2.13.0 . --group dev
-	@$(VENV)-lock/bin/pip freeze | sed -e '/^punzinet/d' -e 's/+cpu$$//' > requirements.lock
+	@$(VENV)-lock/bin/pip freeze | sed -e '/^punzinet/d' -e '/^torch==/d' > $(VENV)-lock/pins.txt
+	@$(VENV)-lock/bin/pip install --quiet uv
+	@$(VENV)-lock/bin/uv pip compile --quiet --python $(VENV)-lock --no-deps --generate-hashes --no-annotate --no-header --output-file requirements.lock $(VENV)-lock/pins.txt
+	@$(VENV)-lock/bin/pip download --quiet --no-deps --dest $(VENV)-lock torch==2.13.0
+	@printf 'torch==2.13.0 \\\n    %s\n' "$$($(VENV)-lock/bin/pip hash $(VENV)-lock/torch-*.whl | tail -1)" >> requirements.lock
 	@rm -rf $(VENV)-lock
 
 clean: ## remove the output folder and compiled code, keep the environment
@@ -105,6 +109,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	@echo "Making the environment in $(VENV) (once)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/pip install --quiet --requirement requirements.lock
-	@$(VENV)/bin/pip install --quiet --no-deps --editable .
+	@$(VENV)/bin/pip install --quiet --no-deps "$$(grep -o '^torch==[0-9.]*' requirements.lock)"
+	@$(VENV)/bin/pip install --quiet --no-deps --require-hashes --requirement requirements.lock
+	@$(VENV)/bin/pip install --quiet --editable .
 	@touch $@

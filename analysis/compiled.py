@@ -8,8 +8,10 @@ of the compiled sources has a cache folder of its own. Compiled functions import
 import hashlib
 import os
 import re
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 import numba
@@ -17,6 +19,7 @@ from numba import njit
 
 __all__ = ["njit"]
 
+_VANISHING: list[TemporaryDirectory[str]] = []
 _IMPORTED = re.compile(r"^\s*(?:from|import) (punzinet[\w.]+) (?:import|as) ", re.MULTILINE)
 
 
@@ -34,17 +37,30 @@ def compiled_sources(package: Path) -> dict[str, str]:
     return {name: sources[name] for name in sorted(found)}
 
 
-def _cache_folder(package: Path) -> Path:
-    """Where Numba keeps what it compiles from the present sources."""
+def cache_folder(package: Path, given: str) -> Path:
+    """Where Numba keeps what it compiles from the present sources: the first that can be written.
+
+    It is below the given folder (none if empty), the package's cache, or home, all of which a
+    container may not have; otherwise it vanishes with this process.
+    """
     digest = hashlib.sha256("".join(compiled_sources(package).values()).encode())
-    parent = package / "__pycache__"
-    if not os.access(parent if parent.exists() else package, os.W_OK):
-        parent = Path.home() / ".cache" / "punzinet"
-    return parent / f"numba-{digest.hexdigest()[:16]}"
+    name = f"numba-{digest.hexdigest()[:16]}"
+    usual = (package / "__pycache__", Path("~/.cache/punzinet"))
+    for parent in (Path(given), *usual) if given else usual:
+        # A process that started this one may have given it its own.
+        folder = parent if parent.name == name else parent / name
+        with suppress(OSError, RuntimeError):  # the latter where home is unknown
+            folder = folder.expanduser()
+            folder.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=folder).close()
+            return folder
+    _VANISHING.append(TemporaryDirectory(prefix="punzinet-"))
+    return Path(_VANISHING[0].name, name)
 
 
-if "NUMBA_CACHE_DIR" not in os.environ:
-    # In the environment, too: worker processes read it when they import numba.
-    os.environ["NUMBA_CACHE_DIR"] = str(_cache_folder(Path(__file__).parents[1]))
-    config: Any = numba.config
-    config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
+# In the environment, too: worker processes read it when they import numba.
+os.environ["NUMBA_CACHE_DIR"] = str(
+    cache_folder(Path(__file__).parents[1], os.environ.get("NUMBA_CACHE_DIR", ""))
+)
+config: Any = numba.config
+config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]

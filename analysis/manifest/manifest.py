@@ -339,7 +339,8 @@ def _described(location: Iterable[str]) -> tuple[str | None, list[str]]:
     parts = iter(location)
     for part in parts:
         if part in fields:
-            meaning, types = fields[part].description, [fields[part].annotation]
+            meaning = fields[part].description
+            types: list[Any] = [fields[part].annotation]
             if get_origin(types[0]) is dict:
                 next(parts, None)  # the keys are the user's
             while types and not hasattr(types[0], "model_fields"):

@@ -77,7 +77,7 @@ def link(path, rng, _):
 
 
 def everything(folder):
-    """The bytes of all files, the user's and those of each run left out."""
+    """The bytes of all files, hidden ones too."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.types import FloatArray, IntArray
@@ -68,11 +67,9 @@ def history_figure(phases: Sequence[Phase]) -> Figure:
         upper.legend(loc="upper right", title=phase.name, title_fontsize=6.5, ncols=2)
         upper.tick_params(labelbottom=False)
         lower.plot(epoch, rate, color="#333333", drawstyle="steps-mid")
-        # From decade to decade, so that at least two ticks have a number.
-        low, high = np.log10(style.finite_range(rate)) + np.log10([0.9, 1.1])
-        lower.set(yscale="log", ylim=(10 ** np.floor(low), 10 ** np.ceil(high)), xlabel="epoch")
-        lower.yaxis.set_major_locator(LogLocator(numticks=4))
-        lower.yaxis.set_minor_formatter(NullFormatter())
+        style.log_axis(lower, *style.finite_range(rate))
+        lower.set_xlabel("epoch")
+        lower.tick_params(axis="y", labelsize=5.5)
         lower.set_ylabel("learning\nrate", loc="center")
         for axes in (upper, lower):
             axes.set_xlim(epoch[0] - 0.02 * len(epoch), epoch[-1] + 0.02 * len(epoch))
@@ -109,14 +106,10 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
             seen = np.isfinite(losses[part]).all(axis=0)
             mean = losses[part][:, seen].mean(axis=0)
             axes.plot(np.flatnonzero(seen), mean, color=colour, linewidth=0.9, label=label)
-        axes.set(yscale="log", ylabel=f"{name} loss [fb]")
+        axes.set_ylabel(f"{name} loss [fb]")
     validation = [losses for _, losses in evolutions.values()]
     low, high = style.finite_range(*(losses.mean(axis=0) for losses in validation))
-    upper.set_ylim(0.93 * low, high * (high / low) ** 0.35)
-    ticks = MaxNLocator(6).tick_values(low, high)
-    upper.set_yticks([tick for tick in ticks if low <= tick <= high])
-    upper.yaxis.set_major_formatter(ScalarFormatter())
-    upper.yaxis.set_minor_formatter(NullFormatter())
+    style.log_axis(upper, low, high * (high / low) ** 0.35)
     networks, _ = validation[0].shape
     title = f"mean of {networks} network{'s' if networks > 1 else ''}"
     lower.legend(loc="upper right", ncols=2, title=title, title_fontsize=6.2)

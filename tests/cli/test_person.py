@@ -203,7 +203,7 @@ def test_data_is_blinded_until_unblinding_is_asked_for(folder, ntuples):
     [
         ([], "Datasets signal and tautau differ in `frame`: say with --dataset which"),
         (["--dataset", "mumu"], "--dataset mumu: the manifest only has signal, tautau"),
-        (["--dataset", "tautau"], "punzi-00"),  # the next thing that is missing
+        (["--dataset", "tautau"], "run `punzinet train` first"),  # the next thing that is missing
     ],
 )
 def test_where_datasets_are_read_differently_one_has_to_be_named(further, sentence, tmp_path):
@@ -232,3 +232,38 @@ def test_colours_are_for_terminals_only(folder):
     piped = run(*wrong, folder=folder)
     assert piped.stderr == f"punzinet: {sentence_of(piped)}\n"
     assert "\x1b" not in piped.stdout + piped.stderr
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii", "RANK": "abc", "WORLD_SIZE": "4", "TERM": "dumb"},
+        {"PYTHONIOENCODING": "latin-1", "RANK": "1", "COLUMNS": "10", "TZ": "Nowhere"},
+        dict.fromkeys(("HOME", "NUMBA_CACHE_DIR", "MPLCONFIGDIR", "TMPDIR"), "/proc/nowhere"),
+    ],
+)
+def test_any_environment_will_do(folder, environment):
+    command = (*PUNZINET, "features", "--executor", "iterative")
+    how = {"env": {**os.environ, **environment}, "encoding": "utf-8", "errors": "replace"}
+    done = run(*command, folder=folder, **how)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert (folder / "output" / ".stages" / "features.json").exists()
+    assert done.stdout.isascii() or environment.get("PYTHONIOENCODING") != "ascii"
+
+
+def test_who_reads_no_further_loses_nothing(folder):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = (*PUNZINET, "features", "--executor", "iterative")
+    done = subprocess.run(
+        command, cwd=folder, stdout=writing, stderr=subprocess.PIPE, text=True, check=True
+    )
+    os.close(writing)
+    assert "Traceback" not in done.stderr
+    assert (folder / "output" / ".stages" / "features.json").exists()
+
+
+def test_a_traceback_is_shown_if_asked_for(folder):
+    wrong = ("features", "--manifest", "no.yaml")
+    assert "Traceback" not in run(*PUNZINET, *wrong, folder=folder).stderr
+    assert "Traceback" in run(*PUNZINET, "--debug", *wrong, folder=folder).stderr

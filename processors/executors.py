@@ -9,7 +9,9 @@ import gc
 import importlib
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
@@ -129,6 +131,18 @@ def _load_optional(name: str, *modules: str) -> list[Any]:
 
 
 @contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Let processes that are started meanwhile leave Ctrl-C to this one, which ends them."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
+    try:
+        yield
+    finally:
+        if is_main:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def _dask_client(execution: Execution) -> Iterator[Any]:
     """Connect to a Dask cluster: the one with the given address, or a new one on this machine."""
     # Coffea's executor needs the first of them.
@@ -148,16 +162,15 @@ def _dask_client(execution: Execution) -> Iterator[Any]:
                 yield client
             return
         logging.getLogger("distributed").setLevel(logging.ERROR)
-        with (
-            TemporaryDirectory(prefix="punzinet-dask-") as scratch,
-            # Two runs at once need two ports.
-            distributed.LocalCluster(
-                n_workers=execution.workers, threads_per_worker=1, dashboard_address=None,
-                local_directory=scratch, scheduler_kwargs={"dashboard_address": ":0"},
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):  # fmt: skip
-            yield client
+        with TemporaryDirectory(prefix="punzinet-dask-") as scratch:
+            with _deaf_children():
+                # Two runs at once need two ports.
+                cluster = distributed.LocalCluster(
+                    n_workers=execution.workers, threads_per_worker=1, dashboard_address=None,
+                    local_directory=scratch, scheduler_kwargs={"dashboard_address": ":0"},
+                )  # fmt: skip
+            with cluster, distributed.Client(cluster) as client:
+                yield client
 
 
 @contextmanager
@@ -176,7 +189,11 @@ def _parsl_workers(workers: int) -> Iterator[None]:
     )
     with TemporaryDirectory(prefix="punzinet-parsl-") as scratch:
         runinfo = f"{scratch}/runinfo"
-        with parsl.load(config.Config([processes], run_dir=runinfo, initialize_logging=False)):
+        with _deaf_children():
+            running = parsl.load(
+                config.Config([processes], run_dir=runinfo, initialize_logging=False)
+            )
+        with running:
             yield
 
 

@@ -23,7 +23,7 @@ RATIO_HEIGHT, RATIO_RANGE = 0.36, (0.0, 2.0)  # as a share of the panel above
 TITLES = ("before the cut", "after the single cut")
 SEARCHED: dict[str, Any] = {"color": "#eef1f6", "zorder": -2, "label": "masses searched for"}
 BINS = 40  # of a feature
-HATCHES = ("////", "\\\\\\\\", "....", "xxxx")
+HATCHES = ("////", "\\\\\\\\", "----", "xxxx")  # no dots: 250 kB of circles in every SVG
 #: (n, F) features of events of one kind, and their weights (n,).
 WeightedFeatures = tuple[FloatArray, FloatArray]
 #: Backgrounds, with the axes ``process`` and the mass in GeV, events at the luminosity; and the

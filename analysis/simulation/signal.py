@@ -58,7 +58,8 @@ class SignalGenerator(NamedTuple):
     def maximum(self, sqrt_s: FloatArray) -> float:
         """Largest weight that a trial can have at energies of the beams (n,), from a scan.
 
-        Of radiating beams, one in a million trials exceeds it: two hard photons to one side.
+        Of radiating beams, a few in a million trials exceed it at the lowest masses: two hard
+        photons to one side.
         """
         margin = MARGIN * RADIATED if self.radiates else MARGIN
         return margin * max(_largest(energy, self.mass) for energy in (sqrt_s.min(), sqrt_s.max()))

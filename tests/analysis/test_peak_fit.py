@@ -35,16 +35,17 @@ def test_double_gaussian_is_recovered():
 
 @pytest.mark.parametrize(
     ("fraction", "events", "bias"),
-    [(0.7, 8000, 0.38), (1.0, 8000, 0.38), (0.9, 500, 0.5), (1.0, 150, 0.5)],
+    # where there is little of the wide Gaussian its width is the one known beforehand
+    [(0.7, 8000, 0.0), (1.0, 8000, -0.1), (0.9, 500, -0.2), (1.0, 150, -0.2)],
 )
 def test_every_peak_is_fitted_and_errors_are_those_that_repetition_shows(fraction, events, bias):
-    fits = [fit(sample(seed, events, fraction)) for seed in range(60)]
+    fits = [fit(sample(seed, events, fraction)) for seed in range(200)]
     assert all(result.problem is None for result in fits)
     assert all(result.sigma_narrow <= result.sigma_wide for result in fits)
     truth = fraction * 0.2 + (1 - fraction) * 0.45
     pulls = np.array([(result.sigma - truth) / result.sigma_error for result in fits])
-    assert abs(pulls.mean()) < bias
-    assert 0.75 < pulls.std() < 1.3
+    assert pulls.mean() == pytest.approx(bias, abs=3 / np.sqrt(200))
+    assert pulls.std() == pytest.approx(1.0, abs=3 / np.sqrt(400))
 
 
 def test_a_radiative_tail_hardly_moves_the_peak():

@@ -1,21 +1,17 @@
 """The simulation driver: right normalisation, same bytes on any executor, nothing left behind."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 import uproot
 from outputs import contents, datasets_of, results_in
-from small_data import damage, write_manifest
 
-from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import BRANCHES
-from punzinet.analysis.manifest.manifest import Manifest, load_manifest
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.simulation.sampling import simulate_batch
 from punzinet.processors.executors import Execution
-from punzinet.processors.ntuples.preflight import preflight
 from punzinet.processors.simulation import simulate
 
 MASSES = (1.0, 4.0, 7.0)
@@ -57,17 +53,6 @@ def test_events_are_kept_once(made):
     records = list((made.ledger("simulate") / "events" / "signal").rglob("*.safetensors"))
     assert len(records) == len(MASSES)
     assert all(path.stat().st_size < 5000 for path in records)  # the events are in the ntuple
-
-
-def test_a_bit_that_flips_in_simulated_data_is_noticed(made, tmp_path):
-    output = OutputFolder(tmp_path / "output")
-    shutil.copytree(made.root, output.root)
-    path = tmp_path / "data_manifest.yaml"
-    write_manifest(path, small("signal", "tautau"))
-    assert len(preflight(load_manifest(path, output))[0]) == 2
-    damage(output.ntuple("tautau"), 1)
-    with pytest.raises(InputError, match=r"tautau\.root is damaged or another file"):
-        preflight(load_manifest(path, output))
 
 
 def test_signal_has_its_masses_and_efficiencies(made):

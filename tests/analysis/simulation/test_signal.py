@@ -82,14 +82,16 @@ def test_rate_with_radiation_is_the_convolution_of_two_radiators(mass):
     assert radiated == pytest.approx(expected, rel=0.01)
 
 
-@pytest.mark.parametrize(("radiates", "exceed"), [(False, 0.0), (True, 1e-5)])
+@pytest.mark.parametrize("radiates", [False, True])
 @pytest.mark.parametrize("mass", [0.1, 0.9, 4.0, 8.7])
-def test_no_weight_exceeds_the_maximum(mass, radiates, exceed):
+def test_no_weight_exceeds_the_maximum(mass, radiates):
     rng = np.random.default_rng(4)
     sqrt_s = rng.normal(SQRT_S, 0.005, 300_000)
     generator = SignalGenerator(mass, radiates)
     weight = generator.generate(rng, sqrt_s).weight
-    assert np.mean(weight > generator.maximum(sqrt_s)) <= exceed
+    above = np.maximum(weight / generator.maximum(sqrt_s) - 1, 0.0)
+    # after radiation, at the least mass: a few of a million, by a few percent
+    assert above.mean() <= (1e-6 if radiates and mass == 0.1 else 0.0)
 
 
 def test_beams_below_threshold_are_refused():

@@ -171,3 +171,20 @@ def test_spectrum_and_polarimeter_come_from_the_matrix_element():
     powers = [taupair.muon_analysing_power(x) for x in np.linspace(X0, 1, 200)]
     assert powers[-1] == pytest.approx(-1)
     assert np.abs(powers).max() <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("charge", [-1.0, 1.0])
+@pytest.mark.parametrize("pion_share", [0.0, 1.0])
+@pytest.mark.parametrize("polarisation", [(0.3, -0.5, 0.6), (0.0, 0.0, -1.0), (0.0, 0.0, 0.0)])
+def test_angles_follow_the_polarisation(charge, pion_share, polarisation):
+    rng = np.random.default_rng(1)
+    made = [taupair.decay(rng, charge, polarisation, pion_share) for _ in range(40_000)]
+    p, h = (np.array(column) for column in zip(*made, strict=True))
+    # density 1 + P.h: the mean of h is P <h^2> / 3, and all squares are alike
+    expected = np.array(polarisation) * (h**2).sum(axis=1).mean() / 3
+    error = np.sqrt((h**2).mean(axis=0) / len(h))
+    assert np.all(np.abs(h.mean(axis=0) - expected) < 5 * error)
+    # hard muons leave a tau- against its spin, pions along it, and the tau+ the other way round
+    hard = p[(p[:, 0] > 0.8 * LARGEST) | (pion_share > 0)]
+    along = (hard[:, 1:] @ polarisation).mean()
+    assert np.sign(along) == any(polarisation) * (-charge if pion_share else charge)

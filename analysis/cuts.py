@@ -48,23 +48,14 @@ class RankedEvents(NamedTuple):
     hypotheses: int  # H, which the windows count
 
     @classmethod
-    def rank(
-        cls,
-        logit: FloatArray,
-        weight: FloatArray,
-        process: IntArray,
-        start: IntArray,
-        stop: IntArray,
-        *,
-        processes: int,
-        hypotheses: int,
-    ) -> Self:
-        """Sort events by their output.
+    def rank(cls, logit: FloatArray, *columns: Any, processes: int, hypotheses: int) -> Self:
+        """Sort events by their output; weight, process, start and stop follow it.
 
         Raises:
             InputError: If an output is not a number, or a weight is negative or not finite.
             ValueError: If there are more processes or windows than said.
         """
+        weight, process, start, stop = columns
         for codes, low, high in (
             (process, SIGNAL, processes - 1), (start, 0, hypotheses), (stop, 0, hypotheses),
         ):  # fmt: skip
@@ -88,16 +79,12 @@ class RankedEvents(NamedTuple):
         return cls(logit[order], weight, process, start, stop, processes, hypotheses)
 
 
-def selected(events: RankedEvents, cut: FloatArray | float) -> tuple[FloatArray, FloatArray]:
-    """Sum weights and squared weights of what passes a cut, one for all or (H,).
+@njit(cache=True)
+def selected(events: RankedEvents, cut: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sum weights and squared weights of what passes the cuts (H,).
 
     Both sums are (P + 1, H); the last row, index `SIGNAL`, is the signal.
     """
-    return _selected(events, np.full(events.hypotheses, cut, dtype=np.float64))
-
-
-@njit(cache=True)
-def _selected(events: RankedEvents, cut: FloatArray) -> tuple[FloatArray, FloatArray]:
     sums = np.zeros((events.processes + 1, len(cut)))
     squares = np.zeros((events.processes + 1, len(cut)))
     for i in range(len(events.logit)):
@@ -236,9 +223,9 @@ def best_cuts(
             "No training hypothesis has a signal event in its window, so that no cut is better "
             "than another; give the signal datasets more events."
         )
-    merit = _merit(figure, luminosity, processes)
-    cuts, single = _scan(events, used, unseen_background(events), merit)
-    return cuts, float(single)
+    sigma, single = _scanned(events, used, figure, luminosity, processes)
+    _, tightest = _ends(events, sigma, 1.0)
+    return np.where(np.isnan(tightest), np.inf, tightest), float(single)
 
 
 def nearly_best_cuts(
@@ -252,47 +239,42 @@ def nearly_best_cuts(
 
     Both, (2, H), are NaN for a hypothesis without signal; the rest is as for `best_cuts`.
     """
-    merit = _merit(figure, luminosity, processes)
-    return _span(events, 1 + tolerance, unseen_background(events), merit)
+    none = np.zeros(events.hypotheses, dtype=np.bool_)
+    sigma, _ = _scanned(events, none, figure, luminosity, processes)
+    return _ends(events, sigma, 1 + tolerance)
 
 
-def _merit(figure: FigureOfMerit, luminosity: float, processes: Sequence[str]) -> _Merit:
-    constants = figure.constant, figure.a, figure.b
-    geometric = figure.average == "geometric"
-    return constants, luminosity, figure.uncertainty_of(processes), geometric
-
-
-@njit(cache=True)
-def _span(events: RankedEvents, factor: float, unseen: FloatArray, merit: _Merit) -> FloatArray:
-    """First and last cut, (2, H), with a σ_min of at most `factor` times the best."""
+def _ends(events: RankedEvents, sigma: FloatArray, factor: float) -> FloatArray:
+    """Loosest and tightest cut, (2, H), with a σ_min of at most `factor` times the best."""
     best, ends = np.full(events.hypotheses, np.inf), np.full((2, events.hypotheses), np.nan)
-    for finds_best in (True, False):
-        sums = np.zeros((events.hypotheses, events.processes + 1))
-        background = np.zeros(events.hypotheses)
-        i = 0
-        while i < len(events.logit):
-            first = i
-            i = _add_equal(events, first, sums, background)
-            for k in range(first, i):
-                own = events.start[k]
-                if events.process[k] < 0 and own < events.stop[k]:
-                    sigma = _sigma_min(sums[own], background[own] or unseen[own], merit)
-                    if finds_best:
-                        best[own] = min(best[own], sigma)
-                    elif sigma <= factor * best[own] < np.inf:
-                        ends[0, own] = events.logit[k]
-                        if np.isnan(ends[1, own]):
-                            ends[1, own] = events.logit[k]
+    found = np.flatnonzero(np.isfinite(sigma))
+    own, sigma = events.start[found].astype(np.int64), sigma[found]
+    np.minimum.at(best, own, sigma)
+    near = sigma <= factor * best[own]
+    for end, choose in zip(ends, (np.fmin, np.fmax), strict=True):
+        choose.at(end, own[near], events.logit[found[near]])
     return ends
+
+
+def _scanned(
+    events: RankedEvents,
+    used: BoolArray,
+    figure: FigureOfMerit,
+    luminosity: float,
+    processes: Sequence[str],
+) -> tuple[FloatArray, float]:
+    constants, geometric = (figure.constant, figure.a, figure.b), figure.average == "geometric"
+    merit = constants, luminosity, figure.uncertainty_of(processes), geometric
+    return _scan(events, used, unseen_background(events), merit)
 
 
 @njit(cache=True)
 def _scan(
     events: RankedEvents, used: BoolArray, unseen: FloatArray, merit: _Merit
 ) -> tuple[FloatArray, float]:
-    """Best cut of each hypothesis (H,), and the best one for the average over the `used` ones (H,).
+    """σ_min (n,) of own hypotheses where signal is cut at, and the best cut for the `used` (H,).
 
-    A window without background has that which is `unseen` (H,).
+    It is infinite for background. A window without background has that which is `unseen` (H,).
 
     The σ_min of a hypothesis is only worked out again if its sums have changed, but their
     total is always taken afresh: it carries no rounding from one candidate to the next.
@@ -300,7 +282,7 @@ def _scan(
     hypotheses = events.hypotheses
     sums = np.zeros((hypotheses, events.processes + 1))
     background = np.zeros(hypotheses)
-    cuts, best = np.full(hypotheses, np.inf), np.full(hypotheses, np.inf)
+    found = np.full(len(events.logit), np.inf)
     sigma, changed = np.full(hypotheses, np.inf), np.zeros(hypotheses, dtype=np.bool_)
     single, least = np.inf, np.inf
     i = 0
@@ -314,8 +296,7 @@ def _scan(
             if events.process[k] < 0 and own < events.stop[k]:
                 adds_signal |= used[own]
                 sigma[own] = _sigma_min(sums[own], background[own] or unseen[own], merit)
-                if sigma[own] < best[own]:
-                    best[own], cuts[own] = sigma[own], events.logit[k]
+                found[k] = sigma[own]
         if not adds_signal:
             continue
         total = 0.0
@@ -327,4 +308,4 @@ def _scan(
                 total += np.log(sigma[h]) if merit[-1] else sigma[h]
         if total < least:
             single, least = events.logit[first], total
-    return cuts, single
+    return found, single

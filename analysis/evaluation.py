@@ -15,13 +15,7 @@ from typing import Self
 
 import numpy as np
 
-from punzinet.analysis.cuts import (
-    RankedEvents,
-    best_cuts,
-    selected,
-    slope_sums,
-    unseen_background,
-)
+from punzinet.analysis.cuts import RankedEvents, best_cuts, selected, slope_sums, unseen_background
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, variance_slope
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import PunziNet
@@ -144,7 +138,8 @@ class Judge:
         hypotheses in fb.
         """
         fold, (figure, luminosity) = fold or self.judging_fold, self.merit
-        sums, squares = selected(events, cut)
+        cuts = np.full(events.hypotheses, cut, dtype=np.float64)
+        sums, squares = selected(events, cuts)
         statistical = fold.variances(sums, squares)
         efficiency, by_process = sums[SIGNAL], sums[:SIGNAL]
         background = by_process.sum(axis=0)
@@ -171,7 +166,6 @@ class Judge:
         slopes = slopes * np.where(found & ~none & (spread > 0), per_event, 0.0)
         passed = squares[:SIGNAL].sum(axis=0)
         effective = np.divide(background**2, passed, out=np.zeros_like(passed), where=passed > 0)
-        cuts = np.full(sigma.shape, cut, dtype=np.float64)
         selection = Selection(cuts, efficiency, background, sigma, error, effective)
         return selection, self._mean_error(fold, events, selection, slopes, independent)
 

@@ -52,11 +52,12 @@ def measure_yields(
     """
     found, (chooses, counts) = {}, (judge.folds["validation"], judge.judging_fold)
     for name, (network, one_cut) in networks.items():
-        cut: FloatArray | float | None = one_cut
-        if cut is None:
+        if one_cut is None:
             logit = network.logit_numpy(chooses.events.features.T)
             known, (best, _) = judge.training, judge.cuts(chooses.rank(logit))
             cut = interpolated_cuts(judge.mass[known], best[known], judge.mass)
+        else:
+            cut = np.full(len(judge.mass), one_cut)
         ranked = counts.rank(network.logit_numpy(counts.events.features.T))
         sums, squares = selected(ranked, cut)  # (P + 1, H), signal last
         error = np.sqrt(counts.variances(sums, squares))

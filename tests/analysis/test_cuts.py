@@ -129,7 +129,7 @@ def many():
 def test_no_events_select_nothing():
     empty = [np.empty(0, dtype=t) for t in (np.float32, float, np.int16, np.int16, np.int16)]
     events = rank(empty, 3)
-    np.testing.assert_array_equal(exact.selected(events, 0.0), np.zeros((2, 4, 3)))
+    np.testing.assert_array_equal(exact.selected(events, np.zeros(3)), np.zeros((2, 4, 3)))
 
 
 @pytest.mark.parametrize(

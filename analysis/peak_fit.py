@@ -141,8 +141,8 @@ def _around_peak(
     """
     bin_width = edges[1] - edges[0]
     join = max(1, int(core_width / BINS_PER_CORE_WIDTH / bin_width))
-    first = np.searchsorted(edges, centre - FIT_RANGE * core_width)
-    last = np.searchsorted(edges, centre + FIT_RANGE * core_width)
+    reach = FIT_RANGE * core_width
+    first, last = np.searchsorted(edges, [centre - reach, centre + reach])
     inside = edges[first : last + 1 : join]
     starts = np.arange(first, first + join * (len(inside) - 1) + 1, join)[:-1]
     stop = starts[-1] + join

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
@@ -119,20 +119,6 @@ class _Summary(NamedTuple):
     low: FloatArray  # (F,) smallest value of each feature
     high: FloatArray  # (F,) and largest
 
-    @classmethod
-    def of(cls, events: EventStream, features: int, hypotheses: int, processes: int) -> Self:
-        """Go through events, one after the other, so that rounding is the same for any pieces."""
-        signal, background = np.zeros(hypotheses), np.zeros(processes)
-        low = np.full(features, np.inf, np.float32)
-        high = np.full(features, -np.inf, np.float32)
-        for piece in events.pieces():
-            is_signal = piece.process == SIGNAL
-            np.add.at(signal, piece.start[is_signal], piece.weight[is_signal])
-            np.add.at(background, piece.process[~is_signal], piece.weight[~is_signal])
-            low = np.minimum(low, piece.features.min(axis=1, initial=np.inf))
-            high = np.maximum(high, piece.features.max(axis=1, initial=-np.inf))
-        return cls(signal, background, low, high)
-
 
 @dataclass(frozen=True, eq=False)
 class StreamedSample:
@@ -167,8 +153,17 @@ class StreamedSample:
         return self._summary(self.training), self._summary(self.validation)
 
     def _summary(self, events: EventStream) -> _Summary:
-        sizes = len(self.features), len(self.mass), len(self.backgrounds)
-        return _Summary.of(events, *sizes)
+        """Go through events, one after the other, so that rounding is the same for any pieces."""
+        signal, background = np.zeros(len(self.mass)), np.zeros(len(self.backgrounds))
+        low = np.full(len(self.features), np.inf, np.float32)
+        high = -low
+        for piece in events.pieces():
+            is_signal = piece.process == SIGNAL
+            np.add.at(signal, piece.start[is_signal], piece.weight[is_signal])
+            np.add.at(background, piece.process[~is_signal], piece.weight[~is_signal])
+            low = np.minimum(low, piece.features.min(axis=1, initial=np.inf))
+            high = np.maximum(high, piece.features.max(axis=1, initial=-np.inf))
+        return _Summary(signal, background, low, high)
 
     def totals_of(self, part: str) -> tuple[Totals, Totals]:
         """What a part is scaled to when it stands for all events, and what it sums up to.
@@ -176,24 +171,17 @@ class StreamedSample:
         Test events are scaled to the sum of all, the others to `total`.
         """
         if part != "test":
-            own = self._summaries[PARTS.index(part)]
-            return self.total, (own.signal, own.background)
-        (signal, background), own = self.total, self._summary(self.test)
-        signal, background = (
-            self.known * signal + own.signal,
-            self.known * background + own.background,
-        )
-        return (signal, background), (own.signal, own.background)
+            return self.total, self._summaries[PARTS.index(part)][:2]
+        own = self._summary(self.test)[:2]
+        signal, background = (self.known * k + o for k, o in zip(self.total, own, strict=True))
+        return (signal, background), own
 
     @property
     def total(self) -> Totals:
-        """Sums of weights per hypothesis (H,) and per background (P,) of all events.
-
-        Test events are not looked at: their share is.
-        """
-        training, validation = self._summaries
-        signal = training.signal + validation.signal
-        return signal / self.known, (training.background + validation.background) / self.known
+        """`Totals` of all events; test events are not looked at: their share is."""
+        one, other = self._summaries
+        signal, background = one.signal + other.signal, one.background + other.background
+        return signal / self.known, background / self.known
 
     @property
     def scaling(self) -> tuple[FloatArray, FloatArray]:

@@ -134,8 +134,7 @@ class Phase:
         """Make one step of L-BFGS for the networks of a state that have a rate; (N,) losses."""
         losses = np.zeros(len(rate))
         for network in np.flatnonzero(rate).tolist():
-            about = state.parameters[network], state.curvature[network], self._evaluate
-            loss = lbfgs_step(*about)
+            loss = lbfgs_step(state.parameters[network], state.curvature[network], self._evaluate)
             if loss is None:
                 state.rate[network] = 0
             else:

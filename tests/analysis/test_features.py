@@ -147,6 +147,7 @@ def test_the_features_are_among_them_for_beams_of_every_event():
     p1, p2 = random_muons(300)
     found = observe(p1, p2, BEAMS.total, BEAMS.electron_direction)
     kinematics = lab(p1, p2)
+    np.testing.assert_allclose(lab(p2, p1).features, kinematics.features, rtol=1e-12, atol=1e-13)
     assert len(CANDIDATES) == 20
     for name, column in zip(FEATURES, kinematics.features.T, strict=True):
         np.testing.assert_array_equal(found[name], column)

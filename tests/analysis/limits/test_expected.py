@@ -10,6 +10,7 @@ from scipy.stats import norm, poisson
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.hepdata import hepdata_reaction
 from punzinet.analysis.limits.model import Background, CountingExperiment, Yields
+from punzinet.analysis.limits.result import BANDS
 from punzinet.analysis.manifest.sections import LimitSettings
 from punzinet.analysis.search import RECOIL
 
@@ -93,6 +94,17 @@ def experiment_of(background, effective=1e7, size=1e-4, signal=SIGNAL, **others)
         luminosity=others.get("luminosity", size),
         backgrounds=(Background("tautau", background, effective, ("background", size)),),
     )
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_without_uncertainties_asymptotic_limits_are_the_closed_form(level):
+    """√q_A = √(2(s − b ln(1 + s/b))) (EPJC 71, 1554, Eq. 90 for the Asimov data)."""
+    backgrounds = [0.3, 5.0, 400.0, 1e6]
+    found = SIGNAL * asymptotic_limits([experiment_of(b, 1e9, 1e-5) for b in backgrounds], level)
+    for b, limits in zip(backgrounds, found, strict=True):
+        for s, target in zip(limits, BANDS + norm.isf((1 - level) * norm.cdf(BANDS)), strict=True):
+            q = 2 * (s - b * np.log1p(s / b))
+            assert np.sqrt(q) == pytest.approx(target, rel=2e-3)
 
 
 def model_of(experiment):

@@ -1,11 +1,20 @@
 """All figures of what the other stages left."""
 
+from punzinet.analysis.io.files import InputError
 from punzinet.stages.features import FEATURES
 from punzinet.stages.limits import LIMITS
 from punzinet.stages.options import Context, console
 from punzinet.stages.select import SELECT
 from punzinet.stages.stage import Stage, Written
-from punzinet.stages.train import TRAIN
+from punzinet.stages.train import TRAIN, network_files
+
+
+def _prepare(context: Context) -> None:
+    if network_files(context):
+        raise InputError(
+            f"--network {context.options.network}: figures show how a network was trained beside "
+            f"others, so it has to be one of {context.output.network('')}; choose one of those."
+        )
 
 
 def _run(context: Context) -> Written:
@@ -32,4 +41,5 @@ PLOT = Stage(
     shows=lambda _: (LIMITS,),
     writes=("plots",),
     options=("network",),
+    prepare=_prepare,
 )

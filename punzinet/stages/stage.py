@@ -100,9 +100,11 @@ class Stage:
         path = self._path(output, suffix)
         with files.read_result(path, "record of a stage", self.typed) as content:
             record = StageRecord.model_validate(content, strict=True)
-            if record.seal != record.sealed(self.name):
-                raise ValueError("it was changed")
-            return record
+        if record.seal != record.sealed(self.name):
+            raise files.InputError(
+                f"{path} has changed since `{self.typed}` wrote it; delete it and run that again."
+            )
+        return record
 
     def changed(self, output: OutputFolder) -> list[str]:
         """Files that are not as its last run left them.

@@ -233,6 +233,8 @@ def test_a_network_from_elsewhere_is_an_input(context, network, files):
     here = context({"network": network})
     for stage in (SELECT, LIMITS):
         assert len(stage.inputs(here)["files"]) == files
+    with pytest.raises(InputError, match=r"one of .*networks;") if files else nullcontext():
+        PLOT.prepare(here)
 
 
 @pytest.mark.parametrize("place", ["a", "a/own.txt", ".ledger"])

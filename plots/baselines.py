@@ -83,7 +83,6 @@ def comparison_figure(
     style.log_axis(lower, *style.finite_range(ratios.ravel().clip(*RATIO_RANGE)))
     lower.set_ylabel(ratio_label, loc="center")
     style.mass_axis(lower, mass, parameter)
-    figure.align_ylabels()
     return figure
 
 

@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import mplhep
 import numpy as np
-from hist import Hist
-from hist.axis import Regular
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -82,16 +79,15 @@ def _draw_best(axes: Axes, cuts: Cuts) -> None:
 
 
 def _draw_density(axes: Axes, events: Outputs, *ranges: tuple[float, float]) -> None:
-    """Draw events in two dimensions with the colour bar; the upper ends belong to the last bins."""
-    ends = ((low, float(np.nextafter(high, np.inf))) for low, high in ranges)
-    density: Hist[Any] = Hist(*(Regular(n, *end) for n, end in zip(BINS, ends, strict=True)))
-    density.fill(events.logit, events.mass, weight=events.weight)
-    filled = density.values()[density.values() > 0]
-    top = float(filled.max()) if len(filled) else 1.0
+    """Draw events in two dimensions with the colour bar."""
+    drawn = events.logit, events.mass
+    density, x, y = np.histogram2d(*drawn, BINS, ranges, weights=events.weight)
+    filled = density[density > 0]
+    top = float(filled.max(initial=0)) or 1.0
     low = max(float(filled.min()), top / 1e4) if len(filled) else 0.1
-    look = {"cmap": "cividis_r", "norm": LogNorm(low, max(top, 1.01 * low)), "rasterized": True}
-    artists = mplhep.hist2dplot(density, ax=axes, cbar=False, flow="none", **look)
-    axes.set(xlabel="", ylabel="")  # names of the histogram's axes
-    bar = axes.figure.colorbar(artists.pcolormesh, ax=axes, pad=0.01, fraction=0.06)
+    norm = LogNorm(low, max(top, 1.01 * low))
+    seen = np.where(density > 0, density, np.nan).T
+    mesh = axes.pcolormesh(x, y, seen, cmap="cividis_r", norm=norm, rasterized=True)
+    bar = axes.figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.06)
     bar.set_label(f"{events.content} / bin")
     bar.ax.tick_params(which="both", right=True, left=False)

@@ -143,7 +143,6 @@ def ratio_figure(
         style.log_axis(lower, *ends)
     lower.set_ylabel(ratio_label, loc="center")
     style.mass_axis(lower, next(iter(curves.values()))[0].mass, parameter)
-    figure.align_ylabels()
     return figure
 
 

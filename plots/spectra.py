@@ -99,7 +99,6 @@ def mass_figure(
     handles, _ = panels[0].get_legend_handles_labels()
     style.add_legend(figure, handles, 3, title=drawn, title_fontsize=6.2)
     style.add_label(panels[0], luminosity)
-    figure.align_ylabels()
     return figure
 
 
@@ -188,7 +187,6 @@ def _draw_data(
     style.add_legend(figure, grid[0, 0].get_legend_handles_labels()[0], 3, **title)
     style.add_label(grid[0, 0], label=seen.label)
     grid[0, -1].set_title(rf"$L = {seen.luminosity:.3g}\ \mathrm{{fb}}^{{-1}}$", loc="right")
-    figure.align_ylabels()
     return figure, grid
 
 

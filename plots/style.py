@@ -30,11 +30,10 @@ from punzinet.analysis.manifest.manifest import OWN_LABEL, Manifest
 from punzinet.analysis.types import FloatArray
 
 COLUMN_WIDTH = 8.6 / 2.54  # of a journal, 8.6 cm, in inches
-LABEL = OWN_LABEL
 #: Whose data it is only their owner can say: a manifest may give it a label.
 DATA_LABEL = "Data and simulation"
 #: What the figures that are being drawn call the events.
-SHOWN_LABEL = ContextVar("label", default=LABEL)
+SHOWN_LABEL = ContextVar("label", default=OWN_LABEL)
 SIGMA_MIN = r"$\sigma_\mathrm{min}$ [fb]"
 FIGURE_OF_MERIT = r"Punzi FOM $1/\sigma_\mathrm{min}$ [fb$^{-1}$]"
 EFFICIENCY, BACKGROUND = "signal efficiency", "background events"
@@ -192,6 +191,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     mpl.rcParams.update({"svg.hashsalt": name, "figure.constrained_layout.use": False})
     paths = []
     try:
+        figure.align_ylabels()
         if (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)
         figure.set_layout_engine(None)  # with one, or "none", each format would draw twice

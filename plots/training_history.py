@@ -74,7 +74,6 @@ def history_figure(phases: Sequence[Phase]) -> Figure:
         for axes in (upper, lower):
             axes.set_xlim(epoch[0] - 0.02 * len(epoch), epoch[-1] + 0.02 * len(epoch))
     style.add_label(grid[0])
-    figure.align_ylabels()
     return figure
 
 
@@ -115,5 +114,4 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
     lower.legend(loc="upper right", ncols=2, title=title, title_fontsize=6.2)
     lower.set(xlabel="epoch", xlim=(0, max(losses.shape[1] for losses in validation) - 1))
     style.add_label(upper)
-    figure.align_ylabels()
     return figure

@@ -79,7 +79,6 @@ def peaks_figure(windows: Windows, samples: Mapping[int, tuple[FloatArray, Float
     label = rf"$({variable.symbol} - {centre})\,/\,\sigma$, up to the ends of the window"
     figure.supxlabel(label, fontsize=7.5)
     style.add_label(grid[0, 0])
-    figure.align_ylabels()
     return figure
 
 

@@ -98,7 +98,6 @@ def discontinuities_figure(judged: Judgement, network: int, *, luminosity: float
         axes.legend(loc="upper right")
     style.mass_axis(bottom, mass, r"$m_{Z'}$ (signal), $M_\mathrm{rec}$ (background)")
     style.add_label(top, luminosity)
-    figure.align_ylabels()
     return figure
 
 

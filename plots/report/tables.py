@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import rich.table
+from rich.text import Text
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.sections import is_training
+from punzinet.analysis.manifest.sections import read_hypotheses
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
@@ -54,6 +56,18 @@ def make_table(caption: str, header: Sequence[str], rows: Iterable[Iterable[Any]
     return Table(caption, header, cells)
 
 
+def in_terminal(table: Table) -> rich.table.Table:
+    """Make the same table for a terminal, of which not every one knows narrow letters."""
+    columns = (rich.table.Column(name, overflow="fold") for name in table.header)
+    shown = rich.table.Table(*columns, title=table.caption.replace("ₘᵢₙ", "_min"))
+    for row in table.rows:
+        said = ("\n".join(filter(None, (cell.text, cell.detail))) for cell in row)
+        plain = (one.replace("ₘᵢₙ", "_min").replace("\u202f", " ") for one in said)
+        styles = ("red" if cell.state == "bad" else "" for cell in row)
+        shown.add_row(*map(Text, plain, styles))
+    return shown
+
+
 def read_tables(
     path: Path, content: str, made_by: str, make: Callable[..., list[Table]], *arguments: str
 ) -> list[Table]:
@@ -74,7 +88,10 @@ def claims_tables(content: Any) -> list[Table]:
         if "value" in claim:  # else it is the provenance
             target, words = claim.get("target"), _words(name)
             said = Cell(text(claim.get("text", "")).replace("σ_min", "σₘᵢₙ") or words, words)
-            row = [said, _measured(claim), target, _verdict(claim.get("met"))]
+            value = _measured(claim)
+            if several := claim.get("values"):  # of several runs
+                value = value._replace(detail=f"each: {text([*several.values()])}")
+            row = [said, value, target, _verdict(claim.get("met"))]
             rows["Further numbers" if target is None else "Claims as numbers"].append(row)
     header = ("claim", "value", "target", "")
     return [make_table(caption, header, lines) for caption, lines in rows.items() if lines]
@@ -107,17 +124,19 @@ def baselines_tables(title: str, content: Any) -> list[Table]:
         return [make_table(caption, [*map(_words, ranks[0])], (rank.values() for rank in ranks))]
     if not {"hypotheses", "baselines"} <= set(content):
         return []
-    training = np.array([is_training(row["role"]) for row in content["hypotheses"]])
+    mass, training = read_hypotheses(content["hypotheses"])
+    low = (mass >= 1) & (mass <= 4)
     figure = FigureOfMerit.model_validate(content["figure_of_merit"])
     rows = []
     for method in content["baselines"].values():
         sigma = np.array([np.inf if s is None else s for s in method["sigma_min"]], dtype=float)
         unseen = np.equal(method["effective"], 0)[training].any()
         mean = below(figure.averaged(sigma[training]), unseen, method["mean_error"])
-        other = None if training.all() else figure.averaged(sigma[~training])
+        others = [figure.averaged(sigma[m]) if m.any() else None for m in (~training, low)]
         missed = int(np.isinf(sigma).sum())
-        rows.append([method["label"], mean, other, float(np.median(sigma)), missed])
-    header = ("method", "average, trained masses", "other masses", "median", "masses not found")
+        rows.append([method["label"], mean, *others, float(np.median(sigma)), missed])
+    average = ("average, trained masses", "other masses", "1 to 4 GeV")
+    header = ("method", *average, "median", "masses not found")
     caption = f"{title.capitalize()}: minimum detectable cross-section in fb"
     return [make_table(caption, header, rows)]
 

@@ -1,7 +1,5 @@
 """What the networks are compared with."""
 
-from rich.table import Table
-
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage, Written
@@ -17,30 +15,20 @@ def _run(context: Context) -> Written:
     Example: punzinet baselines --output output
     """
     from punzinet.plots.baselines import write_figures
+    from punzinet.plots.report import tables
     from punzinet.plots.style import labelled
     from punzinet.processors.runs.baselines import run_baselines
 
     manifest, output, resume = context.manifest, context.output, context.options.resume
     done = run_baselines(manifest, output, context.execution, resume=resume)
     written, comparison, systematics, ranking = done
-    search = manifest.search.resolved
+    about = "baselines", "punzinet baselines", tables.baselines_tables
+    for path in written:
+        console.print(*map(tables.in_terminal, tables.read_tables(path, *about, path.stem)))
     with labelled(manifest):
-        written += write_figures(output.baselines, comparison, systematics, ranking, search)
-    for results in (comparison, systematics):
-        low = (results.mass >= 1) & (results.mass <= 4)
-        table = Table("selection", "average σ_min, trained masses (fb)", "other masses", "1-4 GeV")
-        for baseline in results.baselines.values():
-            chosen = results.training, ~results.training, low
-            sigma = (baseline.selection.sigma_min[masses] for masses in chosen)
-            first, *others = map(results.figure_of_merit.averaged, sigma)
-            trained = f"{first:.4g} ± {baseline.mean_error:.2g}"
-            table.add_row(baseline.label, trained, *(f"{value:.4g}" for value in others))
-        console.print(table)
-    table = Table("rank", "observable", "importance", "alone (AUC)")
-    columns = zip(ranking.names, ranking.importance, ranking.separation, strict=True)
-    for rank, (name, importance, area) in enumerate(columns, 1):
-        table.add_row(str(rank), name, f"{importance:.4f}", f"{area:.3f}")
-    console.print(table)
+        written += write_figures(
+            output.baselines, comparison, systematics, ranking, manifest.search.resolved
+        )
     console.print(f"baselines: {len(written)} files in {output.baselines}")
     return written
 

@@ -3,11 +3,8 @@
 Every ensemble is a stage of its own (a study), so that one that is up to date is not trained again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-from rich.table import Column, Table
 
 from punzinet.analysis.io.files import InputError, read_json, write_json
 from punzinet.analysis.io.output import OutputFolder
@@ -121,29 +118,15 @@ def everything(context: Context) -> Iterator[Stage]:
 def _combine(context: Context, folders: Sequence[Path]) -> None:
     """Average the claims of several folders, say so and write it."""
     from punzinet.analysis.paper.claims import combine_claims
+    from punzinet.plots.report.tables import claims_tables, in_terminal
 
     for folder in folders:
         PAPER.check(OutputFolder(folder))
     combined = combine_claims(folders)
     path = context.output.paper / "combined.json"
     write_json(path, combined)
-    console.print(_table(combined))
+    console.print(*map(in_terminal, claims_tables(combined)))
     console.print(f"paper: claims of {len(folders)} folders in {path}")
-
-
-def _table(claims: Mapping[str, Mapping[str, Any]]) -> Table:
-    def number(value: float | None) -> str:
-        return "–" if value is None else f"{value:.3g}"
-
-    several = any("values" in claim for claim in claims.values())
-    names = ("claim", *(["each"] if several else []), "value", "error", "target", "met")
-    table = Table(*(Column(name, overflow="fold") for name in names))
-    for name, claim in claims.items():
-        each = [" ".join(map(number, claim["values"].values()))] if several else []
-        met = {True: "yes", False: "no", None: ""}[claim["met"]]
-        value, error = number(claim["value"]), number(claim["error"])
-        table.add_row(name, *each, value, error, claim["target"] or "", met)
-    return table
 
 
 def _run(context: Context) -> Sequence[Path]:
@@ -153,12 +136,14 @@ def _run(context: Context) -> Sequence[Path]:
     punzinet paper --combine seed1/output --combine seed2/output
     """
     from punzinet.plots.paper.make import make_paper_figures
+    from punzinet.plots.report.tables import claims_tables, in_terminal
     from punzinet.processors.runs.training import write_claims
 
     manifest, output, studies = _manifest(context), context.output, _main(context)
     written = write_claims(manifest, output, [study.name for study in studies])
     written += make_paper_figures(output, manifest, studies)
-    console.print(_table(read_json(output.claims, "punzinet paper")))
+    content = read_json(output.claims, "punzinet paper")
+    console.print(*map(in_terminal, claims_tables(content)))
     console.print(f"paper: claims in {output.claims}, figures in {output.paper}")
     return written
 

@@ -3,9 +3,6 @@
 from importlib.util import find_spec
 from typing import Any
 
-from rich.table import Column, Table
-from rich.text import Text
-
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import provenance
 from punzinet.analysis.search import RECOIL
@@ -25,6 +22,7 @@ def _compare(context: Context) -> Written:
     """Compare the default data with published numbers: validation.json and figures."""
     from punzinet.analysis.paper.claims import curve_rows
     from punzinet.analysis.simulation.published import PublishedNumber, compare_with_published
+    from punzinet.plots.report.tables import in_terminal, validation_table
     from punzinet.plots.validation import make_validation_plots
 
     output = context.output
@@ -33,18 +31,8 @@ def _compare(context: Context) -> Written:
         rows += [PublishedNumber(*row) for row in curve_rows(output)]
     about = provenance(context.manifest.digest, stage=PUBLISHED.name, scale=context.options.scale)
     content: dict[str, Any] = {row.quantity: row.to_json() for row in rows}
-    headings = ("ours", "published", "ratio", "met")
-    numbers = (Column(heading, justify="right", no_wrap=True) for heading in headings)
-    quantity = Column("quantity", no_wrap=True)
-    table = Table(quantity, *numbers, title="Default data against published values")
-    for row in rows:
-        ours = "-" if row.ours is None else f"{row.ours:.4g}"
-        if row.error:
-            ours += f" ± {row.error:.1g}"
-        ratio = "-" if row.ratio is None else f"{row.ratio:.3f}"
-        met = Text("no", "red") if row.met is False else "yes" if row.met else "-"
-        table.add_row(row.title, ours, f"{row.published:g}", ratio, met)
-    console.print(table)
+    table = validation_table({row.title: row.to_json() for row in rows})
+    console.print(*map(in_terminal, table))
     if not any(row.quantity.startswith("sigma_min") for row in rows):
         none_ran = "neither `punzinet paper` nor `punzinet train` has run."
         content["note"] = f"No published sigma_min is compared: {none_ran}"

@@ -11,6 +11,7 @@ from outputs import draft, times
 from synthetic import synthetic_windows, write_tensors
 
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.manifest.manifest import OWN_LABEL
 from punzinet.plots import style
 from punzinet.stages import FEATURES, SIMULATE
 from punzinet.stages.options import Context, Options
@@ -64,7 +65,7 @@ def folder(tmp_path_factory):
 def test_every_figure_and_claim_is_there(folder):
     results = folder / "output" / "paper"
     for name in FIGURES:
-        assert style.LABEL in (results / f"{name}.txt").read_text()
+        assert OWN_LABEL in (results / f"{name}.txt").read_text()
     claims = json.loads((results / "claims.json").read_text())
     for claim in claims.values():
         assert {"value", "error", "target", "met"} <= claim.keys()

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.manifest.manifest import PROCESSES
+from punzinet.analysis.manifest.manifest import OWN_LABEL, PROCESSES
 from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
@@ -47,7 +47,7 @@ def check_figure(figure: Figure) -> str:
             assert "GeV" in label or "fb" in label or NO_UNIT.search(label), label
     texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
     said = " ".join(text.get_text() for text in texts)
-    assert style.LABEL in said
+    assert OWN_LABEL in said
     assert not re.search("TeV|Belle", said)
     assert figure.get_figwidth() == style.COLUMN_WIDTH
     assert min(text.get_fontsize() for text in texts) >= SMALLEST

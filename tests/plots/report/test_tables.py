@@ -20,13 +20,14 @@ LIMITS = {
     "selections": {"single": SELECTION, "best": SELECTION},
 }
 METHODS = {
-    "hypotheses": [{"role": role} for role in ("training", "validation", "training")],
+    "hypotheses": [{"role": "training", "mass": m} for m in (0.5, 1.0, 9.0)],
     "figure_of_merit": {},
     "baselines": {
         "a": {"label": "A", "sigma_min": [1.0, 5.0, 3.0], "mean_error": 0.1},
         "b": {"label": "B", "sigma_min": [1.0, 5.0, None], "mean_error": None},
     },
 }
+METHODS["hypotheses"][1]["role"] = "validation"
 for one in METHODS["baselines"].values():
     one["effective"] = [1.0, 1.0, 0.0]
 
@@ -83,8 +84,8 @@ def test_variations_are_lines_below_the_recipe_as_it_is():
 def test_methods_are_judged_on_trained_and_other_masses_apart_and_observables_ranked():
     (table,) = tables.baselines_tables("methods", METHODS)
     first, second = (list(line.values()) for line in lines(table))
-    assert first == ["A", "< 2.00 ± 0.10", "5", "3", "0"]
-    assert second == ["B", "∞", "5", "5", "1"]
+    assert first == ["A", "< 2.00 ± 0.10", "5", "5", "3", "0"]
+    assert second == ["B", "∞", "5", "5", "5", "1"]
     ranks = [{"rank": 1, "observable": "pt_mumu", "auc": 0.75}]
     (table,) = tables.baselines_tables("observables", {"cross_entropy": 0.3, "observables": ranks})
     assert lines(table) == [{"rank": "1", "observable": "pt_mumu", "auc": "0.75"}]

@@ -223,7 +223,7 @@ def best_cuts(
             "No training hypothesis has a signal event in its window, so that no cut is better "
             "than another; give the signal datasets more events."
         )
-    sigma, single = _scanned(events, used, figure, luminosity, processes)
+    sigma, single = _scanned(events, used, (figure, luminosity, processes))
     _, tightest = _ends(events, sigma, 1.0)
     return np.where(np.isnan(tightest), np.inf, tightest), float(single)
 
@@ -240,7 +240,7 @@ def nearly_best_cuts(
     Both, (2, H), are NaN for a hypothesis without signal; the rest is as for `best_cuts`.
     """
     none = np.zeros(events.hypotheses, dtype=np.bool_)
-    sigma, _ = _scanned(events, none, figure, luminosity, processes)
+    sigma, _ = _scanned(events, none, (figure, luminosity, processes))
     return _ends(events, sigma, 1 + tolerance)
 
 
@@ -257,12 +257,9 @@ def _ends(events: RankedEvents, sigma: FloatArray, factor: float) -> FloatArray:
 
 
 def _scanned(
-    events: RankedEvents,
-    used: BoolArray,
-    figure: FigureOfMerit,
-    luminosity: float,
-    processes: Sequence[str],
+    events: RankedEvents, used: BoolArray, about: tuple[FigureOfMerit, float, Sequence[str]]
 ) -> tuple[FloatArray, float]:
+    figure, luminosity, processes = about
     constants, geometric = (figure.constant, figure.a, figure.b), figure.average == "geometric"
     merit = constants, luminosity, figure.uncertainty_of(processes), geometric
     return _scan(events, used, unseen_background(events), merit)

@@ -20,7 +20,7 @@ from punzinet.analysis.figures_of_merit import FigureOfMerit, background_varianc
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
+from punzinet.analysis.sensitivity import CUTS, NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.training.data import PARTS, Events, Sample
 from punzinet.analysis.types import BoolArray, FloatArray
 
@@ -151,10 +151,8 @@ class Judge:
         variance = background_variance(background, by_process, uncertainty)
         spread = np.sqrt((slopes**2 * statistical[:SIGNAL]).sum(axis=0))
         spread = np.where(none, background, spread)
-        varied = variance + spread, np.maximum(variance - spread, 0)
-        sigma, above, below = (
-            figure.sigma_min(efficiency, v, luminosity) for v in (variance, *varied)
-        )
+        varied = variance, variance + spread, np.maximum(variance - spread, 0)
+        sigma, above, below = (figure.sigma_min(efficiency, v, luminosity) for v in varied)
         with np.errstate(divide="ignore", invalid="ignore"):  # nothing found
             from_signal = sigma * np.sqrt(statistical[SIGNAL]) / efficiency
             from_background = (above - below) / 2
@@ -213,15 +211,12 @@ def evaluate(networks: Mapping[str, PunziNet], judge: Judge) -> Sensitivity:
         }
         chooses, (*_, events) = ranked["validation"], ranked.values()
         optimal, single = judge.cuts(chooses)
-        cuts: dict[str, FloatArray | float] = {"optimal": optimal, "single": single, "half": 0.0}
-        judged = {kind: judge.judge(events, cut) for kind, cut in cuts.items()}
+        judged = [judge.judge(events, cut) for cut in (optimal, single, 0.0)]
         by_events: dict[str, float] = {
             part: judge.averaged(judge.judge(ranked[part], single, fold)[0])
             for part, fold in judge.folds.items()
         }
-        results[name] = NetworkSensitivity(
-            **{kind: selection for kind, (selection, _) in judged.items()},
-            mean_error={kind: error for kind, (_, error) in judged.items()},
-            by_events=by_events,
-        )
+        columns = zip(*judged, strict=True)
+        selections, errors = (dict(zip(CUTS, column, strict=True)) for column in columns)
+        results[name] = NetworkSensitivity(**selections, mean_error=errors, by_events=by_events)
     return Sensitivity(judge.mass, judge.training, *judge.merit, results)

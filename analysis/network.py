@@ -245,11 +245,10 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
         windows = Windows(mass, sigma, training, fitted, (None,) * len(mass), of)
     except FileNotFoundError:
         raise InputError(f"{path} is not there; run `punzinet train` first.") from None
-    except ValidationError as error:
-        problem = f"{described} is not a network of this software ({reason(error)})"
-        raise InputError(f"{problem}; run `punzinet train` again.") from error
     except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
         problem = f"{folder} does not hold a whole network ({error})"
+        if isinstance(error, ValidationError):
+            problem = f"{described} is not a network of this software ({reason(error)})"
         raise InputError(f"{problem}; run `punzinet train` again.") from error
     if search is not None:
         trained = f"{', '.join(network.features)} in windows of {of.variable.name}"

@@ -50,26 +50,15 @@ class TrainingState:
     def start(cls, parameters: FloatArray, rate: float, hypotheses: int) -> Self:
         """State before the first epoch, from (N, K) parameters."""
         networks = len(parameters)
-        infinite, none = np.full((3, networks), np.inf), np.full((2, 1, networks), np.nan)
-        return cls(
-            epoch=0,
-            finish=-1,
-            parameters=parameters.copy(),
-            best=parameters.copy(),
-            best_loss=infinite[0],
-            best_epoch=np.zeros(networks, np.int64),
-            rate=np.full(networks, rate),
-            smoothed=infinite[1],
-            plateau=infinite[2],
-            waited=np.zeros(networks, np.int64),
-            stopped=np.zeros(networks, np.bool_),
-            dead=np.zeros((networks, hypotheses), np.bool_),
-            loss=none[0],
-            validation_loss=none[1],
-            learning_rate=np.full((1, networks), rate),
-            messages=[[] for _ in range(networks)],
-            curvature=[{} for _ in range(networks)],
-        )
+        rates = np.full((1, networks), rate)
+        about: dict[str, Any] = {"rate": rates[0].copy(), "learning_rate": rates}
+        about |= {name: parameters.copy() for name in ("parameters", "best")}
+        about |= {name: np.full(networks, np.inf) for name in ("best_loss", "smoothed", "plateau")}
+        about |= {name: np.zeros(networks, np.int64) for name in ("best_epoch", "waited")}
+        about |= {name: np.full((1, networks), np.nan) for name in ("loss", "validation_loss")}
+        about |= {"messages": [[] for _ in parameters], "curvature": [{} for _ in parameters]}
+        stopped, dead = np.zeros(networks, np.bool_), np.zeros((networks, hypotheses), np.bool_)
+        return cls(epoch=0, finish=-1, stopped=stopped, dead=dead, **about)
 
     def begin(self, loss: FloatArray, validation_loss: FloatArray) -> None:
         """Note the (N,) losses before the first epoch."""

@@ -75,8 +75,7 @@ def dimuon_kinematics(
     and the direction (3,) of the electron beam, which boosted to the CMS is the z axis there.
     Everything is computed in double precision; what is not finite stays so.
     """
-    single = all(np.asarray(values).dtype == np.float32 for values in (*mu_plus, *mu_minus))
-    kind = np.float32 if single else np.float64
+    kind = np.float32 if np.result_type(*mu_plus, *mu_minus) == np.float32 else np.float64
     mu1, mu2 = (
         tuple(np.ascontiguousarray(values, dtype=kind) for values in muon)
         for muon in (mu_plus, mu_minus)

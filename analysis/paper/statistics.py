@@ -131,13 +131,8 @@ class Statistics:
 
     def _variants(self, curve: str, study: str) -> Iterator[FloatArray]:
         """(N, H) of each variant, 0 where σ_min is infinite."""
-        sigma, replicas = (
-            self._studies[study].arrays[f"{curve}/{end}"] for end in ("sigma", "replicas")
-        )
-        fom, others = (
-            np.divide(1.0, a, out=np.zeros(a.shape), where=np.isfinite(a))
-            for a in (sigma, replicas)
-        )
+        ends = (self._studies[study].arrays[f"{curve}/{end}"] for end in ("sigma", "replicas"))
+        fom, others = (np.divide(1, a, out=np.zeros(a.shape), where=np.isfinite(a)) for a in ends)
         yield fom
         for name, networks in self._networks.items():
             for n in range(networks):

@@ -15,6 +15,8 @@ from punzinet.analysis.punzi_loss import SIGNAL, PunziLoss, SignificanceLoss
 MASSES = tuple(0.5 + 0.5 * i for i in range(12))
 PROCESSES = ("tautau", "eemumu", "mumugamma")
 UNCERTAIN = (0.2, {"tautau": 0.1, "mumugamma": 0.4})
+OTHERS = {}, {"form": "punzi-improved"}, {"average": "geometric"}
+SIZES = (4000, 4000), (4000, 1500), (4000, 60), (200_000, 200_000)
 
 
 def sample(n=4000, seed=0, signal_share=0.3):
@@ -60,16 +62,8 @@ def dense_loss(subset, whole, figure=None):
     return gmean(sigma) if figure.average == "geometric" else np.mean(sigma)
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
-        *({}, {"form": "punzi-improved"}, {"average": "geometric"}),
-        *({"background_uncertainty": u} for u in UNCERTAIN),
-    ],
-)
-@pytest.mark.parametrize(
-    ("n", "size"), [(4000, 4000), (4000, 1500), (4000, 60), (200_000, 200_000)]
-)
+@pytest.mark.parametrize("setting", [*OTHERS, *({"background_uncertainty": u} for u in UNCERTAIN)])
+@pytest.mark.parametrize(("n", "size"), SIZES)
 def test_prefix_sums_of_single_precision_equal_dense_matrices(setting, n, size):
     whole, figure = sample(n), FigureOfMerit(**setting)
     batch = tuple(c[:size] for c in (whole[0].float(), *whole[1:]))

@@ -9,16 +9,7 @@ import pytest
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.paper.claims import (
-    PUBLISHED,
-    WORST,
-    WORST_SINGLE,
-    combine_claims,
-    common_scale,
-    curve_rows,
-    effects,
-    make_claims,
-)
+from punzinet.analysis.paper import claims as paper
 from punzinet.analysis.paper.statistics import Claim, Measured, Statistics
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
@@ -81,7 +72,7 @@ VARIED = Study("vary-wide", "wide", TrainingSettings(), pretrained=None)
 
 @pytest.mark.parametrize("factor", [1.5, 0.9])
 def test_ratios_have_their_values_and_meet_their_targets_or_not(make_judgement, factor):
-    claims = make_claims({MAIN: make_judgement(factor, spread=0.0)})
+    claims = paper.make_claims({MAIN: make_judgement(factor, spread=0.0)})
     for region in ("below_1_gev", "1_to_4_gev", "above_4_gev"):
         for suffix in ("", "_untrained"):
             claim = claims[f"bce_best_over_punzi_single_{region}{suffix}"]
@@ -99,7 +90,7 @@ def test_no_network_is_dropped(make_judgement):
     for what in ("sigma", "replicas"):
         judgement.arrays[f"punzi/single/{what}"][0] = np.inf
     converged = np.array([False, True, True, True])
-    claims = make_claims({MAIN: replace(judgement, converged=converged)})
+    claims = paper.make_claims({MAIN: replace(judgement, converged=converged)})
     # One of four Punzi-nets finds nothing: the mean figure of merit is three quarters.
     assert claims["bce_best_over_punzi_single_1_to_4_gev"].value == pytest.approx(0.75)
     assert claims["networks_converged"].value == 3
@@ -109,7 +100,7 @@ def test_no_network_is_dropped(make_judgement):
 def test_batches_are_compared_with_none(make_judgement):
     main = make_judgement(spread=0.0)
     worse = {name: 2 * a if "sigma" in name else a for name, a in main.arrays.items()}
-    claims = make_claims({MAIN: main, UNBATCHED: replace(main, arrays=worse)})
+    claims = paper.make_claims({MAIN: main, UNBATCHED: replace(main, arrays=worse)})
     assert claims["unbatched_over_batched"].value == pytest.approx(2.0)
     assert claims["unbatched_over_batched"].met
     assert claims[f"networks_converged_{UNBATCHED}"].value == 4
@@ -126,7 +117,7 @@ def write(folder, **values):
 def test_mean_and_standard_error_over_seeds_of_which_none_is_left_out(tmp_path):
     values = (0.9, 1.1, 1.3)
     folders = [write(tmp_path / str(v), ratio=v, lost=v if v < 1.2 else np.nan) for v in values]
-    claim, lost = (combine_claims(folders)[name] for name in ("ratio", "lost"))
+    claim, lost = (paper.combine_claims(folders)[name] for name in ("ratio", "lost"))
     assert list(claim["values"].values()) == list(values)
     assert claim["value"] == pytest.approx(1.1)
     assert claim["error"] == pytest.approx(0.2 / 3**0.5)
@@ -138,12 +129,12 @@ def test_mean_and_standard_error_over_seeds_of_which_none_is_left_out(tmp_path):
 def test_other_claims_or_none_are_refused(tmp_path):
     folders = [write(tmp_path / "a", ratio=2.0), write(tmp_path / "b", other=1.0)]
     with pytest.raises(InputError, match="do not hold the same claims"):
-        combine_claims(folders)
+        paper.combine_claims(folders)
     with pytest.raises(InputError, match="run `punzinet paper` first"):
-        combine_claims([tmp_path])
+        paper.combine_claims([tmp_path])
     (folders[0] / "paper" / "claims.json").write_text("[1]")
     with pytest.raises(InputError, match="does not hold the claims"):
-        combine_claims(folders)
+        paper.combine_claims(folders)
 
 
 def scaled(judgement, *changes):
@@ -160,22 +151,22 @@ def test_the_worst_masses_of_the_unchanged_recipe_are_followed(make_judgement):
     plain = make_judgement(1.5, spread=0.0)
     main = scaled(plain, ("punzi/single", 1.1, 2.0), ("punzi/best", 5.7, 0.5))
     other = scaled(plain, ("punzi/single", 2.1, 3.0))
-    found = effects([VARIED], {MAIN: main, VARIED.name: other})
+    found = paper.effects([VARIED], {MAIN: main, VARIED.name: other})
     before, after = found[MAIN].numbers, found[VARIED.name].numbers
-    assert "1.1 GeV" in before[WORST].text
-    assert after[WORST].text == before[WORST].text
-    for name, values in ((WORST, [0.75, 1.5]), (WORST_SINGLE, [2.0, 1.0])):
+    assert "1.1 GeV" in before[paper.WORST].text
+    assert after[paper.WORST].text == before[paper.WORST].text
+    for name, values in ((paper.WORST, [0.75, 1.5]), (paper.WORST_SINGLE, [2.0, 1.0])):
         assert [numbers[name].value for numbers in (before, after)] == pytest.approx(values)
 
 
 def test_an_untrained_mass_or_one_outside_of_the_region_is_not_the_worst(make_judgement):
     plain = make_judgement(1.5, spread=0.0)
     main = scaled(plain, ("punzi/single", 0.5, 4.0), ("punzi/single", 1.2, 4.0))
-    number = effects([VARIED], {MAIN: main, VARIED.name: plain})[MAIN].numbers[WORST]
+    number = paper.effects([VARIED], {MAIN: main, VARIED.name: plain})[MAIN].numbers[paper.WORST]
     assert number.value == pytest.approx(1.5)
 
 
-MASS, BCE, PUNZI = np.array(PUBLISHED).T
+MASS, BCE, PUNZI = np.array(paper.PUBLISHED).T
 
 
 def selection(sigma):
@@ -193,20 +184,20 @@ def write_sensitivity(output, **sigma):
 
 def test_one_factor_scales_all_sigma_min(tmp_path):
     output = OutputFolder(tmp_path)
-    assert curve_rows(output) == []
+    assert paper.curve_rows(output) == []
     write_sensitivity(output, punzi=PUNZI)  # one kind has nothing to share a factor with
-    assert curve_rows(output) == []
+    assert paper.curve_rows(output) == []
     write_sensitivity(output, bce=BCE, punzi=PUNZI)
-    rows = curve_rows(output)
-    assert len(rows) == 2 * len(PUBLISHED)
+    rows = paper.curve_rows(output)
+    assert len(rows) == 2 * len(paper.PUBLISHED)
     for _, _, published, ours, error, _ in rows:
         assert ours == pytest.approx(published)
         assert error == pytest.approx(0.1 * published)
 
 
 def test_without_a_published_mass_there_is_no_factor():
-    assert common_scale(MASS, 2.5 * BCE, 2.5 * PUNZI) == pytest.approx(2.5)
-    assert np.isnan(common_scale(*3 * [np.array([0.1, 0.2])]))
+    assert paper.common_scale(MASS, 2.5 * BCE, 2.5 * PUNZI) == pytest.approx(2.5)
+    assert np.isnan(paper.common_scale(*3 * [np.array([0.1, 0.2])]))
 
 
 def test_an_ensemble_is_preferred_and_averaged_in_the_figure_of_merit(tmp_path, make_judgement):
@@ -218,7 +209,7 @@ def test_an_ensemble_is_preferred_and_averaged_in_the_figure_of_merit(tmp_path, 
         # Two networks whose figures of merit are 0.5 and 1.5 times the published ones.
         judgement.arrays[f"{key}/sigma"][:, at] = values / np.array([[0.5], [1.5]]) / 1.7
     judgement.write(output.study(MAIN).judgement)
-    for _, _, published, ours, error, note in curve_rows(output):
+    for _, _, published, ours, error, note in paper.curve_rows(output):
         assert ours == pytest.approx(published)
         # of the jackknife alone: half the difference of the networks, at least
         assert error >= 0.5 * published

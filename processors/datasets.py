@@ -17,19 +17,19 @@ from coffea.processor import ProcessorABC
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, OfProcess
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams, CandidatePolicy
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
 
 if TYPE_CHECKING:
-    # Not at run time: workers have no use for the manifest, and its sections are slow to import.
-    from punzinet.analysis.manifest.manifest import Manifest
-    from punzinet.processors.ntuples.preflight import InputFile
+    from punzinet.processors.ntuples.preflight import InputFile  # which imports this module
 
 IDENTITY = ("experiment", "run", "event", "production")
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
 BEAM = ("beam_E", "beam_px", "beam_py", "beam_pz")
 CHARGES = ("charge1", "charge2")
+METADATA = ("dataset", "filename", "entrystart", "entrystop")  # coffea's names of a chunk's fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class DatasetInfo(OfProcess):
 
 
 def describe_datasets(
-    manifest: "Manifest",
+    manifest: Manifest,
     files: "Iterable[InputFile]",
     shares: Mapping[str, float] | None = None,
     *,
@@ -107,19 +107,11 @@ def describe_datasets(
             luminosity = share[name] * dataset.luminosity
             scale = np.array([manifest.correction * manifest.luminosity / luminosity])
         described[name] = DatasetInfo(
-            name=name,
-            process=dataset.process,
-            scale=scale,
-            hypotheses=hypotheses,
-            mass=dataset.mass,
-            columns=columns[name],
-            beams=manifest.beams,
-            in_cms=dataset.frame == "cms",
-            missing=dataset.missing,
-            policy=manifest.features.candidates,
-            search=manifest.search.resolved,
+            name, dataset.process, scale, hypotheses, dataset.mass, columns[name], manifest.beams,
+            in_cms=dataset.frame == "cms", missing=dataset.missing,
+            policy=manifest.features.candidates, search=manifest.search.resolved,
             blinding=manifest.blinding if dataset.is_data and not unblind else None,
-        )
+        )  # fmt: skip
     return described
 
 
@@ -143,7 +135,7 @@ class Chunk(NamedTuple):
 
 def chunk_of(metadata: Mapping[str, Any]) -> Chunk:
     """The chunk that coffea hands over, by the metadata of its events."""
-    return Chunk(*(metadata[name] for name in ("dataset", "filename", "entrystart", "entrystop")))
+    return Chunk(*(metadata[name] for name in METADATA))
 
 
 def name_of(metadata: Mapping[str, Any]) -> str:

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from punzinet.analysis.compiled import njit
 from punzinet.analysis.folds import identity_hash
 from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.types import IntArray
@@ -71,27 +69,18 @@ def summarise(identity: Mapping[str, IntArray]) -> dict[str, Any]:
     return {"further": further, "ascending": ascending, "first": first, "last": last}
 
 
-@njit(nogil=True, cache=True)
-def scan_identities(
-    experiment: IntArray, run: IntArray, production: IntArray, event: IntArray
-) -> tuple[int, bool]:
+def scan_identities(*ordered: IntArray) -> tuple[int, bool]:
     """How many entries, of (n,), belong to the same event as the entry before (``further``).
 
     And whether the other ones all have a later identity than the entry before (``ascending``).
     """
-    further, ascending = 0, True
-    for i in range(1, len(event)):
-        if experiment[i] != experiment[i - 1]:
-            ascending &= experiment[i] > experiment[i - 1]
-        elif run[i] != run[i - 1]:
-            ascending &= run[i] > run[i - 1]
-        elif production[i] != production[i - 1]:
-            ascending &= production[i] > production[i - 1]
-        elif event[i] != event[i - 1]:
-            ascending &= event[i] > event[i - 1]
-        else:
-            further += 1
-    return further, ascending
+    same = np.ones(len(ordered[0]) - 1, dtype=bool)
+    later = ~same
+    for values in reversed(ordered):
+        equal = values[1:] == values[:-1]
+        same &= equal
+        later = (later & equal) | (values[1:] > values[:-1])
+    return int(same.sum()), bool((same | later).all())
 
 
 def further_candidates(chunks: Mapping[Chunk, Any]) -> int:
@@ -135,7 +124,11 @@ def count_duplicates(
     groups = np.cumsum(sizes) // AT_ONCE
     borders = np.flatnonzero(np.diff(groups, prepend=-1, append=-1)).tolist()
     for low, high in itertools.pairwise(borders):
-        parts = [_slice(hashes[chunk], low, high) for chunk in chunks]
+        parts = []
+        for chunk in chunks:
+            first, last = hashes[chunk]["offsets"][[low, high]].tolist()
+            path, count = hashes[chunk]["file"], last - first
+            parts.append(np.fromfile(path, np.uint64, count, offset=8 * first))
         values = np.concatenate(parts)
         origin = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         order = np.argsort(values, kind="stable")
@@ -145,8 +138,7 @@ def count_duplicates(
         # Candidates of one event on both sides of a border between chunks are no duplicate.
         same = summaries[before]["last"] == summaries[chunk]["first"]
         repeated[number] -= same and chunk.continues(before)
-    found = zip(chunks, repeated.tolist(), strict=True)
-    return {chunk: count for chunk, count in found if count > 0}
+    return dict(zip(chunks, np.maximum(repeated, 0).tolist(), strict=True))
 
 
 def say_twice(
@@ -157,13 +149,13 @@ def say_twice(
     Takes what `FeatureProcessor` says of its chunks, with events that are ``repeated``, which other
     dataset has a file of it as well, and the target luminosity in fb^-1.
     """
-    kept = {chunk: part["cutflow"][-1]["weight"] / chunk.entries for chunk, part in chunks.items()}
-    further = {chunk: part["further"] for chunk, part in chunks.items() if dataset.policy == "all"}
-    repeated = {chunk: part.get("repeated", 0) for chunk, part in chunks.items()}
+    kept = {chunk: part["cutflow"][-1]["weight"] for chunk, part in chunks.items()}
     cases = [
-        (repeated, "repeats {} events of its own or of another file of its process",
+        ({chunk: part.get("repeated", 0) for chunk, part in chunks.items()},
+         "repeats {} events of its own or of another file of its process",
          "take copies out of `files`; other events that have the same numbers may stay"),
-        (further, "holds {} further candidates of an event",
+        ({c: part["further"] for c, part in chunks.items() if dataset.policy == "all"},
+         "holds {} further candidates of an event",
          "`features.candidates` says which of them are used"),
         *(({chunk: chunk.entries for chunk in chunks if chunk.file == file},
            f"with {{}} entries is a file of dataset {other} as well",
@@ -172,17 +164,13 @@ def say_twice(
     scale, form, unit = 1, ",.0f", "events" + f" at {luminosity:g} fb⁻¹" * (not dataset.is_data)
     if dataset.is_signal:
         scale, form, unit = len(dataset.hypotheses), ".3f", "in efficiency"
-    whole, said = sum(chunk.entries * kept[chunk] for chunk in chunks) / scale, []
+    whole, said = sum(kept.values()) / scale, []
     for entries, what, advice in cases:
         if files := list(dict.fromkeys(chunk.file for chunk, count in entries.items() if count)):
             where = files[0] + f" (with {len(files) - 1} more)" * (len(files) > 1)
-            part = sum(count * kept[chunk] for chunk, count in entries.items()) / scale
-            amount = f"about {part:{form}} of {whole:{form}} {unit}; {advice}"
-            twice = f"{where} {what.format(sum(entries.values()))}"
-            said.append(f"Dataset {dataset.name}: {twice}, which makes {amount}.")
+            part = sum(n / chunk.entries * kept[chunk] for chunk, n in entries.items()) / scale
+            said.append(
+                f"Dataset {dataset.name}: {where} {what.format(sum(entries.values()))}, which "
+                f"makes about {part:{form}} of {whole:{form}} {unit}; {advice}."
+            )
     return said
-
-
-def _slice(hashes: Any, low: int, high: int) -> NDArray[np.uint64]:
-    first, last = (int(hashes["offsets"][border]) for border in (low, high))
-    return np.fromfile(hashes["file"], np.uint64, last - first, offset=8 * first)

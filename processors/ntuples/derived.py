@@ -11,7 +11,7 @@ basf2 writes baskets of 200 values. Whoever reads them with uproot waits for eve
 is in it: a sample that is read several times is better copied once, with large baskets.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.network import SavedNetwork
 from punzinet.processors.candidates import read_pairs
-from punzinet.processors.datasets import Chunk, DatasetInfo, split
+from punzinet.processors.datasets import METADATA, DatasetInfo, split
 from punzinet.processors.ntuples.opening import find_tree, open_file, patiently, reading
 from punzinet.processors.ntuples.preflight import InputFile
 
@@ -75,23 +75,18 @@ def predict_file(
     ):
         friend = sink.mktree(TREE, branches)
         for chunk in split(file.dataset, file.location, file.entries, chunk_size):
-            columns = _evaluate(_read(source, file, chunk, dataset), saved, cut)
+            factory = NanoEventsFactory.from_root(
+                source, treepath=file.tree, entry_start=chunk.start, entry_stop=chunk.stop,
+                mode="virtual", schemaclass=BaseSchema,
+                metadata=dict(zip(METADATA, chunk, strict=True)),
+                iteritems_options={"filter_name": set(file.columns.values()).__contains__},
+            )  # fmt: skip
+            columns = _evaluate(read_pairs(dataset, factory.events()), saved, cut)
             friend.extend(columns)
             selected += int(columns["punzinet_selected"].sum())
             undefined += int(np.isnan(columns["punzinet_output"]).sum())
             advance(chunk.entries)
     return Prediction(file.entries, selected, undefined)
-
-
-def _read(source: Any, file: InputFile, chunk: Chunk, dataset: DatasetInfo) -> MuonPairs:
-    """The muon pairs of a chunk of an open file."""
-    names = "dataset", "filename", "entrystart", "entrystop"
-    factory = NanoEventsFactory.from_root(
-        source, treepath=file.tree, entry_start=chunk.start, entry_stop=chunk.stop,
-        mode="virtual", schemaclass=BaseSchema, metadata=dict(zip(names, chunk, strict=True)),
-        iteritems_options={"filter_name": set(file.columns.values()).__contains__},
-    )  # fmt: skip
-    return read_pairs(dataset, factory.events())
 
 
 def _evaluate(pairs: MuonPairs, saved: SavedNetwork, cut: float) -> dict[str, NDArray[Any]]:
@@ -121,6 +116,15 @@ def rebasket_file(path: str, tree: str, target: Path, advance: Callable[[int, in
     """
     unread = f"{path}: tree {tree} cannot be read: it is damaged or out of reach"
 
+    def baskets(source: Any) -> Iterator[dict[str, NDArray[Any]]]:
+        done = 0
+        with reading(unread):
+            for columns in source.iterate(step_size=BASKET, library="np"):
+                yield columns
+                done += len(next(iter(columns.values())))
+            if done != source.num_entries:
+                raise EOFError(f"it ends after {done} entries")
+
     def copy() -> int:
         with open_file(path) as file:
             with reading(unread):
@@ -128,17 +132,9 @@ def rebasket_file(path: str, tree: str, target: Path, advance: Callable[[int, in
             identity = digest([path, str(file.file.uuid), tree])
             with create_root_file(target, identity) as sink:
                 copied = sink.mktree(tree, _types(source, path), title=source.title)
-                baskets = source.iterate(step_size=BASKET, library="np")
-                while True:
-                    with reading(unread):
-                        columns = next(baskets, None)
-                    if columns is None:
-                        break
+                for columns in baskets(source):
                     copied.extend(columns)
                     advance(copied.num_entries, source.num_entries)
-                with reading(unread):
-                    if copied.num_entries != source.num_entries:
-                        raise EOFError(f"it ends after {copied.num_entries} entries")
                 return int(copied.num_entries)
 
     return patiently(path, copy)

@@ -16,8 +16,7 @@ BACK_OFF_SECONDS: Final = 1.0  # after the first failure; twice as long after ea
 ANSWER_SECONDS: Final = 30  # that a server may be silent; XRootD takes whole seconds only
 #: Patience of XRootD's client, s, where the user has not settled it: by itself, it connects to a
 #: server that was away only minutes later, which no attempt here would live to see.
-_WINDOWS: Final = {"XRD_CONNECTIONWINDOW": "10", "XRD_STREAMERRORWINDOW": "10"}
-_XROOTD: Final = {**_WINDOWS, "XRD_TIMEOUTRESOLUTION": "1"}
+_XROOTD: Final = {"CONNECTIONWINDOW": "10", "STREAMERRORWINDOW": "10", "TIMEOUTRESOLUTION": "1"}
 _XROOTD_NOT_FOUND: Final = "[3011]"  # how an XRootD server says that there is no such file
 
 T = TypeVar("T")
@@ -115,26 +114,24 @@ def _source_of(path: str) -> dict[str, Any]:
     return {}
 
 
-def patiently(path: str, attempt: Callable[[], T]) -> T:
+def patiently(path: str, attempt: Callable[[], T], number: int = 1) -> T:
     """Do something with a file, again if its server fails; InputError of the last attempt."""
-    number = 1
-    while True:
-        try:
-            return attempt()
-        except Unreadable as error:
-            if not is_remote(path):
-                raise
-            if number == ATTEMPTS:
-                _forget(path)
-                raise InputError(f"{str(error).rstrip('.')}; tried {ATTEMPTS} times.") from error
-        back_off(path, number)
-        number += 1
+    try:
+        return attempt()
+    except Unreadable as error:
+        if not is_remote(path):
+            raise
+        if number == ATTEMPTS:
+            _forget(path)
+            raise InputError(f"{str(error).rstrip('.')}; tried {ATTEMPTS} times.") from error
+    back_off(path, number)
+    return patiently(path, attempt, number + 1)
 
 
 def prepare_xrootd() -> None:
     """Set the patience of XRootD's client in this process, and in those that it starts."""
     for setting, seconds in _XROOTD.items():
-        os.environ.setdefault(setting, seconds)
+        os.environ.setdefault(f"XRD_{setting}", seconds)
 
 
 def back_off(path: str, number: int) -> None:

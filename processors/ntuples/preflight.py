@@ -7,18 +7,16 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from punzinet.analysis.io.files import InputError, checksum
 from punzinet.analysis.manifest.datasets import Dataset
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
 from punzinet.processors.ntuples import opening
-
-if TYPE_CHECKING:
-    # Not at run time: workers have no use for the manifest, and its sections are slow to import.
-    from punzinet.analysis.manifest.manifest import Manifest
 
 T = TypeVar("T")
 #: Files looked at at the same time: most of it is waiting for disks and networks.
@@ -76,7 +74,7 @@ class MissingFile(NamedTuple):
 
 
 def preflight(
-    manifest: "Manifest", *, allow_missing: bool = False
+    manifest: Manifest, *, allow_missing: bool = False
 ) -> tuple[list[InputFile], list[MissingFile]]:
     """Look at all input files: those that can be processed and those that cannot, in order.
 
@@ -103,7 +101,7 @@ def preflight(
     _check_copies(files, manifest.datasets)
     missing = [file for file in found if isinstance(file, MissingFile)]
     for dataset in datasets:
-        paths = {path for one, path, _ in todo if one is dataset}
+        paths = [path for one, path, _ in todo if one is dataset]
         names = {*paths, *(PurePosixPath(path).name for path in paths)}
         for name in (name for name in dataset.expected_files if name not in names):
             problem = (
@@ -115,7 +113,12 @@ def preflight(
         raise InputError(missing[0].problem)
     for dataset in datasets:
         own = [file for file in files if file.dataset == dataset.name]
-        _check_columns(dataset, own)
+        for file in own:
+            if differing := sorted(file.columns.keys() ^ own[0].columns.keys()):
+                raise InputError(
+                    f"Dataset {dataset.name}: only one of {own[0].path} and {file.path} has the "
+                    f"columns {', '.join(differing)}; all files of a dataset must have the same."
+                )
         if not allow_missing:
             _check_entries(dataset, own)
     return files, missing
@@ -197,23 +200,20 @@ def _missing_sentence(
 
 
 def _check_sum(dataset: Dataset, path: str) -> None:
-    expected = _said_of(path, dataset.checksums)
-    if expected is None:
+    if (expected := _said_of(path, dataset.checksums)) is None:
         return
     if opening.is_remote(path):
         raise InputError(
             f"Dataset {dataset.name}: {path} is on a server, and `checksums` are those of files on "
             "disk; leave this one out."
         )
-    try:
+    with suppress(OSError):  # opening it says why it cannot be read
         found = checksum(Path(path.removeprefix("file://")), expected.partition(":")[0])
-    except OSError:
-        return  # opening it says why it cannot be read
-    if found != expected.lower():
-        raise InputError(
-            f"Dataset {dataset.name}: {path} is damaged or another file: its checksum is {found} "
-            f"instead of {expected}; make or fetch it again."
-        )
+        if found != expected.lower():
+            raise InputError(
+                f"Dataset {dataset.name}: {path} is damaged or another file: its checksum is "
+                f"{found} instead of {expected}; make or fetch it again."
+            )
 
 
 def _stems(paths: Sequence[str]) -> dict[str, str]:
@@ -226,12 +226,10 @@ def _stems(paths: Sequence[str]) -> dict[str, str]:
     names = [name.lstrip("._-")[:_LONGEST_STEM] or "file" for name in names]
     count, taken, stems = Counter(names), set(names), {}
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
-        stems[path] = name
-        if count[name] > 1:
-            # A number that no other file has in its own name.
-            numbered = (f"{name}.{i}" for i in itertools.count(number))
-            stems[path] = next(one for one in numbered if one not in taken)
-            taken.add(stems[path])
+        # Where several have it, with a number that no other file has in its own name.
+        numbers = (f"{name}.{i}" for i in itertools.count(number))
+        stems[path] = name if count[name] == 1 else next(n for n in numbers if n not in taken)
+        taken.add(stems[path])
     return stems
 
 
@@ -248,30 +246,17 @@ def _check_copies(files: Sequence[InputFile], datasets: Mapping[str, Dataset]) -
             )
 
 
-def _check_columns(dataset: Dataset, files: Sequence[InputFile]) -> None:
-    """Refuse files of a dataset with different columns, optional ones as well."""
-    for file in files:
-        if differing := sorted(file.columns.keys() ^ files[0].columns.keys()):
-            raise InputError(
-                f"Dataset {dataset.name}: only one of {files[0].path} and {file.path} has the "
-                f"columns {', '.join(differing)}; all files of a dataset must have the same."
-            )
-
-
 def _check_entries(dataset: Dataset, files: Sequence[InputFile]) -> None:
-    for file in files:
-        expected = expected_entries(dataset, file.path)
-        if expected is not None and expected != file.entries:
+    total, advice = sum(file.entries for file in files), "fetch the whole file"
+    found = [(f"{f.path} has", f.entries, expected_entries(dataset, f.path), advice) for f in files]
+    if isinstance(dataset.entries, int):
+        found = [("its files have", total, dataset.entries, "find the missing files")]
+    for what, entries, expected, advice in found:
+        if expected not in (None, entries):
             raise InputError(
-                f"Dataset {dataset.name}: {file.path} has {file.entries} entries, but the manifest "
-                f"expects {expected}; fetch the whole file, or correct `entries`."
+                f"Dataset {dataset.name}: {what} {entries} entries, but the manifest expects "
+                f"{expected}; {advice}, or correct `entries`."
             )
-    total = sum(file.entries for file in files)
-    if isinstance(dataset.entries, int) and total != dataset.entries:
-        raise InputError(
-            f"Dataset {dataset.name}: its files have {total} entries, but the manifest expects "
-            f"{dataset.entries}; find the missing files, or correct `entries`."
-        )
     if total == 0:
         raise InputError(
             f"Dataset {dataset.name}: there is not a single entry in its files; leave it out of "

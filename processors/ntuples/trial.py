@@ -55,7 +55,7 @@ def processed_of(output: OutputFolder, stage: str = "features") -> dict[str, Any
     That is the trial of features or select, and the processed share of datasets. InputError if what
     it left is damaged: then nobody knows whether it was a trial run.
     """
-    path = {"features": output.completeness, "select": output.selection_cutflow}[stage]
+    path = output.completeness if stage == "features" else output.selection_cutflow
     if not path.exists():
         return {}
     with read_result(path, "counts and provenance", f"punzinet {stage}") as content:

@@ -19,14 +19,7 @@ from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
 from punzinet.analysis.windows import Windows, windows_from_fits
-from punzinet.processors import duplicates
-from punzinet.processors.candidates import (
-    BLINDED,
-    NO_HYPOTHESIS,
-    Cutflow,
-    is_complete,
-    merge_cutflows,
-)
+from punzinet.processors import candidates, duplicates
 from punzinet.processors.datasets import Chunk, DatasetInfo
 from punzinet.processors.executors import Execution
 from punzinet.processors.features import FeatureProcessor, PeakProcessor
@@ -100,7 +93,7 @@ def _make_tensors(
     if given is None:
         check_efficiencies(datasets, chunks, reading.manifest.correction)
     for chunk, part in chunks.items():
-        if not is_complete(part["cutflow"], chunk.entries):
+        if not candidates.is_complete(part["cutflow"], chunk.entries):
             raise InputError(
                 f"{chunk.file}: entries {chunk.start} to {chunk.stop} are not all accounted for; "
                 "run the same command with --force."
@@ -143,8 +136,8 @@ def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> Windo
     empty = hypotheses.mass[~(peaks["value"] > 0).any(axis=1)]
     if len(empty):
         masses = ", ".join(f"{mass:g}" for mass in empty)
-        lines = merge_cutflows(part["cutflow"] for part in found.values())
-        beside = sum(line["entries"] for line in lines if line["step"] == NO_HYPOTHESIS)
+        lines = candidates.merge_cutflows(part["cutflow"] for part in found.values())
+        beside = sum(line["entries"] for line in lines if line["step"] == candidates.NO_HYPOTHESIS)
         raise InputError(
             f"There is no signal event near the peak of generated mass {masses} GeV ({beside} "
             "entries have one that is no hypothesis): add the ntuples, correct the generated mass, "
@@ -203,16 +196,16 @@ def _fates(dataset: DatasetInfo, counts: Mapping[str, Any], manifest: Manifest) 
         found["not_missing"] = dict(counts["unsaid"])
     if dataset.is_signal:
         rows = zip(dataset.hypotheses.tolist(), counts["hypotheses"].tolist(), strict=True)
-        found["hypotheses"] = []
-        for mass, (usable, inside, efficiency, *_) in rows:
-            own = {"usable": int(usable), "in_own_window": int(inside), "efficiency": efficiency}
-            row = {"mass": mass, "generated": manifest.generated(mass), **own}
-            found["hypotheses"].append(row)
+        found["hypotheses"] = [
+            {"mass": mass, "generated": manifest.generated(mass), "usable": int(usable),
+             "in_own_window": int(inside), "efficiency": efficiency}
+            for mass, (usable, inside, efficiency, *_) in rows
+        ]  # fmt: skip
     return found
 
 
 def _completeness(
-    dataset: DatasetInfo, reading: Reading, chunks: Mapping[Chunk, Any], cutflow: Cutflow
+    dataset: DatasetInfo, reading: Reading, chunks: Mapping[Chunk, Any], cutflow: candidates.Cutflow
 ) -> dict[str, Any]:
     """Entries of a dataset as JSON: read, present, expected; of data kept, rejected, hidden."""
     section = reading.manifest.datasets[dataset.name]
@@ -221,18 +214,18 @@ def _completeness(
     for chunk, part in chunks.items():
         read[chunk.file] += chunk.entries
         twice[chunk.file] += part.get("repeated", 0)
-    rows: list[dict[str, Any]] = []
-    for file in files:
-        entries, expected = read[file.location], expected_entries(section, file.path)
-        row = {"read": entries, "present": file.entries, "expected": expected}
-        rows.append({"file": file.path, "source": file.source, **row})
+    rows = [
+        {"file": file.path, "source": file.source, "read": read[file.location],
+         "present": file.entries, "expected": expected_entries(section, file.path)}
+        for file in files
+    ]  # fmt: skip
     by_file = {file.path: count for file in files if (count := twice[file.location])}
     fates = {}
     if dataset.is_data:
-        _, *others, kept = cutflow
-        hidden = sum(line["entries"] for line in others if line["step"] == BLINDED)
-        rejected = sum(line["entries"] for line in others) - hidden
-        fates = {"kept": kept["entries"], "rejected": rejected, "blinded": hidden}
+        (_, *others, kept), hidden = cutflow, candidates.BLINDED
+        blinded = sum(line["entries"] for line in others if line["step"] == hidden)
+        rejected = sum(line["entries"] for line in others) - blinded
+        fates = {"kept": kept["entries"], "rejected": rejected, "blinded": blinded}
     return {
         "read": sum(row["read"] for row in rows),
         **fates,

@@ -64,10 +64,9 @@ class Reading:
 
     def expected(self, dataset: str) -> int:
         """Entries that a dataset should have; InputError if those of a missing file are unknown."""
-        section = self.manifest.datasets[dataset]
+        section, total = self.manifest.datasets[dataset], 0
         if isinstance(section.entries, int):
             return section.entries
-        total = 0
         files: list[InputFile | MissingFile] = [*self.files, *self.missing]
         for file in (file for file in files if file.dataset == dataset):
             entries = preflight.expected_entries(section, file.path)
@@ -138,10 +137,10 @@ class Reading:
 
         InputError if anything is wrong with the input, and nothing may be missing.
         """
-        chunks = self.chunks() if only is None else only
-        how: dict[str, Any] = {"title": title, "allow_missing": self.allow_missing}
-        how["step"] = self.ledger / step
-        found, problems = run_processor(processor, self.files, chunks, self.executor, **how)
+        found, problems = run_processor(
+            processor, self.files, self.chunks() if only is None else only, self.executor,
+            step=self.ledger / step, title=title, allow_missing=self.allow_missing,
+        )  # fmt: skip
         if problems:
             raise _UnreadableError(problems)
         return found

@@ -7,9 +7,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 import uproot
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from small_data import make_events, make_manifest, write_ntuple
+from small_data import damage, make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES
@@ -37,31 +35,14 @@ def test_files_are_found_and_counted(ntuples):
     assert "weight" not in files[1].columns
 
 
-@given(name=st.text("a1[]*?!{}-:~%# é", min_size=1, max_size=9), folder=st.text("a1[]*?!"))
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_file_that_is_there_is_that_file_whatever_its_name(name, folder, tmp_path, check):
-    """Beside others that the name would be a pattern of."""
-    few, many = (write_ntuple(tmp_path / f"{n}.root", make_events(n, n)) for n in (10, 20))
-    for other in (f"{part}.root" for part in ("a", "1", "aa", "a1", "11")):
-        shutil.copy(few, tmp_path / other)
-    path = tmp_path / folder / f"{name}.root"
-    path.parent.mkdir(exist_ok=True)
-    shutil.copy(many, path)
-    (found,) = check({"files": [str(path)]})
-    assert (found.path, found.entries) == (str(path), 20)
-    path.unlink()
-
-
-@pytest.mark.parametrize("entries", [5000, 3501, 7001])
-def test_a_branch_of_another_length_than_its_tree_is_refused(entries, tmp_path, check):
-    columns = make_events(2, 7000) | {"weight": np.ones(7000)}
-    path = write_ntuple(tmp_path / "x.root", columns)
+def test_a_branch_of_another_length_than_its_tree_is_refused(tmp_path, check):
+    path = write_ntuple(tmp_path / "x.root", make_events(2, 7000) | {"weight": np.ones(7000)})
     content, length = bytearray(path.read_bytes()), struct.pack(">q", 7000)
     # The second number behind the title of a branch is that of its entries.
     place = content.index(length, content.index(length, content.index(b"__weight__/D")) + 1)
-    content[place : place + 8] = struct.pack(">q", entries)
+    content[place : place + 8] = struct.pack(">q", 7001)
     path.write_bytes(content)
-    with pytest.raises(InputError, match=rf"__weight__ of .* has {entries} .* variables has 7000"):
+    with pytest.raises(InputError, match=r"__weight__ of .* has 7001 .* variables has 7000"):
         check(path)
 
 
@@ -69,13 +50,11 @@ def test_a_branch_of_another_length_than_its_tree_is_refused(entries, tmp_path, 
 def test_a_branch_that_its_name_does_not_lead_to_is_refused(name, tmp_path, check):
     events = make_events(2, 9) | {"x": np.ones(9)}
     path = write_ntuple(tmp_path / "x.root", events, names={"px1": name})
-    with pytest.raises(
-        InputError, match=re.escape(f"branch {name} of {path}, which `px1` is read")
-    ):
+    with pytest.raises(InputError, match=re.escape(f"branch {name} of {path}, which `px1`")):
         check({"files": [str(path)], "branches": {"px1": name}})
 
 
-@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.99, 0.9999])
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.9999])
 def test_a_truncated_file_is_recognised(share, tmp_path, ntuples, check):
     whole, path = ntuples["tautau"].read_bytes(), tmp_path / "tautau.root"
     path.write_bytes(whole[: int(share * len(whole))])
@@ -142,39 +121,38 @@ def test_a_file_that_a_process_has_twice_is_refused(again, dataset, tmp_path, nt
 
 def test_trees_of_one_file_and_files_without_uuid_are_different(tmp_path, ntuples):
     """As with a tree for each mass; and ROOT leaves the UUID empty to write the same bytes."""
-    path, copy = tmp_path / "x.root", tmp_path / "y.root"
     columns = {BRANCHES[name]: values for name, values in make_events(1, 9).items()}
-    with uproot.recreate(path, uuid_function=lambda: UUID(int=0)) as file:
+    with uproot.recreate(tmp_path / "x.root", uuid_function=lambda: UUID(int=0)) as file:
         for tree in "ab":
             file.mktree(tree, {of: v.dtype for of, v in columns.items()}).extend(columns)
-    shutil.copy(path, copy)
-    places = {"a": (path, "a"), "b": (path, "b"), "c": (copy, "a"), "d": (path, "a")}
+    shutil.copy(tmp_path / "x.root", tmp_path / "y.root")
     files = {
-        name: {"process": "tautau", "files": [str(of)], "tree": tree}
-        for name, (of, tree) in places.items()
+        name: {"process": "tautau", "files": [f"{tmp_path}/{file}.root"], "tree": tree}
+        for name, file, tree in ("axa", "bxb", "cya", "dxa")
     }
     with pytest.raises(InputError, match=r"Dataset d: .*x\.root of dataset a and .*x\.root are"):
         preflight(make_manifest({"signal": ntuples["signal"], **files}))
 
 
-@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_file_with_another_checksum_is_refused(place, bit, tmp_path, ntuples, check):
-    content, path = bytearray(ntuples["tautau"].read_bytes()), tmp_path / "x.root"
-    expected = {"x.root": f"adler32:{zlib.adler32(content):08X}"}
-    path.write_bytes(content)
+def test_a_file_with_another_checksum_is_refused(tmp_path, ntuples, check):
+    path = shutil.copy(ntuples["tautau"], tmp_path / "x.root")
+    expected = {"x.root": f"adler32:{zlib.adler32(path.read_bytes()):08X}"}
     check({"files": [str(path)], "checksums": expected})
-    content[int(place * len(content))] ^= 1 << bit
-    path.write_bytes(content)
+    damage(path, 1)
     with pytest.raises(InputError, match=r"x\.root is damaged or another file: its checksum is"):
         check({"files": [str(path)], "checksums": expected})
 
 
-def test_files_of_all_names_get_names_of_their_own(tmp_path, check):
-    """Two folders with a.root and one with a.1.root: numbering must not meet the third."""
-    names = ("x/a.root", "y/a.root", "z/a.1.root", "z/.hidden.root", "z/_x y.root", "z/x_y.root")
-    paths = [write_ntuple(tmp_path / name, make_events(i, 10)) for i, name in enumerate(names)]
-    stems = [file.stem for file in check({"files": [str(path) for path in paths]})]
-    assert len(set(stems)) == len(names)
-    assert stems[:3] == ["a.0", "a.2", "a.1"]
+def test_files_of_all_names_are_those_files_and_get_names_of_their_own(tmp_path, check):
+    """a.1.root that numbering must not meet; names that would be patterns of the others."""
+    names = ["x/a", "y/a", "z/a.1", "z/.hidden", "z/_x y", "z/x_y", "z/[a].1", "[xy]/a", "z/*", "?"]
+    paths = [tmp_path / f"{name}.root" for name in names]
+    written = [str(write_ntuple(path, make_events(n, n))) for n, path in enumerate(paths, 1)]
+    found = check({"files": written})
+    assert [(file.path, file.entries) for file in found] == [
+        *zip(written, range(1, 11), strict=True)
+    ]
+    stems = [file.stem for file in found]
+    assert len({*stems}) == len(names)
+    assert stems[2] == "a.1"
     assert all(stem[0].isalnum() and "/" not in stem for stem in stems)

@@ -60,28 +60,31 @@ def test_every_hypothesis_has_a_fitted_window_with_most_of_its_peak(done):
 
 
 def test_files_of_the_user_stay_where_they_are(tmp_path, ntuples):
-    manifest, output = make_manifest(ntuples), OutputFolder(tmp_path)
-    old = run_features(manifest, output, Execution())
-    mine = [tmp_path / "tensors" / name for name in ("mine/a.txt", "tautau/a.parquet", "empty/a")]
+    output = run(make_manifest(ntuples), tmp_path)
+    mine = [output.tensors / name for name in ("mine/a.txt", "tautau/a.parquet", "empty/a")]
     mine.append(tmp_path / ".tensors.mine" / "a.txt")
     for path in mine:
         path.parent.mkdir(exist_ok=True)
         path.touch()
     mine[2].unlink()
-    smaller = manifest.features.model_copy(update={"chunk_size": 3000})
-    new = run_features(manifest.model_copy(update={"features": smaller}), output, Execution())
+    fewer = {name: ntuples[name] for name in ("signal", "tautau")}
+    manifest = make_manifest(fewer, features={"chunk_size": 3000})
+    new = run_features(manifest, output, Execution())
     assert {*results_in(tmp_path)} == {*new, *mine[:2]}
-    assert not {path.name for path in old} <= {path.name for path in new}
-    assert mine[2].parent.is_dir()
+    own = {"signal", "tautau", "mine", "empty"}
+    assert {path.name for path in output.tensors.iterdir()} == own
     assert mine[3].exists()
-    (tmp_path / "tensors" / "eemumu").rename(tmp_path / "elsewhere")
-    (tmp_path / "tensors" / "eemumu").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match=r"tensors/eemumu is a link"):
+    (output.tensors / "tautau").rename(tmp_path / "elsewhere")
+    (output.tensors / "tautau").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"tensors/tautau is a link"):
         run_features(manifest, output, Execution())
-    assert len([*(tmp_path / "elsewhere").iterdir()]) == 1
+    assert len([*(tmp_path / "elsewhere").iterdir()]) == 4
 
 
-def test_every_entry_is_accounted_for(done):
+def test_every_entry_is_accounted_for_and_results_say_where_they_come_from(done):
+    for path in (done.windows, done.features_cutflow, done.completeness):
+        assert settings_of(path) == {"stage": "features", "chunk_size": 4000, "candidates": "all"}
+        assert '"coffea"' in path.read_text()
     counts, complete = map(datasets_of, (done.features_cutflow, done.completeness))
     assert set(counts) == {"signal", "tautau", "eemumu"}
     for name, entries in {"signal": 12000, "tautau": 7000, "eemumu": 3000}.items():
@@ -93,13 +96,6 @@ def test_every_entry_is_accounted_for(done):
         assert counts[name]["further_candidates"] == 0
         assert complete[name]["read"] == complete[name]["present"] == entries
         assert [file["read"] for file in complete[name]["files"]] == [entries]
-
-
-def test_results_say_where_they_come_from(done):
-    settings = {"stage": "features", "chunk_size": 4000, "candidates": "all"}
-    for path in (done.windows, done.features_cutflow, done.completeness):
-        assert settings_of(path) == settings
-        assert '"coffea"' in path.read_text()
 
 
 def test_processes_on_other_cores_write_the_same_bytes(done, tmp_path, ntuples):
@@ -179,14 +175,13 @@ def test_a_damaged_tensor_is_made_again(done, tmp_path, ntuples):
 
 def test_events_that_are_there_twice_are_reported(tmp_path, ntuples):
     """Ten events of another file, and five of the same file; candidates are no duplicates."""
-    first = make_events(2, 900)
+    first, second = make_events(2, 900), make_events(2, 300)
     first["event"][1] = first["event"][0]
     first["event"][450] = first["event"][449]  # on both sides of a border between chunks
-    second = {name: values + 0 for name, values in make_events(2, 300).items()}
-    second["event"] = second["event"] + np.uint32(890)
+    second["event"] += np.uint32(890)
     second["event"][200:205] = second["event"][100:105]
-    named = {"a": first, "b": second}.items()
-    paths = [str(write_ntuple(tmp_path / f"{name}.root", events)) for name, events in named]
+    events = enumerate((first, second))
+    paths = [str(write_ntuple(tmp_path / f"{n}.root", columns)) for n, columns in events]
     files = {"process": "tautau", "files": paths}
     manifest = make_manifest({**ntuples, "tautau": files}, features={"chunk_size": 450})
     output = run(manifest, tmp_path / "output")
@@ -222,15 +217,14 @@ def test_what_counts_more_than_once_is_said_with_what_it_makes(
     """In one file, in two datasets of a process, of two processes, of simulation and data."""
     path = write_ntuple(tmp_path / "a.root", a)
     files = {"signal": ntuples["signal"], "first": {"process": "tautau", "files": [str(path)]}}
-    process, events = other or ("", None)
-    if events:
-        path = write_ntuple(tmp_path / "b.root", events)
-    if process:
+    if other:
+        process, events = other
+        path = write_ntuple(tmp_path / "b.root", events) if events else path
         files["second"] = {"process": process, "files": [str(path)]}
     manifest = make_manifest(files, blinding={"signal_region": [8.9, 9.0]})
     output = run(manifest, tmp_path / "output")
     completeness = output.completeness
-    if process == "data":
+    if manifest.has_data:
         make_features(manifest, output.root, data=True)
         completeness = output.data_completeness
     said = " ".join(json.loads(completeness.read_text())["twice"])
@@ -282,9 +276,3 @@ def test_what_cannot_be_done_is_one_sentence(tmp_path, ntuples):
     with pytest.raises(InputError, match=r"no signal event near .* mass 2\.5, 7 GeV"):
         run(make_manifest(ntuples, hypotheses=hypotheses), output.root)
     assert not results_in(output.root)
-
-
-def test_tensors_of_a_dataset_that_is_gone_are_gone(tmp_path, ntuples):
-    run(make_manifest(ntuples), tmp_path)
-    output = run(make_manifest({name: ntuples[name] for name in ("signal", "tautau")}), tmp_path)
-    assert sorted(path.name for path in output.tensors.iterdir()) == ["signal", "tautau"]

@@ -94,8 +94,7 @@ def describe_datasets(
     generated = np.zeros(len(hypotheses))
     for name, dataset in manifest.datasets.items():
         if dataset.is_signal:
-            counts = [dataset.generated_at(mass) or 0 for mass in hypotheses]
-            generated += share[name] * np.array(counts)
+            generated += [share[name] * (dataset.generated_at(mass) or 0) for mass in hypotheses]
     # A hypothesis that nothing was generated for has no efficiency: its weights are 0.
     efficiency = np.zeros(len(generated))
     np.divide(manifest.correction, generated, out=efficiency, where=generated > 0)

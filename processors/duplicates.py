@@ -125,10 +125,9 @@ def count_duplicates(
     borders = np.flatnonzero(np.diff(groups, prepend=-1, append=-1)).tolist()
     for low, high in itertools.pairwise(borders):
         parts = []
-        for chunk in chunks:
-            first, last = hashes[chunk]["offsets"][[low, high]].tolist()
-            path, count = hashes[chunk]["file"], last - first
-            parts.append(np.fromfile(path, np.uint64, count, offset=8 * first))
+        for own in (hashes[chunk] for chunk in chunks):
+            first, last = own["offsets"][[low, high]].tolist()
+            parts.append(np.fromfile(own["file"], np.uint64, last - first, offset=8 * first))
         values = np.concatenate(parts)
         origin = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         order = np.argsort(values, kind="stable")

@@ -61,10 +61,6 @@ def features(*arguments):
     return result
 
 
-def test_the_version_is_that_of_the_package():
-    assert punzinet("--version").output == f"punzinet {metadata.version('punzinet')}\n"
-
-
 @pytest.mark.parametrize("command", sorted(GROUP.commands))
 def test_every_command_has_an_example(command):
     said = punzinet(command, "--help").output
@@ -73,10 +69,11 @@ def test_every_command_has_an_example(command):
         assert "--dry-run" in said
 
 
-def test_help_documents_exit_codes_and_completion():
+def test_help_documents_exit_codes_and_completion_and_a_version_is_that_of_the_package():
     said = re.sub(r"\s+", " ", punzinet("--help").output)
     for text in ("Exit codes: 0 done, 1", "2 wrong usage, 130 interrupted", "--install-completion"):
         assert text in said
+    assert punzinet("--version").output == f"punzinet {metadata.version('punzinet')}\n"
 
 
 def test_parameters_are_few():

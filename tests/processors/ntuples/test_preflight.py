@@ -104,17 +104,15 @@ def test_what_the_manifest_says_of_files_has_to_be_true(tmp_path, ntuples, check
 
 
 @pytest.mark.parametrize("dataset", ["tautau", "others"])
-@pytest.mark.parametrize("again", ["/a", "/x/../a", "file:///a", "/link", "/hard", "/copy"])
+@pytest.mark.parametrize("again", ["{}/a", "{}/x/../a", "file://{}/a", "{}/link", "{}/copy"])
 def test_a_file_that_a_process_has_twice_is_refused(again, dataset, tmp_path, ntuples):
     (tmp_path / "x").mkdir()
     first = shutil.copy(ntuples["tautau"], tmp_path / "a.root")
     (tmp_path / "link.root").symlink_to(first)
-    (tmp_path / "hard.root").hardlink_to(first)
     shutil.copy(first, tmp_path / "copy.root")
     files = {name: {"process": "tautau", "files": []} for name in ("tautau", dataset)}
     files["tautau"]["files"].append(str(first))
-    url, place = again.rpartition("//")[0], again.removeprefix("file://")
-    files[dataset]["files"].append(f"{url and url + '//'}{tmp_path}{place}.root")
+    files[dataset]["files"].append(f"{again.format(tmp_path)}.root")
     with pytest.raises(InputError, match=rf"Dataset {dataset}: .*(same file|is named twice)"):
         preflight(make_manifest({"signal": ntuples["signal"], **files}))
 
@@ -149,9 +147,8 @@ def test_files_of_all_names_are_those_files_and_get_names_of_their_own(tmp_path,
     paths = [tmp_path / f"{name}.root" for name in names]
     written = [str(write_ntuple(path, make_events(n, n))) for n, path in enumerate(paths, 1)]
     found = check({"files": written})
-    assert [(file.path, file.entries) for file in found] == [
-        *zip(written, range(1, 11), strict=True)
-    ]
+    assert [file.path for file in found] == written
+    assert [file.entries for file in found] == [*range(1, 11)]
     stems = [file.stem for file in found]
     assert len({*stems}) == len(names)
     assert stems[2] == "a.1"

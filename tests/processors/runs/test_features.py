@@ -259,7 +259,6 @@ def test_candidates_of_an_event_are_chosen_by_the_policy(tmp_path, ntuples, kind
     cutflow = counts["tautau"]["cutflow"]
     chosen = [line["entries"] for line in cutflow if "candidate" in line["step"]]
     assert chosen == ([] if policy == "all" else [900 - kept])
-    assert sum(row["usable"] for row in counts["signal"]["hypotheses"]) == 12000
     if policy != "all":
         assert tensors_of(output, "tautau")["event"].is_unique().all()
 

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +31,7 @@ from punzinet.processors.runner import run_jobs
 
 #: How often a stratum is simulated again because its pilot run missed the largest weights.
 ATTEMPTS: Final = 3
+_MEASURED: Final = ("value", "error")
 
 
 @dataclass(eq=False)
@@ -51,7 +53,7 @@ class Stratum:
         if isinstance(self.generator, SignalGenerator):
             return {"mass": self.generator.mass, "generated": made, "entries": entries}
         found = {"name": self.generator.name, "trials": made, "entries": entries}
-        section = _with_error(*counts.cross_section())
+        section = dict(zip(_MEASURED, counts.cross_section(), strict=True))
         return {**found, "largest_expectation": counts.largest, "cross_section_fb": section}
 
 
@@ -78,9 +80,9 @@ class _Simulation(NamedTuple):
                 continue
             made = sampling.generators(dataset.simulate, self.signal, self.detector)
             for i, generator in enumerate(made):
-                own = Batch(dataset.name, i, 0, self.size.signal_events)
+                own = [Batch(dataset.name, i, 0, self.size.signal_events)]
                 explored = sampling.batches(dataset.name, i, pilot, self.size)
-                yield Stratum(dataset, i, generator, [own] if dataset.is_signal else explored)
+                yield Stratum(dataset, i, generator, own if dataset.is_signal else explored)
 
     def produce(self) -> tuple[list[Stratum], list[Records], dict[Batch, Counts]]:
         """Run the pilots, simulate all batches, and again those of strata that need more trials.
@@ -114,12 +116,10 @@ class _Simulation(NamedTuple):
         """
         settings = self.manifest.simulation
         detector, seed = settings.detector.model_dump(mode="json"), settings.seed
-        rows = [
-            [(batch, stratum.generator) for stratum in group for batch in stratum.batches]
-            for group in _by_dataset(strata)
-        ]
+        groups = _by_dataset(strata)
+        rows = [[(batch, one.generator) for one in of for batch in one.batches] for of in groups]
         jobs = []
-        for task in filter(None, itertools.chain.from_iterable(itertools.zip_longest(*rows))):
+        for task in filter(None, chain.from_iterable(itertools.zip_longest(*rows))):
             batch, generator = task
             which = generator if isinstance(generator, SignalGenerator) else generator.name
             key = self.key([asdict(batch), [type(generator).__name__, which], detector])
@@ -134,18 +134,15 @@ class _Simulation(NamedTuple):
         """Cross-section of the signal at all masses, as JSON."""
         sqrt_s, seed = self.manifest.beams.sqrt_s, self.manifest.simulation.seed
         function = partial(_integrated, sqrt_s=sqrt_s, seed=seed)
-        jobs = [
-            Job(f"{one.mass!r}", self.key([one]), "signal", f"{one.mass:g} GeV", 0, one)
-            for one in self.signal
-        ]
+        rows = [(repr(one.mass), self.key([one]), f"{one.mass:g} GeV", one) for one in self.signal]
+        jobs = [Job(name, key, "signal", source, 0, one) for name, key, source, one in rows]
         step, title = self.ledger / "cross-sections", "Integrating cross-sections"
         records = run_jobs(jobs, function, self.executor, step, title)
         return {f"{job.payload.mass:g}": records.read(job).content for job in jobs}
 
     def key(self, content: list[Any]) -> str:
         """Digest of everything that the result of a job depends on."""
-        beams = self.manifest.beams.model_dump(mode="json")
-        seed = self.manifest.simulation.seed
+        beams, seed = self.manifest.beams.model_dump(mode="json"), self.manifest.simulation.seed
         return digest([content, beams, seed, git_commit(), versions()])
 
 
@@ -174,13 +171,9 @@ def _counts(records: Records) -> dict[Batch, Counts]:
 def _total(strata: Iterable[Stratum], counts: dict[Batch, Counts]) -> Counts:
     """Counts of all batches of some strata, added up in their order."""
     total = Counts()
-    for batch in itertools.chain.from_iterable(stratum.batches for stratum in strata):
+    for batch in chain.from_iterable(stratum.batches for stratum in strata):
         total.add(counts[batch])
     return total
-
-
-def _with_error(value: float, error: float) -> dict[str, float]:
-    return {"value": float(value), "error": float(error)}
 
 
 def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale) -> dict[str, Any]:
@@ -192,8 +185,9 @@ def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale)
         made: dict[str, Any] = {"generated": size.signal_events}
     else:
         values, errors = np.transpose([part.cross_section() for part in parts])
-        section = _with_error(values.sum(), np.sqrt((errors**2).sum()))
-        made = {"luminosity": size.luminosity, "cross_section_fb": section}
+        section = float(values.sum()), float(np.sqrt((errors**2).sum()))
+        made = {"luminosity": size.luminosity}
+        made["cross_section_fb"] = dict(zip(_MEASURED, section, strict=True))
     steps = total.cutflow.items()
     return {
         "process": dataset.process,
@@ -222,12 +216,12 @@ def simulate(
             parts = (places[batch] for stratum in own for batch in stratum.batches)
             made = (step.read(job).arrays["events"].view(sampling.EVENT) for step, job in parts)
             production = zlib.crc32(name.encode()) >> 1  # fits basf2's signed integer
-            path, title = output.ntuple(name), f"{name} {origin['settings']}"
-            sampling.write_ntuple(path, title, production, manifest.beams, made, signal=signal)
+            written.append(output.ntuple(name))
+            about = written[-1], f"{name} {origin['settings']}", production, manifest.beams
+            sampling.write_ntuple(*about, made, signal=signal)
             record[name] = _record(own, counts, size)
-            written.append(path)
-        write_json(output.simulation_record, {"provenance": origin, "datasets": record})
         written.append(output.simulation_record)
+        write_json(written[-1], {"provenance": origin, "datasets": record})
         if any(stratum.dataset.is_signal for stratum in strata):
             written.append(output.cross_sections)
             write_json(written[-1], simulation.cross_sections())

@@ -36,14 +36,11 @@ TWO_PHOTON_MASS: Final = 0.5
 with the generator's default cut, and this one reproduces it."""
 TRIALS: Final = {"mumugamma": 400_000, "tautau": 200_000, "eemumu": 200_000}
 """Trials of each generator for the totals: errors below half a percent."""
+_TWO_PHOTONS: Final = f"two-photon diagrams with a muon pair above {TWO_PHOTON_MASS} GeV"
 CROSS_SECTIONS: Final = {
     "mumugamma": (1.148, "all photon energies and angles, from the muons' threshold on"),
     "tautau": (0.919, "before decays"),
-    "eemumu": (
-        18.9,
-        f"two-photon diagrams with a muon pair above {TWO_PHOTON_MASS} GeV; the published number "
-        "does not state its cut",
-    ),
+    "eemumu": (18.9, f"{_TWO_PHOTONS}; the published number does not state its cut"),
 }
 """At 10.58 GeV, nb (Belle II Physics Book, arXiv:1808.10567), and what exactly is compared."""
 
@@ -74,9 +71,9 @@ class PublishedNumber:
     def to_json(self) -> dict[str, Any]:
         """All of it, without an error or a note that is not there."""
         content = {name: getattr(self, name) for name in ("ours", "published", "ratio")}
-        error = {} if self.error is None else {"error": self.error}
-        note = {"note": self.note} if self.note else {}
-        return {**content, "tolerance": TOLERANCE, "met": self.met, **error, **note}
+        further = {"error": self.error, "note": self.note or None}
+        there = {name: value for name, value in further.items() if value is not None}
+        return {**content, "tolerance": TOLERANCE, "met": self.met, **there}
 
 
 def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[PublishedNumber]:
@@ -86,12 +83,9 @@ def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[Pub
     inside = signal_in_window(output, windows)
     rate = "branching_ratio_tau_to_mu", "BR(tau -> mu nu nu)", 0.1739, BR_TAU_TO_MU  # PDG
     own = "signal_in_own_window", "signal in own window", SIGNAL_IN_WINDOW, *inside
-    rows = [
-        *cross_sections(manifest),
-        PublishedNumber(*rate, note="an input of the simulation"),
-        *widths(windows),
-        PublishedNumber(*own, "over generated, mean over the training masses"),
-    ]
+    rows = [*cross_sections(manifest), PublishedNumber(*rate, None, "an input of the simulation")]
+    rows += widths(windows)
+    rows.append(PublishedNumber(*own, "over generated, mean over the training masses"))
     for process, number in BACKGROUNDS.items():
         value, error = yields.get(process, (None, None))
         there = "in the training windows at 50 fb^-1, before the trigger's efficiency"
@@ -99,7 +93,7 @@ def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[Pub
         about = f"background_{process}", f"{process} in windows", number, value, error, note
         rows.append(PublishedNumber(*about))
     trigger = "trigger_scale", "trigger scale", 0.9, manifest.correction
-    rows.append(PublishedNumber(*trigger, note="product of the manifest's corrections"))
+    rows.append(PublishedNumber(*trigger, None, "product of the manifest's corrections"))
     return rows + _sample(manifest, yields, inside, int(windows.training.sum()))
 
 
@@ -115,9 +109,9 @@ def cross_sections(manifest: Manifest) -> list[PublishedNumber]:
     for name, (generators, factor) in processes.items():
         fb = total(generators, TRIALS[name], sqrt_s, seed)
         value, error = (1e-6 * (factor * number) for number in fb)
-        key, title = f"cross_section_{name}_nb", f"cross-section {name} [nb]"
-        published, note = CROSS_SECTIONS[name]
-        rows.append(PublishedNumber(key, title, published, value, error, note))
+        (published, note), key = CROSS_SECTIONS[name], f"cross_section_{name}_nb"
+        about = key, f"cross-section {name} [nb]", published, value, error, note
+        rows.append(PublishedNumber(*about))
     return rows
 
 
@@ -135,16 +129,15 @@ def total(generators: Sequence[Generator], trials: int, sqrt_s: float, seed: int
 def widths(windows: Windows) -> list[PublishedNumber]:
     """Weighted sigmas of the peaks."""
     rows = []
-    value: float | None
     index = windows.index_of(np.array(list(WEIGHTED_SIGMAS))).tolist()
     for (mass, published), i in zip(WEIGHTED_SIGMAS.items(), index, strict=True):
-        value, error, note = None, None, "no hypothesis of this manifest"
-        if i >= 0:
-            fit, value = windows.fits[i], float(windows.sigma[i])
-            error = None if fit is None else fit.sigma_error
-            note = "" if windows.fitted[i] else "interpolated between the fits of other masses"
-        key, title = f"weighted_sigma_{mass:g}_GeV2", f"sigma at {mass:g} GeV [GeV^2]"
-        rows.append(PublishedNumber(key, title, published, value, error, note))
+        about = f"weighted_sigma_{mass:g}_GeV2", f"sigma at {mass:g} GeV [GeV^2]", published
+        if i < 0:
+            rows.append(PublishedNumber(*about, None, note="no hypothesis of this manifest"))
+            continue
+        fit, value = windows.fits[i], float(windows.sigma[i])
+        note = "" if windows.fitted[i] else "interpolated between the fits of other masses"
+        rows.append(PublishedNumber(*about, value, fit.sigma_error if fit else None, note))
     return rows
 
 
@@ -172,7 +165,7 @@ def background_yields(
         pieces = (piece for path in paths for piece in read_in_windows(path, windows, ["weight"]))
         weights = [table["weight"].to_numpy()[first < last] for table, first, last in pieces]
         if names:
-            weight = np.concatenate(weights or [np.empty(0)])
+            weight = np.concatenate([np.empty(0), *weights])
             error = float(np.sqrt((weight**2).sum()))
             yields[process] = (float(weight.sum()) * scale, error * scale)
     return yields
@@ -196,6 +189,5 @@ def _sample(
     published = scale * sum(BACKGROUNDS.values()) + SIGNAL_IN_WINDOW * SAMPLE_SIGNAL * masses
     scaled = f"the published yields at 50 fb^-1, scaled in the same way, are {published:.3g} events"
     size = "paper_sample_events", "sample: events", 3.25e6, events, error, f"{note}; {scaled}"
-    name = "paper_sample_signal_share", "sample: signal share"
-    share = PublishedNumber(*name, 0.10, signal / events, share_error, note)
-    return [PublishedNumber(*size), share]
+    name, value = ("paper_sample_signal_share", "sample: signal share"), signal / events
+    return [PublishedNumber(*size), PublishedNumber(*name, 0.10, value, share_error, note)]

@@ -39,26 +39,21 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 200_000  # trials of a batch; bounds the memory of a worker
 _FEWEST: Final = 20_000  # trials of a stratum at least, which measure its cross-section
-_PILOT_RATE: Final = 2000.0
-"""Trials of a stratum's pilot run per fb^-1 of luminosity: more events, more of them rare."""
-_AIMED_RATE: Final = 200_000.0
-"""Trials of a process per fb^-1 of luminosity that are shared out for what is aimed at."""
+_PILOT_RATE: Final = 2000.0  # pilot trials of a stratum per fb^-1: more events, more of them rare
+_AIMED_RATE: Final = 200_000.0  # trials per fb^-1 of a process, shared out for what is aimed at
 COPIES: Final = 2  # events that may come from one trial: measured differently, but not independent
 _HEADROOM: Final = 1.2  # factor on the trials that weights ask for, where `COPIES` do not suffice
 _INTEGRATION, _PILOT, _PRODUCTION = 1, 2, 3
-AIMED_MASSES: Final = (1.2, 7.6)
-"""Generated recoil masses that are aimed at, GeV; outside, enough background passes anyway."""
+_AIMED_MASSES: Final = (1.2, 7.6)  # recoil masses aimed at, GeV: enough passes outside anyway
 _NETWORKS: Final = Path(__file__).with_name("pilot_networks.json")
 
-EVENT: Final = np.dtype(
-    [("p_plus", "f4", 3), ("p_minus", "f4", 3), ("weight", "f8"), ("mass", "f8")]
-)
+_MOMENTA: Final = [("p_plus", "f4", 3), ("p_minus", "f4", 3)]
+EVENT: Final = np.dtype([*_MOMENTA, ("weight", "f8"), ("mass", "f8")])
 """An event on its way to the ntuple: measured lab momenta, GeV, weight, generated mass."""
-
+Events = NDArray[np.void]  # (n,) of them
 TREE: Final = "variables"
 EXPERIMENT: Final = 1003  # number of Belle II's run-independent simulation; its run number is 0
-_BASKET: Final = 1 << 16
-"""Events per basket: 256 kB of single precision, above the 100 kB that make reading efficient."""
+_BASKET: Final = 1 << 16  # events: 256 kB of single precision; above 100 kB reading is efficient
 
 
 def generators(
@@ -109,13 +104,7 @@ class Counts:
     entries: int = 0  # events for the ntuple
     # sum of the squares of the weights of visible trials that are aimed at, fb^2 in a pilot run
     aimed_weight2: float = 0.0
-    # largest expectation of a trial that one of these comes from; fb in a pilot run
-    largest: float = 0.0
-
-    @classmethod
-    def generated(cls, weight: FloatArray) -> Self:
-        """Trials by the weights (n,) that the generator gave them, fb."""
-        return cls({}, len(weight), float(weight.sum()), float((weight**2).sum()))
+    largest: float = 0.0  # expectation of a trial that an entry comes from; fb in a pilot run
 
     def step(self, name: str, weight: FloatArray) -> None:
         """Record the events that are left, by their weights; those of weight 0 are not."""
@@ -124,8 +113,8 @@ class Counts:
     def add(self, other: Self) -> None:
         """Add the counts of another batch, which ran through the same steps."""
         for step, (events, weight) in other.cutflow.items():
-            before = self.cutflow.get(step, (0, 0.0))
-            self.cutflow[step] = (before[0] + events, before[1] + weight)
+            before, sum_before = self.cutflow.get(step, (0, 0.0))
+            self.cutflow[step] = (before + events, sum_before + weight)
         for name in ("trials", "sum_weight", "sum_weight2", "entries", "aimed_weight2"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.largest = max(self.largest, other.largest)
@@ -139,7 +128,7 @@ class Counts:
 
 def simulate_batch(
     batch: Batch, generator: Generator, detector: Detector, seed: int
-) -> tuple[NDArray[np.void], Counts]:
+) -> tuple[Events, Counts]:
     """Generate, detect and unweight one batch: events of the dtype `EVENT`, and their counts.
 
     An exposure of 0 asks for a pilot run of a background, which keeps weights, in fb.
@@ -152,8 +141,9 @@ def simulate_batch(
         generated, luck = unweighted(generator, rng, energy), rng.random(batch.trials)
     else:
         generated = generator.generate(rng, energy)
-    counts = Counts.generated(generated.weight)
-    generated = generated.pick(generated.weight > 0)
+    weight = generated.weight
+    counts = Counts({}, batch.trials, float(weight.sum()), float((weight**2).sum()))
+    generated = generated.pick(weight > 0)
     weight = left = generated.weight * (batch.exposure if exposed else 1.0)
     counts.step("generated", weight)
     for step, passed in zip(VISIBILITY, detector.visibility(generated).T, strict=True):
@@ -194,7 +184,8 @@ def aim_factors(events: GeneratedEvents, largest: float) -> FloatArray:
     beams[:, 0] = events.sqrt_s
     plus, minus = ([*muon[:, 1:].T] for muon in (events.mu_plus, events.mu_minus))
     features, m2_recoil = dimuon_kinematics(plus, minus, beams, np.array([0.0, 0.0, 1.0]))
-    inside = np.flatnonzero((m2_recoil > AIMED_MASSES[0] ** 2) & (m2_recoil < AIMED_MASSES[1] ** 2))
+    low, high = np.square(_AIMED_MASSES)
+    inside = np.flatnonzero((m2_recoil > low) & (m2_recoil < high))
     networks = json.loads(_NETWORKS.read_text(encoding="utf-8"))
     likeness = [_likeness(network, features[inside]) for network in networks]
     factors[inside] = largest ** np.max(likeness, axis=0)
@@ -216,8 +207,8 @@ def unweighted(generator: SignalGenerator, rng: Random, sqrt_s: FloatArray) -> G
     """One event for each energy of the beams (n,), GeV, by acceptance and rejection.
 
     Trials of an event are repeated, with its beam energy, until one is accepted with the
-    probability weight / maximum. An accepted trial above the maximum keeps its excess as
-    weight, and the log says so. All others weigh one.
+    probability weight / maximum. One above the maximum keeps its excess as weight, and the log
+    says so; all others weigh one.
     """
     maximum = generator.maximum(sqrt_s)
     events = GeneratedEvents.zeros(sqrt_s.copy())
@@ -239,7 +230,7 @@ def unweighted(generator: SignalGenerator, rng: Random, sqrt_s: FloatArray) -> G
 
 def _reconstruct(
     rng: Random, generated: GeneratedEvents, weight: FloatArray, detector: Detector, counts: Counts
-) -> tuple[NDArray[np.void], BoolArray]:
+) -> tuple[Events, BoolArray]:
     """Measure n events that look like two muons; those preselected, and which of the n they are."""
     muons = measure(rng, generated, detector)
     selected = np.ones(len(weight), dtype=bool)
@@ -275,11 +266,9 @@ def batches(
     an unlikely event happened to come early.
     """
     count = -(-trials // BATCH)
-    sizes = np.diff(np.arange(count + 1) * trials // count).tolist()
+    sizes = enumerate(np.diff(np.arange(count + 1) * trials // count).tolist())
     exposure = 0.0 if attempt is None else size.luminosity / trials
-    return [
-        Batch(dataset, stratum, i, n, exposure, size.aim, attempt or 0) for i, n in enumerate(sizes)
-    ]
+    return [Batch(dataset, stratum, i, n, exposure, size.aim, attempt or 0) for i, n in sizes]
 
 
 def pilot_trials(luminosity: float) -> int:
@@ -309,22 +298,15 @@ def more_trials(counts: Counts) -> int:
 
 
 def write_ntuple(
-    path: Path,
-    identity: str,
-    production: int,
-    beams: Beams,
-    parts: Iterable[NDArray[np.void]],
-    *,
-    signal: bool,
+    path: Path, title: str, production: int, beams: Beams, parts: Iterable[Events], *, signal: bool
 ) -> None:
     """Write a ROOT file that appears under its name when complete.
 
-    Its UUID is made from the text `identity`; files with other content should have another. Signal
-    has a branch with the generated mass. Events (n,), of dtype `EVENT`, come in parts. InputError
-    if the folder cannot be made or written to.
+    Its UUID is made from the title; files with other content should have another. Signal has a
+    branch with the generated mass. InputError if the folder cannot be made or written to.
     """
 
-    def branches(events: NDArray[np.void], first: int) -> dict[str, NDArray[Any]]:
+    def branches(events: Events, first: int) -> dict[str, NDArray[Any]]:
         n = len(events)
         columns: dict[str, NDArray[Any]] = {
             "__experiment__": np.full(n, EXPERIMENT, np.int32),
@@ -348,14 +330,14 @@ def write_ntuple(
             columns[BRANCHES["generated_mass"]] = events["mass"]
         return columns
 
-    with create_root_file(path, identity) as file:
+    with create_root_file(path, title) as file:
         empty = branches(np.empty(0, EVENT), 0)
         tree = file.mktree(TREE, {name: column.dtype for name, column in empty.items()})
         for i, events in enumerate(_baskets(parts)):
             tree.extend(branches(events, i * _BASKET))
 
 
-def _baskets(parts: Iterable[NDArray[np.void]]) -> Iterator[NDArray[np.void]]:
+def _baskets(parts: Iterable[Events]) -> Iterator[Events]:
     """The same events in arrays of `_BASKET`; the last may have fewer."""
     waiting = np.empty(0, EVENT)
     for part in parts:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import punzinet
 from punzinet.analysis.cuts import RankedEvents, nearly_best_cuts
-from punzinet.analysis.io.files import InputError, read_json, read_result
+from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
@@ -25,6 +25,7 @@ from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra, style
 from punzinet.plots.network_output import TOLERANCE, Cuts, Outputs, outputs_figure
+from punzinet.plots.report.lookup import read_yields
 from punzinet.plots.sensitivity import figure_of_merit_figure, limits_figure, sigma_min_figure
 from punzinet.plots.training_history import Phase, history_figure, read_history
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
@@ -97,7 +98,9 @@ def _of_events(
     drawn = [read_spectrum(output.histograms, stage, mass) for stage in STAGES]
     words: dict[str, Any] = {"processes": processes, "parameter": search.parameter}
     words |= {"cross_section": float(f"{strength:.1g}"), "luminosity": manifest.luminosity}
-    words["efficiency"] = _efficiency(output.selection_cutflow, windows)
+    yields = read_yields(output.selection_cutflow, windows.mass)
+    signal = ([float(row[stage][SIGNAL_PROCESS]) for row in yields] for stage in STAGES)
+    words["efficiency"] = [*map(np.array, signal)]
     words["searched"] = windows.mass
     yield mass.file_name, spectra.mass_figure(drawn, shown, **words)
     events = read_tensor_events(output.tensors, search)
@@ -108,11 +111,11 @@ def _of_events(
     backgrounds = [name for name in processes if name != SIGNAL_PROCESS]
     flat = _nearly_optimal(events, logit, windows, sensitivity, backgrounds)
     cuts = Cuts(sensitivity.mass, judged.optimal.cut, judged.single_cut, flat)
-    signal, background = (
-        (Outputs(measured[rows], logit[rows], events.weight[rows], content), cuts)
-        for rows, content in ((events.signal, style.EFFICIENCY), (~events.signal, style.BACKGROUND))
-    )
-    panels = {"signal": signal, "background": background}
+    kinds = (events.signal, style.EFFICIENCY), (~events.signal, style.BACKGROUND)
+    panels = {
+        name: (Outputs(measured[rows], logit[rows], events.weight[rows], content), cuts)
+        for name, (rows, content) in zip(("signal", "background"), kinds, strict=True)
+    }
     words = {"luminosity": manifest.luminosity, "variable": search.variable}
     yield "output_vs_mass", outputs_figure(panels, **words)
     examples = {i: float(windows.mass[i]) for i in example_masses(windows)}
@@ -124,17 +127,6 @@ def _of_events(
     yield "features", spectra.features_figure(search, shapes, spread, processes)
     peaks = {i: (signals[m].variable, signals[m].weight) for i, m in examples.items()}
     yield "signal_peaks", peaks_figure(windows, peaks)
-
-
-def _efficiency(path: Path, windows: Windows) -> list[FloatArray]:
-    """Efficiencies (H,) of the signals in their own windows, before and after the cut."""
-    with read_result(path, "yields in the windows", "punzinet select") as content:
-        rows = content["hypotheses"]
-        index = windows.index_of(np.array([row["mass"] for row in rows], dtype=np.float64))
-        if sorted(index.tolist()) != [*range(len(windows))]:
-            raise ValueError("its masses are not those of the windows")
-        found = [np.array([row[stage][SIGNAL_PROCESS] for row in rows]) for stage in STAGES]
-        return [values[np.argsort(index)] for values in found]
 
 
 def _nearly_optimal(
@@ -151,8 +143,8 @@ def _nearly_optimal(
     start, stop = windows.assign(events.variable)
     own = windows.index_of(events.mass)
     inside = (start <= own) & (own < stop)
-    start = np.where(events.signal, np.where(inside, own, 0), start)
-    stop = np.where(events.signal, np.where(inside, own + 1, 0), stop)
+    own *= inside
+    start, stop = np.where(events.signal, (own, own + inside), (start, stop))
     size = {"processes": len(backgrounds), "hypotheses": len(windows)}
     ranked = RankedEvents.rank(logit, events.weight, process, start, stop, **size)
     about = sensitivity.figure_of_merit, sensitivity.luminosity, backgrounds

@@ -1,8 +1,7 @@
 """σ_min, the figure of merit (Fig. 3, 4, 7) and expected upper limits against the mass."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -36,8 +35,7 @@ LIMIT_LINES: tuple[tuple[str, str, str, str, Any], ...] = (
 INNER, OUTER = "#7fb6e6", "#d3e5f5"  # ±1σ and ±2σ, told apart without colour by their lightness
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
+class Curve(NamedTuple):
     """σ_min of H hypotheses, of one network or averaged over several."""
 
     mass: FloatArray  # (H,) GeV
@@ -69,7 +67,7 @@ class Curve:
             inverse, error = 1 / self.sigma, self.error / self.sigma**2
         seen = np.isfinite(self.sigma) & np.isfinite(inverse)
         error = np.where(seen, error, np.inf)
-        return replace(self, sigma=inverse, error=error, limit=-self.limit)
+        return self._replace(sigma=inverse, error=error, limit=-self.limit)
 
     def over(self, other: "Curve") -> Self:
         """Ratio of two curves, errors as if they were independent.
@@ -80,7 +78,7 @@ class Curve:
         with np.errstate(invalid="ignore"):
             ratio = np.where(seen, self.sigma / other.sigma, np.nan)
             relative = np.hypot(self.error / self.sigma, other.error / other.sigma)
-        return replace(self, sigma=ratio, error=ratio * relative, limit=self.limit - other.limit)
+        return self._replace(sigma=ratio, error=ratio * relative, limit=self.limit - other.limit)
 
 
 #: Curves and their colours, by label.

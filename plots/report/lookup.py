@@ -55,7 +55,7 @@ def lookup_data(
         **{name: getattr(windows, name).tolist() for name in ("sigma", "low", "high", "fitted")},
         "fit": [PEAK_FIT.dump_python(fit) for fit in windows.fits],
         "peak": _peaks(output.tensors, windows),
-        "yields": _yields(output.selection_cutflow, keys),
+        "yields": read_yields(output.selection_cutflow, windows.mass),
         "signal": _generated(output.features_cutflow, keys),
         "selections": [[one[i] for one in compared.values()] for i in range(len(keys))],
         "cross_section": _finite(ratios),
@@ -157,11 +157,13 @@ def _spectrum(histograms: Path, quantity: Quantity) -> dict[str, Any]:
     return result
 
 
-def _yields(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Yields in the window of each hypothesis, by stage and process."""
+def read_yields(path: Path, mass: Iterable[float]) -> list[dict[str, dict[str, float]]]:
+    """Yields in the windows of masses by stage and process; InputError if they are not there."""
     with read_result(path, "yields in the windows", "punzinet select") as content:
         rows = {_key(row["mass"]): row for row in content["hypotheses"]}
-        return [{stage: dict(rows[key][stage]) for stage in STAGES} for key in keys]
+        found = [{stage: dict(rows[_key(one)][stage]) for stage in STAGES} for one in mass]
+        _ = [float(one[stage][SIGNAL_PROCESS]) for one in found for stage in STAGES]  # is there
+        return found
 
 
 def _generated(path: Path, keys: Sequence[str]) -> list[dict[str, int]]:

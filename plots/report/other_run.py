@@ -1,6 +1,5 @@
 """This run beside another one: settings that differ, and σ_min of every hypothesis."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,7 @@ def compare_runs(
         )
     curves = []
     for run, rows in zip(runs, (np.flatnonzero(index >= 0), index[index >= 0]), strict=True):
-        curve = Curve.of(run, [network], "single")
-        curves.append(Curve(*(getattr(curve, one.name)[rows] for one in fields(Curve))))
+        curves.append(Curve(*(c[rows] for c in Curve.of(run, [network], "single"))))
     ratio = curves[1].over(curves[0])
     said = [map(below, one.sigma.tolist(), one.limit < 0) for one in curves]
     lines = zip([f"{m:g}" for m in ratio.mass], *said, ratio.sigma.tolist(), strict=True)

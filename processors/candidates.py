@@ -56,6 +56,9 @@ class Candidates:
         """Begin with all entries; a weight that is not finite, or above `LARGEST`, counts as 0."""
         finite = np.abs(self.weight) < LARGEST
         self._counted = self.weight if finite.all() else np.where(finite, self.weight, 0.0)
+        negative, large = self._counted < 0, np.isfinite(self.weight) & ~finite
+        #: (2,) How many entries have a negative weight, and one that is too large.
+        self.weights = np.array([np.count_nonzero(negative), np.count_nonzero(large)])
         self.alive: BoolArray = np.ones(len(self.weight), dtype=bool)  # met all requirements so far
         self._lines = [self._line(READ, self.alive)]
 
@@ -85,13 +88,6 @@ class Candidates:
     def identity(self) -> dict[str, IntArray]:
         """What tells events apart, by name: (n,) int64 each."""
         return read_identity(self.dataset, self.events)
-
-    @property
-    def weights(self) -> IntArray:
-        """How many entries have a negative weight, and one that is too large, (2,)."""
-        dropped = self._counted is not self.weight
-        huge = np.isfinite(self.weight) & (self._counted != self.weight) if dropped else False
-        return np.array([np.count_nonzero(self._counted < 0), np.count_nonzero(huge)])
 
     def unsaid(self) -> dict[str, int]:
         """How many entries hold a number that stands for a missing one elsewhere, by what it is.
@@ -130,9 +126,8 @@ def is_complete(cutflow: Cutflow, entries: int) -> bool:
 def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     """Read a chunk and drop what cannot be used or must not be seen; InputError if damaged."""
     columns, search = dataset.columns_in(events.fields), dataset.search
-    pairs = read_pairs(dataset, events)
+    pairs, hypothesis = read_pairs(dataset, events), read_hypothesis(dataset, events)
     features, variable = search.evaluate(pairs)
-    hypothesis = read_hypothesis(dataset, events)
     weight = dataset.scale[0]
     if dataset.is_signal:
         weight = np.where(hypothesis < 0, 0.0, dataset.scale[hypothesis])
@@ -143,10 +138,8 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     found = Candidates(dataset, events, pairs, features, variable, weight, hypothesis)
     if dataset.policy != "all":
         further, followed = _neighbours(found)
-        if dataset.policy == "first":
-            found.require(FURTHER, ~further)
-        else:
-            found.require(SEVERAL, ~(further | followed))
+        single = dataset.policy == "single"
+        found.require(SEVERAL if single else FURTHER, ~(further | (single & followed)))
     # A sum is a number, also in the single precision of tensors, only if all its terms are.
     with np.errstate(all="ignore"):
         everything = variable + weight
@@ -156,8 +149,7 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     found.require(NOT_FINITE_COLUMN if search.columns else NOT_FINITE, finite)
     if "charge1" in columns:
         first, second = (_read(dataset, events, name) for name in CHARGES)
-        opposite = ((first > 0) & (second < 0)) | ((first < 0) & (second > 0))
-        found.require(SAME_CHARGE, opposite)
+        found.require(SAME_CHARGE, (first > 0) & (second < 0) | (first < 0) & (second > 0))
     if dataset.is_signal:
         found.require(NO_HYPOTHESIS, hypothesis >= 0)
     if dataset.blinding is not None:
@@ -233,11 +225,9 @@ def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDAr
     if branch not in events.fields:
         raise InputError(f"Dataset {chunk.dataset}: {chunk.file} has no branch {branch}.")
     blame = "its server fails or it" if is_remote(chunk.file) else "the file"
-    with reading(
-        f"{chunk.file}: branch {branch} cannot be read between entries {chunk.start} and "
-        f"{chunk.stop}",
-        f"; {blame} is damaged, make or fetch it again",
-    ):
+    where = f"between entries {chunk.start} and {chunk.stop}"
+    advice = f"; {blame} is damaged, make or fetch it again"
+    with reading(f"{chunk.file}: branch {branch} cannot be read {where}", advice):
         values: NDArray[Any] = np.asarray(ak.to_numpy(events[branch]))
     if len(values) != chunk.entries:
         raise InputError(
@@ -279,10 +269,8 @@ def _neighbours(found: Candidates) -> tuple[BoolArray, BoolArray]:
     before, after = patiently(chunk.file, look)
     identity = np.column_stack(list(found.identity.values()))
     same = np.all(identity[1:] == identity[:-1], axis=1)
-    return (
-        np.append(before == identity[0].tolist(), same),
-        np.append(same, after == identity[-1].tolist()),
-    )
+    first, last = identity[[0, -1]].tolist()
+    return np.append(before == first, same), np.append(same, after == last)
 
 
 def read_hypothesis(dataset: DatasetInfo, events: Any) -> IntArray:

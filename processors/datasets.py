@@ -89,12 +89,12 @@ def describe_datasets(
     corrections. Data counts as it is, and `unblind` shows all of it. Luminosity and generated
     events shrink with the share of a dataset that is processed.
     """
-    hypotheses = manifest.hypotheses.mass
-    share = dict.fromkeys(manifest.datasets, 1.0) | dict(shares or {})
+    hypotheses, shares = manifest.hypotheses.mass, shares or {}
     generated = np.zeros(len(hypotheses))
     for name, dataset in manifest.datasets.items():
         if dataset.is_signal:
-            generated += [share[name] * (dataset.generated_at(mass) or 0) for mass in hypotheses]
+            share = shares.get(name, 1.0)
+            generated += [share * (dataset.generated_at(mass) or 0) for mass in hypotheses]
     # A hypothesis that nothing was generated for has no efficiency: its weights are 0.
     efficiency = np.zeros(len(generated))
     np.divide(manifest.correction, generated, out=efficiency, where=generated > 0)
@@ -103,7 +103,7 @@ def describe_datasets(
     for name, dataset in manifest.datasets.items():
         scale = np.ones(1) if dataset.is_data else efficiency
         if dataset.luminosity is not None and not dataset.is_data:
-            luminosity = share[name] * dataset.luminosity
+            luminosity = shares.get(name, 1.0) * dataset.luminosity
             scale = np.array([manifest.correction * manifest.luminosity / luminosity])
         described[name] = DatasetInfo(
             name, dataset.process, scale, hypotheses, dataset.mass, columns[name], manifest.beams,

@@ -188,11 +188,9 @@ def _parsl_workers(workers: int) -> Iterator[None]:
         "workers", here, address="127.0.0.1", max_workers_per_node=workers
     )
     with TemporaryDirectory(prefix="punzinet-parsl-") as scratch:
-        runinfo = f"{scratch}/runinfo"
+        quiet = {"run_dir": f"{scratch}/runinfo", "initialize_logging": False}
         with _deaf_children():
-            running = parsl.load(
-                config.Config([processes], run_dir=runinfo, initialize_logging=False)
-            )
+            running = parsl.load(config.Config([processes], **quiet))
         with running:
             yield
 
@@ -205,11 +203,10 @@ def is_lost_worker(error: BaseException) -> bool:
 
 def survive(attempt: Callable[[], Result], records: Records, title: str) -> Result:
     """Do the jobs that have no record, again if workers die; InputError if they go on dying."""
-    todo, count = records.unfinished(), len(records.jobs)
+    todo, count, why = records.unfinished(), len(records.jobs), ""
     LOG.info("%s: %d of %d chunks are done already", title, count - len(todo), count)
     for job in todo:
         LOG.debug("%s: %s", title, job.name)
-    why = ""
     for _ in range(ROUNDS):
         try:
             with _progress():

@@ -37,12 +37,11 @@ class PeakProcessor(ChunkProcessor):
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Fill the histogram of a chunk."""
         candidates = read_candidates(dataset, events)
-        hypothesis = candidates.hypothesis[candidates.alive]
-        centre = dataset.search.centre(dataset.hypotheses[hypothesis])
-        distance = candidates.variable[candidates.alive] - centre
-        peaks = _empty_peaks(np.unique(hypothesis).tolist() or [0], dataset.search.peak_reach)
-        weight = candidates.weight[candidates.alive]
-        peaks.fill(hypothesis, distance, weight=weight)
+        alive, search = candidates.alive, dataset.search
+        hypothesis = candidates.hypothesis[alive]
+        distance = candidates.variable[alive] - search.centre(dataset.hypotheses[hypothesis])
+        peaks = _empty_peaks(np.unique(hypothesis).tolist() or [0], search.peak_reach)
+        peaks.fill(hypothesis, distance, weight=candidates.weight[alive])
         return {"peaks": peaks, "cutflow": candidates.cutflow, "weights": candidates.weights}
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> Hist[Any]:
@@ -97,12 +96,8 @@ class FeatureProcessor(ChunkProcessor):
             candidates.require(NOT_ITS_WINDOW.format(mass), (start <= own) & (own < stop))
             start, stop = own, own + 1
         table = make_table(candidates, start, stop)
-        result = {
-            "cutflow": candidates.cutflow,
-            "weights": candidates.weights,
-            "unsaid": candidates.unsaid(),
-            **summarise(candidates.identity),
-        }
+        result = {"cutflow": candidates.cutflow, "weights": candidates.weights}
+        result |= {"unsaid": candidates.unsaid(), **summarise(candidates.identity)}
         if dataset.is_signal:
             all_of, weight = candidates.hypothesis[usable], candidates.weight[usable]
             inside = candidates.hypothesis[candidates.alive], candidates.weight[candidates.alive]
@@ -113,8 +108,7 @@ class FeatureProcessor(ChunkProcessor):
         if self._folder is None:
             return {**result, "table": table}
         tensor = f"{name_of(events.metadata)}.parquet"
-        path = self._folder / tensor
-        write_table(path, table, dataset.search)
+        write_table(path := self._folder / tensor, table, dataset.search)
         return {**result, "tensor": tensor, "digest": file_digest(path)}
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, dict[str, Any]]:
@@ -169,16 +163,13 @@ def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Ta
     dataset, search = candidates.dataset, candidates.dataset.search
     rows = np.flatnonzero(candidates.alive)
     identity = {name: values[rows] for name, values in candidates.identity.items()}
-    same = np.zeros(len(rows), dtype=np.int32)
+    same, of = np.zeros(len(rows), dtype=np.int32), candidates.hypothesis[rows]
     named = zip(search.feature_names, candidates.features.T, strict=True)
-    mass: Any = pa.nulls(len(rows), pa.float64())
-    if dataset.is_signal:
-        mass = dataset.hypotheses[candidates.hypothesis[rows]]
     columns = {
         **identity,
         "dataset": pa.DictionaryArray.from_arrays(same, [dataset.name]),
         "process": pa.DictionaryArray.from_arrays(same, [dataset.process]),
-        "mass": mass,
+        "mass": dataset.hypotheses[of] if dataset.is_signal else pa.nulls(len(rows), pa.float64()),
         **{name: values.take(rows).astype(np.float32) for name, values in named},
         search.variable.name: candidates.variable[rows],
         "window_start": start[rows].astype(np.int16),
@@ -238,20 +229,16 @@ class ObservableProcessor(ChunkProcessor):
         used = candidates.alive & (first < last)
         if dataset.is_signal:
             used &= (start <= hypothesis) & (hypothesis < stop) & windows.training[hypothesis]
-        share = self._shares[dataset.name]
-        used &= uniform_of(**candidates.identity, dataset=dataset.name) < share
-        rows = np.flatnonzero(used)
+        drawn = uniform_of(**candidates.identity, dataset=dataset.name)
+        rows = np.flatnonzero(used & (drawn < self._shares[dataset.name]))
         ranked = replace(dataset.search, features=dataset.search.candidates)
         observables, _ = ranked.evaluate(candidates.pairs[rows])
         identity = {name: values[rows] for name, values in candidates.identity.items()}
         signal = np.full(len(rows), dataset.is_signal)
-        return ObservedEvents(
-            observables.astype(np.float32),
-            signal,
-            np.where(signal, hypothesis[rows], 0),
-            candidates.weight[rows].astype(np.float64),
-            fold_of(**identity, dataset=dataset.name),
-        )._asdict()
+        own, weight = np.where(signal, hypothesis[rows], 0), candidates.weight[rows]
+        fold = fold_of(**identity, dataset=dataset.name)
+        columns = observables.astype(np.float32), signal, own, weight.astype(np.float64), fold
+        return ObservedEvents(*columns)._asdict()
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> ObservedEvents:
         """Put the events of all chunks one after the other."""

@@ -57,9 +57,8 @@ class SelectionProcessor(ChunkProcessor):
         windows, network, cut = saved.windows, saved.network, saved.single_cut
         weights = {name: values.tolist() for name, values in network.state_dict().items()}
         depends_on = windows.mass.tolist(), windows.sigma.tolist(), network.features, weights, cut
-        compared = comparison and comparison.to_json()
         judges = judging and [*judging[:2], judging.signal.tolist()]
-        super().__init__(datasets, *depends_on, judges, compared)
+        super().__init__(datasets, *depends_on, judges, comparison and comparison.to_json())
         for search in {dataset.search for dataset in self.datasets.values()}:
             unknown = set(network.features) - set(search.feature_names)
             if unknown or windows.search.variable.name != search.variable.name:
@@ -99,8 +98,8 @@ class SelectionProcessor(ChunkProcessor):
                 named = dict(zip(search.feature_names, candidates.features.T[:, rows], strict=True))
                 named[self._comparison.mass] = search.variable.signed_mass(variable)
                 compared |= self._comparison.fill(stage, dataset.process, named, weight)
-        result = {"cutflow": candidates.cutflow, "in_windows": in_windows}
-        return {**result, "spectra": spectra, "compared": compared}
+        made = {"spectra": spectra, "compared": compared}
+        return {"cutflow": candidates.cutflow, "in_windows": in_windows, **made}
 
     def _require_judging(
         self, judging: Judging, dataset: DatasetInfo, candidates: Candidates

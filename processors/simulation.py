@@ -126,8 +126,7 @@ class _Simulation(NamedTuple):
             name = f"{batch.dataset}/{batch.stratum}-{batch.attempt}-{batch.index}"
             source = f"stratum {batch.stratum}, batch {batch.index}"
             jobs.append(Job(name, key, batch.dataset, source, batch.trials, task))
-        kept = step != "pilot"
-        function = partial(_simulated, detector=self.detector, seed=seed, with_events=kept)
+        function = partial(_simulated, detector=self.detector, seed=seed, kept=step != "pilot")
         return run_jobs(jobs, function, self.executor, self.ledger / step, title)
 
     def cross_sections(self) -> dict[str, dict[str, float]]:
@@ -151,12 +150,10 @@ def _by_dataset(strata: Sequence[Stratum]) -> list[list[Stratum]]:
     return [list(own) for _, own in itertools.groupby(strata, lambda one: one.dataset.name)]
 
 
-def _simulated(
-    task: tuple[Batch, Generator], detector: Detector, seed: int, with_events: bool
-) -> Record:
-    """The record of a batch; of a pilot run only the counts matter."""
+def _simulated(task: tuple[Batch, Generator], detector: Detector, seed: int, kept: bool) -> Record:
+    """The record of a batch, with its events if they are kept."""
     events, counts = sampling.simulate_batch(*task, detector, seed)
-    return Record(asdict(counts), {"events": events.view(np.uint8)} if with_events else {})
+    return Record(asdict(counts), {"events": events.view(np.uint8)} if kept else {})
 
 
 def _integrated(signal: SignalGenerator, sqrt_s: float, seed: int) -> Record:
@@ -178,9 +175,8 @@ def _total(strata: Iterable[Stratum], counts: dict[Batch, Counts]) -> Counts:
 
 def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale) -> dict[str, Any]:
     """What was simulated of the dataset that some strata make up, as JSON."""
-    dataset = strata[0].dataset
+    dataset, total = strata[0].dataset, _total(strata, counts)
     parts = [_total([stratum], counts) for stratum in strata]
-    total = _total(strata, counts)
     if dataset.is_signal:
         made: dict[str, Any] = {"generated": size.signal_events}
     else:
@@ -189,21 +185,17 @@ def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale)
         made = {"luminosity": size.luminosity}
         made["cross_section_fb"] = dict(zip(_MEASURED, section, strict=True))
     steps = total.cutflow.items()
-    return {
-        "process": dataset.process,
-        "entries": total.entries,
-        **made,
-        "cutflow": [{"step": step, "events": n, "weight": weight} for step, (n, weight) in steps],
-        "strata": [stratum.record(part) for stratum, part in zip(strata, parts, strict=True)],
-    }
+    cutflow = [{"step": step, "events": n, "weight": weight} for step, (n, weight) in steps]
+    rows = [stratum.record(part) for stratum, part in zip(strata, parts, strict=True)]
+    found = {"process": dataset.process, "entries": total.entries, **made}
+    return {**found, "cutflow": cutflow, "strata": rows}
 
 
 def simulate(
     manifest: Manifest, scale: str, output: OutputFolder, execution: Execution
 ) -> list[Path]:
     """Simulate all datasets that ask for it at one scale; InputError if nothing can be written."""
-    settings = manifest.simulation
-    size = settings.scales[scale]
+    settings, size = manifest.simulation, manifest.simulation.scales[scale]
     detector = Detector.varied(manifest.beams, settings.detector)
     origin = provenance(manifest.digest, scale=scale, simulation=settings.model_dump(mode="json"))
     record, written = {}, []

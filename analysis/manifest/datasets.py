@@ -19,23 +19,13 @@ DATA = "data"  # what is measured and not simulated: nobody knows the process of
 LUMINOSITY_TOLERANCE = 0.05  # relative; a cross-section is known about as well
 
 BRANCHES = {
-    "experiment": "__experiment__",
-    "run": "__run__",
-    "event": "__event__",
-    "production": "__production__",
-    "weight": "__weight__",
-    "px1": "daughter__bo0__cm__sppx__bc",
-    "py1": "daughter__bo0__cm__sppy__bc",
-    "pz1": "daughter__bo0__cm__sppz__bc",
-    "charge1": "daughter__bo0__cm__spcharge__bc",
-    "px2": "daughter__bo1__cm__sppx__bc",
-    "py2": "daughter__bo1__cm__sppy__bc",
-    "pz2": "daughter__bo1__cm__sppz__bc",
-    "charge2": "daughter__bo1__cm__spcharge__bc",
-    "beam_E": "beamE",
-    "beam_px": "beamPx",
-    "beam_py": "beamPy",
-    "beam_pz": "beamPz",
+    **{name: f"__{name}__" for name in ("experiment", "run", "event", "production", "weight")},
+    **{
+        f"{quantity}{number}": f"daughter__bo{index}__cm__sp{quantity}__bc"
+        for number, index in ((1, 0), (2, 1))
+        for quantity in ("px", "py", "pz", "charge")
+    },
+    **{f"beam_{part}": f"beam{part.title()}" for part in ("E", "px", "py", "pz")},
     "generated_mass": "generatedMass",
 }
 """What the analysis reads, and the basf2 branch (escaped name) it is read from by default."""
@@ -127,23 +117,22 @@ class Dataset(Section, OfProcess):
         if not self.is_signal and self.luminosity is None:
             kind = "data needs" if self.is_data else "a background needs"
             raise ValueError(f"`luminosity` is missing: {kind} its fb^-1")
+        if self.cross_section is not None:
+            self._check_cross_section(self.cross_section)
         return self
 
-    @model_validator(mode="after")
-    def _fits_its_cross_section(self) -> Self:
-        if self.cross_section is not None:
-            if self.is_signal or not isinstance(self.generated, int):
-                raise ValueError(
-                    "`cross_section` is that of a background and needs its `generated` events"
-                )
-            expected = self.generated / (self.cross_section * FB_PER_NB)
-            if abs((self.luminosity or 0) / expected - 1) > LUMINOSITY_TOLERANCE:
-                raise ValueError(
-                    f"{self.generated} events `generated` at a `cross_section` of "
-                    f"{self.cross_section:g} nb are {expected:.4g} fb^-1, but `luminosity` is "
-                    f"{self.luminosity:g}; correct the one that is wrong"
-                )
-        return self
+    def _check_cross_section(self, section: float) -> None:
+        if self.is_signal or not isinstance(self.generated, int):
+            raise ValueError(
+                "`cross_section` is that of a background and needs its `generated` events"
+            )
+        expected = self.generated / (section * FB_PER_NB)
+        if abs((self.luminosity or 0) / expected - 1) > LUMINOSITY_TOLERANCE:
+            raise ValueError(
+                f"{self.generated} events `generated` at a `cross_section` of {section:g} nb are "
+                f"{expected:.4g} fb^-1, but `luminosity` is {self.luminosity:g}; correct the one "
+                "that is wrong"
+            )
 
     @property
     def mixes_masses(self) -> bool:
@@ -180,8 +169,7 @@ class Dataset(Section, OfProcess):
         for name in self.files:
             is_pattern = glob.has_magic(name) and "://" not in name and not os.path.lexists(name)
             matches = _matching(Path(name)) if is_pattern else [name]
-            is_there = is_pattern or "://" in name or not must_exist or is_file(name)
-            if not matches or not is_there:
+            if not matches or not (is_pattern or "://" in name or not must_exist or is_file(name)):
                 hint = "; run `punzinet simulate` first" if self.simulate else ""
                 if is_pattern:
                     hint = ", nor one that it matches as a pattern ([12] is 1 or 2, * is anything)"

@@ -37,7 +37,6 @@ LARGEST = 1e18
 LONGEST_NAME = 100
 """Bytes of a name that becomes part of those of files, which have 255."""
 OWN_LABEL = "Punzi-net simulation"
-
 MOST_VALUES = 1_000_000
 """Values that a file may stand for: aliases let a few lines stand for more than any memory."""
 
@@ -87,15 +86,10 @@ class Manifest(sections.Section):
                 raise ValueError(f"{key!a}: {value!a} holds half of a character; correct the text")
         return content
 
-    @field_validator("datasets", mode="before")
+    @field_validator("datasets")
     @classmethod
-    def _know_their_names(cls, datasets: Any) -> Any:
-        if not isinstance(datasets, dict):
-            return datasets
-        return {
-            name: {**one, "name": str(name)} if isinstance(one, dict) else one
-            for name, one in datasets.items()
-        }
+    def _know_their_names(cls, datasets: dict[str, Dataset]) -> dict[str, Dataset]:
+        return {name: one.model_copy(update={"name": name}) for name, one in datasets.items()}
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
@@ -222,16 +216,14 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
     simulated = _simulated(output)
     settled: dict[str, Dataset] = {}
     for name, dataset in manifest.datasets.items():
-        changes: dict[str, Any]
         if dataset.simulate is None:
             files = (file if "://" in file else str(path.parent / file) for file in dataset.files)
-            changes = {"files": tuple(files)}
+            changes: dict[str, Any] = {"files": tuple(files)}
         else:
+            size = scales[scale]
             changes = {"files": (str(output.ntuple(name)),), "entries": simulated.get(name)}
-            if dataset.is_signal:
-                changes["generated"] = scales[scale].signal_events
-            else:
-                changes["luminosity"] = scales[scale].luminosity
+            signal, other = {"generated": size.signal_events}, {"luminosity": size.luminosity}
+            changes |= signal if dataset.is_signal else other
         settled[name] = dataset.model_copy(update=changes)
     limits = manifest.limits
     if limits.cross_sections is not None:
@@ -258,17 +250,13 @@ def _read(path: Path) -> Manifest:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: {error.problem}; correct the YAML.") from error
-    # The last ones are what a tag such as !!bool does to a value that is none; a list in itself
-    # has no end.
-    except (
-        yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError, ValueError,
-    ) as error:  # fmt: skip
+    # RecursionError of a list in itself, the others of a tag such as !!bool for what is none.
+    except (yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError,
+            ValueError) as error:  # fmt: skip
         raise InputError(f"{path} is not valid YAML: {error}.") from error
     if size == MOST_VALUES:
-        raise InputError(
-            f"{path} stands for {MOST_VALUES} values or more, by its aliases (*); write out what "
-            "they stand for."
-        )
+        why = "by its aliases (*); write out what they stand for"
+        raise InputError(f"{path} stands for {MOST_VALUES} values or more, {why}.")
     if not isinstance(content, dict):
         raise InputError(f"{path} must be a mapping that holds at least `datasets`.")
     try:
@@ -324,9 +312,8 @@ def _sentence(path: Path, problem: ErrorDetails) -> str:
     if problem["type"] == "missing":
         return f"{path}: {about} is missing."
     if problem["type"] == "extra_forbidden":
-        return (
-            f"{path}: `{key}` is not a setting {did_you_mean(name, _described(above)[1], 'use')}."
-        )
+        hint = did_you_mean(name, _described(above)[1], "use")
+        return f"{path}: `{key}` is not a setting {hint}."
     shown = repr(problem["input"])
     given = f", not {shown}" if len(shown) <= 60 and problem["type"] != "value_error" else ""
     return f"{path}: {about}: {message[:1].lower()}{message[1:]}{given}."
@@ -334,9 +321,7 @@ def _sentence(path: Path, problem: ErrorDetails) -> str:
 
 def _described(location: Iterable[str]) -> tuple[str | None, list[str]]:
     """What the key at `location` is for, by the description of its field, and what keys it has."""
-    meaning: str | None = None
-    fields = Manifest.model_fields
-    parts = iter(location)
+    meaning, fields, parts = None, Manifest.model_fields, iter(location)
     for part in parts:
         if part in fields:
             meaning = fields[part].description

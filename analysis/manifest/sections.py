@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from punzinet.analysis.types import BoolArray, FloatArray
 
 MASS_TOLERANCE = 1e-6  # two masses closer than this (GeV) are the same hypothesis
-MOST_MASSES = 10_000
-"""Masses that a grid may have: many more than any search needs, and few enough for memory."""
+MOST_MASSES = 10_000  # of a grid: more than any search needs, and few enough for memory
 
 Positive = Annotated[float, Field(gt=0)]
 CandidatePolicy = Literal["all", "first", "single"]

@@ -76,14 +76,12 @@ def run_baselines(
     fold, processes = judge.folds["training"].events, everything.backgrounds
     cuts = rectangular_cuts(fold, *chosen, processes=processes)
     found["rectangular"] = results.judge_rectangular(judge, "Rectangular cuts", cuts)
-    section = training.significance_cross_section or 10.0
     slow = training.punzi.model_copy(update={"learning_rate": SIGNIFICANCE_RATE})
-    changes = {"significance_cross_section": section, "punzi": slow}
-    significance = _train(common, "significance", merit, **changes)
+    section = {"significance_cross_section": training.significance_cross_section or 10.0}
+    significance = _train(common, "significance", merit, **section, punzi=slow)
     found["significance-single"] = _network(judge, "Significance loss", significance)["single"]
     comparison = Baselines(judge.mass, judge.training, *judge.merit, found)
     systematics, (ranking, loss) = _systematics(common, punzi), _rank(common, execution)
-
     settings = manifest.baselines.model_dump(mode="json")
     about = provenance_of(manifest, output, "baselines", baselines=settings)
     names = ("baselines.json", "systematics.json", "observables.json")
@@ -95,8 +93,8 @@ def run_baselines(
 
 
 def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]:
-    events = (fold.events for fold in (judge.folds["validation"], judge.judging_fold))
-    scores = (network.logit_numpy(one.features.T) for one in events)
+    folds = judge.folds["validation"], judge.judging_fold
+    scores = (network.logit_numpy(fold.events.features.T) for fold in folds)
     return results.judge_scores(judge, label, *scores)
 
 
@@ -125,12 +123,11 @@ def _systematics(common: _Common, plain: PunziNet) -> Baselines:
 
     The uncertainty is that of the figure of merit, or where it has none that of the baselines.
     """
-    uncertain = common.manifest.figure_of_merit
-    given = uncertain.background_uncertainty
+    uncertain, settings = common.manifest.figure_of_merit, common.manifest.baselines
+    given, key = uncertain.background_uncertainty, "background_uncertainty"
     if not any(given.values() if isinstance(given, dict) else [given]):
-        relative = common.manifest.baselines.background_uncertainty
-        uncertain = uncertain.model_copy(update={"background_uncertainty": relative})
-    known = uncertain.model_copy(update={"background_uncertainty": 0.0})
+        uncertain = uncertain.model_copy(update={key: settings.background_uncertainty})
+    known = uncertain.model_copy(update={key: 0.0})
     aware = _train(common, "systematics", uncertain)
     without, including = common.judge(known), common.judge(uncertain)
     cases = {
@@ -154,10 +151,10 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
     weights = boosted_trees.balanced_weights(process, events.hypothesis, events.weight)
     folds = manifest.training.folds
     training, judging = folds.rows(events.fold)[0], events.fold == folds.judging
-    observables, signal, weight = events.observables, events.signal, weights
-    sample = observables[training], signal[training], weight[training]
+    sample = events.observables[training], events.signal[training], weights[training]
     trees = boosted_trees.train_trees(*sample, number, seed)
-    observables, signal, weight = observables[judging], signal[judging], weight[judging]
+    observables, signal = events.observables[judging], events.signal[judging]
+    weight = weights[judging]
     permuted = permutation_importance(
         trees, observables, signal, scoring="neg_log_loss", n_repeats=REPETITIONS,
         random_state=seed, sample_weight=weight,
@@ -165,12 +162,10 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
     mean, error = permuted.importances_mean, permuted.importances_std
     area = np.array([roc_auc_score(signal, x, sample_weight=weight) for x in observables.T])
     order = np.argsort(-mean, kind="stable")
-    candidates = manifest.search.resolved.candidates
-    names = tuple(candidates[i].name for i in order)
+    names = tuple(manifest.search.resolved.candidates[i].name for i in order)
     measures = (measure[order] for measure in (mean, error, np.maximum(area, 1 - area)))
-    ranking = Ranking(names, *measures)
     loss = log_loss(signal, trees.predict_proba(observables), sample_weight=weight)
-    return ranking, float(loss)
+    return Ranking(names, *measures), float(loss)
 
 
 def _observe(common: _Common, execution: Execution) -> ObservedEvents:

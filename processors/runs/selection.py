@@ -8,9 +8,9 @@ from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, 
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.sections import hypothesis_rows
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.training.data import judging_factors
-from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import is_complete
 from punzinet.processors.datasets import Chunk, DatasetInfo
 from punzinet.processors.executors import Execution
@@ -29,7 +29,8 @@ def run_selection(
     saved = load_network(output.network(network))
     cut, windows, unblind = saved.single_cut, saved.windows, options.get("unblind", False)
     comparison = _comparison(manifest, saved.network, unblind=unblind)
-    judging = _judging(manifest, output, windows)
+    folds = manifest.training.folds  # as in the sensitivity of the network
+    judging = Judging(folds.judging, *judging_factors(output.tensors, windows, folds))
 
     def select(datasets: dict[str, DatasetInfo]) -> tuple[SelectionProcessor, dict[Chunk, Any]]:
         made = SelectionProcessor(datasets.values(), saved, comparison, judging)
@@ -54,12 +55,10 @@ def run_selection(
         for name, dataset in processor.datasets.items()
     }
     # In the window of each: efficiency of signal, background at the target luminosity.
-    hypotheses = []
-    for m, (mass, trained) in enumerate(zip(windows.mass, windows.training, strict=True)):
-        sums = ({process: float(of[i, m]) for process, of in totals.items()} for i in (0, 1))
-        role = "training" if trained else "validation"
-        counts = dict(zip(STAGES, sums, strict=True))
-        hypotheses.append({"mass": float(mass), "role": role, **counts})
+    hypotheses = hypothesis_rows(windows.mass, windows.training)
+    for m, row in enumerate(hypotheses):
+        for i, stage in enumerate(STAGES):
+            row[stage] = {process: float(of[i, m]) for process, of in totals.items()}
     content = {"provenance": settings, "datasets": datasets, "hypotheses": hypotheses}
     written = [output.histograms, output.selection_cutflow]
     if comparison is not None:
@@ -78,12 +77,6 @@ def run_selection(
         }
     write_json(output.selection_cutflow, content)
     return written
-
-
-def _judging(manifest: Manifest, output: OutputFolder, windows: Windows) -> Judging:
-    """The events that judge the network in its sensitivity, scaled as there."""
-    folds = manifest.training.folds
-    return Judging(folds.judging, *judging_factors(output.tensors, windows, folds))
 
 
 def _comparison(manifest: Manifest, network: PunziNet, *, unblind: bool) -> Comparison | None:

@@ -73,10 +73,8 @@ def run_study(
     sample = scale_background(load_sample(output.tensors, windows, settings.folds), study.scaled)
     if study.background < 1:
         sample = thin_background(sample, study.background, np.random.default_rng(seed))
-    pretrained = _pretrained(output, study)
-    result = train_visibly(
-        manifest, sample, settings, folder, pretrained=pretrained, may_fail=True, resume=resume
-    )
+    how = {"pretrained": _pretrained(output, study), "may_fail": True, "resume": resume}
+    result = train_visibly(manifest, sample, settings, folder, **how)
     del sample
     about = provenance_of(manifest, output, f"paper {study.name}", **study.recipe())
     everything = load_sample(output.tensors, windows, settings.folds, every_mass=True)
@@ -85,13 +83,12 @@ def run_study(
     nets = {trained.name: trained.network for trained in result.networks}
     events = read_tensor_events(output.tensors, windows.search).of_fold(settings.folds.judging)
     converged = np.array([trained.converged for trained in result.punzi], dtype=bool)
-    drawn: dict[str, Any] = {"replicas": REPLICAS, "seed": seed}
-    judged = judgement.judge(nets, sensitivity, judge, events, converged, **drawn)
-    judged.write(folder.judgement)
+    judging = nets, sensitivity, judge, events, converged
+    judgement.judge(*judging, replicas=REPLICAS, seed=seed).write(folder.judgement)
     networks = {trained.name: _outcome(trained) for trained in result.networks}
     content = {"provenance": about, "label": study.label, "networks": networks}
-    write_json(folder.root / "study.json", content)
-    return [folder.root / "study.json", folder.judgement, *written]
+    write_json(path := folder.root / "study.json", content)
+    return [path, folder.judgement, *written]
 
 
 def train_visibly(
@@ -147,19 +144,15 @@ def _judge_and_save(
 
 def _outcome(trained: train.TrainedNetwork) -> dict[str, Any]:
     """What became of the training of a network, as JSON."""
-    return {
-        "validation_loss": trained.loss if np.isfinite(trained.loss) else None,
-        "epoch": trained.epoch,
-        "converged": trained.converged,
-        "messages": list(trained.messages),
-    }
+    loss, messages = trained.loss if np.isfinite(trained.loss) else None, list(trained.messages)
+    how = {"epoch": trained.epoch, "converged": trained.converged, "messages": messages}
+    return {"validation_loss": loss, **how}
 
 
 def thin_background(sample: Sample, share: float, rng: np.random.Generator) -> Sample:
     """Keep only a random share of the training background, weighted up to stand for all of it."""
     events = sample.training
-    kept = np.flatnonzero((events.process == SIGNAL) | (rng.random(len(events)) < share))
-    thinned = events[kept]
+    thinned = events[(events.process == SIGNAL) | (rng.random(len(events)) < share)]
     weight = np.where(thinned.process == SIGNAL, thinned.weight, thinned.weight / share)
     return replace(sample, training=replace(thinned, weight=weight.astype(events.weight.dtype)))
 

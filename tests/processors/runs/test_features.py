@@ -152,17 +152,6 @@ def test_an_interruption_costs_no_work(done, tmp_path, ntuples, written, monkeyp
     assert contents(tmp_path) == contents(done.root)
 
 
-def test_another_file_costs_only_its_own_chunks(tmp_path, ntuples, written):
-    output = run(make_manifest(ntuples), tmp_path / "output")
-    written.clear()
-    path = write_ntuple(tmp_path / "more.root", make_events(9, 500))
-    both = {"process": "tautau", "files": [str(ntuples["tautau"]), str(path)]}
-    run(make_manifest({**ntuples, "tautau": both}), output.root)
-    assert [path.name for path in written] == ["more-0-500.parquet"]
-    fresh = run(make_manifest({**ntuples, "tautau": both}), tmp_path / "fresh")
-    assert contents(output.root) == contents(fresh.root)
-
-
 def test_a_damaged_tensor_is_made_again(done, tmp_path, ntuples):
     output = run(make_manifest(ntuples), tmp_path)
     cut, flipped, gone = sorted(output.tensors.rglob("*.parquet"))[:3]

@@ -1,7 +1,6 @@
 """Constants of nature (PDG 2024; GeV and natural units).
 
-Ours and not those of `particle`: its electron mass changes with its version, and with it every
-simulated event.
+Not those of `particle`, whose electron mass, and every simulated event, changes with its version.
 """
 
 from typing import Final

@@ -7,8 +7,7 @@ weights that are not negative only candidates that add signal need to be looked 
 A cut is a value of the output before the sigmoid; an event is selected if its own is at least
 that. Where several candidates are equally good the tightest is taken.
 
-Where no simulated background passes, the upper limit on it takes the place of none: no cut gains by
-emptying a window.
+Where no simulated background passes, its upper limit counts: no cut gains by emptying a window.
 """
 
 from collections.abc import Sequence

@@ -43,8 +43,7 @@ class ScaledFold:
     def of(cls, sample: Sample, part: str) -> Self:
         """Scale the events of a part of a sample, whose windows count all hypotheses to judge.
 
-        What trains or validates is scaled to the total that both make expect, without any look at
-        test events.
+        What trains or validates is scaled to the total that both make expect, as if nothing tested.
 
         InputError if a background process has events, but none in this part.
         """
@@ -133,9 +132,8 @@ class Judge:
         variance V above and below, because √V bends where few events pass. Where none does, the
         background is the `unseen_background`, and as uncertain as it is large.
 
-        The events are ranked ones of a fold, of the one that judges if it is not given. Returns
-        what the cut achieves, and the uncertainty of the average σ_min over the training
-        hypotheses in fb.
+        The events are ranked ones of a fold, by default the one that judges. Returns what the cut
+        achieves, and the uncertainty of the average σ_min over the training hypotheses in fb.
         """
         fold, (figure, luminosity) = fold or self.judging_fold, self.merit
         cuts = np.full(events.hypotheses, cut, dtype=np.float64)

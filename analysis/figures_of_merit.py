@@ -49,8 +49,7 @@ def background_variance(background: Count, by_process: Any, uncertainty: Any) ->
     """Variance V = B + (rB)² + Σ (r_p B_p)² of the background events that will be counted.
 
     There is B of any shape, the same by process, P times, and a `BackgroundUncertainty`. It is
-    nothing but arithmetic, for numpy, torch and numba alike; without uncertainties it is B itself,
-    to the last bit.
+    arithmetic for numpy, torch and numba alike; without uncertainties it is B to the last bit.
     """
     variance: Count = background + (background * uncertainty.overall) ** 2
     for process in range(len(uncertainty.by_process)):

@@ -20,8 +20,7 @@ FOLDS = 5  # number of folds of equal expected size
 class Folds(NamedTuple):
     """Which fold validates, and which one judges; the others train.
 
-    Validation events choose: the best epoch, and cuts. Without test events they also judge, as in
-    the paper (80/20).
+    Validation events choose: the best epoch, and cuts. Without test events they judge, too (80/20).
     """
 
     validation: int

@@ -183,8 +183,7 @@ class SignificanceLoss(PunziLoss):
     """Mean of 1/Z² with Z = S/√(S + V) (Elwood and Krücker, arXiv:1806.00322, Eq. 8 here).
 
     The significance needs what a search for something unknown does not know, the cross-section
-    of the signal. One is assumed for all hypotheses. V is the variance of the background, its
-    number if that is known.
+    of the signal. One is assumed for all hypotheses. V is the variance of the background.
     """
 
     cross_section: float = 10.0  # assumed of every signal, in fb; set after the loss is made

@@ -75,8 +75,7 @@ class Windows:
     def assign(self, variable: FloatArray) -> tuple[IntArray, IntArray]:
         """Find the windows each event lies in, by (n,) values of the variable; NaN lies nowhere.
 
-        Two (n,) int16 arrays: the event lies strictly inside the windows start..stop-1, and in none
-        where they are equal.
+        Two (n,) int16 arrays: it lies strictly inside windows start..stop-1, in none if equal.
         """
         low, high = self.low, self.high
         borders = np.linspace(low[0], high[-1], CELLS, endpoint=False)

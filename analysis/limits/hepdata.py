@@ -29,8 +29,7 @@ COMMENT = (
 def write_hepdata(folder: Path, limits: Limits, search: Search = RECOIL) -> list[Path]:
     """Write ``submission.yaml`` and its tables, and return the files.
 
-    The table of couplings is left out where no cross-section is known. InputError if the folder
-    cannot be written to.
+    There are couplings where a cross-section is known. InputError if the folder takes no files.
     """
     level = f"Expected upper limits at {100 * limits.confidence_level:g}% CL on"
     coupling = rf"{level} the coupling $g'$ for $\mathcal{{B}}({search.decay})=1$"

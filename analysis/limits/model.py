@@ -7,8 +7,7 @@ process, whose effective number is (Σw)²/Σw² (Barlow and Beeston 1993).
 
 Where not one simulated event of any background passes, a sample named ``unseen`` stands for the
 largest background that cannot be excluded (`unseen_background`), as uncertain as one event. A
-process without events beside others with events adds nothing: their constraint already is as wide
-as a few of its events.
+process without events beside others adds nothing: their constraint is as wide as a few of its own.
 
 The yields are those of the test events, scaled to all events of the tensors.
 """

@@ -41,12 +41,13 @@ class Engine(ABC):
     """Trains and evaluates networks with layers of some widths, inputs first, 1 last.
 
     The loss is that of the whole sample, or a `SignificanceLoss` in its place; `bce_scale` (H + P,)
-    are factors on the weights of each signal hypothesis, and each background process, in the
-    cross-entropy.
+    are factors on the weights of hypotheses, and of background processes, in the cross-entropy.
     """
 
-    def __init__(self, events: PackedEvents, widths: tuple[int, ...], loss: PunziLoss) -> None:
-        self.events, self.widths, self.loss = events, widths, loss
+    def __init__(
+        self, events: PackedEvents, widths: tuple[int, ...], loss: PunziLoss, bce_scale: FloatArray
+    ) -> None:
+        self.events, self.widths, self.loss, self.bce_scale = events, widths, loss, bce_scale
         self.ranks = events.ranks
 
     @abstractmethod
@@ -80,21 +81,14 @@ class Engine(ABC):
 class FusedEngine(Engine):
     """Trains and evaluates networks with compiled kernels."""
 
-    def __init__(
-        self,
-        events: PackedEvents,
-        widths: tuple[int, ...],
-        loss: PunziLoss,
-        bce_scale: FloatArray,
-        dtype: type[np.floating] = np.float32,
-    ) -> None:
-        """Make an engine; double precision is for tests, and slow."""
-        super().__init__(events, widths, loss)
-        self._dtype, self._widths = dtype, np.array(widths)
-        signal, background = np.split(bce_scale, [events.hypotheses])
+    def __init__(self, *about: Any, dtype: type[np.floating] = np.float32) -> None:
+        """Make an engine of what `Engine` takes; double precision is for tests, and slow."""
+        super().__init__(*about)
+        self._dtype, self._widths = dtype, np.array(self.widths)
+        events, loss, merit = self.events, self.loss, self.loss.figure_of_merit
+        signal, background = np.split(self.bce_scale, [events.hypotheses])
         scale = np.concatenate([signal, np.tile(background, len(events.ranges))])
         self._labels = Labels(events.hypotheses, scale.astype(dtype))
-        merit = loss.figure_of_merit
         self._totals = Totals(
             loss.signal_total.numpy(),
             loss.background_total.numpy(),
@@ -107,7 +101,7 @@ class FusedEngine(Engine):
         )
         workers = min(PARTS, numba.get_num_threads())
         self._threads = ThreadPoolExecutor(workers)
-        self._work = [Workspace.of(widths, dtype) for _ in range(workers)]
+        self._work = [Workspace.of(self.widths, dtype) for _ in range(workers)]
 
     def gradients(self, loss: Loss, parameters: FloatArray, tiles: IntArray) -> Gradients:
         """See `Engine`."""
@@ -201,28 +195,20 @@ class _Columns(NamedTuple):
 class AutogradEngine(Engine):
     """Trains and evaluates networks with PyTorch, without any hand-written gradient.
 
-    Events, parameters and losses stay on the device for a whole epoch; all networks go through a
-    batch together.
+    Events, parameters and losses stay on the device for an epoch; all networks share a batch.
     """
 
     def __init__(
-        self,
-        events: PackedEvents,
-        widths: tuple[int, ...],
-        loss: PunziLoss,
-        bce_scale: FloatArray,
-        *,
-        device: str = "cpu",
-        dtype: torch.dtype = torch.float32,
+        self, *about: Any, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
-        """Make an engine; InputError if there is no such device."""
+        """Make an engine of what `Engine` takes; InputError if there is no such device."""
+        super().__init__(*about)
         self._device = usable_device(device)
         self._dtype = dtype
         self._wide = wide(torch.zeros(1, device=self._device)).dtype
-        loss = copy.deepcopy(loss).to(dtype=self._wide).to(self._device)
-        super().__init__(events, widths, loss)
-        features, weight, *windows = events.columns()
-        scale = np.roll(bce_scale, events.processes)  # backgrounds first, here
+        self.loss = copy.deepcopy(self.loss).to(dtype=self._wide).to(self._device)
+        features, weight, *windows = self.events.columns()
+        scale = np.roll(self.bce_scale, self.events.processes)  # backgrounds first, here
         floats = [torch.from_numpy(one).to(dtype=dtype) for one in (scale, features, weight)]
         integers = [torch.from_numpy(one) for one in windows]
         self._bce_scale, *self._all = [one.to(self._device) for one in floats + integers]

@@ -3,9 +3,8 @@
 *Everything is signal*: a step too long throws the network to an output of one everywhere,
 where no gradient leads back. The loss is then what it would be without any cut.
 
-*A dead hypothesis*: all signal of some mass is rejected. Its σ_min is astronomical and is all
-that counts in the mean, so that the other masses stop learning. Steps of limited length bring
-it back, if anything does.
+*A dead hypothesis*: all signal of some mass is rejected. Its σ_min is astronomical and all that
+counts in the mean: other masses stop learning. Steps of limited length may bring it back.
 """
 
 from collections.abc import Callable, Iterator, Sequence

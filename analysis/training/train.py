@@ -91,9 +91,8 @@ def train_networks(
     The luminosity is the target in fb^-1. With `pretrained`, (N, K) parameters from an earlier
     pretraining with the same settings, that is not repeated, and the result has no pretrained
     networks of its own. With `may_fail` there is a result even if not one network converged; with
-    `resume` a checkpoint is continued. Interrupted if the training was asked to stop, after a
-    checkpoint has been written; InputError if the checkpoint is of another training, or not one
-    network converged.
+    `resume` a checkpoint is continued. Interrupted if the training was asked to stop, with a
+    checkpoint; InputError if the checkpoint is of another training, or not one network converged.
     """
     identity: dict[str, Any] = {
         "training": settings.model_dump(mode="json", exclude=WITHOUT_CONSEQUENCE),

@@ -33,7 +33,7 @@ def parameters(networks=1, widths=WIDTHS):
 def both(packed, objective, widths=WIDTHS, dtype=np.float64):
     """The compiled kernels, and their reference in double precision."""
     reference = AutogradEngine(packed, widths, *objective, dtype=torch.float64)
-    return FusedEngine(packed, widths, *objective, dtype), reference
+    return FusedEngine(packed, widths, *objective, dtype=dtype), reference
 
 
 def assert_same_gradient(pair, vectors, tiles, rtol=1e-10):
@@ -74,7 +74,7 @@ def test_every_loss_is_that_of_the_loss_module(small_sample, make_objective, pac
     average = gmean if options.get("average") == "geometric" else np.mean
     assert average(values.sigma, axis=1) == pytest.approx(values.loss)
     if list(options) == ["background_uncertainty"]:
-        plain = FusedEngine(packed, WIDTHS, *make_objective(small_sample), np.float64)
+        plain = FusedEngine(packed, WIDTHS, *make_objective(small_sample), dtype=np.float64)
         assert (values.sigma > plain.punzi_values(parameters()).sigma).all()
 
 

@@ -81,24 +81,19 @@ class Engine(ABC):
 class FusedEngine(Engine):
     """Trains and evaluates networks with compiled kernels."""
 
-    def __init__(self, *about: Any, dtype: type[np.floating] = np.float32) -> None:
+    def __init__(self, *given: Any, dtype: type[np.floating] = np.float32) -> None:
         """Make an engine of what `Engine` takes; double precision is for tests, and slow."""
-        super().__init__(*about)
+        super().__init__(*given)
         self._dtype, self._widths = dtype, np.array(self.widths)
         events, loss, merit = self.events, self.loss, self.loss.figure_of_merit
         signal, background = np.split(self.bce_scale, [events.hypotheses])
         scale = np.concatenate([signal, np.tile(background, len(events.ranges))])
         self._labels = Labels(events.hypotheses, scale.astype(dtype))
-        self._totals = Totals(
-            loss.signal_total.numpy(),
-            loss.background_total.numpy(),
-            events.ranges,
-            loss.luminosity,
-            np.array([merit.constant, merit.a, merit.b]),
-            loss.uncertainty,
-            loss.cross_section if isinstance(loss, SignificanceLoss) else 0.0,
-            merit.average == "geometric",
-        )
+        totals = loss.signal_total.numpy(), loss.background_total.numpy(), events.ranges
+        constants = np.array([merit.constant, merit.a, merit.b])
+        cross_section = loss.cross_section if isinstance(loss, SignificanceLoss) else 0.0
+        about = (*totals, loss.luminosity, constants, loss.uncertainty, cross_section)
+        self._totals = Totals(*about, merit.average == "geometric")
         workers = min(PARTS, numba.get_num_threads())
         self._threads = ThreadPoolExecutor(workers)
         self._work = [Workspace.of(self.widths, dtype) for _ in range(workers)]
@@ -199,10 +194,10 @@ class AutogradEngine(Engine):
     """
 
     def __init__(
-        self, *about: Any, device: str = "cpu", dtype: torch.dtype = torch.float32
+        self, *given: Any, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         """Make an engine of what `Engine` takes; InputError if there is no such device."""
-        super().__init__(*about)
+        super().__init__(*given)
         self._device = usable_device(device)
         self._dtype = dtype
         self._wide = wide(torch.zeros(1, device=self._device)).dtype

@@ -273,16 +273,9 @@ def _iterate(parameters: FloatArray, curvature: Arrays, evaluate: Evaluate) -> f
     # PyTorch multiplies the gradient with lr · min(1, 1/Σ|g|) for its first step.
     gradient = known[start][1]
     first = FIRST_STEP * max(1.0, np.abs(gradient).sum()) / max(np.linalg.norm(gradient), 1e-300)
-    optimizer = torch.optim.LBFGS(
-        [vector],
-        lr=1.0 if curvature else float(first),
-        max_iter=1,
-        max_eval=1 + TRIALS,
-        tolerance_grad=0,
-        tolerance_change=0,
-        history_size=MEMORY,
-        line_search_fn="strong_wolfe",
-    )
+    options: dict[str, Any] = {"max_iter": 1, "max_eval": 1 + TRIALS, "history_size": MEMORY}
+    options |= {"tolerance_grad": 0, "tolerance_change": 0, "line_search_fn": "strong_wolfe"}
+    optimizer = torch.optim.LBFGS([vector], 1.0 if curvature else float(first), **options)
     optimizer.state[vector].update(_unpack(curvature))
     optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch's
     curvature.clear()  # of the state, `al` is scratch

@@ -231,14 +231,10 @@ def _trained(
     """Networks at their best epochs of a phase; histories are written if there is a folder."""
     for number, network in enumerate(networks):
         vector_to_parameters(torch.from_numpy(state.best[number]).float(), network.parameters())
-        trained = TrainedNetwork(
-            f"{phase}-{number:02d}",
-            network,
-            float(state.best_loss[number]),
-            int(state.best_epoch[number]),
-            not (state.stopped[number] or state.dead[number].any()),
-            tuple(state.messages[number]),
-        )
+        loss, epoch = float(state.best_loss[number]), int(state.best_epoch[number])
+        converged = not (state.stopped[number] or state.dead[number].any())
+        about = loss, epoch, converged, tuple(state.messages[number])
+        trained = TrainedNetwork(f"{phase}-{number:02d}", network, *about)
         if output is not None:
             history = pa.table(state.history(number))
             with atomic_path(output.network(trained.name) / HISTORY) as path:

@@ -35,12 +35,10 @@ def write_figures(
 ) -> list[Path]:
     """Draw all baselines, the study of systematics and the ranks; return the files written."""
     one, uncertain = "ratio to\nPunzi-net, one cut", "ratio to uncertain,\ntrained for that"
-    mass = search.parameter
-    figures = {
-        "baselines": comparison_figure(comparison, "punzi-single", one, mass),
-        "systematics": comparison_figure(systematics, "aware-uncertain", uncertain, mass),
-        "observables": ranking_figure(ranking, search),
-    }
+    drawn = (comparison, "punzi-single", one), (systematics, "aware-uncertain", uncertain)
+    first, second = (comparison_figure(*about, search.parameter) for about in drawn)
+    ranks = ranking_figure(ranking, search)
+    figures = {"baselines": first, "systematics": second, "observables": ranks}
     return style.save_all(figures.items(), folder)
 
 

@@ -127,10 +127,9 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
         axes.axvline(1, color="black", linewidth=0.6)
         axes.axvline(target, color=style.RED, linewidth=0.6, linestyle=(0, (4, 2)))
         axes.set_title(title, fontsize=SMALL)
-    labels = []
-    for effect in effects:
-        lost = effect.networks - effect.converged
-        labels.append(textwrap.fill(effect.label + (f" ({lost} lost)" if lost else ""), 24))
+    lost = (effect.networks - effect.converged for effect in effects)
+    said = (one.label + (f" ({n} lost)" if n else "") for one, n in zip(effects, lost, strict=True))
+    labels = [textwrap.fill(one, 24) for one in said]
     first.set_yticks(range(len(effects))[::-1], labels)
     first.set_ylim(-0.6, len(effects) - 0.4)
     first.set_title("mean " + r"$\sigma_\mathrm{min}$" + "\n[fb]", fontsize=SMALL)

@@ -62,6 +62,7 @@ def lookup_data(
         "further": _limits(output.limits, keys),
     }
     hypotheses = _rows(columns)
+    written = {"title": variable.title, "unit": variable.plain_unit, "mass": variable.mass.title}
     found = dict.fromkeys(name for row in hypotheses for name in row["yields"]["before"])
     return {
         "luminosity": sensitivity.luminosity,
@@ -70,13 +71,7 @@ def lookup_data(
         "labels": {n: labels.get(n, n) for n in [SIGNAL_PROCESS, *labels, *found] if n in found},
         "selections": list(compared),
         "particle": plain_label(windows.search.particle, windows.search.particle),
-        "variable": {
-            "title": variable.title,
-            "unit": variable.plain_unit,
-            "centre": centre_of(variable),
-            "mass": variable.mass.title,
-            "squared": variable.dimension == 2,
-        },
+        "variable": written | {"centre": centre_of(variable), "squared": variable.dimension == 2},
         "spectrum": _spectrum(output.histograms, variable.mass),
         "around": _spectrum(output.histograms, variable),
         "hypotheses": hypotheses,
@@ -114,19 +109,12 @@ def _selection(
     same = [name for name in names if name.rsplit("-", 1)[-1] == number]
     chosen = getattr(sensitivity.networks[(same or names)[0]], cut)
     mean, error, bound = sensitivity.average(names, cut)
-    columns = {
-        "cut": _finite(1 / (1 + np.exp(-chosen.cut))),
-        "efficiency": _finite(chosen.efficiency),
-        "background": _finite(chosen.background),
-        "sigma": _finite(chosen.sigma_min),
-        "error": _finite(chosen.sigma_min_error),
-        "bound": chosen.bound.tolist(),
-        "mean": _finite(mean),
-        "meanError": _finite(error),
-        "meanBound": bound.tolist(),
-        "networks": [len(names)] * len(mean),
-    }
-    return _rows(columns)
+    columns = {"cut": 1 / (1 + np.exp(-chosen.cut)), "efficiency": chosen.efficiency}
+    columns |= {"background": chosen.background, "mean": mean, "meanError": error}
+    columns |= {"sigma": chosen.sigma_min, "error": chosen.sigma_min_error}
+    known = {name: _finite(column) for name, column in columns.items()}
+    known |= {"bound": chosen.bound.tolist(), "meanBound": bound.tolist()}
+    return _rows({**known, "networks": [len(names)] * len(mean)})
 
 
 def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:

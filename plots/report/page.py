@@ -66,33 +66,28 @@ def make_report(
     environment.loader = jinja2.FileSystemLoader(TEMPLATES)
     environment.filters |= {"number": number, "yaml": _yaml}
     environment.policies["json.dumps_kwargs"] = JSON
-    words = ("particle", "reaction", "decay")
+    words, captioned = ("particle", "reaction", "decay"), captions["limits"]
+    shown: dict[str, Any] = {"manifest": manifest, "sensitivity": sensitivity, "network": network}
+    shown |= {"mass": windows.mass.tolist(), "trained": int(windows.training.sum())}
+    shown |= {"compared": compared, "timing": timing, "total": total}
     page = environment.get_template("report.html.j2").render(
+        **shown,
         **_results(output, own),
         **_averages(sensitivity),
         # The median, not the smallest: that is where hardly any simulated background passes.
         median=float(np.median(sensitivity.networks[network].single.sigma_min)),
-        sensitivity=sensitivity,
-        network=network,
-        mass=windows.mass.tolist(),
-        trained=int(windows.training.sum()),
         search={name: plain_label(search.particle, getattr(search, name)) for name in words},
-        mass_title=search.variable.mass.title,
-        variable_title=search.variable.title,
-        figures=[one for one in pictures if one.name not in captions["limits"]],
-        limit_pictures=[one for one in pictures if one.name in captions["limits"]],
+        variable=search.variable,
+        figures=[one for one in pictures if one.name not in captioned],
+        limit_pictures=[one for one in pictures if one.name in captioned],
         paper=read_pictures(output.paper, captions["paper"], own),
         baseline_pictures=read_pictures(output.baselines, captions["baselines"], own),
         validation_pictures=read_pictures(output.simulation, captions["validation"], own),
-        compared=compared,
         compared_pictures=_compared(output, captions, compared),
         windows=tables.windows_table(windows),
         networks=tables.networks_table(sensitivity, output),
         optimism=tables.optimism_table(sensitivity),
-        timing=timing,
-        total=total,
         provenance=_provenance(output),
-        manifest=manifest,
         data=lookup_data(output, windows, sensitivity, network, labels),
     )
     with atomic_path(output.report) as partial_path:

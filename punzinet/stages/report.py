@@ -41,11 +41,6 @@ def _run(context: Context) -> Written:
     return written
 
 
-def _compared(folder: str | None) -> list[str]:
-    """The result of another run that is shown."""
-    return [str(OutputFolder(Path(folder)).sensitivity)] if folder else []
-
-
 REPORT: Stage = Stage(
     name="report",
     run=_run,
@@ -58,6 +53,8 @@ REPORT: Stage = Stage(
     shows=lambda context: (LIMITS, BASELINES, *everything(context), PUBLISHED, VALIDATE),
     parts=lambda _: (PUBLISHED, REPORT),  # the first costs seconds
     writes=("report.html",),
-    files=lambda context: _compared(context.options.compare),
+    files=lambda on: [
+        str(OutputFolder(Path(folder)).sensitivity) for folder in [on.options.compare] if folder
+    ],
     options=("network", "compare"),
 )

@@ -157,6 +157,8 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
         make_phase(rng, style.SIGMA_MIN, (21.0, 7.5), 5e-4, epochs),
     )
     spectra = [make_spectrum(rng, windows, passing) for passing in (1.0, 0.01)]
+    signals = {mass: make_features(rng, 2 - mass / 8) for mass in (1.1, 4.1, 7.1)}
+    others = {name: make_features(rng, 0.4 + 0.3 * i) for i, name in enumerate(BACKGROUNDS)}
     return {
         "recoil_mass": mass_figure(
             spectra, spectra[0][1], efficiency=[np.full(masses, e) for e in (0.38, 0.31)],
@@ -167,12 +169,7 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
         "figure_of_merit": figure_of_merit_figure(sensitivity, RECOIL.parameter),
         "training_history": history_figure(list(phases)),
         "output_vs_mass": outputs_figure(outputs, luminosity=50.0, variable=RECOIL.variable),
-        "features": features_figure(
-            RECOIL,
-            {mass: make_features(rng, 2 - mass / 8) for mass in (1.1, 4.1, 7.1)},
-            {name: make_features(rng, 0.4 + 0.3 * i) for i, name in enumerate(BACKGROUNDS)},
-            PROCESSES,
-        ),
+        "features": features_figure(RECOIL, signals, others, PROCESSES),
         "widths": widths_figure(windows, {0.9: 0.3, 4.1: 0.27}),
         "peaks": peaks_figure(windows, peaks),
     }  # fmt: skip

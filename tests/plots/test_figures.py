@@ -38,14 +38,11 @@ def test_widths_are_those_of_all_fits_and_published_ones(figures):
     assert drawn == {"fitted": 75, "interpolated": 12, "published": 2}
 
 
-@pytest.mark.parametrize(
-    ("changes", "shown"),
-    [({}, "Simulation"), ({"label": "Our experiment"}, "Our experiment")],
-)
-def test_only_the_default_data_is_called_our_own(changes, shown):
+@pytest.mark.parametrize(("label", "shown"), [(None, "Simulation"), ("Of others", "Of others")])
+def test_only_the_default_data_is_called_our_own(label, shown):
     manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})
     axes = Figure().subplots()
-    with style.style(), style.labelled(manifest.model_copy(update=changes)):
+    with style.style(), style.labelled(manifest.model_copy(update={"label": label})):
         style.add_label(axes)
     assert axes.get_title("left") == shown
 

@@ -67,12 +67,12 @@ def test_a_branch_that_is_missing_or_no_number_is_named(branches, further, alias
         find_columns(dataset(branches=aliases), "x.root", branches, further)
 
 
-def test_momenta_in_the_cms_have_other_names():
+def test_branches_have_the_names_of_basf2_and_momenta_in_the_cms_others():
+    charge = "daughter__bo0__cm__spcharge__bc"
     cms = dataset(frame="cms", branches={"pz2": "mine"}).branch_of
-    assert cms["px1"] == "daughter__bo0__cm__spuseCMSFrame__bopx__bc__bc"
     assert cms["py2"] == "daughter__bo1__cm__spuseCMSFrame__bopy__bc__bc"
-    assert cms["pz2"] == "mine"
-    assert cms["charge1"] == BRANCHES["charge1"]
+    assert (BRANCHES["pz2"], BRANCHES["charge1"]) == ("daughter__bo1__cm__sppz__bc", charge)
+    assert (cms["pz2"], cms["charge1"]) == ("mine", charge)
 
 
 def column(values, kind=InMemory):

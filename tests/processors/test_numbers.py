@@ -43,18 +43,15 @@ def run(tmp_path):
     return make
 
 
-def but(values, at, value):
-    """Values but for another one here and there."""
+def ones(n, at=(), value=0.0, *, of=1):
+    """The same number n times, or those given, but for another one here and there."""
+    values = np.full(n, of, dtype=np.float64)
     values[at] = value
     return values
 
 
-def ones(n, at=(), value=0.0):
-    return but(np.ones(n), at, value)
-
-
 def masses(at, value):
-    return but(np.repeat(MASSES, N), at, value)
+    return ones(6 * N, at, value, of=np.repeat(MASSES, N))
 
 
 EVERY = slice(None)
@@ -78,16 +75,13 @@ EVERY = slice(None)
          r"9 entries of .*signal\.root have generatedMass = 1\.0003 GeV, nearly"),
         ("signal", {"generated_mass": masses(EVERY, 1000)}, {}, "2400 entries .* no hypothesis"),
         ("tautau", {"event": np.zeros(900, np.uint32)}, {}, "900 entries of .*root are 2 ev"),
-        *(
-            ("tautau", {"event": values}, {}, rf"__event__ of .*tautau.root holds {said}, but")
-            for values, said in (
-                (np.arange(900, dtype=np.float32) + 2**24 - 100, "16777216 as float32"),
-                (np.arange(900.0) + 2**53, "9.007199255e.15 as float64"),
-                (np.arange(900) + 0.5, "0.5 as float64"),
-                (ones(900, 800, np.nan), "nan as float64"),
-                (ones(900, 800, np.inf), "inf as float64"),
-            )
-        ),
+        *(("tautau", {"event": values}, {}, rf"__event__ of .*tautau.root holds {said}, but")
+          for values, said in (
+              (np.arange(900, dtype=np.float32) + 2**24 - 100, "16777216 as float32"),
+              (np.arange(900.0) + 2**53, "9.007199255e.15 as float64"),
+              (np.arange(900) + 0.5, "0.5 as float64"),
+              (ones(900, 800, np.nan), "nan as float64"),
+              (ones(900, 800, np.inf), "inf as float64"))),
     ],
 )  # fmt: skip
 def test_numbers_that_cannot_be(run, dataset, columns, settings, sentence):
@@ -142,8 +136,6 @@ def test_an_efficiency_is_refused_where_it_is_above_one_by_more_than_its_error(
     allowed = generated + further + 5 * spread * np.sqrt(usable)
     above = max(1.0, correction) * usable - allowed
     assume(abs(above) > 1e-6 * generated or above == 0)
-    wrong = (
-        pytest.raises(InputError, match="Dataset z: the weights of") if above > 0 else nullcontext()
-    )
-    with wrong:
+    refused = pytest.raises(InputError, match="Dataset z: the weights of")
+    with refused if above > 0 else nullcontext():
         check_efficiencies({"z": signal}, {Chunk("z", "z.root", 0, usable): part}, correction)

@@ -56,10 +56,10 @@ def test_chunks_cover_every_entry_once_and_never_grow_too_large(entries, chunk_s
     assert [i for c in chunks for i in range(c.start, c.stop)] == list(range(entries))
 
 
-@pytest.mark.parametrize(("executor", "workers"), [("iterative", 1), ("futures", 2)])
-def test_results_come_by_chunk_in_order(run, ntuples, executor, workers):
+@pytest.mark.parametrize("how", [{}, {"executor": "futures", "workers": 2}])
+def test_results_come_by_chunk_in_order(run, ntuples, how):
     files, _ = preflight(make_manifest(ntuples))
-    results = run(EventNumbers, files, executor=executor, workers=workers)
+    results = run(EventNumbers, files, **how)
     assert list(results) == sorted(results)
     assert {chunk.dataset for chunk in results} == set(ntuples)
     for file in files:
@@ -106,9 +106,9 @@ def test_only_what_is_missing_is_done_again(run, tmp_path, ntuples):
     again = run(EventNumbers, files)
     assert list(again) == list(first)
     for chunk, part in again.items():
-        np.testing.assert_array_equal(part["numbers"], first[chunk]["numbers"])
-        assert part["first"] == first[chunk]["first"]
-        assert part["histogram"] == first[chunk]["histogram"]
+        numbers, before_it = part.pop("numbers"), first[chunk].pop("numbers")
+        np.testing.assert_array_equal(numbers, before_it)
+        assert part == first[chunk]
     after = [path.stat().st_mtime_ns for path in records]
     assert np.flatnonzero(np.array(before) != np.array(after)).tolist() == [3, 5, 7]
 

@@ -96,16 +96,12 @@ def remove_partial_files(folder: Path) -> None:
 
 def refuse_links(root: Path, names: Iterable[str]) -> None:
     """InputError if a result below a folder, or a folder it lies in, is a link to elsewhere."""
-    for place in dict.fromkeys(one for name in names for one in (name, *_above(name))):
-        if (root / place).is_symlink():
+    for place in dict.fromkeys(p for name in names for p in (Path(name), *Path(name).parents)):
+        if place.name and (root / place).is_symlink():
             raise InputError(
                 f"{root / place} is a link, and nothing behind a link is replaced or removed; "
                 "take it away, or choose a folder on another disk with --output (OUTPUT= for make)."
             )
-
-
-def _above(name: str) -> list[str]:
-    return [str(parent) for parent in Path(name).parents[:-1]]
 
 
 def is_full_or_read_only(error: OSError) -> bool:
@@ -116,12 +112,10 @@ def is_full_or_read_only(error: OSError) -> bool:
 def cannot_write(path: Path, error: OSError) -> str:
     """The sentence that says why something cannot be written, and what to do."""
     why = os.strerror(error.errno) if error.errno else str(error)
+    what = "Make the folder writable, or choose another with --output (OUTPUT= for make)."
     if error.errno in _NO_SPACE:
-        return f"Cannot write {path}: {why}. Make room there, and run the same command again."
-    return (
-        f"Cannot write {path}: {why}. Make the folder writable, or choose another with --output "
-        "(OUTPUT= for make)."
-    )
+        what = "Make room there, and run the same command again."
+    return f"Cannot write {path}: {why}. {what}"
 
 
 def is_file(path: str | Path) -> bool:

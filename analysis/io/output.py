@@ -131,11 +131,8 @@ def git_commit() -> str | None:
 @cache
 def versions() -> dict[str, str]:
     """Versions of Python, this package and every library that can change a number."""
-    return {
-        "python": platform.python_version(),
-        "punzinet": metadata.version("punzinet"),
-        **{name: metadata.version(name) for name in LIBRARIES},
-    }
+    libraries = {name: metadata.version(name) for name in ("punzinet", *LIBRARIES)}
+    return {"python": platform.python_version(), **libraries}
 
 
 def provenance(manifest_digest: str, **settings: Any) -> dict[str, Any]:
@@ -144,9 +141,5 @@ def provenance(manifest_digest: str, **settings: Any) -> dict[str, Any]:
     It holds no time and no host name, so that equal inputs give equal bytes. The settings are those
     that the stage used, as JSON can express them.
     """
-    return {
-        "git_commit": git_commit(),
-        "manifest": manifest_digest,
-        "settings": settings,
-        "versions": versions(),
-    }
+    made_by = {"git_commit": git_commit(), "manifest": manifest_digest}
+    return {**made_by, "settings": settings, "versions": versions()}

@@ -4,6 +4,7 @@ Data is a stage of its own, because networks depend on the features of what is s
 other data nor seeing more of it trains any of them again.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def _files(manifest: Manifest, context: Context) -> list[str]:
     ]
 
 
-def _run_features(context: Context) -> Written:
+def _run(context: Context, *, data: bool = False) -> Written:
     """Turn ntuples into mass windows and training tensors, and count every event.
 
     Example: punzinet features --manifest my_manifest.yaml --workers 2
@@ -126,30 +127,21 @@ def _run_features(context: Context) -> Written:
     from punzinet.processors.runs.features import run_features
 
     manifest, output = context.manifest, context.output
-    written = run_features(manifest, output, context.execution, **context.reading)
-    say_cutflow(output.features_cutflow, manifest)
-    say_twice(output.completeness)
-    say_trial(output, "features")
-    console.print(f"features: windows in {output.windows}, tensors in {output.tensors}")
-    return written
-
-
-def _run_data(context: Context) -> Written:
-    """Turn measured ntuples into features; what may not be seen is counted and not written."""
-    from punzinet.processors.runs.features import run_features
-
-    manifest, output = context.manifest, context.output
-    written = run_features(manifest, output, context.execution, data=True, **context.reading)
-    say_cutflow(output.data_cutflow, manifest)
-    say_twice(output.data_completeness)
-    say_seen(context)
-    console.print(f"data: features in {output.data_tensors}")
+    written = run_features(manifest, output, context.execution, data=data, **context.reading)
+    say_cutflow(output.data_cutflow if data else output.features_cutflow, manifest)
+    say_twice(output.data_completeness if data else output.completeness)
+    if data:
+        say_seen(context)
+        console.print(f"data: features in {output.data_tensors}")
+    else:
+        say_trial(output, "features")
+        console.print(f"features: windows in {output.windows}, tensors in {output.tensors}")
     return written
 
 
 FEATURES: Stage = Stage(
     name="features",
-    run=_run_features,
+    run=_run,
     reads=("beams", "luminosity", "corrections", "hypotheses", "features", "search"),
     also=lambda context: _settings(context.manifest.part(data=False), context),
     after=(SIMULATE,),
@@ -163,7 +155,7 @@ FEATURES: Stage = Stage(
 DATA: Stage = Stage(
     name="data",
     command="features",
-    run=_run_data,
+    run=partial(_run, data=True),
     reads=("beams", "features"),
     also=lambda context: _settings(context.manifest.part(data=True), context),
     after=(FEATURES,),

@@ -8,7 +8,6 @@ from stage import WORKERS, Figures, measure
 
 EVENTS = (100_000, 1_000_000, 12_000_000)  # of a single file
 FILES = (10, 100, 1000)  # that the largest number of events is spread over
-BILLIONS = 10  # 10⁹ events of the sample that rates are extrapolated to
 
 
 def run() -> Figures:
@@ -30,11 +29,7 @@ def run() -> Figures:
                     figures[f"{label}.seconds"] = (taken.seconds, "s")
                     figures[f"{label}.worker_memory_mib"] = (taken.worker_memory, "MiB")
                     if (files, events, workers) == (1, EVENTS[-1], WORKERS):
-                        hours = BILLIONS * 1e9 / rate / 3600
-                        label = f"scaling.{BILLIONS}e9_events.{stage}"
                         figures[f"scaling.{stage}.steady_events_per_s"] = (rate, "1/s")
-                        figures[f"{label}_hours"] = (hours, "h")
-                        figures[f"{label}_core_hours"] = (WORKERS * hours, "h")
         tensors = place / "output" / "tensors" / "background"
         size = sum(path.stat().st_size for path in tensors.iterdir()) / EVENTS[-1]
     figures["scaling.parquet_bytes_per_event_read"] = (size, "B")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 import uproot
 import yaml
 from commands import PUNZINET, run, wait_for
-from outputs import datasets_of, settings_of, times
+from outputs import datasets_of, times
 from pages import ROOT
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -22,7 +21,6 @@ from selenium.webdriver.support.ui import Select
 from small_data import simulated
 
 from punzinet.stages import CHAIN
-from punzinet.stages.run import lock
 
 # Where nothing is compiled yet, the first run of the whole chain takes minutes.
 pytestmark = pytest.mark.timeout(900)
@@ -125,17 +123,6 @@ def test_status_says_what_is_damaged_and_shows_everything_else(copy):
         assert f"delete it and run `punzinet {stage}` again." in said
 
 
-def test_a_command_that_cannot_write_is_refused(chain, tmp_path):
-    with lock(chain / "output", "train"):
-        said = punzinet("select", "--force", folder=chain, code=1)
-    assert f"`punzinet train` (process {os.getpid()} on " in said
-    assert "is at work" in said
-    (tmp_path / "blocked").write_text("a file, not a folder")
-    blocked = tmp_path / "blocked" / "output"
-    said = punzinet("simulate", "--output", blocked, folder=chain, code=1)
-    assert re.search("Cannot write .*blocked.* Make the folder writable, or .* --output", said)
-
-
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -180,19 +167,6 @@ def test_the_report_works_in_a_browser(copy, browser):
     assert HOSTILE in browser.find_element(By.CSS_SELECTOR, yields).text
     loaded = browser.execute_script("return performance.getEntriesByType('resource').length")
     assert loaded == 0
-
-
-def test_a_report_of_two_settings_is_refused(copy):
-    with_manifest(copy, luminosity=40)
-    for stage in ("train", "select", "limits", "plot", "report"):
-        said = punzinet(stage, "--force", folder=copy, code=1)
-        assert "`luminosity` changed from 50.0 to 40.0. Run `punzinet features`" in said
-        assert f"or `punzinet {stage} --upstream`." in said
-    states = punzinet("status", folder=copy)
-    assert states.count("out of date: `punzinet features` is out of date") == len(CHAIN) - 2
-    punzinet("report", "--upstream", folder=copy)
-    assert punzinet("status", folder=copy).count("finished") == len(CHAIN) + 1
-    assert settings_of(copy / "output" / "sensitivity.json")["luminosity"] == 40
 
 
 @pytest.mark.slow

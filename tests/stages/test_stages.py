@@ -296,28 +296,23 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog,
         assert holder_of(tmp_path) is None
 
 
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "blocked").touch()
+    said = "Cannot write .*blocked.* Make the folder writable, or .* --output"
+    with pytest.raises(InputError, match=said), lock(tmp_path / "blocked" / "output", "train"):
+        pass
+
+
 #: What torchrun tells the second of two processes.
-SECOND = {
-    "RANK": "1",
-    "WORLD_SIZE": "2",
-    "LOCAL_RANK": "1",
-    "LOCAL_WORLD_SIZE": "2",
-    "MASTER_ADDR": "localhost",
-    "MASTER_PORT": "29500",
-    "TORCHELASTIC_RUN_ID": "a",
-}
+SECOND = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
+          "TORCHELASTIC_RUN_ID": "a", "MASTER_ADDR": "h", "MASTER_PORT": "29500"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("told", "passes"),
-    [
-        ({}, True),
-        ({"RANK": "abc"}, False),
-        ({"RANK": "2"}, False),
-        ({"LOCAL_WORLD_SIZE": "0"}, False),
-        *(({name: ""}, False) for name in SECOND),
-    ],
-)
+    [({}, True), *((told, False) for told in ({"RANK": "abc"}, {"RANK": "2"},
+      {"LOCAL_WORLD_SIZE": "0"}, *({name: ""} for name in SECOND)))],
+)  # fmt: skip
 def test_of_processes_of_torchrun_the_first_holds_the_lock(tmp_path, monkeypatch, told, passes):
     with lock(tmp_path, "train", together=True):
         for name, value in (SECOND | told).items():

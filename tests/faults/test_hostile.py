@@ -98,7 +98,7 @@ STUDIES = {
     "paper/claims.json": {"one": {"text": "in words", "value": 1.0, "error": 0.1,
                                   "target": "more", "met": False}, "provenance": {}},
     "baselines/methods.json": {
-        "hypotheses": [{"mass": 1.0, "role": "training"}],
+        "figure_of_merit": {}, "hypotheses": [{"mass": 1.0, "role": "training"}],
         "baselines": {"a": {"label": "A", "sigma_min": [1.0], "mean_error": 0.1}},
     },
     "baselines/ranks.json": {"what": [{"name": "first", "gain": 0.3}]},

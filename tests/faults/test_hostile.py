@@ -99,7 +99,8 @@ STUDIES = {
                                   "target": "more", "met": False}, "provenance": {}},
     "baselines/methods.json": {
         "figure_of_merit": {}, "hypotheses": [{"mass": 1.0, "role": "training"}],
-        "baselines": {"a": {"label": "A", "sigma_min": [1.0], "mean_error": 0.1}},
+        "baselines": {"a": {"label": "A", "sigma_min": [1.0], "mean_error": 0.1,
+                            "effective": [1.0]}},
     },
     "baselines/ranks.json": {"what": [{"name": "first", "gain": 0.3}]},
 }  # fmt: skip
@@ -113,8 +114,8 @@ def test_a_report_of_hostile_results(chain, tmp_path, record_property):
     for name, content in STUDIES.items():
         write_json(output.root / name, content)
     manifest = load_manifest(folder / "data_manifest.yaml", output)
-    good = Structure((chain.finished / "output" / "report.html").read_text())
-    count, shown = 0, set()
+    (page,) = make_report(output, manifest, "punzi-00")
+    good, count, shown = Structure(page.read_text()), 0, set()
     for path in sorted(output.root.rglob("*.json")):
         if {".ledger", "workspaces"} & {*path.parts}:
             continue

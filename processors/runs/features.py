@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from punzinet.analysis.io import files
-from punzinet.analysis.io.files import InputError, OutputError, write_json
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
@@ -74,9 +73,9 @@ def run_features(
         complete[name] = _completeness(dataset, reading, parts, counts["cutflow"])
         twice += duplicates.say_twice(dataset, parts, shared[name], chosen.luminosity)
     missing = {"missing": reading.gaps()} if reading.allow_missing else {}
-    write_json(written[0], {"provenance": settings, "datasets": fates})
+    files.write_json(written[0], {"provenance": settings, "datasets": fates})
     found = {"datasets": complete, "twice": twice, **missing}
-    write_json(written[1], {"provenance": settings, **found})
+    files.write_json(written[1], {"provenance": settings, **found})
     return dict.fromkeys(written, "") | {tensors / name: known[name] for name in known}
 
 
@@ -94,7 +93,7 @@ def _make_tensors(
         check_efficiencies(datasets, chunks, reading.manifest.correction)
     for chunk, part in chunks.items():
         if not candidates.is_complete(part["cutflow"], chunk.entries):
-            raise InputError(
+            raise files.InputError(
                 f"{chunk.file}: entries {chunk.start} to {chunk.stop} are not all accounted for; "
                 "run the same command with --force."
             )
@@ -138,7 +137,7 @@ def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> Windo
         masses = ", ".join(f"{mass:g}" for mass in empty)
         lines = candidates.merge_cutflows(part["cutflow"] for part in found.values())
         beside = sum(line["entries"] for line in lines if line["step"] == candidates.NO_HYPOTHESIS)
-        raise InputError(
+        raise files.InputError(
             f"There is no signal event near the peak of generated mass {masses} GeV ({beside} "
             "entries have one that is no hypothesis): add the ntuples, correct the generated mass, "
             "or take these masses out of `hypotheses.masses`."
@@ -168,7 +167,7 @@ def _work_folder(tensors: Path, own: Iterable[str], outdated: Iterable[Path]) ->
         for leftover in leftovers:
             shutil.rmtree(leftover)
     except OSError as error:
-        raise OutputError(files.cannot_write(tensors.parent, error)) from error
+        raise files.OutputError(files.cannot_write(tensors.parent, error)) from error
     return folder
 
 
@@ -178,7 +177,7 @@ def _put(folder: Path, tensors: Path, names: Iterable[str]) -> None:
         _move(folder, tensors, names)
         shutil.rmtree(folder)
     except OSError as error:
-        raise OutputError(files.cannot_write(tensors, error)) from error
+        raise files.OutputError(files.cannot_write(tensors, error)) from error
 
 
 def _move(source: Path, target: Path, names: Iterable[str]) -> None:

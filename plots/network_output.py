@@ -61,7 +61,7 @@ def outputs_figure(
         axes.text(0.03, 0.97, name, transform=axes.transAxes, va="top", fontweight="bold")
     grid[0, 0].set_ylim(low, high + 0.08 * (high - low))
     grid[-1, 0].set_xlabel("output before sigmoid")
-    style.add_legend(figure, grid[0, 0].get_legend_handles_labels()[0], 2)
+    style.add_legend(grid[0, 0], 2)
     style.add_label(grid[0, 0], luminosity)
     return figure
 

@@ -166,7 +166,7 @@ def _draw_curves(axes: Axes, curves: Curves, *, merit: bool, points: Sequence[Li
     if any(curve.limit.any() for curve, _ in shown):
         marks.append((LIMIT_MARKERS[1 if merit else -1], UNSEEN, alone | OPEN))
     handles += [Line2D([], [], marker=marker, label=of, **look) for marker, of, look in marks]
-    style.add_legend(axes.figure, [*handles, *points[-1:]], 2)
+    style.add_legend(axes, 2, [*handles, *points[-1:]])
 
 
 def _ends(curves: Iterable[Curve], points: Iterable[Line2D] = ()) -> tuple[float, float]:
@@ -237,7 +237,7 @@ def limits_figure(limits: Limits, search: Search, *, coupling: bool) -> Figure:
         axes.plot(*points, color="black", marker="v", label=UNSEEN, **OPEN)
     style.log_axis(axes, *style.finite_range(*drawn))
     axes.set_ylabel(f"{100 * limits.confidence_level:g} % CL upper limit on\n{quantity}")
-    style.add_legend(figure, axes.get_legend_handles_labels()[0], 2)
+    style.add_legend(axes, 2)
     style.mass_axis(axes, limits.mass, search.parameter)
     style.add_label(axes, limits.luminosity)
     return figure

@@ -96,8 +96,7 @@ def mass_figure(
     last = axis.edges[filled[-1] + 1] if len(filled) else axis.edges[-1]
     panels[2].set_xlim(axis.edges[0], max(float(last), searched[-1] + 0.1))
     drawn = rf"signals drawn for $\sigma = {cross_section:g}$ fb"
-    handles, _ = panels[0].get_legend_handles_labels()
-    style.add_legend(figure, handles, 3, title=drawn, title_fontsize=6.2)
+    style.add_legend(panels[0], 3, title=drawn, title_fontsize=6.2)
     style.add_label(panels[0], luminosity)
     return figure
 
@@ -128,7 +127,7 @@ def features_figure(
     unit = features[0].unit if len({feature.unit for feature in features}) == 1 else ""
     for axes in grid[:, 0]:
         axes.set_ylabel(f"density [1/{unit}]" if unit else "density")
-    style.add_legend(figure, grid[0, 0].get_legend_handles_labels()[0], 3)
+    style.add_legend(grid[0, 0], 3)
     style.add_label(grid[0, 0])
     return figure
 
@@ -183,8 +182,7 @@ def _draw_data(
             _draw_comparison(axes, below, one, seen.processes)
     for below in grid[1::2, 0]:
         below.set_ylabel("data / sim.")
-    title = {"title": f"Seen: {seen.what}", "title_fontsize": 6.5}
-    style.add_legend(figure, grid[0, 0].get_legend_handles_labels()[0], 3, **title)
+    style.add_legend(grid[0, 0], 3, title=f"Seen: {seen.what}", title_fontsize=6.5)
     style.add_label(grid[0, 0], label=seen.label)
     grid[0, -1].set_title(rf"$L = {seen.luminosity:.3g}\ \mathrm{{fb}}^{{-1}}$", loc="right")
     return figure, grid

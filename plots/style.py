@@ -102,8 +102,10 @@ def add_label(axes: Axes, luminosity: float | None = None, label: str = "") -> N
         axes.set_title(rf"$L = {luminosity:g}\ \mathrm{{fb}}^{{-1}}$", loc="right")
 
 
-def add_legend(figure: Any, handles: Sequence[Any], columns: int, **look: Any) -> None:
-    """Put a legend above all axes, where it covers nothing."""
+def add_legend(axes: Axes, columns: int, handles: Sequence[Any] = (), **look: Any) -> None:
+    """Put a legend of axes, or of handles, above all axes, where it covers nothing."""
+    figure: Any = axes.figure
+    handles = handles or axes.get_legend_handles_labels()[0]
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, **look)
 
 

@@ -43,7 +43,7 @@ def widths_figure(windows: Windows, published: Mapping[float, float]) -> Figure:
     style.mass_axis(axes, mass, windows.search.parameter)
     variable = windows.search.variable
     axes.set_ylabel(rf"$\sigma({variable.symbol})$ [{variable.unit}]")
-    style.add_legend(figure, axes.get_legend_handles_labels()[0], 2)
+    style.add_legend(axes, 2)
     style.add_label(axes)
     return figure
 

@@ -23,13 +23,12 @@ METHODS = {
     "hypotheses": [{"role": "training", "mass": m} for m in (0.5, 1.0, 9.0)],
     "figure_of_merit": {},
     "baselines": {
-        "a": {"label": "A", "sigma_min": [1.0, 5.0, 3.0], "mean_error": 0.1},
-        "b": {"label": "B", "sigma_min": [1.0, 5.0, None], "mean_error": None},
+        name: {"label": name.upper(), "sigma_min": [1.0, 5.0, heaviest], "mean_error": error}
+        | {"effective": [1.0, 1.0, 0.0]}
+        for name, heaviest, error in (("a", 3.0, 0.1), ("b", None, None))
     },
 }
 METHODS["hypotheses"][1]["role"] = "validation"
-for one in METHODS["baselines"].values():
-    one["effective"] = [1.0, 1.0, 0.0]
 
 
 def lines(table: tables.Table) -> list[dict[str, str]]:
@@ -38,12 +37,9 @@ def lines(table: tables.Table) -> list[dict[str, str]]:
 
 
 def test_labels_without_tex():
-    for mathtext, plain in {
-        r"$\tau^+\tau^-$": "τ⁺τ⁻",
-        r"e^+e^-\to\mu^+\mu^-Z'": "e⁺e⁻ → μ⁺μ⁻Z′",
-        r"Z'\to\mathrm{inv.}": "Z′ → inv.",
-        r"$\frac{a}{b}$": "the name",
-    }.items():
+    labels = {r"$\tau^+\tau^-$": "τ⁺τ⁻", r"Z'\to\mathrm{inv.}": "Z′ → inv."}
+    labels |= {r"e^+e^-\to\mu^+\mu^-Z'": "e⁺e⁻ → μ⁺μ⁻Z′", r"$\frac{a}{b}$": "the name"}
+    for mathtext, plain in labels.items():
         assert tables.plain_label("the name", mathtext) == plain
 
 

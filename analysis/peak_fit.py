@@ -24,9 +24,7 @@ PEAK_BINS = 2400
 #: Core widths to either side that are fitted: less leaves the wide Gaussian undetermined, more lets
 #: the radiative tail pass for it.
 FIT_RANGE = 6.0
-#: Bins per core width in the fit: finer ones say no more about the widths, and bins with few
-#: weighted events bias a fit.
-BINS_PER_CORE_WIDTH = 5.0
+BINS_PER_CORE_WIDTH = 5.0  # bins with few weighted events bias a fit, and say no more about widths
 #: Wide over narrow, and how well that is known beforehand: few events in the wide Gaussian leave
 #: its width open, and with it the weighted sigma.
 WIDTH_RATIO = (2.0, 0.5)
@@ -91,9 +89,8 @@ def fit_peak(
     start = {"mean": centre, "sigma": 1.3 * core_width, "ratio": WIDTH_RATIO[0], "fraction": 0.7}
     likelihood = BinnedNLL(counts, edges, cdf) + NormalConstraint("ratio", *WIDTH_RATIO)
     minuit = Minuit(likelihood, **start)
-    low, high = edges[0], edges[-1]
-    reach = high - low
-    minuit.limits = [(low, high), (0.01 * reach, reach), WIDTH_RATIO_LIMITS, FRACTION_LIMITS]
+    ends, reach = (edges[0], edges[-1]), edges[-1] - edges[0]
+    minuit.limits = [ends, (0.01 * reach, reach), WIDTH_RATIO_LIMITS, FRACTION_LIMITS]
     minuit.migrad()
     minuit.hesse()
     mean, sigma, ratio, fraction = minuit.values
@@ -144,7 +141,7 @@ def _around_peak(
     reach = FIT_RANGE * core_width
     first, last = np.searchsorted(edges, [centre - reach, centre + reach])
     inside = edges[first : last + 1 : join]
-    starts = np.arange(first, first + join * (len(inside) - 1) + 1, join)[:-1]
-    stop = starts[-1] + join
+    stop = first + join * (len(inside) - 1)
+    starts = np.arange(first, stop, join)
     joined = [np.add.reduceat(sums[:stop], starts) for sums in (weights, squares)]
     return inside, np.column_stack(joined)

@@ -49,10 +49,8 @@ class Windows:
             raise ValueError("masses must be finite")
         if len(nested := _disordered(self.centre, self.sigma)):
             one, other = self.mass[nested[0] : nested[0] + 2]
-            raise ValueError(
-                f"the windows of masses {one:g} and {other:g} GeV are nested: the edges of windows "
-                "must grow with the mass"
-            )
+            nested_ones = f"the windows of masses {one:g} and {other:g} GeV are nested"
+            raise ValueError(f"{nested_ones}: the edges of windows must grow with the mass")
 
     def __len__(self) -> int:
         return len(self.mass)
@@ -97,14 +95,12 @@ class Windows:
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write windows.json."""
-        names = ("mass", "sigma", "low", "high", "source", "role", "fit")
-        columns = (
-            *(getattr(self, name).tolist() for name in names[:4]),
-            np.where(self.fitted, "fitted", "interpolated").tolist(),
-            np.where(self.training, "training", "validation").tolist(),
-            map(PEAK_FIT.dump_python, self.fits),
-        )
-        hypotheses = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        columns = {name: getattr(self, name).tolist() for name in ("mass", "sigma", "low", "high")}
+        columns["source"] = np.where(self.fitted, "fitted", "interpolated").tolist()
+        columns["role"] = np.where(self.training, "training", "validation").tolist()
+        columns["fit"] = [PEAK_FIT.dump_python(fit) for fit in self.fits]
+        rows = zip(*columns.values(), strict=True)
+        hypotheses = [dict(zip(columns, row, strict=True)) for row in rows]
         search = SEARCH.dump_python(self.search, mode="json")
         content = {"provenance": dict(provenance), "search": search, "hypotheses": hypotheses}
         write_json(path, content)
@@ -131,8 +127,7 @@ def _assign(
     bottom, top = low[0], high[-1]
     cells_per_unit = len(first) / (top - bottom)
     starts, stops = np.empty(len(variable), np.int16), np.empty(len(variable), np.int16)
-    for i in range(len(variable)):
-        value = variable[i]
+    for i, value in enumerate(variable):
         if value <= bottom:
             starts[i] = stops[i] = 0
         elif not value < top:  # what is no number is not below either

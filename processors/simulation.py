@@ -166,7 +166,6 @@ def _counts(records: Records) -> dict[Batch, Counts]:
 
 
 def _total(strata: Iterable[Stratum], counts: dict[Batch, Counts]) -> Counts:
-    """Counts of all batches of some strata, added up in their order."""
     total = Counts()
     for batch in chain.from_iterable(stratum.batches for stratum in strata):
         total.add(counts[batch])

@@ -42,8 +42,7 @@ class Tracking(NamedTuple):
     """Drift chamber and vertex detectors."""
 
     polar_range: Pair = (17.0, 150.0)  # acceptance, degrees (TDR: drift chamber)
-    # part of sigma(pT)/pT that grows with pT, per GeV (TDR: 0.1 % pT)
-    curvature_resolution: float = 0.001
+    curvature_resolution: float = 0.001  # part of sigma(pT)/pT that grows with pT, per GeV (TDR)
     # constant part of sigma(pT)/pT, over beta: between the gas and wires of the drift chamber alone
     # (0.22 % over 0.97 m with a radiation length of 260 m; Gluckstern) and all together (TDR:
     # 0.3 %), set by the published widths from 8 GeV on, where muons are slow
@@ -67,8 +66,7 @@ class MuonIdentification(NamedTuple):
 
     polar_range: Pair = (20.0, 155.0)  # where there is a yoke to cross, degrees (TDR: KLM)
     barrel_range: Pair = (32.0, 130.0)  # where identification is best, degrees (search)
-    # plateau in the barrel; assumed (Belle: 0.89 with the end caps, NIM A 491, 69)
-    barrel_efficiency: float = 0.95
+    barrel_efficiency: float = 0.95  # plateau there; assumed (Belle, all: 0.89, NIM A 491, 69)
     # outside; set by the yield of two-photon events, two thirds of which have a muon there
     endcap_efficiency: float = 0.70
     threshold: float = 0.60  # momentum of half the plateau, GeV (Belle, NIM A 491, 69)
@@ -115,8 +113,7 @@ class Preselection(NamedTuple):
     # both beams, and events without a lost particle, which the resolution would carry into the
     # lowest windows: set by the yield of two-photon events
     recoil_transverse_momentum: float = 0.85
-    # GeV^2; holds the windows of all masses from 0.1 to 8.7 GeV
-    recoil_mass_squared: Pair = (-2.0, 77.0)
+    recoil_mass_squared: Pair = (-2.0, 77.0)  # GeV^2; holds all windows from 0.1 to 8.7 GeV
 
 
 @dataclass(frozen=True)
@@ -143,10 +140,9 @@ class Detector:
     @classmethod
     def varied(cls, beams: Beams, settings: DetectorSettings) -> Self:
         """The default detector with the factors that the manifest sets."""
-        photons = PHOTONS._replace(
-            inefficiency=min(1.0, PHOTONS.inefficiency * settings.photon_loss),
-            gap_inefficiency=min(1.0, PHOTONS.gap_inefficiency * settings.photon_loss),
-        )
+        names = ("inefficiency", "gap_inefficiency")
+        lost = {name: min(1.0, getattr(PHOTONS, name) * settings.photon_loss) for name in names}
+        photons = PHOTONS._replace(**lost)
         return cls(beams, photons=photons, momentum_resolution=settings.momentum_resolution)
 
     @cached_property
@@ -155,10 +151,8 @@ class Detector:
 
         It turns the z axis to where the electron flies in the CMS, and boosts; y stays y.
         """
-        total, electron = (
-            vector.obj(E=p[0], px=p[1], py=p[2], pz=p[3])
-            for p in (self.beams.total, self.beams.electron)
-        )
+        beams = self.beams.total, self.beams.electron
+        total, electron = (vector.obj(E=p[0], px=p[1], py=p[2], pz=p[3]) for p in beams)
         axis = electron.boostCM_of_p4(total)
         turned = p4.momenta(np.eye(4)).rotateY(axis.theta).rotateZ(axis.phi)
         return p4.components(turned.boost_p4(total))
@@ -244,7 +238,6 @@ def _visibility(
     identification: MuonIdentification,
     vetoes: tuple[Veto, Veto],
 ) -> FloatArray:
-    """See `Detector.visibility`."""
     passed = np.zeros((len(events.weight), 4))
     for i in range(len(passed)):
         probability, inside = 1.0, True

@@ -34,8 +34,7 @@ class HardestPhoton(NamedTuple):
     """Muon pairs whose hardest photon lies in a range of energy and angle."""
 
     name: str
-    # range of the photon's energy over that of a beam; 1 stands for the kinematic limit
-    fraction: Pair
+    fraction: Pair  # range of the photon's energy over a beam's; 1 stands for the kinematic limit
     opening: Pair = (0.0, 2.0)  # range of 1 - cos of the photon's polar angle
     # transverse momentum of all photons together below which events are left out, CMS, GeV
     least_transverse: float = 0.0
@@ -85,8 +84,7 @@ def strata(detector: Detector) -> list[HardestPhoton]:
     Photons that the calorimeter misses are split by polar angle, at its edges and gaps, and by
     energy: below threshold all are missed.
     """
-    veto = detector.photons
-    transverse = detector.least_transverse
+    veto, transverse = detector.photons, detector.least_transverse
     energy = detector.beams.sqrt_s / 2
     softest = 0.75 * transverse / energy
     # a photon at threshold has the most energy in the CMS if it flies against the boost
@@ -97,11 +95,10 @@ def strata(detector: Detector) -> list[HardestPhoton]:
     low, high = veto.polar_range
     features = sorted([(low, low), *veto.gaps, (high, high)])
     edges = [0.0, *chain(*(_angles_in_cms(detector, feature) for feature in features)), 180.0]
-    everywhere = (0.0, 2.0)
     missed, seen = (Region(where, veto, detector.to_laboratory) for where in (MISSED, SEEN))
     parts = [
-        HardestPhoton("photon seen", (softest, 1.0), everywhere, transverse, seen),
-        HardestPhoton("soft photon missed", (softest, threshold), everywhere, transverse, missed),
+        HardestPhoton("photon seen", (softest, 1.0), (0.0, 2.0), transverse, seen),
+        HardestPhoton("soft photon missed", (softest, threshold), (0.0, 2.0), transverse, missed),
     ]
     for (low, high), fraction in product(pairwise(edges), ((threshold, 0.5), (0.5, 1.0))):
         opening = float(1 - np.cos(np.radians(low))), float(1 - np.cos(np.radians(high)))
@@ -281,7 +278,6 @@ def radiative_element(
     # like charges: electron with mu-, positron with mu+
     like_1, like_2 = 2 * p4.dot(electron, minus), 2 * p4.dot(positron, plus)
     unlike_1, unlike_2 = 2 * p4.dot(electron, plus), 2 * p4.dot(positron, minus)
-
     like, unlike = (like_1, like_2), (unlike_1, unlike_2)
     initial = _off_the_beams(s, s_mumu, (k_electron, k_positron), like, unlike)
     hard = (like_1**2 + like_2**2 + unlike_1**2 + unlike_2**2) / (s * s_mumu)

@@ -28,19 +28,16 @@ from punzinet.analysis.simulation.taupair import TauPairGenerator
 from punzinet.analysis.types import BoolArray, FloatArray
 
 PROCESSES: Final = ("mumugamma", "tautau")
-EVENTS: Final = {"mumugamma": 150_000, "tautau": 3000}
-"""Events of Pythia: half a minute, and, at twenty tau pairs a second, two or three."""
+EVENTS: Final = {"mumugamma": 150_000, "tautau": 3000}  # of Pythia: half a minute, and three
 TRIALS: Final = {"mumugamma": 1_000_000, "tautau": 400_000}  # trials of each of our generators
 LEAST_PAIR_MASS: Final = {"mumugamma": 0.35, "tautau": 0.0}  # of both muons to be compared, GeV
 LEAST_EVENTS: Final = 1000  # events that a bin needs in both samples to be judged
 TOLERANCE: Final = 0.1  # relative difference of a bin that counts as agreement
 _TAU_BINS: Final = 1200  # entries of Pythia in a bin of tau pairs, which are few
 
-_DECAYS: Final = {
-    "mumugamma": ("23:onIfAny = 13",),
-    "tautau": ("23:onIfAny = 15", "15:onMode = off", "15:onIfAll = 13 14 16"),
-}
-"""Which pair the virtual photon (Pythia's 23) makes, and how taus decay."""
+#: Which pair the virtual photon (Pythia's 23) makes, and how taus decay.
+_TAUS: Final = ("23:onIfAny = 15", "15:onMode = off", "15:onIfAll = 13 14 16")
+_DECAYS: Final = {"mumugamma": ("23:onIfAny = 13",), "tautau": _TAUS}
 LEAST_MASS: Final = {"mumugamma": 2 * MUON_MASS + 0.1, "tautau": 2 * TAU_MASS + 0.1}
 """Mass of the pair, GeV, below which Pythia makes none: it opens no decay of a resonance within
 0.1 GeV of the threshold."""
@@ -120,8 +117,7 @@ class Spectrum:
     @cached_property
     def judged(self) -> BoolArray:
         """Which bins have enough events in both samples, (k,)."""
-        fewest = np.minimum(self.ours_effective_events, self.pythia_events)
-        return np.asarray(fewest >= LEAST_EVENTS)
+        return np.minimum(self.ours_effective_events, self.pythia_events) >= LEAST_EVENTS
 
     @cached_property
     def ratio(self) -> FloatArray:
@@ -147,8 +143,8 @@ class Spectrum:
     def to_json(self) -> dict[str, Any]:
         """All bins and what follows from them; a ratio without meaning is null."""
         names = [*(field.name for field in fields(self)), "ratio", "ratio_error", "judged"]
-        bins = {name: getattr(self, name).tolist() for name in names}
-        bins = {name: [x if np.isfinite(x) else None for x in row] for name, row in bins.items()}
+        rows = {name: getattr(self, name).tolist() for name in names}
+        bins = {name: [x if np.isfinite(x) else None for x in row] for name, row in rows.items()}
         return {**bins, "tolerance": TOLERANCE, "met": self.met}
 
 
@@ -210,12 +206,10 @@ def _above(events: GeneratedEvents, process: str) -> GeneratedEvents:
 
 
 def _muons(events: GeneratedEvents) -> Momenta:
-    """Both muons, (n, 2)."""
     return momenta(np.stack([events.mu_plus, events.mu_minus], axis=1))
 
 
 def _recoil(events: GeneratedEvents) -> FloatArray:
-    """Squared recoil masses, (n, 1), GeV^2."""
     recoil = -events.mu_plus - events.mu_minus
     recoil[:, 0] += events.sqrt_s
     return np.asarray(momenta(recoil).mass2[:, np.newaxis])

@@ -30,10 +30,10 @@ _HADRONS: Final = (
 """Upper ends in sqrt(s), GeV, with B and C of `hadron_loop` where A is zero."""
 _HARD_SHARE: Final = 0.06  # of photons off the beams drawn from 1/(1 - z), which evens out weights
 
+#: Energies of the photons off electron, positron, mu+ and mu- over that of their charge.
 Fractions = tuple[float, float, float, float]
-"""Energies of the photons off electron, positron, mu+ and mu- over that of their charge."""
+#: Momentum of what collides after radiation, and direction of the electron in its rest frame.
 Frame = tuple[Momentum, Vector]
-"""Momentum of what collides after radiation, and direction of the electron in its rest frame."""
 
 
 @njit(cache=True)

@@ -285,10 +285,8 @@ def needed_trials(pilots: Sequence[Counts], size: Scale) -> list[int]:
     """
     roots = np.sqrt([pilot.aimed_weight2 / pilot.trials for pilot in pilots])
     shares = _AIMED_RATE * size.luminosity * roots / max(roots.sum(), np.finfo(float).tiny)
-    return [
-        max(_FEWEST, int(np.ceil(pilot.largest * size.luminosity)), int(share))
-        for pilot, share in zip(pilots, shares, strict=True)
-    ]
+    least = [max(_FEWEST, int(np.ceil(pilot.largest * size.luminosity))) for pilot in pilots]
+    return [max(n, int(share)) for n, share in zip(least, shares, strict=True)]
 
 
 def more_trials(counts: Counts) -> int:

@@ -33,8 +33,7 @@ from punzinet.analysis.simulation.events import GeneratedEvents, Pair
 from punzinet.analysis.types import FloatArray, Random
 
 RATE: Final = FB_PER_GEV2 * ALPHA**2 / (32 * np.pi)
-"""(e^2)^2 / (4 s^2) of the averaged matrix element and the flux, times s^2 and the powers of
-2 pi in phase space, in fb."""
+"""Averaged matrix element and flux, (e^2)^2 / 4, and the powers of 2 pi in phase space, in fb."""
 RADIATED: Final = 1.5  # radiating beams: weight of no photon, or of one and the rate it leaves
 MARGIN: Final = 1.02  # on the largest weight, for what its scan can miss between two points
 
@@ -58,8 +57,7 @@ class SignalGenerator(NamedTuple):
     def maximum(self, sqrt_s: FloatArray) -> float:
         """Largest weight that a trial can have at energies of the beams (n,), from a scan.
 
-        Of radiating beams, a few in a million trials exceed it at the lowest masses: two hard
-        photons to one side.
+        After radiation a few in a million exceed it at 0.1 GeV: two hard photons to one side.
         """
         margin = MARGIN * RADIATED if self.radiates else MARGIN
         return margin * max(_largest(energy, self.mass) for energy in (sqrt_s.min(), sqrt_s.max()))

@@ -32,8 +32,7 @@ PION_MOMENTUM: Final = (const.TAU_MASS**2 - const.PION_MASS**2) / (2 * const.TAU
 class TauPairGenerator(NamedTuple):
     """Generator of tau pairs that leave two muons, or pions taken for muons."""
 
-    # how often a pion of tau -> pi nu is taken for a muon, relative to a muon that is
-    pion_misidentification: float = 0.0
+    pion_misidentification: float = 0.0  # of tau -> pi nu, relative to a muon that is identified
     name: str = "tautau"
 
     def generate(self, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
@@ -113,8 +112,7 @@ def decay(
         momentum = LARGEST_ENERGY * sqrt(x * x - LEAST_FRACTION * LEAST_FRACTION)
         mass, power = const.MUON_MASS, -charge * muon_analysing_power(x)
     length = sqrt(polarisation[0] ** 2 + polarisation[1] ** 2 + polarisation[2] ** 2)
-    energy = sqrt(momentum * momentum + mass * mass)
-    opening = 1 - _cosine(rng, power * length)
+    energy, opening = sqrt(momentum * momentum + mass * mass), 1 - _cosine(rng, power * length)
     p = p4.about_z(energy, momentum, opening, 2 * pi * rng.random())
     if length > 0:
         axis = (polarisation[0] / length, polarisation[1] / length, polarisation[2] / length)

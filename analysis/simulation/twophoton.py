@@ -28,12 +28,10 @@ ANGLE_MARGIN: Final = 2.0
 hundred thousand of the preselected events needs more."""
 MASS_MARGIN: Final = 0.2  # GeV^2 by which the resolution may change the largest recoil mass squared
 MUON_MARGIN: Final = 0.97  # of the preselection's transverse momentum that a muon must have
-BOOST_SHARE: Final = 0.8
-"""Share of a muon's transverse momentum in the laboratory that it has at least in the CMS."""
+BOOST_SHARE: Final = 0.8  # of a muon's transverse momentum (lab) that it has at least in the CMS
 VIRTUALITIES: Final = (0.3, 0.8, 2.0, 4.0)  # larger virtualities at which strata are cut, GeV^2
 COMPARABLE: Final = 3.0  # logarithm of the ratio of virtualities below which both are comparable
-COMPARABLE_SHARE: Final = 0.1
-"""Share of events drawn with comparable virtualities, where weights are largest."""
+COMPARABLE_SHARE: Final = 0.1  # of events drawn with such virtualities, where weights are largest
 TINY: Final = 1e-30  # transverse momentum that stands for none, GeV
 TRANSVERSE_SLACK: Final = 0.1  # GeV that bounds on the recoil's transverse momentum (lab) leave out
 BEAMS: Final = ("electron", "positron")
@@ -88,10 +86,9 @@ def strata(detector: Detector) -> list[TwoPhoton]:
     edges = (softest, *(edge for edge in VIRTUALITIES if edge > softest), inf)
     parts = []
     for harder, beam in enumerate(BEAMS):
+        about = f"{beam}'s photon harder, electrons seen", harder, (softest, inf)
         seen = TwoPhoton(
-            f"{beam}'s photon harder, electrons seen",
-            harder,
-            (softest, inf),
+            *about,
             pair_mass=2 * MUON_MASS,
             transverse_mass=2 * hypot(BOOST_SHARE * least_muon, MUON_MASS),
             transverse=detector.least_transverse,
@@ -103,9 +100,8 @@ def strata(detector: Detector) -> list[TwoPhoton]:
         )
         parts.append(seen)
         for ends in pairwise(edges):
-            q2 = f"{ends[0]:.2f} < Q2 < {ends[1]:.2f}"
+            q2, missed = f"{ends[0]:.2f} < Q2 < {ends[1]:.2f}", seen.region._replace(where=MISSED)
             name = f"{beam}'s photon of {q2} harder, electrons missed"
-            missed = seen.region._replace(where=MISSED)
             parts.append(seen._replace(name=name, virtuality=ends, region=missed))
     return parts
 
@@ -193,10 +189,8 @@ def _draw_photons(rng: Random, sqrt_s: float, stratum: TwoPhoton) -> tuple[Pair,
     if bottom >= hard:
         return nothing
     norm = log(hard / bottom)
-    near = min(norm, COMPARABLE)
-    part = rng.random()
-    reach_down = near if rng.random() < COMPARABLE_SHARE else norm
-    soft = hard * exp(-reach_down * part)
+    near, part = min(norm, COMPARABLE), rng.random()
+    soft = hard * exp(-part * (near if rng.random() < COMPARABLE_SHARE else norm))
     density = (1 - COMPARABLE_SHARE) / norm
     if soft > hard * exp(-near):
         density += COMPARABLE_SHARE / near
@@ -215,9 +209,8 @@ def _draw_photons(rng: Random, sqrt_s: float, stratum: TwoPhoton) -> tuple[Pair,
         return nothing
     norm = log(high / low)
     power = low * exp(norm * rng.random())
-    volume *= norm
     fractions = (root * power + q2[1] / s, root / power + q2[0] / s)
-    return fractions, q2, azimuth, volume
+    return fractions, q2, azimuth, volume * norm
 
 
 @njit(cache=True)

@@ -23,9 +23,7 @@ from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation.events import Momentum, Pair, Vector
 from punzinet.analysis.types import FloatArray
 
-NO_FLIP: Final = 1e6 * ELECTRON_MASS**2
-"""Virtuality above which electrons keep their helicity to some 1e-6, GeV^2."""
-
+NO_FLIP: Final = 1e6 * ELECTRON_MASS**2  # GeV^2; electrons of more keep helicity to some 1e-6
 ComplexArray = np.ndarray[tuple[int, ...], np.dtype[np.complexfloating]]
 TwoMomenta = tuple[Momentum, Momentum]
 
@@ -65,8 +63,7 @@ def _polarisation_vectors(
     it radiates; `towards` is -1 if its photon flies against z, else 1.
     """
     virtuality = -p4.dot(photon, photon)
-    q = sqrt(virtuality)
-    product = p4.dot(photon, other)
+    q, product = sqrt(virtuality), p4.dot(photon, other)
     root = sqrt(product**2 + virtuality * p4.dot(other, other))
     across = hypot(electron[1], electron[2])
     x, y = (electron[1] / across, electron[2] / across) if across > 0 else (1.0, 0.0)
@@ -110,10 +107,9 @@ def _bar_product(left: ComplexArray, right: ComplexArray) -> complex:
 def _spinors(p: Momentum, mass: float, sign: float) -> ComplexArray:
     """Spin states (2, 4), by (p + m) from rest, u-bar u = 2m; sign +1 particle, -1 antiparticle."""
     out = np.empty((2, 4), np.complex128)
-    rest = np.zeros(4, np.complex128)
     norm = 1 / sqrt(2 * (p[0] + mass))
     for spin in range(2):
-        rest[:] = 0
+        rest = np.zeros(4, np.complex128)
         rest[spin], rest[2 + spin] = norm, sign * norm
         _slash(p, rest, out[spin])
         for i in range(4):

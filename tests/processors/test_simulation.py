@@ -111,6 +111,7 @@ def test_strata_whose_largest_weights_the_pilot_run_missed_are_repeated(tmp_path
     assert weight.max() == 1
     (stratum,) = datasets_of(output.simulation_record)["tautau"]["strata"]
     assert stratum["trials"] > 50_000
+    assert 0.7 < stratum["largest_expectation"] < 1
 
 
 def test_a_killed_run_is_continued(made, tmp_path, monkeypatch):

@@ -147,16 +147,6 @@ def test_batches_share_out_the_trials_and_the_luminosity():
     assert {part.exposure for part in sampling.batches("toy", 1, 2_000_000, size(1.0))} == {0}
 
 
-def test_a_stratum_with_heavy_events_is_simulated_again_with_more_trials():
-    _, counts = simulated(40_000, 100.0)
-    more = sampling.more_trials(counts)
-    assert more == pytest.approx(40_000 * counts.largest * 1.2, rel=1e-3)
-    again = sampling.batches("toy", 2, more, size(100.0), attempt=1)
-    _, lighter = sampling.simulate_batch(again[0], Toy(), DETECTOR, seed=1)
-    assert 0.7 < lighter.largest < 1
-    assert sampling.more_trials(lighter) == 0
-
-
 @pytest.mark.parametrize("generator", [Toy(), SignalGenerator(1.5)])
 def test_a_batch_depends_on_its_place_and_the_seed_alone(generator):
     def momenta(dataset, stratum, index, attempt, seed):

@@ -67,8 +67,7 @@ class MuonIdentification(NamedTuple):
     polar_range: Pair = (20.0, 155.0)  # where there is a yoke to cross, degrees (TDR: KLM)
     barrel_range: Pair = (32.0, 130.0)  # where identification is best, degrees (search)
     barrel_efficiency: float = 0.95  # plateau there; assumed (Belle, all: 0.89, NIM A 491, 69)
-    # outside; set by the yield of two-photon events, two thirds of which have a muon there
-    endcap_efficiency: float = 0.70
+    endcap_efficiency: float = 0.70  # outside; set by the yield of two-photon events
     threshold: float = 0.60  # momentum of half the plateau, GeV (Belle, NIM A 491, 69)
     threshold_width: float = 0.15  # of the Gaussian turn-on, GeV (the same: flat above 1 GeV)
 
@@ -89,8 +88,7 @@ PHOTONS: Final = Veto(
     0.3,  # assumed
     ((31.4, 32.2), (128.7, 130.7)),  # between barrel and end caps (TDR: calorimeter)
 )
-ELECTRONS: Final = Veto(0.15, 0.001, 0.001)
-"""Electrons leave a track or a cluster, a track in the gaps too; assumed."""
+ELECTRONS: Final = Veto(0.15, 0.001, 0.001)  # a track or a cluster, a track in gaps too; assumed
 MISSED, GAP, SEEN, EVERYWHERE = range(4)
 """Outside the calorimeter or below threshold; in its gaps; the rest; all three."""
 

@@ -39,8 +39,7 @@ _TAU_BINS: Final = 1200  # entries of Pythia in a bin of tau pairs, which are fe
 _TAUS: Final = ("23:onIfAny = 15", "15:onMode = off", "15:onIfAll = 13 14 16")
 _DECAYS: Final = {"mumugamma": ("23:onIfAny = 13",), "tautau": _TAUS}
 LEAST_MASS: Final = {"mumugamma": 2 * MUON_MASS + 0.1, "tautau": 2 * TAU_MASS + 0.1}
-"""Mass of the pair, GeV, below which Pythia makes none: it opens no decay of a resonance within
-0.1 GeV of the threshold."""
+"""Mass of the pair, GeV, below which Pythia opens no decay of a resonance."""
 _ROWS: Final = {-13: 0, 13: 1, 22: 2}  # of mu+, mu- and photons in the record; all else is fourth
 _FB_PER_MB: Final = 1e12
 MISSING: Final = (

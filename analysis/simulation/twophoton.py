@@ -23,9 +23,7 @@ from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, Pair,
 from punzinet.analysis.simulation.twophoton_matrix_element import element_square
 from punzinet.analysis.types import FloatArray, Random
 
-ANGLE_MARGIN: Final = 2.0
-"""By how many degrees the resolution may turn the recoil: with the default tracking, one in a
-hundred thousand of the preselected events needs more."""
+ANGLE_MARGIN: Final = 2.0  # degrees that the resolution may turn the recoil: 1e-5 turn further
 MASS_MARGIN: Final = 0.2  # GeV^2 by which the resolution may change the largest recoil mass squared
 MUON_MARGIN: Final = 0.97  # of the preselection's transverse momentum that a muon must have
 BOOST_SHARE: Final = 0.8  # of a muon's transverse momentum (lab) that it has at least in the CMS

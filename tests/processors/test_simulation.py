@@ -19,13 +19,11 @@ MASSES = (1.0, 4.0, 7.0)
 
 def small(*datasets, seed=1, luminosity=1.0):
     """Manifest with simulated datasets and whatever else a manifest must have."""
-    others = {
-        "signal": {"process": "signal", "files": ["none.root"], "generated": 1},
-        "tautau": {"process": "tautau", "files": ["none.root"], "luminosity": 1},
-    }
-    made = {name: {"process": name, "simulate": name} for name in datasets}
+    sizes = {"signal": {"generated": 1}, "tautau": {"luminosity": 1}}
+    every = {n: {"process": n, "files": ["none.root"], **size} for n, size in sizes.items()}
+    every |= {name: {"process": name, "simulate": name} for name in datasets}
     scales = {"default": {"luminosity": luminosity, "signal_events": 400}}
-    content = {"hypotheses": {"masses": MASSES}, "datasets": {**others, **made}}
+    content = {"hypotheses": {"masses": MASSES}, "datasets": every}
     return Manifest.model_validate({**content, "simulation": {"seed": seed, "scales": scales}})
 
 

@@ -15,8 +15,6 @@ from punzinet.analysis.simulation import published
 from punzinet.analysis.simulation.taupair import TauPairGenerator, born_cross_section
 
 MASSES = np.array([0.9, 1.7, 2.5, 3.0])
-
-
 FIT = PeakFit(0.0, 0.3, 0.6, 0.8, 0.3, 0.01, 500.0, 40.0, 46, None)
 #: Published widths, the third interpolated; every second mass trains.
 WINDOWS = replace(
@@ -31,20 +29,13 @@ def folder(tmp_path):
     """What the features stage leaves: four background events, one in training windows twice."""
     output = OutputFolder(tmp_path)
     WINDOWS.write(output.windows, {})
-    # windows 0, 1, 2 and none
-    start, stop = np.array([0, 1, 1, 3]), np.array([1, 2, 3, 3])
+    start, stop = np.array([[0, 1, 1, 3], [1, 2, 3, 3]], np.int16)  # windows 0, 1, 1 and 2, none
+    table = {"window_start": start, "window_stop": stop, "weight": np.array([0.45, 0.9, 1.8, 3.6])}
     for name in ("tautau", "eemumu"):
         (output.tensors / name).mkdir(parents=True)
-        table = {
-            "window_start": start.astype(np.int16),
-            "window_stop": stop.astype(np.int16),
-            "weight": np.array([0.45, 0.9, 1.8, 3.6]),
-        }
         pq.write_table(pa.table(table), output.tensors / name / "part.parquet")
-    rows = [
-        {"mass": float(m), "generated": 1000, "in_own_window": n}
-        for m, n in zip(MASSES, (300, 999, 400, 999), strict=True)
-    ]
+    inside = zip(MASSES.tolist(), (300, 999, 400, 999), strict=True)
+    rows = [{"mass": m, "generated": 1000, "in_own_window": n} for m, n in inside]
     write_json(output.features_cutflow, {"datasets": {"signal": {"hypotheses": rows}, "b": {}}})
     return output
 

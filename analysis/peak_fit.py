@@ -24,7 +24,7 @@ PEAK_BINS = 2400
 #: Core widths to either side that are fitted: less leaves the wide Gaussian undetermined, more lets
 #: the radiative tail pass for it.
 FIT_RANGE = 6.0
-BINS_PER_CORE_WIDTH = 5.0  # bins with few weighted events bias a fit, and say no more about widths
+BINS_PER_CORE_WIDTH = 5.0  # finer bins say no more, and those with few weighted events bias a fit
 #: Wide over narrow, and how well that is known beforehand: few events in the wide Gaussian leave
 #: its width open, and with it the weighted sigma.
 WIDTH_RATIO = (2.0, 0.5)

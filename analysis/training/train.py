@@ -29,7 +29,7 @@ from punzinet.analysis.io.files import InputError, Interrupted, atomic_path
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.workers import heard_once
 from punzinet.analysis.network import PunziNet
-from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss
+from punzinet.analysis.punzi_loss import SIGNAL, PunziLoss, SignificanceLoss
 from punzinet.analysis.training.batches import ALONE, Ranks, pack
 from punzinet.analysis.training.checkpoint import Checkpoint, TrainingState
 from punzinet.analysis.training.data import EventStream, StreamedSample
@@ -44,6 +44,7 @@ LOG = logging.getLogger(__name__)
 PARAMETERS, PACKING, BATCHES = range(3)
 WITHOUT_CONSEQUENCE = {"storage"}  # settings that change no result
 CHECKPOINT = "checkpoint.safetensors"
+ENOUGH_EVENTS = 100  # of a window to train on, whose sum is then known to 10 %
 HISTORY = "history.parquet"
 Reporter = Callable[[Phase, TrainingState], None]  # is told of every epoch
 
@@ -135,10 +136,28 @@ def train_networks(
     result = TrainingResult(trained.get("bce", ()), trained["punzi"])
     if not may_fail and not any(network.converged for network in result.punzi):
         first = result.punzi[0]
-        raise InputError(f"No network converged; {first.name}: {first.messages[-1]}.")
+        why = f"No network converged; {first.name}: {first.messages[-1]}."
+        raise InputError(" ".join([why, *_scarce(sample)]))
     if leads:
         output.network(CHECKPOINT).unlink(missing_ok=True)
     return result
+
+
+def _scarce(sample: StreamedSample) -> Iterator[str]:
+    """Which windows hold too few training events for the loss to follow more than single ones."""
+    ours, others = np.zeros((2, len(sample.mass) + 1), np.int64)
+    for events in sample.training.pieces():
+        own = events.process == SIGNAL
+        np.add.at(ours, events.start[own], 1)
+        np.add.at(others, events.start[~own], 1)
+        np.add.at(others, events.stop[~own], -1)
+    for kind, counts in (("signal", ours), ("background", others.cumsum())):
+        fewest = int(np.argmin(counts[:-1]))
+        if counts[fewest] < ENOUGH_EVENTS:
+            yield (
+                f"Only {counts[fewest]} {kind} events in the window of {sample.mass[fewest]:g} GeV "
+                f"are there to train on: {ENOUGH_EVENTS} in every window would do."
+            )
 
 
 def parameters_of(networks: Sequence[PunziNet]) -> FloatArray:

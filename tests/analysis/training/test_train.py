@@ -224,6 +224,15 @@ def test_steps_that_are_too_long_are_noticed(train, rate, message):
         train(recipe(punzi={"learning_rate": rate, "max_step": None}))
 
 
+def test_a_window_of_few_events_is_named_where_nothing_converges(small_sample, tmp_path):
+    events = small_sample.training
+    others = np.flatnonzero((events.process >= 0) & (events.start <= 3) & (events.stop > 3))
+    scarce = replace(small_sample, training=events[np.delete(np.arange(len(events)), others[5:])])
+    message = f"Only 5 background events in the window of {scarce.mass[3]:g} GeV .* 100 in every"
+    with pytest.raises(InputError, match=message):
+        Trainer(scarce, tmp_path)(recipe(punzi={"learning_rate": 1e300, "max_step": None}))
+
+
 def test_one_lost_network_does_not_end_the_others(train, whole, caplog):
     lose_first = at("punzi", 2, lambda state: state.parameters[0].fill(np.nan))
     result = train(recipe(), reporters=[lose_first])

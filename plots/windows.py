@@ -32,9 +32,10 @@ def widths_figure(windows: Windows, published: Mapping[float, float]) -> Figure:
     if unused.any():
         look = {"fmt": "x", "color": style.SLATE, "label": "fit that is not used"}
         style.draw_points(axes, mass[unused], value[unused], error[unused], 3.0, **look)
-    look = {"color": style.BLUE, "label": "interpolated"}
-    look |= {"markerfacecolor": "white", "markeredgewidth": 0.7}
-    style.draw_points(axes, mass[~fitted], windows.sigma[~fitted], size=3.0, **look)
+    if not fitted.all():
+        look = {"color": style.BLUE, "markerfacecolor": "white", "label": "interpolated"}
+        look["markeredgewidth"] = 0.7
+        style.draw_points(axes, mass[~fitted], windows.sigma[~fitted], size=3.0, **look)
     if published:
         look = {"fmt": "D", "color": style.RED, "markerfacecolor": "none", "label": "published"}
         style.draw_points(axes, list(published), list(published.values()), size=4.0, **look)

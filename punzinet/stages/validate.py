@@ -31,7 +31,8 @@ def _compare(context: Context) -> Written:
         rows += [PublishedNumber(*row) for row in curve_rows(output)]
     about = provenance(context.manifest.digest, stage=PUBLISHED.name, scale=context.options.scale)
     content: dict[str, Any] = {row.quantity: row.to_json() for row in rows}
-    table = validation_table({row.title: row.to_json() for row in rows})
+    # What exactly is compared stands in the file and in the report.
+    table = validation_table({row.title: {**row.to_json(), "note": ""} for row in rows})
     console.print(*map(in_terminal, table))
     if not any(row.quantity.startswith("sigma_min") for row in rows):
         none_ran = "neither `punzinet paper` nor `punzinet train` has run."

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import re
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
@@ -109,11 +108,6 @@ def affected(before, after, owner):
     return set().union(*(LATER[stage] for stage in changed - {None}))
 
 
-def timeless(page):
-    """A report without when its stages ran."""
-    return re.sub(rb"(?s)<caption>Stages.*?in all;", b"", page)
-
-
 def refuse(stage, context):
     said, refusal = attempt(lambda: [*out_of_date(stage, context), *reasons(stage, context)])
     return said or refusal
@@ -132,7 +126,7 @@ def test_a_damage_is_found_out_or_has_no_effect(
     output, before = OutputFolder(folder), everything(folder)
     manifest = load_manifest(Path("data_manifest.yaml"), output)
     context = Context(Options(output=folder), lambda: manifest)
-    page = timeless(before["report.html"])
+    page = contents(folder)["report.html"]
     for number in range(EACH):
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         damage(files[rng.integers(len(files))], rng, files)
@@ -144,7 +138,7 @@ def test_a_damage_is_found_out_or_has_no_effect(
         if number < FOR_REAL:
             _, refusal = attempt(lambda: run_here("report", "--force"))
             assert refusal or not expected - MADE_ANEW
-            assert refusal or timeless(output.report.read_bytes()) == page
+            assert refusal or contents(folder)["report.html"] == page
         shutil.rmtree(folder)
         shutil.copytree(good / "output", folder)
     record_property("faults", EACH)
@@ -165,4 +159,4 @@ def test_nothing_of_the_user_is_removed(finished, tmp_path, monkeypatch):
     assert {name for name in before if "mine" in name} == {name for name in after if "mine" in name}
     assert all(path.is_dir() for path in folder.rglob("mine"))
     # The report shows when stages ran.
-    assert {name for name in contents(folder) if after[name] != before[name]} == {"report.html"}
+    assert {name for name in contents(folder) if after[name] != before[name]} <= {"report.html"}

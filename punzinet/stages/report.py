@@ -41,6 +41,12 @@ def _run(context: Context) -> Written:
     return written
 
 
+def _compared(folder: str | None) -> list[str]:
+    """Files of another run that are shown beside this one."""
+    other = OutputFolder(Path(folder)) if folder else None
+    return [str(path) for path in (other.sensitivity, other.histograms)] if other else []
+
+
 REPORT: Stage = Stage(
     name="report",
     run=_run,
@@ -53,8 +59,6 @@ REPORT: Stage = Stage(
     shows=lambda context: (LIMITS, BASELINES, *everything(context), PUBLISHED, VALIDATE),
     parts=lambda _: (PUBLISHED, REPORT),  # the first costs seconds
     writes=("report.html",),
-    files=lambda on: [
-        str(OutputFolder(Path(folder)).sensitivity) for folder in [on.options.compare] if folder
-    ],
+    files=lambda on: _compared(on.options.compare),
     options=("network", "compare"),
 )

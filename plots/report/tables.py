@@ -26,8 +26,7 @@ from punzinet.analysis.windows import Windows
 EFFECTS = {"bce/best": "BCE, best cuts", "punzi/single": "Punzi-net, one cut"}
 #: Columns of `limits_table`; limits are exact Poisson sums where not said, BCE at its best cuts.
 LIMITS = ("mass [GeV]", "background", "−1σ", "median", "+1σ", "g′ (median)", "asymptotic", "BCE")
-#: What can become of a measured entry.
-FATES = ("kept", "rejected", "blinded")
+FATES = ("kept", "rejected", "blinded")  # what can become of a measured entry
 DIGITS = 4  # of a number that comes without an uncertainty
 _SUPERSCRIPTS = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -227,10 +226,7 @@ def completeness_table(caption: str, content: Any) -> list[Table]:
 
 
 def timing_table(folder: Path) -> tuple[list[Table], str]:
-    """When each stage ran and for how long, by its record, and how long in all.
-
-    InputError if one of the records is damaged.
-    """
+    """When each stage ran, for how long, and how long in all; InputError for a damaged record."""
     timed = []
     for path in folder.glob("*.json"):
         with read_result(path, "times", f"punzinet {path.stem}") as record:

@@ -126,7 +126,7 @@ def export(
 
     Example: punzinet export --network punzi-00 punzi.onnx
     """
-    from punzinet.analysis.network import load_network
+    from punzinet.analysis.network import ONNX_FILE, load_network
 
     folder = _network(context)
     saved = load_network(folder)
@@ -136,7 +136,7 @@ def export(
         raise InputError(
             f"`punzinet export` needs {error.name}: run `pip install 'punzinet[export]'`."
         ) from error
-    path = file or folder / "network.onnx"
+    path = file or folder / ONNX_FILE
     write_onnx(saved, path)
     console.print(f"export: {path}")
 

@@ -180,7 +180,7 @@ class _NetworkFile(Section):
     cut: float | None
     settings: dict[str, Any]
     provenance: dict[str, Any]
-    digest: str | None = None  # of everything above; earlier versions had none
+    digest: str = ""  # of everything above
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +229,7 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
     try:
         metadata = _NetworkFile.model_validate(content)
         found = digest({key: value for key, value in content.items() if key != "digest"})
-        if metadata.digest not in (None, found):
+        if metadata.digest != found:
             raise InputError(f"{described} was changed; run `punzinet train` again.")
         weights = path.read_bytes()
         if hashlib.sha256(weights).hexdigest() != metadata.weights_sha256:

@@ -11,6 +11,7 @@ import torch
 from small_data import windows_of
 
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.output import digest
 from punzinet.analysis.network import METADATA_FILE, WEIGHTS_FILE, PunziNet, load_network
 from punzinet.analysis.search import RECOIL, SearchSettings
 
@@ -112,7 +113,12 @@ def test_a_network_knows_its_search(tmp_path):
 
 
 def changed(**changes):
-    return lambda content: json.dumps(json.loads(content) | {"digest": None, **changes}).encode()
+    def change(content):
+        described = json.loads(content) | changes
+        described["digest"] = digest({k: v for k, v in described.items() if k != "digest"})
+        return json.dumps(described).encode()
+
+    return change
 
 
 def test_an_input_that_its_search_does_not_have_is_refused(tmp_path):
@@ -131,8 +137,8 @@ def test_weights_of_another_network_or_a_pickle_are_refused(tmp_path):
         load_network(tmp_path)
     pickled, metadata = b"\x80\x04pickle", tmp_path / METADATA_FILE
     (tmp_path / WEIGHTS_FILE).write_bytes(pickled)
-    digest = hashlib.sha256(pickled).hexdigest()
-    metadata.write_bytes(changed(weights_sha256=digest)(metadata.read_bytes()))
+    matching = hashlib.sha256(pickled).hexdigest()
+    metadata.write_bytes(changed(weights_sha256=matching)(metadata.read_bytes()))
     with pytest.raises(InputError, match="does not hold a whole network"):
         load_network(tmp_path)
 

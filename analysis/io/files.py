@@ -184,7 +184,8 @@ def _to_array(cells: Any) -> FloatArray:
     return np.where(np.isnan(numbers), np.inf, numbers)
 
 
-def _to_cells(column: FloatArray) -> Any:
+def to_cells(column: FloatArray) -> Any:
+    """Write a column as lists for JSON, with null where it is infinite or NaN."""
     cells = column.astype(object)
     cells[~np.isfinite(column)] = None
     return cells.tolist()
@@ -192,7 +193,7 @@ def _to_cells(column: FloatArray) -> Any:
 
 _OR_NULL = PlainSerializer(lambda v: float(v) if math.isfinite(v) else None)
 _Row = list[float | None]
-_Cells = Annotated[_Row | list[_Row], AfterValidator(_to_array), PlainSerializer(_to_cells)]
+_Cells = Annotated[_Row | list[_Row], AfterValidator(_to_array), PlainSerializer(to_cells)]
 Column = Annotated[FloatArray, GetPydanticSchema(lambda _, handler: handler(_Cells))]
 """(n,) or (n, k) numbers; null in JSON where one is infinite."""
 OrInfinite = Annotated[float, BeforeValidator(lambda v: math.inf if v is None else v), _OR_NULL]

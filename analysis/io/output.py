@@ -45,6 +45,7 @@ class OutputFolder:
         self.selection_cutflow = root / "selection" / "cutflow.json"
         self.comparison = root / "selection" / "comparison.root"  # data with simulation
         self.limits = root / "limits" / "limits.json"  # expected upper limits of every hypothesis
+        self.observed = root / "limits" / "observed.json"  # observed limits and p-values
         self.workspaces = root / "limits" / "workspaces"  # HistFactory, one a mass
         self.baselines = root / "baselines"  # what the networks are compared with
 

@@ -17,7 +17,7 @@ textbook limit of −ln(1 − CL) events.
 from bisect import bisect_left
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -42,7 +42,7 @@ def asymptotic_limits(
     if not experiments:
         return np.empty((0, len(BANDS)))
     target = BANDS - ndtri((1 - confidence_level) * ndtr(BANDS))  # √q_A where CLs excludes
-    likelihood = _Likelihood.of(experiments)
+    likelihood = Likelihood.of(experiments)
     found: FloatArray = np.array([[e.reach / 30] for e in experiments]) * target / target.max()
     for _ in range(FIT_STEPS):
         q, slope = likelihood.profile(found)
@@ -54,21 +54,24 @@ def asymptotic_limits(
     return found
 
 
-class _Likelihood(NamedTuple):
+class Likelihood(NamedTuple):
     """Likelihoods of M experiments in D nuisance parameters θ, padded to the same shape.
 
     The yields of signal and of P backgrounds are events · exp(Σ powers · θ). θ are log-normal
     factors in units of their uncertainty, constrained by θ²/2, and the logarithms γ of the
     backgrounds' statistical factors, constrained by Poisson counts of `effective` events.
+    Constraints are nominal, or centred on what other data made of the parameters.
     """
 
     events: FloatArray  # (M, 1 + P) of the signal for 1 fb, and of the backgrounds
     powers: FloatArray  # (M, 1 + P, D) derivatives of the logarithms of the yields
     normal: FloatArray  # (M, D) 1 for log-normal factors and padding, 0 for statistical ones
     effective: FloatArray  # (M, D) effective events of statistical factors, else 0
+    centre: FloatArray  # (M, D) parameters that the constraints prefer
 
     @classmethod
     def of(cls, experiments: Sequence[CountingExperiment]) -> Self:
+        """Likelihoods of experiments, at least one, with nominal constraints."""
         processes = max(len(e.backgrounds) for e in experiments)
         signal = max(len(e.signal_systematics) for e in experiments)
         # Luminosity, then the signal's own, the backgrounds' systematic, their statistical.
@@ -91,19 +94,41 @@ class _Likelihood(NamedTuple):
                 powers[m, 1 + p, statistical + p] = 1.0
                 normal[m, statistical + p] = 0.0
                 effective[m, statistical + p] = background.effective
-        return cls(events, powers, normal, effective)
+        return cls(events, powers, normal, effective, np.zeros_like(normal))
 
-    def profile(self, cross_section: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """q_A of the Asimov data without signal, and its slope, for cross-sections (M, C) in fb.
+    def profile(
+        self, cross_section: FloatArray, observed: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Give q and its slope, for cross-sections (M, C) in fb and counts (M,).
 
-        The nominal parameters maximise the likelihood of the Asimov data. All others are found
-        by Newton's method: where more is expected than observed the problem is convex.
+        Twice the logarithm of the likelihood lost against a signal that explains the counts
+        entirely. They are the Asimov data without signal, q_A, if none are given.
         """
-        events, powers, normal, effective = (array[:, None] for array in self)
-        observed = events[..., 1:].sum(axis=-1)
+        if observed is None:
+            exponents = np.einsum("mkd,md->mk", self.powers[:, 1:], self.centre)
+            observed = (self.events[:, 1:] * np.exp(exponents)).sum(axis=-1)
+        q, _, yields = self._fit(cross_section, observed[:, None])
+        excess = 1 - observed[:, None] / yields.sum(axis=-1)
+        return q, 2 * excess * yields[..., 0] / cross_section
+
+    def without_signal(self, observed: FloatArray) -> tuple[FloatArray, Self]:
+        """Give q (M,) of counts (M,) without signal, and the likelihood of what that fit expects."""
+        q, theta, _ = self._fit(np.zeros((len(observed), 1)), observed[:, None])
+        return q[:, 0], self._replace(centre=theta[:, 0])
+
+    def _fit(
+        self, cross_section: FloatArray, observed: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Give q (M, C), the parameters (M, C, D) and yields (M, C, 1 + P) of the best fit.
+
+        By Newton's method: where more is expected than observed, (M, 1), the problem is convex.
+        Elsewhere what makes it concave is left out of its curvature: smaller steps, always down.
+        """
+        events, powers, normal, effective, centre = (array[:, None] for array in self)
         events = np.repeat(events, cross_section.shape[1], axis=1)
         events[..., 0] *= cross_section
-        theta = np.zeros((*cross_section.shape, powers.shape[-1]))
+        effective = effective * np.exp(centre)
+        theta = np.repeat(centre, cross_section.shape[1], axis=1)
         diagonal = np.arange(theta.shape[-1])
         for _ in range(FIT_STEPS):
             yields = events * np.exp(np.einsum("...kd,...d->...k", powers, theta))
@@ -111,18 +136,21 @@ class _Likelihood(NamedTuple):
             excess = 1 - observed / total
             linear = np.einsum("...k,...kd->...d", yields, powers)
             quadratic = np.einsum("...k,...kd,...ke->...de", yields, powers, powers)
-            gradient = excess[..., None] * linear + normal * theta + effective * np.expm1(theta)
-            hessian = excess[..., None, None] * quadratic
+            pull = theta - centre
+            gradient = excess[..., None] * linear + normal * pull + effective * np.expm1(pull)
+            hessian = np.maximum(excess, 0)[..., None, None] * quadratic
             outer = linear[..., :, None] * linear[..., None, :]
             hessian += (observed / total**2)[..., None, None] * outer
-            hessian[..., diagonal, diagonal] += normal + effective * np.exp(theta)
+            hessian[..., diagonal, diagonal] += normal + effective * np.exp(pull)
             step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
             theta = theta - step
             if np.abs(step).max() < FIT_TOLERANCE:
                 break
-        constraint = normal * theta**2 / 2 + effective * (np.expm1(theta) - theta)
-        q = 2 * (total - observed - observed * np.log(total / observed) + constraint.sum(axis=-1))
-        return q, 2 * excess * yields[..., 0] / cross_section
+        pull = theta - centre
+        constraint = normal * pull**2 / 2 + effective * (np.expm1(pull) - pull)
+        lost = observed * np.log(total / np.maximum(observed, UNLIKELY))  # none of nothing observed
+        q = 2 * (total - observed - lost + constraint.sum(axis=-1))
+        return q, theta, yields
 
 
 def counting_limits(
@@ -134,30 +162,41 @@ def counting_limits(
     being integers, neighbouring bands can coincide where few events are expected.
     """
     with ThreadPoolExecutor() as pool:  # the sums do not hold Python's lock
-        found = pool.map(lambda one: _limits(one, confidence_level, points_log2), experiments)
+        found = pool.map(lambda one: _bands(one, confidence_level, points_log2), experiments)
         return np.array([*found]).reshape(-1, len(BANDS))
 
 
-def _limits(one: CountingExperiment, confidence_level: float, points_log2: int) -> FloatArray:
+def _bands(one: CountingExperiment, confidence_level: float, points_log2: int) -> FloatArray:
     """Limits of one experiment, (5,) in fb."""
-    signal, background = _possible(one, points_log2)
-    spread = float(np.sqrt(background.mean() + background.var()))
-
-    @cache
-    def at_most(n: int) -> float:
-        """Probability to count at most n events without signal."""
-        return float(gammaincc(n + 1, background).mean())
-
-    def limit(n: int) -> float:
-        """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted."""
-        start = (2 + max(n - one.background, 0) + spread) / one.signal
-        return _allowed(n, signal, background, (1 - confidence_level) * at_most(n), start)
-
+    signal, background = possible(one, points(one, points_log2))
+    at_most = cache(partial(probability, background=background))
     # By Cantelli's inequality no more is counted in 98 % of all cases, which is beyond the bands.
-    most = range(int(background.mean() + 7 * spread) + 1)
+    most = range(int(background.mean() + 7 * _spread(background)) + 1)
     quantiles = [bisect_left(most, share, key=at_most) for share in ndtr(BANDS).tolist()]
     counts, bands = np.unique(quantiles, return_inverse=True)
-    return np.array([limit(n) for n in counts.tolist()])[bands]
+    limits = [counting_limit(one, n, signal, background, confidence_level) for n in counts.tolist()]
+    return np.array(limits)[bands]
+
+
+def counting_limit(
+    one: CountingExperiment, n: int, signal: FloatArray, background: FloatArray, level: float
+) -> float:
+    """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted.
+
+    Signal for 1 fb and background are those that are `possible` in this experiment.
+    """
+    start = (2 + max(n - one.background, 0) + _spread(background)) / one.signal
+    return _allowed(n, signal, background, (1 - level) * probability(n, background), start)
+
+
+def probability(n: int, background: FloatArray) -> float:
+    """Probability to count at most n events without signal, of backgrounds that are possible."""
+    return float(gammaincc(n + 1, background).mean())
+
+
+def _spread(background: FloatArray) -> float:
+    """Standard deviation of counts without signal."""
+    return float(np.sqrt(background.mean() + background.var()))
 
 
 def _allowed(
@@ -186,28 +225,38 @@ def _allowed(
     return tried
 
 
-def _possible(experiment: CountingExperiment, points_log2: int) -> tuple[FloatArray, FloatArray]:
-    """Signal for 1 fb and background that are possible, (2^k,) each.
+def possible(experiment: CountingExperiment, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Signal for 1 fb and background that are possible, (n,) each, at points (n, D).
 
-    Log-normal factors for systematic uncertainties, a gamma distribution with the mean of the
-    expectation for the finite simulated samples.
+    Each coordinate, between 0 and 1, is the cumulative probability of one uncertainty: log-normal
+    factors for systematic ones, a gamma distribution with the mean of the expectation for the
+    finite simulated samples.
     """
-    factors = experiment.signal_systematics | {"luminosity": experiment.luminosity}
-    factors |= dict(background.systematic for background in experiment.backgrounds)
-    points = iter(_points(len(factors) + len(experiment.backgrounds), points_log2).T)
-    drawn = {name: (1 + size) ** ndtri(next(points)) for name, size in factors.items()}
+    column = iter(points.T)
+    drawn = {n: (1 + size) ** ndtri(next(column)) for n, size in _factors(experiment).items()}
     signal = experiment.signal * drawn["luminosity"]
     for name in experiment.signal_systematics:
         signal = signal * drawn[name]
     background = np.zeros(len(signal))
     for source in experiment.backgrounds:
-        statistics = gammaincinv(source.effective, next(points)) / source.effective
+        statistics = gammaincinv(source.effective, next(column)) / source.effective
         background += source.events * statistics * drawn[source.systematic[0]]
     return signal, background * drawn["luminosity"]
 
 
+def points(experiment: CountingExperiment, points_log2: int = 12) -> FloatArray:
+    """Points for `possible`, (2^k, D), evenly spread over the uncertainties of an experiment."""
+    return _sobol(len(_factors(experiment)) + len(experiment.backgrounds), points_log2)
+
+
+def _factors(experiment: CountingExperiment) -> dict[str, float]:
+    """Relative sizes of log-normal factors, by name."""
+    factors = experiment.signal_systematics | {"luminosity": experiment.luminosity}
+    return factors | dict(background.systematic for background in experiment.backgrounds)
+
+
 @cache
-def _points(dimensions: int, points_log2: int) -> FloatArray:
+def _sobol(dimensions: int, points_log2: int) -> FloatArray:
     """Evenly spread points in the unit cube, (2^k, d), by Sobol's sequence."""
     points = qmc.Sobol(dimensions, rng=np.random.default_rng(0)).random_base2(points_log2)
     return np.asarray(points).clip(1e-12, 1 - 1e-12)

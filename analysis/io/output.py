@@ -42,11 +42,14 @@ class OutputFolder:
 
         self.sensitivity = root / "sensitivity.json"  # σ_min of every network and hypothesis
         self.histograms = root / "selection" / "histograms.root"  # of the window variable
+        self.selected = root / "selection" / "selected.parquet"  # simulated events behind the cut
         self.selection_cutflow = root / "selection" / "cutflow.json"
         self.comparison = root / "selection" / "comparison.root"  # data with simulation
         self.limits = root / "limits" / "limits.json"  # expected upper limits of every hypothesis
         self.observed = root / "limits" / "observed.json"  # observed limits and p-values
         self.workspaces = root / "limits" / "workspaces"  # HistFactory, one a mass
+        self.shape = root / "limits" / "shape.json"  # the same by fits of binned spectra
+        self.shapes = root / "limits" / "shapes"  # HistFactory of these, one a mass
         self.baselines = root / "baselines"  # what the networks are compared with
 
         self.plots = root / "plots"

@@ -44,7 +44,7 @@ def done(tmp_path_factory, manifest):
     save_network(output, "punzi", float(outputs[len(outputs) // 2]), NETWORK)
     save_network(output, "cutless", None, NETWORK)
     written = run_selection(manifest, output, Execution(), network="punzi")
-    assert written == [output.histograms, output.selection_cutflow]
+    assert written == [output.histograms, output.selected, output.selection_cutflow]
     return output
 
 
@@ -53,6 +53,7 @@ def test_selection_agrees_with_the_tensors(done):
     record = json.loads(done.selection_cutflow.read_text())
     assert [row["mass"] for row in record["hypotheses"]] == windows.mass.tolist()
     table = pl.read_parquet(done.tensors / "*" / "*.parquet")
+    selected = pl.read_parquet(done.selected)
     passed = pl.Series(outputs_of(table) >= record["provenance"]["settings"]["cut"])
     assert passed.sum() == len(table) - len(table) // 2
     # What judges stands for all of its process, or of the signal of its mass.
@@ -66,6 +67,13 @@ def test_selection_agrees_with_the_tensors(done):
             for process in ("signal", "tautau", "eemumu"):
                 expected = inside.filter(pl.col("process") == process)["weight"].sum()
                 assert row[stage][process] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    for m, row in enumerate(record["hypotheses"]):  # in the events, too, which lie beyond as well
+        own = pl.col("mass").is_nan() | (pl.col("mass") == row["mass"])
+        inside = pl.col("variable").is_between(windows.low[m], windows.high[m], closed="none")
+        for process, expected in row["after"].items():
+            events = selected.filter(pl.col("process") == process, own)
+            assert events.filter(inside)["weight"].sum() == pytest.approx(expected, rel=1e-9)
+            assert len(events.filter(~inside)) > 0
 
 
 def test_spectra_hold_every_usable_event_and_signal_peaks_at_its_mass(done):
@@ -97,9 +105,10 @@ def test_the_cutflow_names_what_the_cut_drops(done):
 
 
 def test_processes_on_other_cores_write_the_same_bytes(done, manifest):
-    before = [path.read_bytes() for path in (done.histograms, done.selection_cutflow)]
+    paths = done.histograms, done.selected, done.selection_cutflow
+    before = [path.read_bytes() for path in paths]
     run_selection(manifest, done, Execution("futures", 2), network="punzi")
-    assert [path.read_bytes() for path in (done.histograms, done.selection_cutflow)] == before
+    assert [path.read_bytes() for path in paths] == before
 
 
 def test_a_network_without_a_cut_selects_nothing(done, manifest):

@@ -1,0 +1,50 @@
+"""The simulated events that are left behind the single cut, from which templates are made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from punzinet.analysis.io.files import InputError, atomic_path
+from punzinet.analysis.types import FloatArray
+
+NUMBERS = ("mass", "variable", "weight")  # columns of numbers
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedEvents:
+    """Columns (n,) of those that judge, wherever in the variable of the windows they lie."""
+
+    process: np.ndarray  # names
+    mass: FloatArray  # generated, in GeV, NaN for background
+    variable: FloatArray  # of the windows, in its unit
+    weight: FloatArray  # efficiencies for signal, events at the target luminosity for background
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[str, FloatArray]]) -> Self:
+        """Put parts together, each the name of a process and its `NUMBERS`, (3, n)."""
+        process = [name for name, numbers in parts for _ in range(numbers.shape[1])]
+        numbers = [np.empty((len(NUMBERS), 0)), *(numbers for _, numbers in parts)]
+        return cls(np.array(process, dtype=str), *np.concatenate(numbers, axis=1))
+
+    def write(self, path: Path) -> None:
+        """Write them as Parquet."""
+        table = pa.table({**vars(self), "process": pa.array(self.process).dictionary_encode()})
+        with atomic_path(path) as partial:
+            pq.write_table(table, partial, write_page_checksum=True)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read them; InputError if the file is absent, damaged, or holds something else."""
+        try:
+            table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
+            numbers = (table[name].to_numpy() for name in NUMBERS)
+            return cls(np.array(table["process"].to_pylist(), dtype=str), *numbers)
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            raise InputError(
+                f"{path} does not hold selected events ({error}); run `punzinet select` first."
+            ) from error

@@ -10,7 +10,12 @@ from pydantic import Field, model_validator
 
 from punzinet.analysis.constants import FB_PER_NB
 from punzinet.analysis.io.files import InputError, is_file
-from punzinet.analysis.manifest.sections import MASS_TOLERANCE, Positive, Section
+from punzinet.analysis.manifest.sections import (
+    MASS_TOLERANCE,
+    DetectorSettings,
+    Positive,
+    Section,
+)
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 SIGNAL_PROCESS = "signal"  # the process whose events belong to one mass hypothesis each
@@ -66,8 +71,13 @@ class Dataset(Section, OfProcess):
     """name of the dataset, its key in the manifest"""
     process: str
     """what happened in these events: one of `processes`, or `data`"""
+    variation_of: str | None = None
+    """dataset that this one takes the place of in a variation, see `systematics`; process,
+    generator, branches and the like are the same unless said otherwise"""
     simulate: Simulated | None = None
     """generator of the default data that makes this dataset"""
+    detector: DetectorSettings | None = None
+    """factors on top of those of `simulation.detector`, in a variation that is simulated"""
     files: tuple[str, ...] = ()
     """ROOT files: paths, patterns where no such path exists, or URLs; relative ones start at the
     manifest"""
@@ -98,10 +108,15 @@ class Dataset(Section, OfProcess):
     @model_validator(mode="after")
     def _means_something(self) -> Self:
         given = self.model_fields_set
-        measured = given & {"simulate", "generated", "mass", "cross_section"}
+        measured = given & {"simulate", "generated", "mass", "cross_section", "variation_of"}
         made = given & {"files", "luminosity", "generated", "cross_section", "entries", "checksums"}
         if self.is_data and measured:
             raise ValueError(f"data is measured, so {', '.join(sorted(measured))} must not be set")
+        if self.detector is not None and (self.simulate is None or self.variation_of is None):
+            raise ValueError(
+                "`detector` is for a simulated dataset with `variation_of`; that of all others is "
+                "`simulation.detector`"
+            )
         if self.simulate is not None:
             if self.is_signal != (self.simulate == SIGNAL_PROCESS):
                 raise ValueError(f"`simulate: {self.simulate}` does not make `{self.process}`")

@@ -8,7 +8,7 @@ the key and says what the key is for.
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin
 
@@ -21,6 +21,7 @@ from punzinet.analysis.io.files import InputError, did_you_mean, is_file, read_r
 from punzinet.analysis.io.output import OutputFolder, digest
 from punzinet.analysis.manifest import sections
 from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, Blinding, Dataset
+from punzinet.analysis.manifest.systematics import Systematic, check_systematics, inherited
 from punzinet.analysis.search import SearchSettings
 from punzinet.analysis.training.settings import TrainingSettings
 
@@ -60,6 +61,8 @@ class Manifest(sections.Section):
     """every process, and how figures write it"""
     datasets: dict[str, Dataset] = Field(min_length=1)
     """the samples, by name"""
+    systematics: dict[str, Systematic] = Field({})
+    """systematic uncertainties beside those of `limits`, by the name of their parameter"""
     blinding: Blinding = Blinding()
     """what is seen of data before `--unblind` is given"""
     simulation: sections.SimulationSettings = sections.SimulationSettings()
@@ -84,7 +87,7 @@ class Manifest(sections.Section):
             _check_number(key, value)
             if any("\ud800" <= character <= "\udfff" for character in f"{key}{value}"):
                 raise ValueError(f"{key!a}: {value!a} holds half of a character; correct the text")
-        return content
+        return inherited(content)
 
     @field_validator("datasets")
     @classmethod
@@ -98,7 +101,7 @@ class Manifest(sections.Section):
         self._check_names()
         for dataset in self.datasets.values():
             self._check_dataset(dataset)
-        signals = [d for d in self.datasets.values() if d.is_signal]
+        signals = [d for d in self.part().datasets.values() if d.is_signal]
         if not signals:
             raise ValueError("`datasets`: there is no dataset of process `signal`")
         if all(d.is_signal or d.is_data for d in self.datasets.values()):
@@ -110,6 +113,7 @@ class Manifest(sections.Section):
                     f"{mass:g} GeV, without which it has no efficiency"
                 )
         self._check_uncertainties()
+        check_systematics(self.systematics, self.datasets, self.processes)
         return self
 
     def _check_names(self) -> None:
@@ -181,9 +185,22 @@ class Manifest(sections.Section):
         """Whether any dataset is measured."""
         return any(dataset.is_data for dataset in self.datasets.values())
 
-    def part(self, *, data: bool) -> Self:
-        """The same manifest with the measured datasets alone, or with the simulated ones."""
-        chosen = {name: one for name, one in self.datasets.items() if one.is_data == data}
+    @property
+    def has_variations(self) -> bool:
+        """Whether any dataset is a variation of another one."""
+        return any(dataset.variation_of for dataset in self.datasets.values())
+
+    @property
+    def nominal(self) -> Self:
+        """The same manifest without varied datasets."""
+        return self._only(lambda one: not one.variation_of)
+
+    def part(self, *, data: bool = False, varied: bool = False) -> Self:
+        """The same manifest with the measured, the varied, or the nominal simulated datasets."""
+        return self._only(lambda one: (one.is_data, bool(one.variation_of)) == (data, varied))
+
+    def _only(self, wanted: Callable[[Dataset], bool]) -> Self:
+        chosen = {name: one for name, one in self.datasets.items() if wanted(one)}
         return self.model_copy(update={"datasets": chosen})
 
     def seen_of_data(self, *, unblind: bool) -> dict[str, Any]:
@@ -194,7 +211,8 @@ class Manifest(sections.Section):
 
     def generated(self, mass: float) -> int:
         """Generated signal events of one mass, summed over the datasets that hold it."""
-        return sum(d.generated_at(mass) or 0 for d in self.datasets.values() if d.is_signal)
+        nominal = self.part().datasets.values()
+        return sum(d.generated_at(mass) or 0 for d in nominal if d.is_signal)
 
 
 def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> Manifest:

@@ -160,7 +160,7 @@ def background_yields(
     scale = LUMINOSITY / manifest.luminosity / manifest.correction
     yields = {}
     for process in BACKGROUNDS:
-        names = [d.name for d in manifest.datasets.values() if d.process == process]
+        names = [d.name for d in manifest.part().datasets.values() if d.process == process]
         paths = chain(*(tensor_paths(output.tensors / name, "*.parquet") for name in names))
         pieces = (piece for path in paths for piece in read_in_windows(path, windows, ["weight"]))
         weights = [table["weight"].to_numpy()[first < last] for table, first, last in pieces]

@@ -36,7 +36,7 @@ def run_selection(
         made = SelectionProcessor(datasets.values(), saved, comparison, judging)
         return made, reading.process(made, "selection", "Selection")
 
-    with open_reading(manifest, output.ledger("select"), execution, **options) as reading:
+    with open_reading(manifest.nominal, output.ledger("select"), execution, **options) as reading:
         processor, chunks = reading.repeat(select)
     entries, selected = reading.entries(), processor.merge(chunks)
     cutflows, totals = selected["cutflows"], selected["in_windows"]

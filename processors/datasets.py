@@ -84,27 +84,31 @@ def describe_datasets(
 ) -> dict[str, DatasetInfo]:
     """Describe all datasets of a manifest to the processors, given what `preflight` found.
 
-    Background is scaled to the target luminosity, so that sums of weights are numbers of
-    events; signal to one generated event, so that they are efficiencies. Both take the
-    corrections. Data counts as it is, and `unblind` shows all of it. Luminosity and generated
-    events shrink with the share of a dataset that is processed.
+    Background is scaled to the target luminosity, or that of its period, so that sums of weights
+    are numbers of events; signal to one generated event, so that they are efficiencies, and that
+    of a period counts with its share of the luminosity. Both take the corrections. Data counts as
+    it is, and `unblind` shows all of it. Luminosity and generated events shrink with the share of a
+    dataset that is processed.
     """
     hypotheses, shares = manifest.hypotheses.mass, shares or {}
-    generated = np.zeros(len(hypotheses))
+    generated: dict[str | None, FloatArray] = {}  # by period
     for name, dataset in manifest.datasets.items():
         if dataset.is_signal:
-            share = shares.get(name, 1.0)
-            generated += [share * (dataset.generated_at(mass) or 0) for mass in hypotheses]
-    # A hypothesis that nothing was generated for has no efficiency: its weights are 0.
-    efficiency = np.zeros(len(generated))
-    np.divide(manifest.correction, generated, out=efficiency, where=generated > 0)
+            of, share = dataset.period, shares.get(name, 1.0)
+            own = np.array([share * (dataset.generated_at(mass) or 0) for mass in hypotheses])
+            generated[of] = generated.get(of, 0) + own
     columns = {file.dataset: file.columns for file in files}
     described = {}
     for name, dataset in manifest.datasets.items():
-        scale = np.ones(1) if dataset.is_data else efficiency
-        if dataset.luminosity is not None and not dataset.is_data:
+        scale, target = np.ones(1), manifest.luminosity_of(name)
+        if dataset.is_signal:
+            # A hypothesis that nothing was generated for has no efficiency: its weights are 0.
+            own, scale = generated[dataset.period], np.zeros(len(hypotheses))
+            weighted = manifest.correction * (target / manifest.luminosity)
+            np.divide(weighted, own, out=scale, where=own > 0)
+        elif not dataset.is_data and dataset.luminosity is not None:
             luminosity = shares.get(name, 1.0) * dataset.luminosity
-            scale = np.array([manifest.correction * manifest.luminosity / luminosity])
+            scale = np.array([manifest.correction * target / luminosity])
         described[name] = DatasetInfo(
             name, dataset.process, scale, hypotheses, dataset.mass, columns[name], manifest.beams,
             in_cms=dataset.frame == "cms", missing=dataset.missing,

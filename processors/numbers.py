@@ -70,15 +70,18 @@ def check_efficiencies(
 ) -> None:
     """Refuse signal of which more is usable than was generated, by results of a `FeatureProcessor`.
 
+    All of it is of one period, whose share of the luminosity is part of the correction.
+
     The number of events that pass is never larger than that of all; what fluctuates is their
     weights. Further candidates of an event may come on top. InputError names the first mass.
     """
     signal = [chunk for chunk in chunks if datasets[chunk.dataset].is_signal]
     dataset = datasets[signal[0].dataset]
     usable, _, inside, weight, squares = sum(chunks[chunk]["hypotheses"] for chunk in signal).T
-    generated = correction / dataset.scale
-    variance = np.maximum(squares - weight**2 / np.maximum(usable, 1), 0) / dataset.scale**2
-    found = np.maximum(weight / dataset.scale, inside * generated)
+    scale = np.where(dataset.scale > 0, dataset.scale, np.inf)  # 0 if that mass has other datasets
+    generated = correction / scale
+    variance = np.maximum(squares - weight**2 / np.maximum(usable, 1), 0) / scale**2
+    found = np.maximum(weight / scale, inside * generated)
     limit = generated * (1 + 1e-9) + FLUCTUATION * np.sqrt(variance)
     for m in np.flatnonzero(found > limit + sum(chunks[chunk]["further"] for chunk in signal)):
         raise InputError(

@@ -92,6 +92,10 @@ class Dataset(Section, OfProcess):
     numbers are left alone"""
     luminosity: Positive | None = None
     """integrated luminosity of the sample in fb^-1 (background and data)"""
+    period: str | None = Field(
+        None, coerce_numbers_to_str=True, exclude_if=lambda period: period is None
+    )
+    """part of the `luminosity` that the sample stands for, if not for all of it"""
     generated: Count | dict[Positive, Count] | None = None
     """generated events before any selection: of signal, one number for every mass or one for each;
     of a background, what its `cross_section` is compared with"""

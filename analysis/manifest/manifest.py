@@ -21,6 +21,7 @@ from punzinet.analysis.io.files import InputError, did_you_mean, is_file, read_r
 from punzinet.analysis.io.output import OutputFolder, digest
 from punzinet.analysis.manifest import sections
 from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, Blinding, Dataset
+from punzinet.analysis.manifest.periods import as_periods, check_periods, remarks
 from punzinet.analysis.manifest.systematics import Systematic, check_systematics, inherited
 from punzinet.analysis.search import SearchSettings
 from punzinet.analysis.training.settings import TrainingSettings
@@ -49,6 +50,8 @@ class Manifest(sections.Section):
     """what figures call the events, such as the name of an experiment"""
     luminosity: sections.Positive = 50.0
     """target luminosity in fb^-1"""
+    periods: dict[str, sections.Positive] = Field({}, exclude_if=lambda given: not given)
+    """target luminosities of periods in fb^-1, given as `luminosity: {ONE: 20, OTHER: 30}`"""
     beams: sections.Beams = sections.Beams()
     """energies of the beams and their crossing angle"""
     corrections: dict[str, sections.Positive] = Field({})
@@ -87,6 +90,8 @@ class Manifest(sections.Section):
             _check_number(key, value)
             if any("\ud800" <= character <= "\udfff" for character in f"{key}{value}"):
                 raise ValueError(f"{key!a}: {value!a} holds half of a character; correct the text")
+        if isinstance(content, dict) and isinstance(content.get("luminosity"), dict):
+            content = content | as_periods(content["luminosity"])
         return inherited(content)
 
     @field_validator("datasets")
@@ -114,6 +119,8 @@ class Manifest(sections.Section):
                 )
         self._check_uncertainties()
         check_systematics(self.systematics, self.datasets, self.processes)
+        named = self.nominal.datasets
+        check_periods(self.luminosity, self.periods, named, self.hypotheses.mass.tolist())
         return self
 
     def _check_names(self) -> None:
@@ -213,6 +220,16 @@ class Manifest(sections.Section):
         """Generated signal events of one mass, summed over the datasets that hold it."""
         nominal = self.part().datasets.values()
         return sum(d.generated_at(mass) or 0 for d in nominal if d.is_signal)
+
+    def luminosity_of(self, dataset: str) -> float:
+        """Target luminosity in fb^-1 that a dataset is scaled to: of its period, or of all."""
+        period = self.datasets[dataset].period
+        return self.luminosity if period is None else self.periods[period]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences on what may be meant, and may be a mistake."""
+        return remarks(self.periods, self.nominal.datasets)
 
 
 def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> Manifest:

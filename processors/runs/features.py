@@ -64,14 +64,14 @@ def run_features(
     settings = provenance(manifest.digest, stage=stage, **recipe, **seen)
     if not data:
         windows.write(output.windows, settings)
-    fates, complete, twice = {}, {}, list[str]()
+    fates, complete, twice = {}, {}, chosen.remarks
     shared = _shared_files(reading.files, output.completeness)
     for name, counts in processor.merge(chunks).items():
         dataset = processor.datasets[name]
         parts = {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
         fates[name] = _fates(dataset, counts, chosen)
         complete[name] = _completeness(dataset, reading, parts, counts["cutflow"])
-        twice += duplicates.say_twice(dataset, parts, shared[name], chosen.luminosity)
+        twice += duplicates.say_twice(dataset, parts, shared[name], chosen.luminosity_of(name))
     missing = {"missing": reading.gaps()} if reading.allow_missing else {}
     files.write_json(written[0], {"provenance": settings, "datasets": fates})
     found = {"datasets": complete, "twice": twice, **missing}
@@ -90,7 +90,7 @@ def _make_tensors(
     chunks = reading.process(processor, "features", "Features")
     check_numbers(datasets, chunks)
     if given is None:
-        check_efficiencies(datasets, chunks, reading.manifest.correction)
+        _check_efficiencies(reading.manifest, datasets, chunks)
     for chunk, part in chunks.items():
         if not candidates.is_complete(part["cutflow"], chunk.entries):
             raise files.InputError(
@@ -107,6 +107,18 @@ def _make_tensors(
             for chunk, count in duplicates.count_duplicates(hashes, own).items():
                 chunks[chunk]["repeated"] = count
     return windows, processor, chunks
+
+
+def _check_efficiencies(
+    manifest: Manifest, datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, Any]
+) -> None:
+    """Check the efficiency of signal in every period."""
+    signals = [one for one in manifest.datasets.values() if one.is_signal]
+    for period in dict.fromkeys(one.period for one in signals):
+        own = [one.name for one in signals if one.period == period]
+        parts = {chunk: part for chunk, part in chunks.items() if chunk.dataset in own}
+        share = manifest.luminosity_of(own[0]) / manifest.luminosity
+        check_efficiencies(datasets, parts, manifest.correction * share)
 
 
 def _shared_files(inputs: Iterable[InputFile], simulated: Path) -> dict[str, dict[str, str]]:

@@ -63,8 +63,9 @@ def say_trial(output: OutputFolder, stage: str) -> None:
 def say_cutflow(path: Path, manifest: Manifest) -> None:
     """Show what became of the entries of all datasets, from the cutflow of a stage.
 
-    They stand for events of background at the target luminosity, or of signal for the efficiency,
-    averaged over masses; data has no luminosity but its own. InputError if that cannot be read.
+    They stand for events of background at the target luminosity, or that of their period, or of
+    signal for the efficiency, averaged over masses, of a period weighted with its share of the
+    luminosity; data has no luminosity but its own. InputError if that cannot be read.
     """
     headings = ("entries", "share", f"at {manifest.luminosity:g} fb⁻¹")
     numbers = (Column(heading, justify="right", no_wrap=True) for heading in headings)
@@ -72,6 +73,8 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
     found = read_json(path, "punzinet features")["datasets"]
     for name, dataset in found.items():
         title, lines = name, dataset["cutflow"]
+        if manifest.datasets[name].period is not None:
+            title += f" (at {manifest.luminosity_of(name):g} fb⁻¹)"
         for line in lines:
             entries, weight = line["entries"], line["weight"]
             if not entries:
@@ -142,7 +145,7 @@ def _run(context: Context, *, data: bool = False) -> Written:
 FEATURES: Stage = Stage(
     name="features",
     run=_run,
-    reads=("beams", "luminosity", "corrections", "hypotheses", "features", "search"),
+    reads=("beams", "luminosity", "periods", "corrections", "hypotheses", "features", "search"),
     also=lambda context: _settings(context.manifest.part(data=False), context),
     after=(SIMULATE,),
     files=lambda context: _files(context.manifest.part(data=False), context),

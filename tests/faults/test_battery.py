@@ -256,8 +256,7 @@ def kinematics(a, in_cms):
     if "beam_E" in a:
         beam = np.column_stack([a[f"beam_{x}"] for x in ("E", "px", "py", "pz")])
     if in_cms:
-        beam = np.sqrt(beam**2 @ metric)[:, None] * [1, 0, 0, 0]
-        electron = [1, 0, 0, 1]
+        beam, electron = np.sqrt(beam**2 @ metric)[:, None] * [1, 0, 0, 0], [1, 0, 0, 1]
     p, q = (np.column_stack([a[f"p{x}{i}"] for x in "xyz"]) for i in (1, 2))
     p, q = (np.column_stack([np.sqrt(MUON_MASS**2 + (k**2).sum(1)), k]) for k in (p, q))
     vectors = np.stack([p, q, np.tile(electron, (n, 1))])
@@ -266,9 +265,8 @@ def kinematics(a, in_cms):
     dot = energy[:, None] * energy - (vectors[:, None] * vectors) @ metric
     pp, qq, pq = dot[0, 0], dot[1, 1], dot[0, 1]
     area, small = np.sqrt(np.maximum(pp * qq - pq**2, 0)), np.sqrt(np.minimum(pp, qq))
-    along = (dot[0, 2] + dot[1, 2]) / energy[2]
+    along, thrust = (dot[0, 2] + dot[1, 2]) / energy[2], np.sqrt(pp + qq + 2 * np.abs(pq))
     across = np.sqrt(np.maximum(pp + qq + 2 * pq - along**2, 0))
-    thrust = np.sqrt(pp + qq + 2 * np.abs(pq))
     features = np.column_stack([area / thrust, area / small, pq / small, across])
     return (beam - p - q) ** 2 @ metric, features
 
@@ -313,18 +311,13 @@ def reading(case, name, low, high):
     rows = np.column_stack([identity, start, stop, weight, m2, features])[alive]
     sums = [np.bincount(own[alive], w, 3) for w in (None, weight[alive])] if signal else []
     lines = [n for n in (*lines, alive.sum()) if n]
-    return (
-        lines,
-        rows,
-        np.column_stack([usable, *sums]) if signal else [],
-        np.column_stack([identity, own])[first],
-    )
+    hypotheses = np.column_stack([usable, *sums]) if signal else []
+    return lines, rows, hypotheses, np.column_stack([identity, own])[first]
 
 
-def equal(one, other):
-    one, other = (np.asarray(values, dtype=float) for values in (one, other))
-    near = 1e-6 * np.max(np.abs(other), initial=0)
-    return one.shape == other.shape and np.allclose(one, other, 2e-6, near)
+def equal(one, two):
+    one, two = (np.asarray(values, dtype=float) for values in (one, two))
+    return one.shape == two.shape and np.allclose(one, two, 2e-6, 1e-6 * np.abs(two).max(initial=0))
 
 
 def differences(case, output):
@@ -338,8 +331,8 @@ def differences(case, output):
         place = "data" if dataset["process"] == "data" else "features"
         results = (output / place / f"{one}.json" for one in ("cutflow", "completeness"))
         told, complete = (datasets_of(path)[name] for path in results)
-        told["hypotheses"] = [[h[k] for k in ("usable", "in_own_window", "efficiency")]
-                              for h in told.get("hypotheses", [])]  # fmt: skip
+        usable = ("usable", "in_own_window", "efficiency")
+        ours = [[h[k] for k in usable] for h in told.get("hypotheses", [])]
         lines, rows, hypotheses, identities = reading(case, name, low, high)
         seen.setdefault(dataset["process"], []).append(identities)
         inside = (rows[:, 4:5] <= range(3)) & (rows[:, 5:6] > range(3))
@@ -349,12 +342,11 @@ def differences(case, output):
         tables = [pq.read_table(path, partitioning=None) for path in folder.glob("*.parquet")]
         found = [np.column_stack([t[c].to_numpy() for c in ROW]) for t in tables]
         found = np.concatenate(found or [np.empty((0, len(ROW)))])
-        key = [0, 1, 2, 3, 7]
-        found, rows = (r[np.lexsort(np.round(r[:, key].T, 4))] for r in (found, rows))
+        found, rows = (r[np.lexsort(np.round(r[:, [0, 1, 2, 3, 7]].T, 4))] for r in (found, rows))
         expected |= {
             f"{name}: entries": ([n["entries"] for n in told["cutflow"] if n["entries"]], lines),
             f"{name}: sum of weights": (told["cutflow"][-1]["weight"], rows[:, 6].sum()),
-            f"{name}: hypotheses": (told["hypotheses"], hypotheses),
+            f"{name}: hypotheses": (ours, hypotheses),
             f"{name}: identities, windows": (np.array_equal(found[:, :6], rows[:, :6]), True),
             **{f"{name}: {ROW[i]}": (found[:, i], rows[:, i]) for i in range(6, len(ROW))},
         }
@@ -370,28 +362,28 @@ def differences(case, output):
 
 def judged(case, output, *, further=False):
     """What became of an input, in capitals if that is wrong, and more about it."""
-    right, options = case.right, ["--unblind"] if "measured" in case.datasets else []
-    options += ["-m", str(case.write()), "-o", str(output)]
-    done = CliRunner().invoke(app, ["features", "--executor", "iterative", *options])
+    right, options = case.right, ["-m", str(case.write()), "-o", str(output)]
+    unblind = ["--unblind"] if "measured" in case.datasets else []
+    run = partial(CliRunner().invoke, app)
+    done = run(["features", "--executor", "iterative", *unblind, *options])
     text, refusal = " ".join(done.output.split()), done.exception
-    for stage in ("train", "select", "limits") if further and refusal is None else ():
-        options = options if stage == "select" else options[-4:]
-        if isinstance((later := CliRunner().invoke(app, [stage, *options])).exception, InputError):
+    for stage in ["train", "select", "limits"] if further and refusal is None else []:
+        later = run([stage, *(unblind if stage == "select" else []), *options]).exception
+        if isinstance(later, InputError):
             break
-        refusal = refusal or later.exception
-    if refusal is not None and not isinstance(refusal, InputError):
-        return "TRACEBACK", repr(refusal)
-    text = text if refusal is None else str(refusal)
-    if refusal is None and (right is None or re.search(right, text)):
+        refusal = refusal or later
+    if refusal is None:
+        if right is not None and not re.search(right, text):
+            return "WRONG WITHOUT A WORD", right
         other = differences(case, output)
         return ("OTHER NUMBERS", other) if other else ("read", text)
-    if refusal is None:
-        return "WRONG WITHOUT A WORD", right
+    if not isinstance(refusal, InputError):
+        return "TRACEBACK", repr(refusal)
     if contents(output):
-        return "HALF WRITTEN", text
-    if right is None or not re.search(right, text):
-        return "REFUSED FOR ANOTHER REASON", text
-    return "refused", text
+        return "HALF WRITTEN", str(refusal)
+    if right is None or not re.search(right, str(refusal)):
+        return "REFUSED FOR ANOTHER REASON", str(refusal)
+    return "refused", str(refusal)
 
 
 @pytest.mark.parametrize("kind", [numbers, settings, names, branches, twice])
@@ -399,9 +391,9 @@ def test_battery(kind, tmp_path, record_property):
     results = []
     for seed in range(len(COLUMNS) + 10):
         (folder := tmp_path / f"{seed}").mkdir()
-        case = Case(folder, seed, kind)
         further = seed % 5 == 0 and kind in {numbers, twice}
-        results.append((*judged(case, tmp_path / f"{seed}.output", further=further), seed))
+        output = tmp_path / f"{seed}.output"
+        results.append((*judged(Case(folder, seed, kind), output, further=further), seed))
     record_property("fuzzed", len(results))
     sys.stdout.write(f"{kind.__name__}: {Counter(outcome for outcome, *_ in results)}\n")
     assert not [result for result in results if result[0].isupper()]

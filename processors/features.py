@@ -183,14 +183,14 @@ def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Ta
 def write_table(path: Path, table: pa.Table, search: Search) -> None:
     """Write the tensor of a chunk, whole or not at all; InputError if that is impossible."""
     # Numbers that repeat are small as a dictionary, small numbers as differences, which takes less
-    # time. Compression saves another tenth, and takes longer than to read that part of the ntuples.
-    others = {*_DIFFERENCES, search.variable.name, *search.feature_names}
+    # time; a dictionary of weights, or compression, saves a tenth, and takes more than it is worth.
+    others = {*_DIFFERENCES, "weight", search.variable.name, *search.feature_names}
     with atomic_path(path) as partial:
         pq.write_table(
             table, partial, compression="none", row_group_size=max(table.num_rows, 1),
             use_dictionary=[name for name in table.column_names if name not in others],
             column_encoding=dict.fromkeys(_DIFFERENCES, "DELTA_BINARY_PACKED"),
-            write_page_checksum=True,
+            write_batch_size=2**16, write_page_checksum=True,
             write_statistics=False,  # whoever reads a tensor reads all of its rows
         )  # fmt: skip
 

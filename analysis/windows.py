@@ -70,6 +70,12 @@ class Windows:
         """Upper edges (H,)."""
         return self.centre + HALF_WIDTH * self.sigma
 
+    @property
+    def resolution(self) -> FloatArray:
+        """Weighted sigmas (H,) as those of the mass in GeV: σ(m²)/2m where the variable is m²."""
+        power = self.search.variable.dimension
+        return self.sigma / (power * self.mass ** (power - 1))
+
     def assign(self, variable: FloatArray) -> tuple[IntArray, IntArray]:
         """Find the windows each event lies in, by (n,) values of the variable; NaN lies nowhere.
 

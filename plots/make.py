@@ -13,6 +13,7 @@ from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
+from punzinet.analysis.limits.coupling import SHIPPED, read_published
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
@@ -73,9 +74,16 @@ def _figures(
     yield "window_widths", widths_figure(windows, WEIGHTED_SIGMAS if default else {})
     if limits:
         result = Limits.read(output.limits)
-        yield "limit_cross_section", limits_figure(result, search, coupling=False)
+        # Of the particle of the paper more is known than of any other.
+        known = (search.reaction, search.decay) == (RECOIL.reaction, RECOIL.decay)
+        given, shipped = manifest.figures.overlays, SHIPPED if known else ()
+        beside: dict[str, Any] = {
+            "published": read_published(shipped if given is None else [*map(Path, given)]),
+            "resolution": windows.resolution if known else None,
+        }
+        yield "limit_cross_section", limits_figure(result, search, coupling=False, **beside)
         if np.isfinite(result.sigma_over_g2).any():
-            yield "limit_coupling", limits_figure(result, search, coupling=True)
+            yield "limit_coupling", limits_figure(result, search, coupling=True, **beside)
     if manifest.has_data:
         yield from _of_data(output, manifest, search)
     yield from _of_events(output, manifest, windows, sensitivity, network)

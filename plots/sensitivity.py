@@ -8,11 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from punzinet.analysis.limits.coupling import PublishedLimit
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.plots import style
+from punzinet.plots.coupling import draw_marks, draw_published
 
 Cut = Literal["optimal", "single", "half"]
 #: Label, loss of the networks, their cut, and colour of each curve.
@@ -206,10 +208,19 @@ def _draw_curve(
 
 
 @style.style()
-def limits_figure(limits: Limits, search: Search, *, coupling: bool) -> Figure:
+def limits_figure(
+    limits: Limits,
+    search: Search,
+    *,
+    coupling: bool,
+    published: Sequence[PublishedLimit] = (),
+    resolution: FloatArray | None = None,
+) -> Figure:
     """Draw bands of the single cut and all limits as lines, on σ(e⁺e⁻ → μ⁺μ⁻Z′)·B.
 
     Or on the coupling g′ of a Z′ that only decays as the search has it; one has to be known.
+    Published limits on the same are drawn as well, and marks of g′ in L_μ − L_τ if there is a
+    resolution of the mass, (H,) in GeV.
     """
     quantity = f"{search.cross_section} [fb]"
     if coupling:
@@ -235,7 +246,12 @@ def limits_figure(limits: Limits, search: Search, *, coupling: bool) -> Figure:
     if np.isfinite(unseen).any():
         points = np.tile(limits.mass, len(unseen)), np.ravel(unseen)
         axes.plot(*points, color="black", marker="v", label=UNSEEN, **OPEN)
+    limited = "coupling" if coupling else "cross_section"
+    shown = [one for one in published if one.quantity == limited]
+    drawn += draw_published(axes, shown, limits.mass, limits.confidence_level)
     style.log_axis(axes, *style.finite_range(*drawn))
+    if coupling and resolution is not None:
+        draw_marks(axes, limits.mass, resolution)
     axes.set_ylabel(f"{100 * limits.confidence_level:g} % CL upper limit on\n{quantity}")
     style.add_legend(axes, 2)
     style.mass_axis(axes, limits.mass, search.parameter)

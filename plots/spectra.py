@@ -184,7 +184,7 @@ def _draw_data(
         below.set_ylabel("data / sim.")
     style.add_legend(grid[0, 0], 3, title=f"Seen: {seen.what}", title_fontsize=6.5)
     style.add_label(grid[0, 0], label=seen.label)
-    grid[0, -1].set_title(rf"$L = {seen.luminosity:.3g}\ \mathrm{{fb}}^{{-1}}$", loc="right")
+    grid[0, -1].set_title(style.luminosity_text(seen.luminosity, 3), loc="right")
     return figure, grid
 
 

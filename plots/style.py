@@ -27,6 +27,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from punzinet.analysis.io.files import InputError, atomic_path
 from punzinet.analysis.io.workers import end_with
 from punzinet.analysis.manifest.manifest import OWN_LABEL, Manifest
+from punzinet.analysis.manifest.sections import FigureSettings
 from punzinet.analysis.types import FloatArray
 
 COLUMN_WIDTH = 8.6 / 2.54  # of a journal, 8.6 cm, in inches
@@ -34,6 +35,9 @@ COLUMN_WIDTH = 8.6 / 2.54  # of a journal, 8.6 cm, in inches
 DATA_LABEL = "Data and simulation"
 #: What the figures that are being drawn call the events.
 SHOWN_LABEL = ContextVar("label", default=OWN_LABEL)
+_DEFAULT = FigureSettings()
+#: How they are written.
+SETTINGS = ContextVar("settings", default=_DEFAULT)
 SIGMA_MIN = r"$\sigma_\mathrm{min}$ [fb]"
 FIGURE_OF_MERIT = r"Punzi FOM $1/\sigma_\mathrm{min}$ [fb$^{-1}$]"
 EFFICIENCY, BACKGROUND = "signal efficiency", "background events"
@@ -62,7 +66,7 @@ RC_PARAMS = mpl.rc_params_from_file(
 )
 #: What numbers in paths of an SVG say beyond a hundredth of a point, a tenth of the file.
 _FINER = re.compile(rb"(?<=\.\d\d)(?<!\(0\.\d\d)\d+(?= )")
-#: Formats of every figure, without the dates and versions that would change their bytes.
+#: Formats of figures, without the dates and versions that would change their bytes.
 FORMATS: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
@@ -87,19 +91,25 @@ def new_figure(height: float, **subplots: Any) -> tuple[Figure, Any]:
 
 @contextmanager
 def labelled(manifest: Manifest) -> Iterator[None]:
-    """Inside of the context, draw with the label of a manifest."""
-    before = SHOWN_LABEL.set(manifest.shown_label)
+    """Inside of the context, draw with the label and the settings of a manifest."""
+    label, settings = SHOWN_LABEL.set(manifest.shown_label), SETTINGS.set(manifest.figures)
     try:
         yield
     finally:
-        SHOWN_LABEL.reset(before)
+        SHOWN_LABEL.reset(label)
+        SETTINGS.reset(settings)
+
+
+def luminosity_text(luminosity: float, digits: int = 6) -> str:
+    """How figures write a luminosity in fb^-1."""
+    return SETTINGS.get().luminosity.replace("{L}", f"{luminosity:.{digits}g}")
 
 
 def add_label(axes: Axes, luminosity: float | None = None, label: str = "") -> None:
     """Say above the uppermost axes what the data is, and the luminosity (fb^-1) it is scaled to."""
     axes.set_title(label or SHOWN_LABEL.get(), loc="left", fontweight="bold")
     if luminosity is not None:
-        axes.set_title(rf"$L = {luminosity:g}\ \mathrm{{fb}}^{{-1}}$", loc="right")
+        axes.set_title(luminosity_text(luminosity), loc="right")
 
 
 def add_legend(axes: Axes, columns: int, handles: Sequence[Any] = (), **look: Any) -> None:
@@ -164,7 +174,8 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     """`save` figures by file name without suffix, as they come, with a second process."""
     # Forked where that is safe, it has all modules; threads of torch or pyarrow it does not touch.
     method = "fork" if sys.platform == "linux" else "spawn"
-    pool = ProcessPoolExecutor(1, get_context(method), end_with, (os.getpid(),))
+    about = os.getpid(), SETTINGS.get()
+    pool = ProcessPoolExecutor(1, get_context(method), _begin_process, about)
     gc.disable()  # collecting looks at a million objects of figures again and again, in forks too
     try:
         begun = [(name, one, pool.submit(save, one, folder, name)) for name, one in figures]
@@ -179,9 +190,15 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     return [path for paths in reversed(written) for path in paths]
 
 
+def _begin_process(parent: int, settings: FigureSettings) -> None:
+    """Make a process end with another, and write figures as that one does."""
+    end_with(parent)
+    SETTINGS.set(settings)
+
+
 @style()
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as PDF, PNG and SVG, each whole or not at all, with the same bytes each time.
+    """Write a figure in every format, each whole or not at all, with the same bytes each time.
 
     It is laid out once and not anew for every format.
 
@@ -197,10 +214,10 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         if (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)
         figure.set_layout_engine(None)  # with one, or "none", each format would draw twice
-        for suffix, metadata in FORMATS.items():
+        for suffix in SETTINGS.get().formats:
             # Through memory: matplotlib loses the error of a full disk behind one of its own.
             content = BytesIO()
-            figure.savefig(content, format=suffix, metadata=metadata)
+            figure.savefig(content, format=suffix, metadata=FORMATS[suffix])
             paths.append(folder / f"{name}.{suffix}")
             with atomic_path(paths[-1]) as partial:
                 drawn = content.getvalue()

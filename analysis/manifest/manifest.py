@@ -82,6 +82,8 @@ class Manifest(sections.Section):
     """what the networks are compared with"""
     limits: sections.LimitSettings = sections.LimitSettings()
     """confidence level and uncertainties of the upper limits"""
+    figures: sections.FigureSettings = sections.FigureSettings()
+    """formats of figures, and what they show beside the results"""
 
     @model_validator(mode="before")
     @classmethod
@@ -260,17 +262,26 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
             signal, other = {"generated": size.signal_events}, {"luminosity": size.luminosity}
             changes |= signal if dataset.is_signal else other
         settled[name] = dataset.model_copy(update=changes)
-    limits = manifest.limits
+    limits, figures = manifest.limits, manifest.figures
     if limits.cross_sections is not None:
-        table = path.parent / limits.cross_sections
-        if not is_file(table):
-            raise InputError(f"{path}: `limits.cross_sections`: there is no file {table}.")
-        limits = limits.model_copy(update={"cross_sections": str(table)})
-    return manifest.model_copy(update={"datasets": settled, "limits": limits})
+        table = _beside(path, "limits.cross_sections", limits.cross_sections)
+        limits = limits.model_copy(update={"cross_sections": table})
+    if figures.overlays is not None:
+        overlays = tuple(_beside(path, "figures.overlays", name) for name in figures.overlays)
+        figures = figures.model_copy(update={"overlays": overlays})
+    settled_sections = {"datasets": settled, "limits": limits, "figures": figures}
+    return manifest.model_copy(update=settled_sections)
 
 
-def _read(path: Path) -> Manifest:
-    """Read a manifest without executing anything in it; InputError with a sentence a problem."""
+def _beside(manifest: Path, key: str, name: str) -> str:
+    """Path of a file that a manifest names, relative to it; InputError if it is not there."""
+    if not is_file(manifest.parent / name):
+        raise InputError(f"{manifest}: `{key}`: there is no file {manifest.parent / name}.")
+    return str(manifest.parent / name)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read YAML without executing anything in it; InputError if it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
         # A subclass of SafeLoader: it builds plain values only.
@@ -292,6 +303,12 @@ def _read(path: Path) -> Manifest:
     if size == MOST_VALUES:
         why = "by its aliases (*); write out what they stand for"
         raise InputError(f"{path} stands for {MOST_VALUES} values or more, {why}.")
+    return content
+
+
+def _read(path: Path) -> Manifest:
+    """Read a manifest; InputError with a sentence a problem."""
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} must be a mapping that holds at least `datasets`.")
     try:

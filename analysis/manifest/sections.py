@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from punzinet.analysis.types import BoolArray, FloatArray
 
@@ -189,6 +189,25 @@ class LimitSettings(Section):
     cross_sections: str | None = None
     """JSON file with sigma/g'^2 by mass, relative to the manifest; by default that of the
     simulation"""
+
+
+class FigureSettings(Section):
+    """How figures are written, and what they show beside the results."""
+
+    formats: tuple[Literal["pdf", "png", "svg"], ...] = Field(("pdf", "png", "svg"), min_length=1)
+    """formats of every figure; the report shows png or svg"""
+    luminosity: str = r"$L = {L}\ \mathrm{fb}^{-1}$"
+    """how figures write a luminosity in fb^-1, with {L} for its number"""
+    overlays: tuple[str, ...] | None = None
+    """YAML files of published limits that those of the run are drawn with, relative to the
+    manifest; by default what is shipped for the search of an invisible Z'"""
+
+    @field_validator("luminosity")
+    @classmethod
+    def _has_a_number(cls, text: str) -> str:
+        if "{L}" not in text:
+            raise ValueError("write {L} for the number: what is seen of data has another one")
+        return text
 
 
 class BaselineSettings(Section):

@@ -36,7 +36,7 @@ def _run(context: Context) -> Written:
 BASELINES = Stage(
     name="baselines",
     run=_run,
-    reads=("label", "figure_of_merit", "training", "baselines"),
+    reads=("label", "figures", "figure_of_merit", "training", "baselines"),
     after=(FEATURES, TRAIN),
     writes=("baselines/baselines.json",),
     further_options=("resume",),

@@ -165,7 +165,7 @@ def _run_variations(context: Context) -> Sequence[Path]:
 PAPER = Stage(
     name="paper",
     run=_run,
-    reads=("label", "processes"),
+    reads=("label", "processes", "figures"),
     also=lambda context: {"studies": [one.name for one in _main(context)]},
     after=(FEATURES,),
     shows=lambda context: _stages(context, _main(context)),
@@ -178,7 +178,7 @@ VARIATIONS = Stage(
     name="paper studies",
     command="paper --vary NAME",
     run=_run_variations,
-    reads=("label", "processes"),
+    reads=("label", "processes", "figures"),
     also=lambda context: {"studies": [one.name for one in _varied(context)]},
     after=(FEATURES,),
     shows=lambda context: _stages(context, _varied(context)),

@@ -35,10 +35,11 @@ def _run(context: Context) -> Written:
 PLOT = Stage(
     name="plot",
     run=_run,
-    reads=("label", "processes"),
+    reads=("label", "processes", "figures"),
     also=lambda on: {"network": on.options.network},
     after=(FEATURES, TRAIN, SELECT),
     shows=lambda _: (LIMITS,),
+    files=lambda on: on.manifest.figures.overlays or (),
     writes=("plots",),
     options=("network",),
     prepare=_prepare,

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from small_data import make_manifest
 
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.manifest.sections import FigureSettings
 from punzinet.plots import style
 
 
@@ -45,6 +46,19 @@ def test_only_the_default_data_is_called_our_own(label, shown):
     with style.style(), style.labelled(manifest.model_copy(update={"label": label})):
         style.add_label(axes)
     assert axes.get_title("left") == shown
+
+
+def test_luminosity_and_formats_are_those_of_the_manifest_in_any_process(tmp_path):
+    manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})
+    about = FigureSettings(formats=("png",), luminosity=r"$\int L\,dt = {L}$ fb$^{-1}$")
+    with style.style(), style.labelled(manifest.model_copy(update={"figures": about})):
+        figures = {name: Figure() for name in ("one", "two", "three")}
+        for figure in figures.values():
+            style.add_label(axes := figure.subplots(), 62.8)
+        assert axes.get_title("right") == r"$\int L\,dt = 62.8$ fb$^{-1}$"
+        written = style.save_all(figures.items(), tmp_path)
+    assert [path.name for path in written] == ["one.png", "two.png", "three.png"]
+    assert len([*tmp_path.iterdir()]) == 3
 
 
 def test_small_samples_can_be_drawn(make):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from punzinet.analysis.limits.coupling import PublishedLimit
 from punzinet.analysis.limits.result import Limits, SelectionLimits
 from punzinet.analysis.search import RECOIL
 from punzinet.plots import sensitivity as plots
@@ -98,3 +99,33 @@ def test_limits_are_inside_and_named_and_unknown_ones_leave_a_gap(check, *, coup
     assert np.isfinite(drawn[0]).tolist() == [True, True, not coupling, False]
     low, high = axes.get_ylim()
     assert low < np.nanmin(drawn) <= np.nanmax(drawn) < high
+
+
+@pytest.mark.parametrize("strength", [1.0, 1e-6])
+def test_limits_stand_beside_published_ones_and_marks_within_reach(check, make, strength):
+    windows = make.windows()
+    mass = windows.mass
+    bands = np.outer(strength * np.geomspace(3, 40, len(mass)), [0.5, 0.7, 1.0, 1.4, 2.0])
+    one = SelectionLimits("punzi-00", mass, mass, mass, bands, bands)
+    limits = Limits(mass, windows.training, 50.0, 0.9, 6e5 * np.exp(-1.4 * mass), {"single": one})
+    about = {"source": "a paper", "confidence_level": 0.95}
+    cases = ("coupling", [8.0]), ("coupling", [0.05, 1.0, 2.0, 9.5]), ("cross_section", [1.0, 2.0])
+    published = [
+        PublishedLimit(
+            label=f"number {i}", quantity=of, mass=m, limit=[0.3, 0.1, 0.2, 50.0][: len(m)], **about
+        )
+        for i, (of, m) in enumerate(cases)
+    ]
+    seen = {"published": published, "resolution": windows.resolution}
+    figure = plots.limits_figure(limits, RECOIL, coupling=True, **seen)
+    said = check(figure)
+    assert "number 1, 95 % CL" in said
+    assert "number 2" not in said
+    assert figure.axes[0].get_ylim()[1] < 50  # a number at another mass needs no room
+    # An ending that is far above all limits and a band far above would only squeeze them.
+    for mark in ("width", "4\\pi", "g-2"):
+        assert (mark in said) == (strength == 1 or mark != "4\\pi"), mark
+    alone = check(plots.limits_figure(limits, RECOIL, coupling=False, **seen))
+    assert "number 2, 95 % CL" in alone
+    assert "number 1" not in alone
+    assert "g-2" not in alone

@@ -166,7 +166,6 @@ class MuonPairs:
 
 
 def _choose(condition: Any, one: Any, other: Any) -> Any:
-    """Momenta of `one` where a condition holds, of `other` elsewhere."""
     return vector.array(
         {name: np.where(condition, getattr(one, name), getattr(other, name)) for name in "xyz"}
     )

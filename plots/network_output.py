@@ -79,7 +79,6 @@ def _draw_best(axes: Axes, cuts: Cuts) -> None:
 
 
 def _draw_density(axes: Axes, events: Outputs, *ranges: tuple[float, float]) -> None:
-    """Draw events in two dimensions with the colour bar."""
     drawn = events.logit, events.mass
     density, x, y = np.histogram2d(*drawn, BINS, ranges, weights=events.weight)
     filled = density[density > 0]

@@ -55,7 +55,6 @@ class PeakProcessor(ChunkProcessor):
 
 
 def _empty_peaks(hypotheses: list[int], reach: float) -> Hist[Any]:
-    """An empty histogram around the centres of some hypotheses."""
     return Hist(
         axis.IntCategory(hypotheses, name="hypothesis", overflow=False),
         axis.Regular(PEAK_BINS, -reach, reach, name="distance"),

@@ -253,7 +253,6 @@ class ChunkRecords(CheckpointerABC):  # type: ignore[misc]  # coffea has no type
 
 
 def _pack(result: Any) -> Record:
-    """The record of a result that may hold arrays and histograms."""
     arrays: Arrays = {}
 
     def put_aside(value: Any) -> dict[str, Any]:
@@ -266,8 +265,6 @@ def _pack(result: Any) -> Record:
 
 
 def _unpack(packed: str, arrays: Arrays) -> Any:
-    """The result that `_pack` was given."""
-
     def take_back(value: dict[str, Any]) -> Any:
         if value.keys() == {"array"}:
             return arrays[value["array"]]

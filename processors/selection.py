@@ -136,7 +136,6 @@ class SelectionProcessor(ChunkProcessor):
     def _sum_windows(
         self, dataset: DatasetInfo, variable: FloatArray, hypothesis: IntArray, weight: FloatArray
     ) -> FloatArray:
-        """Sum up the weights in each window, (H,)."""
         start, stop = self._windows.assign(variable)
         if dataset.is_signal:
             own = self._windows.index_of(dataset.hypotheses[hypothesis])

@@ -58,8 +58,6 @@ class Stratum:
 
 
 class _Simulation(NamedTuple):
-    """What all datasets share."""
-
     manifest: Manifest
     size: Scale
     detector: Detector

@@ -149,14 +149,12 @@ def _weighted(*axes: Any) -> Hist[Any]:
 
 
 def _on_axis(histogram: Hist[Any], own: axis.Regular) -> Hist[Any]:
-    """The same contents on an axis with a name."""
     named = _weighted(own)
     named.view(flow=True)[:] = histogram.view(flow=True)
     return named
 
 
 def _stack(contents: Spectra, own: axis.Regular) -> Hist[Any]:
-    """Processes in one histogram, with the axes ``process`` and that of the variable."""
     backgrounds = _weighted(axis.StrCategory(sorted(contents), name="process"), own)
     for i, name in enumerate(sorted(contents)):
         backgrounds.view(flow=True)[i] = contents[name].view(flow=True)

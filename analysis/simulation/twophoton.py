@@ -221,7 +221,6 @@ def _slope(p: Momentum, matrix: FloatArray) -> Pair:
 
 @njit(cache=True)
 def _pair_in_reach(sqrt_s: float, pair: Momentum, stratum: TwoPhoton) -> bool:
-    """Whether the recoil of a muon pair (CMS) may pass the preselection."""
     if p4.dot(pair, pair) < stratum.pair_mass**2 or hypot(pair[1], pair[2]) < stratum.transverse:
         return False
     recoil = (sqrt_s - pair[0], -pair[1], -pair[2], -pair[3])
@@ -233,7 +232,6 @@ def _pair_in_reach(sqrt_s: float, pair: Momentum, stratum: TwoPhoton) -> bool:
 
 @njit(cache=True)
 def _muon_in_reach(muon: Momentum, stratum: TwoPhoton) -> bool:
-    """Whether a muon may pass acceptance and preselection."""
     slope, across = _slope(muon, stratum.region.to_laboratory)
     inside = stratum.muon_slope[0] <= slope <= stratum.muon_slope[1]
     return inside and across >= stratum.muon_transverse

@@ -176,6 +176,5 @@ class Checkpoint:
 
 
 def _below(folder: str, arrays: Arrays) -> Arrays:
-    """Arrays of a folder, without its name."""
     prefix = f"{folder}/"
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

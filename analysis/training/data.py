@@ -112,8 +112,6 @@ EventStream = Events | StoredEvents
 
 
 class _Summary(NamedTuple):
-    """What events amount to."""
-
     signal: FloatArray  # (H,) sums of weights of the hypotheses
     background: FloatArray  # (P,) and of the processes
     low: FloatArray  # (F,) smallest value of each feature
@@ -149,7 +147,6 @@ class StreamedSample:
 
     @cached_property
     def _summaries(self) -> tuple[_Summary, _Summary]:
-        """What training and validation part amount to."""
         return self._summary(self.training), self._summary(self.validation)
 
     def _summary(self, events: EventStream) -> _Summary:

@@ -299,13 +299,11 @@ class AutogradEngine(Engine):
         return units.squeeze(-1)
 
     def _some(self, tiles: IntArray | None) -> _Columns:
-        """The events of some tiles, or all, of which there is a copy already."""
         if tiles is None:
             return self._everything
         return self._batch(torch.from_numpy(tiles.astype(np.int64)).to(self._device))
 
     def _batch(self, tiles: torch.Tensor | None = None) -> _Columns:
-        """The events of some tiles, or all."""
         rows: torch.Tensor | slice = slice(None)
         if tiles is not None:
             rows = (tiles[:, None] * TILE + torch.arange(TILE, device=self._device)).flatten()

@@ -141,7 +141,6 @@ class Phase:
         return losses
 
     def _evaluate(self, parameters: FloatArray) -> tuple[float, FloatArray]:
-        """Loss of one network, (K,), over all events, and its (K,) gradient."""
         tiles = self.engine.events.batch().tiles
         (loss,), (gradient,) = self.engine.gradients(self.name, parameters[np.newaxis], tiles)
         return float(loss), gradient

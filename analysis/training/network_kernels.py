@@ -338,7 +338,6 @@ def _add_gradients(slopes: Any, rows: Any, gradient: Any) -> None:
 
 @event_loop
 def _product(slope: Any, row: Any) -> Any:
-    """Σ_events slope · row."""
     total = row.dtype.type(0)
     for event in range(BLOCK):
         total += slope[event] * row[event]
@@ -357,7 +356,6 @@ def _through_tanh(slope: Any, activation: Any) -> Any:
 
 @event_loop
 def _sum(row: Any) -> Any:
-    """Sum over the events of a block."""
     total = row.dtype.type(0)
     for event in range(BLOCK):
         total += row[event]

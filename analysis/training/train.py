@@ -172,7 +172,6 @@ def _generator(settings: TrainingSettings, *key: int) -> Random:
 
 
 def _networks(sample: StreamedSample, settings: TrainingSettings) -> list[PunziNet]:
-    """The networks, randomly initialised."""
     sources = (_generator(settings, PARAMETERS, 0, n) for n in range(settings.networks))
     about = sample.features, *sample.scaling, settings.hidden
     return [PunziNet(*about, rng) for rng in sources]

@@ -89,7 +89,6 @@ def _figures(
 
 
 def _evolutions(output: OutputFolder, studies: Sequence[Study]) -> dict[str, Evolution]:
-    """Losses of the networks that all studies have, by size of the batches."""
     networks = range(min(study.settings.networks for study in studies))
     evolutions: dict[str, Evolution] = {}
     for study in sorted(studies, key=lambda s: s.settings.punzi.batch_size or np.inf):
@@ -103,7 +102,6 @@ def _evolutions(output: OutputFolder, studies: Sequence[Study]) -> dict[str, Evo
 def _outputs(
     networks: Mapping[str, PunziNet], main: Judgement, events: TensorEvents, content: str
 ) -> dict[str, tuple[Outputs, Cuts]]:
-    """Outputs and cuts of one network before and after the Punzi training."""
     mass = RECOIL.variable.signed_mass(events.variable)
     panels = {}
     for (loss, network), name in zip(networks.items(), ("BCE", "Punzi-net"), strict=True):

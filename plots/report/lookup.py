@@ -88,12 +88,10 @@ def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _finite(values: Iterable[float]) -> list[float | None]:
-    """Numbers as JSON can express them."""
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
 def _rounded(values: Iterable[float], digits: int) -> list[float]:
-    """Numbers with so many significant digits, for a shorter page."""
     return [float(f"{value:.{digits}g}") for value in values]
 
 
@@ -135,7 +133,6 @@ def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
 
 
 def _spectrum(histograms: Path, quantity: Quantity) -> dict[str, Any]:
-    """Spectra of the backgrounds before and after the cut."""
     edges = spectrum_axis(quantity).edges
     result: dict[str, Any] = {"low": float(edges[0]), "high": float(edges[-1])}
     for stage in STAGES:

@@ -50,7 +50,6 @@ def compare_runs(
 
 
 def _differences(output: OutputFolder, other: OutputFolder) -> list[str]:
-    """What differs in the settings of the stages that both runs have."""
     found: dict[str, None] = {}
     for path in sorted(output.stages.glob("*.json")):
         if path.stem != "report" and (other.stages / path.name).exists():

@@ -96,7 +96,6 @@ def make_report(
 
 
 def _results(output: OutputFolder, own: Collection[Path] | None) -> dict[str, list[tables.Table]]:
-    """Tables of all results that there are, by section of the page."""
     features, select = "punzinet features", "punzinet select"
     entries = "read, present and expected"
     flow, complete = tables.cutflow_table, tables.completeness_table

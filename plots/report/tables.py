@@ -299,7 +299,6 @@ def optimism_table(sensitivity: Sensitivity) -> list[Table]:
 
 
 def _complete(counts: Mapping[str, Any]) -> list[Any]:
-    """Entries read, present and expected, and whether they agree."""
     read, present, expected = (counts[key] for key in ("read", "present", "expected"))
     whole = read == present and expected in {None, present}
     return [read, present, expected, _verdict(whole, "complete", "incomplete")]

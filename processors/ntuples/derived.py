@@ -90,7 +90,6 @@ def predict_file(
 
 
 def _evaluate(pairs: MuonPairs, saved: SavedNetwork, cut: float) -> dict[str, NDArray[Any]]:
-    """All branches of the friend tree for the muon pairs of a chunk."""
     search = saved.search
     exact, variable = search.evaluate(pairs)
     # Rounded as for the selection, so that an event is on the same side of the cut as there.

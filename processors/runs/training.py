@@ -143,7 +143,6 @@ def _judge_and_save(
 
 
 def _outcome(trained: train.TrainedNetwork) -> dict[str, Any]:
-    """What became of the training of a network, as JSON."""
     loss, messages = trained.loss if np.isfinite(trained.loss) else None, list(trained.messages)
     how = {"epoch": trained.epoch, "converged": trained.converged, "messages": messages}
     return {"validation_loss": loss, **how}

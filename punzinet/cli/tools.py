@@ -240,7 +240,6 @@ def _like(manifest: Manifest, name: str | None) -> "Dataset":
 
 
 def _progress() -> Progress:
-    """A bar for every file, with the number of its entries that are done."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console)
 

@@ -17,7 +17,6 @@ from punzinet.stages.stage import Stage, reasons
 
 
 def _manifest(context: Context) -> Manifest:
-    """The manifest with the number of networks that is asked for."""
     manifest, networks = context.manifest, context.options.networks
     if networks is None:
         return manifest
@@ -116,7 +115,6 @@ def everything(context: Context) -> Iterator[Stage]:
 
 
 def _combine(context: Context, folders: Sequence[Path]) -> None:
-    """Average the claims of several folders, say so and write it."""
     from punzinet.analysis.paper.claims import combine_claims
     from punzinet.plots.report.tables import claims_tables, in_terminal
 
@@ -149,7 +147,6 @@ def _run(context: Context) -> Sequence[Path]:
 
 
 def _run_variations(context: Context) -> Sequence[Path]:
-    """Put what the variations change into numbers and draw it."""
     from punzinet.plots.paper.make import make_variations_figure
     from punzinet.plots.style import labelled
     from punzinet.processors.runs.training import write_effects

@@ -35,7 +35,6 @@ def run_command(stage: Stage, context: Context) -> None:
 
 
 def _run_part(stage: Stage, context: Context) -> None:
-    """Run one stage of a command, and those before it if that is asked for."""
     stage.prepare(context)
     if not stage.wanted(context.manifest):
         return

@@ -6,7 +6,6 @@ from punzinet.stages.stage import Stage, Written
 
 
 def _simulated(manifest: Manifest) -> dict[str, str]:
-    """Process that each dataset is simulated as."""
     return {d.name: d.simulate for d in manifest.datasets.values() if d.simulate}
 
 

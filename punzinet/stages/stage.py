@@ -227,7 +227,6 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
 
 
 def _digests(root: Path, names: Collection[str]) -> dict[str, str]:
-    """Digests of files in a folder; empty for one that is not there."""
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(files.file_digest, [root / name for name in names])
         return dict(zip(names, found, strict=True))

@@ -15,7 +15,6 @@ from punzinet.stages.stage import Stage, Written
 
 
 def _memory(context: Context) -> Path:
-    """Where it is kept how many networks were asked for."""
     return context.output.stages / "networks.json"
 
 
@@ -35,7 +34,6 @@ def networks_to_train(context: Context) -> int:
 
 
 def _manifest(context: Context) -> Manifest:
-    """The manifest with the number of networks and the device that the options ask for."""
     training, device = context.manifest.training, context.options.device
     changes = {"networks": networks_to_train(context), "device": device or training.device}
     return context.manifest.model_copy(update={"training": training.model_copy(update=changes)})
@@ -47,7 +45,6 @@ def _recipe(context: Context) -> dict[str, Any]:
 
 
 def _prepare(context: Context) -> None:
-    """Keep in mind how many networks are asked for, and look for the device."""
     asked, usual = context.options.networks, context.manifest.training.networks
     if asked is not None and not context.options.dry_run:
         write_json(_memory(context), {"asked": asked, "manifest": usual})

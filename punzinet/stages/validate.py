@@ -19,7 +19,6 @@ def _has_pythia() -> bool:
 
 
 def _compare(context: Context) -> Written:
-    """Compare the default data with published numbers: validation.json and figures."""
     from punzinet.analysis.paper.claims import curve_rows
     from punzinet.analysis.simulation.published import PublishedNumber, compare_with_published
     from punzinet.plots.report.tables import in_terminal, validation_table

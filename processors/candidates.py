@@ -89,6 +89,24 @@ class Candidates:
         """What tells events apart, by name: (n,) int64 each."""
         return read_identity(self.dataset, self.events)
 
+    def factors(self, rows: IntArray) -> dict[str, FloatArray]:
+        """Factors on the weights of some entries (n,), float32 by their column of the tensors.
+
+        InputError if one is negative, or no finite number.
+        """
+        found = {}
+        for name, branch in self.dataset.factors.items():
+            factor = read_column(self.events, branch).take(rows).astype(np.float32)
+            if count := np.count_nonzero(~((factor >= 0) & (factor < LARGEST))):
+                raise InputError(
+                    f"Dataset {self.dataset.name}: branch {branch} of "
+                    f"{chunk_of(self.events.metadata).file} is negative or no finite number in "
+                    f"{count} usable entries, but {name} has to be a factor on their weights; "
+                    "correct it."
+                )
+            found[name] = factor
+        return found
+
     def unsaid(self) -> dict[str, int]:
         """How many entries hold a number that stands for a missing one elsewhere, by what it is.
 

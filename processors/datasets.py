@@ -16,9 +16,10 @@ import numpy as np
 from coffea.processor import ProcessorABC
 
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, OfProcess
+from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, Dataset, OfProcess
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams, CandidatePolicy
+from punzinet.analysis.manifest.systematics import FACTOR
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
 
@@ -49,11 +50,18 @@ class DatasetInfo(OfProcess):
     policy: CandidatePolicy = "all"  # which of several candidates of an event are used
     search: Search = RECOIL  # what is computed of the muon pairs
     blinding: Blinding | None = None  # what may be seen of data; None if everything may
+    variation_of: str | None = None  # dataset whose events these are in another simulation
 
     @property
     def electron_direction(self) -> FloatArray:
         """Unit vector (3,) of the electron beam in the system of the momenta."""
         return np.array([0.0, 0.0, 1.0]) if self.in_cms else self.beams.electron_direction
+
+    @property
+    def factors(self) -> Mapping[str, str]:
+        """Branches that hold factors on weights, by their columns of the tensors."""
+        columns = self.columns or {}
+        return {name: columns[name] for name in columns if name.startswith(FACTOR)}
 
     def columns_in(self, branches: Collection[str]) -> Mapping[str, str]:
         """Branch of each column in a tree with these branches."""
@@ -81,6 +89,7 @@ def describe_datasets(
     shares: Mapping[str, float] | None = None,
     *,
     unblind: bool = False,
+    nominal: Manifest | None = None,
 ) -> dict[str, DatasetInfo]:
     """Describe all datasets of a manifest to the processors, given what `preflight` found.
 
@@ -88,15 +97,20 @@ def describe_datasets(
     are numbers of events; signal to one generated event, so that they are efficiencies, and that
     of a period counts with its share of the luminosity. Both take the corrections. Data counts as
     it is, and `unblind` shows all of it. Luminosity and generated events shrink with the share of a
-    dataset that is processed.
+    dataset that is processed. A varied dataset takes the place of one of the `nominal` manifest.
     """
     hypotheses, shares = manifest.hypotheses.mass, shares or {}
+    whole = (nominal or manifest).nominal.datasets
+
+    def made(dataset: Dataset) -> FloatArray:
+        """Generated signal events of a dataset that are processed, (H,)."""
+        share = shares.get(dataset.name, 1.0)
+        return np.array([share * (dataset.generated_at(mass) or 0) for mass in hypotheses])
+
     generated: dict[str | None, FloatArray] = {}  # by period
-    for name, dataset in manifest.datasets.items():
+    for dataset in whole.values():
         if dataset.is_signal:
-            of, share = dataset.period, shares.get(name, 1.0)
-            own = np.array([share * (dataset.generated_at(mass) or 0) for mass in hypotheses])
-            generated[of] = generated.get(of, 0) + own
+            generated[dataset.period] = generated.get(dataset.period, 0) + made(dataset)
     columns = {file.dataset: file.columns for file in files}
     described = {}
     for name, dataset in manifest.datasets.items():
@@ -104,6 +118,9 @@ def describe_datasets(
         if dataset.is_signal:
             # A hypothesis that nothing was generated for has no efficiency: its weights are 0.
             own, scale = generated[dataset.period], np.zeros(len(hypotheses))
+            if dataset.variation_of:
+                replaced = np.maximum(made(whole[dataset.variation_of]), 1e-300)
+                own = own * made(dataset) / replaced
             weighted = manifest.correction * (target / manifest.luminosity)
             np.divide(weighted, own, out=scale, where=own > 0)
         elif not dataset.is_data and dataset.luminosity is not None:
@@ -114,6 +131,7 @@ def describe_datasets(
             in_cms=dataset.frame == "cms", missing=dataset.missing,
             policy=manifest.features.candidates, search=manifest.search.resolved,
             blinding=manifest.blinding if dataset.is_data and not unblind else None,
+            variation_of=dataset.variation_of,
         )  # fmt: skip
     return described
 

@@ -141,7 +141,8 @@ def tensor_schema(search: Search) -> pa.Schema:
     `mass` is the generated mass in GeV, null for background; the event lies in the windows
     `window_start` to `window_stop` - 1 of all hypotheses sorted by mass (a signal event in its own
     only); sums of `weight` are events at the target luminosity for background and efficiencies
-    for signal.
+    for signal. Datasets with systematic factors on weights have a column ``weight:NAME:up`` (and
+    down) for each besides.
     """
     types = {
         **dict.fromkeys(("experiment", "run", "event", "production"), pa.int64()),
@@ -174,9 +175,11 @@ def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Ta
         "window_start": start[rows].astype(np.int16),
         "window_stop": stop[rows].astype(np.int16),
         "weight": candidates.weight[rows],
-        "fold": fold_of(**identity, dataset=dataset.name),
+        "fold": fold_of(**identity, dataset=dataset.variation_of or dataset.name),
     }
-    return pa.table(columns, schema=tensor_schema(search))
+    factors = candidates.factors(rows)
+    schema = [*tensor_schema(search), *(pa.field(name, pa.float32(), False) for name in factors)]
+    return pa.table(columns | factors, schema=pa.schema(schema))
 
 
 def write_table(path: Path, table: pa.Table, search: Search) -> None:

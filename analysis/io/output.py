@@ -39,6 +39,9 @@ class OutputFolder:
         self.data_tensors = root / "data" / "tensors"  # measured events, apart from the above
         self.data_cutflow = root / "data" / "cutflow.json"
         self.data_completeness = root / "data" / "completeness.json"
+        self.varied_tensors = root / "variations" / "tensors"  # of varied samples, in the same way
+        self.varied_cutflow = root / "variations" / "cutflow.json"
+        self.varied_completeness = root / "variations" / "completeness.json"
 
         self.sensitivity = root / "sensitivity.json"  # σ_min of every network and hypothesis
         self.histograms = root / "selection" / "histograms.root"  # of the window variable
@@ -77,8 +80,8 @@ class OutputFolder:
 
 
 def command_of(stage: str) -> str:
-    """The command that runs a stage: data has none of its own."""
-    return "features" if stage == "data" else stage
+    """The command that runs a stage: data and variations have none of their own."""
+    return "features" if stage in {"data", "variations"} else stage
 
 
 def digest(content: Any) -> str:

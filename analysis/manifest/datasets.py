@@ -71,12 +71,12 @@ class Dataset(Section, OfProcess):
     """name of the dataset, its key in the manifest"""
     process: str
     """what happened in these events: one of `processes`, or `data`"""
-    variation_of: str | None = None
+    variation_of: str | None = Field(None, exclude_if=lambda nominal: nominal is None)
     """dataset that this one takes the place of in a variation, see `systematics`; process,
     generator, branches and the like are the same unless said otherwise"""
     simulate: Simulated | None = None
     """generator of the default data that makes this dataset"""
-    detector: DetectorSettings | None = None
+    detector: DetectorSettings | None = Field(None, exclude_if=lambda factors: factors is None)
     """factors on top of those of `simulation.detector`, in a variation that is simulated"""
     files: tuple[str, ...] = ()
     """ROOT files: paths, patterns where no such path exists, or URLs; relative ones start at the

@@ -64,7 +64,7 @@ class Manifest(sections.Section):
     """every process, and how figures write it"""
     datasets: dict[str, Dataset] = Field(min_length=1)
     """the samples, by name"""
-    systematics: dict[str, Systematic] = Field({})
+    systematics: dict[str, Systematic] = Field({}, exclude_if=lambda given: not given)
     """systematic uncertainties beside those of `limits`, by the name of their parameter"""
     blinding: Blinding = Blinding()
     """what is seen of data before `--unblind` is given"""

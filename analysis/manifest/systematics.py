@@ -15,6 +15,8 @@ from punzinet.analysis.manifest.datasets import DATA, Dataset
 from punzinet.analysis.manifest.sections import Section, Uncertainty
 
 DIRECTIONS = ("up", "down")
+FACTOR = "weight:"
+"""Beginning of the columns of tensors that hold factors on weights, as ``weight:NAME:up``."""
 INHERITED = ("process", "simulate", "tree", "branches", "frame", "missing", "mass", "period")
 """What a dataset has from the one that it is a variation of, unless it says otherwise."""
 RESERVED = ("luminosity", "efficiency", "signal_statistics", "background", "statistics",
@@ -75,7 +77,7 @@ class Systematic(Section):
 
 def factor_name(name: str, direction: str) -> str:
     """Column of the tensors that holds factors of a parameter on the weights."""
-    return f"weight:{name}:{direction}"
+    return f"{FACTOR}{name}:{direction}"
 
 
 def factor_branches(

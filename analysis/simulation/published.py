@@ -182,7 +182,7 @@ def _sample(
     events = background + signal
     error = hypot(background_error, signal_error)
     share_error = hypot(signal_error * background, background_error * signal) / events**2
-    samples = manifest.part(data=False).datasets.values()
+    samples = manifest.part().datasets.values()
     made = ", ".join(sorted({f"{sample.luminosity:g}" for sample in samples if sample.luminosity}))
     note = f"background simulated for {made} fb^-1 scaled to 1000 fb^-1, signal to 20 000 "
     note += "generated events a mass"

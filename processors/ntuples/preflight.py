@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 from punzinet.analysis.io.files import InputError, checksum
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.systematics import factor_branches, factor_name
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
 from punzinet.processors.ntuples import opening
 
@@ -90,8 +91,9 @@ def preflight(
 
     def look_at(one: tuple[Dataset, str, str]) -> InputFile | MissingFile:
         dataset, path, stem = one
+        columns = further, factor_branches(manifest.systematics, dataset)
         try:
-            return opening.patiently(path, lambda: inspect_file(dataset, path, stem, further))
+            return opening.patiently(path, lambda: inspect_file(dataset, path, stem, *columns))
         except InputError as error:
             return MissingFile(dataset.name, path, str(error))
 
@@ -121,11 +123,18 @@ def preflight(
                 )
         if not allow_missing:
             _check_entries(dataset, own)
+    _check_factors(files, manifest)
     return files, missing
 
 
-def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] = ()) -> InputFile:
-    """Look into one file of a dataset; `further` columns are those of `find_columns`.
+def inspect_file(
+    dataset: Dataset,
+    path: str,
+    stem: str,
+    further: Sequence[str] = (),
+    factors: Mapping[str, Mapping[str, str]] | None = None,
+) -> InputFile:
+    """Look into one file of a dataset; `further` columns and `factors` are as in `find_columns`.
 
     InputError if it is not a whole ROOT file with the tree and the branches.
     """
@@ -138,6 +147,8 @@ def inspect_file(dataset: Dataset, path: str, stem: str, further: Sequence[str] 
         branches, entries, uuid = dict(tree.iteritems()), int(tree.num_entries), str(file.file.uuid)
         types = {name: branch.typename for name, branch in branches.items()}
         columns = find_columns(dataset, path, types, further)
+        for name, branch_of in (factors or {}).items():
+            columns |= _find_factors(dataset, path, types, name, branch_of)
         for column, name in columns.items():
             source, found = f"{named}: branch {name} of {path}", branches[name].num_entries
             # Of these, uproot would read another branch, and coffea none at all.
@@ -183,6 +194,27 @@ def find_columns(
                 f"`{column}` has to be one number for every entry."
             )
     return columns
+
+
+def _find_factors(
+    dataset: Dataset, file: str, branches: Mapping[str, str], name: str, of: Mapping[str, str]
+) -> Mapping[str, str]:
+    """The branches `of` columns with factors on weights, if a file has them; see `find_columns`."""
+    missing = [branch for branch in of.values() if branch not in branches]
+    if len(missing) == len(of):
+        return {}
+    if missing:
+        raise InputError(
+            f"Dataset {dataset.name}: tree {dataset.tree} of {file} has only one of the branches "
+            f"{' and '.join(of.values())}; correct `systematics.{name}.weights`."
+        )
+    for branch in of.values():
+        if branches[branch].removeprefix("std::") not in NUMBERS:
+            raise InputError(
+                f"Dataset {dataset.name}: branch {branch} of {file} holds {branches[branch]}, but "
+                f"`systematics.{name}.weights` has to be one number for every entry."
+            )
+    return of
 
 
 def _missing_sentence(
@@ -234,16 +266,36 @@ def _stems(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _check_copies(files: Sequence[InputFile], datasets: Mapping[str, Dataset]) -> None:
-    """Refuse two files of a process that are the same: ROOT gives each a UUID of its own."""
+    """Refuse two files of a process that are the same: ROOT gives each a UUID of its own.
+
+    Variations may read other branches of the same file.
+    """
     seen: dict[tuple[str, str], InputFile] = {}
     for file in files:
-        first = seen.setdefault((datasets[file.dataset].process, file.source), file)
+        dataset = datasets[file.dataset]
+        of = file.dataset if dataset.variation_of else dataset.process
+        first = seen.setdefault((of, file.source), file)
         if first is not file:
             other = "" if first.dataset == file.dataset else f" of dataset {first.dataset}"
             raise InputError(
                 f"Dataset {file.dataset}: {first.path}{other} and {file.path} are copies of the "
                 "same file (they have the same UUID); its events would count double, name it once."
             )
+
+
+def _check_factors(files: Sequence[InputFile], manifest: Manifest) -> None:
+    """Refuse factors on weights that no dataset has, or not each one that is said to."""
+    for name, one in manifest.systematics.items():
+        looked_at = [d.name for d in manifest.datasets.values() if one.applies_to(d)]
+        column = factor_name(name, "up")
+        having = {file.dataset for file in files if column in file.columns}
+        for dataset in looked_at:
+            if one.weights and dataset not in having and (one.weights.datasets or not having):
+                which = f"dataset {dataset}" if one.weights.datasets else "any simulated dataset"
+                raise InputError(
+                    f"`systematics.{name}.weights`: there is no branch {one.weights.up} in the "
+                    f"files of {which}; correct its name, or `datasets` there."
+                )
 
 
 def _check_entries(dataset: Dataset, files: Sequence[InputFile]) -> None:

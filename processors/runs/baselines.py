@@ -170,7 +170,7 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
 
 def _observe(common: _Common, execution: Execution) -> ObservedEvents:
     """Read the candidate observables of a share of the events."""
-    manifest = common.manifest.part(data=False)
+    manifest = common.manifest.part()
     folds = common.trained.training, common.trained.validation, common.trained.test
     is_signal = np.concatenate([events.process for events in folds]) == SIGNAL
     wanted = manifest.baselines.ranking_events

@@ -34,20 +34,27 @@ def run_features(
     execution: Execution,
     *,
     data: bool = False,
+    varied: bool = False,
     **options: Any,
 ) -> dict[Path, str]:
     """Make windows and tensors, and return all files, tensors with their digests.
 
-    What an earlier run finished is kept. Measured `data` is turned into tensors in the windows that
-    simulation has settled; what may not be seen of it is counted and not written. The options are
-    those of `open_reading`. InputError if anything is wrong with the input; nothing is left
-    half-written.
+    What an earlier run finished is kept. Measured `data`, or `varied` samples, are turned into
+    tensors in the windows that nominal simulation has settled; what may not be seen of data is
+    counted and not written. The options are those of `open_reading`. InputError if anything is
+    wrong with the input; nothing is left half-written.
     """
-    stage, chosen, given = "features", manifest.part(data=False), None
-    tensors, *written = output.tensors, output.features_cutflow, output.completeness
+    chosen, given = manifest.part(data=data, varied=varied), None
+    stage, tensors = "features", output.tensors
+    written = [output.features_cutflow, output.completeness]
     if data:
-        stage, chosen, given = "data", manifest.part(data=True), Windows.read(output.windows)
-        tensors, *written = output.data_tensors, output.data_cutflow, output.data_completeness
+        stage, tensors = "data", output.data_tensors
+        written = [output.data_cutflow, output.data_completeness]
+    elif varied:
+        stage, tensors, options["nominal"] = "variations", output.varied_tensors, manifest
+        written = [output.varied_cutflow, output.varied_completeness]
+    if data or varied:
+        given = Windows.read(output.windows)
     else:
         written.append(output.windows)
     within = tensors.relative_to(output.root)
@@ -62,10 +69,10 @@ def run_features(
     recipe = manifest.features.model_dump(mode="json")
     seen = reading.processed() | chosen.seen_of_data(unblind=reading.unblind)
     settings = provenance(manifest.digest, stage=stage, **recipe, **seen)
-    if not data:
+    if given is None:
         windows.write(output.windows, settings)
     fates, complete, twice = {}, {}, chosen.remarks
-    shared = _shared_files(reading.files, output.completeness)
+    shared = _shared_files(() if varied else reading.files, output.completeness)
     for name, counts in processor.merge(chunks).items():
         dataset = processor.datasets[name]
         parts = {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
@@ -97,8 +104,10 @@ def _make_tensors(
                 f"{chunk.file}: entries {chunk.start} to {chunk.stop} are not all accounted for; "
                 "run the same command with --force."
             )
-    for process in dict.fromkeys(one.process for one in datasets.values()):
-        same = {name for name, one in datasets.items() if one.process == process}
+    # Events of a varied sample are those of others, and may be there only once in it itself.
+    group = {name: name if one.variation_of else one.process for name, one in datasets.items()}
+    for process in dict.fromkeys(group.values()):
+        same = {name for name, own in group.items() if own == process}
         own = {chunk: part for chunk, part in chunks.items() if chunk.dataset in same}
         if again := duplicates.suspicious(own):
             step = f"identities-{process}"
@@ -207,8 +216,10 @@ def _fates(dataset: DatasetInfo, counts: Mapping[str, Any], manifest: Manifest) 
         found["not_missing"] = dict(counts["unsaid"])
     if dataset.is_signal:
         rows = zip(dataset.hypotheses.tolist(), counts["hypotheses"].tolist(), strict=True)
+        own = manifest.datasets[dataset.name].generated_at
+        generated = own if dataset.variation_of else manifest.generated
         found["hypotheses"] = [
-            {"mass": mass, "generated": manifest.generated(mass), "usable": int(usable),
+            {"mass": mass, "generated": generated(mass) or 0, "usable": int(usable),
              "in_own_window": int(inside), "efficiency": efficiency}
             for mass, (usable, inside, efficiency, *_) in rows
         ]  # fmt: skip

@@ -41,6 +41,7 @@ class Reading:
     ledger: Path
     allow_missing: bool = False  # leave out what cannot be read, and rescale what is left
     unblind: bool = False  # show all of the data
+    nominal: Manifest | None = None  # has the datasets that the ones to be read are variations of
     trial: Trial = field(default_factory=Trial)  # take a part of every dataset, and rescale it
     executor: ExecutorBase = field(init=False)
     lost: dict[Chunk, str] = field(default_factory=dict)  # unreadable chunks of files, and why
@@ -126,7 +127,9 @@ class Reading:
         while True:
             given = self.manifest, self.files, self.shares()
             try:
-                return work(datasets.describe_datasets(*given, unblind=self.unblind))
+                return work(
+                    datasets.describe_datasets(*given, unblind=self.unblind, nominal=self.nominal)
+                )
             except _UnreadableError as lost:
                 self.lost |= lost.args[0]
 
@@ -157,8 +160,8 @@ def open_reading(
 ) -> Iterator[Reading]:
     """Look at the ntuples of a manifest, and start what processes them.
 
-    The options are `allow_missing`, `unblind` and `trial` of a `Reading`. InputError if anything is
-    wrong with a file, or with the executor.
+    The options are `allow_missing`, `unblind`, `nominal` and `trial` of a `Reading`. InputError if
+    anything is wrong with a file, or with the executor.
     """
     missing = options.get("allow_missing", False)
     files = preflight.preflight(manifest, allow_missing=missing)

@@ -69,7 +69,7 @@ def status(context: Context) -> None:
     for name in ("features", "select"):
         with _noting(damaged):
             say_trial(folder, name)
-    for path in (folder.completeness, folder.data_completeness):
+    for path in (folder.completeness, folder.varied_completeness, folder.data_completeness):
         with _noting(damaged):
             incomplete += _incomplete(path)
     for line in dict.fromkeys([*incomplete, *failures, *damaged]):

@@ -1,7 +1,7 @@
 """All stages: each stands in one file, which declares what it reads, follows, writes and does."""
 
 from punzinet.stages.baselines import BASELINES
-from punzinet.stages.features import DATA, FEATURES
+from punzinet.stages.features import DATA, FEATURES, VARIATIONS
 from punzinet.stages.limits import LIMITS
 from punzinet.stages.paper import PAPER
 from punzinet.stages.plot import PLOT
@@ -12,7 +12,7 @@ from punzinet.stages.train import TRAIN
 from punzinet.stages.validate import VALIDATE
 
 #: In the order in which they run, those last that not everybody needs.
-STAGES = (SIMULATE, FEATURES, DATA, TRAIN, SELECT, LIMITS, PLOT, REPORT, PAPER, BASELINES,
-          VALIDATE)  # fmt: skip
+STAGES = (SIMULATE, FEATURES, VARIATIONS, DATA, TRAIN, SELECT, LIMITS, PLOT, REPORT, PAPER,
+          BASELINES, VALIDATE)  # fmt: skip
 #: Commands of the chain from nothing to figures.
 CHAIN = ("simulate", "features", "train", "select", "limits", "plot")

@@ -1,7 +1,8 @@
 """From ntuples to tensors: windows and training tensors, and the features of measured events.
 
 Data is a stage of its own, because networks depend on the features of what is simulated: neither
-other data nor seeing more of it trains any of them again.
+other data nor seeing more of it trains any of them again. Varied samples are another, for the same
+reason.
 """
 
 from functools import partial
@@ -14,6 +15,7 @@ from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest import datasets
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.systematics import factor_branches
 from punzinet.processors.ntuples.trial import processed_of
 from punzinet.stages.options import Context, console
 from punzinet.stages.simulate import SIMULATE
@@ -107,7 +109,11 @@ def _settings(manifest: Manifest, context: Context) -> dict[str, Any]:
     for dataset in sections["datasets"].values():
         if dataset["simulate"]:
             del dataset["files"]  # elsewhere in a copy of the output folder
-    return {**sections, **ntuple_settings(manifest, context)}
+    named = ((one.name, factor_branches(manifest.systematics, one))
+             for one in manifest.datasets.values())  # fmt: skip
+    weights = {name: branches for name, branches in named if branches}
+    found = {**sections, **ntuple_settings(manifest, context)}
+    return found | ({"systematics": weights} if weights else {})
 
 
 def _files(manifest: Manifest, context: Context) -> list[str]:
@@ -120,7 +126,7 @@ def _files(manifest: Manifest, context: Context) -> list[str]:
     ]
 
 
-def _run(context: Context, *, data: bool = False) -> Written:
+def _run(context: Context, *, data: bool = False, varied: bool = False) -> Written:
     """Turn ntuples into mass windows and training tensors, and count every event.
 
     Example: punzinet features --manifest my_manifest.yaml --workers 2
@@ -130,12 +136,20 @@ def _run(context: Context, *, data: bool = False) -> Written:
     from punzinet.processors.runs.features import run_features
 
     manifest, output = context.manifest, context.output
-    written = run_features(manifest, output, context.execution, data=data, **context.reading)
-    say_cutflow(output.data_cutflow if data else output.features_cutflow, manifest)
-    say_twice(output.data_completeness if data else output.completeness)
+    which = {"data": data, "varied": varied, **context.reading}
+    written = run_features(manifest, output, context.execution, **which)
+    complete, cutflow = output.completeness, output.features_cutflow
+    if data:
+        complete, cutflow = output.data_completeness, output.data_cutflow
+    elif varied:
+        complete, cutflow = output.varied_completeness, output.varied_cutflow
+    say_cutflow(cutflow, manifest)
+    say_twice(complete)
     if data:
         say_seen(context)
         console.print(f"data: features in {output.data_tensors}")
+    elif varied:
+        console.print(f"variations: tensors in {output.varied_tensors}")
     else:
         say_trial(output, "features")
         console.print(f"features: windows in {output.windows}, tensors in {output.tensors}")
@@ -146,14 +160,27 @@ FEATURES: Stage = Stage(
     name="features",
     run=_run,
     reads=("beams", "luminosity", "periods", "corrections", "hypotheses", "features", "search"),
-    also=lambda context: _settings(context.manifest.part(data=False), context),
+    also=lambda context: _settings(context.manifest.part(), context),
     after=(SIMULATE,),
-    files=lambda context: _files(context.manifest.part(data=False), context),
+    files=lambda context: _files(context.manifest.part(), context),
     writes=("windows.json", "tensors", "features/cutflow.json", "features/completeness.json"),
     finds="tensors/*/*.parquet",
     options=NTUPLE_OPTIONS,
     prepare=check_unblind,
-    parts=lambda _: (FEATURES, DATA),
+    parts=lambda _: (FEATURES, VARIATIONS, DATA),
+)
+VARIATIONS: Stage = Stage(
+    name="variations",
+    command="features",
+    run=partial(_run, varied=True),
+    reads=("beams", "luminosity", "periods", "corrections", "hypotheses", "features", "search"),
+    also=lambda context: _settings(context.manifest.part(varied=True), context),
+    after=(FEATURES,),
+    files=lambda context: _files(context.manifest.part(varied=True), context),
+    writes=("variations/tensors", "variations/cutflow.json", "variations/completeness.json"),
+    finds="variations/tensors/*/*.parquet",
+    options=NTUPLE_OPTIONS,
+    wanted=lambda manifest: manifest.has_variations,
 )
 DATA: Stage = Stage(
     name="data",

@@ -214,7 +214,7 @@ def test_data_is_neither_signal_nor_background(tmp_path):
     content["figure_of_merit"] = {"background_uncertainty": {"tautau": 0.1}}
     manifest, without = load(tmp_path, content), load(tmp_path, OWN)
     assert list(manifest.part(data=True).datasets) == ["runs"]
-    assert manifest.part(data=False).datasets == without.datasets
+    assert manifest.part().datasets == without.datasets
     assert (manifest.has_data, manifest.datasets["runs"].is_signal) == (True, False)
     assert without.seen_of_data(unblind=False) == {}
     assert manifest.seen_of_data(unblind=True) == {"unblind": True}

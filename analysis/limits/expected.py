@@ -17,7 +17,7 @@ textbook limit of −ln(1 − CL) events.
 from bisect import bisect_left
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -112,7 +112,7 @@ class Likelihood(NamedTuple):
         return q, 2 * excess * yields[..., 0] / cross_section
 
     def without_signal(self, observed: FloatArray) -> tuple[FloatArray, Self]:
-        """Give q (M,) of counts (M,) without signal, and the likelihood of what that fit expects."""
+        """Give q (M,) of counts (M,) without signal, and the likelihood as that fit has it."""
         q, theta, _ = self._fit(np.zeros((len(observed), 1)), observed[:, None])
         return q[:, 0], self._replace(centre=theta[:, 0])
 
@@ -166,56 +166,60 @@ def counting_limits(
         return np.array([*found]).reshape(-1, len(BANDS))
 
 
+class Possible(NamedTuple):
+    """Events that are possible in an experiment, at points of its uncertainties."""
+
+    signal: FloatArray  # (n,) for 1 fb
+    background: FloatArray  # (n,)
+    weight: FloatArray | float = 1.0  # of the points, (n,)
+
+    def at_most(self, count: int) -> float:
+        """Probability to count at most so many events without signal."""
+        return float((self.weight * gammaincc(count + 1, self.background)).mean())
+
+
 def _bands(one: CountingExperiment, confidence_level: float, points_log2: int) -> FloatArray:
     """Limits of one experiment, (5,) in fb."""
-    signal, background = possible(one, points(one, points_log2))
-    at_most = cache(partial(probability, background=background))
+    events = possible(one, points(one, points_log2))
     # By Cantelli's inequality no more is counted in 98 % of all cases, which is beyond the bands.
-    most = range(int(background.mean() + 7 * _spread(background)) + 1)
+    most = range(int(events.background.mean() + 7 * _spread(events)) + 1)
+    at_most = cache(events.at_most)
     quantiles = [bisect_left(most, share, key=at_most) for share in ndtr(BANDS).tolist()]
     counts, bands = np.unique(quantiles, return_inverse=True)
-    limits = [counting_limit(one, n, signal, background, confidence_level) for n in counts.tolist()]
+    limits = [counting_limit(one, n, events, confidence_level) for n in counts.tolist()]
     return np.array(limits)[bands]
 
 
 def counting_limit(
-    one: CountingExperiment, n: int, signal: FloatArray, background: FloatArray, level: float
+    one: CountingExperiment, n: int, events: Possible, confidence_level: float
 ) -> float:
-    """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted.
-
-    Signal for 1 fb and background are those that are `possible` in this experiment.
-    """
-    start = (2 + max(n - one.background, 0) + _spread(background)) / one.signal
-    return _allowed(n, signal, background, (1 - level) * probability(n, background), start)
+    """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted."""
+    start = (2 + max(n - one.background, 0) + _spread(events)) / one.signal
+    return _allowed(n, events, (1 - confidence_level) * events.at_most(n), start)
 
 
-def probability(n: int, background: FloatArray) -> float:
-    """Probability to count at most n events without signal, of backgrounds that are possible."""
-    return float(gammaincc(n + 1, background).mean())
-
-
-def _spread(background: FloatArray) -> float:
+def _spread(events: Possible) -> float:
     """Standard deviation of counts without signal."""
-    return float(np.sqrt(background.mean() + background.var()))
+    return float(np.sqrt(events.background.mean() + events.background.var()))
 
 
-def _allowed(
-    n: int, signal: FloatArray, background: FloatArray, probability: float, start: float
-) -> float:
+def _allowed(n: int, possible: Possible, probability: float, start: float) -> float:
     """Cross-section in fb with which at most n events are counted with a probability.
 
     By Newton's method on the logarithm of the probability, which is nearly a straight line;
     by bisection where it has steps, because the points of the average lie far apart.
     """
+    signal, background, weight = possible
     tried, low, high, last = start, 0.0, np.inf, np.inf
     for _ in range(STEPS):
         events = tried * signal + background
-        reached = gammaincc(n + 1, events).mean()
-        density = (signal * np.exp(n * np.log(events) - events - gammaln(n + 1))).mean()
+        reached = (weight * gammaincc(n + 1, events)).mean()
+        density = np.exp(n * np.log(events) - events - gammaln(n + 1))
+        slope = (weight * signal * density).mean()
         low, high = (tried, high) if reached > probability else (low, tried)
         step = np.inf
-        if min(reached, density) > UNLIKELY:
-            step = float(np.log(reached / probability) * reached / density)
+        if min(reached, slope) > UNLIKELY:
+            step = float(np.log(reached / probability) * reached / slope)
         follows = low <= tried + step <= high and abs(step) <= last / 2
         if not follows:
             step = min((low + high) / 2, 2 * tried) - tried
@@ -225,15 +229,16 @@ def _allowed(
     return tried
 
 
-def possible(experiment: CountingExperiment, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Signal for 1 fb and background that are possible, (n,) each, at points (n, D).
+def possible(experiment: CountingExperiment, points: FloatArray) -> Possible:
+    """Signal and background that are possible at points (n, D).
 
     Each coordinate, between 0 and 1, is the cumulative probability of one uncertainty: log-normal
     factors for systematic ones, a gamma distribution with the mean of the expectation for the
     finite simulated samples.
     """
     column = iter(points.T)
-    drawn = {n: (1 + size) ** ndtri(next(column)) for n, size in _factors(experiment).items()}
+    factors = log_normal_factors(experiment)
+    drawn = {name: (1 + size) ** ndtri(next(column)) for name, size in factors.items()}
     signal = experiment.signal * drawn["luminosity"]
     for name in experiment.signal_systematics:
         signal = signal * drawn[name]
@@ -241,16 +246,16 @@ def possible(experiment: CountingExperiment, points: FloatArray) -> tuple[FloatA
     for source in experiment.backgrounds:
         statistics = gammaincinv(source.effective, next(column)) / source.effective
         background += source.events * statistics * drawn[source.systematic[0]]
-    return signal, background * drawn["luminosity"]
+    return Possible(signal, background * drawn["luminosity"])
 
 
 def points(experiment: CountingExperiment, points_log2: int = 12) -> FloatArray:
     """Points for `possible`, (2^k, D), evenly spread over the uncertainties of an experiment."""
-    return _sobol(len(_factors(experiment)) + len(experiment.backgrounds), points_log2)
+    return _sobol(len(log_normal_factors(experiment)) + len(experiment.backgrounds), points_log2)
 
 
-def _factors(experiment: CountingExperiment) -> dict[str, float]:
-    """Relative sizes of log-normal factors, by name."""
+def log_normal_factors(experiment: CountingExperiment) -> dict[str, float]:
+    """Relative sizes of log-normal factors by name, in the order of the coordinates of `points`."""
     factors = experiment.signal_systematics | {"luminosity": experiment.luminosity}
     return factors | dict(background.systematic for background in experiment.backgrounds)
 

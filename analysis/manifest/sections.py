@@ -186,6 +186,10 @@ class LimitSettings(Section):
     """relative uncertainty of the signal efficiency"""
     luminosity_uncertainty: Uncertainty = 0.01
     """relative uncertainty of the luminosity, common to all processes"""
+    experiments: int = Field(10_000, ge=1)
+    """pseudo-experiments behind the global p-value of an observation"""
+    seed: int = Field(20211005, ge=0)
+    """seed of these, and of pseudo-data"""
     cross_sections: str | None = None
     """JSON file with sigma/g'^2 by mass, relative to the manifest; by default that of the
     simulation"""

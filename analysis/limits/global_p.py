@@ -1,0 +1,141 @@
+"""The global p-value of a scan, by pseudo-experiments that share events between windows.
+
+The edges of all windows cut the window variable into disjoint cells, and a window is a sum of
+neighbouring ones. Cells are filled with Poisson counts of the background that they expect, times
+factors drawn for each pseudo-experiment: one for each systematic uncertainty, common to all cells,
+and one for the finite simulated sample of each cell. So windows that overlap share their events,
+and all of them their uncertainties.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+from scipy.special import ndtr
+
+from punzinet.analysis.cuts import NONE_FOUND
+from punzinet.analysis.limits.expected import log_normal_factors
+from punzinet.analysis.limits.model import CountingExperiment
+from punzinet.analysis.limits.observed import Sums, Upcrossings, significance
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+
+BLOCK = 500  # pseudo-experiments at a time: bounds memory
+LEVEL = 1.0  # significance whose upcrossings are counted: low enough that there are many
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Disjoint cells of the window variable, of which S windows are sums."""
+
+    edges: FloatArray  # (C + 1,) ascending
+    start: IntArray  # (S,) first cell of each window
+    stop: IntArray  # (S,) one past the last
+
+    @classmethod
+    def of(cls, low: FloatArray, high: FloatArray) -> Self:
+        """Cells of windows with these edges, (S,) each."""
+        edges = np.unique(np.concatenate([low, high]))
+        return cls(edges, np.searchsorted(edges, low), np.searchsorted(edges, high))
+
+    def windows(self, cells: FloatArray | IntArray) -> FloatArray:
+        """Sum columns of cells (..., C) to those of windows (..., S)."""
+        before = np.zeros((*cells.shape[:-1], cells.shape[-1] + 1))
+        np.cumsum(cells, axis=-1, out=before[..., 1:])
+        return before[..., self.stop] - before[..., self.start]
+
+    def mean(self, windows: FloatArray, counts: BoolArray) -> FloatArray:
+        """Average columns of windows (..., S) over those that hold a cell and count, (S,).
+
+        Returns (..., C); 0 where there is none.
+        """
+        index = np.arange(len(self.edges) - 1)
+        holds = (self.start[:, None] <= index) & (index < self.stop[:, None]) & counts[:, None]
+        return np.asarray(windows @ holds / np.maximum(holds.sum(axis=0), 1))
+
+
+class Global(NamedTuple):
+    """How often background alone gives a p-value anywhere as small as the smallest observed."""
+
+    p_value: float  # share of pseudo-experiments
+    error: float  # statistical; where the share is 0, what it is below at 68 %
+    upcrossings: Upcrossings
+
+
+def global_p_value(
+    experiments: Sequence[CountingExperiment | None],
+    cells: Cells,
+    background: FloatArray,
+    error: FloatArray,
+    *,
+    smallest: float,
+    number: int,
+    seed: int,
+) -> Global:
+    """Global p-value of a scan whose smallest local p-value is `smallest`.
+
+    Args:
+        experiments: Of the S points; where there is none nothing is searched for.
+        cells: Of their windows.
+        background: Events expected in each cell, (C,).
+        error: Statistical errors of these, (C,).
+        smallest: Local p-value, as `observe` finds it.
+        number: Of pseudo-experiments.
+        seed: Of their random numbers.
+    """
+    models = [one for one in experiments if one is not None]
+    searched = np.array([one is not None for one in experiments], dtype=bool)
+    start, stop = cells.start[searched], cells.stop[searched]
+    cells = Cells(cells.edges, start, stop)
+    with ThreadPoolExecutor() as pool:
+        thresholds, slopes = zip(
+            *pool.map(lambda one: _thresholds(one, smallest), models), strict=True
+        )
+    reached, above = np.array(thresholds).T
+    names = [*dict.fromkeys(name for slope in slopes for name in slope)]
+    factors = np.array([[slope.get(name, 0.0) for slope in slopes] for name in names])
+    expected = np.array([one.background for one in models])
+    events, effective = _expected(cells, expected, background, error)
+    factors = cells.mean(factors, np.ones(len(models), dtype=bool))
+    random = np.random.default_rng(seed)
+    passed = crossings = 0
+    for first in range(0, number, BLOCK):
+        toys = min(BLOCK, number - first)
+        mean = events * np.exp(random.standard_normal((toys, len(names))) @ factors)
+        mean *= random.standard_gamma(effective, mean.shape) / effective
+        counts = cells.windows(random.poisson(mean))
+        passed += int((counts >= reached).any(axis=1).sum())
+        high = counts >= above
+        crossings += int((high[:, 1:] & ~high[:, :-1]).sum())
+    share, mean_crossings = passed / number, crossings / number
+    local = float(significance(smallest))
+    estimate = smallest + mean_crossings * np.exp((LEVEL**2 - local**2) / 2)
+    uncertain = float(np.sqrt(share * (1 - share) / number)) if passed else NONE_FOUND / number
+    return Global(share, uncertain, Upcrossings(mean_crossings, LEVEL, min(float(estimate), 1.0)))
+
+
+def _thresholds(
+    one: CountingExperiment, smallest: float
+) -> tuple[tuple[int, int], dict[str, float]]:
+    """Counts that reach the smallest p-value and `LEVEL`, and the effect of each uncertainty."""
+    sums = Sums(one)
+    counts = sums.threshold(smallest), sums.threshold(float(ndtr(-LEVEL)))
+    return counts, dict(zip(log_normal_factors(one), sums.slope.tolist(), strict=False))
+
+
+def _expected(
+    cells: Cells, windows: FloatArray, background: FloatArray, error: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Events of cells, and the effective number of simulated ones behind them, (C,) each.
+
+    What their windows (S,) expect scales the cells. Where no simulated event lies in a window,
+    what it expects all the same is spread over those of its cells that lie in no other.
+    """
+    sums, width = cells.windows(background), np.diff(cells.edges)
+    found = sums > 0
+    events = background * cells.mean(windows / np.where(found, sums, np.inf), found)
+    alone = cells.mean(found.astype(float), found) == 0
+    density = cells.mean(windows / cells.windows(width), ~found)
+    effective = np.divide(background, error, out=np.ones_like(events), where=error > 0) ** 2
+    return np.where(alone, density * width, events), effective

@@ -10,9 +10,8 @@ import numpy as np
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import log_loss, roc_auc_score
 
-from punzinet.analysis.baselines import boosted_trees, results
-from punzinet.analysis.baselines.rectangular_cuts import rectangular_cuts
-from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
+from punzinet.analysis import baselines
+from punzinet.analysis.baselines import Baseline, Baselines, Ranking
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.output import OutputFolder
@@ -70,12 +69,12 @@ def run_baselines(
         "bce-interpolated": _network(judge, "BCE net", bce)["interpolated"],
         "punzi-single": _network(judge, "Punzi-net", punzi)["single"],
     }
-    trees = results.judge_scores(judge, "Boosted trees", *_trees(common, judge))
+    trees = baselines.judge_scores(judge, "Boosted trees", *_trees(common, judge))
     found |= {f"trees-{cut}": baseline for cut, baseline in trees.items()}
     chosen = windows.mass, windows.training, merit, manifest.luminosity
     fold, processes = judge.folds["training"].events, everything.backgrounds
-    cuts = rectangular_cuts(fold, *chosen, processes=processes)
-    found["rectangular"] = results.judge_rectangular(judge, "Rectangular cuts", cuts)
+    cuts = baselines.rectangular_cuts(fold, *chosen, processes=processes)
+    found["rectangular"] = baselines.judge_rectangular(judge, "Rectangular cuts", cuts)
     slow = training.punzi.model_copy(update={"learning_rate": SIGNIFICANCE_RATE})
     section = {"significance_cross_section": training.significance_cross_section or 10.0}
     significance = _train(common, "significance", merit, **section, punzi=slow)
@@ -95,16 +94,16 @@ def run_baselines(
 def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]:
     folds = judge.folds["validation"], judge.judging_fold
     scores = (network.logit_numpy(fold.events.features.T) for fold in folds)
-    return results.judge_scores(judge, label, *scores)
+    return baselines.judge_scores(judge, label, *scores)
 
 
 def _trees(common: _Common, judge: Judge) -> Iterator[FloatArray]:
     """Scores of validation events, and of those that judge."""
     number, seed = common.manifest.baselines.trees, common.manifest.training.seed
     events = common.trained.training
-    weight = boosted_trees.balanced_weights(events.process, events.start, events.weight)
+    weight = baselines.balanced_weights(events.process, events.start, events.weight)
     signal = events.process == SIGNAL
-    trees = boosted_trees.train_trees(events.features.T, signal, weight, number, seed)
+    trees = baselines.train_trees(events.features.T, signal, weight, number, seed)
     for fold in (judge.folds["validation"], judge.judging_fold):
         yield trees.decision_function(fold.events.features.T)
 
@@ -148,11 +147,11 @@ def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
     manifest, events = common.manifest, _observe(common, execution)
     number, seed = manifest.baselines.trees, manifest.training.seed
     process = np.where(events.signal, SIGNAL, 0)
-    weights = boosted_trees.balanced_weights(process, events.hypothesis, events.weight)
+    weights = baselines.balanced_weights(process, events.hypothesis, events.weight)
     folds = manifest.training.folds
     training, judging = folds.rows(events.fold)[0], events.fold == folds.judging
     sample = events.observables[training], events.signal[training], weights[training]
-    trees = boosted_trees.train_trees(*sample, number, seed)
+    trees = baselines.train_trees(*sample, number, seed)
     observables, signal = events.observables[judging], events.signal[judging]
     weight = weights[judging]
     permuted = permutation_importance(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from outputs import draft
 
-from punzinet.analysis.baselines.results import Baseline, Baselines, Ranking
+from punzinet.analysis.baselines import Baseline, Baselines, Ranking
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.observables import CANDIDATES
 from punzinet.analysis.search import RECOIL

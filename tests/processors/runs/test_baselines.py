@@ -6,8 +6,8 @@ import numpy as np
 from small_data import make_manifest
 from small_runs import make_features
 
-from punzinet.analysis.baselines import boosted_trees
-from punzinet.analysis.baselines.results import Baselines
+from punzinet.analysis import baselines
+from punzinet.analysis.baselines import Baselines
 from punzinet.analysis.observables import CANDIDATES
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.baselines import run_baselines
@@ -15,7 +15,7 @@ from punzinet.processors.runs.training import run_training
 
 
 def test_everything_is_judged_ranked_and_written(ntuples, tmp_path, monkeypatch):
-    monkeypatch.setattr(boosted_trees, "EVENTS_PER_LEAF", 10)
+    monkeypatch.setattr(baselines, "EVENTS_PER_LEAF", 10)
     few = {"finish": 2, "pretraining": {"epochs": 3}, "punzi": {"epochs": 3}}
     manifest = make_manifest(ntuples, training=few, baselines={"trees": 5})
     output = make_features(manifest, tmp_path)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from synthetic import synthetic_sample
 
-from punzinet.analysis.baselines import boosted_trees
-from punzinet.analysis.baselines.rectangular_cuts import RectangularCuts, rectangular_cuts
-from punzinet.analysis.baselines.results import Baselines, judge_rectangular, judge_scores
+from punzinet.analysis import baselines
+from punzinet.analysis.baselines import Baselines, RectangularCuts, judge_rectangular, judge_scores
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError
@@ -36,7 +35,7 @@ def events():
 
 def search(events, masses_per_range):
     options = {"processes": ("tautau",), "masses_per_range": masses_per_range}
-    return rectangular_cuts(events, MASS, TRAINING, FIGURE, 50.0, **options)
+    return baselines.rectangular_cuts(events, MASS, TRAINING, FIGURE, 50.0, **options)
 
 
 def test_cuts_surround_the_signal_and_move_with_the_mass(events):
@@ -62,7 +61,7 @@ def test_every_hypothesis_weighs_the_same_and_all_signal_as_much_as_background()
     hypothesis = np.minimum(rng.integers(0, 9, 5000), 5)
     hypothesis[hypothesis == 2] = 3
     weight = rng.uniform(0, 1, 5000).astype(np.float32)
-    balanced = boosted_trees.balanced_weights(process, hypothesis, weight)
+    balanced = baselines.balanced_weights(process, hypothesis, weight)
     signal = process == SIGNAL
     sums = np.bincount(hypothesis[signal], balanced[signal])
     assert sums[2] == 0
@@ -118,11 +117,11 @@ def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(judge):
 
 def test_results_come_back_from_their_file(found, tmp_path):
     path = tmp_path / "baselines.json"
-    baselines = Baselines(np.arange(7.0), *MERIT, found)
-    baselines.write(path, {"seed": 1})
+    written = Baselines(np.arange(7.0), *MERIT, found)
+    written.write(path, {"seed": 1})
     read = Baselines.read(path)
     assert list(read.baselines) == list(found)
-    np.testing.assert_equal(asdict(read), asdict(baselines))
+    np.testing.assert_equal(asdict(read), asdict(written))
     path.write_text('{"baselines": {}}')
     with pytest.raises(InputError, match=r"baselines\.json does not hold the baselines"):
         Baselines.read(path)

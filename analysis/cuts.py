@@ -19,8 +19,7 @@ from scipy.interpolate import PchipInterpolator
 from punzinet.analysis.compiled import njit
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, punzi_numerator
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
 
 NONE_FOUND = 1.148
 """Events that are excluded at one standard deviation (68.27 %) where none was found."""

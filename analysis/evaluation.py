@@ -19,10 +19,9 @@ from punzinet.analysis.cuts import RankedEvents, best_cuts, selected, slope_sums
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, variance_slope
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import PunziNet
-from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import CUTS, NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.training.data import PARTS, Events, Sample
-from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,8 +27,8 @@ from torch import Tensor
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.types import SIGNAL
 
-SIGNAL = -1  # process code of signal events; background processes count from 0
 MIN_EFFICIENCY = 1e-12
 """Efficiencies below this, which no sample could measure, are none: the gradient with respect to an
 output goes with 1/ε² and would overflow in single precision."""

@@ -18,11 +18,10 @@ from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
-from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.simulation.published import WEIGHTED_SIGMAS
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra, style
 from punzinet.plots.network_output import TOLERANCE, Cuts, Outputs, outputs_figure

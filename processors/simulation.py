@@ -17,7 +17,7 @@ from coffea.processor.executor import ExecutorBase
 
 from punzinet.analysis.io.files import Record, write_json
 from punzinet.analysis.io.output import OutputFolder, digest, git_commit, provenance, versions
-from punzinet.analysis.manifest.datasets import Dataset
+from punzinet.analysis.manifest.datasets import Dataset, Simulated
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Scale
 from punzinet.analysis.simulation import sampling
@@ -137,6 +137,17 @@ class _Simulation(NamedTuple):
         records = run_jobs(jobs, function, self.executor, step, title)
         return {f"{job.payload.mass:g}": records.read(job).content for job in jobs}
 
+    def totals(self) -> dict[str, dict[str, float]]:
+        """Total cross-sections of the backgrounds that are simulated, in nb, as JSON."""
+        sqrt_s, seed = self.manifest.beams.sqrt_s, self.manifest.simulation.seed
+        found = {one.simulate for one in self.manifest.datasets.values() if not one.is_signal}
+        names = sorted(filter(None, found))
+        jobs = [Job(name, self.key(["total", name]), name, name, 0, name) for name in names]
+        function = partial(_totalled, sqrt_s=sqrt_s, seed=seed)
+        step, title = self.ledger / "totals", "Integrating backgrounds"
+        records = run_jobs(jobs, function, self.executor, step, title)
+        return {job.payload: records.read(job).content for job in jobs}
+
     def key(self, content: list[Any]) -> str:
         """Digest of everything that the result of a job depends on."""
         beams, seed = self.manifest.beams.model_dump(mode="json"), self.manifest.simulation.seed
@@ -157,6 +168,11 @@ def _simulated(task: tuple[Batch, Generator], detector: Detector, seed: int, kep
 def _integrated(signal: SignalGenerator, sqrt_s: float, seed: int) -> Record:
     value, error = sampling.integrate(signal, sqrt_s, seed)
     return Record({"sigma_over_g2_fb": value, "error": error}, {})
+
+
+def _totalled(process: Simulated, sqrt_s: float, seed: int) -> Record:
+    measured = sampling.total_cross_section(process, sqrt_s, seed)
+    return Record(dict(zip(_MEASURED, measured, strict=True)), {})
 
 
 def _counts(records: Records) -> dict[Batch, Counts]:
@@ -199,6 +215,7 @@ def simulate(
     with open_executor(execution) as executor:
         simulation = _Simulation(manifest, size, detector, executor, output.ledger("simulate"))
         strata, steps, counts = simulation.produce()
+        totals = simulation.totals()
         places = {job.payload[0]: (records, job) for records in steps for job in records.jobs}
         for own in _by_dataset(strata):
             name, signal = own[0].dataset.name, own[0].dataset.is_signal
@@ -209,6 +226,8 @@ def simulate(
             about = written[-1], f"{name} {origin['settings']}", production, manifest.beams
             sampling.write_ntuple(*about, made, signal=signal)
             record[name] = _record(own, counts, size)
+            if not signal:
+                record[name]["total_cross_section_nb"] = totals[str(own[0].dataset.simulate)]
         written.append(output.simulation_record)
         write_json(written[-1], {"provenance": origin, "datasets": record})
         if any(stratum.dataset.is_signal for stratum in strata):

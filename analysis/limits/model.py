@@ -22,8 +22,7 @@ from punzinet.analysis.cuts import interpolated_cuts, selected, unseen_backgroun
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.manifest.sections import LimitSettings
 from punzinet.analysis.network import PunziNet
-from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import SIGNAL, FloatArray
 
 UNSEEN = "unseen"  # name of the background where none was found
 POI = "cross_section"  # parameter of interest, cross-section times branching fraction in fb

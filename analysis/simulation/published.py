@@ -3,10 +3,9 @@
 Numbers without a source come from the paper (arXiv:2110.00810, EPJC 82, 121) and its poster.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from math import hypot, sqrt
+from math import hypot
 from typing import Any, Final
 
 import numpy as np
@@ -16,9 +15,6 @@ from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_in_windows, tensor_paths
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.simulation import mumugamma, twophoton
-from punzinet.analysis.simulation.events import Generator
-from punzinet.analysis.simulation.taupair import TauPairGenerator
 from punzinet.analysis.windows import Windows
 
 TOLERANCE: Final = 0.2  # relative difference from a published number that counts as agreement
@@ -31,18 +27,15 @@ BACKGROUNDS: Final = {"tautau": 152_000.0, "eemumu": 26_500.0, "mumugamma": 4_46
 LUMINOSITY: Final = 50.0  # of the search, fb^-1
 SAMPLE_LUMINOSITY: Final = 1000.0  # of the background that the paper simulated, fb^-1
 SAMPLE_SIGNAL: Final = 20_000  # signal events that the paper generated at each mass
-TWO_PHOTON_MASS: Final = 0.5
-"""Least mass of the pair in the total two-photon cross-section, GeV: the published number comes
-with the generator's default cut, and this one reproduces it."""
-TRIALS: Final = {"mumugamma": 400_000, "tautau": 200_000, "eemumu": 200_000}
-"""Trials of each generator for the totals: errors below half a percent."""
-_TWO_PHOTONS: Final = f"two-photon diagrams with a muon pair above {TWO_PHOTON_MASS} GeV"
+_TWO_PHOTONS: Final = "two-photon diagrams with a muon pair above 0.5 GeV"
 CROSS_SECTIONS: Final = {
     "mumugamma": (1.148, "all photon energies and angles, from the muons' threshold on"),
     "tautau": (0.919, "before decays"),
     "eemumu": (18.9, f"{_TWO_PHOTONS}; the published number does not state its cut"),
 }
 """At 10.58 GeV, nb (Belle II Physics Book, arXiv:1808.10567), and what exactly is compared."""
+
+ABSENT: Final = "no dataset of this process in the manifest"
 
 Measured = tuple[float, float]  # a value and its statistical error
 
@@ -83,13 +76,13 @@ def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[Pub
     inside = signal_in_window(output, windows)
     rate = "branching_ratio_tau_to_mu", "BR(tau -> mu nu nu)", 0.1739, BR_TAU_TO_MU  # PDG
     own = "signal_in_own_window", "signal in own window", SIGNAL_IN_WINDOW, *inside
-    rows = [*cross_sections(manifest), PublishedNumber(*rate, None, "an input of the simulation")]
+    rows = [*cross_sections(output), PublishedNumber(*rate, None, "an input of the simulation")]
     rows += widths(windows)
     rows.append(PublishedNumber(*own, "over generated, mean over the training masses"))
     for process, number in BACKGROUNDS.items():
         value, error = yields.get(process, (None, None))
         there = "in the training windows at 50 fb^-1, before the trigger's efficiency"
-        note = "no dataset of this process in the manifest" if value is None else there
+        note = ABSENT if value is None else there
         about = f"background_{process}", f"{process} in windows", number, value, error, note
         rows.append(PublishedNumber(*about))
     trigger = "trigger_scale", "trigger scale", 0.9, manifest.correction
@@ -97,33 +90,20 @@ def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[Pub
     return rows + _sample(manifest, yields, inside, int(windows.training.sum()))
 
 
-def cross_sections(manifest: Manifest) -> list[PublishedNumber]:
-    """Total cross-sections of the generators, nb, without any detector."""
-    processes: dict[str, tuple[Sequence[Generator], float]] = {
-        "mumugamma": (mumugamma.whole(), 1.0),
-        "tautau": ([TauPairGenerator()], 1 / BR_TAU_TO_MU**2),
-        "eemumu": (twophoton.whole(TWO_PHOTON_MASS), 1.0),
-    }
-    sqrt_s, seed = manifest.beams.sqrt_s, manifest.simulation.seed
+def cross_sections(output: OutputFolder) -> list[PublishedNumber]:
+    """Total cross-sections of the generators, nb, as `simulate` wrote them down."""
+    with read_result(output.simulation_record, "cross-sections", "punzinet simulate") as content:
+        found = {
+            one["process"]: (float(total["value"]), float(total["error"]))
+            for one in content["datasets"].values()
+            if (total := one.get("total_cross_section_nb"))
+        }
     rows = []
-    for name, (generators, factor) in processes.items():
-        fb = total(generators, TRIALS[name], sqrt_s, seed)
-        value, error = (1e-6 * (factor * number) for number in fb)
-        (published, note), key = CROSS_SECTIONS[name], f"cross_section_{name}_nb"
-        about = key, f"cross-section {name} [nb]", published, value, error, note
-        rows.append(PublishedNumber(*about))
+    for name, (published, note) in CROSS_SECTIONS.items():
+        about = f"cross_section_{name}_nb", f"cross-section {name} [nb]", published
+        measured = (*found[name], note) if name in found else (None, None, ABSENT)
+        rows.append(PublishedNumber(*about, *measured))
     return rows
-
-
-def total(generators: Sequence[Generator], trials: int, sqrt_s: float, seed: int) -> Measured:
-    """Cross-section of generators that do not overlap, fb, from as many trials of each."""
-    rng, energies = np.random.default_rng(seed), np.full(trials, sqrt_s)
-    value, variance = 0.0, 0.0
-    for generator in generators:
-        weight = generator.generate(rng, energies).weight
-        value += float(weight.mean())
-        variance += float(weight.var()) / trials
-    return value, sqrt(variance)
 
 
 def widths(windows: Windows) -> list[PublishedNumber]:

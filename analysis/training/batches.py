@@ -32,9 +32,8 @@ from torch.distributed.rendezvous import rendezvous
 
 from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.workers import rank_and_count
-from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Events, EventStream, StreamedSample
-from punzinet.analysis.types import FloatArray, IntArray, Random
+from punzinet.analysis.types import SIGNAL, FloatArray, IntArray, Random
 
 #: Neighbouring events that share the way into a batch, with four features 1.5 KiB in one place of
 #: the memory, long enough to be read ahead; a tile of 16 costs twice the time.

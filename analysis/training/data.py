@@ -21,8 +21,7 @@ import punzinet.analysis.io.tensor_events as tensors
 from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
-from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 
 

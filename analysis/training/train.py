@@ -29,14 +29,14 @@ from punzinet.analysis.io.files import InputError, Interrupted, atomic_path
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.workers import heard_once
 from punzinet.analysis.network import PunziNet
-from punzinet.analysis.punzi_loss import SIGNAL, PunziLoss, SignificanceLoss
+from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss
 from punzinet.analysis.training.batches import ALONE, Ranks, pack
 from punzinet.analysis.training.checkpoint import Checkpoint, TrainingState
 from punzinet.analysis.training.data import EventStream, StreamedSample
 from punzinet.analysis.training.engine import AutogradEngine, Engine, FusedEngine
 from punzinet.analysis.training.loop import Phase, PunziTraining
 from punzinet.analysis.training.settings import PunziSettings, TrainingSettings
-from punzinet.analysis.types import FloatArray, Random
+from punzinet.analysis.types import SIGNAL, FloatArray, Random
 
 LOG = logging.getLogger(__name__)
 

@@ -17,9 +17,8 @@ from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
-from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Sample, load_sample
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import DatasetInfo
 from punzinet.processors.executors import Execution

@@ -19,7 +19,6 @@ from punzinet.analysis.network import METADATA_FILE, WEIGHTS_FILE, load_network
 from punzinet.analysis.paper import judgement
 from punzinet.analysis.paper.claims import effects, make_claims
 from punzinet.analysis.paper.studies import MAIN, Study
-from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training import train
 from punzinet.analysis.training.batches import ALONE, Ranks
@@ -27,7 +26,7 @@ from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.data import Sample, StreamedSample, load_sample, open_sample
 from punzinet.analysis.training.loop import Phase
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
 

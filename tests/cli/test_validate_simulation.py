@@ -7,7 +7,6 @@ import yaml
 from commands import run_here
 
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.simulation import published
 
 SMALL = {
     "hypotheses": {"masses": {"start": 0.9, "stop": 4.1, "step": 0.8}},
@@ -21,8 +20,6 @@ def test_a_small_sample_is_validated_on_a_machine_without_pythia(tmp_path, monke
     (tmp_path / "data_manifest.yaml").write_text(yaml.safe_dump(SMALL))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("punzinet.stages.validate.find_spec", lambda _name: None)
-    for process in published.TRIALS:
-        monkeypatch.setitem(published.TRIALS, process, 20_000)
     with pytest.raises(InputError, match="`punzinet simulate` has not run in output"):
         run_here("validate-simulation")
     run_here("simulate", "--executor", "iterative")

@@ -11,8 +11,7 @@ from small_data import make_manifest, windows_of
 from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.peak_fit import PeakFit
-from punzinet.analysis.simulation import published
-from punzinet.analysis.simulation.taupair import TauPairGenerator, born_cross_section
+from punzinet.analysis.simulation import published, sampling
 
 MASSES = np.array([0.9, 1.7, 2.5, 3.0])
 FIT = PeakFit(0.0, 0.3, 0.6, 0.8, 0.3, 0.01, 500.0, 40.0, 46, None)
@@ -37,6 +36,8 @@ def folder(tmp_path):
     inside = zip(MASSES.tolist(), (300, 999, 400, 999), strict=True)
     rows = [{"mass": m, "generated": 1000, "in_own_window": n} for m, n in inside]
     write_json(output.features_cutflow, {"datasets": {"signal": {"hypotheses": rows}, "b": {}}})
+    total = {"process": "eemumu", "total_cross_section_nb": {"value": 18.0, "error": 0.1}}
+    write_json(output.simulation_record, {"datasets": {"b": total, "s": {"process": "signal"}}})
     return output
 
 
@@ -68,25 +69,16 @@ def test_widths_are_found_by_mass():
     assert first.ours is last.ours is None
 
 
-def test_total_cross_sections_are_the_published_ones(manifest, monkeypatch):
-    for process in published.TRIALS:
-        monkeypatch.setitem(published.TRIALS, process, 100_000)
-    for row, tolerance in zip(published.cross_sections(manifest), (0.01, 0.01, 0.04), strict=True):
-        assert row.ratio == pytest.approx(1, abs=tolerance)
-        assert 0 < row.error < 0.01 * row.ours
+def test_total_cross_sections_are_the_published_ones(folder):
+    for name, tolerance in (("mumugamma", 0.01), ("tautau", 0.01), ("eemumu", 0.04)):
+        value, error = sampling.total_cross_section(name, 10.58, 1)
+        assert value == pytest.approx(published.CROSS_SECTIONS[name][0], rel=tolerance)
+        assert 0 < error < 0.01 * value
+    mumugamma, *_, eemumu = published.cross_sections(folder)
+    assert (eemumu.ours, eemumu.error, mumugamma.ours) == (18.0, 0.1, None)
 
 
-def test_parts_of_a_total_add_up():
-    one, two = (published.total([TauPairGenerator()] * n, 20_000, 10.58, 1) for n in (1, 2))
-    assert two[0] == pytest.approx(2 * one[0], rel=0.01)
-    assert two[1] == pytest.approx(np.sqrt(2) * one[1], rel=0.1)
-    born = born_cross_section(10.58**2) * 0.1739**2
-    assert 0.9 * born < one[0] < 1.3 * born
-
-
-def test_every_quantity_is_there_once_at_the_size_of_the_paper(folder, manifest, monkeypatch):
-    for process in published.TRIALS:
-        monkeypatch.setitem(published.TRIALS, process, 2000)
+def test_every_quantity_is_there_once_at_the_size_of_the_paper(folder, manifest):
     found = published.compare_with_published(manifest, folder)
     rows = {row.quantity: row for row in found}
     assert len(rows) == len(found) == 4 + 11 + 1 + 3 + 1 + 2

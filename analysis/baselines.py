@@ -24,10 +24,10 @@ from punzinet.analysis.cuts import interpolated_cuts
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
 from punzinet.analysis.io.files import OrInfinite, read_result, write_json
-from punzinet.analysis.punzi_loss import MIN_EFFICIENCY, SIGNAL
+from punzinet.analysis.punzi_loss import MIN_EFFICIENCY
 from punzinet.analysis.sensitivity import Judged, Selection
 from punzinet.analysis.training.data import Events
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
 
 LEARNING_RATE, LEAVES = 0.1, 15  # share of each tree's answer that is added; most leaves of a tree
 EVENTS_PER_LEAF = 200  # fewest training events of a leaf

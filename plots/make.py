@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 import punzinet
 from punzinet.analysis.cuts import RankedEvents, nearly_best_cuts
 from punzinet.analysis.io.files import InputError, read_json
-from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
+from punzinet.analysis.io.histograms import STAGES, read_comparison, read_peaks, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.limits.coupling import SHIPPED, read_published
@@ -71,6 +71,8 @@ def _figures(
     yield "figure_of_merit", figure_of_merit_figure(sensitivity, search.parameter)
     default = manifest.is_default_data and search.variable == RECOIL.variable
     yield "window_widths", widths_figure(windows, WEIGHTED_SIGMAS if default else {})
+    peaks = read_peaks(output.peaks)
+    yield "signal_peaks", peaks_figure(windows, {i: peaks[i] for i in example_masses(windows)})
     if limits:
         result = Limits.read(output.limits)
         # Of the particle of the paper more is known than of any other.
@@ -125,15 +127,11 @@ def _of_events(
     }
     words = {"luminosity": manifest.luminosity, "variable": search.variable}
     yield "output_vs_mass", outputs_figure(panels, **words)
-    examples = {i: float(windows.mass[i]) for i in example_masses(windows)}
-    masses = {*shown, *examples.values()}
-    signals = {m: events[np.abs(events.mass - m) < MASS_TOLERANCE] for m in masses}
+    signals = {m: events[np.abs(events.mass - m) < MASS_TOLERANCE] for m in shown}
     found = {n: events[events.process == n] for n in backgrounds}
     spread = {n: (one.features, one.weight) for n, one in found.items() if len(one.weight)}
-    shapes = {m: (signals[m].features, signals[m].weight) for m in shown}
+    shapes = {m: (one.features, one.weight) for m, one in signals.items()}
     yield "features", spectra.features_figure(search, shapes, spread, processes)
-    peaks = {i: (signals[m].variable, signals[m].weight) for i, m in examples.items()}
-    yield "signal_peaks", peaks_figure(windows, peaks)
 
 
 def _nearly_optimal(

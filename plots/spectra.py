@@ -11,6 +11,7 @@ from hist.axis import Regular
 from hist.storage import Weight
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from scipy.special import gammaincinv, ndtr
 
 from punzinet.analysis.observables import Quantity
@@ -21,7 +22,8 @@ from punzinet.plots import style
 DECADES = 6.0  # of the logarithmic axis below the largest bin, if the signals do not end above
 RATIO_HEIGHT, RATIO_RANGE = 0.36, (0.0, 2.0)  # as a share of the panel above
 TITLES = ("before the cut", "after the single cut")
-SEARCHED: dict[str, Any] = {"color": "#eef1f6", "zorder": -2, "label": "masses searched for"}
+#: White around the lines of signals, to be seen on any background.
+HALO = [withStroke(linewidth=1.9, foreground="white")]
 BINS = 40  # of a feature
 HATCHES = ("////", "\\\\\\\\", "----", "xxxx")  # no dots: 250 kB of circles in every SVG
 #: (n, F) features of events of one kind, and their weights (n,).
@@ -75,7 +77,7 @@ def mass_figure(
         peaks = []
         for look, mass in style.signal_looks(signals.keys() & shown, parameter):
             values = cross_section * luminosity * signals[mass].values()
-            mplhep.histplot(values, axis.edges, ax=axes, yerr=False, **look)
+            mplhep.histplot(values, axis.edges, ax=axes, yerr=False, path_effects=[HALO], **look)
             peaks.append(float(values.max(initial=0)))
         # From the smallest bin that matters to room for the title above the largest.
         top = max([float(total.max(initial=0)), *peaks]) or 1.0
@@ -85,12 +87,13 @@ def mass_figure(
         axes.set(yscale="log", ylim=(low, top * (top / low) ** 0.2), xlabel="", ylabel=events)
         axes.text(0.97, 0.94, title, transform=axes.transAxes, ha="right", va="top")
     for axes in panels:
-        axes.axvspan(searched[0], searched[-1], **SEARCHED)
+        axes.axvspan(searched[0], searched[-1], label="masses searched for", **style.SHADED)
     for values, title, face in zip(efficiency, TITLES, ("white", "black"), strict=True):
         look = {"color": "black", "markerfacecolor": face, "markeredgewidth": 0.4, "label": title}
         style.draw_points(panels[2], searched, 100 * values, size=1.8, **look)
     _, top = style.include((0, 0), *efficiency)
-    panels[2].set(ylim=(0, 130 * top or 1), ylabel="signal eff. [%]", xlabel=axis.label)
+    panels[2].set(ylim=(0, 130 * top or 1), ylabel="signal eff. [%]")
+    panels[2].set_xlabel(f"{parameter} (efficiency), {axis.label}")
     panels[2].legend(handles=panels[2].containers, ncols=2, loc="upper right")
     filled = np.flatnonzero(spectra[0][0].project(axis.name).values())
     last = axis.edges[filled[-1] + 1] if len(filled) else axis.edges[-1]

@@ -43,12 +43,14 @@ FIGURE_OF_MERIT = r"Punzi FOM $1/\sigma_\mathrm{min}$ [fb$^{-1}$]"
 EFFICIENCY, BACKGROUND = "signal efficiency", "background events"
 
 #: Six colours made for colour-blind readers and for overlaps (M. A. Petroff, arXiv:2107.02270).
-BLUE, ORANGE, RED = "#5790fc", "#f89c20", "#e42536"
+SKY, ORANGE, RED = "#5790fc", "#f89c20", "#e42536"
 PURPLE, GREY, VIOLET, SLATE = "#964a8b", "#9c9ca1", "#7a21dd", "#5d606b"
+BLUE = "#2756c5"  # of lines: so dark that in grey, too, it is not the orange one
 #: Colours of the backgrounds of the default data, the same in every figure.
-PROCESS_COLOURS = {"tautau": BLUE, "eemumu": ORANGE, "mumugamma": SLATE}
+PROCESS_COLOURS = {"tautau": SKY, "eemumu": ORANGE, "mumugamma": SLATE}
 #: Colours of further backgrounds, in the order in which they come.
 OTHER_COLOURS = ("#86c8dd", "#ffa90e", "#b9ac70", "#717581", "#92dadd", "#a96b59")
+SHADED: dict[str, Any] = {"color": "#eef1f6", "zorder": -2}
 DASHED, DOTTED = (0, (4, 1.5)), (0, (1.2, 1.2))
 #: A colour of a line has the same dash everywhere, to be told apart without colour.
 DASHES = {ORANGE: DASHED, GREY: DOTTED, PURPLE: (0, (3, 1, 1, 1))}

@@ -18,7 +18,7 @@ from punzinet.plots import style
 LOGARITHMIC_FROM = 8.0  # times as large as the smallest loss
 FALL = 0.02  # share of the epochs, at first, whose losses may lie above the axis
 COLUMNS = ["epoch", "loss", "validation_loss", "learning_rate"]
-FINISH: dict[str, Any] = {"facecolor": "#e6e6e6", "edgecolor": "#999999", "linewidth": 0.5}
+FINISH: dict[str, Any] = {"facecolor": "#e6e6e6", "linewidth": 0}
 COLOURS = (style.BLUE, style.ORANGE, style.PURPLE, style.GREY, style.RED, "#111111")
 #: Losses of training and validation of N networks in fb, (N, n) each; epoch 0 is untrained.
 Evolution = tuple[FloatArray, FloatArray]
@@ -69,7 +69,7 @@ def history_figure(phases: Sequence[Phase]) -> Figure:
         lower.plot(epoch, rate, color="#333333", drawstyle="steps-mid")
         style.log_axis(lower, *style.finite_range(rate))
         lower.set_xlabel("epoch")
-        lower.tick_params(axis="y", labelsize=5.5)
+        lower.tick_params(axis="y", labelsize=6.0)
         lower.set_ylabel("learning\nrate", loc="center")
         for axes in (upper, lower):
             axes.set_xlim(epoch[0] - 0.02 * len(epoch), epoch[-1] + 0.02 * len(epoch))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from hist import Hist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import ndtr
@@ -13,7 +14,9 @@ from punzinet.analysis.windows import HALF_WIDTH, Windows
 from punzinet.plots import style
 
 EXAMPLES = 4  # masses in the grid
-PEAK_BINS, STEPS = 25, 4  # bins of a shown peak, and steps of the curve in each
+TAILS, BIN_WIDTH = 5.0, 0.2  # sigmas to either side that are shown, and in a bin, about
+TAIL_TICKS = (-4, -2, 0, 2, 4)
+STEPS = 100  # of the curve
 PULLS = 3.8  # end of the axis of pulls
 
 
@@ -57,62 +60,69 @@ def example_masses(windows: Windows) -> list[int]:
 
 
 @style.style()
-def peaks_figure(windows: Windows, samples: Mapping[int, tuple[FloatArray, FloatArray]]) -> Figure:
-    """Draw example peaks in their windows with their fits, and below the pulls of all bins.
+def peaks_figure(windows: Windows, peaks: Mapping[int, Hist[Any]]) -> Figure:
+    """Draw example peaks with their fits and their windows shaded, and below the pulls of all bins.
 
-    By index of the hypothesis, a sample has values (n,) of the variable and weights (n,); the curve
-    is normalised to the events inside of the window.
+    By index of the hypothesis, a peak is the efficiency by distance from the centre of the window;
+    the curve is normalised to what lies inside of the window.
     """
-    columns = min(2, max(len(samples), 1))
-    rows = -(-max(len(samples), 1) // columns)
+    columns = min(2, max(len(peaks), 1))
+    rows = -(-max(len(peaks), 1) // columns)
     shape: dict[str, Any] = {"ncols": columns, "squeeze": False, "height_ratios": [2.6, 1] * rows}
-    figure, grid = style.new_figure(0.46 * rows + 0.12, nrows=2 * rows, sharex=True, **shape)
+    figure, grid = style.new_figure(0.5 * rows + 0.12, nrows=2 * rows, sharex=True, **shape)
     panels = [*zip(grid[::2].flat, grid[1::2].flat, strict=True)]
-    for axes in (axes for pair in panels[len(samples) :] for axes in pair):
+    for axes in (axes for pair in panels[len(peaks) :] for axes in pair):
         axes.set_axis_off()
-    for pair, (index, sample) in zip(panels, samples.items(), strict=False):
-        _draw_peak(pair, windows, index, *sample)
+    for pair, (index, peak) in zip(panels, peaks.items(), strict=False):
+        _draw_peak(pair, windows, index, peak)
     for axes, below in zip(grid[::2, 0], grid[1::2, 0], strict=True):
-        axes.set_ylabel(rf"eff. [%] / {2 * HALF_WIDTH / PEAK_BINS:g}$\sigma$", fontsize=6.5)
+        axes.set_ylabel(r"eff. [%] per $\sigma$", fontsize=6.5)
         below.set_ylabel("pull", loc="center", fontsize=6.5)
     variable, mass = windows.search.variable, windows.search.parameter.strip("$")
     centre = mass if variable.dimension == 1 else f"{mass}^{variable.dimension}"
-    label = rf"$({variable.symbol} - {centre})\,/\,\sigma$, up to the ends of the window"
-    figure.supxlabel(label, fontsize=7.5)
+    words = f"bins of about ${BIN_WIDTH:g}\\sigma$, window shaded"
+    figure.supxlabel(rf"$({variable.symbol} - {centre})\,/\,\sigma$, {words}", fontsize=7.5)
     style.add_label(grid[0, 0])
     return figure
 
 
-def _draw_peak(
-    panels: tuple[Axes, Axes], windows: Windows, index: int, values: FloatArray, weight: FloatArray
-) -> None:
-    axes, below = panels
-    sigma, fit = windows.sigma[index], windows.fits[index]
-    edges = np.linspace(-HALF_WIDTH, HALF_WIDTH, PEAK_BINS + 1)
-    distance = (values - windows.centre[index]) / sigma
-    content, _ = np.histogram(distance, edges, weights=100 * weight)
-    error = np.sqrt(np.histogram(distance, edges, weights=(100 * weight) ** 2)[0])
-    middle = 0.5 * (edges[1:] + edges[:-1])
-    style.draw_points(axes, middle, content, error, 1.8, color="black", elinewidth=0.5, zorder=2)
+def _draw_peak(panels: tuple[Axes, Axes], windows: Windows, index: int, peak: Hist[Any]) -> None:
+    (axes, below), axis = panels, peak.axes[0]
+    sigma, fit, middle = windows.sigma[index], windows.fits[index], len(axis) // 2
+    join = max(1, round(BIN_WIDTH * sigma / axis.widths[0]))
+    half = min(int(TAILS * sigma / axis.widths[0]), middle) // join * join
+    edges = axis.edges[middle - half : middle + half + 1 : join] / sigma
+    shown: Any = peak.view()[middle - half : middle + half].reshape(-1, join)
+    content, variance = 100 * shown["value"].sum(axis=1), 1e4 * shown["variance"].sum(axis=1)
+    centre, width, error = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges), np.sqrt(variance)
+    look: dict[str, Any] = {"color": "black", "elinewidth": 0.5, "zorder": 2}
+    style.draw_points(axes, centre, content / width, error / width, 1.8, **look)
     if fit is not None:
-        fine = np.linspace(-HALF_WIDTH, HALF_WIDTH, STEPS * PEAK_BINS + 1)
-        z = sigma * fine - fit.mean
-        narrow, wide = ndtr(z / fit.sigma_narrow), ndtr(z / fit.sigma_wide)
-        share = np.diff(fit.fraction * narrow + (1 - fit.fraction) * wide)
-        share *= content.sum() / share.sum()
-        axes.plot(0.5 * (fine[1:] + fine[:-1]), STEPS * share, color=style.BLUE, zorder=3)
-        expected = share.reshape(PEAK_BINS, STEPS).sum(axis=1)
-        pull = np.divide(content - expected, error, out=np.zeros(PEAK_BINS), where=error > 0)
-        below.bar(middle, pull.clip(-PULLS, PULLS), edges[1] - edges[0], color=style.SLATE)
+
+        def cdf(distance: FloatArray) -> FloatArray:
+            z = sigma * distance - fit.mean
+            narrow, wide = ndtr(z / fit.sigma_narrow), ndtr(z / fit.sigma_wide)
+            return np.asarray(fit.fraction * narrow + (1 - fit.fraction) * wide)
+
+        inside = np.abs(axis.centers) < HALF_WIDTH * sigma
+        total = 100 * peak.values()[inside].sum()
+        total /= np.diff(cdf(np.array([-HALF_WIDTH, HALF_WIDTH])))[0]
+        fine = np.linspace(edges[0], edges[-1], STEPS + 1)
+        density = total * np.diff(cdf(fine)) / np.diff(fine)
+        axes.plot(0.5 * (fine[1:] + fine[:-1]), density, color=style.BLUE, zorder=3)
+        pull = content - total * np.diff(cdf(edges))
+        pull = np.divide(pull, error, out=np.zeros_like(error), where=error > 0)
+        below.bar(centre, pull.clip(-PULLS, PULLS), width, color=style.SLATE)
         unit = windows.search.variable.unit
         said = f"$\\sigma = {fit.sigma:.3f}$ {unit}\n$\\chi^2/\\nu = {fit.chi2:.0f}/{fit.ndof}$"
-        axes.text(0.95, 0.92, said, transform=axes.transAxes, ha="right", va="top", fontsize=5.5)
+        axes.text(0.95, 0.94, said, transform=axes.transAxes, ha="right", va="top", fontsize=6.0)
     mass = f"${windows.mass[index]:g}$ GeV"
-    axes.text(0.06, 0.92, mass, transform=axes.transAxes, va="top", fontsize=6.0)
-    _, top = style.include((0, 0), content + error)
-    axes.set(xlim=(-HALF_WIDTH, HALF_WIDTH), ylim=(0, 1.5 * top or 1))
+    axes.text(0.06, 0.94, mass, transform=axes.transAxes, va="top", fontsize=6.5)
+    low, top = style.finite_range((content / width)[content > 0])
+    axes.set(yscale="log", ylim=(0.5 * low, top * (top / low) ** 0.55))
     axes.tick_params(labelbottom=False)
-    below.set(ylim=(-PULLS, PULLS), yticks=(-2, 0, 2))
+    below.set(ylim=(-PULLS, PULLS), yticks=(-2, 0, 2), xlim=(-TAILS, TAILS), xticks=TAIL_TICKS)
     for each in (axes, below):
-        each.tick_params(labelsize=6.0)
+        each.axvspan(-HALF_WIDTH, HALF_WIDTH, **style.SHADED)
+        each.tick_params(labelsize=6.5)
         each.minorticks_off()  # thousands of lines in all

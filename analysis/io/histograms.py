@@ -8,6 +8,9 @@ those of signals are efficiencies.
 **Data against simulation**, of the mass and of the features, is called
 ``<stage>/<variable>/<process>`` and ``<stage>/<variable>/data``. Those histograms hold only what
 may be seen of the data, and the backgrounds scaled to the luminosity behind it.
+
+**Peaks** of signal are called ``peaks/<mass>``: efficiency by the distance of the window variable
+from the centre of the window.
 """
 
 from collections.abc import Mapping
@@ -130,7 +133,13 @@ def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], H
     return _on_axis(contents.pop(DATA), own), _stack(contents, own)
 
 
-def _read_histograms(path: Path, folder: str) -> Spectra:
+def read_peaks(path: Path) -> list[Hist[Any]]:
+    """Read the peaks of all signals, by growing mass."""
+    found = _read_histograms(path, "peaks", "features --force")
+    return [found[mass] for mass in sorted(found, key=float)]
+
+
+def _read_histograms(path: Path, folder: str, command: str = "select") -> Spectra:
     try:
         # A path would be taken for an address: what is before `::` in it, or a home before `/`.
         with path.open("rb") as source, uproot.open(source) as file:
@@ -140,7 +149,7 @@ def _read_histograms(path: Path, folder: str) -> Spectra:
             return {name: inside[name].to_hist() for name in sorted(names)}
     except Exception as error:  # whatever damage does to a ROOT file
         raise InputError(
-            f"{path} does not hold the spectra {folder}; run `punzinet select` first."
+            f"{path} does not hold the spectra {folder}; run `punzinet {command}` first."
         ) from error
 
 

@@ -34,6 +34,7 @@ class OutputFolder:
 
         self.windows = root / "windows.json"
         self.tensors = root / "tensors"  # training tensors, one Parquet file a chunk
+        self.peaks = root / "features" / "peaks.root"  # of signal, whose fits set the windows
         self.features_cutflow = root / "features" / "cutflow.json"  # events kept and lost
         self.completeness = root / "features" / "completeness.json"  # entries read and expected
         self.data_tensors = root / "data" / "tensors"  # measured events, apart from the above

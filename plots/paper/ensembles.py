@@ -17,7 +17,7 @@ from punzinet.analysis.search import RECOIL
 from punzinet.plots import style
 from punzinet.plots.sensitivity import BCE_OVER_ONE, Curve, ratio_figure
 
-COLOURS = (style.ORANGE, style.BLUE, style.PURPLE)
+COLOURS = (style.ORANGE, style.BLUE, style.GREY)
 #: How the published points are drawn.
 POINTS: dict[str, Any] = {"marker": "D", "markersize": 5.0, "markerfacecolor": "white"}
 POINTS |= {"linestyle": "", "zorder": 4}
@@ -31,7 +31,7 @@ MEANS = {
     "bce/best": ("BCE, best cuts", style.ORANGE, "^"),
     "punzi/single": ("Punzi-net, one cut", style.BLUE, "o"),
 }
-SMALL = 5.8
+SMALL = 6.0
 
 
 def ensembles_figure(

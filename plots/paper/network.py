@@ -50,8 +50,10 @@ def network_figure(network: PunziNet) -> Figure:
         places.append(np.column_stack([np.full(width, float(x)), y]))
     for (left, right), weight in zip(pairwise(places), weights, strict=True):
         strength = (np.abs(weight) / np.abs(weight).max()).ravel()
-        colours = [style.RED if w > 0 else style.BLUE for w in weight.ravel()]
+        signs = [(style.RED, "-") if w > 0 else (style.BLUE, (0, (4, 1))) for w in weight.ravel()]
+        colours, dashes = zip(*signs, strict=True)
         look = {"linewidths": 0.15 + STRONGEST * strength, "colors": colours, "alpha": 0.6}
+        look["linestyles"] = dashes
         lines = [np.stack([a, b]) for b in right for a in left]
         axes.add_collection(LineCollection(lines, zorder=1, **look))
     look = {"color": "white", "markeredgecolor": "black", "markeredgewidth": 0.8, "zorder": 2}
@@ -67,7 +69,7 @@ def network_figure(network: PunziNet) -> Figure:
     axes.text(
         0.5 * (len(widths) - 1), -0.67,
         "pretraining: weighted cross-entropy $\\rightarrow$ training: Punzi-loss\n"
-        "connections: weight $>0$ red, $<0$ blue, width by size within a layer",
+        "connections: weight $>0$ red, $<0$ blue and dashed, width by size",
         ha="center", va="top", fontsize=6.2,
     )  # fmt: skip
     axes.set(xlim=(-1.25, len(widths) - 0.6), ylim=(-0.85, 0.85))
@@ -125,7 +127,7 @@ def feature_space_figure(
     for axis, i, limits in zip("xyz", free, box.T, strict=True):
         label = f"{OBSERVABLES[names[i]].quantity.label}, scaled"
         axes.set(**{f"{axis}label": label, f"{axis}lim": tuple(limits)})
-        axes.tick_params(axis=axis, labelsize=5.5, pad=-2)
+        axes.tick_params(axis=axis, labelsize=6.0, pad=-2)
     axes.xaxis.labelpad = axes.yaxis.labelpad = axes.zaxis.labelpad = -5
     axes.view_init(elev=22, azim=-58)
     figure.legend(handles=handles, loc="upper center", ncols=4, bbox_to_anchor=(0.5, 0.945))

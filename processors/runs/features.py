@@ -13,7 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hist import loc
+
 from punzinet.analysis.io import files
+from punzinet.analysis.io.histograms import Spectra, write_spectra
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
@@ -56,14 +59,14 @@ def run_features(
     if data or varied:
         given = Windows.read(output.windows)
     else:
-        written.append(output.windows)
+        written += output.windows, output.peaks
     within = tensors.relative_to(output.root)
     files.refuse_links(output.root, [str(within / name) for name in chosen.datasets])
     with open_reading(chosen, output.ledger(stage), execution, **options) as reading:
         own = [f"{name}.parquet" for name in planned(reading.ledger / "features")]
         folder = _work_folder(tensors, own, written)
         make = partial(_make_tensors, reading, given, folder)
-        windows, processor, chunks = reading.repeat(make)
+        (windows, peaks), processor, chunks = reading.repeat(make)
         known = {part["tensor"]: part["digest"] for part in chunks.values()}
         _put(folder, tensors, known)
     recipe = manifest.features.model_dump(mode="json")
@@ -71,6 +74,7 @@ def run_features(
     settings = provenance(manifest.digest, stage=stage, **recipe, **seen)
     if given is None:
         windows.write(output.windows, settings)
+        write_spectra(output.peaks, peaks)
     fates, complete, twice = {}, {}, chosen.remarks
     shared = _shared_files(() if varied else reading.files, output.completeness)
     for name, counts in processor.merge(chunks).items():
@@ -88,9 +92,9 @@ def run_features(
 
 def _make_tensors(
     reading: Reading, given: Windows | None, folder: Path, datasets: Mapping[str, DatasetInfo]
-) -> tuple[Windows, FeatureProcessor, dict[Chunk, Any]]:
-    """Fit windows, unless given, write tensors, and count events that chunks have ``repeated``."""
-    windows = given or _fit_windows(reading, datasets)
+) -> tuple[tuple[Windows, Spectra], FeatureProcessor, dict[Chunk, Any]]:
+    """Fit windows, unless given, write tensors, and count events ``repeated`` in chunks."""
+    windows, peaks = (given, {}) if given else _fit_windows(reading, datasets)
     for name in datasets:
         (folder / name).mkdir(exist_ok=True)
     processor = FeatureProcessor(datasets.values(), windows, folder)
@@ -115,7 +119,7 @@ def _make_tensors(
             hashes = reading.process(hashing, step, "Identities", again)
             for chunk, count in duplicates.count_duplicates(hashes, own).items():
                 chunks[chunk]["repeated"] = count
-    return windows, processor, chunks
+    return (windows, peaks), processor, chunks
 
 
 def _check_efficiencies(
@@ -146,12 +150,13 @@ def _shared_files(inputs: Iterable[InputFile], simulated: Path) -> dict[str, dic
     return shared
 
 
-def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> Windows:
+def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> tuple[Windows, Spectra]:
     manifest, processor = reading.manifest, PeakProcessor(datasets.values())
     signal = [chunk for chunk in reading.chunks() if datasets[chunk.dataset].is_signal]
     found = reading.process(processor, "peaks", "Signal peaks", signal)
     check_numbers(datasets, found)
-    peaks: Any = processor.merge(found).view()
+    histogram: Any = processor.merge(found)
+    peaks = histogram.view()
     hypotheses, search = manifest.hypotheses, manifest.search.resolved
     empty = hypotheses.mass[~(peaks["value"] > 0).any(axis=1)]
     if len(empty):
@@ -165,7 +170,9 @@ def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> Windo
         )
     edges = peak_edges(search.peak_reach)
     fits = [fit_peak(peak["value"], peak["variance"], edges) for peak in peaks]
-    return windows_from_fits(hypotheses.mass, hypotheses.training, fits, search)
+    names = enumerate(f"peaks/{mass:g}" for mass in hypotheses.mass)
+    spectra = {name: histogram[{0: loc(i)}] for i, name in names}
+    return windows_from_fits(hypotheses.mass, hypotheses.training, fits, search), spectra
 
 
 def _work_folder(tensors: Path, own: Iterable[str], outdated: Iterable[Path]) -> Path:

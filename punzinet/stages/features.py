@@ -163,7 +163,10 @@ FEATURES: Stage = Stage(
     also=lambda context: _settings(context.manifest.part(), context),
     after=(SIMULATE,),
     files=lambda context: _files(context.manifest.part(), context),
-    writes=("windows.json", "tensors", "features/cutflow.json", "features/completeness.json"),
+    writes=(
+        *("windows.json", "tensors", "features/cutflow.json", "features/completeness.json"),
+        "features/peaks.root",
+    ),
     finds="tensors/*/*.parquet",
     options=NTUPLE_OPTIONS,
     prepare=check_unblind,

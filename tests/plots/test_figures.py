@@ -7,6 +7,7 @@ from small_data import make_manifest
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.sections import FigureSettings
+from punzinet.analysis.windows import HALF_WIDTH
 from punzinet.plots import style
 
 
@@ -37,6 +38,17 @@ def test_widths_are_those_of_all_fits_and_published_ones(figures):
     (axes,) = figures["widths"].axes
     drawn = {one.get_label(): len(one.lines[0].get_xdata()) for one in axes.containers}
     assert drawn == {"fitted": 75, "interpolated": 12, "published": 2}
+
+
+def test_peaks_are_shown_with_their_tails_and_as_many_events_as_their_fits(figures):
+    for axes in figures["peaks"].axes[0:2]:
+        ((points, _, _),), curve = axes.containers, axes.lines[-1]
+        areas = []
+        for line in (points, curve):
+            x, y = line.get_xydata().T
+            areas.append(np.sum(np.gradient(x) * y * (np.abs(x) < HALF_WIDTH)))
+            assert x[0] < -2 * HALF_WIDTH
+        assert areas == pytest.approx([30 * 0.937] * 2, rel=0.1)
 
 
 @pytest.mark.parametrize(("label", "shown"), [(None, "Simulation"), ("Of others", "Of others")])

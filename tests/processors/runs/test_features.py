@@ -9,7 +9,10 @@ from small_data import MASSES, damage, make_events, make_manifest, write_ntuple
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.histograms import read_peaks
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.peak_fit import fit_peak, peak_edges
+from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
 from punzinet.processors import features
 from punzinet.processors.datasets import MOMENTA
@@ -51,6 +54,8 @@ def test_every_hypothesis_has_a_fitted_window_with_most_of_its_peak(done):
     assert windows.training.tolist() == [True, False] * 3
     assert windows.fitted.all()
     assert np.all((windows.sigma > 0.02) & (windows.sigma < 1.0))
+    peaks, edges = read_peaks(done.peaks), peak_edges(RECOIL.peak_reach)
+    assert windows.fits == tuple(fit_peak(p.values(), p.variances(), edges) for p in peaks)
     hypotheses = datasets_of(done.features_cutflow)["signal"]["hypotheses"]
     assert [row["mass"] for row in hypotheses] == [*MASSES]
     for row in hypotheses:
@@ -100,7 +105,7 @@ def test_every_entry_is_accounted_for_and_results_say_where_they_come_from(done)
 
 def test_processes_on_other_cores_write_the_same_bytes(done, tmp_path, ntuples):
     run(make_manifest(ntuples), tmp_path, "futures")
-    assert len(contents(tmp_path)) == 3 + 2 + 1 + 3
+    assert len(contents(tmp_path)) == 4 + 2 + 1 + 3
     assert contents(tmp_path) == contents(done.root)
 
 

@@ -52,6 +52,7 @@ class OutputFolder:
         self.limits = root / "limits" / "limits.json"  # expected upper limits of every hypothesis
         self.observed = root / "limits" / "observed.json"  # observed limits and p-values
         self.workspaces = root / "limits" / "workspaces"  # HistFactory, one a mass
+        self.sidebands = root / "limits" / "sidebands.json"  # beside the windows, if they are used
         self.shape = root / "limits" / "shape.json"  # the same by fits of binned spectra
         self.shapes = root / "limits" / "shapes"  # HistFactory of these, one a mass
         self.baselines = root / "baselines"  # what the networks are compared with

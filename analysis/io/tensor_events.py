@@ -46,9 +46,12 @@ class TensorEvents:
         return self.search.variable.signed_mass(self.variable.clip(min=0))
 
     def of_fold(self, fold: int) -> "TensorEvents":
-        """The events of one fold, with weights that make them stand for all of their process."""
+        """The events of one fold, standing for all."""
+        return self.standing_for_all(self.fold == fold)
+
+    def standing_for_all(self, chosen: BoolArray) -> "TensorEvents":
+        """Chosen events, with weights that make them stand for all of their process."""
         _, code = np.unique(self.process, return_inverse=True)
-        chosen = self.fold == fold
         whole = np.bincount(code, self.weight)
         part = np.bincount(code[chosen], self.weight[chosen], minlength=len(whole))
         scale = np.divide(whole, part, out=np.zeros_like(whole), where=part > 0)

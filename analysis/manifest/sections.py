@@ -170,6 +170,23 @@ class FeatureSettings(Section):
     `first`; `single` drops events with several"""
 
 
+class SidebandSettings(Section):
+    """Where data normalises the simulated background of a window, in widths of the signal peak."""
+
+    inner: float = Field(3.0, ge=2)
+    """where sidebands begin, from the centre of a window, which itself ends at 2"""
+    outer: float = Field(8.0, le=1000)
+    """where they end, or at twice this and so on, where too few events are expected"""
+    masked: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    """masses in GeV that are left out of all sidebands, up to `inner`, such as that of a signal"""
+
+    @model_validator(mode="after")
+    def _has_a_width(self) -> Self:
+        if self.outer <= self.inner:
+            raise ValueError("`outer` must be larger than `inner`")
+        return self
+
+
 class LimitSettings(Section):
     """What the limits assume beside the yields and their finite simulated samples.
 
@@ -179,6 +196,11 @@ class LimitSettings(Section):
 
     confidence_level: float = Field(0.9, gt=0.5, lt=1)
     """confidence level of the limits, by the CLs method"""
+    background: Literal["simulation", "sidebands"] = "simulation"
+    """what normalises the background behind the single cut: simulation, uncertain by
+    `background_uncertainty`, or data in the sidebands of each window, with the statistical error"""
+    sidebands: SidebandSettings = SidebandSettings()
+    """where these lie"""
     background_uncertainty: Uncertainty | dict[str, Uncertainty] = 0.1
     """relative uncertainty of the expected background: one number is common to all processes, one
     for each background process makes them independent"""

@@ -106,6 +106,7 @@ def _results(output: OutputFolder, own: Collection[Path] | None) -> dict[str, li
         ("claims", output.claims, "make paper", tables.claims_tables),
         ("variations", output.variations, "make paper-studies", tables.variations_table),
         ("limits", output.limits, "punzinet limits", tables.limits_table),
+        ("limits", output.sidebands, "punzinet limits", tables.sidebands_table),
         ("validation", output.validation, "punzinet validate-simulation", tables.validation_table),
         ("cutflows", output.simulation_record, "punzinet simulate", flow, simulated, "events"),
         ("cutflows", output.features_cutflow, features, flow, f"Features: {kept}", "entries"),

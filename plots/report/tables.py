@@ -176,6 +176,19 @@ def limits_table(content: Any) -> list[Table]:
     return [make_table(caption, LIMITS, limit_rows(content))]
 
 
+def sidebands_table(content: Any) -> list[Table]:
+    """What lies beside each window, and how well simulation predicts itself from there."""
+    rows = []
+    for row in content["rows"]:
+        near = (row[name] for name in ("mass", "outer", "expected", "count"))
+        factor = row["factor"] and with_error(row["factor"], row["factor"] * row["uncertainty"])
+        check = (with_error(row[of], row[f"{of}_error"]) for of in ("predicted", "found"))
+        rows.append([*near, factor, *check, number(row["pull"], 2)])
+    header = ("mass [GeV]", "end at [σ]", "expected", "counted", "factor")
+    columns = (*header, "window, predicted", "window, found", "pull")
+    return [make_table(" ".join(content["said"]), columns, rows)]
+
+
 def cutflow_table(caption: str, events: str, content: Any) -> list[Table]:
     """The cutflows of all datasets of a stage side by side; `events` is the key of raw numbers."""
     flows = {

@@ -13,12 +13,14 @@ from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields
 from punzinet.analysis.limits.result import BANDS, Limits, SelectionLimits, read_sigma_over_g2
+from punzinet.analysis.limits.sidebands import measure_sidebands
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
 from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
+from punzinet.processors.runs.sidebands import read_spectra, write_sidebands
 
 
 def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[list[Path], Limits]:
@@ -43,6 +45,12 @@ def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[
         key: [CountingExperiment.of(one, i, mass, luminosity, settings) for i, mass in masses]
         for key, one in yields.items()
     }
+    spectra = bands = None
+    if settings.background == "sidebands":
+        spectra = read_spectra(output.tensors, windows, folds, saved["single"].network, cut)
+        bands = measure_sidebands(windows, settings.sidebands, spectra[0])
+        # Behind the best cuts, too: of the normalisation less is known than of the spectrum.
+        experiments = {key: bands.normalise(of) for key, of in experiments.items()}
     level, section = settings.confidence_level, _sigma_over_g2(manifest, output, windows.mass)
     found = {key: _limits_of(of, yields[key], experiments[key], level) for key, of in names.items()}
     limits = Limits(windows.mass, windows.training, luminosity, level, section, found)
@@ -51,7 +59,12 @@ def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[
     limits.write(output.limits, about)
     workspaces = _write_workspaces(output.workspaces, experiments["single"])
     tables = write_hepdata(output.limits.parent / "hepdata", limits, windows.search)
-    return [output.limits, *workspaces, *tables], limits
+    written = [output.limits, *workspaces, *tables]
+    if spectra and bands:
+        of_bands = windows, settings.sidebands, bands, spectra
+        write_sidebands(output.sidebands, *of_bands, about=about)
+        written.append(output.sidebands)
+    return written, limits
 
 
 def _limits_of(

@@ -3,6 +3,7 @@
 import numpy as np
 from rich.table import Table
 
+from punzinet.analysis.io.files import read_json
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage, Written
@@ -36,6 +37,9 @@ def _run(context: Context) -> Written:
         strength = f"{coupling[i]:.2g}" if np.isfinite(coupling[i]) else "-"
         table.add_row(f"{limits.mass[i]:g}", *numbers, strength)
     console.print(table)
+    if output.sidebands in written:
+        for line in read_json(output.sidebands, "punzinet limits")["said"]:
+            console.print(line, soft_wrap=True)
     console.print(f"limits: {len(written)} files in {output.limits.parent}")
     return written
 

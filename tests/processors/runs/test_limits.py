@@ -11,7 +11,10 @@ from small_data import make_manifest
 from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
+from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.trial import Trial
 from punzinet.processors.runs.limits import run_limits
@@ -92,3 +95,28 @@ def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path):
     path.write_text('{"1": {"sigma_over_g2_fb": -1}}')
     with pytest.raises(InputError, match="does not hold cross-sections by mass"):
         read_sigma_over_g2(path, np.array([1.0]))
+
+
+def test_sidebands_of_a_run_expect_what_simulation_does_and_are_written(done, manifest, tmp_path):
+    sections = manifest.limits.model_copy(update={"background": "sidebands"})
+    output = OutputFolder(tmp_path)
+    for name in ("tensors", "networks", "windows.json", "features"):
+        (tmp_path / name).symlink_to(done.root / name)
+    run_limits(manifest.model_copy(update={"limits": sections}), output, "punzi-00")
+    assumed, found = (Limits.read(one.limits).selections["single"] for one in (done, output))
+    assert found.background == pytest.approx(assumed.background)
+    content = json.loads(output.sidebands.read_text())
+    assert content["said"][0] == "Sidebands normalise the background at 6 of 6 masses."
+    windows = Windows.read(done.windows)
+    events = read_tensor_events(done.tensors, windows.search)
+    table = events[~events.signal].of_fold(manifest.training.folds.judging)
+    for i, row in enumerate(content["rows"]):
+        distance = np.abs(table.variable - windows.centre[i]) / windows.sigma[i]
+        beside = table.weight[(distance > 3) & (distance < row["outer"])].sum()
+        assert row["count"] == row["expected"] == pytest.approx(beside)
+        assert row["found"] == pytest.approx(found.background[i], rel=1e-4)
+        workspace = json.loads((output.workspaces / f"{row['mass']:g}.json").read_text())
+        modifiers = workspace["channels"][0]["samples"][1]["modifiers"]
+        sizes = {m["name"][:9]: m["data"].get("hi") for m in modifiers if m["type"] == "normsys"}
+        assert sizes["sidebands"] == pytest.approx(1 + row["uncertainty"])
+        assert "background" not in [m["name"] for m in modifiers]

@@ -1,0 +1,188 @@
+"""Background from sidebands: the simulated spectrum, normalised to data beside each window.
+
+Simulation says how many events lie in a window for every one in its sidebands, and data how many
+there are: B = N b / S, with N events counted and S simulated ones in the sidebands, and b simulated
+ones in the window. The statistical model has the error of b in any case; those of N and S make the
+uncertainty of the normalisation. It is a log-normal factor: the logarithm of a mean that n events
+are known of has the variance ψ′(n), which is 1/n where n is large (that of a gamma distribution).
+
+A sideband begins and ends at so many widths σ of the peak from its centre. Where simulation expects
+too few events there it ends later, at twice the distance, and so on: by simulation alone, lest
+data choose how it is looked at. Signal of other masses in a sideband would count as background, so
+windows that hold one can be left out of all sidebands.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+from scipy.special import polygamma
+
+from punzinet.analysis.limits.model import UNSEEN, CountingExperiment
+from punzinet.analysis.manifest.sections import SidebandSettings
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.windows import Windows
+
+FEWEST = 10.0  # events expected in sidebands, for less than about 35 % of uncertainty
+DOUBLINGS = 7  # of their end, at most: a hundred times as far
+
+
+class Spectrum(NamedTuple):
+    """Events behind the cut, in the order of the variable of the windows."""
+
+    variable: FloatArray  # (n,) ascending
+    weight: FloatArray  # (n,)
+
+    @classmethod
+    def of(cls, variable: FloatArray, weight: FloatArray | None = None) -> Self:
+        """Sort events, which count once each if no weights are given."""
+        order = np.argsort(variable, kind="stable")
+        weight = np.ones(len(variable)) if weight is None else weight
+        return cls(variable[order], np.asarray(weight, dtype=np.float64)[order])
+
+    def without(self, low: FloatArray, high: FloatArray) -> Self:
+        """Those that do not lie in any of the intervals from low to high, (K,) each."""
+        inside = (self.variable[:, None] > low) & (self.variable[:, None] < high)
+        kept = ~inside.any(axis=1)
+        return self._replace(variable=self.variable[kept], weight=self.weight[kept])
+
+    def sums(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Sums of weights, and of their squares, strictly between edges of any shape."""
+        first = np.searchsorted(self.variable, low, side="right")
+        last = np.searchsorted(self.variable, high, side="left")
+        totals = (np.append(0.0, np.cumsum(self.weight**power)) for power in (1, 2))
+        weight, square = (total[np.maximum(last, first)] - total[first] for total in totals)
+        return weight, square
+
+
+@dataclass(frozen=True, eq=False)
+class Sidebands:
+    """What lies beside M windows: columns (M,)."""
+
+    outer: FloatArray  # where they end, in widths of the peak
+    expected: FloatArray  # events by simulation
+    effective: FloatArray  # number of simulated events behind that
+    count: FloatArray  # events of data, or the expectation again
+    counted: FloatArray  # number of events behind that
+    group: IntArray  # windows of one number lie in each other's sidebands, roughly
+
+    @property
+    def usable(self) -> BoolArray:
+        """Where a normalisation follows: enough is expected, and something is found, (M,)."""
+        return (self.expected >= FEWEST) & (self.count > 0)
+
+    @property
+    def factor(self) -> FloatArray:
+        """Background over the simulated one, (M,); 1 where none follows."""
+        return np.divide(
+            self.count, self.expected, out=np.ones_like(self.expected), where=self.usable
+        )
+
+    @property
+    def uncertainty(self) -> FloatArray:
+        """Relative uncertainty of the factor, upwards, (M,); NaN where none follows."""
+        known = (np.where(self.usable, n, np.nan) for n in (self.counted, self.effective))
+        return np.expm1(np.sqrt(sum(polygamma(1, n) for n in known)))
+
+    def normalise(
+        self, experiments: Sequence[CountingExperiment | None]
+    ) -> list[CountingExperiment | None]:
+        """Models of the M windows with backgrounds that are scaled, and as uncertain as that.
+
+        Where no factor follows, or no simulated event lies in the window, they stay as they are.
+        """
+        found: list[CountingExperiment | None] = []
+        columns = (column.tolist() for column in (self.factor, self.uncertainty, self.group))
+        for one, usable, factor, size, group in zip(
+            experiments, self.usable, *columns, strict=True
+        ):
+            if one is None or not usable or one.backgrounds[0].name == UNSEEN:
+                found.append(one)
+                continue
+            systematic = f"sidebands_{group}", size
+            backgrounds = tuple(
+                replace(background, events=factor * background.events, systematic=systematic)
+                for background in one.backgrounds
+            )
+            found.append(replace(one, backgrounds=backgrounds))
+        return found
+
+
+def measure_sidebands(
+    windows: Windows,
+    settings: SidebandSettings,
+    simulated: Spectrum,
+    data: Spectrum | None = None,
+    masked: Iterable[float] = (),
+) -> Sidebands:
+    """Count events in the sidebands of M windows, by default as many as are expected.
+
+    Both spectra are behind the same cut, the simulated one is scaled to the luminosity of the
+    other. Of both, what lies near the `masked` masses in GeV and those of the settings is left out.
+    """
+    mass = np.array([*settings.masked, *masked], dtype=np.float64)
+    centre = windows.search.centre(mass)
+    near = settings.inner * np.interp(centre, windows.centre, windows.sigma)
+    simulated = simulated.without(centre - near, centre + near)
+    tried = settings.outer * 2.0 ** np.arange(DOUBLINGS + 1)
+    weight, square = _beside(simulated, windows, settings.inner, tried[:, None])
+    first = np.argmax(weight >= FEWEST, axis=0)
+    first[weight[-1] < FEWEST] = DOUBLINGS
+    expected, squares = (sums[first, np.arange(len(windows))] for sums in (weight, square))
+    count = counted = expected
+    if data is not None:
+        seen = data.without(centre - near, centre + near)
+        count, of_data = _beside(seen, windows, settings.inner, tried[first])
+        counted = _effective(count, of_data)
+    reach = tried[first] * windows.sigma
+    steps = np.diff(windows.centre, prepend=windows.centre[0]) / reach
+    group = np.cumsum(steps).astype(np.int64)
+    effective = _effective(expected, squares)
+    return Sidebands(tried[first], expected, effective, count, counted, group)
+
+
+def _effective(weight: FloatArray, square: FloatArray) -> FloatArray:
+    """Number of events of equal weight that are as uncertain as these sums."""
+    return np.divide(weight**2, square, out=np.zeros_like(weight), where=square > 0)
+
+
+def _beside(
+    spectrum: Spectrum, windows: Windows, inner: float, outer: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Sums of weights and of their squares on both sides, (..., M) as the ends."""
+    far = outer * windows.sigma
+    near = np.broadcast_to(inner * windows.sigma, far.shape)
+    below = spectrum.sums(windows.centre - far, windows.centre - near)
+    above = spectrum.sums(windows.centre + near, windows.centre + far)
+    return below[0] + above[0], below[1] + above[1]
+
+
+class Closure(NamedTuple):
+    """Background of M windows that one simulation predicts from the sidebands of another one."""
+
+    predicted: FloatArray  # (M,) events; NaN where no prediction follows
+    predicted_error: FloatArray  # (M,) statistical
+    found: FloatArray  # (M,) events of the other one in the window
+    found_error: FloatArray  # (M,)
+
+    @property
+    def pull(self) -> FloatArray:
+        """Difference over its error, (M,); NaN where no prediction follows."""
+        return (self.predicted - self.found) / np.hypot(self.predicted_error, self.found_error)
+
+
+def close(
+    windows: Windows, settings: SidebandSettings, simulated: Spectrum, other: Spectrum
+) -> Closure:
+    """Predict another spectrum in each window from its sidebands, as if it were data."""
+    bands = measure_sidebands(windows, settings, simulated, other)
+    (inside, square), (found, found_square) = (
+        one.sums(windows.low, windows.high) for one in (simulated, other)
+    )
+    usable = bands.usable & (inside > 0)
+    known = (np.where(usable, n, np.nan)
+             for n in (bands.counted, bands.effective, _effective(inside, square)))  # fmt: skip
+    relative = np.sqrt(sum(1 / n for n in known))
+    predicted = np.where(usable, bands.factor * inside, np.nan)
+    return Closure(predicted, predicted * relative, found, np.sqrt(found_square))

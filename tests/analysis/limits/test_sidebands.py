@@ -1,0 +1,164 @@
+"""Background from sidebands: closed forms, brute force, and pseudo-experiments."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_data import windows_of
+
+from punzinet.analysis.limits.expected import asymptotic_limits
+from punzinet.analysis.limits.model import UNSEEN, Background, CountingExperiment
+from punzinet.analysis.limits.sidebands import Spectrum, close, measure_sidebands
+from punzinet.analysis.manifest.sections import SidebandSettings
+
+DEFAULT = SidebandSettings()
+WINDOWS = windows_of([3.0, 4.0, 6.0], [0.3, 0.2, 0.4])
+TWO = (Background("a", 3.0, 50.0, ("background", 0.1)),
+       Background("b", 1.0, 20.0, ("background", 0.1)))  # fmt: skip
+
+
+def experiment(mass, backgrounds=TWO):
+    return CountingExperiment(mass, 0.5, {"efficiency": 0.05}, 0.01, backgrounds)
+
+
+def flat(density, low=0.0, high=50.0):
+    """Events at equal distances, none of them on an edge."""
+    return Spectrum.of(np.arange(low, high, 1 / density) + 0.123 / density)
+
+
+def random_spectrum(rng, mean, low=0.0, high=50.0):
+    """A falling spectrum of about so many events, each with a weight of its own."""
+    n = rng.poisson(mean)
+    variable = low + (high - low) * rng.beta(1, 2, n)
+    return Spectrum.of(variable, rng.uniform(0.5, 1.5, n))
+
+
+def test_a_flat_background_gives_the_exact_factor():
+    simulated, data = flat(1000), flat(1300)
+    bands = measure_sidebands(WINDOWS, DEFAULT, simulated, data)
+    width = 2 * (8 - 3) * WINDOWS.sigma
+    assert bands.expected == pytest.approx(1000 * width)
+    assert bands.count == pytest.approx(1300 * width)
+    assert bands.factor == pytest.approx(1.3)
+    assert bands.outer.tolist() == [8, 8, 8]
+    error = np.sqrt(1 / bands.count + 1 / bands.expected)
+    assert bands.uncertainty == pytest.approx(error, rel=0.05)
+    prediction = close(WINDOWS, DEFAULT, simulated, data)
+    assert prediction.predicted == pytest.approx(prediction.found, rel=2e-3)
+
+
+def test_sums_are_those_of_a_loop_over_events():
+    rng = np.random.default_rng(1)
+    simulated, data = random_spectrum(rng, 4000), random_spectrum(rng, 5000)
+    settings = SidebandSettings(inner=2.5, outer=7.0, masked=(4.2,))
+    bands = measure_sidebands(WINDOWS, settings, simulated, data, masked=[5.0])
+    sigma = np.interp([4.2**2, 25.0], WINDOWS.centre, WINDOWS.sigma)
+    for i, (centre, width) in enumerate(zip(WINDOWS.centre, WINDOWS.sigma, strict=True)):
+        sums = []
+        for events in (simulated, data):
+            distance = np.abs(events.variable - centre) / width
+            beside = (distance > 2.5) & (distance < 7.0)
+            for mass, own in zip((4.2, 5.0), sigma, strict=True):
+                beside &= np.abs(events.variable - mass**2) >= 2.5 * own
+            weight = events.weight[beside]
+            sums += [weight.sum(), weight.sum() ** 2 / (weight**2).sum()]
+        found = bands.expected, bands.effective, bands.count, bands.counted
+        assert [column[i] for column in found] == pytest.approx(sums)
+
+
+@pytest.mark.parametrize(("simulated_events", "data_events"), [(1000, 1000), (400, 60), (50, 15)])
+def test_the_prediction_is_unbiased_and_its_pull_has_unit_width(simulated_events, data_events):
+    """Events in the sidebands, of a window with a hundredth of that and no error of its own."""
+    rng = np.random.default_rng(2)
+    trials = 4000
+    windows = windows_of([5.0], [1.0])
+    settings = SidebandSettings(inner=3, outer=8)
+    beside = np.concatenate([25 - rng.uniform(3, 8, 5), 25 + rng.uniform(3, 8, 5)])
+    pulls, factors = np.empty((2, trials))
+    for i in range(trials):
+        events = (np.repeat(beside, rng.multinomial(rng.poisson(n), [0.1] * 10))
+                  for n in (simulated_events, data_events))  # fmt: skip
+        simulated, data = map(Spectrum.of, events)
+        bands = measure_sidebands(windows, settings, simulated, data)
+        factors[i] = bands.factor[0]
+        truth = data_events / simulated_events
+        pulls[i] = np.log(factors[i] / truth) / np.log1p(bands.uncertainty[0])
+    spread = factors.std() / np.sqrt(trials)
+    # A ratio is biased by the variance of its denominator.
+    bias = truth / simulated_events
+    assert factors.mean() - bias == pytest.approx(truth, abs=3.5 * spread)
+    assert pulls.std() == pytest.approx(1, abs=0.06)
+    assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.683, abs=0.03)
+
+
+def test_one_simulation_closes_on_another():
+    rng = np.random.default_rng(3)
+    pulls = [
+        close(WINDOWS, DEFAULT, random_spectrum(rng, 20_000), random_spectrum(rng, 20_000)).pull
+        for _ in range(300)
+    ]
+    assert np.mean(pulls) == pytest.approx(0, abs=0.15)
+    assert np.std(pulls) == pytest.approx(1, abs=0.1)
+
+
+def test_sidebands_grow_where_little_is_expected_whatever_data_says():
+    sparse = flat(1.0)
+    for data in (flat(1), flat(9)):
+        assert measure_sidebands(WINDOWS, DEFAULT, sparse, data).outer.tolist() == [32, 32, 16]
+    bands = measure_sidebands(WINDOWS, DEFAULT, sparse)
+    assert (bands.expected >= 10).all()
+    assert bands.factor.tolist() == [1, 1, 1]
+    assert np.log1p(bands.uncertainty) == pytest.approx(np.sqrt(2 / bands.expected), rel=0.05)
+
+
+def test_at_the_end_of_the_spectrum_one_side_is_enough():
+    bands = measure_sidebands(WINDOWS, DEFAULT, flat(1000, high=37.0), flat(500, high=37.0))
+    assert bands.expected[2] == pytest.approx(1000 * (8 - 3) * 0.4, rel=0.01)
+    assert bands.factor == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("data", [flat(50), Spectrum.of(np.empty(0))])
+def test_without_events_beside_it_a_model_stays_as_it_is(data):
+    """Nothing simulated, or nothing measured where something should be."""
+    simulated = Spectrum.of(np.empty(0)) if len(data.variable) else flat(50)
+    bands = measure_sidebands(WINDOWS, DEFAULT, simulated, data)
+    models = [experiment(3.0), None, experiment(6.0)]
+    assert not bands.usable.any()
+    assert bands.normalise(models) == models
+
+
+def test_a_signal_in_a_sideband_counts_as_background_unless_it_is_masked():
+    background, signal = flat(1000), np.full(2000, 4.0**2)
+    windows = windows_of([3.9, 4.0, 6.0], [0.2, 0.2, 0.2])
+    data = Spectrum.of(np.concatenate([background.variable, signal]))
+    biased = measure_sidebands(windows, DEFAULT, background, data)
+    assert biased.factor == pytest.approx([2, 1, 1], rel=0.01)
+    masked = measure_sidebands(windows, DEFAULT, background, data, masked=[4.0])
+    assert masked.factor == pytest.approx([1, 1, 1], rel=0.01)
+    assert masked.expected[0] < biased.expected[0]
+
+
+def test_the_model_has_the_normalisation_in_place_of_what_was_assumed():
+    bands = measure_sidebands(WINDOWS, DEFAULT, flat(1000), flat(1500))
+    unseen = experiment(4.0, (Background(UNSEEN, 0.3, 1.0, ("background", 0.1)),))
+    first, same, last = bands.normalise([experiment(3.0), unseen, experiment(6.0)])
+    assert same is unseen
+    size = float(bands.uncertainty[0])
+    by_hand = [replace(one, events=1.5 * one.events, systematic=("x", size)) for one in TWO]
+    assert [one.events for one in first.backgrounds] == pytest.approx([4.5, 1.5])
+    found, expected = (
+        asymptotic_limits([one], 0.9) for one in (first, experiment(3.0, tuple(by_hand)))
+    )
+    assert found == pytest.approx(expected)
+    names = {one.systematic[0] for model in (first, last) for one in model.backgrounds}
+    assert len(names) == 2  # far from each other
+
+
+def test_neighbours_share_their_uncertainty_and_others_do_not():
+    windows = windows_of(np.arange(1, 8.01, 0.05), np.full(141, 0.25))
+    group = measure_sidebands(windows, DEFAULT, flat(1000, high=80)).group
+    assert (np.diff(group) >= 0).all()
+    for first in np.unique(group):
+        inside = windows.centre[group == first]
+        assert inside[-1] - inside[0] < 8 * 0.25
+    assert group[-1] == pytest.approx((64 - 1) / 2, abs=2)

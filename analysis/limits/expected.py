@@ -24,8 +24,9 @@ import numpy as np
 from scipy.special import gammaincc, gammaincinv, gammaln, ndtr, ndtri
 from scipy.stats import qmc
 
-from punzinet.analysis.limits.model import CountingExperiment
+from punzinet.analysis.limits.model import CountingExperiment, interpolated
 from punzinet.analysis.limits.result import BANDS
+from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.types import FloatArray
 
 FIT_STEPS = 40  # Newton steps to asymptotic limits, and of the fit at each; about 6 are needed
@@ -59,7 +60,8 @@ class Likelihood(NamedTuple):
 
     The yields of signal and of P backgrounds are events · exp(Σ powers · θ). θ are log-normal
     factors in units of their uncertainty, constrained by θ²/2, and the logarithms γ of the
-    backgrounds' statistical factors, constrained by Poisson counts of `effective` events.
+    backgrounds' statistical factors, constrained by Poisson counts of `effective` events. The last
+    S of them are shared parameters, whose `factors` are `interpolated`.
     Constraints are nominal, or centred on what other data made of the parameters.
     """
 
@@ -68,6 +70,7 @@ class Likelihood(NamedTuple):
     normal: FloatArray  # (M, D) 1 for log-normal factors and padding, 0 for statistical ones
     effective: FloatArray  # (M, D) effective events of statistical factors, else 0
     centre: FloatArray  # (M, D) parameters that the constraints prefer
+    factors: FloatArray  # (M, 1 + P, S, 2) of the shared parameters, one sigma up and down
 
     @classmethod
     def of(cls, experiments: Sequence[CountingExperiment]) -> Self:
@@ -76,11 +79,13 @@ class Likelihood(NamedTuple):
         signal = max(len(e.signal_systematics) for e in experiments)
         # Luminosity, then the signal's own, the backgrounds' systematic, their statistical.
         first, statistical = 1 + signal, 1 + signal + processes
-        parameters = statistical + processes
+        shared = list(dict.fromkeys(name for one in experiments for name in one.shared))
+        parameters = statistical + processes + len(shared)
         events = np.zeros((len(experiments), 1 + processes))
         powers = np.zeros((*events.shape, parameters))
         normal = np.ones((len(experiments), parameters))
         effective = np.zeros_like(normal)
+        factors = np.ones((*events.shape, len(shared), 2))
         for m, one in enumerate(experiments):
             events[m, 0] = one.signal
             powers[m, : 1 + len(one.backgrounds), 0] = np.log1p(one.luminosity)
@@ -94,7 +99,11 @@ class Likelihood(NamedTuple):
                 powers[m, 1 + p, statistical + p] = 1.0
                 normal[m, statistical + p] = 0.0
                 effective[m, statistical + p] = background.effective
-        return cls(events, powers, normal, effective, np.zeros_like(normal))
+            samples = [SIGNAL_PROCESS, *(background.name for background in one.backgrounds)]
+            for name, of in one.shared.items():
+                for sample, both in of.items():
+                    factors[m, samples.index(sample), shared.index(name)] = both
+        return cls(events, powers, normal, effective, np.zeros_like(normal), factors)
 
     def profile(
         self, cross_section: FloatArray, observed: FloatArray | None = None
@@ -105,8 +114,8 @@ class Likelihood(NamedTuple):
         entirely. They are the Asimov data without signal, q_A, if none are given.
         """
         if observed is None:
-            exponents = np.einsum("mkd,md->mk", self.powers[:, 1:], self.centre)
-            observed = (self.events[:, 1:] * np.exp(exponents)).sum(axis=-1)
+            exponents, *_ = _exponents(self.powers, self.factors, self.centre)
+            observed = (self.events * np.exp(exponents))[:, 1:].sum(axis=-1)
         q, _, yields = self._fit(cross_section, observed[:, None])
         excess = 1 - observed[:, None] / yields.sum(axis=-1)
         return q, 2 * excess * yields[..., 0] / cross_section
@@ -124,24 +133,29 @@ class Likelihood(NamedTuple):
         By Newton's method: where more is expected than observed, (M, 1), the problem is convex.
         Elsewhere what makes it concave is left out of its curvature: smaller steps, always down.
         """
-        events, powers, normal, effective, centre = (array[:, None] for array in self)
+        events, powers, normal, effective, centre, factors = (array[:, None] for array in self)
         events = np.repeat(events, cross_section.shape[1], axis=1)
         events[..., 0] *= cross_section
         effective = effective * np.exp(centre)
         theta = np.repeat(centre, cross_section.shape[1], axis=1)
         diagonal = np.arange(theta.shape[-1])
         for _ in range(FIT_STEPS):
-            yields = events * np.exp(np.einsum("...kd,...d->...k", powers, theta))
+            exponents, slopes, bends = _exponents(powers, factors, theta)
+            yields = events * np.exp(exponents)
             total = yields.sum(axis=-1)
             excess = 1 - observed / total
-            linear = np.einsum("...k,...kd->...d", yields, powers)
-            quadratic = np.einsum("...k,...kd,...ke->...de", yields, powers, powers)
+            linear = np.einsum("...k,...kd->...d", yields, slopes)
+            quadratic = np.einsum("...k,...kd,...ke->...de", yields, slopes, slopes)
             pull = theta - centre
             gradient = excess[..., None] * linear + normal * pull + effective * np.expm1(pull)
             hessian = np.maximum(excess, 0)[..., None, None] * quadratic
             outer = linear[..., :, None] * linear[..., None, :]
             hessian += (observed / total**2)[..., None, None] * outer
             hessian[..., diagonal, diagonal] += normal + effective * np.exp(pull)
+            if shared := bends.shape[-1]:
+                bent = excess[..., None] * np.einsum("...k,...ks->...s", yields, bends)
+                last = diagonal[-shared:]
+                hessian[..., last, last] += np.maximum(bent, -0.5)  # of the 1 of its constraint
             step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
             theta = theta - step
             if np.abs(step).max() < FIT_TOLERANCE:
@@ -151,6 +165,22 @@ class Likelihood(NamedTuple):
         lost = observed * np.log(total / np.maximum(observed, UNLIKELY))  # none of nothing observed
         q = 2 * (total - observed - lost + constraint.sum(axis=-1))
         return q, theta, yields
+
+
+def _exponents(
+    powers: FloatArray, factors: FloatArray, theta: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Logarithms of all factors on yields (..., 1 + P), at parameters (..., D).
+
+    With them come their slopes (..., 1 + P, D), and curvatures in the shared parameters (…, S).
+    """
+    exponents = np.einsum("...kd,...d->...k", powers, theta)
+    own = theta.shape[-1] - factors.shape[-2]
+    if own == theta.shape[-1]:
+        return exponents, powers, np.empty((*exponents.shape, 0))
+    values, slopes, bends = interpolated(theta[..., None, own:], factors)
+    fixed = np.broadcast_to(powers[..., :own], (*slopes.shape[:-1], own))
+    return exponents + values.sum(axis=-1), np.concatenate([fixed, slopes], axis=-1), bends
 
 
 def counting_limits(
@@ -233,8 +263,8 @@ def possible(experiment: CountingExperiment, points: FloatArray) -> Possible:
     """Signal and background that are possible at points (n, D).
 
     Each coordinate, between 0 and 1, is the cumulative probability of one uncertainty: log-normal
-    factors for systematic ones, a gamma distribution with the mean of the expectation for the
-    finite simulated samples.
+    factors for systematic ones, the shared parameters, a gamma distribution with the mean of the
+    expectation for the finite simulated samples.
     """
     column = iter(points.T)
     factors = log_normal_factors(experiment)
@@ -242,22 +272,38 @@ def possible(experiment: CountingExperiment, points: FloatArray) -> Possible:
     signal = experiment.signal * drawn["luminosity"]
     for name in experiment.signal_systematics:
         signal = signal * drawn[name]
+    theta = {name: ndtri(next(column)) for name in experiment.shared}
+
+    def shared(sample: str) -> FloatArray:
+        known = (
+            (theta[name], of[sample]) for name, of in experiment.shared.items() if sample in of
+        )
+        logs = [interpolated(x, np.array(both))[0] for x, both in known]
+        return np.asarray(np.exp(np.sum(logs, axis=0)))
+
+    signal = signal * shared(SIGNAL_PROCESS)
     background = np.zeros(len(signal))
     for source in experiment.backgrounds:
         statistics = gammaincinv(source.effective, next(column)) / source.effective
-        background += source.events * statistics * drawn[source.systematic[0]]
+        background += source.events * statistics * drawn[source.systematic[0]] * shared(source.name)
     return Possible(signal, background * drawn["luminosity"])
 
 
 def points(experiment: CountingExperiment, points_log2: int = 12) -> FloatArray:
     """Points for `possible`, (2^k, D), evenly spread over the uncertainties of an experiment."""
-    return _sobol(len(log_normal_factors(experiment)) + len(experiment.backgrounds), points_log2)
+    dimensions = len(systematic_names(experiment)) + len(experiment.backgrounds)
+    return _sobol(dimensions, points_log2)
 
 
 def log_normal_factors(experiment: CountingExperiment) -> dict[str, float]:
-    """Relative sizes of log-normal factors by name, in the order of the coordinates of `points`."""
+    """Relative sizes of log-normal factors, by name."""
     factors = experiment.signal_systematics | {"luminosity": experiment.luminosity}
     return factors | dict(background.systematic for background in experiment.backgrounds)
+
+
+def systematic_names(experiment: CountingExperiment) -> list[str]:
+    """Names of the first coordinates of `points`; those of finite samples follow."""
+    return [*log_normal_factors(experiment), *experiment.shared]
 
 
 @cache

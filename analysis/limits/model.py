@@ -2,8 +2,10 @@
 
 n events are observed in the window, expected are σ·ε·L of signal and the sum of the
 backgrounds. Uncertainties that are factors (luminosity, efficiency, background) are
-log-normal. The finite number of simulated background events is a Poisson constraint for each
-process, whose effective number is (Σw)²/Σw² (Barlow and Beeston 1993).
+log-normal. Systematic effects that were measured (`Yields.shared`) have one parameter each for
+signal and backgrounds, and may be different factors up and down (`interpolated`). The finite
+number of simulated background events is a Poisson constraint for each process, whose effective
+number is (Σw)²/Σw² (Barlow and Beeston 1993).
 
 Where not one simulated event of any background passes, a sample named ``unseen`` stands for the
 largest background that cannot be excluded (`unseen_background`), as uncertain as one event. A
@@ -13,13 +15,14 @@ The yields are those of the test events, scaled to all events of the tensors.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 
 from punzinet.analysis.cuts import interpolated_cuts, selected, unseen_background
 from punzinet.analysis.evaluation import Judge
+from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.sections import LimitSettings
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.types import SIGNAL, FloatArray
@@ -38,6 +41,10 @@ class Yields:
     background: FloatArray  # (P, H) events at the target luminosity
     background_error: FloatArray  # (P, H)
     unseen: FloatArray  # (H,) events that cannot be excluded where no background passes
+    #: (H,) on the output before the sigmoid.
+    cut: FloatArray = field(default_factory=lambda: np.empty(0))
+    #: By parameter, (2, P + 1, H) factors on yields one sigma up and down, the signal's last.
+    shared: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def measure_yields(
@@ -60,7 +67,7 @@ def measure_yields(
         sums, squares = selected(ranked, cut)  # (P + 1, H), signal last
         error = np.sqrt(counts.variances(sums, squares))
         columns = sums[SIGNAL], error[SIGNAL], sums[:SIGNAL], error[:SIGNAL]
-        found[name] = Yields(counts.backgrounds, *columns, unseen_background(ranked))
+        found[name] = Yields(counts.backgrounds, *columns, unseen_background(ranked), cut)
     return found
 
 
@@ -83,6 +90,8 @@ class CountingExperiment:
     signal_systematics: dict[str, float]  # relative, by name, none shared with backgrounds
     luminosity: float  # relative uncertainty of signal and backgrounds alike
     backgrounds: tuple[Background, ...]  # at least one
+    #: By parameter, factors one sigma up and down on `signal` and on backgrounds, by name.
+    shared: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -108,12 +117,20 @@ class CountingExperiment:
             events = float(yields.unseen[index])
             backgrounds = [Background(UNSEEN, events, 1.0, ("background", largest))]
         signal_systematics = {
-            "efficiency": settings.efficiency_uncertainty,
+            "efficiency": settings.efficiency_uncertainty_at(mass),
             "signal_statistics": float(yields.efficiency_error[index]) / efficiency,
         }
         common = settings.luminosity_uncertainty
         events = efficiency * luminosity
-        return cls(mass, events, signal_systematics, common, tuple(backgrounds))
+        rows = {SIGNAL_PROCESS: SIGNAL}
+        rows |= {one.name: yields.backgrounds.index(one.name) for one in backgrounds
+                 if one.name != UNSEEN}  # fmt: skip
+        shared = {
+            name: {of: (float(up), float(down)) for of, row in rows.items()
+                   for up, down in [factors[:, row, index]] if (up, down) != (1, 1)}
+            for name, factors in yields.shared.items()
+        }  # fmt: skip
+        return cls(mass, events, signal_systematics, common, tuple(backgrounds), shared)
 
     @property
     def background(self) -> float:
@@ -134,6 +151,9 @@ class CountingExperiment:
             (b.events**2) * (1 / b.effective + b.systematic[1] ** 2 + self.luminosity**2)
             for b in self.backgrounds
         )
+        for factors in self.shared.values():
+            known = ((b.events, factors[b.name]) for b in self.backgrounds if b.name in factors)
+            variance += sum(events * np.abs(np.subtract(of, 1)).max() for events, of in known) ** 2
         return 10 * (3 + 3 * float(np.sqrt(variance))) / self.signal
 
     def workspace(self) -> dict[str, Any]:
@@ -141,11 +161,13 @@ class CountingExperiment:
         common = {"luminosity": self.luminosity}
         poi = {"name": POI, "type": "normfactor", "data": None}
         modifiers = [poi, *_factors(common | self.signal_systematics)]
+        modifiers += self._shared(SIGNAL_PROCESS)
         samples = [{"name": "signal", "data": [self.signal], "modifiers": modifiers}]
         for one in self.backgrounds:
             error = one.events / one.effective**0.5
             statistics = {"name": f"statistics_{one.name}", "type": "shapesys", "data": [error]}
             modifiers = [*_factors(common | dict([one.systematic])), statistics]
+            modifiers += self._shared(one.name)
             samples.append({"name": one.name, "data": [one.events], "modifiers": modifiers})
         parameter = {"name": POI, "inits": [0.0], "bounds": [[0.0, self.reach]]}
         config = {"poi": POI, "parameters": [parameter]}
@@ -156,6 +178,13 @@ class CountingExperiment:
             "version": "1.0.0",
         }
 
+    def _shared(self, sample: str) -> list[dict[str, Any]]:
+        return [
+            {"name": name, "type": "normsys", "data": {"hi": factors[sample][0],
+                                                       "lo": factors[sample][1]}}
+            for name, factors in self.shared.items() if sample in factors
+        ]  # fmt: skip
+
 
 def _factors(sizes: Mapping[str, float]) -> list[dict[str, Any]]:
     """Log-normal factors as HistFactory modifiers: 1 + size at one sigma; none without size."""
@@ -164,3 +193,37 @@ def _factors(sizes: Mapping[str, float]) -> list[dict[str, Any]]:
         for name, size in sizes.items()
         if size
     ]
+
+
+def interpolated(theta: FloatArray, factors: FloatArray) -> tuple[FloatArray, ...]:
+    """Logarithm of factors on a yield at parameters θ (...,), and its two derivatives in θ.
+
+    The factors (..., 2) are those at θ = 1 and -1. Beyond they grow exponentially; in between they
+    follow the polynomial of sixth degree that is 1 at 0 and continues both in value, slope and
+    curvature: what HistFactory calls interpolation code 4, pyhf's default (CERN-OPEN-2012-016).
+    """
+    log = np.log(factors)
+    signs = np.array([1, -1])
+    ends = [factors - 1, signs * log * factors, log**2 * factors]
+    polynomial = np.concatenate(ends, axis=-1) @ _POLYNOMIAL.T  # coefficients of θ to θ⁶
+    powers = theta.clip(-1, 1)[..., None] ** np.arange(7)
+    value = 1 + (polynomial * powers[..., 1:]).sum(axis=-1)
+    slope = (polynomial * _DEGREE * powers[..., :-1]).sum(axis=-1) / value
+    bend = (polynomial[..., 1:] * (_DEGREE * (_DEGREE - 1))[1:] * powers[..., :5]).sum(axis=-1)
+    beyond, outer = np.abs(theta) >= 1, np.where(theta > 0, log[..., 0], -log[..., 1])
+    return (
+        np.where(beyond, theta * outer, np.log(value)),
+        np.where(beyond, outer, slope),
+        np.where(beyond, 0.0, bend / value - slope**2),
+    )
+
+
+_DEGREE = np.arange(1, 7)
+#: Turns values (less 1), slopes and curvatures at 1 and -1 into the coefficients.
+_POLYNOMIAL = np.linalg.inv(
+    [
+        end ** (_DEGREE - order) * np.prod([_DEGREE - k for k in range(order)], axis=0)
+        for order in range(3)
+        for end in (1.0, -1.0)
+    ]
+)

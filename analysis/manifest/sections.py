@@ -204,8 +204,11 @@ class LimitSettings(Section):
     background_uncertainty: Uncertainty | dict[str, Uncertainty] = 0.1
     """relative uncertainty of the expected background: one number is common to all processes, one
     for each background process makes them independent"""
-    efficiency_uncertainty: Uncertainty = 0.05
-    """relative uncertainty of the signal efficiency"""
+    efficiency_uncertainty: (
+        Uncertainty | Annotated[dict[Positive, Uncertainty], Field(min_length=1)]
+    ) = 0.05
+    """relative uncertainty of the signal efficiency: one number, or one for each of some masses in
+    GeV, between which it changes linearly"""
     luminosity_uncertainty: Uncertainty = 0.01
     """relative uncertainty of the luminosity, common to all processes"""
     experiments: int = Field(10_000, ge=1)
@@ -215,6 +218,14 @@ class LimitSettings(Section):
     cross_sections: str | None = None
     """JSON file with sigma/g'^2 by mass, relative to the manifest; by default that of the
     simulation"""
+
+    def efficiency_uncertainty_at(self, mass: float) -> float:
+        """Relative uncertainty of the signal efficiency at a mass in GeV."""
+        given = self.efficiency_uncertainty
+        if not isinstance(given, dict):
+            return given
+        masses = sorted(given)
+        return float(np.interp(mass, masses, [given[one] for one in masses]))
 
 
 class FigureSettings(Section):

@@ -1,5 +1,7 @@
 """Models of yields; expected limits against closed forms, Poisson sums, pyhf's fits and toys."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyhf
 import pytest
@@ -132,6 +134,75 @@ def test_pyhf_finds_the_same_cls():
         for i, limit in enumerate(limits):
             _, expected = pyhf.infer.hypotest(limit, data, model, return_expected_set=True)
             assert float(expected[i]) == pytest.approx(0.05, rel=1e-3)
+
+
+#: Two parameters, of which one is lopsided and the other makes every yield grow both ways.
+SHARED = {
+    "lopsided": {"signal": (0.9, 1.2), "tautau": (1.3, 0.85), "eemumu": (1.05, 0.9)},
+    "one-sided": {"signal": (1.1, 1.08), "mumugamma": (1.4, 1.2)},
+}
+
+
+def shared_experiments():
+    """Three backgrounds of a few events or of many, and one of them alone, with shared factors."""
+    backgrounds = (
+        Background("tautau", 0.9, 4.0, ("background_tautau", 0.1)),
+        Background("eemumu", 0.2, 1.0, ("background_eemumu", 0.2)),
+        Background("mumugamma", 5.0, 50.0, ("background_mumugamma", 0.3)),
+    )
+    many = tuple(replace(b, events=40 * b.events, effective=40 * b.effective) for b in backgrounds)
+    common = {"efficiency": 0.05}, 0.01
+    alone = {"lopsided": {"tautau": (1.3, 0.85)}}
+    return [
+        CountingExperiment(1.0, 8.0, *common, backgrounds, SHARED),
+        CountingExperiment(1.0, 8.0, *common, many, SHARED),
+        replace(experiment_of(50.0, 220.0, 0.1), shared=alone),
+        experiment_of(50.0, 220.0, 0.1),
+    ]
+
+
+def test_shared_parameters_are_fitted_as_pyhf_does():
+    experiments = shared_experiments()
+    for experiment, limits in zip(experiments, asymptotic_limits(experiments, 0.95), strict=True):
+        model, data = model_of(experiment)
+        assert {*experiment.shared} <= {*model.config.parameters}
+        for i, limit in enumerate(limits):
+            _, expected = pyhf.infer.hypotest(limit, data, model, return_expected_set=True)
+            assert float(expected[i]) == pytest.approx(0.05, rel=1e-3)
+
+
+def test_counting_limits_average_over_shared_parameters():
+    """By random numbers, and pyhf's own expectation for the yields at each of them."""
+    experiment = shared_experiments()[0]
+    ((*_, limit, _, _),) = counting_limits([experiment], 0.9, 14)
+    model, _ = model_of(experiment)
+    rng, config, toys = np.random.default_rng(2), model.config, 20_000
+    columns = np.tile(config.suggested_init(), (toys, 1))
+    for name in config.par_order:
+        where = config.par_slice(name)
+        if name.startswith("statistics"):
+            effective = {f"statistics_{b.name}": b.effective for b in experiment.backgrounds}[name]
+            columns[:, where] = rng.gamma(effective, 1 / effective, (toys, 1))
+        elif name != config.poi_name:
+            columns[:, where] = rng.standard_normal((toys, 1))
+    means = []
+    for cross_section in (0.0, limit):
+        columns[:, config.poi_index] = cross_section
+        means.append(np.array([model.expected_actualdata(row)[0] for row in columns]))
+    median = next(n for n in range(99) if poisson.cdf(n, means[0]).mean() >= 0.5)
+    cls = poisson.cdf(median, means[1]).mean() / poisson.cdf(median, means[0]).mean()
+    assert cls == pytest.approx(0.1, rel=0.02)
+
+
+def test_equal_factors_up_and_down_are_the_log_normal_of_before():
+    one = experiment_of(50.0, 220.0, 0.1)
+    (background,) = one.backgrounds
+    alone = replace(background, systematic=("background", 0.0))
+    shared = {"background": {"tautau": (1.1, 1 / 1.1)}}
+    other = replace(one, backgrounds=(alone,), shared=shared)
+    for limits in BOTH:
+        found = limits([one, other], 0.9)
+        assert found[1] == pytest.approx(found[0], rel=5e-3)
 
 
 def test_asymptotic_limits_promise_too_much_where_little_is_expected():

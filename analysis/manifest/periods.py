@@ -7,6 +7,7 @@ another experiment. A sample that stands for all periods says none.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,14 +80,17 @@ def remarks(periods: Mapping[str, float], datasets: Mapping[str, Dataset]) -> li
     said = []
     for process in sorted({one.process for one in datasets.values()} - {SIGNAL_PROCESS, DATA}):
         own = [dataset for dataset in datasets.values() if dataset.process == process]
-        for period in periods or [None]:
+        sums = defaultdict[str, list[str]](list)  # periods of each sum of several
+        for period in periods or [""]:
             together = [one.name for one in own if one.period in {None, period}]
-            if len(together) > 1:
-                when = f" of {period}" if period else ""
+            sums[", ".join(together) * (len(together) > 1)].append(period)
+        for names, of in sums.items():
+            if names:
+                when = f" of {' and '.join(of)}" if len(of) < len(periods) else ""
                 said.append(
-                    f"Process {process}{when} is the sum of the datasets {', '.join(together)}, "
-                    f"each scaled to its full luminosity{when}: that is right for parts of a "
-                    "process, but parts of one sample belong into the `files` of one dataset."
+                    f"Process {process}{when} is the sum of the datasets {names}, each scaled to "
+                    f"the full luminosity{when}: that is right for parts of a process, but parts "
+                    "of one sample belong into the `files` of one dataset."
                 )
     for period, target in periods.items():
         measured = [one for one in datasets.values() if one.is_data and one.period == period]

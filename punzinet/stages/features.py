@@ -75,7 +75,7 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
     found = read_json(path, "punzinet features")["datasets"]
     for name, dataset in found.items():
         title, lines = name, dataset["cutflow"]
-        if manifest.datasets[name].period is not None:
+        if manifest.datasets[name].period is not None and dataset["process"] != datasets.DATA:
             title += f" (at {manifest.luminosity_of(name):g} fb⁻¹)"
         for line in lines:
             entries, weight = line["entries"], line["weight"]

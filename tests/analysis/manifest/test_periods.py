@@ -73,6 +73,7 @@ def test_signal_of_each_mass_has_periods_or_none():
         (50, {"signal": [{"mass": 1.0}, {"mass": 2.0}]}, []),
         (50, {"tautau": [None, None]}, ["Process tautau is the sum .* tautau0, tautau1, each"]),
         (LUMINOSITY, {"tautau": BOTH}, []),
+        (LUMINOSITY, {"signal": BOTH, "tautau": [None] * 2}, ["tautau is the sum .* luminosity:"]),
         (LUMINOSITY, {"tautau": [*BOTH, 2020]}, ["tautau of 2020 is .* tautau1, tautau2, each"]),
         (
             LUMINOSITY, {"tautau": [*BOTH, None]},

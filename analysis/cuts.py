@@ -49,9 +49,8 @@ class RankedEvents(NamedTuple):
     def rank(cls, logit: FloatArray, *columns: Any, processes: int, hypotheses: int) -> Self:
         """Sort events by their output; weight, process, start and stop follow it.
 
-        Raises:
-            InputError: If an output is not a number, or a weight is negative or not finite.
-            ValueError: If there are more processes or windows than said.
+        InputError if an output is not a number, or a weight is negative or not finite; ValueError
+        if there are more processes or windows than said.
         """
         weight, process, start, stop = columns
         for codes, low, high in (
@@ -209,10 +208,8 @@ def best_cuts(
     Cuts (H,) are infinite, selecting nothing, for a hypothesis without signal. The one cut has the
     smallest average σ_min over the `training` hypotheses (H,); as in the Punzi-loss, one without
     any signal among the events is left out of it. The names of the background processes are needed
-    only if the figure of merit has uncertainties by process.
-
-    Raises:
-        InputError: If no training hypothesis has signal.
+    only if the figure of merit has uncertainties by process. InputError if no training hypothesis
+    has signal.
     """
     signal = (events.process < 0) & (events.start < events.stop) & (events.weight > 0)
     used = np.isin(np.arange(events.hypotheses), events.start[signal]) & training

@@ -54,10 +54,7 @@ class PunziNet(torch.nn.Module):
         """Make a network whose weights and biases are uniform in ±1/√(inputs of the layer).
 
         Features are named in the order of the columns, `hidden` are widths of layers, and `rng` is
-        seeded with 0 if not given.
-
-        Raises:
-            InputError: If a feature has no finite range to be scaled by.
+        seeded with 0 if not given. InputError if a feature has no finite range to be scaled by.
         """
         super().__init__()
         self.features = tuple(features)
@@ -219,10 +216,8 @@ def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
     """Read a network that `PunziNet.save` wrote.
 
     `search` is what the events are made for that it is going to judge, if that is known already.
-
-    Raises:
-        InputError: If a file is missing, damaged, of another origin, the two do not belong
-            together, or the network is of another search.
+    InputError if a file is missing, damaged, of another origin, the two do not belong together, or
+    the network is of another search.
     """
     path, described = folder / WEIGHTS_FILE, folder / METADATA_FILE
     content = read_json(described, "punzinet train")

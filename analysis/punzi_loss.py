@@ -80,9 +80,7 @@ class PunziLoss(torch.nn.Module):
         """Make the loss from the columns of the whole sample, all folds together.
 
         `mass` (H,) are those of the training hypotheses in GeV, which `start` and `stop` count.
-
-        Raises:
-            InputError: If a weight is negative or not finite, or a hypothesis has no signal.
+        InputError if a weight is negative or not finite, or a hypothesis has no signal.
         """
         if not bool(((weight >= 0) & torch.isfinite(weight)).all()):
             raise InputError(
@@ -105,9 +103,7 @@ class PunziLoss(torch.nn.Module):
     ) -> Tensor:
         """Loss of a batch with outputs ŷ (n,), scaled to the whole sample, a float64 scalar.
 
-        Raises:
-            ValueError: If there is not one output for each event. A column of outputs would be
-                taken for n networks, without a sign of it.
+        ValueError if there is not one output for each event: a column would pass for n networks.
         """
         if output.shape[-1:] != weight.shape:
             raise ValueError(

@@ -113,8 +113,7 @@ class Sensitivity(Judged):
         if len(chosen) > 1:
             error = np.full(len(whole), np.inf)
             error[whole] = sigma[:, whole].std(axis=0, ddof=1) / np.sqrt(len(chosen))
-        bound = np.any([one.bound for one in chosen], axis=0)
-        return sigma.mean(axis=0), error, bound & whole
+        return sigma.mean(axis=0), error, whole & np.any([one.bound for one in chosen], axis=0)
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write sensitivity.json; what is infinite there is null."""

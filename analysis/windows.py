@@ -178,10 +178,8 @@ def windows_from_fits(
     """Turn fitted peaks into windows, filling in where there is no good fit.
 
     Where fluctuations nest the windows of two neighbouring fits in one another, the less precise of
-    the two counts as not good, for the widths of true peaks change slowly with the mass.
-
-    Raises:
-        InputError: If not one fit is good, or the windows stay nested after interpolation.
+    the two counts as not good, for the widths of true peaks change slowly with the mass. InputError
+    if not one fit is good, or the windows stay nested after interpolation.
     """
     fits = list(fits)
     columns = [(fit.sigma, fit.sigma_error) if fit else (np.nan, np.nan) for fit in fits]

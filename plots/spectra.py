@@ -249,8 +249,7 @@ def draw_stack(
     look: dict[str, Any] = {"histtype": "fill", "edgecolor": "black", "linewidth": 0.3}
     look["color"] = [colours[name] for name in names]
     look["label"] = [processes.get(name, name) for name in names]
-    contents = [values[name] for name in names]
-    mplhep.histplot(contents, variable.edges, ax=axes, stack=True, **look)
+    mplhep.histplot([values[n] for n in names], variable.edges, ax=axes, stack=True, **look)
     whole = backgrounds.project(variable.name)
     total, variance = (np.asarray(v, np.float64) for v in (whole.values(), whole.variances()))
     _draw_uncertainty(axes, variable.edges, total, np.sqrt(variance), label="stat. uncertainty")

@@ -202,10 +202,8 @@ def _begin_process(parent: int, settings: FigureSettings) -> None:
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure in every format, each whole or not at all, with the same bytes each time.
 
-    It is laid out once and not anew for every format.
-
-    Raises:
-        InputError: If the folder cannot be written to, or a label is no mathtext.
+    It is laid out once and not anew for every format. InputError if the folder cannot be written
+    to, or a label is no mathtext.
     """
     # A remark about the dates inside of matplotlib's own fonts, for every font embedded.
     logging.getLogger("fontTools").setLevel(logging.ERROR)

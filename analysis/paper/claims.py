@@ -237,8 +237,7 @@ def _worst_masses(main: Judgement) -> Iterator[tuple[str, str, str, str, BoolArr
         (WORST_SINGLE, "one / best cuts", "punzi/single", "punzi/best", trained, np.argmax),
     ):
         if masses.any():
-            index = int(statistics.ratio(above, below, masses, furthest)[0])
-            mass = main.mass[masses][index]
+            mass = main.mass[masses][int(statistics.ratio(above, below, masses, furthest)[0])]
             yield name, f"{text}, {mass:g} GeV", above, below, main.mass == mass
 
 

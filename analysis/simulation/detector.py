@@ -215,8 +215,7 @@ def _place(particle: Momentum, to_laboratory: FloatArray, veto: Veto) -> int:
 @njit(cache=True)
 def _miss(particle: Momentum, to_laboratory: FloatArray, veto: Veto) -> float:
     """Probability that a particle does not veto."""
-    place = _place(particle, to_laboratory, veto)
-    return (1.0, veto.gap_inefficiency, veto.inefficiency)[place]
+    return (1.0, veto.gap_inefficiency, veto.inefficiency)[_place(particle, to_laboratory, veto)]
 
 
 @njit(cache=True)
@@ -224,8 +223,8 @@ def in_region(particle: Momentum, region: Region) -> bool:
     """Whether a particle, in the CMS, belongs to a region of the detector."""
     if region.where == EVERYWHERE:
         return True
-    place = _place(particle, region.to_laboratory, region.veto)
-    return (place == SEEN) == (region.where == SEEN)
+    seen = _place(particle, region.to_laboratory, region.veto) == SEEN
+    return seen == (region.where == SEEN)
 
 
 @njit(cache=True)

@@ -8,8 +8,7 @@ and off muons, and none of the charge asymmetry that this makes. Shapes and tota
 compared apart.
 
 Muon pairs are compared above a mass of 0.35 GeV: Pythia makes none whose virtual photon has less
-than 2 m_mu + 0.1 GeV, which is two percent of all pairs, and one muon in ten of those with 1.2 to
-3.5 GeV.
+than 2 m_mu + 0.1 GeV: two percent of all pairs, and one muon in ten of those of 1.2 to 3.5 GeV.
 """
 
 import importlib

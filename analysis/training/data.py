@@ -261,8 +261,7 @@ def _find(
     count = np.zeros(len(PARTS), np.int64)
     for path in paths:
         for table, start, stop in tensors.read_in_windows(path, windows, ("process", "fold")):
-            found = set(table["process"].unique().to_pylist()) - {SIGNAL_PROCESS, *names}
-            names += sorted(found)
+            names += sorted({*table["process"].unique().to_pylist()} - {SIGNAL_PROCESS, *names})
             count += np.sum(chosen.rows(table["fold"].to_numpy()[start < stop]), axis=1)
     codes = {name: code for code, name in enumerate(names)} | {SIGNAL_PROCESS: SIGNAL}
     stored = [

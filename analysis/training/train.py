@@ -173,8 +173,7 @@ def _generator(settings: TrainingSettings, *key: int) -> Random:
 
 def _networks(sample: StreamedSample, settings: TrainingSettings) -> list[PunziNet]:
     sources = (_generator(settings, PARAMETERS, 0, n) for n in range(settings.networks))
-    about = sample.features, *sample.scaling, settings.hidden
-    return [PunziNet(*about, rng) for rng in sources]
+    return [PunziNet(sample.features, *sample.scaling, settings.hidden, rng) for rng in sources]
 
 
 def loss_of(

@@ -42,8 +42,7 @@ def ensembles_figure(
     Of at least two curves by label, the figure of merit is drawn, or σ_min; the ratio is that of
     σ_min. The luminosity is in fb^-1.
     """
-    colours = zip(curves.values(), COLOURS, strict=False)
-    drawn = dict(zip(curves, colours, strict=True))
+    drawn = dict(zip(curves, zip(curves.values(), COLOURS, strict=False), strict=True))
     (first, _), *others = drawn.values()
     ratios = [(first.over(curve), colour) for curve, colour in others]
     return ratio_figure(drawn, ratios, ratio_label, luminosity, RECOIL.parameter, merit=merit)
@@ -129,8 +128,7 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
         axes.set_title(title, fontsize=SMALL)
     lost = (effect.networks - effect.converged for effect in effects)
     said = (one.label + (f" ({n} lost)" if n else "") for one, n in zip(effects, lost, strict=True))
-    labels = [textwrap.fill(one, 24) for one in said]
-    first.set_yticks(range(len(effects))[::-1], labels)
+    first.set_yticks(range(len(effects))[::-1], [textwrap.fill(one, 24) for one in said])
     first.set_ylim(-0.6, len(effects) - 0.4)
     first.set_title("mean " + r"$\sigma_\mathrm{min}$" + "\n[fb]", fontsize=SMALL)
     if others:  # below the middle one, for all of them

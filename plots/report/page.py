@@ -192,8 +192,7 @@ def _compared(
     """Figures of a comparison, and the spectrum of the mass of both runs."""
     if compared is None:
         return []
-    folder = output.root / "compared"
-    pictures = read_pictures(folder, captions["compared"], compared.figures)
+    pictures = read_pictures(output.root / "compared", captions["compared"], compared.figures)
     spectrum = next(iter(captions["run"]))
     for run, shown in {"this run": output, "the other run": compared.other}.items():
         found = read_pictures(shown.plots, captions["run"], [shown.plots / f"{spectrum}.svg"])

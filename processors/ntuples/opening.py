@@ -64,8 +64,7 @@ def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
     with reading(f"{name} cannot be opened: it is truncated, damaged or out of reach"):
         try:
             # A file that holds a colon in its name is no file with an object behind the colon.
-            place = path.removeprefix("file://")
-            file = uproot.open({place: None}, **reading_options(path))
+            file = uproot.open({path.removeprefix("file://"): None}, **reading_options(path))
         except Exception as error:
             if isinstance(error, FileNotFoundError) or _XROOTD_NOT_FOUND in str(error):
                 raise InputError(f"{name} is not there; check {named}.") from None

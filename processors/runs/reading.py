@@ -163,8 +163,7 @@ def open_reading(
     The options are `allow_missing`, `unblind`, `nominal` and `trial` of a `Reading`. InputError if
     anything is wrong with a file, or with the executor.
     """
-    missing = options.get("allow_missing", False)
-    files = preflight.preflight(manifest, allow_missing=missing)
+    files = preflight.preflight(manifest, allow_missing=options.get("allow_missing", False))
     reading = Reading(manifest, *files, ledger, **options)
     with open_executor(execution, reading.entries().total()) as reading.executor:
         yield reading

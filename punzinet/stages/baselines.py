@@ -9,8 +9,7 @@ from punzinet.stages.train import TRAIN
 def _run(context: Context) -> Written:
     """Boosted trees, rectangular cuts, the significance loss; uncertain background; features.
 
-    Needs the networks of `punzinet train`. Tables and figures go to baselines/
-    in the output folder.
+    Needs the networks of `punzinet train`. Tables and figures go to baselines/ of the output.
 
     Example: punzinet baselines --output output
     """
@@ -26,9 +25,8 @@ def _run(context: Context) -> Written:
     for path in written:
         console.print(*map(tables.in_terminal, tables.read_tables(path, *about, path.stem)))
     with labelled(manifest):
-        written += write_figures(
-            output.baselines, comparison, systematics, ranking, manifest.search.resolved
-        )
+        search = manifest.search.resolved
+        written += write_figures(output.baselines, comparison, systematics, ranking, search)
     console.print(f"baselines: {len(written)} files in {output.baselines}")
     return written
 

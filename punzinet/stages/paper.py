@@ -140,8 +140,7 @@ def _run(context: Context) -> Sequence[Path]:
     manifest, output, studies = _manifest(context), context.output, _main(context)
     written = write_claims(manifest, output, [study.name for study in studies])
     written += make_paper_figures(output, manifest, studies)
-    content = read_json(output.claims, "punzinet paper")
-    console.print(*map(in_terminal, claims_tables(content)))
+    console.print(*map(in_terminal, claims_tables(read_json(output.claims, "punzinet paper"))))
     console.print(f"paper: claims in {output.claims}, figures in {output.paper}")
     return written
 

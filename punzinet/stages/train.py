@@ -1,7 +1,6 @@
 """The networks, their cuts and their sensitivity."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -37,11 +36,6 @@ def _manifest(context: Context) -> Manifest:
     training, device = context.manifest.training, context.options.device
     changes = {"networks": networks_to_train(context), "device": device or training.device}
     return context.manifest.model_copy(update={"training": training.model_copy(update=changes)})
-
-
-def _recipe(context: Context) -> dict[str, Any]:
-    training = _manifest(context).training
-    return {"training": training.model_dump(mode="json", exclude={"device", "storage"})}
 
 
 def _prepare(context: Context) -> None:
@@ -106,7 +100,9 @@ TRAIN = Stage(
     name="train",
     run=_run,
     reads=("figure_of_merit",),
-    also=_recipe,
+    also=lambda on: {
+        "training": _manifest(on).training.model_dump(mode="json", exclude={"device", "storage"})
+    },
     after=(FEATURES,),
     writes=("sensitivity.json", "networks"),
     finds="networks/*/network.json",

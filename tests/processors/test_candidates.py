@@ -4,7 +4,7 @@ from small_data import InMemory, kinematics_of, make_events, make_manifest, to_c
 
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.processors import candidates
-from punzinet.processors.candidates import KEPT, READ, SAME_CHARGE, merge_cutflows, read_candidates
+from punzinet.processors.candidates import KEPT, READ, SAME_CHARGE, read_candidates
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.ntuples.preflight import InputFile
 
@@ -117,24 +117,3 @@ def test_columns_that_the_search_names_are_features_and_may_be_missing():
     # One may be the variable of the windows as well.
     search = {"variable": "roe", "columns": {"roe": {"unit": "GeV"}}}
     np.testing.assert_array_equal(read(events, search=search).variable, events["roe"])
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_every_entry_is_counted_once(seed):
-    rng = np.random.default_rng(seed)
-    found = read(make_events(1, 1000) | {"weight": rng.exponential(size=1000)})
-    for name in "abc":
-        found.require(name, rng.random(1000) < 0.7)
-    first, *others = found.cutflow
-    assert others[-1]["step"] == KEPT
-    assert others[-1]["entries"] == found.alive.sum()
-    assert sum(line["entries"] for line in others) == first["entries"] == 1000
-    assert sum(line["weight"] for line in others) == pytest.approx(first["weight"])
-
-
-def test_merging_adds_lines_and_keeps_their_order():
-    def cutflow(**entries):
-        return [{"step": name, "entries": n, "weight": n / 2} for name, n in entries.items()]
-
-    total = merge_cutflows([cutflow(read=2, a=1), cutflow(read=2, a=1), cutflow(read=1, b=0)])
-    assert total == cutflow(read=5, a=2, b=0)

@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
-import uproot
-from small_data import InMemory, make_events, write_ntuple
+from small_data import InMemory
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
 from punzinet.processors.candidates import read_column
-from punzinet.processors.datasets import IDENTITY, MOMENTA
 from punzinet.processors.ntuples.preflight import find_columns
 
 ALL = dict.fromkeys(BRANCHES.values(), "double")
@@ -20,13 +18,6 @@ def dataset(process="tautau", **settings):
 
 def without(column):
     return {name: kind for name, kind in ALL.items() if name != BRANCHES[column]}
-
-
-def test_everything_a_file_has_is_used_and_weight_charges_and_beams_may_be_absent(tmp_path):
-    assert find_columns(dataset("signal"), "x.root", {**ALL, "unused": "char*"}) == BRANCHES
-    with uproot.open(write_ntuple(tmp_path / "x.root", make_events(1, 10))) as file:
-        found = find_columns(dataset(), "x.root", file["variables"].typenames())
-    assert set(found) == {*IDENTITY, *MOMENTA}
 
 
 def test_only_signal_of_several_masses_needs_the_generated_mass():

@@ -104,13 +104,6 @@ def test_the_cutflow_names_what_the_cut_drops(done):
         assert lines["kept"] == lines["entries read"] - below - others
 
 
-def test_processes_on_other_cores_write_the_same_bytes(done, manifest):
-    paths = done.histograms, done.selected, done.selection_cutflow
-    before = [path.read_bytes() for path in paths]
-    run_selection(manifest, done, Execution("futures", 2), network="punzi")
-    assert [path.read_bytes() for path in paths] == before
-
-
 def test_a_network_without_a_cut_selects_nothing(done, manifest):
     with pytest.raises(InputError, match="network has no cut"):
         run_selection(manifest, done, Execution(), network="cutless")

@@ -107,12 +107,6 @@ def test_steps_are_found_and_nothing_is_not_smooth():
     assert np.isnan(drawn(np.zeros(87), 100, rng))
 
 
-def test_bins_lie_around_the_masses():
-    edges = judgement.bin_edges(MASS)
-    assert edges[[0, -1]] == pytest.approx([0.05, 8.75])
-    assert ((edges[:-1] < MASS) & (edges[1:] > MASS)).all()
-
-
 def test_cuts_are_interpolated_in_the_recoil_mass():
     recoil = np.array([1.0, 1.5, 2.0, 1.5])
     process, true = np.array(["tautau"] * 3 + ["signal"]), np.array([np.nan] * 3 + [2.0])

@@ -97,20 +97,6 @@ def test_only_training_hypotheses_train(tmp_path, columns):
                     np.testing.assert_array_equal(column[mine], values)
 
 
-def test_totals_and_scaling(small_sample):
-    training, validation = small_sample.training, small_sample.validation
-    signal, background = np.zeros(7), np.zeros(3)
-    for part in (training, validation):
-        mine = part.process == SIGNAL
-        signal += np.bincount(part.start[mine], part.weight[mine])
-        background += np.bincount(part.process[~mine], part.weight[~mine])
-    np.testing.assert_allclose(small_sample.total[0], signal)
-    np.testing.assert_allclose(small_sample.total[1], background)
-    low, high = small_sample.scaling
-    np.testing.assert_array_equal(low, training.features.min(axis=1))
-    np.testing.assert_array_equal(high, training.features.max(axis=1))
-
-
 def put(dataset, column, value):
     return lambda columns: columns[dataset][column].__setitem__(17, value)
 

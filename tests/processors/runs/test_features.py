@@ -97,7 +97,8 @@ def test_every_entry_is_accounted_for_and_results_say_where_they_come_from(done)
         table = tensors_of(done, name)
         assert (lines[-1]["step"], lines[-1]["entries"]) == ("kept", len(table))
         assert lines[-1]["weight"] == pytest.approx(table["weight"].sum())
-        assert sum(line["entries"] for line in others) == first["entries"]
+        for sums in ("entries", "weight"):
+            assert sum(line[sums] for line in others) == pytest.approx(first[sums])
         assert counts[name]["further_candidates"] == 0
         assert complete[name]["read"] == complete[name]["present"] == entries
         assert [file["read"] for file in complete[name]["files"]] == [entries]

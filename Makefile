@@ -36,7 +36,7 @@ select: train ## recoil-mass histograms behind the single cut
 	@$(PUNZINET) select $(PLACE) $(SPREAD) $(SEEN)
 
 limits: select ## expected upper limits and their workspaces
-	@$(PUNZINET) limits $(PLACE)
+	@$(PUNZINET) limits $(PLACE) $(SEEN)
 
 plots: limits ## figures, as PDF, PNG and SVG
 	@$(PUNZINET) plot $(PLACE)

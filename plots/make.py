@@ -14,8 +14,9 @@ from punzinet.analysis.io.histograms import STAGES, read_comparison, read_peaks,
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.limits.coupling import SHIPPED, read_published
+from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
-from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
+from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
 from punzinet.analysis.search import RECOIL, Search
@@ -25,6 +26,7 @@ from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra, style
 from punzinet.plots.network_output import TOLERANCE, Cuts, Outputs, outputs_figure
+from punzinet.plots.observed import p_value_figure
 from punzinet.plots.report.lookup import read_yields
 from punzinet.plots.sensitivity import figure_of_merit_figure, limits_figure, sigma_min_figure
 from punzinet.plots.training_history import Phase, history_figure, read_history
@@ -41,18 +43,20 @@ SIGNAL_STRENGTH = 10  # times the median σ_min, so that signals are seen
 
 
 def make_plots(
-    output: OutputFolder, manifest: Manifest, network: str, *, limits: bool
+    output: OutputFolder, manifest: Manifest, network: str, *, limits: bool, observed: bool = False
 ) -> list[Path]:
     """Draw all figures, with outputs and history of a network, and return the files written.
 
-    InputError if a result is missing or damaged.
+    Limits, and what is observed, are drawn if the caller says that they are there. InputError if a
+    result is missing or damaged.
     """
     with style.labelled(manifest):
-        return style.save_all(_figures(output, manifest, network, limits=limits), output.plots)
+        figures = _figures(output, manifest, network, limits=limits, observed=observed)
+        return style.save_all(figures, output.plots)
 
 
 def _figures(
-    output: OutputFolder, manifest: Manifest, network: str, *, limits: bool
+    output: OutputFolder, manifest: Manifest, network: str, *, limits: bool, observed: bool
 ) -> Iterator[tuple[str, Figure]]:
     windows = Windows.read(output.windows)
     sensitivity = Sensitivity.read(output.sensitivity)
@@ -74,17 +78,7 @@ def _figures(
     peaks = read_peaks(output.peaks)
     yield "signal_peaks", peaks_figure(windows, {i: peaks[i] for i in example_masses(windows)})
     if limits:
-        result = Limits.read(output.limits)
-        # Of the particle of the paper more is known than of any other.
-        known = (search.reaction, search.decay) == (RECOIL.reaction, RECOIL.decay)
-        given, shipped = manifest.figures.overlays, SHIPPED if known else ()
-        beside: dict[str, Any] = {
-            "published": read_published(shipped if given is None else [*map(Path, given)]),
-            "resolution": windows.resolution if known else None,
-        }
-        yield "limit_cross_section", limits_figure(result, search, coupling=False, **beside)
-        if np.isfinite(result.sigma_over_g2).any():
-            yield "limit_coupling", limits_figure(result, search, coupling=True, **beside)
+        yield from _of_limits(output, manifest, windows, observed=observed)
     if manifest.has_data:
         yield from _of_data(output, manifest, search)
     yield from _of_events(output, manifest, windows, sensitivity, network)
@@ -154,6 +148,34 @@ def _nearly_optimal(
     ranked = RankedEvents.rank(logit, events.weight, process, start, stop, **size)
     about = sensitivity.figure_of_merit, sensitivity.luminosity, backgrounds
     return nearly_best_cuts(ranked, TOLERANCE, *about)
+
+
+def _of_limits(
+    output: OutputFolder, manifest: Manifest, windows: Windows, *, observed: bool
+) -> Iterator[tuple[str, Figure]]:
+    """Expected limits and, of data or pseudo-data, local p-values and observed limits."""
+    search = windows.search
+    # Of the particle of the paper more is known than of any other.
+    known = (search.reaction, search.decay) == (RECOIL.reaction, RECOIL.decay)
+    given, shipped = manifest.figures.overlays, SHIPPED if known else ()
+    published = read_published(shipped if given is None else [*map(Path, given)])
+    results: dict[str, tuple[Limits | Observation, str]] = {
+        "limit": (Limits.read(output.limits), "")
+    }
+    if observed:
+        observation = Observation.read(output.observed)
+        label = f"Pseudo-data ({manifest.shown_label})"
+        if observation.source == DATA:
+            label = manifest.label or style.DATA_LABEL
+        yield "observed_p_value", p_value_figure(observation, search, label)
+        results["observed"] = observation, label
+    for name, (result, label) in results.items():
+        beside: dict[str, Any] = {"published": published, "label": label}
+        if known:
+            beside["resolution"] = np.interp(result.mass, windows.mass, windows.resolution)
+        yield f"{name}_cross_section", limits_figure(result, search, coupling=False, **beside)
+        if np.isfinite(result.sigma_over_g2).any():
+            yield f"{name}_coupling", limits_figure(result, search, coupling=True, **beside)
 
 
 def _of_data(

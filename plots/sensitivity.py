@@ -9,12 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from punzinet.analysis.limits.coupling import PublishedLimit
+from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.plots import style
 from punzinet.plots.coupling import draw_marks, draw_published
+from punzinet.plots.observed import observed_name
 
 Cut = Literal["optimal", "single", "half"]
 #: Label, loss of the networks, their cut, and colour of each curve.
@@ -209,16 +211,18 @@ def _draw_curve(
 
 @style.style()
 def limits_figure(
-    limits: Limits,
+    limits: Limits | Observation,
     search: Search,
     *,
     coupling: bool,
     published: Sequence[PublishedLimit] = (),
     resolution: FloatArray | None = None,
+    label: str = "",
 ) -> Figure:
     """Draw bands of the single cut and all limits as lines, on σ(e⁺e⁻ → μ⁺μ⁻Z′)·B.
 
-    Or on the coupling g′ of a Z′ that only decays as the search has it; one has to be known.
+    Or on the coupling g′ of a Z′ that only decays as the search has it; one has to be known. Of an
+    observation, the lines are what is observed and expected, and the label says of which events.
     Published limits on the same are drawn as well, and marks of g′ in L_μ − L_τ if there is a
     resolution of the mass, (H,) in GeV.
     """
@@ -231,18 +235,30 @@ def limits_figure(
         drawn = limits.coupling(values) if coupling else values
         return np.where(np.isfinite(drawn), drawn, np.nan).T
 
-    bands = drawable(limits.selections["single"].counting)
+    lines: list[tuple[Any, ...]]  # label, limits (H,), effective events (H,), colour and dash
+    if isinstance(limits, Observation):
+        bands, effective = drawable(limits.expected), limits.effective_events
+        lines = [
+            (observed_name(limits), drawable(limits.limit), np.ones(len(effective)), "black", "-"),
+            ("expected (median)", bands[2], effective, "black", style.DASHED),
+        ]
+    else:
+        bands = drawable(limits.selections["single"].counting)
+        lines = [
+            (name, drawable(getattr(one, method))[2], one.effective_events, *look)
+            for name, key, method, *look in LIMIT_LINES
+            if (one := limits.selections.get(key)) is not None
+        ]
     figure, axes = style.new_figure(0.9)
     drawn, unseen = [bands.ravel()], []
-    for label, key, method, colour, dash in LIMIT_LINES:
-        if (selection := limits.selections.get(key)) is not None:
-            drawn.append(values := drawable(getattr(selection, method))[2])
-            axes.plot(limits.mass, values, color=colour, linestyle=dash, label=label)
-            unseen.append(np.where(selection.effective_events == 0, values, np.nan))
+    for name, values, effective, colour, dash in lines:
+        drawn.append(values)
+        axes.plot(limits.mass, values, color=colour, linestyle=dash, label=name)
+        unseen.append(np.where(effective == 0, values, np.nan))
     for n, colour in ((1, INNER), (2, OUTER)):
         look = {"color": colour, "linewidth": 0, "zorder": 2 - n}
-        label = rf"expected $\pm {n}\sigma$"
-        axes.fill_between(limits.mass, bands[2 - n], bands[2 + n], label=label, **look)
+        name = rf"expected $\pm {n}\sigma$"
+        axes.fill_between(limits.mass, bands[2 - n], bands[2 + n], label=name, **look)
     if np.isfinite(unseen).any():
         points = np.tile(limits.mass, len(unseen)), np.ravel(unseen)
         axes.plot(*points, color="black", marker="v", label=UNSEEN, **OPEN)
@@ -255,5 +271,5 @@ def limits_figure(
     axes.set_ylabel(f"{100 * limits.confidence_level:g} % CL upper limit on\n{quantity}")
     style.add_legend(axes, 2)
     style.mass_axis(axes, limits.mass, search.parameter)
-    style.add_label(axes, limits.luminosity)
+    style.add_label(axes, limits.luminosity, label)
     return figure

@@ -15,7 +15,7 @@ The yields are those of the test events, scaled to all events of the tensors.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -45,6 +45,11 @@ class Yields:
     cut: FloatArray = field(default_factory=lambda: np.empty(0))
     #: By parameter, (2, P + 1, H) factors on yields one sigma up and down, the signal's last.
     shared: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def scaled(self, factor: float) -> Self:
+        """The same at a target luminosity that is so many times as large."""
+        backgrounds = "background", "background_error", "unseen"
+        return replace(self, **{name: factor * getattr(self, name) for name in backgrounds})
 
 
 def measure_yields(

@@ -250,6 +250,17 @@ def judging_factors(
     return {name: float(factor[0]) for name, factor in factors.items()}, signal
 
 
+def judging_column(folder: Path, windows: Windows, chosen: Folds, name: str) -> FloatArray:
+    """A further column of the events that judge, in the order of `load_sample` with every mass."""
+    everything = replace(windows, training=np.ones(len(windows), dtype=bool))
+    found = [np.empty(0)]
+    for path in sorted(tensors.tensor_paths(folder), key=_chunk_order):
+        for table, start, stop in tensors.read_in_windows(path, everything, (name, "fold")):
+            mine = (table["fold"].to_numpy() == chosen.judging) & (start < stop)
+            found.append(table[name].to_numpy()[mine])
+    return np.concatenate(found)
+
+
 def _find(
     folder: Path, windows: Windows, chosen: Folds, *, every_mass: bool = False
 ) -> tuple[tuple[tuple[str, ...], FloatArray, tuple[str, ...]], list[StoredEvents]]:

@@ -13,12 +13,14 @@ import yaml
 
 from punzinet.analysis.io.files import InputError, atomic_path, read_json
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report import tables
 from punzinet.plots.report.lookup import lookup_data
+from punzinet.plots.report.observed import observed_tables
 from punzinet.plots.report.tables import below, number, plain_label
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -58,7 +60,8 @@ def make_report(
         )
     labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
     captions = read_captions(search.variable.mass)
-    pictures = read_pictures(output.plots, {**captions["run"], **captions["limits"]}, own)
+    of_limits = captions["observed"] | captions["limits"]
+    pictures = read_pictures(output.plots, captions["run"] | of_limits, own)
     timing, total = tables.timing_table(output.stages)
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -66,7 +69,7 @@ def make_report(
     environment.loader = jinja2.FileSystemLoader(TEMPLATES)
     environment.filters |= {"number": number, "yaml": _yaml}
     environment.policies["json.dumps_kwargs"] = JSON
-    words, captioned = ("particle", "reaction", "decay"), captions["limits"]
+    words = "particle", "reaction", "decay"
     shown: dict[str, Any] = {"manifest": manifest, "sensitivity": sensitivity, "network": network}
     shown |= {"mass": windows.mass.tolist(), "trained": int(windows.training.sum())}
     shown |= {"compared": compared, "timing": timing, "total": total}
@@ -78,8 +81,10 @@ def make_report(
         median=float(np.median(sensitivity.networks[network].single.sigma_min)),
         search={name: plain_label(search.particle, getattr(search, name)) for name in words},
         variable=search.variable,
-        figures=[one for one in pictures if one.name not in captioned],
-        limit_pictures=[one for one in pictures if one.name in captioned],
+        figures=[one for one in pictures if one.name not in of_limits],
+        limit_pictures=[one for one in pictures if one.name in captions["limits"]],
+        observed_pictures=[one for one in pictures if one.name in captions["observed"]],
+        observed=_observed(output, own),
         paper=read_pictures(output.paper, captions["paper"], own),
         baseline_pictures=read_pictures(output.baselines, captions["baselines"], own),
         validation_pictures=read_pictures(output.simulation, captions["validation"], own),
@@ -123,6 +128,13 @@ def _results(output: OutputFolder, own: Collection[Path] | None) -> dict[str, li
         content = "counts of entries" if section == "completeness" else section
         found.setdefault(section, []).extend(tables.read_tables(path, content, made_by, *make))
     return found
+
+
+def _observed(output: OutputFolder, own: Collection[Path] | None) -> list[tables.Table]:
+    """What is observed, if anything is."""
+    if not output.observed.exists() or (own is not None and output.observed not in own):
+        return []
+    return observed_tables(Observation.read(output.observed))
 
 
 def _averages(sensitivity: Sensitivity) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The limits stage: from networks and tensors to expected upper limits."""
+"""The limits stage: from networks and tensors to upper limits, expected and observed."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyhf
@@ -12,6 +13,7 @@ from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields
+from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import BANDS, Limits, SelectionLimits, read_sigma_over_g2
 from punzinet.analysis.limits.sidebands import measure_sidebands
 from punzinet.analysis.manifest.manifest import Manifest
@@ -20,13 +22,31 @@ from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
+from punzinet.processors.runs.observation import read_injected, run_observation
 from punzinet.processors.runs.sidebands import read_spectra, write_sidebands
 
 
-def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[list[Path], Limits]:
-    """Write, and return, the limits of a network's single cut and of the BCE network's best cuts.
+class Found(NamedTuple):
+    """What the stage has worked out."""
 
-    InputError if anything is wrong with tensors, networks or cross-sections.
+    written: list[Path]
+    limits: Limits  # expected
+    observation: Observation | None  # if one was asked for
+
+
+def run_limits(
+    manifest: Manifest,
+    output: OutputFolder,
+    network: str,
+    *,
+    unblind: bool = False,
+    inject: Sequence[str] = (),
+) -> Found:
+    """Write the limits of a network's single cut and of the BCE network's best cuts.
+
+    What is observed behind the single cut as well if data is unblinded, or pseudo-data injected:
+    see `read_injected`. Otherwise nothing of the data is read. InputError if anything is wrong
+    with tensors, networks or cross-sections.
     """
     settings, luminosity = manifest.limits, manifest.luminosity
     windows = Windows.read(output.windows)
@@ -64,7 +84,13 @@ def run_limits(manifest: Manifest, output: OutputFolder, network: str) -> tuple[
         of_bands = windows, settings.sidebands, bands, spectra
         write_sidebands(output.sidebands, *of_bands, about=about)
         written.append(output.sidebands)
-    return written, limits
+    observation = None
+    if unblind or inject:
+        injected = None if unblind else read_injected(inject, windows.mass)
+        behind = manifest, output, limits, judge, saved["single"]
+        observation = run_observation(*behind, injected=injected)
+        written.append(output.observed)
+    return Found(written, limits, observation)
 
 
 def _limits_of(

@@ -1,27 +1,77 @@
-"""Expected upper limits of the single cut, for every mass."""
+"""Expected upper limits of the single cut, for every mass, and if asked for what is observed."""
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
 
-from punzinet.analysis.io.files import read_json
-from punzinet.stages.features import FEATURES
-from punzinet.stages.options import Context, console
+from punzinet.analysis.io.files import InputError, read_json
+from punzinet.analysis.types import IntArray
+from punzinet.stages.features import DATA, FEATURES, check_unblind
+from punzinet.stages.options import Context, Options, console
 from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import TRAIN, network_files
 
+if TYPE_CHECKING:
+    # Not at run time: pyhf and the like are slow to import.
+    from punzinet.analysis.limits.observed import Observation
+    from punzinet.analysis.limits.result import Limits
+
 #: Masses that the table of limits shows, as shares of the way through all of them.
 SHOWN = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
+
+
+def _prepare(context: Context) -> None:
+    """Refuse what cannot be observed before anything of the last run is put aside."""
+    options, manifest = context.options, context.manifest
+    if options.unblind and options.inject:
+        raise InputError("Give --unblind for data, or --inject for pseudo-data, but not both.")
+    check_unblind(context)
+    if options.unblind or options.inject:
+        from punzinet.processors.runs.observation import read_injected, unblinded_luminosity
+
+        if options.unblind:
+            unblinded_luminosity(manifest, context.output)
+        read_injected(options.inject or (), manifest.hypotheses.mass)
+
+
+def _observed(options: Options) -> dict[str, Any]:
+    """What the result depends on if anything is observed."""
+    given = {"unblind": options.unblind, "inject": options.inject}
+    return {name: value for name, value in given.items() if value}
 
 
 def _run(context: Context) -> Written:
     """Work out expected upper limits on the cross-section and on g' for every mass.
 
     Example: punzinet limits --network punzi-00
+
+    When the analysis is final, what is observed as well: punzinet limits --unblind
+
+    To rehearse that with pseudo-data: punzinet limits --inject 2.5:30fb
     """
     from punzinet.processors.runs.limits import run_limits
 
-    output = context.output
-    written, limits = run_limits(context.manifest, output, context.options.network)
+    output, options = context.output, context.options
+    found = run_limits(context.manifest, output, options.network, **_observed(options))
+    if found.observation is None:
+        console.print(_expected_table(found.limits))
+    else:
+        _say_observed(found.observation, found.limits)
+    if output.sidebands in found.written:
+        for line in read_json(output.sidebands, "punzinet limits")["said"]:
+            console.print(line, soft_wrap=True)
+    console.print(f"limits: {len(found.written)} files in {output.limits.parent}")
+    return found.written
+
+
+def _shown(points: IntArray) -> list[int]:
+    """Those of which a table in the terminal has lines."""
+    last = len(points) - 1
+    return [int(points[i]) for i in sorted({round(share * last) for share in SHOWN})]
+
+
+def _expected_table(limits: "Limits") -> Table:
     level = f"{100 * limits.confidence_level:g} % CL"
     table = Table(
         "mass (GeV)", "background", f"σ·B at {level} (fb)", "exact sums (fb)", "g'",
@@ -29,29 +79,43 @@ def _run(context: Context) -> Written:
     )  # fmt: skip
     single = limits.selections["single"]
     coupling = limits.coupling(single.asymptotic)[:, 2]
-    for i in sorted({round(share * (len(limits.mass) - 1)) for share in SHOWN}):
+    for i in _shown(np.arange(len(limits.mass))):
         low, median, high = single.asymptotic[i, 1:4]
         band = f"{median:.3g} ({low:.3g} to {high:.3g})"
         background = f"{'< ' * bool(single.effective_events[i] == 0)}{single.background[i]:.3g}"
         numbers = background, band, f"{single.counting[i, 2]:.3g}"
         strength = f"{coupling[i]:.2g}" if np.isfinite(coupling[i]) else "-"
         table.add_row(f"{limits.mass[i]:g}", *numbers, strength)
-    console.print(table)
-    if output.sidebands in written:
-        for line in read_json(output.sidebands, "punzinet limits")["said"]:
-            console.print(line, soft_wrap=True)
-    console.print(f"limits: {len(written)} files in {output.limits.parent}")
-    return written
+    return table
+
+
+def _say_observed(observation: "Observation", limits: "Limits") -> None:
+    from punzinet.plots.report import observed
+    from punzinet.plots.report.tables import in_terminal
+
+    points = {
+        *_shown(np.flatnonzero(observation.hypothesis)),
+        observed.most_significant(observation),
+    }
+    console.print(in_terminal(observed.observed_table(observation, sorted(points))))
+    if observation.luminosity != limits.luminosity:
+        console.print(
+            f"The data has {observation.luminosity:g} fb⁻¹: what is expected of it is scaled from "
+            f"the target of {limits.luminosity:g} fb⁻¹.", soft_wrap=True,
+        )  # fmt: skip
+    console.print(observed.conclusion(observation), soft_wrap=True)
 
 
 LIMITS = Stage(
     name="limits",
     run=_run,
     reads=("figure_of_merit", "limits"),
-    also=lambda on: {"network": on.options.network},
+    also=lambda on: {"network": on.options.network, **_observed(on.options)},
     after=(FEATURES, TRAIN),
+    shows=lambda on: (DATA,) if on.options.unblind else (),  # else it does not depend on any
     # The user's table and network, if there are any.
     files=lambda on: [*filter(None, [on.manifest.limits.cross_sections]), *network_files(on)],
     writes=("limits/limits.json",),
-    options=("network",),
+    options=("network", "unblind", "inject"),
+    prepare=_prepare,
 )

@@ -35,7 +35,7 @@ SHARED = ("manifest", "output", "scale", "executor", "workers", "scheduler", "fo
           "upstream")  # fmt: skip
 #: Options that change results: each stage is asked with its own ones.
 KEPT = ("unblind", "allow_missing", "limit_files", "limit_chunks", "networks", "network",
-        "compare")  # fmt: skip
+        "inject", "compare")  # fmt: skip
 
 Executor = StrEnum("Executor", "AUTO ITERATIVE FUTURES DASK PARSL")
 
@@ -107,6 +107,13 @@ class Options:
     unblind: Annotated[
         bool, Option("--unblind", help="see all of the data, not only what `blinding` allows")
     ] = False
+    inject: Annotated[
+        list[str] | None,
+        Option(
+            help="judge pseudo-data instead of data: none, or signal by mass and cross-section, "
+            "such as 2.5:30fb; repeat it"
+        ),
+    ] = None
     allow_missing: Annotated[
         bool, Option("--allow-missing", help="go on without what cannot be read, and rescale")
     ] = False

@@ -20,14 +20,16 @@ def _prepare(context: Context) -> None:
 def _run(context: Context) -> Written:
     """Draw all figures of what the other stages left, as PDF, PNG and SVG.
 
-    Upper limits are drawn if `punzinet limits` has run.
+    Upper limits are drawn if `punzinet limits` has run; observed ones, too, if it observed any.
 
     Example: punzinet plot --output output
     """
     from punzinet.plots.make import make_plots
 
     output, limits = context.output, LIMITS.has_run(context.output)
-    written = make_plots(output, context.manifest, context.options.network, limits=limits)
+    observed = limits and "limits/observed.json" in LIMITS.record(output).outputs
+    drawn = {"limits": limits, "observed": observed}
+    written = make_plots(output, context.manifest, context.options.network, **drawn)
     console.print(f"plot: {len(written)} files in {output.plots}")
     return written
 

@@ -260,7 +260,8 @@ class OutOfDate(NamedTuple):
         typed = self.stage.typed
         for name in self.stage.options:
             if (value := getattr(self.context.options, name)) != getattr(Options, name):
-                typed += f" --{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+                for one in value if isinstance(value, list) else [value]:
+                    typed += f" --{name.replace('_', '-')}" + ("" if one is True else f" {one}")
         return f"`{typed}`"
 
 

@@ -1,0 +1,153 @@
+"""Scan points of an observation: their windows, what is expected there, and what is counted.
+
+Scan points are all hypotheses and, where the windows of neighbours overlap, the mass midway between
+them. Elsewhere there is none: an event between two windows is in no tensor.
+
+Pseudo-data stands in for data, to rehearse: each simulated event that judges occurs as often as
+a Poisson distribution with its weight as the mean says, at the target luminosity.
+"""
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from punzinet.analysis.evaluation import Judge, ScaledFold
+from punzinet.analysis.io.files import InputError
+from punzinet.analysis.limits.global_p import Cells
+from punzinet.analysis.limits.model import Yields, measure_yields
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.types import FloatArray, IntArray
+from punzinet.analysis.windows import Windows
+
+MOST = 10_000_000  # events to be injected at one mass: beyond any search, and few for memory
+
+
+class Measured(NamedTuple):
+    """Events behind which nobody knows a process: n measured ones, or pseudo-data."""
+
+    features: FloatArray  # (n, F) float32
+    variable: FloatArray  # (n,) of the windows, in its unit
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """S scan points, by ascending mass."""
+
+    windows: Windows  # (S,); trained are the training hypotheses
+    hypothesis: IntArray  # (H,) which scan points the hypotheses are
+
+    @classmethod
+    def of(cls, windows: Windows) -> Self:
+        """All hypotheses and the masses midway between neighbours whose windows overlap.
+
+        The width of a window between others is linear in the variable from one to the other, as its
+        edges then are: they grow with the mass, whatever errors the fitted widths have.
+        """
+        low, high = windows.mass[:-1], windows.mass[1:]
+        overlap = windows.low[1:] < windows.high[:-1]
+        between = np.round((low + high)[overlap] / 2, 9)
+        mass = np.sort(np.concatenate([windows.mass, between]))
+        sigma = np.interp(windows.search.centre(mass), windows.centre, windows.sigma)
+        hypothesis = np.searchsorted(mass, windows.mass)
+        training, fitted = np.zeros((2, len(mass)), dtype=bool)
+        training[hypothesis], fitted[hypothesis] = windows.training, windows.fitted
+        none = (None,) * len(mass)
+        return cls(Windows(mass, sigma, training, fitted, none, windows.search), hypothesis)
+
+    @property
+    def mass(self) -> FloatArray:
+        """Their masses in GeV, (S,)."""
+        return self.windows.mass
+
+    def interpolate(self, values: FloatArray) -> FloatArray:
+        """Values of the hypotheses (H,) at all scan points, linear in the mass; NaN beside NaN."""
+        found = np.interp(self.mass, self.mass[self.hypothesis], values)
+        found[self.hypothesis] = values
+        return found
+
+    def yields(self, judge: Judge, network: PunziNet, cut: float, variable: FloatArray) -> Yields:
+        """Yields (S,) behind the cut; between hypotheses the efficiency is interpolated.
+
+        The judge knows the windows of the hypotheses, and `variable` is that of its judging events.
+        """
+        scanned, fold = copy(judge), self._moved(judge.judging_fold, variable)
+        scanned.mass, scanned.training = self.mass, self.windows.training
+        scanned.folds, scanned.judging_fold = {"validation": fold}, fold
+        found = measure_yields(scanned, {"single": (network, cut)})["single"]
+        efficiency, error = (
+            self.interpolate(column[self.hypothesis])
+            for column in (found.efficiency, found.efficiency_error)
+        )
+        return replace(found, efficiency=efficiency, efficiency_error=error)
+
+    def _moved(self, fold: ScaledFold, variable: FloatArray) -> ScaledFold:
+        """The events of a fold in the windows of the scan points, signal in its own alone."""
+        events = fold.events
+        start, stop = self.windows.assign(variable)
+        signal = events.process == SIGNAL
+        start[signal] = self.hypothesis[events.start[signal]]
+        stop[signal] = start[signal] + 1
+        # A background has the same sums for all; between hypotheses there is no signal to scale.
+        near = np.searchsorted(self.hypothesis, np.arange(len(self.mass)))
+        return replace(
+            fold,
+            events=replace(events, start=start, stop=stop),
+            total=fold.total[:, near],
+            total_variance=fold.total_variance[:, near],
+            squares=fold.squares[:, near],
+        )
+
+    def cells(
+        self, judge: Judge, network: PunziNet, cut: float, variable: FloatArray
+    ) -> tuple[Cells, FloatArray, FloatArray]:
+        """Cells of the windows, background behind the cut in each, and its statistical error (C,).
+
+        The arguments are those of `yields`.
+        """
+        cells, events = Cells.of(self.windows.low, self.windows.high), judge.judging_fold.events
+        rows = np.flatnonzero(events.process != SIGNAL)
+        rows = rows[network.logit_numpy(events.features[:, rows].T) >= cut]
+        cell = np.searchsorted(cells.edges, variable[rows]) - 1
+        inside = (cell >= 0) & (cell < len(cells.edges) - 1)
+        cell, weight = cell[inside], events.weight[rows][inside].astype(np.float64)
+        sums, squares = np.zeros((2, len(cells.edges) - 1))
+        np.add.at(sums, cell, weight)
+        np.add.at(squares, cell, weight**2)
+        return cells, sums, np.sqrt(squares)
+
+    def count(self, network: PunziNet, cut: float, events: Measured) -> IntArray:
+        """Events behind the cut in the window of each scan point, (S,)."""
+        behind = network.logit_numpy(events.features) >= cut
+        start, stop = self.windows.assign(events.variable[behind])
+        change = [np.bincount(edge, minlength=len(self.mass) + 1) for edge in (start, stop)]
+        return np.cumsum(change[0] - change[1])[:-1]
+
+
+def draw_pseudo_data(
+    judge: Judge, variable: FloatArray, luminosity: float, injected: Mapping[int, float], seed: int
+) -> Measured:
+    """Draw what might be measured at a luminosity in fb^-1, from the events that judge.
+
+    Signal is `injected` with cross-sections in fb by hypothesis. The background drawn does not
+    depend on it. InputError if a hypothesis to be injected has no event to be drawn from.
+    """
+    events, rng = judge.judging_fold.events, np.random.default_rng(seed)
+    weight = events.weight.astype(np.float64)
+    signal = events.process == SIGNAL
+    times = np.zeros(len(weight), dtype=np.int64)
+    times[~signal] = rng.poisson(weight[~signal])
+    for hypothesis, cross_section in injected.items():
+        own = signal & (events.start == hypothesis)
+        mean = cross_section * luminosity * weight[own]
+        if not 0 < mean.sum() < MOST and cross_section > 0:
+            raise InputError(
+                f"--inject: {cross_section:g} fb at {judge.mass[hypothesis]:g} GeV would be "
+                f"{mean.sum():.3g} events in its window; inject more than 0, and less than {MOST}."
+            )
+        times[own] = rng.poisson(mean)
+    drawn = np.repeat(np.arange(len(times)), times)
+    return Measured(events.features[:, drawn].T, variable[drawn])

@@ -1,0 +1,66 @@
+"""What is observed, as a table and in words."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from scipy.special import ndtri
+
+from punzinet.analysis.limits.observed import Observation
+from punzinet.analysis.manifest.datasets import DATA
+from punzinet.plots.report.tables import Table, below, make_table, number, with_error
+
+COMPATIBLE = 0.05  # global p-value above which nothing is remarkable
+HEADER = ("m [GeV]", "count", "background", "limit", "median", "g′", "p-value", "σ")
+
+
+def observed_table(observation: Observation, points: Iterable[int] | None = None) -> Table:
+    """Counts, limits and local p-values of scan points, by default of all."""
+    one, unseen = observation, observation.effective_events == 0
+    coupling = one.coupling(one.limit)
+    rows = []
+    for i in range(len(one.mass)) if points is None else points:
+        background = below(one.background[i], unseen[i], one.background_error[i])
+        limits = one.limit[i], one.expected[i, 2], coupling[i]
+        row = [f"{one.mass[i]:g}", int(one.count[i]), background, *(number(x, 3) for x in limits)]
+        rows.append([*row, number(one.p_value[i], 2), number(one.significance[i], 2)])
+    level = f"{100 * one.confidence_level:g} % CL"
+    caption = f"{source_of(one)}: upper limits on σ·B at {level} in fb, and local p-values"
+    return make_table(caption, HEADER, rows)
+
+
+def observed_tables(content: Observation) -> list[Table]:
+    """The table of all scan points, and as its caption also what to conclude."""
+    table = observed_table(content)
+    return [table._replace(caption=f"{table.caption}. {conclusion(content)}")]
+
+
+def source_of(observation: Observation) -> str:
+    """What was counted, and at which luminosity."""
+    said = "Data"
+    if observation.source != DATA:
+        signals = (f"{fb:g} fb at {mass:g} GeV" for mass, fb in observation.injected.items())
+        said = f"Pseudo-data of {' and '.join(['background', *signals])}"
+    return f"{said}, {observation.luminosity:g} fb⁻¹"
+
+
+def most_significant(observation: Observation) -> int:
+    """The scan point with the smallest local p-value."""
+    return int(np.argmin(observation.p_value))
+
+
+def conclusion(observation: Observation) -> str:
+    """What the smallest p-value means, in two sentences."""
+    best, error = most_significant(observation), observation.global_error
+    known = observation.global_p_value
+    share = with_error(known, error) if known else f"below {number(error, 1)}"
+    verdict = "That is compatible with background alone."
+    if known < COMPATIBLE:
+        sigmas = f"{'' if known else 'more than '}{-ndtri(known or error):.1f} σ"
+        verdict = f"Background alone hardly explains that: globally it is {sigmas}."
+    return (
+        f"Most significant is {observation.mass[best]:g} GeV, with "
+        f"{observation.significance[best]:.1f} σ (local p-value "
+        f"{number(observation.p_value[best], 2)}); from background alone, so small a p-value at "
+        f"any mass has a probability of {share} ({observation.experiments:,} pseudo-experiments; "
+        f"{number(observation.upcrossings.p_value, 2)} by upcrossings). {verdict}"
+    )

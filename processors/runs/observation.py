@@ -1,0 +1,161 @@
+"""What is counted behind the single cut: all of the data, or pseudo-data in its place."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from punzinet.analysis.evaluation import Judge
+from punzinet.analysis.io.files import InputError, read_result
+from punzinet.analysis.io.output import OutputFolder, provenance
+from punzinet.analysis.io.tensor_events import read_tensor_events
+from punzinet.analysis.limits.expected import counting_limits, points, possible
+from punzinet.analysis.limits.global_p import global_p_value
+from punzinet.analysis.limits.model import CountingExperiment
+from punzinet.analysis.limits.observed import Observation, observe
+from punzinet.analysis.limits.result import BANDS, Limits
+from punzinet.analysis.limits.scan import Measured, Scan, draw_pseudo_data
+from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.network import SavedNetwork
+from punzinet.analysis.search import Search
+from punzinet.analysis.training.data import judging_column
+from punzinet.analysis.types import FloatArray
+from punzinet.analysis.windows import Windows, mass_index
+from punzinet.processors.ntuples.trial import processed_of
+
+NOTHING = "none"  # what is injected into pseudo-data of background alone
+_NUMBER = r"(\d*\.?\d+(?:e[-+]?\d\d?)?)"
+_INJECTED = re.compile(rf"{_NUMBER}:{_NUMBER}fb", re.IGNORECASE)
+
+
+def read_injected(texts: Sequence[str], mass: FloatArray) -> dict[float, float]:
+    """Cross-sections in fb by mass in GeV, of texts such as ``2.5:30fb``, or of ``none`` alone.
+
+    InputError if one says something else, or a mass that is no hypothesis, (H,).
+    """
+    found = dict[float, float]()
+    for text in () if list(texts) == [NOTHING] else texts:
+        if (match := _INJECTED.fullmatch(text)) is None:
+            raise InputError(
+                f"--inject {text} should read like 2.5:30fb, a mass in GeV and a cross-section "
+                f"times branching fraction in fb; for background only, `--inject {NOTHING}` alone."
+            )
+        wanted, section = map(float, match.groups())
+        (index,) = mass_index(mass, np.array([wanted])).tolist()
+        if index < 0:
+            near = np.sort(mass[np.argsort(np.abs(mass - wanted), kind="stable")[:2]])
+            raise InputError(
+                f"--inject {text}: {wanted:g} GeV is none of the masses that are searched for; "
+                f"inject {' or '.join(f'{one:g}' for one in near)} GeV instead."
+            )
+        if float(mass[index]) in found:
+            raise InputError(f"--inject {text}: {wanted:g} GeV is there twice; add the two up.")
+        found[float(mass[index])] = section
+    return found
+
+
+def unblinded_luminosity(manifest: Manifest, output: OutputFolder) -> float:
+    """Luminosity in fb^-1 of the data that features are made of; InputError if any is hidden.
+
+    Nothing but the origin of their cutflow is looked at.
+    """
+    with read_result(output.data_cutflow, "cutflow", "punzinet features --unblind") as content:
+        settings = content["provenance"]["settings"]
+        shares = {name: float(share) for name, share in settings.get("processed", {}).items()}
+        seen = settings.get("unblind") is True
+    if not seen:
+        raise InputError(
+            "--unblind: `punzinet features` has hidden data; when the analysis is final, run "
+            "`punzinet features --unblind` first."
+        )
+    datasets = manifest.part(data=True).datasets.items()
+    return sum(shares.get(name, 1.0) * (dataset.luminosity or 0) for name, dataset in datasets)
+
+
+def run_observation(
+    manifest: Manifest,
+    output: OutputFolder,
+    expected: Limits,
+    judge: Judge,
+    saved: SavedNetwork,
+    *,
+    injected: Mapping[float, float] | None,
+) -> Observation:
+    """Write what is counted behind the single cut of a network, and what that means.
+
+    Counted is pseudo-data with so much signal `injected`, fb by mass in GeV; or all of the data if
+    that is None, to whose luminosity everything is scaled then. InputError if data is hidden or has
+    weights, or pseudo-data cannot be drawn.
+    """
+    settings, luminosity = manifest.limits, manifest.luminosity
+    windows, cut, level = Windows.read(output.windows), saved.single_cut, expected.confidence_level
+    scan, search, folds = Scan.of(windows), windows.search, manifest.training.folds
+    variable = judging_column(output.tensors, windows, folds, search.variable.name)
+    if injected is None:
+        luminosity, events = unblinded_luminosity(manifest, output), _read_data(output, search)
+    else:
+        rows = windows.index_of(np.array([*injected])).tolist()
+        signal = dict(zip(rows, injected.values(), strict=True))
+        events = draw_pseudo_data(judge, variable, luminosity, signal, settings.seed)
+    scale, counts = luminosity / manifest.luminosity, scan.count(saved.network, cut, events)
+    yields = scan.yields(judge, saved.network, cut, variable).scaled(scale)
+    experiments = [
+        CountingExperiment.of(yields, i, mass, luminosity, settings)
+        for i, mass in enumerate(scan.mass.tolist())
+    ]
+    found = observe(experiments, counts, level)
+    known = [i for i, one in enumerate(experiments) if one is not None]
+    models = [one for one in experiments if one is not None]
+    bands = np.full((len(counts), len(BANDS)), np.inf)
+    background, error, effective = np.zeros((3, len(counts)))
+    bands[known] = counting_limits(models, level)
+    background[:] = yields.background.sum(axis=0)
+    background[known] = [one.background for one in models]
+    error[known] = [possible(one, points(one))[1].std() for one in models]
+    effective[known] = [one.effective_events for one in models]
+    cells, *simulated = scan.cells(judge, saved.network, cut, variable)
+    share = global_p_value(
+        experiments, cells, *(scale * one for one in simulated),
+        smallest=float(found.p_value.min()), number=settings.experiments, seed=settings.seed,
+    )  # fmt: skip
+    observation = Observation(
+        source="data" if injected is None else "pseudo-data",
+        injected=dict(injected or {}),
+        luminosity=luminosity,
+        confidence_level=level,
+        network=expected.selections["single"].network,
+        cut=cut,
+        mass=scan.mass,
+        hypothesis=windows.index_of(scan.mass) >= 0,
+        efficiency=yields.efficiency,
+        background=background,
+        background_error=error,
+        effective_events=effective,
+        count=counts,
+        expected=bands,
+        **found._asdict(),
+        sigma_over_g2=np.exp(scan.interpolate(np.log(expected.sigma_over_g2))),
+        global_p_value=share.p_value,
+        global_error=share.error,
+        experiments=settings.experiments,
+        upcrossings=share.upcrossings,
+    )
+    more = {"limits": settings.model_dump(mode="json"), "source": observation.source}
+    more |= processed_of(output)
+    more |= manifest.seen_of_data(unblind=True) if injected is None else {}
+    about = provenance(
+        manifest.digest, stage="limits", network=observation.network, cut=cut, **more
+    )
+    observation.write(output.observed, about)
+    return observation
+
+
+def _read_data(output: OutputFolder, search: Search) -> Measured:
+    """All measured events; InputError if they have weights."""
+    events = read_tensor_events(output.data_tensors, search)
+    if len(other := events.weight[events.weight != 1]):
+        raise InputError(
+            f"{len(other)} measured events have a weight such as {other[0]:g}, but only whole "
+            "events can be counted; take the weight branch out of the data's ntuples."
+        )
+    return Measured(events.features, events.variable)

@@ -19,15 +19,14 @@ from punzinet.analysis.io.files import InputError
 from punzinet.analysis.limits.global_p import Cells
 from punzinet.analysis.limits.model import Yields, measure_yields
 from punzinet.analysis.network import PunziNet
-from punzinet.analysis.punzi_loss import SIGNAL
-from punzinet.analysis.types import FloatArray, IntArray
+from punzinet.analysis.types import SIGNAL, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 
 MOST = 10_000_000  # events to be injected at one mass: beyond any search, and few for memory
 
 
 class Measured(NamedTuple):
-    """Events behind which nobody knows a process: n measured ones, or pseudo-data."""
+    """Measured events, n of them, or pseudo-data."""
 
     features: FloatArray  # (n, F) float32
     variable: FloatArray  # (n,) of the windows, in its unit
@@ -64,25 +63,31 @@ class Scan:
         return self.windows.mass
 
     def interpolate(self, values: FloatArray) -> FloatArray:
-        """Values of the hypotheses (H,) at all scan points, linear in the mass; NaN beside NaN."""
-        found = np.interp(self.mass, self.mass[self.hypothesis], values)
-        found[self.hypothesis] = values
+        """Values of the hypotheses (..., H) at all scan points, linear in the mass."""
+        found: FloatArray = np.apply_along_axis(
+            lambda row: np.interp(self.mass, self.mass[self.hypothesis], row), -1, values
+        )
+        found[..., self.hypothesis] = values  # also where its neighbour's is not known
         return found
 
-    def yields(self, judge: Judge, network: PunziNet, cut: float, variable: FloatArray) -> Yields:
-        """Yields (S,) behind the cut; between hypotheses the efficiency is interpolated.
+    def yields(
+        self, judge: Judge, known: Yields, network: PunziNet, variable: FloatArray
+    ) -> Yields:
+        """Yields (S,) behind a single cut, of which those of the hypotheses are `known`.
 
-        The judge knows the windows of the hypotheses, and `variable` is that of its judging events.
+        Background is counted; efficiency, and shared systematic effects, are interpolated. The
+        judge knows the windows of the hypotheses, and `variable` is that of its judging events.
         """
         scanned, fold = copy(judge), self._moved(judge.judging_fold, variable)
         scanned.mass, scanned.training = self.mass, self.windows.training
         scanned.folds, scanned.judging_fold = {"validation": fold}, fold
-        found = measure_yields(scanned, {"single": (network, cut)})["single"]
-        efficiency, error = (
-            self.interpolate(column[self.hypothesis])
-            for column in (found.efficiency, found.efficiency_error)
+        cut = float(known.cut[0])
+        return replace(
+            measure_yields(scanned, {"single": (network, cut)})["single"],
+            efficiency=self.interpolate(known.efficiency),
+            efficiency_error=self.interpolate(known.efficiency_error),
+            shared={name: self.interpolate(of) for name, of in known.shared.items()},
         )
-        return replace(found, efficiency=efficiency, efficiency_error=error)
 
     def _moved(self, fold: ScaledFold, variable: FloatArray) -> ScaledFold:
         """The events of a fold in the windows of the scan points, signal in its own alone."""
@@ -104,9 +109,9 @@ class Scan:
     def cells(
         self, judge: Judge, network: PunziNet, cut: float, variable: FloatArray
     ) -> tuple[Cells, FloatArray, FloatArray]:
-        """Cells of the windows, background behind the cut in each, and its statistical error (C,).
+        """Cells of the windows, background behind a cut in each, and its statistical error, (C,).
 
-        The arguments are those of `yields`.
+        Judge and variable are as for `yields`.
         """
         cells, events = Cells.of(self.windows.low, self.windows.high), judge.judging_fold.events
         rows = np.flatnonzero(events.process != SIGNAL)
@@ -119,12 +124,11 @@ class Scan:
         np.add.at(squares, cell, weight**2)
         return cells, sums, np.sqrt(squares)
 
-    def count(self, network: PunziNet, cut: float, events: Measured) -> IntArray:
-        """Events behind the cut in the window of each scan point, (S,)."""
-        behind = network.logit_numpy(events.features) >= cut
-        start, stop = self.windows.assign(events.variable[behind])
-        change = [np.bincount(edge, minlength=len(self.mass) + 1) for edge in (start, stop)]
-        return np.cumsum(change[0] - change[1])[:-1]
+    def count(self, variable: FloatArray) -> IntArray:
+        """Count events (n,) in the window of each scan point, (S,)."""
+        edges = self.windows.assign(variable)
+        first, past = (np.bincount(edge, minlength=len(self.mass) + 1) for edge in edges)
+        return np.cumsum(first - past)[:-1]
 
 
 def draw_pseudo_data(

@@ -88,7 +88,7 @@ def run_limits(
     if unblind or inject:
         injected = None if unblind else read_injected(inject, windows.mass)
         behind = manifest, output, limits, judge, saved["single"]
-        observation = run_observation(*behind, injected=injected)
+        observation = run_observation(*behind, known=yields["single"], injected=injected)
         written.append(output.observed)
     return Found(written, limits, observation)
 

@@ -11,10 +11,11 @@ from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.expected import counting_limits, points, possible
 from punzinet.analysis.limits.global_p import global_p_value
-from punzinet.analysis.limits.model import CountingExperiment
+from punzinet.analysis.limits.model import CountingExperiment, Yields
 from punzinet.analysis.limits.observed import Observation, observe
 from punzinet.analysis.limits.result import BANDS, Limits
 from punzinet.analysis.limits.scan import Measured, Scan, draw_pseudo_data
+from punzinet.analysis.limits.sidebands import Spectrum, measure_sidebands
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import SavedNetwork
 from punzinet.analysis.search import Search
@@ -22,6 +23,7 @@ from punzinet.analysis.training.data import judging_column
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows, mass_index
 from punzinet.processors.ntuples.trial import processed_of
+from punzinet.processors.runs.sidebands import read_spectra
 
 NOTHING = "none"  # what is injected into pseudo-data of background alone
 _NUMBER = r"(\d*\.?\d+(?:e[-+]?\d\d?)?)"
@@ -79,10 +81,12 @@ def run_observation(
     judge: Judge,
     saved: SavedNetwork,
     *,
+    known: Yields,
     injected: Mapping[float, float] | None,
 ) -> Observation:
     """Write what is counted behind the single cut of a network, and what that means.
 
+    Expected limits and yields of the hypotheses are `known`, and the judge is that of the latter.
     Counted is pseudo-data with so much signal `injected`, fb by mass in GeV; or all of the data if
     that is None, to whose luminosity everything is scaled then. InputError if data is hidden or has
     weights, or pseudo-data cannot be drawn.
@@ -94,28 +98,34 @@ def run_observation(
     if injected is None:
         luminosity, events = unblinded_luminosity(manifest, output), _read_data(output, search)
     else:
-        rows = windows.index_of(np.array([*injected])).tolist()
-        signal = dict(zip(rows, injected.values(), strict=True))
+        masses = windows.index_of(np.array([*injected])).tolist()
+        signal = dict(zip(masses, injected.values(), strict=True))
         events = draw_pseudo_data(judge, variable, luminosity, signal, settings.seed)
-    scale, counts = luminosity / manifest.luminosity, scan.count(saved.network, cut, events)
-    yields = scan.yields(judge, saved.network, cut, variable).scaled(scale)
+    seen = events.variable[saved.network.logit_numpy(events.features) >= cut]
+    scale, counts = luminosity / manifest.luminosity, scan.count(seen)
+    yields = scan.yields(judge, known, saved.network, variable).scaled(scale)
     experiments = [
         CountingExperiment.of(yields, i, mass, luminosity, settings)
         for i, mass in enumerate(scan.mass.tolist())
     ]
+    if settings.background == "sidebands":
+        simulated, _ = read_spectra(output.tensors, windows, folds, saved.network, cut)
+        simulated = simulated._replace(weight=scale * simulated.weight)
+        of_scan = scan.windows, settings.sidebands, simulated, Spectrum.of(seen)
+        experiments = measure_sidebands(*of_scan).normalise(experiments)
     found = observe(experiments, counts, level)
-    known = [i for i, one in enumerate(experiments) if one is not None]
+    rows = [i for i, one in enumerate(experiments) if one is not None]
     models = [one for one in experiments if one is not None]
     bands = np.full((len(counts), len(BANDS)), np.inf)
     background, error, effective = np.zeros((3, len(counts)))
-    bands[known] = counting_limits(models, level)
+    bands[rows] = counting_limits(models, level)
     background[:] = yields.background.sum(axis=0)
-    background[known] = [one.background for one in models]
-    error[known] = [possible(one, points(one))[1].std() for one in models]
-    effective[known] = [one.effective_events for one in models]
-    cells, *simulated = scan.cells(judge, saved.network, cut, variable)
+    background[rows] = [one.background for one in models]
+    error[rows] = [possible(one, points(one))[1].std() for one in models]
+    effective[rows] = [one.effective_events for one in models]
+    cells, *of_cells = scan.cells(judge, saved.network, cut, variable)
     share = global_p_value(
-        experiments, cells, *(scale * one for one in simulated),
+        experiments, cells, *(scale * one for one in of_cells),
         smallest=float(found.p_value.min()), number=settings.experiments, seed=settings.seed,
     )  # fmt: skip
     observation = Observation(

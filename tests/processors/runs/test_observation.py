@@ -63,13 +63,15 @@ def done(manifest, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def judged(manifest, done):
-    """Judge, scan, network with its cut, and the variable of the events that judge."""
+    """Judge, scan, network, yields of hypotheses, and the variable of the events that judge."""
     windows, folds = Windows.read(done.windows), manifest.training.folds
     sample = load_sample(done.tensors, windows, folds, every_mass=True)
     judge = Judge(sample, windows.training, manifest.figure_of_merit, manifest.luminosity)
     content = json.loads((done.network("punzi-00") / "network.json").read_text())
     variable = judging_column(done.tensors, windows, folds, windows.search.variable.name)
-    return judge, Scan.of(windows), (untrained(), content["cut"]), variable
+    network = untrained()
+    known = measure_yields(judge, {"single": (network, content["cut"])})["single"]
+    return judge, Scan.of(windows), network, known, variable
 
 
 def observe(manifest, output, *inject, **how):
@@ -103,15 +105,14 @@ def test_what_is_expected_has_the_luminosity_of_the_data(observed, done):
 
 
 def test_between_hypotheses_test_events_are_counted_one_by_one(judged, done, manifest):
-    judge, scan, (network, cut), variable = judged
-    yields = scan.yields(judge, network, cut, variable)
-    known = measure_yields(judge, {"single": (network, cut)})["single"]
+    judge, scan, network, known, variable = judged
+    yields = scan.yields(judge, known, network, variable)
     for name in ("efficiency", "efficiency_error", "background", "background_error", "unseen"):
         column = getattr(yields, name)[..., scan.hypothesis]
         np.testing.assert_array_equal(column, getattr(known, name))
     assert np.setdiff1d(scan.mass, MASSES).tolist() == [2.05, 2.15, 2.25]
     table = pl.read_parquet(done.tensors / "tautau" / "*.parquet")
-    behind = network.logit_numpy(table[list(FEATURES)].to_numpy()) >= cut
+    behind = network.logit_numpy(table[list(FEATURES)].to_numpy()) >= known.cut[0]
     tested = table["fold"].to_numpy() == manifest.training.folds.judging
     weight, value = (table[name].to_numpy() for name in ("weight", "m2_recoil"))
     scale = weight.sum() / weight[tested].sum()
@@ -122,22 +123,24 @@ def test_between_hypotheses_test_events_are_counted_one_by_one(judged, done, man
 
 
 def test_cells_sum_up_to_windows(judged):
-    judge, scan, (network, cut), variable = judged
-    cells, background, error = scan.cells(judge, network, cut, variable)
-    yields = scan.yields(judge, network, cut, variable)
+    judge, scan, network, known, variable = judged
+    cells, background, error = scan.cells(judge, network, known.cut[0], variable)
+    yields = scan.yields(judge, known, network, variable)
     np.testing.assert_allclose(cells.windows(background), yields.background.sum(axis=0), rtol=1e-6)
     assert (error[background > 0] > 0).all()
 
 
 def test_pseudo_data_is_what_is_expected_on_average_and_background_does_not_know_of_signal(judged):
-    judge, scan, (network, cut), variable = judged
-    yields, own = scan.yields(judge, network, cut, variable), scan.hypothesis[1]
+    judge, scan, network, known, variable = judged
+    yields, own = scan.yields(judge, known, network, variable), scan.hypothesis[1]
+
+    def count(signal, seed):
+        events = draw_pseudo_data(judge, variable, 50.0, signal, seed)
+        return scan.count(events.variable[network.logit_numpy(events.features) >= known.cut[0]])
+
     counts = []
     for seed in range(200):
-        alone, more = (
-            scan.count(network, cut, draw_pseudo_data(judge, variable, 50.0, signal, seed))
-            for signal in ({}, {1: 40.0})
-        )
+        alone, more = (count(signal, seed) for signal in ({}, {1: 40.0}))
         assert (more >= alone).all()
         assert not (more - alone)[scan.mass >= 4].any()  # whose windows lie apart
         counts.append((alone, more - alone))
@@ -228,7 +231,7 @@ def test_what_cannot_be_injected_is_refused(texts, sentence):
 
 
 def test_more_signal_than_can_be_is_refused(judged):
-    judge, _, _, variable = judged
+    judge, *_, variable = judged
     with pytest.raises(InputError, match=r"1e\+90 fb at 2.1 GeV would be"):
         draw_pseudo_data(judge, variable, 50.0, {1: 1e90}, 1)
 

@@ -19,8 +19,8 @@ FACTOR = "weight:"
 """Beginning of the columns of tensors that hold factors on weights, as ``weight:NAME:up``."""
 INHERITED = ("process", "simulate", "tree", "branches", "frame", "missing", "mass", "period")
 """What a dataset has from the one that it is a variation of, unless it says otherwise."""
-RESERVED = ("luminosity", "efficiency", "signal_statistics", "background", "statistics",
-            "cross_section")  # fmt: skip
+RESERVED = ("luminosity", "efficiency", "signal_statistics", "background", "sidebands",
+            "statistics", "cross_section")  # fmt: skip
 """Beginnings of the names of parameters that every model of the limits has."""
 
 

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 from small_data import windows_of
 
 from punzinet.analysis.limits.expected import asymptotic_limits
 from punzinet.analysis.limits.model import UNSEEN, Background, CountingExperiment
+from punzinet.analysis.limits.observed import Sums
 from punzinet.analysis.limits.sidebands import Spectrum, close, measure_sidebands
 from punzinet.analysis.manifest.sections import SidebandSettings
 
@@ -162,3 +164,21 @@ def test_neighbours_share_their_uncertainty_and_others_do_not():
         inside = windows.centre[group == first]
         assert inside[-1] - inside[0] < 8 * 0.25
     assert group[-1] == pytest.approx((64 - 1) / 2, abs=2)
+
+
+def test_p_values_are_uniform_though_the_simulation_is_wrong():
+    """Of background that is half as large again, in a window and its sidebands."""
+    rng = np.random.default_rng(4)
+    toys, truth, inside, beside = 300, 1.5, 40.0, 100.0
+    windows = windows_of(np.full(1, 5.0), [1.0])
+    simulated = Spectrum.of(np.linspace(18, 21.9, 10**5), np.full(10**5, beside / 10**5))
+    model = experiment(5.0, (Background("a", inside, 1e6, ("background", 0.1)),))
+    models = []
+    for count in rng.poisson(truth * beside, toys):
+        bands = measure_sidebands(windows, DEFAULT, simulated, Spectrum.of(np.full(count, 19.0)))
+        models += bands.normalise([model])
+    counts = rng.poisson(truth * inside, toys)
+    found = [Sums(one).at_least(n) for one, n in zip(models, counts.tolist(), strict=True)]
+    assumed = [Sums(model).at_least(n) for n in counts.tolist()]
+    assert kstest(found, "uniform").pvalue > 0.01
+    assert kstest(assumed, "uniform").pvalue < 1e-6

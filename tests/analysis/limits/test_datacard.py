@@ -1,0 +1,140 @@
+"""Datacards of combine say what the workspaces say: read back by the rules of combine."""
+
+import numpy as np
+import pyhf
+import pytest
+import uproot
+
+from punzinet.analysis.limits.datacard import datacard, write_datacards
+from punzinet.analysis.limits.model import CountingExperiment, Yields
+from punzinet.analysis.manifest.sections import LimitSettings
+
+BINS = 5
+
+
+def counted(background, error, uncertainty=0.1):
+    """The workspace of a counting experiment with two backgrounds."""
+    columns = (np.array(one)[:, None] for one in (background, error))
+    signal = np.array([0.2]), np.array([0.002])
+    yields = Yields(("tautau", "eemumu"), *signal, *columns, np.array([0.3]))
+    settings = LimitSettings(background_uncertainty=uncertainty)
+    return CountingExperiment.of(yields, 0, 2.5, 50.0, settings).workspace()
+
+
+def read_card(text):
+    """Rows of a card by their first words, as combine reads them: rules, and words with - as 0."""
+    lines = [line.split() for line in text.splitlines() if not line.startswith(("#", "-"))]
+    head = {}
+    while lines[0][0] != "rate":
+        key, *words = lines.pop(0)
+        head.setdefault(key, []).append(words)
+    (_, *rates), *rows = lines
+    return head, np.array(rates, float), rows
+
+
+def expected(text, theta, gamma, strength):
+    """Events that a card expects, for parameters in sigmas, and gamma factors of counts."""
+    head, rates, rows = read_card(text)
+    names, numbers = head["process"]
+    assert [int(number) <= 0 for number in numbers] == [name == "signal" for name in names]
+    assert head["bin"][1] == head["bin"][0] * len(names)
+    nominal, rates = rates, rates * [strength, *[1] * (len(rates) - 1)]
+    constraints = {}
+    for name, kind, *words in rows:
+        cells = words[-len(rates) :]
+        for i, cell in enumerate(cells):
+            if cell != "-" and kind == "gmN":
+                constraints[name] = int(words[0])
+                assert float(cell) * int(words[0]) == pytest.approx(nominal[i])
+                rates[i] *= gamma[name]
+            elif cell != "-":
+                *down, up = map(float, cell.split("/"))
+                kappa = up if theta[name] > 0 else 1 / (down or [1 / up])[0]
+                rates[i] *= kappa ** theta[name]
+    return rates.sum(), constraints
+
+
+@pytest.mark.parametrize("uncertainty", [0.1, {"tautau": 0.2, "eemumu": 0.3}])
+def test_a_counting_card_expects_what_pyhf_expects(uncertainty):
+    workspace = counted([3.0, 1.0], [1.0, 0.5], uncertainty)
+    workspace["channels"][0]["samples"][1]["modifiers"].append(
+        {"name": "resolution", "type": "normsys", "data": {"hi": 1.2, "lo": 0.95}}
+    )
+    text = datacard(workspace)
+    assert "0.95/1.2" in text
+    assert read_card(text)[0]["observation"] == [["4"]]
+    model = pyhf.Workspace(workspace).model()
+    rng = np.random.default_rng(3)
+    for _ in range(5):  # beyond one sigma both are exponentials
+        theta, gamma = {}, {}
+        parameters = np.array(model.config.suggested_init())
+        for name in model.config.par_order:
+            where = model.config.par_slice(name)
+            if name.startswith("statistics"):
+                parameters[where] = gamma[name] = rng.uniform(0.5, 1.5)
+            elif name != "cross_section":
+                parameters[where] = theta[name] = rng.choice([-1, 1]) * rng.uniform(1, 3)
+        strength = parameters[model.config.poi_index] = rng.uniform(0.1, 2)
+        events, counts = expected(text, theta, gamma, strength)
+        assert events == pytest.approx(model.expected_actualdata(parameters)[0], rel=1e-9)
+        assert counts == {"statistics_tautau": 9, "statistics_eemumu": 4}
+        for name, count in counts.items():
+            assert model.config.param_set(name).auxdata == pytest.approx([count])
+
+
+def test_counts_that_are_not_whole_are_rounded_down_and_one_stands_for_none():
+    rows = read_card(datacard(counted([3.0, 1.0], [1.05, 0.9])))[2]
+    assert [row[2] for row in rows if row[1] == "gmN"] == ["8", "1"]
+    rows = read_card(datacard(counted([0.0, 0.0], [0.0, 0.0])))[2]
+    assert [row[:3] for row in rows if row[1] == "gmN"] == [["statistics_unseen", "gmN", "1"]]
+
+
+def shaped(rng):
+    """A workspace of templates with every kind of modifier."""
+    samples = []
+    for name in ("signal", "tautau", "eemumu"):
+        data = rng.uniform(1, 9, BINS)
+        error = (0.1 * data).tolist()
+        modifiers = [{"name": f"of_{name}", "type": "shapesys", "data": error}]
+        modifiers.append({"name": "luminosity", "type": "normsys", "data": {"hi": 1.1, "lo": 0.9}})
+        if name == "signal":
+            modifiers.append({"name": "cross_section", "type": "normfactor", "data": None})
+        else:
+            varied = {"hi_data": (1.3 * data).tolist(), "lo_data": (data / 2).tolist()}
+            modifiers.append({"name": "scale", "type": "histosys", "data": varied})
+        if name == "eemumu":
+            modifiers.append({"name": "free", "type": "normfactor", "data": None})
+        modifiers.append({"name": "scale", "type": "normsys", "data": {"hi": 2.0, "lo": 0.5}})
+        samples.append({"name": name, "data": data.tolist(), "modifiers": modifiers})
+    seen = {"name": "window", "data": rng.poisson(9, BINS).tolist()}
+    measurement = {"name": "m = 2 GeV", "config": {"poi": "cross_section", "parameters": []}}
+    channels = [{"name": "window", "samples": samples}]
+    return {"channels": channels, "observations": [seen], "measurements": [measurement]}
+
+
+def test_templates_and_all_variations_are_histograms_that_the_card_finds(tmp_path):
+    workspace = shaped(np.random.default_rng(4))
+    card, root = write_datacards(tmp_path / "one", {"2.5": workspace})
+    assert (card.name, root.name) == ("2.5.txt", "2.5.root")
+    head, rates, rows = read_card(card.read_text())
+    ((_, _, named, *patterns),) = head["shapes"]
+    assert (named, patterns) == (root.name, ["$PROCESS", "$PROCESS_$SYSTEMATIC"])
+    kinds = {row[0]: row[1:] for row in rows}
+    assert kinds["scale"] == ["shape", "1", "1", "1"]
+    assert kinds["luminosity"] == ["lnN", *["0.9/1.1"] * 3]
+    assert kinds["free"] == ["rateParam", "window", "eemumu", "1"]
+    assert kinds["window"][0] == "autoMCStats"
+    with uproot.open(root) as file:
+        assert file["data_obs"].values().tolist() == workspace["observations"][0]["data"]
+        for sample, rate in zip(workspace["channels"][0]["samples"], rates, strict=True):
+            content, name = np.array(sample["data"]), sample["name"]
+            assert file[name].values().sum() == pytest.approx(rate, rel=1e-10)
+            np.testing.assert_allclose(file[name].errors(), 0.1 * content)
+            # The signal only has the factor, the others both.
+            ends = (2.0, 0.5) if name == "signal" else (2.6, 0.25)
+            for direction, factor in zip(("Up", "Down"), ends, strict=True):
+                varied = file[f"{name}_scale{direction}"].values()
+                np.testing.assert_allclose(varied, factor * content)
+        assert len(file.keys()) == 1 + 3 * 3
+    again = write_datacards(tmp_path / "two", {"2.5": workspace})
+    assert [path.read_bytes() for path in again] == [card.read_bytes(), root.read_bytes()]

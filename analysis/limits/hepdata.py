@@ -1,6 +1,7 @@
 """The limits as a HEPData submission: an index and one table each for σ·B and g′."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from hepdata_lib import Table, Uncertainty, Variable
 
 from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
@@ -18,48 +20,32 @@ SELECTIONS = {
     "single": "Punzi-net, one cut",
     "best": "network trained with cross-entropy, best cut for each mass",
 }
-METHODS = {"asymptotic": "asymptotic formulas", "counting": "exact Poisson sums"}
+METHODS = {"counting": "exact Poisson sums", "asymptotic": "asymptotic formulas"}
 DIGITS = 4  # digits that are written: simulated samples never support more
-COMMENT = (
-    "Expected upper limits from simulated events; there is no observation. Uncertainties of a "
-    "limit are the bands that contain 68% and 95% of background-only experiments."
+#: By what is observed, if anything is.
+COMMENTS = {
+    "": "Expected upper limits from simulated events; there is no observation. ",
+    "data": "Observed and expected upper limits, and local p-values. ",
+    "pseudo-data": "A rehearsal with simulated events in place of data: not to be submitted. ",
+}
+BANDS = (
+    "Uncertainties of a limit are the bands that contain 68% and 95% of background-only "
+    "experiments."
 )
 
 
-def write_hepdata(folder: Path, limits: Limits, search: Search = RECOIL) -> list[Path]:
+def write_hepdata(
+    folder: Path, limits: Limits, search: Search = RECOIL, observed: Observation | None = None
+) -> list[Path]:
     """Write ``submission.yaml`` and its tables, and return the files.
 
     There are couplings where a cross-section is known. InputError if the folder takes no files.
     """
-    level = f"Expected upper limits at {100 * limits.confidence_level:g}% CL on"
-    coupling = rf"{level} the coupling $g'$ for $\mathcal{{B}}({search.decay})=1$"
-    tables: list[tuple[Any, ...]] = [
-        ("Cross section", "SIG", f"{level} {search.cross_section}", ("SIG*BR", "FB"), np.asarray),
-        ("Coupling", "COUPLING", coupling, ("g'", ""), limits.coupling),
-    ]
-    known = tables if np.isfinite(limits.sigma_over_g2).any() else tables[:1]
     with TemporaryDirectory() as temporary:
-        index = yaml.safe_dump({"comment": COMMENT}, explicit_start=True)
+        comment = COMMENTS[observed.source if observed else ""] + BANDS
+        index = yaml.safe_dump({"comment": comment}, explicit_start=True)
         Path(temporary, "submission.yaml").write_text(index, encoding="utf-8")
-        for name, observable, description, (header, units), transform in known:
-            table = Table(name)
-            table.description, table.location = description, "Data from the simulation"
-            table.keywords = {
-                "reactions": [hepdata_reaction(search.reaction)],
-                "observables": [observable],
-                "cmenergies": [10.58],
-                "phrases": ["Upper limit", f"{search.particle} boson", "Belle II"],
-            }
-            mass = Variable(f"M({search.particle})", is_binned=False, units="GEV")
-            mass.values = limits.mass.tolist()
-            table.variables = [mass]
-            for key, selection in limits.selections.items():
-                for method, words in METHODS.items():
-                    column = _column(header, units, transform(getattr(selection, method)))
-                    column.add_qualifier("SELECTION", SELECTIONS[key])
-                    column.add_qualifier("METHOD", f"CLs, {words}")
-                    column.add_qualifier("LUMINOSITY", limits.luminosity, "FB**-1")
-                    table.variables.append(column)
+        for table in _tables(limits, search, observed):
             table.write_output(temporary)  # a `Submission` leaves an archive in the current folder
         kept = []
         for path in sorted(Path(temporary).glob("*.yaml")):
@@ -69,6 +55,81 @@ def write_hepdata(folder: Path, limits: Limits, search: Search = RECOIL) -> list
         return kept
 
 
+def _tables(limits: Limits, search: Search, observed: Observation | None) -> Iterator[Table]:
+    """Tables of each quantity: expected by all selections and methods, and observed by all."""
+    level = f"upper limits at {100 * limits.confidence_level:g}% CL on"
+    coupling = rf"{level} the coupling $g'$ for $\mathcal{{B}}({search.decay})=1$"
+    quantities: list[tuple[str, ...]] = [
+        ("Cross section", "SIG", f"{level} {search.cross_section}", "SIG*BR", "FB")
+    ]
+    if np.isfinite(limits.sigma_over_g2).any():
+        quantities.append(("Coupling", "COUPLING", coupling, "g'", ""))
+    for name, observable, words, *header in quantities:
+        columns = [
+            _column(
+                *header, limits.coupling(values) if name == "Coupling" else values,
+                selection=SELECTIONS[key], method=f"CLs, {METHODS[method]}",
+                luminosity=limits.luminosity,
+            )
+            for key, selection in limits.selections.items()
+            for method, values in ((one, getattr(selection, one)) for one in METHODS)
+        ]  # fmt: skip
+        about = search, (name, observable, f"Expected {words}")
+        yield _table(*about, limits.mass, columns)
+        if observed is None:
+            continue
+        found = {
+            "expected": (METHODS["counting"], observed.expected),
+            "observed": (METHODS["counting"], observed.limit),
+            "observed, approximate": (METHODS["asymptotic"], observed.asymptotic),
+        }
+        columns = [
+            _column(
+                *header, observed.coupling(values) if name == "Coupling" else values,
+                selection=SELECTIONS["single"], method=f"CLs, {method}, {kind}",
+                luminosity=observed.luminosity,
+            )
+            for kind, (method, values) in found.items()
+        ]  # fmt: skip
+        title = f"Observed {name.lower()}"
+        yield _table(
+            title, f"Observed and expected {words}", observable, search, observed.mass, columns
+        )
+    if observed is not None:
+        columns = [
+            _column(
+                header, "", values, selection=SELECTIONS["single"], luminosity=observed.luminosity
+            )
+            for header, values in (
+                ("Events", observed.count), ("Local p-value", observed.p_value),
+                ("Local significance", observed.significance),
+            )
+        ]  # fmt: skip
+        words = (
+            f"Events in the windows and how likely background alone gives as many; "
+            f"the global p-value is {observed.global_p_value:.2g}"
+        )
+        yield _table(search, ("Local p-value", "PVALUE", words), observed.mass, columns)
+
+
+def _table(
+    search: Search, title: tuple[str, str, str], mass: FloatArray, columns: list[Any]
+) -> Table:
+    """Table of columns by mass (n,), with its name, observable and description."""
+    table = Table(title[0])
+    table.description, table.location = title[2], "Data from the analysis"
+    table.keywords = {
+        "reactions": [hepdata_reaction(search.reaction)],
+        "observables": [title[1]],
+        "cmenergies": [10.58],
+        "phrases": ["Upper limit", f"{search.particle} boson", "Belle II"],
+    }
+    variable = Variable(f"M({search.particle})", is_binned=False, units="GEV")
+    variable.values = mass.tolist()
+    table.variables = [variable, *columns]
+    return table
+
+
 def hepdata_reaction(mathtext: str) -> str:
     r"""Write a reaction as HEPData does: ``e^+e^-\to\gamma X`` is ``E+ E- --> GAMMA X``."""
     words = re.findall(r"\\?[A-Za-z]+'*(?:\^[-+0])?", re.sub(r"_?[{}]|\\mathrm", "", mathtext))
@@ -76,16 +137,22 @@ def hepdata_reaction(mathtext: str) -> str:
     return " ".join(arrow.get(word, re.sub(r"[\\^]", "", word).upper()) for word in words)
 
 
-def _column(name: str, units: str, limits: FloatArray) -> Any:
-    """Limits (H, 5) as medians with bands; a dash where there is none."""
+def _column(
+    name: str, units: str, values: FloatArray, *, luminosity: float, **qualifiers: str
+) -> Any:
+    """Values (n,), or limits (n, 5) as medians with bands; a dash where there is none."""
     column = Variable(name, is_independent=False, is_binned=False, units=units)
     column.digits, column.zero_uncertainties_warning = DIGITS, False
-    known = np.isfinite(limits).all(axis=1, keepdims=True)
-    limits = np.where(known, limits, 0.0)  # bands without width are not written
-    median = limits[:, 2].tolist()
-    column.values = [value if value > 0 else "-" for value in median]
-    for sigmas in (1, 2):
+    for key, words in qualifiers.items():
+        column.add_qualifier(key.upper(), words)
+    column.add_qualifier("LUMINOSITY", luminosity, "FB**-1")
+    rows = values.reshape(len(values), -1)
+    known = np.isfinite(rows).all(axis=1)
+    rows = np.where(known[:, None], rows, 0.0)  # bands without width are not written
+    median = rows[:, rows.shape[1] // 2].tolist()
+    column.values = [value if good else "-" for value, good in zip(median, known, strict=True)]
+    for sigmas in (1, 2) if rows.shape[1] > 1 else ():
         band = Uncertainty(f"{sigmas} sigma", is_symmetric=False)
-        band.set_values_from_intervals(limits[:, [2 - sigmas, 2 + sigmas]].tolist(), median)
+        band.set_values_from_intervals(rows[:, [2 - sigmas, 2 + sigmas]].tolist(), median)
         column.add_uncertainty(band)
     return column

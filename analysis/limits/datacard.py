@@ -38,15 +38,15 @@ def write_datacards(folder: Path, workspaces: Mapping[str, Mapping[str, Any]]) -
     for name, workspace in workspaces.items():
         path = folder / f"{name}.txt"
         bins = len(workspace["observations"][0]["data"])
-        histograms = path.with_suffix(".root") if bins > 1 else None
+        histograms = f"{name}.root" if bins > 1 else None
         with atomic_path(path) as partial:
-            partial.write_text(datacard(workspace, histograms and histograms.name), "utf-8")
+            partial.write_text(datacard(workspace, histograms), "utf-8")
         written.append(path)
         if histograms is not None:
-            with create_root_file(histograms, digest(workspace)) as file:
+            with create_root_file(folder / histograms, digest(workspace)) as file:
                 for title, histogram in _histograms(workspace):
                     file[title] = histogram
-            written.append(histograms)
+            written.append(folder / histograms)
     return written
 
 

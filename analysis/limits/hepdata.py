@@ -59,56 +59,39 @@ def _tables(limits: Limits, search: Search, observed: Observation | None) -> Ite
     """Tables of each quantity: expected by all selections and methods, and observed by all."""
     level = f"upper limits at {100 * limits.confidence_level:g}% CL on"
     coupling = rf"{level} the coupling $g'$ for $\mathcal{{B}}({search.decay})=1$"
-    quantities: list[tuple[str, ...]] = [
-        ("Cross section", "SIG", f"{level} {search.cross_section}", "SIG*BR", "FB")
-    ]
+    quantities = [("Cross section", "SIG", f"{level} {search.cross_section}", ("SIG*BR", "FB"))]
     if np.isfinite(limits.sigma_over_g2).any():
-        quantities.append(("Coupling", "COUPLING", coupling, "g'", ""))
-    for name, observable, words, *header in quantities:
-        columns = [
-            _column(
-                *header, limits.coupling(values) if name == "Coupling" else values,
-                selection=SELECTIONS[key], method=f"CLs, {METHODS[method]}",
-                luminosity=limits.luminosity,
-            )
-            for key, selection in limits.selections.items()
-            for method, values in ((one, getattr(selection, one)) for one in METHODS)
-        ]  # fmt: skip
-        about = search, (name, observable, f"Expected {words}")
-        yield _table(*about, limits.mass, columns)
+        quantities.append(("Coupling", "COUPLING", coupling, ("g'", "")))
+    for name, observable, words, header in quantities:
+        is_coupling = name == "Coupling"
+        columns = []
+        for key, selection in limits.selections.items():
+            for method, of in METHODS.items():
+                values = getattr(selection, method)
+                shown = limits.coupling(values) if is_coupling else values
+                about = SELECTIONS[key], f"CLs, {of}", limits.luminosity
+                columns.append(_column(header, shown, *about))
+        yield _table(search, (name, observable, f"Expected {words}"), limits.mass, columns)
         if observed is None:
             continue
-        found = {
-            "expected": (METHODS["counting"], observed.expected),
-            "observed": (METHODS["counting"], observed.limit),
-            "observed, approximate": (METHODS["asymptotic"], observed.asymptotic),
-        }
-        columns = [
-            _column(
-                *header, observed.coupling(values) if name == "Coupling" else values,
-                selection=SELECTIONS["single"], method=f"CLs, {method}, {kind}",
-                luminosity=observed.luminosity,
-            )
-            for kind, (method, values) in found.items()
-        ]  # fmt: skip
-        title = f"Observed {name.lower()}"
-        yield _table(
-            title, f"Observed and expected {words}", observable, search, observed.mass, columns
-        )
+        columns = []
+        for method, kind, values in (
+            ("counting", "expected", observed.expected),
+            ("counting", "observed", observed.limit),
+            ("asymptotic", "observed", observed.asymptotic),
+        ):
+            about = SELECTIONS["single"], f"CLs, {METHODS[method]}, {kind}", observed.luminosity
+            shown = observed.coupling(values) if is_coupling else values
+            columns.append(_column(header, shown, *about))
+        title = f"Observed {name.lower()}", observable, f"Observed and expected {words}"
+        yield _table(search, title, observed.mass, columns)
     if observed is not None:
-        columns = [
-            _column(
-                header, "", values, selection=SELECTIONS["single"], luminosity=observed.luminosity
-            )
-            for header, values in (
-                ("Events", observed.count), ("Local p-value", observed.p_value),
-                ("Local significance", observed.significance),
-            )
-        ]  # fmt: skip
-        words = (
-            f"Events in the windows and how likely background alone gives as many; "
-            f"the global p-value is {observed.global_p_value:.2g}"
-        )
+        about = SELECTIONS["single"], "CLs, exact Poisson sums", observed.luminosity
+        found = {"Events": observed.count, "Local p-value": observed.p_value}
+        found["Local significance"] = observed.significance
+        columns = [_column((key, ""), np.asarray(of, float), *about) for key, of in found.items()]
+        words = "Events in the windows, and how likely background alone is to give as many"
+        words += f"; global p-value {observed.global_p_value:.2g}"
         yield _table(search, ("Local p-value", "PVALUE", words), observed.mass, columns)
 
 
@@ -138,19 +121,20 @@ def hepdata_reaction(mathtext: str) -> str:
 
 
 def _column(
-    name: str, units: str, values: FloatArray, *, luminosity: float, **qualifiers: str
+    header: tuple[str, str], values: FloatArray, selection: str, method: str, luminosity: float
 ) -> Any:
     """Values (n,), or limits (n, 5) as medians with bands; a dash where there is none."""
+    name, units = header
     column = Variable(name, is_independent=False, is_binned=False, units=units)
     column.digits, column.zero_uncertainties_warning = DIGITS, False
-    for key, words in qualifiers.items():
-        column.add_qualifier(key.upper(), words)
+    column.add_qualifier("SELECTION", selection)
+    column.add_qualifier("METHOD", method)
     column.add_qualifier("LUMINOSITY", luminosity, "FB**-1")
-    rows = values.reshape(len(values), -1)
-    known = np.isfinite(rows).all(axis=1)
-    rows = np.where(known[:, None], rows, 0.0)  # bands without width are not written
+    rows = values.reshape(len(values), -1).copy()
+    unknown = np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist()
+    rows[unknown] = 0.0  # bands without width are not written
     median = rows[:, rows.shape[1] // 2].tolist()
-    column.values = [value if good else "-" for value, good in zip(median, known, strict=True)]
+    column.values = ["-" if row in unknown else value for row, value in enumerate(median)]
     for sigmas in (1, 2) if rows.shape[1] > 1 else ():
         band = Uncertainty(f"{sigmas} sigma", is_symmetric=False)
         band.set_values_from_intervals(rows[:, [2 - sigmas, 2 + sigmas]].tolist(), median)

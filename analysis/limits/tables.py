@@ -32,7 +32,7 @@ def write_observed(folder: Path, seen: Observation) -> list[Path]:
     columns["effective_events"] = seen.effective_events
     columns |= dict(zip(_BANDS, seen.expected.T, strict=True))
     columns["expected_coupling"] = seen.coupling(seen.expected)[:, 2]
-    columns |= {"count": seen.count, "observed_fb": seen.limit}
+    columns |= {"count": seen.count.astype(float), "observed_fb": seen.limit}
     columns |= {"observed_coupling": seen.coupling(seen.limit), "local_p_value": seen.p_value}
     columns["background_error"] = seen.background_error
     return _write(folder / "observed", columns, seen.hypothesis)

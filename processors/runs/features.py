@@ -17,6 +17,7 @@ from hist import loc
 
 from punzinet.analysis.io import files
 from punzinet.analysis.io.histograms import Spectra, write_spectra
+from punzinet.analysis.io.note import write_cutflow
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
@@ -64,7 +65,8 @@ def run_features(
     files.refuse_links(output.root, [str(within / name) for name in chosen.datasets])
     with open_reading(chosen, output.ledger(stage), execution, **options) as reading:
         own = [f"{name}.parquet" for name in planned(reading.ledger / "features")]
-        folder = _work_folder(tensors, own, written)
+        tables = [written[0].with_suffix(suffix) for suffix in (".csv", ".tex")]
+        folder = _work_folder(tensors, own, [*written, *tables])
         make = partial(_make_tensors, reading, given, folder)
         (windows, peaks), processor, chunks = reading.repeat(make)
         known = {part["tensor"]: part["digest"] for part in chunks.values()}
@@ -85,6 +87,7 @@ def run_features(
         twice += duplicates.say_twice(dataset, parts, shared[name], chosen.luminosity_of(name))
     missing = {"missing": reading.gaps()} if reading.allow_missing else {}
     files.write_json(written[0], {"provenance": settings, "datasets": fates})
+    written += write_cutflow(written[0], fates)
     found = {"datasets": complete, "twice": twice, **missing}
     files.write_json(written[1], {"provenance": settings, **found})
     return dict.fromkeys(written, "") | {tensors / name: known[name] for name in known}

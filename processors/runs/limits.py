@@ -10,12 +10,14 @@ import pyhf
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder, provenance
+from punzinet.analysis.limits.datacard import write_datacards
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import BANDS, Limits, SelectionLimits, read_sigma_over_g2
 from punzinet.analysis.limits.sidebands import measure_sidebands
+from punzinet.analysis.limits.tables import write_expected
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
 from punzinet.analysis.training.data import load_sample
@@ -79,6 +81,7 @@ def run_limits(
     limits.write(output.limits, about)
     workspaces = _write_workspaces(output.workspaces, experiments["single"])
     tables = write_hepdata(output.limits.parent / "hepdata", limits, windows.search)
+    tables += write_expected(output.limits.parent, limits)
     written = [output.limits, *workspaces, *tables]
     if spectra and bands:
         of_bands = windows, settings.sidebands, bands, spectra
@@ -119,7 +122,7 @@ def _sigma_over_g2(manifest: Manifest, output: OutputFolder, mass: FloatArray) -
 
 
 def _write_workspaces(folder: Path, experiments: Sequence[CountingExperiment | None]) -> list[Path]:
-    """Write the HistFactory workspace of every hypothesis that has a limit."""
+    """Write the HistFactory workspace and the datacard of every hypothesis that has a limit."""
     known = {folder / f"{one.mass:g}.json": one.workspace() for one in experiments if one}
     # All as one workspace: pyhf resolves its schema anew whenever it is asked.
     parts = ("channels", "observations", "measurements")
@@ -128,4 +131,5 @@ def _write_workspaces(folder: Path, experiments: Sequence[CountingExperiment | N
         pyhf.schema.validate(together | {"version": "1.0.0"}, "workspace.json")
     for path, workspace in known.items():
         write_json(path, workspace)
-    return [*known]
+    cards = write_datacards(folder.with_name("datacards"), {p.stem: w for p, w in known.items()})
+    return [*known, *cards]

@@ -5,6 +5,7 @@ from typing import Any
 
 from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, write_spectra
+from punzinet.analysis.io.note import write_cutflow
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest
@@ -77,7 +78,7 @@ def run_selection(
             "in_windows": {stage: observed[i].tolist() for i, stage in enumerate(STAGES)},
         }
     write_json(output.selection_cutflow, content)
-    return written
+    return written + write_cutflow(output.selection_cutflow, datasets)
 
 
 def _comparison(manifest: Manifest, network: PunziNet, *, unblind: bool) -> Comparison | None:

@@ -106,7 +106,7 @@ def test_every_entry_is_accounted_for_and_results_say_where_they_come_from(done)
 
 def test_processes_on_other_cores_write_the_same_bytes(done, tmp_path, ntuples):
     run(make_manifest(ntuples), tmp_path, "futures")
-    assert len(contents(tmp_path)) == 4 + 2 + 1 + 3
+    assert len(contents(tmp_path)) == 4 + 2 + 1 + 5
     assert contents(tmp_path) == contents(done.root)
 
 

@@ -1,6 +1,8 @@
+import csv
 import json
 import math
 
+import cabinetry
 import numpy as np
 import pyhf
 import pytest
@@ -13,7 +15,10 @@ from small_runs import make_features, save_network, untrained
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
+from punzinet.analysis.limits.hepdata import write_hepdata
+from punzinet.analysis.limits.observed import Observation, Upcrossings
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
+from punzinet.analysis.limits.tables import write_observed
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.trial import Trial
@@ -88,6 +93,91 @@ def test_hepdata_takes_the_submission(done):
     table = yaml.safe_load((folder / "cross_section.yaml").read_text())
     assert len(table["dependent_variables"]) == 4
     assert len(table["independent_variables"][0]["values"]) == 6
+
+
+def observation(source="data"):
+    """Counts at all hypotheses and points between them."""
+    mass = np.linspace(1.0, 6.0, 11)
+    column, hypothesis = np.linspace(1.0, 2.0, 11), np.arange(11) % 2 == 0
+    expected = np.outer(column, [0.5, 0.7, 1.0, 1.4, 2.0])
+    known = np.where(mass == 2, 4e4, np.nan)
+    return Observation(
+        source=source, injected={}, luminosity=0.8, confidence_level=0.9, network="punzi-00",
+        cut=0.3, mass=mass, hypothesis=hypothesis, efficiency=column / 5, background=column,
+        background_error=column / 9, effective_events=9 * column, count=np.arange(11),
+        expected=expected, limit=1.2 * column, asymptotic=1.1 * column, p_value=0.4 / column,
+        significance=column, sigma_over_g2=known, global_p_value=0.03, global_error=0.01,
+        experiments=100, upcrossings=Upcrossings(0.1, 1.0, 0.04),
+    )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.parametrize(("source", "said"), [("data", "Observed"), ("pseudo-data", "not to be")])
+def test_hepdata_takes_what_is_observed(done, tmp_path, source, said):
+    seen = observation(source)
+    write_hepdata(tmp_path, Limits.read(done.limits), observed=seen)
+    validator = FullSubmissionValidator()
+    assert validator.validate(directory=str(tmp_path)), validator.get_messages()
+    assert said in (tmp_path / "submission.yaml").read_text()
+    table = yaml.safe_load((tmp_path / "observed_cross_section.yaml").read_text())
+    expected, exact, approximate = table["dependent_variables"]
+    assert [q["value"] for q in exact["qualifiers"]][1] == "CLs, exact Poisson sums, observed"
+    assert [row["value"] for row in exact["values"]] == pytest.approx(seen.limit, rel=1e-3)
+    assert [row["value"] for row in approximate["values"]] == pytest.approx(
+        seen.asymptotic, rel=1e-3
+    )
+    assert len(expected["values"][0]["errors"]) == 2
+    coupling = yaml.safe_load((tmp_path / "observed_coupling.yaml").read_text())
+    known = [row["value"] for row in coupling["dependent_variables"][1]["values"]]
+    assert known[2] == pytest.approx(math.sqrt(seen.limit[2] / 4e4), rel=1e-3)
+    assert {*known[:2], *known[3:]} == {"-"}
+    local = yaml.safe_load((tmp_path / "local_p-value.yaml").read_text())
+    assert [v["value"] for v in local["dependent_variables"][0]["values"]] == seen.count.tolist()
+
+
+def test_tables_of_results_are_what_the_files_say(done, tmp_path):
+    limits = Limits.read(done.limits)
+    folder = done.limits.parent
+    with (folder / "limits.csv").open(newline="") as file:
+        rows = [*csv.DictReader(file)]
+    single = limits.selections["single"]
+    assert [float(row["mass_gev"]) for row in rows] == limits.mass.tolist()
+    for name, values in (("median", 2), ("+1sigma", 3), ("-2sigma", 0)):
+        column = [float(row[f"expected_{name}_fb"]) for row in rows]
+        np.testing.assert_array_equal(column, single.counting[:, values])
+    assert [bool(row["expected_coupling"]) for row in rows] == [False, True] + [False] * 4
+    assert (folder / "limits.tex").read_text().count(r"\\" + "\n") == 7
+    seen = observation()
+    table, latex = write_observed(tmp_path, seen)
+    with table.open(newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert [float(row["count"]) for row in rows] == seen.count.tolist()
+    assert [float(row["local_p_value"]) for row in rows] == seen.p_value.tolist()
+    body = latex.read_text().splitlines()
+    assert len([line for line in body if line.endswith(r"\\")]) == 7  # the hypotheses alone
+    assert all(line.count("&") == 8 for line in body if "&" in line)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_cabinetry_finds_the_same_fit_and_the_same_limits(done):
+    limits = Limits.read(done.limits)
+    path = done.workspaces / f"{limits.mass[1]:g}.json"
+    model, data = cabinetry.model_utils.model_and_data(workspace := json.loads(path.read_text()))
+    precise = {"poi_tolerance": 1e-4, "tolerance": 1e-3}
+    found = cabinetry.fit.limit(model, data, confidence_level=0.9, **precise)
+    expected = limits.selections["single"].asymptotic[1]
+    np.testing.assert_allclose(found.expected_limit, expected, rtol=1e-3)
+    # A fit of twice the background is the difference over the signal that 1 fb makes.
+    (background,) = workspace["observations"][0]["data"]
+    signal = workspace["channels"][0]["samples"][0]["data"][0]
+    workspace["observations"][0]["data"] = [2 * background]
+    model, data = cabinetry.model_utils.model_and_data(workspace)
+    fit, strength = cabinetry.fit.fit(model, data), model.config.poi_index
+    best, value = pyhf.infer.mle.fit(data, model, return_fitted_val=True)
+    assert fit.bestfit[strength] == pytest.approx(best[strength], rel=1e-3)
+    assert fit.bestfit[strength] == pytest.approx(background / signal, rel=1e-3)
+    assert fit.best_twice_nll == pytest.approx(value, rel=1e-3)
 
 
 def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path):

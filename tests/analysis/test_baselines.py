@@ -108,8 +108,7 @@ def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(judge):
     low[:, 0] = np.linspace(1.0, 2.0, 7)
     rectangular = judge_rectangular(judge, "one", RectangularCuts(low, high)).selection
     events = judge.judging_fold
-    first = events.events.features[0].astype(float)
-    expected, _ = judge.judge(events.rank(first), low[:, 0])
+    expected, _ = judge.judge(events.rank(events.events.features[0].astype(float)), low[:, 0])
     for column in ("sigma_min", "sigma_min_error"):
         columns = (getattr(selection, column) for selection in (rectangular, expected))
         np.testing.assert_allclose(*columns, rtol=1e-12)

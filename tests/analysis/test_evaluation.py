@@ -103,8 +103,7 @@ def test_evaluation_and_loss_scale_alike():
     half = judge(events).half
     _, *columns, fold = map(torch.from_numpy, vars(events).values())
     loss = PunziLoss.of_sample(MASS, *columns, luminosity=50.0)
-    judging = events.fold == FOLDS.test
-    hard = torch.from_numpy(events.x[judging] >= 0).double()
+    hard = torch.from_numpy(events.x[events.fold == FOLDS.test] >= 0).double()
     value = loss(hard, *(c[fold == FOLDS.test] for c in columns))
     assert value.item() == pytest.approx(half.sigma_min.mean(), rel=1e-12)
 

@@ -47,8 +47,7 @@ def test_improved_form_differs_by_its_constant_only():
 def test_numpy_torch_and_numba_agree(figure, efficiency, background):
     expected = float(figure.sigma_min(efficiency, background, 50.0))
     tensors = (torch.tensor([x], dtype=torch.float64) for x in (efficiency, background))
-    tensor = figure.sigma_min(*tensors, 50.0)
-    assert tensor.item() == pytest.approx(expected, rel=1e-14)
+    assert figure.sigma_min(*tensors, 50.0).item() == pytest.approx(expected, rel=1e-14)
     compiled = COMPILED(math.sqrt(background), figure.constant, figure.a, figure.b)
     assert compiled / (efficiency * 50.0) == pytest.approx(expected, rel=1e-14)
     assert np.isinf(figure.sigma_min(np.zeros(2), np.array([0.0, 3.0]), 50.0)).all()

@@ -165,8 +165,7 @@ def test_the_report_works_in_a_browser(copy, browser):
         said.add(browser.find_element(By.CSS_SELECTOR, yields).text)
     assert len(said) == len(chooser.options) == 7
     assert HOSTILE in browser.find_element(By.CSS_SELECTOR, yields).text
-    loaded = browser.execute_script("return performance.getEntriesByType('resource').length")
-    assert loaded == 0
+    assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
 
 
 @pytest.mark.slow

@@ -141,8 +141,7 @@ def test_a_damaged_result_is_refused(finished, tmp_path, number, record_property
 )
 def test_a_stage_gets_over_what_is_left_behind(*, chain, finished, tmp_path, left, stage, survived):
     """It is done again, or the sentence says what to do; and that helps."""
-    following = chain.stages[chain.stages.index(stage) + 1]
-    folder = chain.before(following, tmp_path / "run")
+    folder = chain.before(chain.stages[chain.stages.index(stage) + 1], tmp_path / "run")
     output = folder / "output"
     if stage == "train":
         shutil.copy(finished / CHECKPOINT, folder / CHECKPOINT)

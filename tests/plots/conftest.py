@@ -131,8 +131,7 @@ def make_phase(rng, label, span, rate, epochs):
     loss = span[1] + (span[0] - span[1]) * np.exp(-5 * epoch / epochs)
     losses = loss * rng.normal(1, 0.01, epochs), 1.02 * loss * rng.normal(1, 0.005, epochs)
     rates = np.where(epoch > 0.8 * epochs, np.nan, rate * 0.5 ** (6 * epoch // epochs))
-    columns = epoch, *losses, rates
-    return Phase("a phase", label, dict(zip(COLUMNS, columns, strict=True)))
+    return Phase("a phase", label, dict(zip(COLUMNS, (epoch, *losses, rates), strict=True)))
 
 
 def make_features(rng: np.random.Generator, scale: float) -> tuple[np.ndarray, np.ndarray]:

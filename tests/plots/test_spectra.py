@@ -64,8 +64,7 @@ def test_labels_say_what_is_seen_and_not_whose_it_is(figure):
 def test_each_feature_has_two_panels_and_empty_places_stay_empty():
     shown = [axes for axes in OF_FEATURES.axes if axes.axison]
     assert len(shown) == 6
-    labels = {axes.get_xlabel() for axes in shown}
-    assert labels == {"", RECOIL.features[0].axis_label, "other"}
+    assert {axes.get_xlabel() for axes in shown} == {"", RECOIL.features[0].axis_label, "other"}
 
 
 def test_intervals_are_those_of_a_poisson_distribution():

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from small_data import InMemory, kinematics_of, make_events, make_manifest, to_cms, with_beams
 
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.processors import candidates
-from punzinet.processors.candidates import KEPT, READ, SAME_CHARGE, read_candidates
+from punzinet.processors.candidates import KEPT, READ, SAME_CHARGE, read_candidates, read_column
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.ntuples.preflight import InputFile
 
@@ -117,3 +118,40 @@ def test_columns_that_the_search_names_are_features_and_may_be_missing():
     # One may be the variable of the windows as well.
     search = {"variable": "roe", "columns": {"roe": {"unit": "GeV"}}}
     np.testing.assert_array_equal(read(events, search=search).variable, events["roe"])
+
+
+def column(values, kind=InMemory):
+    """Values of branch b of entries 10 to 13."""
+    return kind({"b": np.array(values)}, 10, 14)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int32])
+def test_numbers_that_stand_for_a_missing_value_are_none(kind):
+    events = column(np.array([1, -999, 7, 2], dtype=kind))
+    np.testing.assert_array_equal(read_column(events, "b"), events["b"])
+    found = read_column(events, "b", (-999.0, 1e300, 2.0))
+    np.testing.assert_array_equal(found, [1, np.nan, 7, np.nan])
+    rounded = column(np.array([3.4e38, 0.1, 3.0, 1.0], dtype=np.float32))
+    found = read_column(rounded, "b", (3.4e38, 0.1))
+    np.testing.assert_array_equal(found, [np.nan, np.nan, 3, 1])
+
+
+class Damaged(InMemory):
+    """Events whose columns cannot be read."""
+
+    def __getitem__(self, name):
+        raise OSError("expected 100 bytes\nand much more")
+
+
+@pytest.mark.parametrize(
+    ("events", "branch", "sentence"),
+    [
+        (column(np.zeros(4), Damaged), "b", r"^x.root: branch b cannot be read between entries "
+         r"10 and 14 \(expected 100 bytes\); the file is damaged, make or fetch it again\.$"),
+        (column(np.zeros(4)), "c", r"^Dataset d: x\.root has no branch c\.$"),
+        (column(np.zeros(3)), "b", "holds 3 instead of 4 entries from entry 10 on"),
+    ],
+)  # fmt: skip
+def test_damage_inside_of_a_file_is_located(events, branch, sentence):
+    with pytest.raises(InputError, match=sentence):
+        read_column(events, branch)

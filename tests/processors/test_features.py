@@ -143,8 +143,7 @@ def test_what_is_written_is_read_by_everybody(run, tmp_path):
     for name in expected.columns:
         np.testing.assert_array_equal(read[name], expected[name])
         np.testing.assert_array_equal(also[name].to_pandas(), expected[name])
-    tensor = torch.from_numpy(also[list(FEATURES)].to_numpy(writable=True))
-    assert tensor.dtype == torch.float32
+    assert torch.from_numpy(also[list(FEATURES)].to_numpy(writable=True)).dtype == torch.float32
     metadata = pq.ParquetFile(paths[0]).metadata
     assert metadata.num_row_groups == 1
     group = metadata.row_group(0)

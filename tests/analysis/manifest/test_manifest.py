@@ -47,8 +47,7 @@ def test_the_projects_own_manifest_whether_it_has_been_simulated_or_not(tmp_path
     found = manifest.correction, paper.generated(0.1), paper.datasets["tautau"].luminosity
     assert found == (0.9, 20000, 1000)
     assert paper.digest != manifest.digest
-    made = {"tautau": {"entries": 7}}
-    write_json(output.simulation_record, {"datasets": made})
+    write_json(output.simulation_record, {"datasets": {"tautau": {"entries": 7}}})
     after = load_manifest(PROJECT, output)
     assert (manifest.datasets["tautau"].entries, after.datasets["tautau"].entries) == (None, 7)
     assert after.digest == manifest.digest

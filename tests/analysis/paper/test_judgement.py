@@ -102,8 +102,7 @@ def test_a_smooth_selection_has_roughness_one(total, weight):
 
 def test_steps_are_found_and_nothing_is_not_smooth():
     rng = np.random.default_rng(3)
-    jagged = 0.4 + 0.15 * rng.standard_normal(len(MASS)).clip(-2, 2)
-    assert drawn(jagged, 1000, rng) > 5
+    assert drawn(0.4 + 0.15 * rng.standard_normal(len(MASS)).clip(-2, 2), 1000, rng) > 5
     assert np.isnan(drawn(np.zeros(87), 100, rng))
 
 

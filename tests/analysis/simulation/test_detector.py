@@ -73,8 +73,7 @@ def test_drift_chamber_ends_where_it_says():
 
 def test_muon_identification_has_a_plateau_and_a_threshold():
     p = np.array([0.2, MUONS.threshold, 5.0, 5.0, 5.0, 5.0])
-    angle = np.array([90.0, 90, 90, 25, 140, 19.9])
-    tracks = at_angle(np.hypot(p, MUON_MASS), angle, MUON_MASS)
+    tracks = at_angle(np.hypot(p, MUON_MASS), np.array([90.0, 90, 90, 25, 140, 19.9]), MUON_MASS)
     found = steps(tracks, central(6))[1] / MUONS.barrel_efficiency
     barrel, endcap = MUONS.barrel_efficiency, MUONS.endcap_efficiency
     np.testing.assert_allclose(found[1:], [barrel / 2, barrel, endcap, endcap, 0], rtol=1e-6)
@@ -154,8 +153,7 @@ def test_smeared_curvature_and_angles_have_the_stated_widths(scale):
 def test_tails_are_as_frequent_as_stated():
     settings = Tracking(scattering_resolution=0.0, tail_fraction=0.2, tail_scale=4.0)
     true = momenta(on_shell(np.tile([3.0, 0.0, 0.0], (200_000, 1)), MUON_MASS))
-    seen = simulated.smear(np.random.default_rng(4), true, settings)
-    pull = (3 / seen.pt - 1) / 0.003
+    pull = (3 / simulated.smear(np.random.default_rng(4), true, settings).pt - 1) / 0.003
     assert pull.var() == pytest.approx(0.8 + 0.2 * 16, rel=0.03)
     assert np.mean(np.abs(pull) > 4) == pytest.approx(0.2 * 0.3173, rel=0.05)
 

@@ -42,8 +42,7 @@ def dalitz_integral(mass):
     ends = (lambda e: limit(e, -1)), (lambda e: limit(e, 1))
     integral, _ = dblquad(integrand, MUON_MASS, highest, *ends, epsrel=1e-5)
     electric = (4 * np.pi * ALPHA) ** 2
-    rate = electric / S**2 * S / 2 * 2 / 3 * integral / (32 * np.pi**3) / (2 * S)
-    return FB_PER_GEV2 * rate
+    return FB_PER_GEV2 * (electric / S**2 * S / 2 * 2 / 3 * integral / (32 * np.pi**3) / (2 * S))
 
 
 @pytest.mark.parametrize("mass", [0.1, 0.5, 3.0, 8.7])

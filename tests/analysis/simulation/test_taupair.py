@@ -96,8 +96,7 @@ def test_daughters_follow_the_matrix_element(pion):
         lambda p, q: np.hypot(*(p + q)[:, 1:3].T),
         across,
     ):
-        ours = of(made[:, 0], made[:, 1])
-        assert probability(ours, of(plus, minus), weight, bins=25) > 1e-4
+        assert probability(of(made[:, 0], made[:, 1]), of(plus, minus), weight, bins=25) > 1e-4
 
 
 def spectrum_mean(f, low=X0, high=1):

@@ -16,8 +16,7 @@ from punzinet.analysis.training.data import load_sample, open_sample
 
 
 def training(sample, batch_size, **more):
-    rng = np.random.default_rng(1)
-    return pack(sample, sample.training, batch_size, rng, **more)
+    return pack(sample, sample.training, batch_size, np.random.default_rng(1), **more)
 
 
 def of_batches(packed, epoch):

@@ -42,8 +42,7 @@ def columns():
 def write(folder, columns, chunk):
     for name, table in columns.items():
         (folder / name).mkdir(parents=True)
-        process = pa.array(table["process"]).dictionary_encode()
-        whole = pa.table(table | {"process": process})
+        whole = pa.table(table | {"process": pa.array(table["process"]).dictionary_encode()})
         for start in range(0, len(whole), chunk):
             rows = whole.slice(start, chunk)
             pq.write_table(rows, folder / name / f"file-{start}-{start + len(rows)}.parquet")

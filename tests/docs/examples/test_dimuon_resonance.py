@@ -58,16 +58,14 @@ def test_windows_lie_around_the_mass_itself(folder):
 
 
 def test_tensors_hold_the_features_and_the_mass_of_the_pair(folder):
-    manifest = yaml.safe_load((folder / EXAMPLE.name).read_text())
-    features = manifest["search"]["features"]
+    features = yaml.safe_load((folder / EXAMPLE.name).read_text())["search"]["features"]
     windows = Windows.read(OutputFolder(folder / "output").windows)
     table = pl.read_parquet(folder / "output" / "tensors" / "*" / "*.parquet")
     assert [n for n, kind in table.schema.items() if kind == pl.Float32] == features
     assert "m_mumu" in table.columns
     signal = table.filter(pl.col("process") == "signal")
     distance = (signal["m_mumu"] - signal["mass"]).abs().to_numpy()
-    own = windows.index_of(signal["mass"].to_numpy())
-    assert (distance < 2 * windows.sigma[own]).all()
+    assert (distance < 2 * windows.sigma[windows.index_of(signal["mass"].to_numpy())]).all()
     # The resonance recoils against a photon.
     background = table.filter(pl.col("process") != "signal")
     assert abs(signal["m2_recoil"].median()) < 0.2 < background["m2_recoil"].median()

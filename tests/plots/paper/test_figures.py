@@ -99,8 +99,7 @@ def test_the_diagram_has_every_neuron_and_every_connection(figures):
 
 
 def test_a_sphere_has_its_radius_and_its_area():
-    centred = np.indices((31, 31, 31)) / 30 - 0.5
-    triangles = isosurface(np.linalg.norm(centred, axis=0), 0.4)
+    triangles = isosurface(np.linalg.norm(np.indices((31, 31, 31)) / 30 - 0.5, axis=0), 0.4)
     np.testing.assert_allclose(np.linalg.norm(triangles - 0.5, axis=-1), 0.4, atol=2e-3)
     a, b, c = np.moveaxis(triangles, 1, 0)
     area = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=-1).sum()

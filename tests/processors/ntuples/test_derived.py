@@ -27,8 +27,7 @@ def saved_network(cut):
     network = untrained(FEATURES[::-1])
     # Half of all features uniform in the range of the training are on either side of `CUT`.
     uniform = np.random.default_rng(1).uniform(*range_of(network.features), (1000, 4))
-    shift = CUT - float(np.median(network.logit_numpy(uniform)))
-    network.linear_layers[-1].bias.data += shift
+    network.linear_layers[-1].bias.data += CUT - float(np.median(network.logit_numpy(uniform)))
     return SavedNetwork(network, ONE_WINDOW, cut, {}, {})
 
 

@@ -10,8 +10,8 @@ import uproot
 from small_data import damage, make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.manifest.datasets import BRANCHES
-from punzinet.processors.ntuples.preflight import preflight
+from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
+from punzinet.processors.ntuples.preflight import find_columns, preflight
 
 
 @pytest.fixture
@@ -19,8 +19,7 @@ def check(ntuples):
     """Preflight of the small files with another background: what is found of that."""
 
     def run(background):
-        manifest = make_manifest({"signal": ntuples["signal"], "tautau": background})
-        files, _ = preflight(manifest)
+        files, _ = preflight(make_manifest({"signal": ntuples["signal"], "tautau": background}))
         return [file for file in files if file.dataset == "tautau"]
 
     return run
@@ -153,3 +152,62 @@ def test_files_of_all_names_are_those_files_and_get_names_of_their_own(tmp_path,
     assert len({*stems}) == len(names)
     assert stems[2] == "a.1"
     assert all(stem[0].isalnum() and "/" not in stem for stem in stems)
+
+
+ALL = dict.fromkeys(BRANCHES.values(), "double")
+
+
+def dataset(process="tautau", **settings):
+    base = {"name": process, "process": process, "files": ["x.root"]}
+    base |= {"generated": 10} if process == "signal" else {"luminosity": 1.0}
+    return Dataset.model_validate(base | settings)
+
+
+def without(column):
+    return {name: kind for name, kind in ALL.items() if name != BRANCHES[column]}
+
+
+def test_only_signal_of_several_masses_needs_the_generated_mass():
+    for other in (dataset("signal", mass=1.0), dataset()):
+        find_columns(other, "x.root", without("generated_mass"))
+    with pytest.raises(InputError, match="`generated_mass` is read from"):
+        find_columns(dataset("signal"), "x.root", without("generated_mass"))
+
+
+def test_aliases_lead_to_other_branches_also_of_what_the_search_reads_besides():
+    branches = {**without("px1"), "mu_px": "double", "roe": "float", "roeE": "double"}
+    found = find_columns(dataset(branches={"px1": "mu_px"}), "x.root", branches, ["roe"])
+    assert (found["px1"], found["py1"], found["roe"]) == ("mu_px", BRANCHES["py1"], "roe")
+    other = dataset(branches={"px1": "mu_px", "roe": "roeE"})
+    assert find_columns(other, "x.root", branches, ["roe"])["roe"] == "roeE"
+
+
+@pytest.mark.parametrize(
+    ("branches", "further", "aliases", "sentence"),
+    [
+        ({**without("px1"), "daughter__bo0__cm__sppx": "double"}, [], {},
+         r"Dataset tautau: tree variables of x\.root has no branch daughter__bo0__cm__sppx__bc, "
+         r"which `px1` is read from; nearest are daughter__bo0__cm__sppx; name"),
+        ({"Q": "double"}, [], {}, r"`experiment` is read from; name the right one"),
+        # Half of a group is an error.
+        (without("beam_py"), [], {}, "has no branch beamPy"),
+        (without("charge2"), [], {}, f"has no branch {BRANCHES['charge2']}"),
+        # What the search reads or the manifest names has to be there.
+        (without("charge1"), ["charge1"], {}, "`charge1` is read from"),
+        (ALL, ["roe"], {}, "has no branch roe, which `roe` is read from"),
+        (ALL, [], {"weight": "w8"}, "has no branch w8"),
+        *(({**ALL, BRANCHES["pz2"]: kind}, [], {}, "has to be one number for every entry")
+          for kind in ("std::vector<double>", "double[]", "double[3]", "char*")),
+    ],
+)  # fmt: skip
+def test_a_branch_that_is_missing_or_no_number_is_named(branches, further, aliases, sentence):
+    with pytest.raises(InputError, match=sentence):
+        find_columns(dataset(branches=aliases), "x.root", branches, further)
+
+
+def test_branches_have_the_names_of_basf2_and_momenta_in_the_cms_others():
+    charge = "daughter__bo0__cm__spcharge__bc"
+    cms = dataset(frame="cms", branches={"pz2": "mine"}).branch_of
+    assert cms["py2"] == "daughter__bo1__cm__spuseCMSFrame__bopy__bc__bc"
+    assert (BRANCHES["pz2"], BRANCHES["charge1"]) == ("daughter__bo1__cm__sppz__bc", charge)
+    assert (cms["pz2"], cms["charge1"]) == ("mine", charge)

@@ -1,6 +1,8 @@
-"""Processes that are killed without a warning, again and again, until the stage completes."""
+"""Processes that are killed, again and again, and disks that are full or cannot be written to."""
 
 import contextlib
+import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -8,12 +10,15 @@ import subprocess
 import numpy as np
 import psutil
 import pytest
+from outputs import contents
 
 from punzinet.stages import CHAIN
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 EVERY_STAGE = pytest.mark.parametrize("stage", [*CHAIN, "report"])
 KILLS = 4
+PAGE = resource.getpagesize()
+SHARES = (0.0, 0.5)  # of what a stage writes there is room for
 
 
 @EVERY_STAGE
@@ -97,3 +102,57 @@ def test_a_second_run_is_refused_while_the_first_is_at_work(chain, tmp_path, rec
     assert first.wait(280) == 0, (folder / "said").read_text()
     chain.check(folder, "features")
     record_property("faults", 2)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk in memory."""
+    if os.getuid() != 0:
+        pytest.skip("only the superuser may mount a disk")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", tmp_path]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"the system mounts no disk: {done.stderr}")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+def remount(disk, option):
+    subprocess.run(["mount", "-o", f"remount,{option}", disk], check=True)
+
+
+@EVERY_STAGE
+def test_a_full_disk_ends_in_a_sentence_and_costs_nothing(chain, disk, stage, survived):
+    chain.before(stage, disk)
+    for share in SHARES:
+        pages = shutil.disk_usage(disk).used // PAGE + int(share * (chain.added[stage] // PAGE))
+        remount(disk, f"size={pages * PAGE}")
+        said = chain.refused(disk, stage)
+        assert "No space left on device. Make room there, and run the same command" in said
+    remount(disk, "size=256m")
+    chain.complete(disk, stage)
+    survived(disk, stage, faults=len(SHARES))
+
+
+@EVERY_STAGE
+def test_a_quota_ends_in_a_sentence(chain, tmp_path, stage):
+    """Not even a small file can be written; this needs no superuser."""
+    folder = chain.before(stage, tmp_path)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+
+    said = chain.refused(folder, stage, preexec_fn=limit)
+    assert "File too large. Make room there, and run the same command" in said
+    assert str(folder / "output") in said or "output/" in said
+
+
+@EVERY_STAGE
+def test_an_output_that_cannot_be_written_to_ends_in_a_sentence(chain, disk, stage):
+    chain.before(stage, disk)
+    before = contents(disk / "output")
+    remount(disk, "ro")
+    said = chain.refused(disk, stage)
+    assert "Read-only file system. Make the folder writable, or choose another with" in said
+    assert contents(disk / "output") == before
+    assert chain.run(disk, "status").returncode == 0

@@ -10,7 +10,7 @@ from punzinet.analysis.search import Search
 from punzinet.plots import style
 
 SIGMAS = np.arange(1, 6)  # significances that have a line
-LEAST = 1e-12  # p-values below are drawn there: nobody measures so small a probability
+LEAST = 1e-30  # p-values below are drawn there
 
 
 def observed_name(observation: Observation) -> str:
@@ -44,7 +44,8 @@ def p_value_figure(observation: Observation, search: Search, label: str) -> Figu
     style.log_axis(axes, min(lines[-1], float(p_value.min())), 1.0)
     axes.set_ylabel("local p-value")
     axes.tick_params(which="both", right=False)
-    right = axes.secondary_yaxis("right")
+    right = axes.twinx()  # a secondary axis cannot go to another process
+    right.set(yscale="log", ylim=axes.get_ylim())
     right.set_yticks(lines, [rf"${sigma}\sigma$" for sigma in SIGMAS], minor=False)
     right.minorticks_off()
     style.mass_axis(axes, mass, search.parameter)

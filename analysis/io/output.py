@@ -51,6 +51,7 @@ class OutputFolder:
         self.comparison = root / "selection" / "comparison.root"  # data with simulation
         self.limits = root / "limits" / "limits.json"  # expected upper limits of every hypothesis
         self.observed = root / "limits" / "observed.json"  # observed limits and p-values
+        self.systematics = root / "limits" / "systematics.json"  # effects and impacts of each
         self.workspaces = root / "limits" / "workspaces"  # HistFactory, one a mass
         self.sidebands = root / "limits" / "sidebands.json"  # beside the windows, if they are used
         self.shape = root / "limits" / "shape.json"  # the same by fits of binned spectra

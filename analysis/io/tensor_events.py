@@ -90,9 +90,9 @@ def tensor_paths(folder: Path, pattern: str = "*/*.parquet") -> list[Path]:
 
 
 def read_in_windows(
-    path: Path, windows: Windows, columns: Sequence[str]
+    path: Path, windows: Windows, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> Iterator[tuple[pa.RecordBatch, IntArray, IntArray]]:
-    """Columns of one file of tensors, not more than `ROWS` events at a time.
+    """Columns of one file of tensors, `optional` ones if it has them, `ROWS` events at most.
 
     With them come first, and one past last, of the training hypotheses whose windows hold the
     events, (n,) each, equal for none. InputError if the file cannot be read.
@@ -105,7 +105,8 @@ def read_in_windows(
                     f"{path} lacks the columns {', '.join(sorted(missing))}; delete it and run "
                     "`punzinet features` again."
                 )
-            for table in file.iter_batches(ROWS, columns=[*columns, *edges]):
+            names = [*columns, *edges, *(set(optional) & set(file.schema_arrow.names))]
+            for table in file.iter_batches(ROWS, columns=names):
                 yield table, *windows.to_training(*(table[edge].to_numpy() for edge in edges))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(

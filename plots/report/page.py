@@ -21,6 +21,7 @@ from punzinet.analysis.windows import Windows
 from punzinet.plots.report import tables
 from punzinet.plots.report.lookup import lookup_data
 from punzinet.plots.report.observed import observed_tables
+from punzinet.plots.report.systematics import systematics_tables
 from punzinet.plots.report.tables import below, number, plain_label
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -111,6 +112,7 @@ def _results(output: OutputFolder, own: Collection[Path] | None) -> dict[str, li
         ("claims", output.claims, "make paper", tables.claims_tables),
         ("variations", output.variations, "make paper-studies", tables.variations_table),
         ("limits", output.limits, "punzinet limits", tables.limits_table),
+        ("limits", output.systematics, "punzinet limits", systematics_tables),
         ("limits", output.sidebands, "punzinet limits", tables.sidebands_table),
         ("validation", output.validation, "punzinet validate-simulation", tables.validation_table),
         ("cutflows", output.simulation_record, "punzinet simulate", flow, simulated, "events"),

@@ -1,6 +1,7 @@
 """The limits stage: from networks and tensors to upper limits, expected and observed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,11 @@ from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_y
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import BANDS, Limits, SelectionLimits, read_sigma_over_g2
 from punzinet.analysis.limits.sidebands import measure_sidebands
+from punzinet.analysis.limits.systematics import (
+    impacts,
+    measure_systematics,
+    write_systematics,
+)
 from punzinet.analysis.limits.tables import write_expected
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
@@ -61,7 +67,12 @@ def run_limits(
     folds = manifest.training.folds
     sample = load_sample(output.tensors, windows, folds, every_mass=True)
     judge = Judge(sample, windows.training, manifest.figure_of_merit, luminosity)
-    yields = measure_yields(judge, networks)
+    yields, effects = measure_yields(judge, networks), {}
+    for key, one in saved.items() if manifest.systematics else ():
+        of = one.network, yields[key]
+        effects[key] = measure_systematics(manifest, output, windows, *of)
+        factors = {name: effect.factor for name, effect in effects[key].items()}
+        yields[key] = replace(yields[key], shared=factors)
     masses = list(enumerate(windows.mass.tolist()))
     experiments = {
         key: [CountingExperiment.of(one, i, mass, luminosity, settings) for i, mass in masses]
@@ -83,6 +94,10 @@ def run_limits(
     tables = write_hepdata(output.limits.parent / "hepdata", limits, windows.search)
     tables += write_expected(output.limits.parent, limits)
     written = [output.limits, *workspaces, *tables]
+    if effects:
+        what = effects["single"], impacts(experiments["single"], level), yields["single"]
+        write_systematics(output.systematics, *what, mass=windows.mass, provenance=about)
+        written.append(output.systematics)
     if spectra and bands:
         of_bands = windows, settings.sidebands, bands, spectra
         write_sidebands(output.sidebands, *of_bands, about=about)

@@ -1,5 +1,6 @@
 """Expected upper limits of the single cut, for every mass, and if asked for what is observed."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from rich.table import Table
 
 from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.types import IntArray
-from punzinet.stages.features import DATA, FEATURES, check_unblind
+from punzinet.stages.features import DATA, FEATURES, VARIATIONS, check_unblind
 from punzinet.stages.options import Context, Options, console
 from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import TRAIN, network_files
@@ -58,6 +59,8 @@ def _run(context: Context) -> Written:
         console.print(_expected_table(found.limits))
     else:
         _say_observed(found.observation, found.limits)
+    if output.systematics in found.written:
+        _say_systematics(output.systematics, found.limits)
     if output.sidebands in found.written:
         for line in read_json(output.sidebands, "punzinet limits")["said"]:
             console.print(line, soft_wrap=True)
@@ -106,12 +109,21 @@ def _say_observed(observation: "Observation", limits: "Limits") -> None:
     console.print(observed.conclusion(observation), soft_wrap=True)
 
 
+def _say_systematics(path: Path, limits: "Limits") -> None:
+    from punzinet.plots.report.systematics import systematics_tables
+    from punzinet.plots.report.tables import in_terminal
+
+    points = _shown(np.arange(len(limits.mass)))
+    for table in systematics_tables(read_json(path, "punzinet limits"), points):
+        console.print(in_terminal(table))
+
+
 LIMITS = Stage(
     name="limits",
     run=_run,
-    reads=("figure_of_merit", "limits"),
+    reads=("figure_of_merit", "limits", "systematics"),
     also=lambda on: {"network": on.options.network, **_observed(on.options)},
-    after=(FEATURES, TRAIN),
+    after=(FEATURES, VARIATIONS, TRAIN),
     shows=lambda on: (DATA,) if on.options.unblind else (),  # else it does not depend on any
     # The user's table and network, if there are any.
     files=lambda on: [*filter(None, [on.manifest.limits.cross_sections]), *network_files(on)],

@@ -1,0 +1,153 @@
+"""Effects of systematic parameters, measured behind a cut of small samples, and their limits."""
+
+import json
+
+import numpy as np
+import pyhf
+import pytest
+from small_data import GENERATED, MASSES, make_events, make_manifest, write_ntuple
+from small_runs import make_features, save_network, untrained
+
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.limits import systematics
+from punzinet.analysis.limits.result import Limits
+from punzinet.analysis.limits.systematics import read_systematics
+from punzinet.processors.runs.limits import run_limits
+
+CUT = -10.0  # everything in a window passes
+MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
+
+
+def varied(of, file, **settings):
+    return {"process": of, "variation_of": of, "files": [str(file)], **settings}
+
+
+def measure(manifest, folder, cut=CUT):
+    """Limits of a network that knows nothing: effects by name, and the folder of all."""
+    output = make_features(manifest, folder)
+    if manifest.has_variations:
+        make_features(manifest, folder, varied=True)
+    save_network(output, "punzi-00", cut, untrained())
+    run_limits(manifest, output, "punzi-00")
+    return read_systematics(output.systematics)[1], output
+
+
+def modifiers(output, mass, sample):
+    """What a workspace says of a sample, by parameter: factors up and down."""
+    workspace = json.loads((output.workspaces / f"{mass:g}.json").read_text())
+    pyhf.Workspace(workspace).model()
+    samples = {one["name"]: one["modifiers"] for one in workspace["channels"][0]["samples"]}
+    return {
+        one["name"]: (one["data"]["hi"], one["data"]["lo"])
+        for one in samples[sample] if one["type"] == "normsys"
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, ntuples):
+    """Samples with factors, and varied ones: the same events, and others."""
+    folder = tmp_path_factory.mktemp("varied")
+    events, other = make_events(2, 7000), make_events(7, 14000)
+    size = len(events["event"])
+    factors = {"up": np.full(size, 1.1), "down": np.full(size, 0.8)}
+    half = {name: column[::2] for name, column in events.items()}
+    signal = make_events(1, GENERATED * len(MASSES), np.repeat(MASSES, GENERATED))
+    few = {name: column[signal["generated_mass"] == 3.0] for name, column in signal.items()}
+    few = {name: column[: GENERATED // 2] for name, column in few.items()}
+    made = {"factors": events | factors, "other": other, "half": half, "few": few}
+    return ntuples | {name: write_ntuple(folder / f"{name}.root", e) for name, e in made.items()}
+
+
+def test_factors_that_are_equal_everywhere_are_the_factors_of_the_model(tmp_path, files):
+    """Also multiplied by a normalisation, mirrored, and of signal."""
+    manifest = make_manifest(
+        {**{name: files[name] for name in ("signal", "eemumu")}, "tautau": files["factors"]},
+        systematics={
+            "trigger": {"weights": {"up": "up", "down": "down"}, "normalisation": {"tautau": 0.2}},
+            "mirrored": {"weights": {"up": "up"}},
+            "rate": {"normalisation": {"eemumu": 0.05, "signal": 0.03}},
+        },
+    )
+    effects, output = measure(manifest, tmp_path)
+    expected = {
+        "tautau": {"trigger": (1.1 * 1.2, 0.8 / 1.2), "mirrored": (1.1, 1 / 1.1)},
+        "eemumu": {"rate": (1.05, 1 / 1.05)},
+        "signal": {"rate": (1.03, 1 / 1.03)},
+    }
+    for mass in MASSES:
+        for sample, factors in expected.items():
+            found = modifiers(output, mass, sample)
+            for name in ("trigger", "mirrored", "rate"):
+                assert (name in found) == (name in factors)
+            for name, both in factors.items():
+                assert found[name] == pytest.approx(both, rel=1e-6)
+    share = effects["trigger"].background[0] - 1
+    assert ((share > 0) & (share <= 1.1 * 1.2 - 1 + 1e-6)).all()
+    assert (effects["trigger"].error["tautau"] < 1e-6).all()
+    for one in effects.values():
+        assert (one.impact > 0).all()
+
+
+def test_systematics_widen_limits_and_change_nothing_else(tmp_path, files):
+    nominal = {name: files[name] for name in ("signal", "tautau", "eemumu")}
+    found = []
+    for number, given in enumerate(({}, {"rate": {"normalisation": {"tautau": 0.5}}})):
+        manifest, folder = make_manifest(nominal, systematics=given), tmp_path / str(number)
+        output = make_features(manifest, folder)
+        save_network(output, "punzi-00", CUT, untrained())
+        run_limits(manifest, output, "punzi-00")
+        found.append(Limits.read(output.limits).selections["single"])
+    without, with_them = found
+    assert (with_them.background == without.background).all()
+    assert (with_them.asymptotic[:, 2] > 1.02 * without.asymptotic[:, 2]).all()
+    assert (with_them.counting[:, 2] > without.counting[:, 2]).all()
+
+
+def test_half_of_the_same_events_are_half_of_the_yield(tmp_path, files):
+    datasets = {name: files[name] for name in ("signal", "tautau", "eemumu")}
+    datasets["half"] = varied("tautau", files["half"], luminosity=100.0)
+    given = {"lost": {"samples": {"tautau": {"up": "half"}}}}
+    effects, _ = measure(make_manifest(datasets, systematics=given), tmp_path)
+    factor, error = effects["lost"].factor["tautau"], effects["lost"].error["tautau"]
+    # Every second event is missing, which fluctuates like a binomial number.
+    assert (np.abs(factor[0] - 0.5) < 4 * error[0]).all()
+    assert (error[0] < 0.06).all()
+    assert factor[1] == pytest.approx(1 / factor[0])
+    assert (effects["lost"].factor["signal"] == 1).all()
+
+
+def test_fluctuations_of_another_sample_do_not_pose_as_an_effect(tmp_path, files, monkeypatch):
+    """Independent events of the same physics: no effect, within the error that is given."""
+    datasets = {name: files[name] for name in ("signal", "tautau", "eemumu")}
+    datasets["other"] = varied("tautau", files["other"], luminosity=200.0)
+    manifest = make_manifest(datasets, systematics={"s": {"samples": {"tautau": {"up": "other"}}}})
+    effects, output = measure(manifest, tmp_path)
+    (of, *_), (error, *_) = effects["s"].factor["tautau"], effects["s"].error["tautau"]
+    assert np.abs((of - 1) / error).max() < 4
+    monkeypatch.setattr(systematics, "PRECISE", np.inf)  # each window by itself
+    run_limits(manifest, output, "punzi-00")
+    alone = read_systematics(output.systematics)[1]["s"]
+    assert (np.abs((alone.factor["tautau"] - 1) / alone.error["tautau"]) < 4).all()
+    assert (alone.error["tautau"][0] > error).all()
+    assert np.abs(alone.factor["tautau"][0] - 1).max() > np.abs(of - 1).max()
+
+
+def test_signal_that_was_varied_at_one_mass_stands_for_its_neighbours(tmp_path, files):
+    datasets = {name: files[name] for name in ("signal", "tautau", "eemumu")}
+    datasets["few"] = varied("signal", files["few"], generated={3.0: GENERATED})
+    given = {"loss": {"samples": {"signal": {"up": "few"}}}}
+    effects, _ = measure(make_manifest(datasets, systematics=given), tmp_path)
+    factor = effects["loss"].factor["signal"]
+    assert factor[0] == pytest.approx(np.full(len(MASSES), factor[0, 2]))
+    assert factor[0, 2] == pytest.approx(0.5, abs=0.07)
+    assert factor[1] == pytest.approx(1 / factor[0])
+
+
+def test_without_systematics_there_is_no_file(tmp_path, files):
+    nominal = {name: files[name] for name in ("signal", "tautau", "eemumu")}
+    manifest, output = make_manifest(nominal), OutputFolder(tmp_path)
+    make_features(manifest, tmp_path)
+    save_network(output, "punzi-00", CUT, untrained())
+    written = run_limits(manifest, output, "punzi-00").written
+    assert output.systematics not in written
+    assert not output.systematics.exists()

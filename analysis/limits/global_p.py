@@ -45,14 +45,16 @@ class Cells:
         np.cumsum(cells, axis=-1, out=before[..., 1:])
         return before[..., self.stop] - before[..., self.start]
 
-    def mean(self, windows: FloatArray, counts: BoolArray) -> FloatArray:
-        """Average columns of windows (..., S) over those that hold a cell and count, (S,).
+    def nearest(self, counts: BoolArray) -> tuple[BoolArray, IntArray]:
+        """Find the nearest, by its centre, of the windows that hold a cell and count, (S,).
 
-        Returns (..., C); 0 where there is none.
+        Returns whether there is one, and its index, (C,) each.
         """
         index = np.arange(len(self.edges) - 1)
         holds = (self.start[:, None] <= index) & (index < self.stop[:, None]) & counts[:, None]
-        return np.asarray(windows @ holds / np.maximum(holds.sum(axis=0), 1))
+        centre = self.edges[self.start] + self.edges[self.stop]
+        distance = np.abs(centre[:, None] - self.edges[1:] - self.edges[:-1])
+        return np.any(holds, axis=0), np.argmin(np.where(holds, distance, np.inf), axis=0)
 
 
 class Global(NamedTuple):
@@ -85,6 +87,8 @@ def global_p_value(
         seed: Of their random numbers.
     """
     models = [one for one in experiments if one is not None]
+    if not models:
+        return Global(1.0, 0.0, Upcrossings(0.0, LEVEL, 1.0))
     searched = np.array([one is not None for one in experiments], dtype=bool)
     start, stop = cells.start[searched], cells.stop[searched]
     cells = Cells(cells.edges, start, stop)
@@ -97,7 +101,8 @@ def global_p_value(
     factors = np.array([[slope.get(name, 0.0) for slope in slopes] for name in names])
     expected = np.array([one.background for one in models])
     events, effective = _expected(cells, expected, background, error)
-    factors = cells.mean(factors, np.ones(len(models), dtype=bool))
+    _, nearest = cells.nearest(np.ones(len(models), dtype=bool))
+    factors = factors[:, nearest]
     random = np.random.default_rng(seed)
     passed = crossings = 0
     for first in range(0, number, BLOCK):
@@ -129,13 +134,14 @@ def _expected(
 ) -> tuple[FloatArray, FloatArray]:
     """Events of cells, and the effective number of simulated ones behind them, (C,) each.
 
-    What their windows (S,) expect scales the cells. Where no simulated event lies in a window,
-    what it expects all the same is spread over those of its cells that lie in no other.
+    What the nearest window expects, of (S,), scales them. Where no simulated event lies in a
+    window, what it expects all the same is spread over those of its cells that lie in no other.
     """
-    sums, width = cells.windows(background), np.diff(cells.edges)
-    found = sums > 0
-    events = background * cells.mean(windows / np.where(found, sums, np.inf), found)
-    alone = cells.mean(found.astype(float), found) == 0
-    density = cells.mean(windows / cells.windows(width), ~found)
+    found = (sums := cells.windows(background)) > 0
+    inside, nearest = cells.nearest(found)
+    events = background * (windows / np.where(found, sums, np.inf))[nearest]
+    empty, nearest = cells.nearest(~found)
+    width = np.diff(cells.edges)
+    unseen = width * (windows / cells.windows(width))[nearest]
     effective = np.divide(background, error, out=np.ones_like(events), where=error > 0) ** 2
-    return np.where(alone, density * width, events), effective
+    return np.where(empty & ~inside, unseen, events), effective

@@ -22,7 +22,7 @@ from scipy.optimize.elementwise import find_root
 from scipy.special import gammainc, gammaincc, log_ndtr, ndtr, ndtri
 
 from punzinet.analysis.io import files
-from punzinet.analysis.io.files import Column, OrNaN
+from punzinet.analysis.io.files import Column, InputError, OrNaN
 from punzinet.analysis.limits.expected import (
     UNLIKELY,
     Likelihood,
@@ -127,7 +127,10 @@ class Observed(NamedTuple):
 def observe(
     experiments: Sequence[CountingExperiment | None], counts: IntArray, confidence_level: float
 ) -> Observed:
-    """Observed limits and p-values of M counts; where there is no signal nothing is excluded."""
+    """Observed limits and p-values of M counts; where there is no signal nothing is excluded.
+
+    InputError if a count is too small for any background that is possible.
+    """
     limit, asymptotic = np.full((2, len(experiments)), np.inf)
     p_value = np.ones(len(experiments))
     models = [one for one in experiments if one is not None]
@@ -212,8 +215,15 @@ class Sums:
         return bisect_left(range(most), -p_value, key=lambda count: -self.at_least(count))
 
     def limit(self, count: int, confidence_level: float) -> float:
-        """Upper limit on the cross-section in fb."""
+        """Upper limit on the cross-section in fb; InputError where no background gives so few."""
         events = self._around(gammaincc(count + 1, self._moved), self._moves <= 0)
+        if events.at_most(count) < ndtr(-FARTHEST):
+            one = self._experiment
+            raise InputError(
+                f"At {one.mass:g} GeV {count} events are counted where {one.background:.4g} are "
+                f"expected, {FARTHEST:g} sigmas below all uncertainties of the manifest; check the "
+                "luminosity of the data, and that all of its files are there."
+            )
         return counting_limit(self._experiment, count, events, confidence_level)
 
     def _around(self, probability: FloatArray, allowed: BoolArray) -> Possible:

@@ -99,6 +99,8 @@ def test_a_seed_gives_the_same_again_and_no_pseudo_experiment_an_upper_bound():
     assert first == again
     assert (first.p_value, first.error) == (0, pytest.approx(1.148 / 1234))
     assert first.upcrossings.p_value == pytest.approx(0, abs=1e-6)
+    nothing = global_p_value([None] * 5, cells, events, error, **arguments)
+    assert (nothing.p_value, nothing.upcrossings.p_value) == (1, 1)
     everything = global_p_value(models, cells, events, error, **arguments | {"smallest": 1.0})
     assert (everything.p_value, everything.upcrossings.p_value) == (1, 1)
 

@@ -160,6 +160,12 @@ def test_significances_are_one_sided_and_finite():
     assert 20 < found[5] < 40
 
 
+@pytest.mark.parametrize("model", [realistic(650.0), experiment(100.0)])
+def test_a_count_that_no_background_explains_is_no_limit(model):
+    with pytest.raises(InputError, match=r"At 2.5 GeV 0 events .* check the luminosity"):
+        observe([model], np.array([0]), 0.9)
+
+
 def test_without_signal_nothing_is_excluded_and_nothing_found():
     found = observe([None, experiment(3.0)], np.array([9, 9]), 0.9)
     assert np.isinf([found.limit[0], found.asymptotic[0]]).all()

@@ -18,7 +18,7 @@ PLACE     = --manifest "$(MANIFEST)" --output "$(OUTPUT)" --scale $(SCALE)
 SEEN      = $(if $(UNBLIND),--unblind)
 SPREAD    = --executor $(EXECUTOR) --workers $(WORKERS) $(if $(SCHEDULER),--scheduler "$(SCHEDULER)")
 
-.PHONY: all data features train select limits plots report paper paper-studies baselines validate status docs notebook test test-slow test-faults lint format bench lock clean help
+.PHONY: all data features train select limits shape plots report paper paper-studies baselines validate status docs notebook test test-slow test-faults lint format bench lock clean help
 .NOTPARALLEL:
 
 all: plots ## the whole chain, from generated events to figures
@@ -37,6 +37,9 @@ select: train ## recoil-mass histograms behind the single cut
 
 limits: select ## expected upper limits and their workspaces
 	@$(PUNZINET) limits $(PLACE) $(SEEN)
+
+shape: limits ## the same by fits of the spectrum around each mass, and what they gain
+	@$(PUNZINET) shape $(PLACE)
 
 plots: limits ## figures, as PDF, PNG and SVG
 	@$(PUNZINET) plot $(PLACE)

@@ -16,6 +16,7 @@ from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.limits.coupling import SHIPPED, read_published
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
+from punzinet.analysis.limits.shape import ShapeLimits
 from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
@@ -29,6 +30,7 @@ from punzinet.plots.network_output import TOLERANCE, Cuts, Outputs, outputs_figu
 from punzinet.plots.observed import p_value_figure
 from punzinet.plots.report.lookup import read_yields
 from punzinet.plots.sensitivity import figure_of_merit_figure, limits_figure, sigma_min_figure
+from punzinet.plots.shape import example, shape_fit_figure, shape_gain_figure
 from punzinet.plots.training_history import Phase, history_figure, read_history
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
@@ -43,20 +45,33 @@ SIGNAL_STRENGTH = 10  # times the median σ_min, so that signals are seen
 
 
 def make_plots(
-    output: OutputFolder, manifest: Manifest, network: str, *, limits: bool, observed: bool = False
+    output: OutputFolder,
+    manifest: Manifest,
+    network: str,
+    *,
+    limits: bool,
+    observed: bool = False,
+    shape: bool = False,
 ) -> list[Path]:
     """Draw all figures, with outputs and history of a network, and return the files written.
 
-    Limits, and what is observed, are drawn if the caller says that they are there. InputError if a
+    Limits, what is observed, and fits of shapes are drawn if the caller says that they are there. InputError if a
     result is missing or damaged.
     """
     with style.labelled(manifest):
-        figures = _figures(output, manifest, network, limits=limits, observed=observed)
+        there = {"limits": limits, "observed": observed, "shape": shape}
+        figures = _figures(output, manifest, network, **there)
         return style.save_all(figures, output.plots)
 
 
 def _figures(
-    output: OutputFolder, manifest: Manifest, network: str, *, limits: bool, observed: bool
+    output: OutputFolder,
+    manifest: Manifest,
+    network: str,
+    *,
+    limits: bool,
+    observed: bool,
+    shape: bool,
 ) -> Iterator[tuple[str, Figure]]:
     windows = Windows.read(output.windows)
     sensitivity = Sensitivity.read(output.sensitivity)
@@ -79,9 +94,22 @@ def _figures(
     yield "signal_peaks", peaks_figure(windows, {i: peaks[i] for i in example_masses(windows)})
     if limits:
         yield from _of_limits(output, manifest, windows, observed=observed)
+    if shape:
+        yield from _of_shapes(output, manifest, search)
     if manifest.has_data:
         yield from _of_data(output, manifest, search)
     yield from _of_events(output, manifest, windows, sensitivity, network)
+
+
+def _of_shapes(
+    output: OutputFolder, manifest: Manifest, search: Search
+) -> Iterator[tuple[str, Figure]]:
+    """What fits of the shape gain over counting, and one of them."""
+    fits = ShapeLimits.read(output.shape)
+    yield "shape_gain", shape_gain_figure(fits, search)
+    if (shown := example(fits)) is not None:
+        fit = read_json(output.shapes / f"{fits.mass[shown]:g}.json", "punzinet shape")
+        yield "shape_fit", shape_fit_figure(fits, shown, fit, search, manifest.processes)
 
 
 def _of_events(

@@ -15,7 +15,7 @@ textbook limit of −ln(1 − CL) events.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import NamedTuple, Self
@@ -42,11 +42,24 @@ def asymptotic_limits(
     """Expected upper limits on the cross-section, (M, 5) in fb at `BANDS`."""
     if not experiments:
         return np.empty((0, len(BANDS)))
+    reach = np.array([e.reach for e in experiments])
+    return excluded(Likelihood.of(experiments).profile, reach, confidence_level)
+
+
+def excluded(
+    profile: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+    reach: FloatArray,
+    confidence_level: float,
+) -> FloatArray:
+    """Cross-sections (M, 5) in fb at `BANDS` where CLs excludes, by Newton's method.
+
+    The profile gives q_A and its slope at cross-sections (M, C); the reach (M,) in fb lies safely
+    above all limits.
+    """
     target = BANDS - ndtri((1 - confidence_level) * ndtr(BANDS))  # √q_A where CLs excludes
-    likelihood = Likelihood.of(experiments)
-    found: FloatArray = np.array([[e.reach / 30] for e in experiments]) * target / target.max()
+    found: FloatArray = (reach / 30)[:, None] * target / target.max()
     for _ in range(FIT_STEPS):
-        q, slope = likelihood.profile(found)
+        q, slope = profile(found)
         root = np.sqrt(q)
         before, step = found, (target - root) * 2 * root / slope
         found = np.clip(before + step, 0.2 * before, 5 * before)

@@ -37,6 +37,7 @@ app = typer.Typer(
         "[b]report[/b] shows everything on one page. "
         "[b]paper[/b], after features, reproduces the paper with ensembles of networks; "
         "[b]baselines[/b], after train, compares them with other methods; "
+        "[b]shape[/b], after limits, fits the shape of the spectrum around each mass; "
         "[b]validate-simulation[/b] compares the default data with what is known. A stage whose "
         "inputs have not changed does nothing; one that was cut off goes on; one that follows a "
         "stage out of date says so ([b]--upstream[/b] runs that first). [b]status[/b] shows "

@@ -7,12 +7,13 @@ from punzinet.stages.paper import PAPER
 from punzinet.stages.plot import PLOT
 from punzinet.stages.report import REPORT
 from punzinet.stages.select import SELECT
+from punzinet.stages.shape import SHAPE
 from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.train import TRAIN
 from punzinet.stages.validate import VALIDATE
 
 #: In the order in which they run, those last that not everybody needs.
 STAGES = (SIMULATE, FEATURES, VARIATIONS, DATA, TRAIN, SELECT, LIMITS, PLOT, REPORT, PAPER,
-          BASELINES, VALIDATE)  # fmt: skip
+          BASELINES, SHAPE, VALIDATE)  # fmt: skip
 #: Commands of the chain from nothing to figures.
 CHAIN = ("simulate", "features", "train", "select", "limits", "plot")

@@ -5,6 +5,7 @@ from punzinet.stages.features import FEATURES
 from punzinet.stages.limits import LIMITS
 from punzinet.stages.options import Context, console
 from punzinet.stages.select import SELECT
+from punzinet.stages.shape import SHAPE
 from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import TRAIN, network_files
 
@@ -21,6 +22,7 @@ def _run(context: Context) -> Written:
     """Draw all figures of what the other stages left, as PDF, PNG and SVG.
 
     Upper limits are drawn if `punzinet limits` has run; observed ones, too, if it observed any.
+    What fits gain is drawn if `punzinet shape` has run.
 
     Example: punzinet plot --output output
     """
@@ -28,7 +30,7 @@ def _run(context: Context) -> Written:
 
     output, limits = context.output, LIMITS.has_run(context.output)
     observed = limits and "limits/observed.json" in LIMITS.record(output).outputs
-    drawn = {"limits": limits, "observed": observed}
+    drawn = {"limits": limits, "observed": observed, "shape": SHAPE.has_run(output)}
     written = make_plots(output, context.manifest, context.options.network, **drawn)
     console.print(f"plot: {len(written)} files in {output.plots}")
     return written
@@ -40,8 +42,8 @@ PLOT = Stage(
     reads=("label", "processes", "figures"),
     also=lambda on: {"network": on.options.network},
     after=(FEATURES, TRAIN, SELECT),
-    shows=lambda _: (LIMITS,),
     files=lambda on: on.manifest.figures.overlays or (),
+    shows=lambda _: (LIMITS, SHAPE),
     writes=("plots",),
     options=("network",),
     prepare=_prepare,

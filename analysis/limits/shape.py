@@ -1,0 +1,198 @@
+"""Fits of the window variable around each mass, in bins, beside the counting in its window.
+
+The model is the workspace of the counting experiment, each of whose samples is spread over bins:
+between window and six sigmas to either side backgrounds are measured, and what of the signal lies
+there counts. All uncertainties stay as they are; that of the finite simulated sample is one of each
+bin. Whatever a process is scaled by in a window, it is scaled by in the bins.
+
+**Peaks** hardly change with the mass if the distance from it is counted in sigmas: those of
+neighbouring masses are averaged, also for masses in between. **Backgrounds** are the simulated ones.
+Where they are few, bins are joined, or limits would gain by bins that happen to be empty; the window
+stays apart, so that there is never less information than in counting.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from punzinet.analysis.io.files import Column, read_result, write_json
+from punzinet.analysis.io.selected_events import SelectedEvents
+from punzinet.analysis.limits.binned import Workspace
+from punzinet.analysis.limits.model import UNSEEN
+from punzinet.analysis.limits.result import BANDS
+from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.windows import HALF_WIDTH, Windows
+
+EDGES = np.linspace(-6, 6, 19)  # of bins before they are joined, in sigmas from the mass
+NEIGHBOURS = 3  # masses this many steps away have no part in an averaged peak any more
+FEWEST = 10.0  # effective number of simulated background events in a bin, unless it is a whole zone
+
+
+@dataclass(frozen=True, eq=False)
+class Templates:
+    """Peaks of H masses and spectra of P backgrounds around them, in K bins."""
+
+    windows: Windows
+    backgrounds: tuple[str, ...]
+    edges: FloatArray  # (K + 1,) in sigmas from the mass
+    peaks: FloatArray  # (H, K) efficiencies
+    spectra: FloatArray  # (P, H, K) events at the target luminosity
+    squares: FloatArray  # (P, H, K) sums of squares of their weights
+
+    @classmethod
+    def of(cls, events: SelectedEvents, windows: Windows, edges: FloatArray = EDGES) -> Self:
+        """Histogram selected events around the masses that windows are for."""
+        own = windows.index_of(events.mass)
+        signal = own >= 0
+        own, x, weight = own[signal], events.variable[signal], events.weight[signal]
+        z = (x - windows.centre[own]) / windows.sigma[own]
+        axes = np.arange(len(windows) + 1) - 0.5, edges
+        peaks, *_ = np.histogram2d(own, z, axes, weights=weight)
+        names = sorted({*events.process[np.isnan(events.mass)].tolist()})
+        borders = windows.centre[:, None] + windows.sigma[:, None] * edges
+        sums = np.zeros((2, len(names), len(windows), len(edges) - 1))
+        for p, name in enumerate(names):
+            rows = np.flatnonzero(events.process == name)
+            rows = rows[np.argsort(events.variable[rows], kind="stable")]
+            below = np.searchsorted(events.variable[rows], borders)
+            for power in (1, 2):
+                running = np.cumsum(np.append(0.0, events.weight[rows] ** power))
+                sums[power - 1, p] = np.diff(running[below], axis=-1)
+        return cls(windows, tuple(names), edges, peaks, *sums)
+
+    @property
+    def inside(self) -> BoolArray:
+        """Which bins lie in the window, (K,)."""
+        return np.equal(self._zones, 1)
+
+    @property
+    def _zones(self) -> np.ndarray:
+        """(K,) 0 below the window, 1 in it, 2 above."""
+        return np.digitize((self.edges[1:] + self.edges[:-1]) / 2, [-HALF_WIDTH, HALF_WIDTH])
+
+    def peak(self, mass: float) -> FloatArray:
+        """Signal in each bin over that in the window, (K,), for any mass in GeV.
+
+        NaN where no signal of a mass near by is selected.
+        """
+        at = np.interp(mass, self.windows.mass, np.arange(len(self.windows)))
+        near = np.clip(1 - np.abs(np.arange(len(self.windows)) - at) / NEIGHBOURS, 0, None)
+        summed = near @ self.peaks
+        with np.errstate(invalid="ignore"):
+            return np.asarray(summed / summed[self.inside].sum())
+
+    def joined(self, hypothesis: int) -> BoolArray:
+        """The bins (B, K) of a fit: which of the K bins each of them joins.
+
+        They end at the borders of the window. Outside of it, where no background is selected there
+        is none.
+        """
+        total = self.spectra[:, hypothesis].sum(axis=0)
+        squares = self.squares[:, hypothesis].sum(axis=0)
+        found, zones = [], self._zones
+        for zone in np.unique(zones):
+            first, *others = np.flatnonzero(np.diff(zones == zone, prepend=False, append=False))
+            cells, start = [], first
+            for stop in range(first + 1, others[0] + 1):
+                events = total[start:stop].sum()
+                if events**2 >= FEWEST * squares[start:stop].sum() > 0:
+                    cells.append((start, stop))
+                    start = stop
+            cells[-1:] = [(cells[-1][0] if cells else first, others[0])]
+            if zone == 1 or total[zones == zone].any():
+                found += cells
+        bins = np.arange(len(total))
+        return np.array([(start <= bins) & (bins < stop) for start, stop in found])
+
+    def borders(self, hypothesis: int) -> FloatArray:
+        """Edges (B + 1,) of the bins of a fit, in the unit of the variable."""
+        bins = self.joined(hypothesis).any(axis=0)
+        starts = self.joined(hypothesis).argmax(axis=1)
+        at = self.edges[[*starts, np.flatnonzero(bins)[-1] + 1]]
+        return np.asarray(self.windows.centre[hypothesis] + self.windows.sigma[hypothesis] * at)
+
+    def spread(self, hypothesis: int, counting: Sequence[Workspace | None]) -> dict[str, Any]:
+        """The workspace of the fit of a hypothesis.
+
+        Counting experiments are those of all hypotheses; its own has to be there. A process that is
+        selected around a window but not in it is scaled, and as uncertain, as in the nearest one.
+        """
+        mass, join = self.windows.mass, self.joined(hypothesis).astype(float)
+        known = [_samples(one) if one else {} for one in counting]
+        signal, own = known[hypothesis]["signal"], counting[hypothesis] or {}
+        samples = [_binned(signal, signal["data"][0] * join @ self.peak(mass[hypothesis]))]
+        for p, name in enumerate(self.backgrounds):
+            window = self.spectra[p] @ self.inside, np.sqrt(self.squares[p] @ self.inside)
+            there = [h for h, one in enumerate(known) if name in one and window[0][h] > 0]
+            events, squares = join @ self.spectra[p, hypothesis], join @ self.squares[p, hypothesis]
+            if there and events.any():
+                nearest = min(there, key=lambda h: abs(mass[h] - mass[hypothesis]))
+                like = known[nearest][name]
+                scale = like["data"][0] / window[0][nearest]
+                samples.append(_binned(like, scale * events, np.sqrt(squares) / window[1][nearest]))
+        if unseen := known[hypothesis].get(UNSEEN):
+            window_bin = np.sign(join @ self.inside)
+            samples.append(_binned(unseen, unseen["data"][0] * window_bin, window_bin))
+        channel, expected = self.windows.search.variable.name, [one["data"] for one in samples[1:]]
+        return {
+            **own,
+            "channels": [{"name": channel, "samples": samples}],
+            "observations": [{"name": channel, "data": np.sum(expected, axis=0).tolist()}],
+        }
+
+
+def _samples(workspace: Workspace) -> dict[str, Any]:
+    return {one["name"]: one for one in workspace["channels"][0]["samples"]}
+
+
+def _binned(sample: dict[str, Any], data: FloatArray, error: Any = 0.0) -> dict[str, Any]:
+    """A sample of a counting experiment with (B,) events, and errors (B,) in units of its own."""
+    modifiers = [
+        {**one, "data": (one["data"][0] * error).tolist()} if one["type"] == "shapesys" else one
+        for one in sample["modifiers"]
+    ]
+    return {**sample, "data": data.tolist(), "modifiers": modifiers}
+
+
+@dataclass(frozen=True)
+class ShapeLimits:
+    """Expected asymptotic limits of H hypotheses by counting and by fits of the shape."""
+
+    network: str  # whose single cut it is
+    luminosity: float  # target, fb^-1
+    confidence_level: float  # such as 0.9
+    mass: Column  # (H,) in GeV
+    counting: Column  # (H, 5) in fb at `BANDS`, infinite without efficiency
+    shape: Column  # (H, 5)
+    edges: list[list[float]]  # of the bins of each fit, in the unit of the variable; none without
+
+    @property
+    def gain(self) -> FloatArray:
+        """How many times stronger the median limit of the fit is, (H,); NaN without limit."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.counting[:, 2] / self.shape[:, 2])
+
+    def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
+        """Write shape.json; what is infinite or unknown there is null."""
+        gain = [one if np.isfinite(one) else None for one in self.gain.tolist()]
+        content = {"provenance": dict(provenance), **_LIMITS.dump_python(self), "gain": gain}
+        write_json(path, {**content, "bands": BANDS.tolist()})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read shape.json; InputError if the file is absent or does not hold such limits."""
+        with read_result(path, "limits of shapes", "punzinet shape") as content:
+            found = _LIMITS.validate_python(content)
+            rows = len(found.mass)
+            if [one.shape for one in (found.mass, found.counting, found.shape)] != [
+                (rows,), (rows, len(BANDS)), (rows, len(BANDS)),
+            ] or len(found.edges) != rows:  # fmt: skip
+                raise ValueError(f"columns need {rows} rows")
+            return found
+
+
+_LIMITS = TypeAdapter(ShapeLimits)

@@ -63,7 +63,9 @@ def shape_fit_figure(
     """
     signal, *others = workspace["channels"][0]["samples"]
     axis = Variable(limits.edges[hypothesis], name="variable")
-    stack = Hist(StrCategory([one["name"] for one in others], name="process"), axis, storage=Weight())
+    stack = Hist(
+        StrCategory([one["name"] for one in others], name="process"), axis, storage=Weight()
+    )
     for row, one in enumerate(others):
         error = next((m["data"] for m in one["modifiers"] if m["type"] == "shapesys"), 0.0)
         stack.view().value[row] = one["data"] / axis.widths

@@ -46,5 +46,5 @@ class SelectedEvents:
             return cls(np.array(table["process"].to_pylist(), dtype=str), *numbers)
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(
-                f"{path} does not hold selected events ({error}); run `punzinet select --force` first."
+                f"{path} does not hold selected events ({error}); run `punzinet select --force`."
             ) from error

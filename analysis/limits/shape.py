@@ -1,14 +1,17 @@
 """Fits of the window variable around each mass, in bins, beside the counting in its window.
 
-The model is the workspace of the counting experiment, each of whose samples is spread over bins:
-between window and six sigmas to either side backgrounds are measured, and what of the signal lies
-there counts. All uncertainties stay as they are; that of the finite simulated sample is one of each
-bin. Whatever a process is scaled by in a window, it is scaled by in the bins.
+The model is the workspace of the counting experiment, each of whose samples is spread over bins up
+to six sigmas to either side: backgrounds are measured beside the window, and what of the signal
+lies there counts. All uncertainties stay as they are, but that of the finite simulated sample is
+one of each bin. Nothing else is uncertain about the shape of a background. Whatever a process is
+scaled by in a window, it is scaled by in the bins.
 
 **Peaks** hardly change with the mass if the distance from it is counted in sigmas: those of
-neighbouring masses are averaged, also for masses in between. **Backgrounds** are the simulated ones.
-Where they are few, bins are joined, or limits would gain by bins that happen to be empty; the window
-stays apart, so that there is never less information than in counting.
+neighbouring masses are averaged, also for masses in between.
+
+**Backgrounds** are the simulated ones. Where these are few, bins are joined, lest limits gain by
+bins that happen to be empty. The borders of the window stay, so there is no less information than
+in counting.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +22,12 @@ from typing import Any, Self
 import numpy as np
 from pydantic import TypeAdapter
 
-from punzinet.analysis.io.files import Column, read_result, write_json
+from punzinet.analysis.io.files import Column, InputError, read_result, write_json
 from punzinet.analysis.io.selected_events import SelectedEvents
 from punzinet.analysis.limits.binned import Workspace
 from punzinet.analysis.limits.model import UNSEEN
 from punzinet.analysis.limits.result import BANDS
-from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 
 EDGES = np.linspace(-6, 6, 19)  # of bins before they are joined, in sigmas from the mass
@@ -65,14 +68,15 @@ class Templates:
         return cls(windows, tuple(names), edges, peaks, *sums)
 
     @property
-    def inside(self) -> BoolArray:
-        """Which bins lie in the window, (K,)."""
-        return np.equal(self._zones, 1)
+    def zones(self) -> IntArray:
+        """Where each bin lies, (K,): 0 below the window, 1 in it, 2 above."""
+        centres = (self.edges[1:] + self.edges[:-1]) / 2
+        return np.digitize(centres, [-HALF_WIDTH, HALF_WIDTH])
 
     @property
-    def _zones(self) -> np.ndarray:
-        """(K,) 0 below the window, 1 in it, 2 above."""
-        return np.digitize((self.edges[1:] + self.edges[:-1]) / 2, [-HALF_WIDTH, HALF_WIDTH])
+    def inside(self) -> BoolArray:
+        """Which bins lie in the window, (K,)."""
+        return np.equal(self.zones, 1)
 
     def peak(self, mass: float) -> FloatArray:
         """Signal in each bin over that in the window, (K,), for any mass in GeV.
@@ -88,23 +92,21 @@ class Templates:
     def joined(self, hypothesis: int) -> BoolArray:
         """The bins (B, K) of a fit: which of the K bins each of them joins.
 
-        They end at the borders of the window. Outside of it, where no background is selected there
-        is none.
+        There is none where no background at all is selected beside the window.
         """
         total = self.spectra[:, hypothesis].sum(axis=0)
         squares = self.squares[:, hypothesis].sum(axis=0)
-        found, zones = [], self._zones
-        for zone in np.unique(zones):
-            first, *others = np.flatnonzero(np.diff(zones == zone, prepend=False, append=False))
-            cells, start = [], first
-            for stop in range(first + 1, others[0] + 1):
-                events = total[start:stop].sum()
-                if events**2 >= FEWEST * squares[start:stop].sum() > 0:
-                    cells.append((start, stop))
+        found: list[tuple[int, int]] = []
+        for zone in np.unique(self.zones):
+            start, *_, last = np.flatnonzero(self.zones == zone).tolist() * 2
+            own = []
+            for stop in range(start + 1, last + 2):
+                if total[start:stop].sum() ** 2 >= FEWEST * squares[start:stop].sum() > 0:
+                    own.append((start, stop))
                     start = stop
-            cells[-1:] = [(cells[-1][0] if cells else first, others[0])]
-            if zone == 1 or total[zones == zone].any():
-                found += cells
+            own[-1:] = [(own[-1][0] if own else start, last + 1)]
+            if zone == 1 or total[self.zones == zone].any():
+                found += own
         bins = np.arange(len(total))
         return np.array([(start <= bins) & (bins < stop) for start, stop in found])
 
@@ -120,10 +122,17 @@ class Templates:
 
         Counting experiments are those of all hypotheses; its own has to be there. A process that is
         selected around a window but not in it is scaled, and as uncertain, as in the nearest one.
+        InputError if the experiment has a background that is none of the templates.
         """
         mass, join = self.windows.mass, self.joined(hypothesis).astype(float)
         known = [_samples(one) if one else {} for one in counting]
         signal, own = known[hypothesis]["signal"], counting[hypothesis] or {}
+        if strange := known[hypothesis].keys() - {"signal", UNSEEN, *self.backgrounds}:
+            raise InputError(
+                f"The counting experiment at {mass[hypothesis]:g} GeV has the background "
+                f"{min(strange)}, of which no event is selected; run `punzinet select` and "
+                "`punzinet limits` again."
+            )
         samples = [_binned(signal, signal["data"][0] * join @ self.peak(mass[hypothesis]))]
         for p, name in enumerate(self.backgrounds):
             window = self.spectra[p] @ self.inside, np.sqrt(self.squares[p] @ self.inside)
@@ -187,12 +196,12 @@ class ShapeLimits:
         """Read shape.json; InputError if the file is absent or does not hold such limits."""
         with read_result(path, "limits of shapes", "punzinet shape") as content:
             found = _LIMITS.validate_python(content)
-            rows = len(found.mass)
-            if [one.shape for one in (found.mass, found.counting, found.shape)] != [
-                (rows,), (rows, len(BANDS)), (rows, len(BANDS)),
-            ] or len(found.edges) != rows:  # fmt: skip
+            rows = len(found.edges)
+            one, bands = (rows,), (rows, len(BANDS))
+            if [vars(found)[name].shape for name in _COLUMNS] != [one, bands, bands]:
                 raise ValueError(f"columns need {rows} rows")
-            return found
+            return cls(**vars(found))
 
 
+_COLUMNS = ("mass", "counting", "shape")
 _LIMITS = TypeAdapter(ShapeLimits)

@@ -25,7 +25,7 @@ def settings(model):
             yield from settings(field.annotation)
 
 
-@pytest.mark.parametrize("command", [*CHAIN, "paper", "predict", "export"])
+@pytest.mark.parametrize("command", [*CHAIN, "shape", "paper", "predict", "export"])
 def test_every_stage_has_a_page(command):
     pages = [path.read_text() for path in (DOCS / "stages").glob("*.md")]
     assert [page for page in pages if f"\npunzinet {command}" in page]

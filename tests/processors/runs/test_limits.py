@@ -18,12 +18,14 @@ from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.observed import Observation, Upcrossings
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
+from punzinet.analysis.limits.shape import ShapeLimits
 from punzinet.analysis.limits.tables import write_observed
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.trial import Trial
 from punzinet.processors.runs.limits import run_limits
 from punzinet.processors.runs.selection import run_selection
+from punzinet.processors.runs.shape import run_shape
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,19 @@ def test_every_workspace_is_one_for_pyhf(done):
     assert [path.stem for path in paths] == ["1", "2", "3", "4", "5", "6"]
     for path in paths:
         pyhf.Workspace(json.loads(path.read_text())).model()
+
+
+def test_shapes_gain_over_counting_and_every_bin_has_its_place(done, manifest):
+    written, shapes = run_shape(manifest, done)
+    assert written == [done.shape, *(done.shapes / f"{mass}.json" for mass in range(1, 7))]
+    np.testing.assert_array_equal(ShapeLimits.read(done.shape).shape, shapes.shape)
+    assert (shapes.gain > 0.999).all()
+    single = Limits.read(done.limits).selections["single"]
+    for path, edges, background in zip(written[1:], shapes.edges, single.background, strict=True):
+        workspace = pyhf.Workspace(json.loads(path.read_text()))
+        ((_, bins),) = workspace.model().config.channel_nbins.items()
+        assert bins == len(edges) - 1
+        assert sum(workspace.data(workspace.model(), include_auxdata=False)) > background
 
 
 # The validator leaves files to the garbage collector to be closed.

@@ -16,6 +16,11 @@ def _run(context: Context) -> Written:
     from punzinet.processors.runs.shape import run_shape
 
     written, result = run_shape(context.manifest, context.output)
+    if context.manifest.limits.background == "sidebands":
+        console.print(
+            "shape: the sidebands that normalise the background count in the fit again: its "
+            "limits are too strong."
+        )
     gain = result.gain[np.isfinite(result.gain)]
     if len(gain):
         least, median, most = np.quantile(gain, (0, 0.5, 1))

@@ -47,7 +47,9 @@ def counted(templates, scale=1.0, **sizes):
         backgrounds = backgrounds or [Background(UNSEEN, 0.3, 1.0, ("background", 0.1))]
         signal = templates.peaks[h] @ inside * LUMINOSITY
         own = {"efficiency": 0.05, "signal_statistics": 0.02}
-        found.append(CountingExperiment(mass, signal, own, 0.01, tuple(backgrounds)))
+        trigger = {"signal": (1.05, 0.98), backgrounds[0].name: (0.9, 1.2)}
+        uncertain = 0.01, tuple(backgrounds), {"trigger": trigger}
+        found.append(CountingExperiment(mass, signal, own, *uncertain))
     return found
 
 
@@ -92,7 +94,8 @@ def test_cabinetry_finds_an_injected_signal(fitted):
     model, _, limits = fitted
     parameters, poi = np.array(model.config.suggested_init()), model.config.poi_index
     parameters[poi] = injected = 3 * limits[2]
-    fit = cabinetry.fit.fit(model, model.expected_data(parameters).tolist())
+    asimov = model.expected_data(parameters).tolist()
+    fit = cabinetry.fit.fit(model, asimov, tolerance=1e-3)
     assert fit.bestfit[poi] == pytest.approx(injected, rel=1e-3)
 
 

@@ -55,8 +55,8 @@ def make_plots(
 ) -> list[Path]:
     """Draw all figures, with outputs and history of a network, and return the files written.
 
-    Limits, what is observed, and fits of shapes are drawn if the caller says that they are there. InputError if a
-    result is missing or damaged.
+    Limits, what is observed, and fits of shapes are drawn if the caller says that they are there.
+    InputError if a result is missing or damaged.
     """
     with style.labelled(manifest):
         there = {"limits": limits, "observed": observed, "shape": shape}

@@ -44,7 +44,7 @@ def done(tmp_path_factory, manifest):
     save_network(output, "punzi", float(outputs[len(outputs) // 2]), NETWORK)
     save_network(output, "cutless", None, NETWORK)
     written = run_selection(manifest, output, Execution(), network="punzi")
-    assert written == [output.histograms, output.selected, output.selection_cutflow]
+    assert written[:3] == [output.histograms, output.selected, output.selection_cutflow]
     return output
 
 

@@ -46,7 +46,8 @@ def latex_number(value: float, digits: int = 3) -> str:
     """A number with so many significant digits, a dash if it is not finite."""
     if not isfinite(value):
         return "--"
-    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    mantissa, _, exponent = (f"{value:#.{digits}g}" if value else "0").partition("e")
+    mantissa = mantissa.rstrip(".")
     power = rf"\times10^{{{int(exponent)}}}" if exponent else ""
     return f"${mantissa}{power}$"
 

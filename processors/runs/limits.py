@@ -23,7 +23,7 @@ from punzinet.analysis.limits.systematics import (
     measure_systematics,
     write_systematics,
 )
-from punzinet.analysis.limits.tables import write_expected
+from punzinet.analysis.limits.tables import write_expected, write_observed
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
 from punzinet.analysis.training.data import load_sample
@@ -91,9 +91,8 @@ def run_limits(
     about = provenance(manifest.digest, stage="limits", networks=names, cut=cut, **more)
     limits.write(output.limits, about)
     workspaces = _write_workspaces(output.workspaces, experiments["single"])
-    tables = write_hepdata(output.limits.parent / "hepdata", limits, windows.search)
-    tables += write_expected(output.limits.parent, limits)
-    written = [output.limits, *workspaces, *tables]
+    folder = output.limits.parent
+    written = [output.limits, *workspaces, *write_expected(folder, limits)]
     if effects:
         what = effects["single"], impacts(experiments["single"], level), yields["single"]
         write_systematics(output.systematics, *what, mass=windows.mass, provenance=about)
@@ -107,7 +106,8 @@ def run_limits(
         injected = None if unblind else read_injected(inject, windows.mass)
         behind = manifest, output, limits, judge, saved["single"]
         observation = run_observation(*behind, known=yields["single"], injected=injected)
-        written.append(output.observed)
+        written += [output.observed, *write_observed(folder, observation)]
+    written += write_hepdata(folder / "hepdata", limits, windows.search, observation)
     return Found(written, limits, observation)
 
 

@@ -7,7 +7,7 @@ events are counted, which needs whole ones: they are rounded down, lest a limit 
 it becomes the errors of the bins, for each process its own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +28,27 @@ ALMOST = 1e-6  # what a whole number of events may lack by rounding
 THRESHOLD = 10**9
 
 
-def write_datacards(folder: Path, workspaces: Mapping[str, Mapping[str, Any]]) -> list[Path]:
+def write_datacards(
+    folder: Path,
+    workspaces: Mapping[str, Mapping[str, Any]],
+    edges: Mapping[str, Sequence[float]] | None = None,
+) -> list[Path]:
     """Write the cards of workspaces, by file name without suffix, and return the files.
 
-    Where a workspace has several bins its histograms stand beside its card. InputError if the
-    folder takes no files.
+    Where there are edges of bins, by the same names, histograms stand beside the card; without them
+    a workspace has one bin. InputError if the folder takes no files.
     """
     written = []
     for name, workspace in workspaces.items():
         path = folder / f"{name}.txt"
-        bins = len(workspace["observations"][0]["data"])
-        histograms = f"{name}.root" if bins > 1 else None
+        histograms = f"{name}.root" if edges else None
         with atomic_path(path) as partial:
             partial.write_text(datacard(workspace, histograms), "utf-8")
         written.append(path)
-        if histograms is not None:
-            with create_root_file(folder / histograms, digest(workspace)) as file:
-                for title, histogram in _histograms(workspace):
+        if edges and histograms:
+            content = [workspace, edges[name]]
+            with create_root_file(folder / histograms, digest(content)) as file:
+                for title, histogram in _histograms(workspace, edges[name]):
                     file[title] = histogram
             written.append(folder / histograms)
     return written
@@ -113,27 +117,26 @@ def _cell(sample: Mapping[str, Any], name: str, *, shape: bool) -> str:
     return "1" if shape else _text(up) if symmetric else f"{_text(down)}/{_text(up)}"
 
 
-def _histograms(workspace: Mapping[str, Any]) -> Iterator[tuple[str, Hist[Any]]]:
+def _histograms(
+    workspace: Mapping[str, Any], edges: Sequence[float]
+) -> Iterator[tuple[str, Hist[Any]]]:
     """All histograms of a workspace by the names that its card gives them."""
     samples = workspace["channels"][0]["samples"]
-    yield "data_obs", _histogram(np.array(workspace["observations"][0]["data"]), None)
+    yield "data_obs", _histogram(edges, np.array(workspace["observations"][0]["data"]))
     for sample in samples:
-        contents, error = np.array(sample["data"]), None
-        for modifier in sample["modifiers"]:
-            if modifier["type"] in STATISTICS:
-                error = np.array(modifier["data"])
-        yield sample["name"], _histogram(contents, error)
+        errors = [np.array(m["data"]) for m in sample["modifiers"] if m["type"] in STATISTICS]
+        yield sample["name"], _histogram(edges, np.array(sample["data"]), *errors)
         for name in _names(samples, "histosys"):
             if (variation := _variation(sample, name)) is not None:
                 for direction, varied in zip(("Up", "Down"), variation, strict=True):
-                    yield f"{sample['name']}_{name}{direction}", _histogram(varied, None)
+                    yield f"{sample['name']}_{name}{direction}", _histogram(edges, varied)
 
 
-def _histogram(contents: FloatArray, error: FloatArray | None) -> Hist[Any]:
-    """Histogram of contents (bins,) by their number, with errors (bins,) or none."""
-    made = Hist(axis.Integer(0, len(contents), flow=False), storage=storage.Weight())
+def _histogram(edges: Sequence[float], contents: FloatArray, error: Any = 0.0) -> Hist[Any]:
+    """Histogram of contents (bins,) with errors (bins,)."""
+    made = Hist(axis.Variable(edges, flow=False), storage=storage.Weight())
     made.view()["value"] = contents
-    made.view()["variance"] = 0.0 if error is None else error**2
+    made.view()["variance"] = error**2
     return made
 
 

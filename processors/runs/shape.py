@@ -8,6 +8,7 @@ from punzinet.analysis.io.files import read_json, write_json
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.io.selected_events import SelectedEvents
 from punzinet.analysis.limits.binned import expected_limits
+from punzinet.analysis.limits.datacard import write_datacards
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.shape import ShapeLimits, Templates
 from punzinet.analysis.manifest.manifest import Manifest
@@ -40,4 +41,8 @@ def run_shape(manifest: Manifest, output: OutputFolder) -> tuple[list[Path], Sha
     for h, workspace in fits.items():
         written.append(output.shapes / f"{masses[h]:g}.json")
         write_json(written[-1], workspace)
+    names = {h: f"{masses[h]:g}" for h in fits}
+    cards = {names[h]: workspace for h, workspace in fits.items()}
+    borders = {names[h]: edges[h] for h in fits}
+    written += write_datacards(output.shapes.with_name("datacards") / "shape", cards, borders)
     return written, result

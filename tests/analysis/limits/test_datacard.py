@@ -114,7 +114,8 @@ def shaped(rng):
 
 def test_templates_and_all_variations_are_histograms_that_the_card_finds(tmp_path):
     workspace = shaped(np.random.default_rng(4))
-    card, root = write_datacards(tmp_path / "one", {"2.5": workspace})
+    edges = {"2.5": [-1.0, 0.5, 1.0, 2.0, 4.0, 4.5]}
+    card, root = write_datacards(tmp_path / "one", {"2.5": workspace}, edges)
     assert (card.name, root.name) == ("2.5.txt", "2.5.root")
     head, rates, rows = read_card(card.read_text())
     ((_, _, named, *patterns),) = head["shapes"]
@@ -125,6 +126,7 @@ def test_templates_and_all_variations_are_histograms_that_the_card_finds(tmp_pat
     assert kinds["free"] == ["rateParam", "window", "eemumu", "1"]
     assert kinds["window"][0] == "autoMCStats"
     with uproot.open(root) as file:
+        assert file["data_obs"].axis().edges().tolist() == edges["2.5"]
         assert file["data_obs"].values().tolist() == workspace["observations"][0]["data"]
         for sample, rate in zip(workspace["channels"][0]["samples"], rates, strict=True):
             content, name = np.array(sample["data"]), sample["name"]
@@ -136,5 +138,5 @@ def test_templates_and_all_variations_are_histograms_that_the_card_finds(tmp_pat
                 varied = file[f"{name}_scale{direction}"].values()
                 np.testing.assert_allclose(varied, factor * content)
         assert len(file.keys()) == 1 + 3 * 3
-    again = write_datacards(tmp_path / "two", {"2.5": workspace})
+    again = write_datacards(tmp_path / "two", {"2.5": workspace}, edges)
     assert [path.read_bytes() for path in again] == [card.read_bytes(), root.read_bytes()]

@@ -88,11 +88,14 @@ def test_every_workspace_is_one_for_pyhf(done):
 
 def test_shapes_gain_over_counting_and_every_bin_has_its_place(done, manifest):
     written, shapes = run_shape(manifest, done)
-    assert written == [done.shape, *(done.shapes / f"{mass}.json" for mass in range(1, 7))]
+    workspaces = [done.shapes / f"{mass}.json" for mass in range(1, 7)]
+    cards = [done.limits.parent / f"datacards/shape/{mass}.txt" for mass in range(1, 7)]
+    assert written[:7] == [done.shape, *workspaces]
+    assert written[7:] == [path.with_suffix(to) for path in cards for to in (".txt", ".root")]
     np.testing.assert_array_equal(ShapeLimits.read(done.shape).shape, shapes.shape)
     assert (shapes.gain > 0.999).all()
     single = Limits.read(done.limits).selections["single"]
-    for path, edges, background in zip(written[1:], shapes.edges, single.background, strict=True):
+    for path, edges, background in zip(workspaces, shapes.edges, single.background, strict=True):
         workspace = pyhf.Workspace(json.loads(path.read_text()))
         ((_, bins),) = workspace.model().config.channel_nbins.items()
         assert bins == len(edges) - 1

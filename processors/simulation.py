@@ -19,11 +19,11 @@ from punzinet.analysis.io.files import Record, write_json
 from punzinet.analysis.io.output import OutputFolder, digest, git_commit, provenance, versions
 from punzinet.analysis.manifest.datasets import Dataset, Simulated
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.manifest.sections import Scale
+from punzinet.analysis.manifest.sections import DetectorSettings, Scale
 from punzinet.analysis.simulation import sampling
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import Generator
-from punzinet.analysis.simulation.sampling import Batch, Counts
+from punzinet.analysis.simulation.sampling import Batch, Counts, Events
 from punzinet.analysis.simulation.signal import SignalGenerator
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ledger import Job, Records
@@ -42,6 +42,7 @@ class Stratum:
     index: int  # of the generator within the dataset
     generator: Generator
     batches: list[Batch]
+    varied: Detector | None = None  # what sees the events of a nominal dataset, if it is one
 
     def plan(self, trials: int, size: Scale, attempt: int = 0) -> None:
         """Have other batches."""
@@ -74,7 +75,7 @@ class _Simulation(NamedTuple):
         """All strata: signal with its events, backgrounds with a pilot run."""
         pilot = sampling.pilot_trials(self.size.luminosity)
         for dataset in self.manifest.datasets.values():
-            if dataset.simulate is None:
+            if dataset.simulate is None or dataset.variation_of is not None:
                 continue
             made = sampling.generators(dataset.simulate, self.signal, self.detector)
             for i, generator in enumerate(made):
@@ -107,6 +108,18 @@ class _Simulation(NamedTuple):
             counts |= _counts(steps[-1])
         return strata, steps, counts
 
+    def vary(self, dataset: Dataset, strata: Iterable[Stratum]) -> tuple[list[Stratum], Records]:
+        """See the events of all strata of a nominal dataset in another detector."""
+        nominal = self.manifest.simulation.detector.model_dump()
+        factors = (dataset.detector or DetectorSettings()).model_dump()
+        settings = {name: nominal[name] * factor for name, factor in factors.items()}
+        varied = Detector.varied(self.manifest.beams, DetectorSettings(**settings))
+        own = [
+            Stratum(dataset, one.index, one.generator, one.batches, varied)
+            for one in strata if one.dataset.name == dataset.variation_of
+        ]  # fmt: skip
+        return own, self.run(f"variation-{dataset.name}", own, f"Varying {dataset.variation_of}")
+
     def run(self, step: str, strata: Sequence[Stratum], title: str) -> Records:
         """Simulate batches that have not been simulated yet, one of each dataset in turn.
 
@@ -115,15 +128,17 @@ class _Simulation(NamedTuple):
         settings = self.manifest.simulation
         detector, seed = settings.detector.model_dump(mode="json"), settings.seed
         groups = _by_dataset(strata)
-        rows = [[(batch, one.generator) for one in of for batch in one.batches] for of in groups]
+        rows = [[(batch, one) for one in of for batch in one.batches] for of in groups]
         jobs = []
         for task in filter(None, chain.from_iterable(itertools.zip_longest(*rows))):
-            batch, generator = task
+            batch, (generator, dataset) = task[0], (task[1].generator, task[1].dataset)
             which = generator if isinstance(generator, SignalGenerator) else generator.name
-            key = self.key([asdict(batch), [type(generator).__name__, which], detector])
-            name = f"{batch.dataset}/{batch.stratum}-{batch.attempt}-{batch.index}"
+            varied = dataset.detector and dataset.detector.model_dump(mode="json")
+            key = self.key([asdict(batch), [type(generator).__name__, which], detector, varied])
+            name = f"{dataset.name}/{batch.stratum}-{batch.attempt}-{batch.index}"
             source = f"stratum {batch.stratum}, batch {batch.index}"
-            jobs.append(Job(name, key, batch.dataset, source, batch.trials, task))
+            payload = batch, generator, task[1].varied
+            jobs.append(Job(name, key, dataset.name, source, batch.trials, payload))
         function = partial(_simulated, detector=self.detector, seed=seed, kept=step != "pilot")
         return run_jobs(jobs, function, self.executor, self.ledger / step, title)
 
@@ -159,9 +174,12 @@ def _by_dataset(strata: Sequence[Stratum]) -> list[list[Stratum]]:
     return [list(own) for _, own in itertools.groupby(strata, lambda one: one.dataset.name)]
 
 
-def _simulated(task: tuple[Batch, Generator], detector: Detector, seed: int, kept: bool) -> Record:
+def _simulated(
+    task: tuple[Batch, Generator, Detector | None], detector: Detector, seed: int, kept: bool
+) -> Record:
     """The record of a batch, with its events if they are kept."""
-    events, counts = sampling.simulate_batch(*task, detector, seed)
+    batch, generator, varied = task
+    events, counts = sampling.simulate_batch(batch, generator, detector, seed, varied)
     return Record(asdict(counts), {"events": events.view(np.uint8)} if kept else {})
 
 
@@ -204,6 +222,19 @@ def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale)
     return {**found, "cutflow": cutflow, "strata": rows}
 
 
+def _numbered(parts: Iterable[Events], entries: Sequence[int]) -> Iterator[Events]:
+    """Varied events of batches with the numbers of nominal ones, of which each batch has so many.
+
+    Those that are no nominal events follow with numbers that no other event has.
+    """
+    first, further = 0, sum(entries)
+    for part, count in zip(parts, entries, strict=True):
+        events, new = part.copy(), part["number"] < 0
+        events["number"] = np.where(new, further + np.cumsum(new) - 1, first + part["number"])
+        first, further = first + count, further + int(new.sum())
+        yield events
+
+
 def simulate(
     manifest: Manifest, scale: str, output: OutputFolder, execution: Execution
 ) -> list[Path]:
@@ -216,18 +247,32 @@ def simulate(
         simulation = _Simulation(manifest, size, detector, executor, output.ledger("simulate"))
         strata, steps, counts = simulation.produce()
         totals = simulation.totals()
-        places = {job.payload[0]: (records, job) for records in steps for job in records.jobs}
-        for own in _by_dataset(strata):
-            name, signal = own[0].dataset.name, own[0].dataset.is_signal
+        made = [(own, counts, steps) for own in _by_dataset(strata)]
+        for dataset in manifest.part(varied=True).datasets.values():
+            if dataset.simulate is not None:
+                own, records = simulation.vary(dataset, strata)
+                made.append((own, _counts(records), [records]))
+                steps = [*steps, records]
+        for own, of, where in made:
+            dataset = own[0].dataset
+            name, nominal = dataset.name, dataset.variation_of or dataset.name
+            places = {job.payload[0]: (records, job) for records in where for job in records.jobs}
             parts = (places[batch] for stratum in own for batch in stratum.batches)
-            made = (step.read(job).arrays["events"].view(sampling.EVENT) for step, job in parts)
-            production = zlib.crc32(name.encode()) >> 1  # fits basf2's signed integer
+            events = (step.read(job).arrays["events"] for step, job in parts)
+            production = zlib.crc32(nominal.encode()) >> 1  # fits basf2's signed integer
+            title = f"{name} {origin['settings']}"
+            if dataset.variation_of is None:
+                arrays: Iterable[Events] = (array.view(sampling.EVENT) for array in events)
+            else:
+                title = f"{title} {dataset.detector}"
+                entries = [counts[batch].entries for stratum in own for batch in stratum.batches]
+                arrays = _numbered((array.view(sampling.VARIED) for array in events), entries)
             written.append(output.ntuple(name))
-            about = written[-1], f"{name} {origin['settings']}", production, manifest.beams
-            sampling.write_ntuple(*about, made, signal=signal)
-            record[name] = _record(own, counts, size)
-            if not signal:
-                record[name]["total_cross_section_nb"] = totals[str(own[0].dataset.simulate)]
+            about = written[-1], title, production, manifest.beams
+            sampling.write_ntuple(*about, arrays, signal=dataset.is_signal)
+            record[name] = _record(own, of, size)
+            if not dataset.is_signal:
+                record[name]["total_cross_section_nb"] = totals[str(dataset.simulate)]
         written.append(output.simulation_record)
         write_json(written[-1], {"provenance": origin, "datasets": record})
         if any(stratum.dataset.is_signal for stratum in strata):

@@ -33,7 +33,7 @@ from punzinet.analysis.simulation.detector import VISIBILITY, Detector, measure,
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, Pair
 from punzinet.analysis.simulation.signal import SignalGenerator
 from punzinet.analysis.simulation.taupair import TauPairGenerator
-from punzinet.analysis.types import BoolArray, FloatArray, Random
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray, Random
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,8 @@ _NETWORKS: Final = Path(__file__).with_name("pilot_networks.json")
 _MOMENTA: Final = [("p_plus", "f4", 3), ("p_minus", "f4", 3)]
 EVENT: Final = np.dtype([*_MOMENTA, ("weight", "f8"), ("mass", "f8")])
 """An event on its way to the ntuple: measured lab momenta, GeV, weight, generated mass."""
+VARIED: Final = np.dtype([*EVENT.descr, ("number", "i8")])
+"""The same in another detector, with its place among the nominal events; -1 if it is none."""
 Events = NDArray[np.void]  # (n,) of them
 TREE: Final = "variables"
 EXPERIMENT: Final = 1003  # number of Belle II's run-independent simulation; its run number is 0
@@ -145,11 +147,17 @@ class Counts:
 
 
 def simulate_batch(
-    batch: Batch, generator: Generator, detector: Detector, seed: int
+    batch: Batch,
+    generator: Generator,
+    detector: Detector,
+    seed: int,
+    varied: Detector | None = None,
 ) -> tuple[Events, Counts]:
     """Generate, detect and unweight one batch: events of the dtype `EVENT`, and their counts.
 
-    An exposure of 0 asks for a pilot run of a background, which keeps weights, in fb.
+    An exposure of 0 asks for a pilot run of a background, which keeps weights, in fb. In a `varied`
+    detector the same events are seen, of the dtype `VARIED`: weights change as the probability to
+    be visible does, and momenta are measured with the same random numbers.
     """
     signal = isinstance(generator, SignalGenerator)
     exposed = batch.exposure > 0 and not signal
@@ -164,11 +172,15 @@ def simulate_batch(
     generated = generated.pick(weight > 0)
     weight = left = generated.weight * (batch.exposure if exposed else 1.0)
     counts.step("generated", weight)
-    for step, passed in zip(VISIBILITY, detector.visibility(generated).T, strict=True):
+    seen, ratio = detector.visibility(generated).T, np.ones(len(weight))
+    others = seen if varied is None else varied.visibility(generated).T
+    for step, passed, other in zip(VISIBILITY, seen, others, strict=True):
         left = weight * (luck < passed if signal else passed)
-        counts.step(step, left)
+        if varied is not None:
+            ratio = np.divide(other, passed, out=np.zeros(len(weight)), where=passed > 0)
+        counts.step(step, left * ratio)
     visible = left > 0
-    generated, left = generated.pick(visible), left[visible]
+    generated, left, ratio = generated.pick(visible), left[visible], ratio[visible]
     trial, own = np.arange(len(left)), left
     if not signal:
         factor = aim_factors(generated, batch.aim)
@@ -179,11 +191,28 @@ def simulate_batch(
         trial = np.repeat(trial, copies.astype(int))
         trial = trial[rng.random(len(trial)) < (left / own / copies)[trial]]
         own = own[trial]
-        counts.step("kept as events", own)
-    events, selected = _reconstruct(rng, generated.pick(trial), own, detector, counts)
+        counts.step("kept as events", own * ratio[trial])
+    kept, other = generated.pick(trial), own * ratio[trial]
+    if varied is not None:
+        state = rng.bit_generator.state
+        _, nominal = _reconstruct(rng, kept, own, detector, Counts())
+        rng.bit_generator.state = state
+    events, selected = _reconstruct(rng, kept, other, varied or detector, counts)
+    if varied is not None:
+        numbers = np.where(nominal, np.cumsum(nominal) - 1, -1)[selected]
+        events = _numbered(events, numbers)
     if not signal:
         counts.largest = float(left[trial[selected]].max(initial=0.0))
     return events, counts
+
+
+def _numbered(events: Events, numbers: IntArray) -> Events:
+    """Events of the dtype `VARIED`."""
+    found = np.empty(len(events), VARIED)
+    for name in EVENT.names or ():
+        found[name] = events[name]
+    found["number"] = numbers
+    return found
 
 
 def aim_factors(events: GeneratedEvents, largest: float) -> FloatArray:
@@ -323,11 +352,12 @@ def write_ntuple(
     """
 
     def branches(events: Events, first: int) -> dict[str, NDArray[Any]]:
-        n = len(events)
+        n, numbered = len(events), "number" in (events.dtype.names or ())
+        numbers = events["number"] if numbered else np.arange(first, first + n)
         columns: dict[str, NDArray[Any]] = {
             "__experiment__": np.full(n, EXPERIMENT, np.int32),
             "__run__": np.zeros(n, np.int32),
-            "__event__": np.arange(first, first + n, dtype=np.uint32),
+            "__event__": numbers.astype(np.uint32),
             "__production__": np.full(n, production, np.int32),
             "__candidate__": np.zeros(n, np.int32),
             "__ncandidates__": np.ones(n, np.int32),
@@ -357,7 +387,7 @@ def _baskets(parts: Iterable[Events]) -> Iterator[Events]:
     """The same events in arrays of `_BASKET`; the last may have fewer."""
     waiting = np.empty(0, EVENT)
     for part in parts:
-        events = np.concatenate([waiting, part])
+        events = np.concatenate([waiting, part]) if len(waiting) else part
         *full, waiting = np.split(events, range(_BASKET, len(events) + 1, _BASKET))
         yield from full
     if len(waiting):

@@ -1,12 +1,20 @@
 """The default data: one ROOT file for every dataset that is to be simulated."""
 
+from typing import Any
+
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage, Written
 
 
-def _simulated(manifest: Manifest) -> dict[str, str]:
-    return {d.name: d.simulate for d in manifest.datasets.values() if d.simulate}
+def _simulated(manifest: Manifest) -> dict[str, Any]:
+    """Process that each dataset is simulated as; of variations also of what, in which detector."""
+    found: dict[str, Any] = {}
+    for one in manifest.datasets.values():
+        if one.simulate:
+            more = {"simulate", "variation_of", "detector"}
+            found[one.name] = one.model_dump(include=more) if one.variation_of else one.simulate
+    return found
 
 
 def _prepare(context: Context) -> None:

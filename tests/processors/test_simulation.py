@@ -10,6 +10,7 @@ from outputs import contents, datasets_of, results_in
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.sections import DetectorSettings
 from punzinet.analysis.simulation.sampling import simulate_batch
 from punzinet.processors.executors import Execution
 from punzinet.processors.simulation import simulate
@@ -127,3 +128,84 @@ def test_a_killed_run_is_continued(made, tmp_path, monkeypatch):
     run(tmp_path, small("signal", "tautau"))
     assert len(calls) == len(MASSES) + 2 + 1  # signal, a pilot run, its background, what was lost
     assert contents(tmp_path) == contents(made.root)
+
+
+VARIATIONS = {
+    "tautau_momenta": ("tautau", {"momentum_resolution": 2.0}),
+    "signal_momenta": ("signal", {"momentum_resolution": 2.0}),
+    "mumugamma_photons": ("mumugamma", {"photon_loss": 1.2}),
+}
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory):
+    """Three processes, one variation each, and the first two as they are without variations."""
+    manifest = small("signal", "tautau", "mumugamma")
+    content = manifest.model_dump(mode="json", exclude_unset=True)
+    content["systematics"] = {}
+    for name in content["datasets"]:
+        del content["datasets"][name]["name"]
+    for name, (nominal, detector) in VARIATIONS.items():
+        content["datasets"][name] = {"variation_of": nominal, "detector": detector}
+        content["systematics"][name] = {"samples": {nominal: {"up": name}}}
+    return run(tmp_path_factory.mktemp("varied"), Manifest.model_validate(content))
+
+
+def shared(output, name):
+    """Columns of nominal and varied events that are the same ones, and their shares of both."""
+    names = ("event", "production", "weight", "px1", "py1", "pz1")
+    nominal, other = (columns(output.ntuple(of), *names) for of in (VARIATIONS[name][0], name))
+    assert len(set(other[0].tolist())) == len(other[0])
+    assert set(nominal[1].tolist()) == set(other[1].tolist())  # one production
+    _, mine, theirs = np.intersect1d(nominal[0], other[0], return_indices=True)
+    one, two = (
+        [column[rows] for column in of[2:]] for of, rows in ((nominal, mine), (other, theirs))
+    )
+    return one, two, len(mine) / min(len(nominal[0]), len(other[0]))
+
+
+def test_variations_leave_nominal_samples_alone(varied, made):
+    for name in ("signal", "tautau"):
+        nominal, other = (o.ntuple(name).read_bytes() for o in (varied, made))
+        assert nominal == other
+
+
+@pytest.mark.parametrize("name", ["tautau_momenta", "signal_momenta"])
+def test_another_resolution_moves_the_momenta_of_the_same_events(varied, name):
+    (weight, *nominal), (other, *momenta), share = shared(varied, name)
+    assert share > 0.97
+    assert (weight == other).all()
+    size, moved = (
+        np.sqrt(sum(np.square(axis, dtype=float) for axis in of)) for of in (nominal, momenta)
+    )
+    relative = np.abs(moved / size - 1)
+    # The error is doubled, so that momenta move by one more error: some per mille in the median.
+    assert 0.001 < np.median(relative) < 0.01
+
+
+def test_more_lost_photons_are_larger_weights_of_the_same_events(varied):
+    (weight, *nominal), (other, *momenta), share = shared(varied, "mumugamma_photons")
+    assert share == 1.0
+    for one, two in zip(nominal, momenta, strict=True):
+        assert (one == two).all()
+    ratio = other / weight
+    assert ratio.min() == pytest.approx(1.0)
+    assert ratio.max() < 1.2**4 + 1e-9
+    assert np.average(ratio, weights=weight) > 1.02
+    flow = datasets_of(varied.simulation_record)["mumugamma_photons"]["cutflow"]
+    assert flow[-1]["weight"] == pytest.approx(other.sum(), rel=1e-6)
+
+
+def test_a_varied_detector_is_what_all_of_the_simulation_can_have(varied, tmp_path):
+    """Varied events add up to what an independent simulation in that detector expects."""
+    manifest = small("mumugamma", seed=5)
+    simulation = manifest.simulation.model_copy(
+        update={"detector": DetectorSettings(photon_loss=1.2)}
+    )
+    other = run(tmp_path, manifest.model_copy(update={"simulation": simulation}))
+    (mine,), (theirs,) = (
+        columns(output.ntuple(name), "weight")
+        for output, name in ((varied, "mumugamma_photons"), (other, "mumugamma"))
+    )
+    error = np.sqrt((mine**2).sum() + (theirs**2).sum())
+    assert mine.sum() == pytest.approx(theirs.sum(), abs=4 * error)

@@ -27,6 +27,7 @@ from punzinet.analysis.io.selected_events import SelectedEvents
 from punzinet.analysis.limits.binned import Workspace
 from punzinet.analysis.limits.model import UNSEEN
 from punzinet.analysis.limits.result import BANDS
+from punzinet.analysis.limits.sidebands import Spectrum
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 
@@ -59,12 +60,9 @@ class Templates:
         borders = windows.centre[:, None] + windows.sigma[:, None] * edges
         sums = np.zeros((2, len(names), len(windows), len(edges) - 1))
         for p, name in enumerate(names):
-            rows = np.flatnonzero(events.process == name)
-            rows = rows[np.argsort(events.variable[rows], kind="stable")]
-            below = np.searchsorted(events.variable[rows], borders)
-            for power in (1, 2):
-                running = np.cumsum(np.append(0.0, events.weight[rows] ** power))
-                sums[power - 1, p] = np.diff(running[below], axis=-1)
+            rows = events.process == name
+            spectrum = Spectrum.of(events.variable[rows], events.weight[rows])
+            sums[:, p] = spectrum.sums(borders[:, :-1], borders[:, 1:])
         return cls(windows, tuple(names), edges, peaks, *sums)
 
     @property

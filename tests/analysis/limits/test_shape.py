@@ -144,6 +144,26 @@ def test_many_events_give_the_sum_of_s2_over_b():
     )
 
 
+def test_the_gain_is_not_made_by_bins_that_happen_to_be_empty():
+    """Samples of ten times the data gain what one of a thousand times gains, smaller ones less."""
+    rng = np.random.default_rng(5)
+
+    def gains(times, samples):
+        both = []
+        for _ in range(samples):
+            events = selected(rng, tautau=(rng.poisson(100 * times), 1 / times))
+            both.append(
+                [fits(Templates.of(events, WINDOWS, edges))[1][1] for edges in (WINDOW, EDGES)]
+            )
+        counting, shape = (expected_limits(one, LEVEL)[:, 2] for one in zip(*both, strict=True))
+        return counting / shape
+
+    (known,), many, few = gains(1000, 1), gains(10, 40), gains(1, 40)
+    assert known > 1.05
+    assert many.mean() == pytest.approx(known, abs=0.02)
+    assert few.mean() < known
+
+
 def test_a_peak_between_masses_is_the_one_simulated_there():
     mass, count = np.arange(2.0, 4.1, 0.25), 3000
     variable = [kinematics_of(make_events(int(100 * m), count, m)).m2_recoil for m in mass]

@@ -12,7 +12,7 @@ data choose how it is looked at. Signal of other masses in a sideband would coun
 windows that hold one can be left out of all sidebands.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -114,15 +114,13 @@ def measure_sidebands(
     settings: SidebandSettings,
     simulated: Spectrum,
     data: Spectrum | None = None,
-    masked: Iterable[float] = (),
 ) -> Sidebands:
     """Count events in the sidebands of M windows, by default as many as are expected.
 
     Both spectra are behind the same cut, the simulated one is scaled to the luminosity of the
-    other. Of both, what lies near the `masked` masses in GeV and those of the settings is left out.
+    other. What lies near masked masses is left out of both.
     """
-    mass = np.array([*settings.masked, *masked], dtype=np.float64)
-    centre = windows.search.centre(mass)
+    centre = windows.search.centre(np.array(settings.masked, dtype=np.float64))
     near = settings.inner * np.interp(centre, windows.centre, windows.sigma)
     simulated = simulated.without(centre - near, centre + near)
     tried = settings.outer * 2.0 ** np.arange(DOUBLINGS + 1)

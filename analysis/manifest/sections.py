@@ -1,6 +1,6 @@
 """Sections of the manifest: beams, masses, simulation, and what stages may vary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -185,6 +185,10 @@ class SidebandSettings(Section):
         if self.outer <= self.inner:
             raise ValueError("`outer` must be larger than `inner`")
         return self
+
+    def including(self, masses: Iterable[float]) -> Self:
+        """The same with further masses masked, in GeV."""
+        return self.model_copy(update={"masked": (*self.masked, *masses)})
 
 
 class LimitSettings(Section):

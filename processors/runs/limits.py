@@ -105,7 +105,9 @@ def run_limits(
     if unblind or inject:
         injected = None if unblind else read_injected(inject, windows.mass)
         behind = manifest, output, limits, judge, saved["single"]
-        observation = run_observation(*behind, known=yields["single"], injected=injected)
+        observation = run_observation(
+            *behind, known=yields["single"], injected=injected, spectra=spectra
+        )
         written += [output.observed, *write_observed(folder, observation)]
     written += write_hepdata(folder / "hepdata", limits, windows.search, observation)
     return Found(written, limits, observation)

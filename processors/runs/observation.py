@@ -23,7 +23,7 @@ from punzinet.analysis.training.data import judging_column
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows, mass_index
 from punzinet.processors.ntuples.trial import processed_of
-from punzinet.processors.runs.sidebands import read_spectra
+from punzinet.processors.runs.sidebands import write_sidebands
 
 NOTHING = "none"  # what is injected into pseudo-data of background alone
 _NUMBER = r"(\d*\.?\d+(?:e[-+]?\d\d?)?)"
@@ -83,12 +83,14 @@ def run_observation(
     *,
     known: Yields,
     injected: Mapping[float, float] | None,
+    spectra: tuple[Spectrum, Spectrum] | None = None,
 ) -> Observation:
     """Write what is counted behind the single cut of a network, and what that means.
 
     Expected limits and yields of the hypotheses are `known`, and the judge is that of the latter.
     Counted is pseudo-data with so much signal `injected`, fb by mass in GeV; or all of the data if
-    that is None, to whose luminosity everything is scaled then. InputError if data is hidden or has
+    that is None, to whose luminosity everything is scaled then. The background is normalised in
+    sidebands if their simulated `spectra` are given. InputError if data is hidden or has
     weights, or pseudo-data cannot be drawn.
     """
     settings, luminosity = manifest.limits, manifest.luminosity
@@ -108,11 +110,11 @@ def run_observation(
         CountingExperiment.of(yields, i, mass, luminosity, settings)
         for i, mass in enumerate(scan.mass.tolist())
     ]
-    if settings.background == "sidebands":
-        simulated, _ = read_spectra(output.tensors, windows, folds, saved.network, cut)
-        simulated = simulated._replace(weight=scale * simulated.weight)
-        of_scan = scan.windows, settings.sidebands, simulated, Spectrum.of(seen)
-        experiments = measure_sidebands(*of_scan).normalise(experiments)
+    beside = settings.sidebands.including(injected or {})
+    if spectra is not None:
+        simulated = spectra[0]._replace(weight=scale * spectra[0].weight)
+        sidebands = measure_sidebands(scan.windows, beside, simulated, Spectrum.of(seen))
+        experiments = sidebands.normalise(experiments)
     found = observe(experiments, counts, level)
     rows = [i for i, one in enumerate(experiments) if one is not None]
     models = [one for one in experiments if one is not None]
@@ -157,6 +159,9 @@ def run_observation(
         manifest.digest, stage="limits", network=observation.network, cut=cut, **more
     )
     observation.write(output.observed, about)
+    if spectra is not None:
+        of_scan = scan.windows, beside, sidebands, spectra
+        write_sidebands(output.sidebands, *of_scan, about=about, significance=found.significance)
     return observation
 
 

@@ -12,7 +12,10 @@ from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.sidebands import FEWEST, Sidebands, Spectrum, close
 from punzinet.analysis.manifest.sections import SidebandSettings
 from punzinet.analysis.network import PunziNet
+from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
+
+SIGNIFICANT = 3.0  # sigmas of an excess that may be a signal in the sidebands of others
 
 
 def read_spectra(
@@ -41,10 +44,12 @@ def write_sidebands(
     spectra: tuple[Spectrum, Spectrum],
     *,
     about: Mapping[str, Any],
+    significance: FloatArray | None = None,
 ) -> None:
     """Write what lies beside M windows, and how well simulation predicts itself there.
 
-    Events that trained predict those that judge; `spectra` are of both, the latter first.
+    Events that trained predict those that judge; `spectra` are of both, the latter first. The
+    significance, (M,), is that of what is observed in the windows.
     """
     judging, training = spectra
     check = close(windows, settings, training, judging)
@@ -66,6 +71,21 @@ def write_sidebands(
             "Events that trained predict those that judge with a mean pull of "
             f"{pull.mean():.2f} and a width of {pull.std():.2f}."
         )
+    if settings.masked:
+        masses = ", ".join(f"{mass:g}" for mass in settings.masked)
+        said.append(f"What is near {masses} GeV is left out of all sidebands.")
+    if significance is not None and significance.max() >= SIGNIFICANT:
+        best = int(significance.argmax())
+        away = np.abs(windows.centre - windows.centre[best]) / windows.sigma
+        others = int(((away > settings.inner) & (away < bands.outer)).sum())
+        mass, sigma = windows.mass[best], windows.sigma[best]
+        masked = windows.search.centre(np.array(settings.masked)) - windows.centre[best]
+        if others and not (np.abs(masked) < settings.inner * sigma).any():
+            said.append(
+                f"{mass:g} GeV with {significance[best]:.1f} σ lies in the sidebands of {others} "
+                "other masses, where it raises the background expected; if it may be a signal, "
+                f"leave it out there by `limits.sidebands.masked: [{mass:g}]`."
+            )
     columns = {
         "mass": windows.mass, "outer": bands.outer, "expected": bands.expected,
         "count": bands.count, "factor": np.where(bands.usable, bands.factor, np.nan),

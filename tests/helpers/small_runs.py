@@ -28,6 +28,14 @@ def range_of(features):
     return [-5.0 if name == FEATURES[2] else 0.0 for name in features], [5.0] * len(features)
 
 
+def linked(output, folder):
+    """Another output folder, in which everything before the limits is that of this one."""
+    for name in ("tensors", "networks", "windows.json", "features", "data"):
+        if (output.root / name).exists():
+            (folder / name).symlink_to(output.root / name)
+    return OutputFolder(folder)
+
+
 def untrained(features=FEATURES, seed=3):
     return PunziNet(features, *range_of(features), rng=np.random.default_rng(seed))
 

@@ -53,7 +53,7 @@ def test_sums_are_those_of_a_loop_over_events():
     rng = np.random.default_rng(1)
     simulated, data = random_spectrum(rng, 4000), random_spectrum(rng, 5000)
     settings = SidebandSettings(inner=2.5, outer=7.0, masked=(4.2,))
-    bands = measure_sidebands(WINDOWS, settings, simulated, data, masked=[5.0])
+    bands = measure_sidebands(WINDOWS, settings.including([5.0]), simulated, data)
     sigma = np.interp([4.2**2, 25.0], WINDOWS.centre, WINDOWS.sigma)
     for i, (centre, width) in enumerate(zip(WINDOWS.centre, WINDOWS.sigma, strict=True)):
         sums = []
@@ -135,7 +135,7 @@ def test_a_signal_in_a_sideband_counts_as_background_unless_it_is_masked():
     data = Spectrum.of(np.concatenate([background.variable, signal]))
     biased = measure_sidebands(windows, DEFAULT, background, data)
     assert biased.factor == pytest.approx([2, 1, 1], rel=0.01)
-    masked = measure_sidebands(windows, DEFAULT, background, data, masked=[4.0])
+    masked = measure_sidebands(windows, DEFAULT.including([4.0]), background, data)
     assert masked.factor == pytest.approx([1, 1, 1], rel=0.01)
     assert masked.expected[0] < biased.expected[0]
 

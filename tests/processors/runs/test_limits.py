@@ -10,10 +10,9 @@ import yaml
 from hepdata_validator.full_submission_validator import FullSubmissionValidator
 from outputs import settings_of
 from small_data import make_manifest
-from small_runs import make_features, save_network, untrained
+from small_runs import linked, make_features, save_network, untrained
 
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.observed import Observation, Upcrossings
@@ -207,9 +206,7 @@ def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path):
 
 def test_sidebands_of_a_run_expect_what_simulation_does_and_are_written(done, manifest, tmp_path):
     sections = manifest.limits.model_copy(update={"background": "sidebands"})
-    output = OutputFolder(tmp_path)
-    for name in ("tensors", "networks", "windows.json", "features"):
-        (tmp_path / name).symlink_to(done.root / name)
+    output = linked(done, tmp_path)
     run_limits(manifest.model_copy(update={"limits": sections}), output, "punzi-00")
     assumed, found = (Limits.read(one.limits).selections["single"] for one in (done, output))
     assert found.background == pytest.approx(assumed.background)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from outputs import contents, settings_of
 from small_data import GENERATED, make_events, make_manifest, write_ntuple
-from small_runs import make_features, save_network, untrained
+from small_runs import linked, make_features, save_network, untrained
 
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import InputError
@@ -258,3 +258,24 @@ def test_any_number_of_workers_gives_the_same_bytes(manifest, done, tmp_path):
         for folder in (done, output):
             run_limits(manifest, folder, "punzi-00", **how)
         assert contents(output.observed.parent) == contents(done.observed.parent)
+
+
+def test_sidebands_of_data_normalise_what_is_expected(observed, done, manifest, tmp_path):
+    limits = manifest.limits.model_copy(update={"background": "sidebands"})
+    mine, output = manifest.model_copy(update={"limits": limits}), linked(done, tmp_path)
+    found = observe(mine, output, unblind=True)
+    rows = json.loads(output.sidebands.read_text())["rows"]
+    assert [row["mass"] for row in rows] == found.mass.tolist()
+    factor = [row["factor"] for row in rows]
+    np.testing.assert_allclose(found.background, factor * observed.background)
+    assert (np.abs(np.array(factor) - 1) < 0.5).all()
+    table = pl.read_parquet(done.data_tensors / "*" / "*.parquet")
+    behind = untrained().logit_numpy(table[list(FEATURES)].to_numpy()) >= found.cut
+    value = table["m2_recoil"].to_numpy()[behind]
+    windows = Scan.of(Windows.read(done.windows)).windows
+    for i, row in enumerate(rows):
+        away = np.abs(value - windows.centre[i]) / windows.sigma[i]
+        assert row["count"] == ((away > 3) & (away < row["outer"])).sum() >= 5
+    observe(mine, output, "2.2:3000fb")
+    said = json.loads(output.sidebands.read_text())["said"]
+    assert said[-1] == "What is near 2.2 GeV is left out of all sidebands."

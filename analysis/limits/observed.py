@@ -76,7 +76,7 @@ class Observation:
     limit: Column  # (S,) observed upper limit in fb, by exact sums
     asymptotic: Column  # (S,) the same by the asymptotic formulas
     p_value: Column  # (S,) local, to count at least as many from background alone
-    significance: Column  # (S,) of it, one-sided; 0 where less than the median is counted
+    significance: Column  # (S,) of that, one-sided: see `significance`
     sigma_over_g2: Annotated[FloatArray, GetPydanticSchema(lambda _, handler: handler(_NaNs))]
     # (S,) cross-section over g′² in fb; NaN where it is not known
     global_p_value: float  # share of pseudo-experiments with as small a p-value anywhere
@@ -150,8 +150,8 @@ def observe(
 
 
 def significance(p_value: ArrayLike) -> FloatArray:
-    """One-sided significance of p-values; 0 if more than the median is expected, always finite."""
-    return np.maximum(-ndtri(np.maximum(p_value, UNLIKELY)), 0.0)
+    """One-sided significance of p-values: 0 from 0.5 on, and 37.5 of what is too small a number."""
+    return np.maximum(-ndtri(np.maximum(p_value, np.finfo(float).tiny)), 0.0)
 
 
 def observed_asymptotic_limits(

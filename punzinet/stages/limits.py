@@ -77,18 +77,18 @@ def _shown(points: IntArray) -> list[int]:
 def _expected_table(limits: "Limits") -> Table:
     level = f"{100 * limits.confidence_level:g} % CL"
     table = Table(
-        "mass (GeV)", "background", f"σ·B at {level} (fb)", "exact sums (fb)", "g'",
+        "mass (GeV)", "background", f"σ·B at {level} (fb)", "g'", "asymptotic (fb)",
         title="Expected limits of the single cut",
     )  # fmt: skip
     single = limits.selections["single"]
-    coupling = limits.coupling(single.asymptotic)[:, 2]
+    coupling = limits.coupling(single.counting)[:, 2]
     for i in _shown(np.arange(len(limits.mass))):
-        low, median, high = single.asymptotic[i, 1:4]
+        low, median, high = single.counting[i, 1:4]
         band = f"{median:.3g} ({low:.3g} to {high:.3g})"
         background = f"{'< ' * bool(single.effective_events[i] == 0)}{single.background[i]:.3g}"
-        numbers = background, band, f"{single.counting[i, 2]:.3g}"
         strength = f"{coupling[i]:.2g}" if np.isfinite(coupling[i]) else "-"
-        table.add_row(f"{limits.mass[i]:g}", *numbers, strength)
+        numbers = background, band, strength, f"{single.asymptotic[i, 2]:.3g}"
+        table.add_row(f"{limits.mass[i]:g}", *numbers)
     return table
 
 

@@ -77,77 +77,53 @@ console = Terminal(highlight=False, markup=False, quiet=SILENT)
 class Options:
     """All options of all stages; each stage names those of its own."""
 
-    manifest: Annotated[
-        Path, Option("--manifest", "-m", help="what is analysed, and with which settings")
-    ] = Path("data_manifest.yaml")
+    # fmt: off
+    manifest: Annotated[Path, Option(
+        "--manifest", "-m", help="what is analysed, and with which settings"
+    )] = Path("data_manifest.yaml")
     output: Annotated[Path, Option("--output", "-o", help="folder of all results")] = Path("output")
-    scale: Annotated[
-        str, Option(help="size of the default data, default or paper; none on your own")
-    ] = "default"
-    executor: Annotated[
-        Executor,
-        Option(
-            help="where chunks are processed. iterative: this process; futures: one process a "
-            "worker; auto: the first for few events, else the second; dask, parsl: also on clusters"
-        ),
-    ] = Executor.AUTO
+    scale: Annotated[str, Option(
+        help="size of the default data, default or paper; none on your own")] = "default"
+    executor: Annotated[Executor, Option(
+        help="where chunks are processed. iterative: this process; futures: one process a worker; "
+        "auto: the first for few events, else the second; dask, parsl: also on clusters",
+    )] = Executor.AUTO
     workers: Annotated[int, Option(min=1, help="number of worker processes")] = WORKERS
-    scheduler: Annotated[
-        str | None,
-        Option(help="running Dask cluster to join, tcp://host:8786, with --executor dask"),
-    ] = None
+    scheduler: Annotated[str | None, Option(
+        help="running Dask cluster to join, tcp://host:8786, with --executor dask")] = None
     force: Annotated[bool, Option("--force", help="run even if nothing has changed")] = False
-    dry_run: Annotated[
-        bool, Option("--dry-run", help="say whether the stage would run and why, and do nothing")
-    ] = False
-    upstream: Annotated[
-        bool, Option("--upstream", help="run earlier stages that are out of date first")
-    ] = False
+    dry_run: Annotated[bool, Option(
+        "--dry-run", help="say whether the stage would run and why, and do nothing")] = False
+    upstream: Annotated[bool, Option(
+        "--upstream", help="run earlier stages that are out of date first")] = False
     network: Annotated[str, Option(help="network whose single cut is used")] = "punzi-00"
-    unblind: Annotated[
-        bool, Option("--unblind", help="see all of the data, not only what `blinding` allows")
-    ] = False
-    inject: Annotated[
-        list[str] | None,
-        Option(
-            help="judge pseudo-data instead of data: none, or signal by mass and cross-section, "
-            "such as 2.5:30fb; repeat it"
-        ),
-    ] = None
-    allow_missing: Annotated[
-        bool, Option("--allow-missing", help="go on without what cannot be read, and rescale")
-    ] = False
-    limit_files: Annotated[
-        int | None, Option(min=1, help="trial run: first files of every dataset, scaled up to all")
-    ] = None
-    limit_chunks: Annotated[
-        int | None, Option(min=1, help="trial run: first chunks of every dataset, scaled up to all")
-    ] = None
-    networks: Annotated[
-        int | None,
-        Option(
-            min=1, help="independent networks, by default as in the manifest (train: as before)"
-        ),
-    ] = None
-    device: Annotated[
-        str | None, Option(help="cpu, cuda or mps: where to train; the manifest's by default")
-    ] = None
-    resume: Annotated[
-        bool,
-        Option("--resume/--restart", help="continue an interrupted training, or throw it away"),
-    ] = True
-    studies: Annotated[
-        bool, Option("--studies", help="vary the recipe, one thing at a time, as well")
-    ] = False
-    vary: Annotated[
-        list[str] | None, Option(help="one of these variations, such as wide or seed; repeat it")
-    ] = None
-    compare: Annotated[
-        str | None, Option(help="output folder of another run, to be shown beside this one")
-    ] = None
-    combine: Annotated[
-        list[Path] | None, Option(help="average the claims of these output folders; repeat it")
-    ] = None
+    unblind: Annotated[bool, Option(
+        "--unblind", help="see all of the data, not only what `blinding` allows")] = False
+    inject: Annotated[list[str] | None, Option(
+        help="judge pseudo-data instead of data: none, or signal by mass and cross-section, such "
+        "as 2.5:30fb; repeat it")] = None
+    allow_missing: Annotated[bool, Option(
+        "--allow-missing", help="go on without what cannot be read, and rescale")] = False
+    limit_files: Annotated[int | None, Option(
+        min=1, help="trial run: first files of every dataset, scaled up to all")] = None
+    limit_chunks: Annotated[int | None, Option(
+        min=1, help="trial run: first chunks of every dataset, scaled up to all")] = None
+    networks: Annotated[int | None, Option(
+        min=1, help="independent networks, by default as in the manifest (train: as before)"
+    )] = None
+    device: Annotated[str | None, Option(
+        help="cpu, cuda or mps: where to train; the manifest's by default")] = None
+    resume: Annotated[bool, Option(
+        "--resume/--restart", help="continue an interrupted training, or throw it away")] = True
+    studies: Annotated[bool, Option(
+        "--studies", help="vary the recipe, one thing at a time, as well")] = False
+    vary: Annotated[list[str] | None, Option(
+        help="one of these variations, such as wide or seed; repeat it")] = None
+    compare: Annotated[str | None, Option(
+        help="output folder of another run, to be shown beside this one")] = None
+    combine: Annotated[list[Path] | None, Option(
+        help="average the claims of these output folders; repeat it")] = None
+    # fmt: on
 
 
 class Context:

@@ -78,10 +78,15 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the style of this analysis inside of the context, or of a function it decorates."""
+    """Draw in the style of this analysis inside of the context, or of a function it decorates.
+
+    A style of the manifest goes before.
+    """
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(RC_PARAMS)
+        if own := SETTINGS.get().style:
+            mpl.rcParams.update(mpl.rc_params_from_file(own, use_default_template=False))
         yield
 
 

@@ -20,7 +20,7 @@ from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.limits.model import POI
 from punzinet.analysis.types import FloatArray
 
-HEADER = "# Of this software; r is the cross-section times branching fraction in fb."
+HEADER = "# r is the cross-section times branching fraction in fb"
 #: Modifiers of HistFactory for the finite simulated sample.
 STATISTICS = ("shapesys", "staterror")
 ALMOST = 1e-6  # what a whole number of events may lack by rounding
@@ -72,7 +72,7 @@ def datacard(workspace: Mapping[str, Any], histograms: str | None = None) -> str
                 effective = (totals[i] / modifier["data"][0]) ** 2
                 whole = max(int(effective + ALMOST), 1)
                 cells = [_text(totals[i] / whole) if j == i else "-" for j in range(len(samples))]
-                rows.append([f"statistics_{names[i]}", f"gmN {whole}", *cells])
+                rows.append([modifier["name"], f"gmN {whole}", *cells])
     if histograms is not None and _names(samples, *STATISTICS):
         free.append([channel["name"], "autoMCStats", str(THRESHOLD)])
     source = [f"shapes * * {histograms} $PROCESS $PROCESS_$SYSTEMATIC"] if histograms else []
@@ -148,5 +148,5 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 def _text(value: float) -> str:
-    """A number with as many digits as matter, and no exponent that combine would not read."""
+    """A number with as many digits as matter."""
     return f"{value:.12g}"

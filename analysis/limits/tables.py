@@ -26,20 +26,26 @@ def write_expected(folder: Path, limits: Limits) -> list[Path]:
 def write_observed(folder: Path, seen: Observation) -> list[Path]:
     """Write ``observed.csv`` and ``observed.tex`` of the single cut, and return the files.
 
-    Points between the hypotheses stand in the first one only.
+    Points between the hypotheses stand in the first one only. Counts are called data or
+    pseudo-data.
     """
     columns = {"mass_gev": seen.mass, "background": seen.background, "efficiency": seen.efficiency}
     columns["effective_events"] = seen.effective_events
     columns |= dict(zip(_BANDS, seen.expected.T, strict=True))
     columns["expected_coupling"] = seen.coupling(seen.expected)[:, 2]
-    columns |= {"count": seen.count.astype(float), "observed_fb": seen.limit}
+    columns |= {seen.source: seen.count.astype(float), "observed_fb": seen.limit}
     columns |= {"observed_coupling": seen.coupling(seen.limit), "local_p_value": seen.p_value}
     columns["background_error"] = seen.background_error
-    return _write(folder / "observed", columns, seen.hypothesis)
+    return _write(folder / "observed", columns, seen.hypothesis, seen.source)
 
 
-def _write(stem: Path, columns: dict[str, FloatArray], shown: BoolArray) -> list[Path]:
-    """Write columns (n,) by name as CSV, and those rows (n,) that are to be shown as LaTeX."""
+def _write(
+    stem: Path, columns: dict[str, FloatArray], shown: BoolArray, counted: str = ""
+) -> list[Path]:
+    """Write columns (n,) by name as CSV, and those rows (n,) that are to be shown as LaTeX.
+
+    If anything is counted, its column is called so.
+    """
     lines = []
     for i in np.flatnonzero(shown):
         row = {name: float(column[i]) for name, column in columns.items()}
@@ -49,13 +55,13 @@ def _write(stem: Path, columns: dict[str, FloatArray], shown: BoolArray) -> list
         cells = [f"{row['mass_gev']:g}", background, latex_number(row["efficiency"])]
         cells.append(latex_band(*(row[name] for name in _BANDS[1:4])))
         cells.append(latex_number(row["expected_coupling"], 2))
-        if "count" in row:
+        if counted:
             more = (row[name] for name in ("observed_fb", "observed_coupling", "local_p_value"))
-            cells += [f"{row['count']:.0f}", *map(latex_number, more)]
+            cells += [f"{row[counted]:.0f}", *map(latex_number, more)]
         lines.append(cells)
     header = [*_HEADER]
-    if "count" in columns:
-        header += ["count", "observed [fb]", r"$g'$", r"local $p$"]
+    if counted:
+        header += [counted, "observed [fb]", r"$g'$", r"local $p$"]
     table = write_latex(stem.with_suffix(".tex"), "r" * len(header), header, [lines])
     numbers = zip(*(column.tolist() for column in columns.values()), strict=True)
     return [write_csv(stem.with_suffix(".csv"), [[*columns], *numbers]), table]

@@ -269,6 +269,9 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
     if figures.overlays is not None:
         overlays = tuple(_beside(path, "figures.overlays", name) for name in figures.overlays)
         figures = figures.model_copy(update={"overlays": overlays})
+    if figures.style is not None:
+        look = _beside(path, "figures.style", figures.style)
+        figures = figures.model_copy(update={"style": look})
     settled_sections = {"datasets": settled, "limits": limits, "figures": figures}
     return manifest.model_copy(update=settled_sections)
 

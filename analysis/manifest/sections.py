@@ -242,6 +242,13 @@ class FigureSettings(Section):
     overlays: tuple[str, ...] | None = None
     """YAML files of published limits that those of the run are drawn with, relative to the
     manifest; by default what is shipped for the search of an invisible Z'"""
+    style: str | None = None
+    """matplotlib style file that changes the look, relative to the manifest"""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that figures depend on."""
+        return *(self.overlays or ()), *((self.style,) if self.style else ())
 
     @field_validator("luminosity")
     @classmethod

@@ -36,6 +36,7 @@ BASELINES = Stage(
     run=_run,
     reads=("label", "figures", "figure_of_merit", "training", "baselines"),
     after=(FEATURES, TRAIN),
+    files=lambda on: on.manifest.figures.files,
     writes=("baselines/baselines.json",),
     further_options=("resume",),
 )

@@ -60,17 +60,21 @@ def test_only_the_default_data_is_called_our_own(label, shown):
     assert axes.get_title("left") == shown
 
 
-def test_luminosity_and_formats_are_those_of_the_manifest_in_any_process(tmp_path):
+def test_look_luminosity_and_formats_are_those_of_the_manifest_in_any_process(tmp_path):
     manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})
-    about = FigureSettings(formats=("png",), luminosity=r"$\int L\,dt = {L}$ fb$^{-1}$")
-    with style.style(), style.labelled(manifest.model_copy(update={"figures": about})):
+    (look := tmp_path / "mine.mplstyle").write_text("axes.titlesize: 4.25")
+    about = FigureSettings(
+        formats=("png",), luminosity=r"$\int L\,dt = {L}$ fb$^{-1}$", style=str(look)
+    )
+    with style.labelled(manifest.model_copy(update={"figures": about})), style.style():
         figures = {name: Figure() for name in ("one", "two", "three")}
         for figure in figures.values():
             style.add_label(axes := figure.subplots(), 62.8)
         assert axes.get_title("right") == r"$\int L\,dt = 62.8$ fb$^{-1}$"
-        written = style.save_all(figures.items(), tmp_path)
+        assert axes.title.get_fontsize() == 4.25
+        written = style.save_all(figures.items(), tmp_path / "plots")
     assert [path.name for path in written] == ["one.png", "two.png", "three.png"]
-    assert len([*tmp_path.iterdir()]) == 3
+    assert len([*(tmp_path / "plots").iterdir()]) == 3
 
 
 def test_small_samples_can_be_drawn(make):

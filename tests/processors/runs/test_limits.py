@@ -168,7 +168,7 @@ def test_tables_of_results_are_what_the_files_say(done, tmp_path):
     table, latex = write_observed(tmp_path, seen)
     with table.open(newline="") as file:
         rows = [*csv.DictReader(file)]
-    assert [float(row["count"]) for row in rows] == seen.count.tolist()
+    assert [float(row["data"]) for row in rows] == seen.count.tolist()
     assert [float(row["local_p_value"]) for row in rows] == seen.p_value.tolist()
     body = latex.read_text().splitlines()
     assert len([line for line in body if line.endswith(r"\\")]) == 7  # the hypotheses alone

@@ -66,6 +66,7 @@ class Sidebands:
     count: FloatArray  # events of data, or the expectation again
     counted: FloatArray  # number of events behind that
     group: IntArray  # windows of one number lie in each other's sidebands, roughly
+    holds: BoolArray  # (M, M) whether the sidebands of a window hold the centre of another one
 
     @property
     def usable(self) -> BoolArray:
@@ -91,21 +92,46 @@ class Sidebands:
         """Models of the M windows with backgrounds that are scaled, and as uncertain as that.
 
         Where no factor follows, or no simulated event lies in the window, they stay as they are.
+        Of what shared parameters do to backgrounds, the part cancels that they do beside them, too.
         """
-        found: list[CountingExperiment | None] = []
-        columns = (column.tolist() for column in (self.factor, self.uncertainty, self.group))
-        for one, usable, factor, size, group in zip(
-            experiments, self.usable, *columns, strict=True
-        ):
-            if one is None or not usable or one.backgrounds[0].name == UNSEEN:
-                found.append(one)
+        found, beside = list(experiments), self._effects(experiments)
+        for i, one in enumerate(experiments):
+            if one is None or not self.usable[i] or one.backgrounds[0].name == UNSEEN:
                 continue
-            systematic = f"sidebands_{group}", size
+            systematic = f"sidebands_{self.group[i]}", float(self.uncertainty[i])
             backgrounds = tuple(
-                replace(background, events=factor * background.events, systematic=systematic)
-                for background in one.backgrounds
+                replace(own, events=float(self.factor[i]) * own.events, systematic=systematic)
+                for own in one.backgrounds
             )
-            found.append(replace(one, backgrounds=backgrounds))
+            shared = {}
+            for name, effects in one.shared.items():
+                ratios = {b.name: effects.get(b.name, (1.0, 1.0)) / beside[name][i]
+                          for b in backgrounds}  # fmt: skip
+                left = {b: (float(up), float(down)) for b, (up, down) in ratios.items()
+                        if not np.allclose((up, down), 1, atol=1e-9)}  # fmt: skip
+                shared[name] = {of: both for of, both in effects.items() if of not in ratios} | left
+            shared = {name: effects for name, effects in shared.items() if effects}
+            found[i] = replace(one, backgrounds=backgrounds, shared=shared)
+        return found
+
+    def _effects(self, experiments: Sequence[CountingExperiment | None]) -> dict[str, FloatArray]:
+        """Factors of shared parameters, up and down, on all background beside windows, (M, 2).
+
+        They are those of the windows that lie there.
+        """
+        found = {}
+        known = [(i, one) for i, one in enumerate(experiments) if one is not None]
+        for name in dict.fromkeys(name for _, one in known for name in one.shared):
+            sums = np.zeros((len(experiments), 3))  # nominal, up and down
+            for i, one in known:
+                factors = [(1.0, *one.shared.get(name, {}).get(b.name, (1.0, 1.0)))
+                           for b in one.backgrounds]  # fmt: skip
+                sums[i] = np.array([b.events for b in one.backgrounds]) @ np.array(factors)
+            nominal, *varied = (self.holds @ sums).T
+            ratios = (
+                np.divide(of, nominal, out=np.ones_like(of), where=nominal > 0) for of in varied
+            )
+            found[name] = np.stack([*ratios], axis=1)
         return found
 
 
@@ -136,8 +162,10 @@ def measure_sidebands(
     reach = tried[first] * windows.sigma
     steps = np.diff(windows.centre, prepend=windows.centre[0]) / reach
     group = np.cumsum(steps).astype(np.int64)
+    away = np.abs(windows.centre - windows.centre[:, None]) / windows.sigma[:, None]
+    holds = (away > settings.inner) & (away < tried[first, None])
     effective = _effective(expected, squares)
-    return Sidebands(tried[first], expected, effective, count, counted, group)
+    return Sidebands(tried[first], expected, effective, count, counted, group, holds)
 
 
 def _effective(weight: FloatArray, square: FloatArray) -> FloatArray:

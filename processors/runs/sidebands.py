@@ -76,8 +76,7 @@ def write_sidebands(
         said.append(f"What is near {masses} GeV is left out of all sidebands.")
     if significance is not None and significance.max() >= SIGNIFICANT:
         best = int(significance.argmax())
-        away = np.abs(windows.centre - windows.centre[best]) / windows.sigma
-        others = int(((away > settings.inner) & (away < bands.outer)).sum())
+        others = int(bands.holds[:, best].sum())
         mass, sigma = windows.mass[best], windows.sigma[best]
         masked = windows.search.centre(np.array(settings.masked)) - windows.centre[best]
         if others and not (np.abs(masked) < settings.inner * sigma).any():

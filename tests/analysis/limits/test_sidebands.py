@@ -182,3 +182,34 @@ def test_p_values_are_uniform_though_the_simulation_is_wrong():
     assumed = [Sums(model).at_least(n) for n in counts.tolist()]
     assert kstest(found, "uniform").pvalue > 0.01
     assert kstest(assumed, "uniform").pvalue < 1e-6
+
+
+def test_what_a_parameter_does_beside_the_window_too_cancels():
+    """A normalisation of one process, in windows that hold different shares of it."""
+    windows = windows_of([3.0, 3.4, 3.8], [0.4, 0.5, 0.5])  # each beside its neighbours alone
+    shares, up = np.array([1.0, 0.5, 0.2]), 1.3
+    both = {"signal": (1.1, 0.9), "a": (up, 1 / up)}
+    models = [
+        replace(
+            experiment(
+                mass, (replace(TWO[0], events=4 * share), replace(TWO[1], events=4.2 - 4 * share))
+            ),
+            shared={"x": both},
+        )
+        for mass, share in zip(windows.mass, shares, strict=True)
+    ]
+    bands = measure_sidebands(windows, SidebandSettings(inner=3, outer=8), flat(1000))
+    assert bands.holds.tolist() == [[False, True, False], [True, False, True], [False, True, False]]
+    found = bands.normalise(models)
+    total = [sum(b.events * (up if b.name == "a" else 1) for b in m.backgrounds) / m.background
+             for m in models]  # fmt: skip
+    beside = [total[1], (total[0] + total[2]) / 2, total[1]]
+    for one, factor in zip(found, beside, strict=True):
+        effects = one.shared["x"]
+        assert effects["signal"] == (1.1, 0.9)
+        assert effects["a"][0] == pytest.approx(up / factor)
+        assert effects["b"][0] == pytest.approx(1 / factor)
+    alone = [
+        replace(m, backgrounds=m.backgrounds[:1], shared={"x": {"a": (up, 0.8)}}) for m in models
+    ]
+    assert [one.shared for one in bands.normalise(alone)] == [{}, {}, {}]

@@ -45,7 +45,8 @@ def read_injected(texts: Sequence[str], mass: FloatArray) -> dict[float, float]:
         wanted, section = map(float, match.groups())
         (index,) = mass_index(mass, np.array([wanted])).tolist()
         if index < 0:
-            near = np.sort(mass[np.argsort(np.abs(mass - wanted), kind="stable")[:2]])
+            above = int(np.searchsorted(mass, wanted))
+            near = mass[max(above - 1, 0) : above + 1]
             raise InputError(
                 f"--inject {text}: {wanted:g} GeV is none of the masses that are searched for; "
                 f"inject {' or '.join(f'{one:g}' for one in near)} GeV instead."

@@ -186,7 +186,8 @@ def sidebands_table(content: Any) -> list[Table]:
         rows.append([*near, factor, *check, number(row["pull"], 2)])
     header = ("mass [GeV]", "end at [σ]", "expected", "counted", "factor")
     columns = (*header, "window, predicted", "window, found", "pull")
-    return [make_table(" ".join(content["said"]), columns, rows)]
+    found = make_table("Sidebands", ("what was found",), [[line] for line in content["said"]])
+    return [found, make_table("Events beside each window, and in it", columns, rows)]
 
 
 def cutflow_table(caption: str, events: str, content: Any) -> list[Table]:
@@ -233,8 +234,8 @@ def completeness_table(caption: str, content: Any) -> list[Table]:
     header = ("dataset", "file", "read", "present", "expected", "", *fates, "events there twice")
     tables = [make_table(caption, header, rows)]
     if said := content.get("twice"):
-        heading = ("what it is, which part of the yield it makes, and what to do",)
-        tables.append(make_table("What counts more than once", heading, [[line] for line in said]))
+        heading = ("what it is, and what to do",)
+        tables.append(make_table("What may count wrongly", heading, [[line] for line in said]))
     return tables
 
 

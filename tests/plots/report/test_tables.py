@@ -104,6 +104,17 @@ def dataset(*read: int, twice: int = 0, **fates: int) -> dict[str, Any]:
     return {**whole, **fates, "duplicates": found, "files": files}
 
 
+def test_sidebands_of_which_nothing_follows_have_dashes():
+    row = dict.fromkeys(("factor", "uncertainty", "predicted", "predicted_error", "pull"))
+    row |= {"mass": 1.0, "outer": 16.0, "expected": 2.0, "count": 0, "found": 3, "found_error": 1}
+    whole = row | {"factor": 1.2, "uncertainty": 0.25, "predicted": 2.0, "predicted_error": 0.5}
+    said, beside = tables.sidebands_table({"said": ["This."], "rows": [row, whole]})
+    assert lines(said) == [{"what was found": "This."}]
+    cells = [[*line.values()] for line in lines(beside)]
+    assert cells[0] == ["1", "16", "2", "0", "–", "–", "3.0 ± 1.0", "–"]
+    assert cells[1][4:6] == ["1.20 ± 0.30", "2.00 ± 0.50"]
+
+
 def test_entries_that_are_read_and_there_twice_and_what_became_of_data():
     def table(**datasets: dict[str, Any]) -> list[str]:
         (found,) = tables.completeness_table("Entries", {"datasets": datasets})
@@ -119,7 +130,7 @@ def test_entries_that_are_read_and_there_twice_and_what_became_of_data():
     assert first == " run0.root 100 complete    0"
     content = {"datasets": {"tautau": dataset(100)}, "twice": ["Dataset tautau repeats itself."]}
     _, (caption, _, ((cell,),)) = tables.completeness_table("Entries", content)
-    assert (caption, cell.text) == ("What counts more than once", "Dataset tautau repeats itself.")
+    assert (caption, cell.text) == ("What may count wrongly", "Dataset tautau repeats itself.")
 
 
 @pytest.mark.parametrize(
@@ -129,6 +140,7 @@ def test_entries_that_are_read_and_there_twice_and_what_became_of_data():
         ({"variations": {}}, [tables.variations_table]),
         ({**METHODS, "baselines": {"a": {}}}, [tables.baselines_tables, "methods"]),
         ({"datasets": {"runs": {}}}, [tables.completeness_table, "Entries"]),
+        ({"rows": [{}], "said": []}, [tables.sidebands_table]),
         ([1], [tables.claims_tables]),
     ],
 )

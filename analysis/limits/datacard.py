@@ -85,8 +85,8 @@ def datacard(workspace: Mapping[str, Any], histograms: str | None = None) -> str
     ]
     about = [HEADER, f"# {workspace['measurements'][0]['name']}", "imax 1", "jmax *", "kmax *"]
     seen = [f"bin {channel['name']}", f"observation {_text(sum(observation['data']))}"]
-    parts = about, source, seen, _aligned(columns), _aligned(rows), map(" ".join, free)
-    return f"{'-' * 20}\n".join("".join(f"{line}\n" for line in part) for part in parts)
+    parts = about, source, seen, _aligned(columns), _aligned(rows), [*map(" ".join, free)]
+    return f"{'-' * 20}\n".join("".join(f"{line}\n" for line in part) for part in parts if part)
 
 
 def _names(samples: list[Any], *types: str) -> list[str]:

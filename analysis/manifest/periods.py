@@ -92,10 +92,10 @@ def remarks(periods: Mapping[str, float], datasets: Mapping[str, Dataset]) -> li
                     f"the full luminosity{when}: that is right for parts of a process, but parts "
                     "of one sample belong into the `files` of one dataset."
                 )
-    for period, target in periods.items():
-        measured = [one for one in datasets.values() if one.is_data and one.period == period]
-        found = math.fsum(one.luminosity or 0 for one in measured)
-        if measured and not math.isclose(found, target, rel_tol=EQUAL):
+    measured = [one for one in datasets.values() if one.is_data and one.period is not None]
+    for period, target in periods.items() if measured else ():
+        found = math.fsum(one.luminosity or 0 for one in measured if one.period == period)
+        if not math.isclose(found, target, rel_tol=EQUAL):
             said.append(
                 f"Data of {period} is {found:g} fb⁻¹, but `luminosity` has {target:g} for it: the "
                 "simulation has not the same mixture of periods; correct the one that is wrong."

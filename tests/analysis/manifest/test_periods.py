@@ -80,10 +80,13 @@ def test_signal_of_each_mass_has_periods_or_none():
             ["of 2019 is .* tautau0, tautau2", "of 2020 is .* tautau1, tautau2"],
         ),
         (LUMINOSITY, {"tautau": BOTH, "data": [{"luminosity": 12}]}, []),
-        (LUMINOSITY, {"data": [{"period": 2019, "luminosity": 15}] * 2}, []),
         (
-            LUMINOSITY, {"data": [{"period": 2019, "luminosity": 12}]},
-            ["Data of 2019 is 12 fb⁻¹, but `luminosity` has 30"],
+            LUMINOSITY, {"data": [{"period": 2019, "luminosity": 15}] * 2},
+            ["Data of 2020 is 0 fb⁻¹, but `luminosity` has 20"],
+        ),
+        (
+            LUMINOSITY, {"data": [{"period": p, "luminosity": 20} for p in BOTH]},
+            ["Data of 2019 is 20 fb⁻¹, but `luminosity` has 30"],
         ),
     ],
 )  # fmt: skip

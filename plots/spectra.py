@@ -155,7 +155,6 @@ def data_mass_figure(before: DataSpectrum, after: DataSpectrum, seen: SeenData) 
     """Draw data and simulation before (above) and after (below) the single cut."""
     figure, grid = _draw_data([before, after], 1, 1.6, seen)
     for axes, title in zip(grid[::2, 0], TITLES, strict=True):
-        axes.set_ylabel(f"events / {before.data.axes[0].widths[0]:.3g} GeV")
         axes.text(0.97, 0.93, title, transform=axes.transAxes, ha="right", va="top")
     return figure
 
@@ -163,10 +162,7 @@ def data_mass_figure(before: DataSpectrum, after: DataSpectrum, seen: SeenData) 
 @style.style()
 def data_features_figure(features: Sequence[DataSpectrum], seen: SeenData) -> Figure:
     """Draw data and simulation of every feature."""
-    figure, grid = _draw_data(features, 2, 0.75 * -(-len(features) // 2), seen)
-    for axes in grid[::2, 0]:
-        axes.set_ylabel("events")
-    return figure
+    return _draw_data(features, 2, 0.75 * -(-len(features) // 2), seen)[0]
 
 
 def _draw_data(
@@ -201,6 +197,7 @@ def _draw_comparison(
     errors = poisson_errors(values, np.asarray(one.data.variances(), dtype=np.float64))
     axes.set_ylim(0, 1.25 * max(float((values + errors[1]).max()), float(total.max())))
     axes.ticklabel_format(axis="y", useMathText=True)
+    axes.set_ylabel(f"events / {edges[1] - edges[0]:.2g} {one.quantity.unit}".strip())
     known = total > 0
     # Where nothing is expected and nothing is seen, usually nothing may be seen.
     values = np.where(known | (values > 0), values, np.nan)

@@ -1,6 +1,5 @@
 """Made-up results that look like real ones, and all figures drawn from them."""
 
-import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,20 +8,19 @@ from hist import Hist
 from hist.axis import Regular, StrCategory
 from hist.storage import Weight
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
+from pictures import check_figure
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.manifest.manifest import OWN_LABEL, PROCESSES
+from punzinet.analysis.limits.result import Limits, SelectionLimits
+from punzinet.analysis.manifest.manifest import PROCESSES
 from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.windows import Windows
+from punzinet.plots import spectra as plots
 from punzinet.plots import style
 from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
-from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
-from punzinet.plots.spectra import MassSpectrum, features_figure, mass_figure
+from punzinet.plots.sensitivity import figure_of_merit_figure, limits_figure, sigma_min_figure
 from punzinet.plots.training_history import COLUMNS, Phase, history_figure
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
@@ -30,43 +28,6 @@ from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 BACKGROUNDS = {"tautau": (0.83, 6, 2.2), "eemumu": (0.145, 7.5, 1), "mumugamma": (0.025, 1.5, 1.5)}
 LUMINOSITY = 50.0
 MASS = np.linspace(0.1, 8.7, 87)
-SMALLEST = 6.0  # text, points
-#: Axes that show a pure number.
-NO_UNIT = re.compile(
-    r"epoch|learning|ratio|before sigmoid|BCE loss|eff|signal passing|/ bin|scaled|pull|^$|\$g'\$"
-)
-
-
-def check_figure(figure: Figure) -> str:
-    """Axes have units, it is our simulation and nobody else's, nothing is outside; all texts.
-
-    At column width all texts can be read, and no legend covers data or axes.
-    """
-    for axes in figure.axes:
-        for label in (axes.get_xlabel(), axes.get_ylabel()):
-            assert "GeV" in label or "fb" in label or NO_UNIT.search(label), label
-    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
-    said = " ".join(text.get_text() for text in texts)
-    assert OWN_LABEL in said
-    assert not re.search("TeV|Belle", said)
-    assert figure.get_figwidth() == style.COLUMN_WIDTH
-    assert min(text.get_fontsize() for text in texts) >= SMALLEST
-    with style.style():
-        figure.draw_without_rendering()
-    boxes = [axes.get_tightbbox() for axes in figure.axes]
-    boxes += [legend.get_window_extent() for legend in figure.findobj(Legend)]
-    page = figure.bbox.padded(1)
-    assert Bbox.union([page, *boxes]).bounds == page.bounds
-    for legend in figure.legends:
-        flat = [axes.bbox for axes in figure.axes if axes.name != "3d"]
-        assert not legend.get_window_extent().count_overlaps(flat)
-    for axes in figure.axes:
-        if legend := axes.get_legend():
-            box = legend.get_window_extent()
-            for line in axes.lines:
-                x, y = axes.transData.transform(line.get_xydata()).T
-                assert not ((box.x0 < x) & (x < box.x1) & (box.y0 < y) & (y < box.y1)).any()
-    return said
 
 
 def make_windows(mass: np.ndarray = MASS) -> Windows:
@@ -101,7 +62,7 @@ def make_sensitivity(rng, mass=MASS, names=("bce", "punzi")):
     return Sensitivity(mass, np.arange(len(mass)) % 2 == 0, FigureOfMerit(), LUMINOSITY, networks)
 
 
-def make_spectrum(rng: np.random.Generator, windows: Windows, passing: float) -> MassSpectrum:
+def make_spectrum(rng: np.random.Generator, windows: Windows, passing: float) -> plots.MassSpectrum:
     """Backgrounds and three signals of which a share passes the cut."""
     axis = Regular(90, 0, 9, name="m_recoil", label=RECOIL.variable.mass.axis_label)
     backgrounds = Hist(StrCategory(list(BACKGROUNDS), name="process"), axis, storage=Weight())
@@ -134,6 +95,30 @@ def make_phase(rng, label, span, rate, epochs):
     return Phase("a phase", label, dict(zip(COLUMNS, (epoch, *losses, rates), strict=True)))
 
 
+def make_limits(rng, mass):
+    """Expected limits that follow σ_min, of the single cut and of the best ones."""
+    shape = 0.3 * np.interp(mass, (0.1, 2.0, 6.0, 8.0, 8.7), (8.0, 3.0, 3.9, 21.0, 60.0))
+    bands = shape[:, None] * [0.5, 0.7, 1.0, 1.4, 2.0]
+    columns = np.full(len(mass), 0.2), shape**2, np.full(len(mass), 99.0)
+    best = rng.uniform(1.0, 1.5, (len(mass), 1)) * bands
+    selections = {
+        "single": SelectionLimits("punzi-00", *columns, 0.9 * bands, bands),
+        "best": SelectionLimits("bce-00", *columns, 0.9 * best, best),
+    }
+    ratio = 4e4 * np.exp(-0.9 * mass)  # of σ to g'^2
+    return Limits(mass, np.arange(len(mass)) % 2 == 0, LUMINOSITY, 0.9, ratio, selections)
+
+
+def make_data(rng, windows, quantity, passing):
+    """Data that is as expected, with nothing seen beyond a mass."""
+    backgrounds, _ = make_spectrum(rng, windows, passing)
+    backgrounds = backgrounds[:, :80:2j]
+    data = Hist(backgrounds.axes[1], storage=Weight())
+    seen = rng.poisson(backgrounds.values().sum(axis=0))
+    data.view()["value"] = data.view()["variance"] = seen
+    return plots.DataSpectrum(quantity, data, backgrounds)
+
+
 def make_features(rng: np.random.Generator, scale: float) -> tuple[np.ndarray, np.ndarray]:
     return rng.gamma(2, 0.4 * scale, (5000, 4)) - [0, 0, 2, 0], np.full(5000, 0.1)
 
@@ -158,9 +143,17 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
     )
     spectra = [make_spectrum(rng, windows, passing) for passing in (1.0, 0.01)]
     signals = {mass: make_features(rng, 2 - mass / 8) for mass in (1.1, 4.1, 7.1)}
-    others = {name: make_features(rng, 0.4 + 0.3 * i) for i, name in enumerate(BACKGROUNDS)}
+    shapes = {name: make_features(rng, 0.4 + 0.3 * i) for i, name in enumerate(BACKGROUNDS)}
+    limits = make_limits(rng, windows.mass)
+    seen = plots.SeenData(4.5, "10 % of the data", PROCESSES)
+    data = [make_data(rng, windows, RECOIL.variable.mass, passing) for passing in (0.1, 0.01)]
+    others = [make_data(rng, windows, feature, 0.02) for feature in RECOIL.features]
     return {
-        "recoil_mass": mass_figure(
+        "limit_cross_section": limits_figure(limits, RECOIL, coupling=False),
+        "limit_coupling": limits_figure(limits, RECOIL, coupling=True),
+        "data_recoil_mass": plots.data_mass_figure(*data, seen),
+        "data_features": plots.data_features_figure(others, seen),
+        "recoil_mass": plots.mass_figure(
             spectra, spectra[0][1], efficiency=[np.full(masses, e) for e in (0.38, 0.31)],
             searched=windows.mass, cross_section=20.0, luminosity=LUMINOSITY,
             processes=PROCESSES, parameter=RECOIL.parameter,
@@ -169,9 +162,9 @@ def make_figures(masses: int = 87, events: int = 50_000, epochs: int = 200) -> d
         "figure_of_merit": figure_of_merit_figure(sensitivity, RECOIL.parameter),
         "training_history": history_figure(list(phases)),
         "output_vs_mass": outputs_figure(outputs, luminosity=50.0, variable=RECOIL.variable),
-        "features": features_figure(RECOIL, signals, others, PROCESSES),
-        "widths": widths_figure(windows, {0.9: 0.3, 4.1: 0.27}),
-        "peaks": peaks_figure(windows, peaks),
+        "features": plots.features_figure(RECOIL, signals, shapes, PROCESSES),
+        "window_widths": widths_figure(windows, {0.9: 0.3, 4.1: 0.27}),
+        "signal_peaks": peaks_figure(windows, peaks),
     }  # fmt: skip
 
 

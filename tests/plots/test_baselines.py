@@ -44,8 +44,10 @@ def test_every_curve_is_drawn_and_named(names, results, check):
     assert len(lower.lines) == len(names)
 
 
-def test_features_stand_out_among_the_observables():
-    (axes,) = ranking_figure(RANKING, RECOIL).axes
+def test_features_stand_out_among_the_observables(check):
+    figure = ranking_figure(RANKING, RECOIL)
+    check(figure)
+    (axes,) = figure.axes
     features, others = axes.containers[1], axes.containers[3]
     assert len(features.get_children()) + len(others.get_children()) == len(CANDIDATES)
     assert len(axes.get_yticks()) == len(CANDIDATES)

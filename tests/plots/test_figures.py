@@ -1,14 +1,20 @@
 """All figures of a run, and how figures are saved."""
 
+import matplotlib as mpl
 import numpy as np
+import pictures
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.testing.compare import compare_images
+from pictures import pictured
 from small_data import make_manifest
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.sections import FigureSettings
+from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import HALF_WIDTH
 from punzinet.plots import style
+from punzinet.plots.sensitivity import sigma_min_figure
 
 
 def test_what_every_figure_says(figures, check):
@@ -18,7 +24,37 @@ def test_what_every_figure_says(figures, check):
         assert not luminous or ("50" in said and "fb" in said), name
 
 
-@pytest.mark.parametrize("name", ["sigma_min", "widths"])
+@pictured(
+    *("sigma_min", "figure_of_merit", "recoil_mass", "output_vs_mass", "training_history"),
+    *("signal_peaks", "window_widths", "features", "data_recoil_mass"),
+    *("limit_cross_section", "limit_coupling"),
+)
+def test_a_figure_looks_as_it_did(figures, name):
+    return figures[name]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        None,
+        lambda figure: figure.legends[0].set_loc("upper right"),
+        lambda figure: figure.axes[0].lines[0].set_color(style.SKY),
+        lambda figure: figure.axes[0].lines[0].set_visible(False),
+        lambda figure: figure.axes[0].set_ylim(1, 100),
+    ],
+    ids=["nothing", "legend", "colour", "curve", "axis"],
+)
+def test_what_changes_a_picture_so_much_that_its_test_fails(make, tmp_path, changed):
+    figure = sigma_min_figure(make.sensitivity(np.random.default_rng(5)), RECOIL.parameter)
+    if changed:
+        changed(figure)
+    with mpl.style.context(pictures.STYLE, after_reset=True):
+        figure.savefig(tmp_path / "now.png", dpi=pictures.DPI)
+    compared = pictures.REFERENCE / "sigma_min.png", tmp_path / "now.png"
+    assert (compare_images(*map(str, compared), pictures.ALLOWED) is None) == (changed is None)
+
+
+@pytest.mark.parametrize("name", ["sigma_min", "window_widths"])
 def test_all_points_are_inside_the_axes(figures, name):
     axes = figures[name].axes[0]
     low, high = axes.get_ylim()
@@ -35,13 +71,13 @@ def test_the_finish_is_shaded(figures, check):
 
 
 def test_widths_are_those_of_all_fits_and_published_ones(figures):
-    (axes,) = figures["widths"].axes
+    (axes,) = figures["window_widths"].axes
     drawn = {one.get_label(): len(one.lines[0].get_xdata()) for one in axes.containers}
     assert drawn == {"fitted": 75, "interpolated": 12, "published": 2}
 
 
 def test_peaks_are_shown_with_their_tails_and_as_many_events_as_their_fits(figures):
-    for axes in figures["peaks"].axes[0:2]:
+    for axes in figures["signal_peaks"].axes[0:2]:
         ((points, _, _),), curve = axes.containers, axes.lines[-1]
         areas = []
         for line in (points, curve):
@@ -84,7 +120,7 @@ def test_small_samples_can_be_drawn(make):
 
 
 def test_the_same_figure_gives_the_same_bytes_in_any_process(tmp_path, make):
-    names = ("recoil_mass", "sigma_min", "widths")
+    names = ("recoil_mass", "sigma_min", "window_widths")
     first, second = (make.figures(masses=9, events=500, epochs=10) for _ in range(2))
     alone = [path for name in names for path in style.save(first[name], tmp_path / "one", name)]
     both = style.save_all(((name, second[name]) for name in names), tmp_path / "two")

@@ -26,13 +26,14 @@ def test_a_ratio_without_a_value_is_not_drawn(check):
     assert drawn == sorted(row.ratio for row in NUMBERS if row.ratio is not None)
 
 
-def test_all_figures_are_written_and_spectra_say_what_they_are(tmp_path, make, monkeypatch):
+def test_all_figures_are_written_and_spectra_say_what_they_are(tmp_path, make, check, monkeypatch):
     monkeypatch.setattr(style, "save", draft)
     output, rng, drawn = OutputFolder(tmp_path), np.random.default_rng(1), {}
     make.windows().write(output.windows, {})
     for name, (_, edges) in OBSERVABLES.items():
         ours, theirs = rng.uniform(edges[0], edges[-1], (2, 9000))
         drawn[name] = fill(edges, ours, np.ones(9000), theirs)
+    check(validation.spectra_figure(PythiaComparison("tautau", 1.1, 1.0, drawn), "of what"))
     spectra = [PythiaComparison("mumugamma", 1.1, 1.0, drawn)]
     manifest = make_manifest({"signal": "s.root", "tautau": "t.root"})
     written = validation.make_validation_plots(output, NUMBERS)

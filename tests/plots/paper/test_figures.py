@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pictures import pictured
 
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
@@ -84,6 +85,11 @@ def figures(make):
 def test_what_every_figure_says(figures, check):
     for figure in figures.values():
         check(figure)
+
+
+@pictured("ensembles", "discontinuities")
+def test_a_figure_looks_as_it_did(figures, name):
+    return figures[name]
 
 
 def test_spikes_of_the_training_loss_leave_the_axis(figures):

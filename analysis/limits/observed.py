@@ -196,6 +196,7 @@ class Sums:
         low, high = (np.log(self._possible(sign * step).background) for sign in (-1, 1))
         self.slope: FloatArray = high - low  # (D,) of the logarithm, for one sigma of each
         self._direction = self.slope / np.maximum(np.linalg.norm(self.slope), UNLIKELY)
+        self._along = (self._normal * self._direction).sum(axis=1)
         self._moves = np.arange(-FARTHEST, FARTHEST + FURTHER, FURTHER)
         self._moved = self._possible(self._moves[:, None] * self._direction).background
         self._averages: dict[float, Possible] = {}
@@ -209,7 +210,7 @@ class Sums:
 
     def threshold(self, p_value: float) -> int:
         """Smallest count that background alone reaches with at most this probability."""
-        most = 1
+        most = 1 + int(self._experiment.background)
         while self.at_least(most) > p_value:
             most *= 2
         return bisect_left(range(most), -p_value, key=lambda count: -self.at_least(count))
@@ -231,7 +232,7 @@ class Sums:
         likely = np.log(np.maximum(probability, UNLIKELY)) - self._moves**2 / 2
         move = float(self._moves[np.argmax(np.where(allowed, likely, -np.inf))])
         if move not in self._averages:
-            weight = np.exp(-move * (self._normal @ self._direction) - move**2 / 2)
+            weight = np.exp(-move * self._along - move**2 / 2)
             moved = self._possible(self._normal + move * self._direction)
             self._averages[move] = moved._replace(weight=weight)
         return self._averages[move]

@@ -1,7 +1,5 @@
 """Observed limits and p-values against closed forms, pyhf and coverage; the file of both."""
 
-from dataclasses import replace
-
 import numpy as np
 import pyhf
 import pytest
@@ -62,11 +60,6 @@ def test_a_file_that_holds_something_else_is_refused_with_the_key(tmp_path, key,
     write_json(path, read_json(path, "") | {key: value})
     with pytest.raises(InputError, match=f"observation.*{key}"):
         Observation.read(path)
-
-
-def test_columns_of_different_length_are_refused():
-    with pytest.raises(ValueError, match="limit"):
-        replace(observation(), limit=np.ones(2))
 
 
 SIGNAL = 10.0  # events for 1 fb

@@ -15,6 +15,7 @@ from pages import ROOT, blocks
 from small_data import make_events, with_beams, write_ntuple
 
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.datasets import IDENTITY
 
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "ntuples.md"
@@ -51,8 +52,14 @@ def punzinet(folder, *command):
     assert done.returncode == 0, done.stderr
 
 
+def test_what_the_page_says_of_periods_is_a_manifest_with_nothing_to_remark():
+    manifest = Manifest.model_validate(yaml.safe_load(blocks("yaml", PAGE)[1]))
+    assert manifest.luminosity_of("zprime_2019") == 8.5
+    assert manifest.remarks == []
+
+
 def test_what_the_page_says_of_whole_files_is_a_dataset():
-    (content,) = yaml.safe_load(blocks("yaml", PAGE)[1]).values()
+    (content,) = yaml.safe_load(blocks("yaml", PAGE)[2]).values()
     assert Dataset.model_validate(content).expected_files == ["taupair_01.root", "taupair_02.root"]
 
 

@@ -108,9 +108,7 @@ class Judge:
         InputError if a background process is missing in a fold.
         """
         self.mass, self.training, self.merit = sample.mass, training, (figure, luminosity)
-        self.folds = {
-            name: ScaledFold.of(sample, name) for name in PARTS if len(getattr(sample, name))
-        }
+        self.folds = {p: ScaledFold.of(sample, p) for p in PARTS if len(getattr(sample, p))}
         *_, self.judging_fold = self.folds.values()  # the last one with events
 
     def cuts(self, events: RankedEvents) -> tuple[FloatArray, float]:

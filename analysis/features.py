@@ -80,11 +80,9 @@ def dimuon_kinematics(
         tuple(np.ascontiguousarray(values, dtype=kind) for values in muon)
         for muon in (mu_plus, mu_minus)
     )
-    features, m2_recoil = _table_1(
-        (mu1, mu2),
-        np.ascontiguousarray(np.atleast_2d(beam), dtype=np.float64),
-        np.ascontiguousarray(electron_direction, dtype=np.float64),
-    )
+    given = np.atleast_2d(beam), electron_direction
+    beams, axis = (np.ascontiguousarray(values, dtype=np.float64) for values in given)
+    features, m2_recoil = _table_1((mu1, mu2), beams, axis)
     return DimuonKinematics(features.T, m2_recoil)
 
 
@@ -106,13 +104,10 @@ class MuonPairs:
 
     def __getitem__(self, rows: IntArray) -> "MuonPairs":
         """Some of the pairs, with everything to be computed anew."""
-        return replace(
-            self,
-            mu_plus=[values[rows] for values in self.mu_plus],
-            mu_minus=[values[rows] for values in self.mu_minus],
-            beam=self.beam if self.beam.ndim == 1 else self.beam[rows],
-            columns={name: values[rows] for name, values in self.columns.items()},
-        )
+        plus, minus = ([values[rows] for values in muon] for muon in (self.mu_plus, self.mu_minus))
+        beam = self.beam if self.beam.ndim == 1 else self.beam[rows]
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return replace(self, mu_plus=plus, mu_minus=minus, beam=beam, columns=columns)
 
     @cached_property
     def kinematics(self) -> DimuonKinematics:

@@ -149,40 +149,26 @@ _TABLE: dict[str, tuple[str, Dimension, Compute]] = {
     "pt_mumin_mumax": (f"$p^*_{{t,{_MIN}}}({_MAX})$", 1, _feature(1)),
     "pl_mumin_mumax": (f"$p^*_{{l,{_MIN}}}({_MAX})$", 1, _feature(2)),
     "pt_mumu": (r"$p^*_t(\mu^+\mu^-)$", 1, _feature(3)),
-    "m2_recoil": (r"$M^2_\mathrm{rec}$", 2, lambda pair: pair.kinematics.m2_recoil),
-    "pt_mumax_mumin": (
-        f"$p^*_{{t,{_MAX}}}({_MIN})$", 1,
-        lambda pair: _ratio(pair.momenta[0].cross(pair.momenta[1]).mag, pair.largest.mag),
-    ),
-    "pl_mumax_mumin": (
-        f"$p^*_{{l,{_MAX}}}({_MIN})$", 1,
-        lambda pair: _ratio(pair.momenta[0].dot(pair.momenta[1]), pair.largest.mag),
-    ),
-    "p_mumax": (f"$p^*({_MAX})$", 1, lambda pair: pair.largest.mag),
-    "p_mumin": (f"$p^*({_MIN})$", 1, lambda pair: pair.smallest.mag),
-    "pt_mumax": (f"$p^*_t({_MAX})$", 1, lambda pair: pair.largest.cross(pair.z_axis).mag),
-    "pt_mumin": (f"$p^*_t({_MIN})$", 1, lambda pair: pair.smallest.cross(pair.z_axis).mag),
-    "cos_mumax": (
-        rf"$|\cos\theta^*({_MAX})|$", 0, lambda pair: np.abs(_cosine(pair.largest, pair.z_axis))
-    ),
-    "cos_mumin": (
-        rf"$|\cos\theta^*({_MIN})|$", 0, lambda pair: np.abs(_cosine(pair.smallest, pair.z_axis))
-    ),
-    "cos_opening": (r"$\cos\angle^*(\mu,\mu)$", 0, lambda pair: _cosine(*pair.momenta)),
+    "m2_recoil": (r"$M^2_\mathrm{rec}$", 2, lambda p: p.kinematics.m2_recoil),
+    "pt_mumax_mumin": (f"$p^*_{{t,{_MAX}}}({_MIN})$", 1,
+     lambda p: _ratio(p.momenta[0].cross(p.momenta[1]).mag, p.largest.mag)),
+    "pl_mumax_mumin": (f"$p^*_{{l,{_MAX}}}({_MIN})$", 1,
+     lambda p: _ratio(p.momenta[0].dot(p.momenta[1]), p.largest.mag)),
+    "p_mumax": (f"$p^*({_MAX})$", 1, lambda p: p.largest.mag),
+    "p_mumin": (f"$p^*({_MIN})$", 1, lambda p: p.smallest.mag),
+    "pt_mumax": (f"$p^*_t({_MAX})$", 1, lambda p: p.largest.cross(p.z_axis).mag),
+    "pt_mumin": (f"$p^*_t({_MIN})$", 1, lambda p: p.smallest.cross(p.z_axis).mag),
+    "cos_mumax": (rf"$|\cos\theta^*({_MAX})|$", 0, lambda p: np.abs(_cosine(p.largest, p.z_axis))),
+    "cos_mumin": (rf"$|\cos\theta^*({_MIN})|$", 0, lambda p: np.abs(_cosine(p.smallest, p.z_axis))),
+    "cos_opening": (r"$\cos\angle^*(\mu,\mu)$", 0, lambda p: _cosine(*p.momenta)),
     "acoplanarity": (r"$\pi-|\Delta\phi^*(\mu,\mu)|$", 0, _acoplanarity),
-    "p_mumu": (r"$p^*(\mu\mu)$", 1, lambda pair: pair.both.mag),
-    "cos_mumu": (
-        r"$|\cos\theta^*(\mu\mu)|$", 0, lambda pair: np.abs(_cosine(pair.both, pair.z_axis))
-    ),
-    "m_mumu": (r"$m(\mu\mu)$", 1, lambda pair: (pair.muons[0] + pair.muons[1]).mass),
-    "thrust": (
-        r"thrust of $\mu\mu$", 0,
-        lambda pair: _ratio(pair.thrust_axis.mag, pair.momenta[0].mag + pair.momenta[1].mag),
-    ),
-    "cos_thrust": (
-        r"$|\cos\theta^*_\mathrm{thrust}|$", 0,
-        lambda pair: np.abs(_cosine(pair.thrust_axis, pair.z_axis)),
-    ),
+    "p_mumu": (r"$p^*(\mu\mu)$", 1, lambda p: p.both.mag),
+    "cos_mumu": (r"$|\cos\theta^*(\mu\mu)|$", 0, lambda p: np.abs(_cosine(p.both, p.z_axis))),
+    "m_mumu": (r"$m(\mu\mu)$", 1, lambda p: (p.muons[0] + p.muons[1]).mass),
+    "thrust": (r"thrust of $\mu\mu$", 0,
+     lambda p: _ratio(p.thrust_axis.mag, p.momenta[0].mag + p.momenta[1].mag)),
+    "cos_thrust": (r"$|\cos\theta^*_\mathrm{thrust}|$", 0,
+     lambda p: np.abs(_cosine(p.thrust_axis, p.z_axis))),
     "energy_asymmetry": (r"$\Delta E^*/\Sigma E^*$", 0, _energy_asymmetry),
     "cos_helicity": (r"$|\cos\theta_\mathrm{hel}(\mu)|$", 0, _cos_helicity),
 }  # fmt: skip

@@ -88,10 +88,7 @@ class Comparison:
 
 def scaled_to_data(spectra: Spectra, factor: float) -> Spectra:
     """Scale what is simulated by the luminosity behind the data that is seen, over the target's."""
-    return {
-        name: histogram if name.split("/")[2] == DATA else histogram * factor
-        for name, histogram in spectra.items()
-    }
+    return {name: h if name.split("/")[2] == DATA else h * factor for name, h in spectra.items()}
 
 
 def write_spectra(path: Path, spectra: Spectra) -> None:

@@ -73,13 +73,11 @@ def read_tensor_events(folder: Path, search: Search) -> TensorEvents:
             f"{folder} holds a file that is no tensor of this software ({error}); run "
             "`punzinet features --force` again."
         ) from error
-    return TensorEvents(
-        search,
-        np.column_stack([table[name].to_numpy() for name in names]),
-        np.array(table["process"].cast(pa.string()).to_pylist(), dtype=str),
-        table["mass"].fill_null(np.nan).to_numpy(),
-        *(table[name].to_numpy() for name in (variable, "weight", "fold")),
-    )
+    features = np.column_stack([table[name].to_numpy() for name in names])
+    process = np.array(table["process"].cast(pa.string()).to_pylist(), dtype=str)
+    mass = table["mass"].fill_null(np.nan).to_numpy()
+    others = (table[name].to_numpy() for name in (variable, "weight", "fold"))
+    return TensorEvents(search, features, process, mass, *others)
 
 
 def tensor_paths(folder: Path, pattern: str = "*/*.parquet") -> list[Path]:

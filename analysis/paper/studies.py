@@ -95,8 +95,8 @@ def variations(
         sample("background-0.50", "50% of the background", background=0.5),
         sample("background-0.25", "25% of the background", background=0.25),
         *(
-            sample(f"twice-{name}", f"trained with twice the {name}", scaled={name: 2.0})
-            for name in backgrounds
+            sample(f"twice-{n}", f"trained with twice the {n}", scaled={n: 2.0})
+            for n in backgrounds
         ),
         sample("spacing", "every second trained mass (less overlap)", spacing=2),
         sample("heavy", "without the lightest eighth of the masses", without_lightest=0.125),

@@ -118,12 +118,9 @@ def _settings(manifest: Manifest, context: Context) -> dict[str, Any]:
 
 def _files(manifest: Manifest, context: Context) -> list[str]:
     """Input files from outside of the output folder, which are there unless they may be missing."""
-    return [
-        file
-        for dataset in manifest.datasets.values()
-        if dataset.simulate is None
-        for file in dataset.resolved_files(must_exist=not context.options.allow_missing)
-    ]
+    there = not context.options.allow_missing
+    own = (dataset for dataset in manifest.datasets.values() if dataset.simulate is None)
+    return [file for dataset in own for file in dataset.resolved_files(must_exist=there)]
 
 
 def _run(context: Context, *, data: bool = False, varied: bool = False) -> Written:

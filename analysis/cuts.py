@@ -69,9 +69,7 @@ class RankedEvents(NamedTuple):
                 "the weight branch of the ntuples."
             )
         order = np.argsort(-logit)
-        process, start, stop = (
-            codes[order].astype(np.int16, copy=False) for codes in (process, start, stop)
-        )
+        process, start, stop = (c[order].astype(np.int16, copy=False) for c in columns[1:])
         weight = weight[order].astype(np.float64, copy=False)
         return cls(logit[order], weight, process, start, stop, processes, hypotheses)
 

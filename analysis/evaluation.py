@@ -198,19 +198,13 @@ class Judge:
 
 def evaluate(networks: Mapping[str, PunziNet], judge: Judge) -> Sensitivity:
     """Judge networks, by name, by what they select; InputError if an output is no number."""
-    results = {}
+    results, folds = {}, judge.folds.items()
     for name, network in networks.items():
-        ranked = {
-            part: fold.rank(network.logit_numpy(fold.events.features.T))
-            for part, fold in judge.folds.items()
-        }
+        ranked = {p: fold.rank(network.logit_numpy(fold.events.features.T)) for p, fold in folds}
         chooses, (*_, events) = ranked["validation"], ranked.values()
         optimal, single = judge.cuts(chooses)
         judged = [judge.judge(events, cut) for cut in (optimal, single, 0.0)]
-        by_events: dict[str, float] = {
-            part: judge.averaged(judge.judge(ranked[part], single, fold)[0])
-            for part, fold in judge.folds.items()
-        }
+        by_events = {p: judge.averaged(judge.judge(ranked[p], single, f)[0]) for p, f in folds}
         columns = zip(*judged, strict=True)
         selections, errors = (dict(zip(CUTS, column, strict=True)) for column in columns)
         results[name] = NetworkSensitivity(**selections, mean_error=errors, by_events=by_events)

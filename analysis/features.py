@@ -76,10 +76,7 @@ def dimuon_kinematics(
     Everything is computed in double precision; what is not finite stays so.
     """
     kind = np.float32 if np.result_type(*mu_plus, *mu_minus) == np.float32 else np.float64
-    mu1, mu2 = (
-        tuple(np.ascontiguousarray(values, dtype=kind) for values in muon)
-        for muon in (mu_plus, mu_minus)
-    )
+    mu1, mu2 = (tuple(np.ascontiguousarray(p, kind) for p in mu) for mu in (mu_plus, mu_minus))
     given = np.atleast_2d(beam), electron_direction
     beams, axis = (np.ascontiguousarray(values, dtype=np.float64) for values in given)
     features, m2_recoil = _table_1((mu1, mu2), beams, axis)
@@ -161,6 +158,5 @@ class MuonPairs:
 
 
 def _choose(condition: Any, one: Any, other: Any) -> Any:
-    return vector.array(
-        {name: np.where(condition, getattr(one, name), getattr(other, name)) for name in "xyz"}
-    )
+    chosen = {x: np.where(condition, getattr(one, x), getattr(other, x)) for x in "xyz"}
+    return vector.array(chosen)

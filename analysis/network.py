@@ -130,9 +130,8 @@ class PunziNet(torch.nn.Module):
         cut: float | None = None,
     ) -> None:
         """Write the network and what belongs to it (`SavedNetwork`) in place of an earlier one."""
-        weights = safetensors.torch.save(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        )
+        state = {name: one.detach().cpu().contiguous() for name, one in self.state_dict().items()}
+        weights = safetensors.torch.save(state)
         with atomic_path(folder / WEIGHTS_FILE) as partial:
             partial.write_bytes(weights)
         (folder / ONNX_FILE).unlink(missing_ok=True)  # made of another network

@@ -46,9 +46,8 @@ def outputs_figure(
     own windows or, of background, in any; the luminosity is in fb^-1.
     """
     (_, first), *others = panels.values()
-    low, high = style.include(
-        (first.mass[0], first.mass[-1]), *(o.mass for o, _ in panels.values())
-    )
+    ends = first.mass[0], first.mass[-1]
+    low, high = style.include(ends, *(one.mass for one, _ in panels.values()))
     shape = {"sharex": all(cuts is first for _, cuts in others), "sharey": True}
     figure, grid = style.new_figure(1.5, nrows=len(panels), squeeze=False, **shape)
     remark = f"\n($<0$ where ${variable.symbol}<0$)" if low < 0 else ""

@@ -176,9 +176,8 @@ def _dask_client(execution: Execution) -> Iterator[Any]:
 @contextmanager
 def _parsl_workers(workers: int) -> Iterator[None]:
     """Start Parsl with worker processes on this machine."""
-    parsl, config, executors, providers = _load_optional(
-        "parsl", "parsl", "parsl.config", "parsl.executors", "parsl.providers"
-    )
+    names = ("parsl", "parsl.config", "parsl.executors", "parsl.providers")
+    parsl, config, executors, providers = _load_optional("parsl", *names)
     # Parsl looks its workers up there, and nobody may have activated this environment.
     programs, path = str(Path(sys.executable).parent), os.environ.get("PATH", "")
     if programs not in path.split(os.pathsep):

@@ -55,11 +55,9 @@ class PeakProcessor(ChunkProcessor):
 
 
 def _empty_peaks(hypotheses: list[int], reach: float) -> Hist[Any]:
-    return Hist(
-        axis.IntCategory(hypotheses, name="hypothesis", overflow=False),
-        axis.Regular(PEAK_BINS, -reach, reach, name="distance"),
-        storage=storage.Weight(),
-    )
+    mass = axis.IntCategory(hypotheses, name="hypothesis", overflow=False)
+    distance = axis.Regular(PEAK_BINS, -reach, reach, name="distance")
+    return Hist(mass, distance, storage=storage.Weight())
 
 
 class FeatureProcessor(ChunkProcessor):

@@ -109,9 +109,7 @@ def read_spectrum(
     contents, own = _read_histograms(path, f"{stage}/{quantity.name}"), spectrum_axis(quantity)
     masses = {name: name.removeprefix(f"{SIGNAL_PROCESS}/") for name in contents}
     backgrounds = {name: contents[name] for name, mass in masses.items() if name == mass}
-    signals = {
-        float(mass): _on_axis(contents[name], own) for name, mass in masses.items() if name != mass
-    }
+    signals = {float(m): _on_axis(contents[name], own) for name, m in masses.items() if name != m}
     return _stack(backgrounds, own), dict(sorted(signals.items()))
 
 

@@ -220,10 +220,8 @@ def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[s
     worst = list(_worst_masses(main))
     for name, (label, judgement) in compared.items():
         statistics, converged = Statistics({MAIN: judgement}), judgement.converged
-        numbers = {
-            key: Claim.of(text, statistics.measure(values))
-            for key, text, values in _of_recipe(statistics, main, worst)
-        }
+        rows = _of_recipe(statistics, main, worst)
+        numbers = {key: Claim.of(text, statistics.measure(values)) for key, text, values in rows}
         found[name] = Effect(label, len(converged), int(converged.sum()), numbers)
     return found
 

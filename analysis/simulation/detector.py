@@ -27,10 +27,8 @@ from punzinet.analysis.simulation.events import GeneratedEvents, Momenta, Moment
 from punzinet.analysis.types import BoolArray, FloatArray, Random
 
 VISIBILITY: Final = (
-    "both muons in the drift chamber",
-    "both muons identified",
-    "no electron seen",
-    "no photon seen",
+    *("both muons in the drift chamber", "both muons identified"),
+    *("no electron seen", "no photon seen"),
 )
 """Steps between a generated event and one that looks like two muons."""
 TRANSVERSE_MARGIN: Final = 0.12

@@ -275,10 +275,8 @@ def _find(
             names += sorted({*table["process"].unique().to_pylist()} - {SIGNAL_PROCESS, *names})
             count += np.sum(chosen.rows(table["fold"].to_numpy()[start < stop]), axis=1)
     codes = {name: code for code, name in enumerate(names)} | {SIGNAL_PROCESS: SIGNAL}
-    stored = [
-        StoredEvents(paths, windows, codes, chosen, part, size)
-        for part, size in enumerate(count.tolist())
-    ]
+    about = paths, windows, codes, chosen
+    stored = [StoredEvents(*about, part, size) for part, size in enumerate(count.tolist())]
     return (windows.search.feature_names, windows.mass[windows.training], tuple(names)), stored
 
 

@@ -126,10 +126,8 @@ def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
     flat, size = index * PEAK_BINS + bins, len(windows) * PEAK_BINS
     content = np.bincount(flat, weight, size).reshape(-1, PEAK_BINS)
     spread = np.sqrt(np.bincount(flat, weight**2, size)).reshape(-1, PEAK_BINS)
-    return [
-        {"content": _rounded(c, 4), "error": _rounded(e, 3)}
-        for c, e in zip(content, spread, strict=True)
-    ]
+    rows = zip(content, spread, strict=True)
+    return [{"content": _rounded(c, 4), "error": _rounded(e, 3)} for c, e in rows]
 
 
 def _spectrum(histograms: Path, quantity: Quantity) -> dict[str, Any]:

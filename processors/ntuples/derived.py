@@ -61,12 +61,9 @@ def predict_file(
     """
     cut, search = saved.single_cut, saved.search
     dataset = replace(dataset, search=search)
-    branches: dict[str, Any] = {
-        "punzinet_output": np.float32,
-        "punzinet_selected": np.bool_,
-        **dict.fromkeys(search.feature_names, np.float32),
-        search.variable.name: np.float64,
-    }
+    branches: dict[str, Any] = {"punzinet_output": np.float32, "punzinet_selected": np.bool_}
+    branches |= dict.fromkeys(search.feature_names, np.float32)
+    branches[search.variable.name] = np.float64
     selected = undefined = 0
     identity = digest([saved.provenance, cut, dataset.settings(), file.path, file.entries])
     with (

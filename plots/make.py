@@ -17,6 +17,7 @@ from punzinet.analysis.limits.coupling import SHIPPED, read_published
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.shape import ShapeLimits
+from punzinet.analysis.limits.systematics import read_systematics
 from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
@@ -98,7 +99,9 @@ def _figures(
         yield from _of_shapes(output, manifest, search)
     if manifest.has_data:
         yield from _of_data(output, manifest, search)
-    yield from _of_events(output, manifest, windows, sensitivity, network)
+    systematics = output.systematics if limits and output.systematics.exists() else None
+    about = output, manifest, windows, sensitivity, network
+    yield from _of_events(*about, systematics=systematics)
 
 
 def _of_shapes(
@@ -118,6 +121,8 @@ def _of_events(
     windows: Windows,
     sensitivity: Sensitivity,
     network: str,
+    *,
+    systematics: Path | None,
 ) -> Iterator[tuple[str, Figure]]:
     """Spectra of the mass before and after the cut, outputs of the network, features and peaks."""
     search, judged = windows.search, sensitivity.networks[network]
@@ -133,6 +138,8 @@ def _of_events(
     signal = ([float(row[stage][SIGNAL_PROCESS]) for row in yields] for stage in STAGES)
     words["efficiency"] = [*map(np.array, signal)]
     words["searched"] = windows.mass
+    if systematics is not None:
+        words["systematic"] = spectra.systematic_band(drawn[1][0], *read_systematics(systematics))
     yield mass.file_name, spectra.mass_figure(drawn, shown, **words)
     events = read_tensor_events(output.tensors, search)
     # Torch takes a second to import, in which the other process saves figures.

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy.special import gammaincinv, ndtr
 
+from punzinet.analysis.limits.systematics import Parameter
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
@@ -24,6 +25,7 @@ RATIO_HEIGHT, RATIO_RANGE = 0.36, (0.0, 2.0)  # as a share of the panel above
 TITLES = ("before the cut", "after the single cut")
 #: White around the lines of signals, to be seen on any background.
 HALO = [withStroke(linewidth=1.9, foreground="white")]
+SYSTEMATIC: dict[str, Any] = {"fill": True, "facecolor": "#444444", "alpha": 0.35, "linewidth": 0}
 BINS = 40  # of a feature
 HATCHES = ("////", "\\\\\\\\", "----", "xxxx")  # no dots: 250 kB of circles in every SVG
 #: (n, F) features of events of one kind, and their weights (n,).
@@ -61,19 +63,23 @@ def mass_figure(
     luminosity: float,
     processes: Mapping[str, str],
     parameter: str,
+    systematic: FloatArray | None = None,
 ) -> Figure:
     """Draw the mass before and after the single cut, up to three signals, and efficiencies.
 
     Signals are drawn for a cross-section in fb, everything for a luminosity in fb^-1. Efficiencies
     before and after, (H,) each, are those of the masses that are searched for, (H,) in GeV, in
     their own windows. Processes and the mass of a signal are written as `processes` and
-    `parameter` say.
+    `parameter` say. Behind the cut there can be a `systematic_band`.
     """
     axis = spectra[0][0].axes[1]
     figure, panels = style.new_figure(1.45, nrows=3, sharex=True, height_ratios=(1.5, 1.5, 1))
     order = [name for name, _ in _by_size(spectra[0][0])]
     for axes, (backgrounds, signals), title in zip(panels, spectra, TITLES, strict=False):
         total, _ = draw_stack(axes, backgrounds, processes, order)
+        if systematic is not None and title == TITLES[1]:
+            low, high = total - systematic[1], total + systematic[0]
+            axes.stairs(high, axis.edges, baseline=low, label="syst. uncertainty", **SYSTEMATIC)
         peaks = []
         for look, mass in style.signal_looks(signals.keys() & shown, parameter):
             values = cross_section * luminosity * signals[mass].values()
@@ -102,6 +108,26 @@ def mass_figure(
     style.add_legend(panels[0], 3, title=drawn, title_fontsize=6.2)
     style.add_label(panels[0], luminosity)
     return figure
+
+
+def systematic_band(
+    backgrounds: Hist[Any], mass: FloatArray, parameters: Mapping[str, Parameter]
+) -> FloatArray:
+    """How far systematic effects carry all background up and down in each bin, (2, k).
+
+    The axes are ``process`` and the mass. Effects of parameters, which are known for masses (H,) in
+    GeV, are interpolated between these and add up in quadrature; beyond, none is known.
+    """
+    axis, found = backgrounds.axes[1], np.zeros((2, len(backgrounds.axes[1])))
+    contents = dict(zip(backgrounds.axes["process"], backgrounds.values(), strict=True))
+    for one in parameters.values():
+        changes = np.zeros((2, len(axis)))
+        for name, factor in one.factor.items():
+            for way in range(2):
+                at = np.interp(axis.centers, mass, factor[way] - 1, left=0, right=0)
+                changes[way] += contents.get(name, 0.0) * at
+        found += np.maximum(changes.max(axis=0), 0) ** 2, np.minimum(changes.min(axis=0), 0) ** 2
+    return np.sqrt(found)
 
 
 @style.style()

@@ -8,9 +8,9 @@ down; what has no variation down is mirrored, by the inverse factor.
 **Samples.** The varied sample takes the place of its nominal dataset. Where both hold the same
 events, by their identity, only what differs between them fluctuates; where they do not, a ratio of
 few events would pose as an effect. So the statistical error of the ratio is found event by event,
-and neighbouring windows are taken together, as many as it takes for an error below `PRECISE`: for
-background, of events that lie in any of them, for signal, of neighbouring masses. Shared events
-need no neighbours. What remains is the `error` of an effect.
+one event at least, and neighbouring windows are taken together, as many as it takes for an error
+below `PRECISE`: for background, of events that lie in any of them, for signal, of neighbouring
+masses. Many shared events need no neighbours. What remains is the `error` of an effect.
 
 Several effects of one parameter on one process multiply. A factor stays within `EXTREME`.
 """
@@ -43,7 +43,7 @@ from punzinet.analysis.network import PunziNet
 from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 
-PRECISE = 0.01  # statistical error of a factor that asks for no more neighbours
+PRECISE = 0.02  # statistical error of a factor that asks for no more neighbours
 EXTREME = 10.0  # largest factor, and inverse of the smallest: a log-normal one says nothing beyond
 IDENTITY = ("experiment", "run", "event", "production")
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd: masses of one identity differ
@@ -218,6 +218,9 @@ def _ratio(
                 of = of.clip(1 / EXTREME, EXTREME)
                 common = nominal.shared(other).sums(cut, reach)
                 spread += of**2 * squares - 2 * of * common
+                if np.isfinite(precise):  # what few events say is known to one of them at best
+                    one = np.divide(squares, own, out=np.zeros(hypotheses), where=own > 0)
+                    spread = np.maximum(spread, one**2)
                 if way == 1 and len(varied) == 1:
                     of, spread = 1 / of, spread / of**4
                 change[way] += (of - 1) * own

@@ -8,6 +8,7 @@ from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.types import FloatArray
 from punzinet.plots.report.tables import Table, make_table
 
+POOR = 0.05  # statistical error of a factor that is worth a word
 HEADER = ("parameter", "m [GeV]", "background [%]", "efficiency [%]", "limit [%]")
 CAPTION = (
     "Systematic effects behind the single cut, one sigma up and down, and what they add to the "
@@ -24,7 +25,13 @@ def systematics_tables(content: Any, points: Iterable[int] | None = None) -> lis
          _change(one.factor[SIGNAL_PROCESS][:, i]), f"{100 * one.impact[i]:+.2f}"]
         for name, one in parameters.items() for i in shown
     ]  # fmt: skip
-    return [make_table(CAPTION, HEADER, rows)]
+    unknown = [
+        f"{name} on {process} (± {100 * error.max():.0f} %)"
+        for name, one in parameters.items()
+        for process, error in one.error.items() if error.max() > POOR
+    ]  # fmt: skip
+    poor = f". Too few varied events know the effect of {', '.join(unknown)}" if unknown else ""
+    return [make_table(f"{CAPTION}{poor}", HEADER, rows)]
 
 
 def _change(factors: FloatArray) -> str:

@@ -5,6 +5,7 @@ import pytest
 from hist import Hist
 from matplotlib.figure import Figure
 
+from punzinet.analysis.limits.systematics import Parameter
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.search import RECOIL
 from punzinet.plots import spectra
@@ -80,3 +81,20 @@ def test_the_stack_is_the_sum_of_its_parts(make):
     total, variance = spectra.draw_stack(Figure().subplots(), backgrounds, {})
     np.testing.assert_allclose(total, backgrounds.values().sum(axis=0))
     np.testing.assert_allclose(variance, 0.9 * total)
+
+
+def test_systematic_effects_add_up_linearly_in_a_parameter_and_in_quadrature_beyond():
+    backgrounds = Hist.new.StrCat(["one", "two"], name="process").Reg(10, 0, 10, name="m").Weight()
+    backgrounds.view()["value"][:] = [[10.0], [4.0]]
+    axis = backgrounds.axes[1]
+    known, none = np.array([2.0, 8.0]), np.zeros(2)
+    both, one = (
+        Parameter(none, {name: np.array([[1 + up] * 2, [1 - down] * 2]) for name in of}, {}, none)
+        for of, up, down in ((("one", "two", "signal"), 0.1, 0.2), (("two",), -0.5, -0.25))
+    )
+    up, down = spectra.systematic_band(backgrounds, known, {"both": both, "one": one})
+    inside = (axis.centers > 2) & (axis.centers < 8)
+    # The second parameter lowers one background by a half, and raises it by a quarter.
+    assert up[inside] == pytest.approx(np.hypot(0.1 * 14, 0.25 * 4))
+    assert down[inside] == pytest.approx(np.hypot(0.2 * 14, 0.5 * 4))
+    assert not np.any([up[~inside], down[~inside]])

@@ -196,6 +196,7 @@ def test_more_lost_photons_are_larger_weights_of_the_same_events(varied):
     assert flow[-1]["weight"] == pytest.approx(other.sum(), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_varied_detector_is_what_all_of_the_simulation_can_have(varied, tmp_path):
     """Varied events add up to what an independent simulation in that detector expects."""
     manifest = small("mumugamma", seed=5)

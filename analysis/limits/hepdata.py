@@ -62,6 +62,9 @@ def _tables(limits: Limits, search: Search, observed: Observation | None) -> Ite
     quantities = [("Cross section", "SIG", f"{level} {search.cross_section}", ("SIG*BR", "FB"))]
     if np.isfinite(limits.sigma_over_g2).any():
         quantities.append(("Coupling", "COUPLING", coupling, ("g'", "")))
+    rehearsal = "Pseudo-data in place of data: " * (
+        observed is not None and observed.source != "data"
+    )
     for name, observable, words, header in quantities:
         is_coupling = name == "Coupling"
         columns = []
@@ -83,14 +86,16 @@ def _tables(limits: Limits, search: Search, observed: Observation | None) -> Ite
             about = SELECTIONS["single"], f"CLs, {METHODS[method]}, {kind}", observed.luminosity
             shown = observed.coupling(values) if is_coupling else values
             columns.append(_column(header, shown, *about))
-        title = f"Observed {name.lower()}", observable, f"Observed and expected {words}"
+        title = f"Observed {name.lower()}", observable, f"{rehearsal}Observed and expected {words}"
         yield _table(search, title, observed.mass, columns)
     if observed is not None:
         about = SELECTIONS["single"], "CLs, exact Poisson sums", observed.luminosity
         found = {"Events": observed.count, "Local p-value": observed.p_value}
         found["Local significance"] = observed.significance
         columns = [_column((key, ""), np.asarray(of, float), *about) for key, of in found.items()]
-        words = "Events in the windows, and how likely background alone is to give as many"
+        words = (
+            f"{rehearsal}Events in the windows, and how likely background alone is to give as many"
+        )
         words += f"; global p-value {observed.global_p_value:.2g}"
         yield _table(search, ("Local p-value", "PVALUE", words), observed.mass, columns)
 

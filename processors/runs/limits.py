@@ -1,6 +1,6 @@
 """The limits stage: from networks and tensors to upper limits, expected and observed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -49,13 +49,15 @@ def run_limits(
     *,
     unblind: bool = False,
     inject: Sequence[str] = (),
+    step: Callable[[str], object] = str,
 ) -> Found:
     """Write the limits of a network's single cut and of the BCE network's best cuts.
 
     What is observed behind the single cut as well if data is unblinded, or pseudo-data injected:
-    see `read_injected`. Otherwise nothing of the data is read. InputError if anything is wrong
-    with tensors, networks or cross-sections.
+    see `read_injected`. Otherwise nothing of the data is read. What begins is said to `step`.
+    InputError if anything is wrong with tensors, networks or cross-sections.
     """
+    step("Yields behind the cuts")
     settings, luminosity = manifest.limits, manifest.luminosity
     windows = Windows.read(output.windows)
     names, reference = {"single": network}, f"bce-{network.rsplit('-', 1)[-1]}"
@@ -84,6 +86,7 @@ def run_limits(
         bands = measure_sidebands(windows, settings.sidebands, spectra[0])
         # Behind the best cuts, too: of the normalisation less is known than of the spectrum.
         experiments = {key: bands.normalise(of) for key, of in experiments.items()}
+    step("Expected limits")
     level, section = settings.confidence_level, _sigma_over_g2(manifest, output, windows.mass)
     found = {key: _limits_of(of, yields[key], experiments[key], level) for key, of in names.items()}
     limits = Limits(windows.mass, windows.training, luminosity, level, section, found)
@@ -103,11 +106,12 @@ def run_limits(
         written.append(output.sidebands)
     observation = None
     if unblind or inject:
-        injected = None if unblind else read_injected(inject, windows.mass)
-        behind = manifest, output, limits, judge, saved["single"]
+        step("Observed limits, local and global p-values")
         observation = run_observation(
-            *behind, known=yields["single"], injected=injected, spectra=spectra
-        )
+            manifest, output, limits, judge, saved["single"],
+            known=yields["single"], spectra=spectra,
+            injected=None if unblind else read_injected(inject, windows.mass),
+        )  # fmt: skip
         written += [output.observed, *write_observed(folder, observation)]
     written += write_hepdata(folder / "hepdata", limits, windows.search, observation)
     return Found(written, limits, observation)

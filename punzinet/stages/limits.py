@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.console import Console
 from rich.table import Table
 
 from punzinet.analysis.io.files import InputError, read_json
@@ -54,7 +55,9 @@ def _run(context: Context) -> Written:
     from punzinet.processors.runs.limits import run_limits
 
     output, options = context.output, context.options
-    found = run_limits(context.manifest, output, options.network, **_observed(options))
+    with Console(stderr=True, quiet=console.quiet).status("Limits") as status:
+        how = {"step": status.update, **_observed(options)}
+        found = run_limits(context.manifest, output, options.network, **how)
     if found.observation is None:
         console.print(_expected_table(found.limits))
     else:

@@ -31,7 +31,7 @@ EMPTY = 1.5  # decades of an axis, at either end
 #: Axes that show a pure number.
 NO_UNIT = re.compile(
     r"epoch|learning|ratio|before sigmoid|BCE loss|eff|signal passing|/ bin|scaled|pull|data / sim|"
-    r"growth|share / unit|\\cos|^$|\$g'\$"
+    r"growth|p-value|share / unit|\\cos|^$|\$g'\$"
 )
 
 

@@ -69,7 +69,7 @@ def write_sidebands(
     if len(pull):
         said.append(
             "Events that trained predict those that judge with a mean pull of "
-            f"{pull.mean():.2f} and a width of {pull.std():.2f}."
+            f"{round(pull.mean(), 2) + 0:.2f} and a width of {pull.std():.2f}."
         )
     if settings.masked:
         masses = ", ".join(f"{mass:g}" for mass in settings.masked)

@@ -92,11 +92,13 @@ def _tables(limits: Limits, search: Search, observed: Observation | None) -> Ite
         about = SELECTIONS["single"], "CLs, exact Poisson sums", observed.luminosity
         found = {"Events": observed.count, "Local p-value": observed.p_value}
         found["Local significance"] = observed.significance
-        columns = [_column((key, ""), np.asarray(of, float), *about) for key, of in found.items()]
+        columns = [_column((key, ""), np.asarray(of), *about) for key, of in found.items()]
+        known, error = observed.global_p_value, observed.global_error
+        overall = f"{known:.2g}" if known else f"below {error:.1g}"
         words = (
-            f"{rehearsal}Events in the windows, and how likely background alone is to give as many"
+            f"{rehearsal}Events in the windows, and how likely background alone is to give as many;"
+            f" global p-value {overall}"
         )
-        words += f"; global p-value {observed.global_p_value:.2g}"
         yield _table(search, ("Local p-value", "PVALUE", words), observed.mass, columns)
 
 
@@ -131,7 +133,8 @@ def _column(
     """Values (n,), or limits (n, 5) as medians with bands; a dash where there is none."""
     name, units = header
     column = Variable(name, is_independent=False, is_binned=False, units=units)
-    column.digits, column.zero_uncertainties_warning = DIGITS, False
+    column.digits = 18 if values.dtype.kind == "i" else DIGITS  # counts are never rounded
+    column.zero_uncertainties_warning = False
     column.add_qualifier("SELECTION", selection)
     column.add_qualifier("METHOD", method)
     column.add_qualifier("LUMINOSITY", luminosity, "FB**-1")

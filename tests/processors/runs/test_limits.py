@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import cabinetry
 import numpy as np
@@ -121,7 +122,7 @@ def observation(source="data"):
     return Observation(
         source=source, injected={}, luminosity=0.8, confidence_level=0.9, network="punzi-00",
         cut=0.3, mass=mass, hypothesis=hypothesis, efficiency=column / 5, background=column,
-        background_error=column / 9, effective_events=9 * column, count=np.arange(11),
+        background_error=column / 9, effective_events=9 * column, count=12345 + np.arange(11),
         expected=expected, limit=1.2 * column, asymptotic=1.1 * column, p_value=0.4 / column,
         significance=column, sigma_over_g2=known, global_p_value=0.03, global_error=0.01,
         experiments=100, upcrossings=Upcrossings(0.1, 1.0, 0.04),
@@ -131,11 +132,11 @@ def observation(source="data"):
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize(("source", "said"), [("data", "Observed"), ("pseudo-data", "not to be")])
 def test_hepdata_takes_what_is_observed(done, tmp_path, source, said):
-    seen = observation(source)
+    seen = replace(observation(source), global_p_value=0.0)  # of 100 pseudo-experiments
     write_hepdata(tmp_path, Limits.read(done.limits), observed=seen)
     validator = FullSubmissionValidator()
     assert validator.validate(directory=str(tmp_path)), validator.get_messages()
-    assert said in (tmp_path / "submission.yaml").read_text()
+    assert said in (index := (tmp_path / "submission.yaml").read_text())
     table = yaml.safe_load((tmp_path / "observed_cross_section.yaml").read_text())
     expected, exact, approximate = table["dependent_variables"]
     assert [q["value"] for q in exact["qualifiers"]][1] == "CLs, exact Poisson sums, observed"
@@ -148,6 +149,7 @@ def test_hepdata_takes_what_is_observed(done, tmp_path, source, said):
     known = [row["value"] for row in coupling["dependent_variables"][1]["values"]]
     assert known[2] == pytest.approx(math.sqrt(seen.limit[2] / 4e4), rel=1e-3)
     assert {*known[:2], *known[3:]} == {"-"}
+    assert "global p-value below 0.01" in " ".join(index.split())
     local = yaml.safe_load((tmp_path / "local_p-value.yaml").read_text())
     assert [v["value"] for v in local["dependent_variables"][0]["values"]] == seen.count.tolist()
 

@@ -2,7 +2,7 @@
 
 Signal comes first, and its cross-section in fb is the parameter of interest; other modifiers are
 factors (normsys) and uncertainties of single bins with Poisson constraints (shapesys). pyhf takes
-half an hour for all hypotheses, with numerical derivatives; tests compare.
+an hour for all hypotheses, with numerical derivatives; tests compare.
 """
 
 from collections.abc import Mapping, Sequence

@@ -189,8 +189,8 @@ class ShapeLimits:
         content = {"provenance": dict(provenance), **_LIMITS.dump_python(self), "gain": gain}
         write_json(path, {**content, "bands": BANDS.tolist()})
 
-    @classmethod
-    def read(cls, path: Path) -> Self:
+    @staticmethod
+    def read(path: Path) -> "ShapeLimits":
         """Read shape.json; InputError if the file is absent or does not hold such limits."""
         with read_result(path, "limits of shapes", "punzinet shape") as content:
             found = _LIMITS.validate_python(content)
@@ -198,7 +198,7 @@ class ShapeLimits:
             one, bands = (rows,), (rows, len(BANDS))
             if [vars(found)[name].shape for name in _COLUMNS] != [one, bands, bands]:
                 raise ValueError(f"columns need {rows} rows")
-            return cls(**vars(found))
+            return found
 
 
 _COLUMNS = ("mass", "counting", "shape")

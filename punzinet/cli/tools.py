@@ -17,6 +17,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ledger import read_progress
 from punzinet.stages import CHAIN, STAGES
 from punzinet.stages.features import say_trial
+from punzinet.stages.limits import what_is_observed
 from punzinet.stages.options import Context, console
 from punzinet.stages.run import holder_of
 from punzinet.stages.stage import Stage, out_of_date, reasons
@@ -72,6 +73,8 @@ def status(context: Context) -> None:
     for path in (folder.completeness, folder.varied_completeness, folder.data_completeness):
         with _noting(damaged):
             incomplete += _incomplete(path)
+    with _noting(damaged):
+        incomplete += what_is_observed(folder)
     for line in dict.fromkeys([*incomplete, *failures, *damaged]):
         console.print(line, soft_wrap=True)
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from punzinet.analysis.io.files import InputError, read_json
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.types import IntArray
 from punzinet.stages.features import DATA, FEATURES, VARIATIONS, check_unblind
 from punzinet.stages.options import Context, Options, console
@@ -134,3 +135,12 @@ LIMITS = Stage(
     options=("network", "unblind", "inject"),
     prepare=_prepare,
 )
+
+
+def what_is_observed(output: OutputFolder) -> list[str]:
+    """A sentence on what the last run observed, if it did; InputError if its record is damaged."""
+    options = LIMITS.record(output).options if LIMITS.has_run(output) else {}
+    inject = "".join(f" --inject {one}" for one in options.get("inject") or ())
+    if options.get("unblind"):
+        return ["limits: all of the data is observed."]
+    return [f"limits: pseudo-data is observed ({inject.strip()})."] if inject else []

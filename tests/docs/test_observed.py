@@ -67,7 +67,7 @@ def test_the_commands_of_the_page_rehearse_open_the_box_and_close_it(output):
     for text in drawn(output).values():
         assert "Pseudo-data (Simulation)" in text
     assert "Pseudo-data of background" in output.report.read_text()
-    assert "limits │ finished" in punzinet("status").replace("  ", "")
+    assert "limits: pseudo-data is observed (--inject 2.5:1.5fb)." in punzinet("status")
     hidden = r"has hidden data; .* run `punzinet features --unblind` first"
     with pytest.raises(InputError, match=hidden):
         punzinet("limits", "--unblind")
@@ -79,6 +79,7 @@ def test_the_commands_of_the_page_rehearse_open_the_box_and_close_it(output):
     assert "Data, 30 fb⁻¹" in said
     assert "is scaled from the target of 50 fb⁻¹" in said
     assert re.search(r"Most significant is .* \(100 pseudo-experiments; .* by upcrossings\)", said)
+    assert "limits: all of the data is observed." in punzinet("status")
     for text in drawn(output).values():
         assert style.DATA_LABEL in text
         assert "30" in text
@@ -89,6 +90,7 @@ def test_the_commands_of_the_page_rehearse_open_the_box_and_close_it(output):
     assert "Expected limits of the single cut" in said
     assert not output.observed.exists()
     assert not drawn(output)
+    assert "observed" not in punzinet("status")
     assert not list(output.limits.parent.glob("**/observed*"))
 
 

@@ -107,15 +107,27 @@ def test_only_what_depends_on_data_runs_again(tmp_path, context):
     datasets = {**DATASETS, "runs": data}
     here, unblinded = (context({"unblind": u}, datasets=datasets) for u in (False, True))
     assert DATA in SELECT.before(here)
-    finish(here, FEATURES, DATA, TRAIN, SELECT)
-    for stage in (FEATURES, TRAIN):
+    finish(here, FEATURES, DATA, TRAIN, SELECT, LIMITS)
+    assert DATA in LIMITS.before(unblinded)
+    for stage in (FEATURES, TRAIN, LIMITS):
         assert fingerprint(stage.inputs(context())) == fingerprint(stage.inputs(here))
-    for stage in (DATA, SELECT):
+    for stage in (DATA, SELECT, LIMITS):
         assert reasons(stage, here) == []
         assert any("unblind" in reason for reason in reasons(stage, unblinded))
     finish(unblinded, DATA)
     assert reasons(SELECT, here) == ["`punzinet features` has run again"]
-    assert reasons(TRAIN, here) == []
+    assert reasons(TRAIN, here) == reasons(LIMITS, here) == []
+
+
+def test_what_was_injected_is_asked_for_again(context):
+    inject = ["2.5:30fb", "3:1e1fb"]
+    pseudo = context({"inject": inject})
+    finish(pseudo, SIMULATE, FEATURES, TRAIN, LIMITS)
+    assert reasons(LIMITS, pseudo) == []
+    assert any("inject" in reason for reason in reasons(LIMITS, context()))
+    (again,) = (o for o in out_of_date(PLOT, context(luminosity=40.0)) if o.stage is LIMITS)
+    assert again.context.options.inject == inject
+    assert again.typed == "`punzinet limits --inject 2.5:30fb --inject 3:1e1fb`"
 
 
 def test_another_luminosity_reaches_everything_that_follows(context):

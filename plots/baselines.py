@@ -74,7 +74,7 @@ def comparison_figure(
     drawn = np.stack(list(curves.values()))
     style.log_axis(upper, *style.finite_range(drawn.ravel()))
     upper.set_ylabel(style.SIGMA_MIN)
-    style.add_legend(upper, 2, title=f"mean over {NEIGHBOURS} neighbouring masses")
+    style.add_legend(upper, 2, title=f"lines: mean over {NEIGHBOURS} masses, points: each mass")
     style.add_label(upper, results.luminosity)
     ratios = drawn / middle
     style.log_axis(lower, *style.finite_range(ratios.ravel().clip(*RATIO_RANGE)))

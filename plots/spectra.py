@@ -196,6 +196,7 @@ def _draw_data(
 ) -> tuple[Figure, Any]:
     """Draw spectra with the ratio of data to simulation below each; places left over stay empty."""
     rows = -(-len(compared) // columns)
+    order = [name for name, _ in _by_size(compared[0].backgrounds)]
     shape: dict[str, Any] = {"nrows": 2 * rows, "ncols": columns, "squeeze": False}
     figure, grid = style.new_figure(height, height_ratios=[1.0, RATIO_HEIGHT] * rows, **shape)
     for axes, below, one in zip_longest(grid[::2].flat, grid[1::2].flat, compared):
@@ -204,7 +205,7 @@ def _draw_data(
             below.set_axis_off()
         else:
             axes.tick_params(labelbottom=False)
-            _draw_comparison(axes, below, one, seen.processes)
+            _draw_comparison(axes, below, one, seen.processes, order)
     for below in grid[1::2, 0]:
         below.set_ylabel("data / sim.")
     style.add_legend(grid[0, 0], 3, title=f"Seen: {seen.what}", title_fontsize=6.5)
@@ -214,10 +215,14 @@ def _draw_data(
 
 
 def _draw_comparison(
-    axes: Axes, below: Axes, one: DataSpectrum, processes: Mapping[str, str]
+    axes: Axes,
+    below: Axes,
+    one: DataSpectrum,
+    processes: Mapping[str, str],
+    order: Sequence[str],
 ) -> None:
     """Draw one variable: backgrounds stacked, data as points, and the ratio below."""
-    total, variance = draw_stack(axes, one.backgrounds, processes)
+    total, variance = draw_stack(axes, one.backgrounds, processes, order)
     edges = one.data.axes[0].edges
     values = np.asarray(one.data.values(), dtype=np.float64)
     errors = poisson_errors(values, np.asarray(one.data.variances(), dtype=np.float64))
@@ -234,8 +239,10 @@ def _draw_comparison(
     for panel, factor, label in ((axes, np.ones(len(total)), "data"), (below, scale, None)):
         content = {"ax": panel, "yerr": errors * factor, "histtype": "errorbar", "label": label}
         mplhep.histplot(values * factor, edges, **content, **look)
-    axes.set(xlim=(edges[0], edges[-1]), xlabel="")
-    below.set(xlim=(edges[0], edges[-1]), xlabel=one.quantity.axis_label, ylim=RATIO_RANGE)
+    filled = np.flatnonzero(known | (values > 0))
+    ends = edges[0], edges[filled[-1] + 1] if len(filled) else edges[-1]
+    axes.set(xlim=ends, xlabel="")
+    below.set(xlim=ends, xlabel=one.quantity.axis_label, ylim=RATIO_RANGE)
     below.axhline(1.0, color="#444444", linewidth=0.6)
 
 

@@ -77,7 +77,7 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
     place = np.arange(len(shown))
     agrees = np.array([bool(row.met) for row in shown])
     figure, axes = style.new_figure(0.22 + 0.075 * len(shown))
-    axes.axvspan(1 - TOLERANCE, 1 + TOLERANCE, **SHADE)
+    axes.axvspan(1 - TOLERANCE, 1 + TOLERANCE, label=f"within {100 * TOLERANCE:g} %", **SHADE)
     axes.axvline(1, color="black", linewidth=0.6)
     for rows, colour, marker in ((agrees, style.BLUE, "o"), (~agrees, style.RED, "D")):
         look = {"fmt": marker, "color": colour, "elinewidth": 0.7}
@@ -86,6 +86,7 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
     axes.tick_params(axis="y", which="both", length=0)
     axes.set_xlim(style.include((0.68, 1.32), ratio - error - 0.03, ratio + error + 0.03))
     axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="ratio to the published value")
+    style.add_legend(axes, 1)
     style.add_label(axes)
     return figure
 
@@ -97,6 +98,7 @@ def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
     Ratios of bins with too few events to be judged are pale.
     """
     count = len(comparison.spectra)
+    few = not all(one.judged.all() for one in comparison.spectra.values())
     figure, grid = style.new_figure(0.72 * count, nrows=2 * count, height_ratios=(2.2, 1) * count)
     panels = zip(grid[::2], grid[1::2], comparison.spectra.items(), strict=True)
     for upper, lower, (name, one) in panels:
@@ -111,19 +113,24 @@ def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
         else:
             upper.set_ylim(0, 1.45 * high)
         upper.tick_params(labelbottom=False)
-        if name == "muon_cos_theta":  # the spectrum that leaves room in the middle
-            upper.legend(loc="upper center")
-        lower.axhspan(1 - SPECTRUM_TOLERANCE, 1 + SPECTRUM_TOLERANCE, **SHADE)
+        tolerance = SPECTRUM_TOLERANCE
+        label = f"within {100 * tolerance:g} %"
+        lower.axhspan(1 - tolerance, 1 + tolerance, label=label, **SHADE)
         lower.axhline(1, color="black", linewidth=0.6)
-        for rows, colour, face in (
-            (one.judged, style.BLUE, style.BLUE), (~one.judged, style.GREY, "white")
-        ):  # fmt: skip
-            look = {"color": colour, "markerfacecolor": face, "xerr": half[rows]}
+        for rows, colour, face, label in (
+            (one.judged, style.BLUE, style.BLUE, None),
+            (~one.judged, style.GREY, "white", "too few events to judge" if few else None),
+        ):
+            look = {"color": colour, "markerfacecolor": face, "xerr": half[rows], "label": label}
             style.draw_points(lower, middle[rows], one.ratio[rows], one.ratio_error[rows], **look)
-        lower.set_ylabel("ratio", loc="center")
+        lower.set_ylabel("ours / Pythia", loc="center")
         label, density = SPECTRA[name]
         upper.set(xlim=(one.edges[0], one.edges[-1]), ylabel=density)
         lower.set(xlim=(one.edges[0], one.edges[-1]), xlabel=label, ylim=(0.75, 1.25))
+        lower.locator_params(axis="x", nbins=6)
     grid[0].set_title(process, loc="right", fontsize=7.0)
+    found = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in grid)
+    handles = {label: one for pairs in found for one, label in pairs}
+    style.add_legend(grid[0], 2, [*handles.values()])
     style.add_label(grid[0])
     return figure

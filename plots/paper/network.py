@@ -117,13 +117,14 @@ def feature_space_figure(
         look = {"color": GREEN, "edgecolor": "none", "alpha": 0.28, "rasterized": True}
         axes.plot_trisurf(*corners.T, triangles=triangles, zorder=1, **look)
     handles = []
-    spot: dict[str, Any] = {"linestyle": "", "marker": "o"}
-    for line, (mass, scaled) in zip(style.SIGNAL_LINES, drawn, strict=False):
-        dots = {"s": 1.6, "linewidths": 0, "alpha": 0.75, "rasterized": True}
-        axes.scatter(*scaled.T, color=line["color"], zorder=2, **dots)
-        handles.append(Line2D([], [], color=line["color"], label=f"{mass:g} GeV", **spot))
-    spot["marker"] = "s"
-    handles.append(Line2D([], [], color=GREEN, label="single cut", alpha=0.5, **spot))
+    looks = zip(style.SIGNAL_LINES, ("o", "^", "v"), drawn, strict=False)
+    for line, marker, (mass, scaled) in looks:
+        spot: dict[str, Any] = {"color": line["color"], "marker": marker}
+        dots = {"s": 2.5, "linewidths": 0, "alpha": 0.75, "rasterized": True}
+        axes.scatter(*scaled.T, zorder=2, **dots, **spot)
+        handles.append(Line2D([], [], linestyle="", label=f"{mass:g} GeV", **spot))
+    spot = {"color": GREEN, "marker": "s", "alpha": 0.5}
+    handles.append(Line2D([], [], linestyle="", label="single cut", **spot))
     for axis, i, limits in zip("xyz", free, box.T, strict=True):
         label = f"{OBSERVABLES[names[i]].quantity.label}, scaled"
         axes.set(**{f"{axis}label": label, f"{axis}lim": tuple(limits)})

@@ -30,8 +30,8 @@ DIFFERENCE = 9.0  # of the lightness of entries that look the same otherwise
 EMPTY = 1.5  # decades of an axis, at either end
 #: Axes that show a pure number.
 NO_UNIT = re.compile(
-    r"epoch|learning|ratio|before sigmoid|BCE loss|eff|signal passing|/ bin|scaled|pull|data / sim|"
-    r"growth|p-value|share / unit|\\cos|^$|\$g'\$"
+    r"epoch|learning|ratio|before sigmoid|BCE loss|eff|signal passing|/ bin|scaled|pull|"
+    r"data / sim|ours / Pythia|growth|p-value|share / unit|\\cos|^$|\$g'\$"
 )
 
 

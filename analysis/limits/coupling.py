@@ -14,7 +14,7 @@ from scipy.integrate import quad_vec
 
 from punzinet.analysis.constants import MUON_MASS, TAU_MASS
 from punzinet.analysis.io.files import InputError, reason
-from punzinet.analysis.manifest.manifest import read_yaml
+from punzinet.analysis.io.strict_yaml import read_yaml
 from punzinet.analysis.manifest.sections import Positive, Section
 from punzinet.analysis.types import FloatArray
 

@@ -5,20 +5,19 @@ fit the processes, masses with a generated count). Each failure is one sentence 
 the key and says what the key is for.
 """
 
-import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError, did_you_mean, is_file, read_result
 from punzinet.analysis.io.output import OutputFolder, digest
+from punzinet.analysis.io.strict_yaml import leaves, read_yaml
 from punzinet.analysis.manifest import sections
 from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, Blinding, Dataset
 from punzinet.analysis.manifest.periods import as_periods, check_periods, remarks
@@ -39,8 +38,6 @@ LARGEST = 1e18
 LONGEST_NAME = 100
 """Bytes of a name that becomes part of those of files, which have 255."""
 OWN_LABEL = "Punzi-net simulation"
-MOST_VALUES = 1_000_000
-"""Values that a file may stand for: aliases let a few lines stand for more than any memory."""
 
 
 class Manifest(sections.Section):
@@ -88,7 +85,7 @@ class Manifest(sections.Section):
     @model_validator(mode="before")
     @classmethod
     def _can_be_written_down(cls, content: Any) -> Any:
-        for key, value in _leaves(content):
+        for key, value in leaves(content):
             _check_number(key, value)
             if any("\ud800" <= character <= "\udfff" for character in f"{key}{value}"):
                 raise ValueError(f"{key!a}: {value!a} holds half of a character; correct the text")
@@ -103,7 +100,7 @@ class Manifest(sections.Section):
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
-        for key, value in _leaves(self.model_dump()):
+        for key, value in leaves(self.model_dump()):
             _check_number(key, value)  # also what was a text before
         self._check_names()
         for dataset in self.datasets.values():
@@ -283,32 +280,6 @@ def _beside(manifest: Path, key: str, name: str) -> str:
     return str(manifest.parent / name)
 
 
-def read_yaml(path: Path) -> Any:
-    """Read YAML without executing anything in it; InputError if it cannot be read."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        # A subclass of SafeLoader: it builds plain values only.
-        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506
-        size = sum(1 for _ in itertools.islice(_leaves(content), MOST_VALUES))
-    except FileNotFoundError:
-        raise InputError(
-            f"{path} is not there; name your manifest with --manifest (MANIFEST= for make)."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as text: {error}.") from error
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{path}{line}: {error.problem}; correct the YAML.") from error
-    # RecursionError of a list in itself, the others of a tag such as !!bool for what is none.
-    except (yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError,
-            ValueError) as error:  # fmt: skip
-        raise InputError(f"{path} is not valid YAML: {error}.") from error
-    if size == MOST_VALUES:
-        why = "by its aliases (*); write out what they stand for"
-        raise InputError(f"{path} stands for {MOST_VALUES} values or more, {why}.")
-    return content
-
-
 def _read(path: Path) -> Manifest:
     """Read a manifest; InputError with a sentence a problem."""
     content = read_yaml(path)
@@ -321,38 +292,6 @@ def _read(path: Path) -> Manifest:
         # What else is wrong may come of it.
         misspelt = [problem for problem in problems if problem["type"] == "extra_forbidden"]
         raise InputError("\n".join(_sentence(path, one) for one in misspelt or problems)) from None
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses what reads as something else than a person means.
-
-    These are a key that is given twice, of which plain YAML keeps the last, and numbers to base 8
-    and 60, by a leading zero and by colons, as YAML 1.1 has them.
-    """
-
-    def construct_number(self, node: yaml.ScalarNode) -> float:
-        """Construct a number."""
-        of = self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float
-        number = of(node)
-        if re.match(r"[-+]?(0[0-7_]+$|.*:)", node.value):
-            problem = f"`{node.value}` is read as {number} (a leading zero is base 8, a colon 60)"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
-        return number
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int | float):
-                if key in seen:
-                    problem = f"`{key}` is given twice"
-                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-for _kind in ("int", "float"):
-    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _StrictLoader.construct_number)
 
 
 def _sentence(path: Path, problem: ErrorDetails) -> str:
@@ -400,15 +339,6 @@ def _check_number(key: str, value: Any) -> None:
             f"`{key}`: no setting is as large or small as this number; give one between "
             f"{1 / LARGEST:g} and {LARGEST:g}"
         )
-
-
-def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """All values of nested mappings and lists, or empty ones, with their dotted keys."""
-    if not isinstance(content, dict | list | tuple) or not content:
-        yield key, content
-        return
-    for name, value in content.items() if isinstance(content, dict) else enumerate(content):
-        yield from _leaves(value, f"{key}.{name}" if key else str(name))
 
 
 def _simulated(output: OutputFolder) -> dict[str, int]:

@@ -117,11 +117,11 @@ def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
         label = f"within {100 * tolerance:g} %"
         lower.axhspan(1 - tolerance, 1 + tolerance, label=label, **SHADE)
         lower.axhline(1, color="black", linewidth=0.6)
-        for rows, colour, face, label in (
-            (one.judged, style.BLUE, style.BLUE, None),
-            (~one.judged, style.GREY, "white", "too few events to judge" if few else None),
-        ):
-            look = {"color": colour, "markerfacecolor": face, "xerr": half[rows], "label": label}
+        pale = "too few events to judge" if few else None
+        for rows, colour, face, said in (
+            (one.judged, style.BLUE, style.BLUE, None), (~one.judged, style.GREY, "white", pale)
+        ):  # fmt: skip
+            look = {"color": colour, "markerfacecolor": face, "xerr": half[rows], "label": said}
             style.draw_points(lower, middle[rows], one.ratio[rows], one.ratio_error[rows], **look)
         lower.set_ylabel("ours / Pythia", loc="center")
         label, density = SPECTRA[name]

@@ -42,4 +42,4 @@ def test_all_figures_are_written_and_spectra_say_what_they_are(tmp_path, make, c
     assert written == [output.simulation / f"validation_{name}.txt" for name in names]
     said = written[-1].read_text()
     process = manifest.processes["mumugamma"]
-    assert all(words in said for words in ("Pythia 8", process, "GeV", "ratio"))
+    assert all(words in said for words in ("Pythia 8", process, "GeV", "ours / Pythia"))

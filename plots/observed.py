@@ -10,7 +10,7 @@ from punzinet.analysis.search import Search
 from punzinet.plots import style
 
 SIGMAS = np.arange(1, 6)  # significances that have a line
-LEAST = 1e-30  # p-values below are drawn there
+LEAST = 1e-16  # p-values below are drawn there, lest the lines of sigmas lie on one another
 
 
 def observed_name(observation: Observation) -> str:

@@ -22,7 +22,7 @@ def observed_table(observation: Observation, points: Iterable[int] | None = None
         background = below(one.background[i], unseen[i], one.background_error[i])
         limits = one.limit[i], one.expected[i, 2], coupling[i]
         row = [f"{one.mass[i]:g}", int(one.count[i]), background, *(number(x, 3) for x in limits)]
-        rows.append([*row, number(one.p_value[i], 2), number(one.significance[i], 2)])
+        rows.append([*row, _probability(one.p_value[i]), number(one.significance[i], 2)])
     level = f"{100 * one.confidence_level:g} % CL"
     caption = f"{source_of(one)}: upper limits on σ·B at {level} in fb, and local p-values"
     return make_table(caption, HEADER, rows)
@@ -60,7 +60,12 @@ def conclusion(observation: Observation) -> str:
     return (
         f"Most significant is {observation.mass[best]:g} GeV, with "
         f"{observation.significance[best]:.1f} σ (local p-value "
-        f"{number(observation.p_value[best], 2)}); from background alone, so small a p-value at "
+        f"{_probability(observation.p_value[best])}); from background alone, so small a p-value at "
         f"any mass has a probability of {share} ({observation.experiments:,} pseudo-experiments; "
-        f"{number(observation.upcrossings.p_value, 2)} by upcrossings). {verdict}"
+        f"{_probability(observation.upcrossings.p_value)} by upcrossings). {verdict}"
     )
+
+
+def _probability(value: float) -> str:
+    """A p-value, which may be smaller than any number."""
+    return number(value, 2) if value else "< 10⁻³⁰⁰"

@@ -42,6 +42,13 @@ def test_the_global_p_value_is_what_counts(make, changes, said):
     assert said in conclusion(make.observation(**changes))
 
 
+def test_what_is_too_improbable_for_a_number_is_no_zero(make):
+    one = make.observation()
+    one.p_value[:] = 0.0
+    assert "(local p-value < 10⁻³⁰⁰)" in conclusion(one)
+    assert observed_table(one, [3]).rows[0][6].text == "< 10⁻³⁰⁰"
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -25,7 +25,7 @@ RATIO_HEIGHT, RATIO_RANGE = 0.36, (0.0, 2.0)  # as a share of the panel above
 TITLES = ("before the cut", "after the single cut")
 #: White around the lines of signals, to be seen on any background.
 HALO = [withStroke(linewidth=1.9, foreground="white")]
-SYSTEMATIC: dict[str, Any] = {"fill": True, "facecolor": "#444444", "alpha": 0.35, "linewidth": 0}
+SYSTEMATIC: dict[str, Any] = {"facecolor": "#ffe14d", "alpha": 0.75, "linewidth": 0}
 BINS = 40  # of a feature
 HATCHES = ("////", "\\\\\\\\", "----", "xxxx")  # no dots: 250 kB of circles in every SVG
 #: (n, F) features of events of one kind, and their weights (n,).
@@ -79,7 +79,8 @@ def mass_figure(
         total, _ = draw_stack(axes, backgrounds, processes, order)
         if systematic is not None and title == TITLES[1]:
             low, high = total - systematic[1], total + systematic[0]
-            axes.stairs(high, axis.edges, baseline=low, label="syst. uncertainty", **SYSTEMATIC)
+            axes.stairs(high, axis.edges, baseline=low, fill=True, **SYSTEMATIC)
+            panels[0].fill_between([], [], label="syst. uncertainty", **SYSTEMATIC)  # its legend
         peaks = []
         for look, mass in style.signal_looks(signals.keys() & shown, parameter):
             values = cross_section * luminosity * signals[mass].values()

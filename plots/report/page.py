@@ -117,9 +117,11 @@ def _results(output: OutputFolder, own: Collection[Path] | None) -> dict[str, li
         ("validation", output.validation, "punzinet validate-simulation", tables.validation_table),
         ("cutflows", output.simulation_record, "punzinet simulate", flow, simulated, "events"),
         ("cutflows", output.features_cutflow, features, flow, f"Features: {kept}", "entries"),
+        ("cutflows", output.varied_cutflow, features, flow, f"Variations: {kept}", "entries"),
         ("cutflows", output.data_cutflow, features, flow, hidden, "entries"),
         ("cutflows", output.selection_cutflow, select, flow, selected, "entries"),
         ("completeness", output.completeness, features, complete, f"Entries {entries}"),
+        ("completeness", output.varied_completeness, features, complete, f"Variations: {entries}"),
         ("completeness", output.data_completeness, features, complete, f"Data: entries {entries}"),
     ]
     for path in _found(output.baselines, "json", own):

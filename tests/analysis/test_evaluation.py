@@ -216,9 +216,8 @@ def poisoned(events, fold):
     """The same events, of which those of one fold have other outputs and weights."""
     mine = events.fold == fold
     x = np.where(mine, -events.x, events.x)
-    return SimpleNamespace(
-        **vars(events) | {"x": x, "weight": events.weight * np.where(mine, 3, 1)}
-    )
+    weight = events.weight * np.where(mine, 3, 1)
+    return SimpleNamespace(**vars(events) | {"x": x, "weight": weight})
 
 
 def test_each_fold_does_its_own_and_nothing_else():

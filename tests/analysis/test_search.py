@@ -43,10 +43,9 @@ def test_windows_lie_around_the_mass_in_the_unit_of_the_variable(pairs):
 
 
 def test_columns_of_the_ntuples_are_taken_as_they_are(pairs):
-    settings = SearchSettings.model_validate(
-        {"features": ["roe", "pt_mumu"], "columns": {"roe": {"label": "$E$", "unit": "GeV"}}}
-    )
-    search = settings.resolved
+    columns = {"roe": {"label": "$E$", "unit": "GeV"}}
+    content = {"features": ["roe", "pt_mumu"], "columns": columns}
+    search = SearchSettings.model_validate(content).resolved
     assert search.columns == ("roe",)
     assert search.features[0].axis_label == "$E$ [GeV]"
     np.testing.assert_array_equal(search.evaluate(pairs)[0][:, 0], pairs.columns["roe"])

@@ -22,10 +22,8 @@ class PublishedMethod:
         self.weight = torch.from_numpy(events.weight)
         signal = events.process == SIGNAL
         self.label = torch.from_numpy(signal.astype(np.float32))
-        self.windows = [
-            self._matrix(events.start, events.stop, chosen, len(sample.mass))
-            for chosen in (signal, ~signal)
-        ]
+        windows = events.start, events.stop, len(sample.mass)
+        self.windows = [self._matrix(*windows, chosen) for chosen in (signal, ~signal)]
         self.luminosity = luminosity
         self.merit = FigureOfMerit()
         torch.manual_seed(1)
@@ -34,7 +32,7 @@ class PublishedMethod:
         self.optimiser = torch.optim.SGD(self.network.parameters(), lr=1e-6)
 
     @staticmethod
-    def _matrix(start, stop, chosen, hypotheses):
+    def _matrix(start, stop, hypotheses, chosen):
         """Sparse (hypotheses, n) matrix: which of the chosen events lie in which window."""
         inside = [np.flatnonzero(chosen & (start <= h) & (h < stop)) for h in range(hypotheses)]
         rows = np.repeat(np.arange(hypotheses), [len(columns) for columns in inside])

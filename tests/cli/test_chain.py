@@ -216,9 +216,8 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(chain,
 
 
 def test_two_processes_train_an_ensemble_that_stays_one(copy):
-    with_manifest(
-        copy, training={"finish": 2, "pretraining": {"epochs": 2}, "punzi": {"epochs": 2}}
-    )
+    few = {"finish": 2, "pretraining": {"epochs": 2}, "punzi": {"epochs": 2}}
+    with_manifest(copy, training=few)
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     before = (sys.executable, *launcher, *PUNZINET[1:])
     together = punzinet("train", "--networks", "2", folder=copy, before=before)

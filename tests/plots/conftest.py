@@ -45,9 +45,8 @@ def make_windows(mass: np.ndarray = MASS) -> Windows:
 def make_selection(rng, shape, cut=0.3):
     """σ_min (H,) that scatters around a shape."""
     sigma = shape * rng.normal(1, 0.03, len(shape))
-    return Selection(
-        np.broadcast_to(cut, sigma.shape), 1 / sigma, sigma, sigma, 0.05 * sigma, 9 * sigma
-    )
+    cuts = np.broadcast_to(cut, sigma.shape)
+    return Selection(cuts, 1 / sigma, sigma, sigma, 0.05 * sigma, 9 * sigma)
 
 
 def make_sensitivity(rng, mass=MASS, names=("bce", "punzi")):

@@ -200,9 +200,8 @@ def test_more_lost_photons_are_larger_weights_of_the_same_events(varied):
 def test_a_varied_detector_is_what_all_of_the_simulation_can_have(varied, tmp_path):
     """Varied events add up to what an independent simulation in that detector expects."""
     manifest = small("mumugamma", seed=5)
-    simulation = manifest.simulation.model_copy(
-        update={"detector": DetectorSettings(photon_loss=1.2)}
-    )
+    detector = DetectorSettings(photon_loss=1.2)
+    simulation = manifest.simulation.model_copy(update={"detector": detector})
     other = run(tmp_path, manifest.model_copy(update={"simulation": simulation}))
     (mine,), (theirs,) = (
         columns(output.ntuple(name), "weight")

@@ -33,9 +33,8 @@ class Toy(NamedTuple):
         dimuon = np.column_stack([sqrt_s - recoil[:, 0], -recoil[:, 1:]])
         half = np.sqrt(np.maximum((dimuon[:, 0] ** 2 - 4.0) / 4 - MUON_MASS**2, 0))
         plus = boosted(on_shell(half[:, np.newaxis] * isotropic(rng, n), MUON_MASS), dimuon)
-        return GeneratedEvents.zeros(sqrt_s)._replace(
-            mu_plus=plus, mu_minus=dimuon - plus, invisible=recoil, weight=2000 * rng.random(n)
-        )
+        found = {"mu_plus": plus, "mu_minus": dimuon - plus, "invisible": recoil}
+        return GeneratedEvents.zeros(sqrt_s)._replace(**found, weight=2000 * rng.random(n))
 
 
 def simulated(trials, luminosity=0.0, seed=1):

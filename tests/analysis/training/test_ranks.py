@@ -22,12 +22,8 @@ from punzinet.analysis.training.train import parameters_of, train_networks
 
 #: Two networks and both losses; batches of a few runs, of which a rank may have none.
 PUNZI = {"epochs": 3, "batch_size": 3000, "learning_rate": 2e-3}
-RECIPE = {
-    "networks": 2,
-    "finish": 0,
-    "pretraining": {"epochs": 2, "batch_size": 200},
-    "punzi": PUNZI,
-}
+RECIPE = {"pretraining": {"epochs": 2, "batch_size": 200}, "punzi": PUNZI}
+RECIPE |= {"networks": 2, "finish": 0}
 CASES = {
     "fused": RECIPE,
     "whole": RECIPE | {"punzi": PUNZI | {"batch_size": None}, "storage": "disk"},

@@ -71,9 +71,8 @@ def test_friend_has_the_same_entries_in_the_same_order(ntuple, events, tmp_path)
 
 
 def test_chunks_change_nothing_but_baskets(ntuple, tmp_path):
-    (small, first), (large, second) = (
-        predict(ntuple, tmp_path / f"{size}.root", size) for size in (700, 10_000)
-    )
+    both = (predict(ntuple, tmp_path / f"{size}.root", size) for size in (700, 10_000))
+    (small, first), (large, second) = both
     assert small == large
     for name, values in first.items():
         assert np.array_equal(values, second[name], equal_nan=values.dtype.kind == "f")

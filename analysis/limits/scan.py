@@ -10,7 +10,7 @@ a Poisson distribution with its weight as the mean says, at the target luminosit
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 
@@ -25,18 +25,11 @@ from punzinet.analysis.windows import Windows
 MOST = 10_000_000  # events to be injected at one mass: beyond any search, and few for memory
 
 
-class Measured(NamedTuple):
-    """Measured events, n of them, or pseudo-data."""
-
-    features: FloatArray  # (n, F) float32
-    variable: FloatArray  # (n,) of the windows, in its unit
-
-
 @dataclass(frozen=True, eq=False)
 class Scan:
     """S scan points, by ascending mass."""
 
-    windows: Windows  # (S,); trained are the training hypotheses
+    windows: Windows  # (S,); for training are the hypotheses, whichever networks were trained on
     hypothesis: IntArray  # (H,) which scan points the hypotheses are
 
     @classmethod
@@ -51,11 +44,9 @@ class Scan:
         between = np.round((low + high)[overlap] / 2, 9)
         mass = np.sort(np.concatenate([windows.mass, between]))
         sigma = np.interp(windows.search.centre(mass), windows.centre, windows.sigma)
-        hypothesis = np.searchsorted(mass, windows.mass)
-        training, fitted = np.zeros((2, len(mass)), dtype=bool)
-        training[hypothesis], fitted[hypothesis] = windows.training, windows.fitted
-        none = (None,) * len(mass)
-        return cls(Windows(mass, sigma, training, fitted, none, windows.search), hypothesis)
+        tested, none = np.isin(mass, windows.mass), (None,) * len(mass)
+        of_scan = Windows(mass, sigma, tested, tested, none, windows.search)
+        return cls(of_scan, np.flatnonzero(tested))
 
     @property
     def mass(self) -> FloatArray:
@@ -79,11 +70,10 @@ class Scan:
         judge knows the windows of the hypotheses, and `variable` is that of its judging events.
         """
         scanned, fold = copy(judge), self._moved(judge.judging_fold, variable)
-        scanned.mass, scanned.training = self.mass, self.windows.training
-        scanned.folds, scanned.judging_fold = {"validation": fold}, fold
-        cut = float(known.cut[0])
+        scanned.mass, scanned.folds, scanned.judging_fold = self.mass, {"validation": fold}, fold
+        behind = network, float(known.cut[0])
         return replace(
-            measure_yields(scanned, {"single": (network, cut)})["single"],
+            measure_yields(scanned, {"single": behind})["single"],
             efficiency=self.interpolate(known.efficiency),
             efficiency_error=self.interpolate(known.efficiency_error),
             shared={name: self.interpolate(of) for name, of in known.shared.items()},
@@ -133,11 +123,11 @@ class Scan:
 
 def draw_pseudo_data(
     judge: Judge, variable: FloatArray, luminosity: float, injected: Mapping[int, float], seed: int
-) -> Measured:
-    """Draw what might be measured at a luminosity in fb^-1, from the events that judge.
+) -> tuple[FloatArray, FloatArray]:
+    """Draw features (n, F) and variable (n,) of what might be measured at a luminosity in fb^-1.
 
-    Signal is `injected` with cross-sections in fb by hypothesis. The background drawn does not
-    depend on it. InputError if a hypothesis to be injected has no event to be drawn from.
+    They are those of events that judge. Signal is `injected` with cross-sections in fb by
+    hypothesis, of which the background does not depend. InputError if it has no event, or too many.
     """
     events, rng = judge.judging_fold.events, np.random.default_rng(seed)
     weight = events.weight.astype(np.float64)
@@ -154,4 +144,4 @@ def draw_pseudo_data(
             )
         times[own] = rng.poisson(mean)
     drawn = np.repeat(np.arange(len(times)), times)
-    return Measured(events.features[:, drawn].T, variable[drawn])
+    return events.features[:, drawn].T, variable[drawn]

@@ -14,7 +14,7 @@ from punzinet.analysis.limits.global_p import global_p_value
 from punzinet.analysis.limits.model import CountingExperiment, Yields
 from punzinet.analysis.limits.observed import Observation, observe
 from punzinet.analysis.limits.result import BANDS, Limits
-from punzinet.analysis.limits.scan import Measured, Scan, draw_pseudo_data
+from punzinet.analysis.limits.scan import Scan, draw_pseudo_data
 from punzinet.analysis.limits.sidebands import Spectrum, measure_sidebands
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import SavedNetwork
@@ -99,12 +99,13 @@ def run_observation(
     scan, search, folds = Scan.of(windows), windows.search, manifest.training.folds
     variable = judging_column(output.tensors, windows, folds, search.variable.name)
     if injected is None:
-        luminosity, events = unblinded_luminosity(manifest, output), _read_data(output, search)
+        luminosity = unblinded_luminosity(manifest, output)
+        features, value = _read_data(output, search)
     else:
         masses = windows.index_of(np.array([*injected])).tolist()
         signal = dict(zip(masses, injected.values(), strict=True))
-        events = draw_pseudo_data(judge, variable, luminosity, signal, settings.seed)
-    seen = events.variable[saved.network.logit_numpy(events.features) >= cut]
+        features, value = draw_pseudo_data(judge, variable, luminosity, signal, settings.seed)
+    seen = value[saved.network.logit_numpy(features) >= cut]
     scale, counts = luminosity / manifest.luminosity, scan.count(seen)
     yields = scan.yields(judge, known, saved.network, variable).scaled(scale)
     experiments = [
@@ -139,7 +140,7 @@ def run_observation(
         network=expected.selections["single"].network,
         cut=cut,
         mass=scan.mass,
-        hypothesis=windows.index_of(scan.mass) >= 0,
+        hypothesis=scan.windows.training,
         efficiency=yields.efficiency,
         background=background,
         background_error=error,
@@ -166,12 +167,12 @@ def run_observation(
     return observation
 
 
-def _read_data(output: OutputFolder, search: Search) -> Measured:
-    """All measured events; InputError if they have weights."""
+def _read_data(output: OutputFolder, search: Search) -> tuple[FloatArray, FloatArray]:
+    """Features (n, F) and variable (n,) of all measured events; InputError if they have weights."""
     events = read_tensor_events(output.data_tensors, search)
     if len(other := events.weight[events.weight != 1]):
         raise InputError(
             f"{len(other)} measured events have a weight such as {other[0]:g}, but only whole "
             "events can be counted; take the weight branch out of the data's ntuples."
         )
-    return Measured(events.features, events.variable)
+    return events.features, events.variable

@@ -135,8 +135,8 @@ def test_pseudo_data_is_what_is_expected_on_average_and_background_does_not_know
     yields, own = scan.yields(judge, known, network, variable), scan.hypothesis[1]
 
     def count(signal, seed):
-        events = draw_pseudo_data(judge, variable, 50.0, signal, seed)
-        return scan.count(events.variable[network.logit_numpy(events.features) >= known.cut[0]])
+        features, value = draw_pseudo_data(judge, variable, 50.0, signal, seed)
+        return scan.count(value[network.logit_numpy(features) >= known.cut[0]])
 
     counts = []
     for seed in range(200):

@@ -1,11 +1,7 @@
-"""Expected CLs limits: asymptotically for all hypotheses at once, or by exact Poisson sums.
+"""Expected CLs limits of counting experiments, asymptotically or by exact Poisson sums.
 
-**Asymptotic.** The test statistic is q̃_μ of Cowan, Cranmer, Gross and Vitells (EPJC 71, 1554).
-Median and bands all follow from one curve, √q_A of the background-only Asimov data against the
-cross-section: background N sigmas above expectation excludes, at CLs = α, the cross-section at
-which √q_A = N + Φ⁻¹(1 − α Φ(N)). The likelihood is that of `CountingExperiment.workspace`. pyhf
-would fit it too, with numerical derivatives in a minute; tests compare. The approximation takes
-many events to be valid: without background, at 90 %, it promises 1.35 events instead of 2.30.
+**Asymptotic** formulas (`binned`) take many events to be valid: without background, at 90 %, they
+promise 1.35 events instead of 2.30.
 
 **Counting** is valid for any number of events, which are the test statistic themselves.
 Uncertainties are averaged over (Cousins and Highland 1992): the probability to count at most n
@@ -15,22 +11,21 @@ textbook limit of −ln(1 − CL) events.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaincc, gammaincinv, gammaln, ndtr, ndtri
 from scipy.stats import qmc
 
+from punzinet.analysis.limits.binned import expected_limits
 from punzinet.analysis.limits.model import CountingExperiment, interpolated
 from punzinet.analysis.limits.result import BANDS
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.types import FloatArray
 
-FIT_STEPS = 40  # Newton steps to asymptotic limits, and of the fit at each; about 6 are needed
-FIT_TOLERANCE = 1e-12  # relative change of the cross-sections at which they are found
 STEPS = 100  # steps to a counting limit at most; about 4 are needed
 TOLERANCE = 1e-5  # relative size of the last step; what it leaves is of the order of its square
 UNLIKELY = 1e-100  # probability below which no limit lies, and numbers lose their digits
@@ -40,160 +35,7 @@ def asymptotic_limits(
     experiments: Sequence[CountingExperiment], confidence_level: float
 ) -> FloatArray:
     """Expected upper limits on the cross-section, (M, 5) in fb at `BANDS`."""
-    if not experiments:
-        return np.empty((0, len(BANDS)))
-    reach = np.array([e.reach for e in experiments])
-    return excluded(Likelihood.of(experiments).profile, reach, confidence_level)
-
-
-def excluded(
-    profile: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
-    reach: FloatArray,
-    confidence_level: float,
-) -> FloatArray:
-    """Cross-sections (M, 5) in fb at `BANDS` where CLs excludes, by Newton's method.
-
-    The profile gives q_A and its slope at cross-sections (M, C); the reach (M,) in fb lies safely
-    above all limits.
-    """
-    target = BANDS - ndtri((1 - confidence_level) * ndtr(BANDS))  # √q_A where CLs excludes
-    found: FloatArray = (reach / 30)[:, None] * target / target.max()
-    for _ in range(FIT_STEPS):
-        q, slope = profile(found)
-        root = np.sqrt(q)
-        before, step = found, (target - root) * 2 * root / slope
-        found = np.clip(before + step, 0.2 * before, 5 * before)
-        if np.abs(found / before - 1).max() < FIT_TOLERANCE:
-            break
-    return found
-
-
-class Likelihood(NamedTuple):
-    """Likelihoods of M experiments in D nuisance parameters θ, padded to the same shape.
-
-    The yields of signal and of P backgrounds are events · exp(Σ powers · θ). θ are log-normal
-    factors in units of their uncertainty, constrained by θ²/2, and the logarithms γ of the
-    backgrounds' statistical factors, constrained by Poisson counts of `effective` events. The last
-    S of them are shared parameters, whose `factors` are `interpolated`.
-    Constraints are nominal, or centred on what other data made of the parameters.
-    """
-
-    events: FloatArray  # (M, 1 + P) of the signal for 1 fb, and of the backgrounds
-    powers: FloatArray  # (M, 1 + P, D) derivatives of the logarithms of the yields
-    normal: FloatArray  # (M, D) 1 for log-normal factors and padding, 0 for statistical ones
-    effective: FloatArray  # (M, D) effective events of statistical factors, else 0
-    centre: FloatArray  # (M, D) parameters that the constraints prefer
-    factors: FloatArray  # (M, 1 + P, S, 2) of the shared parameters, one sigma up and down
-
-    @classmethod
-    def of(cls, experiments: Sequence[CountingExperiment]) -> Self:
-        """Likelihoods of experiments, at least one, with nominal constraints."""
-        processes = max(len(e.backgrounds) for e in experiments)
-        signal = max(len(e.signal_systematics) for e in experiments)
-        # Luminosity, then the signal's own, the backgrounds' systematic, their statistical.
-        first, statistical = 1 + signal, 1 + signal + processes
-        shared = list(dict.fromkeys(name for one in experiments for name in one.shared))
-        parameters = statistical + processes + len(shared)
-        events = np.zeros((len(experiments), 1 + processes))
-        powers = np.zeros((*events.shape, parameters))
-        normal = np.ones((len(experiments), parameters))
-        effective = np.zeros_like(normal)
-        factors = np.ones((*events.shape, len(shared), 2))
-        for m, one in enumerate(experiments):
-            events[m, 0] = one.signal
-            powers[m, : 1 + len(one.backgrounds), 0] = np.log1p(one.luminosity)
-            own = np.log1p([*one.signal_systematics.values()])
-            powers[m, 0, 1 : 1 + len(own)] = own
-            names = [background.systematic[0] for background in one.backgrounds]
-            for p, background in enumerate(one.backgrounds):
-                name, size = background.systematic
-                events[m, 1 + p] = background.events
-                powers[m, 1 + p, first + names.index(name)] = np.log1p(size)
-                powers[m, 1 + p, statistical + p] = 1.0
-                normal[m, statistical + p] = 0.0
-                effective[m, statistical + p] = background.effective
-            samples = [SIGNAL_PROCESS, *(background.name for background in one.backgrounds)]
-            for name, of in one.shared.items():
-                for sample, both in of.items():
-                    factors[m, samples.index(sample), shared.index(name)] = both
-        return cls(events, powers, normal, effective, np.zeros_like(normal), factors)
-
-    def profile(
-        self, cross_section: FloatArray, observed: FloatArray | None = None
-    ) -> tuple[FloatArray, FloatArray]:
-        """Give q and its slope, for cross-sections (M, C) in fb and counts (M,).
-
-        Twice the logarithm of the likelihood lost against a signal that explains the counts
-        entirely. They are the Asimov data without signal, q_A, if none are given.
-        """
-        if observed is None:
-            exponents, *_ = _exponents(self.powers, self.factors, self.centre)
-            observed = (self.events * np.exp(exponents))[:, 1:].sum(axis=-1)
-        q, _, yields = self._fit(cross_section, observed[:, None])
-        excess = 1 - observed[:, None] / yields.sum(axis=-1)
-        return q, 2 * excess * yields[..., 0] / cross_section
-
-    def without_signal(self, observed: FloatArray) -> tuple[FloatArray, Self]:
-        """Give q (M,) of counts (M,) without signal, and the likelihood as that fit has it."""
-        q, theta, _ = self._fit(np.zeros((len(observed), 1)), observed[:, None])
-        return q[:, 0], self._replace(centre=theta[:, 0])
-
-    def _fit(
-        self, cross_section: FloatArray, observed: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Give q (M, C), the parameters (M, C, D) and yields (M, C, 1 + P) of the best fit.
-
-        By Newton's method: where more is expected than observed, (M, 1), the problem is convex.
-        Elsewhere what makes it concave is left out of its curvature: smaller steps, always down.
-        """
-        events, powers, normal, effective, centre, factors = (array[:, None] for array in self)
-        events = np.repeat(events, cross_section.shape[1], axis=1)
-        events[..., 0] *= cross_section
-        effective = effective * np.exp(centre)
-        theta = np.repeat(centre, cross_section.shape[1], axis=1)
-        diagonal = np.arange(theta.shape[-1])
-        for _ in range(FIT_STEPS):
-            exponents, slopes, bends = _exponents(powers, factors, theta)
-            yields = events * np.exp(exponents)
-            total = yields.sum(axis=-1)
-            excess = 1 - observed / total
-            linear = np.einsum("...k,...kd->...d", yields, slopes)
-            quadratic = np.einsum("...k,...kd,...ke->...de", yields, slopes, slopes)
-            pull = theta - centre
-            gradient = excess[..., None] * linear + normal * pull + effective * np.expm1(pull)
-            hessian = np.maximum(excess, 0)[..., None, None] * quadratic
-            outer = linear[..., :, None] * linear[..., None, :]
-            hessian += (observed / total**2)[..., None, None] * outer
-            hessian[..., diagonal, diagonal] += normal + effective * np.exp(pull)
-            if shared := bends.shape[-1]:
-                bent = excess[..., None] * np.einsum("...k,...ks->...s", yields, bends)
-                last = diagonal[-shared:]
-                hessian[..., last, last] += np.maximum(bent, -0.5)  # of the 1 of its constraint
-            step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-            theta = theta - step
-            if np.abs(step).max() < FIT_TOLERANCE:
-                break
-        pull = theta - centre
-        constraint = normal * pull**2 / 2 + effective * (np.expm1(pull) - pull)
-        lost = observed * np.log(total / np.maximum(observed, UNLIKELY))  # none of nothing observed
-        q = 2 * (total - observed - lost + constraint.sum(axis=-1))
-        return q, theta, yields
-
-
-def _exponents(
-    powers: FloatArray, factors: FloatArray, theta: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Logarithms of all factors on yields (..., 1 + P), at parameters (..., D).
-
-    With them come their slopes (..., 1 + P, D), and curvatures in the shared parameters (…, S).
-    """
-    exponents = np.einsum("...kd,...d->...k", powers, theta)
-    own = theta.shape[-1] - factors.shape[-2]
-    if own == theta.shape[-1]:
-        return exponents, powers, np.empty((*exponents.shape, 0))
-    values, slopes, bends = interpolated(theta[..., None, own:], factors)
-    fixed = np.broadcast_to(powers[..., :own], (*slopes.shape[:-1], own))
-    return exponents + values.sum(axis=-1), np.concatenate([fixed, slopes], axis=-1), bends
+    return expected_limits([one.workspace() for one in experiments], confidence_level)
 
 
 def counting_limits(

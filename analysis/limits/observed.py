@@ -23,9 +23,9 @@ from scipy.special import gammainc, gammaincc, log_ndtr, ndtr, ndtri
 
 from punzinet.analysis.io import files
 from punzinet.analysis.io.files import Column, InputError, OrNaN
+from punzinet.analysis.limits.binned import Likelihood
 from punzinet.analysis.limits.expected import (
     UNLIKELY,
-    Likelihood,
     Possible,
     counting_limit,
     points,
@@ -158,10 +158,10 @@ def observed_asymptotic_limits(
     experiments: Sequence[CountingExperiment], counts: IntArray, confidence_level: float
 ) -> FloatArray:
     """Observed upper limits on the cross-section of M experiments, (M,) in fb."""
-    nominal = Likelihood.of(experiments)
-    signal, background = nominal.events[:, 0], nominal.events[:, 1:].sum(axis=1)
+    nominal = Likelihood.of([one.workspace() for one in experiments])
+    signal, background = nominal.events[:, 0, 0], nominal.events[:, 0, 1:].sum(axis=1)
     observed = counts.astype(float)
-    alone, fitted = nominal.without_signal(observed)
+    alone, fitted = nominal.without_signal(observed[:, None])
     # A signal explains any surplus entirely; it is not negative, so nothing explains a deficit.
     least = np.where(observed < background, alone, 0.0)
     best = np.maximum(observed - background, 0.0) / signal
@@ -171,7 +171,7 @@ def observed_asymptotic_limits(
         tried = cross_section[:, None]
         lost, asimov = (
             Likelihood(*(array[rows] for array in one)).profile(tried, count)[0][:, 0]
-            for one, count in ((nominal, observed[rows]), (fitted, None))
+            for one, count in ((nominal, observed[rows, None]), (fitted, None))
         )
         q = np.where(cross_section > best[rows], np.maximum(lost - least[rows], 0.0), 0.0)
         root = np.sqrt(asimov)

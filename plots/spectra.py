@@ -189,7 +189,10 @@ def data_mass_figure(before: DataSpectrum, after: DataSpectrum, seen: SeenData) 
 @style.style()
 def data_features_figure(features: Sequence[DataSpectrum], seen: SeenData) -> Figure:
     """Draw data and simulation of every feature."""
-    return _draw_data(features, 2, 0.75 * -(-len(features) // 2), seen)[0]
+    figure, grid = _draw_data(features, 2, 0.75 * -(-len(features) // 2), seen)
+    for axes in grid.flat:
+        axes.minorticks_off()  # hundreds of lines in all
+    return figure
 
 
 def _draw_data(

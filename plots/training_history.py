@@ -104,7 +104,8 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
         for (label, losses), colour in zip(evolutions.items(), cycle(COLOURS), strict=False):
             seen = np.isfinite(losses[part]).all(axis=0)
             mean = losses[part][:, seen].mean(axis=0)
-            axes.plot(np.flatnonzero(seen), mean, color=colour, linewidth=0.9, label=label)
+            look: dict[str, Any] = {"color": colour, "linestyle": style.DASHES.get(colour, "-")}
+            axes.plot(np.flatnonzero(seen), mean, linewidth=0.9, label=label, **look)
         axes.set_ylabel(f"{name} loss [fb]")
     validation = [losses for _, losses in evolutions.values()]
     low, high = style.finite_range(*(losses.mean(axis=0) for losses in validation))

@@ -84,7 +84,7 @@ def discontinuities_figure(judged: Judgement, network: int, *, luminosity: float
             look: dict[str, Any] = {"fmt": marker, "color": colour, "elinewidth": 0.5}
             points = mass, passed / scale, np.sqrt(squares) / scale
             style.draw_points(axes, *points, label=f"{name}, roughness {roughness:.2f}", **look)
-        bottom.stairs(seen["background"][-1], edges, color=colour, linewidth=0.7)
+        bottom.stairs(seen["background"][-1], edges, baseline=None, color=colour, linewidth=0.7)
     top.set_ylabel("cut on output\nbefore sigmoid", loc="center")
     middle.set_ylabel("signal passing /\nsignal in window", loc="center")
     middle.set_ylim(0, 1.45 * (np.max(seen["signal"]) or 1.0))

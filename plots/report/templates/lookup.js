@@ -130,10 +130,12 @@
 
   const masses = all.map((h) => h.mass), range = { low: 0, high: Math.ceil(masses[masses.length - 1] + 0.05) };
   function drawCurve(h) {
-    const seen = all.flatMap((k) => k.selections.map((s) => s.sigma)).filter((s) => s !== null && s > 0);
-    const low = Math.min(...seen) / 1.5, high = Math.max(...seen) * 3;
+    const seen = (some) => some.flatMap((k) => k.selections.map((s) => s.sigma)).filter((s) => s !== null && s > 0);
+    const low = Math.min(...seen(all)) / 1.5, left = seen(all.filter((k) => k.mass < 0.65 * range.high));
+    // The legend, in the upper third on the left, stays clear of the curves.
+    const high = Math.max(1.3 * Math.max(...seen(all)), low * (Math.max(...left, low) / low) ** 1.6);
     const { px, py } = axes(at("curve"), range, { low, high, log: true }, "mass [GeV]", "σ_min [fb]");
-    draw(at("curve"), "line", { class: "mark", x1: px(h.mass), x2: px(h.mass), y1: BOX.top + 6 + 16 * data.selections.length, y2: BOX.bottom });
+    draw(at("curve"), "line", { class: "mark", x1: px(h.mass), x2: px(h.mass), y1: BOX.top + 12 + 16 * data.selections.length, y2: BOX.bottom });
     data.selections.forEach((label, i) => {
       const y = all.map((k) => (k.selections[i].sigma === null ? null : py(k.selections[i].sigma)));
       draw(at("curve"), "path", { class: `line c${i}`, d: line(masses.map(px), y) });
@@ -154,7 +156,7 @@
     const end = low0 + stages.before.length * step, svg = at(id);
     const { px, py } = axes(svg, { low: low0, high: end }, { low, high, log: true }, title, `events / ${number(step, 3)} ${title.match(/\[(.*)\]/)[1]}`);
     const [left, right] = window.map((v) => Math.min(Math.max(px(v), BOX.left), BOX.right));
-    draw(svg, "rect", { class: "band", x: left, y: BOX.top, width: Math.max(right - left, 3), height: BOX.bottom - BOX.top });
+    draw(svg, "rect", { class: "band", x: left, y: BOX.top + 24, width: Math.max(right - left, 3), height: BOX.bottom - BOX.top - 24 });
     Object.entries(stages).forEach(([stage, values], i) => {
       const xs = [], ys = [];
       values.forEach((v, k) => {

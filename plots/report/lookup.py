@@ -10,13 +10,14 @@ from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.histograms import STAGES, read_spectrum, spectrum_axis
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
-from punzinet.analysis.limits.result import read_sigma_over_g2
+from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.peak_fit import PEAK_FIT
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import HALF_WIDTH, Windows
-from punzinet.plots.report.tables import LIMITS, centre_of, limit_rows, plain_label
+from punzinet.plots.report.limits import expected_table
+from punzinet.plots.report.tables import centre_of, plain_label
 
 PEAK_BINS = 30  # over the width of a window
 #: The selections that are compared: label, loss, and which of the network's cuts.
@@ -166,9 +167,10 @@ def _limits(path: Path, keys: Sequence[str]) -> list[list[list[Any]]]:
     """Title, quantity and value of the expected limits at each mass; nothing without limits."""
     said: dict[str, list[list[Any]]] = {}
     if path.exists():
-        with read_result(path, "limits", "punzinet limits") as content:
-            title = f"Expected limits in fb, {100 * content['confidence_level']:g} % CL"
-            for hypothesis, limits in zip(content["hypotheses"], limit_rows(content), strict=True):
-                rows = zip(LIMITS[1:], limits[1:], strict=True)
-                said[_key(hypothesis["mass"])] = [[title, *row] for row in rows]
+        limits = Limits.read(path)
+        title = f"Expected limits in fb, {100 * limits.confidence_level:g} % CL"
+        _, header, rows = expected_table(limits)
+        for mass, (_, *cells) in zip(limits.mass, rows, strict=True):
+            named = zip(header[1:], cells, strict=True)
+            said[_key(mass)] = [[title, name, cell.text] for name, cell in named]
     return [said.get(key, []) for key in keys]

@@ -14,13 +14,14 @@ import yaml
 from punzinet.analysis.io.files import InputError, atomic_path, read_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.limits.observed import Observation
+from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report import tables
+from punzinet.plots.report.limits import expected_table, observed_tables
 from punzinet.plots.report.lookup import lookup_data
-from punzinet.plots.report.observed import observed_tables
 from punzinet.plots.report.systematics import systematics_tables
 from punzinet.plots.report.tables import below, number, plain_label
 
@@ -111,7 +112,6 @@ def _results(output: OutputFolder, own: Collection[Path] | None) -> dict[str, li
     sources: list[tuple[str, Path, str, *tuple[Any, ...]]] = [
         ("claims", output.claims, "make paper", tables.claims_tables),
         ("variations", output.variations, "make paper-studies", tables.variations_table),
-        ("limits", output.limits, "punzinet limits", tables.limits_table),
         ("limits", output.systematics, "punzinet limits", systematics_tables),
         ("limits", output.sidebands, "punzinet limits", tables.sidebands_table),
         ("validation", output.validation, "punzinet validate-simulation", tables.validation_table),
@@ -127,7 +127,8 @@ def _results(output: OutputFolder, own: Collection[Path] | None) -> dict[str, li
     for path in _found(output.baselines, "json", own):
         title = path.stem.replace("_", " ")
         sources.append(("baselines", path, "punzinet baselines", tables.baselines_tables, title))
-    found: dict[str, list[tables.Table]] = {"baselines": []}
+    expected = [expected_table(Limits.read(output.limits))] if output.limits.exists() else []
+    found: dict[str, list[tables.Table]] = {"baselines": [], "limits": expected}
     for section, path, made_by, *make in sources:
         content = "counts of entries" if section == "completeness" else section
         found.setdefault(section, []).extend(tables.read_tables(path, content, made_by, *make))

@@ -6,7 +6,7 @@ What is missing in a result raises KeyError or the like, of which `read_tables` 
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,8 +24,6 @@ from punzinet.analysis.windows import Windows
 
 #: Columns of `variations_table`; others are regions of mass or say it themselves.
 EFFECTS = {"bce/best": "BCE, best cuts", "punzi/single": "Punzi-net, one cut"}
-#: Columns of `limits_table`; limits are exact Poisson sums where not said, BCE at its best cuts.
-LIMITS = ("mass [GeV]", "background", "−1σ", "median", "+1σ", "g′ (median)", "asymptotic", "BCE")
 FATES = ("kept", "rejected", "blinded")  # what can become of a measured entry
 DIGITS = 4  # of a number that comes without an uncertainty
 _SUPERSCRIPTS = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -150,30 +148,6 @@ def validation_table(content: Any) -> list[Table]:
             rows.append([named, ours, *map(row.get, keys), _verdict(row.get("met"))])
     header = ("quantity", "ours", *keys, "")
     return [make_table("Simulation against published figures", header, rows)] if rows else []
-
-
-def limit_rows(content: Any) -> Iterator[list[str]]:
-    """`LIMITS` of each mass, those on the cross-section in fb.
-
-    The coupling g′ belongs to the median; there is a dash where σ/g′² is not known.
-    """
-    single, best = (content["selections"][name] for name in ("single", "best"))
-    for i, hypothesis in enumerate(content["hypotheses"]):
-        low, median, high = single["counting"][i][1:4]
-        section = hypothesis.get("sigma_over_g2_fb")
-        unknown = median is None or section is None
-        coupling = None if unknown else math.sqrt(median / section)
-        of_one = single["background"][i], low, median, high, coupling, single["asymptotic"][i][2]
-        unseen, other = (cuts["effective_events"][i] == 0 for cuts in (single, best))
-        row = [f"{hypothesis['mass']:g}", *(below(one, unseen) for one in of_one)]
-        yield [*row, below(best["counting"][i][2], other)]
-
-
-def limits_table(content: Any) -> list[Table]:
-    """Expected upper limits of the single cut and of the best cuts, by mass."""
-    level = f"{100 * content['confidence_level']:g} % CL"
-    caption = f"Expected upper limits on σ·B at {level} in fb, behind one cut"
-    return [make_table(caption, LIMITS, limit_rows(content))]
 
 
 def sidebands_table(content: Any) -> list[Table]:

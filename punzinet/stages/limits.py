@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.io.output import OutputFolder
@@ -59,10 +58,7 @@ def _run(context: Context) -> Written:
     with Console(stderr=True, quiet=console.quiet).status("Limits") as status:
         how = {"step": status.update, **_observed(options)}
         found = run_limits(context.manifest, output, options.network, **how)
-    if found.observation is None:
-        console.print(_expected_table(found.limits))
-    else:
-        _say_observed(found.observation, found.limits)
+    _say(found.limits, found.observation)
     if output.systematics in found.written:
         _say_systematics(output.systematics, found.limits)
     if output.sidebands in found.written:
@@ -78,39 +74,23 @@ def _shown(points: IntArray) -> list[int]:
     return [int(points[i]) for i in sorted({round(share * last) for share in SHOWN})]
 
 
-def _expected_table(limits: "Limits") -> Table:
-    level = f"{100 * limits.confidence_level:g} % CL"
-    table = Table(
-        "mass (GeV)", "background", f"σ·B at {level} (fb)", "g'", "asymptotic (fb)",
-        title="Expected limits of the single cut",
-    )  # fmt: skip
-    single = limits.selections["single"]
-    coupling = limits.coupling(single.counting)[:, 2]
-    for i in _shown(np.arange(len(limits.mass))):
-        low, median, high = single.counting[i, 1:4]
-        band = f"{median:.3g} ({low:.3g} to {high:.3g})"
-        background = f"{'< ' * bool(single.effective_events[i] == 0)}{single.background[i]:.3g}"
-        strength = f"{coupling[i]:.2g}" if np.isfinite(coupling[i]) else "-"
-        numbers = background, band, strength, f"{single.asymptotic[i, 2]:.3g}"
-        table.add_row(f"{limits.mass[i]:g}", *numbers)
-    return table
-
-
-def _say_observed(observation: "Observation", limits: "Limits") -> None:
-    from punzinet.plots.report import observed
+def _say(expected: "Limits", observation: "Observation | None") -> None:
+    """Say what is observed, or else expected, at some masses."""
+    from punzinet.plots.report import limits
     from punzinet.plots.report.tables import in_terminal
 
-    points = {
-        *_shown(np.flatnonzero(observation.hypothesis)),
-        observed.most_significant(observation),
-    }
-    console.print(in_terminal(observed.observed_table(observation, sorted(points))))
-    if observation.luminosity != limits.luminosity:
+    if observation is None:
+        points = _shown(np.arange(len(expected.mass)))
+        console.print(in_terminal(limits.expected_table(expected, points)))
+        return
+    seen = {*_shown(np.flatnonzero(observation.hypothesis)), limits.most_significant(observation)}
+    console.print(in_terminal(limits.observed_table(observation, sorted(seen))))
+    if observation.luminosity != expected.luminosity:
         console.print(
             f"The data has {observation.luminosity:g} fb⁻¹: what is expected of it is scaled from "
-            f"the target of {limits.luminosity:g} fb⁻¹.", soft_wrap=True,
+            f"the target of {expected.luminosity:g} fb⁻¹.", soft_wrap=True,
         )  # fmt: skip
-    console.print(observed.conclusion(observation), soft_wrap=True)
+    console.print(limits.conclusion(observation), soft_wrap=True)
 
 
 def _say_systematics(path: Path, limits: "Limits") -> None:

@@ -87,7 +87,7 @@ def test_the_commands_of_the_page_rehearse_open_the_box_and_close_it(output):
     assert "Pseudo-data" not in output.report.read_text()
 
     said = execute(BLINDED)["limits"]
-    assert "Expected limits of the single cut" in said
+    assert "Expected upper limits" in said
     assert not output.observed.exists()
     assert not drawn(output)
     assert "observed" not in punzinet("status")

@@ -1,7 +1,6 @@
 """Results as tables: nothing is lost, and what is damaged is said."""
 
 import json
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +10,6 @@ import pytest
 from punzinet.analysis.io.files import InputError
 from punzinet.plots.report import tables
 
-BANDS = [[1.0, 2.0, 9.0, 16.0, 25.0], [1.0, 2.0, 3.0, 4.0, 5.0]]
-SELECTION = {"background": [3.0, 1.0], "counting": BANDS, "asymptotic": [[8.0] * 5] * 2}
-SELECTION["effective_events"] = [7.0, 0.0]
-LIMITS = {
-    "confidence_level": 0.9,
-    "hypotheses": [{"mass": 1.0, "sigma_over_g2_fb": 4.0}, {"mass": 2.0}],
-    "selections": {"single": SELECTION, "best": SELECTION},
-}
 METHODS = {
     "hypotheses": [{"role": "training", "mass": m} for m in (0.5, 1.0, 9.0)],
     "figure_of_merit": {},
@@ -41,14 +32,6 @@ def test_labels_without_tex():
     labels |= {r"e^+e^-\to\mu^+\mu^-Z'": "e⁺e⁻ → μ⁺μ⁻Z′", r"$\frac{a}{b}$": "the name"}
     for mathtext, plain in labels.items():
         assert tables.plain_label("the name", mathtext) == plain
-
-
-def test_couplings_follow_from_cross_sections():
-    (table,) = tables.limits_table(LIMITS)
-    assert [line["g′ (median)"] for line in lines(table)] == [f"{math.sqrt(9 / 4)}", "–"]
-    # Of the heavier mass no simulated background passes.
-    for name, numbers in (("background", ["3", "< 1"]), ("median", ["9", "< 3"])):
-        assert [line[name] for line in lines(table)] == numbers
 
 
 def test_a_claim_that_is_not_met_is_shown_as_such():
@@ -136,7 +119,6 @@ def test_entries_that_are_read_and_there_twice_and_what_became_of_data():
 @pytest.mark.parametrize(
     ("content", "make"),
     [
-        ({**LIMITS, "selections": {}}, [tables.limits_table]),
         ({"variations": {}}, [tables.variations_table]),
         ({**METHODS, "baselines": {"a": {}}}, [tables.baselines_tables, "methods"]),
         ({"datasets": {"runs": {}}}, [tables.completeness_table, "Entries"]),

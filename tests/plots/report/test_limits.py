@@ -1,14 +1,32 @@
-"""What is observed, as a table and in words."""
+"""Limits as tables, and in words what is observed."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from punzinet.plots.report.observed import (
+from punzinet.plots.report.limits import (
     conclusion,
+    expected_table,
     most_significant,
     observed_table,
     observed_tables,
 )
+
+
+def test_a_row_of_expected_limits_gives_the_coupling_and_bounds(make):
+    one = make.limits(np.random.default_rng(1), np.array([1.0, 2.0]))
+    one.selections["single"].effective_events[1] = 0  # no simulated background passes
+    one.sigma_over_g2[1] = np.nan
+    single = one.selections["single"]
+    table, alone = expected_table(one), expected_table(replace(one, selections={"single": single}))
+    texts = ([cell.text for cell in row] for row in table.rows)
+    found = [dict(zip(table.header, row, strict=True)) for row in texts]
+    median, known = single.counting[:, 2], np.sqrt(single.counting[0, 2] / one.sigma_over_g2[0])
+    assert [row["g′ (median)"] for row in found] == [f"{known:.4g}", "–"]
+    assert [row["median"] for row in found] == [f"{median[0]:.4g}", f"< {median[1]:.4g}"]
+    assert found[1]["background"].startswith("< ")
+    assert [row[-1].text for row in alone.rows] == ["–", "–"]
 
 
 def test_a_row_has_what_was_counted_and_what_it_means(make):

@@ -1,4 +1,4 @@
-"""What is observed, as a table and in words."""
+"""Limits as tables, and in words what is observed."""
 
 from collections.abc import Iterable
 
@@ -6,11 +6,32 @@ import numpy as np
 from scipy.special import ndtri
 
 from punzinet.analysis.limits.observed import Observation
+from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.manifest.datasets import DATA
 from punzinet.plots.report.tables import Table, below, make_table, number, with_error
 
 COMPATIBLE = 0.05  # global p-value above which nothing is remarkable
-HEADER = ("m [GeV]", "count", "background", "limit", "median", "g′", "p-value", "σ")
+#: Limits are exact Poisson sums where not said, BCE at its best cuts.
+EXPECTED = ("mass [GeV]", "background", "−1σ", "median", "+1σ", "g′ (median)", "asymptotic", "BCE")
+OBSERVED = ("m [GeV]", "count", "background", "limit", "median", "g′", "p-value", "σ")
+
+
+def expected_table(limits: Limits, points: Iterable[int] | None = None) -> Table:
+    """Expected upper limits of the single cut and of the best cuts, by default at all masses.
+
+    The coupling g′ belongs to the median; there is a dash where it is not known.
+    """
+    one, best = limits.selections["single"], limits.selections.get("best")
+    coupling = limits.coupling(one.counting[:, 2])
+    rows = []
+    for i in range(len(limits.mass)) if points is None else points:
+        of_one = one.background[i], *one.counting[i, 1:4], coupling[i], one.asymptotic[i, 2]
+        shown = [below(value, one.effective_events[i] == 0) for value in of_one]
+        other = best and below(best.counting[i, 2], best.effective_events[i] == 0)
+        rows.append([f"{limits.mass[i]:g}", *shown, other])
+    level = f"{100 * limits.confidence_level:g} % CL"
+    caption = f"Expected upper limits on σ·B at {level} in fb, behind one cut"
+    return make_table(caption, EXPECTED, rows)
 
 
 def observed_table(observation: Observation, points: Iterable[int] | None = None) -> Table:
@@ -25,7 +46,7 @@ def observed_table(observation: Observation, points: Iterable[int] | None = None
         rows.append([*row, _probability(one.p_value[i]), number(one.significance[i], 2)])
     level = f"{100 * one.confidence_level:g} % CL"
     caption = f"{source_of(one)}: upper limits on σ·B at {level} in fb, and local p-values"
-    return make_table(caption, HEADER, rows)
+    return make_table(caption, OBSERVED, rows)
 
 
 def observed_tables(content: Observation) -> list[Table]:

@@ -32,23 +32,33 @@ UNLIKELY = 1e-100  # probability below which no limit lies, and numbers lose the
 
 
 def asymptotic_limits(
-    experiments: Sequence[CountingExperiment], confidence_level: float
+    experiments: Sequence[CountingExperiment | None], confidence_level: float
 ) -> FloatArray:
-    """Expected upper limits on the cross-section, (M, 5) in fb at `BANDS`."""
-    return expected_limits([one.workspace() for one in experiments], confidence_level)
+    """Expected upper limits on the cross-section, (M, 5) in fb at `BANDS`.
+
+    They are infinite where there is no experiment.
+    """
+    found = np.full((len(experiments), len(BANDS)), np.inf)
+    known = {i: one.workspace() for i, one in enumerate(experiments) if one is not None}
+    found[[*known]] = expected_limits([*known.values()], confidence_level)
+    return found
 
 
 def counting_limits(
-    experiments: Sequence[CountingExperiment], confidence_level: float, points_log2: int = 12
+    experiments: Sequence[CountingExperiment | None], confidence_level: float, points_log2: int = 12
 ) -> FloatArray:
-    """Expected upper limits on the cross-section, (M, 5) in fb at `BANDS`, by so many points.
+    """The same by so many points.
 
     The counts at which they are taken are the quantiles of what the background alone gives;
     being integers, neighbouring bands can coincide where few events are expected.
     """
+
+    def bands(one: CountingExperiment | None) -> FloatArray:
+        no_limit = np.full(len(BANDS), np.inf)
+        return no_limit if one is None else _bands(one, confidence_level, points_log2)
+
     with ThreadPoolExecutor() as pool:  # the sums do not hold Python's lock
-        found = pool.map(lambda one: _bands(one, confidence_level, points_log2), experiments)
-        return np.array([*found]).reshape(-1, len(BANDS))
+        return np.array([*pool.map(bands, experiments)]).reshape(-1, len(BANDS))
 
 
 class Possible(NamedTuple):

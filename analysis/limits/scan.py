@@ -18,6 +18,7 @@ from punzinet.analysis.evaluation import Judge, ScaledFold
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.limits.global_p import Cells
 from punzinet.analysis.limits.model import Yields, measure_yields
+from punzinet.analysis.limits.sidebands import Spectrum
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.types import SIGNAL, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
@@ -106,19 +107,9 @@ class Scan:
         cells, events = Cells.of(self.windows.low, self.windows.high), judge.judging_fold.events
         rows = np.flatnonzero(events.process != SIGNAL)
         rows = rows[network.logit_numpy(events.features[:, rows].T) >= cut]
-        cell = np.searchsorted(cells.edges, variable[rows]) - 1
-        inside = (cell >= 0) & (cell < len(cells.edges) - 1)
-        cell, weight = cell[inside], events.weight[rows][inside].astype(np.float64)
-        sums, squares = np.zeros((2, len(cells.edges) - 1))
-        np.add.at(sums, cell, weight)
-        np.add.at(squares, cell, weight**2)
+        behind = Spectrum.of(variable[rows], events.weight[rows])
+        sums, squares = behind.sums(cells.edges[:-1], cells.edges[1:])
         return cells, sums, np.sqrt(squares)
-
-    def count(self, variable: FloatArray) -> IntArray:
-        """Count events (n,) in the window of each scan point, (S,)."""
-        edges = self.windows.assign(variable)
-        first, past = (np.bincount(edge, minlength=len(self.mass) + 1) for edge in edges)
-        return np.cumsum(first - past)[:-1]
 
 
 def draw_pseudo_data(

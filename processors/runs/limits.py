@@ -16,7 +16,7 @@ from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields
 from punzinet.analysis.limits.observed import Observation
-from punzinet.analysis.limits.result import BANDS, Limits, SelectionLimits, read_sigma_over_g2
+from punzinet.analysis.limits.result import Limits, SelectionLimits, read_sigma_over_g2
 from punzinet.analysis.limits.sidebands import measure_sidebands
 from punzinet.analysis.limits.systematics import (
     impacts,
@@ -122,14 +122,11 @@ def _limits_of(
 ) -> SelectionLimits:
     """Limits of all hypotheses behind one selection; none where there is no experiment."""
     background, effective = yields.background.sum(axis=0), np.zeros(len(experiments))
-    asymptotic, counting = np.full((2, len(experiments), len(BANDS)), np.inf)
-    known = [i for i, one in enumerate(experiments) if one is not None]
-    models = [one for one in experiments if one is not None]
-    background[known] = [one.background for one in models]
-    effective[known] = [one.effective_events for one in models]
-    asymptotic[known] = asymptotic_limits(models, level)
-    counting[known] = counting_limits(models, level)
-    return SelectionLimits(network, yields.efficiency, background, effective, asymptotic, counting)
+    for i, one in enumerate(experiments):
+        if one is not None:
+            background[i], effective[i] = one.background, one.effective_events
+    both = asymptotic_limits(experiments, level), counting_limits(experiments, level)
+    return SelectionLimits(network, yields.efficiency, background, effective, *both)
 
 
 def _sigma_over_g2(manifest: Manifest, output: OutputFolder, mass: FloatArray) -> FloatArray:

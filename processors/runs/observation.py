@@ -13,7 +13,7 @@ from punzinet.analysis.limits.expected import counting_limits, points, possible
 from punzinet.analysis.limits.global_p import global_p_value
 from punzinet.analysis.limits.model import CountingExperiment, Yields
 from punzinet.analysis.limits.observed import Observation, observe
-from punzinet.analysis.limits.result import BANDS, Limits
+from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.scan import Scan, draw_pseudo_data
 from punzinet.analysis.limits.sidebands import Spectrum, measure_sidebands
 from punzinet.analysis.manifest.manifest import Manifest
@@ -105,8 +105,9 @@ def run_observation(
         masses = windows.index_of(np.array([*injected])).tolist()
         signal = dict(zip(masses, injected.values(), strict=True))
         features, value = draw_pseudo_data(judge, variable, luminosity, signal, settings.seed)
-    seen = value[saved.network.logit_numpy(features) >= cut]
-    scale, counts = luminosity / manifest.luminosity, scan.count(seen)
+    seen = Spectrum.of(value[saved.network.logit_numpy(features) >= cut])
+    counts = seen.sums(scan.windows.low, scan.windows.high)[0].astype(np.int64)
+    scale = luminosity / manifest.luminosity
     yields = scan.yields(judge, known, saved.network, variable).scaled(scale)
     experiments = [
         CountingExperiment.of(yields, i, mass, luminosity, settings)
@@ -115,18 +116,14 @@ def run_observation(
     beside = settings.sidebands.including(injected or {})
     if spectra is not None:
         simulated = spectra[0]._replace(weight=scale * spectra[0].weight)
-        sidebands = measure_sidebands(scan.windows, beside, simulated, Spectrum.of(seen))
+        sidebands = measure_sidebands(scan.windows, beside, simulated, seen)
         experiments = sidebands.normalise(experiments)
     found = observe(experiments, counts, level)
-    rows = [i for i, one in enumerate(experiments) if one is not None]
-    models = [one for one in experiments if one is not None]
-    bands = np.full((len(counts), len(BANDS)), np.inf)
-    background, error, effective = np.zeros((3, len(counts)))
-    bands[rows] = counting_limits(models, level)
-    background[:] = yields.background.sum(axis=0)
-    background[rows] = [one.background for one in models]
-    error[rows] = [possible(one, points(one))[1].std() for one in models]
-    effective[rows] = [one.effective_events for one in models]
+    background, (error, effective) = yields.background.sum(axis=0), np.zeros((2, len(counts)))
+    for i, one in enumerate(experiments):
+        if one is not None:
+            background[i], effective[i] = one.background, one.effective_events
+            error[i] = possible(one, points(one)).background.std()
     cells, *of_cells = scan.cells(judge, saved.network, cut, variable)
     share = global_p_value(
         experiments, cells, *(scale * one for one in of_cells),
@@ -146,7 +143,7 @@ def run_observation(
         background_error=error,
         effective_events=effective,
         count=counts,
-        expected=bands,
+        expected=counting_limits(experiments, level),
         **found._asdict(),
         sigma_over_g2=np.exp(scan.interpolate(np.log(expected.sigma_over_g2))),
         global_p_value=share.p_value,

@@ -17,6 +17,7 @@ from punzinet.analysis.limits.model import measure_yields
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.scan import Scan, draw_pseudo_data
+from punzinet.analysis.limits.sidebands import Spectrum
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.training.data import judging_column, load_sample
 from punzinet.analysis.windows import Windows
@@ -136,7 +137,8 @@ def test_pseudo_data_is_what_is_expected_on_average_and_background_does_not_know
 
     def count(signal, seed):
         features, value = draw_pseudo_data(judge, variable, 50.0, signal, seed)
-        return scan.count(value[network.logit_numpy(features) >= known.cut[0]])
+        behind = Spectrum.of(value[network.logit_numpy(features) >= known.cut[0]])
+        return behind.sums(scan.windows.low, scan.windows.high)[0]
 
     counts = []
     for seed in range(200):

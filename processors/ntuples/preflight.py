@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 from punzinet.analysis.io.files import InputError, checksum
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.manifest.systematics import factor_branches, factor_name
+from punzinet.analysis.manifest.systematics import FACTOR, factor_branches, factor_name
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
 from punzinet.processors.ntuples import opening
 
@@ -146,9 +146,7 @@ def inspect_file(
         tree = opening.find_tree(file, dataset.tree, f"{named}: {path}", advice)
         branches, entries, uuid = dict(tree.iteritems()), int(tree.num_entries), str(file.file.uuid)
         types = {name: branch.typename for name, branch in branches.items()}
-        columns = find_columns(dataset, path, types, further)
-        for name, branch_of in (factors or {}).items():
-            columns |= _find_factors(dataset, path, types, name, branch_of)
+        columns = find_columns(dataset, path, types, further, factors)
         for column, name in columns.items():
             source, found = f"{named}: branch {name} of {path}", branches[name].num_entries
             # Of these, uproot would read another branch, and coffea none at all.
@@ -166,21 +164,28 @@ def inspect_file(
 
 
 def find_columns(
-    dataset: Dataset, file: str, branches: Mapping[str, str], further: Sequence[str] = ()
+    dataset: Dataset,
+    file: str,
+    branches: Mapping[str, str],
+    further: Sequence[str] = (),
+    factors: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, str]:
     """Find out which branch of a file each column is read from, given the types of all branches.
 
-    The weight, both charges and the four components of the beam are used where a file has them;
-    everything else has to be there, also what the manifest gives an alias and what the search reads
-    `further`. The generated mass is of signal of several masses only. InputError if a column is
-    missing, or a branch does not hold one number per entry.
+    The weight, both charges, the four components of the beam, and `factors` on weights by parameter
+    are used where a file has them; everything else has to be there, also what the manifest gives an
+    alias and what the search reads `further`. The generated mass is of signal of several masses
+    only. InputError if a column is missing, or a branch does not hold one number per entry.
     """
     own_mass = ("generated_mass",) if dataset.is_signal and dataset.mass is None else ()
     required = (*IDENTITY, *MOMENTA, *own_mass, *further)
     needed = {*required, *dataset.branches}
     branch_of = {name: name for name in further} | dataset.branch_of
+    groups = [*(factors or {}).values()]
+    for of in groups:
+        branch_of |= of
     columns = {}
-    for group in (*((name,) for name in required), ("weight",), CHARGES, BEAM):
+    for group in (*((name,) for name in required), ("weight",), CHARGES, BEAM, *groups):
         names = {column: branch_of[column] for column in group}
         missing = [column for column, name in names.items() if name not in branches]
         if not missing:
@@ -196,27 +201,6 @@ def find_columns(
     return columns
 
 
-def _find_factors(
-    dataset: Dataset, file: str, branches: Mapping[str, str], name: str, of: Mapping[str, str]
-) -> Mapping[str, str]:
-    """The branches `of` columns with factors on weights, if a file has them; see `find_columns`."""
-    missing = [branch for branch in of.values() if branch not in branches]
-    if len(missing) == len(of):
-        return {}
-    if missing:
-        raise InputError(
-            f"Dataset {dataset.name}: tree {dataset.tree} of {file} has only one of the branches "
-            f"{' and '.join(of.values())}; correct `systematics.{name}.weights`."
-        )
-    for branch in of.values():
-        if branches[branch].removeprefix("std::") not in NUMBERS:
-            raise InputError(
-                f"Dataset {dataset.name}: branch {branch} of {file} holds {branches[branch]}, but "
-                f"`systematics.{name}.weights` has to be one number for every entry."
-            )
-    return of
-
-
 def _missing_sentence(
     dataset: Dataset, file: str, column: str, branches: Collection[str], of: Mapping[str, str]
 ) -> str:
@@ -225,9 +209,10 @@ def _missing_sentence(
     near = difflib.get_close_matches(of[column], free, n=3, cutoff=0.5)
     near = near or difflib.get_close_matches(column, free, n=3, cutoff=0.4)
     hint = f"; nearest are {', '.join(near)}" if near else ""
+    section = "systematics" if column.startswith(FACTOR) else "branches"
     return (
         f"Dataset {dataset.name}: tree {dataset.tree} of {file} has no branch {of[column]}, which "
-        f"`{column}` is read from{hint}; name the right one under `branches` in the manifest."
+        f"`{column}` is read from{hint}; name the right one under `{section}` in the manifest."
     )
 
 

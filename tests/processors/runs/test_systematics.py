@@ -8,7 +8,6 @@ import pytest
 from small_data import GENERATED, MASSES, make_events, make_manifest, write_ntuple
 from small_runs import make_features, save_network, untrained
 
-from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.limits import systematics
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.systematics import read_systematics
@@ -97,6 +96,7 @@ def test_systematics_widen_limits_and_change_nothing_else(tmp_path, files):
         save_network(output, "punzi-00", CUT, untrained())
         run_limits(manifest, output, "punzi-00")
         found.append(Limits.read(output.limits).selections["single"])
+        assert output.systematics.exists() == bool(given)
     without, with_them = found
     assert (with_them.background == without.background).all()
     assert (with_them.asymptotic[:, 2] > 1.02 * without.asymptotic[:, 2]).all()
@@ -141,13 +141,3 @@ def test_signal_that_was_varied_at_one_mass_stands_for_its_neighbours(tmp_path, 
     assert factor[0] == pytest.approx(np.full(len(MASSES), factor[0, 2]))
     assert factor[0, 2] == pytest.approx(0.5, abs=0.07)
     assert factor[1] == pytest.approx(1 / factor[0])
-
-
-def test_without_systematics_there_is_no_file(tmp_path, files):
-    nominal = {name: files[name] for name in ("signal", "tautau", "eemumu")}
-    manifest, output = make_manifest(nominal), OutputFolder(tmp_path)
-    make_features(manifest, tmp_path)
-    save_network(output, "punzi-00", CUT, untrained())
-    written = run_limits(manifest, output, "punzi-00").written
-    assert output.systematics not in written
-    assert not output.systematics.exists()

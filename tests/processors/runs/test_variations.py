@@ -117,7 +117,11 @@ def test_the_same_file_may_be_read_by_other_branches(tmp_path, files):
     ("columns", "weights", "sentence"),
     [
         ({}, {"up": "w_up"}, "there is no branch w_up in the files of any simulated dataset"),
-        ({"a": 1.0}, {"up": "a", "down": "b"}, "has only one of the branches a and b; correct"),
+        (
+            {"a": 1.0},
+            {"up": "a", "down": "b"},
+            "has no branch b, which `weight:trigger:down` is read",
+        ),
         (
             {"a": 1.0},
             {"up": "a", "datasets": ["tautau", "eemumu"]},
@@ -144,5 +148,5 @@ def test_a_branch_of_several_numbers_is_no_factor(tmp_path, files):
         types = {name: np.dtype((of.dtype, of.shape[1:])) for name, of in columns.items()}
         file.mktree("variables", types).extend(columns)
     manifest = small({**files, "tautau": tautau}, {"trigger": {"weights": {"up": "a"}}})
-    with pytest.raises(InputError, match=r"`systematics\.trigger\.weights` has to be one number"):
+    with pytest.raises(InputError, match=r"`weight:trigger:up` has to be one number"):
         preflight(manifest)

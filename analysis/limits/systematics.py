@@ -244,17 +244,16 @@ def impacts(
     That is the limit with all of them over the one without it, less one, by the asymptotic
     formulas; 0 where there is no experiment.
     """
-    known = np.array([one is not None for one in experiments], dtype=bool)
-    models = [one for one in experiments if one is not None]
-    found = dict[str, FloatArray]()
-    limits = asymptotic_limits(models, confidence_level)[:, 2]
-    for name in dict.fromkeys(name for one in models for name in one.shared):
+    limits, found = asymptotic_limits(experiments, confidence_level)[:, 2], dict[str, FloatArray]()
+    known = np.isfinite(limits)
+    for name in dict.fromkeys(name for one in experiments if one for name in one.shared):
         others = [
-            replace(one, shared={n: of for n, of in one.shared.items() if n != name})
-            for one in models
+            one and replace(one, shared={n: of for n, of in one.shared.items() if n != name})
+            for one in experiments
         ]
+        without = asymptotic_limits(others, confidence_level)[:, 2]
         found[name] = np.zeros(len(experiments))
-        found[name][known] = limits / asymptotic_limits(others, confidence_level)[:, 2] - 1
+        found[name][known] = limits[known] / without[known] - 1
     return found
 
 

@@ -131,21 +131,19 @@ def observe(
 
     InputError if a count is too small for any background that is possible.
     """
-    limit, asymptotic = np.full((2, len(experiments)), np.inf)
-    p_value = np.ones(len(experiments))
-    models = [one for one in experiments if one is not None]
-    known = [i for i, one in enumerate(experiments) if one is not None]
 
-    def exact(one: CountingExperiment, count: int) -> tuple[float, float]:
+    def exact(one: CountingExperiment | None, count: int) -> tuple[float, float]:
+        if one is None:
+            return np.inf, 1.0
         sums = Sums(one)
         return sums.limit(count, confidence_level), sums.at_least(count)
 
-    if models:
-        with ThreadPoolExecutor() as pool:  # the sums do not hold Python's lock
-            limit[known], p_value[known] = zip(
-                *pool.map(exact, models, counts[known].tolist()), strict=True
-            )
-        asymptotic[known] = observed_asymptotic_limits(models, counts[known], confidence_level)
+    with ThreadPoolExecutor() as pool:  # the sums do not hold Python's lock
+        limit, p_value = np.array([*pool.map(exact, experiments, counts.tolist())]).T
+    asymptotic = np.full(len(experiments), np.inf)
+    if known := {i: one for i, one in enumerate(experiments) if one is not None}:
+        of_known = [*known.values()], counts[[*known]]
+        asymptotic[[*known]] = observed_asymptotic_limits(*of_known, confidence_level)
     return Observed(limit, asymptotic, p_value, significance(p_value))
 
 

@@ -32,7 +32,7 @@ from punzinet.analysis.limits.expected import (
     possible,
 )
 from punzinet.analysis.limits.model import CountingExperiment
-from punzinet.analysis.limits.result import BANDS
+from punzinet.analysis.limits.result import BANDS, check_columns
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 FARTHEST = 8.0  # sigmas of the uncertainties to which points of an average are moved at most
@@ -86,13 +86,8 @@ class Observation:
 
     def __post_init__(self) -> None:
         """Raise ValueError if a column has not one row a point, or masses do not ascend."""
-        points = len(self.mass)
-        for name, column in vars(self).items():
-            if isinstance(column, np.ndarray):
-                shape = (points, len(BANDS)) if name == "expected" else (points,)
-                if column.shape != shape:
-                    raise ValueError(f"{name}: needs {points} rows")
-        if points == 0 or not np.all(np.diff(self.mass) > 0):
+        check_columns(self, len(self.mass), ["expected"])
+        if len(self.mass) == 0 or not np.all(np.diff(self.mass) > 0):
             raise ValueError("mass: needs ascending values")
 
     def coupling(self, cross_section: FloatArray) -> FloatArray:

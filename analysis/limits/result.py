@@ -1,6 +1,6 @@
 """The expected upper limits of all hypotheses: the result, and its file."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -27,6 +27,15 @@ class SelectionLimits:
     effective_events: Column  # (H,) effective number of simulated events behind that
     asymptotic: Column  # (H, 5) by the asymptotic formulas
     counting: Column  # (H, 5) by exact Poisson sums
+
+
+def check_columns(result: object, rows: int, banded: Collection[str]) -> None:
+    """ValueError if a column of a result has not one row a mass, or some not one limit a band."""
+    for name, column in vars(result).items():
+        if isinstance(column, np.ndarray):
+            shape = (rows, len(BANDS)) if name in banded else (rows,)
+            if column.shape != shape:
+                raise ValueError(f"{name}: needs {rows} rows")
 
 
 _SELECTIONS = TypeAdapter(dict[str, SelectionLimits])
@@ -68,11 +77,8 @@ class Limits:
         with files.read_result(path, "limits", "punzinet limits") as content:
             rows = content["hypotheses"]
             selections = _SELECTIONS.validate_python(content["selections"])
-            one, bands = (len(rows),), (len(rows), len(BANDS))
             for selection in selections.values():
-                _, *columns = vars(selection).values()
-                if [column.shape for column in columns] != [one, one, one, bands, bands]:
-                    raise ValueError(f"columns need {len(rows)} rows")
+                check_columns(selection, len(rows), ("asymptotic", "counting"))
             known = np.array([row["sigma_over_g2_fb"] for row in rows], np.float64)
             luminosity, level = (float(content[key]) for key in ("luminosity", "confidence_level"))
             return cls(*read_hypotheses(rows), luminosity, level, known, selections)

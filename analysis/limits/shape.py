@@ -26,7 +26,7 @@ from punzinet.analysis.io.files import Column, InputError, read_result, write_js
 from punzinet.analysis.io.selected_events import SelectedEvents
 from punzinet.analysis.limits.binned import Workspace
 from punzinet.analysis.limits.model import UNSEEN
-from punzinet.analysis.limits.result import BANDS
+from punzinet.analysis.limits.result import BANDS, check_columns
 from punzinet.analysis.limits.sidebands import Spectrum
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import HALF_WIDTH, Windows
@@ -194,12 +194,8 @@ class ShapeLimits:
         """Read shape.json; InputError if the file is absent or does not hold such limits."""
         with read_result(path, "limits of shapes", "punzinet shape") as content:
             found = _LIMITS.validate_python(content)
-            rows = len(found.edges)
-            one, bands = (rows,), (rows, len(BANDS))
-            if [vars(found)[name].shape for name in _COLUMNS] != [one, bands, bands]:
-                raise ValueError(f"columns need {rows} rows")
+            check_columns(found, len(found.edges), ("counting", "shape"))
             return found
 
 
-_COLUMNS = ("mass", "counting", "shape")
 _LIMITS = TypeAdapter(ShapeLimits)

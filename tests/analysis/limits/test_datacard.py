@@ -4,21 +4,11 @@ import numpy as np
 import pyhf
 import pytest
 import uproot
+from experiments import counted
 
 from punzinet.analysis.limits.datacard import datacard, write_datacards
-from punzinet.analysis.limits.model import CountingExperiment, Yields
-from punzinet.analysis.manifest.sections import LimitSettings
 
 BINS = 5
-
-
-def counted(background, error, uncertainty=0.1):
-    """The workspace of a counting experiment with two backgrounds."""
-    columns = (np.array(one)[:, None] for one in (background, error))
-    signal = np.array([0.2]), np.array([0.002])
-    yields = Yields(("tautau", "eemumu"), *signal, *columns, np.array([0.3]))
-    settings = LimitSettings(background_uncertainty=uncertainty)
-    return CountingExperiment.of(yields, 0, 2.5, 50.0, settings).workspace()
 
 
 def read_card(text):
@@ -56,7 +46,7 @@ def expected(text, theta, gamma, strength):
 
 @pytest.mark.parametrize("uncertainty", [0.1, {"tautau": 0.2, "eemumu": 0.3}])
 def test_a_counting_card_expects_what_pyhf_expects(uncertainty):
-    workspace = counted([3.0, 1.0], [1.0, 0.5], uncertainty)
+    workspace = counted([3.0, 1.0], [1.0, 0.5], background_uncertainty=uncertainty).workspace()
     workspace["channels"][0]["samples"][1]["modifiers"].append(
         {"name": "resolution", "type": "normsys", "data": {"hi": 1.2, "lo": 0.95}}
     )
@@ -83,9 +73,9 @@ def test_a_counting_card_expects_what_pyhf_expects(uncertainty):
 
 
 def test_counts_that_are_not_whole_are_rounded_down_and_one_stands_for_none():
-    rows = read_card(datacard(counted([3.0, 1.0], [1.05, 0.9])))[2]
+    rows = read_card(datacard(counted([3.0, 1.0], [1.05, 0.9]).workspace()))[2]
     assert [row[2] for row in rows if row[1] == "gmN"] == ["8", "1"]
-    rows = read_card(datacard(counted([0.0, 0.0], [0.0, 0.0])))[2]
+    rows = read_card(datacard(counted([0.0, 0.0], [0.0, 0.0]).workspace()))[2]
     assert [row[:3] for row in rows if row[1] == "gmN"] == [["statistics_unseen", "gmN", "1"]]
 
 

@@ -5,28 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pyhf
 import pytest
+from experiments import SIGNAL, THREE, counted, experiment
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, poisson
 
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.hepdata import hepdata_reaction
-from punzinet.analysis.limits.model import Background, CountingExperiment, Yields
+from punzinet.analysis.limits.model import Background
 from punzinet.analysis.limits.result import BANDS
-from punzinet.analysis.manifest.sections import LimitSettings
 from punzinet.analysis.search import RECOIL
-
-
-def counted(background, error, efficiency=0.2, **settings):
-    yields = Yields(
-        backgrounds=("tautau", "eemumu"),
-        efficiency=np.array([efficiency]),
-        efficiency_error=np.array([0.01 * efficiency]),
-        background=np.array(background)[:, None],
-        background_error=np.array(error)[:, None],
-        unseen=np.array([0.3]),
-    )
-    return CountingExperiment.of(yields, 0, 2.5, 50.0, LimitSettings(**settings))
 
 
 def test_effective_events_are_those_of_a_poisson_count():
@@ -51,8 +39,8 @@ def test_what_cannot_be_excluded_stands_for_no_background_and_no_signal_has_no_l
     ],
 )
 def test_one_uncertainty_is_common_and_several_are_independent(uncertainty, names):
-    experiment = counted([3.0, 1.0], [1.0, 0.5], background_uncertainty=uncertainty)
-    samples = experiment.workspace()["channels"][0]["samples"]
+    one = counted([3.0, 1.0], [1.0, 0.5], background_uncertainty=uncertainty)
+    samples = one.workspace()["channels"][0]["samples"]
     factors = [m for s in samples for m in s["modifiers"] if m["type"] == "normsys"]
     assert [m["name"] for m in factors if m["name"].startswith("background")] == names
     for factor in factors:  # log-normal
@@ -83,57 +71,30 @@ def test_reactions_are_written_as_hepdata_does(mathtext, words):
 
 
 TOYS = 400
-SIGNAL = 10.0  # events for 1 fb
 BOTH = asymptotic_limits, counting_limits
 
 
-def experiment_of(background, effective=1e7, size=1e-4, signal=SIGNAL, **others):
-    """One background and uncertainties of the same relative size, unless others are given."""
-    return CountingExperiment(
-        mass=2.5,
-        signal=signal,
-        signal_systematics={"efficiency": others.get("efficiency", size)},
-        luminosity=others.get("luminosity", size),
-        backgrounds=(Background("tautau", background, effective, ("background", size)),),
-    )
+def alike(background, effective, size=0.1, **others):
+    """One background and uncertainties of the same relative size."""
+    return experiment(background, effective, size, size, size, **others)
 
 
 @pytest.mark.parametrize("level", [0.9, 0.95])
 def test_without_uncertainties_asymptotic_limits_are_the_closed_form(level):
     """√q_A = √(2(s − b ln(1 + s/b))) (EPJC 71, 1554, Eq. 90 for the Asimov data)."""
     backgrounds = [0.3, 5.0, 400.0, 1e6]
-    found = SIGNAL * asymptotic_limits([experiment_of(b, 1e9, 1e-5) for b in backgrounds], level)
+    found = SIGNAL * asymptotic_limits([alike(b, 1e9, 1e-5) for b in backgrounds], level)
     for b, limits in zip(backgrounds, found, strict=True):
         for s, target in zip(limits, BANDS + norm.isf((1 - level) * norm.cdf(BANDS)), strict=True):
             q = 2 * (s - b * np.log1p(s / b))
             assert np.sqrt(q) == pytest.approx(target, rel=2e-3)
 
 
-def model_of(experiment):
+def model_of(one):
     """pyhf's model, and the data that background alone is expected to give."""
-    workspace = pyhf.Workspace(experiment.workspace())
+    workspace = pyhf.Workspace(one.workspace())
     model = workspace.model()
     return model, workspace.data(model)
-
-
-def test_pyhf_finds_the_same_cls():
-    """Experiments of one and of three backgrounds, solved together, each against pyhf's fits."""
-    backgrounds = (
-        Background("tautau", 0.9, 4.0, ("background_tautau", 0.1)),
-        Background("eemumu", 0.2, 1.0, ("background_eemumu", 0.2)),
-        Background("mumugamma", 5.0, 50.0, ("background_mumugamma", 0.3)),
-    )
-    systematics = {"efficiency": 0.05, "signal_statistics": 0.02}
-    experiments = [
-        experiment_of(0.7, 3.0, 0.1),
-        CountingExperiment(1.0, 8.0, systematics, 0.01, backgrounds),
-        experiment_of(50.0, 220.0, 0.1),
-    ]
-    for experiment, limits in zip(experiments, asymptotic_limits(experiments, 0.95), strict=True):
-        model, data = model_of(experiment)
-        for i, limit in enumerate(limits):
-            _, expected = pyhf.infer.hypotest(limit, data, model, return_expected_set=True)
-            assert float(expected[i]) == pytest.approx(0.05, rel=1e-3)
 
 
 #: Two parameters, of which one is lopsided and the other makes every yield grow both ways.
@@ -141,31 +102,24 @@ SHARED = {
     "lopsided": {"signal": (0.9, 1.2), "tautau": (1.3, 0.85), "eemumu": (1.05, 0.9)},
     "one-sided": {"signal": (1.1, 1.08), "mumugamma": (1.4, 1.2)},
 }
+MANY = tuple(
+    replace(b, events=40 * b.events, effective=40 * b.effective) for b in THREE.backgrounds
+)
+FITTED = [
+    alike(0.7, 3.0),
+    THREE,
+    alike(50.0, 220.0),
+    replace(THREE, shared=SHARED),
+    replace(THREE, backgrounds=MANY, shared=SHARED),
+    alike(50.0, 220.0, shared={"lopsided": {"tautau": (1.3, 0.85)}}),
+]
 
 
-def shared_experiments():
-    """Three backgrounds of a few events or of many, and one of them alone, with shared factors."""
-    backgrounds = (
-        Background("tautau", 0.9, 4.0, ("background_tautau", 0.1)),
-        Background("eemumu", 0.2, 1.0, ("background_eemumu", 0.2)),
-        Background("mumugamma", 5.0, 50.0, ("background_mumugamma", 0.3)),
-    )
-    many = tuple(replace(b, events=40 * b.events, effective=40 * b.effective) for b in backgrounds)
-    common = {"efficiency": 0.05}, 0.01
-    alone = {"lopsided": {"tautau": (1.3, 0.85)}}
-    return [
-        CountingExperiment(1.0, 8.0, *common, backgrounds, SHARED),
-        CountingExperiment(1.0, 8.0, *common, many, SHARED),
-        replace(experiment_of(50.0, 220.0, 0.1), shared=alone),
-        experiment_of(50.0, 220.0, 0.1),
-    ]
-
-
-def test_shared_parameters_are_fitted_as_pyhf_does():
-    experiments = shared_experiments()
-    for experiment, limits in zip(experiments, asymptotic_limits(experiments, 0.95), strict=True):
-        model, data = model_of(experiment)
-        assert {*experiment.shared} <= {*model.config.parameters}
+def test_pyhf_finds_the_same_cls():
+    """Few events and many, one background or three: solved together, each against pyhf's fits."""
+    for one, limits in zip(FITTED, asymptotic_limits(FITTED, 0.95), strict=True):
+        model, data = model_of(one)
+        assert {*one.shared} <= {*model.config.parameters}
         for i, limit in enumerate(limits):
             _, expected = pyhf.infer.hypotest(limit, data, model, return_expected_set=True)
             assert float(expected[i]) == pytest.approx(0.05, rel=1e-3)
@@ -173,15 +127,15 @@ def test_shared_parameters_are_fitted_as_pyhf_does():
 
 def test_counting_limits_average_over_shared_parameters():
     """By random numbers, and pyhf's own expectation for the yields at each of them."""
-    experiment = shared_experiments()[0]
-    ((*_, limit, _, _),) = counting_limits([experiment], 0.9, 14)
-    model, _ = model_of(experiment)
+    one = FITTED[3]
+    ((*_, limit, _, _),) = counting_limits([one], 0.9, 14)
+    model, _ = model_of(one)
     rng, config, toys = np.random.default_rng(2), model.config, 20_000
     columns = np.tile(config.suggested_init(), (toys, 1))
     for name in config.par_order:
         where = config.par_slice(name)
         if name.startswith("statistics"):
-            effective = {f"statistics_{b.name}": b.effective for b in experiment.backgrounds}[name]
+            effective = {f"statistics_{b.name}": b.effective for b in one.backgrounds}[name]
             columns[:, where] = rng.gamma(effective, 1 / effective, (toys, 1))
         elif name != config.poi_name:
             columns[:, where] = rng.standard_normal((toys, 1))
@@ -195,7 +149,7 @@ def test_counting_limits_average_over_shared_parameters():
 
 
 def test_equal_factors_up_and_down_are_the_log_normal_of_before():
-    one = experiment_of(50.0, 220.0, 0.1)
+    one = alike(50.0, 220.0)
     (background,) = one.backgrounds
     alone = replace(background, systematic=("background", 0.0))
     shared = {"background": {"tautau": (1.1, 1 / 1.1)}}
@@ -207,7 +161,7 @@ def test_equal_factors_up_and_down_are_the_log_normal_of_before():
 
 def test_asymptotic_limits_promise_too_much_where_little_is_expected():
     """What the documentation warns of: no count excludes less than ln 10 = 2.30 events at 90 %."""
-    experiments = [experiment_of(1e-4), experiment_of(0.67, 3.0, 0.1)]
+    experiments = [alike(1e-4, 1e7, 1e-4), alike(0.67, 3.0)]
     assert {limits([], 0.9).shape for limits in BOTH} == {(0, 5)}
     asymptotic, counting = (SIGNAL * limits(experiments, 0.9) for limits in BOTH)
     assert asymptotic[0, 2] == pytest.approx(1.353, rel=0.01)
@@ -219,7 +173,7 @@ def test_asymptotic_limits_promise_too_much_where_little_is_expected():
 @example(background=1.841)  # where 0 events are all but exactly one sigma low
 @settings(max_examples=30)
 def test_without_uncertainties_cls_is_a_ratio_of_poisson_sums(background):
-    (limits,) = SIGNAL * counting_limits([experiment_of(background, 1e10, 0.0)], 0.9)
+    (limits,) = SIGNAL * counting_limits([experiment(background, 1e10)], 0.9)
     counts = poisson.ppf(norm.cdf([-2, -1, 0, 1, 2]), background)
     cls = poisson.cdf(counts, background + limits) / poisson.cdf(counts, background)
     assert cls == pytest.approx(np.full(5, 0.1), rel=1e-3)
@@ -227,33 +181,33 @@ def test_without_uncertainties_cls_is_a_ratio_of_poisson_sums(background):
 
 def test_the_unseen_background_excludes_a_little_more_than_ln_10_events():
     # With 0 counted, CLs does not depend on the background at all: exp(−s).
-    (limits,) = SIGNAL * counting_limits([experiment_of(0.1, 0.5, 0.0)], 0.9)
+    (limits,) = SIGNAL * counting_limits([experiment(0.1, 0.5)], 0.9)
     assert limits[:3] == pytest.approx(np.full(3, np.log(10)), rel=1e-6)
 
 
 def test_points_of_the_average_suffice():
     yields = ((0.7, 3.0), (6.5, 29.0), (900.0, 4000.0))
-    experiments = [experiment_of(*one, 0.1) for one in yields]
+    experiments = [alike(*one) for one in yields]
     few, many = (counting_limits(experiments, 0.9, points) for points in (12, 15))
     assert few == pytest.approx(many, rel=0.03)
 
 
 def test_points_that_lie_far_apart_are_no_obstacle():
     # The probability falls in steps, one for each point, on which slopes lead nowhere.
-    (limits,) = SIGNAL * counting_limits([experiment_of(1e5, 0.5, 0.1)], 0.9)
+    (limits,) = SIGNAL * counting_limits([alike(1e5, 0.5)], 0.9)
     expected = [88.842759, 4190.2073, 48256.164, 213833.44, 595401.85]
     assert limits == pytest.approx(expected, rel=1e-6)
 
 
 def test_many_events_are_asymptotic():
-    experiments = [experiment_of(400.0, 1e6, 0.02)]
+    experiments = [alike(400.0, 1e6, 0.02)]
     asymptotic, counting = (limits(experiments, 0.9)[0, 2] for limits in BOTH)
     assert counting == pytest.approx(asymptotic, rel=0.02)
 
 
-def median_cls(experiment, cross_section):
+def median_cls(one, cross_section):
     """Expected CLs at a cross-section, from the distributions of q̃ over toys of pyhf."""
-    model, data = model_of(experiment)
+    model, data = model_of(one)
     np.random.seed(1)  # noqa: NPY002  # pyhf draws from numpy's global generator
     calculator = pyhf.infer.calculators.ToyCalculator(data, model, ntoys=TOYS, track_progress=False)
     with_signal, without = (
@@ -270,10 +224,9 @@ def median_cls(experiment, cross_section):
 )
 def test_toys_exclude_about_as_often(background, effective, signal):
     """Yields of 1.3, 1.9 and 3.7 GeV of the default data, and some between the first two."""
-    others = {"efficiency": 0.05, "luminosity": 0.01}
-    experiment = experiment_of(background, effective, 0.1, signal, **others)
-    found = (limits([experiment], 0.9)[0, 2] for limits in BOTH)
-    by_asymptotic, by_counting = (median_cls(experiment, limit) for limit in found)
+    one = experiment(background, effective, 0.1, 0.05, 0.01, signal=signal)
+    found = (limits([one], 0.9)[0, 2] for limits in BOTH)
+    by_asymptotic, by_counting = (median_cls(one, limit) for limit in found)
     # CLs falls by about a tenth for 5 % more signal; 400 toys are good to 0.02.
     assert 0.05 < by_counting < 0.15
     if background > 5:

@@ -1,22 +1,19 @@
 """Global p-values of independent, identical and overlapping windows, upcrossings, signals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from experiments import experiment
 from scipy.stats import norm
 
 from punzinet.analysis.limits.global_p import Cells, global_p_value
-from punzinet.analysis.limits.model import UNSEEN, Background, CountingExperiment
+from punzinet.analysis.limits.model import UNSEEN, Background
 from punzinet.analysis.limits.observed import Sums
 
 
-def models_of(background, size=0.0, effective=1e9, signal=10.0):
-    return [
-        CountingExperiment(
-            float(i), signal, {"efficiency": 0.05}, 0.0,
-            (Background("tautau", float(b), effective, ("background", size)),),
-        )
-        for i, b in enumerate(background)
-    ]  # fmt: skip
+def models_of(background, size=0.0, effective=1e9):
+    return [experiment(float(b), effective, size, 0.05) for b in background]
 
 
 def scan(low, high, density, size=0.0, error=1e-6):
@@ -79,7 +76,7 @@ def test_windows_expect_what_their_experiments_do():
     models = models_of(2 * cells.windows(background[: len(cells.edges) - 1]) + [0, 0, 0, 0.3, 0.4])
     for i, events in ((3, 0.3), (4, 0.4)):
         unseen = (Background(UNSEEN, events, 1.0, ("background", 0.0)),)
-        models[i] = CountingExperiment(float(i), 10.0, {"efficiency": 0.05}, 0.0, unseen)
+        models[i] = replace(models[i], backgrounds=unseen)
     error = 1e-4 * background
     for i in range(5):
         sums = Sums(models[i])

@@ -3,13 +3,12 @@
 import numpy as np
 import pyhf
 import pytest
-from pyhf.infer.intervals.upper_limits import toms748_scan
+from experiments import SIGNAL, THREE, experiment, realistic
 from scipy.special import gammainc, gammaincc
 from scipy.stats import kstest, nbinom, norm, poisson
 
 from punzinet.analysis.io.files import InputError, read_json, write_json
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
-from punzinet.analysis.limits.model import Background, CountingExperiment
 from punzinet.analysis.limits.observed import (
     Observation,
     Sums,
@@ -60,33 +59,6 @@ def test_a_file_that_holds_something_else_is_refused_with_the_key(tmp_path, key,
     write_json(path, read_json(path, "") | {key: value})
     with pytest.raises(InputError, match=f"observation.*{key}"):
         Observation.read(path)
-
-
-SIGNAL = 10.0  # events for 1 fb
-
-
-def experiment(background, effective=1e9, size=0.0, efficiency=0.0, luminosity=0.0):
-    source = Background("tautau", background, effective, ("background", size))
-    signal = {"efficiency": efficiency}
-    return CountingExperiment(2.5, SIGNAL, signal, luminosity, (source,))
-
-
-def realistic(background):
-    """As uncertain as the default data."""
-    return experiment(background, 4 * background, 0.1, 0.05, 0.01)
-
-
-THREE = CountingExperiment(
-    1.0,
-    8.0,
-    {"efficiency": 0.05, "signal_statistics": 0.02},
-    0.01,
-    (
-        Background("tautau", 0.9, 4.0, ("background_tautau", 0.1)),
-        Background("eemumu", 0.2, 1.0, ("background_eemumu", 0.2)),
-        Background("mumugamma", 5.0, 50.0, ("background_mumugamma", 0.3)),
-    ),
-)
 
 
 @pytest.mark.parametrize("level", [0.9, 0.95])
@@ -187,20 +159,6 @@ def test_pyhf_excludes_the_same_cross_sections(model, counts):
         data = [float(count), *fitted.config.auxdata]
         cls = pyhf.infer.hypotest(limit, data, fitted, par_bounds=bounds)
         assert float(cls) == pytest.approx(0.05, rel=1e-3)
-
-
-@pytest.mark.slow
-def test_pyhf_finds_the_same_upper_limits():
-    fitted = pyhf.Workspace(THREE.workspace()).model()
-    data = [8.0, *fitted.config.auxdata]
-    # `upper_limit` itself passes no level on.
-    limit, _ = toms748_scan(data, fitted, 0.2, 4.0, level=0.1, rtol=1e-4)
-    assert observed_asymptotic_limits([THREE], np.array([8]), 0.9)[0] == pytest.approx(
-        float(limit), rel=1e-3
-    )
-    data[0] = THREE.background
-    _, expected = toms748_scan(data, fitted, 0.1, 4.0, level=0.1, rtol=1e-4)
-    assert asymptotic_limits([THREE], 0.9)[0] == pytest.approx([*map(float, expected)], rel=1e-3)
 
 
 def draw(model, number, random):

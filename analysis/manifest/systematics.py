@@ -149,11 +149,14 @@ def check_systematics(
     for name, dataset in datasets.items():
         if (nominal := dataset.variation_of) is None:
             continue
-        if dataset.process != (process := datasets[nominal].process):
-            raise ValueError(
-                f"`datasets.{name}.process`: a variation of {nominal} is of its process "
-                f"{process!r}, not {dataset.process!r}; leave it out"
-            )
+        for setting in ("process", "simulate", "mass"):
+            given, own = (getattr(one, setting) for one in (dataset, datasets[nominal]))
+            free = given is None if setting == "simulate" else own is None
+            if given != own and not free:
+                raise ValueError(
+                    f"`datasets.{name}.{setting}`: a variation of {nominal} has its {setting}, "
+                    f"{own!r}, not {given!r}; leave it out"
+                )
         if name not in used:
             raise ValueError(
                 f"`datasets.{name}`: this variation of {nominal} is not used; name it under "

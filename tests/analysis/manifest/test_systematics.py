@@ -52,7 +52,12 @@ def test_factors_are_of_simulated_nominal_datasets():
         ({"v": {**VARIED, "variation_of": "runs"}}, USED, "'runs' is no nominal simulated"),
         ({"v": VARIED, "w": {**VARIED, "variation_of": "v"}}, USED, "'v' is no nominal simulated"),
         ({"v": VARIED}, {}, "`datasets.v`: this variation of tautau is not used; name it under"),
-        ({"v": {**VARIED, "process": "eemumu"}}, USED, "is of its process 'tautau', not 'eemumu'"),
+        ({"v": {**VARIED, "process": "eemumu"}}, USED, "has its process, 'tautau', not 'eemumu'"),
+        (
+            {"v": {"process": "tautau", "variation_of": "tautau", "simulate": "tautau"}},
+            USED,
+            "has its simulate, None, not 'tautau'",
+        ),
         ({"v": {**VARIED, "detector": {}}}, USED, "`detector` is for a simulated dataset with"),
         ({}, USED, r"tautau.up`: 'v' is no dataset with `variation_of: tautau` \(there is none\)"),
         ({"v": VARIED}, {"s": {"samples": {"tautau": {"up": "v", "down": "v"}}}}, "v is up of `s`"),

@@ -1,8 +1,9 @@
-"""Counting experiments that are made up."""
+"""Counting experiments and observations that are made up."""
 
 import numpy as np
 
 from punzinet.analysis.limits.model import Background, CountingExperiment, Yields
+from punzinet.analysis.limits.observed import Observation, Upcrossings
 from punzinet.analysis.manifest.sections import LimitSettings
 
 SIGNAL = 10.0  # events for 1 fb
@@ -48,3 +49,20 @@ def counted(background, error, efficiency=0.2, **settings):
         unseen=np.array([0.3]),
     )
     return CountingExperiment.of(yields, 0, 2.5, 50.0, LimitSettings(**settings))
+
+
+def observation(mass, **changes):
+    """What might be observed at scan points (S,), of which every second is a hypothesis."""
+    column = np.linspace(1.0, 2.0, len(mass))
+    about = {
+        "source": "pseudo-data", "injected": {2.5: 30.0}, "luminosity": 50.0,
+        "confidence_level": 0.9, "network": "punzi-00", "cut": 0.3, "mass": mass,
+        "hypothesis": np.arange(len(mass)) % 2 == 0, "efficiency": column / 5,
+        "background": column, "background_error": column / 9, "effective_events": 9 * column,
+        "count": np.arange(len(mass)), "expected": np.outer(column, [0.5, 0.7, 1.0, 1.4, 2.0]),
+        "limit": 1.2 * column, "asymptotic": 1.1 * column, "p_value": 0.4 / column,
+        "significance": column, "sigma_over_g2": np.full(len(mass), np.nan),
+        "global_p_value": 0.0012, "global_error": 0.0003, "experiments": 10_000,
+        "upcrossings": Upcrossings(3.0, 1.0, 2e-3),
+    }  # fmt: skip
+    return Observation(**about | changes)

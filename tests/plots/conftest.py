@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from experiments import observation
 from hist import Hist
 from hist.axis import Regular, StrCategory
 from hist.storage import Weight
@@ -12,7 +13,6 @@ from pictures import check_figure
 from scipy.stats import norm
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.limits.observed import Observation, Upcrossings
 from punzinet.analysis.limits.result import Limits, SelectionLimits
 from punzinet.analysis.manifest.manifest import PROCESSES
 from punzinet.analysis.peak_fit import PeakFit
@@ -70,19 +70,15 @@ def make_observation(**changes):
     z = np.convolve(rng.normal(size=len(mass)), [0.4, 0.8, 0.4], "same")
     z += 4.5 * np.exp(-(((mass - 2.5) / 0.08) ** 2))
     median = np.interp(mass, (0.1, 2.0, 4.0, 6.0, 8.0, 8.7), (14.0, 0.7, 0.5, 0.7, 7.0, 150.0))
-    expected = median[:, None] * [0.5, 0.7, 1.0, 1.4, 2.0]
     about = {
-        "source": "pseudo-data", "injected": {2.5: 30.0}, "luminosity": LUMINOSITY,
-        "confidence_level": 0.9, "network": "punzi-00", "cut": 0.3, "mass": mass,
         "hypothesis": np.isin(mass, MASS.round(9)), "efficiency": 0.1 / median,
         "background": 4 * median, "background_error": 0.6 * median,
-        "effective_events": 40 * median, "count": rng.poisson(4 * median), "expected": expected,
-        "limit": median * np.exp(0.35 * z), "asymptotic": median, "p_value": norm.sf(z),
+        "effective_events": 40 * median, "count": rng.poisson(4 * median),
+        "expected": median[:, None] * [0.5, 0.7, 1.0, 1.4, 2.0], "asymptotic": median,
+        "limit": median * np.exp(0.35 * z), "p_value": norm.sf(z),
         "significance": np.maximum(z, 0), "sigma_over_g2": 6e5 * np.exp(-mass),
-        "global_p_value": 0.0012, "global_error": 0.0003, "experiments": 10_000,
-        "upcrossings": Upcrossings(3.0, 1.0, 2e-3),
     }  # fmt: skip
-    return Observation(**{**about, **changes})
+    return observation(mass, **about | changes)
 
 
 def make_spectrum(rng: np.random.Generator, windows: Windows, passing: float) -> plots.MassSpectrum:

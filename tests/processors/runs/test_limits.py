@@ -1,13 +1,13 @@
 import csv
 import json
 import math
-from dataclasses import replace
 
 import cabinetry
 import numpy as np
 import pyhf
 import pytest
 import yaml
+from experiments import observation
 from hepdata_validator.full_submission_validator import FullSubmissionValidator
 from outputs import settings_of
 from small_data import make_manifest
@@ -16,7 +16,6 @@ from small_runs import linked, make_features, save_network, untrained
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.hepdata import write_hepdata
-from punzinet.analysis.limits.observed import Observation, Upcrossings
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
 from punzinet.analysis.limits.shape import ShapeLimits
 from punzinet.analysis.limits.tables import write_observed
@@ -113,26 +112,18 @@ def test_hepdata_takes_the_submission(done):
     assert len(table["independent_variables"][0]["values"]) == 6
 
 
-def observation(source="data"):
-    """Counts at all hypotheses and points between them."""
-    mass = np.linspace(1.0, 6.0, 11)
-    column, hypothesis = np.linspace(1.0, 2.0, 11), np.arange(11) % 2 == 0
-    expected = np.outer(column, [0.5, 0.7, 1.0, 1.4, 2.0])
-    known = np.where(mass == 2, 4e4, np.nan)
-    return Observation(
-        source=source, injected={}, luminosity=0.8, confidence_level=0.9, network="punzi-00",
-        cut=0.3, mass=mass, hypothesis=hypothesis, efficiency=column / 5, background=column,
-        background_error=column / 9, effective_events=9 * column, count=12345 + np.arange(11),
-        expected=expected, limit=1.2 * column, asymptotic=1.1 * column, p_value=0.4 / column,
-        significance=column, sigma_over_g2=known, global_p_value=0.03, global_error=0.01,
-        experiments=100, upcrossings=Upcrossings(0.1, 1.0, 0.04),
-    )  # fmt: skip
+MASS = np.linspace(1.0, 6.0, 11)  # all hypotheses and points between them
+COUNTED = {
+    "luminosity": 0.8,
+    "count": 12345 + np.arange(11),
+    "sigma_over_g2": np.where(MASS == 2, 4e4, np.nan),
+}
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize(("source", "said"), [("data", "Observed"), ("pseudo-data", "not to be")])
 def test_hepdata_takes_what_is_observed(done, tmp_path, source, said):
-    seen = replace(observation(source), global_p_value=0.0)  # of 100 pseudo-experiments
+    seen = observation(MASS, source=source, global_p_value=0.0, global_error=0.01, **COUNTED)
     write_hepdata(tmp_path, Limits.read(done.limits), observed=seen)
     validator = FullSubmissionValidator()
     assert validator.validate(directory=str(tmp_path)), validator.get_messages()
@@ -166,7 +157,7 @@ def test_tables_of_results_are_what_the_files_say(done, tmp_path):
         np.testing.assert_array_equal(column, single.counting[:, values])
     assert [bool(row["expected_coupling"]) for row in rows] == [False, True] + [False] * 4
     assert (folder / "limits.tex").read_text().count(r"\\" + "\n") == 7
-    seen = observation()
+    seen = observation(MASS, source="data", **COUNTED)
     table, latex = write_observed(tmp_path, seen)
     with table.open(newline="") as file:
         rows = [*csv.DictReader(file)]

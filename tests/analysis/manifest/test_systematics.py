@@ -29,6 +29,9 @@ def test_variations_have_what_is_not_said_from_their_nominal_dataset():
     assert [*manifest.part().datasets] == ["signal", "tautau"]
     assert [*manifest.part(varied=True).datasets] == ["v"]
     assert [*manifest.nominal.datasets] == ["signal", "tautau", "runs"]
+    content["datasets"]["v"] = {"variation_of": "tautau", "simulate": "tautau"}
+    with pytest.raises(ValidationError, match="has its simulate, None, not 'tautau'"):
+        Manifest.model_validate({**content, "systematics": USED})
 
 
 def test_manifests_without_systematics_are_what_they_were():
@@ -53,11 +56,6 @@ def test_factors_are_of_simulated_nominal_datasets():
         ({"v": VARIED, "w": {**VARIED, "variation_of": "v"}}, USED, "'v' is no nominal simulated"),
         ({"v": VARIED}, {}, "`datasets.v`: this variation of tautau is not used; name it under"),
         ({"v": {**VARIED, "process": "eemumu"}}, USED, "has its process, 'tautau', not 'eemumu'"),
-        (
-            {"v": {"process": "tautau", "variation_of": "tautau", "simulate": "tautau"}},
-            USED,
-            "has its simulate, None, not 'tautau'",
-        ),
         ({"v": {**VARIED, "detector": {}}}, USED, "`detector` is for a simulated dataset with"),
         ({}, USED, r"tautau.up`: 'v' is no dataset with `variation_of: tautau` \(there is none\)"),
         ({"v": VARIED}, {"s": {"samples": {"tautau": {"up": "v", "down": "v"}}}}, "v is up of `s`"),

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.types import FloatArray
@@ -68,12 +69,14 @@ def outputs_figure(
 def _draw_best(axes: Axes, cuts: Cuts) -> None:
     """Draw the best cut of each mass that has one, and between which cuts σ_min hardly changes."""
     finite = np.isfinite(cuts.optimal)
-    look: dict[str, Any] = {"color": style.RED, "marker": "o", "markersize": 1.5, "linestyle": ""}
+    look: dict[str, Any] = {"color": style.RED, "marker": "o", "markersize": 1.9, "linestyle": ""}
+    look |= {"markeredgecolor": "white", "markeredgewidth": 0.25, "zorder": 3}
     axes.plot(cuts.optimal[finite], cuts.mass[finite], label="best cut per mass", **look)
     if cuts.nearly_optimal is not None:
         label = rf"$\sigma_\mathrm{{min}}$ within {100 * TOLERANCE:g} % of the best"
         loosest, tightest = cuts.nearly_optimal
-        look = {"colors": style.RED, "linewidth": 0.5, "label": label}
+        halo = [withStroke(linewidth=1.3, foreground="white")]  # red is no colour to everybody
+        look = {"colors": style.RED, "linewidth": 0.6, "path_effects": halo, "label": label}
         axes.hlines(cuts.mass, loosest, tightest, **look)
 
 

@@ -37,12 +37,11 @@ def run_shape(manifest: Manifest, output: OutputFolder) -> tuple[list[Path], Sha
     result = ShapeLimits(*about, single.asymptotic, shape, edges)
     origin = {"network": single.network, **processed_of(output)}
     result.write(output.shape, provenance(manifest.digest, stage="shape", **origin))
-    written = [output.shape]
-    for h, workspace in fits.items():
-        written.append(output.shapes / f"{masses[h]:g}.json")
+    written, borders = [output.shape], {}
+    cards = {f"{masses[h]:g}": workspace for h, workspace in fits.items()}
+    for h, (name, workspace) in zip(fits, cards.items(), strict=True):
+        written.append(output.shapes / f"{name}.json")
         write_json(written[-1], workspace)
-    names = {h: f"{masses[h]:g}" for h in fits}
-    cards = {names[h]: workspace for h, workspace in fits.items()}
-    borders = {names[h]: edges[h] for h in fits}
+        borders[name] = edges[h]
     written += write_datacards(output.shapes.with_name("datacards") / "shape", cards, borders)
     return written, result

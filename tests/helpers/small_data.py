@@ -169,6 +169,11 @@ def make_manifest(files, **changes):
     return Manifest.model_validate({**content, **changes})
 
 
+def varied(of, file, process=None, **settings):
+    """A dataset of a manifest that is a variation of another one."""
+    return {"process": process or of, "variation_of": of, "files": [str(file)], **settings}
+
+
 def simulated(luminosity, step, epochs):
     """A small version of the default manifest: its processes, with fewer masses and events."""
     names = ("signal", "mumugamma", "tautau", "eemumu")

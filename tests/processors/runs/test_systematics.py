@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pyhf
 import pytest
-from small_data import GENERATED, MASSES, make_events, make_manifest, write_ntuple
+from small_data import GENERATED, MASSES, make_events, make_manifest, varied, write_ntuple
 from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.limits import systematics
@@ -17,8 +17,11 @@ CUT = -10.0  # everything in a window passes
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
 
 
-def varied(of, file, **settings):
-    return {"process": of, "variation_of": of, "files": [str(file)], **settings}
+def with_sample(files, name, of="tautau", **settings):
+    """A manifest with a varied sample, whose parameter is called x."""
+    datasets = {one: files[one] for one in ("signal", "tautau", "eemumu")}
+    datasets[name] = varied(of, files[name], **settings)
+    return make_manifest(datasets, systematics={"x": {"samples": {of: {"up": name}}}})
 
 
 def measure(manifest, folder, cut=CUT):
@@ -87,11 +90,10 @@ def test_factors_that_are_equal_everywhere_are_the_factors_of_the_model(tmp_path
         assert (one.impact > 0).all()
 
 
-def test_systematics_widen_limits_and_change_nothing_else(tmp_path, files):
-    nominal = {name: files[name] for name in ("signal", "tautau", "eemumu")}
+def test_systematics_widen_limits_and_change_nothing_else(tmp_path, ntuples):
     found = []
     for number, given in enumerate(({}, {"rate": {"normalisation": {"tautau": 0.5}}})):
-        manifest, folder = make_manifest(nominal, systematics=given), tmp_path / str(number)
+        manifest, folder = make_manifest(ntuples, systematics=given), tmp_path / str(number)
         output = make_features(manifest, folder)
         save_network(output, "punzi-00", CUT, untrained())
         run_limits(manifest, output, "punzi-00")
@@ -104,40 +106,32 @@ def test_systematics_widen_limits_and_change_nothing_else(tmp_path, files):
 
 
 def test_half_of_the_same_events_are_half_of_the_yield(tmp_path, files):
-    datasets = {name: files[name] for name in ("signal", "tautau", "eemumu")}
-    datasets["half"] = varied("tautau", files["half"], luminosity=100.0)
-    given = {"lost": {"samples": {"tautau": {"up": "half"}}}}
-    effects, _ = measure(make_manifest(datasets, systematics=given), tmp_path)
-    factor, error = effects["lost"].factor["tautau"], effects["lost"].error["tautau"]
+    effects, _ = measure(with_sample(files, "half", luminosity=100.0), tmp_path)
+    factor, error = effects["x"].factor["tautau"], effects["x"].error["tautau"]
     # Every second event is missing, which fluctuates like a binomial number.
     assert (np.abs(factor[0] - 0.5) < 4 * error[0]).all()
     assert (error[0] < 0.06).all()
     assert factor[1] == pytest.approx(1 / factor[0])
-    assert (effects["lost"].factor["signal"] == 1).all()
+    assert (effects["x"].factor["signal"] == 1).all()
 
 
 def test_fluctuations_of_another_sample_do_not_pose_as_an_effect(tmp_path, files, monkeypatch):
     """Independent events of the same physics: no effect, within the error that is given."""
-    datasets = {name: files[name] for name in ("signal", "tautau", "eemumu")}
-    datasets["other"] = varied("tautau", files["other"], luminosity=200.0)
-    manifest = make_manifest(datasets, systematics={"s": {"samples": {"tautau": {"up": "other"}}}})
+    manifest = with_sample(files, "other", luminosity=200.0)
     effects, output = measure(manifest, tmp_path)
-    (of, *_), (error, *_) = effects["s"].factor["tautau"], effects["s"].error["tautau"]
+    (of, *_), (error, *_) = effects["x"].factor["tautau"], effects["x"].error["tautau"]
     assert np.abs((of - 1) / error).max() < 4
     monkeypatch.setattr(systematics, "PRECISE", np.inf)  # each window by itself
     run_limits(manifest, output, "punzi-00")
-    alone = read_systematics(output.systematics)[1]["s"]
+    alone = read_systematics(output.systematics)[1]["x"]
     assert (np.abs((alone.factor["tautau"] - 1) / alone.error["tautau"]) < 4).all()
     assert (alone.error["tautau"][0] > error).all()
     assert np.abs(alone.factor["tautau"][0] - 1).max() > np.abs(of - 1).max()
 
 
 def test_signal_that_was_varied_at_one_mass_stands_for_its_neighbours(tmp_path, files):
-    datasets = {name: files[name] for name in ("signal", "tautau", "eemumu")}
-    datasets["few"] = varied("signal", files["few"], generated={3.0: GENERATED})
-    given = {"loss": {"samples": {"signal": {"up": "few"}}}}
-    effects, _ = measure(make_manifest(datasets, systematics=given), tmp_path)
-    factor = effects["loss"].factor["signal"]
+    manifest = with_sample(files, "few", "signal", generated={3.0: GENERATED})
+    factor = measure(manifest, tmp_path)[0]["x"].factor["signal"]
     assert factor[0] == pytest.approx(np.full(len(MASSES), factor[0, 2]))
     assert factor[0, 2] == pytest.approx(0.5, abs=0.07)
     assert factor[1] == pytest.approx(1 / factor[0])

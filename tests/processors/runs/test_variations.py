@@ -5,17 +5,13 @@ import polars as pl
 import pytest
 import uproot
 from outputs import contents, datasets_of
-from small_data import GENERATED, MASSES, make_events, make_manifest, write_ntuple
+from small_data import GENERATED, MASSES, make_events, make_manifest, varied, write_ntuple
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
 from punzinet.processors.ntuples.preflight import preflight
 
 TRIGGER = {"trigger": {"weights": {"up": "trigger_up", "down": "trigger_down"}}}
-
-
-def varied(of, file, process=None, **settings):
-    return {"process": process or of, "variation_of": of, "files": [str(file)], **settings}
 
 
 def with_factors(events, up, down):

@@ -19,6 +19,8 @@ FACTOR = "weight:"
 """Beginning of the columns of tensors that hold factors on weights, as ``weight:NAME:up``."""
 INHERITED = ("process", "simulate", "tree", "branches", "frame", "missing", "mass", "period")
 """What a dataset has from the one that it is a variation of, unless it says otherwise."""
+EVENTS = ("files", "tree", "branches", "frame", "missing", "detector")
+"""What says which events a dataset holds."""
 RESERVED = ("luminosity", "efficiency", "signal_statistics", "background", "sidebands",
             "statistics", "cross_section")  # fmt: skip
 """Beginnings of the names of parameters that every model of the limits has."""
@@ -33,6 +35,12 @@ class VariedWeights(Section):
     """the same one sigma down; without it, `up` is mirrored"""
     datasets: tuple[str, ...] = ()
     """simulated datasets that have these branches; by default all in which they are found"""
+
+    @model_validator(mode="after")
+    def _go_two_ways(self) -> Self:
+        if self.up == self.down:
+            raise ValueError("`down` is the branch of `up`; leave it out, and `up` is mirrored")
+        return self
 
 
 class VariedSamples(Section):
@@ -147,21 +155,30 @@ def check_systematics(
                 )
             used[varied] = f"{direction} of `{name}`"
     for name, dataset in datasets.items():
-        if (nominal := dataset.variation_of) is None:
-            continue
-        for setting in ("process", "simulate", "mass"):
-            given, own = (getattr(one, setting) for one in (dataset, datasets[nominal]))
-            free = given is None if setting == "simulate" else own is None
-            if given != own and not free:
+        if (nominal := dataset.variation_of) is not None:
+            _check_variation(dataset, datasets[nominal])
+            if name not in used:
                 raise ValueError(
-                    f"`datasets.{name}.{setting}`: a variation of {nominal} has its {setting}, "
-                    f"{own!r}, not {given!r}; leave it out"
+                    f"`datasets.{name}`: this variation of {nominal} is not used; name it under "
+                    f"`systematics.NAME.samples.{nominal}`, or take it out"
                 )
-        if name not in used:
+
+
+def _check_variation(dataset: Dataset, nominal: Dataset) -> None:
+    key = f"`datasets.{dataset.name}"
+    for setting in ("process", "simulate", "mass", "period"):
+        given, own = (getattr(one, setting) for one in (dataset, nominal))
+        free = (setting, given) == ("simulate", None) or (setting, own) == ("mass", None)
+        if given != own and not free:
             raise ValueError(
-                f"`datasets.{name}`: this variation of {nominal} is not used; name it under "
-                f"`systematics.NAME.samples.{nominal}`, or take it out"
+                f"{key}.{setting}`: a variation of {nominal.name} has its {setting}, "
+                f"{own!r}, not {given!r}; leave it out"
             )
+    if all(getattr(dataset, one) == getattr(nominal, one) for one in EVENTS):
+        raise ValueError(
+            f"{key}`: this variation of {nominal.name} holds the same events, and so changes "
+            "nothing; give it `files`, `branches` or a `detector` of its own"
+        )
 
 
 def _check_known(place: str, names: Iterable[str], known: Collection[str], what: str) -> None:

@@ -26,8 +26,8 @@ def expected_table(limits: Limits, points: Iterable[int] | None = None) -> Table
     rows = []
     for i in range(len(limits.mass)) if points is None else points:
         of_one = one.background[i], *one.counting[i, 1:4], coupling[i], one.asymptotic[i, 2]
-        shown = [below(value, one.effective_events[i] == 0) for value in of_one]
-        other = best and below(best.counting[i, 2], best.effective_events[i] == 0)
+        shown = [below(value, one.effective_events[i] == 0, digits=3) for value in of_one]
+        other = best and below(best.counting[i, 2], best.effective_events[i] == 0, digits=3)
         rows.append([f"{limits.mass[i]:g}", *shown, other])
     level = f"{100 * limits.confidence_level:g} % CL"
     caption = f"Expected upper limits on σ·B at {level} in fb, behind one cut"

@@ -90,7 +90,7 @@ def _draw_peak(panels: tuple[Axes, Axes], windows: Windows, index: int, peak: Hi
     (axes, below), axis = panels, peak.axes[0]
     sigma, fit, middle = windows.sigma[index], windows.fits[index], len(axis) // 2
     join = max(1, round(BIN_WIDTH * sigma / axis.widths[0]))
-    half = min(int(TAILS * sigma / axis.widths[0]), middle) // join * join
+    half = max(min(int(TAILS * sigma / axis.widths[0]), middle) // join, 1) * join
     edges = axis.edges[middle - half : middle + half + 1 : join] / sigma
     shown: Any = peak.view()[middle - half : middle + half].reshape(-1, join)
     content, variance = 100 * shown["value"].sum(axis=1), 1e4 * shown["variance"].sum(axis=1)

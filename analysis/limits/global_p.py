@@ -115,10 +115,13 @@ def global_p_value(
         passed += int((counts >= reached).any(axis=1).sum())
         high = counts >= above
         crossings += int((high[:, 1:] & ~high[:, :-1]).sum())
-    share, mean_crossings = passed / number, crossings / number
-    local = float(significance(smallest))
+    # No smaller than the local one, whatever so many experiments say.
+    share = max(passed / number, smallest) if passed else 0.0
+    mean_crossings, local = crossings / number, float(significance(smallest))
     estimate = smallest + mean_crossings * np.exp((LEVEL**2 - local**2) / 2)
-    uncertain = float(np.sqrt(share * (1 - share) / number)) if passed else NONE_FOUND / number
+    uncertain = max(NONE_FOUND / number, smallest)
+    if passed:
+        uncertain = float(np.sqrt(share * (1 - share) / number))
     return Global(share, uncertain, Upcrossings(mean_crossings, LEVEL, min(float(estimate), 1.0)))
 
 

@@ -50,7 +50,7 @@ def _write(
     for i in np.flatnonzero(shown):
         row = {name: float(column[i]) for name, column in columns.items()}
         background = latex_number(row["background"])
-        if row["effective_events"] == 0:
+        if row["effective_events"] == 0 and row["efficiency"] > 0:
             background = background.replace("$", "$<", 1)
         cells = [f"{row['mass_gev']:g}", background, latex_number(row["efficiency"])]
         cells.append(latex_band(*(row[name] for name in _BANDS[1:4])))

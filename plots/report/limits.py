@@ -26,7 +26,8 @@ def expected_table(limits: Limits, points: Iterable[int] | None = None) -> Table
     rows = []
     for i in range(len(limits.mass)) if points is None else points:
         of_one = one.background[i], *one.counting[i, 1:4], coupling[i], one.asymptotic[i, 2]
-        shown = [below(value, one.effective_events[i] == 0, digits=3) for value in of_one]
+        unseen = one.effective_events[i] == 0 and one.efficiency[i] > 0
+        shown = [below(value, unseen, digits=3) for value in of_one]
         other = best and below(best.counting[i, 2], best.effective_events[i] == 0, digits=3)
         rows.append([f"{limits.mass[i]:g}", *shown, other])
     level = f"{100 * limits.confidence_level:g} % CL"
@@ -36,7 +37,8 @@ def expected_table(limits: Limits, points: Iterable[int] | None = None) -> Table
 
 def observed_table(observation: Observation, points: Iterable[int] | None = None) -> Table:
     """Counts, limits and local p-values of scan points, by default of all."""
-    one, unseen = observation, observation.effective_events == 0
+    one = observation
+    unseen = (one.effective_events == 0) & (one.efficiency > 0)  # without signal, no limit
     coupling = one.coupling(one.limit)
     rows = []
     for i in range(len(one.mass)) if points is None else points:

@@ -102,6 +102,14 @@ def test_a_seed_gives_the_same_again_and_no_pseudo_experiment_an_upper_bound():
     assert (everything.p_value, everything.upcrossings.p_value) == (1, 1)
 
 
+@pytest.mark.parametrize(("smallest", "number"), [(0.5, 3), (0.7, 5)])
+def test_few_pseudo_experiments_do_not_undercut_the_local_p_value(smallest, number):
+    """None of three has it, and two of five, where half and more of them should."""
+    cells, events, error, models = scan(np.array([0.0]), np.array([1.0]), 5.0)
+    found = global_p_value(models, cells, events, error, smallest=smallest, number=number, seed=5)
+    assert max(found.p_value, found.error) == smallest
+
+
 def test_upcrossings_of_many_events_estimate_the_same():
     """Gross and Vitells, EPJC 70, 525: an upper bound, close to the truth far up."""
     low = np.arange(0, 40, 0.25)

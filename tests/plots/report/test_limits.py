@@ -27,6 +27,8 @@ def test_a_row_of_expected_limits_gives_the_coupling_and_bounds(make):
     assert [row["median"] for row in found] == [f"{median[0]:.3g}", f"< {median[1]:.3g}"]
     assert found[1]["background"].startswith("< ")
     assert [row[-1].text for row in alone.rows] == ["–", "–"]
+    single.efficiency[1] = single.background[1] = 0.0  # without signal nothing is bounded
+    assert expected_table(one, [1]).rows[0][1].text == "0"
 
 
 def test_a_row_has_what_was_counted_and_what_it_means(make):
@@ -40,6 +42,9 @@ def test_a_row_has_what_was_counted_and_what_it_means(make):
     assert float(background) == pytest.approx(one.background[best], rel=0.1)
     assert float(others[5]) == pytest.approx(one.significance.max(), abs=0.06)
     assert len(observed_table(one).rows) == len(one.mass)
+    for column in (one.efficiency, one.background, one.background_error, one.effective_events):
+        column[best] = 0.0  # without signal nothing is bounded
+    assert observed_table(one, [best]).rows[0][2].text == "0"
 
 
 @pytest.mark.parametrize(

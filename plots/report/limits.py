@@ -12,7 +12,7 @@ from punzinet.plots.report.tables import Table, below, make_table, number, with_
 
 COMPATIBLE = 0.05  # global p-value above which nothing is remarkable
 #: Limits are exact Poisson sums where not said, BCE at its best cuts.
-EXPECTED = ("mass [GeV]", "background", "−1σ", "median", "+1σ", "g′ (median)", "asymptotic", "BCE")
+EXPECTED = ("m [GeV]", "background", "−1σ", "median", "+1σ", "g′", "asymptotic", "BCE")
 OBSERVED = ("m [GeV]", "count", "background", "limit", "median", "g′", "p-value", "σ")
 
 

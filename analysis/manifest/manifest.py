@@ -90,6 +90,8 @@ class Manifest(sections.Section):
             if any("\ud800" <= character <= "\udfff" for character in f"{key}{value}"):
                 raise ValueError(f"{key!a}: {value!a} holds half of a character; correct the text")
         if isinstance(content, dict) and isinstance(content.get("luminosity"), dict):
+            if "periods" in content:
+                raise ValueError("`periods`: these are in `luminosity` already; take them out here")
             content = content | as_periods(content["luminosity"])
         return inherited(content)
 

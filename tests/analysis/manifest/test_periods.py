@@ -62,6 +62,12 @@ def test_mistakes(luminosity, datasets, sentence):
         manifest(luminosity, **datasets)
 
 
+def test_periods_are_given_once():
+    given = manifest(LUMINOSITY, tautau=BOTH).model_dump() | {"luminosity": LUMINOSITY}
+    with pytest.raises(ValueError, match="in `luminosity` already"):
+        Manifest.model_validate(given)
+
+
 def test_signal_of_each_mass_has_periods_or_none():
     one, other = ({"mass": mass} for mass in (1.0, 2.0))
     manifest(signal=[*({"period": period} | one for period in BOTH), other])

@@ -26,7 +26,7 @@ from pydantic import TypeAdapter
 
 from punzinet.analysis.cuts import RankedEvents, selected
 from punzinet.analysis.folds import identity_hash
-from punzinet.analysis.io.files import Column, read_result, write_json
+from punzinet.analysis.io.files import Column, InputError, read_result, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_in_windows, tensor_paths
 from punzinet.analysis.limits.expected import asymptotic_limits
@@ -127,6 +127,14 @@ class _Reader(NamedTuple):
         *_, names = parts
         kept = parts[1:] or parts
         merged = {name: np.concatenate([part[name] for part in kept]) for name in names}
+        for name in {*factors} & {*names}:
+            total = merged["weight"].sum()
+            mean = merged["weight"] @ merged[name] / total if total > 0 else 1.0
+            if not 1 / EXTREME <= mean <= EXTREME:
+                raise InputError(
+                    f"Dataset {dataset}: {name} is {mean:.3g} on average behind the cut, but its "
+                    "branch has to hold factors on the weights, which are near 1; correct it."
+                )
         return _Passing(row, merged)
 
 

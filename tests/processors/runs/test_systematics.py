@@ -8,6 +8,7 @@ import pytest
 from small_data import GENERATED, MASSES, make_events, make_manifest, varied, write_ntuple
 from small_runs import make_features, save_network, untrained
 
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.limits import systematics
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.systematics import read_systematics
@@ -51,13 +52,26 @@ def files(tmp_path_factory, ntuples):
     folder = tmp_path_factory.mktemp("varied")
     events, other = make_events(2, 7000), make_events(7, 14000)
     size = len(events["event"])
-    factors = {"up": np.full(size, 1.1), "down": np.full(size, 0.8)}
+    factors = {
+        "up": np.full(size, 1.1),
+        "down": np.full(size, 0.8),
+        "absolute": np.full(size, 0.01),
+    }
     half = {name: column[::2] for name, column in events.items()}
     signal = make_events(1, GENERATED * len(MASSES), np.repeat(MASSES, GENERATED))
     few = {name: column[signal["generated_mass"] == 3.0] for name, column in signal.items()}
     few = {name: column[: GENERATED // 2] for name, column in few.items()}
     made = {"factors": events | factors, "other": other, "half": half, "few": few}
     return ntuples | {name: write_ntuple(folder / f"{name}.root", e) for name, e in made.items()}
+
+
+def test_branches_that_hold_no_factors_are_refused(tmp_path, files):
+    manifest = make_manifest(
+        {"signal": files["signal"], "tautau": files["factors"]},
+        systematics={"x": {"weights": {"up": "up", "down": "absolute"}}},
+    )
+    with pytest.raises(InputError, match=r"weight:x:down is 0[.]01 on average"):
+        measure(manifest, tmp_path)
 
 
 def test_factors_that_are_equal_everywhere_are_the_factors_of_the_model(tmp_path, files):

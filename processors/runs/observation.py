@@ -114,10 +114,13 @@ def run_observation(
         for i, mass in enumerate(scan.mass.tolist())
     ]
     beside = settings.sidebands.including(injected or {})
+    repeated = experiments
     if spectra is not None:
         simulated = spectra[0]._replace(weight=scale * spectra[0].weight)
         sidebands = measure_sidebands(scan.windows, beside, simulated, seen)
-        experiments = sidebands.normalise(experiments)
+        # Windows that share events cannot each have a normalisation of its own in one experiment.
+        as_expected = measure_sidebands(scan.windows, beside, simulated)
+        experiments, repeated = (one.normalise(experiments) for one in (sidebands, as_expected))
     found = observe(experiments, counts, level)
     background, (error, effective) = yields.background.sum(axis=0), np.zeros((2, len(counts)))
     for i, one in enumerate(experiments):
@@ -126,7 +129,7 @@ def run_observation(
             error[i] = possible(one, points(one)).background.std()
     cells, *of_cells = scan.cells(judge, saved.network, cut, variable)
     share = global_p_value(
-        experiments, cells, *(scale * one for one in of_cells),
+        repeated, cells, *(scale * one for one in of_cells),
         smallest=float(found.p_value.min()), number=settings.experiments, seed=settings.seed,
     )  # fmt: skip
     observation = Observation(

@@ -13,6 +13,7 @@ from small_runs import linked, make_features, save_network, untrained
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.limits.global_p import global_p_value
 from punzinet.analysis.limits.model import measure_yields
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
@@ -22,6 +23,7 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.training.data import judging_column, load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
+from punzinet.processors.runs import observation
 from punzinet.processors.runs.limits import run_limits
 from punzinet.processors.runs.observation import read_injected
 from punzinet.processors.runs.selection import run_selection
@@ -269,3 +271,19 @@ def test_sidebands_of_data_normalise_what_is_expected(observed, done, manifest, 
     observe(mine, output, "2.2:3000fb")
     said = json.loads(output.sidebands.read_text())["said"]
     assert said[-1] == "What is near 2.2 GeV is left out of all sidebands."
+
+
+def test_pseudo_experiments_expect_one_spectrum_in_all_windows(
+    done, manifest, tmp_path, monkeypatch
+):
+    """Also with sidebands, whose factors differ where windows share events."""
+    limits = manifest.limits.model_copy(update={"background": "sidebands"})
+    mine, output, given = manifest.model_copy(update={"limits": limits}), linked(done, tmp_path), []
+
+    def spy(models, cells, background, *rest, **settings):
+        given.append(([one.background for one in models], cells.windows(background)))
+        return global_p_value(models, cells, background, *rest, **settings)
+
+    monkeypatch.setattr(observation, "global_p_value", spy)
+    observe(mine, output, unblind=True)
+    np.testing.assert_allclose(*given[0], rtol=1e-6)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,12 +10,17 @@ from matplotlib.figure import Figure
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.simulation import published
-from punzinet.analysis.simulation.published import TOLERANCE, PublishedNumber
-from punzinet.analysis.simulation.pythia import TOLERANCE as SPECTRUM_TOLERANCE
-from punzinet.analysis.simulation.pythia import PythiaComparison
+from punzinet.analysis.simulation.published import (
+    SPECTRUM_TOLERANCE,
+    TOLERANCE,
+    PublishedNumber,
+)
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
 from punzinet.plots.windows import widths_figure
+
+if TYPE_CHECKING:  # not at run time: generators are slow to import
+    from punzinet.analysis.simulation.pythia import PythiaComparison
 
 #: What the figure of ratios shows, and how it is written; widths have a figure of their own.
 LABELS = {
@@ -57,7 +62,7 @@ def make_validation_plots(
 
 
 def make_spectra_plots(
-    output: OutputFolder, manifest: Manifest, spectra: Sequence[PythiaComparison]
+    output: OutputFolder, manifest: Manifest, spectra: Sequence["PythiaComparison"]
 ) -> list[Path]:
     """Draw the comparisons with Pythia, and return the files written; InputError if it cannot."""
     title = manifest.processes
@@ -92,7 +97,7 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
 
 
 @style.style()
-def spectra_figure(comparison: PythiaComparison, process: str) -> Figure:
+def spectra_figure(comparison: "PythiaComparison", process: str) -> Figure:
     """Draw the shapes of all spectra of one process, written so, each above its ratio.
 
     Ratios of bins with too few events to be judged are pale.

@@ -16,16 +16,18 @@ The yields are those of the test events, scaled to all events of the tensors.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from punzinet.analysis.cuts import interpolated_cuts, selected, unseen_background
-from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.sections import LimitSettings
-from punzinet.analysis.network import PunziNet
 from punzinet.analysis.types import SIGNAL, FloatArray
+
+if TYPE_CHECKING:  # not at run time: figures read limits, and torch is slow to import
+    from punzinet.analysis.evaluation import Judge
+    from punzinet.analysis.network import PunziNet
 
 UNSEEN = "unseen"  # name of the background where none was found
 POI = "cross_section"  # parameter of interest, cross-section times branching fraction in fb
@@ -53,7 +55,7 @@ class Yields:
 
 
 def measure_yields(
-    judge: Judge, networks: Mapping[str, tuple[PunziNet, float | None]]
+    judge: "Judge", networks: "Mapping[str, tuple[PunziNet, float | None]]"
 ) -> dict[str, Yields]:
     """Count signal and background behind cuts.
 

@@ -18,7 +18,7 @@ Several effects of one parameter on one process multiply. A factor stays within 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +39,11 @@ from punzinet.analysis.manifest.systematics import (
     factor_branches,
     factor_name,
 )
-from punzinet.analysis.network import PunziNet
 from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
+
+if TYPE_CHECKING:  # not at run time, as in `model`
+    from punzinet.analysis.network import PunziNet
 
 PRECISE = 0.02  # statistical error of a factor that asks for no more neighbours
 EXTREME = 10.0  # largest factor, and inverse of the smallest: a log-normal one says nothing beyond
@@ -101,7 +103,7 @@ class _Reader(NamedTuple):
     manifest: Manifest
     windows: Windows
     rows: Mapping[str, int]  # of the sums, by process
-    network: PunziNet
+    network: "PunziNet"
     cut: FloatArray  # (H,)
 
     def read(self, tensors: Path, dataset: str) -> _Passing:
@@ -142,7 +144,7 @@ def measure_systematics(
     manifest: Manifest,
     output: OutputFolder,
     windows: Windows,
-    network: PunziNet,
+    network: "PunziNet",
     yields: Yields,
 ) -> dict[str, Effect]:
     """Effects of all parameters on the yields behind cuts on a network's output, by name.

@@ -18,6 +18,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.windows import Windows
 
 TOLERANCE: Final = 0.2  # relative difference from a published number that counts as agreement
+SPECTRUM_TOLERANCE: Final = 0.1  # the same of a bin of Pythia's spectra
 _SIGMAS: Final = (0.234, 0.296, 0.304, 0.302, 0.297, 0.271, 0.257, 0.223, 0.177, 0.139, 0.097)
 WEIGHTED_SIGMAS: Final = {(1 + 8 * i) / 10: sigma for i, sigma in enumerate(_SIGMAS)}
 """Of the signal's peak in the squared recoil mass, GeV^2, by mass in GeV."""

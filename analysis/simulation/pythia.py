@@ -23,6 +23,7 @@ from punzinet.analysis.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.simulation import mumugamma
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, Momenta, momenta
+from punzinet.analysis.simulation.published import SPECTRUM_TOLERANCE
 from punzinet.analysis.simulation.taupair import TauPairGenerator
 from punzinet.analysis.types import BoolArray, FloatArray
 
@@ -31,7 +32,6 @@ EVENTS: Final = {"mumugamma": 150_000, "tautau": 3000}  # of Pythia: half a minu
 TRIALS: Final = {"mumugamma": 1_000_000, "tautau": 400_000}  # trials of each of our generators
 LEAST_PAIR_MASS: Final = {"mumugamma": 0.35, "tautau": 0.0}  # of both muons to be compared, GeV
 LEAST_EVENTS: Final = 1000  # events that a bin needs in both samples to be judged
-TOLERANCE: Final = 0.1  # relative difference of a bin that counts as agreement
 _TAU_BINS: Final = 1200  # entries of Pythia in a bin of tau pairs, which are few
 
 #: Which pair the virtual photon (Pythia's 23) makes, and how taus decay.
@@ -136,14 +136,14 @@ class Spectrum:
     @property
     def met(self) -> bool:
         """Whether all judged bins agree within the tolerance."""
-        return bool(np.all(self.deviations <= TOLERANCE))
+        return bool(np.all(self.deviations <= SPECTRUM_TOLERANCE))
 
     def to_json(self) -> dict[str, Any]:
         """All bins and what follows from them; a ratio without meaning is null."""
         names = [*(field.name for field in fields(self)), "ratio", "ratio_error", "judged"]
         rows = {name: getattr(self, name).tolist() for name in names}
         bins = {name: [x if np.isfinite(x) else None for x in row] for name, row in rows.items()}
-        return {**bins, "tolerance": TOLERANCE, "met": self.met}
+        return {**bins, "tolerance": SPECTRUM_TOLERANCE, "met": self.met}
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from punzinet.analysis.compiled import njit
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, punzi_numerator
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
 

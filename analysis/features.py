@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import vector
 
-from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.types import FloatArray, IntArray
 
 Momenta = Sequence[FloatArray]  # momentum components (px, py, pz) of n muons, (n,) each, in GeV

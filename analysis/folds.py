@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from punzinet.analysis.compiled import njit
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 FOLDS = 5  # number of folds of equal expected size

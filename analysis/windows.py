@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import scipy
 
-from punzinet.analysis.compiled import njit
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import InputError, read_result, write_json
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE, read_hypotheses
 from punzinet.analysis.peak_fit import PEAK_FIT, PeakFit

@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from scipy.ndimage import gaussian_filter1d
 
-from punzinet.analysis.compiled import njit
 from punzinet.analysis.cuts import NONE_FOUND, interpolated_cuts, unseen_background
 from punzinet.analysis.evaluation import Judge, ScaledFold
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import InputError, atomic_path
 from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.network import PunziNet

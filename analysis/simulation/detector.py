@@ -20,8 +20,8 @@ import numpy as np
 import vector
 
 import punzinet.analysis.simulation.events as p4
-from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import MUON_MASS
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.manifest.sections import Beams, DetectorSettings
 from punzinet.analysis.simulation.events import GeneratedEvents, Momenta, Momentum, Pair
 from punzinet.analysis.types import BoolArray, FloatArray, Random

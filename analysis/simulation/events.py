@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, Self, cast
 import numpy as np
 import vector
 
-from punzinet.analysis.compiled import njit
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray, Random
 
 Momentum = tuple[float, float, float, float]

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 import punzinet.analysis.simulation.events as p4
-from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.simulation import radiation
 from punzinet.analysis.simulation.detector import MISSED, SEEN, Detector, Region, in_region
 from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, Pair

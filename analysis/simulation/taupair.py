@@ -17,7 +17,7 @@ import numpy as np
 
 import punzinet.analysis.constants as const
 import punzinet.analysis.simulation.events as p4
-from punzinet.analysis.compiled import njit
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.simulation import radiation
 from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, Vector
 from punzinet.analysis.types import FloatArray, Random

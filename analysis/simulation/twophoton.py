@@ -16,8 +16,8 @@ from math import cos, exp, hypot, inf, log, pi, radians, sin, sqrt, tan
 from typing import Final, NamedTuple
 
 import punzinet.analysis.simulation.events as p4
-from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.simulation.detector import MISSED, SEEN, Detector, Region, in_region
 from punzinet.analysis.simulation.events import GeneratedEvents, Momentum, Pair, Vector
 from punzinet.analysis.simulation.twophoton_matrix_element import element_square

@@ -18,8 +18,8 @@ from typing import Final
 import numpy as np
 
 import punzinet.analysis.simulation.events as p4
-from punzinet.analysis.compiled import njit
 from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.simulation.events import Momentum, Pair, Vector
 from punzinet.analysis.types import FloatArray
 

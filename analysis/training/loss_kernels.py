@@ -19,7 +19,7 @@ import numpy as np
 
 import punzinet.analysis.figures_of_merit as merit
 import punzinet.analysis.training.network_kernels as net
-from punzinet.analysis.compiled import njit
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.punzi_loss import MIN_EFFICIENCY
 from punzinet.analysis.training.batches import Batch
 from punzinet.analysis.training.network_kernels import BLOCK, PARTS, event_loop, exp, kernel, log1p

@@ -8,7 +8,7 @@ from scipy.stats import gmean
 from synthetic import synthetic_sample
 from torch.nn.utils import vector_to_parameters
 
-from punzinet.analysis.compiled import njit
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.training import engine as engines

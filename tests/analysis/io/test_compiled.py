@@ -2,10 +2,10 @@
 
 import pytest
 
-from punzinet.analysis.compiled import cache_folder, compiled_sources
+from punzinet.analysis.io.compiled import cache_folder, compiled_sources
 
 SOURCES = {
-    "kernels": "from punzinet.analysis.compiled import njit\n"
+    "kernels": "from punzinet.analysis.io.compiled import njit\n"
     "from punzinet.analysis.deep import (\n    helper,\n)\n",
     "deep/helper": "import punzinet.analysis.constants as natural\n",
     "constants": "PI = 3.14\n",

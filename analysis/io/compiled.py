@@ -59,6 +59,6 @@ def cache_folder(package: Path, given: str) -> Path:
 
 
 # In the environment, too: worker processes read it when they import numba.
-_FOLDER = cache_folder(Path(__file__).parents[1], os.environ.get("NUMBA_CACHE_DIR", ""))
+_FOLDER = cache_folder(Path(__file__).parents[2], os.environ.get("NUMBA_CACHE_DIR", ""))
 config: Any = numba.config
 config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(_FOLDER)

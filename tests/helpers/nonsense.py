@@ -28,7 +28,8 @@ def replaced(content, changes):
     changed = copy.deepcopy(content)
     for key, value in changes:
         with contextlib.suppress(IndexError, KeyError, TypeError):
-            functools.reduce(operator.getitem, key[:-1], changed)[key[-1]] = value
+            # A copy as well: the next change may be inside of it.
+            functools.reduce(operator.getitem, key[:-1], changed)[key[-1]] = copy.deepcopy(value)
     return changed
 
 

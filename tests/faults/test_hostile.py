@@ -77,7 +77,7 @@ def test_a_hostile_manifest_and_ntuples(chain, tmp_path, record_property):
     before = {path for path in tmp_path.rglob("*") if scratch not in path.parents}
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= dict.fromkeys(("TMPDIR", "MPLCONFIGDIR", "HOME"), str(scratch))
-    environment.pop("TORCHINDUCTOR_CACHE_DIR", None)  # of torch in this process, for those it starts
+    environment.pop("TORCHINDUCTOR_CACHE_DIR", None)  # torch of this process sets it for others
     log = scratch / "log"
     for stage in chain.stages[1:]:
         done = chain.watched(folder, stage, log, env=environment)

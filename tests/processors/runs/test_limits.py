@@ -13,7 +13,7 @@ from outputs import settings_of
 from small_data import make_manifest
 from small_runs import linked, make_features, save_network, untrained
 
-from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.files import InputError, read_json, write_json
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
@@ -195,6 +195,14 @@ def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path):
     path.write_text('{"1": {"sigma_over_g2_fb": -1}}')
     with pytest.raises(InputError, match="does not hold cross-sections by mass"):
         read_sigma_over_g2(path, np.array([1.0]))
+
+
+def test_limits_without_a_single_cut_are_refused(done, tmp_path):
+    content = read_json(done.limits, "")
+    content["selections"]["best"] = content["selections"].pop("single")
+    write_json(path := tmp_path / "limits.json", content)
+    with pytest.raises(InputError, match="single"):
+        Limits.read(path)
 
 
 def test_sidebands_of_a_run_expect_what_simulation_does_and_are_written(done, manifest, tmp_path):

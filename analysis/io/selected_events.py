@@ -27,13 +27,19 @@ class SelectedEvents:
     @classmethod
     def of(cls, parts: Sequence[tuple[str, FloatArray]]) -> Self:
         """Put parts together, each the name of a process and its `NUMBERS`, (3, n)."""
-        process = [name for name, numbers in parts for _ in range(numbers.shape[1])]
+        names = np.array([name for name, _ in parts], dtype=str)
+        process = np.repeat(names, [numbers.shape[1] for _, numbers in parts])
         numbers = [np.empty((len(NUMBERS), 0)), *(numbers for _, numbers in parts)]
-        return cls(np.array(process, dtype=str), *np.concatenate(numbers, axis=1))
+        return cls(process, *np.concatenate(numbers, axis=1))
 
     def write(self, path: Path) -> None:
         """Write them as Parquet."""
-        table = pa.table({**vars(self), "process": pa.array(self.process).dictionary_encode()})
+        process = self.process  # of chunk after chunk: names repeat in long runs
+        first = np.flatnonzero(np.append(len(process) > 0, process[1:] != process[:-1]))
+        names, run = np.unique(process[first], return_inverse=True)
+        code = np.repeat(run.astype(np.int32), np.diff(first, append=len(process)))
+        process = pa.DictionaryArray.from_arrays(code, names.tolist())
+        table = pa.table({**vars(self), "process": process})
         with atomic_path(path) as partial:
             pq.write_table(table, partial, write_page_checksum=True)
 

@@ -11,6 +11,7 @@ from punzinet.analysis.manifest.datasets import DATA
 from punzinet.plots.report.tables import Table, below, make_table, number, with_error
 
 COMPATIBLE = 0.05  # global p-value above which nothing is remarkable
+EVIDENCE = 0.00135  # and the one of three sigmas, below which background alone explains little
 #: Limits are exact Poisson sums where not said, BCE at its best cuts.
 EXPECTED = ("m [GeV]", "background", "−1σ", "median", "+1σ", "g′", "asymptotic", "BCE")
 OBSERVED = ("m [GeV]", "count", "background", "limit", "median", "g′", "p-value", "σ")
@@ -79,7 +80,9 @@ def conclusion(observation: Observation) -> str:
     verdict = "That is compatible with background alone."
     if known < COMPATIBLE:
         sigmas = f"{'' if known else 'more than '}{-ndtri(known or error):.1f} σ"
-        verdict = f"Background alone hardly explains that: globally it is {sigmas}."
+        verdict = f"Globally that is {sigmas}."
+        if (known or error) < EVIDENCE:
+            verdict = f"Background alone hardly explains that: globally it is {sigmas}."
     return (
         f"Most significant is {observation.mass[best]:g} GeV, with "
         f"{observation.significance[best]:.1f} σ (local p-value "

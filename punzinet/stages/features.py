@@ -153,10 +153,12 @@ def _run(context: Context, *, data: bool = False, varied: bool = False) -> Writt
     return written
 
 
+#: Sections that weights and features of simulated events depend on.
+_READS = ("beams", "luminosity", "periods", "corrections", "hypotheses", "features", "search")
 FEATURES: Stage = Stage(
     name="features",
     run=_run,
-    reads=("beams", "luminosity", "periods", "corrections", "hypotheses", "features", "search"),
+    reads=_READS,
     also=lambda context: _settings(context.manifest.part(), context),
     after=(SIMULATE,),
     files=lambda context: _files(context.manifest.part(), context),
@@ -173,7 +175,7 @@ VARIATIONS: Stage = Stage(
     name="variations",
     command="features",
     run=partial(_run, varied=True),
-    reads=("beams", "luminosity", "periods", "corrections", "hypotheses", "features", "search"),
+    reads=_READS,
     also=lambda context: _settings(context.manifest.part(varied=True), context),
     after=(FEATURES,),
     files=lambda context: _files(context.manifest.part(varied=True), context),

@@ -51,6 +51,7 @@ def test_a_row_has_what_was_counted_and_what_it_means(make):
     ("changes", "said"),
     [
         ({"global_p_value": 0.31}, "compatible with background alone"),
+        ({"global_p_value": 0.02}, "upcrossings). Globally that is 2.1 σ."),
         ({"global_p_value": 0.0012}, "hardly explains that: globally it is 3.0 σ."),
         ({"global_p_value": 0.0}, "globally it is more than 3.4 σ."),
     ],

@@ -7,8 +7,13 @@ import numpy as np
 
 from punzinet.analysis.folds import FOLDS, fold_of
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.io.histograms import STAGES, Comparison, Spectra, fill_spectra
-from punzinet.analysis.io.selected_events import SelectedEvents
+from punzinet.analysis.io.histograms import (
+    STAGES,
+    Comparison,
+    Spectra,
+    fill_spectra,
+    fill_template,
+)
 from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo
@@ -38,8 +43,7 @@ class SelectionProcessor(ChunkProcessor):
     - ``in_windows``: by process, (2, H) before and after the cut: sums of weights in the window of
       each hypothesis. That is the efficiency for signal, which counts in its own window only,
       events at the target luminosity for background, and events for data,
-    - ``spectra``: histograms of the variable of the windows, of what is simulated,
-    - ``selected``: what is simulated and left behind the cut, `SelectedEvents`,
+    - ``spectra``: histograms of the variable of the windows, of what is simulated, and templates,
     - ``compared``: histograms in which data and backgrounds are compared; none without data.
     """
 
@@ -100,12 +104,11 @@ class SelectionProcessor(ChunkProcessor):
                 named = dict(zip(search.feature_names, candidates.features.T[:, rows], strict=True))
                 named[self._comparison.mass] = search.variable.signed_mass(variable)
                 compared |= self._comparison.fill(stage, dataset.process, named, weight)
-        made: dict[str, Any] = {"spectra": spectra, "compared": compared}
         if not dataset.is_data:
-            generated = np.full(len(rows), np.nan)
-            if dataset.is_signal:
-                generated = dataset.hypotheses[hypothesis]
-            made["selected"] = np.stack([generated, variable, weight])
+            mass = dataset.hypotheses[hypothesis] if dataset.is_signal else None
+            template = fill_template(self._windows, variable, weight, mass)
+            spectra[f"templates/{dataset.process}"] = template
+        made = {"spectra": spectra, "compared": compared}
         return {"cutflow": candidates.cutflow, "in_windows": in_windows, **made}
 
     def _require_judging(
@@ -129,9 +132,7 @@ class SelectionProcessor(ChunkProcessor):
                 for name, value in (windows if group == "in_windows" else part[group]).items():
                     sums[name] = sums[name] + value if name in sums else value
         merged = {name: merge_cutflows(parts) for name, parts in cutflows.items()}
-        processes = ((self.datasets[chunk.dataset].process, chunks[chunk]) for chunk in chunks)
-        selected = [(name, part["selected"]) for name, part in processes if "selected" in part]
-        return {"cutflows": merged, "selected": SelectedEvents.of(selected), **total}
+        return {"cutflows": merged, **total}
 
     def _sum_windows(
         self, dataset: DatasetInfo, variable: FloatArray, hypothesis: IntArray, weight: FloatArray

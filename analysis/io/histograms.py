@@ -11,6 +11,10 @@ may be seen of the data, and the backgrounds scaled to the luminosity behind it.
 
 **Peaks** of signal are called ``peaks/<mass>``: efficiency by the distance of the window variable
 from the centre of the window.
+
+**Templates** for fits of the shape are called ``templates/<process>``: what is left behind the
+selection, by hypothesis and by the distance from its mass in sigmas. Background lies around several
+masses, signal around its own.
 """
 
 from collections.abc import Mapping
@@ -18,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import uproot
 from hist import Hist, axis, storage
 
@@ -26,11 +31,13 @@ from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS, Blinding
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.types import FloatArray
+from punzinet.analysis.windows import Windows
 
 STAGES = ("before", "after")  # before and after the selection
 
 BINNING = {1: (106, 0.0, 10.6), 2: (464, -4.0, 112.0)}  # bins and ends of axes, in GeV and GeV²
 FEATURE_BINS = 40
+AROUND = 18, -6.0, 6.0  # bins and ends of templates, in sigmas from the mass
 
 Spectra = dict[str, Hist[Any]]  # histograms by their name in the file
 
@@ -54,6 +61,26 @@ def fill_spectra(
         f"{stage}/{drawn}/{name}": _weighted(spectrum_axis(one)).fill(columns[drawn], weight=weight)
         for drawn, one in drawn_quantities(variable).items()
     }
+
+
+def fill_template(
+    windows: Windows, variable: FloatArray, weight: FloatArray, mass: FloatArray | None = None
+) -> Hist[Any]:
+    """Fill the template of a process with events (n,); those of signal have generated masses."""
+    hypotheses = axis.Regular(len(windows), -0.5, len(windows) - 0.5, name="hypothesis")
+    sigmas = axis.Regular(*AROUND, name="sigmas", label="Distance from the mass [σ]")
+    template = _weighted(hypotheses, sigmas)
+    if mass is not None:
+        own = windows.index_of(mass)
+        distance = (variable - windows.centre[own]) / windows.sigma[own]
+        template.fill(own, distance, weight=weight)
+    else:  # differences of cumulative sums between the edges of all bins
+        order = np.argsort(variable, kind="stable")
+        edges = windows.centre[:, None] + windows.sigma[:, None] * sigmas.edges
+        places = np.searchsorted(variable[order], edges)
+        sums = (np.append(0.0, np.cumsum(weight[order] ** power))[places] for power in (1, 2))
+        template.view()[:] = np.stack([np.diff(one) for one in sums], axis=-1)
+    return template
 
 
 @dataclass(frozen=True)
@@ -128,6 +155,11 @@ def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], H
     return _on_axis(contents.pop(DATA), own), _stack(contents, own)
 
 
+def read_templates(path: Path) -> Spectra:
+    """Read the templates by process, that of signal among them."""
+    return _read_histograms(path, "templates")
+
+
 def read_peaks(path: Path) -> list[Hist[Any]]:
     """Read the peaks of all signals, by growing mass."""
     found = _read_histograms(path, "peaks", "features --force")
@@ -139,7 +171,7 @@ def _read_histograms(path: Path, folder: str, command: str = "select") -> Spectr
         # A path would be taken for an address: what is before `::` in it, or a home before `/`.
         with path.open("rb") as source, uproot.open(source) as file:
             inside = file[folder]
-            names = inside.keys(cycle=False, filter_classname="TH1D")
+            names = inside.keys(cycle=False, filter_classname="TH*D")
             "".join(names).encode()  # damaged ones may be no text
             return {name: inside[name].to_hist() for name in sorted(names)}
     except Exception as error:  # whatever damage does to a ROOT file

@@ -46,7 +46,6 @@ class OutputFolder:
 
         self.sensitivity = root / "sensitivity.json"  # σ_min of every network and hypothesis
         self.histograms = root / "selection" / "histograms.root"  # of the window variable
-        self.selected = root / "selection" / "selected.parquet"  # simulated events behind the cut
         self.selection_cutflow = root / "selection" / "cutflow.json"
         self.comparison = root / "selection" / "comparison.root"  # data with simulation
         self.limits = root / "limits" / "limits.json"  # expected upper limits of every hypothesis

@@ -23,15 +23,14 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from punzinet.analysis.io.files import Column, InputError, read_result, write_json
-from punzinet.analysis.io.selected_events import SelectedEvents
+from punzinet.analysis.io.histograms import Spectra
 from punzinet.analysis.limits.binned import Workspace
 from punzinet.analysis.limits.model import UNSEEN
 from punzinet.analysis.limits.result import BANDS, check_columns
-from punzinet.analysis.limits.sidebands import Spectrum
+from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 
-EDGES = np.linspace(-6, 6, 19)  # of bins before they are joined, in sigmas from the mass
 NEIGHBOURS = 3  # masses this many steps away have no part in an averaged peak any more
 FEWEST = 10.0  # effective number of simulated background events in a bin, unless it is a whole zone
 
@@ -48,22 +47,14 @@ class Templates:
     squares: FloatArray  # (P, H, K) sums of squares of their weights
 
     @classmethod
-    def of(cls, events: SelectedEvents, windows: Windows, edges: FloatArray = EDGES) -> Self:
-        """Histogram selected events around the masses that windows are for."""
-        own = windows.index_of(events.mass)
-        signal = own >= 0
-        own, x, weight = own[signal], events.variable[signal], events.weight[signal]
-        z = (x - windows.centre[own]) / windows.sigma[own]
-        axes = np.arange(len(windows) + 1) - 0.5, edges
-        peaks, *_ = np.histogram2d(own, z, axes, weights=weight)
-        names = sorted({*events.process[np.isnan(events.mass)].tolist()})
-        borders = windows.centre[:, None] + windows.sigma[:, None] * edges
-        sums = np.zeros((2, len(names), len(windows), len(edges) - 1))
-        for p, name in enumerate(names):
-            rows = events.process == name
-            spectrum = Spectrum.of(events.variable[rows], events.weight[rows])
-            sums[:, p] = spectrum.sums(borders[:, :-1], borders[:, 1:])
-        return cls(windows, tuple(names), edges, peaks, *sums)
+    def of(cls, filled: Spectra, windows: Windows) -> Self:
+        """Take what is selected around the masses that windows are for, by process."""
+        names = [name for name in filled if name != SIGNAL_PROCESS and filled[name].values().any()]
+        signal = filled[SIGNAL_PROCESS]
+        sums = np.array([[filled[name].values(), filled[name].variances()] for name in names])
+        spectra, squares = np.moveaxis(sums.reshape(len(names), 2, *signal.shape), 1, 0)
+        edges = np.asarray(signal.axes[1].edges)
+        return cls(windows, tuple(names), edges, np.asarray(signal.values()), spectra, squares)
 
     @property
     def zones(self) -> IntArray:

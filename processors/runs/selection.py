@@ -50,7 +50,6 @@ def run_selection(
     seen = {**manifest.seen_of_data(unblind=unblind), **reading.processed()}
     settings = provenance(manifest.digest, stage="select", network=network, cut=cut, **seen)
     write_spectra(output.histograms, selected["spectra"])
-    selected["selected"].write(output.selected)
     observed = totals.pop(DATA, None)
     datasets = {
         name: {"process": dataset.process, "cutflow": cutflows[name]}
@@ -62,7 +61,7 @@ def run_selection(
         for i, stage in enumerate(STAGES):
             row[stage] = {process: float(of[i, m]) for process, of in totals.items()}
     content = {"provenance": settings, "datasets": datasets, "hypotheses": hypotheses}
-    written = [output.histograms, output.selected, output.selection_cutflow]
+    written = [output.histograms, output.selection_cutflow]
     if comparison is not None:
         shares, blinding = reading.shares(), comparison.blinding
         luminosity = (1.0 if blinding is None else blinding.exposure) * sum(

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from punzinet.analysis.io.files import read_json, write_json
+from punzinet.analysis.io.histograms import read_templates
 from punzinet.analysis.io.output import OutputFolder, provenance
-from punzinet.analysis.io.selected_events import SelectedEvents
 from punzinet.analysis.limits.binned import expected_limits
 from punzinet.analysis.limits.datacard import write_datacards
 from punzinet.analysis.limits.result import Limits
@@ -23,7 +23,7 @@ def run_shape(manifest: Manifest, output: OutputFolder) -> tuple[list[Path], Sha
     """
     limits, windows = Limits.read(output.limits), Windows.read(output.windows)
     single, level = limits.selections["single"], limits.confidence_level
-    templates = Templates.of(SelectedEvents.read(output.selected), windows)
+    templates = Templates.of(read_templates(output.histograms), windows)
     masses, known = limits.mass.tolist(), np.isfinite(single.asymptotic[:, 2]).tolist()
     counting = [
         read_json(output.workspaces / f"{mass:g}.json", "punzinet limits") if there else None

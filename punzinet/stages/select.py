@@ -30,7 +30,7 @@ SELECT = Stage(
     also=lambda on: {"network": on.options.network, **features.ntuple_settings(on.manifest, on)},
     after=(features.FEATURES, features.DATA, TRAIN),
     files=network_files,
-    writes=("selection/histograms.root", "selection/selected.parquet", "selection/cutflow.json"),
+    writes=("selection/histograms.root", "selection/cutflow.json"),
     options=("network", *features.NTUPLE_OPTIONS),
     prepare=features.check_unblind,
 )

@@ -10,27 +10,35 @@ from scipy.stats import norm
 from small_data import kinematics_of, make_events, windows_of
 
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.io.selected_events import SelectedEvents
+from punzinet.analysis.io.histograms import AROUND, fill_template
 from punzinet.analysis.limits.binned import expected_limits
 from punzinet.analysis.limits.expected import asymptotic_limits
 from punzinet.analysis.limits.model import UNSEEN, Background, CountingExperiment
 from punzinet.analysis.limits.result import BANDS
-from punzinet.analysis.limits.shape import EDGES, FEWEST, ShapeLimits, Templates
+from punzinet.analysis.limits.shape import FEWEST, ShapeLimits, Templates
 
 MASS, SIGMA = np.array([4.8, 5.0, 5.2]), 0.3
 WINDOWS = windows_of(MASS, np.full(3, SIGMA))
-WINDOW = np.array([-2.0, 2.0])
+EDGES = np.linspace(*AROUND[1:], AROUND[0] + 1)
 LUMINOSITY, LEVEL = 50.0, 0.9
 
 
 def selected(rng, **backgrounds):
-    """Gaussian peaks, and backgrounds that fall, of so many events of a weight each."""
-    peaks = [mass**2 + SIGMA * rng.standard_normal(2000) for mass in MASS]
-    parts = [("signal", np.full(2000, m), x, 1e-4) for m, x in zip(MASS, peaks, strict=True)]
+    """Templates of normal peaks, and backgrounds that fall, of so many events of a weight each."""
+    mass = np.repeat(MASS, 2000)
+    peaks = mass**2 + SIGMA * rng.standard_normal(len(mass))
+    filled = {"signal": fill_template(WINDOWS, peaks, np.full(len(mass), 1e-4), mass)}
     for name, (count, weight) in backgrounds.items():
-        parts.append((name, np.full(count, np.nan), 20 + rng.exponential(5.0, count), weight))
-    columns = [(name, np.stack([m, x, np.full(len(x), weight)])) for name, m, x, weight in parts]
-    return SelectedEvents.of(columns)
+        falling = 20 + rng.exponential(5.0, count)
+        filled[name] = fill_template(WINDOWS, falling, np.full(count, weight))
+    return Templates.of(filled, WINDOWS)
+
+
+def in_one_bin(templates):
+    """The same with a single bin, which is the window."""
+    kept = (templates.peaks, templates.spectra, templates.squares)
+    sums = (of[..., templates.inside].sum(axis=-1, keepdims=True) for of in kept)
+    return Templates(templates.windows, templates.backgrounds, np.array([-2.0, 2.0]), *sums)
 
 
 def counted(templates, scale=1.0, **sizes):
@@ -64,8 +72,8 @@ EVENTS = {"tautau": (400, 0.3), "eemumu": (120, 0.5), "mumugamma": (6, 1.0)}
 
 @pytest.mark.parametrize("backgrounds", [EVENTS, {"tautau": (1500, 0.01)}, {}])
 def test_a_single_bin_that_is_the_window_is_the_counting_experiment(backgrounds):
-    events = selected(np.random.default_rng(1), **backgrounds)
-    experiments, workspaces = fits(Templates.of(events, WINDOWS, WINDOW), scale=1.3)
+    templates = in_one_bin(selected(np.random.default_rng(1), **backgrounds))
+    experiments, workspaces = fits(templates, scale=1.3)
     assert experiments[0].effective_events > 0 or not backgrounds
     found = expected_limits(workspaces, LEVEL)
     assert found == pytest.approx(asymptotic_limits(experiments, LEVEL), rel=1e-9)
@@ -75,8 +83,7 @@ def test_a_single_bin_that_is_the_window_is_the_counting_experiment(backgrounds)
 @pytest.fixture(scope="module")
 def fitted():
     """The fit of a mass with all uncertainties, pyhf's model and data of it, and its limits."""
-    events = selected(np.random.default_rng(2), tautau=(60, 0.3), eemumu=(60, 0.2))
-    _, workspaces = fits(Templates.of(events, WINDOWS))
+    _, workspaces = fits(selected(np.random.default_rng(2), tautau=(60, 0.3), eemumu=(60, 0.2)))
     limits = expected_limits(workspaces, LEVEL)
     model, data = cabinetry.model_utils.model_and_data(workspaces[1])
     assert model.config.channel_nbins == {"m2_recoil": 3}
@@ -114,8 +121,8 @@ def test_information_never_hurts(seed):
     rng = np.random.default_rng(seed)
     number = 10 ** rng.uniform(0.5, 3.5, 2)
     sizes = {n: (int(k), 30 / k) for n, k in zip(("tautau", "eemumu"), number, strict=True)}
-    events = selected(rng, **sizes)
-    both = [fits(Templates.of(events, WINDOWS, edges))[1] for edges in (WINDOW, EDGES)]
+    templates = selected(rng, **sizes)
+    both = [fits(one)[1] for one in (in_one_bin(templates), templates)]
     counting, shape = (
         expected_limits([without_uncertainties(w) for w in one], LEVEL) for one in both
     )
@@ -124,8 +131,6 @@ def test_information_never_hurts(seed):
 
 def test_many_events_give_the_sum_of_s2_over_b():
     """Where few of many events are signal, √q_A = σ √(Σ s²/b), with s of a normal distribution."""
-    rng = np.random.default_rng(3)
-    templates = Templates.of(selected(rng), WINDOWS)
     signal = norm.cdf(EDGES[1:]) - norm.cdf(EDGES[:-1])
     flat = np.full((1, 3, len(signal)), 1e5)
     templates = Templates(WINDOWS, ("tautau",), EDGES, np.tile(signal, (3, 1)), flat, flat / 1e3)
@@ -144,10 +149,8 @@ def test_the_gain_is_not_made_by_bins_that_happen_to_be_empty():
     def gains(times, samples):
         both = []
         for _ in range(samples):
-            events = selected(rng, tautau=(rng.poisson(100 * times), 1 / times))
-            both.append(
-                [fits(Templates.of(events, WINDOWS, edges))[1][1] for edges in (WINDOW, EDGES)]
-            )
+            templates = selected(rng, tautau=(rng.poisson(100 * times), 1 / times))
+            both.append([fits(one)[1][1] for one in (in_one_bin(templates), templates)])
         counting, shape = (expected_limits(one, LEVEL)[:, 2] for one in zip(*both, strict=True))
         return counting / shape
 
@@ -161,17 +164,16 @@ def test_a_peak_between_masses_is_the_one_simulated_there():
     mass, count = np.arange(2.0, 4.1, 0.25), 3000
     variable = [kinematics_of(make_events(int(100 * m), count, m)).m2_recoil for m in mass]
     core = [np.diff(np.quantile(x, [0.16, 0.84]))[0] / 2 for x in variable]
-    parts = [
-        ("signal", np.stack([np.full(count, m), x, np.full(count, 1 / count)]))
-        for m, x in zip(mass, variable, strict=True)
-    ]
-    left_out, others = 4, [0, 1, 2, 3, 5, 6, 7, 8]
-    near = Templates.of(
-        SelectedEvents.of([parts[i] for i in others]),
-        windows_of(mass[others], np.array(core)[others]),
-    )
-    own = Templates.of(SelectedEvents.of([parts[left_out]]), windows_of(mass, core))
-    simulated = own.peaks[left_out] * count
+    left_out = 4
+
+    def templates(masses):
+        windows = windows_of(mass[masses], np.array(core)[masses])
+        x, generated = np.ravel([variable[i] for i in masses]), np.repeat(mass[masses], count)
+        weight = np.full(len(x), 1 / count)
+        return Templates.of({"signal": fill_template(windows, x, weight, generated)}, windows)
+
+    near, own = templates([0, 1, 2, 3, 5, 6, 7, 8]), templates([left_out])
+    simulated = own.peaks[0] * count
     expected = near.peak(mass[left_out]) * simulated[own.inside].sum()
     filled = expected > 5
     chi2 = np.sum((simulated - expected)[filled] ** 2 / expected[filled])
@@ -180,7 +182,7 @@ def test_a_peak_between_masses_is_the_one_simulated_there():
 
 
 def test_bins_hold_enough_background_and_end_at_the_window():
-    templates = Templates.of(selected(np.random.default_rng(4), **EVENTS), WINDOWS)
+    templates = selected(np.random.default_rng(4), **EVENTS)
     for h in range(3):
         join, edges = templates.joined(h), templates.borders(h)
         assert join.sum(axis=0).max() == 1

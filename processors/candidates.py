@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.observables import OBSERVABLES
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA, DatasetInfo, chunk_of
@@ -28,7 +29,7 @@ SAME_CHARGE = "dropped: the muons do not have opposite charges"
 NO_HYPOTHESIS = "dropped: generated mass is no hypothesis"
 LARGEST = 1e30  # weights, features and variable stay below, so that float32 and sums hold them
 NEAR = 1e-3  # relative distance of a generated mass that no grid of hypotheses is as fine as
-IMPOSSIBLE = -500.0  # GeV or GeV², which the variable of no event falls to at these beams
+BEYOND = 4  # beam energies, or squares of them, that no mass, or square, is above or below
 _SENTINEL = re.compile(r"-?(9{2,6}|1e\+\d\d)")  # -999 and the like
 BLINDED = "blinded: not to be seen before --unblind"
 
@@ -57,8 +58,9 @@ class Candidates:
         finite = np.abs(self.weight) < LARGEST
         self._counted = self.weight if finite.all() else np.where(finite, self.weight, 0.0)
         negative, large = self._counted < 0, np.isfinite(self.weight) & ~finite
-        #: (2,) How many entries have a negative weight, and one that is too large.
-        self.weights = np.array([np.count_nonzero(negative), np.count_nonzero(large)])
+        odd = negative, large, self.impossible
+        #: (3,) How many entries have a negative weight, one too large, an impossible variable.
+        self.odd = np.array([np.count_nonzero(which) for which in odd])
         self.alive: BoolArray = np.ones(len(self.weight), dtype=bool)  # met all requirements so far
         self._lines = [self._line(READ, self.alive)]
 
@@ -83,6 +85,13 @@ class Candidates:
     def cutflow(self) -> Cutflow:
         """All lines, the last one counting what is kept."""
         return [*self._lines, self._line(KEPT, self.alive)]
+
+    @cached_property
+    def impossible(self) -> BoolArray:
+        """Whether the variable is what no event at its beams has, (n,), if it is made of muons."""
+        if (of := self.dataset.search.variable).name not in OBSERVABLES:
+            return np.zeros(len(self.variable), dtype=bool)
+        return np.abs(self.variable) > BEYOND * np.abs(self.pairs.beam[..., 0]) ** of.dimension
 
     @cached_property
     def identity(self) -> dict[str, IntArray]:
@@ -113,7 +122,7 @@ class Candidates:
         Momenta and beams are looked at in impossible events only, for the sake of speed.
         """
         found, further = dict[str, int](), self.dataset.search.columns
-        impossible = self.variable < IMPOSSIBLE
+        impossible = self.impossible
         columns = self.dataset.columns_in(self.events.fields)
         looked_at = (*(MOMENTA + BEAM if impossible.any() else ()), *further)
         for name in (name for name in looked_at if name in columns):

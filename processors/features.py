@@ -42,7 +42,7 @@ class PeakProcessor(ChunkProcessor):
         distance = candidates.variable[alive] - search.centre(dataset.hypotheses[hypothesis])
         peaks = _empty_peaks(np.unique(hypothesis).tolist() or [0], search.peak_reach)
         peaks.fill(hypothesis, distance, weight=candidates.weight[alive])
-        return {"peaks": peaks, "cutflow": candidates.cutflow, "weights": candidates.weights}
+        return {"peaks": peaks, "cutflow": candidates.cutflow, "odd": candidates.odd}
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> Hist[Any]:
         """Add up the histograms of all chunks, with every hypothesis."""
@@ -93,7 +93,7 @@ class FeatureProcessor(ChunkProcessor):
             candidates.require(NOT_ITS_WINDOW.format(mass), (start <= own) & (own < stop))
             start, stop = own, own + 1
         table = make_table(candidates, start, stop)
-        result = {"cutflow": candidates.cutflow, "weights": candidates.weights}
+        result = {"cutflow": candidates.cutflow, "odd": candidates.odd}
         result |= {"unsaid": candidates.unsaid(), **summarise(candidates.identity)}
         if dataset.is_signal:
             all_of, weight = candidates.hypothesis[usable], candidates.weight[usable]

@@ -28,8 +28,9 @@ _UNUSABLE = (
 def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, Any]) -> None:
     """Refuse datasets, by the results of a `PeakProcessor` or `FeatureProcessor` for their chunks.
 
-    InputError if a weight is negative or too large, all are zero or missing, not one entry is
-    usable, or rows have the identity of one event that cannot all be of it.
+    InputError if a weight is negative or too large, all are zero or missing, most events are
+    impossible, not one entry is usable, or rows have the identity of one event that cannot all be
+    of it.
     """
     for name, group in itertools.groupby(chunks, lambda chunk: chunk.dataset):
         own = list(group)
@@ -40,13 +41,16 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
         # Signal of no hypothesis weighs nothing; squares of what weighs less than this may be zero.
         least = read["entries"] / candidates.LARGEST
         weightless = read["weight"] <= least and candidates.NO_HYPOTHESIS not in counts
-        negative, large = sum(chunks[chunk]["weights"] for chunk in own)
-        branch = (datasets[name].columns or BRANCHES).get("weight")
-        file = next((c.file for c in own if chunks[c]["weights"].any()), own[0].file)
+        negative, large, impossible = sum(chunks[chunk]["odd"] for chunk in own)
+        impossible *= 2 * impossible > read["entries"]  # else they may be badly measured
+        branch = (datasets[name].columns or BRANCHES).get("weight", "which no branch has")
+        variable, hint = datasets[name].search.variable.name, "are momenta in GeV, `missing` said?"
+        file = next((c.file for c in own if chunks[c]["odd"].any()), own[0].file)
         for count, problem in (
             (negative, f"have a negative weight ({branch}), with which nothing can be trained"),
             (large, f"have a weight ({branch}) of {candidates.LARGEST:g} or more once scaled"),
             (weightless * read["entries"], f"have no weight to speak of ({branch})"),
+            (impossible, f"have a {variable} that none has at these beams ({hint})"),
             (none * read["entries"], f"cannot be used ({', '.join(lost)})"),
         ):
             if count:

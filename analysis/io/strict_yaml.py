@@ -68,12 +68,14 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":  # << gives way to keys beside it
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str | int | float):
-                if key in seen:
+                if {key, str(key)} & seen:
                     problem = f"`{key}` is given twice"
                     raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
-                seen.add(key)
+                seen |= {key, str(key)}  # whoever takes numbers takes 2 and '2' for the same
         return super().construct_mapping(node, deep)
 
 

@@ -1,6 +1,7 @@
 """Datasets of the manifest: which files, of which process, normalised to what."""
 
 import glob
+import itertools
 import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -87,7 +88,7 @@ class Dataset(Section, OfProcess):
     """branch aliases, e.g. `px1: mu0_px`, where they differ from basf2's"""
     frame: Literal["laboratory", "cms"] = "laboratory"
     """system that the momenta are given in; basf2's `cms` has z along the electron"""
-    missing: tuple[float, ...] = ()
+    missing: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
     """numbers that stand for a missing value, such as -999, besides NaN and infinities; event
     numbers are left alone"""
     luminosity: Positive | None = None
@@ -138,6 +139,26 @@ class Dataset(Section, OfProcess):
             raise ValueError(f"`luminosity` is missing: {kind} its fb^-1")
         if self.cross_section is not None:
             self._check_cross_section(self.cross_section)
+        return self
+
+    @model_validator(mode="after")
+    def _says_nothing_twice_or_in_vain(self) -> Self:
+        of = self.branch_of
+        for momentum, other in itertools.product(CMS_BRANCHES, BRANCHES):
+            if momentum != other and of[momentum] == of[other]:
+                raise ValueError(
+                    f"`branches`: {of[momentum]} is `{momentum}`, and so cannot be `{other}`; "
+                    "correct one of them"
+                )
+        masses = sorted(self.generated) if isinstance(self.generated, dict) else []
+        if np.any(np.diff(masses) <= MASS_TOLERANCE):
+            raise ValueError("`generated` has two numbers for one mass; take one of them out")
+        idle = "luminosity" if self.is_signal else "mass"
+        if getattr(self, idle) is not None:
+            raise ValueError(
+                f"`{idle}` says nothing of {self.process}: take it out (signal has `generated` "
+                "events, background and data a `luminosity`)"
+            )
         return self
 
     def _check_cross_section(self, section: float) -> None:

@@ -33,6 +33,8 @@ PROCESSES = {
 }
 """Processes of the default data and how figures write them."""
 
+_TRIED = re.compile(r"^(function-|tuple\[|dict\[|constrained-|\[key\]$)")
+"""How pydantic calls what it tried of several types, among the keys of a problem."""
 LARGEST = 1e18
 """Settings are below it and above its inverse: products of several stay numbers."""
 LONGEST_NAME = 100
@@ -118,6 +120,7 @@ class Manifest(sections.Section):
                     f"`hypotheses.masses`: no signal dataset has a `generated` count for "
                     f"{mass:g} GeV, without which it has no efficiency"
                 )
+        self._check_masses()
         self._check_uncertainties()
         check_systematics(self.systematics, self.datasets, self.processes)
         named = self.nominal.datasets
@@ -148,6 +151,19 @@ class Manifest(sections.Section):
             if alias not in known:
                 hint = did_you_mean(alias, known, "use")
                 raise ValueError(f"{key}.branches` names {alias!r}, which nothing reads {hint}")
+
+    def _check_masses(self) -> None:
+        by_mass, searched = self.limits.efficiency_uncertainty, self.hypotheses.mass
+        for key, masses in (
+            ("blinding.signal_region", self.blinding.signal_region or ()),
+            ("limits.efficiency_uncertainty", by_mass if isinstance(by_mass, dict) else ()),
+        ):
+            if masses and (min(masses) > searched[-1] or max(masses) < searched[0]):
+                given = ", ".join(f"{mass:g}" for mass in masses)
+                raise ValueError(
+                    f"`{key}`: {given} GeV is beside all masses that are searched for, "
+                    f"{searched[0]:g} to {searched[-1]:g} GeV"
+                )
 
     def _check_uncertainties(self) -> None:
         present = {d.process for d in self.datasets.values()} - {SIGNAL_PROCESS, DATA}
@@ -291,15 +307,24 @@ def _read(path: Path) -> Manifest:
         return Manifest.model_validate(content)
     except ValidationError as error:
         problems = error.errors()
-        # What else is wrong may come of it.
+        # What else is wrong may come of it, as it may of what is wrong further inside.
         misspelt = [problem for problem in problems if problem["type"] == "extra_forbidden"]
-        raise InputError("\n".join(_sentence(path, one) for one in misspelt or problems)) from None
+        outer = [place[:end] for place in map(_place, problems) for end in range(len(place))]
+        inner = [problem for problem in problems if _place(problem) not in outer]
+        raise InputError("\n".join(_sentence(path, one) for one in misspelt or inner)) from None
+
+
+def _place(problem: ErrorDetails) -> list[str]:
+    """Keys of a problem, without what pydantic tried of several types."""
+    return [str(part) for part in problem["loc"] if not _TRIED.search(str(part))]
 
 
 def _sentence(path: Path, problem: ErrorDetails) -> str:
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    *above, name = map(str, problem["loc"] or ("",))
-    above = [part for part in above if "[" not in part]  # what pydantic tried of several types
+    if problem["type"] != "value_error":  # in YAML's words
+        message = re.sub(r" or instance of \w+", "", message)
+        message = message.replace("tuple", "list").replace("dictionary", "mapping")
+    *above, name = _place(problem) or [""]
     key = ".".join([*above, name])
     if not key:
         return f"{path}: {message}."

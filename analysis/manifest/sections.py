@@ -223,6 +223,12 @@ class LimitSettings(Section):
     """JSON file with sigma/g'^2 by mass, relative to the manifest; by default that of the
     simulation"""
 
+    @model_validator(mode="after")
+    def _uses_sidebands(self) -> Self:
+        if self.background == "simulation" and self.sidebands != SidebandSettings():
+            raise ValueError("`sidebands` are used with `background: sidebands` only; say so")
+        return self
+
     def efficiency_uncertainty_at(self, mass: float) -> float:
         """Relative uncertainty of the signal efficiency at a mass in GeV."""
         given = self.efficiency_uncertainty

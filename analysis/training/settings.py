@@ -62,7 +62,7 @@ class TrainingSettings(Section):
     """units of hidden layers"""
     validation_fold: int = Field(4, ge=0, le=4)
     """fold (of 5) that chooses: the best epoch and the cuts"""
-    test_fold: int | None = Field(3, ge=0, le=4)
+    test_fold: int | None = Field(3, ge=0, le=4, validate_default=True)
     """fold (of 5) that judges: everything quoted is measured on it; null to judge by the validation
     fold, as in the paper"""
     device: str = "cpu"

@@ -144,7 +144,7 @@ def _forget(path: str) -> None:
     if path.startswith("root://"):
         import fsspec  # noqa: PLC0415 - slow to import, and only needed here
 
-        with suppress(OSError):
+        with suppress(OSError, ImportError):  # nothing is open without the library
             system, name = fsspec.core.url_to_fs(path, **_source_of(path))
             system.invalidate_cache(name)
 

@@ -11,7 +11,7 @@ from small_data import MASSES, make_events, make_manifest, with_beams, write_ntu
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.processors.datasets import Chunk, DatasetInfo
+from punzinet.processors.datasets import MOMENTA, Chunk, DatasetInfo
 from punzinet.processors.executors import Execution
 from punzinet.processors.numbers import check_efficiencies
 from punzinet.processors.runs.features import run_features
@@ -67,6 +67,8 @@ EVERY = slice(None)
         ("signal", {"weight": ones(6 * N, EVERY, 0)}, {}, "2400 of its 2400 .* no weight"),
         ("tautau", {"weight": ones(900, 7, 1e308)}, {}, "1 of its 900 .* of 1e.30 or more"),
         ("tautau", {"px1": ones(900, EVERY, np.nan)}, {}, r"900 of its 900 .*used \(dropped: mom"),
+        ("tautau", {name: 1e3 * of for name, of in make_events(2, 900).items() if name in MOMENTA},
+         {}, r"900 of its 900 .* m2_recoil that none has at these beams .are momenta in GeV"),
         ("tautau", {"charge1": ones(900), "charge2": ones(900)}, {}, "cannot be used .* charges"),
         ("signal", {}, {"generated": N // 2}, "of 400 usable .* 1 GeV .* efficiency of 2 of 200"),
         ("signal", {}, {"generated": N - 1}, "to 400, an efficiency of 1.003 of 399 gener"),

@@ -123,6 +123,19 @@ def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(t
         ),
         (UNCERTAINTY, {"signal": 0.1}, "signal' is no background of `processes`; give"),
         (UNCERTAINTY, {"tauttau": 0.1}, "tauttau' is no background of `processes`; give"),
+        (MASSES, {"stop": 1, "step": -2}, r"^\S+ `hypotheses.masses.step` .* than 0, not -2\.$"),
+        (MASSES, 3, r"^\S+ `hypotheses.masses` .* valid mapping, not 3.\n.* valid list, not 3\.$"),
+        ("datasets.taupair.files", "a.root", "valid list, not 'a.root'"),
+        ("datasets.taupair.missing", [float("nan")], "`datasets.taupair.missing.0` .*finite"),
+        ("datasets.taupair.mass", 2.0, "`mass` says nothing of tautau"),
+        ("datasets.zprime.luminosity", 2.0, "`luminosity` says nothing of signal"),
+        ("datasets.zprime.generated", {1.0: 10, 2.0: 10, 2.0000001: 9}, "two numbers for one mass"),
+        ("datasets.taupair.branches", {"px2": "q", "py2": "q"}, "q is `px2`.* cannot be `py2`"),
+        ("datasets.taupair.branches", {"pz1": "__event__"}, "is `pz1`.* cannot be `event`"),
+        ("blinding.signal_region", [1000, 2000], "1000, 2000 GeV is beside all .*, 1 to 2 GeV"),
+        ("limits.efficiency_uncertainty", {1000: 0.1}, "1000 GeV is beside all masses"),
+        ("limits.sidebands", {"masked": [2.0]}, "`limits` .*with `background: sidebands` only"),
+        ("training.validation_fold", 3, "test_fold.* cannot both validate and test"),
         ("blinding.fraction", 1, r"`blinding.fraction` \(share of all data .*less than 1"),
         ("blinding.fraction", 0, r"`blinding.fraction` .*greater than 0"),
         ("blinding", {"fraction": 0.1, "signal_region": [1.0, 2.0]}, "not both"),
@@ -192,11 +205,19 @@ def test_a_few_lines_that_stand_for_very_many(tmp_path):
         ("luminosity: 1:30.5", "line 1: `1:30.5` is read as 90.5"),
         ('processes: {signal: "\\ud800"}', "'processes.signal': .* holds half of a character"),
         ("datasets:\n  tau: {process: tautau}\n  tau: {}\n", "line 3: `tau` is given twice"),
+        ("luminosity: {2019: 20, '2019': 30}", "line 1: `2019` is given twice"),
     ],
 )  # fmt: skip
 def test_what_no_setting_means(tmp_path, text, sentence):
     with pytest.raises(InputError, match=sentence):
         load(tmp_path, text)
+
+
+def test_what_datasets_share_may_stand_once(tmp_path):
+    shared = "  ee: {<<: *tau, process: eemumu, luminosity: 7}\nhypotheses:"
+    text = yaml.safe_dump(OWN).replace("taupair:", "taupair: &tau").replace("hypotheses:", shared)
+    tau, other = (load(tmp_path, "\ufeff" + text).datasets[name] for name in ("taupair", "ee"))
+    assert (other.files, other.process, other.luminosity) == (tau.files, "eemumu", 7)
 
 
 def test_no_file_and_no_scale(tmp_path):

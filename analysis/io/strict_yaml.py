@@ -66,7 +66,7 @@ class _StrictLoader(yaml.SafeLoader):
         return number
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        seen = set[Any]()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":  # << gives way to keys beside it
                 continue

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from punzinet.analysis.manifest.datasets import Dataset
 
 READ = ("manifest", "output", "scale")  # options of commands that change no results
-NOT_RUN = "not run"
+NOT_RUN, NOTHING = "not run", "nothing to do"
 FilesArgument = Annotated[list[str], typer.Argument(help="ROOT files, paths or URLs")]
 ToOption = Annotated[
     Path | None,
@@ -62,7 +62,7 @@ def status(context: Context) -> None:
             why += stage.failure(folder)
         failures += [f"{stage.name}: {one}" for one in why]
         state = _state(stage, context, holder, damaged, failed=bool(why))
-        if stage.name in CHAIN or state != NOT_RUN:
+        if stage.name in CHAIN or state not in (NOT_RUN, NOTHING):
             stages.add_row(stage.name, state)
     console.print(stages)
     if chunks.row_count:
@@ -96,7 +96,7 @@ def _state(
     if str(holder.get("stage", "")).split(" ")[0] == stage.name:
         return f"running (process {holder.get('pid')} on {holder.get('host')})"
     if stage.has_run(output):
-        said = ["damaged, see below"]
+        said = ["cannot be told, see below"]
         with _noting(damaged):
             last = stage.of_last_run(context, network=True)
             before = [f"`{one.stage.typed}` is out of date" for one in out_of_date(stage, last)]
@@ -106,7 +106,12 @@ def _state(
     if failed:
         return "failed"
     begun = stage.has_begun(output) or any(output.ledger(stage.name).glob("*.json"))
-    return "cut off; the same command continues" if begun else NOT_RUN
+    if begun:
+        return "cut off; the same command continues"
+    said = [NOT_RUN]
+    with _noting(damaged):
+        said += [NOTHING] * (not stage.wanted(context.manifest))
+    return said[-1]
 
 
 def _incomplete(path: Path) -> list[str]:

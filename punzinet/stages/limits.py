@@ -12,12 +12,13 @@ from punzinet.analysis.types import IntArray
 from punzinet.stages.features import DATA, FEATURES, VARIATIONS, check_unblind
 from punzinet.stages.options import Context, Options, console
 from punzinet.stages.stage import Stage, Written
-from punzinet.stages.train import TRAIN, network_files
+from punzinet.stages.train import BELOW, TRAIN, network_files
 
 if TYPE_CHECKING:
     # Not at run time: pyhf and the like are slow to import.
     from punzinet.analysis.limits.observed import Observation
     from punzinet.analysis.limits.result import Limits
+    from punzinet.plots.report.tables import Table
 
 #: Masses that the table of limits shows, as shares of the way through all of them.
 SHOWN = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
@@ -77,20 +78,30 @@ def _shown(points: IntArray) -> list[int]:
 def _say(expected: "Limits", observation: "Observation | None") -> None:
     """Say what is observed, or else expected, at some masses."""
     from punzinet.plots.report import limits
-    from punzinet.plots.report.tables import in_terminal
 
     if observation is None:
         points = _shown(np.arange(len(expected.mass)))
-        console.print(in_terminal(limits.expected_table(expected, points)))
+        _say_table(limits.expected_table(expected, points))
         return
     seen = {*_shown(np.flatnonzero(observation.hypothesis)), limits.most_significant(observation)}
-    console.print(in_terminal(limits.observed_table(observation, sorted(seen))))
+    _say_table(limits.observed_table(observation, sorted(seen)))
     if observation.luminosity != expected.luminosity:
         console.print(
             f"The data has {observation.luminosity:g} fb⁻¹: what is expected of it is scaled from "
             f"the target of {expected.luminosity:g} fb⁻¹.", soft_wrap=True,
         )  # fmt: skip
     console.print(limits.conclusion(observation), soft_wrap=True)
+
+
+def _say_table(table: "Table") -> None:
+    """Show a table, and say what in it may have to be explained."""
+    from punzinet.plots.report.tables import in_terminal
+
+    console.print(in_terminal(table))
+    if any(cell.text.startswith("<") for row in table.rows for cell in row):
+        console.print(BELOW)
+    if all(row[table.header.index("g′")].text == "–" for row in table.rows):
+        console.print("g′ is known where `limits: {cross_sections: …}` gives those for g′ = 1")
 
 
 def _say_systematics(path: Path, limits: "Limits") -> None:

@@ -83,7 +83,7 @@ class Options:
     )] = Path("data_manifest.yaml")
     output: Annotated[Path, Option("--output", "-o", help="folder of all results")] = Path("output")
     scale: Annotated[str, Option(
-        help="size of the default data, default or paper; none on your own")] = "default"
+        help="size of the default data: default, paper or one of `simulation.scales`")] = "default"
     executor: Annotated[Executor, Option(
         help="where chunks are processed. iterative: this process; futures: one process a worker; "
         "auto: the first for few events, else the second; dask, parsl: also on clusters",

@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,18 +30,19 @@ def run_command(stage: Stage, context: Context) -> None:
 
     InputError if an earlier stage is out of date, another run is at work, or an input is wrong.
     """
+    done: set[str] = set()
     for part in stage.parts(context) if stage.parts else (stage,):
-        _run_part(part, context)
+        _run_part(part, context, done)
 
 
-def _run_part(stage: Stage, context: Context) -> None:
+def _run_part(stage: Stage, context: Context, done: set[str]) -> None:
+    """Run a stage, and others before it; in a dry run those that are `done` only would be."""
     stage.prepare(context)
     if not stage.wanted(context.manifest):
         return
     options = context.options
     try:
-        stale = _stale(stage, context)
-        why = [AGAIN] if stale else reasons(stage, context)
+        stale, why = _stale(stage, context, done)
     except files.InputError as error:
         if not options.dry_run:
             raise
@@ -52,16 +53,24 @@ def _run_part(stage: Stage, context: Context) -> None:
             earlier.stage.prepare(earlier.context)
         its_own = earlier.context.with_options(force=False)
         _run_if_needed(earlier.stage, its_own, earlier.reasons or [AGAIN])
+        done.add(earlier.stage.name)
     _run_if_needed(stage, context, why)
+    done.add(stage.name)
 
 
-def _stale(stage: Stage, context: Context) -> list[OutOfDate]:
-    """Stages that have to run before one; InputError if it is not asked for to run them."""
-    stale = out_of_date(stage, context)
+def _stale(
+    stage: Stage, context: Context, done: Collection[str]
+) -> tuple[list[OutOfDate], list[str]]:
+    """Stages that have to run before one, but for those done, and why it has to run itself.
+
+    InputError if there are any, and it is not asked for to run them.
+    """
+    found = out_of_date(stage, context)
+    stale = [earlier for earlier in found if earlier.stage.name not in done]
     # Of several processes that torchrun started all would run them.
     if stale and (not context.options.upstream or rank_and_count()[1] > 1):
         raise files.InputError(refusal(stage, stale, context))
-    return stale
+    return stale, [AGAIN] if found else reasons(stage, context)
 
 
 def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:

@@ -12,6 +12,9 @@ from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage, Written
 
+#: What tables mean by "<".
+BELOW = "< where no simulated background passes: the largest one not excluded stands for it"
+
 
 def _memory(context: Context) -> Path:
     return context.output.stages / "networks.json"
@@ -84,6 +87,9 @@ def _run(context: Context) -> Written | None:
         table.add_row(name, str(trained.epoch), best, one, f"{cut:.4f}")
     console.print(table)
     console.print("± from the finite simulated sample; windows share events, which it allows for")
+    networks = sensitivity.networks.values()
+    if any(cuts.bound[masses].any() for one in networks for cuts in (one.optimal, one.single)):
+        console.print(BELOW)
     console.print(f"train: networks in {output.network('')}, sensitivity in {output.sensitivity}")
     return written
 

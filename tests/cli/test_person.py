@@ -179,6 +179,8 @@ def test_data_is_blinded_until_unblinding_is_asked_for(folder, ntuples):
     assert "Blinded: only 10 % of the data is seen; --unblind shows all." in said
     assert re.search(r"blinded: not to be seen[^│]*│ +2,[67]\d\d +│ +[89]\d\.", said)
     assert re.search(r"data +│ finished", punzinet("status").output)
+    anew = features("--dry-run", "--output", "other").output
+    assert anew.endswith("data: would run\n  because a stage before it runs again\n")
     assert features("--unblind", "--dry-run").output.splitlines()[1] == "data: would run"
     said = features("--unblind").output
     assert "Unblinded: all of the data is seen." in said

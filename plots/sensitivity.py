@@ -45,7 +45,7 @@ class Curve(NamedTuple):
     mass: FloatArray  # (H,) GeV
     training: BoolArray  # (H,) which masses were trained on
     sigma: FloatArray  # (H,) fb, infinite where nothing is selected
-    error: FloatArray  # (H,) fb, of the finite simulated sample, or the standard error of the mean
+    error: FloatArray  # (H,) fb, of the finite simulated sample, or of the mean over networks
     limit: FloatArray  # (H,) -1 where that is an upper limit, 1 where a lower one, and 0 elsewhere
 
     @classmethod
@@ -53,16 +53,6 @@ class Curve(NamedTuple):
         """Average σ_min behind a cut over networks, at least one."""
         sigma, error, bound = sensitivity.average(networks, cut)
         return cls(sensitivity.mass, sensitivity.training, sigma, error, -1.0 * bound)
-
-    @classmethod
-    def of_ensemble(cls, mass: FloatArray, training: BoolArray, sigma: FloatArray) -> Self:
-        """Average the figure of merit over at least two networks, σ_min (N, H) in fb.
-
-        So one network that finds nothing at some mass counts as much as any other.
-        """
-        fom = np.divide(1.0, sigma, out=np.zeros_like(sigma), where=np.isfinite(sigma))
-        error = fom.std(axis=0, ddof=1) / np.sqrt(len(fom))
-        return cls(mass, training, fom.mean(axis=0), error, 0 * mass).figure_of_merit
 
     @property
     def figure_of_merit(self) -> Self:

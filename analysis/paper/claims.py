@@ -279,13 +279,10 @@ def curve_rows(output: OutputFolder) -> list[CurveRow]:
     if (judged := output.study(MAIN).judgement).exists():
         judgement = Judgement.read(judged)
         mass, statistics = judgement.mass, Statistics({MAIN: judgement})
-        masses = np.eye(len(mass), dtype=bool)
         whose = f"mean of {len(judgement.converged)} networks"
-        measured = (
-            np.array([statistics.measure(statistics.mean_sigma(curve, one)) for one in masses])
-            for curve in OVER
-        )
-        curves = [(m[:, 0], np.hypot(m[:, 1], m[:, 2])) for m in measured]
+        with np.errstate(divide="ignore"):
+            measured = [statistics.measure(1 / statistics.mean(curve)) for curve in OVER]
+        curves = [(sigma, np.hypot(*errors)) for sigma, *errors in measured]
     elif output.sensitivity.exists():
         sensitivity = Sensitivity.read(output.sensitivity)
         mass, networks, whose = sensitivity.mass, sensitivity.networks, "one network"

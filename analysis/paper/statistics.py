@@ -19,11 +19,11 @@ from punzinet.analysis.types import BoolArray, FloatArray
 
 
 class Measured(NamedTuple):
-    """A number with its errors, one standard deviation each; NaN where there is none."""
+    """A number, or several, with errors, one standard deviation each; NaN where there is none."""
 
-    value: float
-    error: float  # from the spread of the networks
-    error_sample: float  # from the finite number of simulated events
+    value: Any
+    error: Any  # from the spread of the networks
+    error_sample: Any  # from the finite number of simulated events
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Statistics:
         self._replicas = min(sizes)
 
     def measure(self, values: FloatArray) -> Measured:
-        """A number with its errors, from its (V,) variants.
+        """A number with its errors, from its (V,) variants; or H numbers, from (V, H).
 
         The error from the networks is that of the jackknife; studies are independent. That from
         the simulation is the root mean square difference of replicas to the value.
@@ -79,10 +79,10 @@ class Statistics:
         value, left_out, replicas = np.split(values, [1, len(values) - self._replicas])
         parts = np.split(left_out, np.cumsum([*self._networks.values()])[:-1])
         with np.errstate(invalid="ignore"):  # what is infinite has no error
-            of_networks = sum((len(p) - 1) * np.var(p) if len(p) > 1 else np.nan for p in parts)
-            of_sample = np.mean((replicas - value) ** 2)
-        errors = (np.sqrt(v) if np.isfinite(v) else np.nan for v in (of_networks, of_sample))
-        return Measured(float(value[0]), *map(float, errors))
+            of_networks = sum((len(p) - 1) * p.var(axis=0) if len(p) > 1 else np.nan for p in parts)
+            of_sample = np.mean((replicas - value) ** 2, axis=0)
+        squares = (np.where(np.isfinite(one), one, np.nan) for one in (of_networks, of_sample))
+        return Measured(value[0], *map(np.sqrt, squares))
 
     def mean(self, curve: str, study: str = MAIN) -> FloatArray:
         """Mean over networks of ``<loss>/<kind>`` of a study, (V, H)."""

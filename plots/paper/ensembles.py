@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from matplotlib.ticker import MaxNLocator
 
 from punzinet.analysis.paper.claims import PUBLISHED, REGIONS, WORST, Effect, common_scale
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.statistics import Claim
+from punzinet.analysis.paper.statistics import Claim, Statistics
 from punzinet.analysis.search import RECOIL
+from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 from punzinet.plots.sensitivity import BCE_OVER_ONE, Curve, ratio_figure
 
@@ -34,32 +36,60 @@ MEANS = {
 SMALL = 6.0
 
 
+@dataclass(frozen=True)
+class Ensembles:
+    """Curves of ensembles by label: (V, H) variants of mean figures of merit, see `Statistics`."""
+
+    main: Judgement
+    statistics: Statistics
+    variants: Mapping[str, FloatArray]
+
+    @property
+    def curves(self) -> dict[str, tuple[Curve, str]]:
+        """σ_min with all errors, and its colour, by label."""
+        curves = [self._curve(fom).figure_of_merit for fom in self.variants.values()]
+        return dict(zip(self.variants, zip(curves, COLOURS, strict=False), strict=True))
+
+    @property
+    def ratios(self) -> list[Curve]:
+        """The first σ_min over each of the others, without the errors that they share."""
+        first, *others = self.variants.values()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = [np.where(fom * first > 0, fom / first, np.nan) for fom in others]
+        return [self._curve(ratio) for ratio in found]
+
+    def _curve(self, values: FloatArray) -> Curve:
+        mass, training = self.main.mass, self.main.training
+        value, *errors = self.statistics.measure(values)
+        return Curve(mass, training, value, np.hypot(*errors), 0 * mass)
+
+
 def ensembles_figure(
-    curves: Mapping[str, Curve], ratio_label: str, *, luminosity: float, merit: bool
+    shown: Ensembles, ratio_label: str, *, luminosity: float, merit: bool
 ) -> Figure:
-    """Draw means over networks with their standard errors, and below ratios of the first to others.
+    """Draw means over networks, and below ratios of the first to others.
 
-    Of at least two curves by label, the figure of merit is drawn, or σ_min; the ratio is that of
-    σ_min. The luminosity is in fb^-1.
+    Errors are those of the mean and of the simulated sample. Of at least two curves, the figure of
+    merit is drawn, or σ_min; the ratio is that of σ_min. The luminosity is in fb^-1.
     """
-    drawn = dict(zip(curves, zip(curves.values(), COLOURS, strict=False), strict=True))
-    (first, _), *others = drawn.values()
-    ratios = [(first.over(curve), colour) for curve, colour in others]
-    return ratio_figure(drawn, ratios, ratio_label, luminosity, RECOIL.parameter, merit=merit)
+    ratios = list(zip(shown.ratios, COLOURS[1:], strict=False))
+    return ratio_figure(
+        shown.curves, ratios, ratio_label, luminosity, RECOIL.parameter, merit=merit
+    )
 
 
-def published_figure(bce: Curve, punzi: Curve, *, luminosity: float) -> Figure:
+def published_figure(shown: Ensembles, *, luminosity: float) -> Figure:
     """Draw our σ_min, of best cuts and of one, with published points on an arbitrary scale."""
-    scale = common_scale(bce.mass, bce.sigma, punzi.sigma)
+    drawn = shown.curves
+    scale = common_scale(shown.main.mass, *(curve.sigma for curve, _ in drawn.values()))
     mass, *published = np.array(PUBLISHED).T
     coloured = zip(published, COLOURS, strict=False)
     points = [Line2D(mass, scale * y, color=colour, **POINTS) for y, colour in coloured]
     points.append(Line2D([], [], color="black", label=f"published × {scale:.2f} fb", **POINTS))
     below = [Line2D(mass, published[0] / published[1], color=style.RED, **POINTS)]
-    ours = {"BCE, best cuts": (bce, COLOURS[0]), "Punzi-net, one cut": (punzi, COLOURS[1])}
-    ratios = [(bce.over(punzi), "#333333")]
+    ratios = [(ratio, "#333333") for ratio in shown.ratios]
     about = BCE_OVER_ONE, luminosity, RECOIL.parameter
-    return ratio_figure(ours, ratios, *about, points=points, below=below)
+    return ratio_figure(drawn, ratios, *about, points=points, below=below)
 
 
 @style.style()

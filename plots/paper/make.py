@@ -15,13 +15,14 @@ from punzinet.analysis.manifest.sections import MASS_TOLERANCE
 from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.paper.claims import Effect
 from punzinet.analysis.paper.judgement import Judgement
+from punzinet.analysis.paper.statistics import Statistics
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
 from punzinet.analysis.search import RECOIL
 from punzinet.plots import style
 from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
 from punzinet.plots.paper import ensembles
+from punzinet.plots.paper.ensembles import Ensembles
 from punzinet.plots.paper.network import feature_space_figure, network_figure
-from punzinet.plots.sensitivity import Curve
 from punzinet.plots.training_history import COLUMNS, Evolution, loss_evolution_figure, read_history
 
 SHOWN = 0  # number of the network that is shown where figures show one
@@ -63,28 +64,29 @@ def _figures(
     yield "fig1_network", network_figure(networks["punzi"])
     yield "fig2_loss", loss_evolution_figure(_evolutions(output, studies))
 
-    def mean(loss: str, kind: str, study: Judgement = main) -> Curve:
-        return Curve.of_ensemble(main.mass, main.training, study.sigma(loss, kind))
-
-    best = {"BCE": mean("bce", "best_own")}
+    statistics = Statistics({n: judged[n] for n in (MAIN, UNBATCHED) if n in judged})
+    mean = statistics.mean
+    own = {"BCE": mean("bce/best_own")}
     if UNBATCHED in judged:
-        best["Punzi-net, no batches"] = mean("punzi", "best_own", judged[UNBATCHED])
-    best[f"Punzi-net, {studies[0].label}"] = mean("punzi", "best_own")
-    single = {"BCE, best cuts": mean("bce", "best"), "Punzi-net, one cut": mean("punzi", "single")}
+        own["Punzi-net, no batches"] = mean("punzi/best_own", UNBATCHED)
+    own[f"Punzi-net, {studies[0].label}"] = mean("punzi/best_own")
+    one = {"BCE, best cuts": mean("bce/best"), "Punzi-net, one cut": mean("punzi/single")}
+    best, single = (Ensembles(main, statistics, variants) for variants in (own, one))
     of_sigma = "(ratio of $\\sigma_\\mathrm{min}$)"
-    for name, curves, merit, ratio in (
+    for name, compared, merit, ratio in (
         ("fig3_figure_of_merit", best, True, f"BCE / Punzi-net\n{of_sigma}"),
         ("fig4_sensitivity", best, False, "BCE / Punzi-net\n(ratio)"),
         ("fig7_single_cut", single, True, f"BCE / one cut\n{of_sigma}"),
     ):
-        yield name, ensembles.ensembles_figure(curves, ratio, luminosity=luminosity, merit=merit)
+        figure = ensembles.ensembles_figure(compared, ratio, luminosity=luminosity, merit=merit)
+        yield name, figure
     for name, rows, content in (
         ("fig5_signal_output", events.signal, style.EFFICIENCY),
         ("fig6_background_output", ~events.signal, style.BACKGROUND),
     ):
         panels = _outputs(networks, main, events[rows], content)
         yield name, outputs_figure(panels, luminosity=luminosity, variable=RECOIL.variable)
-    yield "published", ensembles.published_figure(*single.values(), luminosity=luminosity)
+    yield "published", ensembles.published_figure(single, luminosity=luminosity)
     yield "discontinuities", ensembles.discontinuities_figure(main, SHOWN, luminosity=luminosity)
 
 

@@ -39,17 +39,6 @@ def test_several_networks_give_mean_and_standard_error(make):
     assert any(np.array_equal(line.get_ydata(), curve.sigma) for line in drawn)
 
 
-def test_an_ensemble_is_averaged_in_its_figure_of_merit():
-    sigma = 2 + np.random.default_rng(4).random((5, 87))
-    sigma[0, -1] = np.inf
-    fom = np.where(np.isfinite(sigma), 1 / sigma, 0)
-    curve = Curve.of_ensemble(np.arange(87.0), np.ones(87, bool), sigma)
-    np.testing.assert_allclose(curve.sigma, 1 / fom.mean(axis=0))
-    inverse = curve.figure_of_merit
-    np.testing.assert_allclose(inverse.sigma, fom.mean(axis=0))
-    np.testing.assert_allclose(inverse.error, fom.std(axis=0, ddof=1) / np.sqrt(5))
-
-
 def test_windows_in_which_nothing_passes_are_limits(make, check):
     sensitivity = make.sensitivity(np.random.default_rng(1), names=("bce-00", "punzi-00"))
     bce, punzi = (sensitivity.networks[name] for name in ("bce-00", "punzi-00"))

@@ -8,12 +8,13 @@ from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.paper.claims import REGIONS, WORST, Effect
 from punzinet.analysis.paper.judgement import Judgement, bin_edges
-from punzinet.analysis.paper.statistics import Claim, Measured
+from punzinet.analysis.paper.statistics import Claim, Measured, Statistics
+from punzinet.analysis.paper.studies import MAIN
 from punzinet.analysis.search import RECOIL
 from punzinet.plots.network_output import Cuts, outputs_figure
 from punzinet.plots.paper import ensembles
+from punzinet.plots.paper.ensembles import Ensembles
 from punzinet.plots.paper.network import feature_space_figure, isosurface, network_figure
-from punzinet.plots.sensitivity import Curve
 from punzinet.plots.training_history import loss_evolution_figure
 
 RNG = np.random.default_rng(4)
@@ -26,11 +27,17 @@ RECIPES = (
 )
 
 
-def ensemble(factor: float) -> Curve:
-    """Five networks; one of them finds nothing at the heaviest mass."""
-    sigma = factor * (2 + (MASS - 4) ** 2) * np.exp(RNG.normal(0, 0.05, (5, 87)))
-    sigma[0, -1] = np.inf
-    return Curve.of_ensemble(MASS, np.arange(87) % 2 == 0, sigma)
+def ensemble(**factors) -> Ensembles:
+    """Five networks a curve, judged by the same samples; one finds nothing at the heaviest mass."""
+    common = np.exp(RNG.normal(0, 0.1, (1, 400, 87)))
+    arrays = {}
+    for name, factor in factors.items():
+        sigma = factor * (2 + (MASS - 4) ** 2) * np.exp(RNG.normal(0, 0.05, (5, 87)))
+        sigma[0, -1] = np.inf
+        arrays |= {f"{name}/sigma": sigma, f"{name}/replicas": sigma[:, None] * common}
+    main = Judgement(MASS, np.arange(87) % 2 == 0, np.ones(5, bool), arrays)
+    statistics = Statistics({MAIN: main})
+    return Ensembles(main, statistics, {name: statistics.mean(name) for name in factors})
 
 
 def evolutions():
@@ -68,15 +75,15 @@ def effects() -> list[Effect]:
 def figures(make):
     network = PunziNet(FEATURES, np.zeros(4), np.full(4, 3.0), rng=np.random.default_rng(2))
     seen = make.outputs(RNG, MASS, 5000, signal=True), Cuts(MASS, RNG.normal(0, 1, 87), 0.3)
-    curves = {"BCE": ensemble(1.2), "no batches": ensemble(1.1), "batch": ensemble(1.0)}
+    three, two = ensemble(BCE=1.2, none=1.1, batch=1.0), ensemble(BCE=1.2, batch=1.0)
     signals = {m: RNG.uniform(0, 3, (900, 4)) for m in (1.1, 4.5, 6.9)}
     return {
         "network": network_figure(network),
         "loss": loss_evolution_figure(evolutions()),
-        "ensembles": ensembles.ensembles_figure(curves, "ratio", luminosity=50.0, merit=True),
+        "ensembles": ensembles.ensembles_figure(three, "ratio", luminosity=50.0, merit=True),
         "outputs": outputs_figure({"BCE": seen}, luminosity=50.0, variable=RECOIL.variable),
         "feature_space": feature_space_figure(network, -0.2, signals),
-        "published": ensembles.published_figure(curves["BCE"], curves["batch"], luminosity=50.0),
+        "published": ensembles.published_figure(two, luminosity=50.0),
         "discontinuities": ensembles.discontinuities_figure(judgement(), 0, luminosity=50.0),
         "variations": ensembles.variations_figure(effects()),
     }
@@ -90,6 +97,18 @@ def test_what_every_figure_says(figures, check):
 @pictured("ensembles", "discontinuities")
 def test_a_figure_looks_as_it_did(figures, name):
     return figures[name]
+
+
+def test_errors_are_those_of_networks_and_sample_and_a_ratio_has_not_what_both_share():
+    shown = ensemble(BCE=1.2, batch=1.0)
+    (curve, _), _ = shown.curves.values()
+    (ratio,) = shown.ratios
+    for one, expected in (
+        (curve, np.hypot(0.1, 0.05 / np.sqrt(5))),
+        (ratio, 0.05 * np.sqrt(2 / 5)),
+    ):
+        relative = (one.error / one.sigma)[:-1]
+        assert np.sqrt(np.mean(relative**2)) == pytest.approx(expected, rel=0.1)
 
 
 def test_spikes_of_the_training_loss_leave_the_axis(figures):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+import scipy
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, punzi_numerator
 from punzinet.analysis.io.compiled import njit
@@ -153,7 +153,7 @@ def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> 
     if finite.sum() < 2:
         return np.full(len(wanted), cut[finite][0] if finite.any() else np.inf)
     inside = np.clip(wanted, mass[finite][0], mass[finite][-1])
-    cuts: FloatArray = PchipInterpolator(mass[finite], cut[finite])(inside)
+    cuts: FloatArray = scipy.interpolate.PchipInterpolator(mass[finite], cut[finite])(inside)
     return cuts
 
 

@@ -182,6 +182,8 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     # Forked where that is safe, it has all modules; threads of torch or pyarrow it does not touch.
     method = "fork" if sys.platform == "linux" else "spawn"
     about = os.getpid(), SETTINGS.get()
+    for suffix in SETTINGS.get().formats:  # imports what formats need once for both processes
+        Figure().savefig(BytesIO(), format=suffix)
     pool = ProcessPoolExecutor(1, get_context(method), _begin_process, about)
     gc.disable()  # collecting looks at a million objects of figures again and again, in forks too
     try:
@@ -203,6 +205,16 @@ def _begin_process(parent: int, settings: FigureSettings) -> None:
     SETTINGS.set(settings)
 
 
+def _keep_labels(figure: Figure) -> None:
+    """Leave labels where they are, lest every format measures all numbers to place them again."""
+    for axes in figure.axes:
+        title = axes.title  # those beside it stay as well
+        axes.set_title(title.get_text(), y=title.get_position()[1], size=title.get_fontsize())
+        for axis in (axes.xaxis, axes.yaxis):
+            place = axis.label.get_transform().transform(axis.label.get_position())
+            axis.set_label_coords(*axes.transAxes.inverted().transform(place))
+
+
 @style()
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure in every format, each whole or not at all, with the same bytes each time.
@@ -218,6 +230,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         figure.align_ylabels()
         if (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)
+            _keep_labels(figure)
         figure.set_layout_engine(None)  # with one, or "none", each format would draw twice
         for suffix in SETTINGS.get().formats:
             # Through memory: matplotlib loses the error of a full disk behind one of its own.

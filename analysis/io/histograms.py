@@ -140,6 +140,12 @@ def read_spectrum(
     return _stack(backgrounds, own), dict(sorted(signals.items()))
 
 
+def read_backgrounds(path: Path, stage: str, quantity: Quantity) -> Hist[Any]:
+    """Read what `read_spectrum` gives first, without the many signals."""
+    found = _read_histograms(path, f"{stage}/{quantity.name}", recursive=False)
+    return _stack(found, spectrum_axis(quantity))
+
+
 def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], Hist[Any]]:
     """Read what is compared of one variable: the mass that is searched in, or a feature.
 
@@ -166,12 +172,14 @@ def read_peaks(path: Path) -> list[Hist[Any]]:
     return [found[mass] for mass in sorted(found, key=float)]
 
 
-def _read_histograms(path: Path, folder: str, command: str = "select") -> Spectra:
+def _read_histograms(
+    path: Path, folder: str, command: str = "select", *, recursive: bool = True
+) -> Spectra:
     try:
         # A path would be taken for an address: what is before `::` in it, or a home before `/`.
         with path.open("rb") as source, uproot.open(source) as file:
             inside = file[folder]
-            names = inside.keys(cycle=False, filter_classname="TH*D")
+            names = inside.keys(recursive=recursive, cycle=False, filter_classname="TH*D")
             "".join(names).encode()  # damaged ones may be no text
             return {name: inside[name].to_hist() for name in sorted(names)}
     except Exception as error:  # whatever damage does to a ROOT file

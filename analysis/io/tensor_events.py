@@ -74,7 +74,8 @@ def read_tensor_events(folder: Path, search: Search) -> TensorEvents:
             "`punzinet features --force` again."
         ) from error
     features = np.column_stack([table[name].to_numpy() for name in names])
-    process = np.array(table["process"].cast(pa.string()).to_pylist(), dtype=str)
+    coded = table["process"].combine_chunks().dictionary_encode()
+    process = np.array(coded.dictionary.to_pylist(), dtype=str)[coded.indices.to_numpy()]
     mass = table["mass"].fill_null(np.nan).to_numpy()
     others = (table[name].to_numpy() for name in (variable, "weight", "fold"))
     return TensorEvents(search, features, process, mass, *others)

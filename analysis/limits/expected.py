@@ -17,8 +17,8 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from scipy.special import gammaincc, gammaincinv, gammaln, ndtr, ndtri
-from scipy.stats import qmc
 
 from punzinet.analysis.limits.binned import expected_limits
 from punzinet.analysis.limits.model import CountingExperiment, interpolated
@@ -174,5 +174,5 @@ def systematic_names(experiment: CountingExperiment) -> list[str]:
 @cache
 def _sobol(dimensions: int, points_log2: int) -> FloatArray:
     """Evenly spread points in the unit cube, (2^k, d), by Sobol's sequence."""
-    points = qmc.Sobol(dimensions, rng=np.random.default_rng(0)).random_base2(points_log2)
-    return np.asarray(points).clip(1e-12, 1 - 1e-12)
+    sobol = scipy.stats.qmc.Sobol(dimensions, rng=np.random.default_rng(0))
+    return np.asarray(sobol.random_base2(points_log2)).clip(1e-12, 1 - 1e-12)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from punzinet.analysis.io.files import read_result
-from punzinet.analysis.io.histograms import STAGES, read_spectrum, spectrum_axis
+from punzinet.analysis.io.histograms import STAGES, read_backgrounds, spectrum_axis
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
@@ -135,7 +135,7 @@ def _spectrum(histograms: Path, quantity: Quantity) -> dict[str, Any]:
     edges = spectrum_axis(quantity).edges
     result: dict[str, Any] = {"low": float(edges[0]), "high": float(edges[-1])}
     for stage in STAGES:
-        backgrounds, _ = read_spectrum(histograms, stage, quantity)
+        backgrounds = read_backgrounds(histograms, stage, quantity)
         contents = zip(backgrounds.axes["process"], backgrounds.values(), strict=True)
         result[stage] = {name: _rounded(content, 5) for name, content in contents}
     return result

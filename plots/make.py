@@ -27,11 +27,16 @@ from punzinet.analysis.simulation.published import WEIGHTED_SIGMAS
 from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra, style
+from punzinet.plots.limits import (
+    example,
+    limits_figure,
+    p_value_figure,
+    shape_fit_figure,
+    shape_gain_figure,
+)
 from punzinet.plots.network_output import TOLERANCE, Cuts, Outputs, outputs_figure
-from punzinet.plots.observed import p_value_figure
 from punzinet.plots.report.lookup import read_yields
-from punzinet.plots.sensitivity import figure_of_merit_figure, limits_figure, sigma_min_figure
-from punzinet.plots.shape import example, shape_fit_figure, shape_gain_figure
+from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
 from punzinet.plots.training_history import Phase, history_figure, read_history
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
@@ -51,8 +56,8 @@ def make_plots(
     network: str,
     *,
     limits: bool,
-    observed: bool = False,
-    shape: bool = False,
+    observed: bool,
+    shape: bool,
 ) -> list[Path]:
     """Draw all figures, with outputs and history of a network, and return the files written.
 

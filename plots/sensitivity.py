@@ -1,4 +1,4 @@
-"""σ_min, the figure of merit (Fig. 3, 4, 7) and expected upper limits against the mass."""
+"""σ_min and the figure of merit (Fig. 3, 4, 7) against the mass."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self
@@ -8,15 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from punzinet.analysis.limits.coupling import PublishedLimit
-from punzinet.analysis.limits.observed import Observation
-from punzinet.analysis.limits.result import Limits
-from punzinet.analysis.search import Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.plots import style
-from punzinet.plots.coupling import draw_marks, draw_published
-from punzinet.plots.observed import observed_name
 
 Cut = Literal["optimal", "single", "half"]
 #: Label, loss of the networks, their cut, and colour of each curve.
@@ -30,13 +24,6 @@ BCE_OVER_ONE = "BCE / one cut\n(ratio)"
 LIMIT_MARKERS = {-1: "v", 1: "^"}
 OPEN: dict[str, Any] = {"linestyle": "", "markersize": 4, "markerfacecolor": "white", "zorder": 4}
 UNSEEN = "no background"
-#: Label, selection and method, colour and dash of each limit.
-LIMIT_LINES: tuple[tuple[str, str, str, str, Any], ...] = (
-    ("one cut, exact sums", "single", "counting", "black", "-"),
-    ("one cut, asymptotic", "single", "asymptotic", style.RED, style.DOTTED),
-    ("BCE, best cut per mass", "best", "counting", style.ORANGE, style.DASHED),
-)
-INNER, OUTER = "#7fb6e6", "#d3e5f5"  # ±1σ and ±2σ, told apart without colour by their lightness
 
 
 class Curve(NamedTuple):
@@ -197,69 +184,3 @@ def _draw_curve(
     for sign, marker in LIMIT_MARKERS.items():
         rows = finite & (curve.limit == sign)
         axes.plot(curve.mass[rows], curve.sigma[rows].clip(*ends), marker, color=colour, **OPEN)
-
-
-@style.style()
-def limits_figure(
-    limits: Limits | Observation,
-    search: Search,
-    *,
-    coupling: bool,
-    published: Sequence[PublishedLimit] = (),
-    resolution: FloatArray | None = None,
-    label: str = "",
-) -> Figure:
-    """Draw bands of the single cut and all limits as lines, on σ(e⁺e⁻ → μ⁺μ⁻Z′)·B.
-
-    Or on the coupling g′ of a Z′ that only decays as the search has it; one has to be known. Of an
-    observation, the lines are what is observed and expected, and the label says of which events.
-    Published limits on the same are drawn as well, and marks of g′ in L_μ − L_τ if there is a
-    resolution of the mass, (H,) in GeV.
-    """
-    quantity = f"{search.cross_section} [fb]"
-    if coupling:
-        quantity = rf"$g'$  for $\mathcal{{B}}({search.decay})=1$"
-
-    def drawable(values: FloatArray) -> FloatArray:
-        """(5, H) ends of the bands and the median between them, of limits (H, 5) in fb."""
-        drawn = limits.coupling(values) if coupling else values
-        return np.where(np.isfinite(drawn), drawn, np.nan).T
-
-    lines: list[tuple[Any, ...]]  # label, limits (H,), effective events (H,), colour and dash
-    if isinstance(limits, Observation):
-        bands, effective = drawable(limits.expected), limits.effective_events
-        lines = [
-            (observed_name(limits), drawable(limits.limit), np.ones(len(effective)), "black", "-"),
-            ("expected (median)", bands[2], effective, "black", style.DASHED),
-        ]
-    else:
-        bands = drawable(limits.selections["single"].counting)
-        lines = [
-            (name, drawable(getattr(one, method))[2], one.effective_events, *look)
-            for name, key, method, *look in LIMIT_LINES
-            if (one := limits.selections.get(key)) is not None
-        ]
-    figure, axes = style.new_figure(0.9)
-    drawn, unseen = [bands.ravel()], []
-    for name, values, effective, colour, dash in lines:
-        drawn.append(values)
-        axes.plot(limits.mass, values, color=colour, linestyle=dash, label=name)
-        unseen.append(np.where(effective == 0, values, np.nan))
-    for n, colour in ((1, INNER), (2, OUTER)):
-        look = {"color": colour, "linewidth": 0, "zorder": 2 - n}
-        name = rf"expected $\pm {n}\sigma$"
-        axes.fill_between(limits.mass, bands[2 - n], bands[2 + n], label=name, **look)
-    if np.isfinite(unseen).any():
-        points = np.tile(limits.mass, len(unseen)), np.ravel(unseen)
-        axes.plot(*points, color="black", marker="v", label=UNSEEN, **OPEN)
-    limited = "coupling" if coupling else "cross_section"
-    shown = [one for one in published if one.quantity == limited]
-    drawn += draw_published(axes, shown, limits.mass, limits.confidence_level)
-    style.log_axis(axes, *style.finite_range(*drawn))
-    if coupling and resolution is not None:
-        draw_marks(axes, limits.mass, resolution)
-    axes.set_ylabel(f"{100 * limits.confidence_level:g} % CL upper limit on\n{quantity}")
-    style.add_legend(axes, 2)
-    style.mass_axis(axes, limits.mass, search.parameter)
-    style.add_label(axes, limits.luminosity, label)
-    return figure

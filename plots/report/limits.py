@@ -1,13 +1,16 @@
-"""Limits as tables, and in words what is observed."""
+"""Limits and systematic effects as tables, and in words what is observed."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
-from punzinet.analysis.manifest.datasets import DATA
+from punzinet.analysis.limits.systematics import parse_systematics
+from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS
+from punzinet.analysis.types import FloatArray
 from punzinet.plots.report.tables import Table, below, make_table, number, with_error
 
 COMPATIBLE = 0.05  # global p-value above which nothing is remarkable
@@ -15,6 +18,12 @@ EVIDENCE = 0.00135  # and the one of three sigmas, below which background alone 
 #: Limits are exact Poisson sums where not said, BCE at its best cuts.
 EXPECTED = ("m [GeV]", "background", "−1σ", "median", "+1σ", "g′", "asymptotic", "BCE")
 OBSERVED = ("m [GeV]", "count", "background", "limit", "median", "g′", "p-value", "σ")
+POOR = 0.05  # statistical error of a factor that is worth a word
+SYSTEMATIC = ("parameter", "m [GeV]", "background [%]", "efficiency [%]", "limit [%]")
+EFFECTS = (
+    "Systematic effects behind the single cut, one sigma up and down, and what they add to the "
+    "median expected limit"
+)
 
 
 def expected_table(limits: Limits, points: Iterable[int] | None = None) -> Table:
@@ -95,3 +104,25 @@ def conclusion(observation: Observation) -> str:
 def _probability(value: float) -> str:
     """A p-value, which may be smaller than any number."""
     return number(value, 2) if value else "< 10⁻³⁰⁰"
+
+
+def systematics_tables(content: Any, points: Iterable[int] | None = None) -> list[Table]:
+    """What each parameter does at some masses, by default at all, of systematics.json."""
+    mass, parameters = parse_systematics(content)
+    shown = [*range(len(mass))] if points is None else [*points]
+    rows = [
+        [name, f"{mass[i]:g}", _change(one.background[:, i]),
+         _change(one.factor[SIGNAL_PROCESS][:, i]), f"{100 * one.impact[i]:+.2f}"]
+        for name, one in parameters.items() for i in shown
+    ]  # fmt: skip
+    unknown = [
+        f"{name} on {process} (± {100 * error.max():.0f} %)"
+        for name, one in parameters.items()
+        for process, error in one.error.items() if error.max() > POOR
+    ]  # fmt: skip
+    poor = f". Too few varied events know the effect of {', '.join(unknown)}" if unknown else ""
+    return [make_table(f"{EFFECTS}{poor}", SYSTEMATIC, rows)]
+
+
+def _change(factors: FloatArray) -> str:
+    return " / ".join(f"{100 * (factor - 1):+.1f}" for factor in factors)

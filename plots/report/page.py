@@ -20,9 +20,8 @@ from punzinet.analysis.observables import Quantity
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report import tables
-from punzinet.plots.report.limits import expected_table, observed_tables
+from punzinet.plots.report.limits import expected_table, observed_tables, systematics_tables
 from punzinet.plots.report.lookup import lookup_data
-from punzinet.plots.report.systematics import systematics_tables
 from punzinet.plots.report.tables import below, number, plain_label
 
 TEMPLATES = Path(__file__).parent / "templates"

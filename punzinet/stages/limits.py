@@ -105,7 +105,7 @@ def _say_table(table: "Table") -> None:
 
 
 def _say_systematics(path: Path, limits: "Limits") -> None:
-    from punzinet.plots.report.systematics import systematics_tables
+    from punzinet.plots.report.limits import systematics_tables
     from punzinet.plots.report.tables import in_terminal
 
     points = _shown(np.arange(len(limits.mass)))

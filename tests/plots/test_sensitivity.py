@@ -1,15 +1,9 @@
-"""Curves of networks against the mass, and bands of upper limits."""
+"""Curves of networks against the mass."""
 
 import numpy as np
-import pytest
 
-from punzinet.analysis.limits.coupling import PublishedLimit
-from punzinet.analysis.limits.result import Limits, SelectionLimits
-from punzinet.analysis.search import RECOIL
 from punzinet.plots import sensitivity as plots
 from punzinet.plots.sensitivity import Curve, sigma_min_figure
-
-MASS = np.array([1.0, 2.0, 3.0, 4.0])
 
 
 def test_trained_masses_are_circles_and_others_triangles(figures):
@@ -66,55 +60,3 @@ def test_axes_follow_what_is_measured_and_limits_beyond_stand_at_their_ends(make
             y for y in axes.lines if y.get_markerfacecolor() == "white" and len(y.get_xdata())
         )
         assert low < limit.get_ydata()[0] < high
-
-
-@pytest.mark.parametrize("coupling", [False, True])
-def test_limits_are_inside_and_named_and_unknown_ones_leave_a_gap(check, *, coupling):
-    bands = np.outer([2.0, 0.5, 0.6, np.inf], [0.5, 0.7, 1.0, 1.4, 2.0])
-    one = SelectionLimits("punzi-00", MASS, MASS, np.arange(4), bands, 1.1 * bands)
-    training, ratio = np.array([True, False] * 2), np.array([4.0e4, 100.0, np.nan, 100.0])
-    limits = Limits(MASS, training, 50.0, 0.9, ratio, {"single": one, "best": one})
-    figure = plots.limits_figure(limits, RECOIL, coupling=coupling)
-    said = check(figure)
-    assert "90 % CL" in said
-    assert "BCE" in said
-    (axes,), (legend,) = figure.axes, figure.legends
-    assert sum("sigma" in text.get_text() for text in legend.get_texts()) == 2
-    assert axes.get_yscale() == "log"
-    *lines, unseen = axes.lines
-    assert unseen.get_label() == "no background"
-    assert np.isfinite(unseen.get_ydata()).nonzero()[0].tolist() == [0, 4, 8]
-    drawn = np.array([line.get_ydata() for line in lines], dtype=float)
-    assert np.isfinite(drawn[0]).tolist() == [True, True, not coupling, False]
-    low, high = axes.get_ylim()
-    assert low < np.nanmin(drawn) <= np.nanmax(drawn) < high
-
-
-@pytest.mark.parametrize("strength", [1.0, 1e-6])
-def test_limits_stand_beside_published_ones_and_marks_within_reach(check, make, strength):
-    windows = make.windows()
-    mass = windows.mass
-    bands = np.outer(strength * np.geomspace(3, 40, len(mass)), [0.5, 0.7, 1.0, 1.4, 2.0])
-    one = SelectionLimits("punzi-00", mass, mass, mass, bands, bands)
-    limits = Limits(mass, windows.training, 50.0, 0.9, 6e5 * np.exp(-1.4 * mass), {"single": one})
-    about = {"source": "a paper", "confidence_level": 0.95}
-    cases = ("coupling", [8.0]), ("coupling", [0.05, 1.0, 2.0, 9.5]), ("cross_section", [1.0, 2.0])
-    published = [
-        PublishedLimit(
-            label=f"number {i}", quantity=of, mass=m, limit=[0.3, 0.1, 0.2, 50.0][: len(m)], **about
-        )
-        for i, (of, m) in enumerate(cases)
-    ]
-    seen = {"published": published, "resolution": windows.resolution}
-    figure = plots.limits_figure(limits, RECOIL, coupling=True, **seen)
-    said = check(figure)
-    assert "number 1, 95 % CL" in said
-    assert "number 2" not in said
-    assert figure.axes[0].get_ylim()[1] < 50  # a number at another mass needs no room
-    # An ending that is far above all limits and a band far above would only squeeze them.
-    for mark in ("width", "4\\pi", "g-2"):
-        assert (mark in said) == (strength == 1 or mark != "4\\pi"), mark
-    alone = check(plots.limits_figure(limits, RECOIL, coupling=False, **seen))
-    assert "number 2, 95 % CL" in alone
-    assert "number 1" not in alone
-    assert "g-2" not in alone

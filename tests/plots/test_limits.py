@@ -1,0 +1,151 @@
+"""Limits that are expected and observed, local p-values, and fits of the shape."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pictures import pictured
+from scipy.stats import norm
+
+from punzinet.analysis.limits.coupling import PublishedLimit
+from punzinet.analysis.limits.result import Limits, SelectionLimits
+from punzinet.analysis.limits.shape import ShapeLimits
+from punzinet.analysis.search import RECOIL
+from punzinet.plots import style
+from punzinet.plots.limits import (
+    STRENGTH,
+    example,
+    limits_figure,
+    p_value_figure,
+    shape_fit_figure,
+    shape_gain_figure,
+)
+
+MASS = np.array([1.0, 2.0, 3.0, 4.0])
+BANDS = np.outer([1.0, 2.0, 4.0, np.inf], [0.5, 0.7, 1.0, 1.4, 2.0])
+FITS = ShapeLimits(
+    "punzi-00", 50.0, 0.9, MASS, 1.5 * BANDS, BANDS,
+    [[0.0, 2.0], [3.0, 3.5, 4.0, 5.0], [8.0, 10.0], []],
+)  # fmt: skip
+SAMPLES = [
+    {"name": "signal", "data": [1.0, 8.0, 1.0], "modifiers": []},
+    {
+        "name": "tautau",
+        "data": [4.0, 5.0, 9.0],
+        "modifiers": [{"name": "statistics_tautau", "type": "shapesys", "data": [1.0, 1.0, 1.0]}],
+    },
+    {"name": "unseen", "data": [0.0, 1.0, 0.0], "modifiers": []},
+]
+LABEL = f"Pseudo-data ({style.OWN_LABEL})"
+
+
+@pictured("observed_p_value", "observed_cross_section")
+def test_a_figure_looks_as_it_did(make, name):
+    if name == "observed_p_value":
+        return p_value_figure(make.observation(), RECOIL, LABEL)
+    return limits_figure(make.observation(), RECOIL, coupling=False, label=LABEL)
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_p_values_are_drawn_at_all_points_with_sigmas_and_the_global_one(make, check, *, found):
+    one = make.observation(global_p_value=0.0012 if found else 0.0)
+    figure = p_value_figure(one, RECOIL, LABEL)
+    said = check(figure)
+    assert ("global p-value 0.0012 ± 0.0003" if found else "global p-value < 0.0003") in said
+    assert "(10,000 pseudo-experiments)" in said
+    assert "injected: 30 fb at 2.5 GeV" in said
+    axes, right = figure.axes
+    all_points, tested, between, injected, *_ = axes.lines
+    np.testing.assert_array_equal(all_points.get_ydata(), one.p_value)
+    np.testing.assert_array_equal(tested.get_xdata(), one.mass[one.hypothesis])
+    np.testing.assert_array_equal(between.get_ydata(), one.p_value[~one.hypothesis])
+    assert set(injected.get_xdata()) == {2.5}
+    np.testing.assert_allclose(right.get_yticks(), norm.sf([1, 2, 3, 4, 5]))
+    assert right.get_ylim() == axes.get_ylim()
+    low, high = axes.get_ylim()
+    assert low < min(one.p_value.min(), norm.sf(5)) < 1 < high
+    assert pickle.loads(pickle.dumps(figure))  # noqa: S301 - other processes save figures
+
+
+@pytest.mark.parametrize("source", ["data", "pseudo-data"])
+def test_observed_limits_lie_over_their_bands(make, check, source):
+    one = make.observation(source=source)
+    figure = limits_figure(one, RECOIL, coupling=False, label=LABEL)
+    check(figure)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    named = "observed" + " (pseudo-data)" * (source != "data")
+    assert names[:2] == [named, "expected (median)"]
+    observed, median, *_ = figure.axes[0].lines
+    np.testing.assert_array_equal(observed.get_ydata(), one.limit)
+    np.testing.assert_array_equal(median.get_ydata(), one.expected[:, 2])
+
+
+@pytest.mark.parametrize("coupling", [False, True])
+def test_limits_are_inside_and_named_and_unknown_ones_leave_a_gap(check, *, coupling):
+    bands = np.outer([2.0, 0.5, 0.6, np.inf], [0.5, 0.7, 1.0, 1.4, 2.0])
+    one = SelectionLimits("punzi-00", MASS, MASS, np.arange(4), bands, 1.1 * bands)
+    training, ratio = np.array([True, False] * 2), np.array([4.0e4, 100.0, np.nan, 100.0])
+    limits = Limits(MASS, training, 50.0, 0.9, ratio, {"single": one, "best": one})
+    figure = limits_figure(limits, RECOIL, coupling=coupling)
+    said = check(figure)
+    assert "90 % CL" in said
+    assert "BCE" in said
+    (axes,), (legend,) = figure.axes, figure.legends
+    assert sum("sigma" in text.get_text() for text in legend.get_texts()) == 2
+    assert axes.get_yscale() == "log"
+    *lines, unseen = axes.lines
+    assert unseen.get_label() == "no background"
+    assert np.isfinite(unseen.get_ydata()).nonzero()[0].tolist() == [0, 4, 8]
+    drawn = np.array([line.get_ydata() for line in lines], dtype=float)
+    assert np.isfinite(drawn[0]).tolist() == [True, True, not coupling, False]
+    low, high = axes.get_ylim()
+    assert low < np.nanmin(drawn) <= np.nanmax(drawn) < high
+
+
+@pytest.mark.parametrize("strength", [1.0, 1e-6])
+def test_limits_stand_beside_published_ones_and_marks_within_reach(check, make, strength):
+    windows = make.windows()
+    mass = windows.mass
+    bands = np.outer(strength * np.geomspace(3, 40, len(mass)), [0.5, 0.7, 1.0, 1.4, 2.0])
+    one = SelectionLimits("punzi-00", mass, mass, mass, bands, bands)
+    limits = Limits(mass, windows.training, 50.0, 0.9, 6e5 * np.exp(-1.4 * mass), {"single": one})
+    about = {"source": "a paper", "confidence_level": 0.95}
+    cases = ("coupling", [8.0]), ("coupling", [0.05, 1.0, 2.0, 9.5]), ("cross_section", [1.0, 2.0])
+    published = [
+        PublishedLimit(
+            label=f"number {i}", quantity=of, mass=m, limit=[0.3, 0.1, 0.2, 50.0][: len(m)], **about
+        )
+        for i, (of, m) in enumerate(cases)
+    ]
+    seen = {"published": published, "resolution": windows.resolution}
+    figure = limits_figure(limits, RECOIL, coupling=True, **seen)
+    said = check(figure)
+    assert "number 1, 95 % CL" in said
+    assert "number 2" not in said
+    assert figure.axes[0].get_ylim()[1] < 50  # a number at another mass needs no room
+    # An ending that is far above all limits and a band far above would only squeeze them.
+    for mark in ("width", "4\\pi", "g-2"):
+        assert (mark in said) == (strength == 1 or mark != "4\\pi"), mark
+    alone = check(limits_figure(limits, RECOIL, coupling=False, **seen))
+    assert "number 2, 95 % CL" in alone
+    assert "number 1" not in alone
+    assert "g-2" not in alone
+
+
+def test_the_gain_is_the_ratio_of_the_medians(check):
+    figure = shape_gain_figure(FITS, RECOIL)
+    assert "counting" in check(figure)
+    points = figure.axes[1].get_lines()[1].get_ydata()
+    np.testing.assert_allclose(points, [1.5, 1.5, 1.5, np.nan])
+
+
+def test_a_signal_of_some_times_the_limit_lies_over_the_background(check):
+    assert example(FITS) == 1
+    workspace = {"channels": [{"name": "m2_recoil", "samples": SAMPLES}]}
+    figure = shape_fit_figure(FITS, 1, workspace, RECOIL, {"tautau": r"$\tau\tau$"})
+    assert f"{STRENGTH * 2:g} fb" in check(figure)
+    points = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 3]
+    drawn = points[0].get_ydata() * [0.5, 0.5, 1.0]  # events per GeV² in bins of this width
+    np.testing.assert_allclose(drawn, [4 + 6, 6 + 48, 9 + 6])
+    assert example(replace(FITS, edges=[[]] * 4)) is None

@@ -105,9 +105,14 @@ def train_visibly(
         running = ~state.stopped | state.stopped.all()
         last, best = (np.mean(of[running]) for of in (state.validation_loss[-1], state.best_loss))
         said = f"{phase.name}: validation loss {last:.5g}, best {best:.5g}"
+        total = phase.settings.epochs + phase.finish
         if phase.name not in tasks:
-            tasks[phase.name] = bar.add_task(said, total=phase.settings.epochs + phase.finish)
-        bar.update(tasks[phase.name], completed=state.epoch, description=said)
+            tasks[phase.name] = bar.add_task(said, total=total)
+        ended = (state.stopped | (state.rate == 0)).all() and (
+            state.finish >= 0 or not phase.finish
+        )
+        done = total if ended else state.epoch  # it may end before all epochs are done
+        bar.update(tasks[phase.name], completed=done, description=said)
 
     quiet = not LOG.isEnabledFor(logging.WARNING)
     with Progress(console=Console(stderr=True), disable=quiet) as bar:

@@ -1,13 +1,10 @@
-"""All stages: each stands in one file, which declares what it reads, follows, writes and does."""
+"""All stages: each declares what it reads, follows, writes and does."""
 
-from punzinet.stages.baselines import BASELINES
 from punzinet.stages.features import DATA, FEATURES, VARIATIONS
-from punzinet.stages.limits import LIMITS
-from punzinet.stages.paper import PAPER
-from punzinet.stages.plot import PLOT
-from punzinet.stages.report import REPORT
+from punzinet.stages.limits import LIMITS, SHAPE
+from punzinet.stages.paper import BASELINES, PAPER
+from punzinet.stages.plot import PLOT, REPORT
 from punzinet.stages.select import SELECT
-from punzinet.stages.shape import SHAPE
 from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.train import TRAIN
 from punzinet.stages.validate import VALIDATE

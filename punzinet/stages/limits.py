@@ -1,4 +1,4 @@
-"""Expected upper limits of the single cut, for every mass, and if asked for what is observed."""
+"""Expected upper limits for every mass, by counting and by fits; if asked, what is observed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.types import IntArray
 from punzinet.stages.features import DATA, FEATURES, VARIATIONS, check_unblind
 from punzinet.stages.options import Context, Options, console
+from punzinet.stages.select import SELECT
 from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import BELOW, TRAIN, network_files
 
@@ -125,6 +126,37 @@ LIMITS = Stage(
     writes=("limits/limits.json",),
     options=("network", "unblind", "inject"),
     prepare=_prepare,
+)
+
+
+def _run_shape(context: Context) -> Written:
+    """Work out what a fit of the shape in bins gains over counting in the windows, for every mass.
+
+    Example: punzinet shape --network punzi-00
+    """
+    from punzinet.processors.runs.shape import run_shape
+
+    written, result = run_shape(context.manifest, context.output)
+    if context.manifest.limits.background == "sidebands":
+        console.print(
+            "shape: the sidebands that normalise the background count in the fit again: its "
+            "limits are too strong."
+        )
+    gain = result.gain[np.isfinite(result.gain)]
+    if len(gain):
+        least, median, most = np.quantile(gain, (0, 0.5, 1))
+        console.print(f"shape: limits {median:.2f} times stronger ({least:.2f} to {most:.2f})")
+    console.print(f"shape: {len(written)} files in {context.output.shape.parent}")
+    return written
+
+
+SHAPE = Stage(
+    name="shape",
+    run=_run_shape,
+    also=lambda on: {"network": on.options.network},
+    after=(SELECT, LIMITS),
+    writes=("limits/shape.json",),
+    options=("network",),
 )
 
 

@@ -1,4 +1,4 @@
-"""The figures and claims of the paper, from ensembles of networks.
+"""The figures and claims of the paper, from ensembles of networks, and what they are compared with.
 
 Every ensemble is a stage of its own (a study), so that one that is up to date is not trained again.
 """
@@ -13,7 +13,8 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
 from punzinet.stages.features import FEATURES
 from punzinet.stages.options import Context, console
-from punzinet.stages.stage import Stage, reasons
+from punzinet.stages.stage import Stage, Written, reasons
+from punzinet.stages.train import TRAIN
 
 
 def _manifest(context: Context) -> Manifest:
@@ -182,4 +183,40 @@ VARIATIONS = Stage(
     shows=lambda context: _stages(context, _varied(context)),
     writes=("paper/variations.json",),
     options=("networks",),
+)
+
+
+def _run_baselines(context: Context) -> Written:
+    """Boosted trees, rectangular cuts, the significance loss; uncertain background; features.
+
+    Needs the networks of `punzinet train`. Tables and figures go to baselines/ of the output.
+
+    Example: punzinet baselines --output output
+    """
+    from punzinet.plots.baselines import write_figures
+    from punzinet.plots.report import tables
+    from punzinet.plots.style import labelled
+    from punzinet.processors.runs.baselines import run_baselines
+
+    manifest, output, resume = context.manifest, context.output, context.options.resume
+    done = run_baselines(manifest, output, context.execution, resume=resume)
+    written, comparison, systematics, ranking = done
+    about = "baselines", "punzinet baselines", tables.baselines_tables
+    for path in written:
+        console.print(*map(tables.in_terminal, tables.read_tables(path, *about, path.stem)))
+    with labelled(manifest):
+        search = manifest.search.resolved
+        written += write_figures(output.baselines, comparison, systematics, ranking, search)
+    console.print(f"baselines: {len(written)} files in {output.baselines}")
+    return written
+
+
+BASELINES = Stage(
+    name="baselines",
+    run=_run_baselines,
+    reads=("label", "figures", "figure_of_merit", "training", "baselines"),
+    after=(FEATURES, TRAIN),
+    files=lambda on: on.manifest.figures.files,
+    writes=("baselines/baselines.json",),
+    further_options=("resume",),
 )

@@ -17,7 +17,7 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import load_manifest
 from punzinet.stages import CHAIN, STAGES
 from punzinet.stages.options import Context, Options
-from punzinet.stages.report import REPORT
+from punzinet.stages.plot import REPORT
 from punzinet.stages.stage import out_of_date, reasons
 from punzinet.stages.validate import PUBLISHED
 

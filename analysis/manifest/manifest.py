@@ -193,8 +193,8 @@ class Manifest(sections.Section):
         return math.prod(self.corrections.values(), start=1.0)
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of the manifest as used, defaults included.
+    def content(self) -> dict[str, Any]:
+        """The manifest as used, defaults included, as JSON.
 
         What the simulation has made is no part of it, nor where: the first one did not know it.
         """
@@ -202,7 +202,12 @@ class Manifest(sections.Section):
         for dataset in content["datasets"].values():
             if dataset["simulate"] is not None:
                 del dataset["entries"], dataset["files"]
-        return digest(content)
+        return content
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its content."""
+        return digest(self.content)
 
     @property
     def has_data(self) -> bool:

@@ -90,7 +90,7 @@ REPORT: Stage = Stage(
     name="report",
     run=_run_report,
     also=lambda context: (
-        {"manifest": context.manifest.digest, "network": context.options.network}
+        {**context.manifest.content, "network": context.options.network}
         | ({"compare": context.options.compare} if context.options.compare else {})
     ),
     after=(FEATURES, TRAIN, SELECT, PLOT),

@@ -83,7 +83,7 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
             console.print(f"  because {reason}")
         return
     for name in ("features", "select"):
-        if any(one.name == name for one in stage.after):
+        if any(one.name == name != stage.command for one in stage.after):  # it says so itself
             say_trial(output, name)
     if not why and not options.force:
         console.print(f"{stage.name}: up to date")

@@ -143,6 +143,7 @@ def test_another_luminosity_reaches_everything_that_follows(context):
     assert "out of date with data_manifest.yaml: `luminosity` changed from 50.0 to 40.0. " in said
     titles = context(luminosity=50.0, processes={"signal": "A", "tautau": "B", "other": "C"})
     assert [one for one in chain[:-1] if reasons(one, titles)] == [PLOT]
+    assert '`processes.other` is new: "C"' in reasons(REPORT, titles)
     finish(now, FEATURES)
     assert stale(SELECT, now) == ["train"]  # whose network is one of older features
     assert reasons(TRAIN, now) == ["`punzinet features` has run again"]

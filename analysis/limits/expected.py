@@ -127,48 +127,25 @@ def _allowed(n: int, possible: Possible, probability: float, start: float) -> fl
 def possible(experiment: CountingExperiment, points: FloatArray) -> Possible:
     """Signal and background that are possible at points (n, D).
 
-    Each coordinate, between 0 and 1, is the cumulative probability of one uncertainty: log-normal
-    factors for systematic ones, the shared parameters, a gamma distribution with the mean of the
-    expectation for the finite simulated samples.
+    Each coordinate, between 0 and 1, is the cumulative probability of one uncertainty: first of the
+    parameters, then of the finite simulated sample of each background, whose gamma distribution has
+    the mean of the expectation.
     """
-    column = iter(points.T)
-    factors = log_normal_factors(experiment)
-    drawn = {name: (1 + size) ** ndtri(next(column)) for name, size in factors.items()}
-    signal = experiment.signal * drawn["luminosity"]
-    for name in experiment.signal_systematics:
-        signal = signal * drawn[name]
-    theta = {name: ndtri(next(column)) for name in experiment.shared}
-
-    def shared(sample: str) -> FloatArray:
-        known = (
-            (theta[name], of[sample]) for name, of in experiment.shared.items() if sample in of
-        )
-        logs = [interpolated(x, np.array(both))[0] for x, both in known]
-        return np.asarray(np.exp(np.sum(logs, axis=0)))
-
-    signal = signal * shared(SIGNAL_PROCESS)
-    background = np.zeros(len(signal))
-    for source in experiment.backgrounds:
-        statistics = gammaincinv(source.effective, next(column)) / source.effective
-        background += source.events * statistics * drawn[source.systematic[0]] * shared(source.name)
-    return Possible(signal, background * drawn["luminosity"])
+    count, samples = len(experiment.factors), [SIGNAL_PROCESS, *experiment.backgrounds]
+    logs = dict.fromkeys((getattr(one, "name", one) for one in samples), np.zeros(len(points)))
+    for theta, of in zip(ndtri(points[:, :count].T), experiment.factors.values(), strict=True):
+        known = {both: interpolated(theta, np.array(both))[0] for both in {*of.values()}}
+        logs |= {sample: logs[sample] + known[both] for sample, both in of.items()}
+    background = np.zeros(len(points))
+    for source, column in zip(experiment.backgrounds, points[:, count:].T, strict=True):
+        statistics = gammaincinv(source.effective, column) / source.effective
+        background += source.events * statistics * np.exp(logs[source.name])
+    return Possible(experiment.signal * np.exp(logs[SIGNAL_PROCESS]), background)
 
 
 def points(experiment: CountingExperiment, points_log2: int = 12) -> FloatArray:
     """Points for `possible`, (2^k, D), evenly spread over the uncertainties of an experiment."""
-    dimensions = len(systematic_names(experiment)) + len(experiment.backgrounds)
-    return _sobol(dimensions, points_log2)
-
-
-def log_normal_factors(experiment: CountingExperiment) -> dict[str, float]:
-    """Relative sizes of log-normal factors, by name."""
-    factors = experiment.signal_systematics | {"luminosity": experiment.luminosity}
-    return factors | dict(background.systematic for background in experiment.backgrounds)
-
-
-def systematic_names(experiment: CountingExperiment) -> list[str]:
-    """Names of the first coordinates of `points`; those of finite samples follow."""
-    return [*log_normal_factors(experiment), *experiment.shared]
+    return _sobol(len(experiment.factors) + len(experiment.backgrounds), points_log2)
 
 
 @cache

@@ -16,7 +16,6 @@ import numpy as np
 from scipy.special import ndtr
 
 from punzinet.analysis.cuts import NONE_FOUND
-from punzinet.analysis.limits.expected import systematic_names
 from punzinet.analysis.limits.model import CountingExperiment
 from punzinet.analysis.limits.observed import Sums, Upcrossings, significance
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
@@ -131,7 +130,7 @@ def _thresholds(
     """Counts that reach the smallest p-value and `LEVEL`, and the effect of each uncertainty."""
     sums = Sums(one)
     counts = sums.threshold(smallest), sums.threshold(float(ndtr(-LEVEL)))
-    return counts, dict(zip(systematic_names(one), sums.slope.tolist(), strict=False))
+    return counts, dict(zip(one.factors, sums.slope.tolist(), strict=False))
 
 
 def _expected(

@@ -1,9 +1,9 @@
 """The statistical model of one hypothesis: a counting experiment with uncertainties.
 
 n events are observed in the window, expected are σ·ε·L of signal and the sum of the
-backgrounds. Uncertainties that are factors (luminosity, efficiency, background) are
-log-normal. Systematic effects that were measured (`Yields.shared`) have one parameter each for
-signal and backgrounds, and may be different factors up and down (`interpolated`). The finite
+backgrounds. All uncertainties are parameters that change yields by factors (`interpolated`): those
+of luminosity, efficiency and background are log-normal, systematic effects that were measured
+(`Yields.shared`) may be different up and down. The finite
 number of simulated background events is a Poisson constraint for each process, whose effective
 number is (Σw)²/Σw² (Barlow and Beeston 1993).
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # not at run time: figures read limits, and torch is slow to 
     from punzinet.analysis.network import PunziNet
 
 UNSEEN = "unseen"  # name of the background where none was found
+ASSUMED = "background"  # parameter, or beginning of those, that `background_uncertainty` is for
+LUMINOSITY = "luminosity"
 POI = "cross_section"  # parameter of interest, cross-section times branching fraction in fb
 
 
@@ -85,7 +87,6 @@ class Background:
     name: str  # of its process
     events: float  # expected, positive
     effective: float  # number of simulated events behind it
-    systematic: tuple[str, float]  # name of the uncertainty that scales it, and its relative size
 
 
 @dataclass(frozen=True)
@@ -94,50 +95,56 @@ class CountingExperiment:
 
     mass: float  # GeV
     signal: float  # events expected for a cross-section of 1 fb
-    signal_systematics: dict[str, float]  # relative, by name, none shared with backgrounds
-    luminosity: float  # relative uncertainty of signal and backgrounds alike
     backgrounds: tuple[Background, ...]  # at least one
     #: By parameter, factors one sigma up and down on `signal` and on backgrounds, by name.
-    shared: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    factors: Mapping[str, Mapping[str, tuple[float, float]]]
 
     @classmethod
-    def of(
+    def all_of(
+        cls, yields: Yields, mass: FloatArray, luminosity: float, settings: LimitSettings
+    ) -> list[Self | None]:
+        """Models of all hypotheses (H,) in GeV, at fb^-1; None where there is no signal."""
+        known = enumerate(mass.tolist())
+        return [cls._of(yields, index, m, luminosity, settings) for index, m in known]
+
+    @classmethod
+    def _of(
         cls, yields: Yields, index: int, mass: float, luminosity: float, settings: LimitSettings
     ) -> Self | None:
-        """Model of the hypothesis at an index of the yields, at fb^-1; None without any signal."""
         efficiency = float(yields.efficiency[index])
         if efficiency == 0:
             return None
-        given = settings.background_uncertainty
-        if isinstance(given, dict):
-            systematics = {name: (f"background_{name}", given[name]) for name in yields.backgrounds}
-        else:
-            systematics = dict.fromkeys(yields.backgrounds, ("background", given))
         columns = yields.background[:, index].tolist(), yields.background_error[:, index].tolist()
         backgrounds = [
-            Background(name, events, (events / error) ** 2, systematics[name])
+            Background(name, events, (events / error) ** 2)
             for name, events, error in zip(yields.backgrounds, *columns, strict=True)
             if events > 0
         ]
+        given = settings.background_uncertainty
+        sizes = given if isinstance(given, dict) else dict.fromkeys(yields.backgrounds, given)
         if not backgrounds:
-            largest = max(size for _, size in systematics.values())
-            events = float(yields.unseen[index])
-            backgrounds = [Background(UNSEEN, events, 1.0, ("background", largest))]
-        signal_systematics = {
+            backgrounds = [Background(UNSEEN, float(yields.unseen[index]), 1.0)]
+            given = max(sizes[name] for name in yields.backgrounds)
+            sizes = {UNSEEN: given}
+        names = [one.name for one in backgrounds]
+        alone = {
             "efficiency": settings.efficiency_uncertainty_at(mass),
             "signal_statistics": float(yields.efficiency_error[index]) / efficiency,
         }
-        common = settings.luminosity_uncertainty
-        events = efficiency * luminosity
+        factors = {name: {SIGNAL_PROCESS: log_normal(size)} for name, size in alone.items()}
+        common = log_normal(settings.luminosity_uncertainty)
+        factors[LUMINOSITY] = dict.fromkeys([SIGNAL_PROCESS, *names], common)
+        for name in names:
+            parameter = f"{ASSUMED}_{name}" if isinstance(given, dict) else ASSUMED
+            factors.setdefault(parameter, {})[name] = log_normal(sizes[name])
         rows = {SIGNAL_PROCESS: SIGNAL}
-        rows |= {one.name: yields.backgrounds.index(one.name) for one in backgrounds
-                 if one.name != UNSEEN}  # fmt: skip
-        shared = {
-            name: {of: (float(up), float(down)) for of, row in rows.items()
-                   for up, down in [factors[:, row, index]] if (up, down) != (1, 1)}
-            for name, factors in yields.shared.items()
-        }  # fmt: skip
-        return cls(mass, events, signal_systematics, common, tuple(backgrounds), shared)
+        rows |= {name: row for row, name in enumerate(yields.backgrounds) if name in names}
+        for parameter, shared in yields.shared.items():
+            factors[parameter] = {
+                name: (float(shared[0, row, index]), float(shared[1, row, index]))
+                for name, row in rows.items()
+            }
+        return cls(mass, efficiency * luminosity, tuple(backgrounds), acting(factors))
 
     @property
     def background(self) -> float:
@@ -154,27 +161,21 @@ class CountingExperiment:
     @property
     def reach(self) -> float:
         """A cross-section in fb safely above every limit, from all variances added up."""
-        variance = self.background + sum(
-            (b.events**2) * (1 / b.effective + b.systematic[1] ** 2 + self.luminosity**2)
-            for b in self.backgrounds
-        )
-        for factors in self.shared.values():
-            known = ((b.events, factors[b.name]) for b in self.backgrounds if b.name in factors)
-            variance += sum(events * np.abs(np.subtract(of, 1)).max() for events, of in known) ** 2
+        variance = self.background + sum(b.events**2 / b.effective for b in self.backgrounds)
+        for of in self.factors.values():
+            known = [(b.events, of[b.name]) for b in self.backgrounds if b.name in of]
+            variance += sum(n * max(abs(f - 1) for f in both) for n, both in known) ** 2
         return 10 * (3 + 3 * float(np.sqrt(variance))) / self.signal
 
     def workspace(self) -> dict[str, Any]:
         """The model as a HistFactory workspace; the observation is the background expected."""
-        common = {"luminosity": self.luminosity}
         poi = {"name": POI, "type": "normfactor", "data": None}
-        modifiers = [poi, *_factors(common | self.signal_systematics)]
-        modifiers += self._shared(SIGNAL_PROCESS)
-        samples = [{"name": "signal", "data": [self.signal], "modifiers": modifiers}]
+        samples = [{"name": SIGNAL_PROCESS, "data": [self.signal],
+                    "modifiers": [poi, *self._factors(SIGNAL_PROCESS)]}]  # fmt: skip
         for one in self.backgrounds:
             error = one.events / one.effective**0.5
             statistics = {"name": f"statistics_{one.name}", "type": "shapesys", "data": [error]}
-            modifiers = [*_factors(common | dict([one.systematic])), statistics]
-            modifiers += self._shared(one.name)
+            modifiers = [*self._factors(one.name), statistics]
             samples.append({"name": one.name, "data": [one.events], "modifiers": modifiers})
         parameter = {"name": POI, "inits": [0.0], "bounds": [[0.0, self.reach]]}
         config = {"poi": POI, "parameters": [parameter]}
@@ -185,21 +186,28 @@ class CountingExperiment:
             "version": "1.0.0",
         }
 
-    def _shared(self, sample: str) -> list[dict[str, Any]]:
+    def _factors(self, sample: str) -> list[dict[str, Any]]:
+        known = ((name, of[sample]) for name, of in self.factors.items() if sample in of)
         return [
-            {"name": name, "type": "normsys", "data": {"hi": factors[sample][0],
-                                                       "lo": factors[sample][1]}}
-            for name, factors in self.shared.items() if sample in factors
-        ]  # fmt: skip
+            {"name": name, "type": "normsys", "data": {"hi": up, "lo": down}}
+            for name, (up, down) in known
+        ]
 
 
-def _factors(sizes: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Log-normal factors as HistFactory modifiers: 1 + size at one sigma; none without size."""
-    return [
-        {"name": name, "type": "normsys", "data": {"hi": 1 + size, "lo": 1 / (1 + size)}}
-        for name, size in sizes.items()
-        if size
-    ]
+def log_normal(size: float) -> tuple[float, float]:
+    """Factors one sigma up and down of a relative uncertainty."""
+    return 1 + size, 1 / (1 + size)
+
+
+def acting(
+    factors: Mapping[str, Mapping[str, tuple[float, float]]],
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Factors by parameter and sample without those that change nothing."""
+    found = {
+        name: {of: both for of, both in samples.items() if max(abs(f - 1) for f in both) > 1e-9}
+        for name, samples in factors.items()
+    }
+    return {name: of for name, of in found.items() if of}
 
 
 def interpolated(theta: FloatArray, factors: FloatArray) -> tuple[FloatArray, ...]:

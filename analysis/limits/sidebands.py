@@ -19,7 +19,14 @@ from typing import NamedTuple, Self
 import numpy as np
 from scipy.special import polygamma
 
-from punzinet.analysis.limits.model import UNSEEN, CountingExperiment
+from punzinet.analysis.limits.model import (
+    ASSUMED,
+    LUMINOSITY,
+    UNSEEN,
+    CountingExperiment,
+    acting,
+    log_normal,
+)
 from punzinet.analysis.manifest.sections import SidebandSettings
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
@@ -92,39 +99,41 @@ class Sidebands:
         """Models of the M windows with backgrounds that are scaled, and as uncertain as that.
 
         Where no factor follows, or no simulated event lies in the window, they stay as they are.
-        Of what shared parameters do to backgrounds, the part cancels that they do beside them, too.
+        Of what other parameters do to backgrounds, the part cancels that they do beside them, too.
         """
         found, beside = list(experiments), self._effects(experiments)
         for i, one in enumerate(experiments):
             if one is None or not self.usable[i] or one.backgrounds[0].name == UNSEEN:
                 continue
-            systematic = f"sidebands_{self.group[i]}", float(self.uncertainty[i])
             backgrounds = tuple(
-                replace(own, events=float(self.factor[i]) * own.events, systematic=systematic)
-                for own in one.backgrounds
+                replace(own, events=float(self.factor[i]) * own.events) for own in one.backgrounds
             )
-            shared = {}
-            for name, effects in one.shared.items():
-                ratios = {b.name: effects.get(b.name, (1.0, 1.0)) / beside[name][i]
-                          for b in backgrounds}  # fmt: skip
-                left = {b: (float(up), float(down)) for b, (up, down) in ratios.items()
-                        if not np.allclose((up, down), 1, atol=1e-9)}  # fmt: skip
-                shared[name] = {of: both for of, both in effects.items() if of not in ratios} | left
-            shared = {name: effects for name, effects in shared.items() if effects}
-            found[i] = replace(one, backgrounds=backgrounds, shared=shared)
+            factors = {name: dict(of) for name, of in one.factors.items()
+                       if not name.startswith(ASSUMED)}  # fmt: skip
+            for name, of in factors.items():
+                for b in backgrounds:
+                    mine = of.get(b.name, (1.0, 1.0))
+                    # Data beside a window is of the same luminosity as that in it.
+                    up, down = np.divide(mine, mine if name == LUMINOSITY else beside[name][i])
+                    of[b.name] = float(up), float(down)
+            own = log_normal(float(self.uncertainty[i]))
+            factors[f"sidebands_{self.group[i]}"] = dict.fromkeys(
+                (b.name for b in backgrounds), own
+            )
+            found[i] = replace(one, backgrounds=backgrounds, factors=acting(factors))
         return found
 
     def _effects(self, experiments: Sequence[CountingExperiment | None]) -> dict[str, FloatArray]:
-        """Factors of shared parameters, up and down, on all background beside windows, (M, 2).
+        """Factors of parameters, up and down, on all background beside windows, (M, 2) each.
 
         They are those of the windows that lie there.
         """
         found = {}
         known = [(i, one) for i, one in enumerate(experiments) if one is not None]
-        for name in dict.fromkeys(name for _, one in known for name in one.shared):
+        for name in dict.fromkeys(name for _, one in known for name in one.factors):
             sums = np.zeros((len(experiments), 3))  # nominal, up and down
             for i, one in known:
-                factors = [(1.0, *one.shared.get(name, {}).get(b.name, (1.0, 1.0)))
+                factors = [(1.0, *one.factors.get(name, {}).get(b.name, (1.0, 1.0)))
                            for b in one.backgrounds]  # fmt: skip
                 sums[i] = np.array([b.events for b in one.backgrounds]) @ np.array(factors)
             nominal, *varied = (self.holds @ sums).T

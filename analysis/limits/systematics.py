@@ -15,7 +15,7 @@ masses. Many shared events need no neighbours. What remains is the `error` of an
 Several effects of one parameter on one process multiply. A factor stays within `EXTREME`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -247,18 +247,18 @@ def _ratio(
 
 
 def impacts(
-    experiments: Sequence[CountingExperiment | None], confidence_level: float
+    experiments: Sequence[CountingExperiment | None], confidence_level: float, names: Iterable[str]
 ) -> dict[str, FloatArray]:
-    """Relative change of the median expected limit by each shared parameter, (H,) by name.
+    """Relative change of the median expected limit by each of some parameters, (H,) by name.
 
     That is the limit with all of them over the one without it, less one, by the asymptotic
     formulas; 0 where there is no experiment.
     """
     limits, found = asymptotic_limits(experiments, confidence_level)[:, 2], dict[str, FloatArray]()
     known = np.isfinite(limits)
-    for name in dict.fromkeys(name for one in experiments if one for name in one.shared):
+    for name in names:
         others = [
-            one and replace(one, shared={n: of for n, of in one.shared.items() if n != name})
+            one and replace(one, factors={n: of for n, of in one.factors.items() if n != name})
             for one in experiments
         ]
         without = asymptotic_limits(others, confidence_level)[:, 2]
@@ -303,7 +303,7 @@ def write_systematics(
             of_all(effect.factor),
             {of: effect.factor[:, row] for row, of in enumerate(names)},
             {of: effect.error[:, row] for row, of in enumerate(names)},
-            impact.get(name, np.zeros(len(mass))),
+            impact[name],
         )
         for name, effect in effects.items()
     }

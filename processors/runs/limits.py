@@ -75,9 +75,8 @@ def run_limits(
         effects[key] = measure_systematics(manifest, output, windows, *of)
         factors = {name: effect.factor for name, effect in effects[key].items()}
         yields[key] = replace(yields[key], shared=factors)
-    masses = list(enumerate(windows.mass.tolist()))
     experiments = {
-        key: [CountingExperiment.of(one, i, mass, luminosity, settings) for i, mass in masses]
+        key: CountingExperiment.all_of(one, windows.mass, luminosity, settings)
         for key, one in yields.items()
     }
     spectra = bands = None
@@ -97,7 +96,8 @@ def run_limits(
     folder = output.limits.parent
     written = [output.limits, *workspaces, *write_expected(folder, limits)]
     if effects:
-        what = effects["single"], impacts(experiments["single"], level), yields["single"]
+        impact = impacts(experiments["single"], level, effects["single"])
+        what = effects["single"], impact, yields["single"]
         write_systematics(output.systematics, *what, mass=windows.mass, provenance=about)
         written.append(output.systematics)
     if spectra and bands:

@@ -109,10 +109,7 @@ def run_observation(
     counts = seen.sums(scan.windows.low, scan.windows.high)[0].astype(np.int64)
     scale = luminosity / manifest.luminosity
     yields = scan.yields(judge, known, saved.network, variable).scaled(scale)
-    experiments = [
-        CountingExperiment.of(yields, i, mass, luminosity, settings)
-        for i, mass in enumerate(scan.mass.tolist())
-    ]
+    experiments = CountingExperiment.all_of(yields, scan.mass, luminosity, settings)
     beside = settings.sidebands.including(injected or {})
     repeated = experiments
     if spectra is not None:

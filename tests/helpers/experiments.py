@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from punzinet.analysis.limits.model import Background, CountingExperiment, Yields
+from punzinet.analysis.limits.model import (
+    Background,
+    CountingExperiment,
+    Yields,
+    acting,
+    log_normal,
+)
 from punzinet.analysis.limits.observed import Observation, Upcrossings
 from punzinet.analysis.manifest.sections import LimitSettings
 
@@ -11,12 +17,25 @@ SIGNAL = 10.0  # events for 1 fb
 
 def experiment(background, effective=1e9, size=0.0, efficiency=0.0, luminosity=0.0, **others):
     """One background; by default, the simulated sample has no end, and nothing is uncertain."""
-    source = Background("tautau", background, effective, ("background", size))
-    about = {"mass": 2.5, "signal": SIGNAL} | others
-    systematics = {"efficiency": efficiency}
-    return CountingExperiment(
-        signal_systematics=systematics, luminosity=luminosity, backgrounds=(source,), **about
-    )
+    return uncertain([("tautau", background, effective, size)], efficiency, luminosity, **others)
+
+
+def uncertain(backgrounds, efficiency=0.05, luminosity=0.01, own=False, **others):
+    """Backgrounds with name, events, effective events and uncertainty, common or each its `own`."""
+    about = {"mass": 2.5, "signal": SIGNAL, "statistics": 0.0, "shared": {}} | others
+    names = [name for name, *_ in backgrounds]
+    factors = {
+        "efficiency": {"signal": log_normal(efficiency)},
+        "signal_statistics": {"signal": log_normal(about.pop("statistics"))},
+        "luminosity": dict.fromkeys(["signal", *names], log_normal(luminosity)),
+    }
+    for name, _, _, size in backgrounds:
+        factors.setdefault(f"background_{name}" if own else "background", {})[name] = log_normal(
+            size
+        )
+    factors = acting(factors | about.pop("shared"))
+    found = tuple(Background(*columns) for *columns, _ in backgrounds)
+    return CountingExperiment(backgrounds=found, factors=factors, **about)
 
 
 def realistic(background):
@@ -25,17 +44,12 @@ def realistic(background):
 
 
 #: Backgrounds of which little is known, each as uncertain as it is.
-THREE = CountingExperiment(
-    1.0,
-    8.0,
-    {"efficiency": 0.05, "signal_statistics": 0.02},
-    0.01,
-    (
-        Background("tautau", 0.9, 4.0, ("background_tautau", 0.1)),
-        Background("eemumu", 0.2, 1.0, ("background_eemumu", 0.2)),
-        Background("mumugamma", 5.0, 50.0, ("background_mumugamma", 0.3)),
-    ),
-)
+THREE_BACKGROUNDS = [
+    ("tautau", 0.9, 4.0, 0.1),
+    ("eemumu", 0.2, 1.0, 0.2),
+    ("mumugamma", 5.0, 50.0, 0.3),
+]
+THREE = uncertain(THREE_BACKGROUNDS, mass=1.0, signal=8.0, statistics=0.02, own=True)
 
 
 def counted(background, error, efficiency=0.2, **settings):
@@ -48,7 +62,8 @@ def counted(background, error, efficiency=0.2, **settings):
         background_error=np.array(error)[:, None],
         unseen=np.array([0.3]),
     )
-    return CountingExperiment.of(yields, 0, 2.5, 50.0, LimitSettings(**settings))
+    (one,) = CountingExperiment.all_of(yields, np.array([2.5]), 50.0, LimitSettings(**settings))
+    return one
 
 
 def observation(mass, **changes):

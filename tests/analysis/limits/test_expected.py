@@ -26,7 +26,8 @@ def test_effective_events_are_those_of_a_poisson_count():
 
 def test_what_cannot_be_excluded_stands_for_no_background_and_no_signal_has_no_limit():
     nothing = counted([0.0, 0.0], [0.0, 0.0])
-    assert nothing.backgrounds == (Background("unseen", 0.3, 1.0, ("background", 0.1)),)
+    assert nothing.backgrounds == (Background("unseen", 0.3, 1.0),)
+    assert nothing.factors["background"] == {"unseen": (1.1, 1 / 1.1)}
     assert nothing.effective_events == 0
     assert counted([1.0, 1.0], [1.0, 1.0], efficiency=0.0) is None
 
@@ -109,8 +110,8 @@ FITTED = [
     alike(0.7, 3.0),
     THREE,
     alike(50.0, 220.0),
-    replace(THREE, shared=SHARED),
-    replace(THREE, backgrounds=MANY, shared=SHARED),
+    replace(THREE, factors=THREE.factors | SHARED),
+    replace(THREE, backgrounds=MANY, factors=THREE.factors | SHARED),
     alike(50.0, 220.0, shared={"lopsided": {"tautau": (1.3, 0.85)}}),
 ]
 
@@ -119,7 +120,7 @@ def test_pyhf_finds_the_same_cls():
     """Few events and many, one background or three: solved together, each against pyhf's fits."""
     for one, limits in zip(FITTED, asymptotic_limits(FITTED, 0.95), strict=True):
         model, data = model_of(one)
-        assert {*one.shared} <= {*model.config.parameters}
+        assert {*one.factors} <= {*model.config.parameters}
         for i, limit in enumerate(limits):
             _, expected = pyhf.infer.hypotest(limit, data, model, return_expected_set=True)
             assert float(expected[i]) == pytest.approx(0.05, rel=1e-3)
@@ -146,17 +147,6 @@ def test_counting_limits_average_over_shared_parameters():
     median = next(n for n in range(99) if poisson.cdf(n, means[0]).mean() >= 0.5)
     cls = poisson.cdf(median, means[1]).mean() / poisson.cdf(median, means[0]).mean()
     assert cls == pytest.approx(0.1, rel=0.02)
-
-
-def test_equal_factors_up_and_down_are_the_log_normal_of_before():
-    one = alike(50.0, 220.0)
-    (background,) = one.backgrounds
-    alone = replace(background, systematic=("background", 0.0))
-    shared = {"background": {"tautau": (1.1, 1 / 1.1)}}
-    other = replace(one, backgrounds=(alone,), shared=shared)
-    for limits in BOTH:
-        found = limits([one, other], 0.9)
-        assert found[1] == pytest.approx(found[0], rel=5e-3)
 
 
 def test_asymptotic_limits_promise_too_much_where_little_is_expected():

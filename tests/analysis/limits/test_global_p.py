@@ -75,7 +75,7 @@ def test_windows_expect_what_their_experiments_do():
     background = np.where(cells.edges[:-1] < 2, 10.0, 0.0) * np.diff(cells.edges)
     models = models_of(2 * cells.windows(background[: len(cells.edges) - 1]) + [0, 0, 0, 0.3, 0.4])
     for i, events in ((3, 0.3), (4, 0.4)):
-        unseen = (Background(UNSEEN, events, 1.0, ("background", 0.0)),)
+        unseen = (Background(UNSEEN, events, 1.0),)
         models[i] = replace(models[i], backgrounds=unseen)
     error = 1e-4 * background
     for i in range(5):

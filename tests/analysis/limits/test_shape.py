@@ -6,6 +6,7 @@ import cabinetry
 import numpy as np
 import pyhf
 import pytest
+from experiments import uncertain
 from scipy.stats import norm
 from small_data import kinematics_of, make_events, windows_of
 
@@ -13,7 +14,7 @@ from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import AROUND, fill_template
 from punzinet.analysis.limits.binned import expected_limits
 from punzinet.analysis.limits.expected import asymptotic_limits
-from punzinet.analysis.limits.model import UNSEEN, Background, CountingExperiment
+from punzinet.analysis.limits.model import UNSEEN
 from punzinet.analysis.limits.result import BANDS
 from punzinet.analysis.limits.shape import FEWEST, ShapeLimits, Templates
 
@@ -49,15 +50,13 @@ def counted(templates, scale=1.0, **sizes):
         for p, name in enumerate(templates.backgrounds):
             events, squares = (of[p, h] @ inside for of in (templates.spectra, templates.squares))
             if events:
-                given = f"background_{name}", sizes.get(name, 0.1)
-                effective = events**2 / squares
-                backgrounds.append(Background(name, scale * events, effective, given))
-        backgrounds = backgrounds or [Background(UNSEEN, 0.3, 1.0, ("background", 0.1))]
-        signal = templates.peaks[h] @ inside * LUMINOSITY
-        own = {"efficiency": 0.05, "signal_statistics": 0.02}
-        trigger = {"signal": (1.05, 0.98), backgrounds[0].name: (0.9, 1.2)}
-        uncertain = 0.01, tuple(backgrounds), {"trigger": trigger}
-        found.append(CountingExperiment(mass, signal, own, *uncertain))
+                size = sizes.get(name, 0.1)
+                backgrounds.append((name, scale * events, events**2 / squares, size))
+        about = {"mass": mass, "signal": templates.peaks[h] @ inside * LUMINOSITY, "own": True}
+        backgrounds = backgrounds or [(UNSEEN, 0.3, 1.0, 0.1)]
+        trigger = {"signal": (1.05, 0.98), backgrounds[0][0]: (0.9, 1.2)}
+        about |= {"statistics": 0.02, "shared": {"trigger": trigger}}
+        found.append(uncertain(backgrounds, **about))
     return found
 
 

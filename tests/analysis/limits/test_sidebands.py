@@ -4,23 +4,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from experiments import uncertain
 from scipy.stats import kstest
 from small_data import windows_of
 
 from punzinet.analysis.limits.expected import asymptotic_limits
-from punzinet.analysis.limits.model import UNSEEN, Background, CountingExperiment
+from punzinet.analysis.limits.model import UNSEEN
 from punzinet.analysis.limits.observed import Sums
 from punzinet.analysis.limits.sidebands import Spectrum, close, measure_sidebands
 from punzinet.analysis.manifest.sections import SidebandSettings
 
 DEFAULT = SidebandSettings()
 WINDOWS = windows_of([3.0, 4.0, 6.0], [0.3, 0.2, 0.4])
-TWO = (Background("a", 3.0, 50.0, ("background", 0.1)),
-       Background("b", 1.0, 20.0, ("background", 0.1)))  # fmt: skip
+TWO = [("a", 3.0, 50.0, 0.1), ("b", 1.0, 20.0, 0.1)]
 
 
-def experiment(mass, backgrounds=TWO):
-    return CountingExperiment(mass, 0.5, {"efficiency": 0.05}, 0.01, backgrounds)
+def experiment(mass, backgrounds=TWO, **others):
+    return uncertain(backgrounds, mass=mass, signal=0.5, **others)
 
 
 def flat(density, low=0.0, high=50.0):
@@ -142,18 +142,18 @@ def test_a_signal_in_a_sideband_counts_as_background_unless_it_is_masked():
 
 def test_the_model_has_the_normalisation_in_place_of_what_was_assumed():
     bands = measure_sidebands(WINDOWS, DEFAULT, flat(1000), flat(1500))
-    unseen = experiment(4.0, (Background(UNSEEN, 0.3, 1.0, ("background", 0.1)),))
+    unseen = experiment(4.0, [(UNSEEN, 0.3, 1.0, 0.1)])
     first, same, last = bands.normalise([experiment(3.0), unseen, experiment(6.0)])
     assert same is unseen
     size = float(bands.uncertainty[0])
-    by_hand = [replace(one, events=1.5 * one.events, systematic=("x", size)) for one in TWO]
+    by_hand = [(name, 1.5 * events, effective, size) for name, events, effective, _ in TWO]
     assert [one.events for one in first.backgrounds] == pytest.approx([4.5, 1.5])
-    found, expected = (
-        asymptotic_limits([one], 0.9) for one in (first, experiment(3.0, tuple(by_hand)))
-    )
+    by_hand = experiment(3.0, by_hand, luminosity=0.0)  # which only is uncertain for the signal
+    factors = by_hand.factors | {"luminosity": {"signal": (1.01, 1 / 1.01)}}
+    models = first, replace(by_hand, factors=factors)
+    found, expected = asymptotic_limits(models, 0.9)
     assert found == pytest.approx(expected)
-    names = {one.systematic[0] for model in (first, last) for one in model.backgrounds}
-    assert len(names) == 2  # far from each other
+    assert len({*first.factors} ^ {*last.factors}) == 2  # far from each other
 
 
 def test_neighbours_share_their_uncertainty_and_others_do_not():
@@ -172,7 +172,7 @@ def test_p_values_are_uniform_though_the_simulation_is_wrong():
     toys, truth, inside, beside = 300, 1.5, 40.0, 100.0
     windows = windows_of(np.full(1, 5.0), [1.0])
     simulated = Spectrum.of(np.linspace(18, 21.9, 10**5), np.full(10**5, beside / 10**5))
-    model = experiment(5.0, (Background("a", inside, 1e6, ("background", 0.1)),))
+    model = experiment(5.0, [("a", inside, 1e6, 0.1)])
     models = []
     for count in rng.poisson(truth * beside, toys):
         bands = measure_sidebands(windows, DEFAULT, simulated, Spectrum.of(np.full(count, 19.0)))
@@ -188,15 +188,12 @@ def test_what_a_parameter_does_beside_the_window_too_cancels():
     """A normalisation of one process, in windows that hold different shares of it."""
     windows = windows_of([3.0, 3.4, 3.8], [0.4, 0.5, 0.5])  # each beside its neighbours alone
     shares, up = np.array([1.0, 0.5, 0.2]), 1.3
-    both = {"signal": (1.1, 0.9), "a": (up, 1 / up)}
+    shared = {"x": {"signal": (1.1, 0.9), "a": (up, 1 / up)}}
+    mixtures = (
+        [("a", 4 * share, 50.0, 0.1), ("b", 4.2 - 4 * share, 20.0, 0.1)] for share in shares
+    )
     models = [
-        replace(
-            experiment(
-                mass, (replace(TWO[0], events=4 * share), replace(TWO[1], events=4.2 - 4 * share))
-            ),
-            shared={"x": both},
-        )
-        for mass, share in zip(windows.mass, shares, strict=True)
+        experiment(m, of, shared=shared) for m, of in zip(windows.mass, mixtures, strict=True)
     ]
     bands = measure_sidebands(windows, SidebandSettings(inner=3, outer=8), flat(1000))
     assert bands.holds.tolist() == [[False, True, False], [True, False, True], [False, True, False]]
@@ -205,11 +202,12 @@ def test_what_a_parameter_does_beside_the_window_too_cancels():
              for m in models]  # fmt: skip
     beside = [total[1], (total[0] + total[2]) / 2, total[1]]
     for one, factor in zip(found, beside, strict=True):
-        effects = one.shared["x"]
+        effects = one.factors["x"]
         assert effects["signal"] == (1.1, 0.9)
         assert effects["a"][0] == pytest.approx(up / factor)
         assert effects["b"][0] == pytest.approx(1 / factor)
+        assert [*one.factors["luminosity"]] == ["signal"]  # that of data is in its sidebands
     alone = [
-        replace(m, backgrounds=m.backgrounds[:1], shared={"x": {"a": (up, 0.8)}}) for m in models
+        experiment(m, [("a", 1.0, 50.0, 0.1)], shared={"x": {"a": (up, 0.8)}}) for m in windows.mass
     ]
-    assert [one.shared for one in bands.normalise(alone)] == [{}, {}, {}]
+    assert not any("x" in one.factors for one in bands.normalise(alone))

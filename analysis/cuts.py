@@ -120,7 +120,11 @@ def unseen_background(events: RankedEvents) -> FloatArray:
     It is `NONE_FOUND` events of the weight Σw²/Σw that the most signal-like background of a window
     has; of all windows where one holds none.
     """
-    squares, sums = _leading_sums(events, LEADING)
+    return _unseen(_leading_sums(events, LEADING))
+
+
+def _unseen(leading: FloatArray) -> FloatArray:
+    squares, sums = leading
     total = sums.sum()
     weights = np.full(len(sums), squares.sum() / total if total > 0 else 0.0)
     np.divide(squares, sums, out=weights, where=sums > 0)
@@ -216,9 +220,15 @@ def best_cuts(
             "No training hypothesis has a signal event in its window, so that no cut is better "
             "than another; give the signal datasets more events."
         )
-    sigma, single = _scanned(events, used, (figure, luminosity, processes))
-    _, tightest = _ends(events, sigma, 1.0)
-    return np.where(np.isnan(tightest), np.inf, tightest), float(single)
+    constants, geometric = (figure.constant, figure.a, figure.b), figure.average == "geometric"
+    merit = constants, luminosity, figure.uncertainty_of(processes), geometric
+    sigma, single = _scan(events, used, unseen_background(events), merit)
+    own, (best, cuts) = events.start.astype(np.int64), np.full((2, events.hypotheses), np.inf)
+    found = np.flatnonzero(np.isfinite(sigma))
+    np.minimum.at(best, own[found], sigma[found])
+    tightest = found[sigma[found] == best[own[found]]][::-1]  # the first of each is written last
+    cuts[own[tightest]] = events.logit[tightest]
+    return cuts, float(single)
 
 
 def nearly_best_cuts(
@@ -230,32 +240,30 @@ def nearly_best_cuts(
 ) -> FloatArray:
     """Find the loosest and the tightest cut with a σ_min within a relative tolerance of the best.
 
-    Both, (2, H), are NaN for a hypothesis without signal; the rest is as for `best_cuts`.
+    Both, (2, H), are NaN for a hypothesis without signal; the rest is as for `best_cuts`. Nothing
+    is compiled: what is done once by a figure takes less time than Numba to load.
     """
-    none = np.zeros(events.hypotheses, dtype=np.bool_)
-    sigma, _ = _scanned(events, none, (figure, luminosity, processes))
-    return _ends(events, sigma, 1 + tolerance)
-
-
-def _ends(events: RankedEvents, sigma: FloatArray, factor: float) -> FloatArray:
-    """Loosest and tightest cut, (2, H), with a σ_min of at most `factor` times the best."""
-    best, ends = np.full(events.hypotheses, np.inf), np.full((2, events.hypotheses), np.nan)
-    found = np.flatnonzero(np.isfinite(sigma))
-    own, sigma = events.start[found].astype(np.int64), sigma[found]
-    np.minimum.at(best, own, sigma)
-    near = sigma <= factor * best[own]
-    for end, choose in zip(ends, (np.fmin, np.fmax), strict=True):
-        choose.at(end, own[near], events.logit[found[near]])
+    uncertainty, ends = figure.uncertainty_of(processes), np.full((2, events.hypotheses), np.nan)
+    windows = range(events.hypotheses)
+    rows = [np.flatnonzero((events.start <= h) & (h < events.stop)) for h in windows]
+    seen = (events.process >= 0) & (events.weight > 0)
+    leading = (events.weight[inside[seen[inside]][:LEADING]] for inside in rows)
+    unseen = _unseen(np.array([((w**2).sum(), w.sum()) for w in leading]).T)
+    for h, inside in enumerate(rows):
+        process, weight = events.process[inside], events.weight[inside]
+        falling = -events.logit[inside]  # what sorts them, which grows
+        codes = [*range(events.processes), SIGNAL]
+        *each, signal = (np.cumsum(weight * (process == code)) for code in codes)
+        background = np.sum(each, axis=0)
+        background = np.where(background > 0, background, unseen[h])
+        variance = background_variance(background, each, uncertainty)
+        cut = falling[process < 0]
+        passing = np.searchsorted(falling, cut, side="right") - 1  # no cut tells equals apart
+        sigma = figure.sigma_min(signal, variance, luminosity)[passing]
+        near = -cut[np.isfinite(sigma) & (sigma <= (1 + tolerance) * sigma.min(initial=np.inf))]
+        if len(near):
+            ends[:, h] = near[-1], near[0]
     return ends
-
-
-def _scanned(
-    events: RankedEvents, used: BoolArray, about: tuple[FigureOfMerit, float, Sequence[str]]
-) -> tuple[FloatArray, float]:
-    figure, luminosity, processes = about
-    constants, geometric = (figure.constant, figure.a, figure.b), figure.average == "geometric"
-    merit = constants, luminosity, figure.uncertainty_of(processes), geometric
-    return _scan(events, used, unseen_background(events), merit)
 
 
 @njit(cache=True)

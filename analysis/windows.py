@@ -188,7 +188,8 @@ def windows_from_fits(
         if not np.any(good):
             raise InputError(
                 "Not one of the signal peaks could be fitted: check that the signal datasets hold "
-                f"enough events whose {search.variable.title} is near their generated mass."
+                f"enough events whose {search.variable.title} is near their generated mass, and "
+                "that `frame`, `branches` and `beams` are those of the files."
             )
         sigma, error = np.array(columns).T
         sigma[~good] = interpolate_sigma(mass[good], sigma[good], error[good], mass[~good])

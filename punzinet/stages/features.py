@@ -5,7 +5,7 @@ other data nor seeing more of it trains any of them again. Varied samples are an
 reason.
 """
 
-from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -171,29 +171,24 @@ FEATURES: Stage = Stage(
     prepare=check_unblind,
     parts=lambda _: (FEATURES, VARIATIONS, DATA),
 )
-VARIATIONS: Stage = Stage(
-    name="variations",
-    command="features",
-    run=partial(_run, varied=True),
-    reads=_READS,
-    also=lambda context: _settings(context.manifest.part(varied=True), context),
-    after=(FEATURES,),
-    files=lambda context: _files(context.manifest.part(varied=True), context),
-    writes=("variations/tensors", "variations/cutflow.json", "variations/completeness.json"),
-    finds="variations/tensors/*/*.parquet",
-    options=NTUPLE_OPTIONS,
-    wanted=lambda manifest: manifest.has_variations,
-)
-DATA: Stage = Stage(
-    name="data",
-    command="features",
-    run=partial(_run, data=True),
-    reads=("beams", "features"),
-    also=lambda context: _settings(context.manifest.part(data=True), context),
-    after=(FEATURES,),
-    files=lambda context: _files(context.manifest.part(data=True), context),
-    writes=("data/tensors", "data/cutflow.json", "data/completeness.json"),
-    finds="data/tensors/*/*.parquet",
-    options=NTUPLE_OPTIONS,
-    wanted=lambda manifest: manifest.has_data,
-)
+
+
+def _beside(name: str, reads: tuple[str, ...], wanted: str, **which: bool) -> Stage:
+    """What the command also makes, in a folder of its own and the windows of the above."""
+    return Stage(
+        name=name,
+        command="features",
+        run=lambda context: _run(context, **which),
+        reads=reads,
+        also=lambda context: _settings(context.manifest.part(**which), context),
+        after=(FEATURES,),
+        files=lambda context: _files(context.manifest.part(**which), context),
+        writes=tuple(f"{name}/{one}" for one in ("tensors", "cutflow.json", "completeness.json")),
+        finds=f"{name}/tensors/*/*.parquet",
+        options=NTUPLE_OPTIONS,
+        wanted=attrgetter(wanted),
+    )
+
+
+VARIATIONS: Stage = _beside("variations", _READS, "has_variations", varied=True)
+DATA: Stage = _beside("data", ("beams", "features"), "has_data", data=True)

@@ -14,7 +14,7 @@ process without events beside others adds nothing: their constraint is as wide a
 The yields are those of the test events, scaled to all events of the tensors.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -54,6 +54,19 @@ class Yields:
         """The same at a target luminosity that is so many times as large."""
         backgrounds = "background", "background_error", "unseen"
         return replace(self, **{name: factor * getattr(self, name) for name in backgrounds})
+
+    def totals(
+        self, experiments: "Sequence[CountingExperiment | None]"
+    ) -> tuple[FloatArray, FloatArray]:
+        """Background that models expect, and effective number of events behind it, (H,) each.
+
+        Where there is no model, the sum of the backgrounds, and 0.
+        """
+        sums = self.background.sum(axis=0).tolist()
+        known = [(one.background, one.effective_events) if one else (alone, 0.0)
+                 for one, alone in zip(experiments, sums, strict=True)]  # fmt: skip
+        background, effective = np.array(known).reshape(-1, 2).T
+        return background, effective
 
 
 def measure_yields(

@@ -113,12 +113,12 @@ class Scan:
 
 
 def draw_pseudo_data(
-    judge: Judge, variable: FloatArray, luminosity: float, injected: Mapping[int, float], seed: int
-) -> tuple[FloatArray, FloatArray]:
-    """Draw features (n, F) and variable (n,) of what might be measured at a luminosity in fb^-1.
+    judge: Judge, luminosity: float, injected: Mapping[int, float], seed: int
+) -> IntArray:
+    """Draw how often each event that judges might be measured at a luminosity in fb^-1, (n,).
 
-    They are those of events that judge. Signal is `injected` with cross-sections in fb by
-    hypothesis, of which the background does not depend. InputError if it has no event, or too many.
+    Signal is `injected` with cross-sections in fb by hypothesis, of which the background does not
+    depend. InputError if it has no event, or too many.
     """
     events, rng = judge.judging_fold.events, np.random.default_rng(seed)
     weight = events.weight.astype(np.float64)
@@ -134,5 +134,4 @@ def draw_pseudo_data(
                 f"{mean.sum():.3g} events in its window; inject more than 0, and less than {MOST}."
             )
         times[own] = rng.poisson(mean)
-    drawn = np.repeat(np.arange(len(times)), times)
-    return events.features[:, drawn].T, variable[drawn]
+    return times

@@ -12,13 +12,17 @@ data choose how it is looked at. Signal of other masses in a sideband would coun
 windows that hold one can be left out of all sidebands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from scipy.special import polygamma
 
+from punzinet.analysis.folds import Folds
+from punzinet.analysis.io.files import to_cells, write_json
+from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.model import (
     ASSUMED,
     LUMINOSITY,
@@ -31,8 +35,12 @@ from punzinet.analysis.manifest.sections import SidebandSettings
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 
+if TYPE_CHECKING:  # not at run time, as in `model`
+    from punzinet.analysis.network import PunziNet
+
 FEWEST = 10.0  # events expected in sidebands, for less than about 35 % of uncertainty
 DOUBLINGS = 7  # of their end, at most: a hundred times as far
+SIGNIFICANT = 3.0  # sigmas of an excess that may be a signal in the sidebands of others
 
 
 class Spectrum(NamedTuple):
@@ -221,3 +229,80 @@ def close(
     relative = np.sqrt(sum(1 / n for n in known))
     predicted = np.where(usable, bands.factor * inside, np.nan)
     return Closure(predicted, predicted * relative, found, np.sqrt(found_square))
+
+
+def read_spectra(
+    tensors: Path, windows: Windows, folds: Folds, network: "PunziNet", cut: float
+) -> tuple[Spectrum, Spectrum]:
+    """Simulated background behind a cut, of events that judge and of those that trained.
+
+    Each is scaled to the whole sample. InputError if tensors cannot be read.
+    """
+    events = read_tensor_events(tensors, windows.search)
+    events = events[~events.signal]
+    judges, trains = events.fold == folds.judging, folds.rows(events.fold)[0]
+    spectra = []
+    for part in (events.standing_for_all(judges), events.standing_for_all(trains)):
+        behind = network.logit_numpy(part.features) >= cut
+        spectra.append(Spectrum.of(part.variable[behind], part.weight[behind]))
+    judging, training = spectra
+    return judging, training
+
+
+def write_sidebands(
+    path: Path,
+    windows: Windows,
+    settings: SidebandSettings,
+    bands: Sidebands,
+    spectra: tuple[Spectrum, Spectrum],
+    *,
+    about: Mapping[str, Any],
+    significance: FloatArray | None = None,
+) -> None:
+    """Write what lies beside M windows, and how well simulation predicts itself there.
+
+    Events that trained predict those that judge; `spectra` are of both, the latter first. The
+    significance, (M,), is that of what is observed in the windows.
+    """
+    judging, training = spectra
+    check = close(windows, settings, training, judging)
+    pull, far = check.pull[np.isfinite(check.pull)], bands.outer[bands.outer > settings.outer]
+    said = [f"Sidebands normalise the background at {bands.usable.sum()} of {len(windows)} masses."]
+    if len(far):
+        said.append(
+            f"At {len(far)} of them fewer than {FEWEST:g} events are expected up to "
+            f"{settings.outer:g} σ; they end farther out, at {far.max():g} σ at most."
+        )
+    if not bands.usable.all():
+        masses = ", ".join(f"{mass:g}" for mass in windows.mass[~bands.usable])
+        said.append(
+            f"At {masses} GeV nothing is found in them, or too little expected: the simulation "
+            "with `background_uncertainty` stays."
+        )
+    if len(pull):
+        said.append(
+            "Events that trained predict those that judge with a mean pull of "
+            f"{round(pull.mean(), 2) + 0:.2f} and a width of {pull.std():.2f}."
+        )
+    if settings.masked:
+        masses = ", ".join(f"{mass:g}" for mass in settings.masked)
+        said.append(f"What is near {masses} GeV is left out of all sidebands.")
+    if significance is not None and significance.max() >= SIGNIFICANT:
+        best = int(significance.argmax())
+        others = int(bands.holds[:, best].sum())
+        mass, sigma = windows.mass[best], windows.sigma[best]
+        masked = windows.search.centre(np.array(settings.masked)) - windows.centre[best]
+        if others and not (np.abs(masked) < settings.inner * sigma).any():
+            said.append(
+                f"{mass:g} GeV with {significance[best]:.1f} σ lies in the sidebands of {others} "
+                "other masses, where it raises the background expected; if it may be a signal, "
+                f"leave it out there by `limits.sidebands.masked: [{mass:g}]`."
+            )
+    columns = {
+        "mass": windows.mass, "outer": bands.outer, "expected": bands.expected,
+        "count": bands.count, "factor": np.where(bands.usable, bands.factor, np.nan),
+        "uncertainty": bands.uncertainty, **check._asdict(), "pull": check.pull,
+    }  # fmt: skip
+    cells = zip(*map(to_cells, columns.values()), strict=True)
+    rows = [dict(zip(columns, row, strict=True)) for row in cells]
+    write_json(path, {"provenance": dict(about), "said": said, "rows": rows})

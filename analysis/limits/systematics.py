@@ -17,6 +17,8 @@ Several effects of one parameter on one process multiply. A factor stays within 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +32,7 @@ from punzinet.analysis.io.files import Column, InputError, read_result, write_js
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_in_windows, tensor_paths
 from punzinet.analysis.limits.expected import asymptotic_limits
-from punzinet.analysis.limits.model import CountingExperiment, Yields
+from punzinet.analysis.limits.model import CountingExperiment, Yields, log_normal
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.systematics import (
@@ -58,86 +60,9 @@ class Effect(NamedTuple):
     error: FloatArray  # statistical, of the factors
 
 
-@dataclass(frozen=True, eq=False)
-class _Passing:
-    """The n test events of a dataset that pass the lowest cut."""
-
-    row: int  # of its process
-    #: (n,) identity, logit, weight, start and stop (of windows), and factors on the weight.
-    columns: dict[str, NDArray[Any]]
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return self.columns[name]
-
-    def take(self, rows: BoolArray | IntArray) -> "_Passing":
-        """Some of the events."""
-        return _Passing(self.row, {name: column[rows] for name, column in self.columns.items()})
-
-    def weighted(self, weight: FloatArray) -> "_Passing":
-        """The same with other weights (n,)."""
-        return _Passing(self.row, self.columns | {"weight": weight})
-
-    def sums(self, cut: FloatArray, reach: int, power: int = 1) -> FloatArray:
-        """Sums of powers of weights behind cuts, of each window with its neighbours, (H,)."""
-        start, stop = (self["start"] - reach).clip(0), (self["stop"] + reach).clip(max=len(cut))
-        columns = self["weight"] ** power, np.zeros(len(start), np.int16), start, stop
-        ranked = RankedEvents.rank(self["logit"], *columns, processes=1, hypotheses=len(cut))
-        return np.asarray(selected(ranked, cut)[0][0])
-
-    def shared(self, other: "_Passing") -> "_Passing":
-        """What another sample holds as well, where it passes in both, with products of weights."""
-        same = np.intersect1d(self["identity"], other["identity"], return_indices=True)[1:]
-        one, two = self.take(same[0]), other.take(same[1])
-        both = {
-            "logit": np.minimum(one["logit"], two["logit"]),
-            "weight": one["weight"] * two["weight"],
-            "start": np.maximum(one["start"], two["start"]),
-            "stop": np.minimum(one["stop"], two["stop"]),
-        }
-        return _Passing(self.row, both).take(both["start"] < both["stop"])
-
-
-class _Reader(NamedTuple):
-    """Reads the test events of datasets that pass the lowest cut."""
-
-    manifest: Manifest
-    windows: Windows
-    rows: Mapping[str, int]  # of the sums, by process
-    network: "PunziNet"
-    cut: FloatArray  # (H,)
-
-    def read(self, tensors: Path, dataset: str) -> _Passing:
-        """Those of one dataset; InputError if its tensors are missing or damaged."""
-        of = self.manifest.datasets[dataset]
-        row, features = self.rows[of.process], self.windows.search.feature_names
-        judging, lowest = self.manifest.training.folds.judging, self.cut.min()
-        columns, factors = [*features, *IDENTITY, "weight", "fold"], list[str]()
-        for named in factor_branches(self.manifest.systematics, of).values():
-            factors += named
-        parts = [dict.fromkeys(("identity", "logit", "weight", "start", "stop"), np.empty(0))]
-        for path in tensor_paths(tensors / dataset, "*.parquet"):
-            for table, start, stop in read_in_windows(path, self.windows, columns, factors):
-                one = {name: table[name].to_numpy() for name in table.schema.names}
-                logit = self.network.logit_numpy(np.column_stack([one[name] for name in features]))
-                rows = (one["fold"] == judging) & (start < stop) & (logit >= lowest)
-                identity = identity_hash(**{name: one[name] for name in IDENTITY}, dataset="")
-                if row == SIGNAL:
-                    identity ^= _GOLDEN * start.astype(np.uint64)
-                own = {"identity": identity, "logit": logit, "weight": one["weight"]}
-                own |= {"start": start, "stop": stop} | {n: one[n] for n in factors if n in one}
-                parts.append({name: column[rows] for name, column in own.items()})
-        *_, names = parts
-        kept = parts[1:] or parts
-        merged = {name: np.concatenate([part[name] for part in kept]) for name in names}
-        for name in {*factors} & {*names}:
-            total = merged["weight"].sum()
-            mean = merged["weight"] @ merged[name] / total if total > 0 else 1.0
-            if not 1 / EXTREME <= mean <= EXTREME:
-                raise InputError(
-                    f"Dataset {dataset}: {name} is {mean:.3g} on average behind the cut, but its "
-                    "branch has to hold factors on the weights, which are near 1; correct it."
-                )
-        return _Passing(row, merged)
+#: Columns (n,) of test events of a dataset: identity, logit, weight, start and stop (of windows),
+#: and factors on the weight.
+_Events = dict[str, NDArray[Any]]
 
 
 def measure_systematics(
@@ -152,44 +77,80 @@ def measure_systematics(
     InputError if tensors are missing or damaged.
     """
     every = replace(windows, training=np.ones(len(windows), dtype=bool))
-    rows = {name: row for row, name in enumerate(yields.backgrounds)} | {SIGNAL_PROCESS: SIGNAL}
-    cut = yields.cut
-    reader = _Reader(manifest, every, rows, network, cut)
-    present = {name: d for name, d in manifest.part().datasets.items() if d.process in rows}
-    nominal = {name: reader.read(output.tensors, name) for name in present}
-    found = {}
+    codes = {name: row for row, name in enumerate(yields.backgrounds)} | {SIGNAL_PROCESS: SIGNAL}
+    present = {name: d for name, d in manifest.part().datasets.items() if d.process in codes}
+    read = partial(_read, manifest, every, (network, yields.cut.min()))
+    nominal = {name: read(name, output.tensors) for name in present}
+    found, shape = {}, (2, len(codes), len(windows))
     for name, one in manifest.systematics.items():
-        effect = Effect(np.ones((2, len(rows), len(cut))), np.zeros((2, len(rows), len(cut))))
+        factor, error = np.ones(shape), np.zeros(shape)
         for process, size in one.normalisation.items():
-            if process in rows:
-                effect.factor[:, rows[process]] = np.array([[1 + size], [1 / (1 + size)]])
+            if process in codes:
+                factor[:, codes[process]] = np.array(log_normal(size))[:, None]
         columns = [factor_name(name, way) for way in DIRECTIONS]
         by_weights = {
             dataset: [
-                events.weighted(events["weight"] * events[column])
-                for column in columns if column in events.columns
+                events | {"weight": events["weight"] * events[column]}
+                for column in columns if column in events
             ]
-            for dataset, events in nominal.items() if columns[0] in events.columns
+            for dataset, events in nominal.items() if columns[0] in events
         }  # fmt: skip
         by_samples = {
             dataset: [
-                reader.read(output.varied_tensors, varied)
+                read(varied, output.varied_tensors)
                 for varied in (samples.up, samples.down) if varied is not None
             ]
             for dataset, samples in one.samples.items() if dataset in present
         }  # fmt: skip
         known = _varied_masses(manifest, one, windows.mass)
         for varied, precise in ((by_weights, np.inf), (by_samples, PRECISE)):
-            for row in {nominal[dataset].row for dataset in varied}:
-                pairs = [(e, varied.get(d, [])) for d, e in nominal.items() if e.row == row]
-                if row == SIGNAL and varied is by_samples:
-                    pairs = [(e.take(known[e["start"]]), others) for e, others in pairs]
-                ratio, error = _ratio(pairs, cut, precise)
-                before = effect.factor[:, row].copy()
-                effect.error[:, row] = np.hypot(effect.error[:, row] * ratio, before * error)
-                effect.factor[:, row] = before * ratio
-        found[name] = effect._replace(factor=effect.factor.clip(1 / EXTREME, EXTREME))
+            for process in {present[dataset].process for dataset in varied}:
+                own = [d for d in present if present[d].process == process]
+                pairs = [(nominal[d], varied.get(d, [])) for d in own]
+                if process == SIGNAL_PROCESS and varied is by_samples:
+                    pairs = [
+                        (_take(e, known[e["start"]]), [_take(o, known[o["start"]]) for o in others])
+                        for e, others in pairs
+                    ]
+                row = codes[process]
+                ratio, uncertain = _ratio(pairs, yields.cut, precise)
+                error[:, row] = np.hypot(error[:, row] * ratio, factor[:, row] * uncertain)
+                factor[:, row] *= ratio
+        found[name] = Effect(factor.clip(1 / EXTREME, EXTREME), error)
     return found
+
+
+def _read(
+    manifest: Manifest, windows: Windows, lowest: "tuple[PunziNet, float]", name: str, tensors: Path
+) -> _Events:
+    """Test events of a dataset that pass the lowest cut; InputError if tensors are damaged."""
+    (network, cut), of, features = lowest, manifest.datasets[name], windows.search.feature_names
+    columns = [*features, *IDENTITY, "weight", "fold"]
+    factors = [*chain(*factor_branches(manifest.systematics, of).values())]
+    parts: list[_Events] = []
+    for path in tensor_paths(tensors / name, "*.parquet"):
+        for table, start, stop in read_in_windows(path, windows, columns, factors):
+            one = {name: table[name].to_numpy() for name in table.schema.names}
+            logit = network.logit_numpy(np.column_stack([one[name] for name in features]))
+            judging = one["fold"] == manifest.training.folds.judging
+            identity = identity_hash(**{name: one[name] for name in IDENTITY}, dataset="")
+            if of.is_signal:
+                identity ^= _GOLDEN * start.astype(np.uint64)
+            own = {"identity": identity, "logit": logit, "weight": one["weight"]}
+            own |= {"start": start, "stop": stop} | {n: one[n] for n in factors if n in one}
+            parts.append(_take(own, judging & (start < stop) & (logit >= cut)))
+    if not parts:
+        return dict.fromkeys(("identity", "logit", "weight", "start", "stop"), np.empty(0, int))
+    merged = {column: np.concatenate([part[column] for part in parts]) for column in parts[-1]}
+    for factor in {*factors} & {*merged}:
+        total = merged["weight"].sum()
+        mean = merged["weight"] @ merged[factor] / total if total > 0 else 1.0
+        if not 1 / EXTREME <= mean <= EXTREME:
+            raise InputError(
+                f"Dataset {name}: {factor} is {mean:.3g} on average behind the cut, but its "
+                "branch has to hold factors on the weights, which are near 1; correct it."
+            )
+    return merged
 
 
 def _varied_masses(manifest: Manifest, one: Systematic, mass: FloatArray) -> BoolArray:
@@ -206,8 +167,34 @@ def _varied_masses(manifest: Manifest, one: Systematic, mass: FloatArray) -> Boo
     return np.asarray(np.all(known, axis=0))
 
 
+def _take(events: _Events, rows: BoolArray | IntArray) -> _Events:
+    return {name: column[rows] for name, column in events.items()}
+
+
+def _shared(one: _Events, other: _Events) -> _Events:
+    """Events that both samples hold, where they pass in both, with products of weights."""
+    _, *same = np.intersect1d(one["identity"], other["identity"], return_indices=True)
+    one, other = _take(one, same[0]), _take(other, same[1])
+    both = {
+        "logit": np.minimum(one["logit"], other["logit"]),
+        "weight": one["weight"] * other["weight"],
+        "start": np.maximum(one["start"], other["start"]),
+        "stop": np.minimum(one["stop"], other["stop"]),
+    }
+    return _take(both, both["start"] < both["stop"])
+
+
+def _sums(cut: FloatArray, reach: int, events: _Events, power: int = 1) -> FloatArray:
+    """Sums of powers of weights behind cuts, of each window with its neighbours, (H,)."""
+    start, stop = (events["start"] - reach).clip(0), (events["stop"] + reach).clip(max=len(cut))
+    weight = events["weight"].astype(np.float64) ** power
+    none, start, stop = (of.astype(np.int16) for of in (np.zeros(len(start)), start, stop))
+    passing = RankedEvents(events["logit"], weight, none, start, stop, 1, len(cut))
+    return np.asarray(selected(passing, cut)[0][0])
+
+
 def _ratio(
-    pairs: Sequence[tuple[_Passing, Sequence[_Passing]]], cut: FloatArray, precise: float
+    pairs: Sequence[tuple[_Events, Sequence[_Events]]], cut: FloatArray, precise: float
 ) -> tuple[FloatArray, FloatArray]:
     """Yields of a process up and down over nominal ones, and the error of that, (2, H) each.
 
@@ -217,17 +204,17 @@ def _ratio(
     hypotheses = len(cut)
     ratio, error = np.ones((2, hypotheses)), np.zeros((2, hypotheses))
     missing = np.ones((2, hypotheses), dtype=bool)
+    known = [(one, [(other, _shared(one, other)) for other in varied]) for one, varied in pairs]
     for reach in (0, *(2**k for k in range(hypotheses.bit_length() + 1))):
-        total = np.sum([one.sums(cut, reach) for one, _ in pairs], axis=0)
+        sums = partial(_sums, cut, reach)
+        total = np.sum([sums(one) for one, _ in known], axis=0)
         change, variance = np.zeros((2, 2, hypotheses))
-        for nominal, varied in pairs:
-            own, squares = (nominal.sums(cut, reach, power) for power in (1, 2))
-            for way, other in enumerate([varied[0], varied[-1]] if varied else []):
-                sums, spread = (other.sums(cut, reach, power) for power in (1, 2))
-                of = np.divide(sums, own, out=np.ones(hypotheses), where=own > 0)
+        for nominal, varied in known:
+            own, squares = sums(nominal), sums(nominal, power=2)
+            for way, (other, common) in enumerate([varied[0], varied[-1]] if varied else []):
+                of = np.divide(sums(other), own, out=np.ones(hypotheses), where=own > 0)
                 of = of.clip(1 / EXTREME, EXTREME)
-                common = nominal.shared(other).sums(cut, reach)
-                spread += of**2 * squares - 2 * of * common
+                spread = sums(other, power=2) + of**2 * squares - 2 * of * sums(common)
                 if np.isfinite(precise):  # what few events say is known to one of them at best
                     one = np.divide(squares, own, out=np.zeros(hypotheses), where=own > 0)
                     spread = np.maximum(spread, one**2)

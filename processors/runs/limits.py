@@ -13,17 +13,16 @@ from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.limits.datacard import write_datacards
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
-from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits, SelectionLimits, read_sigma_over_g2
-from punzinet.analysis.limits.sidebands import measure_sidebands
+from punzinet.analysis.limits.sidebands import measure_sidebands, read_spectra, write_sidebands
 from punzinet.analysis.limits.systematics import (
     impacts,
     measure_systematics,
     write_systematics,
 )
-from punzinet.analysis.limits.tables import write_expected, write_observed
+from punzinet.analysis.limits.tables import write_hepdata, write_note
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
 from punzinet.analysis.training.data import load_sample
@@ -31,7 +30,6 @@ from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
 from punzinet.processors.runs.observation import read_injected, run_observation
-from punzinet.processors.runs.sidebands import read_spectra, write_sidebands
 
 
 class Found(NamedTuple):
@@ -94,7 +92,7 @@ def run_limits(
     limits.write(output.limits, about)
     workspaces = _write_workspaces(output.workspaces, experiments["single"])
     folder = output.limits.parent
-    written = [output.limits, *workspaces, *write_expected(folder, limits)]
+    written = [output.limits, *workspaces, *write_note(folder, limits)]
     if effects:
         impact = impacts(experiments["single"], level, effects["single"])
         what = effects["single"], impact, yields["single"]
@@ -112,8 +110,9 @@ def run_limits(
             known=yields["single"], spectra=spectra,
             injected=None if unblind else read_injected(inject, windows.mass),
         )  # fmt: skip
-        written += [output.observed, *write_observed(folder, observation)]
-    written += write_hepdata(folder / "hepdata", limits, windows.search, observation)
+        written += [output.observed, *write_note(folder, limits, observation)]
+    of_beams = manifest.beams.sqrt_s, windows.search
+    written += write_hepdata(folder / "hepdata", limits, *of_beams, observation)
     return Found(written, limits, observation)
 
 
@@ -121,12 +120,8 @@ def _limits_of(
     network: str, yields: Yields, experiments: Sequence[CountingExperiment | None], level: float
 ) -> SelectionLimits:
     """Limits of all hypotheses behind one selection; none where there is no experiment."""
-    background, effective = yields.background.sum(axis=0), np.zeros(len(experiments))
-    for i, one in enumerate(experiments):
-        if one is not None:
-            background[i], effective[i] = one.background, one.effective_events
     both = asymptotic_limits(experiments, level), counting_limits(experiments, level)
-    return SelectionLimits(network, yields.efficiency, background, effective, *both)
+    return SelectionLimits(network, yields.efficiency, *yields.totals(experiments), *both)
 
 
 def _sigma_over_g2(manifest: Manifest, output: OutputFolder, mass: FloatArray) -> FloatArray:

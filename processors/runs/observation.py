@@ -15,15 +15,14 @@ from punzinet.analysis.limits.model import CountingExperiment, Yields
 from punzinet.analysis.limits.observed import Observation, observe
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.scan import Scan, draw_pseudo_data
-from punzinet.analysis.limits.sidebands import Spectrum, measure_sidebands
+from punzinet.analysis.limits.sidebands import Spectrum, measure_sidebands, write_sidebands
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import SavedNetwork
 from punzinet.analysis.search import Search
 from punzinet.analysis.training.data import judging_column
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.analysis.windows import Windows, mass_index
 from punzinet.processors.ntuples.trial import processed_of
-from punzinet.processors.runs.sidebands import write_sidebands
 
 NOTHING = "none"  # what is injected into pseudo-data of background alone
 _NUMBER = r"(\d*\.?\d+(?:e[-+]?\d\d?)?)"
@@ -97,18 +96,21 @@ def run_observation(
     settings, luminosity = manifest.limits, manifest.luminosity
     windows, cut, level = Windows.read(output.windows), saved.single_cut, expected.confidence_level
     scan, search, folds = Scan.of(windows), windows.search, manifest.training.folds
-    variable = judging_column(output.tensors, windows, folds, search.variable.name)
+    judged = judging_column(output.tensors, windows, folds, search.variable.name)
     if injected is None:
         luminosity = unblinded_luminosity(manifest, output)
-        features, value = _read_data(output, search)
+        features, variable = _read_data(output, search)
+        times: IntArray = np.ones(len(variable), np.int64)
     else:
         masses = windows.index_of(np.array([*injected])).tolist()
         signal = dict(zip(masses, injected.values(), strict=True))
-        features, value = draw_pseudo_data(judge, variable, luminosity, signal, settings.seed)
-    seen = Spectrum.of(value[saved.network.logit_numpy(features) >= cut])
+        features, variable = judge.judging_fold.events.features.T, judged
+        times = draw_pseudo_data(judge, luminosity, signal, settings.seed)
+    behind = saved.network.logit_numpy(features) >= cut
+    seen = Spectrum.of(np.repeat(variable[behind], times[behind]))
     counts = seen.sums(scan.windows.low, scan.windows.high)[0].astype(np.int64)
     scale = luminosity / manifest.luminosity
-    yields = scan.yields(judge, known, saved.network, variable).scaled(scale)
+    yields = scan.yields(judge, known, saved.network, judged).scaled(scale)
     experiments = CountingExperiment.all_of(yields, scan.mass, luminosity, settings)
     beside = settings.sidebands.including(injected or {})
     repeated = experiments
@@ -119,12 +121,9 @@ def run_observation(
         as_expected = measure_sidebands(scan.windows, beside, simulated)
         experiments, repeated = (one.normalise(experiments) for one in (sidebands, as_expected))
     found = observe(experiments, counts, level)
-    background, (error, effective) = yields.background.sum(axis=0), np.zeros((2, len(counts)))
-    for i, one in enumerate(experiments):
-        if one is not None:
-            background[i], effective[i] = one.background, one.effective_events
-            error[i] = possible(one, points(one)).background.std()
-    cells, *of_cells = scan.cells(judge, saved.network, cut, variable)
+    background, effective = yields.totals(experiments)
+    spread = [one and possible(one, points(one)).background.std() for one in experiments]
+    cells, *of_cells = scan.cells(judge, saved.network, cut, judged)
     share = global_p_value(
         repeated, cells, *(scale * one for one in of_cells),
         smallest=float(found.p_value.min()), number=settings.experiments, seed=settings.seed,
@@ -140,7 +139,7 @@ def run_observation(
         hypothesis=scan.windows.training,
         efficiency=yields.efficiency,
         background=background,
-        background_error=error,
+        background_error=np.array([one or 0.0 for one in spread]),
         effective_events=effective,
         count=counts,
         expected=counting_limits(experiments, level),

@@ -117,7 +117,7 @@ def _say_systematics(path: Path, limits: "Limits") -> None:
 LIMITS = Stage(
     name="limits",
     run=_run,
-    reads=("figure_of_merit", "limits", "systematics"),
+    reads=("beams", "figure_of_merit", "limits", "systematics"),
     also=lambda on: {"network": on.options.network, **_observed(on.options)},
     after=(FEATURES, VARIATIONS, TRAIN),
     shows=lambda on: (DATA,) if on.options.unblind else (),  # else it does not depend on any

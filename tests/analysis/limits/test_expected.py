@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import norm, poisson
 
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
-from punzinet.analysis.limits.hepdata import hepdata_reaction
 from punzinet.analysis.limits.model import Background
 from punzinet.analysis.limits.result import BANDS
+from punzinet.analysis.limits.tables import hepdata_reaction
 from punzinet.analysis.search import RECOIL
 
 

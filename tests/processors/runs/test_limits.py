@@ -15,10 +15,9 @@ from small_runs import linked, make_features, save_network, untrained
 
 from punzinet.analysis.io.files import InputError, read_json, write_json
 from punzinet.analysis.io.tensor_events import read_tensor_events
-from punzinet.analysis.limits.hepdata import write_hepdata
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
 from punzinet.analysis.limits.shape import ShapeLimits
-from punzinet.analysis.limits.tables import write_observed
+from punzinet.analysis.limits.tables import write_hepdata, write_note
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.trial import Trial
@@ -124,10 +123,12 @@ COUNTED = {
 @pytest.mark.parametrize(("source", "said"), [("data", "Observed"), ("pseudo-data", "not to be")])
 def test_hepdata_takes_what_is_observed(done, tmp_path, source, said):
     seen = observation(MASS, source=source, global_p_value=0.0, global_error=0.01, **COUNTED)
-    write_hepdata(tmp_path, Limits.read(done.limits), observed=seen)
+    write_hepdata(tmp_path, Limits.read(done.limits), 3.773, observed=seen)
     validator = FullSubmissionValidator()
     assert validator.validate(directory=str(tmp_path)), validator.get_messages()
     assert said in (index := (tmp_path / "submission.yaml").read_text())
+    assert "3.77" in index
+    assert "Belle" not in index  # nobody said so
     table = yaml.safe_load((tmp_path / "observed_cross_section.yaml").read_text())
     expected, exact, approximate = table["dependent_variables"]
     assert [q["value"] for q in exact["qualifiers"]][1] == "CLs, exact Poisson sums, observed"
@@ -158,7 +159,7 @@ def test_tables_of_results_are_what_the_files_say(done, tmp_path):
     assert [bool(row["expected_coupling"]) for row in rows] == [False, True] + [False] * 4
     assert (folder / "limits.tex").read_text().count(r"\\" + "\n") == 7
     seen = observation(MASS, source="data", **COUNTED)
-    table, latex = write_observed(tmp_path, seen)
+    table, latex = write_note(tmp_path, limits, seen)
     with table.open(newline="") as file:
         rows = [*csv.DictReader(file)]
     assert [float(row["data"]) for row in rows] == seen.count.tolist()

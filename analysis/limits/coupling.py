@@ -4,7 +4,6 @@ The Z′ couples with g′ to muons, taus and their neutrinos (He, Joshi, Lew an
 """
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
@@ -95,13 +94,13 @@ def magnetic_moment_over_g2(mass: FloatArray) -> FloatArray:
     1/8π² ∫₀¹ 2 m_μ² x² (1 − x) / (x² m_μ² + (1 − x) m²) dx (Baek, Deshpande, He and Ko,
     hep-ph/0104141).
     """
-    found, _ = quad_vec(partial(_one_loop, (mass / MUON_MASS) ** 2), 0, 1, epsrel=1e-9)
+    ratio = (mass / MUON_MASS) ** 2
+
+    def integrand(x: float) -> FloatArray:
+        return 2 * x**2 * (1 - x) / (x**2 + (1 - x) * ratio)
+
+    found, _ = quad_vec(integrand, 0, 1, epsrel=1e-9)
     return np.asarray(found / (8 * np.pi**2))
-
-
-def _one_loop(ratio: FloatArray, x: float) -> FloatArray:
-    """Integrand of the contribution, for squared masses (H,) over that of the muon."""
-    return 2 * x**2 * (1 - x) / (x**2 + (1 - x) * ratio)
 
 
 def magnetic_moment_band(mass: FloatArray) -> FloatArray:

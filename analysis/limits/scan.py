@@ -54,12 +54,17 @@ class Scan:
         """Their masses in GeV, (S,)."""
         return self.windows.mass
 
+    @property
+    def _neighbours(self) -> tuple[IntArray, IntArray]:
+        """Of each scan point the hypotheses below and above, (S,); itself both, if it is one."""
+        points = np.arange(len(self.mass))
+        above = np.searchsorted(self.hypothesis, points)
+        return np.searchsorted(self.hypothesis, points, side="right") - 1, above
+
     def interpolate(self, values: FloatArray) -> FloatArray:
-        """Values of the hypotheses (..., H) at all scan points, linear in the mass."""
-        found: FloatArray = np.apply_along_axis(
-            lambda row: np.interp(self.mass, self.mass[self.hypothesis], row), -1, values
-        )
-        found[..., self.hypothesis] = values  # also where its neighbour's is not known
+        """Values of the hypotheses (..., H) at all scan points: means of neighbours in between."""
+        below, above = self._neighbours
+        found: FloatArray = (values[..., below] + values[..., above]) / 2
         return found
 
     def yields(
@@ -88,7 +93,7 @@ class Scan:
         start[signal] = self.hypothesis[events.start[signal]]
         stop[signal] = start[signal] + 1
         # A background has the same sums for all; between hypotheses there is no signal to scale.
-        near = np.searchsorted(self.hypothesis, np.arange(len(self.mass)))
+        _, near = self._neighbours
         return replace(
             fold,
             events=replace(events, start=start, stop=stop),

@@ -279,15 +279,10 @@ def write_systematics(
     """Write systematics.json, for masses (H,) in GeV."""
     names = [*yields.backgrounds, SIGNAL_PROCESS]
     total = yields.background.sum(axis=0)
-
-    def of_all(factor: FloatArray) -> FloatArray:
-        varied = (yields.background * factor[:, :SIGNAL]).sum(axis=1)
-        ratio: FloatArray = np.divide(varied, total, out=np.ones_like(varied), where=total > 0)
-        return ratio
-
+    share = yields.background / np.where(total > 0, total, np.inf)  # of each process, (P, H)
     parameters = {
         name: Parameter(
-            of_all(effect.factor),
+            1 + (share * (effect.factor[:, :SIGNAL] - 1)).sum(axis=1),
             {of: effect.factor[:, row] for row, of in enumerate(names)},
             {of: effect.error[:, row] for row, of in enumerate(names)},
             impact[name],

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.polynomial.polynomial import polyder, polyval
 
 from punzinet.analysis.cuts import interpolated_cuts, selected, unseen_background
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
@@ -233,11 +234,13 @@ def interpolated(theta: FloatArray, factors: FloatArray) -> tuple[FloatArray, ..
     log = np.log(factors)
     signs = np.array([1, -1])
     ends = [factors - 1, signs * log * factors, log**2 * factors]
-    polynomial = np.concatenate(ends, axis=-1) @ _POLYNOMIAL.T  # coefficients of θ to θ⁶
-    powers = theta.clip(-1, 1)[..., None] ** np.arange(7)
-    value = 1 + (polynomial * powers[..., 1:]).sum(axis=-1)
-    slope = (polynomial * _DEGREE * powers[..., :-1]).sum(axis=-1) / value
-    bend = (polynomial[..., 1:] * (_DEGREE * (_DEGREE - 1))[1:] * powers[..., :5]).sum(axis=-1)
+    of_theta = np.moveaxis(np.concatenate(ends, axis=-1) @ _POLYNOMIAL.T, -1, 0)
+    coefficients = np.concatenate([np.ones_like(of_theta[:1]), of_theta])  # of 1, θ to θ⁶
+    within = theta.clip(-1, 1)
+    value, slope, bend = (
+        polyval(within, polyder(coefficients, order), tensor=False) for order in range(3)
+    )
+    slope = slope / value
     beyond, outer = np.abs(theta) >= 1, np.where(theta > 0, log[..., 0], -log[..., 1])
     return (
         np.where(beyond, theta * outer, np.log(value)),

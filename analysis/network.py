@@ -27,7 +27,6 @@ from punzinet.analysis.windows import Windows
 
 WEIGHTS_FILE = "network.safetensors"
 METADATA_FILE = "network.json"
-ONNX_FILE = "network.onnx"  # what `punzinet export` makes of them by default
 _WINDOW_COLUMNS = ("mass", "sigma", "training", "fitted")
 _BLOCK = 8192  # events that are evaluated together: all activations of a layer fit into the cache
 
@@ -134,7 +133,6 @@ class PunziNet(torch.nn.Module):
         weights = safetensors.torch.save(state)
         with atomic_path(folder / WEIGHTS_FILE) as partial:
             partial.write_bytes(weights)
-        (folder / ONNX_FILE).unlink(missing_ok=True)  # made of another network
         scaling = zip(self.scale_min.tolist(), self.scale_max.tolist(), strict=True)
         content = _NetworkFile(
             format="punzinet-network-1",

@@ -78,7 +78,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        if error.errno not in _NO_SPACE | _NO_ACCESS | _IN_THE_WAY:
+        gone = error.filename == str(partial)  # with its folder
+        if not gone and error.errno not in _NO_SPACE | _NO_ACCESS | _IN_THE_WAY:
             raise
         raise OutputError(cannot_write(path, error)) from error
     finally:

@@ -375,7 +375,7 @@ def _check_number(key: str, value: Any) -> None:
 
 def _simulated(output: OutputFolder) -> dict[str, int]:
     """Entries that the simulation says it wrote, by dataset; nothing where it has not run."""
-    if not output.simulation_record.exists():
+    if not is_file(output.simulation_record):
         return {}
     with read_result(output.simulation_record, "ntuples", "punzinet simulate") as record:
         return {name: int(dataset["entries"]) for name, dataset in record["datasets"].items()}

@@ -3,6 +3,7 @@
 import gc
 import inspect
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -145,7 +146,9 @@ def _say(kind: type[BaseException], error: BaseException, trace: TracebackType |
     del trace
     said = str(error)
     if isinstance(error, OSError) and is_full_or_read_only(error):
-        said = cannot_write(Path(error.filename or "output"), error)
+        cache = os.environ.get("NUMBA_CACHE_DIR", "its cache")
+        anywhere = f"results, compiled code (in {cache}) or what is printed"
+        said = cannot_write(Path(error.filename or anywhere), error)
     elif isinstance(error, MemoryError):
         said = "there is not enough memory: give it more, or fewer --workers."
     elif not isinstance(error, InputError | Interrupted):

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from punzinet.analysis.io.files import InputError, read_result
+from punzinet.analysis.io.files import InputError, file_digest, read_result
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ledger import read_progress
 from punzinet.stages import CHAIN, STAGES
@@ -134,7 +134,7 @@ def export(
 
     Example: punzinet export --network punzi-00 punzi.onnx
     """
-    from punzinet.analysis.network import ONNX_FILE, load_network
+    from punzinet.analysis.network import WEIGHTS_FILE, load_network
 
     folder = _network(context)
     saved = load_network(folder)
@@ -144,7 +144,8 @@ def export(
         raise InputError(
             f"`punzinet export` needs {error.name}: run `pip install 'punzinet[export]'`."
         ) from error
-    path = file or folder / ONNX_FILE
+    # Another network of the same name has another one.
+    path = file or folder / f"network-{file_digest(folder / WEIGHTS_FILE)[:8]}.onnx"
     write_onnx(saved, path)
     console.print(f"export: {path}")
 

@@ -46,8 +46,8 @@ def in_plain_letters(error: UnicodeError) -> tuple[str, int]:
         raise error
 
     def plain(letter: str) -> str:
-        alphabet, *_, name = unicodedata.name(letter, "?").split()
-        known = name.lower() if alphabet == "GREEK" else _PLAIN_LETTERS.get(letter, letter)
+        words = unicodedata.name(letter, "?").split()
+        known = words[-1].lower() if words[0] == "GREEK" else _PLAIN_LETTERS.get(letter, letter)
         return known.encode("ascii", "backslashreplace").decode()
 
     return "".join(map(plain, error.object[error.start : error.end])), error.end

@@ -115,6 +115,10 @@ def lock(folder: Path, stage: str, *, together: bool = False) -> Iterator[None]:
     if together and rank_and_count()[0] > 0:
         yield
         return
+    if any("\ud800" <= letter <= "\udfff" for letter in str(folder)):
+        raise files.InputError(
+            f"{str(folder)!a} is not in UTF-8; choose another folder by --output."
+        )
     held = FileLock(folder / ".lock", timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)

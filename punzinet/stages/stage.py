@@ -133,7 +133,10 @@ class Stage:
             )
 
     def of_last_run(self, context: Context, *, network: bool = False) -> Context:
-        """The same with the options of its last run; its network too only if `network` says so."""
+        """The same with the options of its last run; its network too only if `network` says so.
+
+        Data that features have hidden since stays hidden.
+        """
         if not self.has_run(context.output):
             return context
         kept = self.record(context.output).options
@@ -141,7 +144,11 @@ class Stage:
         given |= {name: kept[name] for name in self.options if name in kept}
         if not network:
             given["network"] = context.options.network
-        return context.with_options(**given)
+        asked = context.with_options(**given)
+        data = [one for one in self.before(asked) if one.name == "data"]
+        hidden = any(not one.record(context.output).options.get("unblind") for one in data
+                     if one.has_run(context.output))  # fmt: skip
+        return asked.with_options(unblind=False) if hidden else asked
 
     def inputs(self, context: Context) -> dict[str, Any]:
         """Everything that the result depends on: version, settings, stages before and files."""

@@ -11,7 +11,7 @@ import pytest
 from punzinet.analysis.io.files import InputError, _file_digest
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages import DATA, FEATURES, LIMITS, PLOT, REPORT, SELECT, SIMULATE, TRAIN
-from punzinet.stages.options import Context, Options
+from punzinet.stages.options import PLAIN, Context, Options
 from punzinet.stages.run import holder_of, lock, run_command
 from punzinet.stages.stage import Stage, differences, fingerprint, out_of_date, reasons, refusal
 from punzinet.stages.train import networks_to_train
@@ -117,6 +117,10 @@ def test_only_what_depends_on_data_runs_again(tmp_path, context):
     finish(unblinded, DATA)
     assert reasons(SELECT, here) == ["`punzinet features` has run again"]
     assert reasons(TRAIN, here) == reasons(LIMITS, here) == []
+    finish(unblinded, SELECT, LIMITS)
+    finish(here, DATA)
+    again = [one.typed for one in out_of_date(PLOT, here)][-2:]
+    assert again == ["`punzinet select`", "`punzinet limits`"]  # data hidden again stays so
 
 
 def test_what_was_injected_is_asked_for_again(context):
@@ -309,11 +313,22 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog,
         assert holder_of(tmp_path) is None
 
 
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("blocked/output", "Cannot write .*blocked.* Make the folder writable, or .* --output"),
+        ("x" * 300, "Cannot write .*too long. Make the folder writable, or .* --output"),
+        ("\udcff", r"\\udcff' is not in UTF-8; .* --output"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, name, said):
     (tmp_path / "blocked").touch()
-    said = "Cannot write .*blocked.* Make the folder writable, or .* --output"
-    with pytest.raises(InputError, match=said), lock(tmp_path / "blocked" / "output", "train"):
+    with pytest.raises(InputError, match=said), lock(tmp_path / name, "train"):
         pass
+
+
+def test_all_letters_have_plain_ones():
+    assert "σ in fb⁻¹ < ∞ \udcff".encode("ascii", PLAIN) == rb"sigma in fb^-1 < \u221e \udcff"
 
 
 #: What torchrun tells the second of two processes.

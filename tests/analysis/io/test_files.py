@@ -36,6 +36,8 @@ def test_what_cannot_be_written_or_is_not_there(tmp_path):
         write_json(tmp_path / "file" / "result.json", {})
     with pytest.raises(InputError, match="Cannot write"):
         write_root(tmp_path / "file" / "a.root", "x", 0)
+    with pytest.raises(InputError, match="Cannot write"), atomic_path(tmp_path / "a" / "b"):
+        (tmp_path / "a").rmdir()  # by somebody else
     with pytest.raises(InputError, match="run `punzinet features` first"):
         read_json(tmp_path / "windows.json", "punzinet features")
 

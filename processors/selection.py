@@ -4,16 +4,20 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from hist import Hist
 
-from punzinet.analysis.folds import FOLDS, fold_of
+from punzinet.analysis.folds import FOLDS, fold_of, identity_hash
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import (
+    GROUPS,
     STAGES,
     Comparison,
     Spectra,
+    changed_template,
     fill_spectra,
     fill_template,
 )
+from punzinet.analysis.manifest.systematics import factor_name
 from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo
@@ -34,6 +38,11 @@ class Judging(NamedTuple):
     signal: FloatArray  # (H,) the same by hypothesis of the windows
 
 
+#: By dataset, and by ``<parameter>.up`` and ``down``, with what factors its events count in what
+#: the parameter changes: (1,), or (H,) of signal by hypothesis.
+Shifts = Mapping[str, Mapping[str, FloatArray]]
+
+
 class SelectionProcessor(ChunkProcessor):
     """Cuts on the output of a network and fills histograms of the mass before and after.
 
@@ -43,7 +52,8 @@ class SelectionProcessor(ChunkProcessor):
     - ``in_windows``: by process, (2, H) before and after the cut: sums of weights in the window of
       each hypothesis. That is the efficiency for signal, which counts in its own window only,
       events at the target luminosity for background, and events for data,
-    - ``spectra``: histograms of the variable of the windows, of what is simulated, and templates,
+    - ``spectra``: histograms of the variable of the windows, of what is simulated, templates, and
+      what systematic parameters change about these,
     - ``compared``: histograms in which data and backgrounds are compared; none without data.
     """
 
@@ -53,12 +63,14 @@ class SelectionProcessor(ChunkProcessor):
         saved: "SavedNetwork",
         comparison: Comparison | None = None,
         judging: Judging | None = None,
+        shifts: Shifts | None = None,
     ) -> None:
         """Select events with the single cut of a network, and compare data with backgrounds.
 
         Behind the cut only the events count that judge, if it is said which: all others trained
-        the network, or chose its cut. InputError if the network has no cut, an input that is none
-        of the features, or windows in another variable.
+        the network, or chose its cut. Varied datasets, and those that they are variations of, have
+        `shifts`. InputError if the network has no cut, an input that is none of the features, or
+        windows in another variable.
         """
         windows, network, cut = saved.windows, saved.network, saved.single_cut
         weights = {name: values.tolist() for name, values in network.state_dict().items()}
@@ -76,6 +88,11 @@ class SelectionProcessor(ChunkProcessor):
                 )
         self._windows, self._network = windows, network
         self._cut, self._judging, self._comparison = cut, judging, comparison
+        self._shifts = shifts or {}
+
+    def settings(self, dataset: DatasetInfo) -> Any:
+        """A chunk of a dataset that has shifts is filled by groups, too."""
+        return [*super().settings(dataset), *(["groups"] if dataset.name in self._shifts else [])]
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Select the events of a chunk."""
@@ -97,6 +114,8 @@ class SelectionProcessor(ChunkProcessor):
             rows = np.flatnonzero(candidates.alive)
             variable, weight = candidates.variable[rows], candidates.weight[rows]
             hypothesis = candidates.hypothesis[rows]
+            if dataset.variation_of:
+                continue
             in_windows[i] = self._sum_windows(dataset, variable, hypothesis, weight)
             if not dataset.is_data:
                 spectra |= _fill(stage, dataset, variable, hypothesis, weight)
@@ -104,12 +123,35 @@ class SelectionProcessor(ChunkProcessor):
                 named = dict(zip(search.feature_names, candidates.features.T[:, rows], strict=True))
                 named[self._comparison.mass] = search.variable.signed_mass(variable)
                 compared |= self._comparison.fill(stage, dataset.process, named, weight)
+        templates, groups = self._fill_templates(dataset, candidates)
+        made = {"cutflow": candidates.cutflow, "groups": groups}
+        if dataset.variation_of:
+            return made
+        spectra |= templates
+        return {**made, "in_windows": in_windows, "spectra": spectra, "compared": compared}
+
+    def _fill_templates(
+        self, dataset: DatasetInfo, candidates: Candidates
+    ) -> tuple[Spectra, FloatArray | None]:
+        """Templates, and those of `GROUPS` of events by identity where there are shifts."""
+
+        def fill(rows: IntArray, factor: FloatArray | float = 1.0) -> Hist[Any]:
+            variable, weight = candidates.variable[rows], factor * candidates.weight[rows]
+            of = dataset.hypotheses[candidates.hypothesis[rows]] if dataset.is_signal else None
+            return fill_template(self._windows, variable, weight, of)
+
+        rows, groups, templates = np.flatnonzero(candidates.alive), None, Spectra()
+        if dataset.name in self._shifts:
+            identity = {name: of[rows] for name, of in candidates.identity.items()}
+            group = identity_hash(**identity, dataset="") % np.uint64(GROUPS)
+            groups = np.array([fill(rows[group == one]).values() for one in range(GROUPS)])
         if not dataset.is_data:
-            mass = dataset.hypotheses[hypothesis] if dataset.is_signal else None
-            template = fill_template(self._windows, variable, weight, mass)
-            spectra[f"templates/{dataset.process}"] = template
-        made = {"spectra": spectra, "compared": compared}
-        return {"cutflow": candidates.cutflow, "in_windows": in_windows, **made}
+            factors = {"": 1.0} | _changes(candidates.factors(rows))
+            templates = {
+                f"templates/{dataset.process}{name}": fill(rows, factor)
+                for name, factor in factors.items()
+            }
+        return templates, groups
 
     def _require_judging(
         self, judging: Judging, dataset: DatasetInfo, candidates: Candidates
@@ -118,19 +160,29 @@ class SelectionProcessor(ChunkProcessor):
         if dataset.is_signal:
             factor = judging.signal[self._windows.index_of(dataset.hypotheses)]
             factor = factor[candidates.hypothesis]  # what has none is dropped already
-        fold = fold_of(**candidates.identity, dataset=dataset.name)
+        fold = fold_of(**candidates.identity, dataset=dataset.variation_of or dataset.name)
         candidates.require_share(NOT_JUDGING, fold == judging.fold, factor)
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, Any]:
         """Add up what was selected."""
         total: dict[str, dict[str, Any]] = {"in_windows": {}, "spectra": {}, "compared": {}}
         cutflows: dict[str, list[Any]] = {}
+        changes: dict[str, FloatArray] = {}
         for chunk, part in chunks.items():
-            cutflows.setdefault(chunk.dataset, []).append(part["cutflow"])
-            windows = {self.datasets[chunk.dataset].process: part["in_windows"]}
+            dataset = self.datasets[chunk.dataset]
+            cutflows.setdefault(dataset.name, []).append(part["cutflow"])
+            for name, factor in self._shifts.get(dataset.name, {}).items():
+                change = f"templates/{dataset.process}.{name}"
+                changes[change] = changes.get(change, 0.0) + factor[:, None] * part["groups"]
+            if dataset.variation_of:
+                continue
+            windows = {dataset.process: part["in_windows"]}
             for group, sums in total.items():
                 for name, value in (windows if group == "in_windows" else part[group]).items():
                     sums[name] = sums[name] + value if name in sums else value
+        for name, groups in changes.items():
+            template, spectra = changed_template(self._windows, groups), total["spectra"]
+            spectra[name] = spectra[name] + template if name in spectra else template
         merged = {name: merge_cutflows(parts) for name, parts in cutflows.items()}
         return {"cutflows": merged, **total}
 
@@ -147,6 +199,16 @@ class SelectionProcessor(ChunkProcessor):
         flat = np.bincount(start.astype(np.int64) * size + stop, weight, minlength=size**2)
         pairs = flat.reshape(size, size)
         return np.array([pairs[: m + 1, m + 1 :].sum() for m in range(len(self._windows))])
+
+
+def _changes(factors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """What factors (n,) add, relative to the weights, by ``.<parameter>.up`` and ``down``."""
+    found: dict[str, FloatArray] = {}
+    for name in dict.fromkeys(column.split(":")[1] for column in factors):
+        up = factors[factor_name(name, "up")].astype(np.float64) - 1
+        down = factors.get(factor_name(name, "down"), 1 - up) - 1
+        found |= {f".{name}.up": up, f".{name}.down": down}
+    return found
 
 
 def _fill(

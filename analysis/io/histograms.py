@@ -14,7 +14,8 @@ from the centre of the window.
 
 **Templates** for fits of the shape are called ``templates/<process>``: what is left behind the
 selection, by hypothesis and by the distance from its mass in sigmas. Background lies around several
-masses, signal around its own.
+masses, signal around its own. What a systematic parameter adds to one, or takes away, is called
+``templates/<process>.<parameter>.up`` and ``down``, and has the errors of the change itself.
 """
 
 from collections.abc import Mapping
@@ -38,6 +39,7 @@ STAGES = ("before", "after")  # before and after the selection
 BINNING = {1: (106, 0.0, 10.6), 2: (464, -4.0, 112.0)}  # bins and ends of axes, in GeV and GeV²
 FEATURE_BINS = 40
 AROUND = 18, -6.0, 6.0  # bins and ends of templates, in sigmas from the mass
+GROUPS = 20  # of events by their identity: how much they differ says how much changes fluctuate
 
 Spectra = dict[str, Hist[Any]]  # histograms by their name in the file
 
@@ -67,19 +69,29 @@ def fill_template(
     windows: Windows, variable: FloatArray, weight: FloatArray, mass: FloatArray | None = None
 ) -> Hist[Any]:
     """Fill the template of a process with events (n,); those of signal have generated masses."""
-    hypotheses = axis.Regular(len(windows), -0.5, len(windows) - 0.5, name="hypothesis")
-    sigmas = axis.Regular(*AROUND, name="sigmas", label="Distance from the mass [σ]")
-    template = _weighted(hypotheses, sigmas)
+    template = _empty_template(windows)
     if mass is not None:
         own = windows.index_of(mass)
         distance = (variable - windows.centre[own]) / windows.sigma[own]
         template.fill(own, distance, weight=weight)
     else:  # differences of cumulative sums between the edges of all bins
         order = np.argsort(variable, kind="stable")
-        edges = windows.centre[:, None] + windows.sigma[:, None] * sigmas.edges
+        edges = windows.centre[:, None] + windows.sigma[:, None] * template.axes[1].edges
         places = np.searchsorted(variable[order], edges)
         sums = (np.append(0.0, np.cumsum(weight[order] ** power))[places] for power in (1, 2))
         template.view()[:] = np.stack([np.diff(one) for one in sums], axis=-1)
+    return template
+
+
+def changed_template(windows: Windows, groups: FloatArray) -> Hist[Any]:
+    """What a varied sample has more than its nominal one, by `GROUPS` of events, (GROUPS, H, K).
+
+    Events that both samples have are in the same group, so that the error, of which groups tell
+    by their differences, is that of the change.
+    """
+    template = _empty_template(windows)
+    variance = len(groups) * groups.var(axis=0, ddof=1)
+    template.view()[:] = np.stack([groups.sum(axis=0), variance], axis=-1)
     return template
 
 
@@ -162,7 +174,7 @@ def read_comparison(path: Path, stage: str, variable: str) -> tuple[Hist[Any], H
 
 
 def read_templates(path: Path) -> Spectra:
-    """Read the templates by process, that of signal among them."""
+    """Read the templates by process, that of signal among them, and what parameters change."""
     return _read_histograms(path, "templates")
 
 
@@ -186,6 +198,12 @@ def _read_histograms(
         raise InputError(
             f"{path} does not hold the spectra {folder}; run `punzinet {command}` first."
         ) from error
+
+
+def _empty_template(windows: Windows) -> Hist[Any]:
+    hypotheses = axis.Regular(len(windows), -0.5, len(windows) - 0.5, name="hypothesis")
+    sigmas = axis.Regular(*AROUND, name="sigmas", label="Distance from the mass [σ]")
+    return _weighted(hypotheses, sigmas)
 
 
 def _weighted(*axes: Any) -> Hist[Any]:

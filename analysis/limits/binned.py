@@ -1,9 +1,9 @@
 """Likelihoods of HistFactory workspaces of one channel with any number of bins, and their limits.
 
 Signal comes first, and its cross-section in fb is the parameter of interest; other modifiers are
-factors (normsys) and uncertainties of single bins with Poisson constraints (shapesys). Counting is
-the case of one bin. pyhf takes a minute for counting in all windows and an hour for their fits,
-with numerical derivatives; tests compare.
+factors (normsys), varied bins (histosys), and uncertainties of single bins with Poisson constraints
+(shapesys). Counting is the case of one bin. pyhf takes a minute for counting in all windows and an
+hour for their fits, with numerical derivatives; tests compare.
 
 The test statistic is q̃_μ of Cowan, Cranmer, Gross and Vitells (EPJC 71, 1554). Median and bands all
 follow from one curve, √q_A of the background-only Asimov data against the cross-section: background
@@ -23,6 +23,7 @@ from punzinet.analysis.types import FloatArray
 
 FIT_STEPS = 40  # Newton steps to limits, and of the fit at each; about 6 are needed
 FIT_TOLERANCE = 1e-12  # relative change of the cross-sections at which they are found
+LEAST = 1e-6  # share of a bin that is left of it whatever the parameters
 
 Workspace = Mapping[str, Any]
 
@@ -52,13 +53,14 @@ def expected_limits(workspaces: Sequence[Workspace], confidence_level: float) ->
 class Likelihood(NamedTuple):
     """Likelihoods of M workspaces with K bins, S samples and N factors, padded to the same shape.
 
-    Nuisance parameters θ are those of the factors, `interpolated` and constrained by θ²/2, and the
-    logarithms of the statistical factors, constrained by Poisson counts. Constraints are nominal,
-    or centred on what other data made of the parameters.
+    Nuisance parameters θ are those of the factors, `interpolated` and constrained by θ²/2, of which
+    the first V vary bins as well, and the logarithms of the statistical factors, constrained by
+    Poisson counts. Constraints are nominal, or centred on what other data made of the parameters.
     """
 
     events: FloatArray  # (M, K, S); of the signal for 1 fb
     factors: FloatArray  # (M, S, N, 2) one sigma up and down
+    changes: FloatArray  # (M, K, S, V, 2) the same of bins, relative changes that add up
     effective: FloatArray  # (M, K, S) events behind each bin, 0 where it is not uncertain
     centre: FloatArray  # (M, N + K S) parameters that the constraints prefer
 
@@ -66,11 +68,16 @@ class Likelihood(NamedTuple):
     def of(cls, workspaces: Sequence[Workspace]) -> Self:
         """Likelihoods of workspaces, at least one, with nominal constraints."""
         channels = [one["channels"][0]["samples"] for one in workspaces]
-        names = [sorted({m["name"] for m in _modifiers(samples)}) for samples in channels]
+        shapes = [{m["name"] for m in _modifiers(samples, "histosys")} for samples in channels]
+        names = [
+            sorted(varied) + sorted({m["name"] for m in _modifiers(samples)} - varied)
+            for varied, samples in zip(shapes, channels, strict=True)
+        ]
         bins = max(len(samples[0]["data"]) for samples in channels)
         shape = len(channels), bins, max(map(len, channels))
         events, effective = np.zeros(shape), np.zeros(shape)
         factors = np.ones((shape[0], shape[2], max(map(len, names)), 2))
+        changes = np.zeros((*shape, max(map(len, shapes)), 2))
         for m, samples in enumerate(channels):
             for s, sample in enumerate(samples):
                 data = np.array(sample["data"])
@@ -78,12 +85,16 @@ class Likelihood(NamedTuple):
                 for one in _modifiers([sample]):
                     both = one["data"]["hi"], one["data"]["lo"]
                     factors[m, s, names[m].index(one["name"])] = both
+                for one in _modifiers([sample], "histosys"):
+                    own = changes[m, : len(data), s, names[m].index(one["name"])]
+                    for way, key in enumerate(("hi_data", "lo_data")):
+                        np.divide(one["data"][key] - data, data, out=own[:, way], where=data > 0)
                 for one in _modifiers([sample], "shapesys"):
                     error = np.array(one["data"])
                     known = np.divide(data, error, out=np.zeros_like(error), where=error > 0)
                     effective[m, : len(data), s] = known**2
         parameters = factors.shape[2] + shape[1] * shape[2]
-        return cls(events, factors, effective, np.zeros((shape[0], parameters)))
+        return cls(events, factors, changes, effective, np.zeros((shape[0], parameters)))
 
     def profile(
         self, cross_section: FloatArray, observed: FloatArray | None = None
@@ -128,7 +139,7 @@ class Likelihood(NamedTuple):
         diagonal = np.arange(theta.shape[-1])
         for _ in range(FIT_STEPS):
             logs, slope, bends = self._logarithms(theta)
-            slopes[..., :count] = slope[:, :, None]
+            slopes[..., :count] = slope
             yields = events * np.exp(logs)
             total = yields.sum(axis=-1)
             share = np.divide(observed, total, out=np.ones_like(total), where=total > 0)
@@ -142,8 +153,7 @@ class Likelihood(NamedTuple):
             hessian = _contracted(weighted, slopes)
             hessian += _contracted(spread[..., None] * linear, linear)
             hessian[..., diagonal, diagonal] += normal + effective * np.exp(pull)
-            excess = ((1 - share)[..., None] * yields).sum(axis=-2)
-            bent = np.einsum("...s,...sn->...n", excess, bends)
+            bent = np.einsum("...ks,...ksn->...n", (1 - share)[..., None] * yields, bends)
             # Of the 1 of its constraint.
             hessian[..., diagonal[:count], diagonal[:count]] += np.maximum(bent, -0.5)
             step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
@@ -158,12 +168,41 @@ class Likelihood(NamedTuple):
     def _logarithms(self, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Logarithms of all factors on yields (M, C, K, S), at parameters (M, C, D).
 
-        With them come slopes and curvatures of the `interpolated` ones, (M, C, S, N).
+        With them come slopes and curvatures of all but the statistical ones, (M, C, K, S, N), with
+        1 for K where that does not matter; what is linear in a parameter counts as not curved.
         """
         count, (_, *shape) = self.factors.shape[2], self.events.shape
-        logs, slopes, bends = interpolated(theta[..., None, :count], self.factors[:, None])
-        statistical = theta[..., count:].reshape(*theta.shape[:2], *shape)
-        return logs.sum(axis=-1)[:, :, None] + statistical, slopes, bends
+        found = interpolated(theta[..., None, :count], self.factors[:, None])
+        logs, slopes, bends = (one[:, :, None] for one in found)
+        logs = logs.sum(axis=-1) + theta[..., count:].reshape(*theta.shape[:2], *shape)
+        if varied := self.changes.shape[-2]:
+            added, *derivatives = _added(theta[..., None, None, :varied], self.changes[:, None])
+            total = 1 + added.sum(axis=-1)
+            logs += np.log(np.maximum(total, LEAST))
+            inverse = np.divide(1, total, out=np.zeros_like(total), where=total > LEAST)[..., None]
+            others = [(0, 0)] * (total.ndim) + [(0, count - varied)]
+            slope, bend = (np.pad(inverse * one, others) for one in derivatives)
+            slopes, bends = slopes + slope, bends + bend
+        return logs, slopes, bends
+
+
+def _added(theta: FloatArray, changes: FloatArray) -> tuple[FloatArray, ...]:
+    """Relative changes of bins at parameters θ (...,), and their two derivatives in θ.
+
+    The changes (..., 2) are those at θ = 1 and -1. Beyond they are linear; in between they follow
+    the polynomial of sixth degree that continues this: code 4p, which pyhf uses by default.
+    """
+    up, down = changes[..., 0], -changes[..., 1]
+    mean, bend, square = (up + down) / 2, (up - down) / 16, theta**2
+    inside, outer = square < 1, np.where(theta > 0, up, down)
+    added = theta * mean + bend * square * (15 + square * (3 * square - 10))
+    slope = mean + bend * theta * (30 + square * (18 * square - 40))
+    curvature = bend * (30 + square * (90 * square - 120))
+    return (
+        np.where(inside, added, theta * outer),
+        np.where(inside, slope, outer),
+        np.where(inside, curvature, 0.0),
+    )
 
 
 def _contracted(one: FloatArray, other: FloatArray) -> FloatArray:
@@ -175,6 +214,7 @@ def _contracted(one: FloatArray, other: FloatArray) -> FloatArray:
 def _modifiers(samples: Sequence[Mapping[str, Any]], kind: str = "normsys") -> list[dict[str, Any]]:
     """The modifiers of a kind; ValueError if there are others than those known here."""
     found = [one for sample in samples for one in sample["modifiers"]]
-    if unknown := {one["type"] for one in found} - {"normfactor", "normsys", "shapesys"}:
+    known = {"normfactor", "normsys", "histosys", "shapesys"}
+    if unknown := {one["type"] for one in found} - known:
         raise ValueError(f"a modifier is a {min(unknown)}")
     return [one for one in found if one["type"] == kind]

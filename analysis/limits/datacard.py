@@ -1,9 +1,10 @@
 """Datacards of combine: text for counting experiments, and ROOT histograms beside it for shapes.
 
 They say what the HistFactory workspace of one channel says, in the words of combine (CMS,
-arXiv:2404.06614): ``r`` is the cross-section in fb. Factors become ``lnN``. The finite simulated
-sample becomes ``gmN`` where events are counted, which needs whole ones: they are rounded down, lest
-a limit gains. Of templates it becomes the errors of the bins, for each process its own.
+arXiv:2404.06614): ``r`` is the cross-section in fb. Factors become ``lnN``, varied templates with
+their factors ``shape``. The finite simulated sample becomes ``gmN`` where events are counted, which
+needs whole ones: they are rounded down, lest a limit gains. Of templates it becomes the errors of
+the bins, for each process its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.limits.model import POI
+from punzinet.analysis.types import FloatArray
 
 HEADER = "# r is the cross-section times branching fraction in fb"
 ALMOST = 1e-6  # what a whole number of events may lack by rounding
@@ -49,6 +51,10 @@ def write_datacards(
                 for i, sample in enumerate(samples):
                     own = (of[i] for of in errors.values() if i in of)
                     file[sample["name"]] = _histogram(borders, sample["data"], *own)
+                for (parameter, i), both in _varied(samples).items():
+                    for way, content in zip(("Up", "Down"), both, strict=True):
+                        title = f"{samples[i]['name']}_{parameter}{way}"
+                        file[title] = _histogram(borders, content)
             written.append(folder / histograms)
     return written
 
@@ -58,10 +64,13 @@ def datacard(workspace: Mapping[str, Any], histograms: str | None = None) -> str
     (channel,), (observation,) = workspace["channels"], workspace["observations"]
     samples, last = channel["samples"], list[str]()
     totals, every = [sum(sample["data"]) for sample in samples], range(len(samples))
+    varied = _varied(samples)
+    shapes = dict.fromkeys(name for name, _ in varied)
     rows = [
         [name, "lnN", *(_factor(of[i]) if i in of else "-" for i in every)]
-        for name, of in _modifiers(samples, "normsys").items()
-    ]
+        for name, of in _modifiers(samples, "normsys").items() if name not in shapes
+    ]  # fmt: skip
+    rows += [[of, "shape", *("1" if (of, i) in varied else "-" for i in every)] for of in shapes]
     statistics = _modifiers(samples, "shapesys")
     if histograms is not None and statistics:
         last = [f"{channel['name']} autoMCStats {THRESHOLD}"]
@@ -94,6 +103,19 @@ def _modifiers(samples: Sequence[Mapping[str, Any]], kind: str) -> dict[str, dic
     return found
 
 
+def _varied(samples: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], FloatArray]:
+    """Templates (2, bins) up and down, by parameters that vary some, and number of the sample."""
+    found, factors = dict[tuple[str, int], FloatArray](), _modifiers(samples, "normsys")
+    for name, of in _modifiers(samples, "histosys").items():
+        for i in sorted(of.keys() | factors.get(name, {})):
+            both = np.array(
+                [of[i]["hi_data"], of[i]["lo_data"]] if i in of else [samples[i]["data"]] * 2
+            )
+            scale = factors.get(name, {}).get(i, {"hi": 1.0, "lo": 1.0})
+            found[name, i] = both * [[scale["hi"]], [scale["lo"]]]
+    return found
+
+
 def _factor(data: Mapping[str, float]) -> str:
     """What a card says of a parameter and a sample: a factor, or down/up."""
     up, down = data["hi"], data["lo"]
@@ -101,7 +123,7 @@ def _factor(data: Mapping[str, float]) -> str:
 
 
 def _histogram(
-    edges: Sequence[float], contents: Sequence[float], error: Sequence[float] = ()
+    edges: Sequence[float], contents: Sequence[float] | FloatArray, error: Sequence[float] = ()
 ) -> Hist[Any]:
     """Histogram of contents (bins,) with errors (bins,), if they have any."""
     made = Hist(axis.Variable(edges, flow=False), storage=storage.Weight())

@@ -167,6 +167,26 @@ def _varied_masses(manifest: Manifest, one: Systematic, mass: FloatArray) -> Boo
     return np.asarray(np.all(known, axis=0))
 
 
+def shifts(manifest: Manifest, mass: FloatArray) -> dict[str, dict[str, FloatArray]]:
+    """With what factors events count in the changes that varied samples make, for masses (H,).
+
+    They are given by dataset, and by ``<parameter>.up`` and ``down``: (H,) of signal, at the masses
+    that are varied, else (1,). What varied samples add, nominal ones take away; without a variation
+    down, it is the other way round there.
+    """
+    found: dict[str, dict[str, FloatArray]] = {}
+    for name, one in manifest.systematics.items():
+        known = _varied_masses(manifest, one, mass).astype(float)
+        for nominal, samples in one.samples.items():
+            size = known if manifest.datasets[nominal].is_signal else np.ones(1)
+            mirrored = (samples.up, -size) if samples.down is None else (samples.down, size)
+            both = (samples.up, size), mirrored
+            for way, (varied, factor) in zip(DIRECTIONS, both, strict=True):
+                found.setdefault(varied, {})[f"{name}.{way}"] = factor
+                found.setdefault(nominal, {})[f"{name}.{way}"] = -factor
+    return found
+
+
 def _take(events: _Events, rows: BoolArray | IntArray) -> _Events:
     return {name: column[rows] for name, column in events.items()}
 

@@ -7,6 +7,7 @@ from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, write_spectra
 from punzinet.analysis.io.note import write_cutflow
 from punzinet.analysis.io.output import OutputFolder, provenance
+from punzinet.analysis.limits.systematics import shifts
 from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import hypothesis_rows
@@ -34,10 +35,11 @@ def run_selection(
     judging = Judging(folds.judging, *judging_factors(output.tensors, windows, folds))
 
     def select(datasets: dict[str, DatasetInfo]) -> tuple[SelectionProcessor, dict[Chunk, Any]]:
-        made = SelectionProcessor(datasets.values(), saved, comparison, judging)
+        of = saved, comparison, judging, shifts(manifest, windows.mass)
+        made = SelectionProcessor(datasets.values(), *of)
         return made, reading.process(made, "selection", "Selection")
 
-    with open_reading(manifest.nominal, output.ledger("select"), execution, **options) as reading:
+    with open_reading(manifest, output.ledger("select"), execution, **options) as reading:
         processor, chunks = reading.repeat(select)
     entries, selected = reading.entries(), processor.merge(chunks)
     cutflows, totals = selected["cutflows"], selected["in_windows"]
@@ -54,6 +56,7 @@ def run_selection(
     datasets = {
         name: {"process": dataset.process, "cutflow": cutflows[name]}
         for name, dataset in processor.datasets.items()
+        if not dataset.variation_of
     }
     # In the window of each: efficiency of signal, background at the target luminosity.
     hypotheses = hypothesis_rows(windows.mass, windows.training)

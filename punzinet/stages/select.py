@@ -27,8 +27,9 @@ def _run(context: Context) -> Written:
 SELECT = Stage(
     name="select",
     run=_run,
+    reads=("systematics",),
     also=lambda on: {"network": on.options.network, **features.ntuple_settings(on.manifest, on)},
-    after=(features.FEATURES, features.DATA, TRAIN),
+    after=(features.FEATURES, features.VARIATIONS, features.DATA, TRAIN),
     files=network_files,
     writes=("selection/histograms.root", "selection/cutflow.json"),
     options=("network", *features.NTUPLE_OPTIONS),

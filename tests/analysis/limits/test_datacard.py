@@ -87,6 +87,13 @@ def test_templates_are_histograms_that_the_card_finds(tmp_path):
         for one in sample["modifiers"]:
             if one["type"] == "shapesys":
                 one["data"] = (0.1 * np.array(sample["data"])).tolist()
+    # Both a shape and a factor, of another sample the factor alone.
+    data = np.array(samples[1]["data"])
+    varied = {"hi_data": (1.3 * data).tolist(), "lo_data": (data / 2).tolist()}
+    samples[1]["modifiers"].append({"name": "scale", "type": "histosys", "data": varied})
+    for sample in samples[:2]:
+        both = {"hi": 2.0, "lo": 0.5}
+        sample["modifiers"].append({"name": "scale", "type": "normsys", "data": both})
     workspace["observations"][0]["data"] = rng.poisson(9, BINS).tolist()
     card, root = write_datacards(tmp_path / "one", {"2.5": workspace}, edges)
     assert (card.name, root.name) == ("2.5.txt", "2.5.root")
@@ -96,6 +103,7 @@ def test_templates_are_histograms_that_the_card_finds(tmp_path):
     kinds = {row[0]: row[1:] for row in rows}
     assert kinds["luminosity"] == ["lnN", *["1.01"] * 3]
     assert kinds["background"] == ["lnN", "-", "1.1", "1.1"]
+    assert kinds["scale"] == ["shape", "1", "1", "-"]
     assert kinds["window"][0] == "autoMCStats"
     assert not any("gmN" in row for row in rows)
     with uproot.open(root) as file:
@@ -105,6 +113,10 @@ def test_templates_are_histograms_that_the_card_finds(tmp_path):
             content, name = np.array(sample["data"]), sample["name"]
             assert file[name].values().sum() == pytest.approx(rate, rel=1e-10)
             np.testing.assert_allclose(file[name].errors(), 0.1 * content * (name != "signal"))
-        assert len(file.keys()) == 1 + 3
+        for sample, ends in zip(samples, [(2.0, 0.5), (2.6, 0.25)], strict=False):
+            for way, factor in zip(("Up", "Down"), ends, strict=True):
+                found = file[f"{sample['name']}_scale{way}"].values()
+                np.testing.assert_allclose(found, factor * np.array(sample["data"]))
+        assert len(file.keys()) == 1 + 3 + 2 * 2
     again = write_datacards(tmp_path / "two", {"2.5": workspace}, edges)
     assert [path.read_bytes() for path in again] == [card.read_bytes(), root.read_bytes()]

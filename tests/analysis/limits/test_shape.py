@@ -1,17 +1,18 @@
 """Fits of the shape against counting, pyhf, cabinetry, closed forms, and pseudo-samples."""
 
 import json
+from dataclasses import replace
 
 import cabinetry
 import numpy as np
 import pyhf
 import pytest
 from experiments import uncertain
-from scipy.stats import norm
+from scipy.stats import expon, norm
 from small_data import kinematics_of, make_events, windows_of
 
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.io.histograms import AROUND, fill_template
+from punzinet.analysis.io.histograms import AROUND, GROUPS, changed_template, fill_template
 from punzinet.analysis.limits.binned import expected_limits
 from punzinet.analysis.limits.expected import asymptotic_limits
 from punzinet.analysis.limits.model import UNSEEN
@@ -24,14 +25,22 @@ EDGES = np.linspace(*AROUND[1:], AROUND[0] + 1)
 LUMINOSITY, LEVEL = 50.0, 0.9
 
 
-def selected(rng, **backgrounds):
-    """Templates of normal peaks, and backgrounds that fall, of so many events of a weight each."""
+def selected(rng, tilt=0.0, **backgrounds):
+    """Templates of normal peaks, and backgrounds that fall, of so many events of a weight each.
+
+    The trigger up has weights that grow by a tilt with the variable; down, they fall faster.
+    """
     mass = np.repeat(MASS, 2000)
-    peaks = mass**2 + SIGMA * rng.standard_normal(len(mass))
-    filled = {"signal": fill_template(WINDOWS, peaks, np.full(len(mass), 1e-4), mass)}
+    events = {"signal": (mass**2 + SIGMA * rng.standard_normal(len(mass)), 1e-4, mass)}
     for name, (count, weight) in backgrounds.items():
-        falling = 20 + rng.exponential(5.0, count)
-        filled[name] = fill_template(WINDOWS, falling, np.full(count, weight))
+        events[name] = 20 + rng.exponential(5.0, count), weight, None
+    filled = {}
+    for name, (variable, weight, own) in events.items():
+        ways = {"": 1.0, ".trigger.up": np.expm1(tilt * (variable - 25))}
+        ways |= {".trigger.down": np.expm1(-1.5 * tilt * (variable - 25))}
+        for way, factor in ways.items() if tilt else [("", 1.0)]:
+            weights = np.full(len(variable), weight) * factor
+            filled[name + way] = fill_template(WINDOWS, variable, weights, own)
     return Templates.of(filled, WINDOWS)
 
 
@@ -52,7 +61,7 @@ def counted(templates, scale=1.0, **sizes):
             if events:
                 size = sizes.get(name, 0.1)
                 backgrounds.append((name, scale * events, events**2 / squares, size))
-        about = {"mass": mass, "signal": templates.peaks[h] @ inside * LUMINOSITY, "own": True}
+        about = {"mass": mass, "signal": templates.peaks[0, h] @ inside * LUMINOSITY, "own": True}
         backgrounds = backgrounds or [(UNSEEN, 0.3, 1.0, 0.1)]
         trigger = {"signal": (1.05, 0.98), backgrounds[0][0]: (0.9, 1.2)}
         about |= {"statistics": 0.02, "shared": {"trigger": trigger}}
@@ -82,7 +91,9 @@ def test_a_single_bin_that_is_the_window_is_the_counting_experiment(backgrounds)
 @pytest.fixture(scope="module")
 def fitted():
     """The fit of a mass with all uncertainties, pyhf's model and data of it, and its limits."""
-    _, workspaces = fits(selected(np.random.default_rng(2), tautau=(60, 0.3), eemumu=(60, 0.2)))
+    sizes = {"tautau": (60, 0.3), "eemumu": (60, 0.2)}
+    _, workspaces = fits(selected(np.random.default_rng(2), 0.15, **sizes))
+    assert all(shapes(workspaces[1], name) for name in ("signal", *sizes))
     limits = expected_limits(workspaces, LEVEL)
     model, data = cabinetry.model_utils.model_and_data(workspaces[1])
     assert model.config.channel_nbins == {"m2_recoil": 3}
@@ -103,6 +114,76 @@ def test_cabinetry_finds_an_injected_signal(fitted):
     asimov = model.expected_data(parameters).tolist()
     fit = cabinetry.fit.fit(model, asimov, tolerance=1e-3)
     assert fit.bestfit[poi] == pytest.approx(injected, rel=1e-3)
+
+
+def shapes(workspace, sample):
+    """The bins of a sample one sigma up and down over the nominal ones, (2, B), if they vary."""
+    (one,) = (s for s in workspace["channels"][0]["samples"] if s["name"] == sample)
+    varied = [m["data"] for m in one["modifiers"] if m["type"] == "histosys"]
+    data = np.maximum(one["data"], 1e-300)
+    return [np.array([of["hi_data"], of["lo_data"]]) / data for of in varied]
+
+
+def change(values, varied, weight, mass=None):
+    """What is added if events (n,) have varied values, in groups of every twentieth of them."""
+    groups = []
+    for rows in (slice(one, None, GROUPS) for one in range(GROUPS)):
+        own = weight[rows], None if mass is None else mass[rows]
+        both = (fill_template(WINDOWS, x[rows], *own).values() for x in (varied, values))
+        groups.append(np.subtract(*both))
+    return changed_template(WINDOWS, np.array(groups))
+
+
+def scaled(rng, count, same, by=1.2):
+    """Fits with a scale of what falls, by the same events or others, and of the middle peak."""
+    falling = 15 + rng.exponential(5.0, count)
+    other = falling if same else 15 + rng.exponential(5.0, count)
+    mass, fall, rise = np.repeat(MASS, 8000), np.full(count, 1e-3), np.full(24_000, 1e-3)
+    pull = SIGMA * rng.standard_normal(len(mass))
+    filled = {
+        "tautau": fill_template(WINDOWS, falling, fall),
+        "signal": fill_template(WINDOWS, mass**2 + pull, rise, mass),
+    }
+    for way, factor in (("up", by), ("down", 1 / by)):
+        wider = mass**2 + np.where(mass == MASS[1], factor, 1.0) * pull
+        filled[f"tautau.scale.{way}"] = change(falling, factor * other, fall)
+        filled[f"signal.scale.{way}"] = change(mass**2 + pull, wider, rise, mass)
+    templates = Templates.of(filled, WINDOWS)
+    return templates, fits(templates)[1]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_shapes_are_what_scales_make_of_a_spectrum(same):
+    """By the same events and by as many others; in the window only the yield changes."""
+    templates, workspaces = scaled(np.random.default_rng(6), 800_000, same)
+    for h, workspace in enumerate(workspaces):
+        edges, (found,) = templates.borders(h), shapes(workspace, "tautau")
+        nominal = np.diff(expon.cdf(edges, 15, 5))
+        window = nominal * (np.abs(edges[1:] + edges[:-1] - 2 * MASS[h] ** 2) < 4 * SIGMA)
+        for by, ratio in zip((1.2, 1 / 1.2), found, strict=True):
+            expected = np.diff(expon.cdf(edges / by, 15, 5)) / nominal
+            expected *= window.sum() / (window @ expected)
+            assert np.ptp(expected) > 0.08
+            assert np.sqrt(np.mean((ratio - expected) ** 2)) < 0.025
+        (ratios,), peak = shapes(workspace, "signal"), workspace["channels"][0]["samples"][0]
+        beside = peak["data"] * (window == 0)  # as of the only mass that is varied
+        for by, sums in zip((1.2, 1 / 1.2), ratios @ beside, strict=True):
+            outside, before = 2 * norm.sf(2 / by), 2 * norm.sf(2)
+            expected = outside / (1 - outside) / (before / (1 - before))
+            assert sums / beside.sum() == pytest.approx(expected, rel=0.2)
+
+
+def test_fluctuations_of_few_events_are_no_shape():
+    _, workspaces = scaled(np.random.default_rng(7), 200, same=False)
+    assert not any(shapes(workspace, "tautau") for workspace in workspaces)
+
+
+def test_what_is_the_same_for_all_bins_is_no_shape():
+    templates = selected(np.random.default_rng(8), **EVENTS)
+    tenth = 0.1 * templates.spectra[0]
+    changes = {"tautau": {"trigger": np.array([[tenth, 0 * tenth], [-tenth, 0 * tenth]])}}
+    _, workspaces = fits(replace(templates, changes=changes))
+    assert not any(shapes(workspace, "tautau") for workspace in workspaces)
 
 
 def without_uncertainties(workspace):
@@ -132,7 +213,7 @@ def test_many_events_give_the_sum_of_s2_over_b():
     """Where few of many events are signal, √q_A = σ √(Σ s²/b), with s of a normal distribution."""
     signal = norm.cdf(EDGES[1:]) - norm.cdf(EDGES[:-1])
     flat = np.full((1, 3, len(signal)), 1e5)
-    templates = Templates(WINDOWS, ("tautau",), EDGES, np.tile(signal, (3, 1)), flat, flat / 1e3)
+    templates = Templates(WINDOWS, ("tautau",), EDGES, np.tile(signal, (2, 3, 1)), flat, flat / 1e3)
     _, workspaces = fits(templates)
     (limit,) = expected_limits([without_uncertainties(workspaces[1])], LEVEL)
     target = BANDS + norm.isf((1 - LEVEL) * norm.cdf(BANDS))
@@ -172,7 +253,7 @@ def test_a_peak_between_masses_is_the_one_simulated_there():
         return Templates.of({"signal": fill_template(windows, x, weight, generated)}, windows)
 
     near, own = templates([0, 1, 2, 3, 5, 6, 7, 8]), templates([left_out])
-    simulated = own.peaks[0] * count
+    simulated = own.peaks[0, 0] * count
     expected = near.peak(mass[left_out]) * simulated[own.inside].sum()
     filled = expected > 5
     chi2 = np.sum((simulated - expected)[filled] ** 2 / expected[filled])
@@ -198,8 +279,8 @@ def test_bins_hold_enough_background_and_end_at_the_window():
 
 def test_what_is_not_in_the_window_is_as_uncertain_as_in_the_nearest_one():
     """Beside a window without background, and where one process is beside it only."""
-    peaks = np.tile(norm.pdf(EDGES[1:]), (3, 1))
-    spectra = np.zeros((2, 3, len(peaks[0])))
+    peaks = np.tile(norm.pdf(EDGES[1:]), (2, 3, 1))
+    spectra = np.zeros((2, 3, len(EDGES) - 1))
     spectra[0, 0], spectra[1, 0, 0], spectra[1, 1:] = 1.0, 2.0, 4.0
     templates = Templates(WINDOWS, ("eemumu", "tautau"), EDGES, peaks, spectra, spectra)
     experiments, workspaces = fits(templates, scale=3.0, tautau=0.2)

@@ -9,10 +9,16 @@ from small_data import GENERATED, MASSES, make_events, make_manifest, varied, wr
 from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.histograms import read_templates
 from punzinet.analysis.limits import systematics
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.systematics import read_systematics
+from punzinet.analysis.training.data import judging_factors
+from punzinet.analysis.windows import Windows
+from punzinet.processors.executors import Execution
 from punzinet.processors.runs.limits import run_limits
+from punzinet.processors.runs.selection import run_selection
+from punzinet.processors.runs.shape import run_shape
 
 CUT = -10.0  # everything in a window passes
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
@@ -61,7 +67,8 @@ def files(tmp_path_factory, ntuples):
     signal = make_events(1, GENERATED * len(MASSES), np.repeat(MASSES, GENERATED))
     few = {name: column[signal["generated_mass"] == 3.0] for name, column in signal.items()}
     few = {name: column[: GENERATED // 2] for name, column in few.items()}
-    made = {"factors": events | factors, "other": other, "half": half, "few": few}
+    scaled = events | {name: 1.0002 * events[name] for name in MOMENTA}
+    made = {"factors": events | factors, "other": other, "half": half, "few": few, "scaled": scaled}
     return ntuples | {name: write_ntuple(folder / f"{name}.root", e) for name, e in made.items()}
 
 
@@ -149,3 +156,53 @@ def test_signal_that_was_varied_at_one_mass_stands_for_its_neighbours(tmp_path, 
     assert factor[0] == pytest.approx(np.full(len(MASSES), factor[0, 2]))
     assert factor[0, 2] == pytest.approx(0.5, abs=0.07)
     assert factor[1] == pytest.approx(1 / factor[0])
+
+
+def test_templates_and_what_changes_them_are_those_of_the_varied_samples(tmp_path, files):
+    """Nominal templates with their changes are those of the varied sample as if it were nominal.
+
+    What is nominal is the same without variations.
+    """
+    nominal = {"signal": files["signal"], "eemumu": files["eemumu"], "tautau": files["factors"]}
+    both = {
+        "momentum": {"samples": {"tautau": {"up": "scaled"}}},
+        "trigger": {"weights": {"up": "up", "down": "down"}},
+    }
+    other = varied("tautau", files["scaled"], luminosity=100.0)
+    manifests = (
+        make_manifest(nominal | {"scaled": other}, systematics=both),
+        make_manifest(nominal),
+        make_manifest(nominal | {"tautau": files["scaled"]}),
+    )
+    outputs, found = [], []
+    for number, manifest in enumerate(manifests):
+        outputs.append(output := make_features(manifest, tmp_path / str(number)))
+        save_network(output, "punzi-00", CUT, untrained())
+        run_selection(manifest, output, Execution(), "punzi-00")
+        windows, folds = Windows.read(output.windows), manifest.training.folds
+        factor = judging_factors(output.tensors, windows, folds)[0]["tautau"]
+        found.append(
+            {name: one * (1 / factor) for name, one in read_templates(output.histograms).items()}
+        )
+    with_changes, plain, alone = found
+    assert {name: with_changes[name] for name in plain} == plain
+    records = [json.loads(output.selection_cutflow.read_text()) for output in outputs[:2]]
+    assert records[0]["hypotheses"] == records[1]["hypotheses"]
+    assert records[0]["datasets"] == records[1]["datasets"]
+    events, change = plain["tautau"], with_changes["tautau.momentum.up"]
+    assert events.values() + change.values() == pytest.approx(alone["tautau"].values(), abs=1e-9)
+    assert with_changes["tautau.momentum.down"].values() == pytest.approx(-change.values())
+    assert 0 < change.variances().sum() < 0.5 * events.variances().sum()  # the same events
+    for way, size in (("up", 0.1), ("down", -0.2)):
+        trigger = with_changes[f"tautau.trigger.{way}"]
+        assert trigger.values() == pytest.approx(size * events.values(), rel=1e-4)
+        assert trigger.variances() == pytest.approx(size**2 * events.variances(), rel=1e-4)
+    make_features(manifests[0], outputs[0].root, varied=True)
+    run_limits(manifests[0], outputs[0], "punzi-00")
+    run_shape(manifests[0], outputs[0])
+    workspace = json.loads((outputs[0].shapes / "3.json").read_text())
+    pyhf.Workspace(workspace).model()
+    (tautau,) = (s for s in workspace["channels"][0]["samples"] if s["name"] == "tautau")
+    kinds = {(one["name"], one["type"]) for one in tautau["modifiers"]}
+    assert {("momentum", "histosys"), ("trigger", "normsys")} <= kinds
+    assert ("trigger", "histosys") not in kinds  # it is the same everywhere

@@ -10,6 +10,8 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from punzinet.analysis.io import files
 from punzinet.analysis.io.files import Column, InputError
+from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import hypothesis_rows, read_hypotheses
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import mass_index
@@ -110,3 +112,15 @@ def read_sigma_over_g2(path: Path, mass: FloatArray) -> FloatArray:
     found = mass_index(np.array([m for m, _ in known]), mass)
     values = np.array([row.sigma_over_g2_fb for _, row in known])
     return np.where(found >= 0, values[found], np.nan)
+
+
+def known_sigma_over_g2(manifest: Manifest, output: OutputFolder, mass: FloatArray) -> FloatArray:
+    """Cross-sections over g′² of hypotheses (H,) in GeV: (H,) in fb, NaN where not known.
+
+    They are those of `limits.cross_sections`, or else of the simulation if it made the signal.
+    """
+    if (given := manifest.limits.cross_sections) is not None:
+        return read_sigma_over_g2(Path(given), mass)
+    if any(dataset.is_signal and dataset.simulate for dataset in manifest.datasets.values()):
+        return read_sigma_over_g2(output.cross_sections, mass)
+    return np.full(len(mass), np.nan)

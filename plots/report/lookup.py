@@ -10,8 +10,9 @@ from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.histograms import STAGES, read_backgrounds, spectrum_axis
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
-from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
+from punzinet.analysis.limits.result import Limits, known_sigma_over_g2
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.peak_fit import PEAK_FIT
 from punzinet.analysis.sensitivity import Sensitivity
@@ -29,16 +30,16 @@ SELECTIONS = (
 
 
 def lookup_data(
+    manifest: Manifest,
     output: OutputFolder,
     windows: Windows,
     sensitivity: Sensitivity,
     network: str,
-    labels: Mapping[str, str],
 ) -> dict[str, Any]:
     """Collect everything about every hypothesis, as JSON.
 
-    The network is that whose cut the selection applied; labels are those of processes. InputError
-    if a result is missing or damaged.
+    The network is that whose cut the selection applied. InputError if a result is missing or
+    damaged.
     """
     keys = [_key(mass) for mass in windows.mass.tolist()]
     variable = windows.search.variable
@@ -47,9 +48,6 @@ def lookup_data(
         for label, loss, cut in SELECTIONS
         if (names := [name for name in sensitivity.networks if name.split("-")[0] == loss])
     }
-    ratios = np.full(len(windows), np.nan)
-    if output.cross_sections.exists():
-        ratios = read_sigma_over_g2(output.cross_sections, windows.mass)
     columns: dict[str, Iterable[Any]] = {
         "mass": windows.mass.tolist(),
         "trained": windows.training.tolist(),
@@ -59,10 +57,11 @@ def lookup_data(
         "yields": read_yields(output.selection_cutflow, windows.mass),
         "signal": _generated(output.features_cutflow, keys),
         "selections": [[one[i] for one in compared.values()] for i in range(len(keys))],
-        "cross_section": _finite(ratios),
+        "cross_section": _finite(known_sigma_over_g2(manifest, output, windows.mass)),
         "further": _limits(output.limits, keys),
     }
     hypotheses = _rows(columns)
+    labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
     written = {"title": variable.title, "unit": variable.plain_unit, "mass": variable.mass.title}
     found = dict.fromkeys(name for row in hypotheses for name in row["yields"]["before"])
     return {

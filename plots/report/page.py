@@ -59,7 +59,6 @@ def make_report(
             f"{output.sensitivity} knows no network {network}; it knows "
             f"{', '.join(sensitivity.networks)} (--network)."
         )
-    labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
     captions = read_captions(search.variable.mass)
     of_limits = captions["observed"] | captions["limits"]
     pictures = read_pictures(output.plots, captions["run"] | of_limits, own)
@@ -94,7 +93,7 @@ def make_report(
         networks=tables.networks_table(sensitivity, output),
         optimism=tables.optimism_table(sensitivity),
         provenance=_provenance(output),
-        data=lookup_data(output, windows, sensitivity, network, labels),
+        data=lookup_data(manifest, output, windows, sensitivity, network),
     )
     with atomic_path(output.report) as partial_path:
         partial_path.write_text(page, encoding="utf-8")

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pyhf
 
 from punzinet.analysis.evaluation import Judge
@@ -15,7 +14,7 @@ from punzinet.analysis.limits.datacard import write_datacards
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields
 from punzinet.analysis.limits.observed import Observation
-from punzinet.analysis.limits.result import Limits, SelectionLimits, read_sigma_over_g2
+from punzinet.analysis.limits.result import Limits, SelectionLimits, known_sigma_over_g2
 from punzinet.analysis.limits.sidebands import measure_sidebands, read_spectra, write_sidebands
 from punzinet.analysis.limits.systematics import (
     impacts,
@@ -26,7 +25,6 @@ from punzinet.analysis.limits.tables import write_hepdata, write_note
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import load_network
 from punzinet.analysis.training.data import load_sample
-from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of
 from punzinet.processors.runs.observation import read_injected, run_observation
@@ -84,7 +82,7 @@ def run_limits(
         # Behind the best cuts, too: of the normalisation less is known than of the spectrum.
         experiments = {key: bands.normalise(of) for key, of in experiments.items()}
     step("Expected limits")
-    level, section = settings.confidence_level, _sigma_over_g2(manifest, output, windows.mass)
+    level, section = settings.confidence_level, known_sigma_over_g2(manifest, output, windows.mass)
     found = {key: _limits_of(of, yields[key], experiments[key], level) for key, of in names.items()}
     limits = Limits(windows.mass, windows.training, luminosity, level, section, found)
     more = {"limits": settings.model_dump(mode="json"), **processed_of(output)}
@@ -122,16 +120,6 @@ def _limits_of(
     """Limits of all hypotheses behind one selection; none where there is no experiment."""
     both = asymptotic_limits(experiments, level), counting_limits(experiments, level)
     return SelectionLimits(network, yields.efficiency, *yields.totals(experiments), *both)
-
-
-def _sigma_over_g2(manifest: Manifest, output: OutputFolder, mass: FloatArray) -> FloatArray:
-    """Cross-sections over g′² that are known, (H,) in fb, NaN elsewhere."""
-    given = manifest.limits.cross_sections
-    if given is not None:
-        return read_sigma_over_g2(Path(given), mass)
-    if any(d.is_signal and d.simulate for d in manifest.datasets.values()):
-        return read_sigma_over_g2(output.cross_sections, mass)
-    return np.full(len(mass), np.nan)
 
 
 def _write_workspaces(folder: Path, experiments: Sequence[CountingExperiment | None]) -> list[Path]:

@@ -114,6 +114,11 @@ def _say_systematics(path: Path, limits: "Limits") -> None:
         console.print(in_terminal(table))
 
 
+def known_tables(context: Context) -> list[str]:
+    """The user's table of cross-sections, if there is one."""
+    return [*filter(None, [context.manifest.limits.cross_sections])]
+
+
 LIMITS = Stage(
     name="limits",
     run=_run,
@@ -121,8 +126,7 @@ LIMITS = Stage(
     also=lambda on: {"network": on.options.network, **_observed(on.options)},
     after=(FEATURES, VARIATIONS, TRAIN),
     shows=lambda on: (DATA,) if on.options.unblind else (),  # else it does not depend on any
-    # The user's table and network, if there are any.
-    files=lambda on: [*filter(None, [on.manifest.limits.cross_sections]), *network_files(on)],
+    files=lambda on: [*known_tables(on), *network_files(on)],
     writes=("limits/limits.json",),
     options=("network", "unblind", "inject"),
     prepare=_prepare,

@@ -5,7 +5,7 @@ from pathlib import Path
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.stages.features import FEATURES
-from punzinet.stages.limits import LIMITS, SHAPE
+from punzinet.stages.limits import LIMITS, SHAPE, known_tables
 from punzinet.stages.options import Context, console
 from punzinet.stages.paper import BASELINES, everything
 from punzinet.stages.select import SELECT
@@ -98,6 +98,6 @@ REPORT: Stage = Stage(
     shows=lambda context: (LIMITS, BASELINES, *everything(context), PUBLISHED, VALIDATE),
     parts=lambda _: (PUBLISHED, REPORT),  # the first costs seconds
     writes=("report.html",),
-    files=lambda on: _compared(on.options.compare),
+    files=lambda on: [*known_tables(on), *_compared(on.options.compare)],
     options=("network", "compare"),
 )

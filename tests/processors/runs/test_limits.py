@@ -14,10 +14,12 @@ from small_data import make_manifest
 from small_runs import linked, make_features, save_network, untrained
 
 from punzinet.analysis.io.files import InputError, read_json, write_json
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
-from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
+from punzinet.analysis.limits.result import Limits, known_sigma_over_g2, read_sigma_over_g2
 from punzinet.analysis.limits.shape import ShapeLimits
 from punzinet.analysis.limits.tables import write_hepdata, write_note
+from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.ntuples.trial import Trial
@@ -196,6 +198,15 @@ def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path):
     path.write_text('{"1": {"sigma_over_g2_fb": -1}}')
     with pytest.raises(InputError, match="does not hold cross-sections by mass"):
         read_sigma_over_g2(path, np.array([1.0]))
+
+
+def test_cross_sections_are_those_of_the_signal(ntuples, manifest, tmp_path):
+    output, mass = OutputFolder(tmp_path), np.array([1.0, 2.0])
+    write_json(output.cross_sections, {"2": {"sigma_over_g2_fb": 7.0}})  # of the simulation
+    simulated = {name: {"process": name, "simulate": name} for name in ("signal", "tautau")}
+    ours = Manifest.model_validate({"datasets": simulated})
+    for one, known in ((manifest, 4.0e4), (make_manifest(ntuples), np.nan), (ours, 7.0)):
+        np.testing.assert_array_equal(known_sigma_over_g2(one, output, mass), [np.nan, known])
 
 
 def test_limits_without_a_single_cut_are_refused(done, tmp_path):

@@ -207,10 +207,11 @@ def _begin_process(parent: int, settings: FigureSettings) -> None:
 
 def _keep_labels(figure: Figure) -> None:
     """Leave labels where they are, lest every format measures all numbers to place them again."""
-    for axes in figure.axes:
+    for axes in (one for one in figure.axes if one.get_axes_locator() is None):
         title = axes.title  # those beside it stay as well
         axes.set_title(title.get_text(), y=title.get_position()[1], size=title.get_fontsize())
         for axis in (axes.xaxis, axes.yaxis):
+            axis.get_tightbbox()  # which places it, beside numbers where the layout put these
             place = axis.label.get_transform().transform(axis.label.get_position())
             axis.set_label_coords(*axes.transAxes.inverted().transform(place))
 

@@ -97,7 +97,7 @@ def global_p_value(
         )
     reached, above = np.array(thresholds).T
     names = [*dict.fromkeys(name for slope in slopes for name in slope)]
-    factors = np.array([[slope.get(name, 0.0) for slope in slopes] for name in names])
+    factors = np.array([[slope.get(name, 0.0) for name in names] for slope in slopes]).T
     expected = np.array([one.background for one in models])
     events, effective = _expected(cells, expected, background, error)
     _, nearest = cells.nearest(np.ones(len(models), dtype=bool))

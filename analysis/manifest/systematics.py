@@ -114,8 +114,10 @@ def inherited(content: Any) -> Any:
         nominal = datasets.get(of)
         nominal = nominal if isinstance(nominal, dict) else {"variation_of": of}
         if nominal.get("variation_of") is not None or nominal.get("process") == DATA:
-            simulated = [other for other, d in datasets.items() if "variation_of" not in d]
-            hint = did_you_mean(of, simulated, "these are")
+            whole = [
+                n for n, d in datasets.items() if isinstance(d, dict) and "variation_of" not in d
+            ]
+            hint = did_you_mean(of, whole, "these are")
             raise ValueError(
                 f"`datasets.{name}.variation_of`: {of!r} is no nominal simulated dataset {hint}"
             )

@@ -17,13 +17,6 @@ from punzinet.analysis.limits.tables import hepdata_reaction
 from punzinet.analysis.search import RECOIL
 
 
-def test_effective_events_are_those_of_a_poisson_count():
-    weight, count = 0.3, 7
-    (one,) = counted([count * weight, 0.0], [weight * np.sqrt(count), 0.0]).backgrounds
-    assert one.name == "tautau"
-    assert one.effective == pytest.approx(count)
-
-
 def test_what_cannot_be_excluded_stands_for_no_background_and_no_signal_has_no_limit():
     nothing = counted([0.0, 0.0], [0.0, 0.0])
     assert nothing.backgrounds == (Background("unseen", 0.3, 1.0),)
@@ -167,12 +160,6 @@ def test_without_uncertainties_cls_is_a_ratio_of_poisson_sums(background):
     counts = poisson.ppf(norm.cdf([-2, -1, 0, 1, 2]), background)
     cls = poisson.cdf(counts, background + limits) / poisson.cdf(counts, background)
     assert cls == pytest.approx(np.full(5, 0.1), rel=1e-3)
-
-
-def test_the_unseen_background_excludes_a_little_more_than_ln_10_events():
-    # With 0 counted, CLs does not depend on the background at all: exp(−s).
-    (limits,) = SIGNAL * counting_limits([experiment(0.1, 0.5)], 0.9)
-    assert limits[:3] == pytest.approx(np.full(3, np.log(10)), rel=1e-6)
 
 
 def test_points_of_the_average_suffice():

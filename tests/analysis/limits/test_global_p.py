@@ -13,7 +13,7 @@ from punzinet.analysis.limits.observed import Sums
 
 
 def models_of(background, size=0.0, effective=1e9):
-    return [experiment(float(b), effective, size, 0.05) for b in background]
+    return [experiment(float(b), effective, size) for b in background]
 
 
 def scan(low, high, density, size=0.0, error=1e-6):

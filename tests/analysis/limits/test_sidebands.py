@@ -113,12 +113,6 @@ def test_sidebands_grow_where_little_is_expected_whatever_data_says():
     assert np.log1p(bands.uncertainty) == pytest.approx(np.sqrt(2 / bands.expected), rel=0.05)
 
 
-def test_at_the_end_of_the_spectrum_one_side_is_enough():
-    bands = measure_sidebands(WINDOWS, DEFAULT, flat(1000, high=37.0), flat(500, high=37.0))
-    assert bands.expected[2] == pytest.approx(1000 * (8 - 3) * 0.4, rel=0.01)
-    assert bands.factor == pytest.approx(0.5)
-
-
 @pytest.mark.parametrize("data", [flat(50), Spectrum.of(np.empty(0))])
 def test_without_events_beside_it_a_model_stays_as_it_is(data):
     """Nothing simulated, or nothing measured where something should be."""

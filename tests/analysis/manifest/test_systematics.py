@@ -82,6 +82,12 @@ def test_mistakes(datasets, systematics, sentence):
         make_manifest(FILES | datasets, systematics=systematics)
 
 
+def test_a_dataset_that_is_none_beside_a_variation_of_none_is_a_mistake():
+    datasets = {"a": 5, "v": {"variation_of": "b", "files": ["v.root"]}}
+    with pytest.raises(ValidationError, match="'b' is no nominal simulated dataset"):
+        Manifest.model_validate({"datasets": datasets})
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_manifests_of_the_page_are_some(number, tmp_path):
     """The first one is whole, the second a part of the example, which is one."""

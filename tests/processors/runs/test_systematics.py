@@ -22,6 +22,7 @@ from punzinet.processors.runs.shape import run_shape
 
 CUT = -10.0  # everything in a window passes
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
+VARIED = {"few": [3.0], "low": [2.0, 3.0], "high": [3.0, 4.0]}  # masses of half of the signal
 
 
 def with_sample(files, name, of="tautau", **settings):
@@ -65,10 +66,11 @@ def files(tmp_path_factory, ntuples):
     }
     half = {name: column[::2] for name, column in events.items()}
     signal = make_events(1, GENERATED * len(MASSES), np.repeat(MASSES, GENERATED))
-    few = {name: column[signal["generated_mass"] == 3.0] for name, column in signal.items()}
-    few = {name: column[: GENERATED // 2] for name, column in few.items()}
     scaled = events | {name: 1.0002 * events[name] for name in MOMENTA}
-    made = {"factors": events | factors, "other": other, "half": half, "few": few, "scaled": scaled}
+    made = {"factors": events | factors, "other": other, "half": half, "scaled": scaled}
+    for name, masses in VARIED.items():
+        rows = np.flatnonzero(np.isin(signal["generated_mass"], masses))[::2]
+        made[name] = {column: values[rows] for column, values in signal.items()}
     return ntuples | {name: write_ntuple(folder / f"{name}.root", e) for name, e in made.items()}
 
 
@@ -150,12 +152,19 @@ def test_fluctuations_of_another_sample_do_not_pose_as_an_effect(tmp_path, files
     assert np.abs(alone.factor["tautau"][0] - 1).max() > np.abs(of - 1).max()
 
 
-def test_signal_that_was_varied_at_one_mass_stands_for_its_neighbours(tmp_path, files):
-    manifest = with_sample(files, "few", "signal", generated={3.0: GENERATED})
-    factor = measure(manifest, tmp_path)[0]["x"].factor["signal"]
-    assert factor[0] == pytest.approx(np.full(len(MASSES), factor[0, 2]))
-    assert factor[0, 2] == pytest.approx(0.5, abs=0.07)
-    assert factor[1] == pytest.approx(1 / factor[0])
+@pytest.mark.parametrize("ways", [{"up": "few"}, {"up": "low", "down": "high"}])
+def test_signal_that_was_varied_at_one_mass_stands_for_its_neighbours(tmp_path, files, ways):
+    """That is the mass which all samples hold: what one of them holds beside it does not count."""
+    datasets = {name: files[name] for name in ("signal", "tautau")}
+    for name in ways.values():
+        generated = dict.fromkeys(VARIED[name], GENERATED)
+        datasets[name] = varied("signal", files[name], generated=generated)
+    manifest = make_manifest(datasets, systematics={"x": {"samples": {"signal": ways}}})
+    up, down = measure(manifest, tmp_path)[0]["x"].factor["signal"]
+    down = down if "down" in ways else 1 / down
+    for factor in (up, down):
+        assert factor == pytest.approx(np.full(len(MASSES), up[2]))
+        assert factor[2] == pytest.approx(0.5, abs=0.07)
 
 
 def test_templates_and_what_changes_them_are_those_of_the_varied_samples(tmp_path, files):

@@ -1,6 +1,6 @@
 """All figures of a finished chain, from the files that its stages left."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,33 +51,19 @@ SIGNAL_STRENGTH = 10  # times the median σ_min, so that signals are seen
 
 
 def make_plots(
-    output: OutputFolder,
-    manifest: Manifest,
-    network: str,
-    *,
-    limits: bool,
-    observed: bool,
-    shape: bool,
+    output: OutputFolder, manifest: Manifest, network: str, there: Collection[str]
 ) -> list[Path]:
     """Draw all figures, with outputs and history of a network, and return the files written.
 
-    Limits, what is observed, and fits of shapes are drawn if the caller says that they are there.
-    InputError if a result is missing or damaged.
+    Beside those of every run, figures are drawn of what is there: ``limits``, what is ``observed``,
+    and fits of the ``shape``. InputError if a result is missing or damaged.
     """
     with style.labelled(manifest):
-        there = {"limits": limits, "observed": observed, "shape": shape}
-        figures = _figures(output, manifest, network, **there)
-        return style.save_all(figures, output.plots)
+        return style.save_all(_figures(output, manifest, network, there), output.plots)
 
 
 def _figures(
-    output: OutputFolder,
-    manifest: Manifest,
-    network: str,
-    *,
-    limits: bool,
-    observed: bool,
-    shape: bool,
+    output: OutputFolder, manifest: Manifest, network: str, there: Collection[str]
 ) -> Iterator[tuple[str, Figure]]:
     windows = Windows.read(output.windows)
     sensitivity = Sensitivity.read(output.sensitivity)
@@ -98,13 +84,13 @@ def _figures(
     yield "window_widths", widths_figure(windows, WEIGHTED_SIGMAS if default else {})
     peaks = read_peaks(output.peaks)
     yield "signal_peaks", peaks_figure(windows, {i: peaks[i] for i in example_masses(windows)})
-    if limits:
-        yield from _of_limits(output, manifest, windows, observed=observed)
-    if shape:
+    if "limits" in there:
+        yield from _of_limits(output, manifest, windows, observed="observed" in there)
+    if "shape" in there:
         yield from _of_shapes(output, manifest, search)
     if manifest.has_data:
         yield from _of_data(output, manifest, search)
-    systematics = output.systematics if limits and output.systematics.exists() else None
+    systematics = "limits" in there and output.systematics.exists()
     about = output, manifest, windows, sensitivity, network
     yield from _of_events(*about, systematics=systematics)
 
@@ -127,7 +113,7 @@ def _of_events(
     sensitivity: Sensitivity,
     network: str,
     *,
-    systematics: Path | None,
+    systematics: bool,
 ) -> Iterator[tuple[str, Figure]]:
     """Spectra of the mass before and after the cut, outputs of the network, features and peaks."""
     search, judged = windows.search, sensitivity.networks[network]
@@ -143,8 +129,9 @@ def _of_events(
     signal = ([float(row[stage][SIGNAL_PROCESS]) for row in yields] for stage in STAGES)
     words["efficiency"] = [*map(np.array, signal)]
     words["searched"] = windows.mass
-    if systematics is not None:
-        words["systematic"] = spectra.systematic_band(drawn[1][0], *read_systematics(systematics))
+    if systematics:
+        effects = read_systematics(output.systematics)
+        words["systematic"] = spectra.systematic_band(drawn[1][0], *effects)
     yield mass.file_name, spectra.mass_figure(drawn, shown, **words)
     events = read_tensor_events(output.tensors, search)
     # Torch takes a second to import, in which the other process saves figures.

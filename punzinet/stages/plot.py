@@ -32,10 +32,11 @@ def _run(context: Context) -> Written:
     """
     from punzinet.plots.make import make_plots
 
-    output, limits = context.output, LIMITS.has_run(context.output)
-    observed = limits and "limits/observed.json" in LIMITS.record(output).outputs
-    drawn = {"limits": limits, "observed": observed, "shape": SHAPE.has_run(output)}
-    written = make_plots(output, context.manifest, context.options.network, **drawn)
+    output = context.output
+    there = {stage.name for stage in (LIMITS, SHAPE) if stage.has_run(output)}
+    if "limits" in there and "limits/observed.json" in LIMITS.record(output).outputs:
+        there.add("observed")
+    written = make_plots(output, context.manifest, context.options.network, there)
     console.print(f"plot: {len(written)} files in {output.plots}")
     return written
 

@@ -3,9 +3,8 @@
 n events are observed in the window, expected are σ·ε·L of signal and the sum of the
 backgrounds. All uncertainties are parameters that change yields by factors (`interpolated`): those
 of luminosity, efficiency and background are log-normal, systematic effects that were measured
-(`Yields.shared`) may be different up and down. The finite
-number of simulated background events is a Poisson constraint for each process, whose effective
-number is (Σw)²/Σw² (Barlow and Beeston 1993).
+(`Yields.shared`) may be different up and down. The finite number of simulated background events is
+a Poisson constraint for each process, of (Σw)²/Σw² effective events (Barlow and Beeston 1993).
 
 Where not one simulated event of any background passes, a sample named ``unseen`` stands for the
 largest background that cannot be excluded (`unseen_background`), as uncertain as one event. A

@@ -37,7 +37,6 @@ from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.systematics import (
     DIRECTIONS,
-    Systematic,
     factor_branches,
     factor_name,
 )
@@ -102,7 +101,7 @@ def measure_systematics(
             ]
             for dataset, samples in one.samples.items() if dataset in present
         }  # fmt: skip
-        known = _varied_masses(manifest, one, windows.mass)
+        known = _varied_masses(manifest, name, windows.mass)
         for varied, precise in ((by_weights, np.inf), (by_samples, PRECISE)):
             for process in {present[dataset].process for dataset in varied}:
                 own = [d for d in present if present[d].process == process]
@@ -153,18 +152,25 @@ def _read(
     return merged
 
 
-def _varied_masses(manifest: Manifest, one: Systematic, mass: FloatArray) -> BoolArray:
-    """For which masses (H,) all samples of a parameter hold signal, where they hold any."""
+def _varied_masses(manifest: Manifest, name: str, mass: FloatArray) -> BoolArray:
+    """For which masses (H,) all samples of a parameter hold signal, where they hold any.
+
+    InputError if there is none: nothing would be known of an effect that the manifest declares.
+    """
+    one = manifest.systematics[name]
     datasets = [manifest.datasets[varied] for _, _, varied in one.varied]
     signals = [dataset for dataset in datasets if dataset.is_signal]
-    known = [
+    ways = [{s.up for s in one.samples.values()}, {s.down or s.up for s in one.samples.values()}]
+    known = np.array([
         [any(d.generated_at(m) for d in signals if d.name in of) for m in mass.tolist()]
-        for of in (
-            {s.up for s in one.samples.values()},
-            {s.down or s.up for s in one.samples.values()},
+        for of in ways
+    ]).all(axis=0)  # fmt: skip
+    if signals and not known.any():
+        raise InputError(
+            f"The samples of `systematics.{name}` hold no mass that is searched for both up and "
+            "down; give `generated` events of the same masses in both."
         )
-    ]
-    return np.asarray(np.all(known, axis=0))
+    return np.asarray(known)
 
 
 def shifts(manifest: Manifest, mass: FloatArray) -> dict[str, dict[str, FloatArray]]:
@@ -176,7 +182,7 @@ def shifts(manifest: Manifest, mass: FloatArray) -> dict[str, dict[str, FloatArr
     """
     found: dict[str, dict[str, FloatArray]] = {}
     for name, one in manifest.systematics.items():
-        known = _varied_masses(manifest, one, mass).astype(float)
+        known = _varied_masses(manifest, name, mass).astype(float)
         for nominal, samples in one.samples.items():
             size = known if manifest.datasets[nominal].is_signal else np.ones(1)
             mirrored = (samples.up, -size) if samples.down is None else (samples.down, size)

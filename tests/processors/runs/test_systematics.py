@@ -152,6 +152,17 @@ def test_fluctuations_of_another_sample_do_not_pose_as_an_effect(tmp_path, files
     assert np.abs(alone.factor["tautau"][0] - 1).max() > np.abs(of - 1).max()
 
 
+def test_signal_that_is_varied_up_and_down_at_other_masses_is_refused():
+    datasets = {"signal": "s.root", "tautau": "t.root"}
+    datasets |= {
+        w: varied("signal", f"{w}.root", generated={m: 9}) for w, m in (("u", 2), ("d", 3))
+    }
+    given = {"x": {"samples": {"signal": {"up": "u", "down": "d"}}}}
+    manifest = make_manifest(datasets, systematics=given)
+    with pytest.raises(InputError, match=r"systematics.x` hold no mass .* both up and down"):
+        systematics.shifts(manifest, manifest.hypotheses.mass)
+
+
 @pytest.mark.parametrize("ways", [{"up": "few"}, {"up": "low", "down": "high"}])
 def test_signal_that_was_varied_at_one_mass_stands_for_its_neighbours(tmp_path, files, ways):
     """That is the mass which all samples hold: what one of them holds beside it does not count."""

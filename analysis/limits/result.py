@@ -12,7 +12,12 @@ from punzinet.analysis.io import files
 from punzinet.analysis.io.files import Column, InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.manifest.sections import hypothesis_rows, read_hypotheses
+from punzinet.analysis.manifest.sections import (
+    MASS_TOLERANCE,
+    Positive,
+    hypothesis_rows,
+    read_hypotheses,
+)
 from punzinet.analysis.types import BoolArray, FloatArray
 from punzinet.analysis.windows import mass_index
 
@@ -101,7 +106,7 @@ def read_sigma_over_g2(path: Path, mass: FloatArray) -> FloatArray:
     """
     content = files.read_json(path, "punzinet simulate")
     try:
-        known = sorted(TypeAdapter(dict[float, _CrossSection]).validate_python(content).items())
+        known = sorted(TypeAdapter(dict[Positive, _CrossSection]).validate_python(content).items())
     except ValidationError as error:
         raise InputError(
             f"{path} does not hold cross-sections by mass ({files.reason(error)}); it should read "
@@ -109,7 +114,12 @@ def read_sigma_over_g2(path: Path, mass: FloatArray) -> FloatArray:
         ) from error
     if not known:
         return np.full(len(mass), np.nan)
-    found = mass_index(np.array([m for m, _ in known]), mass)
+    masses = np.array([one for one, _ in known])
+    found = mass_index(masses, mass)
+    if len(known) < len(content) or (np.diff(masses) <= MASS_TOLERANCE).any():
+        raise InputError(f"{path} has two cross-sections for one mass; take one of them out.")
+    if (found < 0).all():
+        raise InputError(f"{path} has none of the masses that are searched for; are they in GeV?")
     values = np.array([row.sigma_over_g2_fb for _, row in known])
     return np.where(found >= 0, values[found], np.nan)
 

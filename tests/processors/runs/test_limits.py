@@ -193,10 +193,19 @@ def test_cabinetry_finds_the_same_fit_and_the_same_limits(done):
     assert fit.best_twice_nll == pytest.approx(value, rel=1e-3)
 
 
-def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path):
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"1": -1}, "does not hold cross-sections by mass"),
+        ({"nan": 1}, "does not hold cross-sections by mass"),
+        ({"1": 5, "1.0": 7}, "two cross-sections for one mass"),
+        ({"1000": 5}, "none of the masses .*; are they in GeV"),
+    ],
+)
+def test_a_wrong_table_of_cross_sections_is_one_sentence(tmp_path, table, said):
     path = tmp_path / "table.json"
-    path.write_text('{"1": {"sigma_over_g2_fb": -1}}')
-    with pytest.raises(InputError, match="does not hold cross-sections by mass"):
+    write_json(path, {mass: {"sigma_over_g2_fb": one} for mass, one in table.items()})
+    with pytest.raises(InputError, match=said):
         read_sigma_over_g2(path, np.array([1.0]))
 
 

@@ -187,12 +187,14 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     pool = ProcessPoolExecutor(1, get_context(method), _begin_process, about)
     gc.disable()  # collecting looks at a million objects of figures again and again, in forks too
     try:
-        begun = [(name, one, pool.submit(save, one, folder, name)) for name, one in figures]
-        # What the other process has not begun is done here, beginning at the other end.
-        written = [
-            save(one, folder, name) if other.cancel() else other.result()
-            for name, one, other in reversed(begun)
-        ]
+        begun = [(name, one, pool.submit(save, one, folder, name)) for name, one in figures][::-1]
+        # What the other process has not begun is done here, beginning at the other end. As that
+        # takes one ahead of what it does, so does this one.
+        written = []
+        for i, (name, one, other) in enumerate(begun):
+            for *_, ahead in begun[i : i + 2]:
+                ahead.cancel()
+            written.append(save(one, folder, name) if other.cancelled() else other.result())
     finally:
         gc.enable()
         pool.shutdown(cancel_futures=True)

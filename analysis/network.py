@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from punzinet.analysis.io.files import InputError, atomic_path, read_json, reason, write_json
 from punzinet.analysis.io.output import digest
 from punzinet.analysis.manifest.sections import Section
+from punzinet.analysis.perceptron import Perceptron
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
@@ -28,7 +29,6 @@ from punzinet.analysis.windows import Windows
 WEIGHTS_FILE = "network.safetensors"
 METADATA_FILE = "network.json"
 _WINDOW_COLUMNS = ("mass", "sigma", "training", "fitted")
-_BLOCK = 8192  # events that are evaluated together: all activations of a layer fit into the cache
 
 
 class PunziNet(torch.nn.Module):
@@ -96,29 +96,18 @@ class PunziNet(torch.nn.Module):
         return torch.sigmoid(self.logit(x))
 
     def logit_numpy(self, x: FloatArray) -> FloatArray:
-        """Output before the sigmoid, (n,) float32, without torch: for selections and cut scans.
+        """Output before the sigmoid, (n,) float32, see `Perceptron.logit`."""
+        return self.perceptron.logit(x)
 
-        Element-wise operations, unlike a matrix product, give the same to the last bit for any
-        chunking, so that a cut placed on one event's output holds everywhere. In single precision,
-        weights of order ten would turn the rounding of the first layer into 1e-5 of the output, and
-        other programs, which evaluate an exported network, would not agree.
-        """
-        offset, top = (edge.double().cpu().numpy() for edge in (self.scale_min, self.scale_max))
-        scale = top - offset
+    @property
+    def perceptron(self) -> Perceptron:
+        """The network as it is, without torch."""
+        low, high = (edge.double().cpu().numpy() for edge in (self.scale_min, self.scale_max))
         layers = [
             [values.detach().double().cpu().numpy() for values in (layer.weight, layer.bias)]
             for layer in self.linear_layers
         ]
-        logit = np.empty(len(x), dtype=np.float32)
-        for start in range(0, len(x), _BLOCK):
-            block = np.asarray(x[start : start + _BLOCK], dtype=np.float32).T.astype(np.float64)
-            units = [(block[i] - offset[i]) / scale[i] for i in range(len(scale))]
-            for depth, (weight, bias) in enumerate(layers):
-                if depth > 0:
-                    units = [np.tanh(unit) for unit in units]
-                units = [_affine(units, weight[row], bias[row]) for row in range(len(bias))]
-            logit[start : start + _BLOCK] = units[0]
-        return logit
+        return Perceptron(low, high, layers)
 
     def save(
         self,
@@ -148,15 +137,6 @@ class PunziNet(torch.nn.Module):
         )
         described = content.model_dump(mode="json", exclude={"digest"})
         write_json(folder / METADATA_FILE, {**described, "digest": digest(described)})
-
-
-def _affine(units: Sequence[FloatArray], weight: FloatArray, bias: np.float64) -> FloatArray:
-    """One neuron's input, always added in the same order."""
-    total: FloatArray = units[0] * weight[0]
-    for unit, factor in zip(units[1:], weight[1:], strict=True):
-        total += unit * factor
-    total += bias
-    return total
 
 
 class _NetworkFile(Section):

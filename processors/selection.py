@@ -86,7 +86,9 @@ class SelectionProcessor(ChunkProcessor):
                     f"features {', '.join(search.feature_names)} and the variable "
                     f"{search.variable.name}; run `punzinet features` and `punzinet train` again."
                 )
-        self._windows, self._network = windows, network
+        # Without torch, which every worker would have to import.
+        self._windows, self._features = windows, network.features
+        self._perceptron = network.perceptron
         self._cut, self._judging, self._comparison = cut, judging, comparison
         self._shifts = shifts or {}
 
@@ -98,11 +100,11 @@ class SelectionProcessor(ChunkProcessor):
         """Select the events of a chunk."""
         candidates, search = read_candidates(dataset, events), dataset.search
         usable = np.flatnonzero(candidates.alive)
-        columns = [search.feature_names.index(name) for name in self._network.features]
+        columns = [search.feature_names.index(name) for name in self._features]
         # Rounded as in the tensors, so that an event is on the same side of the cut as there.
         features = candidates.features.T[columns].take(usable, axis=1).T.astype(np.float32)
         selected = np.zeros(len(events), dtype=bool)
-        selected[usable] = self._network.logit_numpy(features) >= self._cut
+        selected[usable] = self._perceptron.logit(features) >= self._cut
         spectra: Spectra = {}
         compared: Spectra = {}
         in_windows = np.empty((len(STAGES), len(self._windows)))

@@ -1,4 +1,5 @@
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -106,6 +107,12 @@ def test_the_cutflow_names_what_the_cut_drops(done):
 def test_a_network_without_a_cut_selects_nothing(done, manifest):
     with pytest.raises(InputError, match="network has no cut"):
         run_selection(manifest, done, Execution(), network="cutless")
+
+
+def test_workers_need_no_torch(done, manifest):
+    datasets = describe_datasets(manifest, preflight(manifest)[0]).values()
+    saved = SavedNetwork(NETWORK, Windows.read(done.windows), 0.0, {}, {})
+    assert b"torch" not in pickle.dumps(SelectionProcessor(datasets, saved))
 
 
 def test_a_network_of_another_search_is_refused(done, manifest):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from punzinet.analysis.baselines import Baselines, Ranking
+from punzinet.analysis.paper.baselines import Baselines, Ranking
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style

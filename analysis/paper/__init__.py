@@ -1,1 +1,1 @@
-"""The paper's figures and claims: ensembles of networks, judged and put into numbers."""
+"""The paper's claims from ensembles of networks, and other methods on the same events."""

@@ -10,13 +10,13 @@ import numpy as np
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import log_loss, roc_auc_score
 
-from punzinet.analysis import baselines
-from punzinet.analysis.baselines import Baseline, Baselines, Ranking
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet, load_network
+from punzinet.analysis.paper import baselines
+from punzinet.analysis.paper.baselines import Baseline, Baselines, Ranking
 from punzinet.analysis.training.data import Sample, load_sample
 from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from outputs import draft
 
-from punzinet.analysis.baselines import Baseline, Baselines, Ranking
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.observables import CANDIDATES
+from punzinet.analysis.paper.baselines import Baseline, Baselines, Ranking
 from punzinet.analysis.search import RECOIL
 from punzinet.plots import style
 from punzinet.plots.baselines import LINES, comparison_figure, ranking_figure, write_figures

@@ -6,9 +6,9 @@ import numpy as np
 from small_data import make_manifest
 from small_runs import make_features
 
-from punzinet.analysis import baselines
-from punzinet.analysis.baselines import Baselines
 from punzinet.analysis.observables import CANDIDATES
+from punzinet.analysis.paper import baselines
+from punzinet.analysis.paper.baselines import Baselines
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.baselines import run_baselines
 from punzinet.processors.runs.training import run_training

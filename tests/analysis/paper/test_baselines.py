@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 from synthetic import synthetic_sample
 
-from punzinet.analysis import baselines
-from punzinet.analysis.baselines import Baselines, RectangularCuts, judge_rectangular, judge_scores
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.paper import baselines
+from punzinet.analysis.paper.baselines import (
+    Baselines,
+    RectangularCuts,
+    judge_rectangular,
+    judge_scores,
+)
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Events
 

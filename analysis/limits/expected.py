@@ -131,8 +131,8 @@ def possible(experiment: CountingExperiment, points: FloatArray) -> Possible:
     parameters, then of the finite simulated sample of each background, whose gamma distribution has
     the mean of the expectation.
     """
-    count, samples = len(experiment.factors), [SIGNAL_PROCESS, *experiment.backgrounds]
-    logs = dict.fromkeys((getattr(one, "name", one) for one in samples), np.zeros(len(points)))
+    count, names = len(experiment.factors), [one.name for one in experiment.backgrounds]
+    logs = dict.fromkeys([SIGNAL_PROCESS, *names], np.zeros(len(points)))
     for theta, of in zip(ndtri(points[:, :count].T), experiment.factors.values(), strict=True):
         known = {both: interpolated(theta, np.array(both))[0] for both in {*of.values()}}
         logs |= {sample: logs[sample] + known[both] for sample, both in of.items()}

@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pictures
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
 from pictures import pictured
@@ -128,6 +129,20 @@ def test_the_same_figure_gives_the_same_bytes_in_any_process(tmp_path, make):
     assert [path.suffix for path in both] == [".pdf", ".png", ".svg"] * 3
     for one, two in zip(alone, both, strict=True):
         assert one.read_bytes() == two.read_bytes()
+
+
+def test_labels_of_saved_figures_are_on_the_page_and_not_on_numbers(tmp_path, make):
+    for name, figure in make.figures(masses=9, events=500, epochs=10).items():
+        style.save(figure, tmp_path, name)  # keeps them where they are
+        FigureCanvasAgg(figure).draw()
+        for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+            if not axis.label.get_text():
+                continue
+            label = axis.label.get_window_extent()
+            numbers = [one.get_window_extent() for one in axis.get_ticklabels() if one.get_text()]
+            assert not label.count_overlaps([box for box in numbers if box.width]), name
+            assert figure.bbox.fully_containsx(label.x0 + 1), name
+            assert figure.bbox.fully_containsy(label.y0 + 1), name
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

@@ -215,6 +215,7 @@ def _sums(cut: FloatArray, reach: int, events: _Events, power: int = 1) -> Float
     start, stop = (events["start"] - reach).clip(0), (events["stop"] + reach).clip(max=len(cut))
     weight = events["weight"].astype(np.float64) ** power
     none, start, stop = (of.astype(np.int16) for of in (np.zeros(len(start)), start, stop))
+    # In no order, which sums do not need.
     passing = RankedEvents(events["logit"], weight, none, start, stop, 1, len(cut))
     return np.asarray(selected(passing, cut)[0][0])
 

@@ -1,4 +1,4 @@
-"""Files made of ntuples for use elsewhere: friend trees, and copies that are read faster.
+"""Friend trees of ntuples, for use elsewhere.
 
 A friend tree holds the output of a trained network for every entry of the ntuple, in the same
 order: in ROOT, ``tree->AddFriend("punzinet", "file.punzinet.root")``. Momenta, beams and columns
@@ -6,34 +6,28 @@ are read as those of a dataset of the manifest: its aliases, its frame, what sta
 value. Where one of them is no finite number, nor are output, features and window variable, and the
 entry is not selected. What else `punzinet select` asks for, one candidate of an event or muons of
 opposite charge, is not asked for here.
-
-basf2 writes baskets of 200 values. Whoever reads them with uproot waits for every basket, whatever
-is in it: a sample that is read several times is better copied once, with large baskets.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import uproot
 from coffea.nanoevents import BaseSchema, NanoEventsFactory
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from punzinet.analysis.features import MuonPairs
-from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.network import SavedNetwork
 from punzinet.processors.candidates import read_pairs
 from punzinet.processors.datasets import METADATA, DatasetInfo, split
-from punzinet.processors.ntuples.opening import find_tree, open_file, patiently, reading
+from punzinet.processors.ntuples.opening import open_file
 from punzinet.processors.ntuples.preflight import InputFile
 
 TREE = "punzinet"  # name of the friend tree
-BASKET = 65_536  # entries of a copy, and how many are in memory at once
 
 
 class Prediction(NamedTuple):
@@ -102,49 +96,3 @@ def _evaluate(pairs: MuonPairs, saved: SavedNetwork, cut: float) -> dict[str, ND
         **{name: np.where(defined, of, np.float32(np.nan)) for name, of in named.items()},
         search.variable.name: np.where(defined, variable, np.nan),
     }
-
-
-def rebasket_file(path: str, tree: str, target: Path, advance: Callable[[int, int], None]) -> int:
-    """Copy a tree of plain columns, and return its entries; what else is in the file stays behind.
-
-    `advance` is told of the entries done, and of all, after every basket. InputError if the ntuple
-    is damaged, has no such TTree or other branches, or `target` cannot be written.
-    """
-    unread = f"{path}: tree {tree} cannot be read: it is damaged or out of reach"
-
-    def baskets(source: Any) -> Iterator[dict[str, NDArray[Any]]]:
-        done = 0
-        with reading(unread):
-            for columns in source.iterate(step_size=BASKET, library="np"):
-                yield columns
-                done += len(next(iter(columns.values())))
-            if done != source.num_entries:
-                raise EOFError(f"it ends after {done} entries")
-
-    def copy() -> int:
-        with open_file(path) as file:
-            with reading(unread):
-                source = find_tree(file, tree, path, "choose one with --tree", rntuple=False)
-            identity = digest([path, str(file.file.uuid), tree])
-            with create_root_file(target, identity) as sink:
-                copied = sink.mktree(tree, _types(source, path), title=source.title)
-                for columns in baskets(source):
-                    copied.extend(columns)
-                    advance(copied.num_entries, source.num_entries)
-                return int(copied.num_entries)
-
-    return patiently(path, copy)
-
-
-def _types(tree: Any, path: str) -> dict[str, np.dtype[Any]]:
-    """Type of every branch, each of which has to hold one number for each entry."""
-    types = {}
-    for branch in tree.branches:
-        plain = isinstance(branch.interpretation, uproot.AsDtype)
-        if not plain or branch.interpretation.inner_shape or branch.branches:
-            raise InputError(
-                f"{path}: branch {branch.name} of {tree.name} is no plain column "
-                f"({branch.typename}); use ROOT's `hadd -O` for this file."
-            )
-        types[branch.name] = branch.interpretation.to_dtype
-    return types

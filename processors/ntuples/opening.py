@@ -79,17 +79,17 @@ def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
         yield file
 
 
-def find_tree(file: Any, name: str, owner: str, advice: str, *, rntuple: bool = True) -> Any:
+def find_tree(file: Any, name: str, owner: str, advice: str) -> Any:
     """Get a TTree, or an RNTuple, out of an open file; `owner` is what the file is called.
 
     InputError if there is none of that name; the sentence lists those there are.
     """
-    kinds = ["TTree", "TNtuple*", *(["ROOT::RNTuple"] if rntuple else [])]
+    kinds = ["TTree", "TNtuple*", "ROOT::RNTuple"]
     trees = sorted(set(file.keys(cycle=False, filter_classname=kinds)))
     if name in trees:
         return file[name]
     there = f"it has {', '.join(trees)}" if trees else "it has no tree at all"
-    raise InputError(f"{owner} has no {'tree' if rntuple else 'TTree'} {name}; {there}; {advice}.")
+    raise InputError(f"{owner} has no tree {name}; {there}; {advice}.")
 
 
 def reading_options(path: str) -> dict[str, Any]:

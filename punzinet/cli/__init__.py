@@ -31,24 +31,12 @@ app = typer.Typer(
     name="punzinet",
     help=(
         "Search for a particle of unknown mass with one network, one loss and one cut.\n\n"
-        "The stages run in this order: [b]simulate[/b] makes the default ntuples (skip it with "
-        "your own), [b]features[/b] turns ntuples into mass windows and training tensors, "
-        "[b]train[/b] trains the networks, [b]select[/b] applies the single cut and fills "
-        "histograms, [b]limits[/b] works out upper limits, [b]plot[/b] draws the figures, "
-        "[b]report[/b] shows everything on one page. "
-        "[b]paper[/b], after features, reproduces the paper with ensembles of networks; "
-        "[b]baselines[/b], after train, compares them with other methods; "
-        "[b]shape[/b], after limits, fits the shape of the spectrum around each mass; "
-        "[b]validate-simulation[/b] compares the default data with what is known. A stage whose "
-        "inputs have not changed does nothing; one that was cut off goes on; one that follows a "
-        "stage out of date says so ([b]--upstream[/b] runs that first). [b]status[/b] shows "
-        "what is done, out of date, missing and failed. Trained networks go elsewhere by "
-        "[b]export[/b] and [b]predict[/b]; [b]rebasket[/b] makes ntuples of basf2 faster to "
-        "read.\n\n"
+        "The stages run in the order below. One whose inputs have not changed does nothing; one "
+        "that was cut off goes on; one that follows a stage out of date says so, and "
+        "[b]--upstream[/b] runs that first.\n\n"
         "Exit codes: 0 done, 1 something is wrong (one sentence says what; [b]--debug[/b] shows "
         "where), 2 wrong usage, 130 interrupted.\n\n"
-        "Example: punzinet simulate, then punzinet -v features --workers 2, and so on; "
-        "[b]--dry-run[/b] says what a command would do and why. "
+        "Example: punzinet simulate, then punzinet -v features --workers 2, and so on. "
         "punzinet --install-completion completes commands and options in your shell."
     ),
     no_args_is_help=True,
@@ -86,8 +74,6 @@ for _stage in STAGES:
 _add_command("status", tools.status, tools.status.__doc__, *tools.READ)
 _add_command("export", tools.export, tools.export.__doc__, "network", *tools.READ)
 _add_command("predict", tools.predict, tools.predict.__doc__, "network", *tools.READ)
-app.command()(tools.rebasket)
-
 
 _VERBOSE = "say why a stage runs and what it goes on from; -vv: name every chunk"
 

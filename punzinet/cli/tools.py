@@ -193,32 +193,6 @@ def predict(
             progress.console.print(said)
 
 
-def rebasket(
-    files: FilesArgument,
-    tree: Annotated[str, typer.Option(help="tree to copy")] = "variables",
-    to: ToOption = None,
-) -> None:
-    """Copy ntuples with large baskets, to be read many times faster.
-
-    basf2 writes baskets of 200 values, and reading waits for every one of them.
-    It pays for files that are read more than twice. All columns of the tree are
-    copied as they are; other objects of the file are not.
-
-    Example: punzinet rebasket /data/taupair_*.root --to large
-    """
-    from punzinet.processors.ntuples.derived import rebasket_file
-
-    with _progress() as progress:
-        for path, target in zip(files, _targets(files, to, "rebasket"), strict=True):
-            task = progress.add_task(Path(path).stem, total=None)
-
-            def advance(done: int, entries: int, task: Any = task) -> None:
-                progress.update(task, completed=done, total=entries)
-
-            entries = rebasket_file(path, tree, target, advance)
-            progress.console.print(f"rebasket: {target}: {entries} entries")
-
-
 def _network(context: Context) -> Path:
     """Folder of a network; InputError if it is in the output folder, and not as train left it."""
     if not network_files(context):

@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from punzinet.analysis.io.workers import rank_and_count
 from punzinet.processors.ledger import forget
 from punzinet.stages.features import say_trial
 from punzinet.stages.options import Context, console
-from punzinet.stages.stage import OutOfDate, Stage, out_of_date, reasons, refusal
+from punzinet.stages.stage import Stage, out_of_date, reasons, refusal
 
 LOG = logging.getLogger(__name__)
 #: Says who holds the lock; of no consequence where nobody does.
@@ -30,62 +30,32 @@ def run_command(stage: Stage, context: Context) -> None:
 
     InputError if an earlier stage is out of date, another run is at work, or an input is wrong.
     """
-    done: set[str] = set()
     for part in stage.parts(context) if stage.parts else (stage,):
-        _run_part(part, context, done)
+        part.prepare(context)
+        if part.wanted(context.manifest):
+            _run_part(part, context)
 
 
-def _run_part(stage: Stage, context: Context, done: set[str]) -> None:
-    """Run a stage, and others before it; in a dry run those that are `done` only would be."""
-    stage.prepare(context)
-    if not stage.wanted(context.manifest):
-        return
-    options = context.options
-    try:
-        stale, why = _stale(stage, context, done)
-    except files.InputError as error:
-        if not options.dry_run:
-            raise
-        console.print(f"{stage.name}: cannot run: {error}")
-        return
-    for earlier in stale:
-        if not options.dry_run:
-            earlier.stage.prepare(earlier.context)
-        its_own = earlier.context.with_options(force=False)
-        _run_if_needed(earlier.stage, its_own, earlier.reasons or [AGAIN])
-        done.add(earlier.stage.name)
-    _run_if_needed(stage, context, why)
-    done.add(stage.name)
-
-
-def _stale(
-    stage: Stage, context: Context, done: Collection[str]
-) -> tuple[list[OutOfDate], list[str]]:
-    """Stages that have to run before one, but for those done, and why it has to run itself.
-
-    InputError if there are any, and it is not asked for to run them.
-    """
-    found = out_of_date(stage, context)
-    stale = [earlier for earlier in found if earlier.stage.name not in done]
+def _run_part(stage: Stage, context: Context) -> None:
+    """Run a stage, and before it those that are out of date, if it is asked for to run them."""
+    stale = out_of_date(stage, context)
     # Of several processes that torchrun started all would run them.
     if stale and (not context.options.upstream or rank_and_count()[1] > 1):
         raise files.InputError(refusal(stage, stale, context))
-    return stale, [AGAIN] if found else reasons(stage, context)
+    for earlier in stale:
+        earlier.stage.prepare(earlier.context)
+        its_own = earlier.context.with_options(force=False)
+        _run_if_needed(earlier.stage, its_own, earlier.reasons or [AGAIN])
+    _run_if_needed(stage, context, [AGAIN] if stale else reasons(stage, context))
 
 
 def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
     """Run a stage if there are reasons to; it then has the output folder to itself."""
-    options, output = context.options, context.output
-    if options.dry_run:
-        why = ["--force asks for it", *why] if options.force else why
-        console.print(f"{stage.name}: {'would run' if why else 'up to date'}")
-        for reason in why:
-            console.print(f"  because {reason}")
-        return
+    output, force = context.output, context.options.force
     for name in ("features", "select"):
         if any(one.name == name != stage.command for one in stage.after):  # it says so itself
             say_trial(output, name)
-    if not why and not options.force:
+    if not why and not force:
         console.print(f"{stage.name}: up to date")
         return
     for reason in why:
@@ -93,7 +63,7 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
     with lock(output.root.absolute(), stage.name, together=stage.together):
         files.remove_partial_files(output.root)
         begun = stage.begin(output)
-        if options.force:
+        if force:
             forget(output.ledger(stage.name))
         try:
             written = stage.run(context)

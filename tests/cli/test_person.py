@@ -63,10 +63,7 @@ def features(*arguments):
 
 @pytest.mark.parametrize("command", sorted(GROUP.commands))
 def test_every_command_has_an_example(command):
-    said = punzinet(command, "--help").output
-    assert f"Example: punzinet {command}" in said
-    if command not in {"export", "predict", "rebasket", "status"}:
-        assert "--dry-run" in said
+    assert f"Example: punzinet {command}" in punzinet(command, "--help").output
 
 
 def test_help_documents_exit_codes_and_completion_and_a_version_is_that_of_the_package():
@@ -112,25 +109,6 @@ def test_events_that_count_twice_are_said_at_the_end_and_in_the_status(folder):
     where = ("--output", "out[red]/[/y]")  # a name, and no colour
     for said in (features(*where).output, punzinet("status", *where).output):
         assert re.search(r"Dataset tautau: \S+ repeats 7000 events .* 50 fb⁻¹; take copies", said)
-
-
-def test_a_dry_run_says_why_and_does_nothing(folder):
-    dry = ("--dry-run",)
-    assert "would run\n  because it has not run to its end" in features(*dry).output
-    assert punzinet("train", "--networks", "7", *dry).exit_code == 0
-    assert not (folder / "output").exists()
-    features()
-    assert features(*dry).output == "features: up to date\n"
-    assert "because --force asks for it" in features("--force", *dry).output
-    change(folder, "luminosity: 50.0", "luminosity: 40.0")
-    said = features(*dry).output
-    assert said == "features: would run\n  because `luminosity` changed from 50.0 to 40.0\n"
-    said = " ".join(punzinet("select", *dry).output.split())
-    assert "select: cannot run: `punzinet features` in output is out of date with" in said
-    assert "`punzinet train` has not run in output. Run `punzinet features` and" in said
-    (folder / "output" / "features" / "cutflow.json").unlink()
-    change(folder, "luminosity: 40.0", "luminosity: 50.0")
-    assert "features/cutflow.json is gone or has changed" in features(*dry).output
 
 
 def test_levels_of_talking(folder):
@@ -179,9 +157,6 @@ def test_data_is_blinded_until_unblinding_is_asked_for(folder, ntuples):
     assert "Blinded: only 10 % of the data is seen; --unblind shows all." in said
     assert re.search(r"blinded: not to be seen[^│]*│ +2,[67]\d\d +│ +[89]\d\.", said)
     assert re.search(r"data +│ finished", punzinet("status").output)
-    anew = features("--dry-run", "--output", "other").output
-    assert anew.endswith("data: would run\n  because a stage before it runs again\n")
-    assert features("--unblind", "--dry-run").output.splitlines()[1] == "data: would run"
     said = features("--unblind").output
     assert "Unblinded: all of the data is seen." in said
     assert "blinded: not to be seen" not in said

@@ -278,7 +278,7 @@ def test_where_a_training_runs_is_no_reason_to_repeat_it(context):
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_upstream_runs_first_what_is_out_of_date(context, capsys, force):
+def test_upstream_runs_first_what_is_out_of_date(context, force):
     ran = []
 
     def stage(name, *after):
@@ -293,9 +293,6 @@ def test_upstream_runs_first_what_is_out_of_date(context, capsys, force):
         one.finish(before, [], one.begin(before.output))
     with pytest.raises(InputError, match=r"first` in .* `luminosity` changed from 40\.0 to 50\.0"):
         run_command(third, here)
-    run_command(third, here.with_options(upstream=True, dry_run=True))
-    assert ran == []
-    assert capsys.readouterr().out.count("would run") == 3
     run_command(third, here.with_options(upstream=True))
     assert ran == ["first", "second", "third"]
     run_command(third, here)

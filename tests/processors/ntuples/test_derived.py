@@ -1,10 +1,8 @@
-"""Friends of ntuples, and copies with large baskets: every entry is there, in its place."""
+"""Friends of ntuples: every entry is there, in its place."""
 
-import awkward as ak
 import numpy as np
 import pytest
 import uproot
-from commands import run_here
 from scipy.special import expit
 from small_data import kinematics_of, make_events, write_ntuple
 from small_runs import ONE_WINDOW, range_of, untrained
@@ -13,12 +11,11 @@ from small_runs import predict as predict_in_steps
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.network import SavedNetwork
 from punzinet.analysis.observables import FEATURES
-from punzinet.processors.ntuples.derived import BASKET, TREE, rebasket_file
+from punzinet.processors.ntuples.derived import TREE
 
 ENTRIES, BROKEN = 5000, (0, 1700, 4999)
 GOOD = np.isin(np.arange(ENTRIES), BROKEN, invert=True)
 CUT = -0.2
-ROWS = 1234  # of the ntuple with small baskets
 LIKE = {"tree": "mine", "branches": {"px1": "mu*[0]_px"}}
 
 
@@ -82,59 +79,3 @@ def test_a_network_without_cut_is_refused_and_nothing_is_left(ntuple, tmp_path):
     with pytest.raises(InputError, match="no cut"):
         predict(ntuple, tmp_path / "friend.root", cut=None)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.fixture
-def small(tmp_path):
-    """An ntuple as basf2 writes it, in baskets of 200 values."""
-    rng = np.random.default_rng(1)
-    columns = {
-        "__event__": np.arange(ROWS, dtype=np.uint32),
-        "daughter__bo0__cm__sppx__bc": rng.normal(size=ROWS),
-        "single": rng.normal(size=ROWS).astype(np.float32),
-        "charge": rng.choice([-1, 1], ROWS).astype(np.int16),
-        "flag": rng.random(ROWS) < 0.5,
-    }
-    columns["single"][7] = np.nan
-    return write_ntuple(tmp_path / "small.root", columns, basket=200)
-
-
-def test_every_entry_is_copied_bit_by_bit_into_one_basket(small, tmp_path):
-    first, second, told = tmp_path / "first.root", tmp_path / "second.root", []
-    for target in (first, second):
-        entries = rebasket_file(str(small), "variables", target, lambda *now: told.append(now))
-        assert entries == ROWS < BASKET
-    assert told == 2 * [(ROWS, ROWS)]
-    with uproot.open(small) as old, uproot.open(first) as new:
-        before, after = (file["variables"].arrays(library="np") for file in (old, new))
-        assert list(before) == list(after)
-        for name, values in before.items():
-            assert values.dtype == after[name].dtype
-            assert values.tobytes() == after[name].tobytes()
-        assert old["variables"]["charge"].num_baskets == 7
-        assert {branch.num_baskets for branch in new["variables"].branches} == {1}
-    assert first.read_bytes() == second.read_bytes()
-
-
-def test_what_is_no_plain_column_is_one_sentence(tmp_path):
-    path = tmp_path / "lists.root"
-    with uproot.recreate(path) as file:
-        several = {"several": ak.Array([[1.0], [], [2.0, 3.0]])}
-        file.mktree("variables", {"several": "var * float64"}).extend(several)
-    for tree, sentence in (
-        ("variables", r"branch several of variables is no plain column .*hadd"),
-        ("other", r"has no TTree other; it has variables; .*--tree"),
-    ):
-        with pytest.raises(InputError, match=sentence):
-            rebasket_file(str(path), tree, tmp_path / "large.root", lambda *_: None)
-
-
-def test_damage_is_one_sentence_and_leaves_nothing(small):
-    with uproot.open(small) as file:
-        cursor = file["variables"]["single"].basket_chunk_cursor(3)[1].index
-    content, folder = bytearray(small.read_bytes()), small.parent / "large"
-    content[cursor : cursor + 60] = bytes(60)
-    small.write_bytes(content)
-    with pytest.raises(InputError, match=f"{small}: tree variables cannot be read: it is damaged"):
-        run_here("rebasket", small, "--to", folder / "x.root")
-    assert not list(folder.glob("*"))

@@ -18,7 +18,7 @@ import numpy as np
 from punzinet.analysis.cuts import RankedEvents, best_cuts, selected, slope_sums, unseen_background
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, variance_slope
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.network import PunziNet
+from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.sensitivity import CUTS, NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.training.data import PARTS, Events, Sample
 from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray
@@ -196,11 +196,11 @@ class Judge:
         return float(np.sqrt(background.clip(min=0).sum() + alone.sum()))
 
 
-def evaluate(networks: Mapping[str, PunziNet], judge: Judge) -> Sensitivity:
+def evaluate(networks: Mapping[str, Perceptron], judge: Judge) -> Sensitivity:
     """Judge networks, by name, by what they select; InputError if an output is no number."""
     results, folds = {}, judge.folds.items()
     for name, network in networks.items():
-        ranked = {p: fold.rank(network.logit_numpy(fold.events.features.T)) for p, fold in folds}
+        ranked = {p: fold.rank(network.logit(fold.events.features.T)) for p, fold in folds}
         chooses, (*_, events) = ranked["validation"], ranked.values()
         optimal, single = judge.cuts(chooses)
         judged = [judge.judge(events, cut) for cut in (optimal, single, 0.0)]

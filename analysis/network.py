@@ -1,34 +1,26 @@
-"""The network: a small multilayer perceptron that carries its own input scaling.
-
-A saved network is a folder with two files: the weights in ``network.safetensors``, which can
-be read but never run, and everything a person or a later stage wants to know about them in
-``network.json``, which names the weights, and the rest of itself, by their digests.
-"""
+"""The network: a small multilayer perceptron that carries its own input scaling."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Self
 
 import numpy as np
 import safetensors.torch
 import torch
-from pydantic import ConfigDict, ValidationError
-from safetensors import SafetensorError
 
-from punzinet.analysis.io.files import InputError, atomic_path, read_json, reason, write_json
+from punzinet.analysis.io.files import InputError, atomic_path, write_json
 from punzinet.analysis.io.output import digest
-from punzinet.analysis.manifest.sections import Section
-from punzinet.analysis.perceptron import Perceptron
-from punzinet.analysis.search import Search
+from punzinet.analysis.saved_network import (
+    METADATA_FILE,
+    WEIGHTS_FILE,
+    WINDOW_COLUMNS,
+    NetworkFile,
+    Perceptron,
+)
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
-
-WEIGHTS_FILE = "network.safetensors"
-METADATA_FILE = "network.json"
-_WINDOW_COLUMNS = ("mass", "sigma", "training", "fitted")
 
 
 class PunziNet(torch.nn.Module):
@@ -95,9 +87,15 @@ class PunziNet(torch.nn.Module):
         """Output ŷ in (0, 1), (n,), of (n, F) unscaled features."""
         return torch.sigmoid(self.logit(x))
 
-    def logit_numpy(self, x: FloatArray) -> FloatArray:
-        """Output before the sigmoid, (n,) float32, see `Perceptron.logit`."""
-        return self.perceptron.logit(x)
+    @classmethod
+    def of(cls, perceptron: Perceptron) -> Self:
+        """The network that computes the same, in single precision."""
+        features, low, high, layers = perceptron
+        network = cls(features, low, high, [len(bias) for _, bias in layers[:-1]])
+        for layer, values in zip(network.linear_layers, layers, strict=True):
+            for parameter, given in zip((layer.weight, layer.bias), values, strict=True):
+                parameter.data.copy_(torch.from_numpy(given))
+        return network
 
     @property
     def perceptron(self) -> Perceptron:
@@ -107,7 +105,7 @@ class PunziNet(torch.nn.Module):
             [values.detach().double().cpu().numpy() for values in (layer.weight, layer.bias)]
             for layer in self.linear_layers
         ]
-        return Perceptron(low, high, layers)
+        return Perceptron(self.features, low, high, layers)
 
     def save(
         self,
@@ -123,13 +121,13 @@ class PunziNet(torch.nn.Module):
         with atomic_path(folder / WEIGHTS_FILE) as partial:
             partial.write_bytes(weights)
         scaling = zip(self.scale_min.tolist(), self.scale_max.tolist(), strict=True)
-        content = _NetworkFile(
+        content = NetworkFile(
             format="punzinet-network-1",
             weights_sha256=hashlib.sha256(weights).hexdigest(),
             features=list(self.features),
             hidden=list(self.hidden),
             scaling=dict(zip(self.features, scaling, strict=True)),
-            windows={name: getattr(windows, name).tolist() for name in _WINDOW_COLUMNS},
+            windows={name: getattr(windows, name).tolist() for name in WINDOW_COLUMNS},
             search=windows.search,
             cut=cut,
             settings=dict(settings),
@@ -137,97 +135,3 @@ class PunziNet(torch.nn.Module):
         )
         described = content.model_dump(mode="json", exclude={"digest"})
         write_json(folder / METADATA_FILE, {**described, "digest": digest(described)})
-
-
-class _NetworkFile(Section):
-    """The schema of ``network.json``."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    format: Literal["punzinet-network-1"]
-    weights_sha256: str
-    features: list[str]
-    hidden: list[int]
-    scaling: dict[str, tuple[float, float]]
-    windows: dict[str, list[bool] | list[float]]
-    search: Search
-    cut: float | None
-    settings: dict[str, Any]
-    provenance: dict[str, Any]
-    digest: str = ""  # of everything above
-
-
-@dataclass(frozen=True, eq=False)
-class SavedNetwork:
-    """A network as read back, with what was saved beside it."""
-
-    network: PunziNet
-    windows: Windows  # it was trained with, without the fits behind them
-    cut: float | None  # on the logit: the selection for every mass, None if there is none
-    settings: dict[str, Any]
-    provenance: dict[str, Any]
-
-    @property
-    def search(self) -> Search:
-        """The search that it was trained for, features in the order of the inputs."""
-        of = {feature.name: feature for feature in self.windows.search.features}
-        unknown = [name for name in self.network.features if name not in of]
-        if unknown:
-            raise InputError(
-                f"The network takes {', '.join(unknown)}, which is computed nowhere; its search "
-                f"has {', '.join(of)}."
-            )
-        return replace(self.windows.search, features=tuple(of[n] for n in self.network.features))
-
-    @property
-    def single_cut(self) -> float:
-        """The cut; InputError if there is none."""
-        if self.cut is None:
-            raise InputError(
-                "The network has no cut to select by; run `punzinet train` to its end first."
-            )
-        return self.cut
-
-
-def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
-    """Read a network that `PunziNet.save` wrote.
-
-    `search` is what the events are made for that it is going to judge, if that is known already.
-    InputError if a file is missing, damaged, of another origin, the two do not belong together, or
-    the network is of another search.
-    """
-    path, described = folder / WEIGHTS_FILE, folder / METADATA_FILE
-    content = read_json(described, "punzinet train")
-    try:
-        metadata = _NetworkFile.model_validate(content)
-        found = digest({key: value for key, value in content.items() if key != "digest"})
-        if metadata.digest != found:
-            raise InputError(f"{described} was changed; run `punzinet train` again.")
-        weights = path.read_bytes()
-        if hashlib.sha256(weights).hexdigest() != metadata.weights_sha256:
-            raise InputError(
-                f"{path} is not the file that {METADATA_FILE} beside it describes; run "
-                "`punzinet train` again."
-            )
-        low, high = zip(*(metadata.scaling[name] for name in metadata.features), strict=True)
-        network = PunziNet(metadata.features, low, high, metadata.hidden)
-        network.load_state_dict(safetensors.torch.load(weights))
-        mass, sigma, training, fitted = (np.array(metadata.windows[n]) for n in _WINDOW_COLUMNS)
-        of = metadata.search
-        windows = Windows(mass, sigma, training, fitted, (None,) * len(mass), of)
-    except FileNotFoundError:
-        raise InputError(f"{path} is not there; run `punzinet train` first.") from None
-    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
-        problem = f"{folder} does not hold a whole network ({error})"
-        if isinstance(error, ValidationError):
-            problem = f"{described} is not a network of this software ({reason(error)})"
-        raise InputError(f"{problem}; run `punzinet train` again.") from error
-    if search is not None:
-        trained = f"{', '.join(network.features)} in windows of {of.variable.name}"
-        given = f"{', '.join(search.feature_names)} in windows of {search.variable.name}"
-        if trained != given:
-            raise InputError(
-                f"The network in {folder} was trained on {trained}, but the tensors hold {given}; "
-                "run `punzinet train` again."
-            )
-    return SavedNetwork(network, windows, metadata.cut, metadata.settings, metadata.provenance)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-import punzinet
 from punzinet.analysis.cuts import RankedEvents, nearly_best_cuts
 from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_peaks, read_spectrum
@@ -21,6 +20,7 @@ from punzinet.analysis.limits.systematics import read_systematics
 from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
+from punzinet.analysis.saved_network import load_network
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.simulation.published import WEIGHTED_SIGMAS
@@ -134,9 +134,7 @@ def _of_events(
         words["systematic"] = spectra.systematic_band(drawn[1][0], *effects)
     yield mass.file_name, spectra.mass_figure(drawn, shown, **words)
     events = read_tensor_events(output.tensors, search)
-    # Torch takes a second to import, in which the other process saves figures.
-    evaluated = punzinet.load_network(output.network(network), search).network
-    logit = evaluated.logit_numpy(events.features)
+    logit = load_network(output.network(network), search).network.logit(events.features)
     measured = search.variable.signed_mass(events.variable)
     backgrounds = [name for name in processes if name != SIGNAL_PROCESS]
     flat = _nearly_optimal(events, logit, windows, sensitivity, backgrounds)
@@ -221,7 +219,7 @@ def _of_data(
         raise InputError(
             f"{output.selection_cutflow} knows of no data; run `punzinet select` again."
         ) from error
-    used = punzinet.load_network(network).network.features
+    used = load_network(network).network.features
     mass = search.variable.mass
     shown = mass, *(feature for feature in search.features if feature.name in used)
     compared = []

@@ -1,7 +1,7 @@
 """Selection: the one cut on the network's output, and the mass spectra before and behind it."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from hist import Hist
@@ -18,13 +18,10 @@ from punzinet.analysis.io.histograms import (
     fill_template,
 )
 from punzinet.analysis.manifest.systematics import factor_name
+from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo
-
-if TYPE_CHECKING:
-    # Not at run time: torch is slow to import.
-    from punzinet.analysis.network import SavedNetwork
 
 BELOW_CUT = "dropped: network output below the cut"
 NOT_JUDGING = "dropped: trained the network or chose its cut"
@@ -60,7 +57,7 @@ class SelectionProcessor(ChunkProcessor):
     def __init__(
         self,
         datasets: Iterable[DatasetInfo],
-        saved: "SavedNetwork",
+        saved: SavedNetwork,
         comparison: Comparison | None = None,
         judging: Judging | None = None,
         shifts: Shifts | None = None,
@@ -73,7 +70,8 @@ class SelectionProcessor(ChunkProcessor):
         windows in another variable.
         """
         windows, network, cut = saved.windows, saved.network, saved.single_cut
-        weights = {name: values.tolist() for name, values in network.state_dict().items()}
+        layers = [[values.tolist() for values in layer] for layer in network.layers]
+        weights = network.low.tolist(), network.high.tolist(), layers
         depends_on = windows.mass.tolist(), windows.sigma.tolist(), network.features, weights, cut
         judges = judging and [*judging[:2], judging.signal.tolist()]
         super().__init__(datasets, *depends_on, judges, comparison and comparison.to_json())
@@ -86,10 +84,8 @@ class SelectionProcessor(ChunkProcessor):
                     f"features {', '.join(search.feature_names)} and the variable "
                     f"{search.variable.name}; run `punzinet features` and `punzinet train` again."
                 )
-        # Without torch, which every worker would have to import.
-        self._windows, self._features = windows, network.features
-        self._perceptron = network.perceptron
-        self._cut, self._judging, self._comparison = cut, judging, comparison
+        self._windows, self._network, self._cut = windows, network, cut
+        self._judging, self._comparison = judging, comparison
         self._shifts = shifts or {}
 
     def settings(self, dataset: DatasetInfo) -> Any:
@@ -100,11 +96,11 @@ class SelectionProcessor(ChunkProcessor):
         """Select the events of a chunk."""
         candidates, search = read_candidates(dataset, events), dataset.search
         usable = np.flatnonzero(candidates.alive)
-        columns = [search.feature_names.index(name) for name in self._features]
+        columns = [search.feature_names.index(name) for name in self._network.features]
         # Rounded as in the tensors, so that an event is on the same side of the cut as there.
         features = candidates.features.T[columns].take(usable, axis=1).T.astype(np.float32)
         selected = np.zeros(len(events), dtype=bool)
-        selected[usable] = self._perceptron.logit(features) >= self._cut
+        selected[usable] = self._network.logit(features) >= self._cut
         spectra: Spectra = {}
         compared: Spectra = {}
         in_windows = np.empty((len(STAGES), len(self._windows)))

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from punzinet.analysis.figures_of_merit import FigureOfMerit
-    from punzinet.analysis.network import load_network
     from punzinet.analysis.punzi_loss import PunziLoss
+    from punzinet.analysis.saved_network import load_network
 
 __all__ = ["FigureOfMerit", "PunziLoss", "load_network"]
 
-_HOMES = {"FigureOfMerit": "figures_of_merit", "PunziLoss": "punzi_loss", "load_network": "network"}
+_HOMES = {
+    "FigureOfMerit": "figures_of_merit",
+    "PunziLoss": "punzi_loss",
+    "load_network": "saved_network",
+}
 
 
 def __getattr__(name: str) -> Any:

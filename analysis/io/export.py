@@ -2,7 +2,7 @@
 
 The graph takes the unscaled features, an (n, F) tensor of floats called ``features``, and
 gives the (n, 1) tensor ``output`` in (0, 1): scaling and sigmoid are inside. It agrees with
-`PunziNet.logit_numpy`, which selections cut on, to better than 1e-6. Its metadata are texts:
+`Perceptron.logit`, which selections cut on, to better than 1e-6. Its metadata are texts:
 ``features`` (names in order, separated by commas), ``cut`` (an event is selected if its output is
 at least that), ``cut_logit`` (the same before the sigmoid) and ``provenance`` (JSON).
 """
@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from scipy.special import expit
 
 from punzinet.analysis.io.files import atomic_path
-from punzinet.analysis.network import SavedNetwork
+from punzinet.analysis.saved_network import SavedNetwork
 
 if TYPE_CHECKING:
     from punzinet.analysis.types import FloatArray
@@ -28,8 +28,7 @@ OPSET, IR_VERSION = 13, 8
 
 def write_onnx(saved: SavedNetwork, path: Path) -> None:
     """Write a network as ONNX, with its cut and its provenance."""
-    network = saved.network
-    low, high = (edge.double().cpu().numpy() for edge in (network.scale_min, network.scale_max))
+    features, low, high, layers = saved.network
     constants: dict[str, FloatArray] = {"scale_min": low, "scale_range": high - low}
     # In double precision inside: runtimes approximate tanh in single precision to about 1e-7,
     # which weights of order ten and two hidden layers turn into 1e-5 of the output.
@@ -39,11 +38,9 @@ def write_onnx(saved: SavedNetwork, path: Path) -> None:
         helper.make_node("Div", ["shifted", "scale_range"], ["scaled"]),
     ]
     last = "scaled"
-    layers = network.linear_layers
     for depth, layer in enumerate(layers):
         weight, bias, linear = f"weight_{depth}", f"bias_{depth}", f"linear_{depth}"
-        constants[weight] = layer.weight.detach().cpu().numpy()
-        constants[bias] = layer.bias.detach().cpu().numpy()
+        constants[weight], constants[bias] = layer
         nodes.append(helper.make_node("Gemm", [last, weight, bias], [linear], transB=1))
         is_output = depth == len(layers) - 1
         last = "probability" if is_output else f"activation_{depth}"
@@ -51,13 +48,13 @@ def write_onnx(saved: SavedNetwork, path: Path) -> None:
     nodes.append(helper.make_node("Cast", [last], ["output"], to=TensorProto.FLOAT))
     given, gives = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["events", columns])
-        for name, columns in (("features", len(network.features)), ("output", 1))
+        for name, columns in (("features", len(features)), ("output", 1))
     )
     values = [numpy_helper.from_array(v.astype(np.float64), name) for name, v in constants.items()]
     graph = helper.make_graph(nodes, "punzinet", [given], [gives], values)
     of = {"opset_imports": [helper.make_opsetid("", OPSET)], "ir_version": IR_VERSION}
     model = helper.make_model(graph, producer_name="punzinet", **of)
-    metadata = {"features": ",".join(network.features)}
+    metadata = {"features": ",".join(features)}
     metadata["provenance"] = json.dumps(saved.provenance, sort_keys=True)
     if saved.cut is not None:
         metadata["cut"] = repr(float(expit(saved.cut)))

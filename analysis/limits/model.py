@@ -15,19 +15,17 @@ The yields are those of the test events, scaled to all events of the tensors.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
 
 from punzinet.analysis.cuts import interpolated_cuts, selected, unseen_background
+from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.sections import LimitSettings
+from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.types import SIGNAL, FloatArray
-
-if TYPE_CHECKING:  # not at run time: figures read limits, and torch is slow to import
-    from punzinet.analysis.evaluation import Judge
-    from punzinet.analysis.network import PunziNet
 
 UNSEEN = "unseen"  # name of the background where none was found
 ASSUMED = "background"  # parameter, or beginning of those, that `background_uncertainty` is for
@@ -70,7 +68,7 @@ class Yields:
 
 
 def measure_yields(
-    judge: "Judge", networks: "Mapping[str, tuple[PunziNet, float | None]]"
+    judge: Judge, networks: Mapping[str, tuple[Perceptron, float | None]]
 ) -> dict[str, Yields]:
     """Count signal and background behind cuts.
 
@@ -80,12 +78,12 @@ def measure_yields(
     found, (chooses, counts) = {}, (judge.folds["validation"], judge.judging_fold)
     for name, (network, one_cut) in networks.items():
         if one_cut is None:
-            logit = network.logit_numpy(chooses.events.features.T)
+            logit = network.logit(chooses.events.features.T)
             known, (best, _) = judge.training, judge.cuts(chooses.rank(logit))
             cut = interpolated_cuts(judge.mass[known], best[known], judge.mass)
         else:
             cut = np.full(len(judge.mass), one_cut)
-        ranked = counts.rank(network.logit_numpy(counts.events.features.T))
+        ranked = counts.rank(network.logit(counts.events.features.T))
         sums, squares = selected(ranked, cut)  # (P + 1, H), signal last
         error = np.sqrt(counts.variances(sums, squares))
         columns = sums[SIGNAL], error[SIGNAL], sums[:SIGNAL], error[:SIGNAL]

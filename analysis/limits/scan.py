@@ -19,7 +19,7 @@ from punzinet.analysis.io.files import InputError
 from punzinet.analysis.limits.global_p import Cells
 from punzinet.analysis.limits.model import Yields, measure_yields
 from punzinet.analysis.limits.sidebands import Spectrum
-from punzinet.analysis.network import PunziNet
+from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.types import SIGNAL, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 
@@ -68,7 +68,7 @@ class Scan:
         return found
 
     def yields(
-        self, judge: Judge, known: Yields, network: PunziNet, variable: FloatArray
+        self, judge: Judge, known: Yields, network: Perceptron, variable: FloatArray
     ) -> Yields:
         """Yields (S,) behind a single cut, of which those of the hypotheses are `known`.
 
@@ -103,7 +103,7 @@ class Scan:
         )
 
     def cells(
-        self, judge: Judge, network: PunziNet, cut: float, variable: FloatArray
+        self, judge: Judge, network: Perceptron, cut: float, variable: FloatArray
     ) -> tuple[Cells, FloatArray, FloatArray]:
         """Cells of the windows, background behind a cut in each, and its statistical error, (C,).
 
@@ -111,7 +111,7 @@ class Scan:
         """
         cells, events = Cells.of(self.windows.low, self.windows.high), judge.judging_fold.events
         rows = np.flatnonzero(events.process != SIGNAL)
-        rows = rows[network.logit_numpy(events.features[:, rows].T) >= cut]
+        rows = rows[network.logit(events.features[:, rows].T) >= cut]
         behind = Spectrum.of(variable[rows], events.weight[rows])
         sums, squares = behind.sums(cells.edges[:-1], cells.edges[1:])
         return cells, sums, np.sqrt(squares)

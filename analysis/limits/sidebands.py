@@ -15,7 +15,7 @@ windows that hold one can be left out of all sidebands.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy.special import polygamma
@@ -32,11 +32,9 @@ from punzinet.analysis.limits.model import (
     log_normal,
 )
 from punzinet.analysis.manifest.sections import SidebandSettings
+from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
-
-if TYPE_CHECKING:  # not at run time, as in `model`
-    from punzinet.analysis.network import PunziNet
 
 FEWEST = 10.0  # events expected in sidebands, for less than about 35 % of uncertainty
 DOUBLINGS = 7  # of their end, at most: a hundred times as far
@@ -232,7 +230,7 @@ def close(
 
 
 def read_spectra(
-    tensors: Path, windows: Windows, folds: Folds, network: "PunziNet", cut: float
+    tensors: Path, windows: Windows, folds: Folds, network: Perceptron, cut: float
 ) -> tuple[Spectrum, Spectrum]:
     """Simulated background behind a cut, of events that judge and of those that trained.
 
@@ -243,7 +241,7 @@ def read_spectra(
     judges, trains = events.fold == folds.judging, folds.rows(events.fold)[0]
     spectra = []
     for part in (events.standing_for_all(judges), events.standing_for_all(trains)):
-        behind = network.logit_numpy(part.features) >= cut
+        behind = network.logit(part.features) >= cut
         spectra.append(Spectrum.of(part.variable[behind], part.weight[behind]))
     judging, training = spectra
     return judging, training

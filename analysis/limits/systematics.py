@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +40,9 @@ from punzinet.analysis.manifest.systematics import (
     factor_branches,
     factor_name,
 )
+from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
-
-if TYPE_CHECKING:  # not at run time, as in `model`
-    from punzinet.analysis.network import PunziNet
 
 PRECISE = 0.02  # statistical error of a factor that asks for no more neighbours
 EXTREME = 10.0  # largest factor, and inverse of the smallest: a log-normal one says nothing beyond
@@ -68,7 +66,7 @@ def measure_systematics(
     manifest: Manifest,
     output: OutputFolder,
     windows: Windows,
-    network: "PunziNet",
+    network: Perceptron,
     yields: Yields,
 ) -> dict[str, Effect]:
     """Effects of all parameters on the yields behind cuts on a network's output, by name.
@@ -120,7 +118,11 @@ def measure_systematics(
 
 
 def _read(
-    manifest: Manifest, windows: Windows, lowest: "tuple[PunziNet, float]", name: str, tensors: Path
+    manifest: Manifest,
+    windows: Windows,
+    lowest: tuple[Perceptron, float],
+    name: str,
+    tensors: Path,
 ) -> _Events:
     """Test events of a dataset that pass the lowest cut; InputError if tensors are damaged."""
     (network, cut), of, features = lowest, manifest.datasets[name], windows.search.feature_names
@@ -130,7 +132,7 @@ def _read(
     for path in tensor_paths(tensors / name, "*.parquet"):
         for table, start, stop in read_in_windows(path, windows, columns, factors):
             one = {name: table[name].to_numpy() for name in table.schema.names}
-            logit = network.logit_numpy(np.column_stack([one[name] for name in features]))
+            logit = network.logit(np.column_stack([one[name] for name in features]))
             judging = one["fold"] == manifest.training.folds.judging
             identity = identity_hash(**{name: one[name] for name in IDENTITY}, dataset="")
             if of.is_signal:

@@ -17,7 +17,7 @@ from punzinet.analysis.figures_of_merit import FigureOfMerit, background_varianc
 from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import InputError, atomic_path
 from punzinet.analysis.io.tensor_events import TensorEvents
-from punzinet.analysis.network import PunziNet
+from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
@@ -88,7 +88,7 @@ class Judgement:
 
 
 def judge(
-    networks: Mapping[str, PunziNet],
+    networks: Mapping[str, Perceptron],
     sensitivity: Sensitivity,
     scaled: Judge,
     events: TensorEvents,
@@ -110,7 +110,7 @@ def judge(
     for name in sorted(networks):
         loss = name.split("-")[0]
         inputs = judges.events.features.T, events.features
-        logit, recoiling = (networks[name].logit_numpy(features) for features in inputs)
+        logit, recoiling = (networks[name].logit(features) for features in inputs)
         ranked = judges.rank(logit)
         unseen = unseen_background(ranked)
         for kind, cut in cuts_of(sensitivity.networks[name], mass, training).items():

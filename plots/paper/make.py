@@ -12,11 +12,11 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
-from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.paper.claims import Effect
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.statistics import Statistics
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
+from punzinet.analysis.saved_network import Perceptron, load_network
 from punzinet.analysis.search import RECOIL
 from punzinet.plots import style
 from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
@@ -102,12 +102,12 @@ def _evolutions(output: OutputFolder, studies: Sequence[Study]) -> dict[str, Evo
 
 
 def _outputs(
-    networks: Mapping[str, PunziNet], main: Judgement, events: TensorEvents, content: str
+    networks: Mapping[str, Perceptron], main: Judgement, events: TensorEvents, content: str
 ) -> dict[str, tuple[Outputs, Cuts]]:
     mass = RECOIL.variable.signed_mass(events.variable)
     panels = {}
     for (loss, network), name in zip(networks.items(), ("BCE", "Punzi-net"), strict=True):
         best, single = (main.arrays[f"{loss}/{kind}/cut"][SHOWN] for kind in ("best_own", "single"))
-        outputs = Outputs(mass, network.logit_numpy(events.features), events.weight, content)
+        outputs = Outputs(mass, network.logit(events.features), events.weight, content)
         panels[name] = outputs, Cuts(main.mass, best, float(single[0]))
     return panels

@@ -10,8 +10,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import OBSERVABLES
+from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 
@@ -38,9 +38,9 @@ GRID_STYLE |= {"xtick.minor.visible": False, "ytick.minor.visible": False}
 
 
 @style.style()
-def network_figure(network: PunziNet) -> Figure:
+def network_figure(network: Perceptron) -> Figure:
     """Draw all neurons and connections; colour is the sign of a weight, width its size."""
-    weights = [layer.weight.detach().cpu().numpy() for layer in network.linear_layers]
+    weights = [weight for weight, _ in network.layers]
     widths = [len(network.features), *(len(w) for w in weights)]
     figure, axes = style.new_figure(0.72)
     places = []
@@ -80,7 +80,7 @@ def network_figure(network: PunziNet) -> Figure:
 
 @style.style()
 def feature_space_figure(
-    network: PunziNet, cut: float, signals: Mapping[float, FloatArray]
+    network: Perceptron, cut: float, signals: Mapping[float, FloatArray]
 ) -> Figure:
     """Draw signal events, scaled as the network scales them, with the boundary of its cut.
 
@@ -90,7 +90,7 @@ def feature_space_figure(
     names = list(network.features)
     fixed = names.index(FIXED)
     free = [i for i in range(len(names)) if i != fixed]
-    low, high = (edge.cpu().numpy() for edge in (network.scale_min, network.scale_max))
+    low, high = network.low, network.high
     drawn = []
     for mass, features in sorted(signals.items()):
         near = np.abs(features[:, fixed] - VALUE) < HALF_WIDTH
@@ -105,7 +105,7 @@ def feature_space_figure(
     grid = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 3)
     features = np.full((len(grid), len(names)), VALUE)
     features[:, free] = low[free] + grid * (high - low)[free]
-    logit = network.logit_numpy(features).reshape((GRID,) * 3)
+    logit = network.logit(features).reshape((GRID,) * 3)
     corners = (box[0] + isosurface(logit, cut) * (box[1] - box[0])).reshape(-1, 3)
     mpl.rcParams.update(GRID_STYLE)
     figure = Figure(figsize=(style.COLUMN_WIDTH, 0.95 * style.COLUMN_WIDTH))

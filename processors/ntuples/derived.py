@@ -21,7 +21,7 @@ from scipy.special import expit
 from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
-from punzinet.analysis.network import SavedNetwork
+from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.processors.candidates import read_pairs
 from punzinet.processors.datasets import METADATA, DatasetInfo, split
 from punzinet.processors.ntuples.opening import open_file
@@ -88,7 +88,7 @@ def _evaluate(pairs: MuonPairs, saved: SavedNetwork, cut: float) -> dict[str, ND
     defined = np.isfinite(variable) & np.isfinite(features).all(axis=1)
     # Nothing is larger than a NaN: what has no output is not selected.
     logit = np.full(len(features), np.nan)
-    logit[defined] = saved.network.logit_numpy(features[defined])
+    logit[defined] = saved.network.logit(features[defined])
     named = dict(zip(search.feature_names, features.T, strict=True))
     return {
         "punzinet_output": expit(logit).astype(np.float32),

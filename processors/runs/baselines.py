@@ -14,9 +14,9 @@ from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.network import PunziNet, load_network
 from punzinet.analysis.paper import baselines
 from punzinet.analysis.paper.baselines import Baseline, Baselines, Ranking
+from punzinet.analysis.saved_network import Perceptron, load_network
 from punzinet.analysis.training.data import Sample, load_sample
 from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
@@ -90,9 +90,9 @@ def run_baselines(
     return written, comparison, systematics, ranking
 
 
-def _network(judge: Judge, label: str, network: PunziNet) -> dict[str, Baseline]:
+def _network(judge: Judge, label: str, network: Perceptron) -> dict[str, Baseline]:
     folds = judge.folds["validation"], judge.judging_fold
-    scores = (network.logit_numpy(fold.events.features.T) for fold in folds)
+    scores = (network.logit(fold.events.features.T) for fold in folds)
     return baselines.judge_scores(judge, label, *scores)
 
 
@@ -107,16 +107,18 @@ def _trees(common: _Common, judge: Judge) -> Iterator[FloatArray]:
         yield trees.decision_function(fold.events.features.T)
 
 
-def _train(common: _Common, name: str, figure_of_merit: FigureOfMerit, **changes: Any) -> PunziNet:
+def _train(
+    common: _Common, name: str, figure_of_merit: FigureOfMerit, **changes: Any
+) -> Perceptron:
     """Train one network with another loss or figure of merit than the manifest's."""
     manifest = common.manifest.model_copy(update={"figure_of_merit": figure_of_merit})
     settings = manifest.training.model_copy(update={"networks": 1, **changes})
     output = OutputFolder(common.output.baselines / name)
     result = train_visibly(manifest, common.trained, settings, output, resume=common.resume)
-    return result.punzi[0].network
+    return result.punzi[0].network.perceptron
 
 
-def _systematics(common: _Common, plain: PunziNet) -> Baselines:
+def _systematics(common: _Common, plain: Perceptron) -> Baselines:
     """Judge networks trained with (`aware`) and without (`plain`) uncertain background, by both.
 
     The uncertainty is that of the figure of merit, or where it has none that of the baselines.

@@ -23,7 +23,7 @@ from punzinet.analysis.limits.systematics import (
 )
 from punzinet.analysis.limits.tables import write_hepdata, write_note
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.network import load_network
+from punzinet.analysis.saved_network import load_network
 from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ntuples.trial import processed_of

@@ -17,7 +17,7 @@ from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.scan import Scan, draw_pseudo_data
 from punzinet.analysis.limits.sidebands import Spectrum, measure_sidebands, write_sidebands
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.network import SavedNetwork
+from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.analysis.search import Search
 from punzinet.analysis.training.data import judging_column
 from punzinet.analysis.types import FloatArray, IntArray
@@ -106,7 +106,7 @@ def run_observation(
         signal = dict(zip(masses, injected.values(), strict=True))
         features, variable = judge.judging_fold.events.features.T, judged
         times = draw_pseudo_data(judge, luminosity, signal, settings.seed)
-    behind = saved.network.logit_numpy(features) >= cut
+    behind = saved.network.logit(features) >= cut
     seen = Spectrum.of(np.repeat(variable[behind], times[behind]))
     counts = seen.sums(scan.windows.low, scan.windows.high)[0].astype(np.int64)
     scale = luminosity / manifest.luminosity

@@ -11,7 +11,7 @@ from punzinet.analysis.limits.systematics import shifts
 from punzinet.analysis.manifest.datasets import DATA
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import hypothesis_rows
-from punzinet.analysis.network import PunziNet, load_network
+from punzinet.analysis.saved_network import Perceptron, load_network
 from punzinet.analysis.training.data import judging_factors
 from punzinet.processors.candidates import is_complete
 from punzinet.processors.datasets import Chunk, DatasetInfo
@@ -83,11 +83,11 @@ def run_selection(
     return written + write_cutflow(output.selection_cutflow, datasets)
 
 
-def _comparison(manifest: Manifest, network: PunziNet, *, unblind: bool) -> Comparison | None:
+def _comparison(manifest: Manifest, network: Perceptron, *, unblind: bool) -> Comparison | None:
     """How data is compared with simulation: features in the range that the network is scaled to."""
     if not manifest.has_data:
         return None
-    low, high = network.scale_min.tolist(), network.scale_max.tolist()
+    low, high = network.low.tolist(), network.high.tolist()
     ranges = dict(zip(network.features, zip(low, high, strict=True), strict=True))
     mass = manifest.search.resolved.variable.mass.name
     return Comparison(mass, ranges, None if unblind else manifest.blinding)

@@ -15,10 +15,11 @@ from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.network import METADATA_FILE, WEIGHTS_FILE, load_network
+from punzinet.analysis.network import PunziNet
 from punzinet.analysis.paper import judgement
 from punzinet.analysis.paper.claims import effects, make_claims
 from punzinet.analysis.paper.studies import MAIN, Study
+from punzinet.analysis.saved_network import METADATA_FILE, WEIGHTS_FILE, load_network
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training import train
 from punzinet.analysis.training.batches import ALONE, Ranks
@@ -79,7 +80,7 @@ def run_study(
     everything = load_sample(output.tensors, windows, settings.folds, every_mass=True)
     judge = Judge(everything, windows.training, manifest.figure_of_merit, manifest.luminosity)
     sensitivity, written = _judge_and_save(result, judge, windows, folder, about)
-    nets = {trained.name: trained.network for trained in result.networks}
+    nets = {trained.name: trained.network.perceptron for trained in result.networks}
     events = read_tensor_events(output.tensors, windows.search).of_fold(settings.folds.judging)
     converged = np.array([trained.converged for trained in result.punzi], dtype=bool)
     judging = nets, sensitivity, judge, events, converged
@@ -134,7 +135,7 @@ def _judge_and_save(
     result: train.TrainingResult, judge: Judge, windows: Windows, output: OutputFolder, about: Any
 ) -> tuple[Sensitivity, list[Path]]:
     """Find the cuts of trained networks, judge them at every mass, save all; and the files."""
-    networks = {trained.name: trained.network for trained in result.networks}
+    networks = {trained.name: trained.network.perceptron for trained in result.networks}
     sensitivity = evaluate(networks, judge)
     for trained in result.networks:
         settings = {**about["settings"], **_outcome(trained)}
@@ -177,7 +178,8 @@ def _pretrained(output: OutputFolder, study: Study) -> FloatArray | None:
         return None
     folder = output.study(study.pretrained)
     names = (f"bce-{n:02d}" for n in range(study.settings.networks))
-    return train.parameters_of([load_network(folder.network(name)).network for name in names])
+    saved = (load_network(folder.network(name)).network for name in names)
+    return train.parameters_of([*map(PunziNet.of, saved)])
 
 
 def _judgements(output: OutputFolder, studies: Sequence[str]) -> dict[str, judgement.Judgement]:

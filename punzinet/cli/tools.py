@@ -134,7 +134,7 @@ def export(
 
     Example: punzinet export --network punzi-00 punzi.onnx
     """
-    from punzinet.analysis.network import WEIGHTS_FILE, load_network
+    from punzinet.analysis.saved_network import WEIGHTS_FILE, load_network
 
     folder = _network(context)
     saved = load_network(folder)
@@ -170,7 +170,7 @@ def predict(
 
     Example: punzinet predict data.root --network punzi-00 --to data.punzinet.root
     """
-    from punzinet.analysis.network import load_network
+    from punzinet.analysis.saved_network import load_network
     from punzinet.processors.datasets import describe_datasets
     from punzinet.processors.ntuples.derived import predict_file
     from punzinet.processors.ntuples.preflight import inspect_file

@@ -12,8 +12,8 @@ from punzinet.analysis.evaluation import Judge, evaluate
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import SIGNAL, PunziLoss
+from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.training.data import PARTS, Events, Sample
 
 MASS = np.array([1.0, 2.0, 3.0])
@@ -24,11 +24,8 @@ FOLDS = Folds(validation=1, test=0)
 
 def identity(slope=1.0, bias=0.0):
     """A network without hidden layers whose logit is its one feature."""
-    network = PunziNet(["x"], [0.0], [1.0], hidden=())
-    with torch.no_grad():
-        network.linear_layers[0].weight.fill_(slope)
-        network.linear_layers[0].bias.fill_(bias)
-    return network
+    layer = np.array([[slope]]), np.array([bias])
+    return Perceptron(("x",), np.zeros(1), np.ones(1), [layer])
 
 
 def sample(rng, events=(3000, 60), light=(0.02, 0.5), keep=0.4, generated=400):

@@ -12,7 +12,8 @@ from small_data import windows_of
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import digest
-from punzinet.analysis.network import METADATA_FILE, WEIGHTS_FILE, PunziNet, load_network
+from punzinet.analysis.network import PunziNet
+from punzinet.analysis.saved_network import METADATA_FILE, WEIGHTS_FILE, load_network
 from punzinet.analysis.search import RECOIL, SearchSettings
 
 FEATURES = ("pt_thrust", "pt_mumin_mumax", "pl_mumin_mumax", "pt_mumu")
@@ -44,18 +45,18 @@ def test_the_output_is_the_formula(hidden, size, n):
         row = np.tanh(logit)
     by_torch, output = (f(torch.from_numpy(x)).detach() for f in (net.logit, net))
     np.testing.assert_allclose(output, 1 / (1 + np.exp(-logit[:, 0])), 1e-5)
-    for found in (by_torch, net.logit_numpy(x)):
+    for found in (by_torch, net.perceptron.logit(x)):
         np.testing.assert_allclose(found, logit[:, 0], atol=2e-6)
-    assert net.logit_numpy(x).dtype == np.float32
+    assert net.perceptron.logit(x).dtype == np.float32
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 333, 8193])
 def test_numpy_outputs_do_not_depend_on_the_chunk_to_the_last_bit(size):
     net, x = network(), events(20_000)
-    whole = net.logit_numpy(x)
-    parts = [net.logit_numpy(x[i : i + size]) for i in range(0, min(len(x), 20 * size), size)]
+    whole = net.perceptron.logit(x)
+    parts = [net.perceptron.logit(x[i : i + size]) for i in range(0, min(len(x), 20 * size), size)]
     assert np.array_equal(np.concatenate(parts), whole[: sum(map(len, parts))])
-    assert np.array_equal(net.logit_numpy(np.asfortranarray(x)), whole)
+    assert np.array_equal(net.perceptron.logit(np.asfortranarray(x)), whole)
 
 
 def test_initial_weights_come_from_the_generator_alone():
@@ -92,10 +93,11 @@ def test_a_saved_network_comes_back_to_the_last_bit(tmp_path, cut):
     for name in (METADATA_FILE, WEIGHTS_FILE):
         assert (tmp_path / "punzi" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     saved = load_network(tmp_path / "punzi")
-    assert (saved.network.features, saved.network.hidden) == (FEATURES, (8, 4))
-    assert np.array_equal(saved.network.logit_numpy(events()), net.logit_numpy(events()))
+    again = PunziNet.of(saved.network)
+    assert (again.features, again.hidden) == (FEATURES, (8, 4))
+    assert np.array_equal(saved.network.logit(events()), net.perceptron.logit(events()))
     for key, tensor in net.state_dict().items():
-        assert torch.equal(saved.network.state_dict()[key], tensor)
+        assert torch.equal(again.state_dict()[key], tensor)
     assert (saved.cut, saved.settings, saved.provenance) == (cut, {"epochs": 3}, {"seed": 4})
     for name in ("low", "training", "fitted"):
         assert np.array_equal(getattr(saved.windows, name), getattr(WINDOWS, name))

@@ -18,7 +18,7 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
 from punzinet.analysis.manifest.manifest import load_manifest
-from punzinet.analysis.network import load_network
+from punzinet.analysis.saved_network import load_network
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training.checkpoint import FORMAT, Checkpoint

@@ -12,8 +12,9 @@ from small_runs import make_features, save_network, untrained
 from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import drawn_quantities, read_spectrum, read_templates
-from punzinet.analysis.network import PunziNet, SavedNetwork
+from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
+from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.analysis.search import RECOIL, SearchSettings
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
@@ -28,7 +29,7 @@ NETWORK = untrained(FEATURES[::-1])  # its inputs are in another order
 
 def outputs_of(table):
     """Outputs of the network before the sigmoid."""
-    return NETWORK.logit_numpy(table[list(NETWORK.features)].to_numpy())
+    return NETWORK.perceptron.logit(table[list(NETWORK.features)].to_numpy())
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_a_network_without_a_cut_selects_nothing(done, manifest):
 
 def test_workers_need_no_torch(done, manifest):
     datasets = describe_datasets(manifest, preflight(manifest)[0]).values()
-    saved = SavedNetwork(NETWORK, Windows.read(done.windows), 0.0, {}, {})
+    saved = SavedNetwork(NETWORK.perceptron, Windows.read(done.windows), 0.0, {}, {})
     assert b"torch" not in pickle.dumps(SelectionProcessor(datasets, saved))
 
 
@@ -120,10 +121,10 @@ def test_a_network_of_another_search_is_refused(done, manifest):
     windows = Windows.read(done.windows)
     stranger = PunziNet(("pt_mumu", "charm"), [0, 0], [1, 1])
     with pytest.raises(InputError, match="trained on pt_mumu, charm in windows of m2_recoil, but"):
-        SelectionProcessor(datasets, SavedNetwork(stranger, windows, 0.0, {}, {}))
+        SelectionProcessor(datasets, SavedNetwork(stranger.perceptron, windows, 0.0, {}, {}))
     of_pairs = replace(windows, search=SearchSettings(variable="m_mumu").resolved)
     with pytest.raises(InputError, match=r"in windows of m_mumu, but .* the variable m2_recoil"):
-        SelectionProcessor(datasets, SavedNetwork(NETWORK, of_pairs, 0.0, {}, {}))
+        SelectionProcessor(datasets, SavedNetwork(NETWORK.perceptron, of_pairs, 0.0, {}, {}))
 
 
 def test_luminosity_shrinks_with_what_was_selected(tmp_path, ntuples):

@@ -1,4 +1,3 @@
-import copy
 import json
 
 import numpy as np
@@ -10,8 +9,9 @@ from scipy.special import expit
 from small_data import windows_of
 
 from punzinet.analysis.io.export import write_onnx
-from punzinet.analysis.network import PunziNet, SavedNetwork
+from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
+from punzinet.analysis.saved_network import SavedNetwork
 
 LOW, HIGH = [0.01, -0.3, -5.0, 0.02], [5.2, 4.9, 5.3, 4.8]
 
@@ -24,9 +24,9 @@ def saved_network(cut, seed=3):
         layer.bias.data *= 12
     # About half of the events on either side.
     events = np.random.default_rng(1).uniform(LOW, HIGH, (1000, 4))
-    network.linear_layers[-1].bias.data -= float(np.median(network.logit_numpy(events)))
+    network.linear_layers[-1].bias.data -= float(np.median(network.perceptron.logit(events)))
     provenance = {"git_commit": "abc", "seed": seed}
-    return SavedNetwork(network, windows_of([1.0], [0.3]), cut, {}, provenance)
+    return SavedNetwork(network.perceptron, windows_of([1.0], [0.3]), cut, {}, provenance)
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +49,9 @@ def test_onnxruntime_agrees_to_1e_6_over_a_million_events(exported):
     (output,) = session.run(["output"], {"features": events})
     assert output.shape == (len(events), 1)
     # What selections cut on, and the same by torch.
-    logit = network.logit_numpy(events)
+    logit = network.logit(events)
     with torch.no_grad():
-        by_torch = copy.deepcopy(network).double()(torch.from_numpy(events).double()).numpy()
+        by_torch = PunziNet.of(network).double()(torch.from_numpy(events).double()).numpy()
     for ours in (expit(logit.astype(np.float64)), by_torch):
         assert ours.min() < 0.1
         assert ours.max() > 0.9

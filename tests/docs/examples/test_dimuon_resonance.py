@@ -15,7 +15,7 @@ from pages import ROOT
 from small_data import make_events, write_ntuple
 
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.network import load_network
+from punzinet.analysis.saved_network import load_network
 from punzinet.analysis.windows import Windows
 from punzinet.plots import style
 

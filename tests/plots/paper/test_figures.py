@@ -73,7 +73,8 @@ def effects() -> list[Effect]:
 
 @pytest.fixture(scope="module")
 def figures(make):
-    network = PunziNet(FEATURES, np.zeros(4), np.full(4, 3.0), rng=np.random.default_rng(2))
+    rng = np.random.default_rng(2)
+    network = PunziNet(FEATURES, np.zeros(4), np.full(4, 3.0), rng=rng).perceptron
     seen = make.outputs(RNG, MASS, 5000, signal=True), Cuts(MASS, RNG.normal(0, 1, 87), 0.3)
     three, two = ensemble(BCE=1.2, none=1.1, batch=1.0), ensemble(BCE=1.2, batch=1.0)
     signals = {m: RNG.uniform(0, 3, (900, 4)) for m in (1.1, 4.5, 6.9)}

@@ -9,8 +9,8 @@ from small_runs import ONE_WINDOW, range_of, untrained
 from small_runs import predict as predict_in_steps
 
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.network import SavedNetwork
 from punzinet.analysis.observables import FEATURES
+from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.processors.ntuples.derived import TREE
 
 ENTRIES, BROKEN = 5000, (0, 1700, 4999)
@@ -24,8 +24,8 @@ def saved_network(cut):
     network = untrained(FEATURES[::-1])
     # Half of all features uniform in the range of the training are on either side of `CUT`.
     uniform = np.random.default_rng(1).uniform(*range_of(network.features), (1000, 4))
-    network.linear_layers[-1].bias.data += CUT - float(np.median(network.logit_numpy(uniform)))
-    return SavedNetwork(network, ONE_WINDOW, cut, {}, {})
+    network.linear_layers[-1].bias.data += CUT - float(np.median(network.perceptron.logit(uniform)))
+    return SavedNetwork(network.perceptron, ONE_WINDOW, cut, {}, {})
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def predict(ntuple, target, chunk_size=1300, cut=CUT, **how):
 def test_friend_has_the_same_entries_in_the_same_order(ntuple, events, tmp_path):
     done, friend = predict(ntuple, tmp_path / "friend.root")
     expected = kinematics_of(events)
-    logit = saved_network(CUT).network.logit_numpy(expected.features[:, ::-1][GOOD])
+    logit = saved_network(CUT).network.logit(expected.features[:, ::-1][GOOD])
     assert friend["punzinet_output"][GOOD] == pytest.approx(expit(logit), abs=1e-6)
     assert friend["m2_recoil"][GOOD] == pytest.approx(expected.m2_recoil[GOOD], rel=1e-12)
     for i, name in enumerate(FEATURES):

@@ -20,8 +20,8 @@ from small_runs import ONE_WINDOW, make_features, predict, range_of, untrained
 
 from punzinet.analysis.io.histograms import fill_spectra, write_spectra
 from punzinet.analysis.manifest.datasets import BRANCHES
-from punzinet.analysis.network import SavedNetwork
 from punzinet.analysis.observables import FEATURES
+from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.analysis.search import RECOIL
 from punzinet.processors.ntuples.derived import TREE
 
@@ -91,8 +91,10 @@ def test_root_opens_ntuples_and_friends_that_we_write(tmp_path):
     columns = make_events(5, 2000)
     ntuple, friend = write_ntuple(tmp_path / "mine.root", columns), tmp_path / "friend.root"
     network, rng = untrained(), np.random.default_rng(4)
-    cut = float(np.median(network.logit_numpy(rng.uniform(*range_of(FEATURES), (1000, 4)))))
-    done, _ = predict(SavedNetwork(network, ONE_WINDOW, cut, {}, {}), ntuple, friend, 700)
+    cut = float(np.median(network.perceptron.logit(rng.uniform(*range_of(FEATURES), (1000, 4)))))
+    done, _ = predict(
+        SavedNetwork(network.perceptron, ONE_WINDOW, cut, {}, {}), ntuple, friend, 700
+    )
     said = in_root(
         """
         file = ROOT.TFile.Open(sys.argv[1])

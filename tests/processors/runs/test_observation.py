@@ -58,7 +58,7 @@ def done(manifest, tmp_path_factory):
     output = make_features(manifest, tmp_path_factory.mktemp("observed"))
     make_features(manifest, output.root, data=True, unblind=True)
     table = pl.read_parquet(output.tensors / "tautau" / "*.parquet")
-    cut = float(np.quantile(untrained().logit_numpy(table[list(FEATURES)].to_numpy()), 0.8))
+    cut = float(np.quantile(untrained().perceptron.logit(table[list(FEATURES)].to_numpy()), 0.8))
     save_network(output, "punzi-00", cut)
     run_selection(manifest, output, Execution(), "punzi-00", unblind=True)
     return output
@@ -72,7 +72,7 @@ def judged(manifest, done):
     judge = Judge(sample, windows.training, manifest.figure_of_merit, manifest.luminosity)
     content = json.loads((done.network("punzi-00") / "network.json").read_text())
     variable = judging_column(done.tensors, windows, folds, windows.search.variable.name)
-    network = untrained()
+    network = untrained().perceptron
     known = measure_yields(judge, {"single": (network, content["cut"])})["single"]
     return judge, Scan.of(windows), network, known, variable
 
@@ -115,7 +115,7 @@ def test_between_hypotheses_test_events_are_counted_one_by_one(judged, done, man
         np.testing.assert_array_equal(column, getattr(known, name))
     assert np.setdiff1d(scan.mass, MASSES).tolist() == [2.05, 2.15, 2.25]
     table = pl.read_parquet(done.tensors / "tautau" / "*.parquet")
-    behind = network.logit_numpy(table[list(FEATURES)].to_numpy()) >= known.cut[0]
+    behind = network.logit(table[list(FEATURES)].to_numpy()) >= known.cut[0]
     tested = table["fold"].to_numpy() == manifest.training.folds.judging
     weight, value = (table[name].to_numpy() for name in ("weight", "m2_recoil"))
     scale = weight.sum() / weight[tested].sum()
@@ -136,7 +136,7 @@ def test_cells_sum_up_to_windows(judged):
 def test_pseudo_data_is_what_is_expected_on_average_and_background_does_not_know_of_signal(judged):
     judge, scan, network, known, variable = judged
     yields, own = scan.yields(judge, known, network, variable), scan.hypothesis[1]
-    behind = network.logit_numpy(judge.judging_fold.events.features.T) >= known.cut[0]
+    behind = network.logit(judge.judging_fold.events.features.T) >= known.cut[0]
 
     def count(signal, seed):
         times = draw_pseudo_data(judge, 50.0, signal, seed) * behind
@@ -262,7 +262,7 @@ def test_sidebands_of_data_normalise_what_is_expected(observed, done, manifest, 
     np.testing.assert_allclose(found.background, factor * observed.background)
     assert (np.abs(np.array(factor) - 1) < 0.5).all()
     table = pl.read_parquet(done.data_tensors / "*" / "*.parquet")
-    behind = untrained().logit_numpy(table[list(FEATURES)].to_numpy()) >= found.cut
+    behind = untrained().perceptron.logit(table[list(FEATURES)].to_numpy()) >= found.cut
     value = table["m2_recoil"].to_numpy()[behind]
     windows = Scan.of(Windows.read(done.windows)).windows
     for i, row in enumerate(rows):

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pyhf
 import pytest
-from experiments import SIGNAL, THREE, counted, experiment
+from experiments import SIGNAL, THREE, counted, experiment, realistic
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from root import NEEDS_ROOT, check_by_roostats
 from scipy.stats import norm, poisson
 
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
@@ -117,6 +118,15 @@ def test_pyhf_finds_the_same_cls():
         for i, limit in enumerate(limits):
             _, expected = pyhf.infer.hypotest(limit, data, model, return_expected_set=True)
             assert float(expected[i]) == pytest.approx(0.05, rel=1e-3)
+
+
+@pytest.mark.slow
+@NEEDS_ROOT
+def test_roostats_finds_the_same_limits(tmp_path):
+    experiments = [*map(realistic, (0.3, 30.0, 1000.0)), *FITTED]
+    workspaces = [one.workspace() for one in experiments]
+    limits = asymptotic_limits(experiments, 0.9)
+    check_by_roostats(tmp_path / "workspaces.json", workspaces, limits, 0.9)
 
 
 def test_counting_limits_average_over_shared_parameters():

@@ -4,6 +4,7 @@ import numpy as np
 import pyhf
 import pytest
 from experiments import SIGNAL, THREE, experiment, observation, realistic
+from root import NEEDS_ROOT, check_by_roostats
 from scipy.special import gammainc, gammaincc
 from scipy.stats import kstest, nbinom, norm, poisson
 
@@ -147,6 +148,17 @@ def test_pyhf_excludes_the_same_cross_sections(model, counts):
         data = [float(count), *fitted.config.auxdata]
         cls = pyhf.infer.hypotest(limit, data, fitted, par_bounds=bounds)
         assert float(cls) == pytest.approx(0.05, rel=1e-3)
+
+
+@pytest.mark.slow
+@NEEDS_ROOT
+def test_roostats_excludes_the_same_cross_sections(tmp_path):
+    models = [realistic(b) for b in (0.3, 30.0, 30.0, 1000.0, 1000.0)]
+    counts, workspaces = np.array([2, 20, 45, 900, 1100]), [one.workspace() for one in models]
+    for workspace, count in zip(workspaces, counts.tolist(), strict=True):
+        workspace["observations"][0]["data"] = [count]
+    limits = observed_asymptotic_limits(models, counts, 0.9)
+    check_by_roostats(tmp_path / "workspaces.json", workspaces, limits, 0.9)
 
 
 def draw(model, number, random):

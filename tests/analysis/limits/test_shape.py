@@ -7,12 +7,14 @@ import numpy as np
 import pyhf
 import pytest
 from experiments import uncertain
+from root import NEEDS_ROOT, check_by_roostats, in_root
 from scipy.stats import expon, norm
 from small_data import kinematics_of, make_events, windows_of
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import AROUND, GROUPS, changed_template, fill_template
 from punzinet.analysis.limits.binned import expected_limits
+from punzinet.analysis.limits.datacard import write_datacards
 from punzinet.analysis.limits.expected import asymptotic_limits
 from punzinet.analysis.limits.model import UNSEEN
 from punzinet.analysis.limits.result import BANDS
@@ -89,25 +91,46 @@ def test_a_single_bin_that_is_the_window_is_the_counting_experiment(backgrounds)
 
 @pytest.fixture(scope="module")
 def fitted():
-    """The fit of a mass with all uncertainties, pyhf's model and data of it, and its limits."""
+    """The fit of a mass with all uncertainties: its workspace and limits."""
     sizes = {"tautau": (60, 0.3), "eemumu": (60, 0.2)}
     _, workspaces = fits(selected(np.random.default_rng(2), 0.15, **sizes))
     assert all(shapes(workspaces[1], name) for name in ("signal", *sizes))
-    limits = expected_limits(workspaces, LEVEL)
-    model, data = cabinetry.model_utils.model_and_data(workspaces[1])
-    assert model.config.channel_nbins == {"m2_recoil": 3}
-    return model, data, limits[1]
+    return workspaces[1], expected_limits(workspaces, LEVEL)[1]
 
 
 def test_pyhf_finds_the_same_cls(fitted):
-    model, data, limits = fitted
+    workspace, limits = fitted
+    model, data = cabinetry.model_utils.model_and_data(workspace)
+    assert model.config.channel_nbins == {"m2_recoil": 3}
     for i, limit in enumerate(limits):
         _, cls = pyhf.infer.hypotest(limit, data, model, return_expected_set=True)
         assert float(cls[i]) == pytest.approx(1 - LEVEL, rel=1e-3)
 
 
+@pytest.mark.slow
+@NEEDS_ROOT
+def test_roostats_finds_the_same_limits_and_root_opens_the_histograms(fitted, tmp_path):
+    workspace, limits = fitted
+    check_by_roostats(tmp_path / "workspaces.json", [workspace], limits[None], LEVEL)
+    _, path = write_datacards(tmp_path, {"5": workspace}, {"5": [23.0, 24.4, 25.6, 27.0]})
+    said = in_root(
+        """
+        import json
+        file = ROOT.TFile.Open(sys.argv[1])
+        found = {key.GetName(): key.ReadObj() for key in file.GetListOfKeys()}
+        print(json.dumps({n: [one.GetBinContent(i) for i in range(5)] for n, one in found.items()}))
+        """,
+        path,
+    )
+    found = json.loads(said)
+    assert "tautau_triggerDown" in found
+    for sample in workspace["channels"][0]["samples"]:
+        assert found[sample["name"]] == [0, *sample["data"], 0]
+
+
 def test_cabinetry_finds_an_injected_signal(fitted):
-    model, _, limits = fitted
+    workspace, limits = fitted
+    model, _ = cabinetry.model_utils.model_and_data(workspace)
     parameters, poi = np.array(model.config.suggested_init()), model.config.poi_index
     parameters[poi] = injected = 3 * limits[2]
     asimov = model.expected_data(parameters).tolist()

@@ -1,20 +1,15 @@
 """Files of ROOT itself are read, and ROOT opens what we write: TTrees, RNTuples and histograms.
 
-ROOT runs in a process of its own: its compiler and numba's do not share one. Its wheel is a
-pre-release of half a gigabyte, so it is in no lock file: ``pip install '.[root]'`` to have these
-tests, among the slow ones.
+Its wheel is a pre-release of half a gigabyte, so it is in no lock file: ``pip install '.[root]'``
+to have these tests, among the slow ones.
 """
-
-import sys
-import textwrap
-from importlib.util import find_spec
 
 import numpy as np
 import polars as pl
 import pytest
 import uproot
-from commands import run
 from outputs import datasets_of
+from root import NEEDS_ROOT, in_root
 from small_data import MASSES, make_events, make_manifest, with_beams, write_ntuple
 from small_runs import ONE_WINDOW, make_features, predict, range_of, untrained
 
@@ -25,18 +20,8 @@ from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.analysis.search import RECOIL
 from punzinet.processors.ntuples.derived import TREE
 
-MISSING = "ROOT is not installed (`pip install '.[root]'`)"
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not find_spec("ROOT"), reason=MISSING)]
+pytestmark = [pytest.mark.slow, NEEDS_ROOT]
 KINDS = {"TTree": "TTree", "RNTuple": "ROOT::RNTuple"}
-
-
-def in_root(script, *arguments):
-    """Run a script with ROOT, the arguments in `sys.argv`, and return what it printed."""
-    start = "import sys, warnings; warnings.simplefilter('ignore'); import ROOT, numpy as np\n"
-    program = start + textwrap.dedent(script)
-    done = run(sys.executable, "-c", program, *map(str, arguments), folder=None)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

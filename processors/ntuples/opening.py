@@ -52,13 +52,12 @@ def reading(what: str, advice: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
-    """Open a ROOT file by its path or URL, as uproot does; the dataset is named in messages.
+def open_file(path: str, dataset: str) -> Iterator[Any]:
+    """Open a ROOT file of a dataset by its path or URL, as uproot does.
 
     Unreadable if it cannot be opened; InputError if it is not there, empty, truncated or other.
     """
-    name = path if dataset is None else f"Dataset {dataset}: {path}"
-    named = "its name" if dataset is None else "`files` in the manifest"
+    name = f"Dataset {dataset}: {path}"
     if state_of(path)[0] == 0:
         raise InputError(f"{name} is empty (0 bytes); make or fetch it again.")
     with reading(f"{name} cannot be opened: it is truncated, damaged or out of reach"):
@@ -67,29 +66,18 @@ def open_file(path: str, dataset: str | None = None) -> Iterator[Any]:
             file = uproot.open({path.removeprefix("file://"): None}, **reading_options(path))
         except Exception as error:
             if isinstance(error, FileNotFoundError) or _XROOTD_NOT_FOUND in str(error):
-                raise InputError(f"{name} is not there; check {named}.") from None
-            if "not a ROOT file" in str(error):
-                raise InputError(f"{name} is not a ROOT file; check {named}.") from None
-            raise
+                found = "is not there"
+            elif "not a ROOT file" in str(error):
+                found = "is not a ROOT file"
+            else:
+                raise
+            raise InputError(f"{name} {found}; check `files` in the manifest.") from None
     with file:
         size = file.file.source.num_bytes
         if size is not None and file.file.fEND > size:
             has = f"{size} bytes of {file.file.fEND}"
             raise InputError(f"{name} is truncated: it has {has}; make or fetch it again.")
         yield file
-
-
-def find_tree(file: Any, name: str, owner: str, advice: str) -> Any:
-    """Get a TTree, or an RNTuple, out of an open file; `owner` is what the file is called.
-
-    InputError if there is none of that name; the sentence lists those there are.
-    """
-    kinds = ["TTree", "TNtuple*", "ROOT::RNTuple"]
-    trees = sorted(set(file.keys(cycle=False, filter_classname=kinds)))
-    if name in trees:
-        return file[name]
-    there = f"it has {', '.join(trees)}" if trees else "it has no tree at all"
-    raise InputError(f"{owner} has no tree {name}; {there}; {advice}.")
 
 
 def reading_options(path: str) -> dict[str, Any]:

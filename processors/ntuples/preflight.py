@@ -140,10 +140,17 @@ def inspect_file(
     """
     size, changed = opening.state_of(path)
     _check_sum(dataset, path)
-    named, advice = f"Dataset {dataset.name}", "set `tree` in the manifest"
+    named = f"Dataset {dataset.name}"
     unread = f"{named}: tree {dataset.tree} of {path} cannot be read: it is damaged or out of reach"
     with opening.open_file(path, dataset.name) as file, opening.reading(unread):
-        tree = opening.find_tree(file, dataset.tree, f"{named}: {path}", advice)
+        kinds = ("TTree", "TNtuple*", "ROOT::RNTuple")
+        trees = sorted(set(file.keys(cycle=False, filter_classname=kinds)))
+        if dataset.tree not in trees:
+            there = f"it has {', '.join(trees)}" if trees else "it has no tree at all"
+            raise InputError(
+                f"{named}: {path} has no tree {dataset.tree}; {there}; set `tree` in the manifest."
+            )
+        tree = file[dataset.tree]
         branches, entries, uuid = dict(tree.iteritems()), int(tree.num_entries), str(file.file.uuid)
         types = {name: branch.typename for name, branch in branches.items()}
         columns = find_columns(dataset, path, types, further, factors)

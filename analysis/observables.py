@@ -1,8 +1,7 @@
 """Observables of a muon pair: what features and window variables are chosen from.
 
-Each is a named function of `MuonPairs`: a row of the table below, or a function with the decorator
-`observable`; a manifest can then name it. "Max" and "min" are the muons of larger and smaller
-energy in the CMS, where all momenta are taken.
+Each is a named function of `MuonPairs`, a row of the table below, which a manifest can name. "Max"
+and "min" are the muons of larger and smaller energy in the CMS, where all momenta are taken.
 """
 
 from collections.abc import Callable
@@ -77,35 +76,10 @@ Compute = Callable[["MuonPairs"], FloatArray]  # values (n,) of n muon pairs
 
 @dataclass(frozen=True)
 class Observable:
-    """A function of muon pairs, and the columns of the ntuples that it reads in `columns`."""
+    """A function of muon pairs."""
 
     quantity: Quantity
     compute: Compute
-    columns: tuple[str, ...] = ()
-
-
-def observable(
-    label: str,
-    dimension: Dimension = 0,
-    *,
-    title: str | None = None,
-    root: Quantity | None = None,
-    columns: tuple[str, ...] = (),
-) -> Callable[[Compute], Compute]:
-    """Make a function an observable that has the function's name.
-
-    Label, dimension, title and root are those of `Quantity`; a window variable needs a title. What
-    it reads from `MuonPairs.columns` are branches of the ntuples with the names in `columns`,
-    unless the dataset says otherwise under `branches`.
-    """
-
-    def register(compute: Compute) -> Compute:
-        name = compute.__name__
-        quantity = Quantity(name, label, dimension, title or name, root)
-        OBSERVABLES[name] = Observable(quantity, compute, columns)
-        return compute
-
-    return register
 
 
 def _ratio(numerator: Any, denominator: Any) -> FloatArray:

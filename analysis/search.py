@@ -71,11 +71,8 @@ class Search:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the ntuples that are read besides momenta and beams."""
-        read = (
-            OBSERVABLES[name].columns if name in OBSERVABLES else (name,)
-            for name in (*self.feature_names, self.variable.name)
-        )
-        return tuple(dict.fromkeys(column for columns in read for column in columns))
+        names = (*self.feature_names, self.variable.name)
+        return tuple(name for name in names if name not in OBSERVABLES)
 
     def centre(self, mass: FloatArray) -> FloatArray:
         """Values of the window variable where the peaks of hypotheses lie, by mass in GeV."""

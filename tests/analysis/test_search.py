@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.sections import Beams
-from punzinet.analysis.observables import FEATURES, OBSERVABLES, Quantity, observable
+from punzinet.analysis.observables import FEATURES, OBSERVABLES, Quantity
 from punzinet.analysis.search import RECOIL, SearchSettings
 
 
@@ -49,19 +49,6 @@ def test_columns_of_the_ntuples_are_taken_as_they_are(pairs):
     assert search.columns == ("roe",)
     assert search.features[0].axis_label == "$E$ [GeV]"
     np.testing.assert_array_equal(search.evaluate(pairs)[0][:, 0], pairs.columns["roe"])
-
-
-def test_a_new_observable_says_which_columns_it_reads(pairs):
-    @observable("$2E$", 1, columns=("roe",))
-    def twice_the_rest(pairs):
-        return 2 * pairs.columns["roe"]
-
-    try:
-        search = SearchSettings(features=("pt_mumu", "twice_the_rest")).resolved
-        assert search.columns == ("roe",)
-        np.testing.assert_array_equal(search.evaluate(pairs)[0][:, 1], 2 * pairs.columns["roe"])
-    finally:
-        del OBSERVABLES["twice_the_rest"]
 
 
 def test_what_cannot_be_computed_is_no_number_and_no_warning():

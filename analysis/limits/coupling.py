@@ -12,8 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from scipy.integrate import quad_vec
 
 from punzinet.analysis.constants import MUON_MASS, TAU_MASS
-from punzinet.analysis.io.files import InputError, reason
-from punzinet.analysis.io.strict_yaml import read_yaml
+from punzinet.analysis.io.files import InputError, read_yaml, reason
 from punzinet.analysis.manifest.sections import Positive, Section
 from punzinet.analysis.types import FloatArray
 

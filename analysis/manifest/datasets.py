@@ -1,18 +1,28 @@
-"""Datasets of the manifest: which files, of which process, normalised to what."""
+"""Datasets of the manifest: which files, of which process, normalised to what.
+
+Samples of their own may stand for parts of the target luminosity, such as years: periods. A
+background of a period is scaled to the luminosity of that period, one without to the total. The
+efficiency of signal is the mean over periods, weighted by their luminosities. Whoever has a sample
+of one period therefore needs one of each: the mean over those that are there would be that of
+another experiment. A sample that stands for all periods says none.
+"""
 
 import glob
 import itertools
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from punzinet.analysis.constants import FB_PER_NB
-from punzinet.analysis.io.files import InputError, is_file
+from punzinet.analysis.io.files import InputError, did_you_mean, is_file
 from punzinet.analysis.manifest.sections import (
     MASS_TOLERANCE,
+    Beside,
     DetectorSettings,
     Positive,
     Section,
@@ -23,6 +33,7 @@ SIGNAL_PROCESS = "signal"  # the process whose events belong to one mass hypothe
 DATA = "data"  # what is measured and not simulated: nobody knows the process of such an event
 
 LUMINOSITY_TOLERANCE = 0.05  # relative; a cross-section is known about as well
+EQUAL = 1e-3  # relative difference of luminosities that people write with three digits
 
 BRANCHES = {
     **{name: f"__{name}__" for name in ("experiment", "run", "event", "production", "weight")},
@@ -78,7 +89,7 @@ class Dataset(Section, OfProcess):
     """generator of the default data that makes this dataset"""
     detector: DetectorSettings | None = Field(None, exclude_if=lambda factors: factors is None)
     """factors on top of those of `simulation.detector`, in a variation that is simulated"""
-    files: tuple[str, ...] = ()
+    files: tuple[Beside, ...] = ()
     """ROOT files: paths, patterns where no such path exists, or URLs; relative ones start at the
     manifest"""
     tree: str = Field("variables", min_length=1)
@@ -277,3 +288,86 @@ class Blinding(Section):
             return f"{100 * self.fraction:g} % of the data"
         low, high = self.signal_region
         return f"data outside of masses from {low:g} to {high:g} GeV"
+
+
+def as_periods(luminosity: Mapping[Any, Any]) -> dict[str, Any]:
+    """What the manifest makes of a mapping that is given as the luminosity: sum and periods."""
+    try:
+        total = math.fsum(map(float, luminosity.values()))
+    except (TypeError, ValueError):
+        total = 1.0  # what is wrong is said of `periods`
+    named = {str(period): value for period, value in luminosity.items()}
+    return {"luminosity": total, "periods": named}
+
+
+def check_periods(
+    luminosity: float,
+    periods: Mapping[str, float],
+    datasets: Mapping[str, Dataset],
+    masses: list[float],
+) -> None:
+    """Raise ValueError if a dataset or a period is without the other; masses are in GeV."""
+    if periods and not math.isclose(luminosity, math.fsum(periods.values())):
+        raise ValueError("`periods`: give them as `luminosity: {ONE: 20, OTHER: 30}`")
+    for name, dataset in datasets.items():
+        if dataset.period is not None and dataset.period not in periods:
+            raise ValueError(
+                f"`datasets.{name}.period`: {dataset.period!r} is no period of `luminosity` "
+                + (did_you_mean(dataset.period, [*periods], "there are") if periods else
+                   f"(which is one number; give a mapping such as {{{dataset.period}: 20}})")
+            )  # fmt: skip
+    if periods and not any(dataset.period for dataset in datasets.values()):
+        raise ValueError(
+            "`luminosity` has periods that no dataset names; say `period` there, or give their sum "
+            "as one number"
+        )
+    simulated = [dataset for dataset in datasets.values() if not dataset.is_data]
+    named = {
+        f"process {process}": {d.period for d in simulated if d.process == process} - {None}
+        for process in sorted({dataset.process for dataset in simulated} - {SIGNAL_PROCESS})
+    }
+    signals = [dataset for dataset in simulated if dataset.is_signal]
+    for mass in masses:
+        holds = [d for d in signals if d.simulate or d.generated_at(mass) is not None]
+        named[f"signal of {mass:g} GeV"] = {dataset.period for dataset in holds}
+    for sample, given in named.items():
+        if given > {None}:
+            raise ValueError(
+                f"`datasets`: {sample} has samples with a `period` and others without, and an "
+                "event cannot stand for both; say it of all of them, or of none"
+            )
+        missing = [period for period in periods if period not in given]
+        if missing and given - {None}:
+            raise ValueError(
+                f"`datasets`: {sample} has no sample of {', '.join(missing)}, but of other "
+                "periods; add it, or leave `period` out if what there is stands for all of them"
+            )
+
+
+def remarks(periods: Mapping[str, float], datasets: Mapping[str, Dataset]) -> list[str]:
+    """Sentences on what may be meant, and may be a mistake.
+
+    These are a background of which several samples are scaled to the same luminosity, and data of a
+    period whose luminosity is not that of the period.
+    """
+    said = []
+    for process in sorted({one.process for one in datasets.values()} - {SIGNAL_PROCESS, DATA}):
+        own = [dataset for dataset in datasets.values() if dataset.process == process]
+        for period in periods or [None]:
+            names = [one.name for one in own if one.period in {None, period}]
+            if len(names) > 1:
+                when = f" of {period}" if any(one.period for one in own) else ""
+                said.append(
+                    f"Process {process}{when} is the sum of the datasets {', '.join(names)}, each "
+                    f"scaled to the full luminosity{when}: that is right for parts of a process, "
+                    "but parts of one sample belong into the `files` of one dataset."
+                )
+    measured = [one for one in datasets.values() if one.is_data and one.period is not None]
+    for period, target in periods.items() if measured else ():
+        found = math.fsum(one.luminosity or 0 for one in measured if one.period == period)
+        if not math.isclose(found, target, rel_tol=EQUAL):
+            said.append(
+                f"Data of {period} is {found:g} fb⁻¹, but `luminosity` has {target:g} for it: the "
+                "simulation has not the same mixture of periods; correct the one that is wrong."
+            )
+    return [*dict.fromkeys(said)]

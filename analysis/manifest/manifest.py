@@ -15,12 +15,26 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.files import InputError, did_you_mean, is_file, read_result
+from punzinet.analysis.io.files import (
+    InputError,
+    did_you_mean,
+    is_file,
+    leaves,
+    read_result,
+    read_yaml,
+)
 from punzinet.analysis.io.output import OutputFolder, digest
-from punzinet.analysis.io.strict_yaml import leaves, read_yaml
 from punzinet.analysis.manifest import sections
-from punzinet.analysis.manifest.datasets import BRANCHES, DATA, SIGNAL_PROCESS, Blinding, Dataset
-from punzinet.analysis.manifest.periods import as_periods, check_periods, remarks
+from punzinet.analysis.manifest.datasets import (
+    BRANCHES,
+    DATA,
+    SIGNAL_PROCESS,
+    Blinding,
+    Dataset,
+    as_periods,
+    check_periods,
+    remarks,
+)
 from punzinet.analysis.manifest.systematics import Systematic, check_systematics, inherited
 from punzinet.analysis.search import SearchSettings
 from punzinet.analysis.training.settings import TrainingSettings
@@ -270,37 +284,16 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
             f"{path}: there is no scale {scale!r} in `simulation.scales`; choose one of "
             f"{', '.join(scales)}."
         )
-    simulated = _simulated(output)
-    settled: dict[str, Dataset] = {}
-    for name, dataset in manifest.datasets.items():
-        if dataset.simulate is None:
-            files = (file if "://" in file else str(path.parent / file) for file in dataset.files)
-            changes: dict[str, Any] = {"files": tuple(files)}
-        else:
-            size = scales[scale]
-            changes = {"files": (str(output.ntuple(name)),), "entries": simulated.get(name)}
+    simulated, size = _simulated(output), scales[scale]
+    settled = dict(manifest.datasets)
+    for name, dataset in settled.items():
+        if dataset.simulate is not None:
+            changes: dict[str, Any] = {"files": (str(output.ntuple(name)),)}
+            changes["entries"] = simulated.get(name)
             signal, other = {"generated": size.signal_events}, {"luminosity": size.luminosity}
             changes |= signal if dataset.is_signal else other
-        settled[name] = dataset.model_copy(update=changes)
-    limits, figures = manifest.limits, manifest.figures
-    if limits.cross_sections is not None:
-        table = _beside(path, "limits.cross_sections", limits.cross_sections)
-        limits = limits.model_copy(update={"cross_sections": table})
-    if figures.overlays is not None:
-        overlays = tuple(_beside(path, "figures.overlays", name) for name in figures.overlays)
-        figures = figures.model_copy(update={"overlays": overlays})
-    if figures.style is not None:
-        look = _beside(path, "figures.style", figures.style)
-        figures = figures.model_copy(update={"style": look})
-    settled_sections = {"datasets": settled, "limits": limits, "figures": figures}
-    return manifest.model_copy(update=settled_sections)
-
-
-def _beside(manifest: Path, key: str, name: str) -> str:
-    """Path of a file that a manifest names, relative to it; InputError if it is not there."""
-    if not is_file(manifest.parent / name):
-        raise InputError(f"{manifest}: `{key}`: there is no file {manifest.parent / name}.")
-    return str(manifest.parent / name)
+            settled[name] = dataset.model_copy(update=changes)
+    return manifest.model_copy(update={"datasets": settled})
 
 
 def _read(path: Path) -> Manifest:
@@ -309,7 +302,7 @@ def _read(path: Path) -> Manifest:
     if not isinstance(content, dict):
         raise InputError(f"{path} must be a mapping that holds at least `datasets`.")
     try:
-        return Manifest.model_validate(content)
+        return Manifest.model_validate(content, context=path.parent)
     except ValidationError as error:
         problems = error.errors()
         # What else is wrong may come of it, as it may of what is wrong further inside.

@@ -4,13 +4,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from punzinet.analysis.io.files import is_file
 from punzinet.analysis.types import BoolArray, FloatArray
 
 MASS_TOLERANCE = 1e-6  # two masses closer than this (GeV) are the same hypothesis
 MOST_MASSES = 10_000  # of a grid: more than any search needs, and few enough for memory
 
+
+def _beside(name: str, manifest: ValidationInfo) -> str:
+    """Path of a file or pattern that a manifest names; what is no manifest's stays as it is."""
+    return name if manifest.context is None or "://" in name else str(manifest.context / name)
+
+
+def _is_there(path: str, manifest: ValidationInfo) -> str:
+    if manifest.context is not None and not is_file(path):
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+Beside = Annotated[str, AfterValidator(_beside)]
+"""Files, relative to the manifest."""
+Present = Annotated[Beside, AfterValidator(_is_there)]
+"""A file, relative to the manifest, that has to be there."""
 Positive = Annotated[float, Field(gt=0)]
 CandidatePolicy = Literal["all", "first", "single"]
 #: Relative uncertainty. Above 1 a log-normal factor says nothing any more.
@@ -219,7 +244,7 @@ class LimitSettings(Section):
     """pseudo-experiments behind the global p-value of an observation"""
     seed: int = Field(20211005, ge=0)
     """seed of these, and of pseudo-data"""
-    cross_sections: str | None = None
+    cross_sections: Present | None = None
     """JSON file with sigma/g'^2 by mass, relative to the manifest; by default that of the
     simulation"""
 
@@ -245,10 +270,10 @@ class FigureSettings(Section):
     """formats of every figure; the report shows png or svg"""
     luminosity: str = r"$L = {L}\ \mathrm{fb}^{-1}$"
     """how figures write a luminosity in fb^-1, with {L} for its number"""
-    overlays: tuple[str, ...] | None = None
+    overlays: tuple[Present, ...] | None = None
     """YAML files of published limits that those of the run are drawn with, relative to the
     manifest; by default what is shipped for the search of an invisible Z'"""
-    style: str | None = None
+    style: Present | None = None
     """matplotlib style file that changes the look, relative to the manifest"""
 
     @property

@@ -142,8 +142,16 @@ def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(t
         ("blinding.signal_region", [2.0, 1.0], "from a smaller to a larger"),
         ("figures.luminosity", "$50$ fb", r"write \{L\} for the number"),
         ("figures.formats", ["png", "gif"], "`figures.formats"),
-        ("figures.overlays", ["gone.yaml"], r"`figures.overlays`: there is no file .*gone\.yaml"),
-        ("figures.style", "gone.mplstyle", r"`figures.style`: there is no file .*gone\.mplstyle"),
+        (
+            "figures.overlays",
+            ["gone.yaml"],
+            r"figures.overlays.0` .* no file .*gone\.yaml",
+        ),
+        (
+            "figures.style",
+            "gone.mplstyle",
+            r"figures.style` .* no file .*gone\.mplstyle",
+        ),
         (MASSES, [1.0, 1.0], "`hypotheses.*two masses are the same"),
         (MASSES, [], "at least one mass"),
         (MASSES, [1.0, -2.0], "greater than 0"),

@@ -84,7 +84,7 @@ def mass_figure(
         peaks = []
         for look, mass in style.signal_looks(signals.keys() & shown, parameter):
             values = cross_section * luminosity * signals[mass].values()
-            mplhep.histplot(values, axis.edges, ax=axes, yerr=False, path_effects=[HALO], **look)
+            mplhep.histplot(values, axis.edges, ax=axes, path_effects=[HALO], **look)
             peaks.append(float(values.max(initial=0)))
         # From the smallest bin that matters to room for the title above the largest.
         top = max([float(total.max(initial=0)), *peaks]) or 1.0
@@ -172,7 +172,7 @@ def _draw_shapes(axes: Axes, drawn: list[tuple[FloatArray, FloatArray, dict[str,
         area = float(density.values().sum()) * float(axis.widths[0])
         density *= 1 / area if area > 0 else 0.0
         top = max(top, float(density.values().max()))
-        mplhep.histplot(density, ax=axes, yerr=False, flow="none", **look)
+        mplhep.histplot(density.values(), axis.edges, ax=axes, **look)  # without errors
     axes.set(xlim=(axis.edges[0], axis.edges[-1]), ylim=(0, 1.08 * top or 1))
     axes.locator_params(nbins=5)
 

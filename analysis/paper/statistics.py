@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from scipy.stats import gmean
 
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.studies import MAIN
@@ -24,6 +23,11 @@ class Measured(NamedTuple):
     value: Any
     error: Any  # from the spread of the networks
     error_sample: Any  # from the finite number of simulated events
+
+
+def geometric_mean(values: FloatArray, axis: int) -> FloatArray:
+    """Geometric mean of positive values along an axis; scipy.stats takes a second to import."""
+    return np.asarray(np.exp(np.log(values).mean(axis=axis)))
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Statistics:
         numerator: str,
         denominator: str,
         masses: BoolArray,
-        reduce: Callable[..., Any] = gmean,
+        reduce: Callable[..., Any] = geometric_mean,
         study: str = MAIN,
     ) -> FloatArray:
         """Ratio of σ_min, of the inverse mean figures of merit, reduced over some masses (H,).

@@ -144,12 +144,6 @@ def merge_cutflows(cutflows: Iterable[Cutflow]) -> Cutflow:
     return list(total.values())
 
 
-def is_complete(cutflow: Cutflow, entries: int) -> bool:
-    """Whether all of a number of entries were read, and each was either kept or dropped once."""
-    read, *others = [line["entries"] for line in cutflow]
-    return bool(read == sum(others) == entries)
-
-
 def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     """Read a chunk and drop what cannot be used or must not be seen; InputError if damaged."""
     columns, search = dataset.columns_in(events.fields), dataset.search

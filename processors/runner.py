@@ -70,12 +70,11 @@ def run_processor(
     *,
     step: Path,
     title: str,
-    allow_missing: bool = False,
-) -> tuple[dict[Chunk, Any], dict[Chunk, str]]:
-    """Run a processor over chunks of files: the results by chunk in their order, and problems.
+) -> dict[Chunk, Any]:
+    """Run a processor over chunks of files, and return the results by chunk in their order.
 
-    The step is a folder of the ledger. Problems are what is wrong with the input of chunks if some
-    may be missing. InputError if the input is wrong somewhere and nothing may be missing.
+    The step is a folder of the ledger. InputError if the input is wrong somewhere: the sentence is
+    that of the first chunk, and all are in the ledger.
     """
     items, jobs = _plan(processor, files, chunks)
     records = plan_step(step, jobs)
@@ -88,28 +87,29 @@ def run_processor(
         iteritems_options={"filter_name": used.__contains__},
     )
     gc.freeze()  # what is imported stays: collections need not look at it again and again
+    places = {chunk[:2] for chunk in items}
+    read = [file for file in files if (file.dataset, file.location) in places]
 
     def attempt() -> tuple[dict[Chunk, Any], dict[Chunk, str]]:
         found: dict[Chunk, Any] = {}
         problems: dict[Chunk, str] = {}
-        for _, own in itertools.groupby(sorted(items, key=_place), key=_place):
-            _process(run, {chunk: items[chunk] for chunk in own}, found, problems)
+        for _, some in itertools.groupby(sorted(read, key=_scheme), key=_scheme):
+            done, wrong = _process(run, list(some), items)
+            found |= done
+            problems |= wrong
         return found, problems
 
     found, problems = survive(attempt, records, title)
-    for chunk, problem in problems.items():
-        if opening.is_remote(chunk.file) and not problem.endswith(" times."):
-            problems[chunk] = f"{problem.rstrip('.')}; tried {opening.ATTEMPTS} times."
-    places = {chunk.file for chunk in items}
-    _check_unchanged([file for file in files if file.location in places], remote=not problems)
-    found, problems = dict(sorted(found.items())), dict(sorted(problems.items()))
-    if problems and not allow_missing:
-        first, *others = dict.fromkeys(problems.values())
+    _check_unchanged(read, remote=not problems)
+    if problems:
+        first, *others = dict.fromkeys(problems[chunk] for chunk in sorted(problems))
         are = "is 1 more problem" if len(others) == 1 else f"are {len(others)} more"
         command = f"punzinet {command_of(step.parent.name)}"
         more = f" There {are}: `punzinet status` lists what is wrong with the input of `{command}`."
         raise InputError(first + (more if others else ""))
-    return found, problems
+    if lost := [job.name for chunk, job in zip(items, jobs, strict=True) if chunk not in found]:
+        raise InputError(f"{title}: coffea left out {', '.join(lost)}; run the same command again.")
+    return dict(sorted(found.items()))
 
 
 def _plan(
@@ -134,65 +134,67 @@ def _plan(
     return items, jobs
 
 
-def _place(chunk: Chunk) -> str:
-    return urlsplit(chunk.file).scheme if opening.is_remote(chunk.file) else ""
+def _scheme(file: InputFile) -> str:
+    return urlsplit(file.path).scheme if opening.is_remote(file.path) else ""
 
 
 def _process(
-    run: Callable[..., Any],
-    items: Mapping[Chunk, WorkItem],
-    found: dict[Chunk, Any],
-    problems: dict[Chunk, str],
-) -> None:
-    """Process chunks of files opened in the same way, on servers several times; add to `found`."""
-    place = next(iter(items)).file
-    tries = opening.ATTEMPTS if opening.is_remote(place) else 1
-    for number in range(1, tries + 1):
-        todo = [chunk for chunk in items if chunk not in found]
-        if number > 1 and todo:
-            opening.back_off(place, number - 1)
-        while todo:
-            try:
-                how = opening.reading_options(place)
-                out = run([items[chunk] for chunk in todo], uproot_options=how)
-            except Exception as error:
-                if is_lost_worker(error):
-                    raise
-                closed = _cannot_be_opened(todo, items)
-                if number == tries and not closed:
-                    raise
-                problems |= closed
-                todo = [chunk for chunk in todo if chunk not in closed] if closed else []
-            else:
-                found |= out["chunks"]
-                problems |= out["problems"]
-                break
-    for chunk in problems.keys() & found.keys():
-        del problems[chunk]
+    run: Callable[..., Any], files: Sequence[InputFile], items: Mapping[Chunk, WorkItem]
+) -> tuple[dict[Chunk, Any], dict[Chunk, str]]:
+    """Process the chunks of files that are opened in the same way, on servers several times.
 
-
-def _cannot_be_opened(chunks: Iterable[Chunk], items: Mapping[Chunk, WorkItem]) -> dict[Chunk, str]:
-    """What is wrong with files that cannot be opened any more, by chunk."""
-    problems: dict[Chunk, str] = {}
-    for path, group in itertools.groupby(chunks, lambda chunk: chunk.file):
-        own = list(group)
+    The result is what was found in each, or what is wrong with it.
+    """
+    place, found, problems = files[0].path, dict[Chunk, Any](), dict[Chunk, str]()
+    attempts = opening.ATTEMPTS if opening.is_remote(place) else 1
+    own = {(file.dataset, file.location): file for file in files}
+    todo = [chunk for chunk in items if chunk[:2] in own]
+    for number in range(attempts):
+        if number > 0:
+            opening.back_off(place, number)
+        how = opening.reading_options(place)
         try:
-            _uuid_of(own[0].dataset, path, items[own[0]].treename)
+            out = run([items[chunk] for chunk in todo], uproot_options=how)
+        except Exception as error:
+            if is_lost_worker(error):
+                raise
+            closed = _cannot_be_opened(own)
+            if not closed and number + 1 == attempts:
+                raise
+            problems = {chunk: closed[chunk[:2]] for chunk in todo if chunk[:2] in closed}
+        else:
+            found |= out["chunks"]
+            problems = out["problems"]
+            todo = [chunk for chunk in todo if chunk not in found]
+            if not todo:
+                break
+    for chunk, problem in problems.items():
+        if attempts > 1 and not problem.endswith(" times."):
+            problems[chunk] = f"{problem.rstrip('.')}; tried {attempts} times."
+    return found, problems
+
+
+def _cannot_be_opened(files: Mapping[tuple[str, str], InputFile]) -> dict[tuple[str, str], str]:
+    """What is wrong with files that cannot be opened any more, by dataset and place."""
+    closed = {}
+    for place, file in files.items():
+        try:
+            _uuid_of(file)
         except InputError as error:
-            problems |= dict.fromkeys(own, str(error))
-    return problems
+            closed[place] = str(error)
+    return closed
 
 
-def _uuid_of(dataset: str, path: str, tree: str) -> str:
+def _uuid_of(file: InputFile) -> str:
     """The UUID that a file has now; the tree has to be there."""
 
     def look() -> str:
-        what = f"Dataset {dataset}: tree {tree} of {path} cannot be read"
-        with opening.open_file(path, dataset) as file, opening.reading(what):
-            _ = file[tree]
-            return str(file.file.uuid)
+        what = f"Dataset {file.dataset}: tree {file.tree} of {file.path} cannot be read"
+        with opening.open_file(file.path, file.dataset) as opened, opening.reading(what):
+            _ = opened[file.tree]
+            return str(opened.file.uuid)
 
-    return opening.patiently(path, look)
+    return opening.patiently(file.path, look)
 
 
 def _check_unchanged(files: Sequence[InputFile], *, remote: bool) -> None:
@@ -200,7 +202,7 @@ def _check_unchanged(files: Sequence[InputFile], *, remote: bool) -> None:
     for file in files:
         changed = opening.state_of(file.path) != file.state[:2]
         if remote and opening.is_remote(file.path):
-            changed |= _uuid_of(file.dataset, file.path, file.tree) != file.uuid
+            changed |= _uuid_of(file) != file.uuid
         if changed:
             raise InputError(
                 f"{file.path} changed while it was being read; run the same command again, and "

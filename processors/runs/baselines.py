@@ -20,7 +20,6 @@ from punzinet.analysis.saved_network import Perceptron, load_network
 from punzinet.analysis.training.data import Sample, load_sample
 from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
-from punzinet.processors.datasets import DatasetInfo
 from punzinet.processors.executors import Execution
 from punzinet.processors.features import ObservableProcessor, ObservedEvents
 from punzinet.processors.runs.reading import open_reading
@@ -179,9 +178,7 @@ def _observe(common: _Common, execution: Execution) -> ObservedEvents:
         for name, dataset in manifest.datasets.items()
     }
 
-    def observe(datasets: dict[str, DatasetInfo]) -> ObservedEvents:
-        processor = ObservableProcessor(datasets.values(), common.windows, shares)
-        return processor.merge(reading.process(processor, "observables", "Observables"))
-
     with open_reading(manifest, common.output.ledger("baselines"), execution) as reading:
-        return reading.repeat(observe)
+        datasets = reading.describe().values()
+        processor = ObservableProcessor(datasets, common.windows, shares)
+        return processor.merge(reading.process(processor, "observables", "Observables"))

@@ -9,7 +9,6 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +66,7 @@ def run_features(
         own = [f"{name}.parquet" for name in planned(reading.ledger / "features")]
         tables = [written[0].with_suffix(suffix) for suffix in (".csv", ".tex")]
         folder = _work_folder(tensors, own, [*written, *tables])
-        make = partial(_make_tensors, reading, given, folder)
-        (windows, peaks), processor, chunks = reading.repeat(make)
+        (windows, peaks), processor, chunks = _make_tensors(reading, given, folder)
         known = {part["tensor"]: part["digest"] for part in chunks.values()}
         _put(folder, tensors, known)
     recipe = manifest.features.model_dump(mode="json")
@@ -94,9 +92,10 @@ def run_features(
 
 
 def _make_tensors(
-    reading: Reading, given: Windows | None, folder: Path, datasets: Mapping[str, DatasetInfo]
+    reading: Reading, given: Windows | None, folder: Path
 ) -> tuple[tuple[Windows, Spectra], FeatureProcessor, dict[Chunk, Any]]:
     """Fit windows, unless given, write tensors, and count events ``repeated`` in chunks."""
+    datasets = reading.describe()
     windows, peaks = (given, {}) if given else _fit_windows(reading, datasets)
     for name in datasets:
         (folder / name).mkdir(exist_ok=True)
@@ -105,12 +104,6 @@ def _make_tensors(
     check_numbers(datasets, chunks)
     if given is None:
         _check_efficiencies(reading.manifest, datasets, chunks)
-    for chunk, part in chunks.items():
-        if not candidates.is_complete(part["cutflow"], chunk.entries):
-            raise files.InputError(
-                f"{chunk.file}: entries {chunk.start} to {chunk.stop} are not all accounted for; "
-                "run the same command with --force."
-            )
     # Events of a varied sample are those of others, and may be there only once in it itself.
     group = {name: name if one.variation_of else one.process for name, one in datasets.items()}
     for process in dict.fromkeys(group.values()):

@@ -6,11 +6,11 @@ of a dataset that was processed, which has to be known exactly.
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from coffea.processor.executor import ExecutorBase
 
@@ -24,12 +24,6 @@ from punzinet.processors.ntuples.preflight import InputFile, MissingFile
 from punzinet.processors.ntuples.trial import Trial
 from punzinet.processors.runner import run_processor
 
-Result = TypeVar("Result")
-
-
-class _UnreadableError(Exception):
-    """Chunks turned out to be unreadable: what is wrong with each is its argument."""
-
 
 @dataclass(eq=False)
 class Reading:
@@ -39,12 +33,11 @@ class Reading:
     files: Sequence[InputFile]
     missing: Sequence[MissingFile]
     ledger: Path
-    allow_missing: bool = False  # leave out what cannot be read, and rescale what is left
+    allow_missing: bool = False  # leave out files that are gone, and rescale what is left
     unblind: bool = False  # show all of the data
     nominal: Manifest | None = None  # has the datasets that the ones to be read are variations of
     trial: Trial = field(default_factory=Trial)  # take a part of every dataset, and rescale it
     executor: ExecutorBase = field(init=False)
-    lost: dict[Chunk, str] = field(default_factory=dict)  # unreadable chunks of files, and why
 
     def chunks(self) -> list[Chunk]:
         """All chunks to process."""
@@ -54,7 +47,7 @@ class Reading:
         whole = {name for name, one in self.manifest.datasets.items() if one.mixes_masses}
         used = {chunk for chunk in planned if chunk.dataset in whole}
         used |= set(self.trial.take(chunk for chunk in planned if chunk not in used))
-        return [chunk for chunk in planned if chunk in used and chunk not in self.lost]
+        return [chunk for chunk in planned if chunk in used]
 
     def entries(self) -> Counter[str]:
         """Entries that are processed, by dataset."""
@@ -112,41 +105,24 @@ class Reading:
         for name, path, problem in self.missing:
             entries = preflight.expected_entries(self.manifest.datasets[name], path)
             rows.append({"dataset": name, "file": path, "entries": entries, "reason": problem})
-        path_of = {file.location: file.path for file in self.files}
-        for chunk, problem in sorted(self.lost.items()):
-            where = {"file": path_of[chunk.file], "first": chunk.start, "entries": chunk.entries}
-            rows.append({"dataset": chunk.dataset, **where, "reason": problem})
         return rows
 
-    def repeat(self, work: Callable[[dict[str, DatasetInfo]], Result]) -> Result:
-        """Do some work on the datasets, again without the chunks that it cannot read.
-
-        They change the normalisation of what is left, so everything starts again; chunks whose
-        result does not change are found in the ledger.
-        """
-        while True:
-            given = self.manifest, self.files, self.shares()
-            try:
-                return work(
-                    datasets.describe_datasets(*given, unblind=self.unblind, nominal=self.nominal)
-                )
-            except _UnreadableError as lost:
-                self.lost |= lost.args[0]
+    def describe(self) -> dict[str, DatasetInfo]:
+        """What processors have to know of all datasets; InputError as for `shares`."""
+        given = self.manifest, self.files, self.shares()
+        return datasets.describe_datasets(*given, unblind=self.unblind, nominal=self.nominal)
 
     def process(
         self, processor: ChunkProcessor, step: str, title: str, only: Sequence[Chunk] | None = None
     ) -> dict[Chunk, Any]:
         """Run a processor over all chunks, or some, and return their results in their order.
 
-        InputError if anything is wrong with the input, and nothing may be missing.
+        InputError if anything is wrong with the input.
         """
-        found, problems = run_processor(
+        return run_processor(
             processor, self.files, self.chunks() if only is None else only, self.executor,
-            step=self.ledger / step, title=title, allow_missing=self.allow_missing,
+            step=self.ledger / step, title=title,
         )  # fmt: skip
-        if problems:
-            raise _UnreadableError(problems)
-        return found
 
     def processed(self) -> dict[str, Any]:
         """What provenance says of shares that were processed, if there may be any."""

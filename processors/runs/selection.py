@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from punzinet.analysis.io.files import InputError, write_json
+from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, write_spectra
 from punzinet.analysis.io.note import write_cutflow
 from punzinet.analysis.io.output import OutputFolder, provenance
@@ -13,8 +13,6 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import hypothesis_rows
 from punzinet.analysis.saved_network import Perceptron, load_network
 from punzinet.analysis.training.data import judging_factors
-from punzinet.processors.candidates import is_complete
-from punzinet.processors.datasets import Chunk, DatasetInfo
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.reading import open_reading
 from punzinet.processors.selection import Judging, SelectionProcessor
@@ -34,21 +32,11 @@ def run_selection(
     folds = manifest.training.folds  # as in the sensitivity of the network
     judging = Judging(folds.judging, *judging_factors(output.tensors, windows, folds))
 
-    def select(datasets: dict[str, DatasetInfo]) -> tuple[SelectionProcessor, dict[Chunk, Any]]:
-        of = saved, comparison, judging, shifts(manifest, windows.mass)
-        made = SelectionProcessor(datasets.values(), *of)
-        return made, reading.process(made, "selection", "Selection")
-
+    by = saved, comparison, judging, shifts(manifest, windows.mass)
     with open_reading(manifest, output.ledger("select"), execution, **options) as reading:
-        processor, chunks = reading.repeat(select)
-    entries, selected = reading.entries(), processor.merge(chunks)
+        processor = SelectionProcessor(reading.describe().values(), *by)
+        selected = processor.merge(reading.process(processor, "selection", "Selection"))
     cutflows, totals = selected["cutflows"], selected["in_windows"]
-    for name, cutflow in cutflows.items():
-        if not is_complete(cutflow, entries[name]):
-            raise InputError(
-                f"Dataset {name}: not every entry is accounted for in the selection; run the same "
-                "command with --force."
-            )
     seen = {**manifest.seen_of_data(unblind=unblind), **reading.processed()}
     settings = provenance(manifest.digest, stage="select", network=network, cut=cut, **seen)
     write_spectra(output.histograms, selected["spectra"])

@@ -100,7 +100,7 @@ class Options:
         help="judge pseudo-data instead of data: none, or signal by mass and cross-section, such "
         "as 2.5:30fb; repeat it")] = None
     allow_missing: Annotated[bool, Option(
-        "--allow-missing", help="go on without what cannot be read, and rescale")] = False
+        "--allow-missing", help="go on without files that cannot be opened, and rescale")] = False
     limit_files: Annotated[int | None, Option(
         min=1, help="trial run: first files of every dataset, scaled up to all")] = None
     limit_chunks: Annotated[int | None, Option(

@@ -33,8 +33,7 @@ def run(tmp_path):
         processor = kind([DatasetInfo(name, name) for name in {one.dataset for one in files}])
         with open_executor(Execution(**how)) as executor:
             where = {"step": tmp_path / "ledger" / "test", "title": "Test"}
-            found, _ = run_processor(processor, files, [*chain(*of_file)], executor, **where)
-        return found
+            return run_processor(processor, files, [*chain(*of_file)], executor, **where)
 
     return run
 

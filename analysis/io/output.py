@@ -12,11 +12,19 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from punzinet.analysis.io.files import read_result
 
 LIBRARIES = ("awkward", "coffea", "hist", "iminuit", "numba", "numpy", "pyarrow", "torch",
              "uproot", "vector")  # fmt: skip
 """Libraries whose version can change a number."""
+
+_TRIAL = TypeAdapter(
+    dict[Literal["files", "chunks"], Annotated[int, Field(strict=True, ge=1)] | None]
+)
 
 
 class OutputFolder:
@@ -152,3 +160,20 @@ def provenance(manifest_digest: str, **settings: Any) -> dict[str, Any]:
     """
     made_by = {"git_commit": git_commit(), "manifest": manifest_digest}
     return {**made_by, "settings": settings, "versions": versions()}
+
+
+def processed_of(output: OutputFolder, stage: str = "features") -> dict[str, Any]:
+    """What provenance of all that is made of a stage's results says if they are of a part only.
+
+    That is the trial of features or select, and the processed share of datasets. InputError if what
+    it left is damaged: then nobody knows whether it was a trial run.
+    """
+    path = output.completeness if stage == "features" else output.selection_cutflow
+    if not path.exists():
+        return {}
+    with read_result(path, "counts and provenance", f"punzinet {stage}") as content:
+        settings = content["provenance"]["settings"]
+        shares = {name: float(share) for name, share in settings.get("processed", {}).items()}
+        trial = _TRIAL.validate_python(settings.get("trial", {}))
+    found = {"processed": shares, "trial": trial}
+    return {name: content for name, content in found.items() if content}

@@ -9,7 +9,7 @@ import pyhf
 
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import write_json
-from punzinet.analysis.io.output import OutputFolder, provenance
+from punzinet.analysis.io.output import OutputFolder, processed_of, provenance
 from punzinet.analysis.limits.datacard import write_datacards
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields
@@ -26,7 +26,6 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.saved_network import load_network
 from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
-from punzinet.processors.ntuples.trial import processed_of
 from punzinet.processors.runs.observation import read_injected, run_observation
 
 

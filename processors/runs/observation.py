@@ -7,7 +7,7 @@ import numpy as np
 
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import InputError, read_result
-from punzinet.analysis.io.output import OutputFolder, provenance
+from punzinet.analysis.io.output import OutputFolder, processed_of, provenance
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.expected import counting_limits, points, possible
 from punzinet.analysis.limits.global_p import global_p_value
@@ -22,7 +22,6 @@ from punzinet.analysis.search import Search
 from punzinet.analysis.training.data import judging_column
 from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.analysis.windows import Windows, mass_index
-from punzinet.processors.ntuples.trial import processed_of
 
 NOTHING = "none"  # what is injected into pseudo-data of background alone
 _NUMBER = r"(\d*\.?\d+(?:e[-+]?\d\d?)?)"

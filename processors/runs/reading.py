@@ -1,14 +1,18 @@
 """How a stage reads its ntuples: which chunks there are, which are missing, and what that means.
 
 Usually nothing may be missing. If the user allows it, normalisations are rescaled by the share
-of a dataset that was processed, which has to be known exactly.
+of a dataset that was processed, which has to be known exactly. So they are in a trial run, which
+takes the first files or chunks of every dataset. This takes for granted that these are like the
+others. Signal of several masses in one dataset is processed whole: nothing says how many events
+of which mass its first files hold.
 """
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,6 @@ from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo
 from punzinet.processors.executors import Execution, open_executor
 from punzinet.processors.ntuples import preflight
 from punzinet.processors.ntuples.preflight import InputFile, MissingFile
-from punzinet.processors.ntuples.trial import Trial
 from punzinet.processors.runner import run_processor
 
 
@@ -36,18 +39,24 @@ class Reading:
     allow_missing: bool = False  # leave out files that are gone, and rescale what is left
     unblind: bool = False  # show all of the data
     nominal: Manifest | None = None  # has the datasets that the ones to be read are variations of
-    trial: Trial = field(default_factory=Trial)  # take a part of every dataset, and rescale it
+    #: How many ``files`` and ``chunks`` of every dataset a trial run takes, None for all.
+    trial: Mapping[str, int | None] = field(default_factory=dict)
     executor: ExecutorBase = field(init=False)
 
     def chunks(self) -> list[Chunk]:
         """All chunks to process."""
         size = self.manifest.features.chunk_size
-        by_file = (datasets.split(f.dataset, f.location, f.entries, size) for f in self.files)
-        planned = list(itertools.chain.from_iterable(by_file))
-        whole = {name for name, one in self.manifest.datasets.items() if one.mixes_masses}
-        used = {chunk for chunk in planned if chunk.dataset in whole}
-        used |= set(self.trial.take(chunk for chunk in planned if chunk not in used))
-        return [chunk for chunk in planned if chunk in used]
+        found: list[Chunk] = []
+        for name, own in itertools.groupby(self.files, attrgetter("dataset")):
+            trial = {} if self.manifest.datasets[name].mixes_masses else self.trial
+            files = itertools.islice((file for file in own if file.entries), trial.get("files"))
+            chunks = (
+                chunk
+                for file in files
+                for chunk in datasets.split(name, file.location, file.entries, size)
+            )
+            found += itertools.islice(chunks, trial.get("chunks"))
+        return found
 
     def entries(self) -> Counter[str]:
         """Entries that are processed, by dataset."""
@@ -127,7 +136,7 @@ class Reading:
     def processed(self) -> dict[str, Any]:
         """What provenance says of shares that were processed, if there may be any."""
         shares = {"processed": self.shares()} if self.allow_missing or self.trial else {}
-        return {**shares, **self.trial.to_json()}
+        return {**shares, **({"trial": dict(self.trial)} if self.trial else {})}
 
 
 @contextmanager

@@ -6,14 +6,13 @@ import numpy as np
 
 from punzinet.analysis.io.files import read_json, write_json
 from punzinet.analysis.io.histograms import read_templates
-from punzinet.analysis.io.output import OutputFolder, provenance
+from punzinet.analysis.io.output import OutputFolder, processed_of, provenance
 from punzinet.analysis.limits.binned import expected_limits
 from punzinet.analysis.limits.datacard import write_datacards
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.shape import ShapeLimits, Templates
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.windows import Windows
-from punzinet.processors.ntuples.trial import processed_of
 
 
 def run_shape(manifest: Manifest, output: OutputFolder) -> tuple[list[Path], ShapeLimits]:

@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 
 from punzinet.analysis.evaluation import Judge, evaluate
 from punzinet.analysis.io.files import write_json
-from punzinet.analysis.io.output import OutputFolder, provenance
+from punzinet.analysis.io.output import OutputFolder, processed_of, provenance
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
@@ -29,7 +29,6 @@ from punzinet.analysis.training.loop import Phase
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
-from punzinet.processors.ntuples.trial import processed_of
 
 LOG = logging.getLogger(__name__)
 #: Resampled samples behind the errors from finite simulation.

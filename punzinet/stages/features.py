@@ -12,11 +12,10 @@ from typing import Any
 from rich.table import Column, Table
 
 from punzinet.analysis.io.files import InputError, read_json
-from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder, processed_of
 from punzinet.analysis.manifest import datasets
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.systematics import factor_branches
-from punzinet.processors.ntuples.trial import processed_of
 from punzinet.stages.options import Context, console
 from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.stage import Stage, Written
@@ -38,7 +37,7 @@ def ntuple_settings(manifest: Manifest, context: Context) -> dict[str, Any]:
     """What the result of a stage that reads ntuples depends on beside sections of the manifest."""
     seen = manifest.seen_of_data(unblind=context.options.unblind)
     missing = {"allow_missing": True} if context.options.allow_missing else {}
-    return {**seen, **missing, **context.trial.to_json()}
+    return {**seen, **missing, **context.trial}
 
 
 def say_seen(context: Context) -> None:

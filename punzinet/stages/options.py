@@ -18,7 +18,6 @@ from typer import Option
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.workers import rank_and_count
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
-from punzinet.processors.ntuples.trial import Trial
 
 if TYPE_CHECKING:
     from punzinet.processors.executors import Execution
@@ -143,15 +142,16 @@ class Context:
         return type(self)(replace(self.options, **changes), self._load)
 
     @property
-    def trial(self) -> Trial:
-        """How much of every dataset is processed."""
-        return Trial(self.options.limit_files, self.options.limit_chunks)
+    def trial(self) -> dict[str, dict[str, int | None]]:
+        """How much of every dataset is processed, as provenance says it: nothing if that is all."""
+        limits = {"files": self.options.limit_files, "chunks": self.options.limit_chunks}
+        return {"trial": limits} if any(limits.values()) else {}
 
     @property
     def reading(self) -> dict[str, Any]:
         """What of the ntuples may be seen and left out, as `open_reading` takes it."""
         on = self.options
-        return {"unblind": on.unblind, "allow_missing": on.allow_missing, "trial": self.trial}
+        return {"unblind": on.unblind, "allow_missing": on.allow_missing, **self.trial}
 
     @property
     def execution(self) -> "Execution":

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.histograms import STAGES as SELECTIONS
 from punzinet.analysis.io.histograms import read_spectrum, read_templates
-from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder, processed_of
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.result import Limits, read_sigma_over_g2
 from punzinet.analysis.manifest.manifest import load_manifest
@@ -25,7 +25,6 @@ from punzinet.analysis.training.checkpoint import FORMAT, Checkpoint
 from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.processors.ledger import read_progress
-from punzinet.processors.ntuples.trial import processed_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 NETWORK = "punzi-00"

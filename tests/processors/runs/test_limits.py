@@ -22,7 +22,6 @@ from punzinet.analysis.limits.tables import write_hepdata, write_note
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
-from punzinet.processors.ntuples.trial import Trial
 from punzinet.processors.runs.limits import run_limits
 from punzinet.processors.runs.selection import run_selection
 from punzinet.processors.runs.shape import run_shape
@@ -52,7 +51,7 @@ def done(tmp_path_factory, manifest):
 
 
 def test_limits_of_a_part_of_the_events_say_so(tmp_path, manifest):
-    output = limits_of(manifest, tmp_path, "punzi-00", trial=Trial(chunks=1))
+    output = limits_of(manifest, tmp_path, "punzi-00", trial={"files": None, "chunks": 1})
     found, expected = map(settings_of, (output.limits, output.completeness))
     assert found["trial"] == {"files": None, "chunks": 1}
     assert found["processed"] == expected["processed"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,11 +13,15 @@ from small_data import broken, damage, make_manifest
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.output import OutputFolder, processed_of
 from punzinet.processors.datasets import Chunk
 from punzinet.processors.executors import Execution
-from punzinet.processors.ntuples.trial import Trial, processed_of
-from punzinet.processors.runs.reading import open_reading
+from punzinet.processors.ntuples.preflight import InputFile
+from punzinet.processors.runs.reading import Reading, open_reading
+
+ONE_ENTRY = make_manifest(
+    {name: f"{name}.root" for name in ("signal", "tautau", "eemumu")}, features={"chunk_size": 1}
+)
 
 
 @given(
@@ -26,10 +31,15 @@ from punzinet.processors.runs.reading import open_reading
 )
 def test_the_first_files_and_chunks_of_each_dataset_are_taken(sizes, files, chunks):
     every = [
-        [Chunk(name, f"{n}.root", i, i + 1) for n, size in enumerate(sizes) for i in range(size)]
-        for name in "ab"
+        [Chunk(name, f"/{n}.root", i, i + 1) for n, size in enumerate(sizes) for i in range(size)]
+        for name in ("tautau", "eemumu")
     ]
-    taken = Trial(files, chunks).take(every[0] + every[1])
+    inputs = [
+        InputFile(own[0].dataset, f"/{n}.root", "t", size, {}, str(n))
+        for own in every for n, size in enumerate(sizes)
+    ]  # fmt: skip
+    trial = {"files": files, "chunks": chunks}
+    taken = Reading(ONE_ENTRY, inputs, [], Path(), trial=trial).chunks()
     assert taken == [one for own in every for one in own[: sum(sizes[:files])][:chunks]]
 
 
@@ -48,8 +58,8 @@ def test_a_damaged_result_is_not_taken_for_a_whole_run(trial, tmp_path):
 def test_background_is_scaled_up_and_mixed_signal_taken_whole(ntuples, tmp_path):
     """Of 12000 entries of signal, 7000 and 3000 of background."""
     manifest = make_manifest(ntuples, features={"chunk_size": 1000})
-    trials = {"all": Trial(), "trial": Trial(chunks=3)}.items()
-    folders = [make_features(manifest, tmp_path / name, trial=trial) for name, trial in trials]
+    trials = enumerate(({}, {"trial": {"files": None, "chunks": 3}}))
+    folders = [make_features(manifest, tmp_path / str(i), **trial) for i, trial in trials]
     for name, share in {"signal": 1, "tautau": 3 / 7, "eemumu": 1}.items():
         whole, part = (datasets_of(one.features_cutflow)[name]["cutflow"] for one in folders)
         assert part[0]["entries"] == round(share * whole[0]["entries"])
@@ -68,7 +78,7 @@ def test_signal_of_one_mass_is_limited_too(ntuples, tmp_path):
     signal = {"process": "signal", "files": [str(ntuples["signal"])], "mass": 1.0}
     few = {"features": {"chunk_size": 1000}, "hypotheses": {"masses": [1.0]}}
     manifest = make_manifest({**ntuples, "signal": signal}, **few)
-    with open_reading(manifest, tmp_path, Execution(), trial=Trial(chunks=1)) as reading:
+    with open_reading(manifest, tmp_path, Execution(), trial={"chunks": 1}) as reading:
         assert reading.entries()["signal"] == 1000
         assert reading.shares()["signal"] == pytest.approx(1 / 12)
 

@@ -39,8 +39,8 @@ def run_features(
     data: bool = False,
     varied: bool = False,
     **options: Any,
-) -> dict[Path, str]:
-    """Make windows and tensors, and return all files, tensors with their digests.
+) -> list[Path]:
+    """Make windows and tensors, and return all files.
 
     What an earlier run finished is kept. Measured `data`, or `varied` samples, are turned into
     tensors in the windows that nominal simulation has settled; what may not be seen of data is
@@ -67,8 +67,8 @@ def run_features(
         tables = [written[0].with_suffix(suffix) for suffix in (".csv", ".tex")]
         folder = _work_folder(tensors, own, [*written, *tables])
         (windows, peaks), processor, chunks = _make_tensors(reading, given, folder)
-        known = {part["tensor"]: part["digest"] for part in chunks.values()}
-        _put(folder, tensors, known)
+        names = [part["tensor"] for part in chunks.values()]
+        _put(folder, tensors, names)
     recipe = manifest.features.model_dump(mode="json")
     seen = reading.processed() | chosen.seen_of_data(unblind=reading.unblind)
     settings = provenance(manifest.digest, stage=stage, **recipe, **seen)
@@ -88,7 +88,7 @@ def run_features(
     written += write_cutflow(written[0], fates)
     found = {"datasets": complete, "twice": twice, **missing}
     files.write_json(written[1], {"provenance": settings, **found})
-    return dict.fromkeys(written, "") | {tensors / name: known[name] for name in known}
+    return [*written, *(tensors / name for name in names)]
 
 
 def _make_tensors(

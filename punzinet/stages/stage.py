@@ -24,27 +24,25 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.options import KEPT, Context, Options
 
 NOT_RUN = "it has not run to its end"
-#: What a stage returns: all files that it wrote, with their digests if it knows them (or empty).
-Written = Sequence[Path] | Mapping[Path, str]
+Written = Sequence[Path]  # all files that a stage wrote
 #: Bytes at the beginning of a ROOT file that hold its UUID, and where everything else lies.
 _HEAD = 100
 
 
-class StageRecord(BaseModel):
+class StageRecord(BaseModel, extra="forbid"):
     """What a stage leaves when it has run to its end."""
 
-    fingerprint: str  # of the inputs
-    inputs: dict[str, Any] = {}
+    inputs: dict[str, Any]
     outputs: dict[str, str]  # digest of each file that it wrote
-    options: dict[str, Any] = {}
-    started: str = ""  # UTC
-    seconds: float = 0.0
+    options: dict[str, Any]
+    started: str  # UTC
+    seconds: float
     seal: str = ""  # digest of all this and the name of the stage
 
     @property
     def result(self) -> str:
         """Digest of what went in and what came out, on which later stages depend."""
-        return digest([self.fingerprint, self.outputs])
+        return digest([self.inputs, self.outputs])
 
     def sealed(self, name: str) -> str:
         """The seal of the record of a stage."""
@@ -56,7 +54,8 @@ class Stage:
     """One stage of the chain."""
 
     name: str  # in most cases that of its command
-    #: What it does; None in a process that only helps another. Its docstring is the command's help.
+    #: What it does, and all files that it wrote; None in a process that only helps another. Its
+    #: docstring is the help of the command.
     run: Callable[[Context], Written | None]
     reads: tuple[str, ...] = ()  # sections of the manifest that its result depends on
     #: What else its result depends on; takes precedence over sections.
@@ -177,18 +176,16 @@ class Stage:
             raise files.OutputError(files.cannot_write(output.root, error)) from error
         return datetime.now(UTC)
 
-    def finish(self, context: Context, outputs: Written, begun: datetime) -> None:
+    def finish(self, context: Context, written: Written, begun: datetime) -> None:
         """Record that it ran to its end, and remove what only its last run wrote.
 
         InputError if there is something else that later stages would read.
         """
-        output, inputs = context.output, self.inputs(context)
-        given = outputs if isinstance(outputs, Mapping) else dict.fromkeys(outputs, "")
-        known = {str(path.relative_to(output.root)): given[path] for path in sorted(given)}
+        output = context.output
+        outputs = _digests(output.root, [str(p.relative_to(output.root)) for p in sorted(written)])
         record = StageRecord(
-            fingerprint=fingerprint(inputs),
-            inputs=inputs,
-            outputs=known | _digests(output.root, [name for name in known if not known[name]]),
+            inputs=self.inputs(context),
+            outputs=outputs,
             options={name: getattr(context.options, name) for name in self.options},
             started=begun.isoformat(" ", "seconds").removesuffix("+00:00"),
             seconds=round((datetime.now(UTC) - begun).total_seconds(), 1),
@@ -202,7 +199,7 @@ class Stage:
                     path.parent.rmdir()  # if there is nothing else
         files.write_json(self._path(output), record.model_dump())
         self._path(output, "last").unlink(missing_ok=True)
-        self._refuse_others(output, known)
+        self._refuse_others(output, outputs)
 
     def _last(self, output: OutputFolder) -> dict[str, str]:
         """What the last run wrote that came to its end, whatever has begun since, if known."""
@@ -226,11 +223,6 @@ class Stage:
     def _path(self, output: OutputFolder, suffix: str = "json") -> Path:
         """Where its record lies, or why its last run failed."""
         return output.stages / f"{self.name}.{suffix}"
-
-
-def fingerprint(inputs: Mapping[str, Any]) -> str:
-    """Digest of everything that a result depends on."""
-    return digest({**inputs, "after": list(inputs["after"].values())})
 
 
 def _digests(root: Path, names: Collection[str]) -> dict[str, str]:
@@ -281,7 +273,7 @@ def reasons(stage: Stage, context: Context) -> list[str]:
     if not stage.has_run(output):
         return [NOT_RUN]
     now, last = stage.inputs(context), stage.record(output)
-    if last.fingerprint == fingerprint(now):
+    if digest(last.inputs) == digest(now):
         return [f"{name} is gone or has changed" for name in stage.changed(output)]
     commands = {one.name: one.typed for one in stage.before(context)}
     return differences(last.inputs, now, commands) or ["what it depends on has changed"]
@@ -334,14 +326,14 @@ def differences(
     Of the stages before it, `commands` says what to type.
     """
     then, now = (json.loads(json.dumps(one, default=str)) for one in (then, now))
-    old, new = then.get("after", {}), now["after"]
+    old, new = then["after"], now["after"]
     again = dict.fromkeys(commands[name] for name in new if old.get(name) != new[name])
     lines = [
-        *changes("version of punzinet", then.get("version"), now["version"]),
-        *changes("", then.get("settings", {}), now["settings"]),
+        *changes("version of punzinet", then["version"], now["version"]),
+        *changes("", then["settings"], now["settings"]),
         *(f"`{command}` has run again" for command in again),
     ]
-    old, new = ({name: state for name, *state in one.get("files", [])} for one in (then, now))
+    old, new = ({name: state for name, *state in one["files"]} for one in (then, now))
     lines += [f"input file {name} is new" for name in new if name not in old]
     lines += [f"input file {name} is not used any more" for name in old if name not in new]
     changed = [name for name in new if name in old and old[name] != new[name]]

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import logging
 import os
 from contextlib import nullcontext
@@ -13,7 +14,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages import DATA, FEATURES, LIMITS, PLOT, REPORT, SELECT, SIMULATE, TRAIN
 from punzinet.stages.options import PLAIN, Context, Options
 from punzinet.stages.run import holder_of, lock, run_command
-from punzinet.stages.stage import Stage, differences, fingerprint, out_of_date, reasons, refusal
+from punzinet.stages.stage import Stage, differences, out_of_date, reasons, refusal
 from punzinet.stages.train import networks_to_train
 
 SETTINGS = {"luminosity": 50.0, "training": {"seed": 1, "rates": [1, 2]}}
@@ -43,7 +44,6 @@ def test_each_difference_is_one_line_of_some_length(change, said):
     settings = {**SETTINGS, "masses": list(range(99))}
     (line,) = differences(THEN, {**THEN, "settings": settings}, COMMANDS)
     assert len(line) < 90
-    assert len(differences({}, THEN, COMMANDS)) == 6  # of a record that says nothing
 
 
 DATASETS = {name: {"process": name, "simulate": name} for name in ("signal", "tautau")}
@@ -110,7 +110,7 @@ def test_only_what_depends_on_data_runs_again(tmp_path, context):
     finish(here, FEATURES, DATA, TRAIN, SELECT, LIMITS)
     assert DATA in LIMITS.before(unblinded)
     for stage in (FEATURES, TRAIN, LIMITS):
-        assert fingerprint(stage.inputs(context())) == fingerprint(stage.inputs(here))
+        assert stage.inputs(context()) == stage.inputs(here)
     for stage in (DATA, SELECT, LIMITS):
         assert reasons(stage, here) == []
         assert any("unblind" in reason for reason in reasons(stage, unblinded))
@@ -271,7 +271,7 @@ def test_nothing_is_written_behind_a_link(context, tmp_path_factory, place):
 
 def test_where_a_training_runs_is_no_reason_to_repeat_it(context):
     def inputs(**training):
-        return fingerprint(TRAIN.inputs(context(training=training)))
+        return json.dumps(TRAIN.inputs(context(training=training)))
 
     assert inputs() == inputs(device="cuda") == inputs(storage="disk")
     assert len({inputs(), inputs(networks=2), inputs(seed=2)}) == 3

@@ -168,25 +168,6 @@ def test_the_report_works_in_a_browser(copy, browser):
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
 
 
-@pytest.mark.slow
-def test_data_is_drawn_and_trains_nothing_again(copy):
-    # Not measured, and its own simulation: enough to be drawn.
-    data = {"process": "data", "files": ["output/ntuples/eemumu.root"], "luminosity": 2.0}
-    said = run_chain(with_manifest(copy, datasets={**SMALL["datasets"], "runs": data}))
-    for stage in ("simulate", "features", "train", "limits"):
-        assert f"{stage}: up to date" in said
-    assert said.count("Blinded: only 10 % of the data is seen") == 2
-    figures = {path.name for path in (copy / "output" / "plots").glob("data_*")}
-    for name in ("data_recoil_mass", "data_features_before", "data_features_after"):
-        assert {f"{name}.{suffix}" for suffix in ("pdf", "png", "svg")} <= figures
-    assert run_chain(copy).count("up to date") == len(CHAIN) + 1
-    punzinet("report", folder=copy)
-    page = (copy / "output" / "report.html").read_text()
-    assert "Data and simulation: recoil mass" in page
-    assert "blinded: not to be seen before --unblind" in page
-    assert "Data: entries read, present and expected" in page
-
-
 @pytest.mark.parametrize("stage", BEGUN)
 def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(chain, tmp_path, stage):
     """Ctrl-C in the middle; the next run gives the same files as an undisturbed one."""

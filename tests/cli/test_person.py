@@ -2,7 +2,6 @@
 
 import logging
 import os
-import pty
 import re
 import shutil
 import subprocess
@@ -177,26 +176,6 @@ def test_where_datasets_are_read_differently_one_has_to_be_named(further, senten
     write_manifest(tmp_path / "mine.yaml", manifest)
     with pytest.raises(InputError, match=sentence):
         run_here("predict", "x.root", "-m", tmp_path / "mine.yaml", "-o", tmp_path, *further)
-
-
-def in_terminal(command, folder, **environment):
-    """What a command writes if its output is a terminal."""
-    ours, theirs = pty.openpty()
-    how = {"env": {**os.environ, "TERM": "xterm-256color", **environment}, "stdout": theirs}
-    subprocess.run(command, cwd=folder, stderr=theirs, check=False, timeout=60, **how)
-    said = os.read(ours, 65536).decode()  # a refusal is shorter than what a terminal holds back
-    os.close(ours)
-    os.close(theirs)
-    return said
-
-
-def test_colours_are_for_terminals_only(folder):
-    wrong = (*PUNZINET, "features", "--manifest", "no.yaml")
-    assert "\x1b[" in in_terminal(wrong, folder)
-    assert "\x1b[31m" not in in_terminal(wrong, folder, NO_COLOR="1")
-    piped = run(*wrong, folder=folder)
-    assert piped.stderr == f"punzinet: {sentence_of(piped)}\n"
-    assert "\x1b" not in piped.stdout + piped.stderr
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 from punzinet.analysis.manifest.sections import MOST_MASSES
-from punzinet.stages.run import holder_of
 
 #: What may be done to a file: bytes that are put at places, which are shares of its size, and where
 #: it is cut off.
@@ -173,14 +172,3 @@ def test_records(fuzz, tmp_path):
     def check(damage):
         path.write_bytes(damaged(good, damage))
         assert said() in (None, expected)
-
-
-@amount(60, 1000)
-def test_lock_files(fuzz, tmp_path):
-    """What a killed run left in the files of its lock keeps nobody out."""
-
-    @fuzz(st.binary(max_size=60))
-    def check(content):
-        for name in (".lock", ".running.json"):
-            (tmp_path / name).write_bytes(content)
-        assert holder_of(tmp_path) is None

@@ -1,21 +1,13 @@
 """Names and texts that mean harm: nothing leaves the output folder, nothing enters the report."""
 
-import contextlib
 import json
 import os
-import re
-import shutil
 from html.parser import HTMLParser
 
 import pytest
 import uproot
 import yaml
 from outputs import contents
-
-from punzinet.analysis.io.files import InputError, write_json
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.manifest import load_manifest
-from punzinet.plots.report.page import make_report
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 MARKUP = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'><b>"
@@ -43,16 +35,6 @@ class Structure(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
-
-
-def assert_harmless(page, good):
-    """Compare a page with one that nobody tampered with."""
-    found = Structure(page)
-    assert found.tags.count("script") == good.tags.count("script")
-    assert set(found.tags) <= set(good.tags)
-    assert not [name for name in found.attributes if name.startswith("on")]
-    assert found.loaded <= good.loaded
-    return found
 
 
 def test_a_hostile_manifest_and_ntuples(chain, tmp_path, record_property):
@@ -89,51 +71,14 @@ def test_a_hostile_manifest_and_ntuples(chain, tmp_path, record_property):
     after = {path for path in tmp_path.rglob("*") if scratch not in path.parents}
     new = {path for path in after - before if folder / "output" not in path.parents}
     assert new == {folder / "output"}
-    good = Structure((source / "output" / "report.html").read_text())
-    page = assert_harmless((folder / "output" / "report.html").read_text(), good)
+    pages = (one / "output" / "report.html" for one in (source, folder))
+    good, page = (Structure(path.read_text()) for path in pages)
+    assert page.tags.count("script") == good.tags.count("script")
+    assert set(page.tags) <= set(good.tags)
+    assert not [name for name in page.attributes if name.startswith("on")]
+    assert page.loaded <= good.loaded
     assert "alert(1)" in page.text
     record_property("faults", len(chain.stages) - 1)
-
-
-STUDIES = {
-    "paper/claims.json": {"one": {"text": "in words", "value": 1.0, "error": 0.1,
-                                  "target": "more", "met": False}, "provenance": {}},
-    "baselines/methods.json": {
-        "figure_of_merit": {}, "hypotheses": [{"mass": 1.0, "role": "training"}],
-        "baselines": {"a": {"label": "A", "sigma_min": [1.0], "mean_error": 0.1,
-                            "effective": [1.0]}},
-    },
-    "baselines/ranks.json": {"what": [{"name": "first", "gain": 0.3}]},
-}  # fmt: skip
-
-
-def test_a_report_of_hostile_results(chain, tmp_path, record_property):
-    """Every text and every key in turn is shown as it is, or refused."""
-    folder = chain.before("report", tmp_path / "run")
-    output = OutputFolder(folder / "output")
-    shutil.rmtree(output.plots)
-    for name, content in STUDIES.items():
-        write_json(output.root / name, content)
-    manifest = load_manifest(folder / "data_manifest.yaml", output)
-    (page,) = make_report(output, manifest, "punzi-00")
-    good, count, shown = Structure(page.read_text()), 0, set()
-    for path in sorted(output.root.rglob("*.json")):
-        if {".ledger", "workspaces"} & {*path.parts}:
-            continue
-        content = path.read_text()
-        for word in dict.fromkeys(re.findall(r'"([^"\\]+)"', content)):
-            path.write_text(content.replace(f'"{word}"', json.dumps(word + MARKUP)))
-            count += 1
-            with contextlib.suppress(InputError):
-                (page,) = make_report(output, manifest, "punzi-00")
-                if "alert(1)" in assert_harmless(page.read_text(), good).text:
-                    shown.add(str(path.relative_to(output.root)))
-        path.write_text(content)
-    assert shown >= {
-        "features/completeness.json", "features/cutflow.json", "ntuples/simulation.json",
-        "paper/claims.json", "baselines/methods.json", "selection/cutflow.json", "windows.json",
-    }  # fmt: skip
-    record_property("fuzzed", count)
 
 
 @pytest.mark.parametrize("name", ["../../outside", "/etc", "a/../../..", "n" * 5000, "<b>"])

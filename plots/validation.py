@@ -1,26 +1,16 @@
 """Figures of the validation of the default data: against published values and Pythia 8."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.simulation import published
-from punzinet.analysis.simulation.published import (
-    SPECTRUM_TOLERANCE,
-    TOLERANCE,
-    PublishedNumber,
-)
-from punzinet.analysis.windows import Windows
+from punzinet.analysis.simulation.published import SPECTRUM_TOLERANCE, TOLERANCE, PublishedNumber
 from punzinet.plots import style
-from punzinet.plots.windows import widths_figure
 
 if TYPE_CHECKING:  # not at run time: generators are slow to import
-    from punzinet.analysis.simulation.pythia import PythiaComparison
+    from punzinet.analysis.simulation.pythia import Spectrum
 
 #: What the figure of ratios shows, and how it is written; widths have a figure of their own.
 LABELS = {
@@ -44,33 +34,6 @@ SPECTRA = {
 }
 #: Of ratios that count as agreement.
 SHADE: dict[str, Any] = {"color": style.GREY, "alpha": 0.3, "linewidth": 0}
-
-
-def make_validation_plots(
-    output: OutputFolder, comparisons: Sequence[PublishedNumber]
-) -> list[Path]:
-    """Draw the comparisons with published numbers, and return the files written.
-
-    InputError if there are no windows, or the folder cannot be written to.
-    """
-    windows = Windows.read(output.windows)
-    figures = {
-        "validation_widths": widths_figure(windows, published.WEIGHTED_SIGMAS),
-        "validation_ratios": ratios_figure(comparisons),
-    }
-    return style.save_all(figures.items(), output.simulation)
-
-
-def make_spectra_plots(
-    output: OutputFolder, manifest: Manifest, spectra: Sequence["PythiaComparison"]
-) -> list[Path]:
-    """Draw the comparisons with Pythia, and return the files written; InputError if it cannot."""
-    title = manifest.processes
-    figures = (
-        (f"validation_{one.process}", spectra_figure(one, title.get(one.process, one.process)))
-        for one in spectra
-    )
-    return style.save_all(figures, output.simulation)
 
 
 @style.style()
@@ -97,15 +60,15 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
 
 
 @style.style()
-def spectra_figure(comparison: "PythiaComparison", process: str) -> Figure:
+def spectra_figure(spectra: Mapping[str, "Spectrum"], process: str) -> Figure:
     """Draw the shapes of all spectra of one process, written so, each above its ratio.
 
     Ratios of bins with too few events to be judged are pale.
     """
-    count = len(comparison.spectra)
-    few = not all(one.judged.all() for one in comparison.spectra.values())
+    count = len(spectra)
+    few = not all(one.judged.all() for one in spectra.values())
     figure, grid = style.new_figure(0.72 * count, nrows=2 * count, height_ratios=(2.2, 1) * count)
-    panels = zip(grid[::2], grid[1::2], comparison.spectra.items(), strict=True)
+    panels = zip(grid[::2], grid[1::2], spectra.items(), strict=True)
     for upper, lower, (name, one) in panels:
         middle, half = 0.5 * (one.edges[1:] + one.edges[:-1]), 0.5 * np.diff(one.edges)
         upper.stairs(one.ours, one.edges, color=style.BLUE, label="this simulation")

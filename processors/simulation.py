@@ -6,11 +6,11 @@ Every batch has its own seed, and batches are written in their order, whichever 
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from coffea.processor.executor import ExecutorBase
@@ -22,7 +22,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import DetectorSettings, Scale
 from punzinet.analysis.simulation import sampling
 from punzinet.analysis.simulation.detector import Detector
-from punzinet.analysis.simulation.events import Generator
+from punzinet.analysis.simulation.events import Generator, Pair
 from punzinet.analysis.simulation.sampling import Batch, Counts, Events
 from punzinet.analysis.simulation.signal import SignalGenerator
 from punzinet.processors.executors import Execution, open_executor
@@ -31,142 +31,134 @@ from punzinet.processors.runner import run_jobs
 
 #: How often a stratum is simulated again because its pilot run missed the largest weights.
 ATTEMPTS: Final = 3
-_MEASURED: Final = ("value", "error")
 
 
 @dataclass(eq=False)
 class Stratum:
-    """A generator of a dataset, with its batches in the order in which they are written."""
+    """A generator of a dataset, and what its batches made, in the order in which it is written."""
 
     dataset: Dataset
     index: int  # of the generator within the dataset
     generator: Generator
     batches: list[Batch]
     varied: Detector | None = None  # what sees the events of a nominal dataset, if it is one
+    records: Records = field(init=False)  # of the batches
+    counts: Counts = field(init=False)  # of all batches together
 
-    def plan(self, trials: int, size: Scale, attempt: int = 0) -> None:
-        """Have other batches."""
-        self.batches = sampling.batches(self.dataset.name, self.index, trials, size, attempt)
-
-    def record(self, counts: Counts) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """What was simulated, as JSON."""
-        made, entries = counts.trials, counts.entries
+        counts = self.counts
         if isinstance(self.generator, SignalGenerator):
-            return {"mass": self.generator.mass, "generated": made, "entries": entries}
-        found = {"name": self.generator.name, "trials": made, "entries": entries}
-        section = dict(zip(_MEASURED, counts.cross_section(), strict=True))
+            made = {"mass": self.generator.mass, "generated": counts.trials}
+            return {**made, "entries": counts.entries}
+        found = {"name": self.generator.name, "trials": counts.trials, "entries": counts.entries}
+        section = _measured(counts.cross_section())
         return {**found, "largest_expectation": counts.largest, "cross_section_fb": section}
 
 
-class _Simulation(NamedTuple):
+@dataclass(frozen=True)
+class _Simulation:
     manifest: Manifest
     size: Scale
     detector: Detector
     executor: ExecutorBase
     ledger: Path
+    steps: list[Records] = field(default_factory=list)  # those that hold events
 
     @property
     def signal(self) -> list[SignalGenerator]:
         """Generators of the signal, by mass."""
         radiates = self.manifest.simulation.signal_radiation == "beams"
-        return [SignalGenerator(m, radiates) for m in self.manifest.hypotheses.mass.tolist()]
+        masses = self.manifest.hypotheses.mass.tolist()
+        return [SignalGenerator(mass, radiates, f"signal-{mass!r}") for mass in masses]
 
-    def strata(self) -> Iterator[Stratum]:
-        """All strata: signal with its events, backgrounds with a pilot run."""
+    def produce(self) -> list[Stratum]:
+        """Run the pilots, simulate all batches, and again those of strata that need more trials."""
         pilot = sampling.pilot_trials(self.size.luminosity)
-        for dataset in self.manifest.datasets.values():
-            if dataset.simulate is None or dataset.variation_of is not None:
-                continue
-            made = sampling.generators(dataset.simulate, self.signal, self.detector)
-            for i, generator in enumerate(made):
-                own = [Batch(dataset.name, i, 0, self.size.signal_events)]
-                explored = sampling.batches(dataset.name, i, pilot, self.size)
-                yield Stratum(dataset, i, generator, own if dataset.is_signal else explored)
-
-    def produce(self) -> tuple[list[Stratum], list[Records], dict[Batch, Counts]]:
-        """Run the pilots, simulate all batches, and again those of strata that need more trials.
-
-        The strata have the batches that count in the end, the steps and counts hold them.
-        """
-        strata = list(self.strata())
-        again = [stratum for stratum in strata if not stratum.dataset.is_signal]
-        pilot = _counts(self.run("pilot", again, "Exploring weights"))
-        for process in _by_dataset(again):
-            pilots = [_total([stratum], pilot) for stratum in process]
-            needed = sampling.needed_trials(pilots, self.size)
-            for stratum, trials in zip(process, needed, strict=True):
-                stratum.plan(trials, self.size)
-        steps = [self.run("events", strata, "Simulating events")]
-        counts = _counts(steps[0])
+        strata = []
+        for dataset in self.manifest.part().datasets.values():
+            if dataset.simulate is not None:
+                made = sampling.generators(dataset.simulate, self.signal, self.detector)
+                for i, generator in enumerate(made):
+                    if dataset.is_signal:
+                        planned = [Batch(dataset.name, i, 0, self.size.signal_events)]
+                    else:
+                        planned = sampling.batches(dataset.name, i, pilot, self.size)
+                    strata.append(Stratum(dataset, i, generator, planned))
+        background = [stratum for stratum in strata if not stratum.dataset.is_signal]
+        self.run("pilot", background, "Exploring weights")
+        for process in _by_dataset(background):
+            needed = sampling.needed_trials([one.counts for one in process], self.size)
+            for one, trials in zip(process, needed, strict=True):
+                one.batches = sampling.batches(one.dataset.name, one.index, trials, self.size, 0)
+        self.run("events", strata, "Simulating events")
         for attempt in range(1, ATTEMPTS + 1):
-            more = {stratum: sampling.more_trials(_total([stratum], counts)) for stratum in again}
-            again = [stratum for stratum, trials in more.items() if trials]
-            for stratum in again:
-                stratum.plan(more[stratum], self.size, attempt)
-            step, title = f"events-{attempt}", "Simulating again with more trials"
-            steps.append(self.run(step, again, title))
-            counts |= _counts(steps[-1])
-        return strata, steps, counts
+            again = [one for one in background if sampling.more_trials(one.counts)]
+            for one in again:
+                place = one.dataset.name, one.index, sampling.more_trials(one.counts)
+                one.batches = sampling.batches(*place, self.size, attempt)
+            self.run(f"events-{attempt}", again, "Simulating again with more trials")
+        return strata
 
-    def vary(self, dataset: Dataset, strata: Iterable[Stratum]) -> tuple[list[Stratum], Records]:
+    def vary(self, dataset: Dataset, strata: Iterable[Stratum]) -> list[Stratum]:
         """See the events of all strata of a nominal dataset in another detector."""
         nominal = self.manifest.simulation.detector.model_dump()
         factors = (dataset.detector or DetectorSettings()).model_dump()
         settings = {name: nominal[name] * factor for name, factor in factors.items()}
         varied = Detector.varied(self.manifest.beams, DetectorSettings(**settings))
-        own = [
-            Stratum(dataset, one.index, one.generator, one.batches, varied)
-            for one in strata if one.dataset.name == dataset.variation_of
-        ]  # fmt: skip
-        return own, self.run(f"variation-{dataset.name}", own, f"Varying {dataset.variation_of}")
+        of = [one for one in strata if one.dataset.name == dataset.variation_of]
+        own = [Stratum(dataset, one.index, one.generator, one.batches, varied) for one in of]
+        self.run(f"variation-{dataset.name}", own, f"Varying {dataset.variation_of}")
+        return own
 
-    def run(self, step: str, strata: Sequence[Stratum], title: str) -> Records:
+    def run(self, step: str, strata: Sequence[Stratum], title: str) -> None:
         """Simulate batches that have not been simulated yet, one of each dataset in turn.
 
         Workers that begin with different processes do not all compile the same code first.
         """
-        settings = self.manifest.simulation
-        detector, seed = settings.detector.model_dump(mode="json"), settings.seed
-        groups = _by_dataset(strata)
-        rows = [[(batch, one) for one in of for batch in one.batches] for of in groups]
-        jobs = []
-        for task in filter(None, chain.from_iterable(itertools.zip_longest(*rows))):
-            batch, (generator, dataset) = task[0], (task[1].generator, task[1].dataset)
-            which = generator if isinstance(generator, SignalGenerator) else generator.name
-            varied = dataset.detector and dataset.detector.model_dump(mode="json")
-            key = self.key([asdict(batch), [type(generator).__name__, which], detector, varied])
-            name = f"{dataset.name}/{batch.stratum}-{batch.attempt}-{batch.index}"
-            source = f"stratum {batch.stratum}, batch {batch.index}"
-            payload = batch, generator, task[1].varied
-            jobs.append(Job(name, key, dataset.name, source, batch.trials, payload))
-        function = partial(_simulated, detector=self.detector, seed=seed, kept=step != "pilot")
-        return run_jobs(jobs, function, self.executor, self.ledger / step, title)
+        jobs = {one: [self._job(one, batch) for batch in one.batches] for one in strata}
+        rows = [chain.from_iterable(jobs[one] for one in own) for own in _by_dataset(strata)]
+        turns = chain.from_iterable(itertools.zip_longest(*rows))
+        seed, kept = self.manifest.simulation.seed, step != "pilot"
+        function = partial(_simulated, detector=self.detector, seed=seed, kept=kept)
+        every = [job for job in turns if job is not None]
+        records = run_jobs(every, function, self.executor, self.ledger / step, title)
+        for one in strata:
+            one.records, one.counts = Records(records.folder, jobs[one]), Counts()
+            for job in jobs[one]:
+                one.counts.add(Counts(**records.read(job).content))
+        if kept:
+            self.steps.append(records)
+
+    def _job(self, stratum: Stratum, batch: Batch) -> Job:
+        dataset, generator = stratum.dataset, stratum.generator
+        varied = dataset.detector and dataset.detector.model_dump(mode="json")
+        key = self.key(asdict(batch), dataset.simulate, generator.name, varied)
+        name = f"{dataset.name}/{batch.stratum}-{batch.attempt}-{batch.index}"
+        source = f"stratum {batch.stratum}, batch {batch.index}"
+        payload = batch, generator, stratum.varied
+        return Job(name, key, dataset.name, source, batch.trials, payload)
 
     def cross_sections(self) -> dict[str, dict[str, float]]:
-        """Cross-section of the signal at all masses, as JSON."""
+        """Of backgrounds in nb, and of the signal over g'^2 in fb, by name, as JSON."""
+        simulated = [one for one in self.manifest.part().datasets.values() if one.simulate]
+        signal = self.signal if any(one.is_signal for one in simulated) else ()
+        names = sorted({str(one.simulate) for one in simulated if not one.is_signal})
+        every = [*zip(names, names, strict=True), *((one.name, one) for one in signal)]
+        jobs = [Job(name, self.key(name), name, name, 0, what) for name, what in every]
         sqrt_s, seed = self.manifest.beams.sqrt_s, self.manifest.simulation.seed
-        function = partial(_integrated, sqrt_s=sqrt_s, seed=seed)
-        rows = [(repr(one.mass), self.key([one]), f"{one.mass:g} GeV", one) for one in self.signal]
-        jobs = [Job(name, key, "signal", source, 0, one) for name, key, source, one in rows]
-        step, title = self.ledger / "cross-sections", "Integrating cross-sections"
-        records = run_jobs(jobs, function, self.executor, step, title)
-        return {f"{job.payload.mass:g}": records.read(job).content for job in jobs}
+        function, step = (
+            partial(_integrated, sqrt_s=sqrt_s, seed=seed),
+            self.ledger / "cross-sections",
+        )
+        records = run_jobs(jobs, function, self.executor, step, "Integrating cross-sections")
+        return {job.name: records.read(job).content for job in jobs}
 
-    def totals(self) -> dict[str, dict[str, float]]:
-        """Total cross-sections of the backgrounds that are simulated, in nb, as JSON."""
-        sqrt_s, seed = self.manifest.beams.sqrt_s, self.manifest.simulation.seed
-        found = {one.simulate for one in self.manifest.datasets.values() if not one.is_signal}
-        names = sorted(filter(None, found))
-        jobs = [Job(name, self.key(["total", name]), name, name, 0, name) for name in names]
-        function = partial(_totalled, sqrt_s=sqrt_s, seed=seed)
-        step, title = self.ledger / "totals", "Integrating backgrounds"
-        records = run_jobs(jobs, function, self.executor, step, title)
-        return {job.payload: records.read(job).content for job in jobs}
-
-    def key(self, content: list[Any]) -> str:
+    def key(self, *content: Any) -> str:
         """Digest of everything that the result of a job depends on."""
-        beams, seed = self.manifest.beams.model_dump(mode="json"), self.manifest.simulation.seed
-        return digest([content, beams, seed, git_commit(), versions()])
+        beams = self.manifest.beams.model_dump(mode="json")
+        settings = self.manifest.simulation.model_dump(mode="json", exclude={"scales"})
+        return digest([content, beams, settings, git_commit(), versions()])
 
 
 def _by_dataset(strata: Sequence[Stratum]) -> list[list[Stratum]]:
@@ -183,56 +175,49 @@ def _simulated(
     return Record(asdict(counts), {"events": events.view(np.uint8)} if kept else {})
 
 
-def _integrated(signal: SignalGenerator, sqrt_s: float, seed: int) -> Record:
-    value, error = sampling.integrate(signal, sqrt_s, seed)
-    return Record({"sigma_over_g2_fb": value, "error": error}, {})
+def _integrated(what: SignalGenerator | Simulated, sqrt_s: float, seed: int) -> Record:
+    if isinstance(what, SignalGenerator):
+        value, error = sampling.integrate(what, sqrt_s, seed)
+        return Record({"sigma_over_g2_fb": value, "error": error}, {})
+    return Record(_measured(sampling.total_cross_section(what, sqrt_s, seed)), {})
 
 
-def _totalled(process: Simulated, sqrt_s: float, seed: int) -> Record:
-    measured = sampling.total_cross_section(process, sqrt_s, seed)
-    return Record(dict(zip(_MEASURED, measured, strict=True)), {})
+def _measured(value: Pair) -> dict[str, float]:
+    return dict(zip(("value", "error"), value, strict=True))
 
 
-def _counts(records: Records) -> dict[Batch, Counts]:
-    return {job.payload[0]: Counts(**records.read(job).content) for job in records.jobs}
-
-
-def _total(strata: Iterable[Stratum], counts: dict[Batch, Counts]) -> Counts:
-    total = Counts()
-    for batch in chain.from_iterable(stratum.batches for stratum in strata):
-        total.add(counts[batch])
-    return total
-
-
-def _record(strata: Sequence[Stratum], counts: dict[Batch, Counts], size: Scale) -> dict[str, Any]:
+def _record(strata: Sequence[Stratum], size: Scale) -> dict[str, Any]:
     """What was simulated of the dataset that some strata make up, as JSON."""
-    dataset, total = strata[0].dataset, _total(strata, counts)
-    parts = [_total([stratum], counts) for stratum in strata]
+    dataset, total = strata[0].dataset, Counts()
+    for stratum in strata:
+        total.add(stratum.counts)
     if dataset.is_signal:
         made: dict[str, Any] = {"generated": size.signal_events}
     else:
-        values, errors = np.transpose([part.cross_section() for part in parts])
+        values, errors = np.transpose([stratum.counts.cross_section() for stratum in strata])
         section = float(values.sum()), float(np.sqrt((errors**2).sum()))
-        made = {"luminosity": size.luminosity}
-        made["cross_section_fb"] = dict(zip(_MEASURED, section, strict=True))
+        made = {"luminosity": size.luminosity, "cross_section_fb": _measured(section)}
     steps = total.cutflow.items()
     cutflow = [{"step": step, "events": n, "weight": weight} for step, (n, weight) in steps]
-    rows = [stratum.record(part) for stratum, part in zip(strata, parts, strict=True)]
     found = {"process": dataset.process, "entries": total.entries, **made}
-    return {**found, "cutflow": cutflow, "strata": rows}
+    return {**found, "cutflow": cutflow, "strata": [stratum.record() for stratum in strata]}
 
 
-def _numbered(parts: Iterable[Events], entries: Sequence[int]) -> Iterator[Events]:
-    """Varied events of batches with the numbers of nominal ones, of which each batch has so many.
+def _events(strata: Sequence[Stratum]) -> Iterator[Events]:
+    """Events of all batches, numbered as in the nominal dataset.
 
     Those that are no nominal events follow with numbers that no other event has.
     """
-    first, further = 0, sum(entries)
-    for part, count in zip(parts, entries, strict=True):
-        events, new = part.copy(), part["number"] < 0
-        events["number"] = np.where(new, further + np.cumsum(new) - 1, first + part["number"])
-        first, further = first + count, further + int(new.sum())
-        yield events
+    first, further = 0, sum(stratum.counts.nominal for stratum in strata)
+    for stratum in strata:
+        for job in stratum.records.jobs:
+            record = stratum.records.read(job)
+            events = record.arrays["events"].view(sampling.EVENT).copy()
+            new = events["number"] < 0
+            events["number"] += first
+            events["number"][new] = further + np.arange(new.sum())
+            first, further = first + record.content["nominal"], further + int(new.sum())
+            yield events
 
 
 def simulate(
@@ -245,39 +230,29 @@ def simulate(
     record, written = {}, []
     with open_executor(execution) as executor:
         simulation = _Simulation(manifest, size, detector, executor, output.ledger("simulate"))
-        strata, steps, counts = simulation.produce()
-        totals = simulation.totals()
-        made = [(own, counts, steps) for own in _by_dataset(strata)]
-        for dataset in manifest.part(varied=True).datasets.values():
-            if dataset.simulate is not None:
-                own, records = simulation.vary(dataset, strata)
-                made.append((own, _counts(records), [records]))
-                steps = [*steps, records]
-        for own, of, where in made:
+        strata = simulation.produce()
+        sections = simulation.cross_sections()
+        variations = [one for one in manifest.part(varied=True).datasets.values() if one.simulate]
+        varied = [simulation.vary(dataset, strata) for dataset in variations]
+        for own in [*_by_dataset(strata), *varied]:
             dataset = own[0].dataset
             name, nominal = dataset.name, dataset.variation_of or dataset.name
-            places = {job.payload[0]: (records, job) for records in where for job in records.jobs}
-            parts = (places[batch] for stratum in own for batch in stratum.batches)
-            events = (step.read(job).arrays["events"] for step, job in parts)
             production = zlib.crc32(nominal.encode()) >> 1  # fits basf2's signed integer
             title = f"{name} {origin['settings']}"
-            if dataset.variation_of is None:
-                arrays: Iterable[Events] = (array.view(sampling.EVENT) for array in events)
-            else:
+            if dataset.variation_of is not None:
                 title = f"{title} {dataset.detector}"
-                entries = [counts[batch].entries for stratum in own for batch in stratum.batches]
-                arrays = _numbered((array.view(sampling.VARIED) for array in events), entries)
             written.append(output.ntuple(name))
             about = written[-1], title, production, manifest.beams
-            sampling.write_ntuple(*about, arrays, signal=dataset.is_signal)
-            record[name] = _record(own, of, size)
+            sampling.write_ntuple(*about, _events(own), signal=dataset.is_signal)
+            record[name] = _record(own, size)
             if not dataset.is_signal:
-                record[name]["total_cross_section_nb"] = totals[str(dataset.simulate)]
+                record[name]["total_cross_section_nb"] = sections[str(dataset.simulate)]
         written.append(output.simulation_record)
         write_json(written[-1], {"provenance": origin, "datasets": record})
-        if any(stratum.dataset.is_signal for stratum in strata):
+        signal = [one for one in simulation.signal if one.name in sections]
+        if signal:
             written.append(output.cross_sections)
-            write_json(written[-1], simulation.cross_sections())
-    for records in steps:
+            write_json(written[-1], {f"{one.mass:g}": sections[one.name] for one in signal})
+    for records in simulation.steps:
         records.thin()  # the events are in the ntuples
     return written

@@ -3,10 +3,9 @@
 Numbers without a source come from the paper (arXiv:2110.00810, EPJC 82, 121) and its poster.
 """
 
-from dataclasses import dataclass
 from itertools import chain
 from math import hypot
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -41,8 +40,7 @@ ABSENT: Final = "no dataset of this process in the manifest"
 Measured = tuple[float, float]  # a value and its statistical error
 
 
-@dataclass(frozen=True)
-class PublishedNumber:
+class PublishedNumber(NamedTuple):
     """A published number beside ours."""
 
     quantity: str  # its key in the file
@@ -63,11 +61,9 @@ class PublishedNumber:
         return None if self.ratio is None else bool(abs(self.ratio - 1) <= TOLERANCE)
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, without an error or a note that is not there."""
-        content = {name: getattr(self, name) for name in ("ours", "published", "ratio")}
-        further = {"error": self.error, "note": self.note or None}
-        there = {name: value for name, value in further.items() if value is not None}
-        return {**content, "tolerance": TOLERANCE, "met": self.met, **there}
+        """All of it."""
+        content = self._asdict() | {"ratio": self.ratio, "tolerance": TOLERANCE, "met": self.met}
+        return {name: content[name] for name in content if name not in {"quantity", "title"}}
 
 
 def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[PublishedNumber]:
@@ -80,15 +76,14 @@ def compare_with_published(manifest: Manifest, output: OutputFolder) -> list[Pub
     rows = [*cross_sections(output), PublishedNumber(*rate, None, "an input of the simulation")]
     rows += widths(windows)
     rows.append(PublishedNumber(*own, "over generated, mean over the training masses"))
+    there = "in the training windows at 50 fb^-1, before the trigger's efficiency"
     for process, number in BACKGROUNDS.items():
-        value, error = yields.get(process, (None, None))
-        there = "in the training windows at 50 fb^-1, before the trigger's efficiency"
-        note = ABSENT if value is None else there
-        about = f"background_{process}", f"{process} in windows", number, value, error, note
-        rows.append(PublishedNumber(*about))
+        measured = (*yields[process], there) if process in yields else (None, None, ABSENT)
+        about = f"background_{process}", f"{process} in windows", number
+        rows.append(PublishedNumber(*about, *measured))
     trigger = "trigger_scale", "trigger scale", 0.9, manifest.correction
     rows.append(PublishedNumber(*trigger, None, "product of the manifest's corrections"))
-    return rows + _sample(manifest, yields, inside, int(windows.training.sum()))
+    return rows + _sample(yields, inside, int(windows.training.sum()))
 
 
 def cross_sections(output: OutputFolder) -> list[PublishedNumber]:
@@ -101,8 +96,8 @@ def cross_sections(output: OutputFolder) -> list[PublishedNumber]:
         }
     rows = []
     for name, (published, note) in CROSS_SECTIONS.items():
-        about = f"cross_section_{name}_nb", f"cross-section {name} [nb]", published
         measured = (*found[name], note) if name in found else (None, None, ABSENT)
+        about = f"cross_section_{name}_nb", f"cross-section {name} [nb]", published
         rows.append(PublishedNumber(*about, *measured))
     return rows
 
@@ -139,22 +134,18 @@ def background_yields(
 ) -> dict[str, Measured]:
     """Background in training windows, 50 fb^-1, uncorrected; InputError without whole tensors."""
     scale = LUMINOSITY / manifest.luminosity / manifest.correction
-    yields = {}
-    for process in BACKGROUNDS:
-        names = [d.name for d in manifest.part().datasets.values() if d.process == process]
-        paths = chain(*(tensor_paths(output.tensors / name, "*.parquet") for name in names))
-        pieces = (piece for path in paths for piece in read_in_windows(path, windows, ["weight"]))
-        weights = [table["weight"].to_numpy()[first < last] for table, first, last in pieces]
-        if names:
-            weight = np.concatenate([np.empty(0), *weights])
-            error = float(np.sqrt((weight**2).sum()))
-            yields[process] = (float(weight.sum()) * scale, error * scale)
-    return yields
+    weights: dict[str, list[Any]] = {}
+    for dataset in manifest.part().datasets.values():
+        if dataset.process in BACKGROUNDS:
+            parts = weights.setdefault(dataset.process, [np.empty(0)])
+            for path in tensor_paths(output.tensors / dataset.name, "*.parquet"):
+                for table, first, last in read_in_windows(path, windows, ["weight"]):
+                    parts.append(table["weight"].to_numpy()[first < last])
+    every = {process: scale * np.concatenate(parts) for process, parts in weights.items()}
+    return {name: (float(w.sum()), float(np.linalg.norm(w))) for name, w in every.items()}
 
 
-def _sample(
-    manifest: Manifest, yields: dict[str, Measured], inside: Measured, masses: int
-) -> list[PublishedNumber]:
+def _sample(yields: dict[str, Measured], inside: Measured, masses: int) -> list[PublishedNumber]:
     """Size of the sample, scaled to what the paper simulated for so many training masses."""
     scale = SAMPLE_LUMINOSITY / LUMINOSITY
     values, errors = np.transpose(list(yields.values()))
@@ -163,12 +154,7 @@ def _sample(
     events = background + signal
     error = hypot(background_error, signal_error)
     share_error = hypot(signal_error * background, background_error * signal) / events**2
-    samples = manifest.part().datasets.values()
-    made = ", ".join(sorted({f"{sample.luminosity:g}" for sample in samples if sample.luminosity}))
-    note = f"background simulated for {made} fb^-1 scaled to 1000 fb^-1, signal to 20 000 "
-    note += "generated events a mass"
-    published = scale * sum(BACKGROUNDS.values()) + SIGNAL_IN_WINDOW * SAMPLE_SIGNAL * masses
-    scaled = f"the published yields at 50 fb^-1, scaled in the same way, are {published:.3g} events"
-    size = "paper_sample_events", "sample: events", 3.25e6, events, error, f"{note}; {scaled}"
-    name, value = ("paper_sample_signal_share", "sample: signal share"), signal / events
-    return [PublishedNumber(*size), PublishedNumber(*name, 0.10, value, share_error, note)]
+    note = "scaled to background of 1000 fb^-1 and 20 000 generated signal events a mass"
+    size = "paper_sample_events", "sample: events", 3.25e6, events, error, note
+    share = "paper_sample_signal_share", "sample: signal share", 0.10, signal / events, share_error
+    return [PublishedNumber(*size), PublishedNumber(*share, note)]

@@ -12,71 +12,62 @@ than 2 m_mu + 0.1 GeV: two percent of all pairs, and one muon in ten of those of
 """
 
 import importlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from punzinet.analysis.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
-from punzinet.analysis.io.files import InputError
 from punzinet.analysis.simulation import mumugamma
-from punzinet.analysis.simulation.events import GeneratedEvents, Generator, Momenta, momenta
+from punzinet.analysis.simulation.events import GeneratedEvents, Generator, momenta
 from punzinet.analysis.simulation.published import SPECTRUM_TOLERANCE
 from punzinet.analysis.simulation.taupair import TauPairGenerator
 from punzinet.analysis.types import BoolArray, FloatArray
 
-PROCESSES: Final = ("mumugamma", "tautau")
-EVENTS: Final = {"mumugamma": 150_000, "tautau": 3000}  # of Pythia: half a minute, and three
-TRIALS: Final = {"mumugamma": 1_000_000, "tautau": 400_000}  # trials of each of our generators
-LEAST_PAIR_MASS: Final = {"mumugamma": 0.35, "tautau": 0.0}  # of both muons to be compared, GeV
 LEAST_EVENTS: Final = 1000  # events that a bin needs in both samples to be judged
-_TAU_BINS: Final = 1200  # entries of Pythia in a bin of tau pairs, which are few
-
-#: Which pair the virtual photon (Pythia's 23) makes, and how taus decay.
-_TAUS: Final = ("23:onIfAny = 15", "15:onMode = off", "15:onIfAll = 13 14 16")
-_DECAYS: Final = {"mumugamma": ("23:onIfAny = 13",), "tautau": _TAUS}
-LEAST_MASS: Final = {"mumugamma": 2 * MUON_MASS + 0.1, "tautau": 2 * TAU_MASS + 0.1}
-"""Mass of the pair, GeV, below which Pythia opens no decay of a resonance."""
+_ENTRIES: Final = 1200  # of Pythia in each bin, where there are too few for `BINS`
 _ROWS: Final = {-13: 0, 13: 1, 22: 2}  # of mu+, mu- and photons in the record; all else is fourth
 _FB_PER_MB: Final = 1e12
-MISSING: Final = (
-    "The comparison with Pythia 8 needs the package pythia8mc: install it with "
-    "`pip install --only-binary pythia8mc pythia8mc` or `pip install --group dev`."
-)
+_MASSES2: Final = np.array([-0.5, 0.5, 1.5, 3, 5, 8, 12, 18, 26, 36, 50, 70, 112])
+BINS: Final[dict[str, FloatArray]] = {
+    "muon_momentum": np.linspace(0.0, 5.4, 19),
+    "muon_cos_theta": np.linspace(-1.0, 1.0, 21),
+    "recoil_mass_squared": _MASSES2,
+}
+"""Edges of the bins of what is compared, in the CMS, GeV and GeV^2."""
 
 
-def pythia_events(process: str, n: int, sqrt_s: float, seed: int) -> GeneratedEvents:
-    """Generate n events of one of `PROCESSES` that end in two muons, with all photons summed.
+class Process(NamedTuple):
+    """A process that both can make."""
+
+    ours: Sequence[Generator]
+    decays: tuple[str, ...]  # which pair the virtual photon (Pythia's 23) makes, how taus decay
+    mass: float  # of each of the pair, GeV
+    least_pair_mass: float  # of both muons to be compared, GeV
+    branching_ratio: float = 1.0  # of the decays of taus, which Pythia's cross-section leaves out
+    trials: int = 1_000_000  # of each of our generators
+    events: int = 150_000  # of Pythia
+
+    @property
+    def least_mass(self) -> float:
+        """Mass of the pair, GeV, below which Pythia opens no decay of a resonance."""
+        return 2 * self.mass + 0.1
+
+
+_TAUS: Final = ("23:onIfAny = 15", "15:onMode = off", "15:onIfAll = 13 14 16")
+#: By name; Pythia takes half a minute for the first one, and three for the second.
+PROCESSES: Final = {
+    "mumugamma": Process(mumugamma.whole(), ("23:onIfAny = 13",), MUON_MASS, 0.35),
+    "tautau": Process([TauPairGenerator()], _TAUS, TAU_MASS, 0.0, BR_TAU_TO_MU**2, 400_000, 3000),
+}
+
+
+def pythia_events(process: Process, sqrt_s: float, seed: int) -> GeneratedEvents:
+    """Generate events that end in two muons, with all photons summed.
 
     The weight is the cross-section times the branching ratios, fb. The seed is from 1 to 9e8.
-    InputError if pythia8mc is not installed.
     """
-    engine = _start(process, sqrt_s, seed)
-    sums = np.zeros((n, 4, 4))
-    for event in sums:  # Pythia has no other way
-        while not engine.next():
-            pass
-        for particle in engine.event:
-            if particle.isFinal():
-                row = event[_ROWS.get(particle.id(), 3)]
-                row += (particle.e(), particle.px(), particle.py(), particle.pz())
-    rate = engine.infoPython().sigmaGen() * _FB_PER_MB
-    # what Pythia calls its cross-section knows nothing of the decays that were switched off
-    rate *= BR_TAU_TO_MU**2 if process == "tautau" else 1.0
-    plus, minus, photons, invisible = np.swapaxes(sums, 0, 1)
-    events = GeneratedEvents.zeros(np.full(n, sqrt_s))._replace(mu_plus=plus, mu_minus=minus)
-    weight = np.full(n, rate)
-    return events._replace(photons=photons[:, np.newaxis], invisible=invisible, weight=weight)
-
-
-def _start(process: str, sqrt_s: float, seed: int) -> Any:
-    try:
-        pythia8 = importlib.import_module("pythia8mc")
-    except ImportError as error:
-        raise InputError(MISSING) from error
-    engine = pythia8.Pythia("", False)
+    engine = importlib.import_module("pythia8mc").Pythia("", False)
     for setting in (
         "Print:quiet = on",
         "Random:setSeed = on",
@@ -90,18 +81,31 @@ def _start(process: str, sqrt_s: float, seed: int) -> Any:
         # the logarithm of the radiation off the beams is that of s, however little is left of it
         "SigmaProcess:factorScale1 = 2",
         f"SigmaProcess:factorFixScale = {sqrt_s**2}",
-        f"23:mMin = {LEAST_MASS[process]}",
-        f"PhaseSpace:mHatMin = {LEAST_MASS[process]}",
+        f"23:mMin = {process.least_mass}",
+        f"PhaseSpace:mHatMin = {process.least_mass}",
         "23:onMode = off",
-        *_DECAYS[process],
+        *process.decays,
     ):
         engine.readString(setting)
     engine.init()
-    return engine
+    sums = np.zeros((process.events, 4, 4))
+    for event in sums:  # Pythia has no other way
+        while not engine.next():
+            pass
+        for particle in engine.event:
+            if particle.isFinal():
+                row = event[_ROWS.get(particle.id(), 3)]
+                row += (particle.e(), particle.px(), particle.py(), particle.pz())
+    rate = engine.infoPython().sigmaGen() * _FB_PER_MB * process.branching_ratio
+    plus, minus, photons, invisible = np.swapaxes(sums, 0, 1)
+    events = GeneratedEvents.zeros(np.full(len(sums), sqrt_s))._replace(
+        mu_plus=plus, mu_minus=minus
+    )
+    weight = np.full(len(sums), rate)
+    return events._replace(photons=photons[:, np.newaxis], invisible=invisible, weight=weight)
 
 
-@dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(NamedTuple):
     """One spectrum of ours and of Pythia, in k bins."""
 
     edges: FloatArray  # (k + 1,)
@@ -111,82 +115,60 @@ class Spectrum:
     pythia: FloatArray  # (k,) the same three of Pythia
     pythia_error: FloatArray
     pythia_events: FloatArray
-
-    @cached_property
-    def judged(self) -> BoolArray:
-        """Which bins have enough events in both samples, (k,)."""
-        return np.minimum(self.ours_effective_events, self.pythia_events) >= LEAST_EVENTS
-
-    @cached_property
-    def ratio(self) -> FloatArray:
-        """Ours over Pythia, (k,), NaN where Pythia has nothing."""
-        return self.ours / np.where(self.pythia > 0, self.pythia, np.nan)
-
-    @cached_property
-    def ratio_error(self) -> FloatArray:
-        """Its statistical error, (k,)."""
-        errors = np.hypot(self.ours_error, self.ratio * self.pythia_error)
-        return errors / np.where(self.pythia > 0, self.pythia, np.nan)
+    ratio: FloatArray  # (k,) ours over Pythia, NaN where Pythia has nothing
+    ratio_error: FloatArray  # (k,) its statistical error
+    judged: BoolArray  # (k,) which bins have enough events in both samples
 
     @property
     def deviations(self) -> FloatArray:
         """Relative differences from Pythia in the judged bins, (j,)."""
         return np.abs(self.ratio[self.judged] - 1)
 
-    @property
-    def met(self) -> bool:
-        """Whether all judged bins agree within the tolerance."""
-        return bool(np.all(self.deviations <= SPECTRUM_TOLERANCE))
-
     def to_json(self) -> dict[str, Any]:
-        """All bins and what follows from them; a ratio without meaning is null."""
-        names = [*(field.name for field in fields(self)), "ratio", "ratio_error", "judged"]
-        rows = {name: getattr(self, name).tolist() for name in names}
+        """All bins, a ratio without meaning as null, and whether all that are judged agree."""
+        rows = {name: values.tolist() for name, values in self._asdict().items()}
         bins = {name: [x if np.isfinite(x) else None for x in row] for name, row in rows.items()}
-        return {**bins, "tolerance": SPECTRUM_TOLERANCE, "met": self.met}
+        met = bool(np.all(self.deviations <= SPECTRUM_TOLERANCE))
+        return {**bins, "tolerance": SPECTRUM_TOLERANCE, "met": met}
 
 
-@dataclass(frozen=True, eq=False)
-class PythiaComparison:
-    """All spectra of one process."""
+class PythiaComparison(NamedTuple):
+    """Our cross-section in the compared range and Pythia's, nb, and spectra, named as in `BINS`."""
 
-    process: str  # one of `PROCESSES`
-    ours: float  # our cross-section in the compared range, nb
-    theirs: float  # Pythia's
-    spectra: dict[str, Spectrum]  # by name, that of `OBSERVABLES`
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        section = {"ours": self.ours, "pythia": self.theirs, "ratio": self.ours / self.theirs}
-        about = {"least_pair_mass": LEAST_PAIR_MASS[self.process], "cross_section_nb": section}
-        return about | {name: spectrum.to_json() for name, spectrum in self.spectra.items()}
+    ours: float
+    theirs: float
+    spectra: dict[str, Spectrum]
 
 
-def compare_with_pythia(process: str, sqrt_s: float, seed: int, n: int) -> PythiaComparison:
-    """Fill spectra of our events and of n of Pythia; InputError if pythia8mc is not installed."""
-    theirs = _above(pythia_events(process, n, sqrt_s, seed % 900_000_000 + 1), process)
-    rng = np.random.default_rng(seed)
-    energies = np.full(TRIALS[process], sqrt_s)
-    ours: Sequence[Generator] = [TauPairGenerator()] if process == "tautau" else mumugamma.whole()
-    samples = [_above(generator.generate(rng, energies), process) for generator in ours]
+def compare_with_pythia(process: Process, sqrt_s: float, seed: int) -> PythiaComparison:
+    """Fill spectra of our events and of Pythia's."""
+    theirs = _above(pythia_events(process, sqrt_s, seed % 900_000_000 + 1), process)
+    rng, energies = np.random.default_rng(seed), np.full(process.trials, sqrt_s)
+    samples = [_above(one.generate(rng, energies), process) for one in process.ours]
+    values, other = [_observables(sample) for sample in samples], _observables(theirs)
     spectra = {}
-    for name, (observable, bins) in OBSERVABLES.items():
-        values = [observable(sample) for sample in samples]
-        weights = [np.repeat(s.weight, v.shape[1]) for s, v in zip(samples, values, strict=True)]
-        own, other = np.concatenate([v.ravel() for v in values]), observable(theirs).ravel()
-        edges = bins
-        if process == "tautau":
-            shares = np.linspace(0, 1, max(1, len(other) // _TAU_BINS) + 1)
-            edges = np.concatenate([bins[:1], np.quantile(other, shares)[1:-1], bins[-1:]])
-        spectra[name] = fill(edges, own, np.concatenate(weights), other)
-    section = 1e-6 * sum(float(sample.weight.sum()) for sample in samples) / TRIALS[process]
-    return PythiaComparison(process, section, 1e-6 * float(theirs.weight.sum()) / n, spectra)
+    for name, bins in BINS.items():
+        pairs = zip(samples, values, strict=True)
+        weight = np.concatenate([np.repeat(of.weight, v[name].shape[1]) for of, v in pairs])
+        edges, count = bins, max(1, other[name].size // _ENTRIES)
+        if count < len(bins) - 1:
+            inner = np.quantile(other[name], np.linspace(0, 1, count + 1))[1:-1]
+            edges = np.concatenate([bins[:1], inner, bins[-1:]])
+        own = np.concatenate([of[name].ravel() for of in values])
+        spectra[name] = fill(edges, own, weight, other[name].ravel())
+    section = 1e-6 * sum(float(sample.weight.sum()) for sample in samples) / process.trials
+    return PythiaComparison(section, 1e-6 * float(theirs.weight.sum()) / process.events, spectra)
 
 
 def fill(edges: FloatArray, ours: FloatArray, weight: FloatArray, theirs: FloatArray) -> Spectrum:
     """Fill a spectrum with our values (n,) and their weights, and Pythia's values (m,)."""
-    unweighted = np.ones(len(theirs))
-    return Spectrum(edges, *_density(edges, ours, weight), *_density(edges, theirs, unweighted))
+    own, error, effective = _density(edges, ours, weight)
+    pythia, pythia_error, events = _density(edges, theirs, np.ones(len(theirs)))
+    known = np.where(pythia > 0, pythia, np.nan)
+    ratio = own / known
+    ratios = ratio, np.hypot(error, ratio * pythia_error) / known
+    judged = np.minimum(effective, events) >= LEAST_EVENTS
+    return Spectrum(edges, own, error, effective, pythia, pythia_error, events, *ratios, judged)
 
 
 def _density(edges: FloatArray, values: FloatArray, weight: FloatArray) -> tuple[FloatArray, ...]:
@@ -197,27 +179,16 @@ def _density(edges: FloatArray, values: FloatArray, weight: FloatArray) -> tuple
     return sums / norm, np.sqrt(squares) / norm, events
 
 
-def _above(events: GeneratedEvents, process: str) -> GeneratedEvents:
+def _above(events: GeneratedEvents, process: Process) -> GeneratedEvents:
     """The events that happen and have a pair of muons heavy enough to be compared."""
     pair = momenta(events.mu_plus + events.mu_minus)
-    return events.pick((events.weight > 0) & (pair.mass2 > LEAST_PAIR_MASS[process] ** 2))
+    return events.pick((events.weight > 0) & (pair.mass2 > process.least_pair_mass**2))
 
 
-def _muons(events: GeneratedEvents) -> Momenta:
-    return momenta(np.stack([events.mu_plus, events.mu_minus], axis=1))
-
-
-def _recoil(events: GeneratedEvents) -> FloatArray:
+def _observables(events: GeneratedEvents) -> dict[str, FloatArray]:
+    """What is compared, by its name: one or two values of each event, (n, i)."""
+    muons = momenta(np.stack([events.mu_plus, events.mu_minus], axis=1))
     recoil = -events.mu_plus - events.mu_minus
     recoil[:, 0] += events.sqrt_s
-    return np.asarray(momenta(recoil).mass2[:, np.newaxis])
-
-
-Observable = Callable[[GeneratedEvents], FloatArray]
-_MASSES2: Final = np.array([-0.5, 0.5, 1.5, 3, 5, 8, 12, 18, 26, 36, 50, 70, 112])
-OBSERVABLES: Final[dict[str, tuple[Observable, FloatArray]]] = {
-    "muon_momentum": (lambda events: _muons(events).p, np.linspace(0.0, 5.4, 19)),
-    "muon_cos_theta": (lambda events: _muons(events).costheta, np.linspace(-1.0, 1.0, 21)),
-    "recoil_mass_squared": (_recoil, _MASSES2),
-}
-"""What is compared in the CMS, and the edges of the bins of muon pairs."""
+    found = muons.p, muons.costheta, momenta(recoil).mass2[:, np.newaxis]
+    return dict(zip(BINS, found, strict=True))

@@ -13,7 +13,6 @@ TTree whose branches bear basf2's escaped names; the same events give the same b
 """
 
 import json
-import logging
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,9 +32,7 @@ from punzinet.analysis.simulation.detector import VISIBILITY, Detector, measure,
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, Pair
 from punzinet.analysis.simulation.signal import SignalGenerator
 from punzinet.analysis.simulation.taupair import TauPairGenerator
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray, Random
-
-logger = logging.getLogger(__name__)
+from punzinet.analysis.types import BoolArray, FloatArray, Random
 
 BATCH: Final = 200_000  # trials of a batch; bounds the memory of a worker
 _FEWEST: Final = 20_000  # trials of a stratum at least, which measure its cross-section
@@ -50,11 +47,10 @@ with the generator's default cut, and this one reproduces it."""
 _AIMED_MASSES: Final = (1.2, 7.6)  # recoil masses aimed at, GeV: enough passes outside anyway
 _NETWORKS: Final = Path(__file__).with_name("pilot_networks.json")
 
-_MOMENTA: Final = [("p_plus", "f4", 3), ("p_minus", "f4", 3)]
-EVENT: Final = np.dtype([*_MOMENTA, ("weight", "f8"), ("mass", "f8")])
-"""An event on its way to the ntuple: measured lab momenta, GeV, weight, generated mass."""
-VARIED: Final = np.dtype([*EVENT.descr, ("number", "i8")])
-"""The same in another detector, with its place among the nominal events; -1 if it is none."""
+_FIELDS: Final = ("weight", "f8"), ("mass", "f8"), ("number", "i8")
+EVENT: Final = np.dtype([("p_plus", "f4", 3), ("p_minus", "f4", 3), *_FIELDS])
+"""An event on its way to the ntuple: measured lab momenta, GeV, weight, generated mass, and its
+place among the events of the nominal detector; -1 if it is none of them."""
 Events = NDArray[np.void]  # (n,) of them
 TREE: Final = "variables"
 EXPERIMENT: Final = 1003  # number of Belle II's run-independent simulation; its run number is 0
@@ -122,6 +118,7 @@ class Counts:
     sum_weight: float = 0.0  # of the generator's weights over the trials, fb
     sum_weight2: float = 0.0  # of their squares, fb^2
     entries: int = 0  # events for the ntuple
+    nominal: int = 0  # those of the nominal detector
     # sum of the squares of the weights of visible trials that are aimed at, fb^2 in a pilot run
     aimed_weight2: float = 0.0
     largest: float = 0.0  # expectation of a trial that an entry comes from; fb in a pilot run
@@ -135,7 +132,8 @@ class Counts:
         for step, (events, weight) in other.cutflow.items():
             before, sum_before = self.cutflow.get(step, (0, 0.0))
             self.cutflow[step] = (before + events, sum_before + weight)
-        for name in ("trials", "sum_weight", "sum_weight2", "entries", "aimed_weight2"):
+        summed = "trials", "sum_weight", "sum_weight2", "entries", "nominal", "aimed_weight2"
+        for name in summed:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.largest = max(self.largest, other.largest)
 
@@ -156,8 +154,8 @@ def simulate_batch(
     """Generate, detect and unweight one batch: events of the dtype `EVENT`, and their counts.
 
     An exposure of 0 asks for a pilot run of a background, which keeps weights, in fb. In a `varied`
-    detector the same events are seen, of the dtype `VARIED`: weights change as the probability to
-    be visible does, and momenta are measured with the same random numbers.
+    detector the same events are seen: weights change as the probability to be visible does, and
+    momenta are measured with the same random numbers.
     """
     signal = isinstance(generator, SignalGenerator)
     exposed = batch.exposure > 0 and not signal
@@ -192,27 +190,17 @@ def simulate_batch(
         trial = trial[rng.random(len(trial)) < (left / own / copies)[trial]]
         own = own[trial]
         counts.step("kept as events", own * ratio[trial])
-    kept, other = generated.pick(trial), own * ratio[trial]
+    kept, state = generated.pick(trial), rng.bit_generator.state
+    events, selected = _reconstruct(rng, kept, own, detector, counts)
+    numbers = np.where(selected, np.cumsum(selected) - 1, -1)
+    counts.nominal = len(events)
     if varied is not None:
-        state = rng.bit_generator.state
-        _, nominal = _reconstruct(rng, kept, own, detector, Counts())
         rng.bit_generator.state = state
-    events, selected = _reconstruct(rng, kept, other, varied or detector, counts)
-    if varied is not None:
-        numbers = np.where(nominal, np.cumsum(nominal) - 1, -1)[selected]
-        events = _numbered(events, numbers)
+        events, selected = _reconstruct(rng, kept, own * ratio[trial], varied, counts)
+    events["number"] = numbers[selected]
     if not signal:
         counts.largest = float(left[trial[selected]].max(initial=0.0))
     return events, counts
-
-
-def _numbered(events: Events, numbers: IntArray) -> Events:
-    """Events of the dtype `VARIED`."""
-    found = np.empty(len(events), VARIED)
-    for name in EVENT.names or ():
-        found[name] = events[name]
-    found["number"] = numbers
-    return found
 
 
 def aim_factors(events: GeneratedEvents, largest: float) -> FloatArray:
@@ -254,8 +242,8 @@ def unweighted(generator: SignalGenerator, rng: Random, sqrt_s: FloatArray) -> G
     """One event for each energy of the beams (n,), GeV, by acceptance and rejection.
 
     Trials of an event are repeated, with its beam energy, until one is accepted with the
-    probability weight / maximum. One above the maximum keeps its excess as weight, and the log
-    says so; all others weigh one.
+    probability weight / maximum. One above the maximum keeps its excess as weight; all others
+    weigh one.
     """
     maximum = generator.maximum(sqrt_s)
     events = GeneratedEvents.zeros(sqrt_s.copy())
@@ -268,10 +256,6 @@ def unweighted(generator: SignalGenerator, rng: Random, sqrt_s: FloatArray) -> G
         for column, drawn in zip(events, trial, strict=True):
             column[pending[accepted]] = drawn[accepted]
         pending = pending[~accepted]
-    heavy = np.count_nonzero(events.weight > 1)
-    if heavy:
-        message = "%d of %d signal events at %s GeV weigh more than one, at most %.3g."
-        logger.warning(message, heavy, len(sqrt_s), generator.mass, events.weight.max())
     return events
 
 
@@ -351,13 +335,12 @@ def write_ntuple(
     branch with the generated mass. InputError if the folder cannot be made or written to.
     """
 
-    def branches(events: Events, first: int) -> dict[str, NDArray[Any]]:
-        n, numbered = len(events), "number" in (events.dtype.names or ())
-        numbers = events["number"] if numbered else np.arange(first, first + n)
+    def branches(events: Events) -> dict[str, NDArray[Any]]:
+        n = len(events)
         columns: dict[str, NDArray[Any]] = {
             "__experiment__": np.full(n, EXPERIMENT, np.int32),
             "__run__": np.zeros(n, np.int32),
-            "__event__": numbers.astype(np.uint32),
+            "__event__": events["number"].astype(np.uint32),
             "__production__": np.full(n, production, np.int32),
             "__candidate__": np.zeros(n, np.int32),
             "__ncandidates__": np.ones(n, np.int32),
@@ -377,10 +360,10 @@ def write_ntuple(
         return columns
 
     with create_root_file(path, title) as file:
-        empty = branches(np.empty(0, EVENT), 0)
+        empty = branches(np.empty(0, EVENT))
         tree = file.mktree(TREE, {name: column.dtype for name, column in empty.items()})
-        for i, events in enumerate(_baskets(parts)):
-            tree.extend(branches(events, i * _BASKET))
+        for events in _baskets(parts):
+            tree.extend(branches(events))
 
 
 def _baskets(parts: Iterable[Events]) -> Iterator[Events]:

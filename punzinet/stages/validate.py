@@ -13,6 +13,11 @@ from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.stage import Stage, Written
 from punzinet.stages.train import TRAIN
 
+MISSING = (
+    "The comparison with Pythia 8 needs the package pythia8mc: install it with "
+    "`pip install --only-binary pythia8mc pythia8mc` or `pip install --group dev`."
+)
+
 
 def _has_pythia() -> bool:
     return find_spec("pythia8mc") is not None
@@ -22,7 +27,8 @@ def _compare(context: Context) -> Written:
     from punzinet.analysis.paper.claims import curve_rows
     from punzinet.analysis.simulation.published import PublishedNumber, compare_with_published
     from punzinet.plots.report.tables import in_terminal, validation_table
-    from punzinet.plots.validation import make_validation_plots
+    from punzinet.plots.style import save_all
+    from punzinet.plots.validation import ratios_figure
 
     output = context.output
     with console.status("Comparing with published numbers"):
@@ -38,7 +44,8 @@ def _compare(context: Context) -> Written:
         content["note"] = f"No published sigma_min is compared: {none_ran}"
         console.print(content["note"])
     write_json(output.validation, {"provenance": about, **content})
-    written = [output.validation, *make_validation_plots(output, rows)]
+    figures = [("validation_ratios", ratios_figure(rows))]
+    written = [output.validation, *save_all(figures, output.simulation)]
     console.print(f"published-numbers: {len(written)} files in {output.simulation}")
     return written
 
@@ -52,27 +59,32 @@ def _run(context: Context) -> Written:
     Example: punzinet validate-simulation --output output
     """
     from punzinet.analysis.simulation import pythia
-    from punzinet.plots.validation import make_spectra_plots
+    from punzinet.plots.style import save_all
+    from punzinet.plots.validation import spectra_figure
 
     output, manifest = context.output, context.manifest
     seed, sqrt_s = manifest.simulation.seed, manifest.beams.sqrt_s
-    spectra: list[pythia.PythiaComparison] = []
-    for process, events in pythia.EVENTS.items() if _has_pythia() else ():
-        with console.status(f"Comparing {events} events of {process} with Pythia 8"):
-            spectra.append(pythia.compare_with_pythia(process, sqrt_s, seed, events))
-        one = spectra[-1]
-        bins = [s for spectrum in one.spectra.values() for s in spectrum.deviations.tolist()]
-        console.print(
-            f"{process}: {one.ours / one.theirs:.3f} of Pythia's cross-section; largest "
-            f"difference of the spectra {max(bins):.1%}, in {len(bins)} bins with enough events",
-        )
-    found: dict[str, Any] = {one.process: one.to_json() for one in spectra}
-    if not spectra:
-        found["missing"] = pythia.MISSING
-        console.print(pythia.MISSING)
     about = provenance(manifest.digest, stage=VALIDATE.name, seed=seed)
-    write_json(output.spectra, {"provenance": about, **found})
-    written = [output.spectra, *make_spectra_plots(output, manifest, spectra)]
+    content: dict[str, Any] = {"provenance": about}
+    figures = {}
+    for name, process in pythia.PROCESSES.items() if _has_pythia() else ():
+        with console.status(f"Comparing {process.events} events of {name} with Pythia 8"):
+            ours, theirs, spectra = pythia.compare_with_pythia(process, sqrt_s, seed)
+        section = {"ours": ours, "pythia": theirs, "ratio": ours / theirs}
+        content[name] = {"least_pair_mass": process.least_pair_mass, "cross_section_nb": section}
+        content[name] |= {of: spectrum.to_json() for of, spectrum in spectra.items()}
+        title = manifest.processes.get(name, name)
+        figures[f"validation_{name}"] = spectra_figure(spectra, title)
+        bins = [s for spectrum in spectra.values() for s in spectrum.deviations.tolist()]
+        console.print(
+            f"{name}: {ours / theirs:.3f} of Pythia's cross-section; largest difference of the "
+            f"spectra {max(bins):.1%}, in {len(bins)} bins with enough events",
+        )
+    if not figures:
+        content["missing"] = MISSING
+        console.print(MISSING)
+    write_json(output.spectra, content)
+    written = [output.spectra, *save_all(figures.items(), output.simulation)]
     console.print(f"validate-simulation: {len(written)} files in {output.simulation}")
     return written
 

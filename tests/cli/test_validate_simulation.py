@@ -36,6 +36,7 @@ def test_a_small_sample_is_validated_on_a_machine_without_pythia(tmp_path, monke
     assert content["cross_section_tautau_nb"]["met"]
     assert content["background_tautau"]["ours"] > 0
     assert content["background_eemumu"]["ours"] is None
-    for figure in ("widths.pdf", "widths.png", "ratios.pdf", "ratios.png"):
-        assert (results / f"validation_{figure}").exists()
+    assert {path.name for path in results.glob("*.p*")} == {
+        "validation_ratios.pdf", "validation_ratios.png"
+    }  # fmt: skip
     assert "up to date" in run_here("validate-simulation")

@@ -46,7 +46,7 @@ def random_events(n):
     events["p_plus"] = rng.normal(size=(n, 3))
     events["p_minus"] = rng.normal(size=(n, 3))
     events["weight"] = rng.uniform(1, 2, n)
-    events["mass"] = 0.1
+    events["mass"], events["number"] = 0.1, np.arange(n)
     return events
 
 

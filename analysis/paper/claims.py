@@ -6,13 +6,10 @@ Ratios are of σ_min at the same mass; above 1 the Punzi-net is better.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
-from punzinet.analysis.io.files import InputError, read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE
 from punzinet.analysis.paper.judgement import Judgement
@@ -163,41 +160,6 @@ def _smoothness(main: Judgement) -> Iterator[Row]:
     yield "trained_masses_without_simulated_background", text, number
 
 
-_CLAIMS = TypeAdapter(dict[str, Claim])
-
-
-def combine_claims(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """Average the claims of several output folders, such as of several simulation seeds.
-
-    There are, by claim, its text, target, the values by folder, their mean, its standard error and
-    whether it meets the target. A claim without a value in some folder has no mean. InputError if a
-    folder has no claims, or not the same ones as the first.
-    """
-    claims: dict[str, dict[str, Claim]] = {}
-    for folder in folders:
-        with read_result(OutputFolder(folder).claims, "claims", "punzinet paper") as content:
-            claims[str(folder)] = _CLAIMS.validate_python(content)
-    first = claims[str(folders[0])]
-    for name, one in claims.items():
-        if one.keys() != first.keys():
-            different = ", ".join(sorted(one.keys() ^ first.keys()))
-            raise InputError(
-                f"{name} and {folders[0]} do not hold the same claims ({different}); make both "
-                "with the same settings."
-            )
-    combined = {}
-    for name, claim in first.items():
-        values = {folder: one[name].value for folder, one in claims.items()}
-        numbers = np.array([*values.values()], np.float64)  # NaN where there is none
-        mean = Claim.of(claim.text, over_networks(numbers), claim.at_least, claim.at_most)
-        result = {key: getattr(mean, key) for key in ("value", "error", "target", "met")}
-        combined[name] = {"text": mean.text, "values": values, **result}
-    return combined
-
-
-WORST, WORST_SINGLE = "worst", "worst_single_over_best"  # at the recipe's own worst masses
-
-
 @dataclass(frozen=True)
 class Effect:
     """Numbers of one recipe: what a variation changes."""
@@ -205,7 +167,7 @@ class Effect:
     label: str  # what was changed
     networks: int
     converged: int  # how many of them
-    numbers: dict[str, Claim]  # mean σ_min in fb, ratios by region, both at the worst mass
+    numbers: dict[str, Claim]  # mean σ_min in fb, ratios by region
 
 
 def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[str, Effect]:
@@ -217,29 +179,15 @@ def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[s
         begun = judged[study.pretrained].first(len(own.converged)) if study.pretrained else own
         compared[study.name] = study.label, own.after(begun)
     main, found = judged[MAIN], {}
-    worst = list(_worst_masses(main))
     for name, (label, judgement) in compared.items():
         statistics, converged = Statistics({MAIN: judgement}), judgement.converged
-        rows = _of_recipe(statistics, main, worst)
+        rows = _of_recipe(statistics, main)
         numbers = {key: Claim.of(text, statistics.measure(values)) for key, text, values in rows}
         found[name] = Effect(label, len(converged), int(converged.sum()), numbers)
     return found
 
 
-def _worst_masses(main: Judgement) -> Iterator[tuple[str, str, str, str, BoolArray]]:
-    """Where the unchanged recipe is worst: name, text, two curves, and the mass among all."""
-    trained, statistics = main.training, Statistics({MAIN: main})
-    furthest: Any
-    for name, text, above, below, masses, furthest in (
-        (WORST, "worst", *OVER, trained & _regions(main)["1_to_4_gev"], np.argmin),
-        (WORST_SINGLE, "one / best cuts", "punzi/single", "punzi/best", trained, np.argmax),
-    ):
-        if masses.any():
-            mass = main.mass[masses][int(statistics.ratio(above, below, masses, furthest)[0])]
-            yield name, f"{text}, {mass:g} GeV", above, below, main.mass == mass
-
-
-def _of_recipe(statistics: Statistics, main: Judgement, worst: Sequence[Any]) -> Iterator[Row]:
+def _of_recipe(statistics: Statistics, main: Judgement) -> Iterator[Row]:
     """Numbers of a recipe, at the masses that the unchanged one trained on."""
     trained, regions = main.training, _regions(main)
     for one in OVER:
@@ -248,8 +196,6 @@ def _of_recipe(statistics: Statistics, main: Judgement, worst: Sequence[Any]) ->
         if (masses := trained & regions[name]).any():
             text = f"σ_min of BCE at best cuts over the Punzi-net at one cut, {words}"
             yield name, text, statistics.ratio(*OVER, masses)
-    for name, text, above, below, at in worst:
-        yield name, text, statistics.ratio(above, below, at)
 
 
 def common_scale(mass: FloatArray, bce: FloatArray, punzi: FloatArray) -> float:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from punzinet.analysis.paper.claims import PUBLISHED, REGIONS, WORST, Effect, common_scale
+from punzinet.analysis.paper.claims import PUBLISHED, REGIONS, Effect, common_scale
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.statistics import Claim, Statistics
 from punzinet.analysis.search import RECOIL
@@ -141,7 +141,6 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
         (name, textwrap.fill(words.removeprefix("from "), 6), target)
         for name, words, _, _, target in REGIONS
     ]
-    ratios.append((WORST, "worst,\n1 to 4\nGeV", 1.0))
     ratios = [r for r in ratios if all(r[0] in effect.numbers for effect in effects)]
     shape: dict[str, Any] = {"width_ratios": [1.4] + [1] * len(ratios), "squeeze": False}
     height, columns = 0.4 + 0.075 * len(effects), 1 + len(ratios)

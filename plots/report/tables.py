@@ -22,7 +22,7 @@ from punzinet.analysis.observables import Quantity
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 
-#: Columns of `variations_table`; others are regions of mass or say it themselves.
+#: Columns of `variations_table`; others are regions of mass.
 EFFECTS = {"bce/best": "BCE, best cuts", "punzi/single": "Punzi-net, one cut"}
 FATES = ("kept", "rejected", "blinded")  # what can become of a measured entry
 DIGITS = 4  # of a number that comes without an uncertainty
@@ -84,10 +84,7 @@ def claims_tables(content: Any) -> list[Table]:
         if "value" in claim:  # else it is the provenance
             target, words = claim.get("target"), _words(name)
             said = Cell(text(claim.get("text", "")).replace("σ_min", "σₘᵢₙ") or words, words)
-            value = _measured(claim)
-            if several := claim.get("values"):  # of several runs
-                value = value._replace(detail=f"each: {text([*several.values()])}")
-            row = [said, value, target, _verdict(claim.get("met"))]
+            row = [said, _measured(claim), target, _verdict(claim.get("met"))]
             rows["Further numbers" if target is None else "Claims as numbers"].append(row)
     header = ("claim", "value", "target", "")
     return [make_table(caption, header, lines) for caption, lines in rows.items() if lines]
@@ -102,22 +99,13 @@ def variations_table(content: Any) -> list[Table]:
         converged = f"{effect['converged']} of {effect['networks']} converge"
         numbers = [_measured(effect["numbers"][name]) for name in first]
         rows.append([Cell(text(effect["label"]), converged), *numbers])
-    header = [
-        _words(name).replace("gev", "GeV")
-        if name.endswith("_gev")
-        else EFFECTS.get(name) or text(first[name]["text"])
-        for name in first
-    ]
+    header = [EFFECTS.get(name) or _words(name).replace("gev", "GeV") for name in first]
     caption = "What the numbers depend on: mean σₘᵢₙ in fb, its ratio BCE over Punzi-net by mass"
     return [make_table(caption, ("changed", *header), rows)]
 
 
 def baselines_tables(title: str, content: Any) -> list[Table]:
-    """Several methods judged on the same events, or the ranks of observables; else nothing."""
-    if "observables" in content:
-        ranks = content["observables"]
-        caption = f"Ranks of observables; cross-entropy {number(content['cross_entropy'])}"
-        return [make_table(caption, [*map(_words, ranks[0])], (rank.values() for rank in ranks))]
+    """Several methods judged on the same events; else nothing."""
     if not {"hypotheses", "baselines"} <= set(content):
         return []
     mass, training = read_hypotheses(content["hypotheses"])

@@ -117,8 +117,6 @@ class Options:
         help="one of these variations, such as wide or seed; repeat it")] = None
     compare: Annotated[str | None, Option(
         help="output folder of another run, to be shown beside this one")] = None
-    combine: Annotated[list[Path] | None, Option(
-        help="average the claims of these output folders; repeat it")] = None
     # fmt: on
 
 

@@ -6,9 +6,7 @@ Every ensemble is a stage of its own (a study), so that one that is up to date i
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from punzinet.analysis.io.files import InputError, read_json, write_json
-from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
+from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
 from punzinet.stages.features import FEATURES
@@ -35,9 +33,7 @@ def _main(context: Context) -> list[Study]:
 def _possible(context: Context) -> dict[str, Study]:
     """Every variation of the recipe, by what it is called on the command line."""
     manifest = _manifest(context)
-    processes = {dataset.process for dataset in manifest.datasets.values()}
-    backgrounds = sorted(processes & set(manifest.processes) - {SIGNAL_PROCESS})
-    studies = variations(manifest.training, manifest.paper, backgrounds)
+    studies = variations(manifest.training, manifest.paper)
     return {study.name.removeprefix(VARIATION): study for study in studies}
 
 
@@ -69,7 +65,7 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
         command="paper" if varied == study.name else f"paper --vary {varied}",
         run=run,
         reads=("figure_of_merit", "luminosity"),
-        also=lambda on: {**study.recipe(), "simulation_seed": on.manifest.simulation.seed},
+        also=lambda on: {**study.recipe, "simulation_seed": on.manifest.simulation.seed},
         after=(FEATURES, *pretrained),
         writes=(f"{study_folder}/study.json", f"{study_folder}/judgement.safetensors"),
         options=("networks",),
@@ -98,9 +94,6 @@ def _varied(context: Context) -> list[Study]:
 
 def _parts(context: Context) -> Iterator[Stage]:
     """Main studies and their claims, then the variations that are asked for."""
-    if context.options.combine:
-        _combine(context, context.options.combine)
-        return
     context.manifest.search.require_recoil("punzinet paper")
     asked = _chosen(context)
     yield from (*_stages(context, _main(context)), PAPER)
@@ -115,24 +108,10 @@ def everything(context: Context) -> Iterator[Stage]:
     yield from (PAPER, VARIATIONS)
 
 
-def _combine(context: Context, folders: Sequence[Path]) -> None:
-    from punzinet.analysis.paper.claims import combine_claims
-    from punzinet.plots.report.tables import claims_tables, in_terminal
-
-    for folder in folders:
-        PAPER.check(OutputFolder(folder))
-    combined = combine_claims(folders)
-    path = context.output.paper / "combined.json"
-    write_json(path, combined)
-    console.print(*map(in_terminal, claims_tables(combined)))
-    console.print(f"paper: claims of {len(folders)} folders in {path}")
-
-
 def _run(context: Context) -> Sequence[Path]:
     """Train the ensembles, draw the paper's figures and put its claims into numbers.
 
-    Example: punzinet paper --networks 5, or for several simulation seeds afterwards
-    punzinet paper --combine seed1/output --combine seed2/output
+    Example: punzinet paper --networks 5
     """
     from punzinet.plots.paper.make import make_paper_figures
     from punzinet.plots.report.tables import claims_tables, in_terminal
@@ -169,7 +148,7 @@ PAPER = Stage(
     shows=lambda context: _stages(context, _main(context)),
     writes=("paper/claims.json",),
     options=("networks",),
-    further_options=("studies", "vary", "combine", "resume"),
+    further_options=("studies", "vary", "resume"),
     parts=_parts,
 )
 VARIATIONS = Stage(
@@ -187,7 +166,7 @@ VARIATIONS = Stage(
 
 
 def _run_baselines(context: Context) -> Written:
-    """Boosted trees, rectangular cuts, the significance loss; uncertain background; features.
+    """Boosted trees, rectangular cuts, the significance loss; uncertain background.
 
     Needs the networks of `punzinet train`. Tables and figures go to baselines/ of the output.
 
@@ -199,14 +178,13 @@ def _run_baselines(context: Context) -> Written:
     from punzinet.processors.runs.baselines import run_baselines
 
     manifest, output, resume = context.manifest, context.output, context.options.resume
-    done = run_baselines(manifest, output, context.execution, resume=resume)
-    written, comparison, systematics, ranking = done
+    written, comparison, systematics = run_baselines(manifest, output, resume=resume)
     about = "baselines", "punzinet baselines", tables.baselines_tables
     for path in written:
         console.print(*map(tables.in_terminal, tables.read_tables(path, *about, path.stem)))
     with labelled(manifest):
-        search = manifest.search.resolved
-        written += write_figures(output.baselines, comparison, systematics, ranking, search)
+        parameter = manifest.search.resolved.parameter
+        written += write_figures(output.baselines, comparison, systematics, parameter)
     console.print(f"baselines: {len(written)} files in {output.baselines}")
     return written
 

@@ -56,9 +56,9 @@ def folder(tmp_path_factory):
         stage.finish(context, outputs, stage.begin(context.output))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "save", draft)
-        # One variation that needs a pretraining of its own, one that does not, two of data.
-        paper(folder, "--vary", "wide", "--vary", "rate-low", "--vary", "background-0.25")
-        paper(folder, "--vary", "spacing")
+        # One variation that needs a pretraining of its own, and one that does not.
+        paper(folder, "--vary", "wide")
+        paper(folder, "--vary", "rate-low")
         yield folder
 
 
@@ -76,7 +76,7 @@ def test_every_figure_and_claim_is_there(folder):
     assert next(iter(rows)) == "main"
     assert rows["vary-wide"]["label"] == "hidden layers 16-8"
     assert rows["vary-wide"]["numbers"]["punzi/single"]["value"] > 0
-    assert rows.keys() > {"vary-rate-low", "vary-background-0.25", "vary-spacing"}
+    assert "vary-rate-low" in rows
 
 
 def test_a_pretraining_is_done_once(folder):
@@ -87,7 +87,7 @@ def test_a_pretraining_is_done_once(folder):
 
 
 def test_a_variation_that_there_is_not(folder):
-    with pytest.raises(InputError, match=r"--vary wider: .* only published, split, .*heavy"):
+    with pytest.raises(InputError, match=r"--vary wider: .* only published, split, .*seed"):
         paper(folder, "--vary", "wider")
 
 
@@ -96,12 +96,3 @@ def test_a_second_run_does_nothing(folder):
     said = paper(folder, "--vary", "rate-low", "--vary", "wide")
     assert said.count("up to date") == said.count("\n") == 7
     assert times(folder / "output") == before
-
-
-def test_claims_of_several_folders_are_averaged(folder):
-    output = folder / "output"
-    assert "claims of 2 folders" in paper(folder, *2 * ("--combine", str(output)))
-    paths = [output / "paper" / f"{name}.json" for name in ("combined", "claims")]
-    combined, claims = (json.loads(path.read_text())["networks_converged"] for path in paths)
-    assert combined["value"] == claims["value"]
-    paths[0].unlink()

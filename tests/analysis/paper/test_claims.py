@@ -1,13 +1,11 @@
 """Claims and curves of judgements whose numbers are known beforehand, and their errors."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.paper import claims as paper
 from punzinet.analysis.paper.statistics import Claim, Measured, Statistics
@@ -67,9 +65,6 @@ def test_targets(value, low, high, words, met):
     assert (claim.value, claim.error) == (value if np.isfinite(value) else None, None)
 
 
-VARIED = Study("vary-wide", "wide", TrainingSettings(), pretrained=None)
-
-
 @pytest.mark.parametrize("factor", [1.5, 0.9])
 def test_ratios_have_their_values_and_meet_their_targets_or_not(make_judgement, factor):
     claims = paper.make_claims({MAIN: make_judgement(factor, spread=0.0)})
@@ -97,6 +92,19 @@ def test_no_network_is_dropped(make_judgement):
     assert claims["networks_converged"].met is False
 
 
+def test_a_variation_is_compared_with_as_many_networks_and_those_it_began_with(make_judgement):
+    main, half = make_judgement(1.5, networks=5, spread=0.0), make_judgement(1.0, spread=0.0)
+    begun = {"vary-rate": MAIN, "vary-wide": None}
+    studies = [Study(name, name, TrainingSettings(), one) for name, one in begun.items()]
+    punzi = {k: a / 2 for k, a in half.arrays.items() if not k.startswith("bce")}
+    judged = {MAIN: main, "vary-rate": replace(half, arrays=punzi), "vary-wide": half}
+    found = paper.effects(studies, judged)
+    assert [one.label for one in found.values()] == ["as it is", *begun]
+    assert {one.networks for one in found.values()} == {4}
+    ratios = [one.numbers["1_to_4_gev"].value for one in found.values()]
+    assert ratios == pytest.approx([1.5, 3.0, 1.0])
+
+
 def test_batches_are_compared_with_none(make_judgement):
     main = make_judgement(spread=0.0)
     worse = {name: 2 * a if "sigma" in name else a for name, a in main.arrays.items()}
@@ -104,66 +112,6 @@ def test_batches_are_compared_with_none(make_judgement):
     assert claims["unbatched_over_batched"].value == pytest.approx(2.0)
     assert claims["unbatched_over_batched"].met
     assert claims[f"networks_converged_{UNBATCHED}"].value == 4
-
-
-def write(folder, **values):
-    """Write claims that should be at least 1."""
-    (folder / "paper").mkdir(parents=True)
-    claims = {k: asdict(Claim.of(k, Measured(v, np.nan, np.nan), 1.0)) for k, v in values.items()}
-    (folder / "paper" / "claims.json").write_text(json.dumps(claims))
-    return folder
-
-
-def test_mean_and_standard_error_over_seeds_of_which_none_is_left_out(tmp_path):
-    values = (0.9, 1.1, 1.3)
-    folders = [write(tmp_path / str(v), ratio=v, lost=v if v < 1.2 else np.nan) for v in values]
-    claim, lost = (paper.combine_claims(folders)[name] for name in ("ratio", "lost"))
-    assert list(claim["values"].values()) == list(values)
-    assert claim["value"] == pytest.approx(1.1)
-    assert claim["error"] == pytest.approx(0.2 / 3**0.5)
-    assert claim["met"] is True
-    assert lost["value"] is None
-    assert lost["met"] is False
-
-
-def test_other_claims_or_none_are_refused(tmp_path):
-    folders = [write(tmp_path / "a", ratio=2.0), write(tmp_path / "b", other=1.0)]
-    with pytest.raises(InputError, match="do not hold the same claims"):
-        paper.combine_claims(folders)
-    with pytest.raises(InputError, match="run `punzinet paper` first"):
-        paper.combine_claims([tmp_path])
-    (folders[0] / "paper" / "claims.json").write_text("[1]")
-    with pytest.raises(InputError, match="does not hold the claims"):
-        paper.combine_claims(folders)
-
-
-def scaled(judgement, *changes):
-    """The same, with σ_min of curves multiplied at a mass by a factor."""
-    arrays = dict(judgement.arrays)
-    for curve, mass, factor in changes:
-        at = np.isclose(judgement.mass, mass)
-        for name in (f"{curve}/sigma", f"{curve}/replicas"):
-            arrays[name] = np.where(at, factor * arrays[name], arrays[name])
-    return replace(judgement, arrays=arrays)
-
-
-def test_the_worst_masses_of_the_unchanged_recipe_are_followed(make_judgement):
-    plain = make_judgement(1.5, spread=0.0)
-    main = scaled(plain, ("punzi/single", 1.1, 2.0), ("punzi/best", 5.7, 0.5))
-    other = scaled(plain, ("punzi/single", 2.1, 3.0))
-    found = paper.effects([VARIED], {MAIN: main, VARIED.name: other})
-    before, after = found[MAIN].numbers, found[VARIED.name].numbers
-    assert "1.1 GeV" in before[paper.WORST].text
-    assert after[paper.WORST].text == before[paper.WORST].text
-    for name, values in ((paper.WORST, [0.75, 1.5]), (paper.WORST_SINGLE, [2.0, 1.0])):
-        assert [numbers[name].value for numbers in (before, after)] == pytest.approx(values)
-
-
-def test_an_untrained_mass_or_one_outside_of_the_region_is_not_the_worst(make_judgement):
-    plain = make_judgement(1.5, spread=0.0)
-    main = scaled(plain, ("punzi/single", 0.5, 4.0), ("punzi/single", 1.2, 4.0))
-    number = paper.effects([VARIED], {MAIN: main, VARIED.name: plain})[MAIN].numbers[paper.WORST]
-    assert number.value == pytest.approx(1.5)
 
 
 MASS, BCE, PUNZI = np.array(paper.PUBLISHED).T

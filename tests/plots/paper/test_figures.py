@@ -6,7 +6,7 @@ from pictures import pictured
 
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
-from punzinet.analysis.paper.claims import REGIONS, WORST, Effect
+from punzinet.analysis.paper.claims import REGIONS, Effect
 from punzinet.analysis.paper.judgement import Judgement, bin_edges
 from punzinet.analysis.paper.statistics import Claim, Measured, Statistics
 from punzinet.analysis.paper.studies import MAIN
@@ -21,9 +21,9 @@ RNG = np.random.default_rng(4)
 MASS = np.linspace(0.1, 8.7, 87)
 #: Recipes with the networks that do not converge and the numbers, one of which is not finite.
 RECIPES = (
-    ("as it is", 0, (6.4, 6.1, 1.0, 1.1, 1.0, 0.9)),
-    ("learning rate × 3", 1, (6.4, np.inf, 0.9, 1.2, 1.1, 1.0)),
-    ("a tenth of the pretraining", 0, (7.0, 6.5, 1.0, 1.3, 1.0, 1.1)),
+    ("as it is", 0, (6.4, 6.1, 1.0, 1.1, 1.0)),
+    ("learning rate × 3", 1, (6.4, np.inf, 0.9, 1.2, 1.1)),
+    ("a tenth of the pretraining", 0, (7.0, 6.5, 1.0, 1.3, 1.0)),
 )
 
 
@@ -62,7 +62,7 @@ def judgement() -> Judgement:
 
 
 def effects() -> list[Effect]:
-    names = ["bce/best", "punzi/single", *(region[0] for region in REGIONS), WORST]
+    names = ["bce/best", "punzi/single", *(region[0] for region in REGIONS)]
     claims = [
         {n: Claim.of(n, Measured(v, 0.1, 0.2)) for n, v in zip(names, values, strict=True)}
         for *_, values in RECIPES

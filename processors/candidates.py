@@ -17,7 +17,7 @@ from punzinet.analysis.observables import OBSERVABLES
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA, DatasetInfo, chunk_of
-from punzinet.processors.ntuples.opening import is_remote, open_file, patiently, reading
+from punzinet.processors.opening import is_remote, open_file, patiently, reading
 
 READ = "entries read"
 KEPT = "kept"

@@ -24,7 +24,7 @@ from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
 
 if TYPE_CHECKING:
-    from punzinet.processors.ntuples.preflight import InputFile  # which imports this module
+    from punzinet.processors.preflight import InputFile  # which imports this module
 
 IDENTITY = ("experiment", "run", "event", "production")
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")

@@ -31,7 +31,7 @@ from coffea.util import coffea_console
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.workers import end_with
 from punzinet.processors.ledger import Records
-from punzinet.processors.ntuples.opening import prepare_xrootd, reason
+from punzinet.processors.opening import prepare_xrootd, reason
 
 LOG = logging.getLogger(__name__)
 NAMES = ("auto", "iterative", "futures", "dask", "parsl")

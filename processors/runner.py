@@ -23,11 +23,11 @@ from hist import Hist
 
 from punzinet.analysis.io.files import Arrays, InputError, OutputError, Record
 from punzinet.analysis.io.output import command_of, digest, git_commit, versions
+from punzinet.processors import opening
 from punzinet.processors.datasets import Chunk, ChunkProcessor, chunk_of
 from punzinet.processors.executors import is_lost_worker, survive
 from punzinet.processors.ledger import Job, Records, plan_step
-from punzinet.processors.ntuples import opening
-from punzinet.processors.ntuples.preflight import InputFile
+from punzinet.processors.preflight import InputFile
 
 
 def run_jobs(

@@ -20,11 +20,10 @@ from coffea.processor.executor import ExecutorBase
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors import datasets
+from punzinet.processors import datasets, preflight
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo
 from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.ntuples import preflight
-from punzinet.processors.ntuples.preflight import InputFile, MissingFile
+from punzinet.processors.preflight import InputFile, MissingFile
 from punzinet.processors.runner import run_processor
 
 

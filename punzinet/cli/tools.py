@@ -172,8 +172,8 @@ def predict(
     """
     from punzinet.analysis.saved_network import load_network
     from punzinet.processors.datasets import describe_datasets
-    from punzinet.processors.ntuples.derived import predict_file
-    from punzinet.processors.ntuples.preflight import inspect_file
+    from punzinet.processors.friends import predict_file
+    from punzinet.processors.preflight import inspect_file
 
     like = _like(context.manifest, dataset)
     alone = context.manifest.model_copy(update={"datasets": {like.name: like}})

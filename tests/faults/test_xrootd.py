@@ -24,7 +24,7 @@ from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.ntuples import opening
+from punzinet.processors import opening
 
 pytestmark = pytest.mark.faults
 URL = "root://127.0.0.1//served/tautau.root"

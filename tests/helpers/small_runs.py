@@ -9,8 +9,8 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution
-from punzinet.processors.ntuples.derived import predict_file
-from punzinet.processors.ntuples.preflight import inspect_file
+from punzinet.processors.friends import predict_file
+from punzinet.processors.preflight import inspect_file
 from punzinet.processors.runs.features import run_features
 
 ONE_WINDOW = windows_of([1.0], [0.3])

@@ -7,7 +7,7 @@ from punzinet.analysis.manifest.sections import Beams
 from punzinet.processors import candidates
 from punzinet.processors.candidates import KEPT, READ, SAME_CHARGE, read_candidates, read_column
 from punzinet.processors.datasets import describe_datasets
-from punzinet.processors.ntuples.preflight import InputFile
+from punzinet.processors.preflight import InputFile
 
 
 def read(columns, process="tautau", search=None, **settings):

@@ -23,7 +23,7 @@ from punzinet.processors import features
 from punzinet.processors.datasets import IDENTITY, DatasetInfo, describe_datasets
 from punzinet.processors.duplicates import scan_identities
 from punzinet.processors.features import FeatureProcessor, PeakProcessor
-from punzinet.processors.ntuples.preflight import preflight
+from punzinet.processors.preflight import preflight
 
 SCALE = 0.9 / 2000
 SIGNAL = DatasetInfo("signal", "signal", np.full(6, SCALE), np.array(MASSES))

@@ -11,7 +11,7 @@ from punzinet.analysis.io.files import InputError
 from punzinet.processors.candidates import read_column
 from punzinet.processors.datasets import ChunkProcessor, DatasetInfo, chunk_of, split
 from punzinet.processors.executors import Execution, open_executor
-from punzinet.processors.ntuples.preflight import preflight
+from punzinet.processors.preflight import preflight
 from punzinet.processors.runner import run_processor
 
 

@@ -19,7 +19,7 @@ from punzinet.analysis.search import RECOIL, SearchSettings
 from punzinet.analysis.windows import Windows
 from punzinet.processors.datasets import describe_datasets
 from punzinet.processors.executors import Execution
-from punzinet.processors.ntuples.preflight import preflight
+from punzinet.processors.preflight import preflight
 from punzinet.processors.runs.selection import run_selection
 from punzinet.processors.selection import SelectionProcessor
 

@@ -16,7 +16,7 @@ from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder, processed_of
 from punzinet.processors.datasets import Chunk
 from punzinet.processors.executors import Execution
-from punzinet.processors.ntuples.preflight import InputFile
+from punzinet.processors.preflight import InputFile
 from punzinet.processors.runs.reading import Reading, open_reading
 
 ONE_ENTRY = make_manifest(

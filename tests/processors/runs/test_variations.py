@@ -9,7 +9,7 @@ from small_data import GENERATED, MASSES, make_events, make_manifest, varied, wr
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
-from punzinet.processors.ntuples.preflight import preflight
+from punzinet.processors.preflight import preflight
 
 TRIGGER = {"trigger": {"weights": {"up": "trigger_up", "down": "trigger_down"}}}
 

@@ -13,8 +13,7 @@ from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.processors.datasets import MOMENTA, Chunk, DatasetInfo
 from punzinet.processors.executors import Execution
-from punzinet.processors.numbers import check_efficiencies
-from punzinet.processors.runs.features import run_features
+from punzinet.processors.runs.features import check_efficiencies, run_features
 
 N = 400  # signal events of each mass
 RNG = np.random.default_rng(1)
@@ -140,4 +139,4 @@ def test_an_efficiency_is_refused_where_it_is_above_one_by_more_than_its_error(
     assume(abs(above) > 1e-6 * generated or above == 0)
     refused = pytest.raises(InputError, match="Dataset z: the weights of")
     with refused if above > 0 else nullcontext():
-        check_efficiencies({"z": signal}, {Chunk("z", "z.root", 0, usable): part}, correction)
+        check_efficiencies(signal, {Chunk("z", "z.root", 0, usable): part}, correction)

@@ -10,7 +10,7 @@ from small_data import make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
-from punzinet.processors.ntuples.preflight import find_columns, preflight
+from punzinet.processors.preflight import find_columns, preflight
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.systematics import FACTOR, factor_branches, factor_name
+from punzinet.processors import opening
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
-from punzinet.processors.ntuples import opening
 
 #: Files looked at at the same time: most of it is waiting for disks and networks.
 THREADS: Final = 8

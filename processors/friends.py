@@ -24,8 +24,8 @@ from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.processors.candidates import read_pairs
 from punzinet.processors.datasets import METADATA, DatasetInfo, split
-from punzinet.processors.ntuples.opening import open_file
-from punzinet.processors.ntuples.preflight import InputFile
+from punzinet.processors.opening import open_file
+from punzinet.processors.preflight import InputFile
 
 TREE = "punzinet"  # name of the friend tree
 

@@ -14,7 +14,7 @@ from small_data import make_manifest
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
-from punzinet.processors.ntuples.preflight import preflight
+from punzinet.processors.preflight import preflight
 
 
 class Server(ThreadingHTTPServer):
@@ -64,8 +64,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch, ntuples):
-    monkeypatch.setattr("punzinet.processors.ntuples.opening.BACK_OFF_SECONDS", 0.01)
-    monkeypatch.setattr("punzinet.processors.ntuples.opening.ANSWER_SECONDS", 1)
+    monkeypatch.setattr("punzinet.processors.opening.BACK_OFF_SECONDS", 0.01)
+    monkeypatch.setattr("punzinet.processors.opening.ANSWER_SECONDS", 1)
     with Server(("127.0.0.1", 0), Handler) as running:
         running.data, running.trouble = ntuples["tautau"].read_bytes(), lambda: ""
         threading.Thread(target=running.serve_forever, daemon=True).start()

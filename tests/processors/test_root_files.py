@@ -18,7 +18,7 @@ from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.analysis.search import RECOIL
-from punzinet.processors.ntuples.derived import TREE
+from punzinet.processors.friends import TREE
 
 pytestmark = [pytest.mark.slow, NEEDS_ROOT]
 KINDS = {"TTree": "TTree", "RNTuple": "ROOT::RNTuple"}

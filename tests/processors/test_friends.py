@@ -11,7 +11,7 @@ from small_runs import predict as predict_in_steps
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.saved_network import SavedNetwork
-from punzinet.processors.ntuples.derived import TREE
+from punzinet.processors.friends import TREE
 
 ENTRIES, BROKEN = 5000, (0, 1700, 4999)
 GOOD = np.isin(np.arange(ENTRIES), BROKEN, invert=True)

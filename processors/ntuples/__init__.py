@@ -1,1 +1,0 @@
-"""Ntuples: what files there are, what is in them, and how much of it is processed."""

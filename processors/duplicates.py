@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from punzinet.analysis.folds import identity_hash
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.types import IntArray
 from punzinet.processors.candidates import read_hypothesis, read_identity
@@ -69,18 +70,21 @@ def summarise(identity: Mapping[str, IntArray]) -> dict[str, Any]:
     return {"further": further, "ascending": ascending, "first": first, "last": last}
 
 
-def scan_identities(*ordered: IntArray) -> tuple[int, bool]:
+@njit(nogil=True, cache=True)
+def scan_identities(
+    experiment: IntArray, run: IntArray, production: IntArray, event: IntArray
+) -> tuple[int, bool]:
     """How many entries, of (n,), belong to the same event as the entry before (``further``).
 
     And whether the other ones all have a later identity than the entry before (``ascending``).
     """
-    same = np.ones(len(ordered[0]) - 1, dtype=bool)
-    later = ~same
-    for values in reversed(ordered):
-        equal = values[1:] == values[:-1]
-        same &= equal
-        later = (later & equal) | (values[1:] > values[:-1])
-    return int(same.sum()), bool((same | later).all())
+    further, ascending = 0, True
+    for i in range(1, len(event)):
+        before = experiment[i - 1], run[i - 1], production[i - 1], event[i - 1]
+        here = experiment[i], run[i], production[i], event[i]
+        further += here == before
+        ascending &= here >= before
+    return further, ascending
 
 
 def further_candidates(chunks: Mapping[Chunk, Any]) -> int:

@@ -29,7 +29,7 @@ from hist import Hist, axis, storage
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.reproducible_root import create_root_file
-from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS, Blinding
+from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
@@ -101,26 +101,23 @@ class Comparison:
 
     mass: str  # name of the mass that is searched in
     ranges: Mapping[str, tuple[float, float]]  # lower and upper end of the axis of each feature
-    blinding: Blinding | None  # what is seen of the data; None if everything is
 
     def to_json(self) -> list[Any]:
-        """What a histogram of simulated events depends on."""
-        region = None if self.blinding is None else self.blinding.signal_region
-        return [self.mass, dict(self.ranges), region]
+        """What a histogram depends on."""
+        return [self.mass, dict(self.ranges)]
 
     def fill(
         self, stage: str, process: str, columns: Mapping[str, FloatArray], weight: FloatArray
     ) -> Spectra:
-        """Fill one histogram for each variable, with what lies where data is seen at all.
+        """Fill one histogram for each variable.
 
         Masses, (n,) in GeV, are negative where the square is, which counts as underflow.
         """
-        seen = (self.blinding or Blinding()).beside_signal_region(columns[self.mass])
         binnings = {self.mass: (53, 0.0, 10.6)}
         binnings |= {name: (FEATURE_BINS, *ends) for name, ends in self.ranges.items()}
         empty = {name: _weighted(axis.Regular(*ends, name=name)) for name, ends in binnings.items()}
         return {
-            f"{stage}/{name}/{process}": histogram.fill(columns[name][seen], weight=weight[seen])
+            f"{stage}/{name}/{process}": histogram.fill(columns[name], weight=weight)
             for name, histogram in empty.items()
         }
 

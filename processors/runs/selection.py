@@ -28,7 +28,7 @@ def run_selection(
     """
     saved = load_network(output.network(network))
     cut, windows, unblind = saved.single_cut, saved.windows, options.get("unblind", False)
-    comparison = _comparison(manifest, saved.network, unblind=unblind)
+    comparison = _comparison(manifest, saved.network)
     folds = manifest.training.folds  # as in the sensitivity of the network
     judging = Judging(folds.judging, *judging_factors(output.tensors, windows, folds))
 
@@ -54,8 +54,8 @@ def run_selection(
     content = {"provenance": settings, "datasets": datasets, "hypotheses": hypotheses}
     written = [output.histograms, output.selection_cutflow]
     if comparison is not None:
-        shares, blinding = reading.shares(), comparison.blinding
-        luminosity = (1.0 if blinding is None else blinding.exposure) * sum(
+        shares, blinding = reading.shares(), manifest.blinding
+        luminosity = (1.0 if unblind else blinding.fraction) * sum(
             shares.get(name, 1.0) * (dataset.luminosity or 0)
             for name, dataset in manifest.part(data=True).datasets.items()
         )
@@ -64,18 +64,18 @@ def run_selection(
         written.append(output.comparison)
         content["data"] = {
             "luminosity": luminosity,  # behind the data that is seen, fb^-1
-            "seen": "all of the data" if blinding is None else str(blinding),
+            "seen": "all of the data" if unblind else str(blinding),
             "in_windows": {stage: observed[i].tolist() for i, stage in enumerate(STAGES)},
         }
     write_json(output.selection_cutflow, content)
     return written + write_cutflow(output.selection_cutflow, datasets)
 
 
-def _comparison(manifest: Manifest, network: Perceptron, *, unblind: bool) -> Comparison | None:
+def _comparison(manifest: Manifest, network: Perceptron) -> Comparison | None:
     """How data is compared with simulation: features in the range that the network is scaled to."""
     if not manifest.has_data:
         return None
     low, high = network.low.tolist(), network.high.tolist()
     ranges = dict(zip(network.features, zip(low, high, strict=True), strict=True))
     mass = manifest.search.resolved.variable.mass.name
-    return Comparison(mass, ranges, None if unblind else manifest.blinding)
+    return Comparison(mass, ranges)
